@@ -1,0 +1,212 @@
+//! A check: one requirement that servers are held to, how it is provoked, and a server that breaks it.
+
+use crate::profile::{AfterExchange, HalfClose, IdleTimeout, Profile, Serves, Transport};
+use crate::step::Scenario;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+/// One requirement; a literal in `checks/<family>.rs` is all there is to it.
+#[derive(Debug)]
+pub struct Check {
+    /// `family/name`, permanent.
+    pub id: &'static str,
+    /// What a correct server does, in one sentence.
+    pub requirement: &'static str,
+    /// The kind of bug that it is for, with public examples.
+    pub why: &'static str,
+    /// What is done to the server.
+    pub provoked: &'static str,
+    /// How servers that fail are mended.
+    pub cure: &'static str,
+    /// What must be known or promised, or hold here, for the check to apply.
+    pub needs: &'static [Need],
+    /// Whether a failure fails the run.
+    pub severity: Severity,
+    /// Whether each scenario needs a server that none has used before.
+    pub fresh_server: bool,
+    /// The scenarios for a server; empty where there is none, with the reason left to [`Need`].
+    pub scenarios: fn(&Ground<'_>) -> Vec<Scenario>,
+    /// A server that breaks this requirement, and otherwise behaves.
+    pub counterexample: Counterexample,
+}
+
+impl Check {
+    /// The part of the id before the slash.
+    pub fn family(&self) -> &'static str {
+        self.id
+            .split_once('/')
+            .map_or(self.id, |(family, _)| family)
+    }
+
+    /// Why the check does not apply, if it does not.
+    pub fn unmet(&self, ground: &Ground<'_>) -> Option<String> {
+        self.needs.iter().find_map(|need| need.unmet(ground))
+    }
+}
+
+/// How grave a failure is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Severity {
+    /// A failure fails the run.
+    Must,
+    /// A failure fails the run with `--strict` only.
+    Should,
+}
+
+/// What a check can build on: the server's profile and the run's settings.
+#[derive(Clone, Copy, Debug)]
+pub struct Ground<'a> {
+    /// What the server speaks and promises.
+    pub profile: &'a Profile,
+    /// How bytes reach the server, as found.
+    pub transport: Transport,
+    /// The limit of the accept queue, as the kernel shows it.
+    pub backlog: Option<u32>,
+    /// The seed of generated payloads.
+    pub seed: u64,
+    /// Whether every position and the large counts are wanted.
+    pub deep: bool,
+    /// Whether the server has a network namespace to itself.
+    pub own_namespace: bool,
+}
+
+/// What a check needs; the first one unmet is the reason for skipping it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    /// A stream transport.
+    Stream,
+    /// TCP.
+    Tcp,
+    /// Datagrams.
+    Datagram,
+    /// A good exchange or a model.
+    Dialogue,
+    /// A request of two bytes or more, so that it can be cut.
+    LongRequest,
+    /// A reply model for arbitrary payloads.
+    Model,
+    /// A model that answers.
+    Reply,
+    /// The server survives a conversation, so that several can follow each other.
+    ManyConnections,
+    /// The promise to serve concurrently.
+    Concurrent,
+    /// The promise to serve one at a time.
+    OneAtATime,
+    /// A promise about half-closed clients.
+    HalfClose,
+    /// The promise to answer half-closed clients.
+    HalfCloseAnswers,
+    /// The connection stays open after an exchange.
+    StaysOpen,
+    /// A promised idle time-out.
+    IdleTimeout,
+    /// The promise never to time out.
+    NoIdleTimeout,
+    /// A promised backlog.
+    Backlog,
+    /// A promise about how the server stops.
+    Stop,
+}
+
+impl Need {
+    /// Says why the need is not met, if it is not.
+    pub fn unmet(self, ground: &Ground<'_>) -> Option<String> {
+        let profile = ground.profile;
+        let promises = &profile.promises;
+        let (met, reason): (bool, &str) = match self {
+            Self::Stream => (
+                !ground.transport.is_datagram(),
+                "the server takes datagrams",
+            ),
+            Self::Tcp => (
+                ground.transport == Transport::Tcp,
+                "the server does not listen on TCP",
+            ),
+            Self::Datagram => (
+                ground.transport.is_datagram(),
+                "the server does not take datagrams",
+            ),
+            Self::Dialogue => (
+                profile.has_dialogue(),
+                "the profile has no exchange and no model",
+            ),
+            Self::LongRequest => (
+                crate::talk::request(profile).is_some_and(|bytes| bytes.len() > 1),
+                "the profile has no request of two bytes or more",
+            ),
+            Self::Model => (profile.model().is_some(), "the profile has no model"),
+            Self::Reply => (crate::talk::replies(profile), "the server does not reply"),
+            Self::ManyConnections => (
+                promises.serves != Some(Serves::OneConnection),
+                "the server ends after one connection",
+            ),
+            Self::Concurrent => (
+                profile.serves_concurrently(),
+                "serves = \"concurrently\" is not promised",
+            ),
+            Self::OneAtATime => (
+                promises.serves == Some(Serves::OneAtATime),
+                "serves = \"one-at-a-time\" is not promised",
+            ),
+            Self::HalfClose => (promises.half_close.is_some(), "half-close is not promised"),
+            Self::HalfCloseAnswers => (
+                promises.half_close == Some(HalfClose::Answers),
+                "half-close = \"answers\" is not promised",
+            ),
+            Self::StaysOpen => (
+                promises.after_exchange == Some(AfterExchange::StaysOpen)
+                    || (profile.model().is_some() && !profile.closes_after_exchange()),
+                "after-exchange = \"stays-open\" is not promised",
+            ),
+            Self::IdleTimeout => (
+                matches!(promises.idle_timeout, Some(IdleTimeout::After(_))),
+                "no idle-timeout is promised",
+            ),
+            Self::NoIdleTimeout => (
+                promises.idle_timeout == Some(IdleTimeout::Never),
+                "idle-timeout = \"none\" is not promised",
+            ),
+            Self::Backlog => (promises.backlog.is_some(), "no backlog is promised"),
+            Self::Stop => (
+                promises.stop.is_some(),
+                "nothing is promised about stopping",
+            ),
+        };
+        (!met).then(|| reason.to_owned())
+    }
+}
+
+/// A server that breaks one requirement on purpose.
+#[derive(Clone, Copy)]
+pub struct Counterexample {
+    /// The reference server whose profile it claims to follow.
+    pub instead_of: &'static str,
+    /// Its life: listen at the address, serve, break the requirement. An error ends the process with status 1.
+    pub serve: fn(&Address) -> io::Result<()>,
+}
+
+impl std::fmt::Debug for Counterexample {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Counterexample(instead of {})", self.instead_of)
+    }
+}
+
+/// Where a server is told to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Address {
+    /// An IP address and port, for TCP and UDP.
+    Inet(SocketAddr),
+    /// A path, for Unix sockets.
+    Path(PathBuf),
+}
+
+impl std::fmt::Display for Address {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Inet(address) => address.fmt(f),
+            Self::Path(path) => path.display().fmt(f),
+        }
+    }
+}

@@ -1,0 +1,482 @@
+//! What was observed: facts with their time, in the order in which they became known.
+//!
+//! A [`Transcript`] holds everything that the judge needs. It can be saved and judged again.
+
+use crate::literal::{self, Measured};
+use crate::step::{End, Signal};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// One of the three parts of every run of a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Act {
+    /// A polite client is served by the undisturbed server.
+    Before,
+    /// The scenario itself.
+    Script,
+    /// A polite client is served again.
+    After,
+}
+
+/// A client in an act: the index of its name in the cast, and its number in a crowd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ClientId {
+    /// The index in the cast of the act.
+    pub who: usize,
+    /// The number in the crowd, from zero.
+    pub member: u32,
+}
+
+/// One observed fact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// The monotonic time since the transcript began.
+    pub at: Duration,
+    /// The fact.
+    pub what: What,
+}
+
+/// The kinds of fact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// An act begins; all clients of the one before are gone.
+    Act(Act),
+    /// A step begins: its number in the order of the text, from zero.
+    StepBegan(usize),
+    /// A step is over.
+    StepEnded {
+        /// Its number.
+        step: usize,
+        /// In which way.
+        how: Ended,
+    },
+    /// Something happened at a client.
+    Client(ClientId, ClientEvent),
+    /// Something happened to the server's processes.
+    Server(ServerEvent),
+    /// What the kernel holds for the server at a moment.
+    Sample(Moment, Sample),
+    /// Whether a fault is proven to have happened.
+    Proof {
+        /// The fault.
+        fault: String,
+        /// Whether the kernel shows it.
+        shown: bool,
+        /// What the kernel shows.
+        evidence: String,
+    },
+    /// The harness itself did not get to run for this long.
+    Starved(Duration),
+}
+
+/// How a step came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// It was done, or what it waited for has happened or has become impossible.
+    Done,
+    /// The time allowed ran out.
+    OutOfTime(Duration),
+    /// The kernel shows that nothing more will come: queues are empty and the server waits without a timeout.
+    Settled,
+}
+
+/// The kinds of fact about a client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientEvent {
+    /// It opened a socket and asked for a connection.
+    Connecting,
+    /// The handshake is complete.
+    Connected {
+        /// Its own address, where it has one.
+        local: Option<SocketAddr>,
+        /// The server's address, where it has one.
+        peer: Option<SocketAddr>,
+    },
+    /// There is no connection.
+    ConnectFailed {
+        /// Whether the host said no (ECONNREFUSED), rather than nothing.
+        refused: bool,
+        /// The error of the system.
+        error: String,
+    },
+    /// It handed this many bytes to the kernel.
+    Sent(#[serde(with = "as_text")] Vec<u8>),
+    /// The kernel refused its bytes.
+    SendFailed(String),
+    /// It read bytes.
+    Received(#[serde(with = "as_text")] Vec<u8>),
+    /// It read a datagram.
+    Datagram {
+        /// The sender.
+        from: Option<SocketAddr>,
+        /// The content.
+        #[serde(with = "as_text")]
+        bytes: Vec<u8>,
+    },
+    /// The connection ended.
+    Ended(End),
+    /// It sent FIN.
+    HalfClosed,
+    /// It sent RST.
+    Reset,
+    /// It closed.
+    Closed,
+    /// It went away without a word.
+    Vanished,
+    /// It stopped reading.
+    Stalled,
+    /// It reads again.
+    Reading,
+    /// The kernel shows its connection in the hands of a server process.
+    Accepted,
+    /// The kernel shows that the server has read all that was sent.
+    Taken,
+}
+
+/// The kinds of fact about the server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServerEvent {
+    /// It runs and listens.
+    Started {
+        /// Its first process.
+        pid: i32,
+    },
+    /// It did not come up.
+    StartFailed(String),
+    /// A second instance was started beside it, and ended.
+    SecondEnded(Exit),
+    /// A second instance was started beside it, and lives.
+    SecondLives,
+    /// All of its processes are stopped.
+    Stopped,
+    /// They run again.
+    Continued,
+    /// Its first process was sent a signal.
+    Signalled(Signal),
+    /// Its first process ended.
+    Exited(Exit),
+    /// Nothing of its process tree is left.
+    Gone,
+    /// Processes are left although the first one ended.
+    LeftBehind(usize),
+    /// It printed.
+    Output(#[serde(with = "as_text")] Vec<u8>),
+    /// The listener's row in the kernel's table.
+    Listener {
+        /// Connections that wait to be accepted.
+        queue: u32,
+        /// The limit of the queue.
+        backlog: u32,
+    },
+    /// How many connections of its port are in TIME_WAIT on its side.
+    TimeWait(usize),
+    /// Its limit on open files was changed.
+    OpenFilesLimited(u64),
+}
+
+/// How a process ended, as wait(2) tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exit {
+    /// By itself, with this status.
+    Status(i32),
+    /// By a signal.
+    Signal(i32),
+}
+
+impl Exit {
+    /// Reads a wait status.
+    pub(crate) fn from_wait_status(status: i32) -> Self {
+        match status & 0x7f {
+            0 => Self::Status((status >> 8) & 0xff),
+            signal => Self::Signal(signal),
+        }
+    }
+
+    /// Whether the end is a crash: a signal that a program gets for a mistake of its own (signal(7)).
+    pub fn is_crash(self) -> bool {
+        matches!(self, Self::Signal(signal) if CRASHES.iter().any(|(number, _)| *number == signal))
+    }
+}
+
+const CRASHES: &[(i32, &str)] = &[
+    (libc::SIGSEGV, "SIGSEGV"),
+    (libc::SIGABRT, "SIGABRT"),
+    (libc::SIGBUS, "SIGBUS"),
+    (libc::SIGFPE, "SIGFPE"),
+    (libc::SIGILL, "SIGILL"),
+    (libc::SIGPIPE, "SIGPIPE"),
+    (libc::SIGSYS, "SIGSYS"),
+    (libc::SIGTRAP, "SIGTRAP"),
+    (libc::SIGXCPU, "SIGXCPU"),
+    (libc::SIGXFSZ, "SIGXFSZ"),
+];
+
+const OTHER_SIGNALS: &[(i32, &str)] = &[
+    (libc::SIGHUP, "SIGHUP"),
+    (libc::SIGINT, "SIGINT"),
+    (libc::SIGQUIT, "SIGQUIT"),
+    (libc::SIGKILL, "SIGKILL"),
+    (libc::SIGTERM, "SIGTERM"),
+    (libc::SIGUSR1, "SIGUSR1"),
+    (libc::SIGUSR2, "SIGUSR2"),
+    (libc::SIGALRM, "SIGALRM"),
+];
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "exited with status {status}"),
+            Self::Signal(signal) => {
+                let mut known = CRASHES.iter().chain(OTHER_SIGNALS);
+                match known.find(|(number, _)| number == signal) {
+                    Some((_, name)) => write!(f, "was ended by signal {signal} ({name})"),
+                    None => write!(f, "was ended by signal {signal}"),
+                }
+            }
+        }
+    }
+}
+
+/// When a sample was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Moment {
+    /// After the first polite client, before the scenario.
+    Baseline,
+    /// After all clients have left.
+    After,
+    /// The same after a second run of the script, which tells a leak from a pool that was filled once.
+    Again,
+}
+
+/// What the kernel holds for the server's process tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Processes, zombies not counted.
+    pub processes: usize,
+    /// Threads of all processes.
+    pub threads: usize,
+    /// Ended children that nobody has waited for.
+    pub zombies: usize,
+    /// Open descriptors that are sockets.
+    pub sockets: usize,
+    /// Other open descriptors.
+    pub files: usize,
+    /// Connections of the server's port in CLOSE_WAIT.
+    pub close_wait: usize,
+    /// Connections that wait to be accepted.
+    pub accept_queue: u32,
+    /// Bytes that wait to be read by the server.
+    pub unread_bytes: u64,
+    /// Resident memory in bytes.
+    pub memory_bytes: u64,
+    /// Whether the server was seen at rest: every thread waiting and no CPU time spent.
+    pub at_rest: bool,
+    /// The share of one processor that it used while it was watched, in percent.
+    pub cpu_percent: u32,
+}
+
+/// All that was observed in one run of a scenario.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Transcript {
+    /// The facts, oldest first.
+    pub events: Vec<Event>,
+}
+
+impl Transcript {
+    /// The facts about the server's processes.
+    pub fn server_events(&self) -> impl DoubleEndedIterator<Item = &ServerEvent> {
+        self.events.iter().filter_map(|event| match &event.what {
+            What::Server(event) => Some(event),
+            _ => None,
+        })
+    }
+
+    /// The sample taken at a moment.
+    pub fn sample(&self, moment: Moment) -> Option<&Sample> {
+        self.events
+            .iter()
+            .rev()
+            .find_map(|event| match &event.what {
+                What::Sample(at, sample) if *at == moment => Some(sample),
+                _ => None,
+            })
+    }
+
+    /// The longest time for which the harness did not get to run.
+    pub fn starved(&self) -> Duration {
+        let starved = self.events.iter().filter_map(|event| match &event.what {
+            What::Starved(by) => Some(*by),
+            _ => None,
+        });
+        starved.max().unwrap_or_default()
+    }
+
+    /// The last output of the server, as text.
+    pub fn last_output(&self) -> Option<String> {
+        let mut output = Vec::new();
+        for event in self.server_events() {
+            if let ServerEvent::Output(bytes) = event {
+                output.extend_from_slice(bytes);
+            }
+        }
+        let text = String::from_utf8_lossy(&output);
+        let last = text.trim_end().lines().last()?;
+        Some(last.trim().chars().take(300).collect())
+    }
+
+    /// The facts of the script as a person reads them, an event a line: `>` sent, `<` received, `*` noted.
+    pub fn lines(&self, names: &dyn Fn(ClientId) -> String) -> Vec<String> {
+        let mut act = Act::Before;
+        let mut lines = Vec::new();
+        for event in &self.events {
+            match &event.what {
+                What::Act(next) => act = *next,
+                what => {
+                    let Some(text) = line(what, act, names) else {
+                        continue;
+                    };
+                    lines.push(format!("{:>10}  {text}", Measured(event.at).to_string()));
+                }
+            }
+        }
+        lines
+    }
+}
+
+fn line(what: &What, act: Act, names: &dyn Fn(ClientId) -> String) -> Option<String> {
+    match what {
+        What::Client(id, event) => {
+            let name = match act {
+                Act::Script => names(*id),
+                Act::Before => "polite client before".to_owned(),
+                Act::After => "polite client after".to_owned(),
+            };
+            Some(format!("{name} {event}"))
+        }
+        What::Server(ServerEvent::Output(_)) => None,
+        What::Server(event) => Some(format!("server {event}")),
+        What::Proof {
+            fault,
+            shown,
+            evidence,
+        } => {
+            let word = if *shown { "proven" } else { "not proven" };
+            Some(format!("* {fault}: {word}, {evidence}"))
+        }
+        What::Starved(by) => Some(format!("* the harness did not run for {}", Measured(*by))),
+        What::StepEnded {
+            how: Ended::OutOfTime(limit),
+            ..
+        } => Some(format!("* nothing more within {}", literal::Shown(*limit))),
+        What::StepEnded {
+            how: Ended::Settled,
+            ..
+        } => Some("* nothing more will come: queues are empty, the server waits".to_owned()),
+        What::Act(_) | What::StepBegan(_) | What::StepEnded { .. } | What::Sample(..) => None,
+    }
+}
+
+impl fmt::Display for ClientEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connecting => f.write_str("connects"),
+            Self::Connected { local, .. } => match local {
+                Some(local) => write!(f, "is connected from {local}"),
+                None => f.write_str("is connected"),
+            },
+            Self::ConnectFailed { error, .. } => write!(f, "is not connected: {error}"),
+            Self::Sent(bytes) => write!(f, "> {}", literal::shown(bytes)),
+            Self::SendFailed(error) => write!(f, "> fails: {error}"),
+            Self::Received(bytes) => write!(f, "< {}", literal::shown(bytes)),
+            Self::Datagram { from, bytes } => match from {
+                Some(from) => write!(f, "< {} from {from}", literal::shown(bytes)),
+                None => write!(f, "< {}", literal::shown(bytes)),
+            },
+            Self::Ended(end) => write!(f, "< {end}"),
+            Self::HalfClosed => f.write_str("> fin"),
+            Self::Reset => f.write_str("> reset"),
+            Self::Closed => f.write_str("closes"),
+            Self::Vanished => f.write_str("vanishes"),
+            Self::Stalled => f.write_str("stops reading"),
+            Self::Reading => f.write_str("reads"),
+            Self::Accepted => f.write_str("* is accepted"),
+            Self::Taken => f.write_str("* has been read to the last byte"),
+        }
+    }
+}
+
+impl fmt::Display for ServerEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started { pid } => write!(f, "listens, process {pid}"),
+            Self::StartFailed(reason) => write!(f, "does not start: {reason}"),
+            Self::SecondEnded(exit) => write!(f, "started a second time {exit}"),
+            Self::SecondLives => f.write_str("started a second time keeps running"),
+            Self::Stopped => f.write_str("is stopped"),
+            Self::Continued => f.write_str("runs on"),
+            Self::Signalled(signal) => write!(f, "is sent SIG{signal}"),
+            Self::Exited(exit) => exit.fmt(f),
+            Self::Gone => f.write_str("has left no process"),
+            Self::LeftBehind(processes) => write!(f, "has left {processes} processes"),
+            Self::Output(bytes) => write!(f, "prints {}", literal::shown(bytes)),
+            Self::Listener { queue, backlog } => {
+                write!(f, "has {queue} connections to accept, limit {backlog}")
+            }
+            Self::TimeWait(rows) => write!(f, "has {rows} connections in TIME_WAIT"),
+            Self::OpenFilesLimited(limit) => write!(f, "may open {limit} files"),
+        }
+    }
+}
+
+/// Bytes in saved transcripts, in the notation of `.drill` files.
+mod as_text {
+    use crate::literal;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&literal::escaped(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        literal::bytes(&String::deserialize(from)?).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transcript_survives_saving() {
+        let what = ClientEvent::Received(vec![0, 255, b'{']);
+        let event = Event {
+            at: Duration::from_millis(3),
+            what: What::Client(ClientId { who: 0, member: 1 }, what),
+        };
+        let transcript = Transcript {
+            events: vec![event],
+        };
+        let saved = serde_json::to_string(&transcript).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Transcript>(&saved).unwrap(),
+            transcript
+        );
+    }
+
+    #[test]
+    fn wait_status_tells_exit_from_signal() {
+        assert_eq!(Exit::from_wait_status(0x0100), Exit::Status(1));
+        assert_eq!(Exit::from_wait_status(13), Exit::Signal(13));
+        assert!(Exit::Signal(13).is_crash());
+        assert!(!Exit::Signal(15).is_crash());
+    }
+}

@@ -1,0 +1,754 @@
+//! The one judge: from a transcript to a verdict, without I/O and without time.
+
+use crate::event::{
+    Act, ClientId, Ended, Event, Exit, Moment, Sample, ServerEvent, Transcript, What,
+};
+use crate::literal::{Measured, Shown};
+use crate::step::{
+    Action, Expectation, Invariant, Line, Scenario, ServerAction, ServerExpectation, Step,
+};
+use crate::view::{Look, Views};
+use serde::{Deserialize, Serialize};
+use std::time::Duration;
+
+/// What was seen of one scenario or one check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The requirement held, and every fault is proven to have happened.
+    Pass,
+    /// The server broke the requirement.
+    Fail(Finding),
+    /// Nothing is proven: a fault did not happen, or the harness or the host starved.
+    Inconclusive(String),
+    /// The requirement does not apply to this server, or cannot be looked at here.
+    Skip(String),
+}
+
+/// What a server did wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// One sentence.
+    pub reason: String,
+    /// The line of the scenario at which it showed; 0 where there is none.
+    pub line: usize,
+    /// Facts that bear the reason out.
+    pub evidence: Vec<String>,
+}
+
+/// A scenario with the polite conversations around it: what a transcript is held against.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// The polite client before.
+    pub before: Scenario,
+    /// The scenario.
+    pub script: Scenario,
+    /// The polite client after.
+    pub after: Scenario,
+    /// The server ends by itself, with status 0, once it has served one connection.
+    pub ends_after_one: bool,
+}
+
+impl Trial {
+    /// The lines of an act, numbered in the order of the text, those inside of blocks included.
+    fn steps(&self, act: Act) -> Vec<&Line> {
+        let mut steps = Vec::new();
+        flatten(&self.scenario(act).lines, &mut steps);
+        steps
+    }
+
+    /// The scenario of an act.
+    pub fn scenario(&self, act: Act) -> &Scenario {
+        match act {
+            Act::Before => &self.before,
+            Act::Script => &self.script,
+            Act::After => &self.after,
+        }
+    }
+
+    fn waives(&self, invariant: Invariant) -> bool {
+        self.script
+            .waived
+            .iter()
+            .any(|waiver| waiver.invariant == invariant)
+    }
+
+    /// Whether the script itself ends the server, by a signal or by waiting for its end.
+    fn expects_end(&self) -> bool {
+        self.steps(Act::Script).iter().any(|line| {
+            let Step::Server(action) = &line.step else {
+                return false;
+            };
+            matches!(
+                action,
+                ServerAction::Signal(_)
+                    | ServerAction::Expect {
+                        what: ServerExpectation::Exit(_) | ServerExpectation::Gone,
+                        ..
+                    }
+            )
+        })
+    }
+}
+
+fn flatten<'a>(lines: &'a [Line], steps: &mut Vec<&'a Line>) {
+    for line in lines {
+        steps.push(line);
+        if let Step::Repeat { lines, .. } = &line.step {
+            flatten(lines, steps);
+        }
+    }
+}
+
+/// Names the client of an event, as the scenario does.
+pub fn name(scenario: &Scenario, id: ClientId) -> String {
+    match scenario.cast.get(id.who) {
+        Some(cast) if cast.members > 1 => format!("{}[{}]", cast.name, id.member),
+        Some(cast) => cast.name.clone(),
+        None => "?".to_owned(),
+    }
+}
+
+/// Judges what was seen.
+pub fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
+    let failure = first_failed_step(trial, transcript);
+    if let Some(failed) = failure.as_ref().filter(|failed| failed.act == Act::Before) {
+        return before_failed(failed, transcript);
+    }
+    let death = unexpected_end(trial, transcript);
+    let broken = invariants(trial, transcript);
+    let reasons = death
+        .into_iter()
+        .chain(failure.as_ref().map(FailedStep::reason))
+        .chain(broken);
+    let reasons: Vec<String> = reasons.collect();
+    if let Some((first, others)) = reasons.split_first() {
+        if let Some(starved) = failure
+            .as_ref()
+            .and_then(|failed| failed.blames_us(transcript))
+        {
+            let no_other = others.is_empty() && !is_death(trial, transcript);
+            if no_other {
+                return Verdict::Inconclusive(starved);
+            }
+        }
+        return Verdict::Fail(Finding {
+            reason: first.clone(),
+            line: failure.as_ref().map_or(0, |failed| failed.line),
+            evidence: evidence(trial, transcript, others),
+        });
+    }
+    match unproven(transcript) {
+        Some(reason) => Verdict::Inconclusive(reason),
+        None => Verdict::Pass,
+    }
+}
+
+fn is_death(trial: &Trial, transcript: &Transcript) -> bool {
+    unexpected_end(trial, transcript).is_some()
+}
+
+fn before_failed(failed: &FailedStep, transcript: &Transcript) -> Verdict {
+    let mut reason = format!(
+        "the undisturbed server did not serve a polite client: {}",
+        failed.text
+    );
+    if let Some(exit) = last_exit(transcript) {
+        reason.push_str(&format!("; the server {exit}"));
+    }
+    Verdict::Inconclusive(reason)
+}
+
+/// The step at which the trial stopped.
+struct FailedStep {
+    act: Act,
+    line: usize,
+    text: String,
+    /// The time limit that ran out, where that is the reason.
+    limit: Option<Duration>,
+}
+
+impl FailedStep {
+    fn reason(&self) -> String {
+        match self.act {
+            Act::After => format!("a polite client was not served afterwards: {}", self.text),
+            Act::Script | Act::Before => self.text.clone(),
+        }
+    }
+
+    /// Says that the harness may be to blame: it did not get to run for a good part of the limit.
+    fn blames_us(&self, transcript: &Transcript) -> Option<String> {
+        let limit = self.limit?;
+        let starved = transcript.starved();
+        (starved * 4 > limit).then(|| {
+            format!(
+                "{}, but the harness itself did not get to run for {}",
+                self.text,
+                Measured(starved)
+            )
+        })
+    }
+}
+
+fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedStep> {
+    let mut views = Views::default();
+    let mut act = Act::Before;
+    let mut facts = ServerFacts::default();
+    for event in &transcript.events {
+        views.apply(event);
+        facts.apply(event);
+        match &event.what {
+            What::Act(next) => act = *next,
+            What::StepEnded { step, how } => {
+                let steps = trial.steps(act);
+                let Some(line) = steps.get(*step) else {
+                    continue;
+                };
+                let scenario = trial.scenario(act);
+                if let Some(text) = failed(scenario, line, *how, &mut views, &facts) {
+                    let limit = match how {
+                        Ended::OutOfTime(limit) => Some(*limit),
+                        Ended::Done | Ended::Settled => None,
+                    };
+                    return Some(FailedStep {
+                        act,
+                        line: line.number,
+                        text,
+                        limit,
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+fn failed(
+    scenario: &Scenario,
+    line: &Line,
+    how: Ended,
+    views: &mut Views,
+    facts: &ServerFacts,
+) -> Option<String> {
+    match &line.step {
+        Step::Client { who, action } => {
+            let members = scenario.cast.get(*who).map_or(1, |cast| cast.members);
+            (0..members).find_map(|member| {
+                let id = ClientId { who: *who, member };
+                client_failed(scenario, id, action, how, views)
+            })
+        }
+        Step::Server(ServerAction::Expect { what, .. }) => match facts.look(what) {
+            Look::Met => None,
+            Look::Broken(why) => Some(format!("server was expected to show {what}: {why}")),
+            Look::Pending => Some(format!(
+                "server was expected to show {what}{}, but {}",
+                limit(how),
+                facts.instead(what)
+            )),
+        },
+        Step::Server(ServerAction::Start) => facts
+            .start_failed
+            .as_ref()
+            .map(|reason| format!("the server did not start again: {reason}")),
+        Step::Server(ServerAction::StartSecond) => match facts.second {
+            Some(Some(Exit::Status(0))) => Some(
+                "a second server on the same address ended with status 0, as if all were well"
+                    .to_owned(),
+            ),
+            Some(None) => Some("a second server on the same address keeps running".to_owned()),
+            Some(Some(_)) | None => None,
+        },
+        Step::Server(_) | Step::Pause(_) | Step::Repeat { .. } => None,
+    }
+}
+
+fn client_failed(
+    scenario: &Scenario,
+    id: ClientId,
+    action: &Action,
+    how: Ended,
+    views: &mut Views,
+) -> Option<String> {
+    let view = views.of(id);
+    let what = match action {
+        Action::Expect { what, .. } => what,
+        Action::Connect(dial) if !dial.without_waiting => &Expectation::Connected,
+        _ => return None,
+    };
+    let settled = matches!(how, Ended::Settled)
+        || (*what == Expectation::Silence && !matches!(how, Ended::Done));
+    let settled = settled || (*what == Expectation::Pending && !matches!(how, Ended::Done));
+    let problem = match view.look(what, id.member, settled) {
+        Look::Met => {
+            view.consume(what, id.member);
+            return None;
+        }
+        Look::Broken(why) => why,
+        Look::Pending => match how {
+            Ended::Settled => format!(
+                "got {} and nothing more will come: the server waits, all queues are empty",
+                view.so_far()
+            ),
+            Ended::Done | Ended::OutOfTime(_) => format!("got {}", view.so_far()),
+        },
+    };
+    Some(format!(
+        "{} expected {what}{}, {problem}",
+        name(scenario, id),
+        limit(how)
+    ))
+}
+
+fn limit(how: Ended) -> String {
+    match how {
+        Ended::OutOfTime(limit) => format!(" within {}", Shown(limit)),
+        Ended::Done | Ended::Settled => String::new(),
+    }
+}
+
+/// What is known of the server at a point of the transcript.
+#[derive(Clone, Debug, Default)]
+pub struct ServerFacts {
+    exit: Option<Exit>,
+    gone: bool,
+    left_behind: usize,
+    start_failed: Option<String>,
+    second: Option<Option<Exit>>,
+    queue: Option<u32>,
+    backlog: Option<u32>,
+    time_wait: Option<usize>,
+}
+
+impl ServerFacts {
+    /// Takes an event in.
+    pub fn apply(&mut self, event: &Event) {
+        let What::Server(event) = &event.what else {
+            return;
+        };
+        match event {
+            ServerEvent::Started { .. } => {
+                *self = Self::default();
+            }
+            ServerEvent::StartFailed(reason) => self.start_failed = Some(reason.clone()),
+            ServerEvent::SecondEnded(exit) => self.second = Some(Some(*exit)),
+            ServerEvent::SecondLives => self.second = Some(None),
+            ServerEvent::Exited(exit) => self.exit = Some(*exit),
+            ServerEvent::Gone => self.gone = true,
+            ServerEvent::LeftBehind(processes) => self.left_behind = *processes,
+            ServerEvent::Listener { queue, backlog } => {
+                self.queue = Some(*queue);
+                self.backlog = Some(*backlog);
+            }
+            ServerEvent::TimeWait(rows) => self.time_wait = Some(*rows),
+            ServerEvent::Stopped
+            | ServerEvent::Continued
+            | ServerEvent::Signalled(_)
+            | ServerEvent::Output(_)
+            | ServerEvent::OpenFilesLimited(_) => {}
+        }
+    }
+
+    /// Looks for what is expected of the server.
+    pub fn look(&self, what: &ServerExpectation) -> Look {
+        match what {
+            ServerExpectation::Exit(wanted) => match self.exit {
+                None => Look::Pending,
+                Some(exit) if exit.is_crash() => Look::Broken(format!("it {exit}")),
+                Some(exit) => match wanted {
+                    Some(status) if exit != Exit::Status(*status) => {
+                        Look::Broken(format!("it {exit}"))
+                    }
+                    _ => Look::Met,
+                },
+            },
+            ServerExpectation::Gone if self.gone => Look::Met,
+            ServerExpectation::Gone => Look::Pending,
+            ServerExpectation::AcceptQueue(wanted) => met_when(self.queue == Some(*wanted)),
+            ServerExpectation::Backlog(wanted) => met_when(self.backlog == Some(*wanted)),
+            ServerExpectation::TimeWait => met_when(self.time_wait.is_some_and(|rows| rows > 0)),
+            ServerExpectation::NoTimeWait => met_when(self.time_wait == Some(0)),
+        }
+    }
+
+    fn instead(&self, what: &ServerExpectation) -> String {
+        let or_unseen =
+            |value: Option<u32>| value.map_or("was not seen".to_owned(), |n| format!("is {n}"));
+        match what {
+            ServerExpectation::Exit(_) => "it still runs".to_owned(),
+            ServerExpectation::Gone => {
+                format!("{} of its processes are left", self.left_behind.max(1))
+            }
+            ServerExpectation::AcceptQueue(_) => {
+                format!("its accept queue {}", or_unseen(self.queue))
+            }
+            ServerExpectation::Backlog(_) => format!("its backlog {}", or_unseen(self.backlog)),
+            ServerExpectation::TimeWait | ServerExpectation::NoTimeWait => {
+                format!(
+                    "{} of its connections are in TIME_WAIT",
+                    self.time_wait.unwrap_or(0)
+                )
+            }
+        }
+    }
+}
+
+fn met_when(met: bool) -> Look {
+    if met { Look::Met } else { Look::Pending }
+}
+
+fn last_exit(transcript: &Transcript) -> Option<Exit> {
+    let mut last = None;
+    for event in transcript.server_events() {
+        match event {
+            ServerEvent::Exited(exit) => last = Some(*exit),
+            ServerEvent::Started { .. } => last = None,
+            _ => {}
+        }
+    }
+    last
+}
+
+/// The invariant *alive*: an end that nobody asked for, or a crash whoever asked.
+fn unexpected_end(trial: &Trial, transcript: &Transcript) -> Option<String> {
+    if trial.waives(Invariant::Alive) {
+        return None;
+    }
+    let exit = last_exit(transcript)?;
+    let asked = trial.expects_end() || (trial.ends_after_one && exit == Exit::Status(0));
+    if asked && !exit.is_crash() {
+        return None;
+    }
+    let after = last_step_before_exit(trial, transcript);
+    Some(match after {
+        Some(step) => format!("the server {exit} after `{step}`"),
+        None => format!("the server {exit}"),
+    })
+}
+
+fn last_step_before_exit(trial: &Trial, transcript: &Transcript) -> Option<String> {
+    let mut act = Act::Before;
+    let mut last = None;
+    for event in &transcript.events {
+        match &event.what {
+            What::Act(next) => act = *next,
+            What::StepBegan(step) if act == Act::Script => {
+                let is_deed = |line: &&Line| {
+                    !matches!(
+                        &line.step,
+                        Step::Client {
+                            action: Action::Expect { .. },
+                            ..
+                        } | Step::Repeat { .. }
+                    )
+                };
+                let steps = trial.steps(act);
+                last = steps.get(*step).copied().filter(is_deed).or(last);
+            }
+            What::Server(ServerEvent::Exited(_)) => break,
+            _ => {}
+        }
+    }
+    let line = last?;
+    let scenario = Scenario {
+        lines: vec![line.clone()],
+        ..trial.script.clone()
+    };
+    let text = scenario.to_string();
+    text.lines().last().map(|line| line.trim().to_owned())
+}
+
+/// How far a figure may stand above its baseline after one run before a second run has to decide.
+fn growth(
+    trial: &Trial,
+    transcript: &Transcript,
+    read: impl Fn(&Sample) -> usize,
+) -> Option<(usize, usize)> {
+    let _ = trial;
+    let baseline = read(transcript.sample(Moment::Baseline)?);
+    let after = read(transcript.sample(Moment::After)?);
+    (after > baseline).then_some((baseline, after))
+}
+
+/// A figure that a leak would raise: how it is read and how a person calls it.
+type Figure = (Invariant, &'static str, fn(&Sample) -> usize);
+
+const FIGURES: &[Figure] = &[
+    (Invariant::OpenFiles, "open sockets", |sample| {
+        sample.sockets
+    }),
+    (Invariant::OpenFiles, "open files", |sample| sample.files),
+    (Invariant::Threads, "threads", |sample| sample.threads),
+    (Invariant::Threads, "processes", |sample| sample.processes),
+];
+
+/// Whether only a second run of the script can tell a leak from a pool that was filled once.
+pub fn needs_second_run(trial: &Trial, transcript: &Transcript) -> bool {
+    FIGURES
+        .iter()
+        .filter(|(invariant, ..)| !trial.waives(*invariant))
+        .any(|(_, _, read)| growth(trial, transcript, read).is_some())
+}
+
+fn invariants(trial: &Trial, transcript: &Transcript) -> Vec<String> {
+    let Some(after) = transcript.sample(Moment::After) else {
+        return Vec::new();
+    };
+    let leaks = FIGURES
+        .iter()
+        .filter(|(invariant, ..)| !trial.waives(*invariant))
+        .filter_map(|(_, name, read)| leak(trial, transcript, name, *read));
+    let rest = states(transcript, after);
+    let rest = rest
+        .into_iter()
+        .filter(|(invariant, _)| !trial.waives(*invariant));
+    leaks.chain(rest.map(|(_, text)| text)).collect()
+}
+
+/// A leak grows again when the same is done again; a pool does not.
+fn leak(
+    trial: &Trial,
+    transcript: &Transcript,
+    name: &str,
+    read: fn(&Sample) -> usize,
+) -> Option<String> {
+    let (baseline, after) = growth(trial, transcript, read)?;
+    let again = read(transcript.sample(Moment::Again)?);
+    let first = after - baseline;
+    let second = again.saturating_sub(after);
+    (second * 4 >= first * 3).then(|| {
+        format!("{name} are not back to the baseline: {baseline} before, {after} after, {again} after the same again")
+    })
+}
+
+fn states(transcript: &Transcript, after: &Sample) -> Vec<(Invariant, String)> {
+    let baseline = transcript
+        .sample(Moment::Baseline)
+        .cloned()
+        .unwrap_or_default();
+    let mut found = Vec::new();
+    if after.close_wait > baseline.close_wait {
+        let text = format!(
+            "{} connections are left in CLOSE_WAIT: the server never closed its side",
+            after.close_wait
+        );
+        found.push((Invariant::CloseWait, text));
+    }
+    if after.zombies > baseline.zombies {
+        found.push((
+            Invariant::Zombies,
+            format!(
+                "{} children have ended and were not waited for",
+                after.zombies
+            ),
+        ));
+    }
+    if !after.at_rest && baseline.at_rest && after.cpu_percent >= 50 {
+        let text = format!(
+            "the server has nothing to do and uses {} % of a processor",
+            after.cpu_percent
+        );
+        found.push((Invariant::IdleCpu, text));
+    }
+    if after.accept_queue > baseline.accept_queue {
+        found.push((
+            Invariant::Queues,
+            format!(
+                "{} connections are left in the accept queue",
+                after.accept_queue
+            ),
+        ));
+    }
+    if after.memory_bytes > baseline.memory_bytes + MEMORY_BOUND {
+        let text = format!(
+            "memory grew from {} MiB to {} MiB and did not go back",
+            baseline.memory_bytes >> 20,
+            after.memory_bytes >> 20
+        );
+        found.push((Invariant::Memory, text));
+    }
+    found
+}
+
+/// What a server may keep after a scenario. Allocators keep pools and warm-up costs memory; what is caught is
+/// buffering without a bound.
+const MEMORY_BOUND: u64 = 256 << 20;
+
+fn unproven(transcript: &Transcript) -> Option<String> {
+    transcript
+        .events
+        .iter()
+        .find_map(|event| match &event.what {
+            What::Proof {
+                fault,
+                shown: false,
+                evidence,
+            } => Some(format!(
+                "{fault} is not proven to have happened: {evidence}"
+            )),
+            _ => None,
+        })
+}
+
+fn evidence(trial: &Trial, transcript: &Transcript, others: &[String]) -> Vec<String> {
+    let mut evidence: Vec<String> = others.to_vec();
+    if let Some(exit) = last_exit(transcript) {
+        evidence.push(format!("the server {exit} (wait status)"));
+    }
+    if let Some(output) = transcript.last_output() {
+        evidence.push(format!("last output of the server: {output}"));
+    }
+    let names = |id| name(&trial.script, id);
+    let mut lines = transcript.lines(&names);
+    const MOST: usize = 24;
+    if lines.len() > MOST {
+        let left_out = lines.len() - MOST;
+        lines.drain(..left_out);
+        lines.insert(0, format!("({left_out} earlier events left out)"));
+    }
+    evidence.extend(lines);
+    evidence
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::ClientEvent;
+    use crate::talk::{Talk, scenario};
+
+    fn trial(lines: Vec<Line>) -> Trial {
+        let empty = scenario("polite", &[("polite", 1)], vec![]);
+        Trial {
+            before: empty.clone(),
+            script: scenario("case", &[("alice", 1)], vec![lines]),
+            after: empty,
+            ends_after_one: false,
+        }
+    }
+
+    fn transcript(what: Vec<What>) -> Transcript {
+        let events = what.into_iter().map(|what| Event {
+            at: Duration::ZERO,
+            what,
+        });
+        Transcript {
+            events: events.collect(),
+        }
+    }
+
+    const ALICE: ClientId = ClientId { who: 0, member: 0 };
+
+    fn expects_hello() -> Trial {
+        let hello = crate::step::Data::literal("HELLO");
+        trial(Talk::of(0).expect(Expectation::Data(hello)).lines())
+    }
+
+    fn seen(event: ClientEvent, how: Ended) -> Transcript {
+        transcript(vec![
+            What::Act(Act::Script),
+            What::StepBegan(0),
+            What::Client(ALICE, event),
+            What::StepEnded { step: 0, how },
+        ])
+    }
+
+    fn reason(verdict: Verdict) -> String {
+        match verdict {
+            Verdict::Fail(finding) => finding.reason,
+            other => panic!("expected a fail, got {other:?}"),
+        }
+    }
+
+    #[test]
+    fn exact_reply_passes() {
+        let seen = seen(ClientEvent::Received(b"HELLO".to_vec()), Ended::Done);
+        assert_eq!(judge(&expects_hello(), &seen), Verdict::Pass);
+    }
+
+    #[test]
+    fn short_reply_fails_and_says_what_came() {
+        let out = Ended::OutOfTime(Duration::from_secs(1));
+        let seen = seen(ClientEvent::Received(b"HEL".to_vec()), out);
+        let reason = reason(judge(&expects_hello(), &seen));
+        assert_eq!(reason, "alice expected \"HELLO\" within 1s, got \"HEL\"");
+    }
+
+    #[test]
+    fn short_reply_is_not_held_against_the_server_when_we_starved() {
+        let out = Ended::OutOfTime(Duration::from_secs(1));
+        let mut seen = seen(ClientEvent::Received(b"HEL".to_vec()), out);
+        seen.events.push(Event {
+            at: Duration::ZERO,
+            what: What::Starved(Duration::from_millis(400)),
+        });
+        assert!(matches!(
+            judge(&expects_hello(), &seen),
+            Verdict::Inconclusive(_)
+        ));
+    }
+
+    #[test]
+    fn reset_instead_of_reply_is_told_from_fin() {
+        let seen = seen(ClientEvent::Ended(crate::step::End::Reset), Ended::Done);
+        let reason = reason(judge(&expects_hello(), &seen));
+        assert!(reason.ends_with("got nothing, then reset"), "{reason}");
+    }
+
+    #[test]
+    fn death_comes_before_every_other_reason() {
+        let mut seen = seen(ClientEvent::Ended(crate::step::End::Reset), Ended::Done);
+        seen.events.push(Event {
+            at: Duration::ZERO,
+            what: What::Server(ServerEvent::Exited(Exit::Signal(13))),
+        });
+        let reason = reason(judge(&expects_hello(), &seen));
+        assert!(
+            reason.starts_with("the server was ended by signal 13 (SIGPIPE)"),
+            "{reason}"
+        );
+    }
+
+    #[test]
+    fn unproven_fault_is_never_a_pass() {
+        let mut seen = seen(ClientEvent::Received(b"HELLO".to_vec()), Ended::Done);
+        seen.events.push(Event {
+            at: Duration::ZERO,
+            what: What::Proof {
+                fault: "the reset".into(),
+                shown: false,
+                evidence: "no counter moved".into(),
+            },
+        });
+        assert!(matches!(
+            judge(&expects_hello(), &seen),
+            Verdict::Inconclusive(_)
+        ));
+    }
+
+    fn samples(figures: [usize; 3]) -> Transcript {
+        let moments = [Moment::Baseline, Moment::After, Moment::Again];
+        let sample = |sockets| Sample {
+            sockets,
+            at_rest: true,
+            ..Sample::default()
+        };
+        let events = moments.into_iter().zip(figures);
+        transcript(
+            events
+                .map(|(at, sockets)| What::Sample(at, sample(sockets)))
+                .collect(),
+        )
+    }
+
+    #[test]
+    fn sockets_that_grow_with_every_run_are_a_leak() {
+        let reason = reason(judge(&trial(vec![]), &samples([1, 6, 11])));
+        assert!(reason.starts_with("open sockets are not back"), "{reason}");
+    }
+
+    #[test]
+    fn sockets_that_grow_once_are_a_pool() {
+        assert_eq!(judge(&trial(vec![]), &samples([1, 6, 6])), Verdict::Pass);
+    }
+}

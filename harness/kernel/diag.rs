@@ -1,0 +1,329 @@
+//! The kernel's socket tables through `sock_diag` (sock_diag(7)): a request, a dump of rows, no privilege needed.
+
+use crate::sys::warden::Warden;
+use rustix::fd::OwnedFd;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Mutex;
+
+const SOCK_DIAG_BY_FAMILY: u16 = 20;
+const NLM_F_REQUEST: u16 = 1;
+const NLM_F_DUMP: u16 = 0x300;
+const NLMSG_ERROR: u16 = 2;
+const NLMSG_DONE: u16 = 3;
+const NETLINK_SOCK_DIAG: i32 = 4;
+const UDIAG_SHOW_NAME: u32 = 1;
+const UDIAG_SHOW_RQLEN: u32 = 0x10;
+const UNIX_DIAG_NAME: u16 = 0;
+const UNIX_DIAG_RQLEN: u16 = 4;
+const INET_DIAG_SKMEMINFO: u16 = 7;
+
+/// The state of a row (`include/net/tcp_states.h`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum State {
+    Established,
+    SynSent,
+    SynRecv,
+    FinWait1,
+    FinWait2,
+    TimeWait,
+    /// For UDP: bound and not connected.
+    Close,
+    CloseWait,
+    LastAck,
+    Listen,
+    Closing,
+    NewSynRecv,
+}
+
+impl State {
+    const ALL: [Self; 12] = [
+        Self::Established,
+        Self::SynSent,
+        Self::SynRecv,
+        Self::FinWait1,
+        Self::FinWait2,
+        Self::TimeWait,
+        Self::Close,
+        Self::CloseWait,
+        Self::LastAck,
+        Self::Listen,
+        Self::Closing,
+        Self::NewSynRecv,
+    ];
+
+    fn from_number(number: u8) -> Option<Self> {
+        Self::ALL.get(usize::from(number).checked_sub(1)?).copied()
+    }
+}
+
+/// A socket in the kernel's table.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Row {
+    pub(crate) state: State,
+    pub(crate) local: Option<SocketAddr>,
+    pub(crate) remote: Option<SocketAddr>,
+    /// For Unix sockets, the name it is bound to.
+    pub(crate) path: Option<Vec<u8>>,
+    /// 0 while no process holds the socket: not accepted yet, or closed already.
+    pub(crate) inode: u32,
+    /// For a listener, the length of the accept queue; else the bytes that wait to be read.
+    pub(crate) receive_queue: u32,
+    /// For a listener, the limit of the accept queue; else the bytes not acknowledged by the peer.
+    pub(crate) send_queue: u32,
+    /// Packets that this socket had to drop.
+    pub(crate) drops: u32,
+}
+
+/// A `sock_diag` socket in the server's network namespace.
+#[derive(Debug)]
+pub(crate) struct Diag {
+    netlink: Mutex<OwnedFd>,
+}
+
+/// The table to ask.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Table {
+    Tcp,
+    Udp,
+}
+
+impl Table {
+    fn protocol(self) -> u8 {
+        match self {
+            Self::Tcp => libc::IPPROTO_TCP as u8,
+            Self::Udp => libc::IPPROTO_UDP as u8,
+        }
+    }
+}
+
+impl Diag {
+    /// Opens a `sock_diag` socket where the warden lives.
+    pub(crate) fn open(warden: &Warden) -> Result<Self, Errno> {
+        let netlink = warden.socket(AddressFamily::NETLINK, SocketType::RAW, NETLINK_SOCK_DIAG)?;
+        // An answer always comes from the kernel at once; the limit keeps a surprise from hanging the harness.
+        rustix::net::sockopt::set_socket_timeout(
+            &netlink,
+            rustix::net::sockopt::Timeout::Recv,
+            Some(std::time::Duration::from_secs(5)),
+        )?;
+        // A full dump of a busy host is larger than the default buffer.
+        let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&netlink, 4 << 20);
+        Ok(Self {
+            netlink: Mutex::new(netlink),
+        })
+    }
+
+    /// The TCP listeners.
+    pub(crate) fn listeners(&self) -> Result<Vec<Row>, Errno> {
+        self.inet(Table::Tcp, 1 << 10)
+    }
+
+    /// The UDP sockets that are bound and not connected.
+    pub(crate) fn udp(&self) -> Result<Vec<Row>, Errno> {
+        self.inet(Table::Udp, 1 << 7)
+    }
+
+    /// The TCP connections in any state but LISTEN whose local port is `port`.
+    pub(crate) fn connections(&self, port: u16) -> Result<Vec<Row>, Errno> {
+        let mut rows = self.inet(Table::Tcp, !(1 << 10))?;
+        rows.retain(|row| row.local.is_some_and(|local| local.port() == port));
+        Ok(rows)
+    }
+
+    fn inet(&self, table: Table, states: u32) -> Result<Vec<Row>, Errno> {
+        let mut rows = Vec::new();
+        for family in [libc::AF_INET, libc::AF_INET6] {
+            let mut request = inet_request(family as u8, table, states);
+            request.extend_from_slice(&[0; 48]);
+            match self.ask(&request, NLM_F_DUMP, &mut |body| {
+                rows.extend(inet_row(body))
+            }) {
+                // The kernel answers ENOENT where a family is not compiled in.
+                Err(Errno::NOENT) => {}
+                other => other?,
+            }
+        }
+        Ok(rows)
+    }
+
+    /// The TCP row with exactly these ends, if there is one.
+    pub(crate) fn find(&self, local: SocketAddr, remote: SocketAddr) -> Result<Option<Row>, Errno> {
+        let family = match local {
+            SocketAddr::V4(_) => libc::AF_INET,
+            SocketAddr::V6(_) => libc::AF_INET6,
+        };
+        let mut request = inet_request(family as u8, Table::Tcp, u32::MAX);
+        request.extend_from_slice(&local.port().to_be_bytes());
+        request.extend_from_slice(&remote.port().to_be_bytes());
+        for address in [local.ip(), remote.ip()] {
+            request.extend_from_slice(&sixteen(address));
+        }
+        request.extend_from_slice(&0u32.to_ne_bytes());
+        request.extend_from_slice(&[0xff; 8]);
+        let mut found = None;
+        match self.ask(&request, 0, &mut |body| found = inet_row(body)) {
+            Ok(()) => Ok(found.filter(|row| row.state != State::Listen)),
+            Err(Errno::NOENT) => Ok(None),
+            Err(errno) => Err(errno),
+        }
+    }
+
+    /// The Unix sockets that listen, or for datagrams are bound.
+    pub(crate) fn unix(&self) -> Result<Vec<Row>, Errno> {
+        let mut request = vec![libc::AF_UNIX as u8, 0, 0, 0];
+        request.extend_from_slice(&u32::MAX.to_ne_bytes());
+        request.extend_from_slice(&0u32.to_ne_bytes());
+        request.extend_from_slice(&(UDIAG_SHOW_NAME | UDIAG_SHOW_RQLEN).to_ne_bytes());
+        request.extend_from_slice(&[0xff; 8]);
+        let mut rows = Vec::new();
+        self.ask(&request, NLM_F_DUMP, &mut |body| {
+            rows.extend(unix_row(body))
+        })?;
+        Ok(rows)
+    }
+
+    fn ask(&self, body: &[u8], flags: u16, take: &mut dyn FnMut(&[u8])) -> Result<(), Errno> {
+        let netlink = self.netlink.lock().map_err(|_| Errno::BADF)?;
+        let mut message = Vec::with_capacity(16 + body.len());
+        message.extend_from_slice(&(16 + body.len() as u32).to_ne_bytes());
+        message.extend_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+        message.extend_from_slice(&(NLM_F_REQUEST | flags).to_ne_bytes());
+        message.extend_from_slice(&[0; 8]);
+        message.extend_from_slice(body);
+        rustix::net::send(&*netlink, &message, SendFlags::empty())?;
+        let mut answer = vec![0u8; 64 << 10];
+        loop {
+            let (_, bytes) = match rustix::net::recv(&*netlink, &mut answer[..], RecvFlags::empty())
+            {
+                Err(Errno::INTR) => continue,
+                other => other?,
+            };
+            if take_messages(&answer[..bytes], flags == NLM_F_DUMP, take)? {
+                return Ok(());
+            }
+        }
+    }
+}
+
+/// Takes the messages of one datagram; true when the answer is complete.
+fn take_messages(mut bytes: &[u8], dump: bool, take: &mut dyn FnMut(&[u8])) -> Result<bool, Errno> {
+    while let (Some(length), Some(kind)) = (u32_at(bytes, 0), u16_at(bytes, 4)) {
+        let length = length as usize;
+        let body = bytes.get(16..length).ok_or(Errno::BADMSG)?;
+        match kind {
+            NLMSG_DONE => return Ok(true),
+            NLMSG_ERROR => {
+                let errno = u32_at(body, 0).unwrap_or(0) as i32;
+                return match errno {
+                    0 => Ok(true),
+                    errno => Err(Errno::from_raw_os_error(-errno)),
+                };
+            }
+            _ => take(body),
+        }
+        if !dump {
+            return Ok(true);
+        }
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or(&[]);
+    }
+    Ok(false)
+}
+
+fn inet_request(family: u8, table: Table, states: u32) -> Vec<u8> {
+    let extensions = 1u8 << (INET_DIAG_SKMEMINFO - 1);
+    let mut request = vec![family, table.protocol(), extensions, 0];
+    request.extend_from_slice(&states.to_ne_bytes());
+    request
+}
+
+fn sixteen(address: IpAddr) -> [u8; 16] {
+    match address {
+        IpAddr::V6(address) => address.octets(),
+        IpAddr::V4(address) => {
+            let mut bytes = [0; 16];
+            bytes[..4].copy_from_slice(&address.octets());
+            bytes
+        }
+    }
+}
+
+fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
+    Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
+    Some(u32::from_ne_bytes(bytes.get(at..at + 4)?.try_into().ok()?))
+}
+
+/// Reads `struct inet_diag_msg` (`linux/inet_diag.h`).
+fn inet_row(body: &[u8]) -> Option<Row> {
+    let family = *body.first()?;
+    let port = |at: usize| Some(u16::from_be_bytes(body.get(at..at + 2)?.try_into().ok()?));
+    let address = |at: usize| -> Option<IpAddr> {
+        let bytes: [u8; 16] = body.get(at..at + 16)?.try_into().ok()?;
+        Some(if i32::from(family) == libc::AF_INET {
+            IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]))
+        } else {
+            IpAddr::V6(Ipv6Addr::from(bytes))
+        })
+    };
+    let mut row = Row {
+        state: State::from_number(*body.get(1)?)?,
+        local: Some(SocketAddr::new(address(8)?, port(4)?)),
+        remote: Some(SocketAddr::new(address(24)?, port(6)?)),
+        path: None,
+        receive_queue: u32_at(body, 56)?,
+        send_queue: u32_at(body, 60)?,
+        inode: u32_at(body, 68)?,
+        drops: 0,
+    };
+    for (kind, value) in attributes(body.get(72..)?) {
+        // `sk_meminfo`: the ninth word counts drops (`SK_MEMINFO_DROPS`).
+        if kind == INET_DIAG_SKMEMINFO {
+            row.drops = u32_at(value, 32).unwrap_or(0);
+        }
+    }
+    Some(row)
+}
+
+/// Reads `struct unix_diag_msg` (`linux/unix_diag.h`).
+fn unix_row(body: &[u8]) -> Option<Row> {
+    let state = State::from_number(*body.get(2)?)?;
+    let mut row = Row {
+        state,
+        local: None,
+        remote: None,
+        path: None,
+        inode: u32_at(body, 4)?,
+        receive_queue: 0,
+        send_queue: 0,
+        drops: 0,
+    };
+    for (kind, value) in attributes(body.get(16..)?) {
+        match kind {
+            UNIX_DIAG_NAME => row.path = Some(value.to_vec()),
+            UNIX_DIAG_RQLEN => {
+                row.receive_queue = u32_at(value, 0).unwrap_or(0);
+                row.send_queue = u32_at(value, 4).unwrap_or(0);
+            }
+            _ => {}
+        }
+    }
+    Some(row)
+}
+
+/// Splits netlink attributes (netlink(7)): length, kind, value, padded to four bytes.
+fn attributes(mut bytes: &[u8]) -> Vec<(u16, &[u8])> {
+    let mut found = Vec::new();
+    while let (Some(length), Some(kind)) = (u16_at(bytes, 0), u16_at(bytes, 2)) {
+        let length = usize::from(length);
+        let Some(value) = bytes.get(4..length) else {
+            break;
+        };
+        found.push((kind, value));
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or(&[]);
+    }
+    found
+}

@@ -1,0 +1,120 @@
+//! A server's process tree through `/proc` (proc(5)).
+
+use std::collections::HashSet;
+use std::fs;
+
+/// One process of the server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Process {
+    pub(crate) pid: i32,
+    pub(crate) name: String,
+    /// The state letter of the first thread: `R`, `S`, `Z`, `T`, …
+    pub(crate) state: char,
+    pub(crate) threads: usize,
+    /// CPU time of all its threads, in clock ticks.
+    pub(crate) cpu_ticks: u64,
+    pub(crate) memory_bytes: u64,
+}
+
+impl Process {
+    pub(crate) fn is_zombie(&self) -> bool {
+        self.state == 'Z' || self.state == 'X'
+    }
+
+    fn read(pid: i32) -> Option<Self> {
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let (head, tail) = stat.rsplit_once(')')?;
+        let name = head.split_once('(')?.1.to_owned();
+        // Field 3 of proc_pid_stat(5) is the first of the tail.
+        let fields: Vec<&str> = tail.split_ascii_whitespace().collect();
+        let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
+        Some(Self {
+            pid,
+            name,
+            state: fields.first()?.chars().next()?,
+            threads: number(20)? as usize,
+            cpu_ticks: number(14)? + number(15)?,
+            memory_bytes: number(24)? * rustix::param::page_size() as u64,
+        })
+    }
+
+    /// Its threads' ids.
+    pub(crate) fn thread_ids(&self) -> Vec<i32> {
+        numbers_in(&format!("/proc/{}/task", self.pid))
+    }
+
+    /// Its open descriptors.
+    pub(crate) fn descriptors(&self) -> Descriptors {
+        let mut found = Descriptors::default();
+        let folder = format!("/proc/{}/fd", self.pid);
+        for number in numbers_in(&folder) {
+            let Ok(target) = fs::read_link(format!("{folder}/{number}")) else {
+                continue;
+            };
+            let target = target.to_string_lossy();
+            let inode = target
+                .strip_prefix("socket:[")
+                .and_then(|rest| rest.strip_suffix(']'))
+                .and_then(|inode| inode.parse().ok());
+            match inode {
+                Some(inode) => {
+                    found.sockets.insert(inode);
+                    found.socket_count += 1;
+                }
+                None => found.files += 1,
+            }
+        }
+        found
+    }
+}
+
+/// The open descriptors of a process.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Descriptors {
+    /// The inodes of its sockets.
+    pub(crate) sockets: HashSet<u32>,
+    /// How many descriptors are sockets.
+    pub(crate) socket_count: usize,
+    /// How many are something else.
+    pub(crate) files: usize,
+}
+
+fn numbers_in(folder: &str) -> Vec<i32> {
+    let Ok(entries) = fs::read_dir(folder) else {
+        return Vec::new();
+    };
+    entries
+        .flatten()
+        .filter_map(|entry| entry.file_name().to_str()?.parse().ok())
+        .collect()
+}
+
+/// The processes below `root`, which is not one of them. Orphans are there too: the warden inherits them.
+pub(crate) fn tree(root: i32) -> Vec<Process> {
+    let mut found = Vec::new();
+    let mut waiting = children(root);
+    while let Some(pid) = waiting.pop() {
+        if let Some(process) = Process::read(pid) {
+            waiting.extend(children(pid));
+            found.push(process);
+        }
+    }
+    found.sort_by_key(|process| process.pid);
+    found
+}
+
+fn children(pid: i32) -> Vec<i32> {
+    let threads = numbers_in(&format!("/proc/{pid}/task"));
+    let lists = threads.iter().filter_map(|thread| {
+        fs::read_to_string(format!("/proc/{pid}/task/{thread}/children")).ok()
+    });
+    lists
+        .flat_map(|list| {
+            let pids: Vec<i32> = list
+                .split_ascii_whitespace()
+                .filter_map(|pid| pid.parse().ok())
+                .collect();
+            pids
+        })
+        .collect()
+}

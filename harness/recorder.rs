@@ -1,0 +1,75 @@
+//! Where events are written down as they happen, on one clock, with what follows from them so far.
+
+use crate::event::{Event, ServerEvent, Transcript, What};
+use crate::judge::ServerFacts;
+use crate::view::Views;
+use std::cell::{RefCell, RefMut};
+use std::rc::Rc;
+use std::time::Instant;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+/// A shared pen on the transcript of one run.
+#[derive(Clone, Debug)]
+pub(crate) struct Recorder(Rc<Book>);
+
+#[derive(Debug)]
+struct Book {
+    begun: Instant,
+    transcript: RefCell<Transcript>,
+    views: RefCell<Views>,
+    facts: RefCell<ServerFacts>,
+    changed: Notify,
+}
+
+impl Recorder {
+    pub(crate) fn new() -> Self {
+        Self(Rc::new(Book {
+            begun: Instant::now(),
+            transcript: RefCell::default(),
+            views: RefCell::default(),
+            facts: RefCell::default(),
+            changed: Notify::new(),
+        }))
+    }
+
+    /// Writes a fact down and wakes whoever waits for one.
+    pub(crate) fn note(&self, what: What) {
+        let event = Event {
+            at: self.0.begun.elapsed(),
+            what,
+        };
+        self.0.views.borrow_mut().apply(&event);
+        self.0.facts.borrow_mut().apply(&event);
+        self.0.transcript.borrow_mut().events.push(event);
+        self.0.changed.notify_waiters();
+    }
+
+    /// Resolves at the next fact; to be made before looking, so that none is missed.
+    pub(crate) fn next_fact(&self) -> Notified<'_> {
+        self.0.changed.notified()
+    }
+
+    pub(crate) fn views(&self) -> RefMut<'_, Views> {
+        self.0.views.borrow_mut()
+    }
+
+    pub(crate) fn facts(&self) -> RefMut<'_, ServerFacts> {
+        self.0.facts.borrow_mut()
+    }
+
+    /// Whether the last fact of its kind about the server was another one.
+    pub(crate) fn is_news(&self, event: &ServerEvent) -> bool {
+        let transcript = self.0.transcript.borrow();
+        let kind = std::mem::discriminant(event);
+        let last = transcript
+            .server_events()
+            .rev()
+            .find(|seen| std::mem::discriminant(*seen) == kind);
+        last != Some(event)
+    }
+
+    pub(crate) fn transcript(&self) -> Transcript {
+        self.0.transcript.borrow().clone()
+    }
+}

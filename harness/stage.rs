@@ -1,0 +1,764 @@
+//! Where a scenario is performed: one server, its clients, and the transcript of what they do to each other.
+
+use crate::client::Client;
+use crate::error::Error;
+use crate::event::{
+    Act, ClientEvent, ClientId, Ended, Exit, Moment, Sample, ServerEvent, Transcript, What,
+};
+use crate::judge::{Trial, needs_second_run};
+use crate::kernel::{self, State, Stillness, stillness};
+use crate::lab::Lab;
+use crate::pulse;
+use crate::recorder::Recorder;
+use crate::step::{
+    Action, Expectation, Line, Scenario, ServerAction, ServerExpectation, Signal, Step,
+};
+use crate::sys::socket::limit_open_files;
+use crate::target::{Process, Server, Streams, Target};
+use crate::view::Look;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
+
+/// How long anything may take where a scenario does not say. Generous: a limit that is met costs nothing, and one
+/// that is missed is held against the server.
+pub(crate) const LIMIT: Duration = Duration::from_secs(5);
+
+/// How long `silence` is listened for where the kernel cannot tell that nothing more will come.
+const SILENCE: Duration = Duration::from_millis(300);
+
+/// How often the kernel is asked for what it has no event for.
+const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// How long a server may take to return to its baseline once all clients are gone.
+const RETURN_WITHIN: Duration = Duration::from_secs(5);
+
+/// A server in its lab, ready for one scenario after the other.
+pub(crate) struct Stage<'a> {
+    target: &'a Target,
+    lab: Arc<Lab>,
+    server: Option<Server>,
+    recorder: Recorder,
+    clients: Vec<Vec<Client>>,
+    exit_watch: Option<JoinHandle<()>>,
+    /// The limits on open files that were changed: process and former limit.
+    limited: Vec<(i32, u64)>,
+    began: Instant,
+    baseline_delay: Duration,
+    streams: Streams,
+}
+
+/// Whether the lines of an act were all gone through.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Flow {
+    On,
+    Stop,
+}
+
+impl<'a> Stage<'a> {
+    /// Starts the target in a lab.
+    pub(crate) async fn set(target: &'a Target, lab: Arc<Lab>) -> Result<Self, Error> {
+        pulse::start();
+        let server = Server::start(target, Arc::clone(&lab)).await?;
+        Ok(Self {
+            target,
+            lab,
+            server: Some(server),
+            recorder: Recorder::new(),
+            clients: Vec::new(),
+            exit_watch: None,
+            limited: Vec::new(),
+            began: Instant::now(),
+            baseline_delay: Duration::ZERO,
+            streams: Streams::Captured,
+        })
+    }
+
+    /// The server, while one runs.
+    pub(crate) fn server(&self) -> Option<&Server> {
+        self.server
+            .as_ref()
+            .filter(|server| server.process().exit().is_none())
+    }
+
+    /// Performs a trial and returns what was observed.
+    pub(crate) async fn perform(&mut self, trial: &Trial) -> Result<Transcript, Error> {
+        self.recorder = Recorder::new();
+        self.began = Instant::now();
+        self.limited.clear();
+        if let Some(server) = &self.server {
+            let pid = server.pid();
+            self.note_server(ServerEvent::Started { pid });
+        }
+        self.watch_exit();
+        if self.act(Act::Before, &trial.before).await? == Flow::On {
+            self.sample(Moment::Baseline).await;
+            if self.act(Act::Script, &trial.script).await? == Flow::On {
+                self.afterwards(trial).await?;
+            }
+        }
+        self.wait_for_the_dying().await;
+        self.note_output();
+        self.note_starvation();
+        self.leave_all().await;
+        if let Some(watch) = self.exit_watch.take() {
+            watch.abort();
+        }
+        Ok(self.recorder.transcript())
+    }
+
+    async fn afterwards(&mut self, trial: &Trial) -> Result<(), Error> {
+        if self.server().is_none() || self.act(Act::After, &trial.after).await? == Flow::Stop {
+            return Ok(());
+        }
+        self.sample(Moment::After).await;
+        let doubtful = needs_second_run(trial, &self.recorder.transcript());
+        if doubtful
+            && self.act(Act::Script, &trial.script).await? == Flow::On
+            && self.server().is_some()
+        {
+            self.leave_all().await;
+            self.sample(Moment::Again).await;
+        }
+        Ok(())
+    }
+
+    fn note_server(&self, event: ServerEvent) {
+        self.recorder.note(What::Server(event));
+    }
+
+    fn watch_exit(&mut self) {
+        if let Some(old) = self.exit_watch.take() {
+            old.abort();
+        }
+        let Some(server) = &self.server else {
+            return;
+        };
+        let mut ended = server.process().exit_receiver();
+        let recorder = self.recorder.clone();
+        self.exit_watch = Some(tokio::task::spawn_local(async move {
+            if let Ok(exit) = ended.wait_for(Option::is_some).await
+                && let Some(exit) = *exit
+            {
+                recorder.note(What::Server(ServerEvent::Exited(exit)));
+            }
+        }));
+    }
+
+    /// A client may see the end of its connection before the wait status of the server has come through.
+    async fn wait_for_the_dying(&self) {
+        let Some(server) = &self.server else {
+            return;
+        };
+        let dying = server.process().exit().is_some()
+            || server.processes().iter().any(|process| process.is_zombie());
+        let grace = if dying {
+            LIMIT
+        } else {
+            Duration::from_millis(30)
+        };
+        // No answer within the grace means that it lives, which is the usual case.
+        let _ = tokio::time::timeout(grace, server.process().ended()).await;
+        tokio::task::yield_now().await;
+    }
+
+    fn note_output(&self) {
+        if let Some(server) = &self.server {
+            let output = server.process().take_output();
+            if !output.is_empty() {
+                self.note_server(ServerEvent::Output(output));
+            }
+        }
+    }
+
+    /// Writes down how long we, or a thread of the server that was ready to run, did not get a processor.
+    fn note_starvation(&self) {
+        let ours = pulse::longest_delay_since(self.began);
+        let theirs = self
+            .stillness()
+            .longest_delay
+            .saturating_sub(self.baseline_delay);
+        let starved = ours.max(theirs);
+        if starved > Duration::from_millis(100) {
+            self.recorder.note(What::Starved(starved));
+        }
+    }
+
+    async fn leave_all(&mut self) {
+        for client in self.clients.iter_mut().flatten() {
+            client.close().await;
+        }
+        self.clients.clear();
+    }
+
+    async fn act(&mut self, act: Act, scenario: &Scenario) -> Result<Flow, Error> {
+        self.leave_all().await;
+        self.recorder.note(What::Act(act));
+        let Some(server) = &self.server else {
+            return Ok(Flow::Stop);
+        };
+        let (address, transport) = (server.address().clone(), server.transport());
+        for (who, cast) in scenario.cast.iter().enumerate() {
+            let member = |member| {
+                let id = ClientId { who, member };
+                let recorder = self.recorder.clone();
+                Client::new(
+                    id,
+                    recorder,
+                    Arc::clone(&self.lab),
+                    address.clone(),
+                    transport,
+                )
+            };
+            self.clients.push((0..cast.members).map(member).collect());
+        }
+        let flow = self.lines(&scenario.lines, 0).await?;
+        self.note_output();
+        if flow == Flow::On {
+            self.leave_all().await;
+        }
+        Ok(flow)
+    }
+
+    /// Performs lines, numbered from `first` in the order of the text.
+    fn lines<'b>(
+        &'b mut self,
+        lines: &'b [Line],
+        first: usize,
+    ) -> Pin<Box<dyn Future<Output = Result<Flow, Error>> + 'b>> {
+        Box::pin(async move {
+            let mut number = first;
+            for line in lines {
+                if let Step::Repeat { times, lines } = &line.step {
+                    for _ in 0..*times {
+                        if self.lines(lines, number + 1).await? == Flow::Stop {
+                            return Ok(Flow::Stop);
+                        }
+                    }
+                } else if self.line(line, number).await? == Flow::Stop {
+                    return Ok(Flow::Stop);
+                }
+                number += count(std::slice::from_ref(line));
+            }
+            Ok(Flow::On)
+        })
+    }
+
+    async fn line(&mut self, line: &Line, number: usize) -> Result<Flow, Error> {
+        self.recorder.note(What::StepBegan(number));
+        let (how, flow) = match &line.step {
+            Step::Client { who, action } => self.client_step(*who, action).await,
+            Step::Server(action) => self.server_step(action).await?,
+            Step::Pause(time) => {
+                tokio::time::sleep(*time).await;
+                (Ended::Done, Flow::On)
+            }
+            Step::Repeat { .. } => (Ended::Done, Flow::On),
+        };
+        self.recorder.note(What::StepEnded { step: number, how });
+        Ok(flow)
+    }
+
+    /// Lets every client behind a name act at once; the step is over when all are done.
+    async fn client_step(&mut self, who: usize, action: &Action) -> (Ended, Flow) {
+        let Some(mut crowd) = self.clients.get_mut(who).map(std::mem::take) else {
+            return (Ended::Done, Flow::Stop);
+        };
+        let moves = crowd.iter_mut().enumerate().map(|(member, client)| {
+            let id = ClientId {
+                who,
+                member: member as u32,
+            };
+            Box::pin(self.client_move(id, client, action))
+        });
+        let results = join_all(moves.collect()).await;
+        self.clients[who] = crowd;
+        let stopped = results.iter().find(|(_, flow)| *flow == Flow::Stop);
+        stopped
+            .or(results.first())
+            .copied()
+            .unwrap_or((Ended::Done, Flow::On))
+    }
+
+    async fn client_move(
+        &self,
+        id: ClientId,
+        client: &mut Client,
+        action: &Action,
+    ) -> (Ended, Flow) {
+        match action {
+            Action::Connect(dial) => {
+                client.connect(dial).await;
+                if !dial.without_waiting {
+                    return self.expect(id, client, &Expectation::Connected, None).await;
+                }
+            }
+            Action::Send { data, cut, every } => client.send(data, cut, *every).await,
+            Action::SendUrgent(byte) => client.send_urgent(*byte).await,
+            Action::SendDescriptor(byte) => client.send_descriptor(*byte).await,
+            Action::HalfClose => client.half_close(),
+            Action::Reset => client.reset().await,
+            Action::Close => client.close().await,
+            Action::Vanish => client.vanish().await,
+            Action::Stall => client.stall(),
+            Action::Read(pace) => client.set_pace(*pace),
+            Action::Expect { what, within } => return self.expect(id, client, what, *within).await,
+        }
+        (Ended::Done, Flow::On)
+    }
+
+    async fn expect(
+        &self,
+        id: ClientId,
+        client: &Client,
+        what: &Expectation,
+        within: Option<Duration>,
+    ) -> (Ended, Flow) {
+        let how = self.wait_for(id, client, what, within).await;
+        let mut views = self.recorder.views();
+        let view = views.of(id);
+        let settled = how != Ended::Done;
+        match view.look(what, id.member, settled) {
+            Look::Met => {
+                view.consume(what, id.member);
+                (how, Flow::On)
+            }
+            Look::Pending | Look::Broken(_) => (how, Flow::Stop),
+        }
+    }
+
+    /// Waits until an expectation is met or broken, until the kernel shows that nothing more will come, or until
+    /// the time is up.
+    async fn wait_for(
+        &self,
+        id: ClientId,
+        client: &Client,
+        what: &Expectation,
+        within: Option<Duration>,
+    ) -> Ended {
+        let absence = matches!(what, Expectation::Silence | Expectation::Pending);
+        let limit = within.unwrap_or(if absence { SILENCE } else { LIMIT });
+        let deadline = tokio::time::Instant::now() + limit;
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut still = None;
+        loop {
+            let next_fact = self.recorder.next_fact();
+            if self.recorder.views().of(id).look(what, id.member, false) != Look::Pending {
+                return Ended::Done;
+            }
+            tokio::select! {
+                biased;
+                () = next_fact => {}
+                () = tokio::time::sleep_until(deadline) => return Ended::OutOfTime(limit),
+                _ = look.tick() => {
+                    if self.look_in_kernel(id, client, what) {
+                        continue;
+                    }
+                    if self.lab.is_private() && client.is_quiet() {
+                        let now = self.stillness();
+                        if now.parked && still.as_ref() == Some(&now) {
+                            return Ended::Settled;
+                        }
+                        still = Some(now);
+                    } else {
+                        still = None;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Asks the kernel for facts that no event announces; true where one was found.
+    fn look_in_kernel(&self, id: ClientId, client: &Client, what: &Expectation) -> bool {
+        let (found, event) = match what {
+            Expectation::Accepted => (client.is_accepted(), ClientEvent::Accepted),
+            Expectation::Taken => (client.is_taken(), ClientEvent::Taken),
+            _ => return false,
+        };
+        if found {
+            self.recorder.note(What::Client(id, event));
+        }
+        found
+    }
+
+    fn stillness(&self) -> Stillness {
+        match &self.server {
+            Some(server) => stillness(&server.processes()),
+            None => Stillness::default(),
+        }
+    }
+
+    async fn server_step(&mut self, action: &ServerAction) -> Result<(Ended, Flow), Error> {
+        let done = Ok((Ended::Done, Flow::On));
+        match action {
+            ServerAction::Stop => self.stop().await,
+            ServerAction::Continue => {
+                self.signal_all(libc::SIGCONT);
+                self.note_server(ServerEvent::Continued);
+            }
+            ServerAction::Signal(signal) => self.signal(*signal),
+            ServerAction::Start => return self.start_again().await,
+            ServerAction::StartSecond => return self.start_second().await,
+            ServerAction::LimitOpenFiles(spare) => self.limit_open_files(*spare),
+            ServerAction::RestoreOpenFiles => self.restore_open_files(),
+            ServerAction::Expect { what, within } => {
+                let how = self.wait_for_server(what, within.unwrap_or(LIMIT)).await;
+                let met = self.recorder.facts().look(what) == Look::Met;
+                return Ok((how, if met { Flow::On } else { Flow::Stop }));
+            }
+        }
+        done
+    }
+
+    fn signal_all(&self, signal: i32) {
+        for process in self.server.iter().flat_map(Server::processes) {
+            if let (Some(pid), Some(signal)) = (
+                rustix::process::Pid::from_raw(process.pid),
+                rustix::process::Signal::from_named_raw(signal),
+            ) {
+                // ESRCH: it has ended in between.
+                let _ = rustix::process::kill_process(pid, signal);
+            }
+        }
+    }
+
+    /// Stops every process; the proof is the state of each in `/proc`.
+    async fn stop(&self) {
+        let deadline = Instant::now() + LIMIT;
+        let mut running = usize::MAX;
+        while running > 0 && Instant::now() < deadline {
+            self.signal_all(libc::SIGSTOP);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let processes = self
+                .server
+                .as_ref()
+                .map(Server::processes)
+                .unwrap_or_default();
+            running = processes
+                .iter()
+                .filter(|process| !matches!(process.state, 'T' | 't' | 'Z' | 'X'))
+                .count();
+        }
+        self.note_server(ServerEvent::Stopped);
+        self.recorder.note(What::Proof {
+            fault: "stopping the server".to_owned(),
+            shown: running == 0,
+            evidence: match running {
+                0 => "every process is in state T".to_owned(),
+                n => format!("{n} processes still run"),
+            },
+        });
+    }
+
+    fn signal(&self, signal: Signal) {
+        let number = match signal {
+            Signal::Term => libc::SIGTERM,
+            Signal::Int => libc::SIGINT,
+            Signal::Hup => libc::SIGHUP,
+            Signal::Quit => libc::SIGQUIT,
+            Signal::Usr1 => libc::SIGUSR1,
+            Signal::Kill => libc::SIGKILL,
+        };
+        if let Some(server) = &self.server {
+            server.process().signal(number);
+            self.note_server(ServerEvent::Signalled(signal));
+        }
+    }
+
+    /// Starts the server again in its lab; what was left of the old one is swept away first.
+    async fn start_again(&mut self) -> Result<(Ended, Flow), Error> {
+        self.note_output();
+        // The old guard would sweep the lab, the new server with it: it has to go first.
+        drop(self.server.take());
+        match Server::start_with(self.target, Arc::clone(&self.lab), self.streams).await {
+            Ok(server) => {
+                let pid = server.pid();
+                self.server = Some(server);
+                self.note_server(ServerEvent::Started { pid });
+                self.watch_exit();
+                Ok((Ended::Done, Flow::On))
+            }
+            Err(error) => {
+                self.note_server(ServerEvent::StartFailed(error.chain()));
+                Ok((Ended::Done, Flow::Stop))
+            }
+        }
+    }
+
+    /// Starts a second instance beside the first and waits for its end.
+    async fn start_second(&mut self) -> Result<(Ended, Flow), Error> {
+        let second = Process::start(self.target, &self.lab, Streams::Captured)?;
+        match tokio::time::timeout(LIMIT, second.ended()).await {
+            Ok(exit) => {
+                self.note_server(ServerEvent::SecondEnded(exit));
+                let flow = if exit == Exit::Status(0) {
+                    Flow::Stop
+                } else {
+                    Flow::On
+                };
+                Ok((Ended::Done, flow))
+            }
+            Err(_) => {
+                second.signal(libc::SIGKILL);
+                second.ended().await;
+                self.note_server(ServerEvent::SecondLives);
+                Ok((Ended::OutOfTime(LIMIT), Flow::Stop))
+            }
+        }
+    }
+
+    fn limit_open_files(&mut self, spare: u32) {
+        let mut lowest = None;
+        for process in self.server.iter().flat_map(Server::processes) {
+            let held = process.descriptors();
+            let limit = (held.socket_count + held.files) as u64 + u64::from(spare);
+            if let Ok(before) = limit_open_files(process.pid, limit) {
+                self.limited.push((process.pid, before));
+                lowest = Some(limit);
+            }
+        }
+        match lowest {
+            Some(limit) => self.note_server(ServerEvent::OpenFilesLimited(limit)),
+            None => self.recorder.note(What::Proof {
+                fault: "limiting open files".to_owned(),
+                shown: false,
+                evidence: "prlimit was refused".to_owned(),
+            }),
+        }
+    }
+
+    fn restore_open_files(&mut self) {
+        for (pid, before) in self.limited.drain(..) {
+            // ESRCH: a worker that has ended needs no limit.
+            if limit_open_files(pid, before).is_ok() {
+                self.recorder
+                    .note(What::Server(ServerEvent::OpenFilesLimited(before)));
+            }
+        }
+    }
+
+    async fn wait_for_server(&self, what: &ServerExpectation, limit: Duration) -> Ended {
+        let deadline = tokio::time::Instant::now() + limit;
+        let mut look = tokio::time::interval(LOOK_EVERY);
+        loop {
+            let next_fact = self.recorder.next_fact();
+            self.note_server_facts(what);
+            if self.recorder.facts().look(what) != Look::Pending {
+                return Ended::Done;
+            }
+            drop(next_fact);
+            tokio::select! {
+                () = tokio::time::sleep_until(deadline) => return Ended::OutOfTime(limit),
+                _ = look.tick() => {}
+            }
+        }
+    }
+
+    /// Reads from the kernel what an expectation is about, and writes it down where it is news.
+    fn note_server_facts(&self, what: &ServerExpectation) {
+        let Some(server) = &self.server else {
+            return;
+        };
+        let event = match what {
+            ServerExpectation::Exit(_) => return,
+            ServerExpectation::Gone => {
+                let left = server
+                    .processes()
+                    .iter()
+                    .filter(|process| !process.is_zombie())
+                    .count();
+                match left {
+                    0 => ServerEvent::Gone,
+                    left => ServerEvent::LeftBehind(left),
+                }
+            }
+            ServerExpectation::AcceptQueue(_) | ServerExpectation::Backlog(_) => {
+                match self.listener() {
+                    Some((queue, backlog)) => ServerEvent::Listener { queue, backlog },
+                    None => return,
+                }
+            }
+            ServerExpectation::TimeWait | ServerExpectation::NoTimeWait => {
+                ServerEvent::TimeWait(self.count_connections(State::TimeWait))
+            }
+        };
+        if self.recorder.is_news(&event) {
+            self.note_server(event);
+        }
+    }
+
+    fn port(&self) -> Option<u16> {
+        match self.server.as_ref()?.address() {
+            crate::check::Address::Inet(address) => Some(address.port()),
+            crate::check::Address::Path(_) => None,
+        }
+    }
+
+    /// The listener's accept queue and its limit.
+    pub(crate) fn listener(&self) -> Option<(u32, u32)> {
+        let rows = match self.server.as_ref()?.address() {
+            crate::check::Address::Inet(address) => {
+                let mut rows = self.lab.diag().listeners().ok()?;
+                rows.retain(|row| {
+                    row.local
+                        .is_some_and(|local| local.port() == address.port())
+                });
+                rows
+            }
+            crate::check::Address::Path(path) => {
+                let wanted = path.as_os_str().as_encoded_bytes();
+                let mut rows = self.lab.diag().unix().ok()?;
+                rows.retain(|row| {
+                    let name = row
+                        .path
+                        .as_deref()
+                        .map(|path| path.strip_suffix(&[0]).unwrap_or(path));
+                    row.state == State::Listen && name == Some(wanted)
+                });
+                rows
+            }
+        };
+        let queue = rows.iter().map(|row| row.receive_queue).sum();
+        let backlog = rows.iter().map(|row| row.send_queue).min()?;
+        Some((queue, backlog))
+    }
+
+    fn count_connections(&self, state: State) -> usize {
+        let rows = self
+            .port()
+            .and_then(|port| self.lab.diag().connections(port).ok());
+        rows.unwrap_or_default()
+            .iter()
+            .filter(|row| row.state == state)
+            .count()
+    }
+
+    /// Takes a sample once the server has come back to its baseline, or cannot be expected to any more.
+    async fn sample(&mut self, moment: Moment) {
+        self.leave_all().await;
+        let baseline = self.recorder.transcript().sample(Moment::Baseline).cloned();
+        let begun = Instant::now();
+        let mut looks = Looks::default();
+        loop {
+            let (sample, parked) = looks.take(self);
+            let home = match &baseline {
+                Some(baseline) => !is_above(&sample, baseline),
+                None => true,
+            };
+            let over = begun.elapsed() > RETURN_WITHIN || (parked && self.lab.is_private());
+            if (sample.at_rest && home) || over || self.server().is_none() {
+                if moment == Moment::Baseline {
+                    self.baseline_delay = self.stillness().longest_delay;
+                }
+                return self.recorder.note(What::Sample(moment, sample));
+            }
+            // Nothing announces that a server has cleaned up; its state is looked at again.
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    fn look(&self) -> Sample {
+        let processes = self
+            .server
+            .as_ref()
+            .map(Server::processes)
+            .unwrap_or_default();
+        let (zombies, living): (Vec<_>, Vec<_>) =
+            processes.into_iter().partition(kernel::Process::is_zombie);
+        let mut sample = Sample {
+            processes: living.len(),
+            zombies: zombies.len(),
+            ..Sample::default()
+        };
+        for process in &living {
+            let held = process.descriptors();
+            sample.threads += process.threads;
+            sample.sockets += held.socket_count;
+            sample.files += held.files;
+            sample.memory_bytes += process.memory_bytes;
+        }
+        sample.close_wait = self.count_connections(State::CloseWait);
+        sample.accept_queue = self.listener().map_or(0, |(queue, _)| queue);
+        sample
+    }
+}
+
+/// Looks that follow each other, to tell rest from a moment's pause.
+#[derive(Default)]
+struct Looks {
+    first: Option<(Instant, Duration)>,
+    last: Option<(Instant, Stillness)>,
+}
+
+impl Looks {
+    /// Takes a sample; also says whether the server is parked and has not run since the look before.
+    fn take(&mut self, stage: &Stage<'_>) -> (Sample, bool) {
+        let mut sample = stage.look();
+        let now = Instant::now();
+        let still = stage.stillness();
+        let (first, ran_at_first) = *self.first.get_or_insert((now, still.ran));
+        let ran = still.ran.saturating_sub(ran_at_first);
+        sample.cpu_percent = percent(ran, now - first);
+        let mut parked = false;
+        if let Some((at, last)) = &self.last {
+            let lately = percent(still.ran.saturating_sub(last.ran), now - *at);
+            sample.at_rest = still.at_rest && last.at_rest && lately < 20;
+            parked = still.parked && *last == still;
+        }
+        self.last = Some((now, still));
+        (sample, parked)
+    }
+}
+
+fn percent(part: Duration, whole: Duration) -> u32 {
+    match whole.as_micros() {
+        0 => 0,
+        whole => (part.as_micros() * 100 / whole) as u32,
+    }
+}
+
+fn is_above(sample: &Sample, baseline: &Sample) -> bool {
+    sample.sockets > baseline.sockets
+        || sample.files > baseline.files
+        || sample.threads > baseline.threads
+        || sample.processes > baseline.processes
+        || sample.zombies > baseline.zombies
+        || sample.close_wait > baseline.close_wait
+        || sample.accept_queue > baseline.accept_queue
+}
+
+fn count(lines: &[Line]) -> usize {
+    lines
+        .iter()
+        .map(|line| match &line.step {
+            Step::Repeat { lines, .. } => 1 + count(lines),
+            _ => 1,
+        })
+        .sum()
+}
+
+/// Drives futures together until all are done, and returns their results in order.
+async fn join_all<F: Future + Unpin>(mut futures: Vec<F>) -> Vec<F::Output> {
+    let mut results: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        let mut waiting = false;
+        for (future, result) in futures.iter_mut().zip(&mut results) {
+            if result.is_none() {
+                match Pin::new(future).poll(context) {
+                    Poll::Ready(value) => *result = Some(value),
+                    Poll::Pending => waiting = true,
+                }
+            }
+        }
+        if waiting {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    })
+    .await;
+    results.into_iter().flatten().collect()
+}

@@ -1,0 +1,10 @@
+//! Everything that the language cannot check: raw system calls, and the process forked without `exec`.
+//!
+//! No other module may use `unsafe`. What is exported here is safe to call.
+#![expect(
+    unsafe_code,
+    reason = "the one module that talks to the kernel below the safe wrappers"
+)]
+
+pub(crate) mod socket;
+pub(crate) mod warden;

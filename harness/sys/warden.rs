@@ -1,0 +1,953 @@
+//! The warden: a process of ours that stands between the harness and the server.
+//!
+//! It is forked from the harness without `exec`, so it needs no second program and works from any test binary.
+//! It starts servers, reaps them, opens sockets where the server lives, and ends everything below it when the
+//! harness lets go of the control socket, however the harness ends, `SIGKILL` included.
+//!
+//! In a namespace the warden is process 1 and the kernel takes everything along with it (pid_namespaces(7)). On the
+//! plain host it is a child subreaper (`PR_SET_CHILD_SUBREAPER`, prctl(2)) and kills its descendants one by one.
+//! Servers get `SIGKILL` as parent-death signal; the warden has one thread, so the signal follows the process, not
+//! a thread that happens to end.
+//!
+//! The child of a multi-threaded process may only do what is async-signal-safe (fork(2)): nothing in [`life`] or
+//! below allocates, locks or panics.
+
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use rustix::io::Errno;
+use rustix::net::{
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
+    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+};
+use std::ffi::{CStr, CString, c_char, c_int};
+use std::io::{IoSlice, IoSliceMut};
+use std::mem::MaybeUninit;
+use std::os::unix::ffi::OsStrExt;
+use std::sync::Mutex;
+
+/// The namespaces that a warden is born into.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum World {
+    /// Those of the harness.
+    Host,
+    /// Its own network, pid and mount namespace; needs CAP_SYS_ADMIN.
+    Namespaces,
+    /// The same inside an own user namespace; needs no privilege where the host permits it.
+    UserNamespaces,
+}
+
+impl World {
+    fn clone_flags(self) -> c_int {
+        let private = libc::CLONE_NEWNET | libc::CLONE_NEWPID | libc::CLONE_NEWNS;
+        match self {
+            Self::Host => 0,
+            Self::Namespaces => private,
+            Self::UserNamespaces => private | libc::CLONE_NEWUSER,
+        }
+    }
+}
+
+/// Where the birth of a warden failed, and with what.
+#[derive(Debug, thiserror::Error)]
+#[error("{stage}")]
+pub(crate) struct BirthError {
+    stage: &'static str,
+    #[source]
+    source: std::io::Error,
+}
+
+/// The stages that can fail in the new process, by their number on the control socket.
+const STAGES: [&str; 6] = [
+    "creating the namespaces",
+    "mapping the user into its namespace",
+    "making mounts private",
+    "mounting /proc",
+    "bringing the loopback interface up",
+    "becoming the reaper of descendants",
+];
+
+/// One command for [`Warden::spawn`].
+pub(crate) struct SpawnRequest<'a> {
+    pub(crate) program: CString,
+    pub(crate) arguments: Vec<CString>,
+    pub(crate) environment: Vec<CString>,
+    pub(crate) directory: CString,
+    pub(crate) stdin: BorrowedFd<'a>,
+    pub(crate) stdout: BorrowedFd<'a>,
+    pub(crate) stderr: BorrowedFd<'a>,
+    /// Receives the wait status as four native-endian bytes when the process has been reaped.
+    pub(crate) status: BorrowedFd<'a>,
+    /// Becomes descriptor 3, with `LISTEN_PID` set to the process (sd_listen_fds(3)).
+    pub(crate) listener: Option<BorrowedFd<'a>>,
+    /// The limit on open files; the inherited one where `None`.
+    pub(crate) open_files: Option<u64>,
+}
+
+/// A started process.
+pub(crate) struct Spawned {
+    pub(crate) pidfd: OwnedFd,
+    /// The process id as the harness sees it.
+    pub(crate) pid: i32,
+}
+
+/// The harness's handle on a warden. Dropping it ends the warden and everything below it, and waits for that.
+#[derive(Debug)]
+pub(crate) struct Warden {
+    control: Mutex<Option<OwnedFd>>,
+    pid: i32,
+}
+
+#[repr(i32)]
+#[derive(Clone, Copy)]
+enum Operation {
+    Spawn = 1,
+    Socket = 2,
+    Sweep = 3,
+    Write = 4,
+    Vanish = 5,
+}
+
+const MESSAGE_BYTES: usize = 1024;
+const MOST_DESCRIPTORS: usize = 6;
+
+impl Warden {
+    /// Forks a warden into `world`.
+    ///
+    /// # Errors
+    /// Names the stage at which the host refused.
+    pub(crate) fn fork(world: World) -> Result<Self, BirthError> {
+        let failed = |stage: &'static str| {
+            move |source: Errno| BirthError {
+                stage,
+                source: source.into(),
+            }
+        };
+        let (ours, theirs) = rustix::net::socketpair(
+            AddressFamily::UNIX,
+            SocketType::SEQPACKET,
+            SocketFlags::CLOEXEC,
+            None,
+        )
+        .map_err(failed("opening the control socket"))?;
+        let maps = IdMaps::of_this_user();
+        let parent = rustix::process::getpid().as_raw_nonzero().get();
+        let pid = clone_with_signals_blocked(world.clone_flags(), || {
+            life(world, parent, theirs.as_raw_fd(), &maps)
+        })
+        .map_err(failed(STAGES[0]))?;
+        drop(theirs);
+        let warden = Self {
+            control: Mutex::new(Some(ours)),
+            pid,
+        };
+        warden.await_birth()?;
+        Ok(warden)
+    }
+
+    fn await_birth(&self) -> Result<(), BirthError> {
+        let (answer, _) = self.receive().map_err(|source| BirthError {
+            stage: "hearing from the new process",
+            source: source.into(),
+        })?;
+        match answer {
+            [0, _, _] => Ok(()),
+            [errno, stage, _] => Err(BirthError {
+                stage: STAGES
+                    .get(stage as usize)
+                    .copied()
+                    .unwrap_or("starting the new process"),
+                source: std::io::Error::from_raw_os_error(errno),
+            }),
+        }
+    }
+
+    /// The process id of the warden as the harness sees it.
+    pub(crate) fn pid(&self) -> i32 {
+        self.pid
+    }
+
+    /// Starts a process below the warden.
+    ///
+    /// # Errors
+    /// The errno of `execve`, or of what had to be done before it.
+    pub(crate) fn spawn(&self, request: &SpawnRequest<'_>) -> Result<Spawned, Errno> {
+        let image = Image::of(request)?;
+        let descriptors = [
+            Some(image.memory.as_fd()),
+            Some(request.stdin),
+            Some(request.stdout),
+            Some(request.stderr),
+            Some(request.status),
+            request.listener,
+        ];
+        let given: Vec<_> = descriptors.into_iter().flatten().collect();
+        let head = [
+            Operation::Spawn as i32,
+            image.bytes as i32,
+            i32::from(request.listener.is_some()),
+            0,
+        ];
+        let pidfd = self.request(head, &[], &given)?.1.ok_or(Errno::SRCH)?;
+        let pid = pid_of(&pidfd)?;
+        Ok(Spawned { pidfd, pid })
+    }
+
+    /// Opens a socket in the warden's network namespace.
+    pub(crate) fn socket(
+        &self,
+        family: AddressFamily,
+        kind: SocketType,
+        protocol: i32,
+    ) -> Result<OwnedFd, Errno> {
+        let head = [
+            Operation::Socket as i32,
+            i32::from(family.as_raw()),
+            kind.as_raw() as i32,
+            protocol,
+        ];
+        self.request(head, &[], &[])?.1.ok_or(Errno::BADF)
+    }
+
+    /// Kills and reaps every process below the warden; returns when none is left.
+    pub(crate) fn sweep(&self) -> Result<(), Errno> {
+        self.request([Operation::Sweep as i32, 0, 0, 0], &[], &[])
+            .map(drop)
+    }
+
+    /// Writes `value` to the file at `path`, as seen from the warden's namespaces (sysctls, mostly).
+    pub(crate) fn write(&self, path: &CStr, value: &[u8]) -> Result<(), Errno> {
+        let mut body = path.to_bytes_with_nul().to_vec();
+        body.extend_from_slice(value);
+        if body.len() > MESSAGE_BYTES - 16 {
+            return Err(Errno::MSGSIZE);
+        }
+        let head = [
+            Operation::Write as i32,
+            path.to_bytes_with_nul().len() as i32,
+            body.len() as i32,
+            0,
+        ];
+        self.request(head, &body, &[]).map(drop)
+    }
+
+    /// Closes the connection behind `socket` without a FIN or RST (`TCP_REPAIR`, tcp(7)); the caller drops its own
+    /// descriptor afterwards. Needs CAP_NET_ADMIN over the warden's network namespace.
+    pub(crate) fn vanish(&self, socket: BorrowedFd<'_>) -> Result<(), Errno> {
+        self.request([Operation::Vanish as i32, 0, 0, 0], &[], &[socket])
+            .map(drop)
+    }
+
+    fn request(
+        &self,
+        head: [i32; 4],
+        body: &[u8],
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<([i32; 3], Option<OwnedFd>), Errno> {
+        let guard = self.control.lock().map_err(|_| Errno::BADF)?;
+        let control = guard.as_ref().ok_or(Errno::BADF)?;
+        let mut message = Vec::with_capacity(16 + body.len());
+        for word in head {
+            message.extend_from_slice(&word.to_ne_bytes());
+        }
+        message.extend_from_slice(body);
+        send_message(control.as_fd(), &message, descriptors)?;
+        let (answer, descriptor) = receive_answer(control.as_fd())?;
+        match answer[0] {
+            0 => Ok((answer, descriptor)),
+            errno => Err(Errno::from_raw_os_error(errno)),
+        }
+    }
+
+    fn receive(&self) -> Result<([i32; 3], Option<OwnedFd>), Errno> {
+        let guard = self.control.lock().map_err(|_| Errno::BADF)?;
+        receive_answer(guard.as_ref().ok_or(Errno::BADF)?.as_fd())
+    }
+}
+
+impl Drop for Warden {
+    fn drop(&mut self) {
+        if let Ok(mut control) = self.control.lock() {
+            control.take();
+        }
+        if let Some(pid) = rustix::process::Pid::from_raw(self.pid) {
+            // ECHILD: the embedding program has reaped it already, which serves as well.
+            let _ = retry(|| {
+                rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty())
+            });
+        }
+    }
+}
+
+/// Repeats a call that a signal interrupted.
+fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
+    loop {
+        match call() {
+            Err(Errno::INTR) => {}
+            other => return other,
+        }
+    }
+}
+
+/// Reads the process id that the reader's own pid namespace gives to the process behind `pidfd`.
+fn pid_of(pidfd: &OwnedFd) -> Result<i32, Errno> {
+    let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))
+        .map_err(|_| Errno::SRCH)?;
+    info.lines()
+        .find_map(|line| line.strip_prefix("Pid:"))
+        .and_then(|pid| pid.trim().parse().ok())
+        .filter(|pid| *pid > 0)
+        .ok_or(Errno::SRCH)
+}
+
+fn send_message(
+    to: BorrowedFd<'_>,
+    bytes: &[u8],
+    descriptors: &[BorrowedFd<'_>],
+) -> Result<(), Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut control = SendAncillaryBuffer::new(&mut space);
+    if !descriptors.is_empty() {
+        control.push(SendAncillaryMessage::ScmRights(descriptors));
+    }
+    let flags = SendFlags::NOSIGNAL;
+    retry(|| rustix::net::sendmsg(to, &[IoSlice::new(bytes)], &mut control, flags)).map(drop)
+}
+
+fn receive_answer(from: BorrowedFd<'_>) -> Result<([i32; 3], Option<OwnedFd>), Errno> {
+    let mut words = [0u8; 12];
+    let mut descriptors = [const { None }; MOST_DESCRIPTORS];
+    let received = receive_message(from, &mut words, &mut descriptors)?;
+    if received != words.len() {
+        return Err(Errno::CONNRESET);
+    }
+    let word = |n: usize| {
+        i32::from_ne_bytes([
+            words[n * 4],
+            words[n * 4 + 1],
+            words[n * 4 + 2],
+            words[n * 4 + 3],
+        ])
+    };
+    let [first, ..] = descriptors;
+    Ok(([word(0), word(1), word(2)], first))
+}
+
+fn receive_message(
+    from: BorrowedFd<'_>,
+    bytes: &mut [u8],
+    descriptors: &mut [Option<OwnedFd>; MOST_DESCRIPTORS],
+) -> Result<usize, Errno> {
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut control = RecvAncillaryBuffer::new(&mut space);
+    let received = retry(|| {
+        rustix::net::recvmsg(
+            from,
+            &mut [IoSliceMut::new(bytes)],
+            &mut control,
+            RecvFlags::CMSG_CLOEXEC,
+        )
+    })?;
+    let mut places = descriptors.iter_mut();
+    for message in control.drain() {
+        if let RecvAncillaryMessage::ScmRights(fds) = message {
+            for (place, fd) in (&mut places).zip(fds) {
+                *place = Some(fd);
+            }
+        }
+    }
+    Ok(received.bytes)
+}
+
+/// The lines that map the user's own ids to themselves in a new user namespace (user_namespaces(7)).
+struct IdMaps {
+    uid: Vec<u8>,
+    gid: Vec<u8>,
+}
+
+impl IdMaps {
+    fn of_this_user() -> Self {
+        let line = |id: u32| format!("{id} {id} 1").into_bytes();
+        Self {
+            uid: line(rustix::process::geteuid().as_raw()),
+            gid: line(rustix::process::getegid().as_raw()),
+        }
+    }
+}
+
+/// A command laid out in a memory file, so that the warden can map it and call `execve` without allocating.
+///
+/// Words first (counts, then offsets, which the warden turns into pointers), then the strings they point to.
+struct Image {
+    memory: OwnedFd,
+    bytes: usize,
+}
+
+/// The words before the argument and environment offsets.
+#[repr(usize)]
+#[derive(Clone, Copy)]
+enum Word {
+    Program,
+    Directory,
+    OpenFiles,
+    Arguments,
+    Environment,
+    First,
+}
+
+/// The value of [`Word::OpenFiles`] that leaves the limit as it is.
+const INHERITED: u64 = u64::MAX;
+
+/// What the warden's child overwrites with its own process id, padded with leading zeros.
+const LISTEN_PID: &[u8] = b"LISTEN_PID=0000000000";
+
+impl Image {
+    fn of(request: &SpawnRequest<'_>) -> Result<Self, Errno> {
+        let mut environment: Vec<&[u8]> = request
+            .environment
+            .iter()
+            .map(|entry| entry.to_bytes())
+            .collect();
+        if request.listener.is_some() {
+            environment.extend([LISTEN_PID, b"LISTEN_FDS=1"]);
+        }
+        let words = Word::First as usize + request.arguments.len() + environment.len() + 2;
+        let mut strings = Vec::new();
+        let mut place = |text: &[u8]| {
+            let offset = words * 8 + strings.len();
+            strings.extend_from_slice(text);
+            strings.push(0);
+            offset as u64
+        };
+        let mut table = vec![
+            place(request.program.to_bytes()),
+            place(request.directory.to_bytes()),
+            request.open_files.unwrap_or(INHERITED),
+            request.arguments.len() as u64,
+            environment.len() as u64,
+        ];
+        table.extend(request.arguments.iter().map(|text| place(text.to_bytes())));
+        table.push(0);
+        table.extend(environment.iter().map(|text| place(text)));
+        table.push(0);
+        let mut image: Vec<u8> = table.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        image.extend_from_slice(&strings);
+        let memory =
+            rustix::fs::memfd_create("sockdrill-command", rustix::fs::MemfdFlags::CLOEXEC)?;
+        let mut rest = image.as_slice();
+        while !rest.is_empty() {
+            let written = retry(|| rustix::io::write(&memory, rest))?;
+            rest = &rest[written..];
+        }
+        Ok(Self {
+            memory,
+            bytes: image.len(),
+        })
+    }
+}
+
+/// Clones this process with every signal blocked, so that no handler of the harness ever runs in the child.
+fn clone_with_signals_blocked(flags: c_int, child: impl FnOnce() -> c_int) -> Result<i32, Errno> {
+    // SAFETY: the signal sets live on this stack; the child runs only `child`, which keeps to async-signal-safe
+    // calls, and leaves by `_exit`, so no destructor of the harness runs twice.
+    unsafe {
+        let mut all: libc::sigset_t = std::mem::zeroed();
+        let mut before: libc::sigset_t = std::mem::zeroed();
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
+        let pid = raw_clone(flags);
+        if pid == 0 {
+            libc::_exit(child());
+        }
+        let errno = *libc::__errno_location();
+        libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
+        if pid < 0 {
+            return Err(Errno::from_raw_os_error(errno));
+        }
+        Ok(pid as i32)
+    }
+}
+
+/// `clone` as `fork` with extra flags: no new stack, `SIGCHLD` at the end.
+///
+/// # Safety
+/// In the child only async-signal-safe calls are allowed.
+unsafe fn raw_clone(flags: c_int) -> libc::c_long {
+    // SAFETY: the caller promises what the child does; without CLONE_VM the child has its own copy of this stack.
+    unsafe {
+        libc::syscall(
+            libc::SYS_clone,
+            (flags | libc::SIGCHLD) as libc::c_ulong,
+            0usize,
+            0usize,
+            0usize,
+            0usize,
+        )
+    }
+}
+
+/// A process that the warden started and has not reaped yet.
+#[derive(Clone, Copy)]
+struct Charge {
+    pid: i32,
+    status: RawFd,
+}
+
+const MOST_CHARGES: usize = 64;
+
+/// The warden's whole life, in the forked process; returns its exit code.
+fn life(world: World, parent: i32, control: RawFd, maps: &IdMaps) -> c_int {
+    // SAFETY: the descriptor came through the fork and is closed by nobody else in this process.
+    let control = unsafe { BorrowedFd::borrow_raw(control) };
+    keep_only(control.as_raw_fd());
+    let _ = rustix::process::setsid();
+    if let Err((stage, errno)) = settle_in(world, maps) {
+        let _ = answer(control, [errno.raw_os_error(), stage, 0], None);
+        return 1;
+    }
+    let Ok(children) = child_signals() else {
+        return 1;
+    };
+    if answer(control, [0, 0, 0], None).is_err() {
+        return 1;
+    }
+    let mut charges = [None; MOST_CHARGES];
+    serve_requests(control, children, &mut charges);
+    end_everything(world, &mut charges);
+    let _ = parent;
+    0
+}
+
+/// Closes every descriptor but the control socket: a copy of a client's socket held here would swallow its FIN.
+fn keep_only(control: RawFd) {
+    // SAFETY: close_range(2) touches no memory; standard streams go too, so that nobody waits for our end of a pipe.
+    unsafe {
+        if control > 0 {
+            libc::syscall(libc::SYS_close_range, 0u32, control as u32 - 1, 0u32);
+        }
+        libc::syscall(libc::SYS_close_range, control as u32 + 1, u32::MAX, 0u32);
+    }
+}
+
+fn settle_in(world: World, maps: &IdMaps) -> Result<(), (i32, Errno)> {
+    let at = |stage: i32| move |errno: Errno| (stage, errno);
+    if world == World::Host {
+        // SAFETY: prctl with integer arguments only.
+        let done = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
+        return check(done).map_err(at(5));
+    }
+    if world == World::UserNamespaces {
+        write_file(c"/proc/self/setgroups", b"deny").map_err(at(1))?;
+        write_file(c"/proc/self/gid_map", &maps.gid).map_err(at(1))?;
+        write_file(c"/proc/self/uid_map", &maps.uid).map_err(at(1))?;
+    }
+    // SAFETY: all pointers are to constant, nul-terminated strings, or null where mount(2) allows it.
+    unsafe {
+        let private = (libc::MS_REC | libc::MS_PRIVATE) as libc::c_ulong;
+        let null = std::ptr::null();
+        let root = c"/".as_ptr();
+        check(libc::mount(null, root, null, private, null.cast())).map_err(at(2))?;
+        let quiet = (libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC) as libc::c_ulong;
+        let proc = c"proc".as_ptr();
+        check(libc::mount(
+            proc,
+            c"/proc".as_ptr(),
+            proc,
+            quiet,
+            null.cast(),
+        ))
+        .map_err(at(3))?;
+    }
+    super::socket::loopback_up().map_err(at(4))
+}
+
+fn check(result: c_int) -> Result<(), Errno> {
+    if result < 0 {
+        // SAFETY: errno of this thread.
+        return Err(Errno::from_raw_os_error(unsafe {
+            *libc::__errno_location()
+        }));
+    }
+    Ok(())
+}
+
+fn write_file(path: &CStr, value: &[u8]) -> Result<(), Errno> {
+    let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty())?;
+    retry(|| rustix::io::write(&file, value)).map(drop)
+}
+
+/// Opens a descriptor that is readable when a child has ended; every signal is blocked already.
+fn child_signals() -> Result<OwnedFd, Errno> {
+    // SAFETY: the set lives on this stack, and the returned descriptor is owned by nobody else.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, libc::SIGCHLD);
+        let fd = libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+        check(fd)?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+fn answer(
+    control: BorrowedFd<'_>,
+    words: [i32; 3],
+    descriptor: Option<BorrowedFd<'_>>,
+) -> Result<(), Errno> {
+    let mut bytes = [0u8; 12];
+    for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
+        place.copy_from_slice(&word.to_ne_bytes());
+    }
+    match descriptor {
+        Some(fd) => send_message(control, &bytes, &[fd]),
+        None => send_message(control, &bytes, &[]),
+    }
+}
+
+fn serve_requests(
+    control: BorrowedFd<'_>,
+    children: OwnedFd,
+    charges: &mut [Option<Charge>; MOST_CHARGES],
+) {
+    use rustix::event::{PollFd, PollFlags, poll};
+    loop {
+        let mut ready = [
+            PollFd::from_borrowed_fd(control, PollFlags::IN),
+            PollFd::from_borrowed_fd(children.as_fd(), PollFlags::IN),
+        ];
+        if retry(|| poll(&mut ready, None)).is_err() {
+            return;
+        }
+        let [asked, ended] = ready.map(|fd| !fd.revents().is_empty());
+        if ended {
+            let mut scratch = [0u8; 128 * 8];
+            let _ = rustix::io::read(&children, &mut scratch);
+            reap(charges);
+        }
+        if asked && serve_one(control, charges).is_none() {
+            return;
+        }
+    }
+}
+
+/// Serves one request; `None` when the harness is gone.
+fn serve_one(control: BorrowedFd<'_>, charges: &mut [Option<Charge>; MOST_CHARGES]) -> Option<()> {
+    let mut message = [0u8; MESSAGE_BYTES];
+    let mut descriptors = [const { None }; MOST_DESCRIPTORS];
+    let received = receive_message(control, &mut message, &mut descriptors).ok()?;
+    let (head, body) = message.get(..received)?.split_at_checked(16)?;
+    let mut words = [0i32; 4];
+    for (word, bytes) in words.iter_mut().zip(head.chunks_exact(4)) {
+        *word = i32::from_ne_bytes(bytes.try_into().ok()?);
+    }
+    let [operation, a, b, c] = words;
+    let result = if operation == Operation::Spawn as i32 {
+        spawn(a as usize, b != 0, descriptors, charges).map(Some)
+    } else if operation == Operation::Socket as i32 {
+        open_socket(a, b, c).map(Some)
+    } else if operation == Operation::Sweep as i32 {
+        sweep(charges);
+        Ok(None)
+    } else if operation == Operation::Write as i32 {
+        write_requested(body, a as usize).map(|()| None)
+    } else if operation == Operation::Vanish as i32 {
+        let [socket, ..] = descriptors;
+        super::socket::vanish(socket).map(|()| None)
+    } else {
+        Err(Errno::NOSYS)
+    };
+    match result {
+        Ok(fd) => answer(control, [0, 0, 0], fd.as_ref().map(AsFd::as_fd)),
+        Err(errno) => answer(control, [errno.raw_os_error(), 0, 0], None),
+    }
+    .ok()
+}
+
+fn write_requested(body: &[u8], path_bytes: usize) -> Result<(), Errno> {
+    let (path, value) = body.split_at_checked(path_bytes).ok_or(Errno::INVAL)?;
+    write_file(
+        CStr::from_bytes_with_nul(path).map_err(|_| Errno::INVAL)?,
+        value,
+    )
+}
+
+fn open_socket(family: c_int, kind: c_int, protocol: c_int) -> Result<OwnedFd, Errno> {
+    // SAFETY: socket(2) with integers; the descriptor it returns is ours alone.
+    unsafe {
+        let fd = libc::socket(family, kind | libc::SOCK_CLOEXEC, protocol);
+        check(fd)?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+fn spawn(
+    bytes: usize,
+    listening: bool,
+    descriptors: [Option<OwnedFd>; MOST_DESCRIPTORS],
+    charges: &mut [Option<Charge>; MOST_CHARGES],
+) -> Result<OwnedFd, Errno> {
+    let [
+        Some(memory),
+        Some(stdin),
+        Some(stdout),
+        Some(stderr),
+        Some(status),
+        listener,
+    ] = descriptors
+    else {
+        return Err(Errno::BADF);
+    };
+    let charge = charges
+        .iter_mut()
+        .find(|charge| charge.is_none())
+        .ok_or(Errno::MFILE)?;
+    let image = map(&memory, bytes)?;
+    let (failure_in, failure_out) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let streams = [stdin.as_raw_fd(), stdout.as_raw_fd(), stderr.as_raw_fd()];
+    let listener = listener.filter(|_| listening);
+    // SAFETY: the child calls only `become_server`, which is async-signal-safe and does not return on success.
+    let pid = unsafe { raw_clone(0) };
+    if pid == 0 {
+        let errno = become_server(image, streams, listener.map(IntoRawFd::into_raw_fd));
+        let _ = rustix::io::write(&failure_out, &errno.raw_os_error().to_ne_bytes());
+        // SAFETY: leaves without running destructors of the copied process.
+        unsafe { libc::_exit(127) };
+    }
+    // SAFETY: the mapping was made above and is used no more.
+    unsafe { libc::munmap(image.cast(), bytes) };
+    check(pid as c_int)?;
+    drop(failure_out);
+    let mut errno = [0u8; 4];
+    if let Ok(4) = retry(|| rustix::io::read(&failure_in, &mut errno)) {
+        return Err(Errno::from_raw_os_error(i32::from_ne_bytes(errno)));
+    }
+    let pid = pid as i32;
+    *charge = Some(Charge {
+        pid,
+        status: status.into_raw_fd(),
+    });
+    let pid = rustix::process::Pid::from_raw(pid).ok_or(Errno::SRCH)?;
+    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+}
+
+fn map(memory: &OwnedFd, bytes: usize) -> Result<*mut u64, Errno> {
+    // SAFETY: a fresh private mapping of a file that the harness has filled; checked for failure.
+    let address = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            bytes,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE,
+            memory.as_raw_fd(),
+            0,
+        )
+    };
+    if address == libc::MAP_FAILED {
+        return Err(Errno::NOMEM);
+    }
+    Ok(address.cast())
+}
+
+/// Turns the forked child into the server; returns only on failure.
+fn become_server(image: *mut u64, streams: [RawFd; 3], listener: Option<RawFd>) -> Errno {
+    match exec(image, streams, listener) {
+        Err(errno) => errno,
+        Ok(never) => match never {},
+    }
+}
+
+fn exec(
+    image: *mut u64,
+    streams: [RawFd; 3],
+    listener: Option<RawFd>,
+) -> Result<std::convert::Infallible, Errno> {
+    let _ = rustix::process::setsid();
+    // SAFETY: integers only. The parent is the warden, which cannot have ended: it waits for our answer on a pipe.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })?;
+    place_descriptors(streams, listener)?;
+    // SAFETY: the image holds the words counted in `Word`, then offsets, then nul-terminated strings; every offset
+    // was made by `Image::of`. The mapping is private, so turning offsets into pointers in place is ours to do.
+    unsafe {
+        let word = |n: Word| *image.add(n as usize);
+        let base = image.cast::<u8>();
+        let text = |offset: u64| base.add(offset as usize).cast::<c_char>();
+        limit_open_files(word(Word::OpenFiles))?;
+        let no_core = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        libc::setrlimit(libc::RLIMIT_CORE, &no_core);
+        check(libc::chdir(text(word(Word::Directory))))?;
+        let arguments = image.add(Word::First as usize);
+        let count = word(Word::Arguments) as usize;
+        let environment = arguments.add(count + 1);
+        relocate(arguments, count, base);
+        relocate(environment, word(Word::Environment) as usize, base);
+        if listener.is_some() {
+            write_listen_pid(environment, word(Word::Environment) as usize);
+        }
+        default_signals();
+        libc::execve(
+            text(word(Word::Program)),
+            arguments.cast(),
+            environment.cast(),
+        );
+    }
+    check(-1)?;
+    Err(Errno::NOEXEC)
+}
+
+/// Puts the standard streams at 0, 1 and 2 and the listener at 3; marks all above as closed on exec.
+fn place_descriptors(streams: [RawFd; 3], listener: Option<RawFd>) -> Result<(), Errno> {
+    // SAFETY: descriptor numbers only. Sources are moved above the targets first, so that none is overwritten.
+    unsafe {
+        let mut high = [0; 3];
+        for (place, fd) in high.iter_mut().zip(streams) {
+            *place = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 10);
+            check(*place)?;
+        }
+        let listener = match listener {
+            Some(fd) => Some(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 10)),
+            None => None,
+        };
+        for (target, fd) in (0..).zip(high) {
+            check(libc::dup2(fd, target))?;
+        }
+        let mut first_hidden = 3u32;
+        if let Some(fd) = listener {
+            check(libc::dup2(fd, 3))?;
+            first_hidden = 4;
+        }
+        let cloexec = 1u32 << 2;
+        check(libc::syscall(libc::SYS_close_range, first_hidden, u32::MAX, cloexec) as c_int)
+    }
+}
+
+unsafe fn relocate(words: *mut u64, count: usize, base: *mut u8) {
+    for n in 0..count {
+        // SAFETY: the caller passes a table of `count` offsets into the mapping at `base`.
+        unsafe {
+            let word = words.add(n);
+            *word = base.add(*word as usize) as u64;
+        }
+    }
+}
+
+unsafe fn write_listen_pid(environment: *mut u64, count: usize) {
+    for n in 0..count {
+        // SAFETY: the table holds pointers to nul-terminated strings of the private mapping.
+        unsafe {
+            let entry = *environment.add(n) as *mut c_char;
+            if CStr::from_ptr(entry).to_bytes() == LISTEN_PID {
+                let mut pid = libc::getpid();
+                let mut place = entry.add(LISTEN_PID.len());
+                while pid > 0 {
+                    place = place.sub(1);
+                    *place = (b'0' + (pid % 10) as u8) as c_char;
+                    pid /= 10;
+                }
+            }
+        }
+    }
+}
+
+fn limit_open_files(limit: u64) -> Result<(), Errno> {
+    if limit == INHERITED {
+        return Ok(());
+    }
+    let limit = libc::rlimit {
+        rlim_cur: limit,
+        rlim_max: limit,
+    };
+    // SAFETY: the struct lives on this stack.
+    check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) })
+}
+
+/// Restores every signal to its default: Rust programs ignore SIGPIPE, and an ignored signal survives `execve`.
+fn default_signals() {
+    // SAFETY: dispositions and mask of this process only; failures (SIGKILL, SIGSTOP) are expected.
+    unsafe {
+        for signal in 1..=64 {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
+    }
+}
+
+/// Reaps all that has ended and reports the charges among it.
+fn reap(charges: &mut [Option<Charge>; MOST_CHARGES]) {
+    let mut status: c_int = 0;
+    loop {
+        // SAFETY: `status` lives on this stack.
+        let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
+        if pid <= 0 {
+            return;
+        }
+        report(pid, status, charges);
+    }
+}
+
+fn report(pid: i32, status: c_int, charges: &mut [Option<Charge>; MOST_CHARGES]) {
+    let ended = charges
+        .iter_mut()
+        .find(|charge| charge.is_some_and(|c| c.pid == pid));
+    if let Some(charge) = ended.and_then(Option::take) {
+        // SAFETY: the descriptor was given up to the charge when the process was started.
+        let pipe = unsafe { OwnedFd::from_raw_fd(charge.status) };
+        let _ = rustix::io::write(&pipe, &status.to_ne_bytes());
+    }
+}
+
+/// Kills and reaps until the kernel says that there is no child left (ECHILD).
+fn sweep(charges: &mut [Option<Charge>; MOST_CHARGES]) {
+    loop {
+        kill_children();
+        let mut status: c_int = 0;
+        // SAFETY: `status` lives on this stack.
+        let pid = unsafe { libc::waitpid(-1, &mut status, 0) };
+        if pid > 0 {
+            report(pid, status, charges);
+        } else if !matches!(check(pid), Err(Errno::INTR)) {
+            return;
+        }
+    }
+}
+
+/// Sends SIGKILL to every child; orphaned grandchildren become children and are met in the next round.
+fn kill_children() {
+    // SAFETY: kill(2) with integers. As process 1 of a pid namespace, -1 means everything in it but us.
+    if unsafe { libc::getpid() } == 1 {
+        // SAFETY: as above.
+        unsafe { libc::kill(-1, libc::SIGKILL) };
+        return;
+    }
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+    let Ok(list) = rustix::fs::open(
+        c"/proc/thread-self/children",
+        flags,
+        rustix::fs::Mode::empty(),
+    ) else {
+        return;
+    };
+    let mut text = [0u8; 4096];
+    let mut pid = 0i32;
+    while let Ok(read @ 1..) = rustix::io::read(&list, &mut text) {
+        for byte in text.iter().take(read) {
+            if byte.is_ascii_digit() {
+                pid = pid.wrapping_mul(10).wrapping_add(i32::from(byte - b'0'));
+            } else if pid > 1 {
+                // SAFETY: a child of ours that nobody else reaps, so its number cannot have been given away.
+                unsafe { libc::kill(pid, libc::SIGKILL) };
+                pid = 0;
+            }
+        }
+    }
+}
+
+/// The last act: as process 1 leaving is enough, on the host the descendants are swept.
+fn end_everything(world: World, charges: &mut [Option<Charge>; MOST_CHARGES]) {
+    if world == World::Host {
+        sweep(charges);
+    }
+}

@@ -1,0 +1,249 @@
+//! What one client has seen so far, folded from events; the runner and the judge look at the same value.
+
+use crate::event::{ClientEvent, ClientId, Event, What};
+use crate::literal;
+use crate::step::{Data, End, Expectation, Match, Template, compare};
+use std::collections::{BTreeMap, VecDeque};
+
+/// Whether something that was expected has been seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// It has been seen.
+    Met,
+    /// It may still come.
+    Pending,
+    /// It can no longer come; the text says why.
+    Broken(String),
+}
+
+/// How far a client's connection has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Link {
+    #[default]
+    None,
+    Pending,
+    Up,
+    Failed {
+        refused: bool,
+        error: String,
+    },
+}
+
+/// What one client has seen.
+#[derive(Clone, Debug, Default)]
+pub struct ClientView {
+    link: Link,
+    /// Bytes received and not yet consumed by an expectation.
+    stream: Vec<u8>,
+    datagrams: VecDeque<Vec<u8>>,
+    ended: Option<End>,
+    accepted: bool,
+    taken: bool,
+    send_failed: Option<String>,
+}
+
+impl ClientView {
+    fn apply(&mut self, event: &ClientEvent) {
+        match event {
+            ClientEvent::Connecting => {
+                *self = Self {
+                    link: Link::Pending,
+                    ..Self::default()
+                };
+            }
+            ClientEvent::Connected { .. } => self.link = Link::Up,
+            ClientEvent::ConnectFailed { refused, error } => {
+                self.link = Link::Failed {
+                    refused: *refused,
+                    error: error.clone(),
+                };
+            }
+            ClientEvent::Sent(_) => self.taken = false,
+            ClientEvent::SendFailed(error) => self.send_failed = Some(error.clone()),
+            ClientEvent::Received(bytes) => self.stream.extend_from_slice(bytes),
+            ClientEvent::Datagram { bytes, .. } => self.datagrams.push_back(bytes.clone()),
+            ClientEvent::Ended(end) => self.ended = Some(*end),
+            ClientEvent::Accepted => self.accepted = true,
+            ClientEvent::Taken => self.taken = true,
+            ClientEvent::HalfClosed
+            | ClientEvent::Reset
+            | ClientEvent::Closed
+            | ClientEvent::Vanished
+            | ClientEvent::Stalled
+            | ClientEvent::Reading => {}
+        }
+    }
+
+    /// How the connection ended, if it has.
+    pub fn ended(&self) -> Option<End> {
+        self.ended
+    }
+
+    /// Whether the handshake is complete.
+    pub fn is_connected(&self) -> bool {
+        self.link == Link::Up
+    }
+
+    /// Whether bytes have come that no expectation has consumed.
+    pub fn has_unexpected_bytes(&self) -> bool {
+        !self.stream.is_empty() || !self.datagrams.is_empty()
+    }
+
+    /// Looks for what is expected. `settled` says that nothing more will come.
+    pub fn look(&self, what: &Expectation, member: u32, settled: bool) -> Look {
+        match what {
+            Expectation::Data(data) => self.look_for_data(data, member),
+            Expectation::Template(template) => {
+                self.look_for(|bytes| template.matches(bytes), &|| describe(template))
+            }
+            Expectation::Silence => self.look_for_silence(settled),
+            Expectation::Connected => match &self.link {
+                Link::Up => Look::Met,
+                Link::Failed { error, .. } => {
+                    Look::Broken(format!("the connection failed: {error}"))
+                }
+                Link::None | Link::Pending => Look::Pending,
+            },
+            Expectation::Pending => match &self.link {
+                Link::Pending if settled => Look::Met,
+                Link::None | Link::Pending => Look::Pending,
+                Link::Up => Look::Broken("the connection was established".to_owned()),
+                Link::Failed { error, .. } => {
+                    Look::Broken(format!("the connection failed: {error}"))
+                }
+            },
+            Expectation::Refused => match &self.link {
+                Link::Failed { refused: true, .. } => Look::Met,
+                Link::Failed { error, .. } => {
+                    Look::Broken(format!("the connection failed otherwise: {error}"))
+                }
+                Link::Up => Look::Broken("the connection was established".to_owned()),
+                Link::None | Link::Pending => Look::Pending,
+            },
+            // A connection that the server has ended was in its hands before.
+            Expectation::Accepted if self.accepted || self.ended == Some(End::Fin) => Look::Met,
+            Expectation::Taken if self.taken => Look::Met,
+            Expectation::Accepted | Expectation::Taken => match self.ended {
+                Some(end) => Look::Broken(format!("the connection ended first: {end}")),
+                None => Look::Pending,
+            },
+            Expectation::End {
+                kinds,
+                all_bytes_first,
+            } => self.look_for_end(kinds, *all_bytes_first),
+        }
+    }
+
+    fn look_for_data(&self, data: &Data, member: u32) -> Look {
+        let wanted = data.bytes(member);
+        self.look_for(|bytes| compare(&wanted, bytes), &|| literal::shown(&wanted))
+    }
+
+    fn look_for(&self, matches: impl Fn(&[u8]) -> Match, wanted: &dyn Fn() -> String) -> Look {
+        if let Some(datagram) = self.datagrams.front() {
+            return match matches(datagram) {
+                Match::Full(bytes) if bytes == datagram.len() => Look::Met,
+                _ => Look::Broken(format!("got the datagram {}", literal::shown(datagram))),
+            };
+        }
+        match matches(&self.stream) {
+            Match::Full(_) => Look::Met,
+            Match::Wrong(at) => Look::Broken(format!(
+                "got {}, wrong from byte {at} on, wanted {}",
+                around(&self.stream, at),
+                wanted()
+            )),
+            Match::Partial => match (&self.ended, &self.link) {
+                (Some(end), _) => Look::Broken(format!("got {}, then {end}", self.so_far())),
+                (None, Link::Failed { error, .. }) => {
+                    Look::Broken(format!("the connection failed: {error}"))
+                }
+                (None, _) => match &self.send_failed {
+                    Some(error) => Look::Broken(format!("sending failed: {error}")),
+                    None => Look::Pending,
+                },
+            },
+        }
+    }
+
+    fn look_for_silence(&self, settled: bool) -> Look {
+        if self.has_unexpected_bytes() {
+            return Look::Broken(format!("got {}", self.so_far()));
+        }
+        match self.ended {
+            Some(end) => Look::Broken(format!("the connection ended: {end}")),
+            None if settled => Look::Met,
+            None => Look::Pending,
+        }
+    }
+
+    fn look_for_end(&self, kinds: &[End], all_bytes_first: bool) -> Look {
+        if all_bytes_first && self.has_unexpected_bytes() {
+            return Look::Broken(format!("got {} before the end", self.so_far()));
+        }
+        match self.ended {
+            Some(end) if kinds.contains(&end) => Look::Met,
+            Some(end) => Look::Broken(format!("the connection ended otherwise: {end}")),
+            None => Look::Pending,
+        }
+    }
+
+    /// What has been received and not been expected, for a person.
+    pub fn so_far(&self) -> String {
+        match self.datagrams.front() {
+            Some(datagram) => format!("the datagram {}", literal::shown(datagram)),
+            None if self.stream.is_empty() => "nothing".to_owned(),
+            None => literal::shown(&self.stream),
+        }
+    }
+
+    /// Takes what a met expectation has used up out of the view.
+    pub fn consume(&mut self, what: &Expectation, member: u32) {
+        let used = match what {
+            Expectation::Data(data) => compare(&data.bytes(member), &self.stream),
+            Expectation::Template(template) => template.matches(&self.stream),
+            _ => return,
+        };
+        if self.datagrams.pop_front().is_none()
+            && let Match::Full(bytes) = used
+        {
+            self.stream.drain(..bytes);
+        }
+    }
+}
+
+fn describe(template: &Template) -> String {
+    template.to_string()
+}
+
+/// The received bytes near the first wrong one.
+fn around(bytes: &[u8], at: usize) -> String {
+    let from = at.saturating_sub(16);
+    let part = literal::shown(&bytes[from..bytes.len().min(at + 16)]);
+    match from {
+        0 => part,
+        _ => format!("… {part}"),
+    }
+}
+
+/// What every client of an act has seen.
+#[derive(Clone, Debug, Default)]
+pub struct Views {
+    clients: BTreeMap<ClientId, ClientView>,
+}
+
+impl Views {
+    /// Takes an event in.
+    pub fn apply(&mut self, event: &Event) {
+        match &event.what {
+            What::Act(_) => self.clients.clear(),
+            What::Client(id, event) => self.clients.entry(*id).or_default().apply(event),
+            _ => {}
+        }
+    }
+
+    /// What a client has seen.
+    pub fn of(&mut self, id: ClientId) -> &mut ClientView {
+        self.clients.entry(id).or_default()
+    }
+}
