@@ -69,6 +69,8 @@ pub struct Ground<'a> {
     pub deep: bool,
     /// Whether the server has a network namespace to itself.
     pub own_namespace: bool,
+    /// Whether the server is bound to all IPv4 addresses.
+    pub wildcard: bool,
 }
 
 /// What a check needs; the first one unmet is the reason for skipping it.
@@ -100,14 +102,22 @@ pub enum Need {
     HalfCloseAnswers,
     /// The connection stays open after an exchange.
     StaysOpen,
+    /// The connection is closed after an exchange.
+    Closes,
+    /// Several requests in one segment are answered.
+    Pipelining,
+    /// A network namespace of the server's own.
+    OwnNamespace,
     /// A promised idle time-out.
     IdleTimeout,
     /// The promise never to time out.
     NoIdleTimeout,
     /// A promised backlog.
     Backlog,
-    /// A promise about how the server stops.
-    Stop,
+    /// The promise to answer requests that have begun when it is told to end.
+    CompletesInFlight,
+    /// A server that is bound to all addresses.
+    Wildcard,
 }
 
 impl Need {
@@ -160,6 +170,18 @@ impl Need {
                     || (profile.model().is_some() && !profile.closes_after_exchange()),
                 "after-exchange = \"stays-open\" is not promised",
             ),
+            Self::Closes => (
+                profile.closes_after_exchange(),
+                "after-exchange = \"closes\" is not promised",
+            ),
+            Self::Pipelining => (
+                profile.answers_pipelined(),
+                "pipelining = \"answers\" is not promised",
+            ),
+            Self::OwnNamespace => (
+                ground.own_namespace,
+                "only possible in a namespace of the server's own",
+            ),
             Self::IdleTimeout => (
                 matches!(promises.idle_timeout, Some(IdleTimeout::After(_))),
                 "no idle-timeout is promised",
@@ -169,10 +191,11 @@ impl Need {
                 "idle-timeout = \"none\" is not promised",
             ),
             Self::Backlog => (promises.backlog.is_some(), "no backlog is promised"),
-            Self::Stop => (
-                promises.stop.is_some(),
-                "nothing is promised about stopping",
+            Self::CompletesInFlight => (
+                promises.stop.is_some_and(|stop| stop.completes_in_flight),
+                "stop.in-flight = \"completes\" is not promised",
             ),
+            Self::Wildcard => (ground.wildcard, "the server is bound to one address only"),
         };
         (!met).then(|| reason.to_owned())
     }

@@ -50,6 +50,8 @@ struct Link {
     socket: Rc<AsyncFd<OwnedFd>>,
     gate: watch::Sender<Gate>,
     driver: JoinHandle<()>,
+    /// Sends in the background, while there is something to send.
+    writer: Option<JoinHandle<()>>,
     peer: SockAddr,
 }
 
@@ -171,7 +173,7 @@ impl Client {
     }
 
     fn drive(&mut self, socket: OwnedFd, peer: SockAddr, pending: bool) {
-        let socket = match AsyncFd::new(socket) {
+        let socket = match crate::sys::socket::watched(socket) {
             Ok(socket) => Rc::new(socket),
             Err(error) => {
                 return self.note(ClientEvent::ConnectFailed {
@@ -198,6 +200,7 @@ impl Client {
             socket,
             gate,
             driver,
+            writer: None,
             peer,
         });
     }
@@ -229,12 +232,44 @@ impl Client {
         }
     }
 
+    /// Sends data while the scenario goes on; the end of the connection ends it too.
+    pub(crate) fn send_in_background(&mut self, data: &Data) {
+        let bytes = data.bytes(self.id.member);
+        let Some(link) = &mut self.link else {
+            return self.note(ClientEvent::SendFailed("not connected".to_owned()));
+        };
+        let (id, recorder, transport) = (self.id, self.recorder.clone(), self.transport);
+        let (socket, peer) = (Rc::clone(&link.socket), link.peer.clone());
+        link.writer = Some(tokio::task::spawn_local(async move {
+            let event = match send_all(&socket, &peer, &bytes, transport).await {
+                Ok(()) => ClientEvent::Sent(bytes),
+                Err(errno) => ClientEvent::SendFailed(describe(errno)),
+            };
+            recorder.note(What::Client(id, event));
+        }));
+    }
+
+    /// Whether the client has nothing under way that the server has yet to take.
+    pub(crate) fn is_idle(&self) -> bool {
+        match &self.link {
+            Some(link) if link.writer.as_ref().is_none_or(JoinHandle::is_finished) => {
+                self.is_taken() || self.has_ended()
+            }
+            Some(_) => false,
+            None => true,
+        }
+    }
+
     async fn send_segment(&self, bytes: &[u8]) -> bool {
         let Some(link) = &self.link else {
             self.note(ClientEvent::SendFailed("not connected".to_owned()));
             return false;
         };
-        let sent = tokio::time::timeout(SEND_WITHIN, send_all(link, bytes, self.transport)).await;
+        let sent = tokio::time::timeout(
+            SEND_WITHIN,
+            send_all(&link.socket, &link.peer, bytes, self.transport),
+        )
+        .await;
         match sent {
             Ok(Ok(())) => {
                 self.note(ClientEvent::Sent(bytes.to_vec()));
@@ -491,8 +526,11 @@ impl Client {
     /// Stops reading for good and closes the socket; returns when the kernel has it back.
     async fn release(&mut self) {
         if let Some(link) = self.link.take() {
-            link.driver.abort();
-            let _ = link.driver.await;
+            for task in [Some(link.driver), link.writer].into_iter().flatten() {
+                task.abort();
+                // A task that was aborted has let go of the socket once it has been joined.
+                let _ = task.await;
+            }
         }
     }
 }
@@ -513,14 +551,19 @@ fn describe(errno: Errno) -> String {
     std::io::Error::from(errno).to_string()
 }
 
-async fn send_all(link: &Link, bytes: &[u8], transport: Transport) -> Result<(), Errno> {
+async fn send_all(
+    socket: &AsyncFd<OwnedFd>,
+    peer: &SockAddr,
+    bytes: &[u8],
+    transport: Transport,
+) -> Result<(), Errno> {
     let mut rest = bytes;
     loop {
-        let mut guard = link.socket.writable().await.map_err(|_| Errno::BADF)?;
+        let mut guard = socket.writable().await.map_err(|_| Errno::BADF)?;
         let attempt = guard.try_io(|socket| {
             let options = SockRef::from(socket.get_ref());
             match transport.is_datagram() {
-                true => options.send_to(rest, &link.peer),
+                true => options.send_to(rest, peer),
                 false => Ok(rustix::net::send(
                     socket.get_ref(),
                     rest,

@@ -177,6 +177,8 @@ pub enum ServerEvent {
     },
     /// How many connections of its port are in TIME_WAIT on its side.
     TimeWait(usize),
+    /// Whether all of its threads wait and none uses a processor.
+    Rests(bool),
     /// Its limit on open files was changed.
     OpenFilesLimited(u64),
 }
@@ -278,6 +280,8 @@ pub struct Sample {
     pub unread_bytes: u64,
     /// Resident memory in bytes.
     pub memory_bytes: u64,
+    /// What it has printed since its start, in bytes.
+    pub output_bytes: u64,
     /// Whether the server was seen at rest: every thread waiting and no CPU time spent.
     pub at_rest: bool,
     /// The share of one processor that it used while it was watched, in percent.
@@ -432,6 +436,8 @@ impl fmt::Display for ServerEvent {
                 write!(f, "has {queue} connections to accept, limit {backlog}")
             }
             Self::TimeWait(rows) => write!(f, "has {rows} connections in TIME_WAIT"),
+            Self::Rests(true) => f.write_str("is at rest"),
+            Self::Rests(false) => f.write_str("keeps a processor busy"),
             Self::OpenFilesLimited(limit) => write!(f, "may open {limit} files"),
         }
     }

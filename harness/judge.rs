@@ -248,7 +248,7 @@ fn failed(
                 facts.instead(what)
             )),
         },
-        Step::Server(ServerAction::Start) => facts
+        Step::Server(ServerAction::Start(_)) => facts
             .start_failed
             .as_ref()
             .map(|reason| format!("the server did not start again: {reason}")),
@@ -260,7 +260,7 @@ fn failed(
             Some(None) => Some("a second server on the same address keeps running".to_owned()),
             Some(Some(_)) | None => None,
         },
-        Step::Server(_) | Step::Pause(_) | Step::Repeat { .. } => None,
+        Step::Server(_) | Step::Pause(_) | Step::Settle | Step::Repeat { .. } => None,
     }
 }
 
@@ -319,6 +319,7 @@ pub struct ServerFacts {
     queue: Option<u32>,
     backlog: Option<u32>,
     time_wait: Option<usize>,
+    rests: bool,
 }
 
 impl ServerFacts {
@@ -342,6 +343,7 @@ impl ServerFacts {
                 self.backlog = Some(*backlog);
             }
             ServerEvent::TimeWait(rows) => self.time_wait = Some(*rows),
+            ServerEvent::Rests(rests) => self.rests = *rests,
             ServerEvent::Stopped
             | ServerEvent::Continued
             | ServerEvent::Signalled(_)
@@ -369,10 +371,12 @@ impl ServerFacts {
             ServerExpectation::Backlog(wanted) => met_when(self.backlog == Some(*wanted)),
             ServerExpectation::TimeWait => met_when(self.time_wait.is_some_and(|rows| rows > 0)),
             ServerExpectation::NoTimeWait => met_when(self.time_wait == Some(0)),
+            ServerExpectation::Rest => met_when(self.rests),
         }
     }
 
-    fn instead(&self, what: &ServerExpectation) -> String {
+    /// What is the case instead of what was expected.
+    pub fn instead(&self, what: &ServerExpectation) -> String {
         let or_unseen =
             |value: Option<u32>| value.map_or("was not seen".to_owned(), |n| format!("is {n}"));
         match what {
@@ -390,6 +394,7 @@ impl ServerFacts {
                     self.time_wait.unwrap_or(0)
                 )
             }
+            ServerExpectation::Rest => "it keeps a processor busy".to_owned(),
         }
     }
 }
@@ -560,6 +565,13 @@ fn states(transcript: &Transcript, after: &Sample) -> Vec<(Invariant, String)> {
             ),
         ));
     }
+    if after.output_bytes > baseline.output_bytes + OUTPUT_BOUND {
+        let text = format!(
+            "the server printed {} MiB",
+            (after.output_bytes - baseline.output_bytes) >> 20
+        );
+        found.push((Invariant::Output, text));
+    }
     if after.memory_bytes > baseline.memory_bytes + MEMORY_BOUND {
         let text = format!(
             "memory grew from {} MiB to {} MiB and did not go back",
@@ -574,6 +586,9 @@ fn states(transcript: &Transcript, after: &Sample) -> Vec<(Invariant, String)> {
 /// What a server may keep after a scenario. Allocators keep pools and warm-up costs memory; what is caught is
 /// buffering without a bound.
 const MEMORY_BOUND: u64 = 256 << 20;
+
+/// What a server may print during a scenario: a line a connection is fair, a line a turn of a busy loop is not.
+const OUTPUT_BOUND: u64 = 8 << 20;
 
 fn unproven(transcript: &Transcript) -> Option<String> {
     transcript

@@ -1,6 +1,8 @@
 //! wip
 pub mod check;
+pub mod checks;
 mod client;
+pub(crate) mod counterexample;
 pub mod error;
 pub mod event;
 pub mod judge;
@@ -10,6 +12,8 @@ pub mod literal;
 pub mod profile;
 mod pulse;
 mod recorder;
+pub mod report;
+pub mod runner;
 mod stage;
 pub mod step;
 mod sys;

@@ -382,6 +382,26 @@ impl Profile {
         self.promises.after_exchange == Some(AfterExchange::Closes)
     }
 
+    /// Whether requests that arrive together are answered in order. A server that stays open and waits for its client
+    /// to speak cannot tell such requests from requests that came one by one, unless its protocol forbids them.
+    pub fn answers_pipelined(&self) -> bool {
+        let speaks_first = matches!(
+            &self.speech,
+            Speech::Dialogue {
+                greeting: Some(_),
+                ..
+            }
+        );
+        match self.promises.pipelining {
+            Some(promised) => promised == Pipelining::Answers,
+            None => {
+                let open = self.promises.after_exchange == Some(AfterExchange::StaysOpen)
+                    || self.model().is_some();
+                open && !speaks_first && !self.closes_after_exchange()
+            }
+        }
+    }
+
     /// Whether several clients can be served at a time.
     pub fn serves_concurrently(&self) -> bool {
         self.promises.serves == Some(Serves::Concurrently)

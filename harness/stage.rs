@@ -11,10 +11,10 @@ use crate::lab::Lab;
 use crate::pulse;
 use crate::recorder::Recorder;
 use crate::step::{
-    Action, Expectation, Line, Scenario, ServerAction, ServerExpectation, Signal, Step,
+    Action, Expectation, Line, Scenario, ServerAction, ServerExpectation, Signal, Step, Streams,
 };
 use crate::sys::socket::limit_open_files;
-use crate::target::{Process, Server, Streams, Target};
+use crate::target::{Process, Server, Target};
 use crate::view::Look;
 use std::future::Future;
 use std::pin::Pin;
@@ -33,6 +33,9 @@ const SILENCE: Duration = Duration::from_millis(300);
 /// How often the kernel is asked for what it has no event for.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
+/// How long `settle` waits for a server that does not come to rest.
+const SETTLE_WITHIN: Duration = Duration::from_millis(500);
+
 /// How long a server may take to return to its baseline once all clients are gone.
 const RETURN_WITHIN: Duration = Duration::from_secs(5);
 
@@ -48,7 +51,7 @@ pub(crate) struct Stage<'a> {
     limited: Vec<(i32, u64)>,
     began: Instant,
     baseline_delay: Duration,
-    streams: Streams,
+    rests: RestLook,
 }
 
 /// Whether the lines of an act were all gone through.
@@ -73,7 +76,7 @@ impl<'a> Stage<'a> {
             limited: Vec::new(),
             began: Instant::now(),
             baseline_delay: Duration::ZERO,
-            streams: Streams::Captured,
+            rests: RestLook::default(),
         })
     }
 
@@ -256,6 +259,10 @@ impl<'a> Stage<'a> {
                 tokio::time::sleep(*time).await;
                 (Ended::Done, Flow::On)
             }
+            Step::Settle => {
+                self.settle().await;
+                (Ended::Done, Flow::On)
+            }
             Step::Repeat { .. } => (Ended::Done, Flow::On),
         };
         self.recorder.note(What::StepEnded { step: number, how });
@@ -296,7 +303,14 @@ impl<'a> Stage<'a> {
                     return self.expect(id, client, &Expectation::Connected, None).await;
                 }
             }
-            Action::Send { data, cut, every } => client.send(data, cut, *every).await,
+            Action::Send {
+                data,
+                background: true,
+                ..
+            } => client.send_in_background(data),
+            Action::Send {
+                data, cut, every, ..
+            } => client.send(data, cut, *every).await,
             Action::SendUrgent(byte) => client.send_urgent(*byte).await,
             Action::SendDescriptor(byte) => client.send_descriptor(*byte).await,
             Action::HalfClose => client.half_close(),
@@ -306,6 +320,15 @@ impl<'a> Stage<'a> {
             Action::Stall => client.stall(),
             Action::Read(pace) => client.set_pace(*pace),
             Action::Expect { what, within } => return self.expect(id, client, what, *within).await,
+            Action::Require { what, within } => {
+                let (how, flow) = self.expect(id, client, what, *within).await;
+                self.prove(
+                    what.to_string(),
+                    flow == Flow::On,
+                    "read from the connection and the kernel's tables",
+                );
+                return (how, flow);
+            }
         }
         (Ended::Done, Flow::On)
     }
@@ -371,6 +394,30 @@ impl<'a> Stage<'a> {
         }
     }
 
+    fn prove(&self, fault: String, shown: bool, evidence: &str) {
+        self.recorder.note(What::Proof {
+            fault,
+            shown,
+            evidence: evidence.to_owned(),
+        });
+    }
+
+    /// Gives the server the time to come to rest; a server that does not is held to nothing here.
+    async fn settle(&self) {
+        let deadline = Instant::now() + SETTLE_WITHIN;
+        let mut last = None;
+        while Instant::now() < deadline {
+            let quiet = self.clients.iter().flatten().all(Client::is_idle);
+            let now = self.stillness();
+            if quiet && now.at_rest && last.as_ref() == Some(&now) {
+                return;
+            }
+            last = quiet.then_some(now);
+            // Nothing announces that another process has come to rest.
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
     /// Asks the kernel for facts that no event announces; true where one was found.
     fn look_in_kernel(&self, id: ClientId, client: &Client, what: &Expectation) -> bool {
         let (found, event) = match what {
@@ -400,13 +447,25 @@ impl<'a> Stage<'a> {
                 self.note_server(ServerEvent::Continued);
             }
             ServerAction::Signal(signal) => self.signal(*signal),
-            ServerAction::Start => return self.start_again().await,
+            ServerAction::Start(streams) => return self.start_again(*streams).await,
             ServerAction::StartSecond => return self.start_second().await,
             ServerAction::LimitOpenFiles(spare) => self.limit_open_files(*spare),
             ServerAction::RestoreOpenFiles => self.restore_open_files(),
             ServerAction::Expect { what, within } => {
                 let how = self.wait_for_server(what, within.unwrap_or(LIMIT)).await;
                 let met = self.recorder.facts().look(what) == Look::Met;
+                return Ok((how, if met { Flow::On } else { Flow::Stop }));
+            }
+            ServerAction::Require { what, within } => {
+                let how = self.wait_for_server(what, within.unwrap_or(LIMIT)).await;
+                let facts = self.recorder.facts().clone();
+                let met = facts.look(what) == Look::Met;
+                let evidence = if met {
+                    "the kernel shows it".to_owned()
+                } else {
+                    facts.instead(what)
+                };
+                self.prove(format!("server {what}"), met, &evidence);
                 return Ok((how, if met { Flow::On } else { Flow::Stop }));
             }
         }
@@ -469,11 +528,11 @@ impl<'a> Stage<'a> {
     }
 
     /// Starts the server again in its lab; what was left of the old one is swept away first.
-    async fn start_again(&mut self) -> Result<(Ended, Flow), Error> {
+    async fn start_again(&mut self, streams: Streams) -> Result<(Ended, Flow), Error> {
         self.note_output();
         // The old guard would sweep the lab, the new server with it: it has to go first.
         drop(self.server.take());
-        match Server::start_with(self.target, Arc::clone(&self.lab), self.streams).await {
+        match Server::start_with(self.target, Arc::clone(&self.lab), streams).await {
             Ok(server) => {
                 let pid = server.pid();
                 self.server = Some(server);
@@ -490,7 +549,7 @@ impl<'a> Stage<'a> {
 
     /// Starts a second instance beside the first and waits for its end.
     async fn start_second(&mut self) -> Result<(Ended, Flow), Error> {
-        let second = Process::start(self.target, &self.lab, Streams::Captured)?;
+        let second = Process::start(self.target, &self.lab, Streams::Usual)?;
         match tokio::time::timeout(LIMIT, second.ended()).await {
             Ok(exit) => {
                 self.note_server(ServerEvent::SecondEnded(exit));
@@ -581,6 +640,7 @@ impl<'a> Stage<'a> {
                     None => return,
                 }
             }
+            ServerExpectation::Rest => ServerEvent::Rests(self.rests.take(self.stillness())),
             ServerExpectation::TimeWait | ServerExpectation::NoTimeWait => {
                 ServerEvent::TimeWait(self.count_connections(State::TimeWait))
             }
@@ -680,9 +740,27 @@ impl<'a> Stage<'a> {
             sample.files += held.files;
             sample.memory_bytes += process.memory_bytes;
         }
+        sample.output_bytes = self
+            .server
+            .as_ref()
+            .map_or(0, |server| server.process().output_bytes());
         sample.close_wait = self.count_connections(State::CloseWait);
         sample.accept_queue = self.listener().map_or(0, |(queue, _)| queue);
         sample
+    }
+}
+
+/// The last look at a server that is asked whether it rests.
+#[derive(Default)]
+struct RestLook(std::cell::Cell<Option<(Instant, Duration)>>);
+
+impl RestLook {
+    /// Whether every thread sleeps and hardly ran since the look before.
+    fn take(&self, still: Stillness) -> bool {
+        let now = Instant::now();
+        let before = self.0.replace(Some((now, still.ran)));
+        still.at_rest
+            && before.is_some_and(|(at, ran)| percent(still.ran.saturating_sub(ran), now - at) < 20)
     }
 }
 

@@ -61,6 +61,8 @@ pub enum Invariant {
     Memory,
     /// Receive queues and accept queue are drained.
     Queues,
+    /// The server does not flood its output.
+    Output,
 }
 
 impl Invariant {
@@ -75,6 +77,7 @@ impl Invariant {
         (Self::IdleCpu, "idle-cpu"),
         (Self::Memory, "memory"),
         (Self::Queues, "queues"),
+        (Self::Output, "output"),
     ];
 
     fn name(self) -> &'static str {
@@ -116,6 +119,8 @@ pub enum Step {
     Server(ServerAction),
     /// Time passes, because passing time is the point of the scenario.
     Pause(Duration),
+    /// The server gets the time to come to rest after what was done to it; nothing is expected.
+    Settle,
     /// The same lines several times.
     Repeat {
         /// How often.
@@ -138,6 +143,8 @@ pub enum Action {
         cut: Cut,
         /// The pause between segments; without one, each segment waits until the server has read the one before.
         every: Option<Duration>,
+        /// The next step does not wait until all is sent.
+        background: bool,
     },
     /// Sends one out-of-band byte (`MSG_OOB`, tcp(7)).
     SendUrgent(u8),
@@ -157,6 +164,13 @@ pub enum Action {
     Read(Option<Pace>),
     /// Waits for something, and holds the server to it.
     Expect {
+        /// What must be seen.
+        what: Expectation,
+        /// By when; the default limit where `None`.
+        within: Option<Duration>,
+    },
+    /// Waits for something that the case builds on; without it the case proves nothing.
+    Require {
         /// What must be seen.
         what: Expectation,
         /// By when; the default limit where `None`.
@@ -348,6 +362,8 @@ pub enum Expectation {
     Data(Data),
     /// The next bytes match a text with holes; a hole takes as little as it can.
     Template(Template),
+    /// The next datagram is exactly this, or none comes.
+    DataOrSilence(Data),
     /// Nothing comes, neither bytes nor an end.
     Silence,
     /// The handshake is complete.
@@ -475,7 +491,7 @@ pub enum ServerAction {
     /// Sends its first process a signal.
     Signal(Signal),
     /// Starts it again, where it ran before.
-    Start,
+    Start(Streams),
     /// Starts a second instance beside it, which must fail.
     StartSecond,
     /// Limits its open files to this many more than it has now (prlimit(2)).
@@ -489,6 +505,33 @@ pub enum ServerAction {
         /// By when; the default limit where `None`.
         within: Option<Duration>,
     },
+    /// Waits for something that the case builds on; without it the case proves nothing.
+    Require {
+        /// What must be seen.
+        what: ServerExpectation,
+        /// By when; the default limit where `None`.
+        within: Option<Duration>,
+    },
+}
+
+/// What a server finds at its standard streams.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Streams {
+    /// An input without a byte, and an output that is read.
+    #[default]
+    Usual,
+    /// An output that is a pipe which nobody reads any more.
+    StdoutClosed,
+    /// An input that is a pipe at its end.
+    StdinClosed,
+}
+
+impl Streams {
+    /// The unusual ones with their names in files.
+    pub const ALL: &[(Self, &'static str)] = &[
+        (Self::StdoutClosed, "stdout-closed"),
+        (Self::StdinClosed, "stdin-closed"),
+    ];
 }
 
 /// The signals that a scenario may send.
@@ -542,6 +585,8 @@ pub enum ServerExpectation {
     TimeWait,
     /// No connection of its port is in TIME_WAIT on its side.
     NoTimeWait,
+    /// All of its threads wait and none uses a processor.
+    Rest,
 }
 
 impl fmt::Display for Scenario {
@@ -587,6 +632,7 @@ fn write_lines(
             }
             Step::Server(action) => writeln!(f, "{indent}server {action}")?,
             Step::Pause(time) => writeln!(f, "{indent}pause {}", Shown(*time))?,
+            Step::Settle => writeln!(f, "{indent}settle")?,
             Step::Repeat { times, lines } => {
                 writeln!(f, "{indent}repeat {times}")?;
                 write_lines(f, cast, lines, depth + 1)?;
@@ -601,9 +647,21 @@ impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connect(dial) => write!(f, "connect{dial}"),
-            Self::Send { data, cut, every } => {
+            Self::Send {
+                data,
+                cut,
+                every,
+                background,
+            } => {
                 write!(f, "send {data}{cut}")?;
-                every.map_or(Ok(()), |every| write!(f, " every {}", Shown(every)))
+                if let Some(every) = every {
+                    write!(f, " every {}", Shown(*every))?;
+                }
+                f.write_str(if *background {
+                    " in the background"
+                } else {
+                    ""
+                })
             }
             Self::SendUrgent(byte) => write!(f, "send-urgent \"{}\"", literal::escaped(&[*byte])),
             Self::SendDescriptor(byte) => {
@@ -618,12 +676,20 @@ impl fmt::Display for Action {
             Self::Read(Some(Pace { bytes, every })) => {
                 write!(f, "read {} every {}", Size(*bytes), Shown(*every))
             }
-            Self::Expect { what, within } => {
-                write!(f, "expect {what}")?;
-                within.map_or(Ok(()), |within| write!(f, " within {}", Shown(within)))
-            }
+            Self::Expect { what, within } => write_wait(f, "expect", what, *within),
+            Self::Require { what, within } => write_wait(f, "require", what, *within),
         }
     }
+}
+
+fn write_wait(
+    f: &mut fmt::Formatter<'_>,
+    verb: &str,
+    what: &dyn fmt::Display,
+    within: Option<Duration>,
+) -> fmt::Result {
+    write!(f, "{verb} {what}")?;
+    within.map_or(Ok(()), |within| write!(f, " within {}", Shown(within)))
 }
 
 impl fmt::Display for Dial {
@@ -687,6 +753,7 @@ impl fmt::Display for Expectation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Data(data) => data.fmt(f),
+            Self::DataOrSilence(data) => write!(f, "{data} or silence"),
             Self::Template(template) => template.fmt(f),
             Self::Silence => f.write_str("silence"),
             Self::Connected => f.write_str("connected"),
@@ -727,14 +794,13 @@ impl fmt::Display for ServerAction {
             Self::Stop => f.write_str("stop"),
             Self::Continue => f.write_str("continue"),
             Self::Signal(signal) => write!(f, "signal {signal}"),
-            Self::Start => f.write_str("start"),
+            Self::Start(Streams::Usual) => f.write_str("start"),
+            Self::Start(streams) => write!(f, "start {}", name_in(Streams::ALL, *streams)),
             Self::StartSecond => f.write_str("start-second"),
             Self::LimitOpenFiles(spare) => write!(f, "limit-open-files {spare}"),
             Self::RestoreOpenFiles => f.write_str("restore-open-files"),
-            Self::Expect { what, within } => {
-                write!(f, "expect {what}")?;
-                within.map_or(Ok(()), |within| write!(f, " within {}", Shown(within)))
-            }
+            Self::Expect { what, within } => write_wait(f, "expect", what, *within),
+            Self::Require { what, within } => write_wait(f, "require", what, *within),
         }
     }
 }
@@ -749,6 +815,7 @@ impl fmt::Display for ServerExpectation {
             Self::Backlog(limit) => write!(f, "backlog {limit}"),
             Self::TimeWait => f.write_str("time-wait"),
             Self::NoTimeWait => f.write_str("no-time-wait"),
+            Self::Rest => f.write_str("rest"),
         }
     }
 }

@@ -102,6 +102,18 @@ impl Talk {
             data,
             cut,
             every: None,
+            background: false,
+        })
+    }
+
+    /// Sends data without waiting until all of it is sent.
+    #[must_use]
+    pub fn send_in_background(self, data: Data) -> Self {
+        self.then(Action::Send {
+            data,
+            cut: Cut::Whole,
+            every: None,
+            background: true,
         })
     }
 
@@ -109,6 +121,12 @@ impl Talk {
     #[must_use]
     pub fn expect(self, what: Expectation) -> Self {
         self.then(Action::Expect { what, within: None })
+    }
+
+    /// Waits for something without which the case proves nothing.
+    #[must_use]
+    pub fn require(self, what: Expectation) -> Self {
+        self.then(Action::Require { what, within: None })
     }
 
     /// Expects something within a limit.
@@ -219,6 +237,27 @@ impl Talk {
 /// A step that waits for something at the server.
 pub fn server_expects(what: ServerExpectation) -> Line {
     Step::Server(ServerAction::Expect { what, within: None }).into()
+}
+
+/// A step that waits for something at the server within a limit.
+pub fn server_expects_within(what: ServerExpectation, within: Duration) -> Line {
+    let within = Some(within);
+    Step::Server(ServerAction::Expect { what, within }).into()
+}
+
+/// A step that waits for something at the server without which the case proves nothing.
+pub fn server_requires(what: ServerExpectation) -> Line {
+    Step::Server(ServerAction::Require { what, within: None }).into()
+}
+
+/// A step in which time passes.
+pub fn pause(time: Duration) -> Line {
+    Step::Pause(time).into()
+}
+
+/// A step in which the server comes to rest.
+pub fn settle() -> Line {
+    Step::Settle.into()
 }
 
 /// A step that does something to the server.

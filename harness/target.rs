@@ -6,6 +6,7 @@ use crate::event::Exit;
 use crate::kernel::{Row, State, tree};
 use crate::lab::Lab;
 use crate::profile::{Profile, RawProfile, Transport};
+use crate::step::Streams;
 use crate::sys::warden::SpawnRequest;
 use rustix::fd::{AsFd, OwnedFd};
 use serde::Deserialize;
@@ -247,26 +248,13 @@ fn find_program(program: &str) -> Option<PathBuf> {
         .find(|path| is_program(path))
 }
 
-/// What a start is to do differently.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum Streams {
-    /// Standard input is empty, output is captured.
-    #[default]
-    Captured,
-    /// Standard output is a pipe that nobody reads any more.
-    StdoutClosed,
-    /// Standard input is at its end from the start, as a pipe.
-    StdinAtEnd,
-}
-
 /// A running server. Dropping it ends its whole process tree and waits for that.
 #[derive(Debug)]
 #[must_use = "dropping the server stops it"]
 pub struct Server {
     lab: Arc<Lab>,
     process: Process,
-    address: Address,
-    transport: Transport,
+    place: Place,
 }
 
 /// The first process of a server, watched.
@@ -344,7 +332,7 @@ impl Process {
         drop(closed_reader);
         let stdout = match streams {
             Streams::StdoutClosed => closed.as_fd(),
-            Streams::Captured | Streams::StdinAtEnd => output_end.as_fd(),
+            Streams::Usual | Streams::StdinClosed => output_end.as_fd(),
         };
         let directory = std::env::current_dir().map_err(start_failed)?;
         let request = SpawnRequest {
@@ -455,12 +443,12 @@ fn missing(program: &str, target: &Target) -> Error {
 
 fn stdin(streams: Streams) -> std::io::Result<OwnedFd> {
     match streams {
-        Streams::StdinAtEnd => {
+        Streams::StdinClosed => {
             let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
             drop(writer);
             Ok(reader)
         }
-        Streams::Captured | Streams::StdoutClosed => Ok(std::fs::File::open("/dev/null")?.into()),
+        Streams::Usual | Streams::StdoutClosed => Ok(std::fs::File::open("/dev/null")?.into()),
     }
 }
 
@@ -567,7 +555,7 @@ impl Server {
     /// # Errors
     /// The program is missing, ends early, never listens, or something else listens in its place.
     pub async fn start(target: &Target, lab: Arc<Lab>) -> Result<Self, Error> {
-        Self::start_with(target, lab, Streams::Captured).await
+        Self::start_with(target, lab, Streams::Usual).await
     }
 
     pub(crate) async fn start_with(
@@ -583,11 +571,10 @@ impl Server {
             Err(error) => return Err(error),
         };
         match listening(target, &lab, &process).await {
-            Ok((transport, address)) => Ok(Self {
+            Ok(place) => Ok(Self {
                 lab,
                 process,
-                address,
-                transport,
+                place,
             }),
             Err(error) => {
                 lab.sweep();
@@ -598,12 +585,18 @@ impl Server {
 
     /// Where clients reach the server.
     pub fn address(&self) -> &Address {
-        &self.address
+        &self.place.address
     }
 
     /// How bytes reach the server.
     pub fn transport(&self) -> Transport {
-        self.transport
+        self.place.transport
+    }
+
+    /// Whether the server is bound to all IPv4 addresses.
+    pub fn is_on_every_address(&self) -> bool {
+        let v4 = matches!(&self.place.address, Address::Inet(address) if address.is_ipv4());
+        self.place.wildcard && v4
     }
 
     /// The lab that the server runs in.
@@ -637,13 +630,11 @@ impl Drop for Server {
 struct Place {
     transport: Transport,
     address: Address,
+    /// Bound to all addresses of its family.
+    wildcard: bool,
 }
 
-async fn listening(
-    target: &Target,
-    lab: &Lab,
-    process: &Process,
-) -> Result<(Transport, Address), Error> {
+async fn listening(target: &Target, lab: &Lab, process: &Process) -> Result<Place, Error> {
     let begun = Instant::now();
     let told = told(target, lab);
     // No kernel event tells that another process began to listen, so the tables are read again, ever more slowly.
@@ -651,7 +642,7 @@ async fn listening(
     loop {
         let found = owned_places(lab)?;
         if let Some(place) = choose(target, &told, &found)? {
-            return Ok((place.transport, place.address));
+            return Ok(place);
         }
         if let Some(exit) = process.exit() {
             if tree(lab.warden().pid()).is_empty() {
@@ -756,6 +747,7 @@ fn inet_place(transport: Transport, row: &Row) -> Option<Place> {
     (local.port() != 0).then(|| Place {
         transport,
         address: Address::Inet(SocketAddr::new(ip, local.port())),
+        wildcard: local.ip().is_unspecified(),
     })
 }
 
@@ -769,6 +761,7 @@ fn path_place(transport: Transport, row: &Row) -> Option<Place> {
     path.is_absolute().then(|| Place {
         transport,
         address: Address::Path(path.to_owned()),
+        wildcard: false,
     })
 }
 

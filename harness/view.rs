@@ -4,6 +4,7 @@ use crate::event::{ClientEvent, ClientId, Event, What};
 use crate::literal;
 use crate::step::{Data, End, Expectation, Match, Template, compare};
 use std::collections::{BTreeMap, VecDeque};
+use std::net::SocketAddr;
 
 /// Whether something that was expected has been seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,9 @@ pub struct ClientView {
     /// Bytes received and not yet consumed by an expectation.
     stream: Vec<u8>,
     datagrams: VecDeque<Vec<u8>>,
+    /// The server's address as it was dialled, and another one that a reply came from.
+    peer: Option<SocketAddr>,
+    foreign: Option<SocketAddr>,
     ended: Option<End>,
     accepted: bool,
     taken: bool,
@@ -51,7 +55,10 @@ impl ClientView {
                     ..Self::default()
                 };
             }
-            ClientEvent::Connected { .. } => self.link = Link::Up,
+            ClientEvent::Connected { peer, .. } => {
+                self.link = Link::Up;
+                self.peer = *peer;
+            }
             ClientEvent::ConnectFailed { refused, error } => {
                 self.link = Link::Failed {
                     refused: *refused,
@@ -61,7 +68,13 @@ impl ClientView {
             ClientEvent::Sent(_) => self.taken = false,
             ClientEvent::SendFailed(error) => self.send_failed = Some(error.clone()),
             ClientEvent::Received(bytes) => self.stream.extend_from_slice(bytes),
-            ClientEvent::Datagram { bytes, .. } => self.datagrams.push_back(bytes.clone()),
+            ClientEvent::Datagram { bytes, from } => {
+                // The port may differ: some protocols answer from a new one (RFC 1350, section 4).
+                let elsewhere =
+                    |from: &SocketAddr| self.peer.is_some_and(|peer| peer.ip() != from.ip());
+                self.foreign = self.foreign.or(from.filter(elsewhere));
+                self.datagrams.push_back(bytes.clone());
+            }
             ClientEvent::Ended(end) => self.ended = Some(*end),
             ClientEvent::Accepted => self.accepted = true,
             ClientEvent::Taken => self.taken = true,
@@ -96,6 +109,10 @@ impl ClientView {
             Expectation::Template(template) => {
                 self.look_for(|bytes| template.matches(bytes), &|| describe(template))
             }
+            Expectation::DataOrSilence(data) => match self.look_for_data(data, member) {
+                Look::Pending if settled => Look::Met,
+                other => other,
+            },
             Expectation::Silence => self.look_for_silence(settled),
             Expectation::Connected => match &self.link {
                 Link::Up => Look::Met,
@@ -140,6 +157,13 @@ impl ClientView {
     }
 
     fn look_for(&self, matches: impl Fn(&[u8]) -> Match, wanted: &dyn Fn() -> String) -> Look {
+        if let (Some(foreign), Some(peer)) = (self.foreign, self.peer) {
+            return Look::Broken(format!(
+                "asked {} and was answered from {}",
+                peer.ip(),
+                foreign.ip()
+            ));
+        }
         if let Some(datagram) = self.datagrams.front() {
             return match matches(datagram) {
                 Match::Full(bytes) if bytes == datagram.len() => Look::Met,
@@ -200,7 +224,9 @@ impl ClientView {
     /// Takes what a met expectation has used up out of the view.
     pub fn consume(&mut self, what: &Expectation, member: u32) {
         let used = match what {
-            Expectation::Data(data) => compare(&data.bytes(member), &self.stream),
+            Expectation::Data(data) | Expectation::DataOrSilence(data) => {
+                compare(&data.bytes(member), &self.stream)
+            }
             Expectation::Template(template) => template.matches(&self.stream),
             _ => return,
         };

@@ -6,5 +6,6 @@
     reason = "the one module that talks to the kernel below the safe wrappers"
 )]
 
+pub(crate) mod signals;
 pub(crate) mod socket;
 pub(crate) mod warden;

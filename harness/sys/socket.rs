@@ -105,3 +105,25 @@ pub(crate) fn limit_open_files(pid: i32, soft: u64) -> Result<u64, Errno> {
     }
     Ok(before.rlim_cur)
 }
+
+/// Registers a socket with the event loop of the calling thread.
+pub(crate) fn watched(socket: OwnedFd) -> std::io::Result<tokio::io::unix::AsyncFd<OwnedFd>> {
+    // SAFETY: an `OwnedFd` gives the same open descriptor for as long as it lives, and the registration owns it.
+    unsafe { tokio::io::unix::AsyncFd::register(socket) }.map_err(std::io::Error::from)
+}
+
+/// Makes errors of sent datagrams known to the socket (`IP_RECVERR`, ip(7)).
+pub(crate) fn report_errors(socket: &std::net::UdpSocket) -> std::io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the option value is an int on this stack and its size is given.
+    check(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_RECVERR,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    })?;
+    Ok(())
+}

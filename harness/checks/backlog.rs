@@ -1,0 +1,260 @@
+//! The accept queue: how deep it is, what happens when it is full, and when descriptors run out.
+
+use crate::check::{Check, Counterexample, Ground, Need, Severity};
+use crate::counterexample::{die_of, each, echo, listen, listen_with};
+use crate::step::{Action, Expectation, ServerAction, ServerExpectation};
+use crate::talk::{Talk, scenario, server_does, server_expects, server_requires, settle};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+/// A queue deeper than this takes more sockets to fill than a quick run opens.
+const QUICK_DEPTH: u32 = 1_100;
+
+/// The promised limit, capped as the kernel caps it (`net.core.somaxconn`, listen(2)).
+fn promised(ground: &Ground<'_>) -> Option<u32> {
+    let somaxconn = std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok();
+    let cap = somaxconn
+        .and_then(|text| text.trim().parse().ok())
+        .unwrap_or(4_096);
+    ground
+        .profile
+        .promises
+        .backlog
+        .map(|backlog| backlog.min(cap))
+}
+
+/// The limit that can be filled in this run.
+fn fillable(ground: &Ground<'_>) -> Option<u32> {
+    ground
+        .backlog
+        .filter(|backlog| ground.deep || *backlog <= QUICK_DEPTH)
+}
+
+static ACCEPTED: AtomicUsize = AtomicUsize::new(0);
+
+/// Accepts this many connections, then never again.
+fn accept_only(address: &crate::check::Address, most: usize) -> std::io::Result<()> {
+    let listener = listen(address)?;
+    loop {
+        if ACCEPTED.fetch_add(1, Ordering::Relaxed) >= most {
+            std::thread::park();
+        }
+        let (mut stream, _) = listener.accept()?;
+        std::thread::spawn(move || echo(&mut stream));
+    }
+}
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        id: "backlog/depth",
+        requirement: "The accept queue is as deep as promised: one more than the backlog connect, the next one waits.",
+        why: "A tiny backlog costs clients seconds of repeated SYNs in a burst: \
+              https://github.com/grobian/carbon-c-relay/issues/143 https://github.com/ElementsProject/lightning/issues/2378",
+        provoked: "With the server stopped, backlog + 1 clients connect; one more gets no answer, and is not refused.",
+        cure: "Pass the promised number to listen(2); it is capped by net.core.somaxconn.",
+        needs: &[Need::Tcp, Need::Backlog],
+        severity: Severity::Must,
+        fresh_server: true,
+        scenarios: |ground| {
+            let Some(limit) = promised(ground).filter(|limit| ground.deep || *limit <= QUICK_DEPTH)
+            else {
+                return Vec::new();
+            };
+            vec![scenario(
+                "the queue filled to its limit",
+                &[("crowd", limit + 1), ("late", 1)],
+                vec![
+                    vec![
+                        server_expects(ServerExpectation::Backlog(limit)),
+                        server_does(ServerAction::Stop),
+                    ],
+                    Talk::of(0).connect().lines(),
+                    vec![server_requires(ServerExpectation::AcceptQueue(limit + 1))],
+                    Talk::of(1)
+                        .connect_without_waiting()
+                        .expect(Expectation::Pending)
+                        .lines(),
+                    vec![server_does(ServerAction::Continue)],
+                    Talk::of(0).then(Action::Close).lines(),
+                    Talk::of(1).then(Action::Close).lines(),
+                ],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "welcome-gate",
+            serve: |address| each(&listen_with(address, true, 1)?, echo),
+        },
+    },
+    Check {
+        id: "backlog/burst",
+        requirement: "Twice as many clients as the accept queue holds can connect at once, and all are served.",
+        why: "A burst shows what a trickle hides: accept that stops, or is starved by the connections it made: \
+              https://github.com/ai-dynamo/dynamo/pull/15080 https://github.com/HigherOrderCO/Bend/pull/977",
+        provoked: "Twice the limit (at most 512) connect at once; each is served.",
+        cure: "Accept until there is nothing to accept, with a backlog to match the load.",
+        needs: &[Need::Stream, Need::Dialogue, Need::Concurrent],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let crowd = ground
+                .backlog
+                .map_or(256, |backlog| (backlog * 2).clamp(2, 512));
+            let patient = Duration::from_secs(30);
+            let mut lines = Talk::of(0)
+                .connect_without_waiting()
+                .expect_within(Expectation::Connected, patient)
+                .lines();
+            // The polite conversation less its connect, which is done.
+            lines.extend(
+                Talk::of(0)
+                    .polite(ground.profile)
+                    .lines()
+                    .into_iter()
+                    .skip(1),
+            );
+            vec![scenario(
+                "a burst of clients",
+                &[("crowd", crowd)],
+                vec![lines],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| accept_only(address, 100),
+        },
+    },
+    Check {
+        id: "backlog/overflow-recovers",
+        requirement: "A server whose accept queue has overflowed serves again at once.",
+        why: "What overflowed while the server was busy must not follow it for ever: \
+              https://github.com/dlang-community/DCD/pull/396",
+        provoked: "With the server stopped, more clients connect than the queue holds; the full queue is seen in the \
+                   kernel's table; the server runs on.",
+        cure: "Accept in a loop until accept(2) says that there is nothing left.",
+        needs: &[Need::Tcp, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let Some(limit) = fillable(ground) else {
+                return Vec::new();
+            };
+            vec![scenario(
+                "the queue overflows",
+                &[("crowd", limit + 10)],
+                vec![
+                    vec![server_does(ServerAction::Stop)],
+                    Talk::of(0).connect_without_waiting().lines(),
+                    vec![
+                        server_requires(ServerExpectation::AcceptQueue(limit + 1)),
+                        server_does(ServerAction::Continue),
+                        settle(),
+                    ],
+                    Talk::of(0).then(Action::Close).lines(),
+                ],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                // A small queue, and a server that gives up once it has ever been full.
+                let listener = listen_with(address, true, 8)?;
+                let mut last = std::time::Instant::now();
+                let mut run = 0;
+                loop {
+                    let (mut stream, _) = listener.accept()?;
+                    run = if last.elapsed() < Duration::from_millis(1) {
+                        run + 1
+                    } else {
+                        0
+                    };
+                    last = std::time::Instant::now();
+                    if run >= 6 {
+                        std::thread::park();
+                    }
+                    std::thread::spawn(move || echo(&mut stream));
+                }
+            },
+        },
+    },
+    Check {
+        id: "backlog/queue-drains",
+        requirement: "A server with nothing to do leaves no connection in its accept queue.",
+        why: "An edge-triggered loop that accepts once an event leaves the rest to wait for the next client: \
+              https://github.com/h2o/h2o/issues/268",
+        provoked: "With the server stopped, several clients connect at once; it runs on and must take them all.",
+        cure: "Accept until EAGAIN, or use level-triggered events.",
+        needs: &[Need::Stream, Need::Concurrent],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let crowd = ground.backlog.map_or(1, |backlog| (backlog + 1).min(5));
+            vec![scenario(
+                "several wait at once",
+                &[("crowd", crowd)],
+                vec![
+                    vec![server_does(ServerAction::Stop)],
+                    Talk::of(0).connect().lines(),
+                    vec![
+                        server_requires(ServerExpectation::AcceptQueue(crowd)),
+                        server_does(ServerAction::Continue),
+                        server_expects(ServerExpectation::AcceptQueue(0)),
+                    ],
+                    Talk::of(0).then(Action::Close).lines(),
+                ],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                let listener = listen(address)?;
+                loop {
+                    let (mut stream, _) = listener.accept()?;
+                    std::thread::spawn(move || echo(&mut stream));
+                    // One connection an event, and an event is thought to come with each.
+                    std::thread::park_timeout(Duration::from_secs(3));
+                }
+            },
+        },
+    },
+    Check {
+        id: "backlog/descriptor-limit",
+        requirement: "A server that runs out of descriptors neither ends nor spins, and serves again when it has some.",
+        why: "accept fails with EMFILE and leaves the connection queued: loops spin, flood their log, or end: \
+              https://github.com/joyent/libuv/issues/690 https://github.com/MDA2AV/ioxide/issues/222 \
+              https://github.com/civetweb/civetweb/issues/962",
+        provoked: "The limit on open files is lowered to a few more than are in use (prlimit(2)), more clients connect \
+                   than that, and leave again; then the limit is restored.",
+        cure: "On EMFILE stop accepting until a connection has ended or some time has passed.",
+        needs: &[Need::Stream, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: true,
+        scenarios: |ground| {
+            let crowd = ground.backlog.map_or(1, |backlog| backlog.clamp(1, 40));
+            vec![scenario(
+                "descriptors run out",
+                &[("crowd", crowd)],
+                vec![
+                    vec![server_does(ServerAction::LimitOpenFiles(6))],
+                    Talk::of(0).connect_without_waiting().lines(),
+                    vec![settle(), server_expects(ServerExpectation::Rest)],
+                    Talk::of(0).then(Action::Close).lines(),
+                    vec![server_does(ServerAction::RestoreOpenFiles), settle()],
+                ],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                let listener = listen(address)?;
+                loop {
+                    match listener.accept() {
+                        Ok((mut stream, _)) => {
+                            std::thread::spawn(move || echo(&mut stream));
+                        }
+                        Err(error) => return die_of(Err(error)),
+                    }
+                }
+            },
+        },
+    },
+];

@@ -1,0 +1,273 @@
+//! Bytes that nobody expects.
+
+use crate::check::{Check, Counterexample, Ground, Need, Severity};
+use crate::counterexample::{answer, each, echo, listen};
+use crate::profile::Framing;
+use crate::step::{Action, Cut, Data, Expectation, Scenario, Source};
+use crate::talk::{self, Talk, scenario, settle};
+use std::io::{Read, Write};
+use std::os::fd::AsFd;
+
+/// One exchange with the given payload, framed as the model wants it.
+fn exchange(name: &str, payload: &[u8], ground: &Ground<'_>) -> Vec<Scenario> {
+    let Some(model) = ground.profile.model() else {
+        return Vec::new();
+    };
+    let mut bytes = payload.to_vec();
+    if model.framing == Framing::Line {
+        bytes.retain(|byte| *byte != b'\n');
+        bytes.push(b'\n');
+    }
+    let data = Data::literal(bytes);
+    let expected = model
+        .reply(&data)
+        .map_or(Expectation::Taken, Expectation::Data);
+    let talk = Talk::of(0)
+        .connect()
+        .send_data(data, Cut::Whole)
+        .expect(expected)
+        .finish(ground.profile);
+    vec![scenario(name, &[("alice", 1)], vec![talk.lines()])]
+}
+
+/// Sends without caring what comes of it, and leaves.
+fn throw(name: &str, data: Data) -> Vec<Scenario> {
+    let mut lines = Talk::of(0).connect().send_in_background(data).lines();
+    lines.push(settle());
+    lines.extend(Talk::of(0).then(Action::Close).lines());
+    lines.push(settle());
+    vec![scenario(name, &[("mallory", 1)], vec![lines])]
+}
+
+const TEXT_WHY: &str = "A string type of the language, or a C string, does not hold every byte: one stray byte ends the \
+                        conversation or the server.";
+
+const TEXT_CURE: &str = "Handle bytes as bytes; decode late, and treat a failure as the client's.";
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        id: "bytes/nul",
+        requirement: "NUL bytes in a payload are answered like any others.",
+        why: TEXT_WHY,
+        provoked: "A payload with NUL bytes at its beginning, in its middle and at its end is sent.",
+        cure: TEXT_CURE,
+        needs: &[Need::Model],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| exchange("NUL bytes", b"\0a\0\0b\0", ground),
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    answer(stream, |bytes| {
+                        bytes
+                            .split(|byte| *byte == 0)
+                            .next()
+                            .unwrap_or_default()
+                            .to_vec()
+                    })
+                })
+            },
+        },
+    },
+    Check {
+        id: "bytes/invalid-utf8",
+        requirement: "Bytes that are no UTF-8 are answered like any others.",
+        why: TEXT_WHY,
+        provoked: "Payloads with lone continuation bytes, overlong forms and cut sequences are sent.",
+        cure: TEXT_CURE,
+        needs: &[Need::Model],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            exchange(
+                "no UTF-8",
+                b"\xff\xfe\x80 \xc0\xaf \xed\xa0\x80 \xf0\x9f\x92",
+                ground,
+            )
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    answer(stream, |bytes| {
+                        String::from_utf8_lossy(bytes).into_owned().into_bytes()
+                    })
+                })
+            },
+        },
+    },
+    Check {
+        id: "bytes/all-values",
+        requirement: "Every byte value is answered as the model says.",
+        why: TEXT_WHY,
+        provoked: "A payload of all 256 byte values is sent.",
+        cure: TEXT_CURE,
+        needs: &[Need::Model],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| exchange("all byte values", &(0..=255).collect::<Vec<u8>>(), ground),
+        counterexample: Counterexample {
+            instead_of: "uppercase",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    // Clearing a bit turns lower case into capitals, and much else into something else.
+                    answer(stream, |bytes| {
+                        bytes
+                            .iter()
+                            .map(|byte| if *byte >= b'a' { byte & 0xdf } else { *byte })
+                            .collect()
+                    })
+                })
+            },
+        },
+    },
+    Check {
+        id: "bytes/garbage",
+        requirement: "A server survives random bytes.",
+        why: "Parsers meet lengths that are negative, indexes out of range, and states that cannot be.",
+        provoked: "64 KiB of seeded random bytes are sent, three times.",
+        cure: "Check every length and index that comes from outside.",
+        needs: &[Need::Stream, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let seeds = (0..3).map(|n| ground.seed + n);
+            let data = |seed| Source::Pattern {
+                bytes: 64 << 10,
+                seed,
+            };
+            seeds
+                .flat_map(|seed| throw("random bytes", data(seed).into()))
+                .collect()
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    answer(stream, |bytes| {
+                        if bytes.len() > 100 && bytes.iter().any(|byte| *byte >= 0x80) {
+                            std::process::abort();
+                        }
+                        bytes.to_vec()
+                    })
+                })
+            },
+        },
+    },
+    Check {
+        id: "bytes/endless-line",
+        requirement: "A server survives megabytes without a newline, within bounded memory.",
+        why: "A line is collected without a bound, and copied at each read: \
+              https://github.com/BaseIntelligence/bounty-challenge/issues/1173",
+        provoked: "16 MiB of letters without a newline are sent.",
+        cure: "Bound what is collected, and end the conversation beyond it.",
+        needs: &[Need::Stream, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let source = Source::Text {
+                bytes: if ground.deep { 60 << 20 } else { 16 << 20 },
+                seed: ground.seed,
+                line: false,
+            };
+            throw("a line without an end", source.into())
+        },
+        counterexample: Counterexample {
+            instead_of: "line-echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    let mut line = Vec::new();
+                    let mut buffer = vec![0; 64 << 10];
+                    loop {
+                        let bytes = stream.read(&mut buffer)?;
+                        if bytes == 0 {
+                            return Ok(());
+                        }
+                        line.extend_from_slice(&buffer[..bytes]);
+                        if line.len() > 1 << 20 {
+                            // A fixed buffer, written past its end.
+                            std::process::abort();
+                        }
+                        if line.ends_with(b"\n") {
+                            stream.write_all(&std::mem::take(&mut line))?;
+                        }
+                    }
+                })
+            },
+        },
+    },
+    Check {
+        id: "bytes/empty-write",
+        requirement: "A client that connects and speaks a moment later is answered.",
+        why: "A first read that finds nothing is taken for a client that has gone: EAGAIN is not the end (read(2)).",
+        provoked: "A client connects, writes nothing, and sends its request when the server has come to rest.",
+        cure: "Tell EAGAIN from the end of input.",
+        needs: &[Need::Stream, Need::Dialogue],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let Some(request) = talk::request(ground.profile) else {
+                return Vec::new();
+            };
+            vec![scenario(
+                "nothing, then the request",
+                &[("alice", 1)],
+                vec![
+                    Talk::of(0).open(ground.profile).send("").lines(),
+                    vec![settle()],
+                    Talk::of(0)
+                        .send(request)
+                        .expect_reply(ground.profile)
+                        .finish(ground.profile)
+                        .lines(),
+                ],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    stream.set_nonblocking(true)?;
+                    std::thread::park_timeout(std::time::Duration::from_millis(2));
+                    stream.peek(&mut [0])?;
+                    stream.set_nonblocking(false)?;
+                    echo(stream)
+                })
+            },
+        },
+    },
+    Check {
+        id: "bytes/urgent",
+        requirement: "A server survives an out-of-band byte.",
+        why: "Urgent data raises POLLPRI and moves the read mark (tcp(7)); loops that never clear it spin or end.",
+        provoked: "A client sends one urgent byte and leaves.",
+        cure: "Ignore urgent data, or read it in line (SO_OOBINLINE).",
+        needs: &[Need::Tcp, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |_| {
+            let mut lines = Talk::of(0).connect().then(Action::SendUrgent(b'!')).lines();
+            lines.push(settle());
+            lines.extend(Talk::of(0).then(Action::Close).lines());
+            vec![scenario("an urgent byte", &[("mallory", 1)], vec![lines])]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    use rustix::event::{PollFd, PollFlags, poll};
+                    let mut fds = [PollFd::from_borrowed_fd(
+                        stream.as_fd(),
+                        PollFlags::PRI | PollFlags::IN,
+                    )];
+                    poll(&mut fds, None)?;
+                    if fds[0].revents().contains(PollFlags::PRI) {
+                        std::process::exit(1);
+                    }
+                    echo(stream)
+                })
+            },
+        },
+    },
+];

@@ -1,0 +1,256 @@
+//! Many clients at once, and after one another.
+
+use super::bulk;
+use crate::check::{Check, Counterexample, Need, Severity};
+use crate::counterexample::{die_of, each, echo, listen, one_at_a_time};
+use crate::step::{Action, Cut, Expectation};
+use crate::talk::{self, Talk, repeat, scenario, settle};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+static AT_ONCE: AtomicUsize = AtomicUsize::new(0);
+static SERVED: AtomicUsize = AtomicUsize::new(0);
+static SHARED: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+
+/// Collects what is read in a buffer that all conversations share.
+fn shared_buffer(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut buffer = [0; 4096];
+    loop {
+        let bytes = stream.read(&mut buffer)?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        let poisoned = |_| std::io::Error::other("poisoned");
+        SHARED
+            .lock()
+            .map_err(poisoned)?
+            .extend_from_slice(&buffer[..bytes]);
+        std::thread::yield_now();
+        let mut shared = SHARED
+            .lock()
+            .map_err(|_| std::io::Error::other("poisoned"))?;
+        let take = bytes.min(shared.len());
+        let reply: Vec<u8> = shared.drain(..take).collect();
+        drop(shared);
+        stream.write_all(&reply)?;
+    }
+}
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        id: "crowd/one-silent",
+        requirement: "One client that says nothing keeps nobody else from being served.",
+        why: "The handshake or the first read is done in the accept loop: \
+              https://github.com/estuary/flow/pull/2333 https://github.com/danielealbano/cachegrand/pull/424",
+        provoked: "A client connects and is silent; another is served.",
+        cure: "Accept in one place, and serve each connection by itself.",
+        needs: &[Need::Stream, Need::Concurrent],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let silent = Talk::of(1).connect().expect(Expectation::Accepted).lines();
+            let polite = Talk::of(0).polite(ground.profile).lines();
+            vec![scenario(
+                "one silent client",
+                &[("alice", 1), ("mallory", 1)],
+                vec![silent, polite],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| one_at_a_time(&listen(address)?, echo),
+        },
+    },
+    Check {
+        id: "crowd/parallel",
+        requirement: "A hundred clients at once are all served exactly.",
+        why: "A pool of workers that is smaller than the crowd makes the rest wait for ever: \
+              https://github.com/projecteru/redis-cerberus/pull/29",
+        provoked: "A hundred clients connect, send their requests, and read their replies together.",
+        cure: "Do not tie a worker to a connection, or queue connections for workers.",
+        needs: &[Need::Stream, Need::Dialogue, Need::Concurrent],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let crowd = if ground.deep { 2_000 } else { 100 };
+            let polite = Talk::of(0).polite(ground.profile).lines();
+            vec![scenario(
+                "a hundred at once",
+                &[("crowd", crowd)],
+                vec![polite],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    if AT_ONCE.fetch_add(1, Ordering::Relaxed) >= 60 {
+                        // No worker is left for this one.
+                        std::thread::park();
+                    }
+                    let result = echo(stream);
+                    AT_ONCE.fetch_sub(1, Ordering::Relaxed);
+                    result
+                })
+            },
+        },
+    },
+    Check {
+        id: "crowd/no-crosstalk",
+        requirement: "No byte of one client reaches another.",
+        why: "A descriptor closed twice, or a buffer shared by mistake, sends data to the wrong peer: \
+              https://github.com/quickfix/quickfix/issues/747 https://github.com/MonetDB/MonetDB/issues/4066",
+        provoked: "Fifty clients each send a pattern of their own in pieces, interleaved, and compare every byte.",
+        cure: "Keep buffers with their connection, and close each descriptor exactly once.",
+        needs: &[Need::Stream, Need::Model, Need::Reply, Need::Concurrent],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let Some(model) = ground.profile.model() else {
+                return Vec::new();
+            };
+            let data = bulk(model, 32 << 10, ground.seed);
+            let Some(reply) = model.reply(&data) else {
+                return Vec::new();
+            };
+            let talk = Talk::of(0)
+                .connect()
+                .send_data(data, Cut::Pieces(4 << 10))
+                .expect(Expectation::Data(reply))
+                .finish(ground.profile);
+            vec![scenario(
+                "each client its own bytes",
+                &[("crowd", 50)],
+                vec![vec![repeat(2, talk.lines())]],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| each(&listen(address)?, shared_buffer),
+        },
+    },
+    Check {
+        id: "crowd/connect-and-leave",
+        requirement: "Clients that connect and leave without a word cost the server no descriptor.",
+        why: "The path that handles no request forgets to close: https://github.com/mattn/http-server/pull/7",
+        provoked: "Two hundred clients connect and close.",
+        cure: "Close the descriptor on every path out of a conversation.",
+        needs: &[Need::Stream, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let (crowd, rounds) = match ground.profile.serves_concurrently() {
+                true => (20, 10),
+                false => (1, 50),
+            };
+            let leave = Talk::of(0).connect().then(Action::Close).lines();
+            vec![scenario(
+                "connect and close",
+                &[("crowd", crowd)],
+                vec![vec![repeat(rounds, leave), settle()]],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    if stream.peek(&mut [0])? == 0 {
+                        std::mem::forget(stream.try_clone()?);
+                    }
+                    echo(stream)
+                })
+            },
+        },
+    },
+    Check {
+        id: "crowd/churn",
+        requirement: "A thousand connections, twenty at a time, are served exactly and leave nothing behind.",
+        why: "What is kept of each connection adds up: descriptors, threads, memory: \
+              https://github.com/GreptimeTeam/greptimedb/pull/4019",
+        provoked: "Fifty times, twenty clients are served at once.",
+        cure: "Give back all that a connection took when it ends.",
+        needs: &[Need::Stream, Need::Dialogue, Need::Concurrent],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let rounds = if ground.deep { 500 } else { 50 };
+            let polite = Talk::of(0).polite(ground.profile).lines();
+            vec![scenario(
+                "twenty at a time",
+                &[("crowd", 20)],
+                vec![vec![repeat(rounds, polite), settle()]],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    echo(stream)?;
+                    if SERVED.fetch_add(1, Ordering::Relaxed) % 10 == 0 {
+                        // A conversation now and then is remembered for good.
+                        std::mem::forget(stream.try_clone()?);
+                    }
+                    die_of(Ok(()))
+                })
+            },
+        },
+    },
+    Check {
+        id: "crowd/one-at-a-time",
+        requirement: "A second client of a server that serves one at a time waits, and is served after the first.",
+        why: "The one who waits is forgotten, or cut off with the first one.",
+        provoked: "A client talks and stays; a second one connects and sends its request; the first one leaves.",
+        cure: "Go back to accept when a conversation has ended, however it ended.",
+        needs: &[Need::Stream, Need::Dialogue, Need::OneAtATime],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let Some(request) = talk::request(ground.profile) else {
+                return Vec::new();
+            };
+            vec![scenario(
+                "a second client waits",
+                &[("alice", 1), ("bob", 1)],
+                vec![
+                    Talk::of(0).open_accepted(ground.profile).lines(),
+                    Talk::of(1)
+                        .connect()
+                        .send(request.clone())
+                        .expect(Expectation::Silence)
+                        .lines(),
+                    Talk::of(0)
+                        .send(request)
+                        .expect_reply(ground.profile)
+                        .finish(ground.profile)
+                        .lines(),
+                    Talk::of(1)
+                        .expect_reply(ground.profile)
+                        .finish(ground.profile)
+                        .lines(),
+                ],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "uppercase-one",
+            serve: |address| {
+                let listener = listen(address)?;
+                one_at_a_time(&listener, |stream| {
+                    let mut buffer = [0; 1024];
+                    loop {
+                        let bytes = stream.read(&mut buffer)?;
+                        if bytes == 0 {
+                            return Ok(());
+                        }
+                        stream.write_all(&buffer[..bytes].to_ascii_uppercase())?;
+                        // Whoever waits meanwhile is sent away.
+                        listener.set_nonblocking(true)?;
+                        while listener.accept().is_ok() {}
+                        listener.set_nonblocking(false)?;
+                    }
+                })
+            },
+        },
+    },
+];

@@ -1,0 +1,378 @@
+//! Datagrams: each stands alone, may be empty, large, lost, doubled, or answered too late.
+
+use crate::check::{Address, Check, Counterexample, Ground, Need, Severity};
+use crate::counterexample::bind;
+use crate::step::{Action, Cut, Data, Dial, Expectation, Line, Scenario, ServerAction, Source};
+use crate::talk::{self, Talk, repeat, scenario, server_does, settle};
+use std::collections::HashSet;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+
+/// Answers each datagram with what `reply` makes of it; an error ends the server.
+fn answer_each(
+    address: &Address,
+    mut reply: impl FnMut(&UdpSocket, &[u8], SocketAddr) -> io::Result<()>,
+) -> io::Result<()> {
+    let socket = bind(address)?;
+    let mut buffer = vec![0; 65_536];
+    loop {
+        let (bytes, from) = socket.recv_from(&mut buffer)?;
+        reply(&socket, &buffer[..bytes], from)?;
+    }
+}
+
+fn echo(socket: &UdpSocket, bytes: &[u8], from: SocketAddr) -> io::Result<()> {
+    // A reply that cannot be sent is the network's loss, not the server's end.
+    let _ = socket.send_to(bytes, from);
+    Ok(())
+}
+
+/// A datagram of its own for each client.
+fn payload(bytes: usize, seed: u64) -> Data {
+    Source::Pattern { bytes, seed }.into()
+}
+
+/// Sends datagrams and expects the model's reply to each, in order.
+fn exchange(talk: Talk, sent: &[Data], owed: &[Data], ground: &Ground<'_>) -> Vec<Line> {
+    let Some(model) = ground.profile.model() else {
+        return Vec::new();
+    };
+    let talk = sent
+        .iter()
+        .fold(talk, |talk, data| talk.send_data(data.clone(), Cut::Whole));
+    let talk = owed
+        .iter()
+        .filter_map(|data| model.reply(data))
+        .fold(talk, |talk, reply| talk.expect(Expectation::Data(reply)));
+    talk.then(Action::Close).lines()
+}
+
+/// The largest payload of a UDP datagram over IPv4 (udp(7)).
+const LARGEST: usize = 65_507;
+
+fn sizes() -> Vec<usize> {
+    let powers = (4..16).flat_map(|power| {
+        let size = 1usize << power;
+        [size - 1, size, size + 1]
+    });
+    powers.chain([LARGEST]).collect()
+}
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        id: "datagram/empty",
+        requirement: "A server survives an empty datagram and receives the next one.",
+        why: "A length of zero is taken for the end of a stream, which datagrams do not have (recv(2)).",
+        provoked: "An empty datagram is sent, then others.",
+        cure: "Treat a length of zero as a datagram without content.",
+        needs: &[Need::Datagram],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |_| {
+            let lines = Talk::of(0)
+                .connect()
+                .send("")
+                .require(Expectation::Taken)
+                .then(Action::Close);
+            vec![scenario(
+                "an empty datagram",
+                &[("mallory", 1)],
+                vec![lines.lines(), vec![settle()]],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "udp-receiver",
+            serve: |address| {
+                answer_each(address, |_, bytes, _| match bytes {
+                    [] => std::process::exit(0),
+                    _ => Ok(()),
+                })
+            },
+        },
+    },
+    Check {
+        id: "datagram/largest",
+        requirement: "A datagram of any size is answered exactly or dropped whole, never cut.",
+        why: "What does not fit the buffer is cut off by the kernel, and the rest is taken for the whole: \
+              https://github.com/PowerDNS/pdns/pull/2939 https://github.com/zephyrproject-rtos/zephyr/issues/31100",
+        provoked: "Datagrams of the sizes around the powers of two and of the largest size are sent.",
+        cure: "Receive into 65,535 bytes, or look at MSG_TRUNC and drop what was cut (recv(2)).",
+        needs: &[Need::Datagram, Need::Model, Need::Reply],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let Some(model) = ground.profile.model() else {
+                return Vec::new();
+            };
+            let lines = (0..).zip(sizes()).filter_map(|(number, bytes)| {
+                let data = payload(bytes, ground.seed + number);
+                let reply = model.reply(&data)?;
+                let talk = Talk::of(0).connect().send_data(data, Cut::Whole);
+                Some(
+                    talk.expect_within(
+                        Expectation::DataOrSilence(reply),
+                        std::time::Duration::from_millis(500),
+                    )
+                    .then(Action::Close)
+                    .lines(),
+                )
+            });
+            vec![scenario(
+                "datagrams of every size",
+                &[("alice", 1)],
+                lines.collect(),
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "udp-echo",
+            serve: |address| {
+                answer_each(address, |socket, bytes, from| {
+                    echo(socket, &bytes[..bytes.len().min(1_024)], from)
+                })
+            },
+        },
+    },
+    Check {
+        id: "datagram/garbage",
+        requirement: "A server survives random datagrams.",
+        why: "Parsers meet lengths that are negative and indexes out of range.",
+        provoked: "Two hundred datagrams of seeded random bytes are sent.",
+        cure: "Check every length and index that comes from outside.",
+        needs: &[Need::Datagram],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let lines = Talk::of(0)
+                .connect()
+                .send_data(payload(100_000, ground.seed), Cut::Pieces(500));
+            vec![scenario(
+                "random datagrams",
+                &[("mallory", 1)],
+                vec![
+                    lines.lines(),
+                    vec![settle()],
+                    Talk::of(0).then(Action::Close).lines(),
+                ],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "udp-receiver",
+            serve: |address| {
+                answer_each(address, |_, bytes, _| {
+                    match bytes.iter().any(|byte| *byte >= 0x80) {
+                        true => std::process::abort(),
+                        false => Ok(()),
+                    }
+                })
+            },
+        },
+    },
+    Check {
+        id: "datagram/burst",
+        requirement: "A server survives a thousand datagrams at once and goes on.",
+        why: "A queue without a bound, or a task a datagram, does not survive a burst.",
+        provoked: "The server is stopped, a thousand datagrams are sent, and it runs on.",
+        cure: "Let the kernel drop what does not fit its queue.",
+        needs: &[Need::Datagram, Need::Model],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let crowd = Talk::of(0).send_data(payload(50_000, ground.seed), Cut::Whole);
+            vec![scenario(
+                "a thousand datagrams",
+                &[("mallory", 20)],
+                vec![
+                    Talk::of(0).connect().lines(),
+                    vec![server_does(ServerAction::Stop), repeat(50, crowd.lines())],
+                    vec![server_does(ServerAction::Continue), settle()],
+                    Talk::of(0).then(Action::Close).lines(),
+                ],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "udp-receiver",
+            serve: |address| {
+                let mut last = std::time::Instant::now();
+                let mut run = 0;
+                answer_each(address, move |_, _, _| {
+                    run = if last.elapsed() < std::time::Duration::from_millis(1) {
+                        run + 1
+                    } else {
+                        0
+                    };
+                    last = std::time::Instant::now();
+                    match run {
+                        // A queue of fixed size, overrun.
+                        3.. => std::process::abort(),
+                        _ => Ok(()),
+                    }
+                })
+            },
+        },
+    },
+    Check {
+        id: "datagram/crowd",
+        requirement: "Each of many senders gets the reply to its own datagram.",
+        why: "The sender is kept in one place for all, and replies go to whoever came last.",
+        provoked: "Twenty clients send datagrams of their own, interleaved.",
+        cure: "Answer each datagram to the address it came from.",
+        needs: &[Need::Datagram, Need::Model, Need::Reply],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let data = payload(100, ground.seed);
+            let lines = exchange(Talk::of(0).connect(), &[data.clone()], &[data], ground);
+            vec![scenario(
+                "twenty senders",
+                &[("crowd", 20)],
+                vec![vec![repeat(5, lines)]],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "udp-echo",
+            serve: |address| {
+                let mut last = None;
+                answer_each(address, move |socket, bytes, from| {
+                    let to = last.replace(from).unwrap_or(from);
+                    echo(socket, bytes, to)
+                })
+            },
+        },
+    },
+    Check {
+        id: "datagram/sender-gone",
+        requirement: "A server survives that a sender is gone before its reply.",
+        why: "The ICMP message comes back as an error of the next call, and ends the receive loop: \
+              https://github.com/ikatson/rqbit/issues/664 https://github.com/oven-sh/bun/pull/35923",
+        provoked: "The server is stopped, clients send a request and close, and the server runs on.",
+        cure: "Treat ECONNREFUSED of a datagram socket as news about one peer.",
+        needs: &[Need::Datagram, Need::Dialogue],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let Some(request) = talk::request(ground.profile) else {
+                return Vec::new();
+            };
+            vec![scenario(
+                "the sender is gone",
+                &[("mallory", 10)],
+                vec![
+                    vec![server_does(ServerAction::Stop)],
+                    Talk::of(0)
+                        .connect()
+                        .send(request)
+                        .then(Action::Close)
+                        .lines(),
+                    vec![server_does(ServerAction::Continue), settle()],
+                ],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "udp-echo",
+            serve: |address| {
+                let socket = bind(address)?;
+                // The error queue is on, and any error is fatal.
+                crate::sys::socket::report_errors(&socket)?;
+                let mut buffer = vec![0; 65_536];
+                loop {
+                    let (bytes, from) = socket.recv_from(&mut buffer)?;
+                    socket.send_to(&buffer[..bytes], from)?;
+                }
+            },
+        },
+    },
+    Check {
+        id: "datagram/reply-source",
+        requirement: "A reply comes from the address that was asked.",
+        why: "On a wildcard socket the kernel chooses the source by the route, and clients drop the reply: \
+              https://github.com/esnet/iperf/issues/637 https://github.com/openSUSE/xinetd/pull/16",
+        provoked: "A server bound to all addresses is asked on 127.0.0.2.",
+        cure: "Take the asked address from IP_PKTINFO, and reply from it (ip(7)).",
+        needs: &[Need::Datagram, Need::Dialogue, Need::Reply, Need::Wildcard],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let dial = Dial {
+                to: Some(std::net::Ipv4Addr::new(127, 0, 0, 2).into()),
+                from: Some(std::net::Ipv4Addr::LOCALHOST.into()),
+                ..Dial::default()
+            };
+            let lines = super::with_dial(Talk::of(0).polite(ground.profile).lines(), &dial);
+            vec![scenario(
+                "asked on another address",
+                &[("alice", 1)],
+                vec![lines],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "udp-echo",
+            serve: |address| {
+                let Address::Inet(address) = address else {
+                    return Err(io::Error::other("an IP address is needed"));
+                };
+                let any = SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), address.port());
+                answer_each(&Address::Inet(any), echo)
+            },
+        },
+    },
+    Check {
+        id: "datagram/duplicate",
+        requirement: "A datagram that arrives twice is handled twice.",
+        why: "Networks double datagrams; a server without a protocol for it must take each for itself.",
+        provoked: "Each datagram is sent twice.",
+        cure: "Keep no state between datagrams, unless the protocol has one.",
+        needs: &[Need::Datagram, Need::Model, Need::Reply],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| ordered("each datagram twice", &[0, 0, 1, 1], ground),
+        counterexample: Counterexample {
+            instead_of: "udp-echo",
+            serve: |address| {
+                let mut seen = HashSet::new();
+                answer_each(address, move |socket, bytes, from| {
+                    match seen.insert((bytes.to_vec(), from)) {
+                        true => echo(socket, bytes, from),
+                        false => Ok(()),
+                    }
+                })
+            },
+        },
+    },
+    Check {
+        id: "datagram/reorder",
+        requirement: "Datagrams that arrive in another order are each handled alone.",
+        why: "Networks swap datagrams; what belongs together must say so itself.",
+        provoked: "Datagrams are sent forwards and backwards.",
+        cure: "Keep no state between datagrams, unless the protocol has one.",
+        needs: &[Need::Datagram, Need::Model, Need::Reply],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| ordered("forwards and backwards", &[0, 1, 2, 2, 1, 0], ground),
+        counterexample: Counterexample {
+            instead_of: "udp-echo",
+            serve: |address| {
+                let mut last = Vec::new();
+                answer_each(address, move |socket, bytes, from| {
+                    // What does not sort behind the one before is taken for late, and dropped.
+                    let late = bytes.len() == last.len() && bytes < last.as_slice();
+                    last = bytes.to_vec();
+                    if late {
+                        Ok(())
+                    } else {
+                        echo(socket, bytes, from)
+                    }
+                })
+            },
+        },
+    },
+];
+
+/// Sends datagrams by number and expects the reply to each in the same order.
+fn ordered(name: &str, order: &[u64], ground: &Ground<'_>) -> Vec<Scenario> {
+    let data: Vec<Data> = order
+        .iter()
+        .map(|number| payload(64, ground.seed + number))
+        .collect();
+    let lines = exchange(Talk::of(0).connect(), &data, &data, ground);
+    vec![scenario(name, &[("alice", 1)], vec![lines])]
+}

@@ -1,0 +1,294 @@
+//! Half-closed connections: a client that has sent FIN can still read, and a server that has seen FIN must close too.
+
+use crate::check::{Check, Counterexample, Need, Severity};
+use crate::counterexample::{answer, each, echo, listen};
+use crate::step::{Action, Cut, Data, End, Expectation, Pace, Scenario, ServerAction};
+use crate::talk::{self, Talk, scenario, server_does, settle};
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+fn orderly_end() -> Expectation {
+    Expectation::End {
+        kinds: vec![End::Fin],
+        all_bytes_first: true,
+    }
+}
+
+/// Reads until the end of the stream, then keeps the socket.
+fn never_close(stream: &mut TcpStream) -> std::io::Result<()> {
+    echo(stream)?;
+    std::mem::forget(stream.try_clone()?);
+    Ok(())
+}
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        id: "half-close/after-request",
+        requirement: "A client that half-closes after its request gets the whole reply, then FIN.",
+        why: "Servers take the end of the input for the end of the connection and drop the reply: \
+              https://github.com/enghitalo/vanilla/issues/103 https://github.com/cloudwu/skynet/issues/50",
+        provoked: "A client sends its request and FIN, then reads. Once more with the server stopped meanwhile, so \
+                   that it sees both at once.",
+        cure: "On end of input, finish and send what is owed, then close.",
+        needs: &[Need::Stream, Need::Dialogue, Need::HalfCloseAnswers],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let Some(request) = talk::request(ground.profile) else {
+                return Vec::new();
+            };
+            let ask = |talk: Talk| talk.send(request.clone()).then(Action::HalfClose);
+            let read = Talk::of(0)
+                .expect_reply(ground.profile)
+                .expect(orderly_end())
+                .then(Action::Close)
+                .lines();
+            let read_discard = Talk::of(0)
+                .expect(orderly_end())
+                .then(Action::Close)
+                .lines();
+            let read = if talk::replies(ground.profile) {
+                read
+            } else {
+                read_discard
+            };
+            let plain = [ask(Talk::of(0).open(ground.profile)).lines(), read.clone()];
+            let stopped = [
+                Talk::of(0).open_accepted(ground.profile).lines(),
+                vec![server_does(ServerAction::Stop)],
+                ask(Talk::of(0)).lines(),
+                vec![server_does(ServerAction::Continue)],
+                read,
+            ];
+            vec![
+                scenario("request, FIN, then read", &[("alice", 1)], plain.to_vec()),
+                scenario(
+                    "request and FIN arrive together",
+                    &[("alice", 1)],
+                    stopped.to_vec(),
+                ),
+            ]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    let mut buffer = [0; 4096];
+                    loop {
+                        let bytes = stream.read(&mut buffer)?;
+                        stream.set_nonblocking(true)?;
+                        let finished = matches!(stream.peek(&mut [0]), Ok(0));
+                        stream.set_nonblocking(false)?;
+                        if finished {
+                            return Ok(());
+                        }
+                        stream.write_all(&buffer[..bytes])?;
+                    }
+                })
+            },
+        },
+    },
+    Check {
+        id: "half-close/mid-request",
+        requirement: "A server closes its side when a client has half-closed in the middle of a request.",
+        why: "The rest of the request can never come. Servers leave the connection in CLOSE_WAIT, or spin on it: \
+              https://github.com/haproxy/haproxy/issues/1362 https://github.com/nodejs/node/issues/11307",
+        provoked: "A client sends part of a request and FIN.",
+        cure: "Treat the end of input inside a request as the end of the connection, and close it.",
+        needs: &[Need::Stream, Need::LongRequest, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let request = talk::request(ground.profile).unwrap_or_default();
+            let promised = ground.profile.promises.half_close.is_some();
+            let halves = super::cuts(request.len(), ground.deep)
+                .into_iter()
+                .map(|at| {
+                    let talk = Talk::of(0)
+                        .open(ground.profile)
+                        .send(&request[..at])
+                        .then(Action::HalfClose);
+                    let talk = if promised {
+                        talk.expect_end(&[End::Fin, End::Reset])
+                    } else {
+                        talk
+                    };
+                    let mut lines = talk.lines();
+                    lines.push(settle());
+                    lines.extend(Talk::of(0).then(Action::Close).lines());
+                    lines
+                });
+            vec![scenario(
+                "part of a request, then FIN",
+                &[("mallory", 1)],
+                halves.collect(),
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| each(&listen(address)?, never_close),
+        },
+    },
+    Check {
+        id: "half-close/silent",
+        requirement: "A server closes its side of a connection on which a client has sent FIN and nothing else.",
+        why: "The hang-up event is not consumed and wakes the loop for ever, or the descriptor is kept: \
+              https://github.com/apple/cups/issues/4605 https://github.com/oven-sh/bun/pull/37928",
+        provoked: "Clients connect, send FIN and no byte, and after a while close.",
+        cure: "Close on end of input, also where no request has begun.",
+        needs: &[Need::Stream, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |_| {
+            let half = Talk::of(0).connect().then(Action::HalfClose).lines();
+            let leave = Talk::of(0).then(Action::Close).lines();
+            vec![scenario(
+                "FIN and no byte",
+                &[("mallory", 3)],
+                vec![half, vec![settle()], leave],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    let mut talked = false;
+                    answer(stream, |bytes| {
+                        talked = true;
+                        bytes.to_vec()
+                    })?;
+                    while !talked {
+                        // The end of input is readable for ever: a loop that waits for more spins.
+                        let _ = stream.peek(&mut [0])?;
+                    }
+                    Ok(())
+                })
+            },
+        },
+    },
+    Check {
+        id: "half-close/reply-complete",
+        requirement: "A client that half-closes and reads slowly gets every byte of a large reply before the end.",
+        why: "Servers close on the end of input with data still queued in their own buffers: \
+              https://github.com/mutability/dump1090/issues/137 https://github.com/objeck/objeck-lang/pull/670",
+        provoked: "A client sends a large request and FIN, and reads the reply slowly through a small buffer.",
+        cure: "Close only when the write queue is empty.",
+        needs: &[
+            Need::Stream,
+            Need::Reply,
+            Need::Model,
+            Need::HalfCloseAnswers,
+        ],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let Some(model) = ground.profile.model() else {
+                return Vec::new();
+            };
+            let data = super::bulk(model, 1 << 20, ground.seed);
+            let Some(reply) = model.reply(&data) else {
+                return Vec::new();
+            };
+            let slowly = Pace {
+                bytes: 16 << 10,
+                every: Duration::from_micros(500),
+            };
+            let lines = Talk::of(0)
+                .connect()
+                .then(Action::Read(Some(slowly)))
+                .send_data(data, Cut::Whole)
+                .then(Action::HalfClose)
+                .expect_within(Expectation::Data(reply), Duration::from_secs(20))
+                .expect(orderly_end())
+                .then(Action::Close);
+            vec![scenario(
+                "a large request, FIN, a slow reader",
+                &[("alice", 1)],
+                vec![lines.lines()],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    let mut owed = Vec::new();
+                    let mut reader = stream.try_clone()?;
+                    let mut buffer = vec![0; 64 << 10];
+                    stream.set_nonblocking(true)?;
+                    loop {
+                        match reader.read(&mut buffer) {
+                            Ok(0) => return Ok(()),
+                            Ok(bytes) => owed.extend_from_slice(&buffer[..bytes]),
+                            Err(_) => std::thread::yield_now(),
+                        }
+                        if let Ok(sent) = stream.write(&owed) {
+                            owed.drain(..sent);
+                        }
+                        if owed.is_empty() {
+                            stream.set_nonblocking(false)?;
+                            let bytes = reader.read(&mut buffer)?;
+                            stream.set_nonblocking(true)?;
+                            if bytes == 0 {
+                                return Ok(());
+                            }
+                            owed.extend_from_slice(&buffer[..bytes]);
+                        }
+                    }
+                })
+            },
+        },
+    },
+    Check {
+        id: "half-close/unread-input",
+        requirement: "A server that closes after its reply does not destroy the reply when more input has come.",
+        why: "A close with unread input sends RST instead of FIN, and an RST can overtake the answer: \
+              https://github.com/rwf2/Rocket/issues/2783 https://github.com/libevent/libevent/issues/321",
+        provoked: "A client sends its request, and when the server has read it, bytes that nobody asked for.",
+        cure: "After the reply, shut down the sending side and read what still comes, for a while, before closing.",
+        needs: &[Need::Stream, Need::Dialogue, Need::Closes, Need::Reply],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let Some(request) = talk::request(ground.profile) else {
+                return Vec::new();
+            };
+            let cut = Cut::At(vec![request.len()]);
+            let mut bytes = request;
+            bytes.extend_from_slice(&[b'x'; 2_000]);
+            let lines = Talk::of(0)
+                .open(ground.profile)
+                .send_data(Data::literal(bytes), cut)
+                .expect_reply(ground.profile)
+                .expect_end(&[End::Fin, End::Reset])
+                .then(Action::Close);
+            vec![Scenario {
+                ..scenario(
+                    "more input than the server reads",
+                    &[("mallory", 1)],
+                    vec![lines.lines()],
+                )
+            }]
+        },
+        counterexample: Counterexample {
+            instead_of: "welcome-gate",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    let mut buffer = [0; 1024];
+                    let bytes = stream.read(&mut buffer)?;
+                    // Time for more to come: as with any server that works on its reply.
+                    stream.set_read_timeout(Some(Duration::from_millis(50)))?;
+                    let more = matches!(stream.peek(&mut [0]), Ok(1));
+                    if more {
+                        socket2::SockRef::from(&*stream).set_linger(Some(Duration::ZERO))?;
+                        return Ok(());
+                    }
+                    match &buffer[..bytes] {
+                        b"1" => stream.write_all(b"welcome to server"),
+                        _ => stream.write_all(b"please go out"),
+                    }
+                })
+            },
+        },
+    },
+];

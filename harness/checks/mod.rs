@@ -1,0 +1,131 @@
+//! The catalogue: every check is one literal in the file of its family.
+
+mod backlog;
+mod bytes;
+mod crowd;
+mod datagram;
+mod half_close;
+mod partial;
+mod polite;
+mod reset;
+mod stop;
+mod time_wait;
+mod timeout;
+
+use crate::check::{Check, Ground, Need};
+use crate::profile::{Framing, Model};
+use crate::step::{Action, Data, Dial, Line, Scenario, Source, Step};
+use crate::talk::scenario;
+
+/// The families in the order of reports.
+const FAMILIES: &[&[Check]] = &[
+    polite::CHECKS,
+    reset::CHECKS,
+    half_close::CHECKS,
+    partial::CHECKS,
+    timeout::CHECKS,
+    time_wait::CHECKS,
+    backlog::CHECKS,
+    crowd::CHECKS,
+    stop::CHECKS,
+    bytes::CHECKS,
+    datagram::CHECKS,
+];
+
+/// Every check there is.
+pub fn all() -> Vec<&'static Check> {
+    FAMILIES.iter().flat_map(|family| family.iter()).collect()
+}
+
+/// The check with an id.
+pub fn find(id: &str) -> Option<&'static Check> {
+    all().into_iter().find(|check| check.id == id)
+}
+
+/// The positions at which a request of `length` bytes is cut: every one, or in a quick run of a long request the first
+/// and last few and some between.
+fn cuts(length: usize, deep: bool) -> Vec<usize> {
+    const QUICK: usize = 24;
+    let all = 1..length;
+    if deep || length <= QUICK {
+        return all.collect();
+    }
+    let edge = 6;
+    let step = (length / (QUICK - 2 * edge)).max(1);
+    all.filter(|at| *at <= edge || *at >= length - edge || at % step == 0)
+        .collect()
+}
+
+/// About this many bytes of payload, in lines of a moderate length where the model is made of lines.
+fn bulk(model: Model, bytes: usize, seed: u64) -> Data {
+    match model.framing {
+        Framing::Stream | Framing::Datagram => model.payload(bytes, seed),
+        Framing::Line => {
+            let line = 1 << 10;
+            let source = Source::Text {
+                bytes: line,
+                seed,
+                line: true,
+            };
+            Data::from(source).times((bytes / line) as u32)
+        }
+    }
+}
+
+/// The same lines with every connection made in the given way.
+fn with_dial(mut lines: Vec<Line>, dial: &Dial) -> Vec<Line> {
+    for line in &mut lines {
+        if let Step::Client {
+            action: Action::Connect(made),
+            ..
+        } = &mut line.step
+        {
+            *made = dial.clone();
+        }
+    }
+    lines
+}
+
+/// One scenario of all conversations, or one for each where the server ends after a connection.
+fn batches(name: &str, conversations: Vec<Vec<Line>>, ground: &Ground<'_>) -> Vec<Scenario> {
+    let cast = [("alice", 1)];
+    match Need::ManyConnections.unmet(ground) {
+        None => vec![scenario(name, &cast, conversations)],
+        Some(_) => conversations
+            .into_iter()
+            .map(|lines| scenario(name, &cast, vec![lines]))
+            .collect(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::HashSet;
+
+    #[test]
+    fn ids_are_unique_and_have_a_family() {
+        let ids: HashSet<_> = all().iter().map(|check| check.id).collect();
+        assert_eq!(ids.len(), all().len());
+        for check in all() {
+            assert!(check.id.contains('/'), "{}", check.id);
+        }
+    }
+
+    #[test]
+    fn every_requirement_is_a_sentence_about_the_server() {
+        for check in all() {
+            assert!(
+                check.requirement.ends_with('.'),
+                "{}: {}",
+                check.id,
+                check.requirement
+            );
+            assert!(
+                !check.why.is_empty() && !check.provoked.is_empty() && !check.cure.is_empty(),
+                "{}",
+                check.id
+            );
+        }
+    }
+}

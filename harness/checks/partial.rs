@@ -1,0 +1,462 @@
+//! Partial reads and writes: a stream has no messages, and a write may take less than it was given.
+
+use super::{bulk, cuts};
+use crate::check::{Check, Counterexample, Ground, Need, Severity};
+use crate::counterexample::{answer, each, echo, listen, one_at_a_time};
+use crate::step::{Action, Cut, Data, Dial, Expectation, Line, Pace};
+use crate::talk::{self, Talk, scenario};
+use std::io::{ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::time::Duration;
+
+/// Takes each read for a whole request: what does not end in a newline is not answered.
+fn one_read_one_message(stream: &mut TcpStream) -> std::io::Result<()> {
+    answer(stream, |bytes| match bytes {
+        [.., b'\n'] => bytes.to_vec(),
+        _ => Vec::new(),
+    })
+}
+
+/// Takes each read for one request: what stands behind the first newline is dropped.
+fn one_message_a_read(stream: &mut TcpStream) -> std::io::Result<()> {
+    answer(stream, |bytes| {
+        let end = bytes.iter().position(|byte| *byte == b'\n');
+        bytes[..end.map_or(bytes.len(), |end| end + 1)].to_vec()
+    })
+}
+
+/// Writes once and drops what the kernel did not take.
+fn write_once(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let bytes = stream.read(&mut buffer)?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        stream.set_nonblocking(true)?;
+        match stream.write(&buffer[..bytes]) {
+            Err(error) if error.kind() != ErrorKind::WouldBlock => return Err(error),
+            _ => stream.set_nonblocking(false)?,
+        }
+    }
+}
+
+/// A conversation for each way to cut the request.
+fn cut_requests(ground: &Ground<'_>, cuts: Vec<Cut>) -> Vec<Vec<Line>> {
+    let request = talk::request(ground.profile).unwrap_or_default();
+    let conversation = |cut| {
+        Talk::of(0)
+            .open(ground.profile)
+            .send_data(Data::literal(request.clone()), cut)
+            .expect_reply(ground.profile)
+            .finish(ground.profile)
+            .lines()
+    };
+    cuts.into_iter().map(conversation).collect()
+}
+
+/// Payload sizes around which buffers end.
+fn sizes(deep: bool) -> Vec<usize> {
+    let powers: Vec<u32> = match deep {
+        true => (0..=22).collect(),
+        false => vec![0, 1, 4, 6, 8, 10, 12, 13, 14, 15, 16, 17, 18, 20, 22],
+    };
+    let around = powers.into_iter().flat_map(|power| {
+        let size = 1usize << power;
+        [size - 1, size, size + 1]
+    });
+    let mut sizes: Vec<usize> = around.filter(|size| *size > 0).collect();
+    sizes.sort_unstable();
+    sizes.dedup();
+    sizes
+}
+
+fn within(bytes: usize) -> Duration {
+    // A megabyte a second is far below what any loopback server reaches.
+    Duration::from_secs(5 + (bytes >> 20) as u64)
+}
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        id: "partial/every-cut",
+        requirement: "A request that arrives in two segments is answered as if it had come in one, wherever it is cut.",
+        why: "One recv is taken for one message: \
+              https://github.com/uwplse/verdi-raft/issues/53 https://github.com/foxweb/pico/issues/29",
+        provoked: "The request is sent in two segments, cut at each position; the second follows when the kernel shows \
+                   that the server has read the first.",
+        cure: "Collect bytes until the protocol says that the message is complete.",
+        needs: &[Need::Stream, Need::LongRequest],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let length = talk::request(ground.profile).map_or(0, |request| request.len());
+            let at = cuts(length, ground.deep)
+                .into_iter()
+                .map(|at| Cut::At(vec![at]));
+            super::batches(
+                "the request in two segments",
+                cut_requests(ground, at.collect()),
+                ground,
+            )
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| each(&listen(address)?, one_read_one_message),
+        },
+    },
+    Check {
+        id: "partial/byte-by-byte",
+        requirement: "A request that arrives a byte at a time is answered as if it had come at once.",
+        why: "A parser that starts afresh at each read never sees more than one byte: \
+              https://github.com/marcomorain/garcon/issues/2",
+        provoked: "The request is sent one byte a segment; each follows when the server has read the one before.",
+        cure: "Keep what was read until the message is complete.",
+        needs: &[Need::Stream, Need::LongRequest],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let lines = cut_requests(ground, vec![Cut::Pieces(1)]);
+            super::batches("the request a byte at a time", lines, ground)
+        },
+        counterexample: Counterexample {
+            instead_of: "uppercase",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    answer(stream, |bytes| match bytes {
+                        // A lone byte is taken for the rest of something that went before.
+                        [_] => Vec::new(),
+                        _ => bytes.to_ascii_uppercase(),
+                    })
+                })
+            },
+        },
+    },
+    Check {
+        id: "partial/coalesced",
+        requirement: "Requests that arrive in one segment are all answered, in order.",
+        why: "What stands behind the first request in the buffer is dropped, and the client waits for ever: \
+              https://github.com/yhirose/cpp-httplib/issues/1271 https://github.com/warmcat/libwebsockets/issues/638",
+        provoked: "Two, three and ten requests are sent in one segment.",
+        cure: "After a message, look for the next one in the buffer before reading again.",
+        needs: &[Need::Stream, Need::Dialogue, Need::Reply, Need::Pipelining],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let Some(request) = talk::request(ground.profile) else {
+                return Vec::new();
+            };
+            let conversation = |times: u32| {
+                let mut talk = Talk::of(0)
+                    .open(ground.profile)
+                    .send_data(Data::literal(request.clone()).times(times), Cut::Whole);
+                for _ in 0..times {
+                    talk = talk.expect_reply(ground.profile);
+                }
+                talk.finish(ground.profile).lines()
+            };
+            let lines = [2, 3, 10].map(conversation).to_vec();
+            vec![scenario(
+                "several requests in one segment",
+                &[("alice", 1)],
+                lines,
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| each(&listen(address)?, one_message_a_read),
+        },
+    },
+    Check {
+        id: "partial/straddle",
+        requirement: "A request whose beginning arrives with the one before is answered too.",
+        why: "The half that came early is thrown away with the buffer: \
+              https://github.com/aether-lang-dev/aether/issues/1834",
+        provoked: "One and a half requests are sent in one segment, the other half in the next.",
+        cure: "Keep what is left in the buffer after a message.",
+        needs: &[
+            Need::Stream,
+            Need::LongRequest,
+            Need::Reply,
+            Need::Pipelining,
+        ],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let request = talk::request(ground.profile).unwrap_or_default();
+            let conversation = |at: usize| {
+                Talk::of(0)
+                    .open(ground.profile)
+                    .send_data(
+                        Data::literal(request.clone()).times(2),
+                        Cut::At(vec![request.len() + at]),
+                    )
+                    .expect_reply(ground.profile)
+                    .expect_reply(ground.profile)
+                    .finish(ground.profile)
+                    .lines()
+            };
+            let cuts = cuts(request.len(), ground.deep);
+            super::batches(
+                "one and a half requests, then the rest",
+                cuts.into_iter().map(conversation).collect(),
+                ground,
+            )
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| each(&listen(address)?, one_message_a_read),
+        },
+    },
+    Check {
+        id: "partial/large",
+        requirement: "Payloads of every size up to 4 MiB are answered exactly.",
+        why: "Buffers end at powers of two; a payload that meets the end exactly, or passes it by one, is cut or stalls: \
+              https://github.com/march-language/march/pull/260 https://github.com/puma/puma/issues/170",
+        provoked: "Payloads of the sizes around the powers of two are sent, and the replies compared byte by byte.",
+        cure: "Read until the kernel has no more, and write until all is written.",
+        needs: &[Need::Stream, Need::Model, Need::Reply],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let Some(model) = ground.profile.model() else {
+                return Vec::new();
+            };
+            let conversation = |(number, bytes): (u64, usize)| {
+                let data = model.payload(bytes, ground.seed + number);
+                let reply = model.reply(&data)?;
+                let talk = Talk::of(0)
+                    .connect()
+                    .send_data(data, Cut::Whole)
+                    .expect_within(Expectation::Data(reply), within(bytes))
+                    .finish(ground.profile);
+                Some(talk.lines())
+            };
+            let lines = (0..)
+                .zip(sizes(ground.deep))
+                .filter_map(conversation)
+                .collect();
+            super::batches("payloads around the powers of two", lines, ground)
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    let mut served = 0usize;
+                    answer(stream, |bytes| {
+                        served += bytes.len();
+                        match served {
+                            // The byte that does not fit the buffer is lost.
+                            65_537.. => bytes[..bytes.len() - 1].to_vec(),
+                            _ => bytes.to_vec(),
+                        }
+                    })
+                })
+            },
+        },
+    },
+    Check {
+        id: "partial/slow-reader",
+        requirement: "A client that reads slowly through a small buffer gets every byte of a large reply, in order.",
+        why: "The write is short, and the rest is dropped: \
+              https://github.com/tina4stack/tina4-php/issues/118 https://github.com/hyperium/hyper/pull/1803",
+        provoked: "A client with a receive buffer of a few KiB reads a reply of megabytes 1 KiB at a time.",
+        cure: "Write until all is written (`sendall`), or keep the rest and go on when the socket is writable.",
+        needs: &[Need::Stream, Need::Model, Need::Reply],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let Some(model) = ground.profile.model() else {
+                return Vec::new();
+            };
+            let data = bulk(model, 4 << 20, ground.seed);
+            let Some(reply) = model.reply(&data) else {
+                return Vec::new();
+            };
+            let dial = Dial {
+                receive_buffer: Some(4 << 10),
+                ..Dial::default()
+            };
+            let slowly = Pace {
+                bytes: 1 << 10,
+                every: Duration::ZERO,
+            };
+            let talk = Talk::of(0)
+                .then(Action::Connect(dial))
+                .then(Action::Read(Some(slowly)))
+                .send_in_background(data)
+                .expect_within(Expectation::Data(reply), Duration::from_secs(60))
+                .finish(ground.profile);
+            vec![scenario(
+                "a reader that is slower than the server",
+                &[("alice", 1)],
+                vec![talk.lines()],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| each(&listen(address)?, write_once),
+        },
+    },
+    Check {
+        id: "partial/tiny-window",
+        requirement: "A client with the smallest window and segments of the smallest size is answered exactly.",
+        why: "What fits one segment everywhere else takes many here, in both directions: \
+              https://github.com/hyperium/hyper/issues/1032",
+        provoked: "A client connects with a receive buffer at its minimum and a maximum segment size of 88 bytes.",
+        cure: "Expect short reads and short writes at any time.",
+        needs: &[Need::Tcp, Need::Dialogue],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let dial = Dial {
+                receive_buffer: Some(1),
+                segment_size: Some(88),
+                ..Dial::default()
+            };
+            let mut lines = vec![super::with_dial(
+                Talk::of(0).polite(ground.profile).lines(),
+                &dial,
+            )];
+            if let Some(model) = ground.profile.model() {
+                let data = bulk(model, 256 << 10, ground.seed);
+                let expected = model
+                    .reply(&data)
+                    .map_or(Expectation::Taken, Expectation::Data);
+                let talk = Talk::of(0)
+                    .then(Action::Connect(dial))
+                    .send_in_background(data)
+                    .expect_within(expected, Duration::from_secs(30))
+                    .finish(ground.profile);
+                lines.push(talk.lines());
+            }
+            vec![scenario(
+                "the smallest window and segments",
+                &[("alice", 1)],
+                lines,
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| each(&listen(address)?, write_once),
+        },
+    },
+    Check {
+        id: "partial/stalled-reader",
+        requirement: "A client that stops reading keeps nobody else from being served, and gets the rest when it reads.",
+        why: "A blocking write to one client blocks all, or its reply is buffered without a bound: \
+              https://github.com/http-kit/http-kit/issues/180 https://github.com/folio-org/okapi/pull/948",
+        provoked: "A client sends megabytes and does not read; another is served; then the first reads on.",
+        cure: "Write without blocking, and stop reading from a client that does not read.",
+        needs: &[Need::Stream, Need::Model, Need::Reply, Need::Concurrent],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let Some(model) = ground.profile.model() else {
+                return Vec::new();
+            };
+            let data = bulk(model, 8 << 20, ground.seed);
+            let Some(reply) = model.reply(&data) else {
+                return Vec::new();
+            };
+            let stalled = Talk::of(1)
+                .connect()
+                .then(Action::Stall)
+                .send_in_background(data);
+            let rest = Talk::of(1)
+                .then(Action::Read(None))
+                .expect_within(Expectation::Data(reply), Duration::from_secs(20))
+                .finish(ground.profile);
+            vec![scenario(
+                "one reader stalls, another is served",
+                &[("alice", 1), ("mallory", 1)],
+                vec![
+                    stalled.lines(),
+                    vec![talk::settle()],
+                    Talk::of(0).polite(ground.profile).lines(),
+                    rest.lines(),
+                ],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| one_at_a_time(&listen(address)?, echo),
+        },
+    },
+    Check {
+        id: "partial/stalled-writer",
+        requirement: "A client that stops in the middle of its request keeps nobody else from being served.",
+        why: "The first read is done in the accept loop: \
+              https://github.com/scylladb/seastar/issues/335 https://github.com/Kitura/Kitura/issues/1143",
+        provoked: "A client sends half a request and falls silent; another is served.",
+        cure: "Never wait for one client in a loop that serves all.",
+        needs: &[Need::Stream, Need::LongRequest, Need::Concurrent],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let request = talk::request(ground.profile).unwrap_or_default();
+            let half = Talk::of(1)
+                .open(ground.profile)
+                .send(&request[..request.len() / 2]);
+            vec![scenario(
+                "half a request, then silence",
+                &[("alice", 1), ("mallory", 5)],
+                vec![
+                    half.lines(),
+                    vec![talk::settle()],
+                    Talk::of(0).polite(ground.profile).lines(),
+                ],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| one_at_a_time(&listen(address)?, echo),
+        },
+    },
+    Check {
+        id: "partial/full-duplex",
+        requirement: "A client that sends and reads at the same time gets every byte of a long stream.",
+        why: "A server that reads all before it writes, or the other way round, comes to a stop when both buffers are \
+              full: https://github.com/Karlson2k/libmicrohttpd/pull/11",
+        provoked: "16 MiB are sent while the reply is read.",
+        cure: "Read and write independently of each other, with backpressure.",
+        needs: &[Need::Stream, Need::Model, Need::Reply],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let Some(model) = ground.profile.model() else {
+                return Vec::new();
+            };
+            let data = bulk(model, 16 << 20, ground.seed);
+            let Some(reply) = model.reply(&data) else {
+                return Vec::new();
+            };
+            let talk = Talk::of(0)
+                .connect()
+                .send_in_background(data)
+                .expect_within(Expectation::Data(reply), Duration::from_secs(30))
+                .finish(ground.profile);
+            vec![scenario(
+                "sending and reading at once",
+                &[("alice", 1)],
+                vec![talk.lines()],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    let mut served = 0;
+                    answer(stream, |bytes| {
+                        served += bytes.len();
+                        // A window that is never opened again.
+                        if served > 8 << 20 {
+                            Vec::new()
+                        } else {
+                            bytes.to_vec()
+                        }
+                    })
+                })
+            },
+        },
+    },
+];

@@ -1,0 +1,29 @@
+//! What every other check builds on.
+
+use crate::check::{Check, Counterexample, Need, Severity};
+use crate::counterexample::{answer, each, listen};
+use crate::talk::{Talk, scenario};
+
+pub(super) const CHECKS: &[Check] = &[Check {
+    id: "polite/exchange",
+    requirement: "A polite client is served as the profile promises.",
+    why: "A server that does not give the promised reply to the promised request cannot be drilled by dialogue; \
+          either the server or its profile is wrong.",
+    provoked: "One client connects, goes through the exchange of the profile and closes.",
+    cure: "Correct the server, or the [[exchange]] or model of its profile.",
+    needs: &[Need::Dialogue],
+    severity: Severity::Must,
+    fresh_server: false,
+    scenarios: |ground| {
+        let polite = Talk::of(0).polite(ground.profile).lines();
+        vec![scenario("a polite client", &[("alice", 1)], vec![polite])]
+    },
+    counterexample: Counterexample {
+        instead_of: "uppercase",
+        serve: |address| {
+            each(&listen(address)?, |stream| {
+                answer(stream, <[u8]>::to_ascii_lowercase)
+            })
+        },
+    },
+}];

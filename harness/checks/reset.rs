@@ -1,0 +1,338 @@
+//! Abrupt resets: a client may send RST at any moment, and no moment may be fatal to the server.
+
+use super::cuts;
+use crate::check::{Check, Counterexample, Ground, Need, Severity};
+use crate::counterexample::{die_of, each, echo, listen, one_at_a_time};
+use crate::step::{Action, Invariant, Scenario, ServerAction, Waiver};
+use crate::talk::{self, Talk, repeat, scenario, server_does, settle};
+use std::io::{Read, Write};
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+/// How many connections fit the accept queue of a stopped server, up to `wanted` (backlog + 1, listen(2)).
+fn that_fit(ground: &Ground<'_>, wanted: u32) -> u32 {
+    ground.backlog.map_or(1, |backlog| wanted.min(backlog + 1))
+}
+
+fn bulk(ground: &Ground<'_>) -> Option<crate::step::Data> {
+    Some(super::bulk(ground.profile.model()?, 256 << 10, ground.seed))
+}
+
+static CONVERSATIONS: AtomicUsize = AtomicUsize::new(0);
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        id: "reset/before-accept",
+        requirement: "A server goes on accepting when clients reset their connections before they were accepted.",
+        why: "Linux hands such a connection out by accept(2), and what is called on it next fails: getpeername with \
+              ENOTCONN, options with EINVAL. Servers end their accept loop over it: \
+              https://github.com/tiny-http/tiny-http/issues/180 https://github.com/hickory-dns/hickory-dns/pull/3726",
+        provoked: "The server is stopped (SIGSTOP), clients connect and reset, the server runs on (SIGCONT).",
+        cure: "Treat every error of a new connection as the end of that connection, and accept the next.",
+        needs: &[Need::Tcp, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let crowd = that_fit(ground, 20);
+            vec![scenario(
+                "clients reset before they are accepted",
+                &[("mallory", crowd)],
+                vec![
+                    vec![server_does(ServerAction::Stop)],
+                    Talk::of(0).connect().then(Action::Reset).lines(),
+                    vec![server_does(ServerAction::Continue), settle()],
+                ],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                let listener = listen(address)?;
+                loop {
+                    let (mut stream, _) = listener.accept()?;
+                    stream.peer_addr()?;
+                    std::thread::spawn(move || echo(&mut stream));
+                }
+            },
+        },
+    },
+    Check {
+        id: "reset/after-connect",
+        requirement: "A server survives connections that are reset at once, and keeps no descriptor of them.",
+        why: "A port scan does this. Servers have unwrapped the error of the first read, or leaked the descriptor: \
+              https://github.com/cyphernet-labs/netservices.rs/issues/37 https://github.com/mattn/http-server/pull/7",
+        provoked: "Fifty times, a client connects and resets at once.",
+        cure: "Close the descriptor on every path out of a conversation, errors included.",
+        needs: &[Need::Tcp, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |_| {
+            let talk = Talk::of(0).connect().then(Action::Reset).lines();
+            let lines = vec![repeat(50, talk), settle()];
+            vec![scenario(
+                "connect and reset, again and again",
+                &[("mallory", 1)],
+                vec![lines],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                let listener = listen(address)?;
+                loop {
+                    let (mut stream, _) = listener.accept()?;
+                    std::thread::spawn(move || {
+                        if echo(&mut stream).is_err() {
+                            std::mem::forget(stream);
+                        }
+                    });
+                }
+            },
+        },
+    },
+    Check {
+        id: "reset/mid-request",
+        requirement: "A server survives a reset after any byte of a request.",
+        why: "A read that fails with ECONNRESET ends the whole server where nothing catches it: \
+              https://github.com/chipsalliance/caliptra-mcu-sw/issues/1137 https://github.com/gattaca-com/flux/pull/7",
+        provoked: "For each position of the request, a client sends that much of it and resets.",
+        cure: "Let an error of a read end the conversation and nothing else.",
+        needs: &[Need::Tcp, Need::LongRequest, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let request = talk::request(ground.profile).unwrap_or_default();
+            let lines = cuts(request.len(), ground.deep).into_iter().flat_map(|at| {
+                let half = Talk::of(0).open(ground.profile).send(&request[..at]);
+                let mut lines = half.lines();
+                lines.push(settle());
+                lines.extend(Talk::of(0).then(Action::Reset).lines());
+                lines
+            });
+            vec![scenario(
+                "part of a request, then reset",
+                &[("mallory", 1)],
+                vec![lines.collect()],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| each(&listen(address)?, |stream| die_of(echo(stream))),
+        },
+    },
+    Check {
+        id: "reset/before-reply",
+        requirement: "A server survives writing a reply to a client that has reset.",
+        why: "The write fails with EPIPE and raises SIGPIPE, which kills the process where it is not ignored: \
+              https://github.com/mangband/mangband/issues/552 https://github.com/stonier/ecl_core/issues/34",
+        provoked: "The server is stopped while a request and a reset arrive behind each other, then runs on: it reads \
+                   the request and writes its reply to a dead peer. Then the same without stopping it.",
+        cure: "Ignore SIGPIPE (or send with MSG_NOSIGNAL), and let an error of a write end the conversation only.",
+        needs: &[Need::Tcp, Need::Dialogue, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let Some(request) = talk::request(ground.profile) else {
+                return Vec::new();
+            };
+            let stopped = vec![
+                Talk::of(0).open_accepted(ground.profile).lines(),
+                vec![server_does(ServerAction::Stop)],
+                Talk::of(0)
+                    .send(request.clone())
+                    .then(Action::Reset)
+                    .lines(),
+                vec![server_does(ServerAction::Continue), settle()],
+            ];
+            let running = Talk::of(0)
+                .open(ground.profile)
+                .send(request)
+                .then(Action::Reset);
+            vec![
+                scenario(
+                    "a request and a reset arrive together",
+                    &[("mallory", 1)],
+                    vec![vec![repeat(5, stopped.concat())]],
+                ),
+                scenario(
+                    "reset right after a request",
+                    &[("mallory", 1)],
+                    vec![vec![repeat(20, running.lines()), settle()]],
+                ),
+            ]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    let mut buffer = [0; 4096];
+                    while let Ok(bytes @ 1..) = stream.read(&mut buffer) {
+                        die_of(stream.write_all(&buffer[..bytes]))?;
+                    }
+                    Ok(())
+                })
+            },
+        },
+    },
+    Check {
+        id: "reset/mid-reply",
+        requirement: "A server survives a reset in the middle of a large reply.",
+        why: "The write of the rest fails; servers have died of it or leaked the connection: \
+              https://github.com/scality/cloudserver/pull/1100",
+        provoked: "A client sends a large request, does not read, and resets while the reply is on its way.",
+        cure: "Let an error of a write end the conversation, and close its descriptor.",
+        needs: &[Need::Tcp, Need::Reply, Need::Model, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let Some(data) = bulk(ground) else {
+                return Vec::new();
+            };
+            let mut lines = Talk::of(0)
+                .connect()
+                .then(Action::Stall)
+                .send_in_background(data.times(16))
+                .lines();
+            lines.push(settle());
+            lines.extend(Talk::of(0).then(Action::Reset).lines());
+            vec![scenario(
+                "reset with a large reply on its way",
+                &[("mallory", 1)],
+                vec![vec![repeat(3, lines), settle()]],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    let mut buffer = vec![0; 64 << 10];
+                    loop {
+                        match stream.read(&mut buffer) {
+                            Ok(bytes @ 1..) => die_of(stream.write_all(&buffer[..bytes]))?,
+                            _ => return Ok(()),
+                        }
+                    }
+                })
+            },
+        },
+    },
+    Check {
+        id: "reset/unread-reply",
+        requirement: "A server survives clients that close with its reply unread.",
+        why: "A close with unread data sends RST (RFC 2525, section 2.17); the server's next read or write fails: \
+              https://github.com/suntong/dbab--pre1.3.3/issues/9",
+        provoked: "Ten times, a client sends a request, does not read the reply, and closes.",
+        cure: "Let an error of a read or write end the conversation and nothing else.",
+        needs: &[
+            Need::Tcp,
+            Need::Dialogue,
+            Need::Reply,
+            Need::ManyConnections,
+        ],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let Some(request) = talk::request(ground.profile) else {
+                return Vec::new();
+            };
+            let mut lines = Talk::of(0)
+                .open(ground.profile)
+                .then(Action::Stall)
+                .send(request)
+                .lines();
+            lines.push(settle());
+            lines.extend(Talk::of(0).then(Action::Close).lines());
+            vec![scenario(
+                "close with the reply unread",
+                &[("mallory", 1)],
+                vec![vec![repeat(10, lines), settle()]],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| each(&listen(address)?, |stream| die_of(echo(stream))),
+        },
+    },
+    Check {
+        id: "reset/storm",
+        requirement: "Clients that talk are served exactly and in time while hundreds of others reset.",
+        why: "Error paths that are slow, or that touch the wrong connection, show only in numbers: \
+              https://github.com/quickfix/quickfix/issues/747 https://github.com/panjf2000/gnet/issues/621",
+        provoked: "Five hundred connections are reset after a request, twenty at a time, while another client talks.",
+        cure: "Keep the state of a connection with the connection, and close each descriptor exactly once.",
+        needs: &[Need::Tcp, Need::Dialogue, Need::Concurrent],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let Some(request) = talk::request(ground.profile) else {
+                return Vec::new();
+            };
+            let storm = Talk::of(1)
+                .open(ground.profile)
+                .send(request)
+                .then(Action::Reset)
+                .lines();
+            let polite = Talk::of(0).polite(ground.profile).lines();
+            vec![scenario(
+                "a storm of resets beside a client that talks",
+                &[("alice", 1), ("mallory", 20)],
+                vec![vec![repeat(25, [storm, polite].concat()), settle()]],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    let result = echo(stream);
+                    let broken =
+                        CONVERSATIONS.fetch_add(usize::from(result.is_err()), Ordering::Relaxed);
+                    if broken > 50 {
+                        std::process::exit(1);
+                    }
+                    result
+                })
+            },
+        },
+    },
+    Check {
+        id: "reset/half-open",
+        requirement: "A client that is gone without FIN or RST does not keep others from being served.",
+        why: "A peer that loses its power says nothing; a thread that waits for it waits for ever: \
+              https://github.com/ArcadeData/arcadedb/issues/6761 https://github.com/ClickHouse/ClickHouse/pull/10751",
+        provoked: "A client sends half a request and vanishes: its socket is destroyed silently (TCP_REPAIR, tcp(7)).",
+        cure: "Serve each connection independently, and give it a time-out or keepalive.",
+        needs: &[
+            Need::Tcp,
+            Need::LongRequest,
+            Need::OwnNamespace,
+            Need::Concurrent,
+        ],
+        severity: Severity::Must,
+        fresh_server: true,
+        scenarios: |ground| {
+            let request = talk::request(ground.profile).unwrap_or_default();
+            let half = &request[..request.len() / 2];
+            let polite = Talk::of(0).polite(ground.profile).lines();
+            let gone = Talk::of(1)
+                .open(ground.profile)
+                .send(half)
+                .then(Action::Vanish)
+                .lines();
+            let waived = [Invariant::OpenFiles, Invariant::Threads].map(|invariant| Waiver {
+                invariant,
+                reason: "the server cannot know that the client is gone".to_owned(),
+            });
+            vec![Scenario {
+                waived: waived.to_vec(),
+                ..scenario(
+                    "a client is gone without a word",
+                    &[("alice", 1), ("mallory", 3)],
+                    vec![gone, polite],
+                )
+            }]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| one_at_a_time(&listen(address)?, echo),
+        },
+    },
+];

@@ -1,0 +1,340 @@
+//! Signals, and stopping: a server ends when it is told to, leaves nothing behind, and finishes what it has begun.
+
+use crate::check::{Address, Check, Counterexample, Ground, Need, Severity};
+use crate::counterexample::{each, echo, listen};
+use crate::profile::STOP_WITHIN;
+use crate::step::{
+    Action, Invariant, Line, Scenario, ServerAction, ServerExpectation, Signal, Step, Streams,
+    Waiver,
+};
+use crate::sys::signals::{block, wait_for};
+use crate::talk::{
+    self, Talk, scenario, server_does, server_expects, server_expects_within, settle,
+};
+use std::io::Write;
+use std::net::TcpStream;
+use std::sync::Mutex;
+use std::time::Duration;
+
+/// The signal that stops the server: the promised one, or TERM.
+pub(super) fn signal(ground: &Ground<'_>) -> Signal {
+    ground
+        .profile
+        .promises
+        .stop
+        .map_or(Signal::Term, |stop| stop.signal)
+}
+
+fn within(ground: &Ground<'_>) -> Duration {
+    ground
+        .profile
+        .promises
+        .stop
+        .map_or(STOP_WITHIN, |stop| stop.within)
+}
+
+fn expects_exit(ground: &Ground<'_>) -> Line {
+    server_expects_within(ServerExpectation::Exit(None), within(ground))
+}
+
+/// Waits for the end without holding the server to it: that is for the checks of this family.
+pub(super) fn requires_exit(ground: &Ground<'_>) -> Line {
+    Step::Server(ServerAction::Require {
+        what: ServerExpectation::Exit(None),
+        within: Some(within(ground)),
+    })
+    .into()
+}
+
+fn start_again() -> Line {
+    server_does(ServerAction::Start(Streams::Usual))
+}
+
+/// What stays behind would keep the port; so starting again is a part of the proof.
+fn ends_cleanly(ground: &Ground<'_>) -> Vec<Line> {
+    vec![
+        expects_exit(ground),
+        server_expects(ServerExpectation::Gone),
+        start_again(),
+    ]
+}
+
+static OPEN: Mutex<Vec<TcpStream>> = Mutex::new(Vec::new());
+
+/// Echoes, and runs `on_signal` with the number of the signal and how many came before it.
+fn echo_until(
+    address: &Address,
+    on_signal: impl Fn(i32, usize) + Send + 'static,
+) -> std::io::Result<()> {
+    // Blocked before the first thread is made, so that all inherit it and one waits (sigwaitinfo(2)).
+    block(&[libc::SIGTERM, libc::SIGINT])?;
+    let listener = listen(address)?;
+    std::thread::spawn(move || {
+        for before in 0.. {
+            if let Ok(number) = wait_for(&[libc::SIGTERM, libc::SIGINT]) {
+                on_signal(number, before);
+            }
+        }
+    });
+    each(&listener, |stream| {
+        if let (Ok(mut open), Ok(copy)) = (OPEN.lock(), stream.try_clone()) {
+            open.push(copy);
+        }
+        let result = echo(stream);
+        let gone = stream.peer_addr().ok();
+        if let Ok(mut open) = OPEN.lock() {
+            open.retain(|other| other.peer_addr().ok() != gone && other.peer_addr().is_ok());
+        }
+        result
+    })
+}
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        id: "stop/term-idle",
+        requirement: "A server without clients ends in time when it is told to, and leaves nothing of itself behind.",
+        why: "TERM is not handled, or ignored by a process that is number 1: containers are then killed after ten \
+              seconds: https://github.com/drasi-project/drasi-server/issues/199 https://github.com/bpatrik/pigallery2/issues/662",
+        provoked: "The server gets the signal of its profile (TERM where none is promised); then it is started again.",
+        cure: "Let the default of SIGTERM be, or handle it by ending.",
+        needs: &[Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: true,
+        scenarios: |ground| {
+            let told = vec![server_does(ServerAction::Signal(signal(ground)))];
+            vec![scenario(
+                "told to end, without clients",
+                &[],
+                vec![told, ends_cleanly(ground)],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| echo_until(address, |_, _| {}),
+        },
+    },
+    Check {
+        id: "stop/term-idle-client",
+        requirement: "A server ends in time when it is told to, although a client is connected and silent.",
+        why: "The drain waits for a connection that has nothing to say: \
+              https://github.com/yesodweb/wai/issues/853 https://github.com/hasura/graphql-engine/issues/7785",
+        provoked: "A client connects and is silent; the server gets the signal.",
+        cure: "Close idle connections when draining, and give the drain a limit.",
+        needs: &[Need::Stream, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: true,
+        scenarios: |ground| {
+            vec![scenario(
+                "told to end, with a silent client",
+                &[("alice", 1)],
+                vec![
+                    Talk::of(0).open_accepted(ground.profile).lines(),
+                    vec![server_does(ServerAction::Signal(signal(ground)))],
+                    ends_cleanly(ground),
+                ],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                echo_until(address, |_, _| {
+                    // Waits for clients that have no reason to leave.
+                    while OPEN.lock().is_ok_and(|open| !open.is_empty()) {
+                        std::thread::park_timeout(Duration::from_millis(10));
+                    }
+                    std::process::exit(0);
+                })
+            },
+        },
+    },
+    Check {
+        id: "stop/term-in-flight",
+        requirement: "A request that had begun when the server was told to end is answered.",
+        why: "The process ends under its conversations: https://github.com/benoitc/gunicorn/issues/2529",
+        provoked: "A client sends half a request, the server gets the signal, the client sends the rest.",
+        cure: "Stop accepting, finish what has begun, then end.",
+        needs: &[
+            Need::Stream,
+            Need::LongRequest,
+            Need::Reply,
+            Need::CompletesInFlight,
+        ],
+        severity: Severity::Must,
+        fresh_server: true,
+        scenarios: |ground| {
+            let request = talk::request(ground.profile).unwrap_or_default();
+            let (half, rest) = request.split_at(request.len() / 2);
+            let waived = vec![Waiver {
+                invariant: Invariant::Served,
+                reason: "the server has ended".to_owned(),
+            }];
+            vec![Scenario {
+                waived,
+                ..scenario(
+                    "told to end in the middle of a request",
+                    &[("alice", 1)],
+                    vec![
+                        Talk::of(0).open(ground.profile).send(half).lines(),
+                        vec![settle(), server_does(ServerAction::Signal(signal(ground)))],
+                        Talk::of(0)
+                            .send(rest)
+                            .expect_reply(ground.profile)
+                            .then(Action::Close)
+                            .lines(),
+                        vec![expects_exit(ground)],
+                    ],
+                )
+            }]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| echo_until(address, |_, _| std::process::exit(0)),
+        },
+    },
+    Check {
+        id: "stop/term-twice",
+        requirement: "A second signal during the drain ends the server no worse than the first.",
+        why: "The handler runs twice and closes twice, or the second signal is lost: \
+              https://github.com/cloudamqp/amqproxy/pull/74",
+        provoked: "A client is connected; the server gets the signal twice.",
+        cure: "Make the handler idempotent.",
+        needs: &[Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: true,
+        scenarios: |ground| {
+            let told = server_does(ServerAction::Signal(signal(ground)));
+            let open = match ground.transport.is_datagram() {
+                true => Vec::new(),
+                false => Talk::of(0).open_accepted(ground.profile).lines(),
+            };
+            vec![scenario(
+                "told to end twice",
+                &[("alice", 1)],
+                vec![
+                    open,
+                    vec![told.clone(), told, expects_exit(ground)],
+                    vec![start_again()],
+                ],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                echo_until(address, |_, before| {
+                    if before > 0 {
+                        std::process::abort();
+                    }
+                    // A drain, so that the second signal finds it under way.
+                    std::thread::spawn(|| {
+                        std::thread::park_timeout(Duration::from_millis(500));
+                        std::process::exit(0);
+                    });
+                })
+            },
+        },
+    },
+    Check {
+        id: "stop/int",
+        requirement: "A server ends when it is interrupted.",
+        why: "Ctrl-C is what a person at a terminal has: https://github.com/mrmn2/PdfDing/issues/165",
+        provoked: "The server gets SIGINT.",
+        cure: "Let the default of SIGINT be, or handle it by ending.",
+        needs: &[Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: true,
+        scenarios: |ground| {
+            vec![scenario(
+                "interrupted",
+                &[],
+                vec![vec![
+                    server_does(ServerAction::Signal(Signal::Int)),
+                    expects_exit(ground),
+                    start_again(),
+                ]],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                echo_until(address, |number, _| {
+                    if number == libc::SIGTERM {
+                        std::process::exit(0);
+                    }
+                })
+            },
+        },
+    },
+    Check {
+        id: "stop/stdout-closed",
+        requirement: "A server whose standard output is a pipe that nobody reads goes on serving.",
+        why: "The first line of a log then fails with EPIPE and SIGPIPE: \
+              https://github.com/official-stockfish/Stockfish/pull/7028",
+        provoked: "The server is started with such an output, and clients are served.",
+        cure: "Ignore SIGPIPE and errors of logging.",
+        needs: &[Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: true,
+        scenarios: |ground| started_with(Streams::StdoutClosed, ground),
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    if writeln!(std::io::stdout(), "a client").is_err() {
+                        std::process::exit(1);
+                    }
+                    echo(stream)
+                })
+            },
+        },
+    },
+    Check {
+        id: "stop/stdin-closed",
+        requirement: "A server whose standard input is at its end goes on serving.",
+        why: "A prompt for an operator, or a library that reads commands, takes the end of input for the order to end.",
+        provoked: "The server is started with its input at the end, and clients are served.",
+        cure: "Do not read standard input in a server, or take its end for silence.",
+        needs: &[Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: true,
+        scenarios: |ground| started_with(Streams::StdinClosed, ground),
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                let listener = listen(address)?;
+                std::thread::spawn(|| {
+                    use std::os::fd::AsFd;
+                    let stdin = std::io::stdin();
+                    let is_pipe = rustix::fs::fstat(stdin.as_fd()).is_ok_and(|stat| {
+                        rustix::fs::FileType::from_raw_mode(stat.st_mode).is_fifo()
+                    });
+                    if is_pipe && std::io::copy(&mut stdin.lock(), &mut std::io::sink()).is_ok() {
+                        std::process::exit(0);
+                    }
+                });
+                each(&listener, |stream| {
+                    // Long enough for the other thread to have read.
+                    std::thread::park_timeout(Duration::from_millis(50));
+                    echo(stream)
+                })
+            },
+        },
+    },
+];
+
+/// Ends the server and starts it again with other standard streams; the polite client afterwards is the judge.
+fn started_with(streams: Streams, ground: &Ground<'_>) -> Vec<Scenario> {
+    let polite = Talk::of(0).polite(ground.profile).lines();
+    vec![scenario(
+        "started with other standard streams",
+        &[("alice", 1)],
+        vec![
+            vec![
+                server_does(ServerAction::Signal(Signal::Kill)),
+                crate::talk::server_requires(ServerExpectation::Exit(None)),
+                server_does(ServerAction::Start(streams)),
+            ],
+            polite.clone(),
+            polite,
+        ],
+    )]
+}

@@ -1,0 +1,234 @@
+//! Restarting on the same port: who closes first holds TIME_WAIT, and a server must live with its own.
+
+use crate::check::{Address, Check, Counterexample, Need, Severity};
+use crate::counterexample::{die_of, each, echo, listen, listen_with};
+use crate::step::{Action, Dial, Line, ServerAction, ServerExpectation, Signal, Streams};
+use crate::talk::{Talk, repeat, scenario, server_does, server_requires};
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::net::SocketAddr;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+fn without_reuse(address: &Address) -> std::io::Result<()> {
+    each(&listen_with(address, false, 1_024)?, echo)
+}
+
+fn start_again() -> Line {
+    server_does(ServerAction::Start(Streams::Usual))
+}
+
+const WHY: &str = "A bind over connections of the past needs SO_REUSEADDR on the old and the new server (socket(7)); \
+                   without it a restart fails with EADDRINUSE: https://github.com/neondatabase/neon/issues/801 \
+                   https://github.com/open62541/open62541/issues/6463";
+
+const CURE: &str = "Set SO_REUSEADDR before bind, always.";
+
+static UNFINISHED: Mutex<Option<HashMap<SocketAddr, Vec<u8>>>> = Mutex::new(None);
+static SERVED: AtomicUsize = AtomicUsize::new(0);
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        id: "time-wait/restart",
+        requirement: "A server that is started again while connections of its port are in TIME_WAIT listens at once.",
+        why: WHY,
+        provoked: "The server is ended with a client connected, so that its side closes first; TIME_WAIT is seen in the \
+                   kernel's table; the server is started again.",
+        cure: CURE,
+        needs: &[Need::Tcp, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: true,
+        scenarios: |ground| {
+            vec![scenario(
+                "restart over TIME_WAIT",
+                &[("alice", 1)],
+                vec![
+                    Talk::of(0).open_accepted(ground.profile).lines(),
+                    vec![
+                        server_does(ServerAction::Signal(Signal::Kill)),
+                        server_requires(ServerExpectation::Exit(None)),
+                        server_requires(ServerExpectation::Gone),
+                    ],
+                    Talk::of(0).then(Action::Close).lines(),
+                    vec![server_requires(ServerExpectation::TimeWait), start_again()],
+                ],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: without_reuse,
+        },
+    },
+    Check {
+        id: "time-wait/restart-connected",
+        requirement: "A server that is ended by TERM with clients connected can be started again at once.",
+        why: WHY,
+        provoked: "The server is ended by SIGTERM with clients connected that do not close, and started again.",
+        cure: CURE,
+        needs: &[Need::Tcp, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: true,
+        scenarios: |ground| {
+            let open = Talk::of(0).open_accepted(ground.profile).lines();
+            let restart = vec![
+                server_does(ServerAction::Signal(super::stop::signal(ground))),
+                super::stop::requires_exit(ground),
+                start_again(),
+            ];
+            let crowd = if ground.profile.serves_concurrently() {
+                3
+            } else {
+                1
+            };
+            vec![scenario(
+                "restart with clients connected",
+                &[("alice", crowd)],
+                vec![open, restart],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: without_reuse,
+        },
+    },
+    Check {
+        id: "time-wait/restart-killed",
+        requirement: "A server that was killed with clients connected can be started again at once.",
+        why: WHY,
+        provoked: "The server is killed (SIGKILL) with clients connected that do not close, and started again.",
+        cure: CURE,
+        needs: &[Need::Tcp, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: true,
+        scenarios: |ground| {
+            let open = Talk::of(0).open_accepted(ground.profile).lines();
+            let restart = vec![
+                server_does(ServerAction::Signal(Signal::Kill)),
+                server_requires(ServerExpectation::Exit(None)),
+                start_again(),
+            ];
+            vec![scenario(
+                "restart after a kill",
+                &[("alice", 1)],
+                vec![open, restart],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: without_reuse,
+        },
+    },
+    Check {
+        id: "time-wait/second-instance",
+        requirement: "A second server on the same port ends with an error and leaves the first one undisturbed.",
+        why: "A server that ignores the error of bind, or announces itself before it, runs on without a socket: \
+              https://github.com/xerj-org/xerj/pull/466",
+        provoked: "The same command is started a second time beside the first.",
+        cure: "Let an error of bind or listen end the program with a non-zero status.",
+        needs: &[Need::Tcp, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: true,
+        scenarios: |_| {
+            let second = vec![server_does(ServerAction::StartSecond)];
+            vec![scenario("a second instance", &[], vec![second])]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| match listen(address) {
+                Ok(listener) => each(&listener, echo),
+                Err(_) => Ok(()),
+            },
+        },
+    },
+    Check {
+        id: "time-wait/port-reuse",
+        requirement: "A client that comes back from the same port is served as a new one, with no byte of the past.",
+        why: "State that is kept by the client's address outlives its connection: \
+              https://github.com/facebookarchive/nailgun/pull/76",
+        provoked: "A client leaves half a conversation and connects again from the port it had.",
+        cure: "Keep the state of a connection with its descriptor, and drop both together.",
+        needs: &[Need::Tcp, Need::LongRequest, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let request = crate::talk::request(ground.profile).unwrap_or_default();
+            let half = Talk::of(0)
+                .open(ground.profile)
+                .send(&request[..request.len() / 2])
+                .then(Action::Reset);
+            let dial = Dial {
+                same_port: true,
+                ..Dial::default()
+            };
+            let again = super::with_dial(Talk::of(0).polite(ground.profile).lines(), &dial);
+            vec![scenario(
+                "the same client port again",
+                &[("alice", 1)],
+                vec![half.lines(), again],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    let from = stream.peer_addr()?;
+                    let mut buffer = [0; 4096];
+                    loop {
+                        let read = stream.read(&mut buffer);
+                        let mut unfinished = UNFINISHED
+                            .lock()
+                            .map_err(|_| std::io::Error::other("poisoned"))?;
+                        let all = unfinished.get_or_insert_default();
+                        let bytes = read?;
+                        if bytes == 0 {
+                            return Ok(());
+                        }
+                        let kept = all.entry(from).or_default();
+                        kept.extend_from_slice(&buffer[..bytes]);
+                        if kept.ends_with(b"\n") {
+                            stream.write_all(&std::mem::take(kept))?;
+                        }
+                    }
+                })
+            },
+        },
+    },
+    Check {
+        id: "time-wait/churn",
+        requirement: "Thousands of short connections are all served, and TIME_WAIT stands where the close order puts it.",
+        why: "Something is used up with every connection, and runs out after some hundreds: \
+              https://github.com/projecteru/redis-cerberus/pull/29",
+        provoked: "Two thousand clients are served one after the other.",
+        cure: "Give back all that a connection took when it ends.",
+        needs: &[Need::Tcp, Need::Dialogue, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let concurrent = ground.profile.serves_concurrently();
+            let total = if ground.deep { 10_000 } else { 2_000 };
+            let (crowd, rounds) = if concurrent {
+                (20, total / 20)
+            } else {
+                (1, total / 8)
+            };
+            let polite = Talk::of(0).polite(ground.profile).lines();
+            vec![scenario(
+                "many short connections",
+                &[("alice", crowd)],
+                vec![vec![repeat(rounds, polite)]],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    let served = SERVED.fetch_add(1, Ordering::Relaxed);
+                    if served > 500 {
+                        return die_of(Err(std::io::Error::other("out of connections")));
+                    }
+                    echo(stream)
+                })
+            },
+        },
+    },
+];

@@ -1,0 +1,416 @@
+//! Time: silent clients, slow clients, and a server that was stopped for a while.
+
+use crate::check::{Check, Counterexample, Ground, Need, Severity};
+use crate::counterexample::{answer, each, echo, listen, one_at_a_time};
+use crate::profile::IdleTimeout;
+use crate::step::{Action, Cut, Data, End, Expectation, Line, ServerAction, ServerExpectation};
+use crate::talk::{self, Talk, pause, scenario, server_does, server_expects};
+use std::io::{Read, Write};
+use std::time::{Duration, Instant};
+
+fn idle_timeout(ground: &Ground<'_>) -> Option<Duration> {
+    match ground.profile.promises.idle_timeout {
+        Some(IdleTimeout::After(time)) => Some(time),
+        Some(IdleTimeout::Never) | None => None,
+    }
+}
+
+/// Expects silence for most of the promised time, then the end within a fair margin after it.
+fn closes_in_time(talk: Talk, promised: Duration) -> Vec<Line> {
+    let kinds = vec![End::Fin, End::Reset];
+    let end = Expectation::End {
+        kinds,
+        all_bytes_first: false,
+    };
+    let not_before = promised.mul_f64(0.7);
+    let mut lines = talk.lines();
+    lines.push(pause(not_before));
+    let margin = promised.mul_f64(0.8) + Duration::from_secs(3);
+    let wait = Talk::of(0)
+        .expect_within(Expectation::Silence, Duration::from_millis(1))
+        .expect_within(end, margin)
+        .then(Action::Close);
+    lines.extend(wait.lines());
+    lines
+}
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        id: "timeout/idle-closes",
+        requirement: "A client that sends nothing is disconnected when the promised time is over, and not before.",
+        why: "Connections without a time-out pile up until descriptors or workers run out: \
+              https://github.com/kite-org/kite/pull/461 https://github.com/gd-arnold/tiny-nginx/issues/3",
+        provoked: "A client connects and is silent.",
+        cure: "Give each connection a deadline, and close it when the deadline has passed.",
+        needs: &[Need::Stream, Need::IdleTimeout],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let Some(promised) = idle_timeout(ground) else {
+                return Vec::new();
+            };
+            let lines = closes_in_time(Talk::of(0).connect(), promised);
+            vec![scenario("a silent client", &[("mallory", 1)], vec![lines])]
+        },
+        counterexample: Counterexample {
+            instead_of: "welcome-gate",
+            serve: |address| each(&listen(address)?, gate_without_timeout),
+        },
+    },
+    Check {
+        id: "timeout/idle-mid-request",
+        requirement: "A client that falls silent inside a request is disconnected when the promised time is over.",
+        why: "The deadline is dropped with the first byte, and a half request is waited for without end: \
+              https://github.com/ninenines/cowboy/pull/212",
+        provoked: "A client sends half a request and is silent.",
+        cure: "Keep the deadline until the request is complete.",
+        needs: &[
+            Need::Stream,
+            Need::IdleTimeout,
+            Need::LongRequest,
+            Need::StaysOpen,
+        ],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let Some(promised) = idle_timeout(ground) else {
+                return Vec::new();
+            };
+            let request = talk::request(ground.profile).unwrap_or_default();
+            if ground
+                .profile
+                .model()
+                .is_some_and(|model| model.framing == crate::profile::Framing::Stream)
+            {
+                return Vec::new();
+            }
+            let half = Talk::of(0)
+                .open(ground.profile)
+                .send(&request[..request.len() / 2]);
+            let lines = closes_in_time(half, promised);
+            vec![scenario(
+                "half a request, then silence",
+                &[("mallory", 1)],
+                vec![lines],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "line-idle",
+            serve: |address| each(&listen(address)?, deadline_until_first_byte),
+        },
+    },
+    Check {
+        id: "timeout/activity-extends",
+        requirement: "A connection in use is not cut by the idle time-out.",
+        why: "A deadline that is set once and never moved ends conversations in the middle: \
+              https://github.com/nodejs/node/issues/52649",
+        provoked: "A client makes an exchange at every half of the time-out, for longer than the time-out.",
+        cure: "Move the deadline with every exchange.",
+        needs: &[
+            Need::Stream,
+            Need::IdleTimeout,
+            Need::Dialogue,
+            Need::StaysOpen,
+        ],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let (Some(promised), Some(request)) =
+                (idle_timeout(ground), talk::request(ground.profile))
+            else {
+                return Vec::new();
+            };
+            let mut lines = Talk::of(0).open(ground.profile).lines();
+            for _ in 0..3 {
+                lines.push(pause(promised.mul_f64(0.5)));
+                lines.extend(
+                    Talk::of(0)
+                        .send(request.clone())
+                        .expect_reply(ground.profile)
+                        .lines(),
+                );
+            }
+            lines.extend(Talk::of(0).finish(ground.profile).lines());
+            vec![scenario(
+                "an exchange now and then",
+                &[("alice", 1)],
+                vec![lines],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "line-idle",
+            serve: |address| each(&listen(address)?, deadline_never_moves),
+        },
+    },
+    Check {
+        id: "timeout/idle-kept",
+        requirement: "A connection that was silent for a while is still answered, where no time-out is promised.",
+        why: "A time-out that nobody asked for cuts clients that think: \
+              https://github.com/nodejs/node/issues/17749",
+        provoked: "A client makes an exchange, is silent for two seconds, and makes another.",
+        cure: "Wait for clients without a deadline, or promise one.",
+        needs: &[
+            Need::Stream,
+            Need::NoIdleTimeout,
+            Need::Dialogue,
+            Need::StaysOpen,
+        ],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let Some(request) = talk::request(ground.profile) else {
+                return Vec::new();
+            };
+            let exchange = |talk: Talk| {
+                talk.send(request.clone())
+                    .expect_reply(ground.profile)
+                    .lines()
+            };
+            vec![scenario(
+                "silence between two exchanges",
+                &[("alice", 1)],
+                vec![
+                    exchange(Talk::of(0).open(ground.profile)),
+                    vec![pause(Duration::from_secs(2))],
+                    exchange(Talk::of(0)),
+                    Talk::of(0).finish(ground.profile).lines(),
+                ],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+                    echo(stream)
+                })
+            },
+        },
+    },
+    Check {
+        id: "timeout/drip",
+        requirement: "A client whose request trickles in keeps nobody else from being served.",
+        why: "A drip-fed request holds a worker for as long as it likes (slowloris): \
+              https://github.com/gd-arnold/tiny-nginx/issues/3",
+        provoked: "A request trickles in over a second while another client is served.",
+        cure: "Never wait for one client in a loop that serves all.",
+        needs: &[Need::Stream, Need::LongRequest, Need::Concurrent],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let request = talk::request(ground.profile).unwrap_or_default();
+            let piece = request.len().div_ceil(10);
+            let drip = Action::Send {
+                data: Data::literal(request.clone()),
+                cut: Cut::Pieces(piece),
+                every: Some(Duration::from_millis(100)),
+                background: true,
+            };
+            vec![scenario(
+                "a request that trickles in",
+                &[("alice", 1), ("mallory", 3)],
+                vec![
+                    Talk::of(1).open(ground.profile).then(drip).lines(),
+                    Talk::of(0).polite(ground.profile).lines(),
+                    Talk::of(1)
+                        .expect_reply(ground.profile)
+                        .then(Action::Close)
+                        .lines(),
+                ],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| one_at_a_time(&listen(address)?, echo),
+        },
+    },
+    Check {
+        id: "timeout/silent-crowd",
+        requirement: "Silent connections cost a server no processor time, and others are served beside them.",
+        why: "A connection that has nothing to say is polled in a loop: \
+              https://github.com/evilnet/nefarious2/pull/111 https://github.com/tvheadend/tvheadend/issues/2232",
+        provoked: "Two hundred clients connect and are silent; the server must come to rest.",
+        cure: "Wait for events; never poll a connection that has nothing to say.",
+        needs: &[Need::Stream, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let concurrent = ground.profile.serves_concurrently();
+            let crowd = match (concurrent, ground.backlog) {
+                (true, _) => 200,
+                (false, backlog) => backlog.unwrap_or(0).min(200).max(1),
+            };
+            let arrive = match concurrent {
+                // A small backlog makes some of the crowd repeat their SYN after a second or more.
+                true => Talk::of(1)
+                    .connect_without_waiting()
+                    .expect_within(Expectation::Connected, Duration::from_secs(30)),
+                false => Talk::of(1).connect_without_waiting(),
+            };
+            let polite = match concurrent {
+                true => Talk::of(0).polite(ground.profile).lines(),
+                false => Vec::new(),
+            };
+            vec![scenario(
+                "a silent crowd",
+                &[("alice", 1), ("mallory", crowd)],
+                vec![
+                    arrive.lines(),
+                    vec![talk::settle(), server_expects(ServerExpectation::Rest)],
+                    polite,
+                    Talk::of(1).then(Action::Close).lines(),
+                ],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    stream.set_nonblocking(true)?;
+                    let mut buffer = [0; 4096];
+                    loop {
+                        match stream.read(&mut buffer) {
+                            Ok(0) => return Ok(()),
+                            Ok(bytes) => stream.write_all(&buffer[..bytes])?,
+                            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+                            Err(error) => return Err(error),
+                        }
+                    }
+                })
+            },
+        },
+    },
+    Check {
+        id: "timeout/late-send",
+        requirement: "A client that speaks only two seconds after it connected is answered.",
+        why: "A server that expects the first bytes with the connection gives up too early: \
+              https://github.com/hapijs/hapi/issues/3738",
+        provoked: "A client connects, waits two seconds, and sends its request.",
+        cure: "Wait for the first bytes as long as for any others.",
+        needs: &[Need::Stream, Need::Dialogue],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let wait = Duration::from_secs(2);
+            if idle_timeout(ground).is_some_and(|promised| promised < wait * 2) {
+                return Vec::new();
+            }
+            let Some(request) = talk::request(ground.profile) else {
+                return Vec::new();
+            };
+            vec![scenario(
+                "the request comes late",
+                &[("alice", 1)],
+                vec![
+                    Talk::of(0).open(ground.profile).lines(),
+                    vec![pause(wait)],
+                    Talk::of(0)
+                        .send(request)
+                        .expect_reply(ground.profile)
+                        .finish(ground.profile)
+                        .lines(),
+                ],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    stream.set_read_timeout(Some(Duration::from_secs(1)))?;
+                    stream.peek(&mut [0])?;
+                    stream.set_read_timeout(None)?;
+                    echo(stream)
+                })
+            },
+        },
+    },
+    Check {
+        id: "timeout/frozen-server",
+        requirement: "A server that was stopped for a second serves the clients that waited, and lives on.",
+        why: "SIGSTOP and SIGCONT make waits return EINTR, handler or not (signal(7)); servers take it for fatal: \
+              https://github.com/MisterTea/EternalTerminal/pull/516 https://github.com/h2o/h2o/pull/2358",
+        provoked: "The server is stopped for a second while a client connects and sends its request, then runs on.",
+        cure: "Repeat a call that was interrupted.",
+        needs: &[Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let polite = Talk::of(0).polite(ground.profile);
+            let frozen = [
+                vec![server_does(ServerAction::Stop)],
+                Talk::of(1).connect_without_waiting().lines(),
+                vec![
+                    pause(Duration::from_secs(1)),
+                    server_does(ServerAction::Continue),
+                ],
+                Talk::of(1).then(Action::Close).lines(),
+                polite.lines(),
+            ];
+            vec![scenario(
+                "a second of standstill",
+                &[("alice", 1), ("mallory", 1)],
+                frozen.to_vec(),
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                let listener = listen(address)?;
+                std::thread::spawn(|| {
+                    let mut last = Instant::now();
+                    loop {
+                        std::thread::park_timeout(Duration::from_millis(100));
+                        // A watchdog that takes a pause for a hang.
+                        if last.elapsed() > Duration::from_millis(900) {
+                            std::process::exit(1);
+                        }
+                        last = Instant::now();
+                    }
+                });
+                each(&listener, echo)
+            },
+        },
+    },
+];
+
+fn gate_without_timeout(stream: &mut std::net::TcpStream) -> std::io::Result<()> {
+    let mut buffer = [0; 1024];
+    match stream.read(&mut buffer)? {
+        0 => Ok(()),
+        bytes if &buffer[..bytes] == b"1" => stream.write_all(b"welcome to server"),
+        _ => stream.write_all(b"please go out"),
+    }
+}
+
+/// The promised time of the profile `line-idle`.
+const LINE_IDLE: Duration = Duration::from_secs(2);
+
+fn deadline_until_first_byte(stream: &mut std::net::TcpStream) -> std::io::Result<()> {
+    stream.set_read_timeout(Some(LINE_IDLE))?;
+    let mut line = Vec::new();
+    let mut buffer = [0; 4096];
+    loop {
+        let bytes = stream.read(&mut buffer)?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        line.extend_from_slice(&buffer[..bytes]);
+        let complete = line.ends_with(b"\n");
+        stream.set_read_timeout(complete.then_some(LINE_IDLE))?;
+        if complete {
+            stream.write_all(&std::mem::take(&mut line))?;
+        }
+    }
+}
+
+fn deadline_never_moves(stream: &mut std::net::TcpStream) -> std::io::Result<()> {
+    let deadline = Instant::now() + LINE_IDLE;
+    let whole = stream.try_clone()?;
+    std::thread::spawn(move || {
+        while Instant::now() < deadline {
+            std::thread::park_timeout(deadline - Instant::now());
+        }
+        whole.shutdown(std::net::Shutdown::Both)
+    });
+    answer(stream, <[u8]>::to_vec)
+}

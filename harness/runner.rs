@@ -1,0 +1,606 @@
+//! From a target and a selection of checks to a report: who is tried on which server, and what is repeated.
+
+use crate::check::{Address, Check, Ground, Severity};
+use crate::error::Error;
+use crate::event::{ClientEvent, Transcript, What};
+use crate::judge::{Finding, Trial, Verdict, judge};
+use crate::lab::{Isolation, Lab};
+use crate::profile::{Profile, Serves, Transport};
+use crate::report::{CheckResult, Report};
+use crate::stage::Stage;
+use crate::step::Scenario;
+use crate::talk::{Talk, scenario};
+use crate::target::Target;
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+use tokio::sync::watch;
+
+/// How a run is carried out.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where servers run.
+    pub isolation: Isolation,
+    /// How many servers run at a time; waits overlap, so more than there are processors.
+    pub jobs: usize,
+    /// The seed of generated payloads.
+    pub seed: u64,
+    /// Every position and the large counts.
+    pub deep: bool,
+    /// Globs over check ids; empty means all.
+    pub only: Vec<String>,
+    /// Globs over check ids to leave out.
+    pub skip: Vec<String>,
+    /// Recommendations count as requirements.
+    pub strict: bool,
+    /// Becomes true when the user ends the run.
+    pub interrupt: watch::Receiver<bool>,
+    /// How the target was named on the command line, for the command that repeats a failure.
+    pub invocation: String,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            isolation: Isolation::Auto,
+            jobs: 8,
+            seed: 1,
+            deep: false,
+            only: Vec::new(),
+            skip: Vec::new(),
+            strict: false,
+            interrupt: watch::channel(false).1,
+            invocation: String::new(),
+        }
+    }
+}
+
+/// How often something that failed, or that proved nothing, is tried on servers of its own.
+const TRIES: usize = 3;
+
+/// Checks a target against the checks of a table.
+///
+/// `on_result` is called with each result, in the order of the table.
+///
+/// # Errors
+/// The server could not be started, or nothing was selected.
+pub fn check(
+    target: &Target,
+    table: &[&'static Check],
+    settings: &Settings,
+    on_result: &(dyn Fn(&CheckResult) + Sync),
+) -> Result<Report, Error> {
+    let selected: Vec<&'static Check> = table
+        .iter()
+        .copied()
+        .filter(|check| is_selected(check.id, settings))
+        .collect();
+    if selected.is_empty() {
+        return Err(Error::NothingSelected(format!(
+            "no check matches --only {} and no --skip; `sockdrill list checks` names them",
+            settings.only.join(" --only ")
+        )));
+    }
+    let begun = Instant::now();
+    let first = block_on(settings, acquaint(target, settings))??;
+    let target = Target {
+        profile: first.profile.clone(),
+        ..target.clone()
+    };
+    let run_one = |check: &'static Check| check_result(check, &target, &first, settings);
+    let results = side_by_side(&selected, settings.jobs, |check| run_one(check), on_result)?;
+    Ok(Report {
+        target: target.name.clone(),
+        isolation: first.isolation.to_owned(),
+        why_host: first.why_host.clone(),
+        seed: settings.seed,
+        duration: begun.elapsed(),
+        results,
+        observations: first.observations,
+    })
+}
+
+/// Whether an id is chosen by `--only` and not by `--skip`.
+fn is_selected(id: &str, settings: &Settings) -> bool {
+    let chosen =
+        settings.only.is_empty() || settings.only.iter().any(|glob| glob_matches(glob, id));
+    chosen && !settings.skip.iter().any(|glob| glob_matches(glob, id))
+}
+
+/// Matches a glob in which `*` stands for any text; a family's name stands for all of it.
+pub fn glob_matches(glob: &str, id: &str) -> bool {
+    if id.split('/').next() == Some(glob) {
+        return true;
+    }
+    let mut parts = glob.split('*');
+    let Some(mut rest) = parts.next().and_then(|first| id.strip_prefix(first)) else {
+        return false;
+    };
+    let parts: Vec<&str> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else {
+        return rest.is_empty();
+    };
+    for part in middle {
+        match rest.find(part) {
+            Some(at) => rest = &rest[at + part.len()..],
+            None => return false,
+        }
+    }
+    rest.ends_with(last)
+}
+
+/// Runs `run` over all items on `jobs` threads; results come back, and are shown, in the order of the items.
+pub(crate) fn side_by_side<T: Sync, R: Send>(
+    items: &[T],
+    jobs: usize,
+    run: impl Fn(&T) -> Result<R, Error> + Sync,
+    on_result: &(dyn Fn(&R) + Sync),
+) -> Result<Vec<R>, Error> {
+    struct Done<R> {
+        results: Vec<Option<R>>,
+        shown: usize,
+        error: Option<Error>,
+    }
+    let next = AtomicUsize::new(0);
+    let done = Mutex::new(Done {
+        results: items.iter().map(|_| None).collect(),
+        shown: 0,
+        error: None,
+    });
+    let work = || {
+        while let Some((n, item)) = items
+            .iter()
+            .enumerate()
+            .nth(next.fetch_add(1, Ordering::Relaxed))
+        {
+            let result = run(item);
+            let Ok(mut done) = done.lock() else { return };
+            match result {
+                Ok(result) => done.results[n] = Some(result),
+                Err(error) => {
+                    done.error.get_or_insert(error);
+                    next.store(items.len(), Ordering::Relaxed);
+                }
+            }
+            while let Some(Some(result)) = done.results.get(done.shown) {
+                on_result(result);
+                done.shown += 1;
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for _ in 0..jobs.clamp(1, items.len().max(1)) {
+            scope.spawn(work);
+        }
+    });
+    let done = done
+        .into_inner()
+        .unwrap_or_else(|poisoned| poisoned.into_inner());
+    match done.error {
+        Some(error) => Err(error),
+        None => Ok(done.results.into_iter().flatten().collect()),
+    }
+}
+
+/// Runs a future on a thread's own runtime, until the user interrupts it.
+fn block_on<T>(settings: &Settings, work: impl Future<Output = T>) -> Result<T, Error> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .map_err(|source| Error::Kernel {
+            doing: "making an event loop",
+            source,
+        })?;
+    let mut interrupt = settings.interrupt.clone();
+    let local = tokio::task::LocalSet::new();
+    local.block_on(&runtime, async {
+        tokio::select! {
+            result = work => Ok(result),
+            Ok(_) = interrupt.wait_for(|interrupted| *interrupted) => Err(Error::Interrupted),
+        }
+    })
+}
+
+/// What the first look at a server tells.
+struct Acquaintance {
+    profile: Profile,
+    transport: Transport,
+    backlog: Option<u32>,
+    private: bool,
+    wildcard: bool,
+    isolation: &'static str,
+    why_host: Option<String>,
+    observations: BTreeMap<String, String>,
+    /// Why the server does not even serve a polite client.
+    unserved: Option<String>,
+}
+
+/// Starts the server once, talks to it politely, and notes what it does.
+async fn acquaint(target: &Target, settings: &Settings) -> Result<Acquaintance, Error> {
+    let lab = Arc::new(Lab::open(settings.isolation)?);
+    let isolation = lab.isolation();
+    let why_host = lab.why_host().map(str::to_owned);
+    let private = lab.is_private();
+    let mut stage = Stage::set(target, lab).await?;
+    let (transport, address, wildcard) = match stage.server() {
+        Some(server) => (
+            server.transport(),
+            server.address().clone(),
+            server.is_on_every_address(),
+        ),
+        None => return Err(Error::NothingSelected("the server ended".to_owned())),
+    };
+    let profile = Profile {
+        transport: Some(transport),
+        ..target.profile.clone()
+    };
+    let listener = stage.listener().filter(|_| !transport.is_datagram());
+    let backlog = listener.map(|(_, backlog)| backlog);
+    let polite = scenario(
+        "a polite client",
+        &[("alice", 1)],
+        vec![Talk::of(0).polite(&profile).lines()],
+    );
+    let trial = Trial {
+        before: empty(),
+        script: polite,
+        after: empty(),
+        ends_after_one: profile.promises.serves == Some(Serves::OneConnection),
+    };
+    let transcript = stage.perform(&trial).await?;
+    let unserved = match judge(&trial, &transcript) {
+        Verdict::Fail(finding) => Some(finding.reason),
+        Verdict::Inconclusive(reason) => Some(reason),
+        Verdict::Pass | Verdict::Skip(_) => None,
+    };
+    Ok(Acquaintance {
+        observations: passport(&transcript, transport, &address, backlog),
+        profile,
+        transport,
+        backlog,
+        private,
+        wildcard,
+        isolation,
+        why_host,
+        unserved,
+    })
+}
+
+fn empty() -> Scenario {
+    scenario("nothing", &[], vec![])
+}
+
+/// What is worth knowing of a server and is no verdict.
+fn passport(
+    transcript: &Transcript,
+    transport: Transport,
+    address: &Address,
+    backlog: Option<u32>,
+) -> BTreeMap<String, String> {
+    let mut seen = BTreeMap::new();
+    let mut note = |name: &str, value: String| {
+        seen.insert(name.to_owned(), value);
+    };
+    note("transport", transport.to_string());
+    note("address", address.to_string());
+    if let Some(backlog) = backlog {
+        note("backlog", backlog.to_string());
+    }
+    let ended = transcript
+        .events
+        .iter()
+        .find_map(|event| match &event.what {
+            What::Client(_, ClientEvent::Ended(end)) => Some(end.to_string()),
+            _ => None,
+        });
+    if !transport.is_datagram() {
+        note(
+            "close_after_reply",
+            ended.unwrap_or_else(|| "stays open".to_owned()),
+        );
+    }
+    if let Some(sample) = transcript.sample(crate::event::Moment::After) {
+        note("processes", sample.processes.to_string());
+        note("threads", sample.threads.to_string());
+        note("memory_mib", (sample.memory_bytes >> 20).to_string());
+        note("at_rest_when_idle", sample.at_rest.to_string());
+    }
+    seen
+}
+
+fn check_result(
+    check: &'static Check,
+    target: &Target,
+    first: &Acquaintance,
+    settings: &Settings,
+) -> Result<CheckResult, Error> {
+    let begun = Instant::now();
+    let ground = Ground {
+        profile: &first.profile,
+        transport: first.transport,
+        backlog: first.backlog,
+        seed: settings.seed,
+        deep: settings.deep,
+        own_namespace: first.private,
+        wildcard: first.wildcard,
+    };
+    let mut scenarios = Vec::new();
+    let tried = match (check.unmet(&ground), &first.unserved) {
+        (Some(reason), _) => Tried::verdict(Verdict::Skip(reason)),
+        (None, Some(reason)) if check.id != POLITE => Tried::verdict(Verdict::Inconclusive(
+            format!("the undisturbed server does not serve a polite client: {reason}"),
+        )),
+        (None, _) => {
+            scenarios = (check.scenarios)(&ground);
+            block_on(
+                settings,
+                try_all(
+                    &scenarios,
+                    check.fresh_server,
+                    check.id != POLITE,
+                    target,
+                    settings,
+                ),
+            )??
+        }
+    };
+    let known = target
+        .known
+        .iter()
+        .find(|known| glob_matches(&known.check, check.id) && !is_over(known.until.as_deref()));
+    Ok(CheckResult {
+        id: check.id.to_owned(),
+        family: check.family().to_owned(),
+        requirement: check.requirement.to_owned(),
+        lenient: check.severity == Severity::Should && !settings.strict,
+        known: known
+            .map(|known| known.reason.clone())
+            .filter(|_| !matches!(tried.verdict, Verdict::Skip(_))),
+        scenarios: scenarios.len(),
+        duration: begun.elapsed(),
+        reproduce: tried
+            .failed
+            .as_ref()
+            .map(|_| repeat_command(check.id, settings)),
+        scenario: tried.failed.map(|scenario| scenario.to_string()),
+        verdict: tried.verdict,
+    })
+}
+
+/// The check that the profile's own exchange works; where it fails, no other can conclude anything.
+const POLITE: &str = "polite/exchange";
+
+fn is_over(until: Option<&str>) -> bool {
+    until.is_some_and(|until| *until < *today())
+}
+
+/// Today's date, as `YYYY-MM-DD`.
+fn today() -> String {
+    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
+    let days = since.map_or(0, |since| since.as_secs() / 86_400) as i64;
+    // Days to a civil date: the year begins in March, so that the leap day is its last.
+    let z = days + 719_468;
+    let era = z.div_euclid(146_097);
+    let day_of_era = z.rem_euclid(146_097);
+    let year_of_era =
+        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
+    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
+    let month = (5 * day_of_year + 2) / 153;
+    let day = day_of_year - (153 * month + 2) / 5 + 1;
+    let month = if month < 10 { month + 3 } else { month - 9 };
+    let year = year_of_era + era * 400 + i64::from(month <= 2);
+    format!("{year:04}-{month:02}-{day:02}")
+}
+
+fn repeat_command(id: &str, settings: &Settings) -> String {
+    let (options, command) = match settings.invocation.split_once(" -- ") {
+        Some((options, command)) => (options, format!(" -- {command}")),
+        None => (settings.invocation.as_str(), String::new()),
+    };
+    format!(
+        "sockdrill check {options} --only {id} --seed {}{command}",
+        settings.seed
+    )
+    .replace("  ", " ")
+}
+
+/// What came of a check's scenarios.
+pub(crate) struct Tried {
+    pub(crate) verdict: Verdict,
+    pub(crate) failed: Option<Scenario>,
+}
+
+impl Tried {
+    fn verdict(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            failed: None,
+        }
+    }
+}
+
+/// Performs scenarios one after the other; a server is used again as long as it is undisturbed.
+pub(crate) async fn try_all(
+    scenarios: &[Scenario],
+    fresh_server: bool,
+    polite: bool,
+    target: &Target,
+    settings: &Settings,
+) -> Result<Tried, Error> {
+    if scenarios.is_empty() {
+        return Ok(Tried::verdict(Verdict::Skip(
+            "there is nothing to do for this server".to_owned(),
+        )));
+    }
+    let one_connection = target.profile.promises.serves == Some(Serves::OneConnection);
+    let mut stage = None;
+    let mut unsure = None;
+    for scenario in scenarios {
+        let trial = trial(scenario, &target.profile, polite && !one_connection);
+        let mut used = match stage.take() {
+            Some(stage) => stage,
+            None => set_stage(target, settings).await?,
+        };
+        let verdict = verdict_of(&mut used, &trial).await?;
+        if verdict == Verdict::Pass && !fresh_server && !one_connection {
+            stage = Some(used);
+            continue;
+        }
+        drop(used);
+        match again(verdict, &trial, target, settings).await? {
+            Verdict::Pass | Verdict::Skip(_) => {}
+            Verdict::Inconclusive(reason) => unsure = unsure.or(Some(reason)),
+            fail @ Verdict::Fail(_) => {
+                return Ok(Tried {
+                    verdict: fail,
+                    failed: Some(scenario.clone()),
+                });
+            }
+        }
+    }
+    Ok(Tried::verdict(match unsure {
+        Some(reason) => Verdict::Inconclusive(reason),
+        None => Verdict::Pass,
+    }))
+}
+
+async fn set_stage<'a>(target: &'a Target, settings: &Settings) -> Result<Stage<'a>, Error> {
+    let lab = Arc::new(Lab::open(settings.isolation)?);
+    Stage::set(target, lab).await
+}
+
+async fn verdict_of(stage: &mut Stage<'_>, trial: &Trial) -> Result<Verdict, Error> {
+    let transcript = stage.perform(trial).await?;
+    Ok(judge(trial, &transcript))
+}
+
+/// Puts the polite client before and after a scenario.
+fn trial(scenario: &Scenario, profile: &Profile, polite: bool) -> Trial {
+    let around = || match polite {
+        true => crate::talk::scenario(
+            "a polite client",
+            &[("polite", 1)],
+            vec![Talk::of(0).polite(profile).lines()],
+        ),
+        false => empty(),
+    };
+    let waived = scenario
+        .waived
+        .iter()
+        .any(|waiver| waiver.invariant == crate::step::Invariant::Served);
+    Trial {
+        before: around(),
+        script: scenario.clone(),
+        after: if waived { empty() } else { around() },
+        ends_after_one: profile.promises.serves == Some(Serves::OneConnection),
+    }
+}
+
+/// Repeats what failed on fresh servers, to say how often it fails; repeats what proved nothing, until it does.
+async fn again(
+    verdict: Verdict,
+    trial: &Trial,
+    target: &Target,
+    settings: &Settings,
+) -> Result<Verdict, Error> {
+    match verdict {
+        Verdict::Fail(finding) => {
+            let mut failed = 1;
+            for _ in 1..TRIES {
+                let mut stage = set_stage(target, settings).await?;
+                if matches!(verdict_of(&mut stage, trial).await?, Verdict::Fail(_)) {
+                    failed += 1;
+                }
+            }
+            Ok(Verdict::Fail(counted(finding, failed)))
+        }
+        Verdict::Inconclusive(mut reason) => {
+            for _ in 1..TRIES {
+                let mut stage = set_stage(target, settings).await?;
+                match verdict_of(&mut stage, trial).await? {
+                    Verdict::Inconclusive(again) => reason = again,
+                    Verdict::Fail(finding) => return Ok(Verdict::Fail(counted(finding, 1))),
+                    decided => return Ok(decided),
+                }
+            }
+            Ok(Verdict::Inconclusive(reason))
+        }
+        decided => Ok(decided),
+    }
+}
+
+fn counted(finding: Finding, failed: usize) -> Finding {
+    let how_often = match failed {
+        TRIES => format!("failed {failed} of {TRIES}"),
+        _ => format!("failed {failed} of {TRIES} (intermittent)"),
+    };
+    let mut evidence = vec![how_often];
+    evidence.extend(finding.evidence);
+    Finding {
+        evidence,
+        ..finding
+    }
+}
+
+/// Performs one scenario against a target, as `sockdrill run` does.
+///
+/// # Errors
+/// The server could not be started.
+pub fn run_scenario(
+    scenario: &Scenario,
+    target: &Target,
+    settings: &Settings,
+) -> Result<Verdict, Error> {
+    let scenarios = std::slice::from_ref(scenario);
+    let work = async {
+        // The transport is known only once the server listens.
+        let lab = Arc::new(Lab::open(settings.isolation)?);
+        let stage = Stage::set(target, lab).await?;
+        let transport = stage.server().map(|server| server.transport());
+        drop(stage);
+        let profile = Profile {
+            transport: transport.or(target.profile.transport),
+            ..target.profile.clone()
+        };
+        let target = Target {
+            profile,
+            ..target.clone()
+        };
+        try_all(scenarios, true, true, &target, settings).await
+    };
+    block_on(settings, work)?.map(|tried| tried.verdict)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn glob_takes_a_family_a_star_or_an_id() {
+        assert!(glob_matches("reset", "reset/storm"));
+        assert!(glob_matches("reset/*", "reset/storm"));
+        assert!(glob_matches("*/storm", "reset/storm"));
+        assert!(glob_matches("reset/storm", "reset/storm"));
+        assert!(!glob_matches("reset/st", "reset/storm"));
+        assert!(!glob_matches("res", "reset/storm"));
+    }
+
+    #[test]
+    fn today_is_a_date() {
+        let today = today();
+        assert_eq!(today.len(), 10);
+        assert!(*"2026-01-01" < *today, "{today}");
+    }
+
+    #[test]
+    fn results_come_in_the_order_of_the_items() {
+        let items: Vec<usize> = (0..50).collect();
+        let seen = Mutex::new(Vec::new());
+        let results =
+            side_by_side(&items, 8, |n| Ok(*n), &|n| seen.lock().unwrap().push(*n)).unwrap();
+        assert_eq!(results, items);
+        assert_eq!(*seen.lock().unwrap(), items);
+    }
+}
