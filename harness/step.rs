@@ -555,8 +555,7 @@ impl fmt::Display for Scenario {
             writeln!(f)?;
         }
         for waiver in &self.waived {
-            let reason = literal::escaped(waiver.reason.as_bytes());
-            writeln!(f, "  waive: {} \"{reason}\"", waiver.invariant.name())?;
+            writeln!(f, "  waive: {waiver}")?;
         }
         writeln!(f)?;
         write_lines(f, &self.cast, &self.lines, 1)
@@ -572,6 +571,28 @@ impl fmt::Display for Cast {
     }
 }
 
+impl fmt::Display for Waiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = literal::escaped(self.reason.as_bytes());
+        write!(f, "{} \"{reason}\"", self.invariant.name())
+    }
+}
+
+impl Step {
+    /// The step as a line of a file, without indentation; of a block only the first line.
+    pub(crate) fn text(&self, cast: &[Cast]) -> String {
+        match self {
+            Self::Client { who, action } => {
+                let name = cast.get(*who).map_or("?", |cast| &cast.name);
+                format!("{name} {action}")
+            }
+            Self::Server(action) => format!("server {action}"),
+            Self::Pause(time) => format!("pause {}", Shown(*time)),
+            Self::Repeat { times, .. } => format!("repeat {times}"),
+        }
+    }
+}
+
 fn write_lines(
     f: &mut fmt::Formatter<'_>,
     cast: &[Cast],
@@ -580,18 +601,10 @@ fn write_lines(
 ) -> fmt::Result {
     let indent = "  ".repeat(depth);
     for line in lines {
-        match &line.step {
-            Step::Client { who, action } => {
-                let name = cast.get(*who).map_or("?", |cast| &cast.name);
-                writeln!(f, "{indent}{name} {action}")?;
-            }
-            Step::Server(action) => writeln!(f, "{indent}server {action}")?,
-            Step::Pause(time) => writeln!(f, "{indent}pause {}", Shown(*time))?,
-            Step::Repeat { times, lines } => {
-                writeln!(f, "{indent}repeat {times}")?;
-                write_lines(f, cast, lines, depth + 1)?;
-                writeln!(f, "{indent}end")?;
-            }
+        writeln!(f, "{indent}{}", line.step.text(cast))?;
+        if let Step::Repeat { lines, .. } = &line.step {
+            write_lines(f, cast, lines, depth + 1)?;
+            writeln!(f, "{indent}end")?;
         }
     }
     Ok(())
