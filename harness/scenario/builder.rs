@@ -122,10 +122,7 @@ impl<'a> Builder<'a> {
 
     /// The case of a line that needs one.
     fn scenario(&mut self) -> Result<&mut Scenario, Problem> {
-        let case = self.file.cases.last_mut().ok_or(Problem(
-            "this belongs to a case",
-            "write `case WHAT HAPPENS` above it",
-        ))?;
+        let case = self.file.cases.last_mut().ok_or(OUTSIDE)?;
         Ok(&mut case.scenario)
     }
 

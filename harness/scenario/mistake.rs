@@ -50,6 +50,14 @@ impl Mistake {
         }
     }
 
+    /// Adds what to write, unless that is already said.
+    pub(super) fn or_label(self, label: impl Into<String>) -> Self {
+        match self.label {
+            Some(_) => self,
+            None => self.label(label),
+        }
+    }
+
     /// Adds help, unless there already is some.
     pub(super) fn or_help(self, help: String) -> Self {
         match self.help {
@@ -86,6 +94,15 @@ impl Mistake {
         let help = self.help.map(|help| Level::HELP.message(help));
         let report = title.element(snippet).elements(help);
         Error::Scenario(Renderer::plain().render(&[report]))
+    }
+}
+
+/// A word as messages quote it: whole, unless it would fill the screen.
+pub(super) fn quote(word: &str) -> String {
+    const MOST: usize = 40;
+    match word.char_indices().nth(MOST) {
+        Some((cut, _)) => format!("`{}…`", &word[..cut]),
+        None => format!("`{word}`"),
     }
 }
 

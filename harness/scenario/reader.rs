@@ -1,6 +1,6 @@
 //! Reads one line from left to right: words of tables, strings, numbers with their units.
 
-use super::mistake::Mistake;
+use super::mistake::{Mistake, quote};
 use super::tokens::{Kind, Token, tokens};
 use crate::literal::{self, LiteralError};
 use crate::step::{Cast, Template};
@@ -99,7 +99,7 @@ impl<'a> Reader<'a> {
 
     /// The place where the next token begins.
     pub(super) fn start(&self) -> usize {
-        self.peek().map_or(self.end(), |token| token.start)
+        self.peek().map_or_else(|| self.end(), |token| token.start)
     }
 
     fn take(&mut self, wanted: &str) -> Read<Token<'a>> {
@@ -117,12 +117,24 @@ impl<'a> Reader<'a> {
         if token.kind == kind {
             return Ok(token);
         }
-        let title = format!("`{}` cannot stand here", token.text);
+        let title = format!("{} cannot stand here", quote(token.text));
         Err(Mistake::new(token.span(), title).label(format!("write {wanted}")))
     }
 
     pub(super) fn word(&mut self, wanted: &str) -> Read<Token<'a>> {
         self.take_kind(Kind::Word, wanted)
+    }
+
+    /// Reads this very word.
+    pub(super) fn keyword(&mut self, word: &str, wanted: &str) -> Read<()> {
+        let token = self.word(wanted)?;
+        match token.is(word) {
+            true => Ok(()),
+            false => {
+                let title = format!("{} cannot stand here", quote(token.text));
+                Err(Mistake::new(token.span(), title).label(format!("write {wanted}")))
+            }
+        }
     }
 
     /// Reads the word that is next, if it is this one.
@@ -147,7 +159,7 @@ impl<'a> Reader<'a> {
             .map_err(|mistake| mistake.help(listed))?;
         let row = words.iter().position(|word| *word == token.text);
         row.ok_or_else(|| {
-            let title = format!("`{}` is not {what}", token.text);
+            let title = format!("{} is not {what}", quote(token.text));
             Mistake::unknown(token.span(), title, token.text, words)
         })
     }
@@ -223,7 +235,7 @@ impl<'a> Reader<'a> {
     pub(super) fn parsed<T: FromStr>(&mut self, wanted: &str) -> Read<T> {
         let token = self.word(wanted)?;
         token.text.parse().map_err(|_| {
-            let title = format!("`{}` is not {wanted}", token.text);
+            let title = format!("{} is not {wanted}", quote(token.text));
             Mistake::new(token.span(), title).label(format!("write {wanted}"))
         })
     }
@@ -265,7 +277,7 @@ impl<'a> Reader<'a> {
 }
 
 fn surplus(token: Token<'_>, phrases: &[&str]) -> Mistake {
-    let title = format!("`{}` has no place here", token.text);
+    let title = format!("{} has no place here", quote(token.text));
     match phrases {
         [] => Mistake::new(token.span(), title).label("end the line before this"),
         phrases => {

@@ -1,6 +1,6 @@
 //! What one line of a `.drill` file says.
 
-use super::mistake::Mistake;
+use super::mistake::{Mistake, quote};
 use super::reader::{Read, Reader, Verb, words};
 use super::steps::{ACTIONS, MOST_TIMES, SERVER_ACTIONS};
 use super::tokens::is_word_char;
@@ -101,14 +101,37 @@ fn action(line: &mut Reader<'_>, who: usize) -> Read<Sentence> {
 }
 
 fn unknown_first_word(line: &Reader<'_>, word: &str) -> Mistake {
-    let names = line.cast.iter().map(|cast| cast.name.as_str());
-    let known: Vec<_> = names.chain(words(KEYWORDS)).collect();
-    let title = match word.strip_suffix(':') {
-        Some(_) => format!("there is no setting `{word}`"),
-        None => format!("`{word}` is not a client of this case, nor a word that begins a line"),
+    let names: Vec<_> = line.cast.iter().map(|cast| cast.name.as_str()).collect();
+    let keywords = words(KEYWORDS);
+    let (title, declare) = match word.ends_with(':') {
+        true => (format!("there is no setting {}", quote(word)), None),
+        false => (
+            format!(
+                "there is no client {} here, nor does a line begin so",
+                quote(word)
+            ),
+            named(word)
+                .ok()
+                .map(|()| "declare a client under `clients:`"),
+        ),
     };
-    let start = line.start();
-    Mistake::unknown(start..start + word.len(), title, word, &known)
+    let mut mistake = Mistake::unknown(
+        line.start()..line.start() + word.len(),
+        title,
+        word,
+        &[names.as_slice(), &keywords].concat(),
+    );
+    if let Some(declare) = declare {
+        mistake = mistake.or_label(declare);
+    }
+    let clients = match names.as_slice() {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    };
+    mistake.help(format!(
+        "clients: {clients}; else a line begins with: {}",
+        keywords.join(", ")
+    ))
 }
 
 fn setting(line: &mut Reader<'_>, wanted: &str) -> Read<String> {
@@ -176,7 +199,7 @@ fn declared_once(line: &Reader<'_>, found: &[Cast]) -> Read<()> {
 }
 
 /// Reads `alice` or `mallory[20]`.
-pub(super) fn client(line: &mut Reader<'_>) -> Read<Cast> {
+fn client(line: &mut Reader<'_>) -> Read<Cast> {
     let token = line.word("a client's name")?;
     let (name, crowd) = match token.text.split_once('[') {
         Some((name, crowd)) => (name, Some(crowd)),
@@ -205,7 +228,7 @@ fn named(name: &str) -> Result<(), String> {
     let fits = |c: char| c.is_ascii_alphanumeric() || ['-', '_'].contains(&c);
     match name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(fits) {
         true => Ok(()),
-        false => Err(format!("`{name}` cannot be the name of a client")),
+        false => Err(format!("{} cannot be the name of a client", quote(name))),
     }
 }
 

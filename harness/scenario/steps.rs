@@ -140,7 +140,7 @@ pub(super) const SERVER_EXPECTATIONS: &[Verb<ServerExpectation>] = &[
 pub(super) const SOURCES: &[Verb<Source>] = &[
     Verb {
         usage: "pattern SIZE [seed NUMBER]",
-        read: |line| generated(line).map(|(bytes, seed)| Source::Pattern { bytes, seed }),
+        read: |line| line.size().map(|bytes| Source::Pattern { bytes, seed: 0 }),
     },
     Verb {
         usage: "text SIZE [seed NUMBER]",
@@ -192,6 +192,7 @@ const DIAL: &[Choice<Dial>] = &[
 /// What may follow data and expectations.
 #[derive(Default)]
 struct Tail {
+    seed: u64,
     capitals: bool,
     times: Option<u32>,
     cut: Option<Cut>,
@@ -200,6 +201,10 @@ struct Tail {
     within: Option<Duration>,
 }
 
+const SEED: Choice<Tail> = ("seed", |tail, line| {
+    tail.seed = line.parsed("a number")?;
+    Ok(())
+});
 const CAPITALS: Choice<Tail> = ("in capitals", |tail, _| {
     tail.capitals = true;
     Ok(())
@@ -241,10 +246,13 @@ impl Tail {
     }
 
     /// The data that the line says, unless it is absurdly much.
-    fn data(&self, source: Source, line: &Reader<'_>, start: usize) -> Read<Data> {
-        let once = match &source {
+    fn data(&self, mut source: Source, line: &Reader<'_>, start: usize) -> Read<Data> {
+        let once = match &mut source {
             Source::Literal(bytes) => bytes.len(),
-            Source::Pattern { bytes, .. } | Source::Text { bytes, .. } => *bytes,
+            Source::Pattern { bytes, seed } | Source::Text { bytes, seed, .. } => {
+                *seed = self.seed;
+                *bytes
+            }
         };
         let times = self.times.unwrap_or(1);
         let bytes = once.saturating_mul(times as usize);
@@ -262,10 +270,22 @@ impl Tail {
     }
 }
 
+/// What anyone who writes a bare text should hear.
+const IN_QUOTES: &str = "a text stands in quotes";
+
+/// What may follow data: a seed only where there is something to generate.
+fn with_data(source: &Source, more: &[Choice<Tail>]) -> Vec<Choice<Tail>> {
+    let seed: &[_] = match source {
+        Source::Literal(_) => &[],
+        Source::Pattern { .. } | Source::Text { .. } => &[SEED],
+    };
+    [seed, &[CAPITALS, TIMES], more].concat()
+}
+
 fn send(line: &mut Reader<'_>) -> Read<Action> {
     let start = line.start();
     let source = source(line)?;
-    let tail = line.choices(&[CAPITALS, TIMES, PIECES, CUT, EVERY])?;
+    let tail = line.choices(&with_data(&source, &[PIECES, CUT, EVERY]))?;
     Ok(Action::Send {
         data: tail.data(source, line, start)?,
         cut: tail.cut.unwrap_or(Cut::Whole),
@@ -276,7 +296,8 @@ fn send(line: &mut Reader<'_>) -> Read<Action> {
 fn source(line: &mut Reader<'_>) -> Read<Source> {
     match line.peek() {
         Some(token) if token.kind == Kind::Word => {
-            line.verb("data; a text stands in quotes", SOURCES)
+            let source = line.verb("data", SOURCES);
+            source.map_err(|mistake| mistake.or_label(IN_QUOTES))
         }
         _ => line
             .bytes("the data, such as \"hello\" or pattern 64KiB")
@@ -284,20 +305,10 @@ fn source(line: &mut Reader<'_>) -> Read<Source> {
     }
 }
 
-fn generated(line: &mut Reader<'_>) -> Read<(usize, u64)> {
-    let bytes = line.size()?;
-    let seed = match line.took("seed") {
-        true => line.parsed("a number")?,
-        false => 0,
-    };
-    Ok((bytes, seed))
-}
-
 fn text(line: &mut Reader<'_>, newline: bool) -> Read<Source> {
-    let (bytes, seed) = generated(line)?;
     Ok(Source::Text {
-        bytes,
-        seed,
+        bytes: line.size()?,
+        seed: 0,
         line: newline,
     })
 }
@@ -323,7 +334,7 @@ fn pace(line: &mut Reader<'_>) -> Read<Option<Pace>> {
         return Ok(None);
     }
     let bytes = line.some_size()?;
-    line.row_of("the word", &["every"])?;
+    line.keyword("every", "`every` and a duration")?;
     let every = line.duration()?;
     Ok(Some(Pace { bytes, every }))
 }
@@ -358,10 +369,9 @@ fn expectation(line: &mut Reader<'_>) -> Read<(Expectation, Option<Duration>)> {
     if End::ALL.iter().any(|(_, word)| token.is(word)) {
         return expected_end(line);
     }
-    let row = line.row_of(
-        "something to expect; a text stands in quotes",
-        &expectation_words(),
-    )?;
+    let row = line
+        .row_of("something to expect", &expectation_words())
+        .map_err(|mistake| mistake.or_label(IN_QUOTES))?;
     // The generated data stands before the states, and none of it comes this far.
     let (state, _) = &STATES[row - SOURCES.len()];
     let tail = line.choices(&[WITHIN])?;
@@ -387,7 +397,7 @@ fn expected_data(
     source: Source,
     start: usize,
 ) -> Read<(Expectation, Option<Duration>)> {
-    let tail = line.choices(&[CAPITALS, TIMES, WITHIN])?;
+    let tail = line.choices(&with_data(&source, &[WITHIN]))?;
     let data = tail.data(source, line, start)?;
     Ok((Expectation::Data(data), tail.within))
 }

@@ -264,9 +264,13 @@ const WRONG_LINES: &[(&str, usize, &[&str])] = &[
     (
         "alcie connect",
         3,
-        &["`alcie` is not a client", "did you mean `alice`?"],
+        &["no client `alcie` here", "did you mean `alice`?"],
     ),
-    ("bob connect", 3, &["there are: alice, server:"]),
+    (
+        "bob connect",
+        3,
+        &["declare a client under `clients:`", "clients: alice; else"],
+    ),
     ("pasue 1s", 3, &["did you mean `pause`?"]),
     ("clients bob", 3, &["did you mean `clients:`?"]),
     ("alice close now", 15, &["`now` has no place here"]),
@@ -292,6 +296,8 @@ const WRONG_LINES: &[(&str, usize, &[&str])] = &[
     ),
     ("alice expect pattern 65MiB", 16, &["this is 65MiB of data"]),
     ("alice send pattern 64", 22, &["with its unit"]),
+    ("alice send pattern 1B sed 1", 25, &["did you mean `seed`?"]),
+    ("alice send \"a\" seed 1", 18, &["`seed` has no place here"]),
     ("alice send pattern 1B seed x", 30, &["`x` is not a number"]),
     (
         "alice send \"a\" sed 1",
@@ -328,7 +334,7 @@ const WRONG_LINES: &[(&str, usize, &[&str])] = &[
         17,
         &["did you mean `same-port`?"],
     ),
-    ("alice read 1B", 16, &["write the word here", "every"]),
+    ("alice read 1B", 16, &["write `every` and a duration"]),
     (
         "alice expect HELLO",
         16,
@@ -442,7 +448,7 @@ fn only_the_first_mistake_is_reported() {
 
 #[test]
 fn formatting_keeps_comments_and_single_blank_lines() {
-    let written = "\
+    let written = "
 
 
 # About the file.
