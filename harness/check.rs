@@ -39,6 +39,12 @@ impl Check {
             .map_or(self.id, |(family, _)| family)
     }
 
+    /// What the check needs, as a person reads it.
+    pub fn needs_in_words(&self) -> String {
+        let words: Vec<String> = self.needs.iter().map(|need| format!("{need:?}")).collect();
+        words.join(", ")
+    }
+
     /// Why the check does not apply, if it does not.
     pub fn unmet(&self, ground: &Ground<'_>) -> Option<String> {
         self.needs.iter().find_map(|need| need.unmet(ground))

@@ -374,17 +374,33 @@ impl Client {
         let Some(link) = &self.link else {
             return true;
         };
-        if *link.gate.borrow() != Gate::Free {
+        let writing = link.writer.as_ref().is_some_and(|writer| !writer.is_finished());
+        if writing || *link.gate.borrow() != Gate::Free || !self.has_heard_all(link) {
             return false;
         }
-        if self.transport == Transport::Tcp {
-            let unsent = unsent_bytes(link.socket.get_ref().as_fd()).unwrap_or(0);
-            return match self.server_row() {
-                Some(row) => unsent == 0 && row.send_queue == 0 && row.receive_queue == 0,
-                None => true,
-            };
+        match self.transport {
+            Transport::Tcp => {
+                let unsent = unsent_bytes(link.socket.get_ref().as_fd()).unwrap_or(0);
+                let drained = |row: &crate::kernel::Row| row.send_queue == 0 && row.receive_queue == 0;
+                unsent == 0 && self.server_row().is_none_or(|row| drained(&row))
+            }
+            Transport::Udp | Transport::Unix | Transport::UnixDatagram => self.is_taken(),
         }
-        self.is_taken()
+    }
+
+    /// Whether all that the kernel has for us has been written down: the handshake, bytes, the end.
+    fn has_heard_all(&self, link: &Link) -> bool {
+        let mut views = self.recorder.views();
+        let view = views.of(self.id);
+        view.is_connected() && (view.ended().is_some() || !is_readable(link))
+    }
+
+    /// Whether our SYN has not been answered. It is repeated by the kernel, so an answer may still come.
+    pub(crate) fn is_calling(&self) -> bool {
+        const SYN_SENT: u8 = 2;
+        let link = self.link.as_ref().filter(|_| self.transport == Transport::Tcp);
+        let state = link.and_then(|link| tcp_info(link.socket.get_ref().as_fd()).ok());
+        state.is_some_and(|info| info.tcpi_state == SYN_SENT)
     }
 
     pub(crate) fn half_close(&mut self) {
@@ -538,6 +554,16 @@ impl Client {
 fn autobind(socket: &SockRef<'_>) -> std::io::Result<()> {
     use rustix::net::{SocketAddrUnix, bind};
     Ok(bind(socket.as_fd(), &SocketAddrUnix::new_unnamed())?)
+}
+
+fn is_readable(link: &Link) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds = [PollFd::new(link.socket.get_ref(), PollFlags::IN)];
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    !matches!(poll(&mut fds, Some(&at_once)), Ok(0))
 }
 
 fn local_address(socket: &AsyncFd<OwnedFd>) -> Option<SocketAddr> {

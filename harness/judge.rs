@@ -7,7 +7,7 @@ use crate::literal::{Measured, Shown};
 use crate::step::{
     Action, Expectation, Invariant, Line, Scenario, ServerAction, ServerExpectation, Step,
 };
-use crate::view::{Look, Views};
+use crate::view::{Look, Sought, Views};
 use serde::{Deserialize, Serialize};
 use std::time::Duration;
 
@@ -280,9 +280,10 @@ fn client_failed(
     let settled = matches!(how, Ended::Settled)
         || (*what == Expectation::Silence && !matches!(how, Ended::Done));
     let settled = settled || (*what == Expectation::Pending && !matches!(how, Ended::Done));
-    let problem = match view.look(what, id.member, settled) {
+    let mut sought = Sought::new(what, id.member);
+    let problem = match view.look(&mut sought, settled) {
         Look::Met => {
-            view.consume(what, id.member);
+            view.consume(&sought);
             return None;
         }
         Look::Broken(why) => why,

@@ -9,6 +9,7 @@ use serde::Deserialize;
 use std::ffi::CString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 /// Where servers are to run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -206,7 +207,10 @@ fn lease_port(diag: &Diag) -> Result<(u16, Option<OwnedFd>), Error> {
         .min(lowest_handed_out.saturating_sub(1_000))
         .max(1_024);
     let span = lowest_handed_out.saturating_sub(first).max(1);
-    let start = (std::process::id() as u16).wrapping_mul(31) % span;
+    // Each lab begins somewhere else, so that a port with connections of the past is not chosen again at once.
+    static LABS: AtomicU16 = AtomicU16::new(0);
+    let lab = LABS.fetch_add(1, Ordering::Relaxed);
+    let start = (std::process::id() as u16).wrapping_mul(31).wrapping_add(lab) % span;
     let taken = taken_ports(diag)?;
     for n in 0..span {
         let port = first + (start + n) % span;

@@ -69,7 +69,13 @@ impl Recorder {
         last != Some(event)
     }
 
-    pub(crate) fn transcript(&self) -> Transcript {
-        self.0.transcript.borrow().clone()
+    /// Looks at the transcript so far.
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&Transcript) -> T) -> T {
+        look(&self.0.transcript.borrow())
+    }
+
+    /// Takes the transcript; what follows begins a new one.
+    pub(crate) fn take(&self) -> Transcript {
+        self.0.transcript.take()
     }
 }

@@ -1,5 +1,6 @@
 //! All verdicts of a run, as data; text, JSON and JUnit are written from it.
 
+use crate::error::ExitCode;
 use crate::judge::Verdict;
 use serde::Serialize;
 use std::collections::BTreeMap;
@@ -48,6 +49,8 @@ pub struct CheckResult {
     pub reproduce: Option<String>,
     /// The scenario that failed, as a `.drill` file.
     pub scenario: Option<String>,
+    /// Every event, as a person reads it; kept for cases of scenario files.
+    pub transcript: Vec<String>,
 }
 
 /// How a result counts.
@@ -177,6 +180,17 @@ impl Report {
             *count += 1;
         }
         summary
+    }
+
+    /// The exit code of the run: a failure comes first; where nothing passed and something proved nothing, nothing at
+    /// all was concluded.
+    pub fn exit_code(&self) -> ExitCode {
+        let summary = self.summary();
+        match (summary.fail, summary.pass + summary.known, summary.inconclusive) {
+            (1.., _, _) => ExitCode::Failed,
+            (0, 0, 1..) => ExitCode::CouldNotRun,
+            _ => ExitCode::Passed,
+        }
     }
 
     /// The report as JSON, format 1.

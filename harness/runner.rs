@@ -3,15 +3,17 @@
 use crate::check::{Address, Check, Ground, Severity};
 use crate::error::Error;
 use crate::event::{ClientEvent, Transcript, What};
-use crate::judge::{Finding, Trial, Verdict, judge};
+use crate::judge::{Finding, Trial, Verdict, judge, name};
 use crate::lab::{Isolation, Lab};
 use crate::profile::{Profile, Serves, Transport};
 use crate::report::{CheckResult, Report};
 use crate::stage::Stage;
+use crate::scenario::DrillFile;
 use crate::step::Scenario;
 use crate::talk::{Talk, scenario};
 use crate::target::Target;
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -90,7 +92,10 @@ pub fn check(
         ..target.clone()
     };
     let run_one = |check: &'static Check| check_result(check, &target, &first, settings);
-    let results = side_by_side(&selected, settings.jobs, |check| run_one(check), on_result)?;
+    // On the plain host two servers with the same fixed port would meet.
+    let alone = !first.private && !target.takes_any_place();
+    let jobs = if alone { 1 } else { settings.jobs };
+    let results = side_by_side(&selected, jobs, |check| run_one(check), on_result)?;
     Ok(Report {
         target: target.name.clone(),
         isolation: first.isolation.to_owned(),
@@ -334,16 +339,15 @@ fn check_result(
         )),
         (None, _) => {
             scenarios = (check.scenarios)(&ground);
-            block_on(
-                settings,
-                try_all(
-                    &scenarios,
-                    check.fresh_server,
-                    check.id != POLITE,
-                    target,
-                    settings,
-                ),
-            )??
+            let work = try_all(&scenarios, check.fresh_server, check.id != POLITE, target, settings);
+            match block_on(settings, work)? {
+                Ok(tried) => tried,
+                // It started before, so what keeps it from starting now is no fault of the command.
+                Err(error) => Tried::verdict(Verdict::Inconclusive(format!(
+                    "the server could not be started again: {}",
+                    error.chain()
+                ))),
+            }
         }
     };
     let known = target
@@ -366,6 +370,7 @@ fn check_result(
             .map(|_| repeat_command(check.id, settings)),
         scenario: tried.failed.map(|scenario| scenario.to_string()),
         verdict: tried.verdict,
+        transcript: tried.transcript,
     })
 }
 
@@ -410,6 +415,8 @@ fn repeat_command(id: &str, settings: &Settings) -> String {
 pub(crate) struct Tried {
     pub(crate) verdict: Verdict,
     pub(crate) failed: Option<Scenario>,
+    /// The events of the last scenario, as a person reads them.
+    pub(crate) transcript: Vec<String>,
 }
 
 impl Tried {
@@ -417,6 +424,7 @@ impl Tried {
         Self {
             verdict,
             failed: None,
+            transcript: Vec::new(),
         }
     }
 }
@@ -437,13 +445,16 @@ pub(crate) async fn try_all(
     let one_connection = target.profile.promises.serves == Some(Serves::OneConnection);
     let mut stage = None;
     let mut unsure = None;
+    let mut transcript = Vec::new();
     for scenario in scenarios {
         let trial = trial(scenario, &target.profile, polite && !one_connection);
         let mut used = match stage.take() {
             Some(stage) => stage,
             None => set_stage(target, settings).await?,
         };
-        let verdict = verdict_of(&mut used, &trial).await?;
+        let seen = used.perform(&trial).await?;
+        let verdict = judge(&trial, &seen);
+        transcript = seen.lines(&|id| name(scenario, id));
         if verdict == Verdict::Pass && !fresh_server && !one_connection {
             stage = Some(used);
             continue;
@@ -456,14 +467,16 @@ pub(crate) async fn try_all(
                 return Ok(Tried {
                     verdict: fail,
                     failed: Some(scenario.clone()),
+                    transcript,
                 });
             }
         }
     }
-    Ok(Tried::verdict(match unsure {
-        Some(reason) => Verdict::Inconclusive(reason),
-        None => Verdict::Pass,
-    }))
+    let verdict = unsure.map_or(Verdict::Pass, Verdict::Inconclusive);
+    Ok(Tried {
+        transcript,
+        ..Tried::verdict(verdict)
+    })
 }
 
 async fn set_stage<'a>(target: &'a Target, settings: &Settings) -> Result<Stage<'a>, Error> {
@@ -544,33 +557,178 @@ fn counted(finding: Finding, failed: usize) -> Finding {
     }
 }
 
-/// Performs one scenario against a target, as `sockdrill run` does.
+/// A case of a scenario file, with the server that it is for.
+#[derive(Clone, Debug)]
+pub struct CaseRun {
+    /// The file's stem, two colons and the name of the case.
+    pub id: String,
+    /// The file, for reports.
+    pub file: String,
+    /// The case.
+    pub scenario: Scenario,
+    /// The server.
+    pub target: Target,
+}
+
+/// Reads the cases of a scenario file; `file.drill:14` is the case that line 14 is in.
+///
+/// The server is the one given, or else the one that the file names; `speaks` overrides both profiles.
+///
+/// # Errors
+/// The file cannot be read or understood, names no server, or has no such line.
+pub fn cases_of(place: &str, given: Option<&Target>, speaks: Option<&str>) -> Result<Vec<CaseRun>, Error> {
+    let (path, line) = match place.rsplit_once(':').and_then(|(path, line)| Some((path, line.parse().ok()?))) {
+        Some((path, line)) => (Path::new(path), Some(line)),
+        None => (Path::new(place), None),
+    };
+    let file = DrillFile::read(path)?;
+    let mut target = match (given, &file.server) {
+        (Some(target), _) => target.clone(),
+        (None, Some(name)) => target_of_file(name, path)?,
+        (None, None) => {
+            return Err(Error::Usage(format!(
+                "{}: no server; write `server: NAME_OR_FILE` at its top, or give a command after `--`",
+                path.display()
+            )));
+        }
+    };
+    match (speaks, &file.speaks) {
+        (Some(speaks), _) => target.profile = Profile::find(speaks)?,
+        (None, Some(speaks)) if !target.profile.has_dialogue() => target.profile = Profile::find(speaks)?,
+        (None, _) => {}
+    }
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let chosen = line.map(|line: usize| file.cases.iter().filter(|case| case.line <= line).count());
+    if chosen == Some(0) {
+        return Err(Error::NothingSelected(format!("no case begins at or above {place}")));
+    }
+    let cases = file.cases.iter().enumerate();
+    let cases = cases.filter(|(n, _)| chosen.is_none_or(|chosen| n + 1 == chosen));
+    Ok(cases
+        .map(|(_, case)| CaseRun {
+            id: format!("{stem}::{}", case.scenario.name),
+            file: path.display().to_string(),
+            scenario: case.scenario.clone(),
+            target: target.clone(),
+        })
+        .collect())
+}
+
+/// A target that a scenario file names: by name, or as a path beside the file or from here.
+fn target_of_file(name: &str, file: &Path) -> Result<Target, Error> {
+    let beside = file.parent().unwrap_or(Path::new("")).join(name);
+    match beside.is_file() {
+        true => Target::read(&beside),
+        false => Target::find(name),
+    }
+}
+
+/// Runs cases of scenario files and reports on them.
+///
+/// # Errors
+/// A server could not be started, or there is no case.
+pub fn run_cases(
+    cases: &[CaseRun],
+    settings: &Settings,
+    on_result: &(dyn Fn(&CheckResult) + Sync),
+) -> Result<Report, Error> {
+    let Some(first) = cases.first() else {
+        return Err(Error::NothingSelected("there is no case in these files".to_owned()));
+    };
+    let begun = Instant::now();
+    let lab = Lab::open(settings.isolation)?;
+    let (isolation, why_host) = (lab.isolation().to_owned(), lab.why_host().map(str::to_owned));
+    drop(lab);
+    let results = side_by_side(cases, settings.jobs, |case| run_case(case, settings), on_result)?;
+    Ok(Report {
+        target: first.target.name.clone(),
+        isolation,
+        why_host,
+        seed: settings.seed,
+        duration: begun.elapsed(),
+        results,
+        observations: BTreeMap::new(),
+    })
+}
+
+/// Runs one case and says what came of it.
 ///
 /// # Errors
 /// The server could not be started.
-pub fn run_scenario(
-    scenario: &Scenario,
-    target: &Target,
-    settings: &Settings,
-) -> Result<Verdict, Error> {
-    let scenarios = std::slice::from_ref(scenario);
-    let work = async {
-        // The transport is known only once the server listens.
-        let lab = Arc::new(Lab::open(settings.isolation)?);
-        let stage = Stage::set(target, lab).await?;
-        let transport = stage.server().map(|server| server.transport());
-        drop(stage);
-        let profile = Profile {
-            transport: transport.or(target.profile.transport),
-            ..target.profile.clone()
-        };
-        let target = Target {
-            profile,
-            ..target.clone()
-        };
-        try_all(scenarios, true, true, &target, settings).await
+pub fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResult, Error> {
+    let begun = Instant::now();
+    let tried = block_on(settings, try_case(case, settings))??;
+    Ok(CheckResult {
+        id: case.id.clone(),
+        family: case.file.clone(),
+        requirement: case.scenario.name.clone(),
+        lenient: false,
+        known: None,
+        scenarios: 1,
+        duration: begun.elapsed(),
+        reproduce: tried.failed.as_ref().map(|_| format!("sockdrill run {}:{}", case.file, line_of(case, &tried))),
+        scenario: tried.failed.as_ref().map(ToString::to_string),
+        verdict: tried.verdict,
+        transcript: tried.transcript,
+    })
+}
+
+fn line_of(case: &CaseRun, tried: &Tried) -> usize {
+    let failed = match &tried.verdict {
+        Verdict::Fail(finding) => finding.line,
+        _ => 0,
     };
-    block_on(settings, work)?.map(|tried| tried.verdict)
+    let first = case.scenario.lines.first().map_or(1, |line| line.number);
+    failed.max(first)
+}
+
+async fn try_case(case: &CaseRun, settings: &Settings) -> Result<Tried, Error> {
+    let first = acquaint(&case.target, settings).await?;
+    let target = Target {
+        profile: first.profile,
+        ..case.target.clone()
+    };
+    try_all(std::slice::from_ref(&case.scenario), true, true, &target, settings).await
+}
+
+/// A channel that turns true when the user interrupts the program (SIGINT, SIGTERM).
+///
+/// # Errors
+/// The signal handlers cannot be installed.
+pub fn interrupts() -> Result<watch::Receiver<bool>, Error> {
+    use tokio::signal::unix::{SignalKind, signal};
+    let failed = |source| Error::Kernel {
+        doing: "waiting for signals",
+        source,
+    };
+    let (interrupt, seen) = watch::channel(false);
+    let (ready, installed) = std::sync::mpsc::channel();
+    let listen = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        runtime.block_on(async {
+            let (mut int, mut term) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+            let _ = ready.send(());
+            tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
+            interrupt.send_replace(true);
+            // Stays, so that further signals do not end the program before it has cleaned up.
+            std::future::pending::<std::io::Result<()>>().await
+        })
+    };
+    std::thread::Builder::new().name("interrupts".to_owned()).spawn(listen).map_err(failed)?;
+    // An error ends the thread and drops the sender; then the default of the signals stands, which ends us too.
+    let _ = installed.recv();
+    Ok(seen)
+}
+
+/// What the kernel shows to this user, for `sockdrill doctor`.
+pub fn capabilities() -> Vec<(String, bool)> {
+    let me = std::process::id();
+    let can_read = |path: String| std::fs::read_to_string(path).is_ok();
+    vec![
+        ("/proc/PID/task/TID/children: the server's process tree is seen".to_owned(), can_read(format!("/proc/{me}/task/{me}/children"))),
+        ("/proc/PID/task/TID/syscall: silence is concluded at once, not by a time limit".to_owned(), can_read(format!("/proc/{me}/task/{me}/syscall"))),
+        ("/proc/PID/task/TID/schedstat: a starved host is told from a slow server".to_owned(), can_read(format!("/proc/{me}/task/{me}/schedstat"))),
+    ]
 }
 
 #[cfg(test)]

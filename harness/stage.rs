@@ -15,7 +15,7 @@ use crate::step::{
 };
 use crate::sys::socket::limit_open_files;
 use crate::target::{Process, Server, Target};
-use crate::view::Look;
+use crate::view::{Look, Sought};
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -52,6 +52,7 @@ pub(crate) struct Stage<'a> {
     began: Instant,
     baseline_delay: Duration,
     rests: RestLook,
+    looks: std::cell::Cell<LastLook>,
 }
 
 /// Whether the lines of an act were all gone through.
@@ -77,6 +78,7 @@ impl<'a> Stage<'a> {
             began: Instant::now(),
             baseline_delay: Duration::ZERO,
             rests: RestLook::default(),
+            looks: std::cell::Cell::default(),
         })
     }
 
@@ -110,7 +112,7 @@ impl<'a> Stage<'a> {
         if let Some(watch) = self.exit_watch.take() {
             watch.abort();
         }
-        Ok(self.recorder.transcript())
+        Ok(self.recorder.take())
     }
 
     async fn afterwards(&mut self, trial: &Trial) -> Result<(), Error> {
@@ -118,7 +120,7 @@ impl<'a> Stage<'a> {
             return Ok(());
         }
         self.sample(Moment::After).await;
-        let doubtful = needs_second_run(trial, &self.recorder.transcript());
+        let doubtful = self.recorder.with(|transcript| needs_second_run(trial, transcript));
         if doubtful
             && self.act(Act::Script, &trial.script).await? == Flow::On
             && self.server().is_some()
@@ -340,13 +342,13 @@ impl<'a> Stage<'a> {
         what: &Expectation,
         within: Option<Duration>,
     ) -> (Ended, Flow) {
-        let how = self.wait_for(id, client, what, within).await;
+        let mut sought = Sought::new(what, id.member);
+        let how = self.wait_for(id, client, what, &mut sought, within).await;
         let mut views = self.recorder.views();
         let view = views.of(id);
-        let settled = how != Ended::Done;
-        match view.look(what, id.member, settled) {
+        match view.look(&mut sought, how != Ended::Done) {
             Look::Met => {
-                view.consume(what, id.member);
+                view.consume(&sought);
                 (how, Flow::On)
             }
             Look::Pending | Look::Broken(_) => (how, Flow::Stop),
@@ -360,16 +362,21 @@ impl<'a> Stage<'a> {
         id: ClientId,
         client: &Client,
         what: &Expectation,
+        sought: &mut Sought<'_>,
         within: Option<Duration>,
     ) -> Ended {
         let absence = matches!(what, Expectation::Silence | Expectation::Pending);
         let limit = within.unwrap_or(if absence { SILENCE } else { LIMIT });
         let deadline = tokio::time::Instant::now() + limit;
         let mut look = tokio::time::interval(LOOK_EVERY);
-        let mut still = None;
+        let asks_kernel = matches!(what, Expectation::Accepted | Expectation::Taken);
+        if !asks_kernel {
+            look.reset();
+        }
+        let begun = self.looks.get().number;
         loop {
             let next_fact = self.recorder.next_fact();
-            if self.recorder.views().of(id).look(what, id.member, false) != Look::Pending {
+            if self.recorder.views().of(id).look(sought, false) != Look::Pending {
                 return Ended::Done;
             }
             tokio::select! {
@@ -377,21 +384,40 @@ impl<'a> Stage<'a> {
                 () = next_fact => {}
                 () = tokio::time::sleep_until(deadline) => return Ended::OutOfTime(limit),
                 _ = look.tick() => {
-                    if self.look_in_kernel(id, client, what) {
-                        continue;
-                    }
-                    if self.lab.is_private() && client.is_quiet() {
-                        let now = self.stillness();
-                        if now.parked && still.as_ref() == Some(&now) {
-                            return Ended::Settled;
-                        }
-                        still = Some(now);
-                    } else {
-                        still = None;
+                    let settled = || self.is_settled(begun) && self.is_quiet(client, what);
+                    if !self.look_in_kernel(id, client, what) && settled() {
+                        return Ended::Settled;
                     }
                 }
             }
         }
+    }
+
+    /// Whether nothing of a client is on its way. A SYN that was not answered is repeated, so that an answer may
+    /// still come, unless the lack of one is what is expected.
+    fn is_quiet(&self, client: &Client, what: &Expectation) -> bool {
+        match client.is_calling() {
+            true => *what == Expectation::Pending,
+            false => client.is_quiet(),
+        }
+    }
+
+    /// Whether two looks, both later than look `begun`, found the server waiting for us alone and not having run in
+    /// between. All clients of a crowd share the looks.
+    fn is_settled(&self, begun: u64) -> bool {
+        let last = self.looks.get();
+        if last.at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+            let still = self.stillness();
+            let same = last.still == still;
+            self.looks.set(LastLook {
+                number: last.number + 1,
+                at: Some(Instant::now()),
+                settled: same && still.parked && self.lab.is_private(),
+                still,
+            });
+        }
+        let last = self.looks.get();
+        last.settled && last.number >= begun + 2
     }
 
     fn prove(&self, fault: String, shown: bool, evidence: &str) {
@@ -699,7 +725,7 @@ impl<'a> Stage<'a> {
     /// Takes a sample once the server has come back to its baseline, or cannot be expected to any more.
     async fn sample(&mut self, moment: Moment) {
         self.leave_all().await;
-        let baseline = self.recorder.transcript().sample(Moment::Baseline).cloned();
+        let baseline = self.recorder.with(|transcript| transcript.sample(Moment::Baseline).cloned());
         let begun = Instant::now();
         let mut looks = Looks::default();
         loop {
@@ -748,6 +774,16 @@ impl<'a> Stage<'a> {
         sample.accept_queue = self.listener().map_or(0, |(queue, _)| queue);
         sample
     }
+}
+
+/// The last look at the server's threads.
+#[derive(Clone, Copy, Default)]
+struct LastLook {
+    number: u64,
+    at: Option<Instant>,
+    still: Stillness,
+    /// It and the look before found the same, and a server that waits for us alone.
+    settled: bool,
 }
 
 /// The last look at a server that is asked whether it rests.

@@ -434,11 +434,14 @@ impl Template {
 
 /// Holds `got` against the exact bytes `wanted`.
 pub(crate) fn compare(wanted: &[u8], got: &[u8]) -> Match {
-    let wrong = wanted.iter().zip(got).position(|(w, g)| w != g);
-    match wrong {
-        Some(at) => Match::Wrong(at),
-        None if got.len() < wanted.len() => Match::Partial,
-        None => Match::Full(wanted.len()),
+    let common = wanted.len().min(got.len());
+    if wanted[..common] != got[..common] {
+        let wrong = wanted.iter().zip(got).position(|(w, g)| w != g);
+        return Match::Wrong(wrong.unwrap_or(common));
+    }
+    match got.len() < wanted.len() {
+        true => Match::Partial,
+        false => Match::Full(wanted.len()),
     }
 }
 
@@ -600,8 +603,7 @@ impl fmt::Display for Scenario {
             writeln!(f)?;
         }
         for waiver in &self.waived {
-            let reason = literal::escaped(waiver.reason.as_bytes());
-            writeln!(f, "  waive: {} \"{reason}\"", waiver.invariant.name())?;
+            writeln!(f, "  waive: {waiver}")?;
         }
         writeln!(f)?;
         write_lines(f, &self.cast, &self.lines, 1)
@@ -617,6 +619,29 @@ impl fmt::Display for Cast {
     }
 }
 
+impl fmt::Display for Waiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = literal::escaped(self.reason.as_bytes());
+        write!(f, "{} \"{reason}\"", self.invariant.name())
+    }
+}
+
+impl Step {
+    /// The step as a line of a file, without indentation; of a block only the first line.
+    pub(crate) fn text(&self, cast: &[Cast]) -> String {
+        match self {
+            Self::Client { who, action } => {
+                let name = cast.get(*who).map_or("?", |cast| &cast.name);
+                format!("{name} {action}")
+            }
+            Self::Server(action) => format!("server {action}"),
+            Self::Pause(time) => format!("pause {}", Shown(*time)),
+            Self::Settle => "settle".to_owned(),
+            Self::Repeat { times, .. } => format!("repeat {times}"),
+        }
+    }
+}
+
 fn write_lines(
     f: &mut fmt::Formatter<'_>,
     cast: &[Cast],
@@ -625,19 +650,10 @@ fn write_lines(
 ) -> fmt::Result {
     let indent = "  ".repeat(depth);
     for line in lines {
-        match &line.step {
-            Step::Client { who, action } => {
-                let name = cast.get(*who).map_or("?", |cast| &cast.name);
-                writeln!(f, "{indent}{name} {action}")?;
-            }
-            Step::Server(action) => writeln!(f, "{indent}server {action}")?,
-            Step::Pause(time) => writeln!(f, "{indent}pause {}", Shown(*time))?,
-            Step::Settle => writeln!(f, "{indent}settle")?,
-            Step::Repeat { times, lines } => {
-                writeln!(f, "{indent}repeat {times}")?;
-                write_lines(f, cast, lines, depth + 1)?;
-                writeln!(f, "{indent}end")?;
-            }
+        writeln!(f, "{indent}{}", line.step.text(cast))?;
+        if let Step::Repeat { lines, .. } = &line.step {
+            write_lines(f, cast, lines, depth + 1)?;
+            writeln!(f, "{indent}end")?;
         }
     }
     Ok(())

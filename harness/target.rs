@@ -6,6 +6,7 @@ use crate::event::Exit;
 use crate::kernel::{Row, State, tree};
 use crate::lab::Lab;
 use crate::profile::{Profile, RawProfile, Transport};
+use crate::servers;
 use crate::step::Streams;
 use crate::sys::warden::SpawnRequest;
 use rustix::fd::{AsFd, OwnedFd};
@@ -110,6 +111,45 @@ impl Target {
         }
     }
 
+    /// Finds a target by the name of a reference server, which this program serves itself, or reads it from a file.
+    ///
+    /// # Errors
+    /// There is no such name or file, or the file is malformed.
+    pub fn find(name: &str) -> Result<Self, Error> {
+        if servers::find(name).is_some() {
+            return Self::reference(name);
+        }
+        let path = Path::new(name);
+        if path.is_file() {
+            return Self::read(path);
+        }
+        let known: Vec<_> = servers::SERVERS.iter().map(|server| server.name).collect();
+        Err(Error::Unknown {
+            kind: "target",
+            name: name.to_owned(),
+            hint: format!("; name a target file, one of {}, or a command after `--`", known.join(", ")),
+        })
+    }
+
+    /// A reference server in a process of its own, started by the program that runs now.
+    fn reference(name: &str) -> Result<Self, Error> {
+        let program = std::env::var_os("SOCKDRILL_PROGRAM").map_or_else(std::env::current_exe, |path| Ok(path.into()));
+        let program = program.map_err(|source| Error::Start {
+            program: name.to_owned(),
+            source,
+        })?;
+        let profile = Profile::find(name)?;
+        let place = match profile.transport.is_some_and(Transport::is_local) {
+            true => ["--path", "{path}"],
+            false => ["--port", "{port}"],
+        };
+        let words = [program.to_string_lossy().as_ref(), "serve", name, place[0], place[1]].map(str::to_owned);
+        Ok(Self {
+            name: name.to_owned(),
+            ..Self::command(words.to_vec(), profile)
+        })
+    }
+
     /// Reads a target file.
     ///
     /// # Errors
@@ -201,6 +241,11 @@ impl Target {
         self.command
             .first()
             .is_some_and(|program| find_program(program).is_some())
+    }
+
+    /// Whether the command leaves it to the lab where the server listens.
+    pub(crate) fn takes_any_place(&self) -> bool {
+        ["port", "addr", "path", "dir"].iter().any(|name| self.uses(name))
     }
 
     fn uses(&self, name: &str) -> bool {
@@ -914,20 +959,5 @@ fn holder(inode: u32) -> String {
             format!("process {pid} ({})", name.trim())
         }
         None => "a process of another user".to_owned(),
-    }
-}
-
-/// The built-in targets are the reference servers; they run in a process of their own.
-pub(crate) fn reference(name: &str, program: &Path, profile: Profile) -> Target {
-    let command = vec![
-        program.display().to_string(),
-        "serve".to_owned(),
-        name.to_owned(),
-        "--port".to_owned(),
-        "{port}".to_owned(),
-    ];
-    Target {
-        name: name.to_owned(),
-        ..Target::command(command, profile)
     }
 }

@@ -2,7 +2,7 @@
 
 use crate::event::{ClientEvent, ClientId, Event, What};
 use crate::literal;
-use crate::step::{Data, End, Expectation, Match, Template, compare};
+use crate::step::{End, Expectation, Match, Template, compare};
 use std::collections::{BTreeMap, VecDeque};
 use std::net::SocketAddr;
 
@@ -15,6 +15,46 @@ pub enum Look {
     Pending,
     /// It can no longer come; the text says why.
     Broken(String),
+}
+
+/// Something that is looked for, again and again while it has not come.
+#[derive(Clone, Debug)]
+pub struct Sought<'a> {
+    what: &'a Expectation,
+    member: u32,
+    /// The bytes that are wanted, made once: they may be many.
+    wanted: Vec<u8>,
+    /// How many of them have been compared.
+    compared: usize,
+}
+
+impl<'a> Sought<'a> {
+    /// What is expected of a member of a crowd.
+    pub fn new(what: &'a Expectation, member: u32) -> Self {
+        let wanted = match what {
+            Expectation::Data(data) | Expectation::DataOrSilence(data) => data.bytes(member),
+            _ => Vec::new(),
+        };
+        Self {
+            what,
+            member,
+            wanted,
+            compared: 0,
+        }
+    }
+
+    /// Holds the stream against what is wanted; what was compared before is not compared again.
+    fn compare(&mut self, got: &[u8]) -> Match {
+        let from = self.compared.min(got.len());
+        match compare(&self.wanted[from..], &got[from..]) {
+            Match::Full(bytes) => Match::Full(from + bytes),
+            Match::Wrong(at) => Match::Wrong(from + at),
+            Match::Partial => {
+                self.compared = got.len();
+                Match::Partial
+            }
+        }
+    }
 }
 
 /// How far a client's connection has come.
@@ -103,13 +143,11 @@ impl ClientView {
     }
 
     /// Looks for what is expected. `settled` says that nothing more will come.
-    pub fn look(&self, what: &Expectation, member: u32, settled: bool) -> Look {
-        match what {
-            Expectation::Data(data) => self.look_for_data(data, member),
-            Expectation::Template(template) => {
-                self.look_for(|bytes| template.matches(bytes), &|| describe(template))
-            }
-            Expectation::DataOrSilence(data) => match self.look_for_data(data, member) {
+    pub fn look(&self, sought: &mut Sought<'_>, settled: bool) -> Look {
+        match sought.what {
+            Expectation::Data(_) => self.look_for_data(sought),
+            Expectation::Template(template) => self.look_for_template(template),
+            Expectation::DataOrSilence(_) => match self.look_for_data(sought) {
                 Look::Pending if settled => Look::Met,
                 other => other,
             },
@@ -151,43 +189,53 @@ impl ClientView {
         }
     }
 
-    fn look_for_data(&self, data: &Data, member: u32) -> Look {
-        let wanted = data.bytes(member);
-        self.look_for(|bytes| compare(&wanted, bytes), &|| literal::shown(&wanted))
+    fn look_for_data(&self, sought: &mut Sought<'_>) -> Look {
+        let outcome = match self.datagrams.front() {
+            Some(datagram) => compare(&sought.wanted, datagram),
+            None => sought.compare(&self.stream),
+        };
+        self.conclude(outcome, &|| literal::shown(&sought.wanted))
     }
 
-    fn look_for(&self, matches: impl Fn(&[u8]) -> Match, wanted: &dyn Fn() -> String) -> Look {
+    fn look_for_template(&self, template: &Template) -> Look {
+        let outcome = match self.datagrams.front() {
+            Some(datagram) => template.matches(datagram),
+            None => template.matches(&self.stream),
+        };
+        self.conclude(outcome, &|| template.to_string())
+    }
+
+    /// What a match, or the lack of one, means for bytes that are expected next.
+    fn conclude(&self, outcome: Match, wanted: &dyn Fn() -> String) -> Look {
         if let (Some(foreign), Some(peer)) = (self.foreign, self.peer) {
-            return Look::Broken(format!(
-                "asked {} and was answered from {}",
-                peer.ip(),
-                foreign.ip()
-            ));
+            return Look::Broken(format!("asked {} and was answered from {}", peer.ip(), foreign.ip()));
         }
         if let Some(datagram) = self.datagrams.front() {
-            return match matches(datagram) {
+            return match outcome {
                 Match::Full(bytes) if bytes == datagram.len() => Look::Met,
                 _ => Look::Broken(format!("got the datagram {}", literal::shown(datagram))),
             };
         }
-        match matches(&self.stream) {
+        match outcome {
             Match::Full(_) => Look::Met,
             Match::Wrong(at) => Look::Broken(format!(
                 "got {}, wrong from byte {at} on, wanted {}",
                 around(&self.stream, at),
                 wanted()
             )),
-            Match::Partial => match (&self.ended, &self.link) {
-                (Some(end), _) => Look::Broken(format!("got {}, then {end}", self.so_far())),
-                (None, Link::Failed { error, .. }) => {
-                    Look::Broken(format!("the connection failed: {error}"))
-                }
-                (None, _) => match &self.send_failed {
-                    Some(error) => Look::Broken(format!("sending failed: {error}")),
-                    None => Look::Pending,
-                },
-            },
+            Match::Partial => self.why_not_more().map_or(Look::Pending, Look::Broken),
         }
+    }
+
+    /// Why no more bytes can come, where that is so.
+    fn why_not_more(&self) -> Option<String> {
+        if let Some(end) = &self.ended {
+            return Some(format!("got {}, then {end}", self.so_far()));
+        }
+        if let Link::Failed { error, .. } = &self.link {
+            return Some(format!("the connection failed: {error}"));
+        }
+        self.send_failed.as_ref().map(|error| format!("sending failed: {error}"))
     }
 
     fn look_for_silence(&self, settled: bool) -> Look {
@@ -222,11 +270,9 @@ impl ClientView {
     }
 
     /// Takes what a met expectation has used up out of the view.
-    pub fn consume(&mut self, what: &Expectation, member: u32) {
-        let used = match what {
-            Expectation::Data(data) | Expectation::DataOrSilence(data) => {
-                compare(&data.bytes(member), &self.stream)
-            }
+    pub fn consume(&mut self, sought: &Sought<'_>) {
+        let used = match sought.what {
+            Expectation::Data(_) | Expectation::DataOrSilence(_) => compare(&sought.wanted, &self.stream),
             Expectation::Template(template) => template.matches(&self.stream),
             _ => return,
         };
@@ -236,10 +282,6 @@ impl ClientView {
             self.stream.drain(..bytes);
         }
     }
-}
-
-fn describe(template: &Template) -> String {
-    template.to_string()
 }
 
 /// The received bytes near the first wrong one.

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::Duration;
 
 /// What a look at a process tree shows.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Stillness {
     /// Every thread sleeps or is stopped.
     pub(crate) at_rest: bool,
