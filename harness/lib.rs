@@ -10,6 +10,7 @@ pub mod literal;
 pub mod profile;
 mod pulse;
 mod recorder;
+pub mod servers;
 mod stage;
 pub mod step;
 mod sys;
