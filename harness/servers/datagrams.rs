@@ -10,6 +10,8 @@ use tokio::time::timeout;
 
 /// What a server does about one datagram.
 pub(super) enum Reaction {
+    /// It sends a datagram to the sender.
+    Answer(Vec<u8>),
     /// It prints a line.
     Print(String),
 }
@@ -75,6 +77,10 @@ impl Desk {
 
     async fn deal_with(&self, count: usize, from: SocketAddr) {
         match (self.react)(&self.buffer[..count], from) {
+            Reaction::Answer(answer) => {
+                // A sender that cannot be reached any more is no concern of the others.
+                let _ = self.socket.send_to(&answer, from).await;
+            }
             Reaction::Print(line) => self.console.print(line).await,
         }
     }

@@ -4,12 +4,20 @@
 //! holds the conversation only: accepting, draining, lingering and stopping are the same for all and live in
 //! `lifecycle`, `conversation` and `datagrams`.
 
+mod banner;
+mod chat;
 mod console;
 mod conversation;
 mod datagrams;
+mod discard;
 mod echo;
+mod framed;
+mod http_one;
 mod lifecycle;
+mod line_echo;
+mod lines;
 mod listener;
+mod udp_echo;
 mod udp_receiver;
 mod uppercase;
 mod welcome_gate;
@@ -29,7 +37,14 @@ pub const SERVERS: &[ReferenceServer] = &[
     uppercase::UPPERCASE,
     uppercase::UPPERCASE_ONE,
     uppercase::UPPERCASE_ONCE,
+    line_echo::LINE_ECHO,
+    discard::DISCARD,
     welcome_gate::WELCOME_GATE,
+    banner::BANNER,
+    chat::CHAT,
+    framed::FRAMED,
+    http_one::HTTP_ONE,
+    udp_echo::UDP_ECHO,
     udp_receiver::UDP_RECEIVER,
 ];
 
@@ -112,7 +127,9 @@ impl std::fmt::Debug for ReferenceServer {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::profile::{Profile, Transport};
+    use crate::profile::{Profile, Speech, Transport};
+    use std::io::{Read, Write};
+    use std::net::{Shutdown, TcpStream};
 
     fn profile(server: &ReferenceServer) -> Profile {
         Profile::find(server.name).unwrap_or_else(|error| panic!("{}: {error}", server.name))
@@ -132,6 +149,45 @@ mod tests {
                 Transport::Tcp
             };
             assert_eq!(profile.transport, Some(transport), "{server:?}");
+        }
+    }
+
+    /// What a server says to a client that sends this and ends.
+    fn said(server: &ReferenceServer, send: &[u8]) -> Vec<u8> {
+        let running = server.start().unwrap();
+        let mut client = TcpStream::connect(running.address()).unwrap();
+        client.write_all(send).unwrap();
+        client.shutdown(Shutdown::Write).unwrap();
+        let mut said = Vec::new();
+        client.read_to_end(&mut said).unwrap();
+        said
+    }
+
+    #[test]
+    fn every_server_says_what_its_profile_says() {
+        for server in SERVERS {
+            let Speech::Dialogue {
+                greeting,
+                exchanges,
+            } = profile(server).speech
+            else {
+                continue;
+            };
+            let greeting = greeting.map(|greeting| (Vec::new(), greeting));
+            let answers = exchanges
+                .into_iter()
+                .map(|exchange| (exchange.send, exchange.reply));
+            for (send, owed) in greeting.into_iter().chain(answers) {
+                let said = said(server, &send);
+                let said = said.escape_ascii();
+                assert_eq!(
+                    owed.as_literal()
+                        .map(<[u8]>::escape_ascii)
+                        .unwrap()
+                        .to_string(),
+                    said.to_string()
+                );
+            }
         }
     }
 
