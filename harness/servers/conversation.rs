@@ -14,7 +14,7 @@ pub(super) const DRAIN: Duration = Duration::from_secs(3);
 
 /// How long an end is waited for after our own; closing at once over unread input would send a reset, which destroys
 /// what the client has not read yet.
-pub(super) const LINGER: Duration = Duration::from_secs(1);
+const LINGER: Duration = Duration::from_secs(1);
 
 /// The longest that unread input is drained from a client that goes on sending after our end.
 const LINGER_AT_MOST: Duration = Duration::from_secs(10);
@@ -26,7 +26,7 @@ const QUIET: Duration = Duration::from_secs(1);
 const UNDER_WAY: Duration = Duration::from_millis(100);
 
 /// What a conversation reads at a time. Thousands of them are open at once and each has its own.
-pub(super) const BUFFER_BYTES: usize = 16 << 10;
+pub(super) const BUFFER_BYTES: usize = 8 << 10;
 
 /// A connected stream socket of either kind.
 pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}

@@ -14,7 +14,10 @@ use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
 
 /// After this silence the kernel asks a client's kernel whether it is still there, so that a peer that vanished
 /// without a word does not hold a descriptor for ever. A client that is merely silent answers and stays.
-const KEEPALIVE: Duration = Duration::from_secs(60);
+const KEEPALIVE: TcpKeepalive = TcpKeepalive::new()
+    .with_time(Duration::from_secs(60))
+    .with_interval(Duration::from_secs(10))
+    .with_retries(3);
 
 /// A pause after an accept that failed for want of something, mostly descriptors. The queue stays readable
 /// meanwhile, so that trying again at once would spin.
@@ -65,7 +68,7 @@ fn tcp(address: SocketAddr) -> io::Result<Bound> {
     socket.set_reuse_address(true)?;
     // On Linux accepted sockets inherit these two, which saves calls that can fail on a connection already reset.
     socket.set_tcp_nodelay(true)?;
-    socket.set_tcp_keepalive(&TcpKeepalive::new().with_time(KEEPALIVE))?;
+    socket.set_tcp_keepalive(&KEEPALIVE)?;
     bind_inet(socket, address)
 }
 
