@@ -1,0 +1,99 @@
+//! One connection, from its first byte to an end that destroys nothing.
+
+use std::io;
+use std::time::Duration;
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::sync::watch;
+use tokio::time::{Instant, sleep_until, timeout};
+
+/// When the server was told to stop, for every conversation to see; `None` while it serves.
+pub(super) type Stopping = watch::Receiver<Option<Instant>>;
+
+/// How long a stopping server takes input. A request that has begun may be completed in this time.
+pub(super) const DRAIN: Duration = Duration::from_secs(3);
+
+/// How long an end is waited for after our own; closing at once over unread input would send a reset, which destroys
+/// what the client has not read yet.
+const LINGER: Duration = Duration::from_secs(1);
+
+/// The longest that unread input is drained from a client that goes on sending after our end.
+const LINGER_AT_MOST: Duration = Duration::from_secs(10);
+
+/// The silence after which a stopping server takes a client that has spoken for idle.
+const QUIET: Duration = Duration::from_secs(1);
+
+/// The same for a client that has not spoken: only what is already under way can still arrive.
+const UNDER_WAY: Duration = Duration::from_millis(100);
+
+/// What a conversation reads at a time. Thousands of them are open at once and each has its own.
+pub(super) const BUFFER_BYTES: usize = 8 << 10;
+
+/// A connected stream socket of either kind.
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+
+/// A connection with a client. Nothing is buffered here: who does not read is not read from.
+pub(super) struct Conversation {
+    stream: Box<dyn Stream>,
+    stopping: Stopping,
+    has_spoken: bool,
+}
+
+impl Conversation {
+    pub(super) fn new(stream: Box<dyn Stream>, stopping: Stopping) -> Self {
+        Self {
+            stream,
+            stopping,
+            has_spoken: false,
+        }
+    }
+
+    /// Reads what comes next. Nothing means the end: the client's, or that of a server that stops and has an idle client.
+    pub(super) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let patience = if self.has_spoken { QUIET } else { UNDER_WAY };
+        self.read_with(patience, buffer).await
+    }
+
+    /// Reads more of a request that has begun. A server that stops waits for it as long as it can.
+    pub(super) async fn read_rest(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        self.read_with(DRAIN, buffer).await
+    }
+
+    async fn read_with(&mut self, patience: Duration, buffer: &mut [u8]) -> io::Result<usize> {
+        let count = tokio::select! {
+            biased;
+            () = given_up(&mut self.stopping, patience) => 0,
+            count = self.stream.read(buffer) => count?,
+        };
+        self.has_spoken |= count > 0;
+        Ok(count)
+    }
+
+    /// Writes all of it, at the client's pace.
+    pub(super) async fn write_all(&mut self, bytes: &[u8]) -> io::Result<()> {
+        self.stream.write_all(bytes).await
+    }
+
+    /// Ends our side, then takes what the client still sends until it ends too or has had its time.
+    pub(super) async fn finish(mut self) {
+        // A client that has reset the connection has ended it for us: ENOTCONN.
+        let _ = self.stream.shutdown().await;
+        let _ = timeout(LINGER_AT_MOST, self.discard_input()).await;
+    }
+
+    async fn discard_input(&mut self) {
+        let mut buffer = vec![0; BUFFER_BYTES];
+        while let Ok(Ok(1..)) = timeout(LINGER, self.stream.read(&mut buffer)).await {}
+    }
+}
+
+/// Waits until the server has been told to stop and then for `patience`, but never past the drain.
+async fn given_up(stopping: &mut Stopping, patience: Duration) {
+    let told = stopping.wait_for(Option::is_some).await;
+    let told = told
+        .ok()
+        .and_then(|told| *told)
+        .unwrap_or_else(Instant::now);
+    sleep_until((Instant::now() + patience).min(told + DRAIN)).await;
+}

@@ -1,0 +1,10 @@
+//! Returns datagrams.
+
+use super::ReferenceServer;
+use super::datagrams::Reaction;
+
+pub(super) const UDP_ECHO: ReferenceServer = ReferenceServer::datagram(
+    "udp-echo",
+    "Returns every datagram to its sender, whatever its length.",
+    |datagram, _| Reaction::Answer(datagram.to_vec()),
+);
