@@ -374,14 +374,18 @@ impl Client {
         let Some(link) = &self.link else {
             return true;
         };
-        let writing = link.writer.as_ref().is_some_and(|writer| !writer.is_finished());
+        let writing = link
+            .writer
+            .as_ref()
+            .is_some_and(|writer| !writer.is_finished());
         if writing || *link.gate.borrow() != Gate::Free || !self.has_heard_all(link) {
             return false;
         }
         match self.transport {
             Transport::Tcp => {
                 let unsent = unsent_bytes(link.socket.get_ref().as_fd()).unwrap_or(0);
-                let drained = |row: &crate::kernel::Row| row.send_queue == 0 && row.receive_queue == 0;
+                let drained =
+                    |row: &crate::kernel::Row| row.send_queue == 0 && row.receive_queue == 0;
                 unsent == 0 && self.server_row().is_none_or(|row| drained(&row))
             }
             Transport::Udp | Transport::Unix | Transport::UnixDatagram => self.is_taken(),
@@ -398,7 +402,10 @@ impl Client {
     /// Whether our SYN has not been answered. It is repeated by the kernel, so an answer may still come.
     pub(crate) fn is_calling(&self) -> bool {
         const SYN_SENT: u8 = 2;
-        let link = self.link.as_ref().filter(|_| self.transport == Transport::Tcp);
+        let link = self
+            .link
+            .as_ref()
+            .filter(|_| self.transport == Transport::Tcp);
         let state = link.and_then(|link| tcp_info(link.socket.get_ref().as_fd()).ok());
         state.is_some_and(|info| info.tcpi_state == SYN_SENT)
     }

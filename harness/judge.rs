@@ -207,6 +207,8 @@ fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedSte
                 let scenario = trial.scenario(act);
                 if let Some(text) = failed(scenario, line, *how, &mut views, &facts) {
                     let limit = match how {
+                        // Rest is measured in processor time used, which a loaded host makes less, not more.
+                        _ if is_about_rest(&line.step) => None,
                         Ended::OutOfTime(limit) => Some(*limit),
                         Ended::Done | Ended::Settled => None,
                     };
@@ -222,6 +224,13 @@ fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedSte
         }
     }
     None
+}
+
+fn is_about_rest(step: &Step) -> bool {
+    let Step::Server(ServerAction::Expect { what, .. }) = step else {
+        return false;
+    };
+    *what == ServerExpectation::Rest
 }
 
 fn failed(

@@ -210,7 +210,10 @@ fn lease_port(diag: &Diag) -> Result<(u16, Option<OwnedFd>), Error> {
     // Each lab begins somewhere else, so that a port with connections of the past is not chosen again at once.
     static LABS: AtomicU16 = AtomicU16::new(0);
     let lab = LABS.fetch_add(1, Ordering::Relaxed);
-    let start = (std::process::id() as u16).wrapping_mul(31).wrapping_add(lab) % span;
+    let start = (std::process::id() as u16)
+        .wrapping_mul(31)
+        .wrapping_add(lab)
+        % span;
     let taken = taken_ports(diag)?;
     for n in 0..span {
         let port = first + (start + n) % span;

@@ -186,7 +186,11 @@ impl Report {
     /// all was concluded.
     pub fn exit_code(&self) -> ExitCode {
         let summary = self.summary();
-        match (summary.fail, summary.pass + summary.known, summary.inconclusive) {
+        match (
+            summary.fail,
+            summary.pass + summary.known,
+            summary.inconclusive,
+        ) {
             (1.., _, _) => ExitCode::Failed,
             (0, 0, 1..) => ExitCode::CouldNotRun,
             _ => ExitCode::Passed,

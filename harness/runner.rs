@@ -7,8 +7,8 @@ use crate::judge::{Finding, Trial, Verdict, judge, name};
 use crate::lab::{Isolation, Lab};
 use crate::profile::{Profile, Serves, Transport};
 use crate::report::{CheckResult, Report};
-use crate::stage::Stage;
 use crate::scenario::DrillFile;
+use crate::stage::Stage;
 use crate::step::Scenario;
 use crate::talk::{Talk, scenario};
 use crate::target::Target;
@@ -339,7 +339,13 @@ fn check_result(
         )),
         (None, _) => {
             scenarios = (check.scenarios)(&ground);
-            let work = try_all(&scenarios, check.fresh_server, check.id != POLITE, target, settings);
+            let work = try_all(
+                &scenarios,
+                check.fresh_server,
+                check.id != POLITE,
+                target,
+                settings,
+            );
             match block_on(settings, work)? {
                 Ok(tried) => tried,
                 // It started before, so what keeps it from starting now is no fault of the command.
@@ -576,8 +582,15 @@ pub struct CaseRun {
 ///
 /// # Errors
 /// The file cannot be read or understood, names no server, or has no such line.
-pub fn cases_of(place: &str, given: Option<&Target>, speaks: Option<&str>) -> Result<Vec<CaseRun>, Error> {
-    let (path, line) = match place.rsplit_once(':').and_then(|(path, line)| Some((path, line.parse().ok()?))) {
+pub fn cases_of(
+    place: &str,
+    given: Option<&Target>,
+    speaks: Option<&str>,
+) -> Result<Vec<CaseRun>, Error> {
+    let (path, line) = match place
+        .rsplit_once(':')
+        .and_then(|(path, line)| Some((path, line.parse().ok()?)))
+    {
         Some((path, line)) => (Path::new(path), Some(line)),
         None => (Path::new(place), None),
     };
@@ -594,13 +607,17 @@ pub fn cases_of(place: &str, given: Option<&Target>, speaks: Option<&str>) -> Re
     };
     match (speaks, &file.speaks) {
         (Some(speaks), _) => target.profile = Profile::find(speaks)?,
-        (None, Some(speaks)) if !target.profile.has_dialogue() => target.profile = Profile::find(speaks)?,
+        (None, Some(speaks)) if !target.profile.has_dialogue() => {
+            target.profile = Profile::find(speaks)?
+        }
         (None, _) => {}
     }
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let chosen = line.map(|line: usize| file.cases.iter().filter(|case| case.line <= line).count());
     if chosen == Some(0) {
-        return Err(Error::NothingSelected(format!("no case begins at or above {place}")));
+        return Err(Error::NothingSelected(format!(
+            "no case begins at or above {place}"
+        )));
     }
     let cases = file.cases.iter().enumerate();
     let cases = cases.filter(|(n, _)| chosen.is_none_or(|chosen| n + 1 == chosen));
@@ -633,13 +650,23 @@ pub fn run_cases(
     on_result: &(dyn Fn(&CheckResult) + Sync),
 ) -> Result<Report, Error> {
     let Some(first) = cases.first() else {
-        return Err(Error::NothingSelected("there is no case in these files".to_owned()));
+        return Err(Error::NothingSelected(
+            "there is no case in these files".to_owned(),
+        ));
     };
     let begun = Instant::now();
     let lab = Lab::open(settings.isolation)?;
-    let (isolation, why_host) = (lab.isolation().to_owned(), lab.why_host().map(str::to_owned));
+    let (isolation, why_host) = (
+        lab.isolation().to_owned(),
+        lab.why_host().map(str::to_owned),
+    );
     drop(lab);
-    let results = side_by_side(cases, settings.jobs, |case| run_case(case, settings), on_result)?;
+    let results = side_by_side(
+        cases,
+        settings.jobs,
+        |case| run_case(case, settings),
+        on_result,
+    )?;
     Ok(Report {
         target: first.target.name.clone(),
         isolation,
@@ -666,7 +693,10 @@ pub fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResult, Erro
         known: None,
         scenarios: 1,
         duration: begun.elapsed(),
-        reproduce: tried.failed.as_ref().map(|_| format!("sockdrill run {}:{}", case.file, line_of(case, &tried))),
+        reproduce: tried
+            .failed
+            .as_ref()
+            .map(|_| format!("sockdrill run {}:{}", case.file, line_of(case, &tried))),
         scenario: tried.failed.as_ref().map(ToString::to_string),
         verdict: tried.verdict,
         transcript: tried.transcript,
@@ -688,7 +718,14 @@ async fn try_case(case: &CaseRun, settings: &Settings) -> Result<Tried, Error> {
         profile: first.profile,
         ..case.target.clone()
     };
-    try_all(std::slice::from_ref(&case.scenario), true, true, &target, settings).await
+    try_all(
+        std::slice::from_ref(&case.scenario),
+        true,
+        true,
+        &target,
+        settings,
+    )
+    .await
 }
 
 /// A channel that turns true when the user interrupts the program (SIGINT, SIGTERM).
@@ -704,9 +741,14 @@ pub fn interrupts() -> Result<watch::Receiver<bool>, Error> {
     let (interrupt, seen) = watch::channel(false);
     let (ready, installed) = std::sync::mpsc::channel();
     let listen = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()?;
         runtime.block_on(async {
-            let (mut int, mut term) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+            let (mut int, mut term) = (
+                signal(SignalKind::interrupt())?,
+                signal(SignalKind::terminate())?,
+            );
             let _ = ready.send(());
             tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
             interrupt.send_replace(true);
@@ -714,7 +756,10 @@ pub fn interrupts() -> Result<watch::Receiver<bool>, Error> {
             std::future::pending::<std::io::Result<()>>().await
         })
     };
-    std::thread::Builder::new().name("interrupts".to_owned()).spawn(listen).map_err(failed)?;
+    std::thread::Builder::new()
+        .name("interrupts".to_owned())
+        .spawn(listen)
+        .map_err(failed)?;
     // An error ends the thread and drops the sender; then the default of the signals stands, which ends us too.
     let _ = installed.recv();
     Ok(seen)
@@ -725,9 +770,19 @@ pub fn capabilities() -> Vec<(String, bool)> {
     let me = std::process::id();
     let can_read = |path: String| std::fs::read_to_string(path).is_ok();
     vec![
-        ("/proc/PID/task/TID/children: the server's process tree is seen".to_owned(), can_read(format!("/proc/{me}/task/{me}/children"))),
-        ("/proc/PID/task/TID/syscall: silence is concluded at once, not by a time limit".to_owned(), can_read(format!("/proc/{me}/task/{me}/syscall"))),
-        ("/proc/PID/task/TID/schedstat: a starved host is told from a slow server".to_owned(), can_read(format!("/proc/{me}/task/{me}/schedstat"))),
+        (
+            "/proc/PID/task/TID/children: the server's process tree is seen".to_owned(),
+            can_read(format!("/proc/{me}/task/{me}/children")),
+        ),
+        (
+            "/proc/PID/task/TID/syscall: silence is concluded at once, not by a time limit"
+                .to_owned(),
+            can_read(format!("/proc/{me}/task/{me}/syscall")),
+        ),
+        (
+            "/proc/PID/task/TID/schedstat: a starved host is told from a slow server".to_owned(),
+            can_read(format!("/proc/{me}/task/{me}/schedstat")),
+        ),
     ]
 }
 

@@ -24,7 +24,10 @@ pub fn main(folder: impl AsRef<Path>) -> ExitCode {
     let mut files = Vec::new();
     find_files(folder, &mut files);
     files.sort();
-    let mut trials: Vec<Trial> = files.iter().flat_map(|file| trials_of(file, folder)).collect();
+    let mut trials: Vec<Trial> = files
+        .iter()
+        .flat_map(|file| trials_of(file, folder))
+        .collect();
     if trials.is_empty() {
         let reason = format!("there is no .drill file below {}", folder.display());
         trials.push(Trial::test("scenarios", move || Err(Failed::from(reason))));
@@ -38,7 +41,10 @@ fn find_files(folder: &Path, found: &mut Vec<PathBuf>) {
         let path = entry.path();
         if path.is_dir() {
             find_files(&path, found);
-        } else if path.extension().is_some_and(|extension| extension == "drill") {
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "drill")
+        {
             found.push(path);
         }
     }
@@ -46,10 +52,16 @@ fn find_files(folder: &Path, found: &mut Vec<PathBuf>) {
 
 fn trials_of(file: &Path, folder: &Path) -> Vec<Trial> {
     let name = file.strip_prefix(folder).unwrap_or(file).with_extension("");
-    let parts: Vec<_> = name.iter().map(|part| part.to_string_lossy().into_owned()).collect();
+    let parts: Vec<_> = name
+        .iter()
+        .map(|part| part.to_string_lossy().into_owned())
+        .collect();
     let prefix = parts.join("::");
     match runner::cases_of(&file.display().to_string(), None, None) {
-        Ok(cases) => cases.into_iter().map(|case| trial_of(&prefix, case)).collect(),
+        Ok(cases) => cases
+            .into_iter()
+            .map(|case| trial_of(&prefix, case))
+            .collect(),
         Err(error) => {
             let reason = error.chain();
             vec![Trial::test(prefix, move || Err(Failed::from(reason)))]
@@ -68,11 +80,15 @@ fn trial_of(prefix: &str, case: CaseRun) -> Trial {
 /// Whether `SOCKDRILL_REQUIRE` demands that tests with this need are run.
 pub fn is_required(need: &str) -> bool {
     let demanded = std::env::var("SOCKDRILL_REQUIRE").unwrap_or_default();
-    demanded.split(',').map(str::trim).any(|name| name == "all" || name == need)
+    demanded
+        .split(',')
+        .map(str::trim)
+        .any(|name| name == "all" || name == need)
 }
 
 fn run(case: &CaseRun) -> Result<(), Failed> {
-    let result = runner::run_case(case, &Settings::default()).map_err(|error| Failed::from(error.chain()))?;
+    let result = runner::run_case(case, &Settings::default())
+        .map_err(|error| Failed::from(error.chain()))?;
     verdict(&result)
 }
 

@@ -127,13 +127,17 @@ impl Target {
         Err(Error::Unknown {
             kind: "target",
             name: name.to_owned(),
-            hint: format!("; name a target file, one of {}, or a command after `--`", known.join(", ")),
+            hint: format!(
+                "; name a target file, one of {}, or a command after `--`",
+                known.join(", ")
+            ),
         })
     }
 
     /// A reference server in a process of its own, started by the program that runs now.
     fn reference(name: &str) -> Result<Self, Error> {
-        let program = std::env::var_os("SOCKDRILL_PROGRAM").map_or_else(std::env::current_exe, |path| Ok(path.into()));
+        let program = std::env::var_os("SOCKDRILL_PROGRAM")
+            .map_or_else(std::env::current_exe, |path| Ok(path.into()));
         let program = program.map_err(|source| Error::Start {
             program: name.to_owned(),
             source,
@@ -143,7 +147,14 @@ impl Target {
             true => ["--path", "{path}"],
             false => ["--port", "{port}"],
         };
-        let words = [program.to_string_lossy().as_ref(), "serve", name, place[0], place[1]].map(str::to_owned);
+        let words = [
+            program.to_string_lossy().as_ref(),
+            "serve",
+            name,
+            place[0],
+            place[1],
+        ]
+        .map(str::to_owned);
         Ok(Self {
             name: name.to_owned(),
             ..Self::command(words.to_vec(), profile)
@@ -245,7 +256,9 @@ impl Target {
 
     /// Whether the command leaves it to the lab where the server listens.
     pub(crate) fn takes_any_place(&self) -> bool {
-        ["port", "addr", "path", "dir"].iter().any(|name| self.uses(name))
+        ["port", "addr", "path", "dir"]
+            .iter()
+            .any(|name| self.uses(name))
     }
 
     fn uses(&self, name: &str) -> bool {

@@ -21,7 +21,6 @@ pub enum Look {
 #[derive(Clone, Debug)]
 pub struct Sought<'a> {
     what: &'a Expectation,
-    member: u32,
     /// The bytes that are wanted, made once: they may be many.
     wanted: Vec<u8>,
     /// How many of them have been compared.
@@ -37,7 +36,6 @@ impl<'a> Sought<'a> {
         };
         Self {
             what,
-            member,
             wanted,
             compared: 0,
         }
@@ -208,7 +206,11 @@ impl ClientView {
     /// What a match, or the lack of one, means for bytes that are expected next.
     fn conclude(&self, outcome: Match, wanted: &dyn Fn() -> String) -> Look {
         if let (Some(foreign), Some(peer)) = (self.foreign, self.peer) {
-            return Look::Broken(format!("asked {} and was answered from {}", peer.ip(), foreign.ip()));
+            return Look::Broken(format!(
+                "asked {} and was answered from {}",
+                peer.ip(),
+                foreign.ip()
+            ));
         }
         if let Some(datagram) = self.datagrams.front() {
             return match outcome {
@@ -235,7 +237,9 @@ impl ClientView {
         if let Link::Failed { error, .. } = &self.link {
             return Some(format!("the connection failed: {error}"));
         }
-        self.send_failed.as_ref().map(|error| format!("sending failed: {error}"))
+        self.send_failed
+            .as_ref()
+            .map(|error| format!("sending failed: {error}"))
     }
 
     fn look_for_silence(&self, settled: bool) -> Look {
@@ -272,7 +276,9 @@ impl ClientView {
     /// Takes what a met expectation has used up out of the view.
     pub fn consume(&mut self, sought: &Sought<'_>) {
         let used = match sought.what {
-            Expectation::Data(_) | Expectation::DataOrSilence(_) => compare(&sought.wanted, &self.stream),
+            Expectation::Data(_) | Expectation::DataOrSilence(_) => {
+                compare(&sought.wanted, &self.stream)
+            }
             Expectation::Template(template) => template.matches(&self.stream),
             _ => return,
         };

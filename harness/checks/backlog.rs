@@ -82,7 +82,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "welcome-gate",
-            serve: |address| each(&listen_with(address, true, 1)?, echo),
+            serve: |address| each(&listen_with(address, true, 1)?, super::timeout::gate),
         },
     },
     Check {
@@ -162,7 +162,7 @@ pub(super) const CHECKS: &[Check] = &[
                 let mut run = 0;
                 loop {
                     let (mut stream, _) = listener.accept()?;
-                    run = if last.elapsed() < Duration::from_millis(1) {
+                    run = if last.elapsed() < Duration::from_millis(20) {
                         run + 1
                     } else {
                         0

@@ -1,8 +1,8 @@
 //! Half-closed connections: a client that has sent FIN can still read, and a server that has seen FIN must close too.
 
 use crate::check::{Check, Counterexample, Need, Severity};
-use crate::counterexample::{answer, each, echo, listen};
-use crate::step::{Action, Cut, Data, End, Expectation, Pace, Scenario, ServerAction};
+use crate::counterexample::{answer, each, listen};
+use crate::step::{Action, Cut, Data, Dial, End, Expectation, Pace, ServerAction};
 use crate::talk::{self, Talk, scenario, server_does, settle};
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -15,11 +15,39 @@ fn orderly_end() -> Expectation {
     }
 }
 
-/// Reads until the end of the stream, then keeps the socket.
-fn never_close(stream: &mut TcpStream) -> std::io::Result<()> {
-    echo(stream)?;
-    std::mem::forget(stream.try_clone()?);
+/// Keeps the connection of a client that has left in the middle of a line.
+fn keep_what_is_unfinished(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut last = b'\n';
+    answer(stream, |bytes| {
+        last = *bytes.last().unwrap_or(&last);
+        bytes.to_vec()
+    })?;
+    if last != b'\n' {
+        std::mem::forget(stream.try_clone()?);
+    }
     Ok(())
+}
+
+/// Reads and writes in two threads, and closes as soon as there is nothing more to read.
+fn close_when_read(stream: &mut TcpStream) -> std::io::Result<()> {
+    let (queue, owed) = std::sync::mpsc::channel::<Vec<u8>>();
+    let mut writer = stream.try_clone()?;
+    let writing =
+        std::thread::spawn(move || owed.iter().try_for_each(|bytes| writer.write_all(&bytes)));
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match stream.read(&mut buffer)? {
+            0 => break,
+            bytes => queue.send(buffer[..bytes].to_vec()).unwrap_or(()),
+        }
+    }
+    // What little there is will have been sent by now.
+    std::thread::park_timeout(Duration::from_millis(20));
+    stream.shutdown(std::net::Shutdown::Both)?;
+    drop(queue);
+    writing
+        .join()
+        .map_err(|_| std::io::Error::other("the writer panicked"))?
 }
 
 pub(super) const CHECKS: &[Check] = &[
@@ -127,7 +155,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            serve: |address| each(&listen(address)?, never_close),
+            serve: |address| each(&listen(address)?, keep_what_is_unfinished),
         },
     },
     Check {
@@ -186,7 +214,7 @@ pub(super) const CHECKS: &[Check] = &[
             let Some(model) = ground.profile.model() else {
                 return Vec::new();
             };
-            let data = super::bulk(model, 1 << 20, ground.seed);
+            let data = super::bulk(model, 8 << 20, ground.seed);
             let Some(reply) = model.reply(&data) else {
                 return Vec::new();
             };
@@ -194,8 +222,12 @@ pub(super) const CHECKS: &[Check] = &[
                 bytes: 16 << 10,
                 every: Duration::from_micros(500),
             };
+            let dial = Dial {
+                receive_buffer: Some(64 << 10),
+                ..Dial::default()
+            };
             let lines = Talk::of(0)
-                .connect()
+                .then(Action::Connect(dial))
                 .then(Action::Read(Some(slowly)))
                 .send_data(data, Cut::Whole)
                 .then(Action::HalfClose)
@@ -210,33 +242,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            serve: |address| {
-                each(&listen(address)?, |stream| {
-                    let mut owed = Vec::new();
-                    let mut reader = stream.try_clone()?;
-                    let mut buffer = vec![0; 64 << 10];
-                    stream.set_nonblocking(true)?;
-                    loop {
-                        match reader.read(&mut buffer) {
-                            Ok(0) => return Ok(()),
-                            Ok(bytes) => owed.extend_from_slice(&buffer[..bytes]),
-                            Err(_) => std::thread::yield_now(),
-                        }
-                        if let Ok(sent) = stream.write(&owed) {
-                            owed.drain(..sent);
-                        }
-                        if owed.is_empty() {
-                            stream.set_nonblocking(false)?;
-                            let bytes = reader.read(&mut buffer)?;
-                            stream.set_nonblocking(true)?;
-                            if bytes == 0 {
-                                return Ok(());
-                            }
-                            owed.extend_from_slice(&buffer[..bytes]);
-                        }
-                    }
-                })
-            },
+            serve: |address| each(&listen(address)?, close_when_read),
         },
     },
     Check {
@@ -262,13 +268,11 @@ pub(super) const CHECKS: &[Check] = &[
                 .expect_reply(ground.profile)
                 .expect_end(&[End::Fin, End::Reset])
                 .then(Action::Close);
-            vec![Scenario {
-                ..scenario(
-                    "more input than the server reads",
-                    &[("mallory", 1)],
-                    vec![lines.lines()],
-                )
-            }]
+            vec![scenario(
+                "more input than the server reads",
+                &[("mallory", 1)],
+                vec![lines.lines()],
+            )]
         },
         counterexample: Counterexample {
             instead_of: "welcome-gate",

@@ -155,11 +155,7 @@ pub(super) const CHECKS: &[Check] = &[
                 talk.finish(ground.profile).lines()
             };
             let lines = [2, 3, 10].map(conversation).to_vec();
-            vec![scenario(
-                "several requests in one segment",
-                &[("alice", 1)],
-                lines,
-            )]
+            super::batches("several requests in one segment", lines, ground)
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -329,11 +325,7 @@ pub(super) const CHECKS: &[Check] = &[
                     .finish(ground.profile);
                 lines.push(talk.lines());
             }
-            vec![scenario(
-                "the smallest window and segments",
-                &[("alice", 1)],
-                lines,
-            )]
+            super::batches("the smallest window and segments", lines, ground)
         },
         counterexample: Counterexample {
             instead_of: "echo",

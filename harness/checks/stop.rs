@@ -175,7 +175,11 @@ pub(super) const CHECKS: &[Check] = &[
                     &[("alice", 1)],
                     vec![
                         Talk::of(0).open(ground.profile).send(half).lines(),
-                        vec![settle(), server_does(ServerAction::Signal(signal(ground)))],
+                        vec![
+                            settle(),
+                            server_does(ServerAction::Signal(signal(ground))),
+                            settle(),
+                        ],
                         Talk::of(0)
                             .send(rest)
                             .expect_reply(ground.profile)
@@ -212,7 +216,7 @@ pub(super) const CHECKS: &[Check] = &[
                 &[("alice", 1)],
                 vec![
                     open,
-                    vec![told.clone(), told, expects_exit(ground)],
+                    vec![told.clone(), settle(), told, expects_exit(ground)],
                     vec![start_again()],
                 ],
             )]

@@ -3,7 +3,7 @@
 use crate::check::{Address, Check, Counterexample, Need, Severity};
 use crate::counterexample::{die_of, each, echo, listen, listen_with};
 use crate::step::{Action, Dial, Line, ServerAction, ServerExpectation, Signal, Streams};
-use crate::talk::{Talk, repeat, scenario, server_does, server_requires};
+use crate::talk::{Talk, repeat, scenario, server_does, server_requires, settle};
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -154,8 +154,7 @@ pub(super) const CHECKS: &[Check] = &[
             let request = crate::talk::request(ground.profile).unwrap_or_default();
             let half = Talk::of(0)
                 .open(ground.profile)
-                .send(&request[..request.len() / 2])
-                .then(Action::Reset);
+                .send(&request[..request.len() / 2]);
             let dial = Dial {
                 same_port: true,
                 ..Dial::default()
@@ -164,7 +163,12 @@ pub(super) const CHECKS: &[Check] = &[
             vec![scenario(
                 "the same client port again",
                 &[("alice", 1)],
-                vec![half.lines(), again],
+                vec![
+                    half.lines(),
+                    vec![settle()],
+                    Talk::of(0).then(Action::Reset).lines(),
+                    again,
+                ],
             )]
         },
         counterexample: Counterexample {

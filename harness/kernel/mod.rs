@@ -5,5 +5,5 @@ mod process;
 mod rest;
 
 pub(crate) use diag::{Diag, Row, State};
-pub(crate) use process::{Descriptors, Process, tree};
+pub(crate) use process::{Process, tree};
 pub(crate) use rest::{Stillness, stillness};

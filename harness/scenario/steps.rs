@@ -110,11 +110,15 @@ pub(super) const SERVER_ACTIONS: &[Verb<ServerAction>] = &[
     },
     Verb {
         usage: "expect WHAT [within DURATION]",
-        read: |line| server_expectation(line).map(|(what, within)| ServerAction::Expect { what, within }),
+        read: |line| {
+            server_expectation(line).map(|(what, within)| ServerAction::Expect { what, within })
+        },
     },
     Verb {
         usage: "require WHAT [within DURATION]",
-        read: |line| server_expectation(line).map(|(what, within)| ServerAction::Require { what, within }),
+        read: |line| {
+            server_expectation(line).map(|(what, within)| ServerAction::Require { what, within })
+        },
     },
 ];
 

@@ -15,6 +15,7 @@ mod framed;
 mod http_one;
 mod lifecycle;
 mod line_echo;
+mod line_idle;
 mod lines;
 mod listener;
 mod udp_echo;
@@ -38,6 +39,7 @@ pub const SERVERS: &[ReferenceServer] = &[
     uppercase::UPPERCASE_ONE,
     uppercase::UPPERCASE_ONCE,
     line_echo::LINE_ECHO,
+    line_idle::LINE_IDLE,
     discard::DISCARD,
     welcome_gate::WELCOME_GATE,
     banner::BANNER,

@@ -64,12 +64,6 @@ pub(crate) fn tcp_info(socket: BorrowedFd<'_>) -> Result<libc::tcp_info, Errno> 
     }
 }
 
-/// The number of clock ticks in a second of process times (`_SC_CLK_TCK`, sysconf(3)).
-pub(crate) fn clock_ticks_per_second() -> u64 {
-    // SAFETY: sysconf reads a constant.
-    u64::try_from(unsafe { libc::sysconf(libc::_SC_CLK_TCK) }).unwrap_or(100)
-}
-
 /// The bytes that the peer of a stream socket has not acknowledged yet (`SIOCOUTQ`, tcp(7)).
 pub(crate) fn unsent_bytes(socket: BorrowedFd<'_>) -> Result<usize, Errno> {
     let mut bytes: libc::c_int = 0;

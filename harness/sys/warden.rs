@@ -21,7 +21,6 @@ use rustix::net::{
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
-use std::os::unix::ffi::OsStrExt;
 use std::sync::Mutex;
 
 /// The namespaces that a warden is born into.
@@ -85,7 +84,7 @@ pub(crate) struct SpawnRequest<'a> {
 /// A started process.
 pub(crate) struct Spawned {
     pub(crate) pidfd: OwnedFd,
-    /// The process id as the harness sees it.
+    /// The process id as the harness sees it; 0 where the process has ended already.
     pub(crate) pid: i32,
 }
 
@@ -287,14 +286,15 @@ fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     }
 }
 
-/// Reads the process id that the reader's own pid namespace gives to the process behind `pidfd`.
+/// Reads the process id that the reader's own pid namespace gives to the process behind `pidfd`; 0 once it was reaped,
+/// for which the kernel writes -1.
 fn pid_of(pidfd: &OwnedFd) -> Result<i32, Errno> {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))
         .map_err(|_| Errno::SRCH)?;
     info.lines()
         .find_map(|line| line.strip_prefix("Pid:"))
         .and_then(|pid| pid.trim().parse().ok())
-        .filter(|pid| *pid > 0)
+        .map(|pid: i32| pid.max(0))
         .ok_or(Errno::SRCH)
 }
 

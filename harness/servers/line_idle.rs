@@ -1,0 +1,31 @@
+//! Returns lines, and gives up on a client that sends no whole line for two seconds.
+
+use super::ReferenceServer;
+use super::conversation::Conversation;
+use super::lines::Lines;
+use std::io;
+use std::time::Duration;
+use tokio::time::timeout;
+
+pub(super) const LINE_IDLE: ReferenceServer = ReferenceServer::stream(
+    "line-idle",
+    "Returns what it gets a line at a time, and closes after two seconds without a whole line.",
+    |client| Box::pin(converse(client)),
+);
+
+/// The silence that the profile promises to end.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Longer than the longest line that the checks send.
+const LINE_BYTES: usize = 32 << 20;
+
+async fn converse(client: &mut Conversation) -> io::Result<()> {
+    let mut lines = Lines::up_to(LINE_BYTES);
+    while let Ok(next) = timeout(PATIENCE, lines.next(client)).await {
+        let Some(whole) = next? else {
+            return Ok(());
+        };
+        client.write_all(&whole).await?;
+    }
+    Ok(())
+}
