@@ -125,7 +125,8 @@ pub(super) const CHECKS: &[Check] = &[
         why: "The write fails with EPIPE and raises SIGPIPE, which kills the process where it is not ignored: \
               https://github.com/mangband/mangband/issues/552 https://github.com/stonier/ecl_core/issues/34",
         provoked: "The server is stopped while a request and a reset arrive behind each other, then runs on: it reads \
-                   the request and writes its reply to a dead peer. Then the same without stopping it.",
+                   the request and writes its reply to a dead peer. The same with a FIN before the reset, and without \
+                   stopping it.",
         cure: "Ignore SIGPIPE (or send with MSG_NOSIGNAL), and let an error of a write end the conversation only.",
         needs: &[Need::Tcp, Need::Dialogue, Need::ManyConnections],
         severity: Severity::Must,
@@ -143,11 +144,28 @@ pub(super) const CHECKS: &[Check] = &[
                     .lines(),
                 vec![server_does(ServerAction::Continue), settle()],
             ];
+            // A reset behind a FIN is reported as EPIPE, so that the first write raises SIGPIPE; otherwise it is
+            // ECONNRESET, and a server that gives up at it never makes the second write (tcp_input.c: tcp_reset).
+            let finished = vec![
+                Talk::of(0).open_accepted(ground.profile).lines(),
+                vec![server_does(ServerAction::Stop)],
+                Talk::of(0)
+                    .send(request.clone())
+                    .then(Action::HalfClose)
+                    .then(Action::Reset)
+                    .lines(),
+                vec![server_does(ServerAction::Continue), settle()],
+            ];
             let running = Talk::of(0)
                 .open(ground.profile)
                 .send(request)
                 .then(Action::Reset);
             vec![
+                scenario(
+                    "a request, FIN and a reset arrive together",
+                    &[("mallory", 1)],
+                    vec![vec![repeat(5, finished.concat())]],
+                ),
                 scenario(
                     "a request and a reset arrive together",
                     &[("mallory", 1)],
