@@ -43,6 +43,9 @@ const SETTLE_WITHIN: Duration = Duration::from_millis(500);
 /// How long a server may take to return to its baseline once all clients are gone.
 const RETURN_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long a server may take to get through the clients of a scenario that have left.
+const CATCH_UP_WITHIN: Duration = Duration::from_secs(60);
+
 /// A server in its lab, ready for one scenario after the other.
 pub(crate) struct Stage<'a> {
     target: &'a Target,
@@ -120,6 +123,8 @@ impl<'a> Stage<'a> {
     }
 
     async fn afterwards(&mut self, trial: &Trial) -> Result<(), Error> {
+        self.leave_all().await;
+        self.catch_up().await;
         if self.server().is_none() || self.act(Act::After, &trial.after).await? == Flow::Stop {
             return Ok(());
         }
@@ -135,6 +140,23 @@ impl<'a> Stage<'a> {
             self.sample(Moment::Again).await;
         }
         Ok(())
+    }
+
+    /// Lets a server that serves one after the other get through those who have left: as long as its accept queue
+    /// becomes shorter, the next client has no claim to be served at once.
+    async fn catch_up(&self) {
+        let begun = Instant::now();
+        let (mut shortest, mut since) = (u32::MAX, begun);
+        while let Some((queue @ 1.., _)) = self.listener() {
+            if queue < shortest {
+                (shortest, since) = (queue, Instant::now());
+            }
+            if since.elapsed() > LIMIT || begun.elapsed() > CATCH_UP_WITHIN {
+                return;
+            }
+            // Nothing announces that a connection has been accepted.
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     fn note_server(&self, event: ServerEvent) {
@@ -187,7 +209,7 @@ impl<'a> Stage<'a> {
 
     /// Writes down how long we, or a thread of the server that was ready to run, did not get a processor.
     fn note_starvation(&self) {
-        let ours = pulse::longest_delay_since(self.began);
+        let ours = pulse::delay_since(self.began);
         let theirs = self
             .stillness()
             .longest_delay
