@@ -46,11 +46,15 @@ fn beat() {
     }
 }
 
-/// The longest delay since a moment; zero where none was out of the ordinary.
-pub(crate) fn longest_delay_since(moment: Instant) -> Duration {
+/// How badly we were served since a moment: the longest delay, or half of all of them where many short ones add up;
+/// zero where none was out of the ordinary.
+pub(crate) fn delay_since(moment: Instant) -> Duration {
     let Ok(delays) = DELAYS.lock() else {
         return Duration::ZERO;
     };
     let since = delays.iter().rev().take_while(|(at, _)| *at >= moment);
-    since.map(|(_, late)| *late).max().unwrap_or_default()
+    let (longest, all) = since.fold((Duration::ZERO, Duration::ZERO), |(longest, all), (_, late)| {
+        (longest.max(*late), all + *late)
+    });
+    longest.max(all / 2)
 }
