@@ -1,7 +1,7 @@
 //! The one judge: from a transcript to a verdict, without I/O and without time.
 
 use crate::event::{
-    Act, ClientId, Ended, Event, Exit, Moment, Sample, ServerEvent, Transcript, What,
+    Act, ClientEvent, ClientId, Ended, Event, Exit, Moment, Sample, ServerEvent, Transcript, What,
 };
 use crate::literal::{Measured, Shown};
 use crate::step::{
@@ -9,6 +9,7 @@ use crate::step::{
 };
 use crate::view::{Look, Sought, Views};
 use serde::{Deserialize, Serialize};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// What was seen of one scenario or one check.
@@ -138,7 +139,7 @@ pub fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
             evidence: evidence(trial, transcript, others),
         });
     }
-    match unproven(transcript) {
+    match unproven(transcript).or_else(|| pool_or_leak(trial, transcript)) {
         Some(reason) => Verdict::Inconclusive(reason),
         None => Verdict::Pass,
     }
@@ -159,6 +160,9 @@ fn before_failed(failed: &FailedStep, transcript: &Transcript) -> Verdict {
     Verdict::Inconclusive(reason)
 }
 
+/// A time limit that runs out so soon after bytes have come was too short, or the host too slow.
+const FLOWS_WITHIN: Duration = Duration::from_millis(500);
+
 /// The step at which the trial stopped.
 struct FailedStep {
     act: Act,
@@ -166,6 +170,8 @@ struct FailedStep {
     text: String,
     /// The time limit that ran out, where that is the reason.
     limit: Option<Duration>,
+    /// Bytes were still arriving when it ran out.
+    flowing: bool,
 }
 
 impl FailedStep {
@@ -179,6 +185,9 @@ impl FailedStep {
     /// Says that the harness may be to blame: it did not get to run for a good part of the limit.
     fn blames_us(&self, transcript: &Transcript) -> Option<String> {
         let limit = self.limit?;
+        if self.flowing {
+            return Some(format!("{}, but bytes were still arriving", self.text));
+        }
         let starved = transcript.starved();
         (starved * 4 > limit).then(|| {
             format!(
@@ -194,11 +203,16 @@ fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedSte
     let mut views = Views::default();
     let mut act = Act::Before;
     let mut facts = ServerFacts::default();
+    let mut last_received: HashMap<usize, Duration> = HashMap::new();
     for event in &transcript.events {
+        if let What::Client(id, ClientEvent::Received(_)) = &event.what {
+            last_received.insert(id.who, event.at);
+        }
         views.apply(event);
         facts.apply(event);
         match &event.what {
             What::Act(next) => act = *next,
+            What::StepBegan(_) => last_received.clear(),
             What::StepEnded { step, how } => {
                 let steps = trial.steps(act);
                 let Some(line) = steps.get(*step) else {
@@ -212,11 +226,18 @@ fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedSte
                         Ended::OutOfTime(limit) => Some(*limit),
                         Ended::Done | Ended::Settled => None,
                     };
+                    let flowing = match &line.step {
+                        Step::Client { who, .. } => last_received
+                            .get(who)
+                            .is_some_and(|at| *at + FLOWS_WITHIN > event.at),
+                        _ => false,
+                    };
                     return Some(FailedStep {
                         act,
                         line: line.number,
                         text,
                         limit,
+                        flowing,
                     });
                 }
             }
@@ -528,7 +549,7 @@ fn invariants(trial: &Trial, transcript: &Transcript) -> Vec<String> {
     let leaks = FIGURES
         .iter()
         .filter(|(invariant, ..)| !trial.waives(*invariant))
-        .filter_map(|(_, name, read)| leak(trial, transcript, name, *read));
+        .filter_map(|figure| leak(trial, transcript, *figure));
     let rest = states(transcript, after);
     let rest = rest
         .into_iter()
@@ -536,21 +557,46 @@ fn invariants(trial: &Trial, transcript: &Transcript) -> Vec<String> {
     leaks.chain(rest.map(|(_, text)| text)).collect()
 }
 
-/// A leak grows again when the same is done again; a pool does not.
-fn leak(
+/// What grows again when the same is done again: as much as before, and by how many altogether.
+fn grows_again(
     trial: &Trial,
     transcript: &Transcript,
     name: &str,
     read: fn(&Sample) -> usize,
-) -> Option<String> {
+) -> Option<(usize, String)> {
     let (baseline, after) = growth(trial, transcript, read)?;
     let again = read(transcript.sample(Moment::Again)?);
     let first = after - baseline;
     let second = again.saturating_sub(after);
     (second * 4 >= first * 3).then(|| {
-        format!("{name} are not back to the baseline: {baseline} before, {after} after, {again} after the same again")
+        let text = format!("{name} are not back to the baseline: {baseline} before, {after} after, {again} after the same again");
+        (again - baseline, text)
     })
 }
+
+/// A leak grows again when the same is done again; a pool that is full does not.
+fn leak(
+    trial: &Trial,
+    transcript: &Transcript,
+    (invariant, name, read): Figure,
+) -> Option<String> {
+    let (grown, text) = grows_again(trial, transcript, name, read)?;
+    (invariant != Invariant::Threads || grown > POOL_BOUND).then_some(text)
+}
+
+/// Workers that were added and stay: thread pools add one a task until they are full.
+fn pool_or_leak(trial: &Trial, transcript: &Transcript) -> Option<String> {
+    let workers = FIGURES.iter().filter(|(invariant, ..)| {
+        *invariant == Invariant::Threads && !trial.waives(*invariant)
+    });
+    workers
+        .filter_map(|(_, name, read)| grows_again(trial, transcript, name, *read))
+        .map(|(_, text)| format!("{text}; a pool being filled does the same"))
+        .next()
+}
+
+/// As many workers as a pool may have; Tomcat stops at 200.
+const POOL_BOUND: usize = 256;
 
 fn states(transcript: &Transcript, after: &Sample) -> Vec<(Invariant, String)> {
     let baseline = transcript
@@ -654,7 +700,6 @@ fn evidence(trial: &Trial, transcript: &Transcript, others: &[String]) -> Vec<St
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::event::ClientEvent;
     use crate::talk::{Talk, scenario};
 
     fn trial(lines: Vec<Line>) -> Trial {
@@ -808,6 +853,42 @@ mod tests {
     fn sockets_that_grow_with_every_run_are_a_leak() {
         let reason = reason(judge(&trial(vec![]), &samples([1, 6, 11])));
         assert!(reason.starts_with("open sockets are not back"), "{reason}");
+    }
+
+    #[test]
+    fn workers_that_grow_twice_are_a_pool_or_a_leak() {
+        let threads = |at, threads| {
+            What::Sample(at, Sample { threads, at_rest: true, ..Sample::default() })
+        };
+        let seen = |after, again| {
+            transcript(vec![
+                threads(Moment::Baseline, 2),
+                threads(Moment::After, after),
+                threads(Moment::Again, again),
+            ])
+        };
+        let few = judge(&trial(vec![]), &seen(8, 14));
+        assert!(matches!(few, Verdict::Inconclusive(_)), "{few:?}");
+        let many = judge(&trial(vec![]), &seen(202, 402));
+        assert!(matches!(many, Verdict::Fail(_)), "{many:?}");
+    }
+
+    #[test]
+    fn reply_that_still_arrives_at_the_limit_proves_nothing() {
+        let limit = Duration::from_secs(20);
+        let at = |seconds, what| Event { at: Duration::from_millis(seconds), what };
+        let seen = |received| Transcript {
+            events: vec![
+                at(0, What::Act(Act::Script)),
+                at(0, What::StepBegan(0)),
+                at(received, What::Client(ALICE, ClientEvent::Received(b"HEL".to_vec()))),
+                at(20_000, What::StepEnded { step: 0, how: Ended::OutOfTime(limit) }),
+            ],
+        };
+        let arriving = judge(&expects_hello(), &seen(19_900));
+        assert!(matches!(arriving, Verdict::Inconclusive(_)), "{arriving:?}");
+        let stuck = judge(&expects_hello(), &seen(2_000));
+        assert!(matches!(stuck, Verdict::Fail(_)), "{stuck:?}");
     }
 
     #[test]
