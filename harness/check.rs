@@ -73,6 +73,8 @@ pub struct Ground<'a> {
     pub seed: u64,
     /// Whether every position and the large counts are wanted.
     pub deep: bool,
+    /// The promise to serve concurrently, which the profile no longer has, was found broken.
+    pub not_concurrent: bool,
     /// Whether the server has a network namespace to itself.
     pub own_namespace: bool,
     /// Whether the server is bound to all IPv4 addresses.
@@ -157,6 +159,10 @@ impl Need {
             Self::ManyConnections => (
                 promises.serves != Some(Serves::OneConnection),
                 "the server ends after one connection",
+            ),
+            Self::Concurrent if ground.not_concurrent => (
+                false,
+                "builds on serving concurrently, which is broken: see crowd/one-silent",
             ),
             Self::Concurrent => (
                 profile.serves_concurrently(),
