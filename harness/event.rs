@@ -195,6 +195,8 @@ pub enum ServerEvent {
     Rests(bool),
     /// Its limit on open files was changed.
     OpenFilesLimited(u64),
+    /// What its threads do, looked up when something that was expected had not come.
+    Occupied(Vec<String>),
 }
 
 /// How a process ended, as wait(2) tells it.
@@ -495,6 +497,8 @@ impl fmt::Display for ServerEvent {
             Self::TimeWait(rows) => write!(f, "has {rows} connections in TIME_WAIT"),
             Self::Rests(true) => f.write_str("is at rest"),
             Self::Rests(false) => f.write_str("keeps a processor busy"),
+            Self::Occupied(threads) if threads.is_empty() => f.write_str("has no thread"),
+            Self::Occupied(threads) => write!(f, "threads: {}", threads.join(", ")),
             Self::OpenFilesLimited(limit) => write!(f, "may open {limit} files"),
         }
     }

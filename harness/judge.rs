@@ -376,7 +376,8 @@ impl ServerFacts {
             | ServerEvent::Continued
             | ServerEvent::Signalled(_)
             | ServerEvent::Output(_)
-            | ServerEvent::OpenFilesLimited(_) => {}
+            | ServerEvent::OpenFilesLimited(_)
+            | ServerEvent::Occupied(_) => {}
         }
     }
 

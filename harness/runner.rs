@@ -367,6 +367,7 @@ fn check_result(
         not_concurrent: first.not_concurrent,
         own_namespace: first.private,
         wildcard: first.wildcard,
+        socket_is_given: target.listen_fds,
     };
     let mut scenarios = Vec::new();
     let tried = match (check.unmet(&ground), &first.unserved) {

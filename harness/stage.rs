@@ -324,6 +324,11 @@ impl<'a> Stage<'a> {
             Step::Repeat { .. } => (Ended::Done, Flow::On),
         };
         self.note_obituaries();
+        if flow == Flow::Stop {
+            let processes = self.server.as_ref().map(Server::processes);
+            let doing = kernel::occupations(&processes.unwrap_or_default());
+            self.note_server(ServerEvent::Occupied(doing));
+        }
         self.recorder.note(What::StepEnded { step: number, how });
         Ok(flow)
     }

@@ -120,7 +120,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/xerj-org/xerj/pull/466",
         provoked: "The same command is started a second time beside the first.",
         cure: "Let an error of bind or listen end the program with a non-zero status.",
-        needs: &[Need::Tcp, Need::ManyConnections],
+        needs: &[Need::Tcp, Need::ManyConnections, Need::OwnSocket],
         severity: Severity::Must,
         fresh_server: true,
         scenarios: |_| {
