@@ -279,6 +279,12 @@ fn failed(
             .start_failed
             .as_ref()
             .map(|reason| format!("the server did not start again: {reason}")),
+        Step::Server(ServerAction::StartOverFile) if facts.file_removed => {
+            Some("the server removed a regular file that stood at its path".to_owned())
+        }
+        Step::Server(ServerAction::StartOverFile) if facts.second == Some(None) => {
+            Some("the server runs although a regular file stands at its path".to_owned())
+        }
         Step::Server(ServerAction::StartSecond) => match facts.second {
             Some(Some(Exit::Status(0))) => Some(
                 "a second server on the same address ended with status 0, as if all were well"
@@ -348,6 +354,7 @@ pub struct ServerFacts {
     backlog: Option<u32>,
     time_wait: Option<usize>,
     rests: bool,
+    file_removed: bool,
 }
 
 impl ServerFacts {
@@ -363,6 +370,7 @@ impl ServerFacts {
             ServerEvent::StartFailed(reason) => self.start_failed = Some(reason.clone()),
             ServerEvent::SecondEnded(exit) => self.second = Some(Some(*exit)),
             ServerEvent::SecondLives => self.second = Some(None),
+            ServerEvent::FileRemoved => self.file_removed = true,
             ServerEvent::Exited(exit) => self.exit = Some(*exit),
             ServerEvent::Gone => self.gone = true,
             ServerEvent::LeftBehind(processes) => self.left_behind = *processes,

@@ -4,6 +4,7 @@ use crate::check::{Address, Check, Ground, Severity};
 use crate::error::Error;
 use crate::event::{ClientEvent, Transcript, What};
 use crate::judge::{Finding, Trial, Verdict, judge, name};
+use crate::kernel::Row;
 use crate::lab::{Isolation, Lab};
 use crate::profile::{Profile, Serves, Transport};
 use crate::report::{CheckResult, Report};
@@ -240,6 +241,8 @@ struct Acquaintance {
     backlog: Option<u32>,
     private: bool,
     wildcard: bool,
+    ipv6: bool,
+    dual_stack: bool,
     isolation: &'static str,
     why_host: Option<String>,
     observations: BTreeMap<String, String>,
@@ -272,6 +275,16 @@ async fn acquaint(target: &Target, settings: &Settings) -> Result<Acquaintance, 
         ),
         None => return Err(Error::NothingSelected("the server ended".to_owned())),
     };
+    let rows = stage
+        .server()
+        .map(|server| server.listeners())
+        .unwrap_or_default();
+    let v6 = |row: &&Row| row.local.is_some_and(|local| local.is_ipv6());
+    let ipv6 = rows.iter().any(|row| v6(&row));
+    let dual_stack = rows
+        .iter()
+        .filter(v6)
+        .any(|row| !row.v6_only && row.local.is_some_and(|local| local.ip().is_unspecified()));
     let profile = Profile {
         transport: Some(transport),
         ..target.profile.clone()
@@ -302,6 +315,8 @@ async fn acquaint(target: &Target, settings: &Settings) -> Result<Acquaintance, 
         backlog,
         private,
         wildcard,
+        ipv6,
+        dual_stack,
         isolation,
         why_host,
         unserved,
@@ -368,6 +383,9 @@ fn check_result(
         own_namespace: first.private,
         wildcard: first.wildcard,
         socket_is_given: target.listen_fds,
+        ipv6: first.ipv6,
+        dual_stack: first.dual_stack,
+        told_loopback: target.names_loopback(),
     };
     let mut scenarios = Vec::new();
     let tried = match (check.unmet(&ground), &first.unserved) {

@@ -497,6 +497,8 @@ pub enum ServerAction {
     Start(Streams),
     /// Starts a second instance beside it, which must fail.
     StartSecond,
+    /// Puts a regular file at its path and starts it; it must fail, and leave the file.
+    StartOverFile,
     /// Limits its open files to this many more than it has now (prlimit(2)).
     LimitOpenFiles(u32),
     /// Gives it back the limit it had.
@@ -813,6 +815,7 @@ impl fmt::Display for ServerAction {
             Self::Start(Streams::Usual) => f.write_str("start"),
             Self::Start(streams) => write!(f, "start {}", name_in(Streams::ALL, *streams)),
             Self::StartSecond => f.write_str("start-second"),
+            Self::StartOverFile => f.write_str("start-over-file"),
             Self::LimitOpenFiles(spare) => write!(f, "limit-open-files {spare}"),
             Self::RestoreOpenFiles => f.write_str("restore-open-files"),
             Self::Expect { what, within } => write_wait(f, "expect", what, *within),

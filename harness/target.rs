@@ -149,8 +149,8 @@ impl Target {
         })?;
         let profile = Profile::find(name)?;
         let place = match profile.transport.is_some_and(Transport::is_local) {
-            true => ["--path", "{path}"],
-            false => ["--port", "{port}"],
+            true => ["--path={path}", "--port=0"],
+            false => ["--host=127.0.0.1", "--port={port}"],
         };
         let words = [
             program.to_string_lossy().as_ref(),
@@ -258,6 +258,11 @@ impl Target {
         self.command
             .first()
             .is_some_and(|program| find_program(program).is_some())
+    }
+
+    /// Whether the command names 127.0.0.1 as the address to listen on.
+    pub(crate) fn names_loopback(&self) -> bool {
+        self.uses("addr") || self.command.iter().any(|word| word.contains("127.0.0.1"))
     }
 
     /// Whether the command leaves it to the lab where the server listens.
@@ -684,6 +689,19 @@ impl Server {
         self.place.transport
     }
 
+    /// The rows of the kernel's table that listen on the server's TCP port.
+    pub(crate) fn listeners(&self) -> Vec<Row> {
+        let Address::Inet(address) = &self.place.address else {
+            return Vec::new();
+        };
+        let mut rows = self.lab.diag().listeners().unwrap_or_default();
+        rows.retain(|row| {
+            row.local
+                .is_some_and(|local| local.port() == address.port())
+        });
+        rows
+    }
+
     /// Whether the server is bound to all IPv4 addresses.
     pub fn is_on_every_address(&self) -> bool {
         let v4 = matches!(&self.place.address, Address::Inet(address) if address.is_ipv4());
@@ -832,6 +850,8 @@ fn inet_place(transport: Transport, row: &Row) -> Option<Place> {
     let local = row.local?;
     let ip = match local.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        // A dual-stack listener is reached over IPv4, as most of its clients do.
+        IpAddr::V6(ip) if ip.is_unspecified() && !row.v6_only => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
@@ -858,7 +878,11 @@ fn path_place(transport: Transport, row: &Row) -> Option<Place> {
 
 /// Chooses among the places: as told, as the profile says, else the only port there is.
 fn choose(target: &Target, told: &Told, found: &[Place]) -> Result<Option<Place>, Error> {
+    // Told a path, a server speaks over a Unix socket what its profile says for TCP or UDP.
     let wanted = |place: &&Place| match target.profile.transport {
+        Some(transport) if told.path.is_some() => {
+            place.transport.is_datagram() == transport.is_datagram()
+        }
         Some(transport) => place.transport == transport,
         None => true,
     };

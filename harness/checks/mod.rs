@@ -1,10 +1,12 @@
 //! The catalogue: every check is one literal in the file of its family.
 
+mod address;
 mod backlog;
 mod bytes;
 mod crowd;
 mod datagram;
 mod half_close;
+mod local;
 mod partial;
 mod polite;
 mod reset;
@@ -30,6 +32,8 @@ const FAMILIES: &[&[Check]] = &[
     stop::CHECKS,
     bytes::CHECKS,
     datagram::CHECKS,
+    local::CHECKS,
+    address::CHECKS,
 ];
 
 /// Every check there is.
