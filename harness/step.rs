@@ -523,7 +523,7 @@ pub enum Streams {
     /// An input without a byte, and an output that is read.
     #[default]
     Usual,
-    /// An output that is a pipe which nobody reads any more.
+    /// An output that is a pipe which nobody reads any more once the server listens.
     StdoutClosed,
     /// An input that is a pipe at its end.
     StdinClosed,

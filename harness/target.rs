@@ -308,6 +308,8 @@ pub(crate) struct Process {
     pub(crate) pid: i32,
     pidfd: OwnedFd,
     watch: Arc<Watch>,
+    /// The reader of a standard output that is to be closed under the server once it listens.
+    leaving_reader: Option<OwnedFd>,
 }
 
 /// What the watching thread learns.
@@ -373,11 +375,10 @@ impl Process {
         let (output, output_end) = pipe().map_err(errno)?;
         let (status, status_end) = pipe().map_err(errno)?;
         let stdin = stdin(streams).map_err(start_failed)?;
-        let (closed_reader, closed) = pipe().map_err(errno)?;
-        drop(closed_reader);
-        let stdout = match streams {
-            Streams::StdoutClosed => closed.as_fd(),
-            Streams::Usual | Streams::StdinClosed => output_end.as_fd(),
+        let (leaving_reader, left_end) = pipe().map_err(errno)?;
+        let (stdout, leaving_reader) = match streams {
+            Streams::StdoutClosed => (left_end.as_fd(), Some(leaving_reader)),
+            Streams::Usual | Streams::StdinClosed => (output_end.as_fd(), None),
         };
         let directory = std::env::current_dir().map_err(start_failed)?;
         let request = SpawnRequest {
@@ -397,11 +398,12 @@ impl Process {
             open_files: target.open_files,
         };
         let spawned = lab.spawn(&request).map_err(errno)?;
-        drop((output_end, status_end, closed));
+        drop((output_end, status_end, left_end));
         Ok(Self {
             pid: spawned.pid,
             pidfd: spawned.pidfd,
             watch: watch(output, status).map_err(start_failed)?,
+            leaving_reader,
         })
     }
 
@@ -611,16 +613,17 @@ impl Server {
         for (name, value) in &target.sysctl {
             lab.set_sysctl(name, value)?;
         }
-        let process = match Process::start(target, &lab, streams) {
-            Ok(process) => process,
-            Err(error) => return Err(error),
-        };
+        let mut process = Process::start(target, &lab, streams)?;
         match listening(target, &lab, &process).await {
-            Ok(place) => Ok(Self {
-                lab,
-                process,
-                place,
-            }),
+            Ok(place) => {
+                // A program may well die of a broken pipe before it is a server, as any filter does.
+                drop(process.leaving_reader.take());
+                Ok(Self {
+                    lab,
+                    process,
+                    place,
+                })
+            }
             Err(error) => {
                 lab.sweep();
                 Err(error)
