@@ -491,7 +491,7 @@ pub enum ServerAction {
     Stop,
     /// Lets it run on (SIGCONT).
     Continue,
-    /// Sends its first process a signal.
+    /// Sends its first process a signal; SIGKILL goes to all of its processes.
     Signal(Signal),
     /// Starts it again, where it ran before.
     Start(Streams),
