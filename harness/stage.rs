@@ -620,6 +620,10 @@ impl<'a> Stage<'a> {
         };
         if let Some(server) = &self.server {
             server.process().signal(number);
+            if signal == Signal::Kill {
+                // Nothing tells the workers of a killed master to go; a service manager kills them too.
+                self.signal_all(number);
+            }
             self.note_server(ServerEvent::Signalled(signal));
         }
     }

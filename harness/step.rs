@@ -491,7 +491,7 @@ pub enum ServerAction {
     Stop,
     /// Lets it run on (SIGCONT).
     Continue,
-    /// Sends its first process a signal.
+    /// Sends its first process a signal; SIGKILL goes to all of its processes.
     Signal(Signal),
     /// Starts it again, where it ran before.
     Start(Streams),
@@ -525,7 +525,7 @@ pub enum Streams {
     /// An input without a byte, and an output that is read.
     #[default]
     Usual,
-    /// An output that is a pipe which nobody reads any more.
+    /// An output that is a pipe which nobody reads any more once the server listens.
     StdoutClosed,
     /// An input that is a pipe at its end.
     StdinClosed,

@@ -333,6 +333,8 @@ pub(crate) struct Process {
     pub(crate) pid: i32,
     pidfd: OwnedFd,
     watch: Arc<Watch>,
+    /// The reader of a standard output that is to be closed under the server once it listens.
+    leaving_reader: Option<OwnedFd>,
 }
 
 /// What the watching thread learns.
@@ -398,11 +400,10 @@ impl Process {
         let (output, output_end) = pipe().map_err(errno)?;
         let (status, status_end) = pipe().map_err(errno)?;
         let stdin = stdin(streams).map_err(start_failed)?;
-        let (closed_reader, closed) = pipe().map_err(errno)?;
-        drop(closed_reader);
-        let stdout = match streams {
-            Streams::StdoutClosed => closed.as_fd(),
-            Streams::Usual | Streams::StdinClosed => output_end.as_fd(),
+        let (leaving_reader, left_end) = pipe().map_err(errno)?;
+        let (stdout, leaving_reader) = match streams {
+            Streams::StdoutClosed => (left_end.as_fd(), Some(leaving_reader)),
+            Streams::Usual | Streams::StdinClosed => (output_end.as_fd(), None),
         };
         let directory = std::env::current_dir().map_err(start_failed)?;
         let listener = match target.listen_fds {
@@ -427,11 +428,12 @@ impl Process {
         };
         let spawned = lab.spawn(&request).map_err(errno)?;
         // Held any longer, the listener would be ours too.
-        drop((output_end, status_end, closed, listener));
+        drop((output_end, status_end, left_end, listener));
         Ok(Self {
             pid: spawned.pid,
             pidfd: spawned.pidfd,
             watch: watch(output, status).map_err(start_failed)?,
+            leaving_reader,
         })
     }
 
@@ -662,16 +664,17 @@ impl Server {
         for (name, value) in &target.sysctl {
             lab.set_sysctl(name, value)?;
         }
-        let process = match Process::start(target, &lab, streams) {
-            Ok(process) => process,
-            Err(error) => return Err(error),
-        };
+        let mut process = Process::start(target, &lab, streams)?;
         match listening(target, &lab, &process).await {
-            Ok(place) => Ok(Self {
-                lab,
-                process,
-                place,
-            }),
+            Ok(place) => {
+                // A program may well die of a broken pipe before it is a server, as any filter does.
+                drop(process.leaving_reader.take());
+                Ok(Self {
+                    lab,
+                    process,
+                    place,
+                })
+            }
             Err(error) => {
                 lab.sweep();
                 Err(error)
