@@ -1,7 +1,8 @@
 //! The one judge: from a transcript to a verdict, without I/O and without time.
 
 use crate::event::{
-    Act, ClientEvent, ClientId, Ended, Event, Exit, Moment, Sample, ServerEvent, Transcript, What,
+    Act, ClientEvent, ClientId, Ended, Event, Exit, Moment, OUR_SOCKET, Sample, ServerEvent, Transcript,
+    What,
 };
 use crate::literal::{Measured, Shown};
 use crate::step::{
@@ -117,6 +118,9 @@ pub fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
         return before_failed(failed, transcript);
     }
     let death = unexpected_end(trial, transcript);
+    if let Some(reason) = our_fault(transcript).filter(|_| death.is_none()) {
+        return Verdict::Inconclusive(reason);
+    }
     let broken = invariants(trial, transcript);
     let reasons = death
         .into_iter()
@@ -147,6 +151,21 @@ pub fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
 
 fn is_death(trial: &Trial, transcript: &Transcript) -> bool {
     unexpected_end(trial, transcript).is_some()
+}
+
+/// Why the harness could not play its part, if it could not.
+fn our_fault(transcript: &Transcript) -> Option<String> {
+    transcript
+        .events
+        .iter()
+        .find_map(|event| match &event.what {
+            What::Proof {
+                fault,
+                shown: false,
+                evidence,
+            } if fault == OUR_SOCKET => Some(format!("this host refused {fault}: {evidence}")),
+            _ => None,
+        })
 }
 
 fn before_failed(failed: &FailedStep, transcript: &Transcript) -> Verdict {
@@ -282,6 +301,12 @@ fn failed(
             .start_failed
             .as_ref()
             .map(|reason| format!("the server did not start again: {reason}")),
+        Step::Server(ServerAction::StartOverFile) if facts.file_removed => {
+            Some("the server removed a regular file that stood at its path".to_owned())
+        }
+        Step::Server(ServerAction::StartOverFile) if facts.second == Some(None) => {
+            Some("the server runs although a regular file stands at its path".to_owned())
+        }
         Step::Server(ServerAction::StartSecond) => match facts.second {
             Some(Some(Exit::Status(0))) => Some(
                 "a second server on the same address ended with status 0, as if all were well"
@@ -351,6 +376,7 @@ pub struct ServerFacts {
     backlog: Option<u32>,
     time_wait: Option<usize>,
     rests: bool,
+    file_removed: bool,
 }
 
 impl ServerFacts {
@@ -366,6 +392,7 @@ impl ServerFacts {
             ServerEvent::StartFailed(reason) => self.start_failed = Some(reason.clone()),
             ServerEvent::SecondEnded(exit) => self.second = Some(Some(*exit)),
             ServerEvent::SecondLives => self.second = Some(None),
+            ServerEvent::FileRemoved => self.file_removed = true,
             ServerEvent::Exited(exit) => self.exit = Some(*exit),
             ServerEvent::Gone => self.gone = true,
             ServerEvent::LeftBehind(processes) => self.left_behind = *processes,
@@ -379,7 +406,8 @@ impl ServerFacts {
             | ServerEvent::Continued
             | ServerEvent::Signalled(_)
             | ServerEvent::Output(_)
-            | ServerEvent::OpenFilesLimited(_) => {}
+            | ServerEvent::OpenFilesLimited(_)
+            | ServerEvent::Occupied(_) => {}
         }
     }
 

@@ -6,7 +6,7 @@ use sockdrill::error::{Error, ExitCode};
 use sockdrill::lab::{Isolation, Lab};
 use sockdrill::profile::Profile;
 use sockdrill::report::{CheckResult, Report};
-use sockdrill::runner::{self, Settings};
+use sockdrill::runner::{self, Invocation, Settings};
 use sockdrill::scenario::{self, DrillFile};
 use sockdrill::target::Target;
 use sockdrill::{checks, servers};
@@ -237,19 +237,22 @@ fn check(arguments: &CheckArgs) -> Result<ExitCode, Error> {
     Ok(report.exit_code())
 }
 
-fn invocation(arguments: &CheckArgs) -> String {
+fn invocation(arguments: &CheckArgs) -> Invocation {
     let shared = &arguments.shared;
-    let mut words = Vec::new();
-    words.extend(arguments.target.clone());
+    let mut target = Vec::new();
+    target.extend(arguments.target.clone());
     if let Some(speaks) = &shared.speaks {
-        words.extend(["--speaks".to_owned(), speaks.clone()]);
+        target.extend(["--speaks".to_owned(), speaks.clone()]);
     }
-    if !shared.command.is_empty() {
-        words.push("--".to_owned());
-        let command = Target::command(shared.command.clone(), Profile::unknown());
-        words.push(command.command_line());
+    if let Some(listen) = &shared.listen {
+        target.extend(["--listen".to_owned(), listen.clone()]);
     }
-    words.join(" ")
+    if arguments.deep {
+        target.push("--deep".to_owned());
+    }
+    let command = Target::command(shared.command.clone(), Profile::unknown());
+    let command = (!shared.command.is_empty()).then(|| command.command_line());
+    Invocation { target, command }
 }
 
 fn settings(shared: &Shared) -> Result<Settings, Error> {
@@ -468,8 +471,10 @@ fn explain(id: &str) -> Result<ExitCode, Error> {
         ));
     }
     say(&format!("needs: {}", check.needs_in_words()));
+    say("a server that breaks it, and this check on it:");
+    let arguments = check.counterexample_arguments().join(" ");
     say(&format!(
-        "a server that breaks it:\n  sockdrill serve {} --violate {}",
+        "  sockdrill check --speaks {} --only {} -- sockdrill serve {arguments}",
         check.counterexample.instead_of, check.id
     ));
     Ok(ExitCode::Passed)

@@ -1,12 +1,13 @@
 //! Where a scenario is performed: one server, its clients, and the transcript of what they do to each other.
 
+use crate::calibration;
 use crate::client::Client;
 use crate::error::Error;
 use crate::event::{
     Act, ClientEvent, ClientId, Ended, Exit, Moment, Sample, ServerEvent, Transcript, What,
 };
 use crate::judge::{Trial, needs_second_run};
-use crate::kernel::{self, State, Stillness, stillness};
+use crate::kernel::{self, Counters, State, Stillness, stillness};
 use crate::lab::Lab;
 use crate::pulse;
 use crate::recorder::Recorder;
@@ -33,6 +34,9 @@ const LOOKS_TO_BLAME: u64 = 8;
 
 /// How long `silence` is listened for where the kernel cannot tell that nothing more will come.
 const SILENCE: Duration = Duration::from_millis(300);
+
+/// What stands in a file that is not the server's.
+const FOREIGN: &[u8] = b"somebody's data\n";
 
 /// How often the kernel is asked for what it has no event for.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
@@ -106,6 +110,8 @@ impl<'a> Stage<'a> {
             self.note_server(ServerEvent::Started { pid });
         }
         self.watch_exit();
+        let counters = Counters::of(self.lab.warden().pid());
+        self.lab.obituaries();
         if self.act(Act::Before, &trial.before).await? == Flow::On {
             self.sample(Moment::Baseline).await;
             if self.act(Act::Script, &trial.script).await? == Flow::On {
@@ -114,8 +120,13 @@ impl<'a> Stage<'a> {
         }
         self.wait_for_the_dying().await;
         self.note_output();
+        self.note_obituaries();
         self.note_starvation();
         self.leave_all().await;
+        if self.lab.is_private() {
+            let moved = Counters::of(self.lab.warden().pid()).since(&counters);
+            self.recorder.note(What::Counters(moved));
+        }
         if let Some(watch) = self.exit_watch.take() {
             watch.abort();
         }
@@ -207,6 +218,32 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// A reset is seen by the client a moment before the kernel has told of the socket that sent it.
+    async fn await_obituary(&self, id: ClientId) {
+        for _ in 0..10 {
+            self.note_obituaries();
+            let reset = self.recorder.views().of(id).ended() == Some(crate::step::End::Reset);
+            if !reset || self.recorder.views().of(id).is_buried() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Writes down what the kernel tells of the server's sockets that died, each with its client.
+    fn note_obituaries(&self) {
+        for dead in self.lab.obituaries() {
+            let client = self.recorder.views().client_at(dead.remote);
+            if let Some(id) = client.filter(|_| Some(dead.local.port()) == self.port()) {
+                let event = ClientEvent::Buried {
+                    lost_bytes: dead.lost_bytes,
+                    delivered_bytes: dead.delivered_bytes,
+                };
+                self.recorder.note(What::Client(id, event));
+            }
+        }
+    }
+
     /// Writes down how long we, or a thread of the server that was ready to run, did not get a processor.
     fn note_starvation(&self) {
         let ours = pulse::delay_since(self.began);
@@ -217,6 +254,22 @@ impl<'a> Stage<'a> {
         let starved = ours.max(theirs);
         if starved > Duration::from_millis(100) {
             self.recorder.note(What::Starved(starved));
+        }
+        let missed = |what: &What| {
+            matches!(
+                what,
+                What::StepEnded {
+                    how: Ended::OutOfTime(_),
+                    ..
+                }
+            )
+        };
+        if self
+            .recorder
+            .with(|transcript| transcript.events.iter().any(|event| missed(&event.what)))
+        {
+            self.recorder
+                .note(What::Calibrated(calibration::slowest_round_trip()));
         }
     }
 
@@ -295,6 +348,12 @@ impl<'a> Stage<'a> {
             }
             Step::Repeat { .. } => (Ended::Done, Flow::On),
         };
+        self.note_obituaries();
+        if flow == Flow::Stop {
+            let processes = self.server.as_ref().map(Server::processes);
+            let doing = kernel::occupations(&processes.unwrap_or_default());
+            self.note_server(ServerEvent::Occupied(doing));
+        }
         self.recorder.note(What::StepEnded { step: number, how });
         Ok(flow)
     }
@@ -372,6 +431,9 @@ impl<'a> Stage<'a> {
     ) -> (Ended, Flow) {
         let mut sought = Sought::new(what, id.member);
         let how = self.wait_for(id, client, what, &mut sought, within).await;
+        if matches!(what, Expectation::End { .. }) {
+            self.await_obituary(id).await;
+        }
         let mut views = self.recorder.views();
         let view = views.of(id);
         match view.look(&mut sought, how != Ended::Done) {
@@ -412,6 +474,7 @@ impl<'a> Stage<'a> {
                 () = next_fact => {}
                 () = tokio::time::sleep_until(deadline) => return Ended::OutOfTime(limit),
                 _ = look.tick() => {
+                    self.note_obituaries();
                     let looks = if absence { 1 } else { LOOKS_TO_BLAME };
                     let settled = || self.is_settled(begun, looks) && self.is_quiet(client, what);
                     if !self.look_in_kernel(id, client, what) && settled() {
@@ -504,6 +567,7 @@ impl<'a> Stage<'a> {
             ServerAction::Signal(signal) => self.signal(*signal),
             ServerAction::Start(streams) => return self.start_again(*streams).await,
             ServerAction::StartSecond => return self.start_second().await,
+            ServerAction::StartOverFile => return self.start_over_file().await,
             ServerAction::LimitOpenFiles(spare) => self.limit_open_files(*spare),
             ServerAction::RestoreOpenFiles => self.restore_open_files(),
             ServerAction::Expect { what, within } => {
@@ -578,6 +642,10 @@ impl<'a> Stage<'a> {
         };
         if let Some(server) = &self.server {
             server.process().signal(number);
+            if signal == Signal::Kill {
+                // Nothing tells the workers of a killed master to go; a service manager kills them too.
+                self.signal_all(number);
+            }
             self.note_server(ServerEvent::Signalled(signal));
         }
     }
@@ -622,6 +690,25 @@ impl<'a> Stage<'a> {
                 Ok((Ended::OutOfTime(LIMIT), Flow::Stop))
             }
         }
+    }
+
+    /// Starts the server where a regular file stands at its path, and looks for the file afterwards.
+    async fn start_over_file(&mut self) -> Result<(Ended, Flow), Error> {
+        drop(self.server.take());
+        let path = self.lab.socket_path();
+        let failed = |source| Error::File {
+            doing: "writing",
+            path: path.clone(),
+            source,
+        };
+        let _ = std::fs::remove_file(&path);
+        std::fs::write(&path, FOREIGN).map_err(failed)?;
+        let (how, flow) = self.start_second().await?;
+        let is_there = std::fs::read(&path).is_ok_and(|content| content == FOREIGN);
+        if !is_there {
+            self.note_server(ServerEvent::FileRemoved);
+        }
+        Ok((how, if is_there { flow } else { Flow::Stop }))
     }
 
     fn limit_open_files(&mut self, spare: u32) {

@@ -35,6 +35,8 @@ pub struct Target {
     pub profile: Profile,
     /// How long it may take to listen.
     pub ready_within: Duration,
+    /// It is handed its listening socket as descriptor 3 (sd_listen_fds(3)) instead of opening one.
+    pub listen_fds: bool,
     /// The limit on its open files, if one is set.
     pub open_files: Option<u64>,
     /// Kernel parameters of its own network.
@@ -74,6 +76,8 @@ struct RawTarget {
     files: BTreeMap<String, String>,
     ready_within: Option<String>,
     listen: Option<String>,
+    #[serde(default)]
+    listen_fds: bool,
     package: Option<String>,
     #[serde(default)]
     lab: RawLab,
@@ -103,6 +107,7 @@ impl Target {
             files: BTreeMap::new(),
             profile,
             ready_within: READY_WITHIN,
+            listen_fds: false,
             open_files: None,
             sysctl: BTreeMap::new(),
             listen: None,
@@ -144,8 +149,8 @@ impl Target {
         })?;
         let profile = Profile::find(name)?;
         let place = match profile.transport.is_some_and(Transport::is_local) {
-            true => ["--path", "{path}"],
-            false => ["--port", "{port}"],
+            true => ["--path={path}", "--port=0"],
+            false => ["--host=127.0.0.1", "--port={port}"],
         };
         let words = [
             program.to_string_lossy().as_ref(),
@@ -241,6 +246,7 @@ impl Target {
                 .map(|(name, value)| (name, plain(value)))
                 .collect(),
             listen: raw.listen,
+            listen_fds: raw.listen_fds,
             package: raw.package,
             known: raw.known,
             ..Self::command(raw.command, Profile::unknown())
@@ -254,11 +260,17 @@ impl Target {
             .is_some_and(|program| find_program(program).is_some())
     }
 
+    /// Whether the command names 127.0.0.1 as the address to listen on.
+    pub(crate) fn names_loopback(&self) -> bool {
+        self.uses("addr") || self.command.iter().any(|word| word.contains("127.0.0.1"))
+    }
+
     /// Whether the command leaves it to the lab where the server listens.
     pub(crate) fn takes_any_place(&self) -> bool {
-        ["port", "addr", "path", "dir"]
-            .iter()
-            .any(|name| self.uses(name))
+        self.listen_fds
+            || ["port", "addr", "path", "dir"]
+                .iter()
+                .any(|name| self.uses(name))
     }
 
     fn uses(&self, name: &str) -> bool {
@@ -321,6 +333,8 @@ pub(crate) struct Process {
     pub(crate) pid: i32,
     pidfd: OwnedFd,
     watch: Arc<Watch>,
+    /// The reader of a standard output that is to be closed under the server once it listens.
+    leaving_reader: Option<OwnedFd>,
 }
 
 /// What the watching thread learns.
@@ -386,13 +400,16 @@ impl Process {
         let (output, output_end) = pipe().map_err(errno)?;
         let (status, status_end) = pipe().map_err(errno)?;
         let stdin = stdin(streams).map_err(start_failed)?;
-        let (closed_reader, closed) = pipe().map_err(errno)?;
-        drop(closed_reader);
-        let stdout = match streams {
-            Streams::StdoutClosed => closed.as_fd(),
-            Streams::Usual | Streams::StdinClosed => output_end.as_fd(),
+        let (leaving_reader, left_end) = pipe().map_err(errno)?;
+        let (stdout, leaving_reader) = match streams {
+            Streams::StdoutClosed => (left_end.as_fd(), Some(leaving_reader)),
+            Streams::Usual | Streams::StdinClosed => (output_end.as_fd(), None),
         };
         let directory = std::env::current_dir().map_err(start_failed)?;
+        let listener = match target.listen_fds {
+            true => Some(activated(target, lab).map_err(start_failed)?),
+            false => None,
+        };
         let request = SpawnRequest {
             program: c_string(path.as_os_str().as_bytes()).map_err(start_failed)?,
             arguments: words
@@ -406,15 +423,17 @@ impl Process {
             stdout,
             stderr: output_end.as_fd(),
             status: status_end.as_fd(),
-            listener: None,
+            listener: listener.as_ref().map(AsFd::as_fd),
             open_files: target.open_files,
         };
         let spawned = lab.spawn(&request).map_err(errno)?;
-        drop((output_end, status_end, closed));
+        // Held any longer, the listener would be ours too.
+        drop((output_end, status_end, left_end, listener));
         Ok(Self {
             pid: spawned.pid,
             pidfd: spawned.pidfd,
             watch: watch(output, status).map_err(start_failed)?,
+            leaving_reader,
         })
     }
 
@@ -479,6 +498,27 @@ impl Process {
         }
     }
 }
+
+/// A socket as a service manager hands it to a server: bound and, for streams, listening.
+fn activated(target: &Target, lab: &Lab) -> std::io::Result<OwnedFd> {
+    use rustix::net::{AddressFamily, SocketType};
+    let datagram = target.profile.transport.is_some_and(Transport::is_datagram);
+    let kind = if datagram {
+        SocketType::DGRAM
+    } else {
+        SocketType::STREAM
+    };
+    let socket = socket2::Socket::from(lab.socket(AddressFamily::INET, kind)?);
+    socket.set_reuse_address(!datagram)?;
+    socket.bind(&SocketAddr::new(Ipv4Addr::LOCALHOST.into(), lab.port()).into())?;
+    if !datagram {
+        socket.listen(ACTIVATED_BACKLOG)?;
+    }
+    Ok(socket.into())
+}
+
+/// The backlog of a socket that is handed over; that of systemd is somaxconn, too deep to be filled by a quick check.
+const ACTIVATED_BACKLOG: i32 = 128;
 
 fn c_string(bytes: &[u8]) -> std::io::Result<CString> {
     CString::new(bytes).map_err(std::io::Error::other)
@@ -624,16 +664,17 @@ impl Server {
         for (name, value) in &target.sysctl {
             lab.set_sysctl(name, value)?;
         }
-        let process = match Process::start(target, &lab, streams) {
-            Ok(process) => process,
-            Err(error) => return Err(error),
-        };
+        let mut process = Process::start(target, &lab, streams)?;
         match listening(target, &lab, &process).await {
-            Ok(place) => Ok(Self {
-                lab,
-                process,
-                place,
-            }),
+            Ok(place) => {
+                // A program may well die of a broken pipe before it is a server, as any filter does.
+                drop(process.leaving_reader.take());
+                Ok(Self {
+                    lab,
+                    process,
+                    place,
+                })
+            }
             Err(error) => {
                 lab.sweep();
                 Err(error)
@@ -649,6 +690,19 @@ impl Server {
     /// How bytes reach the server.
     pub fn transport(&self) -> Transport {
         self.place.transport
+    }
+
+    /// The rows of the kernel's table that listen on the server's TCP port.
+    pub(crate) fn listeners(&self) -> Vec<Row> {
+        let Address::Inet(address) = &self.place.address else {
+            return Vec::new();
+        };
+        let mut rows = self.lab.diag().listeners().unwrap_or_default();
+        rows.retain(|row| {
+            row.local
+                .is_some_and(|local| local.port() == address.port())
+        });
+        rows
     }
 
     /// Whether the server is bound to all IPv4 addresses.
@@ -749,7 +803,7 @@ impl Told {
 }
 
 fn told(target: &Target, lab: &Lab) -> Told {
-    let told_port = target.uses("port") || target.uses("addr");
+    let told_port = target.uses("port") || target.uses("addr") || target.listen_fds;
     Told {
         port: told_port.then(|| lab.port()),
         path: target.uses("path").then(|| lab.socket_path()),
@@ -799,6 +853,8 @@ fn inet_place(transport: Transport, row: &Row) -> Option<Place> {
     let local = row.local?;
     let ip = match local.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        // A dual-stack listener is reached over IPv4, as most of its clients do.
+        IpAddr::V6(ip) if ip.is_unspecified() && !row.v6_only => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
@@ -825,7 +881,11 @@ fn path_place(transport: Transport, row: &Row) -> Option<Place> {
 
 /// Chooses among the places: as told, as the profile says, else the only port there is.
 fn choose(target: &Target, told: &Told, found: &[Place]) -> Result<Option<Place>, Error> {
+    // Told a path, a server speaks over a Unix socket what its profile says for TCP or UDP.
     let wanted = |place: &&Place| match target.profile.transport {
+        Some(transport) if told.path.is_some() => {
+            place.transport.is_datagram() == transport.is_datagram()
+        }
         Some(transport) => place.transport == transport,
         None => true,
     };

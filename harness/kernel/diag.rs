@@ -18,6 +18,7 @@ const UDIAG_SHOW_RQLEN: u32 = 0x10;
 const UNIX_DIAG_NAME: u16 = 0;
 const UNIX_DIAG_RQLEN: u16 = 4;
 const INET_DIAG_SKMEMINFO: u16 = 7;
+const INET_DIAG_SKV6ONLY: u16 = 11;
 
 /// The state of a row (`include/net/tcp_states.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub(crate) struct Row {
     pub(crate) receive_queue: u32,
     /// For a listener, the limit of the accept queue; else the bytes not acknowledged by the peer.
     pub(crate) send_queue: u32,
+    /// For an IPv6 listener, that it takes no IPv4.
+    pub(crate) v6_only: bool,
     /// Packets that this socket had to drop.
     pub(crate) drops: u32,
 }
@@ -231,6 +234,20 @@ fn take_messages(mut bytes: &[u8], dump: bool, take: &mut dyn FnMut(&[u8])) -> R
     Ok(false)
 }
 
+/// The bodies of the messages of one datagram.
+pub(super) fn messages(mut bytes: &[u8]) -> Vec<&[u8]> {
+    let mut found = Vec::new();
+    while let Some(length) = u32_at(bytes, 0) {
+        let length = length as usize;
+        let Some(body) = bytes.get(16..length) else {
+            break;
+        };
+        found.push(body);
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or(&[]);
+    }
+    found
+}
+
 fn inet_request(family: u8, table: Table, states: u32) -> Vec<u8> {
     let extensions = 1u8 << (INET_DIAG_SKMEMINFO - 1);
     let mut request = vec![family, table.protocol(), extensions, 0];
@@ -258,7 +275,7 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 /// Reads `struct inet_diag_msg` (`linux/inet_diag.h`).
-fn inet_row(body: &[u8]) -> Option<Row> {
+pub(super) fn inet_row(body: &[u8]) -> Option<Row> {
     let family = *body.first()?;
     let port = |at: usize| Some(u16::from_be_bytes(body.get(at..at + 2)?.try_into().ok()?));
     let address = |at: usize| -> Option<IpAddr> {
@@ -277,9 +294,13 @@ fn inet_row(body: &[u8]) -> Option<Row> {
         receive_queue: u32_at(body, 56)?,
         send_queue: u32_at(body, 60)?,
         inode: u32_at(body, 68)?,
+        v6_only: false,
         drops: 0,
     };
     for (kind, value) in attributes(body.get(72..)?) {
+        if kind == INET_DIAG_SKV6ONLY {
+            row.v6_only = value.first() == Some(&1);
+        }
         // `sk_meminfo`: the ninth word counts drops (`SK_MEMINFO_DROPS`).
         if kind == INET_DIAG_SKMEMINFO {
             row.drops = u32_at(value, 32).unwrap_or(0);
@@ -299,6 +320,7 @@ fn unix_row(body: &[u8]) -> Option<Row> {
         inode: u32_at(body, 4)?,
         receive_queue: 0,
         send_queue: 0,
+        v6_only: false,
         drops: 0,
     };
     for (kind, value) in attributes(body.get(16..)?) {
@@ -315,7 +337,7 @@ fn unix_row(body: &[u8]) -> Option<Row> {
 }
 
 /// Splits netlink attributes (netlink(7)): length, kind, value, padded to four bytes.
-fn attributes(mut bytes: &[u8]) -> Vec<(u16, &[u8])> {
+pub(super) fn attributes(mut bytes: &[u8]) -> Vec<(u16, &[u8])> {
     let mut found = Vec::new();
     while let (Some(length), Some(kind)) = (u16_at(bytes, 0), u16_at(bytes, 2)) {
         let length = usize::from(length);
