@@ -80,10 +80,7 @@ impl Suite {
         let parts: Vec<_> = name.iter().map(|part| part.to_string_lossy()).collect();
         let prefix = parts.join("::");
         match runner::cases_of(&file.display().to_string(), &self.given) {
-            Ok(cases) => cases
-                .into_iter()
-                .map(|case| trial(&prefix, case))
-                .collect(),
+            Ok(cases) => cases.into_iter().map(|case| trial(&prefix, case)).collect(),
             Err(error) => {
                 let reason = in_words(&error);
                 vec![Trial::test(prefix, move || Err(reason))]

@@ -33,11 +33,13 @@ fn counterexample(check: &'static Check) -> Trial {
         let server = check.counterexample.instead_of;
         let one = ["--strict", "--only", check.id];
         let program = env!("CARGO_BIN_EXE_sockdrill");
-        let broken = [program, "serve", server, "--violate", check.id];
-        let broken = [&["--speaks", server, "--"], &broken[..], &["--port", "{port}"]].concat();
-        let on_broken = Run::check(&[&one[..], &broken].concat())?;
+        let serve = [
+            "--speaks", server, "--", program, "serve", server, "--port", "{port}",
+        ];
+        let on_broken = Run::check(&[&one[..], &serve, &["--violate", check.id]].concat())?;
         on_broken.demand(Some(1), &["fail"])?;
-        let on_correct = Run::check(&[&one[..], &[server]].concat())?;
+        // On all addresses, which some checks need.
+        let on_correct = Run::check(&[&one[..], &serve, &["--host", "0.0.0.0"]].concat())?;
         on_correct.demand(Some(0), &["pass"])
     })
 }
@@ -65,7 +67,10 @@ fn servers() -> Vec<Trial> {
 fn targets() -> Vec<Trial> {
     let entries = std::fs::read_dir("fixtures/targets").into_iter().flatten();
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
-    files.retain(|path| path.extension().is_some_and(|extension| extension == "toml"));
+    files.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "toml")
+    });
     files.sort();
     let trials = files.into_iter().map(|path| {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
@@ -75,7 +80,8 @@ fn targets() -> Vec<Trial> {
                 let missing = (!target.is_installed()).then(|| target.name.clone());
                 needing(name, missing, move || {
                     let file = path.to_string_lossy();
-                    Run::check(&[&file])?.demand(Some(0), &["pass", "skip", "known", "inconclusive"])
+                    Run::check(&[&file])?
+                        .demand(Some(0), &["pass", "skip", "known", "inconclusive"])
                 })
             }
             Err(error) => Trial::test(name, move || Err(Failed::from(error.chain()))),
@@ -85,15 +91,26 @@ fn targets() -> Vec<Trial> {
 }
 
 fn stranger() -> Trial {
-    let python = Target::command(vec!["python3".to_owned()], sockdrill::profile::Profile::unknown());
+    let python = Target::command(
+        vec!["python3".to_owned()],
+        sockdrill::profile::Profile::unknown(),
+    );
     let missing = (!python.is_installed()).then(|| "python3".to_owned());
     let name = "stranger::python_server_that_dies_of_a_reset_is_found_with_its_exit_status";
     needing(name.to_owned(), missing, || {
         let script = "fixtures/strangers/dies_of_a_reset.py";
-        let run = Run::check(&["--only", "reset", "--speaks", "echo", "--", "python3", script, "{port}"])?;
+        let run = Run::check(&[
+            "--only", "reset", "--speaks", "echo", "--", "python3", script, "{port}",
+        ])?;
         run.demand(Some(1), &["pass", "fail"])?;
-        run.claim(run.output.contains("the server exited with status 1"), "the exit status is not named")?;
-        run.claim(run.output.contains("ConnectionResetError"), "the server's last words are not shown")
+        run.claim(
+            run.output.contains("the server exited with status 1"),
+            "the exit status is not named",
+        )?;
+        run.claim(
+            run.output.contains("ConnectionResetError"),
+            "the server's last words are not shown",
+        )
     })
 }
 
@@ -124,14 +141,25 @@ impl Run {
 
     /// Holds the run to its exit status and to verdicts; all but a pass and a failure must have a reason.
     fn demand(&self, status: Option<i32>, verdicts: &[&str]) -> Result<(), Failed> {
-        self.claim(self.status == status, &format!("exit status {status:?} was expected, not {:?}", self.status))?;
+        self.claim(
+            self.status == status,
+            &format!("exit status {status:?} was expected, not {:?}", self.status),
+        )?;
         let checks = self.report["checks"].as_array();
-        self.claim(checks.is_some_and(|checks| !checks.is_empty()), "the report has no checks")?;
+        self.claim(
+            checks.is_some_and(|checks| !checks.is_empty()),
+            "the report has no checks",
+        )?;
         for check in checks.into_iter().flatten() {
             let (id, verdict) = (&check["id"], check["verdict"].as_str().unwrap_or_default());
             self.claim(verdicts.contains(&verdict), &format!("{id} is {verdict}"))?;
-            let reason = check["reason"].as_str().is_some_and(|reason| !reason.is_empty());
-            self.claim(reason || verdict == "pass", &format!("{id} is {verdict} without a reason"))?;
+            let reason = check["reason"]
+                .as_str()
+                .is_some_and(|reason| !reason.is_empty());
+            self.claim(
+                reason || verdict == "pass",
+                &format!("{id} is {verdict} without a reason"),
+            )?;
         }
         Ok(())
     }

@@ -8,9 +8,12 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_sockdrill");
 
 /// Servers that are hard to get rid of, as shell scripts: `$0` is the program, `$1` the port, `$2` a number of seconds
 /// that no other sleep on this machine has.
-const DOUBLE_FORK: &str = r#"(setsid sh -c 'sleep "$0" & sleep "$0"' "$2" &) ; exec "$0" serve echo --port "$1""#;
-const DEAF_TO_TERM: &str = r#"trap '' TERM INT HUP; "$0" serve echo --port "$1" & while :; do sleep "$2"; done"#;
-const MANY_CHILDREN: &str = r#"for n in $(seq 200); do sleep "$2" & done; exec "$0" serve echo --port "$1""#;
+const DOUBLE_FORK: &str =
+    r#"(setsid sh -c 'sleep "$0" & sleep "$0"' "$2" &) ; exec "$0" serve echo --port "$1""#;
+const DEAF_TO_TERM: &str =
+    r#"trap '' TERM INT HUP; "$0" serve echo --port "$1" & while :; do sleep "$2"; done"#;
+const MANY_CHILDREN: &str =
+    r#"for n in $(seq 200); do sleep "$2" & done; exec "$0" serve echo --port "$1""#;
 
 /// Starts a run against a server; the second value is in the command lines of all that it leaves behind.
 fn run(script: &str, isolation: &str, only: &str) -> (Child, String) {
@@ -19,7 +22,17 @@ fn run(script: &str, isolation: &str, only: &str) -> (Child, String) {
     // Nobody else waits for so many years, and no two tests wait for the same.
     let marker = format!("{}{number:03}", 1_000_000 + std::process::id());
     let run = Command::new(PROGRAM)
-        .args(["check", "--isolation", isolation, "--speaks", "echo", "--only", only, "--jobs", "2"])
+        .args([
+            "check",
+            "--isolation",
+            isolation,
+            "--speaks",
+            "echo",
+            "--only",
+            only,
+            "--jobs",
+            "2",
+        ])
         .args(["--", "sh", "-c", script, PROGRAM, "{port}", &marker])
         .stdout(Stdio::piped())
         .stderr(Stdio::null())
@@ -36,7 +49,10 @@ fn await_a_verdict(run: &mut Child, marker: &str) {
     let output = run.stdout.take().expect("it is piped");
     let first = BufReader::new(output).lines().next();
     assert!(matches!(first, Some(Ok(_))), "no verdict came");
-    assert!(eventually(|| !marked(marker).is_empty()), "no server came up");
+    assert!(
+        eventually(|| !marked(marker).is_empty()),
+        "no server came up"
+    );
 }
 
 fn signal(run: &Child, signal: Signal) {
@@ -79,5 +95,9 @@ fn killed_run_leaves_no_process_behind(
     signal(&run, Signal::KILL);
     run.wait().unwrap();
     // Nobody is left to wait for the last of them, so their end is seen from outside.
-    assert!(eventually(|| marked(&marker).is_empty()), "{:?}", marked(&marker));
+    assert!(
+        eventually(|| marked(&marker).is_empty()),
+        "{:?}",
+        marked(&marker)
+    );
 }

@@ -2,6 +2,14 @@
 
 /// What people and scripts see: exit codes, reports, and errors that say what to do.
 mod cli;
+/// However a run ends, and whatever the server does, no process outlives it.
+mod leftovers;
+/// The crate keeps the order of modules that it declares.
+mod modules;
+/// What the front page shows is what the program prints.
+mod readme;
+/// Reference servers in this process keep their promises, whoever their clients are.
+mod reference;
 
 use assert_cmd::Command;
 use std::path::PathBuf;
@@ -17,7 +25,9 @@ fn sockdrill(arguments: &[&str]) -> Command {
 /// The processes that have `marker` in their command line.
 fn marked(marker: &str) -> Vec<String> {
     let folders = std::fs::read_dir("/proc").expect("this is Linux");
-    let files = folders.flatten().map(|folder| folder.path().join("cmdline"));
+    let files = folders
+        .flatten()
+        .map(|folder| folder.path().join("cmdline"));
     let lines = files.filter_map(|file: PathBuf| std::fs::read(file).ok());
     let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
     lines.filter(|line| line.contains(marker)).collect()

@@ -3,11 +3,20 @@ use std::path::{Path, PathBuf};
 /// The modules from the top down, as the documentation of the crate declares them.
 fn declared_order() -> Vec<String> {
     let text = std::fs::read_to_string("harness/lib.rs").unwrap();
-    let docs: Vec<_> = text.lines().filter_map(|line| line.strip_prefix("//!")).collect();
+    let docs: Vec<_> = text
+        .lines()
+        .filter_map(|line| line.strip_prefix("//!"))
+        .collect();
     let docs = docs.join(" ");
-    let (_, section) = docs.split_once("# Order of the modules").expect("the section on the order");
-    let (_, list) = section.split_once("code to it.").expect("the sentence before the list");
-    let (list, _) = list.split_once('.').expect("the list ends with a full stop");
+    let (_, section) = docs
+        .split_once("# Order of the modules")
+        .expect("the section on the order");
+    let (_, list) = section
+        .split_once("code to it.")
+        .expect("the sentence before the list");
+    let (list, _) = list
+        .split_once('.')
+        .expect("the list ends with a full stop");
     list.split(',').map(|name| name.trim().to_owned()).collect()
 }
 
@@ -31,7 +40,11 @@ fn files() -> Vec<(String, PathBuf)> {
 
 fn module_of(path: &Path) -> String {
     let first = path.strip_prefix("harness").unwrap().iter().next().unwrap();
-    Path::new(first).file_stem().unwrap().to_string_lossy().into_owned()
+    Path::new(first)
+        .file_stem()
+        .unwrap()
+        .to_string_lossy()
+        .into_owned()
 }
 
 /// The lines of a file that are code, with their numbers.
@@ -76,7 +89,9 @@ fn no_module_uses_one_that_stands_before_it() {
 #[test]
 fn unsafe_code_is_in_sys_only() {
     let files = files().into_iter().filter(|(module, _)| module != "sys");
-    let found: Vec<_> = files.flat_map(|(_, path)| lines_with(&path, "unsafe")).collect();
+    let found: Vec<_> = files
+        .flat_map(|(_, path)| lines_with(&path, "unsafe"))
+        .collect();
     assert!(found.is_empty(), "{}", found.join("\n"));
 }
 
@@ -95,5 +110,7 @@ fn only_the_pulse_sleeps() {
 fn lines_with(path: &Path, word: &str) -> Vec<String> {
     let lines = code(path).into_iter();
     let lines = lines.filter(|(_, line)| words(line).any(|found| found == word));
-    lines.map(|(number, _)| format!("{}:{number}", path.display())).collect()
+    lines
+        .map(|(number, _)| format!("{}:{number}", path.display()))
+        .collect()
 }
