@@ -73,8 +73,12 @@ pub struct Ground<'a> {
     pub seed: u64,
     /// Whether every position and the large counts are wanted.
     pub deep: bool,
+    /// The promise to serve concurrently, which the profile no longer has, was found broken.
+    pub not_concurrent: bool,
     /// Whether the server has a network namespace to itself.
     pub own_namespace: bool,
+    /// Whether the server is handed its listening socket.
+    pub socket_is_given: bool,
     /// Whether the server is bound to all IPv4 addresses.
     pub wildcard: bool,
 }
@@ -124,6 +128,8 @@ pub enum Need {
     CompletesInFlight,
     /// A server that is bound to all addresses.
     Wildcard,
+    /// A server that opens its listening socket itself.
+    OwnSocket,
 }
 
 impl Need {
@@ -157,6 +163,10 @@ impl Need {
             Self::ManyConnections => (
                 promises.serves != Some(Serves::OneConnection),
                 "the server ends after one connection",
+            ),
+            Self::Concurrent if ground.not_concurrent => (
+                false,
+                "builds on serving concurrently, which is broken: see crowd/one-silent",
             ),
             Self::Concurrent => (
                 profile.serves_concurrently(),
@@ -200,6 +210,10 @@ impl Need {
             Self::CompletesInFlight => (
                 promises.stop.is_some_and(|stop| stop.completes_in_flight),
                 "stop.in-flight = \"completes\" is not promised",
+            ),
+            Self::OwnSocket => (
+                !ground.socket_is_given,
+                "the server is handed its listening socket",
             ),
             Self::Wildcard => (ground.wildcard, "the server is bound to one address only"),
         };

@@ -1,7 +1,7 @@
 //! One client: a socket made in the lab, driven by the steps of a scenario, reading all the time unless it stalls.
 
 use crate::check::Address;
-use crate::event::{ClientEvent, ClientId, What};
+use crate::event::{ClientEvent, ClientId, OUR_SOCKET, What};
 use crate::lab::Lab;
 use crate::profile::Transport;
 use crate::recorder::Recorder;
@@ -32,6 +32,17 @@ const TAKEN_WITHIN: Duration = Duration::from_secs(2);
 
 /// The longest that the kernel may refuse to take any of our bytes.
 const SEND_WITHIN: Duration = Duration::from_secs(10);
+
+/// Errors of connect that tell of our own host, not of the server.
+const OUR_ERRORS: &[Errno] = &[
+    Errno::ADDRINUSE,
+    Errno::ADDRNOTAVAIL,
+    Errno::MFILE,
+    Errno::NFILE,
+    Errno::NOBUFS,
+    Errno::NOMEM,
+    Errno::INVAL,
+];
 
 /// A client of a scenario, connected or not.
 #[derive(Debug)]
@@ -92,10 +103,15 @@ impl Client {
         self.note(ClientEvent::Connecting);
         match self.open(dial) {
             Ok((socket, peer, pending)) => self.drive(socket, peer, pending),
-            Err(error) => self.note(ClientEvent::ConnectFailed {
-                refused: error == Errno::CONNREFUSED,
-                error: describe(error),
-            }),
+            Err(error) => {
+                if OUR_ERRORS.contains(&error) {
+                    self.proof(OUR_SOCKET, false, describe(error));
+                }
+                self.note(ClientEvent::ConnectFailed {
+                    refused: error == Errno::CONNREFUSED,
+                    error: describe(error),
+                });
+            }
         }
     }
 
@@ -112,6 +128,8 @@ impl Client {
         let errno = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::INVAL);
         if self.transport == Transport::Tcp {
             options.set_tcp_nodelay(true).map_err(errno)?;
+            // Coming back from the same port takes it on both sockets (socket(7)).
+            options.set_reuse_address(true).map_err(errno)?;
             if let Some(bytes) = dial.segment_size {
                 options.set_tcp_mss(bytes as u32).map_err(errno)?;
             }
@@ -149,12 +167,10 @@ impl Client {
             _ => 0,
         };
         if let Some(ip) = dial.from {
-            socket.set_reuse_address(port != 0)?;
             return socket.bind(&SocketAddr::new(ip, port).into());
         }
         match peer.as_socket() {
             Some(peer) if port != 0 => {
-                socket.set_reuse_address(true)?;
                 let ip = self.last_local.map_or(peer.ip(), |last| last.ip());
                 socket.bind(&SocketAddr::new(ip, port).into())
             }

@@ -71,7 +71,14 @@ pub enum What {
     },
     /// The harness itself did not get to run for this long.
     Starved(Duration),
+    /// The longest round trip to our own echo server, measured after a limit was missed.
+    Calibrated(Duration),
+    /// What the counters of the server's own network moved by during the run.
+    Counters(Vec<(String, u64)>),
 }
+
+/// What is not proven where our own host refused a socket: nothing that follows is the server's fault.
+pub(crate) const OUR_SOCKET: &str = "a socket of the client's own";
 
 /// How a step came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -137,6 +144,13 @@ pub enum ClientEvent {
     Accepted,
     /// The kernel shows that the server has read all that was sent.
     Taken,
+    /// The server's socket is no more; the kernel's last account of it.
+    Buried {
+        /// Bytes that it had for this client and that never arrived.
+        lost_bytes: u64,
+        /// Bytes that arrived.
+        delivered_bytes: u64,
+    },
 }
 
 /// The kinds of fact about the server.
@@ -181,6 +195,8 @@ pub enum ServerEvent {
     Rests(bool),
     /// Its limit on open files was changed.
     OpenFilesLimited(u64),
+    /// What its threads do, looked up when something that was expected had not come.
+    Occupied(Vec<String>),
 }
 
 /// How a process ended, as wait(2) tells it.
@@ -315,10 +331,10 @@ impl Transcript {
             })
     }
 
-    /// The longest time for which the harness did not get to run.
+    /// The longest time for which the harness did not get to run, or for which our own echo server was late.
     pub fn starved(&self) -> Duration {
         let starved = self.events.iter().filter_map(|event| match &event.what {
-            What::Starved(by) => Some(*by),
+            What::Starved(by) | What::Calibrated(by) => Some(*by),
             _ => None,
         });
         starved.max().unwrap_or_default()
@@ -341,7 +357,7 @@ impl Transcript {
     pub fn lines(&self, names: &dyn Fn(ClientId) -> String) -> Vec<String> {
         let mut act = Act::Before;
         let mut lines = Vec::new();
-        for event in &self.events {
+        for event in self.with_reads_joined() {
             match &event.what {
                 What::Act(next) => act = *next,
                 what => {
@@ -353,6 +369,24 @@ impl Transcript {
             }
         }
         lines
+    }
+
+    /// The events, where reads of one client that follow each other are one.
+    fn with_reads_joined(&self) -> Vec<Event> {
+        let mut joined: Vec<Event> = Vec::new();
+        for event in &self.events {
+            let What::Client(id, ClientEvent::Received(bytes)) = &event.what else {
+                joined.push(event.clone());
+                continue;
+            };
+            match joined.last_mut().map(|last| &mut last.what) {
+                Some(What::Client(last, ClientEvent::Received(all))) if last == id => {
+                    all.extend_from_slice(bytes)
+                }
+                _ => joined.push(event.clone()),
+            }
+        }
+        joined
     }
 }
 
@@ -377,6 +411,17 @@ fn line(what: &What, act: Act, names: &dyn Fn(ClientId) -> String) -> Option<Str
             Some(format!("* {fault}: {word}, {evidence}"))
         }
         What::Starved(by) => Some(format!("* the harness did not run for {}", Measured(*by))),
+        What::Calibrated(by) => Some(format!(
+            "* our own echo server answers within {}",
+            Measured(*by)
+        )),
+        What::Counters(moved) => {
+            let moved: Vec<_> = moved
+                .iter()
+                .map(|(name, by)| format!("{name} +{by}"))
+                .collect();
+            (!moved.is_empty()).then(|| format!("* kernel counters: {}", moved.join(", ")))
+        }
         What::StepEnded {
             how: Ended::OutOfTime(limit),
             ..
@@ -414,6 +459,20 @@ impl fmt::Display for ClientEvent {
             Self::Reading => f.write_str("reads"),
             Self::Accepted => f.write_str("* is accepted"),
             Self::Taken => f.write_str("* has been read to the last byte"),
+            Self::Buried {
+                lost_bytes: 0,
+                delivered_bytes,
+            } => write!(
+                f,
+                "* server's socket is gone, {delivered_bytes} bytes delivered"
+            ),
+            Self::Buried {
+                lost_bytes,
+                delivered_bytes,
+            } => write!(
+                f,
+                "* server's socket is gone, {delivered_bytes} bytes delivered and {lost_bytes} destroyed"
+            ),
         }
     }
 }
@@ -438,6 +497,8 @@ impl fmt::Display for ServerEvent {
             Self::TimeWait(rows) => write!(f, "has {rows} connections in TIME_WAIT"),
             Self::Rests(true) => f.write_str("is at rest"),
             Self::Rests(false) => f.write_str("keeps a processor busy"),
+            Self::Occupied(threads) if threads.is_empty() => f.write_str("has no thread"),
+            Self::Occupied(threads) => write!(f, "threads: {}", threads.join(", ")),
             Self::OpenFilesLimited(limit) => write!(f, "may open {limit} files"),
         }
     }

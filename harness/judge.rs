@@ -1,7 +1,7 @@
 //! The one judge: from a transcript to a verdict, without I/O and without time.
 
 use crate::event::{
-    Act, ClientId, Ended, Event, Exit, Moment, Sample, ServerEvent, Transcript, What,
+    Act, ClientId, Ended, Event, Exit, Moment, OUR_SOCKET, Sample, ServerEvent, Transcript, What,
 };
 use crate::literal::{Measured, Shown};
 use crate::step::{
@@ -116,6 +116,9 @@ pub fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
         return before_failed(failed, transcript);
     }
     let death = unexpected_end(trial, transcript);
+    if let Some(reason) = our_fault(transcript).filter(|_| death.is_none()) {
+        return Verdict::Inconclusive(reason);
+    }
     let broken = invariants(trial, transcript);
     let reasons = death
         .into_iter()
@@ -146,6 +149,21 @@ pub fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
 
 fn is_death(trial: &Trial, transcript: &Transcript) -> bool {
     unexpected_end(trial, transcript).is_some()
+}
+
+/// Why the harness could not play its part, if it could not.
+fn our_fault(transcript: &Transcript) -> Option<String> {
+    transcript
+        .events
+        .iter()
+        .find_map(|event| match &event.what {
+            What::Proof {
+                fault,
+                shown: false,
+                evidence,
+            } if fault == OUR_SOCKET => Some(format!("this host refused {fault}: {evidence}")),
+            _ => None,
+        })
 }
 
 fn before_failed(failed: &FailedStep, transcript: &Transcript) -> Verdict {
@@ -358,7 +376,8 @@ impl ServerFacts {
             | ServerEvent::Continued
             | ServerEvent::Signalled(_)
             | ServerEvent::Output(_)
-            | ServerEvent::OpenFilesLimited(_) => {}
+            | ServerEvent::OpenFilesLimited(_)
+            | ServerEvent::Occupied(_) => {}
         }
     }
 

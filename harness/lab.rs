@@ -1,7 +1,7 @@
 //! Where a server runs: in a network, pid and mount namespace of its own, or on the plain host.
 
 use crate::error::Error;
-use crate::kernel::Diag;
+use crate::kernel::{Diag, Obituaries, Obituary};
 use crate::sys::warden::{SpawnRequest, Spawned, Warden, World};
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketType};
@@ -29,6 +29,7 @@ pub enum Isolation {
 pub struct Lab {
     // Dropped first: the warden ends the servers before their folder goes.
     diag: Diag,
+    obituaries: Option<Obituaries>,
     warden: Warden,
     world: World,
     why_host: Option<String>,
@@ -51,6 +52,8 @@ impl Lab {
             doing: "opening a sock_diag socket",
             source: errno.into(),
         })?;
+        // Without it, what a reset destroyed is not known; everything else is.
+        let obituaries = Obituaries::subscribe(&warden).ok();
         let (port, lease) = match world {
             World::Host => lease_port(&diag)?,
             World::Namespaces | World::UserNamespaces => (PORT_IN_NAMESPACE, None),
@@ -58,6 +61,7 @@ impl Lab {
         let folder = folder()?;
         Ok(Self {
             diag,
+            obituaries,
             warden,
             world,
             why_host,
@@ -121,6 +125,14 @@ impl Lab {
 
     pub(crate) fn diag(&self) -> &Diag {
         &self.diag
+    }
+
+    /// What the kernel has told of sockets that died since the last call.
+    pub(crate) fn obituaries(&self) -> Vec<Obituary> {
+        self.obituaries
+            .as_ref()
+            .map(Obituaries::take)
+            .unwrap_or_default()
     }
 
     pub(crate) fn warden(&self) -> &Warden {

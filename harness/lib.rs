@@ -24,9 +24,10 @@
 //!
 //! Each module uses only those that stand behind it in this list; a test reads the list and holds the code to it.
 //!
-//! main, suite, runner, report, checks, counterexample, stage, client, recorder, pulse, target, scenario, servers,
+//! main, suite, runner, report, checks, counterexample, stage, calibration, client, recorder, pulse, target, scenario, servers,
 //! judge, view, check, talk, lab, kernel, profile, event, step, error, literal, sys.
 
+mod calibration;
 pub mod check;
 pub mod checks;
 mod client;

@@ -6,7 +6,7 @@ use sockdrill::error::{Error, ExitCode};
 use sockdrill::lab::{Isolation, Lab};
 use sockdrill::profile::Profile;
 use sockdrill::report::{CheckResult, Report};
-use sockdrill::runner::{self, Given, Settings};
+use sockdrill::runner::{self, Given, Invocation, Settings};
 use sockdrill::scenario::{self, DrillFile};
 use sockdrill::target::Target;
 use sockdrill::{checks, servers};
@@ -237,19 +237,22 @@ fn check(arguments: &CheckArgs) -> Result<ExitCode, Error> {
     Ok(report.exit_code())
 }
 
-fn invocation(arguments: &CheckArgs) -> String {
+fn invocation(arguments: &CheckArgs) -> Invocation {
     let shared = &arguments.shared;
-    let mut words = Vec::new();
-    words.extend(arguments.target.clone());
+    let mut target = Vec::new();
+    target.extend(arguments.target.clone());
     if let Some(speaks) = &shared.speaks {
-        words.extend(["--speaks".to_owned(), speaks.clone()]);
+        target.extend(["--speaks".to_owned(), speaks.clone()]);
     }
-    if !shared.command.is_empty() {
-        words.push("--".to_owned());
-        let command = Target::command(shared.command.clone(), Profile::unknown());
-        words.push(command.command_line());
+    if let Some(listen) = &shared.listen {
+        target.extend(["--listen".to_owned(), listen.clone()]);
     }
-    words.join(" ")
+    if arguments.deep {
+        target.push("--deep".to_owned());
+    }
+    let command = Target::command(shared.command.clone(), Profile::unknown());
+    let command = (!shared.command.is_empty()).then(|| command.command_line());
+    Invocation { target, command }
 }
 
 fn settings(shared: &Shared) -> Result<Settings, Error> {

@@ -60,8 +60,10 @@ pub enum Outcome {
     Pass,
     /// It did not.
     Fail,
-    /// It did not, which is known and has a reason; or it did not and is only recommended.
+    /// It did not, which is known and has a reason.
     Known,
+    /// It did not, and is only recommended.
+    Warn,
     /// Nothing is proven.
     Inconclusive,
     /// It does not apply.
@@ -75,6 +77,7 @@ impl Outcome {
             Self::Pass => "pass",
             Self::Fail => "fail",
             Self::Known => "known",
+            Self::Warn => "warn",
             Self::Inconclusive => "inconclusive",
             Self::Skip => "skip",
         }
@@ -88,7 +91,7 @@ impl CheckResult {
             (Verdict::Pass, None) => Outcome::Pass,
             (Verdict::Pass, Some(_)) => Outcome::Fail,
             (Verdict::Fail(_), Some(_)) => Outcome::Known,
-            (Verdict::Fail(_), None) if self.lenient => Outcome::Known,
+            (Verdict::Fail(_), None) if self.lenient => Outcome::Warn,
             (Verdict::Fail(_), None) => Outcome::Fail,
             (Verdict::Inconclusive(_), _) => Outcome::Inconclusive,
             (Verdict::Skip(_), _) => Outcome::Skip,
@@ -143,8 +146,10 @@ pub struct Summary {
     pub inconclusive: usize,
     /// Requirements that do not apply.
     pub skip: usize,
-    /// Broken requirements that do not fail the run.
+    /// Broken requirements that are known, with a reason.
     pub known: usize,
+    /// Broken recommendations.
+    pub warn: usize,
 }
 
 #[derive(Serialize)]
@@ -174,6 +179,7 @@ impl Report {
                 Outcome::Pass => &mut summary.pass,
                 Outcome::Fail => &mut summary.fail,
                 Outcome::Known => &mut summary.known,
+                Outcome::Warn => &mut summary.warn,
                 Outcome::Inconclusive => &mut summary.inconclusive,
                 Outcome::Skip => &mut summary.skip,
             };
@@ -188,7 +194,7 @@ impl Report {
         let summary = self.summary();
         match (
             summary.fail,
-            summary.pass + summary.known,
+            summary.pass + summary.known + summary.warn,
             summary.inconclusive,
         ) {
             (1.., _, _) => ExitCode::Failed,
@@ -244,7 +250,7 @@ impl Report {
                     status.set_description(result.details());
                     status
                 }
-                Outcome::Known | Outcome::Inconclusive | Outcome::Skip => {
+                Outcome::Known | Outcome::Warn | Outcome::Inconclusive | Outcome::Skip => {
                     let mut status = TestCaseStatus::skipped();
                     status.set_message(format!("{}: {reason}", result.outcome().word()));
                     status
@@ -271,7 +277,7 @@ impl Report {
         for result in self
             .results
             .iter()
-            .filter(|result| result.outcome() == Outcome::Fail)
+            .filter(|result| matches!(result.outcome(), Outcome::Fail | Outcome::Warn))
         {
             let _ = write!(text, "\n{}", result.details());
         }
@@ -285,8 +291,10 @@ impl Report {
             "{} passed, {} failed, {} inconclusive, {} skipped",
             summary.pass, summary.fail, summary.inconclusive, summary.skip
         );
-        if summary.known > 0 {
-            let _ = write!(line, ", {} known", summary.known);
+        for (count, word) in [(summary.known, "known"), (summary.warn, "warned")] {
+            if count > 0 {
+                let _ = write!(line, ", {count} {word}");
+            }
         }
         let _ = write!(
             line,

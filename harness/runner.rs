@@ -41,7 +41,16 @@ pub struct Settings {
     /// Becomes true when the user ends the run.
     pub interrupt: watch::Receiver<bool>,
     /// How the target was named on the command line, for the command that repeats a failure.
-    pub invocation: String,
+    pub invocation: Invocation,
+}
+
+/// How a target was named on the command line.
+#[derive(Clone, Debug, Default)]
+pub struct Invocation {
+    /// The words that name it and its profile.
+    pub target: Vec<String>,
+    /// The server's command, as it stood behind `--`.
+    pub command: Option<String>,
 }
 
 impl Default for Settings {
@@ -55,7 +64,7 @@ impl Default for Settings {
             skip: Vec::new(),
             strict: false,
             interrupt: watch::channel(false).1,
-            invocation: String::new(),
+            invocation: Invocation::default(),
         }
     }
 }
@@ -92,7 +101,23 @@ pub fn check(
         profile: first.profile.clone(),
         ..target.clone()
     };
-    let run_one = |check: &'static Check| check_result(check, &target, &first, settings);
+    // What others build on comes first: a promise that is broken is reported once, and not built on.
+    let concurrent = selected.iter().find(|check| check.id == CONCURRENT);
+    let concurrent = concurrent
+        .map(|check| check_result(check, &target, &first, settings))
+        .transpose()?;
+    let broken = concurrent
+        .as_ref()
+        .is_some_and(|result| matches!(result.verdict, Verdict::Fail(_)));
+    let first = if broken {
+        first.without_concurrency()
+    } else {
+        first
+    };
+    let run_one = |check: &'static Check| match &concurrent {
+        Some(result) if check.id == CONCURRENT => Ok(result.clone()),
+        _ => check_result(check, &target, &first, settings),
+    };
     // On the plain host two servers with the same fixed port would meet.
     let alone = !first.private && !target.takes_any_place();
     let jobs = if alone { 1 } else { settings.jobs };
@@ -221,6 +246,16 @@ struct Acquaintance {
     observations: BTreeMap<String, String>,
     /// Why the server does not even serve a polite client.
     unserved: Option<String>,
+    not_concurrent: bool,
+}
+
+impl Acquaintance {
+    /// The same of a server that was found not to serve concurrently, whatever its profile says.
+    fn without_concurrency(mut self) -> Self {
+        self.profile.promises.serves = None;
+        self.not_concurrent = true;
+        self
+    }
 }
 
 /// Starts the server once, talks to it politely, and notes what it does.
@@ -271,6 +306,7 @@ async fn acquaint(target: &Target, settings: &Settings) -> Result<Acquaintance, 
         isolation,
         why_host,
         unserved,
+        not_concurrent: false,
     })
 }
 
@@ -329,8 +365,10 @@ fn check_result(
         backlog: first.backlog,
         seed: settings.seed,
         deep: settings.deep,
+        not_concurrent: first.not_concurrent,
         own_namespace: first.private,
         wildcard: first.wildcard,
+        socket_is_given: target.listen_fds,
     };
     let mut scenarios = Vec::new();
     let tried = match (check.unmet(&ground), &first.unserved) {
@@ -384,6 +422,9 @@ fn check_result(
 /// The check that the profile's own exchange works; where it fails, no other can conclude anything.
 const POLITE: &str = "polite/exchange";
 
+/// The check that the promise to serve concurrently is kept, on which others build.
+const CONCURRENT: &str = "crowd/one-silent";
+
 fn is_over(until: Option<&str>) -> bool {
     until.is_some_and(|until| *until < *today())
 }
@@ -407,15 +448,15 @@ fn today() -> String {
 }
 
 fn repeat_command(id: &str, settings: &Settings) -> String {
-    let (options, command) = match settings.invocation.split_once(" -- ") {
-        Some((options, command)) => (options, format!(" -- {command}")),
-        None => (settings.invocation.as_str(), String::new()),
-    };
-    format!(
-        "sockdrill check {options} --only {id} --seed {}{command}",
-        settings.seed
-    )
-    .replace("  ", " ")
+    let Invocation { target, command } = &settings.invocation;
+    let seed = settings.seed.to_string();
+    let mut words = vec!["sockdrill", "check"];
+    words.extend(target.iter().map(String::as_str));
+    words.extend(["--only", id, "--seed", &seed]);
+    if let Some(command) = command {
+        words.extend(["--", command]);
+    }
+    words.join(" ")
 }
 
 /// What came of a check's scenarios.

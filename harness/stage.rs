@@ -1,12 +1,13 @@
 //! Where a scenario is performed: one server, its clients, and the transcript of what they do to each other.
 
+use crate::calibration;
 use crate::client::Client;
 use crate::error::Error;
 use crate::event::{
     Act, ClientEvent, ClientId, Ended, Exit, Moment, Sample, ServerEvent, Transcript, What,
 };
 use crate::judge::{Trial, needs_second_run};
-use crate::kernel::{self, State, Stillness, stillness};
+use crate::kernel::{self, Counters, State, Stillness, stillness};
 use crate::lab::Lab;
 use crate::pulse;
 use crate::recorder::Recorder;
@@ -103,6 +104,8 @@ impl<'a> Stage<'a> {
             self.note_server(ServerEvent::Started { pid });
         }
         self.watch_exit();
+        let counters = Counters::of(self.lab.warden().pid());
+        self.lab.obituaries();
         if self.act(Act::Before, &trial.before).await? == Flow::On {
             self.sample(Moment::Baseline).await;
             if self.act(Act::Script, &trial.script).await? == Flow::On {
@@ -111,8 +114,13 @@ impl<'a> Stage<'a> {
         }
         self.wait_for_the_dying().await;
         self.note_output();
+        self.note_obituaries();
         self.note_starvation();
         self.leave_all().await;
+        if self.lab.is_private() {
+            let moved = Counters::of(self.lab.warden().pid()).since(&counters);
+            self.recorder.note(What::Counters(moved));
+        }
         if let Some(watch) = self.exit_watch.take() {
             watch.abort();
         }
@@ -185,6 +193,32 @@ impl<'a> Stage<'a> {
         }
     }
 
+    /// A reset is seen by the client a moment before the kernel has told of the socket that sent it.
+    async fn await_obituary(&self, id: ClientId) {
+        for _ in 0..10 {
+            self.note_obituaries();
+            let reset = self.recorder.views().of(id).ended() == Some(crate::step::End::Reset);
+            if !reset || self.recorder.views().of(id).is_buried() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Writes down what the kernel tells of the server's sockets that died, each with its client.
+    fn note_obituaries(&self) {
+        for dead in self.lab.obituaries() {
+            let client = self.recorder.views().client_at(dead.remote);
+            if let Some(id) = client.filter(|_| Some(dead.local.port()) == self.port()) {
+                let event = ClientEvent::Buried {
+                    lost_bytes: dead.lost_bytes,
+                    delivered_bytes: dead.delivered_bytes,
+                };
+                self.recorder.note(What::Client(id, event));
+            }
+        }
+    }
+
     /// Writes down how long we, or a thread of the server that was ready to run, did not get a processor.
     fn note_starvation(&self) {
         let ours = pulse::longest_delay_since(self.began);
@@ -195,6 +229,22 @@ impl<'a> Stage<'a> {
         let starved = ours.max(theirs);
         if starved > Duration::from_millis(100) {
             self.recorder.note(What::Starved(starved));
+        }
+        let missed = |what: &What| {
+            matches!(
+                what,
+                What::StepEnded {
+                    how: Ended::OutOfTime(_),
+                    ..
+                }
+            )
+        };
+        if self
+            .recorder
+            .with(|transcript| transcript.events.iter().any(|event| missed(&event.what)))
+        {
+            self.recorder
+                .note(What::Calibrated(calibration::slowest_round_trip()));
         }
     }
 
@@ -273,6 +323,12 @@ impl<'a> Stage<'a> {
             }
             Step::Repeat { .. } => (Ended::Done, Flow::On),
         };
+        self.note_obituaries();
+        if flow == Flow::Stop {
+            let processes = self.server.as_ref().map(Server::processes);
+            let doing = kernel::occupations(&processes.unwrap_or_default());
+            self.note_server(ServerEvent::Occupied(doing));
+        }
         self.recorder.note(What::StepEnded { step: number, how });
         Ok(flow)
     }
@@ -350,6 +406,9 @@ impl<'a> Stage<'a> {
     ) -> (Ended, Flow) {
         let mut sought = Sought::new(what, id.member);
         let how = self.wait_for(id, client, what, &mut sought, within).await;
+        if matches!(what, Expectation::End { .. }) {
+            self.await_obituary(id).await;
+        }
         let mut views = self.recorder.views();
         let view = views.of(id);
         match view.look(&mut sought, how != Ended::Done) {
@@ -390,6 +449,7 @@ impl<'a> Stage<'a> {
                 () = next_fact => {}
                 () = tokio::time::sleep_until(deadline) => return Ended::OutOfTime(limit),
                 _ = look.tick() => {
+                    self.note_obituaries();
                     let looks = if absence { 1 } else { LOOKS_TO_BLAME };
                     let settled = || self.is_settled(begun, looks) && self.is_quiet(client, what);
                     if !self.look_in_kernel(id, client, what) && settled() {

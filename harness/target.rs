@@ -35,6 +35,8 @@ pub struct Target {
     pub profile: Profile,
     /// How long it may take to listen.
     pub ready_within: Duration,
+    /// It is handed its listening socket as descriptor 3 (sd_listen_fds(3)) instead of opening one.
+    pub listen_fds: bool,
     /// The limit on its open files, if one is set.
     pub open_files: Option<u64>,
     /// Kernel parameters of its own network.
@@ -74,6 +76,8 @@ struct RawTarget {
     files: BTreeMap<String, String>,
     ready_within: Option<String>,
     listen: Option<String>,
+    #[serde(default)]
+    listen_fds: bool,
     package: Option<String>,
     #[serde(default)]
     lab: RawLab,
@@ -103,6 +107,7 @@ impl Target {
             files: BTreeMap::new(),
             profile,
             ready_within: READY_WITHIN,
+            listen_fds: false,
             open_files: None,
             sysctl: BTreeMap::new(),
             listen: None,
@@ -242,6 +247,7 @@ impl Target {
                 .map(|(name, value)| (name, plain(value)))
                 .collect(),
             listen: raw.listen,
+            listen_fds: raw.listen_fds,
             package: raw.package,
             known: raw.known,
             ..Self::command(raw.command, Profile::unknown())
@@ -257,9 +263,10 @@ impl Target {
 
     /// Whether the command leaves it to the lab where the server listens.
     pub(crate) fn takes_any_place(&self) -> bool {
-        ["port", "addr", "path", "dir"]
-            .iter()
-            .any(|name| self.uses(name))
+        self.listen_fds
+            || ["port", "addr", "path", "dir"]
+                .iter()
+                .any(|name| self.uses(name))
     }
 
     fn uses(&self, name: &str) -> bool {
@@ -394,6 +401,10 @@ impl Process {
             Streams::Usual | Streams::StdinClosed => output_end.as_fd(),
         };
         let directory = std::env::current_dir().map_err(start_failed)?;
+        let listener = match target.listen_fds {
+            true => Some(activated(target, lab).map_err(start_failed)?),
+            false => None,
+        };
         let request = SpawnRequest {
             program: c_string(path.as_os_str().as_bytes()).map_err(start_failed)?,
             arguments: words
@@ -407,11 +418,12 @@ impl Process {
             stdout,
             stderr: output_end.as_fd(),
             status: status_end.as_fd(),
-            listener: None,
+            listener: listener.as_ref().map(AsFd::as_fd),
             open_files: target.open_files,
         };
         let spawned = lab.spawn(&request).map_err(errno)?;
-        drop((output_end, status_end, closed));
+        // Held any longer, the listener would be ours too.
+        drop((output_end, status_end, closed, listener));
         Ok(Self {
             pid: spawned.pid,
             pidfd: spawned.pidfd,
@@ -480,6 +492,27 @@ impl Process {
         }
     }
 }
+
+/// A socket as a service manager hands it to a server: bound and, for streams, listening.
+fn activated(target: &Target, lab: &Lab) -> std::io::Result<OwnedFd> {
+    use rustix::net::{AddressFamily, SocketType};
+    let datagram = target.profile.transport.is_some_and(Transport::is_datagram);
+    let kind = if datagram {
+        SocketType::DGRAM
+    } else {
+        SocketType::STREAM
+    };
+    let socket = socket2::Socket::from(lab.socket(AddressFamily::INET, kind)?);
+    socket.set_reuse_address(!datagram)?;
+    socket.bind(&SocketAddr::new(Ipv4Addr::LOCALHOST.into(), lab.port()).into())?;
+    if !datagram {
+        socket.listen(ACTIVATED_BACKLOG)?;
+    }
+    Ok(socket.into())
+}
+
+/// The backlog of a socket that is handed over; that of systemd is somaxconn, too deep to be filled by a quick check.
+const ACTIVATED_BACKLOG: i32 = 128;
 
 fn c_string(bytes: &[u8]) -> std::io::Result<CString> {
     CString::new(bytes).map_err(std::io::Error::other)
@@ -750,7 +783,7 @@ impl Told {
 }
 
 fn told(target: &Target, lab: &Lab) -> Told {
-    let told_port = target.uses("port") || target.uses("addr");
+    let told_port = target.uses("port") || target.uses("addr") || target.listen_fds;
     Told {
         port: told_port.then(|| lab.port()),
         path: target.uses("path").then(|| lab.socket_path()),

@@ -82,6 +82,9 @@ pub struct ClientView {
     accepted: bool,
     taken: bool,
     send_failed: Option<String>,
+    /// Bytes that the server had for this client and that its kernel threw away.
+    lost_bytes: u64,
+    buried: bool,
 }
 
 impl ClientView {
@@ -116,6 +119,10 @@ impl ClientView {
             ClientEvent::Ended(end) => self.ended = Some(*end),
             ClientEvent::Accepted => self.accepted = true,
             ClientEvent::Taken => self.taken = true,
+            ClientEvent::Buried { lost_bytes, .. } => {
+                self.buried = true;
+                self.lost_bytes += lost_bytes;
+            }
             ClientEvent::HalfClosed
             | ClientEvent::Reset
             | ClientEvent::Closed
@@ -128,6 +135,11 @@ impl ClientView {
     /// How the connection ended, if it has.
     pub fn ended(&self) -> Option<End> {
         self.ended
+    }
+
+    /// Whether the kernel has told of the end of the server's socket.
+    pub fn is_buried(&self) -> bool {
+        self.buried
     }
 
     /// Whether the handshake is complete.
@@ -258,6 +270,10 @@ impl ClientView {
             return Look::Broken(format!("got {} before the end", self.so_far()));
         }
         match self.ended {
+            Some(end) if all_bytes_first && self.lost_bytes > 0 => Look::Broken(format!(
+                "{end} destroyed {} bytes that the server had sent",
+                self.lost_bytes
+            )),
             Some(end) if kinds.contains(&end) => Look::Met,
             Some(end) => Look::Broken(format!("the connection ended otherwise: {end}")),
             None => Look::Pending,
@@ -304,16 +320,30 @@ fn around(bytes: &[u8], at: usize) -> String {
 #[derive(Clone, Debug, Default)]
 pub struct Views {
     clients: BTreeMap<ClientId, ClientView>,
+    addresses: BTreeMap<SocketAddr, ClientId>,
 }
 
 impl Views {
     /// Takes an event in.
     pub fn apply(&mut self, event: &Event) {
         match &event.what {
-            What::Act(_) => self.clients.clear(),
-            What::Client(id, event) => self.clients.entry(*id).or_default().apply(event),
+            What::Act(_) => *self = Self::default(),
+            What::Client(id, event) => {
+                if let ClientEvent::Connected {
+                    local: Some(local), ..
+                } = event
+                {
+                    self.addresses.insert(*local, *id);
+                }
+                self.clients.entry(*id).or_default().apply(event);
+            }
             _ => {}
         }
+    }
+
+    /// The client that has, or last had, this address.
+    pub fn client_at(&self, address: SocketAddr) -> Option<ClientId> {
+        self.addresses.get(&address).copied()
     }
 
     /// What a client has seen.

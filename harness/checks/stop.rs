@@ -276,7 +276,7 @@ pub(super) const CHECKS: &[Check] = &[
         provoked: "The server is started with such an output, and clients are served.",
         cure: "Ignore SIGPIPE and errors of logging.",
         needs: &[Need::ManyConnections],
-        severity: Severity::Must,
+        severity: Severity::Should,
         fresh_server: true,
         scenarios: |ground| started_with(Streams::StdoutClosed, ground),
         counterexample: Counterexample {

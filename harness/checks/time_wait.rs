@@ -75,14 +75,9 @@ pub(super) const CHECKS: &[Check] = &[
                 super::stop::requires_exit(ground),
                 start_again(),
             ];
-            let crowd = if ground.profile.serves_concurrently() {
-                3
-            } else {
-                1
-            };
             vec![scenario(
                 "restart with clients connected",
-                &[("alice", crowd)],
+                &[("alice", 1)],
                 vec![open, restart],
             )]
         },
@@ -125,7 +120,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/xerj-org/xerj/pull/466",
         provoked: "The same command is started a second time beside the first.",
         cure: "Let an error of bind or listen end the program with a non-zero status.",
-        needs: &[Need::Tcp, Need::ManyConnections],
+        needs: &[Need::Tcp, Need::ManyConnections, Need::OwnSocket],
         severity: Severity::Must,
         fresh_server: true,
         scenarios: |_| {
@@ -166,7 +161,7 @@ pub(super) const CHECKS: &[Check] = &[
                 vec![
                     half.lines(),
                     vec![settle()],
-                    Talk::of(0).then(Action::Reset).lines(),
+                    Talk::of(0).then(Action::Close).lines(),
                     again,
                 ],
             )]
@@ -208,17 +203,11 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
-            let concurrent = ground.profile.serves_concurrently();
-            let total = if ground.deep { 10_000 } else { 2_000 };
-            let (crowd, rounds) = if concurrent {
-                (20, total / 20)
-            } else {
-                (1, total / 8)
-            };
+            let rounds = if ground.deep { 10_000 } else { 2_000 };
             let polite = Talk::of(0).polite(ground.profile).lines();
             vec![scenario(
                 "many short connections",
-                &[("alice", crowd)],
+                &[("alice", 1)],
                 vec![vec![repeat(rounds, polite)]],
             )]
         },

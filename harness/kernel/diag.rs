@@ -231,6 +231,20 @@ fn take_messages(mut bytes: &[u8], dump: bool, take: &mut dyn FnMut(&[u8])) -> R
     Ok(false)
 }
 
+/// The bodies of the messages of one datagram.
+pub(super) fn messages(mut bytes: &[u8]) -> Vec<&[u8]> {
+    let mut found = Vec::new();
+    while let Some(length) = u32_at(bytes, 0) {
+        let length = length as usize;
+        let Some(body) = bytes.get(16..length) else {
+            break;
+        };
+        found.push(body);
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or(&[]);
+    }
+    found
+}
+
 fn inet_request(family: u8, table: Table, states: u32) -> Vec<u8> {
     let extensions = 1u8 << (INET_DIAG_SKMEMINFO - 1);
     let mut request = vec![family, table.protocol(), extensions, 0];
@@ -258,7 +272,7 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 }
 
 /// Reads `struct inet_diag_msg` (`linux/inet_diag.h`).
-fn inet_row(body: &[u8]) -> Option<Row> {
+pub(super) fn inet_row(body: &[u8]) -> Option<Row> {
     let family = *body.first()?;
     let port = |at: usize| Some(u16::from_be_bytes(body.get(at..at + 2)?.try_into().ok()?));
     let address = |at: usize| -> Option<IpAddr> {
@@ -315,7 +329,7 @@ fn unix_row(body: &[u8]) -> Option<Row> {
 }
 
 /// Splits netlink attributes (netlink(7)): length, kind, value, padded to four bytes.
-fn attributes(mut bytes: &[u8]) -> Vec<(u16, &[u8])> {
+pub(super) fn attributes(mut bytes: &[u8]) -> Vec<(u16, &[u8])> {
     let mut found = Vec::new();
     while let (Some(length), Some(kind)) = (u16_at(bytes, 0), u16_at(bytes, 2)) {
         let length = usize::from(length);

@@ -1,9 +1,13 @@
 //! What the kernel shows of a server: its sockets, its processes, and whether anything more will come.
 
+mod counters;
 mod diag;
+mod obituary;
 mod process;
 mod rest;
 
+pub(crate) use counters::Counters;
 pub(crate) use diag::{Diag, Row, State};
+pub(crate) use obituary::{Obituaries, Obituary};
 pub(crate) use process::{Process, tree};
-pub(crate) use rest::{Stillness, stillness};
+pub(crate) use rest::{Stillness, occupations, stillness};

@@ -61,6 +61,49 @@ fn look_at_thread(pid: i32, thread: i32, seen: &mut Stillness) {
     }
 }
 
+/// What each thread of a process tree is doing, as a person reads it, with the number of threads that do the same.
+pub(crate) fn occupations(processes: &[Process]) -> Vec<String> {
+    let mut counts = std::collections::BTreeMap::<String, usize>::new();
+    for process in processes {
+        for thread in process.thread_ids() {
+            let doing = occupation(&format!("/proc/{}/task/{thread}", process.pid));
+            *counts
+                .entry(format!("{} {doing}", process.name))
+                .or_default() += 1;
+        }
+    }
+    let shown = counts.into_iter().map(|(doing, threads)| match threads {
+        1 => doing,
+        threads => format!("{doing} ({threads} threads)"),
+    });
+    shown.collect()
+}
+
+fn occupation(folder: &str) -> String {
+    match thread_state(folder) {
+        Some('R') => "runs".to_owned(),
+        Some('T' | 't') => "is stopped".to_owned(),
+        Some('Z' | 'X') => "has ended".to_owned(),
+        Some('D') => "waits for the disk".to_owned(),
+        _ => {
+            let text = fs::read_to_string(format!("{folder}/syscall")).unwrap_or_default();
+            let number = text
+                .split_ascii_whitespace()
+                .next()
+                .and_then(|word| word.parse().ok());
+            let known = WAITS.iter().find(|(call, ..)| Some(*call) == number);
+            let sleeps =
+                number == Some(libc::SYS_clock_nanosleep) || number == Some(libc::SYS_nanosleep);
+            match (known, number) {
+                (Some((_, name, _)), _) => format!("waits in {name}"),
+                (None, _) if sleeps => "sleeps".to_owned(),
+                (None, Some(number)) => format!("waits in system call {number}"),
+                (None, None) => "waits".to_owned(),
+            }
+        }
+    }
+}
+
 fn thread_state(folder: &str) -> Option<char> {
     let stat = fs::read_to_string(format!("{folder}/stat")).ok()?;
     stat.rsplit_once(')')?.1.trim_start().chars().next()
@@ -79,34 +122,38 @@ enum Forever {
     Descriptor,
 }
 
-const WAITS: &[(libc::c_long, Forever)] = &[
-    (libc::SYS_epoll_pwait, Forever::NegativeAt(3)),
-    (libc::SYS_epoll_pwait2, Forever::NullAt(3)),
-    (libc::SYS_ppoll, Forever::NullAt(2)),
-    (libc::SYS_pselect6, Forever::NullAt(4)),
-    (libc::SYS_futex, Forever::NullAt(3)),
-    (libc::SYS_accept, Forever::Descriptor),
-    (libc::SYS_accept4, Forever::Descriptor),
-    (libc::SYS_read, Forever::Descriptor),
-    (libc::SYS_readv, Forever::Descriptor),
-    (libc::SYS_recvfrom, Forever::Descriptor),
-    (libc::SYS_recvmsg, Forever::Descriptor),
-    (libc::SYS_write, Forever::Descriptor),
-    (libc::SYS_writev, Forever::Descriptor),
-    (libc::SYS_sendto, Forever::Descriptor),
-    (libc::SYS_sendmsg, Forever::Descriptor),
-    (libc::SYS_wait4, Forever::Always),
-    (libc::SYS_waitid, Forever::Always),
-    (libc::SYS_rt_sigsuspend, Forever::Always),
-    (libc::SYS_rt_sigtimedwait, Forever::NullAt(2)),
+const WAITS: &[(libc::c_long, &str, Forever)] = &[
+    (libc::SYS_epoll_pwait, "epoll_pwait", Forever::NegativeAt(3)),
+    (libc::SYS_epoll_pwait2, "epoll_pwait2", Forever::NullAt(3)),
+    (libc::SYS_ppoll, "ppoll", Forever::NullAt(2)),
+    (libc::SYS_pselect6, "pselect6", Forever::NullAt(4)),
+    (libc::SYS_futex, "futex", Forever::NullAt(3)),
+    (libc::SYS_accept, "accept", Forever::Descriptor),
+    (libc::SYS_accept4, "accept4", Forever::Descriptor),
+    (libc::SYS_read, "read", Forever::Descriptor),
+    (libc::SYS_readv, "readv", Forever::Descriptor),
+    (libc::SYS_recvfrom, "recvfrom", Forever::Descriptor),
+    (libc::SYS_recvmsg, "recvmsg", Forever::Descriptor),
+    (libc::SYS_write, "write", Forever::Descriptor),
+    (libc::SYS_writev, "writev", Forever::Descriptor),
+    (libc::SYS_sendto, "sendto", Forever::Descriptor),
+    (libc::SYS_sendmsg, "sendmsg", Forever::Descriptor),
+    (libc::SYS_wait4, "wait4", Forever::Always),
+    (libc::SYS_waitid, "waitid", Forever::Always),
+    (libc::SYS_rt_sigsuspend, "rt_sigsuspend", Forever::Always),
+    (
+        libc::SYS_rt_sigtimedwait,
+        "rt_sigtimedwait",
+        Forever::NullAt(2),
+    ),
     #[cfg(target_arch = "x86_64")]
-    (libc::SYS_epoll_wait, Forever::NegativeAt(3)),
+    (libc::SYS_epoll_wait, "epoll_wait", Forever::NegativeAt(3)),
     #[cfg(target_arch = "x86_64")]
-    (libc::SYS_poll, Forever::NegativeAt(2)),
+    (libc::SYS_poll, "poll", Forever::NegativeAt(2)),
     #[cfg(target_arch = "x86_64")]
-    (libc::SYS_select, Forever::NullAt(4)),
+    (libc::SYS_select, "select", Forever::NullAt(4)),
     #[cfg(target_arch = "x86_64")]
-    (libc::SYS_pause, Forever::Always),
+    (libc::SYS_pause, "pause", Forever::Always),
 ];
 
 /// Reads `/proc/PID/task/TID/syscall`: the number of the call and its six arguments in hexadecimal.
@@ -125,8 +172,8 @@ fn waits_without_timeout(pid: i32, folder: &str) -> bool {
         .filter_map(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok())
         .collect();
     let argument = |n: usize| arguments.get(n).copied();
-    let wait = WAITS.iter().find(|(call, _)| *call == number);
-    wait.is_some_and(|(_, forever)| match forever {
+    let wait = WAITS.iter().find(|(call, ..)| *call == number);
+    wait.is_some_and(|(_, _, forever)| match forever {
         Forever::Always => true,
         Forever::NullAt(n) => argument(*n) == Some(0),
         Forever::NegativeAt(n) => argument(*n).is_some_and(|timeout| (timeout as i32) < 0),

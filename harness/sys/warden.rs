@@ -396,7 +396,7 @@ enum Word {
 /// The value of [`Word::OpenFiles`] that leaves the limit as it is.
 const INHERITED: u64 = u64::MAX;
 
-/// What the warden's child overwrites with its own process id, padded with leading zeros.
+/// What the warden's child overwrites with its own process id; there is room for the longest.
 const LISTEN_PID: &[u8] = b"LISTEN_PID=0000000000";
 
 impl Image {
@@ -838,13 +838,19 @@ unsafe fn write_listen_pid(environment: *mut u64, count: usize) {
         unsafe {
             let entry = *environment.add(n) as *mut c_char;
             if CStr::from_ptr(entry).to_bytes() == LISTEN_PID {
+                let place = entry.add(b"LISTEN_PID=".len());
+                let mut digits = [0u8; 10];
+                let mut count = 0;
                 let mut pid = libc::getpid();
-                let mut place = entry.add(LISTEN_PID.len());
-                while pid > 0 {
-                    place = place.sub(1);
-                    *place = (b'0' + (pid % 10) as u8) as c_char;
+                while pid > 0 && count < digits.len() {
+                    digits[count] = b'0' + (pid % 10) as u8;
                     pid /= 10;
+                    count += 1;
                 }
+                for (n, digit) in digits[..count].iter().rev().enumerate() {
+                    *place.add(n) = *digit as c_char;
+                }
+                *place.add(count) = 0;
             }
         }
     }

@@ -1,0 +1,83 @@
+//! The kernel's network counters of one namespace (`/proc/PID/net/snmp` and `netstat`), as differences.
+
+use std::collections::BTreeMap;
+use std::fs;
+
+/// The counters that tell of what scenarios do; meanings in the kernel's `networking/snmp_counter.rst`.
+const TOLD: &[&str] = &[
+    "EstabResets",
+    "OutRsts",
+    "RetransSegs",
+    "ListenOverflows",
+    "ListenDrops",
+    "TCPReqQFullDrop",
+    "TCPReqQFullDoCookies",
+    "TCPAbortOnData",
+    "TCPAbortOnClose",
+    "TCPAbortOnTimeout",
+    "TCPAbortOnMemory",
+    "TCPTimeouts",
+    "TCPToZeroWindowAdv",
+    "RcvbufErrors",
+    "NoPorts",
+];
+
+/// Counters of a network namespace at a moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counters(BTreeMap<&'static str, u64>);
+
+impl Counters {
+    /// Reads the counters of the namespace that a process is in.
+    pub(crate) fn of(pid: i32) -> Self {
+        let mut found = BTreeMap::new();
+        for file in ["snmp", "netstat"] {
+            let text = fs::read_to_string(format!("/proc/{pid}/net/{file}")).unwrap_or_default();
+            take_in(&text, &mut found);
+        }
+        Self(found)
+    }
+
+    /// What moved since `before`.
+    pub(crate) fn since(&self, before: &Self) -> Vec<(String, u64)> {
+        let moved = self.0.iter().map(|(name, value)| {
+            let before = before.0.get(name).copied().unwrap_or(0);
+            ((*name).to_owned(), value.saturating_sub(before))
+        });
+        moved.filter(|(_, by)| *by > 0).collect()
+    }
+}
+
+/// Reads pairs of lines: names, then values, each with the protocol in front.
+fn take_in(text: &str, found: &mut BTreeMap<&'static str, u64>) {
+    let mut lines = text.lines();
+    while let (Some(names), Some(values)) = (lines.next(), lines.next()) {
+        let pairs = names
+            .split_ascii_whitespace()
+            .zip(values.split_ascii_whitespace());
+        for (name, value) in pairs {
+            let told = TOLD.iter().find(|told| **told == name);
+            if let (Some(told), Ok(value)) = (told, value.parse::<u64>()) {
+                *found.entry(told).or_default() += value;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_what_moved_is_told() {
+        let mut found = BTreeMap::new();
+        take_in(
+            "Tcp: ActiveOpens EstabResets OutRsts\nTcp: 5 2 0\n",
+            &mut found,
+        );
+        let before = Counters(BTreeMap::from([("EstabResets", 1)]));
+        assert_eq!(
+            Counters(found).since(&before),
+            [("EstabResets".to_owned(), 1)]
+        );
+    }
+}
