@@ -842,7 +842,10 @@ mod tests {
             exited(Exit::Status(1)),
         ]);
         let reason = reason(judge(&restart, &transcript(events)));
-        assert!(reason.starts_with("the server exited with status 1"), "{reason}");
+        assert!(
+            reason.starts_with("the server exited with status 1"),
+            "{reason}"
+        );
     }
 
     #[test]

@@ -6,11 +6,11 @@ use std::time::Duration;
 /// What is wrong with a literal, and where in it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("{message}")]
-pub struct LiteralError {
+pub(crate) struct LiteralError {
     /// The byte offset in the text at which the mistake stands.
-    pub offset: usize,
+    pub(crate) offset: usize,
     /// What to write instead.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl LiteralError {

@@ -6,7 +6,7 @@ use sockdrill::error::{Error, ExitCode};
 use sockdrill::lab::{Isolation, Lab};
 use sockdrill::profile::Profile;
 use sockdrill::report::{CheckResult, Report};
-use sockdrill::runner::{self, Invocation, Settings};
+use sockdrill::runner::{self, Given, Invocation, Settings};
 use sockdrill::scenario::{self, DrillFile};
 use sockdrill::target::Target;
 use sockdrill::{checks, servers};
@@ -342,18 +342,15 @@ fn write(path: &Path, text: &str) -> Result<(), Error> {
 
 fn run_files(arguments: &RunArgs) -> Result<ExitCode, Error> {
     let shared = &arguments.shared;
-    let given = match (shared.command.is_empty(), &shared.speaks) {
-        (true, None) => None,
-        (true, Some(_)) => None,
-        (false, _) => Some(target(None, shared)?),
+    let commanded = !shared.command.is_empty();
+    let given = Given {
+        target: commanded.then(|| target(None, shared)).transpose()?,
+        speaks: shared.speaks.clone(),
+        program: None,
     };
     let mut cases = Vec::new();
     for file in &arguments.files {
-        cases.extend(runner::cases_of(
-            file,
-            given.as_ref(),
-            shared.speaks.as_deref(),
-        )?);
+        cases.extend(runner::cases_of(file, &given)?);
     }
     let settings = settings(shared)?;
     let report = runner::run_cases(&cases, &settings, &|result| {

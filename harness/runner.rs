@@ -9,12 +9,13 @@ use crate::lab::{Isolation, Lab};
 use crate::profile::{Profile, Serves, Transport};
 use crate::report::{CheckResult, Report};
 use crate::scenario::DrillFile;
+use crate::servers;
 use crate::stage::Stage;
 use crate::step::{Invariant, Scenario, Waiver};
 use crate::talk::{Talk, scenario};
 use crate::target::Target;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -646,17 +647,22 @@ pub struct CaseRun {
     pub target: Target,
 }
 
+/// What is decided outside of a scenario file.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// The server for every case, in the place of the one that the file names.
+    pub target: Option<Target>,
+    /// The profile's name or file, in the place of the target's own.
+    pub speaks: Option<String>,
+    /// The sockdrill program that starts reference servers; the program that runs now where `None`.
+    pub program: Option<PathBuf>,
+}
+
 /// Reads the cases of a scenario file; `file.drill:14` is the case that line 14 is in.
-///
-/// The server is the one given, or else the one that the file names; `speaks` overrides both profiles.
 ///
 /// # Errors
 /// The file cannot be read or understood, names no server, or has no such line.
-pub fn cases_of(
-    place: &str,
-    given: Option<&Target>,
-    speaks: Option<&str>,
-) -> Result<Vec<CaseRun>, Error> {
+pub fn cases_of(place: &str, given: &Given) -> Result<Vec<CaseRun>, Error> {
     let (path, line) = match place
         .rsplit_once(':')
         .and_then(|(path, line)| Some((path, line.parse().ok()?)))
@@ -665,9 +671,9 @@ pub fn cases_of(
         None => (Path::new(place), None),
     };
     let file = DrillFile::read(path)?;
-    let mut target = match (given, &file.server) {
+    let mut target = match (&given.target, &file.server) {
         (Some(target), _) => target.clone(),
-        (None, Some(name)) => target_of_file(name, path)?,
+        (None, Some(name)) => target_of_file(name, path, given.program.as_deref())?,
         (None, None) => {
             return Err(Error::Usage(format!(
                 "{}: no server; write `server: NAME_OR_FILE` at its top, or give a command after `--`",
@@ -675,7 +681,7 @@ pub fn cases_of(
             )));
         }
     };
-    match (speaks, &file.speaks) {
+    match (&given.speaks, &file.speaks) {
         (Some(speaks), _) => target.profile = Profile::find(speaks)?,
         (None, Some(speaks)) if !target.profile.has_dialogue() => {
             target.profile = Profile::find(speaks)?
@@ -702,11 +708,12 @@ pub fn cases_of(
 }
 
 /// A target that a scenario file names: by name, or as a path beside the file or from here.
-fn target_of_file(name: &str, file: &Path) -> Result<Target, Error> {
+fn target_of_file(name: &str, file: &Path, program: Option<&Path>) -> Result<Target, Error> {
     let beside = file.parent().unwrap_or(Path::new("")).join(name);
-    match beside.is_file() {
-        true => Target::read(&beside),
-        false => Target::find(name),
+    match program {
+        _ if beside.is_file() => Target::read(&beside),
+        Some(program) if servers::find(name).is_some() => Target::reference(name, program),
+        _ => Target::find(name),
     }
 }
 

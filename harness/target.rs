@@ -122,7 +122,11 @@ impl Target {
     /// There is no such name or file, or the file is malformed.
     pub fn find(name: &str) -> Result<Self, Error> {
         if servers::find(name).is_some() {
-            return Self::reference(name);
+            let program = std::env::current_exe().map_err(|source| Error::Start {
+                program: name.to_owned(),
+                source,
+            })?;
+            return Self::reference(name, &program);
         }
         let path = Path::new(name);
         if path.is_file() {
@@ -139,14 +143,11 @@ impl Target {
         })
     }
 
-    /// A reference server in a process of its own, started by the program that runs now.
-    fn reference(name: &str) -> Result<Self, Error> {
-        let program = std::env::var_os("SOCKDRILL_PROGRAM")
-            .map_or_else(std::env::current_exe, |path| Ok(path.into()));
-        let program = program.map_err(|source| Error::Start {
-            program: name.to_owned(),
-            source,
-        })?;
+    /// A reference server in a process of its own, started by the given sockdrill program.
+    ///
+    /// # Errors
+    /// There is no reference server of that name.
+    pub fn reference(name: &str, program: &Path) -> Result<Self, Error> {
         let profile = Profile::find(name)?;
         let place = match profile.transport.is_some_and(Transport::is_local) {
             true => ["--path={path}", "--port=0"],

@@ -26,13 +26,16 @@ fn main() -> ExitCode {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/broken");
     let trials = match expectations(&folder) {
         Ok(expectations) => trials(&folder, &expectations),
-        Err(error) => vec![Trial::test("expected.toml", move || Err(Failed::from(error)))],
+        Err(error) => vec![Trial::test("expected.toml", move || {
+            Err(Failed::from(error))
+        })],
     };
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
 fn expectations(folder: &Path) -> Result<BTreeMap<String, Expected>, String> {
-    let text = std::fs::read_to_string(folder.join("expected.toml")).map_err(|error| error.to_string())?;
+    let text =
+        std::fs::read_to_string(folder.join("expected.toml")).map_err(|error| error.to_string())?;
     toml::from_str(&text).map_err(|error| error.to_string())
 }
 
@@ -41,25 +44,28 @@ fn trials(folder: &Path, expectations: &BTreeMap<String, Expected>) -> Vec<Trial
     let demanded = sockdrill::suite::is_required("python3");
     let mut trials = vec![{
         let (folder, known) = (folder.to_owned(), expectations.clone());
-        Trial::test("every file is expected", move || every_file_is_expected(&folder, &known))
+        Trial::test("every file is expected", move || {
+            every_file_is_expected(&folder, &known)
+        })
     }];
     for (name, expected) in expectations {
         let broken = folder.join(format!("{name}.py"));
         let mended = folder.join(format!("{name}_mended.py"));
         let (one, other) = (expected.clone(), expected.speaks.clone());
         let twins = [
-            Trial::test(format!("{name}::broken"), move || is_found_out(&broken, &one)),
-            Trial::test(format!("{name}::mended"), move || is_not_blamed(&mended, &other)),
+            Trial::test(format!("{name}::broken"), move || {
+                is_found_out(&broken, &one)
+            }),
+            Trial::test(format!("{name}::mended"), move || {
+                is_not_blamed(&mended, &other)
+            }),
         ];
         trials.extend(twins.map(|trial| trial.with_ignored_flag(!python && !demanded)));
     }
     trials
 }
 
-fn every_file_is_expected(
-    folder: &Path,
-    known: &BTreeMap<String, Expected>,
-) -> Result<(), Failed> {
+fn every_file_is_expected(folder: &Path, known: &BTreeMap<String, Expected>) -> Result<(), Failed> {
     let mut found: Vec<String> = std::fs::read_dir(folder)?
         .flatten()
         .map(|entry| entry.path())

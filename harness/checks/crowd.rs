@@ -77,11 +77,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |ground| {
             let crowd = at_once(ground, if ground.deep { 2_000 } else { 100 });
             let polite = Talk::of(0).polite(ground.profile).lines();
-            vec![scenario(
-                "many at once",
-                &[("crowd", crowd)],
-                vec![polite],
-            )]
+            vec![scenario("many at once", &[("crowd", crowd)], vec![polite])]
         },
         counterexample: Counterexample {
             instead_of: "echo",

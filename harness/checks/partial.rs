@@ -53,9 +53,7 @@ fn cut_requests(ground: &Ground<'_>, cuts: Vec<Cut>) -> Vec<Vec<Line>> {
             .send_data(Data::literal(request.clone()), cut)
             .expect_reply(ground.profile);
         let talk = match ground.profile.closes_after_exchange() {
-            true => talk
-                .expect_end(&[End::Fin, End::Reset])
-                .then(Action::Close),
+            true => talk.expect_end(&[End::Fin, End::Reset]).then(Action::Close),
             false => talk.finish(ground.profile),
         };
         talk.lines()

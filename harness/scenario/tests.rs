@@ -1,7 +1,7 @@
 use super::*;
 use crate::step::{
     Action, Cast, Cut, Data, Dial, End, Expectation, Invariant, Line, Pace, ServerAction,
-    ServerExpectation, Signal, Source, Step, Template, Waiver,
+    ServerExpectation, Signal, Source, Step, Streams, Template, Waiver,
 };
 use proptest::collection::vec;
 use proptest::option;

@@ -1,1 +1,49 @@
+//! The program from outside, and the rules of the repository. Checks against servers are in `tests/matrix.rs`.
 
+/// What people and scripts see: exit codes, reports, and errors that say what to do.
+mod cli;
+/// Where servers run, and what is read from the kernel there.
+mod lab;
+/// However a run ends, and whatever the server does, no process outlives it.
+mod leftovers;
+/// The crate keeps the order of modules that it declares.
+mod modules;
+/// What the front page shows is what the program prints.
+mod readme;
+/// Reference servers in this process keep their promises, whoever their clients are.
+mod reference;
+
+use assert_cmd::Command;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+/// The program under test; a run that hangs is a failure, not a wait.
+fn sockdrill(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_sockdrill"));
+    command.args(arguments).timeout(Duration::from_secs(60));
+    command
+}
+
+/// The processes that have `marker` in their command line.
+fn marked(marker: &str) -> Vec<String> {
+    let folders = std::fs::read_dir("/proc").expect("this is Linux");
+    let files = folders
+        .flatten()
+        .map(|folder| folder.path().join("cmdline"));
+    let lines = files.filter_map(|file: PathBuf| std::fs::read(file).ok());
+    let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
+    lines.filter(|line| line.contains(marker)).collect()
+}
+
+/// Waits until `holds`, or for twenty seconds at most, and says whether it came to hold.
+fn eventually(mut holds: impl FnMut() -> bool) -> bool {
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while !holds() {
+        if Instant::now() > deadline {
+            return false;
+        }
+        // Nothing tells when a process is gone that is not our child, so /proc is looked at again and again.
+        std::thread::park_timeout(Duration::from_millis(5));
+    }
+    true
+}

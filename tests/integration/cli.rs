@@ -1,0 +1,633 @@
+use crate::{marked, sockdrill};
+use predicates::prelude::*;
+use predicates::str::contains;
+use rstest::rstest;
+use serde_json::Value;
+use std::net::TcpListener;
+use std::path::Path;
+
+/// The arguments of a check that fails at once.
+const FAILING: &[&str] = &[
+    "check",
+    "--speaks",
+    "echo",
+    "--only",
+    "reset/mid-request",
+    "--seed",
+    "7",
+];
+
+/// The server that it fails on.
+const BROKEN: &[&str] = &[
+    "--",
+    env!("CARGO_BIN_EXE_sockdrill"),
+    "serve",
+    "echo",
+    "--violate",
+    "reset/mid-request",
+    "--port",
+    "{port}",
+];
+
+fn read(path: &Path) -> String {
+    std::fs::read_to_string(path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+}
+
+fn keys(value: &Value) -> Vec<&str> {
+    value
+        .as_object()
+        .unwrap()
+        .keys()
+        .map(String::as_str)
+        .collect()
+}
+
+#[test]
+fn server_that_keeps_its_promises_is_exit_code_0() {
+    sockdrill(&["check", "echo", "--only", "polite"])
+        .assert()
+        .code(0)
+        .stdout(contains("pass          polite/exchange").and(contains("1 passed, 0 failed")));
+}
+
+#[test]
+fn broken_requirement_is_exit_code_1_with_evidence_and_a_command_that_repeats_it() {
+    let repeat = "repeat: sockdrill check --speaks echo --only reset/mid-request --seed 7 -- ";
+    sockdrill(FAILING).args(BROKEN).assert().code(1).stdout(
+        contains("reset/mid-request: A server survives a reset after any byte of a request.")
+            .and(contains("failed 3 of 3"))
+            .and(contains("the server exited with status 1 (wait status)"))
+            .and(contains(repeat)),
+    );
+}
+
+#[test]
+fn command_that_repeats_a_failure_fails_again() {
+    let output = sockdrill(FAILING).args(BROKEN).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let repeat = text
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("repeat: sockdrill "));
+    let repeat = repeat.expect("a command that repeats the failure");
+    let folder = Path::new(env!("CARGO_BIN_EXE_sockdrill")).parent().unwrap();
+    assert_cmd::Command::new("sh")
+        .args(["-c", &format!("{}/sockdrill {repeat}", folder.display())])
+        .assert()
+        .code(1);
+}
+
+#[test]
+fn failed_scenario_is_written_as_a_file_that_fails_again() {
+    let folder = tempfile::tempdir().unwrap();
+    let artifacts = folder.path().join("artifacts");
+    sockdrill(FAILING)
+        .arg("--artifacts")
+        .arg(&artifacts)
+        .args(BROKEN)
+        .assert()
+        .code(1);
+    let file = artifacts.join("reset-mid-request.drill");
+    assert!(read(&file).contains("mallory reset"), "{}", read(&file));
+    sockdrill(&["fmt", "--check"]).arg(&file).assert().code(0);
+    sockdrill(&["run", "--speaks", "echo"])
+        .arg(&file)
+        .args(BROKEN)
+        .assert()
+        .code(1);
+    sockdrill(&["run", "--speaks", "echo"])
+        .arg(&file)
+        .args(["--", BROKEN[1], "serve", "echo", "--port", "{port}"])
+        .assert()
+        .code(0);
+}
+
+#[test]
+fn json_report_has_the_fields_of_format_1() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.json");
+    sockdrill(&[
+        "check",
+        "echo",
+        "--only",
+        "polite",
+        "--only",
+        "datagram/empty",
+        "--seed",
+        "7",
+        "--json",
+    ])
+    .arg(&file)
+    .assert()
+    .code(0);
+    let report: Value = serde_json::from_str(&read(&file)).unwrap();
+    let mut required = vec![
+        "checks",
+        "duration_ms",
+        "format",
+        "isolation",
+        "observations",
+        "seed",
+        "summary",
+        "target",
+    ];
+    // Only on hosts that permit no namespace.
+    if report["isolation"] == "host" {
+        required.push("isolation_reason");
+        required.sort_unstable();
+    }
+    assert_eq!(keys(&report), required);
+    assert_eq!(report["format"], 1);
+    assert_eq!(report["target"], "echo");
+    assert!(
+        ["namespace", "host"]
+            .map(Value::from)
+            .contains(&report["isolation"])
+    );
+    assert_eq!(report["seed"], 7);
+    assert!(report["duration_ms"].is_u64());
+    let summary =
+        serde_json::json!({"pass": 1, "fail": 0, "inconclusive": 0, "skip": 1, "known": 0});
+    assert_eq!(report["summary"], summary);
+    assert!(report["observations"]["close_after_reply"].is_string());
+    let [passed, skipped] = report["checks"].as_array().unwrap().as_slice() else {
+        panic!("two checks were selected: {report}");
+    };
+    assert_eq!(
+        keys(passed),
+        [
+            "duration_ms",
+            "family",
+            "id",
+            "requirement",
+            "scenarios",
+            "verdict"
+        ]
+    );
+    assert_eq!(passed["id"], "polite/exchange");
+    assert_eq!(passed["family"], "polite");
+    assert_eq!(passed["verdict"], "pass");
+    assert!(passed["requirement"].as_str().unwrap().ends_with('.'));
+    assert!(passed["scenarios"].as_u64().unwrap() > 0);
+    assert_eq!(
+        keys(skipped),
+        [
+            "duration_ms",
+            "family",
+            "id",
+            "reason",
+            "requirement",
+            "scenarios",
+            "verdict"
+        ]
+    );
+    assert_eq!(skipped["verdict"], "skip");
+    assert_eq!(skipped["reason"], "the server does not take datagrams");
+}
+
+#[test]
+fn json_report_of_a_failure_has_reason_evidence_and_repeat_command() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.json");
+    sockdrill(FAILING)
+        .arg("--json")
+        .arg(&file)
+        .args(BROKEN)
+        .assert()
+        .code(1);
+    let report: Value = serde_json::from_str(&read(&file)).unwrap();
+    assert_eq!(report["summary"]["fail"], 1);
+    let check = &report["checks"][0];
+    assert_eq!(check["verdict"], "fail");
+    assert!(
+        check["reason"]
+            .as_str()
+            .unwrap()
+            .contains("exited with status 1"),
+        "{check}"
+    );
+    assert!(
+        check["evidence"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .all(Value::is_string)
+    );
+    assert_eq!(check["evidence"][0], "failed 3 of 3");
+    let reproduce = check["reproduce"].as_str().unwrap();
+    assert!(
+        reproduce.starts_with("sockdrill check ") && reproduce.contains("--seed 7"),
+        "{reproduce}"
+    );
+    assert!(
+        check["scenario"].as_str().unwrap().starts_with("case "),
+        "{check}"
+    );
+}
+
+#[test]
+fn junit_report_has_a_case_a_check_and_no_raw_markup() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.xml");
+    sockdrill(FAILING)
+        .arg("--junit")
+        .arg(&file)
+        .args(BROKEN)
+        .assert()
+        .code(1);
+    let text = read(&file);
+    assert!(text.starts_with("<?xml"), "{text}");
+    let case = "<testcase name=\"reset/mid-request\" classname=\"reset\"";
+    assert!(
+        text.contains(case) && text.contains("failures=\"1\""),
+        "{text}"
+    );
+    assert!(text.contains("mallory &gt; &quot;h&quot;"), "{text}");
+}
+
+#[test]
+fn run_has_a_json_report_with_a_case_in_the_place_of_a_check() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, report) = (
+        folder.path().join("talk.drill"),
+        folder.path().join("report.json"),
+    );
+    std::fs::write(&file, TWO_CASES).unwrap();
+    sockdrill(&["run", "--json"])
+        .arg(&report)
+        .arg(&file)
+        .assert()
+        .code(0);
+    let report: Value = serde_json::from_str(&read(&report)).unwrap();
+    assert_eq!(report["format"], 1);
+    assert_eq!(report["checks"][0]["id"], "talk::a word");
+    assert_eq!(report["checks"][1]["id"], "talk::another word");
+}
+
+const TWO_CASES: &str = "\
+server: echo
+
+case a word
+  clients: alice
+
+  alice connect
+  alice send \"one\"
+  alice expect \"one\"
+
+case another word
+  clients: alice
+
+  alice connect
+  alice send \"two\"
+  alice expect \"two\"
+";
+
+#[test]
+fn file_with_a_line_addresses_the_case_that_the_line_is_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("talk.drill");
+    std::fs::write(&file, TWO_CASES).unwrap();
+    sockdrill(&["run", &format!("{}:14", file.display())])
+        .assert()
+        .code(0)
+        .stdout(contains("1 passed").and(contains("talk::another word")));
+    sockdrill(&["run", &format!("{}:1", file.display())])
+        .assert()
+        .code(4);
+}
+
+#[test]
+fn failing_case_shows_what_was_expected_and_what_came() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("talk.drill");
+    std::fs::write(
+        &file,
+        TWO_CASES.replace("expect \"two\"", "expect \"three\""),
+    )
+    .unwrap();
+    sockdrill(&["run"])
+        .arg(&file)
+        .assert()
+        .code(1)
+        .stdout(contains("alice expected \"three\", got \"two\"").and(contains("talk.drill:15")));
+}
+
+#[test]
+fn verbose_run_prints_every_event() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("talk.drill");
+    std::fs::write(&file, TWO_CASES).unwrap();
+    sockdrill(&["run", "--verbose"])
+        .arg(&file)
+        .assert()
+        .code(0)
+        .stdout(contains("alice > \"one\"").and(contains("alice < \"one\"")));
+}
+
+#[test]
+fn misspelt_step_is_shown_with_a_caret_and_exit_code_2() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("talk.drill");
+    std::fs::write(&file, TWO_CASES.replace("alice connect", "alice conect")).unwrap();
+    sockdrill(&["run"])
+        .arg(&file)
+        .assert()
+        .code(2)
+        .stderr(contains("talk.drill:6:9").and(contains("^^^^^^ did you mean `connect`?")));
+}
+
+#[rstest]
+#[case::profile(&["check", "--speaks", "nonesuch", "--", "true"], "there is no profile `nonesuch`")]
+#[case::target(&["check", "nonesuch"], "there is no target `nonesuch`")]
+#[case::server(&["serve", "nonesuch"], "there is no reference server `nonesuch`")]
+#[case::check(&["explain", "nonesuch"], "there is no check `nonesuch`")]
+#[case::counterexample(&["serve", "uppercase", "--violate", "reset/mid-request"], "serve echo --violate reset/mid-request")]
+#[case::nothing_to_check(&["check"], "sockdrill check -- ./server --port {port}")]
+#[case::target_and_command(&["check", "echo", "--", "true"], "not both")]
+#[case::option(&["check", "echo", "--nonesuch"], "--nonesuch")]
+fn what_does_not_exist_is_exit_code_2_with_what_to_write(
+    #[case] arguments: &[&str],
+    #[case] message: &str,
+) {
+    sockdrill(arguments)
+        .assert()
+        .code(2)
+        .stderr(contains(message));
+}
+
+#[test]
+fn malformed_profile_is_exit_code_2_with_its_file_and_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("odd.toml");
+    std::fs::write(&file, "transport = \"carrier pigeon\"\n").unwrap();
+    sockdrill(&["check", "--speaks", &file.to_string_lossy(), "--", "true"])
+        .assert()
+        .code(2)
+        .stderr(contains("odd.toml").and(contains("carrier pigeon")));
+}
+
+#[test]
+fn malformed_target_is_exit_code_2_with_its_file_and_what_is_wrong() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("odd.toml");
+    std::fs::write(&file, "command = [\"true\"]\ncomand = 1\n").unwrap();
+    sockdrill(&["check", &file.to_string_lossy()])
+        .assert()
+        .code(2)
+        .stderr(contains("odd.toml").and(contains("comand")));
+}
+
+#[test]
+fn selection_of_nothing_is_exit_code_4() {
+    sockdrill(&["check", "echo", "--only", "nonesuch"])
+        .assert()
+        .code(4)
+        .stderr(contains("--only nonesuch").and(contains("sockdrill list checks")));
+    sockdrill(&["check", "echo", "--only", "reset", "--skip", "reset/*"])
+        .assert()
+        .code(4);
+}
+
+#[test]
+fn skipped_checks_are_not_run() {
+    sockdrill(&[
+        "check", "echo", "--only", "bytes", "--skip", "*/nul", "--jobs", "1",
+    ])
+    .assert()
+    .code(0)
+    .stdout(contains("bytes/invalid-utf8").and(contains("bytes/nul").not()));
+}
+
+#[test]
+fn fewer_passes_than_min_checks_is_a_failure() {
+    sockdrill(&["check", "echo", "--only", "polite", "--min-checks", "1"])
+        .assert()
+        .code(0);
+    sockdrill(&["check", "echo", "--only", "polite", "--min-checks", "2"])
+        .assert()
+        .code(1)
+        .stdout(contains("1 checks passed, and --min-checks wants 2"));
+}
+
+#[test]
+fn seed_is_printed() {
+    sockdrill(&["check", "echo", "--only", "polite", "--seed", "4711"])
+        .assert()
+        .code(0)
+        .stdout(contains("seed 4711"));
+}
+
+#[test]
+fn missing_binary_is_a_clear_error_with_exit_code_3() {
+    sockdrill(&["check", "--", "./no-such-server", "{port}"])
+        .assert()
+        .code(3)
+        .stderr(contains("starting `./no-such-server`: no such program"));
+}
+
+#[rstest]
+fn server_that_exits_at_once_is_exit_code_3_with_its_status_and_last_words(
+    #[values("namespace", "host")] isolation: &str,
+) {
+    let server = ["sh", "-c", "echo cannot read my settings >&2; exit 78"];
+    sockdrill(&["check", "--isolation", isolation, "--"])
+        .args(server)
+        .assert()
+        .code(3)
+        .stderr(
+            contains("the server exited with status 78").and(contains("cannot read my settings")),
+        );
+}
+
+#[test]
+fn server_that_never_listens_is_exit_code_3_with_what_was_awaited_and_for_how_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("silent.toml");
+    let marker = format!("{}", 1_000_000_000 + std::process::id());
+    let text = format!("command = [\"sleep\", \"{marker}\"]\nready-within = \"500ms\"\n");
+    std::fs::write(&file, text).unwrap();
+    sockdrill(&["check", &file.to_string_lossy()])
+        .assert()
+        .code(3)
+        .stderr(
+            contains(
+                "the server did not listen: any listener of its process tree was awaited for 5",
+            )
+            .and(contains("is {port} in the right place of the command"))
+            .and(contains(format!("command: sleep {marker}"))),
+        );
+    assert_eq!(marked(&marker), Vec::<String>::new());
+}
+
+#[test]
+fn server_whose_port_is_taken_is_exit_code_3_with_who_has_it() {
+    let squatter = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = squatter.local_addr().unwrap().port().to_string();
+    let server = [
+        env!("CARGO_BIN_EXE_sockdrill"),
+        "serve",
+        "echo",
+        "--port",
+        &port,
+    ];
+    sockdrill(&["check", "--isolation", "host", "--"])
+        .args(server)
+        .assert()
+        .code(3)
+        .stderr(
+            contains(format!(
+                "port {port} is taken: process {} ",
+                std::process::id()
+            ))
+            .and(contains(
+                "let the command take any port by writing {port} in it",
+            )),
+        );
+}
+
+#[test]
+fn server_whose_port_is_taken_outside_does_not_care_in_a_namespace() {
+    let squatter = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = squatter.local_addr().unwrap().port().to_string();
+    let server = [
+        env!("CARGO_BIN_EXE_sockdrill"),
+        "serve",
+        "echo",
+        "--port",
+        &port,
+    ];
+    sockdrill(&[
+        "check",
+        "--isolation",
+        "namespace",
+        "--speaks",
+        "echo",
+        "--only",
+        "polite",
+        "--",
+    ])
+    .args(server)
+    .assert()
+    .code(0);
+}
+
+#[rstest]
+#[case::checks("checks", "id", "reset/mid-request")]
+#[case::servers("servers", "name", "echo")]
+#[case::profiles("profiles", "name", "uppercase")]
+#[case::steps("steps", "step", "settle")]
+fn lists_are_the_same_in_text_and_json(
+    #[case] what: &str,
+    #[case] key: &str,
+    #[case] member: &str,
+) {
+    let text = sockdrill(&["list", what]).output().unwrap().stdout;
+    let text = String::from_utf8(text).unwrap();
+    let json = sockdrill(&["list", what, "--format", "json"])
+        .output()
+        .unwrap()
+        .stdout;
+    let rows: Vec<Value> = serde_json::from_slice(&json).unwrap();
+    assert_eq!(rows.len(), text.lines().count());
+    assert!(rows.iter().any(|row| row[key] == member), "{rows:?}");
+    for (row, line) in rows.iter().zip(text.lines()) {
+        assert!(line.starts_with(row[key].as_str().unwrap()), "{line}");
+    }
+}
+
+#[test]
+fn every_check_is_explained() {
+    for check in sockdrill::checks::all() {
+        let broken = format!(
+            "serve {} --violate {}",
+            check.counterexample.instead_of, check.id
+        );
+        sockdrill(&["explain", check.id]).assert().code(0).stdout(
+            contains(check.requirement)
+                .and(contains("how servers are mended:"))
+                .and(contains(broken)),
+        );
+    }
+}
+
+#[test]
+fn fmt_formats_in_place_and_check_tells_what_it_would_change() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("talk.drill");
+    std::fs::write(
+        &file,
+        TWO_CASES.replace("  alice connect", "alice   connect   # hello"),
+    )
+    .unwrap();
+    sockdrill(&["fmt", "--check"])
+        .arg(&file)
+        .assert()
+        .code(1)
+        .stdout(contains("talk.drill is not formatted"));
+    assert!(read(&file).contains("alice   connect"));
+    sockdrill(&["fmt"]).arg(&file).assert().code(0);
+    assert!(read(&file).contains("  alice connect"), "{}", read(&file));
+    assert!(read(&file).contains("# hello"), "{}", read(&file));
+    sockdrill(&["fmt", "--check"]).arg(&file).assert().code(0);
+}
+
+#[test]
+fn scenario_as_json_runs_as_well() {
+    let folder = tempfile::tempdir().unwrap();
+    let (drill, json) = (
+        folder.path().join("talk.drill"),
+        folder.path().join("talk.json"),
+    );
+    std::fs::write(&drill, TWO_CASES).unwrap();
+    let output = sockdrill(&["fmt", "--to", "json"])
+        .arg(&drill)
+        .output()
+        .unwrap();
+    std::fs::write(&json, output.stdout).unwrap();
+    sockdrill(&["run"])
+        .arg(&json)
+        .assert()
+        .code(0)
+        .stdout(contains("2 passed"));
+}
+
+#[test]
+fn scenario_files_of_the_repository_are_formatted() {
+    let files = std::fs::read_dir("fixtures/scenarios").unwrap().flatten();
+    let files = files.flat_map(|topic| std::fs::read_dir(topic.path()).unwrap().flatten());
+    let files: Vec<_> = files.map(|file| file.path()).collect();
+    sockdrill(&["fmt", "--check"]).args(files).assert().code(0);
+}
+
+#[test]
+fn doctor_says_what_this_host_permits() {
+    sockdrill(&["doctor"])
+        .assert()
+        .code(0)
+        .stdout(contains("host: servers can run in it"));
+}
+
+#[test]
+fn reader_that_goes_away_is_no_error() {
+    let command = format!(
+        "{} list checks | head -n 1",
+        env!("CARGO_BIN_EXE_sockdrill")
+    );
+    assert_cmd::Command::new("sh")
+        .args(["-c", &command])
+        .assert()
+        .code(0)
+        .stderr("");
+}
+
+#[test]
+fn finished_run_leaves_nothing_behind() {
+    let port_marker = format!("sockdrill-marker-{}", std::process::id());
+    let program = env!("CARGO_BIN_EXE_sockdrill");
+    // The marker is an argument of the shell, which stays beside the server.
+    let server = format!("{program} serve echo --port \"$1\" & wait");
+    sockdrill(&["check", "--speaks", "echo", "--only", "reset/*", "--"])
+        .args(["sh", "-c", &server, &port_marker, "{port}"])
+        .assert()
+        .code(predicate::in_iter([0, 1]));
+    assert_eq!(marked(&port_marker), Vec::<String>::new());
+}
