@@ -85,7 +85,7 @@ pub(crate) struct SpawnRequest<'a> {
 /// A started process.
 pub(crate) struct Spawned {
     pub(crate) pidfd: OwnedFd,
-    /// The process id as the harness sees it.
+    /// The process id as the harness sees it; 0 where the process had ended before it could be asked for.
     pub(crate) pid: i32,
 }
 
@@ -287,14 +287,15 @@ fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
     }
 }
 
-/// Reads the process id that the reader's own pid namespace gives to the process behind `pidfd`.
+/// Reads the process id that the reader's own pid namespace gives to the process behind `pidfd`; 0 where it has ended
+/// and was waited for, which a program that refuses to start does at once (pidfd_open(2), "Pid: -1").
 fn pid_of(pidfd: &OwnedFd) -> Result<i32, Errno> {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))
         .map_err(|_| Errno::SRCH)?;
     info.lines()
         .find_map(|line| line.strip_prefix("Pid:"))
-        .and_then(|pid| pid.trim().parse().ok())
-        .filter(|pid| *pid > 0)
+        .and_then(|pid| pid.trim().parse::<i32>().ok())
+        .map(|pid| pid.max(0))
         .ok_or(Errno::SRCH)
 }
 
