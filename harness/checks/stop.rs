@@ -118,7 +118,8 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server ends in time when it is told to, although a client is connected and silent.",
         why: "The drain waits for a connection that has nothing to say: \
               https://github.com/yesodweb/wai/issues/853 https://github.com/hasura/graphql-engine/issues/7785",
-        provoked: "A client connects and is silent; the server gets the signal.",
+        provoked: "A client connects and is silent; the server gets the signal. What a server forks for a conversation \
+                   may last as long as that: all must be gone when the client has left.",
         cure: "Close idle connections when draining, and give the drain a limit.",
         needs: &[Need::Stream, Need::ManyConnections],
         severity: Severity::Must,
@@ -129,8 +130,12 @@ pub(super) const CHECKS: &[Check] = &[
                 &[("alice", 1)],
                 vec![
                     Talk::of(0).open_accepted(ground.profile).lines(),
-                    vec![server_does(ServerAction::Signal(signal(ground)))],
-                    ends_cleanly(ground),
+                    vec![
+                        server_does(ServerAction::Signal(signal(ground))),
+                        expects_exit(ground),
+                    ],
+                    Talk::of(0).then(Action::Close).lines(),
+                    vec![server_expects(ServerExpectation::Gone), start_again()],
                 ],
             )]
         },
