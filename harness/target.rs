@@ -45,6 +45,8 @@ pub struct Target {
     pub listen: Option<String>,
     /// The package that has the program, for the error where it is missing.
     pub package: Option<String>,
+    /// The programs beside the command's own that it starts.
+    pub programs: Vec<String>,
     /// Failures that are known and have a reason.
     pub known: Vec<Known>,
 }
@@ -80,6 +82,8 @@ struct RawTarget {
     listen_fds: bool,
     package: Option<String>,
     #[serde(default)]
+    programs: Vec<String>,
+    #[serde(default)]
     lab: RawLab,
     #[serde(default)]
     known: Vec<Known>,
@@ -112,6 +116,7 @@ impl Target {
             sysctl: BTreeMap::new(),
             listen: None,
             package: None,
+            programs: Vec::new(),
             known: Vec::new(),
         }
     }
@@ -249,16 +254,16 @@ impl Target {
             listen: raw.listen,
             listen_fds: raw.listen_fds,
             package: raw.package,
+            programs: raw.programs,
             known: raw.known,
             ..Self::command(raw.command, Profile::unknown())
         })
     }
 
-    /// Whether the program of the command is on this machine.
+    /// Whether the program of the command, and those that it starts, are on this machine.
     pub fn is_installed(&self) -> bool {
-        self.command
-            .first()
-            .is_some_and(|program| find_program(program).is_some())
+        let found = |program: &String| find_program(program).is_some();
+        self.command.first().is_some_and(found) && self.programs.iter().all(found)
     }
 
     /// Whether the command names 127.0.0.1 as the address to listen on.
@@ -392,6 +397,9 @@ impl Process {
             .collect();
         let program = words.first().map_or("", String::as_str).to_owned();
         let path = find_program(&program).ok_or_else(|| missing(&program, target))?;
+        if let Some(other) = target.programs.iter().find(|other| find_program(other).is_none()) {
+            return Err(missing(other, target));
+        }
         let start_failed = |source: std::io::Error| Error::Start {
             program: program.clone(),
             source,
