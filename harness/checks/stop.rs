@@ -334,7 +334,7 @@ fn started_with(streams: Streams, ground: &Ground<'_>) -> Vec<Scenario> {
         vec![
             vec![
                 server_does(ServerAction::Signal(Signal::Kill)),
-                crate::talk::server_requires(ServerExpectation::Exit(None)),
+                talk::server_requires(ServerExpectation::Exit(None)),
                 server_does(ServerAction::Start(streams)),
             ],
             polite.clone(),
