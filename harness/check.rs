@@ -45,6 +45,25 @@ impl Check {
         words.join(", ")
     }
 
+    /// The arguments after `sockdrill serve` that run the counterexample in a lab.
+    pub fn counterexample_arguments(&self) -> Vec<&'static str> {
+        let place = match self.needs.contains(&Need::Local) {
+            true => ["--path", "{path}"],
+            false => ["--port", "{port}"],
+        };
+        let mut arguments = vec![
+            self.counterexample.instead_of,
+            "--violate",
+            self.id,
+            place[0],
+            place[1],
+        ];
+        if self.needs.contains(&Need::ToldLoopback) {
+            arguments.extend(["--host", "127.0.0.1"]);
+        }
+        arguments
+    }
+
     /// Why the check does not apply, if it does not.
     pub fn unmet(&self, ground: &Ground<'_>) -> Option<String> {
         self.needs.iter().find_map(|need| need.unmet(ground))
@@ -77,6 +96,12 @@ pub struct Ground<'a> {
     pub not_concurrent: bool,
     /// Whether the server has a network namespace to itself.
     pub own_namespace: bool,
+    /// Whether the server listens on an IPv6 address.
+    pub ipv6: bool,
+    /// Whether it takes IPv4 clients on an IPv6 socket.
+    pub dual_stack: bool,
+    /// Whether its command names 127.0.0.1 as the address to listen on.
+    pub told_loopback: bool,
     /// Whether the server is handed its listening socket.
     pub socket_is_given: bool,
     /// Whether the server is bound to all IPv4 addresses.
@@ -130,6 +155,14 @@ pub enum Need {
     Wildcard,
     /// A server that opens its listening socket itself.
     OwnSocket,
+    /// A server on a Unix socket.
+    Local,
+    /// A server that listens on an IPv6 address.
+    Ipv6,
+    /// A server that takes both families on one socket.
+    DualStack,
+    /// A command that names 127.0.0.1 as the address to listen on.
+    ToldLoopback,
 }
 
 impl Need {
@@ -215,6 +248,16 @@ impl Need {
                 !ground.socket_is_given,
                 "the server is handed its listening socket",
             ),
+            Self::Local => (
+                ground.transport.is_local(),
+                "the server does not listen on a Unix socket",
+            ),
+            Self::Ipv6 => (ground.ipv6, "the server does not listen on IPv6"),
+            Self::DualStack => (
+                ground.dual_stack,
+                "the server does not take IPv4 on an IPv6 socket",
+            ),
+            Self::ToldLoopback => (ground.told_loopback, "the command does not name 127.0.0.1"),
             Self::Wildcard => (ground.wildcard, "the server is bound to one address only"),
         };
         (!met).then(|| reason.to_owned())

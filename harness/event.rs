@@ -168,6 +168,8 @@ pub enum ServerEvent {
     SecondEnded(Exit),
     /// A second instance was started beside it, and lives.
     SecondLives,
+    /// The regular file at its path is no longer there.
+    FileRemoved,
     /// All of its processes are stopped.
     Stopped,
     /// They run again.
@@ -484,6 +486,7 @@ impl fmt::Display for ServerEvent {
             Self::StartFailed(reason) => write!(f, "does not start: {reason}"),
             Self::SecondEnded(exit) => write!(f, "started a second time {exit}"),
             Self::SecondLives => f.write_str("started a second time keeps running"),
+            Self::FileRemoved => f.write_str("has removed the file at its path"),
             Self::Stopped => f.write_str("is stopped"),
             Self::Continued => f.write_str("runs on"),
             Self::Signalled(signal) => write!(f, "is sent SIG{signal}"),

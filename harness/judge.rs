@@ -73,9 +73,9 @@ impl Trial {
             .any(|waiver| waiver.invariant == invariant)
     }
 
-    /// Whether the script itself ends the server, by a signal or by waiting for its end.
-    fn expects_end(&self) -> bool {
-        self.steps(Act::Script).iter().any(|line| {
+    /// Whether the script ends the server that runs since this step, by a signal or by waiting for its end.
+    fn expects_end(&self, since: usize) -> bool {
+        self.steps(Act::Script).iter().skip(since).any(|line| {
             let Step::Server(action) = &line.step else {
                 return false;
             };
@@ -279,6 +279,12 @@ fn failed(
             .start_failed
             .as_ref()
             .map(|reason| format!("the server did not start again: {reason}")),
+        Step::Server(ServerAction::StartOverFile) if facts.file_removed => {
+            Some("the server removed a regular file that stood at its path".to_owned())
+        }
+        Step::Server(ServerAction::StartOverFile) if facts.second == Some(None) => {
+            Some("the server runs although a regular file stands at its path".to_owned())
+        }
         Step::Server(ServerAction::StartSecond) => match facts.second {
             Some(Some(Exit::Status(0))) => Some(
                 "a second server on the same address ended with status 0, as if all were well"
@@ -348,6 +354,7 @@ pub struct ServerFacts {
     backlog: Option<u32>,
     time_wait: Option<usize>,
     rests: bool,
+    file_removed: bool,
 }
 
 impl ServerFacts {
@@ -363,6 +370,7 @@ impl ServerFacts {
             ServerEvent::StartFailed(reason) => self.start_failed = Some(reason.clone()),
             ServerEvent::SecondEnded(exit) => self.second = Some(Some(*exit)),
             ServerEvent::SecondLives => self.second = Some(None),
+            ServerEvent::FileRemoved => self.file_removed = true,
             ServerEvent::Exited(exit) => self.exit = Some(*exit),
             ServerEvent::Gone => self.gone = true,
             ServerEvent::LeftBehind(processes) => self.left_behind = *processes,
@@ -451,7 +459,8 @@ fn unexpected_end(trial: &Trial, transcript: &Transcript) -> Option<String> {
         return None;
     }
     let exit = last_exit(transcript)?;
-    let asked = trial.expects_end() || (trial.ends_after_one && exit == Exit::Status(0));
+    let since = step_of_last_start(transcript);
+    let asked = trial.expects_end(since) || (trial.ends_after_one && exit == Exit::Status(0));
     if asked && !exit.is_crash() {
         return None;
     }
@@ -460,6 +469,20 @@ fn unexpected_end(trial: &Trial, transcript: &Transcript) -> Option<String> {
         Some(step) => format!("the server {exit} after `{step}`"),
         None => format!("the server {exit}"),
     })
+}
+
+/// The step of the script after which the server runs that was started last; 0 for the first one.
+fn step_of_last_start(transcript: &Transcript) -> usize {
+    let (mut act, mut step, mut since) = (Act::Before, 0, 0);
+    for event in &transcript.events {
+        match &event.what {
+            What::Act(next) => act = *next,
+            What::StepBegan(begun) => step = *begun,
+            What::Server(ServerEvent::Started { .. }) if act == Act::Script => since = step + 1,
+            _ => {}
+        }
+    }
+    since
 }
 
 fn last_step_before_exit(trial: &Trial, transcript: &Transcript) -> Option<String> {
@@ -750,6 +773,32 @@ mod tests {
         let reason = reason(judge(&expects_hello(), &seen));
         assert!(
             reason.starts_with("the server was ended by signal 13 (SIGPIPE)"),
+            "{reason}"
+        );
+    }
+
+    #[test]
+    fn end_that_was_asked_of_the_first_server_is_no_excuse_for_the_second() {
+        let server = |action| Line::from(Step::Server(action));
+        let restart = trial(vec![
+            server(ServerAction::Signal(crate::step::Signal::Kill)),
+            server(ServerAction::Start(crate::step::Streams::Usual)),
+        ]);
+        let exited = |exit| What::Server(ServerEvent::Exited(exit));
+        let mut events = vec![
+            What::Act(Act::Script),
+            What::StepBegan(0),
+            exited(Exit::Signal(9)),
+        ];
+        assert_eq!(judge(&restart, &transcript(events.clone())), Verdict::Pass);
+        events.extend([
+            What::StepBegan(1),
+            What::Server(ServerEvent::Started { pid: 2 }),
+            exited(Exit::Status(1)),
+        ]);
+        let reason = reason(judge(&restart, &transcript(events)));
+        assert!(
+            reason.starts_with("the server exited with status 1"),
             "{reason}"
         );
     }

@@ -468,8 +468,10 @@ fn explain(id: &str) -> Result<ExitCode, Error> {
         ));
     }
     say(&format!("needs: {}", check.needs_in_words()));
+    say("a server that breaks it, and this check on it:");
+    let arguments = check.counterexample_arguments().join(" ");
     say(&format!(
-        "a server that breaks it:\n  sockdrill serve {} --violate {}",
+        "  sockdrill check --speaks {} --only {} -- sockdrill serve {arguments}",
         check.counterexample.instead_of, check.id
     ));
     Ok(ExitCode::Passed)

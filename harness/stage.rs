@@ -35,6 +35,9 @@ const LOOKS_TO_BLAME: u64 = 8;
 /// How long `silence` is listened for where the kernel cannot tell that nothing more will come.
 const SILENCE: Duration = Duration::from_millis(300);
 
+/// What stands in a file that is not the server's.
+const FOREIGN: &[u8] = b"somebody's data\n";
+
 /// How often the kernel is asked for what it has no event for.
 const LOOK_EVERY: Duration = Duration::from_millis(5);
 
@@ -542,6 +545,7 @@ impl<'a> Stage<'a> {
             ServerAction::Signal(signal) => self.signal(*signal),
             ServerAction::Start(streams) => return self.start_again(*streams).await,
             ServerAction::StartSecond => return self.start_second().await,
+            ServerAction::StartOverFile => return self.start_over_file().await,
             ServerAction::LimitOpenFiles(spare) => self.limit_open_files(*spare),
             ServerAction::RestoreOpenFiles => self.restore_open_files(),
             ServerAction::Expect { what, within } => {
@@ -616,6 +620,10 @@ impl<'a> Stage<'a> {
         };
         if let Some(server) = &self.server {
             server.process().signal(number);
+            if signal == Signal::Kill {
+                // Nothing tells the workers of a killed master to go; a service manager kills them too.
+                self.signal_all(number);
+            }
             self.note_server(ServerEvent::Signalled(signal));
         }
     }
@@ -660,6 +668,25 @@ impl<'a> Stage<'a> {
                 Ok((Ended::OutOfTime(LIMIT), Flow::Stop))
             }
         }
+    }
+
+    /// Starts the server where a regular file stands at its path, and looks for the file afterwards.
+    async fn start_over_file(&mut self) -> Result<(Ended, Flow), Error> {
+        drop(self.server.take());
+        let path = self.lab.socket_path();
+        let failed = |source| Error::File {
+            doing: "writing",
+            path: path.clone(),
+            source,
+        };
+        let _ = std::fs::remove_file(&path);
+        std::fs::write(&path, FOREIGN).map_err(failed)?;
+        let (how, flow) = self.start_second().await?;
+        let is_there = std::fs::read(&path).is_ok_and(|content| content == FOREIGN);
+        if !is_there {
+            self.note_server(ServerEvent::FileRemoved);
+        }
+        Ok((how, if is_there { flow } else { Flow::Stop }))
     }
 
     fn limit_open_files(&mut self, spare: u32) {

@@ -491,12 +491,14 @@ pub enum ServerAction {
     Stop,
     /// Lets it run on (SIGCONT).
     Continue,
-    /// Sends its first process a signal.
+    /// Sends its first process a signal; SIGKILL goes to all of its processes.
     Signal(Signal),
     /// Starts it again, where it ran before.
     Start(Streams),
     /// Starts a second instance beside it, which must fail.
     StartSecond,
+    /// Puts a regular file at its path and starts it; it must fail, and leave the file.
+    StartOverFile,
     /// Limits its open files to this many more than it has now (prlimit(2)).
     LimitOpenFiles(u32),
     /// Gives it back the limit it had.
@@ -523,7 +525,7 @@ pub enum Streams {
     /// An input without a byte, and an output that is read.
     #[default]
     Usual,
-    /// An output that is a pipe which nobody reads any more.
+    /// An output that is a pipe which nobody reads any more once the server listens.
     StdoutClosed,
     /// An input that is a pipe at its end.
     StdinClosed,
@@ -813,6 +815,7 @@ impl fmt::Display for ServerAction {
             Self::Start(Streams::Usual) => f.write_str("start"),
             Self::Start(streams) => write!(f, "start {}", name_in(Streams::ALL, *streams)),
             Self::StartSecond => f.write_str("start-second"),
+            Self::StartOverFile => f.write_str("start-over-file"),
             Self::LimitOpenFiles(spare) => write!(f, "limit-open-files {spare}"),
             Self::RestoreOpenFiles => f.write_str("restore-open-files"),
             Self::Expect { what, within } => write_wait(f, "expect", what, *within),

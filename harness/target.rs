@@ -151,8 +151,8 @@ impl Target {
     pub fn reference(name: &str, program: &Path) -> Result<Self, Error> {
         let profile = Profile::find(name)?;
         let place = match profile.transport.is_some_and(Transport::is_local) {
-            true => ["--path", "{path}"],
-            false => ["--port", "{port}"],
+            true => ["--path={path}", "--port=0"],
+            false => ["--host=127.0.0.1", "--port={port}"],
         };
         let words = [
             program.to_string_lossy().as_ref(),
@@ -262,6 +262,11 @@ impl Target {
             .is_some_and(|program| find_program(program).is_some())
     }
 
+    /// Whether the command names 127.0.0.1 as the address to listen on.
+    pub(crate) fn names_loopback(&self) -> bool {
+        self.uses("addr") || self.command.iter().any(|word| word.contains("127.0.0.1"))
+    }
+
     /// Whether the command leaves it to the lab where the server listens.
     pub(crate) fn takes_any_place(&self) -> bool {
         self.listen_fds
@@ -330,6 +335,8 @@ pub(crate) struct Process {
     pub(crate) pid: i32,
     pidfd: OwnedFd,
     watch: Arc<Watch>,
+    /// The reader of a standard output that is to be closed under the server once it listens.
+    leaving_reader: Option<OwnedFd>,
 }
 
 /// What the watching thread learns.
@@ -395,11 +402,10 @@ impl Process {
         let (output, output_end) = pipe().map_err(errno)?;
         let (status, status_end) = pipe().map_err(errno)?;
         let stdin = stdin(streams).map_err(start_failed)?;
-        let (closed_reader, closed) = pipe().map_err(errno)?;
-        drop(closed_reader);
-        let stdout = match streams {
-            Streams::StdoutClosed => closed.as_fd(),
-            Streams::Usual | Streams::StdinClosed => output_end.as_fd(),
+        let (leaving_reader, left_end) = pipe().map_err(errno)?;
+        let (stdout, leaving_reader) = match streams {
+            Streams::StdoutClosed => (left_end.as_fd(), Some(leaving_reader)),
+            Streams::Usual | Streams::StdinClosed => (output_end.as_fd(), None),
         };
         let directory = std::env::current_dir().map_err(start_failed)?;
         let listener = match target.listen_fds {
@@ -424,11 +430,12 @@ impl Process {
         };
         let spawned = lab.spawn(&request).map_err(errno)?;
         // Held any longer, the listener would be ours too.
-        drop((output_end, status_end, closed, listener));
+        drop((output_end, status_end, left_end, listener));
         Ok(Self {
             pid: spawned.pid,
             pidfd: spawned.pidfd,
             watch: watch(output, status).map_err(start_failed)?,
+            leaving_reader,
         })
     }
 
@@ -659,16 +666,17 @@ impl Server {
         for (name, value) in &target.sysctl {
             lab.set_sysctl(name, value)?;
         }
-        let process = match Process::start(target, &lab, streams) {
-            Ok(process) => process,
-            Err(error) => return Err(error),
-        };
+        let mut process = Process::start(target, &lab, streams)?;
         match listening(target, &lab, &process).await {
-            Ok(place) => Ok(Self {
-                lab,
-                process,
-                place,
-            }),
+            Ok(place) => {
+                // A program may well die of a broken pipe before it is a server, as any filter does.
+                drop(process.leaving_reader.take());
+                Ok(Self {
+                    lab,
+                    process,
+                    place,
+                })
+            }
             Err(error) => {
                 lab.sweep();
                 Err(error)
@@ -684,6 +692,19 @@ impl Server {
     /// How bytes reach the server.
     pub fn transport(&self) -> Transport {
         self.place.transport
+    }
+
+    /// The rows of the kernel's table that listen on the server's TCP port.
+    pub(crate) fn listeners(&self) -> Vec<Row> {
+        let Address::Inet(address) = &self.place.address else {
+            return Vec::new();
+        };
+        let mut rows = self.lab.diag().listeners().unwrap_or_default();
+        rows.retain(|row| {
+            row.local
+                .is_some_and(|local| local.port() == address.port())
+        });
+        rows
     }
 
     /// Whether the server is bound to all IPv4 addresses.
@@ -834,6 +855,8 @@ fn inet_place(transport: Transport, row: &Row) -> Option<Place> {
     let local = row.local?;
     let ip = match local.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        // A dual-stack listener is reached over IPv4, as most of its clients do.
+        IpAddr::V6(ip) if ip.is_unspecified() && !row.v6_only => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };
@@ -860,7 +883,11 @@ fn path_place(transport: Transport, row: &Row) -> Option<Place> {
 
 /// Chooses among the places: as told, as the profile says, else the only port there is.
 fn choose(target: &Target, told: &Told, found: &[Place]) -> Result<Option<Place>, Error> {
+    // Told a path, a server speaks over a Unix socket what its profile says for TCP or UDP.
     let wanted = |place: &&Place| match target.profile.transport {
+        Some(transport) if told.path.is_some() => {
+            place.transport.is_datagram() == transport.is_datagram()
+        }
         Some(transport) => place.transport == transport,
         None => true,
     };

@@ -8,7 +8,7 @@
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
-use sockdrill::check::Check;
+use sockdrill::check::{Check, Need};
 use sockdrill::suite::needing;
 use sockdrill::target::Target;
 use sockdrill::{checks, servers};
@@ -31,17 +31,27 @@ fn main() -> ExitCode {
 fn counterexample(check: &'static Check) -> Trial {
     Trial::test(format!("counterexample::{}", check.id), || {
         let server = check.counterexample.instead_of;
-        let one = ["--strict", "--only", check.id];
-        let program = env!("CARGO_BIN_EXE_sockdrill");
-        let serve = [
-            "--speaks", server, "--", program, "serve", server, "--port", "{port}",
-        ];
-        let on_broken = Run::check(&[&one[..], &serve, &["--violate", check.id]].concat())?;
+        let one = ["--strict", "--only", check.id, "--speaks", server, "--"];
+        let serve = [env!("CARGO_BIN_EXE_sockdrill"), "serve"];
+        let broken = check.counterexample_arguments();
+        let on_broken = Run::check(&[&one[..], &serve, &broken].concat())?;
         on_broken.demand(Some(1), &["fail"])?;
-        // On all addresses, which some checks need.
-        let on_correct = Run::check(&[&one[..], &serve, &["--host", "0.0.0.0"]].concat())?;
+        let mut correct = broken;
+        correct.retain(|word| !["--violate", check.id].contains(word));
+        correct.extend(listening_where(check));
+        let on_correct = Run::check(&[&one[..], &serve, &correct].concat())?;
         on_correct.demand(Some(0), &["pass"])
     })
+}
+
+/// Where a correct server has to listen, so that the check applies to it.
+fn listening_where(check: &Check) -> &'static [&'static str] {
+    let needs = |need| check.needs.contains(&need);
+    match needs(Need::Ipv6) || needs(Need::DualStack) {
+        true => &["--host", "::"],
+        false if needs(Need::Wildcard) => &["--host", "0.0.0.0"],
+        false => &[],
+    }
 }
 
 fn servers() -> Vec<Trial> {
@@ -51,7 +61,7 @@ fn servers() -> Vec<Trial> {
             let speaks = speaks.iter().flat_map(|profile| ["--speaks", profile]);
             let words = command.split_whitespace();
             let arguments: Vec<_> = speaks.chain(["--"]).chain(words).collect();
-            Run::check(&arguments)?.demand(Some(0), &["pass", "skip", "known"])
+            Run::check(&arguments)?.demand(Some(0), &["pass", "skip", "known", "warn"])
         });
         return vec![trial];
     }
@@ -81,7 +91,7 @@ fn targets() -> Vec<Trial> {
                 needing(name, missing, move || {
                     let file = path.to_string_lossy();
                     Run::check(&[&file])?
-                        .demand(Some(0), &["pass", "skip", "known", "inconclusive"])
+                        .demand(Some(0), &["pass", "skip", "known", "warn", "inconclusive"])
                 })
             }
             Err(error) => Trial::test(name, move || Err(Failed::from(error.chain()))),

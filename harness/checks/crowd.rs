@@ -1,6 +1,6 @@
 //! Many clients at once, and after one another.
 
-use super::bulk;
+use super::{at_once, bulk};
 use crate::check::{Check, Counterexample, Need, Severity};
 use crate::counterexample::{die_of, each, echo, listen, one_at_a_time};
 use crate::step::{Action, Cut, Expectation};
@@ -65,22 +65,19 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         id: "crowd/parallel",
-        requirement: "A hundred clients at once are all served exactly.",
+        requirement: "Many clients at once are all served exactly.",
         why: "A pool of workers that is smaller than the crowd makes the rest wait for ever: \
               https://github.com/projecteru/redis-cerberus/pull/29",
-        provoked: "A hundred clients connect, send their requests, and read their replies together.",
+        provoked: "A hundred clients, or as many as the accept queue holds, connect, send their requests, and read \
+                   their replies together.",
         cure: "Do not tie a worker to a connection, or queue connections for workers.",
         needs: &[Need::Stream, Need::Dialogue, Need::Concurrent],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
-            let crowd = if ground.deep { 2_000 } else { 100 };
+            let crowd = at_once(ground, if ground.deep { 2_000 } else { 100 });
             let polite = Talk::of(0).polite(ground.profile).lines();
-            vec![scenario(
-                "a hundred at once",
-                &[("crowd", crowd)],
-                vec![polite],
-            )]
+            vec![scenario("many at once", &[("crowd", crowd)], vec![polite])]
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -166,20 +163,22 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         id: "crowd/churn",
-        requirement: "A thousand connections, twenty at a time, are served exactly and leave nothing behind.",
+        requirement: "A thousand connections, some at a time, are served exactly and leave nothing behind.",
         why: "What is kept of each connection adds up: descriptors, threads, memory: \
               https://github.com/GreptimeTeam/greptimedb/pull/4019",
-        provoked: "Fifty times, twenty clients are served at once.",
+        provoked: "Twenty clients at once, or as many as the accept queue holds, are served again and again.",
         cure: "Give back all that a connection took when it ends.",
         needs: &[Need::Stream, Need::Dialogue, Need::Concurrent],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
-            let rounds = if ground.deep { 500 } else { 50 };
+            let total = if ground.deep { 10_000 } else { 1_000 };
+            let crowd = at_once(ground, 20);
+            let rounds = total / crowd;
             let polite = Talk::of(0).polite(ground.profile).lines();
             vec![scenario(
-                "twenty at a time",
-                &[("crowd", 20)],
+                "some at a time",
+                &[("crowd", crowd)],
                 vec![vec![repeat(rounds, polite), settle()]],
             )]
         },

@@ -1,10 +1,12 @@
 //! The catalogue: every check is one literal in the file of its family.
 
+mod address;
 mod backlog;
 mod bytes;
 mod crowd;
 mod datagram;
 mod half_close;
+mod local;
 mod partial;
 mod polite;
 mod reset;
@@ -30,6 +32,8 @@ const FAMILIES: &[&[Check]] = &[
     stop::CHECKS,
     bytes::CHECKS,
     datagram::CHECKS,
+    local::CHECKS,
+    address::CHECKS,
 ];
 
 /// Every check there is.
@@ -54,6 +58,13 @@ fn cuts(length: usize, deep: bool) -> Vec<usize> {
     let step = (length / (QUICK - 2 * edge)).max(1);
     all.filter(|at| *at <= edge || *at >= length - edge || at % step == 0)
         .collect()
+}
+
+/// How many of `wanted` clients may connect at the same moment without one having to repeat its SYN after a second or
+/// more: what overflows the accept queue is the matter of the backlog checks alone.
+fn at_once(ground: &Ground<'_>, wanted: u32) -> u32 {
+    let fitting = |backlog: u32| wanted.min(backlog.saturating_add(1));
+    ground.backlog.map_or(wanted, fitting)
 }
 
 /// About this many bytes of payload, in lines of a moderate length where the model is made of lines.

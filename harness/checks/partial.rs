@@ -3,7 +3,7 @@
 use super::{bulk, cuts};
 use crate::check::{Check, Counterexample, Ground, Need, Severity};
 use crate::counterexample::{answer, each, echo, listen, one_at_a_time};
-use crate::step::{Action, Cut, Data, Dial, Expectation, Line, Pace};
+use crate::step::{Action, Cut, Data, Dial, End, Expectation, Line, Pace};
 use crate::talk::{self, Talk, scenario};
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
@@ -42,15 +42,21 @@ fn write_once(stream: &mut TcpStream) -> std::io::Result<()> {
 }
 
 /// A conversation for each way to cut the request.
+///
+/// A server that knows its answer from the beginning of the request may close before the rest has come; the rest then
+/// resets the connection, after the reply.
 fn cut_requests(ground: &Ground<'_>, cuts: Vec<Cut>) -> Vec<Vec<Line>> {
     let request = talk::request(ground.profile).unwrap_or_default();
     let conversation = |cut| {
-        Talk::of(0)
+        let talk = Talk::of(0)
             .open(ground.profile)
             .send_data(Data::literal(request.clone()), cut)
-            .expect_reply(ground.profile)
-            .finish(ground.profile)
-            .lines()
+            .expect_reply(ground.profile);
+        let talk = match ground.profile.closes_after_exchange() {
+            true => talk.expect_end(&[End::Fin, End::Reset]).then(Action::Close),
+            false => talk.finish(ground.profile),
+        };
+        talk.lines()
     };
     cuts.into_iter().map(conversation).collect()
 }

@@ -197,7 +197,7 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "Thousands of short connections are all served, and TIME_WAIT stands where the close order puts it.",
         why: "Something is used up with every connection, and runs out after some hundreds: \
               https://github.com/projecteru/redis-cerberus/pull/29",
-        provoked: "Two thousand clients are served one after the other.",
+        provoked: "Two thousand clients are served, a few at a time.",
         cure: "Give back all that a connection took when it ends.",
         needs: &[Need::Tcp, Need::Dialogue, Need::ManyConnections],
         severity: Severity::Must,

@@ -18,6 +18,7 @@ const UDIAG_SHOW_RQLEN: u32 = 0x10;
 const UNIX_DIAG_NAME: u16 = 0;
 const UNIX_DIAG_RQLEN: u16 = 4;
 const INET_DIAG_SKMEMINFO: u16 = 7;
+const INET_DIAG_SKV6ONLY: u16 = 11;
 
 /// The state of a row (`include/net/tcp_states.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +73,8 @@ pub(crate) struct Row {
     pub(crate) receive_queue: u32,
     /// For a listener, the limit of the accept queue; else the bytes not acknowledged by the peer.
     pub(crate) send_queue: u32,
+    /// For an IPv6 listener, that it takes no IPv4.
+    pub(crate) v6_only: bool,
     /// Packets that this socket had to drop.
     pub(crate) drops: u32,
 }
@@ -291,9 +294,13 @@ pub(super) fn inet_row(body: &[u8]) -> Option<Row> {
         receive_queue: u32_at(body, 56)?,
         send_queue: u32_at(body, 60)?,
         inode: u32_at(body, 68)?,
+        v6_only: false,
         drops: 0,
     };
     for (kind, value) in attributes(body.get(72..)?) {
+        if kind == INET_DIAG_SKV6ONLY {
+            row.v6_only = value.first() == Some(&1);
+        }
         // `sk_meminfo`: the ninth word counts drops (`SK_MEMINFO_DROPS`).
         if kind == INET_DIAG_SKMEMINFO {
             row.drops = u32_at(value, 32).unwrap_or(0);
@@ -313,6 +320,7 @@ fn unix_row(body: &[u8]) -> Option<Row> {
         inode: u32_at(body, 4)?,
         receive_queue: 0,
         send_queue: 0,
+        v6_only: false,
         drops: 0,
     };
     for (kind, value) in attributes(body.get(16..)?) {

@@ -101,6 +101,10 @@ pub(super) const SERVER_ACTIONS: &[Verb<ServerAction>] = &[
         read: |_| Ok(ServerAction::StartSecond),
     },
     Verb {
+        usage: "start-over-file",
+        read: |_| Ok(ServerAction::StartOverFile),
+    },
+    Verb {
         usage: "limit-open-files NUMBER",
         read: |line| line.count(0..=MOST_FILES).map(ServerAction::LimitOpenFiles),
     },

@@ -721,6 +721,7 @@ fn server_actions() -> impl Strategy<Value = ServerAction> {
         ServerAction::Start(Streams::Usual),
         ServerAction::Start(Streams::StdinClosed),
         ServerAction::StartSecond,
+        ServerAction::StartOverFile,
         ServerAction::RestoreOpenFiles,
     ];
     prop_oneof![

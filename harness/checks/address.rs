@@ -1,0 +1,114 @@
+//! Addresses: IPv6, IPv4 in IPv6, and only where the server was told to listen.
+
+use super::with_dial;
+use crate::check::{Address, Check, Counterexample, Ground, Need, Severity};
+use crate::counterexample::{each, echo, listen};
+use crate::step::{Dial, Expectation, Line};
+use crate::talk::{Talk, scenario};
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+fn polite_over(ip: IpAddr, ground: &Ground<'_>) -> Vec<Line> {
+    let dial = Dial {
+        to: Some(ip),
+        ..Dial::default()
+    };
+    with_dial(Talk::of(0).polite(ground.profile).lines(), &dial)
+}
+
+/// Listens on all addresses of both families, whatever it was told.
+fn everywhere(address: &Address, ip: IpAddr) -> io::Result<Address> {
+    match address {
+        Address::Inet(address) => Ok(Address::Inet(SocketAddr::new(ip, address.port()))),
+        Address::Path(_) => Err(io::Error::other("an IP address is needed")),
+    }
+}
+
+/// Serves only clients whose address looks as this one does.
+fn only(address: &Address, likes: fn(Ipv6Addr) -> bool) -> io::Result<()> {
+    let listener = listen(&everywhere(address, Ipv6Addr::UNSPECIFIED.into())?)?;
+    loop {
+        let (mut stream, from) = listener.accept()?;
+        let liked = matches!(from.ip(), IpAddr::V6(ip) if likes(ip));
+        std::thread::spawn(move || if liked { echo(&mut stream) } else { Ok(()) });
+    }
+}
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        id: "address/ipv6",
+        requirement: "A server that listens on IPv6 serves clients over it.",
+        why: "Addresses are parsed or printed as if they all had four bytes, and the first other one ends something.",
+        provoked: "A client goes through the exchange over ::1.",
+        cure: "Treat addresses as opaque, or handle both families.",
+        needs: &[Need::Tcp, Need::Ipv6, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let lines = polite_over(Ipv6Addr::LOCALHOST.into(), ground);
+            vec![scenario("over ::1", &[("alice", 1)], vec![lines])]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| only(address, |ip| ip.to_ipv4_mapped().is_some()),
+        },
+    },
+    Check {
+        id: "address/mapped",
+        requirement: "A server that listens on both families serves clients over an IPv4 address in IPv6 form.",
+        why: "A dual-stack socket shows IPv4 clients as ::ffff:a.b.c.d (ipv6(7)); what compares addresses as text \
+              meets a form it does not know.",
+        provoked: "A client goes through the exchange over ::ffff:127.0.0.1.",
+        cure: "Take the IPv4 address out of its IPv6 form before looking at it.",
+        needs: &[Need::Tcp, Need::DualStack, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |ground| {
+            let lines = polite_over(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), ground);
+            vec![scenario(
+                "over ::ffff:127.0.0.1",
+                &[("alice", 1)],
+                vec![lines],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| only(address, |ip| ip.to_ipv4_mapped().is_none()),
+        },
+    },
+    Check {
+        id: "address/only-where-told",
+        requirement: "A server that is told to listen on 127.0.0.1 is not reachable on another address.",
+        why: "A server that was meant for this machine alone is open to the network.",
+        provoked: "A server whose command names 127.0.0.1 is called on 127.0.0.2.",
+        cure: "Bind to the address that was given, not to all.",
+        needs: &[Need::Tcp, Need::ToldLoopback],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |_| {
+            let dial = Dial {
+                without_waiting: true,
+                to: Some(Ipv4Addr::new(127, 0, 0, 2).into()),
+                ..Dial::default()
+            };
+            let lines = with_dial(
+                Talk::of(0).connect().expect(Expectation::Refused).lines(),
+                &dial,
+            );
+            vec![scenario(
+                "called on another address",
+                &[("mallory", 1)],
+                vec![lines],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(
+                    &listen(&everywhere(address, Ipv4Addr::UNSPECIFIED.into())?)?,
+                    echo,
+                )
+            },
+        },
+    },
+];

@@ -1,0 +1,161 @@
+//! Unix sockets: the path outlives the server, and descriptors can be passed along.
+
+use crate::check::{Address, Check, Counterexample, Need, Severity};
+use crate::step::{Action, ServerAction, ServerExpectation, Signal, Streams};
+use crate::talk::{Talk, repeat, scenario, server_does, server_requires, settle};
+use std::io::{self, Read, Write};
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::Path;
+
+fn path(address: &Address) -> io::Result<&Path> {
+    match address {
+        Address::Path(path) => Ok(path),
+        Address::Inet(_) => Err(io::Error::other("this counterexample listens on a path")),
+    }
+}
+
+fn each(
+    listener: &UnixListener,
+    conversation: fn(&mut UnixStream) -> io::Result<()>,
+) -> io::Result<()> {
+    loop {
+        let (mut stream, _) = listener.accept()?;
+        std::thread::spawn(move || conversation(&mut stream));
+    }
+}
+
+fn echo(stream: &mut UnixStream) -> io::Result<()> {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match stream.read(&mut buffer)? {
+            0 => return Ok(()),
+            bytes => stream.write_all(&buffer[..bytes])?,
+        }
+    }
+}
+
+/// Echoes, and keeps every descriptor that comes along.
+fn collect(stream: &mut UnixStream) -> io::Result<()> {
+    use rustix::net::{RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, recvmsg};
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(8))];
+        let mut control = RecvAncillaryBuffer::new(&mut space);
+        let received = recvmsg(
+            &*stream,
+            &mut [io::IoSliceMut::new(&mut buffer)],
+            &mut control,
+            RecvFlags::CMSG_CLOEXEC,
+        )?;
+        for message in control.drain() {
+            if let RecvAncillaryMessage::ScmRights(descriptors) = message {
+                descriptors.for_each(std::mem::forget);
+            }
+        }
+        match received.bytes {
+            0 => return Ok(()),
+            bytes => stream.write_all(&buffer[..bytes])?,
+        }
+    }
+}
+
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        id: "local/stale-path",
+        requirement: "A server that was killed can be started again on the same path.",
+        why: "The path of a Unix socket outlives its server, and bind then fails with EADDRINUSE (unix(7)): \
+              https://github.com/nginx/nginx/issues/851 https://github.com/eclipse-zenoh/zenoh/issues/60",
+        provoked: "The server is killed with a client connected, and started again on the path that it left behind.",
+        cure: "Before bind, connect to the path; where nobody answers, remove it.",
+        needs: &[
+            Need::Local,
+            Need::Stream,
+            Need::ManyConnections,
+            Need::OwnSocket,
+        ],
+        severity: Severity::Must,
+        fresh_server: true,
+        scenarios: |ground| {
+            vec![scenario(
+                "started again on a stale path",
+                &[("alice", 1)],
+                vec![
+                    Talk::of(0).open_accepted(ground.profile).lines(),
+                    vec![
+                        server_does(ServerAction::Signal(Signal::Kill)),
+                        server_requires(ServerExpectation::Exit(None)),
+                        server_does(ServerAction::Start(Streams::Usual)),
+                    ],
+                ],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| each(&UnixListener::bind(path(address)?)?, echo),
+        },
+    },
+    Check {
+        id: "local/foreign-file",
+        requirement: "A server that finds a regular file at its path ends with an error and leaves the file alone.",
+        why: "Removing whatever stands at the path destroys somebody's data where the path was misspelt.",
+        provoked: "The server is ended, a regular file is put at its path, and it is started again.",
+        cure: "Remove only sockets: look at the file's type first (stat(2)).",
+        needs: &[Need::Local, Need::ManyConnections, Need::OwnSocket],
+        severity: Severity::Should,
+        fresh_server: true,
+        scenarios: |_| {
+            let lines = vec![
+                server_does(ServerAction::Signal(Signal::Kill)),
+                server_requires(ServerExpectation::Exit(None)),
+                server_does(ServerAction::StartOverFile),
+            ];
+            vec![crate::step::Scenario {
+                waived: vec![crate::step::Waiver {
+                    invariant: crate::step::Invariant::Served,
+                    reason: "the server must not run".to_owned(),
+                }],
+                ..scenario("a regular file at the path", &[], vec![lines])
+            }]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                let path = path(address)?;
+                let _ = std::fs::remove_file(path);
+                each(&UnixListener::bind(path)?, echo)
+            },
+        },
+    },
+    Check {
+        id: "local/passed-descriptors",
+        requirement: "Descriptors that nobody asked for are not kept.",
+        why: "Descriptors that come with a message (SCM_RIGHTS) stay open until they are closed: a leak by remote.",
+        provoked: "Clients send a byte with a descriptor beside it, and leave.",
+        cure: "Receive without room for control data, or close what comes.",
+        needs: &[Need::Local, Need::Stream, Need::ManyConnections],
+        severity: Severity::Must,
+        fresh_server: false,
+        scenarios: |_| {
+            let mut lines = Talk::of(0)
+                .connect()
+                .then(Action::SendDescriptor(b'x'))
+                .lines();
+            lines.push(settle());
+            lines.extend(Talk::of(0).then(Action::Close).lines());
+            vec![scenario(
+                "a descriptor that nobody asked for",
+                &[("mallory", 1)],
+                vec![vec![repeat(10, lines), settle()]],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                let path = path(address)?;
+                // What is left of a server before this one.
+                let _ = std::fs::remove_file(path);
+                each(&UnixListener::bind(path)?, collect)
+            },
+        },
+    },
+];

@@ -1,0 +1,135 @@
+//! Every server of `fixtures/broken` is found out, and its mended twin is not blamed for anything.
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use serde::Deserialize;
+use sockdrill::runner::glob_matches;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode};
+
+/// What must be said of a broken server.
+#[derive(Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Expected {
+    #[expect(dead_code, reason = "for readers of the file")]
+    fault: String,
+    speaks: String,
+    /// Families or checks in each of which something must fail.
+    names: Vec<String>,
+    /// Families or checks in which something may fail.
+    #[serde(default)]
+    also: Vec<String>,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::from_args();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/broken");
+    let trials = match expectations(&folder) {
+        Ok(expectations) => trials(&folder, &expectations),
+        Err(error) => vec![Trial::test("expected.toml", move || {
+            Err(Failed::from(error))
+        })],
+    };
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn expectations(folder: &Path) -> Result<BTreeMap<String, Expected>, String> {
+    let text =
+        std::fs::read_to_string(folder.join("expected.toml")).map_err(|error| error.to_string())?;
+    toml::from_str(&text).map_err(|error| error.to_string())
+}
+
+fn trials(folder: &Path, expectations: &BTreeMap<String, Expected>) -> Vec<Trial> {
+    let python = Command::new("python3").arg("--version").output().is_ok();
+    let demanded = sockdrill::suite::is_required("python3");
+    let mut trials = vec![{
+        let (folder, known) = (folder.to_owned(), expectations.clone());
+        Trial::test("every file is expected", move || {
+            every_file_is_expected(&folder, &known)
+        })
+    }];
+    for (name, expected) in expectations {
+        let broken = folder.join(format!("{name}.py"));
+        let mended = folder.join(format!("{name}_mended.py"));
+        let (one, other) = (expected.clone(), expected.speaks.clone());
+        let twins = [
+            Trial::test(format!("{name}::broken"), move || {
+                is_found_out(&broken, &one)
+            }),
+            Trial::test(format!("{name}::mended"), move || {
+                is_not_blamed(&mended, &other)
+            }),
+        ];
+        trials.extend(twins.map(|trial| trial.with_ignored_flag(!python && !demanded)));
+    }
+    trials
+}
+
+fn every_file_is_expected(folder: &Path, known: &BTreeMap<String, Expected>) -> Result<(), Failed> {
+    let mut found: Vec<String> = std::fs::read_dir(folder)?
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "py"))
+        .filter_map(|path| Some(path.file_stem()?.to_string_lossy().into_owned()))
+        .collect();
+    found.sort();
+    let mut wanted: Vec<String> = known
+        .keys()
+        .flat_map(|name| [name.clone(), format!("{name}_mended")])
+        .collect();
+    wanted.sort();
+    match found == wanted {
+        true => Ok(()),
+        false => Err(format!("there are {found:?}, and expected.toml wants {wanted:?}").into()),
+    }
+}
+
+fn is_found_out(server: &Path, expected: &Expected) -> Result<(), Failed> {
+    let (failed, text) = failures(server, &expected.speaks)?;
+    let missed: Vec<&String> = expected
+        .names
+        .iter()
+        .filter(|glob| !failed.iter().any(|id| glob_matches(glob, id)))
+        .collect();
+    let allowed = || expected.names.iter().chain(&expected.also);
+    let strange: Vec<&String> = failed
+        .iter()
+        .filter(|id| !allowed().any(|glob| glob_matches(glob, id)))
+        .collect();
+    match missed.is_empty() && strange.is_empty() {
+        true => Ok(()),
+        false => Err(format!("missed: {missed:?}; failed beside: {strange:?}\n{text}").into()),
+    }
+}
+
+fn is_not_blamed(server: &Path, speaks: &str) -> Result<(), Failed> {
+    let (failed, text) = failures(server, speaks)?;
+    match failed.as_slice() {
+        [] => Ok(()),
+        _ => Err(format!("blamed for {failed:?}\n{text}").into()),
+    }
+}
+
+/// Checks a server as a user would, and returns the ids that failed and what was printed.
+fn failures(server: &Path, speaks: &str) -> Result<(Vec<String>, String), Failed> {
+    let folder = tempfile::tempdir()?;
+    let json: PathBuf = folder.path().join("report.json");
+    let output = Command::new(env!("CARGO_BIN_EXE_sockdrill"))
+        .args(["check", "--speaks", speaks, "--json"])
+        .arg(&json)
+        .args(["--", "python3"])
+        .arg(server)
+        .output()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !matches!(output.status.code(), Some(0 | 1)) {
+        let said = String::from_utf8_lossy(&output.stderr);
+        return Err(format!("{}: {said}{text}", output.status).into());
+    }
+    let report: serde_json::Value = serde_json::from_slice(&std::fs::read(&json)?)?;
+    let checks = report["checks"].as_array().ok_or("no checks")?;
+    let failed = checks
+        .iter()
+        .filter(|check| check["verdict"] == "fail")
+        .filter_map(|check| check["id"].as_str().map(str::to_owned));
+    Ok((failed.collect(), text))
+}
