@@ -8,9 +8,9 @@ use std::time::Duration;
 #[error("{message}")]
 pub(crate) struct LiteralError {
     /// The byte offset in the text at which the mistake stands.
-    pub offset: usize,
+    pub(crate) offset: usize,
     /// What to write instead.
-    pub message: String,
+    pub(crate) message: String,
 }
 
 impl LiteralError {

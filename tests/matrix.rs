@@ -31,27 +31,33 @@ fn main() -> ExitCode {
 fn counterexample(check: &'static Check) -> Trial {
     Trial::test(format!("counterexample::{}", check.id), || {
         let server = check.counterexample.instead_of;
-        let one = ["--strict", "--only", check.id, "--speaks", server, "--"];
-        let serve = [env!("CARGO_BIN_EXE_sockdrill"), "serve"];
+        let one = ["--strict", "--only", check.id];
+        let program = env!("CARGO_BIN_EXE_sockdrill");
+        let serve = ["--speaks", server, "--", program, "serve"];
         let broken = check.counterexample_arguments();
         let on_broken = Run::check(&[&one[..], &serve, &broken].concat())?;
         on_broken.demand(Some(1), &["fail"])?;
-        let mut correct = broken;
-        correct.retain(|word| !["--violate", check.id].contains(word));
-        correct.extend(listening_where(check));
+        let correct = [&[server][..], place_for(check)].concat();
         let on_correct = Run::check(&[&one[..], &serve, &correct].concat())?;
         on_correct.demand(Some(0), &["pass"])
     })
 }
 
-/// Where a correct server has to listen, so that the check applies to it.
-fn listening_where(check: &Check) -> &'static [&'static str] {
-    let needs = |need| check.needs.contains(&need);
-    match needs(Need::Ipv6) || needs(Need::DualStack) {
-        true => &["--host", "::"],
-        false if needs(Need::Wildcard) => &["--host", "0.0.0.0"],
-        false => &[],
-    }
+/// Where a correct server has to listen for a check to apply to it; on all addresses where it does not matter.
+fn place_for(check: &Check) -> &'static [&'static str] {
+    let places: &[(Need, &[&str])] = &[
+        (Need::Local, &["--path", "{path}"]),
+        (
+            Need::ToldLoopback,
+            &["--port", "{port}", "--host", "127.0.0.1"],
+        ),
+        (Need::Ipv6, &["--port", "{port}", "--host", "::"]),
+        (Need::DualStack, &["--port", "{port}", "--host", "::"]),
+    ];
+    let place = places.iter().find(|(need, _)| check.needs.contains(need));
+    place.map_or(&["--port", "{port}", "--host", "0.0.0.0"], |(_, place)| {
+        place
+    })
 }
 
 fn servers() -> Vec<Trial> {

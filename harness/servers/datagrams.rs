@@ -1,10 +1,13 @@
 //! Servers of datagrams: each is taken whole and reacted to alone.
 
 use super::console::Console;
+use crate::sys::socket::{receive_with_destination, send_from, tell_destinations};
 use socket2::Socket;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::os::fd::AsFd;
 use std::time::Duration;
+use tokio::io::Interest;
 use tokio::net::UdpSocket;
 use tokio::time::timeout;
 
@@ -29,9 +32,15 @@ pub(super) async fn live(
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let socket = UdpSocket::from_std(socket.into())?;
+    let on_every_address =
+        matches!(socket.local_addr()?.ip(), IpAddr::V4(ip) if ip.is_unspecified());
+    if on_every_address {
+        tell_destinations(socket.as_fd())?;
+    }
     let mut desk = Desk {
         console: Console::open()?,
         socket,
+        on_every_address,
         react,
         buffer: vec![0; BUFFER_BYTES],
     };
@@ -50,6 +59,8 @@ const LAST_WORDS: Duration = Duration::from_secs(1);
 
 struct Desk {
     socket: UdpSocket,
+    /// Bound to all IPv4 addresses, so that the one asked has to be told for each datagram.
+    on_every_address: bool,
     console: Console,
     react: fn(&[u8], SocketAddr) -> Reaction,
     buffer: Vec<u8>,
@@ -59,10 +70,23 @@ impl Desk {
     async fn serve(&mut self) {
         loop {
             // An error tells of an earlier answer that could not be delivered: it concerns one sender.
-            if let Ok((count, from)) = self.socket.recv_from(&mut self.buffer).await {
-                self.deal_with(count, from).await;
+            if let Ok((count, from, to)) = self.receive().await {
+                self.deal_with(count, from, to).await;
             }
         }
+    }
+
+    /// Receives a datagram, with the address it was sent to where a wildcard socket has to know that.
+    async fn receive(&mut self) -> io::Result<(usize, SocketAddr, Option<Ipv4Addr>)> {
+        let socket = &self.socket;
+        let buffer = &mut self.buffer;
+        if !self.on_every_address {
+            let (count, from) = socket.recv_from(buffer).await?;
+            return Ok((count, from, None));
+        }
+        let receive = || receive_with_destination(socket.as_fd(), buffer);
+        let (count, from, to) = socket.async_io(Interest::READABLE, receive).await?;
+        Ok((count, from.into(), to))
     }
 
     async fn clear(mut self) {
@@ -70,18 +94,32 @@ impl Desk {
             let Ok((count, from)) = self.socket.try_recv_from(&mut self.buffer) else {
                 break;
             };
-            self.deal_with(count, from).await;
+            self.deal_with(count, from, None).await;
         }
         self.console.close().await;
     }
 
-    async fn deal_with(&self, count: usize, from: SocketAddr) {
+    async fn deal_with(&self, count: usize, from: SocketAddr, to: Option<Ipv4Addr>) {
         match (self.react)(&self.buffer[..count], from) {
             Reaction::Answer(answer) => {
                 // A sender that cannot be reached any more is no concern of the others.
-                let _ = self.socket.send_to(&answer, from).await;
+                let _ = self.answer(&answer, from, to).await;
             }
             Reaction::Print(line) => self.console.print(line).await,
         }
+    }
+
+    /// Answers from the address that was asked; left alone, the kernel would choose one by the route (ip(7)).
+    async fn answer(
+        &self,
+        answer: &[u8],
+        from: SocketAddr,
+        to: Option<Ipv4Addr>,
+    ) -> io::Result<()> {
+        let (SocketAddr::V4(from), Some(to)) = (from, to) else {
+            return self.socket.send_to(answer, from).await.map(drop);
+        };
+        let send = || send_from(self.socket.as_fd(), answer, from, to);
+        self.socket.async_io(Interest::WRITABLE, send).await
     }
 }

@@ -3,6 +3,7 @@
 use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use std::mem::MaybeUninit;
+use std::net::{Ipv4Addr, SocketAddrV4};
 
 fn check(result: libc::c_int) -> Result<(), Errno> {
     if result < 0 {
@@ -119,5 +120,104 @@ pub(crate) fn report_errors(socket: &std::net::UdpSocket) -> std::io::Result<()>
             size_of::<libc::c_int>() as libc::socklen_t,
         )
     })?;
+    Ok(())
+}
+
+/// Asks for the address that each datagram was sent to (`IP_PKTINFO`, ip(7)).
+pub(crate) fn tell_destinations(socket: BorrowedFd<'_>) -> std::io::Result<()> {
+    let on: libc::c_int = 1;
+    // SAFETY: the option value is an int on this stack and its size is given.
+    check(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IP,
+            libc::IP_PKTINFO,
+            (&raw const on).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    })?;
+    Ok(())
+}
+
+/// Room for one `IP_PKTINFO` message, aligned as control data must be.
+#[repr(C, align(8))]
+struct PacketInfo([u8; 64]);
+
+/// Receives a datagram over IPv4: its length, its sender, and the address that it was sent to where that is told.
+pub(crate) fn receive_with_destination(
+    socket: BorrowedFd<'_>,
+    buffer: &mut [u8],
+) -> std::io::Result<(usize, SocketAddrV4, Option<Ipv4Addr>)> {
+    let mut control = PacketInfo([0; 64]);
+    // SAFETY: every pointer in the header is to memory of this frame, with its length; the control data is walked with
+    // the macros of cmsg(3), and read only where its kind says what it is.
+    unsafe {
+        let mut from: libc::sockaddr_in = std::mem::zeroed();
+        let mut part = libc::iovec {
+            iov_base: buffer.as_mut_ptr().cast(),
+            iov_len: buffer.len(),
+        };
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_name = (&raw mut from).cast();
+        message.msg_namelen = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+        message.msg_iov = &raw mut part;
+        message.msg_iovlen = 1;
+        message.msg_control = control.0.as_mut_ptr().cast();
+        message.msg_controllen = control.0.len() as _;
+        let bytes = libc::recvmsg(socket.as_raw_fd(), &raw mut message, 0);
+        check(bytes as libc::c_int)?;
+        let mut to = None;
+        let mut head = libc::CMSG_FIRSTHDR(&raw const message);
+        while !head.is_null() {
+            if (*head).cmsg_level == libc::IPPROTO_IP && (*head).cmsg_type == libc::IP_PKTINFO {
+                let info: libc::in_pktinfo = std::ptr::read_unaligned(libc::CMSG_DATA(head).cast());
+                to = Some(Ipv4Addr::from(u32::from_be(info.ipi_addr.s_addr)));
+            }
+            head = libc::CMSG_NXTHDR(&raw const message, head);
+        }
+        let ip = Ipv4Addr::from(u32::from_be(from.sin_addr.s_addr));
+        let from = SocketAddrV4::new(ip, u16::from_be(from.sin_port));
+        Ok((bytes as usize, from, to))
+    }
+}
+
+/// Sends a datagram over IPv4, from the given address of this host.
+pub(crate) fn send_from(
+    socket: BorrowedFd<'_>,
+    bytes: &[u8],
+    to: SocketAddrV4,
+    source: Ipv4Addr,
+) -> std::io::Result<()> {
+    let mut control = PacketInfo([0; 64]);
+    // SAFETY: as above; the one control message is written within the room that CMSG_SPACE counts.
+    unsafe {
+        let mut name: libc::sockaddr_in = std::mem::zeroed();
+        name.sin_family = libc::AF_INET as libc::sa_family_t;
+        name.sin_port = to.port().to_be();
+        name.sin_addr.s_addr = u32::from(*to.ip()).to_be();
+        let mut part = libc::iovec {
+            iov_base: bytes.as_ptr().cast_mut().cast(),
+            iov_len: bytes.len(),
+        };
+        let mut message: libc::msghdr = std::mem::zeroed();
+        message.msg_name = (&raw mut name).cast();
+        message.msg_namelen = size_of::<libc::sockaddr_in>() as libc::socklen_t;
+        message.msg_iov = &raw mut part;
+        message.msg_iovlen = 1;
+        message.msg_control = control.0.as_mut_ptr().cast();
+        let info_bytes = size_of::<libc::in_pktinfo>() as libc::c_uint;
+        message.msg_controllen = libc::CMSG_SPACE(info_bytes) as _;
+        let head = libc::CMSG_FIRSTHDR(&raw const message);
+        (*head).cmsg_level = libc::IPPROTO_IP;
+        (*head).cmsg_type = libc::IP_PKTINFO;
+        (*head).cmsg_len = libc::CMSG_LEN(info_bytes) as _;
+        let mut info: libc::in_pktinfo = std::mem::zeroed();
+        info.ipi_spec_dst.s_addr = u32::from(source).to_be();
+        std::ptr::write_unaligned(libc::CMSG_DATA(head).cast(), info);
+        check(
+            libc::sendmsg(socket.as_raw_fd(), &raw const message, libc::MSG_NOSIGNAL)
+                as libc::c_int,
+        )?;
+    }
     Ok(())
 }

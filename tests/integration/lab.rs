@@ -1,0 +1,261 @@
+//! Where servers run, and what is read from the kernel there.
+
+use predicates::prelude::*;
+use rstest::rstest;
+use sockdrill::judge::Verdict;
+use sockdrill::profile::Profile;
+use sockdrill::runner::{self, Settings};
+use sockdrill::target::Target;
+use sockdrill::{checks, servers};
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+const SOCKDRILL: &str = env!("CARGO_BIN_EXE_sockdrill");
+
+/// The user that owns nothing (`nobody`).
+const NOBODY: u32 = 65_534;
+
+fn words(command: &[&str]) -> Vec<String> {
+    command.iter().map(|word| (*word).to_owned()).collect()
+}
+
+#[test]
+fn fifty_servers_with_the_same_port_run_at_once() {
+    let echo = Profile::find("echo").unwrap();
+    let target = Target::command(words(&[SOCKDRILL, "serve", "echo", "--port", "7777"]), echo);
+    let settings = Settings {
+        only: vec!["polite/exchange".to_owned()],
+        ..Settings::default()
+    };
+    if sockdrill::lab::Lab::open(settings.isolation)
+        .unwrap()
+        .why_host()
+        .is_some()
+    {
+        assert!(
+            !sockdrill::suite::is_required("namespace"),
+            "no namespace, although one is required"
+        );
+        return;
+    }
+    let verdicts: Vec<Verdict> = std::thread::scope(|scope| {
+        let run = || {
+            let report = runner::check(&target, &checks::all(), &settings, &|_| {}).unwrap();
+            report.results[0].verdict.clone()
+        };
+        let threads: Vec<_> = (0..50).map(|_| scope.spawn(run)).collect();
+        threads
+            .into_iter()
+            .map(|thread| thread.join().unwrap())
+            .collect()
+    });
+    assert_eq!(verdicts, vec![Verdict::Pass; 50]);
+}
+
+/// A copy of the program that every user may run.
+fn program_for_all(folder: &Path) -> PathBuf {
+    std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
+    let program = folder.join("sockdrill");
+    std::fs::copy(SOCKDRILL, &program).unwrap();
+    program
+}
+
+#[rstest]
+#[case::namespace("auto")]
+#[case::host("host")]
+fn ordinary_user_drills_a_server(#[case] isolation: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut command = Command::new(program_for_all(folder.path()));
+    command.args([
+        "check",
+        "echo",
+        "--only",
+        "reset",
+        "--only",
+        "polite",
+        "--isolation",
+        isolation,
+    ]);
+    command.current_dir("/");
+    if is_root() {
+        command.uid(NOBODY).gid(NOBODY);
+    }
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stdout)
+    );
+}
+
+fn is_root() -> bool {
+    std::fs::metadata("/proc/self")
+        .is_ok_and(|meta| std::os::unix::fs::MetadataExt::uid(&meta) == 0)
+}
+
+/// Runs one case against a Python server and returns what was printed.
+fn run_case(steps: &str, server: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let case = folder.path().join("case.drill");
+    let script = folder.path().join("server.py");
+    std::fs::write(&case, format!("case it\n  clients: alice bob\n\n{steps}")).unwrap();
+    std::fs::write(&script, server).unwrap();
+    let output = Command::new(SOCKDRILL)
+        .args(["run", "--verbose"])
+        .arg(&case)
+        .args(["--", "python3"])
+        .arg(&script)
+        .arg("{port}")
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+const LISTEN: &str = "import socket, sys, time, threading, signal, asyncio\n\
+    s = socket.socket()\n\
+    s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)\n\
+    s.bind(('127.0.0.1', int(sys.argv[1])))\n\
+    s.listen(16)\n";
+
+#[test]
+fn silence_of_a_parked_server_is_concluded_from_the_kernel() {
+    let server =
+        format!("{LISTEN}while True:\n    c, _ = s.accept()\n    while c.recv(100): pass\n");
+    let printed = run_case(
+        "  alice connect\n  alice send \"a\"\n  alice expect silence within 60s\n",
+        &server,
+    );
+    assert!(printed.contains("nothing more will come"), "{printed}");
+    assert!(printed.starts_with("pass"), "{printed}");
+}
+
+#[rstest]
+#[case::sleep("    time.sleep(2); c.sendall(b'late')\n")]
+#[case::alarm(
+    "    signal.signal(signal.SIGALRM, lambda *_: c.sendall(b'late')); signal.alarm(2); c.recv(1)\n"
+)]
+#[case::timer_thread("    threading.Timer(2, lambda: c.sendall(b'late')).start(); c.recv(1)\n")]
+#[case::receive_timeout(
+    "    c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, b'\\2' + b'\\0' * 15)\n    try: c.recv(1)\n    except OSError: c.sendall(b'late')\n"
+)]
+#[case::poll_timeout(
+    "    c.settimeout(2)\n    try: c.recv(1)\n    except OSError: c.sendall(b'late')\n"
+)]
+fn silence_is_not_concluded_while_a_timer_runs(#[case] late: &str) {
+    let server = format!(
+        "{LISTEN}while True:\n    c, _ = s.accept()\n    if not c.recv(1): continue\n{late}"
+    );
+    let printed = run_case(
+        "  alice connect\n  alice send \"a\"\n  alice expect silence within 10s\n",
+        &server,
+    );
+    assert!(printed.contains("got \"late\""), "{printed}");
+}
+
+#[test]
+fn reset_that_destroys_a_reply_is_told_from_one_that_does_not() {
+    let server = format!(
+        "{LISTEN}while True:\n    c, _ = s.accept()\n    if c.recv(1):\n        c.setblocking(False)\n        c.send(b'x' * 3000000)\n    c.close()\n"
+    );
+    let steps = "  alice connect receive-buffer 4KiB\n  alice stall\n  alice send \"ab\"\n  settle\n  alice read\n  alice expect \"x\"\n  alice expect reset\n";
+    let printed = run_case(steps, &server);
+    assert!(printed.contains("destroyed"), "{printed}");
+}
+
+#[test]
+fn several_listeners_are_listed_and_one_can_be_chosen() {
+    let script = "import socket, sys, threading\n\
+        a = socket.create_server(('127.0.0.1', 7101)); b = socket.create_server(('127.0.0.1', 7102))\n\
+        def serve(s):\n    while True:\n        c, _ = s.accept(); c.close()\n\
+        threading.Thread(target=serve, args=(a,), daemon=True).start()\nserve(b)\n";
+    let check = |more: &[&str]| {
+        let mut command = assert_cmd::Command::new(SOCKDRILL);
+        command
+            .args(["check", "--only", "reset/after-connect"])
+            .args(more);
+        command.args(["--", "python3", "-c", script]).assert()
+    };
+    check(&[]).code(3).stderr(
+        predicate::str::contains("127.0.0.1:7101").and(predicate::str::contains("127.0.0.1:7102")),
+    );
+    check(&["--listen", "7102"])
+        .code(0)
+        .stdout(predicate::str::contains("127.0.0.1:7102"));
+}
+
+#[rstest]
+#[case::loopback("socket.AF_INET, '127.0.0.1'")]
+#[case::wildcard("socket.AF_INET, '0.0.0.0'")]
+#[case::ipv6("socket.AF_INET6, '::1'")]
+#[case::dual_stack("socket.AF_INET6, '::'")]
+fn server_is_found_wherever_it_listens(#[case] address: &str) {
+    let script = format!(
+        "import socket, threading\n\
+         family, host = {address}\n\
+         s = socket.create_server((host, 7103), family=family, backlog=16)\n\
+         def serve(c):\n    \
+             try:\n        \
+                 while True:\n            \
+                     d = c.recv(65536)\n            \
+                     if not d: break\n            \
+                     c.sendall(d)\n    \
+             except OSError: pass\n    \
+             c.close()\n\
+         while True:\n    \
+             c, _ = s.accept()\n    \
+             threading.Thread(target=serve, args=(c,), daemon=True).start()\n"
+    );
+    let mut command = assert_cmd::Command::new(SOCKDRILL);
+    command.args([
+        "check",
+        "--speaks",
+        "echo",
+        "--only",
+        "polite",
+        "--only",
+        "partial/every-cut",
+        "--only",
+        "reset",
+    ]);
+    command
+        .args(["--", "python3", "-c", &script])
+        .assert()
+        .code(0);
+}
+
+#[test]
+fn reference_servers_run_on_a_unix_path() {
+    for name in ["echo", "uppercase", "line-echo"] {
+        assert!(servers::find(name).is_some());
+        let mut command = assert_cmd::Command::new(SOCKDRILL);
+        command.args(["check", "--speaks", name, "--skip", "stop"]);
+        command
+            .args(["--", SOCKDRILL, "serve", name, "--path", "{path}"])
+            .assert()
+            .code(0);
+    }
+}
+
+#[test]
+fn socket_is_handed_to_a_server_that_expects_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "import os, socket\n\
+        assert int(os.environ['LISTEN_PID']) == os.getpid() and os.environ['LISTEN_FDS'] == '1'\n\
+        s = socket.socket(fileno=3)\n\
+        while True:\n    c, _ = s.accept()\n    c.recv(100)\n    c.sendall(b'hello')\n    c.close()\n";
+    let target = format!(
+        "command = [\"python3\", \"-c\", '''{script}''']\nlisten-fds = true\n[profile]\n\
+         [[profile.exchange]]\nsend = 'hi'\nreply = 'hello'\n[profile.promises]\nafter-exchange = \"closes\"\n"
+    );
+    let path = folder.path().join("activated.toml");
+    std::fs::write(&path, target).unwrap();
+    let mut command = assert_cmd::Command::new(SOCKDRILL);
+    command
+        .arg("check")
+        .arg(&path)
+        .args(["--only", "polite"])
+        .assert()
+        .code(0);
+}
