@@ -155,7 +155,7 @@ impl Client {
         match &self.server {
             Address::Path(path) => SockAddr::unix(path).map_err(|_| Errno::NAMETOOLONG),
             Address::Inet(address) => {
-                let ip = dial.to.unwrap_or(address.ip());
+                let ip = dial.to.unwrap_or_else(|| address.ip());
                 Ok(SocketAddr::new(ip, address.port()).into())
             }
         }
@@ -171,7 +171,7 @@ impl Client {
         }
         match peer.as_socket() {
             Some(peer) if port != 0 => {
-                let ip = self.last_local.map_or(peer.ip(), |last| last.ip());
+                let ip = self.last_local.unwrap_or(peer).ip();
                 socket.bind(&SocketAddr::new(ip, port).into())
             }
             Some(peer) if self.transport.is_datagram() => {

@@ -383,7 +383,7 @@ impl Transcript {
             };
             match joined.last_mut().map(|last| &mut last.what) {
                 Some(What::Client(last, ClientEvent::Received(all))) if last == id => {
-                    all.extend_from_slice(bytes)
+                    all.extend_from_slice(bytes);
                 }
                 _ => joined.push(event.clone()),
             }

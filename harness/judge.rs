@@ -436,8 +436,9 @@ impl ServerFacts {
 
     /// What is the case instead of what was expected.
     pub fn instead(&self, what: &ServerExpectation) -> String {
-        let or_unseen =
-            |value: Option<u32>| value.map_or("was not seen".to_owned(), |n| format!("is {n}"));
+        let or_unseen = |value: Option<u32>| {
+            value.map_or_else(|| "was not seen".to_owned(), |n| format!("is {n}"))
+        };
         match what {
             ServerExpectation::Exit(_) => "it still runs".to_owned(),
             ServerExpectation::Gone => {

@@ -189,7 +189,7 @@ impl fmt::Display for Shown {
         let micros = self.0.as_micros() as u64;
         let whole = DURATION_UNITS
             .iter()
-            .find(|(_, unit)| micros >= *unit && micros % unit == 0);
+            .find(|(_, unit)| micros >= *unit && micros.is_multiple_of(*unit));
         match whole {
             Some((name, unit)) => write!(f, "{}{name}", micros / unit),
             None => write!(f, "{micros}us"),
@@ -236,7 +236,7 @@ impl fmt::Display for Size {
         let bytes = self.0 as u64;
         let whole = SIZE_UNITS
             .iter()
-            .find(|(_, unit)| bytes >= *unit && bytes % unit == 0);
+            .find(|(_, unit)| bytes >= *unit && bytes.is_multiple_of(*unit));
         let (name, unit) = whole.unwrap_or(&("B", 1));
         write!(f, "{}{name}", bytes / unit)
     }

@@ -224,7 +224,7 @@ fn check(arguments: &CheckArgs) -> Result<ExitCode, Error> {
         ..settings(shared)?
     };
     let report = runner::check(&target, &checks::all(), &settings, &|result| {
-        say(&result.line())
+        say(&result.line());
     })?;
     finish(&report, shared)?;
     let passed = report.summary().pass;

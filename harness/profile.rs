@@ -323,7 +323,7 @@ impl Profile {
         })?;
         let stem = path
             .file_stem()
-            .map_or(name.into(), |stem| stem.to_string_lossy());
+            .map_or_else(|| name.into(), |stem| stem.to_string_lossy());
         Self::parse(&stem, &text).map_err(|error| match error {
             Error::Malformed { message, .. } => Error::Malformed {
                 file: name.to_owned(),
@@ -420,7 +420,7 @@ fn speech(raw: &RawProfile) -> Result<Speech, String> {
             }
             let framing = raw
                 .framing
-                .ok_or("a model needs framing = \"stream\", \"line\" or \"datagram\"".to_owned())?;
+                .ok_or("a model needs framing = \"stream\", \"line\" or \"datagram\"")?;
             Ok(Speech::Model(Model { rule, framing }))
         }
         (None, _) if raw.framing.is_some() => {

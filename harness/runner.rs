@@ -684,7 +684,7 @@ pub fn cases_of(place: &str, given: &Given) -> Result<Vec<CaseRun>, Error> {
     match (&given.speaks, &file.speaks) {
         (Some(speaks), _) => target.profile = Profile::find(speaks)?,
         (None, Some(speaks)) if !target.profile.has_dialogue() => {
-            target.profile = Profile::find(speaks)?
+            target.profile = Profile::find(speaks)?;
         }
         (None, _) => {}
     }
@@ -709,7 +709,7 @@ pub fn cases_of(place: &str, given: &Given) -> Result<Vec<CaseRun>, Error> {
 
 /// A target that a scenario file names: by name, or as a path beside the file or from here.
 fn target_of_file(name: &str, file: &Path, program: Option<&Path>) -> Result<Target, Error> {
-    let beside = file.parent().unwrap_or(Path::new("")).join(name);
+    let beside = file.with_file_name(name);
     match program {
         _ if beside.is_file() => Target::read(&beside),
         Some(program) if servers::find(name).is_some() => Target::reference(name, program),

@@ -374,7 +374,7 @@ impl<'a> Stage<'a> {
         self.clients[who] = crowd;
         let stopped = results.iter().find(|(_, flow)| *flow == Flow::Stop);
         stopped
-            .or(results.first())
+            .or_else(|| results.first())
             .copied()
             .unwrap_or((Ended::Done, Flow::On))
     }

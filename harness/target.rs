@@ -103,7 +103,8 @@ impl Target {
         let name = command.first().map_or("", |program| program.as_str());
         let name = Path::new(name)
             .file_name()
-            .map_or("server".into(), |name| name.to_string_lossy().into_owned());
+            .map_or_else(|| "server".into(), |name| name.to_string_lossy())
+            .into_owned();
         Self {
             name,
             command,
@@ -187,7 +188,7 @@ impl Target {
             .unwrap_or_default()
             .to_string_lossy()
             .into_owned();
-        let folder = path.parent().unwrap_or(Path::new(""));
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
         Self::parse(&stem, &text, folder).map_err(|error| match error {
             Error::Malformed { message, .. } => Error::Malformed {
                 file: path.display().to_string(),
@@ -765,17 +766,17 @@ async fn listening(target: &Target, lab: &Lab, process: &Process) -> Result<Plac
         if let Some(place) = choose(target, &told, &found)? {
             return Ok(place);
         }
-        if let Some(exit) = process.exit() {
-            if tree(lab.warden().pid()).is_empty() {
-                return Err(ended_early(
-                    target,
-                    lab,
-                    process,
-                    exit,
-                    &told,
-                    begun.elapsed(),
-                ));
-            }
+        if let Some(exit) = process.exit()
+            && tree(lab.warden().pid()).is_empty()
+        {
+            return Err(ended_early(
+                target,
+                lab,
+                process,
+                exit,
+                &told,
+                begun.elapsed(),
+            ));
         }
         if begun.elapsed() > target.ready_within {
             return Err(never_listened(

@@ -113,7 +113,7 @@ impl ClientView {
                 // The port may differ: some protocols answer from a new one (RFC 1350, section 4).
                 let elsewhere =
                     |from: &SocketAddr| self.peer.is_some_and(|peer| peer.ip() != from.ip());
-                self.foreign = self.foreign.or(from.filter(elsewhere));
+                self.foreign = self.foreign.or_else(|| from.filter(elsewhere));
                 self.datagrams.push_back(bytes.clone());
             }
             ClientEvent::Ended(end) => self.ended = Some(*end),

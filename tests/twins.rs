@@ -11,7 +11,7 @@ use std::process::{Command, ExitCode};
 #[derive(Clone, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Expected {
-    #[allow(dead_code, reason = "for readers of the file")]
+    #[expect(dead_code, reason = "for readers of the file")]
     fault: String,
     speaks: String,
     /// Families or checks in each of which something must fail.

@@ -221,7 +221,12 @@ pub(super) const CHECKS: &[Check] = &[
         fresh_server: false,
         scenarios: |ground| {
             let data = payload(100, ground.seed);
-            let lines = exchange(Talk::of(0).connect(), &[data.clone()], &[data], ground);
+            let lines = exchange(
+                Talk::of(0).connect(),
+                std::slice::from_ref(&data),
+                std::slice::from_ref(&data),
+                ground,
+            );
             vec![scenario(
                 "twenty senders",
                 &[("crowd", 20)],

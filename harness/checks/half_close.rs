@@ -186,11 +186,13 @@ pub(super) const CHECKS: &[Check] = &[
                         talked = true;
                         bytes.to_vec()
                     })?;
-                    while !talked {
+                    if talked {
+                        return Ok(());
+                    }
+                    loop {
                         // The end of input is readable for ever: a loop that waits for more spins.
                         let _ = stream.peek(&mut [0])?;
                     }
-                    Ok(())
                 })
             },
         },

@@ -135,7 +135,7 @@ pub(super) const CHECKS: &[Check] = &[
             let Some(request) = talk::request(ground.profile) else {
                 return Vec::new();
             };
-            let stopped = vec![
+            let stopped = [
                 Talk::of(0).open_accepted(ground.profile).lines(),
                 vec![server_does(ServerAction::Stop)],
                 Talk::of(0)

@@ -238,7 +238,7 @@ pub(super) const CHECKS: &[Check] = &[
             let concurrent = ground.profile.serves_concurrently();
             let crowd = match (concurrent, ground.backlog) {
                 (true, _) => 200,
-                (false, backlog) => backlog.unwrap_or(0).min(200).max(1),
+                (false, backlog) => backlog.unwrap_or(0).clamp(1, 200),
             };
             let arrive = match concurrent {
                 // A small backlog makes some of the crowd repeat their SYN after a second or more.

@@ -141,7 +141,7 @@ impl Diag {
             let mut request = inet_request(family as u8, table, states);
             request.extend_from_slice(&[0; 48]);
             match self.ask(&request, NLM_F_DUMP, &mut |body| {
-                rows.extend(inet_row(body))
+                rows.extend(inet_row(body));
             }) {
                 // The kernel answers ENOENT where a family is not compiled in.
                 Err(Errno::NOENT) => {}
@@ -182,7 +182,7 @@ impl Diag {
         request.extend_from_slice(&[0xff; 8]);
         let mut rows = Vec::new();
         self.ask(&request, NLM_F_DUMP, &mut |body| {
-            rows.extend(unix_row(body))
+            rows.extend(unix_row(body));
         })?;
         Ok(rows)
     }

@@ -58,7 +58,7 @@ impl Obituaries {
         loop {
             match rustix::net::recv(&*netlink, &mut buffer[..], RecvFlags::empty()) {
                 Ok((_, bytes)) => {
-                    found.extend(messages(&buffer[..bytes]).into_iter().filter_map(obituary))
+                    found.extend(messages(&buffer[..bytes]).into_iter().filter_map(obituary));
                 }
                 // Some were lost for want of room; those that were not follow.
                 Err(Errno::NOBUFS | Errno::INTR) => {}

@@ -805,10 +805,7 @@ fn place_descriptors(streams: [RawFd; 3], listener: Option<RawFd>) -> Result<(),
             *place = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 10);
             check(*place)?;
         }
-        let listener = match listener {
-            Some(fd) => Some(libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 10)),
-            None => None,
-        };
+        let listener = listener.map(|fd| libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 10));
         for (target, fd) in (0..).zip(high) {
             check(libc::dup2(fd, target))?;
         }
