@@ -1,8 +1,8 @@
 //! The one judge: from a transcript to a verdict, without I/O and without time.
 
 use crate::event::{
-    Act, ClientEvent, ClientId, Ended, Event, Exit, Moment, OUR_SOCKET, Sample, ServerEvent, Transcript,
-    What,
+    Act, ClientEvent, ClientId, Ended, Event, Exit, Moment, OUR_SOCKET, Sample, ServerEvent,
+    Transcript, What,
 };
 use crate::literal::{Measured, Shown};
 use crate::step::{
@@ -604,20 +604,16 @@ fn grows_again(
 }
 
 /// A leak grows again when the same is done again; a pool that is full does not.
-fn leak(
-    trial: &Trial,
-    transcript: &Transcript,
-    (invariant, name, read): Figure,
-) -> Option<String> {
+fn leak(trial: &Trial, transcript: &Transcript, (invariant, name, read): Figure) -> Option<String> {
     let (grown, text) = grows_again(trial, transcript, name, read)?;
     (invariant != Invariant::Threads || grown > POOL_BOUND).then_some(text)
 }
 
 /// Workers that were added and stay: thread pools add one a task until they are full.
 fn pool_or_leak(trial: &Trial, transcript: &Transcript) -> Option<String> {
-    let workers = FIGURES.iter().filter(|(invariant, ..)| {
-        *invariant == Invariant::Threads && !trial.waives(*invariant)
-    });
+    let workers = FIGURES
+        .iter()
+        .filter(|(invariant, ..)| *invariant == Invariant::Threads && !trial.waives(*invariant));
     workers
         .filter_map(|(_, name, read)| grows_again(trial, transcript, name, *read))
         .map(|(_, text)| format!("{text}; a pool being filled does the same"))
@@ -890,7 +886,14 @@ mod tests {
     #[test]
     fn workers_that_grow_twice_are_a_pool_or_a_leak() {
         let threads = |at, threads| {
-            What::Sample(at, Sample { threads, at_rest: true, ..Sample::default() })
+            What::Sample(
+                at,
+                Sample {
+                    threads,
+                    at_rest: true,
+                    ..Sample::default()
+                },
+            )
         };
         let seen = |after, again| {
             transcript(vec![
@@ -908,13 +911,25 @@ mod tests {
     #[test]
     fn reply_that_still_arrives_at_the_limit_proves_nothing() {
         let limit = Duration::from_secs(20);
-        let at = |seconds, what| Event { at: Duration::from_millis(seconds), what };
+        let at = |seconds, what| Event {
+            at: Duration::from_millis(seconds),
+            what,
+        };
         let seen = |received| Transcript {
             events: vec![
                 at(0, What::Act(Act::Script)),
                 at(0, What::StepBegan(0)),
-                at(received, What::Client(ALICE, ClientEvent::Received(b"HEL".to_vec()))),
-                at(20_000, What::StepEnded { step: 0, how: Ended::OutOfTime(limit) }),
+                at(
+                    received,
+                    What::Client(ALICE, ClientEvent::Received(b"HEL".to_vec())),
+                ),
+                at(
+                    20_000,
+                    What::StepEnded {
+                        step: 0,
+                        how: Ended::OutOfTime(limit),
+                    },
+                ),
             ],
         };
         let arriving = judge(&expects_hello(), &seen(19_900));

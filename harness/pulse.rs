@@ -53,8 +53,9 @@ pub(crate) fn delay_since(moment: Instant) -> Duration {
         return Duration::ZERO;
     };
     let since = delays.iter().rev().take_while(|(at, _)| *at >= moment);
-    let (longest, all) = since.fold((Duration::ZERO, Duration::ZERO), |(longest, all), (_, late)| {
-        (longest.max(*late), all + *late)
-    });
+    let (longest, all) = since.fold(
+        (Duration::ZERO, Duration::ZERO),
+        |(longest, all), (_, late)| (longest.max(*late), all + *late),
+    );
     longest.max(all / 2)
 }

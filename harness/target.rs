@@ -398,7 +398,11 @@ impl Process {
             .collect();
         let program = words.first().map_or("", String::as_str).to_owned();
         let path = find_program(&program).ok_or_else(|| missing(&program, target))?;
-        if let Some(other) = target.programs.iter().find(|other| find_program(other).is_none()) {
+        if let Some(other) = target
+            .programs
+            .iter()
+            .find(|other| find_program(other).is_none())
+        {
             return Err(missing(other, target));
         }
         let start_failed = |source: std::io::Error| Error::Start {
@@ -863,8 +867,6 @@ fn inet_place(transport: Transport, row: &Row) -> Option<Place> {
     let local = row.local?;
     let ip = match local.ip() {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        // A dual-stack listener is reached over IPv4, as most of its clients do.
-        IpAddr::V6(ip) if ip.is_unspecified() && !row.v6_only => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
     };

@@ -85,6 +85,8 @@ pub struct ClientView {
     /// Bytes that the server had for this client and that its kernel threw away.
     lost_bytes: u64,
     buried: bool,
+    /// Another connection had the same ends before; what the kernel tells of its death cannot be told from ours.
+    reused_address: bool,
 }
 
 impl ClientView {
@@ -121,7 +123,7 @@ impl ClientView {
             ClientEvent::Taken => self.taken = true,
             ClientEvent::Buried { lost_bytes, .. } => {
                 self.buried = true;
-                self.lost_bytes += lost_bytes;
+                self.lost_bytes += if self.reused_address { 0 } else { *lost_bytes };
             }
             ClientEvent::HalfClosed
             | ClientEvent::Reset
@@ -329,13 +331,16 @@ impl Views {
         match &event.what {
             What::Act(_) => *self = Self::default(),
             What::Client(id, event) => {
+                let mut reused = false;
                 if let ClientEvent::Connected {
                     local: Some(local), ..
                 } = event
                 {
-                    self.addresses.insert(*local, *id);
+                    reused = self.addresses.insert(*local, *id).is_some();
                 }
-                self.clients.entry(*id).or_default().apply(event);
+                let client = self.clients.entry(*id).or_default();
+                client.apply(event);
+                client.reused_address |= reused;
             }
             _ => {}
         }

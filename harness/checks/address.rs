@@ -5,6 +5,7 @@ use crate::check::{Address, Check, Counterexample, Ground, Need, Severity};
 use crate::counterexample::{each, echo, listen};
 use crate::step::{Dial, Expectation, Line};
 use crate::talk::{Talk, scenario};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
@@ -24,13 +25,27 @@ fn everywhere(address: &Address, ip: IpAddr) -> io::Result<Address> {
     }
 }
 
-/// Serves only clients whose address looks as this one does.
-fn only(address: &Address, likes: fn(Ipv6Addr) -> bool) -> io::Result<()> {
+/// Serves IPv4 clients as it should, and sends IPv6 clients away.
+fn four_bytes_only(address: &Address) -> io::Result<()> {
+    let Address::Inet(given) = address else {
+        return Err(io::Error::other("an IP address is needed"));
+    };
+    let six = Socket::new(Domain::IPV6, Type::STREAM, Some(Protocol::TCP))?;
+    six.set_only_v6(true)?;
+    six.set_reuse_address(true)?;
+    six.bind(&SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), given.port()).into())?;
+    six.listen(128)?;
+    std::thread::spawn(move || while six.accept().is_ok() {});
+    each(&listen(address)?, echo)
+}
+
+/// Serves IPv6 clients as it should, and sends away whose address has the IPv4 form.
+fn sixteen_bytes_only(address: &Address) -> io::Result<()> {
     let listener = listen(&everywhere(address, Ipv6Addr::UNSPECIFIED.into())?)?;
     loop {
         let (mut stream, from) = listener.accept()?;
-        let liked = matches!(from.ip(), IpAddr::V6(ip) if likes(ip));
-        std::thread::spawn(move || if liked { echo(&mut stream) } else { Ok(()) });
+        let four = matches!(from.ip(), IpAddr::V6(ip) if ip.to_ipv4_mapped().is_some());
+        std::thread::spawn(move || if four { Ok(()) } else { echo(&mut stream) });
     }
 }
 
@@ -50,7 +65,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            serve: |address| only(address, |ip| ip.to_ipv4_mapped().is_some()),
+            serve: four_bytes_only,
         },
     },
     Check {
@@ -73,7 +88,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            serve: |address| only(address, |ip| ip.to_ipv4_mapped().is_none()),
+            serve: sixteen_bytes_only,
         },
     },
     Check {
