@@ -738,8 +738,8 @@ mod tests {
     }
 
     fn transcript(what: Vec<What>) -> Transcript {
-        let events = what.into_iter().map(|what| Event {
-            at: Duration::ZERO,
+        let events = (0..).zip(what).map(|(second, what)| Event {
+            at: Duration::from_secs(second),
             what,
         });
         Transcript {

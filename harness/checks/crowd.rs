@@ -9,6 +9,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 static AT_ONCE: AtomicUsize = AtomicUsize::new(0);
 static SERVED: AtomicUsize = AtomicUsize::new(0);
@@ -117,11 +118,31 @@ pub(super) const CHECKS: &[Check] = &[
                 .send_data(data, Cut::Pieces(4 << 10))
                 .expect(Expectation::Data(reply))
                 .finish(ground.profile);
-            vec![scenario(
+            // A buffer that all share is overwritten while a write from it waits for a client that does not read.
+            let much = bulk(model, 8 << 20, ground.seed);
+            let stalled = model.reply(&much).map(|reply| {
+                let send = Talk::of(0)
+                    .connect()
+                    .then(Action::Stall)
+                    .send_in_background(much)
+                    .lines();
+                let read = Talk::of(0)
+                    .then(Action::Read(None))
+                    .expect_within(Expectation::Data(reply), Duration::from_secs(30))
+                    .finish(ground.profile);
+                scenario(
+                    "each client its own bytes, read late",
+                    &[("crowd", 4)],
+                    vec![send, vec![settle()], read.lines()],
+                )
+            });
+            let mut scenarios = vec![scenario(
                 "each client its own bytes",
                 &[("crowd", 50)],
                 vec![vec![repeat(2, talk.lines())]],
-            )]
+            )];
+            scenarios.extend(stalled);
+            scenarios
         },
         counterexample: Counterexample {
             instead_of: "echo",

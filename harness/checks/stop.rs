@@ -4,7 +4,7 @@ use crate::check::{Address, Check, Counterexample, Ground, Need, Severity};
 use crate::counterexample::{each, echo, listen};
 use crate::profile::STOP_WITHIN;
 use crate::step::{
-    Action, Invariant, Line, Scenario, ServerAction, ServerExpectation, Signal, Step, Streams,
+    Action, Expectation, Invariant, Line, Scenario, ServerAction, ServerExpectation, Signal, Step, Streams,
     Waiver,
 };
 use crate::sys::signals::{block, wait_for};
@@ -126,13 +126,19 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |ground| {
             // A process of its own for each client may see its conversation to the end (sshd does), unless the server
             // promises when it has stopped.
-            let leave = match ground.profile.promises.stop {
-                Some(_) => Vec::new(),
-                None => Talk::of(0).then(Action::Close).lines(),
-            };
+            // But then it has closed the listener that it inherited.
+            let promised = ground.profile.promises.stop.is_some();
+            let mut leave = Vec::new();
+            if !promised && ground.transport == crate::profile::Transport::Tcp {
+                let late = Talk::of(1).connect_without_waiting();
+                leave.extend(late.expect(Expectation::Refused).lines());
+            }
+            if !promised {
+                leave.extend(Talk::of(0).then(Action::Close).lines());
+            }
             vec![scenario(
                 "told to end, with a silent client",
-                &[("alice", 1)],
+                &[("alice", 1), ("late", 1)],
                 vec![
                     Talk::of(0).open_accepted(ground.profile).lines(),
                     vec![
