@@ -80,6 +80,9 @@ fn servers() -> Vec<Trial> {
     trials.collect()
 }
 
+/// The real servers of every run. The others take minutes together: `cargo test --test matrix -- --ignored target`.
+const OFTEN: &[&str] = &["redis", "nginx", "memcached", "python-http"];
+
 fn targets() -> Vec<Trial> {
     let entries = std::fs::read_dir("fixtures/targets").into_iter().flatten();
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
@@ -94,11 +97,13 @@ fn targets() -> Vec<Trial> {
         match Target::read(&path) {
             Ok(target) => {
                 let missing = (!target.is_installed()).then(|| target.name.clone());
-                needing(name, missing, move || {
+                let long = !OFTEN.contains(&target.name.as_str());
+                let trial = needing(name, missing, move || {
                     let file = path.to_string_lossy();
                     Run::check(&[&file])?
                         .demand(Some(0), &["pass", "skip", "known", "warn", "inconclusive"])
-                })
+                });
+                trial.with_ignored_flag(long)
             }
             Err(error) => Trial::test(name, move || Err(Failed::from(error.chain()))),
         }
