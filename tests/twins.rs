@@ -40,8 +40,6 @@ fn expectations(folder: &Path) -> Result<BTreeMap<String, Expected>, String> {
 }
 
 fn trials(folder: &Path, expectations: &BTreeMap<String, Expected>) -> Vec<Trial> {
-    let python = Command::new("python3").arg("--version").output().is_ok();
-    let demanded = sockdrill::suite::is_required("python3");
     let mut trials = vec![{
         let (folder, known) = (folder.to_owned(), expectations.clone());
         Trial::test("every file is expected", move || {
@@ -60,7 +58,8 @@ fn trials(folder: &Path, expectations: &BTreeMap<String, Expected>) -> Vec<Trial
                 is_not_blamed(&mended, &other)
             }),
         ];
-        trials.extend(twins.map(|trial| trial.with_ignored_flag(!python && !demanded)));
+        // Two dozen batteries take a quarter of an hour: `cargo test --test twins -- --ignored`.
+        trials.extend(twins.map(|trial| trial.with_ignored_flag(true)));
     }
     trials
 }

@@ -208,7 +208,7 @@ pub(super) const CHECKS: &[Check] = &[
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     echo(stream)?;
-                    if SERVED.fetch_add(1, Ordering::Relaxed) % 10 == 5 {
+                    if SERVED.fetch_add(1, Ordering::Relaxed) % 10 == 9 {
                         // A conversation now and then is remembered for good.
                         std::mem::forget(stream.try_clone()?);
                     }

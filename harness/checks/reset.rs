@@ -275,7 +275,8 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "Clients that talk are served exactly and in time while hundreds of others reset.",
         why: "Error paths that are slow, or that touch the wrong connection, show only in numbers: \
               https://github.com/quickfix/quickfix/issues/747 https://github.com/panjf2000/gnet/issues/621",
-        provoked: "Five hundred connections are reset after a request, twenty at a time, while another client talks.",
+        provoked: "Five hundred connections are reset after a request, twenty at a time or as many as the accept queue \
+                   holds, while another client talks.",
         cure: "Keep the state of a connection with the connection, and close each descriptor exactly once.",
         needs: &[Need::Tcp, Need::Dialogue, Need::Concurrent],
         severity: Severity::Must,
@@ -284,6 +285,7 @@ pub(super) const CHECKS: &[Check] = &[
             let Some(request) = talk::request(ground.profile) else {
                 return Vec::new();
             };
+            let crowd = super::at_once(ground, 20);
             let storm = Talk::of(1)
                 .open(ground.profile)
                 .send(request)
@@ -292,8 +294,11 @@ pub(super) const CHECKS: &[Check] = &[
             let polite = Talk::of(0).polite(ground.profile).lines();
             vec![scenario(
                 "a storm of resets beside a client that talks",
-                &[("alice", 1), ("mallory", 20)],
-                vec![vec![repeat(25, [storm, polite].concat()), settle()]],
+                &[("alice", 1), ("mallory", crowd)],
+                vec![vec![
+                    repeat(500 / crowd, [storm, polite].concat()),
+                    settle(),
+                ]],
             )]
         },
         counterexample: Counterexample {

@@ -4,8 +4,8 @@ use crate::check::{Address, Check, Counterexample, Ground, Need, Severity};
 use crate::counterexample::{each, echo, listen};
 use crate::profile::STOP_WITHIN;
 use crate::step::{
-    Action, Expectation, Invariant, Line, Scenario, ServerAction, ServerExpectation, Signal, Step, Streams,
-    Waiver,
+    Action, Expectation, Invariant, Line, Scenario, ServerAction, ServerExpectation, Signal, Step,
+    Streams, Waiver,
 };
 use crate::sys::signals::{block, wait_for};
 use crate::talk::{
@@ -260,7 +260,7 @@ pub(super) const CHECKS: &[Check] = &[
         provoked: "The server gets SIGINT.",
         cure: "Let the default of SIGINT be, or handle it by ending.",
         needs: &[Need::ManyConnections],
-        severity: Severity::Must,
+        severity: Severity::Should,
         fresh_server: true,
         scenarios: |ground| {
             vec![scenario(

@@ -121,7 +121,7 @@ pub(super) const CHECKS: &[Check] = &[
         provoked: "The same command is started a second time beside the first.",
         cure: "Let an error of bind or listen end the program with a non-zero status.",
         needs: &[Need::Tcp, Need::ManyConnections, Need::OwnSocket],
-        severity: Severity::Must,
+        severity: Severity::Should,
         fresh_server: true,
         scenarios: |_| {
             let second = vec![server_does(ServerAction::StartSecond)];
