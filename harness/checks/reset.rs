@@ -146,7 +146,7 @@ pub(super) const CHECKS: &[Check] = &[
             ];
             // A reset behind a FIN is reported as EPIPE, so that the first write raises SIGPIPE; otherwise it is
             // ECONNRESET, and a server that gives up at it never makes the second write (tcp_input.c: tcp_reset).
-            let finished = vec![
+            let finished = [
                 Talk::of(0).open_accepted(ground.profile).lines(),
                 vec![server_does(ServerAction::Stop)],
                 Talk::of(0)
