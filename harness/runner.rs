@@ -261,6 +261,18 @@ impl Acquaintance {
     }
 }
 
+/// A server that listens although its first process has ended: it can be neither watched nor told to end.
+fn in_background(target: &Target) -> Error {
+    Error::EndedEarly {
+        how: "put itself into the background, and its first process ended".to_owned(),
+        awaited: "it could be drilled; give it the option that keeps it in the foreground"
+            .to_owned(),
+        waited: std::time::Duration::ZERO,
+        output: String::new(),
+        command: target.command_line(),
+    }
+}
+
 /// Starts the server once, talks to it politely, and notes what it does.
 async fn acquaint(target: &Target, settings: &Settings) -> Result<Acquaintance, Error> {
     let lab = Arc::new(Lab::open(settings.isolation)?);
@@ -274,7 +286,7 @@ async fn acquaint(target: &Target, settings: &Settings) -> Result<Acquaintance, 
             server.address().clone(),
             server.is_on_every_address(),
         ),
-        None => return Err(Error::NothingSelected("the server ended".to_owned())),
+        None => return Err(in_background(target)),
     };
     let rows = stage
         .server()
