@@ -332,9 +332,7 @@ fn client_failed(
         Action::Connect(dial) if !dial.without_waiting => &Expectation::Connected,
         _ => return None,
     };
-    let settled = matches!(how, Ended::Settled)
-        || (*what == Expectation::Silence && !matches!(how, Ended::Done));
-    let settled = settled || (*what == Expectation::Pending && !matches!(how, Ended::Done));
+    let settled = how != Ended::Done;
     let mut sought = Sought::new(what, id.member);
     let problem = match view.look(&mut sought, settled) {
         Look::Met => {
@@ -796,6 +794,21 @@ mod tests {
             judge(&expects_hello(), &seen),
             Verdict::Inconclusive(_)
         ));
+    }
+
+    #[test]
+    fn datagram_that_was_dropped_whole_may_be_waited_for_in_vain() {
+        let what = Expectation::DataOrSilence(crate::step::Data::literal("HELLO"));
+        let out = Ended::OutOfTime(Duration::from_secs(1));
+        let seen = transcript(vec![
+            What::Act(Act::Script),
+            What::StepBegan(0),
+            What::StepEnded { step: 0, how: out },
+        ]);
+        assert_eq!(
+            judge(&trial(Talk::of(0).expect(what).lines()), &seen),
+            Verdict::Pass
+        );
     }
 
     #[test]
