@@ -193,8 +193,20 @@ pub enum ServerEvent {
     },
     /// How many connections of its port are in TIME_WAIT on its side.
     TimeWait(usize),
-    /// Whether all of its threads wait and none uses a processor.
-    Rests(bool),
+    /// How it was found when it was asked whether it rests.
+    Rests {
+        /// Whether all of its threads wait and hardly any processor time was used for a while.
+        rests: bool,
+        /// The share of one processor that it used while it was watched, in percent.
+        cpu_percent: u32,
+    },
+    /// How many files it has open, of how many, where its limit was lowered.
+    OpenFiles {
+        /// Descriptors below the limit that are in use, in the process that has fewest left.
+        held: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// Its limit on open files was changed.
     OpenFilesLimited(u64),
     /// What its threads do, looked up when something that was expected had not come.
@@ -498,8 +510,11 @@ impl fmt::Display for ServerEvent {
                 write!(f, "has {queue} connections to accept, limit {backlog}")
             }
             Self::TimeWait(rows) => write!(f, "has {rows} connections in TIME_WAIT"),
-            Self::Rests(true) => f.write_str("is at rest"),
-            Self::Rests(false) => f.write_str("keeps a processor busy"),
+            Self::Rests { rests: true, .. } => f.write_str("is at rest"),
+            Self::Rests { cpu_percent, .. } => {
+                write!(f, "is not at rest, and uses {cpu_percent} % of a processor")
+            }
+            Self::OpenFiles { held, limit } => write!(f, "has {held} of {limit} files open"),
             Self::Occupied(threads) if threads.is_empty() => f.write_str("has no thread"),
             Self::Occupied(threads) => write!(f, "threads: {}", threads.join(", ")),
             Self::OpenFilesLimited(limit) => write!(f, "may open {limit} files"),

@@ -191,6 +191,8 @@ struct FailedStep {
     limit: Option<Duration>,
     /// Bytes were still arriving when it ran out.
     flowing: bool,
+    /// The server was to rest, did not, and hardly got a processor either.
+    idle: bool,
 }
 
 impl FailedStep {
@@ -203,6 +205,9 @@ impl FailedStep {
 
     /// Says that the harness may be to blame: it did not get to run for a good part of the limit.
     fn blames_us(&self, transcript: &Transcript) -> Option<String> {
+        if self.idle {
+            return Some(format!("{}: too little to call it busy", self.text));
+        }
         let limit = self.limit?;
         if self.flowing {
             return Some(format!("{}, but bytes were still arriving", self.text));
@@ -257,6 +262,7 @@ fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedSte
                         text,
                         limit,
                         flowing,
+                        idle: is_about_rest(&line.step) && facts.cpu_percent < BUSY,
                     });
                 }
             }
@@ -265,6 +271,9 @@ fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedSte
     }
     None
 }
+
+/// The least share of one processor, in percent, that a server uses which does not rest.
+const BUSY: u32 = 20;
 
 fn is_about_rest(step: &Step) -> bool {
     let Step::Server(ServerAction::Expect { what, .. }) = step else {
@@ -374,6 +383,8 @@ pub struct ServerFacts {
     backlog: Option<u32>,
     time_wait: Option<usize>,
     rests: bool,
+    cpu_percent: u32,
+    open_files: Option<(u64, u64)>,
     file_removed: bool,
 }
 
@@ -399,7 +410,11 @@ impl ServerFacts {
                 self.backlog = Some(*backlog);
             }
             ServerEvent::TimeWait(rows) => self.time_wait = Some(*rows),
-            ServerEvent::Rests(rests) => self.rests = *rests,
+            ServerEvent::Rests { rests, cpu_percent } => {
+                self.rests = *rests;
+                self.cpu_percent = *cpu_percent;
+            }
+            ServerEvent::OpenFiles { held, limit } => self.open_files = Some((*held, *limit)),
             ServerEvent::Stopped
             | ServerEvent::Continued
             | ServerEvent::Signalled(_)
@@ -429,6 +444,10 @@ impl ServerFacts {
             ServerExpectation::TimeWait => met_when(self.time_wait.is_some_and(|rows| rows > 0)),
             ServerExpectation::NoTimeWait => met_when(self.time_wait == Some(0)),
             ServerExpectation::Rest => met_when(self.rests),
+            ServerExpectation::OutOfFiles => met_when(
+                self.open_files
+                    .is_some_and(|(held, limit)| held + 1 >= limit),
+            ),
         }
     }
 
@@ -452,7 +471,11 @@ impl ServerFacts {
                     self.time_wait.unwrap_or(0)
                 )
             }
-            ServerExpectation::Rest => "it keeps a processor busy".to_owned(),
+            ServerExpectation::Rest => format!("it uses {} % of a processor", self.cpu_percent),
+            ServerExpectation::OutOfFiles => match self.open_files {
+                Some((held, limit)) => format!("it has {held} of {limit} files open"),
+                None => "its limit on open files was not lowered".to_owned(),
+            },
         }
     }
 }

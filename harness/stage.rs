@@ -7,7 +7,7 @@ use crate::event::{
     Act, ClientEvent, ClientId, Ended, Exit, Moment, Sample, ServerEvent, Transcript, What,
 };
 use crate::judge::{Trial, needs_second_run};
-use crate::kernel::{self, Counters, State, Stillness, stillness};
+use crate::kernel::{self, Counters, RestWatch, State, Stillness, percent, stillness};
 use crate::lab::Lab;
 use crate::pulse;
 use crate::recorder::Recorder;
@@ -17,6 +17,7 @@ use crate::step::{
 use crate::sys::socket::limit_open_files;
 use crate::target::{Process, Server, Target};
 use crate::view::{Look, Sought};
+use rustix::io::Errno;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -58,12 +59,18 @@ pub(crate) struct Stage<'a> {
     recorder: Recorder,
     clients: Vec<Vec<Client>>,
     exit_watch: Option<JoinHandle<()>>,
-    /// The limits on open files that were changed: process and former limit.
-    limited: Vec<(i32, u64)>,
+    /// The limits on open files that were changed.
+    limited: Vec<Limited>,
     began: Instant,
     baseline_delay: Duration,
-    rests: RestLook,
     looks: std::cell::Cell<LastLook>,
+}
+
+/// A limit on open files that was changed.
+struct Limited {
+    pid: i32,
+    before: u64,
+    limit: u64,
 }
 
 /// Whether the lines of an act were all gone through.
@@ -88,7 +95,6 @@ impl<'a> Stage<'a> {
             limited: Vec::new(),
             began: Instant::now(),
             baseline_delay: Duration::ZERO,
-            rests: RestLook::default(),
             looks: std::cell::Cell::default(),
         })
     }
@@ -568,7 +574,10 @@ impl<'a> Stage<'a> {
             ServerAction::Start(streams) => return self.start_again(*streams).await,
             ServerAction::StartSecond => return self.start_second().await,
             ServerAction::StartOverFile => return self.start_over_file().await,
-            ServerAction::LimitOpenFiles(spare) => self.limit_open_files(*spare),
+            ServerAction::LimitOpenFiles(spare) => {
+                let flow = self.limit_open_files(*spare);
+                return Ok((Ended::Done, flow));
+            }
             ServerAction::RestoreOpenFiles => self.restore_open_files(),
             ServerAction::Expect { what, within } => {
                 let how = self.wait_for_server(what, within.unwrap_or(LIMIT)).await;
@@ -711,28 +720,55 @@ impl<'a> Stage<'a> {
         Ok((how, if is_there { flow } else { Flow::Stop }))
     }
 
-    fn limit_open_files(&mut self, spare: u32) {
+    fn limit_open_files(&mut self, spare: u32) -> Flow {
         let mut lowest = None;
         for process in self.server.iter().flat_map(Server::processes) {
-            let held = process.descriptors();
-            let limit = (held.socket_count + held.files) as u64 + u64::from(spare);
-            if let Ok(before) = limit_open_files(process.pid, limit) {
-                self.limited.push((process.pid, before));
-                lowest = Some(limit);
+            let limit = limit_with_room(&process.descriptor_numbers(), spare);
+            match limit_open_files(process.pid, limit) {
+                Ok(before) => {
+                    self.limited.push(Limited {
+                        pid: process.pid,
+                        before,
+                        limit,
+                    });
+                    lowest = Some(lowest.unwrap_or(limit).min(limit));
+                }
+                Err(Errno::SRCH) => {}
+                Err(error) => {
+                    self.prove(
+                        "limiting open files".to_owned(),
+                        false,
+                        &format!(
+                            "prlimit({}) of {}: {error}; of another user's process it takes CAP_SYS_RESOURCE",
+                            process.pid, process.name
+                        ),
+                    );
+                    return Flow::Stop;
+                }
             }
         }
-        match lowest {
-            Some(limit) => self.note_server(ServerEvent::OpenFilesLimited(limit)),
-            None => self.recorder.note(What::Proof {
-                fault: "limiting open files".to_owned(),
-                shown: false,
-                evidence: "prlimit was refused".to_owned(),
-            }),
+        if let Some(limit) = lowest {
+            self.note_server(ServerEvent::OpenFilesLimited(limit));
         }
+        Flow::On
+    }
+
+    /// Descriptors in use and the limit on them, in the process with a lowered limit that has the fewest left.
+    fn fewest_files_left(&self) -> Option<(u64, u64)> {
+        let processes = self.server.as_ref()?.processes();
+        let held = self.limited.iter().filter_map(|limited| {
+            let process = processes
+                .iter()
+                .find(|process| process.pid == limited.pid)?;
+            let below = |number: &i32| u64::from(number.unsigned_abs()) < limited.limit;
+            let held = process.descriptor_numbers().into_iter().filter(below);
+            Some((held.count() as u64, limited.limit))
+        });
+        held.min_by_key(|(held, limit)| limit.saturating_sub(*held))
     }
 
     fn restore_open_files(&mut self) {
-        for (pid, before) in self.limited.drain(..) {
+        for Limited { pid, before, .. } in self.limited.drain(..) {
             // ESRCH: a worker that has ended needs no limit.
             if limit_open_files(pid, before).is_ok() {
                 self.recorder
@@ -744,22 +780,54 @@ impl<'a> Stage<'a> {
     async fn wait_for_server(&self, what: &ServerExpectation, limit: Duration) -> Ended {
         let deadline = tokio::time::Instant::now() + limit;
         let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut rest = RestWatch::default();
+        let begun = self.looks.get().number;
+        let mut all_in_hand = 0;
         loop {
             let next_fact = self.recorder.next_fact();
-            self.note_server_facts(what);
+            self.note_server_facts(what, &mut rest);
             if self.recorder.facts().look(what) != Look::Pending {
                 return Ended::Done;
             }
             drop(next_fact);
+            if *what == ServerExpectation::OutOfFiles {
+                all_in_hand = if self.all_accepted() {
+                    all_in_hand + 1
+                } else {
+                    0
+                };
+                if all_in_hand > LOOKS_TO_BLAME || self.is_over(begun) {
+                    return Ended::Settled;
+                }
+            }
             tokio::select! {
-                () = tokio::time::sleep_until(deadline) => return Ended::OutOfTime(limit),
+                () = tokio::time::sleep_until(deadline) => break,
                 _ = look.tick() => {}
             }
         }
+        if *what == ServerExpectation::Rest {
+            self.note_server(ServerEvent::Rests {
+                rests: false,
+                cpu_percent: rest.cpu_percent,
+            });
+        }
+        Ended::OutOfTime(limit)
+    }
+
+    /// Whether the server has taken every client in hand.
+    fn all_accepted(&self) -> bool {
+        let mut clients = self.clients.iter().flatten();
+        clients.all(|client| !client.is_connected() || client.is_accepted() || client.has_ended())
+    }
+
+    /// Whether nothing more will come of what the clients have done.
+    fn is_over(&self, begun: u64) -> bool {
+        let calling = self.clients.iter().flatten().any(Client::is_calling);
+        !calling && self.is_settled(begun, LOOKS_TO_BLAME)
     }
 
     /// Reads from the kernel what an expectation is about, and writes it down where it is news.
-    fn note_server_facts(&self, what: &ServerExpectation) {
+    fn note_server_facts(&self, what: &ServerExpectation, rest: &mut RestWatch) {
         let Some(server) = &self.server else {
             return;
         };
@@ -782,7 +850,18 @@ impl<'a> Stage<'a> {
                     None => return,
                 }
             }
-            ServerExpectation::Rest => ServerEvent::Rests(self.rests.take(self.stillness())),
+            ServerExpectation::Rest if rest.take(Instant::now(), self.stillness()) => {
+                ServerEvent::Rests {
+                    rests: true,
+                    cpu_percent: rest.cpu_percent,
+                }
+            }
+            // How busy it is says most at the end of the wait.
+            ServerExpectation::Rest => return,
+            ServerExpectation::OutOfFiles => match self.fewest_files_left() {
+                Some((held, limit)) => ServerEvent::OpenFiles { held, limit },
+                None => return,
+            },
             ServerExpectation::TimeWait | ServerExpectation::NoTimeWait => {
                 ServerEvent::TimeWait(self.count_connections(State::TimeWait))
             }
@@ -910,20 +989,6 @@ struct LastLook {
     settled: u64,
 }
 
-/// The last look at a server that is asked whether it rests.
-#[derive(Default)]
-struct RestLook(std::cell::Cell<Option<(Instant, Duration)>>);
-
-impl RestLook {
-    /// Whether every thread sleeps and hardly ran since the look before.
-    fn take(&self, still: Stillness) -> bool {
-        let now = Instant::now();
-        let before = self.0.replace(Some((now, still.ran)));
-        still.at_rest
-            && before.is_some_and(|(at, ran)| percent(still.ran.saturating_sub(ran), now - at) < 20)
-    }
-}
-
 /// Looks that follow each other, to tell rest from a moment's pause.
 #[derive(Default)]
 struct Looks {
@@ -951,11 +1016,12 @@ impl Looks {
     }
 }
 
-fn percent(part: Duration, whole: Duration) -> u32 {
-    match whole.as_micros() {
-        0 => 0,
-        whole => (part.as_micros() * 100 / whole) as u32,
-    }
+/// The limit below which exactly `room` descriptor numbers are free: the limit is one on numbers (RLIMIT_NOFILE,
+/// getrlimit(2)).
+fn limit_with_room(used: &[i32], room: u32) -> u64 {
+    let free = (0..).filter(|number| !used.contains(number));
+    let last = free.take(room as usize).last();
+    last.map_or(0, |last| last as u64 + 1)
 }
 
 fn is_above(sample: &Sample, baseline: &Sample) -> bool {

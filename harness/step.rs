@@ -592,6 +592,8 @@ pub enum ServerExpectation {
     NoTimeWait,
     /// All of its threads wait and none uses a processor.
     Rest,
+    /// One of its processes has as many open files as its limit allows, but for one that it may keep in reserve.
+    OutOfFiles,
 }
 
 impl fmt::Display for Scenario {
@@ -835,6 +837,7 @@ impl fmt::Display for ServerExpectation {
             Self::TimeWait => f.write_str("time-wait"),
             Self::NoTimeWait => f.write_str("no-time-wait"),
             Self::Rest => f.write_str("rest"),
+            Self::OutOfFiles => f.write_str("out-of-files"),
         }
     }
 }

@@ -234,18 +234,31 @@ pub(super) const CHECKS: &[Check] = &[
         provoked: "The limit on open files is lowered to a few more than are in use (prlimit(2)), more clients connect \
                    than that, and leave again; then the limit is restored.",
         cure: "On EMFILE stop accepting until a connection has ended or some time has passed.",
-        needs: &[Need::Stream, Need::ManyConnections],
+        needs: &[Need::Stream, Need::SeveralAtOnce],
         severity: Severity::Must,
         fresh_server: true,
         scenarios: |ground| {
-            let crowd = ground.backlog.map_or(1, |backlog| backlog.clamp(1, 40));
+            // A reply may need a descriptor of its own, as a file that is served does; that of a model needs none.
+            let old_client = |talk: Talk| match ground.profile.model() {
+                Some(_) => talk,
+                None => Talk::of(1),
+            };
+            let (opens, talks) = (
+                Talk::of(1).open_accepted(ground.profile),
+                Talk::of(1).request_and_reply(ground.profile),
+            );
             vec![scenario(
                 "descriptors run out",
-                &[("crowd", crowd)],
+                &[("crowd", 16), ("alice", 1)],
                 vec![
+                    old_client(opens).lines(),
                     vec![server_does(ServerAction::LimitOpenFiles(6))],
                     Talk::of(0).connect_without_waiting().lines(),
-                    vec![settle(), server_expects(ServerExpectation::Rest)],
+                    vec![
+                        server_requires(ServerExpectation::OutOfFiles),
+                        server_expects(ServerExpectation::Rest),
+                    ],
+                    old_client(talks).lines(),
                     Talk::of(0).then(Action::Close).lines(),
                     vec![server_does(ServerAction::RestoreOpenFiles), settle()],
                 ],

@@ -709,6 +709,7 @@ fn server_expectations() -> impl Strategy<Value = ServerExpectation> {
             ServerExpectation::TimeWait,
             ServerExpectation::NoTimeWait,
             ServerExpectation::Rest,
+            ServerExpectation::OutOfFiles,
         ]),
     ]
 }
