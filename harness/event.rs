@@ -49,6 +49,8 @@ pub enum What {
     StepBegan(usize),
     /// A step is over.
     StepEnded {
+        /// Which of the crowd that it is a step of, where it is a step of clients.
+        member: Option<u32>,
         /// Its number.
         step: usize,
         /// In which way.

@@ -227,23 +227,26 @@ fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedSte
     let mut views = Views::default();
     let mut act = Act::Before;
     let mut facts = ServerFacts::default();
-    let mut last_received: HashMap<usize, Duration> = HashMap::new();
+    let mut last_received: HashMap<ClientId, Duration> = HashMap::new();
+    let mut steps = trial.steps(act);
     for event in &transcript.events {
         if let What::Client(id, ClientEvent::Received(_)) = &event.what {
-            last_received.insert(id.who, event.at);
+            last_received.insert(*id, event.at);
         }
         views.apply(event);
         facts.apply(event);
         match &event.what {
-            What::Act(next) => act = *next,
-            What::StepBegan(_) => last_received.clear(),
-            What::StepEnded { step, how } => {
-                let steps = trial.steps(act);
+            What::Act(next) => {
+                act = *next;
+                steps = trial.steps(act);
+                last_received.clear();
+            }
+            What::StepEnded { step, member, how } => {
                 let Some(line) = steps.get(*step) else {
                     continue;
                 };
                 let scenario = trial.scenario(act);
-                if let Some(text) = failed(scenario, line, *how, &mut views, &facts) {
+                if let Some(text) = failed(scenario, line, *member, *how, &mut views, &facts) {
                     let limit = match how {
                         // Rest is measured in processor time used, which a loaded host makes less, not more.
                         _ if is_about_rest(&line.step) => None,
@@ -252,8 +255,15 @@ fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedSte
                     };
                     let flowing = match &line.step {
                         Step::Client { who, .. } => last_received
-                            .get(who)
-                            .is_some_and(|at| *at + FLOWS_WITHIN > event.at),
+                            .get(&ClientId {
+                                who: *who,
+                                member: member.unwrap_or(0),
+                            })
+                            .is_some_and(|at| {
+                                let window =
+                                    limit.map_or(FLOWS_WITHIN, |limit| limit.min(FLOWS_WITHIN));
+                                *at + window > event.at
+                            }),
                         _ => false,
                     };
                     return Some(FailedStep {
@@ -285,17 +295,16 @@ fn is_about_rest(step: &Step) -> bool {
 fn failed(
     scenario: &Scenario,
     line: &Line,
+    member: Option<u32>,
     how: Ended,
     views: &mut Views,
     facts: &ServerFacts,
 ) -> Option<String> {
     match &line.step {
         Step::Client { who, action } => {
-            let members = scenario.cast.get(*who).map_or(1, |cast| cast.members);
-            (0..members).find_map(|member| {
-                let id = ClientId { who: *who, member };
-                client_failed(scenario, id, action, how, views)
-            })
+            let member = member.unwrap_or(0);
+            let id = ClientId { who: *who, member };
+            client_failed(scenario, id, action, how, views)
         }
         Step::Server(ServerAction::Expect { what, .. }) => match facts.look(what) {
             Look::Met => None,
@@ -324,7 +333,9 @@ fn failed(
             Some(None) => Some("a second server on the same address keeps running".to_owned()),
             Some(Some(_)) | None => None,
         },
-        Step::Server(_) | Step::Pause(_) | Step::Settle | Step::Repeat { .. } => None,
+        Step::Server(_) | Step::Pause(_) | Step::Settle | Step::Barrier | Step::Repeat { .. } => {
+            None
+        }
     }
 }
 
@@ -780,7 +791,11 @@ mod tests {
             What::Act(Act::Script),
             What::StepBegan(0),
             What::Client(ALICE, event),
-            What::StepEnded { step: 0, how },
+            What::StepEnded {
+                step: 0,
+                member: Some(0),
+                how,
+            },
         ])
     }
 
@@ -826,7 +841,11 @@ mod tests {
         let seen = transcript(vec![
             What::Act(Act::Script),
             What::StepBegan(0),
-            What::StepEnded { step: 0, how: out },
+            What::StepEnded {
+                step: 0,
+                member: Some(0),
+                how: out,
+            },
         ]);
         assert_eq!(
             judge(&trial(Talk::of(0).expect(what).lines()), &seen),
@@ -963,6 +982,7 @@ mod tests {
                     20_000,
                     What::StepEnded {
                         step: 0,
+                        member: Some(0),
                         how: Ended::OutOfTime(limit),
                     },
                 ),

@@ -64,6 +64,8 @@ pub(crate) struct Stage<'a> {
     began: Instant,
     baseline_delay: Duration,
     looks: std::cell::Cell<LastLook>,
+    /// Whether a step of this act has stopped it.
+    stopped: std::cell::Cell<bool>,
 }
 
 /// A limit on open files that was changed.
@@ -96,6 +98,7 @@ impl<'a> Stage<'a> {
             began: Instant::now(),
             baseline_delay: Duration::ZERO,
             looks: std::cell::Cell::default(),
+            stopped: std::cell::Cell::default(),
         })
     }
 
@@ -289,6 +292,7 @@ impl<'a> Stage<'a> {
     async fn act(&mut self, act: Act, scenario: &Scenario) -> Result<Flow, Error> {
         self.leave_all().await;
         self.recorder.note(What::Act(act));
+        self.stopped.set(false);
         let Some(server) = &self.server else {
             return Ok(Flow::Stop);
         };
@@ -315,34 +319,50 @@ impl<'a> Stage<'a> {
         Ok(flow)
     }
 
-    /// Performs lines, numbered from `first` in the order of the text.
+    /// Performs lines, numbered from `first` in the order of the text. Lines of the same clients that follow each
+    /// other are gone through by each client at its own pace.
     fn lines<'b>(
         &'b mut self,
         lines: &'b [Line],
         first: usize,
     ) -> Pin<Box<dyn Future<Output = Result<Flow, Error>> + 'b>> {
         Box::pin(async move {
-            let mut number = first;
-            for line in lines {
-                if let Step::Repeat { times, lines } = &line.step {
-                    for _ in 0..*times {
-                        if self.lines(lines, number + 1).await? == Flow::Stop {
-                            return Ok(Flow::Stop);
-                        }
+            let (mut rest, mut number) = (lines, first);
+            while let Some((line, later)) = rest.split_first() {
+                let (done, flow) = match (clients_of(line), &line.step) {
+                    (Some(who), _) => {
+                        let run = rest.iter().take_while(|line| clients_of(line) == Some(who));
+                        let run = &rest[..run.count()];
+                        (run, self.side_by_side(who, run, number).await)
                     }
-                } else if self.line(line, number).await? == Flow::Stop {
+                    (None, Step::Repeat { times, lines }) => {
+                        (&rest[..1], self.repeat(*times, lines, number + 1).await?)
+                    }
+                    (None, _) => (&rest[..1], self.line(line, number).await?),
+                };
+                if flow == Flow::Stop {
                     return Ok(Flow::Stop);
                 }
-                number += count(std::slice::from_ref(line));
+                number += count(done);
+                rest = rest.get(done.len()..).unwrap_or(later);
             }
             Ok(Flow::On)
         })
     }
 
+    async fn repeat(&mut self, times: u32, lines: &[Line], first: usize) -> Result<Flow, Error> {
+        for _ in 0..times {
+            if self.lines(lines, first).await? == Flow::Stop {
+                return Ok(Flow::Stop);
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    /// A line that is not one of clients alone.
     async fn line(&mut self, line: &Line, number: usize) -> Result<Flow, Error> {
         self.recorder.note(What::StepBegan(number));
         let (how, flow) = match &line.step {
-            Step::Client { who, action } => self.client_step(*who, action).await,
             Step::Server(action) => self.server_step(action).await?,
             Step::Pause(time) => {
                 tokio::time::sleep(*time).await;
@@ -352,37 +372,75 @@ impl<'a> Stage<'a> {
                 self.settle().await;
                 (Ended::Done, Flow::On)
             }
-            Step::Repeat { .. } => (Ended::Done, Flow::On),
+            Step::Client { .. } | Step::Repeat { .. } | Step::Barrier => (Ended::Done, Flow::On),
         };
+        self.end_step(number, None, how, flow);
+        Ok(flow)
+    }
+
+    fn end_step(&self, step: usize, member: Option<u32>, how: Ended, flow: Flow) {
         self.note_obituaries();
-        if flow == Flow::Stop {
+        if flow == Flow::Stop && !self.stopped.replace(true) {
             let processes = self.server.as_ref().map(Server::processes);
             let doing = kernel::occupations(&processes.unwrap_or_default());
             self.note_server(ServerEvent::Occupied(doing));
         }
-        self.recorder.note(What::StepEnded { step: number, how });
-        Ok(flow)
+        self.recorder.note(What::StepEnded { step, member, how });
     }
 
-    /// Lets every client behind a name act at once; the step is over when all are done.
-    async fn client_step(&mut self, who: usize, action: &Action) -> (Ended, Flow) {
+    /// Lets every client behind a name go through lines that concern no one else; all is over when all are done.
+    async fn side_by_side(&mut self, who: usize, lines: &[Line], first: usize) -> Flow {
         let Some(mut crowd) = self.clients.get_mut(who).map(std::mem::take) else {
-            return (Ended::Done, Flow::Stop);
+            return Flow::Stop;
         };
-        let moves = crowd.iter_mut().enumerate().map(|(member, client)| {
-            let id = ClientId {
-                who,
-                member: member as u32,
-            };
-            Box::pin(self.client_move(id, client, action))
+        let walks = crowd.iter_mut().enumerate().map(|(member, client)| {
+            let member = member as u32;
+            self.walk(ClientId { who, member }, client, lines, first)
         });
-        let results = join_all(moves.collect()).await;
+        let flows = join_all(walks.collect()).await;
         self.clients[who] = crowd;
-        let stopped = results.iter().find(|(_, flow)| *flow == Flow::Stop);
-        stopped
-            .or_else(|| results.first())
-            .copied()
-            .unwrap_or((Ended::Done, Flow::On))
+        match flows.contains(&Flow::Stop) {
+            true => Flow::Stop,
+            false => Flow::On,
+        }
+    }
+
+    fn walk<'b>(
+        &'b self,
+        id: ClientId,
+        client: &'b mut Client,
+        lines: &'b [Line],
+        first: usize,
+    ) -> Pin<Box<dyn Future<Output = Flow> + 'b>> {
+        Box::pin(async move {
+            let mut number = first;
+            for line in lines {
+                let flow = match &line.step {
+                    Step::Repeat { times, lines } => {
+                        let mut flow = Flow::On;
+                        for _ in 0..*times {
+                            flow = self.walk(id, client, lines, number + 1).await;
+                            if flow == Flow::Stop {
+                                break;
+                            }
+                        }
+                        flow
+                    }
+                    Step::Client { action, .. } => {
+                        self.recorder.note(What::StepBegan(number));
+                        let (how, flow) = self.client_move(id, client, action).await;
+                        self.end_step(number, Some(id.member), how, flow);
+                        flow
+                    }
+                    _ => Flow::On,
+                };
+                if flow == Flow::Stop {
+                    return Flow::Stop;
+                }
+                number += count(std::slice::from_ref(line));
+            }
+            Flow::On
+        })
     }
 
     async fn client_move(
@@ -1032,6 +1090,19 @@ fn is_above(sample: &Sample, baseline: &Sample) -> bool {
         || sample.zombies > baseline.zombies
         || sample.close_wait > baseline.close_wait
         || sample.accept_queue > baseline.accept_queue
+}
+
+/// The clients that a line is a step of, and of nobody else.
+fn clients_of(line: &Line) -> Option<usize> {
+    match &line.step {
+        Step::Client { who, .. } => Some(*who),
+        Step::Repeat { lines, .. } => {
+            let who = clients_of(lines.first()?)?;
+            let same = lines.iter().all(|line| clients_of(line) == Some(who));
+            same.then_some(who)
+        }
+        _ => None,
+    }
 }
 
 fn count(lines: &[Line]) -> usize {

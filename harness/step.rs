@@ -108,7 +108,7 @@ impl From<Step> for Line {
 /// One move.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// A client, or every client of a crowd at once, acts.
+    /// A client, or every client of a crowd beside the others, acts.
     Client {
         /// The index in the cast.
         who: usize,
@@ -119,6 +119,9 @@ pub enum Step {
     Server(ServerAction),
     /// Time passes, because passing time is the point of the scenario.
     Pause(Duration),
+    /// Nobody goes on before everybody has come this far: the clients of a crowd go through lines that follow each
+    /// other at their own pace.
+    Barrier,
     /// The server gets the time to come to rest after what was done to it; nothing is expected.
     Settle,
     /// The same lines several times.
@@ -641,6 +644,7 @@ impl Step {
             Self::Server(action) => format!("server {action}"),
             Self::Pause(time) => format!("pause {}", Shown(*time)),
             Self::Settle => "settle".to_owned(),
+            Self::Barrier => "barrier".to_owned(),
             Self::Repeat { times, .. } => format!("repeat {times}"),
         }
     }

@@ -264,6 +264,11 @@ pub fn pause(time: Duration) -> Line {
     Step::Pause(time).into()
 }
 
+/// A step at which the clients of a crowd wait for each other.
+pub fn barrier() -> Line {
+    Step::Barrier.into()
+}
+
 /// A step in which the server comes to rest.
 pub fn settle() -> Line {
     Step::Settle.into()

@@ -4,7 +4,7 @@ use crate::check::{Check, Counterexample, Ground, Need, Severity};
 use crate::counterexample::{die_of, each, echo, listen, listen_with};
 use crate::profile::IdleTimeout;
 use crate::step::{Action, Expectation, ServerAction, ServerExpectation};
-use crate::talk::{Talk, scenario, server_does, server_expects, server_requires, settle};
+use crate::talk::{Talk, barrier, scenario, server_does, server_expects, server_requires, settle};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -113,6 +113,7 @@ pub(super) const CHECKS: &[Check] = &[
                 .connect_without_waiting()
                 .expect_within(Expectation::Connected, patient)
                 .lines();
+            lines.push(barrier());
             // The polite conversation less its connect, which is done.
             lines.extend(
                 Talk::of(0)
