@@ -202,6 +202,8 @@ pub enum ServerEvent {
         /// The share of one processor that it used while it was watched, in percent.
         cpu_percent: u32,
     },
+    /// The processor time that it used while something was waited for in vain.
+    Ran(Duration),
     /// How many files it has open, of how many, where its limit was lowered.
     OpenFiles {
         /// Descriptors below the limit that are in use, in the process that has fewest left.
@@ -516,6 +518,7 @@ impl fmt::Display for ServerEvent {
             Self::Rests { cpu_percent, .. } => {
                 write!(f, "is not at rest, and uses {cpu_percent} % of a processor")
             }
+            Self::Ran(time) => write!(f, "used {} of a processor meanwhile", Measured(*time)),
             Self::OpenFiles { held, limit } => write!(f, "has {held} of {limit} files open"),
             Self::Occupied(threads) if threads.is_empty() => f.write_str("has no thread"),
             Self::Occupied(threads) => write!(f, "threads: {}", threads.join(", ")),

@@ -193,6 +193,8 @@ struct FailedStep {
     flowing: bool,
     /// The server was to rest, did not, and hardly got a processor either.
     idle: bool,
+    /// The processor time that the server used before it ran out.
+    ran: Duration,
 }
 
 impl FailedStep {
@@ -211,6 +213,10 @@ impl FailedStep {
         let limit = self.limit?;
         if self.flowing {
             return Some(format!("{}, but bytes were still arriving", self.text));
+        }
+        if self.ran * 2 > limit {
+            // It did not lack the time: whatever kept us waiting, it was busy with something else.
+            return None;
         }
         let starved = transcript.starved();
         (starved * 4 > limit).then(|| {
@@ -272,6 +278,7 @@ fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedSte
                         text,
                         limit,
                         flowing,
+                        ran: facts.ran,
                         idle: is_about_rest(&line.step) && facts.cpu_percent < BUSY,
                     });
                 }
@@ -396,6 +403,7 @@ pub struct ServerFacts {
     rests: bool,
     cpu_percent: u32,
     open_files: Option<(u64, u64)>,
+    ran: Duration,
     file_removed: bool,
 }
 
@@ -425,6 +433,7 @@ impl ServerFacts {
                 self.rests = *rests;
                 self.cpu_percent = *cpu_percent;
             }
+            ServerEvent::Ran(time) => self.ran = *time,
             ServerEvent::OpenFiles { held, limit } => self.open_files = Some((*held, *limit)),
             ServerEvent::Stopped
             | ServerEvent::Continued

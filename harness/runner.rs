@@ -20,7 +20,7 @@ use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Instant;
-use tokio::sync::watch;
+use tokio::sync::{RwLock, watch};
 
 /// How a run is carried out.
 #[derive(Clone, Debug)]
@@ -541,7 +541,7 @@ pub(crate) async fn try_all(
             Some(stage) => stage,
             None => set_stage(target, settings).await?,
         };
-        let seen = used.perform(&trial).await?;
+        let seen = beside_others(&mut used, &trial).await?;
         let verdict = judge(&trial, &seen);
         transcript = seen.lines(&|id| name(scenario, id));
         if verdict == Verdict::Pass && !fresh_server && !one_connection {
@@ -573,9 +573,18 @@ async fn set_stage<'a>(target: &'a Target, settings: &Settings) -> Result<Stage<
     Stage::set(target, lab).await
 }
 
-async fn verdict_of(stage: &mut Stage<'_>, trial: &Trial) -> Result<Verdict, Error> {
-    let transcript = stage.perform(trial).await?;
-    Ok(judge(trial, &transcript))
+/// Held by all who perform a trial; alone by one whose trial proved nothing while others ran beside it. The load that
+/// one server under test makes is no excuse for another, nor for itself.
+static FLOOR: RwLock<()> = RwLock::const_new(());
+
+async fn beside_others(stage: &mut Stage<'_>, trial: &Trial) -> Result<Transcript, Error> {
+    let _shared = FLOOR.read().await;
+    stage.perform(trial).await
+}
+
+async fn alone(stage: &mut Stage<'_>, trial: &Trial) -> Result<Transcript, Error> {
+    let _alone = FLOOR.write().await;
+    stage.perform(trial).await
 }
 
 /// Puts the polite client before and after a scenario.
@@ -612,7 +621,8 @@ async fn again(
             let mut failed = 1;
             for _ in 1..TRIES {
                 let mut stage = set_stage(target, settings).await?;
-                if matches!(verdict_of(&mut stage, trial).await?, Verdict::Fail(_)) {
+                let seen = beside_others(&mut stage, trial).await?;
+                if matches!(judge(trial, &seen), Verdict::Fail(_)) {
                     failed += 1;
                 }
             }
@@ -621,7 +631,8 @@ async fn again(
         Verdict::Inconclusive(mut reason) => {
             for _ in 1..TRIES {
                 let mut stage = set_stage(target, settings).await?;
-                match verdict_of(&mut stage, trial).await? {
+                let seen = alone(&mut stage, trial).await?;
+                match judge(trial, &seen) {
                     Verdict::Inconclusive(again) => reason = again,
                     Verdict::Fail(finding) => return Ok(Verdict::Fail(counted(finding, 1))),
                     decided => return Ok(decided),

@@ -528,6 +528,7 @@ impl<'a> Stage<'a> {
             look.reset();
         }
         let begun = self.looks.get().number;
+        let mut ran_before = None;
         loop {
             let next_fact = self.recorder.next_fact();
             if self.recorder.views().of(id).look(sought, false) != Look::Pending {
@@ -536,8 +537,12 @@ impl<'a> Stage<'a> {
             tokio::select! {
                 biased;
                 () = next_fact => {}
-                () = tokio::time::sleep_until(deadline) => return Ended::OutOfTime(limit),
+                () = tokio::time::sleep_until(deadline) => {
+                    self.note_ran_since(ran_before);
+                    return Ended::OutOfTime(limit);
+                }
                 _ = look.tick() => {
+                    ran_before = ran_before.or_else(|| Some(self.fresh_look().still.ran));
                     self.note_obituaries();
                     let looks = if absence { 1 } else { LOOKS_TO_BLAME };
                     let settled = || self.is_settled(begun, looks) && self.is_quiet(client, what);
@@ -561,6 +566,12 @@ impl<'a> Stage<'a> {
     /// Whether at least `looks` looks in a row, all later than look `begun`, found the server waiting for us alone and
     /// not having run in between. All clients of a crowd share the looks.
     fn is_settled(&self, begun: u64, looks: u64) -> bool {
+        let last = self.fresh_look();
+        last.settled >= looks && last.number > begun + looks
+    }
+
+    /// A look at the server's threads that is hardly older than the time between two looks.
+    fn fresh_look(&self) -> LastLook {
         let last = self.looks.get();
         if last.at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
             let still = self.stillness();
@@ -572,8 +583,15 @@ impl<'a> Stage<'a> {
                 still,
             });
         }
-        let last = self.looks.get();
-        last.settled >= looks && last.number > begun + looks
+        self.looks.get()
+    }
+
+    /// Writes down how much processor time the server has used since a look, where there was one.
+    fn note_ran_since(&self, before: Option<Duration>) {
+        if let Some(before) = before {
+            let ran = self.fresh_look().still.ran.saturating_sub(before);
+            self.note_server(ServerEvent::Ran(ran));
+        }
     }
 
     fn prove(&self, fault: String, shown: bool, evidence: &str) {
