@@ -85,6 +85,10 @@ impl Client {
         }
     }
 
+    pub(crate) fn id(&self) -> ClientId {
+        self.id
+    }
+
     fn note(&self, event: ClientEvent) {
         self.recorder.note(What::Client(self.id, event));
     }

@@ -9,14 +9,18 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// One of the three parts of every run of a scenario.
+/// One of the parts of every run of a scenario.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Act {
     /// A polite client is served by the undisturbed server.
     Before,
+    /// A bystander connects and is served, and stays.
+    Arrival,
     /// The scenario itself.
     Script,
+    /// The bystander, who has been silent meanwhile, is served again on the same connection.
+    Recall,
     /// A polite client is served again.
     After,
 }
@@ -28,6 +32,24 @@ pub struct ClientId {
     pub who: usize,
     /// The number in the crowd, from zero.
     pub member: u32,
+}
+
+impl ClientId {
+    /// The bystander, whose connection outlives an act.
+    pub const BYSTANDER: Self = Self {
+        who: usize::MAX,
+        member: 0,
+    };
+}
+
+impl Act {
+    /// A client of the act's cast.
+    pub fn client(self, who: usize, member: u32) -> ClientId {
+        match self {
+            Self::Arrival | Self::Recall => ClientId::BYSTANDER,
+            Self::Before | Self::Script | Self::After => ClientId { who, member },
+        }
+    }
 }
 
 /// One observed fact.
@@ -412,7 +434,8 @@ fn line(what: &What, act: Act, names: &dyn Fn(ClientId) -> String) -> Option<Str
     match what {
         What::Client(id, event) => {
             let name = match act {
-                Act::Script => names(*id),
+                _ if *id == ClientId::BYSTANDER => "bystander".to_owned(),
+                Act::Script | Act::Arrival | Act::Recall => names(*id),
                 Act::Before => "polite client before".to_owned(),
                 Act::After => "polite client after".to_owned(),
             };

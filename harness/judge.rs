@@ -43,8 +43,12 @@ pub struct Finding {
 pub struct Trial {
     /// The polite client before.
     pub before: Scenario,
+    /// What the bystander does before the scenario; nothing where there is none.
+    pub arrival: Scenario,
     /// The scenario.
     pub script: Scenario,
+    /// What the bystander does after it, on the same connection.
+    pub recall: Scenario,
     /// The polite client after.
     pub after: Scenario,
     /// The server ends by itself, with status 0, once it has served one connection.
@@ -63,7 +67,9 @@ impl Trial {
     pub fn scenario(&self, act: Act) -> &Scenario {
         match act {
             Act::Before => &self.before,
+            Act::Arrival => &self.arrival,
             Act::Script => &self.script,
+            Act::Recall => &self.recall,
             Act::After => &self.after,
         }
     }
@@ -105,6 +111,7 @@ fn flatten<'a>(lines: &'a [Line], steps: &mut Vec<&'a Line>) {
 /// Names the client of an event, as the scenario does.
 pub fn name(scenario: &Scenario, id: ClientId) -> String {
     match scenario.cast.get(id.who) {
+        _ if id == ClientId::BYSTANDER => "bystander".to_owned(),
         Some(cast) if cast.members > 1 => format!("{}[{}]", cast.name, id.member),
         Some(cast) => cast.name.clone(),
         None => "?".to_owned(),
@@ -114,7 +121,8 @@ pub fn name(scenario: &Scenario, id: ClientId) -> String {
 /// Judges what was seen.
 pub fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
     let failure = first_failed_step(trial, transcript);
-    if let Some(failed) = failure.as_ref().filter(|failed| failed.act == Act::Before) {
+    let early = |failed: &&FailedStep| matches!(failed.act, Act::Before | Act::Arrival);
+    if let Some(failed) = failure.as_ref().filter(early) {
         return before_failed(failed, transcript);
     }
     let death = unexpected_end(trial, transcript);
@@ -201,7 +209,8 @@ impl FailedStep {
     fn reason(&self) -> String {
         match self.act {
             Act::After => format!("a polite client was not served afterwards: {}", self.text),
-            Act::Script | Act::Before => self.text.clone(),
+            Act::Recall => format!("a client that only stood by was disturbed: {}", self.text),
+            Act::Script | Act::Before | Act::Arrival => self.text.clone(),
         }
     }
 
@@ -252,7 +261,9 @@ fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedSte
                     continue;
                 };
                 let scenario = trial.scenario(act);
-                if let Some(text) = failed(scenario, line, *member, *how, &mut views, &facts) {
+                let member = member.unwrap_or(0);
+                let id_of = |who| act.client(who, member);
+                if let Some(text) = failed(scenario, line, id_of, *how, &mut views, &facts) {
                     let limit = match how {
                         // Rest is measured in processor time used, which a loaded host makes less, not more.
                         _ if is_about_rest(&line.step) => None,
@@ -260,16 +271,13 @@ fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedSte
                         Ended::Done | Ended::Settled => None,
                     };
                     let flowing = match &line.step {
-                        Step::Client { who, .. } => last_received
-                            .get(&ClientId {
-                                who: *who,
-                                member: member.unwrap_or(0),
-                            })
-                            .is_some_and(|at| {
+                        Step::Client { who, .. } => {
+                            last_received.get(&id_of(*who)).is_some_and(|at| {
                                 let window =
                                     limit.map_or(FLOWS_WITHIN, |limit| limit.min(FLOWS_WITHIN));
                                 *at + window > event.at
-                            }),
+                            })
+                        }
                         _ => false,
                     };
                     return Some(FailedStep {
@@ -302,17 +310,13 @@ fn is_about_rest(step: &Step) -> bool {
 fn failed(
     scenario: &Scenario,
     line: &Line,
-    member: Option<u32>,
+    id_of: impl Fn(usize) -> ClientId,
     how: Ended,
     views: &mut Views,
     facts: &ServerFacts,
 ) -> Option<String> {
     match &line.step {
-        Step::Client { who, action } => {
-            let member = member.unwrap_or(0);
-            let id = ClientId { who: *who, member };
-            client_failed(scenario, id, action, how, views)
-        }
+        Step::Client { who, action } => client_failed(scenario, id_of(*who), action, how, views),
         Step::Server(ServerAction::Expect { what, .. }) => match facts.look(what) {
             Look::Met => None,
             Look::Broken(why) => Some(format!("server was expected to show {what}: {why}")),
@@ -772,6 +776,8 @@ mod tests {
         let empty = scenario("polite", &[("polite", 1)], vec![]);
         Trial {
             before: empty.clone(),
+            arrival: empty.clone(),
+            recall: empty.clone(),
             script: scenario("case", &[("alice", 1)], vec![lines]),
             after: empty,
             ends_after_one: false,

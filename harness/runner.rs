@@ -12,7 +12,7 @@ use crate::scenario::DrillFile;
 use crate::servers;
 use crate::stage::Stage;
 use crate::step::{Invariant, Scenario, Waiver};
-use crate::talk::{Talk, scenario};
+use crate::talk::{self, Talk, scenario};
 use crate::target::Target;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -322,6 +322,8 @@ async fn acquaint(target: &Target, settings: &Settings) -> Result<Acquaintance, 
     };
     let trial = Trial {
         before: empty(),
+        arrival: empty(),
+        recall: empty(),
         script: polite,
         after: empty(),
         ends_after_one: profile.promises.serves == Some(Serves::OneConnection),
@@ -587,24 +589,31 @@ async fn alone(stage: &mut Stage<'_>, trial: &Trial) -> Result<Transcript, Error
     stage.perform(trial).await
 }
 
-/// Puts the polite client before and after a scenario.
-fn trial(scenario: &Scenario, profile: &Profile, polite: bool) -> Trial {
-    let around = || match polite {
-        true => crate::talk::scenario(
-            "a polite client",
-            &[("polite", 1)],
-            vec![Talk::of(0).polite(profile).lines()],
-        ),
+/// Puts the polite client before and after a scenario, and a bystander beside it.
+fn trial(script: &Scenario, profile: &Profile, polite: bool) -> Trial {
+    let waives = |invariant| {
+        let mut waived = script.waived.iter();
+        waived.any(|waiver| waiver.invariant == invariant)
+    };
+    let polite = polite && !waives(Invariant::Served);
+    let stands_by = polite
+        && talk::can_stand_by(profile)
+        && !script.ends_server()
+        && !waives(Invariant::Bystanders)
+        && !waives(Invariant::Alive);
+    let when = |wanted: bool, name: &str, talk: Talk| match wanted {
+        true => scenario(format!("a {name} client"), &[(name, 1)], vec![talk.lines()]),
         false => empty(),
     };
-    let waived = scenario
-        .waived
-        .iter()
-        .any(|waiver| waiver.invariant == Invariant::Served);
+    let client = Talk::of(0);
+    let around = when(polite, "polite", client.clone().polite(profile));
+    let arrival = client.clone().open(profile).request_and_reply(profile);
     Trial {
-        before: if waived { empty() } else { around() },
-        script: scenario.clone(),
-        after: if waived { empty() } else { around() },
+        before: around.clone(),
+        arrival: when(stands_by, "bystanding", arrival),
+        script: script.clone(),
+        recall: when(stands_by, "bystanding", client.request_and_reply(profile)),
+        after: around,
         ends_after_one: profile.promises.serves == Some(Serves::OneConnection),
     }
 }

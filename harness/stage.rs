@@ -58,6 +58,8 @@ pub(crate) struct Stage<'a> {
     server: Option<Server>,
     recorder: Recorder,
     clients: Vec<Vec<Client>>,
+    /// The bystander, while it stands by.
+    bystanders: Vec<Vec<Client>>,
     exit_watch: Option<JoinHandle<()>>,
     /// The limits on open files that were changed.
     limited: Vec<Limited>,
@@ -93,6 +95,7 @@ impl<'a> Stage<'a> {
             server: Some(server),
             recorder: Recorder::new(),
             clients: Vec::new(),
+            bystanders: Vec::new(),
             exit_watch: None,
             limited: Vec::new(),
             began: Instant::now(),
@@ -121,7 +124,9 @@ impl<'a> Stage<'a> {
         self.watch_exit();
         let counters = Counters::of(self.lab.warden().pid());
         self.lab.obituaries();
-        if self.act(Act::Before, &trial.before).await? == Flow::On {
+        if self.act(Act::Before, &trial.before).await? == Flow::On
+            && self.act(Act::Arrival, &trial.arrival).await? == Flow::On
+        {
             self.sample(Moment::Baseline).await;
             if self.act(Act::Script, &trial.script).await? == Flow::On {
                 self.afterwards(trial).await?;
@@ -131,6 +136,7 @@ impl<'a> Stage<'a> {
         self.note_output();
         self.note_obituaries();
         self.note_starvation();
+        self.clients.append(&mut self.bystanders);
         self.leave_all().await;
         if self.lab.is_private() {
             let moved = Counters::of(self.lab.warden().pid()).since(&counters);
@@ -145,8 +151,10 @@ impl<'a> Stage<'a> {
     async fn afterwards(&mut self, trial: &Trial) -> Result<(), Error> {
         self.leave_all().await;
         self.catch_up().await;
-        if self.server().is_none() || self.act(Act::After, &trial.after).await? == Flow::Stop {
-            return Ok(());
+        for act in [Act::Recall, Act::After] {
+            if self.server().is_none() || self.act(act, trial.scenario(act)).await? == Flow::Stop {
+                return Ok(());
+            }
         }
         self.sample(Moment::After).await;
         let doubtful = self
@@ -297,9 +305,17 @@ impl<'a> Stage<'a> {
             return Ok(Flow::Stop);
         };
         let (address, transport) = (server.address().clone(), server.transport());
-        for (who, cast) in scenario.cast.iter().enumerate() {
+        self.clients = match act {
+            Act::Recall => std::mem::take(&mut self.bystanders),
+            _ => Vec::new(),
+        };
+        let cast = match self.clients.is_empty() {
+            true => scenario.cast.as_slice(),
+            false => &[],
+        };
+        for (who, cast) in cast.iter().enumerate() {
             let member = |member| {
-                let id = ClientId { who, member };
+                let id = act.client(who, member);
                 let recorder = self.recorder.clone();
                 Client::new(
                     id,
@@ -313,8 +329,10 @@ impl<'a> Stage<'a> {
         }
         let flow = self.lines(&scenario.lines, 0).await?;
         self.note_output();
-        if flow == Flow::On {
-            self.leave_all().await;
+        match act {
+            Act::Arrival | Act::Recall => self.bystanders = std::mem::take(&mut self.clients),
+            _ if flow == Flow::On => self.leave_all().await,
+            _ => {}
         }
         Ok(flow)
     }
@@ -393,10 +411,8 @@ impl<'a> Stage<'a> {
         let Some(mut crowd) = self.clients.get_mut(who).map(std::mem::take) else {
             return Flow::Stop;
         };
-        let walks = crowd.iter_mut().enumerate().map(|(member, client)| {
-            let member = member as u32;
-            self.walk(ClientId { who, member }, client, lines, first)
-        });
+        let walks = crowd.iter_mut();
+        let walks = walks.map(|client| self.walk(client.id(), client, lines, first));
         let flows = join_all(walks.collect()).await;
         self.clients[who] = crowd;
         match flows.contains(&Flow::Stop) {

@@ -21,6 +21,13 @@ pub struct Scenario {
     pub lines: Vec<Line>,
 }
 
+impl Scenario {
+    /// Whether the server is told to end, or started again, so that no connection can outlive the scenario.
+    pub fn ends_server(&self) -> bool {
+        self.lines.iter().any(|line| line.step.ends_server())
+    }
+}
+
 /// One declared name: a single client, or a crowd of them that acts as one (`mallory[20]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cast {
@@ -47,6 +54,8 @@ pub enum Invariant {
     Alive,
     /// A fresh polite client is served, before and after.
     Served,
+    /// The connection of a bystander stays as it was: no byte of another client reaches it, and it is served again.
+    Bystanders,
     /// Open files are back at their number before the scenario.
     OpenFiles,
     /// No connection is left in CLOSE_WAIT.
@@ -70,6 +79,7 @@ impl Invariant {
     pub const ALL: &[(Self, &'static str)] = &[
         (Self::Alive, "alive"),
         (Self::Served, "served"),
+        (Self::Bystanders, "bystanders"),
         (Self::OpenFiles, "open-files"),
         (Self::CloseWait, "close-wait"),
         (Self::Threads, "threads"),
@@ -634,6 +644,23 @@ impl fmt::Display for Waiver {
 }
 
 impl Step {
+    fn ends_server(&self) -> bool {
+        match self {
+            Self::Repeat { lines, .. } => lines.iter().any(|line| line.step.ends_server()),
+            Self::Server(action) => matches!(
+                action,
+                ServerAction::Signal(_)
+                    | ServerAction::Start(_)
+                    | ServerAction::StartOverFile
+                    | ServerAction::Expect {
+                        what: ServerExpectation::Exit(_) | ServerExpectation::Gone,
+                        ..
+                    }
+            ),
+            _ => false,
+        }
+    }
+
     /// The step as a line of a file, without indentation; of a block only the first line.
     pub(crate) fn text(&self, cast: &[Cast]) -> String {
         match self {

@@ -1,6 +1,6 @@
 //! What a polite client says to a server of a given profile, as steps.
 
-use crate::profile::{Exchange, Framing, Profile, Rule, Speech};
+use crate::profile::{AfterExchange, Exchange, Framing, IdleTimeout, Profile, Rule, Speech};
 use crate::step::{
     Action, Cut, Data, Dial, End, Expectation, Line, Scenario, ServerAction, ServerExpectation,
     Step, Template,
@@ -41,6 +41,20 @@ pub fn replies(profile: &Profile) -> bool {
         Speech::Dialogue { .. } => true,
         Speech::Model(model) => model.rule != Rule::Discard,
     }
+}
+
+/// Whether a client that has been served may be silent for as long as it likes, beside others, and be served again.
+pub fn can_stand_by(profile: &Profile) -> bool {
+    let promises = &profile.promises;
+    let stream = profile
+        .transport
+        .is_none_or(|transport| !transport.is_datagram());
+    stream
+        && request(profile).is_some()
+        && profile.serves_concurrently()
+        && !profile.closes_after_exchange()
+        && promises.idle_timeout == Some(IdleTimeout::Never)
+        && (profile.model().is_some() || promises.after_exchange == Some(AfterExchange::StaysOpen))
 }
 
 fn owed(template: &Template) -> Expectation {

@@ -329,7 +329,11 @@ impl Views {
     /// Takes an event in.
     pub fn apply(&mut self, event: &Event) {
         match &event.what {
-            What::Act(_) => *self = Self::default(),
+            // The bystander's connection is the same in the acts that follow its arrival.
+            What::Act(_) => {
+                self.clients.retain(|id, _| *id == ClientId::BYSTANDER);
+                self.addresses.retain(|_, id| *id == ClientId::BYSTANDER);
+            }
             What::Client(id, event) => {
                 let mut reused = false;
                 if let ClientEvent::Connected {
