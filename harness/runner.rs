@@ -13,7 +13,7 @@ use crate::servers;
 use crate::stage::Stage;
 use crate::step::{Invariant, Scenario, Waiver};
 use crate::talk::{Talk, scenario};
-use crate::target::Target;
+use crate::target::{Server, Target};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -526,21 +526,33 @@ pub(crate) async fn try_all(
     target: &Target,
     settings: &Settings,
 ) -> Result<Tried, Error> {
+    try_on(None, scenarios, fresh_server, polite, target, settings).await
+}
+
+/// The same, beginning with a server that runs already.
+async fn try_on<'a>(
+    mut stage: Option<Stage<'a>>,
+    scenarios: &[Scenario],
+    fresh_server: bool,
+    polite: bool,
+    target: &'a Target,
+    settings: &Settings,
+) -> Result<Tried, Error> {
     if scenarios.is_empty() {
         return Ok(Tried::verdict(Verdict::Skip(
             "there is nothing to do for this server".to_owned(),
         )));
     }
     let one_connection = target.profile.promises.serves == Some(Serves::OneConnection);
-    let mut stage = None;
     let mut unsure = None;
     let mut transcript = Vec::new();
     for scenario in scenarios {
-        let trial = trial(scenario, &target.profile, polite && !one_connection);
         let mut used = match stage.take() {
             Some(stage) => stage,
             None => set_stage(target, settings).await?,
         };
+        let profile = profile_on(&used, target);
+        let trial = trial(scenario, &profile, polite && !one_connection);
         let seen = used.perform(&trial).await?;
         let verdict = judge(&trial, &seen);
         transcript = seen.lines(&|id| name(scenario, id));
@@ -571,6 +583,15 @@ pub(crate) async fn try_all(
 async fn set_stage<'a>(target: &'a Target, settings: &Settings) -> Result<Stage<'a>, Error> {
     let lab = Arc::new(Lab::open(settings.isolation)?);
     Stage::set(target, lab).await
+}
+
+/// The target's profile, with the transport on which its server was found.
+fn profile_on(stage: &Stage<'_>, target: &Target) -> Profile {
+    let found = stage.server().map(Server::transport);
+    Profile {
+        transport: found.or(target.profile.transport),
+        ..target.profile.clone()
+    }
 }
 
 async fn verdict_of(stage: &mut Stage<'_>, trial: &Trial) -> Result<Verdict, Error> {
@@ -802,19 +823,12 @@ fn line_of(case: &CaseRun, tried: &Tried) -> usize {
 }
 
 async fn try_case(case: &CaseRun, settings: &Settings) -> Result<Tried, Error> {
-    let first = acquaint(&case.target, settings).await?;
-    let target = Target {
-        profile: first.profile,
-        ..case.target.clone()
-    };
-    try_all(
-        std::slice::from_ref(&case.scenario),
-        true,
-        true,
-        &target,
-        settings,
-    )
-    .await
+    let stage = set_stage(&case.target, settings).await?;
+    if stage.server().is_none() {
+        return Err(in_background(&case.target));
+    }
+    let scenarios = std::slice::from_ref(&case.scenario);
+    try_on(Some(stage), scenarios, true, true, &case.target, settings).await
 }
 
 /// A channel that turns true when the user interrupts the program (SIGINT, SIGTERM).

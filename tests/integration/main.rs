@@ -2,6 +2,8 @@
 
 /// What people and scripts see: exit codes, reports, and errors that say what to do.
 mod cli;
+/// What a scenario file costs the server that it is for.
+mod files;
 /// Where servers run, and what is read from the kernel there.
 mod lab;
 /// However a run ends, and whatever the server does, no process outlives it.
