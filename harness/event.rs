@@ -193,6 +193,10 @@ pub enum ServerEvent {
     },
     /// How many connections of its port are in TIME_WAIT on its side.
     TimeWait(usize),
+    /// How many connections to its port are in TIME_WAIT on the side of clients.
+    TimeWaitOfClients(usize),
+    /// It has ended; whether the path of its Unix socket is still there.
+    PathRemains(bool),
     /// Whether all of its threads wait and none uses a processor.
     Rests(bool),
     /// Its limit on open files was changed.
@@ -498,6 +502,9 @@ impl fmt::Display for ServerEvent {
                 write!(f, "has {queue} connections to accept, limit {backlog}")
             }
             Self::TimeWait(rows) => write!(f, "has {rows} connections in TIME_WAIT"),
+            Self::TimeWaitOfClients(rows) => write!(f, "has left TIME_WAIT to {rows} clients"),
+            Self::PathRemains(true) => f.write_str("has left its path behind"),
+            Self::PathRemains(false) => f.write_str("has removed its path"),
             Self::Rests(true) => f.write_str("is at rest"),
             Self::Rests(false) => f.write_str("keeps a processor busy"),
             Self::Occupied(threads) if threads.is_empty() => f.write_str("has no thread"),

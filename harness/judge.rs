@@ -405,6 +405,8 @@ impl ServerFacts {
             | ServerEvent::Signalled(_)
             | ServerEvent::Output(_)
             | ServerEvent::OpenFilesLimited(_)
+            | ServerEvent::TimeWaitOfClients(_)
+            | ServerEvent::PathRemains(_)
             | ServerEvent::Occupied(_) => {}
         }
     }

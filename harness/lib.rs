@@ -24,7 +24,7 @@
 //!
 //! Each module uses only those that stand behind it in this list; a test reads the list and holds the code to it.
 //!
-//! main, suite, runner, report, checks, counterexample, stage, calibration, client, recorder, pulse, target, scenario, servers,
+//! main, suite, runner, report, passport, checks, counterexample, stage, calibration, client, recorder, pulse, target, scenario, servers,
 //! judge, view, check, talk, lab, kernel, profile, event, step, error, literal, sys.
 
 mod calibration;
@@ -38,6 +38,7 @@ pub mod judge;
 mod kernel;
 pub mod lab;
 mod literal;
+pub mod passport;
 pub mod profile;
 mod pulse;
 mod recorder;

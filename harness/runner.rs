@@ -2,17 +2,18 @@
 
 use crate::check::{Address, Check, Ground, Severity};
 use crate::error::Error;
-use crate::event::{ClientEvent, Transcript, What};
+use crate::event::Transcript;
 use crate::judge::{Finding, Trial, Verdict, judge, name};
 use crate::kernel::Row;
 use crate::lab::{Isolation, Lab};
+use crate::passport::{OBSERVATIONS, Observation, Seen};
 use crate::profile::{Profile, Serves, Transport};
 use crate::report::{CheckResult, Report};
 use crate::scenario::DrillFile;
 use crate::servers;
 use crate::stage::Stage;
-use crate::step::{Invariant, Scenario, Waiver};
-use crate::talk::{Talk, scenario};
+use crate::step::{Invariant, Line, Scenario, Waiver};
+use crate::talk::{Talk, scenario, settle};
 use crate::target::{Server, Target};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -119,10 +120,43 @@ pub fn check(
         Some(result) if check.id == CONCURRENT => Ok(result.clone()),
         _ => check_result(check, &target, &first, settings),
     };
+    let mut work: Vec<Work> = selected.into_iter().map(Work::Check).collect();
+    // In the middle, long waits are still to come, which those of the observations overlap; the first results come out.
+    let middle = work.len() / 2;
+    let observed = worth_a_server(&first, &target, settings);
+    let observed = observed
+        .into_iter()
+        .map(|(observation, scenario)| Work::Observe(observation, scenario));
+    work.splice(middle..middle, observed);
     // On the plain host two servers with the same fixed port would meet.
     let alone = !first.private && !target.takes_any_place();
     let jobs = if alone { 1 } else { settings.jobs };
-    let results = side_by_side(&selected, jobs, |check| run_one(check), on_result)?;
+    let done = side_by_side(
+        &work,
+        jobs,
+        |work| match work {
+            Work::Check(check) => run_one(check).map(Done::Checked),
+            Work::Observe(observation, scenario) => {
+                observe(observation, scenario, &target, &first, settings)
+                    .map(|value| Done::Observed(observation.name, value))
+            }
+        },
+        &|done| {
+            if let Done::Checked(result) = done {
+                on_result(result);
+            }
+        },
+    )?;
+    let mut results = Vec::new();
+    let mut observations = first_observations(&first, &target, settings);
+    for done in done {
+        match done {
+            Done::Checked(result) => results.push(result),
+            Done::Observed(name, value) => {
+                observations.insert(name.to_owned(), value);
+            }
+        }
+    }
     Ok(Report {
         target: target.name.clone(),
         isolation: first.isolation.to_owned(),
@@ -130,7 +164,7 @@ pub fn check(
         seed: settings.seed,
         duration: begun.elapsed(),
         results,
-        observations: first.observations,
+        observations,
     })
 }
 
@@ -246,13 +280,50 @@ struct Acquaintance {
     dual_stack: bool,
     isolation: &'static str,
     why_host: Option<String>,
-    observations: BTreeMap<String, String>,
+    address: Address,
+    /// The first conversation, and what was seen of it.
+    conversation: Scenario,
+    transcript: Transcript,
     /// Why the server does not even serve a polite client.
     unserved: Option<String>,
     not_concurrent: bool,
 }
 
 impl Acquaintance {
+    /// What checks and observations can build on.
+    fn ground(&self, target: &Target, settings: &Settings) -> Ground<'_> {
+        Ground {
+            profile: &self.profile,
+            transport: self.transport,
+            backlog: self.backlog,
+            seed: settings.seed,
+            deep: settings.deep,
+            not_concurrent: self.not_concurrent,
+            own_namespace: self.private,
+            wildcard: self.wildcard,
+            socket_is_given: target.listen_fds,
+            ipv6: self.ipv6,
+            dual_stack: self.dual_stack,
+            told_loopback: target.names_loopback(),
+        }
+    }
+
+    /// What an observation is read from, where `transcript` is what was seen of `scenario`.
+    fn seen<'a>(
+        &'a self,
+        ground: &'a Ground<'a>,
+        scenario: &'a Scenario,
+        transcript: &'a Transcript,
+    ) -> Seen<'a> {
+        Seen {
+            ground,
+            address: &self.address,
+            isolation: self.isolation,
+            scenario,
+            transcript,
+        }
+    }
+
     /// The same of a server that was found not to serve concurrently, whatever its profile says.
     fn without_concurrency(mut self) -> Self {
         self.profile.promises.serves = None;
@@ -317,7 +388,7 @@ async fn acquaint(target: &Target, settings: &Settings) -> Result<Acquaintance, 
         ..scenario(
             "a polite client",
             &[("alice", 1)],
-            vec![Talk::of(0).polite(&profile).lines()],
+            vec![with_a_look_at_the_end(Talk::of(0).polite(&profile).lines())],
         )
     };
     let trial = Trial {
@@ -333,7 +404,9 @@ async fn acquaint(target: &Target, settings: &Settings) -> Result<Acquaintance, 
         Verdict::Pass | Verdict::Skip(_) => None,
     };
     Ok(Acquaintance {
-        observations: passport(&transcript, transport, &address, backlog),
+        address,
+        conversation: trial.script,
+        transcript,
         profile,
         transport,
         backlog,
@@ -352,42 +425,75 @@ fn empty() -> Scenario {
     scenario("nothing", &[], vec![])
 }
 
-/// What is worth knowing of a server and is no verdict.
-fn passport(
-    transcript: &Transcript,
-    transport: Transport,
-    address: &Address,
-    backlog: Option<u32>,
+/// The same lines, with the time for what the server does by itself before the client closes.
+fn with_a_look_at_the_end(mut lines: Vec<Line>) -> Vec<Line> {
+    lines.insert(lines.len().saturating_sub(1), settle());
+    lines
+}
+
+/// What the first conversation showed.
+fn first_observations(
+    first: &Acquaintance,
+    target: &Target,
+    settings: &Settings,
 ) -> BTreeMap<String, String> {
-    let mut seen = BTreeMap::new();
-    let mut note = |name: &str, value: String| {
-        seen.insert(name.to_owned(), value);
-    };
-    note("transport", transport.to_string());
-    note("address", address.to_string());
-    if let Some(backlog) = backlog {
-        note("backlog", backlog.to_string());
+    let ground = first.ground(target, settings);
+    let seen = first.seen(&ground, &first.conversation, &first.transcript);
+    let values = OBSERVATIONS.iter().filter_map(|observation| {
+        Some((
+            observation.name.to_owned(),
+            observation.at_acquaintance(&seen)?,
+        ))
+    });
+    values.collect()
+}
+
+/// The observations that are worth a server of their own: all that have a meaning, unless few checks were asked for or
+/// there is nobody to observe.
+fn worth_a_server(
+    first: &Acquaintance,
+    target: &Target,
+    settings: &Settings,
+) -> Vec<(&'static Observation, Scenario)> {
+    if !settings.only.is_empty() || first.unserved.is_some() {
+        return Vec::new();
     }
-    let ended = transcript
-        .events
+    let ground = first.ground(target, settings);
+    let scenarios = OBSERVATIONS
         .iter()
-        .find_map(|event| match &event.what {
-            What::Client(_, ClientEvent::Ended(end)) => Some(end.to_string()),
-            _ => None,
-        });
-    if !transport.is_datagram() {
-        note(
-            "close_after_reply",
-            ended.unwrap_or_else(|| "stays open".to_owned()),
-        );
+        .filter_map(|observation| Some((observation, observation.scenario(&ground)?)));
+    scenarios.collect()
+}
+
+/// Performs the scenario of an observation and says what was observed, or in words why nothing was.
+fn observe(
+    observation: &Observation,
+    scenario: &Scenario,
+    target: &Target,
+    first: &Acquaintance,
+    settings: &Settings,
+) -> Result<String, Error> {
+    let trial = trial(scenario, &first.profile, false);
+    let work = async { set_stage(target, settings).await?.perform(&trial).await };
+    match block_on(settings, work)? {
+        Ok(transcript) => {
+            let ground = first.ground(target, settings);
+            Ok(observation.value(&first.seen(&ground, scenario, &transcript)))
+        }
+        Err(error) => Ok(format!("not observed: {}", error.chain())),
     }
-    if let Some(sample) = transcript.sample(crate::event::Moment::After) {
-        note("processes", sample.processes.to_string());
-        note("threads", sample.threads.to_string());
-        note("memory_mib", (sample.memory_bytes >> 20).to_string());
-        note("at_rest_when_idle", sample.at_rest.to_string());
-    }
-    seen
+}
+
+/// What a run does on a server of its own.
+enum Work {
+    Check(&'static Check),
+    Observe(&'static Observation, Scenario),
+}
+
+/// What came of it.
+enum Done {
+    Checked(CheckResult),
+    Observed(&'static str, String),
 }
 
 fn check_result(
@@ -397,20 +503,7 @@ fn check_result(
     settings: &Settings,
 ) -> Result<CheckResult, Error> {
     let begun = Instant::now();
-    let ground = Ground {
-        profile: &first.profile,
-        transport: first.transport,
-        backlog: first.backlog,
-        seed: settings.seed,
-        deep: settings.deep,
-        not_concurrent: first.not_concurrent,
-        own_namespace: first.private,
-        wildcard: first.wildcard,
-        socket_is_given: target.listen_fds,
-        ipv6: first.ipv6,
-        dual_stack: first.dual_stack,
-        told_loopback: target.names_loopback(),
-    };
+    let ground = first.ground(target, settings);
     let mut scenarios = Vec::new();
     let tried = match (check.unmet(&ground), &first.unserved) {
         (Some(reason), _) => Tried::verdict(Verdict::Skip(reason)),

@@ -10,6 +10,8 @@ mod lab;
 mod leftovers;
 /// The crate keeps the order of modules that it declares.
 mod modules;
+/// What is observed of servers, and not judged.
+mod passport;
 /// What the front page shows is what the program prints.
 mod readme;
 /// Reference servers in this process keep their promises, whoever their clients are.

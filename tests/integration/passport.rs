@@ -1,0 +1,110 @@
+use crate::sockdrill;
+use rstest::rstest;
+use serde_json::Value;
+
+/// Checks that take a moment and let the passport be taken: with `--only` most of it would be left out.
+const FEW: &[&str] = &[
+    "--skip",
+    "reset",
+    "--skip",
+    "half-close",
+    "--skip",
+    "partial",
+    "--skip",
+    "timeout",
+    "--skip",
+    "time-wait",
+    "--skip",
+    "backlog",
+    "--skip",
+    "crowd",
+    "--skip",
+    "stop",
+    "--skip",
+    "bytes",
+    "--skip",
+    "datagram",
+    "--skip",
+    "local",
+    "--skip",
+    "address",
+];
+
+/// What is observed of a server that `sockdrill serve` runs, or a shell.
+fn passport(options: &[&str], speaks: &str, server: &[&str]) -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.json");
+    let serve = [env!("CARGO_BIN_EXE_sockdrill"), "serve"];
+    let command = match server.first() {
+        Some(&"sh") => server.to_vec(),
+        _ => [&serve[..], server].concat(),
+    };
+    sockdrill(&["check", "--speaks", speaks, "--json"])
+        .arg(&file)
+        .args(options)
+        .arg("--")
+        .args(command)
+        .assert()
+        .code(0);
+    let report: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    report["observations"].clone()
+}
+
+const TAKES_NO_NOTICE: &str = concat!(
+    "trap '' HUP; exec ",
+    env!("CARGO_BIN_EXE_sockdrill"),
+    " serve echo --port $0"
+);
+
+#[rstest]
+#[case::end("echo", &["echo", "--port", "{port}"], "hup", "was ended by signal 1 (SIGHUP)")]
+#[case::no_end("echo", &["sh", "-c", TAKES_NO_NOTICE, "{port}"], "hup", "goes on and serves")]
+#[case::end_of_datagrams("udp-echo", &["udp-echo", "--port", "{port}"], "hup", "was ended by signal 1 (SIGHUP)")]
+#[case::patient("echo", &["echo", "--port", "{port}"], "idle", "stays open (watched for 2 s)")]
+#[case::impatient("echo", &["echo", "--violate", "timeout/idle-kept", "--port", "{port}"], "idle", "closed by the server after 1.")]
+#[case::answers("echo", &["echo", "--port", "{port}"], "half_close", "answers, then fin")]
+#[case::drops("echo", &["echo", "--violate", "half-close/after-request", "--port", "{port}"], "half_close", "does not answer, then fin")]
+#[case::waits_for_the_client("echo", &["echo", "--port", "{port}"], "time_wait", "client")]
+#[case::closes_first("banner", &["banner", "--port", "{port}"], "time_wait", "server")]
+#[case::closes("banner", &["banner", "--port", "{port}"], "close_after_reply", "fin")]
+#[case::says_no_more_than_it_hears("udp-echo", &["udp-echo", "--port", "{port}"], "amplification", "1.00 reply bytes for each request byte")]
+#[case::knows_where_it_was_asked("udp-echo", &["udp-echo", "--port", "{port}", "--host", "0.0.0.0"], "reply_source", "the address that was asked")]
+#[case::does_not("udp-echo", &["udp-echo", "--violate", "datagram/reply-source", "--port", "{port}"], "reply_source", "127.0.0.1, asked on 127.0.0.2")]
+#[case::tidy("echo", &["echo", "--path", "{path}"], "path_after_term", "removed")]
+#[case::untidy("echo", &["echo", "--violate", "local/stale-path", "--path", "{path}"], "path_after_term", "left behind")]
+fn what_a_server_does_is_observed(
+    #[case] speaks: &str,
+    #[case] server: &[&str],
+    #[case] name: &str,
+    #[case] value: &str,
+) {
+    let passport = passport(FEW, speaks, server);
+    let seen = passport[name].as_str().unwrap_or_default();
+    assert!(seen.starts_with(value), "{name}: {passport:#}");
+}
+
+#[test]
+fn what_has_no_meaning_for_a_server_is_not_observed() {
+    let datagrams = passport(FEW, "udp-echo", &["udp-echo", "--port", "{port}"]);
+    for name in [
+        "backlog",
+        "close_after_reply",
+        "half_close",
+        "idle",
+        "time_wait",
+        "path_after_term",
+    ] {
+        assert_eq!(datagrams[name], Value::Null, "{datagrams:#}");
+    }
+}
+
+#[test]
+fn few_checks_cost_no_server_for_the_passport() {
+    let passport = passport(&["--only", "polite"], "echo", &["echo", "--port", "{port}"]);
+    assert_eq!(passport["close_after_reply"], "stays open");
+    assert_eq!(
+        passport["isolation"].as_str().map(str::is_empty),
+        Some(false)
+    );
+    assert_eq!(passport["idle"], Value::Null, "{passport:#}");
+}
