@@ -24,8 +24,8 @@
 //!
 //! Each module uses only those that stand behind it in this list; a test reads the list and holds the code to it.
 //!
-//! main, suite, runner, report, passport, checks, counterexample, stage, calibration, client, recorder, pulse, target, scenario, servers,
-//! judge, view, check, talk, lab, kernel, profile, event, step, error, literal, sys.
+//! main, manual, suite, runner, report, passport, checks, counterexample, stage, calibration, client, recorder, pulse,
+//! target, scenario, servers, judge, view, check, talk, lab, kernel, profile, event, step, error, literal, sys.
 
 mod calibration;
 pub mod check;

@@ -1,9 +1,12 @@
 //! The command line: arguments in, a report and an exit code out.
 
+mod manual;
+
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use sockdrill::check::Address;
+use sockdrill::check::{Address, Check};
 use sockdrill::error::{Error, ExitCode};
 use sockdrill::lab::{Isolation, Lab};
+use sockdrill::passport::{self, OBSERVATIONS, Observation};
 use sockdrill::profile::Profile;
 use sockdrill::report::{CheckResult, Report};
 use sockdrill::runner::{self, Given, Invocation, Settings};
@@ -68,6 +71,7 @@ enum Conversion {
 #[derive(Clone, Copy, ValueEnum)]
 enum Listing {
     Checks,
+    Observations,
     Servers,
     Profiles,
     Steps,
@@ -77,6 +81,8 @@ enum Listing {
 enum Format {
     Text,
     Json,
+    /// A page of documentation; of checks only, with the observations.
+    Markdown,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -411,42 +417,95 @@ fn unknown_check(id: &str) -> Error {
 }
 
 fn list(what: Listing, format: Format) -> Result<ExitCode, Error> {
-    let rows: Vec<(String, String)> = match what {
-        Listing::Checks => checks::all()
-            .iter()
-            .map(|check| (check.id.to_owned(), check.requirement.to_owned()))
-            .collect(),
+    let rows: Vec<Row> = match what {
+        Listing::Checks => checks::all().into_iter().map(check_row).collect(),
+        Listing::Observations => OBSERVATIONS.iter().map(observation_row).collect(),
         Listing::Servers => servers::SERVERS
             .iter()
-            .map(|server| (server.name.to_owned(), server.about.to_owned()))
+            .map(|server| named(server.name, server.about))
             .collect(),
         Listing::Profiles => Profile::built_in()
             .iter()
-            .map(|(name, text)| ((*name).to_owned(), first_comment(text)))
+            .map(|(name, text)| named(name, &first_comment(text)))
             .collect(),
         Listing::Steps => scenario::usages()
             .into_iter()
-            .map(|usage| (usage, String::new()))
+            .map(|usage| Row {
+                json: serde_json::json!({ "step": usage, "about": "" }),
+                name: usage,
+                about: String::new(),
+            })
             .collect(),
     };
-    let key = match what {
-        Listing::Checks => ("id", "requirement"),
-        Listing::Servers | Listing::Profiles => ("name", "about"),
-        Listing::Steps => ("step", "about"),
-    };
-    if format == Format::Json {
-        let rows: Vec<_> = rows
-            .iter()
-            .map(|(name, about)| serde_json::json!({ key.0: name, key.1: about }))
-            .collect();
-        say(&serde_json::Value::Array(rows).to_string());
-        return Ok(ExitCode::Passed);
-    }
-    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    for (name, about) in rows {
-        say(format!("{name:<width$}  {about}").trim_end());
+    match (format, what) {
+        (Format::Json, _) => {
+            let rows: Vec<_> = rows.into_iter().map(|row| row.json).collect();
+            say(&serde_json::Value::Array(rows).to_string());
+        }
+        (Format::Markdown, Listing::Checks) => say(manual::checks_page().trim_end()),
+        (Format::Markdown, _) => {
+            return Err(Error::Usage(
+                "only `list checks` has a --format markdown, which holds the observations too"
+                    .to_owned(),
+            ));
+        }
+        (Format::Text, _) => {
+            let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
+            for Row { name, about, .. } in rows {
+                say(format!("{name:<width$}  {about}").trim_end());
+            }
+        }
     }
     Ok(ExitCode::Passed)
+}
+
+/// A line of a list, and all there is to say of it.
+struct Row {
+    name: String,
+    about: String,
+    json: serde_json::Value,
+}
+
+fn named(name: &str, about: &str) -> Row {
+    Row {
+        name: name.to_owned(),
+        about: about.to_owned(),
+        json: serde_json::json!({ "name": name, "about": about }),
+    }
+}
+
+fn check_row(check: &Check) -> Row {
+    Row {
+        name: check.id.to_owned(),
+        about: check.requirement.to_owned(),
+        json: serde_json::json!({
+            "id": check.id,
+            "family": check.family(),
+            "requirement": check.requirement,
+            "why": check.why,
+            "provoked": check.provoked,
+            "cure": check.cure,
+            "needs": check.needs.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "severity": check.severity.word(),
+            "counterexample": {
+                "instead_of": check.counterexample.instead_of,
+                "command": format!("sockdrill serve {}", check.counterexample_arguments().join(" ")),
+            },
+        }),
+    }
+}
+
+fn observation_row(observation: &Observation) -> Row {
+    Row {
+        name: observation.name.to_owned(),
+        about: observation.about.to_owned(),
+        json: serde_json::json!({
+            "name": observation.name,
+            "id": observation.id,
+            "about": observation.about,
+            "needs": observation.needs.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        }),
+    }
 }
 
 fn first_comment(text: &str) -> String {
@@ -455,6 +514,14 @@ fn first_comment(text: &str) -> String {
 }
 
 fn explain(id: &str) -> Result<ExitCode, Error> {
+    if let Some(observation) = passport::find(id) {
+        say(&format!("{id}\n\n{}\n", observation.about));
+        say(&format!(
+            "It is observed and never judged: `{}` in what `sockdrill check` prints without --only.",
+            observation.name
+        ));
+        return Ok(ExitCode::Passed);
+    }
     let check = checks::find(id).ok_or_else(|| unknown_check(id))?;
     say(&format!("{}\n\n{}\n", check.id, check.requirement));
     for (title, text) in [

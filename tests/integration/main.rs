@@ -1,5 +1,7 @@
 //! The program from outside, and the rules of the repository. Checks against servers are in `tests/matrix.rs`.
 
+/// The checks that there are, their permanent ids, and the page that lists them.
+mod catalogue;
 /// What people and scripts see: exit codes, reports, and errors that say what to do.
 mod cli;
 /// What a scenario file costs the server that it is for.

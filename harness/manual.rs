@@ -1,0 +1,66 @@
+//! Documentation that is made of the program itself, so that it cannot say anything else.
+
+use sockdrill::check::in_words;
+use sockdrill::checks;
+use sockdrill::passport::OBSERVATIONS;
+use std::fmt::Write as _;
+
+const CHECKS_HEAD: &str = "\
+# Checks and observations
+
+This page is what `sockdrill list checks --format markdown` prints. `sockdrill explain CHECK` tells more of each: why,
+how it is provoked, and how servers are mended. Ids are permanent.
+
+## Checks
+
+A check applies where all that it needs is known of the server, promised by its profile, or possible here; otherwise it
+is skipped with the reason. A broken *must* fails the run, a broken *should* only with `--strict`. The counterexample is
+the command of a reference server that is broken in just this; behind `sockdrill check --speaks SERVER --only CHECK --`
+it is found out, with `{port}` and `{path}` filled in.
+
+| check | needs | severity | requirement | counterexample |
+| --- | --- | --- | --- | --- |
+";
+
+const OBSERVATIONS_HEAD: &str = "
+## Observations
+
+What is worth knowing of a server and nothing that a correct server owes. Observations are never judged; they stand under
+`observations` in the JSON report. Those with an id are rows of the catalogue for which no verdict would be fair.
+
+| observation | id | needs | what is observed |
+| --- | --- | --- | --- |
+";
+
+/// The tables of all checks and observations, as Markdown.
+pub(super) fn checks_page() -> String {
+    let mut page = CHECKS_HEAD.to_owned();
+    for check in checks::all() {
+        let _ = writeln!(
+            page,
+            "| {} | {} | {} | {} | `sockdrill serve {}` |",
+            check.id,
+            check.needs_in_words(),
+            check.severity.word(),
+            cell(check.requirement),
+            check.counterexample_arguments().join(" ")
+        );
+    }
+    page.push_str(OBSERVATIONS_HEAD);
+    for observation in OBSERVATIONS {
+        let _ = writeln!(
+            page,
+            "| {} | {} | {} | {} |",
+            observation.name,
+            observation.id.unwrap_or_default(),
+            in_words(observation.needs),
+            cell(observation.about)
+        );
+    }
+    page
+}
+
+/// Text in which nothing ends a cell of a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}
