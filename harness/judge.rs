@@ -53,7 +53,7 @@ pub struct Trial {
 
 impl Trial {
     /// The lines of an act, numbered in the order of the text, those inside of blocks included.
-    fn steps(&self, act: Act) -> Vec<&Line> {
+    pub(crate) fn steps(&self, act: Act) -> Vec<&Line> {
         let mut steps = Vec::new();
         flatten(&self.scenario(act).lines, &mut steps);
         steps

@@ -24,7 +24,7 @@
 //!
 //! Each module uses only those that stand behind it in this list; a test reads the list and holds the code to it.
 //!
-//! main, manual, suite, runner, report, passport, checks, counterexample, stage, calibration, client, recorder, pulse,
+//! main, manual, suite, runner, report, coverage, passport, checks, counterexample, stage, calibration, client, recorder, pulse,
 //! target, scenario, servers, judge, view, check, talk, lab, kernel, profile, event, step, error, literal, sys.
 
 mod calibration;
@@ -32,6 +32,7 @@ pub mod check;
 pub mod checks;
 mod client;
 mod counterexample;
+pub mod coverage;
 pub mod error;
 pub mod event;
 pub mod judge;

@@ -118,6 +118,9 @@ struct CheckArgs {
     /// Counts broken recommendations as failures.
     #[arg(long)]
     strict: bool,
+    /// Says of each check what it did: its scenarios, where they cut the request, and the time they took.
+    #[arg(long, short)]
+    verbose: bool,
     /// Fails unless at least this many checks have passed.
     #[arg(long, value_name = "N")]
     min_checks: Option<usize>,
@@ -231,6 +234,9 @@ fn check(arguments: &CheckArgs) -> Result<ExitCode, Error> {
     };
     let report = runner::check(&target, &checks::all(), &settings, &|result| {
         say(&result.line());
+        if arguments.verbose && result.scenarios > 0 {
+            say(&format!("    {}", result.effort()));
+        }
     })?;
     finish(&report, shared)?;
     let passed = report.summary().pass;

@@ -1,6 +1,7 @@
 //! From a target and a selection of checks to a report: who is tried on which server, and what is repeated.
 
 use crate::check::{Address, Check, Ground, Severity};
+use crate::coverage::Coverage;
 use crate::error::Error;
 use crate::event::Transcript;
 use crate::judge::{Finding, Trial, Verdict, judge, name};
@@ -13,7 +14,7 @@ use crate::scenario::DrillFile;
 use crate::servers;
 use crate::stage::Stage;
 use crate::step::{Invariant, Line, Scenario, Waiver};
-use crate::talk::{Talk, scenario, settle};
+use crate::talk::{self, Talk, scenario, settle};
 use crate::target::{Server, Target};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -542,6 +543,7 @@ fn check_result(
             .map(|known| known.reason.clone())
             .filter(|_| !matches!(tried.verdict, Verdict::Skip(_))),
         scenarios: scenarios.len(),
+        coverage: tried.coverage,
         duration: begun.elapsed(),
         reproduce: tried
             .failed
@@ -599,6 +601,8 @@ pub(crate) struct Tried {
     pub(crate) failed: Option<Scenario>,
     /// The events of the last scenario, as a person reads them.
     pub(crate) transcript: Vec<String>,
+    /// Where the profile's request was cut.
+    coverage: Option<Coverage>,
 }
 
 impl Tried {
@@ -607,6 +611,7 @@ impl Tried {
             verdict,
             failed: None,
             transcript: Vec::new(),
+            coverage: None,
         }
     }
 }
@@ -639,6 +644,8 @@ async fn try_on<'a>(
     let one_connection = target.profile.promises.serves == Some(Serves::OneConnection);
     let mut unsure = None;
     let mut transcript = Vec::new();
+    let request = talk::request(&target.profile).unwrap_or_default();
+    let mut coverage = Coverage::of(&request);
     for scenario in scenarios {
         let mut used = match stage.take() {
             Some(stage) => stage,
@@ -648,6 +655,7 @@ async fn try_on<'a>(
         let trial = trial(scenario, &profile, polite && !one_connection);
         let seen = used.perform(&trial).await?;
         let verdict = judge(&trial, &seen);
+        coverage.add(&trial, &seen, &request);
         transcript = seen.lines(&|id| name(scenario, id));
         if verdict == Verdict::Pass && !fresh_server && !one_connection {
             stage = Some(used);
@@ -662,6 +670,7 @@ async fn try_on<'a>(
                     verdict: fail,
                     failed: Some(scenario.clone()),
                     transcript,
+                    coverage: coverage.if_any(),
                 });
             }
         }
@@ -669,6 +678,7 @@ async fn try_on<'a>(
     let verdict = unsure.map_or(Verdict::Pass, Verdict::Inconclusive);
     Ok(Tried {
         transcript,
+        coverage: coverage.if_any(),
         ..Tried::verdict(verdict)
     })
 }
@@ -695,7 +705,7 @@ async fn verdict_of(stage: &mut Stage<'_>, trial: &Trial) -> Result<Verdict, Err
 /// Puts the polite client before and after a scenario.
 fn trial(scenario: &Scenario, profile: &Profile, polite: bool) -> Trial {
     let around = || match polite {
-        true => crate::talk::scenario(
+        true => talk::scenario(
             "a polite client",
             &[("polite", 1)],
             vec![Talk::of(0).polite(profile).lines()],
@@ -895,6 +905,8 @@ pub fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResult, Erro
         lenient: false,
         known: None,
         scenarios: 1,
+        // The file itself says where it cuts.
+        coverage: None,
         duration: begun.elapsed(),
         reproduce: tried
             .failed

@@ -4,6 +4,8 @@
 mod catalogue;
 /// What people and scripts see: exit codes, reports, and errors that say what to do.
 mod cli;
+/// How much of a request was cut is counted from what was done.
+mod coverage;
 /// What a scenario file costs the server that it is for.
 mod files;
 /// Where servers run, and what is read from the kernel there.
