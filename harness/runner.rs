@@ -87,6 +87,7 @@ pub fn check(
     settings: &Settings,
     on_result: &(dyn Fn(&CheckResult) + Sync),
 ) -> Result<Report, Error> {
+    refuse_misspelt(target, table, settings)?;
     let selected: Vec<&'static Check> = table
         .iter()
         .copied()
@@ -94,8 +95,12 @@ pub fn check(
         .collect();
     if selected.is_empty() {
         return Err(Error::NothingSelected(format!(
-            "no check matches --only {} and no --skip; `sockdrill list checks` names them",
-            settings.only.join(" --only ")
+            "every check that matches {} matches --skip {} too",
+            match settings.only.as_slice() {
+                [] => "anything".to_owned(),
+                only => format!("--only {}", only.join(" --only ")),
+            },
+            settings.skip.join(" --skip ")
         )));
     }
     let begun = Instant::now();
@@ -167,6 +172,37 @@ pub fn check(
         results,
         observations,
     })
+}
+
+/// A glob that names nothing is a slip: what it was meant to leave out would run, and what it was meant to run would not.
+fn refuse_misspelt(
+    target: &Target,
+    table: &[&'static Check],
+    settings: &Settings,
+) -> Result<(), Error> {
+    let names_check = |glob: &str| table.iter().any(|check| glob_matches(glob, check.id));
+    let names_observation = |glob: &str| {
+        let mut ids = OBSERVATIONS.iter().filter_map(|row| row.id);
+        ids.any(|id| glob_matches(glob, id))
+    };
+    let list = "`sockdrill list checks` names them";
+    if let Some(glob) = settings.only.iter().find(|glob| !names_check(glob)) {
+        return Err(Error::NothingSelected(match names_observation(glob) {
+            true => format!("--only {glob} names what is observed without --only and never judged"),
+            false => format!("no check matches --only {glob}; {list}"),
+        }));
+    }
+    let skips = settings.skip.iter().map(|glob| (glob, "--skip"));
+    let known = target.known.iter().map(|known| (&known.check, "[[known]]"));
+    let mut globs = skips.chain(known);
+    match globs.find(|(glob, _)| !names_check(glob) && !names_observation(glob)) {
+        Some((glob, place)) => Err(Error::Unknown {
+            kind: "check",
+            name: glob.clone(),
+            hint: format!(", which {place} names; {list}"),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Whether an id is chosen by `--only` and not by `--skip`.
@@ -462,6 +498,7 @@ fn worth_a_server(
     let ground = first.ground(target, settings);
     let scenarios = OBSERVATIONS
         .iter()
+        .filter(|observation| observation.id.is_none_or(|id| is_selected(id, settings)))
         .filter_map(|observation| Some((observation, observation.scenario(&ground)?)));
     scenarios.collect()
 }
@@ -506,7 +543,7 @@ fn check_result(
     let begun = Instant::now();
     let ground = first.ground(target, settings);
     let mut scenarios = Vec::new();
-    let tried = match (check.unmet(&ground), &first.unserved) {
+    let mut tried = match (check.unmet(&ground), &first.unserved) {
         (Some(reason), _) => Tried::verdict(Verdict::Skip(reason)),
         (None, Some(reason)) if check.id != POLITE => Tried::verdict(Verdict::Inconclusive(
             format!("the undisturbed server does not serve a polite client: {reason}"),
@@ -530,10 +567,19 @@ fn check_result(
             }
         }
     };
-    let known = target
+    let mut listed = target
         .known
         .iter()
-        .find(|known| glob_matches(&known.check, check.id) && !is_over(known.until.as_deref()));
+        .filter(|known| glob_matches(&known.check, check.id));
+    let known = listed
+        .clone()
+        .find(|known| !is_over(known.until.as_deref()));
+    if let (Verdict::Fail(finding), None, Some(over)) = (&mut tried.verdict, known, listed.next()) {
+        let until = over.until.as_deref().unwrap_or_default();
+        finding
+            .reason
+            .push_str(&format!(" (known until {until}: {})", over.reason));
+    }
     Ok(CheckResult {
         id: check.id.to_owned(),
         family: check.family().to_owned(),

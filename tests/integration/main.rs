@@ -8,6 +8,8 @@ mod cli;
 mod coverage;
 /// What a scenario file costs the server that it is for.
 mod files;
+/// Known failures, selections, strictness and the least number of passes: what makes a run pass or fail.
+mod guards;
 /// Where servers run, and what is read from the kernel there.
 mod lab;
 /// However a run ends, and whatever the server does, no process outlives it.

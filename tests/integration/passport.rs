@@ -2,32 +2,14 @@ use crate::sockdrill;
 use rstest::rstest;
 use serde_json::Value;
 
-/// Checks that take a moment and let the passport be taken: with `--only` most of it would be left out.
+/// Leaves nothing but a check that takes a moment and the passport: with `--only` most of it would be left out.
+#[rustfmt::skip]
 const FEW: &[&str] = &[
-    "--skip",
-    "reset",
-    "--skip",
-    "half-close",
-    "--skip",
-    "partial",
-    "--skip",
-    "timeout",
-    "--skip",
-    "time-wait",
-    "--skip",
-    "backlog",
-    "--skip",
-    "crowd",
-    "--skip",
-    "stop",
-    "--skip",
-    "bytes",
-    "--skip",
-    "datagram",
-    "--skip",
-    "local",
-    "--skip",
-    "address",
+    "--skip", "reset", "--skip", "half-close", "--skip", "partial", "--skip", "timeout", "--skip", "time-wait",
+    "--skip", "backlog", "--skip", "crowd", "--skip", "bytes", "--skip", "datagram", "--skip", "address",
+    // Whoever skips the whole family skips its observation too.
+    "--skip", "stop/term*", "--skip", "stop/int", "--skip", "stop/std*",
+    "--skip", "local/stale-path", "--skip", "local/foreign-file", "--skip", "local/passed-descriptors",
 ];
 
 /// What is observed of a server that `sockdrill serve` runs, or a shell.
@@ -107,4 +89,12 @@ fn few_checks_cost_no_server_for_the_passport() {
         Some(false)
     );
     assert_eq!(passport["idle"], Value::Null, "{passport:#}");
+}
+
+#[test]
+fn observation_that_is_skipped_is_not_made() {
+    let options = [FEW, &["--skip", "stop/hup*"]].concat();
+    let passport = passport(&options, "echo", &["echo", "--port", "{port}"]);
+    assert_eq!(passport["hup"], Value::Null, "{passport:#}");
+    assert_eq!(passport["time_wait"], "client");
 }
