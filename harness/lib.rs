@@ -24,7 +24,7 @@
 //!
 //! Each module uses only those that stand behind it in this list; a test reads the list and holds the code to it.
 //!
-//! main, manual, suite, runner, report, coverage, passport, checks, counterexample, stage, calibration, client, recorder, pulse,
+//! main, completions, manual, starter, suite, runner, page, report, coverage, passport, checks, counterexample, stage, calibration, client, recorder, pulse,
 //! target, scenario, servers, judge, view, check, talk, lab, kernel, profile, event, step, error, literal, sys.
 
 mod calibration;
@@ -39,6 +39,7 @@ pub mod judge;
 mod kernel;
 pub mod lab;
 mod literal;
+mod page;
 pub mod passport;
 pub mod profile;
 mod pulse;

@@ -1,8 +1,10 @@
 //! The command line: arguments in, a report and an exit code out.
 
+mod completions;
 mod manual;
+mod starter;
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use sockdrill::check::{Address, Check};
 use sockdrill::error::{Error, ExitCode};
 use sockdrill::lab::{Isolation, Lab};
@@ -61,6 +63,19 @@ enum Command {
     },
     /// Tells what this host permits, and how to permit the rest.
     Doctor,
+    /// Writes a target with its profile and a first scenario, to be filled in; overwrites nothing.
+    Init {
+        /// Where.
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+    },
+    /// Prints a script that completes command lines in a shell.
+    Completions {
+        /// The shell.
+        shell: completions::Shell,
+    },
+    /// Prints the manual page.
+    Man,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -163,6 +178,9 @@ struct Shared {
     /// Writes the report as JUnit XML.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Writes the report as one HTML page that needs nothing from elsewhere.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Writes each failed scenario as a .drill file into this folder.
     #[arg(long, value_name = "DIR")]
     artifacts: Option<PathBuf>,
@@ -218,6 +236,15 @@ fn run(command: Command) -> Result<ExitCode, Error> {
         Command::Explain { check } => explain(&check),
         Command::Fmt { files, check, to } => fmt(&files, check, to),
         Command::Doctor => doctor(),
+        Command::Init { folder } => init(&folder),
+        Command::Completions { shell } => {
+            say(shell.script(&Cli::command()).trim_end());
+            Ok(ExitCode::Passed)
+        }
+        Command::Man => {
+            say(manual::man_page(&Cli::command()).trim_end());
+            Ok(ExitCode::Passed)
+        }
     }
 }
 
@@ -314,6 +341,9 @@ fn finish(report: &Report, shared: &Shared) -> Result<(), Error> {
     }
     if let Some(path) = &shared.junit {
         write(path, &report.to_junit())?;
+    }
+    if let Some(path) = &shared.html {
+        write(path, &report.to_html())?;
     }
     if let Some(folder) = &shared.artifacts {
         for result in &report.results {
@@ -574,6 +604,23 @@ fn fmt(files: &[PathBuf], only_check: bool, to: Option<Conversion>) -> Result<Ex
         }
     }
     Ok(code)
+}
+
+fn init(folder: &Path) -> Result<ExitCode, Error> {
+    for line in starter::write(folder)? {
+        say(&line);
+    }
+    let (target, first) = (
+        folder.join("server.toml"),
+        folder.join("scenarios/first.drill"),
+    );
+    say(&format!(
+        "next: write your command and one exchange into {}, then try",
+        target.display()
+    ));
+    say(&format!("  sockdrill check {}", target.display()));
+    say(&format!("  sockdrill run {}", first.display()));
+    Ok(ExitCode::Passed)
 }
 
 fn doctor() -> Result<ExitCode, Error> {

@@ -116,7 +116,7 @@ impl CheckResult {
         }
     }
 
-    fn evidence(&self) -> &[String] {
+    pub(crate) fn evidence(&self) -> &[String] {
         match &self.verdict {
             Verdict::Fail(finding) => &finding.evidence,
             _ => &[],
@@ -309,7 +309,8 @@ impl Report {
         text
     }
 
-    fn summary_line(&self) -> String {
+    /// The counts, the time and the seed, in a line; a second one says why there was no namespace.
+    pub(crate) fn summary_line(&self) -> String {
         let summary = self.summary();
         let mut line = format!(
             "{} passed, {} failed, {} inconclusive, {} skipped",

@@ -16,12 +16,15 @@ mod lab;
 mod leftovers;
 /// The crate keeps the order of modules that it declares.
 mod modules;
+/// Pages and files that the program writes for people: the HTML report, the starter, completions and the manual.
+mod pages;
 /// What is observed of servers, and not judged.
 mod passport;
 /// What the front page shows is what the program prints.
 mod readme;
 /// Reference servers in this process keep their promises, whoever their clients are.
 mod reference;
+
 
 use assert_cmd::Command;
 use std::path::PathBuf;
