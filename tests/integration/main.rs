@@ -25,6 +25,8 @@ mod readme;
 /// Reference servers in this process keep their promises, whoever their clients are.
 mod reference;
 
+/// What is written for programs is as the published schemas say.
+mod schema;
 
 use assert_cmd::Command;
 use std::path::PathBuf;
