@@ -141,7 +141,7 @@ pub fn check(
         &work,
         jobs,
         |work| match work {
-            Work::Check(check) => run_one(check).map(Done::Checked),
+            Work::Check(check) => run_one(check).map(|result| Done::Checked(Box::new(result))),
             Work::Observe(observation, scenario) => {
                 observe(observation, scenario, &target, &first, settings)
                     .map(|value| Done::Observed(observation.name, value))
@@ -157,7 +157,7 @@ pub fn check(
     let mut observations = first_observations(&first, &target, settings);
     for done in done {
         match done {
-            Done::Checked(result) => results.push(result),
+            Done::Checked(result) => results.push(*result),
             Done::Observed(name, value) => {
                 observations.insert(name.to_owned(), value);
             }
@@ -530,7 +530,7 @@ enum Work {
 
 /// What came of it.
 enum Done {
-    Checked(CheckResult),
+    Checked(Box<CheckResult>),
     Observed(&'static str, String),
 }
 

@@ -24,7 +24,6 @@ mod passport;
 mod readme;
 /// Reference servers in this process keep their promises, whoever their clients are.
 mod reference;
-
 /// What is written for programs is as the published schemas say.
 mod schema;
 
