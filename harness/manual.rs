@@ -2,10 +2,12 @@
 
 use clap::builder::StyledStr;
 use clap::{Arg, ArgAction, Command};
-use sockdrill::check::in_words;
+use sockdrill::check::{Ground, Need, in_words};
 use sockdrill::checks;
 use sockdrill::passport::OBSERVATIONS;
+use sockdrill::profile::{Profile, Serves, Transport};
 use std::fmt::Write as _;
+use std::sync::LazyLock;
 
 const CHECKS_HEAD: &str = "\
 # Checks and observations
@@ -16,12 +18,19 @@ how it is provoked, and how servers are mended. Ids are permanent.
 ## Checks
 
 A check applies where all that it needs is known of the server, promised by its profile, or possible here; otherwise it
-is skipped with the reason. A broken *must* fails the run, a broken *should* only with `--strict`. The counterexample is
+is skipped with the reason, as listed under *Needs*. A broken *must* fails the run, a broken *should* only with `--strict`. The counterexample is
 the command of a reference server that is broken in just this; behind `sockdrill check --speaks SERVER --only CHECK --`
 it is found out, with `{port}` and `{path}` filled in.
 
 | check | needs | severity | requirement | counterexample |
 | --- | --- | --- | --- | --- |
+";
+
+const NEEDS_HEAD: &str = "
+## Needs
+
+| need | what is said where it is not met |
+| --- | --- |
 ";
 
 const OBSERVATIONS_HEAD: &str = "
@@ -48,6 +57,12 @@ pub(super) fn checks_page() -> String {
             check.counterexample_arguments().join(" ")
         );
     }
+    page.push_str(NEEDS_HEAD);
+    let grounds = barren();
+    for need in needs() {
+        let reason = grounds.iter().find_map(|ground| need.unmet(ground));
+        let _ = writeln!(page, "| {need} | {} |", cell(&reason.unwrap_or_default()));
+    }
     page.push_str(OBSERVATIONS_HEAD);
     for observation in OBSERVATIONS {
         let _ = writeln!(
@@ -60,6 +75,48 @@ pub(super) fn checks_page() -> String {
         );
     }
     page
+}
+
+/// Every need that something has, in the order in which they first stand on the page.
+fn needs() -> Vec<Need> {
+    let checks = checks::all().into_iter().flat_map(|check| check.needs);
+    let observations = OBSERVATIONS.iter().flat_map(|row| row.needs);
+    let mut needs: Vec<Need> = Vec::new();
+    for need in checks.chain(observations) {
+        if !needs.contains(need) {
+            needs.push(*need);
+        }
+    }
+    needs
+}
+
+/// A server that nothing is known of on TCP, and one for datagrams that ends after a connection: each need is unmet on
+/// one of them.
+fn barren() -> [Ground<'static>; 2] {
+    static UNKNOWN: LazyLock<Profile> = LazyLock::new(Profile::unknown);
+    static ONCE: LazyLock<Profile> = LazyLock::new(|| {
+        let mut once = Profile::unknown();
+        once.promises.serves = Some(Serves::OneConnection);
+        once
+    });
+    let ground = |profile, transport| Ground {
+        profile,
+        transport,
+        backlog: None,
+        seed: 1,
+        deep: false,
+        not_concurrent: false,
+        own_namespace: false,
+        ipv6: false,
+        dual_stack: false,
+        told_loopback: false,
+        socket_is_given: true,
+        wildcard: false,
+    };
+    [
+        ground(&UNKNOWN, Transport::Tcp),
+        ground(&ONCE, Transport::Udp),
+    ]
 }
 
 /// Text in which nothing ends a cell of a table.

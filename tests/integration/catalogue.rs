@@ -150,6 +150,10 @@ fn page_of_the_checks_is_what_the_program_prints() {
         page == printed,
         "docs/checks.md is out of date; renew it: {renew}"
     );
+    let (_, needs) = page.split_once("## Needs").unwrap();
+    let (needs, _) = needs.split_once("## Observations").unwrap();
+    assert!(needs.contains("| TCP | the server does not listen on TCP |"));
+    assert!(!needs.contains("|  |"), "a need without a reason: {needs}");
     let row = |check: &&Check| format!("| {} | {} |", check.id, check.needs_in_words());
     for check in checks::all() {
         assert!(page.contains(&row(&check)), "{}", check.id);
