@@ -75,7 +75,7 @@ fn words_for(argument: &Arg) -> String {
 fn words_function(command: &Command) -> String {
     let names: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
     let mut text = format!(
-        "_sockdrill_words() {{\n    local command= previous= word=\n    while [ $# -gt 1 ]; do\n        \
+        "_sockdrill_words() {{\n    local command= previous=\n    while [ $# -gt 1 ]; do\n        \
          [ \"$1\" = -- ] && return\n        case $1 in\n            {}) command=${{command:-$1}} ;;\n        esac\n        \
          previous=$1\n        shift\n    done\n    case \"$command $previous\" in\n",
         names.join("|")

@@ -9,7 +9,7 @@
 //! - a [`lab::Lab`] is where the server runs: a namespace of its own, or the plain host;
 //! - an [`event::Transcript`] is all that was observed: clients, server process, kernel;
 //! - [`judge::judge`] makes a [`judge::Verdict`] of it, without I/O;
-//! - a [`report::Report`] is all verdicts of a run.
+//! - a [`report::Report`] is all verdicts of a run, and what was observed beside them ([`passport::OBSERVATIONS`]).
 //!
 //! [`runner::check`] goes all the way. `Result<Verdict, Error>` is the key shape: the outer says whether we could look,
 //! the inner what we saw.

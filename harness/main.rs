@@ -5,7 +5,7 @@ mod manual;
 mod starter;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
-use sockdrill::check::{Address, Check};
+use sockdrill::check::{Address, Check, in_words};
 use sockdrill::error::{Error, ExitCode};
 use sockdrill::lab::{Isolation, Lab};
 use sockdrill::passport::{self, OBSERVATIONS, Observation};
@@ -553,9 +553,12 @@ fn explain(id: &str) -> Result<ExitCode, Error> {
     if let Some(observation) = passport::find(id) {
         say(&format!("{id}\n\n{}\n", observation.about));
         say(&format!(
-            "It is observed and never judged: `{}` in what `sockdrill check` prints without --only.",
+            "It is observed and never judged: `{}` in the passport that `sockdrill check` prints at its end.",
             observation.name
         ));
+        if !observation.needs.is_empty() {
+            say(&format!("needs: {}", in_words(observation.needs)));
+        }
         return Ok(ExitCode::Passed);
     }
     let check = checks::find(id).ok_or_else(|| unknown_check(id))?;

@@ -130,11 +130,11 @@ impl Observation {
     }
 }
 
-/// The observation with a permanent id.
-pub fn find(id: &str) -> Option<&'static Observation> {
+/// The observation with a name, or with an id among the checks.
+pub fn find(name: &str) -> Option<&'static Observation> {
     OBSERVATIONS
         .iter()
-        .find(|observation| observation.id == Some(id))
+        .find(|observation| observation.name == name || observation.id == Some(name))
 }
 
 /// How long a silent client watches the server.

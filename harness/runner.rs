@@ -518,7 +518,12 @@ fn observe(
             let ground = first.ground(target, settings);
             Ok(observation.value(&first.seen(&ground, scenario, &transcript)))
         }
-        Err(error) => Ok(format!("not observed: {}", error.chain())),
+        Err(error) => {
+            let reason = error.chain();
+            // What follows in further lines is for who starts the server himself.
+            let reason = reason.lines().next().unwrap_or_default();
+            Ok(format!("not observed: {reason}"))
+        }
     }
 }
 

@@ -194,11 +194,13 @@ fn list_of_the_checks_for_machines_has_all_there_is_to_a_check() {
 }
 
 #[test]
-fn observation_is_explained_under_its_id() {
-    sockdrill(&["explain", "stop/hup-ignored-or-obeyed"])
-        .assert()
-        .code(0)
-        .stdout(contains("SIGHUP").and(contains("never judged").and(contains("`hup`"))));
+fn observation_is_explained_under_its_id_and_its_name() {
+    for name in ["stop/hup-ignored-or-obeyed", "hup"] {
+        sockdrill(&["explain", name])
+            .assert()
+            .code(0)
+            .stdout(contains("SIGHUP").and(contains("never judged").and(contains("`hup`"))));
+    }
     sockdrill(&["list", "servers", "--format", "markdown"])
         .assert()
         .code(2)

@@ -98,3 +98,31 @@ fn observation_that_is_skipped_is_not_made() {
     assert_eq!(passport["hup"], Value::Null, "{passport:#}");
     assert_eq!(passport["time_wait"], "client");
 }
+
+#[test]
+fn server_that_does_not_start_again_is_not_observed_and_the_passport_says_why() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.json");
+    let once = format!(
+        "mkdir {} || exit 9; exec {} serve echo --port $0",
+        folder.path().join("started").display(),
+        env!("CARGO_BIN_EXE_sockdrill")
+    );
+    sockdrill(&["check", "--speaks", "echo", "--json"])
+        .arg(&file)
+        .args(FEW)
+        .args(["--", "sh", "-c", &once, "{port}"])
+        .assert()
+        .code(3);
+    let report: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
+    let passport = &report["observations"];
+    assert_eq!(passport["close_after_reply"], "stays open");
+    for name in ["idle", "half_close", "hup", "time_wait"] {
+        let seen = passport[name].as_str().unwrap();
+        assert!(
+            seen.starts_with("not observed: the server exited with status 9"),
+            "{seen}"
+        );
+        assert!(!seen.contains('\n'), "{seen}");
+    }
+}
