@@ -132,6 +132,8 @@ pub enum Need {
     Reply,
     /// The server survives a conversation, so that several can follow each other.
     ManyConnections,
+    /// A server that may hold several connections: not one that promises to serve a single one, or one after the other.
+    SeveralAtOnce,
     /// The promise to serve concurrently.
     Concurrent,
     /// The promise to serve one at a time.
@@ -232,6 +234,13 @@ impl Need {
             Self::ManyConnections => (
                 promises.serves != Some(Serves::OneConnection),
                 "the server ends after one connection",
+            ),
+            Self::SeveralAtOnce => (
+                !matches!(
+                    promises.serves,
+                    Some(Serves::OneConnection | Serves::OneAtATime)
+                ),
+                "the server holds no more than one connection",
             ),
             Self::Concurrent if ground.not_concurrent => (
                 false,

@@ -317,7 +317,13 @@ impl Client {
         false
     }
 
-    fn has_ended(&self) -> bool {
+    /// Whether it has a connection, or is on its way to one.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.link.is_some()
+    }
+
+    /// Whether the server has ended the connection.
+    pub(crate) fn has_ended(&self) -> bool {
         self.recorder.views().of(self.id).ended().is_some()
     }
 

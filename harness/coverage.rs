@@ -124,6 +124,7 @@ mod tests {
             ends_after_one: false,
         };
         let ended = |step| What::StepEnded {
+            member: Some(0),
             step,
             how: Ended::Done,
         };

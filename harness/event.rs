@@ -49,6 +49,8 @@ pub enum What {
     StepBegan(usize),
     /// A step is over.
     StepEnded {
+        /// Which of the crowd that it is a step of, where it is a step of clients.
+        member: Option<u32>,
         /// Its number.
         step: usize,
         /// In which way.
@@ -197,8 +199,20 @@ pub enum ServerEvent {
     TimeWaitOfClients(usize),
     /// It has ended; whether the path of its Unix socket is still there.
     PathRemains(bool),
-    /// Whether all of its threads wait and none uses a processor.
-    Rests(bool),
+    /// How it was found when it was asked whether it rests.
+    Rests {
+        /// Whether all of its threads wait and hardly any processor time was used for a while.
+        rests: bool,
+        /// The share of one processor that it used while it was watched, in percent.
+        cpu_percent: u32,
+    },
+    /// How many files it has open, of how many, where its limit was lowered.
+    OpenFiles {
+        /// Descriptors below the limit that are in use, in the process that has fewest left.
+        held: u64,
+        /// The limit.
+        limit: u64,
+    },
     /// Its limit on open files was changed.
     OpenFilesLimited(u64),
     /// What its threads do, looked up when something that was expected had not come.
@@ -505,8 +519,11 @@ impl fmt::Display for ServerEvent {
             Self::TimeWaitOfClients(rows) => write!(f, "has left TIME_WAIT to {rows} clients"),
             Self::PathRemains(true) => f.write_str("has left its path behind"),
             Self::PathRemains(false) => f.write_str("has removed its path"),
-            Self::Rests(true) => f.write_str("is at rest"),
-            Self::Rests(false) => f.write_str("keeps a processor busy"),
+            Self::Rests { rests: true, .. } => f.write_str("is at rest"),
+            Self::Rests { cpu_percent, .. } => {
+                write!(f, "is not at rest, and uses {cpu_percent} % of a processor")
+            }
+            Self::OpenFiles { held, limit } => write!(f, "has {held} of {limit} files open"),
             Self::Occupied(threads) if threads.is_empty() => f.write_str("has no thread"),
             Self::Occupied(threads) => write!(f, "threads: {}", threads.join(", ")),
             Self::OpenFilesLimited(limit) => write!(f, "may open {limit} files"),

@@ -191,6 +191,8 @@ struct FailedStep {
     limit: Option<Duration>,
     /// Bytes were still arriving when it ran out.
     flowing: bool,
+    /// The server was to rest, did not, and hardly got a processor either.
+    idle: bool,
 }
 
 impl FailedStep {
@@ -203,6 +205,9 @@ impl FailedStep {
 
     /// Says that the harness may be to blame: it did not get to run for a good part of the limit.
     fn blames_us(&self, transcript: &Transcript) -> Option<String> {
+        if self.idle {
+            return Some(format!("{}: too little to call it busy", self.text));
+        }
         let limit = self.limit?;
         if self.flowing {
             return Some(format!("{}, but bytes were still arriving", self.text));
@@ -222,23 +227,26 @@ fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedSte
     let mut views = Views::default();
     let mut act = Act::Before;
     let mut facts = ServerFacts::default();
-    let mut last_received: HashMap<usize, Duration> = HashMap::new();
+    let mut last_received: HashMap<ClientId, Duration> = HashMap::new();
+    let mut steps = trial.steps(act);
     for event in &transcript.events {
         if let What::Client(id, ClientEvent::Received(_)) = &event.what {
-            last_received.insert(id.who, event.at);
+            last_received.insert(*id, event.at);
         }
         views.apply(event);
         facts.apply(event);
         match &event.what {
-            What::Act(next) => act = *next,
-            What::StepBegan(_) => last_received.clear(),
-            What::StepEnded { step, how } => {
-                let steps = trial.steps(act);
+            What::Act(next) => {
+                act = *next;
+                steps = trial.steps(act);
+                last_received.clear();
+            }
+            What::StepEnded { step, member, how } => {
                 let Some(line) = steps.get(*step) else {
                     continue;
                 };
                 let scenario = trial.scenario(act);
-                if let Some(text) = failed(scenario, line, *how, &mut views, &facts) {
+                if let Some(text) = failed(scenario, line, *member, *how, &mut views, &facts) {
                     let limit = match how {
                         // Rest is measured in processor time used, which a loaded host makes less, not more.
                         _ if is_about_rest(&line.step) => None,
@@ -247,8 +255,15 @@ fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedSte
                     };
                     let flowing = match &line.step {
                         Step::Client { who, .. } => last_received
-                            .get(who)
-                            .is_some_and(|at| *at + FLOWS_WITHIN > event.at),
+                            .get(&ClientId {
+                                who: *who,
+                                member: member.unwrap_or(0),
+                            })
+                            .is_some_and(|at| {
+                                let window =
+                                    limit.map_or(FLOWS_WITHIN, |limit| limit.min(FLOWS_WITHIN));
+                                *at + window > event.at
+                            }),
                         _ => false,
                     };
                     return Some(FailedStep {
@@ -257,6 +272,7 @@ fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedSte
                         text,
                         limit,
                         flowing,
+                        idle: is_about_rest(&line.step) && facts.cpu_percent < BUSY,
                     });
                 }
             }
@@ -265,6 +281,9 @@ fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedSte
     }
     None
 }
+
+/// The least share of one processor, in percent, that a server uses which does not rest.
+const BUSY: u32 = 20;
 
 fn is_about_rest(step: &Step) -> bool {
     let Step::Server(ServerAction::Expect { what, .. }) = step else {
@@ -276,17 +295,16 @@ fn is_about_rest(step: &Step) -> bool {
 fn failed(
     scenario: &Scenario,
     line: &Line,
+    member: Option<u32>,
     how: Ended,
     views: &mut Views,
     facts: &ServerFacts,
 ) -> Option<String> {
     match &line.step {
         Step::Client { who, action } => {
-            let members = scenario.cast.get(*who).map_or(1, |cast| cast.members);
-            (0..members).find_map(|member| {
-                let id = ClientId { who: *who, member };
-                client_failed(scenario, id, action, how, views)
-            })
+            let member = member.unwrap_or(0);
+            let id = ClientId { who: *who, member };
+            client_failed(scenario, id, action, how, views)
         }
         Step::Server(ServerAction::Expect { what, .. }) => match facts.look(what) {
             Look::Met => None,
@@ -315,7 +333,9 @@ fn failed(
             Some(None) => Some("a second server on the same address keeps running".to_owned()),
             Some(Some(_)) | None => None,
         },
-        Step::Server(_) | Step::Pause(_) | Step::Settle | Step::Repeat { .. } => None,
+        Step::Server(_) | Step::Pause(_) | Step::Settle | Step::Barrier | Step::Repeat { .. } => {
+            None
+        }
     }
 }
 
@@ -374,6 +394,8 @@ pub struct ServerFacts {
     backlog: Option<u32>,
     time_wait: Option<usize>,
     rests: bool,
+    cpu_percent: u32,
+    open_files: Option<(u64, u64)>,
     file_removed: bool,
 }
 
@@ -399,7 +421,11 @@ impl ServerFacts {
                 self.backlog = Some(*backlog);
             }
             ServerEvent::TimeWait(rows) => self.time_wait = Some(*rows),
-            ServerEvent::Rests(rests) => self.rests = *rests,
+            ServerEvent::Rests { rests, cpu_percent } => {
+                self.rests = *rests;
+                self.cpu_percent = *cpu_percent;
+            }
+            ServerEvent::OpenFiles { held, limit } => self.open_files = Some((*held, *limit)),
             ServerEvent::Stopped
             | ServerEvent::Continued
             | ServerEvent::Signalled(_)
@@ -431,6 +457,10 @@ impl ServerFacts {
             ServerExpectation::TimeWait => met_when(self.time_wait.is_some_and(|rows| rows > 0)),
             ServerExpectation::NoTimeWait => met_when(self.time_wait == Some(0)),
             ServerExpectation::Rest => met_when(self.rests),
+            ServerExpectation::OutOfFiles => met_when(
+                self.open_files
+                    .is_some_and(|(held, limit)| held + 1 >= limit),
+            ),
         }
     }
 
@@ -454,7 +484,11 @@ impl ServerFacts {
                     self.time_wait.unwrap_or(0)
                 )
             }
-            ServerExpectation::Rest => "it keeps a processor busy".to_owned(),
+            ServerExpectation::Rest => format!("it uses {} % of a processor", self.cpu_percent),
+            ServerExpectation::OutOfFiles => match self.open_files {
+                Some((held, limit)) => format!("it has {held} of {limit} files open"),
+                None => "its limit on open files was not lowered".to_owned(),
+            },
         }
     }
 }
@@ -759,7 +793,11 @@ mod tests {
             What::Act(Act::Script),
             What::StepBegan(0),
             What::Client(ALICE, event),
-            What::StepEnded { step: 0, how },
+            What::StepEnded {
+                step: 0,
+                member: Some(0),
+                how,
+            },
         ])
     }
 
@@ -805,7 +843,11 @@ mod tests {
         let seen = transcript(vec![
             What::Act(Act::Script),
             What::StepBegan(0),
-            What::StepEnded { step: 0, how: out },
+            What::StepEnded {
+                step: 0,
+                member: Some(0),
+                how: out,
+            },
         ]);
         assert_eq!(
             judge(&trial(Talk::of(0).expect(what).lines()), &seen),
@@ -942,6 +984,7 @@ mod tests {
                     20_000,
                     What::StepEnded {
                         step: 0,
+                        member: Some(0),
                         how: Ended::OutOfTime(limit),
                     },
                 ),

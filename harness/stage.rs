@@ -7,7 +7,7 @@ use crate::event::{
     Act, ClientEvent, ClientId, Ended, Exit, Moment, Sample, ServerEvent, Transcript, What,
 };
 use crate::judge::{Trial, needs_second_run};
-use crate::kernel::{self, Counters, State, Stillness, stillness};
+use crate::kernel::{self, Counters, RestWatch, State, Stillness, percent, stillness};
 use crate::lab::Lab;
 use crate::pulse;
 use crate::recorder::Recorder;
@@ -17,6 +17,7 @@ use crate::step::{
 use crate::sys::socket::limit_open_files;
 use crate::target::{Process, Server, Target};
 use crate::view::{Look, Sought};
+use rustix::io::Errno;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -58,12 +59,20 @@ pub(crate) struct Stage<'a> {
     recorder: Recorder,
     clients: Vec<Vec<Client>>,
     exit_watch: Option<JoinHandle<()>>,
-    /// The limits on open files that were changed: process and former limit.
-    limited: Vec<(i32, u64)>,
+    /// The limits on open files that were changed.
+    limited: Vec<Limited>,
     began: Instant,
     baseline_delay: Duration,
-    rests: RestLook,
     looks: std::cell::Cell<LastLook>,
+    /// Whether a step of this act has stopped it.
+    stopped: std::cell::Cell<bool>,
+}
+
+/// A limit on open files that was changed.
+struct Limited {
+    pid: i32,
+    before: u64,
+    limit: u64,
 }
 
 /// Whether the lines of an act were all gone through.
@@ -88,8 +97,8 @@ impl<'a> Stage<'a> {
             limited: Vec::new(),
             began: Instant::now(),
             baseline_delay: Duration::ZERO,
-            rests: RestLook::default(),
             looks: std::cell::Cell::default(),
+            stopped: std::cell::Cell::default(),
         })
     }
 
@@ -283,6 +292,7 @@ impl<'a> Stage<'a> {
     async fn act(&mut self, act: Act, scenario: &Scenario) -> Result<Flow, Error> {
         self.leave_all().await;
         self.recorder.note(What::Act(act));
+        self.stopped.set(false);
         let Some(server) = &self.server else {
             return Ok(Flow::Stop);
         };
@@ -309,34 +319,50 @@ impl<'a> Stage<'a> {
         Ok(flow)
     }
 
-    /// Performs lines, numbered from `first` in the order of the text.
+    /// Performs lines, numbered from `first` in the order of the text. Lines of the same clients that follow each
+    /// other are gone through by each client at its own pace.
     fn lines<'b>(
         &'b mut self,
         lines: &'b [Line],
         first: usize,
     ) -> Pin<Box<dyn Future<Output = Result<Flow, Error>> + 'b>> {
         Box::pin(async move {
-            let mut number = first;
-            for line in lines {
-                if let Step::Repeat { times, lines } = &line.step {
-                    for _ in 0..*times {
-                        if self.lines(lines, number + 1).await? == Flow::Stop {
-                            return Ok(Flow::Stop);
-                        }
+            let (mut rest, mut number) = (lines, first);
+            while let Some((line, later)) = rest.split_first() {
+                let (done, flow) = match (clients_of(line), &line.step) {
+                    (Some(who), _) => {
+                        let run = rest.iter().take_while(|line| clients_of(line) == Some(who));
+                        let run = &rest[..run.count()];
+                        (run, self.side_by_side(who, run, number).await)
                     }
-                } else if self.line(line, number).await? == Flow::Stop {
+                    (None, Step::Repeat { times, lines }) => {
+                        (&rest[..1], self.repeat(*times, lines, number + 1).await?)
+                    }
+                    (None, _) => (&rest[..1], self.line(line, number).await?),
+                };
+                if flow == Flow::Stop {
                     return Ok(Flow::Stop);
                 }
-                number += count(std::slice::from_ref(line));
+                number += count(done);
+                rest = rest.get(done.len()..).unwrap_or(later);
             }
             Ok(Flow::On)
         })
     }
 
+    async fn repeat(&mut self, times: u32, lines: &[Line], first: usize) -> Result<Flow, Error> {
+        for _ in 0..times {
+            if self.lines(lines, first).await? == Flow::Stop {
+                return Ok(Flow::Stop);
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    /// A line that is not one of clients alone.
     async fn line(&mut self, line: &Line, number: usize) -> Result<Flow, Error> {
         self.recorder.note(What::StepBegan(number));
         let (how, flow) = match &line.step {
-            Step::Client { who, action } => self.client_step(*who, action).await,
             Step::Server(action) => self.server_step(action).await?,
             Step::Pause(time) => {
                 tokio::time::sleep(*time).await;
@@ -346,37 +372,75 @@ impl<'a> Stage<'a> {
                 self.settle().await;
                 (Ended::Done, Flow::On)
             }
-            Step::Repeat { .. } => (Ended::Done, Flow::On),
+            Step::Client { .. } | Step::Repeat { .. } | Step::Barrier => (Ended::Done, Flow::On),
         };
+        self.end_step(number, None, how, flow);
+        Ok(flow)
+    }
+
+    fn end_step(&self, step: usize, member: Option<u32>, how: Ended, flow: Flow) {
         self.note_obituaries();
-        if flow == Flow::Stop {
+        if flow == Flow::Stop && !self.stopped.replace(true) {
             let processes = self.server.as_ref().map(Server::processes);
             let doing = kernel::occupations(&processes.unwrap_or_default());
             self.note_server(ServerEvent::Occupied(doing));
         }
-        self.recorder.note(What::StepEnded { step: number, how });
-        Ok(flow)
+        self.recorder.note(What::StepEnded { step, member, how });
     }
 
-    /// Lets every client behind a name act at once; the step is over when all are done.
-    async fn client_step(&mut self, who: usize, action: &Action) -> (Ended, Flow) {
+    /// Lets every client behind a name go through lines that concern no one else; all is over when all are done.
+    async fn side_by_side(&mut self, who: usize, lines: &[Line], first: usize) -> Flow {
         let Some(mut crowd) = self.clients.get_mut(who).map(std::mem::take) else {
-            return (Ended::Done, Flow::Stop);
+            return Flow::Stop;
         };
-        let moves = crowd.iter_mut().enumerate().map(|(member, client)| {
-            let id = ClientId {
-                who,
-                member: member as u32,
-            };
-            Box::pin(self.client_move(id, client, action))
+        let walks = crowd.iter_mut().enumerate().map(|(member, client)| {
+            let member = member as u32;
+            self.walk(ClientId { who, member }, client, lines, first)
         });
-        let results = join_all(moves.collect()).await;
+        let flows = join_all(walks.collect()).await;
         self.clients[who] = crowd;
-        let stopped = results.iter().find(|(_, flow)| *flow == Flow::Stop);
-        stopped
-            .or_else(|| results.first())
-            .copied()
-            .unwrap_or((Ended::Done, Flow::On))
+        match flows.contains(&Flow::Stop) {
+            true => Flow::Stop,
+            false => Flow::On,
+        }
+    }
+
+    fn walk<'b>(
+        &'b self,
+        id: ClientId,
+        client: &'b mut Client,
+        lines: &'b [Line],
+        first: usize,
+    ) -> Pin<Box<dyn Future<Output = Flow> + 'b>> {
+        Box::pin(async move {
+            let mut number = first;
+            for line in lines {
+                let flow = match &line.step {
+                    Step::Repeat { times, lines } => {
+                        let mut flow = Flow::On;
+                        for _ in 0..*times {
+                            flow = self.walk(id, client, lines, number + 1).await;
+                            if flow == Flow::Stop {
+                                break;
+                            }
+                        }
+                        flow
+                    }
+                    Step::Client { action, .. } => {
+                        self.recorder.note(What::StepBegan(number));
+                        let (how, flow) = self.client_move(id, client, action).await;
+                        self.end_step(number, Some(id.member), how, flow);
+                        flow
+                    }
+                    _ => Flow::On,
+                };
+                if flow == Flow::Stop {
+                    return Flow::Stop;
+                }
+                number += count(std::slice::from_ref(line));
+            }
+            Flow::On
+        })
     }
 
     async fn client_move(
@@ -568,7 +632,10 @@ impl<'a> Stage<'a> {
             ServerAction::Start(streams) => return self.start_again(*streams).await,
             ServerAction::StartSecond => return self.start_second().await,
             ServerAction::StartOverFile => return self.start_over_file().await,
-            ServerAction::LimitOpenFiles(spare) => self.limit_open_files(*spare),
+            ServerAction::LimitOpenFiles(spare) => {
+                let flow = self.limit_open_files(*spare);
+                return Ok((Ended::Done, flow));
+            }
             ServerAction::RestoreOpenFiles => self.restore_open_files(),
             ServerAction::Expect { what, within } => {
                 let how = self.wait_for_server(what, within.unwrap_or(LIMIT)).await;
@@ -711,28 +778,55 @@ impl<'a> Stage<'a> {
         Ok((how, if is_there { flow } else { Flow::Stop }))
     }
 
-    fn limit_open_files(&mut self, spare: u32) {
+    fn limit_open_files(&mut self, spare: u32) -> Flow {
         let mut lowest = None;
         for process in self.server.iter().flat_map(Server::processes) {
-            let held = process.descriptors();
-            let limit = (held.socket_count + held.files) as u64 + u64::from(spare);
-            if let Ok(before) = limit_open_files(process.pid, limit) {
-                self.limited.push((process.pid, before));
-                lowest = Some(limit);
+            let limit = limit_with_room(&process.descriptor_numbers(), spare);
+            match limit_open_files(process.pid, limit) {
+                Ok(before) => {
+                    self.limited.push(Limited {
+                        pid: process.pid,
+                        before,
+                        limit,
+                    });
+                    lowest = Some(lowest.unwrap_or(limit).min(limit));
+                }
+                Err(Errno::SRCH) => {}
+                Err(error) => {
+                    self.prove(
+                        "limiting open files".to_owned(),
+                        false,
+                        &format!(
+                            "prlimit({}) of {}: {error}; of another user's process it takes CAP_SYS_RESOURCE",
+                            process.pid, process.name
+                        ),
+                    );
+                    return Flow::Stop;
+                }
             }
         }
-        match lowest {
-            Some(limit) => self.note_server(ServerEvent::OpenFilesLimited(limit)),
-            None => self.recorder.note(What::Proof {
-                fault: "limiting open files".to_owned(),
-                shown: false,
-                evidence: "prlimit was refused".to_owned(),
-            }),
+        if let Some(limit) = lowest {
+            self.note_server(ServerEvent::OpenFilesLimited(limit));
         }
+        Flow::On
+    }
+
+    /// Descriptors in use and the limit on them, in the process with a lowered limit that has the fewest left.
+    fn fewest_files_left(&self) -> Option<(u64, u64)> {
+        let processes = self.server.as_ref()?.processes();
+        let held = self.limited.iter().filter_map(|limited| {
+            let process = processes
+                .iter()
+                .find(|process| process.pid == limited.pid)?;
+            let below = |number: &i32| u64::from(number.unsigned_abs()) < limited.limit;
+            let held = process.descriptor_numbers().into_iter().filter(below);
+            Some((held.count() as u64, limited.limit))
+        });
+        held.min_by_key(|(held, limit)| limit.saturating_sub(*held))
     }
 
     fn restore_open_files(&mut self) {
-        for (pid, before) in self.limited.drain(..) {
+        for Limited { pid, before, .. } in self.limited.drain(..) {
             // ESRCH: a worker that has ended needs no limit.
             if limit_open_files(pid, before).is_ok() {
                 self.recorder
@@ -744,22 +838,54 @@ impl<'a> Stage<'a> {
     async fn wait_for_server(&self, what: &ServerExpectation, limit: Duration) -> Ended {
         let deadline = tokio::time::Instant::now() + limit;
         let mut look = tokio::time::interval(LOOK_EVERY);
+        let mut rest = RestWatch::default();
+        let begun = self.looks.get().number;
+        let mut all_in_hand = 0;
         loop {
             let next_fact = self.recorder.next_fact();
-            self.note_server_facts(what);
+            self.note_server_facts(what, &mut rest);
             if self.recorder.facts().look(what) != Look::Pending {
                 return Ended::Done;
             }
             drop(next_fact);
+            if *what == ServerExpectation::OutOfFiles {
+                all_in_hand = if self.all_accepted() {
+                    all_in_hand + 1
+                } else {
+                    0
+                };
+                if all_in_hand > LOOKS_TO_BLAME || self.is_over(begun) {
+                    return Ended::Settled;
+                }
+            }
             tokio::select! {
-                () = tokio::time::sleep_until(deadline) => return Ended::OutOfTime(limit),
+                () = tokio::time::sleep_until(deadline) => break,
                 _ = look.tick() => {}
             }
         }
+        if *what == ServerExpectation::Rest {
+            self.note_server(ServerEvent::Rests {
+                rests: false,
+                cpu_percent: rest.cpu_percent,
+            });
+        }
+        Ended::OutOfTime(limit)
+    }
+
+    /// Whether the server has taken every client in hand.
+    fn all_accepted(&self) -> bool {
+        let mut clients = self.clients.iter().flatten();
+        clients.all(|client| !client.is_connected() || client.is_accepted() || client.has_ended())
+    }
+
+    /// Whether nothing more will come of what the clients have done.
+    fn is_over(&self, begun: u64) -> bool {
+        let calling = self.clients.iter().flatten().any(Client::is_calling);
+        !calling && self.is_settled(begun, LOOKS_TO_BLAME)
     }
 
     /// Reads from the kernel what an expectation is about, and writes it down where it is news.
-    fn note_server_facts(&self, what: &ServerExpectation) {
+    fn note_server_facts(&self, what: &ServerExpectation, rest: &mut RestWatch) {
         let Some(server) = &self.server else {
             return;
         };
@@ -785,7 +911,18 @@ impl<'a> Stage<'a> {
                     None => return,
                 }
             }
-            ServerExpectation::Rest => ServerEvent::Rests(self.rests.take(self.stillness())),
+            ServerExpectation::Rest if rest.take(Instant::now(), self.stillness()) => {
+                ServerEvent::Rests {
+                    rests: true,
+                    cpu_percent: rest.cpu_percent,
+                }
+            }
+            // How busy it is says most at the end of the wait.
+            ServerExpectation::Rest => return,
+            ServerExpectation::OutOfFiles => match self.fewest_files_left() {
+                Some((held, limit)) => ServerEvent::OpenFiles { held, limit },
+                None => return,
+            },
             ServerExpectation::TimeWait | ServerExpectation::NoTimeWait => {
                 self.note_news(ServerEvent::TimeWaitOfClients(self.clients_in_time_wait()));
                 ServerEvent::TimeWait(self.count_connections(State::TimeWait))
@@ -928,20 +1065,6 @@ struct LastLook {
     settled: u64,
 }
 
-/// The last look at a server that is asked whether it rests.
-#[derive(Default)]
-struct RestLook(std::cell::Cell<Option<(Instant, Duration)>>);
-
-impl RestLook {
-    /// Whether every thread sleeps and hardly ran since the look before.
-    fn take(&self, still: Stillness) -> bool {
-        let now = Instant::now();
-        let before = self.0.replace(Some((now, still.ran)));
-        still.at_rest
-            && before.is_some_and(|(at, ran)| percent(still.ran.saturating_sub(ran), now - at) < 20)
-    }
-}
-
 /// Looks that follow each other, to tell rest from a moment's pause.
 #[derive(Default)]
 struct Looks {
@@ -969,11 +1092,12 @@ impl Looks {
     }
 }
 
-fn percent(part: Duration, whole: Duration) -> u32 {
-    match whole.as_micros() {
-        0 => 0,
-        whole => (part.as_micros() * 100 / whole) as u32,
-    }
+/// The limit below which exactly `room` descriptor numbers are free: the limit is one on numbers (RLIMIT_NOFILE,
+/// getrlimit(2)).
+fn limit_with_room(used: &[i32], room: u32) -> u64 {
+    let free = (0..).filter(|number| !used.contains(number));
+    let last = free.take(room as usize).last();
+    last.map_or(0, |last| last as u64 + 1)
 }
 
 fn is_above(sample: &Sample, baseline: &Sample) -> bool {
@@ -984,6 +1108,19 @@ fn is_above(sample: &Sample, baseline: &Sample) -> bool {
         || sample.zombies > baseline.zombies
         || sample.close_wait > baseline.close_wait
         || sample.accept_queue > baseline.accept_queue
+}
+
+/// The clients that a line is a step of, and of nobody else.
+fn clients_of(line: &Line) -> Option<usize> {
+    match &line.step {
+        Step::Client { who, .. } => Some(*who),
+        Step::Repeat { lines, .. } => {
+            let who = clients_of(lines.first()?)?;
+            let same = lines.iter().all(|line| clients_of(line) == Some(who));
+            same.then_some(who)
+        }
+        _ => None,
+    }
 }
 
 fn count(lines: &[Line]) -> usize {

@@ -108,7 +108,7 @@ impl From<Step> for Line {
 /// One move.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// A client, or every client of a crowd at once, acts.
+    /// A client, or every client of a crowd beside the others, acts.
     Client {
         /// The index in the cast.
         who: usize,
@@ -119,6 +119,9 @@ pub enum Step {
     Server(ServerAction),
     /// Time passes, because passing time is the point of the scenario.
     Pause(Duration),
+    /// Nobody goes on before everybody has come this far: the clients of a crowd go through lines that follow each
+    /// other at their own pace.
+    Barrier,
     /// The server gets the time to come to rest after what was done to it; nothing is expected.
     Settle,
     /// The same lines several times.
@@ -592,6 +595,8 @@ pub enum ServerExpectation {
     NoTimeWait,
     /// All of its threads wait and none uses a processor.
     Rest,
+    /// One of its processes has as many open files as its limit allows, but for one that it may keep in reserve.
+    OutOfFiles,
 }
 
 impl fmt::Display for Scenario {
@@ -639,6 +644,7 @@ impl Step {
             Self::Server(action) => format!("server {action}"),
             Self::Pause(time) => format!("pause {}", Shown(*time)),
             Self::Settle => "settle".to_owned(),
+            Self::Barrier => "barrier".to_owned(),
             Self::Repeat { times, .. } => format!("repeat {times}"),
         }
     }
@@ -835,6 +841,7 @@ impl fmt::Display for ServerExpectation {
             Self::TimeWait => f.write_str("time-wait"),
             Self::NoTimeWait => f.write_str("no-time-wait"),
             Self::Rest => f.write_str("rest"),
+            Self::OutOfFiles => f.write_str("out-of-files"),
         }
     }
 }

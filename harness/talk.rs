@@ -183,6 +183,15 @@ impl Talk {
             .expect(owed(&exchange.reply))
     }
 
+    /// Sends the request and expects what is owed for it; nothing where the profile has no request.
+    #[must_use]
+    pub fn request_and_reply(self, profile: &Profile) -> Self {
+        match request(profile) {
+            Some(request) => self.send(request).expect_reply(profile),
+            None => self,
+        }
+    }
+
     /// Expects what is owed for the request; where nothing is, that the server has read it.
     #[must_use]
     pub fn expect_reply(self, profile: &Profile) -> Self {
@@ -221,10 +230,9 @@ impl Talk {
                 .connect()
                 .expect(Expectation::Accepted)
                 .then(Action::Close),
-            Some(request) => self
+            Some(_) => self
                 .open(profile)
-                .send(request)
-                .expect_reply(profile)
+                .request_and_reply(profile)
                 .finish(profile),
         }
     }
@@ -254,6 +262,11 @@ pub fn server_requires(what: ServerExpectation) -> Line {
 /// A step in which time passes.
 pub fn pause(time: Duration) -> Line {
     Step::Pause(time).into()
+}
+
+/// A step at which the clients of a crowd wait for each other.
+pub fn barrier() -> Line {
+    Step::Barrier.into()
 }
 
 /// A step in which the server comes to rest.

@@ -4,7 +4,7 @@ use crate::check::{Check, Counterexample, Ground, Need, Severity};
 use crate::counterexample::{die_of, each, echo, listen, listen_with};
 use crate::profile::IdleTimeout;
 use crate::step::{Action, Expectation, ServerAction, ServerExpectation};
-use crate::talk::{Talk, scenario, server_does, server_expects, server_requires, settle};
+use crate::talk::{Talk, barrier, scenario, server_does, server_expects, server_requires, settle};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -113,6 +113,7 @@ pub(super) const CHECKS: &[Check] = &[
                 .connect_without_waiting()
                 .expect_within(Expectation::Connected, patient)
                 .lines();
+            lines.push(barrier());
             // The polite conversation less its connect, which is done.
             lines.extend(
                 Talk::of(0)
@@ -234,18 +235,31 @@ pub(super) const CHECKS: &[Check] = &[
         provoked: "The limit on open files is lowered to a few more than are in use (prlimit(2)), more clients connect \
                    than that, and leave again; then the limit is restored.",
         cure: "On EMFILE stop accepting until a connection has ended or some time has passed.",
-        needs: &[Need::Stream, Need::ManyConnections],
+        needs: &[Need::Stream, Need::SeveralAtOnce],
         severity: Severity::Must,
         fresh_server: true,
         scenarios: |ground| {
-            let crowd = ground.backlog.map_or(1, |backlog| backlog.clamp(1, 40));
+            // A reply may need a descriptor of its own, as a file that is served does; that of a model needs none.
+            let old_client = |talk: Talk| match ground.profile.model() {
+                Some(_) => talk,
+                None => Talk::of(1),
+            };
+            let (opens, talks) = (
+                Talk::of(1).open_accepted(ground.profile),
+                Talk::of(1).request_and_reply(ground.profile),
+            );
             vec![scenario(
                 "descriptors run out",
-                &[("crowd", crowd)],
+                &[("crowd", 16), ("alice", 1)],
                 vec![
+                    old_client(opens).lines(),
                     vec![server_does(ServerAction::LimitOpenFiles(6))],
                     Talk::of(0).connect_without_waiting().lines(),
-                    vec![settle(), server_expects(ServerExpectation::Rest)],
+                    vec![
+                        server_requires(ServerExpectation::OutOfFiles),
+                        server_expects(ServerExpectation::Rest),
+                    ],
+                    old_client(talks).lines(),
                     Talk::of(0).then(Action::Close).lines(),
                     vec![server_does(ServerAction::RestoreOpenFiles), settle()],
                 ],

@@ -4,7 +4,7 @@ use super::{at_once, bulk};
 use crate::check::{Check, Counterexample, Need, Severity};
 use crate::counterexample::{die_of, each, echo, listen, one_at_a_time};
 use crate::step::{Action, Cut, Expectation};
-use crate::talk::{self, Talk, repeat, scenario, settle};
+use crate::talk::{self, Talk, barrier, repeat, scenario, settle};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Mutex;
@@ -69,15 +69,17 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "Many clients at once are all served exactly.",
         why: "A pool of workers that is smaller than the crowd makes the rest wait for ever: \
               https://github.com/projecteru/redis-cerberus/pull/29",
-        provoked: "A hundred clients, or as many as the accept queue holds, connect, send their requests, and read \
-                   their replies together.",
+        provoked: "A hundred clients, or as many as the accept queue holds, connect; once all are \
+                   there, each sends its request and reads its reply.",
         cure: "Do not tie a worker to a connection, or queue connections for workers.",
         needs: &[Need::Stream, Need::Dialogue, Need::Concurrent],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
             let crowd = at_once(ground, if ground.deep { 2_000 } else { 100 });
-            let polite = Talk::of(0).polite(ground.profile).lines();
+            let mut polite = Talk::of(0).polite(ground.profile).lines();
+            // All are there before the first one speaks.
+            polite.insert(1, barrier());
             vec![scenario("many at once", &[("crowd", crowd)], vec![polite])]
         },
         counterexample: Counterexample {

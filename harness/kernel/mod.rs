@@ -10,4 +10,4 @@ pub(crate) use counters::Counters;
 pub(crate) use diag::{Diag, Row, State};
 pub(crate) use obituary::{Obituaries, Obituary};
 pub(crate) use process::{Process, tree};
-pub(crate) use rest::{Stillness, occupations, stillness};
+pub(crate) use rest::{RestWatch, Stillness, occupations, percent, stillness};

@@ -43,11 +43,16 @@ impl Process {
         numbers_in(&format!("/proc/{}/task", self.pid))
     }
 
+    /// The numbers of its open descriptors.
+    pub(crate) fn descriptor_numbers(&self) -> Vec<i32> {
+        numbers_in(&format!("/proc/{}/fd", self.pid))
+    }
+
     /// Its open descriptors.
     pub(crate) fn descriptors(&self) -> Descriptors {
         let mut found = Descriptors::default();
         let folder = format!("/proc/{}/fd", self.pid);
-        for number in numbers_in(&folder) {
+        for number in self.descriptor_numbers() {
             let Ok(target) = fs::read_link(format!("{folder}/{number}")) else {
                 continue;
             };

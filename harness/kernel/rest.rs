@@ -1,8 +1,9 @@
 //! Whether anything more will come from a server: what its threads wait in, and whether a timer can wake them.
 
 use super::process::Process;
+use std::collections::VecDeque;
 use std::fs;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// What a look at a process tree shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub(crate) struct Stillness {
     pub(crate) ran: Duration,
     /// The longest time that a thread was ready to run and did not get a processor.
     pub(crate) longest_delay: Duration,
+    /// The time that all threads together were ready to run and did not get a processor.
+    pub(crate) delayed: Duration,
     /// Context switches of all threads: they tell two looks apart between which a thread ran.
     switches: u64,
 }
@@ -35,6 +38,58 @@ pub(crate) fn stillness(processes: &[Process]) -> Stillness {
     seen
 }
 
+/// Looks at a server that is asked whether it rests, over a while: a loop that spins is caught sleeping now and then.
+#[derive(Debug, Default)]
+pub(crate) struct RestWatch {
+    looks: VecDeque<(Instant, Stillness)>,
+    first: Option<(Instant, Duration)>,
+    unchanged: u32,
+    /// The share of one processor used since the first look, in percent.
+    pub(crate) cpu_percent: u32,
+}
+
+/// How long a server must have been seen at rest.
+const REST_SHOWS_WITHIN: Duration = Duration::from_millis(250);
+
+/// How many looks in a row at a server whose threads have not run between them show the same.
+const UNCHANGED_LOOKS: u32 = 8;
+
+impl RestWatch {
+    /// Whether the server rests by now.
+    pub(crate) fn take(&mut self, now: Instant, still: Stillness) -> bool {
+        let unchanged = self.looks.back().is_some_and(|(_, last)| *last == still);
+        self.unchanged = if unchanged { self.unchanged + 1 } else { 0 };
+        self.looks.push_back((now, still));
+        let (begun, ran_before) = *self.first.get_or_insert((now, still.ran));
+        self.cpu_percent = percent(still.ran.saturating_sub(ran_before), now - begun);
+        let still_for_long = still.at_rest && self.unchanged >= UNCHANGED_LOOKS;
+        still_for_long || self.has_rested(now, still)
+    }
+
+    /// Whether little processor time was used, and little more was wanted, for long enough. On a loaded machine a loop
+    /// that spins gets little and wants all.
+    fn has_rested(&mut self, now: Instant, still: Stillness) -> bool {
+        let old = |(at, _): &(Instant, Stillness)| now - *at >= REST_SHOWS_WITHIN;
+        while self.looks.get(1).is_some_and(old) {
+            self.looks.pop_front();
+        }
+        let Some((at, before)) = self.looks.front().copied().filter(old) else {
+            return false;
+        };
+        let ran = still.ran.saturating_sub(before.ran);
+        let wanted = ran + still.delayed.saturating_sub(before.delayed);
+        percent(ran, now - at) < 20 && percent(wanted, now - at) < 50
+    }
+}
+
+/// A part of a time in percent; of no time at all, nothing.
+pub(crate) fn percent(part: Duration, whole: Duration) -> u32 {
+    match whole.as_micros() {
+        0 => 0,
+        whole => (part.as_micros() * 100 / whole) as u32,
+    }
+}
+
 fn look_at_thread(pid: i32, thread: i32, seen: &mut Stillness) {
     let folder = format!("/proc/{pid}/task/{thread}");
     let state = thread_state(&folder);
@@ -51,7 +106,9 @@ fn look_at_thread(pid: i32, thread: i32, seen: &mut Stillness) {
             .map(|n| n.parse().unwrap_or(0));
         let mut next = || Duration::from_nanos(numbers.next().unwrap_or(0));
         seen.ran += next();
-        seen.longest_delay = seen.longest_delay.max(next());
+        let delayed = next();
+        seen.longest_delay = seen.longest_delay.max(delayed);
+        seen.delayed += delayed;
     }
     if let Ok(text) = fs::read_to_string(format!("{folder}/status")) {
         let switches = text.lines().filter(|line| line.contains("ctxt_switches"));
@@ -243,4 +300,45 @@ fn is_armed(pid: i32, fd: &str) -> bool {
     };
     let value = info.lines().find_map(|line| line.strip_prefix("it_value:"));
     value.is_none_or(|value| value.trim() != "(0, 0)")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Looks every 5 ms at a thread that runs and waits for a processor for so many microseconds in between.
+    fn rests_after(looks: u32, ran: u64, delayed: u64) -> bool {
+        let (mut watch, begun) = (RestWatch::default(), Instant::now());
+        let look = |n: u32| Stillness {
+            // Caught asleep at every look, as a loop may be that writes to a log.
+            at_rest: true,
+            ran: Duration::from_micros(ran) * n,
+            delayed: Duration::from_micros(delayed) * n,
+            switches: u64::from(n) * u64::from(ran > 0),
+            ..Stillness::default()
+        };
+        let times = (0..looks).map(|n| (begun + Duration::from_millis(5) * n, look(n)));
+        times
+            .map(|(at, still)| watch.take(at, still))
+            .last()
+            .unwrap_or(false)
+    }
+
+    #[test]
+    fn threads_that_do_not_run_rest_after_a_few_looks() {
+        assert!(!rests_after(5, 0, 0));
+        assert!(rests_after(10, 0, 0));
+    }
+
+    #[test]
+    fn loop_that_spins_never_rests_however_little_it_gets() {
+        assert!(!rests_after(1_000, 4_800, 0));
+        assert!(!rests_after(1_000, 500, 4_000));
+    }
+
+    #[test]
+    fn server_that_wakes_now_and_then_rests_in_the_end() {
+        assert!(!rests_after(20, 100, 50));
+        assert!(rests_after(60, 100, 50));
+    }
 }

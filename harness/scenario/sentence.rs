@@ -72,6 +72,10 @@ pub(super) const KEYWORDS: &[Verb<Sentence>] = &[
         read: |_| Ok(Sentence::Step(Step::Settle)),
     },
     Verb {
+        usage: "barrier",
+        read: |_| Ok(Sentence::Step(Step::Barrier)),
+    },
+    Verb {
         usage: "repeat NUMBER",
         read: |line| line.count(1..=MOST_TIMES).map(Sentence::Repeat),
     },

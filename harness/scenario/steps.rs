@@ -156,6 +156,10 @@ pub(super) const SERVER_EXPECTATIONS: &[Verb<ServerExpectation>] = &[
         usage: "rest",
         read: |_| Ok(ServerExpectation::Rest),
     },
+    Verb {
+        usage: "out-of-files",
+        read: |_| Ok(ServerExpectation::OutOfFiles),
+    },
 ];
 
 /// Data that is generated; anything else is a string.

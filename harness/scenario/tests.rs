@@ -709,6 +709,7 @@ fn server_expectations() -> impl Strategy<Value = ServerExpectation> {
             ServerExpectation::TimeWait,
             ServerExpectation::NoTimeWait,
             ServerExpectation::Rest,
+            ServerExpectation::OutOfFiles,
         ]),
     ]
 }
@@ -742,6 +743,7 @@ fn lines() -> impl Strategy<Value = Vec<Line>> {
         1 => server_actions().prop_map(Step::Server),
         1 => durations().prop_map(Step::Pause),
         1 => Just(Step::Settle),
+        1 => Just(Step::Barrier),
     ];
     let line = step.prop_map(Line::from).prop_recursive(3, 12, 4, |line| {
         (1u32..50, vec(line, 1..4)).prop_map(|(times, lines)| Step::Repeat { times, lines }.into())
