@@ -41,8 +41,7 @@ impl Check {
 
     /// What the check needs, as a person reads it.
     pub fn needs_in_words(&self) -> String {
-        let words: Vec<String> = self.needs.iter().map(|need| format!("{need:?}")).collect();
-        words.join(", ")
+        in_words(self.needs)
     }
 
     /// The arguments after `sockdrill serve` that run the counterexample in a lab.
@@ -68,6 +67,12 @@ impl Check {
     pub fn unmet(&self, ground: &Ground<'_>) -> Option<String> {
         self.needs.iter().find_map(|need| need.unmet(ground))
     }
+}
+
+/// Needs as a person reads them: `TCP, long request`.
+pub fn in_words(needs: &[Need]) -> String {
+    let words: Vec<String> = needs.iter().map(|need| need.to_string()).collect();
+    words.join(", ")
 }
 
 /// How grave a failure is.
@@ -165,6 +170,37 @@ pub enum Need {
     DualStack,
     /// A command that names 127.0.0.1 as the address to listen on.
     ToldLoopback,
+}
+
+impl Severity {
+    /// The word for it in lists.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Must => "must",
+            Self::Should => "should",
+        }
+    }
+}
+
+impl std::fmt::Display for Need {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "TCP",
+            Self::Ipv6 => "IPv6",
+            // The variants are named as a person would say it, but for the gaps between the words.
+            other => return split_words(f, &format!("{other:?}")),
+        })
+    }
+}
+
+fn split_words(f: &mut std::fmt::Formatter<'_>, name: &str) -> std::fmt::Result {
+    for (at, letter) in name.char_indices() {
+        if at > 0 && letter.is_uppercase() {
+            f.write_str(" ")?;
+        }
+        write!(f, "{}", letter.to_ascii_lowercase())?;
+    }
+    Ok(())
 }
 
 impl Need {

@@ -217,6 +217,10 @@ pub enum ServerEvent {
     },
     /// How many connections of its port are in TIME_WAIT on its side.
     TimeWait(usize),
+    /// How many connections to its port are in TIME_WAIT on the side of clients.
+    TimeWaitOfClients(usize),
+    /// It has ended; whether the path of its Unix socket is still there.
+    PathRemains(bool),
     /// How it was found when it was asked whether it rests.
     Rests {
         /// Whether all of its threads wait and hardly any processor time was used for a while.
@@ -537,6 +541,9 @@ impl fmt::Display for ServerEvent {
                 write!(f, "has {queue} connections to accept, limit {backlog}")
             }
             Self::TimeWait(rows) => write!(f, "has {rows} connections in TIME_WAIT"),
+            Self::TimeWaitOfClients(rows) => write!(f, "has left TIME_WAIT to {rows} clients"),
+            Self::PathRemains(true) => f.write_str("has left its path behind"),
+            Self::PathRemains(false) => f.write_str("has removed its path"),
             Self::Rests { rests: true, .. } => f.write_str("is at rest"),
             Self::Rests { cpu_percent, .. } => {
                 write!(f, "is not at rest, and uses {cpu_percent} % of a processor")

@@ -57,7 +57,7 @@ pub struct Trial {
 
 impl Trial {
     /// The lines of an act, numbered in the order of the text, those inside of blocks included.
-    fn steps(&self, act: Act) -> Vec<&Line> {
+    pub(crate) fn steps(&self, act: Act) -> Vec<&Line> {
         let mut steps = Vec::new();
         flatten(&self.scenario(act).lines, &mut steps);
         steps
@@ -444,6 +444,8 @@ impl ServerFacts {
             | ServerEvent::Signalled(_)
             | ServerEvent::Output(_)
             | ServerEvent::OpenFilesLimited(_)
+            | ServerEvent::TimeWaitOfClients(_)
+            | ServerEvent::PathRemains(_)
             | ServerEvent::Occupied(_) => {}
         }
     }

@@ -9,7 +9,7 @@
 //! - a [`lab::Lab`] is where the server runs: a namespace of its own, or the plain host;
 //! - an [`event::Transcript`] is all that was observed: clients, server process, kernel;
 //! - [`judge::judge`] makes a [`judge::Verdict`] of it, without I/O;
-//! - a [`report::Report`] is all verdicts of a run.
+//! - a [`report::Report`] is all verdicts of a run, and what was observed beside them ([`passport::OBSERVATIONS`]).
 //!
 //! [`runner::check`] goes all the way. `Result<Verdict, Error>` is the key shape: the outer says whether we could look,
 //! the inner what we saw.
@@ -24,20 +24,23 @@
 //!
 //! Each module uses only those that stand behind it in this list; a test reads the list and holds the code to it.
 //!
-//! main, suite, runner, report, checks, counterexample, stage, calibration, client, recorder, pulse, target, scenario, servers,
-//! judge, view, check, talk, lab, kernel, profile, event, step, error, literal, sys.
+//! main, completions, manual, starter, suite, runner, page, report, coverage, passport, checks, counterexample, stage, calibration, client, recorder, pulse,
+//! target, scenario, servers, judge, view, check, talk, lab, kernel, profile, event, step, error, literal, sys.
 
 mod calibration;
 pub mod check;
 pub mod checks;
 mod client;
 mod counterexample;
+pub mod coverage;
 pub mod error;
 pub mod event;
 pub mod judge;
 mod kernel;
 pub mod lab;
 mod literal;
+mod page;
+pub mod passport;
 pub mod profile;
 mod pulse;
 mod recorder;

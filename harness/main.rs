@@ -1,9 +1,14 @@
 //! The command line: arguments in, a report and an exit code out.
 
-use clap::{Args, Parser, Subcommand, ValueEnum};
-use sockdrill::check::Address;
+mod completions;
+mod manual;
+mod starter;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use sockdrill::check::{Address, Check, in_words};
 use sockdrill::error::{Error, ExitCode};
 use sockdrill::lab::{Isolation, Lab};
+use sockdrill::passport::{self, OBSERVATIONS, Observation};
 use sockdrill::profile::Profile;
 use sockdrill::report::{CheckResult, Report};
 use sockdrill::runner::{self, Given, Invocation, Settings};
@@ -58,6 +63,19 @@ enum Command {
     },
     /// Tells what this host permits, and how to permit the rest.
     Doctor,
+    /// Writes a target with its profile and a first scenario, to be filled in; overwrites nothing.
+    Init {
+        /// Where.
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+    },
+    /// Prints a script that completes command lines in a shell.
+    Completions {
+        /// The shell.
+        shell: completions::Shell,
+    },
+    /// Prints the manual page.
+    Man,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -68,6 +86,7 @@ enum Conversion {
 #[derive(Clone, Copy, ValueEnum)]
 enum Listing {
     Checks,
+    Observations,
     Servers,
     Profiles,
     Steps,
@@ -77,6 +96,8 @@ enum Listing {
 enum Format {
     Text,
     Json,
+    /// A page of documentation; of checks only, with the observations.
+    Markdown,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -112,6 +133,9 @@ struct CheckArgs {
     /// Counts broken recommendations as failures.
     #[arg(long)]
     strict: bool,
+    /// Says of each check what it did: its scenarios, where they cut the request, and the time they took.
+    #[arg(long, short)]
+    verbose: bool,
     /// Fails unless at least this many checks have passed.
     #[arg(long, value_name = "N")]
     min_checks: Option<usize>,
@@ -154,6 +178,9 @@ struct Shared {
     /// Writes the report as JUnit XML.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
+    /// Writes the report as one HTML page that needs nothing from elsewhere.
+    #[arg(long, value_name = "FILE")]
+    html: Option<PathBuf>,
     /// Writes each failed scenario as a .drill file into this folder.
     #[arg(long, value_name = "DIR")]
     artifacts: Option<PathBuf>,
@@ -209,6 +236,15 @@ fn run(command: Command) -> Result<ExitCode, Error> {
         Command::Explain { check } => explain(&check),
         Command::Fmt { files, check, to } => fmt(&files, check, to),
         Command::Doctor => doctor(),
+        Command::Init { folder } => init(&folder),
+        Command::Completions { shell } => {
+            say(shell.script(&Cli::command()).trim_end());
+            Ok(ExitCode::Passed)
+        }
+        Command::Man => {
+            say(manual::man_page(&Cli::command()).trim_end());
+            Ok(ExitCode::Passed)
+        }
     }
 }
 
@@ -225,6 +261,9 @@ fn check(arguments: &CheckArgs) -> Result<ExitCode, Error> {
     };
     let report = runner::check(&target, &checks::all(), &settings, &|result| {
         say(&result.line());
+        if arguments.verbose && result.scenarios > 0 {
+            say(&format!("    {}", result.effort()));
+        }
     })?;
     finish(&report, shared)?;
     let passed = report.summary().pass;
@@ -302,6 +341,9 @@ fn finish(report: &Report, shared: &Shared) -> Result<(), Error> {
     }
     if let Some(path) = &shared.junit {
         write(path, &report.to_junit())?;
+    }
+    if let Some(path) = &shared.html {
+        write(path, &report.to_html())?;
     }
     if let Some(folder) = &shared.artifacts {
         for result in &report.results {
@@ -411,42 +453,95 @@ fn unknown_check(id: &str) -> Error {
 }
 
 fn list(what: Listing, format: Format) -> Result<ExitCode, Error> {
-    let rows: Vec<(String, String)> = match what {
-        Listing::Checks => checks::all()
-            .iter()
-            .map(|check| (check.id.to_owned(), check.requirement.to_owned()))
-            .collect(),
+    let rows: Vec<Row> = match what {
+        Listing::Checks => checks::all().into_iter().map(check_row).collect(),
+        Listing::Observations => OBSERVATIONS.iter().map(observation_row).collect(),
         Listing::Servers => servers::SERVERS
             .iter()
-            .map(|server| (server.name.to_owned(), server.about.to_owned()))
+            .map(|server| named(server.name, server.about))
             .collect(),
         Listing::Profiles => Profile::built_in()
             .iter()
-            .map(|(name, text)| ((*name).to_owned(), first_comment(text)))
+            .map(|(name, text)| named(name, &first_comment(text)))
             .collect(),
         Listing::Steps => scenario::usages()
             .into_iter()
-            .map(|usage| (usage, String::new()))
+            .map(|usage| Row {
+                json: serde_json::json!({ "step": usage, "about": "" }),
+                name: usage,
+                about: String::new(),
+            })
             .collect(),
     };
-    let key = match what {
-        Listing::Checks => ("id", "requirement"),
-        Listing::Servers | Listing::Profiles => ("name", "about"),
-        Listing::Steps => ("step", "about"),
-    };
-    if format == Format::Json {
-        let rows: Vec<_> = rows
-            .iter()
-            .map(|(name, about)| serde_json::json!({ key.0: name, key.1: about }))
-            .collect();
-        say(&serde_json::Value::Array(rows).to_string());
-        return Ok(ExitCode::Passed);
-    }
-    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
-    for (name, about) in rows {
-        say(format!("{name:<width$}  {about}").trim_end());
+    match (format, what) {
+        (Format::Json, _) => {
+            let rows: Vec<_> = rows.into_iter().map(|row| row.json).collect();
+            say(&serde_json::Value::Array(rows).to_string());
+        }
+        (Format::Markdown, Listing::Checks) => say(manual::checks_page().trim_end()),
+        (Format::Markdown, _) => {
+            return Err(Error::Usage(
+                "only `list checks` has a --format markdown, which holds the observations too"
+                    .to_owned(),
+            ));
+        }
+        (Format::Text, _) => {
+            let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
+            for Row { name, about, .. } in rows {
+                say(format!("{name:<width$}  {about}").trim_end());
+            }
+        }
     }
     Ok(ExitCode::Passed)
+}
+
+/// A line of a list, and all there is to say of it.
+struct Row {
+    name: String,
+    about: String,
+    json: serde_json::Value,
+}
+
+fn named(name: &str, about: &str) -> Row {
+    Row {
+        name: name.to_owned(),
+        about: about.to_owned(),
+        json: serde_json::json!({ "name": name, "about": about }),
+    }
+}
+
+fn check_row(check: &Check) -> Row {
+    Row {
+        name: check.id.to_owned(),
+        about: check.requirement.to_owned(),
+        json: serde_json::json!({
+            "id": check.id,
+            "family": check.family(),
+            "requirement": check.requirement,
+            "why": check.why,
+            "provoked": check.provoked,
+            "cure": check.cure,
+            "needs": check.needs.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "severity": check.severity.word(),
+            "counterexample": {
+                "instead_of": check.counterexample.instead_of,
+                "command": format!("sockdrill serve {}", check.counterexample_arguments().join(" ")),
+            },
+        }),
+    }
+}
+
+fn observation_row(observation: &Observation) -> Row {
+    Row {
+        name: observation.name.to_owned(),
+        about: observation.about.to_owned(),
+        json: serde_json::json!({
+            "name": observation.name,
+            "id": observation.id,
+            "about": observation.about,
+            "needs": observation.needs.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        }),
+    }
 }
 
 fn first_comment(text: &str) -> String {
@@ -455,6 +550,17 @@ fn first_comment(text: &str) -> String {
 }
 
 fn explain(id: &str) -> Result<ExitCode, Error> {
+    if let Some(observation) = passport::find(id) {
+        say(&format!("{id}\n\n{}\n", observation.about));
+        say(&format!(
+            "It is observed and never judged: `{}` in the passport that `sockdrill check` prints at its end.",
+            observation.name
+        ));
+        if !observation.needs.is_empty() {
+            say(&format!("needs: {}", in_words(observation.needs)));
+        }
+        return Ok(ExitCode::Passed);
+    }
     let check = checks::find(id).ok_or_else(|| unknown_check(id))?;
     say(&format!("{}\n\n{}\n", check.id, check.requirement));
     for (title, text) in [
@@ -501,6 +607,23 @@ fn fmt(files: &[PathBuf], only_check: bool, to: Option<Conversion>) -> Result<Ex
         }
     }
     Ok(code)
+}
+
+fn init(folder: &Path) -> Result<ExitCode, Error> {
+    for line in starter::write(folder)? {
+        say(&line);
+    }
+    let (target, first) = (
+        folder.join("server.toml"),
+        folder.join("scenarios/first.drill"),
+    );
+    say(&format!(
+        "next: write your command and one exchange into {}, then try",
+        target.display()
+    ));
+    say(&format!("  sockdrill check {}", target.display()));
+    say(&format!("  sockdrill run {}", first.display()));
+    Ok(ExitCode::Passed)
 }
 
 fn doctor() -> Result<ExitCode, Error> {

@@ -1,5 +1,6 @@
 //! All verdicts of a run, as data; text, JSON and JUnit are written from it.
 
+use crate::coverage::Coverage;
 use crate::error::ExitCode;
 use crate::judge::Verdict;
 use serde::Serialize;
@@ -43,6 +44,8 @@ pub struct CheckResult {
     pub known: Option<String>,
     /// How many scenarios were performed.
     pub scenarios: usize,
+    /// Where the request was cut, if it was.
+    pub coverage: Option<Coverage>,
     /// How long it took.
     pub duration: Duration,
     /// The command that repeats exactly this.
@@ -113,7 +116,7 @@ impl CheckResult {
         }
     }
 
-    fn evidence(&self) -> &[String] {
+    pub(crate) fn evidence(&self) -> &[String] {
         match &self.verdict {
             Verdict::Fail(finding) => &finding.evidence,
             _ => &[],
@@ -159,6 +162,8 @@ struct JsonCheck<'a> {
     requirement: &'a str,
     verdict: &'static str,
     scenarios: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coverage: Option<JsonCoverage>,
     duration_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
@@ -168,6 +173,24 @@ struct JsonCheck<'a> {
     reproduce: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scenario: Option<&'a str>,
+}
+
+/// Counts for programs, and the words of the text report for people.
+#[derive(Serialize)]
+struct JsonCoverage {
+    cut_points: usize,
+    of: usize,
+    text: String,
+}
+
+impl From<&Coverage> for JsonCoverage {
+    fn from(coverage: &Coverage) -> Self {
+        Self {
+            cut_points: coverage.covered(),
+            of: coverage.places(),
+            text: coverage.to_string(),
+        }
+    }
 }
 
 impl Report {
@@ -211,6 +234,7 @@ impl Report {
             requirement: &result.requirement,
             verdict: result.outcome().word(),
             scenarios: result.scenarios,
+            coverage: result.coverage.as_ref().map(JsonCoverage::from),
             duration_ms: result.duration.as_millis() as u64,
             reason: result.reason(),
             evidence: result.evidence(),
@@ -285,7 +309,8 @@ impl Report {
         text
     }
 
-    fn summary_line(&self) -> String {
+    /// The counts, the time and the seed, in a line; a second one says why there was no namespace.
+    pub(crate) fn summary_line(&self) -> String {
         let summary = self.summary();
         let mut line = format!(
             "{} passed, {} failed, {} inconclusive, {} skipped",
@@ -323,6 +348,19 @@ impl CheckResult {
         format!("{:<13} {}{reason}", outcome.word(), self.id)
     }
 
+    /// What was done for the result: scenarios, cuts, time.
+    pub fn effort(&self) -> String {
+        let mut text = match self.scenarios {
+            1 => "1 scenario".to_owned(),
+            n => format!("{n} scenarios"),
+        };
+        if let Some(coverage) = &self.coverage {
+            let _ = write!(text, ", {coverage}");
+        }
+        let _ = write!(text, ", {:.1} s", self.duration.as_secs_f64());
+        text
+    }
+
     /// A failure in full: id, requirement, what was seen, how to repeat it.
     pub fn details(&self) -> String {
         let mut text = format!("{}: {}\n", self.id, self.requirement);
@@ -331,6 +369,9 @@ impl CheckResult {
         }
         for line in self.evidence() {
             let _ = writeln!(text, "    {line}");
+        }
+        if let Some(coverage) = &self.coverage {
+            let _ = writeln!(text, "  until then: {coverage}");
         }
         if let Some(reproduce) = &self.reproduce {
             let _ = writeln!(text, "  repeat: {reproduce}");

@@ -1,19 +1,21 @@
 //! From a target and a selection of checks to a report: who is tried on which server, and what is repeated.
 
 use crate::check::{Address, Check, Ground, Severity};
+use crate::coverage::Coverage;
 use crate::error::Error;
-use crate::event::{ClientEvent, Transcript, What};
+use crate::event::Transcript;
 use crate::judge::{Finding, Trial, Verdict, judge, name};
 use crate::kernel::Row;
 use crate::lab::{Isolation, Lab};
+use crate::passport::{OBSERVATIONS, Observation, Seen};
 use crate::profile::{Profile, Serves, Transport};
 use crate::report::{CheckResult, Report};
 use crate::scenario::DrillFile;
 use crate::servers;
 use crate::stage::Stage;
-use crate::step::{Invariant, Scenario, Waiver};
-use crate::talk::{self, Talk, scenario};
-use crate::target::Target;
+use crate::step::{Invariant, Line, Scenario, Waiver};
+use crate::talk::{self, Talk, scenario, settle};
+use crate::target::{Server, Target};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -85,6 +87,7 @@ pub fn check(
     settings: &Settings,
     on_result: &(dyn Fn(&CheckResult) + Sync),
 ) -> Result<Report, Error> {
+    refuse_misspelt(target, table, settings)?;
     let selected: Vec<&'static Check> = table
         .iter()
         .copied()
@@ -92,8 +95,12 @@ pub fn check(
         .collect();
     if selected.is_empty() {
         return Err(Error::NothingSelected(format!(
-            "no check matches --only {} and no --skip; `sockdrill list checks` names them",
-            settings.only.join(" --only ")
+            "every check that matches {} matches --skip {} too",
+            match settings.only.as_slice() {
+                [] => "anything".to_owned(),
+                only => format!("--only {}", only.join(" --only ")),
+            },
+            settings.skip.join(" --skip ")
         )));
     }
     let begun = Instant::now();
@@ -119,10 +126,43 @@ pub fn check(
         Some(result) if check.id == CONCURRENT => Ok(result.clone()),
         _ => check_result(check, &target, &first, settings),
     };
+    let mut work: Vec<Work> = selected.into_iter().map(Work::Check).collect();
+    // In the middle, long waits are still to come, which those of the observations overlap; the first results come out.
+    let middle = work.len() / 2;
+    let observed = worth_a_server(&first, &target, settings);
+    let observed = observed
+        .into_iter()
+        .map(|(observation, scenario)| Work::Observe(observation, scenario));
+    work.splice(middle..middle, observed);
     // On the plain host two servers with the same fixed port would meet.
     let alone = !first.private && !target.takes_any_place();
     let jobs = if alone { 1 } else { settings.jobs };
-    let results = side_by_side(&selected, jobs, |check| run_one(check), on_result)?;
+    let done = side_by_side(
+        &work,
+        jobs,
+        |work| match work {
+            Work::Check(check) => run_one(check).map(|result| Done::Checked(Box::new(result))),
+            Work::Observe(observation, scenario) => {
+                observe(observation, scenario, &target, &first, settings)
+                    .map(|value| Done::Observed(observation.name, value))
+            }
+        },
+        &|done| {
+            if let Done::Checked(result) = done {
+                on_result(result);
+            }
+        },
+    )?;
+    let mut results = Vec::new();
+    let mut observations = first_observations(&first, &target, settings);
+    for done in done {
+        match done {
+            Done::Checked(result) => results.push(*result),
+            Done::Observed(name, value) => {
+                observations.insert(name.to_owned(), value);
+            }
+        }
+    }
     Ok(Report {
         target: target.name.clone(),
         isolation: first.isolation.to_owned(),
@@ -130,8 +170,39 @@ pub fn check(
         seed: settings.seed,
         duration: begun.elapsed(),
         results,
-        observations: first.observations,
+        observations,
     })
+}
+
+/// A glob that names nothing is a slip: what it was meant to leave out would run, and what it was meant to run would not.
+fn refuse_misspelt(
+    target: &Target,
+    table: &[&'static Check],
+    settings: &Settings,
+) -> Result<(), Error> {
+    let names_check = |glob: &str| table.iter().any(|check| glob_matches(glob, check.id));
+    let names_observation = |glob: &str| {
+        let mut ids = OBSERVATIONS.iter().filter_map(|row| row.id);
+        ids.any(|id| glob_matches(glob, id))
+    };
+    let list = "`sockdrill list checks` names them";
+    if let Some(glob) = settings.only.iter().find(|glob| !names_check(glob)) {
+        return Err(Error::NothingSelected(match names_observation(glob) {
+            true => format!("--only {glob} names what is observed without --only and never judged"),
+            false => format!("no check matches --only {glob}; {list}"),
+        }));
+    }
+    let skips = settings.skip.iter().map(|glob| (glob, "--skip"));
+    let known = target.known.iter().map(|known| (&known.check, "[[known]]"));
+    let mut globs = skips.chain(known);
+    match globs.find(|(glob, _)| !names_check(glob) && !names_observation(glob)) {
+        Some((glob, place)) => Err(Error::Unknown {
+            kind: "check",
+            name: glob.clone(),
+            hint: format!(", which {place} names; {list}"),
+        }),
+        None => Ok(()),
+    }
 }
 
 /// Whether an id is chosen by `--only` and not by `--skip`.
@@ -246,13 +317,50 @@ struct Acquaintance {
     dual_stack: bool,
     isolation: &'static str,
     why_host: Option<String>,
-    observations: BTreeMap<String, String>,
+    address: Address,
+    /// The first conversation, and what was seen of it.
+    conversation: Scenario,
+    transcript: Transcript,
     /// Why the server does not even serve a polite client.
     unserved: Option<String>,
     not_concurrent: bool,
 }
 
 impl Acquaintance {
+    /// What checks and observations can build on.
+    fn ground(&self, target: &Target, settings: &Settings) -> Ground<'_> {
+        Ground {
+            profile: &self.profile,
+            transport: self.transport,
+            backlog: self.backlog,
+            seed: settings.seed,
+            deep: settings.deep,
+            not_concurrent: self.not_concurrent,
+            own_namespace: self.private,
+            wildcard: self.wildcard,
+            socket_is_given: target.listen_fds,
+            ipv6: self.ipv6,
+            dual_stack: self.dual_stack,
+            told_loopback: target.names_loopback(),
+        }
+    }
+
+    /// What an observation is read from, where `transcript` is what was seen of `scenario`.
+    fn seen<'a>(
+        &'a self,
+        ground: &'a Ground<'a>,
+        scenario: &'a Scenario,
+        transcript: &'a Transcript,
+    ) -> Seen<'a> {
+        Seen {
+            ground,
+            address: &self.address,
+            isolation: self.isolation,
+            scenario,
+            transcript,
+        }
+    }
+
     /// The same of a server that was found not to serve concurrently, whatever its profile says.
     fn without_concurrency(mut self) -> Self {
         self.profile.promises.serves = None;
@@ -317,7 +425,7 @@ async fn acquaint(target: &Target, settings: &Settings) -> Result<Acquaintance, 
         ..scenario(
             "a polite client",
             &[("alice", 1)],
-            vec![Talk::of(0).polite(&profile).lines()],
+            vec![with_a_look_at_the_end(Talk::of(0).polite(&profile).lines())],
         )
     };
     let trial = Trial {
@@ -335,7 +443,9 @@ async fn acquaint(target: &Target, settings: &Settings) -> Result<Acquaintance, 
         Verdict::Pass | Verdict::Skip(_) => None,
     };
     Ok(Acquaintance {
-        observations: passport(&transcript, transport, &address, backlog),
+        address,
+        conversation: trial.script,
+        transcript,
         profile,
         transport,
         backlog,
@@ -354,42 +464,81 @@ fn empty() -> Scenario {
     scenario("nothing", &[], vec![])
 }
 
-/// What is worth knowing of a server and is no verdict.
-fn passport(
-    transcript: &Transcript,
-    transport: Transport,
-    address: &Address,
-    backlog: Option<u32>,
+/// The same lines, with the time for what the server does by itself before the client closes.
+fn with_a_look_at_the_end(mut lines: Vec<Line>) -> Vec<Line> {
+    lines.insert(lines.len().saturating_sub(1), settle());
+    lines
+}
+
+/// What the first conversation showed.
+fn first_observations(
+    first: &Acquaintance,
+    target: &Target,
+    settings: &Settings,
 ) -> BTreeMap<String, String> {
-    let mut seen = BTreeMap::new();
-    let mut note = |name: &str, value: String| {
-        seen.insert(name.to_owned(), value);
-    };
-    note("transport", transport.to_string());
-    note("address", address.to_string());
-    if let Some(backlog) = backlog {
-        note("backlog", backlog.to_string());
+    let ground = first.ground(target, settings);
+    let seen = first.seen(&ground, &first.conversation, &first.transcript);
+    let values = OBSERVATIONS.iter().filter_map(|observation| {
+        Some((
+            observation.name.to_owned(),
+            observation.at_acquaintance(&seen)?,
+        ))
+    });
+    values.collect()
+}
+
+/// The observations that are worth a server of their own: all that have a meaning, unless few checks were asked for or
+/// there is nobody to observe.
+fn worth_a_server(
+    first: &Acquaintance,
+    target: &Target,
+    settings: &Settings,
+) -> Vec<(&'static Observation, Scenario)> {
+    if !settings.only.is_empty() || first.unserved.is_some() {
+        return Vec::new();
     }
-    let ended = transcript
-        .events
+    let ground = first.ground(target, settings);
+    let scenarios = OBSERVATIONS
         .iter()
-        .find_map(|event| match &event.what {
-            What::Client(_, ClientEvent::Ended(end)) => Some(end.to_string()),
-            _ => None,
-        });
-    if !transport.is_datagram() {
-        note(
-            "close_after_reply",
-            ended.unwrap_or_else(|| "stays open".to_owned()),
-        );
+        .filter(|observation| observation.id.is_none_or(|id| is_selected(id, settings)))
+        .filter_map(|observation| Some((observation, observation.scenario(&ground)?)));
+    scenarios.collect()
+}
+
+/// Performs the scenario of an observation and says what was observed, or in words why nothing was.
+fn observe(
+    observation: &Observation,
+    scenario: &Scenario,
+    target: &Target,
+    first: &Acquaintance,
+    settings: &Settings,
+) -> Result<String, Error> {
+    let trial = trial(scenario, &first.profile, false);
+    let work = async { beside_others(&mut set_stage(target, settings).await?, &trial).await };
+    match block_on(settings, work)? {
+        Ok(transcript) => {
+            let ground = first.ground(target, settings);
+            Ok(observation.value(&first.seen(&ground, scenario, &transcript)))
+        }
+        Err(error) => {
+            let reason = error.chain();
+            // What follows in further lines is for who starts the server himself.
+            let reason = reason.lines().next().unwrap_or_default();
+            Ok(format!("not observed: {reason}"))
+        }
     }
-    if let Some(sample) = transcript.sample(crate::event::Moment::After) {
-        note("processes", sample.processes.to_string());
-        note("threads", sample.threads.to_string());
-        note("memory_mib", (sample.memory_bytes >> 20).to_string());
-        note("at_rest_when_idle", sample.at_rest.to_string());
-    }
-    seen
+}
+
+/// What a run does on a server of its own.
+enum Work {
+    Check(&'static Check),
+    Observe(&'static Observation, Scenario),
+}
+
+/// What came of it.
+enum Done {
+    Checked(Box<CheckResult>),
+    Observed(&'static str, String),
 }
 
 fn check_result(
@@ -399,22 +548,9 @@ fn check_result(
     settings: &Settings,
 ) -> Result<CheckResult, Error> {
     let begun = Instant::now();
-    let ground = Ground {
-        profile: &first.profile,
-        transport: first.transport,
-        backlog: first.backlog,
-        seed: settings.seed,
-        deep: settings.deep,
-        not_concurrent: first.not_concurrent,
-        own_namespace: first.private,
-        wildcard: first.wildcard,
-        socket_is_given: target.listen_fds,
-        ipv6: first.ipv6,
-        dual_stack: first.dual_stack,
-        told_loopback: target.names_loopback(),
-    };
+    let ground = first.ground(target, settings);
     let mut scenarios = Vec::new();
-    let tried = match (check.unmet(&ground), &first.unserved) {
+    let mut tried = match (check.unmet(&ground), &first.unserved) {
         (Some(reason), _) => Tried::verdict(Verdict::Skip(reason)),
         (None, Some(reason)) if check.id != POLITE => Tried::verdict(Verdict::Inconclusive(
             format!("the undisturbed server does not serve a polite client: {reason}"),
@@ -438,10 +574,19 @@ fn check_result(
             }
         }
     };
-    let known = target
+    let mut listed = target
         .known
         .iter()
-        .find(|known| glob_matches(&known.check, check.id) && !is_over(known.until.as_deref()));
+        .filter(|known| glob_matches(&known.check, check.id));
+    let known = listed
+        .clone()
+        .find(|known| !is_over(known.until.as_deref()));
+    if let (Verdict::Fail(finding), None, Some(over)) = (&mut tried.verdict, known, listed.next()) {
+        let until = over.until.as_deref().unwrap_or_default();
+        finding
+            .reason
+            .push_str(&format!(" (known until {until}: {})", over.reason));
+    }
     Ok(CheckResult {
         id: check.id.to_owned(),
         family: check.family().to_owned(),
@@ -451,6 +596,7 @@ fn check_result(
             .map(|known| known.reason.clone())
             .filter(|_| !matches!(tried.verdict, Verdict::Skip(_))),
         scenarios: scenarios.len(),
+        coverage: tried.coverage,
         duration: begun.elapsed(),
         reproduce: tried
             .failed
@@ -508,6 +654,8 @@ pub(crate) struct Tried {
     pub(crate) failed: Option<Scenario>,
     /// The events of the last scenario, as a person reads them.
     pub(crate) transcript: Vec<String>,
+    /// Where the profile's request was cut.
+    coverage: Option<Coverage>,
 }
 
 impl Tried {
@@ -516,6 +664,7 @@ impl Tried {
             verdict,
             failed: None,
             transcript: Vec::new(),
+            coverage: None,
         }
     }
 }
@@ -528,23 +677,38 @@ pub(crate) async fn try_all(
     target: &Target,
     settings: &Settings,
 ) -> Result<Tried, Error> {
+    try_on(None, scenarios, fresh_server, polite, target, settings).await
+}
+
+/// The same, beginning with a server that runs already.
+async fn try_on<'a>(
+    mut stage: Option<Stage<'a>>,
+    scenarios: &[Scenario],
+    fresh_server: bool,
+    polite: bool,
+    target: &'a Target,
+    settings: &Settings,
+) -> Result<Tried, Error> {
     if scenarios.is_empty() {
         return Ok(Tried::verdict(Verdict::Skip(
             "there is nothing to do for this server".to_owned(),
         )));
     }
     let one_connection = target.profile.promises.serves == Some(Serves::OneConnection);
-    let mut stage = None;
     let mut unsure = None;
     let mut transcript = Vec::new();
+    let request = talk::request(&target.profile).unwrap_or_default();
+    let mut coverage = Coverage::of(&request);
     for scenario in scenarios {
-        let trial = trial(scenario, &target.profile, polite && !one_connection);
         let mut used = match stage.take() {
             Some(stage) => stage,
             None => set_stage(target, settings).await?,
         };
+        let profile = profile_on(&used, target);
+        let trial = trial(scenario, &profile, polite && !one_connection);
         let seen = beside_others(&mut used, &trial).await?;
         let verdict = judge(&trial, &seen);
+        coverage.add(&trial, &seen, &request);
         transcript = seen.lines(&|id| name(scenario, id));
         if verdict == Verdict::Pass && !fresh_server && !one_connection {
             stage = Some(used);
@@ -559,6 +723,7 @@ pub(crate) async fn try_all(
                     verdict: fail,
                     failed: Some(scenario.clone()),
                     transcript,
+                    coverage: coverage.if_any(),
                 });
             }
         }
@@ -566,6 +731,7 @@ pub(crate) async fn try_all(
     let verdict = unsure.map_or(Verdict::Pass, Verdict::Inconclusive);
     Ok(Tried {
         transcript,
+        coverage: coverage.if_any(),
         ..Tried::verdict(verdict)
     })
 }
@@ -573,6 +739,15 @@ pub(crate) async fn try_all(
 async fn set_stage<'a>(target: &'a Target, settings: &Settings) -> Result<Stage<'a>, Error> {
     let lab = Arc::new(Lab::open(settings.isolation)?);
     Stage::set(target, lab).await
+}
+
+/// The target's profile, with the transport on which its server was found.
+fn profile_on(stage: &Stage<'_>, target: &Target) -> Profile {
+    let found = stage.server().map(Server::transport);
+    Profile {
+        transport: found.or(target.profile.transport),
+        ..target.profile.clone()
+    }
 }
 
 /// Held by all who perform a trial; alone by one whose trial proved nothing while others ran beside it. The load that
@@ -801,6 +976,8 @@ pub fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResult, Erro
         lenient: false,
         known: None,
         scenarios: 1,
+        // The file itself says where it cuts.
+        coverage: None,
         duration: begun.elapsed(),
         reproduce: tried
             .failed
@@ -822,19 +999,12 @@ fn line_of(case: &CaseRun, tried: &Tried) -> usize {
 }
 
 async fn try_case(case: &CaseRun, settings: &Settings) -> Result<Tried, Error> {
-    let first = acquaint(&case.target, settings).await?;
-    let target = Target {
-        profile: first.profile,
-        ..case.target.clone()
-    };
-    try_all(
-        std::slice::from_ref(&case.scenario),
-        true,
-        true,
-        &target,
-        settings,
-    )
-    .await
+    let stage = set_stage(&case.target, settings).await?;
+    if stage.server().is_none() {
+        return Err(in_background(&case.target));
+    }
+    let scenarios = std::slice::from_ref(&case.scenario);
+    try_on(Some(stage), scenarios, true, true, &case.target, settings).await
 }
 
 /// A channel that turns true when the user interrupts the program (SIGINT, SIGTERM).

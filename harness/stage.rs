@@ -931,6 +931,9 @@ impl<'a> Stage<'a> {
                     .iter()
                     .filter(|process| !process.is_zombie())
                     .count();
+                if let (0, crate::check::Address::Path(path)) = (left, server.address()) {
+                    self.note_news(ServerEvent::PathRemains(path.symlink_metadata().is_ok()));
+                }
                 match left {
                     0 => ServerEvent::Gone,
                     left => ServerEvent::LeftBehind(left),
@@ -955,9 +958,14 @@ impl<'a> Stage<'a> {
                 None => return,
             },
             ServerExpectation::TimeWait | ServerExpectation::NoTimeWait => {
+                self.note_news(ServerEvent::TimeWaitOfClients(self.clients_in_time_wait()));
                 ServerEvent::TimeWait(self.count_connections(State::TimeWait))
             }
         };
+        self.note_news(event);
+    }
+
+    fn note_news(&self, event: ServerEvent) {
         if self.recorder.is_news(&event) {
             self.note_server(event);
         }
@@ -1006,6 +1014,16 @@ impl<'a> Stage<'a> {
         rows.unwrap_or_default()
             .iter()
             .filter(|row| row.state == state)
+            .count()
+    }
+
+    fn clients_in_time_wait(&self) -> usize {
+        let rows = self
+            .port()
+            .and_then(|port| self.lab.diag().connections_to(port).ok());
+        rows.unwrap_or_default()
+            .iter()
+            .filter(|row| row.state == State::TimeWait)
             .count()
     }
 

@@ -60,7 +60,22 @@ pub struct Known {
     /// Why it fails.
     pub reason: String,
     /// The last day on which the failure is accepted, as `YYYY-MM-DD`.
+    #[serde(default, deserialize_with = "date")]
     pub until: Option<String>,
+}
+
+/// Reads a date, with or without quotes; any other text would never be over, or always.
+fn date<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
+    let text = match toml::Value::deserialize(from)? {
+        toml::Value::String(text) => text,
+        other => other.to_string(),
+    };
+    match text.parse::<toml::value::Datetime>() {
+        Ok(date) if date.date.is_some() && date.time.is_none() => Ok(Some(text)),
+        _ => Err(serde::de::Error::custom(format!(
+            "`{text}` is no date; write one such as \"2030-12-31\""
+        ))),
+    }
 }
 
 /// How long a server may take to listen where its target does not say.

@@ -135,6 +135,13 @@ impl Diag {
         Ok(rows)
     }
 
+    /// The TCP connections in any state whose remote port is `port`: the clients' side of the same.
+    pub(crate) fn connections_to(&self, port: u16) -> Result<Vec<Row>, Errno> {
+        let mut rows = self.inet(Table::Tcp, !(1 << 10))?;
+        rows.retain(|row| row.remote.is_some_and(|remote| remote.port() == port));
+        Ok(rows)
+    }
+
     fn inet(&self, table: Table, states: u32) -> Result<Vec<Row>, Errno> {
         let mut rows = Vec::new();
         for family in [libc::AF_INET, libc::AF_INET6] {

@@ -5,7 +5,8 @@ use rustix::io::Errno;
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, SocketAddrV4};
 
-fn check(result: libc::c_int) -> Result<(), Errno> {
+/// The error of the last call of this thread, where its result says that there is one.
+pub(super) fn check(result: libc::c_int) -> Result<(), Errno> {
     if result < 0 {
         // SAFETY: errno of this thread.
         return Err(Errno::from_raw_os_error(unsafe {

@@ -12,6 +12,7 @@
 //! The child of a multi-threaded process may only do what is async-signal-safe (fork(2)): nothing in [`life`] or
 //! below allocates, locks or panics.
 
+use super::socket::check;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::net::{
@@ -128,9 +129,8 @@ impl Warden {
         )
         .map_err(failed("opening the control socket"))?;
         let maps = IdMaps::of_this_user();
-        let parent = rustix::process::getpid().as_raw_nonzero().get();
         let pid = clone_with_signals_blocked(world.clone_flags(), || {
-            life(world, parent, theirs.as_raw_fd(), &maps)
+            life(world, theirs.as_raw_fd(), &maps)
         })
         .map_err(failed(STAGES[0]))?;
         drop(theirs);
@@ -494,7 +494,7 @@ struct Charge {
 const MOST_CHARGES: usize = 64;
 
 /// The warden's whole life, in the forked process; returns its exit code.
-fn life(world: World, parent: i32, control: RawFd, maps: &IdMaps) -> c_int {
+fn life(world: World, control: RawFd, maps: &IdMaps) -> c_int {
     // SAFETY: the descriptor came through the fork and is closed by nobody else in this process.
     let control = unsafe { BorrowedFd::borrow_raw(control) };
     keep_only(control.as_raw_fd());
@@ -512,7 +512,6 @@ fn life(world: World, parent: i32, control: RawFd, maps: &IdMaps) -> c_int {
     let mut charges = [None; MOST_CHARGES];
     serve_requests(control, children, &mut charges);
     end_everything(world, &mut charges);
-    let _ = parent;
     0
 }
 
@@ -557,16 +556,6 @@ fn settle_in(world: World, maps: &IdMaps) -> Result<(), (i32, Errno)> {
         .map_err(at(3))?;
     }
     super::socket::loopback_up().map_err(at(4))
-}
-
-fn check(result: c_int) -> Result<(), Errno> {
-    if result < 0 {
-        // SAFETY: errno of this thread.
-        return Err(Errno::from_raw_os_error(unsafe {
-            *libc::__errno_location()
-        }));
-    }
-    Ok(())
 }
 
 fn write_file(path: &CStr, value: &[u8]) -> Result<(), Errno> {

@@ -511,6 +511,7 @@ fn server_whose_port_is_taken_outside_does_not_care_in_a_namespace() {
 
 #[rstest]
 #[case::checks("checks", "id", "reset/mid-request")]
+#[case::observations("observations", "name", "half_close")]
 #[case::servers("servers", "name", "echo")]
 #[case::profiles("profiles", "name", "uppercase")]
 #[case::steps("steps", "step", "settle")]

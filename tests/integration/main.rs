@@ -1,17 +1,31 @@
 //! The program from outside, and the rules of the repository. Checks against servers are in `tests/matrix.rs`.
 
+/// The checks that there are, their permanent ids, and the page that lists them.
+mod catalogue;
 /// What people and scripts see: exit codes, reports, and errors that say what to do.
 mod cli;
+/// How much of a request was cut is counted from what was done.
+mod coverage;
+/// What a scenario file costs the server that it is for.
+mod files;
+/// Known failures, selections, strictness and the least number of passes: what makes a run pass or fail.
+mod guards;
 /// Where servers run, and what is read from the kernel there.
 mod lab;
 /// However a run ends, and whatever the server does, no process outlives it.
 mod leftovers;
 /// The crate keeps the order of modules that it declares.
 mod modules;
+/// Pages and files that the program writes for people: the HTML report, the starter, completions and the manual.
+mod pages;
+/// What is observed of servers, and not judged.
+mod passport;
 /// What the front page shows is what the program prints.
 mod readme;
 /// Reference servers in this process keep their promises, whoever their clients are.
 mod reference;
+/// What is written for programs is as the published schemas say.
+mod schema;
 
 use assert_cmd::Command;
 use std::path::PathBuf;

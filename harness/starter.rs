@@ -1,0 +1,106 @@
+//! The files that `sockdrill init` writes: a target with its profile, and a first scenario.
+
+use sockdrill::error::Error;
+use std::fs::OpenOptions;
+use std::io::{ErrorKind, Write};
+use std::path::{Path, PathBuf};
+
+const FILES: &[(&str, &str)] = &[("server.toml", TARGET), ("scenarios/first.drill", SCENARIO)];
+
+const TARGET: &str = r#"# How your server is started, and what it speaks: sockdrill check server.toml
+
+# The program and its arguments. {port} is a port that sockdrill chooses; {addr}, {path} (for a Unix socket) and {dir} (a
+# folder of its own) are filled in likewise. A server that always takes the same port can leave them out.
+command = ["./your-server", "--port", "{port}"]
+
+# How long it may take to listen.
+# ready-within = "10s"
+
+# Which of several listeners to drill.
+# listen = "8080"
+
+# [environment]
+# LOG_LEVEL = "debug"
+
+# What a client says and what it gets for it. Single quotes keep the backslashes: \r, \n, \x00. In a reply, {any} stands
+# for any bytes. Without an exchange, only what every server owes is checked.
+[profile]
+transport = "tcp" # or udp, unix, unix-datagram
+
+[[profile.exchange]]
+send = 'hello\r\n'
+reply = 'hello\r\n'
+
+# What the server promises is held against it; what it does not promise is observed and reported, never judged.
+[profile.promises]
+# serves = "concurrently" # or one-at-a-time, one-connection
+# after-exchange = "stays-open" # or closes
+# half-close = "answers" # or closes
+# idle-timeout = "none" # or a time, such as "30s"
+# backlog = 128
+# stop = { signal = "TERM", within = "5s", in-flight = "completes" }
+
+# Failures that are known and have a reason do not fail a run; one that has gone away does.
+# [[known]]
+# check = "stop/int"
+# reason = "issue 17"
+# until = "2030-12-31"
+"#;
+
+const SCENARIO: &str = r#"# A client that resets in the middle of its request must not disturb the next one.
+server: ../server.toml
+
+case a polite client is answered
+  clients: alice
+
+  alice connect
+  alice send "hello\r\n"
+  alice expect "hello\r\n" within 1s
+  alice close
+
+case half a request, then reset
+  clients: alice mallory
+
+  mallory connect
+  mallory send "hel"
+  mallory reset  # RST, not FIN
+  alice connect
+  alice send "hello\r\n"
+  alice expect "hello\r\n" within 1s
+  alice close
+"#;
+
+/// Writes the files below a folder, but for those that are there; says of each what became of it.
+pub(super) fn write(folder: &Path) -> Result<Vec<String>, Error> {
+    let written = FILES.iter().map(|(name, text)| {
+        let path = folder.join(name);
+        Ok(match write_new(&path, text)? {
+            true => format!("wrote     {}", path.display()),
+            false => format!("is there  {}, and is left as it is", path.display()),
+        })
+    });
+    written.collect()
+}
+
+/// Writes a file unless there is one; says whether it did.
+fn write_new(path: &Path, text: &str) -> Result<bool, Error> {
+    let failed = |doing, path: PathBuf| {
+        move |source| Error::File {
+            doing,
+            path,
+            source,
+        }
+    };
+    if let Some(folder) = path.parent() {
+        std::fs::create_dir_all(folder).map_err(failed("making", folder.to_owned()))?;
+    }
+    match OpenOptions::new().write(true).create_new(true).open(path) {
+        Ok(mut file) => {
+            let written = file.write_all(text.as_bytes());
+            written.map_err(failed("writing", path.to_owned()))?;
+            Ok(true)
+        }
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(failed("writing", path.to_owned())(error)),
+    }
+}

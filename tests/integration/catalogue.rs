@@ -1,0 +1,208 @@
+use crate::sockdrill;
+use predicates::prelude::*;
+use predicates::str::contains;
+use sockdrill::check::Check;
+use sockdrill::passport::OBSERVATIONS;
+use sockdrill::{checks, servers};
+
+/// Every id that has ever been published. People have them in their command lines and lists of known failures, so none
+/// is renamed or taken away.
+const PERMANENT: &[&str] = &[
+    "polite/exchange",
+    "reset/before-accept",
+    "reset/after-connect",
+    "reset/mid-request",
+    "reset/before-reply",
+    "reset/mid-reply",
+    "reset/unread-reply",
+    "reset/storm",
+    "reset/half-open",
+    "half-close/after-request",
+    "half-close/mid-request",
+    "half-close/silent",
+    "half-close/reply-complete",
+    "half-close/unread-input",
+    "partial/every-cut",
+    "partial/byte-by-byte",
+    "partial/coalesced",
+    "partial/straddle",
+    "partial/large",
+    "partial/slow-reader",
+    "partial/tiny-window",
+    "partial/stalled-reader",
+    "partial/stalled-writer",
+    "partial/full-duplex",
+    "timeout/idle-closes",
+    "timeout/idle-mid-request",
+    "timeout/activity-extends",
+    "timeout/idle-kept",
+    "timeout/drip",
+    "timeout/silent-crowd",
+    "timeout/late-send",
+    "timeout/frozen-server",
+    "time-wait/restart",
+    "time-wait/restart-connected",
+    "time-wait/restart-killed",
+    "time-wait/second-instance",
+    "time-wait/port-reuse",
+    "time-wait/churn",
+    "backlog/depth",
+    "backlog/burst",
+    "backlog/overflow-recovers",
+    "backlog/queue-drains",
+    "backlog/descriptor-limit",
+    "crowd/one-silent",
+    "crowd/parallel",
+    "crowd/no-crosstalk",
+    "crowd/connect-and-leave",
+    "crowd/churn",
+    "crowd/one-at-a-time",
+    "stop/term-idle",
+    "stop/term-idle-client",
+    "stop/term-in-flight",
+    "stop/term-twice",
+    "stop/int",
+    "stop/stdin-closed",
+    "stop/stdout-closed",
+    "stop/hup-ignored-or-obeyed",
+    "bytes/nul",
+    "bytes/invalid-utf8",
+    "bytes/all-values",
+    "bytes/garbage",
+    "bytes/endless-line",
+    "bytes/empty-write",
+    "bytes/urgent",
+    "datagram/empty",
+    "datagram/largest",
+    "datagram/garbage",
+    "datagram/burst",
+    "datagram/crowd",
+    "datagram/sender-gone",
+    "datagram/reply-source",
+    "datagram/duplicate",
+    "datagram/reorder",
+    "datagram/no-amplification",
+    "local/stale-path",
+    "local/path-removed",
+    "local/foreign-file",
+    "local/passed-descriptors",
+    "address/ipv6",
+    "address/mapped",
+    "address/only-where-told",
+];
+
+/// The ids that there are: of checks, and of what is observed because no verdict on it would be fair.
+fn ids() -> Vec<&'static str> {
+    let checks = checks::all().into_iter().map(|check| check.id);
+    let observations = OBSERVATIONS.iter().filter_map(|observation| observation.id);
+    checks.chain(observations).collect()
+}
+
+#[test]
+fn permanent_ids_are_all_there() {
+    let missing: Vec<_> = PERMANENT.iter().filter(|id| !ids().contains(id)).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+#[test]
+fn ids_are_permanent_from_the_first_day() {
+    let unlisted: Vec<_> = ids()
+        .into_iter()
+        .filter(|id| !PERMANENT.contains(id))
+        .collect();
+    assert!(unlisted.is_empty(), "add to PERMANENT: {unlisted:?}");
+}
+
+#[test]
+fn no_id_stands_for_two_things() {
+    let mut sorted = ids();
+    sorted.sort_unstable();
+    let twice: Vec<_> = sorted
+        .windows(2)
+        .filter(|pair| pair[0] == pair[1])
+        .collect();
+    assert!(twice.is_empty(), "{twice:?}");
+}
+
+#[test]
+fn counterexamples_stand_in_for_reference_servers_that_have_a_profile() {
+    for check in checks::all() {
+        let name = check.counterexample.instead_of;
+        assert!(servers::find(name).is_some(), "{}: {name}", check.id);
+        let profiles = sockdrill::profile::Profile::built_in();
+        assert!(
+            profiles.iter().any(|(known, _)| *known == name),
+            "{}: {name}",
+            check.id
+        );
+    }
+}
+
+#[test]
+fn page_of_the_checks_is_what_the_program_prints() {
+    let renew = "sockdrill list checks --format markdown > docs/checks.md";
+    let output = sockdrill(&["list", "checks", "--format", "markdown"])
+        .output()
+        .unwrap();
+    let printed = String::from_utf8(output.stdout).unwrap();
+    let page = std::fs::read_to_string("docs/checks.md").unwrap();
+    assert!(
+        page == printed,
+        "docs/checks.md is out of date; renew it: {renew}"
+    );
+    let (_, needs) = page.split_once("## Needs").unwrap();
+    let (needs, _) = needs.split_once("## Observations").unwrap();
+    assert!(needs.contains("| TCP | the server does not listen on TCP |"));
+    assert!(!needs.contains("|  |"), "a need without a reason: {needs}");
+    let row = |check: &&Check| format!("| {} | {} |", check.id, check.needs_in_words());
+    for check in checks::all() {
+        assert!(page.contains(&row(&check)), "{}", check.id);
+    }
+}
+
+#[test]
+fn list_of_the_checks_for_machines_has_all_there_is_to_a_check() {
+    let output = sockdrill(&["list", "checks", "--format", "json"])
+        .output()
+        .unwrap();
+    let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(rows.len(), checks::all().len());
+    for (row, check) in rows.iter().zip(checks::all()) {
+        for (key, value) in [
+            ("id", check.id),
+            ("family", check.family()),
+            ("requirement", check.requirement),
+            ("why", check.why),
+            ("provoked", check.provoked),
+            ("cure", check.cure),
+        ] {
+            assert_eq!(row[key], value);
+        }
+        assert_eq!(
+            row["needs"].as_array().map(Vec::len),
+            Some(check.needs.len())
+        );
+        assert!(["must", "should"].contains(&row["severity"].as_str().unwrap()));
+        let counterexample = &row["counterexample"];
+        assert_eq!(
+            counterexample["instead_of"],
+            check.counterexample.instead_of
+        );
+        let command = counterexample["command"].as_str().unwrap();
+        assert!(command.contains(check.id), "{command}");
+    }
+}
+
+#[test]
+fn observation_is_explained_under_its_id_and_its_name() {
+    for name in ["stop/hup-ignored-or-obeyed", "hup"] {
+        sockdrill(&["explain", name])
+            .assert()
+            .code(0)
+            .stdout(contains("SIGHUP").and(contains("never judged").and(contains("`hup`"))));
+    }
+    sockdrill(&["list", "servers", "--format", "markdown"])
+        .assert()
+        .code(2)
+        .stderr(contains("only `list checks`"));
+}

@@ -1,0 +1,259 @@
+use crate::sockdrill;
+use predicates::prelude::*;
+use predicates::str::contains;
+use std::path::Path;
+use std::process::Command;
+
+const MARKUP: &str = "\
+server: echo
+
+case a word & a <script>
+  clients: alice
+
+  alice connect
+  alice send \"<script>alert(1)</script>\"
+  alice expect \"<b>\"
+";
+
+/// A search path on which the program under test is found first.
+fn path() -> String {
+    let folder = Path::new(env!("CARGO_BIN_EXE_sockdrill")).parent().unwrap();
+    format!(
+        "{}:{}",
+        folder.display(),
+        std::env::var("PATH").unwrap_or_default()
+    )
+}
+
+#[test]
+fn html_report_shows_a_failure_in_full_and_nothing_in_it_is_markup() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, page) = (
+        folder.path().join("markup.drill"),
+        folder.path().join("report.html"),
+    );
+    std::fs::write(&file, MARKUP).unwrap();
+    sockdrill(&["run", "--html"])
+        .arg(&page)
+        .arg(&file)
+        .assert()
+        .code(1);
+    let page = std::fs::read_to_string(&page).unwrap();
+    for part in [
+        "markup::a word &amp; a &lt;script&gt;",
+        "alice expected &quot;&lt;b&gt;&quot;",
+        "alice &gt; &quot;&lt;script&gt;alert(1)&lt;/script&gt;&quot;",
+        "failed 3 of 3",
+        "<summary>Transcript</summary>",
+        "sockdrill run ",
+    ] {
+        assert!(page.contains(part), "{part} is not in {page}");
+    }
+    for foreign in [
+        "<script", "<b>", "http:", "https:", " src=", "@import", "url(",
+    ] {
+        assert!(!page.contains(foreign), "{foreign} is in {page}");
+    }
+}
+
+#[test]
+fn html_report_has_every_verdict_and_what_was_observed() {
+    let folder = tempfile::tempdir().unwrap();
+    let page = folder.path().join("report.html");
+    let only = [
+        "--only",
+        "polite",
+        "--only",
+        "datagram/empty",
+        "--seed",
+        "4711",
+    ];
+    sockdrill(&["check", "echo", "--html"])
+        .arg(&page)
+        .args(only)
+        .assert()
+        .code(0);
+    let page = std::fs::read_to_string(&page).unwrap();
+    for part in [
+        "<td class=\"pass\">pass<td>polite/exchange<td>A polite client is served",
+        "<td class=\"skip\">skip<td>datagram/empty",
+        "the server does not take datagrams",
+        "<tr><td>close_after_reply<td>stays open",
+        "seed 4711",
+    ] {
+        assert!(page.contains(part), "{part} is not in {page}");
+    }
+    assert!(!page.contains("<section>"), "nothing failed: {page}");
+}
+
+#[test]
+fn files_that_init_writes_run_once_the_command_is_filled_in() {
+    let folder = tempfile::tempdir().unwrap();
+    sockdrill(&["init"])
+        .current_dir(folder.path())
+        .assert()
+        .code(0)
+        .stdout(contains("wrote     ./server.toml").and(contains("sockdrill check ./server.toml")));
+    let target = folder.path().join("server.toml");
+    let run = |arguments: &[&str]| sockdrill(arguments).current_dir(folder.path()).assert();
+    run(&["fmt", "--check", "scenarios/first.drill"]).code(0);
+    run(&["check", "server.toml"])
+        .code(3)
+        .stderr(contains("starting `./your-server`: no such program"));
+    let text = std::fs::read_to_string(&target).unwrap();
+    let serve = format!(
+        "\"{}\", \"serve\", \"echo\"",
+        env!("CARGO_BIN_EXE_sockdrill")
+    );
+    std::fs::write(&target, text.replace("\"./your-server\"", &serve)).unwrap();
+    run(&["check", "server.toml", "--only", "polite"])
+        .code(0)
+        .stdout(contains("1 passed"));
+    run(&["run", "scenarios/first.drill"])
+        .code(0)
+        .stdout(contains("2 passed"));
+}
+
+/// A setting that stands in a comment, without the sign of the comment.
+fn offered(line: &str) -> Option<&str> {
+    let rest = line.strip_prefix("# ")?;
+    (rest.contains(" = ") || rest.starts_with('[')).then_some(rest)
+}
+
+#[test]
+fn everything_that_the_starter_offers_is_understood() {
+    let folder = tempfile::tempdir().unwrap();
+    sockdrill(&["init"]).arg(folder.path()).assert().code(0);
+    let target = folder.path().join("server.toml");
+    let text = std::fs::read_to_string(&target).unwrap();
+    let all: Vec<_> = text
+        .lines()
+        .map(|line| offered(line).unwrap_or(line))
+        .collect();
+    let serve = format!(
+        "\"{}\", \"serve\", \"echo\"",
+        env!("CARGO_BIN_EXE_sockdrill")
+    );
+    let all = all
+        .join("\n")
+        .replace("\"./your-server\"", &serve)
+        .replace("listen = \"8080\"", "");
+    assert!(all.contains("\nbacklog = 128"), "{all}");
+    std::fs::write(&target, all).unwrap();
+    sockdrill(&["check", "--only", "polite"])
+        .arg(&target)
+        .assert()
+        .code(0);
+}
+
+#[test]
+fn init_overwrites_nothing() {
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("server.toml");
+    std::fs::write(&target, "mine").unwrap();
+    sockdrill(&["init"])
+        .arg(folder.path())
+        .assert()
+        .code(0)
+        .stdout(contains("server.toml, and is left as it is").and(contains("first.drill")));
+    assert_eq!(std::fs::read_to_string(&target).unwrap(), "mine");
+    assert!(folder.path().join("scenarios/first.drill").is_file());
+}
+
+/// What a shell prints at the end of a script.
+fn printed(shell: &str, script: &str) -> std::io::Result<String> {
+    let output = Command::new(shell)
+        .args(["-c", script])
+        .env("PATH", path())
+        .output()?;
+    assert!(
+        output.stderr.is_empty(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    Ok(String::from_utf8_lossy(&output.stdout)
+        .trim()
+        .replace('\n', " "))
+}
+
+#[test]
+fn completions_offer_commands_options_and_the_names_that_the_program_knows() {
+    let script = sockdrill(&["completions", "bash"]).output().unwrap().stdout;
+    let script = String::from_utf8(script).unwrap();
+    // The function that finds the words is the same for bash and zsh, and needs neither.
+    let (words, _) = script.split_once("\n}\n").unwrap();
+    let offered =
+        |line: &str| printed("sh", &format!("{words}\n}}\n_sockdrill_words {line}")).unwrap();
+    assert!(
+        offered("''").starts_with("check run serve "),
+        "{}",
+        offered("''")
+    );
+    assert!(
+        offered("check ''").contains("--only"),
+        "{}",
+        offered("check ''")
+    );
+    assert!(offered("check --only ''").contains("reset/mid-request"));
+    assert_eq!(offered("check echo --isolation ''"), "auto namespace host");
+    assert!(offered("serve ''").contains("line-echo"));
+    assert_eq!(offered("list checks --format ''"), "text json markdown");
+    assert_eq!(offered("check -- ''"), "");
+    let source =
+        "source <(sockdrill completions bash); COMP_WORDS=(sockdrill check --only reset/mid)";
+    let bash = format!("{source}; COMP_CWORD=3; _sockdrill; echo \"${{COMPREPLY[*]}}\"");
+    // Where there is no bash, there is nobody to complete for.
+    if let Ok(completed) = printed("bash", &bash) {
+        assert_eq!(completed, "reset/mid-request reset/mid-reply");
+    }
+}
+
+#[test]
+fn every_shell_has_every_command() {
+    let help = String::from_utf8(sockdrill(&["--help"]).output().unwrap().stdout).unwrap();
+    let commands = help
+        .lines()
+        .filter_map(|line| line.strip_prefix("  "))
+        .filter(|line| !line.starts_with([' ', '-']));
+    let commands: Vec<_> = commands
+        .filter_map(|line| line.split(' ').next())
+        .filter(|name| *name != "help")
+        .collect();
+    assert!(commands.contains(&"init"), "{help}");
+    for shell in ["bash", "zsh", "fish"] {
+        let script = sockdrill(&["completions", shell]).output().unwrap().stdout;
+        let script = String::from_utf8(script).unwrap();
+        for command in &commands {
+            assert!(script.contains(command), "{shell}: {command}");
+        }
+    }
+    sockdrill(&["completions", "tcsh"]).assert().code(2);
+}
+
+#[test]
+fn manual_page_has_every_option_and_every_exit_code() {
+    let page = sockdrill(&["man"]).output().unwrap().stdout;
+    let page = String::from_utf8(page).unwrap();
+    assert!(page.starts_with(".TH SOCKDRILL 1 "), "{page}");
+    let help = String::from_utf8(sockdrill(&["check", "--help"]).output().unwrap().stdout).unwrap();
+    let options = help
+        .split_whitespace()
+        .filter(|word| word.starts_with("--") && word.len() > 2);
+    for option in options.filter(|option| *option != "--help") {
+        let option = option.trim_end_matches([',', '.', ';']).replace('-', "\\-");
+        assert!(page.contains(&option), "{option} is not in the manual");
+    }
+    let readme = std::fs::read_to_string("README.md").unwrap();
+    let rows = readme
+        .lines()
+        .filter_map(|line| line.strip_prefix("| ")?.split_once(" | "));
+    let codes = rows.filter(|(code, _)| code.parse::<u8>().is_ok());
+    let mut seen = 0;
+    for (code, meaning) in codes {
+        let words = meaning.trim_end_matches([' ', '|']).to_lowercase();
+        assert!(page.contains(&format!(".B {code}\n")), "{code}");
+        assert!(page.to_lowercase().contains(&words), "{words}");
+        seen += 1;
+    }
+    assert_eq!(seen, 6);
+}

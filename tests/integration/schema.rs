@@ -1,0 +1,247 @@
+use crate::sockdrill;
+use predicates::prelude::*;
+use serde_json::{Value, json};
+use std::path::Path;
+
+/// The words of JSON Schema that say nothing about a value.
+const WORDS_ONLY: &[&str] = &["$schema", "$defs", "title", "description"];
+
+/// What is wrong with a value by a schema. Only the keywords that the published schemas use are understood, and a field
+/// that a schema does not describe is wrong: what the program writes is to be described.
+fn mistakes(schema: &Value, root: &Value, value: &Value, place: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    let mut claim = |holds: bool, what: String| {
+        if !holds {
+            found.push(format!("{place}: {what}, but is {value}"));
+        }
+    };
+    let keywords = schema.as_object().expect("a schema is an object");
+    let mut deeper = Vec::new();
+    for (keyword, wanted) in keywords {
+        match keyword.as_str() {
+            "type" => claim(
+                has_type(value, wanted.as_str().unwrap()),
+                format!("must be {wanted}"),
+            ),
+            "const" => claim(value == wanted, format!("must be {wanted}")),
+            "enum" => claim(
+                wanted.as_array().unwrap().contains(value),
+                format!("must be one of {wanted}"),
+            ),
+            "minimum" => claim(
+                value.as_f64() >= wanted.as_f64(),
+                format!("must be {wanted} or more"),
+            ),
+            "required" => {
+                for name in wanted.as_array().unwrap() {
+                    claim(
+                        value.get(name.as_str().unwrap()).is_some(),
+                        format!("must have {name}"),
+                    );
+                }
+            }
+            "$ref" => {
+                let name = wanted
+                    .as_str()
+                    .unwrap()
+                    .strip_prefix("#/$defs/")
+                    .expect("a local reference");
+                deeper.extend(mistakes(&root["$defs"][name], root, value, place));
+            }
+            "items" => {
+                for (n, item) in value.as_array().into_iter().flatten().enumerate() {
+                    deeper.extend(mistakes(wanted, root, item, &format!("{place}[{n}]")));
+                }
+            }
+            "anyOf" => {
+                let kinds = wanted.as_array().unwrap();
+                let fits = kinds
+                    .iter()
+                    .any(|kind| mistakes(kind, root, value, place).is_empty());
+                claim(fits, "must fit one of the kinds".to_owned());
+            }
+            "properties" | "additionalProperties" => {}
+            word => assert!(WORDS_ONLY.contains(&word), "{word} is not understood here"),
+        }
+    }
+    let described = &schema["properties"];
+    for (name, field) in value.as_object().into_iter().flatten() {
+        let place = format!("{place}.{name}");
+        match (described.get(name), schema.get("additionalProperties")) {
+            (Some(schema), _) => deeper.extend(mistakes(schema, root, field, &place)),
+            (None, Some(schema)) if schema.is_object() => {
+                deeper.extend(mistakes(schema, root, field, &place));
+            }
+            // What stands behind a reference is described there.
+            (None, _) if described.is_object() => deeper.push(format!("{place} is not described")),
+            (None, _) => {}
+        }
+    }
+    found.extend(deeper);
+    found
+}
+
+fn has_type(value: &Value, name: &str) -> bool {
+    match name {
+        "object" => value.is_object(),
+        "array" => value.is_array(),
+        "string" => value.is_string(),
+        "integer" => value.is_i64() || value.is_u64(),
+        other => panic!("the type {other} is not understood here"),
+    }
+}
+
+fn read(path: impl AsRef<Path>) -> Value {
+    serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap()
+}
+
+#[track_caller]
+fn demand_validity(schema: &Value, value: &Value) {
+    let mistakes = mistakes(schema, schema, value, "$");
+    assert!(mistakes.is_empty(), "{mistakes:#?}");
+}
+
+/// The report of a run in which checks pass, fail, are known to fail, are only recommended, and do not apply.
+fn report_of_every_kind() -> Value {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, target) = (
+        folder.path().join("report.json"),
+        folder.path().join("server.toml"),
+    );
+    let program = env!("CARGO_BIN_EXE_sockdrill");
+    let command = [
+        program,
+        "serve",
+        "echo",
+        "--violate",
+        "stop/stdout-closed",
+        "--port",
+        "{port}",
+    ];
+    let known = "[[known]]\ncheck = \"polite/exchange\"\nreason = \"a test\"\n";
+    std::fs::write(
+        &target,
+        format!("command = {command:?}\nspeaks = \"echo\"\n{known}"),
+    )
+    .unwrap();
+    let only = [
+        "polite",
+        "stop/stdout-closed",
+        "datagram/empty",
+        "partial/every-cut",
+    ];
+    sockdrill(&["check", "--json"])
+        .arg(&file)
+        .args(only.iter().flat_map(|glob| ["--only", glob]))
+        .arg(&target)
+        .assert()
+        .code(1);
+    read(&file)
+}
+
+#[test]
+fn report_of_a_check_is_as_its_schema_says() {
+    let (schema, report) = (read("docs/report.schema.json"), report_of_every_kind());
+    demand_validity(&schema, &report);
+    let verdicts: Vec<_> = report["checks"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|check| &check["verdict"])
+        .collect();
+    assert_eq!(verdicts, ["fail", "pass", "warn", "skip"]);
+    assert!(report["checks"][2]["evidence"].is_array(), "{report:#}");
+}
+
+#[test]
+fn report_of_scenario_files_is_as_its_schema_says() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("report.json");
+    sockdrill(&[
+        "run",
+        "fixtures/scenarios/reset/mid-request.drill",
+        "--json",
+    ])
+    .arg(&file)
+    .assert()
+    .code(0);
+    demand_validity(&read("docs/report.schema.json"), &read(&file));
+}
+
+#[test]
+fn schema_of_reports_refuses_what_is_no_report() {
+    let schema = read("docs/report.schema.json");
+    let refused = |spoil: &dyn Fn(&mut Value)| {
+        let mut report = json!({
+            "format": 1, "target": "echo", "isolation": "host", "seed": 1, "duration_ms": 1,
+            "summary": {"pass": 1, "fail": 0, "inconclusive": 0, "skip": 0, "known": 0, "warn": 0},
+            "checks": [{
+                "id": "a/b", "family": "a", "requirement": "It does.", "verdict": "pass", "scenarios": 1, "duration_ms": 1,
+            }],
+            "observations": {"idle": "stays open"},
+        });
+        demand_validity(&schema, &report);
+        spoil(&mut report);
+        !mistakes(&schema, &schema, &report, "$").is_empty()
+    };
+    assert!(refused(&|report| report["format"] = 2.into()));
+    assert!(refused(
+        &|report| report["checks"][0]["verdict"] = "perhaps".into()
+    ));
+    assert!(refused(
+        &|report| report["checks"][0]["surprise"] = "".into()
+    ));
+    assert!(refused(&|report| report["observations"]["idle"] = 2.into()));
+    assert!(refused(&|report| report["summary"]["fail"] = (-1).into()));
+    assert!(refused(&|report| report["checks"][0]
+        .as_object_mut()
+        .unwrap()
+        .clear()));
+}
+
+#[test]
+fn scenario_files_of_the_repository_are_as_their_schema_says() {
+    let schema = read("docs/scenario.schema.json");
+    let topics = std::fs::read_dir("fixtures/scenarios").unwrap().flatten();
+    let files = topics.flat_map(|topic| std::fs::read_dir(topic.path()).unwrap().flatten());
+    let mut seen = 0;
+    for file in files {
+        let output = sockdrill(&["fmt", "--to", "json"])
+            .arg(file.path())
+            .output()
+            .unwrap();
+        demand_validity(&schema, &serde_json::from_slice(&output.stdout).unwrap());
+        seen += 1;
+    }
+    assert!(seen > 10, "{seen}");
+}
+
+#[test]
+fn schema_of_scenarios_and_program_refuse_the_same() {
+    let schema = read("docs/scenario.schema.json");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("case.json");
+    let case = |extra: &str, value: Value| {
+        let mut case = json!({"name": "a word", "clients": ["alice"], "steps": ["alice connect"]});
+        case[extra] = value;
+        json!({"server": "echo", "cases": [case]})
+    };
+    for wrong in [
+        json!({"server": "echo"}),
+        case("colour", "red".into()),
+        case("steps", json!([1])),
+        case("steps", json!([{"repeat": 2}])),
+        case("waive", json!([{"invariant": "gravity", "reason": "fun"}])),
+    ] {
+        assert!(
+            !mistakes(&schema, &schema, &wrong, "$").is_empty(),
+            "{wrong}"
+        );
+        std::fs::write(&file, wrong.to_string()).unwrap();
+        sockdrill(&["run"])
+            .arg(&file)
+            .assert()
+            .code(2)
+            .stderr(predicate::str::is_empty().not());
+    }
+}
