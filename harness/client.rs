@@ -735,8 +735,11 @@ impl Driver {
             let Some(()) = self.read_once(&mut buffer[..room]).await else {
                 return;
             };
-            if let Some(pace) = pace {
-                tokio::time::sleep(pace.every).await;
+            match pace {
+                // The shortest sleep is a millisecond, which is a pause where none is wanted.
+                Some(pace) if pace.every.is_zero() => tokio::task::yield_now().await,
+                Some(pace) => tokio::time::sleep(pace.every).await,
+                None => {}
             }
         }
     }
