@@ -1038,17 +1038,22 @@ impl<'a> Stage<'a> {
         let mut looks = Looks::default();
         let mut parked_looks = 0;
         loop {
-            let (sample, parked) = looks.take(self);
-            let home = match &baseline {
-                Some(baseline) => !is_above(&sample, baseline),
-                None => true,
+            let (mut sample, parked) = looks.take(self);
+            let is_home = |sample: &Sample| {
+                let mut baselines = baseline.iter();
+                baselines.all(|baseline| !is_above(sample, baseline))
             };
             parked_looks = if parked { parked_looks + 1 } else { 0 };
             let will_not = parked_looks >= LOOKS_TO_BLAME && self.lab.is_private();
             if self.server().is_none() {
                 return;
             }
-            if (sample.at_rest && home) || will_not || begun.elapsed() > RETURN_WITHIN {
+            let given_up = will_not || begun.elapsed() > RETURN_WITHIN;
+            if given_up || (sample.at_rest && is_home(&sample)) {
+                // The kernel goes through the table of all connections for this, which is dear.
+                sample.close_wait = self.count_connections(State::CloseWait);
+            }
+            if given_up || (sample.at_rest && is_home(&sample)) {
                 if moment == Moment::Baseline {
                     self.baseline_delay = self.stillness().longest_delay;
                 }
@@ -1083,7 +1088,6 @@ impl<'a> Stage<'a> {
             .server
             .as_ref()
             .map_or(0, |server| server.process().output_bytes());
-        sample.close_wait = self.count_connections(State::CloseWait);
         sample.accept_queue = self.listener().map_or(0, |(queue, _)| queue);
         sample
     }
