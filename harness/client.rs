@@ -376,20 +376,12 @@ impl Client {
         match self.transport {
             Transport::Tcp => self.server_row().is_some_and(|row| row.inode != 0),
             Transport::Unix => {
-                let rows = self.lab.diag().unix().unwrap_or_default();
                 let Address::Path(path) = &self.server else {
                     return false;
                 };
-                let wanted = path.as_os_str().as_encoded_bytes();
-                let mut listeners = rows.iter().filter(|row| {
-                    row.state == crate::kernel::State::Listen
-                        && row
-                            .path
-                            .as_deref()
-                            .is_some_and(|path| path.strip_suffix(&[0]).unwrap_or(path) == wanted)
-                });
+                let rows = self.lab.diag().listening_at(path).unwrap_or_default();
                 self.recorder.views().of(self.id).is_connected()
-                    && listeners.next().is_some_and(|row| row.receive_queue == 0)
+                    && rows.first().is_some_and(|row| row.receive_queue == 0)
             }
             Transport::Udp | Transport::UnixDatagram => true,
         }

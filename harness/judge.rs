@@ -129,6 +129,7 @@ pub fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
     if let Some(reason) = our_fault(transcript).filter(|_| death.is_none()) {
         return Verdict::Inconclusive(reason);
     }
+    let died = death.is_some();
     let broken = invariants(trial, transcript);
     let reasons = death
         .into_iter()
@@ -140,8 +141,7 @@ pub fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
             .as_ref()
             .and_then(|failed| failed.blames_us(transcript))
         {
-            let no_other = others.is_empty() && !is_death(trial, transcript);
-            if no_other {
+            if others.is_empty() && !died {
                 return Verdict::Inconclusive(starved);
             }
         }
@@ -155,10 +155,6 @@ pub fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
         Some(reason) => Verdict::Inconclusive(reason),
         None => Verdict::Pass,
     }
-}
-
-fn is_death(trial: &Trial, transcript: &Transcript) -> bool {
-    unexpected_end(trial, transcript).is_some()
 }
 
 /// Why the harness could not play its part, if it could not.
@@ -587,12 +583,7 @@ fn last_step_before_exit(trial: &Trial, transcript: &Transcript) -> Option<Strin
 }
 
 /// How far a figure may stand above its baseline after one run before a second run has to decide.
-fn growth(
-    trial: &Trial,
-    transcript: &Transcript,
-    read: impl Fn(&Sample) -> usize,
-) -> Option<(usize, usize)> {
-    let _ = trial;
+fn growth(transcript: &Transcript, read: impl Fn(&Sample) -> usize) -> Option<(usize, usize)> {
     let baseline = read(transcript.sample(Moment::Baseline)?);
     let after = read(transcript.sample(Moment::After)?);
     (after > baseline).then_some((baseline, after))
@@ -615,7 +606,7 @@ pub fn needs_second_run(trial: &Trial, transcript: &Transcript) -> bool {
     FIGURES
         .iter()
         .filter(|(invariant, ..)| !trial.waives(*invariant))
-        .any(|(_, _, read)| growth(trial, transcript, read).is_some())
+        .any(|(_, _, read)| growth(transcript, read).is_some())
 }
 
 fn invariants(trial: &Trial, transcript: &Transcript) -> Vec<String> {
@@ -625,7 +616,7 @@ fn invariants(trial: &Trial, transcript: &Transcript) -> Vec<String> {
     let leaks = FIGURES
         .iter()
         .filter(|(invariant, ..)| !trial.waives(*invariant))
-        .filter_map(|figure| leak(trial, transcript, *figure));
+        .filter_map(|figure| leak(transcript, *figure));
     let rest = states(transcript, after);
     let rest = rest
         .into_iter()
@@ -635,12 +626,11 @@ fn invariants(trial: &Trial, transcript: &Transcript) -> Vec<String> {
 
 /// What grows again when the same is done again: as much as before, and by how many altogether.
 fn grows_again(
-    trial: &Trial,
     transcript: &Transcript,
     name: &str,
     read: fn(&Sample) -> usize,
 ) -> Option<(usize, String)> {
-    let (baseline, after) = growth(trial, transcript, read)?;
+    let (baseline, after) = growth(transcript, read)?;
     let again = read(transcript.sample(Moment::Again)?);
     let first = after - baseline;
     let second = again.saturating_sub(after);
@@ -651,8 +641,8 @@ fn grows_again(
 }
 
 /// A leak grows again when the same is done again; a pool that is full does not.
-fn leak(trial: &Trial, transcript: &Transcript, (invariant, name, read): Figure) -> Option<String> {
-    let (grown, text) = grows_again(trial, transcript, name, read)?;
+fn leak(transcript: &Transcript, (invariant, name, read): Figure) -> Option<String> {
+    let (grown, text) = grows_again(transcript, name, read)?;
     (invariant != Invariant::Threads || grown > POOL_BOUND).then_some(text)
 }
 
@@ -662,7 +652,7 @@ fn pool_or_leak(trial: &Trial, transcript: &Transcript) -> Option<String> {
         .iter()
         .filter(|(invariant, ..)| *invariant == Invariant::Threads && !trial.waives(*invariant));
     workers
-        .filter_map(|(_, name, read)| grows_again(trial, transcript, name, *read))
+        .filter_map(|(_, name, read)| grows_again(transcript, name, *read))
         .map(|(_, text)| format!("{text}; a pool being filled does the same"))
         .next()
 }

@@ -989,18 +989,7 @@ impl<'a> Stage<'a> {
                 });
                 rows
             }
-            crate::check::Address::Path(path) => {
-                let wanted = path.as_os_str().as_encoded_bytes();
-                let mut rows = self.lab.diag().unix().ok()?;
-                rows.retain(|row| {
-                    let name = row
-                        .path
-                        .as_deref()
-                        .map(|path| path.strip_suffix(&[0]).unwrap_or(path));
-                    row.state == State::Listen && name == Some(wanted)
-                });
-                rows
-            }
+            crate::check::Address::Path(path) => self.lab.diag().listening_at(path).ok()?,
         };
         let queue = rows.iter().map(|row| row.receive_queue).sum();
         let backlog = rows.iter().map(|row| row.send_queue).min()?;

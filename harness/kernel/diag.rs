@@ -5,6 +5,7 @@ use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::sync::Mutex;
 
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
@@ -191,6 +192,19 @@ impl Diag {
         self.ask(&request, NLM_F_DUMP, &mut |body| {
             rows.extend(unix_row(body));
         })?;
+        Ok(rows)
+    }
+
+    /// The rows of a Unix socket that listens at `path`.
+    pub(crate) fn listening_at(&self, path: &Path) -> Result<Vec<Row>, Errno> {
+        let wanted = path.as_os_str().as_encoded_bytes();
+        let is_there = |row: &Row| {
+            let name = row.path.as_deref();
+            // The kernel counts the byte that ends the path.
+            name.is_some_and(|name| name.strip_suffix(&[0]).unwrap_or(name) == wanted)
+        };
+        let mut rows = self.unix()?;
+        rows.retain(|row| row.state == State::Listen && is_there(row));
         Ok(rows)
     }
 
