@@ -24,7 +24,7 @@
 //!
 //! Each module uses only those that stand behind it in this list; a test reads the list and holds the code to it.
 //!
-//! main, suite, runner, report, checks, counterexample, stage, calibration, client, recorder, pulse, target, scenario, servers,
+//! main, suite, runner, report, checks, counterexample, property, stage, calibration, client, recorder, pulse, target, scenario, servers,
 //! judge, view, check, talk, lab, kernel, profile, event, step, error, literal, sys.
 
 mod calibration;
@@ -39,6 +39,8 @@ mod kernel;
 pub mod lab;
 mod literal;
 pub mod profile;
+#[cfg(feature = "property")]
+mod property;
 mod pulse;
 mod recorder;
 pub mod report;

@@ -109,6 +109,9 @@ struct CheckArgs {
     /// Goes to every position and to thousands.
     #[arg(long)]
     deep: bool,
+    /// How many cases of each property are drawn.
+    #[arg(long, value_name = "N")]
+    cases: Option<usize>,
     /// Counts broken recommendations as failures.
     #[arg(long)]
     strict: bool,
@@ -219,6 +222,7 @@ fn check(arguments: &CheckArgs) -> Result<ExitCode, Error> {
         only: arguments.only.clone(),
         skip: arguments.skip.clone(),
         deep: arguments.deep,
+        cases: arguments.cases,
         strict: arguments.strict,
         invocation: invocation(arguments),
         ..settings(shared)?
@@ -249,6 +253,9 @@ fn invocation(arguments: &CheckArgs) -> Invocation {
     }
     if arguments.deep {
         target.push("--deep".to_owned());
+    }
+    if let Some(cases) = arguments.cases {
+        target.extend(["--cases".to_owned(), cases.to_string()]);
     }
     let command = Target::command(shared.command.clone(), Profile::unknown());
     let command = (!shared.command.is_empty()).then(|| command.command_line());

@@ -3,10 +3,12 @@
 use crate::check::{Address, Check, Ground, Severity};
 use crate::error::Error;
 use crate::event::{ClientEvent, Transcript, What};
-use crate::judge::{Finding, Trial, Verdict, judge, name};
+use crate::judge::{self, Finding, Trial, Verdict, judge, name};
 use crate::kernel::Row;
 use crate::lab::{Isolation, Lab};
 use crate::profile::{Profile, Serves, Transport};
+#[cfg(feature = "property")]
+use crate::property;
 use crate::report::{CheckResult, Report};
 use crate::scenario::DrillFile;
 use crate::servers;
@@ -33,6 +35,8 @@ pub struct Settings {
     pub seed: u64,
     /// Every position and the large counts.
     pub deep: bool,
+    /// How many cases of each property are drawn; `None` for few, or with `deep` for many.
+    pub cases: Option<usize>,
     /// Globs over check ids; empty means all.
     pub only: Vec<String>,
     /// Globs over check ids to leave out.
@@ -61,6 +65,7 @@ impl Default for Settings {
             jobs: 8,
             seed: 1,
             deep: false,
+            cases: None,
             only: Vec::new(),
             skip: Vec::new(),
             strict: false,
@@ -403,6 +408,9 @@ fn check_result(
         backlog: first.backlog,
         seed: settings.seed,
         deep: settings.deep,
+        cases: settings
+            .cases
+            .unwrap_or(if settings.deep { MANY_CASES } else { FEW_CASES }),
         not_concurrent: first.not_concurrent,
         own_namespace: first.private,
         wildcard: first.wildcard,
@@ -426,6 +434,10 @@ fn check_result(
                 target,
                 settings,
             );
+            let work = async {
+                let tried = work.await?;
+                made_small(tried, check, &ground, &scenarios, target, settings).await
+            };
             match block_on(settings, work)? {
                 Ok(tried) => tried,
                 // It started before, so what keeps it from starting now is no fault of the command.
@@ -460,6 +472,12 @@ fn check_result(
     })
 }
 
+/// How many cases of a property a quick run has: no row of the table should take longer than its longest wait.
+const FEW_CASES: usize = 30;
+
+/// How many a deep run has.
+const MANY_CASES: usize = 1_000;
+
 /// The check that the profile's own exchange works; where it fails, no other can conclude anything.
 const POLITE: &str = "polite/exchange";
 
@@ -486,6 +504,69 @@ fn today() -> String {
     let month = if month < 10 { month + 3 } else { month - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// Puts the smallest case that fails in the place of a drawn one that did.
+#[cfg(feature = "property")]
+async fn made_small(
+    tried: Tried,
+    check: &Check,
+    ground: &Ground<'_>,
+    scenarios: &[Scenario],
+    target: &Target,
+    settings: &Settings,
+) -> Result<Tried, Error> {
+    let failed = tried
+        .failed
+        .as_ref()
+        .filter(|_| check.family() == property::FAMILY);
+    let chapter = failed.and_then(|failed| scenarios.iter().position(|drawn| drawn == failed));
+    let (Some(chapter), Some(rules)) = (chapter, property::Rules::of(ground)) else {
+        return Ok(tried);
+    };
+    let one_connection = target.profile.promises.serves == Some(Serves::OneConnection);
+    let polite = !one_connection;
+    let fails = async |scenario: &Scenario| {
+        let mut stage = set_stage(target, settings).await?;
+        let trial = trial(scenario, &target.profile, polite);
+        let verdict = verdict_of(&mut stage, &trial).await?;
+        Ok(matches!(verdict, Verdict::Fail(_)))
+    };
+    let name = format!("the smallest case of seed {}", settings.seed);
+    let Some(smallest) = property::smallest(&rules, chapter, &name, fails).await? else {
+        return Ok(tried);
+    };
+    let trial = trial(&smallest, &target.profile, polite);
+    let mut stage = set_stage(target, settings).await?;
+    let seen = stage.perform(&trial).await?;
+    drop(stage);
+    let verdict = again(judge(&trial, &seen), &trial, target, settings).await?;
+    let Verdict::Fail(mut finding) = verdict else {
+        return Ok(tried);
+    };
+    let how_often = 1.min(finding.evidence.len());
+    let case = smallest.to_string();
+    let case = case.lines().map(|line| format!("  {line}"));
+    let case = std::iter::once("the smallest case that fails:".to_owned()).chain(case);
+    finding.evidence.splice(how_often..how_often, case);
+    Ok(Tried {
+        verdict: Verdict::Fail(finding),
+        transcript: seen.lines(&|id| judge::name(&smallest, id)),
+        failed: Some(smallest),
+    })
+}
+
+/// Nothing is drawn without the feature.
+#[cfg(not(feature = "property"))]
+async fn made_small(
+    tried: Tried,
+    _: &Check,
+    _: &Ground<'_>,
+    _: &[Scenario],
+    _: &Target,
+    _: &Settings,
+) -> Result<Tried, Error> {
+    Ok(tried)
 }
 
 fn repeat_command(id: &str, settings: &Settings) -> String {
