@@ -157,7 +157,7 @@ struct Shared {
     /// Writes the report as JUnit XML.
     #[arg(long, value_name = "FILE")]
     junit: Option<PathBuf>,
-    /// Writes each failed scenario as a .drill file into this folder.
+    /// Writes each failed scenario as a .drill file into this folder; cases of properties in it are repeated first.
     #[arg(long, value_name = "DIR")]
     artifacts: Option<PathBuf>,
     /// The server's command; {port}, {addr}, {path} and {dir} are filled in.
@@ -223,6 +223,7 @@ fn check(arguments: &CheckArgs) -> Result<ExitCode, Error> {
         skip: arguments.skip.clone(),
         deep: arguments.deep,
         cases: arguments.cases,
+        saved: shared.artifacts.clone(),
         strict: arguments.strict,
         invocation: invocation(arguments),
         ..settings(shared)?
@@ -322,12 +323,7 @@ fn write_artifact(folder: &Path, result: &CheckResult) -> Result<(), Error> {
     let Some(scenario) = &result.scenario else {
         return Ok(());
     };
-    let name: String = result
-        .id
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .collect();
-    let path = folder.join(format!("{name}.drill"));
+    let path = folder.join(runner::artifact_name(result));
     std::fs::create_dir_all(folder).map_err(|source| Error::File {
         doing: "making",
         path: folder.to_owned(),

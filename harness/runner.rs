@@ -8,7 +8,7 @@ use crate::kernel::Row;
 use crate::lab::{Isolation, Lab};
 use crate::profile::{Profile, Serves, Transport};
 #[cfg(feature = "property")]
-use crate::property;
+use crate::property::{self, Coverage};
 use crate::report::{CheckResult, Report};
 use crate::scenario::DrillFile;
 use crate::servers;
@@ -41,6 +41,8 @@ pub struct Settings {
     pub only: Vec<String>,
     /// Globs over check ids to leave out.
     pub skip: Vec<String>,
+    /// The folder of cases that have failed before; those of properties are repeated first.
+    pub saved: Option<PathBuf>,
     /// Recommendations count as requirements.
     pub strict: bool,
     /// Becomes true when the user ends the run.
@@ -66,6 +68,7 @@ impl Default for Settings {
             seed: 1,
             deep: false,
             cases: None,
+            saved: None,
             only: Vec::new(),
             skip: Vec::new(),
             strict: false,
@@ -427,6 +430,8 @@ fn check_result(
         )),
         (None, _) => {
             scenarios = (check.scenarios)(&ground);
+            let saved = saved_cases(check, settings);
+            scenarios.splice(0..0, saved.iter().cloned());
             let work = try_all(
                 &scenarios,
                 check.fresh_server,
@@ -436,7 +441,15 @@ fn check_result(
             );
             let work = async {
                 let tried = work.await?;
-                made_small(tried, check, &ground, &scenarios, target, settings).await
+                made_small(
+                    tried,
+                    check,
+                    &ground,
+                    &scenarios[saved.len()..],
+                    target,
+                    settings,
+                )
+                .await
             };
             match block_on(settings, work)? {
                 Ok(tried) => tried,
@@ -462,6 +475,7 @@ fn check_result(
             .filter(|_| !matches!(tried.verdict, Verdict::Skip(_))),
         scenarios: scenarios.len(),
         duration: begun.elapsed(),
+        coverage: coverage(check, &scenarios, &ground),
         reproduce: tried
             .failed
             .as_ref()
@@ -506,6 +520,65 @@ fn today() -> String {
     format!("{year:04}-{month:02}-{day:02}")
 }
 
+/// What the clients of a drawn check have tried.
+#[cfg(feature = "property")]
+fn coverage(check: &Check, scenarios: &[Scenario], ground: &Ground<'_>) -> Option<String> {
+    let is_drawn = check.family() == DRAWN && !scenarios.is_empty();
+    is_drawn.then(|| format!("{} cases: {}", ground.cases, Coverage::of(scenarios)))
+}
+
+/// Nothing is drawn without the feature.
+#[cfg(not(feature = "property"))]
+fn coverage(_: &Check, _: &[Scenario], _: &Ground<'_>) -> Option<String> {
+    None
+}
+
+/// The cases of a property that have failed in earlier runs. A file that is no longer understood has had its time.
+fn saved_cases(check: &Check, settings: &Settings) -> Vec<Scenario> {
+    let Some(folder) = settings.saved.as_ref().filter(|_| check.family() == DRAWN) else {
+        return Vec::new();
+    };
+    let begins = artifact_stem(check.id) + "-";
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    files.retain(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(&begins) && name.ends_with(".drill")
+    });
+    files.sort();
+    let read = files.iter().filter_map(|path| DrillFile::read(path).ok());
+    read.flat_map(|file| file.cases)
+        .map(|case| case.scenario)
+        .collect()
+}
+
+/// The name of a check as the name of a file.
+fn artifact_stem(id: &str) -> String {
+    id.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+}
+
+/// The file that the failed scenario of a result is saved in. Each case of a property has a file of its own, so that
+/// later runs can repeat all of them.
+pub fn artifact_name(result: &CheckResult) -> String {
+    let stem = artifact_stem(&result.id);
+    match &result.scenario {
+        Some(scenario) if result.family == DRAWN => {
+            let steps = scenario.lines().skip(1);
+            // FNV-1a: the same case has the same name in every run and on every machine.
+            let hash = steps
+                .flat_map(str::bytes)
+                .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                    (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+                });
+            format!("{stem}-{:08x}.drill", hash >> 32)
+        }
+        _ => format!("{stem}.drill"),
+    }
+}
+
+/// The family of the checks whose scenarios are drawn.
+const DRAWN: &str = "property";
+
 /// Puts the smallest case that fails in the place of a drawn one that did.
 #[cfg(feature = "property")]
 async fn made_small(
@@ -516,10 +589,7 @@ async fn made_small(
     target: &Target,
     settings: &Settings,
 ) -> Result<Tried, Error> {
-    let failed = tried
-        .failed
-        .as_ref()
-        .filter(|_| check.family() == property::FAMILY);
+    let failed = tried.failed.as_ref().filter(|_| check.family() == DRAWN);
     let chapter = failed.and_then(|failed| scenarios.iter().position(|drawn| drawn == failed));
     let (Some(chapter), Some(rules)) = (chapter, property::Rules::of(ground)) else {
         return Ok(tried);
@@ -863,6 +933,7 @@ pub fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResult, Erro
         known: None,
         scenarios: 1,
         duration: begun.elapsed(),
+        coverage: None,
         reproduce: tried
             .failed
             .as_ref()

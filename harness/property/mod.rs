@@ -19,9 +19,6 @@ use plan::Play;
 use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-/// The family of the checks that are drawn.
-pub(crate) const FAMILY: &str = "property";
-
 /// How many plays follow each other on one server before the server is looked at.
 const PLAYS_A_CHAPTER: usize = 15;
 
@@ -45,9 +42,6 @@ pub(crate) struct Rules<'a> {
     ground: &'a Ground<'a>,
 }
 
-/// A play that can be made smaller.
-type Tree = Box<dyn ValueTree<Value = Play>>;
-
 impl<'a> Rules<'a> {
     /// The rules for a server; `None` where nothing can be drawn for it.
     pub(crate) fn of(ground: &'a Ground<'a>) -> Option<Self> {
@@ -70,8 +64,8 @@ impl<'a> Rules<'a> {
         let plays = self.strategy();
         let numbers = (0..self.ground.cases).collect::<Vec<_>>();
         let chapter = |numbers: &[usize]| {
-            let trees = numbers.iter().filter_map(|case| self.tree(&plays, *case));
-            let plays: Vec<Play> = trees.map(|tree| tree.current()).collect();
+            let drawn = numbers.iter().filter_map(|case| self.play(&plays, *case));
+            let plays: Vec<Play> = drawn.collect();
             let (first, last) = (numbers.first().unwrap_or(&0), numbers.last().unwrap_or(&0));
             self.chapter(&format!("cases {} to {}", first + 1, last + 1), &plays)
         };
@@ -81,16 +75,16 @@ impl<'a> Rules<'a> {
             .collect()
     }
 
-    /// The plays of a chapter, each so that it can be made smaller.
-    fn trees(&self, chapter: usize) -> Vec<Tree> {
+    /// The plays of a chapter.
+    fn plays(&self, chapter: usize) -> Vec<Play> {
         let plays = self.strategy();
         let first = chapter * self.plays_a_chapter();
         let cases = first..self.ground.cases.min(first + self.plays_a_chapter());
-        cases.filter_map(|case| self.tree(&plays, case)).collect()
+        cases.filter_map(|case| self.play(&plays, case)).collect()
     }
 
     /// The play of a case is drawn from the seed and the number of the case alone, so that it can be drawn again.
-    fn tree(&self, plays: &BoxedStrategy<Play>, case: usize) -> Option<Tree> {
+    fn play(&self, plays: &BoxedStrategy<Play>, case: usize) -> Option<Play> {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.ground.seed.to_le_bytes());
         seed[8..16].copy_from_slice(&(case as u64).to_le_bytes());
@@ -100,7 +94,7 @@ impl<'a> Rules<'a> {
             ..Config::default()
         };
         let mut runner = TestRunner::new_with_rng(config, rng);
-        plays.new_tree(&mut runner).ok()
+        Some(plays.new_tree(&mut runner).ok()?.current())
     }
 
     fn strategy(&self) -> BoxedStrategy<Play> {

@@ -13,11 +13,18 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub(super) struct Play {
     /// The part of each client.
-    pub(super) parts: Vec<Vec<Visit>>,
-    /// Who of those who have something left to do is next; the first one where nothing is said.
-    pub(super) order: Vec<u8>,
+    pub(super) parts: Vec<Part>,
     /// Where in the play the server is stopped, as a share of it, and for how many steps.
     pub(super) freeze: Option<(u8, u8)>,
+}
+
+/// What one client does.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    /// Its connections, one after the other.
+    pub(super) visits: Vec<Visit>,
+    /// How much later than the step before each of its steps comes, in turns; not at all where nothing is said.
+    pub(super) gaps: Vec<u8>,
 }
 
 /// A connection from its beginning to its end.
@@ -159,11 +166,16 @@ impl Rules<'_> {
             NAMES.len()
         };
         let parts = play.parts.iter().take(most).enumerate();
-        let parts: Vec<Vec<Line>> = parts.map(|(who, visits)| self.part(who, visits)).collect();
-        let together = match self.ground.profile.serves_concurrently() {
-            true => merge(parts, &play.order),
-            false => parts.concat(),
-        };
+        let lines = parts.flat_map(|(who, part)| {
+            let lines = self.part(who, &part.visits).into_iter();
+            lines.zip(moments(&part.gaps))
+        });
+        let mut lines: Vec<(Line, u32)> = lines.collect();
+        if self.ground.profile.serves_concurrently() {
+            // The sort is stable: the steps of a client, and those of the same moment, keep their order.
+            lines.sort_by_key(|(_, moment)| *moment);
+        }
+        let together = lines.into_iter().map(|(line, _)| line).collect();
         match play.freeze {
             Some((at, steps)) => self.freeze(together, at, steps.into()),
             None => together,
@@ -260,21 +272,13 @@ impl Rules<'_> {
     }
 }
 
-/// Lets clients take turns; who has nothing left to do is passed over.
-fn merge(parts: Vec<Vec<Line>>, order: &[u8]) -> Vec<Line> {
-    let mut rests: Vec<_> = parts.into_iter().map(Vec::into_iter).collect();
-    let mut turns = order.iter();
-    let mut lines = Vec::new();
-    loop {
-        rests.retain(|rest| rest.len() > 0);
-        if rests.is_empty() {
-            return lines;
-        }
-        let next = turns
-            .next()
-            .map_or(0, |turn| usize::from(*turn) % rests.len());
-        lines.extend(rests[next].next());
-    }
+/// When the steps of a client come, in turns from the beginning of the play.
+fn moments(gaps: &[u8]) -> impl Iterator<Item = u32> {
+    let gaps = gaps.iter().copied().chain(std::iter::repeat(0));
+    gaps.scan(0, |moment, gap| {
+        *moment += u32::from(gap);
+        Some(*moment)
+    })
 }
 
 /// A client in the making: what it says, and what it is owed for it.
@@ -287,6 +291,10 @@ struct Speaker<'a> {
     owed_bytes: usize,
     /// A request was cut, so that a server that closes after its answer may do so before the rest has come.
     was_cut: bool,
+    /// It does not read at full speed.
+    is_held: bool,
+    /// It reads, but slowly.
+    is_slow: bool,
     was_reset: bool,
 }
 
@@ -305,6 +313,8 @@ impl<'a> Speaker<'a> {
             owed: Vec::new(),
             owed_bytes: 0,
             was_cut: false,
+            is_held: false,
+            is_slow: false,
             was_reset: false,
         }
     }
@@ -332,11 +342,29 @@ impl<'a> Speaker<'a> {
         self.owed_bytes += bytes;
     }
 
+    /// Waits for all that is owed; a client that reads slowly goes on doing so until it has it.
     fn hear(&mut self) {
+        if self.is_held && !self.is_slow && !self.owed.is_empty() {
+            self.read();
+        }
         for Owed { what, within } in std::mem::take(&mut self.owed) {
             self.then(Action::Expect { what, within });
         }
         self.owed_bytes = 0;
+        if self.is_held {
+            self.read();
+        }
+    }
+
+    fn read(&mut self) {
+        self.then(Action::Read(None));
+        (self.is_held, self.is_slow) = (false, false);
+    }
+
+    fn stall(&mut self) {
+        self.hear();
+        self.then(Action::Stall);
+        self.is_held = true;
     }
 
     fn visit(&mut self, visit: &Visit) {
@@ -382,7 +410,8 @@ impl<'a> Speaker<'a> {
             if leave == Leave::Close {
                 self.hear();
             }
-            if !closes {
+            // Who does not read may not be able to send either.
+            if !closes && !self.is_held {
                 is_unfinished = true;
                 self.send(
                     text(size.clamp(1, PILED_BYTES), 7, false),
@@ -405,23 +434,21 @@ impl<'a> Speaker<'a> {
                 if manner == Manner::Hear || self.owed_bytes + bytes > UNHEARD_BYTES {
                     self.hear();
                 }
-                self.send(data, cut, is_unheard && bytes > UNHEARD_BYTES);
+                // Who leaves without the answer need not wait until all is sent.
+                match is_unheard && bytes > UNHEARD_BYTES {
+                    true => self.send(data, Cut::Whole, true),
+                    false => self.send(data, cut, false),
+                }
                 self.owe(reply, None, bytes);
-                if manner == Manner::Hear && !is_unheard
-                    || self.owed_bytes > UNHEARD_BYTES && !is_unheard
-                {
+                let waits = manner == Manner::Hear || self.owed_bytes > UNHEARD_BYTES;
+                if waits && !is_unheard {
                     self.hear();
                 }
             }
             Manner::Stall => {
-                self.hear();
-                self.then(Action::Stall);
+                self.stall();
                 self.send(data, Cut::Whole, bytes > PILED_BYTES);
                 self.owe(reply, Some(PATIENCE), bytes);
-                if !is_unheard {
-                    self.then(Action::Read(None));
-                    self.hear();
-                }
             }
             Manner::Slow => {
                 self.hear();
@@ -430,13 +457,13 @@ impl<'a> Speaker<'a> {
                     every: Duration::ZERO,
                 };
                 self.then(Action::Read(Some(pace)));
+                (self.is_held, self.is_slow) = (true, true);
                 self.send(data, Cut::Whole, true);
                 self.owe(reply, Some(PATIENCE), bytes);
-                if !is_unheard {
-                    self.hear();
-                    self.then(Action::Read(None));
-                }
             }
+        }
+        if self.is_held && !is_unheard {
+            self.hear();
         }
     }
 
@@ -562,8 +589,7 @@ impl<'a> Speaker<'a> {
             self.was_cut |= cut != Cut::Whole;
             let goes_on = pipelined && word.manner == Manner::GoOn;
             if word.manner == Manner::Stall {
-                self.hear();
-                self.then(Action::Stall);
+                self.stall();
             }
             self.send(data, cut, false);
             for _ in 0..times {
@@ -571,9 +597,6 @@ impl<'a> Speaker<'a> {
             }
             spoken += 1;
             let is_unheard = is_last && leaves_early;
-            if word.manner == Manner::Stall && !is_unheard {
-                self.then(Action::Read(None));
-            }
             if !goes_on && !is_unheard {
                 self.hear();
             }
@@ -587,6 +610,7 @@ impl<'a> Speaker<'a> {
         if let (Some(size), Some(next)) = (visit.unfinished, next)
             && next.send.len() > 1
             && leave != Leave::HalfClose
+            && !self.is_held
         {
             self.hear();
             is_unfinished = true;

@@ -1,27 +1,19 @@
 //! What is drawn, and how often: the sizes, the places and the manners at which servers break.
 
 use super::Kind;
-use super::plan::{Content, Leave, Manner, Play, Reach, Slicing, Spot, Visit, Word};
+use super::plan::{Content, Leave, Manner, Part, Play, Reach, Slicing, Spot, Visit, Word};
 use proptest::collection::vec;
-use proptest::num::usize::BinarySearch;
 use proptest::prelude::any;
-use proptest::strategy::{BoxedStrategy, Just, NewTree, Strategy, ValueTree};
-use proptest::test_runner::TestRunner;
+use proptest::strategy::{BoxedStrategy, Just, Strategy};
 use proptest::{option, prop_oneof};
 
 /// Plays for servers that answer in the given unit.
 pub(super) fn plays(kind: Kind) -> BoxedStrategy<Play> {
-    let part = vec(visit(kind), 1..=2);
-    (
-        vec(part, 1..=4),
-        vec(any::<u8>(), 0..=40),
-        option::weighted(0.25, (any::<u8>(), 1..=8u8)),
-    )
-        .prop_map(|(parts, order, freeze)| Play {
-            parts,
-            order,
-            freeze,
-        })
+    let part = (vec(visit(kind), 1..=2), vec(0..8u8, 0..=24))
+        .prop_map(|(visits, gaps)| Part { visits, gaps });
+    let freeze = option::weighted(0.25, (any::<u8>(), 1..=8u8));
+    (vec(part, 1..=4), freeze)
+        .prop_map(|(parts, freeze)| Play { parts, freeze })
         .boxed()
 }
 
@@ -40,7 +32,7 @@ fn visit(kind: Kind) -> impl Strategy<Value = Visit> {
     ];
     (
         vec(word(kind), 0..=3),
-        option::weighted(0.3, searched(1..40usize)),
+        option::weighted(0.3, 1..40usize),
         leave,
         reach,
     )
@@ -136,30 +128,12 @@ fn sizes(kind: Kind) -> impl Strategy<Value = usize> {
         Kind::Datagram => 3,
         _ => 1,
     };
-    searched(prop_oneof![
+    prop_oneof![
         empty => Just(0usize),
         5 => 1..=40usize,
         10 => around_a_power,
         4 => around_a_multiple,
         2 => 41..5_000usize,
         2 => largest,
-    ])
-}
-
-/// Draws as another strategy does, and then seeks the smallest number that will do: a union would only ever try its
-/// own branches.
-#[derive(Debug)]
-struct Searched<S>(S);
-
-fn searched<S: Strategy<Value = usize>>(strategy: S) -> Searched<S> {
-    Searched(strategy)
-}
-
-impl<S: Strategy<Value = usize>> Strategy for Searched<S> {
-    type Tree = BinarySearch;
-    type Value = usize;
-
-    fn new_tree(&self, runner: &mut TestRunner) -> NewTree<Self> {
-        Ok(BinarySearch::new(self.0.new_tree(runner)?.current()))
-    }
+    ]
 }

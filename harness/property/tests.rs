@@ -133,3 +133,82 @@ fn two_hundred_cases_try_every_kind_of_end_and_many_cuts() {
         "{coverage}"
     );
 }
+
+/// The smallest case of the first chapter of some seed in which `fails` finds a fault.
+fn shrunk(name: &str, fails: impl Fn(&Scenario) -> bool) -> Scenario {
+    let profile = Profile::find(name).unwrap();
+    let ground = ground(&profile, 200);
+    let rules = Rules::of(&ground).unwrap();
+    let chapter = rules.chapters().iter().position(&fails).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let attempt = async |scenario: &Scenario| Ok(fails(scenario));
+    let found = runtime.block_on(smallest(&rules, chapter, "small", attempt));
+    found.unwrap().unwrap()
+}
+
+fn sends(scenario: &Scenario) -> impl Iterator<Item = (usize, &crate::step::Cut)> {
+    scenario.lines.iter().filter_map(|line| match &line.step {
+        Step::Client {
+            action: Action::Send { data, cut, .. },
+            ..
+        } => Some((plan::length(data), cut)),
+        _ => None,
+    })
+}
+
+#[test]
+fn cut_of_a_large_message_shrinks_to_four_steps_and_the_very_size() {
+    use crate::step::Cut;
+    let small = shrunk("echo", |scenario| {
+        sends(scenario).any(|(bytes, cut)| bytes >= 4_096 && *cut != Cut::Whole)
+    });
+    let text = small.to_string();
+    assert!(text.contains("alice connect\n"), "{text}");
+    assert!(text.contains("send text 4KiB seed 0 cut at"), "{text}");
+    assert!(small.lines.len() <= 4, "{text}");
+}
+
+#[test]
+fn reset_beside_another_client_shrinks_to_both() {
+    let small = shrunk("echo", |scenario| {
+        let mut connected = std::collections::HashSet::new();
+        scenario.lines.iter().any(|line| {
+            let Step::Client { who, action } = &line.step else {
+                return false;
+            };
+            match action {
+                Action::Connect(_) => connected.insert(*who),
+                Action::Close => connected.remove(who),
+                _ => false,
+            };
+            *action == Action::Reset && connected.remove(who) && !connected.is_empty()
+        })
+    });
+    assert!(small.lines.len() <= 5, "{small}");
+}
+
+#[test]
+fn nobody_waits_for_an_answer_without_reading() {
+    for name in ["echo", "line-echo", "chat"] {
+        for chapter in drawn(name, 300) {
+            let mut stalled = std::collections::HashSet::new();
+            for line in &chapter.lines {
+                let Step::Client { who, action } = &line.step else {
+                    continue;
+                };
+                match action {
+                    Action::Stall => {
+                        stalled.insert(*who);
+                    }
+                    Action::Read(_) | Action::Connect(_) => {
+                        stalled.remove(who);
+                    }
+                    Action::Expect { .. } => assert!(!stalled.contains(who), "{chapter}"),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
