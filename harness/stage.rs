@@ -199,10 +199,14 @@ impl<'a> Stage<'a> {
         };
         let dying = server.process().exit().is_some()
             || server.processes().iter().any(|process| process.is_zombie());
-        let grace = if dying {
-            LIMIT
-        } else {
-            Duration::from_millis(30)
+        let has_served = self
+            .recorder
+            .with(|transcript| transcript.sample(Moment::After).is_some());
+        let grace = match (dying, has_served) {
+            (true, _) => LIMIT,
+            // It has served somebody since, and come to rest.
+            (false, true) => Duration::ZERO,
+            (false, false) => Duration::from_millis(30),
         };
         // No answer within the grace means that it lives, which is the usual case.
         let _ = tokio::time::timeout(grace, server.process().ended()).await;
@@ -464,6 +468,8 @@ impl<'a> Stage<'a> {
             look.reset();
         }
         let begun = self.looks.get().number;
+        let may_fail_to_come = absence || matches!(what, Expectation::DataOrSilence(_));
+        let mut dead_looks = 0;
         loop {
             let next_fact = self.recorder.next_fact();
             if self.recorder.views().of(id).look(sought, false) != Look::Pending {
@@ -475,6 +481,10 @@ impl<'a> Stage<'a> {
                 () = tokio::time::sleep_until(deadline) => return Ended::OutOfTime(limit),
                 _ = look.tick() => {
                     self.note_obituaries();
+                    dead_looks = if self.is_dead() { dead_looks + 1 } else { 0 };
+                    if dead_looks >= LOOKS_TO_BLAME && !may_fail_to_come {
+                        return Ended::Done;
+                    }
                     let looks = if absence { 1 } else { LOOKS_TO_BLAME };
                     let settled = || self.is_settled(begun, looks) && self.is_quiet(client, what);
                     if !self.look_in_kernel(id, client, what) && settled() {
@@ -510,6 +520,20 @@ impl<'a> Stage<'a> {
         }
         let last = self.looks.get();
         last.settled >= looks && last.number > begun + looks
+    }
+
+    /// Whether no process of the server is left, so that what it has not sent will not come.
+    fn is_dead(&self) -> bool {
+        let dead = |server: &Server| {
+            let left = || {
+                server
+                    .processes()
+                    .iter()
+                    .any(|process| !process.is_zombie())
+            };
+            server.process().exit().is_some() && !left()
+        };
+        self.server.as_ref().is_some_and(dead)
     }
 
     fn prove(&self, fault: String, shown: bool, evidence: &str) {

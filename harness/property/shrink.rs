@@ -13,13 +13,16 @@ use std::time::{Duration, Instant};
 /// The most that may be tried, each time on a server of its own.
 const ATTEMPTS: usize = 400;
 
-/// How often a case is tried before it counts as one that does not fail: many failures need luck as well.
-const TRIES: usize = 2;
+/// How often a case has to fail to be taken, of how many tries: what fails by luck would lead to what fails by less and
+/// less, but a fault may need a little luck.
+const NEEDED: usize = 2;
+const TRIES: usize = 3;
 
 /// The longest that may be tried. A case that is not the smallest is better than a long wait.
 const TIME: Duration = Duration::from_secs(45);
 
-/// Seeks the smallest case that still fails; `fails` performs a scenario on a healthy server.
+/// Seeks the smallest case that still fails; `fails` performs a scenario on a healthy server. Returns all that were
+/// found on the way, the smallest first: the last of them are the surest.
 ///
 /// # Errors
 /// What keeps a scenario from being performed.
@@ -28,14 +31,14 @@ pub(crate) async fn smallest(
     chapter: usize,
     name: &str,
     fails: impl AsyncFnMut(&Scenario) -> Result<bool, Error>,
-) -> Result<Option<Scenario>, Error> {
+) -> Result<Vec<Scenario>, Error> {
     let mut search = Search {
         rules,
         name,
         fails,
         known: HashMap::new(),
         begun: Instant::now(),
-        best: None,
+        found: Vec::new(),
     };
     let mut plays = rules.plays(chapter);
     search.leave_out(&mut plays).await?;
@@ -43,7 +46,8 @@ pub(crate) async fn smallest(
         search.simplify(&mut plays, n).await?;
     }
     search.leave_out(&mut plays).await?;
-    Ok(search.best)
+    search.found.reverse();
+    Ok(search.found)
 }
 
 struct Search<'a, F> {
@@ -53,7 +57,7 @@ struct Search<'a, F> {
     /// What came of scenarios that were tried before: different plays often become the same scenario.
     known: HashMap<String, bool>,
     begun: Instant,
-    best: Option<Scenario>,
+    found: Vec<Scenario>,
 }
 
 impl<F: AsyncFnMut(&Scenario) -> Result<bool, Error>> Search<'_, F> {
@@ -67,12 +71,14 @@ impl<F: AsyncFnMut(&Scenario) -> Result<bool, Error>> Search<'_, F> {
         if self.known.len() >= ATTEMPTS || self.begun.elapsed() > TIME {
             return Ok(false);
         }
-        let mut failed = false;
-        for _ in 0..TRIES {
-            failed = failed || (self.fails)(&scenario).await?;
+        let (mut failures, mut tries) = (0, 0);
+        while failures < NEEDED && NEEDED - failures <= TRIES - tries {
+            failures += usize::from((self.fails)(&scenario).await?);
+            tries += 1;
         }
+        let failed = failures == NEEDED;
         if failed {
-            self.best = Some(scenario);
+            self.found.push(scenario);
         }
         self.known.insert(text, failed);
         Ok(failed)

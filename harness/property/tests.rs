@@ -145,7 +145,7 @@ fn shrunk(name: &str, fails: impl Fn(&Scenario) -> bool) -> Scenario {
         .unwrap();
     let attempt = async |scenario: &Scenario| Ok(fails(scenario));
     let found = runtime.block_on(smallest(&rules, chapter, "small", attempt));
-    found.unwrap().unwrap()
+    found.unwrap().remove(0)
 }
 
 fn sends(scenario: &Scenario) -> impl Iterator<Item = (usize, &crate::step::Cut)> {
