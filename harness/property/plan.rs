@@ -140,7 +140,12 @@ const NAMES: [&str; 4] = ["alice", "bob", "carol", "mallory"];
 impl Rules<'_> {
     /// The scenario of some plays, one after the other on the same server.
     pub(super) fn chapter(&self, name: &str, plays: &[Play]) -> Scenario {
-        let lines: Vec<Line> = plays.iter().flat_map(|play| self.lines(play)).collect();
+        // What failed tells by its line to which play it belongs.
+        let numbered = |(number, play)| {
+            let steps = self.lines(play).into_iter();
+            steps.map(move |line: Line| Line { number, ..line })
+        };
+        let lines: Vec<Line> = (1..).zip(plays).flat_map(numbered).collect();
         let acts = |who: &usize| {
             lines
                 .iter()

@@ -19,16 +19,18 @@ const NEEDED: usize = 2;
 const TRIES: usize = 3;
 
 /// The longest that may be tried. A case that is not the smallest is better than a long wait.
-const TIME: Duration = Duration::from_secs(45);
+const TIME: Duration = Duration::from_secs(60);
 
 /// Seeks the smallest case that still fails; `fails` performs a scenario on a healthy server. Returns all that were
-/// found on the way, the smallest first: the last of them are the surest.
+/// found on the way, the smallest first: the last of them are the surest. `line` is where the chapter failed, 0 where
+/// that is not known.
 ///
 /// # Errors
 /// What keeps a scenario from being performed.
 pub(crate) async fn smallest(
     rules: &Rules<'_>,
     chapter: usize,
+    line: usize,
     name: &str,
     fails: impl AsyncFnMut(&Scenario) -> Result<bool, Error>,
 ) -> Result<Vec<Scenario>, Error> {
@@ -41,6 +43,7 @@ pub(crate) async fn smallest(
         found: Vec::new(),
     };
     let mut plays = rules.plays(chapter);
+    search.look_at(&mut plays, line).await?;
     search.leave_out(&mut plays).await?;
     for n in 0..plays.len() {
         search.simplify(&mut plays, n).await?;
@@ -82,6 +85,21 @@ impl<F: AsyncFnMut(&Scenario) -> Result<bool, Error>> Search<'_, F> {
         }
         self.known.insert(text, failed);
         Ok(failed)
+    }
+
+    /// Leaves out all but the play that the failure showed in, or at least all behind it.
+    async fn look_at(&mut self, plays: &mut Vec<Play>, number: usize) -> Result<(), Error> {
+        if number == 0 || number > plays.len() {
+            return Ok(());
+        }
+        for from in [number - 1, number.saturating_sub(2), 0] {
+            let some = plays[from..number].to_vec();
+            if some.len() < plays.len() && self.fails(&some).await? {
+                *plays = some;
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
     /// Leaves out plays: half of them at a time, then a quarter, then each alone.

@@ -144,7 +144,7 @@ fn shrunk(name: &str, fails: impl Fn(&Scenario) -> bool) -> Scenario {
         .build()
         .unwrap();
     let attempt = async |scenario: &Scenario| Ok(fails(scenario));
-    let found = runtime.block_on(smallest(&rules, chapter, "small", attempt));
+    let found = runtime.block_on(smallest(&rules, chapter, 0, "small", attempt));
     found.unwrap().remove(0)
 }
 
