@@ -41,6 +41,8 @@ pub struct Settings {
     pub only: Vec<String>,
     /// Globs over check ids to leave out.
     pub skip: Vec<String>,
+    /// A drawn case that fails is made as small as it goes.
+    pub shrink: bool,
     /// The folder of cases that have failed before; those of properties are repeated first.
     pub saved: Option<PathBuf>,
     /// Recommendations count as requirements.
@@ -68,6 +70,7 @@ impl Default for Settings {
             seed: 1,
             deep: false,
             cases: None,
+            shrink: true,
             saved: None,
             only: Vec::new(),
             skip: Vec::new(),
@@ -589,7 +592,10 @@ async fn made_small(
     target: &Target,
     settings: &Settings,
 ) -> Result<Tried, Error> {
-    let failed = tried.failed.as_ref().filter(|_| check.family() == DRAWN);
+    let failed = tried
+        .failed
+        .as_ref()
+        .filter(|_| check.family() == DRAWN && settings.shrink);
     let chapter = failed.and_then(|failed| scenarios.iter().position(|drawn| drawn == failed));
     let (Some(chapter), Some(rules)) = (chapter, property::Rules::of(ground)) else {
         return Ok(tried);

@@ -80,9 +80,16 @@ const CORRECT: &[(&str, &str)] = &[
     ("welcome-gate", "property/exchange"),
 ];
 
-fn run(target: &Target, check: &str, seed: u64, cases: usize) -> Result<CheckResult, Failed> {
+fn run(
+    target: &Target,
+    check: &str,
+    seed: u64,
+    cases: usize,
+    shrink: bool,
+) -> Result<CheckResult, Failed> {
     let settings = Settings {
         seed,
+        shrink,
         cases: Some(cases),
         only: vec![check.to_owned()],
         ..Settings::default()
@@ -104,7 +111,7 @@ fn target(broken: &Broken) -> Result<Target, Failed> {
 }
 
 fn is_found(broken: &Broken) -> Result<(), Failed> {
-    let result = run(&target(broken)?, broken.check, 1, CASES)?;
+    let result = run(&target(broken)?, broken.check, 1, CASES, true)?;
     let Verdict::Fail(finding) = &result.verdict else {
         return Err(Failed::from(format!("{:?}", result.verdict)));
     };
@@ -130,7 +137,7 @@ fn is_found_often(broken: &Broken) -> Result<(), Failed> {
     let mut missed = Vec::new();
     let begun = std::time::Instant::now();
     for seed in SEEDS {
-        let result = run(&target, broken.check, seed, CASES)?;
+        let result = run(&target, broken.check, seed, CASES, false)?;
         if !matches!(result.verdict, Verdict::Fail(_)) {
             missed.push(format!("seed {seed}: {:?}", result.verdict));
         }
@@ -149,7 +156,7 @@ fn is_found_often(broken: &Broken) -> Result<(), Failed> {
 
 fn passes(server: &str, check: &str) -> Result<(), Failed> {
     let target = Target::reference(server, env!("CARGO_BIN_EXE_sockdrill").as_ref())?;
-    let result = run(&target, check, 1, 20_000)?;
+    let result = run(&target, check, 1, 20_000, false)?;
     match &result.verdict {
         Verdict::Pass => {
             println!("{server}: {} in {:.0?}", result.line(), result.duration);
