@@ -13,8 +13,9 @@ fn drawn(ground: &Ground<'_>) -> Vec<Scenario> {
 }
 
 const WHY: &str = "Most faults need two things at once, such as a cut and a size or two clients and a reset, and nobody \
-                   writes all of the pairs down: https://github.com/aphyr/partitions-post \
-                   https://github.com/curl/curl/issues/7481";
+                   writes all of the pairs down; a size above a buffer and an edge-triggered loop stalled in production \
+                   for days: https://github.com/march-language/march/pull/260 \
+                   https://github.com/aether-lang-dev/aether/issues/1834";
 
 const PROVOKED: &str = "Up to four clients, drawn from the seed, connect, send words of sizes around which buffers end, \
                         cut and coalesced, read late or slowly, half-close, reset, leave and come back, in any order \

@@ -581,7 +581,7 @@ impl<'a> Speaker<'a> {
             let exchange = match closes {
                 true if n > 0 || visit.unfinished.is_some() => break,
                 true => exchanges.get(word.size % exchanges.len().max(1)),
-                false if pipelined => exchanges.get(n).or(exchanges.last()),
+                false if pipelined => exchanges.get(n).or_else(|| exchanges.last()),
                 false => exchanges.get(n),
             };
             let Some(exchange) = exchange else { break };
