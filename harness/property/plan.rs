@@ -622,6 +622,9 @@ impl<'a> Speaker<'a> {
             let part = &next.send[..1 + size % (next.send.len() - 1)];
             self.send(Data::literal(part), Cut::Whole, false);
         }
+        // What a server says to a client that ends before all has been said is not promised.
+        let is_whole = spoken >= exchanges.len() || closes && spoken > 0;
+        is_unfinished |= leave == Leave::HalfClose && !is_whole;
         let ends_itself = spoken > 0 || exchanges.is_empty();
         match leave {
             // Nothing was asked, so that there is no exchange after which it would close.
