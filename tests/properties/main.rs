@@ -1,6 +1,7 @@
 //! Properties against servers with faults that need a combination: each is found, made small, and repeated.
 //!
 //! - `found::NAME`: within 200 cases from one seed, with a case of a few steps that fails 3 of 3 times;
+//! - `saved`: what was found is written down, and repeated by a later run before anything is drawn;
 //! - `often::NAME` (`-- --ignored often`): from nineteen of twenty seeds;
 //! - `correct::NAME` (`-- --ignored correct`): a correct server passes 20,000 cases.
 
@@ -20,7 +21,7 @@ use sockdrill::profile::Profile;
 use sockdrill::report::CheckResult;
 use sockdrill::runner::{self, Settings};
 use sockdrill::target::Target;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 /// The cases within which a fault has to be found.
 const CASES: usize = 200;
@@ -52,7 +53,8 @@ fn main() -> ExitCode {
         let trial = Trial::test(format!("correct::{server}"), || passes(server, check));
         trial.with_ignored_flag(true)
     });
-    let trials = found.chain(often).chain(correct).collect();
+    let saved = Trial::test("saved", is_repeated_from_its_file);
+    let trials = found.chain([saved]).chain(often).chain(correct).collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
@@ -132,6 +134,32 @@ fn is_found(broken: &Broken) -> Result<(), Failed> {
             complain("the case hardly fails again")
         }
         () => Ok(()),
+    }
+}
+
+/// The case that one run has saved is the first of another that draws nothing of the kind.
+fn is_repeated_from_its_file() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let server = std::env::current_exe()?.display().to_string();
+    let check = |cases: &str| {
+        Command::new(env!("CARGO_BIN_EXE_sockdrill"))
+            .args(["check", "--speaks", "echo", "--only", "property/stream"])
+            .args(["--cases", cases, "--artifacts"])
+            .arg(folder.path())
+            .args(["--", &server, SERVE, "character_in_two_reads", "{port}"])
+            .output()
+    };
+    let found = check("60")?;
+    let files: Vec<_> = std::fs::read_dir(folder.path())?.flatten().collect();
+    let repeated = check("0")?;
+    match (files.as_slice(), repeated.status.code()) {
+        ([_], Some(1)) => Ok(()),
+        (files, status) => Err(Failed::from(format!(
+            "{} files, then exit status {status:?}\n{}{}",
+            files.len(),
+            String::from_utf8_lossy(&found.stdout),
+            String::from_utf8_lossy(&repeated.stdout)
+        ))),
     }
 }
 
