@@ -481,7 +481,7 @@ impl<'a> Stage<'a> {
                 () = tokio::time::sleep_until(deadline) => return Ended::OutOfTime(limit),
                 _ = look.tick() => {
                     self.note_obituaries();
-                    dead_looks = if self.is_dead() { dead_looks + 1 } else { 0 };
+                    dead_looks = if self.is_dead(client) { dead_looks + 1 } else { 0 };
                     if dead_looks >= LOOKS_TO_BLAME && !may_fail_to_come {
                         return Ended::Done;
                     }
@@ -522,8 +522,8 @@ impl<'a> Stage<'a> {
         last.settled >= looks && last.number > begun + looks
     }
 
-    /// Whether no process of the server is left, so that what it has not sent will not come.
-    fn is_dead(&self) -> bool {
+    /// Whether no process of the server is left and nothing that it has sent is on its way, so that no more will come.
+    fn is_dead(&self, client: &Client) -> bool {
         let dead = |server: &Server| {
             let left = || {
                 server
@@ -533,7 +533,11 @@ impl<'a> Stage<'a> {
             };
             server.process().exit().is_some() && !left()
         };
-        self.server.as_ref().is_some_and(dead)
+        // The kernel goes on sending for a stream whose owner has ended; datagrams are there at once or never.
+        let nothing_comes = |server: &Server| server.transport().is_datagram() || client.is_quiet();
+        self.server
+            .as_ref()
+            .is_some_and(|server| dead(server) && nothing_comes(server))
     }
 
     fn prove(&self, fault: String, shown: bool, evidence: &str) {
