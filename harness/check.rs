@@ -1,6 +1,6 @@
 //! A check: one requirement that servers are held to, how it is provoked, and a server that breaks it.
 
-use crate::profile::{AfterExchange, HalfClose, IdleTimeout, Profile, Serves, Transport};
+use crate::profile::{AfterExchange, Framing, HalfClose, IdleTimeout, Profile, Serves, Transport};
 use crate::step::Scenario;
 use std::io;
 use std::net::SocketAddr;
@@ -97,6 +97,8 @@ pub struct Ground<'a> {
     pub seed: u64,
     /// Whether every position and the large counts are wanted.
     pub deep: bool,
+    /// How many cases of a property are drawn.
+    pub cases: usize,
     /// The promise to serve concurrently, which the profile no longer has, was found broken.
     pub not_concurrent: bool,
     /// Whether the server has a network namespace to itself.
@@ -128,6 +130,12 @@ pub enum Need {
     LongRequest,
     /// A reply model for arbitrary payloads.
     Model,
+    /// A model for bytes as they come.
+    StreamModel,
+    /// A model for lines.
+    LineModel,
+    /// A greeting or an exchange, rather than a model.
+    Exchanges,
     /// A model that answers.
     Reply,
     /// The server survives a conversation, so that several can follow each other.
@@ -230,6 +238,18 @@ impl Need {
                 "the profile has no request of two bytes or more",
             ),
             Self::Model => (profile.model().is_some(), "the profile has no model"),
+            Self::StreamModel => (
+                profile.is_modelled_in(Framing::Stream),
+                "the profile has no model with framing = \"stream\"",
+            ),
+            Self::LineModel => (
+                profile.is_modelled_in(Framing::Line),
+                "the profile has no model with framing = \"line\"",
+            ),
+            Self::Exchanges => (
+                profile.has_dialogue() && profile.model().is_none(),
+                "the profile has no exchange",
+            ),
             Self::Reply => (crate::talk::replies(profile), "the server does not reply"),
             Self::ManyConnections => (
                 promises.serves != Some(Serves::OneConnection),

@@ -11,6 +11,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, Shutdown, SocketType};
 use socket2::{SockAddr, SockRef};
+use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -64,6 +65,8 @@ struct Link {
     /// Sends in the background, while there is something to send.
     writer: Option<JoinHandle<()>>,
     peer: SockAddr,
+    /// How many bytes the kernel has taken from us.
+    sent: Rc<Cell<u64>>,
 }
 
 impl Client {
@@ -222,6 +225,7 @@ impl Client {
             driver,
             writer: None,
             peer,
+            sent: Rc::default(),
         });
     }
 
@@ -260,8 +264,9 @@ impl Client {
         };
         let (id, recorder, transport) = (self.id, self.recorder.clone(), self.transport);
         let (socket, peer) = (Rc::clone(&link.socket), link.peer.clone());
+        let sent = Rc::clone(&link.sent);
         link.writer = Some(tokio::task::spawn_local(async move {
-            let event = match send_all(&socket, &peer, &bytes, transport).await {
+            let event = match send_all(&socket, &peer, &bytes, transport, &sent).await {
                 Ok(()) => ClientEvent::Sent(bytes),
                 Err(errno) => ClientEvent::SendFailed(describe(errno)),
             };
@@ -287,7 +292,7 @@ impl Client {
         };
         let sent = tokio::time::timeout(
             SEND_WITHIN,
-            send_all(&link.socket, &link.peer, bytes, self.transport),
+            send_all(&link.socket, &link.peer, bytes, self.transport, &link.sent),
         )
         .await;
         match sent {
@@ -344,7 +349,11 @@ impl Client {
             Transport::Tcp => {
                 let unsent = unsent_bytes(link.socket.get_ref().as_fd()).unwrap_or(0);
                 let row = self.server_row();
-                unsent == 0 && row.is_some_and(|row| row.inode != 0 && row.receive_queue == 0)
+                // What has arrived may be acknowledged only 40 ms later (RFC 1122, section 4.2.3.2).
+                let has_arrived = |row: &crate::kernel::Row| {
+                    unsent == 0 || row.received.is_some_and(|bytes| bytes >= link.sent.get())
+                };
+                row.is_some_and(|row| row.inode != 0 && row.receive_queue == 0 && has_arrived(&row))
             }
             Transport::Udp => self.datagram_queue_is_empty(link),
             Transport::UnixDatagram => {
@@ -445,7 +454,10 @@ impl Client {
             &[byte],
             SendFlags::OOB | SendFlags::NOSIGNAL,
         ) {
-            Ok(_) => self.note(ClientEvent::Sent(vec![byte])),
+            Ok(_) => {
+                link.sent.set(link.sent.get() + 1);
+                self.note(ClientEvent::Sent(vec![byte]));
+            }
             Err(errno) => self.note(ClientEvent::SendFailed(describe(errno))),
         }
     }
@@ -471,7 +483,10 @@ impl Client {
             &mut control,
             SendFlags::NOSIGNAL,
         ) {
-            Ok(_) => self.note(ClientEvent::Sent(vec![byte])),
+            Ok(_) => {
+                link.sent.set(link.sent.get() + 1);
+                self.note(ClientEvent::Sent(vec![byte]));
+            }
             Err(errno) => self.note(ClientEvent::SendFailed(describe(errno))),
         }
     }
@@ -607,6 +622,7 @@ async fn send_all(
     peer: &SockAddr,
     bytes: &[u8],
     transport: Transport,
+    count: &Cell<u64>,
 ) -> Result<(), Errno> {
     let mut rest = bytes;
     loop {
@@ -623,7 +639,10 @@ async fn send_all(
             }
         });
         match attempt {
-            Ok(Ok(sent)) => rest = &rest[sent.min(rest.len())..],
+            Ok(Ok(sent)) => {
+                count.set(count.get() + sent as u64);
+                rest = &rest[sent.min(rest.len())..];
+            }
             Ok(Err(error)) => return Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
             Err(_would_block) => continue,
         }

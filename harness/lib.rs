@@ -24,7 +24,7 @@
 //!
 //! Each module uses only those that stand behind it in this list; a test reads the list and holds the code to it.
 //!
-//! main, completions, manual, starter, suite, runner, page, report, coverage, passport, checks, counterexample, stage, calibration, client, recorder, pulse,
+//! main, completions, manual, starter, suite, runner, page, report, coverage, passport, checks, counterexample, property, stage, calibration, client, recorder, pulse,
 //! target, scenario, servers, judge, view, check, talk, lab, kernel, profile, event, step, error, literal, sys.
 
 mod calibration;
@@ -42,6 +42,8 @@ mod literal;
 mod page;
 pub mod passport;
 pub mod profile;
+#[cfg(feature = "property")]
+mod property;
 mod pulse;
 mod recorder;
 pub mod report;

@@ -130,6 +130,9 @@ struct CheckArgs {
     /// Goes to every position and to thousands.
     #[arg(long)]
     deep: bool,
+    /// How many cases of each property are drawn.
+    #[arg(long, value_name = "N")]
+    cases: Option<usize>,
     /// Counts broken recommendations as failures.
     #[arg(long)]
     strict: bool,
@@ -181,7 +184,7 @@ struct Shared {
     /// Writes the report as one HTML page that needs nothing from elsewhere.
     #[arg(long, value_name = "FILE")]
     html: Option<PathBuf>,
-    /// Writes each failed scenario as a .drill file into this folder.
+    /// Writes each failed scenario as a .drill file into this folder; cases of properties in it are repeated first.
     #[arg(long, value_name = "DIR")]
     artifacts: Option<PathBuf>,
     /// The server's command; {port}, {addr}, {path} and {dir} are filled in.
@@ -255,6 +258,8 @@ fn check(arguments: &CheckArgs) -> Result<ExitCode, Error> {
         only: arguments.only.clone(),
         skip: arguments.skip.clone(),
         deep: arguments.deep,
+        cases: arguments.cases,
+        saved: shared.artifacts.clone(),
         strict: arguments.strict,
         invocation: invocation(arguments),
         ..settings(shared)?
@@ -288,6 +293,9 @@ fn invocation(arguments: &CheckArgs) -> Invocation {
     }
     if arguments.deep {
         target.push("--deep".to_owned());
+    }
+    if let Some(cases) = arguments.cases {
+        target.extend(["--cases".to_owned(), cases.to_string()]);
     }
     let command = Target::command(shared.command.clone(), Profile::unknown());
     let command = (!shared.command.is_empty()).then(|| command.command_line());
@@ -357,12 +365,7 @@ fn write_artifact(folder: &Path, result: &CheckResult) -> Result<(), Error> {
     let Some(scenario) = &result.scenario else {
         return Ok(());
     };
-    let name: String = result
-        .id
-        .chars()
-        .map(|c| if c.is_ascii_alphanumeric() { c } else { '-' })
-        .collect();
-    let path = folder.join(format!("{name}.drill"));
+    let path = folder.join(runner::artifact_name(result));
     std::fs::create_dir_all(folder).map_err(|source| Error::File {
         doing: "making",
         path: folder.to_owned(),

@@ -105,6 +105,7 @@ fn barren() -> [Ground<'static>; 2] {
         backlog: None,
         seed: 1,
         deep: false,
+        cases: 1,
         not_concurrent: false,
         own_namespace: false,
         ipv6: false,

@@ -377,6 +377,11 @@ impl Profile {
         }
     }
 
+    /// Whether there is a reply model for this unit.
+    pub fn is_modelled_in(&self, framing: Framing) -> bool {
+        self.model().is_some_and(|model| model.framing == framing)
+    }
+
     /// Whether the server closes after an exchange.
     pub fn closes_after_exchange(&self) -> bool {
         self.promises.after_exchange == Some(AfterExchange::Closes)

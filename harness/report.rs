@@ -52,6 +52,8 @@ pub struct CheckResult {
     pub reproduce: Option<String>,
     /// The scenario that failed, as a `.drill` file.
     pub scenario: Option<String>,
+    /// What the drawn clients of a property have tried.
+    pub tried: Option<String>,
     /// Every event, as a person reads it; kept for cases of scenario files.
     pub transcript: Vec<String>,
 }
@@ -173,6 +175,8 @@ struct JsonCheck<'a> {
     reproduce: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scenario: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tried: Option<&'a str>,
 }
 
 /// Counts for programs, and the words of the text report for people.
@@ -240,6 +244,7 @@ impl Report {
             evidence: result.evidence(),
             reproduce: result.reproduce.as_deref(),
             scenario: result.scenario.as_deref(),
+            tried: result.tried.as_deref(),
         });
         let report = JsonReport {
             format: 1,
@@ -342,9 +347,8 @@ impl CheckResult {
     /// The line of a result in the list.
     pub fn line(&self) -> String {
         let outcome = self.outcome();
-        let reason = self
-            .reason()
-            .map_or(String::new(), |reason| format!("  {reason}"));
+        let reason = self.reason().or_else(|| self.tried.clone());
+        let reason = reason.map_or(String::new(), |reason| format!("  {reason}"));
         format!("{:<13} {}{reason}", outcome.word(), self.id)
     }
 

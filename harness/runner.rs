@@ -9,6 +9,8 @@ use crate::kernel::Row;
 use crate::lab::{Isolation, Lab};
 use crate::passport::{OBSERVATIONS, Observation, Seen};
 use crate::profile::{Profile, Serves, Transport};
+#[cfg(feature = "property")]
+use crate::property;
 use crate::report::{CheckResult, Report};
 use crate::scenario::DrillFile;
 use crate::servers;
@@ -35,10 +37,16 @@ pub struct Settings {
     pub seed: u64,
     /// Every position and the large counts.
     pub deep: bool,
+    /// How many cases of each property are drawn; `None` for few, or with `deep` for many.
+    pub cases: Option<usize>,
     /// Globs over check ids; empty means all.
     pub only: Vec<String>,
     /// Globs over check ids to leave out.
     pub skip: Vec<String>,
+    /// A drawn case that fails is made as small as it goes.
+    pub shrink: bool,
+    /// The folder of cases that have failed before; those of properties are repeated first.
+    pub saved: Option<PathBuf>,
     /// Recommendations count as requirements.
     pub strict: bool,
     /// Becomes true when the user ends the run.
@@ -63,6 +71,9 @@ impl Default for Settings {
             jobs: 8,
             seed: 1,
             deep: false,
+            cases: None,
+            shrink: true,
+            saved: None,
             only: Vec::new(),
             skip: Vec::new(),
             strict: false,
@@ -335,6 +346,9 @@ impl Acquaintance {
             backlog: self.backlog,
             seed: settings.seed,
             deep: settings.deep,
+            cases: settings
+                .cases
+                .unwrap_or(if settings.deep { MANY_CASES } else { FEW_CASES }),
             not_concurrent: self.not_concurrent,
             own_namespace: self.private,
             wildcard: self.wildcard,
@@ -557,6 +571,8 @@ fn check_result(
         )),
         (None, _) => {
             scenarios = (check.scenarios)(&ground);
+            let saved = saved_cases(check, settings);
+            scenarios.splice(0..0, saved.iter().cloned());
             let work = try_all(
                 &scenarios,
                 check.fresh_server,
@@ -564,6 +580,18 @@ fn check_result(
                 target,
                 settings,
             );
+            let work = async {
+                let tried = work.await?;
+                made_small(
+                    tried,
+                    check,
+                    &ground,
+                    &scenarios[saved.len()..],
+                    target,
+                    settings,
+                )
+                .await
+            };
             match block_on(settings, work)? {
                 Ok(tried) => tried,
                 // It started before, so what keeps it from starting now is no fault of the command.
@@ -598,6 +626,7 @@ fn check_result(
         scenarios: scenarios.len(),
         coverage: tried.coverage,
         duration: begun.elapsed(),
+        tried: tried_by(check, &scenarios, &ground),
         reproduce: tried
             .failed
             .as_ref()
@@ -607,6 +636,12 @@ fn check_result(
         transcript: tried.transcript,
     })
 }
+
+/// How many cases of a property a quick run has: no row of the table should take longer than its longest wait.
+const FEW_CASES: usize = 30;
+
+/// How many a deep run has.
+const MANY_CASES: usize = 1_000;
 
 /// The check that the profile's own exchange works; where it fails, no other can conclude anything.
 const POLITE: &str = "polite/exchange";
@@ -634,6 +669,168 @@ fn today() -> String {
     let month = if month < 10 { month + 3 } else { month - 9 };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     format!("{year:04}-{month:02}-{day:02}")
+}
+
+/// What the clients of a drawn check have tried.
+#[cfg(feature = "property")]
+fn tried_by(check: &Check, scenarios: &[Scenario], ground: &Ground<'_>) -> Option<String> {
+    let is_drawn = check.family() == DRAWN && !scenarios.is_empty();
+    is_drawn.then(|| {
+        format!(
+            "{} cases: {}",
+            ground.cases,
+            property::Coverage::of(scenarios)
+        )
+    })
+}
+
+/// Nothing is drawn without the feature.
+#[cfg(not(feature = "property"))]
+fn tried_by(_: &Check, _: &[Scenario], _: &Ground<'_>) -> Option<String> {
+    None
+}
+
+/// The cases of a property that have failed in earlier runs. A file that is no longer understood has had its time.
+fn saved_cases(check: &Check, settings: &Settings) -> Vec<Scenario> {
+    let Some(folder) = settings.saved.as_ref().filter(|_| check.family() == DRAWN) else {
+        return Vec::new();
+    };
+    let begins = artifact_stem(check.id) + "-";
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    files.retain(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(&begins) && name.ends_with(".drill")
+    });
+    files.sort();
+    let read = files.iter().filter_map(|path| DrillFile::read(path).ok());
+    read.flat_map(|file| file.cases)
+        .map(|case| case.scenario)
+        .collect()
+}
+
+/// The name of a check as the name of a file.
+fn artifact_stem(id: &str) -> String {
+    id.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+}
+
+/// The file that the failed scenario of a result is saved in. Each case of a property has a file of its own, so that
+/// later runs can repeat all of them.
+pub fn artifact_name(result: &CheckResult) -> String {
+    let stem = artifact_stem(&result.id);
+    match &result.scenario {
+        Some(scenario) if result.family == DRAWN => {
+            let steps = scenario.lines().skip(1);
+            // FNV-1a: the same case has the same name in every run and on every machine.
+            let hash = steps
+                .flat_map(str::bytes)
+                .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                    (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+                });
+            format!("{stem}-{:08x}.drill", hash >> 32)
+        }
+        _ => format!("{stem}.drill"),
+    }
+}
+
+/// The family of the checks whose scenarios are drawn.
+const DRAWN: &str = "property";
+
+/// Puts the smallest case that fails in the place of a drawn one that did.
+#[cfg(feature = "property")]
+async fn made_small(
+    tried: Tried,
+    check: &Check,
+    ground: &Ground<'_>,
+    scenarios: &[Scenario],
+    target: &Target,
+    settings: &Settings,
+) -> Result<Tried, Error> {
+    let failed = tried
+        .failed
+        .as_ref()
+        .filter(|_| check.family() == DRAWN && settings.shrink);
+    let chapter = failed.and_then(|failed| scenarios.iter().position(|drawn| drawn == failed));
+    let (Some(chapter), Some(rules)) = (chapter, property::Rules::of(ground)) else {
+        return Ok(tried);
+    };
+    let one_connection = target.profile.promises.serves == Some(Serves::OneConnection);
+    let polite = !one_connection;
+    let fails = async |scenario: &Scenario| {
+        let mut stage = set_stage(target, settings).await?;
+        let trial = trial(scenario, &target.profile, polite);
+        let seen = beside_others(&mut stage, &trial).await?;
+        Ok(matches!(judge(&trial, &seen), Verdict::Fail(_)))
+    };
+    let name = format!("the smallest case of seed {}", settings.seed);
+    let line = match &tried.verdict {
+        Verdict::Fail(finding) => finding.line,
+        _ => 0,
+    };
+    let found = property::smallest(&rules, chapter, line, &name, fails).await?;
+    let mut surest = None;
+    // The smallest may fail by luck; one that is a little larger is then of more use.
+    for small in [0, 1, 2, 4, 8, 16].into_iter().filter_map(|n| found.get(n)) {
+        let (failed, tried) = confirmed(small, target, settings, polite).await?;
+        let best = surest.as_ref().map_or(0, |(failed, _)| *failed);
+        if failed > best {
+            surest = Some((failed, tried));
+        }
+        if failed == TRIES {
+            break;
+        }
+    }
+    Ok(surest.map_or(tried, |(_, surest)| surest))
+}
+
+/// Repeats a small case on fresh servers, and says how often it failed.
+#[cfg(feature = "property")]
+async fn confirmed(
+    small: &Scenario,
+    target: &Target,
+    settings: &Settings,
+    polite: bool,
+) -> Result<(usize, Tried), Error> {
+    let trial = trial(small, &target.profile, polite);
+    let mut failed = 0;
+    let mut seen = Tried::verdict(Verdict::Pass);
+    for _ in 0..TRIES {
+        let mut stage = set_stage(target, settings).await?;
+        let transcript = beside_others(&mut stage, &trial).await?;
+        let verdict = judge(&trial, &transcript);
+        if matches!(verdict, Verdict::Fail(_)) {
+            failed += 1;
+            seen = Tried {
+                verdict,
+                failed: Some(small.clone()),
+                transcript: transcript.lines(&|id| name(small, id)),
+                coverage: None,
+            };
+        }
+    }
+    if let Verdict::Fail(finding) = seen.verdict {
+        let mut finding = counted(finding, failed);
+        let case = small.to_string();
+        let case = case.lines().filter(|line| !line.is_empty());
+        let case = case.map(|line| format!("  {line}"));
+        let case = std::iter::once("the smallest case that fails:".to_owned()).chain(case);
+        finding.evidence.splice(1..1, case);
+        seen.verdict = Verdict::Fail(finding);
+    }
+    Ok((failed, seen))
+}
+
+/// Nothing is drawn without the feature.
+#[cfg(not(feature = "property"))]
+async fn made_small(
+    tried: Tried,
+    _: &Check,
+    _: &Ground<'_>,
+    _: &[Scenario],
+    _: &Target,
+    _: &Settings,
+) -> Result<Tried, Error> {
+    Ok(tried)
 }
 
 fn repeat_command(id: &str, settings: &Settings) -> String {
@@ -979,6 +1176,7 @@ pub fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResult, Erro
         // The file itself says where it cuts.
         coverage: None,
         duration: begun.elapsed(),
+        tried: None,
         reproduce: tried
             .failed
             .as_ref()

@@ -216,10 +216,14 @@ impl<'a> Stage<'a> {
         };
         let dying = server.process().exit().is_some()
             || server.processes().iter().any(|process| process.is_zombie());
-        let grace = if dying {
-            LIMIT
-        } else {
-            Duration::from_millis(30)
+        let has_served = self
+            .recorder
+            .with(|transcript| transcript.sample(Moment::After).is_some());
+        let grace = match (dying, has_served) {
+            (true, _) => LIMIT,
+            // It has served somebody since, and come to rest.
+            (false, true) => Duration::ZERO,
+            (false, false) => Duration::from_millis(30),
         };
         // No answer within the grace means that it lives, which is the usual case.
         let _ = tokio::time::timeout(grace, server.process().ended()).await;
@@ -545,6 +549,8 @@ impl<'a> Stage<'a> {
         }
         let begun = self.looks.get().number;
         let mut ran_before = None;
+        let may_fail_to_come = absence || matches!(what, Expectation::DataOrSilence(_));
+        let mut dead_looks = 0;
         loop {
             let next_fact = self.recorder.next_fact();
             if self.recorder.views().of(id).look(sought, false) != Look::Pending {
@@ -560,6 +566,10 @@ impl<'a> Stage<'a> {
                 _ = look.tick() => {
                     ran_before = ran_before.or_else(|| Some(self.fresh_look().still.ran));
                     self.note_obituaries();
+                    dead_looks = if self.is_dead(client) { dead_looks + 1 } else { 0 };
+                    if dead_looks >= LOOKS_TO_BLAME && !may_fail_to_come {
+                        return Ended::Done;
+                    }
                     let looks = if absence { 1 } else { LOOKS_TO_BLAME };
                     let settled = || self.is_settled(begun, looks) && self.is_quiet(client, what);
                     if !self.look_in_kernel(id, client, what) && settled() {
@@ -608,6 +618,24 @@ impl<'a> Stage<'a> {
             let ran = self.fresh_look().still.ran.saturating_sub(before);
             self.note_server(ServerEvent::Ran(ran));
         }
+    }
+
+    /// Whether no process of the server is left and nothing that it has sent is on its way, so that no more will come.
+    fn is_dead(&self, client: &Client) -> bool {
+        let dead = |server: &Server| {
+            let left = || {
+                server
+                    .processes()
+                    .iter()
+                    .any(|process| !process.is_zombie())
+            };
+            server.process().exit().is_some() && !left()
+        };
+        // The kernel goes on sending for a stream whose owner has ended; datagrams are there at once or never.
+        let nothing_comes = |server: &Server| server.transport().is_datagram() || client.is_quiet();
+        self.server
+            .as_ref()
+            .is_some_and(|server| dead(server) && nothing_comes(server))
     }
 
     fn prove(&self, fault: String, shown: bool, evidence: &str) {

@@ -27,7 +27,7 @@ pub fn main(folder: impl Into<PathBuf>) -> ExitCode {
 #[derive(Clone, Debug)]
 #[must_use = "it does nothing until `main` is called"]
 pub struct Suite {
-    folder: PathBuf,
+    folders: Vec<PathBuf>,
     given: Given,
 }
 
@@ -35,13 +35,19 @@ impl Suite {
     /// The files below a folder, each for the server that it names.
     pub fn of(folder: impl Into<PathBuf>) -> Self {
         Self {
-            folder: folder.into(),
+            folders: vec![folder.into()],
             given: Given {
                 // The program that runs now is a test and serves nothing.
                 program: Some(PathBuf::from("sockdrill")),
                 ..Given::default()
             },
         }
+    }
+
+    /// The files below another folder as well, such as one of cases that have failed before.
+    pub fn and(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folders.push(folder.into());
+        self
     }
 
     /// The server for every file, in the place of the one that the file names.
@@ -63,19 +69,25 @@ impl Suite {
     /// `SOCKDRILL_REQUIRE` makes what would be ignored fail (`all`, or names of targets separated by commas).
     pub fn main(self) -> ExitCode {
         let arguments = Arguments::from_args();
-        let mut files = Vec::new();
-        find_files(&self.folder, &mut files);
-        files.sort();
-        let mut trials: Vec<Trial> = files.iter().flat_map(|file| self.trials(file)).collect();
+        let mut trials = Vec::new();
+        for folder in &self.folders {
+            let mut files = Vec::new();
+            find_files(folder, &mut files);
+            files.sort();
+            trials.extend(files.iter().flat_map(|file| self.trials(folder, file)));
+        }
         if trials.is_empty() {
-            let reason = format!("there is no .drill file below {}", self.folder.display());
+            let reason = format!(
+                "there is no .drill file below {}",
+                self.folders[0].display()
+            );
             trials.push(Trial::test("scenarios", move || Err(Failed::from(reason))));
         }
         libtest_mimic::run(&arguments, trials).exit_code()
     }
 
-    fn trials(&self, file: &Path) -> Vec<Trial> {
-        let name = file.strip_prefix(&self.folder).unwrap_or(file);
+    fn trials(&self, folder: &Path, file: &Path) -> Vec<Trial> {
+        let name = file.strip_prefix(folder).unwrap_or(file);
         let name = name.with_extension("");
         let parts: Vec<_> = name.iter().map(|part| part.to_string_lossy()).collect();
         let prefix = parts.join("::");

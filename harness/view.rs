@@ -323,6 +323,8 @@ fn around(bytes: &[u8], at: usize) -> String {
 pub struct Views {
     clients: BTreeMap<ClientId, ClientView>,
     addresses: BTreeMap<SocketAddr, ClientId>,
+    /// The address of the connection that each client has, or last had.
+    latest: BTreeMap<ClientId, SocketAddr>,
 }
 
 impl Views {
@@ -336,11 +338,17 @@ impl Views {
             }
             What::Client(id, event) => {
                 let mut reused = false;
-                if let ClientEvent::Connected {
-                    local: Some(local), ..
-                } = event
-                {
-                    reused = self.addresses.insert(*local, *id).is_some();
+                match event {
+                    ClientEvent::Connecting => {
+                        self.latest.remove(id);
+                    }
+                    ClientEvent::Connected {
+                        local: Some(local), ..
+                    } => {
+                        reused = self.addresses.insert(*local, *id).is_some();
+                        self.latest.insert(*id, *local);
+                    }
+                    _ => {}
                 }
                 let client = self.clients.entry(*id).or_default();
                 client.apply(event);
@@ -350,13 +358,43 @@ impl Views {
         }
     }
 
-    /// The client that has, or last had, this address.
+    /// The client that has, or last had, this address. An address that it had before its latest connection is nobody's:
+    /// what the kernel tells late of an earlier connection must not be taken for news of the present one.
     pub fn client_at(&self, address: SocketAddr) -> Option<ClientId> {
-        self.addresses.get(&address).copied()
+        let owner = self.addresses.get(&address).copied();
+        owner.filter(|id| self.latest.get(id) == Some(&address))
     }
 
     /// What a client has seen.
     pub fn of(&mut self, id: ClientId) -> &mut ClientView {
         self.clients.entry(id).or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    #[test]
+    fn late_news_of_an_earlier_connection_is_of_nobody() {
+        let alice = ClientId { who: 0, member: 0 };
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let mut views = Views::default();
+        let mut happen = |event| {
+            views.apply(&Event {
+                at: Duration::ZERO,
+                what: What::Client(alice, event),
+            });
+            [views.client_at(at(1)), views.client_at(at(2))]
+        };
+        let connected = |port| ClientEvent::Connected {
+            local: Some(at(port)),
+            peer: None,
+        };
+        happen(ClientEvent::Connecting);
+        assert_eq!(happen(connected(1)), [Some(alice), None]);
+        assert_eq!(happen(ClientEvent::Connecting), [None, None]);
+        assert_eq!(happen(connected(2)), [None, Some(alice)]);
     }
 }

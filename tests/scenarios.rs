@@ -1,9 +1,10 @@
-//! The scenario files of the repository, each case a test of its own.
+//! The scenario files of the repository, and the cases that have failed before, each case a test of its own.
 
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
     sockdrill::suite::Suite::of("fixtures/scenarios")
+        .and("fixtures/regressions")
         .program(env!("CARGO_BIN_EXE_sockdrill"))
         .main()
 }

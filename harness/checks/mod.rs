@@ -9,6 +9,8 @@ mod half_close;
 mod local;
 mod partial;
 mod polite;
+#[cfg(feature = "property")]
+mod property;
 mod reset;
 mod stop;
 mod time_wait;
@@ -34,6 +36,8 @@ const FAMILIES: &[&[Check]] = &[
     datagram::CHECKS,
     local::CHECKS,
     address::CHECKS,
+    #[cfg(feature = "property")]
+    property::CHECKS,
 ];
 
 /// Every check there is.

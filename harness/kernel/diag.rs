@@ -18,6 +18,7 @@ const UDIAG_SHOW_NAME: u32 = 1;
 const UDIAG_SHOW_RQLEN: u32 = 0x10;
 const UNIX_DIAG_NAME: u16 = 0;
 const UNIX_DIAG_RQLEN: u16 = 4;
+const INET_DIAG_INFO: u16 = 2;
 const INET_DIAG_SKMEMINFO: u16 = 7;
 const INET_DIAG_SKV6ONLY: u16 = 11;
 
@@ -78,6 +79,8 @@ pub(crate) struct Row {
     pub(crate) v6_only: bool,
     /// Packets that this socket had to drop.
     pub(crate) drops: u32,
+    /// How many bytes have come from the peer, where one TCP socket was asked for.
+    pub(crate) received: Option<u64>,
 }
 
 /// A `sock_diag` socket in the server's network namespace.
@@ -166,6 +169,7 @@ impl Diag {
             SocketAddr::V6(_) => libc::AF_INET6,
         };
         let mut request = inet_request(family as u8, Table::Tcp, u32::MAX);
+        request[EXTENSIONS_AT] |= 1 << (INET_DIAG_INFO - 1);
         request.extend_from_slice(&local.port().to_be_bytes());
         request.extend_from_slice(&remote.port().to_be_bytes());
         for address in [local.ip(), remote.ip()] {
@@ -269,6 +273,12 @@ pub(super) fn messages(mut bytes: &[u8]) -> Vec<&[u8]> {
     found
 }
 
+/// Where the wanted attributes stand in `struct inet_diag_req_v2`.
+const EXTENSIONS_AT: usize = 2;
+
+/// Where `tcpi_bytes_received` stands in `struct tcp_info` (`linux/tcp.h`).
+const BYTES_RECEIVED_AT: usize = 128;
+
 fn inet_request(family: u8, table: Table, states: u32) -> Vec<u8> {
     let extensions = 1u8 << (INET_DIAG_SKMEMINFO - 1);
     let mut request = vec![family, table.protocol(), extensions, 0];
@@ -289,6 +299,10 @@ fn sixteen(address: IpAddr) -> [u8; 16] {
 
 fn u16_at(bytes: &[u8], at: usize) -> Option<u16> {
     Some(u16::from_ne_bytes(bytes.get(at..at + 2)?.try_into().ok()?))
+}
+
+fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
+    Some(u64::from_ne_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }
 
 fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
@@ -317,8 +331,12 @@ pub(super) fn inet_row(body: &[u8]) -> Option<Row> {
         inode: u32_at(body, 68)?,
         v6_only: false,
         drops: 0,
+        received: None,
     };
     for (kind, value) in attributes(body.get(72..)?) {
+        if kind == INET_DIAG_INFO {
+            row.received = u64_at(value, BYTES_RECEIVED_AT);
+        }
         if kind == INET_DIAG_SKV6ONLY {
             row.v6_only = value.first() == Some(&1);
         }
@@ -343,6 +361,7 @@ fn unix_row(body: &[u8]) -> Option<Row> {
         send_queue: 0,
         v6_only: false,
         drops: 0,
+        received: None,
     };
     for (kind, value) in attributes(body.get(16..)?) {
         match kind {

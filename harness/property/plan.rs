@@ -1,0 +1,765 @@
+//! From a play to a scenario: what the profile does not allow is left out, and what each client is owed is worked out.
+
+use super::{Kind, Rules};
+use crate::profile::{HalfClose, Model, Rule, Speech, Transport};
+use crate::step::{
+    Action, Cast, Cut, Data, Dial, End, Expectation, Line, Pace, Scenario, ServerAction, Source,
+    Step, Template,
+};
+use crate::talk::Talk;
+use std::time::Duration;
+
+/// What clients might do, before anything is known of the server.
+#[derive(Clone, Debug)]
+pub(super) struct Play {
+    /// The part of each client.
+    pub(super) parts: Vec<Part>,
+    /// Where in the play the server is stopped, as a share of it, and for how many steps.
+    pub(super) freeze: Option<(u8, u8)>,
+}
+
+/// What one client does.
+#[derive(Clone, Debug)]
+pub(super) struct Part {
+    /// Its connections, one after the other.
+    pub(super) visits: Vec<Visit>,
+    /// How much later than the step before each of its steps comes, in turns; not at all where nothing is said.
+    pub(super) gaps: Vec<u8>,
+}
+
+/// A connection from its beginning to its end.
+#[derive(Clone, Debug)]
+pub(super) struct Visit {
+    pub(super) reach: Reach,
+    pub(super) words: Vec<Word>,
+    /// Something that is begun and left unfinished before the client leaves.
+    pub(super) unfinished: Option<usize>,
+    pub(super) leave: Leave,
+}
+
+/// How a client connects.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Reach {
+    Plain,
+    SmallBuffer,
+    SmallSegments,
+    /// From the port of the connection before, where that was reset.
+    SamePort,
+}
+
+/// Something that a client says.
+#[derive(Clone, Debug)]
+pub(super) struct Word {
+    pub(super) content: Content,
+    /// How many bytes, the delimiter included.
+    pub(super) size: usize,
+    pub(super) seed: u64,
+    /// How often it follows itself in the same breath.
+    pub(super) times: u32,
+    pub(super) slicing: Slicing,
+    pub(super) manner: Manner,
+}
+
+/// What bytes are made of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Content {
+    Letters,
+    Noise,
+    Nul,
+    NoText,
+    MultiByte,
+    Delimiters,
+}
+
+/// Where a word is divided into segments.
+#[derive(Clone, Debug)]
+pub(super) enum Slicing {
+    Whole,
+    At(Vec<Spot>),
+    Pieces(usize),
+}
+
+/// A place in a word.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Spot {
+    Start(usize),
+    End(usize),
+    Part(u16),
+    Power(u32),
+}
+
+/// How a client deals with the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Manner {
+    /// Waits for it.
+    Hear,
+    /// Goes on, and waits for it later.
+    GoOn,
+    /// Does not read until others have had their turn.
+    Stall,
+    /// Reads it slowly.
+    Slow,
+}
+
+/// How a client leaves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Leave {
+    /// With everything that it is owed.
+    Close,
+    /// Half-closes, and stays for what it is owed and for the end.
+    HalfClose,
+    /// By a reset, without hearing the last answer.
+    Reset,
+    /// By a close, without hearing the last answer.
+    Abrupt,
+}
+
+/// What may be on its way to a client that does not wait for it. It fits the buffers of the kernel, so that a server
+/// that reads and writes in turn does not come to a stop.
+const UNHEARD_BYTES: usize = 24 << 10;
+
+/// What is sent while the server is stopped, or to a client that does not read, without being sent in the background.
+const PILED_BYTES: usize = 8 << 10;
+
+/// Payloads on connections with small buffers or segments, which take long.
+const SMALL_WAY_BYTES: usize = 64 << 10;
+
+/// The largest payload of a UDP datagram over IPv4 (udp(7)).
+const LARGEST_DATAGRAM: usize = 65_507;
+
+/// What a datagram may have at most for its loss to be held against the server: every buffer holds it (RFC 1035,
+/// section 2.3.4, asks for no more).
+const SURE_DATAGRAM: usize = 512;
+
+/// How many segments a word is divided into at most; each waits for the server.
+const MOST_SEGMENTS: usize = 48;
+
+/// The names of the clients.
+const NAMES: [&str; 4] = ["alice", "bob", "carol", "mallory"];
+
+impl Rules<'_> {
+    /// The scenario of some plays, one after the other on the same server.
+    pub(super) fn chapter(&self, name: &str, plays: &[Play]) -> Scenario {
+        // What failed tells by its line to which play it belongs.
+        let numbered = |(number, play)| {
+            let steps = self.lines(play).into_iter();
+            steps.map(move |line: Line| Line { number, ..line })
+        };
+        let lines: Vec<Line> = (1..).zip(plays).flat_map(numbered).collect();
+        let acts = |who: &usize| {
+            lines
+                .iter()
+                .any(|line| matches!(line.step, Step::Client { who: acting, .. } if acting == *who))
+        };
+        let last = (0..NAMES.len()).rev().find(acts).unwrap_or(0);
+        let cast = NAMES[..=last].iter().map(|name| Cast {
+            name: (*name).to_owned(),
+            members: 1,
+        });
+        Scenario {
+            name: name.to_owned(),
+            cast: cast.collect(),
+            waived: Vec::new(),
+            lines,
+        }
+    }
+
+    fn lines(&self, play: &Play) -> Vec<Line> {
+        let most = if self.is_one_connection() {
+            1
+        } else {
+            NAMES.len()
+        };
+        let parts = play.parts.iter().take(most).enumerate();
+        let lines = parts.flat_map(|(who, part)| {
+            let lines = self.part(who, &part.visits).into_iter();
+            lines.zip(moments(&part.gaps))
+        });
+        let mut lines: Vec<(Line, u32)> = lines.collect();
+        if self.ground.profile.serves_concurrently() {
+            // The sort is stable: the steps of a client, and those of the same moment, keep their order.
+            lines.sort_by_key(|(_, moment)| *moment);
+        }
+        let together = lines.into_iter().map(|(line, _)| line).collect();
+        match play.freeze {
+            Some((at, steps)) => self.freeze(together, at, steps.into()),
+            None => together,
+        }
+    }
+
+    fn part(&self, who: usize, visits: &[Visit]) -> Vec<Line> {
+        let most = if self.is_one_connection() {
+            1
+        } else {
+            visits.len()
+        };
+        let mut lines = Vec::new();
+        let mut was_reset = false;
+        for visit in &visits[..most.min(visits.len())] {
+            let dial = self.dial(visit.reach, was_reset);
+            let mut speaker = Speaker::new(self, who, dial);
+            speaker.visit(visit);
+            was_reset = speaker.was_reset;
+            lines.extend(speaker.talk.lines());
+        }
+        lines
+    }
+
+    fn dial(&self, reach: Reach, was_reset: bool) -> Dial {
+        let mut dial = Dial::default();
+        if self.ground.transport == Transport::Tcp {
+            match reach {
+                Reach::Plain => {}
+                Reach::SmallBuffer => dial.receive_buffer = Some(4 << 10),
+                Reach::SmallSegments => dial.segment_size = Some(88),
+                // After an orderly end the port is in TIME_WAIT, and our own host refuses it.
+                Reach::SamePort => dial.same_port = was_reset,
+            }
+        }
+        dial
+    }
+
+    /// Stops the server around some steps for which it need not run: it then finds all at once what they have done.
+    fn freeze(&self, mut lines: Vec<Line>, at: u8, steps: usize) -> Vec<Line> {
+        let from = usize::from(at) * lines.len() / 256;
+        let mut piled = 0;
+        let mut dialled = 0;
+        let queue = self.ground.backlog.unwrap_or(1).max(1);
+        let mut goes_on = |line: &Line| match &line.step {
+            Step::Client { action, .. } => match action {
+                Action::Send {
+                    data,
+                    background: false,
+                    ..
+                } => {
+                    piled += length(data);
+                    piled <= PILED_BYTES
+                }
+                Action::Connect(_) => {
+                    dialled += 1;
+                    dialled <= queue && !self.ground.transport.is_local()
+                }
+                Action::HalfClose | Action::Reset | Action::Close => true,
+                _ => false,
+            },
+            _ => false,
+        };
+        let run = lines[from..].iter().take(steps);
+        let run = run.take_while(|line| goes_on(line)).count();
+        if run == 0 {
+            return lines;
+        }
+        for line in &mut lines[from..from + run] {
+            // A server that does not run reads no segment, so that none can wait for it.
+            if let Step::Client {
+                action: Action::Send { cut, .. },
+                ..
+            } = &mut line.step
+            {
+                *cut = Cut::Whole;
+            }
+        }
+        lines.insert(from + run, Step::Server(ServerAction::Continue).into());
+        lines.insert(from, Step::Server(ServerAction::Stop).into());
+        lines
+    }
+
+    fn model(&self) -> Option<Model> {
+        self.ground.profile.model()
+    }
+
+    fn half_close(&self) -> Option<HalfClose> {
+        self.ground.profile.promises.half_close
+    }
+
+    fn can_reset(&self) -> bool {
+        self.ground.transport == Transport::Tcp && !self.is_one_connection()
+    }
+}
+
+/// When the steps of a client come, in turns from the beginning of the play.
+fn moments(gaps: &[u8]) -> impl Iterator<Item = u32> {
+    let gaps = gaps.iter().copied().chain(std::iter::repeat(0));
+    gaps.scan(0, |moment, gap| {
+        *moment += u32::from(gap);
+        Some(*moment)
+    })
+}
+
+/// A client in the making: what it says, and what it is owed for it.
+struct Speaker<'a> {
+    rules: &'a Rules<'a>,
+    talk: Talk,
+    dial: Dial,
+    /// What it is owed and has not waited for.
+    owed: Vec<Owed>,
+    owed_bytes: usize,
+    /// A request was cut, so that a server that closes after its answer may do so before the rest has come.
+    was_cut: bool,
+    /// It does not read at full speed.
+    is_held: bool,
+    /// It reads, but slowly.
+    is_slow: bool,
+    was_reset: bool,
+}
+
+/// An answer that is owed.
+struct Owed {
+    what: Expectation,
+    within: Option<Duration>,
+}
+
+impl<'a> Speaker<'a> {
+    fn new(rules: &'a Rules<'a>, who: usize, dial: Dial) -> Self {
+        Self {
+            rules,
+            talk: Talk::of(who),
+            dial,
+            owed: Vec::new(),
+            owed_bytes: 0,
+            was_cut: false,
+            is_held: false,
+            is_slow: false,
+            was_reset: false,
+        }
+    }
+
+    fn then(&mut self, action: Action) {
+        let talk = std::mem::replace(&mut self.talk, Talk::of(0));
+        self.talk = talk.then(action);
+    }
+
+    fn send(&mut self, data: Data, cut: Cut, background: bool) {
+        self.then(Action::Send {
+            data,
+            cut,
+            every: None,
+            background,
+        });
+    }
+
+    fn expect(&mut self, what: Expectation) {
+        self.then(Action::Expect { what, within: None });
+    }
+
+    fn owe(&mut self, what: Expectation, within: Option<Duration>, bytes: usize) {
+        self.owed.push(Owed { what, within });
+        self.owed_bytes += bytes;
+    }
+
+    /// Waits for all that is owed; a client that reads slowly goes on doing so until it has it.
+    fn hear(&mut self) {
+        if self.is_held && !self.is_slow && !self.owed.is_empty() {
+            self.read();
+        }
+        for Owed { what, within } in std::mem::take(&mut self.owed) {
+            self.then(Action::Expect { what, within });
+        }
+        self.owed_bytes = 0;
+        if self.is_held {
+            self.read();
+        }
+    }
+
+    fn read(&mut self) {
+        self.then(Action::Read(None));
+        (self.is_held, self.is_slow) = (false, false);
+    }
+
+    fn stall(&mut self) {
+        self.hear();
+        self.then(Action::Stall);
+        self.is_held = true;
+    }
+
+    fn visit(&mut self, visit: &Visit) {
+        self.then(Action::Connect(self.dial.clone()));
+        match self.rules.kind {
+            Kind::Stream | Kind::Line => self.converse(visit),
+            Kind::Datagram => self.throw(visit),
+            Kind::Exchange => self.exchange(visit),
+        }
+    }
+
+    /// How the client leaves, where the rules do not allow what was drawn.
+    fn leave(&self, visit: &Visit) -> Leave {
+        match visit.leave {
+            Leave::Reset | Leave::Abrupt if self.rules.is_one_connection() => Leave::Close,
+            Leave::Reset if !self.rules.can_reset() => Leave::Abrupt,
+            Leave::HalfClose if self.rules.half_close().is_none() => Leave::Close,
+            other => other,
+        }
+    }
+
+    /// A conversation with a server that has a model for bytes or lines.
+    fn converse(&mut self, visit: &Visit) {
+        let Some(model) = self.rules.model() else {
+            return;
+        };
+        let leave = self.leave(visit);
+        let closes = self.rules.ground.profile.closes_after_exchange();
+        let most = if closes { 1 } else { visit.words.len() };
+        let words = &visit.words[..most.min(visit.words.len())];
+        for (n, word) in words.iter().enumerate() {
+            let data = self.payload(word);
+            let is_unheard = n + 1 == words.len() && matches!(leave, Leave::Reset | Leave::Abrupt);
+            // Bytes have no end, so that such a server may answer whatever it has read first.
+            let cut = match closes && self.rules.kind == Kind::Stream {
+                true => Cut::Whole,
+                false => word.slicing.cut(length(&data)),
+            };
+            self.say(word.manner, model, data, cut, is_unheard);
+        }
+        let mut is_unfinished = false;
+        if let (Kind::Line, Some(size)) = (self.rules.kind, visit.unfinished) {
+            if leave == Leave::Close {
+                self.hear();
+            }
+            // Who does not read may not be able to send either.
+            if !closes && !self.is_held {
+                is_unfinished = true;
+                self.send(
+                    text(size.clamp(1, PILED_BYTES), 7, false),
+                    Cut::Whole,
+                    false,
+                );
+            }
+        }
+        self.part(leave, model.rule == Rule::Discard, is_unfinished);
+    }
+
+    fn say(&mut self, manner: Manner, model: Model, data: Data, cut: Cut, is_unheard: bool) {
+        let bytes = length(&data);
+        let Some(reply) = model.reply(&data) else {
+            return self.send(data, cut, false);
+        };
+        let reply = Expectation::Data(reply);
+        match manner {
+            Manner::Hear | Manner::GoOn => {
+                if manner == Manner::Hear || self.owed_bytes + bytes > UNHEARD_BYTES {
+                    self.hear();
+                }
+                // Who leaves without the answer need not wait until all is sent.
+                match is_unheard && bytes > UNHEARD_BYTES {
+                    true => self.send(data, Cut::Whole, true),
+                    false => self.send(data, cut, false),
+                }
+                self.owe(reply, None, bytes);
+                let waits = manner == Manner::Hear || self.owed_bytes > UNHEARD_BYTES;
+                if waits && !is_unheard {
+                    self.hear();
+                }
+            }
+            Manner::Stall => {
+                self.stall();
+                self.send(data, Cut::Whole, bytes > PILED_BYTES);
+                self.owe(reply, Some(PATIENCE), bytes);
+            }
+            Manner::Slow => {
+                self.hear();
+                let pace = Pace {
+                    bytes: (bytes / 64).max(512),
+                    every: Duration::ZERO,
+                };
+                self.then(Action::Read(Some(pace)));
+                (self.is_held, self.is_slow) = (true, true);
+                self.send(data, Cut::Whole, true);
+                self.owe(reply, Some(PATIENCE), bytes);
+            }
+        }
+        if self.is_held && !is_unheard {
+            self.hear();
+        }
+    }
+
+    /// The end of a connection.
+    fn part(&mut self, leave: Leave, is_discard: bool, is_unfinished: bool) {
+        let closes = self.rules.ground.profile.closes_after_exchange();
+        let end = |kinds: &[End], all_bytes_first| Expectation::End {
+            kinds: kinds.to_vec(),
+            all_bytes_first,
+        };
+        match leave {
+            Leave::Reset => {
+                self.was_reset = true;
+                return self.then(Action::Reset);
+            }
+            Leave::Abrupt => {}
+            Leave::HalfClose if self.rules.half_close() == Some(HalfClose::Answers) => {
+                self.then(Action::HalfClose);
+                self.hear();
+                match closes && self.was_cut || is_unfinished && self.rules.kind == Kind::Exchange {
+                    true => self.expect(end(&[End::Fin, End::Reset], false)),
+                    false => self.expect(end(&[End::Fin], !is_unfinished)),
+                }
+            }
+            Leave::HalfClose => {
+                self.hear();
+                self.then(Action::HalfClose);
+                match is_discard {
+                    true => self.expect(end(&[End::Fin], true)),
+                    false => self.expect(end(&[End::Fin, End::Reset], false)),
+                }
+            }
+            Leave::Close => {
+                self.hear();
+                if is_discard {
+                    self.expect(Expectation::Taken);
+                } else if closes && !is_unfinished {
+                    match self.was_cut {
+                        true => self.expect(end(&[End::Fin, End::Reset], false)),
+                        false => self.expect(end(&[End::Fin], true)),
+                    }
+                }
+            }
+        }
+        self.then(Action::Close);
+    }
+
+    /// Datagrams: each is answered before the next, for nothing keeps the answers in order.
+    fn throw(&mut self, visit: &Visit) {
+        let Some(model) = self.rules.model() else {
+            return;
+        };
+        for (n, word) in visit.words.iter().enumerate() {
+            let bytes = word.size.min(LARGEST_DATAGRAM);
+            let is_last = n + 1 == visit.words.len();
+            if bytes == 0 {
+                // What an empty datagram is answered by is not seen in bytes, so nothing may follow it here.
+                self.send(Data::literal(""), Cut::Whole, false);
+                self.expect(Expectation::Taken);
+                self.then(Action::Close);
+                if !is_last {
+                    self.then(Action::Connect(Dial::default()));
+                }
+                continue;
+            }
+            let data = self.bytes(word, bytes);
+            self.send(data.clone(), Cut::Whole, false);
+            if is_last && visit.leave != Leave::Close {
+                break;
+            }
+            match model.reply(&data) {
+                None => self.expect(Expectation::Taken),
+                Some(reply) if bytes <= SURE_DATAGRAM => self.expect(Expectation::Data(reply)),
+                Some(reply) => self.then(Action::Expect {
+                    what: Expectation::DataOrSilence(reply),
+                    within: Some(Duration::from_millis(500)),
+                }),
+            }
+        }
+        let was_empty = visit.words.last().is_some_and(|word| word.size == 0);
+        if !was_empty {
+            self.then(Action::Close);
+        }
+    }
+
+    /// The exchanges of a dialogue, of which only the timing and the cuts vary.
+    fn exchange(&mut self, visit: &Visit) {
+        let profile = self.rules.ground.profile;
+        let Speech::Dialogue {
+            greeting,
+            exchanges,
+        } = &profile.speech
+        else {
+            return;
+        };
+        let leave = self.leave(visit);
+        let leaves_early = matches!(leave, Leave::Reset | Leave::Abrupt);
+        let pipelined = profile.answers_pipelined();
+        let closes = profile.closes_after_exchange();
+        if let Some(greeting) = greeting {
+            self.owe(owed(greeting), None, 0);
+            // A client that is to be spoken to first does not speak before.
+            if !(leaves_early && visit.words.is_empty()) {
+                self.hear();
+            }
+        }
+        let mut spoken = 0;
+        for (n, word) in visit.words.iter().enumerate() {
+            let is_last = n + 1 == visit.words.len();
+            let exchange = match closes {
+                true if n > 0 || visit.unfinished.is_some() => break,
+                true => exchanges.get(word.size % exchanges.len().max(1)),
+                false if pipelined => exchanges.get(n).or_else(|| exchanges.last()),
+                false => exchanges.get(n),
+            };
+            let Some(exchange) = exchange else { break };
+            let times = match pipelined && n + 1 >= exchanges.len() {
+                true => word.times,
+                false => 1,
+            };
+            let data = Data::literal(exchange.send.clone()).times(times);
+            let cut = word.slicing.cut(length(&data));
+            self.was_cut |= cut != Cut::Whole;
+            let goes_on = pipelined && word.manner == Manner::GoOn;
+            if word.manner == Manner::Stall {
+                self.stall();
+            }
+            self.send(data, cut, false);
+            for _ in 0..times {
+                self.owe(owed(&exchange.reply), None, 0);
+            }
+            spoken += 1;
+            let is_unheard = is_last && leaves_early;
+            if !goes_on && !is_unheard {
+                self.hear();
+            }
+        }
+        let mut is_unfinished = false;
+        let next = if closes {
+            exchanges.last()
+        } else {
+            exchanges.get(spoken)
+        };
+        if let (Some(size), Some(next)) = (visit.unfinished, next)
+            && next.send.len() > 1
+            && leave != Leave::HalfClose
+            && !self.is_held
+        {
+            self.hear();
+            is_unfinished = true;
+            let part = &next.send[..1 + size % (next.send.len() - 1)];
+            self.send(Data::literal(part), Cut::Whole, false);
+        }
+        // What a server says to a client that ends before all has been said is not promised.
+        let is_whole = spoken >= exchanges.len() || closes && spoken > 0;
+        is_unfinished |= leave == Leave::HalfClose && !is_whole;
+        let ends_itself = spoken > 0 || exchanges.is_empty();
+        match leave {
+            // Nothing was asked, so that there is no exchange after which it would close.
+            Leave::Close if closes && !ends_itself => {
+                self.hear();
+                self.then(Action::Close);
+            }
+            leave => self.part(leave, false, is_unfinished),
+        }
+    }
+
+    fn payload(&self, word: &Word) -> Data {
+        let narrow = self.dial.receive_buffer.is_some() || self.dial.segment_size.is_some();
+        let most = if narrow { SMALL_WAY_BYTES } else { usize::MAX };
+        let size = word.size.clamp(1, most);
+        match self.rules.kind {
+            Kind::Line => line(word, size),
+            _ => self.bytes(word, size),
+        }
+    }
+
+    fn bytes(&self, word: &Word, size: usize) -> Data {
+        let repeated = |unit: &[u8]| match size / unit.len() {
+            0 => Data::literal(&unit[..size]),
+            times => Data::literal(unit).times(times as u32),
+        };
+        match word.content {
+            Content::Letters => text(size, word.seed, false),
+            Content::Noise => Source::Pattern {
+                bytes: size,
+                seed: word.seed,
+            }
+            .into(),
+            Content::Nul => repeated(b"\0"),
+            Content::NoText => repeated(b"\xff"),
+            Content::MultiByte => repeated("é".as_bytes()),
+            Content::Delimiters => repeated(b"\r\n"),
+        }
+    }
+}
+
+/// The patience with those who read slowly or late.
+const PATIENCE: Duration = Duration::from_secs(20);
+
+/// The most that a line of something else than letters has, which has to be written out.
+const WRITTEN_BYTES: usize = 128;
+
+fn line(word: &Word, size: usize) -> Data {
+    let body = |unit: &[u8]| {
+        let mut bytes = unit.repeat(size.min(WRITTEN_BYTES) / unit.len());
+        bytes.push(b'\n');
+        Data::literal(bytes)
+    };
+    match word.content {
+        Content::Delimiters => Data::literal("\n").times((size as u32).clamp(2, 64)),
+        Content::Letters => text(size, word.seed, true),
+        _ if size > WRITTEN_BYTES => text(size, word.seed, true),
+        Content::Noise => {
+            let bytes = Data::from(Source::Pattern {
+                bytes: size,
+                seed: word.seed,
+            });
+            let mut bytes = bytes.bytes(0);
+            bytes.retain(|byte| *byte != b'\n');
+            bytes.push(b'\n');
+            Data::literal(bytes)
+        }
+        Content::Nul => body(b"\0"),
+        Content::NoText => body(b"\xff"),
+        Content::MultiByte => body("é".as_bytes()),
+    }
+    .times_more(word.times)
+}
+
+trait TimesMore {
+    fn times_more(self, times: u32) -> Self;
+}
+
+impl TimesMore for Data {
+    fn times_more(self, times: u32) -> Self {
+        let times = self.times * times.max(1);
+        self.times(times)
+    }
+}
+
+fn text(bytes: usize, seed: u64, line: bool) -> Data {
+    Source::Text { bytes, seed, line }.into()
+}
+
+fn owed(template: &Template) -> Expectation {
+    match template.as_literal() {
+        Some(bytes) => Expectation::Data(Data::literal(bytes)),
+        None => Expectation::Template(template.clone()),
+    }
+}
+
+/// How many bytes data has.
+pub(super) fn length(data: &Data) -> usize {
+    let once = match &data.source {
+        Source::Literal(bytes) => bytes.len(),
+        Source::Pattern { bytes, .. } | Source::Text { bytes, .. } => *bytes,
+    };
+    once * data.times as usize
+}
+
+impl Slicing {
+    /// The cut of a word of this many bytes; whole where no place is inside of it.
+    fn cut(&self, length: usize) -> Cut {
+        match self {
+            Self::Whole => Cut::Whole,
+            Self::Pieces(size) => match (*size).max(length.div_ceil(MOST_SEGMENTS)).max(1) {
+                size if size >= length => Cut::Whole,
+                size => Cut::Pieces(size),
+            },
+            Self::At(spots) => {
+                let mut places: Vec<usize> = spots.iter().map(|spot| spot.place(length)).collect();
+                places.retain(|place| *place > 0 && *place < length);
+                places.sort_unstable();
+                places.dedup();
+                match places.is_empty() {
+                    true => Cut::Whole,
+                    false => Cut::At(places),
+                }
+            }
+        }
+    }
+}
+
+impl Spot {
+    fn place(self, length: usize) -> usize {
+        match self {
+            Self::Start(bytes) => bytes,
+            Self::End(bytes) => length.saturating_sub(bytes),
+            Self::Part(share) => length * usize::from(share) / 65_536,
+            Self::Power(power) => 1 << power,
+        }
+    }
+}

@@ -1,0 +1,139 @@
+//! What is drawn, and how often: the sizes, the places and the manners at which servers break.
+
+use super::Kind;
+use super::plan::{Content, Leave, Manner, Part, Play, Reach, Slicing, Spot, Visit, Word};
+use proptest::collection::vec;
+use proptest::prelude::any;
+use proptest::strategy::{BoxedStrategy, Just, Strategy};
+use proptest::{option, prop_oneof};
+
+/// Plays for servers that answer in the given unit.
+pub(super) fn plays(kind: Kind) -> BoxedStrategy<Play> {
+    let part = (vec(visit(kind), 1..=2), vec(0..8u8, 0..=24))
+        .prop_map(|(visits, gaps)| Part { visits, gaps });
+    let freeze = option::weighted(0.25, (any::<u8>(), 1..=8u8));
+    (vec(part, 1..=4), freeze)
+        .prop_map(|(parts, freeze)| Play { parts, freeze })
+        .boxed()
+}
+
+fn visit(kind: Kind) -> impl Strategy<Value = Visit> {
+    let reach = prop_oneof![
+        8 => Just(Reach::Plain),
+        1 => Just(Reach::SmallBuffer),
+        1 => Just(Reach::SmallSegments),
+        3 => Just(Reach::SamePort),
+    ];
+    let leave = prop_oneof![
+        3 => Just(Leave::Close),
+        2 => Just(Leave::HalfClose),
+        2 => Just(Leave::Reset),
+        1 => Just(Leave::Abrupt),
+    ];
+    (
+        vec(word(kind), 0..=3),
+        option::weighted(0.3, 1..40usize),
+        leave,
+        reach,
+    )
+        .prop_map(|(words, unfinished, leave, reach)| Visit {
+            reach,
+            words,
+            unfinished,
+            leave,
+        })
+}
+
+fn word(kind: Kind) -> impl Strategy<Value = Word> {
+    let content = prop_oneof![
+        6 => Just(Content::Letters),
+        3 => Just(Content::Noise),
+        1 => Just(Content::Nul),
+        1 => Just(Content::NoText),
+        1 => Just(Content::MultiByte),
+        1 => Just(Content::Delimiters),
+    ];
+    let manner = prop_oneof![
+        5 => Just(Manner::Hear),
+        3 => Just(Manner::GoOn),
+        1 => Just(Manner::Stall),
+        1 => Just(Manner::Slow),
+    ];
+    let times = prop_oneof![3 => Just(1u32), 1 => 2..=4u32];
+    (sizes(kind), slicing(), times, manner, content, 0..8u64).prop_map(
+        |(size, slicing, times, manner, content, seed)| Word {
+            content,
+            size,
+            seed,
+            times,
+            slicing,
+            manner,
+        },
+    )
+}
+
+fn slicing() -> impl Strategy<Value = Slicing> {
+    let spot = prop_oneof![
+        3 => Just(Spot::End(1)),
+        2 => Just(Spot::Start(1)),
+        1 => (2..8usize).prop_map(Spot::Start),
+        1 => (2..8usize).prop_map(Spot::End),
+        1 => (4..17u32).prop_map(Spot::Power),
+        3 => any::<u16>().prop_map(Spot::Part),
+    ];
+    let pieces = prop_oneof![
+        Just(1usize),
+        Just(2),
+        Just(3),
+        Just(16),
+        Just(64),
+        Just(1_000),
+        Just(1_024),
+        Just(1_460),
+        Just(4_096)
+    ];
+    prop_oneof![
+        4 => Just(Slicing::Whole),
+        4 => vec(spot, 1..=3).prop_map(Slicing::At),
+        1 => pieces.prop_map(Slicing::Pieces),
+    ]
+}
+
+/// Sizes around which buffers end: the powers of two, the multiples of common buffers, nothing, and one.
+fn sizes(kind: Kind) -> impl Strategy<Value = usize> {
+    let near = |size: usize, step: usize| (size + step).saturating_sub(1);
+    // The buffers of most servers have between 256 bytes and 16 KiB.
+    let power = prop_oneof![0..=16u32, 8..=14u32];
+    let around_a_power = (power, 0..=2usize).prop_map(move |(power, step)| near(1 << power, step));
+    let common = prop_oneof![
+        Just(512usize),
+        Just(1_000),
+        Just(1_024),
+        Just(1_460),
+        Just(1_500),
+        Just(2_048),
+        Just(4_096),
+        Just(8_192)
+    ];
+    let around_a_multiple = (common, 1..=4usize, 0..=2usize)
+        .prop_map(move |(size, times, step)| near(size * times, step));
+    let large = (17..=18u32, 0..=2usize).prop_map(move |(power, step)| near(1 << power, step));
+    let largest = match kind {
+        // Longer lines are the matter of the checks on large payloads.
+        Kind::Line => Just(65_535usize).boxed(),
+        Kind::Datagram => (65_500..=65_507usize).boxed(),
+        Kind::Stream | Kind::Exchange => large.boxed(),
+    };
+    let empty = match kind {
+        Kind::Datagram => 3,
+        _ => 1,
+    };
+    prop_oneof![
+        empty => Just(0usize),
+        5 => 1..=40usize,
+        10 => around_a_power,
+        4 => around_a_multiple,
+        2 => 41..5_000usize,
+        2 => largest,
+    ]
+}

@@ -1,0 +1,214 @@
+use super::*;
+use crate::profile::Profile;
+use crate::scenario::DrillFile;
+use crate::step::{Action, Expectation, Step};
+
+fn ground<'a>(profile: &'a Profile, cases: usize) -> Ground<'a> {
+    Ground {
+        profile,
+        transport: profile.transport.unwrap(),
+        backlog: Some(128),
+        seed: 7,
+        deep: false,
+        cases,
+        not_concurrent: false,
+        own_namespace: true,
+        ipv6: false,
+        dual_stack: false,
+        told_loopback: false,
+        socket_is_given: false,
+        wildcard: false,
+    }
+}
+
+fn drawn(name: &str, cases: usize) -> Vec<Scenario> {
+    let profile = Profile::find(name).unwrap();
+    Rules::of(&ground(&profile, cases)).unwrap().chapters()
+}
+
+#[test]
+fn case_is_the_same_whatever_number_of_cases_is_drawn() {
+    let (few, many) = (drawn("echo", 30), drawn("echo", 60));
+    assert_eq!(few[..], many[..few.len()]);
+}
+
+#[test]
+fn every_drawn_scenario_prints_as_a_file_that_reads_back() {
+    for name in [
+        "echo",
+        "line-echo",
+        "udp-echo",
+        "chat",
+        "uppercase-once",
+        "framed",
+    ] {
+        for scenario in drawn(name, 60) {
+            let text = scenario.to_string();
+            let file = DrillFile::parse("drawn", &text)
+                .unwrap_or_else(|error| panic!("{name}: {error}\n{text}"));
+            assert_eq!(file.cases[0].scenario.to_string(), text);
+        }
+    }
+}
+
+#[test]
+fn nobody_half_closes_where_nothing_is_promised_for_it() {
+    let text = "transport = \"tcp\"\nmodel = \"echo\"\nframing = \"stream\"\n";
+    let profile = Profile::parse("silent", text).unwrap();
+    let chapters = Rules::of(&ground(&profile, 200)).unwrap().chapters();
+    let lines = chapters.iter().flat_map(|chapter| &chapter.lines);
+    let half_closes = lines.filter(|line| {
+        matches!(
+            line.step,
+            Step::Client {
+                action: Action::HalfClose,
+                ..
+            }
+        )
+    });
+    assert_eq!(half_closes.count(), 0);
+}
+
+#[test]
+fn clients_of_a_server_that_serves_one_at_a_time_do_not_overlap() {
+    for chapter in drawn("uppercase-one", 200) {
+        let mut connected: Option<usize> = None;
+        for line in &chapter.lines {
+            let Step::Client { who, action } = &line.step else {
+                continue;
+            };
+            assert!(connected.is_none_or(|other| other == *who), "{chapter}");
+            connected = match action {
+                Action::Close | Action::Reset => None,
+                _ => Some(*who),
+            };
+        }
+    }
+}
+
+#[test]
+fn nothing_is_expected_of_a_server_that_is_stopped() {
+    for chapter in drawn("echo", 300) {
+        let mut is_stopped = false;
+        for line in &chapter.lines {
+            match &line.step {
+                Step::Server(action) => is_stopped = *action == crate::step::ServerAction::Stop,
+                Step::Client {
+                    action: Action::Expect { .. },
+                    ..
+                } => assert!(!is_stopped, "{chapter}"),
+                _ => {}
+            }
+        }
+    }
+}
+
+#[test]
+fn empty_data_is_never_expected() {
+    // An empty expectation is met by nothing, so that an empty answer would be taken for the next one.
+    for name in ["udp-echo", "echo", "line-echo"] {
+        for chapter in drawn(name, 300) {
+            for line in &chapter.lines {
+                if let Step::Client {
+                    action:
+                        Action::Expect {
+                            what: Expectation::Data(data) | Expectation::DataOrSilence(data),
+                            ..
+                        },
+                    ..
+                } = &line.step
+                {
+                    assert!(plan::length(data) > 0, "{chapter}");
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn two_hundred_cases_try_every_kind_of_end_and_many_cuts() {
+    let coverage = Coverage::of(&drawn("echo", 200)).to_string();
+    assert!(
+        coverage.ends_with("ends by close, half-close, reset"),
+        "{coverage}"
+    );
+}
+
+/// The smallest case of the first chapter of some seed in which `fails` finds a fault.
+fn shrunk(name: &str, fails: impl Fn(&Scenario) -> bool) -> Scenario {
+    let profile = Profile::find(name).unwrap();
+    let ground = ground(&profile, 200);
+    let rules = Rules::of(&ground).unwrap();
+    let chapter = rules.chapters().iter().position(&fails).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let attempt = async |scenario: &Scenario| Ok(fails(scenario));
+    let found = runtime.block_on(smallest(&rules, chapter, 0, "small", attempt));
+    found.unwrap().remove(0)
+}
+
+fn sends(scenario: &Scenario) -> impl Iterator<Item = (usize, &crate::step::Cut)> {
+    scenario.lines.iter().filter_map(|line| match &line.step {
+        Step::Client {
+            action: Action::Send { data, cut, .. },
+            ..
+        } => Some((plan::length(data), cut)),
+        _ => None,
+    })
+}
+
+#[test]
+fn cut_of_a_large_message_shrinks_to_four_steps_and_the_very_size() {
+    use crate::step::Cut;
+    let small = shrunk("echo", |scenario| {
+        sends(scenario).any(|(bytes, cut)| bytes >= 4_096 && *cut != Cut::Whole)
+    });
+    let text = small.to_string();
+    assert!(text.contains("alice connect\n"), "{text}");
+    assert!(text.contains("send text 4KiB seed 0 cut at"), "{text}");
+    assert!(small.lines.len() <= 4, "{text}");
+}
+
+#[test]
+fn reset_beside_another_client_shrinks_to_both() {
+    let small = shrunk("echo", |scenario| {
+        let mut connected = std::collections::HashSet::new();
+        scenario.lines.iter().any(|line| {
+            let Step::Client { who, action } = &line.step else {
+                return false;
+            };
+            match action {
+                Action::Connect(_) => connected.insert(*who),
+                Action::Close => connected.remove(who),
+                _ => false,
+            };
+            *action == Action::Reset && connected.remove(who) && !connected.is_empty()
+        })
+    });
+    assert!(small.lines.len() <= 5, "{small}");
+}
+
+#[test]
+fn nobody_waits_for_an_answer_without_reading() {
+    for name in ["echo", "line-echo", "chat"] {
+        for chapter in drawn(name, 300) {
+            let mut stalled = std::collections::HashSet::new();
+            for line in &chapter.lines {
+                let Step::Client { who, action } = &line.step else {
+                    continue;
+                };
+                match action {
+                    Action::Stall => {
+                        stalled.insert(*who);
+                    }
+                    Action::Read(_) | Action::Connect(_) => {
+                        stalled.remove(who);
+                    }
+                    Action::Expect { .. } => assert!(!stalled.contains(who), "{chapter}"),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
