@@ -117,12 +117,7 @@ mod tests {
 
     /// What is covered when the first `done` steps of these lines have been carried out.
     fn covered(lines: Vec<Line>, done: usize) -> Coverage {
-        let trial = Trial {
-            before: scenario("nothing", &[], vec![]),
-            script: scenario("case", &[("alice", 1)], vec![lines]),
-            after: scenario("nothing", &[], vec![]),
-            ends_after_one: false,
-        };
+        let trial = Trial::alone(scenario("case", &[("alice", 1)], vec![lines]));
         let ended = |step| What::StepEnded {
             member: Some(0),
             step,

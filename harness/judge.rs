@@ -56,6 +56,24 @@ pub struct Trial {
 }
 
 impl Trial {
+    /// A scenario with nobody around it.
+    pub fn alone(script: Scenario) -> Self {
+        let nothing = || Scenario {
+            name: "nothing".to_owned(),
+            cast: Vec::new(),
+            waived: Vec::new(),
+            lines: Vec::new(),
+        };
+        Self {
+            before: nothing(),
+            arrival: nothing(),
+            script,
+            recall: nothing(),
+            after: nothing(),
+            ends_after_one: false,
+        }
+    }
+
     /// The lines of an act, numbered in the order of the text, those inside of blocks included.
     pub(crate) fn steps(&self, act: Act) -> Vec<&Line> {
         let mut steps = Vec::new();
@@ -137,13 +155,12 @@ pub fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
         .chain(broken);
     let reasons: Vec<String> = reasons.collect();
     if let Some((first, others)) = reasons.split_first() {
-        if let Some(starved) = failure
+        let starved = failure
             .as_ref()
-            .and_then(|failed| failed.blames_us(transcript))
-        {
-            if others.is_empty() && !died {
-                return Verdict::Inconclusive(starved);
-            }
+            .filter(|_| others.is_empty() && !died)
+            .and_then(|failed| failed.blames_us(transcript));
+        if let Some(starved) = starved {
+            return Verdict::Inconclusive(starved);
         }
         return Verdict::Fail(Finding {
             reason: first.clone(),
@@ -765,15 +782,7 @@ mod tests {
     use crate::talk::{Talk, scenario};
 
     fn trial(lines: Vec<Line>) -> Trial {
-        let empty = scenario("polite", &[("polite", 1)], vec![]);
-        Trial {
-            before: empty.clone(),
-            arrival: empty.clone(),
-            recall: empty.clone(),
-            script: scenario("case", &[("alice", 1)], vec![lines]),
-            after: empty,
-            ends_after_one: false,
-        }
+        Trial::alone(scenario("case", &[("alice", 1)], vec![lines]))
     }
 
     fn transcript(what: Vec<What>) -> Transcript {

@@ -480,6 +480,7 @@ mod tests {
             backlog: None,
             seed: 1,
             deep: false,
+            cases: 1,
             not_concurrent: false,
             own_namespace: true,
             ipv6: false,

@@ -443,12 +443,8 @@ async fn acquaint(target: &Target, settings: &Settings) -> Result<Acquaintance, 
         )
     };
     let trial = Trial {
-        before: empty(),
-        arrival: empty(),
-        recall: empty(),
-        script: polite,
-        after: empty(),
         ends_after_one: profile.promises.serves == Some(Serves::OneConnection),
+        ..Trial::alone(polite)
     };
     let transcript = stage.perform(&trial).await?;
     let unserved = match judge(&trial, &transcript) {
@@ -621,8 +617,12 @@ fn check_result(
         requirement: check.requirement.to_owned(),
         lenient: check.severity == Severity::Should && !settings.strict,
         known: known
-            .map(|known| known.reason.clone())
-            .filter(|_| !matches!(tried.verdict, Verdict::Skip(_))),
+            .filter(|known| match tried.verdict {
+                Verdict::Skip(_) => false,
+                Verdict::Pass => !known.sometimes,
+                _ => true,
+            })
+            .map(|known| known.reason.clone()),
         scenarios: scenarios.len(),
         coverage: tried.coverage,
         duration: begun.elapsed(),

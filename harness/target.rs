@@ -62,6 +62,9 @@ pub struct Known {
     /// The last day on which the failure is accepted, as `YYYY-MM-DD`.
     #[serde(default, deserialize_with = "date")]
     pub until: Option<String>,
+    /// The failure shows only now and then, so that a pass does not mean that it is gone.
+    #[serde(default)]
+    pub sometimes: bool,
 }
 
 /// Reads a date, with or without quotes; any other text would never be over, or always.

@@ -93,7 +93,10 @@ pub(crate) fn percent(part: Duration, whole: Duration) -> u32 {
 fn look_at_thread(pid: i32, thread: i32, seen: &mut Stillness) {
     let folder = format!("/proc/{pid}/task/{thread}");
     let state = thread_state(&folder);
-    seen.at_rest &= matches!(state, Some('S' | 'T' | 't' | 'I'));
+    seen.at_rest &= match state {
+        Some('S') => !prints(&folder),
+        state => matches!(state, Some('T' | 't' | 'I')),
+    };
     seen.parked &= match state {
         Some('T' | 't') => true,
         Some('S') => waits_without_timeout(pid, &folder),
@@ -116,6 +119,15 @@ fn look_at_thread(pid: i32, thread: i32, seen: &mut Stillness) {
             switches.filter_map(|line| line.rsplit('\t').next()?.trim().parse::<u64>().ok());
         seen.switches += counts.sum::<u64>();
     }
+}
+
+/// Whether a thread waits for us to read what it prints: it goes on as soon as we have.
+fn prints(folder: &str) -> bool {
+    let text = fs::read_to_string(format!("{folder}/syscall")).unwrap_or_default();
+    let mut words = text.split_ascii_whitespace();
+    let call = words.next().and_then(|word| word.parse().ok());
+    let prints = matches!(call, Some(libc::SYS_write | libc::SYS_writev));
+    prints && matches!(words.next(), Some("0x1" | "0x2"))
 }
 
 /// What each thread of a process tree is doing, as a person reads it, with the number of threads that do the same.

@@ -67,6 +67,16 @@ fn known_failure_that_has_gone_away_is_a_failure_that_says_what_to_do() {
 }
 
 #[test]
+fn known_failure_that_shows_only_sometimes_may_pass() {
+    let (_folder, file) = target(None, &format!("{KNOWN}\nsometimes = true"));
+    sockdrill(&["check", "--only", "reset/mid-request"])
+        .arg(&file)
+        .assert()
+        .code(0)
+        .stdout(contains("1 passed"));
+}
+
+#[test]
 fn known_failure_of_a_check_that_does_not_apply_is_a_skip() {
     let (_folder, file) = target(None, "check = \"datagram/empty\"\nreason = \"issue 18\"");
     sockdrill(&["check", "--only", "datagram/empty"])
