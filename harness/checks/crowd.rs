@@ -4,7 +4,7 @@ use super::{at_once, bulk};
 use crate::check::{Check, Counterexample, Need, Severity};
 use crate::counterexample::{die_of, each, echo, listen, one_at_a_time};
 use crate::step::{Action, Cut, Expectation};
-use crate::talk::{self, Talk, barrier, repeat, scenario, settle};
+use crate::talk::{self, Talk, repeat, scenario, settle};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Mutex;
@@ -78,8 +78,8 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |ground| {
             let crowd = at_once(ground, if ground.deep { 2_000 } else { 100 });
             let mut polite = Talk::of(0).polite(ground.profile).lines();
-            // All are there before the first one speaks.
-            polite.insert(1, barrier());
+            // All are there, and the server has done with them what it does with a new client, before one speaks.
+            polite.insert(1, settle());
             vec![scenario("many at once", &[("crowd", crowd)], vec![polite])]
         },
         counterexample: Counterexample {

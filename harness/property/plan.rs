@@ -459,7 +459,7 @@ impl<'a> Speaker<'a> {
                 self.hear();
                 let pace = Pace {
                     bytes: (bytes / 64).max(512),
-                    every: Duration::ZERO,
+                    every: Duration::from_millis(1),
                 };
                 self.then(Action::Read(Some(pace)));
                 (self.is_held, self.is_slow) = (true, true);

@@ -89,6 +89,10 @@ const PERMANENT: &[&str] = &[
     "address/ipv6",
     "address/mapped",
     "address/only-where-told",
+    "property/stream",
+    "property/line",
+    "property/datagram",
+    "property/exchange",
 ];
 
 /// The ids that there are: of checks, and of what is observed because no verdict on it would be fair.
