@@ -678,6 +678,7 @@ impl Driver {
                 .ok()
                 .and_then(|address| address.as_socket()),
             peer: self.peer.as_socket(),
+            datagrams: self.datagram,
         });
     }
 

@@ -128,6 +128,9 @@ pub enum ClientEvent {
         local: Option<SocketAddr>,
         /// The server's address, where it has one.
         peer: Option<SocketAddr>,
+        /// It is a socket for datagrams, each of which may be empty.
+        #[serde(default)]
+        datagrams: bool,
     },
     /// There is no connection.
     ConnectFailed {

@@ -436,6 +436,21 @@ impl Template {
         Match::Full(at)
     }
 
+    /// Holds a message that is known to its end against the template: the last hole takes all that the last part leaves.
+    pub fn matches_whole(&self, message: &[u8]) -> Match {
+        let Some((last, before)) = self.parts.split_last().filter(|(_, b)| !b.is_empty()) else {
+            return self.matches(message);
+        };
+        let begins = Self {
+            parts: before.to_vec(),
+        };
+        match begins.matches(message) {
+            Match::Full(at) if message[at..].ends_with(last) => Match::Full(message.len()),
+            Match::Full(_) => Match::Partial,
+            other => other,
+        }
+    }
+
     /// The template without holes, if it has none.
     pub fn as_literal(&self) -> Option<&[u8]> {
         match self.parts.as_slice() {

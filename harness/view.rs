@@ -75,6 +75,7 @@ pub struct ClientView {
     /// Bytes received and not yet consumed by an expectation.
     stream: Vec<u8>,
     datagrams: VecDeque<Vec<u8>>,
+    takes_datagrams: bool,
     /// The server's address as it was dialled, and another one that a reply came from.
     peer: Option<SocketAddr>,
     foreign: Option<SocketAddr>,
@@ -98,9 +99,12 @@ impl ClientView {
                     ..Self::default()
                 };
             }
-            ClientEvent::Connected { peer, .. } => {
+            ClientEvent::Connected {
+                peer, datagrams, ..
+            } => {
                 self.link = Link::Up;
                 self.peer = *peer;
+                self.takes_datagrams = *datagrams;
             }
             ClientEvent::ConnectFailed { refused, error } => {
                 self.link = Link::Failed {
@@ -204,6 +208,8 @@ impl ClientView {
     fn look_for_data(&self, sought: &mut Sought<'_>) -> Look {
         let outcome = match self.datagrams.front() {
             Some(datagram) => compare(&sought.wanted, datagram),
+            // Of a stream nothing is there at any time; of datagrams it has to come.
+            None if self.takes_datagrams => Match::Partial,
             None => sought.compare(&self.stream),
         };
         self.conclude(outcome, &|| literal::shown(&sought.wanted))
@@ -211,7 +217,8 @@ impl ClientView {
 
     fn look_for_template(&self, template: &Template) -> Look {
         let outcome = match self.datagrams.front() {
-            Some(datagram) => template.matches(datagram),
+            Some(datagram) => template.matches_whole(datagram),
+            None if self.takes_datagrams => Match::Partial,
             None => template.matches(&self.stream),
         };
         self.conclude(outcome, &|| template.to_string())
@@ -391,10 +398,51 @@ mod tests {
         let connected = |port| ClientEvent::Connected {
             local: Some(at(port)),
             peer: None,
+            datagrams: false,
         };
         happen(ClientEvent::Connecting);
         assert_eq!(happen(connected(1)), [Some(alice), None]);
         assert_eq!(happen(ClientEvent::Connecting), [None, None]);
         assert_eq!(happen(connected(2)), [None, Some(alice)]);
+    }
+
+    /// What is seen of an expectation by a client for datagrams that has received these.
+    fn look(what: &Expectation, received: &[&[u8]]) -> Look {
+        let mut view = ClientView::default();
+        view.apply(&ClientEvent::Connected {
+            local: None,
+            peer: None,
+            datagrams: true,
+        });
+        for bytes in received {
+            view.apply(&ClientEvent::Datagram {
+                from: None,
+                bytes: bytes.to_vec(),
+            });
+        }
+        view.look(&mut Sought::new(what, 0), false)
+    }
+
+    #[test]
+    fn empty_datagram_has_to_come() {
+        let empty = Expectation::Data(crate::step::Data::literal(""));
+        assert_eq!(look(&empty, &[]), Look::Pending);
+        assert_eq!(look(&empty, &[b""]), Look::Met);
+        assert!(matches!(look(&empty, &[b"x"]), Look::Broken(_)));
+    }
+
+    #[test]
+    fn hole_at_the_end_takes_the_rest_of_a_datagram() {
+        let hole = |parts: &[&[u8]]| {
+            Expectation::Template(Template {
+                parts: parts.iter().map(|part| part.to_vec()).collect(),
+            })
+        };
+        assert_eq!(look(&hole(&[b"ok ", b""]), &[b"ok 17"]), Look::Met);
+        assert_eq!(look(&hole(&[b"ok ", b"7"]), &[b"ok 1727"]), Look::Met);
+        assert!(matches!(
+            look(&hole(&[b"ok ", b"7"]), &[b"ok 178"]),
+            Look::Broken(_)
+        ));
     }
 }

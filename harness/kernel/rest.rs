@@ -10,6 +10,8 @@ use std::time::{Duration, Instant};
 pub(crate) struct Stillness {
     /// Every thread sleeps or is stopped.
     pub(crate) at_rest: bool,
+    /// A thread waits for us to read what it prints, which it goes on with at once.
+    pub(crate) prints: bool,
     /// Every thread waits in a call without a timeout and no timer is armed: only we can wake it.
     pub(crate) parked: bool,
     /// CPU time of all threads since they began.
@@ -67,7 +69,7 @@ impl RestWatch {
     }
 
     /// Whether little processor time was used, and little more was wanted, for long enough. On a loaded machine a loop
-    /// that spins gets little and wants all.
+    /// that spins gets little and wants all, and one that floods its log waits for who reads it.
     fn has_rested(&mut self, now: Instant, still: Stillness) -> bool {
         let old = |(at, _): &(Instant, Stillness)| now - *at >= REST_SHOWS_WITHIN;
         while self.looks.get(1).is_some_and(old) {
@@ -78,7 +80,8 @@ impl RestWatch {
         };
         let ran = still.ran.saturating_sub(before.ran);
         let wanted = ran + still.delayed.saturating_sub(before.delayed);
-        percent(ran, now - at) < 20 && percent(wanted, now - at) < 50
+        let printed = self.looks.iter().any(|(_, look)| look.prints);
+        percent(ran, now - at) < 20 && percent(wanted, now - at) < 50 && !printed
     }
 }
 
@@ -93,10 +96,8 @@ pub(crate) fn percent(part: Duration, whole: Duration) -> u32 {
 fn look_at_thread(pid: i32, thread: i32, seen: &mut Stillness) {
     let folder = format!("/proc/{pid}/task/{thread}");
     let state = thread_state(&folder);
-    seen.at_rest &= match state {
-        Some('S') => !prints(&folder),
-        state => matches!(state, Some('T' | 't' | 'I')),
-    };
+    seen.prints |= state == Some('S') && prints(&folder);
+    seen.at_rest &= matches!(state, Some('S' | 'T' | 't' | 'I')) && !seen.prints;
     seen.parked &= match state {
         Some('T' | 't') => true,
         Some('S') => waits_without_timeout(pid, &folder),
@@ -346,6 +347,21 @@ mod tests {
     fn loop_that_spins_never_rests_however_little_it_gets() {
         assert!(!rests_after(1_000, 4_800, 0));
         assert!(!rests_after(1_000, 500, 4_000));
+    }
+
+    #[test]
+    fn loop_that_waits_for_its_log_to_be_read_never_rests() {
+        let (mut watch, begun) = (RestWatch::default(), Instant::now());
+        let mut look = |n: u32| {
+            let still = Stillness {
+                prints: n % 20 == 0,
+                ran: Duration::from_micros(100) * n,
+                switches: u64::from(n),
+                ..Stillness::default()
+            };
+            watch.take(begun + Duration::from_millis(5) * n, still)
+        };
+        assert!((0..1_000).all(|n| !look(n)));
     }
 
     #[test]
