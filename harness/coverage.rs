@@ -119,6 +119,8 @@ mod tests {
     fn covered(lines: Vec<Line>, done: usize) -> Coverage {
         let trial = Trial {
             before: scenario("nothing", &[], vec![]),
+            arrival: scenario("nothing", &[], vec![]),
+            recall: scenario("nothing", &[], vec![]),
             script: scenario("case", &[("alice", 1)], vec![lines]),
             after: scenario("nothing", &[], vec![]),
             ends_after_one: false,
