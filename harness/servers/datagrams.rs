@@ -54,6 +54,35 @@ pub(super) async fn live(
     Ok(())
 }
 
+/// Waits for one datagram as long as the patience lasts, prints a line on what came, and ends.
+pub(super) async fn wait(
+    socket: Socket,
+    patience: Duration,
+    line: fn(Option<(&[u8], SocketAddr)>) -> String,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let socket = UdpSocket::from_std(socket.into())?;
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let came = tokio::select! {
+        biased;
+        () = stop => return Ok(()),
+        came = timeout(patience, socket.recv_from(&mut buffer)) => came,
+    };
+    let came = match came {
+        Ok(received) => Some(received?),
+        Err(_elapsed) => None,
+    };
+    let console = Console::open()?;
+    let line = line(came.map(|(count, from)| (&buffer[..count], from)));
+    // Nobody may be reading what is printed.
+    let _ = timeout(LAST_WORDS, async {
+        console.print(line).await;
+        console.close().await;
+    })
+    .await;
+    Ok(())
+}
+
 /// How long a stopping server takes for its last datagrams and lines.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
