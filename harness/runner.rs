@@ -122,6 +122,11 @@ pub fn check(
     } else {
         first
     };
+    // The bystander, too, builds on what the profile still says.
+    let target = Target {
+        profile: first.profile.clone(),
+        ..target
+    };
     let run_one = |check: &'static Check| match &concurrent {
         Some(result) if check.id == CONCURRENT => Ok(result.clone()),
         _ => check_result(check, &target, &first, settings),
