@@ -436,7 +436,7 @@ impl Transcript {
         lines
     }
 
-    /// The events, where reads of one client with nothing to show between them are one, and how many each is made of.
+    /// The events, where reads of one client with nothing to tell between them are one, and how many each is made of.
     fn with_reads_joined(&self) -> Vec<(Event, usize)> {
         let mut joined: Vec<(Event, usize)> = Vec::new();
         for event in &self.events {
@@ -447,7 +447,7 @@ impl Transcript {
             let mut shown = joined
                 .iter_mut()
                 .rev()
-                .filter(|(event, _)| !is_only_progress(&event.what));
+                .filter(|(event, _)| !may_stand_between_reads(&event.what));
             match shown.next().map(|(last, reads)| (&mut last.what, reads)) {
                 Some((What::Client(last, ClientEvent::Received(all)), reads)) if last == id => {
                     all.extend_from_slice(bytes);
@@ -460,8 +460,9 @@ impl Transcript {
     }
 }
 
-/// Whether an event tells of the scenario's progress alone, and a reader of the transcript sees nothing of it.
-fn is_only_progress(what: &What) -> bool {
+/// Whether reads before and after an event are one all the same: it tells of the scenario's progress alone, or of the
+/// server's socket, which dies when it likes.
+fn may_stand_between_reads(what: &What) -> bool {
     matches!(
         what,
         What::StepBegan(_)
@@ -469,6 +470,7 @@ fn is_only_progress(what: &What) -> bool {
                 how: Ended::Done,
                 ..
             }
+            | What::Client(_, ClientEvent::Buried { .. })
     )
 }
 
