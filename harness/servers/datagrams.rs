@@ -19,6 +19,9 @@ pub(super) enum Reaction {
     Print(String),
 }
 
+/// The line that is printed of a datagram and its sender, or of the lack of one.
+pub(super) type Remark = fn(Option<(&[u8], SocketAddr)>) -> String;
+
 /// More than a datagram can hold, so that none is ever cut.
 const BUFFER_BYTES: usize = 64 << 10;
 
@@ -58,7 +61,7 @@ pub(super) async fn live(
 pub(super) async fn wait(
     socket: Socket,
     patience: Duration,
-    line: fn(Option<(&[u8], SocketAddr)>) -> String,
+    remark: Remark,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
     let socket = UdpSocket::from_std(socket.into())?;
@@ -73,7 +76,7 @@ pub(super) async fn wait(
         Err(_elapsed) => None,
     };
     let console = Console::open()?;
-    let line = line(came.map(|(count, from)| (&buffer[..count], from)));
+    let line = remark(came.map(|(count, from)| (&buffer[..count], from)));
     // Nobody may be reading what is printed.
     let _ = timeout(LAST_WORDS, async {
         console.print(line).await;

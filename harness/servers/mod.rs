@@ -26,7 +26,7 @@ mod welcome_gate;
 
 use crate::profile::Serves;
 use conversation::Conversation;
-use datagrams::Reaction;
+use datagrams::{Reaction, Remark};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -73,7 +73,7 @@ enum Manner {
     /// A reaction to each datagram.
     Datagram(fn(&[u8], SocketAddr) -> Reaction),
     /// A wait for one datagram, which ends with a line on what came.
-    Wait(Duration, fn(Option<(&[u8], SocketAddr)>) -> String),
+    Wait(Duration, Remark),
 }
 
 /// A conversation in progress; an error means that the client is gone.
