@@ -55,6 +55,8 @@ pub(crate) struct Client {
     transport: Transport,
     link: Option<Link>,
     last_local: Option<SocketAddr>,
+    /// How the coming connection is read.
+    next_gate: Gate,
 }
 
 #[derive(Debug)]
@@ -85,6 +87,7 @@ impl Client {
             transport,
             link: None,
             last_local: None,
+            next_gate: Gate::Free,
         }
     }
 
@@ -109,7 +112,12 @@ impl Client {
         self.release().await;
         self.note(ClientEvent::Connecting);
         match self.open(dial) {
-            Ok((socket, peer, pending)) => self.drive(socket, peer, pending),
+            Ok((socket, peer, pending)) => {
+                if let (true, Some(errno)) = (dial.without_waiting, pending) {
+                    self.note(ClientEvent::Underway(describe(errno)));
+                }
+                self.drive(socket, peer, pending.is_some());
+            }
             Err(error) => {
                 if OUR_ERRORS.contains(&error) {
                     self.proof(OUR_SOCKET, false, describe(error));
@@ -122,7 +130,8 @@ impl Client {
         }
     }
 
-    fn open(&mut self, dial: &Dial) -> Result<(OwnedFd, SockAddr, bool), Errno> {
+    /// Makes a socket and asks for the connection; also says what the call said where it is under way.
+    fn open(&self, dial: &Dial) -> Result<(OwnedFd, SockAddr, Option<Errno>), Errno> {
         let peer = self.peer(dial)?;
         let kind = match self.transport.is_datagram() {
             true => SocketType::DGRAM,
@@ -146,13 +155,13 @@ impl Client {
         }
         self.bind(dial, &options, &peer).map_err(errno)?;
         if self.transport.is_datagram() {
-            return Ok((socket, peer, false));
+            return Ok((socket, peer, None));
         }
         match options.connect(&peer) {
-            Ok(()) => Ok((socket, peer, false)),
+            Ok(()) => Ok((socket, peer, None)),
             Err(error) => match errno(error) {
                 // A full Unix backlog is EAGAIN (unix(7)); there is no event for its end.
-                Errno::INPROGRESS | Errno::AGAIN => Ok((socket, peer, true)),
+                errno @ (Errno::INPROGRESS | Errno::AGAIN) => Ok((socket, peer, Some(errno))),
                 other => Err(other),
             },
         }
@@ -205,7 +214,7 @@ impl Client {
                 });
             }
         };
-        let (gate, gate_seen) = watch::channel(Gate::Free);
+        let (gate, gate_seen) = watch::channel(std::mem::replace(&mut self.next_gate, Gate::Free));
         let driver = Driver {
             id: self.id,
             recorder: self.recorder.clone(),
@@ -396,6 +405,29 @@ impl Client {
         }
     }
 
+    /// Whether the kernel shows its own end of the last connection in TIME_WAIT.
+    pub(crate) fn is_in_time_wait(&self) -> bool {
+        let Address::Inet(server) = &self.server else {
+            return false;
+        };
+        let rows = self.lab.diag().connections_to(server.port());
+        rows.unwrap_or_default().iter().any(|row| {
+            row.state == crate::kernel::State::TimeWait
+                && row.local.map(|local| local.port()) == self.last_local.map(|local| local.port())
+        })
+    }
+
+    /// What a read that does not wait says, where it finds nothing (recv(2), `MSG_DONTWAIT`).
+    pub(crate) fn finds_nothing(&self) -> Option<String> {
+        let link = self.link.as_ref()?;
+        let look = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let found = rustix::net::recv(link.socket.get_ref(), &mut [0u8; 1][..], look);
+        found
+            .err()
+            .filter(|errno| *errno == Errno::AGAIN)
+            .map(describe)
+    }
+
     /// Whether nothing of this connection is on its way: neither ours to the server nor the server's to us.
     pub(crate) fn is_quiet(&self) -> bool {
         let Some(link) = &self.link else {
@@ -502,9 +534,12 @@ impl Client {
         self.note(ClientEvent::Stalled);
     }
 
-    fn set_gate(&self, gate: Gate) {
-        if let Some(link) = &self.link {
-            link.gate.send_replace(gate);
+    fn set_gate(&mut self, gate: Gate) {
+        match &self.link {
+            Some(link) => {
+                link.gate.send_replace(gate);
+            }
+            None => self.next_gate = gate,
         }
     }
 

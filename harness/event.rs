@@ -5,6 +5,7 @@
 use crate::literal::{self, Measured};
 use crate::step::{End, Signal};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -122,6 +123,8 @@ pub enum Ended {
 pub enum ClientEvent {
     /// It opened a socket and asked for a connection.
     Connecting,
+    /// It did not wait for the connection, and this is what the call said at once.
+    Underway(String),
     /// The handshake is complete.
     Connected {
         /// Its own address, where it has one.
@@ -143,6 +146,8 @@ pub enum ClientEvent {
     Sent(#[serde(with = "as_text")] Vec<u8>),
     /// The kernel refused its bytes.
     SendFailed(String),
+    /// It looked for bytes without waiting, and this is what the call said: there are none yet.
+    Nothing(String),
     /// It read bytes.
     Received(#[serde(with = "as_text")] Vec<u8>),
     /// It read a datagram.
@@ -171,6 +176,8 @@ pub enum ClientEvent {
     Accepted,
     /// The kernel shows that the server has read all that was sent.
     Taken,
+    /// The kernel shows its own end, which it has closed, in TIME_WAIT.
+    TimeWait,
     /// The server's socket is no more; the kernel's last account of it.
     Buried {
         /// Bytes that it had for this client and that never arrived.
@@ -191,8 +198,8 @@ pub enum ServerEvent {
     },
     /// It did not come up.
     StartFailed(String),
-    /// A second instance was started beside it, and ended.
-    SecondEnded(Exit),
+    /// A second instance was started, and ended with these last words.
+    SecondEnded(Exit, Option<String>),
     /// A second instance was started beside it, and lives.
     SecondLives,
     /// The regular file at its path is no longer there.
@@ -395,22 +402,36 @@ impl Transcript {
                 output.extend_from_slice(bytes);
             }
         }
-        let text = String::from_utf8_lossy(&output);
-        let last = text.trim_end().lines().last()?;
-        Some(last.trim().chars().take(300).collect())
+        last_line(&output)
     }
 
     /// The facts of the script as a person reads them, an event a line: `>` sent, `<` received, `*` noted.
     pub fn lines(&self, names: &dyn Fn(ClientId) -> String) -> Vec<String> {
         let mut act = Act::Before;
         let mut lines = Vec::new();
-        for event in self.with_reads_joined() {
+        let mut chosen = BTreeSet::new();
+        for (event, reads) in self.with_reads_joined() {
             match &event.what {
-                What::Act(next) => act = *next,
+                What::Act(next) => {
+                    act = *next;
+                    chosen.clear();
+                }
                 what => {
-                    let Some(text) = line(what, act, names) else {
+                    let Some(mut text) = line(what, act, names) else {
                         continue;
                     };
+                    match what {
+                        What::Client(id, ClientEvent::Reading) => {
+                            chosen.insert(*id);
+                        }
+                        // How many reads it takes says something where the scenario chose how to read.
+                        What::Client(id, ClientEvent::Received(_))
+                            if reads > 1 && chosen.contains(id) =>
+                        {
+                            text.push_str(&format!(" in {reads} reads"));
+                        }
+                        _ => {}
+                    }
                     lines.push(format!("{:>10}  {text}", Measured(event.at).to_string()));
                 }
             }
@@ -418,23 +439,49 @@ impl Transcript {
         lines
     }
 
-    /// The events, where reads of one client that follow each other are one.
-    fn with_reads_joined(&self) -> Vec<Event> {
-        let mut joined: Vec<Event> = Vec::new();
+    /// The events, where reads of one client with nothing to tell between them are one, and how many each is made of.
+    fn with_reads_joined(&self) -> Vec<(Event, usize)> {
+        let mut joined: Vec<(Event, usize)> = Vec::new();
         for event in &self.events {
             let What::Client(id, ClientEvent::Received(bytes)) = &event.what else {
-                joined.push(event.clone());
+                joined.push((event.clone(), 1));
                 continue;
             };
-            match joined.last_mut().map(|last| &mut last.what) {
-                Some(What::Client(last, ClientEvent::Received(all))) if last == id => {
+            let mut shown = joined
+                .iter_mut()
+                .rev()
+                .filter(|(event, _)| !may_stand_between_reads(&event.what));
+            match shown.next().map(|(last, reads)| (&mut last.what, reads)) {
+                Some((What::Client(last, ClientEvent::Received(all)), reads)) if last == id => {
                     all.extend_from_slice(bytes);
+                    *reads += 1;
                 }
-                _ => joined.push(event.clone()),
+                _ => joined.push((event.clone(), 1)),
             }
         }
         joined
     }
+}
+
+/// Whether reads before and after an event are one all the same: it tells of the scenario's progress alone, or of the
+/// server's socket, which dies when it likes.
+fn may_stand_between_reads(what: &What) -> bool {
+    matches!(
+        what,
+        What::StepBegan(_)
+            | What::StepEnded {
+                how: Ended::Done,
+                ..
+            }
+            | What::Client(_, ClientEvent::Buried { .. })
+    )
+}
+
+/// The last line of what a process has printed.
+pub(crate) fn last_line(output: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(output);
+    let last = text.trim_end().lines().last()?;
+    Some(last.trim().chars().take(300).collect())
 }
 
 fn line(what: &What, act: Act, names: &dyn Fn(ClientId) -> String) -> Option<String> {
@@ -486,6 +533,8 @@ impl fmt::Display for ClientEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Connecting => f.write_str("connects"),
+            Self::Underway(error) => write!(f, "* connect says at once: {error}"),
+            Self::Nothing(error) => write!(f, "* a read says at once: {error}"),
             Self::Connected { local, .. } => match local {
                 Some(local) => write!(f, "is connected from {local}"),
                 None => f.write_str("is connected"),
@@ -507,6 +556,7 @@ impl fmt::Display for ClientEvent {
             Self::Reading => f.write_str("reads"),
             Self::Accepted => f.write_str("* is accepted"),
             Self::Taken => f.write_str("* has been read to the last byte"),
+            Self::TimeWait => f.write_str("* has its end in TIME_WAIT"),
             Self::Buried {
                 lost_bytes: 0,
                 delivered_bytes,
@@ -530,7 +580,10 @@ impl fmt::Display for ServerEvent {
         match self {
             Self::Started { pid } => write!(f, "listens, process {pid}"),
             Self::StartFailed(reason) => write!(f, "does not start: {reason}"),
-            Self::SecondEnded(exit) => write!(f, "started a second time {exit}"),
+            Self::SecondEnded(exit, None) => write!(f, "started a second time {exit}"),
+            Self::SecondEnded(exit, Some(words)) => {
+                write!(f, "started a second time {exit}: {words}")
+            }
             Self::SecondLives => f.write_str("started a second time keeps running"),
             Self::FileRemoved => f.write_str("has removed the file at its path"),
             Self::Stopped => f.write_str("is stopped"),

@@ -435,7 +435,7 @@ impl ServerFacts {
                 *self = Self::default();
             }
             ServerEvent::StartFailed(reason) => self.start_failed = Some(reason.clone()),
-            ServerEvent::SecondEnded(exit) => self.second = Some(Some(*exit)),
+            ServerEvent::SecondEnded(exit, _) => self.second = Some(Some(*exit)),
             ServerEvent::SecondLives => self.second = Some(None),
             ServerEvent::FileRemoved => self.file_removed = true,
             ServerEvent::Exited(exit) => self.exit = Some(*exit),

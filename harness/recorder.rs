@@ -58,13 +58,14 @@ impl Recorder {
         self.0.facts.borrow_mut()
     }
 
-    /// Whether the last fact of its kind about the server was another one.
+    /// Whether the last fact of its kind about the server, as it runs since its last start, was another one.
     pub(crate) fn is_news(&self, event: &ServerEvent) -> bool {
         let transcript = self.0.transcript.borrow();
         let kind = std::mem::discriminant(event);
         let last = transcript
             .server_events()
             .rev()
+            .take_while(|seen| !matches!(seen, ServerEvent::Started { .. }))
             .find(|seen| std::mem::discriminant(*seen) == kind);
         last != Some(event)
     }

@@ -120,9 +120,15 @@ pub fn check(
         profile: first.profile.clone(),
         ..target.clone()
     };
-    // What others build on comes first: a promise that is broken is reported once, and not built on.
-    let concurrent = selected.iter().find(|check| check.id == CONCURRENT);
-    let concurrent = concurrent
+    // What others build on comes first: a promise that is broken is reported once, and not built on. The bystander of
+    // every scenario builds on it, whatever is selected.
+    let builds_on_it = |check: &&&'static Check| {
+        check.id == CONCURRENT
+            && (talk::can_stand_by(&target.profile) || is_selected(CONCURRENT, settings))
+    };
+    let concurrent = table
+        .iter()
+        .find(builds_on_it)
         .map(|check| check_result(check, &target, &first, settings))
         .transpose()?;
     let broken = concurrent
@@ -132,6 +138,10 @@ pub fn check(
         first.without_concurrency()
     } else {
         first
+    };
+    let target = Target {
+        profile: first.profile.clone(),
+        ..target
     };
     let run_one = |check: &'static Check| match &concurrent {
         Some(result) if check.id == CONCURRENT => Ok(result.clone()),

@@ -5,10 +5,12 @@ use crate::client::Client;
 use crate::error::Error;
 use crate::event::{
     Act, ClientEvent, ClientId, Ended, Exit, Moment, Sample, ServerEvent, Transcript, What,
+    last_line,
 };
 use crate::judge::{Trial, needs_second_run};
 use crate::kernel::{self, Counters, RestWatch, State, Stillness, percent, stillness};
 use crate::lab::Lab;
+use crate::profile::Serves;
 use crate::pulse;
 use crate::recorder::Recorder;
 use crate::step::{
@@ -543,7 +545,13 @@ impl<'a> Stage<'a> {
         let limit = within.unwrap_or(if absence { SILENCE } else { LIMIT });
         let deadline = tokio::time::Instant::now() + limit;
         let mut look = tokio::time::interval(LOOK_EVERY);
-        let asks_kernel = matches!(what, Expectation::Accepted | Expectation::Taken);
+        let asks_kernel = matches!(
+            what,
+            Expectation::Accepted
+                | Expectation::Taken
+                | Expectation::Nothing
+                | Expectation::TimeWait
+        );
         if !asks_kernel {
             look.reset();
         }
@@ -666,13 +674,32 @@ impl<'a> Stage<'a> {
     fn look_in_kernel(&self, id: ClientId, client: &Client, what: &Expectation) -> bool {
         let (found, event) = match what {
             Expectation::Accepted => (client.is_accepted(), ClientEvent::Accepted),
-            Expectation::Taken => (client.is_taken(), ClientEvent::Taken),
+            Expectation::Taken => (
+                client.is_taken() || self.has_had_its_datagram(),
+                ClientEvent::Taken,
+            ),
+            Expectation::TimeWait => (client.is_in_time_wait(), ClientEvent::TimeWait),
+            Expectation::Nothing => match client.finds_nothing() {
+                Some(error) => (true, ClientEvent::Nothing(error)),
+                None => return false,
+            },
             _ => return false,
         };
         if found {
             self.recorder.note(What::Client(id, event));
         }
         found
+    }
+
+    /// Whether a server for one datagram has ended in good order: its socket, which would show that the queue is empty,
+    /// went with it.
+    fn has_had_its_datagram(&self) -> bool {
+        let is_for_one = self.target.profile.promises.serves == Some(Serves::OneConnection);
+        self.server.as_ref().is_some_and(|server| {
+            is_for_one
+                && server.transport().is_datagram()
+                && server.process().exit() == Some(Exit::Status(0))
+        })
     }
 
     fn stillness(&self) -> Stillness {
@@ -804,7 +831,8 @@ impl<'a> Stage<'a> {
         let second = Process::start(self.target, &self.lab, Streams::Usual)?;
         match tokio::time::timeout(LIMIT, second.ended()).await {
             Ok(exit) => {
-                self.note_server(ServerEvent::SecondEnded(exit));
+                let words = last_line(&second.take_output());
+                self.note_server(ServerEvent::SecondEnded(exit, words));
                 let flow = if exit == Exit::Status(0) {
                     Flow::Stop
                 } else {

@@ -173,7 +173,7 @@ pub enum Action {
     Vanish,
     /// Stops reading; data piles up in the kernel's queues.
     Stall,
-    /// Reads again, at full speed or at a pace.
+    /// Reads again, at full speed or at a pace; before `connect`, the coming connection is read so.
     Read(Option<Pace>),
     /// Waits for something, and holds the server to it.
     Expect {
@@ -364,7 +364,7 @@ impl Cut {
 pub struct Pace {
     /// How much is read at a time.
     pub bytes: usize,
-    /// The time between two reads.
+    /// The time between two reads; zero where only the buffer is small.
     pub every: Duration,
 }
 
@@ -379,6 +379,8 @@ pub enum Expectation {
     DataOrSilence(Data),
     /// Nothing comes, neither bytes nor an end.
     Silence,
+    /// There is nothing yet: a read that does not wait says so at once (EAGAIN, recv(2)).
+    Nothing,
     /// The handshake is complete.
     Connected,
     /// The handshake is still unanswered.
@@ -389,6 +391,8 @@ pub enum Expectation {
     Accepted,
     /// The server has read all that was sent.
     Taken,
+    /// Its own end of the connection, which it has closed, is in TIME_WAIT.
+    TimeWait,
     /// The connection ends in one of these ways.
     End {
         /// The ways that are allowed.
@@ -523,7 +527,7 @@ pub enum ServerAction {
     Signal(Signal),
     /// Starts it again, where it ran before.
     Start(Streams),
-    /// Starts a second instance beside it, which must fail.
+    /// Starts a second instance beside it, or after its end in its place, which must fail.
     StartSecond,
     /// Puts a regular file at its path and starts it; it must fail, and leave the file.
     StartOverFile,
@@ -740,7 +744,11 @@ impl fmt::Display for Action {
             Self::Stall => f.write_str("stall"),
             Self::Read(None) => f.write_str("read"),
             Self::Read(Some(Pace { bytes, every })) => {
-                write!(f, "read {} every {}", Size(*bytes), Shown(*every))
+                write!(f, "read {}", Size(*bytes))?;
+                match every.is_zero() {
+                    true => Ok(()),
+                    false => write!(f, " every {}", Shown(*every)),
+                }
             }
             Self::Expect { what, within } => write_wait(f, "expect", what, *within),
             Self::Require { what, within } => write_wait(f, "require", what, *within),
@@ -822,11 +830,13 @@ impl fmt::Display for Expectation {
             Self::DataOrSilence(data) => write!(f, "{data} or silence"),
             Self::Template(template) => template.fmt(f),
             Self::Silence => f.write_str("silence"),
+            Self::Nothing => f.write_str("nothing"),
             Self::Connected => f.write_str("connected"),
             Self::Pending => f.write_str("pending"),
             Self::Refused => f.write_str("refused"),
             Self::Accepted => f.write_str("accepted"),
             Self::Taken => f.write_str("taken"),
+            Self::TimeWait => f.write_str("time-wait"),
             Self::End {
                 kinds,
                 all_bytes_first,

@@ -68,7 +68,10 @@ impl Suite {
     /// the first fails with the place of the mistake, the second is ignored with the reason.
     /// `SOCKDRILL_REQUIRE` makes what would be ignored fail (`all`, or names of targets separated by commas).
     pub fn main(self) -> ExitCode {
-        let arguments = Arguments::from_args();
+        let mut arguments = Arguments::from_args();
+        // Servers and clients mostly wait, so more of them can be tried at a time than there are processors.
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        arguments.test_threads.get_or_insert(2 * processors);
         let mut trials = Vec::new();
         for folder in &self.folders {
             let mut files = Vec::new();

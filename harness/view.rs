@@ -82,6 +82,8 @@ pub struct ClientView {
     ended: Option<End>,
     accepted: bool,
     taken: bool,
+    nothing: bool,
+    time_wait: bool,
     send_failed: Option<String>,
     /// Bytes that the server had for this client and that its kernel threw away.
     lost_bytes: u64,
@@ -114,6 +116,7 @@ impl ClientView {
             }
             ClientEvent::Sent(_) => self.taken = false,
             ClientEvent::SendFailed(error) => self.send_failed = Some(error.clone()),
+            ClientEvent::Nothing(_) => self.nothing = true,
             ClientEvent::Received(bytes) => self.stream.extend_from_slice(bytes),
             ClientEvent::Datagram { bytes, from } => {
                 // The port may differ: some protocols answer from a new one (RFC 1350, section 4).
@@ -125,11 +128,13 @@ impl ClientView {
             ClientEvent::Ended(end) => self.ended = Some(*end),
             ClientEvent::Accepted => self.accepted = true,
             ClientEvent::Taken => self.taken = true,
+            ClientEvent::TimeWait => self.time_wait = true,
             ClientEvent::Buried { lost_bytes, .. } => {
                 self.buried = true;
                 self.lost_bytes += if self.reused_address { 0 } else { *lost_bytes };
             }
-            ClientEvent::HalfClosed
+            ClientEvent::Underway(_)
+            | ClientEvent::HalfClosed
             | ClientEvent::Reset
             | ClientEvent::Closed
             | ClientEvent::Vanished
@@ -168,6 +173,7 @@ impl ClientView {
                 other => other,
             },
             Expectation::Silence => self.look_for_silence(settled),
+            Expectation::Nothing => self.look_for_nothing(),
             Expectation::Connected => match &self.link {
                 Link::Up => Look::Met,
                 Link::Failed { error, .. } => {
@@ -194,6 +200,8 @@ impl ClientView {
             // A connection that the server has ended was in its hands before.
             Expectation::Accepted if self.accepted || self.ended == Some(End::Fin) => Look::Met,
             Expectation::Taken if self.taken => Look::Met,
+            Expectation::TimeWait if self.time_wait => Look::Met,
+            Expectation::TimeWait => Look::Pending,
             Expectation::Accepted | Expectation::Taken => match self.ended {
                 Some(end) => Look::Broken(format!("the connection ended first: {end}")),
                 None => Look::Pending,
@@ -274,6 +282,13 @@ impl ClientView {
         }
     }
 
+    fn look_for_nothing(&self) -> Look {
+        match self.look_for_silence(false) {
+            Look::Pending if self.nothing => Look::Met,
+            other => other,
+        }
+    }
+
     fn look_for_end(&self, kinds: &[End], all_bytes_first: bool) -> Look {
         if all_bytes_first && self.has_unexpected_bytes() {
             return Look::Broken(format!("got {} before the end", self.so_far()));
@@ -305,6 +320,10 @@ impl ClientView {
                 compare(&sought.wanted, &self.stream)
             }
             Expectation::Template(template) => template.matches(&self.stream),
+            Expectation::Nothing => {
+                self.nothing = false;
+                return;
+            }
             _ => return,
         };
         if self.datagrams.pop_front().is_none()

@@ -4,6 +4,8 @@
 //! - `server::NAME`: a reference server passes everything that it promises. `SOCKDRILL_TARGET='command {port}'` puts
 //!   a server of your own in their place, with the profile that `SOCKDRILL_SPEAKS` names;
 //! - `target::NAME`: a real server passes but for what its file lists as known, where its program is installed;
+//! - `polite::NAME`: a real server starts by itself and speaks what its profile says, for those that are not drilled in
+//!   every run;
 //! - `stranger::…`: a server in another language that breaks a requirement is found out.
 
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -12,7 +14,7 @@ use sockdrill::check::{Check, Need};
 use sockdrill::suite::needing;
 use sockdrill::target::Target;
 use sockdrill::{checks, servers};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 fn main() -> ExitCode {
@@ -23,6 +25,7 @@ fn main() -> ExitCode {
     let trials = counterexamples
         .chain(servers())
         .chain(targets())
+        .chain(polite_targets())
         .chain([stranger()]);
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
 }
@@ -83,7 +86,7 @@ fn servers() -> Vec<Trial> {
 /// The real servers of every run. The others take minutes together: `cargo test --test matrix -- --ignored target`.
 const OFTEN: &[&str] = &["redis", "nginx", "memcached", "python-http"];
 
-fn targets() -> Vec<Trial> {
+fn target_files() -> Vec<PathBuf> {
     let entries = std::fs::read_dir("fixtures/targets").into_iter().flatten();
     let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
     files.retain(|path| {
@@ -91,7 +94,25 @@ fn targets() -> Vec<Trial> {
             .is_some_and(|extension| extension == "toml")
     });
     files.sort();
-    let trials = files.into_iter().map(|path| {
+    files
+}
+
+fn polite_targets() -> Vec<Trial> {
+    let targets = target_files().into_iter();
+    let targets = targets.filter_map(|path| Some((Target::read(&path).ok()?, path)));
+    let seldom = targets.filter(|(target, _)| !OFTEN.contains(&target.name.as_str()));
+    let trials = seldom.map(|(target, path)| {
+        let missing = (!target.is_installed()).then(|| target.name.clone());
+        needing(format!("polite::{}", target.name), missing, move || {
+            let file = path.to_string_lossy();
+            Run::check(&[&file, "--only", "polite"])?.demand(Some(0), &["pass"])
+        })
+    });
+    trials.collect()
+}
+
+fn targets() -> Vec<Trial> {
+    let trials = target_files().into_iter().map(|path| {
         let stem = path.file_stem().unwrap_or_default().to_string_lossy();
         let name = format!("target::{stem}");
         match Target::read(&path) {

@@ -1,8 +1,16 @@
 //! Every server of `fixtures/broken` is found out, and its mended twin is not blamed for anything.
+//!
+//! - `NAME::broken`: the checks fail that are to fail, and no other. Where all checks take minutes, for nearly each of
+//!   them runs into its time limits, only those are run that `only` names; the rest of them is `NAME::broken in all`,
+//!   on demand: `cargo test --test twins -- --ignored`;
+//! - `NAME::mended`: all checks are run, and none fails.
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde::Deserialize;
+use sockdrill::profile::Profile;
 use sockdrill::runner::glob_matches;
+use sockdrill::suite::needing;
+use sockdrill::target::Target;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
@@ -19,10 +27,15 @@ struct Expected {
     /// Families or checks in which something may fail.
     #[serde(default)]
     also: Vec<String>,
+    /// The checks of a run that has no minutes to spare; all where there are none.
+    #[serde(default)]
+    only: Vec<String>,
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::from_args();
+    let mut arguments = Arguments::from_args();
+    // Servers mostly wait, so twice as many as two processors can be tried at a time.
+    arguments.test_threads.get_or_insert(4);
     let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/broken");
     let trials = match expectations(&folder) {
         Ok(expectations) => trials(&folder, &expectations),
@@ -49,19 +62,32 @@ fn trials(folder: &Path, expectations: &BTreeMap<String, Expected>) -> Vec<Trial
     for (name, expected) in expectations {
         let broken = folder.join(format!("{name}.py"));
         let mended = folder.join(format!("{name}_mended.py"));
-        let (one, other) = (expected.clone(), expected.speaks.clone());
-        let twins = [
-            Trial::test(format!("{name}::broken"), move || {
-                is_found_out(&broken, &one)
-            }),
-            Trial::test(format!("{name}::mended"), move || {
-                is_not_blamed(&mended, &other)
-            }),
-        ];
-        // Two dozen batteries take a quarter of an hour: `cargo test --test twins -- --ignored`.
-        trials.extend(twins.map(|trial| trial.with_ignored_flag(true)));
+        let (speaks, only) = (expected.speaks.clone(), expected.only.clone());
+        trials.push(needing_python(format!("{name}::mended"), move || {
+            is_not_blamed(&mended, &speaks)
+        }));
+        if !only.is_empty() {
+            let (broken, expected) = (broken.clone(), expected.clone());
+            let in_all = needing_python(format!("{name}::broken in all"), move || {
+                is_found_out(&broken, &expected, &[])
+            });
+            trials.push(in_all.with_ignored_flag(true));
+        }
+        let expected = expected.clone();
+        trials.push(needing_python(format!("{name}::broken"), move || {
+            is_found_out(&broken, &expected, &only)
+        }));
     }
     trials
+}
+
+fn needing_python(
+    name: String,
+    run: impl FnOnce() -> Result<(), Failed> + Send + 'static,
+) -> Trial {
+    let python = Target::command(vec!["python3".to_owned()], Profile::unknown());
+    let missing = (!python.is_installed()).then(|| "python3".to_owned());
+    needing(name, missing, run)
 }
 
 fn every_file_is_expected(folder: &Path, known: &BTreeMap<String, Expected>) -> Result<(), Failed> {
@@ -83,8 +109,8 @@ fn every_file_is_expected(folder: &Path, known: &BTreeMap<String, Expected>) -> 
     }
 }
 
-fn is_found_out(server: &Path, expected: &Expected) -> Result<(), Failed> {
-    let (failed, text) = failures(server, &expected.speaks)?;
+fn is_found_out(server: &Path, expected: &Expected, only: &[String]) -> Result<(), Failed> {
+    let (failed, text) = failures(server, &expected.speaks, only)?;
     let missed: Vec<&String> = expected
         .names
         .iter()
@@ -102,7 +128,7 @@ fn is_found_out(server: &Path, expected: &Expected) -> Result<(), Failed> {
 }
 
 fn is_not_blamed(server: &Path, speaks: &str) -> Result<(), Failed> {
-    let (failed, text) = failures(server, speaks)?;
+    let (failed, text) = failures(server, speaks, &[])?;
     match failed.as_slice() {
         [] => Ok(()),
         _ => Err(format!("blamed for {failed:?}\n{text}").into()),
@@ -110,12 +136,13 @@ fn is_not_blamed(server: &Path, speaks: &str) -> Result<(), Failed> {
 }
 
 /// Checks a server as a user would, and returns the ids that failed and what was printed.
-fn failures(server: &Path, speaks: &str) -> Result<(Vec<String>, String), Failed> {
+fn failures(server: &Path, speaks: &str, only: &[String]) -> Result<(Vec<String>, String), Failed> {
     let folder = tempfile::tempdir()?;
     let json: PathBuf = folder.path().join("report.json");
     let output = Command::new(env!("CARGO_BIN_EXE_sockdrill"))
         .args(["check", "--speaks", speaks, "--json"])
         .arg(&json)
+        .args(only.iter().flat_map(|glob| ["--only", glob]))
         .args(["--", "python3"])
         .arg(server)
         .output()?;

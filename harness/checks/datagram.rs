@@ -65,7 +65,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A length of zero is taken for the end of a stream, which datagrams do not have (recv(2)).",
         provoked: "An empty datagram is sent, then others.",
         cure: "Treat a length of zero as a datagram without content.",
-        needs: &[Need::Datagram],
+        needs: &[Need::Datagram, Need::ManyConnections],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |_| {
@@ -138,7 +138,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "Parsers meet lengths that are negative and indexes out of range.",
         provoked: "Two hundred datagrams of seeded random bytes are sent.",
         cure: "Check every length and index that comes from outside.",
-        needs: &[Need::Datagram],
+        needs: &[Need::Datagram, Need::ManyConnections],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -173,7 +173,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A queue without a bound, or a task a datagram, does not survive a burst.",
         provoked: "The server is stopped, a thousand datagrams are sent, and it runs on.",
         cure: "Let the kernel drop what does not fit its queue.",
-        needs: &[Need::Datagram, Need::Model],
+        needs: &[Need::Datagram, Need::Model, Need::ManyConnections],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {

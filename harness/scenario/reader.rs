@@ -125,18 +125,6 @@ impl<'a> Reader<'a> {
         self.take_kind(Kind::Word, wanted)
     }
 
-    /// Reads this very word.
-    pub(super) fn keyword(&mut self, word: &str, wanted: &str) -> Read<()> {
-        let token = self.word(wanted)?;
-        match token.is(word) {
-            true => Ok(()),
-            false => {
-                let title = format!("{} cannot stand here", quote(token.text));
-                Err(Mistake::new(token.span(), title).label(format!("write {wanted}")))
-            }
-        }
-    }
-
     /// Reads the word that is next, if it is this one.
     pub(super) fn took(&mut self, word: &str) -> bool {
         let found = self.peek().is_some_and(|token| token.is(word));

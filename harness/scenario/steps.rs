@@ -56,7 +56,7 @@ pub(super) const ACTIONS: &[Verb<Action>] = &[
         read: |_| Ok(Action::Stall),
     },
     Verb {
-        usage: "read [SIZE every DURATION]",
+        usage: "read [SIZE [every DURATION]]",
         read: |line| pace(line).map(Action::Read),
     },
     Verb {
@@ -181,11 +181,13 @@ pub(super) const SOURCES: &[Verb<Source>] = &[
 /// What a client can be owed beside data and an end.
 pub(super) const STATES: &[(Expectation, &str)] = &[
     (Expectation::Silence, "silence"),
+    (Expectation::Nothing, "nothing"),
     (Expectation::Connected, "connected"),
     (Expectation::Pending, "pending"),
     (Expectation::Refused, "refused"),
     (Expectation::Accepted, "accepted"),
     (Expectation::Taken, "taken"),
+    (Expectation::TimeWait, "time-wait"),
 ];
 
 const DIAL: &[Choice<Dial>] = &[
@@ -371,8 +373,7 @@ fn pace(line: &mut Reader<'_>) -> Read<Option<Pace>> {
         return Ok(None);
     }
     let bytes = line.some_size()?;
-    line.keyword("every", "`every` and a duration")?;
-    let every = line.duration()?;
+    let every = line.choices(&[EVERY])?.every.unwrap_or_default();
     Ok(Some(Pace { bytes, every }))
 }
 

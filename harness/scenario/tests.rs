@@ -207,6 +207,25 @@ fn clients_act_without_arguments_too() {
         every: Duration::from_millis(5),
     };
     assert_eq!(action("read 64B every 5ms"), Action::Read(Some(pace)));
+    let small = Pace {
+        bytes: 7,
+        every: Duration::ZERO,
+    };
+    assert_eq!(action("read 7B"), Action::Read(Some(small)));
+    assert_eq!(
+        action("expect nothing"),
+        Action::Expect {
+            what: Expectation::Nothing,
+            within: None
+        }
+    );
+    assert_eq!(
+        action("expect time-wait"),
+        Action::Expect {
+            what: Expectation::TimeWait,
+            within: None
+        }
+    );
 }
 
 #[test]
@@ -340,7 +359,7 @@ const WRONG_LINES: &[(&str, usize, &[&str])] = &[
         17,
         &["did you mean `same-port`?"],
     ),
-    ("alice read 1B", 16, &["write `every` and a duration"]),
+    ("alice read 1B fast", 17, &["`fast` has no place here"]),
     (
         "alice expect HELLO",
         16,

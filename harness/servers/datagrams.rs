@@ -19,6 +19,9 @@ pub(super) enum Reaction {
     Print(String),
 }
 
+/// The line that is printed of a datagram and its sender, or of the lack of one.
+pub(super) type Remark = fn(Option<(&[u8], SocketAddr)>) -> String;
+
 /// More than a datagram can hold, so that none is ever cut.
 const BUFFER_BYTES: usize = 64 << 10;
 
@@ -51,6 +54,35 @@ pub(super) async fn live(
     }
     // Nobody may be reading what is printed.
     let _ = timeout(LAST_WORDS, desk.clear()).await;
+    Ok(())
+}
+
+/// Waits for one datagram as long as the patience lasts, prints a line on what came, and ends.
+pub(super) async fn wait(
+    socket: Socket,
+    patience: Duration,
+    remark: Remark,
+    stop: impl Future<Output = ()>,
+) -> io::Result<()> {
+    let socket = UdpSocket::from_std(socket.into())?;
+    let mut buffer = vec![0; BUFFER_BYTES];
+    let came = tokio::select! {
+        biased;
+        () = stop => return Ok(()),
+        came = timeout(patience, socket.recv_from(&mut buffer)) => came,
+    };
+    let came = match came {
+        Ok(received) => Some(received?),
+        Err(_elapsed) => None,
+    };
+    let console = Console::open()?;
+    let line = remark(came.map(|(count, from)| (&buffer[..count], from)));
+    // Nobody may be reading what is printed.
+    let _ = timeout(LAST_WORDS, async {
+        console.print(line).await;
+        console.close().await;
+    })
+    .await;
     Ok(())
 }
 

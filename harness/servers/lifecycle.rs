@@ -99,7 +99,7 @@ impl ReferenceServer {
     fn listen(&self, address: &Address) -> io::Result<Bound> {
         match self.manner {
             Manner::Stream(_) => listener::stream(address, self.backlog),
-            Manner::Datagram(_) => listener::datagram(address),
+            Manner::Datagram(_) | Manner::Wait(..) => listener::datagram(address),
         }
     }
 
@@ -111,6 +111,9 @@ impl ReferenceServer {
                 Ok(())
             }
             Manner::Datagram(react) => datagrams::live(bound.socket, react, stop).await,
+            Manner::Wait(patience, line) => {
+                datagrams::wait(bound.socket, patience, line, stop).await
+            }
         }
     }
 }

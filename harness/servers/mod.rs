@@ -20,15 +20,17 @@ mod lines;
 mod listener;
 mod udp_echo;
 mod udp_receiver;
+mod udp_timeout;
 mod uppercase;
 mod welcome_gate;
 
 use crate::profile::Serves;
 use conversation::Conversation;
-use datagrams::Reaction;
+use datagrams::{Reaction, Remark};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
+use std::time::Duration;
 
 pub use lifecycle::{Running, serve};
 
@@ -48,6 +50,7 @@ pub const SERVERS: &[ReferenceServer] = &[
     http_one::HTTP_ONE,
     udp_echo::UDP_ECHO,
     udp_receiver::UDP_RECEIVER,
+    udp_timeout::UDP_TIMEOUT,
 ];
 
 /// A server that keeps the promises of the profile of its name; a row of [`SERVERS`].
@@ -69,6 +72,8 @@ enum Manner {
     Stream(fn(&mut Conversation) -> Talk<'_>),
     /// A reaction to each datagram.
     Datagram(fn(&[u8], SocketAddr) -> Reaction),
+    /// A wait for one datagram, which ends with a line on what came.
+    Wait(Duration, Remark),
 }
 
 /// A conversation in progress; an error means that the client is gone.
@@ -144,7 +149,7 @@ mod tests {
             assert_eq!(profile.promises.serves, Some(server.serves), "{server:?}");
             let backlog = profile.promises.backlog.unwrap_or(BACKLOG);
             assert_eq!(backlog, server.backlog, "{server:?}");
-            let datagram = matches!(server.manner, Manner::Datagram(_));
+            let datagram = matches!(server.manner, Manner::Datagram(_) | Manner::Wait(..));
             let transport = if datagram {
                 Transport::Udp
             } else {

@@ -13,7 +13,7 @@ pub(super) const UDP_RECEIVER: ReferenceServer = ReferenceServer::datagram(
 /// The longest datagram that is printed. A longer one is dropped whole: half a message is worse than none.
 const MESSAGE_BYTES: usize = 1024;
 
-fn line(datagram: &[u8], from: SocketAddr) -> String {
+pub(super) fn line(datagram: &[u8], from: SocketAddr) -> String {
     match datagram.len() {
         0 => format!("{from} has left"),
         1..=MESSAGE_BYTES => format!("{from}: {}", datagram.escape_ascii()),

@@ -20,7 +20,7 @@ mod modules;
 mod pages;
 /// What is observed of servers, and not judged.
 mod passport;
-/// What the front page shows is what the program prints.
+/// What the front page and the pages of `docs` show is what the program prints.
 mod readme;
 /// Reference servers in this process keep their promises, whoever their clients are.
 mod reference;

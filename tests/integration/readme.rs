@@ -1,7 +1,8 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// A command of the README and what it is said to print.
+/// A command of a page and what it is said to print.
 struct Example {
     command: String,
     output: Vec<String>,
@@ -54,33 +55,83 @@ fn matches(expected: &[String], lines: &[&str]) -> bool {
     }
 }
 
-#[test]
-fn readme_shows_what_the_program_prints() {
-    let text = std::fs::read_to_string("README.md").unwrap();
+/// The README and every page of `docs`.
+fn pages() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir("docs").unwrap().flatten();
+    let mut pages: Vec<_> = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|extension| extension == "md"))
+        .collect();
+    pages.push(PathBuf::from("README.md"));
+    pages.sort();
+    pages
+}
+
+/// What a command prints, with the program under test as `sockdrill`.
+fn printed(command: &str) -> String {
     let folder = Path::new(env!("CARGO_BIN_EXE_sockdrill")).parent().unwrap();
-    let path = format!(
-        "{}:{}",
-        folder.display(),
-        std::env::var("PATH").unwrap_or_default()
-    );
-    let examples = examples(&text);
-    assert!(!examples.is_empty());
-    for example in examples {
-        let shell = format!("{} 2>&1", example.command);
-        let output = Command::new("sh")
-            .args(["-c", &shell])
-            .env("PATH", &path)
-            .output()
-            .unwrap();
-        let output = String::from_utf8_lossy(&output.stdout);
-        let lines: Vec<_> = output.trim_end().lines().map(str::trim_end).collect();
-        assert!(
-            matches(&example.output, &lines),
-            "$ {}\nprints\n{output}\nand README.md says\n{}",
+    let path = std::env::var("PATH").unwrap_or_default();
+    let output = Command::new("sh")
+        .args(["-c", &format!("{command} 2>&1")])
+        .env("PATH", format!("{}:{path}", folder.display()))
+        .output()
+        .unwrap();
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+/// Why a page is not true, if it is not: a command that prints something else than the page says.
+fn untrue(page: &Path, example: &Example) -> Option<String> {
+    let output = printed(&example.command);
+    let lines: Vec<_> = output.trim_end().lines().map(str::trim_end).collect();
+    (!matches(&example.output, &lines)).then(|| {
+        format!(
+            "$ {}\nprints\n{output}\nand {} says\n{}",
             example.command,
+            page.display(),
             example.output.join("\n")
-        );
+        )
+    })
+}
+
+#[test]
+fn pages_show_what_the_program_prints() {
+    let texts: Vec<_> = pages()
+        .into_iter()
+        .map(|page| (std::fs::read_to_string(&page).unwrap(), page))
+        .collect();
+    let all: Vec<(&Path, Example)> = texts
+        .iter()
+        .flat_map(|(text, page)| examples(text).into_iter().map(|one| (page.as_path(), one)))
+        .collect();
+    for page in ["README.md", "docs/stories.md"] {
+        assert!(all.iter().any(|(shown, _)| *shown == Path::new(page)));
     }
+    let next = AtomicUsize::new(0);
+    let work = || {
+        let mut wrong = Vec::new();
+        while let Some((page, example)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
+            wrong.extend(untrue(page, example));
+        }
+        wrong
+    };
+    // Servers mostly wait, so a few commands run at a time.
+    let wrong: Vec<String> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..4).map(|_| scope.spawn(work)).collect();
+        let found = workers.into_iter().map(|worker| worker.join().unwrap());
+        found.flatten().collect()
+    });
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+/// A file that a story names can be opened by its reader.
+#[test]
+fn stories_name_files_that_are_there() {
+    let text = std::fs::read_to_string("docs/stories.md").unwrap();
+    let named = text
+        .split(|c: char| c.is_whitespace() || "`()[]:,*".contains(c))
+        .filter(|word| word.starts_with("fixtures/"));
+    let missing: Vec<_> = named.filter(|path| !Path::new(path).exists()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
 }
 
 #[test]
