@@ -354,7 +354,7 @@ mod tests {
         let (mut watch, begun) = (RestWatch::default(), Instant::now());
         let mut look = |n: u32| {
             let still = Stillness {
-                prints: n % 20 == 0,
+                prints: n.is_multiple_of(20),
                 ran: Duration::from_micros(100) * n,
                 switches: u64::from(n),
                 ..Stillness::default()
