@@ -120,28 +120,25 @@ pub fn check(
         profile: first.profile.clone(),
         ..target.clone()
     };
-    // What others build on comes first: a promise that is broken is reported once, and not built on. The bystander of
-    // every scenario builds on it, whatever is selected.
-    let builds_on_it = |check: &&&'static Check| {
-        check.id == CONCURRENT
-            && (talk::can_stand_by(&target.profile) || is_selected(CONCURRENT, settings))
-    };
-    let concurrent = table
-        .iter()
-        .find(builds_on_it)
+    // What others build on comes first: a promise that is broken is reported once, and not built on. The bystander
+    // builds on it too, whatever is selected.
+    let is_selected_too = is_selected(CONCURRENT, settings);
+    let concurrent = table.iter().find(|check| {
+        check.id == CONCURRENT && (is_selected_too || talk::can_stand_by(&target.profile))
+    });
+    let concurrent = concurrent
         .map(|check| check_result(check, &target, &first, settings))
         .transpose()?;
     let broken = concurrent
         .as_ref()
         .is_some_and(|result| matches!(result.verdict, Verdict::Fail(_)));
-    let first = if broken {
-        first.without_concurrency()
-    } else {
-        first
+    let target = match broken {
+        true => without_concurrency(target),
+        false => target,
     };
-    let target = Target {
-        profile: first.profile.clone(),
-        ..target
+    let first = match broken && is_selected_too {
+        true => first.without_concurrency(),
+        false => first,
     };
     let run_one = |check: &'static Check| match &concurrent {
         Some(result) if check.id == CONCURRENT => Ok(result.clone()),
@@ -224,6 +221,12 @@ fn refuse_misspelt(
         }),
         None => Ok(()),
     }
+}
+
+/// The same target, of which nobody expects that it serves concurrently.
+fn without_concurrency(mut target: Target) -> Target {
+    target.profile.promises.serves = None;
+    target
 }
 
 /// Whether an id is chosen by `--only` and not by `--skip`.
