@@ -450,11 +450,8 @@ fn repro(arguments: ReproArgs) -> Result<ExitCode, Error> {
     target.listen = arguments.listen.or(target.listen);
     let scenarios: Vec<_> = cases.iter().map(|case| &case.scenario).collect();
     let reproducer = Reproducer::of(&scenarios, &target)?;
-    for left_out in &reproducer.left_out {
-        let _ = writeln!(
-            std::io::stderr(),
-            "warning: left out of the program: {left_out}"
-        );
+    for limit in &reproducer.limits {
+        let _ = writeln!(std::io::stderr(), "warning: {limit}");
     }
     match &arguments.output {
         Some(path) => write(path, &reproducer.program)?,

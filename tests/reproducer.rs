@@ -163,7 +163,7 @@ fn main() -> ExitCode {
     let unable = suite::needing(
         "server_that_does_not_start_shows_nothing".to_owned(),
         missing.clone(),
-        || shows_nothing(),
+        shows_nothing,
     );
     let trials = shown.chain(quiet).chain(refused).chain([unable]).collect();
     libtest_mimic::run(&arguments, trials).exit_code()

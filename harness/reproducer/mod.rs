@@ -20,8 +20,8 @@ use steps::{Ground, Script};
 pub struct Reproducer {
     /// The text of the program.
     pub program: String,
-    /// What sockdrill does, or looks at, and the program does not.
-    pub left_out: Vec<String>,
+    /// What the program does not do as sockdrill does it, each as a sentence without its full stop.
+    pub limits: Vec<String>,
 }
 
 /// How long the steps of a program may take that wait for nothing.
@@ -40,10 +40,13 @@ impl Reproducer {
             )));
         }
         let ground = Ground::of(target);
-        let mut left_out = Vec::new();
+        let mut limits = Vec::new();
         if !target.sysctl.is_empty() {
             let names: Vec<_> = target.sysctl.keys().map(String::as_str).collect();
-            left_out.push(format!("kernel parameters: {}", names.join(", ")));
+            limits.push(format!(
+                "the kernel parameters of the target are not set: {}",
+                names.join(", ")
+            ));
         }
         let (mut cases, mut names, mut time) = (String::new(), Vec::new(), TIME_TO_SPARE);
         for (number, scenario) in (1..).zip(scenarios) {
@@ -55,10 +58,10 @@ impl Reproducer {
             cases.push_str(&script.text);
             cases.push_str("\n\n");
             time += script.time.as_secs();
-            left_out.extend(script.left_out);
+            limits.extend(script.limits);
             names.push(name);
         }
-        left_out.dedup();
+        limits.dedup();
         let constants = constants(target, time);
         let steps = format!(
             "{cases}CASES = [{}]\nFIND = {}\n",
@@ -69,10 +72,10 @@ impl Reproducer {
         let (imports, before) = before.split_at(before.find("\n\n").map_or(0, |at| at + 2));
         let program = format!(
             "#!/usr/bin/env python3\n{}{}{constants}\n{before}\n{steps}\n\n{after}",
-            docstring(scenarios, &left_out),
+            docstring(scenarios, &limits),
             imports
         );
-        Ok(Self { program, left_out })
+        Ok(Self { program, limits })
     }
 }
 
@@ -141,7 +144,7 @@ fn constants(target: &Target, time: u64) -> String {
     all
 }
 
-fn docstring(scenarios: &[&Scenario], left_out: &[String]) -> String {
+fn docstring(scenarios: &[&Scenario], limits: &[String]) -> String {
     let cases: Vec<_> = scenarios.iter().map(ToString::to_string).collect();
     let cases = cases.join("\n").replace("\"\"\"", "\\\"\\\"\\\"");
     let mut all = format!(
@@ -152,8 +155,8 @@ fn docstring(scenarios: &[&Scenario], left_out: &[String]) -> String {
          could not tell.\n",
         cases.trim_end()
     );
-    for left_out in left_out {
-        all.push_str(&format!("\nLeft out: {left_out}.\n"));
+    for limit in limits {
+        all.push_str(&format!("\nNote: {limit}.\n"));
     }
     all + "\"\"\"\n\n"
 }

@@ -26,8 +26,8 @@ pub(super) struct Script {
     pub(super) text: String,
     /// How long its steps may take.
     pub(super) time: Duration,
-    /// What the function does not do.
-    pub(super) left_out: Vec<String>,
+    /// What the function does not do as sockdrill does it.
+    pub(super) limits: Vec<String>,
 }
 
 /// How long a step may take that does not say.
@@ -67,7 +67,7 @@ impl Script {
             walks: 0,
             times: 1,
             time: Duration::ZERO,
-            left_out: Vec::new(),
+            limits: Vec::new(),
         };
         let waives = |invariant| {
             scenario
@@ -97,7 +97,7 @@ impl Script {
         Ok(Self {
             text: writer.lines.join("\n") + "\n",
             time: writer.time,
-            left_out: writer.left_out,
+            limits: writer.limits,
         })
     }
 }
@@ -149,7 +149,7 @@ struct Writer<'a> {
     /// How often the block that is being written is gone through.
     times: u32,
     time: Duration,
-    left_out: Vec<String>,
+    limits: Vec<String>,
 }
 
 impl Writer<'_> {
@@ -342,8 +342,7 @@ impl Writer<'_> {
             Action::Reset => ("reset", vec![]),
             Action::Close => ("close", vec![]),
             Action::Vanish => {
-                self.left_out
-                    .push("nothing, but `vanish` takes root".to_owned());
+                self.limits.push("`vanish` takes root".to_owned());
                 ("vanish", vec![])
             }
             Action::Stall => ("stall", vec![]),
@@ -402,8 +401,8 @@ impl Writer<'_> {
             Expectation::Pending => ("expect_pending", vec![]),
             Expectation::Refused => ("expect_refused", vec![]),
             Expectation::Accepted if self.ground.local && !self.ground.datagram => {
-                let why = "/proc does not show whether a connection of a Unix socket is accepted";
-                self.left_out.push(why.to_owned());
+                let why = "nothing waits for a connection of a Unix socket to be accepted: /proc does not show it";
+                self.limits.push(why.to_owned());
                 return false;
             }
             Expectation::Accepted => ("expect_accepted", vec![]),
@@ -419,7 +418,7 @@ impl Writer<'_> {
                     if kinds.contains(&End::Reset) {
                         let why =
                             "bytes that a reset destroys before they are sent are not counted";
-                        self.left_out.push(why.to_owned());
+                        self.limits.push(why.to_owned());
                     }
                 }
                 ("expect_end", arguments)
@@ -459,8 +458,9 @@ impl Writer<'_> {
                 if self.server_shows(what) {
                     self.expect_of_server(what, *within, indent + 4);
                 } else {
-                    self.left_out
-                        .push(format!("/proc does not show `{what}` of a Unix socket"));
+                    self.limits.push(format!(
+                        "`{what}` is not waited for: /proc does not show it of a Unix socket"
+                    ));
                     self.put(indent + 4, "pass");
                 }
                 return Ok(());
@@ -510,13 +510,13 @@ impl Writer<'_> {
             4,
             &format!("polite = {class}(server, \"a polite client afterwards\")"),
         );
-        let before = self.left_out.len();
+        let before = self.limits.len();
         for line in Talk::of(0).polite(profile).lines() {
             if let Step::Client { action, .. } = &line.step {
                 self.action("polite", false, action, 4);
             }
         }
-        self.left_out.truncate(before);
+        self.limits.truncate(before);
         self.put(4, "server.part()");
         Ok(())
     }
