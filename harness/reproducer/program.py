@@ -559,9 +559,9 @@ def dump_of_listeners(request, port):
 def shown(data):
     """Return bytes as a person reads them, cut where they are many."""
     data = bytes(data)
-    if len(data) <= 96:
+    if len(data) <= 48:
         return repr(data)
-    return f"{data[:64]!r} ... {data[-16:]!r} ({len(data)} bytes)"
+    return f"{data[:24]!r} ... {data[-8:]!r} ({len(data)} bytes)"
 
 
 def ready(waiting, timeout=None):
@@ -1197,7 +1197,7 @@ def main():
         for case in CASES:
             broken = perform(case, FIND)
             if broken is not None:
-                print(f"{case.__doc__} {broken}.")
+                print(f"{case.__doc__[:-1]}: {broken}.")
                 return 1
     except Unable as unable:
         print(f"nothing was shown: {unable}", file=sys.stderr)
