@@ -24,7 +24,7 @@
 //!
 //! Each module uses only those that stand behind it in this list; a test reads the list and holds the code to it.
 //!
-//! main, completions, manual, starter, suite, runner, page, report, coverage, passport, checks, counterexample, property, stage, calibration, client, recorder, pulse,
+//! main, completions, manual, starter, suite, runner, reproducer, page, report, coverage, passport, checks, counterexample, property, stage, calibration, client, recorder, pulse,
 //! target, scenario, servers, judge, view, check, talk, lab, kernel, profile, event, step, error, literal, sys.
 
 mod calibration;
@@ -47,6 +47,7 @@ mod property;
 mod pulse;
 mod recorder;
 pub mod report;
+pub mod reproducer;
 pub mod runner;
 pub mod scenario;
 pub mod servers;

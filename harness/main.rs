@@ -11,6 +11,7 @@ use sockdrill::lab::{Isolation, Lab};
 use sockdrill::passport::{self, OBSERVATIONS, Observation};
 use sockdrill::profile::Profile;
 use sockdrill::report::{CheckResult, Report};
+use sockdrill::reproducer::Reproducer;
 use sockdrill::runner::{self, Given, Invocation, Settings};
 use sockdrill::scenario::{self, DrillFile};
 use sockdrill::target::Target;
@@ -34,6 +35,8 @@ enum Command {
     Check(CheckArgs),
     /// Runs scenario files; `file.drill:14` addresses one case.
     Run(RunArgs),
+    /// Writes a scenario as a Python program that shows without sockdrill what a server does.
+    Repro(ReproArgs),
     /// Runs a reference server, correct or deliberately broken.
     Serve(ServeArgs),
     /// Lists what there is.
@@ -193,6 +196,24 @@ struct Shared {
 }
 
 #[derive(Args)]
+struct ReproArgs {
+    /// A scenario file, perhaps with `:LINE` for one of its cases.
+    file: String,
+    /// Where the program is written, instead of the standard output.
+    #[arg(long, short, value_name = "OUT.py")]
+    output: Option<PathBuf>,
+    /// What the server speaks: a profile's name or file.
+    #[arg(long, value_name = "PROFILE")]
+    speaks: Option<String>,
+    /// Which of several listeners is meant: a port, or an address as the error lists them.
+    #[arg(long, value_name = "ADDRESS")]
+    listen: Option<String>,
+    /// The server's command, in the place of the server that the file names.
+    #[arg(last = true, value_name = "COMMAND")]
+    command: Vec<String>,
+}
+
+#[derive(Args)]
 struct ServeArgs {
     /// The reference server; `sockdrill list servers` names them.
     name: String,
@@ -234,6 +255,7 @@ fn run(command: Command) -> Result<ExitCode, Error> {
     match command {
         Command::Check(arguments) => check(&arguments),
         Command::Run(arguments) => run_files(&arguments),
+        Command::Repro(arguments) => repro(arguments),
         Command::Serve(arguments) => serve(&arguments),
         Command::List { what, format } => list(what, format),
         Command::Explain { check } => explain(&check),
@@ -408,6 +430,34 @@ fn run_files(arguments: &RunArgs) -> Result<ExitCode, Error> {
     })?;
     finish(&report, shared)?;
     Ok(report.exit_code())
+}
+
+fn repro(arguments: ReproArgs) -> Result<ExitCode, Error> {
+    let command = arguments.command;
+    let given = Given {
+        target: (!command.is_empty()).then(|| Target::command(command, Profile::unknown())),
+        speaks: arguments.speaks,
+        program: None,
+    };
+    let cases = runner::cases_of(&arguments.file, &given)?;
+    let Some(first) = cases.first() else {
+        return Err(Error::NothingSelected(format!(
+            "there is no case in {}",
+            arguments.file
+        )));
+    };
+    let mut target = first.target.clone();
+    target.listen = arguments.listen.or(target.listen);
+    let scenarios: Vec<_> = cases.iter().map(|case| &case.scenario).collect();
+    let reproducer = Reproducer::of(&scenarios, &target)?;
+    for limit in &reproducer.limits {
+        let _ = writeln!(std::io::stderr(), "warning: {limit}");
+    }
+    match &arguments.output {
+        Some(path) => write(path, &reproducer.program)?,
+        None => say(reproducer.program.trim_end()),
+    }
+    Ok(ExitCode::Passed)
 }
 
 fn serve(arguments: &ServeArgs) -> Result<ExitCode, Error> {

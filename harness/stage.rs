@@ -353,9 +353,9 @@ impl<'a> Stage<'a> {
         Box::pin(async move {
             let (mut rest, mut number) = (lines, first);
             while let Some((line, later)) = rest.split_first() {
-                let (done, flow) = match (clients_of(line), &line.step) {
+                let (done, flow) = match (line.clients(), &line.step) {
                     (Some(who), _) => {
-                        let run = rest.iter().take_while(|line| clients_of(line) == Some(who));
+                        let run = rest.iter().take_while(|line| line.clients() == Some(who));
                         let run = &rest[..run.count()];
                         (run, self.side_by_side(who, run, number).await)
                     }
@@ -1191,19 +1191,6 @@ fn is_above(sample: &Sample, baseline: &Sample) -> bool {
         || sample.zombies > baseline.zombies
         || sample.close_wait > baseline.close_wait
         || sample.accept_queue > baseline.accept_queue
-}
-
-/// The clients that a line is a step of, and of nobody else.
-fn clients_of(line: &Line) -> Option<usize> {
-    match &line.step {
-        Step::Client { who, .. } => Some(*who),
-        Step::Repeat { lines, .. } => {
-            let who = clients_of(lines.first()?)?;
-            let same = lines.iter().all(|line| clients_of(line) == Some(who));
-            same.then_some(who)
-        }
-        _ => None,
-    }
 }
 
 fn count(lines: &[Line]) -> usize {

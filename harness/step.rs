@@ -109,6 +109,22 @@ pub struct Line {
     pub step: Step,
 }
 
+impl Line {
+    /// The index in the cast of those whom the line concerns, if it concerns nobody else. Lines of the same clients
+    /// that follow each other are gone through by each of them at its own pace.
+    pub(crate) fn clients(&self) -> Option<usize> {
+        match &self.step {
+            Step::Client { who, .. } => Some(*who),
+            Step::Repeat { lines, .. } => {
+                let who = lines.first()?.clients()?;
+                let same = lines.iter().all(|line| line.clients() == Some(who));
+                same.then_some(who)
+            }
+            _ => None,
+        }
+    }
+}
+
 impl From<Step> for Line {
     fn from(step: Step) -> Self {
         Self { number: 0, step }

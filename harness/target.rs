@@ -298,7 +298,8 @@ impl Target {
                 .any(|name| self.uses(name))
     }
 
-    fn uses(&self, name: &str) -> bool {
+    /// Whether `{name}` stands in the command, its environment or its files.
+    pub(crate) fn uses(&self, name: &str) -> bool {
         let texts = self
             .command
             .iter()

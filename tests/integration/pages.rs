@@ -185,7 +185,7 @@ fn completions_offer_commands_options_and_the_names_that_the_program_knows() {
     let offered =
         |line: &str| printed("sh", &format!("{words}\n}}\n_sockdrill_words {line}")).unwrap();
     assert!(
-        offered("''").starts_with("check run serve "),
+        offered("''").starts_with("check run repro serve "),
         "{}",
         offered("''")
     );

@@ -1,0 +1,162 @@
+//! Writes a scenario as a Python program that needs nothing but Python, for a maintainer who has no sockdrill.
+//!
+//! The program starts the server, performs the steps, and says in one sentence what the server has broken. Of the
+//! invariants it looks at those that can be seen plainly: the server lives, it serves a polite client afterwards, and
+//! it has closed the connections that its clients have left.
+
+mod parts;
+mod python;
+mod steps;
+
+use crate::error::Error;
+use crate::profile::{Serves, Transport};
+use crate::step::Scenario;
+use crate::target::Target;
+use python::{Lines, text};
+use steps::{Ground, Script};
+
+/// A program that shows what a server does.
+#[derive(Clone, Debug)]
+pub struct Reproducer {
+    /// The text of the program.
+    pub program: String,
+    /// What the program does not do as sockdrill does it, each as a sentence without its full stop.
+    pub limits: Vec<String>,
+}
+
+/// How long the steps of a program may take that wait for nothing.
+const TIME_TO_SPARE: u64 = 60;
+
+impl Reproducer {
+    /// The program that performs these scenarios, each on a server of its own.
+    ///
+    /// # Errors
+    /// The server cannot be started by such a program, or an expectation cannot be looked for in it.
+    pub fn of(scenarios: &[&Scenario], target: &Target) -> Result<Self, Error> {
+        if target.listen_fds {
+            return Err(Error::Usage(format!(
+                "{}: a reproducer cannot hand over a listening socket; write a target without `listen-fds`",
+                target.name
+            )));
+        }
+        let ground = Ground::of(target);
+        let mut limits = Vec::new();
+        if !target.sysctl.is_empty() {
+            let names: Vec<_> = target.sysctl.keys().map(String::as_str).collect();
+            limits.push(format!(
+                "the kernel parameters of the target are not set: {}",
+                names.join(", ")
+            ));
+        }
+        let (mut cases, mut names, mut time) = (String::new(), Vec::new(), TIME_TO_SPARE);
+        for (number, scenario) in (1..).zip(scenarios) {
+            let name = match scenarios.len() {
+                1 => "case".to_owned(),
+                _ => format!("case_{number}"),
+            };
+            let script = Script::of(&name, scenario, ground, &target.profile)?;
+            cases.push_str(&script.text);
+            cases.push_str("\n\n");
+            time += script.time.as_secs();
+            limits.extend(script.limits);
+            names.push(name);
+        }
+        limits.dedup();
+        let constants = constants(target, time);
+        let steps = format!(
+            "{cases}CASES = [{}]\nFIND = {}\n",
+            names.join(", "),
+            ground.find()
+        );
+        let (before, after) = parts::around(&format!("{constants}{steps}"));
+        let (imports, before) = before.split_at(before.find("\n\n").map_or(0, |at| at + 2));
+        let program = format!(
+            "#!/usr/bin/env python3\n{}{}{constants}\n{before}\n{steps}\n\n{after}",
+            docstring(scenarios, &limits),
+            imports
+        );
+        Ok(Self { program, limits })
+    }
+}
+
+impl Ground {
+    fn of(target: &Target) -> Self {
+        let transport = target.profile.transport.unwrap_or(Transport::Tcp);
+        Self {
+            datagram: transport.is_datagram(),
+            // Told a path, a server speaks over a Unix socket what its profile says for TCP or UDP.
+            local: transport.is_local() || target.uses("path"),
+        }
+    }
+
+    /// The function that finds where the server listens.
+    fn find(self) -> &'static str {
+        match (self.local, self.datagram) {
+            (true, _) => "find_path",
+            (false, true) => "find_udp",
+            (false, false) => "find_tcp",
+        }
+    }
+}
+
+/// How the target is started, as constants.
+fn constants(target: &Target, time: u64) -> String {
+    let none = || "None".to_owned();
+    let command = python::list(target.command.iter().map(String::as_str));
+    let table = |pairs: &std::collections::BTreeMap<String, String>| match pairs.is_empty() {
+        true => vec!["{}".to_owned()],
+        false => {
+            let rows = pairs.iter();
+            let rows = rows.map(|(name, value)| format!("    {}: {},", text(name), text(value)));
+            [vec!["{".to_owned()], rows.collect(), vec!["}".to_owned()]].concat()
+        }
+    };
+    let one_connection = target.profile.promises.serves == Some(Serves::OneConnection);
+    let rows: [(&str, Lines); 8] = [
+        ("COMMAND", command),
+        ("ENVIRONMENT", table(&target.environment)),
+        ("FILES", table(&target.files)),
+        (
+            "OPEN_FILES",
+            vec![
+                target
+                    .open_files
+                    .map_or_else(none, |limit| limit.to_string()),
+            ],
+        ),
+        (
+            "LISTENER",
+            vec![target.listen.as_deref().map_or_else(none, text)],
+        ),
+        ("READY_WITHIN", vec![python::seconds(target.ready_within)]),
+        (
+            "ONE_CONNECTION",
+            vec![if one_connection { "True" } else { "False" }.to_owned()],
+        ),
+        ("TIME_LIMIT", vec![time.to_string()]),
+    ];
+    let mut all = String::from(
+        "# How the server is started: a free {port}, its {addr}, a {path} and a {dir}\n# are filled in.\n",
+    );
+    for (name, lines) in rows {
+        all.push_str(&format!("{name} = {}\n", lines.join("\n")));
+    }
+    all
+}
+
+fn docstring(scenarios: &[&Scenario], limits: &[String]) -> String {
+    let cases: Vec<_> = scenarios.iter().map(ToString::to_string).collect();
+    let cases = cases.join("\n").replace("\"\"\"", "\\\"\\\"\\\"");
+    let mut all = format!(
+        "r\"\"\"Shows what a server does in a conversation, without more than Python.\n\n{}\n\n\
+         It starts the server, performs the steps, and looks whether the server still\n\
+         lives and serves. It ends with status 1 and one sentence where the server\n\
+         breaks a promise, with 0 where it does not, and with 2 where this program\n\
+         could not tell.\n",
+        cases.trim_end()
+    );
+    for limit in limits {
+        all.push_str(&format!("\nNote: {limit}.\n"));
+    }
+    all + "\"\"\"\n\n"
+}

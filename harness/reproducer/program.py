@@ -1,0 +1,1209 @@
+"""The parts of a reproducer; a program has those that its steps need."""
+
+import ctypes
+import errno
+import fcntl
+import ipaddress
+import os
+import resource
+import select
+import shutil
+import signal
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import termios
+import threading
+import time
+
+# States in the kernel's tables (include/net/tcp_states.h).
+TIME_WAIT = 6
+CLOSED = 7
+CLOSE_WAIT = 8
+LISTEN = 10
+
+# The ends of a connection that errors of a read tell of.
+ENDS = {errno.ECONNRESET: "reset", errno.ETIMEDOUT: "timeout"}
+
+# Signals that no server ends with in good order.
+CRASHES = [
+    signal.SIGABRT,
+    signal.SIGBUS,
+    signal.SIGFPE,
+    signal.SIGILL,
+    signal.SIGSEGV,
+    signal.SIGSYS,
+    signal.SIGTRAP,
+]
+
+
+class Broken(Exception):
+    """The server broke a promise."""
+
+
+class Unable(Exception):
+    """This program could not do its part."""
+
+
+class Required:
+    """What must hold for the case to show anything."""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, kind, error, trace):
+        if kind is Broken:
+            raise Unable(f"the case shows nothing here: {error}") from None
+
+
+class Row:
+    """A row of one of the kernel's socket tables."""
+
+    def __init__(self, line):
+        words = line.split()
+        self.ip, self.port = address_of(words[1])
+        self.remote_port = address_of(words[2])[1]
+        self.state = int(words[3], 16)
+        self.queue = int(words[4].partition(":")[2], 16)
+        self.inode = int(words[9])
+
+
+def address_of(text):
+    """Return the address and port that the kernel writes as `text`."""
+    ip, port = text.split(":")
+    words = [ip[at:at + 8] for at in range(0, len(ip), 8)]
+    packed = b"".join(struct.pack("=I", int(word, 16)) for word in words)
+    return ipaddress.ip_address(packed), int(port, 16)
+
+
+def rows(*tables):
+    """Return the rows of tables such as /proc/net/tcp."""
+    found = []
+    for table in tables:
+        try:
+            with open(f"/proc/net/{table}") as file:
+                found += [Row(line) for line in file.readlines()[1:]]
+        except FileNotFoundError:
+            pass  # No IPv6 here.
+    return found
+
+
+def find_tcp(server):
+    """Return where the server listens on TCP, once it does."""
+    return find_inet(server, LISTEN, "tcp", "tcp6")
+
+
+def find_udp(server):
+    """Return where the server is bound to UDP, once it is."""
+    return find_inet(server, CLOSED, "udp", "udp6")
+
+
+def find_inet(server, state, *tables):
+    """Return the address of the server's socket in this state."""
+    mine = server.inodes()
+    ours = [row for row in rows(*tables)
+            if row.state == state and row.inode in mine and row.port]
+    if server.was_told("{port}", "{addr}"):
+        ours = [row for row in ours if row.port == server.port]
+    if LISTENER is not None:
+        ours = [row for row in ours if LISTENER in
+                (str(row.port), f"{row.ip}:{row.port}")]
+    if len({row.port for row in ours}) > 1:
+        ports = sorted({row.port for row in ours})
+        raise Unable(f"the server listens on several ports: {ports}")
+    for row in sorted(ours, key=lambda row: row.ip.version):
+        ip = str(row.ip)
+        return {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(ip, ip), row.port
+    return None
+
+
+def find_path(server):
+    """Return the path that the server is bound to, once it is."""
+    mine = server.inodes()
+    with open("/proc/net/unix") as file:
+        lines = [line.split() for line in file.readlines()[1:]]
+    paths = {words[7] for words in lines
+             if len(words) > 7 and int(words[6]) in mine
+             and words[7].startswith("/")}
+    if server.was_told("{path}"):
+        paths &= {server.path}
+    if len(paths) > 1:
+        raise Unable(f"the server listens at several paths: {sorted(paths)}")
+    return paths.pop() if paths else None
+
+
+def descendants(pid):
+    """Return (pid, state, ticks of processor time) of all below `pid`."""
+    children = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open(f"/proc/{name}/stat") as file:
+                words = file.read().rpartition(")")[2].split()
+        except OSError:
+            continue  # It has ended in between.
+        ticks = int(words[11]) + int(words[12])
+        child = (int(name), words[0], ticks)
+        children.setdefault(int(words[1]), []).append(child)
+    found, waiting = [], [pid]
+    while waiting:
+        for child in children.get(waiting.pop(), []):
+            found.append(child)
+            waiting.append(child[0])
+    return found
+
+
+def descriptors(pid):
+    """Return the open descriptors of a process and what they are."""
+    found = {}
+    try:
+        for name in os.listdir(f"/proc/{pid}/fd"):
+            found[int(name)] = os.readlink(f"/proc/{pid}/fd/{name}")
+    except OSError:
+        pass  # It has ended in between.
+    return found
+
+
+def in_words(status):
+    """Return how a process ended, as a person says it."""
+    if status < 0:
+        name = signal.Signals(-status).name
+        return f"was ended by signal {-status} ({name})"
+    return f"exited with status {status}"
+
+
+def keep_orphans():
+    """Become the parent of processes that lose theirs (prctl(2))."""
+    subreaper = 36
+    ctypes.CDLL(None).prctl(subreaper, 1, 0, 0, 0)
+
+
+class Server:
+    """The server under test."""
+
+    def __init__(self, find):
+        self.find = find
+        self.clients = []
+        self.process = None
+        self.address = None
+        self.may_end = False
+        self.folder = tempfile.mkdtemp(prefix="reproducer-")
+        self.path = os.path.join(self.folder, "socket")
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = free.getsockname()[1]
+
+    def was_told(self, *names):
+        """Return whether the command says where to listen."""
+        texts = [*COMMAND, *ENVIRONMENT.values(), *FILES.values()]
+        return any(name in text for name in names for text in texts)
+
+    def filled(self, text):
+        """Return `text` with the names in it replaced."""
+        values = {
+            "{port}": str(self.port),
+            "{addr}": f"127.0.0.1:{self.port}",
+            "{path}": self.path,
+            "{dir}": self.folder,
+        }
+        for name, value in values.items():
+            text = text.replace(name, value)
+        return text
+
+    def spawn(self, **streams):
+        """Start a process of the server."""
+        for name, text in FILES.items():
+            path = os.path.join(self.folder, name)
+            os.makedirs(os.path.dirname(path), exist_ok=True)
+            with open(path, "w") as file:
+                file.write(self.filled(text))
+        environment = {**os.environ, "PORT": str(self.port)}
+        for name, text in ENVIRONMENT.items():
+            environment[name] = self.filled(text)
+        streams = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": sys.stderr,
+            **streams,
+        }
+        command = [self.filled(word) for word in COMMAND]
+        try:
+            process = subprocess.Popen(
+                command, env=environment, start_new_session=True, **streams
+            )
+        except OSError as error:
+            raise Unable(f"the server did not start: {error}") from None
+        if OPEN_FILES is not None:
+            limit = (OPEN_FILES, OPEN_FILES)
+            resource.prlimit(process.pid, resource.RLIMIT_NOFILE, limit)
+        return process
+
+    def start(self, **streams):
+        """Start the server and wait until the kernel shows it listening.
+
+        A connection to try it would use up the only one that some take.
+        """
+        self.address = None
+        self.process = self.spawn(**streams)
+        deadline = time.monotonic() + READY_WITHIN
+        while self.address is None:
+            ended = self.process.poll()
+            if ended is not None:
+                how = in_words(ended)
+                raise Unable(f"the server {how} before it listened")
+            if time.monotonic() > deadline:
+                raise Unable(f"no listener within {READY_WITHIN:g} s")
+            time.sleep(0.02)
+            self.address = self.find(self)
+        self.may_end = False
+
+    def start_again(self, **streams):
+        """Start the server where it ran before."""
+        self.sweep()
+        try:
+            self.start(**streams)
+        except Unable as error:
+            raise Broken(f"started again, {error}") from None
+
+    def start_without_reader(self):
+        """Start it with an output that nobody reads once it listens."""
+        reader, writer = os.pipe()
+        try:
+            self.start_again(stdout=writer)
+        finally:
+            os.close(writer)
+            os.close(reader)
+
+    def start_without_input(self):
+        """Start it with an input that is a pipe at its end."""
+        reader, writer = os.pipe()
+        os.close(writer)
+        try:
+            self.start_again(stdin=reader)
+        finally:
+            os.close(reader)
+
+    def start_second(self):
+        """Start a second instance, which must fail."""
+        second = self.spawn()
+        try:
+            if second.wait(5) == 0:
+                raise Broken("a second instance exited with status 0")
+        except subprocess.TimeoutExpired:
+            raise Broken("a second instance runs beside the first") from None
+        finally:
+            second.kill()
+            second.wait()
+
+    def start_over_file(self):
+        """Start it where a file of somebody else stands at its path."""
+        self.sweep()
+        self.may_end = True
+        if os.path.lexists(self.path):
+            os.unlink(self.path)
+        with open(self.path, "w") as file:
+            file.write("somebody's data\n")
+        try:
+            self.start_second()
+        finally:
+            if not os.path.isfile(self.path):
+                raise Broken("the server removed a file that is not its own")
+
+    def tree(self):
+        """Return the living processes of the server."""
+        return [process for process in descendants(os.getpid())
+                if process[1] not in "ZX"]
+
+    def inodes(self):
+        """Return the numbers of the sockets that the server has open."""
+        names = [name for process in self.tree()
+                 for name in descriptors(process[0]).values()]
+        return {int(name[8:-1]) for name in names
+                if name.startswith("socket:[")}
+
+    def signal_all(self, number):
+        """Send a signal to every process of the server."""
+        for pid, _, _ in self.tree():
+            try:
+                os.kill(pid, number)
+            except ProcessLookupError:
+                pass
+
+    def signal(self, number):
+        """Send the server a signal; SIGKILL goes to all of it."""
+        self.may_end = True
+        self.process.send_signal(number)
+        if number == signal.SIGKILL:
+            self.signal_all(number)
+
+    def stop(self):
+        """Stop every process of the server, as the kernel shows."""
+        deadline = time.monotonic() + 5
+        while any(state not in "Tt" for _, state, _ in self.tree()):
+            if time.monotonic() > deadline:
+                raise Unable("the server could not be stopped")
+            self.signal_all(signal.SIGSTOP)
+            time.sleep(0.002)
+
+    def resume(self):
+        """Let every process of the server run on."""
+        self.signal_all(signal.SIGCONT)
+
+    def settle(self):
+        """Give the server the time to come to rest, but not for ever."""
+        deadline = time.monotonic() + 0.5
+        before = None
+        while time.monotonic() < deadline:
+            now = self.tree()
+            if before == now and all(state in "ST" for _, state, _ in now):
+                return
+            before = now
+            time.sleep(0.05)
+
+    def wait_for(self, holds, within, otherwise):
+        """Wait until `holds()`; the server is broken if it does not."""
+        deadline = time.monotonic() + within
+        while not holds():
+            if time.monotonic() > deadline:
+                raise Broken(f"{otherwise} within {within:g} s")
+            time.sleep(0.005)
+
+    def expect_exit(self, status=None, within=5):
+        """Expect the first process to end, with this status if any."""
+        self.may_end = True
+        try:
+            ended = self.process.wait(within)
+        except subprocess.TimeoutExpired:
+            raise Broken(
+                f"the server did not exit within {within:g} s"
+            ) from None
+        if -ended in CRASHES or status not in (None, ended):
+            raise Broken(f"the server {in_words(ended)}")
+
+    def expect_gone(self, within=5):
+        """Expect nothing of the server to be left, nor its path."""
+        self.may_end = True
+
+        def is_gone():
+            self.process.poll()
+            return not self.tree()
+
+        self.wait_for(is_gone, within, "processes of the server did not end")
+        if isinstance(self.address, str) and os.path.lexists(self.address):
+            raise Broken("the server left its socket's path behind")
+
+    def listener_queue(self):
+        """Return how many connections wait to be accepted."""
+        return sum(row.queue for row in rows("tcp", "tcp6")
+                   if row.state == LISTEN and row.port == self.address[1])
+
+    def expect_accept_queue(self, length, within=5):
+        """Expect this many connections to wait to be accepted."""
+        self.wait_for(
+            lambda: self.listener_queue() == length, within,
+            f"the accept queue did not come to hold {length}"
+        )
+
+    def listener_limit(self):
+        """Return the accept queue's limit, by sock_diag(7)."""
+        limits = []
+        for family in (socket.AF_INET, socket.AF_INET6):
+            ends = struct.pack(">H54x", self.address[1])
+            body = struct.pack(
+                "=BBBxI", family, socket.IPPROTO_TCP, 0, 1 << LISTEN
+            ) + ends[:48]
+            head = struct.pack("=IHHII", 16 + len(body), 20, 0x301, 1, 0)
+            limits += dump_of_listeners(head + body, self.address[1])
+        return min(limits, default=None)
+
+    def expect_backlog(self, limit, within=5):
+        """Expect the accept queue to be limited to this many."""
+        if self.listener_limit() != limit:
+            raise Broken(
+                f"the backlog is {self.listener_limit()}, not {limit}"
+            )
+
+    def count_in_state(self, state):
+        """Return how many connections are in a state on its side."""
+        return sum(row.state == state and row.port == self.address[1]
+                   for row in rows("tcp", "tcp6"))
+
+    def expect_time_wait(self, within=5):
+        """Expect a connection in TIME_WAIT on the server's side."""
+        self.wait_for(
+            lambda: self.count_in_state(TIME_WAIT) > 0, within,
+            "no connection of the server came to TIME_WAIT"
+        )
+
+    def expect_no_time_wait(self, within=5):
+        """Expect no connection in TIME_WAIT on the server's side."""
+        self.wait_for(
+            lambda: self.count_in_state(TIME_WAIT) == 0, within,
+            "the server did not get rid of TIME_WAIT"
+        )
+
+    def expect_no_close_wait(self, within=5):
+        """Expect the server to have closed what its clients have left."""
+        self.wait_for(
+            lambda: self.count_in_state(CLOSE_WAIT) == 0, within,
+            "the server did not close connections that clients have left"
+        )
+
+    def expect_rest(self, within=5):
+        """Expect every process to sleep and to use no processor."""
+        deadline = time.monotonic() + within
+        while True:
+            before = sum(ticks for _, _, ticks in self.tree())
+            time.sleep(0.25)
+            now = self.tree()
+            used = sum(ticks for _, _, ticks in now) - before
+            if used <= 1 and all(state not in "RD" for _, state, _ in now):
+                return
+            if time.monotonic() > deadline:
+                percent = used * 100 // (os.sysconf("SC_CLK_TCK") // 4)
+                raise Broken(
+                    f"the server does not rest: {percent} % of a processor"
+                )
+
+    def limit_open_files(self, room):
+        """Limit its open files to this many more than it has now."""
+        self.limited = []
+        for pid, _, _ in self.tree():
+            limit, free = 0, room
+            used = descriptors(pid)
+            while free:
+                free -= limit not in used
+                limit += 1
+            try:
+                before = resource.prlimit(pid, resource.RLIMIT_NOFILE)
+                after = (limit, before[1])
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, after)
+            except PermissionError as error:
+                raise Unable(f"limiting open files: {error}") from None
+            self.limited.append((pid, limit, before))
+
+    def restore_open_files(self):
+        """Give every process the limit back that it had."""
+        for pid, _, before in self.limited:
+            try:
+                resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
+            except ProcessLookupError:
+                pass
+
+    def expect_out_of_files(self, within=5):
+        """Expect a process that has all the files that it may have."""
+        def is_out():
+            return any(
+                sum(number < limit for number in descriptors(pid))
+                >= limit - 1
+                for pid, limit, _ in self.limited
+            )
+
+        self.wait_for(is_out, within, "the server had files to spare")
+
+    def unasked_end(self, grace):
+        """Return how the server ended without being asked to, if so."""
+        if self.address is None:
+            return None
+        try:
+            ended = self.process.wait(grace)
+        except subprocess.TimeoutExpired:
+            return None
+        if self.may_end and -ended not in CRASHES:
+            return None
+        if ONE_CONNECTION and ended == 0:
+            return None
+        return f"the server {in_words(ended)}"
+
+    def expect_life(self, grace=0.2):
+        """Expect the server to live, unless it was asked to end."""
+        end = self.unasked_end(grace)
+        if end is not None:
+            raise Broken(end)
+
+    def part(self):
+        """Let every client leave."""
+        for client in self.clients:
+            client.release()
+        self.clients.clear()
+
+    def sweep(self):
+        """End every process of the server."""
+        while self.tree():
+            self.signal_all(signal.SIGKILL)
+            time.sleep(0.002)
+        if self.process is not None:
+            self.process.wait()
+
+
+def dump_of_listeners(request, port):
+    """Return the limits of the listeners on a port."""
+    limits = []
+    sock_diag = 4
+    with socket.socket(
+        socket.AF_NETLINK, socket.SOCK_RAW, sock_diag
+    ) as kernel:
+        kernel.settimeout(5)
+        kernel.send(request)
+        while True:
+            answer = kernel.recv(1 << 16)
+            while answer:
+                length, kind = struct.unpack_from("=IH", answer)
+                if kind != 20:
+                    return limits
+                if struct.unpack_from(">H", answer, 20)[0] == port:
+                    limits += struct.unpack_from("=I", answer, 76)
+                answer = answer[(length + 3) & ~3:]
+
+
+def shown(data):
+    """Return bytes as a person reads them, cut where they are many."""
+    data = bytes(data)
+    if len(data) <= 48:
+        return repr(data)
+    return f"{data[:24]!r} ... {data[-8:]!r} ({len(data)} bytes)"
+
+
+def ready(waiting, timeout=None):
+    """Wait for events of sockets; return those that have some."""
+    poll = select.poll()
+    for waits, events in waiting.items():
+        poll.register(waits, events)
+    if timeout is not None:
+        timeout *= 1000
+    numbers = [number for number, _ in poll.poll(timeout)]
+    return [waits for waits in waiting if waits.fileno() in numbers]
+
+
+class Client:
+    """A client, which reads all the time unless it stalls."""
+
+    def __init__(self, server, name, member=0):
+        self.server = server
+        self.name = name
+        self.member = member
+        self.news = threading.Condition()
+        self.socket = None
+        self.local = None
+        self.threads = []
+        self.forget()
+        server.clients.append(self)
+
+    def forget(self):
+        """Forget an earlier connection."""
+        self.is_connected = False
+        self.failure = None
+        self.send_failure = None
+        self.stream = bytearray()
+        self.datagrams = []
+        self.stranger = None
+        self.end = None
+        self.chunk, self.pause = 1 << 16, 0
+        self.leaving = False
+
+    def note(self, **facts):
+        """Write facts down, and tell those who wait for them."""
+        with self.news:
+            vars(self).update(facts)
+            self.news.notify_all()
+
+    def begin(self, task, *arguments):
+        """Do something while the steps go on."""
+        thread = threading.Thread(target=task, args=arguments, daemon=True)
+        self.threads.append(thread)
+        thread.start()
+
+    def open(self, kind, settings, to=None):
+        """Make a socket for the server's address."""
+        self.release()
+        self.forget()
+        self.peer, family = self.server.address, socket.AF_UNIX
+        if not isinstance(self.peer, str):
+            self.peer = (to or self.peer[0], self.peer[1])
+            v6 = ":" in self.peer[0]
+            family = socket.AF_INET6 if v6 else socket.AF_INET
+        self.socket = socket.socket(family, kind)
+        self.socket.setblocking(False)
+        self.wake, self.nudge = socket.socketpair()
+        try:
+            self.socket.setsockopt(
+                socket.SOL_SOCKET, socket.SO_REUSEADDR, 1
+            )
+            for setting in settings:
+                setting(self)
+        except OSError as error:
+            raise Unable(f"{self.name} has no socket: {error}") from None
+        return family
+
+    def start_connecting(self, *settings, to=None):
+        """Ask for a connection and go on."""
+        family = self.open(socket.SOCK_STREAM, settings, to)
+        if family != socket.AF_UNIX:
+            self.socket.setsockopt(
+                socket.IPPROTO_TCP, socket.TCP_NODELAY, 1
+            )
+        outcome = self.socket.connect_ex(self.peer)
+        self.local = self.socket.getsockname()
+        self.begin(self.read_all, outcome)
+
+    def connect(self, *settings, to=None):
+        """Connect, and wait for the handshake."""
+        self.start_connecting(*settings, to=to)
+        self.expect_connected()
+
+    def read_all(self, outcome):
+        """Finish the handshake, then read until the end."""
+        while outcome in (errno.EINPROGRESS, errno.EAGAIN):
+            # A full Unix backlog is EAGAIN; there is no event for its end.
+            again = outcome == errno.EAGAIN
+            events = {self.wake: select.POLLIN}
+            if not again:
+                events[self.socket] = select.POLLOUT
+            ready(events, 0.005 if again else None)
+            if self.leaving:
+                return
+            if again:
+                outcome = self.socket.connect_ex(self.peer)
+            elif ready({self.socket: select.POLLOUT}, 0):
+                outcome = self.socket.getsockopt(
+                    socket.SOL_SOCKET, socket.SO_ERROR
+                )
+        if outcome:
+            self.note(failure=outcome)
+            return
+        self.note(is_connected=True)
+        while self.wait_for_data():
+            try:
+                data = self.socket.recv(self.chunk)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                self.note(end=ENDS.get(error.errno, "unreachable"))
+                return
+            if not data:
+                self.note(end="fin")
+                return
+            with self.news:
+                self.stream += data
+                self.news.notify_all()
+            if self.pause:
+                ready({self.wake: select.POLLIN}, self.pause)
+
+    def wait_for_data(self):
+        """Wait for something to read; False where there is no more."""
+        while not self.leaving:
+            events = {self.wake: select.POLLIN}
+            if self.chunk:
+                events[self.socket] = select.POLLIN
+            able = ready(events)
+            if self.wake in able:
+                self.wake.recv(64)
+            elif able:
+                return True
+        return False
+
+    def set_pace(self, chunk, pause):
+        """Read so many bytes at a time, with a pause in seconds."""
+        self.chunk, self.pause = chunk, pause
+        if self.socket is not None:
+            self.nudge.send(b"!")
+
+    def stall(self):
+        """Stop reading; data piles up in the kernel's queues."""
+        self.set_pace(0, 0)
+
+    def read_again(self):
+        """Read again, at full speed."""
+        self.set_pace(1 << 16, 0)
+
+    def send(self, data, within=10):
+        """Send all of `data`; what goes wrong is written down."""
+        rest = memoryview(data)
+        deadline = time.monotonic() + within
+        while rest:
+            if self.socket is None:
+                self.note(send_failure="not connected")
+                return
+            try:
+                rest = rest[self.socket.send(rest):]
+            except BlockingIOError:
+                if self.leaving or time.monotonic() > deadline:
+                    self.note(send_failure="the server does not read")
+                    return
+                ready({self.socket: select.POLLOUT}, 0.02)
+            except OSError as error:
+                self.note(send_failure=error.strerror)
+                return
+
+    def send_in_background(self, data):
+        """Send while the steps go on."""
+        self.begin(self.send, data, float("inf"))
+
+    def send_segments(self, segments):
+        """Send segments, each when the server has read the one before."""
+        for number, segment in enumerate(segments):
+            if number:
+                self.wait_until_read()
+                time.sleep(0.005)
+            self.send(segment)
+
+    def send_slowly(self, segments, every):
+        """Send segments with a pause in seconds between them."""
+        for number, segment in enumerate(segments):
+            if number:
+                time.sleep(every)
+            self.send(segment)
+
+    def send_urgent(self, byte):
+        """Send one out-of-band byte."""
+        try:
+            self.socket.send(byte, socket.MSG_OOB)
+        except OSError as error:
+            self.note(send_failure=error.strerror)
+
+    def send_descriptor(self, byte):
+        """Send one byte together with an open file."""
+        with open(os.devnull) as gift:
+            try:
+                socket.send_fds(self.socket, [byte], [gift.fileno()])
+            except OSError as error:
+                self.note(send_failure=error.strerror)
+
+    def row(self):
+        """Return the server's end of the connection in the kernel."""
+        for row in rows("tcp", "tcp6"):
+            if (row.port, row.remote_port) == (self.peer[1], self.local[1]):
+                return row
+        return None
+
+    def is_accepted(self):
+        """Return whether a process has the server's end."""
+        row = self.row()
+        return row is not None and row.inode != 0
+
+    def is_read(self):
+        """Return whether the server has read all that was sent."""
+        if self.socket is None:
+            return False
+        packed = fcntl.ioctl(self.socket, termios.TIOCOUTQ, bytes(4))
+        if any(packed):
+            return False
+        if isinstance(self.peer, str):
+            return True
+        row = self.row()
+        return row is not None and row.inode != 0 and row.queue == 0
+
+    def wait_until_read(self):
+        """Wait until the server has read all, two seconds at most."""
+        deadline = time.monotonic() + 2
+        while not self.is_read() and not self.end:
+            if self.socket is None or time.monotonic() > deadline:
+                return
+            time.sleep(0.001)
+
+    def half_close(self):
+        """Send FIN and go on reading."""
+        try:
+            self.socket.shutdown(socket.SHUT_WR)
+        except (AttributeError, OSError):
+            pass  # The connection is gone already.
+
+    def reset(self):
+        """Close with RST."""
+        if self.socket is not None:
+            linger = struct.pack("ii", 1, 0)
+            self.socket.setsockopt(
+                socket.SOL_SOCKET, socket.SO_LINGER, linger
+            )
+        self.release()
+
+    def vanish(self):
+        """Be gone without FIN or RST, by TCP_REPAIR."""
+        tcp_repair = 19
+        try:
+            self.socket.setsockopt(socket.IPPROTO_TCP, tcp_repair, 1)
+        except PermissionError:
+            raise Unable("to vanish takes root (CAP_NET_ADMIN)") from None
+        self.release()
+
+    def release(self):
+        """Close the socket, once nobody uses it any more."""
+        if self.socket is None:
+            return
+        self.leaving = True
+        self.nudge.send(b"!")
+        for thread in self.threads:
+            thread.join()
+        self.threads.clear()
+        for each in (self.socket, self.wake, self.nudge):
+            each.close()
+        self.socket = None
+
+    def close(self):
+        """Close the connection."""
+        self.release()
+
+    def so_far(self):
+        """Return what has come and was not expected, in words."""
+        if self.datagrams:
+            return f"the datagram {shown(self.datagrams[0])}"
+        return shown(self.stream) if self.stream else "nothing"
+
+    def wait_for(self, seen, within, wanted):
+        """Wait until `seen()` is true."""
+        deadline = time.monotonic() + within
+        with self.news:
+            while not seen():
+                if time.monotonic() > deadline:
+                    raise Broken(
+                        f"{self.name} waited {within:g} s for {wanted} "
+                        f"and got {self.so_far()}"
+                    )
+                self.news.wait(0.01)
+
+    def why_no_more(self):
+        """Return why no more bytes can come, if that is so."""
+        if self.failure is not None:
+            return os.strerror(self.failure)
+        if self.end is not None:
+            return f"the end of the connection ({self.end})"
+        return self.send_failure
+
+    def expect_bytes(self, *parts, within=5):
+        """Expect bytes next; between parts may stand any others."""
+        wanted = " ... ".join(map(shown, parts))
+        used = 0
+
+        def seen():
+            nonlocal used
+            got = bytes(self.stream[:len(parts[0])])
+            if not parts[0].startswith(got):
+                pairs = enumerate(zip(parts[0], got))
+                at = next(at for at, (one, two) in pairs if one != two)
+                around = shown(self.stream[max(at - 16, 0):at + 16])
+                raise Broken(
+                    f"{self.name} got {around}, wrong from byte {at} on, "
+                    f"for {wanted}"
+                )
+            used = len(parts[0])
+            for part in parts[1:]:
+                at = self.stream.find(part, used)
+                used = at + len(part) if at >= 0 else len(self.stream) + 1
+            if used <= len(self.stream):
+                return True
+            if self.why_no_more():
+                raise Broken(
+                    f"{self.name} got {self.so_far()} and then "
+                    f"{self.why_no_more()} for {wanted}"
+                )
+            return False
+
+        self.wait_for(seen, within, wanted)
+        with self.news:
+            del self.stream[:used]
+
+    def expect_silence(self, within=0.5):
+        """Expect neither bytes nor an end for a while."""
+        with self.news:
+            self.news.wait_for(
+                lambda: self.stream or self.datagrams or self.end, within
+            )
+            if self.stream or self.datagrams:
+                raise Broken(
+                    f"{self.name} got {self.so_far()} for silence"
+                )
+            if self.end:
+                raise Broken(
+                    f"{self.name}'s connection ended ({self.end}) "
+                    "where nothing should happen"
+                )
+
+    def expect_connected(self, within=5):
+        """Expect the handshake to be complete."""
+        def seen():
+            if self.failure is not None:
+                raise Broken(
+                    f"{self.name} could not connect: "
+                    f"{os.strerror(self.failure)}"
+                )
+            return self.is_connected
+
+        self.wait_for(seen, within, "its connection")
+
+    def expect_refused(self, within=5):
+        """Expect the connection to be refused."""
+        def seen():
+            if self.is_connected:
+                raise Broken(f"{self.name} was connected, not refused")
+            return self.failure is not None
+
+        self.wait_for(seen, within, "a refusal")
+        if self.failure != errno.ECONNREFUSED:
+            raise Broken(
+                f"{self.name} was not refused: {os.strerror(self.failure)}"
+            )
+
+    def expect_pending(self, within=0.5):
+        """Expect the handshake to be unanswered for a while."""
+        with self.news:
+            self.news.wait_for(
+                lambda: self.is_connected or self.failure, within
+            )
+            if self.is_connected or self.failure:
+                raise Broken(f"{self.name}'s connection was answered")
+
+    def expect_accepted(self, within=5):
+        """Expect a process of the server to have the connection."""
+        self.wait_for(
+            lambda: self.end == "fin" or self.is_accepted(), within,
+            "its connection to be accepted"
+        )
+
+    def expect_read(self, within=5):
+        """Expect the server to have read all that was sent."""
+        def seen():
+            if self.end:
+                raise Broken(
+                    f"{self.name}'s connection ended ({self.end}) before "
+                    "the server had read all"
+                )
+            return self.is_read()
+
+        self.wait_for(seen, within, "the server to read all")
+
+    def expect_end(self, *kinds, within=5, all_bytes_first=False):
+        """Expect the connection to end in one of these ways."""
+        def seen():
+            if all_bytes_first and self.stream:
+                raise Broken(
+                    f"{self.name} got {self.so_far()} before the end"
+                )
+            return self.end is not None
+
+        self.wait_for(seen, within, "the end of its connection")
+        if self.end not in kinds:
+            wanted = " or ".join(kinds)
+            raise Broken(
+                f"{self.name}'s connection ended by {self.end}, not {wanted}"
+            )
+
+
+class DatagramClient(Client):
+    """A client that sends and receives datagrams."""
+
+    def start_connecting(self, *settings, to=None):
+        """Open a socket."""
+        family = self.open(socket.SOCK_DGRAM, settings, to)
+        if family == socket.AF_UNIX:
+            # An unnamed socket cannot be answered: the kernel names it.
+            self.socket.bind("")
+        elif not self.socket.getsockname()[1]:
+            v6 = family == socket.AF_INET6
+            self.socket.bind(("::" if v6 else "0.0.0.0", 0))
+        self.local = self.socket.getsockname()
+        self.note(is_connected=True)
+        self.begin(self.read_all, 0)
+
+    def read_all(self, outcome):
+        """Receive datagrams."""
+        while self.wait_for_data():
+            try:
+                data, sender = self.socket.recvfrom(1 << 17)
+            except OSError:
+                continue
+            if not isinstance(self.peer, str) and sender[0] != self.peer[0]:
+                self.note(stranger=sender[0])
+            with self.news:
+                self.datagrams.append(data)
+                self.news.notify_all()
+            if self.pause:
+                ready({self.wake: select.POLLIN}, self.pause)
+
+    def send(self, data, within=10):
+        """Send a datagram; what goes wrong is written down."""
+        deadline = time.monotonic() + within
+        while True:
+            try:
+                self.socket.sendto(data, self.peer)
+                return
+            except BlockingIOError:
+                if self.leaving or time.monotonic() > deadline:
+                    self.note(send_failure="the server does not read")
+                    return
+                ready({self.socket: select.POLLOUT}, 0.02)
+            except (AttributeError, OSError) as error:
+                self.note(send_failure=str(error))
+                return
+
+    def is_accepted(self):
+        """Return whether a process has the server's end."""
+        return True
+
+    def is_read(self):
+        """Return whether the server has read every datagram."""
+        if isinstance(self.peer, str):
+            packed = fcntl.ioctl(self.socket, termios.TIOCOUTQ, bytes(4))
+            return not any(packed)
+        mine = [row.queue for row in rows("udp", "udp6")
+                if row.port == self.peer[1]]
+        return bool(mine) and not any(mine)
+
+    def expect_datagram(self, *parts, within=5, or_silence=False):
+        """Expect a datagram next; between parts may stand any bytes."""
+        wanted = f"the datagram {' ... '.join(map(shown, parts))}"
+
+        def seen():
+            return self.stranger or self.datagrams or self.send_failure
+
+        if or_silence:
+            with self.news:
+                if not self.news.wait_for(lambda: self.datagrams, within):
+                    return
+        self.wait_for(seen, within, wanted)
+        if self.stranger:
+            raise Broken(f"{self.name} was answered from {self.stranger}")
+        if not self.datagrams:
+            raise Broken(f"{self.name} could not send: {self.send_failure}")
+        if not is_made_of(parts, self.datagrams[0]):
+            raise Broken(f"{self.name} got {self.so_far()} for {wanted}")
+        with self.news:
+            del self.datagrams[0]
+
+
+def is_made_of(parts, data):
+    """Return whether `data` is these parts with any bytes between."""
+    if len(parts) == 1:
+        return data == parts[0]
+    at = len(parts[0])
+    for part in parts[1:-1]:
+        found = data.find(part, at)
+        if found < 0:
+            return False
+        at = found + len(part)
+    return (data.startswith(parts[0]) and data.endswith(parts[-1])
+            and len(data) - len(parts[-1]) >= at)
+
+
+def receive_buffer(size):
+    """Bound the receive buffer before the handshake."""
+    return lambda client: client.socket.setsockopt(
+        socket.SOL_SOCKET, socket.SO_RCVBUF, size
+    )
+
+
+def segment_size(size):
+    """Bound the segments."""
+    return lambda client: client.socket.setsockopt(
+        socket.IPPROTO_TCP, socket.TCP_MAXSEG, size
+    )
+
+
+def source(ip):
+    """Come from this address."""
+    return lambda client: client.socket.bind((ip, 0))
+
+
+def same_port():
+    """Come from the port of the connection before."""
+    return lambda client: client.socket.bind(client.local)
+
+
+def side_by_side(clients, walk):
+    """Let each client walk at its own pace; wait for all of them."""
+    failures = []
+
+    def run(client):
+        try:
+            walk(client)
+        except Exception as failure:
+            failures.append(failure)
+
+    threads = [threading.Thread(target=run, args=[client], daemon=True)
+               for client in clients]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    if failures:
+        raise failures[0]
+
+
+def noise(size, seed, member=0):
+    """Return bytes from SplitMix64, the same for the same seed."""
+    word = (1 << 64) - 1
+    state = seed ^ (member << 32)
+    made = bytearray()
+    while len(made) < size:
+        state = (state + 0x9E3779B97F4A7C15) & word
+        mixed = (state ^ (state >> 30)) * 0xBF58476D1CE4E5B9 & word
+        mixed = (mixed ^ (mixed >> 27)) * 0x94D049BB133111EB & word
+        made += (mixed ^ (mixed >> 31)).to_bytes(8, "little")
+    return bytes(made[:size])
+
+
+def letters(size, seed, member=0):
+    """Return lower-case letters, the same for the same seed."""
+    return bytes(97 + byte % 26 for byte in noise(size, seed, member))
+
+
+def line(size, seed, member=0):
+    """Return lower-case letters with a newline at the end."""
+    return letters(size, seed, member)[:-1] + b"\n"
+
+
+def cut_at(data, *positions):
+    """Return the segments of `data`, cut before these positions."""
+    ends = [*positions, len(data)]
+    return [data[start:end] for start, end in zip([0, *ends], ends)
+            if start < end and data[start:end]]
+
+
+def pieces(data, size):
+    """Return `data` in pieces of this size."""
+    return [data[at:at + size] for at in range(0, len(data), size)]
+
+
+def perform(case, find):
+    """Perform a case on a server of its own; return what is broken."""
+    server = Server(find)
+    try:
+        server.start()
+        case(server)
+    except Broken as broken:
+        return server.unasked_end(1) or str(broken)
+    except Unable:
+        end = server.unasked_end(1)
+        if end is None:
+            raise
+        return end
+    finally:
+        server.part()
+        server.sweep()
+        shutil.rmtree(server.folder, ignore_errors=True)
+    return None
+
+
+def out_of_time(*_):
+    """Give up; a time limit of its own holds for every step, too."""
+    raise Unable(f"this program took longer than {TIME_LIMIT} s")
+
+
+def main():
+    """Return 0 if the server keeps its promises, 1 if not, 2 if unknown."""
+    signal.signal(signal.SIGALRM, out_of_time)
+    signal.alarm(TIME_LIMIT)
+    keep_orphans()
+    try:
+        for case in CASES:
+            broken = perform(case, FIND)
+            if broken is not None:
+                print(f"{case.__doc__[:-1]}: {broken}.")
+                return 1
+    except Unable as unable:
+        print(f"nothing was shown: {unable}", file=sys.stderr)
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,279 @@
+//! Reproducers do with Python alone what the scenario says: they find what is broken, and nothing where nothing is.
+//!
+//! - `shown::NAME`: the program exits with 1 and one sentence on a broken server, and with 0 on a correct one;
+//! - `quiet::FILE`: the program of a scenario file exits with 0 on the reference server that the file names.
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use sockdrill::suite;
+use sockdrill::target::Target;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitCode, Output};
+
+/// A case that tells a broken server from a correct one.
+struct Shown {
+    name: &'static str,
+    speaks: &'static str,
+    /// The lines of the case.
+    case: &'static str,
+    broken: &'static [&'static str],
+    correct: &'static [&'static str],
+    /// What the sentence says.
+    says: &'static str,
+    /// A line that the program must have.
+    has: &'static str,
+}
+
+/// Runs a server that takes a fixed port on another one: its file, the port in it, the port to take.
+const ON_PORT: &str =
+    "import sys; exec(open(sys.argv[1]).read().replace(sys.argv[2], sys.argv[3]))";
+
+const SHOWN: &[Shown] = &[
+    Shown {
+        name: "stranger_that_dies_of_a_reset",
+        speaks: "echo",
+        case: "clients: alice mallory\n  mallory connect\n  mallory send \"hel\"\n  mallory reset\n  \
+               alice connect\n  alice send \"hello\"\n  alice expect \"hello\"",
+        // It is not told the port, which has to be found.
+        broken: &["python3", "fixtures/strangers/dies_of_a_reset.py", "0"],
+        correct: &[
+            env!("CARGO_BIN_EXE_sockdrill"),
+            "serve",
+            "echo",
+            "--port",
+            "{port}",
+        ],
+        says: "the server exited with status 1",
+        has: "    mallory.reset()",
+    },
+    Shown {
+        name: "reset_that_is_not_handled",
+        speaks: "uppercase-in-turn",
+        case: "clients: mallory\n  mallory connect\n  mallory send \"hel\"\n  mallory reset",
+        broken: &[
+            "python3",
+            "-c",
+            ON_PORT,
+            "fixtures/broken/reset_not_handled.py",
+            "9003",
+            "{port}",
+        ],
+        correct: &[
+            "python3",
+            "-c",
+            ON_PORT,
+            "fixtures/broken/reset_not_handled_mended.py",
+            "9003",
+            "{port}",
+        ],
+        says: "the server exited with status 1",
+        has: "    mallory.send(b\"hel\")",
+    },
+    Shown {
+        name: "line_that_is_cut",
+        speaks: "operator",
+        case: "clients: alice\n  alice connect\n  alice send \"good morning\\n\" cut at 5\n  \
+               alice expect \"operator: you said good morning\\n\"",
+        broken: &[
+            "python3",
+            "-c",
+            ON_PORT,
+            "fixtures/broken/one_read_one_message.py",
+            "9007",
+            "{port}",
+        ],
+        correct: &[
+            "python3",
+            "-c",
+            ON_PORT,
+            "fixtures/broken/one_read_one_message_mended.py",
+            "9007",
+            "{port}",
+        ],
+        says: "wrong from byte",
+        has: "    alice.send_segments(cut_at(b\"good morning\\n\", 5))",
+    },
+    Shown {
+        name: "datagram_that_is_cut",
+        speaks: "udp-echo",
+        case: "clients: alice\n  alice connect\n  alice send pattern 2KiB seed 7\n  \
+               alice expect pattern 2KiB seed 7",
+        broken: &[
+            "python3",
+            "-c",
+            ON_PORT,
+            "fixtures/broken/datagram_cut.py",
+            "9012",
+            "{port}",
+        ],
+        correct: &[
+            "python3",
+            "-c",
+            ON_PORT,
+            "fixtures/broken/datagram_cut_mended.py",
+            "9012",
+            "{port}",
+        ],
+        says: "(1024 bytes) for the datagram",
+        has: "    alice.expect_datagram(noise(2048, 7))",
+    },
+    Shown {
+        name: "crowd_that_waits_for_one",
+        speaks: "uppercase-threads",
+        case: "clients: alice[5]\n  alice connect\n  alice send text 100B seed 3\n  \
+               alice expect text 100B seed 3 in capitals within 2s",
+        broken: &[
+            "python3",
+            "-c",
+            ON_PORT,
+            "fixtures/broken/one_blocks_all.py",
+            "9004",
+            "{port}",
+        ],
+        correct: &[
+            "python3",
+            "-c",
+            ON_PORT,
+            "fixtures/broken/one_blocks_all_mended.py",
+            "9004",
+            "{port}",
+        ],
+        says: "alice waited 2 s",
+        has: "    side_by_side(alice, walk_1)",
+    },
+];
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    arguments.test_threads.get_or_insert(2);
+    let python = Target::command(
+        vec!["python3".to_owned()],
+        sockdrill::profile::Profile::unknown(),
+    );
+    let missing = (!python.is_installed()).then(|| "python3".to_owned());
+    let shown = SHOWN.iter().map(|shown| {
+        let name = format!("shown::{}", shown.name);
+        suite::needing(name, missing.clone(), || is_shown(shown))
+    });
+    let quiet = scenario_files().into_iter().map(|file| {
+        let name = file.with_extension("").display().to_string();
+        let name = format!("quiet::{}", name.replace('/', "::"));
+        suite::needing(name, missing.clone(), move || is_quiet(&file))
+    });
+    let refused = [Trial::test("what_python_cannot_see_is_refused", is_refused)];
+    let unable = suite::needing(
+        "server_that_does_not_start_shows_nothing".to_owned(),
+        missing.clone(),
+        shows_nothing,
+    );
+    let trials = shown.chain(quiet).chain(refused).chain([unable]).collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn scenario_files() -> Vec<PathBuf> {
+    let folders = std::fs::read_dir("fixtures/scenarios")
+        .into_iter()
+        .flatten()
+        .flatten();
+    let files = folders.flat_map(|folder| std::fs::read_dir(folder.path()).into_iter().flatten());
+    let mut files: Vec<_> = files.flatten().map(|file| file.path()).collect();
+    files.sort();
+    files
+}
+
+fn sockdrill(arguments: &[&str], file: &Path, command: &[&str]) -> Result<Output, Failed> {
+    let mut sockdrill = Command::new(env!("CARGO_BIN_EXE_sockdrill"));
+    sockdrill.arg("repro").args(arguments).arg(file);
+    if !command.is_empty() {
+        sockdrill.arg("--").args(command);
+    }
+    Ok(sockdrill.output()?)
+}
+
+/// The program for a file, and what becomes of it.
+fn reproduce(
+    arguments: &[&str],
+    file: &Path,
+    command: &[&str],
+) -> Result<(String, Output), Failed> {
+    let folder = tempfile::tempdir()?;
+    let path = folder.path().join("reproducer.py");
+    let written = sockdrill(
+        &[arguments, &["--output", &path.to_string_lossy()]].concat(),
+        file,
+        command,
+    )?;
+    if !written.status.success() {
+        return Err(Failed::from(
+            String::from_utf8_lossy(&written.stderr).into_owned(),
+        ));
+    }
+    let program = std::fs::read_to_string(&path)?;
+    let output = Command::new("python3").arg(&path).output()?;
+    Ok((program, output))
+}
+
+fn demand(output: &Output, status: i32, says: &str) -> Result<(), Failed> {
+    let (said, complained) = (
+        String::from_utf8_lossy(&output.stdout),
+        String::from_utf8_lossy(&output.stderr),
+    );
+    let is_as_demanded = output.status.code() == Some(status)
+        && (said.contains(says) || complained.contains(says))
+        && said.lines().count() == usize::from(status == 1);
+    match is_as_demanded {
+        true => Ok(()),
+        false => Err(Failed::from(format!(
+            "{}, not {status} and `{says}`\n{said}\n{complained}",
+            output.status
+        ))),
+    }
+}
+
+fn is_shown(shown: &Shown) -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("case.drill");
+    std::fs::write(&file, format!("case what is shown\n  {}\n", shown.case))?;
+    let speaks = ["--speaks", shown.speaks];
+    let (program, output) = reproduce(&speaks, &file, shown.broken)?;
+    demand(&output, 1, shown.says)?;
+    if !program.lines().any(|line| line == shown.has) {
+        return Err(Failed::from(format!(
+            "no line `{}` in\n{program}",
+            shown.has
+        )));
+    }
+    let (_, output) = reproduce(&speaks, &file, shown.correct)?;
+    demand(&output, 0, "")
+}
+
+fn is_quiet(file: &Path) -> Result<(), Failed> {
+    let (program, output) = reproduce(&[], file, &[])?;
+    demand(&output, 0, "")?;
+    match program.lines().find(|line| line.chars().count() > 79) {
+        Some(line) => Err(Failed::from(format!("a long line: {line}"))),
+        None => Ok(()),
+    }
+}
+
+/// The limit of a Unix socket's accept queue stands in no file.
+fn is_refused() -> Result<(), Failed> {
+    let folder = tempfile::tempdir()?;
+    let file = folder.path().join("case.drill");
+    std::fs::write(&file, "case depth\n\n  server expect backlog 5\n")?;
+    let output = sockdrill(&[], &file, &["./server", "{path}"])?;
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    match output.status.code() {
+        Some(2) if complaint.contains("server expect backlog 5") => Ok(()),
+        _ => Err(Failed::from(format!("{}: {complaint}", output.status))),
+    }
+}
+
+fn shows_nothing() -> Result<(), Failed> {
+    let file = Path::new("fixtures/scenarios/reset/mid-request.drill");
+    let (_, output) = reproduce(&[], file, &["python3", "-c", "raise SystemExit(3)"])?;
+    demand(
+        &output,
+        2,
+        "the server exited with status 3 before it listened",
+    )
+}
