@@ -783,7 +783,10 @@ async fn made_small(
     let found = property::smallest(&rules, chapter, line, &name, fails).await?;
     let mut surest = None;
     // The smallest may fail by luck; one that is a little larger is then of more use.
-    for small in [0, 1, 2, 4, 8, 16].into_iter().filter_map(|n| found.get(n)) {
+    for small in [0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32]
+        .into_iter()
+        .filter_map(|n| found.get(n))
+    {
         let (failed, tried) = confirmed(small, target, settings, polite).await?;
         let best = surest.as_ref().map_or(0, |(failed, _)| *failed);
         if failed > best {

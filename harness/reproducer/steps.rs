@@ -396,7 +396,12 @@ impl Writer<'_> {
                 next,
                 template.parts.iter().map(|part| bytes(part)).collect(),
             ),
-            Expectation::Silence => ("expect_silence", vec![]),
+            Expectation::Silence | Expectation::Nothing => ("expect_silence", vec![]),
+            Expectation::TimeWait => {
+                let why = "nobody looks for a client's own end in TIME_WAIT";
+                self.limits.push(why.to_owned());
+                return false;
+            }
             Expectation::Connected => ("expect_connected", vec![]),
             Expectation::Pending => ("expect_pending", vec![]),
             Expectation::Refused => ("expect_refused", vec![]),
