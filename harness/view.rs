@@ -260,15 +260,17 @@ impl ClientView {
 
     /// Why no more bytes can come, where that is so.
     fn why_not_more(&self) -> Option<String> {
+        let failed = self.send_failed.as_ref();
+        let failed = failed.map(|error| format!("sending failed: {error}"));
         if let Some(end) = &self.ended {
-            return Some(format!("got {}, then {end}", self.so_far()));
+            let failed = failed.map_or(String::new(), |failed| format!("; {failed}"));
+            return Some(format!("got {}, then {end}{failed}", self.so_far()));
         }
         if let Link::Failed { error, .. } = &self.link {
             return Some(format!("the connection failed: {error}"));
         }
-        self.send_failed
-            .as_ref()
-            .map(|error| format!("sending failed: {error}"))
+        // What the server sent before it closed can still be read, and the end comes behind it.
+        failed.filter(|_| self.link != Link::Up || self.takes_datagrams)
     }
 
     fn look_for_silence(&self, settled: bool) -> Look {
@@ -423,6 +425,22 @@ mod tests {
         assert_eq!(happen(connected(1)), [Some(alice), None]);
         assert_eq!(happen(ClientEvent::Connecting), [None, None]);
         assert_eq!(happen(connected(2)), [None, Some(alice)]);
+    }
+
+    #[test]
+    fn answer_can_be_read_after_sending_has_failed() {
+        let mut view = ClientView::default();
+        let reply = Expectation::Data(crate::step::Data::literal("go out"));
+        let mut sought = Sought::new(&reply, 0);
+        view.apply(&ClientEvent::Connected {
+            local: None,
+            peer: None,
+            datagrams: false,
+        });
+        view.apply(&ClientEvent::SendFailed("Broken pipe".to_owned()));
+        assert_eq!(view.look(&mut sought, false), Look::Pending);
+        view.apply(&ClientEvent::Received(b"go out".to_vec()));
+        assert_eq!(view.look(&mut sought, false), Look::Met);
     }
 
     /// What is seen of an expectation by a client for datagrams that has received these.
