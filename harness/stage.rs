@@ -225,6 +225,10 @@ impl<'a> Stage<'a> {
             (true, _) => LIMIT,
             // It has served somebody since, and come to rest.
             (false, true) => Duration::ZERO,
+            // Without its listening socket a server is as a rule on its way out.
+            (false, false) if !server.transport().is_datagram() && self.listener().is_none() => {
+                Duration::from_secs(1)
+            }
             (false, false) => Duration::from_millis(30),
         };
         // No answer within the grace means that it lives, which is the usual case.
