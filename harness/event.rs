@@ -246,6 +246,9 @@ pub enum ServerEvent {
         held: u64,
         /// The limit.
         limit: u64,
+        /// Nobody waits to be taken any more: what is left free is kept in reserve.
+        #[serde(default)]
+        settled: bool,
     },
     /// Its limit on open files was changed.
     OpenFilesLimited(u64),
@@ -605,7 +608,7 @@ impl fmt::Display for ServerEvent {
                 write!(f, "is not at rest, and uses {cpu_percent} % of a processor")
             }
             Self::Ran(time) => write!(f, "used {} of a processor meanwhile", Measured(*time)),
-            Self::OpenFiles { held, limit } => write!(f, "has {held} of {limit} files open"),
+            Self::OpenFiles { held, limit, .. } => write!(f, "has {held} of {limit} files open"),
             Self::Occupied(threads) if threads.is_empty() => f.write_str("has no thread"),
             Self::Occupied(threads) => write!(f, "threads: {}", threads.join(", ")),
             Self::OpenFilesLimited(limit) => write!(f, "may open {limit} files"),

@@ -420,6 +420,7 @@ pub struct ServerFacts {
     rests: bool,
     cpu_percent: u32,
     open_files: Option<(u64, u64)>,
+    out_of_files: bool,
     ran: Duration,
     file_removed: bool,
 }
@@ -451,7 +452,14 @@ impl ServerFacts {
                 self.cpu_percent = *cpu_percent;
             }
             ServerEvent::Ran(time) => self.ran = *time,
-            ServerEvent::OpenFiles { held, limit } => self.open_files = Some((*held, *limit)),
+            ServerEvent::OpenFiles {
+                held,
+                limit,
+                settled,
+            } => {
+                self.open_files = Some((*held, *limit));
+                self.out_of_files = *held + u64::from(*settled) >= *limit;
+            }
             ServerEvent::Stopped
             | ServerEvent::Continued
             | ServerEvent::Signalled(_)
@@ -483,10 +491,7 @@ impl ServerFacts {
             ServerExpectation::TimeWait => met_when(self.time_wait.is_some_and(|rows| rows > 0)),
             ServerExpectation::NoTimeWait => met_when(self.time_wait == Some(0)),
             ServerExpectation::Rest => met_when(self.rests),
-            ServerExpectation::OutOfFiles => met_when(
-                self.open_files
-                    .is_some_and(|(held, limit)| held + 1 >= limit),
-            ),
+            ServerExpectation::OutOfFiles => met_when(self.out_of_files),
         }
     }
 

@@ -949,6 +949,14 @@ impl<'a> Stage<'a> {
                     0
                 };
                 if all_in_hand > LOOKS_TO_BLAME || self.is_over(begun) {
+                    if let Some((held, limit)) = self.fewest_files_left() {
+                        let settled = true;
+                        self.note_server(ServerEvent::OpenFiles {
+                            held,
+                            limit,
+                            settled,
+                        });
+                    }
                     return Ended::Settled;
                 }
             }
@@ -1014,7 +1022,11 @@ impl<'a> Stage<'a> {
             // How busy it is says most at the end of the wait.
             ServerExpectation::Rest => return,
             ServerExpectation::OutOfFiles => match self.fewest_files_left() {
-                Some((held, limit)) => ServerEvent::OpenFiles { held, limit },
+                Some((held, limit)) => ServerEvent::OpenFiles {
+                    held,
+                    limit,
+                    settled: false,
+                },
                 None => return,
             },
             ServerExpectation::TimeWait | ServerExpectation::NoTimeWait => {
