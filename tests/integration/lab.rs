@@ -58,7 +58,9 @@ fn fifty_servers_with_the_same_port_run_at_once() {
 fn program_for_all(folder: &Path) -> PathBuf {
     std::fs::set_permissions(folder, std::fs::Permissions::from_mode(0o755)).unwrap();
     let program = folder.join("sockdrill");
-    std::fs::copy(SOCKDRILL, &program).unwrap();
+    // By another process: a child that is forked meanwhile would hold our descriptor, and ETXTBSY be the answer (execve(2)).
+    let copied = Command::new("cp").arg(SOCKDRILL).arg(&program).status();
+    assert!(copied.unwrap().success());
     program
 }
 
