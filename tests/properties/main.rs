@@ -1,6 +1,6 @@
 //! Properties against servers with faults that need a combination: each is found, made small, and repeated.
 //!
-//! - `found::NAME`: within 200 cases from one seed, with a case of a few steps that is repeated;
+//! - `found::NAME`: within 200 cases from one seed, with a case of a few steps that fails at least 2 of 3 times;
 //! - `saved`: what was found is written down, and repeated by a later run before anything is drawn;
 //! - `often::NAME` (`-- --ignored often`): from nineteen of twenty seeds;
 //! - `correct::NAME` (`-- --ignored correct`): a correct server passes 20,000 cases.
@@ -27,7 +27,7 @@ use std::process::{Command, ExitCode};
 const CASES: usize = 200;
 
 /// The most steps that the smallest case may have; three clients that connect, speak, are answered and leave.
-const STEPS: usize = 16;
+const STEPS: usize = 12;
 
 /// Faults that show only at some speeds: how small their cases become depends on what else the machine does, so they
 /// are looked for on demand (`-- --ignored found`).
@@ -136,11 +136,13 @@ fn is_found(broken: &Broken) -> Result<(), Failed> {
     let complain = |what: &str| Err(Failed::from(format!("{what}\n{}", result.details())));
     let steps = result.scenario.as_deref().unwrap_or_default();
     let steps = steps.lines().filter(|line| line.starts_with("  ")).count() - 1;
-    // How often depends on the load where the fault is one of timing.
+    let often = ["failed 3 of 3", "failed 2 of 3"];
     let how_often = finding.evidence.first().map_or("", String::as_str);
     match () {
         () if steps > STEPS => complain(&format!("the case has {steps} steps")),
-        () if !how_often.starts_with("failed ") => complain("the case was not repeated"),
+        () if !often.iter().any(|often| how_often.starts_with(often)) => {
+            complain("the case hardly fails again")
+        }
         () => Ok(()),
     }
 }
