@@ -2,6 +2,7 @@
 
 use crate::check::Address;
 use crate::event::{ClientEvent, ClientId, OUR_SOCKET, What};
+use crate::kernel::State;
 use crate::lab::Lab;
 use crate::profile::Transport;
 use crate::recorder::Recorder;
@@ -111,6 +112,9 @@ impl Client {
     pub(crate) async fn connect(&mut self, dial: &Dial) {
         self.release().await;
         self.note(ClientEvent::Connecting);
+        if dial.same_port {
+            self.port_is_given_back().await;
+        }
         match self.open(dial) {
             Ok((socket, peer, pending)) => {
                 if let (true, Some(errno)) = (dial.without_waiting, pending) {
@@ -412,7 +416,7 @@ impl Client {
         };
         let rows = self.lab.diag().connections_to(server.port());
         rows.unwrap_or_default().iter().any(|row| {
-            row.state == crate::kernel::State::TimeWait
+            row.state == State::TimeWait
                 && row.local.map(|local| local.port()) == self.last_local.map(|local| local.port())
         })
     }
@@ -578,13 +582,23 @@ impl Client {
         self.proof("the reset", sends && gone, evidence);
     }
 
+    /// Waits until the server has closed its end of the connection before: until then ours is in FIN_WAIT2, whose
+    /// port `connect` refuses to take again, unlike that of TIME_WAIT (`tcp_twsk_unique`, net/ipv4/tcp_ipv4.c).
+    async fn port_is_given_back(&self) {
+        if let (Some(local), Address::Inet(server)) = (self.last_local, &self.server) {
+            self.row_goes(local, *server).await;
+        }
+    }
+
+    /// Waits until the server's end of a connection is gone from the kernel's table, or only its TIME_WAIT is left.
     async fn row_goes(&self, local: SocketAddr, peer: SocketAddr) -> bool {
         for _ in 0..200 {
-            let row = self.lab.diag().find(peer, local);
-            if matches!(row, Ok(None)) {
-                return true;
+            match self.lab.diag().find(peer, local) {
+                Ok(None) => return true,
+                Ok(Some(row)) if row.state == State::TimeWait => return true,
+                Ok(Some(_)) | Err(_) => {}
             }
-            // RSTs cross the loopback at once unless the machine is loaded; no event tells of the server's side.
+            // What we send crosses the loopback at once unless the machine is loaded; no event tells of the server.
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         false

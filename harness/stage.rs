@@ -50,6 +50,9 @@ const SETTLE_WITHIN: Duration = Duration::from_millis(500);
 /// How long a server may take to return to its baseline once all clients are gone.
 const RETURN_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long a server that still runs, or that no longer listens, is taken to be on its way out.
+const MAY_DIE_WITHIN: Duration = Duration::from_secs(1);
+
 /// How long a server may take to get through the clients of a scenario that have left.
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(60);
 
@@ -216,24 +219,39 @@ impl<'a> Stage<'a> {
         let Some(server) = &self.server else {
             return;
         };
-        let dying = server.process().exit().is_some()
-            || server.processes().iter().any(|process| process.is_zombie());
         let has_served = self
             .recorder
             .with(|transcript| transcript.sample(Moment::After).is_some());
-        let grace = match (dying, has_served) {
-            (true, _) => LIMIT,
-            // It has served somebody since, and come to rest.
-            (false, true) => Duration::ZERO,
-            // Without its listening socket a server is as a rule on its way out.
-            (false, false) if !server.transport().is_datagram() && self.listener().is_none() => {
-                Duration::from_secs(1)
+        // One that lives is the usual case.
+        tokio::select! {
+            _ = server.process().ended() => tokio::task::yield_now().await,
+            () = self.shows_that_it_lives(server, has_served) => {}
+        }
+    }
+
+    /// Returns once nothing says any more that the server is on its way out. An exception that goes through a program
+    /// closes its sockets long before the process has ended.
+    async fn shows_that_it_lives(&self, server: &Server, has_served: bool) {
+        let begun = Instant::now();
+        let mut rest = RestWatch::default();
+        loop {
+            let is_dying = server.process().exit().is_some()
+                || server.processes().iter().any(|process| process.is_zombie());
+            let listens = || server.transport().is_datagram() || self.listener().is_some();
+            let grace = match is_dying {
+                true => LIMIT,
+                // It has served somebody since, and come to rest.
+                false if has_served => return,
+                // Without its listening socket a server is as a rule on its way out.
+                false if rest.take(Instant::now(), self.stillness()) && listens() => return,
+                false => MAY_DIE_WITHIN,
+            };
+            if begun.elapsed() > grace {
+                return;
             }
-            (false, false) => Duration::from_millis(30),
-        };
-        // No answer within the grace means that it lives, which is the usual case.
-        let _ = tokio::time::timeout(grace, server.process().ended()).await;
-        tokio::task::yield_now().await;
+            // Its end interrupts this; of its life nothing tells but another look.
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
     }
 
     fn note_output(&self) {

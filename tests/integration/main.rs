@@ -12,6 +12,8 @@ mod files;
 mod guards;
 /// Where servers run, and what is read from the kernel there.
 mod lab;
+/// What a server does a while after the end of a connection.
+mod late;
 /// However a run ends, and whatever the server does, no process outlives it.
 mod leftovers;
 /// The crate keeps the order of modules that it declares.
