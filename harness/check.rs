@@ -115,6 +115,27 @@ pub struct Ground<'a> {
     pub wildcard: bool,
 }
 
+impl<'a> Ground<'a> {
+    /// A server of which nothing but its profile is known, on a run that asks for nothing special.
+    pub fn of(profile: &'a Profile, transport: Transport) -> Self {
+        Self {
+            profile,
+            transport,
+            backlog: None,
+            seed: 1,
+            deep: false,
+            cases: 1,
+            not_concurrent: false,
+            own_namespace: false,
+            ipv6: false,
+            dual_stack: false,
+            told_loopback: false,
+            socket_is_given: false,
+            wildcard: false,
+        }
+    }
+}
+
 /// What a check needs; the first one unmet is the reason for skipping it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Need {

@@ -261,3 +261,24 @@ fn lease(port: u16) -> Option<OwnedFd> {
     bind(&socket, &address).ok()?;
     Some(socket)
 }
+
+/// What the kernel shows to this user, for `sockdrill doctor`.
+pub fn capabilities() -> Vec<(String, bool)> {
+    let me = std::process::id();
+    let can_read = |path: String| std::fs::read_to_string(path).is_ok();
+    vec![
+        (
+            "/proc/PID/task/TID/children: the server's process tree is seen".to_owned(),
+            can_read(format!("/proc/{me}/task/{me}/children")),
+        ),
+        (
+            "/proc/PID/task/TID/syscall: silence is concluded at once, not by a time limit"
+                .to_owned(),
+            can_read(format!("/proc/{me}/task/{me}/syscall")),
+        ),
+        (
+            "/proc/PID/task/TID/schedstat: a starved host is told from a slow server".to_owned(),
+            can_read(format!("/proc/{me}/task/{me}/schedstat")),
+        ),
+    ]
+}

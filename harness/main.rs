@@ -7,7 +7,7 @@ mod starter;
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use sockdrill::check::{Address, Check, in_words};
 use sockdrill::error::{Error, ExitCode};
-use sockdrill::lab::{Isolation, Lab};
+use sockdrill::lab::{self, Isolation, Lab};
 use sockdrill::passport::{self, OBSERVATIONS, Observation};
 use sockdrill::profile::Profile;
 use sockdrill::report::{CheckResult, Report};
@@ -699,7 +699,7 @@ fn doctor() -> Result<ExitCode, Error> {
             }
         }
     }
-    for (what, seen) in runner::capabilities() {
+    for (what, seen) in lab::capabilities() {
         let word = if seen { "ok     " } else { "missing" };
         say(&format!("{word}  {what}"));
     }

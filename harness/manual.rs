@@ -100,19 +100,8 @@ fn barren() -> [Ground<'static>; 2] {
         once
     });
     let ground = |profile, transport| Ground {
-        profile,
-        transport,
-        backlog: None,
-        seed: 1,
-        deep: false,
-        cases: 1,
-        not_concurrent: false,
-        own_namespace: false,
-        ipv6: false,
-        dual_stack: false,
-        told_loopback: false,
         socket_is_given: true,
-        wildcard: false,
+        ..Ground::of(profile, transport)
     };
     [
         ground(&UNKNOWN, Transport::Tcp),

@@ -475,19 +475,8 @@ mod tests {
     fn read(name: &str, what: Vec<What>) -> String {
         let profile = crate::profile::Profile::unknown();
         let ground = Ground {
-            profile: &profile,
-            transport: crate::profile::Transport::Tcp,
-            backlog: None,
-            seed: 1,
-            deep: false,
-            cases: 1,
-            not_concurrent: false,
             own_namespace: true,
-            ipv6: false,
-            dual_stack: false,
-            told_loopback: false,
-            socket_is_given: false,
-            wildcard: false,
+            ..Ground::of(&profile, crate::profile::Transport::Tcp)
         };
         let events = (0..).zip(what).map(|(second, what)| crate::event::Event {
             at: Duration::from_secs(second),

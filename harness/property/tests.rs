@@ -5,19 +5,11 @@ use crate::step::{Action, Expectation, Step};
 
 fn ground<'a>(profile: &'a Profile, cases: usize) -> Ground<'a> {
     Ground {
-        profile,
-        transport: profile.transport.unwrap(),
         backlog: Some(128),
         seed: 7,
-        deep: false,
         cases,
-        not_concurrent: false,
         own_namespace: true,
-        ipv6: false,
-        dual_stack: false,
-        told_loopback: false,
-        socket_is_given: false,
-        wildcard: false,
+        ..Ground::of(profile, profile.transport.unwrap())
     }
 }
 

@@ -1,0 +1,179 @@
+//! The first look at a server: where it listens, and whether it serves a polite client.
+
+use super::attempt::Drill;
+use super::drawn;
+use crate::check::{Address, Ground};
+use crate::error::Error;
+use crate::event::Transcript;
+use crate::judge::{Trial, Verdict, judge};
+use crate::kernel::Row;
+use crate::lab::Lab;
+use crate::passport::Seen;
+use crate::profile::{Profile, Serves, Transport};
+use crate::stage::Stage;
+use crate::step::{Invariant, Line, Scenario, Waiver};
+use crate::talk::{Talk, scenario, settle};
+use crate::target::{Server, Target};
+use std::sync::Arc;
+
+/// What the first look at a server tells.
+pub(super) struct Acquaintance {
+    pub(super) profile: Profile,
+    place: Place,
+    /// Whether the server has a network namespace to itself.
+    pub(super) private: bool,
+    pub(super) isolation: &'static str,
+    pub(super) why_host: Option<String>,
+    /// The first conversation, and what was seen of it.
+    pub(super) conversation: Scenario,
+    pub(super) transcript: Transcript,
+    /// Why the server does not even serve a polite client.
+    pub(super) unserved: Option<String>,
+    not_concurrent: bool,
+}
+
+impl Acquaintance {
+    /// What checks and observations can build on.
+    pub(super) fn ground(&self, drill: Drill<'_>) -> Ground<'_> {
+        let settings = drill.settings;
+        Ground {
+            backlog: self.place.backlog,
+            seed: settings.seed,
+            deep: settings.deep,
+            cases: drawn::how_many(settings),
+            not_concurrent: self.not_concurrent,
+            own_namespace: self.private,
+            wildcard: self.place.wildcard,
+            socket_is_given: drill.target.listen_fds,
+            ipv6: self.place.ipv6,
+            dual_stack: self.place.dual_stack,
+            told_loopback: drill.target.names_loopback(),
+            ..Ground::of(&self.profile, self.place.transport)
+        }
+    }
+
+    /// What an observation is read from, where `transcript` is what was seen of `scenario`.
+    pub(super) fn seen<'a>(
+        &'a self,
+        ground: &'a Ground<'a>,
+        scenario: &'a Scenario,
+        transcript: &'a Transcript,
+    ) -> Seen<'a> {
+        Seen {
+            ground,
+            address: &self.place.address,
+            isolation: self.isolation,
+            scenario,
+            transcript,
+        }
+    }
+
+    /// The same of a server that was found not to serve concurrently, whatever its profile says.
+    pub(super) fn without_concurrency(mut self) -> Self {
+        self.profile.promises.serves = None;
+        self.not_concurrent = true;
+        self
+    }
+}
+
+/// Where a server was found to listen.
+struct Place {
+    transport: Transport,
+    address: Address,
+    backlog: Option<u32>,
+    wildcard: bool,
+    ipv6: bool,
+    dual_stack: bool,
+}
+
+impl Place {
+    fn of(stage: &Stage<'_>, server: &Server) -> Self {
+        let (transport, rows) = (server.transport(), server.listeners());
+        let v6 = |row: &&Row| row.local.is_some_and(|local| local.is_ipv6());
+        let on_all = |row: &Row| row.local.is_some_and(|local| local.ip().is_unspecified());
+        let listener = stage.listener().filter(|_| !transport.is_datagram());
+        Self {
+            transport,
+            address: server.address().clone(),
+            backlog: listener.map(|(_, backlog)| backlog),
+            wildcard: server.is_on_every_address(),
+            ipv6: rows.iter().any(|row| v6(&row)),
+            dual_stack: rows
+                .iter()
+                .filter(v6)
+                .any(|row| !row.v6_only && on_all(row)),
+        }
+    }
+}
+
+/// Starts the server once, talks to it politely, and notes what it does.
+pub(super) async fn acquaint(drill: Drill<'_>) -> Result<Acquaintance, Error> {
+    let lab = Arc::new(Lab::open(drill.settings.isolation)?);
+    let isolation = lab.isolation();
+    let why_host = lab.why_host().map(str::to_owned);
+    let private = lab.is_private();
+    let mut stage = Stage::set(drill.target, lab).await?;
+    let place = match stage.server() {
+        Some(server) => Place::of(&stage, server),
+        None => return Err(in_background(drill.target)),
+    };
+    let profile = Profile {
+        transport: Some(place.transport),
+        ..drill.target.profile.clone()
+    };
+    let trial = Trial {
+        ends_after_one: profile.promises.serves == Some(Serves::OneConnection),
+        ..Trial::alone(first_conversation(&profile))
+    };
+    let transcript = stage.perform(&trial).await?;
+    let unserved = match judge(&trial, &transcript) {
+        Verdict::Fail(finding) => Some(finding.reason),
+        Verdict::Inconclusive(reason) => Some(reason),
+        Verdict::Pass | Verdict::Skip(_) => None,
+    };
+    Ok(Acquaintance {
+        conversation: trial.script,
+        transcript,
+        profile,
+        place,
+        private,
+        isolation,
+        why_host,
+        unserved,
+        not_concurrent: false,
+    })
+}
+
+/// A polite client's conversation. What a served client leaves behind is a finding of the checks, and no reason not to
+/// look at them.
+fn first_conversation(profile: &Profile) -> Scenario {
+    let beside = Invariant::ALL.iter().map(|(invariant, _)| *invariant);
+    let beside = beside.filter(|invariant| *invariant != Invariant::Alive);
+    let waived = beside.map(|invariant| Waiver {
+        invariant,
+        reason: "only whether it serves is of interest".to_owned(),
+    });
+    let lines = with_a_look_at_the_end(Talk::of(0).polite(profile).lines());
+    Scenario {
+        waived: waived.collect(),
+        ..scenario("a polite client", &[("alice", 1)], vec![lines])
+    }
+}
+
+/// The same lines, with the time for what the server does by itself before the client closes.
+fn with_a_look_at_the_end(mut lines: Vec<Line>) -> Vec<Line> {
+    lines.insert(lines.len().saturating_sub(1), settle());
+    lines
+}
+
+/// A server that listens although its first process has ended: it can be neither watched nor told to end.
+pub(super) fn in_background(target: &Target) -> Error {
+    Error::EndedEarly {
+        how: "put itself into the background, and its first process ended".to_owned(),
+        awaited: "it could be drilled; give it the option that keeps it in the foreground"
+            .to_owned(),
+        waited: std::time::Duration::ZERO,
+        output: String::new(),
+        command: target.command_line(),
+    }
+}

@@ -1,0 +1,256 @@
+//! Trials on a server: who stands beside whom, when a server is used again, and what is repeated.
+
+use super::Settings;
+use crate::coverage::Coverage;
+use crate::error::Error;
+use crate::event::Transcript;
+use crate::judge::{Finding, Trial, Verdict, judge, name};
+use crate::lab::Lab;
+use crate::profile::{Profile, Serves};
+use crate::stage::Stage;
+use crate::step::{Invariant, Scenario};
+use crate::talk::{self, Talk, scenario};
+use crate::target::{Server, Target};
+use std::sync::Arc;
+use tokio::sync::RwLock;
+
+/// How often something that failed, or that proved nothing, is tried on servers of its own.
+pub(super) const TRIES: usize = 3;
+
+/// Held by all who perform a trial; alone by one whose trial proved nothing while others ran beside it. The load that
+/// one server under test makes is no excuse for another, nor for itself.
+static FLOOR: RwLock<()> = RwLock::const_new(());
+
+/// Who else may perform a trial at the same time.
+#[derive(Clone, Copy)]
+pub(super) enum Floor {
+    Shared,
+    Alone,
+}
+
+/// What came of a check's scenarios.
+pub(super) struct Tried {
+    pub(super) verdict: Verdict,
+    pub(super) failed: Option<Scenario>,
+    /// The events of the last scenario, as a person reads them.
+    pub(super) transcript: Vec<String>,
+    /// Where the profile's request was cut.
+    pub(super) coverage: Option<Coverage>,
+}
+
+impl Tried {
+    pub(super) fn verdict(verdict: Verdict) -> Self {
+        Self {
+            verdict,
+            failed: None,
+            transcript: Vec::new(),
+            coverage: None,
+        }
+    }
+}
+
+/// A server's command, and how it is drilled.
+#[derive(Clone, Copy)]
+pub(super) struct Drill<'a> {
+    pub(super) target: &'a Target,
+    pub(super) settings: &'a Settings,
+}
+
+/// What surrounds each of the scenarios that are tried.
+#[derive(Clone, Copy)]
+pub(super) struct Around {
+    /// Each has a server of its own.
+    pub(super) fresh_server: bool,
+    /// A polite client comes before and after, and a bystander stands beside.
+    pub(super) polite: bool,
+}
+
+impl<'a> Drill<'a> {
+    /// Starts a server in a lab of its own.
+    pub(super) async fn start(self) -> Result<Stage<'a>, Error> {
+        let lab = Arc::new(Lab::open(self.settings.isolation)?);
+        Stage::set(self.target, lab).await
+    }
+
+    /// Whether the server is for one connection, and ends with it.
+    fn is_for_one(self) -> bool {
+        self.target.profile.promises.serves == Some(Serves::OneConnection)
+    }
+
+    /// Puts the polite client before and after a scenario, and a bystander beside it, where there can be one.
+    pub(super) fn trial(self, script: &Scenario, profile: &Profile, polite: bool) -> Trial {
+        trial(script, profile, polite && !self.is_for_one())
+    }
+
+    /// Performs a trial on a server of its own, and judges it.
+    pub(super) async fn on_fresh_server(
+        self,
+        trial: &Trial,
+        floor: Floor,
+    ) -> Result<(Verdict, Transcript), Error> {
+        let mut stage = self.start().await?;
+        let seen = perform(&mut stage, trial, floor).await?;
+        Ok((judge(trial, &seen), seen))
+    }
+
+    /// Performs scenarios one after the other; a server is used again as long as it is undisturbed.
+    pub(super) async fn try_all(
+        self,
+        scenarios: &[Scenario],
+        around: Around,
+    ) -> Result<Tried, Error> {
+        self.try_on(None, scenarios, around).await
+    }
+
+    /// The same, beginning with a server that runs already.
+    pub(super) async fn try_on(
+        self,
+        mut stage: Option<Stage<'a>>,
+        scenarios: &[Scenario],
+        around: Around,
+    ) -> Result<Tried, Error> {
+        if scenarios.is_empty() {
+            return Ok(Tried::verdict(Verdict::Skip(
+                "there is nothing to do for this server".to_owned(),
+            )));
+        }
+        let mut unsure = None;
+        let mut transcript = Vec::new();
+        let request = talk::request(&self.target.profile).unwrap_or_default();
+        let mut coverage = Coverage::of(&request);
+        for scenario in scenarios {
+            let mut used = match stage.take() {
+                Some(stage) => stage,
+                None => self.start().await?,
+            };
+            let profile = profile_on(&used, self.target);
+            let trial = self.trial(scenario, &profile, around.polite);
+            let seen = perform(&mut used, &trial, Floor::Shared).await?;
+            let verdict = judge(&trial, &seen);
+            coverage.add(&trial, &seen, &request);
+            transcript = seen.lines(&|id| name(scenario, id));
+            if verdict == Verdict::Pass && !around.fresh_server && !self.is_for_one() {
+                stage = Some(used);
+                continue;
+            }
+            drop(used);
+            match self.again(verdict, &trial).await? {
+                Verdict::Pass | Verdict::Skip(_) => {}
+                Verdict::Inconclusive(reason) => unsure = unsure.or(Some(reason)),
+                fail @ Verdict::Fail(_) => {
+                    return Ok(Tried {
+                        verdict: fail,
+                        failed: Some(scenario.clone()),
+                        transcript,
+                        coverage: coverage.if_any(),
+                    });
+                }
+            }
+        }
+        let verdict = unsure.map_or(Verdict::Pass, Verdict::Inconclusive);
+        Ok(Tried {
+            transcript,
+            coverage: coverage.if_any(),
+            ..Tried::verdict(verdict)
+        })
+    }
+
+    /// Repeats what failed on fresh servers, to say how often it fails; repeats what proved nothing, until it does.
+    async fn again(self, verdict: Verdict, trial: &Trial) -> Result<Verdict, Error> {
+        match verdict {
+            Verdict::Fail(finding) => {
+                let mut failed = 1;
+                for _ in 1..TRIES {
+                    let (again, _) = self.on_fresh_server(trial, Floor::Shared).await?;
+                    failed += usize::from(matches!(again, Verdict::Fail(_)));
+                }
+                Ok(Verdict::Fail(counted(finding, failed)))
+            }
+            Verdict::Inconclusive(mut reason) => {
+                for _ in 1..TRIES {
+                    match self.on_fresh_server(trial, Floor::Alone).await?.0 {
+                        Verdict::Inconclusive(again) => reason = again,
+                        Verdict::Fail(finding) => return Ok(Verdict::Fail(counted(finding, 1))),
+                        decided => return Ok(decided),
+                    }
+                }
+                Ok(Verdict::Inconclusive(reason))
+            }
+            decided => Ok(decided),
+        }
+    }
+}
+
+/// Performs a trial among others, or with nobody beside it.
+pub(super) async fn perform(
+    stage: &mut Stage<'_>,
+    trial: &Trial,
+    floor: Floor,
+) -> Result<Transcript, Error> {
+    match floor {
+        Floor::Shared => {
+            let _shared = FLOOR.read().await;
+            stage.perform(trial).await
+        }
+        Floor::Alone => {
+            let _alone = FLOOR.write().await;
+            stage.perform(trial).await
+        }
+    }
+}
+
+/// The target's profile, with the transport on which its server was found.
+fn profile_on(stage: &Stage<'_>, target: &Target) -> Profile {
+    let found = stage.server().map(Server::transport);
+    Profile {
+        transport: found.or(target.profile.transport),
+        ..target.profile.clone()
+    }
+}
+
+/// Puts the polite client before and after a scenario, and a bystander beside it.
+fn trial(script: &Scenario, profile: &Profile, polite: bool) -> Trial {
+    let waives = |invariant| {
+        let mut waived = script.waived.iter();
+        waived.any(|waiver| waiver.invariant == invariant)
+    };
+    let polite = polite && !waives(Invariant::Served);
+    let stands_by = polite
+        && talk::can_stand_by(profile)
+        && !script.ends_server()
+        && !waives(Invariant::Bystanders)
+        && !waives(Invariant::Alive);
+    let when = |wanted: bool, name: &str, talk: Talk| match wanted {
+        true => scenario(format!("a {name} client"), &[(name, 1)], vec![talk.lines()]),
+        false => nothing(),
+    };
+    let client = Talk::of(0);
+    let around = when(polite, "polite", client.clone().polite(profile));
+    let arrival = client.clone().open(profile).request_and_reply(profile);
+    Trial {
+        before: around.clone(),
+        arrival: when(stands_by, "bystanding", arrival),
+        script: script.clone(),
+        recall: when(stands_by, "bystanding", client.request_and_reply(profile)),
+        after: around,
+        ends_after_one: profile.promises.serves == Some(Serves::OneConnection),
+    }
+}
+
+/// Says in the evidence how many of the tries failed.
+pub(super) fn counted(finding: Finding, failed: usize) -> Finding {
+    let how_often = match failed {
+        TRIES => format!("failed {failed} of {TRIES}"),
+        _ => format!("failed {failed} of {TRIES} (intermittent)"),
+    };
+    let mut evidence = vec![how_often];
+    evidence.extend(finding.evidence);
+    Finding {
+        evidence,
+        ..finding
+    }
+}
+
+fn nothing() -> Scenario {
+    scenario("nothing", &[], vec![])
+}

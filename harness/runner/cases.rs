@@ -1,0 +1,191 @@
+//! Cases of scenario files, each on a server of its own.
+
+use super::Settings;
+use super::acquaintance::in_background;
+use super::attempt::{Around, Drill, Tried};
+use super::crew::{block_on, side_by_side};
+use crate::error::Error;
+use crate::judge::Verdict;
+use crate::lab::Lab;
+use crate::profile::Profile;
+use crate::report::{CheckResult, Report};
+use crate::scenario::DrillFile;
+use crate::servers;
+use crate::step::Scenario;
+use crate::target::Target;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// A case of a scenario file, with the server that it is for.
+#[derive(Clone, Debug)]
+pub struct CaseRun {
+    /// The file's stem, two colons and the name of the case.
+    pub id: String,
+    /// The file, for reports.
+    pub file: String,
+    /// The case.
+    pub scenario: Scenario,
+    /// The server.
+    pub target: Target,
+}
+
+/// What is decided outside of a scenario file.
+#[derive(Clone, Debug, Default)]
+pub struct Given {
+    /// The server for every case, in the place of the one that the file names.
+    pub target: Option<Target>,
+    /// The profile's name or file, in the place of the target's own.
+    pub speaks: Option<String>,
+    /// The sockdrill program that starts reference servers; the program that runs now where `None`.
+    pub program: Option<PathBuf>,
+}
+
+/// Reads the cases of a scenario file; `file.drill:14` is the case that line 14 is in.
+///
+/// # Errors
+/// The file cannot be read or understood, names no server, or has no such line.
+pub fn cases_of(place: &str, given: &Given) -> Result<Vec<CaseRun>, Error> {
+    let (path, line) = match place
+        .rsplit_once(':')
+        .and_then(|(path, line)| Some((path, line.parse().ok()?)))
+    {
+        Some((path, line)) => (Path::new(path), Some(line)),
+        None => (Path::new(place), None),
+    };
+    let file = DrillFile::read(path)?;
+    let mut target = match (&given.target, &file.server) {
+        (Some(target), _) => target.clone(),
+        (None, Some(name)) => target_of_file(name, path, given.program.as_deref())?,
+        (None, None) => {
+            return Err(Error::Usage(format!(
+                "{}: no server; write `server: NAME_OR_FILE` at its top, or give a command after `--`",
+                path.display()
+            )));
+        }
+    };
+    match (&given.speaks, &file.speaks) {
+        (Some(speaks), _) => target.profile = Profile::find(speaks)?,
+        (None, Some(speaks)) if !target.profile.has_dialogue() => {
+            target.profile = Profile::find(speaks)?;
+        }
+        (None, _) => {}
+    }
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let chosen = line.map(|line: usize| file.cases.iter().filter(|case| case.line <= line).count());
+    if chosen == Some(0) {
+        return Err(Error::NothingSelected(format!(
+            "no case begins at or above {place}"
+        )));
+    }
+    let cases = file.cases.iter().enumerate();
+    let cases = cases.filter(|(n, _)| chosen.is_none_or(|chosen| n + 1 == chosen));
+    Ok(cases
+        .map(|(_, case)| CaseRun {
+            id: format!("{stem}::{}", case.scenario.name),
+            file: path.display().to_string(),
+            scenario: case.scenario.clone(),
+            target: target.clone(),
+        })
+        .collect())
+}
+
+/// A target that a scenario file names: by name, or as a path beside the file or from here.
+fn target_of_file(name: &str, file: &Path, program: Option<&Path>) -> Result<Target, Error> {
+    let beside = file.with_file_name(name);
+    match program {
+        _ if beside.is_file() => Target::read(&beside),
+        Some(program) if servers::find(name).is_some() => Target::reference(name, program),
+        _ => Target::find(name),
+    }
+}
+
+/// Runs cases of scenario files and reports on them.
+///
+/// # Errors
+/// A server could not be started, or there is no case.
+pub fn run_cases(
+    cases: &[CaseRun],
+    settings: &Settings,
+    on_result: &(dyn Fn(&CheckResult) + Sync),
+) -> Result<Report, Error> {
+    let Some(first) = cases.first() else {
+        return Err(Error::NothingSelected(
+            "there is no case in these files".to_owned(),
+        ));
+    };
+    let begun = Instant::now();
+    let lab = Lab::open(settings.isolation)?;
+    let (isolation, why_host) = (
+        lab.isolation().to_owned(),
+        lab.why_host().map(str::to_owned),
+    );
+    drop(lab);
+    let results = side_by_side(
+        cases,
+        settings.jobs,
+        |case| run_case(case, settings),
+        on_result,
+    )?;
+    Ok(Report {
+        target: first.target.name.clone(),
+        isolation,
+        why_host,
+        seed: settings.seed,
+        duration: begun.elapsed(),
+        results,
+        observations: BTreeMap::new(),
+    })
+}
+
+/// Runs one case and says what came of it.
+///
+/// # Errors
+/// The server could not be started.
+pub fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResult, Error> {
+    let begun = Instant::now();
+    let tried = block_on(settings, try_case(case, settings))??;
+    Ok(CheckResult {
+        id: case.id.clone(),
+        family: case.file.clone(),
+        requirement: case.scenario.name.clone(),
+        lenient: false,
+        known: None,
+        scenarios: 1,
+        // The file itself says where it cuts.
+        coverage: None,
+        duration: begun.elapsed(),
+        tried: None,
+        reproduce: tried
+            .failed
+            .as_ref()
+            .map(|_| format!("sockdrill run {}:{}", case.file, line_of(case, &tried))),
+        scenario: tried.failed.as_ref().map(ToString::to_string),
+        verdict: tried.verdict,
+        transcript: tried.transcript,
+    })
+}
+
+fn line_of(case: &CaseRun, tried: &Tried) -> usize {
+    let failed = match &tried.verdict {
+        Verdict::Fail(finding) => finding.line,
+        _ => 0,
+    };
+    let first = case.scenario.lines.first().map_or(1, |line| line.number);
+    failed.max(first)
+}
+
+async fn try_case(case: &CaseRun, settings: &Settings) -> Result<Tried, Error> {
+    let target = &case.target;
+    let drill = Drill { target, settings };
+    let stage = drill.start().await?;
+    if stage.server().is_none() {
+        return Err(in_background(target));
+    }
+    let around = Around {
+        fresh_server: true,
+        polite: true,
+    };
+    let scenarios = std::slice::from_ref(&case.scenario);
+    drill.try_on(Some(stage), scenarios, around).await
+}

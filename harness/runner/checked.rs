@@ -1,0 +1,106 @@
+//! One check against one server, and what the target's file says of its result.
+
+use super::acquaintance::Acquaintance;
+use super::attempt::{Around, Drill, Tried};
+use super::calendar::is_over;
+use super::crew::block_on;
+use super::drawn::{made_small, saved_cases, tried_by};
+use super::selection::glob_matches;
+use crate::check::{Check, Ground, Severity};
+use crate::error::Error;
+use crate::judge::Verdict;
+use crate::report::CheckResult;
+use crate::step::Scenario;
+use crate::target::{Known, Target};
+use std::time::Instant;
+
+/// The check that the profile's own exchange works; where it fails, no other can conclude anything.
+const POLITE: &str = "polite/exchange";
+
+/// Tries a check on a server that is known already.
+pub(super) fn check_result(
+    check: &'static Check,
+    first: &Acquaintance,
+    drill: Drill<'_>,
+) -> Result<CheckResult, Error> {
+    let begun = Instant::now();
+    let ground = first.ground(drill);
+    let mut scenarios = Vec::new();
+    let mut tried = match (check.unmet(&ground), &first.unserved) {
+        (Some(reason), _) => Tried::verdict(Verdict::Skip(reason)),
+        (None, Some(reason)) if check.id != POLITE => Tried::verdict(Verdict::Inconclusive(
+            format!("the undisturbed server does not serve a polite client: {reason}"),
+        )),
+        (None, _) => {
+            scenarios = (check.scenarios)(&ground);
+            let saved = saved_cases(check, drill.settings);
+            let drawn = scenarios.len();
+            scenarios.splice(0..0, saved);
+            let (_, drawn) = scenarios.split_at(scenarios.len() - drawn);
+            let work = performed(check, &ground, &scenarios, drawn, drill);
+            match block_on(drill.settings, work)? {
+                Ok(tried) => tried,
+                // It started before, so what keeps it from starting now is no fault of the command.
+                Err(error) => Tried::verdict(Verdict::Inconclusive(format!(
+                    "the server could not be started again: {}",
+                    error.chain()
+                ))),
+            }
+        }
+    };
+    let known = known(check, drill.target, &mut tried.verdict);
+    Ok(CheckResult {
+        id: check.id.to_owned(),
+        family: check.family().to_owned(),
+        requirement: check.requirement.to_owned(),
+        lenient: check.severity == Severity::Should && !drill.settings.strict,
+        known: known.map(|known| known.reason.clone()),
+        scenarios: scenarios.len(),
+        coverage: tried.coverage,
+        duration: begun.elapsed(),
+        tried: tried_by(check, &scenarios, &ground),
+        reproduce: tried
+            .failed
+            .as_ref()
+            .map(|_| drill.settings.command_for(check.id)),
+        scenario: tried.failed.map(|scenario| scenario.to_string()),
+        verdict: tried.verdict,
+        transcript: tried.transcript,
+    })
+}
+
+/// Performs all scenarios of a check; of those that were drawn, one that fails is made small.
+async fn performed(
+    check: &Check,
+    ground: &Ground<'_>,
+    scenarios: &[Scenario],
+    drawn: &[Scenario],
+    drill: Drill<'_>,
+) -> Result<Tried, Error> {
+    let around = Around {
+        fresh_server: check.fresh_server,
+        polite: check.id != POLITE,
+    };
+    let tried = drill.try_all(scenarios, around).await?;
+    made_small(tried, check, ground, drawn, drill).await
+}
+
+/// What the target's file says of a result; where that has had its time, a failure says so.
+fn known<'a>(check: &Check, target: &'a Target, verdict: &mut Verdict) -> Option<&'a Known> {
+    let has_expired = |known: &&Known| known.until.as_deref().is_some_and(is_over);
+    let listed = || {
+        let listed = target.known.iter();
+        listed.filter(|known| glob_matches(&known.check, check.id))
+    };
+    let known = listed().find(|known| !has_expired(known));
+    if let (Verdict::Fail(finding), None, Some(over)) = (&mut *verdict, known, listed().next()) {
+        let until = over.until.as_deref().unwrap_or_default();
+        let words = format!(" (known until {until}: {})", over.reason);
+        finding.reason.push_str(&words);
+    }
+    known.filter(|known| match verdict {
+        Verdict::Skip(_) => false,
+        Verdict::Pass => !known.sometimes,
+        Verdict::Fail(_) | Verdict::Inconclusive(_) => true,
+    })
+}

@@ -1,0 +1,189 @@
+//! Properties: how many cases are drawn, which earlier ones are repeated first, and the smallest one that fails.
+
+use super::Settings;
+use super::attempt::{Drill, Tried};
+#[cfg(feature = "property")]
+use super::attempt::{Floor, TRIES, counted};
+use crate::check::{Check, Ground};
+use crate::error::Error;
+#[cfg(feature = "property")]
+use crate::judge::{Verdict, name};
+#[cfg(feature = "property")]
+use crate::property;
+use crate::report::CheckResult;
+use crate::scenario::DrillFile;
+use crate::step::Scenario;
+use std::path::PathBuf;
+
+/// The family of the checks whose scenarios are drawn.
+const DRAWN: &str = "property";
+
+/// How many cases of a property a quick run has: no row of the table should take longer than its longest wait.
+const FEW_CASES: usize = 30;
+
+/// How many a deep run has.
+const MANY_CASES: usize = 1_000;
+
+/// How many cases of each property are drawn.
+pub(super) fn how_many(settings: &Settings) -> usize {
+    let usual = if settings.deep { MANY_CASES } else { FEW_CASES };
+    settings.cases.unwrap_or(usual)
+}
+
+/// What the clients of a drawn check have tried.
+#[cfg(feature = "property")]
+pub(super) fn tried_by(
+    check: &Check,
+    scenarios: &[Scenario],
+    ground: &Ground<'_>,
+) -> Option<String> {
+    let is_drawn = check.family() == DRAWN && !scenarios.is_empty();
+    is_drawn.then(|| {
+        format!(
+            "{} cases: {}",
+            ground.cases,
+            property::Coverage::of(scenarios)
+        )
+    })
+}
+
+/// Nothing is drawn without the feature.
+#[cfg(not(feature = "property"))]
+pub(super) fn tried_by(_: &Check, _: &[Scenario], _: &Ground<'_>) -> Option<String> {
+    None
+}
+
+/// The cases of a property that have failed in earlier runs. A file that is no longer understood has had its time.
+pub(super) fn saved_cases(check: &Check, settings: &Settings) -> Vec<Scenario> {
+    let Some(folder) = settings.saved.as_ref().filter(|_| check.family() == DRAWN) else {
+        return Vec::new();
+    };
+    let begins = artifact_stem(check.id) + "-";
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    let mut files: Vec<PathBuf> = entries.map(|entry| entry.path()).collect();
+    files.retain(|path| {
+        let name = path.file_name().unwrap_or_default().to_string_lossy();
+        name.starts_with(&begins) && name.ends_with(".drill")
+    });
+    files.sort();
+    let read = files.iter().filter_map(|path| DrillFile::read(path).ok());
+    read.flat_map(|file| file.cases)
+        .map(|case| case.scenario)
+        .collect()
+}
+
+/// The name of a check as the name of a file.
+fn artifact_stem(id: &str) -> String {
+    id.replace(|c: char| !c.is_ascii_alphanumeric(), "-")
+}
+
+/// The file that the failed scenario of a result is saved in. Each case of a property has a file of its own, so that
+/// later runs can repeat all of them.
+pub fn artifact_name(result: &CheckResult) -> String {
+    let stem = artifact_stem(&result.id);
+    match &result.scenario {
+        Some(scenario) if result.family == DRAWN => {
+            let steps = scenario.lines().skip(1);
+            // FNV-1a: the same case has the same name in every run and on every machine.
+            let hash = steps
+                .flat_map(str::bytes)
+                .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+                    (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3)
+                });
+            format!("{stem}-{:08x}.drill", hash >> 32)
+        }
+        _ => format!("{stem}.drill"),
+    }
+}
+
+/// Puts the smallest case that fails in the place of a drawn one that did.
+#[cfg(feature = "property")]
+pub(super) async fn made_small(
+    tried: Tried,
+    check: &Check,
+    ground: &Ground<'_>,
+    scenarios: &[Scenario],
+    drill: Drill<'_>,
+) -> Result<Tried, Error> {
+    let failed = tried
+        .failed
+        .as_ref()
+        .filter(|_| check.family() == DRAWN && drill.settings.shrink);
+    let chapter = failed.and_then(|failed| scenarios.iter().position(|drawn| drawn == failed));
+    let (Some(chapter), Some(rules)) = (chapter, property::Rules::of(ground)) else {
+        return Ok(tried);
+    };
+    let fails = async |scenario: &Scenario| {
+        let trial = drill.trial(scenario, &drill.target.profile, true);
+        let (verdict, _) = drill.on_fresh_server(&trial, Floor::Shared).await?;
+        Ok(matches!(verdict, Verdict::Fail(_)))
+    };
+    let name = format!("the smallest case of seed {}", drill.settings.seed);
+    let line = match &tried.verdict {
+        Verdict::Fail(finding) => finding.line,
+        _ => 0,
+    };
+    let found = property::smallest(&rules, chapter, line, &name, fails).await?;
+    let surest = surest(&found, drill).await?;
+    Ok(surest.unwrap_or(tried))
+}
+
+/// The first of ever larger cases that fails each time, or the one that fails most often: the smallest may have failed
+/// by luck, and one that is a little larger is then of more use.
+#[cfg(feature = "property")]
+async fn surest(found: &[Scenario], drill: Drill<'_>) -> Result<Option<Tried>, Error> {
+    let mut surest = None;
+    let mut best = 0;
+    for n in [0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32] {
+        let Some(small) = found.get(n).filter(|_| best < TRIES) else {
+            break;
+        };
+        let (failed, tried) = confirmed(small, drill).await?;
+        if failed > best {
+            (best, surest) = (failed, Some(tried));
+        }
+    }
+    Ok(surest)
+}
+
+/// Repeats a small case on fresh servers, and says how often it failed.
+#[cfg(feature = "property")]
+async fn confirmed(small: &Scenario, drill: Drill<'_>) -> Result<(usize, Tried), Error> {
+    let trial = drill.trial(small, &drill.target.profile, true);
+    let mut failed = 0;
+    let mut seen = Tried::verdict(Verdict::Pass);
+    for _ in 0..TRIES {
+        let (verdict, transcript) = drill.on_fresh_server(&trial, Floor::Shared).await?;
+        if matches!(verdict, Verdict::Fail(_)) {
+            failed += 1;
+            seen = Tried {
+                verdict,
+                failed: Some(small.clone()),
+                transcript: transcript.lines(&|id| name(small, id)),
+                coverage: None,
+            };
+        }
+    }
+    if let Verdict::Fail(finding) = seen.verdict {
+        let mut finding = counted(finding, failed);
+        let case = small.to_string();
+        let case = case.lines().filter(|line| !line.is_empty());
+        let case = case.map(|line| format!("  {line}"));
+        let case = std::iter::once("the smallest case that fails:".to_owned()).chain(case);
+        finding.evidence.splice(1..1, case);
+        seen.verdict = Verdict::Fail(finding);
+    }
+    Ok((failed, seen))
+}
+
+/// Nothing is drawn without the feature.
+#[cfg(not(feature = "property"))]
+pub(super) async fn made_small(
+    tried: Tried,
+    _: &Check,
+    _: &Ground<'_>,
+    _: &[Scenario],
+    _: Drill<'_>,
+) -> Result<Tried, Error> {
+    Ok(tried)
+}

@@ -1,0 +1,154 @@
+//! From a target and a selection of checks to a report: who is tried on which server, and what is repeated.
+
+mod acquaintance;
+mod attempt;
+mod calendar;
+mod cases;
+mod checked;
+mod crew;
+mod drawn;
+mod observed;
+mod selection;
+mod settings;
+
+pub use cases::{CaseRun, Given, cases_of, run_case, run_cases};
+pub use crew::interrupts;
+pub use drawn::artifact_name;
+pub use selection::glob_matches;
+pub use settings::{Invocation, Settings};
+
+use crate::check::Check;
+use crate::error::Error;
+use crate::judge::Verdict;
+use crate::passport::Observation;
+use crate::report::{CheckResult, Report};
+use crate::step::Scenario;
+use crate::talk;
+use crate::target::Target;
+use acquaintance::{Acquaintance, acquaint};
+use attempt::Drill;
+use checked::check_result;
+use crew::{block_on, side_by_side};
+use observed::{first_observations, observe, worth_a_server};
+use std::time::Instant;
+
+/// The check that the promise to serve concurrently is kept, on which others build.
+const CONCURRENT: &str = "crowd/one-silent";
+
+/// Checks a target against the checks of a table.
+///
+/// `on_result` is called with each result, in the order of the table.
+///
+/// # Errors
+/// The server could not be started, or nothing was selected.
+pub fn check(
+    target: &Target,
+    table: &[&'static Check],
+    settings: &Settings,
+    on_result: &(dyn Fn(&CheckResult) + Sync),
+) -> Result<Report, Error> {
+    let selected = selection::selected(target, table, settings)?;
+    let begun = Instant::now();
+    let mut first = block_on(settings, acquaint(Drill { target, settings }))??;
+    let mut target = Target {
+        profile: first.profile.clone(),
+        ..target.clone()
+    };
+    let concurrent = tried_first(table, &first, &target, settings)?;
+    let has_failed = |result: &CheckResult| matches!(result.verdict, Verdict::Fail(_));
+    if concurrent.as_ref().is_some_and(has_failed) {
+        target.profile.promises.serves = None;
+        if settings.selects(CONCURRENT) {
+            first = first.without_concurrency();
+        }
+    }
+    let drill = Drill {
+        target: &target,
+        settings,
+    };
+    let run_one = |check: &'static Check| match &concurrent {
+        Some(result) if check.id == CONCURRENT => Ok(result.clone()),
+        _ => check_result(check, &first, drill),
+    };
+    let done = side_by_side(
+        &all_work(selected, &first, drill),
+        jobs(&first, drill),
+        |work| match work {
+            Work::Check(check) => run_one(check).map(|result| Done::Checked(Box::new(result))),
+            Work::Observe(observation, scenario) => observe(observation, scenario, &first, drill)
+                .map(|value| Done::Observed(observation.name, value)),
+        },
+        &|done| {
+            if let Done::Checked(result) = done {
+                on_result(result);
+            }
+        },
+    )?;
+    let mut results = Vec::new();
+    let mut observations = first_observations(&first, drill);
+    for done in done {
+        match done {
+            Done::Checked(result) => results.push(*result),
+            Done::Observed(name, value) => {
+                observations.insert(name.to_owned(), value);
+            }
+        }
+    }
+    Ok(Report {
+        target: target.name.clone(),
+        isolation: first.isolation.to_owned(),
+        why_host: first.why_host.clone(),
+        seed: settings.seed,
+        duration: begun.elapsed(),
+        results,
+        observations,
+    })
+}
+
+/// Tries what others build on: a promise that is broken is reported once, and not built on. The bystander builds on it
+/// too, whatever is selected.
+fn tried_first(
+    table: &[&'static Check],
+    first: &Acquaintance,
+    target: &Target,
+    settings: &Settings,
+) -> Result<Option<CheckResult>, Error> {
+    let is_wanted = settings.selects(CONCURRENT) || talk::can_stand_by(&target.profile);
+    let mut table = table.iter().filter(|_| is_wanted);
+    let concurrent = table.find(|check| check.id == CONCURRENT);
+    let drill = Drill { target, settings };
+    concurrent
+        .map(|check| check_result(check, first, drill))
+        .transpose()
+}
+
+/// What a run does on a server of its own.
+enum Work {
+    Check(&'static Check),
+    Observe(&'static Observation, Scenario),
+}
+
+/// What came of it.
+enum Done {
+    Checked(Box<CheckResult>),
+    Observed(&'static str, String),
+}
+
+/// Checks and observations in the order in which they begin.
+fn all_work(selected: Vec<&'static Check>, first: &Acquaintance, drill: Drill<'_>) -> Vec<Work> {
+    let mut work: Vec<Work> = selected.into_iter().map(Work::Check).collect();
+    // In the middle, long waits are still to come, which those of the observations overlap; the first results come out.
+    let middle = work.len() / 2;
+    let observed = worth_a_server(first, drill).into_iter();
+    let observed = observed.map(|(observation, scenario)| Work::Observe(observation, scenario));
+    work.splice(middle..middle, observed);
+    work
+}
+
+/// How many servers run at a time: on the plain host two with the same fixed port would meet.
+fn jobs(first: &Acquaintance, drill: Drill<'_>) -> usize {
+    match first.private || drill.target.takes_any_place() {
+        true => drill.settings.jobs,
+        false => 1,
+    }
+}
