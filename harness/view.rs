@@ -3,7 +3,7 @@
 use crate::event::{ClientEvent, ClientId, Event, What};
 use crate::literal;
 use crate::step::{End, Expectation, Match, Template, compare};
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
 /// Whether something that was expected has been seen.
@@ -353,6 +353,8 @@ pub struct Views {
     addresses: BTreeMap<SocketAddr, ClientId>,
     /// The address of the connection that each client has, or last had.
     latest: BTreeMap<ClientId, SocketAddr>,
+    /// Every address that a connection has had, in earlier acts too.
+    used: BTreeSet<SocketAddr>,
 }
 
 impl Views {
@@ -373,7 +375,8 @@ impl Views {
                     ClientEvent::Connected {
                         local: Some(local), ..
                     } => {
-                        reused = self.addresses.insert(*local, *id).is_some();
+                        reused = !self.used.insert(*local);
+                        self.addresses.insert(*local, *id);
                         self.latest.insert(*id, *local);
                     }
                     _ => {}
@@ -402,7 +405,35 @@ impl Views {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::event::Act;
     use std::time::Duration;
+
+    #[test]
+    fn late_news_of_a_connection_of_an_earlier_act_is_not_held_against_who_has_its_port_now() {
+        let (mallory, polite) = (Act::Script.client(0, 0), Act::After.client(0, 0));
+        let connected = ClientEvent::Connected {
+            local: Some(SocketAddr::from(([127, 0, 0, 1], 1))),
+            peer: None,
+            datagrams: false,
+        };
+        let buried = ClientEvent::Buried {
+            lost_bytes: 684,
+            delivered_bytes: 0,
+        };
+        let mut views = Views::default();
+        let events = [
+            What::Act(Act::Script),
+            What::Client(mallory, connected.clone()),
+            What::Act(Act::After),
+            What::Client(polite, connected),
+            What::Client(polite, buried),
+        ];
+        for what in events {
+            let at = Duration::ZERO;
+            views.apply(&Event { at, what });
+        }
+        assert_eq!(views.of(polite).lost_bytes, 0);
+    }
 
     #[test]
     fn late_news_of_an_earlier_connection_is_of_nobody() {
