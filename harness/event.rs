@@ -237,6 +237,8 @@ pub enum ServerEvent {
         rests: bool,
         /// The share of one processor that it used while it was watched, in percent.
         cpu_percent: u32,
+        /// Whether that was all that it could get, for long enough to say that it will not rest.
+        spins: bool,
     },
     /// The processor time that it used while something was waited for in vain.
     Ran(Duration),
@@ -359,6 +361,8 @@ pub struct Sample {
     pub at_rest: bool,
     /// The share of one processor that it used while it was watched, in percent.
     pub cpu_percent: u32,
+    /// Whether that was all that it could get, for long enough to say that it will not rest.
+    pub spins: bool,
 }
 
 /// All that was observed in one run of a scenario.
@@ -604,8 +608,14 @@ impl fmt::Display for ServerEvent {
             Self::PathRemains(true) => f.write_str("has left its path behind"),
             Self::PathRemains(false) => f.write_str("has removed its path"),
             Self::Rests { rests: true, .. } => f.write_str("is at rest"),
-            Self::Rests { cpu_percent, .. } => {
-                write!(f, "is not at rest, and uses {cpu_percent} % of a processor")
+            Self::Rests {
+                cpu_percent, spins, ..
+            } => {
+                let all = if *spins { ", all that it gets" } else { "" };
+                write!(
+                    f,
+                    "is not at rest, and uses {cpu_percent} % of a processor{all}"
+                )
             }
             Self::Ran(time) => write!(f, "used {} of a processor meanwhile", Measured(*time)),
             Self::OpenFiles { held, limit, .. } => write!(f, "has {held} of {limit} files open"),

@@ -300,7 +300,7 @@ fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedSte
                         limit,
                         flowing,
                         ran: facts.ran,
-                        idle: is_about_rest(&line.step) && facts.cpu_percent < BUSY,
+                        idle: is_about_rest(&line.step) && facts.cpu_percent < BUSY && !facts.spins,
                     });
                 }
             }
@@ -311,7 +311,7 @@ fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedSte
 }
 
 /// The least share of one processor, in percent, that a server uses which does not rest.
-const BUSY: u32 = 20;
+pub(crate) const BUSY: u32 = 20;
 
 fn is_about_rest(step: &Step) -> bool {
     let Step::Server(ServerAction::Expect { what, .. }) = step else {
@@ -419,6 +419,7 @@ pub struct ServerFacts {
     time_wait: Option<usize>,
     rests: bool,
     cpu_percent: u32,
+    spins: bool,
     open_files: Option<(u64, u64)>,
     out_of_files: bool,
     ran: Duration,
@@ -447,9 +448,14 @@ impl ServerFacts {
                 self.backlog = Some(*backlog);
             }
             ServerEvent::TimeWait(rows) => self.time_wait = Some(*rows),
-            ServerEvent::Rests { rests, cpu_percent } => {
+            ServerEvent::Rests {
+                rests,
+                cpu_percent,
+                spins,
+            } => {
                 self.rests = *rests;
                 self.cpu_percent = *cpu_percent;
+                self.spins = *spins;
             }
             ServerEvent::Ran(time) => self.ran = *time,
             ServerEvent::OpenFiles {
@@ -515,7 +521,10 @@ impl ServerFacts {
                     self.time_wait.unwrap_or(0)
                 )
             }
-            ServerExpectation::Rest => format!("it uses {} % of a processor", self.cpu_percent),
+            ServerExpectation::Rest => {
+                let all = if self.spins { ", all that it gets" } else { "" };
+                format!("it uses {} % of a processor{all}", self.cpu_percent)
+            }
             ServerExpectation::OutOfFiles => match self.open_files {
                 Some((held, limit)) => format!("it has {held} of {limit} files open"),
                 None => "its limit on open files was not lowered".to_owned(),
@@ -704,7 +713,7 @@ fn states(transcript: &Transcript, after: &Sample) -> Vec<(Invariant, String)> {
             ),
         ));
     }
-    if !after.at_rest && baseline.at_rest && after.cpu_percent >= 50 {
+    if !after.at_rest && baseline.at_rest && (after.cpu_percent >= 50 || after.spins) {
         let text = format!(
             "the server has nothing to do and uses {} % of a processor",
             after.cpu_percent

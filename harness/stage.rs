@@ -7,7 +7,7 @@ use crate::event::{
     Act, ClientEvent, ClientId, Ended, Exit, Moment, Sample, ServerEvent, Transcript, What,
     last_line,
 };
-use crate::judge::{Trial, needs_second_run};
+use crate::judge::{BUSY, Trial, needs_second_run};
 use crate::kernel::{self, Counters, RestWatch, State, Stillness, percent, stillness};
 use crate::lab::Lab;
 use crate::profile::Serves;
@@ -46,6 +46,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// How long `settle` waits for a server that does not come to rest.
 const SETTLE_WITHIN: Duration = Duration::from_millis(500);
+
+/// How many times longer a server is watched that gets hardly any of a loaded host.
+const PATIENCE: u32 = 8;
 
 /// How long a server may take to return to its baseline once all clients are gone.
 const RETURN_WITHIN: Duration = Duration::from_secs(5);
@@ -948,7 +951,7 @@ impl<'a> Stage<'a> {
     }
 
     async fn wait_for_server(&self, what: &ServerExpectation, limit: Duration) -> Ended {
-        let deadline = tokio::time::Instant::now() + limit;
+        let mut deadline = tokio::time::Instant::now() + limit;
         let mut look = tokio::time::interval(LOOK_EVERY);
         let mut rest = RestWatch::default();
         let begun = self.looks.get().number;
@@ -979,14 +982,20 @@ impl<'a> Stage<'a> {
                 }
             }
             tokio::select! {
-                () = tokio::time::sleep_until(deadline) => break,
+                () = tokio::time::sleep_until(deadline) => {
+                    if !is_starved_of_proof(&rest, limit) {
+                        break;
+                    }
+                    deadline += LOOK_EVERY;
+                }
                 _ = look.tick() => {}
             }
         }
         if *what == ServerExpectation::Rest {
             self.note_server(ServerEvent::Rests {
                 rests: false,
-                cpu_percent: rest.cpu_percent,
+                cpu_percent: rest.cpu_percent(),
+                spins: rest.spins() && is_busy(&rest, limit),
             });
         }
         Ended::OutOfTime(limit)
@@ -1034,7 +1043,8 @@ impl<'a> Stage<'a> {
             ServerExpectation::Rest if rest.take(Instant::now(), self.stillness()) => {
                 ServerEvent::Rests {
                     rests: true,
-                    cpu_percent: rest.cpu_percent,
+                    cpu_percent: rest.cpu_percent(),
+                    spins: false,
                 }
             }
             // How busy it is says most at the end of the wait.
@@ -1127,7 +1137,10 @@ impl<'a> Stage<'a> {
             if self.server().is_none() {
                 return;
             }
-            let given_up = will_not || begun.elapsed() > RETURN_WITHIN;
+            sample.spins = looks.rest.spins() && is_busy(&looks.rest, RETURN_WITHIN);
+            let out_of_time = begun.elapsed() > RETURN_WITHIN;
+            let given_up =
+                will_not || out_of_time && !is_starved_of_proof(&looks.rest, RETURN_WITHIN);
             if given_up || (sample.at_rest && is_home(&sample)) {
                 // The kernel goes through the table of all connections for this, which is dear.
                 sample.close_wait = self.count_connections(State::CloseWait);
@@ -1185,7 +1198,7 @@ struct LastLook {
 /// Looks that follow each other, to tell rest from a moment's pause.
 #[derive(Default)]
 struct Looks {
-    first: Option<(Instant, Duration)>,
+    rest: RestWatch,
     last: Option<(Instant, Stillness)>,
 }
 
@@ -1195,9 +1208,8 @@ impl Looks {
         let mut sample = stage.look();
         let now = Instant::now();
         let still = stage.stillness();
-        let (first, ran_at_first) = *self.first.get_or_insert((now, still.ran));
-        let ran = still.ran.saturating_sub(ran_at_first);
-        sample.cpu_percent = percent(ran, now - first);
+        self.rest.take(now, still);
+        sample.cpu_percent = self.rest.cpu_percent();
         let mut parked = false;
         if let Some((at, last)) = &self.last {
             let lately = percent(still.ran.saturating_sub(last.ran), now - *at);
@@ -1207,6 +1219,17 @@ impl Looks {
         self.last = Some((now, still));
         (sample, parked)
     }
+}
+
+/// Whether a server has used as much processor time as one that is busy uses within a limit.
+fn is_busy(rest: &RestWatch, limit: Duration) -> bool {
+    percent(rest.ran, limit) >= BUSY
+}
+
+/// Whether a server takes all that it gets and has got too little to be judged, as on a loaded host: what it does may
+/// still be work that ends.
+fn is_starved_of_proof(rest: &RestWatch, limit: Duration) -> bool {
+    rest.spins() && !is_busy(rest, limit) && rest.watched < limit * PATIENCE
 }
 
 /// The limit below which exactly `room` descriptor numbers are free: the limit is one on numbers (RLIMIT_NOFILE,

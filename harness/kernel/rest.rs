@@ -22,6 +22,8 @@ pub(crate) struct Stillness {
     pub(crate) delayed: Duration,
     /// Context switches of all threads: they tell two looks apart between which a thread ran.
     switches: u64,
+    /// Those among them by which a thread went to sleep of its own accord.
+    sleeps: u64,
 }
 
 /// Looks at every thread of a process tree.
@@ -44,14 +46,21 @@ pub(crate) fn stillness(processes: &[Process]) -> Stillness {
 #[derive(Debug, Default)]
 pub(crate) struct RestWatch {
     looks: VecDeque<(Instant, Stillness)>,
-    first: Option<(Instant, Duration)>,
+    first: Option<(Instant, Stillness)>,
     unchanged: u32,
-    /// The share of one processor used since the first look, in percent.
-    pub(crate) cpu_percent: u32,
+    /// The time since the first look.
+    pub(crate) watched: Duration,
+    /// The processor time used since the first look.
+    pub(crate) ran: Duration,
+    wanted: Duration,
+    sleeps: u64,
 }
 
 /// How long a server must have been seen at rest.
 const REST_SHOWS_WITHIN: Duration = Duration::from_millis(250);
+
+/// A loop that spins sleeps less often than once in this time.
+const A_WHILE: Duration = Duration::from_millis(200);
 
 /// How many looks in a row at a server whose threads have not run between them show the same.
 const UNCHANGED_LOOKS: u32 = 8;
@@ -62,10 +71,25 @@ impl RestWatch {
         let unchanged = self.looks.back().is_some_and(|(_, last)| *last == still);
         self.unchanged = if unchanged { self.unchanged + 1 } else { 0 };
         self.looks.push_back((now, still));
-        let (begun, ran_before) = *self.first.get_or_insert((now, still.ran));
-        self.cpu_percent = percent(still.ran.saturating_sub(ran_before), now - begun);
+        let (begun, first) = *self.first.get_or_insert((now, still));
+        self.watched = now - begun;
+        self.ran = still.ran.saturating_sub(first.ran);
+        self.wanted = self.ran + still.delayed.saturating_sub(first.delayed);
+        self.sleeps = still.sleeps.saturating_sub(first.sleeps);
         let still_for_long = still.at_rest && self.unchanged >= UNCHANGED_LOOKS;
         still_for_long || self.has_rested(now, still)
+    }
+
+    /// The share of one processor used since the first look, in percent.
+    pub(crate) fn cpu_percent(&self) -> u32 {
+        percent(self.ran, self.watched)
+    }
+
+    /// Whether the server has run whenever it got a processor since the first look. One that works now and then sleeps
+    /// in between, however long a loaded host makes it wait to run.
+    pub(crate) fn spins(&self) -> bool {
+        let seldom = u128::from(self.sleeps) * A_WHILE.as_millis() <= self.watched.as_millis();
+        percent(self.wanted, self.watched) >= 80 && seldom
     }
 
     /// Whether little processor time was used, and little more was wanted, for long enough. On a loaded machine a loop
@@ -115,10 +139,13 @@ fn look_at_thread(pid: i32, thread: i32, seen: &mut Stillness) {
         seen.delayed += delayed;
     }
     if let Ok(text) = fs::read_to_string(format!("{folder}/status")) {
-        let switches = text.lines().filter(|line| line.contains("ctxt_switches"));
-        let counts =
-            switches.filter_map(|line| line.rsplit('\t').next()?.trim().parse::<u64>().ok());
-        seen.switches += counts.sum::<u64>();
+        let count = |name| {
+            let value = text.lines().find_map(|line| line.strip_prefix(name));
+            value.map_or(0, |value| value.trim().parse::<u64>().unwrap_or(0))
+        };
+        let sleeps = count("voluntary_ctxt_switches:");
+        seen.sleeps += sleeps;
+        seen.switches += sleeps + count("nonvoluntary_ctxt_switches:");
     }
 }
 
@@ -335,6 +362,28 @@ mod tests {
             .map(|(at, still)| watch.take(at, still))
             .last()
             .unwrap_or(false)
+    }
+
+    /// Looks every 5 ms for two seconds at a thread that runs for half a millisecond, waits for a processor for four,
+    /// and goes to sleep so many times in between.
+    fn spins(sleeps: u64) -> bool {
+        let (mut watch, begun) = (RestWatch::default(), Instant::now());
+        for n in 0..400 {
+            let still = Stillness {
+                ran: Duration::from_micros(500) * n,
+                delayed: Duration::from_millis(4) * n,
+                sleeps: sleeps * u64::from(n),
+                ..Stillness::default()
+            };
+            watch.take(begun + Duration::from_millis(5) * n, still);
+        }
+        watch.spins()
+    }
+
+    #[test]
+    fn loop_that_gets_little_spins_and_a_timer_that_is_late_does_not() {
+        assert!(spins(0));
+        assert!(!spins(1));
     }
 
     #[test]
