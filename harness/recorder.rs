@@ -1,9 +1,10 @@
 //! Where events are written down as they happen, on one clock, with what follows from them so far.
 
-use crate::event::{Event, ServerEvent, Transcript, What};
+use crate::event::{ClientEvent, ClientId, Event, ServerEvent, Transcript, What};
 use crate::judge::ServerFacts;
 use crate::view::Views;
 use std::cell::{RefCell, RefMut};
+use std::collections::BTreeMap;
 use std::rc::Rc;
 use std::time::Instant;
 use tokio::sync::Notify;
@@ -19,6 +20,8 @@ struct Book {
     transcript: RefCell<Transcript>,
     views: RefCell<Views>,
     facts: RefCell<ServerFacts>,
+    /// When bytes last came for any of the clients behind each name.
+    served: RefCell<BTreeMap<usize, Instant>>,
     changed: Notify,
 }
 
@@ -29,6 +32,7 @@ impl Recorder {
             transcript: RefCell::default(),
             views: RefCell::default(),
             facts: RefCell::default(),
+            served: RefCell::default(),
             changed: Notify::new(),
         }))
     }
@@ -39,6 +43,10 @@ impl Recorder {
             at: self.0.begun.elapsed(),
             what,
         };
+        if let What::Client(id, ClientEvent::Received(_)) = &event.what {
+            let mut served = self.0.served.borrow_mut();
+            served.insert(id.who, Instant::now());
+        }
         self.0.views.borrow_mut().apply(&event);
         self.0.facts.borrow_mut().apply(&event);
         self.0.transcript.borrow_mut().events.push(event);
@@ -56,6 +64,11 @@ impl Recorder {
 
     pub(crate) fn facts(&self) -> RefMut<'_, ServerFacts> {
         self.0.facts.borrow_mut()
+    }
+
+    /// When bytes last came for this client, or for another one behind the same name.
+    pub(crate) fn last_served(&self, id: ClientId) -> Option<Instant> {
+        self.0.served.borrow().get(&id.who).copied()
     }
 
     /// Whether the last fact of its kind about the server, as it runs since its last start, was another one.

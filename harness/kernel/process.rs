@@ -7,6 +7,7 @@ use std::fs;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Process {
     pub(crate) pid: i32,
+    pub(crate) parent: i32,
     pub(crate) name: String,
     /// The state letter of the first thread: `R`, `S`, `Z`, `T`, …
     pub(crate) state: char,
@@ -21,6 +22,11 @@ impl Process {
         self.state == 'Z' || self.state == 'X'
     }
 
+    /// Whether it has ended and its parent has not waited for it; what is orphaned is for `init` to wait for.
+    pub(crate) fn is_neglected(&self, init: i32) -> bool {
+        self.is_zombie() && self.parent != init
+    }
+
     fn read(pid: i32) -> Option<Self> {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
         let (head, tail) = stat.rsplit_once(')')?;
@@ -30,6 +36,7 @@ impl Process {
         let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
         Some(Self {
             pid,
+            parent: number(4)? as i32,
             name,
             state: fields.first()?.chars().next()?,
             threads: number(20)? as usize,
@@ -122,4 +129,22 @@ fn children(pid: i32) -> Vec<i32> {
             pids
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+
+    #[test]
+    fn child_that_has_ended_is_neglected_by_its_parent_and_not_by_init() {
+        let mut child = std::process::Command::new("true").spawn().unwrap();
+        let pid = child.id() as i32;
+        let ended = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
+        waitid(WaitId::Pid(Pid::from_raw(pid).unwrap()), ended).unwrap();
+        let zombie = Process::read(pid).unwrap();
+        assert!(zombie.is_neglected(1));
+        assert!(!zombie.is_neglected(std::process::id() as i32));
+        child.wait().unwrap();
+    }
 }
