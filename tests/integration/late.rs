@@ -1,9 +1,20 @@
 //! What a server does a while after the end of a connection is waited for.
 
 use crate::sockdrill;
+use assert_cmd::assert::Assert;
 use predicates::str::contains;
 
 const SERVER: &str = "fixtures/strangers/takes_its_time.py";
+
+/// Performs a scenario on the server in one of its ways.
+fn run(scenario: &str, speaks: &str, how: &str) -> Assert {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("late.drill");
+    std::fs::write(&file, scenario).unwrap();
+    sockdrill(&["run", &file.to_string_lossy(), "--speaks", speaks])
+        .args(["--", "python3", SERVER, how, "{port}"])
+        .assert()
+}
 
 /// Until the server has closed its end, the client's own host refuses to give its port again.
 #[test]
@@ -21,15 +32,20 @@ fn client_comes_back_from_its_port_once_the_server_has_closed_too() {
     .stdout(contains("1 passed"));
 }
 
+/// The last of the crowd waits longer than a client does on whom the server has turned its back.
+#[test]
+fn crowd_is_waited_for_as_long_as_it_is_served_one_after_the_other() {
+    let scenario = "case a long queue\n  clients: crowd[60]\n\n  crowd connect\n  crowd send \"abc\\n\"\n  \
+                    crowd expect \"ABC\\n\"\n";
+    run(scenario, "uppercase-in-turn", "thinks")
+        .code(0)
+        .stdout(contains("1 passed"));
+}
+
 #[test]
 fn server_that_dies_long_after_it_has_closed_is_named_with_its_exit_status() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("late.drill");
     let scenario = "case a byte that kills\n  clients: alice\n\n  alice connect\n  alice send \"\\xff\\n\"\n  alice expect \"\\xff\\n\"\n";
-    std::fs::write(&file, scenario).unwrap();
-    sockdrill(&["run", &file.to_string_lossy(), "--speaks", "echo"])
-        .args(["--", "python3", SERVER, "dies-late", "{port}"])
-        .assert()
+    run(scenario, "echo", "dies-late")
         .code(1)
         .stdout(contains("the server exited with status 3"));
 }
