@@ -24,8 +24,9 @@
 //!
 //! Each module uses only those that stand behind it in this list; a test reads the list and holds the code to it.
 //!
-//! main, completions, manual, starter, suite, runner, reproducer, page, report, coverage, passport, checks, counterexample, property, stage, calibration, client, recorder, pulse,
-//! target, scenario, servers, judge, view, check, talk, lab, kernel, profile, event, step, error, literal, sys.
+//! main, completions, manual, starter, suite, runner, reproducer, page, report, coverage, passport, checks,
+//! counterexample, property, stage, calibration, client, recorder, pulse, target, scenario, servers, judge, view, check,
+//! talk, lab, kernel, profile, event, step, error, literal, sys.
 
 mod calibration;
 pub mod check;

@@ -1,7 +1,7 @@
 //! Unix sockets: the path outlives the server, and descriptors can be passed along.
 
 use crate::check::{Address, Check, Counterexample, Need, Severity};
-use crate::step::{Action, ServerAction, ServerExpectation, Signal, Streams};
+use crate::step::{Action, ServerAction, ServerExpectation, Signal};
 use crate::talk::{Talk, repeat, scenario, server_does, server_requires, settle};
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -81,11 +81,7 @@ pub(super) const CHECKS: &[Check] = &[
                 &[("alice", 1)],
                 vec![
                     Talk::of(0).open_accepted(ground.profile).lines(),
-                    vec![
-                        server_does(ServerAction::Signal(Signal::Kill)),
-                        server_requires(ServerExpectation::Exit(None)),
-                        server_does(ServerAction::Start(Streams::Usual)),
-                    ],
+                    super::killed_and_started_again(),
                 ],
             )]
         },

@@ -18,8 +18,11 @@ mod timeout;
 
 use crate::check::{Check, Ground, Need};
 use crate::profile::{Framing, Model};
-use crate::step::{Action, Data, Dial, Line, Scenario, Source, Step};
-use crate::talk::scenario;
+use crate::step::{
+    Action, Data, Dial, Line, Scenario, ServerAction, ServerExpectation, Signal, Source, Step,
+    Streams,
+};
+use crate::talk::{scenario, server_does, server_requires};
 
 /// The families in the order of reports.
 const FAMILIES: &[&[Check]] = &[
@@ -85,6 +88,15 @@ fn bulk(model: Model, bytes: usize, seed: u64) -> Data {
             Data::from(source).times((bytes / line) as u32)
         }
     }
+}
+
+/// The server is killed, whatever it does, and its command run again.
+fn killed_and_started_again() -> Vec<Line> {
+    vec![
+        server_does(ServerAction::Signal(Signal::Kill)),
+        server_requires(ServerExpectation::Exit(None)),
+        server_does(ServerAction::Start(Streams::Usual)),
+    ]
 }
 
 /// The same lines with every connection made in the given way.

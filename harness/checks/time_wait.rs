@@ -97,15 +97,10 @@ pub(super) const CHECKS: &[Check] = &[
         fresh_server: true,
         scenarios: |ground| {
             let open = Talk::of(0).open_accepted(ground.profile).lines();
-            let restart = vec![
-                server_does(ServerAction::Signal(Signal::Kill)),
-                server_requires(ServerExpectation::Exit(None)),
-                start_again(),
-            ];
             vec![scenario(
                 "restart after a kill",
                 &[("alice", 1)],
-                vec![open, restart],
+                vec![open, super::killed_and_started_again()],
             )]
         },
         counterexample: Counterexample {
