@@ -22,6 +22,9 @@ struct Book {
     facts: RefCell<ServerFacts>,
     /// When bytes last came for any of the clients behind each name.
     served: RefCell<BTreeMap<usize, Instant>>,
+    /// Wakes those who wait for a fact about a client; in a crowd, waking all for each would be quadratic.
+    clients: RefCell<BTreeMap<ClientId, Rc<Notify>>>,
+    /// Wakes those who wait for any fact.
     changed: Notify,
 }
 
@@ -33,6 +36,7 @@ impl Recorder {
             views: RefCell::default(),
             facts: RefCell::default(),
             served: RefCell::default(),
+            clients: RefCell::default(),
             changed: Notify::new(),
         }))
     }
@@ -43,14 +47,29 @@ impl Recorder {
             at: self.0.begun.elapsed(),
             what,
         };
-        if let What::Client(id, ClientEvent::Received(_)) = &event.what {
-            let mut served = self.0.served.borrow_mut();
-            served.insert(id.who, Instant::now());
+        if let What::Client(id, happened) = &event.what {
+            self.note_of_client(*id, happened);
         }
         self.0.views.borrow_mut().apply(&event);
         self.0.facts.borrow_mut().apply(&event);
         self.0.transcript.borrow_mut().events.push(event);
         self.0.changed.notify_waiters();
+    }
+
+    fn note_of_client(&self, id: ClientId, event: &ClientEvent) {
+        if let ClientEvent::Received(_) = event {
+            self.0.served.borrow_mut().insert(id.who, Instant::now());
+        }
+        // Who is woken looks once this fact is written down: nothing else runs on this thread until then.
+        if let Some(waiting) = self.0.clients.borrow().get(&id) {
+            waiting.notify_waiters();
+        }
+    }
+
+    /// What wakes those who wait for a fact about a client.
+    pub(crate) fn facts_of(&self, id: ClientId) -> Rc<Notify> {
+        let mut clients = self.0.clients.borrow_mut();
+        Rc::clone(clients.entry(id).or_default())
     }
 
     /// Resolves at the next fact; to be made before looking, so that none is missed.

@@ -590,8 +590,9 @@ impl<'a> Stage<'a> {
         let mut ran_before = None;
         let may_fail_to_come = absence || matches!(what, Expectation::DataOrSilence(_));
         let mut dead_looks = 0;
+        let facts = self.recorder.facts_of(id);
         loop {
-            let next_fact = self.recorder.next_fact();
+            let next_fact = facts.notified();
             if self.recorder.views().of(id).look(sought, false) != Look::Pending {
                 return Ended::Done;
             }
@@ -610,8 +611,8 @@ impl<'a> Stage<'a> {
                     }
                 }
                 _ = look.tick() => {
-                    ran_before = ran_before.or_else(|| Some(self.fresh_look().still.ran));
-                    self.note_obituaries();
+                    let ran = self.fresh_look().still.ran;
+                    ran_before = ran_before.or(Some(ran));
                     dead_looks = if self.is_dead(client) { dead_looks + 1 } else { 0 };
                     if dead_looks >= LOOKS_TO_BLAME && !may_fail_to_come {
                         return Ended::Done;
@@ -646,6 +647,7 @@ impl<'a> Stage<'a> {
     fn fresh_look(&self) -> LastLook {
         let last = self.looks.get();
         if last.at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+            self.note_obituaries();
             let still = self.stillness();
             let settled = last.still == still && still.parked && self.lab.is_private();
             self.looks.set(LastLook {
@@ -975,7 +977,6 @@ impl<'a> Stage<'a> {
             if self.recorder.facts().look(what) != Look::Pending {
                 return Ended::Done;
             }
-            drop(next_fact);
             if *what == ServerExpectation::OutOfFiles {
                 all_in_hand = if self.all_accepted() {
                     all_in_hand + 1
@@ -1001,6 +1002,8 @@ impl<'a> Stage<'a> {
                     }
                     deadline += LOOK_EVERY;
                 }
+                // Of all that is waited for here only the exit is told; the rest is looked for, at times of our own.
+                () = next_fact, if matches!(what, ServerExpectation::Exit(_)) => {}
                 _ = look.tick() => {}
             }
         }
