@@ -138,6 +138,12 @@ fn silence_of_a_parked_server_is_concluded_from_the_kernel() {
 #[case::alarm(
     "    signal.signal(signal.SIGALRM, lambda *_: c.sendall(b'late')); signal.alarm(2); c.recv(1)\n"
 )]
+#[case::alarm_that_is_waited_for(
+    "    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM]); signal.alarm(2)\n    signal.sigwait([signal.SIGALRM]); c.sendall(b'late')\n"
+)]
+#[case::alarm_that_is_read(
+    "    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM]); signal.alarm(2)\n    import ctypes, os; alarm = (1 << 13).to_bytes(128, 'little')\n    os.read(ctypes.CDLL(None).signalfd(-1, alarm, 0), 128); c.sendall(b'late')\n"
+)]
 #[case::timer_thread("    threading.Timer(2, lambda: c.sendall(b'late')).start(); c.recv(1)\n")]
 #[case::receive_timeout(
     "    c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, b'\\2' + b'\\0' * 15)\n    try: c.recv(1)\n    except OSError: c.sendall(b'late')\n"
