@@ -267,3 +267,27 @@ fn socket_is_handed_to_a_server_that_expects_one() {
         .assert()
         .code(0);
 }
+
+/// The kernel drops nothing that is sent to a Unix socket: a burst has to wait until the server has made room.
+#[test]
+fn burst_of_datagrams_waits_for_room_at_a_unix_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let profile = folder.path().join("datagrams.toml");
+    let speaks = "transport = \"unix-datagram\"\nmodel = \"echo\"\nframing = \"datagram\"\n\
+                  [promises]\nserves = \"concurrently\"\n";
+    std::fs::write(&profile, speaks).unwrap();
+    let server = "import socket, sys\n\
+                  s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n\
+                  s.bind(sys.argv[1])\n\
+                  while True:\n    \
+                      d, a = s.recvfrom(1 << 18)\n    \
+                      try: s.sendto(d, socket.MSG_DONTWAIT, a)\n    \
+                      except OSError: pass\n";
+    assert_cmd::Command::new(SOCKDRILL)
+        .args(["check", "--only", "datagram/*", "--speaks"])
+        .arg(&profile)
+        .args(["--", "python3", "-c", server, "{path}"])
+        .timeout(std::time::Duration::from_secs(120))
+        .assert()
+        .code(0);
+}
