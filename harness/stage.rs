@@ -68,6 +68,8 @@ pub(crate) struct Stage<'a> {
     exit_watch: Option<JoinHandle<()>>,
     /// The limits on open files that were changed.
     limited: Vec<Limited>,
+    /// The zombies at the last sample.
+    zombies: Vec<i32>,
     began: Instant,
     baseline_delay: Duration,
     looks: std::cell::Cell<LastLook>,
@@ -103,6 +105,7 @@ impl<'a> Stage<'a> {
             bystanders: Vec::new(),
             exit_watch: None,
             limited: Vec::new(),
+            zombies: Vec::new(),
             began: Instant::now(),
             baseline_delay: Duration::ZERO,
             looks: std::cell::Cell::default(),
@@ -170,7 +173,11 @@ impl<'a> Stage<'a> {
             && self.server().is_some()
         {
             self.leave_all().await;
-            self.sample(Moment::Again).await;
+            self.catch_up().await;
+            // Some servers clean up behind one client when the next one comes.
+            if self.act(Act::After, &trial.after).await? == Flow::On {
+                self.sample(Moment::Again).await;
+            }
         }
         Ok(())
     }
@@ -1136,11 +1143,21 @@ impl<'a> Stage<'a> {
                 if moment == Moment::Baseline {
                     self.baseline_delay = self.stillness().longest_delay;
                 }
+                self.zombies = self.zombies();
                 return self.recorder.note(What::Sample(moment, sample));
             }
             // Nothing announces that a server has cleaned up; its state is looked at again.
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// The children of the server that have ended and that it has not waited for.
+    fn zombies(&self) -> Vec<i32> {
+        let processes = self.server.iter().flat_map(Server::processes);
+        processes
+            .filter(kernel::Process::is_zombie)
+            .map(|process| process.pid)
+            .collect()
     }
 
     fn look(&self) -> Sample {
@@ -1154,15 +1171,20 @@ impl<'a> Stage<'a> {
         let mut sample = Sample {
             processes: living.len(),
             zombies: zombies.len(),
+            unreaped: zombies
+                .iter()
+                .filter(|zombie| self.zombies.contains(&zombie.pid))
+                .count(),
             ..Sample::default()
         };
+        let mut held = kernel::Descriptors::default();
         for process in &living {
-            let held = process.descriptors();
+            held.share_with(process.descriptors());
             sample.threads += process.threads;
-            sample.sockets += held.socket_count;
-            sample.files += held.files;
             sample.memory_bytes += process.memory_bytes;
         }
+        sample.sockets = held.socket_count();
+        sample.files = held.file_count();
         sample.output_bytes = self
             .server
             .as_ref()

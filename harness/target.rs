@@ -847,7 +847,7 @@ fn told(target: &Target, lab: &Lab) -> Told {
 fn owned_places(lab: &Lab) -> Result<Vec<Place>, Error> {
     let mine: HashSet<u32> = tree(lab.warden().pid())
         .iter()
-        .flat_map(|process| process.descriptors().sockets)
+        .flat_map(|process| process.descriptors().sockets().collect::<Vec<_>>())
         .collect();
     if mine.is_empty() {
         return Ok(Vec::new());
@@ -1009,7 +1009,7 @@ fn never_listened(
 fn port_taken(target: &Target, lab: &Lab, process: &Process, told: &Told) -> Option<Error> {
     let mine: HashSet<u32> = tree(lab.warden().pid())
         .iter()
-        .flat_map(|process| process.descriptors().sockets)
+        .flat_map(|process| process.descriptors().sockets().collect::<Vec<_>>())
         .collect();
     let mut rows = lab.diag().listeners().ok()?;
     rows.extend(lab.diag().udp().ok()?);
