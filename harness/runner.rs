@@ -427,7 +427,10 @@ async fn acquaint(target: &Target, settings: &Settings) -> Result<Acquaintance, 
         .server()
         .map(|server| server.listeners())
         .unwrap_or_default();
-    let v6 = |row: &&Row| row.local.is_some_and(|local| local.is_ipv6());
+    let v6 = |row: &&Row| {
+        row.local
+            .is_some_and(|local| local.ip().to_canonical().is_ipv6())
+    };
     let ipv6 = rows.iter().any(|row| v6(&row));
     let dual_stack = rows
         .iter()

@@ -198,11 +198,13 @@ fn several_listeners_are_listed_and_one_can_be_chosen() {
 #[case::wildcard("socket.AF_INET, '0.0.0.0'")]
 #[case::ipv6("socket.AF_INET6, '::1'")]
 #[case::dual_stack("socket.AF_INET6, '::'")]
+#[case::ipv4_on_an_ipv6_socket("socket.AF_INET6, '::ffff:127.0.0.1'")]
 fn server_is_found_wherever_it_listens(#[case] address: &str) {
     let script = format!(
         "import socket, threading\n\
          family, host = {address}\n\
-         s = socket.create_server((host, 7103), family=family, backlog=16)\n\
+         dual = host.startswith('::') and host != '::1'\n\
+         s = socket.create_server((host, 7103), family=family, backlog=16, dualstack_ipv6=dual)\n\
          def serve(c):\n    \
              try:\n        \
                  while True:\n            \
@@ -226,6 +228,8 @@ fn server_is_found_wherever_it_listens(#[case] address: &str) {
         "partial/every-cut",
         "--only",
         "reset",
+        "--only",
+        "address",
     ]);
     command
         .args(["--", "python3", "-c", &script])
@@ -290,4 +294,27 @@ fn burst_of_datagrams_waits_for_room_at_a_unix_socket() {
         .timeout(std::time::Duration::from_secs(120))
         .assert()
         .code(0);
+}
+
+#[rstest]
+#[case::abstract_name("'\\0drilled'", "the abstract name @drilled")]
+#[case::relative_path("'drilled'", "the relative path drilled")]
+fn unix_socket_that_no_client_finds_is_named(#[case] name: &str, #[case] message: &str) {
+    let server = format!(
+        "import os, socket, tempfile, time\nos.chdir(tempfile.mkdtemp())\n\
+         s = socket.socket(socket.AF_UNIX)\ns.bind({name})\ns.listen()\ntime.sleep(60)\n"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("nowhere.toml");
+    let script = folder.path().join("server.py");
+    std::fs::write(&script, server).unwrap();
+    let settings =
+        format!("speaks = \"echo\"\ncommand = [\"python3\", {script:?}]\nready-within = \"2s\"\n");
+    std::fs::write(&target, settings).unwrap();
+    assert_cmd::Command::new(SOCKDRILL)
+        .arg("check")
+        .arg(&target)
+        .assert()
+        .code(3)
+        .stderr(predicate::str::contains(message));
 }
