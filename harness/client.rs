@@ -66,7 +66,7 @@ struct Link {
     gate: watch::Sender<Gate>,
     driver: JoinHandle<()>,
     /// Sends in the background, while there is something to send.
-    writer: Option<JoinHandle<()>>,
+    writers: Vec<JoinHandle<()>>,
     peer: SockAddr,
     /// How many bytes the kernel has taken from us.
     sent: Rc<Cell<u64>>,
@@ -236,7 +236,7 @@ impl Client {
             socket,
             gate,
             driver,
-            writer: None,
+            writers: Vec::new(),
             peer,
             sent: Rc::default(),
         });
@@ -278,7 +278,7 @@ impl Client {
         let (id, recorder, transport) = (self.id, self.recorder.clone(), self.transport);
         let (socket, peer) = (Rc::clone(&link.socket), link.peer.clone());
         let sent = Rc::clone(&link.sent);
-        link.writer = Some(tokio::task::spawn_local(async move {
+        link.writers.push(tokio::task::spawn_local(async move {
             let event = match send_all(&socket, &peer, &bytes, transport, &sent).await {
                 Ok(()) => ClientEvent::Sent(bytes),
                 Err(errno) => ClientEvent::SendFailed(describe(errno)),
@@ -290,7 +290,7 @@ impl Client {
     /// Whether the client has nothing under way that the server has yet to take.
     pub(crate) fn is_idle(&self) -> bool {
         match &self.link {
-            Some(link) if link.writer.as_ref().is_none_or(JoinHandle::is_finished) => {
+            Some(link) if link.writers.iter().all(JoinHandle::is_finished) => {
                 self.is_taken() || self.has_ended()
             }
             Some(_) => false,
@@ -437,11 +437,8 @@ impl Client {
         let Some(link) = &self.link else {
             return true;
         };
-        let writing = link
-            .writer
-            .as_ref()
-            .is_some_and(|writer| !writer.is_finished());
-        if writing || *link.gate.borrow() != Gate::Free || !self.has_heard_all(link) {
+        let written = link.writers.iter().all(JoinHandle::is_finished);
+        if !written || *link.gate.borrow() != Gate::Free || !self.has_heard_all(link) {
             return false;
         }
         match self.transport {
@@ -631,7 +628,7 @@ impl Client {
     /// Stops reading for good and closes the socket; returns when the kernel has it back.
     async fn release(&mut self) {
         if let Some(link) = self.link.take() {
-            for task in [Some(link.driver), link.writer].into_iter().flatten() {
+            for task in link.writers.into_iter().chain([link.driver]) {
                 task.abort();
                 // A task that was aborted has let go of the socket once it has been joined.
                 let _ = task.await;
@@ -666,6 +663,9 @@ fn describe(errno: Errno) -> String {
     std::io::Error::from(errno).to_string()
 }
 
+/// How often room is looked for in the queue of a Unix socket that takes datagrams.
+const ROOM_LOOKED_FOR_EVERY: Duration = Duration::from_millis(1);
+
 async fn send_all(
     socket: &AsyncFd<OwnedFd>,
     peer: &SockAddr,
@@ -693,6 +693,12 @@ async fn send_all(
                 rest = &rest[sent.min(rest.len())..];
             }
             Ok(Err(error)) => return Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+            // Where the peer's queue is full, our own socket stays writable, and each attempt says so again (unix(7)):
+            // only the next one tells whether there is room.
+            Err(_would_block) if transport.is_datagram() => {
+                tokio::time::sleep(ROOM_LOOKED_FOR_EVERY).await;
+                continue;
+            }
             Err(_would_block) => continue,
         }
         if rest.is_empty() {

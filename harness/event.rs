@@ -343,6 +343,9 @@ pub struct Sample {
     pub threads: usize,
     /// Ended children that nobody has waited for.
     pub zombies: usize,
+    /// Those among them that were there at the sample before: clients have come since, and nobody has waited for them.
+    #[serde(default)]
+    pub unreaped: usize,
     /// Open descriptors that are sockets.
     pub sockets: usize,
     /// Other open descriptors.

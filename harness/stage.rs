@@ -74,6 +74,8 @@ pub(crate) struct Stage<'a> {
     exit_watch: Option<JoinHandle<()>>,
     /// The limits on open files that were changed.
     limited: Vec<Limited>,
+    /// The zombies at the last sample.
+    zombies: Vec<i32>,
     began: Instant,
     baseline_delay: Duration,
     looks: std::cell::Cell<LastLook>,
@@ -109,6 +111,7 @@ impl<'a> Stage<'a> {
             bystanders: Vec::new(),
             exit_watch: None,
             limited: Vec::new(),
+            zombies: Vec::new(),
             began: Instant::now(),
             baseline_delay: Duration::ZERO,
             looks: std::cell::Cell::default(),
@@ -176,7 +179,11 @@ impl<'a> Stage<'a> {
             && self.server().is_some()
         {
             self.leave_all().await;
-            self.sample(Moment::Again).await;
+            self.catch_up().await;
+            // Some servers clean up behind one client when the next one comes.
+            if self.act(Act::After, &trial.after).await? == Flow::On {
+                self.sample(Moment::Again).await;
+            }
         }
         Ok(())
     }
@@ -1165,11 +1172,22 @@ impl<'a> Stage<'a> {
                 if moment == Moment::Baseline {
                     self.baseline_delay = self.stillness().longest_delay;
                 }
+                self.zombies = self.zombies();
                 return self.recorder.note(What::Sample(moment, sample));
             }
             // Nothing announces that a server has cleaned up; its state is looked at again.
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// The children of the server that have ended and that it has not waited for.
+    fn zombies(&self) -> Vec<i32> {
+        let init = self.lab.warden().pid();
+        let processes = self.server.iter().flat_map(Server::processes);
+        processes
+            .filter(|process| process.is_neglected(init))
+            .map(|process| process.pid)
+            .collect()
     }
 
     fn look(&self) -> Sample {
@@ -1182,18 +1200,21 @@ impl<'a> Stage<'a> {
             processes.into_iter().partition(kernel::Process::is_zombie);
         let init = self.lab.warden().pid();
         let neglected = zombies.iter().filter(|zombie| zombie.is_neglected(init));
+        let seen_before = |zombie: &&kernel::Process| self.zombies.contains(&zombie.pid);
         let mut sample = Sample {
             processes: living.len(),
-            zombies: neglected.count(),
+            zombies: neglected.clone().count(),
+            unreaped: neglected.filter(|zombie| seen_before(zombie)).count(),
             ..Sample::default()
         };
+        let mut held = kernel::Descriptors::default();
         for process in &living {
-            let held = process.descriptors();
+            held.share_with(process.descriptors());
             sample.threads += process.threads;
-            sample.sockets += held.socket_count;
-            sample.files += held.files;
             sample.memory_bytes += process.memory_bytes;
         }
+        sample.sockets = held.socket_count();
+        sample.files = held.file_count();
         sample.output_bytes = self
             .server
             .as_ref()

@@ -3,7 +3,7 @@
 use crate::check::Address;
 use crate::error::Error;
 use crate::event::Exit;
-use crate::kernel::{Row, State, tree};
+use crate::kernel::{Descriptors, Row, State, tree};
 use crate::lab::Lab;
 use crate::profile::{Profile, RawProfile, Transport};
 use crate::servers;
@@ -285,9 +285,11 @@ impl Target {
         self.command.first().is_some_and(found) && self.programs.iter().all(found)
     }
 
-    /// Whether the command names 127.0.0.1 as the address to listen on.
+    /// Whether the command names 127.0.0.1 as the address to listen on, rather than as that of a peer.
     pub(crate) fn names_loopback(&self) -> bool {
-        self.uses("addr") || self.command.iter().any(|word| word.contains("127.0.0.1"))
+        let word = |n: usize| self.command.get(n).map_or("", String::as_str);
+        let told = |n: usize| tells_loopback(word(n.wrapping_sub(1)), word(n), word(n + 1));
+        self.uses("addr") || (0..self.command.len()).any(told)
     }
 
     /// Whether the command leaves it to the lab where the server listens.
@@ -843,12 +845,55 @@ fn told(target: &Target, lab: &Lab) -> Told {
     }
 }
 
+/// The options that take the address to listen on.
+const LISTENING_OPTIONS: &[&str] = &[
+    "addr",
+    "address",
+    "b",
+    "bind",
+    "bind-addr",
+    "bind-address",
+    "host",
+    "interface",
+    "ip",
+    "l",
+    "listen",
+    "listen-addr",
+    "listen-address",
+];
+
+/// Whether a word of a command, between two others, tells the server to listen on 127.0.0.1: by an option for that, or
+/// right before its port. A peer of the server may have the same address.
+fn tells_loopback(before: &str, word: &str, after: &str) -> bool {
+    let Some((head, tail)) = word.split_once("127.0.0.1") else {
+        return false;
+    };
+    if tail.starts_with(":{port}") {
+        return true;
+    }
+    let option = match head.strip_suffix('=') {
+        Some(option) => option.rsplit(',').next().unwrap_or(option),
+        None if head.is_empty() => before,
+        None => return false,
+    };
+    let option = option.trim_start_matches('-').replace('_', "-");
+    let is_whole = tail.is_empty() || tail.starts_with(',');
+    is_whole
+        && (LISTENING_OPTIONS.contains(&option.as_str()) || (head.is_empty() && after == "{port}"))
+}
+
+/// The inodes of the sockets that the lab's processes hold.
+fn sockets_of(lab: &Lab) -> HashSet<u32> {
+    let mut held = Descriptors::default();
+    for process in tree(lab.warden().pid()) {
+        held.share_with(process.descriptors());
+    }
+    held.sockets().collect()
+}
+
 /// The places where the lab's processes listen: TCP first, then Unix streams, then datagrams.
 fn owned_places(lab: &Lab) -> Result<Vec<Place>, Error> {
-    let mine: HashSet<u32> = tree(lab.warden().pid())
-        .iter()
-        .flat_map(|process| process.descriptors().sockets)
-        .collect();
+    let mine = sockets_of(lab);
     if mine.is_empty() {
         return Ok(Vec::new());
     }
@@ -884,7 +929,9 @@ fn owned_places(lab: &Lab) -> Result<Vec<Place>, Error> {
 
 fn inet_place(transport: Transport, row: &Row) -> Option<Place> {
     let local = row.local?;
-    let ip = match local.ip() {
+    // An IPv6 socket that is bound to an IPv4 address, as Java's are, takes IPv4 clients alone (ipv6(7)).
+    let bound = local.ip().to_canonical();
+    let ip = match bound {
         IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
         IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
         ip => ip,
@@ -892,7 +939,7 @@ fn inet_place(transport: Transport, row: &Row) -> Option<Place> {
     (local.port() != 0).then(|| Place {
         transport,
         address: Address::Inet(SocketAddr::new(ip, local.port())),
-        wildcard: local.ip().is_unspecified(),
+        wildcard: bound.is_unspecified(),
     })
 }
 
@@ -988,10 +1035,11 @@ fn never_listened(
     if let Some(taken) = port_taken(target, lab, process, told) {
         return Ok(taken);
     }
-    let elsewhere: Vec<String> = owned_places(lab)?
+    let places = owned_places(lab)?;
+    let places = places
         .iter()
-        .map(|place| format!("{} {}", place.transport, place.address))
-        .collect();
+        .map(|place| format!("{} {}", place.transport, place.address));
+    let elsewhere: Vec<String> = places.chain(names_without_a_place(lab)).collect();
     let hint = match elsewhere.as_slice() {
         [] => "; is {port} in the right place of the command, and does the server stay in the foreground?".to_owned(),
         places => format!("; it listens on {}, which is not what was awaited", places.join(", ")),
@@ -1005,12 +1053,31 @@ fn never_listened(
     })
 }
 
+/// The Unix sockets that the lab's processes listen on and that no client finds: a name in the abstract namespace, or a
+/// path from a folder that only the server knows (unix(7)).
+fn names_without_a_place(lab: &Lab) -> Vec<String> {
+    let mine = sockets_of(lab);
+    let rows = lab.diag().unix().unwrap_or_default();
+    let listening = rows
+        .iter()
+        .filter(|row| row.state == State::Listen && mine.contains(&row.inode));
+    let nowhere = listening.filter(|row| path_place(Transport::Unix, row).is_none());
+    let named = nowhere.filter_map(|row| match row.path.as_deref()? {
+        [0, name @ ..] => Some(format!(
+            "the abstract name @{} (an absolute path is needed, such as {{path}})",
+            String::from_utf8_lossy(name)
+        )),
+        path => Some(format!(
+            "the relative path {} (an absolute one is needed, such as {{path}})",
+            String::from_utf8_lossy(path).trim_end_matches('\0')
+        )),
+    });
+    named.collect()
+}
+
 /// Finds a foreign listener on the port that the server was told, or that its command names.
 fn port_taken(target: &Target, lab: &Lab, process: &Process, told: &Told) -> Option<Error> {
-    let mine: HashSet<u32> = tree(lab.warden().pid())
-        .iter()
-        .flat_map(|process| process.descriptors().sockets)
-        .collect();
+    let mine = sockets_of(lab);
     let mut rows = lab.diag().listeners().ok()?;
     rows.extend(lab.diag().udp().ok()?);
     let named = numbers_of(target);
@@ -1063,5 +1130,27 @@ fn holder(inode: u32) -> String {
             format!("process {pid} ({})", name.trim())
         }
         None => "a process of another user".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tells_loopback;
+
+    #[test]
+    fn address_of_a_peer_is_none_to_listen_on() {
+        assert!(tells_loopback("--bind", "127.0.0.1", "--port"));
+        assert!(tells_loopback("--port", "--listen_address=127.0.0.1", ""));
+        assert!(tells_loopback("-p", "127.0.0.1:{port}", ""));
+        assert!(tells_loopback("server", "127.0.0.1", "{port}"));
+        assert!(tells_loopback(
+            "",
+            "TCP-LISTEN:{port},bind=127.0.0.1,fork",
+            "PIPE"
+        ));
+        assert!(!tells_loopback("--upstream", "127.0.0.1:9000", ""));
+        assert!(!tells_loopback("--redis-host", "127.0.0.1", "--port"));
+        assert!(!tells_loopback("{port}", "127.0.0.1", "9000"));
+        assert!(!tells_loopback("-c", "print('127.0.0.1')", ""));
     }
 }

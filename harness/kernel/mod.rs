@@ -9,5 +9,5 @@ mod rest;
 pub(crate) use counters::Counters;
 pub(crate) use diag::{Diag, Row, State};
 pub(crate) use obituary::{Obituaries, Obituary};
-pub(crate) use process::{Process, tree};
+pub(crate) use process::{Descriptors, Process, tree};
 pub(crate) use rest::{RestWatch, Stillness, occupations, percent, stillness};

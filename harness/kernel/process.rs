@@ -1,7 +1,8 @@
 //! A server's process tree through `/proc` (proc(5)).
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs;
+use std::path::{Path, PathBuf};
 
 /// One process of the server.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -60,35 +61,58 @@ impl Process {
         let mut found = Descriptors::default();
         let folder = format!("/proc/{}/fd", self.pid);
         for number in self.descriptor_numbers() {
-            let Ok(target) = fs::read_link(format!("{folder}/{number}")) else {
-                continue;
-            };
-            let target = target.to_string_lossy();
-            let inode = target
-                .strip_prefix("socket:[")
-                .and_then(|rest| rest.strip_suffix(']'))
-                .and_then(|inode| inode.parse().ok());
-            match inode {
-                Some(inode) => {
-                    found.sockets.insert(inode);
-                    found.socket_count += 1;
-                }
-                None => found.files += 1,
+            if let Ok(target) = fs::read_link(format!("{folder}/{number}")) {
+                *found.targets.entry(target).or_default() += 1;
             }
         }
         found
     }
 }
 
-/// The open descriptors of a process.
+/// Open descriptors: how many there are of each target of the links in `/proc/PID/fd`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Descriptors {
-    /// The inodes of its sockets.
-    pub(crate) sockets: HashSet<u32>,
-    /// How many descriptors are sockets.
-    pub(crate) socket_count: usize,
+    targets: HashMap<PathBuf, usize>,
+}
+
+impl Descriptors {
+    /// Adds those of another process. What a parent and its children hold alike is one thing that they share: each
+    /// worker of a pool inherits the listening socket and the log.
+    pub(crate) fn share_with(&mut self, other: Self) {
+        for (target, count) in other.targets {
+            let held = self.targets.entry(target).or_default();
+            *held = count.max(*held);
+        }
+    }
+
+    /// The inodes of the sockets.
+    pub(crate) fn sockets(&self) -> impl Iterator<Item = u32> {
+        self.targets.keys().filter_map(|target| socket(target))
+    }
+
+    /// How many are sockets.
+    pub(crate) fn socket_count(&self) -> usize {
+        self.count(|target| socket(target).is_some())
+    }
+
     /// How many are something else.
-    pub(crate) files: usize,
+    pub(crate) fn file_count(&self) -> usize {
+        self.count(|target| socket(target).is_none())
+    }
+
+    fn count(&self, of: impl Fn(&Path) -> bool) -> usize {
+        let counted = self.targets.iter().filter(|(target, _)| of(target));
+        counted.map(|(_, count)| count).sum()
+    }
+}
+
+/// The inode of a socket, from what `/proc/PID/fd` calls it.
+fn socket(target: &Path) -> Option<u32> {
+    let name = target.to_str()?;
+    name.strip_prefix("socket:[")?
+        .strip_suffix(']')?
+        .parse()
+        .ok()
 }
 
 fn numbers_in(folder: &str) -> Vec<i32> {
@@ -146,5 +170,26 @@ mod tests {
         assert!(zombie.is_neglected(1));
         assert!(!zombie.is_neglected(std::process::id() as i32));
         child.wait().unwrap();
+    }
+
+    fn held(targets: &[(&str, usize)]) -> Descriptors {
+        let targets = targets
+            .iter()
+            .map(|(name, count)| (PathBuf::from(name), *count));
+        Descriptors {
+            targets: targets.collect(),
+        }
+    }
+
+    #[test]
+    fn descriptors_that_workers_inherit_are_counted_once() {
+        let mut tree = held(&[("socket:[7]", 1), ("/dev/null", 1)]);
+        for _ in 0..20 {
+            tree.share_with(held(&[("socket:[7]", 1), ("/dev/null", 1)]));
+        }
+        assert_eq!((tree.socket_count(), tree.file_count()), (1, 1));
+        tree.share_with(held(&[("socket:[8]", 1), ("/dev/null", 3)]));
+        assert_eq!((tree.socket_count(), tree.file_count()), (2, 3));
+        assert_eq!(tree.sockets().sum::<u32>(), 15);
     }
 }

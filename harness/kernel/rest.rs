@@ -3,6 +3,7 @@
 use super::process::Process;
 use std::collections::VecDeque;
 use std::fs;
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 /// What a look at a process tree shows.
@@ -234,6 +235,8 @@ enum Forever {
     NegativeAt(usize),
     /// Waits on the descriptor in the first argument, which may have SO_RCVTIMEO or SO_SNDTIMEO.
     Descriptor,
+    /// Waits for the signals in the set that the first argument points to; the third is a timeout, and null.
+    Signals,
 }
 
 const WAITS: &[(libc::c_long, &str, Forever)] = &[
@@ -258,7 +261,7 @@ const WAITS: &[(libc::c_long, &str, Forever)] = &[
     (
         libc::SYS_rt_sigtimedwait,
         "rt_sigtimedwait",
-        Forever::NullAt(2),
+        Forever::Signals,
     ),
     #[cfg(target_arch = "x86_64")]
     (libc::SYS_epoll_wait, "epoll_wait", Forever::NegativeAt(3)),
@@ -292,7 +295,23 @@ fn waits_without_timeout(pid: i32, folder: &str) -> bool {
         Forever::NullAt(n) => argument(*n) == Some(0),
         Forever::NegativeAt(n) => argument(*n).is_some_and(|timeout| (timeout as i32) < 0),
         Forever::Descriptor => argument(0).is_some_and(|fd| has_no_socket_timeout(pid, fd as i32)),
+        Forever::Signals => {
+            let set = argument(0).and_then(|address| signal_set_at(pid, address));
+            argument(2) == Some(0) && set.is_some_and(|set| !has_alarm(set))
+        }
     })
+}
+
+/// Reads a signal set, as the kernel has it, from the memory of another process.
+fn signal_set_at(pid: i32, address: u64) -> Option<u64> {
+    let memory = fs::File::open(format!("/proc/{pid}/mem")).ok()?;
+    let mut set = [0; 8];
+    memory.read_exact_at(&mut set, address).ok()?;
+    Some(u64::from_ne_bytes(set))
+}
+
+fn has_alarm(set: u64) -> bool {
+    set & (1 << (libc::SIGALRM - 1)) != 0
 }
 
 /// Whether a descriptor of another process is no socket, or one without SO_RCVTIMEO and SO_SNDTIMEO (socket(7)).
@@ -318,21 +337,24 @@ fn has_no_socket_timeout(pid: i32, fd: i32) -> bool {
     })
 }
 
-/// Whether a timer can wake the process: a POSIX timer, an armed timerfd, a caught SIGALRM, or a ring whose waits
-/// cannot be seen.
+/// Whether a timer can wake the process: a POSIX timer, an armed timerfd, SIGALRM, or a ring whose waits cannot be seen.
 fn has_timer(pid: i32) -> bool {
     let posix =
         fs::read_to_string(format!("/proc/{pid}/timers")).is_ok_and(|text| !text.is_empty());
-    posix || catches_alarm(pid) || has_timer_descriptor(pid)
+    posix || may_be_alarmed(pid) || has_timer_descriptor(pid)
 }
 
-fn catches_alarm(pid: i32) -> bool {
+/// Whether SIGALRM would not simply end the process: it is caught, or blocked to be read from a signalfd(2). Of an
+/// interval timer that is armed (setitimer(2)) the kernel shows nothing.
+fn may_be_alarmed(pid: i32) -> bool {
     let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
         return true;
     };
-    let caught = status.lines().find_map(|line| line.strip_prefix("SigCgt:"));
-    let caught = caught.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
-    caught.is_none_or(|mask| mask & (1 << (libc::SIGALRM - 1)) != 0)
+    ["SigCgt:", "SigBlk:"].into_iter().any(|name| {
+        let mask = status.lines().find_map(|line| line.strip_prefix(name));
+        let mask = mask.and_then(|mask| u64::from_str_radix(mask.trim(), 16).ok());
+        mask.is_none_or(has_alarm)
+    })
 }
 
 fn has_timer_descriptor(pid: i32) -> bool {

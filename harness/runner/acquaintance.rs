@@ -89,8 +89,9 @@ struct Place {
 impl Place {
     fn of(stage: &Stage<'_>, server: &Server) -> Self {
         let (transport, rows) = (server.transport(), server.listeners());
-        let v6 = |row: &&Row| row.local.is_some_and(|local| local.is_ipv6());
-        let on_all = |row: &Row| row.local.is_some_and(|local| local.ip().is_unspecified());
+        let ip = |row: &Row| row.local.map(|local| local.ip().to_canonical());
+        let v6 = |row: &&Row| ip(row).is_some_and(|ip| ip.is_ipv6());
+        let on_all = |row: &Row| ip(row).is_some_and(|ip| ip.is_unspecified());
         let listener = stage.listener().filter(|_| !transport.is_datagram());
         Self {
             transport,

@@ -138,6 +138,12 @@ fn silence_of_a_parked_server_is_concluded_from_the_kernel() {
 #[case::alarm(
     "    signal.signal(signal.SIGALRM, lambda *_: c.sendall(b'late')); signal.alarm(2); c.recv(1)\n"
 )]
+#[case::alarm_that_is_waited_for(
+    "    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM]); signal.alarm(2)\n    signal.sigwait([signal.SIGALRM]); c.sendall(b'late')\n"
+)]
+#[case::alarm_that_is_read(
+    "    signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGALRM]); signal.alarm(2)\n    import ctypes, os; alarm = (1 << 13).to_bytes(128, 'little')\n    os.read(ctypes.CDLL(None).signalfd(-1, alarm, 0), 128); c.sendall(b'late')\n"
+)]
 #[case::timer_thread("    threading.Timer(2, lambda: c.sendall(b'late')).start(); c.recv(1)\n")]
 #[case::receive_timeout(
     "    c.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, b'\\2' + b'\\0' * 15)\n    try: c.recv(1)\n    except OSError: c.sendall(b'late')\n"
@@ -192,11 +198,13 @@ fn several_listeners_are_listed_and_one_can_be_chosen() {
 #[case::wildcard("socket.AF_INET, '0.0.0.0'")]
 #[case::ipv6("socket.AF_INET6, '::1'")]
 #[case::dual_stack("socket.AF_INET6, '::'")]
+#[case::ipv4_on_an_ipv6_socket("socket.AF_INET6, '::ffff:127.0.0.1'")]
 fn server_is_found_wherever_it_listens(#[case] address: &str) {
     let script = format!(
         "import socket, threading\n\
          family, host = {address}\n\
-         s = socket.create_server((host, 7103), family=family, backlog=16)\n\
+         dual = host.startswith('::') and host != '::1'\n\
+         s = socket.create_server((host, 7103), family=family, backlog=16, dualstack_ipv6=dual)\n\
          def serve(c):\n    \
              try:\n        \
                  while True:\n            \
@@ -220,6 +228,8 @@ fn server_is_found_wherever_it_listens(#[case] address: &str) {
         "partial/every-cut",
         "--only",
         "reset",
+        "--only",
+        "address",
     ]);
     command
         .args(["--", "python3", "-c", &script])
@@ -260,4 +270,51 @@ fn socket_is_handed_to_a_server_that_expects_one() {
         .args(["--only", "polite"])
         .assert()
         .code(0);
+}
+
+/// The kernel drops nothing that is sent to a Unix socket: a burst has to wait until the server has made room.
+#[test]
+fn burst_of_datagrams_waits_for_room_at_a_unix_socket() {
+    let folder = tempfile::tempdir().unwrap();
+    let profile = folder.path().join("datagrams.toml");
+    let speaks = "transport = \"unix-datagram\"\nmodel = \"echo\"\nframing = \"datagram\"\n\
+                  [promises]\nserves = \"concurrently\"\n";
+    std::fs::write(&profile, speaks).unwrap();
+    let server = "import socket, sys\n\
+                  s = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)\n\
+                  s.bind(sys.argv[1])\n\
+                  while True:\n    \
+                      d, a = s.recvfrom(1 << 18)\n    \
+                      try: s.sendto(d, socket.MSG_DONTWAIT, a)\n    \
+                      except OSError: pass\n";
+    assert_cmd::Command::new(SOCKDRILL)
+        .args(["check", "--only", "datagram/*", "--speaks"])
+        .arg(&profile)
+        .args(["--", "python3", "-c", server, "{path}"])
+        .timeout(std::time::Duration::from_secs(120))
+        .assert()
+        .code(0);
+}
+
+#[rstest]
+#[case::abstract_name("'\\0drilled'", "the abstract name @drilled")]
+#[case::relative_path("'drilled'", "the relative path drilled")]
+fn unix_socket_that_no_client_finds_is_named(#[case] name: &str, #[case] message: &str) {
+    let server = format!(
+        "import os, socket, tempfile, time\nos.chdir(tempfile.mkdtemp())\n\
+         s = socket.socket(socket.AF_UNIX)\ns.bind({name})\ns.listen()\ntime.sleep(60)\n"
+    );
+    let folder = tempfile::tempdir().unwrap();
+    let target = folder.path().join("nowhere.toml");
+    let script = folder.path().join("server.py");
+    std::fs::write(&script, server).unwrap();
+    let settings =
+        format!("speaks = \"echo\"\ncommand = [\"python3\", {script:?}]\nready-within = \"2s\"\n");
+    std::fs::write(&target, settings).unwrap();
+    assert_cmd::Command::new(SOCKDRILL)
+        .arg("check")
+        .arg(&target)
+        .assert()
+        .code(3)
+        .stderr(predicate::str::contains(message));
 }
