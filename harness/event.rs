@@ -330,7 +330,7 @@ pub enum Moment {
     Baseline,
     /// After all clients have left.
     After,
-    /// The same after a second run of the script, which tells a leak from a pool that was filled once.
+    /// The same after each further run of the script, which tell a leak from a pool that was filled once.
     Again,
 }
 
@@ -386,10 +386,14 @@ impl Transcript {
 
     /// The sample taken at a moment.
     pub fn sample(&self, moment: Moment) -> Option<&Sample> {
+        self.samples(moment).next_back()
+    }
+
+    /// All samples that were taken at such a moment.
+    pub fn samples(&self, moment: Moment) -> impl DoubleEndedIterator<Item = &Sample> {
         self.events
             .iter()
-            .rev()
-            .find_map(|event| match &event.what {
+            .filter_map(move |event| match &event.what {
                 What::Sample(at, sample) if *at == moment => Some(sample),
                 _ => None,
             })

@@ -7,7 +7,7 @@ use crate::event::{
     Act, ClientEvent, ClientId, Ended, Exit, Moment, Sample, ServerEvent, Transcript, What,
     last_line,
 };
-use crate::judge::{BUSY, Trial, needs_second_run};
+use crate::judge::{BUSY, Trial, needs_another_run};
 use crate::kernel::{self, Counters, RestWatch, State, Stillness, percent, stillness};
 use crate::lab::Lab;
 use crate::profile::Serves;
@@ -171,19 +171,18 @@ impl<'a> Stage<'a> {
             }
         }
         self.sample(Moment::After).await;
-        let doubtful = self
-            .recorder
-            .with(|transcript| needs_second_run(trial, transcript));
-        if doubtful
+        let is_doubtful = |transcript: &Transcript| needs_another_run(trial, transcript);
+        while self.recorder.with(is_doubtful)
             && self.act(Act::Script, &trial.script).await? == Flow::On
             && self.server().is_some()
         {
             self.leave_all().await;
             self.catch_up().await;
             // Some servers clean up behind one client when the next one comes.
-            if self.act(Act::After, &trial.after).await? == Flow::On {
-                self.sample(Moment::Again).await;
+            if self.act(Act::After, &trial.after).await? == Flow::Stop {
+                break;
             }
+            self.sample(Moment::Again).await;
         }
         Ok(())
     }
