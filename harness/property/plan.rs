@@ -34,6 +34,8 @@ pub(super) struct Visit {
     pub(super) words: Vec<Word>,
     /// Something that is begun and left unfinished before the client leaves.
     pub(super) unfinished: Option<usize>,
+    /// Everything is said once more, the last first, as a network that doubles and swaps datagrams does.
+    pub(super) again: bool,
     pub(super) leave: Leave,
 }
 
@@ -131,6 +133,12 @@ const LARGEST_DATAGRAM: usize = 65_507;
 /// section 2.3.4, asks for no more).
 const SURE_DATAGRAM: usize = 512;
 
+/// What a datagram may have at most for others to wait beside it in a receive buffer of the usual size.
+const SMALL_DATAGRAM: usize = 2 << 10;
+
+/// How long is waited for a reply that need not come, where the kernel does not show that none will.
+const MAY_BE_SILENT: Duration = Duration::from_millis(500);
+
 /// How many segments a word is divided into at most; each waits for the server.
 const MOST_SEGMENTS: usize = 48;
 
@@ -221,6 +229,9 @@ impl Rules<'_> {
 
     /// Stops the server around some steps for which it need not run: it then finds all at once what they have done.
     fn freeze(&self, mut lines: Vec<Line>, at: u8, steps: usize) -> Vec<Line> {
+        if self.ground.transport == Transport::UnixDatagram {
+            return lines;
+        }
         let from = usize::from(at) * lines.len() / 256;
         let mut piled = 0;
         let mut dialled = 0;
@@ -235,6 +246,8 @@ impl Rules<'_> {
                     piled += length(data);
                     piled <= PILED_BYTES
                 }
+                // A socket for datagrams needs nothing of the server.
+                Action::Connect(_) if self.kind == Kind::Datagram => true,
                 Action::Connect(_) => {
                     dialled += 1;
                     dialled <= queue && !self.ground.transport.is_local()
@@ -516,42 +529,67 @@ impl<'a> Speaker<'a> {
         self.then(Action::Close);
     }
 
-    /// Datagrams: each is answered before the next, for nothing keeps the answers in order.
+    /// Datagrams, several times each, and with `again` the same once more in the other order.
     fn throw(&mut self, visit: &Visit) {
-        let Some(model) = self.rules.model() else {
+        let again = visit.words.iter().rev().filter(|_| visit.again);
+        let words: Vec<&Word> = visit.words.iter().chain(again).collect();
+        let leaves_early = matches!(visit.leave, Leave::Reset | Leave::Abrupt);
+        for (n, word) in words.iter().enumerate() {
+            self.throw_one(word, leaves_early && n + 1 == words.len());
+        }
+        if !leaves_early {
+            self.hear();
+        }
+        if visit.leave == Leave::HalfClose {
+            // There is no half of it to close; the client stays for what it is not owed.
+            self.expect(Expectation::Silence);
+        }
+        self.then(Action::Close);
+    }
+
+    /// A datagram. Nothing keeps the answers to different ones in order, so that a client waits for those to one
+    /// before it sends another; those of other clients may be on their way meanwhile.
+    fn throw_one(&mut self, word: &Word, is_last: bool) {
+        let bytes = word.size.min(LARGEST_DATAGRAM);
+        // The queue of a Unix socket holds ten (`net.unix.max_dgram_qlen`), and then blocks those who send.
+        let is_alone = bytes > SMALL_DATAGRAM || self.rules.ground.transport != Transport::Udp;
+        let times = if is_alone { 1 } else { word.times };
+        let data = match bytes {
+            0 => Data::literal(""),
+            bytes => self.bytes(word, bytes),
+        };
+        let Some((reply, within)) = self.reply_to(&data) else {
             return;
         };
-        for (n, word) in visit.words.iter().enumerate() {
-            let bytes = word.size.min(LARGEST_DATAGRAM);
-            let is_last = n + 1 == visit.words.len();
-            if bytes == 0 {
-                // What an empty datagram is answered by is not seen in bytes, so nothing may follow it here.
-                self.send(Data::literal(""), Cut::Whole, false);
-                self.expect(Expectation::Taken);
-                self.then(Action::Close);
-                if !is_last {
-                    self.then(Action::Connect(Dial::default()));
-                }
-                continue;
-            }
-            let data = self.bytes(word, bytes);
+        let all = bytes * times as usize;
+        let differs = self.owed.iter().any(|owed| owed.what != reply);
+        if differs || self.owed_bytes + all > PILED_BYTES {
+            self.hear();
+        }
+        if !is_alone && matches!(word.manner, Manner::Stall | Manner::Slow) {
+            self.stall();
+        }
+        for _ in 0..times {
             self.send(data.clone(), Cut::Whole, false);
-            if is_last && visit.leave != Leave::Close {
-                break;
-            }
-            match model.reply(&data) {
-                None => self.expect(Expectation::Taken),
-                Some(reply) if bytes <= SURE_DATAGRAM => self.expect(Expectation::Data(reply)),
-                Some(reply) => self.then(Action::Expect {
-                    what: Expectation::DataOrSilence(reply),
-                    within: Some(Duration::from_millis(500)),
-                }),
+            if reply != Expectation::Taken || self.owed.is_empty() {
+                self.owe(reply.clone(), within, bytes);
             }
         }
-        let was_empty = visit.words.last().is_some_and(|word| word.size == 0);
-        if !was_empty {
-            self.then(Action::Close);
+        let is_unheard = is_last && !is_alone;
+        if !is_unheard && (is_alone || word.manner != Manner::GoOn) {
+            self.hear();
         }
+    }
+
+    /// What is owed for a datagram. One that is empty, or that may not fit a buffer, may be dropped whole.
+    fn reply_to(&self, data: &Data) -> Option<(Expectation, Option<Duration>)> {
+        Some(match self.rules.model()?.reply(data) {
+            None => (Expectation::Taken, None),
+            Some(reply) if (1..=SURE_DATAGRAM).contains(&length(data)) => {
+                (Expectation::Data(reply), None)
+            }
+            Some(reply) => (Expectation::DataOrSilence(reply), Some(MAY_BE_SILENT)),
+        })
     }
 
     /// The exchanges of a dialogue, of which only the timing and the cuts vary.

@@ -172,7 +172,7 @@ fn weight(play: &Play) -> usize {
         let words: usize = visit.words.iter().map(word).sum();
         let odd =
             usize::from(visit.reach != Reach::Plain) + usize::from(visit.leave != Leave::Close);
-        4 + words + odd + visit.unfinished.unwrap_or(0)
+        4 + words + odd + visit.unfinished.unwrap_or(0) + usize::from(visit.again)
     };
     let parts = play.parts.iter().map(|part| {
         let visits: usize = part.visits.iter().map(visit).sum();
@@ -214,6 +214,7 @@ fn simpler(play: &Play) -> Vec<Play> {
         }
         for v in 0..part.visits.len() {
             with(&|play| play.parts[p].visits[v].unfinished = None);
+            with(&|play| play.parts[p].visits[v].again = false);
             with(&|play| play.parts[p].visits[v].reach = Reach::Plain);
             with(&|play| play.parts[p].visits[v].leave = Leave::Close);
         }

@@ -30,16 +30,22 @@ fn visit(kind: Kind) -> impl Strategy<Value = Visit> {
         2 => Just(Leave::Reset),
         1 => Just(Leave::Abrupt),
     ];
+    let again = match kind {
+        Kind::Datagram => proptest::bool::weighted(0.25).boxed(),
+        Kind::Stream | Kind::Line | Kind::Exchange => Just(false).boxed(),
+    };
     (
         vec(word(kind), 0..=3),
         option::weighted(0.3, 1..40usize),
         leave,
         reach,
+        again,
     )
-        .prop_map(|(words, unfinished, leave, reach)| Visit {
+        .prop_map(|(words, unfinished, leave, reach, again)| Visit {
             reach,
             words,
             unfinished,
+            again,
             leave,
         })
 }

@@ -1,7 +1,8 @@
 use super::*;
 use crate::profile::Profile;
 use crate::scenario::DrillFile;
-use crate::step::{Action, Expectation, Step};
+use crate::step::{Action, Data, Expectation, Step};
+use std::collections::HashMap;
 
 fn ground<'a>(profile: &'a Profile, cases: usize) -> Ground<'a> {
     Ground {
@@ -104,9 +105,9 @@ fn nothing_is_expected_of_a_server_that_is_stopped() {
 }
 
 #[test]
-fn empty_data_is_never_expected() {
-    // An empty expectation is met by nothing, so that an empty answer would be taken for the next one.
-    for name in ["udp-echo", "echo", "line-echo"] {
+fn no_bytes_are_never_expected_of_a_stream() {
+    // Of a stream, no bytes are there at any time.
+    for name in ["echo", "line-echo"] {
         for chapter in drawn(name, 300) {
             for line in &chapter.lines {
                 if let Step::Client {
@@ -189,9 +190,50 @@ fn reset_beside_another_client_shrinks_to_both() {
     assert!(small.lines.len() <= 5, "{small}");
 }
 
+/// What is in flight where a client waits for what it is owed: each sender has no more than one kind of datagram there.
+#[test]
+fn answers_to_different_datagrams_are_never_owed_at_once() {
+    for chapter in drawn("udp-echo", 300) {
+        let mut owed: HashMap<usize, Vec<&Data>> = HashMap::new();
+        for line in &chapter.lines {
+            let Step::Client { who, action } = &line.step else {
+                continue;
+            };
+            let owed = owed.entry(*who).or_default();
+            match action {
+                Action::Send { data, .. } => owed.push(data),
+                Action::Expect { .. } if !owed.is_empty() => drop(owed.pop()),
+                Action::Close => owed.clear(),
+                _ => {}
+            }
+            assert!(owed.windows(2).all(|two| two[0] == two[1]), "{chapter}");
+        }
+    }
+}
+
+#[test]
+fn datagrams_come_doubled_swapped_and_piled_up() {
+    let text: String = drawn("udp-echo", 200)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let sends = |line: &str| line.contains(" send ");
+    assert!(
+        lines
+            .windows(2)
+            .any(|two| sends(two[0]) && two[0] == two[1])
+    );
+    let piled = |three: &[&str]| three[0] == "server stop" && sends(three[1]) && sends(three[2]);
+    assert!(lines.windows(3).any(piled));
+    let gone = |two: &[&str]| sends(two[0]) && two[1].ends_with(" close");
+    assert!(lines.windows(2).any(gone));
+    assert!(lines.iter().any(|line| line.contains("\"\" or silence")));
+}
+
 #[test]
 fn nobody_waits_for_an_answer_without_reading() {
-    for name in ["echo", "line-echo", "chat"] {
+    for name in ["echo", "line-echo", "chat", "udp-echo"] {
         for chapter in drawn(name, 300) {
             let mut stalled = std::collections::HashSet::new();
             for line in &chapter.lines {
