@@ -234,8 +234,9 @@ impl Rules<'_> {
         }
         let from = usize::from(at) * lines.len() / 256;
         let mut piled = 0;
-        let mut dialled = 0;
-        let queue = self.ground.backlog.unwrap_or(1).max(1);
+        let queue = self.ground.backlog.unwrap_or(1).max(1) as usize;
+        // Where nothing is known of the queue it is taken to be full.
+        let mut dialled = not_accepted(&lines[..from]).unwrap_or(queue);
         let mut goes_on = |line: &Line| match &line.step {
             Step::Client { action, .. } => match action {
                 Action::Send {
@@ -288,6 +289,32 @@ impl Rules<'_> {
     fn can_reset(&self) -> bool {
         self.ground.transport == Transport::Tcp && !self.is_one_connection()
     }
+}
+
+/// How many connections the server may have left in its queue; `None` where nothing shows that it has accepted any. It
+/// accepts in the order in which they came (accept(2)), so that an answer to one tells of all before it.
+fn not_accepted(lines: &[Line]) -> Option<usize> {
+    let (mut connected, mut accepted) = (0, None);
+    let mut latest = [0; NAMES.len()];
+    for line in lines {
+        match &line.step {
+            Step::Client {
+                who,
+                action: Action::Connect(_),
+            } => {
+                connected += 1;
+                latest[*who] = connected;
+            }
+            Step::Client {
+                who,
+                action: Action::Expect { .. },
+            } => accepted = accepted.max(Some(latest[*who])),
+            // It has a queue of its own.
+            Step::Server(ServerAction::Start(_)) => accepted = Some(connected),
+            _ => {}
+        }
+    }
+    accepted.map(|accepted| connected - accepted)
 }
 
 /// When the steps of a client come, in turns from the beginning of the play.

@@ -1,8 +1,8 @@
 use super::*;
 use crate::profile::Profile;
 use crate::scenario::DrillFile;
-use crate::step::{Action, Data, Expectation, Step};
-use std::collections::HashMap;
+use crate::step::{Action, Data, Expectation, ServerAction, Step};
+use std::collections::{HashMap, HashSet};
 
 fn ground<'a>(profile: &'a Profile, cases: usize) -> Ground<'a> {
     Ground {
@@ -93,7 +93,7 @@ fn nothing_is_expected_of_a_server_that_is_stopped() {
         let mut is_stopped = false;
         for line in &chapter.lines {
             match &line.step {
-                Step::Server(action) => is_stopped = *action == crate::step::ServerAction::Stop,
+                Step::Server(action) => is_stopped = *action == ServerAction::Stop,
                 Step::Client {
                     action: Action::Expect { .. },
                     ..
@@ -135,6 +135,39 @@ fn two_hundred_cases_try_every_kind_of_end_and_many_cuts() {
     );
 }
 
+/// A queue of one holds two at most (listen(2)), and a server that is stopped takes none out of it.
+#[test]
+fn nobody_connects_to_a_stopped_server_whose_queue_may_be_full() {
+    let profile = Profile::find("echo").unwrap();
+    let ground = Ground {
+        backlog: Some(1),
+        ..ground(&profile, 600)
+    };
+    let mut dialled = 0;
+    for chapter in Rules::of(&ground).unwrap().chapters() {
+        let (mut is_stopped, mut waiting) = (false, Vec::new());
+        for line in &chapter.lines {
+            match &line.step {
+                Step::Server(action) => is_stopped = *action == ServerAction::Stop,
+                Step::Client { who, action } => match action {
+                    Action::Connect(_) => {
+                        waiting.push(*who);
+                        dialled += usize::from(is_stopped);
+                        assert!(!is_stopped || waiting.len() < 2, "{chapter}");
+                    }
+                    Action::Expect { .. } => {
+                        let heard = waiting.iter().rposition(|waiting| waiting == who);
+                        waiting.drain(..heard.map_or(0, |heard| heard + 1));
+                    }
+                    _ => {}
+                },
+                _ => {}
+            }
+        }
+    }
+    assert!(dialled > 0, "somebody connects");
+}
+
 /// The smallest case of the first chapter of some seed in which `fails` finds a fault.
 fn shrunk(name: &str, fails: impl Fn(&Scenario) -> bool) -> Scenario {
     let profile = Profile::find(name).unwrap();
@@ -174,7 +207,7 @@ fn cut_of_a_large_message_shrinks_to_four_steps_and_the_very_size() {
 #[test]
 fn reset_beside_another_client_shrinks_to_both() {
     let small = shrunk("echo", |scenario| {
-        let mut connected = std::collections::HashSet::new();
+        let mut connected = HashSet::new();
         scenario.lines.iter().any(|line| {
             let Step::Client { who, action } = &line.step else {
                 return false;
@@ -235,7 +268,7 @@ fn datagrams_come_doubled_swapped_and_piled_up() {
 fn nobody_waits_for_an_answer_without_reading() {
     for name in ["echo", "line-echo", "chat", "udp-echo"] {
         for chapter in drawn(name, 300) {
-            let mut stalled = std::collections::HashSet::new();
+            let mut stalled = HashSet::new();
             for line in &chapter.lines {
                 let Step::Client { who, action } = &line.step else {
                     continue;
