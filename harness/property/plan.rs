@@ -3,10 +3,11 @@
 use super::{Kind, Rules};
 use crate::profile::{HalfClose, Model, Rule, Speech, Transport};
 use crate::step::{
-    Action, Cast, Cut, Data, Dial, End, Expectation, Line, Pace, Scenario, ServerAction, Source,
-    Step, Template,
+    Action, Cast, Cut, Data, Dial, End, Expectation, Line, Pace, Scenario, ServerAction,
+    ServerExpectation, Source, Step, Streams, Template,
 };
 use crate::talk::Talk;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// What clients might do, before anything is known of the server.
@@ -16,6 +17,8 @@ pub(super) struct Play {
     pub(super) parts: Vec<Part>,
     /// Where in the play the server is stopped, as a share of it, and for how many steps.
     pub(super) freeze: Option<(u8, u8)>,
+    /// Where in the play, as a share of the places for it, the server is ended and started again.
+    pub(super) restart: Option<u8>,
 }
 
 /// What one client does.
@@ -189,6 +192,10 @@ impl Rules<'_> {
             lines.sort_by_key(|(_, moment)| *moment);
         }
         let together = lines.into_iter().map(|(line, _)| line).collect();
+        let together = match play.restart {
+            Some(at) => self.restart(together, at),
+            None => together,
+        };
         match play.freeze {
             Some((at, steps)) => self.freeze(together, at, steps.into()),
             None => together,
@@ -225,6 +232,27 @@ impl Rules<'_> {
             }
         }
         dial
+    }
+
+    /// Ends the server as it promises to be ended, and starts it again, at a moment when nobody is connected.
+    fn restart(&self, mut lines: Vec<Line>, at: u8) -> Vec<Line> {
+        let stop = self.ground.profile.promises.stop;
+        let Some(stop) = stop.filter(|_| self.can_restart()) else {
+            return lines;
+        };
+        let places = without_clients(&lines);
+        let at = places[usize::from(at) * places.len() / 256];
+        let exit = ServerAction::Expect {
+            what: ServerExpectation::Exit(None),
+            within: Some(stop.within),
+        };
+        let steps = [
+            ServerAction::Signal(stop.signal),
+            exit,
+            ServerAction::Start(Streams::Usual),
+        ];
+        lines.splice(at..at, steps.map(|step| Step::Server(step).into()));
+        lines
     }
 
     /// Stops the server around some steps for which it need not run: it then finds all at once what they have done.
@@ -286,6 +314,11 @@ impl Rules<'_> {
         self.ground.profile.promises.half_close
     }
 
+    fn can_restart(&self) -> bool {
+        // What becomes of the path of a Unix socket is for the family local.
+        !self.is_one_connection() && !self.ground.transport.is_local()
+    }
+
     fn can_reset(&self) -> bool {
         self.ground.transport == Transport::Tcp && !self.is_one_connection()
     }
@@ -315,6 +348,26 @@ fn not_accepted(lines: &[Line]) -> Option<usize> {
         }
     }
     accepted.map(|accepted| connected - accepted)
+}
+
+/// The places between lines, the first and the last included, at which no client is connected.
+fn without_clients(lines: &[Line]) -> Vec<usize> {
+    let mut connected = BTreeSet::new();
+    let mut places = vec![0];
+    for (line, place) in lines.iter().zip(1..) {
+        match &line.step {
+            Step::Client {
+                who,
+                action: Action::Close | Action::Reset,
+            } => drop(connected.remove(who)),
+            Step::Client { who, .. } => drop(connected.insert(*who)),
+            _ => {}
+        }
+        if connected.is_empty() {
+            places.push(place);
+        }
+    }
+    places
 }
 
 /// When the steps of a client come, in turns from the beginning of the play.

@@ -179,7 +179,9 @@ fn weight(play: &Play) -> usize {
         let gaps: usize = part.gaps.iter().map(|gap| usize::from(*gap) + 1).sum();
         visits + gaps
     });
-    parts.sum::<usize>() + play.freeze.map_or(0, |(_, steps)| 1 + usize::from(steps))
+    let freeze = play.freeze.map_or(0, |(_, steps)| 1 + usize::from(steps));
+    let restart = play.restart.map_or(0, |at| 1 + usize::from(at));
+    parts.sum::<usize>() + freeze + restart
 }
 
 /// The plays that are simpler by one thing, the greatest first.
@@ -194,6 +196,10 @@ fn simpler(play: &Play) -> Vec<Play> {
         for part in 0..play.parts.len() {
             with(&|play| drop(play.parts.remove(part)));
         }
+    }
+    if play.restart.is_some() {
+        with(&|play| play.restart = None);
+        with(&|play| play.restart = Some(0));
     }
     if let Some((at, steps)) = play.freeze {
         with(&|play| play.freeze = None);

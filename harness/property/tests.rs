@@ -168,6 +168,44 @@ fn nobody_connects_to_a_stopped_server_whose_queue_may_be_full() {
     assert!(dialled > 0, "somebody connects");
 }
 
+#[test]
+fn server_is_ended_only_where_nobody_is_connected_and_it_runs() {
+    let mut ended = 0;
+    for chapter in drawn("echo", 600) {
+        let (mut connected, mut is_stopped) = (HashSet::new(), false);
+        for line in &chapter.lines {
+            match &line.step {
+                Step::Client { who, action } => match action {
+                    Action::Close | Action::Reset => drop(connected.remove(who)),
+                    _ => drop(connected.insert(*who)),
+                },
+                Step::Server(ServerAction::Signal(_)) => {
+                    ended += 1;
+                    assert!(connected.is_empty() && !is_stopped, "{chapter}");
+                }
+                Step::Server(action) => is_stopped = *action == ServerAction::Stop,
+                _ => {}
+            }
+        }
+    }
+    assert!(ended > 5, "{ended}");
+}
+
+#[test]
+fn nobody_is_ended_who_has_not_promised_how() {
+    let text = "transport = \"tcp\"\nmodel = \"echo\"\nframing = \"stream\"\n";
+    let profile = Profile::parse("silent", text).unwrap();
+    let chapters = Rules::of(&ground(&profile, 600)).unwrap().chapters();
+    assert!(!chapters.iter().any(Scenario::ends_server));
+}
+
+#[test]
+fn quick_run_goes_without_a_restart() {
+    let chapters = drawn("echo", 600);
+    let quick = RESTARTS_FROM / PLAYS_A_CHAPTER;
+    assert!(!chapters[..quick].iter().any(Scenario::ends_server));
+}
+
 /// The smallest case of the first chapter of some seed in which `fails` finds a fault.
 fn shrunk(name: &str, fails: impl Fn(&Scenario) -> bool) -> Scenario {
     let profile = Profile::find(name).unwrap();
