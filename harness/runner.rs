@@ -582,24 +582,22 @@ fn check_result(
             scenarios = (check.scenarios)(&ground);
             let saved = saved_cases(check, settings);
             scenarios.splice(0..0, saved.iter().cloned());
+            // What is drawn is not tried again as a whole, but case by case.
+            let tries = if check.family() == DRAWN { 1 } else { TRIES };
             let work = try_all(
                 &scenarios,
                 check.fresh_server,
                 check.id != POLITE,
+                tries,
                 target,
                 settings,
             );
             let work = async {
+                let drawn = &scenarios[saved.len()..];
                 let tried = work.await?;
-                made_small(
-                    tried,
-                    check,
-                    &ground,
-                    &scenarios[saved.len()..],
-                    target,
-                    settings,
-                )
-                .await
+                let cases = (scenarios.as_slice(), saved.len());
+                let tried = case_by_case(tried, check, &ground, cases, target, settings).await?;
+                made_small(tried, check, &ground, drawn, target, settings).await
             };
             match block_on(settings, work)? {
                 Ok(tried) => tried,
@@ -639,7 +637,7 @@ fn check_result(
         scenarios: scenarios.len(),
         coverage: tried.coverage,
         duration: begun.elapsed(),
-        tried: tried_by(check, &scenarios, &ground),
+        tried: tried_by(check, &scenarios, &ground, tried.unproven),
         reproduce: tried
             .failed
             .as_ref()
@@ -686,21 +684,86 @@ fn today() -> String {
 
 /// What the clients of a drawn check have tried.
 #[cfg(feature = "property")]
-fn tried_by(check: &Check, scenarios: &[Scenario], ground: &Ground<'_>) -> Option<String> {
+fn tried_by(
+    check: &Check,
+    scenarios: &[Scenario],
+    ground: &Ground<'_>,
+    unproven: usize,
+) -> Option<String> {
     let is_drawn = check.family() == DRAWN && !scenarios.is_empty();
     is_drawn.then(|| {
-        format!(
-            "{} cases: {}",
-            ground.cases,
-            property::Coverage::of(scenarios)
-        )
+        let concluded = match unproven {
+            0 => String::new(),
+            unproven => format!(", of which {unproven} proved nothing"),
+        };
+        let coverage = property::Coverage::of(scenarios);
+        format!("{} cases{concluded}: {coverage}", ground.cases)
     })
 }
 
 /// Nothing is drawn without the feature.
 #[cfg(not(feature = "property"))]
-fn tried_by(_: &Check, _: &[Scenario], _: &Ground<'_>) -> Option<String> {
+fn tried_by(_: &Check, _: &[Scenario], _: &Ground<'_>, _: usize) -> Option<String> {
     None
+}
+
+/// Where scenarios of a drawn check proved nothing, looks at each of their cases alone: what one of them lacks says
+/// nothing of the others. `saved` scenarios are in front of the drawn ones.
+#[cfg(feature = "property")]
+async fn case_by_case(
+    tried: Tried,
+    check: &Check,
+    ground: &Ground<'_>,
+    (scenarios, saved): (&[Scenario], usize),
+    target: &Target,
+    settings: &Settings,
+) -> Result<Tried, Error> {
+    let rules = property::Rules::of(ground).filter(|_| check.family() == DRAWN);
+    let (Verdict::Inconclusive(reason), Some(rules)) = (&tried.verdict, rules) else {
+        return Ok(tried);
+    };
+    let cases_of = |n: &usize| match n.checked_sub(saved) {
+        Some(chapter) => rules.cases_of(chapter),
+        None => vec![scenarios[*n].clone()],
+    };
+    let cases: Vec<Scenario> = tried.unsure.iter().flat_map(cases_of).collect();
+    let all = ground.cases + saved;
+    let mut failed = None;
+    let verdict_of = async |case: &Scenario| {
+        let case = std::slice::from_ref(case);
+        let alone = try_all(case, false, true, TRIES, target, settings).await?;
+        let verdict = alone.verdict.clone();
+        failed = Some(alone).filter(|alone| matches!(alone.verdict, Verdict::Fail(_)));
+        Ok(verdict)
+    };
+    let unproven = property::unproven(&cases, all, verdict_of).await?;
+    if let Some(failed) = failed {
+        return Ok(failed);
+    }
+    let verdict = match property::is_too_little(unproven, all) {
+        true => Verdict::Inconclusive(format!(
+            "{unproven} of {all} cases proved nothing: {reason}"
+        )),
+        false => Verdict::Pass,
+    };
+    Ok(Tried {
+        verdict,
+        unproven,
+        ..tried
+    })
+}
+
+/// Nothing is drawn without the feature.
+#[cfg(not(feature = "property"))]
+async fn case_by_case(
+    tried: Tried,
+    _: &Check,
+    _: &Ground<'_>,
+    _: (&[Scenario], usize),
+    _: &Target,
+    _: &Settings,
+) -> Result<Tried, Error> {
+    Ok(tried)
 }
 
 /// The cases of a property that have failed in earlier runs. A file that is no longer understood has had its time.
@@ -817,10 +880,9 @@ async fn confirmed(
         if matches!(verdict, Verdict::Fail(_)) {
             failed += 1;
             seen = Tried {
-                verdict,
                 failed: Some(small.clone()),
                 transcript: transcript.lines(&|id| name(small, id)),
-                coverage: None,
+                ..Tried::verdict(verdict)
             };
         }
     }
@@ -869,6 +931,10 @@ pub(crate) struct Tried {
     pub(crate) transcript: Vec<String>,
     /// Where the profile's request was cut.
     coverage: Option<Coverage>,
+    /// Which of the scenarios proved nothing.
+    unsure: Vec<usize>,
+    /// How many cases of them proved nothing alone either, where they have several.
+    unproven: usize,
 }
 
 impl Tried {
@@ -878,6 +944,8 @@ impl Tried {
             failed: None,
             transcript: Vec::new(),
             coverage: None,
+            unsure: Vec::new(),
+            unproven: 0,
         }
     }
 }
@@ -887,10 +955,20 @@ pub(crate) async fn try_all(
     scenarios: &[Scenario],
     fresh_server: bool,
     polite: bool,
+    tries: usize,
     target: &Target,
     settings: &Settings,
 ) -> Result<Tried, Error> {
-    try_on(None, scenarios, fresh_server, polite, target, settings).await
+    try_on(
+        None,
+        scenarios,
+        fresh_server,
+        polite,
+        tries,
+        target,
+        settings,
+    )
+    .await
 }
 
 /// The same, beginning with a server that runs already.
@@ -899,6 +977,7 @@ async fn try_on<'a>(
     scenarios: &[Scenario],
     fresh_server: bool,
     polite: bool,
+    tries: usize,
     target: &'a Target,
     settings: &Settings,
 ) -> Result<Tried, Error> {
@@ -908,11 +987,11 @@ async fn try_on<'a>(
         )));
     }
     let one_connection = target.profile.promises.serves == Some(Serves::OneConnection);
-    let mut unsure = None;
+    let (mut unsure, mut reason) = (Vec::new(), None);
     let mut transcript = Vec::new();
     let request = talk::request(&target.profile).unwrap_or_default();
     let mut coverage = Coverage::of(&request);
-    for scenario in scenarios {
+    for (n, scenario) in scenarios.iter().enumerate() {
         let mut used = match stage.take() {
             Some(stage) => stage,
             None => set_stage(target, settings).await?,
@@ -928,23 +1007,27 @@ async fn try_on<'a>(
             continue;
         }
         drop(used);
-        match again(verdict, &trial, target, settings).await? {
+        match again(verdict, &trial, tries, target, settings).await? {
             Verdict::Pass | Verdict::Skip(_) => {}
-            Verdict::Inconclusive(reason) => unsure = unsure.or(Some(reason)),
+            Verdict::Inconclusive(why) => {
+                unsure.push(n);
+                reason = reason.or(Some(why));
+            }
             fail @ Verdict::Fail(_) => {
                 return Ok(Tried {
-                    verdict: fail,
                     failed: Some(scenario.clone()),
                     transcript,
                     coverage: coverage.if_any(),
+                    ..Tried::verdict(fail)
                 });
             }
         }
     }
-    let verdict = unsure.map_or(Verdict::Pass, Verdict::Inconclusive);
+    let verdict = reason.map_or(Verdict::Pass, Verdict::Inconclusive);
     Ok(Tried {
         transcript,
         coverage: coverage.if_any(),
+        unsure,
         ..Tried::verdict(verdict)
     })
 }
@@ -1006,10 +1089,12 @@ fn trial(script: &Scenario, profile: &Profile, polite: bool) -> Trial {
     }
 }
 
-/// Repeats what failed on fresh servers, to say how often it fails; repeats what proved nothing, until it does.
+/// Repeats what failed on fresh servers, to say how often it fails; repeats what proved nothing, until it does or has
+/// been tried so often.
 async fn again(
     verdict: Verdict,
     trial: &Trial,
+    tries: usize,
     target: &Target,
     settings: &Settings,
 ) -> Result<Verdict, Error> {
@@ -1026,7 +1111,7 @@ async fn again(
             Ok(Verdict::Fail(counted(finding, failed)))
         }
         Verdict::Inconclusive(mut reason) => {
-            for _ in 1..TRIES {
+            for _ in 1..tries {
                 let mut stage = set_stage(target, settings).await?;
                 let seen = alone(&mut stage, trial).await?;
                 match judge(trial, &seen) {
@@ -1218,7 +1303,8 @@ async fn try_case(case: &CaseRun, settings: &Settings) -> Result<Tried, Error> {
         return Err(in_background(&case.target));
     }
     let scenarios = std::slice::from_ref(&case.scenario);
-    try_on(Some(stage), scenarios, true, true, &case.target, settings).await
+    let stage = Some(stage);
+    try_on(stage, scenarios, true, true, TRIES, &case.target, settings).await
 }
 
 /// A channel that turns true when the user interrupts the program (SIGINT, SIGTERM).

@@ -4,11 +4,13 @@
 //! out what the profile does not allow and works out what each client is owed. Several plays in a row are a chapter,
 //! one scenario for one server, so that the look at the server around it is taken once for all of them.
 
+mod conclude;
 mod coverage;
 mod plan;
 mod shrink;
 mod strategy;
 
+pub(crate) use conclude::{is_too_little, unproven};
 pub(crate) use coverage::Coverage;
 pub(crate) use shrink::smallest;
 

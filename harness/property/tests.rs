@@ -1,4 +1,5 @@
 use super::*;
+use crate::judge::Verdict;
 use crate::profile::Profile;
 use crate::scenario::DrillFile;
 use crate::step::{Action, Data, Expectation, ServerAction, Step};
@@ -204,6 +205,42 @@ fn quick_run_goes_without_a_restart() {
     let chapters = drawn("echo", 600);
     let quick = RESTARTS_FROM / PLAYS_A_CHAPTER;
     assert!(!chapters[..quick].iter().any(Scenario::ends_server));
+}
+
+/// How many of the 30 cases of two chapters are performed, and how many prove nothing, where there are 60 in all.
+fn unproven_of(verdict_of: impl Fn(usize) -> Verdict) -> (usize, usize) {
+    let profile = Profile::find("echo").unwrap();
+    let ground = ground(&profile, 60);
+    let rules = Rules::of(&ground).unwrap();
+    let cases = [1, 3].map(|chapter| rules.cases_of(chapter)).concat();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let mut tried = 0;
+    let alone = async |_: &Scenario| {
+        tried += 1;
+        Ok(verdict_of(tried))
+    };
+    let unproven = runtime.block_on(unproven(&cases, 60, alone)).unwrap();
+    (tried, unproven)
+}
+
+fn lacks_proof() -> Verdict {
+    Verdict::Inconclusive("the cut is not proven".to_owned())
+}
+
+#[test]
+fn case_that_proves_nothing_says_nothing_of_its_chapter() {
+    let fourth = |n| if n == 4 { lacks_proof() } else { Verdict::Pass };
+    assert_eq!(unproven_of(fourth), (30, 1));
+    assert_eq!(unproven_of(|_| lacks_proof()), (30, 30));
+}
+
+#[test]
+fn half_of_the_cases_are_enough_and_less_are_not() {
+    assert!(!is_too_little(15, 30));
+    assert!(is_too_little(16, 30));
+    assert!(is_too_little(1, 1));
 }
 
 /// The smallest case of the first chapter of some seed in which `fails` finds a fault.
