@@ -13,10 +13,13 @@ use std::time::{Duration, Instant};
 /// The most that may be tried, each time on a server of its own.
 const ATTEMPTS: usize = 400;
 
-/// How often a case has to fail to be taken, of how many tries: what fails by luck would lead to what fails by less and
-/// less, but a fault may need a little luck.
+/// How often a case has to fail to be taken: what fails by luck would lead to what fails by less and less.
 const NEEDED: usize = 2;
+
+/// Of how many tries it has to, and of how many once a case has been taken that did not always fail. Such a fault needs
+/// some luck, and what is missed for the lack of it would leave the case large.
 const TRIES: usize = 3;
+const TRIES_WITH_LUCK: usize = 6;
 
 /// The longest that may be tried. A case that is not the smallest is better than a long wait.
 const TIME: Duration = Duration::from_secs(60);
@@ -39,6 +42,7 @@ pub(crate) async fn smallest(
         name,
         fails,
         known: HashMap::new(),
+        tries: TRIES,
         begun: Instant::now(),
         found: Vec::new(),
     };
@@ -59,6 +63,8 @@ struct Search<'a, F> {
     fails: F,
     /// What came of scenarios that were tried before: different plays often become the same scenario.
     known: HashMap<String, bool>,
+    /// How often a scenario is tried at most.
+    tries: usize,
     begun: Instant,
     found: Vec<Scenario>,
 }
@@ -75,13 +81,16 @@ impl<F: AsyncFnMut(&Scenario) -> Result<bool, Error>> Search<'_, F> {
             return Ok(false);
         }
         let (mut failures, mut tries) = (0, 0);
-        while failures < NEEDED && NEEDED - failures <= TRIES - tries {
+        while failures < NEEDED && NEEDED - failures <= self.tries - tries {
             failures += usize::from((self.fails)(&scenario).await?);
             tries += 1;
         }
         let failed = failures == NEEDED;
         if failed {
             self.found.push(scenario);
+        }
+        if failed && tries > NEEDED {
+            self.tries = TRIES_WITH_LUCK;
         }
         self.known.insert(text, failed);
         Ok(failed)
