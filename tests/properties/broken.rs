@@ -6,6 +6,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// A server that is broken on purpose.
 pub(crate) struct Broken {
@@ -119,7 +120,7 @@ fn slow_and_large(port: u16) -> io::Result<()> {
             stream.set_nonblocking(true)?;
             let mut rest = &buffer[..bytes];
             let begun = std::time::Instant::now();
-            while !rest.is_empty() && begun.elapsed() < std::time::Duration::from_millis(2) {
+            while !rest.is_empty() && begun.elapsed() < Duration::from_millis(2) {
                 match stream.write(rest) {
                     Ok(written) => rest = &rest[written..],
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -279,16 +280,17 @@ fn large_datagram_to_the_wrong_sender(port: u16) -> io::Result<()> {
     })
 }
 
-/// Three datagrams at once, of which one is large: those that wait are taken together, and the first one is counted twice.
+/// Three datagrams at once, of which one is large: those that follow each other within a moment are taken together, and
+/// the first one of them is answered twice.
 fn pile_with_a_large_one(port: u16) -> io::Result<()> {
     datagrams(port, |socket, bytes, from| {
         let mut pile = vec![(bytes.to_vec(), from)];
-        socket.set_nonblocking(true)?;
+        socket.set_read_timeout(Some(Duration::from_millis(5)))?;
         let mut buffer = vec![0; 65_536];
         while let Ok((bytes, from)) = socket.recv_from(&mut buffer) {
             pile.push((buffer[..bytes].to_vec(), from));
         }
-        socket.set_nonblocking(false)?;
+        socket.set_read_timeout(None)?;
         if pile.len() > 2 && pile.iter().any(|(bytes, _)| bytes.len() > 64) {
             pile[1] = pile[0].clone();
         }
