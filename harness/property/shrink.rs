@@ -4,7 +4,7 @@
 //! fewer attempts, than the shrinking that comes with the strategies, which knows of a union only what was drawn.
 
 use super::Rules;
-use super::plan::{Content, Leave, Manner, Play, Reach, Slicing, Spot, Visit, Word};
+use super::plan::{Content, Leave, Manner, Part, Play, Reach, Slicing, Spot, Visit, Word};
 use crate::error::Error;
 use crate::step::Scenario;
 use std::collections::HashMap;
@@ -181,7 +181,8 @@ fn weight(play: &Play) -> usize {
         let words: usize = visit.words.iter().map(word).sum();
         let odd =
             usize::from(visit.reach != Reach::Plain) + usize::from(visit.leave != Leave::Close);
-        4 + words + odd + visit.unfinished.unwrap_or(0) + usize::from(visit.again)
+        let words = if visit.again { 2 * words + 1 } else { words };
+        4 + words + odd + visit.unfinished.unwrap_or(0)
     };
     let parts = play.parts.iter().map(|part| {
         let visits: usize = part.visits.iter().map(visit).sum();
@@ -225,11 +226,13 @@ fn simpler(play: &Play) -> Vec<Play> {
         for (v, visit) in part.visits.iter().enumerate() {
             for w in 0..visit.words.len() {
                 with(&|play| drop(play.parts[p].visits[v].words.remove(w)));
+                with(&|play| leave_out_word(&mut play.parts[p], v, w));
             }
         }
         for v in 0..part.visits.len() {
             with(&|play| play.parts[p].visits[v].unfinished = None);
             with(&|play| play.parts[p].visits[v].again = false);
+            with(&|play| say_again_in_words(&mut play.parts[p].visits[v]));
             with(&|play| play.parts[p].visits[v].reach = Reach::Plain);
             with(&|play| play.parts[p].visits[v].leave = Leave::Close);
         }
@@ -258,6 +261,33 @@ fn simpler(play: &Play) -> Vec<Play> {
         }
     }
     found
+}
+
+/// Leaves out a word, with the gaps of its steps, so that the others keep their moments. Exact for the first connection
+/// where each word is sent and heard at once.
+fn leave_out_word(part: &mut Part, visit: usize, word: usize) {
+    let steps = |words: &[Word]| {
+        words
+            .iter()
+            .map(|word| 2 * word.times as usize)
+            .sum::<usize>()
+    };
+    let words = &mut part.visits[visit].words;
+    let from = (1 + steps(&words[..word])).min(part.gaps.len());
+    let to = (from + steps(&words[word..=word])).min(part.gaps.len());
+    words.remove(word);
+    let left_out: u8 = part.gaps.drain(from..to).fold(0, u8::saturating_add);
+    if let Some(next) = part.gaps.get_mut(from) {
+        *next = next.saturating_add(left_out);
+    }
+}
+
+/// Writes out what is said once more, so that parts of it can be left out.
+fn say_again_in_words(visit: &mut Visit) {
+    if std::mem::take(&mut visit.again) {
+        let again: Vec<Word> = visit.words.iter().rev().cloned().collect();
+        visit.words.extend(again);
+    }
 }
 
 fn simpler_words(word: &Word) -> Vec<Word> {
