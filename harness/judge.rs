@@ -215,6 +215,8 @@ struct FailedStep {
     limit: Option<Duration>,
     /// Bytes were still arriving when it ran out.
     flowing: bool,
+    /// It waited for a datagram that has not come.
+    is_missing: bool,
     /// The server was to rest, did not, and hardly got a processor either.
     idle: bool,
     /// The processor time that the server used before it ran out.
@@ -235,6 +237,13 @@ impl FailedStep {
         if self.idle {
             return Some(format!("{}: too little to call it busy", self.text));
         }
+        let dropped = dropped(transcript);
+        if self.is_missing && dropped > 0 {
+            return Some(format!(
+                "{}, but the kernel dropped {dropped} datagrams that did not fit a receive buffer",
+                self.text
+            ));
+        }
         let limit = self.limit?;
         if self.flowing {
             return Some(format!("{}, but bytes were still arriving", self.text));
@@ -252,6 +261,17 @@ impl FailedStep {
             )
         })
     }
+}
+
+/// How many datagrams the kernel dropped because the buffer of their receiver was full (`RcvbufErrors`), which is no
+/// server's fault.
+fn dropped(transcript: &Transcript) -> u64 {
+    let moved = transcript.events.iter().map(|event| match &event.what {
+        What::Counters(moved) => moved.as_slice(),
+        _ => &[],
+    });
+    let errors = moved.flatten().filter(|(name, _)| name == "RcvbufErrors");
+    errors.map(|(_, by)| by).sum()
 }
 
 fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedStep> {
@@ -296,8 +316,13 @@ fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedSte
                         }
                         _ => false,
                     };
+                    // A polite client sends so little that none of it is dropped.
+                    let is_missing = act == Act::Script
+                        && matches!(&line.step, Step::Client { who, action: Action::Expect { .. } }
+                            if views.of(id_of(*who)).lacks_datagram());
                     return Some(FailedStep {
                         act,
+                        is_missing,
                         line: line.number,
                         text,
                         limit,
@@ -978,6 +1003,24 @@ mod tests {
             judge(&trial(Talk::of(0).expect(what).lines()), &seen),
             Verdict::Pass
         );
+    }
+
+    #[test]
+    fn datagram_that_the_kernel_dropped_is_not_held_against_the_server() {
+        let connected = ClientEvent::Connected {
+            local: None,
+            peer: None,
+            datagrams: true,
+        };
+        let out = Ended::OutOfTime(Duration::from_secs(1));
+        let mut seen = seen(connected, out);
+        assert!(matches!(judge(&expects_hello(), &seen), Verdict::Fail(_)));
+        seen.events.push(Event {
+            at: Duration::ZERO,
+            what: What::Counters(vec![("RcvbufErrors".to_owned(), 2)]),
+        });
+        let verdict = judge(&expects_hello(), &seen);
+        assert!(matches!(verdict, Verdict::Inconclusive(_)), "{verdict:?}");
     }
 
     #[test]

@@ -75,6 +75,8 @@ pub struct ClientView {
     /// Bytes received and not yet consumed by an expectation.
     stream: Vec<u8>,
     datagrams: VecDeque<Vec<u8>>,
+    /// Datagrams that might have been lost, and were taken to be: they may still come, and are nobody's fault then.
+    late: Vec<Vec<u8>>,
     takes_datagrams: bool,
     /// The server's address as it was dialled, and another one that a reply came from.
     peer: Option<SocketAddr>,
@@ -160,7 +162,21 @@ impl ClientView {
 
     /// Whether bytes have come that no expectation has consumed.
     pub fn has_unexpected_bytes(&self) -> bool {
-        !self.stream.is_empty() || !self.datagrams.is_empty()
+        !self.stream.is_empty() || self.next_datagram(&|_| false).is_some()
+    }
+
+    /// Whether a datagram that is awaited has simply not come.
+    pub fn lacks_datagram(&self) -> bool {
+        self.takes_datagrams && self.send_failed.is_none() && !self.has_unexpected_bytes()
+    }
+
+    /// The first datagram that fits, or that is neither wanted nor merely late.
+    fn next_datagram(&self, fits: &dyn Fn(&[u8]) -> bool) -> Option<usize> {
+        let mut late = self.late.clone();
+        self.datagrams.iter().position(|datagram| {
+            let at = late.iter().position(|late| late == datagram);
+            fits(datagram) || at.map(|at| late.swap_remove(at)).is_none()
+        })
     }
 
     /// Looks for what is expected. `settled` says that nothing more will come.
@@ -214,26 +230,22 @@ impl ClientView {
     }
 
     fn look_for_data(&self, sought: &mut Sought<'_>) -> Look {
-        let outcome = match self.datagrams.front() {
-            Some(datagram) => compare(&sought.wanted, datagram),
-            // Of a stream nothing is there at any time; of datagrams it has to come.
-            None if self.takes_datagrams => Match::Partial,
-            None => sought.compare(&self.stream),
-        };
+        if self.takes_datagrams {
+            return self.look_for_datagram(&|datagram| datagram == sought.wanted);
+        }
+        let outcome = sought.compare(&self.stream);
         self.conclude(outcome, &|| literal::shown(&sought.wanted))
     }
 
     fn look_for_template(&self, template: &Template) -> Look {
-        let outcome = match self.datagrams.front() {
-            Some(datagram) => template.matches_whole(datagram),
-            None if self.takes_datagrams => Match::Partial,
-            None => template.matches(&self.stream),
-        };
-        self.conclude(outcome, &|| template.to_string())
+        if self.takes_datagrams {
+            return self.look_for_datagram(&|datagram| is_whole(template, datagram));
+        }
+        self.conclude(template.matches(&self.stream), &|| template.to_string())
     }
 
-    /// What a match, or the lack of one, means for bytes that are expected next.
-    fn conclude(&self, outcome: Match, wanted: &dyn Fn() -> String) -> Look {
+    /// A datagram that fits, which unlike bytes of a stream has to come even where it is empty.
+    fn look_for_datagram(&self, fits: &dyn Fn(&[u8]) -> bool) -> Look {
         if let (Some(foreign), Some(peer)) = (self.foreign, self.peer) {
             return Look::Broken(format!(
                 "asked {} and was answered from {}",
@@ -241,12 +253,17 @@ impl ClientView {
                 foreign.ip()
             ));
         }
-        if let Some(datagram) = self.datagrams.front() {
-            return match outcome {
-                Match::Full(bytes) if bytes == datagram.len() => Look::Met,
-                _ => Look::Broken(format!("got the datagram {}", literal::shown(datagram))),
-            };
+        match self.next_datagram(fits).map(|at| &self.datagrams[at]) {
+            Some(datagram) if fits(datagram) => Look::Met,
+            Some(datagram) => {
+                Look::Broken(format!("got the datagram {}", literal::shown(datagram)))
+            }
+            None => self.why_not_more().map_or(Look::Pending, Look::Broken),
         }
+    }
+
+    /// What a match, or the lack of one, means for bytes that are expected next.
+    fn conclude(&self, outcome: Match, wanted: &dyn Fn() -> String) -> Look {
         match outcome {
             Match::Full(_) => Look::Met,
             Match::Wrong(at) => Look::Broken(format!(
@@ -317,6 +334,9 @@ impl ClientView {
 
     /// Takes what a met expectation has used up out of the view.
     pub fn consume(&mut self, sought: &Sought<'_>) {
+        if self.takes_datagrams {
+            return self.consume_datagram(sought);
+        }
         let used = match sought.what {
             Expectation::Data(_) | Expectation::DataOrSilence(_) => {
                 compare(&sought.wanted, &self.stream)
@@ -328,12 +348,30 @@ impl ClientView {
             }
             _ => return,
         };
-        if self.datagrams.pop_front().is_none()
-            && let Match::Full(bytes) = used
-        {
+        if let Match::Full(bytes) = used {
             self.stream.drain(..bytes);
         }
     }
+
+    fn consume_datagram(&mut self, sought: &Sought<'_>) {
+        let fits = |datagram: &[u8]| match sought.what {
+            Expectation::Data(_) | Expectation::DataOrSilence(_) => datagram == sought.wanted,
+            Expectation::Template(template) => is_whole(template, datagram),
+            _ => false,
+        };
+        let at = self.next_datagram(&fits);
+        match at.filter(|at| fits(&self.datagrams[*at])) {
+            Some(at) => drop(self.datagrams.remove(at)),
+            None if matches!(sought.what, Expectation::DataOrSilence(_)) => {
+                self.late.push(sought.wanted.clone());
+            }
+            None => self.nothing &= *sought.what != Expectation::Nothing,
+        }
+    }
+}
+
+fn is_whole(template: &Template, datagram: &[u8]) -> bool {
+    template.matches_whole(datagram) == Match::Full(datagram.len())
 }
 
 /// The received bytes near the first wrong one.
@@ -497,6 +535,37 @@ mod tests {
         assert_eq!(look(&empty, &[]), Look::Pending);
         assert_eq!(look(&empty, &[b""]), Look::Met);
         assert!(matches!(look(&empty, &[b"x"]), Look::Broken(_)));
+    }
+
+    #[test]
+    fn datagram_that_comes_late_is_not_taken_for_the_next() {
+        let data = |bytes: &str| crate::step::Data::literal(bytes);
+        let (may_come, comes) = (
+            Expectation::DataOrSilence(data("large")),
+            Expectation::Data(data("small")),
+        );
+        let receive = |view: &mut ClientView, bytes: &str| {
+            view.apply(&ClientEvent::Datagram {
+                from: None,
+                bytes: bytes.into(),
+            });
+        };
+        let mut view = ClientView {
+            takes_datagrams: true,
+            ..ClientView::default()
+        };
+        let mut large = Sought::new(&may_come, 0);
+        assert_eq!(view.look(&mut large, true), Look::Met);
+        view.consume(&large);
+        receive(&mut view, "large");
+        let mut small = Sought::new(&comes, 0);
+        assert_eq!(view.look(&mut small, false), Look::Pending);
+        receive(&mut view, "small");
+        assert_eq!(view.look(&mut small, false), Look::Met);
+        view.consume(&small);
+        assert!(!view.has_unexpected_bytes());
+        receive(&mut view, "large");
+        assert!(view.has_unexpected_bytes(), "late twice");
     }
 
     #[test]

@@ -19,8 +19,9 @@ const WHY: &str = "Most faults need two things at once, such as a cut and a size
 
 const PROVOKED: &str = "Up to four clients, drawn from the seed, connect, send words of sizes around which buffers end, \
                         cut and coalesced, read late or slowly, half-close, reset, leave and come back, in any order \
-                        that the profile allows, with the server stopped meanwhile or not. `--cases` says how many. A \
-                        failure is made as small as it goes.";
+                        that the profile allows, with the server stopped meanwhile or not; datagrams come doubled, swapped \
+                        and piled up. `--cases` says how many; behind the first thirty, a server that promises how it \
+                        stops is also ended and started again between visits. A failure is made as small as it goes.";
 
 /// Loses what follows a part of a word that was longer than a buffer.
 fn lose_behind_a_buffer(stream: &mut TcpStream) -> std::io::Result<()> {

@@ -104,6 +104,8 @@ fn word(step: &Step) -> &'static str {
         },
         Step::Server(ServerAction::Stop) => "server stop",
         Step::Server(ServerAction::Continue) => "server continue",
+        Step::Server(ServerAction::Signal(_)) => "server signal",
+        Step::Server(ServerAction::Start(_)) => "server start",
         Step::Server(_) => "server",
         Step::Pause(_) => "pause",
         Step::Settle => "settle",

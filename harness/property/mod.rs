@@ -4,11 +4,13 @@
 //! out what the profile does not allow and works out what each client is owed. Several plays in a row are a chapter,
 //! one scenario for one server, so that the look at the server around it is taken once for all of them.
 
+mod conclude;
 mod coverage;
 mod plan;
 mod shrink;
 mod strategy;
 
+pub(crate) use conclude::{is_too_little, unproven};
 pub(crate) use coverage::Coverage;
 pub(crate) use shrink::smallest;
 
@@ -21,6 +23,10 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
 /// How many plays follow each other on one server before the server is looked at.
 const PLAYS_A_CHAPTER: usize = 15;
+
+/// From which case on a server may be ended and started again. It takes long, and where it happens nobody can stand by,
+/// so that a quick run goes without.
+const RESTARTS_FROM: usize = 30;
 
 /// What a property is about: the unit in which the server answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -94,7 +100,9 @@ impl<'a> Rules<'a> {
             ..Config::default()
         };
         let mut runner = TestRunner::new_with_rng(config, rng);
-        Some(plays.new_tree(&mut runner).ok()?.current())
+        let play = plays.new_tree(&mut runner).ok()?.current();
+        let restart = play.restart.filter(|_| case >= RESTARTS_FROM);
+        Some(Play { restart, ..play })
     }
 
     fn strategy(&self) -> BoxedStrategy<Play> {

@@ -3,10 +3,11 @@
 use super::{Kind, Rules};
 use crate::profile::{HalfClose, Model, Rule, Speech, Transport};
 use crate::step::{
-    Action, Cast, Cut, Data, Dial, End, Expectation, Line, Pace, Scenario, ServerAction, Source,
-    Step, Template,
+    Action, Cast, Cut, Data, Dial, End, Expectation, Line, Pace, Scenario, ServerAction,
+    ServerExpectation, Source, Step, Streams, Template,
 };
 use crate::talk::Talk;
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 /// What clients might do, before anything is known of the server.
@@ -16,6 +17,8 @@ pub(super) struct Play {
     pub(super) parts: Vec<Part>,
     /// Where in the play the server is stopped, as a share of it, and for how many steps.
     pub(super) freeze: Option<(u8, u8)>,
+    /// Where in the play, as a share of the places for it, the server is ended and started again.
+    pub(super) restart: Option<u8>,
 }
 
 /// What one client does.
@@ -34,6 +37,8 @@ pub(super) struct Visit {
     pub(super) words: Vec<Word>,
     /// Something that is begun and left unfinished before the client leaves.
     pub(super) unfinished: Option<usize>,
+    /// Everything is said once more, the last first, as a network that doubles and swaps datagrams does.
+    pub(super) again: bool,
     pub(super) leave: Leave,
 }
 
@@ -131,6 +136,12 @@ const LARGEST_DATAGRAM: usize = 65_507;
 /// section 2.3.4, asks for no more).
 const SURE_DATAGRAM: usize = 512;
 
+/// What a datagram may have at most for others to wait beside it in a receive buffer of the usual size.
+const SMALL_DATAGRAM: usize = 2 << 10;
+
+/// How long is waited for a reply that need not come, where the kernel does not show that none will.
+const MAY_BE_SILENT: Duration = Duration::from_millis(500);
+
 /// How many segments a word is divided into at most; each waits for the server.
 const MOST_SEGMENTS: usize = 48;
 
@@ -181,6 +192,10 @@ impl Rules<'_> {
             lines.sort_by_key(|(_, moment)| *moment);
         }
         let together = lines.into_iter().map(|(line, _)| line).collect();
+        let together = match play.restart {
+            Some(at) => self.restart(together, at),
+            None => together,
+        };
         match play.freeze {
             Some((at, steps)) => self.freeze(together, at, steps.into()),
             None => together,
@@ -219,12 +234,37 @@ impl Rules<'_> {
         dial
     }
 
+    /// Ends the server as it promises to be ended, and starts it again, at a moment when nobody is connected.
+    fn restart(&self, mut lines: Vec<Line>, at: u8) -> Vec<Line> {
+        let stop = self.ground.profile.promises.stop;
+        let Some(stop) = stop.filter(|_| self.can_restart()) else {
+            return lines;
+        };
+        let places = without_clients(&lines);
+        let at = places[usize::from(at) * places.len() / 256];
+        let exit = ServerAction::Expect {
+            what: ServerExpectation::Exit(None),
+            within: Some(stop.within),
+        };
+        let steps = [
+            ServerAction::Signal(stop.signal),
+            exit,
+            ServerAction::Start(Streams::Usual),
+        ];
+        lines.splice(at..at, steps.map(|step| Step::Server(step).into()));
+        lines
+    }
+
     /// Stops the server around some steps for which it need not run: it then finds all at once what they have done.
     fn freeze(&self, mut lines: Vec<Line>, at: u8, steps: usize) -> Vec<Line> {
+        if self.ground.transport == Transport::UnixDatagram {
+            return lines;
+        }
         let from = usize::from(at) * lines.len() / 256;
         let mut piled = 0;
-        let mut dialled = 0;
-        let queue = self.ground.backlog.unwrap_or(1).max(1);
+        let queue = self.ground.backlog.unwrap_or(1).max(1) as usize;
+        // Where nothing is known of the queue it is taken to be full.
+        let mut dialled = not_accepted(&lines[..from]).unwrap_or(queue);
         let mut goes_on = |line: &Line| match &line.step {
             Step::Client { action, .. } => match action {
                 Action::Send {
@@ -235,6 +275,8 @@ impl Rules<'_> {
                     piled += length(data);
                     piled <= PILED_BYTES
                 }
+                // A socket for datagrams needs nothing of the server.
+                Action::Connect(_) if self.kind == Kind::Datagram => true,
                 Action::Connect(_) => {
                     dialled += 1;
                     dialled <= queue && !self.ground.transport.is_local()
@@ -272,9 +314,60 @@ impl Rules<'_> {
         self.ground.profile.promises.half_close
     }
 
+    fn can_restart(&self) -> bool {
+        // What becomes of the path of a Unix socket is for the family local.
+        !self.is_one_connection() && !self.ground.transport.is_local()
+    }
+
     fn can_reset(&self) -> bool {
         self.ground.transport == Transport::Tcp && !self.is_one_connection()
     }
+}
+
+/// How many connections the server may have left in its queue; `None` where nothing shows that it has accepted any. It
+/// accepts in the order in which they came (accept(2)), so that an answer to one tells of all before it.
+fn not_accepted(lines: &[Line]) -> Option<usize> {
+    let (mut connected, mut accepted) = (0, None);
+    let mut latest = [0; NAMES.len()];
+    for line in lines {
+        match &line.step {
+            Step::Client {
+                who,
+                action: Action::Connect(_),
+            } => {
+                connected += 1;
+                latest[*who] = connected;
+            }
+            Step::Client {
+                who,
+                action: Action::Expect { .. },
+            } => accepted = accepted.max(Some(latest[*who])),
+            // It has a queue of its own.
+            Step::Server(ServerAction::Start(_)) => accepted = Some(connected),
+            _ => {}
+        }
+    }
+    accepted.map(|accepted| connected - accepted)
+}
+
+/// The places between lines, the first and the last included, at which no client is connected.
+fn without_clients(lines: &[Line]) -> Vec<usize> {
+    let mut connected = BTreeSet::new();
+    let mut places = vec![0];
+    for (line, place) in lines.iter().zip(1..) {
+        match &line.step {
+            Step::Client {
+                who,
+                action: Action::Close | Action::Reset,
+            } => drop(connected.remove(who)),
+            Step::Client { who, .. } => drop(connected.insert(*who)),
+            _ => {}
+        }
+        if connected.is_empty() {
+            places.push(place);
+        }
+    }
+    places
 }
 
 /// When the steps of a client come, in turns from the beginning of the play.
@@ -516,42 +609,67 @@ impl<'a> Speaker<'a> {
         self.then(Action::Close);
     }
 
-    /// Datagrams: each is answered before the next, for nothing keeps the answers in order.
+    /// Datagrams, several times each, and with `again` the same once more in the other order.
     fn throw(&mut self, visit: &Visit) {
-        let Some(model) = self.rules.model() else {
+        let again = visit.words.iter().rev().filter(|_| visit.again);
+        let words: Vec<&Word> = visit.words.iter().chain(again).collect();
+        let leaves_early = matches!(visit.leave, Leave::Reset | Leave::Abrupt);
+        for (n, word) in words.iter().enumerate() {
+            self.throw_one(word, leaves_early && n + 1 == words.len());
+        }
+        if !leaves_early {
+            self.hear();
+        }
+        if visit.leave == Leave::HalfClose {
+            // There is no half of it to close; the client stays for what it is not owed.
+            self.expect(Expectation::Silence);
+        }
+        self.then(Action::Close);
+    }
+
+    /// A datagram. Nothing keeps the answers to different ones in order, so that a client waits for those to one
+    /// before it sends another; those of other clients may be on their way meanwhile.
+    fn throw_one(&mut self, word: &Word, is_last: bool) {
+        let bytes = word.size.min(LARGEST_DATAGRAM);
+        // The queue of a Unix socket holds ten (`net.unix.max_dgram_qlen`), and then blocks those who send.
+        let is_alone = bytes > SMALL_DATAGRAM || self.rules.ground.transport != Transport::Udp;
+        let times = if is_alone { 1 } else { word.times };
+        let data = match bytes {
+            0 => Data::literal(""),
+            bytes => self.bytes(word, bytes),
+        };
+        let Some((reply, within)) = self.reply_to(&data) else {
             return;
         };
-        for (n, word) in visit.words.iter().enumerate() {
-            let bytes = word.size.min(LARGEST_DATAGRAM);
-            let is_last = n + 1 == visit.words.len();
-            if bytes == 0 {
-                // What an empty datagram is answered by is not seen in bytes, so nothing may follow it here.
-                self.send(Data::literal(""), Cut::Whole, false);
-                self.expect(Expectation::Taken);
-                self.then(Action::Close);
-                if !is_last {
-                    self.then(Action::Connect(Dial::default()));
-                }
-                continue;
-            }
-            let data = self.bytes(word, bytes);
+        let all = bytes * times as usize;
+        let differs = self.owed.iter().any(|owed| owed.what != reply);
+        if differs || self.owed_bytes + all > PILED_BYTES {
+            self.hear();
+        }
+        if !is_alone && matches!(word.manner, Manner::Stall | Manner::Slow) {
+            self.stall();
+        }
+        for _ in 0..times {
             self.send(data.clone(), Cut::Whole, false);
-            if is_last && visit.leave != Leave::Close {
-                break;
-            }
-            match model.reply(&data) {
-                None => self.expect(Expectation::Taken),
-                Some(reply) if bytes <= SURE_DATAGRAM => self.expect(Expectation::Data(reply)),
-                Some(reply) => self.then(Action::Expect {
-                    what: Expectation::DataOrSilence(reply),
-                    within: Some(Duration::from_millis(500)),
-                }),
+            if reply != Expectation::Taken || self.owed.is_empty() {
+                self.owe(reply.clone(), within, bytes);
             }
         }
-        let was_empty = visit.words.last().is_some_and(|word| word.size == 0);
-        if !was_empty {
-            self.then(Action::Close);
+        let is_unheard = is_last && !is_alone;
+        if !is_unheard && (is_alone || word.manner != Manner::GoOn) {
+            self.hear();
         }
+    }
+
+    /// What is owed for a datagram. One that is empty, or that may not fit a buffer, may be dropped whole.
+    fn reply_to(&self, data: &Data) -> Option<(Expectation, Option<Duration>)> {
+        Some(match self.rules.model()?.reply(data) {
+            None => (Expectation::Taken, None),
+            Some(reply) if (1..=SURE_DATAGRAM).contains(&length(data)) => {
+                (Expectation::Data(reply), None)
+            }
+            Some(reply) => (Expectation::DataOrSilence(reply), Some(MAY_BE_SILENT)),
+        })
     }
 
     /// The exchanges of a dialogue, of which only the timing and the cuts vary.

@@ -4,7 +4,7 @@
 //! fewer attempts, than the shrinking that comes with the strategies, which knows of a union only what was drawn.
 
 use super::Rules;
-use super::plan::{Content, Leave, Manner, Play, Reach, Slicing, Spot, Visit, Word};
+use super::plan::{Content, Leave, Manner, Part, Play, Reach, Slicing, Spot, Visit, Word};
 use crate::error::Error;
 use crate::step::Scenario;
 use std::collections::HashMap;
@@ -13,10 +13,13 @@ use std::time::{Duration, Instant};
 /// The most that may be tried, each time on a server of its own.
 const ATTEMPTS: usize = 400;
 
-/// How often a case has to fail to be taken, of how many tries: what fails by luck would lead to what fails by less and
-/// less, but a fault may need a little luck.
+/// How often a case has to fail to be taken: what fails by luck would lead to what fails by less and less.
 const NEEDED: usize = 2;
+
+/// Of how many tries it has to, and of how many once a case has been taken that did not always fail. Such a fault needs
+/// some luck, and what is missed for the lack of it would leave the case large.
 const TRIES: usize = 3;
+const TRIES_WITH_LUCK: usize = 6;
 
 /// The longest that may be tried. A case that is not the smallest is better than a long wait.
 const TIME: Duration = Duration::from_secs(60);
@@ -39,6 +42,7 @@ pub(crate) async fn smallest(
         name,
         fails,
         known: HashMap::new(),
+        tries: TRIES,
         begun: Instant::now(),
         found: Vec::new(),
     };
@@ -59,6 +63,8 @@ struct Search<'a, F> {
     fails: F,
     /// What came of scenarios that were tried before: different plays often become the same scenario.
     known: HashMap<String, bool>,
+    /// How often a scenario is tried at most.
+    tries: usize,
     begun: Instant,
     found: Vec<Scenario>,
 }
@@ -75,13 +81,16 @@ impl<F: AsyncFnMut(&Scenario) -> Result<bool, Error>> Search<'_, F> {
             return Ok(false);
         }
         let (mut failures, mut tries) = (0, 0);
-        while failures < NEEDED && NEEDED - failures <= TRIES - tries {
+        while failures < NEEDED && NEEDED - failures <= self.tries - tries {
             failures += usize::from((self.fails)(&scenario).await?);
             tries += 1;
         }
         let failed = failures == NEEDED;
         if failed {
             self.found.push(scenario);
+        }
+        if failed && tries > NEEDED {
+            self.tries = TRIES_WITH_LUCK;
         }
         self.known.insert(text, failed);
         Ok(failed)
@@ -172,6 +181,7 @@ fn weight(play: &Play) -> usize {
         let words: usize = visit.words.iter().map(word).sum();
         let odd =
             usize::from(visit.reach != Reach::Plain) + usize::from(visit.leave != Leave::Close);
+        let words = if visit.again { 2 * words + 1 } else { words };
         4 + words + odd + visit.unfinished.unwrap_or(0)
     };
     let parts = play.parts.iter().map(|part| {
@@ -179,7 +189,9 @@ fn weight(play: &Play) -> usize {
         let gaps: usize = part.gaps.iter().map(|gap| usize::from(*gap) + 1).sum();
         visits + gaps
     });
-    parts.sum::<usize>() + play.freeze.map_or(0, |(_, steps)| 1 + usize::from(steps))
+    let freeze = play.freeze.map_or(0, |(_, steps)| 1 + usize::from(steps));
+    let restart = play.restart.map_or(0, |at| 1 + usize::from(at));
+    parts.sum::<usize>() + freeze + restart
 }
 
 /// The plays that are simpler by one thing, the greatest first.
@@ -194,6 +206,10 @@ fn simpler(play: &Play) -> Vec<Play> {
         for part in 0..play.parts.len() {
             with(&|play| drop(play.parts.remove(part)));
         }
+    }
+    if play.restart.is_some() {
+        with(&|play| play.restart = None);
+        with(&|play| play.restart = Some(0));
     }
     if let Some((at, steps)) = play.freeze {
         with(&|play| play.freeze = None);
@@ -210,10 +226,13 @@ fn simpler(play: &Play) -> Vec<Play> {
         for (v, visit) in part.visits.iter().enumerate() {
             for w in 0..visit.words.len() {
                 with(&|play| drop(play.parts[p].visits[v].words.remove(w)));
+                with(&|play| leave_out_word(&mut play.parts[p], v, w));
             }
         }
         for v in 0..part.visits.len() {
             with(&|play| play.parts[p].visits[v].unfinished = None);
+            with(&|play| play.parts[p].visits[v].again = false);
+            with(&|play| say_again_in_words(&mut play.parts[p].visits[v]));
             with(&|play| play.parts[p].visits[v].reach = Reach::Plain);
             with(&|play| play.parts[p].visits[v].leave = Leave::Close);
         }
@@ -242,6 +261,33 @@ fn simpler(play: &Play) -> Vec<Play> {
         }
     }
     found
+}
+
+/// Leaves out a word, with the gaps of its steps, so that the others keep their moments. Exact for the first connection
+/// where each word is sent and heard at once.
+fn leave_out_word(part: &mut Part, visit: usize, word: usize) {
+    let steps = |words: &[Word]| {
+        words
+            .iter()
+            .map(|word| 2 * word.times as usize)
+            .sum::<usize>()
+    };
+    let words = &mut part.visits[visit].words;
+    let from = (1 + steps(&words[..word])).min(part.gaps.len());
+    let to = (from + steps(&words[word..=word])).min(part.gaps.len());
+    words.remove(word);
+    let left_out: u8 = part.gaps.drain(from..to).fold(0, u8::saturating_add);
+    if let Some(next) = part.gaps.get_mut(from) {
+        *next = next.saturating_add(left_out);
+    }
+}
+
+/// Writes out what is said once more, so that parts of it can be left out.
+fn say_again_in_words(visit: &mut Visit) {
+    if std::mem::take(&mut visit.again) {
+        let again: Vec<Word> = visit.words.iter().rev().cloned().collect();
+        visit.words.extend(again);
+    }
 }
 
 fn simpler_words(word: &Word) -> Vec<Word> {

@@ -12,8 +12,13 @@ pub(super) fn plays(kind: Kind) -> BoxedStrategy<Play> {
     let part = (vec(visit(kind), 1..=2), vec(0..8u8, 0..=24))
         .prop_map(|(visits, gaps)| Part { visits, gaps });
     let freeze = option::weighted(0.25, (any::<u8>(), 1..=8u8));
-    (vec(part, 1..=4), freeze)
-        .prop_map(|(parts, freeze)| Play { parts, freeze })
+    let restart = option::weighted(0.03, any::<u8>());
+    (vec(part, 1..=4), freeze, restart)
+        .prop_map(|(parts, freeze, restart)| Play {
+            parts,
+            freeze,
+            restart,
+        })
         .boxed()
 }
 
@@ -30,16 +35,22 @@ fn visit(kind: Kind) -> impl Strategy<Value = Visit> {
         2 => Just(Leave::Reset),
         1 => Just(Leave::Abrupt),
     ];
+    let again = match kind {
+        Kind::Datagram => proptest::bool::weighted(0.25).boxed(),
+        Kind::Stream | Kind::Line | Kind::Exchange => Just(false).boxed(),
+    };
     (
         vec(word(kind), 0..=3),
         option::weighted(0.3, 1..40usize),
         leave,
         reach,
+        again,
     )
-        .prop_map(|(words, unfinished, leave, reach)| Visit {
+        .prop_map(|(words, unfinished, leave, reach, again)| Visit {
             reach,
             words,
             unfinished,
+            again,
             leave,
         })
 }

@@ -1,7 +1,9 @@
 use super::*;
+use crate::judge::Verdict;
 use crate::profile::Profile;
 use crate::scenario::DrillFile;
-use crate::step::{Action, Expectation, Step};
+use crate::step::{Action, Data, Expectation, ServerAction, Step};
+use std::collections::{HashMap, HashSet};
 
 fn ground<'a>(profile: &'a Profile, cases: usize) -> Ground<'a> {
     Ground {
@@ -84,7 +86,7 @@ fn nothing_is_expected_of_a_server_that_is_stopped() {
         let mut is_stopped = false;
         for line in &chapter.lines {
             match &line.step {
-                Step::Server(action) => is_stopped = *action == crate::step::ServerAction::Stop,
+                Step::Server(action) => is_stopped = *action == ServerAction::Stop,
                 Step::Client {
                     action: Action::Expect { .. },
                     ..
@@ -96,9 +98,9 @@ fn nothing_is_expected_of_a_server_that_is_stopped() {
 }
 
 #[test]
-fn empty_data_is_never_expected() {
-    // An empty expectation is met by nothing, so that an empty answer would be taken for the next one.
-    for name in ["udp-echo", "echo", "line-echo"] {
+fn no_bytes_are_never_expected_of_a_stream() {
+    // Of a stream, no bytes are there at any time.
+    for name in ["echo", "line-echo"] {
         for chapter in drawn(name, 300) {
             for line in &chapter.lines {
                 if let Step::Client {
@@ -124,6 +126,113 @@ fn two_hundred_cases_try_every_kind_of_end_and_many_cuts() {
         coverage.ends_with("ends by close, half-close, reset"),
         "{coverage}"
     );
+}
+
+/// A queue of one holds two at most (listen(2)), and a server that is stopped takes none out of it.
+#[test]
+fn nobody_connects_to_a_stopped_server_whose_queue_may_be_full() {
+    let profile = Profile::find("echo").unwrap();
+    let ground = Ground {
+        backlog: Some(1),
+        ..ground(&profile, 600)
+    };
+    let mut dialled = 0;
+    for chapter in Rules::of(&ground).unwrap().chapters() {
+        let (mut is_stopped, mut waiting) = (false, Vec::new());
+        for line in &chapter.lines {
+            match &line.step {
+                Step::Server(action) => is_stopped = *action == ServerAction::Stop,
+                Step::Client { who, action } => match action {
+                    Action::Connect(_) => {
+                        waiting.push(*who);
+                        dialled += usize::from(is_stopped);
+                        assert!(!is_stopped || waiting.len() < 2, "{chapter}");
+                    }
+                    Action::Expect { .. } => {
+                        let heard = waiting.iter().rposition(|waiting| waiting == who);
+                        waiting.drain(..heard.map_or(0, |heard| heard + 1));
+                    }
+                    _ => {}
+                },
+                _ => {}
+            }
+        }
+    }
+    assert!(dialled > 0, "somebody connects");
+}
+
+#[test]
+fn server_is_ended_only_where_nobody_is_connected_and_it_runs() {
+    let mut ended = 0;
+    for chapter in drawn("echo", 600) {
+        let (mut connected, mut is_stopped) = (HashSet::new(), false);
+        for line in &chapter.lines {
+            match &line.step {
+                Step::Client { who, action } => match action {
+                    Action::Close | Action::Reset => drop(connected.remove(who)),
+                    _ => drop(connected.insert(*who)),
+                },
+                Step::Server(ServerAction::Signal(_)) => {
+                    ended += 1;
+                    assert!(connected.is_empty() && !is_stopped, "{chapter}");
+                }
+                Step::Server(action) => is_stopped = *action == ServerAction::Stop,
+                _ => {}
+            }
+        }
+    }
+    assert!(ended > 5, "{ended}");
+}
+
+#[test]
+fn nobody_is_ended_who_has_not_promised_how() {
+    let text = "transport = \"tcp\"\nmodel = \"echo\"\nframing = \"stream\"\n";
+    let profile = Profile::parse("silent", text).unwrap();
+    let chapters = Rules::of(&ground(&profile, 600)).unwrap().chapters();
+    assert!(!chapters.iter().any(Scenario::ends_server));
+}
+
+#[test]
+fn quick_run_goes_without_a_restart() {
+    let chapters = drawn("echo", 600);
+    let quick = RESTARTS_FROM / PLAYS_A_CHAPTER;
+    assert!(!chapters[..quick].iter().any(Scenario::ends_server));
+}
+
+/// How many of the 30 cases of two chapters are performed, and how many prove nothing, where there are 60 in all.
+fn unproven_of(verdict_of: impl Fn(usize) -> Verdict) -> (usize, usize) {
+    let profile = Profile::find("echo").unwrap();
+    let ground = ground(&profile, 60);
+    let rules = Rules::of(&ground).unwrap();
+    let cases = [1, 3].map(|chapter| rules.cases_of(chapter)).concat();
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .unwrap();
+    let mut tried = 0;
+    let alone = async |_: &Scenario| {
+        tried += 1;
+        Ok(verdict_of(tried))
+    };
+    let unproven = runtime.block_on(unproven(&cases, 60, alone)).unwrap();
+    (tried, unproven)
+}
+
+fn lacks_proof() -> Verdict {
+    Verdict::Inconclusive("the cut is not proven".to_owned())
+}
+
+#[test]
+fn case_that_proves_nothing_says_nothing_of_its_chapter() {
+    let fourth = |n| if n == 4 { lacks_proof() } else { Verdict::Pass };
+    assert_eq!(unproven_of(fourth), (30, 1));
+    assert_eq!(unproven_of(|_| lacks_proof()), (30, 30));
+}
+
+#[test]
+fn half_of_the_cases_are_enough_and_less_are_not() {
+    assert!(!is_too_little(15, 30));
+    assert!(is_too_little(16, 30));
+    assert!(is_too_little(1, 1));
 }
 
 /// The smallest case of the first chapter of some seed in which `fails` finds a fault.
@@ -165,7 +274,7 @@ fn cut_of_a_large_message_shrinks_to_four_steps_and_the_very_size() {
 #[test]
 fn reset_beside_another_client_shrinks_to_both() {
     let small = shrunk("echo", |scenario| {
-        let mut connected = std::collections::HashSet::new();
+        let mut connected = HashSet::new();
         scenario.lines.iter().any(|line| {
             let Step::Client { who, action } = &line.step else {
                 return false;
@@ -181,11 +290,52 @@ fn reset_beside_another_client_shrinks_to_both() {
     assert!(small.lines.len() <= 5, "{small}");
 }
 
+/// What is in flight where a client waits for what it is owed: each sender has no more than one kind of datagram there.
+#[test]
+fn answers_to_different_datagrams_are_never_owed_at_once() {
+    for chapter in drawn("udp-echo", 300) {
+        let mut owed: HashMap<usize, Vec<&Data>> = HashMap::new();
+        for line in &chapter.lines {
+            let Step::Client { who, action } = &line.step else {
+                continue;
+            };
+            let owed = owed.entry(*who).or_default();
+            match action {
+                Action::Send { data, .. } => owed.push(data),
+                Action::Expect { .. } if !owed.is_empty() => drop(owed.pop()),
+                Action::Close => owed.clear(),
+                _ => {}
+            }
+            assert!(owed.windows(2).all(|two| two[0] == two[1]), "{chapter}");
+        }
+    }
+}
+
+#[test]
+fn datagrams_come_doubled_swapped_and_piled_up() {
+    let text: String = drawn("udp-echo", 200)
+        .iter()
+        .map(ToString::to_string)
+        .collect();
+    let lines: Vec<&str> = text.lines().map(str::trim).collect();
+    let sends = |line: &str| line.contains(" send ");
+    assert!(
+        lines
+            .windows(2)
+            .any(|two| sends(two[0]) && two[0] == two[1])
+    );
+    let piled = |three: &[&str]| three[0] == "server stop" && sends(three[1]) && sends(three[2]);
+    assert!(lines.windows(3).any(piled));
+    let gone = |two: &[&str]| sends(two[0]) && two[1].ends_with(" close");
+    assert!(lines.windows(2).any(gone));
+    assert!(lines.iter().any(|line| line.contains("\"\" or silence")));
+}
+
 #[test]
 fn nobody_waits_for_an_answer_without_reading() {
-    for name in ["echo", "line-echo", "chat"] {
+    for name in ["echo", "line-echo", "chat", "udp-echo"] {
         for chapter in drawn(name, 300) {
-            let mut stalled = std::collections::HashSet::new();
+            let mut stalled = HashSet::new();
             for line in &chapter.lines {
                 let Step::Client { who, action } = &line.step else {
                     continue;

@@ -36,6 +36,14 @@ pub(super) struct Tried {
     pub(super) transcript: Vec<String>,
     /// Where the profile's request was cut.
     pub(super) coverage: Option<Coverage>,
+    /// Which of the scenarios proved nothing.
+    #[cfg_attr(
+        not(feature = "property"),
+        expect(dead_code, reason = "only drawn ones are looked at again")
+    )]
+    pub(super) unsure: Vec<usize>,
+    /// How many cases of them proved nothing alone either, where they have several.
+    pub(super) unproven: usize,
 }
 
 impl Tried {
@@ -45,6 +53,8 @@ impl Tried {
             failed: None,
             transcript: Vec::new(),
             coverage: None,
+            unsure: Vec::new(),
+            unproven: 0,
         }
     }
 }
@@ -63,6 +73,8 @@ pub(super) struct Around {
     pub(super) fresh_server: bool,
     /// A polite client comes before and after, and a bystander stands beside.
     pub(super) polite: bool,
+    /// How often one that proves nothing is tried.
+    pub(super) tries: usize,
 }
 
 impl<'a> Drill<'a> {
@@ -114,11 +126,11 @@ impl<'a> Drill<'a> {
                 "there is nothing to do for this server".to_owned(),
             )));
         }
-        let mut unsure = None;
+        let (mut unsure, mut reason) = (Vec::new(), None);
         let mut transcript = Vec::new();
         let request = talk::request(&self.target.profile).unwrap_or_default();
         let mut coverage = Coverage::of(&request);
-        for scenario in scenarios {
+        for (n, scenario) in scenarios.iter().enumerate() {
             let mut used = match stage.take() {
                 Some(stage) => stage,
                 None => self.start().await?,
@@ -134,29 +146,34 @@ impl<'a> Drill<'a> {
                 continue;
             }
             drop(used);
-            match self.again(verdict, &trial).await? {
+            match self.again(verdict, &trial, around.tries).await? {
                 Verdict::Pass | Verdict::Skip(_) => {}
-                Verdict::Inconclusive(reason) => unsure = unsure.or(Some(reason)),
+                Verdict::Inconclusive(why) => {
+                    unsure.push(n);
+                    reason = reason.or(Some(why));
+                }
                 fail @ Verdict::Fail(_) => {
                     return Ok(Tried {
-                        verdict: fail,
                         failed: Some(scenario.clone()),
                         transcript,
                         coverage: coverage.if_any(),
+                        ..Tried::verdict(fail)
                     });
                 }
             }
         }
-        let verdict = unsure.map_or(Verdict::Pass, Verdict::Inconclusive);
+        let verdict = reason.map_or(Verdict::Pass, Verdict::Inconclusive);
         Ok(Tried {
             transcript,
             coverage: coverage.if_any(),
+            unsure,
             ..Tried::verdict(verdict)
         })
     }
 
-    /// Repeats what failed on fresh servers, to say how often it fails; repeats what proved nothing, until it does.
-    async fn again(self, verdict: Verdict, trial: &Trial) -> Result<Verdict, Error> {
+    /// Repeats what failed on fresh servers, to say how often it fails; repeats what proved nothing, until it does or
+    /// has been tried so often.
+    async fn again(self, verdict: Verdict, trial: &Trial, tries: usize) -> Result<Verdict, Error> {
         match verdict {
             Verdict::Fail(finding) => {
                 let mut failed = 1;
@@ -167,7 +184,7 @@ impl<'a> Drill<'a> {
                 Ok(Verdict::Fail(counted(finding, failed)))
             }
             Verdict::Inconclusive(mut reason) => {
-                for _ in 1..TRIES {
+                for _ in 1..tries {
                     match self.on_fresh_server(trial, Floor::Alone).await?.0 {
                         Verdict::Inconclusive(again) => reason = again,
                         Verdict::Fail(finding) => return Ok(Verdict::Fail(counted(finding, 1))),

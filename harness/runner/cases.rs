@@ -2,7 +2,7 @@
 
 use super::Settings;
 use super::acquaintance::in_background;
-use super::attempt::{Around, Drill, Tried};
+use super::attempt::{Around, Drill, TRIES, Tried};
 use super::crew::{block_on, side_by_side};
 use crate::error::Error;
 use crate::judge::Verdict;
@@ -185,6 +185,7 @@ async fn try_case(case: &CaseRun, settings: &Settings) -> Result<Tried, Error> {
     let around = Around {
         fresh_server: true,
         polite: true,
+        tries: TRIES,
     };
     let scenarios = std::slice::from_ref(&case.scenario);
     drill.try_on(Some(stage), scenarios, around).await

@@ -4,9 +4,9 @@ use super::acquaintance::Acquaintance;
 use super::attempt::{Around, Drill, Tried};
 use super::calendar::is_over;
 use super::crew::block_on;
-use super::drawn::{made_small, saved_cases, tried_by};
+use super::drawn::{Chapters, case_by_case, made_small, saved_cases, tried_by};
 use super::selection::glob_matches;
-use crate::check::{Check, Ground, Severity};
+use crate::check::{Check, Severity};
 use crate::error::Error;
 use crate::judge::Verdict;
 use crate::report::CheckResult;
@@ -34,11 +34,13 @@ pub(super) fn check_result(
         (None, _) => {
             scenarios = (check.scenarios)(&ground);
             let saved = saved_cases(check, drill.settings);
-            let drawn = scenarios.len();
+            let chapters = Chapters {
+                check,
+                ground: &ground,
+                saved: saved.len(),
+            };
             scenarios.splice(0..0, saved);
-            let (_, drawn) = scenarios.split_at(scenarios.len() - drawn);
-            let work = performed(check, &ground, &scenarios, drawn, drill);
-            match block_on(drill.settings, work)? {
+            match block_on(drill.settings, performed(chapters, &scenarios, drill))? {
                 Ok(tried) => tried,
                 // It started before, so what keeps it from starting now is no fault of the command.
                 Err(error) => Tried::verdict(Verdict::Inconclusive(format!(
@@ -58,7 +60,7 @@ pub(super) fn check_result(
         scenarios: scenarios.len(),
         coverage: tried.coverage,
         duration: begun.elapsed(),
-        tried: tried_by(check, &scenarios, &ground),
+        tried: tried_by(check, &scenarios, &ground, tried.unproven),
         reproduce: tried
             .failed
             .as_ref()
@@ -69,20 +71,22 @@ pub(super) fn check_result(
     })
 }
 
-/// Performs all scenarios of a check; of those that were drawn, one that fails is made small.
+/// Performs all scenarios of a check. Those that were drawn are looked at case by case where they prove nothing, and
+/// made small where they fail.
 async fn performed(
-    check: &Check,
-    ground: &Ground<'_>,
+    chapters: Chapters<'_>,
     scenarios: &[Scenario],
-    drawn: &[Scenario],
     drill: Drill<'_>,
 ) -> Result<Tried, Error> {
+    let check = chapters.check;
     let around = Around {
         fresh_server: check.fresh_server,
         polite: check.id != POLITE,
+        tries: chapters.tries(),
     };
     let tried = drill.try_all(scenarios, around).await?;
-    made_small(tried, check, ground, drawn, drill).await
+    let tried = case_by_case(tried, chapters, scenarios, drill).await?;
+    made_small(tried, chapters, scenarios, drill).await
 }
 
 /// What the target's file says of a result; where that has had its time, a failure says so.

@@ -1,9 +1,9 @@
 //! Properties: how many cases are drawn, which earlier ones are repeated first, and the smallest one that fails.
 
 use super::Settings;
-use super::attempt::{Drill, Tried};
 #[cfg(feature = "property")]
-use super::attempt::{Floor, TRIES, counted};
+use super::attempt::{Around, Floor, counted};
+use super::attempt::{Drill, TRIES, Tried};
 use crate::check::{Check, Ground};
 use crate::error::Error;
 #[cfg(feature = "property")]
@@ -36,21 +36,106 @@ pub(super) fn tried_by(
     check: &Check,
     scenarios: &[Scenario],
     ground: &Ground<'_>,
+    unproven: usize,
 ) -> Option<String> {
     let is_drawn = check.family() == DRAWN && !scenarios.is_empty();
     is_drawn.then(|| {
-        format!(
-            "{} cases: {}",
-            ground.cases,
-            property::Coverage::of(scenarios)
-        )
+        let concluded = match unproven {
+            0 => String::new(),
+            unproven => format!(", of which {unproven} proved nothing"),
+        };
+        let coverage = property::Coverage::of(scenarios);
+        format!("{} cases{concluded}: {coverage}", ground.cases)
     })
 }
 
 /// Nothing is drawn without the feature.
 #[cfg(not(feature = "property"))]
-pub(super) fn tried_by(_: &Check, _: &[Scenario], _: &Ground<'_>) -> Option<String> {
+pub(super) fn tried_by(_: &Check, _: &[Scenario], _: &Ground<'_>, _: usize) -> Option<String> {
     None
+}
+
+/// The scenarios of a check, where some may be drawn, each a chapter of several cases.
+#[derive(Clone, Copy)]
+#[cfg_attr(
+    not(feature = "property"),
+    expect(dead_code, reason = "nothing is drawn")
+)]
+pub(super) struct Chapters<'a> {
+    pub(super) check: &'a Check,
+    pub(super) ground: &'a Ground<'a>,
+    /// How many saved ones are in front of those that were drawn.
+    pub(super) saved: usize,
+}
+
+impl Chapters<'_> {
+    fn are_drawn(self) -> bool {
+        self.check.family() == DRAWN
+    }
+
+    /// How often one that proves nothing is tried: what is drawn not as a whole, but case by case.
+    pub(super) fn tries(self) -> usize {
+        if self.are_drawn() { 1 } else { TRIES }
+    }
+}
+
+/// Where scenarios of a drawn check proved nothing, looks at each of their cases alone: what one of them lacks says
+/// nothing of the others.
+#[cfg(feature = "property")]
+pub(super) async fn case_by_case(
+    tried: Tried,
+    chapters: Chapters<'_>,
+    scenarios: &[Scenario],
+    drill: Drill<'_>,
+) -> Result<Tried, Error> {
+    let rules = property::Rules::of(chapters.ground).filter(|_| chapters.are_drawn());
+    let (Verdict::Inconclusive(reason), Some(rules)) = (&tried.verdict, rules) else {
+        return Ok(tried);
+    };
+    let cases_of = |n: &usize| match n.checked_sub(chapters.saved) {
+        Some(chapter) => rules.cases_of(chapter),
+        None => vec![scenarios[*n].clone()],
+    };
+    let cases: Vec<Scenario> = tried.unsure.iter().flat_map(cases_of).collect();
+    let all = chapters.ground.cases + chapters.saved;
+    let around = Around {
+        fresh_server: false,
+        polite: true,
+        tries: TRIES,
+    };
+    let mut failed = None;
+    let verdict_of = async |case: &Scenario| {
+        let alone = drill.try_all(std::slice::from_ref(case), around).await?;
+        let verdict = alone.verdict.clone();
+        failed = Some(alone).filter(|alone| matches!(alone.verdict, Verdict::Fail(_)));
+        Ok(verdict)
+    };
+    let unproven = property::unproven(&cases, all, verdict_of).await?;
+    if let Some(failed) = failed {
+        return Ok(failed);
+    }
+    let verdict = match property::is_too_little(unproven, all) {
+        true => Verdict::Inconclusive(format!(
+            "{unproven} of {all} cases proved nothing: {reason}"
+        )),
+        false => Verdict::Pass,
+    };
+    Ok(Tried {
+        verdict,
+        unproven,
+        ..tried
+    })
+}
+
+/// Nothing is drawn without the feature.
+#[cfg(not(feature = "property"))]
+pub(super) async fn case_by_case(
+    tried: Tried,
+    _: Chapters<'_>,
+    _: &[Scenario],
+    _: Drill<'_>,
+) -> Result<Tried, Error> {
+    Ok(tried)
 }
 
 /// The cases of a property that have failed in earlier runs. A file that is no longer understood has had its time.
@@ -100,17 +185,15 @@ pub fn artifact_name(result: &CheckResult) -> String {
 #[cfg(feature = "property")]
 pub(super) async fn made_small(
     tried: Tried,
-    check: &Check,
-    ground: &Ground<'_>,
+    chapters: Chapters<'_>,
     scenarios: &[Scenario],
     drill: Drill<'_>,
 ) -> Result<Tried, Error> {
-    let failed = tried
-        .failed
-        .as_ref()
-        .filter(|_| check.family() == DRAWN && drill.settings.shrink);
-    let chapter = failed.and_then(|failed| scenarios.iter().position(|drawn| drawn == failed));
-    let (Some(chapter), Some(rules)) = (chapter, property::Rules::of(ground)) else {
+    let is_shrunk = chapters.are_drawn() && drill.settings.shrink;
+    let failed = tried.failed.as_ref().filter(|_| is_shrunk);
+    let drawn = &scenarios[chapters.saved..];
+    let chapter = failed.and_then(|failed| drawn.iter().position(|drawn| drawn == failed));
+    let (Some(chapter), Some(rules)) = (chapter, property::Rules::of(chapters.ground)) else {
         return Ok(tried);
     };
     let fails = async |scenario: &Scenario| {
@@ -157,10 +240,9 @@ async fn confirmed(small: &Scenario, drill: Drill<'_>) -> Result<(usize, Tried),
         if matches!(verdict, Verdict::Fail(_)) {
             failed += 1;
             seen = Tried {
-                verdict,
                 failed: Some(small.clone()),
                 transcript: transcript.lines(&|id| name(small, id)),
-                coverage: None,
+                ..Tried::verdict(verdict)
             };
         }
     }
@@ -180,8 +262,7 @@ async fn confirmed(small: &Scenario, drill: Drill<'_>) -> Result<(usize, Tried),
 #[cfg(not(feature = "property"))]
 pub(super) async fn made_small(
     tried: Tried,
-    _: &Check,
-    _: &Ground<'_>,
+    _: Chapters<'_>,
     _: &[Scenario],
     _: Drill<'_>,
 ) -> Result<Tried, Error> {

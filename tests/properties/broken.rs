@@ -2,10 +2,11 @@
 
 use std::collections::HashMap;
 use std::io::{self, Read, Write};
-use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// A server that is broken on purpose.
 pub(crate) struct Broken {
@@ -68,7 +69,7 @@ fn lines(
 
 fn datagrams(
     port: u16,
-    mut react: impl FnMut(&UdpSocket, &[u8], std::net::SocketAddr) -> io::Result<()>,
+    mut react: impl FnMut(&UdpSocket, &[u8], SocketAddr) -> io::Result<()>,
 ) -> io::Result<()> {
     let socket = UdpSocket::bind(("127.0.0.1", port))?;
     let mut buffer = vec![0; 65_536];
@@ -119,7 +120,7 @@ fn slow_and_large(port: u16) -> io::Result<()> {
             stream.set_nonblocking(true)?;
             let mut rest = &buffer[..bytes];
             let begun = std::time::Instant::now();
-            while !rest.is_empty() && begun.elapsed() < std::time::Duration::from_millis(2) {
+            while !rest.is_empty() && begun.elapsed() < Duration::from_millis(2) {
                 match stream.write(rest) {
                     Ok(written) => rest = &rest[written..],
                     Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
@@ -279,6 +280,44 @@ fn large_datagram_to_the_wrong_sender(port: u16) -> io::Result<()> {
     })
 }
 
+/// Three datagrams at once, of which one is large: those that follow each other within a moment are taken together, and
+/// the first one of them is answered twice.
+fn pile_with_a_large_one(port: u16) -> io::Result<()> {
+    datagrams(port, |socket, bytes, from| {
+        let mut pile = vec![(bytes.to_vec(), from)];
+        socket.set_read_timeout(Some(Duration::from_millis(5)))?;
+        let mut buffer = vec![0; 65_536];
+        while let Ok((bytes, from)) = socket.recv_from(&mut buffer) {
+            pile.push((buffer[..bytes].to_vec(), from));
+        }
+        socket.set_read_timeout(None)?;
+        if pile.len() > 2 && pile.iter().any(|(bytes, _)| bytes.len() > 64) {
+            pile[1] = pile[0].clone();
+        }
+        for (bytes, from) in pile {
+            let _ = socket.send_to(&bytes, from);
+        }
+        Ok(())
+    })
+}
+
+/// The same datagram again after a longer one: it is taken for a repetition, and what is behind it is the longer one's.
+fn same_again_behind_longer(port: u16) -> io::Result<()> {
+    let mut seen: HashMap<(SocketAddr, Vec<u8>), usize> = HashMap::new();
+    let mut last: Vec<u8> = Vec::new();
+    datagrams(port, move |socket, bytes, from| {
+        let times = seen.entry((from, bytes.to_vec())).or_insert(0);
+        *times += 1;
+        let mut said = bytes.to_vec();
+        if *times > 1 && !bytes.is_empty() && last.len() > bytes.len() {
+            said.extend_from_slice(&last[bytes.len()..]);
+        }
+        last = bytes.to_vec();
+        let _ = socket.send_to(&said, from);
+        Ok(())
+    })
+}
+
 /// Two requests and a half of a third in one read: the half is thrown away with the buffer.
 fn two_requests_and_a_half(port: u16) -> io::Result<()> {
     each(port, |stream| {
@@ -408,6 +447,18 @@ pub(crate) const ALL: &[Broken] = &[
         speaks: "udp-echo",
         check: "property/datagram",
         serve: large_datagram_to_the_wrong_sender,
+    },
+    Broken {
+        name: "pile_with_a_large_one",
+        speaks: "udp-echo",
+        check: "property/datagram",
+        serve: pile_with_a_large_one,
+    },
+    Broken {
+        name: "same_again_behind_longer",
+        speaks: "udp-echo",
+        check: "property/datagram",
+        serve: same_again_behind_longer,
     },
     Broken {
         name: "two_requests_and_a_half",

@@ -1,6 +1,7 @@
 //! Properties against servers with faults that need a combination: each is found, made small, and repeated.
 //!
 //! - `found::NAME`: within 200 cases from one seed, with a case of a few steps that fails at least 2 of 3 times;
+//! - `any_sequence_of_deeds_is_served`: the reference echo server in process, held against a model of its clients;
 //! - `saved`: what was found is written down, and repeated by a later run before anything is drawn;
 //! - `often::NAME` (`-- --ignored often`): from nineteen of twenty seeds;
 //! - `correct::NAME` (`-- --ignored correct`): a correct server passes 20,000 cases.
@@ -12,6 +13,7 @@
 )]
 
 mod broken;
+mod states;
 
 use broken::Broken;
 use libtest_mimic::{Arguments, Failed, Trial};
@@ -64,7 +66,12 @@ fn main() -> ExitCode {
         trial.with_ignored_flag(true)
     });
     let saved = Trial::test("saved", is_repeated_from_its_file);
-    let trials = found.chain([saved]).chain(often).chain(correct).collect();
+    let states = Trial::test("any_sequence_of_deeds_is_served", || Ok(states::hold()?));
+    let trials = found
+        .chain([saved, states])
+        .chain(often)
+        .chain(correct)
+        .collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

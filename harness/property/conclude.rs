@@ -1,0 +1,52 @@
+//! How many cases were concluded, where chapters as a whole were not.
+
+use super::Rules;
+use crate::error::Error;
+use crate::judge::Verdict;
+use crate::step::Scenario;
+use std::time::{Duration, Instant};
+
+/// The longest that cases are performed one by one; what is left then has proven nothing.
+const TIME: Duration = Duration::from_secs(30);
+
+/// Performs cases one by one and counts those that prove nothing, of `all` that there are. Ends at once where one fails,
+/// and performs no more where the others do not matter.
+///
+/// # Errors
+/// What keeps a case from being performed.
+pub(crate) async fn unproven(
+    cases: &[Scenario],
+    all: usize,
+    mut verdict_of: impl AsyncFnMut(&Scenario) -> Result<Verdict, Error>,
+) -> Result<usize, Error> {
+    let begun = Instant::now();
+    let mut unproven = 0;
+    for (n, case) in cases.iter().enumerate() {
+        if begun.elapsed() > TIME || is_too_little(unproven, all) {
+            return Ok(unproven + cases.len() - n);
+        }
+        match verdict_of(case).await? {
+            Verdict::Inconclusive(_) => unproven += 1,
+            Verdict::Fail(_) => break,
+            Verdict::Pass | Verdict::Skip(_) => {}
+        }
+    }
+    Ok(unproven)
+}
+
+/// Whether less than half of all cases are left that have shown something: then the property has not been looked at.
+pub(crate) fn is_too_little(unproven: usize, all: usize) -> bool {
+    unproven * 2 > all
+}
+
+impl Rules<'_> {
+    /// Each case of a chapter as a scenario of its own.
+    pub(crate) fn cases_of(&self, chapter: usize) -> Vec<Scenario> {
+        let first = chapter * self.plays_a_chapter() + 1;
+        let plays = self.plays(chapter).into_iter();
+        let numbered = (first..).zip(plays);
+        numbered
+            .map(|(number, play)| self.chapter(&format!("case {number}"), &[play]))
+            .collect()
+    }
+}
