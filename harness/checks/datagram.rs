@@ -33,18 +33,20 @@ fn payload(bytes: usize, seed: u64) -> Data {
     Source::Pattern { bytes, seed }.into()
 }
 
-/// Sends datagrams and expects the model's reply to each, in order.
-fn exchange(talk: Talk, sent: &[Data], owed: &[Data], ground: &Ground<'_>) -> Vec<Line> {
+/// Sends datagrams and expects the model's reply to each before the next: replies that are under way together may come
+/// in any order (RFC 768 promises none), as those of a server with two threads do.
+fn exchange(data: impl IntoIterator<Item = Data>, ground: &Ground<'_>) -> Vec<Line> {
     let Some(model) = ground.profile.model() else {
         return Vec::new();
     };
-    let talk = sent
-        .iter()
-        .fold(talk, |talk, data| talk.send_data(data.clone(), Cut::Whole));
-    let talk = owed
-        .iter()
-        .filter_map(|data| model.reply(data))
-        .fold(talk, |talk, reply| talk.expect(Expectation::Data(reply)));
+    let talk = data.into_iter().fold(Talk::of(0).connect(), |talk, data| {
+        let reply = model.reply(&data);
+        let talk = talk.send_data(data, Cut::Whole);
+        match reply {
+            Some(reply) => talk.expect(Expectation::Data(reply)),
+            None => talk,
+        }
+    });
     talk.then(Action::Close).lines()
 }
 
@@ -227,13 +229,7 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
-            let data = payload(100, ground.seed);
-            let lines = exchange(
-                Talk::of(0).connect(),
-                std::slice::from_ref(&data),
-                std::slice::from_ref(&data),
-                ground,
-            );
+            let lines = exchange([payload(100, ground.seed)], ground);
             vec![scenario(
                 "twenty senders",
                 &[("crowd", 20)],
@@ -379,12 +375,12 @@ pub(super) const CHECKS: &[Check] = &[
     },
 ];
 
-/// Sends datagrams by number and expects the reply to each in the same order.
+/// Sends datagrams by number.
 fn ordered(name: &str, order: &[u64], ground: &Ground<'_>) -> Vec<Scenario> {
-    let data: Vec<Data> = order
-        .iter()
-        .map(|number| payload(64, ground.seed + number))
-        .collect();
-    let lines = exchange(Talk::of(0).connect(), &data, &data, ground);
-    vec![scenario(name, &[("alice", 1)], vec![lines])]
+    let data = order.iter().map(|number| payload(64, ground.seed + number));
+    vec![scenario(
+        name,
+        &[("alice", 1)],
+        vec![exchange(data, ground)],
+    )]
 }
