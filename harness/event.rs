@@ -332,6 +332,8 @@ pub enum Moment {
     After,
     /// The same after each further run of the script, which tell a leak from a pool that was filled once.
     Again,
+    /// After polite clients one after the other have filled a pool that adds a worker for each.
+    Filled,
 }
 
 /// What the kernel holds for the server's process tree.

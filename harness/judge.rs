@@ -686,7 +686,7 @@ const FIGURES: &[Figure] = &[
 ];
 
 /// As many workers as a pool may have; Tomcat stops at 200, Apache's event workers at 400.
-const POOL_BOUND: usize = 512;
+pub(crate) const POOL_BOUND: usize = 512;
 
 /// How often a script is run at most until it is clear whether what it adds is a leak.
 const MOST_RUNS: usize = 5;
@@ -704,6 +704,11 @@ pub fn needs_another_run(trial: &Trial, transcript: &Transcript) -> bool {
         }
         _ => false,
     }
+}
+
+/// Whether polite clients, one after the other, have to fill what may be a pool, so that one more run can tell.
+pub fn needs_filling(trial: &Trial, transcript: &Transcript) -> bool {
+    !trial.after.lines.is_empty() && pool_or_leak(trial, transcript).is_some()
 }
 
 fn needs_second_run(trial: &Trial, transcript: &Transcript) -> bool {
@@ -745,26 +750,41 @@ fn growing(trial: &Trial, transcript: &Transcript) -> impl Iterator<Item = Growi
     FIGURES
         .iter()
         .filter(|figure| !trial.waives(figure.invariant))
-        .filter_map(|figure| grows_again(transcript, figure))
+        .filter_map(|figure| grows_again(trial, transcript, figure))
 }
 
-fn grows_again(transcript: &Transcript, figure: &Figure) -> Option<Growing> {
-    let name = figure.name;
+/// How many clients a trial has connected at once at most; a pool may have to grow to as many workers.
+fn at_once(trial: &Trial) -> usize {
+    let crowd: u32 = trial.script.cast.iter().map(|cast| cast.members).sum();
+    let bystander = 1;
+    crowd as usize + bystander
+}
+
+fn grows_again(trial: &Trial, transcript: &Transcript, figure: &Figure) -> Option<Growing> {
     let (baseline, after) = growth(transcript, figure.read)?;
     let last = transcript.sample(Moment::Again)?;
     let workers = transcript
         .sample(Moment::Baseline)
         .map_or(0, |first| last.threads.saturating_sub(first.threads));
-    let again = transcript.samples(Moment::Again).map(figure.read);
-    let again: Vec<u64> = again.map(|value| value as u64).collect();
     let pool = (figure.pool)(workers);
     let grown = (figure.read)(last).saturating_sub(baseline);
-    as_much_again(baseline as u64, after as u64, &again).then(|| Growing {
+    let again = transcript.samples(Moment::Again).map(figure.read);
+    let again: Vec<u64> = again.map(|value| value as u64).collect();
+    let filled = transcript.sample(Moment::Filled).map(figure.read);
+    let goes_on = match (filled, again.split_last()) {
+        // No pool had room left, unless it is larger than any.
+        (Some(filled), Some((last, _))) => {
+            grown > pool || as_much(after - baseline, filled as u64, *last)
+        }
+        _ => as_much_again(baseline as u64, after as u64, &again),
+    };
+    goes_on.then(|| Growing {
         text: format!(
-            "{name} are not back to the baseline: {baseline} before, {after} after, {} after the same again",
+            "{} are not back to the baseline: {baseline} before, {after} after, {} after the same again",
+            figure.name,
             in_words(&again)
         ),
-        is_leak: grown > pool,
+        is_leak: grown > pool || filled.is_some() && grown > at_once(trial),
         may_tell: (1..=pool).contains(&grown) && (after - baseline) * MOST_RUNS > pool,
     })
 }
@@ -773,7 +793,12 @@ fn grows_again(transcript: &Transcript, figure: &Figure) -> Option<Growing> {
 fn as_much_again(baseline: u64, after: u64, again: &[u64]) -> bool {
     let before = std::iter::once(&after).chain(again);
     let mut steps = before.zip(again);
-    steps.all(|(before, value)| value.saturating_sub(*before) * 4 >= (after - baseline) * 3)
+    steps.all(|(before, value)| as_much((after - baseline) as usize, *before, *value))
+}
+
+/// Whether a step is as large as the first one, or nearly so.
+fn as_much(first: usize, before: u64, value: u64) -> bool {
+    value.saturating_sub(before) * 4 >= first as u64 * 3
 }
 
 fn in_words(values: &[u64]) -> String {
@@ -1111,12 +1136,15 @@ mod tests {
         assert!(reason.starts_with("open sockets are not back"), "{reason}");
     }
 
-    #[test]
-    fn workers_that_grow_twice_are_a_pool_or_a_leak() {
-        let threads = |threads| Sample {
+    fn threads(threads: usize) -> Sample {
+        Sample {
             threads,
             ..Sample::default()
-        };
+        }
+    }
+
+    #[test]
+    fn workers_that_grow_twice_are_a_pool_or_a_leak() {
         let few = judge(&trial(vec![]), &sampled([2, 8, 14].map(threads)));
         assert!(matches!(few, Verdict::Inconclusive(_)), "{few:?}");
         let many = judge(&trial(vec![]), &sampled([2, 202, 402, 602].map(threads)));
@@ -1125,10 +1153,6 @@ mod tests {
 
     #[test]
     fn workers_are_added_until_their_pool_is_full_or_larger_than_any() {
-        let threads = |threads| Sample {
-            threads,
-            ..Sample::default()
-        };
         let goes_on = |seen: &[usize]| {
             let seen = sampled(seen.iter().copied().map(threads));
             needs_another_run(&trial(vec![]), &seen)
@@ -1141,6 +1165,27 @@ mod tests {
         assert!(!goes_on(&[20, 220, 420, 620]));
         // So few at a time would take all day.
         assert!(!goes_on(&[20, 21, 22]));
+    }
+
+    #[test]
+    fn workers_that_are_added_once_a_pool_is_full_are_a_leak() {
+        let seen = |filled, last| {
+            let mut seen = sampled([2, 8, 14].map(threads));
+            for (moment, figure) in [(Moment::Filled, filled), (Moment::Again, last)] {
+                let at_rest = true;
+                let sample = Sample {
+                    at_rest,
+                    ..threads(figure)
+                };
+                let what = What::Sample(moment, sample);
+                let at = Duration::ZERO;
+                seen.events.push(Event { at, what });
+            }
+            judge(&trial(vec![]), &seen)
+        };
+        assert_eq!(seen(64, 64), Verdict::Pass);
+        assert!(matches!(seen(14, 20), Verdict::Fail(_)));
+        assert!(matches!(seen(614, 620), Verdict::Fail(_)));
     }
 
     #[test]

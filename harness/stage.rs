@@ -7,7 +7,7 @@ use crate::event::{
     Act, ClientEvent, ClientId, Ended, Exit, Moment, Sample, ServerEvent, Transcript, What,
     last_line,
 };
-use crate::judge::{BUSY, Trial, needs_another_run};
+use crate::judge::{BUSY, POOL_BOUND, Trial, needs_another_run, needs_filling};
 use crate::kernel::{self, Counters, RestWatch, State, Stillness, percent, stillness};
 use crate::lab::Lab;
 use crate::profile::Serves;
@@ -46,6 +46,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// How long `settle` waits for a server that does not come to rest.
 const SETTLE_WITHIN: Duration = Duration::from_millis(500);
+
+/// A pool that adds no worker for so many clients in a row is full.
+const FULL_AFTER: usize = 16;
 
 /// How many times longer a server is watched that gets hardly any of a loaded host.
 const PATIENCE: u32 = 8;
@@ -169,19 +172,51 @@ impl<'a> Stage<'a> {
         }
         self.sample(Moment::After).await;
         let is_doubtful = |transcript: &Transcript| needs_another_run(trial, transcript);
-        while self.recorder.with(is_doubtful)
-            && self.act(Act::Script, &trial.script).await? == Flow::On
-            && self.server().is_some()
-        {
-            self.leave_all().await;
-            self.catch_up().await;
-            // Some servers clean up behind one client when the next one comes.
-            if self.act(Act::After, &trial.after).await? == Flow::Stop {
-                break;
+        while self.recorder.with(is_doubtful) {
+            if self.run_again(trial).await? == Flow::Stop {
+                return Ok(());
             }
-            self.sample(Moment::Again).await;
+        }
+        let may_be_pool = |transcript: &Transcript| needs_filling(trial, transcript);
+        if self.recorder.with(may_be_pool) && self.fill_pool(trial).await? == Flow::On {
+            self.run_again(trial).await?;
         }
         Ok(())
+    }
+
+    /// Runs the script once more, to see whether what grew grows again.
+    async fn run_again(&mut self, trial: &Trial) -> Result<Flow, Error> {
+        if self.act(Act::Script, &trial.script).await? == Flow::Stop || self.server().is_none() {
+            return Ok(Flow::Stop);
+        }
+        self.leave_all().await;
+        self.catch_up().await;
+        // Some servers clean up behind one client when the next one comes.
+        let flow = self.act(Act::After, &trial.after).await?;
+        if flow == Flow::On {
+            self.sample(Moment::Again).await;
+        }
+        Ok(flow)
+    }
+
+    /// Sends polite clients, one after the other, until the server adds no worker for the next, or has more than any
+    /// pool.
+    async fn fill_pool(&mut self, trial: &Trial) -> Result<Flow, Error> {
+        let (mut most, mut since) = (0, 0);
+        for _ in 0..POOL_BOUND {
+            if self.server().is_none() || self.act(Act::After, &trial.after).await? == Flow::Stop {
+                return Ok(Flow::Stop);
+            }
+            let look = self.look();
+            let workers = look.threads + look.processes;
+            since = if workers > most { 0 } else { since + 1 };
+            most = most.max(workers);
+            if since == FULL_AFTER {
+                break;
+            }
+        }
+        self.sample(Moment::Filled).await;
+        Ok(Flow::On)
     }
 
     /// Lets a server that serves one after the other get through those who have left: as long as its accept queue
