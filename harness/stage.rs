@@ -7,7 +7,7 @@ use crate::event::{
     Act, ClientEvent, ClientId, Ended, Exit, Moment, Sample, ServerEvent, Transcript, What,
     last_line,
 };
-use crate::judge::{BUSY, POOL_BOUND, Trial, needs_another_run, needs_filling};
+use crate::judge::{BUSY, POOL_BOUND, Trial, needs_another_run, needs_filling, still_grows};
 use crate::kernel::{self, Counters, RestWatch, State, Stillness, percent, stillness};
 use crate::lab::Lab;
 use crate::profile::Serves;
@@ -46,6 +46,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 
 /// How long `settle` waits for a server that does not come to rest.
 const SETTLE_WITHIN: Duration = Duration::from_millis(500);
+
+/// How long a script is repeated on a server that goes on adding workers, to tell a leak.
+const TOLD_WITHIN: Duration = Duration::from_secs(30);
 
 /// A pool that adds no worker for so many clients in a row is full.
 const FULL_AFTER: usize = 16;
@@ -179,7 +182,12 @@ impl<'a> Stage<'a> {
         }
         let may_be_pool = |transcript: &Transcript| needs_filling(trial, transcript);
         if self.recorder.with(may_be_pool) && self.fill_pool(trial).await? == Flow::On {
-            self.run_again(trial).await?;
+            let begun = Instant::now();
+            let grows = |transcript: &Transcript| still_grows(trial, transcript);
+            while self.run_again(trial).await? == Flow::On
+                && self.recorder.with(grows)
+                && begun.elapsed() < TOLD_WITHIN
+            {}
         }
         Ok(())
     }
