@@ -48,7 +48,7 @@ const LOOK_EVERY: Duration = Duration::from_millis(5);
 const SETTLE_WITHIN: Duration = Duration::from_millis(500);
 
 /// How long a script is repeated on a server that goes on adding workers, to tell a leak.
-const TOLD_WITHIN: Duration = Duration::from_secs(30);
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
 
 /// A pool that adds no worker for so many clients in a row is full.
 const FULL_AFTER: usize = 16;
