@@ -4,7 +4,7 @@ use super::acquaintance::Acquaintance;
 use super::attempt::{Around, Drill, Tried};
 use super::calendar::is_over;
 use super::crew::block_on;
-use super::drawn::{Chapters, case_by_case, made_small, saved_cases, tried_by};
+use super::drawn::{Chapters, concluded, saved_cases, tried_by};
 use super::selection::glob_matches;
 use crate::check::{Check, Severity};
 use crate::error::Error;
@@ -71,8 +71,7 @@ pub(super) fn check_result(
     })
 }
 
-/// Performs all scenarios of a check. Those that were drawn are looked at case by case where they prove nothing, and
-/// made small where they fail.
+/// Performs all scenarios of a check, and concludes from them.
 async fn performed(
     chapters: Chapters<'_>,
     scenarios: &[Scenario],
@@ -85,8 +84,7 @@ async fn performed(
         tries: chapters.tries(),
     };
     let tried = drill.try_all(scenarios, around).await?;
-    let tried = case_by_case(tried, chapters, scenarios, drill).await?;
-    made_small(tried, chapters, scenarios, drill).await
+    concluded(tried, chapters, scenarios, drill).await
 }
 
 /// What the target's file says of a result; where that has had its time, a failure says so.

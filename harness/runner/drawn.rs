@@ -79,10 +79,33 @@ impl Chapters<'_> {
     }
 }
 
+/// What drawn scenarios come to: looked at case by case where they prove nothing, and made small where they fail.
+#[cfg(feature = "property")]
+pub(super) async fn concluded(
+    tried: Tried,
+    chapters: Chapters<'_>,
+    scenarios: &[Scenario],
+    drill: Drill<'_>,
+) -> Result<Tried, Error> {
+    let tried = case_by_case(tried, chapters, scenarios, drill).await?;
+    made_small(tried, chapters, scenarios, drill).await
+}
+
+/// Nothing is drawn without the feature.
+#[cfg(not(feature = "property"))]
+pub(super) async fn concluded(
+    tried: Tried,
+    _: Chapters<'_>,
+    _: &[Scenario],
+    _: Drill<'_>,
+) -> Result<Tried, Error> {
+    Ok(tried)
+}
+
 /// Where scenarios of a drawn check proved nothing, looks at each of their cases alone: what one of them lacks says
 /// nothing of the others.
 #[cfg(feature = "property")]
-pub(super) async fn case_by_case(
+async fn case_by_case(
     tried: Tried,
     chapters: Chapters<'_>,
     scenarios: &[Scenario],
@@ -125,17 +148,6 @@ pub(super) async fn case_by_case(
         unproven,
         ..tried
     })
-}
-
-/// Nothing is drawn without the feature.
-#[cfg(not(feature = "property"))]
-pub(super) async fn case_by_case(
-    tried: Tried,
-    _: Chapters<'_>,
-    _: &[Scenario],
-    _: Drill<'_>,
-) -> Result<Tried, Error> {
-    Ok(tried)
 }
 
 /// The cases of a property that have failed in earlier runs. A file that is no longer understood has had its time.
@@ -183,7 +195,7 @@ pub fn artifact_name(result: &CheckResult) -> String {
 
 /// Puts the smallest case that fails in the place of a drawn one that did.
 #[cfg(feature = "property")]
-pub(super) async fn made_small(
+async fn made_small(
     tried: Tried,
     chapters: Chapters<'_>,
     scenarios: &[Scenario],
@@ -256,15 +268,4 @@ async fn confirmed(small: &Scenario, drill: Drill<'_>) -> Result<(usize, Tried),
         seen.verdict = Verdict::Fail(finding);
     }
     Ok((failed, seen))
-}
-
-/// Nothing is drawn without the feature.
-#[cfg(not(feature = "property"))]
-pub(super) async fn made_small(
-    tried: Tried,
-    _: Chapters<'_>,
-    _: &[Scenario],
-    _: Drill<'_>,
-) -> Result<Tried, Error> {
-    Ok(tried)
 }
