@@ -783,6 +783,10 @@ fn grows_again(trial: &Trial, transcript: &Transcript, figure: &Figure) -> Optio
         .map_or(0, |filled| last.saturating_sub(*filled));
     let counts_workers = figure.invariant == Invariant::Threads;
     let is_leak = grown > pool || counts_workers && added > added_by_haste(trial);
+    let times = match again.len() {
+        1 => String::new(),
+        times => format!(" {times} times"),
+    };
     let seen = if since.is_empty() {
         [&[after], &again[..]].concat()
     } else {
@@ -790,12 +794,11 @@ fn grows_again(trial: &Trial, transcript: &Transcript, figure: &Figure) -> Optio
     };
     goes_on(first, &seen).then(|| Growing {
         text: format!(
-            "{} are not back to the baseline: {baseline} before, {after} after, {}",
-            figure.name,
-            in_words(&again)
+            "{} are not back to the baseline: {baseline} before, {after} after, {last} after the same again{times}",
+            figure.name
         ),
         is_leak,
-        may_tell: !is_leak && (1..=pool).contains(&grown) && first * MOST_RUNS > pool,
+        may_tell: !is_leak && first * MOST_RUNS > pool,
     })
 }
 
@@ -815,15 +818,11 @@ fn since_filled(transcript: &Transcript) -> impl Iterator<Item = &Sample> {
 /// Whether each step is as large as the first one was, or nearly so.
 fn goes_on(first: usize, seen: &[usize]) -> bool {
     let mut steps = seen.windows(2);
-    steps.all(|step| step[1].saturating_sub(step[0]) * 4 >= first * 3)
+    steps.all(|step| is_as_large(step[1].saturating_sub(step[0]) as u64, first as u64))
 }
 
-fn in_words(again: &[usize]) -> String {
-    match again {
-        [] => "and not again".to_owned(),
-        [once] => format!("{once} after the same again"),
-        [.., last] => format!("{last} after the same again {} times", again.len()),
-    }
+fn is_as_large(step: u64, first: u64) -> bool {
+    step * 4 >= first * 3
 }
 
 /// Workers that were added and stay, with what they hold: thread pools add one a task until they are full.
@@ -846,7 +845,7 @@ fn garbage_or_leak(trial: &Trial, transcript: &Transcript) -> Option<String> {
     let (baseline, after) =
         memory_growth(transcript).filter(|_| !trial.waives(Invariant::Memory))?;
     let again = transcript.sample(Moment::Again)?.memory_bytes;
-    (again.saturating_sub(after) * 4 >= (after - baseline) * 3).then(|| {
+    is_as_large(again.saturating_sub(after), after - baseline).then(|| {
         format!(
             "memory grew from {} MiB to {} MiB, and to {} MiB after the same again; a heap that is collected late does the same",
             baseline >> 20,

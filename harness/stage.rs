@@ -215,8 +215,9 @@ impl<'a> Stage<'a> {
             if self.server().is_none() || self.act(Act::After, &trial.after).await? == Flow::Stop {
                 return Ok(Flow::Stop);
             }
-            let look = self.look();
-            let workers = look.threads + look.processes;
+            let processes = self.server.iter().flat_map(Server::processes);
+            let living = processes.filter(|process| !process.is_zombie());
+            let workers: usize = living.map(|process| process.threads + 1).sum();
             since = if workers > most { 0 } else { since + 1 };
             most = most.max(workers);
             if since == FULL_AFTER {
