@@ -437,48 +437,42 @@ mod tests {
         assert!(!rests_after(1_000, 500, 4_000));
     }
 
+    /// Whether any of so many looks at what `look` says, so far apart, finds rest.
+    fn ever_rests(looks: u32, apart: Duration, look: impl Fn(u32) -> Stillness) -> bool {
+        let (mut watch, begun) = (RestWatch::default(), Instant::now());
+        (0..looks).any(|n| watch.take(begun + apart * n, look(n)))
+    }
+
     #[test]
     fn loop_that_waits_for_its_log_to_be_read_never_rests() {
-        let (mut watch, begun) = (RestWatch::default(), Instant::now());
-        let mut look = |n: u32| {
-            let still = Stillness {
-                prints: n.is_multiple_of(20),
-                ran: Duration::from_micros(100) * n,
-                switches: u64::from(n),
-                ..Stillness::default()
-            };
-            watch.take(begun + Duration::from_millis(5) * n, still)
+        let look = |n: u32| Stillness {
+            prints: n.is_multiple_of(20),
+            ran: Duration::from_micros(100) * n,
+            switches: u64::from(n),
+            ..Stillness::default()
         };
-        assert!((0..1_000).all(|n| !look(n)));
+        assert!(!ever_rests(1_000, Duration::from_millis(5), look));
     }
 
     #[test]
     fn loop_that_waits_for_a_processor_never_rests() {
-        let (mut watch, begun) = (RestWatch::default(), Instant::now());
-        let mut look = |n: u32| {
-            let still = Stillness {
-                ran: Duration::from_millis(1) * n,
-                ..Stillness::default()
-            };
-            watch.take(begun + Duration::from_millis(20) * n, still)
+        let look = |n: u32| Stillness {
+            ran: Duration::from_millis(1) * n,
+            ..Stillness::default()
         };
-        assert!((0..100).all(|n| !look(n)));
+        assert!(!ever_rests(100, Duration::from_millis(20), look));
     }
 
     /// What it prints fits into the pipe between two looks.
     #[test]
     fn loop_that_logs_never_rests_where_we_look_seldom() {
-        let (mut watch, begun) = (RestWatch::default(), Instant::now());
-        let mut look = |n: u32| {
-            let still = Stillness {
-                at_rest: n.is_multiple_of(2),
-                ran: Duration::from_millis(5) * n,
-                printed_bytes: (16 << 10) * u64::from(n),
-                ..Stillness::default()
-            };
-            watch.take(begun + Duration::from_millis(100) * n, still)
+        let look = |n: u32| Stillness {
+            at_rest: n.is_multiple_of(2),
+            ran: Duration::from_millis(5) * n,
+            printed_bytes: (16 << 10) * u64::from(n),
+            ..Stillness::default()
         };
-        assert!((0..100).all(|n| !look(n)));
+        assert!(!ever_rests(100, Duration::from_millis(100), look));
     }
 
     #[test]
