@@ -503,6 +503,7 @@ fn life(world: World, control: RawFd, maps: &IdMaps) -> c_int {
         let _ = answer(control, [errno.raw_os_error(), stage, 0], None);
         return 1;
     }
+    give_memory_back();
     let Ok(children) = child_signals() else {
         return 1;
     };
@@ -556,6 +557,55 @@ fn settle_in(world: World, maps: &IdMaps) -> Result<(), (i32, Errno)> {
         .map_err(at(3))?;
     }
     super::socket::loopback_up().map_err(at(4))
+}
+
+/// Gives back the memory that came through the fork, but for what this thread stands on. As long as both processes have
+/// a page, the harness pays for a copy of it when it writes there next, and every fork below copies the table of them.
+fn give_memory_back() {
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+    let Ok(maps) = rustix::fs::open(c"/proc/self/maps", flags, rustix::fs::Mode::empty()) else {
+        return;
+    };
+    // SAFETY: no memory is touched.
+    let own = [
+        &raw const maps as usize,
+        unsafe { libc::__errno_location() } as usize,
+    ];
+    let mut text = [0u8; 8192];
+    let mut filled = 0;
+    while let Some(room) = text.get_mut(filled..)
+        && let Ok(read @ 1..) = rustix::io::read(&maps, room)
+    {
+        filled += read;
+        let mut lines = text.get(..filled).unwrap_or_default();
+        while let Some(end) = lines.iter().position(|byte| *byte == b'\n') {
+            let (line, rest) = lines.split_at(end);
+            if let Some((start, bytes)) = heap_mapping(line, own) {
+                // SAFETY: private memory of the harness's threads, none of which came through the fork; nothing that
+                // runs from here on allocates, or reads what was allocated.
+                unsafe { libc::madvise(start as *mut libc::c_void, bytes, libc::MADV_DONTNEED) };
+            }
+            lines = rest.get(1..).unwrap_or_default();
+        }
+        let begun = filled - lines.len();
+        text.copy_within(begun..filled, 0);
+        filled -= begun;
+    }
+}
+
+/// The start and length of a large private mapping without a file that holds none of the addresses `own`, read from a
+/// line of `/proc/PID/maps` (proc_pid_maps(5)).
+fn heap_mapping(line: &[u8], own: [usize; 2]) -> Option<(usize, usize)> {
+    const LARGE: usize = 1 << 20;
+    let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
+    let (start, end) = words.next()?.split_once('-')?;
+    let [start, end] = [start, end].map(|address| usize::from_str_radix(address, 16));
+    let (start, end) = (start.ok()?, end.ok()?);
+    let (access, _offset, _device) = (words.next()?, words.next()?, words.next()?);
+    let is_anonymous = words.next()? == "0" && words.next().is_none_or(|name| name == "[heap]");
+    let is_large = end - start >= LARGE;
+    let is_own = own.iter().any(|address| (start..end).contains(address));
+    (access == "rw-p" && is_anonymous && is_large && !is_own).then_some((start, end - start))
 }
 
 fn write_file(path: &CStr, value: &[u8]) -> Result<(), Errno> {
@@ -941,5 +991,34 @@ fn kill_children() {
 fn end_everything(world: World, charges: &mut [Option<Charge>; MOST_CHARGES]) {
     if world == World::Host {
         sweep(charges);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_given_back_where_nothing_but_the_harness_uses_it() {
+        const OWN: [usize; 2] = [0x7f00_0080_0000, 0x7f00_0180_0000];
+        let given = |line: &str| heap_mapping(line.as_bytes(), OWN).is_some();
+        assert!(given("7f0002000000-7f0004000000 rw-p 00000000 00:00 0 "));
+        assert!(given(
+            "55d000000000-55d000200000 rw-p 00000000 00:00 0   [heap]"
+        ));
+        for kept in [
+            // Small, a thread's stack, shared, of a file, read only, the first stack, and no mapping at all.
+            "7f0002000000-7f0002001000 rw-p 00000000 00:00 0 ",
+            "7f0000000000-7f0001000000 rw-p 00000000 00:00 0 ",
+            "7f0001000000-7f0002000000 rw-p 00000000 00:00 0 ",
+            "7f0002000000-7f0004000000 rw-s 00000000 00:01 5 /memfd:x (deleted)",
+            "7f0002000000-7f0004000000 rw-p 00000000 08:01 5 /usr/bin/true",
+            "7f0002000000-7f0004000000 r--p 00000000 00:00 0 ",
+            "7ffd00000000-7ffd00200000 rw-p 00000000 00:00 0   [stack]",
+            "7f0002000000",
+            "",
+        ] {
+            assert!(!given(kept), "{kept}");
+        }
     }
 }
