@@ -168,9 +168,7 @@ pub fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
             evidence: evidence(trial, transcript, others),
         });
     }
-    let doubt = unproven(transcript)
-        .or_else(|| pool_or_leak(trial, transcript))
-        .or_else(|| garbage_or_leak(trial, transcript));
+    let doubt = unproven(transcript).or_else(|| pool_or_leak(trial, transcript));
     match doubt {
         Some(reason) => Verdict::Inconclusive(reason),
         None => Verdict::Pass,
@@ -641,11 +639,15 @@ fn last_step_before_exit(trial: &Trial, transcript: &Transcript) -> Option<Strin
     text.lines().last().map(|line| line.trim().to_owned())
 }
 
-/// How far a figure may stand above its baseline after one run before a second run has to decide.
-fn growth(transcript: &Transcript, read: impl Fn(&Sample) -> usize) -> Option<(usize, usize)> {
+/// The baseline and what a figure is after one run, where it has grown by more than may stay without a second run.
+fn growth(
+    transcript: &Transcript,
+    read: impl Fn(&Sample) -> usize,
+    may_stay: usize,
+) -> Option<(usize, usize)> {
     let baseline = read(transcript.sample(Moment::Baseline)?);
     let after = read(transcript.sample(Moment::After)?);
-    (after > baseline).then_some((baseline, after))
+    (after > baseline + may_stay).then_some((baseline, after))
 }
 
 /// A figure that a leak would raise.
@@ -654,8 +656,12 @@ struct Figure {
     /// How a person calls it.
     name: &'static str,
     read: fn(&Sample) -> usize,
-    /// How much a pool that is being filled adds to it, by the number of threads that it has added.
+    /// How much may be added by one run and stay, without a second run.
+    may_stay: usize,
+    /// How much is added until a pool is full, or a heap is collected, by the number of threads that were added.
     pool: fn(usize) -> usize,
+    /// What else than a leak grows so.
+    or_else: &'static str,
 }
 
 const FIGURES: &[Figure] = &[
@@ -663,27 +669,56 @@ const FIGURES: &[Figure] = &[
         invariant: Invariant::OpenFiles,
         name: "open sockets",
         read: |sample| sample.sockets,
+        may_stay: 0,
         pool: |_| 0,
+        or_else: POOL,
     },
     Figure {
         invariant: Invariant::OpenFiles,
         name: "open files",
         read: |sample| sample.files,
+        may_stay: 0,
         pool: |workers| workers * FILES_OF_A_WORKER,
+        or_else: POOL,
     },
     Figure {
         invariant: Invariant::Threads,
         name: "threads",
         read: |sample| sample.threads,
+        may_stay: 0,
         pool: |_| POOL_BOUND,
+        or_else: POOL,
     },
     Figure {
         invariant: Invariant::Threads,
         name: "processes",
         read: |sample| sample.processes,
+        may_stay: 0,
         pool: |_| POOL_BOUND,
+        or_else: POOL,
+    },
+    Figure {
+        invariant: Invariant::Memory,
+        name: "mebibytes of memory",
+        read: |sample| (sample.memory_bytes >> 20) as usize,
+        may_stay: WARM_UP_MIB,
+        pool: |workers| HEAP_MIB + workers * MIB_OF_A_WORKER,
+        or_else: "a heap that is collected late",
     },
 ];
+
+const POOL: &str = "a pool being filled";
+
+/// Allocators keep what they were given back, and warm-up costs memory.
+const WARM_UP_MIB: usize = 64;
+
+/// As much garbage as a heap may hold before it is collected. Java's starts with a 64th of the machine's memory, and
+/// grows from there only when it collects.
+const HEAP_MIB: usize = 1 << 10;
+
+/// What a worker may have for itself: its stack, its part of the heap, and, where it is a process, all that it shares
+/// with the others and that is counted for each.
+const MIB_OF_A_WORKER: usize = 16;
 
 /// As many workers as a pool may have; Tomcat stops at 200, Apache's event workers at 400.
 pub(crate) const POOL_BOUND: usize = 512;
@@ -717,14 +752,12 @@ pub fn needs_filling(trial: &Trial, transcript: &Transcript) -> bool {
 }
 
 fn needs_second_run(trial: &Trial, transcript: &Transcript) -> bool {
-    let has_grown = |figure: &Figure| growth(transcript, figure.read).is_some();
-    let zombies = growth(transcript, |sample| sample.zombies).is_some();
-    let memory = memory_growth(transcript).is_some();
+    let has_grown = |figure: &Figure| growth(transcript, figure.read, figure.may_stay).is_some();
+    let zombies = growth(transcript, |sample| sample.zombies, 0).is_some();
     FIGURES
         .iter()
         .any(|figure| !trial.waives(figure.invariant) && has_grown(figure))
         || (!trial.waives(Invariant::Zombies) && zombies)
-        || (!trial.waives(Invariant::Memory) && memory)
 }
 
 fn invariants(trial: &Trial, transcript: &Transcript) -> Vec<String> {
@@ -744,6 +777,7 @@ fn invariants(trial: &Trial, transcript: &Transcript) -> Vec<String> {
 /// A figure that grew again whenever the same was done again.
 struct Growing {
     text: String,
+    or_else: &'static str,
     /// No pool that is being filled grows so much.
     is_leak: bool,
     /// Few more runs fill the largest pool, and more than that.
@@ -766,7 +800,7 @@ fn added_by_haste(trial: &Trial) -> usize {
 }
 
 fn grows_again(trial: &Trial, transcript: &Transcript, figure: &Figure) -> Option<Growing> {
-    let (baseline, after) = growth(transcript, figure.read)?;
+    let (baseline, after) = growth(transcript, figure.read, figure.may_stay)?;
     let last = transcript.sample(Moment::Again)?;
     let workers = transcript
         .sample(Moment::Baseline)
@@ -797,6 +831,7 @@ fn grows_again(trial: &Trial, transcript: &Transcript, figure: &Figure) -> Optio
             "{} are not back to the baseline: {baseline} before, {after} after, {last} after the same again{times}",
             figure.name
         ),
+        or_else: figure.or_else,
         is_leak,
         may_tell: !is_leak && first * MOST_RUNS > pool,
     })
@@ -825,34 +860,12 @@ fn is_as_large(step: u64, first: u64) -> bool {
     step * 4 >= first * 3
 }
 
-/// Workers that were added and stay, with what they hold: thread pools add one a task until they are full.
+/// What was added and stays, and may be of use: thread pools add a worker a task until they are full, and a heap of
+/// garbage grows until it is collected.
 fn pool_or_leak(trial: &Trial, transcript: &Transcript) -> Option<String> {
     growing(trial, transcript)
         .find(|growing| !growing.is_leak)
-        .map(|growing| format!("{}; a pool being filled does the same", growing.text))
-}
-
-/// The resident memory before and after, where it has grown by more than a server may keep.
-fn memory_growth(transcript: &Transcript) -> Option<(u64, u64)> {
-    let baseline = transcript.sample(Moment::Baseline)?.memory_bytes;
-    let after = transcript.sample(Moment::After)?.memory_bytes;
-    (after > baseline + MEMORY_BOUND).then_some((baseline, after))
-}
-
-/// Memory that grows with each run. A heap of garbage does so too until it is collected, which may be at gigabytes
-/// (Java's stops at a quarter of the machine's memory), and from outside nothing tells the two apart.
-fn garbage_or_leak(trial: &Trial, transcript: &Transcript) -> Option<String> {
-    let (baseline, after) =
-        memory_growth(transcript).filter(|_| !trial.waives(Invariant::Memory))?;
-    let again = transcript.sample(Moment::Again)?.memory_bytes;
-    is_as_large(again.saturating_sub(after), after - baseline).then(|| {
-        format!(
-            "memory grew from {} MiB to {} MiB, and to {} MiB after the same again; a heap that is collected late does the same",
-            baseline >> 20,
-            after >> 20,
-            again >> 20
-        )
-    })
+        .map(|growing| format!("{}; {} does the same", growing.text, growing.or_else))
 }
 
 fn states(transcript: &Transcript, after: &Sample) -> Vec<(Invariant, String)> {
@@ -900,10 +913,6 @@ fn states(transcript: &Transcript, after: &Sample) -> Vec<(Invariant, String)> {
     }
     found
 }
-
-/// What a server may keep after a scenario without being looked at again. Allocators keep pools and warm-up costs
-/// memory; what is looked for is buffering without a bound.
-const MEMORY_BOUND: u64 = 256 << 20;
 
 /// What a server may print during a scenario: a line a connection is fair, a line a turn of a busy loop is not.
 const OUTPUT_BOUND: u64 = 8 << 20;
@@ -1246,17 +1255,46 @@ mod tests {
         assert!(reason.starts_with("14 children have ended"), "{reason}");
     }
 
-    #[test]
-    fn memory_that_grows_twice_is_garbage_or_a_leak() {
-        let memory = |mebibytes: u64| Sample {
+    fn memory(mebibytes: u64) -> Sample {
+        Sample {
             memory_bytes: mebibytes << 20,
             ..Sample::default()
-        };
+        }
+    }
+
+    #[test]
+    fn memory_that_grows_once_is_a_warm_heap() {
+        let little = sampled([40, 90, 90].map(memory));
+        assert!(!needs_another_run(&trial(vec![]), &little));
         let once = sampled([40, 640, 700].map(memory));
         assert!(needs_second_run(&trial(vec![]), &once));
         assert_eq!(judge(&trial(vec![]), &once), Verdict::Pass);
-        let twice = judge(&trial(vec![]), &sampled([40, 640, 1240].map(memory)));
-        assert!(matches!(twice, Verdict::Inconclusive(_)), "{twice:?}");
+    }
+
+    #[test]
+    fn memory_that_grows_with_every_run_is_garbage_or_a_leak() {
+        let little = sampled([40, 140, 240].map(memory));
+        assert!(still_grows(&trial(vec![]), &little));
+        let little = judge(&trial(vec![]), &little);
+        assert!(
+            matches!(&little, Verdict::Inconclusive(reason) if reason.contains("a heap")),
+            "{little:?}"
+        );
+        let reason = reason(judge(&trial(vec![]), &sampled([40, 640, 1240].map(memory))));
+        assert!(
+            reason.starts_with("mebibytes of memory are not"),
+            "{reason}"
+        );
+    }
+
+    #[test]
+    fn memory_of_workers_is_theirs() {
+        let of = |workers: usize| Sample {
+            threads: 1 + workers,
+            ..memory(40 + 8 * workers as u64)
+        };
+        let prefork = judge(&trial(vec![]), &sampled([0, 150, 300].map(of)));
+        assert!(matches!(prefork, Verdict::Inconclusive(_)), "{prefork:?}");
     }
 
     #[test]
