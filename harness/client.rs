@@ -298,6 +298,21 @@ impl Client {
         }
     }
 
+    /// How many bytes wait for the server to read them while there are more to send; none where all are sent.
+    pub(crate) fn unread_bytes(&self) -> u64 {
+        let Some(link) = &self.link else {
+            return 0;
+        };
+        match self.transport {
+            _ if link.writers.iter().all(JoinHandle::is_finished) => 0,
+            Transport::Tcp => self.server_row().map_or(0, |row| row.receive_queue.into()),
+            // On Unix sockets SIOCOUTQ counts what the peer has not read (unix(7)).
+            Transport::Unix | Transport::Udp | Transport::UnixDatagram => {
+                unsent_bytes(link.socket.get_ref().as_fd()).map_or(0, |bytes| bytes as u64)
+            }
+        }
+    }
+
     async fn send_segment(&self, bytes: &[u8]) -> bool {
         let Some(link) = &self.link else {
             self.note(ClientEvent::SendFailed("not connected".to_owned()));

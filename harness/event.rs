@@ -176,6 +176,11 @@ pub enum ClientEvent {
     Accepted,
     /// The kernel shows that the server has read all that was sent.
     Taken,
+    /// The kernel shows that the server sleeps although bytes of the client, which has more to send, wait for it.
+    HeldBack {
+        /// How many of them wait.
+        unread_bytes: u64,
+    },
     /// The kernel shows its own end, which it has closed, in TIME_WAIT.
     TimeWait,
     /// The server's socket is no more; the kernel's last account of it.
@@ -572,6 +577,9 @@ impl fmt::Display for ClientEvent {
             Self::Reading => f.write_str("reads"),
             Self::Accepted => f.write_str("* is accepted"),
             Self::Taken => f.write_str("* has been read to the last byte"),
+            Self::HeldBack { unread_bytes } => {
+                write!(f, "* is held back: {unread_bytes} bytes wait unread")
+            }
             Self::TimeWait => f.write_str("* has its end in TIME_WAIT"),
             Self::Buried {
                 lost_bytes: 0,

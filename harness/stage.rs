@@ -635,6 +635,7 @@ impl<'a> Stage<'a> {
             what,
             Expectation::Accepted
                 | Expectation::Taken
+                | Expectation::HeldBack
                 | Expectation::Nothing
                 | Expectation::TimeWait
         );
@@ -644,7 +645,7 @@ impl<'a> Stage<'a> {
         let begun = self.looks.get().number;
         let mut ran_before = None;
         let may_fail_to_come = absence || matches!(what, Expectation::DataOrSilence(_));
-        let mut dead_looks = 0;
+        let (mut dead_looks, mut held_looks) = (0, 0);
         let facts = self.recorder.facts_of(id);
         loop {
             let next_fact = facts.notified();
@@ -671,6 +672,9 @@ impl<'a> Stage<'a> {
                     dead_looks = if self.is_dead(client) { dead_looks + 1 } else { 0 };
                     if dead_looks >= LOOKS_TO_BLAME && !may_fail_to_come {
                         return Ended::Done;
+                    }
+                    if *what == Expectation::HeldBack {
+                        held_looks = self.look_for_restraint(id, client, held_looks);
                     }
                     let looks = if absence { 1 } else { LOOKS_TO_BLAME };
                     let settled = || self.is_settled(begun, looks) && self.is_quiet(client, what);
@@ -704,11 +708,13 @@ impl<'a> Stage<'a> {
         if last.at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
             self.note_obituaries();
             let still = self.stillness();
-            let settled = last.still == still && still.parked && self.lab.is_private();
+            let unmoved = last.still == still;
+            let settled = unmoved && still.parked && self.lab.is_private();
             self.looks.set(LastLook {
                 number: last.number + 1,
                 at: Some(Instant::now()),
                 settled: if settled { last.settled + 1 } else { 0 },
+                asleep: unmoved && still.at_rest,
                 still,
             });
         }
@@ -721,6 +727,23 @@ impl<'a> Stage<'a> {
             let ran = self.fresh_look().still.ran.saturating_sub(before);
             self.note_server(ServerEvent::Ran(ran));
         }
+    }
+
+    /// Whether the server still sleeps over bytes of a client that has more to send: how many looks in a row have shown
+    /// so. When there are enough of them, it is written down.
+    fn look_for_restraint(&self, id: ClientId, client: &Client, looks: u64) -> u64 {
+        let unread_bytes = client.unread_bytes();
+        let asleep = self.fresh_look().asleep;
+        let looks = if asleep && unread_bytes > 0 {
+            looks + 1
+        } else {
+            0
+        };
+        if looks == LOOKS_TO_BLAME {
+            let event = ClientEvent::HeldBack { unread_bytes };
+            self.recorder.note(What::Client(id, event));
+        }
+        looks
     }
 
     /// Whether no process of the server is left and nothing that it has sent is on its way, so that no more will come.
@@ -773,6 +796,7 @@ impl<'a> Stage<'a> {
                 client.is_taken() || self.has_had_its_datagram(),
                 ClientEvent::Taken,
             ),
+            Expectation::HeldBack => (client.is_idle() && !client.has_ended(), ClientEvent::Taken),
             Expectation::TimeWait => (client.is_in_time_wait(), ClientEvent::TimeWait),
             Expectation::Nothing => match client.finds_nothing() {
                 Some(error) => (true, ClientEvent::Nothing(error)),
@@ -1280,6 +1304,8 @@ struct LastLook {
     still: Stillness,
     /// How many looks in a row have found the same as the one before, and a server that waits for us alone.
     settled: u64,
+    /// The server sleeps, and has done so since the look before.
+    asleep: bool,
 }
 
 /// The times at which to look. On a loaded host looks come late; they must not all come at once then, as a burst of them

@@ -407,6 +407,8 @@ pub enum Expectation {
     Accepted,
     /// The server has read all that was sent.
     Taken,
+    /// The server has stopped reading what is being sent, or has ended the connection, before it had read all.
+    HeldBack,
     /// Its own end of the connection, which it has closed, is in TIME_WAIT.
     TimeWait,
     /// The connection ends in one of these ways.
@@ -852,6 +854,7 @@ impl fmt::Display for Expectation {
             Self::Refused => f.write_str("refused"),
             Self::Accepted => f.write_str("accepted"),
             Self::Taken => f.write_str("taken"),
+            Self::HeldBack => f.write_str("held-back"),
             Self::TimeWait => f.write_str("time-wait"),
             Self::End {
                 kinds,

@@ -84,6 +84,7 @@ pub struct ClientView {
     ended: Option<End>,
     accepted: bool,
     taken: bool,
+    held_back: bool,
     nothing: bool,
     time_wait: bool,
     send_failed: Option<String>,
@@ -130,6 +131,7 @@ impl ClientView {
             ClientEvent::Ended(end) => self.ended = Some(*end),
             ClientEvent::Accepted => self.accepted = true,
             ClientEvent::Taken => self.taken = true,
+            ClientEvent::HeldBack { .. } => self.held_back = true,
             ClientEvent::TimeWait => self.time_wait = true,
             ClientEvent::Buried { lost_bytes, .. } => {
                 self.buried = true;
@@ -216,6 +218,7 @@ impl ClientView {
             // A connection that the server has ended was in its hands before.
             Expectation::Accepted if self.accepted || self.ended == Some(End::Fin) => Look::Met,
             Expectation::Taken if self.taken => Look::Met,
+            Expectation::HeldBack => self.look_for_restraint(settled),
             Expectation::TimeWait if self.time_wait => Look::Met,
             Expectation::TimeWait => Look::Pending,
             Expectation::Accepted | Expectation::Taken => match self.ended {
@@ -305,6 +308,16 @@ impl ClientView {
         match self.look_for_silence(false) {
             Look::Pending if self.nothing => Look::Met,
             other => other,
+        }
+    }
+
+    fn look_for_restraint(&self, settled: bool) -> Look {
+        let over = self.ended.is_some() || self.send_failed.is_some();
+        match settled {
+            _ if self.taken => Look::Broken("the server read all that was sent".to_owned()),
+            _ if self.held_back || over => Look::Met,
+            true => Look::Broken("the server read on and on".to_owned()),
+            false => Look::Pending,
         }
     }
 
@@ -494,6 +507,27 @@ mod tests {
         assert_eq!(happen(connected(1)), [Some(alice), None]);
         assert_eq!(happen(ClientEvent::Connecting), [None, None]);
         assert_eq!(happen(connected(2)), [None, Some(alice)]);
+    }
+
+    #[test]
+    fn client_is_held_back_where_not_all_that_it_sends_is_read() {
+        let looked = |events: &[ClientEvent], settled| {
+            let mut view = ClientView::default();
+            events.iter().for_each(|event| view.apply(event));
+            view.look(&mut Sought::new(&Expectation::HeldBack, 0), settled)
+        };
+        let held = ClientEvent::HeldBack { unread_bytes: 7 };
+        let failed = ClientEvent::SendFailed("Connection reset by peer".to_owned());
+        assert_eq!(looked(&[], false), Look::Pending);
+        assert_eq!(looked(&[held], false), Look::Met);
+        assert_eq!(looked(&[failed], false), Look::Met);
+        for broken in [
+            looked(&[], true),
+            looked(&[ClientEvent::Taken], false),
+            looked(&[ClientEvent::Taken, ClientEvent::Ended(End::Fin)], false),
+        ] {
+            assert!(matches!(broken, Look::Broken(_)), "{broken:?}");
+        }
     }
 
     #[test]

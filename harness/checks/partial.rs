@@ -41,6 +41,21 @@ fn write_once(stream: &mut TcpStream) -> std::io::Result<()> {
     }
 }
 
+/// Reads on, however much of the replies is still to be sent.
+fn buffer_all(stream: &mut TcpStream) -> std::io::Result<()> {
+    let (owed, to_send) = std::sync::mpsc::channel::<Vec<u8>>();
+    let mut out = stream.try_clone()?;
+    let writer =
+        std::thread::spawn(move || to_send.iter().try_for_each(|bytes| out.write_all(&bytes)));
+    let read = answer(stream, |bytes| {
+        // A writer that has failed takes no more; the next read says why.
+        let _ = owed.send(bytes.to_vec());
+        Vec::new()
+    });
+    drop(owed);
+    writer.join().unwrap_or(Ok(())).and(read)
+}
+
 /// A conversation for each way to cut the request.
 ///
 /// A server that knows its answer from the beginning of the request may close before the rest has come; the rest then
@@ -378,6 +393,42 @@ pub(super) const CHECKS: &[Check] = &[
         counterexample: Counterexample {
             instead_of: "echo",
             serve: |address| one_at_a_time(&listen(address)?, echo),
+        },
+    },
+    Check {
+        id: "partial/backpressure",
+        requirement: "A client that sends and does not read what it is owed is held back: the server stops reading.",
+        why: "Replies are buffered without a bound, until memory is at its end: \
+              https://github.com/http-kit/http-kit/issues/180 https://github.com/BaseIntelligence/bounty-challenge/issues/1173",
+        provoked: "A client with small buffers reads nothing and sends 32 MiB, more than the kernel holds; the server has \
+                   to sleep over unread bytes before all is sent, or to end the connection.",
+        cure: "Stop reading from a client while much of what it is owed is unsent (`pause`, `drain`, a full channel).",
+        needs: &[Need::Stream, Need::Model, Need::Reply],
+        severity: Severity::Should,
+        fresh_server: false,
+        scenarios: |ground| {
+            let Some(model) = ground.profile.model() else {
+                return Vec::new();
+            };
+            let dial = Dial {
+                receive_buffer: Some(4 << 10),
+                ..Dial::default()
+            };
+            let talk = Talk::of(0)
+                .then(Action::Connect(dial))
+                .then(Action::Stall)
+                .send_in_background(bulk(model, 32 << 20, ground.seed))
+                .expect_within(Expectation::HeldBack, Duration::from_secs(20))
+                .then(Action::Reset);
+            vec![scenario(
+                "a client that only sends",
+                &[("mallory", 1)],
+                vec![talk.lines()],
+            )]
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| each(&listen(address)?, buffer_all),
         },
     },
     Check {

@@ -599,6 +599,7 @@ class Client:
         self.late = []
         self.stranger = None
         self.end = None
+        self.unsent = 0
         self.chunk, self.pause = 1 << 16, 0
         self.leaving = False
 
@@ -727,6 +728,7 @@ class Client:
                 return
             try:
                 rest = rest[self.socket.send(rest):]
+                self.unsent = len(rest)
             except BlockingIOError:
                 if self.leaving or time.monotonic() > deadline:
                     self.note(send_failure="the server does not read")
@@ -738,6 +740,7 @@ class Client:
 
     def send_in_background(self, data):
         """Send while the steps go on."""
+        self.unsent = len(data)
         self.begin(self.send, data, float("inf"))
 
     def send_segments(self, segments):
@@ -971,6 +974,22 @@ class Client:
             return self.is_read()
 
         self.wait_for(seen, within, "the server to read all")
+
+    def expect_held_back(self, within=5):
+        """Expect the server to stop reading before it has read all."""
+        deadline = time.monotonic() + within
+        unsent, since = None, None
+        while not (self.end or self.send_failure):
+            now = time.monotonic()
+            if self.unsent != unsent:
+                unsent, since = self.unsent, now
+            if unsent and now - since > 1:
+                return
+            if not unsent and self.is_read():
+                raise Broken(f"the server read all that {self.name} sent")
+            if now > deadline:
+                raise Broken(f"the server read on and on for {within:g} s")
+            time.sleep(0.005)
 
     def expect_end(self, *kinds, within=5, all_bytes_first=False):
         """Expect the connection to end in one of these ways."""

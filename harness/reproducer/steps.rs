@@ -412,6 +412,7 @@ impl Writer<'_> {
             }
             Expectation::Accepted => ("expect_accepted", vec![]),
             Expectation::Taken => ("expect_read", vec![]),
+            Expectation::HeldBack => ("expect_held_back", vec![]),
             Expectation::End {
                 kinds,
                 all_bytes_first,

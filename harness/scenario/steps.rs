@@ -187,6 +187,7 @@ pub(super) const STATES: &[(Expectation, &str)] = &[
     (Expectation::Refused, "refused"),
     (Expectation::Accepted, "accepted"),
     (Expectation::Taken, "taken"),
+    (Expectation::HeldBack, "held-back"),
     (Expectation::TimeWait, "time-wait"),
 ];
 

@@ -226,6 +226,13 @@ fn clients_act_without_arguments_too() {
             within: None
         }
     );
+    assert_eq!(
+        action("expect held-back within 20s"),
+        Action::Expect {
+            what: Expectation::HeldBack,
+            within: Some(Duration::from_secs(20))
+        }
+    );
 }
 
 #[test]

@@ -30,6 +30,7 @@ const PERMANENT: &[&str] = &[
     "partial/slow-reader",
     "partial/tiny-window",
     "partial/stalled-reader",
+    "partial/backpressure",
     "partial/stalled-writer",
     "partial/full-duplex",
     "timeout/idle-closes",
