@@ -1215,18 +1215,13 @@ impl<'a> Stage<'a> {
     /// that has ended, which holds nothing.
     async fn sample(&mut self, moment: Moment) {
         self.leave_all().await;
-        let baseline = self
-            .recorder
-            .with(|transcript| transcript.sample(Moment::Baseline).cloned());
+        let home = self.recorder.with(|transcript| home(transcript, moment));
         let begun = Instant::now();
         let mut looks = Looks::default();
         let mut parked_looks = 0;
         loop {
             let (mut sample, parked) = looks.take(self);
-            let is_home = |sample: &Sample| {
-                let mut baselines = baseline.iter();
-                baselines.all(|baseline| !is_above(sample, baseline))
-            };
+            let is_home = |sample: &Sample| home.iter().all(|home| !is_above(sample, home));
             parked_looks = if parked { parked_looks + 1 } else { 0 };
             let will_not = parked_looks >= LOOKS_TO_BLAME && self.lab.is_private();
             if self.server().is_none() {
@@ -1361,6 +1356,24 @@ fn limit_with_room(used: &[i32], room: u32) -> u64 {
     last.map_or(0, |last| last as u64 + 1)
 }
 
+/// What a server is waited for to come back to: its baseline, and when the same is done again, for what a leak would
+/// raise further, what it has had before.
+fn home(transcript: &Transcript, moment: Moment) -> Option<Sample> {
+    let baseline = transcript.sample(Moment::Baseline)?.clone();
+    let before: &[Moment] = match moment {
+        Moment::Baseline | Moment::After => &[],
+        Moment::Filled | Moment::Again => &[Moment::After, Moment::Filled, Moment::Again],
+    };
+    let before = before.iter().flat_map(|moment| transcript.samples(*moment));
+    Some(before.fold(baseline, |home, before| Sample {
+        sockets: home.sockets.max(before.sockets),
+        files: home.files.max(before.files),
+        threads: home.threads.max(before.threads),
+        processes: home.processes.max(before.processes),
+        ..home
+    }))
+}
+
 fn is_above(sample: &Sample, baseline: &Sample) -> bool {
     sample.sockets > baseline.sockets
         || sample.files > baseline.files
@@ -1402,4 +1415,34 @@ async fn join_all<F: Future + Unpin>(mut futures: Vec<F>) -> Vec<F::Output> {
     })
     .await;
     results.into_iter().flatten().collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Event;
+
+    #[test]
+    fn server_is_waited_for_only_where_it_has_more_than_ever_before() {
+        let sample = |threads, zombies| Sample {
+            threads,
+            zombies,
+            ..Sample::default()
+        };
+        let seen = [
+            (Moment::Baseline, sample(10, 0)),
+            (Moment::After, sample(14, 3)),
+            (Moment::Again, sample(12, 0)),
+        ];
+        let events = seen.map(|(moment, sample)| Event {
+            at: Duration::ZERO,
+            what: What::Sample(moment, sample),
+        });
+        let events = events.to_vec();
+        let transcript = Transcript { events };
+        let home = |moment| home(&transcript, moment);
+        assert_eq!(home(Moment::After), Some(sample(10, 0)));
+        // Children are waited for when a client comes, or now and then: they are given the time for it.
+        assert_eq!(home(Moment::Again), Some(sample(14, 0)));
+    }
 }
