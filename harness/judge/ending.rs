@@ -1,0 +1,81 @@
+//! The invariant *alive*: whether the server ended, and after what.
+
+use super::Trial;
+use crate::event::{Act, Exit, ServerEvent, Transcript, What};
+use crate::step::{Action, Invariant, Line, Scenario, Step};
+
+pub(super) fn last_exit(transcript: &Transcript) -> Option<Exit> {
+    let mut last = None;
+    for event in transcript.server_events() {
+        match event {
+            ServerEvent::Exited(exit) => last = Some(*exit),
+            ServerEvent::Started { .. } => last = None,
+            _ => {}
+        }
+    }
+    last
+}
+
+/// The invariant *alive*: an end that nobody asked for, or a crash whoever asked.
+pub(super) fn unexpected_end(trial: &Trial, transcript: &Transcript) -> Option<String> {
+    if trial.waives(Invariant::Alive) {
+        return None;
+    }
+    let exit = last_exit(transcript)?;
+    let since = step_of_last_start(transcript);
+    let asked = trial.expects_end(since) || (trial.ends_after_one && exit == Exit::Status(0));
+    if asked && !exit.is_crash() {
+        return None;
+    }
+    let after = last_step_before_exit(trial, transcript);
+    Some(match after {
+        Some(step) => format!("the server {exit} after `{step}`"),
+        None => format!("the server {exit}"),
+    })
+}
+
+/// The step of the script after which the server runs that was started last; 0 for the first one.
+fn step_of_last_start(transcript: &Transcript) -> usize {
+    let (mut act, mut step, mut since) = (Act::Before, 0, 0);
+    for event in &transcript.events {
+        match &event.what {
+            What::Act(next) => act = *next,
+            What::StepBegan(begun) => step = *begun,
+            What::Server(ServerEvent::Started { .. }) if act == Act::Script => since = step + 1,
+            _ => {}
+        }
+    }
+    since
+}
+
+fn last_step_before_exit(trial: &Trial, transcript: &Transcript) -> Option<String> {
+    let mut act = Act::Before;
+    let mut last = None;
+    for event in &transcript.events {
+        match &event.what {
+            What::Act(next) => act = *next,
+            What::StepBegan(step) if act == Act::Script => {
+                let is_deed = |line: &&Line| {
+                    !matches!(
+                        &line.step,
+                        Step::Client {
+                            action: Action::Expect { .. },
+                            ..
+                        } | Step::Repeat { .. }
+                    )
+                };
+                let steps = trial.steps(act);
+                last = steps.get(*step).copied().filter(is_deed).or(last);
+            }
+            What::Server(ServerEvent::Exited(_)) => break,
+            _ => {}
+        }
+    }
+    let line = last?;
+    let scenario = Scenario {
+        lines: vec![line.clone()],
+        ..trial.script.clone()
+    };
+    let text = scenario.to_string();
+    text.lines().last().map(|line| line.trim().to_owned())
+}

@@ -1,0 +1,241 @@
+//! The step at which a trial stopped, and whether the server is to blame for it.
+
+use super::server_facts::ServerFacts;
+use super::{Trial, name};
+use crate::event::{Act, ClientEvent, ClientId, Ended, Exit, Transcript, What};
+use crate::literal::{Measured, Shown};
+use crate::step::{Action, Expectation, Line, Scenario, ServerAction, ServerExpectation, Step};
+use crate::view::{Look, Sought, Views};
+use std::collections::HashMap;
+use std::time::Duration;
+
+/// A time limit that runs out so soon after bytes have come was too short, or the host too slow.
+const FLOWS_WITHIN: Duration = Duration::from_millis(500);
+
+/// The step at which the trial stopped.
+pub(super) struct FailedStep {
+    pub(super) act: Act,
+    pub(super) line: usize,
+    pub(super) text: String,
+    /// The time limit that ran out, where that is the reason.
+    limit: Option<Duration>,
+    /// Bytes were still arriving when it ran out.
+    flowing: bool,
+    /// It waited for a datagram that has not come.
+    is_missing: bool,
+    /// The server was to rest, did not, and hardly got a processor either.
+    idle: bool,
+    /// The processor time that the server used before it ran out.
+    ran: Duration,
+}
+
+impl FailedStep {
+    pub(super) fn reason(&self) -> String {
+        match self.act {
+            Act::After => format!("a polite client was not served afterwards: {}", self.text),
+            Act::Recall => format!("a client that only stood by was disturbed: {}", self.text),
+            Act::Script | Act::Before | Act::Arrival => self.text.clone(),
+        }
+    }
+
+    /// Says that the harness may be to blame: it did not get to run for a good part of the limit.
+    pub(super) fn blames_us(&self, transcript: &Transcript) -> Option<String> {
+        if self.idle {
+            return Some(format!("{}: too little to call it busy", self.text));
+        }
+        let dropped = dropped(transcript);
+        if self.is_missing && dropped > 0 {
+            return Some(format!(
+                "{}, but the kernel dropped {dropped} datagrams that did not fit a receive buffer",
+                self.text
+            ));
+        }
+        let limit = self.limit?;
+        if self.flowing {
+            return Some(format!("{}, but bytes were still arriving", self.text));
+        }
+        if self.ran * 2 > limit {
+            // It did not lack the time: whatever kept us waiting, it was busy with something else.
+            return None;
+        }
+        let starved = transcript.starved();
+        (starved * 4 > limit).then(|| {
+            format!(
+                "{}, but the harness itself did not get to run for {}",
+                self.text,
+                Measured(starved)
+            )
+        })
+    }
+}
+
+/// How many datagrams the kernel dropped because the buffer of their receiver was full (`RcvbufErrors`), which is no
+/// server's fault.
+fn dropped(transcript: &Transcript) -> u64 {
+    let moved = transcript.events.iter().map(|event| match &event.what {
+        What::Counters(moved) => moved.as_slice(),
+        _ => &[],
+    });
+    let errors = moved.flatten().filter(|(name, _)| name == "RcvbufErrors");
+    errors.map(|(_, by)| by).sum()
+}
+
+pub(super) fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedStep> {
+    let mut views = Views::default();
+    let mut act = Act::Before;
+    let mut facts = ServerFacts::default();
+    let mut last_received: HashMap<ClientId, Duration> = HashMap::new();
+    let mut steps = trial.steps(act);
+    for event in &transcript.events {
+        if let What::Client(id, ClientEvent::Received(_)) = &event.what {
+            last_received.insert(*id, event.at);
+        }
+        views.apply(event);
+        facts.apply(event);
+        match &event.what {
+            What::Act(next) => {
+                act = *next;
+                steps = trial.steps(act);
+                last_received.clear();
+            }
+            What::StepEnded { step, member, how } => {
+                let Some(line) = steps.get(*step) else {
+                    continue;
+                };
+                let scenario = trial.scenario(act);
+                let member = member.unwrap_or(0);
+                let id_of = |who| act.client(who, member);
+                if let Some(text) = failed(scenario, line, id_of, *how, &mut views, &facts) {
+                    let limit = match how {
+                        // Rest is measured in processor time used, which a loaded host makes less, not more.
+                        _ if is_about_rest(&line.step) => None,
+                        Ended::OutOfTime(limit) => Some(*limit),
+                        Ended::Done | Ended::Settled => None,
+                    };
+                    let flowing = match &line.step {
+                        Step::Client { who, .. } => {
+                            last_received.get(&id_of(*who)).is_some_and(|at| {
+                                let window =
+                                    limit.map_or(FLOWS_WITHIN, |limit| limit.min(FLOWS_WITHIN));
+                                *at + window > event.at
+                            })
+                        }
+                        _ => false,
+                    };
+                    // A polite client sends so little that none of it is dropped.
+                    let is_missing = act == Act::Script
+                        && matches!(&line.step, Step::Client { who, action: Action::Expect { .. } }
+                            if views.of(id_of(*who)).lacks_datagram());
+                    return Some(FailedStep {
+                        act,
+                        is_missing,
+                        line: line.number,
+                        text,
+                        limit,
+                        flowing,
+                        ran: facts.ran,
+                        idle: is_about_rest(&line.step) && facts.cpu_percent < BUSY && !facts.spins,
+                    });
+                }
+            }
+            _ => {}
+        }
+    }
+    None
+}
+
+/// The least share of one processor, in percent, that a server uses which does not rest.
+pub(crate) const BUSY: u32 = 20;
+
+fn is_about_rest(step: &Step) -> bool {
+    let Step::Server(ServerAction::Expect { what, .. }) = step else {
+        return false;
+    };
+    *what == ServerExpectation::Rest
+}
+
+fn failed(
+    scenario: &Scenario,
+    line: &Line,
+    id_of: impl Fn(usize) -> ClientId,
+    how: Ended,
+    views: &mut Views,
+    facts: &ServerFacts,
+) -> Option<String> {
+    match &line.step {
+        Step::Client { who, action } => client_failed(scenario, id_of(*who), action, how, views),
+        Step::Server(ServerAction::Expect { what, .. }) => match facts.look(what) {
+            Look::Met => None,
+            Look::Broken(why) => Some(format!("server was expected to show {what}: {why}")),
+            Look::Pending => Some(format!(
+                "server was expected to show {what}{}, but {}",
+                limit(how),
+                facts.instead(what)
+            )),
+        },
+        Step::Server(ServerAction::Start(_)) => facts
+            .start_failed
+            .as_ref()
+            .map(|reason| format!("the server did not start again: {reason}")),
+        Step::Server(ServerAction::StartOverFile) if facts.file_removed => {
+            Some("the server removed a regular file that stood at its path".to_owned())
+        }
+        Step::Server(ServerAction::StartOverFile) if facts.second == Some(None) => {
+            Some("the server runs although a regular file stands at its path".to_owned())
+        }
+        Step::Server(ServerAction::StartSecond) => match facts.second {
+            Some(Some(Exit::Status(0))) => Some(
+                "a second server on the same address ended with status 0, as if all were well"
+                    .to_owned(),
+            ),
+            Some(None) => Some("a second server on the same address keeps running".to_owned()),
+            Some(Some(_)) | None => None,
+        },
+        Step::Server(_) | Step::Pause(_) | Step::Settle | Step::Barrier | Step::Repeat { .. } => {
+            None
+        }
+    }
+}
+
+fn client_failed(
+    scenario: &Scenario,
+    id: ClientId,
+    action: &Action,
+    how: Ended,
+    views: &mut Views,
+) -> Option<String> {
+    let view = views.of(id);
+    let what = match action {
+        Action::Expect { what, .. } => what,
+        Action::Connect(dial) if !dial.without_waiting => &Expectation::Connected,
+        _ => return None,
+    };
+    let settled = how != Ended::Done;
+    let mut sought = Sought::new(what, id.member);
+    let problem = match view.look(&mut sought, settled) {
+        Look::Met => {
+            view.consume(&sought);
+            return None;
+        }
+        Look::Broken(why) => why,
+        Look::Pending => match how {
+            Ended::Settled => format!(
+                "got {} and nothing more will come: the server waits, all queues are empty",
+                view.so_far()
+            ),
+            Ended::Done | Ended::OutOfTime(_) => format!("got {}", view.so_far()),
+        },
+    };
+    Some(format!(
+        "{} expected {what}{}, {problem}",
+        name(scenario, id),
+        limit(how)
+    ))
+}
+
+pub(super) fn limit(how: Ended) -> String {
+    match how {
+        Ended::OutOfTime(limit) => format!(" within {}", Shown(limit)),
+        Ended::Done | Ended::Settled => String::new(),
+    }
+}

@@ -1,0 +1,246 @@
+//! The one judge: from a transcript to a verdict, without I/O and without time.
+
+mod ending;
+mod failed_step;
+mod invariants;
+mod leaks;
+mod server_facts;
+#[cfg(test)]
+mod tests;
+
+pub(crate) use failed_step::BUSY;
+pub(crate) use leaks::POOL_BOUND;
+pub use leaks::{needs_another_run, needs_filling, still_grows};
+pub use server_facts::ServerFacts;
+
+use crate::event::{Act, ClientId, OUR_SOCKET, Transcript, What};
+use crate::step::{Invariant, Line, Scenario, ServerAction, ServerExpectation, Step};
+use ending::{last_exit, unexpected_end};
+use failed_step::{FailedStep, first_failed_step};
+use invariants::invariants;
+use leaks::pool_or_leak;
+use serde::{Deserialize, Serialize};
+
+/// What was seen of one scenario or one check.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The requirement held, and every fault is proven to have happened.
+    Pass,
+    /// The server broke the requirement.
+    Fail(Finding),
+    /// Nothing is proven: a fault did not happen, or the harness or the host starved.
+    Inconclusive(String),
+    /// The requirement does not apply to this server, or cannot be looked at here.
+    Skip(String),
+}
+
+/// What a server did wrong.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Finding {
+    /// One sentence.
+    pub reason: String,
+    /// The line of the scenario at which it showed; 0 where there is none.
+    pub line: usize,
+    /// Facts that bear the reason out.
+    pub evidence: Vec<String>,
+}
+
+/// A scenario with the polite conversations around it: what a transcript is held against.
+#[derive(Clone, Debug)]
+pub struct Trial {
+    /// The polite client before.
+    pub before: Scenario,
+    /// What the bystander does before the scenario; nothing where there is none.
+    pub arrival: Scenario,
+    /// The scenario.
+    pub script: Scenario,
+    /// What the bystander does after it, on the same connection.
+    pub recall: Scenario,
+    /// The polite client after.
+    pub after: Scenario,
+    /// The server ends by itself, with status 0, once it has served one connection.
+    pub ends_after_one: bool,
+}
+
+impl Trial {
+    /// A scenario with nobody around it.
+    pub fn alone(script: Scenario) -> Self {
+        let nothing = || Scenario {
+            name: "nothing".to_owned(),
+            cast: Vec::new(),
+            waived: Vec::new(),
+            lines: Vec::new(),
+        };
+        Self {
+            before: nothing(),
+            arrival: nothing(),
+            script,
+            recall: nothing(),
+            after: nothing(),
+            ends_after_one: false,
+        }
+    }
+
+    /// The lines of an act, numbered in the order of the text, those inside of blocks included.
+    pub(crate) fn steps(&self, act: Act) -> Vec<&Line> {
+        let mut steps = Vec::new();
+        flatten(&self.scenario(act).lines, &mut steps);
+        steps
+    }
+
+    /// The scenario of an act.
+    pub fn scenario(&self, act: Act) -> &Scenario {
+        match act {
+            Act::Before => &self.before,
+            Act::Arrival => &self.arrival,
+            Act::Script => &self.script,
+            Act::Recall => &self.recall,
+            Act::After => &self.after,
+        }
+    }
+
+    fn waives(&self, invariant: Invariant) -> bool {
+        self.script
+            .waived
+            .iter()
+            .any(|waiver| waiver.invariant == invariant)
+    }
+
+    /// Whether the script ends the server that runs since this step, by a signal or by waiting for its end.
+    fn expects_end(&self, since: usize) -> bool {
+        self.steps(Act::Script).iter().skip(since).any(|line| {
+            let Step::Server(action) = &line.step else {
+                return false;
+            };
+            matches!(
+                action,
+                ServerAction::Signal(_)
+                    | ServerAction::Expect {
+                        what: ServerExpectation::Exit(_) | ServerExpectation::Gone,
+                        ..
+                    }
+            )
+        })
+    }
+}
+
+fn flatten<'a>(lines: &'a [Line], steps: &mut Vec<&'a Line>) {
+    for line in lines {
+        steps.push(line);
+        if let Step::Repeat { lines, .. } = &line.step {
+            flatten(lines, steps);
+        }
+    }
+}
+
+/// Names the client of an event, as the scenario does.
+pub fn name(scenario: &Scenario, id: ClientId) -> String {
+    match scenario.cast.get(id.who) {
+        _ if id == ClientId::BYSTANDER => "bystander".to_owned(),
+        Some(cast) if cast.members > 1 => format!("{}[{}]", cast.name, id.member),
+        Some(cast) => cast.name.clone(),
+        None => "?".to_owned(),
+    }
+}
+
+/// Judges what was seen.
+pub fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
+    let failure = first_failed_step(trial, transcript);
+    let early = |failed: &&FailedStep| matches!(failed.act, Act::Before | Act::Arrival);
+    if let Some(failed) = failure.as_ref().filter(early) {
+        return before_failed(failed, transcript);
+    }
+    let death = unexpected_end(trial, transcript);
+    if let Some(reason) = our_fault(transcript).filter(|_| death.is_none()) {
+        return Verdict::Inconclusive(reason);
+    }
+    let died = death.is_some();
+    let broken = invariants(trial, transcript);
+    let reasons = death
+        .into_iter()
+        .chain(failure.as_ref().map(FailedStep::reason))
+        .chain(broken);
+    let reasons: Vec<String> = reasons.collect();
+    if let Some((first, others)) = reasons.split_first() {
+        let starved = failure
+            .as_ref()
+            .filter(|_| others.is_empty() && !died)
+            .and_then(|failed| failed.blames_us(transcript));
+        if let Some(starved) = starved {
+            return Verdict::Inconclusive(starved);
+        }
+        return Verdict::Fail(Finding {
+            reason: first.clone(),
+            line: failure.as_ref().map_or(0, |failed| failed.line),
+            evidence: evidence(trial, transcript, others),
+        });
+    }
+    let doubt = unproven(transcript).or_else(|| pool_or_leak(trial, transcript));
+    match doubt {
+        Some(reason) => Verdict::Inconclusive(reason),
+        None => Verdict::Pass,
+    }
+}
+
+/// Why the harness could not play its part, if it could not.
+fn our_fault(transcript: &Transcript) -> Option<String> {
+    transcript
+        .events
+        .iter()
+        .find_map(|event| match &event.what {
+            What::Proof {
+                fault,
+                shown: false,
+                evidence,
+            } if fault == OUR_SOCKET => Some(format!("this host refused {fault}: {evidence}")),
+            _ => None,
+        })
+}
+
+fn before_failed(failed: &FailedStep, transcript: &Transcript) -> Verdict {
+    let mut reason = format!(
+        "the undisturbed server did not serve a polite client: {}",
+        failed.text
+    );
+    if let Some(exit) = last_exit(transcript) {
+        reason.push_str(&format!("; the server {exit}"));
+    }
+    Verdict::Inconclusive(reason)
+}
+
+fn unproven(transcript: &Transcript) -> Option<String> {
+    transcript
+        .events
+        .iter()
+        .find_map(|event| match &event.what {
+            What::Proof {
+                fault,
+                shown: false,
+                evidence,
+            } => Some(format!(
+                "{fault} is not proven to have happened: {evidence}"
+            )),
+            _ => None,
+        })
+}
+
+fn evidence(trial: &Trial, transcript: &Transcript, others: &[String]) -> Vec<String> {
+    let mut evidence: Vec<String> = others.to_vec();
+    if let Some(exit) = last_exit(transcript) {
+        evidence.push(format!("the server {exit} (wait status)"));
+    }
+    if let Some(output) = transcript.last_output() {
+        evidence.push(format!("last output of the server: {output}"));
+    }
+    let names = |id| name(&trial.script, id);
+    let mut lines = transcript.lines(&names);
+    const MOST: usize = 24;
+    if lines.len() > MOST {
+        let left_out = lines.len() - MOST;
+        lines.drain(..left_out);
+        lines.insert(0, format!("({left_out} earlier events left out)"));
+    }
+    evidence.extend(lines);
+    evidence
+}

@@ -1,0 +1,386 @@
+use super::leaks::needs_second_run;
+use super::*;
+use crate::event::*;
+use crate::step::*;
+use crate::talk::{Talk, scenario};
+use std::time::Duration;
+
+fn trial(lines: Vec<Line>) -> Trial {
+    Trial::alone(scenario("case", &[("alice", 1)], vec![lines]))
+}
+
+fn transcript(what: Vec<What>) -> Transcript {
+    let events = (0..).zip(what).map(|(second, what)| Event {
+        at: Duration::from_secs(second),
+        what,
+    });
+    Transcript {
+        events: events.collect(),
+    }
+}
+
+const ALICE: ClientId = ClientId { who: 0, member: 0 };
+
+fn expects_hello() -> Trial {
+    let hello = Data::literal("HELLO");
+    trial(Talk::of(0).expect(Expectation::Data(hello)).lines())
+}
+
+fn seen(event: ClientEvent, how: Ended) -> Transcript {
+    transcript(vec![
+        What::Act(Act::Script),
+        What::StepBegan(0),
+        What::Client(ALICE, event),
+        What::StepEnded {
+            step: 0,
+            member: Some(0),
+            how,
+        },
+    ])
+}
+
+fn reason(verdict: Verdict) -> String {
+    match verdict {
+        Verdict::Fail(finding) => finding.reason,
+        other => panic!("expected a fail, got {other:?}"),
+    }
+}
+
+#[test]
+fn exact_reply_passes() {
+    let seen = seen(ClientEvent::Received(b"HELLO".to_vec()), Ended::Done);
+    assert_eq!(judge(&expects_hello(), &seen), Verdict::Pass);
+}
+
+#[test]
+fn short_reply_fails_and_says_what_came() {
+    let out = Ended::OutOfTime(Duration::from_secs(1));
+    let seen = seen(ClientEvent::Received(b"HEL".to_vec()), out);
+    let reason = reason(judge(&expects_hello(), &seen));
+    assert_eq!(reason, "alice expected \"HELLO\" within 1s, got \"HEL\"");
+}
+
+#[test]
+fn short_reply_is_not_held_against_the_server_when_we_starved() {
+    let out = Ended::OutOfTime(Duration::from_secs(1));
+    let mut seen = seen(ClientEvent::Received(b"HEL".to_vec()), out);
+    seen.events.push(Event {
+        at: Duration::ZERO,
+        what: What::Starved(Duration::from_millis(400)),
+    });
+    assert!(matches!(
+        judge(&expects_hello(), &seen),
+        Verdict::Inconclusive(_)
+    ));
+}
+
+#[test]
+fn datagram_that_was_dropped_whole_may_be_waited_for_in_vain() {
+    let what = Expectation::DataOrSilence(Data::literal("HELLO"));
+    let out = Ended::OutOfTime(Duration::from_secs(1));
+    let seen = transcript(vec![
+        What::Act(Act::Script),
+        What::StepBegan(0),
+        What::StepEnded {
+            step: 0,
+            member: Some(0),
+            how: out,
+        },
+    ]);
+    assert_eq!(
+        judge(&trial(Talk::of(0).expect(what).lines()), &seen),
+        Verdict::Pass
+    );
+}
+
+#[test]
+fn datagram_that_the_kernel_dropped_is_not_held_against_the_server() {
+    let connected = ClientEvent::Connected {
+        local: None,
+        peer: None,
+        datagrams: true,
+    };
+    let out = Ended::OutOfTime(Duration::from_secs(1));
+    let mut seen = seen(connected, out);
+    assert!(matches!(judge(&expects_hello(), &seen), Verdict::Fail(_)));
+    seen.events.push(Event {
+        at: Duration::ZERO,
+        what: What::Counters(vec![("RcvbufErrors".to_owned(), 2)]),
+    });
+    let verdict = judge(&expects_hello(), &seen);
+    assert!(matches!(verdict, Verdict::Inconclusive(_)), "{verdict:?}");
+}
+
+#[test]
+fn reset_instead_of_reply_is_told_from_fin() {
+    let seen = seen(ClientEvent::Ended(End::Reset), Ended::Done);
+    let reason = reason(judge(&expects_hello(), &seen));
+    assert!(reason.ends_with("got nothing, then reset"), "{reason}");
+}
+
+#[test]
+fn death_comes_before_every_other_reason() {
+    let mut seen = seen(ClientEvent::Ended(End::Reset), Ended::Done);
+    seen.events.push(Event {
+        at: Duration::ZERO,
+        what: What::Server(ServerEvent::Exited(Exit::Signal(13))),
+    });
+    let reason = reason(judge(&expects_hello(), &seen));
+    assert!(
+        reason.starts_with("the server was ended by signal 13 (SIGPIPE)"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn end_that_was_asked_of_the_first_server_is_no_excuse_for_the_second() {
+    let server = |action| Line::from(Step::Server(action));
+    let restart = trial(vec![
+        server(ServerAction::Signal(Signal::Kill)),
+        server(ServerAction::Start(Streams::Usual)),
+    ]);
+    let exited = |exit| What::Server(ServerEvent::Exited(exit));
+    let mut events = vec![
+        What::Act(Act::Script),
+        What::StepBegan(0),
+        exited(Exit::Signal(9)),
+    ];
+    assert_eq!(judge(&restart, &transcript(events.clone())), Verdict::Pass);
+    events.extend([
+        What::StepBegan(1),
+        What::Server(ServerEvent::Started { pid: 2 }),
+        exited(Exit::Status(1)),
+    ]);
+    let reason = reason(judge(&restart, &transcript(events)));
+    assert!(
+        reason.starts_with("the server exited with status 1"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn unproven_fault_is_never_a_pass() {
+    let mut seen = seen(ClientEvent::Received(b"HELLO".to_vec()), Ended::Done);
+    seen.events.push(Event {
+        at: Duration::ZERO,
+        what: What::Proof {
+            fault: "the reset".into(),
+            shown: false,
+            evidence: "no counter moved".into(),
+        },
+    });
+    assert!(matches!(
+        judge(&expects_hello(), &seen),
+        Verdict::Inconclusive(_)
+    ));
+}
+
+/// What is seen at the three moments.
+fn sampled(samples: impl IntoIterator<Item = Sample>) -> Transcript {
+    let moments = [Moment::Baseline, Moment::After].into_iter();
+    let moments = moments.chain(std::iter::repeat(Moment::Again));
+    let events = moments.zip(samples).map(|(at, sample)| {
+        let at_rest = true;
+        What::Sample(at, Sample { at_rest, ..sample })
+    });
+    transcript(events.collect())
+}
+
+fn samples(figures: [usize; 3]) -> Transcript {
+    sampled(figures.map(|sockets| Sample {
+        sockets,
+        ..Sample::default()
+    }))
+}
+
+#[test]
+fn sockets_that_grow_with_every_run_are_a_leak() {
+    let reason = reason(judge(&trial(vec![]), &samples([1, 6, 11])));
+    assert!(reason.starts_with("open sockets are not back"), "{reason}");
+}
+
+fn threads(threads: usize) -> Sample {
+    Sample {
+        threads,
+        ..Sample::default()
+    }
+}
+
+#[test]
+fn workers_that_grow_twice_are_a_pool_or_a_leak() {
+    let few = judge(&trial(vec![]), &sampled([2, 8, 14].map(threads)));
+    assert!(matches!(few, Verdict::Inconclusive(_)), "{few:?}");
+    let many = judge(&trial(vec![]), &sampled([2, 202, 402, 602].map(threads)));
+    assert!(matches!(many, Verdict::Fail(_)), "{many:?}");
+}
+
+#[test]
+fn workers_are_added_until_their_pool_is_full_or_larger_than_any() {
+    let goes_on = |seen: &[usize]| {
+        let seen = sampled(seen.iter().copied().map(threads));
+        needs_another_run(&trial(vec![]), &seen)
+    };
+    assert!(goes_on(&[20, 220]));
+    assert!(goes_on(&[20, 220, 400]));
+    assert!(!goes_on(&[20, 220, 400, 400]));
+    let full = sampled([20, 220, 400, 400].map(threads));
+    assert_eq!(judge(&trial(vec![]), &full), Verdict::Pass);
+    assert!(!goes_on(&[20, 220, 420, 620]));
+    // So few at a time would take all day.
+    assert!(!goes_on(&[20, 21, 22]));
+}
+
+#[test]
+fn workers_that_are_added_once_a_pool_is_full_are_a_leak() {
+    let seen = |filled: usize, again: &[usize]| {
+        let mut seen = sampled([2, 8, 14].map(threads));
+        let again = again.iter().map(|figure| (Moment::Again, *figure));
+        for (moment, figure) in std::iter::once((Moment::Filled, filled)).chain(again) {
+            let at_rest = true;
+            let sample = Sample {
+                at_rest,
+                ..threads(figure)
+            };
+            let what = What::Sample(moment, sample);
+            let at = Duration::ZERO;
+            seen.events.push(Event { at, what });
+        }
+        (
+            still_grows(&trial(vec![]), &seen),
+            judge(&trial(vec![]), &seen),
+        )
+    };
+    assert_eq!(seen(64, &[64]), (false, Verdict::Pass));
+    assert_eq!(seen(14, &[20, 20]), (false, Verdict::Pass));
+    assert!(matches!(
+        seen(14, &[20, 26]),
+        (true, Verdict::Inconclusive(_))
+    ));
+    assert!(matches!(seen(14, &[44, 84]), (false, Verdict::Fail(_))));
+    assert!(matches!(seen(614, &[620]), (false, Verdict::Fail(_))));
+}
+
+#[test]
+fn files_that_grow_with_the_workers_may_be_theirs() {
+    let held = |files_of_one: usize, workers: usize| Sample {
+        threads: 1 + workers,
+        files: 3 + workers * files_of_one,
+        ..Sample::default()
+    };
+    let own = [0, 20, 40].map(|workers| held(2, workers));
+    let own = judge(&trial(vec![]), &sampled(own));
+    assert!(matches!(own, Verdict::Inconclusive(_)), "{own:?}");
+    let too_many = [0, 20, 40].map(|workers| held(20, workers));
+    let reason = reason(judge(&trial(vec![]), &sampled(too_many)));
+    assert!(reason.starts_with("open files are not back"), "{reason}");
+}
+
+#[test]
+fn children_that_are_waited_for_when_the_next_client_comes_are_no_zombies() {
+    let zombies = |(zombies, unreaped)| Sample {
+        zombies,
+        unreaped,
+        ..Sample::default()
+    };
+    let late = sampled([(0, 0), (13, 0), (20, 0)].map(zombies));
+    assert!(needs_second_run(&trial(vec![]), &late));
+    assert_eq!(judge(&trial(vec![]), &late), Verdict::Pass);
+    let never = sampled([(1, 0), (14, 1), (27, 14)].map(zombies));
+    let reason = reason(judge(&trial(vec![]), &never));
+    assert!(reason.starts_with("14 children have ended"), "{reason}");
+}
+
+fn memory(mebibytes: u64) -> Sample {
+    Sample {
+        memory_bytes: mebibytes << 20,
+        ..Sample::default()
+    }
+}
+
+#[test]
+fn memory_that_grows_once_is_a_warm_heap() {
+    let little = sampled([40, 90, 90].map(memory));
+    assert!(!needs_another_run(&trial(vec![]), &little));
+    let once = sampled([40, 640, 700].map(memory));
+    assert!(needs_second_run(&trial(vec![]), &once));
+    assert_eq!(judge(&trial(vec![]), &once), Verdict::Pass);
+}
+
+#[test]
+fn memory_that_grows_with_every_run_is_garbage_or_a_leak() {
+    let little = sampled([40, 140, 240].map(memory));
+    assert!(still_grows(&trial(vec![]), &little));
+    let little = judge(&trial(vec![]), &little);
+    assert!(
+        matches!(&little, Verdict::Inconclusive(reason) if reason.contains("a heap")),
+        "{little:?}"
+    );
+    let reason = reason(judge(&trial(vec![]), &sampled([40, 640, 1240].map(memory))));
+    assert!(
+        reason.starts_with("mebibytes of memory are not"),
+        "{reason}"
+    );
+}
+
+#[test]
+fn memory_of_workers_is_theirs() {
+    let of = |workers: usize| Sample {
+        threads: 1 + workers,
+        ..memory(40 + 8 * workers as u64)
+    };
+    let prefork = judge(&trial(vec![]), &sampled([0, 150, 300].map(of)));
+    assert!(matches!(prefork, Verdict::Inconclusive(_)), "{prefork:?}");
+}
+
+#[test]
+fn log_may_be_as_long_as_what_it_tells_of() {
+    let printed = |mebibytes: u64| Sample {
+        output_bytes: mebibytes << 20,
+        ..Sample::default()
+    };
+    let mut seen = sampled([0, 40, 40].map(printed));
+    let reason = reason(judge(&trial(vec![]), &seen));
+    assert_eq!(reason, "the server printed 40 MiB");
+    let sent = ClientEvent::Sent(vec![0; 4 << 20]);
+    seen.events.push(Event {
+        at: Duration::ZERO,
+        what: What::Client(ALICE, sent),
+    });
+    assert_eq!(judge(&trial(vec![]), &seen), Verdict::Pass);
+}
+
+#[test]
+fn reply_that_still_arrives_at_the_limit_proves_nothing() {
+    let limit = Duration::from_secs(20);
+    let at = |seconds, what| Event {
+        at: Duration::from_millis(seconds),
+        what,
+    };
+    let seen = |received| Transcript {
+        events: vec![
+            at(0, What::Act(Act::Script)),
+            at(0, What::StepBegan(0)),
+            at(
+                received,
+                What::Client(ALICE, ClientEvent::Received(b"HEL".to_vec())),
+            ),
+            at(
+                20_000,
+                What::StepEnded {
+                    step: 0,
+                    member: Some(0),
+                    how: Ended::OutOfTime(limit),
+                },
+            ),
+        ],
+    };
+    let arriving = judge(&expects_hello(), &seen(19_900));
+    assert!(matches!(arriving, Verdict::Inconclusive(_)), "{arriving:?}");
+    let stuck = judge(&expects_hello(), &seen(2_000));
+    assert!(matches!(stuck, Verdict::Fail(_)), "{stuck:?}");
+}
+
+#[test]
+fn sockets_that_grow_once_are_a_pool() {
+    assert_eq!(judge(&trial(vec![]), &samples([1, 6, 6])), Verdict::Pass);
+}
