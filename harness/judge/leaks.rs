@@ -83,7 +83,7 @@ const HEAP_MIB: usize = 1 << 10;
 
 /// What a worker may have for itself: its stack, its part of the heap, and, where it is a process, all that it shares
 /// with the others and that is counted for each.
-const MIB_OF_A_WORKER: usize = 16;
+const MIB_OF_A_WORKER: usize = 64;
 
 /// As many workers as a pool may have; Tomcat stops at 200, Apache's event workers at 400.
 pub(crate) const POOL_BOUND: usize = 512;
