@@ -298,13 +298,12 @@ impl Client {
         }
     }
 
-    /// How many bytes wait for the server to read them while there are more to send; none where all are sent.
+    /// How many bytes have come to the server and wait to be read by it.
     pub(crate) fn unread_bytes(&self) -> u64 {
         let Some(link) = &self.link else {
             return 0;
         };
         match self.transport {
-            _ if link.writers.iter().all(JoinHandle::is_finished) => 0,
             Transport::Tcp => self.server_row().map_or(0, |row| row.receive_queue.into()),
             // On Unix sockets SIOCOUTQ counts what the peer has not read (unix(7)).
             Transport::Unix | Transport::Udp | Transport::UnixDatagram => {
@@ -477,12 +476,20 @@ impl Client {
     /// Whether our SYN has not been answered. It is repeated by the kernel, so an answer may still come.
     pub(crate) fn is_calling(&self) -> bool {
         const SYN_SENT: u8 = 2;
-        let link = self
-            .link
-            .as_ref()
-            .filter(|_| self.transport == Transport::Tcp);
-        let state = link.and_then(|link| tcp_info(link.socket.get_ref().as_fd()).ok());
-        state.is_some_and(|info| info.tcpi_state == SYN_SENT)
+        self.tcp_state() == Some(SYN_SENT)
+    }
+
+    /// Whether the kernel shows that the connection was reset, which a client that does not read does not notice.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        const CLOSE: u8 = 7;
+        self.tcp_state() == Some(CLOSE)
+    }
+
+    fn tcp_state(&self) -> Option<u8> {
+        let link = self.link.as_ref();
+        let link = link.filter(|_| self.transport == Transport::Tcp)?;
+        let info = tcp_info(link.socket.get_ref().as_fd()).ok()?;
+        Some(info.tcpi_state)
     }
 
     pub(crate) fn half_close(&mut self) {

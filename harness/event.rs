@@ -176,7 +176,7 @@ pub enum ClientEvent {
     Accepted,
     /// The kernel shows that the server has read all that was sent.
     Taken,
-    /// The kernel shows that the server sleeps although bytes of the client, which has more to send, wait for it.
+    /// The kernel shows that the server sleeps although bytes of the client, who has more to send, wait for it.
     HeldBack {
         /// How many of them wait.
         unread_bytes: u64,
@@ -363,8 +363,11 @@ pub struct Sample {
     pub accept_queue: u32,
     /// Bytes that wait to be read by the server.
     pub unread_bytes: u64,
-    /// Resident memory in bytes.
+    /// Resident memory in bytes, without the pages of files and those that are shared.
     pub memory_bytes: u64,
+    /// The size of its address spaces in bytes, used or not.
+    #[serde(default)]
+    pub address_space_bytes: u64,
     /// What it has printed since its start, in bytes.
     pub output_bytes: u64,
     /// Whether the server was seen at rest: every thread waiting and no CPU time spent.

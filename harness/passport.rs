@@ -331,7 +331,7 @@ pub const OBSERVATIONS: &[Observation] = &[
     Observation {
         name: "memory_mib",
         id: None,
-        about: "The resident memory of the server when no client is there, in MiB.",
+        about: "The resident memory of the server when no client is there, in MiB, without the pages of files and those that are shared.",
         needs: &[],
         occasion: Occasion::Acquaintance,
         read: |seen| Some((seen.idle()?.memory_bytes >> 20).to_string()),

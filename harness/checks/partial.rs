@@ -397,11 +397,11 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         id: "partial/backpressure",
-        requirement: "A client that sends and does not read what it is owed is held back: the server stops reading.",
+        requirement: "A client that sends 32 MiB and reads nothing of what it is owed is held back: the server stops reading.",
         why: "Replies are buffered without a bound, until memory is at its end: \
               https://github.com/http-kit/http-kit/issues/180 https://github.com/BaseIntelligence/bounty-challenge/issues/1173",
-        provoked: "A client with small buffers reads nothing and sends 32 MiB, more than the kernel holds; the server has \
-                   to sleep over unread bytes before all is sent, or to end the connection.",
+        provoked: "A client with a small receive buffer sends 32 MiB and reads nothing; the server has to come to sleep over \
+                   bytes that it has not read, or to end the connection.",
         cure: "Stop reading from a client while much of what it is owed is unsent (`pause`, `drain`, a full channel).",
         needs: &[Need::Stream, Need::Model, Need::Reply],
         severity: Severity::Should,
@@ -419,7 +419,7 @@ pub(super) const CHECKS: &[Check] = &[
                 .then(Action::Stall)
                 .send_in_background(bulk(model, 32 << 20, ground.seed))
                 .expect_within(Expectation::HeldBack, Duration::from_secs(20))
-                .then(Action::Reset);
+                .then(Action::Close);
             vec![scenario(
                 "a client that only sends",
                 &[("mallory", 1)],

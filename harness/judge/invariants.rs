@@ -1,8 +1,8 @@
 //! The invariants that are held against samples of the server before and after a scenario.
 
-use super::Trial;
 use super::leaks::growing;
-use crate::event::{ClientEvent, Moment, Sample, Transcript, What};
+use super::{Trial, sent_bytes};
+use crate::event::{Moment, Sample, Transcript};
 use crate::step::Invariant;
 
 pub(super) fn invariants(trial: &Trial, transcript: &Transcript) -> Vec<String> {
@@ -71,11 +71,3 @@ const OUTPUT_BOUND: u64 = 8 << 20;
 /// What a server may print beside that for each byte it is sent: one that logs its traffic in hexadecimal, as it comes
 /// and as it goes, prints about ten.
 const LOGGED_FOR_A_BYTE: u64 = 16;
-
-fn sent_bytes(transcript: &Transcript) -> u64 {
-    let sent = transcript.events.iter().map(|event| match &event.what {
-        What::Client(_, ClientEvent::Sent(bytes)) => bytes.len() as u64,
-        _ => 0,
-    });
-    sent.sum()
-}

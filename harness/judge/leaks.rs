@@ -1,6 +1,6 @@
 //! What grows with every run of a scenario: a leak, or a pool that is being filled, or a heap that is not yet collected.
 
-use super::Trial;
+use super::{Trial, sent_bytes};
 use crate::event::{Moment, Sample, Transcript, What};
 use crate::step::Invariant;
 
@@ -23,10 +23,41 @@ struct Figure {
     read: fn(&Sample) -> usize,
     /// How much may be added by one run and stay, without a second run.
     may_stay: usize,
-    /// How much is added until a pool is full, or a heap is collected, by the number of threads that were added.
-    pool: fn(usize) -> usize,
+    /// How much may be added until a pool is full, or a heap is collected.
+    pool: fn(&Added<'_>) -> usize,
     /// What else than a leak grows so.
     or_else: &'static str,
+}
+
+/// What a server has now that it did not have at its baseline.
+struct Added<'a> {
+    baseline: &'a Sample,
+    now: &'a Sample,
+    /// What clients have sent to it.
+    sent_bytes: u64,
+}
+
+impl Added<'_> {
+    fn workers(&self) -> usize {
+        self.now.threads.saturating_sub(self.baseline.threads)
+    }
+
+    /// As many mebibytes as heaps and workers explain, and data that the server is there to keep.
+    fn explained_mib(&self) -> usize {
+        let grown = |read: fn(&Sample) -> u64| read(self.now).saturating_sub(read(self.baseline));
+        let (used, reserved) = (
+            grown(|sample| sample.memory_bytes),
+            grown(|sample| sample.address_space_bytes),
+        );
+        // A heap that had its place in the address space from the beginning may be collected at any size.
+        if reserved * 2 < used {
+            return usize::MAX;
+        }
+        let mib = |bytes: u64| (bytes >> 20) as usize;
+        let of_a_process = mib(self.baseline.memory_bytes) / self.baseline.processes.max(1);
+        let workers = self.workers() * of_a_process.max(MIB_OF_A_WORKER);
+        HEAP_MIB * self.now.processes.max(1) + workers + mib(self.sent_bytes * KEPT_FOR_A_BYTE)
+    }
 }
 
 const FIGURES: &[Figure] = &[
@@ -43,7 +74,7 @@ const FIGURES: &[Figure] = &[
         name: "open files",
         read: |sample| sample.files,
         may_stay: 0,
-        pool: |workers| workers * FILES_OF_A_WORKER,
+        pool: |added| added.workers() * FILES_OF_A_WORKER,
         or_else: POOL,
     },
     Figure {
@@ -67,7 +98,7 @@ const FIGURES: &[Figure] = &[
         name: "mebibytes of memory",
         read: |sample| (sample.memory_bytes >> 20) as usize,
         may_stay: WARM_UP_MIB,
-        pool: |workers| HEAP_MIB + workers * MIB_OF_A_WORKER,
+        pool: |added| added.explained_mib(),
         or_else: "a heap that is collected late",
     },
 ];
@@ -77,13 +108,15 @@ const POOL: &str = "a pool being filled";
 /// Allocators keep what they were given back, and warm-up costs memory.
 const WARM_UP_MIB: usize = 64;
 
-/// As much garbage as a heap may hold before it is collected. Java's starts with a 64th of the machine's memory, and
-/// grows from there only when it collects.
+/// As much garbage as the heap of a process may hold before it is collected, where it takes its address space as it needs it.
 const HEAP_MIB: usize = 1 << 10;
 
-/// What a worker may have for itself: its stack, its part of the heap, and, where it is a process, all that it shares
-/// with the others and that is counted for each.
+/// What a worker may have for itself: its stack and its part of the heap. One that is a process may have as much as those
+/// that were there before, since what they share from before they parted is counted for each.
 const MIB_OF_A_WORKER: usize = 64;
+
+/// As many bytes as a server may keep for each that it is sent; some are there to keep what they get.
+const KEPT_FOR_A_BYTE: u64 = 16;
 
 /// As many workers as a pool may have; Tomcat stops at 200, Apache's event workers at 400.
 pub(crate) const POOL_BOUND: usize = 512;
@@ -153,10 +186,11 @@ fn added_by_haste(trial: &Trial) -> usize {
 fn grows_again(trial: &Trial, transcript: &Transcript, figure: &Figure) -> Option<Growing> {
     let (baseline, after) = growth(transcript, figure.read, figure.may_stay)?;
     let last = transcript.sample(Moment::Again)?;
-    let workers = transcript
-        .sample(Moment::Baseline)
-        .map_or(0, |first| last.threads.saturating_sub(first.threads));
-    let pool = (figure.pool)(workers);
+    let pool = (figure.pool)(&Added {
+        baseline: transcript.sample(Moment::Baseline)?,
+        now: last,
+        sent_bytes: sent_bytes(transcript),
+    });
     let again: Vec<usize> = transcript.samples(Moment::Again).map(figure.read).collect();
     let since: Vec<usize> = since_filled(transcript).map(figure.read).collect();
     let last = (figure.read)(last);
@@ -177,7 +211,7 @@ fn grows_again(trial: &Trial, transcript: &Transcript, figure: &Figure) -> Optio
     } else {
         since
     };
-    goes_on(first, &seen).then(|| Growing {
+    goes_on(first, figure.may_stay, &seen).then(|| Growing {
         text: format!(
             "{} are not back to the baseline: {baseline} before, {after} after, {last} after the same again{times}",
             figure.name
@@ -201,14 +235,12 @@ fn since_filled(transcript: &Transcript) -> impl Iterator<Item = &Sample> {
     samples.map(|(_, sample)| sample)
 }
 
-/// Whether each step is as large as the first one was, or nearly so.
-pub(super) fn goes_on(first: usize, seen: &[usize]) -> bool {
-    let mut steps = seen.windows(2);
-    steps.all(|step| is_as_large(step[1].saturating_sub(step[0]) as u64, first as u64))
-}
-
-fn is_as_large(step: u64, first: u64) -> bool {
-    step * 4 >= first * 3
+/// Whether each step is as large as the first one was, or nearly so, or too large by itself: what is lost with each run may
+/// come on top of what the first one warmed up.
+fn goes_on(first: usize, may_stay: usize, seen: &[usize]) -> bool {
+    let steps = seen.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
+    let is_large = |step: usize| step * 4 >= first * 3 || (may_stay > 0 && step > may_stay);
+    steps.into_iter().all(is_large)
 }
 
 /// What was added and stays, and may be of use: thread pools add a worker a task until they are full, and a heap of

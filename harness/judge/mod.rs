@@ -13,7 +13,7 @@ pub(crate) use leaks::POOL_BOUND;
 pub use leaks::{needs_another_run, needs_filling, still_grows};
 pub use server_facts::ServerFacts;
 
-use crate::event::{Act, ClientId, OUR_SOCKET, Transcript, What};
+use crate::event::{Act, ClientEvent, ClientId, OUR_SOCKET, Transcript, What};
 use crate::step::{Invariant, Line, Scenario, ServerAction, ServerExpectation, Step};
 use ending::{last_exit, unexpected_end};
 use failed_step::{FailedStep, first_failed_step};
@@ -207,6 +207,15 @@ fn before_failed(failed: &FailedStep, transcript: &Transcript) -> Verdict {
         reason.push_str(&format!("; the server {exit}"));
     }
     Verdict::Inconclusive(reason)
+}
+
+/// How much the clients have sent.
+fn sent_bytes(transcript: &Transcript) -> u64 {
+    let sent = transcript.events.iter().map(|event| match &event.what {
+        What::Client(_, ClientEvent::Sent(bytes)) => bytes.len() as u64,
+        _ => 0,
+    });
+    sent.sum()
 }
 
 fn unproven(transcript: &Transcript) -> Option<String> {

@@ -293,6 +293,7 @@ fn children_that_are_waited_for_when_the_next_client_comes_are_no_zombies() {
 fn memory(mebibytes: u64) -> Sample {
     Sample {
         memory_bytes: mebibytes << 20,
+        address_space_bytes: mebibytes << 20,
         ..Sample::default()
     }
 }
@@ -323,13 +324,36 @@ fn memory_that_grows_with_every_run_is_garbage_or_a_leak() {
 }
 
 #[test]
-fn memory_of_workers_is_theirs() {
-    let of = |workers: usize| Sample {
-        threads: 1 + workers,
-        ..memory(40 + 8 * workers as u64)
+fn memory_that_is_lost_on_top_of_a_warm_up_is_not_passed_over() {
+    let lost = judge(&trial(vec![]), &sampled([40, 640, 740].map(memory)));
+    assert!(matches!(lost, Verdict::Inconclusive(_)), "{lost:?}");
+}
+
+#[test]
+fn memory_that_may_be_of_use_is_not_called_a_leak() {
+    let threads_of = |(threads, mebibytes)| Sample {
+        threads,
+        ..memory(mebibytes)
     };
-    let prefork = judge(&trial(vec![]), &sampled([0, 150, 300].map(of)));
-    assert!(matches!(prefork, Verdict::Inconclusive(_)), "{prefork:?}");
+    let workers = sampled([(1, 40), (151, 1240), (301, 2440)].map(threads_of));
+    let heap_that_was_there = sampled([40, 640, 1240].map(|mebibytes| Sample {
+        address_space_bytes: 8 << 30,
+        ..memory(mebibytes)
+    }));
+    let several = sampled([40, 640, 1240].map(|mebibytes| Sample {
+        processes: 4,
+        ..memory(mebibytes)
+    }));
+    let mut keeps = sampled([40, 640, 1240].map(memory));
+    let sent = ClientEvent::Sent(vec![0; 64 << 20]);
+    keeps.events.push(Event {
+        at: Duration::ZERO,
+        what: What::Client(ALICE, sent),
+    });
+    for seen in [workers, heap_that_was_there, several, keeps] {
+        let verdict = judge(&trial(vec![]), &seen);
+        assert!(matches!(verdict, Verdict::Inconclusive(_)), "{verdict:?}");
+    }
 }
 
 #[test]

@@ -13,9 +13,6 @@ pub(crate) struct Process {
     /// The state letter of the first thread: `R`, `S`, `Z`, `T`, …
     pub(crate) state: char,
     pub(crate) threads: usize,
-    /// CPU time of all its threads, in clock ticks.
-    pub(crate) cpu_ticks: u64,
-    pub(crate) memory_bytes: u64,
 }
 
 impl Process {
@@ -41,9 +38,22 @@ impl Process {
             name,
             state: fields.first()?.chars().next()?,
             threads: number(20)? as usize,
-            cpu_ticks: number(14)? + number(15)?,
-            memory_bytes: number(24)? * rustix::param::page_size() as u64,
         })
+    }
+
+    /// Its memory (proc_pid_statm(5)).
+    pub(crate) fn memory(&self) -> Memory {
+        let statm = fs::read_to_string(format!("/proc/{}/statm", self.pid)).unwrap_or_default();
+        let pages = statm
+            .split_ascii_whitespace()
+            .map(|word| word.parse::<u64>());
+        let mut bytes = pages.map(|pages| pages.unwrap_or(0) * rustix::param::page_size() as u64);
+        let mut next = || bytes.next().unwrap_or(0);
+        let (address_space_bytes, resident, shared) = (next(), next(), next());
+        Memory {
+            address_space_bytes,
+            own_bytes: resident.saturating_sub(shared),
+        }
     }
 
     /// Its threads' ids.
@@ -67,6 +77,14 @@ impl Process {
         }
         found
     }
+}
+
+/// The memory of a process.
+pub(crate) struct Memory {
+    pub(crate) address_space_bytes: u64,
+    /// What is resident, without the pages of files and those that are shared: the kernel takes the first back when it
+    /// needs them, and the others are not its alone.
+    pub(crate) own_bytes: u64,
 }
 
 /// Open descriptors: how many there are of each target of the links in `/proc/PID/fd`.

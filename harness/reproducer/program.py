@@ -797,6 +797,14 @@ class Client:
         row = self.row()
         return row is not None and row.inode != 0 and row.queue == 0
 
+    def unread(self):
+        """Return how many bytes wait for the server to read them."""
+        if isinstance(self.peer, str):
+            packed = fcntl.ioctl(self.socket, termios.TIOCOUTQ, bytes(4))
+            return int.from_bytes(packed, sys.byteorder)
+        row = self.row()
+        return row.queue if row else 0
+
     def wait_until_read(self):
         """Wait until the server has read all, two seconds at most."""
         deadline = time.monotonic() + 2
@@ -978,14 +986,15 @@ class Client:
     def expect_held_back(self, within=5):
         """Expect the server to stop reading before it has read all."""
         deadline = time.monotonic() + within
-        unsent, since = None, None
+        last, since = None, None
         while not (self.end or self.send_failure):
             now = time.monotonic()
-            if self.unsent != unsent:
-                unsent, since = self.unsent, now
-            if unsent and now - since > 1:
+            seen = (self.unsent, self.unread())
+            if seen != last:
+                last, since = seen, now
+            if any(seen) and now - since > 1:
                 return
-            if not unsent and self.is_read():
+            if not self.unsent and self.is_read():
                 raise Broken(f"the server read all that {self.name} sent")
             if now > deadline:
                 raise Broken(f"the server read on and on for {within:g} s")

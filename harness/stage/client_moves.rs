@@ -8,13 +8,31 @@ use crate::profile::Serves;
 use crate::step::{Action, Expectation};
 use crate::target::Server;
 use crate::view::{Look, Sought};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// How long `silence` is listened for where the kernel cannot tell that nothing more will come.
 const SILENCE: Duration = Duration::from_millis(300);
 
 /// How long a client may be kept waiting by a server that goes on serving others of its crowd, or itself.
 const SERVED_WITHIN: Duration = Duration::from_secs(30);
+
+/// What waits unread while the server sleeps, since when, and how many looks in a row have shown it.
+#[derive(Clone, Copy)]
+struct Held {
+    unread_bytes: u64,
+    since: Instant,
+    looks: u64,
+}
+
+impl Held {
+    fn now(unread_bytes: u64) -> Self {
+        Self {
+            unread_bytes,
+            since: Instant::now(),
+            looks: 0,
+        }
+    }
+}
 
 impl<'a> Stage<'a> {
     pub(super) async fn client_move(
@@ -114,7 +132,7 @@ impl<'a> Stage<'a> {
         let begun = self.looks.get().number;
         let mut ran_before = None;
         let may_fail_to_come = absence || matches!(what, Expectation::DataOrSilence(_));
-        let (mut dead_looks, mut held_looks) = (0, 0);
+        let (mut dead_looks, mut held) = (0, Held::now(0));
         let facts = self.recorder.facts_of(id);
         loop {
             let next_fact = facts.notified();
@@ -143,7 +161,7 @@ impl<'a> Stage<'a> {
                         return Ended::Done;
                     }
                     if *what == Expectation::HeldBack {
-                        held_looks = self.look_for_restraint(id, client, held_looks);
+                        held = self.look_for_restraint(id, client, held);
                     }
                     let looks = if absence { 1 } else { LOOKS_TO_BLAME };
                     let settled = || self.is_settled(begun, looks) && self.is_quiet(client, what);
@@ -164,21 +182,20 @@ impl<'a> Stage<'a> {
         }
     }
 
-    /// Whether the server still sleeps over bytes of a client that has more to send: how many looks in a row have shown
-    /// so. When there are enough of them, it is written down.
-    fn look_for_restraint(&self, id: ClientId, client: &Client, looks: u64) -> u64 {
+    /// Whether the server sleeps over the same bytes of a client as at the look before. When enough looks in a row have
+    /// shown so, it is written down. A server that is about to read would be ready to run.
+    fn look_for_restraint(&self, id: ClientId, client: &Client, before: Held) -> Held {
         let unread_bytes = client.unread_bytes();
-        let asleep = self.fresh_look().asleep;
-        let looks = if asleep && unread_bytes > 0 {
-            looks + 1
-        } else {
-            0
-        };
-        if looks == LOOKS_TO_BLAME {
+        let is_same = unread_bytes > 0 && unread_bytes == before.unread_bytes;
+        if !is_same || !self.fresh_look().still.at_rest {
+            return Held::now(unread_bytes);
+        }
+        let looks = before.looks + 1;
+        if looks >= LOOKS_TO_BLAME && before.since.elapsed() >= SILENCE {
             let event = ClientEvent::HeldBack { unread_bytes };
             self.recorder.note(What::Client(id, event));
         }
-        looks
+        Held { looks, ..before }
     }
 
     /// Whether no process of the server is left and nothing that it has sent is on its way, so that no more will come.
@@ -207,6 +224,9 @@ impl<'a> Stage<'a> {
                 client.is_taken() || self.has_had_its_datagram(),
                 ClientEvent::Taken,
             ),
+            Expectation::HeldBack if client.is_cut_off() => {
+                (true, ClientEvent::SendFailed("it was reset".to_owned()))
+            }
             Expectation::HeldBack => (client.is_idle() && !client.has_ended(), ClientEvent::Taken),
             Expectation::TimeWait => (client.is_in_time_wait(), ClientEvent::TimeWait),
             Expectation::Nothing => match client.finds_nothing() {

@@ -47,13 +47,11 @@ impl<'a> Stage<'a> {
         if last.at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
             self.note_obituaries();
             let still = self.stillness();
-            let unmoved = last.still == still;
-            let settled = unmoved && still.parked && self.lab.is_private();
+            let settled = last.still == still && still.parked && self.lab.is_private();
             self.looks.set(LastLook {
                 number: last.number + 1,
                 at: Some(Instant::now()),
                 settled: if settled { last.settled + 1 } else { 0 },
-                asleep: unmoved && still.at_rest,
                 still,
             });
         }
@@ -135,8 +133,6 @@ pub(super) struct LastLook {
     pub(super) still: Stillness,
     /// How many looks in a row have found the same as the one before, and a server that waits for us alone.
     settled: u64,
-    /// The server sleeps, and has done so since the look before.
-    pub(super) asleep: bool,
 }
 
 /// The times at which to look. On a loaded host looks come late; they must not all come at once then, as a burst of them

@@ -48,7 +48,7 @@ impl<'a> Stage<'a> {
     }
 
     /// The children of the server that have ended and that it has not waited for.
-    pub(super) fn zombies(&self) -> Vec<i32> {
+    fn zombies(&self) -> Vec<i32> {
         let init = self.lab.warden().pid();
         let processes = self.server.iter().flat_map(Server::processes);
         processes
@@ -78,7 +78,9 @@ impl<'a> Stage<'a> {
         for process in &living {
             held.share_with(process.descriptors());
             sample.threads += process.threads;
-            sample.memory_bytes += process.memory_bytes;
+            let memory = process.memory();
+            sample.memory_bytes += memory.own_bytes;
+            sample.address_space_bytes += memory.address_space_bytes;
         }
         sample.sockets = held.socket_count();
         sample.files = held.file_count();

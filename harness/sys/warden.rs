@@ -572,7 +572,7 @@ fn give_memory_back() {
         unsafe { libc::__errno_location() } as usize,
     ];
     let mut text = [0u8; 8192];
-    let mut filled = 0;
+    let (mut filled, mut file_end) = (0, 0);
     while let Some(room) = text.get_mut(filled..)
         && let Ok(read @ 1..) = rustix::io::read(&maps, room)
     {
@@ -580,11 +580,14 @@ fn give_memory_back() {
         let mut lines = text.get(..filled).unwrap_or_default();
         while let Some(end) = lines.iter().position(|byte| *byte == b'\n') {
             let (line, rest) = lines.split_at(end);
-            if let Some((start, bytes)) = heap_mapping(line, own) {
+            let mapping = Mapping::read(line);
+            if let Some(heap) = mapping.as_ref().filter(|it| it.is_heap(own, file_end)) {
+                let (start, bytes) = (heap.place.start, heap.place.len());
                 // SAFETY: private memory of the harness's threads, none of which came through the fork; nothing that
                 // runs from here on allocates, or reads what was allocated.
                 unsafe { libc::madvise(start as *mut libc::c_void, bytes, libc::MADV_DONTNEED) };
             }
+            file_end = mapping.map_or(file_end, |mapping| mapping.file_end(file_end));
             lines = rest.get(1..).unwrap_or_default();
         }
         let begun = filled - lines.len();
@@ -593,19 +596,44 @@ fn give_memory_back() {
     }
 }
 
-/// The start and length of a large private mapping without a file that holds none of the addresses `own`, read from a
-/// line of `/proc/PID/maps` (proc_pid_maps(5)).
-fn heap_mapping(line: &[u8], own: [usize; 2]) -> Option<(usize, usize)> {
-    const LARGE: usize = 1 << 20;
-    let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
-    let (start, end) = words.next()?.split_once('-')?;
-    let [start, end] = [start, end].map(|address| usize::from_str_radix(address, 16));
-    let (start, end) = (start.ok()?, end.ok()?);
-    let (access, _offset, _device) = (words.next()?, words.next()?, words.next()?);
-    let is_anonymous = words.next()? == "0" && words.next().is_none_or(|name| name == "[heap]");
-    let is_large = end - start >= LARGE;
-    let is_own = own.iter().any(|address| (start..end).contains(address));
-    (access == "rw-p" && is_anonymous && is_large && !is_own).then_some((start, end - start))
+/// A line of `/proc/PID/maps` (proc_pid_maps(5)).
+struct Mapping {
+    place: std::ops::Range<usize>,
+    is_private: bool,
+    is_of_file: bool,
+    has_name: bool,
+}
+
+impl Mapping {
+    fn read(line: &[u8]) -> Option<Self> {
+        let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
+        let (start, end) = words.next()?.split_once('-')?;
+        let [start, end] = [start, end].map(|address| usize::from_str_radix(address, 16));
+        let (access, _offset, _device) = (words.next()?, words.next()?, words.next()?);
+        Some(Self {
+            place: start.ok()?..end.ok()?,
+            is_private: access == "rw-p",
+            is_of_file: words.next()? != "0",
+            has_name: words.next().is_some_and(|name| name != "[heap]"),
+        })
+    }
+
+    /// Whether it is large, of no file, and holds none of the addresses `own`. What follows a file without a gap may be
+    /// the part of a program or library that is zero at first (.bss), with a heap behind it.
+    fn is_heap(&self, own: [usize; 2], file_end: usize) -> bool {
+        const LARGE: usize = 1 << 20;
+        let is_own = own.iter().any(|address| self.place.contains(address));
+        let is_anonymous = self.is_private && !self.is_of_file && !self.has_name;
+        is_anonymous && !is_own && self.place.len() >= LARGE && self.place.start != file_end
+    }
+
+    /// Where the last file ends, as far as this mapping.
+    fn file_end(&self, before: usize) -> usize {
+        match self.is_of_file {
+            true => self.place.end,
+            false => before,
+        }
+    }
 }
 
 fn write_file(path: &CStr, value: &[u8]) -> Result<(), Errno> {
@@ -1001,16 +1029,20 @@ mod tests {
     #[test]
     fn memory_is_given_back_where_nothing_but_the_harness_uses_it() {
         const OWN: [usize; 2] = [0x7f00_0080_0000, 0x7f00_0180_0000];
-        let given = |line: &str| heap_mapping(line.as_bytes(), OWN).is_some();
+        let given = |line: &str| {
+            let mapping = Mapping::read(line.as_bytes());
+            mapping.is_some_and(|mapping| mapping.is_heap(OWN, 0x7f00_0300_0000))
+        };
         assert!(given("7f0002000000-7f0004000000 rw-p 00000000 00:00 0 "));
         assert!(given(
             "55d000000000-55d000200000 rw-p 00000000 00:00 0   [heap]"
         ));
         for kept in [
-            // Small, a thread's stack, shared, of a file, read only, the first stack, and no mapping at all.
+            // Small, a thread's stack, behind a file, shared, of a file, read only, the first stack, and no mapping at all.
             "7f0002000000-7f0002001000 rw-p 00000000 00:00 0 ",
             "7f0000000000-7f0001000000 rw-p 00000000 00:00 0 ",
             "7f0001000000-7f0002000000 rw-p 00000000 00:00 0 ",
+            "7f0003000000-7f0004000000 rw-p 00000000 00:00 0 ",
             "7f0002000000-7f0004000000 rw-s 00000000 00:01 5 /memfd:x (deleted)",
             "7f0002000000-7f0004000000 rw-p 00000000 08:01 5 /usr/bin/true",
             "7f0002000000-7f0004000000 r--p 00000000 00:00 0 ",
