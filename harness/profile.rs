@@ -213,6 +213,17 @@ pub enum IdleTimeout {
     After(Duration),
 }
 
+impl IdleTimeout {
+    /// How long a client has been silent at least when the server closes, where it does: the two measure from different
+    /// moments, and time-outs are often looked for by a clock that ticks.
+    pub fn earliest(self) -> Option<Duration> {
+        match self {
+            Self::Never => None,
+            Self::After(time) => Some(time.mul_f64(0.7)),
+        }
+    }
+}
+
 /// How a server stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Stop {

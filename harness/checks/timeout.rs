@@ -22,7 +22,7 @@ fn closes_in_time(talk: Talk, promised: Duration) -> Vec<Line> {
         kinds,
         all_bytes_first: false,
     };
-    let not_before = promised.mul_f64(0.7);
+    let not_before = IdleTimeout::After(promised).earliest().unwrap_or_default();
     let mut lines = talk.lines();
     lines.push(pause(not_before));
     let margin = promised.mul_f64(0.8) + Duration::from_secs(3);

@@ -2,11 +2,11 @@
 
 use super::server_facts::ServerFacts;
 use super::{Trial, name};
-use crate::event::{Act, ClientEvent, ClientId, Ended, Exit, Transcript, What};
+use crate::event::{Act, ClientEvent, ClientId, Ended, Event, Exit, Transcript, What};
 use crate::literal::{Measured, Shown};
 use crate::step::{Action, Expectation, Line, Scenario, ServerAction, ServerExpectation, Step};
 use crate::view::{Look, Sought, Views};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// A time limit that runs out so soon after bytes have come was too short, or the host too slow.
@@ -27,6 +27,8 @@ pub(super) struct FailedStep {
     idle: bool,
     /// The processor time that the server used before it ran out.
     ran: Duration,
+    /// How long the client had not spoken, where the server then ended its connection.
+    silent: Option<Duration>,
 }
 
 impl FailedStep {
@@ -39,9 +41,18 @@ impl FailedStep {
     }
 
     /// Says that the harness may be to blame: it did not get to run for a good part of the limit.
-    pub(super) fn blames_us(&self, transcript: &Transcript) -> Option<String> {
+    pub(super) fn blames_us(&self, trial: &Trial, transcript: &Transcript) -> Option<String> {
         if self.idle {
             return Some(format!("{}: too little to call it busy", self.text));
+        }
+        let entitled = self.silent.zip(trial.closes_silent_after);
+        if let Some((silent, timeout)) = entitled.filter(|(silent, timeout)| silent >= timeout) {
+            return Some(format!(
+                "{}, but the client had been silent for {}, and the server may close after {}",
+                self.text,
+                Measured(silent),
+                Shown(timeout)
+            ));
         }
         let dropped = dropped(transcript);
         if self.is_missing && dropped > 0 {
@@ -85,6 +96,7 @@ pub(super) fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Optio
     let mut act = Act::Before;
     let mut facts = ServerFacts::default();
     let mut last_received: HashMap<ClientId, Duration> = HashMap::new();
+    let mut silences = Silences::default();
     let mut steps = trial.steps(act);
     for event in &transcript.events {
         if let What::Client(id, ClientEvent::Received(_)) = &event.what {
@@ -92,6 +104,7 @@ pub(super) fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Optio
         }
         views.apply(event);
         facts.apply(event);
+        silences.apply(event);
         match &event.what {
             What::Act(next) => {
                 act = *next;
@@ -126,8 +139,13 @@ pub(super) fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Optio
                     let is_missing = act == Act::Script
                         && matches!(&line.step, Step::Client { who, action: Action::Expect { .. } }
                             if views.of(id_of(*who)).lacks_datagram());
+                    let silent = match &line.step {
+                        Step::Client { who, .. } => silences.before_end_of(id_of(*who)),
+                        _ => None,
+                    };
                     return Some(FailedStep {
                         act,
+                        silent,
                         is_missing,
                         line: line.number,
                         text,
@@ -142,6 +160,47 @@ pub(super) fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Optio
         }
     }
     None
+}
+
+/// How long clients were silent on their connections. A host that keeps a client from speaking makes it silent, too.
+#[derive(Default)]
+struct Silences {
+    spoke: HashMap<ClientId, Duration>,
+    longest: HashMap<ClientId, Duration>,
+    ended: HashSet<ClientId>,
+}
+
+impl Silences {
+    fn apply(&mut self, event: &Event) {
+        let What::Client(id, what) = &event.what else {
+            return;
+        };
+        match what {
+            ClientEvent::Connecting => {
+                self.longest.remove(id);
+                self.ended.remove(id);
+            }
+            ClientEvent::Sent(_) => self.break_silence(*id, event.at),
+            ClientEvent::Ended(_) => {
+                self.break_silence(*id, event.at);
+                self.ended.insert(*id);
+            }
+            _ => return,
+        }
+        self.spoke.insert(*id, event.at);
+    }
+
+    fn break_silence(&mut self, id: ClientId, at: Duration) {
+        let silent = self.spoke.get(&id).map(|spoke| at.saturating_sub(*spoke));
+        let longest = self.longest.entry(id).or_default();
+        *longest = silent.unwrap_or_default().max(*longest);
+    }
+
+    /// The longest time for which a client did not speak, where its connection has been ended.
+    fn before_end_of(&self, id: ClientId) -> Option<Duration> {
+        let longest = self.longest.get(&id).copied();
+        longest.filter(|_| self.ended.contains(&id))
+    }
 }
 
 /// The least share of one processor, in percent, that a server uses which does not rest.

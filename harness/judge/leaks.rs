@@ -139,14 +139,10 @@ pub fn needs_another_run(trial: &Trial, transcript: &Transcript) -> bool {
     }
 }
 
-/// Whether more runs can tell what a server adds whose pool was filled from a leak.
+/// Whether it takes a pool that polite clients have filled, one after the other, and more runs, to tell what a server adds
+/// from a leak.
 pub fn still_grows(trial: &Trial, transcript: &Transcript) -> bool {
     growing(trial, transcript).any(|growing| !growing.is_leak)
-}
-
-/// Whether polite clients, one after the other, have to fill what may be a pool, so that one more run can tell.
-pub fn needs_filling(trial: &Trial, transcript: &Transcript) -> bool {
-    !trial.after.lines.is_empty() && still_grows(trial, transcript)
 }
 
 pub(super) fn needs_second_run(trial: &Trial, transcript: &Transcript) -> bool {

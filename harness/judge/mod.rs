@@ -10,7 +10,7 @@ mod tests;
 
 pub(crate) use failed_step::BUSY;
 pub(crate) use leaks::POOL_BOUND;
-pub use leaks::{needs_another_run, needs_filling, still_grows};
+pub use leaks::{needs_another_run, still_grows};
 pub use server_facts::ServerFacts;
 
 use crate::event::{Act, ClientEvent, ClientId, OUR_SOCKET, Transcript, What};
@@ -20,6 +20,7 @@ use failed_step::{FailedStep, first_failed_step};
 use invariants::invariants;
 use leaks::pool_or_leak;
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// What was seen of one scenario or one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -61,6 +62,8 @@ pub struct Trial {
     pub after: Scenario,
     /// The server ends by itself, with status 0, once it has served one connection.
     pub ends_after_one: bool,
+    /// The server may end the connection of a client that has been silent for so long.
+    pub closes_silent_after: Option<Duration>,
 }
 
 impl Trial {
@@ -79,6 +82,7 @@ impl Trial {
             recall: nothing(),
             after: nothing(),
             ends_after_one: false,
+            closes_silent_after: None,
         }
     }
 
@@ -166,7 +170,7 @@ pub fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
         let starved = failure
             .as_ref()
             .filter(|_| others.is_empty() && !died)
-            .and_then(|failed| failed.blames_us(transcript));
+            .and_then(|failed| failed.blames_us(trial, transcript));
         if let Some(starved) = starved {
             return Verdict::Inconclusive(starved);
         }

@@ -405,6 +405,42 @@ fn reply_that_still_arrives_at_the_limit_proves_nothing() {
 }
 
 #[test]
+fn client_that_is_kept_from_speaking_may_be_closed() {
+    let seconds = Duration::from_secs;
+    let what = [
+        (0, What::Act(Act::Script)),
+        (0, What::StepBegan(0)),
+        (0, What::Client(ALICE, ClientEvent::Connecting)),
+        (3, What::Client(ALICE, ClientEvent::Sent(b"hello".to_vec()))),
+        (3, What::Client(ALICE, ClientEvent::Ended(End::Fin))),
+        (
+            3,
+            What::StepEnded {
+                step: 0,
+                member: Some(0),
+                how: Ended::Done,
+            },
+        ),
+    ];
+    let events = what.map(|(at, what)| Event {
+        at: seconds(at),
+        what,
+    });
+    let events = events.to_vec();
+    let promised = |closes_silent_after| Trial {
+        closes_silent_after,
+        ..expects_hello()
+    };
+    let seen = Transcript { events };
+    for broken in [None, Some(seconds(4))] {
+        let verdict = judge(&promised(broken), &seen);
+        assert!(matches!(verdict, Verdict::Fail(_)), "{verdict:?}");
+    }
+    let late = judge(&promised(Some(seconds(2))), &seen);
+    assert!(matches!(late, Verdict::Inconclusive(_)), "{late:?}");
+}
+
+#[test]
 fn sockets_that_grow_once_are_a_pool() {
     assert_eq!(judge(&trial(vec![]), &samples([1, 6, 6])), Verdict::Pass);
 }

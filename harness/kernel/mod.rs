@@ -10,4 +10,4 @@ pub(crate) use counters::Counters;
 pub(crate) use diag::{Diag, Row, State};
 pub(crate) use obituary::{Obituaries, Obituary};
 pub(crate) use process::{Descriptors, Process, tree};
-pub(crate) use rest::{RestWatch, Stillness, occupations, percent, stillness};
+pub(crate) use rest::{OutputPipe, RestWatch, Stillness, occupations, percent, stillness};

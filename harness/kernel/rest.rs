@@ -29,17 +29,25 @@ pub(crate) struct Stillness {
     sleeps: u64,
 }
 
-/// Looks at every thread of a process tree, of whose output so many bytes have been read.
-pub(crate) fn stillness(processes: &[Process], printed_bytes: u64) -> Stillness {
+/// The pipe that we read what a server prints from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OutputPipe {
+    pub(crate) inode: u64,
+    /// What was read from it so far.
+    pub(crate) bytes: u64,
+}
+
+/// Looks at every thread of a process tree that prints to this pipe.
+pub(crate) fn stillness(processes: &[Process], output: OutputPipe) -> Stillness {
     let mut seen = Stillness {
-        printed_bytes,
+        printed_bytes: output.bytes,
         at_rest: true,
         parked: true,
         ..Stillness::default()
     };
     for process in processes.iter().filter(|process| !process.is_zombie()) {
         for thread in process.thread_ids() {
-            look_at_thread(process.pid, thread, &mut seen);
+            look_at_thread(process.pid, thread, output, &mut seen);
         }
         seen.parked = seen.parked && !has_timer(process.pid);
     }
@@ -135,10 +143,10 @@ pub(crate) fn percent(part: Duration, whole: Duration) -> u32 {
     }
 }
 
-fn look_at_thread(pid: i32, thread: i32, seen: &mut Stillness) {
+fn look_at_thread(pid: i32, thread: i32, output: OutputPipe, seen: &mut Stillness) {
     let folder = format!("/proc/{pid}/task/{thread}");
     let state = thread_state(&folder);
-    seen.prints |= state == Some('S') && prints(&folder);
+    seen.prints |= state == Some('S') && prints(&folder, output);
     seen.at_rest &= matches!(state, Some('S' | 'T' | 't' | 'I')) && !seen.prints;
     seen.parked &= match state {
         Some('T' | 't') => true,
@@ -168,12 +176,21 @@ fn look_at_thread(pid: i32, thread: i32, seen: &mut Stillness) {
 }
 
 /// Whether a thread waits for us to read what it prints: it goes on as soon as we have.
-fn prints(folder: &str) -> bool {
+fn prints(folder: &str, output: OutputPipe) -> bool {
     let text = fs::read_to_string(format!("{folder}/syscall")).unwrap_or_default();
     let mut words = text.split_ascii_whitespace();
     let call = words.next().and_then(|word| word.parse().ok());
-    let prints = matches!(call, Some(libc::SYS_write | libc::SYS_writev));
-    prints && matches!(words.next(), Some("0x1" | "0x2"))
+    let writes = matches!(call, Some(libc::SYS_write | libc::SYS_writev));
+    let file = words.next().and_then(|word| word.strip_prefix("0x"));
+    let file = file.and_then(|file| u32::from_str_radix(file, 16).ok());
+    writes && file.is_some_and(|file| is_pipe(&format!("{folder}/fd/{file}"), output.inode))
+}
+
+/// Whether a link in `/proc/PID/fd` is to a pipe: the standard output of a child may be a client's socket, or a pipe to
+/// another process of the server.
+fn is_pipe(link: &str, inode: u64) -> bool {
+    let target = fs::read_link(link).unwrap_or_default();
+    target.as_os_str() == format!("pipe:[{inode}]").as_str()
 }
 
 /// What each thread of a process tree is doing, as a person reads it, with the number of threads that do the same.

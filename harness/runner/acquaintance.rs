@@ -9,7 +9,7 @@ use crate::judge::{Trial, Verdict, judge};
 use crate::kernel::Row;
 use crate::lab::Lab;
 use crate::passport::Seen;
-use crate::profile::{Profile, Serves, Transport};
+use crate::profile::{IdleTimeout, Profile, Serves, Transport};
 use crate::stage::Stage;
 use crate::step::{Invariant, Line, Scenario, Waiver};
 use crate::talk::{Talk, scenario, settle};
@@ -124,6 +124,10 @@ pub(super) async fn acquaint(drill: Drill<'_>) -> Result<Acquaintance, Error> {
     };
     let trial = Trial {
         ends_after_one: profile.promises.serves == Some(Serves::OneConnection),
+        closes_silent_after: profile
+            .promises
+            .idle_timeout
+            .and_then(IdleTimeout::earliest),
         ..Trial::alone(first_conversation(&profile))
     };
     let transcript = stage.perform(&trial).await?;

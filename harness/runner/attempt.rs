@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::event::Transcript;
 use crate::judge::{Finding, Trial, Verdict, judge, name};
 use crate::lab::Lab;
-use crate::profile::{Profile, Serves};
+use crate::profile::{IdleTimeout, Profile, Serves};
 use crate::stage::Stage;
 use crate::step::{Invariant, Scenario};
 use crate::talk::{self, Talk, scenario};
@@ -251,6 +251,10 @@ fn trial(script: &Scenario, profile: &Profile, polite: bool) -> Trial {
         recall: when(stands_by, "bystanding", client.request_and_reply(profile)),
         after: around,
         ends_after_one: profile.promises.serves == Some(Serves::OneConnection),
+        closes_silent_after: profile
+            .promises
+            .idle_timeout
+            .and_then(IdleTimeout::earliest),
     }
 }
 

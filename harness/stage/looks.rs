@@ -84,7 +84,7 @@ impl<'a> Stage<'a> {
 
     pub(super) fn stillness(&self) -> Stillness {
         match &self.server {
-            Some(server) => stillness(&server.processes(), server.process().output_bytes()),
+            Some(server) => stillness(&server.processes(), server.process().output_pipe()),
             None => Stillness::default(),
         }
     }

@@ -10,7 +10,7 @@ mod server_moves;
 use crate::client::Client;
 use crate::error::Error;
 use crate::event::{Act, Moment, ServerEvent, Transcript, What};
-use crate::judge::{POOL_BOUND, Trial, needs_another_run, needs_filling, still_grows};
+use crate::judge::{POOL_BOUND, Trial, needs_another_run, still_grows};
 use crate::kernel::Counters;
 use crate::lab::Lab;
 use crate::pulse;
@@ -145,10 +145,9 @@ impl<'a> Stage<'a> {
                 return Ok(());
             }
         }
-        let may_be_pool = |transcript: &Transcript| needs_filling(trial, transcript);
-        if self.recorder.with(may_be_pool) && self.fill_pool(trial).await? == Flow::On {
+        let grows = |transcript: &Transcript| still_grows(trial, transcript);
+        if self.recorder.with(grows) && self.fill_pool(trial).await? == Flow::On {
             let begun = Instant::now();
-            let grows = |transcript: &Transcript| still_grows(trial, transcript);
             while self.run_again(trial).await? == Flow::On
                 && self.recorder.with(grows)
                 && begun.elapsed() < TOLD_WITHIN
@@ -176,8 +175,13 @@ impl<'a> Stage<'a> {
     /// pool.
     async fn fill_pool(&mut self, trial: &Trial) -> Result<Flow, Error> {
         let (mut most, mut since) = (0, 0);
+        let (act, polite) = match trial.after.lines.is_empty() {
+            // Nobody comes after a scenario that is itself a polite client.
+            true => (Act::Script, &trial.script),
+            false => (Act::After, &trial.after),
+        };
         for _ in 0..POOL_BOUND {
-            if self.server().is_none() || self.act(Act::After, &trial.after).await? == Flow::Stop {
+            if self.server().is_none() || self.act(act, polite).await? == Flow::Stop {
                 return Ok(Flow::Stop);
             }
             let processes = self.server.iter().flat_map(Server::processes);

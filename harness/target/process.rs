@@ -3,6 +3,7 @@
 use super::{Target, find_program};
 use crate::error::Error;
 use crate::event::Exit;
+use crate::kernel::OutputPipe;
 use crate::lab::Lab;
 use crate::profile::Transport;
 use crate::step::Streams;
@@ -20,6 +21,7 @@ pub(crate) struct Process {
     pub(crate) pid: i32,
     pidfd: OwnedFd,
     watch: Arc<Watch>,
+    output_inode: u64,
     /// The reader of a standard output that is to be closed under the server once it listens.
     pub(super) leaving_reader: Option<OwnedFd>,
 }
@@ -92,6 +94,7 @@ impl Process {
         let errno = |errno: rustix::io::Errno| start_failed(errno.into());
         let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
         let (output, output_end) = pipe().map_err(errno)?;
+        let output_inode = rustix::fs::fstat(&output).map_err(errno)?.st_ino;
         let (status, status_end) = pipe().map_err(errno)?;
         let stdin = stdin(streams).map_err(start_failed)?;
         let (leaving_reader, left_end) = pipe().map_err(errno)?;
@@ -127,6 +130,7 @@ impl Process {
             pid: spawned.pid,
             pidfd: spawned.pidfd,
             watch: watch(output, status).map_err(start_failed)?,
+            output_inode,
             leaving_reader,
         })
     }
@@ -169,6 +173,14 @@ impl Process {
     /// How much the process has printed, in bytes.
     pub(crate) fn output_bytes(&self) -> u64 {
         self.watch.output.lock().map_or(0, |output| output.bytes)
+    }
+
+    /// The pipe that it prints to, as the kernel knows it.
+    pub(crate) fn output_pipe(&self) -> OutputPipe {
+        OutputPipe {
+            inode: self.output_inode,
+            bytes: self.output_bytes(),
+        }
     }
 
     /// The end of the output, ready to stand behind an error.
