@@ -113,6 +113,8 @@ pub struct Ground<'a> {
     pub socket_is_given: bool,
     /// Whether the server is bound to all IPv4 addresses.
     pub wildcard: bool,
+    /// Whether several listening sockets share the address (SO_REUSEPORT, socket(7)).
+    pub shared_port: bool,
 }
 
 impl<'a> Ground<'a> {
@@ -132,6 +134,7 @@ impl<'a> Ground<'a> {
             told_loopback: false,
             socket_is_given: false,
             wildcard: false,
+            shared_port: false,
         }
     }
 }
@@ -189,6 +192,8 @@ pub enum Need {
     CompletesInFlight,
     /// A server that is bound to all addresses.
     Wildcard,
+    /// A single listening socket at the address.
+    OneListener,
     /// A server that opens its listening socket itself.
     OwnSocket,
     /// A server on a Unix socket.
@@ -344,6 +349,10 @@ impl Need {
                 "the server does not take IPv4 on an IPv6 socket",
             ),
             Self::ToldLoopback => (ground.told_loopback, "the command does not name 127.0.0.1"),
+            Self::OneListener => (
+                !ground.shared_port,
+                "several listening sockets share the port, each with a queue of its own",
+            ),
             Self::Wildcard => (ground.wildcard, "the server is bound to one address only"),
         };
         (!met).then(|| reason.to_owned())

@@ -410,7 +410,9 @@ impl Client {
     /// Whether the kernel shows the connection in the hands of a server process.
     pub(crate) fn is_accepted(&self) -> bool {
         match self.transport {
-            Transport::Tcp => self.server_row().is_some_and(|row| row.inode != 0),
+            Transport::Tcp => self
+                .server_row()
+                .is_some_and(|row| row.inode != 0 || self.is_deferred(&row)),
             Transport::Unix => {
                 let Address::Path(path) = &self.server else {
                     return false;
@@ -421,6 +423,20 @@ impl Client {
             }
             Transport::Udp | Transport::UnixDatagram => true,
         }
+    }
+
+    /// Whether the kernel keeps a client from the server that has not sent anything, as the server has asked it to
+    /// (`TCP_DEFER_ACCEPT`, tcp(7)): its handshake is not complete although the accept queue has room.
+    fn is_deferred(&self, server_end: &crate::kernel::Row) -> bool {
+        let half_open = matches!(server_end.state, State::SynRecv | State::NewSynRecv);
+        let has_room = |row: &crate::kernel::Row| {
+            row.local.map(|at| at.port()) == server_end.local.map(|at| at.port())
+                && row.receive_queue == 0
+        };
+        let listeners = || self.lab.diag().listeners().unwrap_or_default();
+        half_open
+            && self.recorder.views().of(self.id).is_connected()
+            && listeners().iter().any(has_room)
     }
 
     /// Whether the kernel shows its own end of the last connection in TIME_WAIT.

@@ -56,7 +56,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/grobian/carbon-c-relay/issues/143 https://github.com/ElementsProject/lightning/issues/2378",
         provoked: "With the server stopped, backlog + 1 clients connect; one more gets no answer, and is not refused.",
         cure: "Pass the promised number to listen(2); it is capped by net.core.somaxconn.",
-        needs: &[Need::Tcp, Need::Backlog],
+        needs: &[Need::Tcp, Need::Backlog, Need::OneListener],
         severity: Severity::Must,
         fresh_server: true,
         scenarios: |ground| {
@@ -142,7 +142,7 @@ pub(super) const CHECKS: &[Check] = &[
         provoked: "With the server stopped, more clients connect than the queue holds; the full queue is seen in the \
                    kernel's table; the server runs on.",
         cure: "Accept in a loop until accept(2) says that there is nothing left.",
-        needs: &[Need::Tcp, Need::ManyConnections],
+        needs: &[Need::Tcp, Need::ManyConnections, Need::OneListener],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {

@@ -269,12 +269,23 @@ pub(super) const CHECKS: &[Check] = &[
                 .send_data(Data::literal(bytes), cut)
                 .expect_reply(ground.profile)
                 .expect_end(&[End::Fin, End::Reset])
-                .then(Action::Close);
-            vec![scenario(
-                "more input than the server reads",
-                &[("mallory", 1)],
-                vec![lines.lines()],
-            )]
+                .then(Action::Close)
+                .lines();
+            // What does not fit a small buffer is still the server's when it closes.
+            let dial = Dial {
+                receive_buffer: Some(4 << 10),
+                ..Dial::default()
+            };
+            let slowly = super::with_dial(lines.clone(), &dial);
+            let cast = [("mallory", 1)];
+            vec![
+                scenario("more input than the server reads", &cast, vec![lines]),
+                scenario(
+                    "more input, and a small buffer for the reply",
+                    &cast,
+                    vec![slowly],
+                ),
+            ]
         },
         counterexample: Counterexample {
             instead_of: "welcome-gate",

@@ -152,7 +152,9 @@ pub(super) fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Optio
                         limit,
                         flowing,
                         ran: facts.ran,
-                        idle: is_about_rest(&line.step) && facts.cpu_percent < BUSY && !facts.spins,
+                        idle: is_about_rest(&line.step)
+                            && facts.cpu_percent < CERTAINLY_BUSY
+                            && !facts.spins,
                     });
                 }
             }
@@ -205,6 +207,10 @@ impl Silences {
 
 /// The least share of one processor, in percent, that a server uses which does not rest.
 pub(crate) const BUSY: u32 = 20;
+
+/// The share of one processor, in percent, that a server does not use for the chores that some do now and then, clients or
+/// none.
+pub(super) const CERTAINLY_BUSY: u32 = 50;
 
 fn is_about_rest(step: &Step) -> bool {
     let Step::Server(ServerAction::Expect { what, .. }) = step else {

@@ -1,5 +1,6 @@
 //! The invariants that are held against samples of the server before and after a scenario.
 
+use super::failed_step::CERTAINLY_BUSY;
 use super::leaks::growing;
 use super::{Trial, sent_bytes};
 use crate::event::{Moment, Sample, Transcript};
@@ -41,7 +42,7 @@ fn states(transcript: &Transcript, after: &Sample) -> Vec<(Invariant, String)> {
         );
         found.push((Invariant::Zombies, text));
     }
-    if !after.at_rest && baseline.at_rest && (after.cpu_percent >= 50 || after.spins) {
+    if !after.at_rest && baseline.at_rest && (after.cpu_percent >= CERTAINLY_BUSY || after.spins) {
         let text = format!(
             "the server has nothing to do and uses {} % of a processor",
             after.cpu_percent

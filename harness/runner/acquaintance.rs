@@ -44,6 +44,7 @@ impl Acquaintance {
             not_concurrent: self.not_concurrent,
             own_namespace: self.private,
             wildcard: self.place.wildcard,
+            shared_port: self.place.shared_port,
             socket_is_given: drill.target.listen_fds,
             ipv6: self.place.ipv6,
             dual_stack: self.place.dual_stack,
@@ -82,6 +83,7 @@ struct Place {
     address: Address,
     backlog: Option<u32>,
     wildcard: bool,
+    shared_port: bool,
     ipv6: bool,
     dual_stack: bool,
 }
@@ -98,6 +100,9 @@ impl Place {
             address: server.address().clone(),
             backlog: listener.map(|(_, backlog)| backlog),
             wildcard: server.is_on_every_address(),
+            shared_port: rows
+                .iter()
+                .any(|row| rows.iter().filter(|other| other.local == row.local).count() > 1),
             ipv6: rows.iter().any(|row| v6(&row)),
             dual_stack: rows
                 .iter()

@@ -6,7 +6,7 @@ use super::calendar::is_over;
 use super::crew::block_on;
 use super::drawn::{Chapters, concluded, saved_cases, tried_by};
 use super::selection::glob_matches;
-use crate::check::{Check, Severity};
+use crate::check::{Check, Ground, Severity};
 use crate::error::Error;
 use crate::judge::Verdict;
 use crate::report::CheckResult;
@@ -16,6 +16,17 @@ use std::time::Instant;
 
 /// The check that the profile's own exchange works; where it fails, no other can conclude anything.
 const POLITE: &str = "polite/exchange";
+
+/// What a client does of whose language nothing is known.
+const LEAVES: &str = "crowd/connect-and-leave";
+
+/// The check that judges what all others take for granted.
+fn first_of(ground: &Ground<'_>) -> &'static str {
+    match ground.profile.has_dialogue() {
+        true => POLITE,
+        false => LEAVES,
+    }
+}
 
 /// Tries a check on a server that is known already.
 pub(super) fn check_result(
@@ -28,9 +39,11 @@ pub(super) fn check_result(
     let mut scenarios = Vec::new();
     let mut tried = match (check.unmet(&ground), &first.unserved) {
         (Some(reason), _) => Tried::verdict(Verdict::Skip(reason)),
-        (None, Some(reason)) if check.id != POLITE => Tried::verdict(Verdict::Inconclusive(
-            format!("the undisturbed server does not serve a polite client: {reason}"),
-        )),
+        (None, Some(reason)) if check.id != first_of(&ground) => {
+            Tried::verdict(Verdict::Inconclusive(format!(
+                "the undisturbed server does not serve a polite client: {reason}"
+            )))
+        }
         (None, _) => {
             scenarios = (check.scenarios)(&ground);
             let saved = saved_cases(check, drill.settings);
@@ -80,7 +93,7 @@ async fn performed(
     let check = chapters.check;
     let around = Around {
         fresh_server: check.fresh_server,
-        polite: check.id != POLITE,
+        polite: check.id != first_of(chapters.ground),
         tries: chapters.tries(),
     };
     let tried = drill.try_all(scenarios, around).await?;
