@@ -253,6 +253,9 @@ pub enum ServerEvent {
         held: u64,
         /// The limit.
         limit: u64,
+        /// Connections that wait to be accepted.
+        #[serde(default)]
+        waiting: u32,
         /// Nobody waits to be taken any more: what is left free is kept in reserve.
         #[serde(default)]
         settled: bool,

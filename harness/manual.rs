@@ -101,6 +101,7 @@ fn barren() -> [Ground<'static>; 2] {
     });
     let ground = |profile, transport| Ground {
         socket_is_given: true,
+        shared_port: true,
         ..Ground::of(profile, transport)
     };
     [

@@ -60,10 +60,13 @@ impl ServerFacts {
             ServerEvent::OpenFiles {
                 held,
                 limit,
+                waiting,
                 settled,
             } => {
                 self.open_files = Some((*held, *limit));
-                self.out_of_files = *held + u64::from(*settled) >= *limit;
+                // Where nobody waits, the next one has yet to come for whom no descriptor is left.
+                let full = *waiting > 0 && *held >= *limit;
+                self.out_of_files = full || *settled && *held + 1 >= *limit;
             }
             ServerEvent::Stopped
             | ServerEvent::Continued
@@ -125,7 +128,12 @@ impl ServerFacts {
                 format!("it uses {} % of a processor{all}", self.cpu_percent)
             }
             ServerExpectation::OutOfFiles => match self.open_files {
-                Some((held, limit)) => format!("it has {held} of {limit} files open"),
+                Some((held, limit)) if held < limit => {
+                    format!("it has {held} of {limit} files open")
+                }
+                Some((_, limit)) => {
+                    format!("it has all of {limit} files open, and nobody waits for another")
+                }
                 None => "its limit on open files was not lowered".to_owned(),
             },
         }

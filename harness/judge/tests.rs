@@ -3,6 +3,7 @@ use super::*;
 use crate::event::*;
 use crate::step::*;
 use crate::talk::{Talk, scenario};
+use crate::view::Look;
 use std::time::Duration;
 
 fn trial(lines: Vec<Line>) -> Trial {
@@ -438,6 +439,30 @@ fn client_that_is_kept_from_speaking_may_be_closed() {
     }
     let late = judge(&promised(Some(seconds(2))), &seen);
     assert!(matches!(late, Verdict::Inconclusive(_)), "{late:?}");
+}
+
+#[test]
+fn descriptors_have_run_out_when_somebody_waits_for_one() {
+    let is_out = |waiting, held, settled| {
+        let mut facts = ServerFacts::default();
+        let limit = 10;
+        let event = ServerEvent::OpenFiles {
+            held,
+            limit,
+            waiting,
+            settled,
+        };
+        let at = Duration::ZERO;
+        let what = What::Server(event);
+        facts.apply(&Event { at, what });
+        facts.look(&ServerExpectation::OutOfFiles) == Look::Met
+    };
+    assert!(is_out(1, 10, false));
+    assert!(!is_out(0, 10, false));
+    assert!(!is_out(3, 9, false));
+    // One that keeps a descriptor in reserve has turned the others away.
+    assert!(is_out(0, 9, true));
+    assert!(!is_out(0, 8, true));
 }
 
 #[test]

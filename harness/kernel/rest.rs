@@ -66,6 +66,7 @@ pub(crate) struct RestWatch {
     pub(crate) ran: Duration,
     wanted: Duration,
     sleeps: u64,
+    printed_bytes: u64,
 }
 
 /// How long a server must have been seen at rest.
@@ -94,6 +95,7 @@ impl RestWatch {
         self.ran = still.ran.saturating_sub(first.ran);
         self.wanted = self.ran + still.delayed.saturating_sub(first.delayed);
         self.sleeps = still.sleeps.saturating_sub(first.sleeps);
+        self.printed_bytes = still.printed_bytes.saturating_sub(first.printed_bytes);
         let still_for_long = still.at_rest && self.unchanged >= UNCHANGED_LOOKS;
         still_for_long || self.has_rested(now, still)
     }
@@ -104,10 +106,11 @@ impl RestWatch {
     }
 
     /// Whether the server has run whenever it got a processor since the first look. One that works now and then sleeps
-    /// in between, however long a loaded host makes it wait to run.
+    /// in between, however long a loaded host makes it wait to run; one that floods its log sleeps while we read it.
     pub(crate) fn spins(&self) -> bool {
         let seldom = u128::from(self.sleeps) * A_WHILE.as_millis() <= self.watched.as_millis();
-        percent(self.wanted, self.watched) >= 80 && seldom
+        let floods = self.printed_bytes > LOG_LINES;
+        percent(self.wanted, self.watched) >= 80 && (seldom || floods)
     }
 
     /// Whether little processor time was used, and little more was wanted, for long enough. On a loaded machine a loop
@@ -421,14 +424,15 @@ mod tests {
     }
 
     /// Looks every 5 ms for two seconds at a thread that runs for half a millisecond, waits for a processor for four,
-    /// and goes to sleep so many times in between.
-    fn spins(sleeps: u64) -> bool {
+    /// and goes to sleep so many times and prints so many bytes in between.
+    fn spins(sleeps: u64, printed_bytes: u64) -> bool {
         let (mut watch, begun) = (RestWatch::default(), Instant::now());
         for n in 0..400 {
             let still = Stillness {
                 ran: Duration::from_micros(500) * n,
                 delayed: Duration::from_millis(4) * n,
                 sleeps: sleeps * u64::from(n),
+                printed_bytes: printed_bytes * u64::from(n),
                 ..Stillness::default()
             };
             watch.take(begun + Duration::from_millis(5) * n, still);
@@ -438,8 +442,14 @@ mod tests {
 
     #[test]
     fn loop_that_gets_little_spins_and_a_timer_that_is_late_does_not() {
-        assert!(spins(0));
-        assert!(!spins(1));
+        assert!(spins(0, 0));
+        assert!(!spins(1, 0));
+    }
+
+    #[test]
+    fn loop_that_floods_its_log_spins_although_it_sleeps_while_that_is_read() {
+        assert!(spins(1, 80));
+        assert!(!spins(1, 8));
     }
 
     #[test]

@@ -234,6 +234,17 @@ impl<'a> Stage<'a> {
         held.min_by_key(|(held, limit)| limit.saturating_sub(*held))
     }
 
+    /// How near the server is to its limit on open files; `settled` where nobody waits any more to be taken.
+    fn open_files(&self, settled: bool) -> Option<ServerEvent> {
+        let (held, limit) = self.fewest_files_left()?;
+        Some(ServerEvent::OpenFiles {
+            held,
+            limit,
+            waiting: self.listener().map_or(0, |(queue, _)| queue),
+            settled,
+        })
+    }
+
     fn restore_open_files(&mut self) {
         for Limited { pid, before, .. } in self.limited.drain(..) {
             // ESRCH: a worker that has ended needs no limit.
@@ -263,13 +274,8 @@ impl<'a> Stage<'a> {
                     0
                 };
                 if all_in_hand > LOOKS_TO_BLAME || self.is_over(begun) {
-                    if let Some((held, limit)) = self.fewest_files_left() {
-                        let settled = true;
-                        self.note_server(ServerEvent::OpenFiles {
-                            held,
-                            limit,
-                            settled,
-                        });
+                    if let Some(event) = self.open_files(true) {
+                        self.note_server(event);
                     }
                     return Ended::Settled;
                 }
@@ -344,12 +350,8 @@ impl<'a> Stage<'a> {
             }
             // How busy it is says most at the end of the wait.
             ServerExpectation::Rest => return,
-            ServerExpectation::OutOfFiles => match self.fewest_files_left() {
-                Some((held, limit)) => ServerEvent::OpenFiles {
-                    held,
-                    limit,
-                    settled: false,
-                },
+            ServerExpectation::OutOfFiles => match self.open_files(false) {
+                Some(event) => event,
                 None => return,
             },
             ServerExpectation::TimeWait | ServerExpectation::NoTimeWait => {
