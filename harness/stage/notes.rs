@@ -35,7 +35,7 @@ impl<'a> Stage<'a> {
     }
 
     /// A client may see the end of its connection before the wait status of the server has come through.
-    pub(super) async fn wait_for_the_dying(&self) {
+    pub(super) async fn wait_for_the_dying(&mut self) {
         let Some(server) = &self.server else {
             return;
         };
@@ -43,9 +43,13 @@ impl<'a> Stage<'a> {
             .recorder
             .with(|transcript| transcript.sample(Moment::After).is_some());
         // One that lives is the usual case.
-        tokio::select! {
-            _ = server.process().ended() => tokio::task::yield_now().await,
-            () = self.shows_that_it_lives(server, has_served) => {}
+        let has_ended = tokio::select! {
+            _ = server.process().ended() => true,
+            () = self.shows_that_it_lives(server, has_served) => false,
+        };
+        // Who writes its end down may be told of it a moment later than we.
+        if has_ended && let Some(watch) = self.exit_watch.take() {
+            let _ = watch.await;
         }
     }
 
