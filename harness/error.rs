@@ -2,7 +2,7 @@
 
 use crate::literal::Measured;
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// The outer half of every result; the inner half is a verdict.
@@ -154,6 +154,15 @@ pub enum ExitCode {
 }
 
 impl Error {
+    /// Returns what makes an error of what went wrong with a file, as in `map_err(Error::file("reading", path))`.
+    pub fn file(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> Self + Copy {
+        move |source| Self::File {
+            doing,
+            path: path.to_owned(),
+            source,
+        }
+    }
+
     /// The exit code for a run that ended with this error.
     pub fn exit_code(&self) -> ExitCode {
         match self {

@@ -176,7 +176,7 @@ pub enum ClientEvent {
     Accepted,
     /// The kernel shows that the server has read all that was sent.
     Taken,
-    /// The kernel shows that the server sleeps although bytes of the client, who has more to send, wait for it.
+    /// The kernel shows that the server sleeps although bytes of the client wait for it.
     HeldBack {
         /// How many of them wait.
         unread_bytes: u64,

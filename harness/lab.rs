@@ -191,11 +191,8 @@ fn reason(error: &dyn std::error::Error) -> String {
 }
 
 fn folder() -> Result<tempfile::TempDir, Error> {
-    let failed = |source| Error::File {
-        doing: "making a folder in",
-        path: std::env::temp_dir(),
-        source,
-    };
+    let parent = std::env::temp_dir();
+    let failed = Error::file("making a folder in", &parent);
     let folder = tempfile::Builder::new()
         .prefix("sockdrill-")
         .tempdir()

@@ -388,11 +388,7 @@ fn write_artifact(folder: &Path, result: &CheckResult) -> Result<(), Error> {
         return Ok(());
     };
     let path = folder.join(runner::artifact_name(result));
-    std::fs::create_dir_all(folder).map_err(|source| Error::File {
-        doing: "making",
-        path: folder.to_owned(),
-        source,
-    })?;
+    std::fs::create_dir_all(folder).map_err(Error::file("making", folder))?;
     write(
         &path,
         &format!("# {}: {}\n{scenario}", result.id, result.requirement),
@@ -400,11 +396,7 @@ fn write_artifact(folder: &Path, result: &CheckResult) -> Result<(), Error> {
 }
 
 fn write(path: &Path, text: &str) -> Result<(), Error> {
-    std::fs::write(path, text).map_err(|source| Error::File {
-        doing: "writing",
-        path: path.to_owned(),
-        source,
-    })
+    std::fs::write(path, text).map_err(Error::file("writing", path))
 }
 
 fn run_files(arguments: &RunArgs) -> Result<ExitCode, Error> {
@@ -643,11 +635,7 @@ fn fmt(files: &[PathBuf], only_check: bool, to: Option<Conversion>) -> Result<Ex
             say(DrillFile::read(path)?.to_json()?.trim_end());
             continue;
         }
-        let text = std::fs::read_to_string(path).map_err(|source| Error::File {
-            doing: "reading",
-            path: path.clone(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
         let formatted = scenario::format(&path.display().to_string(), &text)?;
         if formatted == text {
             continue;

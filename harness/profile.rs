@@ -327,11 +327,7 @@ impl Profile {
                 hint: format!("; there are {}, or name a .toml file", known.join(", ")),
             });
         }
-        let text = std::fs::read_to_string(path).map_err(|source| Error::File {
-            doing: "reading",
-            path: path.to_owned(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
         let stem = path
             .file_stem()
             .map_or_else(|| name.into(), |stem| stem.to_string_lossy());

@@ -3,7 +3,7 @@
 use sockdrill::error::Error;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 const FILES: &[(&str, &str)] = &[("server.toml", TARGET), ("scenarios/first.drill", SCENARIO)];
 
@@ -84,23 +84,17 @@ pub(super) fn write(folder: &Path) -> Result<Vec<String>, Error> {
 
 /// Writes a file unless there is one; says whether it did.
 fn write_new(path: &Path, text: &str) -> Result<bool, Error> {
-    let failed = |doing, path: PathBuf| {
-        move |source| Error::File {
-            doing,
-            path,
-            source,
-        }
-    };
+    let failed = Error::file("writing", path);
     if let Some(folder) = path.parent() {
-        std::fs::create_dir_all(folder).map_err(failed("making", folder.to_owned()))?;
+        std::fs::create_dir_all(folder).map_err(Error::file("making", folder))?;
     }
     match OpenOptions::new().write(true).create_new(true).open(path) {
         Ok(mut file) => {
             let written = file.write_all(text.as_bytes());
-            written.map_err(failed("writing", path.to_owned()))?;
+            written.map_err(failed)?;
             Ok(true)
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
-        Err(error) => Err(failed("writing", path.to_owned())(error)),
+        Err(error) => Err(failed(error)),
     }
 }

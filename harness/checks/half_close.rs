@@ -272,11 +272,7 @@ pub(super) const CHECKS: &[Check] = &[
                 .then(Action::Close)
                 .lines();
             // What does not fit a small buffer is still the server's when it closes.
-            let dial = Dial {
-                receive_buffer: Some(4 << 10),
-                ..Dial::default()
-            };
-            let slowly = super::with_dial(lines.clone(), &dial);
+            let slowly = super::with_dial(lines.clone(), &super::small_buffer());
             let cast = [("mallory", 1)];
             vec![
                 scenario("more input than the server reads", &cast, vec![lines]),

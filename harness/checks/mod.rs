@@ -99,6 +99,14 @@ fn killed_and_started_again() -> Vec<Line> {
     ]
 }
 
+/// A connection of a client that takes a few KiB of a reply before the server has to wait for it.
+fn small_buffer() -> Dial {
+    Dial {
+        receive_buffer: Some(4 << 10),
+        ..Dial::default()
+    }
+}
+
 /// The same lines with every connection made in the given way.
 fn with_dial(mut lines: Vec<Line>, dial: &Dial) -> Vec<Line> {
     for line in &mut lines {

@@ -1,6 +1,6 @@
 //! Partial reads and writes: a stream has no messages, and a write may take less than it was given.
 
-use super::{bulk, cuts};
+use super::{bulk, cuts, small_buffer};
 use crate::check::{Check, Counterexample, Ground, Need, Severity};
 use crate::counterexample::{answer, each, echo, listen, one_at_a_time};
 use crate::step::{Action, Cut, Data, Dial, End, Expectation, Line, Pace};
@@ -289,16 +289,12 @@ pub(super) const CHECKS: &[Check] = &[
             let Some(reply) = model.reply(&data) else {
                 return Vec::new();
             };
-            let dial = Dial {
-                receive_buffer: Some(4 << 10),
-                ..Dial::default()
-            };
             let slowly = Pace {
                 bytes: 1 << 10,
                 every: Duration::ZERO,
             };
             let talk = Talk::of(0)
-                .then(Action::Connect(dial))
+                .then(Action::Connect(small_buffer()))
                 .then(Action::Read(Some(slowly)))
                 .send_in_background(data)
                 .expect_within(Expectation::Data(reply), Duration::from_secs(60))
@@ -410,12 +406,8 @@ pub(super) const CHECKS: &[Check] = &[
             let Some(model) = ground.profile.model() else {
                 return Vec::new();
             };
-            let dial = Dial {
-                receive_buffer: Some(4 << 10),
-                ..Dial::default()
-            };
             let talk = Talk::of(0)
-                .then(Action::Connect(dial))
+                .then(Action::Connect(small_buffer()))
                 .then(Action::Stall)
                 .send_in_background(bulk(model, 32 << 20, ground.seed))
                 .expect_within(Expectation::HeldBack, Duration::from_secs(20))

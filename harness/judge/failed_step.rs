@@ -298,7 +298,7 @@ fn client_failed(
     ))
 }
 
-pub(super) fn limit(how: Ended) -> String {
+fn limit(how: Ended) -> String {
     match how {
         Ended::OutOfTime(limit) => format!(" within {}", Shown(limit)),
         Ended::Done | Ended::Settled => String::new(),

@@ -234,9 +234,9 @@ fn since_filled(transcript: &Transcript) -> impl Iterator<Item = &Sample> {
 /// Whether each step is as large as the first one was, or nearly so, or too large by itself: what is lost with each run may
 /// come on top of what the first one warmed up.
 fn goes_on(first: usize, may_stay: usize, seen: &[usize]) -> bool {
-    let steps = seen.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
+    let mut steps = seen.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
     let is_large = |step: usize| step * 4 >= first * 3 || (may_stay > 0 && step > may_stay);
-    steps.into_iter().all(is_large)
+    steps.all(is_large)
 }
 
 /// What was added and stays, and may be of use: thread pools add a worker a task until they are full, and a heap of

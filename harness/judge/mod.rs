@@ -14,6 +14,7 @@ pub use leaks::{needs_another_run, still_grows};
 pub use server_facts::ServerFacts;
 
 use crate::event::{Act, ClientEvent, ClientId, OUR_SOCKET, Transcript, What};
+use crate::profile::{IdleTimeout, Profile, Serves};
 use crate::step::{Invariant, Line, Scenario, ServerAction, ServerExpectation, Step};
 use ending::{last_exit, unexpected_end};
 use failed_step::{FailedStep, first_failed_step};
@@ -83,6 +84,16 @@ impl Trial {
             after: nothing(),
             ends_after_one: false,
             closes_silent_after: None,
+        }
+    }
+
+    /// The same with what the server promises of itself.
+    pub(crate) fn of(self, profile: &Profile) -> Self {
+        let promises = &profile.promises;
+        Self {
+            ends_after_one: promises.serves == Some(Serves::OneConnection),
+            closes_silent_after: promises.idle_timeout.and_then(IdleTimeout::earliest),
+            ..self
         }
     }
 
@@ -189,17 +200,21 @@ pub fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
 
 /// Why the harness could not play its part, if it could not.
 fn our_fault(transcript: &Transcript) -> Option<String> {
-    transcript
-        .events
-        .iter()
-        .find_map(|event| match &event.what {
-            What::Proof {
-                fault,
-                shown: false,
-                evidence,
-            } if fault == OUR_SOCKET => Some(format!("this host refused {fault}: {evidence}")),
-            _ => None,
-        })
+    let (fault, evidence) = unshown(transcript).find(|(fault, _)| *fault == OUR_SOCKET)?;
+    Some(format!("this host refused {fault}: {evidence}"))
+}
+
+/// The faults that are not shown to have happened, each with what was seen instead.
+fn unshown(transcript: &Transcript) -> impl Iterator<Item = (&str, &str)> {
+    let events = transcript.events.iter();
+    events.filter_map(|event| match &event.what {
+        What::Proof {
+            fault,
+            shown: false,
+            evidence,
+        } => Some((fault.as_str(), evidence.as_str())),
+        _ => None,
+    })
 }
 
 fn before_failed(failed: &FailedStep, transcript: &Transcript) -> Verdict {
@@ -223,19 +238,10 @@ fn sent_bytes(transcript: &Transcript) -> u64 {
 }
 
 fn unproven(transcript: &Transcript) -> Option<String> {
-    transcript
-        .events
-        .iter()
-        .find_map(|event| match &event.what {
-            What::Proof {
-                fault,
-                shown: false,
-                evidence,
-            } => Some(format!(
-                "{fault} is not proven to have happened: {evidence}"
-            )),
-            _ => None,
-        })
+    let (fault, evidence) = unshown(transcript).next()?;
+    Some(format!(
+        "{fault} is not proven to have happened: {evidence}"
+    ))
 }
 
 fn evidence(trial: &Trial, transcript: &Transcript, others: &[String]) -> Vec<String> {

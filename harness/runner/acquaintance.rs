@@ -9,7 +9,7 @@ use crate::judge::{Trial, Verdict, judge};
 use crate::kernel::Row;
 use crate::lab::Lab;
 use crate::passport::Seen;
-use crate::profile::{IdleTimeout, Profile, Serves, Transport};
+use crate::profile::{Profile, Transport};
 use crate::stage::Stage;
 use crate::step::{Invariant, Line, Scenario, Waiver};
 use crate::talk::{Talk, scenario, settle};
@@ -127,14 +127,7 @@ pub(super) async fn acquaint(drill: Drill<'_>) -> Result<Acquaintance, Error> {
         transport: Some(place.transport),
         ..drill.target.profile.clone()
     };
-    let trial = Trial {
-        ends_after_one: profile.promises.serves == Some(Serves::OneConnection),
-        closes_silent_after: profile
-            .promises
-            .idle_timeout
-            .and_then(IdleTimeout::earliest),
-        ..Trial::alone(first_conversation(&profile))
-    };
+    let trial = Trial::alone(first_conversation(&profile)).of(&profile);
     let transcript = stage.perform(&trial).await?;
     let unserved = match judge(&trial, &transcript) {
         Verdict::Fail(finding) => Some(finding.reason),

@@ -6,7 +6,7 @@ use crate::error::Error;
 use crate::event::Transcript;
 use crate::judge::{Finding, Trial, Verdict, judge, name};
 use crate::lab::Lab;
-use crate::profile::{IdleTimeout, Profile, Serves};
+use crate::profile::{Profile, Serves};
 use crate::stage::Stage;
 use crate::step::{Invariant, Scenario};
 use crate::talk::{self, Talk, scenario};
@@ -247,14 +247,9 @@ fn trial(script: &Scenario, profile: &Profile, polite: bool) -> Trial {
     Trial {
         before: around.clone(),
         arrival: when(stands_by, "bystanding", arrival),
-        script: script.clone(),
         recall: when(stands_by, "bystanding", client.request_and_reply(profile)),
         after: around,
-        ends_after_one: profile.promises.serves == Some(Serves::OneConnection),
-        closes_silent_after: profile
-            .promises
-            .idle_timeout
-            .and_then(IdleTimeout::earliest),
+        ..Trial::alone(script.clone()).of(profile)
     }
 }
 

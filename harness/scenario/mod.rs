@@ -61,11 +61,7 @@ impl DrillFile {
     /// # Errors
     /// The file cannot be read, or as [`DrillFile::parse`].
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::File {
-            doing: "reading",
-            path: path.to_owned(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
         let name = path.display().to_string();
         let is_json = path
             .extension()

@@ -34,7 +34,7 @@ impl Held {
     }
 }
 
-impl<'a> Stage<'a> {
+impl Stage<'_> {
     pub(super) async fn client_move(
         &self,
         id: ClientId,
@@ -103,7 +103,7 @@ impl<'a> Stage<'a> {
 
     /// Waits until an expectation is met or broken, until the kernel shows that nothing more will come, or until
     /// the time is up.
-    pub(super) async fn wait_for(
+    async fn wait_for(
         &self,
         id: ClientId,
         client: &Client,

@@ -11,7 +11,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::Poll;
 
-impl<'a> Stage<'a> {
+impl Stage<'_> {
     /// Performs lines, numbered from `first` in the order of the text. Lines of the same clients that follow each
     /// other are gone through by each client at its own pace.
     pub(super) fn lines<'b>(

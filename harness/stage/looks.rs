@@ -16,7 +16,7 @@ const PATIENCE: u32 = 8;
 /// How long a server may take to get through the clients of a scenario that have left.
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(60);
 
-impl<'a> Stage<'a> {
+impl Stage<'_> {
     /// Lets a server that serves one after the other get through those who have left: as long as its accept queue
     /// becomes shorter, the next client has no claim to be served at once.
     pub(super) async fn catch_up(&self) {

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 /// How long a server that still runs, or that no longer listens, is taken to be on its way out.
 const MAY_DIE_WITHIN: Duration = Duration::from_secs(1);
 
-impl<'a> Stage<'a> {
+impl Stage<'_> {
     pub(super) fn note_server(&self, event: ServerEvent) {
         self.recorder.note(What::Server(event));
     }

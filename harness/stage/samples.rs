@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 /// How long a server may take to return to its baseline once all clients are gone.
 const RETURN_WITHIN: Duration = Duration::from_secs(5);
 
-impl<'a> Stage<'a> {
+impl Stage<'_> {
     /// Takes a sample once the server has come back to its baseline, or cannot be expected to any more; none of a server
     /// that has ended, which holds nothing.
     pub(super) async fn sample(&mut self, moment: Moment) {
@@ -40,6 +40,11 @@ impl<'a> Stage<'a> {
                     self.baseline_delay = self.stillness().longest_delay;
                 }
                 self.zombies = self.zombies();
+                for process in self.server.iter().flat_map(Server::processes) {
+                    let memory = process.memory();
+                    sample.memory_bytes += memory.own_bytes;
+                    sample.address_space_bytes += memory.address_space_bytes;
+                }
                 return self.recorder.note(What::Sample(moment, sample));
             }
             // Nothing announces that a server has cleaned up; its state is looked at again.
@@ -57,7 +62,7 @@ impl<'a> Stage<'a> {
             .collect()
     }
 
-    pub(super) fn look(&self) -> Sample {
+    fn look(&self) -> Sample {
         let processes = self
             .server
             .as_ref()
@@ -78,9 +83,6 @@ impl<'a> Stage<'a> {
         for process in &living {
             held.share_with(process.descriptors());
             sample.threads += process.threads;
-            let memory = process.memory();
-            sample.memory_bytes += memory.own_bytes;
-            sample.address_space_bytes += memory.address_space_bytes;
         }
         sample.sockets = held.socket_count();
         sample.files = held.file_count();
@@ -102,7 +104,7 @@ struct Looks {
 
 impl Looks {
     /// Takes a sample; also says whether the server is parked and has not run since the look before.
-    pub(super) fn take(&mut self, stage: &Stage<'_>) -> (Sample, bool) {
+    fn take(&mut self, stage: &Stage<'_>) -> (Sample, bool) {
         let mut sample = stage.look();
         let now = Instant::now();
         let still = stage.stillness();

@@ -24,7 +24,7 @@ pub(super) struct Limited {
     limit: u64,
 }
 
-impl<'a> Stage<'a> {
+impl Stage<'_> {
     pub(super) async fn server_step(
         &mut self,
         action: &ServerAction,
@@ -172,11 +172,7 @@ impl<'a> Stage<'a> {
     async fn start_over_file(&mut self) -> Result<(Ended, Flow), Error> {
         drop(self.server.take());
         let path = self.lab.socket_path();
-        let failed = |source| Error::File {
-            doing: "writing",
-            path: path.clone(),
-            source,
-        };
+        let failed = Error::file("writing", &path);
         let _ = std::fs::remove_file(&path);
         std::fs::write(&path, FOREIGN).map_err(failed)?;
         let (how, flow) = self.start_second().await?;

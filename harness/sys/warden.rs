@@ -580,15 +580,19 @@ fn give_memory_back() {
         let mut lines = text.get(..filled).unwrap_or_default();
         while let Some(end) = lines.iter().position(|byte| *byte == b'\n') {
             let (line, rest) = lines.split_at(end);
-            let mapping = Mapping::read(line);
-            if let Some(heap) = mapping.as_ref().filter(|it| it.is_heap(own, file_end)) {
-                let (start, bytes) = (heap.place.start, heap.place.len());
+            lines = rest.get(1..).unwrap_or_default();
+            let Some(mapping) = Mapping::read(line) else {
+                continue;
+            };
+            if mapping.is_heap(own, file_end) {
+                let (start, bytes) = (mapping.place.start, mapping.place.len());
                 // SAFETY: private memory of the harness's threads, none of which came through the fork; nothing that
                 // runs from here on allocates, or reads what was allocated.
                 unsafe { libc::madvise(start as *mut libc::c_void, bytes, libc::MADV_DONTNEED) };
             }
-            file_end = mapping.map_or(file_end, |mapping| mapping.file_end(file_end));
-            lines = rest.get(1..).unwrap_or_default();
+            if mapping.is_of_file {
+                file_end = mapping.place.end;
+            }
         }
         let begun = filled - lines.len();
         text.copy_within(begun..filled, 0);
@@ -625,14 +629,6 @@ impl Mapping {
         let is_own = own.iter().any(|address| self.place.contains(address));
         let is_anonymous = self.is_private && !self.is_of_file && !self.has_name;
         is_anonymous && !is_own && self.place.len() >= LARGE && self.place.start != file_end
-    }
-
-    /// Where the last file ends, as far as this mapping.
-    fn file_end(&self, before: usize) -> usize {
-        match self.is_of_file {
-            true => self.place.end,
-            false => before,
-        }
     }
 }
 

@@ -193,11 +193,7 @@ impl Target {
     /// # Errors
     /// The file cannot be read or is malformed, or names a profile that does not exist.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(|source| Error::File {
-            doing: "reading",
-            path: path.to_owned(),
-            source,
-        })?;
+        let text = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
         let stem = path
             .file_stem()
             .unwrap_or_default()

@@ -63,11 +63,7 @@ impl Process {
         let fill = Fill::of(lab);
         for (name, text) in &target.files {
             let path = lab.folder().join(name);
-            let failed = |source| Error::File {
-                doing: "writing",
-                path: path.clone(),
-                source,
-            };
+            let failed = Error::file("writing", &path);
             if let Some(folder) = path.parent() {
                 std::fs::create_dir_all(folder).map_err(failed)?;
             }
