@@ -24,13 +24,14 @@
 //!
 //! Each module uses only those that stand behind it in this list; a test reads the list and holds the code to it.
 //!
-//! main, completions, manual, starter, suite, runner, reproducer, page, report, coverage, passport, checks,
-//! counterexample, property, stage, calibration, client, recorder, pulse, target, scenario, servers, judge, view, check,
+//! main, cli, suite, runner, reproducer, page, report, coverage, passport, checks, counterexample, property, stage, calibration, client, recorder, pulse, target, scenario, servers, judge, view, check,
 //! talk, lab, kernel, profile, event, step, error, literal, sys.
 
 mod calibration;
 pub mod check;
 pub mod checks;
+#[cfg(feature = "cli")]
+pub mod cli;
 mod client;
 mod counterexample;
 pub mod coverage;

@@ -18,7 +18,7 @@ mod late;
 mod leftovers;
 /// The crate keeps the order of modules that it declares.
 mod modules;
-/// Pages and files that the program writes for people: the HTML report, the starter, completions and the manual.
+/// Pages and files that the program writes for people: the HTML report, what `init` writes, completions and the manual.
 mod pages;
 /// What is observed of servers, and not judged.
 mod passport;

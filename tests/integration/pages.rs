@@ -121,7 +121,7 @@ fn offered(line: &str) -> Option<&str> {
 }
 
 #[test]
-fn everything_that_the_starter_offers_is_understood() {
+fn everything_that_init_offers_is_understood() {
     let folder = tempfile::tempdir().unwrap();
     sockdrill(&["init"]).arg(folder.path()).assert().code(0);
     let target = folder.path().join("server.toml");

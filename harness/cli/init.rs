@@ -1,6 +1,7 @@
-//! The files that `sockdrill init` writes: a target with its profile, and a first scenario.
+//! `sockdrill init`: a target with its profile and a first scenario, for the user to fill in.
 
-use sockdrill::error::Error;
+use super::output::say;
+use crate::error::{Error, ExitCode};
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -70,8 +71,25 @@ case half a request, then reset
   alice close
 "#;
 
+pub(super) fn init(folder: &Path) -> Result<ExitCode, Error> {
+    for line in write_files(folder)? {
+        say(&line);
+    }
+    let (target, first) = (
+        folder.join("server.toml"),
+        folder.join("scenarios/first.drill"),
+    );
+    say(&format!(
+        "next: write your command and one exchange into {}, then try",
+        target.display()
+    ));
+    say(&format!("  sockdrill check {}", target.display()));
+    say(&format!("  sockdrill run {}", first.display()));
+    Ok(ExitCode::Passed)
+}
+
 /// Writes the files below a folder, but for those that are there; says of each what became of it.
-pub(super) fn write(folder: &Path) -> Result<Vec<String>, Error> {
+fn write_files(folder: &Path) -> Result<Vec<String>, Error> {
     let written = FILES.iter().map(|(name, text)| {
         let path = folder.join(name);
         Ok(match write_new(&path, text)? {

@@ -1,0 +1,218 @@
+//! The command line as clap reads it: commands, their options, and a line on each.
+
+use super::completions::Shell;
+use crate::lab::Isolation;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
+
+/// Drills socket servers: behaves like every legal but hostile client, watches the server through the kernel, and says
+/// what broke.
+#[derive(Parser)]
+#[command(version, max_term_width = 100)]
+pub(super) struct Cli {
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Subcommand)]
+pub(super) enum Command {
+    /// Checks a server: a reference server by name, a target file, or the command after `--`.
+    Check(CheckArgs),
+    /// Runs scenario files; `file.drill:14` addresses one case.
+    Run(RunArgs),
+    /// Writes a scenario as a Python program that shows without sockdrill what a server does.
+    Repro(ReproArgs),
+    /// Runs a reference server, correct or deliberately broken.
+    Serve(ServeArgs),
+    /// Lists what there is.
+    List {
+        /// What to list.
+        what: Listing,
+        /// How to print it.
+        #[arg(long, value_enum, default_value_t = Format::Text)]
+        format: Format,
+    },
+    /// Explains a check: requirement, why, how it is provoked, how servers are mended.
+    Explain {
+        /// The check's id, such as reset/mid-request.
+        check: String,
+    },
+    /// Formats scenario files in place.
+    Fmt {
+        /// The files.
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+        /// Changes nothing; fails if a file is not formatted.
+        #[arg(long)]
+        check: bool,
+        /// Prints the file in another form instead.
+        #[arg(long, value_enum)]
+        to: Option<Conversion>,
+    },
+    /// Tells what this host permits, and how to permit the rest.
+    Doctor,
+    /// Writes a target with its profile and a first scenario, to be filled in; overwrites nothing.
+    Init {
+        /// Where.
+        #[arg(default_value = ".")]
+        folder: PathBuf,
+    },
+    /// Prints a script that completes command lines in a shell.
+    Completions {
+        /// The shell.
+        shell: Shell,
+    },
+    /// Prints the manual page.
+    Man,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum Conversion {
+    Json,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum Listing {
+    Checks,
+    Observations,
+    Servers,
+    Profiles,
+    Steps,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub(super) enum Format {
+    Text,
+    Json,
+    /// A page of documentation; of checks only, with the observations.
+    Markdown,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum IsolationArg {
+    Auto,
+    Namespace,
+    Host,
+}
+
+impl From<IsolationArg> for Isolation {
+    fn from(isolation: IsolationArg) -> Self {
+        match isolation {
+            IsolationArg::Auto => Self::Auto,
+            IsolationArg::Namespace => Self::Namespace,
+            IsolationArg::Host => Self::Host,
+        }
+    }
+}
+
+#[derive(Args)]
+pub(super) struct CheckArgs {
+    /// A reference server's name or a target file; left out where a command follows `--`.
+    pub(super) target: Option<String>,
+    /// Only checks whose id matches; `*` stands for any text, a family's name for all of it.
+    #[arg(long, value_name = "GLOB")]
+    pub(super) only: Vec<String>,
+    /// No check whose id matches.
+    #[arg(long, value_name = "GLOB")]
+    pub(super) skip: Vec<String>,
+    /// Goes to every position and to thousands.
+    #[arg(long)]
+    pub(super) deep: bool,
+    /// How many cases of each property are drawn.
+    #[arg(long, value_name = "N")]
+    pub(super) cases: Option<usize>,
+    /// Counts broken recommendations as failures.
+    #[arg(long)]
+    pub(super) strict: bool,
+    /// Says of each check what it did: its scenarios, where they cut the request, and the time they took.
+    #[arg(long, short)]
+    pub(super) verbose: bool,
+    /// Fails unless at least this many checks have passed.
+    #[arg(long, value_name = "N")]
+    pub(super) min_checks: Option<usize>,
+    #[command(flatten)]
+    pub(super) shared: Shared,
+}
+
+#[derive(Args)]
+pub(super) struct RunArgs {
+    /// Scenario files, each perhaps with `:LINE`.
+    #[arg(required = true)]
+    pub(super) files: Vec<String>,
+    /// Prints every event of every case.
+    #[arg(long, short)]
+    pub(super) verbose: bool,
+    #[command(flatten)]
+    pub(super) shared: Shared,
+}
+
+#[derive(Args)]
+pub(super) struct Shared {
+    /// What the server speaks: a profile's name or file.
+    #[arg(long, value_name = "PROFILE")]
+    pub(super) speaks: Option<String>,
+    /// Where the server runs.
+    #[arg(long, value_enum, default_value_t = IsolationArg::Auto)]
+    pub(super) isolation: IsolationArg,
+    /// Which of several listeners to drill: a port, or an address as the error lists them.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) listen: Option<String>,
+    /// How many servers run side by side.
+    #[arg(long, value_name = "N")]
+    pub(super) jobs: Option<usize>,
+    /// The seed of generated payloads.
+    #[arg(long, value_name = "N", default_value_t = 1)]
+    pub(super) seed: u64,
+    /// Writes the report as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
+    /// Writes the report as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
+    /// Writes the report as one HTML page that needs nothing from elsewhere.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+    /// Writes each failed scenario as a .drill file into this folder; cases of properties in it are repeated first.
+    #[arg(long, value_name = "DIR")]
+    pub(super) artifacts: Option<PathBuf>,
+    /// The server's command; {port}, {addr}, {path} and {dir} are filled in.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(super) command: Vec<String>,
+}
+
+#[derive(Args)]
+pub(super) struct ReproArgs {
+    /// A scenario file, perhaps with `:LINE` for one of its cases.
+    pub(super) file: String,
+    /// Where the program is written, instead of the standard output.
+    #[arg(long, short, value_name = "OUT.py")]
+    pub(super) output: Option<PathBuf>,
+    /// What the server speaks: a profile's name or file.
+    #[arg(long, value_name = "PROFILE")]
+    pub(super) speaks: Option<String>,
+    /// Which of several listeners is meant: a port, or an address as the error lists them.
+    #[arg(long, value_name = "ADDRESS")]
+    pub(super) listen: Option<String>,
+    /// The server's command, in the place of the server that the file names.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(super) command: Vec<String>,
+}
+
+#[derive(Args)]
+pub(super) struct ServeArgs {
+    /// The reference server; `sockdrill list servers` names them.
+    pub(super) name: String,
+    /// The port to listen on; 0 for any.
+    #[arg(long, default_value_t = 0)]
+    pub(super) port: u16,
+    /// The address to listen on.
+    #[arg(long, default_value_t = IpAddr::V4(Ipv4Addr::LOCALHOST))]
+    pub(super) host: IpAddr,
+    /// The path of a Unix socket to listen on instead.
+    #[arg(long)]
+    pub(super) path: Option<PathBuf>,
+    /// Breaks the requirement of this check on purpose.
+    #[arg(long, value_name = "CHECK")]
+    pub(super) violate: Option<String>,
+}

@@ -1,0 +1,40 @@
+//! `sockdrill doctor`: what this host permits.
+
+use super::output::say;
+use crate::error::{Error, ExitCode};
+use crate::lab::{self, Isolation, Lab};
+
+pub(super) fn doctor() -> Result<ExitCode, Error> {
+    let mut code = ExitCode::Passed;
+    for (name, isolation) in [
+        ("namespace", Isolation::Namespace),
+        ("host", Isolation::Host),
+    ] {
+        match Lab::open(isolation) {
+            Ok(_) => say(&format!("ok       {name}: servers can run in it")),
+            Err(error) => {
+                say(&format!("missing  {name}: {}", error.chain()));
+                if isolation == Isolation::Host {
+                    code = ExitCode::CouldNotRun;
+                } else {
+                    for advice in ADVICE {
+                        say(&format!("         {advice}"));
+                    }
+                }
+            }
+        }
+    }
+    for (what, seen) in lab::capabilities() {
+        let word = if seen { "ok     " } else { "missing" };
+        say(&format!("{word}  {what}"));
+    }
+    Ok(code)
+}
+
+/// How to permit namespaces, where a host does not.
+const ADVICE: &[&str] = &[
+    "Ubuntu 23.10 and later: sysctl kernel.apparmor_restrict_unprivileged_userns=0",
+    "Debian before 11: sysctl kernel.unprivileged_userns_clone=1",
+    "Docker: run with --security-opt seccomp=unconfined --cap-add SYS_ADMIN, or as it is with --isolation host",
+    "without a namespace, sockdrill runs servers on the plain host and skips what needs a network of its own",
+];

@@ -1,0 +1,49 @@
+//! `sockdrill explain`: all there is to say of a check or an observation.
+
+use super::output::say;
+use crate::check::in_words;
+use crate::checks;
+use crate::error::{Error, ExitCode};
+use crate::passport;
+
+pub(super) fn explain(id: &str) -> Result<ExitCode, Error> {
+    if let Some(observation) = passport::find(id) {
+        say(&format!("{id}\n\n{}\n", observation.about));
+        say(&format!(
+            "It is observed and never judged: `{}` in the passport that `sockdrill check` prints at its end.",
+            observation.name
+        ));
+        if !observation.needs.is_empty() {
+            say(&format!("needs: {}", in_words(observation.needs)));
+        }
+        return Ok(ExitCode::Passed);
+    }
+    let check = checks::find(id).ok_or_else(|| unknown_check(id))?;
+    say(&format!("{}\n\n{}\n", check.id, check.requirement));
+    for (title, text) in [
+        ("why", check.why),
+        ("how it is provoked", check.provoked),
+        ("how servers are mended", check.cure),
+    ] {
+        say(&format!(
+            "{title}:\n  {}\n",
+            text.split_whitespace().collect::<Vec<_>>().join(" ")
+        ));
+    }
+    say(&format!("needs: {}", check.needs_in_words()));
+    say("a server that breaks it, and this check on it:");
+    let arguments = check.counterexample_arguments().join(" ");
+    say(&format!(
+        "  sockdrill check --speaks {} --only {} -- sockdrill serve {arguments}",
+        check.counterexample.instead_of, check.id
+    ));
+    Ok(ExitCode::Passed)
+}
+
+pub(super) fn unknown_check(id: &str) -> Error {
+    Error::Unknown {
+        kind: "check",
+        name: id.to_owned(),
+        hint: "; `sockdrill list checks` names them".to_owned(),
+    }
+}

@@ -1,0 +1,109 @@
+//! `sockdrill list`: what there is, for people and for programs.
+
+use super::arguments::{Format, Listing};
+use super::markdown::checks_page;
+use super::output::say;
+use crate::check::Check;
+use crate::checks;
+use crate::error::{Error, ExitCode};
+use crate::passport::{OBSERVATIONS, Observation};
+use crate::profile::Profile;
+use crate::scenario;
+use crate::servers;
+
+pub(super) fn list(what: Listing, format: Format) -> Result<ExitCode, Error> {
+    let rows: Vec<Row> = match what {
+        Listing::Checks => checks::all().into_iter().map(check_row).collect(),
+        Listing::Observations => OBSERVATIONS.iter().map(observation_row).collect(),
+        Listing::Servers => servers::SERVERS
+            .iter()
+            .map(|server| named(server.name, server.about))
+            .collect(),
+        Listing::Profiles => Profile::built_in()
+            .iter()
+            .map(|(name, text)| named(name, &first_comment(text)))
+            .collect(),
+        Listing::Steps => scenario::usages()
+            .into_iter()
+            .map(|usage| Row {
+                json: serde_json::json!({ "step": usage, "about": "" }),
+                name: usage,
+                about: String::new(),
+            })
+            .collect(),
+    };
+    match (format, what) {
+        (Format::Json, _) => {
+            let rows: Vec<_> = rows.into_iter().map(|row| row.json).collect();
+            say(&serde_json::Value::Array(rows).to_string());
+        }
+        (Format::Markdown, Listing::Checks) => say(checks_page().trim_end()),
+        (Format::Markdown, _) => {
+            return Err(Error::Usage(
+                "only `list checks` has a --format markdown, which holds the observations too"
+                    .to_owned(),
+            ));
+        }
+        (Format::Text, _) => {
+            let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
+            for Row { name, about, .. } in rows {
+                say(format!("{name:<width$}  {about}").trim_end());
+            }
+        }
+    }
+    Ok(ExitCode::Passed)
+}
+
+/// A line of a list, and all there is to say of it.
+struct Row {
+    name: String,
+    about: String,
+    json: serde_json::Value,
+}
+
+fn named(name: &str, about: &str) -> Row {
+    Row {
+        name: name.to_owned(),
+        about: about.to_owned(),
+        json: serde_json::json!({ "name": name, "about": about }),
+    }
+}
+
+fn check_row(check: &Check) -> Row {
+    Row {
+        name: check.id.to_owned(),
+        about: check.requirement.to_owned(),
+        json: serde_json::json!({
+            "id": check.id,
+            "family": check.family(),
+            "requirement": check.requirement,
+            "why": check.why,
+            "provoked": check.provoked,
+            "cure": check.cure,
+            "needs": check.needs.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "severity": check.severity.word(),
+            "counterexample": {
+                "instead_of": check.counterexample.instead_of,
+                "command": format!("sockdrill serve {}", check.counterexample_arguments().join(" ")),
+            },
+        }),
+    }
+}
+
+fn observation_row(observation: &Observation) -> Row {
+    Row {
+        name: observation.name.to_owned(),
+        about: observation.about.to_owned(),
+        json: serde_json::json!({
+            "name": observation.name,
+            "id": observation.id,
+            "about": observation.about,
+            "needs": observation.needs.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        }),
+    }
+}
+
+fn first_comment(text: &str) -> String {
+    let line = text.lines().next().unwrap_or_default();
+    line.trim_start_matches('#').trim().to_owned()
+}

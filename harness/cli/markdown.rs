@@ -1,0 +1,114 @@
+//! The catalogue as a page of documentation, made of the program itself so that it cannot say anything else.
+
+use crate::check::{Ground, Need, in_words};
+use crate::checks;
+use crate::passport::OBSERVATIONS;
+use crate::profile::{Profile, Serves, Transport};
+use std::fmt::Write as _;
+use std::sync::LazyLock;
+
+const CHECKS_HEAD: &str = "\
+# Checks and observations
+
+This page is what `sockdrill list checks --format markdown` prints. `sockdrill explain CHECK` tells more of each: why,
+how it is provoked, and how servers are mended. Ids are permanent.
+
+## Checks
+
+A check applies where all that it needs is known of the server, promised by its profile, or possible here; otherwise it
+is skipped with the reason, as listed under *Needs*. A broken *must* fails the run, a broken *should* only with `--strict`. The counterexample is
+the command of a reference server that is broken in just this; behind `sockdrill check --speaks SERVER --only CHECK --`
+it is found out, with `{port}` and `{path}` filled in.
+
+| check | needs | severity | requirement | counterexample |
+| --- | --- | --- | --- | --- |
+";
+
+const NEEDS_HEAD: &str = "
+## Needs
+
+| need | what is said where it is not met |
+| --- | --- |
+";
+
+const OBSERVATIONS_HEAD: &str = "
+## Observations
+
+What is worth knowing of a server and nothing that a correct server owes. Observations are never judged; they stand under
+`observations` in the JSON report. Those with an id are rows of the catalogue for which no verdict would be fair.
+
+| observation | id | needs | what is observed |
+| --- | --- | --- | --- |
+";
+
+/// The tables of all checks and observations, as Markdown.
+pub(super) fn checks_page() -> String {
+    let mut page = CHECKS_HEAD.to_owned();
+    for check in checks::all() {
+        let _ = writeln!(
+            page,
+            "| {} | {} | {} | {} | `sockdrill serve {}` |",
+            check.id,
+            check.needs_in_words(),
+            check.severity.word(),
+            cell(check.requirement),
+            check.counterexample_arguments().join(" ")
+        );
+    }
+    page.push_str(NEEDS_HEAD);
+    let grounds = barren();
+    for need in needs() {
+        let reason = grounds.iter().find_map(|ground| need.unmet(ground));
+        let _ = writeln!(page, "| {need} | {} |", cell(&reason.unwrap_or_default()));
+    }
+    page.push_str(OBSERVATIONS_HEAD);
+    for observation in OBSERVATIONS {
+        let _ = writeln!(
+            page,
+            "| {} | {} | {} | {} |",
+            observation.name,
+            observation.id.unwrap_or_default(),
+            in_words(observation.needs),
+            cell(observation.about)
+        );
+    }
+    page
+}
+
+/// Every need that something has, in the order in which they first stand on the page.
+fn needs() -> Vec<Need> {
+    let checks = checks::all().into_iter().flat_map(|check| check.needs);
+    let observations = OBSERVATIONS.iter().flat_map(|row| row.needs);
+    let mut needs: Vec<Need> = Vec::new();
+    for need in checks.chain(observations) {
+        if !needs.contains(need) {
+            needs.push(*need);
+        }
+    }
+    needs
+}
+
+/// A server that nothing is known of on TCP, and one for datagrams that ends after a connection: each need is unmet on
+/// one of them.
+fn barren() -> [Ground<'static>; 2] {
+    static UNKNOWN: LazyLock<Profile> = LazyLock::new(Profile::unknown);
+    static ONCE: LazyLock<Profile> = LazyLock::new(|| {
+        let mut once = Profile::unknown();
+        once.promises.serves = Some(Serves::OneConnection);
+        once
+    });
+    let ground = |profile, transport| Ground {
+        socket_is_given: true,
+        shared_port: true,
+        ..Ground::of(profile, transport)
+    };
+    [
+        ground(&UNKNOWN, Transport::Tcp),
+        ground(&ONCE, Transport::Udp),
+    ]
+}
+
+/// Text in which nothing ends a cell of a table.
+fn cell(text: &str) -> String {
+    text.replace('|', "\\|")
+}

@@ -1,0 +1,21 @@
+//! The command line: arguments in, a report and an exit code out.
+
+mod arguments;
+mod check;
+mod completions;
+mod dispatch;
+mod doctor;
+mod explain;
+mod fmt;
+mod init;
+mod list;
+mod man;
+mod markdown;
+mod output;
+mod reports;
+mod repro;
+mod run;
+mod serve;
+mod target;
+
+pub use dispatch::main;

@@ -1,0 +1,38 @@
+//! `sockdrill repro`: a scenario as a Python program.
+
+use super::arguments::ReproArgs;
+use super::output::{say, write};
+use crate::error::{Error, ExitCode};
+use crate::profile::Profile;
+use crate::reproducer::Reproducer;
+use crate::runner::{self, Given};
+use crate::target::Target;
+use std::io::Write;
+
+pub(super) fn repro(arguments: ReproArgs) -> Result<ExitCode, Error> {
+    let command = arguments.command;
+    let given = Given {
+        target: (!command.is_empty()).then(|| Target::command(command, Profile::unknown())),
+        speaks: arguments.speaks,
+        program: None,
+    };
+    let cases = runner::cases_of(&arguments.file, &given)?;
+    let Some(first) = cases.first() else {
+        return Err(Error::NothingSelected(format!(
+            "there is no case in {}",
+            arguments.file
+        )));
+    };
+    let mut target = first.target.clone();
+    target.listen = arguments.listen.or(target.listen);
+    let scenarios: Vec<_> = cases.iter().map(|case| &case.scenario).collect();
+    let reproducer = Reproducer::of(&scenarios, &target)?;
+    for limit in &reproducer.limits {
+        let _ = writeln!(std::io::stderr(), "warning: {limit}");
+    }
+    match &arguments.output {
+        Some(path) => write(path, &reproducer.program)?,
+        None => say(reproducer.program.trim_end()),
+    }
+    Ok(ExitCode::Passed)
+}

@@ -1,0 +1,46 @@
+//! `sockdrill serve`: a reference server, correct or broken on purpose.
+
+use super::arguments::ServeArgs;
+use super::explain::unknown_check;
+use crate::check::Address;
+use crate::checks;
+use crate::error::{Error, ExitCode};
+use crate::servers;
+use std::net::SocketAddr;
+
+pub(super) fn serve(arguments: &ServeArgs) -> Result<ExitCode, Error> {
+    let server = servers::find(&arguments.name).ok_or_else(|| unknown_server(&arguments.name))?;
+    let address = match &arguments.path {
+        Some(path) => Address::Path(path.clone()),
+        None => Address::Inet(SocketAddr::new(arguments.host, arguments.port)),
+    };
+    let served = match &arguments.violate {
+        None => servers::serve(server, &address),
+        Some(id) => {
+            let check = checks::find(id).ok_or_else(|| unknown_check(id))?;
+            let counterexample = &check.counterexample;
+            if counterexample.instead_of != server.name {
+                return Err(Error::Usage(format!(
+                    "{id} is broken by a variant of `{0}`: sockdrill serve {0} --violate {id}",
+                    counterexample.instead_of
+                )));
+            }
+            (counterexample.serve)(&address)
+        }
+    };
+    served
+        .map(|()| ExitCode::Passed)
+        .map_err(|source| Error::Start {
+            program: format!("{} on {address}", server.name),
+            source,
+        })
+}
+
+fn unknown_server(name: &str) -> Error {
+    let known: Vec<_> = servers::SERVERS.iter().map(|server| server.name).collect();
+    Error::Unknown {
+        kind: "reference server",
+        name: name.to_owned(),
+        hint: format!("; there are {}", known.join(", ")),
+    }
+}

@@ -1,0 +1,44 @@
+//! The server that a command line names, and how it is to be drilled.
+
+use super::arguments::Shared;
+use crate::error::Error;
+use crate::profile::Profile;
+use crate::runner::{self, Settings};
+use crate::target::Target;
+
+/// The target that the command line names: a reference server, a file, or a command.
+pub(super) fn target(name: Option<&str>, shared: &Shared) -> Result<Target, Error> {
+    let speaks = shared.speaks.as_deref().map(Profile::find).transpose()?;
+    let mut target = match (name, shared.command.is_empty()) {
+        (Some(_), false) => {
+            return Err(Error::Usage(
+                "give a TARGET or a COMMAND after `--`, not both".to_owned(),
+            ));
+        }
+        (None, true) => {
+            return Err(Error::Usage(
+                "give a TARGET, or the server's command after `--`: sockdrill check -- ./server --port {port}".to_owned(),
+            ));
+        }
+        (None, false) => Target::command(shared.command.clone(), Profile::unknown()),
+        (Some(name), true) => Target::find(name)?,
+    };
+    if let Some(speaks) = speaks {
+        target.profile = speaks;
+    }
+    if shared.listen.is_some() {
+        target.listen.clone_from(&shared.listen);
+    }
+    Ok(target)
+}
+
+pub(super) fn settings(shared: &Shared) -> Result<Settings, Error> {
+    let defaults = Settings::default();
+    Ok(Settings {
+        isolation: shared.isolation.into(),
+        jobs: shared.jobs.unwrap_or(defaults.jobs),
+        seed: shared.seed,
+        interrupt: runner::interrupts()?,
+        ..defaults
+    })
+}
