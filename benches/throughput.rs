@@ -4,8 +4,8 @@
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
 use sockdrill::checks;
+use sockdrill::launch::Target;
 use sockdrill::runner::{self, Settings};
-use sockdrill::target::Target;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;

@@ -3,13 +3,13 @@
 //!
 //! One value moves through the program:
 //!
-//! - a [`step::Scenario`] says who does what, and what each may expect. It comes from a `.drill` file
-//!   ([`scenario::DrillFile`]) or from a check ([`check::Check`], all of them in [`checks::all`]);
-//! - a [`target::Target`] says how to start the server, and its [`profile::Profile`] what it speaks and promises;
-//! - a [`lab::Lab`] is where the server runs: a namespace of its own, or the plain host;
-//! - an [`event::Transcript`] is all that was observed: clients, server process, kernel;
+//! - a [`model::scenario::Scenario`] says who does what, and what each may expect. It comes from a `.drill` file
+//!   ([`drill::DrillFile`]) or from a check ([`model::check::Check`], all of them in [`checks::all`]);
+//! - a [`launch::Target`] says how to start the server, and its [`model::profile::Profile`] what it speaks and promises;
+//! - a [`launch::lab::Lab`] is where the server runs: a namespace of its own, or the plain host;
+//! - an [`transcript::event::Transcript`] is all that was observed: clients, server process, kernel;
 //! - [`judge::judge`] makes a [`judge::Verdict`] of it, without I/O;
-//! - a [`report::Report`] is all verdicts of a run, and what was observed beside them ([`passport::OBSERVATIONS`]).
+//! - a [`report::data::Report`] is all verdicts of a run, and what was observed beside them ([`checks::observations::OBSERVATIONS`]).
 //!
 //! [`runner::check`] goes all the way. `Result<Verdict, Error>` is the key shape: the outer says whether we could look,
 //! the inner what we saw.
@@ -24,40 +24,25 @@
 //!
 //! Each module uses only those that stand behind it in this list; a test reads the list and holds the code to it.
 //!
-//! main, cli, suite, runner, reproducer, page, report, coverage, passport, checks, counterexample, property, stage, calibration, client, recorder, pulse, target, scenario, servers, judge, view, check,
-//! talk, lab, kernel, profile, event, step, error, literal, sys.
+//! main, cli, suite, runner, reproducer, report, checks, property, session, judge, launch,
+//! reference, drill, transcript, model, kernel, sys.
 
-mod calibration;
-pub mod check;
 pub mod checks;
 #[cfg(feature = "cli")]
 pub mod cli;
-mod client;
-mod counterexample;
-pub mod coverage;
-pub mod error;
-pub mod event;
+pub mod drill;
 pub mod judge;
 mod kernel;
-pub mod lab;
-mod literal;
-mod page;
-pub mod passport;
-pub mod profile;
+pub mod launch;
+pub mod model;
 #[cfg(feature = "property")]
 mod property;
-mod pulse;
-mod recorder;
+pub mod reference;
 pub mod report;
 pub mod reproducer;
 pub mod runner;
-pub mod scenario;
-pub mod servers;
-mod stage;
-pub mod step;
+mod session;
 #[cfg(feature = "test-main")]
 pub mod suite;
 mod sys;
-pub mod talk;
-pub mod target;
-pub mod view;
+pub mod transcript;

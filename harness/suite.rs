@@ -9,11 +9,11 @@
 //! A package that has a server of its own names it with [`Suite::target`], so that the files need not say where cargo
 //! puts it.
 
-use crate::error::Error;
 use crate::judge::Verdict;
-use crate::report::{CheckResult, Outcome};
+use crate::launch::Target;
+use crate::model::error::Error;
+use crate::report::data::{CheckResult, Outcome};
 use crate::runner::{self, CaseRun, Given, Settings};
-use crate::target::Target;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;

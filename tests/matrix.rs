@@ -10,10 +10,10 @@
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::Value;
-use sockdrill::check::{Check, Need};
+use sockdrill::launch::Target;
+use sockdrill::model::check::{Check, Need};
 use sockdrill::suite::needing;
-use sockdrill::target::Target;
-use sockdrill::{checks, servers};
+use sockdrill::{checks, reference};
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
@@ -74,7 +74,7 @@ fn servers() -> Vec<Trial> {
         });
         return vec![trial];
     }
-    let servers = servers::SERVERS.iter();
+    let servers = reference::SERVERS.iter();
     let trials = servers.map(|server| {
         Trial::test(format!("server::{}", server.name), || {
             Run::check(&["--strict", server.name])?.demand(Some(0), &["pass", "skip"])
@@ -135,7 +135,7 @@ fn targets() -> Vec<Trial> {
 fn stranger() -> Trial {
     let python = Target::command(
         vec!["python3".to_owned()],
-        sockdrill::profile::Profile::unknown(),
+        sockdrill::model::profile::Profile::unknown(),
     );
     let missing = (!python.is_installed()).then(|| "python3".to_owned());
     let name = "stranger::python_server_that_dies_of_a_reset_is_found_with_its_exit_status";

@@ -4,8 +4,8 @@
 //! - `quiet::FILE`: the program of a scenario file exits with 0 on the reference server that the file names.
 
 use libtest_mimic::{Arguments, Failed, Trial};
+use sockdrill::launch::Target;
 use sockdrill::suite;
-use sockdrill::target::Target;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode, Output};
 
@@ -147,7 +147,7 @@ fn main() -> ExitCode {
     arguments.test_threads.get_or_insert(2);
     let python = Target::command(
         vec!["python3".to_owned()],
-        sockdrill::profile::Profile::unknown(),
+        sockdrill::model::profile::Profile::unknown(),
     );
     let missing = (!python.is_installed()).then(|| "python3".to_owned());
     let shown = SHOWN.iter().map(|shown| {
@@ -187,7 +187,7 @@ fn is_for_a_reference_server(file: &Path) -> bool {
     let mut settings = text
         .lines()
         .filter_map(|line| line.strip_prefix("server: "));
-    settings.any(|server| sockdrill::servers::find(server.trim()).is_some())
+    settings.any(|server| sockdrill::reference::find(server.trim()).is_some())
 }
 
 fn sockdrill(arguments: &[&str], file: &Path, command: &[&str]) -> Result<Output, Failed> {

@@ -7,10 +7,10 @@
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde::Deserialize;
-use sockdrill::profile::Profile;
+use sockdrill::launch::Target;
+use sockdrill::model::profile::Profile;
 use sockdrill::runner::glob_matches;
 use sockdrill::suite::needing;
-use sockdrill::target::Target;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};

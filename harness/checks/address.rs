@@ -1,10 +1,12 @@
 //! Addresses: IPv6, IPv4 in IPv6, and only where the server was told to listen.
 
 use super::with_dial;
-use crate::check::{Address, Check, Counterexample, Ground, Need, Severity};
-use crate::counterexample::{each, echo, listen};
-use crate::step::{Dial, Expectation, Line};
-use crate::talk::{Talk, scenario};
+use crate::checks::counterexample::{each, echo, listen};
+use crate::model::action::Dial;
+use crate::model::check::{Address, Check, Counterexample, Ground, Need, Severity};
+use crate::model::dialogue::{Talk, scenario};
+use crate::model::expectation::Expectation;
+use crate::model::scenario::Line;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};

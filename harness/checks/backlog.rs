@@ -1,10 +1,14 @@
 //! The accept queue: how deep it is, what happens when it is full, and when descriptors run out.
 
-use crate::check::{Check, Counterexample, Ground, Need, Severity};
-use crate::counterexample::{die_of, each, echo, listen, listen_with};
-use crate::profile::IdleTimeout;
-use crate::step::{Action, Expectation, ServerAction, ServerExpectation};
-use crate::talk::{Talk, barrier, scenario, server_does, server_expects, server_requires, settle};
+use crate::checks::counterexample::{die_of, each, echo, listen, listen_with};
+use crate::model::action::Action;
+use crate::model::check::{Check, Counterexample, Ground, Need, Severity};
+use crate::model::dialogue::{
+    Talk, barrier, scenario, server_does, server_expects, server_requires, settle,
+};
+use crate::model::expectation::{Expectation, ServerExpectation};
+use crate::model::profile::IdleTimeout;
+use crate::model::server_action::ServerAction;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -37,7 +41,7 @@ fn fillable(ground: &Ground<'_>) -> Option<u32> {
 static ACCEPTED: AtomicUsize = AtomicUsize::new(0);
 
 /// Accepts this many connections, then never again.
-fn accept_only(address: &crate::check::Address, most: usize) -> std::io::Result<()> {
+fn accept_only(address: &crate::model::check::Address, most: usize) -> std::io::Result<()> {
     let listener = listen(address)?;
     loop {
         if ACCEPTED.fetch_add(1, Ordering::Relaxed) >= most {

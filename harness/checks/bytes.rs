@@ -1,10 +1,13 @@
 //! Bytes that nobody expects.
 
-use crate::check::{Check, Counterexample, Ground, Need, Severity};
-use crate::counterexample::{answer, each, echo, listen};
-use crate::profile::Framing;
-use crate::step::{Action, Cut, Data, Expectation, Scenario, Source};
-use crate::talk::{self, Talk, scenario, settle};
+use crate::checks::counterexample::{answer, each, echo, listen};
+use crate::model::action::Action;
+use crate::model::check::{Check, Counterexample, Ground, Need, Severity};
+use crate::model::data::{Cut, Data, Source};
+use crate::model::dialogue::{self, Talk, scenario, settle};
+use crate::model::expectation::Expectation;
+use crate::model::profile::Framing;
+use crate::model::scenario::Scenario;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 
@@ -207,7 +210,7 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
-            let Some(request) = talk::request(ground.profile) else {
+            let Some(request) = dialogue::request(ground.profile) else {
                 return Vec::new();
             };
             vec![scenario(

@@ -1,10 +1,12 @@
 //! Many clients at once, and after one another.
 
 use super::{at_once, bulk};
-use crate::check::{Check, Counterexample, Need, Severity};
-use crate::counterexample::{die_of, each, echo, listen, one_at_a_time};
-use crate::step::{Action, Cut, Expectation};
-use crate::talk::{self, Talk, repeat, scenario, settle};
+use crate::checks::counterexample::{die_of, each, echo, listen, one_at_a_time};
+use crate::model::action::Action;
+use crate::model::check::{Check, Counterexample, Need, Severity};
+use crate::model::data::Cut;
+use crate::model::dialogue::{self, Talk, repeat, scenario, settle};
+use crate::model::expectation::Expectation;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Mutex;
@@ -229,7 +231,7 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
-            let Some(request) = talk::request(ground.profile) else {
+            let Some(request) = dialogue::request(ground.profile) else {
                 return Vec::new();
             };
             vec![scenario(

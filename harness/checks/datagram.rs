@@ -1,10 +1,14 @@
 //! Datagrams: each stands alone, may be empty, large, lost, doubled, or answered too late.
 
-use crate::check::{Address, Check, Counterexample, Ground, Need, Severity};
-use crate::counterexample::bind;
-use crate::profile::Transport;
-use crate::step::{Action, Cut, Data, Dial, Expectation, Line, Scenario, ServerAction, Source};
-use crate::talk::{self, Talk, repeat, scenario, server_does, settle};
+use crate::checks::counterexample::bind;
+use crate::model::action::{Action, Dial};
+use crate::model::check::{Address, Check, Counterexample, Ground, Need, Severity};
+use crate::model::data::{Cut, Data, Source};
+use crate::model::dialogue::{self, Talk, repeat, scenario, server_does, settle};
+use crate::model::expectation::Expectation;
+use crate::model::profile::Transport;
+use crate::model::scenario::{Line, Scenario};
+use crate::model::server_action::ServerAction;
 use std::collections::HashSet;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -258,7 +262,7 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
-            let Some(request) = talk::request(ground.profile) else {
+            let Some(request) = dialogue::request(ground.profile) else {
                 return Vec::new();
             };
             vec![scenario(

@@ -1,9 +1,12 @@
 //! Half-closed connections: a client that has sent FIN can still read, and a server that has seen FIN must close too.
 
-use crate::check::{Check, Counterexample, Need, Severity};
-use crate::counterexample::{answer, each, listen};
-use crate::step::{Action, Cut, Data, Dial, End, Expectation, Pace, ServerAction};
-use crate::talk::{self, Talk, scenario, server_does, settle};
+use crate::checks::counterexample::{answer, each, listen};
+use crate::model::action::{Action, Dial, Pace};
+use crate::model::check::{Check, Counterexample, Need, Severity};
+use crate::model::data::{Cut, Data};
+use crate::model::dialogue::{self, Talk, scenario, server_does, settle};
+use crate::model::expectation::{End, Expectation};
+use crate::model::server_action::ServerAction;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -63,7 +66,7 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
-            let Some(request) = talk::request(ground.profile) else {
+            let Some(request) = dialogue::request(ground.profile) else {
                 return Vec::new();
             };
             let ask = |talk: Talk| talk.send(request.clone()).then(Action::HalfClose);
@@ -76,7 +79,7 @@ pub(super) const CHECKS: &[Check] = &[
                 .expect(orderly_end())
                 .then(Action::Close)
                 .lines();
-            let read = if talk::replies(ground.profile) {
+            let read = if dialogue::replies(ground.profile) {
                 read
             } else {
                 read_discard
@@ -128,7 +131,7 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
-            let request = talk::request(ground.profile).unwrap_or_default();
+            let request = dialogue::request(ground.profile).unwrap_or_default();
             let promised = ground.profile.promises.half_close.is_some();
             let halves = super::cuts(request.len(), ground.deep)
                 .into_iter()
@@ -258,7 +261,7 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
-            let Some(request) = talk::request(ground.profile) else {
+            let Some(request) = dialogue::request(ground.profile) else {
                 return Vec::new();
             };
             let cut = Cut::At(vec![request.len()]);

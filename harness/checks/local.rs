@@ -1,8 +1,10 @@
 //! Unix sockets: the path outlives the server, and descriptors can be passed along.
 
-use crate::check::{Address, Check, Counterexample, Need, Severity};
-use crate::step::{Action, ServerAction, ServerExpectation, Signal};
-use crate::talk::{Talk, repeat, scenario, server_does, server_requires, settle};
+use crate::model::action::Action;
+use crate::model::check::{Address, Check, Counterexample, Need, Severity};
+use crate::model::dialogue::{Talk, repeat, scenario, server_does, server_requires, settle};
+use crate::model::expectation::ServerExpectation;
+use crate::model::server_action::{ServerAction, Signal};
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::Path;
@@ -105,9 +107,9 @@ pub(super) const CHECKS: &[Check] = &[
                 server_requires(ServerExpectation::Exit(None)),
                 server_does(ServerAction::StartOverFile),
             ];
-            vec![crate::step::Scenario {
-                waived: vec![crate::step::Waiver {
-                    invariant: crate::step::Invariant::Served,
+            vec![crate::model::scenario::Scenario {
+                waived: vec![crate::model::scenario::Waiver {
+                    invariant: crate::model::invariant::Invariant::Served,
                     reason: "the server must not run".to_owned(),
                 }],
                 ..scenario("a regular file at the path", &[], vec![lines])

@@ -3,10 +3,12 @@
 mod address;
 mod backlog;
 mod bytes;
+pub(crate) mod counterexample;
 mod crowd;
 mod datagram;
 mod half_close;
 mod local;
+pub mod observations;
 mod partial;
 mod polite;
 #[cfg(feature = "property")]
@@ -16,13 +18,14 @@ mod stop;
 mod time_wait;
 mod timeout;
 
-use crate::check::{Check, Ground, Need};
-use crate::profile::{Framing, Model};
-use crate::step::{
-    Action, Data, Dial, Line, Scenario, ServerAction, ServerExpectation, Signal, Source, Step,
-    Streams,
-};
-use crate::talk::{scenario, server_does, server_requires};
+use crate::model::action::{Action, Dial};
+use crate::model::check::{Check, Ground, Need};
+use crate::model::data::{Data, Source};
+use crate::model::dialogue::{scenario, server_does, server_requires};
+use crate::model::expectation::ServerExpectation;
+use crate::model::profile::{Framing, Model};
+use crate::model::scenario::{Line, Scenario, Step};
+use crate::model::server_action::{ServerAction, Signal, Streams};
 
 /// The families in the order of reports.
 const FAMILIES: &[&[Check]] = &[

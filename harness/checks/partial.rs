@@ -1,10 +1,13 @@
 //! Partial reads and writes: a stream has no messages, and a write may take less than it was given.
 
 use super::{bulk, cuts, small_buffer};
-use crate::check::{Check, Counterexample, Ground, Need, Severity};
-use crate::counterexample::{answer, each, echo, listen, one_at_a_time};
-use crate::step::{Action, Cut, Data, Dial, End, Expectation, Line, Pace};
-use crate::talk::{self, Talk, scenario};
+use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
+use crate::model::action::{Action, Dial, Pace};
+use crate::model::check::{Check, Counterexample, Ground, Need, Severity};
+use crate::model::data::{Cut, Data};
+use crate::model::dialogue::{self, Talk, scenario};
+use crate::model::expectation::{End, Expectation};
+use crate::model::scenario::Line;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -61,7 +64,7 @@ fn buffer_all(stream: &mut TcpStream) -> std::io::Result<()> {
 /// A server that knows its answer from the beginning of the request may close before the rest has come; the rest then
 /// resets the connection, after the reply.
 fn cut_requests(ground: &Ground<'_>, cuts: Vec<Cut>) -> Vec<Vec<Line>> {
-    let request = talk::request(ground.profile).unwrap_or_default();
+    let request = dialogue::request(ground.profile).unwrap_or_default();
     let conversation = |cut| {
         let talk = Talk::of(0)
             .open(ground.profile)
@@ -110,7 +113,7 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
-            let length = talk::request(ground.profile).map_or(0, |request| request.len());
+            let length = dialogue::request(ground.profile).map_or(0, |request| request.len());
             let at = cuts(length, ground.deep)
                 .into_iter()
                 .map(|at| Cut::At(vec![at]));
@@ -163,7 +166,7 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
-            let Some(request) = talk::request(ground.profile) else {
+            let Some(request) = dialogue::request(ground.profile) else {
                 return Vec::new();
             };
             let conversation = |times: u32| {
@@ -199,7 +202,7 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
-            let request = talk::request(ground.profile).unwrap_or_default();
+            let request = dialogue::request(ground.profile).unwrap_or_default();
             let conversation = |at: usize| {
                 Talk::of(0)
                     .open(ground.profile)
@@ -380,7 +383,7 @@ pub(super) const CHECKS: &[Check] = &[
                 &[("alice", 1), ("mallory", 1)],
                 vec![
                     stalled.lines(),
-                    vec![talk::settle()],
+                    vec![dialogue::settle()],
                     Talk::of(0).polite(ground.profile).lines(),
                     rest.lines(),
                 ],
@@ -434,7 +437,7 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
-            let request = talk::request(ground.profile).unwrap_or_default();
+            let request = dialogue::request(ground.profile).unwrap_or_default();
             let half = Talk::of(1)
                 .open(ground.profile)
                 .send(&request[..request.len() / 2]);
@@ -443,7 +446,7 @@ pub(super) const CHECKS: &[Check] = &[
                 &[("alice", 1), ("mallory", 5)],
                 vec![
                     half.lines(),
-                    vec![talk::settle()],
+                    vec![dialogue::settle()],
                     Talk::of(0).polite(ground.profile).lines(),
                 ],
             )]

@@ -1,8 +1,8 @@
 //! What every other check builds on.
 
-use crate::check::{Check, Counterexample, Need, Severity};
-use crate::counterexample::{answer, each, listen};
-use crate::talk::{Talk, scenario};
+use crate::checks::counterexample::{answer, each, listen};
+use crate::model::check::{Check, Counterexample, Need, Severity};
+use crate::model::dialogue::{Talk, scenario};
 
 pub(super) const CHECKS: &[Check] = &[Check {
     id: "polite/exchange",

@@ -1,9 +1,9 @@
 //! Properties: any legal client, any cut. The scenarios are drawn, and a failure is made small before it is shown.
 
-use crate::check::{Check, Counterexample, Ground, Need, Severity};
-use crate::counterexample::{answer, bind, each, listen};
+use crate::checks::counterexample::{answer, bind, each, listen};
+use crate::model::check::{Check, Counterexample, Ground, Need, Severity};
+use crate::model::scenario::Scenario;
 use crate::property::Rules;
-use crate::step::Scenario;
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;

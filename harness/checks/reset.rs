@@ -1,10 +1,13 @@
 //! Abrupt resets: a client may send RST at any moment, and no moment may be fatal to the server.
 
 use super::cuts;
-use crate::check::{Check, Counterexample, Ground, Need, Severity};
-use crate::counterexample::{die_of, each, echo, listen, one_at_a_time};
-use crate::step::{Action, Invariant, Scenario, ServerAction, Waiver};
-use crate::talk::{self, Talk, repeat, scenario, server_does, settle};
+use crate::checks::counterexample::{die_of, each, echo, listen, one_at_a_time};
+use crate::model::action::Action;
+use crate::model::check::{Check, Counterexample, Ground, Need, Severity};
+use crate::model::dialogue::{self, Talk, repeat, scenario, server_does, settle};
+use crate::model::invariant::Invariant;
+use crate::model::scenario::{Scenario, Waiver};
+use crate::model::server_action::ServerAction;
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -13,7 +16,7 @@ fn that_fit(ground: &Ground<'_>, wanted: u32) -> u32 {
     ground.backlog.map_or(1, |backlog| wanted.min(backlog + 1))
 }
 
-fn bulk(ground: &Ground<'_>) -> Option<crate::step::Data> {
+fn bulk(ground: &Ground<'_>) -> Option<crate::model::data::Data> {
     Some(super::bulk(ground.profile.model()?, 256 << 10, ground.seed))
 }
 
@@ -100,7 +103,7 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
-            let request = talk::request(ground.profile).unwrap_or_default();
+            let request = dialogue::request(ground.profile).unwrap_or_default();
             let lines = cuts(request.len(), ground.deep).into_iter().flat_map(|at| {
                 let half = Talk::of(0).open(ground.profile).send(&request[..at]);
                 let mut lines = half.lines();
@@ -132,7 +135,7 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
-            let Some(request) = talk::request(ground.profile) else {
+            let Some(request) = dialogue::request(ground.profile) else {
                 return Vec::new();
             };
             let stopped = [
@@ -249,7 +252,7 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
-            let Some(request) = talk::request(ground.profile) else {
+            let Some(request) = dialogue::request(ground.profile) else {
                 return Vec::new();
             };
             let mut lines = Talk::of(0)
@@ -282,7 +285,7 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
-            let Some(request) = talk::request(ground.profile) else {
+            let Some(request) = dialogue::request(ground.profile) else {
                 return Vec::new();
             };
             let crowd = super::at_once(ground, 20);
@@ -332,7 +335,7 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Must,
         fresh_server: true,
         scenarios: |ground| {
-            let request = talk::request(ground.profile).unwrap_or_default();
+            let request = dialogue::request(ground.profile).unwrap_or_default();
             let half = &request[..request.len() / 2];
             let polite = Talk::of(0).polite(ground.profile).lines();
             let mut gone = Talk::of(1).open(ground.profile).send(half).lines();

@@ -1,16 +1,17 @@
 //! Signals, and stopping: a server ends when it is told to, leaves nothing behind, and finishes what it has begun.
 
-use crate::check::{Address, Check, Counterexample, Ground, Need, Severity};
-use crate::counterexample::{each, echo, listen};
-use crate::profile::STOP_WITHIN;
-use crate::step::{
-    Action, Expectation, Invariant, Line, Scenario, ServerAction, ServerExpectation, Signal, Step,
-    Streams, Waiver,
-};
-use crate::sys::signals::{block, wait_for};
-use crate::talk::{
+use crate::checks::counterexample::{each, echo, listen};
+use crate::model::action::Action;
+use crate::model::check::{Address, Check, Counterexample, Ground, Need, Severity};
+use crate::model::dialogue::{
     self, Talk, scenario, server_does, server_expects, server_expects_within, settle,
 };
+use crate::model::expectation::{Expectation, ServerExpectation};
+use crate::model::invariant::Invariant;
+use crate::model::profile::STOP_WITHIN;
+use crate::model::scenario::{Line, Scenario, Step, Waiver};
+use crate::model::server_action::{ServerAction, Signal, Streams};
+use crate::sys::signals::{block, wait_for};
 use std::io::Write;
 use std::net::TcpStream;
 use std::sync::Mutex;
@@ -138,7 +139,7 @@ pub(super) const CHECKS: &[Check] = &[
             // But then it has closed the listener that it inherited.
             let promised = ground.profile.promises.stop.is_some();
             let mut leave = Vec::new();
-            if !promised && ground.transport == crate::profile::Transport::Tcp {
+            if !promised && ground.transport == crate::model::profile::Transport::Tcp {
                 let late = Talk::of(1).connect_without_waiting();
                 leave.extend(late.expect(Expectation::Refused).lines());
             }
@@ -187,7 +188,7 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Must,
         fresh_server: true,
         scenarios: |ground| {
-            let request = talk::request(ground.profile).unwrap_or_default();
+            let request = dialogue::request(ground.profile).unwrap_or_default();
             let (half, rest) = request.split_at(request.len() / 2);
             let waived = vec![Waiver {
                 invariant: Invariant::Served,
@@ -367,7 +368,7 @@ fn started_with(streams: Streams, ground: &Ground<'_>) -> Vec<Scenario> {
             vec![
                 vec![
                     server_does(ServerAction::Signal(Signal::Kill)),
-                    talk::server_requires(ServerExpectation::Exit(None)),
+                    dialogue::server_requires(ServerExpectation::Exit(None)),
                     server_does(ServerAction::Start(streams)),
                 ],
                 polite.clone(),

@@ -1,9 +1,12 @@
 //! Restarting on the same port: who closes first holds TIME_WAIT, and a server must live with its own.
 
-use crate::check::{Address, Check, Counterexample, Need, Severity};
-use crate::counterexample::{die_of, each, echo, listen, listen_with};
-use crate::step::{Action, Dial, Line, ServerAction, ServerExpectation, Signal, Streams};
-use crate::talk::{Talk, repeat, scenario, server_does, server_requires, settle};
+use crate::checks::counterexample::{die_of, each, echo, listen, listen_with};
+use crate::model::action::{Action, Dial};
+use crate::model::check::{Address, Check, Counterexample, Need, Severity};
+use crate::model::dialogue::{Talk, repeat, scenario, server_does, server_requires, settle};
+use crate::model::expectation::ServerExpectation;
+use crate::model::scenario::Line;
+use crate::model::server_action::{ServerAction, Signal, Streams};
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -141,7 +144,7 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
-            let request = crate::talk::request(ground.profile).unwrap_or_default();
+            let request = crate::model::dialogue::request(ground.profile).unwrap_or_default();
             let half = Talk::of(0)
                 .open(ground.profile)
                 .send(&request[..request.len() / 2]);

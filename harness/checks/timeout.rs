@@ -1,10 +1,14 @@
 //! Time: silent clients, slow clients, and a server that was stopped for a while.
 
-use crate::check::{Check, Counterexample, Ground, Need, Severity};
-use crate::counterexample::{answer, each, echo, listen, one_at_a_time};
-use crate::profile::IdleTimeout;
-use crate::step::{Action, Cut, Data, End, Expectation, Line, ServerAction, ServerExpectation};
-use crate::talk::{self, Talk, pause, scenario, server_does, server_expects};
+use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
+use crate::model::action::Action;
+use crate::model::check::{Check, Counterexample, Ground, Need, Severity};
+use crate::model::data::{Cut, Data};
+use crate::model::dialogue::{self, Talk, pause, scenario, server_does, server_expects};
+use crate::model::expectation::{End, Expectation, ServerExpectation};
+use crate::model::profile::IdleTimeout;
+use crate::model::scenario::Line;
+use crate::model::server_action::ServerAction;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
@@ -76,11 +80,11 @@ pub(super) const CHECKS: &[Check] = &[
             let Some(promised) = idle_timeout(ground) else {
                 return Vec::new();
             };
-            let request = talk::request(ground.profile).unwrap_or_default();
+            let request = dialogue::request(ground.profile).unwrap_or_default();
             if ground
                 .profile
                 .model()
-                .is_some_and(|model| model.framing == crate::profile::Framing::Stream)
+                .is_some_and(|model| model.framing == crate::model::profile::Framing::Stream)
             {
                 return Vec::new();
             }
@@ -116,7 +120,7 @@ pub(super) const CHECKS: &[Check] = &[
         fresh_server: false,
         scenarios: |ground| {
             let (Some(promised), Some(request)) =
-                (idle_timeout(ground), talk::request(ground.profile))
+                (idle_timeout(ground), dialogue::request(ground.profile))
             else {
                 return Vec::new();
             };
@@ -158,7 +162,7 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
-            let Some(request) = talk::request(ground.profile) else {
+            let Some(request) = dialogue::request(ground.profile) else {
                 return Vec::new();
             };
             let exchange = |talk: Talk| {
@@ -198,7 +202,7 @@ pub(super) const CHECKS: &[Check] = &[
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
-            let request = talk::request(ground.profile).unwrap_or_default();
+            let request = dialogue::request(ground.profile).unwrap_or_default();
             let piece = request.len().div_ceil(10);
             let drip = Action::Send {
                 data: Data::literal(request.clone()),
@@ -256,7 +260,7 @@ pub(super) const CHECKS: &[Check] = &[
                 &[("alice", 1), ("mallory", crowd)],
                 vec![
                     arrive.lines(),
-                    vec![talk::settle(), server_expects(ServerExpectation::Rest)],
+                    vec![dialogue::settle(), server_expects(ServerExpectation::Rest)],
                     polite,
                     Talk::of(1).then(Action::Close).lines(),
                 ],
@@ -295,7 +299,7 @@ pub(super) const CHECKS: &[Check] = &[
             if idle_timeout(ground).is_some_and(|promised| promised < wait * 2) {
                 return Vec::new();
             }
-            let Some(request) = talk::request(ground.profile) else {
+            let Some(request) = dialogue::request(ground.profile) else {
                 return Vec::new();
             };
             vec![scenario(

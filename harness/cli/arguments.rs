@@ -1,7 +1,7 @@
 //! The command line as clap reads it: commands, their options, and a line on each.
 
 use super::completions::Shell;
-use crate::lab::Isolation;
+use crate::launch::lab::Isolation;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;

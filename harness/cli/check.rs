@@ -5,10 +5,10 @@ use super::output::say;
 use super::reports::finish;
 use super::target::{settings, target};
 use crate::checks;
-use crate::error::{Error, ExitCode};
-use crate::profile::Profile;
+use crate::launch::Target;
+use crate::model::error::{Error, ExitCode};
+use crate::model::profile::Profile;
 use crate::runner::{self, Invocation, Settings};
-use crate::target::Target;
 
 pub(super) fn check(arguments: &CheckArgs) -> Result<ExitCode, Error> {
     let shared = &arguments.shared;

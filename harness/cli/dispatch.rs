@@ -3,7 +3,7 @@
 use super::arguments::{Cli, Command};
 use super::output::{complain, say};
 use super::{check, doctor, explain, fmt, init, list, man, repro, run, serve};
-use crate::error::{Error, ExitCode};
+use crate::model::error::{Error, ExitCode};
 use clap::{CommandFactory, Parser};
 
 /// Does what the command line says, and returns the exit code.

@@ -1,8 +1,8 @@
 //! `sockdrill doctor`: what this host permits.
 
 use super::output::say;
-use crate::error::{Error, ExitCode};
-use crate::lab::{self, Isolation, Lab};
+use crate::launch::lab::{self, Isolation, Lab};
+use crate::model::error::{Error, ExitCode};
 
 pub(super) fn doctor() -> Result<ExitCode, Error> {
     let mut code = ExitCode::Passed;

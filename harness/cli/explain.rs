@@ -1,13 +1,13 @@
 //! `sockdrill explain`: all there is to say of a check or an observation.
 
 use super::output::say;
-use crate::check::in_words;
 use crate::checks;
-use crate::error::{Error, ExitCode};
-use crate::passport;
+use crate::checks::observations;
+use crate::model::check::in_words;
+use crate::model::error::{Error, ExitCode};
 
 pub(super) fn explain(id: &str) -> Result<ExitCode, Error> {
-    if let Some(observation) = passport::find(id) {
+    if let Some(observation) = observations::find(id) {
         say(&format!("{id}\n\n{}\n", observation.about));
         say(&format!(
             "It is observed and never judged: `{}` in the passport that `sockdrill check` prints at its end.",

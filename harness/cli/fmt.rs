@@ -2,8 +2,8 @@
 
 use super::arguments::Conversion;
 use super::output::{say, write};
-use crate::error::{Error, ExitCode};
-use crate::scenario::{self, DrillFile};
+use crate::drill::{self, DrillFile};
+use crate::model::error::{Error, ExitCode};
 use std::path::PathBuf;
 
 pub(super) fn fmt(
@@ -18,7 +18,7 @@ pub(super) fn fmt(
             continue;
         }
         let text = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
-        let formatted = scenario::format(&path.display().to_string(), &text)?;
+        let formatted = drill::format(&path.display().to_string(), &text)?;
         if formatted == text {
             continue;
         }

@@ -1,7 +1,7 @@
 //! `sockdrill init`: a target with its profile and a first scenario, for the user to fill in.
 
 use super::output::say;
-use crate::error::{Error, ExitCode};
+use crate::model::error::{Error, ExitCode};
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::Path;

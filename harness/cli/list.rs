@@ -3,19 +3,19 @@
 use super::arguments::{Format, Listing};
 use super::markdown::checks_page;
 use super::output::say;
-use crate::check::Check;
 use crate::checks;
-use crate::error::{Error, ExitCode};
-use crate::passport::{OBSERVATIONS, Observation};
-use crate::profile::Profile;
-use crate::scenario;
-use crate::servers;
+use crate::checks::observations::{OBSERVATIONS, Observation};
+use crate::drill;
+use crate::model::check::Check;
+use crate::model::error::{Error, ExitCode};
+use crate::model::profile::Profile;
+use crate::reference;
 
 pub(super) fn list(what: Listing, format: Format) -> Result<ExitCode, Error> {
     let rows: Vec<Row> = match what {
         Listing::Checks => checks::all().into_iter().map(check_row).collect(),
         Listing::Observations => OBSERVATIONS.iter().map(observation_row).collect(),
-        Listing::Servers => servers::SERVERS
+        Listing::Servers => reference::SERVERS
             .iter()
             .map(|server| named(server.name, server.about))
             .collect(),
@@ -23,7 +23,7 @@ pub(super) fn list(what: Listing, format: Format) -> Result<ExitCode, Error> {
             .iter()
             .map(|(name, text)| named(name, &first_comment(text)))
             .collect(),
-        Listing::Steps => scenario::usages()
+        Listing::Steps => drill::usages()
             .into_iter()
             .map(|usage| Row {
                 json: serde_json::json!({ "step": usage, "about": "" }),

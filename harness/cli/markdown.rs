@@ -1,9 +1,9 @@
 //! The catalogue as a page of documentation, made of the program itself so that it cannot say anything else.
 
-use crate::check::{Ground, Need, in_words};
 use crate::checks;
-use crate::passport::OBSERVATIONS;
-use crate::profile::{Profile, Serves, Transport};
+use crate::checks::observations::OBSERVATIONS;
+use crate::model::check::{Ground, Need, in_words};
+use crate::model::profile::{Profile, Serves, Transport};
 use std::fmt::Write as _;
 use std::sync::LazyLock;
 

@@ -1,6 +1,6 @@
 //! What is written for the user: lines, errors and files.
 
-use crate::error::Error;
+use crate::model::error::Error;
 use std::io::Write;
 use std::path::Path;
 

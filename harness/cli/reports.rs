@@ -2,8 +2,8 @@
 
 use super::arguments::Shared;
 use super::output::{say, write};
-use crate::error::Error;
-use crate::report::{CheckResult, Report};
+use crate::model::error::Error;
+use crate::report::data::{CheckResult, Report};
 use crate::runner;
 use std::path::Path;
 

@@ -2,11 +2,11 @@
 
 use super::arguments::ReproArgs;
 use super::output::{say, write};
-use crate::error::{Error, ExitCode};
-use crate::profile::Profile;
+use crate::launch::Target;
+use crate::model::error::{Error, ExitCode};
+use crate::model::profile::Profile;
 use crate::reproducer::Reproducer;
 use crate::runner::{self, Given};
-use crate::target::Target;
 use std::io::Write;
 
 pub(super) fn repro(arguments: ReproArgs) -> Result<ExitCode, Error> {

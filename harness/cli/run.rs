@@ -4,7 +4,7 @@ use super::arguments::RunArgs;
 use super::output::say;
 use super::reports::finish;
 use super::target::{settings, target};
-use crate::error::{Error, ExitCode};
+use crate::model::error::{Error, ExitCode};
 use crate::runner::{self, Given};
 
 pub(super) fn run(arguments: &RunArgs) -> Result<ExitCode, Error> {

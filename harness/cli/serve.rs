@@ -2,20 +2,20 @@
 
 use super::arguments::ServeArgs;
 use super::explain::unknown_check;
-use crate::check::Address;
 use crate::checks;
-use crate::error::{Error, ExitCode};
-use crate::servers;
+use crate::model::check::Address;
+use crate::model::error::{Error, ExitCode};
+use crate::reference;
 use std::net::SocketAddr;
 
 pub(super) fn serve(arguments: &ServeArgs) -> Result<ExitCode, Error> {
-    let server = servers::find(&arguments.name).ok_or_else(|| unknown_server(&arguments.name))?;
+    let server = reference::find(&arguments.name).ok_or_else(|| unknown_server(&arguments.name))?;
     let address = match &arguments.path {
         Some(path) => Address::Path(path.clone()),
         None => Address::Inet(SocketAddr::new(arguments.host, arguments.port)),
     };
     let served = match &arguments.violate {
-        None => servers::serve(server, &address),
+        None => reference::serve(server, &address),
         Some(id) => {
             let check = checks::find(id).ok_or_else(|| unknown_check(id))?;
             let counterexample = &check.counterexample;
@@ -37,7 +37,10 @@ pub(super) fn serve(arguments: &ServeArgs) -> Result<ExitCode, Error> {
 }
 
 fn unknown_server(name: &str) -> Error {
-    let known: Vec<_> = servers::SERVERS.iter().map(|server| server.name).collect();
+    let known: Vec<_> = reference::SERVERS
+        .iter()
+        .map(|server| server.name)
+        .collect();
     Error::Unknown {
         kind: "reference server",
         name: name.to_owned(),

@@ -1,10 +1,10 @@
 //! The server that a command line names, and how it is to be drilled.
 
 use super::arguments::Shared;
-use crate::error::Error;
-use crate::profile::Profile;
+use crate::launch::Target;
+use crate::model::error::Error;
+use crate::model::profile::Profile;
 use crate::runner::{self, Settings};
-use crate::target::Target;
 
 /// The target that the command line names: a reference server, a file, or a command.
 pub(super) fn target(name: Option<&str>, shared: &Shared) -> Result<Target, Error> {

@@ -1,8 +1,10 @@
 //! The invariant *alive*: whether the server ended, and after what.
 
 use super::Trial;
-use crate::event::{Act, Exit, ServerEvent, Transcript, What};
-use crate::step::{Action, Invariant, Line, Scenario, Step};
+use crate::model::action::Action;
+use crate::model::invariant::Invariant;
+use crate::model::scenario::{Line, Scenario, Step};
+use crate::transcript::event::{Act, Exit, ServerEvent, Transcript, What};
 
 pub(super) fn last_exit(transcript: &Transcript) -> Option<Exit> {
     let mut last = None;

@@ -1,11 +1,14 @@
 //! The step at which a trial stopped, and whether the server is to blame for it.
 
-use super::server_facts::ServerFacts;
 use super::{Trial, name};
-use crate::event::{Act, ClientEvent, ClientId, Ended, Event, Exit, Transcript, What};
-use crate::literal::{Measured, Shown};
-use crate::step::{Action, Expectation, Line, Scenario, ServerAction, ServerExpectation, Step};
-use crate::view::{Look, Sought, Views};
+use crate::model::action::Action;
+use crate::model::expectation::{Expectation, ServerExpectation};
+use crate::model::literal::{Measured, Shown};
+use crate::model::scenario::{Line, Scenario, Step};
+use crate::model::server_action::ServerAction;
+use crate::transcript::client::{Look, Sought, Views};
+use crate::transcript::event::{Act, ClientEvent, ClientId, Ended, Event, Exit, Transcript, What};
+use crate::transcript::server::ServerFacts;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 

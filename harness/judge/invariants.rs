@@ -3,8 +3,8 @@
 use super::failed_step::CERTAINLY_BUSY;
 use super::leaks::growing;
 use super::{Trial, sent_bytes};
-use crate::event::{Moment, Sample, Transcript};
-use crate::step::Invariant;
+use crate::model::invariant::Invariant;
+use crate::transcript::event::{Moment, Sample, Transcript};
 
 pub(super) fn invariants(trial: &Trial, transcript: &Transcript) -> Vec<String> {
     let Some(after) = transcript.sample(Moment::After) else {

@@ -1,8 +1,8 @@
 //! What grows with every run of a scenario: a leak, or a pool that is being filled, or a heap that is not yet collected.
 
 use super::{Trial, sent_bytes};
-use crate::event::{Moment, Sample, Transcript, What};
-use crate::step::Invariant;
+use crate::model::invariant::Invariant;
+use crate::transcript::event::{Moment, Sample, Transcript, What};
 
 /// The baseline and what a figure is after one run, where it has grown by more than may stay without a second run.
 fn growth(

@@ -1,21 +1,23 @@
 //! The one judge: from a transcript to a verdict, without I/O and without time.
 
+pub mod cut_coverage;
 mod ending;
 mod failed_step;
 mod invariants;
 mod leaks;
-mod server_facts;
 #[cfg(test)]
 mod tests;
 
 pub(crate) use failed_step::BUSY;
 pub(crate) use leaks::POOL_BOUND;
 pub use leaks::{needs_another_run, still_grows};
-pub use server_facts::ServerFacts;
 
-use crate::event::{Act, ClientEvent, ClientId, OUR_SOCKET, Transcript, What};
-use crate::profile::{IdleTimeout, Profile, Serves};
-use crate::step::{Invariant, Line, Scenario, ServerAction, ServerExpectation, Step};
+use crate::model::expectation::ServerExpectation;
+use crate::model::invariant::Invariant;
+use crate::model::profile::{IdleTimeout, Profile, Serves};
+use crate::model::scenario::{Line, Scenario, Step};
+use crate::model::server_action::ServerAction;
+use crate::transcript::event::{Act, ClientEvent, ClientId, OUR_SOCKET, Transcript, What};
 use ending::{last_exit, unexpected_end};
 use failed_step::{FailedStep, first_failed_step};
 use invariants::invariants;

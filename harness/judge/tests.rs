@@ -1,9 +1,13 @@
 use super::leaks::needs_second_run;
 use super::*;
-use crate::event::*;
-use crate::step::*;
-use crate::talk::{Talk, scenario};
-use crate::view::Look;
+use crate::model::data::*;
+use crate::model::dialogue::{Talk, scenario};
+use crate::model::expectation::*;
+use crate::model::scenario::*;
+use crate::model::server_action::*;
+use crate::transcript::client::Look;
+use crate::transcript::event::*;
+use crate::transcript::server::ServerFacts;
 use std::time::Duration;
 
 fn trial(lines: Vec<Line>) -> Trial {

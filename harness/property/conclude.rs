@@ -1,9 +1,9 @@
 //! How many cases were concluded, where chapters as a whole were not.
 
 use super::Rules;
-use crate::error::Error;
 use crate::judge::Verdict;
-use crate::step::Scenario;
+use crate::model::error::Error;
+use crate::model::scenario::Scenario;
 use std::time::{Duration, Instant};
 
 /// The longest that cases are performed one by one; what is left then has proven nothing.

@@ -1,7 +1,11 @@
 //! What the clients of drawn scenarios have tried, so that a green run says what it stands for.
 
 use super::plan::length;
-use crate::step::{Action, Cut, Expectation, Line, Scenario, ServerAction, Step};
+use crate::model::action::Action;
+use crate::model::data::Cut;
+use crate::model::expectation::Expectation;
+use crate::model::scenario::{Line, Scenario, Step};
+use crate::model::server_action::ServerAction;
 use std::collections::BTreeSet;
 use std::fmt;
 

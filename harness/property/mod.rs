@@ -14,9 +14,9 @@ pub(crate) use conclude::{is_too_little, unproven};
 pub(crate) use coverage::Coverage;
 pub(crate) use shrink::smallest;
 
-use crate::check::Ground;
-use crate::profile::{Framing, Serves, Speech};
-use crate::step::Scenario;
+use crate::model::check::Ground;
+use crate::model::profile::{Framing, Serves, Speech};
+use crate::model::scenario::Scenario;
 use plan::Play;
 use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};

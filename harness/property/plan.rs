@@ -1,12 +1,13 @@
 //! From a play to a scenario: what the profile does not allow is left out, and what each client is owed is worked out.
 
 use super::{Kind, Rules};
-use crate::profile::{HalfClose, Model, Rule, Speech, Transport};
-use crate::step::{
-    Action, Cast, Cut, Data, Dial, End, Expectation, Line, Pace, Scenario, ServerAction,
-    ServerExpectation, Source, Step, Streams, Template,
-};
-use crate::talk::Talk;
+use crate::model::action::{Action, Dial, Pace};
+use crate::model::data::{Cut, Data, Source, Template};
+use crate::model::dialogue::Talk;
+use crate::model::expectation::{End, Expectation, ServerExpectation};
+use crate::model::profile::{HalfClose, Model, Rule, Speech, Transport};
+use crate::model::scenario::{Cast, Line, Scenario, Step};
+use crate::model::server_action::{ServerAction, Streams};
 use std::collections::BTreeSet;
 use std::time::Duration;
 

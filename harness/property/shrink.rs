@@ -5,8 +5,8 @@
 
 use super::Rules;
 use super::plan::{Content, Leave, Manner, Part, Play, Reach, Slicing, Spot, Visit, Word};
-use crate::error::Error;
-use crate::step::Scenario;
+use crate::model::error::Error;
+use crate::model::scenario::Scenario;
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 

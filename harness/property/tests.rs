@@ -1,8 +1,12 @@
 use super::*;
+use crate::drill::DrillFile;
 use crate::judge::Verdict;
-use crate::profile::Profile;
-use crate::scenario::DrillFile;
-use crate::step::{Action, Data, Expectation, ServerAction, Step};
+use crate::model::action::Action;
+use crate::model::data::Data;
+use crate::model::expectation::Expectation;
+use crate::model::profile::Profile;
+use crate::model::scenario::Step;
+use crate::model::server_action::ServerAction;
 use std::collections::{HashMap, HashSet};
 
 fn ground<'a>(profile: &'a Profile, cases: usize) -> Ground<'a> {
@@ -249,7 +253,7 @@ fn shrunk(name: &str, fails: impl Fn(&Scenario) -> bool) -> Scenario {
     found.unwrap().remove(0)
 }
 
-fn sends(scenario: &Scenario) -> impl Iterator<Item = (usize, &crate::step::Cut)> {
+fn sends(scenario: &Scenario) -> impl Iterator<Item = (usize, &crate::model::data::Cut)> {
     scenario.lines.iter().filter_map(|line| match &line.step {
         Step::Client {
             action: Action::Send { data, cut, .. },
@@ -261,7 +265,7 @@ fn sends(scenario: &Scenario) -> impl Iterator<Item = (usize, &crate::step::Cut)
 
 #[test]
 fn cut_of_a_large_message_shrinks_to_four_steps_and_the_very_size() {
-    use crate::step::Cut;
+    use crate::model::data::Cut;
     let small = shrunk("echo", |scenario| {
         sends(scenario).any(|(bytes, cut)| bytes >= 4_096 && *cut != Cut::Whole)
     });

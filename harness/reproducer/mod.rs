@@ -8,10 +8,10 @@ mod parts;
 mod python;
 mod steps;
 
-use crate::error::Error;
-use crate::profile::{Serves, Transport};
-use crate::step::Scenario;
-use crate::target::Target;
+use crate::launch::Target;
+use crate::model::error::Error;
+use crate::model::profile::{Serves, Transport};
+use crate::model::scenario::Scenario;
 use python::{Lines, text};
 use steps::{Ground, Script};
 

@@ -2,13 +2,15 @@
 
 use super::parts;
 use super::python::{Lines, WIDTH, bytes, call, comment, inner_call, seconds, text};
-use crate::error::Error;
-use crate::profile::{Profile, Serves};
-use crate::step::{
-    Action, Cast, Cut, Data, Dial, End, Expectation, Invariant, Line, Scenario, ServerAction,
-    ServerExpectation, Signal, Source, Step, Streams,
-};
-use crate::talk::Talk;
+use crate::model::action::{Action, Dial};
+use crate::model::data::{Cut, Data, Source};
+use crate::model::dialogue::Talk;
+use crate::model::error::Error;
+use crate::model::expectation::{End, Expectation, ServerExpectation};
+use crate::model::invariant::Invariant;
+use crate::model::profile::{Profile, Serves};
+use crate::model::scenario::{Cast, Line, Scenario, Step};
+use crate::model::server_action::{ServerAction, Signal, Streams};
 use std::time::Duration;
 
 /// How bytes reach the server.

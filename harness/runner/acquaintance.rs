@@ -2,18 +2,19 @@
 
 use super::attempt::Drill;
 use super::drawn;
-use crate::check::{Address, Ground};
-use crate::error::Error;
-use crate::event::Transcript;
+use crate::checks::observations::Seen;
 use crate::judge::{Trial, Verdict, judge};
 use crate::kernel::Row;
-use crate::lab::Lab;
-use crate::passport::Seen;
-use crate::profile::{Profile, Transport};
-use crate::stage::Stage;
-use crate::step::{Invariant, Line, Scenario, Waiver};
-use crate::talk::{Talk, scenario, settle};
-use crate::target::{Server, Target};
+use crate::launch::lab::Lab;
+use crate::launch::{Server, Target};
+use crate::model::check::{Address, Ground};
+use crate::model::dialogue::{Talk, scenario, settle};
+use crate::model::error::Error;
+use crate::model::invariant::Invariant;
+use crate::model::profile::{Profile, Transport};
+use crate::model::scenario::{Line, Scenario, Waiver};
+use crate::session::Stage;
+use crate::transcript::event::Transcript;
 use std::sync::Arc;
 
 /// What the first look at a server tells.

@@ -1,16 +1,17 @@
 //! Trials on a server: who stands beside whom, when a server is used again, and what is repeated.
 
 use super::Settings;
-use crate::coverage::Coverage;
-use crate::error::Error;
-use crate::event::Transcript;
+use crate::judge::cut_coverage::Coverage;
 use crate::judge::{Finding, Trial, Verdict, judge, name};
-use crate::lab::Lab;
-use crate::profile::{Profile, Serves};
-use crate::stage::Stage;
-use crate::step::{Invariant, Scenario};
-use crate::talk::{self, Talk, scenario};
-use crate::target::{Server, Target};
+use crate::launch::lab::Lab;
+use crate::launch::{Server, Target};
+use crate::model::dialogue::{self, Talk, scenario};
+use crate::model::error::Error;
+use crate::model::invariant::Invariant;
+use crate::model::profile::{Profile, Serves};
+use crate::model::scenario::Scenario;
+use crate::session::Stage;
+use crate::transcript::event::Transcript;
 use std::sync::Arc;
 use tokio::sync::RwLock;
 
@@ -128,7 +129,7 @@ impl<'a> Drill<'a> {
         }
         let (mut unsure, mut reason) = (Vec::new(), None);
         let mut transcript = Vec::new();
-        let request = talk::request(&self.target.profile).unwrap_or_default();
+        let request = dialogue::request(&self.target.profile).unwrap_or_default();
         let mut coverage = Coverage::of(&request);
         for (n, scenario) in scenarios.iter().enumerate() {
             let mut used = match stage.take() {
@@ -233,7 +234,7 @@ fn trial(script: &Scenario, profile: &Profile, polite: bool) -> Trial {
     };
     let polite = polite && !waives(Invariant::Served);
     let stands_by = polite
-        && talk::can_stand_by(profile)
+        && dialogue::can_stand_by(profile)
         && !script.ends_server()
         && !waives(Invariant::Bystanders)
         && !waives(Invariant::Alive);

@@ -4,15 +4,15 @@ use super::Settings;
 use super::acquaintance::in_background;
 use super::attempt::{Around, Drill, TRIES, Tried};
 use super::crew::{block_on, side_by_side};
-use crate::error::Error;
+use crate::drill::DrillFile;
 use crate::judge::Verdict;
-use crate::lab::Lab;
-use crate::profile::Profile;
-use crate::report::{CheckResult, Report};
-use crate::scenario::DrillFile;
-use crate::servers;
-use crate::step::Scenario;
-use crate::target::Target;
+use crate::launch::Target;
+use crate::launch::lab::Lab;
+use crate::model::error::Error;
+use crate::model::profile::Profile;
+use crate::model::scenario::Scenario;
+use crate::reference;
+use crate::report::data::{CheckResult, Report};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -95,7 +95,7 @@ fn target_of_file(name: &str, file: &Path, program: Option<&Path>) -> Result<Tar
     let beside = file.with_file_name(name);
     match program {
         _ if beside.is_file() => Target::read(&beside),
-        Some(program) if servers::find(name).is_some() => Target::reference(name, program),
+        Some(program) if reference::find(name).is_some() => Target::reference(name, program),
         _ => Target::find(name),
     }
 }

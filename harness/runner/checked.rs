@@ -6,12 +6,12 @@ use super::calendar::is_over;
 use super::crew::block_on;
 use super::drawn::{Chapters, concluded, saved_cases, tried_by};
 use super::selection::glob_matches;
-use crate::check::{Check, Ground, Severity};
-use crate::error::Error;
 use crate::judge::Verdict;
-use crate::report::CheckResult;
-use crate::step::Scenario;
-use crate::target::{Known, Target};
+use crate::launch::{Known, Target};
+use crate::model::check::{Check, Ground, Severity};
+use crate::model::error::Error;
+use crate::model::scenario::Scenario;
+use crate::report::data::CheckResult;
 use std::time::Instant;
 
 /// The check that the profile's own exchange works; where it fails, no other can conclude anything.

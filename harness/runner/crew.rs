@@ -1,7 +1,7 @@
 //! Threads that work side by side, until the user ends the run.
 
 use super::Settings;
-use crate::error::Error;
+use crate::model::error::Error;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;

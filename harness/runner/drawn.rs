@@ -4,15 +4,15 @@ use super::Settings;
 #[cfg(feature = "property")]
 use super::attempt::{Around, Floor, counted};
 use super::attempt::{Drill, TRIES, Tried};
-use crate::check::{Check, Ground};
-use crate::error::Error;
+use crate::drill::DrillFile;
 #[cfg(feature = "property")]
 use crate::judge::{Verdict, name};
+use crate::model::check::{Check, Ground};
+use crate::model::error::Error;
+use crate::model::scenario::Scenario;
 #[cfg(feature = "property")]
 use crate::property;
-use crate::report::CheckResult;
-use crate::scenario::DrillFile;
-use crate::step::Scenario;
+use crate::report::data::CheckResult;
 use std::path::PathBuf;
 
 /// The family of the checks whose scenarios are drawn.

@@ -17,14 +17,14 @@ pub use drawn::artifact_name;
 pub use selection::glob_matches;
 pub use settings::{Invocation, Settings};
 
-use crate::check::Check;
-use crate::error::Error;
+use crate::checks::observations::Observation;
 use crate::judge::Verdict;
-use crate::passport::Observation;
-use crate::report::{CheckResult, Report};
-use crate::step::Scenario;
-use crate::talk;
-use crate::target::Target;
+use crate::launch::Target;
+use crate::model::check::Check;
+use crate::model::dialogue;
+use crate::model::error::Error;
+use crate::model::scenario::Scenario;
+use crate::report::data::{CheckResult, Report};
 use acquaintance::{Acquaintance, acquaint};
 use attempt::Drill;
 use checked::check_result;
@@ -113,7 +113,7 @@ fn tried_first(
     target: &Target,
     settings: &Settings,
 ) -> Result<Option<CheckResult>, Error> {
-    let is_wanted = settings.selects(CONCURRENT) || talk::can_stand_by(&target.profile);
+    let is_wanted = settings.selects(CONCURRENT) || dialogue::can_stand_by(&target.profile);
     let mut table = table.iter().filter(|_| is_wanted);
     let concurrent = table.find(|check| check.id == CONCURRENT);
     let drill = Drill { target, settings };

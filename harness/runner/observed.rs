@@ -3,9 +3,9 @@
 use super::acquaintance::Acquaintance;
 use super::attempt::{Drill, Floor};
 use super::crew::block_on;
-use crate::error::Error;
-use crate::passport::{OBSERVATIONS, Observation};
-use crate::step::Scenario;
+use crate::checks::observations::{OBSERVATIONS, Observation};
+use crate::model::error::Error;
+use crate::model::scenario::Scenario;
 use std::collections::BTreeMap;
 
 /// What the first conversation showed.

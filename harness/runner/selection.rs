@@ -1,10 +1,10 @@
 //! Which checks are chosen.
 
 use super::Settings;
-use crate::check::Check;
-use crate::error::Error;
-use crate::passport::OBSERVATIONS;
-use crate::target::Target;
+use crate::checks::observations::OBSERVATIONS;
+use crate::launch::Target;
+use crate::model::check::Check;
+use crate::model::error::Error;
 
 /// The checks of a table that a run is to try, in its order.
 pub(super) fn selected(

@@ -1,6 +1,6 @@
 //! How a run is carried out.
 
-use crate::lab::Isolation;
+use crate::launch::lab::Isolation;
 use std::path::PathBuf;
 use tokio::sync::watch;
 

@@ -1,9 +1,9 @@
 use crate::sockdrill;
 use predicates::prelude::*;
 use predicates::str::contains;
-use sockdrill::check::Check;
-use sockdrill::passport::OBSERVATIONS;
-use sockdrill::{checks, servers};
+use sockdrill::checks::observations::OBSERVATIONS;
+use sockdrill::model::check::Check;
+use sockdrill::{checks, reference};
 
 /// Every id that has ever been published. People have them in their command lines and lists of known failures, so none
 /// is renamed or taken away.
@@ -133,8 +133,8 @@ fn no_id_stands_for_two_things() {
 fn counterexamples_stand_in_for_reference_servers_that_have_a_profile() {
     for check in checks::all() {
         let name = check.counterexample.instead_of;
-        assert!(servers::find(name).is_some(), "{}: {name}", check.id);
-        let profiles = sockdrill::profile::Profile::built_in();
+        assert!(reference::find(name).is_some(), "{}: {name}", check.id);
+        let profiles = sockdrill::model::profile::Profile::built_in();
         assert!(
             profiles.iter().any(|(known, _)| *known == name),
             "{}: {name}",

@@ -258,8 +258,8 @@ fn run_has_a_json_report_with_a_case_in_the_place_of_a_check() {
         .code(0);
     let report: Value = serde_json::from_str(&read(&report)).unwrap();
     assert_eq!(report["format"], 1);
-    assert_eq!(report["checks"][0]["id"], "talk::a word");
-    assert_eq!(report["checks"][1]["id"], "talk::another word");
+    assert_eq!(report["checks"][0]["id"], "dialogue::a word");
+    assert_eq!(report["checks"][1]["id"], "dialogue::another word");
 }
 
 const TWO_CASES: &str = "\
@@ -288,7 +288,7 @@ fn file_with_a_line_addresses_the_case_that_the_line_is_in() {
     sockdrill(&["run", &format!("{}:14", file.display())])
         .assert()
         .code(0)
-        .stdout(contains("1 passed").and(contains("talk::another word")));
+        .stdout(contains("1 passed").and(contains("dialogue::another word")));
     sockdrill(&["run", &format!("{}:1", file.display())])
         .assert()
         .code(4);

@@ -3,10 +3,10 @@
 use predicates::prelude::*;
 use rstest::rstest;
 use sockdrill::judge::Verdict;
-use sockdrill::profile::Profile;
+use sockdrill::launch::Target;
+use sockdrill::model::profile::Profile;
 use sockdrill::runner::{self, Settings};
-use sockdrill::target::Target;
-use sockdrill::{checks, servers};
+use sockdrill::{checks, reference};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
@@ -29,7 +29,7 @@ fn fifty_servers_with_the_same_port_run_at_once() {
         only: vec!["polite/exchange".to_owned()],
         ..Settings::default()
     };
-    if sockdrill::lab::Lab::open(settings.isolation)
+    if sockdrill::launch::lab::Lab::open(settings.isolation)
         .unwrap()
         .why_host()
         .is_some()
@@ -240,7 +240,7 @@ fn server_is_found_wherever_it_listens(#[case] address: &str) {
 #[test]
 fn reference_servers_run_on_a_unix_path() {
     for name in ["echo", "uppercase", "line-echo"] {
-        assert!(servers::find(name).is_some());
+        assert!(reference::find(name).is_some());
         let mut command = assert_cmd::Command::new(SOCKDRILL);
         command.args(["check", "--speaks", name, "--skip", "stop"]);
         command

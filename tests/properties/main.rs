@@ -19,10 +19,10 @@ use broken::Broken;
 use libtest_mimic::{Arguments, Failed, Trial};
 use sockdrill::checks;
 use sockdrill::judge::Verdict;
-use sockdrill::profile::Profile;
-use sockdrill::report::CheckResult;
+use sockdrill::launch::Target;
+use sockdrill::model::profile::Profile;
+use sockdrill::report::data::CheckResult;
 use sockdrill::runner::{self, Settings};
-use sockdrill::target::Target;
 use std::process::{Command, ExitCode};
 
 /// The cases within which a fault has to be found.

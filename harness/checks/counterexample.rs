@@ -1,0 +1,115 @@
+//! What counterexamples are made of: plain blocking sockets and a thread a connection, so that each needs to say
+//! only what it does wrong.
+
+use crate::model::check::Address;
+use socket2::{Domain, Protocol, SockAddr, Socket, Type};
+use std::io::{self, Read, Write};
+use std::net::{TcpListener, TcpStream, UdpSocket};
+use std::time::Duration;
+
+/// A backlog that no check fills by accident.
+const BACKLOG: i32 = 1_024;
+
+/// Listens as a correct server does.
+pub(crate) fn listen(address: &Address) -> io::Result<TcpListener> {
+    listen_with(address, true, BACKLOG)
+}
+
+/// Listens with or without SO_REUSEADDR, and with the given backlog.
+pub(crate) fn listen_with(address: &Address, reuse: bool, backlog: i32) -> io::Result<TcpListener> {
+    let Address::Inet(address) = address else {
+        return Err(io::Error::other("counterexamples listen on IP addresses"));
+    };
+    let socket = Socket::new(
+        Domain::for_address(*address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(reuse)?;
+    socket.bind(&SockAddr::from(*address))?;
+    socket.listen(backlog)?;
+    announce(&socket);
+    Ok(socket.into())
+}
+
+/// Binds a datagram socket.
+pub(crate) fn bind(address: &Address) -> io::Result<UdpSocket> {
+    let Address::Inet(address) = address else {
+        return Err(io::Error::other("counterexamples listen on IP addresses"));
+    };
+    let socket = Socket::new(
+        Domain::for_address(*address),
+        Type::DGRAM,
+        Some(Protocol::UDP),
+    )?;
+    socket.bind(&SockAddr::from(*address))?;
+    announce(&socket);
+    Ok(socket.into())
+}
+
+fn announce(socket: &Socket) {
+    if let Some(address) = socket
+        .local_addr()
+        .ok()
+        .and_then(|address| address.as_socket())
+    {
+        // Nobody may be reading.
+        let _ = writeln!(io::stdout(), "listening on {address}");
+    }
+}
+
+/// Serves every connection in a thread of its own; an error ends the conversation and nothing else.
+pub(crate) fn each(
+    listener: &TcpListener,
+    conversation: impl Fn(&mut TcpStream) -> io::Result<()> + Send + Copy + 'static,
+) -> io::Result<()> {
+    loop {
+        match listener.accept() {
+            Ok((mut stream, _)) => {
+                std::thread::spawn(move || conversation(&mut stream));
+            }
+            // Out of descriptors: a connection has to end first.
+            Err(_) => std::thread::park_timeout(Duration::from_millis(50)),
+        }
+    }
+}
+
+/// Serves one connection after the other.
+pub(crate) fn one_at_a_time(
+    listener: &TcpListener,
+    mut conversation: impl FnMut(&mut TcpStream) -> io::Result<()>,
+) -> io::Result<()> {
+    loop {
+        let (mut stream, _) = listener.accept()?;
+        // An error ends the conversation and nothing else.
+        let _ = conversation(&mut stream);
+    }
+}
+
+/// Answers every read with what `reply` makes of it, until the client has finished.
+pub(crate) fn answer(
+    stream: &mut TcpStream,
+    mut reply: impl FnMut(&[u8]) -> Vec<u8>,
+) -> io::Result<()> {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        match stream.read(&mut buffer)? {
+            0 => return Ok(()),
+            bytes => stream.write_all(&reply(&buffer[..bytes]))?,
+        }
+    }
+}
+
+/// Sends everything back.
+pub(crate) fn echo(stream: &mut TcpStream) -> io::Result<()> {
+    answer(stream, <[u8]>::to_vec)
+}
+
+/// Ends the whole server where an error should have ended one conversation.
+pub(crate) fn die_of(result: io::Result<()>) -> io::Result<()> {
+    if let Err(error) = &result {
+        let _ = writeln!(io::stderr(), "fatal: {error}");
+        std::process::exit(1);
+    }
+    result
+}

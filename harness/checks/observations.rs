@@ -1,0 +1,544 @@
+//! The passport: what is observed of a server and never judged. Every observation is one row of [`OBSERVATIONS`].
+
+use crate::model::action::{Action, Dial};
+use crate::model::check::{Address, Ground, Need};
+use crate::model::dialogue::{
+    self, Talk, pause, scenario, server_does, server_expects, server_expects_within, settle,
+};
+use crate::model::expectation::{End, Expectation, ServerExpectation};
+use crate::model::profile::STOP_WITHIN;
+use crate::model::scenario::{Line, Scenario, Step};
+use crate::model::server_action::{ServerAction, Signal};
+use crate::transcript::event::{ClientEvent, Moment, Sample, ServerEvent, Transcript, What};
+use std::net::{IpAddr, Ipv4Addr};
+use std::time::Duration;
+
+/// One thing that is observed; a literal in [`OBSERVATIONS`] is all there is to it.
+#[derive(Debug)]
+pub struct Observation {
+    /// The key in reports, permanent.
+    pub name: &'static str,
+    /// The id under which it stands among the checks, where it has one; permanent.
+    pub id: Option<&'static str>,
+    /// What is observed, in one sentence.
+    pub about: &'static str,
+    /// What must be known of the server, or hold here; otherwise there is nothing to observe.
+    pub needs: &'static [Need],
+    /// When it is observed.
+    occasion: Occasion,
+    /// How it is read; `None` where the occasion did not come to the point.
+    read: fn(&Seen<'_>) -> Option<String>,
+}
+
+/// When something is observed.
+#[derive(Debug)]
+enum Occasion {
+    /// During the first conversation, which every run begins with.
+    Acquaintance,
+    /// During a scenario of its own, on a server of its own.
+    Own(fn(&Ground<'_>) -> Option<Scenario>),
+}
+
+/// What an observation is read from.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Seen<'a> {
+    pub(crate) ground: &'a Ground<'a>,
+    pub(crate) address: &'a Address,
+    pub(crate) isolation: &'a str,
+    /// What was performed.
+    pub(crate) scenario: &'a Scenario,
+    /// What was seen of it.
+    pub(crate) transcript: &'a Transcript,
+}
+
+impl Seen<'_> {
+    /// What happened at clients, with its time.
+    fn client_events(&self) -> impl Iterator<Item = (Duration, &ClientEvent)> {
+        self.transcript
+            .events
+            .iter()
+            .filter_map(|event| match &event.what {
+                What::Client(_, happened) => Some((event.at, happened)),
+                _ => None,
+            })
+    }
+
+    fn ended(&self) -> Option<(Duration, End)> {
+        self.client_events().find_map(|(at, event)| match event {
+            ClientEvent::Ended(end) => Some((at, *end)),
+            _ => None,
+        })
+    }
+
+    /// Whether the last step was come to, so that all before it were done.
+    fn came_to_the_last_step(&self) -> bool {
+        let last = self.scenario.lines.len().saturating_sub(1);
+        let began = |what: &What| matches!(what, What::StepBegan(step) if *step == last);
+        self.transcript
+            .events
+            .iter()
+            .any(|event| began(&event.what))
+    }
+
+    fn exit(&self) -> Option<String> {
+        self.transcript
+            .server_events()
+            .find_map(|event| match event {
+                ServerEvent::Exited(exit) => Some(exit.to_string()),
+                _ => None,
+            })
+    }
+
+    /// The server when its first client had left.
+    fn idle(&self) -> Option<&Sample> {
+        let sample = |moment| self.transcript.sample(moment);
+        sample(Moment::After).or_else(|| sample(Moment::Baseline))
+    }
+
+    /// Says why nothing could be read.
+    fn why_not(&self) -> String {
+        match self.exit() {
+            Some(exit) => format!("not observed: the server {exit} first"),
+            None => "not observed: the conversation did not come to the point".to_owned(),
+        }
+    }
+}
+
+impl Observation {
+    /// The value, read from what the first conversation showed; `None` where it has another occasion or no meaning.
+    pub(crate) fn at_acquaintance(&self, seen: &Seen<'_>) -> Option<String> {
+        match self.occasion {
+            Occasion::Acquaintance if self.has_meaning(seen.ground) => (self.read)(seen),
+            _ => None,
+        }
+    }
+
+    /// The scenario of its own; `None` where it needs none, or has no meaning for this server.
+    pub(crate) fn scenario(&self, ground: &Ground<'_>) -> Option<Scenario> {
+        match self.occasion {
+            Occasion::Own(scenario) if self.has_meaning(ground) => scenario(ground),
+            _ => None,
+        }
+    }
+
+    /// The value, or in words why there is none.
+    pub(crate) fn value(&self, seen: &Seen<'_>) -> String {
+        (self.read)(seen).unwrap_or_else(|| seen.why_not())
+    }
+
+    fn has_meaning(&self, ground: &Ground<'_>) -> bool {
+        self.needs.iter().all(|need| need.unmet(ground).is_none())
+    }
+}
+
+/// The observation with a name, or with an id among the checks.
+pub fn find(name: &str) -> Option<&'static Observation> {
+    OBSERVATIONS
+        .iter()
+        .find(|observation| observation.name == name || observation.id == Some(name))
+}
+
+/// How long a silent client watches the server.
+const WATCHED: Duration = Duration::from_secs(2);
+
+/// How long a server has to do something about a signal that it may as well ignore.
+const OBEYS_WITHIN: Duration = Duration::from_secs(1);
+
+/// An address of the machine that is not the usual one.
+const OTHER_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
+
+fn either_end(kinds: &[End]) -> Expectation {
+    Expectation::End {
+        kinds: kinds.to_vec(),
+        all_bytes_first: false,
+    }
+}
+
+/// A polite client. Nobody tells the sender of a datagram that the server is gone, so that it waits no longer than for
+/// the server's end.
+fn after_the_signal(ground: &Ground<'_>) -> Vec<Line> {
+    let mut lines = Talk::of(0).polite(ground.profile).lines();
+    for line in lines.iter_mut().filter(|_| ground.transport.is_datagram()) {
+        if let Step::Client {
+            action: Action::Expect { within, .. },
+            ..
+        } = &mut line.step
+        {
+            *within = Some(OBEYS_WITHIN);
+        }
+    }
+    lines
+}
+
+/// Every observation there is, in the order of the alphabet, as in reports.
+pub const OBSERVATIONS: &[Observation] = &[
+    Observation {
+        name: "address",
+        id: None,
+        about: "Where the server listens.",
+        needs: &[],
+        occasion: Occasion::Acquaintance,
+        read: |seen| Some(seen.address.to_string()),
+    },
+    Observation {
+        name: "amplification",
+        id: Some("datagram/no-amplification"),
+        about: "How many bytes the server sends for each byte of a datagram: what a forged sender would be hit with.",
+        needs: &[Need::Datagram, Need::Dialogue],
+        occasion: Occasion::Acquaintance,
+        read: |seen| {
+            let (mut asked, mut answered) = (0, 0);
+            for (_, event) in seen.client_events() {
+                match event {
+                    ClientEvent::Sent(bytes) => asked += bytes.len(),
+                    ClientEvent::Datagram { bytes, .. } => answered += bytes.len(),
+                    _ => {}
+                }
+            }
+            let ratio = answered as f64 / asked as f64;
+            (asked > 0).then(|| format!("{ratio:.2} reply bytes for each request byte"))
+        },
+    },
+    Observation {
+        name: "at_rest_when_idle",
+        id: None,
+        about: "Whether every thread of the server waits when no client is there.",
+        needs: &[],
+        occasion: Occasion::Acquaintance,
+        read: |seen| Some(seen.idle()?.at_rest.to_string()),
+    },
+    Observation {
+        name: "backlog",
+        id: None,
+        about: "The limit of the accept queue, as the kernel has it.",
+        needs: &[Need::Stream],
+        occasion: Occasion::Acquaintance,
+        read: |seen| Some(seen.ground.backlog?.to_string()),
+    },
+    Observation {
+        name: "close_after_reply",
+        id: None,
+        about: "What the server does with the connection after its reply: fin, reset, or it stays open.",
+        needs: &[Need::Stream, Need::Dialogue],
+        occasion: Occasion::Acquaintance,
+        read: |seen| {
+            let ended = seen.ended().map(|(_, end)| end.to_string());
+            Some(ended.unwrap_or_else(|| "stays open".to_owned()))
+        },
+    },
+    Observation {
+        name: "half_close",
+        id: None,
+        about: "What the server does when a request and the client's FIN arrive together.",
+        needs: &[Need::Stream, Need::Dialogue],
+        occasion: Occasion::Own(|ground| {
+            let request = dialogue::request(ground.profile)?;
+            let ask = Talk::of(0).send(request).then(Action::HalfClose);
+            let watch = Talk::of(0)
+                .expect_within(either_end(&[End::Fin, End::Reset]), WATCHED)
+                .then(Action::Close);
+            Some(scenario(
+                "a request and FIN arrive together",
+                &[("alice", 1)],
+                vec![
+                    Talk::of(0).open(ground.profile).lines(),
+                    vec![server_does(ServerAction::Stop)],
+                    ask.lines(),
+                    vec![server_does(ServerAction::Continue)],
+                    watch.lines(),
+                ],
+            ))
+        }),
+        read: |seen| {
+            let mut events = seen.client_events();
+            events.find(|(_, event)| **event == ClientEvent::HalfClosed)?;
+            let answers = events.any(|(_, event)| matches!(event, ClientEvent::Received(_)));
+            let answer = if answers {
+                "answers, "
+            } else {
+                "does not answer, "
+            };
+            Some(match seen.ended() {
+                Some((_, end)) => format!("{answer}then {end}"),
+                None => format!("{answer}and stays open"),
+            })
+        },
+    },
+    Observation {
+        name: "hup",
+        id: Some("stop/hup-ignored-or-obeyed"),
+        about: "What the server does when it is sent SIGHUP, which asks some to end and others to read their settings again.",
+        needs: &[Need::ManyConnections],
+        occasion: Occasion::Own(|ground| {
+            Some(scenario(
+                "hung up",
+                &[("alice", 1)],
+                vec![
+                    vec![server_does(ServerAction::Signal(Signal::Hup)), settle()],
+                    after_the_signal(ground),
+                    vec![server_expects_within(
+                        ServerExpectation::Exit(None),
+                        OBEYS_WITHIN,
+                    )],
+                ],
+            ))
+        }),
+        read: |seen| {
+            Some(match seen.exit() {
+                Some(exit) => exit,
+                None if seen.came_to_the_last_step() => "goes on and serves".to_owned(),
+                None => "goes on and does not serve".to_owned(),
+            })
+        },
+    },
+    Observation {
+        name: "idle",
+        id: None,
+        about: "What the server does with a client that connects and is silent.",
+        needs: &[Need::Stream],
+        occasion: Occasion::Own(|_| {
+            Some(scenario(
+                "a silent client",
+                &[("alice", 1)],
+                vec![
+                    Talk::of(0).connect().lines(),
+                    vec![pause(WATCHED)],
+                    Talk::of(0).then(Action::Close).lines(),
+                ],
+            ))
+        }),
+        read: |seen| {
+            let connected = seen.client_events().find_map(|(at, event)| match event {
+                ClientEvent::Connected { .. } => Some(at),
+                _ => None,
+            })?;
+            Some(match seen.ended() {
+                Some((at, end)) => format!(
+                    "closed by the server after {:.1} s ({end})",
+                    (at - connected).as_secs_f64()
+                ),
+                None => format!("stays open (watched for {} s)", WATCHED.as_secs()),
+            })
+        },
+    },
+    Observation {
+        name: "isolation",
+        id: None,
+        about: "Where the server ran: in a namespace of its own, or on the plain host.",
+        needs: &[],
+        occasion: Occasion::Acquaintance,
+        read: |seen| Some(seen.isolation.to_owned()),
+    },
+    Observation {
+        name: "memory_mib",
+        id: None,
+        about: "The resident memory of the server when no client is there, in MiB, without the pages of files and those that are shared.",
+        needs: &[],
+        occasion: Occasion::Acquaintance,
+        read: |seen| Some((seen.idle()?.memory_bytes >> 20).to_string()),
+    },
+    Observation {
+        name: "path_after_term",
+        id: Some("local/path-removed"),
+        about: "Whether the path of a Unix socket is still there when its server has ended at SIGTERM.",
+        needs: &[Need::Local, Need::OwnSocket, Need::ManyConnections],
+        occasion: Occasion::Own(|_| {
+            Some(scenario(
+                "told to end",
+                &[],
+                vec![vec![
+                    server_does(ServerAction::Signal(Signal::Term)),
+                    server_expects_within(ServerExpectation::Exit(None), STOP_WITHIN),
+                    server_expects(ServerExpectation::Gone),
+                ]],
+            ))
+        }),
+        read: |seen| {
+            let remains = |event: &ServerEvent| match event {
+                ServerEvent::PathRemains(true) => Some("left behind".to_owned()),
+                ServerEvent::PathRemains(false) => Some("removed".to_owned()),
+                _ => None,
+            };
+            seen.transcript.server_events().find_map(remains)
+        },
+    },
+    Observation {
+        name: "processes",
+        id: None,
+        about: "How many processes the server has when no client is there.",
+        needs: &[],
+        occasion: Occasion::Acquaintance,
+        read: |seen| Some(seen.idle()?.processes.to_string()),
+    },
+    Observation {
+        name: "reply_source",
+        id: None,
+        about: "The address that a reply comes from when a server that is bound to all addresses was asked on 127.0.0.2.",
+        needs: &[Need::Datagram, Need::Dialogue, Need::Reply, Need::Wildcard],
+        occasion: Occasion::Own(|ground| {
+            let dial = Dial {
+                to: Some(OTHER_ADDRESS.into()),
+                from: Some(Ipv4Addr::LOCALHOST.into()),
+                ..Dial::default()
+            };
+            let talk = Talk::of(0)
+                .then(Action::Connect(dial))
+                .send(dialogue::request(ground.profile)?)
+                .expect_reply(ground.profile)
+                .then(Action::Close);
+            Some(scenario(
+                "asked on another address",
+                &[("alice", 1)],
+                vec![talk.lines()],
+            ))
+        }),
+        read: |seen| {
+            let from = seen.client_events().find_map(|(_, event)| match event {
+                ClientEvent::Datagram { from, .. } => *from,
+                _ => None,
+            })?;
+            Some(match from.ip() == IpAddr::from(OTHER_ADDRESS) {
+                true => "the address that was asked".to_owned(),
+                false => format!("{}, asked on {OTHER_ADDRESS}", from.ip()),
+            })
+        },
+    },
+    Observation {
+        name: "threads",
+        id: None,
+        about: "How many threads the server has when no client is there.",
+        needs: &[],
+        occasion: Occasion::Acquaintance,
+        read: |seen| Some(seen.idle()?.threads.to_string()),
+    },
+    Observation {
+        name: "time_wait",
+        id: None,
+        about: "Who is left with the connection in TIME_WAIT after a polite conversation: whoever closed first.",
+        needs: &[Need::Tcp],
+        occasion: Occasion::Own(|ground| {
+            let watch = server_expects_within(ServerExpectation::TimeWait, OBEYS_WITHIN);
+            Some(scenario(
+                "a polite client",
+                &[("alice", 1)],
+                vec![Talk::of(0).polite(ground.profile).lines(), vec![watch]],
+            ))
+        }),
+        read: |seen| {
+            let (mut server, mut client) = (None, None);
+            for event in seen.transcript.server_events() {
+                match event {
+                    ServerEvent::TimeWait(rows) => server = Some(*rows > 0),
+                    ServerEvent::TimeWaitOfClients(rows) => client = Some(*rows > 0),
+                    _ => {}
+                }
+            }
+            let holder = match (server?, client?) {
+                (true, true) => "server and client",
+                (true, false) => "server",
+                (false, true) => "client",
+                (false, false) => "nobody",
+            };
+            Some(holder.to_owned())
+        },
+    },
+    Observation {
+        name: "transport",
+        id: None,
+        about: "How bytes reach the server.",
+        needs: &[],
+        occasion: Occasion::Acquaintance,
+        read: |seen| Some(seen.ground.transport.to_string()),
+    },
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_in_the_order_of_the_alphabet_and_stand_once() {
+        let names: Vec<_> = OBSERVATIONS.iter().map(|row| row.name).collect();
+        let mut sorted = names.clone();
+        sorted.sort_unstable();
+        sorted.dedup();
+        assert_eq!(names, sorted);
+    }
+
+    #[test]
+    fn every_observation_is_a_sentence() {
+        for row in OBSERVATIONS {
+            assert!(row.about.ends_with('.'), "{}: {}", row.name, row.about);
+        }
+    }
+
+    /// What is read under a name from these events, of a server that does not matter.
+    fn read(name: &str, what: Vec<What>) -> String {
+        let profile = crate::model::profile::Profile::unknown();
+        let ground = Ground {
+            own_namespace: true,
+            ..Ground::of(&profile, crate::model::profile::Transport::Tcp)
+        };
+        let events = (0..)
+            .zip(what)
+            .map(|(second, what)| crate::transcript::event::Event {
+                at: Duration::from_secs(second),
+                what,
+            });
+        let row = OBSERVATIONS.iter().find(|row| row.name == name);
+        row.expect("an observation").value(&Seen {
+            ground: &ground,
+            address: &Address::Path("socket".into()),
+            isolation: "namespace",
+            scenario: &scenario("nothing", &[], vec![]),
+            transcript: &Transcript {
+                events: events.collect(),
+            },
+        })
+    }
+
+    fn client(event: ClientEvent) -> What {
+        What::Client(
+            crate::transcript::event::ClientId { who: 0, member: 0 },
+            event,
+        )
+    }
+
+    #[test]
+    fn reply_before_the_fin_is_no_answer_to_it() {
+        let reply = || client(ClientEvent::Received(b"hello".to_vec()));
+        let fin = || client(ClientEvent::HalfClosed);
+        assert_eq!(
+            read("half_close", vec![reply(), fin()]),
+            "does not answer, and stays open"
+        );
+        assert_eq!(
+            read("half_close", vec![fin(), reply()]),
+            "answers, and stays open"
+        );
+    }
+
+    #[test]
+    fn time_wait_may_be_left_to_nobody() {
+        let rows = |server, client| {
+            vec![
+                What::Server(ServerEvent::TimeWaitOfClients(client)),
+                What::Server(ServerEvent::TimeWait(server)),
+            ]
+        };
+        assert_eq!(read("time_wait", rows(0, 0)), "nobody");
+        assert_eq!(read("time_wait", rows(1, 1)), "server and client");
+    }
+
+    #[test]
+    fn what_did_not_come_to_the_point_is_not_guessed() {
+        let died = What::Server(ServerEvent::Exited(crate::transcript::event::Exit::Status(
+            1,
+        )));
+        assert_eq!(
+            read("idle", vec![died]),
+            "not observed: the server exited with status 1 first"
+        );
+        assert!(read("half_close", vec![]).starts_with("not observed: "));
+    }
+}

@@ -1,0 +1,219 @@
+//! Puts lines together: settings to the file, steps to their case and block.
+
+use super::mistake::{Mistake, Place};
+use super::sentence::Sentence;
+use super::steps::MOST_TIMES;
+use super::{Case, DrillFile};
+use crate::model::error::Error;
+use crate::model::scenario::{Cast, Line, Scenario, Step, Waiver};
+
+/// Deeper nesting serves nobody who reads the file.
+const DEEPEST: usize = 16;
+
+/// A file in the making.
+#[derive(Default)]
+pub(super) struct Builder<'a> {
+    file: DrillFile,
+    /// Where the case began that is being read.
+    case: Option<Place<'a>>,
+    /// The blocks that are not closed, from the outermost.
+    open: Vec<Block<'a>>,
+}
+
+struct Block<'a> {
+    place: Place<'a>,
+    times: u32,
+    lines: Vec<Line>,
+}
+
+impl<'a> Builder<'a> {
+    /// The clients of the case that is being read.
+    pub(super) fn cast(&self) -> &[Cast] {
+        self.file
+            .cases
+            .last()
+            .map_or(&[], |case| &case.scenario.cast)
+    }
+
+    /// How many blocks are open.
+    pub(super) fn depth(&self) -> usize {
+        self.open.len()
+    }
+
+    /// Adds what a line says.
+    pub(super) fn add(&mut self, place: Place<'a>, sentence: Sentence) -> Result<(), Error> {
+        let added = match sentence {
+            Sentence::Server(name) => self.setting(|file| &mut file.server, name),
+            Sentence::Speaks(name) => self.setting(|file| &mut file.speaks, name),
+            Sentence::Case(name) => return self.begin_case(place, name),
+            Sentence::Clients(clients) => self.clients(clients),
+            Sentence::Waive(waiver) => self.waive(waiver),
+            Sentence::Step(step) => self.step(place.number, step),
+            Sentence::Repeat(times) => self.begin_block(place, times),
+            Sentence::End => self.end_block(),
+        };
+        added.map_err(|problem| problem.about(place))
+    }
+
+    /// The whole file.
+    pub(super) fn finish(mut self, file: Place<'a>) -> Result<DrillFile, Error> {
+        self.end_case()?;
+        match self.file.cases.is_empty() {
+            false => Ok(self.file),
+            true => {
+                let problem = Problem("there is no case in this file", "write `case WHAT HAPPENS`");
+                Err(problem.about(file))
+            }
+        }
+    }
+
+    fn setting(
+        &mut self,
+        slot: fn(&mut DrillFile) -> &mut Option<String>,
+        value: String,
+    ) -> Result<(), Problem> {
+        if self.case.is_some() {
+            return Err(Problem(
+                "this setting is for the whole file",
+                "write it above the first case",
+            ));
+        }
+        match slot(&mut self.file).replace(value) {
+            None => Ok(()),
+            Some(_) => Err(Problem("this is set twice", "remove one of the two")),
+        }
+    }
+
+    fn begin_case(&mut self, place: Place<'a>, name: String) -> Result<(), Error> {
+        self.end_case()?;
+        self.case = Some(place);
+        self.file.cases.push(Case {
+            line: place.number,
+            scenario: Scenario {
+                name,
+                cast: Vec::new(),
+                waived: Vec::new(),
+                lines: Vec::new(),
+            },
+        });
+        Ok(())
+    }
+
+    fn end_case(&mut self) -> Result<(), Error> {
+        if let Some(block) = self.open.last() {
+            let problem = Problem(
+                "this block is not closed",
+                "write `end` below its last step",
+            );
+            return Err(problem.about(block.place));
+        }
+        let empty = self
+            .file
+            .cases
+            .last()
+            .filter(|case| case.scenario.lines.is_empty());
+        match (self.case, empty) {
+            (Some(place), Some(_)) => {
+                Err(Problem("this case has no steps", "write its steps below").about(place))
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// The case of a line that needs one.
+    fn scenario(&mut self) -> Result<&mut Scenario, Problem> {
+        let case = self.file.cases.last_mut().ok_or(OUTSIDE)?;
+        Ok(&mut case.scenario)
+    }
+
+    /// The case of a setting, which stands above the steps.
+    fn heading(&mut self) -> Result<&mut Scenario, Problem> {
+        let in_block = !self.open.is_empty();
+        let scenario = self.scenario()?;
+        match scenario.lines.is_empty() && !in_block {
+            true => Ok(scenario),
+            false => Err(Problem(
+                "this setting comes after a step",
+                "write it between `case` and the first step",
+            )),
+        }
+    }
+
+    fn clients(&mut self, clients: Vec<Cast>) -> Result<(), Problem> {
+        self.heading()?.cast.extend(clients);
+        Ok(())
+    }
+
+    fn waive(&mut self, waiver: Waiver) -> Result<(), Problem> {
+        self.heading()?.waived.push(waiver);
+        Ok(())
+    }
+
+    fn step(&mut self, number: usize, step: Step) -> Result<(), Problem> {
+        let scenario = self
+            .file
+            .cases
+            .last_mut()
+            .map(|case| &mut case.scenario.lines);
+        let block = self.open.last_mut().map(|block| &mut block.lines);
+        let lines = block.or(scenario).ok_or(OUTSIDE)?;
+        lines.push(Line { number, step });
+        Ok(())
+    }
+
+    fn begin_block(&mut self, place: Place<'a>, times: u32) -> Result<(), Problem> {
+        self.scenario()?;
+        if self.open.len() == DEEPEST {
+            return Err(Problem(
+                "these blocks are nested too deep",
+                "write a simpler case",
+            ));
+        }
+        let around = self.open.iter().map(|block| u64::from(block.times));
+        let total = around.fold(u64::from(times), u64::saturating_mul);
+        if total > u64::from(MOST_TIMES) {
+            return Err(Problem(
+                "with the blocks around it this is more than a million times",
+                "write a smaller number",
+            ));
+        }
+        let lines = Vec::new();
+        self.open.push(Block {
+            place,
+            times,
+            lines,
+        });
+        Ok(())
+    }
+
+    fn end_block(&mut self) -> Result<(), Problem> {
+        let block = self.open.pop().ok_or(Problem(
+            "there is no block to end here",
+            "remove this, or write `repeat NUMBER` above",
+        ))?;
+        if block.lines.is_empty() {
+            return Err(Problem("this block has no steps", "write steps above it"));
+        }
+        let (times, lines) = (block.times, block.lines);
+        self.step(block.place.number, Step::Repeat { times, lines })
+    }
+}
+
+const OUTSIDE: Problem = Problem(
+    "this belongs to a case",
+    "write `case WHAT HAPPENS` above it",
+);
+
+/// A line in the wrong place: what is wrong, and what to do.
+struct Problem(&'static str, &'static str);
+
+impl Problem {
+    /// The error that points at the line's first word.
+    fn about(self, place: Place<'_>) -> Error {
+        let text = place.text;
+        let start = text.len() - text.trim_start().len();
+        let length = text.trim_start().find(char::is_whitespace);
+        let end = start + length.unwrap_or(text.len() - start);
+        Mistake::new(start..end, self.0).label(self.1).at(place)
+    }
+}

@@ -1,0 +1,240 @@
+//! The JSON form of `.drill` files: the same lines, for generators that would rather not write a file format.
+
+use super::builder::Builder;
+use super::mistake::{Mistake, Place};
+use super::reader::{Read, Reader};
+use super::sentence::{self, Sentence};
+use super::{Case, DrillFile};
+use crate::model::error::Error;
+use crate::model::invariant::Invariant;
+use crate::model::scenario::{Cast, Line, Step, Waiver};
+use serde::{Deserialize, Serialize};
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFile {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    server: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    speaks: Option<String>,
+    cases: Vec<RawCase>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawCase {
+    name: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    clients: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    waive: Vec<RawWaiver>,
+    steps: Vec<RawStep>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawWaiver {
+    invariant: Invariant,
+    reason: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(
+    untagged,
+    expecting = "a step is a string such as \"alice connect\", or {\"repeat\": NUMBER, \"steps\": […]}"
+)]
+enum RawStep {
+    Line(String),
+    Block(RawBlock),
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawBlock {
+    repeat: u32,
+    steps: Vec<RawStep>,
+}
+
+impl DrillFile {
+    /// Parses the JSON form: each step is a line of the `.drill` form, a block is `{"repeat": 3, "steps": […]}`.
+    ///
+    /// # Errors
+    /// As [`DrillFile::parse`], with the way to the element in the place of the line.
+    pub fn from_json(name: &str, text: &str) -> Result<Self, Error> {
+        let raw: RawFile =
+            serde_json::from_str(text).map_err(|error| malformed(name, text, &error))?;
+        let mut sayings = Sayings {
+            file: name,
+            all: Vec::new(),
+        };
+        sayings.file(raw);
+        let mut builder = Builder::default();
+        for saying in &sayings.all {
+            let place = saying.place();
+            let sentence = saying
+                .read(builder.cast())
+                .map_err(|mistake| mistake.at(place))?;
+            builder.add(place, sentence)?;
+        }
+        let file = Place {
+            file: name,
+            number: 0,
+            text: "",
+        };
+        builder.finish(file)
+    }
+
+    /// Prints the JSON form.
+    ///
+    /// # Errors
+    /// Never in practice: JSON has room for every value.
+    pub fn to_json(&self) -> Result<String, Error> {
+        let raw = RawFile {
+            server: self.server.clone(),
+            speaks: self.speaks.clone(),
+            cases: self.cases.iter().map(RawCase::from).collect(),
+        };
+        serde_json::to_string_pretty(&raw).map_err(|error| Error::Scenario(error.to_string()))
+    }
+}
+
+impl From<&Case> for RawCase {
+    fn from(case: &Case) -> Self {
+        let scenario = &case.scenario;
+        let waivers = scenario.waived.iter().map(|waiver| RawWaiver {
+            invariant: waiver.invariant,
+            reason: waiver.reason.clone(),
+        });
+        Self {
+            name: scenario.name.clone(),
+            clients: scenario.cast.iter().map(Cast::to_string).collect(),
+            waive: waivers.collect(),
+            steps: raw_steps(&scenario.cast, &scenario.lines),
+        }
+    }
+}
+
+fn raw_steps(cast: &[Cast], lines: &[Line]) -> Vec<RawStep> {
+    let raw = |line: &Line| match &line.step {
+        Step::Repeat { times, lines } => RawStep::Block(RawBlock {
+            repeat: *times,
+            steps: raw_steps(cast, lines),
+        }),
+        step => RawStep::Line(step.text(cast)),
+    };
+    lines.iter().map(raw).collect()
+}
+
+/// One value of the JSON form as the line that says the same.
+struct Saying {
+    /// The file and the way to the value in it.
+    way: String,
+    line: String,
+    /// Whether the line was written by a person, who may only write steps.
+    is_step: bool,
+}
+
+impl Saying {
+    fn place(&self) -> Place<'_> {
+        Place {
+            file: &self.way,
+            number: 0,
+            text: &self.line,
+        }
+    }
+
+    fn read(&self, cast: &[Cast]) -> Read<Sentence> {
+        let all = 0..self.line.len();
+        match sentence::read(&mut Reader::new(&self.line, cast))? {
+            Some(sentence) if !self.is_step || matches!(sentence, Sentence::Step(_)) => {
+                Ok(sentence)
+            }
+            _ => Err(Mistake::new(all, "this is not a step")
+                .label("write one such as \"alice connect\"")
+                .help("a block is {\"repeat\": NUMBER, \"steps\": […]}")),
+        }
+    }
+}
+
+/// The lines of a JSON file, in order.
+struct Sayings<'a> {
+    file: &'a str,
+    all: Vec<Saying>,
+}
+
+impl Sayings<'_> {
+    fn say(&mut self, way: &str, line: String) {
+        self.all.push(Saying {
+            way: format!("{}: {way}", self.file),
+            line,
+            is_step: false,
+        });
+    }
+
+    fn file(&mut self, raw: RawFile) {
+        let settings = [
+            ("server", raw.server.map(Sentence::Server)),
+            ("speaks", raw.speaks.map(Sentence::Speaks)),
+        ];
+        for (key, setting) in settings {
+            if let Some(setting) = setting {
+                self.say(key, setting.text(&[]));
+            }
+        }
+        for (number, case) in raw.cases.into_iter().enumerate() {
+            self.case(&format!("cases[{number}]"), case);
+        }
+    }
+
+    fn case(&mut self, way: &str, raw: RawCase) {
+        self.say(&format!("{way}.name"), format!("case {}", raw.name));
+        for (number, client) in raw.clients.iter().enumerate() {
+            let way = format!("{way}.clients[{number}]");
+            self.say(&way, format!("clients: {client}"));
+        }
+        for (number, RawWaiver { invariant, reason }) in raw.waive.into_iter().enumerate() {
+            let waiver = Sentence::Waive(Waiver { invariant, reason });
+            self.say(&format!("{way}.waive[{number}]"), waiver.text(&[]));
+        }
+        self.steps(way, raw.steps);
+    }
+
+    fn steps(&mut self, way: &str, raw: Vec<RawStep>) {
+        for (number, step) in raw.into_iter().enumerate() {
+            let way = format!("{way}.steps[{number}]");
+            match step {
+                RawStep::Line(line) => self.all.push(Saying {
+                    way: format!("{}: {way}", self.file),
+                    line,
+                    is_step: true,
+                }),
+                RawStep::Block(block) => {
+                    self.say(&way, Sentence::Repeat(block.repeat).text(&[]));
+                    self.steps(&way, block.steps);
+                    self.say(&way, Sentence::End.text(&[]));
+                }
+            }
+        }
+    }
+}
+
+/// The error for text that is not JSON, or not of the right shape.
+fn malformed(name: &str, text: &str, error: &serde_json::Error) -> Error {
+    let number = error.line().max(1);
+    let line = text.lines().nth(number - 1).unwrap_or_default();
+    let before = error.column().saturating_sub(1);
+    let letter = line
+        .char_indices()
+        .take_while(|(at, _)| *at <= before)
+        .last();
+    let (at, wrong) = letter.unwrap_or_default();
+    let place = Place {
+        file: name,
+        number,
+        text: line,
+    };
+    let message = error.to_string();
+    // The place is shown by the caret.
+    let message = message.split(" at line ").next().unwrap_or_default();
+    Mistake::new(at..at + wrong.len_utf8().min(line.len()), message).at(place)
+}

@@ -1,0 +1,295 @@
+//! Reads one line from left to right: words of tables, strings, numbers with their units.
+
+use super::mistake::{Mistake, quote};
+use super::tokens::{Kind, Token, tokens};
+use crate::model::data::Template;
+use crate::model::literal::{self, LiteralError};
+use crate::model::scenario::Cast;
+use std::ops::{Range, RangeInclusive};
+use std::str::FromStr;
+use std::time::Duration;
+
+pub(super) type Read<T> = Result<T, Mistake>;
+
+/// One row of the language: how it is written, and what reads the rest of the line.
+pub(super) struct Verb<T: 'static> {
+    /// The word itself, then what follows it.
+    pub(super) usage: &'static str,
+    pub(super) read: fn(&mut Reader<'_>) -> Read<T>,
+}
+
+impl<T> Verb<T> {
+    pub(super) fn word(&self) -> &'static str {
+        self.usage.split(' ').next().unwrap_or(self.usage)
+    }
+}
+
+/// The words of a table.
+pub(super) fn words<T>(table: &[Verb<T>]) -> Vec<&'static str> {
+    table.iter().map(Verb::word).collect()
+}
+
+/// Something that may follow, in any order and once: its words, and what they set.
+pub(super) type Choice<T> = (&'static str, fn(&mut T, &mut Reader<'_>) -> Read<()>);
+
+/// The unread rest of a line.
+pub(super) struct Reader<'a> {
+    line: &'a str,
+    /// The clients that the line may name.
+    pub(super) cast: &'a [Cast],
+    tokens: Vec<Token<'a>>,
+    next: usize,
+    comment: Option<&'a str>,
+}
+
+impl<'a> Reader<'a> {
+    pub(super) fn new(line: &'a str, cast: &'a [Cast]) -> Self {
+        let mut tokens = tokens(line);
+        let comment = tokens.pop_if(|last| last.kind == Kind::Comment);
+        Self {
+            line,
+            cast,
+            tokens,
+            next: 0,
+            comment: comment.map(|comment| comment.text.trim_end()),
+        }
+    }
+
+    pub(super) fn comment(&self) -> Option<&'a str> {
+        self.comment
+    }
+
+    pub(super) fn peek(&self) -> Option<Token<'a>> {
+        self.tokens.get(self.next).copied()
+    }
+
+    /// A string that is not closed.
+    pub(super) fn unclosed(&self) -> Option<Mistake> {
+        let token = self
+            .tokens
+            .iter()
+            .find(|token| token.kind == Kind::Unclosed)?;
+        let mistake = Mistake::new(token.span(), "this string is not closed");
+        Some(mistake.label("write `\"` at its end"))
+    }
+
+    /// The text after the last token that was read, as it stands, comment and all.
+    pub(super) fn rest_of_line(&mut self) -> &'a str {
+        let at = self.end();
+        self.next = self.tokens.len();
+        self.comment = None;
+        self.line[at..].trim()
+    }
+
+    /// The end of what was read.
+    fn end(&self) -> usize {
+        let last = self.tokens[..self.next].last();
+        last.map_or(0, |token| token.span().end)
+    }
+
+    /// The place of the token that was read last.
+    pub(super) fn last(&self) -> Range<usize> {
+        let last = self.tokens[..self.next].last();
+        last.map_or(0..0, Token::span)
+    }
+
+    /// The place from `start` to the end of what was read.
+    pub(super) fn since(&self, start: usize) -> Range<usize> {
+        start..self.end().max(start)
+    }
+
+    /// The place where the next token begins.
+    pub(super) fn start(&self) -> usize {
+        self.peek().map_or_else(|| self.end(), |token| token.start)
+    }
+
+    fn take(&mut self, wanted: &str) -> Read<Token<'a>> {
+        let Some(token) = self.peek() else {
+            let end = self.end();
+            let mistake = Mistake::new(end..end, "the line ends too early");
+            return Err(mistake.label(format!("write {wanted}")));
+        };
+        self.next += 1;
+        Ok(token)
+    }
+
+    fn take_kind(&mut self, kind: Kind, wanted: &str) -> Read<Token<'a>> {
+        let token = self.take(wanted)?;
+        if token.kind == kind {
+            return Ok(token);
+        }
+        let title = format!("{} cannot stand here", quote(token.text));
+        Err(Mistake::new(token.span(), title).label(format!("write {wanted}")))
+    }
+
+    pub(super) fn word(&mut self, wanted: &str) -> Read<Token<'a>> {
+        self.take_kind(Kind::Word, wanted)
+    }
+
+    /// Reads the word that is next, if it is this one.
+    pub(super) fn took(&mut self, word: &str) -> bool {
+        let found = self.peek().is_some_and(|token| token.is(word));
+        self.next += usize::from(found);
+        found
+    }
+
+    /// Reads a word of a table.
+    pub(super) fn one_of<T: Clone>(&mut self, what: &str, table: &[(T, &'static str)]) -> Read<T> {
+        let words: Vec<_> = table.iter().map(|(_, word)| *word).collect();
+        let row = self.row_of(what, &words)?;
+        Ok(table[row].0.clone())
+    }
+
+    /// Reads a word and says which of `words` it is.
+    pub(super) fn row_of(&mut self, what: &str, words: &[&str]) -> Read<usize> {
+        let listed = format!("there are: {}", words.join(", "));
+        let token = self
+            .word(&format!("{what} here"))
+            .map_err(|mistake| mistake.help(listed))?;
+        let row = words.iter().position(|word| *word == token.text);
+        row.ok_or_else(|| {
+            let title = format!("{} is not {what}", quote(token.text));
+            Mistake::unknown(token.span(), title, token.text, words)
+        })
+    }
+
+    /// Reads a word of a table, then what belongs to it.
+    pub(super) fn verb<T>(&mut self, what: &str, table: &[Verb<T>]) -> Read<T> {
+        let row = self.row_of(what, &words(table))?;
+        let verb = &table[row];
+        (verb.read)(self).map_err(|mistake| mistake.in_usage(verb.usage))
+    }
+
+    /// Reads what may follow, in any order and each at most once, to the end of the line.
+    pub(super) fn choices<T: Default>(&mut self, table: &[Choice<T>]) -> Read<T> {
+        let mut chosen = T::default();
+        let mut used = Vec::new();
+        while let Some(token) = self.peek() {
+            let Some((phrase, set)) = table.iter().find(|(phrase, _)| self.begins(phrase)) else {
+                let phrases: Vec<_> = table.iter().map(|(phrase, _)| *phrase).collect();
+                return Err(surplus(token, &phrases));
+            };
+            self.next += phrase.split(' ').count();
+            if used.contains(phrase) {
+                let again = self.since(token.start);
+                return Err(Mistake::new(again, format!("`{phrase}` stands here twice")));
+            }
+            used.push(phrase);
+            set(&mut chosen, self)?;
+        }
+        Ok(chosen)
+    }
+
+    fn begins(&self, phrase: &str) -> bool {
+        let rest = &self.tokens[self.next..];
+        let mut words = phrase.split(' ').zip(1..);
+        words.all(|(word, n)| rest.get(n - 1).is_some_and(|token| token.is(word)))
+    }
+
+    /// Makes sure that nothing is left.
+    pub(super) fn finish(&self) -> Read<()> {
+        self.peek().map_or(Ok(()), |token| Err(surplus(token, &[])))
+    }
+
+    /// Reads a string and gives its parts between `{any}` holes.
+    pub(super) fn template(&mut self, wanted: &str) -> Read<Template> {
+        let token = self.take_kind(Kind::Quoted, wanted)?;
+        crate::model::profile::template(inside(token)).map_err(|error| within(token, &error))
+    }
+
+    /// Reads a string without holes.
+    pub(super) fn bytes(&mut self, wanted: &str) -> Read<Vec<u8>> {
+        let token = self.take_kind(Kind::Quoted, wanted)?;
+        literal::bytes(inside(token)).map_err(|error| within(token, &error))
+    }
+
+    /// Reads a string for people.
+    pub(super) fn text(&mut self, wanted: &str) -> Read<String> {
+        let bytes = self.bytes(wanted)?;
+        String::from_utf8(bytes).map_err(|_| Mistake::new(self.last(), "this is not UTF-8 text"))
+    }
+
+    /// Reads a string of a single byte.
+    pub(super) fn byte(&mut self) -> Read<u8> {
+        match self.bytes("one byte in quotes, such as \"!\"")?.as_slice() {
+            [byte] => Ok(*byte),
+            more => {
+                let title = format!("these are {} bytes", more.len());
+                Err(Mistake::new(self.last(), title).label("write one byte, such as \"!\""))
+            }
+        }
+    }
+
+    /// Reads anything that is written as one word.
+    pub(super) fn parsed<T: FromStr>(&mut self, wanted: &str) -> Read<T> {
+        let token = self.word(wanted)?;
+        token.text.parse().map_err(|_| {
+            let title = format!("{} is not {wanted}", quote(token.text));
+            Mistake::new(token.span(), title).label(format!("write {wanted}"))
+        })
+    }
+
+    /// Reads a number within limits.
+    pub(super) fn count(&mut self, limits: RangeInclusive<u32>) -> Read<u32> {
+        let (least, most) = limits.clone().into_inner();
+        let wanted = format!("a number from {least} to {most}");
+        let number = self.parsed(&wanted)?;
+        if limits.contains(&number) {
+            return Ok(number);
+        }
+        let title = format!(
+            "{number} is too {}",
+            if number < least { "few" } else { "many" }
+        );
+        Err(Mistake::new(self.last(), title).label(format!("write {wanted}")))
+    }
+
+    /// Reads `250ms`.
+    pub(super) fn duration(&mut self) -> Read<Duration> {
+        let token = self.word("a duration, such as 250ms or 2s")?;
+        literal::duration(token.text).map_err(|error| Mistake::new(token.span(), error.message))
+    }
+
+    /// Reads `64KiB`.
+    pub(super) fn size(&mut self) -> Read<usize> {
+        let token = self.word("a size, such as 100B or 64KiB")?;
+        literal::size(token.text).map_err(|error| Mistake::new(token.span(), error.message))
+    }
+
+    /// Reads a size that is not `0B`.
+    pub(super) fn some_size(&mut self) -> Read<usize> {
+        match self.size()? {
+            0 => Err(Mistake::new(self.last(), "this is nothing").label("write 1B or more")),
+            bytes => Ok(bytes),
+        }
+    }
+}
+
+fn surplus(token: Token<'_>, phrases: &[&str]) -> Mistake {
+    let title = format!("{} has no place here", quote(token.text));
+    match phrases {
+        [] => Mistake::new(token.span(), title).label("end the line before this"),
+        phrases => {
+            let listed = phrases.join("`, `");
+            let mistake = Mistake::unknown(token.span(), title, token.text, phrases);
+            mistake.help(format!("what may follow, each once: `{listed}`"))
+        }
+    }
+}
+
+fn inside(quoted: Token<'_>) -> &str {
+    let text = quoted.text;
+    text.get(1..text.len() - 1).unwrap_or_default()
+}
+
+/// A mistake within a string: the escape or the brace at which it stands.
+fn within(quoted: Token<'_>, error: &LiteralError) -> Mistake {
+    let inside = inside(quoted);
+    let wrong = inside.get(error.offset..).unwrap_or_default();
+    let length = match wrong.strip_prefix('\\') {
+        Some(escaped) => 1 + escaped.chars().next().map_or(0, char::len_utf8),
+        None => wrong.chars().next().map_or(0, char::len_utf8),
+    };
+    let start = quoted.start + 1 + error.offset;
+    Mistake::new(start..start + length, error.message.clone())
+}

@@ -1,0 +1,274 @@
+//! What one line of a `.drill` file says.
+
+use super::mistake::{Mistake, quote};
+use super::reader::{Read, Reader, Verb, words};
+use super::steps::{ACTIONS, MOST_TIMES, SERVER_ACTIONS};
+use super::tokens::is_word_char;
+use crate::model::invariant::Invariant;
+use crate::model::literal;
+use crate::model::scenario::{Cast, Step, Waiver};
+
+/// The most clients behind one name: more than there are local ports.
+const MOST_MEMBERS: u32 = 100_000;
+
+/// What one line says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Sentence {
+    /// `server: NAME_OR_FILE`.
+    Server(String),
+    /// `speaks: PROFILE`.
+    Speaks(String),
+    /// The beginning of a case.
+    Case(String),
+    /// Clients of a case.
+    Clients(Vec<Cast>),
+    /// An invariant that a case sets aside.
+    Waive(Waiver),
+    /// A step that is complete in its line.
+    Step(Step),
+    /// The beginning of a block.
+    Repeat(u32),
+    /// The end of a block.
+    End,
+}
+
+/// Every first word but the names of clients.
+pub(super) const KEYWORDS: &[Verb<Sentence>] = &[
+    Verb {
+        usage: "server: NAME_OR_FILE",
+        read: |line| setting(line, "a server's name or file").map(Sentence::Server),
+    },
+    Verb {
+        usage: "speaks: PROFILE",
+        read: |line| setting(line, "a profile's name or file").map(Sentence::Speaks),
+    },
+    Verb {
+        usage: "case WHAT HAPPENS",
+        read: case,
+    },
+    Verb {
+        usage: "clients: NAME… or NAME[NUMBER]…",
+        read: |line| clients(line).map(Sentence::Clients),
+    },
+    Verb {
+        usage: "waive: INVARIANT \"REASON\"",
+        read: |line| waiver(line).map(Sentence::Waive),
+    },
+    Verb {
+        usage: "server ACTION",
+        read: |line| {
+            let action = line.verb("something to do to the server", SERVER_ACTIONS)?;
+            Ok(Sentence::Step(Step::Server(action)))
+        },
+    },
+    Verb {
+        usage: "pause DURATION",
+        read: |line| {
+            line.duration()
+                .map(|time| Sentence::Step(Step::Pause(time)))
+        },
+    },
+    Verb {
+        usage: "settle",
+        read: |_| Ok(Sentence::Step(Step::Settle)),
+    },
+    Verb {
+        usage: "barrier",
+        read: |_| Ok(Sentence::Step(Step::Barrier)),
+    },
+    Verb {
+        usage: "repeat NUMBER",
+        read: |line| line.count(1..=MOST_TIMES).map(Sentence::Repeat),
+    },
+    Verb {
+        usage: "end",
+        read: |_| Ok(Sentence::End),
+    },
+];
+
+/// Reads a line; `None` where it says nothing.
+pub(super) fn read(line: &mut Reader<'_>) -> Read<Option<Sentence>> {
+    let Some(first) = line.peek() else {
+        return Ok(None);
+    };
+    if let Some(mistake) = line.unclosed().filter(|_| !first.is("case")) {
+        return Err(mistake);
+    }
+    let sentence = match line.cast.iter().position(|cast| first.is(&cast.name)) {
+        Some(who) => action(line, who)?,
+        None if words(KEYWORDS).contains(&first.text) => line.verb("a line", KEYWORDS)?,
+        None => return Err(unknown_first_word(line, first.text)),
+    };
+    line.finish()?;
+    Ok(Some(sentence))
+}
+
+fn action(line: &mut Reader<'_>, who: usize) -> Read<Sentence> {
+    line.word("a client")?;
+    let action = line.verb("something that a client can do", ACTIONS)?;
+    Ok(Sentence::Step(Step::Client { who, action }))
+}
+
+fn unknown_first_word(line: &Reader<'_>, word: &str) -> Mistake {
+    let names: Vec<_> = line.cast.iter().map(|cast| cast.name.as_str()).collect();
+    let keywords = words(KEYWORDS);
+    let (title, declare) = match word.ends_with(':') {
+        true => (format!("there is no setting {}", quote(word)), None),
+        false => (
+            format!(
+                "there is no client {} here, nor does a line begin so",
+                quote(word)
+            ),
+            named(word)
+                .ok()
+                .map(|()| "declare a client under `clients:`"),
+        ),
+    };
+    let mut mistake = Mistake::unknown(
+        line.start()..line.start() + word.len(),
+        title,
+        word,
+        &[names.as_slice(), &keywords].concat(),
+    );
+    if let Some(declare) = declare {
+        mistake = mistake.or_label(declare);
+    }
+    let clients = match names.as_slice() {
+        [] => "none".to_owned(),
+        names => names.join(", "),
+    };
+    mistake.help(format!(
+        "clients: {clients}; else a line begins with: {}",
+        keywords.join(", ")
+    ))
+}
+
+fn setting(line: &mut Reader<'_>, wanted: &str) -> Read<String> {
+    let quoted = line.peek().is_some_and(|token| token.text.starts_with('"'));
+    let value = match quoted {
+        true => line.text(wanted)?,
+        false => line.word(wanted)?.text.to_owned(),
+    };
+    if value.is_empty() {
+        return Err(Mistake::new(line.last(), "this is empty").label(format!("write {wanted}")));
+    }
+    match line.peek() {
+        None => Ok(value),
+        Some(token) => {
+            let mistake = Mistake::new(token.span(), "a setting has one value");
+            Err(mistake.label("put a value with spaces in quotes"))
+        }
+    }
+}
+
+fn case(line: &mut Reader<'_>) -> Read<Sentence> {
+    let end = line.last().end;
+    match line.rest_of_line() {
+        "" => {
+            let mistake = Mistake::new(end..end, "this case has no name");
+            Err(mistake.label("write what happens in it"))
+        }
+        name if name.contains('\n') => {
+            Err(Mistake::new(end..end, "the name of a case is one line"))
+        }
+        name => Ok(Sentence::Case(name.to_owned())),
+    }
+}
+
+fn waiver(line: &mut Reader<'_>) -> Read<Waiver> {
+    let invariant = line.one_of("an invariant", Invariant::ALL)?;
+    let reason = line.text("the reason in quotes")?;
+    match reason.trim() {
+        "" => Err(Mistake::new(line.last(), "this reason is empty").label("write why")),
+        _ => Ok(Waiver { invariant, reason }),
+    }
+}
+
+fn clients(line: &mut Reader<'_>) -> Read<Vec<Cast>> {
+    let mut found = vec![client(line)?];
+    while line.peek().is_some() {
+        let next = client(line)?;
+        found.push(next);
+        declared_once(line, &found)?;
+    }
+    declared_once(line, &found)?;
+    Ok(found)
+}
+
+fn declared_once(line: &Reader<'_>, found: &[Cast]) -> Read<()> {
+    let Some((newest, earlier)) = found.split_last() else {
+        return Ok(());
+    };
+    let mut before = line.cast.iter().chain(earlier);
+    if before.all(|cast| cast.name != newest.name) {
+        return Ok(());
+    }
+    let mistake = Mistake::new(line.last(), format!("`{}` is declared twice", newest.name));
+    Err(mistake.label("write another name"))
+}
+
+/// Reads `alice` or `mallory[20]`.
+fn client(line: &mut Reader<'_>) -> Read<Cast> {
+    let token = line.word("a client's name")?;
+    let (name, crowd) = match token.text.split_once('[') {
+        Some((name, crowd)) => (name, Some(crowd)),
+        None => (token.text, None),
+    };
+    named(name).map_err(|title| {
+        let label = "write a name such as `alice`: letters, digits, `-` and `_`";
+        Mistake::new(token.start..token.start + name.len(), title).label(label)
+    })?;
+    let members = crowd.map_or(Some(1), members).ok_or_else(|| {
+        let title = "this is not the size of a crowd";
+        let label = format!("write `{name}[NUMBER]` with a number from 1 to {MOST_MEMBERS}");
+        Mistake::new(token.start + name.len()..token.span().end, title).label(label)
+    })?;
+    let name = name.to_owned();
+    Ok(Cast { name, members })
+}
+
+/// Whether this can be the name of a client; says why not.
+fn named(name: &str) -> Result<(), String> {
+    if words(KEYWORDS).contains(&name) {
+        return Err(format!(
+            "`{name}` means something else at the start of a line"
+        ));
+    }
+    let fits = |c: char| c.is_ascii_alphanumeric() || ['-', '_'].contains(&c);
+    match name.starts_with(|c: char| c.is_ascii_alphabetic()) && name.chars().all(fits) {
+        true => Ok(()),
+        false => Err(format!("{} cannot be the name of a client", quote(name))),
+    }
+}
+
+fn members(crowd: &str) -> Option<u32> {
+    let number = crowd.strip_suffix(']')?.parse().ok()?;
+    (1..=MOST_MEMBERS).contains(&number).then_some(number)
+}
+
+/// A setting's value, in quotes where it needs them.
+pub(super) fn value(value: &str) -> String {
+    match !value.is_empty() && value.chars().all(is_word_char) {
+        true => value.to_owned(),
+        false => format!("\"{}\"", literal::escaped(value.as_bytes())),
+    }
+}
+
+impl Sentence {
+    /// The line in its canonical form, without indentation.
+    pub(super) fn text(&self, cast: &[Cast]) -> String {
+        match self {
+            Self::Server(name) => format!("server: {}", value(name)),
+            Self::Speaks(name) => format!("speaks: {}", value(name)),
+            Self::Case(name) => format!("case {name}"),
+            Self::Clients(clients) => {
+                let clients: Vec<_> = clients.iter().map(Cast::to_string).collect();
+                format!("clients: {}", clients.join(" "))
+            }
+            Self::Waive(waiver) => format!("waive: {waiver}"),
+            Self::Step(step) => step.text(cast),
+            Self::Repeat(times) => format!("repeat {times}"),
+            Self::End => "end".to_owned(),
+        }
+    }
+}

@@ -1,0 +1,464 @@
+//! The steps of the language, as tables: what clients do, what is done to the server, what both may expect.
+
+use super::mistake::Mistake;
+use super::reader::{Choice, Read, Reader, Verb, words};
+use super::tokens::Kind;
+use crate::model::action::{Action, Dial, Pace};
+use crate::model::data::{Cut, Data, Source};
+use crate::model::expectation::{End, Expectation, ServerExpectation};
+use crate::model::literal::Size;
+use crate::model::server_action::{ServerAction, Signal, Streams};
+use std::time::Duration;
+
+/// More would hold the harness's memory to account, not the server.
+const MOST_BYTES: usize = 64 << 20;
+/// As many lines as anyone reads in a transcript, and then some.
+pub(super) const MOST_TIMES: u32 = 1_000_000;
+/// Beyond it stand the limits of ports and open files.
+const MOST_FILES: u32 = 1_000_000;
+
+/// What a client can do.
+pub(super) const ACTIONS: &[Verb<Action>] = &[
+    Verb {
+        usage: "connect [without-waiting] [receive-buffer SIZE] [segment-size SIZE] [from ADDRESS] [to ADDRESS] [same-port]",
+        read: |line| line.choices(DIAL).map(Action::Connect),
+    },
+    Verb {
+        usage: "send DATA [in pieces of SIZE | cut at POSITION…] [every DURATION] [in the background]",
+        read: send,
+    },
+    Verb {
+        usage: "send-urgent \"BYTE\"",
+        read: |line| line.byte().map(Action::SendUrgent),
+    },
+    Verb {
+        usage: "send-descriptor \"BYTE\"",
+        read: |line| line.byte().map(Action::SendDescriptor),
+    },
+    Verb {
+        usage: "half-close",
+        read: |_| Ok(Action::HalfClose),
+    },
+    Verb {
+        usage: "reset",
+        read: |_| Ok(Action::Reset),
+    },
+    Verb {
+        usage: "close",
+        read: |_| Ok(Action::Close),
+    },
+    Verb {
+        usage: "vanish",
+        read: |_| Ok(Action::Vanish),
+    },
+    Verb {
+        usage: "stall",
+        read: |_| Ok(Action::Stall),
+    },
+    Verb {
+        usage: "read [SIZE [every DURATION]]",
+        read: |line| pace(line).map(Action::Read),
+    },
+    Verb {
+        usage: "expect WHAT [within DURATION]",
+        read: |line| expectation(line).map(|(what, within)| Action::Expect { what, within }),
+    },
+    Verb {
+        usage: "require WHAT [within DURATION]",
+        read: |line| expectation(line).map(|(what, within)| Action::Require { what, within }),
+    },
+];
+
+/// What can be done to the server.
+pub(super) const SERVER_ACTIONS: &[Verb<ServerAction>] = &[
+    Verb {
+        usage: "stop",
+        read: |_| Ok(ServerAction::Stop),
+    },
+    Verb {
+        usage: "continue",
+        read: |_| Ok(ServerAction::Continue),
+    },
+    Verb {
+        usage: "signal NAME",
+        read: |line| {
+            line.one_of("a signal", Signal::ALL)
+                .map(ServerAction::Signal)
+        },
+    },
+    Verb {
+        usage: "start [stdout-closed | stdin-closed]",
+        read: |line| {
+            let streams = match line.peek() {
+                None => Streams::Usual,
+                Some(_) => line.one_of("a way to start", Streams::ALL)?,
+            };
+            Ok(ServerAction::Start(streams))
+        },
+    },
+    Verb {
+        usage: "start-second",
+        read: |_| Ok(ServerAction::StartSecond),
+    },
+    Verb {
+        usage: "start-over-file",
+        read: |_| Ok(ServerAction::StartOverFile),
+    },
+    Verb {
+        usage: "limit-open-files NUMBER",
+        read: |line| line.count(0..=MOST_FILES).map(ServerAction::LimitOpenFiles),
+    },
+    Verb {
+        usage: "restore-open-files",
+        read: |_| Ok(ServerAction::RestoreOpenFiles),
+    },
+    Verb {
+        usage: "expect WHAT [within DURATION]",
+        read: |line| {
+            server_expectation(line).map(|(what, within)| ServerAction::Expect { what, within })
+        },
+    },
+    Verb {
+        usage: "require WHAT [within DURATION]",
+        read: |line| {
+            server_expectation(line).map(|(what, within)| ServerAction::Require { what, within })
+        },
+    },
+];
+
+/// What can be expected of the server.
+pub(super) const SERVER_EXPECTATIONS: &[Verb<ServerExpectation>] = &[
+    Verb {
+        usage: "exit [STATUS]",
+        read: |line| exit_status(line).map(ServerExpectation::Exit),
+    },
+    Verb {
+        usage: "gone",
+        read: |_| Ok(ServerExpectation::Gone),
+    },
+    Verb {
+        usage: "accept-queue LENGTH",
+        read: |line| line.count(0..=u32::MAX).map(ServerExpectation::AcceptQueue),
+    },
+    Verb {
+        usage: "backlog LIMIT",
+        read: |line| line.count(0..=u32::MAX).map(ServerExpectation::Backlog),
+    },
+    Verb {
+        usage: "time-wait",
+        read: |_| Ok(ServerExpectation::TimeWait),
+    },
+    Verb {
+        usage: "no-time-wait",
+        read: |_| Ok(ServerExpectation::NoTimeWait),
+    },
+    Verb {
+        usage: "rest",
+        read: |_| Ok(ServerExpectation::Rest),
+    },
+    Verb {
+        usage: "out-of-files",
+        read: |_| Ok(ServerExpectation::OutOfFiles),
+    },
+];
+
+/// Data that is generated; anything else is a string.
+pub(super) const SOURCES: &[Verb<Source>] = &[
+    Verb {
+        usage: "pattern SIZE [seed NUMBER]",
+        read: |line| line.size().map(|bytes| Source::Pattern { bytes, seed: 0 }),
+    },
+    Verb {
+        usage: "text SIZE [seed NUMBER]",
+        read: |line| text(line, false),
+    },
+    Verb {
+        usage: "line SIZE [seed NUMBER]",
+        read: |line| text(line, true),
+    },
+];
+
+/// What a client can be owed beside data and an end.
+pub(super) const STATES: &[(Expectation, &str)] = &[
+    (Expectation::Silence, "silence"),
+    (Expectation::Nothing, "nothing"),
+    (Expectation::Connected, "connected"),
+    (Expectation::Pending, "pending"),
+    (Expectation::Refused, "refused"),
+    (Expectation::Accepted, "accepted"),
+    (Expectation::Taken, "taken"),
+    (Expectation::HeldBack, "held-back"),
+    (Expectation::TimeWait, "time-wait"),
+];
+
+const DIAL: &[Choice<Dial>] = &[
+    ("without-waiting", |dial, _| {
+        dial.without_waiting = true;
+        Ok(())
+    }),
+    ("receive-buffer", |dial, line| {
+        dial.receive_buffer = Some(line.size()?);
+        Ok(())
+    }),
+    ("segment-size", |dial, line| {
+        dial.segment_size = Some(line.size()?);
+        Ok(())
+    }),
+    ("from", |dial, line| {
+        dial.from = Some(line.parsed("an IP address")?);
+        Ok(())
+    }),
+    ("to", |dial, line| {
+        dial.to = Some(line.parsed("an IP address")?);
+        Ok(())
+    }),
+    ("same-port", |dial, _| {
+        dial.same_port = true;
+        Ok(())
+    }),
+];
+
+/// What may follow data and expectations.
+#[derive(Default)]
+struct Tail {
+    seed: u64,
+    capitals: bool,
+    times: Option<u32>,
+    cut: Option<Cut>,
+    every: Option<Duration>,
+    background: bool,
+    or_silence: bool,
+    all_bytes_first: bool,
+    within: Option<Duration>,
+}
+
+const SEED: Choice<Tail> = ("seed", |tail, line| {
+    tail.seed = line.parsed("a number")?;
+    Ok(())
+});
+const CAPITALS: Choice<Tail> = ("in capitals", |tail, _| {
+    tail.capitals = true;
+    Ok(())
+});
+const TIMES: Choice<Tail> = ("*", |tail, line| {
+    tail.times = Some(line.count(1..=MOST_TIMES)?);
+    Ok(())
+});
+const PIECES: Choice<Tail> = ("in pieces of", |tail, line| {
+    let pieces = line.some_size().map(Cut::Pieces)?;
+    tail.divide(pieces, line)
+});
+const CUT: Choice<Tail> = ("cut at", |tail, line| {
+    let at = positions(line).map(Cut::At)?;
+    tail.divide(at, line)
+});
+const EVERY: Choice<Tail> = ("every", |tail, line| {
+    tail.every = Some(line.duration()?);
+    Ok(())
+});
+const BACKGROUND: Choice<Tail> = ("in the background", |tail, _| {
+    tail.background = true;
+    Ok(())
+});
+const OR_SILENCE: Choice<Tail> = ("or silence", |tail, _| {
+    tail.or_silence = true;
+    Ok(())
+});
+const ALL_BYTES_FIRST: Choice<Tail> = (", all bytes first", |tail, _| {
+    tail.all_bytes_first = true;
+    Ok(())
+});
+const WITHIN: Choice<Tail> = ("within", |tail, line| {
+    tail.within = Some(line.duration()?);
+    Ok(())
+});
+
+impl Tail {
+    fn divide(&mut self, cut: Cut, line: &Reader<'_>) -> Read<()> {
+        match self.cut.replace(cut) {
+            None => Ok(()),
+            Some(_) => {
+                let title = "`in pieces of` and `cut at` exclude each other";
+                Err(Mistake::new(line.last(), title))
+            }
+        }
+    }
+
+    /// The data that the line says, unless it is absurdly much.
+    fn data(&self, mut source: Source, line: &Reader<'_>, start: usize) -> Read<Data> {
+        let once = match &mut source {
+            Source::Literal(bytes) => bytes.len(),
+            Source::Pattern { bytes, seed } | Source::Text { bytes, seed, .. } => {
+                *seed = self.seed;
+                *bytes
+            }
+        };
+        let times = self.times.unwrap_or(1);
+        let bytes = once.saturating_mul(times as usize);
+        if bytes > MOST_BYTES {
+            let title = format!("this is {} of data", Size(bytes));
+            let label = format!("write at most {} in one step", Size(MOST_BYTES));
+            return Err(Mistake::new(line.since(start), title).label(label));
+        }
+        let capitals = self.capitals;
+        Ok(Data {
+            source,
+            times,
+            capitals,
+        })
+    }
+}
+
+/// What anyone who writes a bare text should hear.
+const IN_QUOTES: &str = "a text stands in quotes";
+
+/// What may follow data: a seed only where there is something to generate.
+fn with_data(source: &Source, more: &[Choice<Tail>]) -> Vec<Choice<Tail>> {
+    let seed: &[_] = match source {
+        Source::Literal(_) => &[],
+        Source::Pattern { .. } | Source::Text { .. } => &[SEED],
+    };
+    [seed, &[CAPITALS, TIMES], more].concat()
+}
+
+fn send(line: &mut Reader<'_>) -> Read<Action> {
+    let start = line.start();
+    let source = source(line)?;
+    let tail = line.choices(&with_data(&source, &[PIECES, CUT, EVERY, BACKGROUND]))?;
+    Ok(Action::Send {
+        data: tail.data(source, line, start)?,
+        cut: tail.cut.unwrap_or(Cut::Whole),
+        every: tail.every,
+        background: tail.background,
+    })
+}
+
+fn source(line: &mut Reader<'_>) -> Read<Source> {
+    match line.peek() {
+        Some(token) if token.kind == Kind::Word => {
+            let source = line.verb("data", SOURCES);
+            source.map_err(|mistake| mistake.or_label(IN_QUOTES))
+        }
+        _ => line
+            .bytes("the data, such as \"hello\" or pattern 64KiB")
+            .map(Source::Literal),
+    }
+}
+
+fn text(line: &mut Reader<'_>, newline: bool) -> Read<Source> {
+    Ok(Source::Text {
+        bytes: line.size()?,
+        seed: 0,
+        line: newline,
+    })
+}
+
+fn positions(line: &mut Reader<'_>) -> Read<Vec<usize>> {
+    let mut positions: Vec<usize> = Vec::new();
+    loop {
+        let position = line.parsed("a position in bytes, such as 3")?;
+        if positions.last().is_some_and(|before| *before > position) {
+            let mistake = Mistake::new(line.last(), "this position comes before the last one");
+            return Err(mistake.label("write the positions in order"));
+        }
+        positions.push(position);
+        let more = line.peek().map(|token| token.text.as_bytes());
+        if !more.is_some_and(|text| text[0].is_ascii_digit()) {
+            return Ok(positions);
+        }
+    }
+}
+
+fn pace(line: &mut Reader<'_>) -> Read<Option<Pace>> {
+    if line.peek().is_none() {
+        return Ok(None);
+    }
+    let bytes = line.some_size()?;
+    let every = line.choices(&[EVERY])?.every.unwrap_or_default();
+    Ok(Some(Pace { bytes, every }))
+}
+
+fn server_expectation(line: &mut Reader<'_>) -> Read<(ServerExpectation, Option<Duration>)> {
+    let what = line.verb("something to expect of the server", SERVER_EXPECTATIONS)?;
+    Ok((what, line.choices(&[WITHIN])?.within))
+}
+
+fn exit_status(line: &mut Reader<'_>) -> Read<Option<i32>> {
+    match line.peek() {
+        None => Ok(None),
+        Some(token) if token.is("within") => Ok(None),
+        Some(_) => line.parsed("an exit status, such as 0").map(Some),
+    }
+}
+
+/// Every word that an expectation of a client can begin with.
+pub(super) fn expectation_words() -> Vec<&'static str> {
+    let states = STATES.iter().map(|(_, word)| *word);
+    let ends = End::ALL.iter().map(|(_, word)| *word);
+    words(SOURCES)
+        .into_iter()
+        .chain(states)
+        .chain(ends)
+        .collect()
+}
+
+fn expectation(line: &mut Reader<'_>) -> Read<(Expectation, Option<Duration>)> {
+    let Some(token) = line.peek().filter(|token| token.kind == Kind::Word) else {
+        return expected_text(line);
+    };
+    if words(SOURCES).contains(&token.text) {
+        let source = line.verb("data", SOURCES)?;
+        return expected_data(line, source, token.start);
+    }
+    if End::ALL.iter().any(|(_, word)| token.is(word)) {
+        return expected_end(line);
+    }
+    let row = line
+        .row_of("something to expect", &expectation_words())
+        .map_err(|mistake| mistake.or_label(IN_QUOTES))?;
+    // The generated data stands before the states, and none of it comes this far.
+    let (state, _) = &STATES[row - SOURCES.len()];
+    let tail = line.choices(&[WITHIN])?;
+    Ok((state.clone(), tail.within))
+}
+
+fn expected_text(line: &mut Reader<'_>) -> Read<(Expectation, Option<Duration>)> {
+    let start = line.start();
+    let listed = format!("there are: \"TEXT\", {}", expectation_words().join(", "));
+    let template = line
+        .template("what is expected, such as \"hello\"")
+        .map_err(|mistake| mistake.or_help(listed))?;
+    if let Some(bytes) = template.as_literal() {
+        let source = Source::Literal(bytes.to_vec());
+        return expected_data(line, source, start);
+    }
+    let tail = line.choices(&[WITHIN])?;
+    Ok((Expectation::Template(template), tail.within))
+}
+
+fn expected_data(
+    line: &mut Reader<'_>,
+    source: Source,
+    start: usize,
+) -> Read<(Expectation, Option<Duration>)> {
+    let tail = line.choices(&with_data(&source, &[OR_SILENCE, WITHIN]))?;
+    let data = tail.data(source, line, start)?;
+    let what = match tail.or_silence {
+        true => Expectation::DataOrSilence(data),
+        false => Expectation::Data(data),
+    };
+    Ok((what, tail.within))
+}
+
+fn expected_end(line: &mut Reader<'_>) -> Read<(Expectation, Option<Duration>)> {
+    let mut kinds = vec![line.one_of("an end", End::ALL)?];
+    while line.took("or") {
+        kinds.push(line.one_of("an end", End::ALL)?);
+    }
+    let tail = line.choices(&[ALL_BYTES_FIRST, WITHIN])?;
+    let end = Expectation::End {
+        kinds,
+        all_bytes_first: tail.all_bytes_first,
+    };
+    Ok((end, tail.within))
+}

@@ -1,0 +1,869 @@
+use super::*;
+use crate::model::action::{Action, Dial, Pace};
+use crate::model::data::{Cut, Data, Source, Template};
+use crate::model::expectation::{End, Expectation, ServerExpectation};
+use crate::model::invariant::Invariant;
+use crate::model::scenario::{Cast, Line, Step, Waiver};
+use crate::model::server_action::{ServerAction, Signal, Streams};
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::time::Duration;
+
+fn parse(text: &str) -> DrillFile {
+    DrillFile::parse("a.drill", text).unwrap_or_else(|error| panic!("{text}\n{error}"))
+}
+
+fn message(text: &str) -> String {
+    match DrillFile::parse("a.drill", text) {
+        Ok(_) => panic!("this parses: {text}"),
+        Err(error) => error.to_string(),
+    }
+}
+
+/// The case with one step that this line is.
+fn step(line: &str) -> Step {
+    let file = parse(&format!("case c\n  clients: alice\n\n  {line}\n"));
+    file.cases[0].scenario.lines[0].step.clone()
+}
+
+fn action(line: &str) -> Action {
+    match step(&format!("alice {line}")) {
+        Step::Client { who: 0, action } => action,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn server(line: &str) -> ServerAction {
+    match step(&format!("server {line}")) {
+        Step::Server(action) => action,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn expected(line: &str) -> Expectation {
+    match action(&format!("expect {line}")) {
+        Action::Expect { what, .. } => what,
+        other => panic!("{other:?}"),
+    }
+}
+
+fn sent(line: &str) -> (Data, Cut, Option<Duration>) {
+    match action(&format!("send {line}")) {
+        Action::Send {
+            data, cut, every, ..
+        } => (data, cut, every),
+        other => panic!("{other:?}"),
+    }
+}
+
+const EXAMPLE: &str = "\
+# A client that resets in the middle of its request must not disturb the next one.
+server: uppercase
+
+case half a message, then reset
+  clients: alice mallory[20]
+  waive: memory \"the # of clients is high\"
+
+  mallory connect
+  mallory send \"hel\"
+  mallory reset                        # RST, not FIN
+  repeat 2
+    alice   connect
+    alice   send \"hello\"
+    alice   expect \"HELLO\" within 1s
+  end
+  alice   close
+";
+
+#[test]
+fn example_is_read_as_it_is_written() {
+    let file = parse(EXAMPLE);
+    assert_eq!(file.server.as_deref(), Some("uppercase"));
+    let [case] = file.cases.as_slice() else {
+        panic!("one case");
+    };
+    assert_eq!(case.line, 4);
+    let scenario = &case.scenario;
+    assert_eq!(scenario.name, "half a message, then reset");
+    let cast = |name: &str, members| Cast {
+        name: name.into(),
+        members,
+    };
+    assert_eq!(scenario.cast, [cast("alice", 1), cast("mallory", 20)]);
+    assert_eq!(scenario.waived[0].invariant, Invariant::Memory);
+    assert_eq!(scenario.waived[0].reason, "the # of clients is high");
+    let numbers: Vec<_> = scenario.lines.iter().map(|line| line.number).collect();
+    assert_eq!(numbers, [8, 9, 10, 11, 16]);
+    let Step::Repeat { times: 2, lines } = &scenario.lines[3].step else {
+        panic!("a block");
+    };
+    let within = Action::Expect {
+        what: Expectation::Data(Data::literal("HELLO")),
+        within: Some(Duration::from_secs(1)),
+    };
+    let expect = Step::Client {
+        who: 0,
+        action: within,
+    };
+    assert_eq!((lines[2].number, &lines[2].step), (14, &expect));
+}
+
+#[test]
+fn name_of_a_case_goes_to_the_end_of_its_line() {
+    let file = parse("case \"quotes, # and * are \"text   \n  server stop\n");
+    assert_eq!(file.cases[0].scenario.name, "\"quotes, # and * are \"text");
+}
+
+#[test]
+fn options_of_connect_come_in_any_order() {
+    let dial = Dial {
+        without_waiting: true,
+        receive_buffer: Some(4096),
+        segment_size: Some(88),
+        from: Some(IpAddr::V4(Ipv4Addr::new(127, 0, 0, 2))),
+        to: Some(IpAddr::V6(Ipv6Addr::LOCALHOST)),
+        same_port: true,
+    };
+    let line = "connect same-port to ::1 from 127.0.0.2 segment-size 88B receive-buffer 4KiB without-waiting";
+    assert_eq!(action(line), Action::Connect(dial));
+    assert_eq!(action("connect"), Action::Connect(Dial::default()));
+}
+
+#[test]
+fn data_is_written_out_or_generated() {
+    assert_eq!(sent(r#""a\xff\r\n""#).0, Data::literal(*b"a\xff\r\n"));
+    let pattern = |bytes, seed| Data::from(Source::Pattern { bytes, seed });
+    assert_eq!(sent("pattern 1KiB").0, pattern(1024, 0));
+    let loud = Data {
+        capitals: true,
+        ..pattern(1024, 7).times(3)
+    };
+    assert_eq!(sent("pattern 1KiB seed 7 in capitals * 3").0, loud);
+    assert_eq!(sent("pattern 1KiB seed 7 *3 in capitals").0, loud);
+    for (word, line) in [("text", false), ("line", true)] {
+        let data = Data::from(Source::Text {
+            bytes: 9,
+            seed: 2,
+            line,
+        });
+        assert_eq!(sent(&format!("{word} 9B seed 2")).0, data);
+    }
+}
+
+#[test]
+fn data_is_divided_and_paced() {
+    assert_eq!(sent("\"hello\" cut at 1 3").1, Cut::At(vec![1, 3]));
+    assert_eq!(sent("\"hello\" in pieces of 2B").1, Cut::Pieces(2));
+    let (data, cut, every) = sent("\"ab\" in capitals * 2 in pieces of 1B every 10ms");
+    assert!(data.capitals && data.times == 2 && cut == Cut::Pieces(1));
+    assert_eq!(every, Some(Duration::from_millis(10)));
+}
+
+#[test]
+fn text_with_a_hole_is_a_template() {
+    let parts = vec![b"a".to_vec(), b"{".to_vec(), Vec::new()];
+    assert_eq!(
+        expected(r#""a{any}\{{any}" within 1s"#),
+        Expectation::Template(Template { parts })
+    );
+}
+
+#[test]
+fn connection_may_end_in_several_ways() {
+    let end = |kinds: &[End], all_bytes_first| Expectation::End {
+        kinds: kinds.to_vec(),
+        all_bytes_first,
+    };
+    assert_eq!(expected("fin"), end(&[End::Fin], false));
+    let all = [End::Fin, End::Reset, End::Timeout, End::Unreachable];
+    let line = "fin or reset or timeout or unreachable, all bytes first within 2s";
+    assert_eq!(expected(line), end(&all, true));
+}
+
+#[test]
+fn every_state_can_be_expected() {
+    for (state, word) in steps::STATES {
+        assert_eq!(expected(word), *state);
+    }
+}
+
+#[test]
+fn clients_act_without_arguments_too() {
+    let actions = [
+        ("half-close", Action::HalfClose),
+        ("reset", Action::Reset),
+        ("close", Action::Close),
+        ("vanish", Action::Vanish),
+        ("stall", Action::Stall),
+        ("read", Action::Read(None)),
+        ("send-urgent \"!\"", Action::SendUrgent(b'!')),
+        (r#"send-descriptor "\xff""#, Action::SendDescriptor(0xff)),
+    ];
+    for (line, expected) in actions {
+        assert_eq!(action(line), expected);
+    }
+    let pace = Pace {
+        bytes: 64,
+        every: Duration::from_millis(5),
+    };
+    assert_eq!(action("read 64B every 5ms"), Action::Read(Some(pace)));
+    let small = Pace {
+        bytes: 7,
+        every: Duration::ZERO,
+    };
+    assert_eq!(action("read 7B"), Action::Read(Some(small)));
+    assert_eq!(
+        action("expect nothing"),
+        Action::Expect {
+            what: Expectation::Nothing,
+            within: None
+        }
+    );
+    assert_eq!(
+        action("expect time-wait"),
+        Action::Expect {
+            what: Expectation::TimeWait,
+            within: None
+        }
+    );
+    assert_eq!(
+        action("expect held-back within 20s"),
+        Action::Expect {
+            what: Expectation::HeldBack,
+            within: Some(Duration::from_secs(20))
+        }
+    );
+}
+
+#[test]
+fn server_is_acted_on_and_held_to_something() {
+    let expect = |what, seconds: Option<u64>| ServerAction::Expect {
+        what,
+        within: seconds.map(Duration::from_secs),
+    };
+    let actions = [
+        ("stop", ServerAction::Stop),
+        ("continue", ServerAction::Continue),
+        ("start", ServerAction::Start(Streams::Usual)),
+        (
+            "start stdout-closed",
+            ServerAction::Start(Streams::StdoutClosed),
+        ),
+        ("start-second", ServerAction::StartSecond),
+        ("signal TERM", ServerAction::Signal(Signal::Term)),
+        ("limit-open-files 3", ServerAction::LimitOpenFiles(3)),
+        ("restore-open-files", ServerAction::RestoreOpenFiles),
+        (
+            "expect exit within 2s",
+            expect(ServerExpectation::Exit(None), Some(2)),
+        ),
+        (
+            "expect exit 0",
+            expect(ServerExpectation::Exit(Some(0)), None),
+        ),
+        ("expect gone", expect(ServerExpectation::Gone, None)),
+        (
+            "expect accept-queue 5",
+            expect(ServerExpectation::AcceptQueue(5), None),
+        ),
+        (
+            "expect backlog 9",
+            expect(ServerExpectation::Backlog(9), None),
+        ),
+        (
+            "expect time-wait",
+            expect(ServerExpectation::TimeWait, None),
+        ),
+        (
+            "expect no-time-wait",
+            expect(ServerExpectation::NoTimeWait, None),
+        ),
+    ];
+    for (line, expected) in actions {
+        assert_eq!(server(line), expected);
+    }
+    assert_eq!(step("pause 2s"), Step::Pause(Duration::from_secs(2)));
+}
+
+/// A line of a case with the client `alice`, the column of its mistake, and what the message says.
+const WRONG_LINES: &[(&str, usize, &[&str])] = &[
+    (
+        "alice conect",
+        9,
+        &["did you mean `connect`?", "there are: connect, send,"],
+    ),
+    ("alice", 8, &["the line ends too early", "half-close"]),
+    (
+        "alcie connect",
+        3,
+        &["no client `alcie` here", "did you mean `alice`?"],
+    ),
+    (
+        "bob connect",
+        3,
+        &["declare a client under `clients:`", "clients: alice; else"],
+    ),
+    ("pasue 1s", 3, &["did you mean `pause`?"]),
+    ("clients bob", 3, &["did you mean `clients:`?"]),
+    ("alice close now", 15, &["`now` has no place here"]),
+    ("alice send hello", 14, &["a text stands in quotes"]),
+    ("alice send", 13, &["write the data", "send DATA"]),
+    (
+        "alice send \"abc",
+        14,
+        &["not closed", "write `\"` at its end"],
+    ),
+    (r#"alice send "a\qc""#, 16, &[r"unknown escape \q"]),
+    (r#"alice send "a\x""#, 16, &["two hexadecimal digits"]),
+    (r#"alice send "é{any}""#, 16, &["no meaning here"]),
+    (r#"alice send "a{""#, 16, &[r"write \{ for a brace"]),
+    ("alice send \"a\" * 0", 20, &["a number from 1 to 1000000"]),
+    ("alice send \"a\" * 1000001", 20, &["too many"]),
+    ("alice send pattern 9000MiB", 22, &["write a size"]),
+    ("alice send pattern 65MiB", 14, &["this is 65MiB of data"]),
+    (
+        "alice send pattern 1MiB * 65",
+        14,
+        &["at most 64MiB in one step"],
+    ),
+    ("alice expect pattern 65MiB", 16, &["this is 65MiB of data"]),
+    ("alice send pattern 64", 22, &["with its unit"]),
+    ("alice send pattern 1B sed 1", 25, &["did you mean `seed`?"]),
+    ("alice send \"a\" seed 1", 18, &["`seed` has no place here"]),
+    ("alice send pattern 1B seed x", 30, &["`x` is not a number"]),
+    (
+        "alice send \"a\" sed 1",
+        18,
+        &["`sed` has no place here", "`in pieces of`"],
+    ),
+    ("alice send \"a\" in peaces of 1B", 18, &["`in pieces of`"]),
+    ("alice send \"a\" in pieces of 0B", 31, &["1B or more"]),
+    (
+        "alice send \"abc\" cut at 2 1",
+        29,
+        &["write the positions in order"],
+    ),
+    (
+        "alice send \"abc\" cut at 1 in pieces of 1B",
+        42,
+        &["exclude each other"],
+    ),
+    ("alice send \"abc\" cut at", 26, &["a position"]),
+    ("alice send \"a\" every 1", 24, &["with its unit"]),
+    ("alice send-urgent \"ab\"", 21, &["these are 2 bytes"]),
+    (
+        "alice connect from here",
+        22,
+        &["`here` is not an IP address"],
+    ),
+    (
+        "alice connect same-port same-port",
+        27,
+        &["stands here twice"],
+    ),
+    (
+        "alice connect same-prot",
+        17,
+        &["did you mean `same-port`?"],
+    ),
+    ("alice read 1B fast", 17, &["`fast` has no place here"]),
+    (
+        "alice expect HELLO",
+        16,
+        &["a text stands in quotes", "silence"],
+    ),
+    (
+        "alice expect",
+        15,
+        &["there are: \"TEXT\", pattern", "unreachable"],
+    ),
+    ("alice expect silense", 16, &["did you mean `silence`?"]),
+    ("alice expect fin or rst", 23, &["`rst` is not an end"]),
+    (
+        "alice expect fin, all byte first",
+        19,
+        &["`, all bytes first`"],
+    ),
+    (
+        "alice expect \"a{any}\" * 2",
+        25,
+        &["`*` has no place here"],
+    ),
+    ("alice expect \"a\" within soon", 27, &["with its unit"]),
+    ("server", 9, &["there are: stop, continue"]),
+    ("server stp", 10, &["did you mean `stop`?"]),
+    ("server signal SIGTERM", 17, &["TERM, INT, HUP"]),
+    ("server expect exit zero", 22, &["an exit status"]),
+    ("server expect accept-queue -1", 30, &["a number from 0"]),
+    ("repeat 0", 10, &["too few"]),
+    ("repeat 1000001", 10, &["too many"]),
+    ("end", 3, &["no block to end"]),
+    ("server: echo", 3, &["above the first case"]),
+    ("clients: alice", 12, &["declared twice"]),
+    ("clients: bob bob", 16, &["declared twice"]),
+    ("clients: bob, eve", 15, &["write a client's name"]),
+    ("clients:", 11, &["write a client's name"]),
+    ("clients: server", 12, &["means something else"]),
+    ("clients: repeat[3]", 12, &["means something else"]),
+    ("clients: 7up", 12, &["cannot be the name of a client"]),
+    (
+        "clients: mob[0]",
+        15,
+        &["`mob[NUMBER]` with a number from 1 to 100000"],
+    ),
+    ("clients: mob[100001]", 15, &["not the size of a crowd"]),
+    ("clients: mob[3", 15, &["not the size of a crowd"]),
+    (
+        "waive: memry \"x\"",
+        10,
+        &["did you mean `memory`?", "close-wait"],
+    ),
+    ("waive: memory", 16, &["write the reason in quotes"]),
+    ("waive: memory \" \"", 17, &["write why"]),
+    ("wave: memory \"x\"", 3, &["no setting `wave:`", "`waive:`"]),
+    ("case", 7, &["write what happens in it"]),
+];
+
+#[test]
+fn every_mistake_is_pointed_at_with_what_to_write() {
+    for (line, column, fragments) in WRONG_LINES {
+        let text = format!("case c\n  clients: alice\n  {line}\n");
+        let message = message(&text);
+        assert!(
+            message.contains(&format!("a.drill:3:{column}\n")),
+            "{line}: column {column} in\n{message}"
+        );
+        for fragment in *fragments {
+            assert!(
+                message.contains(fragment),
+                "{line}: {fragment} in\n{message}"
+            );
+        }
+    }
+}
+
+#[test]
+fn lines_in_the_wrong_place_are_pointed_at() {
+    let wrong = [
+        ("", "1:1", "there is no case in this file"),
+        ("# nothing\n", "1:1", "write `case WHAT HAPPENS`"),
+        ("server stop\n", "1:1", "this belongs to a case"),
+        ("clients: a\n", "1:1", "this belongs to a case"),
+        ("repeat 2\n", "1:1", "this belongs to a case"),
+        ("case a\n\ncase b\n server stop\n", "1:1", "no steps"),
+        ("case a\n server stop\ncase b\n", "3:1", "no steps"),
+        ("server: a\nserver: b\n", "2:1", "set twice"),
+        ("server: a b\n", "1:11", "in quotes"),
+        ("case a\n repeat 2\n  server stop\n", "2:2", "not closed"),
+        ("case a\n repeat 2\n  server stop\ncase b", "2:2", "`end`"),
+        ("case a\n repeat 2\n end\n", "3:2", "no steps"),
+        ("case a\n server stop\n clients: b", "3:2", "after a step"),
+        ("case a\n repeat 2\n clients: b", "3:2", "after a step"),
+        ("case a\n repeat 2000\n repeat 2000", "3:2", "a million"),
+    ];
+    for (text, place, fragment) in wrong {
+        let message = message(text);
+        assert!(
+            message.contains(&format!("a.drill:{place}\n")) && message.contains(fragment),
+            "{text}\n{place} {fragment} in\n{message}"
+        );
+    }
+    let deep = format!("case a\n{}", "repeat 1\n".repeat(1000));
+    assert!(message(&deep).contains("a.drill:18:1"));
+}
+
+#[test]
+fn only_the_first_mistake_is_reported() {
+    let message = message("case a\n  bob stop\n  eve stop\n");
+    assert!(message.contains("`bob`") && !message.contains("`eve`"));
+}
+
+#[test]
+fn formatting_keeps_comments_and_single_blank_lines() {
+    let written = "
+
+
+# About the file.
+server:   uppercase #the default
+# About the case.
+case  half a message,  then reset
+    clients:  alice   mallory[1]
+  alice connect
+      # Why it waits.
+
+
+  pause 1000ms
+    repeat 2
+alice send   \"a\"*3
+ # In the block.
+    end
+  # The last of it.
+# About the next one.
+case another
+
+
+   # Below its name.
+  server stop
+";
+    let formatted = "\
+# About the file.
+server: uppercase  #the default
+
+# About the case.
+case half a message,  then reset
+  clients: alice mallory
+
+  alice connect
+  # Why it waits.
+
+  pause 1s
+  repeat 2
+    alice send \"a\" * 3
+    # In the block.
+  end
+  # The last of it.
+
+# About the next one.
+case another
+
+  # Below its name.
+  server stop
+";
+    assert_eq!(format("a.drill", written).unwrap(), formatted);
+    assert_eq!(format("a.drill", formatted).unwrap(), formatted);
+}
+
+#[test]
+fn json_form_says_the_same() {
+    let file = parse(EXAMPLE);
+    let json = file.to_json().unwrap();
+    let value: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let expected = serde_json::json!({
+        "server": "uppercase",
+        "cases": [{
+            "name": "half a message, then reset",
+            "clients": ["alice", "mallory[20]"],
+            "waive": [{ "invariant": "memory", "reason": "the # of clients is high" }],
+            "steps": [
+                "mallory connect",
+                "mallory send \"hel\"",
+                "mallory reset",
+                { "repeat": 2, "steps": [
+                    "alice connect",
+                    "alice send \"hello\"",
+                    "alice expect \"HELLO\" within 1s",
+                ]},
+                "alice close",
+            ],
+        }],
+    });
+    assert_eq!(value, expected);
+    let back = DrillFile::from_json("a.json", &json).unwrap();
+    assert_eq!(unnumbered(back), unnumbered(file));
+}
+
+#[test]
+fn mistakes_in_json_are_pointed_at() {
+    let case = |steps: &str| {
+        format!(r#"{{"cases": [{{"name": "c", "clients": ["a"], "steps": [{steps}]}}]}}"#)
+    };
+    let wrong = [
+        ("{\n  \"cases\": [}".to_owned(), "a.json:2:13"),
+        ("{}".to_owned(), "missing field `cases`"),
+        (r#"{"cases": []}"#.to_owned(), "there is no case"),
+        (case(""), "a.json: cases[0].name:1:1"),
+        (case("7"), "a step is a string such as"),
+        (case(r#""a conect""#), "cases[0].steps[0]:1:3"),
+        (case(r#""end""#), "this is not a step"),
+        (case(r#""""#), "this is not a step"),
+        (
+            case(r#"{"repeat": 2, "steps": ["a close", "b close"]}"#),
+            "a.json: cases[0].steps[0].steps[1]:1:1",
+        ),
+        (
+            r#"{"cases": [{"name": "a\nb", "steps": ["server stop"]}]}"#.to_owned(),
+            "the name of a case is one line",
+        ),
+    ];
+    for (text, fragment) in wrong {
+        let error = DrillFile::from_json("a.json", &text).unwrap_err();
+        assert!(
+            error.to_string().contains(fragment),
+            "{text}\n{fragment} in\n{error}"
+        );
+    }
+}
+
+#[test]
+fn usages_name_every_word_once() {
+    let usages = usages();
+    assert!(usages.contains(&"NAME half-close".to_owned()));
+    let mut unique = usages.clone();
+    unique.sort();
+    unique.dedup();
+    assert_eq!(unique.len(), usages.len());
+}
+
+fn unnumbered(mut file: DrillFile) -> DrillFile {
+    for case in &mut file.cases {
+        case.line = 0;
+        forget(&mut case.scenario.lines);
+    }
+    file
+}
+
+fn forget(lines: &mut [Line]) {
+    for line in lines {
+        line.number = 0;
+        if let Step::Repeat { lines, .. } = &mut line.step {
+            forget(lines);
+        }
+    }
+}
+
+fn durations() -> impl Strategy<Value = Duration> {
+    (0u64..10_000_000_000).prop_map(Duration::from_micros)
+}
+
+fn sources() -> impl Strategy<Value = Source> {
+    prop_oneof![
+        vec(any::<u8>(), 0..12).prop_map(Source::Literal),
+        (0usize..9_999, any::<u64>()).prop_map(|(bytes, seed)| Source::Pattern { bytes, seed }),
+        (0usize..9_999, any::<u64>(), any::<bool>()).prop_map(|(bytes, seed, line)| Source::Text {
+            bytes,
+            seed,
+            line
+        }),
+    ]
+}
+
+fn datas() -> impl Strategy<Value = Data> {
+    (sources(), 1u32..999, any::<bool>()).prop_map(|(source, times, capitals)| Data {
+        source,
+        times,
+        capitals,
+    })
+}
+
+fn cuts() -> impl Strategy<Value = Cut> {
+    let positions = vec(0usize..99, 1..5).prop_map(|mut at| {
+        at.sort_unstable();
+        Cut::At(at)
+    });
+    prop_oneof![
+        Just(Cut::Whole),
+        positions,
+        (1usize..9_999).prop_map(Cut::Pieces)
+    ]
+}
+
+fn dials() -> impl Strategy<Value = Dial> {
+    let sizes = || option::of(0usize..9_999_999);
+    let addresses = || option::of(any::<IpAddr>());
+    let flags = (any::<bool>(), any::<bool>());
+    (flags, sizes(), sizes(), addresses(), addresses()).prop_map(
+        |((without_waiting, same_port), receive_buffer, segment_size, from, to)| Dial {
+            without_waiting,
+            receive_buffer,
+            segment_size,
+            from,
+            to,
+            same_port,
+        },
+    )
+}
+
+fn expectations() -> impl Strategy<Value = Expectation> {
+    let states: Vec<_> = steps::STATES
+        .iter()
+        .map(|(state, _)| state.clone())
+        .collect();
+    let ends: Vec<_> = End::ALL.iter().map(|(end, _)| *end).collect();
+    prop_oneof![
+        datas().prop_map(Expectation::Data),
+        datas().prop_map(Expectation::DataOrSilence),
+        vec(vec(any::<u8>(), 0..6), 2..5)
+            .prop_map(|parts| Expectation::Template(Template { parts })),
+        prop::sample::select(states),
+        (vec(prop::sample::select(ends), 1..4), any::<bool>()).prop_map(
+            |(kinds, all_bytes_first)| Expectation::End {
+                kinds,
+                all_bytes_first
+            }
+        ),
+    ]
+}
+
+fn actions() -> impl Strategy<Value = Action> {
+    let plain = vec![
+        Action::HalfClose,
+        Action::Reset,
+        Action::Close,
+        Action::Vanish,
+        Action::Stall,
+        Action::Read(None),
+    ];
+    prop_oneof![
+        dials().prop_map(Action::Connect),
+        (datas(), cuts(), option::of(durations()), any::<bool>()).prop_map(
+            |(data, cut, every, background)| Action::Send {
+                data,
+                cut,
+                every,
+                background
+            }
+        ),
+        any::<u8>().prop_map(Action::SendUrgent),
+        any::<u8>().prop_map(Action::SendDescriptor),
+        prop::sample::select(plain),
+        (1usize..9_999, durations())
+            .prop_map(|(bytes, every)| Action::Read(Some(Pace { bytes, every }))),
+        (expectations(), option::of(durations()))
+            .prop_map(|(what, within)| Action::Expect { what, within }),
+        (expectations(), option::of(durations()))
+            .prop_map(|(what, within)| Action::Require { what, within }),
+    ]
+}
+
+fn server_expectations() -> impl Strategy<Value = ServerExpectation> {
+    prop_oneof![
+        option::of(any::<i32>()).prop_map(ServerExpectation::Exit),
+        any::<u32>().prop_map(ServerExpectation::AcceptQueue),
+        any::<u32>().prop_map(ServerExpectation::Backlog),
+        prop::sample::select(vec![
+            ServerExpectation::Gone,
+            ServerExpectation::TimeWait,
+            ServerExpectation::NoTimeWait,
+            ServerExpectation::Rest,
+            ServerExpectation::OutOfFiles,
+        ]),
+    ]
+}
+
+fn server_actions() -> impl Strategy<Value = ServerAction> {
+    let signals: Vec<_> = Signal::ALL.iter().map(|(signal, _)| *signal).collect();
+    let plain = vec![
+        ServerAction::Stop,
+        ServerAction::Continue,
+        ServerAction::Start(Streams::Usual),
+        ServerAction::Start(Streams::StdinClosed),
+        ServerAction::StartSecond,
+        ServerAction::StartOverFile,
+        ServerAction::RestoreOpenFiles,
+    ];
+    prop_oneof![
+        prop::sample::select(plain),
+        prop::sample::select(signals).prop_map(ServerAction::Signal),
+        (0u32..1_000_000).prop_map(ServerAction::LimitOpenFiles),
+        (server_expectations(), option::of(durations()))
+            .prop_map(|(what, within)| ServerAction::Expect { what, within }),
+        (server_expectations(), option::of(durations()))
+            .prop_map(|(what, within)| ServerAction::Require { what, within }),
+    ]
+}
+
+/// Steps of two clients.
+fn lines() -> impl Strategy<Value = Vec<Line>> {
+    let step = prop_oneof![
+        4 => (0usize..2, actions()).prop_map(|(who, action)| Step::Client { who, action }),
+        1 => server_actions().prop_map(Step::Server),
+        1 => durations().prop_map(Step::Pause),
+        1 => Just(Step::Settle),
+        1 => Just(Step::Barrier),
+    ];
+    let line = step.prop_map(Line::from).prop_recursive(3, 12, 4, |line| {
+        (1u32..50, vec(line, 1..4)).prop_map(|(times, lines)| Step::Repeat { times, lines }.into())
+    });
+    vec(line, 1..6)
+}
+
+fn scenarios() -> impl Strategy<Value = Scenario> {
+    let members = || prop_oneof![Just(1u32), 1u32..=100_000];
+    let invariants: Vec<_> = Invariant::ALL.iter().map(|(row, _)| *row).collect();
+    let waivers = (prop::sample::select(invariants), "[a-z]\\PC{0,12}")
+        .prop_map(|(invariant, reason)| Waiver { invariant, reason });
+    let names = "[!-~]\\PC{0,20}[!-~]";
+    (names, members(), members(), vec(waivers, 0..3), lines()).prop_map(
+        |(name, first, second, waived, lines)| Scenario {
+            name,
+            cast: vec![
+                Cast {
+                    name: "alice".into(),
+                    members: first,
+                },
+                Cast {
+                    name: "Mallory_2-b".into(),
+                    members: second,
+                },
+            ],
+            waived,
+            lines,
+        },
+    )
+}
+
+fn files() -> impl Strategy<Value = DrillFile> {
+    let names = || option::of("\\PC{1,12}");
+    let cases = scenarios().prop_map(|scenario| Case { line: 0, scenario });
+    (names(), names(), vec(cases, 1..4)).prop_map(|(server, speaks, cases)| DrillFile {
+        server,
+        speaks,
+        cases,
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_printed_parses_to_the_same_value(file in files()) {
+        let text = file.to_string();
+        let back = DrillFile::parse("a.drill", &text).unwrap();
+        prop_assert_eq!(unnumbered(back), file, "{}", text);
+    }
+
+    #[test]
+    fn what_is_printed_is_already_formatted(file in files()) {
+        let text = file.to_string();
+        prop_assert_eq!(format("a.drill", &text).unwrap(), text);
+    }
+
+    #[test]
+    fn what_is_written_as_json_parses_to_the_same_value(file in files()) {
+        let json = file.to_json().unwrap();
+        prop_assert_eq!(DrillFile::from_json("a.json", &json).unwrap(), file, "{}", json);
+    }
+
+    #[test]
+    fn no_text_makes_the_parser_panic(text in "(\\PC|[\\s\"#,*\\\\{}\\[\\]]){0,60}") {
+        let _ = DrillFile::parse("a.drill", &text);
+        let _ = DrillFile::parse("a.drill", &format!("case c\n clients: a\n a {text}"));
+        let _ = DrillFile::parse("a.drill", &format!("case c\n clients: {text}"));
+        let _ = DrillFile::from_json("a.json", &text);
+    }
+
+    #[test]
+    fn no_bytes_make_the_parser_panic(text in any::<String>()) {
+        let _ = DrillFile::parse("a.drill", &text);
+        let _ = DrillFile::parse("a.drill", &format!("case c\n clients: a\n a send \"{text}\""));
+    }
+
+    #[test]
+    fn no_slip_in_a_valid_file_makes_the_parser_panic(
+        file in files(),
+        slips in vec((any::<prop::sample::Index>(), "[ -~\né\u{3000}]{0,3}", 0usize..4), 1..4),
+    ) {
+        let mut text: Vec<char> = file.to_string().chars().collect();
+        for (at, put, taken) in slips {
+            let at = at.index(text.len() + 1);
+            let end = (at + taken).min(text.len());
+            text.splice(at..end, put.chars());
+        }
+        let text: String = text.into_iter().collect();
+        if let Ok(file) = DrillFile::parse("a.drill", &text) {
+            let formatted = format("a.drill", &text).unwrap();
+            prop_assert_eq!(unnumbered(DrillFile::parse("a.drill", &formatted).unwrap()), unnumbered(file));
+            prop_assert_eq!(format("a.drill", &formatted).unwrap(), formatted);
+        }
+    }
+}

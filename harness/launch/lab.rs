@@ -1,0 +1,281 @@
+//! Where a server runs: in a network, pid and mount namespace of its own, or on the plain host.
+
+use crate::kernel::{Diag, Obituaries, Obituary};
+use crate::model::error::Error;
+use crate::sys::warden::{SpawnRequest, Spawned, Warden, World};
+use rustix::fd::OwnedFd;
+use rustix::net::{AddressFamily, SocketType};
+use serde::Deserialize;
+use std::ffi::CString;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+/// Where servers are to run.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Isolation {
+    /// In a namespace where the host permits it, else on the host.
+    #[default]
+    Auto,
+    /// In a namespace, or not at all.
+    Namespace,
+    /// On the plain host.
+    Host,
+}
+
+/// Where a server runs. Dropping it ends every process in it and waits for that.
+#[derive(Debug)]
+pub struct Lab {
+    // Dropped first: the warden ends the servers before their folder goes.
+    diag: Diag,
+    obituaries: Option<Obituaries>,
+    warden: Warden,
+    world: World,
+    why_host: Option<String>,
+    port: u16,
+    _lease: Option<OwnedFd>,
+    folder: tempfile::TempDir,
+}
+
+/// The port for servers in a namespace of their own, where every port is free.
+const PORT_IN_NAMESPACE: u16 = 7000;
+
+impl Lab {
+    /// Makes a lab.
+    ///
+    /// # Errors
+    /// The host refuses a namespace that was demanded, or nothing can be started at all.
+    pub fn open(isolation: Isolation) -> Result<Self, Error> {
+        let (warden, world, why_host) = warden(isolation)?;
+        let diag = Diag::open(&warden).map_err(|errno| Error::Kernel {
+            doing: "opening a sock_diag socket",
+            source: errno.into(),
+        })?;
+        // Without it, what a reset destroyed is not known; everything else is.
+        let obituaries = Obituaries::subscribe(&warden).ok();
+        let (port, lease) = match world {
+            World::Host => lease_port(&diag)?,
+            World::Namespaces | World::UserNamespaces => (PORT_IN_NAMESPACE, None),
+        };
+        let folder = folder()?;
+        Ok(Self {
+            diag,
+            obituaries,
+            warden,
+            world,
+            why_host,
+            port,
+            _lease: lease,
+            folder,
+        })
+    }
+
+    /// `namespace` or `host`.
+    pub fn isolation(&self) -> &'static str {
+        match self.world {
+            World::Host => "host",
+            World::Namespaces | World::UserNamespaces => "namespace",
+        }
+    }
+
+    /// Why the lab is the plain host although a namespace would have been taken.
+    pub fn why_host(&self) -> Option<&str> {
+        self.why_host.as_deref()
+    }
+
+    /// Whether nothing but the server and our clients is in the network.
+    pub fn is_private(&self) -> bool {
+        self.world != World::Host
+    }
+
+    /// The port that servers are told to listen on. On the host it lies below the range that the kernel hands out,
+    /// and is leased among all sockdrill processes, so that nothing races for it.
+    pub fn port(&self) -> u16 {
+        self.port
+    }
+
+    /// An empty folder of the lab's own, writable for every user.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// The path that servers are told to listen on for Unix sockets.
+    pub fn socket_path(&self) -> PathBuf {
+        self.folder().join("socket")
+    }
+
+    /// Sets a kernel parameter of the lab's own network.
+    ///
+    /// # Errors
+    /// The lab is the plain host, or the kernel refuses.
+    pub fn set_sysctl(&self, name: &str, value: &str) -> Result<(), Error> {
+        let refused = |reason: String| Error::Lab {
+            reason: format!("setting the sysctl {name} to {value}: {reason}"),
+        };
+        if !self.is_private() {
+            return Err(refused("only possible in a namespace".to_owned()));
+        }
+        let path = CString::new(format!("/proc/sys/{}", name.replace('.', "/")))
+            .map_err(|error| refused(error.to_string()))?;
+        self.warden
+            .write(&path, value.as_bytes())
+            .map_err(|errno| refused(errno.to_string()))
+    }
+
+    pub(crate) fn diag(&self) -> &Diag {
+        &self.diag
+    }
+
+    /// What the kernel has told of sockets that died since the last call.
+    pub(crate) fn obituaries(&self) -> Vec<Obituary> {
+        self.obituaries
+            .as_ref()
+            .map(Obituaries::take)
+            .unwrap_or_default()
+    }
+
+    pub(crate) fn warden(&self) -> &Warden {
+        &self.warden
+    }
+
+    pub(crate) fn socket(
+        &self,
+        family: AddressFamily,
+        kind: SocketType,
+    ) -> rustix::io::Result<OwnedFd> {
+        self.warden.socket(family, kind, 0)
+    }
+
+    pub(crate) fn spawn(&self, request: &SpawnRequest<'_>) -> rustix::io::Result<Spawned> {
+        self.warden.spawn(request)
+    }
+
+    /// Kills every process in the lab and waits until it is gone.
+    pub(crate) fn sweep(&self) {
+        // The only failure is a warden that has ended, and then its processes have ended too.
+        let _ = self.warden.sweep();
+    }
+}
+
+fn warden(isolation: Isolation) -> Result<(Warden, World, Option<String>), Error> {
+    let on_host = |why| match Warden::fork(World::Host) {
+        Ok(warden) => Ok((warden, World::Host, why)),
+        Err(error) => Err(lab_error(&error)),
+    };
+    if isolation == Isolation::Host {
+        return on_host(None);
+    }
+    let world = match rustix::process::geteuid().is_root() {
+        true => World::Namespaces,
+        false => World::UserNamespaces,
+    };
+    match Warden::fork(world) {
+        Ok(warden) => Ok((warden, world, None)),
+        Err(error) if isolation == Isolation::Namespace => Err(lab_error(&error)),
+        Err(error) => on_host(Some(reason(&error))),
+    }
+}
+
+fn lab_error(error: &dyn std::error::Error) -> Error {
+    Error::Lab {
+        reason: reason(error),
+    }
+}
+
+fn reason(error: &dyn std::error::Error) -> String {
+    match error.source() {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+fn folder() -> Result<tempfile::TempDir, Error> {
+    let parent = std::env::temp_dir();
+    let failed = Error::file("making a folder in", &parent);
+    let folder = tempfile::Builder::new()
+        .prefix("sockdrill-")
+        .tempdir()
+        .map_err(failed)?;
+    // Servers that give up root must still be able to write here.
+    let mode = std::fs::Permissions::from_mode(0o1777);
+    std::fs::set_permissions(folder.path(), mode).map_err(failed)?;
+    Ok(folder)
+}
+
+/// Chooses a port that the kernel gives to nobody by itself and that no other sockdrill uses.
+///
+/// The lease is an abstract Unix socket named after the port: the kernel grants it to one process and takes it back
+/// however that process ends.
+fn lease_port(diag: &Diag) -> Result<(u16, Option<OwnedFd>), Error> {
+    let lowest_handed_out = std::fs::read_to_string("/proc/sys/net/ipv4/ip_local_port_range")
+        .ok()
+        .and_then(|range| range.split_ascii_whitespace().next()?.parse::<u16>().ok())
+        .unwrap_or(32_768);
+    let first = 10_000
+        .min(lowest_handed_out.saturating_sub(1_000))
+        .max(1_024);
+    let span = lowest_handed_out.saturating_sub(first).max(1);
+    // Each lab begins somewhere else, so that a port with connections of the past is not chosen again at once.
+    static LABS: AtomicU16 = AtomicU16::new(0);
+    let lab = LABS.fetch_add(1, Ordering::Relaxed);
+    let start = (std::process::id() as u16)
+        .wrapping_mul(31)
+        .wrapping_add(lab)
+        % span;
+    let taken = taken_ports(diag)?;
+    for n in 0..span {
+        let port = first + (start + n) % span;
+        if taken.contains(&port) {
+            continue;
+        }
+        if let Some(lease) = lease(port) {
+            return Ok((port, Some(lease)));
+        }
+    }
+    Err(Error::Lab {
+        reason: format!("no port between {first} and {lowest_handed_out} is free"),
+    })
+}
+
+fn taken_ports(diag: &Diag) -> Result<std::collections::HashSet<u16>, Error> {
+    let failed = |errno: rustix::io::Errno| Error::Kernel {
+        doing: "reading the kernel's socket tables",
+        source: errno.into(),
+    };
+    let tcp = diag.listeners().map_err(failed)?;
+    let udp = diag.udp().map_err(failed)?;
+    let rows = tcp.into_iter().chain(udp);
+    Ok(rows.filter_map(|row| Some(row.local?.port())).collect())
+}
+
+fn lease(port: u16) -> Option<OwnedFd> {
+    use rustix::net::{SocketAddrUnix, SocketFlags, bind, socket_with};
+    let name = format!("sockdrill-port-{port}");
+    let address = SocketAddrUnix::new_abstract_name(name.as_bytes()).ok()?;
+    let flags = SocketFlags::CLOEXEC;
+    let socket = socket_with(AddressFamily::UNIX, SocketType::DGRAM, flags, None).ok()?;
+    bind(&socket, &address).ok()?;
+    Some(socket)
+}
+
+/// What the kernel shows to this user, for `sockdrill doctor`.
+pub fn capabilities() -> Vec<(String, bool)> {
+    let me = std::process::id();
+    let can_read = |path: String| std::fs::read_to_string(path).is_ok();
+    vec![
+        (
+            "/proc/PID/task/TID/children: the server's process tree is seen".to_owned(),
+            can_read(format!("/proc/{me}/task/{me}/children")),
+        ),
+        (
+            "/proc/PID/task/TID/syscall: silence is concluded at once, not by a time limit"
+                .to_owned(),
+            can_read(format!("/proc/{me}/task/{me}/syscall")),
+        ),
+        (
+            "/proc/PID/task/TID/schedstat: a starved host is told from a slow server".to_owned(),
+            can_read(format!("/proc/{me}/task/{me}/schedstat")),
+        ),
+    ]
+}

@@ -1,0 +1,347 @@
+//! A command of the target that runs: its streams, its output so far, and how it ended.
+
+use super::{Target, find_program};
+use crate::kernel::OutputPipe;
+use crate::launch::lab::Lab;
+use crate::model::error::Error;
+use crate::model::profile::Transport;
+use crate::model::server_action::Streams;
+use crate::sys::warden::SpawnRequest;
+use crate::transcript::event::Exit;
+use rustix::fd::{AsFd, OwnedFd};
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::os::unix::ffi::OsStrExt;
+use std::sync::{Arc, Mutex};
+
+/// The first process of a server, watched.
+#[derive(Debug)]
+pub(crate) struct Process {
+    pub(crate) pid: i32,
+    pidfd: OwnedFd,
+    watch: Arc<Watch>,
+    output_inode: u64,
+    /// The reader of a standard output that is to be closed under the server once it listens.
+    pub(super) leaving_reader: Option<OwnedFd>,
+}
+
+/// What the watching thread learns.
+#[derive(Debug)]
+struct Watch {
+    exit: tokio::sync::watch::Sender<Option<Exit>>,
+    output: Mutex<Output>,
+}
+
+/// The server's output: all of it counted, the beginning of what was not taken yet and the end kept.
+#[derive(Debug, Default)]
+struct Output {
+    fresh: Vec<u8>,
+    last: Vec<u8>,
+    bytes: u64,
+}
+
+/// How much output is kept: enough for any message, small enough for a server that floods.
+const OUTPUT_KEPT: usize = 16 << 10;
+
+impl Output {
+    fn take_in(&mut self, bytes: &[u8]) {
+        self.bytes += bytes.len() as u64;
+        let room = OUTPUT_KEPT.saturating_sub(self.fresh.len());
+        self.fresh
+            .extend_from_slice(&bytes[..bytes.len().min(room)]);
+        self.last.extend_from_slice(bytes);
+        if self.last.len() > 2 * OUTPUT_KEPT {
+            self.last.drain(..self.last.len() - OUTPUT_KEPT);
+        }
+    }
+}
+
+impl Process {
+    /// Starts the target's command in a lab.
+    pub(crate) fn start(target: &Target, lab: &Lab, streams: Streams) -> Result<Self, Error> {
+        let fill = Fill::of(lab);
+        for (name, text) in &target.files {
+            let path = lab.folder().join(name);
+            let failed = Error::file("writing", &path);
+            if let Some(folder) = path.parent() {
+                std::fs::create_dir_all(folder).map_err(failed)?;
+            }
+            std::fs::write(&path, fill.in_text(text)).map_err(failed)?;
+        }
+        let words: Vec<String> = target
+            .command
+            .iter()
+            .map(|word| fill.in_text(word))
+            .collect();
+        let program = words.first().map_or("", String::as_str).to_owned();
+        let path = find_program(&program).ok_or_else(|| missing(&program, target))?;
+        if let Some(other) = target
+            .programs
+            .iter()
+            .find(|other| find_program(other).is_none())
+        {
+            return Err(missing(other, target));
+        }
+        let start_failed = |source: std::io::Error| Error::Start {
+            program: program.clone(),
+            source,
+        };
+        let errno = |errno: rustix::io::Errno| start_failed(errno.into());
+        let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
+        let (output, output_end) = pipe().map_err(errno)?;
+        let output_inode = rustix::fs::fstat(&output).map_err(errno)?.st_ino;
+        let (status, status_end) = pipe().map_err(errno)?;
+        let stdin = stdin(streams).map_err(start_failed)?;
+        let (leaving_reader, left_end) = pipe().map_err(errno)?;
+        let (stdout, leaving_reader) = match streams {
+            Streams::StdoutClosed => (left_end.as_fd(), Some(leaving_reader)),
+            Streams::Usual | Streams::StdinClosed => (output_end.as_fd(), None),
+        };
+        let directory = std::env::current_dir().map_err(start_failed)?;
+        let listener = match target.listen_fds {
+            true => Some(activated(target, lab).map_err(start_failed)?),
+            false => None,
+        };
+        let request = SpawnRequest {
+            program: c_string(path.as_os_str().as_bytes()).map_err(start_failed)?,
+            arguments: words
+                .iter()
+                .map(|word| c_string(word.as_bytes()))
+                .collect::<Result<_, _>>()
+                .map_err(start_failed)?,
+            environment: environment(target, &fill).map_err(start_failed)?,
+            directory: c_string(directory.as_os_str().as_bytes()).map_err(start_failed)?,
+            stdin: stdin.as_fd(),
+            stdout,
+            stderr: output_end.as_fd(),
+            status: status_end.as_fd(),
+            listener: listener.as_ref().map(AsFd::as_fd),
+            open_files: target.open_files,
+        };
+        let spawned = lab.spawn(&request).map_err(errno)?;
+        // Held any longer, the listener would be ours too.
+        drop((output_end, status_end, left_end, listener));
+        Ok(Self {
+            pid: spawned.pid,
+            pidfd: spawned.pidfd,
+            watch: watch(output, status).map_err(start_failed)?,
+            output_inode,
+            leaving_reader,
+        })
+    }
+
+    /// How the process ended, if it has.
+    pub(crate) fn exit(&self) -> Option<Exit> {
+        *self.watch.exit.borrow()
+    }
+
+    /// Resolves to the end of the process, also for those who outlive this handle.
+    pub(crate) fn exit_receiver(&self) -> tokio::sync::watch::Receiver<Option<Exit>> {
+        self.watch.exit.subscribe()
+    }
+
+    /// Waits for the end of the process.
+    pub(crate) async fn ended(&self) -> Exit {
+        let mut receiver = self.watch.exit.subscribe();
+        match receiver.wait_for(Option::is_some).await {
+            Ok(exit) => exit.unwrap_or(Exit::Signal(libc::SIGKILL)),
+            Err(_) => Exit::Signal(libc::SIGKILL),
+        }
+    }
+
+    pub(crate) fn signal(&self, signal: i32) {
+        if let Some(signal) = rustix::process::Signal::from_named_raw(signal) {
+            // ESRCH: it has ended, which its watcher reports.
+            let _ = rustix::process::pidfd_send_signal(&self.pidfd, signal);
+        }
+    }
+
+    /// Takes the output that came since the last call, cut where there was too much of it.
+    pub(crate) fn take_output(&self) -> Vec<u8> {
+        let output = self.watch.output.lock();
+        output.map_or_else(
+            |_| Vec::new(),
+            |mut output| std::mem::take(&mut output.fresh),
+        )
+    }
+
+    /// How much the process has printed, in bytes.
+    pub(crate) fn output_bytes(&self) -> u64 {
+        self.watch.output.lock().map_or(0, |output| output.bytes)
+    }
+
+    /// The pipe that it prints to, as the kernel knows it.
+    pub(crate) fn output_pipe(&self) -> OutputPipe {
+        OutputPipe {
+            inode: self.output_inode,
+            bytes: self.output_bytes(),
+        }
+    }
+
+    /// The end of the output, ready to stand behind an error.
+    pub(super) fn output_for_error(&self) -> String {
+        let last = self
+            .watch
+            .output
+            .lock()
+            .map_or_else(|_| Vec::new(), |output| output.last.clone());
+        let text = String::from_utf8_lossy(&last);
+        let lines: Vec<&str> = text.trim_end().lines().rev().take(10).collect();
+        match lines.as_slice() {
+            [] => "; it printed nothing".to_owned(),
+            lines => {
+                let shown = lines
+                    .iter()
+                    .rev()
+                    .map(|line| format!("\n    {}", line.trim_end()));
+                format!("; its last output:{}", shown.collect::<String>())
+            }
+        }
+    }
+}
+
+/// A socket as a service manager hands it to a server: bound and, for streams, listening.
+fn activated(target: &Target, lab: &Lab) -> std::io::Result<OwnedFd> {
+    use rustix::net::{AddressFamily, SocketType};
+    let datagram = target.profile.transport.is_some_and(Transport::is_datagram);
+    let kind = if datagram {
+        SocketType::DGRAM
+    } else {
+        SocketType::STREAM
+    };
+    let socket = socket2::Socket::from(lab.socket(AddressFamily::INET, kind)?);
+    socket.set_reuse_address(!datagram)?;
+    socket.bind(&SocketAddr::new(Ipv4Addr::LOCALHOST.into(), lab.port()).into())?;
+    if !datagram {
+        socket.listen(ACTIVATED_BACKLOG)?;
+    }
+    Ok(socket.into())
+}
+
+/// The backlog of a socket that is handed over; that of systemd is somaxconn, too deep to be filled by a quick check.
+const ACTIVATED_BACKLOG: i32 = 128;
+
+fn c_string(bytes: &[u8]) -> std::io::Result<CString> {
+    CString::new(bytes).map_err(std::io::Error::other)
+}
+
+pub(super) fn missing(program: &str, target: &Target) -> Error {
+    let place = match program.contains('/') {
+        true => "; give a path to a file that may be executed",
+        false => " in PATH; give its path, or install it",
+    };
+    let package = target
+        .package
+        .as_ref()
+        .map(|package| format!(" (Debian package {package})"));
+    Error::MissingProgram {
+        program: program.to_owned(),
+        searched: format!("{place}{}", package.unwrap_or_default()),
+    }
+}
+
+fn stdin(streams: Streams) -> std::io::Result<OwnedFd> {
+    match streams {
+        Streams::StdinClosed => {
+            let (reader, writer) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+            drop(writer);
+            Ok(reader)
+        }
+        Streams::Usual | Streams::StdoutClosed => Ok(std::fs::File::open("/dev/null")?.into()),
+    }
+}
+
+pub(super) fn environment(target: &Target, fill: &Fill) -> std::io::Result<Vec<CString>> {
+    let mut variables: BTreeMap<Vec<u8>, Vec<u8>> = std::env::vars_os()
+        .map(|(name, value)| (name.as_bytes().to_vec(), value.as_bytes().to_vec()))
+        .collect();
+    variables.insert(b"PORT".to_vec(), fill.port.clone().into_bytes());
+    for (name, value) in &target.environment {
+        variables.insert(name.clone().into_bytes(), fill.in_text(value).into_bytes());
+    }
+    let entries = variables
+        .into_iter()
+        .map(|(name, value)| c_string(&[name, b"=".to_vec(), value].concat()));
+    entries.collect()
+}
+
+/// The values of the names that targets may use.
+pub(super) struct Fill {
+    port: String,
+    path: String,
+    folder: String,
+}
+
+impl Fill {
+    pub(super) fn of(lab: &Lab) -> Self {
+        Self {
+            port: lab.port().to_string(),
+            path: lab.socket_path().display().to_string(),
+            folder: lab.folder().display().to_string(),
+        }
+    }
+
+    fn in_text(&self, text: &str) -> String {
+        text.replace("{port}", &self.port)
+            .replace("{addr}", &format!("127.0.0.1:{}", self.port))
+            .replace("{path}", &self.path)
+            .replace("{dir}", &self.folder)
+    }
+}
+
+/// Watches a process from a thread of its own, so that a full pipe never stops it and its end is never missed.
+fn watch(output: OwnedFd, status: OwnedFd) -> std::io::Result<Arc<Watch>> {
+    let watch = Arc::new(Watch {
+        exit: tokio::sync::watch::Sender::new(None),
+        output: Mutex::default(),
+    });
+    let shared = Arc::clone(&watch);
+    std::thread::Builder::new()
+        .name("server-watch".to_owned())
+        .spawn(move || watch_until_both_end(Some(output), Some(status), &shared))?;
+    Ok(watch)
+}
+
+fn watch_until_both_end(mut output: Option<OwnedFd>, mut status: Option<OwnedFd>, watch: &Watch) {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let mut buffer = vec![0u8; 64 << 10];
+    while output.is_some() || status.is_some() {
+        let mut ready: Vec<PollFd<'_>> = [&output, &status]
+            .into_iter()
+            .flatten()
+            .map(|fd| PollFd::new(fd, PollFlags::IN))
+            .collect();
+        if poll(&mut ready, None).is_err() {
+            continue;
+        }
+        let mut readable = ready
+            .iter()
+            .map(|fd| !fd.revents().is_empty())
+            .collect::<Vec<_>>()
+            .into_iter();
+        let output_ready = output.is_some() && readable.next().unwrap_or(false);
+        let status_ready = status.is_some() && readable.next().unwrap_or(false);
+        if let Some(fd) = output.as_ref().filter(|_| output_ready) {
+            match rustix::io::read(fd, &mut buffer[..]) {
+                Ok(bytes @ 1..) => {
+                    if let Ok(mut output) = watch.output.lock() {
+                        output.take_in(&buffer[..bytes]);
+                    }
+                }
+                Err(rustix::io::Errno::INTR) => {}
+                Ok(_) | Err(_) => output = None,
+            }
+        }
+        if let Some(fd) = status.as_ref().filter(|_| status_ready) {
+            let mut word = [0u8; 4];
+            let exit = match rustix::io::read(fd, &mut word) {
+                Ok(4) => Exit::from_wait_status(i32::from_ne_bytes(word)),
+                // The warden is gone, and with it everything in the lab.
+                _ => Exit::Signal(libc::SIGKILL),
+            };
+            watch.exit.send_replace(Some(exit));
+            status = None;
+        }
+    }
+}

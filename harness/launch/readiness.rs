@@ -1,0 +1,402 @@
+//! Where a process tree listens: observed in the tables of the kernel, never probed.
+
+use super::Target;
+use super::process::Process;
+use crate::kernel::{Descriptors, Row, State, tree};
+use crate::launch::lab::Lab;
+use crate::model::check::Address;
+use crate::model::error::Error;
+use crate::model::profile::Transport;
+use crate::transcript::event::Exit;
+use std::collections::HashSet;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+/// A place that the server listens on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Place {
+    pub(super) transport: Transport,
+    pub(super) address: Address,
+    /// Bound to all addresses of its family.
+    pub(super) wildcard: bool,
+}
+
+pub(super) async fn listening(
+    target: &Target,
+    lab: &Lab,
+    process: &Process,
+) -> Result<Place, Error> {
+    let begun = Instant::now();
+    let told = told(target, lab);
+    // No kernel event tells that another process began to listen, so the tables are read again, ever more slowly.
+    let mut pause = Duration::from_millis(1);
+    loop {
+        let found = owned_places(lab)?;
+        if let Some(place) = choose(target, &told, &found)? {
+            return Ok(place);
+        }
+        if let Some(exit) = process.exit()
+            && tree(lab.warden().pid()).is_empty()
+        {
+            return Err(ended_early(
+                target,
+                lab,
+                process,
+                exit,
+                &told,
+                begun.elapsed(),
+            ));
+        }
+        if begun.elapsed() > target.ready_within {
+            return Err(never_listened(
+                target,
+                lab,
+                process,
+                &told,
+                begun.elapsed(),
+            )?);
+        }
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(Duration::from_millis(20));
+    }
+}
+
+/// What the server was told about where to listen.
+pub(super) struct Told {
+    port: Option<u16>,
+    path: Option<PathBuf>,
+}
+
+impl Told {
+    fn awaited(&self, target: &Target) -> String {
+        let kind = target.profile.transport;
+        match (&self.port, &self.path) {
+            (Some(port), _) => match kind {
+                Some(Transport::Udp) => format!("a UDP socket bound to port {port}"),
+                _ => format!("a listener on port {port}"),
+            },
+            (None, Some(path)) => format!("a Unix socket at {}", path.display()),
+            (None, None) => "any listener of its process tree".to_owned(),
+        }
+    }
+}
+
+pub(super) fn told(target: &Target, lab: &Lab) -> Told {
+    let told_port = target.uses("port") || target.uses("addr") || target.listen_fds;
+    Told {
+        port: told_port.then(|| lab.port()),
+        path: target.uses("path").then(|| lab.socket_path()),
+    }
+}
+
+/// The options that take the address to listen on.
+const LISTENING_OPTIONS: &[&str] = &[
+    "addr",
+    "address",
+    "b",
+    "bind",
+    "bind-addr",
+    "bind-address",
+    "host",
+    "interface",
+    "ip",
+    "l",
+    "listen",
+    "listen-addr",
+    "listen-address",
+];
+
+/// Whether a word of a command, between two others, tells the server to listen on 127.0.0.1: by an option for that, or
+/// right before its port. A peer of the server may have the same address.
+pub(super) fn tells_loopback(before: &str, word: &str, after: &str) -> bool {
+    let Some((head, tail)) = word.split_once("127.0.0.1") else {
+        return false;
+    };
+    if tail.starts_with(":{port}") {
+        return true;
+    }
+    let option = match head.strip_suffix('=') {
+        Some(option) => option.rsplit(',').next().unwrap_or(option),
+        None if head.is_empty() => before,
+        None => return false,
+    };
+    let option = option.trim_start_matches('-').replace('_', "-");
+    let is_whole = tail.is_empty() || tail.starts_with(',');
+    is_whole
+        && (LISTENING_OPTIONS.contains(&option.as_str()) || (head.is_empty() && after == "{port}"))
+}
+
+/// The inodes of the sockets that the lab's processes hold.
+fn sockets_of(lab: &Lab) -> HashSet<u32> {
+    let mut held = Descriptors::default();
+    for process in tree(lab.warden().pid()) {
+        held.share_with(process.descriptors());
+    }
+    held.sockets().collect()
+}
+
+/// The places where the lab's processes listen: TCP first, then Unix streams, then datagrams.
+fn owned_places(lab: &Lab) -> Result<Vec<Place>, Error> {
+    let mine = sockets_of(lab);
+    if mine.is_empty() {
+        return Ok(Vec::new());
+    }
+    let failed = |errno: rustix::io::Errno| Error::Kernel {
+        doing: "reading the kernel's socket tables",
+        source: errno.into(),
+    };
+    let owned = |row: &Row| mine.contains(&row.inode);
+    let mut places = Vec::new();
+    let tcp = lab.diag().listeners().map_err(failed)?;
+    places.extend(
+        tcp.iter()
+            .filter(|row| owned(row))
+            .filter_map(|row| inet_place(Transport::Tcp, row)),
+    );
+    let unix = lab.diag().unix().map_err(failed)?;
+    let listening = unix
+        .iter()
+        .filter(|row| owned(row) && row.state == State::Listen);
+    places.extend(listening.filter_map(|row| path_place(Transport::Unix, row)));
+    let udp = lab.diag().udp().map_err(failed)?;
+    places.extend(
+        udp.iter()
+            .filter(|row| owned(row))
+            .filter_map(|row| inet_place(Transport::Udp, row)),
+    );
+    let bound = unix
+        .iter()
+        .filter(|row| owned(row) && row.state != State::Listen);
+    places.extend(bound.filter_map(|row| path_place(Transport::UnixDatagram, row)));
+    Ok(places)
+}
+
+fn inet_place(transport: Transport, row: &Row) -> Option<Place> {
+    let local = row.local?;
+    // An IPv6 socket that is bound to an IPv4 address, as Java's are, takes IPv4 clients alone (ipv6(7)).
+    let bound = local.ip().to_canonical();
+    let ip = match bound {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::V4(Ipv4Addr::LOCALHOST),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::V6(Ipv6Addr::LOCALHOST),
+        ip => ip,
+    };
+    (local.port() != 0).then(|| Place {
+        transport,
+        address: Address::Inet(SocketAddr::new(ip, local.port())),
+        wildcard: bound.is_unspecified(),
+    })
+}
+
+fn path_place(transport: Transport, row: &Row) -> Option<Place> {
+    let path = row.path.as_ref()?;
+    let end = path
+        .iter()
+        .position(|byte| *byte == 0)
+        .unwrap_or(path.len());
+    let path = Path::new(std::ffi::OsStr::from_bytes(&path[..end]));
+    path.is_absolute().then(|| Place {
+        transport,
+        address: Address::Path(path.to_owned()),
+        wildcard: false,
+    })
+}
+
+/// Chooses among the places: as told, as the profile says, else the only port there is.
+fn choose(target: &Target, told: &Told, found: &[Place]) -> Result<Option<Place>, Error> {
+    // Told a path, a server speaks over a Unix socket what its profile says for TCP or UDP.
+    let wanted = |place: &&Place| match target.profile.transport {
+        Some(transport) if told.path.is_some() => {
+            place.transport.is_datagram() == transport.is_datagram()
+        }
+        Some(transport) => place.transport == transport,
+        None => true,
+    };
+    let fits = |place: &&Place| match (&place.address, &told.port, &told.path) {
+        (Address::Inet(address), Some(port), _) => address.port() == *port,
+        (Address::Path(path), _, Some(told)) => path == told,
+        (_, None, None) => true,
+        _ => false,
+    };
+    let mut fitting: Vec<&Place> = found.iter().filter(wanted).filter(fits).collect();
+    if let Some(listen) = &target.listen {
+        fitting.retain(|place| {
+            place.address.to_string() == *listen
+                || place.address.to_string().ends_with(&format!(":{listen}"))
+        });
+    }
+    // The same port on several addresses is one place; IPv4 is asked first.
+    fitting
+        .sort_by_key(|place| matches!(&place.address, Address::Inet(address) if address.is_ipv6()));
+    let key = |place: &Place| match &place.address {
+        Address::Inet(address) => format!("port {}", address.port()),
+        Address::Path(path) => path.display().to_string(),
+    };
+    let streams = fitting.iter().any(|place| !place.transport.is_datagram());
+    if streams {
+        fitting.retain(|place| !place.transport.is_datagram());
+    }
+    let places: HashSet<String> = fitting.iter().map(|place| key(place)).collect();
+    if places.len() > 1 {
+        let mut places: Vec<_> = fitting
+            .iter()
+            .map(|place| format!("{} {}", place.transport, place.address))
+            .collect();
+        places.sort();
+        return Err(Error::SeveralListeners {
+            places: places.join(", "),
+        });
+    }
+    Ok(fitting.first().map(|place| (*place).clone()))
+}
+
+fn ended_early(
+    target: &Target,
+    lab: &Lab,
+    process: &Process,
+    exit: Exit,
+    told: &Told,
+    waited: Duration,
+) -> Error {
+    if let Some(taken) = port_taken(target, lab, process, told) {
+        return taken;
+    }
+    Error::EndedEarly {
+        how: exit.to_string(),
+        awaited: told.awaited(target),
+        waited,
+        output: process.output_for_error(),
+        command: target.command_line(),
+    }
+}
+
+fn never_listened(
+    target: &Target,
+    lab: &Lab,
+    process: &Process,
+    told: &Told,
+    waited: Duration,
+) -> Result<Error, Error> {
+    if let Some(taken) = port_taken(target, lab, process, told) {
+        return Ok(taken);
+    }
+    let places = owned_places(lab)?;
+    let places = places
+        .iter()
+        .map(|place| format!("{} {}", place.transport, place.address));
+    let elsewhere: Vec<String> = places.chain(names_without_a_place(lab)).collect();
+    let hint = match elsewhere.as_slice() {
+        [] => "; is {port} in the right place of the command, and does the server stay in the foreground?".to_owned(),
+        places => format!("; it listens on {}, which is not what was awaited", places.join(", ")),
+    };
+    Ok(Error::NeverListened {
+        awaited: told.awaited(target),
+        waited,
+        hint,
+        output: process.output_for_error(),
+        command: target.command_line(),
+    })
+}
+
+/// The Unix sockets that the lab's processes listen on and that no client finds: a name in the abstract namespace, or a
+/// path from a folder that only the server knows (unix(7)).
+fn names_without_a_place(lab: &Lab) -> Vec<String> {
+    let mine = sockets_of(lab);
+    let rows = lab.diag().unix().unwrap_or_default();
+    let listening = rows
+        .iter()
+        .filter(|row| row.state == State::Listen && mine.contains(&row.inode));
+    let nowhere = listening.filter(|row| path_place(Transport::Unix, row).is_none());
+    let named = nowhere.filter_map(|row| match row.path.as_deref()? {
+        [0, name @ ..] => Some(format!(
+            "the abstract name @{} (an absolute path is needed, such as {{path}})",
+            String::from_utf8_lossy(name)
+        )),
+        path => Some(format!(
+            "the relative path {} (an absolute one is needed, such as {{path}})",
+            String::from_utf8_lossy(path).trim_end_matches('\0')
+        )),
+    });
+    named.collect()
+}
+
+/// Finds a foreign listener on the port that the server was told, or that its command names.
+fn port_taken(target: &Target, lab: &Lab, process: &Process, told: &Told) -> Option<Error> {
+    let mine = sockets_of(lab);
+    let mut rows = lab.diag().listeners().ok()?;
+    rows.extend(lab.diag().udp().ok()?);
+    let named = numbers_of(target);
+    let foreign = rows.into_iter().find(|row| {
+        let port = row.local.map(|local| local.port());
+        let meant =
+            port.is_some() && (port == told.port || port.is_some_and(|port| named.contains(&port)));
+        meant && !mine.contains(&row.inode)
+    })?;
+    Some(Error::PortTaken {
+        port: foreign.local?.port(),
+        holder: holder(foreign.inode),
+        output: process.output_for_error(),
+        command: target.command_line(),
+    })
+}
+
+/// The numbers in a command that could be ports, of files that it names too.
+fn numbers_of(target: &Target) -> HashSet<u16> {
+    let scripts = target.command.iter().filter_map(|word| {
+        let small =
+            std::fs::metadata(word).is_ok_and(|meta| meta.is_file() && meta.len() < 64 << 10);
+        small.then(|| std::fs::read_to_string(word).ok())?
+    });
+    let texts: Vec<String> = target.command.iter().cloned().chain(scripts).collect();
+    texts
+        .iter()
+        .flat_map(|text| text.split(|c: char| !c.is_ascii_digit()))
+        .filter_map(|digits| digits.parse().ok())
+        .filter(|port| *port > 0)
+        .collect()
+}
+
+/// Names the process that holds a socket, as far as this user may see it.
+fn holder(inode: u32) -> String {
+    let own = format!("socket:[{inode}]");
+    let folders = std::fs::read_dir("/proc").into_iter().flatten().flatten();
+    let mut pids = folders.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let holds = |pid: &i32| {
+        let fds = std::fs::read_dir(format!("/proc/{pid}/fd"))
+            .into_iter()
+            .flatten()
+            .flatten();
+        fds.filter_map(|fd| std::fs::read_link(fd.path()).ok())
+            .any(|target| target.to_string_lossy() == own)
+    };
+    match pids.find(holds) {
+        Some(pid) => {
+            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            format!("process {pid} ({})", name.trim())
+        }
+        None => "a process of another user".to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::tells_loopback;
+
+    #[test]
+    fn address_of_a_peer_is_none_to_listen_on() {
+        assert!(tells_loopback("--bind", "127.0.0.1", "--port"));
+        assert!(tells_loopback("--port", "--listen_address=127.0.0.1", ""));
+        assert!(tells_loopback("-p", "127.0.0.1:{port}", ""));
+        assert!(tells_loopback("server", "127.0.0.1", "{port}"));
+        assert!(tells_loopback(
+            "",
+            "TCP-LISTEN:{port},bind=127.0.0.1,fork",
+            "PIPE"
+        ));
+        assert!(!tells_loopback("--upstream", "127.0.0.1:9000", ""));
+        assert!(!tells_loopback("--redis-host", "127.0.0.1", "--port"));
+        assert!(!tells_loopback("{port}", "127.0.0.1", "9000"));
+        assert!(!tells_loopback("-c", "print('127.0.0.1')", ""));
+    }
+}

@@ -1,0 +1,114 @@
+//! The guard over a running target: dropping it stops and reaps the whole process tree.
+
+use super::Target;
+use super::process::Process;
+use super::readiness::{Place, listening};
+use crate::kernel::{Row, tree};
+use crate::launch::lab::Lab;
+use crate::model::check::Address;
+use crate::model::error::Error;
+use crate::model::profile::Transport;
+use crate::model::server_action::Streams;
+use std::sync::Arc;
+
+/// A running server. Dropping it ends its whole process tree and waits for that.
+#[derive(Debug)]
+#[must_use = "dropping the server stops it"]
+pub struct Server {
+    lab: Arc<Lab>,
+    process: Process,
+    place: Place,
+}
+
+impl Server {
+    /// Starts the target in a lab and waits until it listens.
+    ///
+    /// Readiness is read from the kernel: a listening (or bound datagram) socket that belongs to the server's process
+    /// tree. No connection is made, so none is used up.
+    ///
+    /// # Errors
+    /// The program is missing, ends early, never listens, or something else listens in its place.
+    pub async fn start(target: &Target, lab: Arc<Lab>) -> Result<Self, Error> {
+        Self::start_with(target, lab, Streams::Usual).await
+    }
+
+    pub(crate) async fn start_with(
+        target: &Target,
+        lab: Arc<Lab>,
+        streams: Streams,
+    ) -> Result<Self, Error> {
+        for (name, value) in &target.sysctl {
+            lab.set_sysctl(name, value)?;
+        }
+        let mut process = Process::start(target, &lab, streams)?;
+        match listening(target, &lab, &process).await {
+            Ok(place) => {
+                // A program may well die of a broken pipe before it is a server, as any filter does.
+                drop(process.leaving_reader.take());
+                Ok(Self {
+                    lab,
+                    process,
+                    place,
+                })
+            }
+            Err(error) => {
+                lab.sweep();
+                Err(error)
+            }
+        }
+    }
+
+    /// Where clients reach the server.
+    pub fn address(&self) -> &Address {
+        &self.place.address
+    }
+
+    /// How bytes reach the server.
+    pub fn transport(&self) -> Transport {
+        self.place.transport
+    }
+
+    /// The rows of the kernel's table that listen on the server's TCP port.
+    pub(crate) fn listeners(&self) -> Vec<Row> {
+        let Address::Inet(address) = &self.place.address else {
+            return Vec::new();
+        };
+        let mut rows = self.lab.diag().listeners().unwrap_or_default();
+        rows.retain(|row| {
+            row.local
+                .is_some_and(|local| local.port() == address.port())
+        });
+        rows
+    }
+
+    /// Whether the server is bound to all IPv4 addresses.
+    pub fn is_on_every_address(&self) -> bool {
+        let v4 = matches!(&self.place.address, Address::Inet(address) if address.is_ipv4());
+        self.place.wildcard && v4
+    }
+
+    /// The lab that the server runs in.
+    pub fn lab(&self) -> &Arc<Lab> {
+        &self.lab
+    }
+
+    /// The process id of the server's first process.
+    pub fn pid(&self) -> i32 {
+        self.process.pid
+    }
+
+    pub(crate) fn process(&self) -> &Process {
+        &self.process
+    }
+
+    /// The processes that belong to the server.
+    pub(crate) fn processes(&self) -> Vec<crate::kernel::Process> {
+        tree(self.lab.warden().pid())
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        self.lab.sweep();
+    }
+}

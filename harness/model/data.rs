@@ -1,0 +1,312 @@
+//! Bytes to send or to expect, written out, generated, or with holes.
+
+use super::literal::{self, Size};
+use std::fmt;
+
+/// Bytes to send or to expect, written out or generated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Data {
+    /// Where the bytes come from.
+    pub source: Source,
+    /// How often they follow each other, at least once.
+    pub times: u32,
+    /// ASCII letters are turned into capitals.
+    pub capitals: bool,
+}
+
+/// Where bytes come from.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Source {
+    /// Written in the scenario.
+    Literal(Vec<u8>),
+    /// Every byte value, from a seeded generator: any loss, repetition or exchange shows.
+    Pattern {
+        /// How many.
+        bytes: usize,
+        /// The generator's seed; each client of a crowd adds its own number.
+        seed: u64,
+    },
+    /// The same with lower-case letters only, and a newline at the end where `line` is set.
+    Text {
+        /// How many, the newline included.
+        bytes: usize,
+        /// The generator's seed; each client of a crowd adds its own number.
+        seed: u64,
+        /// Whether the last byte is a newline.
+        line: bool,
+    },
+}
+
+impl Data {
+    /// The given bytes.
+    pub fn literal(bytes: impl Into<Vec<u8>>) -> Self {
+        Source::Literal(bytes.into()).into()
+    }
+
+    /// The same, `times` in a row.
+    #[must_use]
+    pub fn times(self, times: u32) -> Self {
+        Self { times, ..self }
+    }
+
+    /// The bytes for the given member of a crowd.
+    pub fn bytes(&self, member: u32) -> Vec<u8> {
+        let mut once = match &self.source {
+            Source::Literal(bytes) => bytes.clone(),
+            Source::Pattern { bytes, seed } => Noise::new(*seed, member).take(*bytes).collect(),
+            Source::Text { bytes, seed, line } => {
+                let letter = |byte| b'a' + byte % 26;
+                let mut text: Vec<u8> =
+                    Noise::new(*seed, member).map(letter).take(*bytes).collect();
+                if let (true, Some(last)) = (*line, text.last_mut()) {
+                    *last = b'\n';
+                }
+                text
+            }
+        };
+        if self.capitals {
+            once.make_ascii_uppercase();
+        }
+        once.repeat(self.times as usize)
+    }
+}
+
+impl From<Source> for Data {
+    fn from(source: Source) -> Self {
+        Self {
+            source,
+            times: 1,
+            capitals: false,
+        }
+    }
+}
+
+/// A seeded stream of bytes (SplitMix64), the same on every machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Noise {
+    state: u64,
+    word: [u8; 8],
+    used: usize,
+}
+
+impl Noise {
+    pub(crate) fn new(seed: u64, member: u32) -> Self {
+        let state = seed ^ (u64::from(member) << 32);
+        Self {
+            state,
+            word: [0; 8],
+            used: 8,
+        }
+    }
+
+    pub(crate) fn next_word(&mut self) -> u64 {
+        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.state;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^ (z >> 31)
+    }
+}
+
+impl Iterator for Noise {
+    type Item = u8;
+
+    fn next(&mut self) -> Option<u8> {
+        if self.used == self.word.len() {
+            self.word = self.next_word().to_le_bytes();
+            self.used = 0;
+        }
+        self.used += 1;
+        Some(self.word[self.used - 1])
+    }
+}
+
+/// Where data is divided into segments.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Cut {
+    /// Nowhere.
+    Whole,
+    /// Before each of these byte positions.
+    At(Vec<usize>),
+    /// Into pieces of this many bytes.
+    Pieces(usize),
+}
+
+impl Cut {
+    /// The segments of `bytes`.
+    pub fn segments<'a>(&self, bytes: &'a [u8]) -> Vec<&'a [u8]> {
+        match self {
+            Self::Whole => vec![bytes],
+            Self::Pieces(size) => bytes.chunks((*size).max(1)).collect(),
+            Self::At(positions) => {
+                let ends = positions.iter().copied().chain([bytes.len()]);
+                let mut start = 0;
+                let mut segments = Vec::new();
+                for end in ends.map(|end| end.min(bytes.len())).filter(|end| *end > 0) {
+                    if end > start {
+                        segments.push(&bytes[start..end]);
+                        start = end;
+                    }
+                }
+                segments
+            }
+        }
+    }
+}
+
+/// A text with holes, as `{any}` makes them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Template {
+    /// The fixed parts, one more than there are holes.
+    pub parts: Vec<Vec<u8>>,
+}
+
+/// How far bytes go towards a match.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Match {
+    /// They match; this many bytes were needed.
+    Full(usize),
+    /// They may become a match.
+    Partial,
+    /// They cannot become a match; the first wrong byte stands here.
+    Wrong(usize),
+}
+
+impl Template {
+    /// Holds `bytes` against the template.
+    pub fn matches(&self, bytes: &[u8]) -> Match {
+        let Some((first, rest)) = self.parts.split_first() else {
+            return Match::Full(0);
+        };
+        match compare(first, bytes) {
+            Match::Full(_) => {}
+            other => return other,
+        }
+        let mut at = first.len();
+        for part in rest {
+            match find(&bytes[at..], part) {
+                Some(found) => at += found + part.len(),
+                None => return Match::Partial,
+            }
+        }
+        Match::Full(at)
+    }
+
+    /// Holds a message that is known to its end against the template: the last hole takes all that the last part leaves.
+    pub fn matches_whole(&self, message: &[u8]) -> Match {
+        let Some((last, before)) = self.parts.split_last().filter(|(_, b)| !b.is_empty()) else {
+            return self.matches(message);
+        };
+        let begins = Self {
+            parts: before.to_vec(),
+        };
+        match begins.matches(message) {
+            Match::Full(at) if message[at..].ends_with(last) => Match::Full(message.len()),
+            Match::Full(_) => Match::Partial,
+            other => other,
+        }
+    }
+
+    /// The template without holes, if it has none.
+    pub fn as_literal(&self) -> Option<&[u8]> {
+        match self.parts.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        }
+    }
+}
+
+/// Holds `got` against the exact bytes `wanted`.
+pub(crate) fn compare(wanted: &[u8], got: &[u8]) -> Match {
+    let common = wanted.len().min(got.len());
+    if wanted[..common] != got[..common] {
+        let wrong = wanted.iter().zip(got).position(|(w, g)| w != g);
+        return Match::Wrong(wrong.unwrap_or(common));
+    }
+    match got.len() < wanted.len() {
+        true => Match::Partial,
+        false => Match::Full(wanted.len()),
+    }
+}
+
+fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+    if wanted.is_empty() {
+        return Some(0);
+    }
+    bytes
+        .windows(wanted.len())
+        .position(|window| window == wanted)
+}
+
+impl fmt::Display for Data {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.source {
+            Source::Literal(bytes) => write!(f, "\"{}\"", literal::escaped(bytes))?,
+            Source::Pattern { bytes, seed } => write!(f, "pattern {} seed {seed}", Size(*bytes))?,
+            Source::Text { bytes, seed, line } => {
+                let kind = if *line { "line" } else { "text" };
+                write!(f, "{kind} {} seed {seed}", Size(*bytes))?;
+            }
+        }
+        if self.capitals {
+            f.write_str(" in capitals")?;
+        }
+        match self.times {
+            1 => Ok(()),
+            times => write!(f, " * {times}"),
+        }
+    }
+}
+
+impl fmt::Display for Cut {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Whole => Ok(()),
+            Self::Pieces(bytes) => write!(f, " in pieces of {}", Size(*bytes)),
+            Self::At(positions) => {
+                f.write_str(" cut at")?;
+                positions.iter().try_for_each(|at| write!(f, " {at}"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let parts: Vec<_> = self
+            .parts
+            .iter()
+            .map(|part| literal::escaped(part))
+            .collect();
+        write!(f, "\"{}\"", parts.join("{any}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hole_takes_as_little_as_it_can() {
+        let template = Template {
+            parts: vec![b"HTTP/1.1 200".to_vec(), b"\r\n\r\nok".to_vec()],
+        };
+        let two = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nokHTTP/1.1 200 OK\r\n\r\nok";
+        assert_eq!(template.matches(two), Match::Full(27));
+        assert_eq!(template.matches(&two[..20]), Match::Partial);
+        assert_eq!(template.matches(b"HTTP/1.0"), Match::Wrong(7));
+    }
+
+    #[test]
+    fn cut_never_makes_an_empty_segment() {
+        let cut = Cut::At(vec![0, 2, 2, 9]);
+        assert_eq!(cut.segments(b"abcd"), [b"ab", b"cd"]);
+    }
+
+    #[test]
+    fn each_member_of_a_crowd_has_its_own_bytes() {
+        let data = Data::from(Source::Pattern { bytes: 32, seed: 7 });
+        assert_ne!(data.bytes(0), data.bytes(1));
+        assert_eq!(data.bytes(3), data.bytes(3));
+    }
+}

@@ -1,0 +1,316 @@
+//! What a polite client says to a server of a given profile, as steps.
+
+use crate::model::action::{Action, Dial};
+use crate::model::data::{Cut, Data, Template};
+use crate::model::expectation::{End, Expectation, ServerExpectation};
+use crate::model::profile::{AfterExchange, Exchange, Framing, IdleTimeout, Profile, Rule, Speech};
+use crate::model::scenario::{Line, Scenario, Step};
+use crate::model::server_action::ServerAction;
+use std::time::Duration;
+
+/// The request that checks send to a server with a model.
+const MODEL_REQUEST: &[u8] = b"hello from sockdrill\n";
+
+/// The request of the good exchange that checks cut, repeat and break off: the last one of a dialogue.
+pub fn request(profile: &Profile) -> Option<Vec<u8>> {
+    match &profile.speech {
+        Speech::Unknown => None,
+        Speech::Dialogue { exchanges, .. } => {
+            exchanges.last().map(|exchange| exchange.send.clone())
+        }
+        Speech::Model(_) => Some(MODEL_REQUEST.to_vec()),
+    }
+}
+
+/// What is owed for [`request`]; `None` where the server does not reply.
+pub fn reply(profile: &Profile) -> Option<Expectation> {
+    match &profile.speech {
+        Speech::Unknown => None,
+        Speech::Dialogue { exchanges, .. } => {
+            exchanges.last().map(|exchange| owed(&exchange.reply))
+        }
+        Speech::Model(model) => model
+            .reply(&Data::literal(MODEL_REQUEST))
+            .map(Expectation::Data),
+    }
+}
+
+/// Whether the server replies at all.
+pub fn replies(profile: &Profile) -> bool {
+    match &profile.speech {
+        Speech::Unknown => false,
+        Speech::Dialogue { .. } => true,
+        Speech::Model(model) => model.rule != Rule::Discard,
+    }
+}
+
+/// Whether a client that has been served may be silent for as long as it likes, beside others, and be served again.
+pub fn can_stand_by(profile: &Profile) -> bool {
+    let promises = &profile.promises;
+    let stream = profile
+        .transport
+        .is_none_or(|transport| !transport.is_datagram());
+    stream
+        && request(profile).is_some()
+        && profile.serves_concurrently()
+        && !profile.closes_after_exchange()
+        && promises.idle_timeout == Some(IdleTimeout::Never)
+        && (profile.model().is_some() || promises.after_exchange == Some(AfterExchange::StaysOpen))
+}
+
+fn owed(template: &Template) -> Expectation {
+    match template.as_literal() {
+        Some(bytes) => Expectation::Data(Data::literal(bytes)),
+        None => Expectation::Template(template.clone()),
+    }
+}
+
+/// The lines of one client, in the making.
+#[derive(Clone, Debug)]
+pub struct Talk {
+    who: usize,
+    lines: Vec<Line>,
+}
+
+impl Talk {
+    /// Nothing yet, by the client at this index of the cast.
+    pub fn of(who: usize) -> Self {
+        Self {
+            who,
+            lines: Vec::new(),
+        }
+    }
+
+    /// Adds one action.
+    #[must_use]
+    pub fn then(mut self, action: Action) -> Self {
+        let who = self.who;
+        self.lines.push(Step::Client { who, action }.into());
+        self
+    }
+
+    /// Connects and waits for the handshake.
+    #[must_use]
+    pub fn connect(self) -> Self {
+        self.then(Action::Connect(Dial::default()))
+    }
+
+    /// Connects and goes on at once, whatever becomes of it.
+    #[must_use]
+    pub fn connect_without_waiting(self) -> Self {
+        self.then(Action::Connect(Dial {
+            without_waiting: true,
+            ..Dial::default()
+        }))
+    }
+
+    /// Sends bytes in one segment.
+    #[must_use]
+    pub fn send(self, bytes: impl Into<Vec<u8>>) -> Self {
+        self.send_data(Data::literal(bytes), Cut::Whole)
+    }
+
+    /// Sends data in the given segments.
+    #[must_use]
+    pub fn send_data(self, data: Data, cut: Cut) -> Self {
+        self.then(Action::Send {
+            data,
+            cut,
+            every: None,
+            background: false,
+        })
+    }
+
+    /// Sends data without waiting until all of it is sent.
+    #[must_use]
+    pub fn send_in_background(self, data: Data) -> Self {
+        self.then(Action::Send {
+            data,
+            cut: Cut::Whole,
+            every: None,
+            background: true,
+        })
+    }
+
+    /// Expects something within the default limit.
+    #[must_use]
+    pub fn expect(self, what: Expectation) -> Self {
+        self.then(Action::Expect { what, within: None })
+    }
+
+    /// Waits for something without which the case proves nothing.
+    #[must_use]
+    pub fn require(self, what: Expectation) -> Self {
+        self.then(Action::Require { what, within: None })
+    }
+
+    /// Expects something within a limit.
+    #[must_use]
+    pub fn expect_within(self, what: Expectation, within: Duration) -> Self {
+        let within = Some(within);
+        self.then(Action::Expect { what, within })
+    }
+
+    /// Expects the connection to end by FIN or RST.
+    #[must_use]
+    pub fn expect_end(self, kinds: &[End]) -> Self {
+        self.expect(Expectation::End {
+            kinds: kinds.to_vec(),
+            all_bytes_first: false,
+        })
+    }
+
+    /// Connects and goes through all that comes before the last request: the greeting, then the earlier exchanges.
+    #[must_use]
+    pub fn open(self, profile: &Profile) -> Self {
+        let mut talk = self.connect();
+        if let Speech::Dialogue {
+            greeting,
+            exchanges,
+        } = &profile.speech
+        {
+            if let Some(greeting) = greeting {
+                talk = talk.expect(owed(greeting));
+            }
+            if !profile.closes_after_exchange() {
+                let earlier = exchanges.len().saturating_sub(1);
+                for exchange in &exchanges[..earlier] {
+                    talk = talk.exchange(exchange);
+                }
+            }
+        }
+        talk
+    }
+
+    /// Makes sure that the server has the connection in hand: by its first words where it has any, else by the kernel.
+    #[must_use]
+    pub fn open_accepted(self, profile: &Profile) -> Self {
+        let talk = self.open(profile);
+        match profile.transport {
+            Some(transport) if transport.is_datagram() => talk,
+            // A server may let the kernel keep a silent client back (TCP_DEFER_ACCEPT, tcp(7)): no fault, but no proof.
+            _ => talk.require(Expectation::Accepted),
+        }
+    }
+
+    fn exchange(self, exchange: &Exchange) -> Self {
+        self.send(exchange.send.clone())
+            .expect(owed(&exchange.reply))
+    }
+
+    /// Sends the request and expects what is owed for it; nothing where the profile has no request.
+    #[must_use]
+    pub fn request_and_reply(self, profile: &Profile) -> Self {
+        match request(profile) {
+            Some(request) => self.send(request).expect_reply(profile),
+            None => self,
+        }
+    }
+
+    /// Expects what is owed for the request; where nothing is, that the server has read it.
+    #[must_use]
+    pub fn expect_reply(self, profile: &Profile) -> Self {
+        self.expect(reply(profile).unwrap_or(Expectation::Taken))
+    }
+
+    /// Ends politely: waits for the server's end where it closes first, then closes.
+    #[must_use]
+    pub fn finish(self, profile: &Profile) -> Self {
+        let talk = match profile.closes_after_exchange() {
+            true => self.expect(Expectation::End {
+                kinds: vec![End::Fin],
+                all_bytes_first: true,
+            }),
+            false => self,
+        };
+        talk.then(Action::Close)
+    }
+
+    /// The whole of a polite conversation: what the profile tells, or for an unknown server a connection that it
+    /// takes in hand.
+    #[must_use]
+    pub fn polite(self, profile: &Profile) -> Self {
+        let datagram = matches!(profile.model(), Some(model) if model.framing == Framing::Datagram)
+            || profile
+                .transport
+                .is_some_and(|transport| transport.is_datagram());
+        match request(profile) {
+            None if datagram => self
+                .connect()
+                .send("sockdrill")
+                .expect(Expectation::Taken)
+                .then(Action::Close),
+            None if profile.has_dialogue() => self.open(profile).finish(profile),
+            None => self
+                .connect()
+                .expect(Expectation::Accepted)
+                .then(Action::Close),
+            Some(_) => self
+                .open(profile)
+                .request_and_reply(profile)
+                .finish(profile),
+        }
+    }
+
+    /// The lines so far.
+    pub fn lines(self) -> Vec<Line> {
+        self.lines
+    }
+}
+
+/// A step that waits for something at the server.
+pub fn server_expects(what: ServerExpectation) -> Line {
+    Step::Server(ServerAction::Expect { what, within: None }).into()
+}
+
+/// A step that waits for something at the server within a limit.
+pub fn server_expects_within(what: ServerExpectation, within: Duration) -> Line {
+    let within = Some(within);
+    Step::Server(ServerAction::Expect { what, within }).into()
+}
+
+/// A step that waits for something at the server without which the case proves nothing.
+pub fn server_requires(what: ServerExpectation) -> Line {
+    Step::Server(ServerAction::Require { what, within: None }).into()
+}
+
+/// A step in which time passes.
+pub fn pause(time: Duration) -> Line {
+    Step::Pause(time).into()
+}
+
+/// A step at which the clients of a crowd wait for each other.
+pub fn barrier() -> Line {
+    Step::Barrier.into()
+}
+
+/// A step in which the server comes to rest.
+pub fn settle() -> Line {
+    Step::Settle.into()
+}
+
+/// A step that does something to the server.
+pub fn server_does(action: ServerAction) -> Line {
+    Step::Server(action).into()
+}
+
+/// The same lines several times.
+pub fn repeat(times: u32, lines: Vec<Line>) -> Line {
+    Step::Repeat { times, lines }.into()
+}
+
+/// A scenario of these clients and lines, with nothing waived.
+pub fn scenario(name: impl Into<String>, cast: &[(&str, u32)], parts: Vec<Vec<Line>>) -> Scenario {
+    Scenario {
+        name: name.into(),
+        cast: cast
+            .iter()
+            .map(|(name, members)| crate::model::scenario::Cast {
+                name: (*name).to_owned(),
+                members: *members,
+            })
+            .collect(),
+        waived: Vec::new(),
+        lines: parts.into_iter().flatten().collect(),
+    }
+}

@@ -1,0 +1,196 @@
+//! Why sockdrill could not look: everything that stands between a command and a verdict.
+
+use crate::model::literal::Measured;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// The outer half of every result; the inner half is a verdict.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// A file could not be read or written.
+    #[error("{doing} {}", path.display())]
+    File {
+        /// What was being done, such as `reading`.
+        doing: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The cause.
+        source: io::Error,
+    },
+    /// A name that is neither a built-in nor a file.
+    #[error("there is no {kind} `{name}`{hint}")]
+    Unknown {
+        /// What was looked for: a server, a profile, a target, a check.
+        kind: &'static str,
+        /// The name that was given.
+        name: String,
+        /// What there is instead.
+        hint: String,
+    },
+    /// A profile or target file that cannot be understood.
+    #[error("{file}: {message}")]
+    Malformed {
+        /// The file.
+        file: String,
+        /// What is wrong, where, and what to write.
+        message: String,
+    },
+    /// A scenario that cannot be understood; the message shows the place.
+    #[error("{0}")]
+    Scenario(String),
+    /// Options that do not go together.
+    #[error("{0}")]
+    Usage(String),
+    /// The selection left nothing to run.
+    #[error("nothing selected: {0}")]
+    NothingSelected(String),
+    /// The server's program does not exist.
+    #[error("starting `{program}`: no such program{searched}")]
+    MissingProgram {
+        /// The program.
+        program: String,
+        /// Where it was looked for.
+        searched: String,
+    },
+    /// The server's program could not be started.
+    #[error("starting `{program}`")]
+    Start {
+        /// The program.
+        program: String,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The server ended before it listened.
+    #[error(
+        "the server {how} after {}, before {awaited}{output}\n  command: {command}",
+        Measured(*waited)
+    )]
+    EndedEarly {
+        /// How it ended.
+        how: String,
+        /// What was awaited.
+        awaited: String,
+        /// For how long.
+        waited: Duration,
+        /// Its last output, ready to print.
+        output: String,
+        /// Its command.
+        command: String,
+    },
+    /// The server lives but does not listen.
+    #[error("the server did not listen: {awaited} was awaited for {}{hint}{output}\n  command: {command}", Measured(*waited))]
+    NeverListened {
+        /// What was awaited.
+        awaited: String,
+        /// For how long.
+        waited: Duration,
+        /// What to do.
+        hint: String,
+        /// Its last output, ready to print.
+        output: String,
+        /// Its command.
+        command: String,
+    },
+    /// Something else listens where the server should.
+    #[error(
+        "port {port} is taken: {holder} listens on it, not the server{output}\n  command: {command}\n  \
+         stop that program, or let the command take any port by writing {{port}} in it"
+    )]
+    PortTaken {
+        /// The port.
+        port: u16,
+        /// Who listens.
+        holder: String,
+        /// The server's last output, ready to print.
+        output: String,
+        /// The server's command.
+        command: String,
+    },
+    /// The server listens in several places and nothing says which one to drill.
+    #[error("the server listens in several places: {places}; choose one with --listen")]
+    SeveralListeners {
+        /// The places.
+        places: String,
+    },
+    /// The lab could not be made.
+    #[error(
+        "making a namespace for the server: {reason}; `sockdrill doctor` tells what this host permits"
+    )]
+    Lab {
+        /// What the host refused.
+        reason: String,
+    },
+    /// The kernel's socket tables could not be read.
+    #[error("{doing}")]
+    Kernel {
+        /// What was being done.
+        doing: &'static str,
+        /// The cause.
+        source: io::Error,
+    },
+    /// The user ended the run.
+    #[error("interrupted")]
+    Interrupted,
+}
+
+/// The exit codes of the command line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ExitCode {
+    /// Every verdict is a pass, a skip or a known failure, or was inconclusive beside passes.
+    Passed = 0,
+    /// A verdict is a fail.
+    Failed = 1,
+    /// The command line, a profile or a scenario is wrong.
+    Usage = 2,
+    /// The harness or the server could not run, or nothing at all could be concluded.
+    CouldNotRun = 3,
+    /// Nothing was selected.
+    NothingSelected = 4,
+    /// The user ended the run.
+    Interrupted = 130,
+}
+
+impl Error {
+    /// Returns what makes an error of what went wrong with a file, as in `map_err(Error::file("reading", path))`.
+    pub fn file(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> Self + Copy {
+        move |source| Self::File {
+            doing,
+            path: path.to_owned(),
+            source,
+        }
+    }
+
+    /// The exit code for a run that ended with this error.
+    pub fn exit_code(&self) -> ExitCode {
+        match self {
+            Self::Unknown { .. } | Self::Malformed { .. } | Self::Scenario(_) | Self::Usage(_) => {
+                ExitCode::Usage
+            }
+            Self::NothingSelected(_) => ExitCode::NothingSelected,
+            Self::Interrupted => ExitCode::Interrupted,
+            Self::File { .. }
+            | Self::MissingProgram { .. }
+            | Self::Start { .. }
+            | Self::EndedEarly { .. }
+            | Self::NeverListened { .. }
+            | Self::PortTaken { .. }
+            | Self::SeveralListeners { .. }
+            | Self::Lab { .. }
+            | Self::Kernel { .. } => ExitCode::CouldNotRun,
+        }
+    }
+
+    /// The error and its causes in one line each.
+    pub fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut cause = std::error::Error::source(self);
+        while let Some(next) = cause {
+            text.push_str(&format!(": {next}"));
+            cause = next.source();
+        }
+        text
+    }
+}

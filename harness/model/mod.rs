@@ -1,0 +1,13 @@
+//! What is talked about: scenarios, what servers promise, what is required of them, as values that cannot be wrong.
+
+pub mod action;
+pub mod check;
+pub mod data;
+pub mod dialogue;
+pub mod error;
+pub mod expectation;
+pub mod invariant;
+pub(crate) mod literal;
+pub mod profile;
+pub mod scenario;
+pub mod server_action;

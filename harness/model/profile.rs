@@ -1,0 +1,577 @@
+//! What a server speaks and what it promises, parsed from TOML into values that cannot be wrong.
+
+use crate::model::data::{Data, Source, Template};
+use crate::model::error::Error;
+use crate::model::literal::{self, Piece};
+use crate::model::server_action::Signal;
+use serde::Deserialize;
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+/// What a server speaks and promises. What is not promised is observed and reported, never judged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Profile {
+    /// The name it is called by.
+    pub name: String,
+    /// How bytes reach the server; `None` until the server's listener tells.
+    pub transport: Option<Transport>,
+    /// What is known of the conversation.
+    pub speech: Speech,
+    /// What the server promises.
+    pub promises: Promises,
+}
+
+/// How bytes reach a server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Transport {
+    /// TCP.
+    Tcp,
+    /// UDP.
+    Udp,
+    /// A Unix stream socket.
+    Unix,
+    /// A Unix datagram socket.
+    UnixDatagram,
+}
+
+impl Transport {
+    /// Whether bytes come in datagrams rather than in a stream.
+    pub fn is_datagram(self) -> bool {
+        matches!(self, Self::Udp | Self::UnixDatagram)
+    }
+
+    /// Whether the address is a path.
+    pub fn is_local(self) -> bool {
+        matches!(self, Self::Unix | Self::UnixDatagram)
+    }
+}
+
+impl fmt::Display for Transport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Unix => "unix",
+            Self::UnixDatagram => "unix-datagram",
+        })
+    }
+}
+
+/// What is known of a server's conversation.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Speech {
+    /// Nothing.
+    Unknown,
+    /// Good exchanges: in order on one connection, or each on its own where the server closes after one.
+    Dialogue {
+        /// What the server says first.
+        greeting: Option<Template>,
+        /// What is said and answered, at least one.
+        exchanges: Vec<Exchange>,
+    },
+    /// A rule that gives the reply to any payload.
+    Model(Model),
+}
+
+/// A request and its reply.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Exchange {
+    /// What a client sends.
+    pub send: Vec<u8>,
+    /// What the server must answer.
+    pub reply: Template,
+}
+
+/// A rule that gives the reply to any payload.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Model {
+    /// The rule.
+    pub rule: Rule,
+    /// The unit that the rule is applied to.
+    pub framing: Framing,
+}
+
+/// The rules that a model can follow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rule {
+    /// What comes goes back.
+    Echo,
+    /// What comes goes back with ASCII letters in capitals.
+    AsciiUppercase,
+    /// Nothing goes back.
+    Discard,
+}
+
+/// The unit that a model's rule is applied to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Framing {
+    /// Bytes as they come.
+    Stream,
+    /// A line at a time, with its newline.
+    Line,
+    /// A datagram at a time.
+    Datagram,
+}
+
+impl Model {
+    /// The reply that is owed for `data`; `None` where nothing is.
+    pub fn reply(&self, data: &Data) -> Option<Data> {
+        match self.rule {
+            Rule::Echo => Some(data.clone()),
+            Rule::AsciiUppercase => Some(Data {
+                capitals: true,
+                ..data.clone()
+            }),
+            Rule::Discard => None,
+        }
+    }
+
+    /// A payload of `bytes` bytes that the framing allows, seeded.
+    pub fn payload(&self, bytes: usize, seed: u64) -> Data {
+        match self.framing {
+            Framing::Stream | Framing::Datagram => Source::Pattern { bytes, seed }.into(),
+            Framing::Line => Source::Text {
+                bytes: bytes.max(1),
+                seed,
+                line: true,
+            }
+            .into(),
+        }
+    }
+}
+
+/// What a server promises; `None` means that nothing is promised.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Promises {
+    /// How many clients it serves at a time.
+    pub serves: Option<Serves>,
+    /// What it does for a client that has half-closed.
+    pub half_close: Option<HalfClose>,
+    /// What it does with the connection after an exchange.
+    pub after_exchange: Option<AfterExchange>,
+    /// When it gives up on a silent client.
+    pub idle_timeout: Option<IdleTimeout>,
+    /// The limit of its accept queue.
+    pub backlog: Option<u32>,
+    /// How it answers requests that arrive together.
+    pub pipelining: Option<Pipelining>,
+    /// How it stops.
+    pub stop: Option<Stop>,
+}
+
+/// How many clients a server serves at a time.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Serves {
+    /// Any number.
+    Concurrently,
+    /// One; the others wait.
+    OneAtATime,
+    /// One connection, then it ends.
+    OneConnection,
+}
+
+/// What a server does for a client that has half-closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum HalfClose {
+    /// It answers what was asked, then closes.
+    Answers,
+    /// It closes.
+    Closes,
+}
+
+/// What a server does with the connection after an exchange.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum AfterExchange {
+    /// It waits for the next one.
+    StaysOpen,
+    /// It closes.
+    Closes,
+}
+
+/// How a server treats several requests in one segment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Pipelining {
+    /// It answers each, in order.
+    Answers,
+    /// Its protocol forbids it.
+    Forbidden,
+}
+
+/// When a server gives up on a silent client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum IdleTimeout {
+    /// Never.
+    Never,
+    /// After this time.
+    After(Duration),
+}
+
+impl IdleTimeout {
+    /// How long a client has been silent at least when the server closes, where it does: the two measure from different
+    /// moments, and time-outs are often looked for by a clock that ticks.
+    pub fn earliest(self) -> Option<Duration> {
+        match self {
+            Self::Never => None,
+            Self::After(time) => Some(time.mul_f64(0.7)),
+        }
+    }
+}
+
+/// How a server stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Stop {
+    /// The signal that it obeys.
+    pub signal: Signal,
+    /// The time it takes at most.
+    pub within: Duration,
+    /// Whether requests that have begun are answered.
+    pub completes_in_flight: bool,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub(crate) struct RawProfile {
+    transport: Option<Transport>,
+    #[serde(default)]
+    speaks_first: bool,
+    greeting: Option<String>,
+    #[serde(default)]
+    exchange: Vec<RawExchange>,
+    model: Option<Rule>,
+    framing: Option<Framing>,
+    #[serde(default)]
+    promises: RawPromises,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawExchange {
+    send: String,
+    reply: String,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawPromises {
+    serves: Option<Serves>,
+    half_close: Option<HalfClose>,
+    after_exchange: Option<AfterExchange>,
+    idle_timeout: Option<String>,
+    backlog: Option<u32>,
+    pipelining: Option<Pipelining>,
+    stop: Option<RawStop>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawStop {
+    #[serde(default = "term")]
+    signal: Signal,
+    within: Option<String>,
+    in_flight: Option<InFlight>,
+}
+
+#[derive(Deserialize, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum InFlight {
+    Completes,
+    Dropped,
+}
+
+fn term() -> Signal {
+    Signal::Term
+}
+
+/// The time that a server is given to stop where its profile does not say.
+pub(crate) const STOP_WITHIN: Duration = Duration::from_secs(10);
+
+include!(concat!(env!("OUT_DIR"), "/profiles.rs"));
+
+impl Profile {
+    /// What is known of a server of which nothing is known.
+    pub fn unknown() -> Self {
+        Self {
+            name: "unknown".to_owned(),
+            transport: None,
+            speech: Speech::Unknown,
+            promises: Promises::default(),
+        }
+    }
+
+    /// The built-in profiles: name and text.
+    pub fn built_in() -> &'static [(&'static str, &'static str)] {
+        PROFILES
+    }
+
+    /// Finds a profile by its built-in name, or reads it from a file.
+    ///
+    /// # Errors
+    /// There is no such name or file, or the file is malformed.
+    pub fn find(name: &str) -> Result<Self, Error> {
+        if let Some((name, text)) = PROFILES.iter().find(|(known, _)| *known == name) {
+            return Self::parse(name, text);
+        }
+        let path = Path::new(name);
+        if !path.is_file() {
+            let known: Vec<_> = PROFILES.iter().map(|(known, _)| *known).collect();
+            return Err(Error::Unknown {
+                kind: "profile",
+                name: name.to_owned(),
+                hint: format!("; there are {}, or name a .toml file", known.join(", ")),
+            });
+        }
+        let text = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
+        let stem = path
+            .file_stem()
+            .map_or_else(|| name.into(), |stem| stem.to_string_lossy());
+        Self::parse(&stem, &text).map_err(|error| match error {
+            Error::Malformed { message, .. } => Error::Malformed {
+                file: name.to_owned(),
+                message,
+            },
+            other => other,
+        })
+    }
+
+    /// Parses the text of a profile.
+    ///
+    /// # Errors
+    /// Says which key is wrong and what it may be.
+    pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
+        let malformed = |message: String| Error::Malformed {
+            file: name.to_owned(),
+            message,
+        };
+        let raw: RawProfile =
+            toml::from_str(text).map_err(|error| malformed(error.to_string().trim().to_owned()))?;
+        Self::from_raw(name, raw).map_err(malformed)
+    }
+
+    pub(crate) fn from_raw(name: &str, raw: RawProfile) -> Result<Self, String> {
+        let speech = speech(&raw)?;
+        let datagram = raw.transport.is_some_and(Transport::is_datagram);
+        if let Speech::Model(model) = &speech
+            && raw.transport.is_some()
+            && datagram != (model.framing == Framing::Datagram)
+        {
+            return Err("framing = \"datagram\" goes with transport = \"udp\" or \"unix-datagram\", and with no other".to_owned());
+        }
+        Ok(Self {
+            name: name.to_owned(),
+            transport: raw.transport,
+            speech,
+            promises: promises(raw.promises)?,
+        })
+    }
+
+    /// Whether something is known of the conversation.
+    pub fn has_dialogue(&self) -> bool {
+        self.speech != Speech::Unknown
+    }
+
+    /// The reply model, if there is one.
+    pub fn model(&self) -> Option<Model> {
+        match self.speech {
+            Speech::Model(model) => Some(model),
+            _ => None,
+        }
+    }
+
+    /// Whether there is a reply model for this unit.
+    pub fn is_modelled_in(&self, framing: Framing) -> bool {
+        self.model().is_some_and(|model| model.framing == framing)
+    }
+
+    /// Whether the server closes after an exchange.
+    pub fn closes_after_exchange(&self) -> bool {
+        self.promises.after_exchange == Some(AfterExchange::Closes)
+    }
+
+    /// Whether requests that arrive together are answered in order. A server that stays open and waits for its client
+    /// to speak cannot tell such requests from requests that came one by one, unless its protocol forbids them.
+    pub fn answers_pipelined(&self) -> bool {
+        let speaks_first = matches!(
+            &self.speech,
+            Speech::Dialogue {
+                greeting: Some(_),
+                ..
+            }
+        );
+        match self.promises.pipelining {
+            Some(promised) => promised == Pipelining::Answers,
+            None => {
+                let open = self.promises.after_exchange == Some(AfterExchange::StaysOpen)
+                    || self.model().is_some();
+                open && !speaks_first && !self.closes_after_exchange()
+            }
+        }
+    }
+
+    /// Whether several clients can be served at a time.
+    pub fn serves_concurrently(&self) -> bool {
+        self.promises.serves == Some(Serves::Concurrently)
+    }
+}
+
+fn speech(raw: &RawProfile) -> Result<Speech, String> {
+    match (raw.model, raw.exchange.as_slice()) {
+        (Some(_), [_, ..]) => Err("model and [[exchange]] exclude each other".to_owned()),
+        (Some(rule), []) => {
+            if raw.greeting.is_some() || raw.speaks_first {
+                return Err(
+                    "a server with a model does not speak first; describe it by [[exchange]]"
+                        .to_owned(),
+                );
+            }
+            let framing = raw
+                .framing
+                .ok_or("a model needs framing = \"stream\", \"line\" or \"datagram\"")?;
+            Ok(Speech::Model(Model { rule, framing }))
+        }
+        (None, _) if raw.framing.is_some() => {
+            Err("framing needs a model = \"echo\", \"ascii-uppercase\" or \"discard\"".to_owned())
+        }
+        (None, exchanges) => dialogue(raw, exchanges),
+    }
+}
+
+fn dialogue(raw: &RawProfile, exchanges: &[RawExchange]) -> Result<Speech, String> {
+    let mut greeting = match &raw.greeting {
+        Some(text) => Some(template(text).map_err(|error| format!("greeting: {error}"))?),
+        None => None,
+    };
+    let mut parsed = Vec::new();
+    for (number, raw) in (1..).zip(exchanges) {
+        let named =
+            |key: &str, error: &dyn fmt::Display| format!("exchange {number}, {key}: {error}");
+        let send = literal::bytes(&raw.send).map_err(|error| named("send", &error))?;
+        let reply = template(&raw.reply).map_err(|error| named("reply", &error))?;
+        if !send.is_empty() {
+            parsed.push(Exchange { send, reply });
+        } else if number == 1 && greeting.is_none() {
+            greeting = Some(reply);
+        } else {
+            return Err(named(
+                "send",
+                &"only the first exchange may send nothing; it is the greeting",
+            ));
+        }
+    }
+    if raw.speaks_first && greeting.is_none() {
+        return Err("speaks-first = true needs a greeting = '…'".to_owned());
+    }
+    if parsed.is_empty() && greeting.is_none() {
+        return Ok(Speech::Unknown);
+    }
+    Ok(Speech::Dialogue {
+        greeting,
+        exchanges: parsed,
+    })
+}
+
+/// Parses a text that may have `{any}` holes.
+pub(crate) fn template(text: &str) -> Result<Template, literal::LiteralError> {
+    let mut parts = vec![Vec::new()];
+    for piece in literal::pieces(text)? {
+        match piece {
+            Piece::Bytes(bytes) => parts
+                .last_mut()
+                .into_iter()
+                .for_each(|part| part.extend_from_slice(&bytes)),
+            Piece::Name { name, .. } if name == "any" => parts.push(Vec::new()),
+            Piece::Name { name, offset } => {
+                return Err(literal::LiteralError {
+                    offset,
+                    message: format!(
+                        "{{{name}}} has no meaning here; {{any}} stands for any bytes, \\{{ for a brace"
+                    ),
+                });
+            }
+        }
+    }
+    Ok(Template { parts })
+}
+
+fn promises(raw: RawPromises) -> Result<Promises, String> {
+    let idle_timeout = match raw.idle_timeout.as_deref() {
+        None => None,
+        Some("none") => Some(IdleTimeout::Never),
+        Some(text) => Some(IdleTimeout::After(
+            literal::duration(text)
+                .map_err(|error| format!("promises.idle-timeout: {error}, or \"none\""))?,
+        )),
+    };
+    Ok(Promises {
+        serves: raw.serves,
+        half_close: raw.half_close,
+        after_exchange: raw.after_exchange,
+        idle_timeout,
+        backlog: raw.backlog,
+        pipelining: raw.pipelining,
+        stop: raw.stop.map(stop).transpose()?,
+    })
+}
+
+fn stop(raw: RawStop) -> Result<Stop, String> {
+    let within = match &raw.within {
+        Some(text) => {
+            literal::duration(text).map_err(|error| format!("promises.stop.within: {error}"))?
+        }
+        None => STOP_WITHIN,
+    };
+    Ok(Stop {
+        signal: raw.signal,
+        within,
+        completes_in_flight: raw.in_flight == Some(InFlight::Completes),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_built_in_profile_parses() {
+        for (name, text) in Profile::built_in() {
+            Profile::parse(name, text).unwrap_or_else(|error| panic!("{name}: {error}"));
+        }
+    }
+
+    #[test]
+    fn misspelt_promise_is_an_error_that_names_it() {
+        let error = Profile::parse("p", "[promises]\nservs = \"concurrently\"\n").unwrap_err();
+        assert!(error.to_string().contains("servs"), "{error}");
+    }
+
+    #[test]
+    fn duration_without_unit_is_an_error() {
+        let error = Profile::parse("p", "[promises]\nidle-timeout = \"5\"\n").unwrap_err();
+        assert!(error.to_string().contains("unit"), "{error}");
+    }
+
+    #[test]
+    fn escape_in_single_quotes_is_one_byte() {
+        let text = "[[exchange]]\nsend = 'a\\xff\\r\\n'\nreply = 'b{any}c'\n";
+        let profile = Profile::parse("p", text).unwrap();
+        let Speech::Dialogue { exchanges, .. } = profile.speech else {
+            panic!("a dialogue");
+        };
+        assert_eq!(exchanges[0].send, b"a\xff\r\n");
+        assert_eq!(exchanges[0].reply.parts, [b"b".to_vec(), b"c".to_vec()]);
+    }
+
+    #[test]
+    fn model_and_exchange_exclude_each_other() {
+        let text =
+            "model = \"echo\"\nframing = \"stream\"\n[[exchange]]\nsend = 'a'\nreply = 'a'\n";
+        assert!(Profile::parse("p", text).is_err());
+    }
+}

@@ -1,0 +1,192 @@
+//! A scenario: who takes part, what each does in what order, and what each may expect; it prints as the `.drill` case
+//! that repeats it.
+
+use super::action::Action;
+use super::expectation::ServerExpectation;
+use super::invariant::Invariant;
+use super::literal::{self, Shown};
+use super::server_action::ServerAction;
+use std::fmt;
+use std::time::Duration;
+
+/// A case: who takes part, what each does in what order, and what each may expect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Scenario {
+    /// A sentence that names the case.
+    pub name: String,
+    /// The clients, in the order of their declaration.
+    pub cast: Vec<Cast>,
+    /// The invariants that this case does not hold the server to.
+    pub waived: Vec<Waiver>,
+    /// The steps, in order.
+    pub lines: Vec<Line>,
+}
+
+impl Scenario {
+    /// Whether the server is told to end, or started again, so that no connection can outlive the scenario.
+    pub fn ends_server(&self) -> bool {
+        self.lines.iter().any(|line| line.step.ends_server())
+    }
+}
+
+/// One declared name: a single client, or a crowd of them that acts as one (`mallory[20]`).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Cast {
+    /// The name in the scenario; `alice` is polite, `mallory` is not.
+    pub name: String,
+    /// How many clients stand behind the name, at least one.
+    pub members: u32,
+}
+
+/// An invariant set aside, with the reason.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Waiver {
+    /// The invariant.
+    pub invariant: Invariant,
+    /// Why the case may break it.
+    pub reason: String,
+}
+
+/// A step and where it was written; line 0 where it was generated.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// The line in the file, counted from one.
+    pub number: usize,
+    /// The move.
+    pub step: Step,
+}
+
+impl Line {
+    /// The index in the cast of those whom the line concerns, if it concerns nobody else. Lines of the same clients
+    /// that follow each other are gone through by each of them at its own pace.
+    pub(crate) fn clients(&self) -> Option<usize> {
+        match &self.step {
+            Step::Client { who, .. } => Some(*who),
+            Step::Repeat { lines, .. } => {
+                let who = lines.first()?.clients()?;
+                let same = lines.iter().all(|line| line.clients() == Some(who));
+                same.then_some(who)
+            }
+            _ => None,
+        }
+    }
+}
+
+impl From<Step> for Line {
+    fn from(step: Step) -> Self {
+        Self { number: 0, step }
+    }
+}
+
+/// One move.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// A client, or every client of a crowd beside the others, acts.
+    Client {
+        /// The index in the cast.
+        who: usize,
+        /// What it does.
+        action: Action,
+    },
+    /// Something is done to the server, or expected of it.
+    Server(ServerAction),
+    /// Time passes, because passing time is the point of the scenario.
+    Pause(Duration),
+    /// Nobody goes on before everybody has come this far: the clients of a crowd go through lines that follow each
+    /// other at their own pace.
+    Barrier,
+    /// The server gets the time to come to rest after what was done to it; nothing is expected.
+    Settle,
+    /// The same lines several times.
+    Repeat {
+        /// How often.
+        times: u32,
+        /// What.
+        lines: Vec<Line>,
+    },
+}
+
+impl fmt::Display for Scenario {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "case {}", self.name)?;
+        if !self.cast.is_empty() {
+            write!(f, "  clients:")?;
+            for cast in &self.cast {
+                write!(f, " {cast}")?;
+            }
+            writeln!(f)?;
+        }
+        for waiver in &self.waived {
+            writeln!(f, "  waive: {waiver}")?;
+        }
+        writeln!(f)?;
+        write_lines(f, &self.cast, &self.lines, 1)
+    }
+}
+
+impl fmt::Display for Cast {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.members {
+            1 => f.write_str(&self.name),
+            n => write!(f, "{}[{n}]", self.name),
+        }
+    }
+}
+
+impl fmt::Display for Waiver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let reason = literal::escaped(self.reason.as_bytes());
+        write!(f, "{} \"{reason}\"", self.invariant.name())
+    }
+}
+
+impl Step {
+    fn ends_server(&self) -> bool {
+        match self {
+            Self::Repeat { lines, .. } => lines.iter().any(|line| line.step.ends_server()),
+            Self::Server(action) => matches!(
+                action,
+                ServerAction::Signal(_)
+                    | ServerAction::Start(_)
+                    | ServerAction::StartOverFile
+                    | ServerAction::Expect {
+                        what: ServerExpectation::Exit(_) | ServerExpectation::Gone,
+                        ..
+                    }
+            ),
+            _ => false,
+        }
+    }
+
+    /// The step as a line of a file, without indentation; of a block only the first line.
+    pub(crate) fn text(&self, cast: &[Cast]) -> String {
+        match self {
+            Self::Client { who, action } => {
+                let name = cast.get(*who).map_or("?", |cast| &cast.name);
+                format!("{name} {action}")
+            }
+            Self::Server(action) => format!("server {action}"),
+            Self::Pause(time) => format!("pause {}", Shown(*time)),
+            Self::Settle => "settle".to_owned(),
+            Self::Barrier => "barrier".to_owned(),
+            Self::Repeat { times, .. } => format!("repeat {times}"),
+        }
+    }
+}
+
+fn write_lines(
+    f: &mut fmt::Formatter<'_>,
+    cast: &[Cast],
+    lines: &[Line],
+    depth: usize,
+) -> fmt::Result {
+    let indent = "  ".repeat(depth);
+    for line in lines {
+        writeln!(f, "{indent}{}", line.step.text(cast))?;
+        if let Step::Repeat { lines, .. } = &line.step {
+            write_lines(f, cast, lines, depth + 1)?;
+            writeln!(f, "{indent}end")?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,19 @@
+//! Waits for one datagram, but not for ever.
+
+use super::{BACKLOG, Manner, ReferenceServer, udp_receiver};
+use crate::model::profile::Serves;
+use std::time::Duration;
+
+pub(super) const UDP_TIMEOUT: ReferenceServer = ReferenceServer {
+    name: "udp-timeout",
+    about: "Waits three seconds for one datagram, prints it or that nobody came, and ends.",
+    serves: Serves::OneConnection,
+    backlog: BACKLOG,
+    manner: Manner::Wait(PATIENCE, |came| match came {
+        Some((datagram, from)) => udp_receiver::line(datagram, from),
+        None => "nobody came".to_owned(),
+    }),
+};
+
+/// Long enough for a person to type something, short enough to wait for.
+const PATIENCE: Duration = Duration::from_secs(3);

@@ -1,0 +1,385 @@
+//! All verdicts of a run, as data; text, JSON and JUnit are written from it.
+
+use crate::judge::Verdict;
+use crate::judge::cut_coverage::Coverage;
+use crate::model::error::ExitCode;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::time::Duration;
+
+/// All verdicts of a run.
+#[derive(Clone, Debug)]
+pub struct Report {
+    /// The server that was drilled.
+    pub target: String,
+    /// `namespace` or `host`.
+    pub isolation: String,
+    /// Why the server ran on the plain host although a namespace was preferred.
+    pub why_host: Option<String>,
+    /// The seed of generated payloads.
+    pub seed: u64,
+    /// How long the run took.
+    pub duration: Duration,
+    /// The results, in the order of the table.
+    pub results: Vec<CheckResult>,
+    /// What was observed and not judged: the server's passport.
+    pub observations: BTreeMap<String, String>,
+}
+
+/// The result of one check, or of one case of a scenario file.
+#[derive(Clone, Debug)]
+pub struct CheckResult {
+    /// The check's id, or the file's stem, two colons and the case's name.
+    pub id: String,
+    /// The family, or the file.
+    pub family: String,
+    /// What must hold.
+    pub requirement: String,
+    /// What was seen.
+    pub verdict: Verdict,
+    /// A failure counts only with `--strict`.
+    pub lenient: bool,
+    /// The reason for which a failure is known, where it is.
+    pub known: Option<String>,
+    /// How many scenarios were performed.
+    pub scenarios: usize,
+    /// Where the request was cut, if it was.
+    pub coverage: Option<Coverage>,
+    /// How long it took.
+    pub duration: Duration,
+    /// The command that repeats exactly this.
+    pub reproduce: Option<String>,
+    /// The scenario that failed, as a `.drill` file.
+    pub scenario: Option<String>,
+    /// What the drawn clients of a property have tried.
+    pub tried: Option<String>,
+    /// Every event, as a person reads it; kept for cases of scenario files.
+    pub transcript: Vec<String>,
+}
+
+/// How a result counts.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Outcome {
+    /// The requirement held.
+    Pass,
+    /// It did not.
+    Fail,
+    /// It did not, which is known and has a reason.
+    Known,
+    /// It did not, and is only recommended.
+    Warn,
+    /// Nothing is proven.
+    Inconclusive,
+    /// It does not apply.
+    Skip,
+}
+
+impl Outcome {
+    /// The word for it in reports.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Pass => "pass",
+            Self::Fail => "fail",
+            Self::Known => "known",
+            Self::Warn => "warn",
+            Self::Inconclusive => "inconclusive",
+            Self::Skip => "skip",
+        }
+    }
+}
+
+impl CheckResult {
+    /// How the result counts: a known failure does not fail the run, but one that has gone away does.
+    pub fn outcome(&self) -> Outcome {
+        match (&self.verdict, &self.known) {
+            (Verdict::Pass, None) => Outcome::Pass,
+            (Verdict::Pass, Some(_)) => Outcome::Fail,
+            (Verdict::Fail(_), Some(_)) => Outcome::Known,
+            (Verdict::Fail(_), None) if self.lenient => Outcome::Warn,
+            (Verdict::Fail(_), None) => Outcome::Fail,
+            (Verdict::Inconclusive(_), _) => Outcome::Inconclusive,
+            (Verdict::Skip(_), _) => Outcome::Skip,
+        }
+    }
+
+    /// The sentence that goes with the verdict, if there is one.
+    pub fn reason(&self) -> Option<String> {
+        match (&self.verdict, &self.known) {
+            (Verdict::Pass, None) => None,
+            (Verdict::Pass, Some(known)) => Some(format!(
+                "passes although it is listed as known ({known}); remove it from the list"
+            )),
+            (Verdict::Fail(finding), Some(known)) => {
+                Some(format!("{} (known: {known})", finding.reason))
+            }
+            (Verdict::Fail(finding), None) => Some(finding.reason.clone()),
+            (Verdict::Inconclusive(reason) | Verdict::Skip(reason), _) => Some(reason.clone()),
+        }
+    }
+
+    pub(crate) fn evidence(&self) -> &[String] {
+        match &self.verdict {
+            Verdict::Fail(finding) => &finding.evidence,
+            _ => &[],
+        }
+    }
+}
+
+#[derive(Serialize)]
+struct JsonReport<'a> {
+    format: u32,
+    target: &'a str,
+    isolation: &'a str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    isolation_reason: Option<&'a str>,
+    seed: u64,
+    duration_ms: u64,
+    summary: Summary,
+    checks: Vec<JsonCheck<'a>>,
+    observations: &'a BTreeMap<String, String>,
+}
+
+/// How many results came out in each way.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Summary {
+    /// Requirements that held.
+    pub pass: usize,
+    /// Requirements that were broken.
+    pub fail: usize,
+    /// Requirements about which nothing is proven.
+    pub inconclusive: usize,
+    /// Requirements that do not apply.
+    pub skip: usize,
+    /// Broken requirements that are known, with a reason.
+    pub known: usize,
+    /// Broken recommendations.
+    pub warn: usize,
+}
+
+#[derive(Serialize)]
+struct JsonCheck<'a> {
+    id: &'a str,
+    family: &'a str,
+    requirement: &'a str,
+    verdict: &'static str,
+    scenarios: usize,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    coverage: Option<JsonCoverage>,
+    duration_ms: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<String>,
+    #[serde(skip_serializing_if = "<[String]>::is_empty")]
+    evidence: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reproduce: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    scenario: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tried: Option<&'a str>,
+}
+
+/// Counts for programs, and the words of the text report for people.
+#[derive(Serialize)]
+struct JsonCoverage {
+    cut_points: usize,
+    of: usize,
+    text: String,
+}
+
+impl From<&Coverage> for JsonCoverage {
+    fn from(coverage: &Coverage) -> Self {
+        Self {
+            cut_points: coverage.covered(),
+            of: coverage.places(),
+            text: coverage.to_string(),
+        }
+    }
+}
+
+impl Report {
+    /// How many results came out in each way.
+    pub fn summary(&self) -> Summary {
+        let mut summary = Summary::default();
+        for result in &self.results {
+            let count = match result.outcome() {
+                Outcome::Pass => &mut summary.pass,
+                Outcome::Fail => &mut summary.fail,
+                Outcome::Known => &mut summary.known,
+                Outcome::Warn => &mut summary.warn,
+                Outcome::Inconclusive => &mut summary.inconclusive,
+                Outcome::Skip => &mut summary.skip,
+            };
+            *count += 1;
+        }
+        summary
+    }
+
+    /// The exit code of the run: a failure comes first; where nothing passed and something proved nothing, nothing at
+    /// all was concluded.
+    pub fn exit_code(&self) -> ExitCode {
+        let summary = self.summary();
+        match (
+            summary.fail,
+            summary.pass + summary.known + summary.warn,
+            summary.inconclusive,
+        ) {
+            (1.., _, _) => ExitCode::Failed,
+            (0, 0, 1..) => ExitCode::CouldNotRun,
+            _ => ExitCode::Passed,
+        }
+    }
+
+    /// The report as JSON, format 1.
+    pub fn to_json(&self) -> String {
+        let checks = self.results.iter().map(|result| JsonCheck {
+            id: &result.id,
+            family: &result.family,
+            requirement: &result.requirement,
+            verdict: result.outcome().word(),
+            scenarios: result.scenarios,
+            coverage: result.coverage.as_ref().map(JsonCoverage::from),
+            duration_ms: result.duration.as_millis() as u64,
+            reason: result.reason(),
+            evidence: result.evidence(),
+            reproduce: result.reproduce.as_deref(),
+            scenario: result.scenario.as_deref(),
+            tried: result.tried.as_deref(),
+        });
+        let report = JsonReport {
+            format: 1,
+            target: &self.target,
+            isolation: &self.isolation,
+            isolation_reason: self.why_host.as_deref(),
+            seed: self.seed,
+            duration_ms: self.duration.as_millis() as u64,
+            summary: self.summary(),
+            checks: checks.collect(),
+            observations: &self.observations,
+        };
+        // Strings and numbers only: there is nothing in it that cannot be written.
+        let mut text = serde_json::to_string_pretty(&report).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+
+    /// The report as a JUnit file.
+    #[cfg(feature = "report")]
+    pub fn to_junit(&self) -> String {
+        use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
+        let mut report = quick_junit::Report::new("sockdrill");
+        let mut suite = TestSuite::new(self.target.as_str());
+        for result in &self.results {
+            let reason = result.reason().unwrap_or_default();
+            let status = match result.outcome() {
+                Outcome::Pass => TestCaseStatus::success(),
+                Outcome::Fail => {
+                    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+                    status.set_message(reason);
+                    status.set_description(result.details());
+                    status
+                }
+                Outcome::Known | Outcome::Warn | Outcome::Inconclusive | Outcome::Skip => {
+                    let mut status = TestCaseStatus::skipped();
+                    status.set_message(format!("{}: {reason}", result.outcome().word()));
+                    status
+                }
+            };
+            let mut case = TestCase::new(result.id.as_str(), status);
+            case.set_classname(result.family.as_str());
+            case.set_time(result.duration);
+            suite.add_test_case(case);
+        }
+        report.add_test_suite(suite);
+        report.to_string().unwrap_or_default()
+    }
+
+    /// The last lines of a run: the passport, every failure in full, and the counts.
+    pub fn closing_text(&self) -> String {
+        let mut text = String::new();
+        if !self.observations.is_empty() {
+            text.push_str("\nobserved, not judged:\n");
+            for (name, value) in &self.observations {
+                let _ = writeln!(text, "  {name:<24} {value}");
+            }
+        }
+        for result in self
+            .results
+            .iter()
+            .filter(|result| matches!(result.outcome(), Outcome::Fail | Outcome::Warn))
+        {
+            let _ = write!(text, "\n{}", result.details());
+        }
+        let _ = writeln!(text, "\n{}", self.summary_line());
+        text
+    }
+
+    /// The counts, the time and the seed, in a line; a second one says why there was no namespace.
+    pub(crate) fn summary_line(&self) -> String {
+        let summary = self.summary();
+        let mut line = format!(
+            "{} passed, {} failed, {} inconclusive, {} skipped",
+            summary.pass, summary.fail, summary.inconclusive, summary.skip
+        );
+        for (count, word) in [(summary.known, "known"), (summary.warn, "warned")] {
+            if count > 0 {
+                let _ = write!(line, ", {count} {word}");
+            }
+        }
+        let _ = write!(
+            line,
+            " in {:.1} s (seed {}, isolation {})",
+            self.duration.as_secs_f64(),
+            self.seed,
+            self.isolation
+        );
+        if let Some(why) = &self.why_host {
+            let _ = write!(
+                line,
+                "\nno namespace: {why}; `sockdrill doctor` tells how to permit it"
+            );
+        }
+        line
+    }
+}
+
+impl CheckResult {
+    /// The line of a result in the list.
+    pub fn line(&self) -> String {
+        let outcome = self.outcome();
+        let reason = self.reason().or_else(|| self.tried.clone());
+        let reason = reason.map_or(String::new(), |reason| format!("  {reason}"));
+        format!("{:<13} {}{reason}", outcome.word(), self.id)
+    }
+
+    /// What was done for the result: scenarios, cuts, time.
+    pub fn effort(&self) -> String {
+        let mut text = match self.scenarios {
+            1 => "1 scenario".to_owned(),
+            n => format!("{n} scenarios"),
+        };
+        if let Some(coverage) = &self.coverage {
+            let _ = write!(text, ", {coverage}");
+        }
+        let _ = write!(text, ", {:.1} s", self.duration.as_secs_f64());
+        text
+    }
+
+    /// A failure in full: id, requirement, what was seen, how to repeat it.
+    pub fn details(&self) -> String {
+        let mut text = format!("{}: {}\n", self.id, self.requirement);
+        if let Some(reason) = self.reason() {
+            let _ = writeln!(text, "  {reason}");
+        }
+        for line in self.evidence() {
+            let _ = writeln!(text, "    {line}");
+        }
+        if let Some(coverage) = &self.coverage {
+            let _ = writeln!(text, "  until then: {coverage}");
+        }
+        if let Some(reproduce) = &self.reproduce {
+            let _ = writeln!(text, "  repeat: {reproduce}");
+        }
+        text
+    }
+}

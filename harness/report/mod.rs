@@ -1,0 +1,4 @@
+//! What came out of a run, and how it is written down.
+
+pub mod data;
+mod html;

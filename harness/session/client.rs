@@ -1,0 +1,894 @@
+//! One client: a socket made in the lab, driven by the steps of a scenario, reading all the time unless it stalls.
+
+use crate::kernel::State;
+use crate::launch::lab::Lab;
+use crate::model::action::{Dial, Pace};
+use crate::model::check::Address;
+use crate::model::data::{Cut, Data};
+use crate::model::expectation::End;
+use crate::model::profile::Transport;
+use crate::session::recorder::Recorder;
+use crate::sys::socket::{tcp_info, unsent_bytes};
+use crate::transcript::event::{ClientEvent, ClientId, OUR_SOCKET, What};
+use rustix::fd::{AsFd, OwnedFd};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, Shutdown, SocketType};
+use socket2::{SockAddr, SockRef};
+use std::cell::Cell;
+use std::net::{IpAddr, SocketAddr};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::io::unix::AsyncFd;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+
+/// How a client reads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    Free,
+    Stalled,
+    Paced(Pace),
+}
+
+/// The longest that one segment waits until the server has read the one before.
+const TAKEN_WITHIN: Duration = Duration::from_secs(2);
+
+/// The longest that the kernel may refuse to take any of our bytes.
+const SEND_WITHIN: Duration = Duration::from_secs(10);
+
+/// Errors of connect that tell of our own host, not of the server.
+const OUR_ERRORS: &[Errno] = &[
+    Errno::ADDRINUSE,
+    Errno::ADDRNOTAVAIL,
+    Errno::MFILE,
+    Errno::NFILE,
+    Errno::NOBUFS,
+    Errno::NOMEM,
+    Errno::INVAL,
+];
+
+/// A client of a scenario, connected or not.
+#[derive(Debug)]
+pub(crate) struct Client {
+    id: ClientId,
+    recorder: Recorder,
+    lab: Arc<Lab>,
+    server: Address,
+    transport: Transport,
+    link: Option<Link>,
+    last_local: Option<SocketAddr>,
+    /// How the coming connection is read.
+    next_gate: Gate,
+}
+
+#[derive(Debug)]
+struct Link {
+    socket: Rc<AsyncFd<OwnedFd>>,
+    gate: watch::Sender<Gate>,
+    driver: JoinHandle<()>,
+    /// Sends in the background, while there is something to send.
+    writers: Vec<JoinHandle<()>>,
+    peer: SockAddr,
+    /// How many bytes the kernel has taken from us.
+    sent: Rc<Cell<u64>>,
+}
+
+impl Client {
+    pub(crate) fn new(
+        id: ClientId,
+        recorder: Recorder,
+        lab: Arc<Lab>,
+        server: Address,
+        transport: Transport,
+    ) -> Self {
+        Self {
+            id,
+            recorder,
+            lab,
+            server,
+            transport,
+            link: None,
+            last_local: None,
+            next_gate: Gate::Free,
+        }
+    }
+
+    pub(crate) fn id(&self) -> ClientId {
+        self.id
+    }
+
+    fn note(&self, event: ClientEvent) {
+        self.recorder.note(What::Client(self.id, event));
+    }
+
+    fn proof(&self, fault: &str, shown: bool, evidence: String) {
+        self.recorder.note(What::Proof {
+            fault: fault.to_owned(),
+            shown,
+            evidence,
+        });
+    }
+
+    /// Opens a socket and asks for a connection; what becomes of it is written down when it is known.
+    pub(crate) async fn connect(&mut self, dial: &Dial) {
+        self.release().await;
+        self.note(ClientEvent::Connecting);
+        if dial.same_port {
+            self.port_is_given_back().await;
+        }
+        match self.open(dial) {
+            Ok((socket, peer, pending)) => {
+                if let (true, Some(errno)) = (dial.without_waiting, pending) {
+                    self.note(ClientEvent::Underway(describe(errno)));
+                }
+                self.drive(socket, peer, pending.is_some());
+            }
+            Err(error) => {
+                if OUR_ERRORS.contains(&error) {
+                    self.proof(OUR_SOCKET, false, describe(error));
+                }
+                self.note(ClientEvent::ConnectFailed {
+                    refused: error == Errno::CONNREFUSED,
+                    error: describe(error),
+                });
+            }
+        }
+    }
+
+    /// Makes a socket and asks for the connection; also says what the call said where it is under way.
+    fn open(&self, dial: &Dial) -> Result<(OwnedFd, SockAddr, Option<Errno>), Errno> {
+        let peer = self.peer(dial)?;
+        let kind = match self.transport.is_datagram() {
+            true => SocketType::DGRAM,
+            false => SocketType::STREAM,
+        };
+        let family = AddressFamily::from_raw(peer.family());
+        let socket = self.lab.socket(family, kind)?;
+        rustix::io::ioctl_fionbio(&socket, true)?;
+        let options = SockRef::from(&socket);
+        let errno = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::INVAL);
+        if self.transport == Transport::Tcp {
+            options.set_tcp_nodelay(true).map_err(errno)?;
+            // Coming back from the same port takes it on both sockets (socket(7)).
+            options.set_reuse_address(true).map_err(errno)?;
+            if let Some(bytes) = dial.segment_size {
+                options.set_tcp_mss(bytes as u32).map_err(errno)?;
+            }
+        }
+        if let Some(bytes) = dial.receive_buffer {
+            options.set_recv_buffer_size(bytes).map_err(errno)?;
+        }
+        self.bind(dial, &options, &peer).map_err(errno)?;
+        if self.transport.is_datagram() {
+            return Ok((socket, peer, None));
+        }
+        match options.connect(&peer) {
+            Ok(()) => Ok((socket, peer, None)),
+            Err(error) => match errno(error) {
+                // A full Unix backlog is EAGAIN (unix(7)); there is no event for its end.
+                errno @ (Errno::INPROGRESS | Errno::AGAIN) => Ok((socket, peer, Some(errno))),
+                other => Err(other),
+            },
+        }
+    }
+
+    fn peer(&self, dial: &Dial) -> Result<SockAddr, Errno> {
+        match &self.server {
+            Address::Path(path) => SockAddr::unix(path).map_err(|_| Errno::NAMETOOLONG),
+            Address::Inet(address) => {
+                let ip = dial.to.unwrap_or_else(|| address.ip());
+                Ok(SocketAddr::new(ip, address.port()).into())
+            }
+        }
+    }
+
+    fn bind(&self, dial: &Dial, socket: &SockRef<'_>, peer: &SockAddr) -> std::io::Result<()> {
+        let port = match (dial.same_port, self.last_local) {
+            (true, Some(last)) => last.port(),
+            _ => 0,
+        };
+        if let Some(ip) = dial.from {
+            return socket.bind(&SocketAddr::new(ip, port).into());
+        }
+        match peer.as_socket() {
+            Some(peer) if port != 0 => {
+                let ip = self.last_local.unwrap_or(peer).ip();
+                socket.bind(&SocketAddr::new(ip, port).into())
+            }
+            Some(peer) if self.transport.is_datagram() => {
+                let any: IpAddr = match peer.ip() {
+                    IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
+                    IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
+                };
+                socket.bind(&SocketAddr::new(any, 0).into())
+            }
+            Some(_) => Ok(()),
+            // An unnamed datagram socket cannot be answered; an empty address asks for a name (unix(7), autobind).
+            None if self.transport.is_datagram() => autobind(socket),
+            None => Ok(()),
+        }
+    }
+
+    fn drive(&mut self, socket: OwnedFd, peer: SockAddr, pending: bool) {
+        let socket = match crate::sys::socket::watched(socket) {
+            Ok(socket) => Rc::new(socket),
+            Err(error) => {
+                return self.note(ClientEvent::ConnectFailed {
+                    refused: false,
+                    error: error.to_string(),
+                });
+            }
+        };
+        let (gate, gate_seen) = watch::channel(std::mem::replace(&mut self.next_gate, Gate::Free));
+        let driver = Driver {
+            id: self.id,
+            recorder: self.recorder.clone(),
+            socket: Rc::clone(&socket),
+            gate: gate_seen,
+            datagram: self.transport.is_datagram(),
+            peer: peer.clone(),
+        };
+        if !pending {
+            driver.connected();
+        }
+        let driver = tokio::task::spawn_local(driver.run(pending));
+        self.last_local = local_address(&socket);
+        self.link = Some(Link {
+            socket,
+            gate,
+            driver,
+            writers: Vec::new(),
+            peer,
+            sent: Rc::default(),
+        });
+    }
+
+    /// Sends data in segments. Without a pause between them, each waits until the kernel shows that the server has
+    /// read the one before, so that the cut is one that the server has seen.
+    pub(crate) async fn send(&mut self, data: &Data, cut: &Cut, every: Option<Duration>) {
+        let bytes = data.bytes(self.id.member);
+        let segments = cut.segments(&bytes);
+        let last = segments.len().saturating_sub(1);
+        let mut unread = 0;
+        for (n, segment) in segments.into_iter().enumerate() {
+            if !self.send_segment(segment).await {
+                return;
+            }
+            match every {
+                _ if n == last => {}
+                Some(pause) => tokio::time::sleep(pause).await,
+                None if unread == 0 && self.wait_taken().await => {}
+                None => unread += 1,
+            }
+        }
+        if unread > 0 {
+            self.proof(
+                "the cut",
+                false,
+                format!("the server did not read {unread} segments before the next came"),
+            );
+        }
+    }
+
+    /// Sends data while the scenario goes on; the end of the connection ends it too.
+    pub(crate) fn send_in_background(&mut self, data: &Data) {
+        let bytes = data.bytes(self.id.member);
+        let Some(link) = &mut self.link else {
+            return self.note(ClientEvent::SendFailed("not connected".to_owned()));
+        };
+        let (id, recorder, transport) = (self.id, self.recorder.clone(), self.transport);
+        let (socket, peer) = (Rc::clone(&link.socket), link.peer.clone());
+        let sent = Rc::clone(&link.sent);
+        link.writers.push(tokio::task::spawn_local(async move {
+            let event = match send_all(&socket, &peer, &bytes, transport, &sent).await {
+                Ok(()) => ClientEvent::Sent(bytes),
+                Err(errno) => ClientEvent::SendFailed(describe(errno)),
+            };
+            recorder.note(What::Client(id, event));
+        }));
+    }
+
+    /// Whether the client has nothing under way that the server has yet to take.
+    pub(crate) fn is_idle(&self) -> bool {
+        match &self.link {
+            Some(link) if link.writers.iter().all(JoinHandle::is_finished) => {
+                self.is_taken() || self.has_ended()
+            }
+            Some(_) => false,
+            None => true,
+        }
+    }
+
+    /// How many bytes have come to the server and wait to be read by it.
+    pub(crate) fn unread_bytes(&self) -> u64 {
+        let Some(link) = &self.link else {
+            return 0;
+        };
+        match self.transport {
+            Transport::Tcp => self.server_row().map_or(0, |row| row.receive_queue.into()),
+            // On Unix sockets SIOCOUTQ counts what the peer has not read (unix(7)).
+            Transport::Unix | Transport::Udp | Transport::UnixDatagram => {
+                unsent_bytes(link.socket.get_ref().as_fd()).map_or(0, |bytes| bytes as u64)
+            }
+        }
+    }
+
+    async fn send_segment(&self, bytes: &[u8]) -> bool {
+        let Some(link) = &self.link else {
+            self.note(ClientEvent::SendFailed("not connected".to_owned()));
+            return false;
+        };
+        let sent = tokio::time::timeout(
+            SEND_WITHIN,
+            send_all(&link.socket, &link.peer, bytes, self.transport, &link.sent),
+        )
+        .await;
+        match sent {
+            Ok(Ok(())) => {
+                self.note(ClientEvent::Sent(bytes.to_vec()));
+                return true;
+            }
+            Ok(Err(errno)) => self.note(ClientEvent::SendFailed(describe(errno))),
+            Err(_) => self.note(ClientEvent::SendFailed(
+                "the server does not read".to_owned(),
+            )),
+        }
+        false
+    }
+
+    async fn wait_taken(&self) -> bool {
+        let deadline = tokio::time::Instant::now() + TAKEN_WITHIN;
+        for round in 0.. {
+            if self.is_taken() || self.has_ended() {
+                return true;
+            }
+            if tokio::time::Instant::now() > deadline {
+                return false;
+            }
+            // The kernel has no event for "the peer has read": look again at once, then ever more slowly.
+            match round {
+                0..20 => tokio::task::yield_now().await,
+                _ => tokio::time::sleep(Duration::from_millis(1)).await,
+            }
+        }
+        false
+    }
+
+    /// Whether it has a connection, or is on its way to one.
+    pub(crate) fn is_connected(&self) -> bool {
+        self.link.is_some()
+    }
+
+    /// Whether the server has ended the connection.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.recorder.views().of(self.id).ended().is_some()
+    }
+
+    /// Whether the kernel shows that the server has read all that was sent.
+    pub(crate) fn is_taken(&self) -> bool {
+        let Some(link) = &self.link else {
+            return false;
+        };
+        match self.transport {
+            // On Unix sockets SIOCOUTQ counts what the peer has not read (unix(7)).
+            Transport::Unix => {
+                unsent_bytes(link.socket.get_ref().as_fd()).is_ok_and(|bytes| bytes == 0)
+            }
+            Transport::Tcp => {
+                let unsent = unsent_bytes(link.socket.get_ref().as_fd()).unwrap_or(0);
+                let row = self.server_row();
+                // What has arrived may be acknowledged only 40 ms later (RFC 1122, section 4.2.3.2).
+                let has_arrived = |row: &crate::kernel::Row| {
+                    unsent == 0 || row.received.is_some_and(|bytes| bytes >= link.sent.get())
+                };
+                row.is_some_and(|row| row.inode != 0 && row.receive_queue == 0 && has_arrived(&row))
+            }
+            Transport::Udp => self.datagram_queue_is_empty(link),
+            Transport::UnixDatagram => {
+                unsent_bytes(link.socket.get_ref().as_fd()).is_ok_and(|bytes| bytes == 0)
+            }
+        }
+    }
+
+    fn datagram_queue_is_empty(&self, link: &Link) -> bool {
+        let port = link.peer.as_socket().map(|peer| peer.port());
+        let rows = self.lab.diag().udp().unwrap_or_default();
+        let mut mine = rows
+            .iter()
+            .filter(|row| row.local.map(|local| local.port()) == port)
+            .peekable();
+        mine.peek().is_some() && mine.all(|row| row.receive_queue == 0)
+    }
+
+    /// The server's end of the connection in the kernel's table.
+    pub(crate) fn server_row(&self) -> Option<crate::kernel::Row> {
+        let link = self.link.as_ref()?;
+        let local = local_address(&link.socket)?;
+        let peer = link.peer.as_socket()?;
+        self.lab.diag().find(peer, local).ok()?
+    }
+
+    /// Whether the kernel shows the connection in the hands of a server process.
+    pub(crate) fn is_accepted(&self) -> bool {
+        match self.transport {
+            Transport::Tcp => self
+                .server_row()
+                .is_some_and(|row| row.inode != 0 || self.is_deferred(&row)),
+            Transport::Unix => {
+                let Address::Path(path) = &self.server else {
+                    return false;
+                };
+                let rows = self.lab.diag().listening_at(path).unwrap_or_default();
+                self.recorder.views().of(self.id).is_connected()
+                    && rows.first().is_some_and(|row| row.receive_queue == 0)
+            }
+            Transport::Udp | Transport::UnixDatagram => true,
+        }
+    }
+
+    /// Whether the kernel keeps a client from the server that has not sent anything, as the server has asked it to
+    /// (`TCP_DEFER_ACCEPT`, tcp(7)): its handshake is not complete although the accept queue has room.
+    fn is_deferred(&self, server_end: &crate::kernel::Row) -> bool {
+        let half_open = matches!(server_end.state, State::SynRecv | State::NewSynRecv);
+        let has_room = |row: &crate::kernel::Row| {
+            row.local.map(|at| at.port()) == server_end.local.map(|at| at.port())
+                && row.receive_queue == 0
+        };
+        let listeners = || self.lab.diag().listeners().unwrap_or_default();
+        half_open
+            && self.recorder.views().of(self.id).is_connected()
+            && listeners().iter().any(has_room)
+    }
+
+    /// Whether the kernel shows its own end of the last connection in TIME_WAIT.
+    pub(crate) fn is_in_time_wait(&self) -> bool {
+        let Address::Inet(server) = &self.server else {
+            return false;
+        };
+        let rows = self.lab.diag().connections_to(server.port());
+        rows.unwrap_or_default().iter().any(|row| {
+            row.state == State::TimeWait
+                && row.local.map(|local| local.port()) == self.last_local.map(|local| local.port())
+        })
+    }
+
+    /// What a read that does not wait says, where it finds nothing (recv(2), `MSG_DONTWAIT`).
+    pub(crate) fn finds_nothing(&self) -> Option<String> {
+        let link = self.link.as_ref()?;
+        let look = RecvFlags::PEEK | RecvFlags::DONTWAIT;
+        let found = rustix::net::recv(link.socket.get_ref(), &mut [0u8; 1][..], look);
+        found
+            .err()
+            .filter(|errno| *errno == Errno::AGAIN)
+            .map(describe)
+    }
+
+    /// Whether nothing of this connection is on its way: neither ours to the server nor the server's to us.
+    pub(crate) fn is_quiet(&self) -> bool {
+        let Some(link) = &self.link else {
+            return true;
+        };
+        let written = link.writers.iter().all(JoinHandle::is_finished);
+        if !written || *link.gate.borrow() != Gate::Free || !self.has_heard_all(link) {
+            return false;
+        }
+        match self.transport {
+            Transport::Tcp => {
+                let unsent = unsent_bytes(link.socket.get_ref().as_fd()).unwrap_or(0);
+                let drained =
+                    |row: &crate::kernel::Row| row.send_queue == 0 && row.receive_queue == 0;
+                unsent == 0 && self.server_row().is_none_or(|row| drained(&row))
+            }
+            Transport::Udp | Transport::Unix | Transport::UnixDatagram => self.is_taken(),
+        }
+    }
+
+    /// Whether all that the kernel has for us has been written down: the handshake, bytes, the end.
+    fn has_heard_all(&self, link: &Link) -> bool {
+        let mut views = self.recorder.views();
+        let view = views.of(self.id);
+        view.is_connected() && (view.ended().is_some() || !is_readable(link))
+    }
+
+    /// Whether our SYN has not been answered. It is repeated by the kernel, so an answer may still come.
+    pub(crate) fn is_calling(&self) -> bool {
+        const SYN_SENT: u8 = 2;
+        self.tcp_state() == Some(SYN_SENT)
+    }
+
+    /// Whether the kernel shows that the connection was reset, which a client that does not read does not notice.
+    pub(crate) fn is_cut_off(&self) -> bool {
+        const CLOSE: u8 = 7;
+        self.tcp_state() == Some(CLOSE)
+    }
+
+    fn tcp_state(&self) -> Option<u8> {
+        let link = self.link.as_ref();
+        let link = link.filter(|_| self.transport == Transport::Tcp)?;
+        let info = tcp_info(link.socket.get_ref().as_fd()).ok()?;
+        Some(info.tcpi_state)
+    }
+
+    pub(crate) fn half_close(&mut self) {
+        if let Some(link) = &self.link {
+            // ENOTCONN: the connection is gone already, which the reader has written down.
+            let _ = rustix::net::shutdown(link.socket.get_ref(), Shutdown::Write);
+        }
+        self.note(ClientEvent::HalfClosed);
+    }
+
+    pub(crate) async fn send_urgent(&mut self, byte: u8) {
+        let Some(link) = &self.link else {
+            return self.note(ClientEvent::SendFailed("not connected".to_owned()));
+        };
+        match rustix::net::send(
+            link.socket.get_ref(),
+            &[byte],
+            SendFlags::OOB | SendFlags::NOSIGNAL,
+        ) {
+            Ok(_) => {
+                link.sent.set(link.sent.get() + 1);
+                self.note(ClientEvent::Sent(vec![byte]));
+            }
+            Err(errno) => self.note(ClientEvent::SendFailed(describe(errno))),
+        }
+    }
+
+    /// Sends a byte with a descriptor of ours beside it.
+    pub(crate) async fn send_descriptor(&mut self, byte: u8) {
+        use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, sendmsg};
+        let Some(link) = &self.link else {
+            return self.note(ClientEvent::SendFailed("not connected".to_owned()));
+        };
+        let gift = match std::fs::File::open("/dev/null") {
+            Ok(file) => file,
+            Err(error) => return self.note(ClientEvent::SendFailed(error.to_string())),
+        };
+        let fds = [gift.as_fd()];
+        let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
+        let mut control = SendAncillaryBuffer::new(&mut space);
+        control.push(SendAncillaryMessage::ScmRights(&fds));
+        let bytes = [std::io::IoSlice::new(std::slice::from_ref(&byte))];
+        match sendmsg(
+            link.socket.get_ref(),
+            &bytes,
+            &mut control,
+            SendFlags::NOSIGNAL,
+        ) {
+            Ok(_) => {
+                link.sent.set(link.sent.get() + 1);
+                self.note(ClientEvent::Sent(vec![byte]));
+            }
+            Err(errno) => self.note(ClientEvent::SendFailed(describe(errno))),
+        }
+    }
+
+    pub(crate) fn set_pace(&mut self, pace: Option<Pace>) {
+        let gate = pace.map_or(Gate::Free, Gate::Paced);
+        self.set_gate(gate);
+        self.note(ClientEvent::Reading);
+    }
+
+    pub(crate) fn stall(&mut self) {
+        self.set_gate(Gate::Stalled);
+        self.note(ClientEvent::Stalled);
+    }
+
+    fn set_gate(&mut self, gate: Gate) {
+        match &self.link {
+            Some(link) => {
+                link.gate.send_replace(gate);
+            }
+            None => self.next_gate = gate,
+        }
+    }
+
+    pub(crate) async fn close(&mut self) {
+        if self.link.is_some() {
+            self.release().await;
+            self.note(ClientEvent::Closed);
+        }
+    }
+
+    /// Closes with RST, and looks in the kernel for what shows it.
+    pub(crate) async fn reset(&mut self) {
+        let Some(link) = &self.link else {
+            return self.proof("the reset", false, "there is no connection".to_owned());
+        };
+        let _ = SockRef::from(link.socket.get_ref()).set_linger(Some(Duration::ZERO));
+        if self.transport != Transport::Tcp {
+            self.release().await;
+            return self.note(ClientEvent::Reset);
+        }
+        let state = tcp_info(link.socket.get_ref().as_fd()).map(|info| info.tcpi_state);
+        let ends = local_address(&link.socket).zip(link.peer.as_socket());
+        self.release().await;
+        self.note(ClientEvent::Reset);
+        // These are the states in which a close with zero linger sends RST (`tcp_need_reset`, net/ipv4/tcp.c).
+        let sends = matches!(state, Ok(1 | 3 | 4 | 5 | 8));
+        let gone = match ends {
+            Some((local, peer)) => self.row_goes(local, peer).await,
+            None => false,
+        };
+        let evidence = match (sends, gone) {
+            (false, _) => "the connection had ended before".to_owned(),
+            (true, false) => "the server's end still stands in the kernel's table".to_owned(),
+            (true, true) => "the server's end is gone from the kernel's table".to_owned(),
+        };
+        self.proof("the reset", sends && gone, evidence);
+    }
+
+    /// Waits until the server has closed its end of the connection before: until then ours is in FIN_WAIT2, whose
+    /// port `connect` refuses to take again, unlike that of TIME_WAIT (`tcp_twsk_unique`, net/ipv4/tcp_ipv4.c).
+    async fn port_is_given_back(&self) {
+        if let (Some(local), Address::Inet(server)) = (self.last_local, &self.server) {
+            self.row_goes(local, *server).await;
+        }
+    }
+
+    /// Waits until the server's end of a connection is gone from the kernel's table, or only its TIME_WAIT is left.
+    async fn row_goes(&self, local: SocketAddr, peer: SocketAddr) -> bool {
+        for _ in 0..200 {
+            match self.lab.diag().find(peer, local) {
+                Ok(None) => return true,
+                Ok(Some(row)) if row.state == State::TimeWait => return true,
+                Ok(Some(_)) | Err(_) => {}
+            }
+            // What we send crosses the loopback at once unless the machine is loaded; no event tells of the server.
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        false
+    }
+
+    /// Is gone without a word; the server's end must still stand afterwards.
+    pub(crate) async fn vanish(&mut self) {
+        let Some(link) = &self.link else {
+            return self.proof(
+                "the silent loss",
+                false,
+                "there is no connection".to_owned(),
+            );
+        };
+        let ends = local_address(&link.socket).zip(link.peer.as_socket());
+        let done = self.lab.warden().vanish(link.socket.get_ref().as_fd());
+        if let Err(errno) = done {
+            return self.proof("the silent loss", false, format!("TCP_REPAIR: {errno}"));
+        }
+        self.release().await;
+        self.note(ClientEvent::Vanished);
+        let row = ends.and_then(|(local, peer)| self.lab.diag().find(peer, local).ok()?);
+        let evidence = match &row {
+            Some(row) => format!("the server's end is still {:?}", row.state),
+            None => "the server's end is gone too".to_owned(),
+        };
+        self.proof("the silent loss", row.is_some(), evidence);
+    }
+
+    /// Stops reading for good and closes the socket; returns when the kernel has it back.
+    async fn release(&mut self) {
+        if let Some(link) = self.link.take() {
+            for task in link.writers.into_iter().chain([link.driver]) {
+                task.abort();
+                // A task that was aborted has let go of the socket once it has been joined.
+                let _ = task.await;
+            }
+        }
+    }
+}
+
+fn autobind(socket: &SockRef<'_>) -> std::io::Result<()> {
+    use rustix::net::{SocketAddrUnix, bind};
+    Ok(bind(socket.as_fd(), &SocketAddrUnix::new_unnamed())?)
+}
+
+fn is_readable(link: &Link) -> bool {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let mut fds = [PollFd::new(link.socket.get_ref(), PollFlags::IN)];
+    let at_once = Timespec {
+        tv_sec: 0,
+        tv_nsec: 0,
+    };
+    !matches!(poll(&mut fds, Some(&at_once)), Ok(0))
+}
+
+fn local_address(socket: &AsyncFd<OwnedFd>) -> Option<SocketAddr> {
+    SockRef::from(socket.get_ref())
+        .local_addr()
+        .ok()?
+        .as_socket()
+}
+
+fn describe(errno: Errno) -> String {
+    std::io::Error::from(errno).to_string()
+}
+
+/// How often room is looked for in the queue of a Unix socket that takes datagrams.
+const ROOM_LOOKED_FOR_EVERY: Duration = Duration::from_millis(1);
+
+async fn send_all(
+    socket: &AsyncFd<OwnedFd>,
+    peer: &SockAddr,
+    bytes: &[u8],
+    transport: Transport,
+    count: &Cell<u64>,
+) -> Result<(), Errno> {
+    let mut rest = bytes;
+    loop {
+        let mut guard = socket.writable().await.map_err(|_| Errno::BADF)?;
+        let attempt = guard.try_io(|socket| {
+            let options = SockRef::from(socket.get_ref());
+            match transport.is_datagram() {
+                true => options.send_to(rest, peer),
+                false => Ok(rustix::net::send(
+                    socket.get_ref(),
+                    rest,
+                    SendFlags::NOSIGNAL,
+                )?),
+            }
+        });
+        match attempt {
+            Ok(Ok(sent)) => {
+                count.set(count.get() + sent as u64);
+                rest = &rest[sent.min(rest.len())..];
+            }
+            Ok(Err(error)) => return Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
+            // Where the peer's queue is full, our own socket stays writable, and each attempt says so again (unix(7)):
+            // only the next one tells whether there is room.
+            Err(_would_block) if transport.is_datagram() => {
+                tokio::time::sleep(ROOM_LOOKED_FOR_EVERY).await;
+                continue;
+            }
+            Err(_would_block) => continue,
+        }
+        if rest.is_empty() {
+            return Ok(());
+        }
+    }
+}
+
+/// The part of a client that runs by itself: it finishes the handshake, then reads.
+struct Driver {
+    id: ClientId,
+    recorder: Recorder,
+    socket: Rc<AsyncFd<OwnedFd>>,
+    gate: watch::Receiver<Gate>,
+    datagram: bool,
+    peer: SockAddr,
+}
+
+/// As much as one read takes; larger than any datagram.
+const READ_BYTES: usize = 128 << 10;
+
+impl Driver {
+    fn note(&self, event: ClientEvent) {
+        self.recorder.note(What::Client(self.id, event));
+    }
+
+    fn connected(&self) {
+        let socket = SockRef::from(self.socket.get_ref());
+        self.note(ClientEvent::Connected {
+            local: socket
+                .local_addr()
+                .ok()
+                .and_then(|address| address.as_socket()),
+            peer: self.peer.as_socket(),
+            datagrams: self.datagram,
+        });
+    }
+
+    async fn run(mut self, pending: bool) {
+        if pending && !self.finish_handshake().await {
+            return;
+        }
+        self.read().await;
+    }
+
+    async fn finish_handshake(&self) -> bool {
+        let outcome = match self.peer.as_socket() {
+            Some(_) => self.handshake_outcome().await,
+            None => self.retry_unix_connect().await,
+        };
+        match outcome {
+            Ok(()) => {
+                self.connected();
+                true
+            }
+            Err(error) => {
+                self.note(ClientEvent::ConnectFailed {
+                    refused: error.kind() == std::io::ErrorKind::ConnectionRefused,
+                    error: error.to_string(),
+                });
+                false
+            }
+        }
+    }
+
+    async fn handshake_outcome(&self) -> std::io::Result<()> {
+        let _ = self.socket.writable().await?;
+        match SockRef::from(self.socket.get_ref()).take_error()? {
+            Some(error) => Err(error),
+            None => Ok(()),
+        }
+    }
+
+    async fn retry_unix_connect(&self) -> std::io::Result<()> {
+        loop {
+            match SockRef::from(self.socket.get_ref()).connect(&self.peer) {
+                Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {
+                    tokio::time::sleep(Duration::from_millis(2)).await;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    async fn read(&mut self) {
+        let mut buffer = vec![0u8; READ_BYTES];
+        loop {
+            if self
+                .gate
+                .wait_for(|gate| *gate != Gate::Stalled)
+                .await
+                .is_err()
+            {
+                return;
+            }
+            let pace = match *self.gate.borrow() {
+                Gate::Paced(pace) => Some(pace),
+                Gate::Free | Gate::Stalled => None,
+            };
+            let room = pace.map_or(READ_BYTES, |pace| pace.bytes.min(READ_BYTES));
+            let Some(()) = self.read_once(&mut buffer[..room]).await else {
+                return;
+            };
+            match pace {
+                // The shortest sleep is a millisecond, which is a pause where none is wanted.
+                Some(pace) if pace.every.is_zero() => tokio::task::yield_now().await,
+                Some(pace) => tokio::time::sleep(pace.every).await,
+                None => {}
+            }
+        }
+    }
+
+    /// Reads once; `None` at the end of the connection.
+    async fn read_once(&mut self, buffer: &mut [u8]) -> Option<()> {
+        let mut guard = tokio::select! {
+            guard = self.socket.readable() => guard.ok()?,
+            // A change of pace takes effect before the next byte.
+            _ = self.gate.changed() => return Some(()),
+        };
+        let datagram = self.datagram;
+        let attempt = guard.try_io(|socket| {
+            if datagram {
+                let (bytes, _, from) =
+                    rustix::net::recvfrom(socket.get_ref(), &mut *buffer, RecvFlags::empty())?;
+                let from = from.and_then(|from| SocketAddr::try_from(from).ok());
+                return Ok((bytes, from));
+            }
+            let (bytes, _) = rustix::net::recv(socket.get_ref(), &mut *buffer, RecvFlags::empty())?;
+            Ok((bytes, None))
+        });
+        let event = match attempt {
+            Err(_would_block) => return Some(()),
+            Ok(Ok((bytes, from))) if self.datagram => ClientEvent::Datagram {
+                from,
+                bytes: buffer[..bytes].to_vec(),
+            },
+            Ok(Ok((0, _))) => ClientEvent::Ended(End::Fin),
+            Ok(Ok((bytes, _))) => ClientEvent::Received(buffer[..bytes].to_vec()),
+            Ok(Err(error)) => ClientEvent::Ended(end(&error)),
+        };
+        let over = matches!(event, ClientEvent::Ended(_));
+        self.note(event);
+        (!over).then_some(())
+    }
+}
+
+fn end(error: &std::io::Error) -> End {
+    match Errno::from_io_error(error) {
+        Some(Errno::TIMEDOUT) => End::Timeout,
+        Some(Errno::CONNREFUSED | Errno::HOSTUNREACH | Errno::NETUNREACH) => End::Unreachable,
+        _ => End::Reset,
+    }
+}

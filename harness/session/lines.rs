@@ -1,0 +1,169 @@
+//! Going through the lines of an act, those of one crowd by each of its clients at its own pace.
+
+use super::{Flow, Stage};
+use crate::kernel::{self};
+use crate::launch::Server;
+use crate::model::error::Error;
+use crate::model::scenario::{Line, Step};
+use crate::session::client::Client;
+use crate::transcript::event::{ClientId, Ended, ServerEvent, What};
+use std::future::Future;
+use std::pin::Pin;
+use std::task::Poll;
+
+impl Stage<'_> {
+    /// Performs lines, numbered from `first` in the order of the text. Lines of the same clients that follow each
+    /// other are gone through by each client at its own pace.
+    pub(super) fn lines<'b>(
+        &'b mut self,
+        lines: &'b [Line],
+        first: usize,
+    ) -> Pin<Box<dyn Future<Output = Result<Flow, Error>> + 'b>> {
+        Box::pin(async move {
+            let (mut rest, mut number) = (lines, first);
+            while let Some((line, later)) = rest.split_first() {
+                let (done, flow) = match (line.clients(), &line.step) {
+                    (Some(who), _) => {
+                        let run = rest.iter().take_while(|line| line.clients() == Some(who));
+                        let run = &rest[..run.count()];
+                        (run, self.side_by_side(who, run, number).await)
+                    }
+                    (None, Step::Repeat { times, lines }) => {
+                        (&rest[..1], self.repeat(*times, lines, number + 1).await?)
+                    }
+                    (None, _) => (&rest[..1], self.line(line, number).await?),
+                };
+                if flow == Flow::Stop {
+                    return Ok(Flow::Stop);
+                }
+                number += count(done);
+                rest = rest.get(done.len()..).unwrap_or(later);
+            }
+            Ok(Flow::On)
+        })
+    }
+
+    async fn repeat(&mut self, times: u32, lines: &[Line], first: usize) -> Result<Flow, Error> {
+        for _ in 0..times {
+            if self.lines(lines, first).await? == Flow::Stop {
+                return Ok(Flow::Stop);
+            }
+        }
+        Ok(Flow::On)
+    }
+
+    /// A line that is not one of clients alone.
+    async fn line(&mut self, line: &Line, number: usize) -> Result<Flow, Error> {
+        self.recorder.note(What::StepBegan(number));
+        let (how, flow) = match &line.step {
+            Step::Server(action) => self.server_step(action).await?,
+            Step::Pause(time) => {
+                tokio::time::sleep(*time).await;
+                (Ended::Done, Flow::On)
+            }
+            Step::Settle => {
+                self.settle().await;
+                (Ended::Done, Flow::On)
+            }
+            Step::Client { .. } | Step::Repeat { .. } | Step::Barrier => (Ended::Done, Flow::On),
+        };
+        self.end_step(number, None, how, flow);
+        Ok(flow)
+    }
+
+    fn end_step(&self, step: usize, member: Option<u32>, how: Ended, flow: Flow) {
+        self.note_obituaries();
+        if flow == Flow::Stop && !self.stopped.replace(true) {
+            let processes = self.server.as_ref().map(Server::processes);
+            let doing = kernel::occupations(&processes.unwrap_or_default());
+            self.note_server(ServerEvent::Occupied(doing));
+        }
+        self.recorder.note(What::StepEnded { step, member, how });
+    }
+
+    /// Lets every client behind a name go through lines that concern no one else; all is over when all are done.
+    async fn side_by_side(&mut self, who: usize, lines: &[Line], first: usize) -> Flow {
+        let Some(mut crowd) = self.clients.get_mut(who).map(std::mem::take) else {
+            return Flow::Stop;
+        };
+        let walks = crowd.iter_mut();
+        let walks = walks.map(|client| self.walk(client.id(), client, lines, first));
+        let flows = join_all(walks.collect()).await;
+        self.clients[who] = crowd;
+        match flows.contains(&Flow::Stop) {
+            true => Flow::Stop,
+            false => Flow::On,
+        }
+    }
+
+    fn walk<'b>(
+        &'b self,
+        id: ClientId,
+        client: &'b mut Client,
+        lines: &'b [Line],
+        first: usize,
+    ) -> Pin<Box<dyn Future<Output = Flow> + 'b>> {
+        Box::pin(async move {
+            let mut number = first;
+            for line in lines {
+                let flow = match &line.step {
+                    Step::Repeat { times, lines } => {
+                        let mut flow = Flow::On;
+                        for _ in 0..*times {
+                            flow = self.walk(id, client, lines, number + 1).await;
+                            if flow == Flow::Stop {
+                                break;
+                            }
+                        }
+                        flow
+                    }
+                    Step::Client { action, .. } => {
+                        self.recorder.note(What::StepBegan(number));
+                        let (how, flow) = self.client_move(id, client, action).await;
+                        self.end_step(number, Some(id.member), how, flow);
+                        flow
+                    }
+                    _ => Flow::On,
+                };
+                if flow == Flow::Stop {
+                    return Flow::Stop;
+                }
+                number += count(std::slice::from_ref(line));
+            }
+            Flow::On
+        })
+    }
+}
+
+pub(super) fn count(lines: &[Line]) -> usize {
+    lines
+        .iter()
+        .map(|line| match &line.step {
+            Step::Repeat { lines, .. } => 1 + count(lines),
+            _ => 1,
+        })
+        .sum()
+}
+
+/// Drives futures together until all are done, and returns their results in order.
+async fn join_all<F: Future + Unpin>(mut futures: Vec<F>) -> Vec<F::Output> {
+    let mut results: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
+    std::future::poll_fn(|context| {
+        let mut waiting = false;
+        for (future, result) in futures.iter_mut().zip(&mut results) {
+            if result.is_none() {
+                match Pin::new(future).poll(context) {
+                    Poll::Ready(value) => *result = Some(value),
+                    Poll::Pending => waiting = true,
+                }
+            }
+        }
+        if waiting {
+            Poll::Pending
+        } else {
+            Poll::Ready(())
+        }
+    })
+    .await;
+    results.into_iter().flatten().collect()
+}

@@ -1,0 +1,155 @@
+//! Looks at the server through the kernel: whether it has come to rest, and what waits in its queues.
+
+use super::{LIMIT, LOOK_EVERY, Stage};
+use crate::judge::BUSY;
+use crate::kernel::{RestWatch, State, Stillness, percent, stillness};
+use crate::session::client::Client;
+use crate::transcript::event::ServerEvent;
+use std::time::{Duration, Instant};
+
+/// How long `settle` waits for a server that does not come to rest.
+const SETTLE_WITHIN: Duration = Duration::from_millis(500);
+
+/// How many times longer a server is watched that gets hardly any of a loaded host.
+const PATIENCE: u32 = 8;
+
+/// How long a server may take to get through the clients of a scenario that have left.
+const CATCH_UP_WITHIN: Duration = Duration::from_secs(60);
+
+impl Stage<'_> {
+    /// Lets a server that serves one after the other get through those who have left: as long as its accept queue
+    /// becomes shorter, the next client has no claim to be served at once.
+    pub(super) async fn catch_up(&self) {
+        let begun = Instant::now();
+        let (mut shortest, mut since) = (u32::MAX, begun);
+        while let Some((queue @ 1.., _)) = self.listener() {
+            if queue < shortest {
+                (shortest, since) = (queue, Instant::now());
+            }
+            if since.elapsed() > LIMIT || begun.elapsed() > CATCH_UP_WITHIN {
+                return;
+            }
+            // Nothing announces that a connection has been accepted.
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Whether at least `looks` looks in a row, all later than look `begun`, found the server waiting for us alone and
+    /// not having run in between. All clients of a crowd share the looks.
+    pub(super) fn is_settled(&self, begun: u64, looks: u64) -> bool {
+        let last = self.fresh_look();
+        last.settled >= looks && last.number > begun + looks
+    }
+
+    /// A look at the server's threads that is hardly older than the time between two looks.
+    pub(super) fn fresh_look(&self) -> LastLook {
+        let last = self.looks.get();
+        if last.at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+            self.note_obituaries();
+            let still = self.stillness();
+            let settled = last.still == still && still.parked && self.lab.is_private();
+            self.looks.set(LastLook {
+                number: last.number + 1,
+                at: Some(Instant::now()),
+                settled: if settled { last.settled + 1 } else { 0 },
+                still,
+            });
+        }
+        self.looks.get()
+    }
+
+    /// Writes down how much processor time the server has used since a look, where there was one.
+    pub(super) fn note_ran_since(&self, before: Option<Duration>) {
+        if let Some(before) = before {
+            let ran = self.fresh_look().still.ran.saturating_sub(before);
+            self.note_server(ServerEvent::Ran(ran));
+        }
+    }
+
+    /// Gives the server the time to come to rest; a server that does not is held to nothing here.
+    pub(super) async fn settle(&self) {
+        let deadline = Instant::now() + SETTLE_WITHIN;
+        let mut last = None;
+        while Instant::now() < deadline {
+            let quiet = self.clients.iter().flatten().all(Client::is_idle);
+            let now = self.stillness();
+            if quiet && now.at_rest && last.as_ref() == Some(&now) {
+                return;
+            }
+            last = quiet.then_some(now);
+            // Nothing announces that another process has come to rest.
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    pub(super) fn stillness(&self) -> Stillness {
+        match &self.server {
+            Some(server) => stillness(&server.processes(), server.process().output_pipe()),
+            None => Stillness::default(),
+        }
+    }
+
+    pub(super) fn port(&self) -> Option<u16> {
+        match self.server.as_ref()?.address() {
+            crate::model::check::Address::Inet(address) => Some(address.port()),
+            crate::model::check::Address::Path(_) => None,
+        }
+    }
+
+    /// The listener's accept queue and its limit.
+    pub(crate) fn listener(&self) -> Option<(u32, u32)> {
+        let rows = match self.server.as_ref()?.address() {
+            crate::model::check::Address::Inet(address) => {
+                let mut rows = self.lab.diag().listeners().ok()?;
+                rows.retain(|row| {
+                    row.local
+                        .is_some_and(|local| local.port() == address.port())
+                });
+                rows
+            }
+            crate::model::check::Address::Path(path) => self.lab.diag().listening_at(path).ok()?,
+        };
+        let queue = rows.iter().map(|row| row.receive_queue).sum();
+        let backlog = rows.iter().map(|row| row.send_queue).min()?;
+        Some((queue, backlog))
+    }
+
+    pub(super) fn count_connections(&self, state: State) -> usize {
+        let rows = self
+            .port()
+            .and_then(|port| self.lab.diag().connections(port).ok());
+        rows.unwrap_or_default()
+            .iter()
+            .filter(|row| row.state == state)
+            .count()
+    }
+}
+
+/// The last look at the server's threads.
+#[derive(Clone, Copy, Default)]
+pub(super) struct LastLook {
+    pub(super) number: u64,
+    at: Option<Instant>,
+    pub(super) still: Stillness,
+    /// How many looks in a row have found the same as the one before, and a server that waits for us alone.
+    settled: u64,
+}
+
+/// The times at which to look. On a loaded host looks come late; they must not all come at once then, as a burst of them
+/// shows no more than one.
+pub(super) fn looks() -> tokio::time::Interval {
+    let mut looks = tokio::time::interval(LOOK_EVERY);
+    looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+    looks
+}
+
+/// Whether a server has used as much processor time as one that is busy uses within a limit.
+pub(super) fn is_busy(rest: &RestWatch, limit: Duration) -> bool {
+    percent(rest.ran, limit) >= BUSY
+}
+
+/// Whether a server takes all that it gets and has got too little to be judged, as on a loaded host: what it does may
+/// still be work that ends.
+pub(super) fn is_starved_of_proof(rest: &RestWatch, limit: Duration) -> bool {
+    rest.spins() && !is_busy(rest, limit) && rest.watched < limit * PATIENCE
+}

@@ -1,0 +1,161 @@
+//! What is written down beside the moves: how the server ends, what it prints, what the kernel tells, who starved.
+
+use super::{LIMIT, LOOK_EVERY, Stage};
+use crate::kernel::{Counters, RestWatch};
+use crate::launch::Server;
+use crate::session::calibration;
+use crate::session::own_delay;
+use crate::transcript::event::{ClientEvent, ClientId, Ended, Moment, ServerEvent, What};
+use std::time::{Duration, Instant};
+
+/// How long a server that still runs, or that no longer listens, is taken to be on its way out.
+const MAY_DIE_WITHIN: Duration = Duration::from_secs(1);
+
+impl Stage<'_> {
+    pub(super) fn note_server(&self, event: ServerEvent) {
+        self.recorder.note(What::Server(event));
+    }
+
+    pub(super) fn watch_exit(&mut self) {
+        if let Some(old) = self.exit_watch.take() {
+            old.abort();
+        }
+        let Some(server) = &self.server else {
+            return;
+        };
+        let mut ended = server.process().exit_receiver();
+        let recorder = self.recorder.clone();
+        self.exit_watch = Some(tokio::task::spawn_local(async move {
+            if let Ok(exit) = ended.wait_for(Option::is_some).await
+                && let Some(exit) = *exit
+            {
+                recorder.note(What::Server(ServerEvent::Exited(exit)));
+            }
+        }));
+    }
+
+    /// A client may see the end of its connection before the wait status of the server has come through.
+    pub(super) async fn wait_for_the_dying(&mut self) {
+        let Some(server) = &self.server else {
+            return;
+        };
+        let has_served = self
+            .recorder
+            .with(|transcript| transcript.sample(Moment::After).is_some());
+        // One that lives is the usual case.
+        let has_ended = tokio::select! {
+            _ = server.process().ended() => true,
+            () = self.shows_that_it_lives(server, has_served) => false,
+        };
+        // Who writes its end down may be told of it a moment later than we.
+        if has_ended && let Some(watch) = self.exit_watch.take() {
+            let _ = watch.await;
+        }
+    }
+
+    /// Returns once nothing says any more that the server is on its way out. An exception that goes through a program
+    /// closes its sockets long before the process has ended.
+    async fn shows_that_it_lives(&self, server: &Server, has_served: bool) {
+        let begun = Instant::now();
+        let mut rest = RestWatch::default();
+        loop {
+            let is_dying = server.process().exit().is_some()
+                || server.processes().iter().any(|process| process.is_zombie());
+            let listens = || server.transport().is_datagram() || self.listener().is_some();
+            let grace = match is_dying {
+                true => LIMIT,
+                // It has served somebody since, and come to rest.
+                false if has_served => return,
+                // Without its listening socket a server is as a rule on its way out.
+                false if rest.take(Instant::now(), self.stillness()) && listens() => return,
+                false => MAY_DIE_WITHIN,
+            };
+            if begun.elapsed() > grace {
+                return;
+            }
+            // Its end interrupts this; of its life nothing tells but another look.
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Writes down what moved. What a counter of the plain host shows may be anybody's, so that it is noted there only
+    /// where it can excuse a server.
+    pub(super) fn note_counters(&self, before: &Counters) {
+        let mut moved = Counters::of(self.lab.warden().pid()).since(before);
+        moved.retain(|(name, _)| self.lab.is_private() || name == "RcvbufErrors");
+        self.recorder.note(What::Counters(moved));
+    }
+
+    pub(super) fn note_output(&self) {
+        if let Some(server) = &self.server {
+            let output = server.process().take_output();
+            if !output.is_empty() {
+                self.note_server(ServerEvent::Output(output));
+            }
+        }
+    }
+
+    /// A reset is seen by the client a moment before the kernel has told of the socket that sent it.
+    pub(super) async fn await_obituary(&self, id: ClientId) {
+        for _ in 0..10 {
+            self.note_obituaries();
+            let reset =
+                self.recorder.views().of(id).ended() == Some(crate::model::expectation::End::Reset);
+            if !reset || self.recorder.views().of(id).is_buried() {
+                return;
+            }
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    /// Writes down what the kernel tells of the server's sockets that died, each with its client.
+    pub(super) fn note_obituaries(&self) {
+        for dead in self.lab.obituaries() {
+            let client = self.recorder.views().client_at(dead.remote);
+            if let Some(id) = client.filter(|_| Some(dead.local.port()) == self.port()) {
+                let event = ClientEvent::Buried {
+                    lost_bytes: dead.lost_bytes,
+                    delivered_bytes: dead.delivered_bytes,
+                };
+                self.recorder.note(What::Client(id, event));
+            }
+        }
+    }
+
+    /// Writes down how long we, or a thread of the server that was ready to run, did not get a processor.
+    pub(super) fn note_starvation(&self) {
+        let ours = own_delay::delay_since(self.began);
+        let theirs = self
+            .stillness()
+            .longest_delay
+            .saturating_sub(self.baseline_delay);
+        let starved = ours.max(theirs);
+        if starved > Duration::from_millis(100) {
+            self.recorder.note(What::Starved(starved));
+        }
+        let missed = |what: &What| {
+            matches!(
+                what,
+                What::StepEnded {
+                    how: Ended::OutOfTime(_),
+                    ..
+                }
+            )
+        };
+        if self
+            .recorder
+            .with(|transcript| transcript.events.iter().any(|event| missed(&event.what)))
+        {
+            self.recorder
+                .note(What::Calibrated(calibration::slowest_round_trip()));
+        }
+    }
+
+    pub(super) fn prove(&self, fault: String, shown: bool, evidence: &str) {
+        self.recorder.note(What::Proof {
+            fault,
+            shown,
+            evidence: evidence.to_owned(),
+        });
+    }
+}

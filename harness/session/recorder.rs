@@ -1,0 +1,114 @@
+//! Where events are written down as they happen, on one clock, with what follows from them so far.
+
+use crate::transcript::client::Views;
+use crate::transcript::event::{ClientEvent, ClientId, Event, ServerEvent, Transcript, What};
+use crate::transcript::server::ServerFacts;
+use std::cell::{RefCell, RefMut};
+use std::collections::BTreeMap;
+use std::rc::Rc;
+use std::time::Instant;
+use tokio::sync::Notify;
+use tokio::sync::futures::Notified;
+
+/// A shared pen on the transcript of one run.
+#[derive(Clone, Debug)]
+pub(crate) struct Recorder(Rc<Book>);
+
+#[derive(Debug)]
+struct Book {
+    begun: Instant,
+    transcript: RefCell<Transcript>,
+    views: RefCell<Views>,
+    facts: RefCell<ServerFacts>,
+    /// When bytes last came for any of the clients behind each name.
+    served: RefCell<BTreeMap<usize, Instant>>,
+    /// Wakes those who wait for a fact about a client; in a crowd, waking all for each would be quadratic.
+    clients: RefCell<BTreeMap<ClientId, Rc<Notify>>>,
+    /// Wakes those who wait for any fact.
+    changed: Notify,
+}
+
+impl Recorder {
+    pub(crate) fn new() -> Self {
+        Self(Rc::new(Book {
+            begun: Instant::now(),
+            transcript: RefCell::default(),
+            views: RefCell::default(),
+            facts: RefCell::default(),
+            served: RefCell::default(),
+            clients: RefCell::default(),
+            changed: Notify::new(),
+        }))
+    }
+
+    /// Writes a fact down and wakes whoever waits for one.
+    pub(crate) fn note(&self, what: What) {
+        let event = Event {
+            at: self.0.begun.elapsed(),
+            what,
+        };
+        if let What::Client(id, happened) = &event.what {
+            self.note_of_client(*id, happened);
+        }
+        self.0.views.borrow_mut().apply(&event);
+        self.0.facts.borrow_mut().apply(&event);
+        self.0.transcript.borrow_mut().events.push(event);
+        self.0.changed.notify_waiters();
+    }
+
+    fn note_of_client(&self, id: ClientId, event: &ClientEvent) {
+        if let ClientEvent::Received(_) = event {
+            self.0.served.borrow_mut().insert(id.who, Instant::now());
+        }
+        // Who is woken looks once this fact is written down: nothing else runs on this thread until then.
+        if let Some(waiting) = self.0.clients.borrow().get(&id) {
+            waiting.notify_waiters();
+        }
+    }
+
+    /// What wakes those who wait for a fact about a client.
+    pub(crate) fn facts_of(&self, id: ClientId) -> Rc<Notify> {
+        let mut clients = self.0.clients.borrow_mut();
+        Rc::clone(clients.entry(id).or_default())
+    }
+
+    /// Resolves at the next fact; to be made before looking, so that none is missed.
+    pub(crate) fn next_fact(&self) -> Notified<'_> {
+        self.0.changed.notified()
+    }
+
+    pub(crate) fn views(&self) -> RefMut<'_, Views> {
+        self.0.views.borrow_mut()
+    }
+
+    pub(crate) fn facts(&self) -> RefMut<'_, ServerFacts> {
+        self.0.facts.borrow_mut()
+    }
+
+    /// When bytes last came for this client, or for another one behind the same name.
+    pub(crate) fn last_served(&self, id: ClientId) -> Option<Instant> {
+        self.0.served.borrow().get(&id.who).copied()
+    }
+
+    /// Whether the last fact of its kind about the server, as it runs since its last start, was another one.
+    pub(crate) fn is_news(&self, event: &ServerEvent) -> bool {
+        let transcript = self.0.transcript.borrow();
+        let kind = std::mem::discriminant(event);
+        let last = transcript
+            .server_events()
+            .rev()
+            .take_while(|seen| !matches!(seen, ServerEvent::Started { .. }))
+            .find(|seen| std::mem::discriminant(*seen) == kind);
+        last != Some(event)
+    }
+
+    /// Looks at the transcript so far.
+    pub(crate) fn with<T>(&self, look: impl FnOnce(&Transcript) -> T) -> T {
+        look(&self.0.transcript.borrow())
+    }
+
+    /// Takes the transcript; what follows begins a new one.
+    pub(crate) fn take(&self) -> Transcript {
+        self.0.transcript.take()
+    }
+}

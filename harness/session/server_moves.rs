@@ -1,0 +1,385 @@
+//! What is done to the server beside the clients, and what is awaited of it.
+
+use super::looks::{is_busy, is_starved_of_proof, looks};
+use super::{Flow, LIMIT, LOOK_EVERY, LOOKS_TO_BLAME, Stage};
+use crate::kernel::{RestWatch, State};
+use crate::launch::{Process, Server};
+use crate::model::error::Error;
+use crate::model::expectation::ServerExpectation;
+use crate::model::server_action::{ServerAction, Signal, Streams};
+use crate::session::client::Client;
+use crate::sys::socket::limit_open_files;
+use crate::transcript::client::Look;
+use crate::transcript::event::{Ended, Exit, ServerEvent, What, last_line};
+use rustix::io::Errno;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+/// What stands in a file that is not the server's.
+const FOREIGN: &[u8] = b"somebody's data\n";
+
+/// A limit on open files that was changed.
+pub(super) struct Limited {
+    pid: i32,
+    before: u64,
+    limit: u64,
+}
+
+impl Stage<'_> {
+    pub(super) async fn server_step(
+        &mut self,
+        action: &ServerAction,
+    ) -> Result<(Ended, Flow), Error> {
+        let done = Ok((Ended::Done, Flow::On));
+        match action {
+            ServerAction::Stop => self.stop().await,
+            ServerAction::Continue => {
+                self.signal_all(libc::SIGCONT);
+                self.note_server(ServerEvent::Continued);
+            }
+            ServerAction::Signal(signal) => self.signal(*signal),
+            ServerAction::Start(streams) => return self.start_again(*streams).await,
+            ServerAction::StartSecond => return self.start_second().await,
+            ServerAction::StartOverFile => return self.start_over_file().await,
+            ServerAction::LimitOpenFiles(spare) => {
+                let flow = self.limit_open_files(*spare);
+                return Ok((Ended::Done, flow));
+            }
+            ServerAction::RestoreOpenFiles => self.restore_open_files(),
+            ServerAction::Expect { what, within } => {
+                let how = self.wait_for_server(what, within.unwrap_or(LIMIT)).await;
+                let met = self.recorder.facts().look(what) == Look::Met;
+                return Ok((how, if met { Flow::On } else { Flow::Stop }));
+            }
+            ServerAction::Require { what, within } => {
+                let how = self.wait_for_server(what, within.unwrap_or(LIMIT)).await;
+                let facts = self.recorder.facts().clone();
+                let met = facts.look(what) == Look::Met;
+                let evidence = if met {
+                    "the kernel shows it".to_owned()
+                } else {
+                    facts.instead(what)
+                };
+                self.prove(format!("server {what}"), met, &evidence);
+                return Ok((how, if met { Flow::On } else { Flow::Stop }));
+            }
+        }
+        done
+    }
+
+    fn signal_all(&self, signal: i32) {
+        for process in self.server.iter().flat_map(Server::processes) {
+            if let (Some(pid), Some(signal)) = (
+                rustix::process::Pid::from_raw(process.pid),
+                rustix::process::Signal::from_named_raw(signal),
+            ) {
+                // ESRCH: it has ended in between.
+                let _ = rustix::process::kill_process(pid, signal);
+            }
+        }
+    }
+
+    /// Stops every process; the proof is the state of each in `/proc`.
+    async fn stop(&self) {
+        let deadline = Instant::now() + LIMIT;
+        let mut running = usize::MAX;
+        while running > 0 && Instant::now() < deadline {
+            self.signal_all(libc::SIGSTOP);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+            let processes = self
+                .server
+                .as_ref()
+                .map(Server::processes)
+                .unwrap_or_default();
+            running = processes
+                .iter()
+                .filter(|process| !matches!(process.state, 'T' | 't' | 'Z' | 'X'))
+                .count();
+        }
+        self.note_server(ServerEvent::Stopped);
+        self.recorder.note(What::Proof {
+            fault: "stopping the server".to_owned(),
+            shown: running == 0,
+            evidence: match running {
+                0 => "every process is in state T".to_owned(),
+                n => format!("{n} processes still run"),
+            },
+        });
+    }
+
+    fn signal(&self, signal: Signal) {
+        let number = match signal {
+            Signal::Term => libc::SIGTERM,
+            Signal::Int => libc::SIGINT,
+            Signal::Hup => libc::SIGHUP,
+            Signal::Quit => libc::SIGQUIT,
+            Signal::Usr1 => libc::SIGUSR1,
+            Signal::Kill => libc::SIGKILL,
+        };
+        if let Some(server) = &self.server {
+            server.process().signal(number);
+            if signal == Signal::Kill {
+                // Nothing tells the workers of a killed master to go; a service manager kills them too.
+                self.signal_all(number);
+            }
+            self.note_server(ServerEvent::Signalled(signal));
+        }
+    }
+
+    /// Starts the server again in its lab; what was left of the old one is swept away first.
+    async fn start_again(&mut self, streams: Streams) -> Result<(Ended, Flow), Error> {
+        self.note_output();
+        // The old guard would sweep the lab, the new server with it: it has to go first.
+        drop(self.server.take());
+        match Server::start_with(self.target, Arc::clone(&self.lab), streams).await {
+            Ok(server) => {
+                let pid = server.pid();
+                self.server = Some(server);
+                self.note_server(ServerEvent::Started { pid });
+                self.watch_exit();
+                Ok((Ended::Done, Flow::On))
+            }
+            Err(error) => {
+                self.note_server(ServerEvent::StartFailed(error.chain()));
+                Ok((Ended::Done, Flow::Stop))
+            }
+        }
+    }
+
+    /// Starts a second instance beside the first and waits for its end.
+    async fn start_second(&mut self) -> Result<(Ended, Flow), Error> {
+        let second = Process::start(self.target, &self.lab, Streams::Usual)?;
+        match tokio::time::timeout(LIMIT, second.ended()).await {
+            Ok(exit) => {
+                let words = last_line(&second.take_output());
+                self.note_server(ServerEvent::SecondEnded(exit, words));
+                let flow = if exit == Exit::Status(0) {
+                    Flow::Stop
+                } else {
+                    Flow::On
+                };
+                Ok((Ended::Done, flow))
+            }
+            Err(_) => {
+                second.signal(libc::SIGKILL);
+                second.ended().await;
+                self.note_server(ServerEvent::SecondLives);
+                Ok((Ended::OutOfTime(LIMIT), Flow::Stop))
+            }
+        }
+    }
+
+    /// Starts the server where a regular file stands at its path, and looks for the file afterwards.
+    async fn start_over_file(&mut self) -> Result<(Ended, Flow), Error> {
+        drop(self.server.take());
+        let path = self.lab.socket_path();
+        let failed = Error::file("writing", &path);
+        let _ = std::fs::remove_file(&path);
+        std::fs::write(&path, FOREIGN).map_err(failed)?;
+        let (how, flow) = self.start_second().await?;
+        let is_there = std::fs::read(&path).is_ok_and(|content| content == FOREIGN);
+        if !is_there {
+            self.note_server(ServerEvent::FileRemoved);
+        }
+        Ok((how, if is_there { flow } else { Flow::Stop }))
+    }
+
+    fn limit_open_files(&mut self, spare: u32) -> Flow {
+        let mut lowest = None;
+        for process in self.server.iter().flat_map(Server::processes) {
+            let limit = limit_with_room(&process.descriptor_numbers(), spare);
+            match limit_open_files(process.pid, limit) {
+                Ok(before) => {
+                    self.limited.push(Limited {
+                        pid: process.pid,
+                        before,
+                        limit,
+                    });
+                    lowest = Some(lowest.unwrap_or(limit).min(limit));
+                }
+                Err(Errno::SRCH) => {}
+                Err(error) => {
+                    self.prove(
+                        "limiting open files".to_owned(),
+                        false,
+                        &format!(
+                            "prlimit({}) of {}: {error}; of another user's process it takes CAP_SYS_RESOURCE",
+                            process.pid, process.name
+                        ),
+                    );
+                    return Flow::Stop;
+                }
+            }
+        }
+        if let Some(limit) = lowest {
+            self.note_server(ServerEvent::OpenFilesLimited(limit));
+        }
+        Flow::On
+    }
+
+    /// Descriptors in use and the limit on them, in the process with a lowered limit that has the fewest left.
+    fn fewest_files_left(&self) -> Option<(u64, u64)> {
+        let processes = self.server.as_ref()?.processes();
+        let held = self.limited.iter().filter_map(|limited| {
+            let process = processes
+                .iter()
+                .find(|process| process.pid == limited.pid)?;
+            let below = |number: &i32| u64::from(number.unsigned_abs()) < limited.limit;
+            let held = process.descriptor_numbers().into_iter().filter(below);
+            Some((held.count() as u64, limited.limit))
+        });
+        held.min_by_key(|(held, limit)| limit.saturating_sub(*held))
+    }
+
+    /// How near the server is to its limit on open files; `settled` where nobody waits any more to be taken.
+    fn open_files(&self, settled: bool) -> Option<ServerEvent> {
+        let (held, limit) = self.fewest_files_left()?;
+        Some(ServerEvent::OpenFiles {
+            held,
+            limit,
+            waiting: self.listener().map_or(0, |(queue, _)| queue),
+            settled,
+        })
+    }
+
+    fn restore_open_files(&mut self) {
+        for Limited { pid, before, .. } in self.limited.drain(..) {
+            // ESRCH: a worker that has ended needs no limit.
+            if limit_open_files(pid, before).is_ok() {
+                self.recorder
+                    .note(What::Server(ServerEvent::OpenFilesLimited(before)));
+            }
+        }
+    }
+
+    async fn wait_for_server(&self, what: &ServerExpectation, limit: Duration) -> Ended {
+        let mut deadline = tokio::time::Instant::now() + limit;
+        let mut look = looks();
+        let mut rest = RestWatch::default();
+        let begun = self.looks.get().number;
+        let mut all_in_hand = 0;
+        loop {
+            let next_fact = self.recorder.next_fact();
+            self.note_server_facts(what, &mut rest);
+            if self.recorder.facts().look(what) != Look::Pending {
+                return Ended::Done;
+            }
+            if *what == ServerExpectation::OutOfFiles {
+                all_in_hand = if self.all_accepted() {
+                    all_in_hand + 1
+                } else {
+                    0
+                };
+                if all_in_hand > LOOKS_TO_BLAME || self.is_over(begun) {
+                    if let Some(event) = self.open_files(true) {
+                        self.note_server(event);
+                    }
+                    return Ended::Settled;
+                }
+            }
+            tokio::select! {
+                () = tokio::time::sleep_until(deadline) => {
+                    if !is_starved_of_proof(&rest, limit) {
+                        break;
+                    }
+                    deadline += LOOK_EVERY;
+                }
+                // Of all that is waited for here only the exit is told; the rest is looked for, at times of our own.
+                () = next_fact, if matches!(what, ServerExpectation::Exit(_)) => {}
+                _ = look.tick() => {}
+            }
+        }
+        if *what == ServerExpectation::Rest {
+            self.note_server(ServerEvent::Rests {
+                rests: false,
+                cpu_percent: rest.cpu_percent(),
+                spins: rest.spins() && is_busy(&rest, limit),
+            });
+        }
+        Ended::OutOfTime(limit)
+    }
+
+    /// Whether the server has taken every client in hand.
+    fn all_accepted(&self) -> bool {
+        let mut clients = self.clients.iter().flatten();
+        clients.all(|client| !client.is_connected() || client.is_accepted() || client.has_ended())
+    }
+
+    /// Whether nothing more will come of what the clients have done.
+    fn is_over(&self, begun: u64) -> bool {
+        let calling = self.clients.iter().flatten().any(Client::is_calling);
+        !calling && self.is_settled(begun, LOOKS_TO_BLAME)
+    }
+
+    /// Reads from the kernel what an expectation is about, and writes it down where it is news.
+    fn note_server_facts(&self, what: &ServerExpectation, rest: &mut RestWatch) {
+        let Some(server) = &self.server else {
+            return;
+        };
+        let event = match what {
+            ServerExpectation::Exit(_) => return,
+            ServerExpectation::Gone => {
+                let left = server
+                    .processes()
+                    .iter()
+                    .filter(|process| !process.is_zombie())
+                    .count();
+                if let (0, crate::model::check::Address::Path(path)) = (left, server.address()) {
+                    self.note_news(ServerEvent::PathRemains(path.symlink_metadata().is_ok()));
+                }
+                match left {
+                    0 => ServerEvent::Gone,
+                    left => ServerEvent::LeftBehind(left),
+                }
+            }
+            ServerExpectation::AcceptQueue(_) | ServerExpectation::Backlog(_) => {
+                match self.listener() {
+                    Some((queue, backlog)) => ServerEvent::Listener { queue, backlog },
+                    None => return,
+                }
+            }
+            ServerExpectation::Rest if rest.take(Instant::now(), self.stillness()) => {
+                ServerEvent::Rests {
+                    rests: true,
+                    cpu_percent: rest.cpu_percent(),
+                    spins: false,
+                }
+            }
+            // How busy it is says most at the end of the wait.
+            ServerExpectation::Rest => return,
+            ServerExpectation::OutOfFiles => match self.open_files(false) {
+                Some(event) => event,
+                None => return,
+            },
+            ServerExpectation::TimeWait | ServerExpectation::NoTimeWait => {
+                self.note_news(ServerEvent::TimeWaitOfClients(self.clients_in_time_wait()));
+                ServerEvent::TimeWait(self.count_connections(State::TimeWait))
+            }
+        };
+        self.note_news(event);
+    }
+
+    fn note_news(&self, event: ServerEvent) {
+        if self.recorder.is_news(&event) {
+            self.note_server(event);
+        }
+    }
+
+    fn clients_in_time_wait(&self) -> usize {
+        let rows = self
+            .port()
+            .and_then(|port| self.lab.diag().connections_to(port).ok());
+        rows.unwrap_or_default()
+            .iter()
+            .filter(|row| row.state == State::TimeWait)
+            .count()
+    }
+}
+
+/// The limit below which exactly `room` descriptor numbers are free: the limit is one on numbers (RLIMIT_NOFILE,
+/// getrlimit(2)).
+fn limit_with_room(used: &[i32], room: u32) -> u64 {
+    let free = (0..).filter(|number| !used.contains(number));
+    let last = free.take(room as usize).last();
+    last.map_or(0, |last| last as u64 + 1)
+}

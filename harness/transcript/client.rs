@@ -1,0 +1,620 @@
+//! What one client has seen so far, folded from events; the runner and the judge look at the same value.
+
+use crate::model::data::{Match, Template, compare};
+use crate::model::expectation::{End, Expectation};
+use crate::model::literal;
+use crate::transcript::event::{ClientEvent, ClientId, Event, What};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::net::SocketAddr;
+
+/// Whether something that was expected has been seen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Look {
+    /// It has been seen.
+    Met,
+    /// It may still come.
+    Pending,
+    /// It can no longer come; the text says why.
+    Broken(String),
+}
+
+/// Something that is looked for, again and again while it has not come.
+#[derive(Clone, Debug)]
+pub struct Sought<'a> {
+    what: &'a Expectation,
+    /// The bytes that are wanted, made once: they may be many.
+    wanted: Vec<u8>,
+    /// How many of them have been compared.
+    compared: usize,
+}
+
+impl<'a> Sought<'a> {
+    /// What is expected of a member of a crowd.
+    pub fn new(what: &'a Expectation, member: u32) -> Self {
+        let wanted = match what {
+            Expectation::Data(data) | Expectation::DataOrSilence(data) => data.bytes(member),
+            _ => Vec::new(),
+        };
+        Self {
+            what,
+            wanted,
+            compared: 0,
+        }
+    }
+
+    /// Holds the stream against what is wanted; what was compared before is not compared again.
+    fn compare(&mut self, got: &[u8]) -> Match {
+        let from = self.compared.min(got.len());
+        match compare(&self.wanted[from..], &got[from..]) {
+            Match::Full(bytes) => Match::Full(from + bytes),
+            Match::Wrong(at) => Match::Wrong(from + at),
+            Match::Partial => {
+                self.compared = got.len();
+                Match::Partial
+            }
+        }
+    }
+}
+
+/// How far a client's connection has come.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Link {
+    #[default]
+    None,
+    Pending,
+    Up,
+    Failed {
+        refused: bool,
+        error: String,
+    },
+}
+
+/// What one client has seen.
+#[derive(Clone, Debug, Default)]
+pub struct ClientView {
+    link: Link,
+    /// Bytes received and not yet consumed by an expectation.
+    stream: Vec<u8>,
+    datagrams: VecDeque<Vec<u8>>,
+    /// Datagrams that might have been lost, and were taken to be: they may still come, and are nobody's fault then.
+    late: Vec<Vec<u8>>,
+    takes_datagrams: bool,
+    /// The server's address as it was dialled, and another one that a reply came from.
+    peer: Option<SocketAddr>,
+    foreign: Option<SocketAddr>,
+    ended: Option<End>,
+    accepted: bool,
+    taken: bool,
+    held_back: bool,
+    nothing: bool,
+    time_wait: bool,
+    send_failed: Option<String>,
+    /// Bytes that the server had for this client and that its kernel threw away.
+    lost_bytes: u64,
+    buried: bool,
+    /// Another connection had the same ends before; what the kernel tells of its death cannot be told from ours.
+    reused_address: bool,
+}
+
+impl ClientView {
+    fn apply(&mut self, event: &ClientEvent) {
+        match event {
+            ClientEvent::Connecting => {
+                *self = Self {
+                    link: Link::Pending,
+                    ..Self::default()
+                };
+            }
+            ClientEvent::Connected {
+                peer, datagrams, ..
+            } => {
+                self.link = Link::Up;
+                self.peer = *peer;
+                self.takes_datagrams = *datagrams;
+            }
+            ClientEvent::ConnectFailed { refused, error } => {
+                self.link = Link::Failed {
+                    refused: *refused,
+                    error: error.clone(),
+                };
+            }
+            ClientEvent::Sent(_) => self.taken = false,
+            ClientEvent::SendFailed(error) => self.send_failed = Some(error.clone()),
+            ClientEvent::Nothing(_) => self.nothing = true,
+            ClientEvent::Received(bytes) => self.stream.extend_from_slice(bytes),
+            ClientEvent::Datagram { bytes, from } => {
+                // The port may differ: some protocols answer from a new one (RFC 1350, section 4).
+                let elsewhere =
+                    |from: &SocketAddr| self.peer.is_some_and(|peer| peer.ip() != from.ip());
+                self.foreign = self.foreign.or_else(|| from.filter(elsewhere));
+                self.datagrams.push_back(bytes.clone());
+            }
+            ClientEvent::Ended(end) => self.ended = Some(*end),
+            ClientEvent::Accepted => self.accepted = true,
+            ClientEvent::Taken => self.taken = true,
+            ClientEvent::HeldBack { .. } => self.held_back = true,
+            ClientEvent::TimeWait => self.time_wait = true,
+            ClientEvent::Buried { lost_bytes, .. } => {
+                self.buried = true;
+                self.lost_bytes += if self.reused_address { 0 } else { *lost_bytes };
+            }
+            ClientEvent::Underway(_)
+            | ClientEvent::HalfClosed
+            | ClientEvent::Reset
+            | ClientEvent::Closed
+            | ClientEvent::Vanished
+            | ClientEvent::Stalled
+            | ClientEvent::Reading => {}
+        }
+    }
+
+    /// How the connection ended, if it has.
+    pub fn ended(&self) -> Option<End> {
+        self.ended
+    }
+
+    /// Whether the kernel has told of the end of the server's socket.
+    pub fn is_buried(&self) -> bool {
+        self.buried
+    }
+
+    /// Whether the handshake is complete.
+    pub fn is_connected(&self) -> bool {
+        self.link == Link::Up
+    }
+
+    /// Whether bytes have come that no expectation has consumed.
+    pub fn has_unexpected_bytes(&self) -> bool {
+        !self.stream.is_empty() || self.next_datagram(&|_| false).is_some()
+    }
+
+    /// Whether a datagram that is awaited has simply not come.
+    pub fn lacks_datagram(&self) -> bool {
+        self.takes_datagrams && self.send_failed.is_none() && !self.has_unexpected_bytes()
+    }
+
+    /// The first datagram that fits, or that is neither wanted nor merely late.
+    fn next_datagram(&self, fits: &dyn Fn(&[u8]) -> bool) -> Option<usize> {
+        let mut late = self.late.clone();
+        self.datagrams.iter().position(|datagram| {
+            let at = late.iter().position(|late| late == datagram);
+            fits(datagram) || at.map(|at| late.swap_remove(at)).is_none()
+        })
+    }
+
+    /// Looks for what is expected. `settled` says that nothing more will come.
+    pub fn look(&self, sought: &mut Sought<'_>, settled: bool) -> Look {
+        match sought.what {
+            Expectation::Data(_) => self.look_for_data(sought),
+            Expectation::Template(template) => self.look_for_template(template),
+            Expectation::DataOrSilence(_) => match self.look_for_data(sought) {
+                Look::Pending if settled => Look::Met,
+                other => other,
+            },
+            Expectation::Silence => self.look_for_silence(settled),
+            Expectation::Nothing => self.look_for_nothing(),
+            Expectation::Connected => match &self.link {
+                Link::Up => Look::Met,
+                Link::Failed { error, .. } => {
+                    Look::Broken(format!("the connection failed: {error}"))
+                }
+                Link::None | Link::Pending => Look::Pending,
+            },
+            Expectation::Pending => match &self.link {
+                Link::Pending if settled => Look::Met,
+                Link::None | Link::Pending => Look::Pending,
+                Link::Up => Look::Broken("the connection was established".to_owned()),
+                Link::Failed { error, .. } => {
+                    Look::Broken(format!("the connection failed: {error}"))
+                }
+            },
+            Expectation::Refused => match &self.link {
+                Link::Failed { refused: true, .. } => Look::Met,
+                Link::Failed { error, .. } => {
+                    Look::Broken(format!("the connection failed otherwise: {error}"))
+                }
+                Link::Up => Look::Broken("the connection was established".to_owned()),
+                Link::None | Link::Pending => Look::Pending,
+            },
+            // A connection that the server has ended was in its hands before.
+            Expectation::Accepted if self.accepted || self.ended == Some(End::Fin) => Look::Met,
+            Expectation::Taken if self.taken => Look::Met,
+            Expectation::HeldBack => self.look_for_restraint(settled),
+            Expectation::TimeWait if self.time_wait => Look::Met,
+            Expectation::TimeWait => Look::Pending,
+            Expectation::Accepted | Expectation::Taken => match self.ended {
+                Some(end) => Look::Broken(format!("the connection ended first: {end}")),
+                None => Look::Pending,
+            },
+            Expectation::End {
+                kinds,
+                all_bytes_first,
+            } => self.look_for_end(kinds, *all_bytes_first),
+        }
+    }
+
+    fn look_for_data(&self, sought: &mut Sought<'_>) -> Look {
+        if self.takes_datagrams {
+            return self.look_for_datagram(&|datagram| datagram == sought.wanted);
+        }
+        let outcome = sought.compare(&self.stream);
+        self.conclude(outcome, &|| literal::shown(&sought.wanted))
+    }
+
+    fn look_for_template(&self, template: &Template) -> Look {
+        if self.takes_datagrams {
+            return self.look_for_datagram(&|datagram| is_whole(template, datagram));
+        }
+        self.conclude(template.matches(&self.stream), &|| template.to_string())
+    }
+
+    /// A datagram that fits, which unlike bytes of a stream has to come even where it is empty.
+    fn look_for_datagram(&self, fits: &dyn Fn(&[u8]) -> bool) -> Look {
+        if let (Some(foreign), Some(peer)) = (self.foreign, self.peer) {
+            return Look::Broken(format!(
+                "asked {} and was answered from {}",
+                peer.ip(),
+                foreign.ip()
+            ));
+        }
+        match self.next_datagram(fits).map(|at| &self.datagrams[at]) {
+            Some(datagram) if fits(datagram) => Look::Met,
+            Some(datagram) => {
+                Look::Broken(format!("got the datagram {}", literal::shown(datagram)))
+            }
+            None => self.why_not_more().map_or(Look::Pending, Look::Broken),
+        }
+    }
+
+    /// What a match, or the lack of one, means for bytes that are expected next.
+    fn conclude(&self, outcome: Match, wanted: &dyn Fn() -> String) -> Look {
+        match outcome {
+            Match::Full(_) => Look::Met,
+            Match::Wrong(at) => Look::Broken(format!(
+                "got {}, wrong from byte {at} on, wanted {}",
+                around(&self.stream, at),
+                wanted()
+            )),
+            Match::Partial => self.why_not_more().map_or(Look::Pending, Look::Broken),
+        }
+    }
+
+    /// Why no more bytes can come, where that is so.
+    fn why_not_more(&self) -> Option<String> {
+        let failed = self.send_failed.as_ref();
+        let failed = failed.map(|error| format!("sending failed: {error}"));
+        if let Some(end) = &self.ended {
+            let failed = failed.map_or(String::new(), |failed| format!("; {failed}"));
+            return Some(format!("got {}, then {end}{failed}", self.so_far()));
+        }
+        if let Link::Failed { error, .. } = &self.link {
+            return Some(format!("the connection failed: {error}"));
+        }
+        // What the server sent before it closed can still be read, and the end comes behind it.
+        failed.filter(|_| self.link != Link::Up || self.takes_datagrams)
+    }
+
+    fn look_for_silence(&self, settled: bool) -> Look {
+        if self.has_unexpected_bytes() {
+            return Look::Broken(format!("got {}", self.so_far()));
+        }
+        match self.ended {
+            Some(end) => Look::Broken(format!("the connection ended: {end}")),
+            None if settled => Look::Met,
+            None => Look::Pending,
+        }
+    }
+
+    fn look_for_nothing(&self) -> Look {
+        match self.look_for_silence(false) {
+            Look::Pending if self.nothing => Look::Met,
+            other => other,
+        }
+    }
+
+    fn look_for_restraint(&self, settled: bool) -> Look {
+        let over = self.ended.is_some() || self.send_failed.is_some();
+        match settled {
+            _ if self.taken => Look::Broken("the server read all that was sent".to_owned()),
+            _ if self.held_back || over => Look::Met,
+            true => Look::Broken("the server read on and on".to_owned()),
+            false => Look::Pending,
+        }
+    }
+
+    fn look_for_end(&self, kinds: &[End], all_bytes_first: bool) -> Look {
+        if all_bytes_first && self.has_unexpected_bytes() {
+            return Look::Broken(format!("got {} before the end", self.so_far()));
+        }
+        match self.ended {
+            Some(end) if all_bytes_first && self.lost_bytes > 0 => Look::Broken(format!(
+                "{end} destroyed {} bytes that the server had sent",
+                self.lost_bytes
+            )),
+            Some(end) if kinds.contains(&end) => Look::Met,
+            Some(end) => Look::Broken(format!("the connection ended otherwise: {end}")),
+            None => Look::Pending,
+        }
+    }
+
+    /// What has been received and not been expected, for a person.
+    pub fn so_far(&self) -> String {
+        match self.datagrams.front() {
+            Some(datagram) => format!("the datagram {}", literal::shown(datagram)),
+            None if self.stream.is_empty() => "nothing".to_owned(),
+            None => literal::shown(&self.stream),
+        }
+    }
+
+    /// Takes what a met expectation has used up out of the view.
+    pub fn consume(&mut self, sought: &Sought<'_>) {
+        if self.takes_datagrams {
+            return self.consume_datagram(sought);
+        }
+        let used = match sought.what {
+            Expectation::Data(_) | Expectation::DataOrSilence(_) => {
+                compare(&sought.wanted, &self.stream)
+            }
+            Expectation::Template(template) => template.matches(&self.stream),
+            Expectation::Nothing => {
+                self.nothing = false;
+                return;
+            }
+            _ => return,
+        };
+        if let Match::Full(bytes) = used {
+            self.stream.drain(..bytes);
+        }
+    }
+
+    fn consume_datagram(&mut self, sought: &Sought<'_>) {
+        let fits = |datagram: &[u8]| match sought.what {
+            Expectation::Data(_) | Expectation::DataOrSilence(_) => datagram == sought.wanted,
+            Expectation::Template(template) => is_whole(template, datagram),
+            _ => false,
+        };
+        let at = self.next_datagram(&fits);
+        match at.filter(|at| fits(&self.datagrams[*at])) {
+            Some(at) => drop(self.datagrams.remove(at)),
+            None if matches!(sought.what, Expectation::DataOrSilence(_)) => {
+                self.late.push(sought.wanted.clone());
+            }
+            None => self.nothing &= *sought.what != Expectation::Nothing,
+        }
+    }
+}
+
+fn is_whole(template: &Template, datagram: &[u8]) -> bool {
+    template.matches_whole(datagram) == Match::Full(datagram.len())
+}
+
+/// The received bytes near the first wrong one.
+fn around(bytes: &[u8], at: usize) -> String {
+    let from = at.saturating_sub(16);
+    let part = literal::shown(&bytes[from..bytes.len().min(at + 16)]);
+    match from {
+        0 => part,
+        _ => format!("… {part}"),
+    }
+}
+
+/// What every client of an act has seen.
+#[derive(Clone, Debug, Default)]
+pub struct Views {
+    clients: BTreeMap<ClientId, ClientView>,
+    addresses: BTreeMap<SocketAddr, ClientId>,
+    /// The address of the connection that each client has, or last had.
+    latest: BTreeMap<ClientId, SocketAddr>,
+    /// Every address that a connection has had, in earlier acts too.
+    used: BTreeSet<SocketAddr>,
+}
+
+impl Views {
+    /// Takes an event in.
+    pub fn apply(&mut self, event: &Event) {
+        match &event.what {
+            // The bystander's connection is the same in the acts that follow its arrival.
+            What::Act(_) => {
+                self.clients.retain(|id, _| *id == ClientId::BYSTANDER);
+                self.addresses.retain(|_, id| *id == ClientId::BYSTANDER);
+            }
+            What::Client(id, event) => {
+                let mut reused = false;
+                match event {
+                    ClientEvent::Connecting => {
+                        self.latest.remove(id);
+                    }
+                    ClientEvent::Connected {
+                        local: Some(local), ..
+                    } => {
+                        reused = !self.used.insert(*local);
+                        self.addresses.insert(*local, *id);
+                        self.latest.insert(*id, *local);
+                    }
+                    _ => {}
+                }
+                let client = self.clients.entry(*id).or_default();
+                client.apply(event);
+                client.reused_address |= reused;
+            }
+            _ => {}
+        }
+    }
+
+    /// The client that has, or last had, this address. An address that it had before its latest connection is nobody's:
+    /// what the kernel tells late of an earlier connection must not be taken for news of the present one.
+    pub fn client_at(&self, address: SocketAddr) -> Option<ClientId> {
+        let owner = self.addresses.get(&address).copied();
+        owner.filter(|id| self.latest.get(id) == Some(&address))
+    }
+
+    /// What a client has seen.
+    pub fn of(&mut self, id: ClientId) -> &mut ClientView {
+        self.clients.entry(id).or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transcript::event::Act;
+    use std::time::Duration;
+
+    #[test]
+    fn late_news_of_a_connection_of_an_earlier_act_is_not_held_against_who_has_its_port_now() {
+        let (mallory, polite) = (Act::Script.client(0, 0), Act::After.client(0, 0));
+        let connected = ClientEvent::Connected {
+            local: Some(SocketAddr::from(([127, 0, 0, 1], 1))),
+            peer: None,
+            datagrams: false,
+        };
+        let buried = ClientEvent::Buried {
+            lost_bytes: 684,
+            delivered_bytes: 0,
+        };
+        let mut views = Views::default();
+        let events = [
+            What::Act(Act::Script),
+            What::Client(mallory, connected.clone()),
+            What::Act(Act::After),
+            What::Client(polite, connected),
+            What::Client(polite, buried),
+        ];
+        for what in events {
+            let at = Duration::ZERO;
+            views.apply(&Event { at, what });
+        }
+        assert_eq!(views.of(polite).lost_bytes, 0);
+    }
+
+    #[test]
+    fn late_news_of_an_earlier_connection_is_of_nobody() {
+        let alice = ClientId { who: 0, member: 0 };
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let mut views = Views::default();
+        let mut happen = |event| {
+            views.apply(&Event {
+                at: Duration::ZERO,
+                what: What::Client(alice, event),
+            });
+            [views.client_at(at(1)), views.client_at(at(2))]
+        };
+        let connected = |port| ClientEvent::Connected {
+            local: Some(at(port)),
+            peer: None,
+            datagrams: false,
+        };
+        happen(ClientEvent::Connecting);
+        assert_eq!(happen(connected(1)), [Some(alice), None]);
+        assert_eq!(happen(ClientEvent::Connecting), [None, None]);
+        assert_eq!(happen(connected(2)), [None, Some(alice)]);
+    }
+
+    #[test]
+    fn client_is_held_back_where_not_all_that_it_sends_is_read() {
+        let looked = |events: &[ClientEvent], settled| {
+            let mut view = ClientView::default();
+            events.iter().for_each(|event| view.apply(event));
+            view.look(&mut Sought::new(&Expectation::HeldBack, 0), settled)
+        };
+        let held = ClientEvent::HeldBack { unread_bytes: 7 };
+        let failed = ClientEvent::SendFailed("Connection reset by peer".to_owned());
+        assert_eq!(looked(&[], false), Look::Pending);
+        assert_eq!(looked(&[held], false), Look::Met);
+        assert_eq!(looked(&[failed], false), Look::Met);
+        for broken in [
+            looked(&[], true),
+            looked(&[ClientEvent::Taken], false),
+            looked(&[ClientEvent::Taken, ClientEvent::Ended(End::Fin)], false),
+        ] {
+            assert!(matches!(broken, Look::Broken(_)), "{broken:?}");
+        }
+    }
+
+    #[test]
+    fn answer_can_be_read_after_sending_has_failed() {
+        let mut view = ClientView::default();
+        let reply = Expectation::Data(crate::model::data::Data::literal("go out"));
+        let mut sought = Sought::new(&reply, 0);
+        view.apply(&ClientEvent::Connected {
+            local: None,
+            peer: None,
+            datagrams: false,
+        });
+        view.apply(&ClientEvent::SendFailed("Broken pipe".to_owned()));
+        assert_eq!(view.look(&mut sought, false), Look::Pending);
+        view.apply(&ClientEvent::Received(b"go out".to_vec()));
+        assert_eq!(view.look(&mut sought, false), Look::Met);
+    }
+
+    /// What is seen of an expectation by a client for datagrams that has received these.
+    fn look(what: &Expectation, received: &[&[u8]]) -> Look {
+        let mut view = ClientView::default();
+        view.apply(&ClientEvent::Connected {
+            local: None,
+            peer: None,
+            datagrams: true,
+        });
+        for bytes in received {
+            view.apply(&ClientEvent::Datagram {
+                from: None,
+                bytes: bytes.to_vec(),
+            });
+        }
+        view.look(&mut Sought::new(what, 0), false)
+    }
+
+    #[test]
+    fn empty_datagram_has_to_come() {
+        let empty = Expectation::Data(crate::model::data::Data::literal(""));
+        assert_eq!(look(&empty, &[]), Look::Pending);
+        assert_eq!(look(&empty, &[b""]), Look::Met);
+        assert!(matches!(look(&empty, &[b"x"]), Look::Broken(_)));
+    }
+
+    #[test]
+    fn datagram_that_comes_late_is_not_taken_for_the_next() {
+        let data = |bytes: &str| crate::model::data::Data::literal(bytes);
+        let (may_come, comes) = (
+            Expectation::DataOrSilence(data("large")),
+            Expectation::Data(data("small")),
+        );
+        let receive = |view: &mut ClientView, bytes: &str| {
+            view.apply(&ClientEvent::Datagram {
+                from: None,
+                bytes: bytes.into(),
+            });
+        };
+        let mut view = ClientView {
+            takes_datagrams: true,
+            ..ClientView::default()
+        };
+        let mut large = Sought::new(&may_come, 0);
+        assert_eq!(view.look(&mut large, true), Look::Met);
+        view.consume(&large);
+        receive(&mut view, "large");
+        let mut small = Sought::new(&comes, 0);
+        assert_eq!(view.look(&mut small, false), Look::Pending);
+        receive(&mut view, "small");
+        assert_eq!(view.look(&mut small, false), Look::Met);
+        view.consume(&small);
+        assert!(!view.has_unexpected_bytes());
+        receive(&mut view, "large");
+        assert!(view.has_unexpected_bytes(), "late twice");
+    }
+
+    #[test]
+    fn hole_at_the_end_takes_the_rest_of_a_datagram() {
+        let hole = |parts: &[&[u8]]| {
+            Expectation::Template(Template {
+                parts: parts.iter().map(|part| part.to_vec()).collect(),
+            })
+        };
+        assert_eq!(look(&hole(&[b"ok ", b""]), &[b"ok 17"]), Look::Met);
+        assert_eq!(look(&hole(&[b"ok ", b"7"]), &[b"ok 1727"]), Look::Met);
+        assert!(matches!(
+            look(&hole(&[b"ok ", b"7"]), &[b"ok 178"]),
+            Look::Broken(_)
+        ));
+    }
+}

@@ -1,0 +1,695 @@
+//! What was observed: facts with their time, in the order in which they became known.
+//!
+//! A [`Transcript`] holds everything that the judge needs. It can be saved and judged again.
+
+use crate::model::expectation::End;
+use crate::model::literal::{self, Measured};
+use crate::model::server_action::Signal;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fmt;
+use std::net::SocketAddr;
+use std::time::Duration;
+
+/// One of the parts of every run of a scenario.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Act {
+    /// A polite client is served by the undisturbed server.
+    Before,
+    /// A bystander connects and is served, and stays.
+    Arrival,
+    /// The scenario itself.
+    Script,
+    /// The bystander, who has been silent meanwhile, is served again on the same connection.
+    Recall,
+    /// A polite client is served again.
+    After,
+}
+
+/// A client in an act: the index of its name in the cast, and its number in a crowd.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct ClientId {
+    /// The index in the cast of the act.
+    pub who: usize,
+    /// The number in the crowd, from zero.
+    pub member: u32,
+}
+
+impl ClientId {
+    /// The bystander, whose connection outlives an act.
+    pub const BYSTANDER: Self = Self {
+        who: usize::MAX,
+        member: 0,
+    };
+}
+
+impl Act {
+    /// A client of the act's cast.
+    pub fn client(self, who: usize, member: u32) -> ClientId {
+        match self {
+            Self::Arrival | Self::Recall => ClientId::BYSTANDER,
+            Self::Before | Self::Script | Self::After => ClientId { who, member },
+        }
+    }
+}
+
+/// One observed fact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Event {
+    /// The monotonic time since the transcript began.
+    pub at: Duration,
+    /// The fact.
+    pub what: What,
+}
+
+/// The kinds of fact.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum What {
+    /// An act begins; all clients of the one before are gone.
+    Act(Act),
+    /// A step begins: its number in the order of the text, from zero.
+    StepBegan(usize),
+    /// A step is over.
+    StepEnded {
+        /// Which of the crowd that it is a step of, where it is a step of clients.
+        member: Option<u32>,
+        /// Its number.
+        step: usize,
+        /// In which way.
+        how: Ended,
+    },
+    /// Something happened at a client.
+    Client(ClientId, ClientEvent),
+    /// Something happened to the server's processes.
+    Server(ServerEvent),
+    /// What the kernel holds for the server at a moment.
+    Sample(Moment, Sample),
+    /// Whether a fault is proven to have happened.
+    Proof {
+        /// The fault.
+        fault: String,
+        /// Whether the kernel shows it.
+        shown: bool,
+        /// What the kernel shows.
+        evidence: String,
+    },
+    /// The harness itself did not get to run for this long.
+    Starved(Duration),
+    /// The longest round trip to our own echo server, measured after a limit was missed.
+    Calibrated(Duration),
+    /// What the counters of the server's own network moved by during the run.
+    Counters(Vec<(String, u64)>),
+}
+
+/// What is not proven where our own host refused a socket: nothing that follows is the server's fault.
+pub(crate) const OUR_SOCKET: &str = "a socket of the client's own";
+
+/// How a step came to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Ended {
+    /// It was done, or what it waited for has happened or has become impossible.
+    Done,
+    /// The time allowed ran out.
+    OutOfTime(Duration),
+    /// The kernel shows that nothing more will come: queues are empty and the server waits without a timeout.
+    Settled,
+}
+
+/// The kinds of fact about a client.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ClientEvent {
+    /// It opened a socket and asked for a connection.
+    Connecting,
+    /// It did not wait for the connection, and this is what the call said at once.
+    Underway(String),
+    /// The handshake is complete.
+    Connected {
+        /// Its own address, where it has one.
+        local: Option<SocketAddr>,
+        /// The server's address, where it has one.
+        peer: Option<SocketAddr>,
+        /// It is a socket for datagrams, each of which may be empty.
+        #[serde(default)]
+        datagrams: bool,
+    },
+    /// There is no connection.
+    ConnectFailed {
+        /// Whether the host said no (ECONNREFUSED), rather than nothing.
+        refused: bool,
+        /// The error of the system.
+        error: String,
+    },
+    /// It handed this many bytes to the kernel.
+    Sent(#[serde(with = "as_text")] Vec<u8>),
+    /// The kernel refused its bytes.
+    SendFailed(String),
+    /// It looked for bytes without waiting, and this is what the call said: there are none yet.
+    Nothing(String),
+    /// It read bytes.
+    Received(#[serde(with = "as_text")] Vec<u8>),
+    /// It read a datagram.
+    Datagram {
+        /// The sender.
+        from: Option<SocketAddr>,
+        /// The content.
+        #[serde(with = "as_text")]
+        bytes: Vec<u8>,
+    },
+    /// The connection ended.
+    Ended(End),
+    /// It sent FIN.
+    HalfClosed,
+    /// It sent RST.
+    Reset,
+    /// It closed.
+    Closed,
+    /// It went away without a word.
+    Vanished,
+    /// It stopped reading.
+    Stalled,
+    /// It reads again.
+    Reading,
+    /// The kernel shows its connection in the hands of a server process.
+    Accepted,
+    /// The kernel shows that the server has read all that was sent.
+    Taken,
+    /// The kernel shows that the server sleeps although bytes of the client wait for it.
+    HeldBack {
+        /// How many of them wait.
+        unread_bytes: u64,
+    },
+    /// The kernel shows its own end, which it has closed, in TIME_WAIT.
+    TimeWait,
+    /// The server's socket is no more; the kernel's last account of it.
+    Buried {
+        /// Bytes that it had for this client and that never arrived.
+        lost_bytes: u64,
+        /// Bytes that arrived.
+        delivered_bytes: u64,
+    },
+}
+
+/// The kinds of fact about the server.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ServerEvent {
+    /// It runs and listens.
+    Started {
+        /// Its first process.
+        pid: i32,
+    },
+    /// It did not come up.
+    StartFailed(String),
+    /// A second instance was started, and ended with these last words.
+    SecondEnded(Exit, Option<String>),
+    /// A second instance was started beside it, and lives.
+    SecondLives,
+    /// The regular file at its path is no longer there.
+    FileRemoved,
+    /// All of its processes are stopped.
+    Stopped,
+    /// They run again.
+    Continued,
+    /// Its first process was sent a signal.
+    Signalled(Signal),
+    /// Its first process ended.
+    Exited(Exit),
+    /// Nothing of its process tree is left.
+    Gone,
+    /// Processes are left although the first one ended.
+    LeftBehind(usize),
+    /// It printed.
+    Output(#[serde(with = "as_text")] Vec<u8>),
+    /// The listener's row in the kernel's table.
+    Listener {
+        /// Connections that wait to be accepted.
+        queue: u32,
+        /// The limit of the queue.
+        backlog: u32,
+    },
+    /// How many connections of its port are in TIME_WAIT on its side.
+    TimeWait(usize),
+    /// How many connections to its port are in TIME_WAIT on the side of clients.
+    TimeWaitOfClients(usize),
+    /// It has ended; whether the path of its Unix socket is still there.
+    PathRemains(bool),
+    /// How it was found when it was asked whether it rests.
+    Rests {
+        /// Whether all of its threads wait and hardly any processor time was used for a while.
+        rests: bool,
+        /// The share of one processor that it used while it was watched, in percent.
+        cpu_percent: u32,
+        /// Whether that was all that it could get, for long enough to say that it will not rest.
+        spins: bool,
+    },
+    /// The processor time that it used while something was waited for in vain.
+    Ran(Duration),
+    /// How many files it has open, of how many, where its limit was lowered.
+    OpenFiles {
+        /// Descriptors below the limit that are in use, in the process that has fewest left.
+        held: u64,
+        /// The limit.
+        limit: u64,
+        /// Connections that wait to be accepted.
+        #[serde(default)]
+        waiting: u32,
+        /// Nobody waits to be taken any more: what is left free is kept in reserve.
+        #[serde(default)]
+        settled: bool,
+    },
+    /// Its limit on open files was changed.
+    OpenFilesLimited(u64),
+    /// What its threads do, looked up when something that was expected had not come.
+    Occupied(Vec<String>),
+}
+
+/// How a process ended, as wait(2) tells it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Exit {
+    /// By itself, with this status.
+    Status(i32),
+    /// By a signal.
+    Signal(i32),
+}
+
+impl Exit {
+    /// Reads a wait status.
+    pub(crate) fn from_wait_status(status: i32) -> Self {
+        match status & 0x7f {
+            0 => Self::Status((status >> 8) & 0xff),
+            signal => Self::Signal(signal),
+        }
+    }
+
+    /// Whether the end is a crash: a signal that a program gets for a mistake of its own (signal(7)).
+    pub fn is_crash(self) -> bool {
+        matches!(self, Self::Signal(signal) if CRASHES.iter().any(|(number, _)| *number == signal))
+    }
+}
+
+const CRASHES: &[(i32, &str)] = &[
+    (libc::SIGSEGV, "SIGSEGV"),
+    (libc::SIGABRT, "SIGABRT"),
+    (libc::SIGBUS, "SIGBUS"),
+    (libc::SIGFPE, "SIGFPE"),
+    (libc::SIGILL, "SIGILL"),
+    (libc::SIGPIPE, "SIGPIPE"),
+    (libc::SIGSYS, "SIGSYS"),
+    (libc::SIGTRAP, "SIGTRAP"),
+    (libc::SIGXCPU, "SIGXCPU"),
+    (libc::SIGXFSZ, "SIGXFSZ"),
+];
+
+const OTHER_SIGNALS: &[(i32, &str)] = &[
+    (libc::SIGHUP, "SIGHUP"),
+    (libc::SIGINT, "SIGINT"),
+    (libc::SIGQUIT, "SIGQUIT"),
+    (libc::SIGKILL, "SIGKILL"),
+    (libc::SIGTERM, "SIGTERM"),
+    (libc::SIGUSR1, "SIGUSR1"),
+    (libc::SIGUSR2, "SIGUSR2"),
+    (libc::SIGALRM, "SIGALRM"),
+];
+
+impl fmt::Display for Exit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Status(status) => write!(f, "exited with status {status}"),
+            Self::Signal(signal) => {
+                let mut known = CRASHES.iter().chain(OTHER_SIGNALS);
+                match known.find(|(number, _)| number == signal) {
+                    Some((_, name)) => write!(f, "was ended by signal {signal} ({name})"),
+                    None => write!(f, "was ended by signal {signal}"),
+                }
+            }
+        }
+    }
+}
+
+/// When a sample was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Moment {
+    /// After the first polite client, before the scenario.
+    Baseline,
+    /// After all clients have left.
+    After,
+    /// The same after each further run of the script, which tell a leak from a pool that was filled once.
+    Again,
+    /// After polite clients one after the other have filled a pool that adds a worker for each.
+    Filled,
+}
+
+/// What the kernel holds for the server's process tree.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Sample {
+    /// Processes, zombies not counted.
+    pub processes: usize,
+    /// Threads of all processes.
+    pub threads: usize,
+    /// Ended children that nobody has waited for.
+    pub zombies: usize,
+    /// Those among them that were there at the sample before: clients have come since, and nobody has waited for them.
+    #[serde(default)]
+    pub unreaped: usize,
+    /// Open descriptors that are sockets.
+    pub sockets: usize,
+    /// Other open descriptors.
+    pub files: usize,
+    /// Connections of the server's port in CLOSE_WAIT.
+    pub close_wait: usize,
+    /// Connections that wait to be accepted.
+    pub accept_queue: u32,
+    /// Bytes that wait to be read by the server.
+    pub unread_bytes: u64,
+    /// Resident memory in bytes, without the pages of files and those that are shared.
+    pub memory_bytes: u64,
+    /// The size of its address spaces in bytes, used or not.
+    #[serde(default)]
+    pub address_space_bytes: u64,
+    /// What it has printed since its start, in bytes.
+    pub output_bytes: u64,
+    /// Whether the server was seen at rest: every thread waiting and no CPU time spent.
+    pub at_rest: bool,
+    /// The share of one processor that it used while it was watched, in percent.
+    pub cpu_percent: u32,
+    /// Whether that was all that it could get, for long enough to say that it will not rest.
+    pub spins: bool,
+}
+
+/// All that was observed in one run of a scenario.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Transcript {
+    /// The facts, oldest first.
+    pub events: Vec<Event>,
+}
+
+impl Transcript {
+    /// The facts about the server's processes.
+    pub fn server_events(&self) -> impl DoubleEndedIterator<Item = &ServerEvent> {
+        self.events.iter().filter_map(|event| match &event.what {
+            What::Server(event) => Some(event),
+            _ => None,
+        })
+    }
+
+    /// The sample taken at a moment.
+    pub fn sample(&self, moment: Moment) -> Option<&Sample> {
+        self.samples(moment).next_back()
+    }
+
+    /// All samples that were taken at such a moment.
+    pub fn samples(&self, moment: Moment) -> impl DoubleEndedIterator<Item = &Sample> {
+        self.events
+            .iter()
+            .filter_map(move |event| match &event.what {
+                What::Sample(at, sample) if *at == moment => Some(sample),
+                _ => None,
+            })
+    }
+
+    /// The longest time for which the harness did not get to run, or for which our own echo server was late.
+    pub fn starved(&self) -> Duration {
+        let starved = self.events.iter().filter_map(|event| match &event.what {
+            What::Starved(by) | What::Calibrated(by) => Some(*by),
+            _ => None,
+        });
+        starved.max().unwrap_or_default()
+    }
+
+    /// The last output of the server, as text.
+    pub fn last_output(&self) -> Option<String> {
+        let mut output = Vec::new();
+        for event in self.server_events() {
+            if let ServerEvent::Output(bytes) = event {
+                output.extend_from_slice(bytes);
+            }
+        }
+        last_line(&output)
+    }
+
+    /// The facts of the script as a person reads them, an event a line: `>` sent, `<` received, `*` noted.
+    pub fn lines(&self, names: &dyn Fn(ClientId) -> String) -> Vec<String> {
+        let mut act = Act::Before;
+        let mut lines = Vec::new();
+        let mut chosen = BTreeSet::new();
+        for (event, reads) in self.with_reads_joined() {
+            match &event.what {
+                What::Act(next) => {
+                    act = *next;
+                    chosen.clear();
+                }
+                what => {
+                    let Some(mut text) = line(what, act, names) else {
+                        continue;
+                    };
+                    match what {
+                        What::Client(id, ClientEvent::Reading) => {
+                            chosen.insert(*id);
+                        }
+                        // How many reads it takes says something where the scenario chose how to read.
+                        What::Client(id, ClientEvent::Received(_))
+                            if reads > 1 && chosen.contains(id) =>
+                        {
+                            text.push_str(&format!(" in {reads} reads"));
+                        }
+                        _ => {}
+                    }
+                    lines.push(format!("{:>10}  {text}", Measured(event.at).to_string()));
+                }
+            }
+        }
+        lines
+    }
+
+    /// The events, where reads of one client with nothing to tell between them are one, and how many each is made of.
+    fn with_reads_joined(&self) -> Vec<(Event, usize)> {
+        let mut joined: Vec<(Event, usize)> = Vec::new();
+        for event in &self.events {
+            let What::Client(id, ClientEvent::Received(bytes)) = &event.what else {
+                joined.push((event.clone(), 1));
+                continue;
+            };
+            let mut shown = joined
+                .iter_mut()
+                .rev()
+                .filter(|(event, _)| !may_stand_between_reads(&event.what));
+            match shown.next().map(|(last, reads)| (&mut last.what, reads)) {
+                Some((What::Client(last, ClientEvent::Received(all)), reads)) if last == id => {
+                    all.extend_from_slice(bytes);
+                    *reads += 1;
+                }
+                _ => joined.push((event.clone(), 1)),
+            }
+        }
+        joined
+    }
+}
+
+/// Whether reads before and after an event are one all the same: it tells of the scenario's progress alone, or of the
+/// server's socket, which dies when it likes.
+fn may_stand_between_reads(what: &What) -> bool {
+    matches!(
+        what,
+        What::StepBegan(_)
+            | What::StepEnded {
+                how: Ended::Done,
+                ..
+            }
+            | What::Client(_, ClientEvent::Buried { .. })
+    )
+}
+
+/// The last line of what a process has printed.
+pub(crate) fn last_line(output: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(output);
+    let last = text.trim_end().lines().last()?;
+    Some(last.trim().chars().take(300).collect())
+}
+
+fn line(what: &What, act: Act, names: &dyn Fn(ClientId) -> String) -> Option<String> {
+    match what {
+        What::Client(id, event) => {
+            let name = match act {
+                _ if *id == ClientId::BYSTANDER => "bystander".to_owned(),
+                Act::Script | Act::Arrival | Act::Recall => names(*id),
+                Act::Before => "polite client before".to_owned(),
+                Act::After => "polite client after".to_owned(),
+            };
+            Some(format!("{name} {event}"))
+        }
+        What::Server(ServerEvent::Output(_)) => None,
+        What::Server(event) => Some(format!("server {event}")),
+        What::Proof {
+            fault,
+            shown,
+            evidence,
+        } => {
+            let word = if *shown { "proven" } else { "not proven" };
+            Some(format!("* {fault}: {word}, {evidence}"))
+        }
+        What::Starved(by) => Some(format!("* the harness did not run for {}", Measured(*by))),
+        What::Calibrated(by) => Some(format!(
+            "* our own echo server answers within {}",
+            Measured(*by)
+        )),
+        What::Counters(moved) => {
+            let moved: Vec<_> = moved
+                .iter()
+                .map(|(name, by)| format!("{name} +{by}"))
+                .collect();
+            (!moved.is_empty()).then(|| format!("* kernel counters: {}", moved.join(", ")))
+        }
+        What::StepEnded {
+            how: Ended::OutOfTime(limit),
+            ..
+        } => Some(format!("* nothing more within {}", literal::Shown(*limit))),
+        What::StepEnded {
+            how: Ended::Settled,
+            ..
+        } => Some("* nothing more will come: queues are empty, the server waits".to_owned()),
+        What::Act(_) | What::StepBegan(_) | What::StepEnded { .. } | What::Sample(..) => None,
+    }
+}
+
+impl fmt::Display for ClientEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Connecting => f.write_str("connects"),
+            Self::Underway(error) => write!(f, "* connect says at once: {error}"),
+            Self::Nothing(error) => write!(f, "* a read says at once: {error}"),
+            Self::Connected { local, .. } => match local {
+                Some(local) => write!(f, "is connected from {local}"),
+                None => f.write_str("is connected"),
+            },
+            Self::ConnectFailed { error, .. } => write!(f, "is not connected: {error}"),
+            Self::Sent(bytes) => write!(f, "> {}", literal::shown(bytes)),
+            Self::SendFailed(error) => write!(f, "> fails: {error}"),
+            Self::Received(bytes) => write!(f, "< {}", literal::shown(bytes)),
+            Self::Datagram { from, bytes } => match from {
+                Some(from) => write!(f, "< {} from {from}", literal::shown(bytes)),
+                None => write!(f, "< {}", literal::shown(bytes)),
+            },
+            Self::Ended(end) => write!(f, "< {end}"),
+            Self::HalfClosed => f.write_str("> fin"),
+            Self::Reset => f.write_str("> reset"),
+            Self::Closed => f.write_str("closes"),
+            Self::Vanished => f.write_str("vanishes"),
+            Self::Stalled => f.write_str("stops reading"),
+            Self::Reading => f.write_str("reads"),
+            Self::Accepted => f.write_str("* is accepted"),
+            Self::Taken => f.write_str("* has been read to the last byte"),
+            Self::HeldBack { unread_bytes } => {
+                write!(f, "* is held back: {unread_bytes} bytes wait unread")
+            }
+            Self::TimeWait => f.write_str("* has its end in TIME_WAIT"),
+            Self::Buried {
+                lost_bytes: 0,
+                delivered_bytes,
+            } => write!(
+                f,
+                "* server's socket is gone, {delivered_bytes} bytes delivered"
+            ),
+            Self::Buried {
+                lost_bytes,
+                delivered_bytes,
+            } => write!(
+                f,
+                "* server's socket is gone, {delivered_bytes} bytes delivered and {lost_bytes} destroyed"
+            ),
+        }
+    }
+}
+
+impl fmt::Display for ServerEvent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Started { pid } => write!(f, "listens, process {pid}"),
+            Self::StartFailed(reason) => write!(f, "does not start: {reason}"),
+            Self::SecondEnded(exit, None) => write!(f, "started a second time {exit}"),
+            Self::SecondEnded(exit, Some(words)) => {
+                write!(f, "started a second time {exit}: {words}")
+            }
+            Self::SecondLives => f.write_str("started a second time keeps running"),
+            Self::FileRemoved => f.write_str("has removed the file at its path"),
+            Self::Stopped => f.write_str("is stopped"),
+            Self::Continued => f.write_str("runs on"),
+            Self::Signalled(signal) => write!(f, "is sent SIG{signal}"),
+            Self::Exited(exit) => exit.fmt(f),
+            Self::Gone => f.write_str("has left no process"),
+            Self::LeftBehind(processes) => write!(f, "has left {processes} processes"),
+            Self::Output(bytes) => write!(f, "prints {}", literal::shown(bytes)),
+            Self::Listener { queue, backlog } => {
+                write!(f, "has {queue} connections to accept, limit {backlog}")
+            }
+            Self::TimeWait(rows) => write!(f, "has {rows} connections in TIME_WAIT"),
+            Self::TimeWaitOfClients(rows) => write!(f, "has left TIME_WAIT to {rows} clients"),
+            Self::PathRemains(true) => f.write_str("has left its path behind"),
+            Self::PathRemains(false) => f.write_str("has removed its path"),
+            Self::Rests { rests: true, .. } => f.write_str("is at rest"),
+            Self::Rests {
+                cpu_percent, spins, ..
+            } => {
+                let all = if *spins { ", all that it gets" } else { "" };
+                write!(
+                    f,
+                    "is not at rest, and uses {cpu_percent} % of a processor{all}"
+                )
+            }
+            Self::Ran(time) => write!(f, "used {} of a processor meanwhile", Measured(*time)),
+            Self::OpenFiles { held, limit, .. } => write!(f, "has {held} of {limit} files open"),
+            Self::Occupied(threads) if threads.is_empty() => f.write_str("has no thread"),
+            Self::Occupied(threads) => write!(f, "threads: {}", threads.join(", ")),
+            Self::OpenFilesLimited(limit) => write!(f, "may open {limit} files"),
+        }
+    }
+}
+
+/// Bytes in saved transcripts, in the notation of `.drill` files.
+mod as_text {
+    use crate::model::literal;
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&literal::escaped(bytes))
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
+        literal::bytes(&String::deserialize(from)?).map_err(D::Error::custom)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn transcript_survives_saving() {
+        let what = ClientEvent::Received(vec![0, 255, b'{']);
+        let event = Event {
+            at: Duration::from_millis(3),
+            what: What::Client(ClientId { who: 0, member: 1 }, what),
+        };
+        let transcript = Transcript {
+            events: vec![event],
+        };
+        let saved = serde_json::to_string(&transcript).unwrap();
+        assert_eq!(
+            serde_json::from_str::<Transcript>(&saved).unwrap(),
+            transcript
+        );
+    }
+
+    #[test]
+    fn wait_status_tells_exit_from_signal() {
+        assert_eq!(Exit::from_wait_status(0x0100), Exit::Status(1));
+        assert_eq!(Exit::from_wait_status(13), Exit::Signal(13));
+        assert!(Exit::Signal(13).is_crash());
+        assert!(!Exit::Signal(15).is_crash());
+    }
+}

@@ -1,0 +1,5 @@
+//! What was observed, and what follows of it for clients and server as far as it goes.
+
+pub mod client;
+pub mod event;
+pub mod server;

@@ -1,0 +1,145 @@
+//! What is known of the server at a point of the transcript.
+
+use crate::model::expectation::ServerExpectation;
+use crate::transcript::client::Look;
+use crate::transcript::event::{Event, Exit, ServerEvent, What};
+use std::time::Duration;
+
+/// What is known of the server at a point of the transcript.
+#[derive(Clone, Debug, Default)]
+pub struct ServerFacts {
+    exit: Option<Exit>,
+    gone: bool,
+    left_behind: usize,
+    pub(crate) start_failed: Option<String>,
+    pub(crate) second: Option<Option<Exit>>,
+    queue: Option<u32>,
+    backlog: Option<u32>,
+    time_wait: Option<usize>,
+    rests: bool,
+    pub(crate) cpu_percent: u32,
+    pub(crate) spins: bool,
+    open_files: Option<(u64, u64)>,
+    out_of_files: bool,
+    pub(crate) ran: Duration,
+    pub(crate) file_removed: bool,
+}
+
+impl ServerFacts {
+    /// Takes an event in.
+    pub fn apply(&mut self, event: &Event) {
+        let What::Server(event) = &event.what else {
+            return;
+        };
+        match event {
+            ServerEvent::Started { .. } => {
+                *self = Self::default();
+            }
+            ServerEvent::StartFailed(reason) => self.start_failed = Some(reason.clone()),
+            ServerEvent::SecondEnded(exit, _) => self.second = Some(Some(*exit)),
+            ServerEvent::SecondLives => self.second = Some(None),
+            ServerEvent::FileRemoved => self.file_removed = true,
+            ServerEvent::Exited(exit) => self.exit = Some(*exit),
+            ServerEvent::Gone => self.gone = true,
+            ServerEvent::LeftBehind(processes) => self.left_behind = *processes,
+            ServerEvent::Listener { queue, backlog } => {
+                self.queue = Some(*queue);
+                self.backlog = Some(*backlog);
+            }
+            ServerEvent::TimeWait(rows) => self.time_wait = Some(*rows),
+            ServerEvent::Rests {
+                rests,
+                cpu_percent,
+                spins,
+            } => {
+                self.rests = *rests;
+                self.cpu_percent = *cpu_percent;
+                self.spins = *spins;
+            }
+            ServerEvent::Ran(time) => self.ran = *time,
+            ServerEvent::OpenFiles {
+                held,
+                limit,
+                waiting,
+                settled,
+            } => {
+                self.open_files = Some((*held, *limit));
+                // Where nobody waits, the next one has yet to come for whom no descriptor is left.
+                let full = *waiting > 0 && *held >= *limit;
+                self.out_of_files = full || *settled && *held + 1 >= *limit;
+            }
+            ServerEvent::Stopped
+            | ServerEvent::Continued
+            | ServerEvent::Signalled(_)
+            | ServerEvent::Output(_)
+            | ServerEvent::OpenFilesLimited(_)
+            | ServerEvent::TimeWaitOfClients(_)
+            | ServerEvent::PathRemains(_)
+            | ServerEvent::Occupied(_) => {}
+        }
+    }
+
+    /// Looks for what is expected of the server.
+    pub fn look(&self, what: &ServerExpectation) -> Look {
+        match what {
+            ServerExpectation::Exit(wanted) => match self.exit {
+                None => Look::Pending,
+                Some(exit) if exit.is_crash() => Look::Broken(format!("it {exit}")),
+                Some(exit) => match wanted {
+                    Some(status) if exit != Exit::Status(*status) => {
+                        Look::Broken(format!("it {exit}"))
+                    }
+                    _ => Look::Met,
+                },
+            },
+            ServerExpectation::Gone if self.gone => Look::Met,
+            ServerExpectation::Gone => Look::Pending,
+            ServerExpectation::AcceptQueue(wanted) => met_when(self.queue == Some(*wanted)),
+            ServerExpectation::Backlog(wanted) => met_when(self.backlog == Some(*wanted)),
+            ServerExpectation::TimeWait => met_when(self.time_wait.is_some_and(|rows| rows > 0)),
+            ServerExpectation::NoTimeWait => met_when(self.time_wait == Some(0)),
+            ServerExpectation::Rest => met_when(self.rests),
+            ServerExpectation::OutOfFiles => met_when(self.out_of_files),
+        }
+    }
+
+    /// What is the case instead of what was expected.
+    pub fn instead(&self, what: &ServerExpectation) -> String {
+        let or_unseen = |value: Option<u32>| {
+            value.map_or_else(|| "was not seen".to_owned(), |n| format!("is {n}"))
+        };
+        match what {
+            ServerExpectation::Exit(_) => "it still runs".to_owned(),
+            ServerExpectation::Gone => {
+                format!("{} of its processes are left", self.left_behind.max(1))
+            }
+            ServerExpectation::AcceptQueue(_) => {
+                format!("its accept queue {}", or_unseen(self.queue))
+            }
+            ServerExpectation::Backlog(_) => format!("its backlog {}", or_unseen(self.backlog)),
+            ServerExpectation::TimeWait | ServerExpectation::NoTimeWait => {
+                format!(
+                    "{} of its connections are in TIME_WAIT",
+                    self.time_wait.unwrap_or(0)
+                )
+            }
+            ServerExpectation::Rest => {
+                let all = if self.spins { ", all that it gets" } else { "" };
+                format!("it uses {} % of a processor{all}", self.cpu_percent)
+            }
+            ServerExpectation::OutOfFiles => match self.open_files {
+                Some((held, limit)) if held < limit => {
+                    format!("it has {held} of {limit} files open")
+                }
+                Some((_, limit)) => {
+                    format!("it has all of {limit} files open, and nobody waits for another")
+                }
+                None => "its limit on open files was not lowered".to_owned(),
+            },
+        }
+    }
+}
+
+fn met_when(met: bool) -> Look {
+    if met { Look::Met } else { Look::Pending }
+}
