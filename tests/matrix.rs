@@ -49,13 +49,13 @@ fn counterexample(check: &'static Check) -> Trial {
 /// Where a correct server has to listen for a check to apply to it; on all addresses where it does not matter.
 fn place_for(check: &Check) -> &'static [&'static str] {
     let places: &[(Need, &[&str])] = &[
-        (Need::Local, &["--path", "{path}"]),
+        (Need::LOCAL, &["--path", "{path}"]),
         (
-            Need::ToldLoopback,
+            Need::TOLD_LOOPBACK,
             &["--port", "{port}", "--host", "127.0.0.1"],
         ),
-        (Need::Ipv6, &["--port", "{port}", "--host", "::"]),
-        (Need::DualStack, &["--port", "{port}", "--host", "::"]),
+        (Need::IPV6, &["--port", "{port}", "--host", "::"]),
+        (Need::DUAL_STACK, &["--port", "{port}", "--host", "::"]),
     ];
     let place = places.iter().find(|(need, _)| check.needs.contains(need));
     place.map_or(&["--port", "{port}", "--host", "0.0.0.0"], |(_, place)| {

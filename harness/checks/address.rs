@@ -58,7 +58,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "Addresses are parsed or printed as if they all had four bytes, and the first other one ends something.",
         provoked: "A client goes through the exchange over ::1.",
         cure: "Treat addresses as opaque, or handle both families.",
-        needs: &[Need::Tcp, Need::Ipv6, Need::ManyConnections],
+        needs: &[Need::TCP, Need::IPV6, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -77,7 +77,7 @@ pub(super) const CHECKS: &[Check] = &[
               meets a form it does not know.",
         provoked: "A client goes through the exchange over ::ffff:127.0.0.1.",
         cure: "Take the IPv4 address out of its IPv6 form before looking at it.",
-        needs: &[Need::Tcp, Need::DualStack, Need::ManyConnections],
+        needs: &[Need::TCP, Need::DUAL_STACK, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -99,7 +99,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A server that was meant for this machine alone is open to the network.",
         provoked: "A server whose command names 127.0.0.1 is called on 127.0.0.2.",
         cure: "Bind to the address that was given, not to all.",
-        needs: &[Need::Tcp, Need::ToldLoopback],
+        needs: &[Need::TCP, Need::TOLD_LOOPBACK],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |_| {

@@ -60,7 +60,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/grobian/carbon-c-relay/issues/143 https://github.com/ElementsProject/lightning/issues/2378",
         provoked: "With the server stopped, backlog + 1 clients connect; one more gets no answer, and is not refused.",
         cure: "Pass the promised number to listen(2); it is capped by net.core.somaxconn.",
-        needs: &[Need::Tcp, Need::Backlog, Need::OneListener],
+        needs: &[Need::TCP, Need::BACKLOG, Need::ONE_LISTENER],
         severity: Severity::Must,
         fresh_server: true,
         scenarios: |ground| {
@@ -101,7 +101,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/ai-dynamo/dynamo/pull/15080 https://github.com/HigherOrderCO/Bend/pull/977",
         provoked: "Twice the limit (at most 512) connect at once; each is served.",
         cure: "Accept until there is nothing to accept, with a backlog to match the load.",
-        needs: &[Need::Stream, Need::Dialogue, Need::Concurrent],
+        needs: &[Need::STREAM, Need::DIALOGUE, Need::CONCURRENT],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -146,7 +146,7 @@ pub(super) const CHECKS: &[Check] = &[
         provoked: "With the server stopped, more clients connect than the queue holds; the full queue is seen in the \
                    kernel's table; the server runs on.",
         cure: "Accept in a loop until accept(2) says that there is nothing left.",
-        needs: &[Need::Tcp, Need::ManyConnections, Need::OneListener],
+        needs: &[Need::TCP, Need::MANY_CONNECTIONS, Need::ONE_LISTENER],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -198,7 +198,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/h2o/h2o/issues/268",
         provoked: "With the server stopped, several clients connect at once; it runs on and must take them all.",
         cure: "Accept until EAGAIN, or use level-triggered events.",
-        needs: &[Need::Stream, Need::Concurrent],
+        needs: &[Need::STREAM, Need::CONCURRENT],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -240,7 +240,7 @@ pub(super) const CHECKS: &[Check] = &[
         provoked: "The limit on open files is lowered to a few more than are in use (prlimit(2)), more clients connect \
                    than that, and leave again; then the limit is restored.",
         cure: "On EMFILE stop accepting until a connection has ended or some time has passed.",
-        needs: &[Need::Stream, Need::SeveralAtOnce],
+        needs: &[Need::STREAM, Need::SEVERAL_AT_ONCE],
         severity: Severity::Must,
         fresh_server: true,
         scenarios: |ground| {

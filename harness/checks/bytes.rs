@@ -54,7 +54,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: TEXT_WHY,
         provoked: "A payload with NUL bytes at its beginning, in its middle and at its end is sent.",
         cure: TEXT_CURE,
-        needs: &[Need::Model],
+        needs: &[Need::MODEL],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| exchange("NUL bytes", b"\0a\0\0b\0", ground),
@@ -79,7 +79,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: TEXT_WHY,
         provoked: "Payloads with lone continuation bytes, overlong forms and cut sequences are sent.",
         cure: TEXT_CURE,
-        needs: &[Need::Model],
+        needs: &[Need::MODEL],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -106,7 +106,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: TEXT_WHY,
         provoked: "A payload of all 256 byte values is sent.",
         cure: TEXT_CURE,
-        needs: &[Need::Model],
+        needs: &[Need::MODEL],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| exchange("all byte values", &(0..=255).collect::<Vec<u8>>(), ground),
@@ -131,7 +131,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "Parsers meet lengths that are negative, indexes out of range, and states that cannot be.",
         provoked: "64 KiB of seeded random bytes are sent, three times.",
         cure: "Check every length and index that comes from outside.",
-        needs: &[Need::Stream, Need::ManyConnections],
+        needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -165,7 +165,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/BaseIntelligence/bounty-challenge/issues/1173",
         provoked: "16 MiB of letters without a newline are sent.",
         cure: "Bound what is collected, and end the conversation beyond it.",
-        needs: &[Need::Stream, Need::ManyConnections],
+        needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -206,7 +206,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A first read that finds nothing is taken for a client that has gone: EAGAIN is not the end (read(2)).",
         provoked: "A client connects, writes nothing, and sends its request when the server has come to rest.",
         cure: "Tell EAGAIN from the end of input.",
-        needs: &[Need::Stream, Need::Dialogue],
+        needs: &[Need::STREAM, Need::DIALOGUE],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -246,7 +246,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "Urgent data raises POLLPRI and moves the read mark (tcp(7)); loops that never clear it spin or end.",
         provoked: "A client sends one urgent byte and leaves.",
         cure: "Ignore urgent data, or read it in line (SO_OOBINLINE).",
-        needs: &[Need::Tcp, Need::ManyConnections],
+        needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |_| {

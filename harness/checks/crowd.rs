@@ -49,7 +49,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/estuary/flow/pull/2333 https://github.com/danielealbano/cachegrand/pull/424",
         provoked: "A client connects and is silent; another is served.",
         cure: "Accept in one place, and serve each connection by itself.",
-        needs: &[Need::Stream, Need::Concurrent],
+        needs: &[Need::STREAM, Need::CONCURRENT],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -74,7 +74,7 @@ pub(super) const CHECKS: &[Check] = &[
         provoked: "A hundred clients, or as many as the accept queue holds, connect; once all are \
                    there, each sends its request and reads its reply.",
         cure: "Do not tie a worker to a connection, or queue connections for workers.",
-        needs: &[Need::Stream, Need::Dialogue, Need::Concurrent],
+        needs: &[Need::STREAM, Need::DIALOGUE, Need::CONCURRENT],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -106,7 +106,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/quickfix/quickfix/issues/747 https://github.com/MonetDB/MonetDB/issues/4066",
         provoked: "Fifty clients each send a pattern of their own in pieces, interleaved, and compare every byte.",
         cure: "Keep buffers with their connection, and close each descriptor exactly once.",
-        needs: &[Need::Stream, Need::Model, Need::Reply, Need::Concurrent],
+        needs: &[Need::STREAM, Need::MODEL, Need::REPLY, Need::CONCURRENT],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -159,7 +159,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "The path that handles no request forgets to close: https://github.com/mattn/http-server/pull/7",
         provoked: "Two hundred clients connect and close.",
         cure: "Close the descriptor on every path out of a conversation.",
-        needs: &[Need::Stream, Need::ManyConnections],
+        needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -193,7 +193,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/GreptimeTeam/greptimedb/pull/4019",
         provoked: "Twenty clients at once, or as many as the accept queue holds, are served again and again.",
         cure: "Give back all that a connection took when it ends.",
-        needs: &[Need::Stream, Need::Dialogue, Need::Concurrent],
+        needs: &[Need::STREAM, Need::DIALOGUE, Need::CONCURRENT],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -227,7 +227,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "The one who waits is forgotten, or cut off with the first one.",
         provoked: "A client talks and stays; a second one connects and sends its request; the first one leaves.",
         cure: "Go back to accept when a conversation has ended, however it ended.",
-        needs: &[Need::Stream, Need::Dialogue, Need::OneAtATime],
+        needs: &[Need::STREAM, Need::DIALOGUE, Need::ONE_AT_A_TIME],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {

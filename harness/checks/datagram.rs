@@ -72,7 +72,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A length of zero is taken for the end of a stream, which datagrams do not have (recv(2)).",
         provoked: "An empty datagram is sent, then others.",
         cure: "Treat a length of zero as a datagram without content.",
-        needs: &[Need::Datagram, Need::ManyConnections],
+        needs: &[Need::DATAGRAM, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |_| {
@@ -104,7 +104,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/PowerDNS/pdns/pull/2939 https://github.com/zephyrproject-rtos/zephyr/issues/31100",
         provoked: "Datagrams of the sizes around the powers of two and of the largest size are sent.",
         cure: "Receive into 65,535 bytes, or look at MSG_TRUNC and drop what was cut (recv(2)).",
-        needs: &[Need::Datagram, Need::Model, Need::Reply],
+        needs: &[Need::DATAGRAM, Need::MODEL, Need::REPLY],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -145,7 +145,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "Parsers meet lengths that are negative and indexes out of range.",
         provoked: "Two hundred datagrams of seeded random bytes are sent.",
         cure: "Check every length and index that comes from outside.",
-        needs: &[Need::Datagram, Need::ManyConnections],
+        needs: &[Need::DATAGRAM, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -180,7 +180,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A queue without a bound, or a task a datagram, does not survive a burst.",
         provoked: "The server is stopped, a thousand datagrams are sent, and it runs on.",
         cure: "Let the kernel drop what does not fit its queue.",
-        needs: &[Need::Datagram, Need::Model, Need::ManyConnections],
+        needs: &[Need::DATAGRAM, Need::MODEL, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -229,7 +229,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "The sender is kept in one place for all, and replies go to whoever came last.",
         provoked: "Twenty clients send datagrams of their own, interleaved.",
         cure: "Answer each datagram to the address it came from.",
-        needs: &[Need::Datagram, Need::Model, Need::Reply],
+        needs: &[Need::DATAGRAM, Need::MODEL, Need::REPLY],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -258,7 +258,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/ikatson/rqbit/issues/664 https://github.com/oven-sh/bun/pull/35923",
         provoked: "The server is stopped, clients send a request and close, and the server runs on.",
         cure: "Treat ECONNREFUSED of a datagram socket as news about one peer.",
-        needs: &[Need::Datagram, Need::Dialogue],
+        needs: &[Need::DATAGRAM, Need::DIALOGUE],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -300,7 +300,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/esnet/iperf/issues/637 https://github.com/openSUSE/xinetd/pull/16",
         provoked: "A server bound to all addresses is asked on 127.0.0.2.",
         cure: "Take the asked address from IP_PKTINFO, and reply from it (ip(7)).",
-        needs: &[Need::Datagram, Need::Dialogue, Need::Reply, Need::Wildcard],
+        needs: &[Need::DATAGRAM, Need::DIALOGUE, Need::REPLY, Need::WILDCARD],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -333,7 +333,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "Networks double datagrams; a server without a protocol for it must take each for itself.",
         provoked: "Each datagram is sent twice.",
         cure: "Keep no state between datagrams, unless the protocol has one.",
-        needs: &[Need::Datagram, Need::Model, Need::Reply],
+        needs: &[Need::DATAGRAM, Need::MODEL, Need::REPLY],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| ordered("each datagram twice", &[0, 0, 1, 1], ground),
@@ -356,7 +356,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "Networks swap datagrams; what belongs together must say so itself.",
         provoked: "Datagrams are sent forwards and backwards.",
         cure: "Keep no state between datagrams, unless the protocol has one.",
-        needs: &[Need::Datagram, Need::Model, Need::Reply],
+        needs: &[Need::DATAGRAM, Need::MODEL, Need::REPLY],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| ordered("forwards and backwards", &[0, 1, 2, 2, 1, 0], ground),

@@ -62,7 +62,7 @@ pub(super) const CHECKS: &[Check] = &[
         provoked: "A client sends its request and FIN, then reads. Once more with the server stopped meanwhile, so \
                    that it sees both at once.",
         cure: "On end of input, finish and send what is owed, then close.",
-        needs: &[Need::Stream, Need::Dialogue, Need::HalfCloseAnswers],
+        needs: &[Need::STREAM, Need::DIALOGUE, Need::HALF_CLOSE_ANSWERS],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -127,7 +127,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/haproxy/haproxy/issues/1362 https://github.com/nodejs/node/issues/11307",
         provoked: "A client sends part of a request and FIN.",
         cure: "Treat the end of input inside a request as the end of the connection, and close it.",
-        needs: &[Need::Stream, Need::LongRequest, Need::ManyConnections],
+        needs: &[Need::STREAM, Need::LONG_REQUEST, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -168,7 +168,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/apple/cups/issues/4605 https://github.com/oven-sh/bun/pull/37928",
         provoked: "Clients connect, send FIN and no byte, and after a while close.",
         cure: "Close on end of input, also where no request has begun.",
-        needs: &[Need::Stream, Need::ManyConnections],
+        needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |_| {
@@ -208,10 +208,10 @@ pub(super) const CHECKS: &[Check] = &[
         provoked: "A client sends a large request and FIN, and reads the reply slowly through a small buffer.",
         cure: "Close only when the write queue is empty.",
         needs: &[
-            Need::Stream,
-            Need::Reply,
-            Need::Model,
-            Need::HalfCloseAnswers,
+            Need::STREAM,
+            Need::REPLY,
+            Need::MODEL,
+            Need::HALF_CLOSE_ANSWERS,
         ],
         severity: Severity::Must,
         fresh_server: false,
@@ -257,7 +257,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/rwf2/Rocket/issues/2783 https://github.com/libevent/libevent/issues/321",
         provoked: "A client sends its request, and when the server has read it, bytes that nobody asked for.",
         cure: "After the reply, shut down the sending side and read what still comes, for a while, before closing.",
-        needs: &[Need::Stream, Need::Dialogue, Need::Closes, Need::Reply],
+        needs: &[Need::STREAM, Need::DIALOGUE, Need::CLOSES, Need::REPLY],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {

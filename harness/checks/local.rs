@@ -70,10 +70,10 @@ pub(super) const CHECKS: &[Check] = &[
         provoked: "The server is killed with a client connected, and started again on the path that it left behind.",
         cure: "Before bind, connect to the path; where nobody answers, remove it.",
         needs: &[
-            Need::Local,
-            Need::Stream,
-            Need::ManyConnections,
-            Need::OwnSocket,
+            Need::LOCAL,
+            Need::STREAM,
+            Need::MANY_CONNECTIONS,
+            Need::OWN_SOCKET,
         ],
         severity: Severity::Must,
         fresh_server: true,
@@ -98,7 +98,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "Removing whatever stands at the path destroys somebody's data where the path was misspelt.",
         provoked: "The server is ended, a regular file is put at its path, and it is started again.",
         cure: "Remove only sockets: look at the file's type first (stat(2)).",
-        needs: &[Need::Local, Need::ManyConnections, Need::OwnSocket],
+        needs: &[Need::LOCAL, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
         severity: Severity::Should,
         fresh_server: true,
         scenarios: |_| {
@@ -130,7 +130,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "Descriptors that come with a message (SCM_RIGHTS) stay open until they are closed: a leak by remote.",
         provoked: "Clients send a byte with a descriptor beside it, and leave.",
         cure: "Receive without room for control data, or close what comes.",
-        needs: &[Need::Local, Need::Stream, Need::ManyConnections],
+        needs: &[Need::LOCAL, Need::STREAM, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |_| {

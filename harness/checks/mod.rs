@@ -8,6 +8,7 @@ mod crowd;
 mod datagram;
 mod half_close;
 mod local;
+mod needs;
 pub mod observations;
 mod partial;
 mod polite;
@@ -127,7 +128,7 @@ fn with_dial(mut lines: Vec<Line>, dial: &Dial) -> Vec<Line> {
 /// One scenario of all conversations, or one for each where the server ends after a connection.
 fn batches(name: &str, conversations: Vec<Vec<Line>>, ground: &Ground<'_>) -> Vec<Scenario> {
     let cast = [("alice", 1)];
-    match Need::ManyConnections.unmet(ground) {
+    match Need::MANY_CONNECTIONS.unmet(ground) {
         None => vec![scenario(name, &cast, conversations)],
         Some(_) => conversations
             .into_iter()

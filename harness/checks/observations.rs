@@ -1,5 +1,6 @@
 //! The passport: what is observed of a server and never judged. Every observation is one row of [`OBSERVATIONS`].
 
+use crate::checks;
 use crate::model::action::{Action, Dial};
 use crate::model::check::{Address, Ground, Need};
 use crate::model::dialogue::{
@@ -138,6 +139,19 @@ pub fn find(name: &str) -> Option<&'static Observation> {
         .find(|observation| observation.name == name || observation.id == Some(name))
 }
 
+/// Every need that a check or an observation has, in the order in which they first have it.
+pub fn needs() -> Vec<&'static Need> {
+    let checks = checks::all().into_iter().flat_map(|check| check.needs);
+    let observations = OBSERVATIONS.iter().flat_map(|row| row.needs);
+    let mut needs: Vec<&Need> = Vec::new();
+    for need in checks.chain(observations) {
+        if !needs.contains(&need) {
+            needs.push(need);
+        }
+    }
+    needs
+}
+
 /// How long a silent client watches the server.
 const WATCHED: Duration = Duration::from_secs(2);
 
@@ -184,7 +198,7 @@ pub const OBSERVATIONS: &[Observation] = &[
         name: "amplification",
         id: Some("datagram/no-amplification"),
         about: "How many bytes the server sends for each byte of a datagram: what a forged sender would be hit with.",
-        needs: &[Need::Datagram, Need::Dialogue],
+        needs: &[Need::DATAGRAM, Need::DIALOGUE],
         occasion: Occasion::Acquaintance,
         read: |seen| {
             let (mut asked, mut answered) = (0, 0);
@@ -211,7 +225,7 @@ pub const OBSERVATIONS: &[Observation] = &[
         name: "backlog",
         id: None,
         about: "The limit of the accept queue, as the kernel has it.",
-        needs: &[Need::Stream],
+        needs: &[Need::STREAM],
         occasion: Occasion::Acquaintance,
         read: |seen| Some(seen.ground.backlog?.to_string()),
     },
@@ -219,7 +233,7 @@ pub const OBSERVATIONS: &[Observation] = &[
         name: "close_after_reply",
         id: None,
         about: "What the server does with the connection after its reply: fin, reset, or it stays open.",
-        needs: &[Need::Stream, Need::Dialogue],
+        needs: &[Need::STREAM, Need::DIALOGUE],
         occasion: Occasion::Acquaintance,
         read: |seen| {
             let ended = seen.ended().map(|(_, end)| end.to_string());
@@ -230,7 +244,7 @@ pub const OBSERVATIONS: &[Observation] = &[
         name: "half_close",
         id: None,
         about: "What the server does when a request and the client's FIN arrive together.",
-        needs: &[Need::Stream, Need::Dialogue],
+        needs: &[Need::STREAM, Need::DIALOGUE],
         occasion: Occasion::Own(|ground| {
             let request = dialogue::request(ground.profile)?;
             let ask = Talk::of(0).send(request).then(Action::HalfClose);
@@ -268,7 +282,7 @@ pub const OBSERVATIONS: &[Observation] = &[
         name: "hup",
         id: Some("stop/hup-ignored-or-obeyed"),
         about: "What the server does when it is sent SIGHUP, which asks some to end and others to read their settings again.",
-        needs: &[Need::ManyConnections],
+        needs: &[Need::MANY_CONNECTIONS],
         occasion: Occasion::Own(|ground| {
             Some(scenario(
                 "hung up",
@@ -295,7 +309,7 @@ pub const OBSERVATIONS: &[Observation] = &[
         name: "idle",
         id: None,
         about: "What the server does with a client that connects and is silent.",
-        needs: &[Need::Stream],
+        needs: &[Need::STREAM],
         occasion: Occasion::Own(|_| {
             Some(scenario(
                 "a silent client",
@@ -341,7 +355,7 @@ pub const OBSERVATIONS: &[Observation] = &[
         name: "path_after_term",
         id: Some("local/path-removed"),
         about: "Whether the path of a Unix socket is still there when its server has ended at SIGTERM.",
-        needs: &[Need::Local, Need::OwnSocket, Need::ManyConnections],
+        needs: &[Need::LOCAL, Need::OWN_SOCKET, Need::MANY_CONNECTIONS],
         occasion: Occasion::Own(|_| {
             Some(scenario(
                 "told to end",
@@ -374,7 +388,7 @@ pub const OBSERVATIONS: &[Observation] = &[
         name: "reply_source",
         id: None,
         about: "The address that a reply comes from when a server that is bound to all addresses was asked on 127.0.0.2.",
-        needs: &[Need::Datagram, Need::Dialogue, Need::Reply, Need::Wildcard],
+        needs: &[Need::DATAGRAM, Need::DIALOGUE, Need::REPLY, Need::WILDCARD],
         occasion: Occasion::Own(|ground| {
             let dial = Dial {
                 to: Some(OTHER_ADDRESS.into()),
@@ -415,7 +429,7 @@ pub const OBSERVATIONS: &[Observation] = &[
         name: "time_wait",
         id: None,
         about: "Who is left with the connection in TIME_WAIT after a polite conversation: whoever closed first.",
-        needs: &[Need::Tcp],
+        needs: &[Need::TCP],
         occasion: Occasion::Own(|ground| {
             let watch = server_expects_within(ServerExpectation::TimeWait, OBEYS_WITHIN);
             Some(scenario(

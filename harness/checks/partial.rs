@@ -109,7 +109,7 @@ pub(super) const CHECKS: &[Check] = &[
         provoked: "The request is sent in two segments, cut at each position; the second follows when the kernel shows \
                    that the server has read the first.",
         cure: "Collect bytes until the protocol says that the message is complete.",
-        needs: &[Need::Stream, Need::LongRequest],
+        needs: &[Need::STREAM, Need::LONG_REQUEST],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -135,7 +135,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/marcomorain/garcon/issues/2",
         provoked: "The request is sent one byte a segment; each follows when the server has read the one before.",
         cure: "Keep what was read until the message is complete.",
-        needs: &[Need::Stream, Need::LongRequest],
+        needs: &[Need::STREAM, Need::LONG_REQUEST],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -162,7 +162,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/yhirose/cpp-httplib/issues/1271 https://github.com/warmcat/libwebsockets/issues/638",
         provoked: "Two, three and ten requests are sent in one segment.",
         cure: "After a message, look for the next one in the buffer before reading again.",
-        needs: &[Need::Stream, Need::Dialogue, Need::Reply, Need::Pipelining],
+        needs: &[Need::STREAM, Need::DIALOGUE, Need::REPLY, Need::PIPELINING],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -194,10 +194,10 @@ pub(super) const CHECKS: &[Check] = &[
         provoked: "One and a half requests are sent in one segment, the other half in the next.",
         cure: "Keep what is left in the buffer after a message.",
         needs: &[
-            Need::Stream,
-            Need::LongRequest,
-            Need::Reply,
-            Need::Pipelining,
+            Need::STREAM,
+            Need::LONG_REQUEST,
+            Need::REPLY,
+            Need::PIPELINING,
         ],
         severity: Severity::Must,
         fresh_server: false,
@@ -234,7 +234,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/march-language/march/pull/260 https://github.com/puma/puma/issues/170",
         provoked: "Payloads of the sizes around the powers of two are sent, and the replies compared byte by byte.",
         cure: "Read until the kernel has no more, and write until all is written.",
-        needs: &[Need::Stream, Need::Model, Need::Reply],
+        needs: &[Need::STREAM, Need::MODEL, Need::REPLY],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -281,7 +281,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/tina4stack/tina4-php/issues/118 https://github.com/hyperium/hyper/pull/1803",
         provoked: "A client with a receive buffer of a few KiB reads a reply of megabytes 1 KiB at a time.",
         cure: "Write until all is written (`sendall`), or keep the rest and go on when the socket is writable.",
-        needs: &[Need::Stream, Need::Model, Need::Reply],
+        needs: &[Need::STREAM, Need::MODEL, Need::REPLY],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -320,7 +320,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/hyperium/hyper/issues/1032",
         provoked: "A client connects with a receive buffer at its minimum and a maximum segment size of 88 bytes.",
         cure: "Expect short reads and short writes at any time.",
-        needs: &[Need::Tcp, Need::Dialogue],
+        needs: &[Need::TCP, Need::DIALOGUE],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -359,7 +359,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/http-kit/http-kit/issues/180 https://github.com/folio-org/okapi/pull/948",
         provoked: "A client sends megabytes and does not read; another is served; then the first reads on.",
         cure: "Write without blocking, and stop reading from a client that does not read.",
-        needs: &[Need::Stream, Need::Model, Need::Reply, Need::Concurrent],
+        needs: &[Need::STREAM, Need::MODEL, Need::REPLY, Need::CONCURRENT],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -402,7 +402,7 @@ pub(super) const CHECKS: &[Check] = &[
         provoked: "A client with a small receive buffer sends 32 MiB and reads nothing; the server has to come to sleep over \
                    bytes that it has not read, or to end the connection.",
         cure: "Stop reading from a client while much of what it is owed is unsent (`pause`, `drain`, a full channel).",
-        needs: &[Need::Stream, Need::Model, Need::Reply],
+        needs: &[Need::STREAM, Need::MODEL, Need::REPLY],
         severity: Severity::Should,
         fresh_server: false,
         scenarios: |ground| {
@@ -433,7 +433,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/scylladb/seastar/issues/335 https://github.com/Kitura/Kitura/issues/1143",
         provoked: "A client sends half a request and falls silent; another is served.",
         cure: "Never wait for one client in a loop that serves all.",
-        needs: &[Need::Stream, Need::LongRequest, Need::Concurrent],
+        needs: &[Need::STREAM, Need::LONG_REQUEST, Need::CONCURRENT],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -463,7 +463,7 @@ pub(super) const CHECKS: &[Check] = &[
               full: https://github.com/Karlson2k/libmicrohttpd/pull/11",
         provoked: "16 MiB are sent while the reply is read.",
         cure: "Read and write independently of each other, with backpressure.",
-        needs: &[Need::Stream, Need::Model, Need::Reply],
+        needs: &[Need::STREAM, Need::MODEL, Need::REPLY],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {

@@ -11,7 +11,7 @@ pub(super) const CHECKS: &[Check] = &[Check {
           either the server or its profile is wrong.",
     provoked: "One client connects, goes through the exchange of the profile and closes.",
     cure: "Correct the server, or the [[exchange]] or model of its profile.",
-    needs: &[Need::Dialogue],
+    needs: &[Need::DIALOGUE],
     severity: Severity::Must,
     fresh_server: false,
     scenarios: |ground| {

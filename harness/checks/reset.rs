@@ -31,7 +31,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/tiny-http/tiny-http/issues/180 https://github.com/hickory-dns/hickory-dns/pull/3726",
         provoked: "The server is stopped (SIGSTOP), clients connect and reset, the server runs on (SIGCONT).",
         cure: "Treat every error of a new connection as the end of that connection, and accept the next.",
-        needs: &[Need::Tcp, Need::ManyConnections],
+        needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -65,7 +65,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/cyphernet-labs/netservices.rs/issues/37 https://github.com/mattn/http-server/pull/7",
         provoked: "Fifty times, a client connects and resets at once.",
         cure: "Close the descriptor on every path out of a conversation, errors included.",
-        needs: &[Need::Tcp, Need::ManyConnections],
+        needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |_| {
@@ -99,7 +99,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/chipsalliance/caliptra-mcu-sw/issues/1137 https://github.com/gattaca-com/flux/pull/7",
         provoked: "For each position of the request, a client sends that much of it and resets.",
         cure: "Let an error of a read end the conversation and nothing else.",
-        needs: &[Need::Tcp, Need::LongRequest, Need::ManyConnections],
+        needs: &[Need::TCP, Need::LONG_REQUEST, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -131,7 +131,7 @@ pub(super) const CHECKS: &[Check] = &[
                    the request and writes its reply to a dead peer. The same with a FIN before the reset, and without \
                    stopping it.",
         cure: "Ignore SIGPIPE (or send with MSG_NOSIGNAL), and let an error of a write end the conversation only.",
-        needs: &[Need::Tcp, Need::Dialogue, Need::ManyConnections],
+        needs: &[Need::TCP, Need::DIALOGUE, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -201,7 +201,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/scality/cloudserver/pull/1100",
         provoked: "A client sends a large request, does not read, and resets while the reply is on its way.",
         cure: "Let an error of a write end the conversation, and close its descriptor.",
-        needs: &[Need::Tcp, Need::Reply, Need::Model, Need::ManyConnections],
+        needs: &[Need::TCP, Need::REPLY, Need::MODEL, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -244,10 +244,10 @@ pub(super) const CHECKS: &[Check] = &[
         provoked: "Ten times, a client sends a request, does not read the reply, and closes.",
         cure: "Let an error of a read or write end the conversation and nothing else.",
         needs: &[
-            Need::Tcp,
-            Need::Dialogue,
-            Need::Reply,
-            Need::ManyConnections,
+            Need::TCP,
+            Need::DIALOGUE,
+            Need::REPLY,
+            Need::MANY_CONNECTIONS,
         ],
         severity: Severity::Must,
         fresh_server: false,
@@ -281,7 +281,7 @@ pub(super) const CHECKS: &[Check] = &[
         provoked: "Five hundred connections are reset after a request, twenty at a time or as many as the accept queue \
                    holds, while another client talks.",
         cure: "Keep the state of a connection with the connection, and close each descriptor exactly once.",
-        needs: &[Need::Tcp, Need::Dialogue, Need::Concurrent],
+        needs: &[Need::TCP, Need::DIALOGUE, Need::CONCURRENT],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -327,10 +327,10 @@ pub(super) const CHECKS: &[Check] = &[
         provoked: "A client sends half a request and vanishes: its socket is destroyed silently (TCP_REPAIR, tcp(7)).",
         cure: "Serve each connection independently, and give it a time-out or keepalive.",
         needs: &[
-            Need::Tcp,
-            Need::LongRequest,
-            Need::OwnNamespace,
-            Need::Concurrent,
+            Need::TCP,
+            Need::LONG_REQUEST,
+            Need::OWN_NAMESPACE,
+            Need::CONCURRENT,
         ],
         severity: Severity::Must,
         fresh_server: true,

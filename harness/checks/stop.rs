@@ -107,7 +107,7 @@ pub(super) const CHECKS: &[Check] = &[
               seconds: https://github.com/drasi-project/drasi-server/issues/199 https://github.com/bpatrik/pigallery2/issues/662",
         provoked: "The server gets the signal of its profile (TERM where none is promised); then it is started again.",
         cure: "Let the default of SIGTERM be, or handle it by ending.",
-        needs: &[Need::ManyConnections],
+        needs: &[Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: true,
         scenarios: |ground| {
@@ -130,7 +130,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/yesodweb/wai/issues/853 https://github.com/hasura/graphql-engine/issues/7785",
         provoked: "A client connects and is silent; the server gets the signal.",
         cure: "Close idle connections when draining, and give the drain a limit.",
-        needs: &[Need::Stream, Need::ManyConnections],
+        needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: true,
         scenarios: |ground| {
@@ -180,10 +180,10 @@ pub(super) const CHECKS: &[Check] = &[
         provoked: "A client sends half a request, the server gets the signal, the client sends the rest.",
         cure: "Stop accepting, finish what has begun, then end.",
         needs: &[
-            Need::Stream,
-            Need::LongRequest,
-            Need::Reply,
-            Need::CompletesInFlight,
+            Need::STREAM,
+            Need::LONG_REQUEST,
+            Need::REPLY,
+            Need::COMPLETES_IN_FLIGHT,
         ],
         severity: Severity::Must,
         fresh_server: true,
@@ -228,7 +228,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/cloudamqp/amqproxy/pull/74",
         provoked: "A client is connected; the server gets the signal twice.",
         cure: "Make the handler idempotent.",
-        needs: &[Need::ManyConnections],
+        needs: &[Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: true,
         scenarios: |ground| {
@@ -269,7 +269,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "Ctrl-C is what a person at a terminal has: https://github.com/mrmn2/PdfDing/issues/165",
         provoked: "The server gets SIGINT.",
         cure: "Let the default of SIGINT be, or handle it by ending.",
-        needs: &[Need::ManyConnections],
+        needs: &[Need::MANY_CONNECTIONS],
         severity: Severity::Should,
         fresh_server: true,
         scenarios: |ground| {
@@ -302,7 +302,7 @@ pub(super) const CHECKS: &[Check] = &[
         provoked: "The server's output is a pipe whose reader leaves as soon as the server listens; then clients are \
                    served.",
         cure: "Ignore SIGPIPE and errors of logging.",
-        needs: &[Need::ManyConnections],
+        needs: &[Need::MANY_CONNECTIONS],
         severity: Severity::Should,
         fresh_server: true,
         scenarios: |ground| started_with(Streams::StdoutClosed, ground),
@@ -324,7 +324,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A prompt for an operator, or a library that reads commands, takes the end of input for the order to end.",
         provoked: "The server is started with its input at the end, and clients are served.",
         cure: "Do not read standard input in a server, or take its end for silence.",
-        needs: &[Need::ManyConnections],
+        needs: &[Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: true,
         scenarios: |ground| started_with(Streams::StdinClosed, ground),

@@ -38,7 +38,7 @@ pub(super) const CHECKS: &[Check] = &[
         provoked: "The server is ended with a client connected, so that its side closes first; TIME_WAIT is seen in the \
                    kernel's table; the server is started again.",
         cure: CURE,
-        needs: &[Need::Tcp, Need::ManyConnections],
+        needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: true,
         scenarios: |ground| {
@@ -68,7 +68,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: WHY,
         provoked: "The server is ended by SIGTERM with clients connected that do not close, and started again.",
         cure: CURE,
-        needs: &[Need::Tcp, Need::ManyConnections],
+        needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: true,
         scenarios: |ground| {
@@ -95,7 +95,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: WHY,
         provoked: "The server is killed (SIGKILL) with clients connected that do not close, and started again.",
         cure: CURE,
-        needs: &[Need::Tcp, Need::ManyConnections],
+        needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: true,
         scenarios: |ground| {
@@ -118,7 +118,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/xerj-org/xerj/pull/466",
         provoked: "The same command is started a second time beside the first.",
         cure: "Let an error of bind or listen end the program with a non-zero status.",
-        needs: &[Need::Tcp, Need::ManyConnections, Need::OwnSocket],
+        needs: &[Need::TCP, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
         severity: Severity::Should,
         fresh_server: true,
         scenarios: |_| {
@@ -140,7 +140,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/facebookarchive/nailgun/pull/76",
         provoked: "A client leaves half a conversation and connects again from the port it had.",
         cure: "Keep the state of a connection with its descriptor, and drop both together.",
-        needs: &[Need::Tcp, Need::LongRequest, Need::ManyConnections],
+        needs: &[Need::TCP, Need::LONG_REQUEST, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {
@@ -197,7 +197,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/projecteru/redis-cerberus/pull/29",
         provoked: "Two thousand clients are served, a few at a time.",
         cure: "Give back all that a connection took when it ends.",
-        needs: &[Need::Tcp, Need::Dialogue, Need::ManyConnections],
+        needs: &[Need::TCP, Need::DIALOGUE, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
         scenarios: |ground| {

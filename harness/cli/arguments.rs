@@ -79,6 +79,7 @@ pub(super) enum Listing {
     Servers,
     Profiles,
     Steps,
+    Needs,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]

@@ -4,9 +4,9 @@ use super::arguments::{Format, Listing};
 use super::markdown::checks_page;
 use super::output::say;
 use crate::checks;
-use crate::checks::observations::{OBSERVATIONS, Observation};
+use crate::checks::observations::{self, OBSERVATIONS, Observation};
 use crate::drill;
-use crate::model::check::Check;
+use crate::model::check::{Check, Need};
 use crate::model::error::{Error, ExitCode};
 use crate::model::profile::Profile;
 use crate::reference;
@@ -23,6 +23,7 @@ pub(super) fn list(what: Listing, format: Format) -> Result<ExitCode, Error> {
             .iter()
             .map(|(name, text)| named(name, &first_comment(text)))
             .collect(),
+        Listing::Needs => observations::needs().into_iter().map(need_row).collect(),
         Listing::Steps => drill::usages()
             .into_iter()
             .map(|usage| Row {
@@ -100,6 +101,14 @@ fn observation_row(observation: &Observation) -> Row {
             "about": observation.about,
             "needs": observation.needs.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }),
+    }
+}
+
+fn need_row(need: &Need) -> Row {
+    Row {
+        name: need.word.to_owned(),
+        about: need.reason.to_owned(),
+        json: serde_json::json!({ "need": need.word, "unmet": need.reason }),
     }
 }
 

@@ -1,11 +1,9 @@
 //! The catalogue as a page of documentation, made of the program itself so that it cannot say anything else.
 
 use crate::checks;
-use crate::checks::observations::OBSERVATIONS;
-use crate::model::check::{Ground, Need, in_words};
-use crate::model::profile::{Profile, Serves, Transport};
+use crate::checks::observations::{self, OBSERVATIONS};
+use crate::model::check::in_words;
 use std::fmt::Write as _;
-use std::sync::LazyLock;
 
 const CHECKS_HEAD: &str = "\
 # Checks and observations
@@ -56,10 +54,8 @@ pub(super) fn checks_page() -> String {
         );
     }
     page.push_str(NEEDS_HEAD);
-    let grounds = barren();
-    for need in needs() {
-        let reason = grounds.iter().find_map(|ground| need.unmet(ground));
-        let _ = writeln!(page, "| {need} | {} |", cell(&reason.unwrap_or_default()));
+    for need in observations::needs() {
+        let _ = writeln!(page, "| {need} | {} |", cell(need.reason));
     }
     page.push_str(OBSERVATIONS_HEAD);
     for observation in OBSERVATIONS {
@@ -73,39 +69,6 @@ pub(super) fn checks_page() -> String {
         );
     }
     page
-}
-
-/// Every need that something has, in the order in which they first stand on the page.
-fn needs() -> Vec<Need> {
-    let checks = checks::all().into_iter().flat_map(|check| check.needs);
-    let observations = OBSERVATIONS.iter().flat_map(|row| row.needs);
-    let mut needs: Vec<Need> = Vec::new();
-    for need in checks.chain(observations) {
-        if !needs.contains(need) {
-            needs.push(*need);
-        }
-    }
-    needs
-}
-
-/// A server that nothing is known of on TCP, and one for datagrams that ends after a connection: each need is unmet on
-/// one of them.
-fn barren() -> [Ground<'static>; 2] {
-    static UNKNOWN: LazyLock<Profile> = LazyLock::new(Profile::unknown);
-    static ONCE: LazyLock<Profile> = LazyLock::new(|| {
-        let mut once = Profile::unknown();
-        once.promises.serves = Some(Serves::OneConnection);
-        once
-    });
-    let ground = |profile, transport| Ground {
-        socket_is_given: true,
-        shared_port: true,
-        ..Ground::of(profile, transport)
-    };
-    [
-        ground(&UNKNOWN, Transport::Tcp),
-        ground(&ONCE, Transport::Udp),
-    ]
 }
 
 /// Text in which nothing ends a cell of a table.

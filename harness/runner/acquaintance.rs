@@ -7,7 +7,7 @@ use crate::judge::{Trial, Verdict, judge};
 use crate::kernel::Row;
 use crate::launch::lab::Lab;
 use crate::launch::{Server, Target};
-use crate::model::check::{Address, Ground};
+use crate::model::check::{Address, Broken, Ground, Need};
 use crate::model::dialogue::{Talk, scenario, settle};
 use crate::model::error::Error;
 use crate::model::invariant::Invariant;
@@ -30,7 +30,7 @@ pub(super) struct Acquaintance {
     pub(super) transcript: Transcript,
     /// Why the server does not even serve a polite client.
     pub(super) unserved: Option<String>,
-    not_concurrent: bool,
+    broken: Vec<Broken>,
 }
 
 impl Acquaintance {
@@ -42,7 +42,7 @@ impl Acquaintance {
             seed: settings.seed,
             deep: settings.deep,
             cases: drawn::how_many(settings),
-            not_concurrent: self.not_concurrent,
+            broken: &self.broken,
             own_namespace: self.private,
             wildcard: self.place.wildcard,
             shared_port: self.place.shared_port,
@@ -71,9 +71,13 @@ impl Acquaintance {
     }
 
     /// The same of a server that was found not to serve concurrently, whatever its profile says.
-    pub(super) fn without_concurrency(mut self) -> Self {
+    pub(super) fn without_concurrency(mut self, check: &'static str) -> Self {
         self.profile.promises.serves = None;
-        self.not_concurrent = true;
+        self.broken.push(Broken {
+            need: Need::CONCURRENT,
+            what: "serving concurrently",
+            check,
+        });
         self
     }
 }
@@ -144,7 +148,7 @@ pub(super) async fn acquaint(drill: Drill<'_>) -> Result<Acquaintance, Error> {
         isolation,
         why_host,
         unserved,
-        not_concurrent: false,
+        broken: Vec::new(),
     })
 }
 

@@ -59,7 +59,7 @@ pub fn check(
     if concurrent.as_ref().is_some_and(has_failed) {
         target.profile.promises.serves = None;
         if settings.selects(CONCURRENT) {
-            first = first.without_concurrency();
+            first = first.without_concurrency(CONCURRENT);
         }
     }
     let drill = Drill {

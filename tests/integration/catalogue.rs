@@ -96,6 +96,46 @@ const PERMANENT: &[&str] = &[
     "property/exchange",
 ];
 
+/// The words of needs, which the lists for machines have; never renamed.
+const NEEDS: &[&str] = &[
+    "backlog",
+    "closes",
+    "completes in flight",
+    "concurrent",
+    "datagram",
+    "dialogue",
+    "dual stack",
+    "exchanges",
+    "half close answers",
+    "idle timeout",
+    "IPv6",
+    "line model",
+    "local",
+    "long request",
+    "many connections",
+    "model",
+    "no idle timeout",
+    "one at a time",
+    "one listener",
+    "own namespace",
+    "own socket",
+    "pipelining",
+    "reply",
+    "several at once",
+    "stays open",
+    "stream",
+    "stream model",
+    "TCP",
+    "told loopback",
+    "wildcard",
+];
+
+/// The rows of a list for machines.
+fn json(list: &[&str]) -> Vec<serde_json::Value> {
+    let output = sockdrill(list).args(["--format", "json"]).output().unwrap();
+    serde_json::from_slice(&output.stdout).unwrap()
+}
+
 /// The ids that there are: of checks, and of what is observed because no verdict on it would be fair.
 fn ids() -> Vec<&'static str> {
     let checks = checks::all().into_iter().map(|check| check.id);
@@ -116,6 +156,25 @@ fn ids_are_permanent_from_the_first_day() {
         .filter(|id| !PERMANENT.contains(id))
         .collect();
     assert!(unlisted.is_empty(), "add to PERMANENT: {unlisted:?}");
+}
+
+#[test]
+fn words_of_needs_are_permanent_and_each_is_listed_once_with_its_reason() {
+    let rows = json(&["list", "needs"]);
+    let mut words: Vec<_> = rows
+        .iter()
+        .map(|row| row["need"].as_str().unwrap())
+        .collect();
+    words.sort_unstable_by_key(|word| word.to_lowercase());
+    assert_eq!(words, NEEDS);
+    for row in &rows {
+        assert!(
+            row["unmet"]
+                .as_str()
+                .is_some_and(|reason| !reason.is_empty()),
+            "{row}"
+        );
+    }
 }
 
 #[test]
@@ -167,10 +226,7 @@ fn page_of_the_checks_is_what_the_program_prints() {
 
 #[test]
 fn list_of_the_checks_for_machines_has_all_there_is_to_a_check() {
-    let output = sockdrill(&["list", "checks", "--format", "json"])
-        .output()
-        .unwrap();
-    let rows: Vec<serde_json::Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = json(&["list", "checks"]);
     assert_eq!(rows.len(), checks::all().len());
     for (row, check) in rows.iter().zip(checks::all()) {
         for (key, value) in [

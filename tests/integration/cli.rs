@@ -515,6 +515,7 @@ fn server_whose_port_is_taken_outside_does_not_care_in_a_namespace() {
 #[case::servers("servers", "name", "echo")]
 #[case::profiles("profiles", "name", "uppercase")]
 #[case::steps("steps", "step", "settle")]
+#[case::needs("needs", "need", "long request")]
 fn lists_are_the_same_in_text_and_json(
     #[case] what: &str,
     #[case] key: &str,
