@@ -2,13 +2,16 @@
 
 use super::arguments::{Cli, Command};
 use super::output::{complain, say};
+use super::repeat::invocation;
 use super::{check, doctor, explain, fmt, init, list, man, repro, run, serve};
 use crate::model::error::{Error, ExitCode};
-use clap::{CommandFactory, Parser};
+use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 /// Does what the command line says, and returns the exit code.
 pub fn main() -> i32 {
-    let code = match dispatch(Cli::parse().command) {
+    let matches = Cli::command().get_matches();
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let code = match dispatch(cli.command, &matches) {
         Ok(code) => code,
         Err(error) => {
             complain(&error);
@@ -18,10 +21,10 @@ pub fn main() -> i32 {
     code as i32
 }
 
-fn dispatch(command: Command) -> Result<ExitCode, Error> {
+fn dispatch(command: Command, matches: &ArgMatches) -> Result<ExitCode, Error> {
     match command {
-        Command::Check(arguments) => check::check(&arguments),
-        Command::Run(arguments) => run::run(&arguments),
+        Command::Check(arguments) => check::check(&arguments, invocation(matches)),
+        Command::Run(arguments) => run::run(&arguments, invocation(matches)),
         Command::Repro(arguments) => repro::repro(arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::List { what, format } => list::list(what, format),

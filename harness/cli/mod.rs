@@ -12,6 +12,7 @@ mod list;
 mod man;
 mod markdown;
 mod output;
+mod repeat;
 mod reports;
 mod repro;
 mod run;

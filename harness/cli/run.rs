@@ -5,9 +5,9 @@ use super::output::say;
 use super::reports::finish;
 use super::target::{settings, target};
 use crate::model::error::{Error, ExitCode};
-use crate::runner::{self, Given};
+use crate::runner::{self, Given, Invocation};
 
-pub(super) fn run(arguments: &RunArgs) -> Result<ExitCode, Error> {
+pub(super) fn run(arguments: &RunArgs, invocation: Invocation) -> Result<ExitCode, Error> {
     let shared = &arguments.shared;
     let commanded = !shared.command.is_empty();
     let given = Given {
@@ -19,7 +19,12 @@ pub(super) fn run(arguments: &RunArgs) -> Result<ExitCode, Error> {
     for file in &arguments.files {
         cases.extend(runner::cases_of(file, &given)?);
     }
-    let settings = settings(shared)?;
+    if shared.listen.is_some() {
+        for case in &mut cases {
+            case.target.listen.clone_from(&shared.listen);
+        }
+    }
+    let settings = settings(shared, invocation)?;
     let report = runner::run_cases(&cases, &settings, &|result| {
         say(&result.line());
         if arguments.verbose {

@@ -4,7 +4,7 @@ use super::arguments::Shared;
 use crate::launch::Target;
 use crate::model::error::Error;
 use crate::model::profile::Profile;
-use crate::runner::{self, Settings};
+use crate::runner::{self, Invocation, Settings};
 
 /// The target that the command line names: a reference server, a file, or a command.
 pub(super) fn target(name: Option<&str>, shared: &Shared) -> Result<Target, Error> {
@@ -32,13 +32,14 @@ pub(super) fn target(name: Option<&str>, shared: &Shared) -> Result<Target, Erro
     Ok(target)
 }
 
-pub(super) fn settings(shared: &Shared) -> Result<Settings, Error> {
+pub(super) fn settings(shared: &Shared, invocation: Invocation) -> Result<Settings, Error> {
     let defaults = Settings::default();
     Ok(Settings {
         isolation: shared.isolation.into(),
         jobs: shared.jobs.unwrap_or(defaults.jobs),
         seed: shared.seed,
         interrupt: runner::interrupts()?,
+        invocation: Some(invocation),
         ..defaults
     })
 }

@@ -4,9 +4,11 @@ pub mod lab;
 mod process;
 mod readiness;
 mod server;
+mod shell;
 
 pub(crate) use process::Process;
 pub use server::Server;
+pub(crate) use shell::command_line;
 
 use crate::model::error::Error;
 use crate::model::profile::{Profile, RawProfile, Transport};
@@ -310,17 +312,7 @@ impl Target {
 
     /// The command as a person would type it.
     pub fn command_line(&self) -> String {
-        let quoted = self.command.iter().map(|word| {
-            match word
-                .chars()
-                .all(|c| c.is_ascii_alphanumeric() || "-_./:={}@,+".contains(c))
-                && !word.is_empty()
-            {
-                true => word.clone(),
-                false => format!("'{}'", word.replace('\'', r"'\''")),
-            }
-        });
-        quoted.collect::<Vec<_>>().join(" ")
+        command_line(self.command.iter().map(String::as_str))
     }
 }
 

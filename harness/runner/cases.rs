@@ -156,10 +156,9 @@ pub fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResult, Erro
         coverage: None,
         duration: begun.elapsed(),
         tried: None,
-        reproduce: tried
-            .failed
-            .as_ref()
-            .map(|_| format!("sockdrill run {}:{}", case.file, line_of(case, &tried))),
+        reproduce: tried.failed.as_ref().and_then(|_| {
+            settings.repeating(&[&format!("{}:{}", case.file, line_of(case, &tried))])
+        }),
         scenario: tried.failed.as_ref().map(ToString::to_string),
         verdict: tried.verdict,
         transcript: tried.transcript,

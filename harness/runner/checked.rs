@@ -77,7 +77,7 @@ pub(super) fn check_result(
         reproduce: tried
             .failed
             .as_ref()
-            .map(|_| drill.settings.command_for(check.id)),
+            .and_then(|_| drill.settings.repeating(&["--only", check.id])),
         scenario: tried.failed.map(|scenario| scenario.to_string()),
         verdict: tried.verdict,
         transcript: tried.transcript,

@@ -1,5 +1,6 @@
 //! How a run is carried out.
 
+use crate::launch::command_line;
 use crate::launch::lab::Isolation;
 use std::path::PathBuf;
 use tokio::sync::watch;
@@ -29,17 +30,31 @@ pub struct Settings {
     pub strict: bool,
     /// Becomes true when the user ends the run.
     pub interrupt: watch::Receiver<bool>,
-    /// How the target was named on the command line, for the command that repeats a failure.
-    pub invocation: Invocation,
+    /// The command that asked for the run, where one did: a failure shows how a part of it is repeated.
+    pub invocation: Option<Invocation>,
 }
 
-/// How a target was named on the command line.
-#[derive(Clone, Debug, Default)]
+/// The command that asked for a run, with a gap for the part of it that is to be repeated.
+#[derive(Clone, Debug)]
 pub struct Invocation {
-    /// The words that name it and its profile.
-    pub target: Vec<String>,
-    /// The server's command, as it stood behind `--`.
-    pub command: Option<String>,
+    /// The words in front of the part: the program, and how it was to go about the run.
+    pub before: Vec<String>,
+    /// The words behind it.
+    pub after: Vec<String>,
+}
+
+impl Invocation {
+    /// The command that repeats a part of the run, as a person types it.
+    pub(super) fn repeating(&self, part: &[&str]) -> String {
+        let (before, after) = (self.before.iter(), self.after.iter());
+        let part = part.iter().copied();
+        command_line(
+            before
+                .map(String::as_str)
+                .chain(part)
+                .chain(after.map(String::as_str)),
+        )
+    }
 }
 
 impl Default for Settings {
@@ -56,22 +71,15 @@ impl Default for Settings {
             skip: Vec::new(),
             strict: false,
             interrupt: watch::channel(false).1,
-            invocation: Invocation::default(),
+            invocation: None,
         }
     }
 }
 
 impl Settings {
-    /// The command that runs one check again.
-    pub(super) fn command_for(&self, id: &str) -> String {
-        let Invocation { target, command } = &self.invocation;
-        let seed = self.seed.to_string();
-        let mut words = vec!["sockdrill", "check"];
-        words.extend(target.iter().map(String::as_str));
-        words.extend(["--only", id, "--seed", &seed]);
-        if let Some(command) = command {
-            words.extend(["--", command]);
-        }
-        words.join(" ")
+    /// The command that runs a part of the run again, where a command asked for the run.
+    pub(super) fn repeating(&self, part: &[&str]) -> Option<String> {
+        let invocation = self.invocation.as_ref();
+        invocation.map(|invocation| invocation.repeating(part))
     }
 }

@@ -26,6 +26,8 @@ mod passport;
 mod readme;
 /// Reference servers in this process keep their promises, whoever their clients are.
 mod reference;
+/// Every command that a report prints repeats its failure when it is pasted into a shell.
+mod repeat;
 /// What is written for programs is as the published schemas say.
 mod schema;
 

@@ -1,0 +1,260 @@
+//! The command that repeats a part of a run, made from the arguments that the run was asked for with.
+//!
+//! Whatever is given is repeated, so that no new option can be forgotten; the exceptions are listed here.
+
+use super::arguments::Cli;
+use crate::runner::Invocation;
+use clap::parser::ValueSource;
+use clap::{Arg, ArgMatches, CommandFactory};
+
+/// How an argument stands in the command that repeats a part of a run.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Repeated {
+    /// As it was given, if it was.
+    AsGiven,
+    /// Given or not: another value would be another run.
+    Always,
+    /// Not at all: the part that is repeated stands in its place, or it decides nothing of a part.
+    Not,
+}
+
+/// The arguments, each with its command, that are not simply repeated as they were given.
+const EXCEPTIONS: &[(&str, &str, Repeated)] = &[
+    // Data are drawn from it, and the failure is said to be of this seed.
+    ("check", "seed", Repeated::Always),
+    // What failed is named in their place.
+    ("check", "only", Repeated::Not),
+    ("check", "skip", Repeated::Not),
+    ("run", "files", Repeated::Not),
+    // One part is no run of so many.
+    ("check", "min_checks", Repeated::Not),
+    ("check", "jobs", Repeated::Not),
+    ("run", "jobs", Repeated::Not),
+    // How much is told, and where. The folder of `--artifacts` is read too: its cases come first.
+    ("check", "verbose", Repeated::Not),
+    ("run", "verbose", Repeated::Not),
+    ("check", "json", Repeated::Not),
+    ("run", "json", Repeated::Not),
+    ("check", "junit", Repeated::Not),
+    ("run", "junit", Repeated::Not),
+    ("check", "html", Repeated::Not),
+    ("run", "html", Repeated::Not),
+    ("run", "artifacts", Repeated::Not),
+];
+
+fn repeated(command: &str, argument: &str) -> Repeated {
+    let mut exceptions = EXCEPTIONS.iter();
+    let exception = exceptions.find(|(of, id, _)| (*of, *id) == (command, argument));
+    exception.map_or(Repeated::AsGiven, |(_, _, repeated)| *repeated)
+}
+
+/// The command that was given, with a gap for the part that is to be repeated.
+pub(super) fn invocation(matches: &ArgMatches) -> Invocation {
+    // As it was called, so that it is found again from the same folder.
+    let program = std::env::args().next();
+    let program = program.unwrap_or_else(|| "sockdrill".to_owned());
+    let mut invocation = Invocation {
+        before: vec![program],
+        after: Vec::new(),
+    };
+    let all = Cli::command();
+    let Some((name, matches)) = matches.subcommand() else {
+        return invocation;
+    };
+    invocation.before.push(name.to_owned());
+    let command = all.find_subcommand(name).into_iter();
+    for argument in command.flat_map(clap::Command::get_arguments) {
+        let was_given =
+            matches.value_source(argument.get_id().as_str()) == Some(ValueSource::CommandLine);
+        match repeated(name, argument.get_id().as_str()) {
+            Repeated::AsGiven if !was_given => {}
+            Repeated::Not => {}
+            Repeated::AsGiven if argument.is_last_set() => {
+                invocation.after.push("--".to_owned());
+                invocation.after.extend(words(argument, matches));
+            }
+            Repeated::AsGiven => invocation.before.extend(words(argument, matches)),
+            Repeated::Always => invocation.after.extend(words(argument, matches)),
+        }
+    }
+    invocation
+}
+
+/// The words that give an argument the value that it has.
+fn words(argument: &Arg, matches: &ArgMatches) -> Vec<String> {
+    let Some(long) = argument.get_long().map(|long| format!("--{long}")) else {
+        return values(argument, matches);
+    };
+    if !argument.get_action().takes_values() {
+        return vec![long];
+    }
+    let values = values(argument, matches).into_iter();
+    let words = values.flat_map(|value| match value.starts_with('-') {
+        true => vec![format!("{long}={value}")],
+        false => vec![long.clone(), value],
+    });
+    words.collect()
+}
+
+fn values(argument: &Arg, matches: &ArgMatches) -> Vec<String> {
+    let values = matches.get_raw(argument.get_id().as_str());
+    let values = values.into_iter().flatten();
+    values
+        .map(|value| value.to_string_lossy().into_owned())
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use Repeated::{Always, AsGiven, Not};
+
+    /// Every argument of the commands that run something. A new one belongs here: is a failure the same without it?
+    const ARGUMENTS: &[(&str, &[(&str, Repeated)])] = &[
+        (
+            "check",
+            &[
+                ("target", AsGiven),
+                ("only", Not),
+                ("skip", Not),
+                ("deep", AsGiven),
+                ("cases", AsGiven),
+                ("strict", AsGiven),
+                ("verbose", Not),
+                ("min_checks", Not),
+                ("speaks", AsGiven),
+                ("isolation", AsGiven),
+                ("listen", AsGiven),
+                ("jobs", Not),
+                ("seed", Always),
+                ("json", Not),
+                ("junit", Not),
+                ("html", Not),
+                ("artifacts", AsGiven),
+                ("command", AsGiven),
+            ],
+        ),
+        (
+            "run",
+            &[
+                ("files", Not),
+                ("verbose", Not),
+                ("speaks", AsGiven),
+                ("isolation", AsGiven),
+                ("listen", AsGiven),
+                ("jobs", Not),
+                ("seed", AsGiven),
+                ("json", Not),
+                ("junit", Not),
+                ("html", Not),
+                ("artifacts", Not),
+                ("command", AsGiven),
+            ],
+        ),
+    ];
+
+    #[test]
+    fn of_every_argument_it_is_said_whether_it_is_repeated() {
+        let all = Cli::command();
+        for (name, expected) in ARGUMENTS {
+            let command = all.find_subcommand(name).unwrap();
+            let ids = command.get_arguments().map(|argument| argument.get_id());
+            let said: Vec<_> = ids
+                .map(|id| (id.as_str(), repeated(name, id.as_str())))
+                .collect();
+            assert_eq!(said, *expected, "{name}");
+        }
+    }
+
+    #[test]
+    fn exceptions_are_of_arguments_that_there_are() {
+        for (name, id, _) in EXCEPTIONS {
+            let mut of_command = ARGUMENTS.iter().filter(|(command, _)| command == name);
+            let (_, arguments) = of_command.next().unwrap();
+            assert!(
+                arguments.iter().any(|(argument, _)| argument == id),
+                "{name}: {id}"
+            );
+        }
+    }
+
+    /// The command that repeats `part` of what these words ask for.
+    fn repeating(words: &[&str], part: &str) -> Vec<String> {
+        let words = std::iter::once("sockdrill").chain(words.iter().copied());
+        let Invocation { before, after } =
+            invocation(&Cli::command().try_get_matches_from(words).unwrap());
+        let part = std::iter::once(part.to_owned());
+        before
+            .into_iter()
+            .chain(part)
+            .chain(after)
+            .skip(1)
+            .collect()
+    }
+
+    #[test]
+    fn all_that_decides_a_check_is_repeated() {
+        let given = [
+            "check",
+            "t.toml",
+            "--strict",
+            "--deep",
+            "--cases=9",
+            "--isolation",
+            "host",
+            "--speaks=-p",
+            "--listen",
+            "[::1]:80",
+            "--artifacts",
+            "a b",
+            "--only",
+            "reset",
+            "--only",
+            "stop",
+            "-v",
+            "--json",
+            "r.json",
+            "--jobs",
+            "3",
+        ];
+        let expected = [
+            "check",
+            "t.toml",
+            "--deep",
+            "--cases",
+            "9",
+            "--strict",
+            "--speaks=-p",
+            "--isolation",
+            "host",
+            "--listen",
+            "[::1]:80",
+            "--artifacts",
+            "a b",
+            "PART",
+            "--seed",
+            "1",
+        ];
+        assert_eq!(repeating(&given, "PART"), expected);
+    }
+
+    #[test]
+    fn servers_command_stands_behind_all_else() {
+        let given = [
+            "run", "f.drill", "g.drill", "--seed", "7", "--", "sh", "-c", "a b", "--", "--seed",
+        ];
+        let expected = [
+            "run",
+            "--seed",
+            "7",
+            "f.drill:8",
+            "--",
+            "sh",
+            "-c",
+            "a b",
+            "--",
+            "--seed",
+        ];
+        assert_eq!(repeating(&given, "f.drill:8"), expected);
+    }
+}
