@@ -57,7 +57,7 @@ impl FailedStep {
                 Shown(timeout)
             ));
         }
-        let dropped = dropped(transcript);
+        let dropped = transcript.dropped_datagrams();
         if self.is_missing && dropped > 0 {
             return Some(format!(
                 "{}, but the kernel dropped {dropped} datagrams that did not fit a receive buffer",
@@ -81,17 +81,6 @@ impl FailedStep {
             )
         })
     }
-}
-
-/// How many datagrams the kernel dropped because the buffer of their receiver was full (`RcvbufErrors`), which is no
-/// server's fault.
-fn dropped(transcript: &Transcript) -> u64 {
-    let moved = transcript.events.iter().map(|event| match &event.what {
-        What::Counters(moved) => moved.as_slice(),
-        _ => &[],
-    });
-    let errors = moved.flatten().filter(|(name, _)| name == "RcvbufErrors");
-    errors.map(|(_, by)| by).sum()
 }
 
 pub(super) fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedStep> {

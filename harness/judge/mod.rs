@@ -17,7 +17,8 @@ use crate::model::invariant::Invariant;
 use crate::model::profile::{IdleTimeout, Profile, Serves};
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::server_action::ServerAction;
-use crate::transcript::event::{Act, ClientEvent, ClientId, OUR_SOCKET, Transcript, What};
+use crate::transcript::event::{Act, ClientEvent, ClientId, Transcript, What};
+use crate::transcript::fault::Fault;
 use ending::{last_exit, unexpected_end};
 use failed_step::{FailedStep, first_failed_step};
 use invariants::invariants;
@@ -202,21 +203,9 @@ pub fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
 
 /// Why the harness could not play its part, if it could not.
 fn our_fault(transcript: &Transcript) -> Option<String> {
-    let (fault, evidence) = unshown(transcript).find(|(fault, _)| *fault == OUR_SOCKET)?;
+    let mut unproven = transcript.unproven();
+    let (fault, evidence) = unproven.find(|(fault, _)| **fault == Fault::OwnSocket)?;
     Some(format!("this host refused {fault}: {evidence}"))
-}
-
-/// The faults that are not shown to have happened, each with what was seen instead.
-fn unshown(transcript: &Transcript) -> impl Iterator<Item = (&str, &str)> {
-    let events = transcript.events.iter();
-    events.filter_map(|event| match &event.what {
-        What::Proof {
-            fault,
-            shown: false,
-            evidence,
-        } => Some((fault.as_str(), evidence.as_str())),
-        _ => None,
-    })
 }
 
 fn before_failed(failed: &FailedStep, transcript: &Transcript) -> Verdict {
@@ -240,7 +229,7 @@ fn sent_bytes(transcript: &Transcript) -> u64 {
 }
 
 fn unproven(transcript: &Transcript) -> Option<String> {
-    let (fault, evidence) = unshown(transcript).next()?;
+    let (fault, evidence) = transcript.unproven().next()?;
     Some(format!(
         "{fault} is not proven to have happened: {evidence}"
     ))

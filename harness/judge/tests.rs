@@ -7,6 +7,7 @@ use crate::model::scenario::*;
 use crate::model::server_action::*;
 use crate::transcript::client::Look;
 use crate::transcript::event::*;
+use crate::transcript::fault::Fault;
 use crate::transcript::server::ServerFacts;
 use std::time::Duration;
 
@@ -169,7 +170,7 @@ fn unproven_fault_is_never_a_pass() {
     seen.events.push(Event {
         at: Duration::ZERO,
         what: What::Proof {
-            fault: "the reset".into(),
+            fault: Fault::Reset,
             shown: false,
             evidence: "no counter moved".into(),
         },

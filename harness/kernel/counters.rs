@@ -3,6 +3,9 @@
 use std::collections::BTreeMap;
 use std::fs;
 
+/// The counter of datagrams that did not fit the buffer of their receiver and were dropped.
+pub(crate) const RECEIVE_BUFFER_ERRORS: &str = "RcvbufErrors";
+
 /// The counters that tell of what scenarios do; meanings in the kernel's `networking/snmp_counter.rst`.
 const TOLD: &[&str] = &[
     "EstabResets",
@@ -18,7 +21,7 @@ const TOLD: &[&str] = &[
     "TCPAbortOnMemory",
     "TCPTimeouts",
     "TCPToZeroWindowAdv",
-    "RcvbufErrors",
+    RECEIVE_BUFFER_ERRORS,
     "NoPorts",
 ];
 

@@ -6,7 +6,7 @@ mod obituary;
 mod process;
 mod rest;
 
-pub(crate) use counters::Counters;
+pub(crate) use counters::{Counters, RECEIVE_BUFFER_ERRORS};
 pub(crate) use diag::{Diag, Row, State};
 pub(crate) use obituary::{Obituaries, Obituary};
 pub(crate) use process::{Descriptors, Process, tree};

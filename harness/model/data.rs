@@ -1,10 +1,11 @@
 //! Bytes to send or to expect, written out, generated, or with holes.
 
 use super::literal::{self, Size};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 
 /// Bytes to send or to expect, written out or generated.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Data {
     /// Where the bytes come from.
     pub source: Source,
@@ -15,7 +16,8 @@ pub struct Data {
 }
 
 /// Where bytes come from.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Source {
     /// Written in the scenario.
     Literal(Vec<u8>),
@@ -155,7 +157,7 @@ impl Cut {
 }
 
 /// A text with holes, as `{any}` makes them.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Template {
     /// The fixed parts, one more than there are holes.
     pub parts: Vec<Vec<u8>>,

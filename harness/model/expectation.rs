@@ -2,11 +2,13 @@
 
 use super::data::{Data, Template};
 use super::literal::{Shown, name_in};
+use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::time::Duration;
 
 /// What a client can be owed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum Expectation {
     /// The next bytes (or the next datagram) are exactly these.
     Data(Data),
@@ -42,7 +44,7 @@ pub enum Expectation {
 }
 
 /// How a connection ended, seen from the client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum End {
     /// The server sent FIN: the orderly end of its stream.
@@ -72,7 +74,8 @@ impl fmt::Display for End {
 }
 
 /// What can be expected of the server, read from the kernel.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub enum ServerExpectation {
     /// Its first process ends; with this exit status where one is named.
     Exit(Option<i32>),

@@ -9,7 +9,8 @@ use crate::model::expectation::End;
 use crate::model::profile::Transport;
 use crate::session::recorder::Recorder;
 use crate::sys::socket::{tcp_info, unsent_bytes};
-use crate::transcript::event::{ClientEvent, ClientId, OUR_SOCKET, What};
+use crate::transcript::event::{ClientEvent, ClientId, What};
+use crate::transcript::fault::Fault;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, Shutdown, SocketType};
@@ -102,9 +103,9 @@ impl Client {
         self.recorder.note(What::Client(self.id, event));
     }
 
-    fn proof(&self, fault: &str, shown: bool, evidence: String) {
+    fn proof(&self, fault: Fault, shown: bool, evidence: String) {
         self.recorder.note(What::Proof {
-            fault: fault.to_owned(),
+            fault,
             shown,
             evidence,
         });
@@ -126,7 +127,7 @@ impl Client {
             }
             Err(error) => {
                 if OUR_ERRORS.contains(&error) {
-                    self.proof(OUR_SOCKET, false, describe(error));
+                    self.proof(Fault::OwnSocket, false, describe(error));
                 }
                 self.note(ClientEvent::ConnectFailed {
                     refused: error == Errno::CONNREFUSED,
@@ -264,7 +265,7 @@ impl Client {
         }
         if unread > 0 {
             self.proof(
-                "the cut",
+                Fault::Cut,
                 false,
                 format!("the server did not read {unread} segments before the next came"),
             );
@@ -594,7 +595,7 @@ impl Client {
     /// Closes with RST, and looks in the kernel for what shows it.
     pub(crate) async fn reset(&mut self) {
         let Some(link) = &self.link else {
-            return self.proof("the reset", false, "there is no connection".to_owned());
+            return self.proof(Fault::Reset, false, "there is no connection".to_owned());
         };
         let _ = SockRef::from(link.socket.get_ref()).set_linger(Some(Duration::ZERO));
         if self.transport != Transport::Tcp {
@@ -616,7 +617,7 @@ impl Client {
             (true, false) => "the server's end still stands in the kernel's table".to_owned(),
             (true, true) => "the server's end is gone from the kernel's table".to_owned(),
         };
-        self.proof("the reset", sends && gone, evidence);
+        self.proof(Fault::Reset, sends && gone, evidence);
     }
 
     /// Waits until the server has closed its end of the connection before: until then ours is in FIN_WAIT2, whose
@@ -644,16 +645,12 @@ impl Client {
     /// Is gone without a word; the server's end must still stand afterwards.
     pub(crate) async fn vanish(&mut self) {
         let Some(link) = &self.link else {
-            return self.proof(
-                "the silent loss",
-                false,
-                "there is no connection".to_owned(),
-            );
+            return self.proof(Fault::Vanish, false, "there is no connection".to_owned());
         };
         let ends = local_address(&link.socket).zip(link.peer.as_socket());
         let done = self.lab.warden().vanish(link.socket.get_ref().as_fd());
         if let Err(errno) = done {
-            return self.proof("the silent loss", false, format!("TCP_REPAIR: {errno}"));
+            return self.proof(Fault::Vanish, false, format!("TCP_REPAIR: {errno}"));
         }
         self.release().await;
         self.note(ClientEvent::Vanished);
@@ -662,7 +659,7 @@ impl Client {
             Some(row) => format!("the server's end is still {:?}", row.state),
             None => "the server's end is gone too".to_owned(),
         };
-        self.proof("the silent loss", row.is_some(), evidence);
+        self.proof(Fault::Vanish, row.is_some(), evidence);
     }
 
     /// Stops reading for good and closes the socket; returns when the kernel has it back.

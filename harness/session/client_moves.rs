@@ -9,6 +9,7 @@ use crate::model::profile::Serves;
 use crate::session::client::Client;
 use crate::transcript::client::{Look, Sought};
 use crate::transcript::event::{ClientEvent, ClientId, Ended, Exit, What};
+use crate::transcript::fault::Fault;
 use std::time::{Duration, Instant};
 
 /// How long `silence` is listened for where the kernel cannot tell that nothing more will come.
@@ -69,7 +70,7 @@ impl Stage<'_> {
             Action::Require { what, within } => {
                 let (how, flow) = self.expect(id, client, what, *within).await;
                 self.prove(
-                    what.to_string(),
+                    Fault::Required(what.clone()),
                     flow == Flow::On,
                     "read from the connection and the kernel's tables",
                 );

@@ -1,11 +1,12 @@
 //! What is written down beside the moves: how the server ends, what it prints, what the kernel tells, who starved.
 
 use super::{LIMIT, LOOK_EVERY, Stage};
-use crate::kernel::{Counters, RestWatch};
+use crate::kernel::{Counters, RECEIVE_BUFFER_ERRORS, RestWatch};
 use crate::launch::Server;
 use crate::session::calibration;
 use crate::session::own_delay;
 use crate::transcript::event::{ClientEvent, ClientId, Ended, Moment, ServerEvent, What};
+use crate::transcript::fault::Fault;
 use std::time::{Duration, Instant};
 
 /// How long a server that still runs, or that no longer listens, is taken to be on its way out.
@@ -82,7 +83,7 @@ impl Stage<'_> {
     /// where it can excuse a server.
     pub(super) fn note_counters(&self, before: &Counters) {
         let mut moved = Counters::of(self.lab.warden().pid()).since(before);
-        moved.retain(|(name, _)| self.lab.is_private() || name == "RcvbufErrors");
+        moved.retain(|(name, _)| self.lab.is_private() || name == RECEIVE_BUFFER_ERRORS);
         self.recorder.note(What::Counters(moved));
     }
 
@@ -151,7 +152,7 @@ impl Stage<'_> {
         }
     }
 
-    pub(super) fn prove(&self, fault: String, shown: bool, evidence: &str) {
+    pub(super) fn prove(&self, fault: Fault, shown: bool, evidence: &str) {
         self.recorder.note(What::Proof {
             fault,
             shown,

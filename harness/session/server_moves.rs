@@ -11,6 +11,7 @@ use crate::session::client::Client;
 use crate::sys::socket::limit_open_files;
 use crate::transcript::client::Look;
 use crate::transcript::event::{Ended, Exit, ServerEvent, What, last_line};
+use crate::transcript::fault::Fault;
 use rustix::io::Errno;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,7 +61,7 @@ impl Stage<'_> {
                 } else {
                     facts.instead(what)
                 };
-                self.prove(format!("server {what}"), met, &evidence);
+                self.prove(Fault::RequiredOfServer(what.clone()), met, &evidence);
                 return Ok((how, if met { Flow::On } else { Flow::Stop }));
             }
         }
@@ -98,7 +99,7 @@ impl Stage<'_> {
         }
         self.note_server(ServerEvent::Stopped);
         self.recorder.note(What::Proof {
-            fault: "stopping the server".to_owned(),
+            fault: Fault::Stop,
             shown: running == 0,
             evidence: match running {
                 0 => "every process is in state T".to_owned(),
@@ -200,7 +201,7 @@ impl Stage<'_> {
                 Err(Errno::SRCH) => {}
                 Err(error) => {
                     self.prove(
-                        "limiting open files".to_owned(),
+                        Fault::OpenFilesLimit,
                         false,
                         &format!(
                             "prlimit({}) of {}: {error}; of another user's process it takes CAP_SYS_RESOURCE",

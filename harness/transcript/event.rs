@@ -2,9 +2,11 @@
 //!
 //! A [`Transcript`] holds everything that the judge needs. It can be saved and judged again.
 
+use crate::kernel::RECEIVE_BUFFER_ERRORS;
 use crate::model::expectation::End;
 use crate::model::literal::{self, Measured};
 use crate::model::server_action::Signal;
+use crate::transcript::fault::Fault;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
 use std::fmt;
@@ -89,7 +91,7 @@ pub enum What {
     /// Whether a fault is proven to have happened.
     Proof {
         /// The fault.
-        fault: String,
+        fault: Fault,
         /// Whether the kernel shows it.
         shown: bool,
         /// What the kernel shows.
@@ -102,9 +104,6 @@ pub enum What {
     /// What the counters of the server's own network moved by during the run.
     Counters(Vec<(String, u64)>),
 }
-
-/// What is not proven where our own host refused a socket: nothing that follows is the server's fault.
-pub(crate) const OUR_SOCKET: &str = "a socket of the client's own";
 
 /// How a step came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -420,6 +419,31 @@ impl Transcript {
             _ => None,
         });
         starved.max().unwrap_or_default()
+    }
+
+    /// How many datagrams the kernel dropped because the buffer of their receiver was full, which is no server's fault.
+    pub fn dropped_datagrams(&self) -> u64 {
+        let moved = self.events.iter().map(|event| match &event.what {
+            What::Counters(moved) => moved.as_slice(),
+            _ => &[],
+        });
+        let errors = moved
+            .flatten()
+            .filter(|(name, _)| name == RECEIVE_BUFFER_ERRORS);
+        errors.map(|(_, by)| by).sum()
+    }
+
+    /// The faults that are not shown to have happened, each with what was seen instead.
+    pub fn unproven(&self) -> impl Iterator<Item = (&Fault, &str)> {
+        let events = self.events.iter();
+        events.filter_map(|event| match &event.what {
+            What::Proof {
+                fault,
+                shown: false,
+                evidence,
+            } => Some((fault, evidence.as_str())),
+            _ => None,
+        })
     }
 
     /// The last output of the server, as text.

@@ -1,0 +1,42 @@
+//! What a scenario does to a server, and what it requires, of which the kernel has to show that it happened.
+
+use crate::model::expectation::{Expectation, ServerExpectation};
+use serde::{Deserialize, Serialize};
+use std::fmt;
+
+/// Something that has to have happened before anything that follows is held against the server.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Fault {
+    /// Our own host gave the client a socket: where it refuses one, nothing that follows is the server's fault.
+    OwnSocket,
+    /// What was sent came to the server in the segments into which it was cut.
+    Cut,
+    /// The client's RST came to the server.
+    Reset,
+    /// The client was gone without a word, and the server's end of its connection still stood.
+    Vanish,
+    /// All processes of the server were stopped.
+    Stop,
+    /// The server's limit on open files was lowered.
+    OpenFilesLimit,
+    /// What a step required of a client's connection was there.
+    Required(Expectation),
+    /// What a step required of the server was there.
+    RequiredOfServer(ServerExpectation),
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::OwnSocket => f.write_str("a socket of the client's own"),
+            Self::Cut => f.write_str("the cut"),
+            Self::Reset => f.write_str("the reset"),
+            Self::Vanish => f.write_str("the silent loss"),
+            Self::Stop => f.write_str("stopping the server"),
+            Self::OpenFilesLimit => f.write_str("limiting open files"),
+            Self::Required(what) => what.fmt(f),
+            Self::RequiredOfServer(what) => write!(f, "server {what}"),
+        }
+    }
+}
