@@ -3,7 +3,7 @@
 use super::Settings;
 use super::acquaintance::in_background;
 use super::attempt::{Around, Drill, TRIES, Tried};
-use super::crew::{block_on, side_by_side};
+use super::parallel::{block_on, map_in_order};
 use crate::drill::DrillFile;
 use crate::judge::Verdict;
 use crate::launch::Target;
@@ -121,7 +121,7 @@ pub fn run_cases(
         lab.why_host().map(str::to_owned),
     );
     drop(lab);
-    let results = side_by_side(
+    let results = map_in_order(
         cases,
         settings.jobs,
         |case| run_case(case, settings),

@@ -3,8 +3,8 @@
 use super::acquaintance::Acquaintance;
 use super::attempt::{Around, Drill, Tried};
 use super::calendar::is_over;
-use super::crew::block_on;
 use super::drawn::{Chapters, concluded, saved_cases, tried_by};
+use super::parallel::block_on;
 use super::selection::glob_matches;
 use crate::judge::Verdict;
 use crate::launch::{Known, Target};

@@ -5,15 +5,15 @@ mod attempt;
 mod calendar;
 mod cases;
 mod checked;
-mod crew;
 mod drawn;
 mod observed;
+mod parallel;
 mod selection;
 mod settings;
 
 pub use cases::{CaseRun, Given, cases_of, run_case, run_cases};
-pub use crew::interrupts;
 pub use drawn::artifact_name;
+pub use parallel::interrupts;
 pub use selection::glob_matches;
 pub use settings::{Invocation, Settings};
 
@@ -28,8 +28,8 @@ use crate::report::data::{CheckResult, Report};
 use acquaintance::{Acquaintance, acquaint};
 use attempt::Drill;
 use checked::check_result;
-use crew::{block_on, side_by_side};
 use observed::{first_observations, observe, worth_a_server};
+use parallel::{block_on, map_in_order};
 use std::time::Instant;
 
 /// The check that the promise to serve concurrently is kept, on which others build.
@@ -70,7 +70,7 @@ pub fn check(
         Some(result) if check.id == CONCURRENT => Ok(result.clone()),
         _ => check_result(check, &first, drill),
     };
-    let done = side_by_side(
+    let done = map_in_order(
         &all_work(selected, &first, drill),
         jobs(&first, drill),
         |work| match work {

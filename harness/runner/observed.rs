@@ -2,7 +2,7 @@
 
 use super::acquaintance::Acquaintance;
 use super::attempt::{Drill, Floor};
-use super::crew::block_on;
+use super::parallel::block_on;
 use crate::checks::observations::{OBSERVATIONS, Observation};
 use crate::model::error::Error;
 use crate::model::scenario::Scenario;

@@ -1,4 +1,4 @@
-//! Threads that work side by side, until the user ends the run.
+//! Work on several threads at a time, until the user ends the run.
 
 use super::Settings;
 use crate::model::error::Error;
@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;
 
 /// Runs `run` over all items on `jobs` threads; results come back, and are shown, in the order of the items.
-pub(super) fn side_by_side<T: Sync, R: Send>(
+pub(super) fn map_in_order<T: Sync, R: Send>(
     items: &[T],
     jobs: usize,
     run: impl Fn(&T) -> Result<R, Error> + Sync,
@@ -124,7 +124,7 @@ mod tests {
         let items: Vec<usize> = (0..50).collect();
         let seen = Mutex::new(Vec::new());
         let results =
-            side_by_side(&items, 8, |n| Ok(*n), &|n| seen.lock().unwrap().push(*n)).unwrap();
+            map_in_order(&items, 8, |n| Ok(*n), &|n| seen.lock().unwrap().push(*n)).unwrap();
         assert_eq!(results, items);
         assert_eq!(*seen.lock().unwrap(), items);
     }
