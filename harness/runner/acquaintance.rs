@@ -1,6 +1,6 @@
 //! The first look at a server: where it listens, and whether it serves a polite client.
 
-use super::attempt::Drill;
+use super::attempt::Job;
 use super::drawn;
 use crate::checks::observations::Seen;
 use crate::judge::{Trial, Verdict, judge};
@@ -35,8 +35,8 @@ pub(super) struct Acquaintance {
 
 impl Acquaintance {
     /// What checks and observations can build on.
-    pub(super) fn ground(&self, drill: Drill<'_>) -> Ground<'_> {
-        let settings = drill.settings;
+    pub(super) fn ground(&self, job: Job<'_>) -> Ground<'_> {
+        let settings = job.settings;
         Ground {
             backlog: self.place.backlog,
             seed: settings.seed,
@@ -46,10 +46,10 @@ impl Acquaintance {
             own_namespace: self.private,
             wildcard: self.place.wildcard,
             shared_port: self.place.shared_port,
-            socket_is_given: drill.target.listen_fds,
+            socket_is_given: job.target.listen_fds,
             ipv6: self.place.ipv6,
             dual_stack: self.place.dual_stack,
-            told_loopback: drill.target.names_loopback(),
+            told_loopback: job.target.names_loopback(),
             ..Ground::of(&self.profile, self.place.transport)
         }
     }
@@ -118,19 +118,19 @@ impl Place {
 }
 
 /// Starts the server once, talks to it politely, and notes what it does.
-pub(super) async fn acquaint(drill: Drill<'_>) -> Result<Acquaintance, Error> {
-    let lab = Arc::new(Lab::open(drill.settings.isolation)?);
+pub(super) async fn acquaint(job: Job<'_>) -> Result<Acquaintance, Error> {
+    let lab = Arc::new(Lab::open(job.settings.isolation)?);
     let isolation = lab.isolation();
     let why_host = lab.why_host().map(str::to_owned);
     let private = lab.is_private();
-    let mut stage = Stage::set(drill.target, lab).await?;
+    let mut stage = Stage::set(job.target, lab).await?;
     let place = match stage.server() {
         Some(server) => Place::of(&stage, server),
-        None => return Err(in_background(drill.target)),
+        None => return Err(in_background(job.target)),
     };
     let profile = Profile {
         transport: Some(place.transport),
-        ..drill.target.profile.clone()
+        ..job.target.profile.clone()
     };
     let trial = Trial::alone(first_conversation(&profile)).of(&profile);
     let transcript = stage.perform(&trial).await?;

@@ -62,7 +62,7 @@ impl Tried {
 
 /// A server's command, and how it is drilled.
 #[derive(Clone, Copy)]
-pub(super) struct Drill<'a> {
+pub(super) struct Job<'a> {
     pub(super) target: &'a Target,
     pub(super) settings: &'a Settings,
 }
@@ -78,7 +78,7 @@ pub(super) struct Around {
     pub(super) tries: usize,
 }
 
-impl<'a> Drill<'a> {
+impl<'a> Job<'a> {
     /// Starts a server in a lab of its own.
     pub(super) async fn start(self) -> Result<Stage<'a>, Error> {
         let lab = Arc::new(Lab::open(self.settings.isolation)?);

@@ -2,7 +2,7 @@
 
 use super::Settings;
 use super::acquaintance::in_background;
-use super::attempt::{Around, Drill, TRIES, Tried};
+use super::attempt::{Around, Job, TRIES, Tried};
 use super::parallel::{block_on, map_in_order};
 use crate::drill::DrillFile;
 use crate::judge::Verdict;
@@ -176,8 +176,8 @@ fn line_of(case: &CaseRun, tried: &Tried) -> usize {
 
 async fn try_case(case: &CaseRun, settings: &Settings) -> Result<Tried, Error> {
     let target = &case.target;
-    let drill = Drill { target, settings };
-    let stage = drill.start().await?;
+    let job = Job { target, settings };
+    let stage = job.start().await?;
     if stage.server().is_none() {
         return Err(in_background(target));
     }
@@ -187,5 +187,5 @@ async fn try_case(case: &CaseRun, settings: &Settings) -> Result<Tried, Error> {
         tries: TRIES,
     };
     let scenarios = std::slice::from_ref(&case.scenario);
-    drill.try_on(Some(stage), scenarios, around).await
+    job.try_on(Some(stage), scenarios, around).await
 }

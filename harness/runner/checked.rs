@@ -1,7 +1,7 @@
 //! One check against one server, and what the target's file says of its result.
 
 use super::acquaintance::Acquaintance;
-use super::attempt::{Around, Drill, Tried};
+use super::attempt::{Around, Job, Tried};
 use super::calendar::is_over;
 use super::drawn::{Chapters, concluded, saved_cases, tried_by};
 use super::parallel::block_on;
@@ -32,10 +32,10 @@ fn first_of(ground: &Ground<'_>) -> &'static str {
 pub(super) fn check_result(
     check: &'static Check,
     first: &Acquaintance,
-    drill: Drill<'_>,
+    job: Job<'_>,
 ) -> Result<CheckResult, Error> {
     let begun = Instant::now();
-    let ground = first.ground(drill);
+    let ground = first.ground(job);
     let mut scenarios = Vec::new();
     let mut tried = match (check.unmet(&ground), &first.unserved) {
         (Some(reason), _) => Tried::verdict(Verdict::Skip(reason)),
@@ -46,14 +46,14 @@ pub(super) fn check_result(
         }
         (None, _) => {
             scenarios = (check.scenarios)(&ground);
-            let saved = saved_cases(check, drill.settings);
+            let saved = saved_cases(check, job.settings);
             let chapters = Chapters {
                 check,
                 ground: &ground,
                 saved: saved.len(),
             };
             scenarios.splice(0..0, saved);
-            match block_on(drill.settings, performed(chapters, &scenarios, drill))? {
+            match block_on(job.settings, performed(chapters, &scenarios, job))? {
                 Ok(tried) => tried,
                 // It started before, so what keeps it from starting now is no fault of the command.
                 Err(error) => Tried::verdict(Verdict::Inconclusive(format!(
@@ -63,12 +63,12 @@ pub(super) fn check_result(
             }
         }
     };
-    let known = known(check, drill.target, &mut tried.verdict);
+    let known = known(check, job.target, &mut tried.verdict);
     Ok(CheckResult {
         id: check.id.to_owned(),
         family: check.family().to_owned(),
         requirement: check.requirement.to_owned(),
-        lenient: check.severity == Severity::Should && !drill.settings.strict,
+        lenient: check.severity == Severity::Should && !job.settings.strict,
         known: known.map(|known| known.reason.clone()),
         scenarios: scenarios.len(),
         coverage: tried.coverage,
@@ -77,7 +77,7 @@ pub(super) fn check_result(
         reproduce: tried
             .failed
             .as_ref()
-            .and_then(|_| drill.settings.repeating(&["--only", check.id])),
+            .and_then(|_| job.settings.repeating(&["--only", check.id])),
         scenario: tried.failed.map(|scenario| scenario.to_string()),
         verdict: tried.verdict,
         transcript: tried.transcript,
@@ -88,7 +88,7 @@ pub(super) fn check_result(
 async fn performed(
     chapters: Chapters<'_>,
     scenarios: &[Scenario],
-    drill: Drill<'_>,
+    job: Job<'_>,
 ) -> Result<Tried, Error> {
     let check = chapters.check;
     let around = Around {
@@ -96,8 +96,8 @@ async fn performed(
         polite: check.id != first_of(chapters.ground),
         tries: chapters.tries(),
     };
-    let tried = drill.try_all(scenarios, around).await?;
-    concluded(tried, chapters, scenarios, drill).await
+    let tried = job.try_all(scenarios, around).await?;
+    concluded(tried, chapters, scenarios, job).await
 }
 
 /// What the target's file says of a result; where that has had its time, a failure says so.

@@ -3,7 +3,7 @@
 use super::Settings;
 #[cfg(feature = "property")]
 use super::attempt::{Around, Floor, counted};
-use super::attempt::{Drill, TRIES, Tried};
+use super::attempt::{Job, TRIES, Tried};
 use crate::drill::DrillFile;
 #[cfg(feature = "property")]
 use crate::judge::{Verdict, name};
@@ -85,10 +85,10 @@ pub(super) async fn concluded(
     tried: Tried,
     chapters: Chapters<'_>,
     scenarios: &[Scenario],
-    drill: Drill<'_>,
+    job: Job<'_>,
 ) -> Result<Tried, Error> {
-    let tried = case_by_case(tried, chapters, scenarios, drill).await?;
-    made_small(tried, chapters, scenarios, drill).await
+    let tried = case_by_case(tried, chapters, scenarios, job).await?;
+    made_small(tried, chapters, scenarios, job).await
 }
 
 /// Nothing is drawn without the feature.
@@ -97,7 +97,7 @@ pub(super) async fn concluded(
     tried: Tried,
     _: Chapters<'_>,
     _: &[Scenario],
-    _: Drill<'_>,
+    _: Job<'_>,
 ) -> Result<Tried, Error> {
     Ok(tried)
 }
@@ -109,7 +109,7 @@ async fn case_by_case(
     tried: Tried,
     chapters: Chapters<'_>,
     scenarios: &[Scenario],
-    drill: Drill<'_>,
+    job: Job<'_>,
 ) -> Result<Tried, Error> {
     let rules = property::Rules::of(chapters.ground).filter(|_| chapters.are_drawn());
     let (Verdict::Inconclusive(reason), Some(rules)) = (&tried.verdict, rules) else {
@@ -128,7 +128,7 @@ async fn case_by_case(
     };
     let mut failed = None;
     let verdict_of = async |case: &Scenario| {
-        let alone = drill.try_all(std::slice::from_ref(case), around).await?;
+        let alone = job.try_all(std::slice::from_ref(case), around).await?;
         let verdict = alone.verdict.clone();
         failed = Some(alone).filter(|alone| matches!(alone.verdict, Verdict::Fail(_)));
         Ok(verdict)
@@ -199,9 +199,9 @@ async fn made_small(
     tried: Tried,
     chapters: Chapters<'_>,
     scenarios: &[Scenario],
-    drill: Drill<'_>,
+    job: Job<'_>,
 ) -> Result<Tried, Error> {
-    let is_shrunk = chapters.are_drawn() && drill.settings.shrink;
+    let is_shrunk = chapters.are_drawn() && job.settings.shrink;
     let failed = tried.failed.as_ref().filter(|_| is_shrunk);
     let drawn = &scenarios[chapters.saved..];
     let chapter = failed.and_then(|failed| drawn.iter().position(|drawn| drawn == failed));
@@ -209,31 +209,31 @@ async fn made_small(
         return Ok(tried);
     };
     let fails = async |scenario: &Scenario| {
-        let trial = drill.trial(scenario, &drill.target.profile, true);
-        let (verdict, _) = drill.on_fresh_server(&trial, Floor::Shared).await?;
+        let trial = job.trial(scenario, &job.target.profile, true);
+        let (verdict, _) = job.on_fresh_server(&trial, Floor::Shared).await?;
         Ok(matches!(verdict, Verdict::Fail(_)))
     };
-    let name = format!("the smallest case of seed {}", drill.settings.seed);
+    let name = format!("the smallest case of seed {}", job.settings.seed);
     let line = match &tried.verdict {
         Verdict::Fail(finding) => finding.line,
         _ => 0,
     };
     let found = property::smallest(&rules, chapter, line, &name, fails).await?;
-    let surest = surest(&found, drill).await?;
+    let surest = surest(&found, job).await?;
     Ok(surest.unwrap_or(tried))
 }
 
 /// The first of ever larger cases that fails each time, or the one that fails most often: the smallest may have failed
 /// by luck, and one that is a little larger is then of more use.
 #[cfg(feature = "property")]
-async fn surest(found: &[Scenario], drill: Drill<'_>) -> Result<Option<Tried>, Error> {
+async fn surest(found: &[Scenario], job: Job<'_>) -> Result<Option<Tried>, Error> {
     let mut surest = None;
     let mut best = 0;
     for n in [0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32] {
         let Some(small) = found.get(n).filter(|_| best < TRIES) else {
             break;
         };
-        let (failed, tried) = confirmed(small, drill).await?;
+        let (failed, tried) = confirmed(small, job).await?;
         if failed > best {
             (best, surest) = (failed, Some(tried));
         }
@@ -243,12 +243,12 @@ async fn surest(found: &[Scenario], drill: Drill<'_>) -> Result<Option<Tried>, E
 
 /// Repeats a small case on fresh servers, and says how often it failed.
 #[cfg(feature = "property")]
-async fn confirmed(small: &Scenario, drill: Drill<'_>) -> Result<(usize, Tried), Error> {
-    let trial = drill.trial(small, &drill.target.profile, true);
+async fn confirmed(small: &Scenario, job: Job<'_>) -> Result<(usize, Tried), Error> {
+    let trial = job.trial(small, &job.target.profile, true);
     let mut failed = 0;
     let mut seen = Tried::verdict(Verdict::Pass);
     for _ in 0..TRIES {
-        let (verdict, transcript) = drill.on_fresh_server(&trial, Floor::Shared).await?;
+        let (verdict, transcript) = job.on_fresh_server(&trial, Floor::Shared).await?;
         if matches!(verdict, Verdict::Fail(_)) {
             failed += 1;
             seen = Tried {

@@ -26,7 +26,7 @@ use crate::model::error::Error;
 use crate::model::scenario::Scenario;
 use crate::report::data::{CheckResult, Report};
 use acquaintance::{Acquaintance, acquaint};
-use attempt::Drill;
+use attempt::Job;
 use checked::check_result;
 use observed::{first_observations, observe, worth_a_server};
 use parallel::{block_on, map_in_order};
@@ -49,7 +49,7 @@ pub fn check(
 ) -> Result<Report, Error> {
     let selected = selection::selected(target, table, settings)?;
     let begun = Instant::now();
-    let mut first = block_on(settings, acquaint(Drill { target, settings }))??;
+    let mut first = block_on(settings, acquaint(Job { target, settings }))??;
     let mut target = Target {
         profile: first.profile.clone(),
         ..target.clone()
@@ -62,20 +62,20 @@ pub fn check(
             first = first.without_concurrency(CONCURRENT);
         }
     }
-    let drill = Drill {
+    let job = Job {
         target: &target,
         settings,
     };
     let run_one = |check: &'static Check| match &concurrent {
         Some(result) if check.id == CONCURRENT => Ok(result.clone()),
-        _ => check_result(check, &first, drill),
+        _ => check_result(check, &first, job),
     };
     let done = map_in_order(
-        &all_work(selected, &first, drill),
-        jobs(&first, drill),
+        &all_work(selected, &first, job),
+        jobs(&first, job),
         |work| match work {
             Work::Check(check) => run_one(check).map(|result| Done::Checked(Box::new(result))),
-            Work::Observe(observation, scenario) => observe(observation, scenario, &first, drill)
+            Work::Observe(observation, scenario) => observe(observation, scenario, &first, job)
                 .map(|value| Done::Observed(observation.name, value)),
         },
         &|done| {
@@ -85,7 +85,7 @@ pub fn check(
         },
     )?;
     let mut results = Vec::new();
-    let mut observations = first_observations(&first, drill);
+    let mut observations = first_observations(&first, job);
     for done in done {
         match done {
             Done::Checked(result) => results.push(*result),
@@ -116,9 +116,9 @@ fn tried_first(
     let is_wanted = settings.selects(CONCURRENT) || dialogue::can_stand_by(&target.profile);
     let mut table = table.iter().filter(|_| is_wanted);
     let concurrent = table.find(|check| check.id == CONCURRENT);
-    let drill = Drill { target, settings };
+    let job = Job { target, settings };
     concurrent
-        .map(|check| check_result(check, first, drill))
+        .map(|check| check_result(check, first, job))
         .transpose()
 }
 
@@ -135,20 +135,20 @@ enum Done {
 }
 
 /// Checks and observations in the order in which they begin.
-fn all_work(selected: Vec<&'static Check>, first: &Acquaintance, drill: Drill<'_>) -> Vec<Work> {
+fn all_work(selected: Vec<&'static Check>, first: &Acquaintance, job: Job<'_>) -> Vec<Work> {
     let mut work: Vec<Work> = selected.into_iter().map(Work::Check).collect();
     // In the middle, long waits are still to come, which those of the observations overlap; the first results come out.
     let middle = work.len() / 2;
-    let observed = worth_a_server(first, drill).into_iter();
+    let observed = worth_a_server(first, job).into_iter();
     let observed = observed.map(|(observation, scenario)| Work::Observe(observation, scenario));
     work.splice(middle..middle, observed);
     work
 }
 
 /// How many servers run at a time: on the plain host two with the same fixed port would meet.
-fn jobs(first: &Acquaintance, drill: Drill<'_>) -> usize {
-    match first.private || drill.target.takes_any_place() {
-        true => drill.settings.jobs,
+fn jobs(first: &Acquaintance, job: Job<'_>) -> usize {
+    match first.private || job.target.takes_any_place() {
+        true => job.settings.jobs,
         false => 1,
     }
 }

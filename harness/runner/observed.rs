@@ -1,7 +1,7 @@
 //! What is observed of a server beside the checks.
 
 use super::acquaintance::Acquaintance;
-use super::attempt::{Drill, Floor};
+use super::attempt::{Floor, Job};
 use super::parallel::block_on;
 use crate::checks::observations::{OBSERVATIONS, Observation};
 use crate::model::error::Error;
@@ -9,11 +9,8 @@ use crate::model::scenario::Scenario;
 use std::collections::BTreeMap;
 
 /// What the first conversation showed.
-pub(super) fn first_observations(
-    first: &Acquaintance,
-    drill: Drill<'_>,
-) -> BTreeMap<String, String> {
-    let ground = first.ground(drill);
+pub(super) fn first_observations(first: &Acquaintance, job: Job<'_>) -> BTreeMap<String, String> {
+    let ground = first.ground(job);
     let seen = first.seen(&ground, &first.conversation, &first.transcript);
     let values = OBSERVATIONS.iter().filter_map(|observation| {
         Some((
@@ -28,15 +25,15 @@ pub(super) fn first_observations(
 /// there is nobody to observe.
 pub(super) fn worth_a_server(
     first: &Acquaintance,
-    drill: Drill<'_>,
+    job: Job<'_>,
 ) -> Vec<(&'static Observation, Scenario)> {
-    if !drill.settings.only.is_empty() || first.unserved.is_some() {
+    if !job.settings.only.is_empty() || first.unserved.is_some() {
         return Vec::new();
     }
-    let ground = first.ground(drill);
+    let ground = first.ground(job);
     let scenarios = OBSERVATIONS
         .iter()
-        .filter(|observation| observation.id.is_none_or(|id| drill.settings.selects(id)))
+        .filter(|observation| observation.id.is_none_or(|id| job.settings.selects(id)))
         .filter_map(|observation| Some((observation, observation.scenario(&ground)?)));
     scenarios.collect()
 }
@@ -46,12 +43,12 @@ pub(super) fn observe(
     observation: &Observation,
     scenario: &Scenario,
     first: &Acquaintance,
-    drill: Drill<'_>,
+    job: Job<'_>,
 ) -> Result<String, Error> {
-    let trial = drill.trial(scenario, &first.profile, false);
-    match block_on(drill.settings, drill.on_fresh_server(&trial, Floor::Shared))? {
+    let trial = job.trial(scenario, &first.profile, false);
+    match block_on(job.settings, job.on_fresh_server(&trial, Floor::Shared))? {
         Ok((_, transcript)) => {
-            let ground = first.ground(drill);
+            let ground = first.ground(job);
             Ok(observation.value(&first.seen(&ground, scenario, &transcript)))
         }
         Err(error) => {
