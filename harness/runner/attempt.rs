@@ -67,9 +67,9 @@ pub(super) struct Job<'a> {
     pub(super) settings: &'a Settings,
 }
 
-/// What surrounds each of the scenarios that are tried.
+/// How each of the scenarios is tried.
 #[derive(Clone, Copy)]
-pub(super) struct Around {
+pub(super) struct TrialOptions {
     /// Each has a server of its own.
     pub(super) fresh_server: bool,
     /// A polite client comes before and after, and a bystander stands beside.
@@ -110,9 +110,9 @@ impl<'a> Job<'a> {
     pub(super) async fn try_all(
         self,
         scenarios: &[Scenario],
-        around: Around,
+        options: TrialOptions,
     ) -> Result<Tried, Error> {
-        self.try_on(None, scenarios, around).await
+        self.try_on(None, scenarios, options).await
     }
 
     /// The same, beginning with a server that runs already.
@@ -120,7 +120,7 @@ impl<'a> Job<'a> {
         self,
         mut stage: Option<Stage<'a>>,
         scenarios: &[Scenario],
-        around: Around,
+        options: TrialOptions,
     ) -> Result<Tried, Error> {
         if scenarios.is_empty() {
             return Ok(Tried::verdict(Verdict::Skip(
@@ -137,17 +137,17 @@ impl<'a> Job<'a> {
                 None => self.start().await?,
             };
             let profile = profile_on(&used, self.target);
-            let trial = self.trial(scenario, &profile, around.polite);
+            let trial = self.trial(scenario, &profile, options.polite);
             let seen = perform(&mut used, &trial, Floor::Shared).await?;
             let verdict = judge(&trial, &seen);
             coverage.add(&trial, &seen, &request);
             transcript = seen.lines(&|id| name(scenario, id));
-            if verdict == Verdict::Pass && !around.fresh_server && !self.is_for_one() {
+            if verdict == Verdict::Pass && !options.fresh_server && !self.is_for_one() {
                 stage = Some(used);
                 continue;
             }
             drop(used);
-            match self.again(verdict, &trial, around.tries).await? {
+            match self.again(verdict, &trial, options.tries).await? {
                 Verdict::Pass | Verdict::Skip(_) => {}
                 Verdict::Inconclusive(why) => {
                     unsure.push(n);

@@ -2,7 +2,7 @@
 
 use super::Settings;
 use super::acquaintance::in_background;
-use super::attempt::{Around, Job, TRIES, Tried};
+use super::attempt::{Job, TRIES, TrialOptions, Tried};
 use super::parallel::{block_on, map_in_order};
 use crate::drill::DrillFile;
 use crate::judge::Verdict;
@@ -181,11 +181,11 @@ async fn try_case(case: &CaseRun, settings: &Settings) -> Result<Tried, Error> {
     if stage.server().is_none() {
         return Err(in_background(target));
     }
-    let around = Around {
+    let options = TrialOptions {
         fresh_server: true,
         polite: true,
         tries: TRIES,
     };
     let scenarios = std::slice::from_ref(&case.scenario);
-    job.try_on(Some(stage), scenarios, around).await
+    job.try_on(Some(stage), scenarios, options).await
 }

@@ -1,7 +1,7 @@
 //! One check against one server, and what the target's file says of its result.
 
 use super::acquaintance::Acquaintance;
-use super::attempt::{Around, Job, Tried};
+use super::attempt::{Job, TrialOptions, Tried};
 use super::calendar::is_over;
 use super::drawn::{Chapters, concluded, saved_cases, tried_by};
 use super::parallel::block_on;
@@ -91,12 +91,12 @@ async fn performed(
     job: Job<'_>,
 ) -> Result<Tried, Error> {
     let check = chapters.check;
-    let around = Around {
+    let options = TrialOptions {
         fresh_server: check.fresh_server,
         polite: check.id != first_of(chapters.ground),
         tries: chapters.tries(),
     };
-    let tried = job.try_all(scenarios, around).await?;
+    let tried = job.try_all(scenarios, options).await?;
     concluded(tried, chapters, scenarios, job).await
 }
 

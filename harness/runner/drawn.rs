@@ -2,7 +2,7 @@
 
 use super::Settings;
 #[cfg(feature = "property")]
-use super::attempt::{Around, Floor, counted};
+use super::attempt::{Floor, TrialOptions, counted};
 use super::attempt::{Job, TRIES, Tried};
 use crate::drill::DrillFile;
 #[cfg(feature = "property")]
@@ -121,14 +121,14 @@ async fn case_by_case(
     };
     let cases: Vec<Scenario> = tried.unsure.iter().flat_map(cases_of).collect();
     let all = chapters.ground.cases + chapters.saved;
-    let around = Around {
+    let options = TrialOptions {
         fresh_server: false,
         polite: true,
         tries: TRIES,
     };
     let mut failed = None;
     let verdict_of = async |case: &Scenario| {
-        let alone = job.try_all(std::slice::from_ref(case), around).await?;
+        let alone = job.try_all(std::slice::from_ref(case), options).await?;
         let verdict = alone.verdict.clone();
         failed = Some(alone).filter(|alone| matches!(alone.verdict, Verdict::Fail(_)));
         Ok(verdict)
