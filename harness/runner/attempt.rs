@@ -29,8 +29,8 @@ pub(super) enum Floor {
     Alone,
 }
 
-/// What came of a check's scenarios.
-pub(super) struct Tried {
+/// What came of trying a check's scenarios.
+pub(super) struct Attempt {
     pub(super) verdict: Verdict,
     pub(super) failed: Option<Scenario>,
     /// The events of the last scenario, as a person reads them.
@@ -47,8 +47,8 @@ pub(super) struct Tried {
     pub(super) unproven: usize,
 }
 
-impl Tried {
-    pub(super) fn verdict(verdict: Verdict) -> Self {
+impl Attempt {
+    pub(super) fn of(verdict: Verdict) -> Self {
         Self {
             verdict,
             failed: None,
@@ -111,7 +111,7 @@ impl<'a> Job<'a> {
         self,
         scenarios: &[Scenario],
         options: TrialOptions,
-    ) -> Result<Tried, Error> {
+    ) -> Result<Attempt, Error> {
         self.try_on(None, scenarios, options).await
     }
 
@@ -121,9 +121,9 @@ impl<'a> Job<'a> {
         mut stage: Option<Stage<'a>>,
         scenarios: &[Scenario],
         options: TrialOptions,
-    ) -> Result<Tried, Error> {
+    ) -> Result<Attempt, Error> {
         if scenarios.is_empty() {
-            return Ok(Tried::verdict(Verdict::Skip(
+            return Ok(Attempt::of(Verdict::Skip(
                 "there is nothing to do for this server".to_owned(),
             )));
         }
@@ -154,21 +154,21 @@ impl<'a> Job<'a> {
                     reason = reason.or(Some(why));
                 }
                 fail @ Verdict::Fail(_) => {
-                    return Ok(Tried {
+                    return Ok(Attempt {
                         failed: Some(scenario.clone()),
                         transcript,
                         coverage: coverage.if_any(),
-                        ..Tried::verdict(fail)
+                        ..Attempt::of(fail)
                     });
                 }
             }
         }
         let verdict = reason.map_or(Verdict::Pass, Verdict::Inconclusive);
-        Ok(Tried {
+        Ok(Attempt {
             transcript,
             coverage: coverage.if_any(),
             unsure,
-            ..Tried::verdict(verdict)
+            ..Attempt::of(verdict)
         })
     }
 

@@ -2,7 +2,7 @@
 
 use super::Settings;
 use super::acquaintance::in_background;
-use super::attempt::{Job, TRIES, TrialOptions, Tried};
+use super::attempt::{Attempt, Job, TRIES, TrialOptions};
 use super::parallel::{block_on, map_in_order};
 use crate::drill::DrillFile;
 use crate::judge::Verdict;
@@ -144,7 +144,7 @@ pub fn run_cases(
 /// The server could not be started.
 pub fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResult, Error> {
     let begun = Instant::now();
-    let tried = block_on(settings, try_case(case, settings))??;
+    let attempt = block_on(settings, try_case(case, settings))??;
     Ok(CheckResult {
         id: case.id.clone(),
         family: case.file.clone(),
@@ -156,17 +156,17 @@ pub fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResult, Erro
         coverage: None,
         duration: begun.elapsed(),
         tried: None,
-        reproduce: tried.failed.as_ref().and_then(|_| {
-            settings.repeating(&[&format!("{}:{}", case.file, line_of(case, &tried))])
+        reproduce: attempt.failed.as_ref().and_then(|_| {
+            settings.repeating(&[&format!("{}:{}", case.file, line_of(case, &attempt))])
         }),
-        scenario: tried.failed.as_ref().map(ToString::to_string),
-        verdict: tried.verdict,
-        transcript: tried.transcript,
+        scenario: attempt.failed.as_ref().map(ToString::to_string),
+        verdict: attempt.verdict,
+        transcript: attempt.transcript,
     })
 }
 
-fn line_of(case: &CaseRun, tried: &Tried) -> usize {
-    let failed = match &tried.verdict {
+fn line_of(case: &CaseRun, attempt: &Attempt) -> usize {
+    let failed = match &attempt.verdict {
         Verdict::Fail(finding) => finding.line,
         _ => 0,
     };
@@ -174,7 +174,7 @@ fn line_of(case: &CaseRun, tried: &Tried) -> usize {
     failed.max(first)
 }
 
-async fn try_case(case: &CaseRun, settings: &Settings) -> Result<Tried, Error> {
+async fn try_case(case: &CaseRun, settings: &Settings) -> Result<Attempt, Error> {
     let target = &case.target;
     let job = Job { target, settings };
     let stage = job.start().await?;

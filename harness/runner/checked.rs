@@ -1,7 +1,7 @@
 //! One check against one server, and what the target's file says of its result.
 
 use super::acquaintance::Acquaintance;
-use super::attempt::{Job, TrialOptions, Tried};
+use super::attempt::{Attempt, Job, TrialOptions};
 use super::calendar::is_over;
 use super::drawn::{Chapters, concluded, saved_cases, tried_by};
 use super::parallel::block_on;
@@ -37,10 +37,10 @@ pub(super) fn check_result(
     let begun = Instant::now();
     let ground = first.ground(job);
     let mut scenarios = Vec::new();
-    let mut tried = match (check.unmet(&ground), &first.unserved) {
-        (Some(reason), _) => Tried::verdict(Verdict::Skip(reason)),
+    let mut attempt = match (check.unmet(&ground), &first.unserved) {
+        (Some(reason), _) => Attempt::of(Verdict::Skip(reason)),
         (None, Some(reason)) if check.id != first_of(&ground) => {
-            Tried::verdict(Verdict::Inconclusive(format!(
+            Attempt::of(Verdict::Inconclusive(format!(
                 "the undisturbed server does not serve a polite client: {reason}"
             )))
         }
@@ -54,16 +54,16 @@ pub(super) fn check_result(
             };
             scenarios.splice(0..0, saved);
             match block_on(job.settings, performed(chapters, &scenarios, job))? {
-                Ok(tried) => tried,
+                Ok(attempt) => attempt,
                 // It started before, so what keeps it from starting now is no fault of the command.
-                Err(error) => Tried::verdict(Verdict::Inconclusive(format!(
+                Err(error) => Attempt::of(Verdict::Inconclusive(format!(
                     "the server could not be started again: {}",
                     error.chain()
                 ))),
             }
         }
     };
-    let known = known(check, job.target, &mut tried.verdict);
+    let known = known(check, job.target, &mut attempt.verdict);
     Ok(CheckResult {
         id: check.id.to_owned(),
         family: check.family().to_owned(),
@@ -71,16 +71,16 @@ pub(super) fn check_result(
         lenient: check.severity == Severity::Should && !job.settings.strict,
         known: known.map(|known| known.reason.clone()),
         scenarios: scenarios.len(),
-        coverage: tried.coverage,
+        coverage: attempt.coverage,
         duration: begun.elapsed(),
-        tried: tried_by(check, &scenarios, &ground, tried.unproven),
-        reproduce: tried
+        tried: tried_by(check, &scenarios, &ground, attempt.unproven),
+        reproduce: attempt
             .failed
             .as_ref()
             .and_then(|_| job.settings.repeating(&["--only", check.id])),
-        scenario: tried.failed.map(|scenario| scenario.to_string()),
-        verdict: tried.verdict,
-        transcript: tried.transcript,
+        scenario: attempt.failed.map(|scenario| scenario.to_string()),
+        verdict: attempt.verdict,
+        transcript: attempt.transcript,
     })
 }
 
@@ -89,15 +89,15 @@ async fn performed(
     chapters: Chapters<'_>,
     scenarios: &[Scenario],
     job: Job<'_>,
-) -> Result<Tried, Error> {
+) -> Result<Attempt, Error> {
     let check = chapters.check;
     let options = TrialOptions {
         fresh_server: check.fresh_server,
         polite: check.id != first_of(chapters.ground),
         tries: chapters.tries(),
     };
-    let tried = job.try_all(scenarios, options).await?;
-    concluded(tried, chapters, scenarios, job).await
+    let attempt = job.try_all(scenarios, options).await?;
+    concluded(attempt, chapters, scenarios, job).await
 }
 
 /// What the target's file says of a result; where that has had its time, a failure says so.

@@ -1,9 +1,9 @@
 //! Properties: how many cases are drawn, which earlier ones are repeated first, and the smallest one that fails.
 
 use super::Settings;
+use super::attempt::{Attempt, Job, TRIES};
 #[cfg(feature = "property")]
 use super::attempt::{Floor, TrialOptions, counted};
-use super::attempt::{Job, TRIES, Tried};
 use crate::drill::DrillFile;
 #[cfg(feature = "property")]
 use crate::judge::{Verdict, name};
@@ -82,44 +82,44 @@ impl Chapters<'_> {
 /// What drawn scenarios come to: looked at case by case where they prove nothing, and made small where they fail.
 #[cfg(feature = "property")]
 pub(super) async fn concluded(
-    tried: Tried,
+    attempt: Attempt,
     chapters: Chapters<'_>,
     scenarios: &[Scenario],
     job: Job<'_>,
-) -> Result<Tried, Error> {
-    let tried = case_by_case(tried, chapters, scenarios, job).await?;
-    made_small(tried, chapters, scenarios, job).await
+) -> Result<Attempt, Error> {
+    let attempt = case_by_case(attempt, chapters, scenarios, job).await?;
+    made_small(attempt, chapters, scenarios, job).await
 }
 
 /// Nothing is drawn without the feature.
 #[cfg(not(feature = "property"))]
 pub(super) async fn concluded(
-    tried: Tried,
+    attempt: Attempt,
     _: Chapters<'_>,
     _: &[Scenario],
     _: Job<'_>,
-) -> Result<Tried, Error> {
-    Ok(tried)
+) -> Result<Attempt, Error> {
+    Ok(attempt)
 }
 
 /// Where scenarios of a drawn check proved nothing, looks at each of their cases alone: what one of them lacks says
 /// nothing of the others.
 #[cfg(feature = "property")]
 async fn case_by_case(
-    tried: Tried,
+    attempt: Attempt,
     chapters: Chapters<'_>,
     scenarios: &[Scenario],
     job: Job<'_>,
-) -> Result<Tried, Error> {
+) -> Result<Attempt, Error> {
     let rules = property::Rules::of(chapters.ground).filter(|_| chapters.are_drawn());
-    let (Verdict::Inconclusive(reason), Some(rules)) = (&tried.verdict, rules) else {
-        return Ok(tried);
+    let (Verdict::Inconclusive(reason), Some(rules)) = (&attempt.verdict, rules) else {
+        return Ok(attempt);
     };
     let cases_of = |n: &usize| match n.checked_sub(chapters.saved) {
         Some(chapter) => rules.cases_of(chapter),
         None => vec![scenarios[*n].clone()],
     };
-    let cases: Vec<Scenario> = tried.unsure.iter().flat_map(cases_of).collect();
+    let cases: Vec<Scenario> = attempt.unsure.iter().flat_map(cases_of).collect();
     let all = chapters.ground.cases + chapters.saved;
     let options = TrialOptions {
         fresh_server: false,
@@ -143,10 +143,10 @@ async fn case_by_case(
         )),
         false => Verdict::Pass,
     };
-    Ok(Tried {
+    Ok(Attempt {
         verdict,
         unproven,
-        ..tried
+        ..attempt
     })
 }
 
@@ -196,17 +196,17 @@ pub fn artifact_name(result: &CheckResult) -> String {
 /// Puts the smallest case that fails in the place of a drawn one that did.
 #[cfg(feature = "property")]
 async fn made_small(
-    tried: Tried,
+    attempt: Attempt,
     chapters: Chapters<'_>,
     scenarios: &[Scenario],
     job: Job<'_>,
-) -> Result<Tried, Error> {
+) -> Result<Attempt, Error> {
     let is_shrunk = chapters.are_drawn() && job.settings.shrink;
-    let failed = tried.failed.as_ref().filter(|_| is_shrunk);
+    let failed = attempt.failed.as_ref().filter(|_| is_shrunk);
     let drawn = &scenarios[chapters.saved..];
     let chapter = failed.and_then(|failed| drawn.iter().position(|drawn| drawn == failed));
     let (Some(chapter), Some(rules)) = (chapter, property::Rules::of(chapters.ground)) else {
-        return Ok(tried);
+        return Ok(attempt);
     };
     let fails = async |scenario: &Scenario| {
         let trial = job.trial(scenario, &job.target.profile, true);
@@ -214,28 +214,28 @@ async fn made_small(
         Ok(matches!(verdict, Verdict::Fail(_)))
     };
     let name = format!("the smallest case of seed {}", job.settings.seed);
-    let line = match &tried.verdict {
+    let line = match &attempt.verdict {
         Verdict::Fail(finding) => finding.line,
         _ => 0,
     };
     let found = property::smallest(&rules, chapter, line, &name, fails).await?;
     let surest = surest(&found, job).await?;
-    Ok(surest.unwrap_or(tried))
+    Ok(surest.unwrap_or(attempt))
 }
 
 /// The first of ever larger cases that fails each time, or the one that fails most often: the smallest may have failed
 /// by luck, and one that is a little larger is then of more use.
 #[cfg(feature = "property")]
-async fn surest(found: &[Scenario], job: Job<'_>) -> Result<Option<Tried>, Error> {
+async fn surest(found: &[Scenario], job: Job<'_>) -> Result<Option<Attempt>, Error> {
     let mut surest = None;
     let mut best = 0;
     for n in [0, 1, 2, 3, 4, 6, 8, 12, 16, 24, 32] {
         let Some(small) = found.get(n).filter(|_| best < TRIES) else {
             break;
         };
-        let (failed, tried) = confirmed(small, job).await?;
+        let (failed, attempt) = confirmed(small, job).await?;
         if failed > best {
-            (best, surest) = (failed, Some(tried));
+            (best, surest) = (failed, Some(attempt));
         }
     }
     Ok(surest)
@@ -243,18 +243,18 @@ async fn surest(found: &[Scenario], job: Job<'_>) -> Result<Option<Tried>, Error
 
 /// Repeats a small case on fresh servers, and says how often it failed.
 #[cfg(feature = "property")]
-async fn confirmed(small: &Scenario, job: Job<'_>) -> Result<(usize, Tried), Error> {
+async fn confirmed(small: &Scenario, job: Job<'_>) -> Result<(usize, Attempt), Error> {
     let trial = job.trial(small, &job.target.profile, true);
     let mut failed = 0;
-    let mut seen = Tried::verdict(Verdict::Pass);
+    let mut seen = Attempt::of(Verdict::Pass);
     for _ in 0..TRIES {
         let (verdict, transcript) = job.on_fresh_server(&trial, Floor::Shared).await?;
         if matches!(verdict, Verdict::Fail(_)) {
             failed += 1;
-            seen = Tried {
+            seen = Attempt {
                 failed: Some(small.clone()),
                 transcript: transcript.lines(&|id| name(small, id)),
-                ..Tried::verdict(verdict)
+                ..Attempt::of(verdict)
             };
         }
     }
