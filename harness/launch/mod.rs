@@ -10,6 +10,7 @@ pub(crate) use process::Process;
 pub use server::Server;
 pub(crate) use shell::command_line;
 
+use crate::model::date::Date;
 use crate::model::error::Error;
 use crate::model::profile::{Profile, RawProfile, Transport};
 use crate::reference;
@@ -59,26 +60,11 @@ pub struct Known {
     pub check: String,
     /// Why it fails.
     pub reason: String,
-    /// The last day on which the failure is accepted, as `YYYY-MM-DD`.
-    #[serde(default, deserialize_with = "date")]
-    pub until: Option<String>,
+    /// The last day on which the failure is accepted.
+    pub until: Option<Date>,
     /// The failure shows only now and then, so that a pass does not mean that it is gone.
     #[serde(default)]
     pub sometimes: bool,
-}
-
-/// Reads a date, with or without quotes; any other text would never be over, or always.
-fn date<'de, D: serde::Deserializer<'de>>(from: D) -> Result<Option<String>, D::Error> {
-    let text = match toml::Value::deserialize(from)? {
-        toml::Value::String(text) => text,
-        other => other.to_string(),
-    };
-    match text.parse::<toml::value::Datetime>() {
-        Ok(date) if date.date.is_some() && date.time.is_none() => Ok(Some(text)),
-        _ => Err(serde::de::Error::custom(format!(
-            "`{text}` is no date; write one such as \"2030-12-31\""
-        ))),
-    }
 }
 
 /// How long a server may take to listen where its target does not say.

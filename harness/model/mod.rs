@@ -3,6 +3,7 @@
 pub mod action;
 pub mod check;
 pub mod data;
+pub mod date;
 pub mod dialogue;
 pub mod error;
 pub mod expectation;

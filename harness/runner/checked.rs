@@ -2,13 +2,13 @@
 
 use super::acquaintance::Acquaintance;
 use super::attempt::{Attempt, Job, TrialOptions};
-use super::calendar::is_over;
 use super::drawn::{Chapters, concluded, saved_cases, tried_by};
 use super::parallel::block_on;
 use super::selection::glob_matches;
 use crate::judge::Verdict;
 use crate::launch::{Known, Target};
 use crate::model::check::{Check, Ground, Severity};
+use crate::model::date::Date;
 use crate::model::error::Error;
 use crate::model::scenario::Scenario;
 use crate::report::data::CheckResult;
@@ -63,7 +63,12 @@ pub(super) fn check_result(
             }
         }
     };
-    let known = known(check, job.target, &mut attempt.verdict);
+    let known = known(check, job.target, &attempt.verdict);
+    if let (Verdict::Fail(finding), Some(words)) =
+        (&mut attempt.verdict, known_once(check, job.target))
+    {
+        finding.reason.push_str(&words);
+    }
     Ok(CheckResult {
         id: check.id.to_owned(),
         family: check.family().to_owned(),
@@ -100,22 +105,30 @@ async fn performed(
     concluded(attempt, chapters, scenarios, job).await
 }
 
-/// What the target's file says of a result; where that has had its time, a failure says so.
-fn known<'a>(check: &Check, target: &'a Target, verdict: &mut Verdict) -> Option<&'a Known> {
-    let has_expired = |known: &&Known| known.until.as_deref().is_some_and(is_over);
-    let listed = || {
-        let listed = target.known.iter();
-        listed.filter(|known| glob_matches(&known.check, check.id))
-    };
-    let known = listed().find(|known| !has_expired(known));
-    if let (Verdict::Fail(finding), None, Some(over)) = (&mut *verdict, known, listed().next()) {
-        let until = over.until.as_deref().unwrap_or_default();
-        let words = format!(" (known until {until}: {})", over.reason);
-        finding.reason.push_str(&words);
-    }
+/// What the target's file says of a result, where that has not had its time.
+fn known<'a>(check: &Check, target: &'a Target, verdict: &Verdict) -> Option<&'a Known> {
+    let known = listed(check, target).find(|known| !has_expired(known));
     known.filter(|known| match verdict {
         Verdict::Skip(_) => false,
         Verdict::Pass => !known.sometimes,
         Verdict::Fail(_) | Verdict::Inconclusive(_) => true,
     })
+}
+
+/// What is said of a failure that was known for a time, which is over.
+fn known_once(check: &Check, target: &Target) -> Option<String> {
+    if listed(check, target).any(|known| !has_expired(known)) {
+        return None;
+    }
+    let over = listed(check, target).next()?;
+    Some(format!(" (known until {}: {})", over.until?, over.reason))
+}
+
+fn listed<'a>(check: &Check, target: &'a Target) -> impl Iterator<Item = &'a Known> {
+    let known = target.known.iter();
+    known.filter(|known| glob_matches(&known.check, check.id))
+}
+
+fn has_expired(known: &Known) -> bool {
+    known.until.is_some_and(|until| until < Date::today())
 }

@@ -2,7 +2,6 @@
 
 mod acquaintance;
 mod attempt;
-mod calendar;
 mod cases;
 mod checked;
 mod drawn;
