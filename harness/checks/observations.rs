@@ -28,7 +28,7 @@ pub struct Observation {
     /// When it is observed.
     occasion: Occasion,
     /// How it is read; `None` where the occasion did not come to the point.
-    read: fn(&Seen<'_>) -> Option<String>,
+    read: fn(&Sighting<'_>) -> Option<String>,
 }
 
 /// When something is observed.
@@ -42,7 +42,7 @@ enum Occasion {
 
 /// What an observation is read from.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Seen<'a> {
+pub(crate) struct Sighting<'a> {
     pub(crate) ground: &'a Ground<'a>,
     pub(crate) address: &'a Address,
     pub(crate) isolation: &'a str,
@@ -52,7 +52,7 @@ pub(crate) struct Seen<'a> {
     pub(crate) transcript: &'a Transcript,
 }
 
-impl Seen<'_> {
+impl Sighting<'_> {
     /// What happened at clients, with its time.
     fn client_events(&self) -> impl Iterator<Item = (Duration, &ClientEvent)> {
         self.transcript
@@ -107,7 +107,7 @@ impl Seen<'_> {
 
 impl Observation {
     /// The value, read from what the first conversation showed; `None` where it has another occasion or no meaning.
-    pub(crate) fn at_acquaintance(&self, seen: &Seen<'_>) -> Option<String> {
+    pub(crate) fn at_acquaintance(&self, seen: &Sighting<'_>) -> Option<String> {
         match self.occasion {
             Occasion::Acquaintance if self.has_meaning(seen.ground) => (self.read)(seen),
             _ => None,
@@ -123,7 +123,7 @@ impl Observation {
     }
 
     /// The value, or in words why there is none.
-    pub(crate) fn value(&self, seen: &Seen<'_>) -> String {
+    pub(crate) fn value(&self, seen: &Sighting<'_>) -> String {
         (self.read)(seen).unwrap_or_else(|| seen.why_not())
     }
 
@@ -500,7 +500,7 @@ mod tests {
                 what,
             });
         let row = OBSERVATIONS.iter().find(|row| row.name == name);
-        row.expect("an observation").value(&Seen {
+        row.expect("an observation").value(&Sighting {
             ground: &ground,
             address: &Address::Path("socket".into()),
             isolation: "namespace",

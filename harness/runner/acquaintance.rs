@@ -2,7 +2,7 @@
 
 use super::attempt::Job;
 use super::drawn;
-use crate::checks::observations::Seen;
+use crate::checks::observations::Sighting;
 use crate::judge::{Trial, Verdict, judge};
 use crate::kernel::Row;
 use crate::launch::lab::Lab;
@@ -55,13 +55,13 @@ impl Acquaintance {
     }
 
     /// What an observation is read from, where `transcript` is what was seen of `scenario`.
-    pub(super) fn seen<'a>(
+    pub(super) fn sighting<'a>(
         &'a self,
         ground: &'a Ground<'a>,
         scenario: &'a Scenario,
         transcript: &'a Transcript,
-    ) -> Seen<'a> {
-        Seen {
+    ) -> Sighting<'a> {
+        Sighting {
             ground,
             address: &self.place.address,
             isolation: self.isolation,

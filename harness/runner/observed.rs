@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 /// What the first conversation showed.
 pub(super) fn first_observations(first: &Acquaintance, job: Job<'_>) -> BTreeMap<String, String> {
     let ground = first.ground(job);
-    let seen = first.seen(&ground, &first.conversation, &first.transcript);
+    let seen = first.sighting(&ground, &first.conversation, &first.transcript);
     let values = OBSERVATIONS.iter().filter_map(|observation| {
         Some((
             observation.name.to_owned(),
@@ -49,7 +49,7 @@ pub(super) fn observe(
     match block_on(job.settings, job.on_fresh_server(&trial, Floor::Shared))? {
         Ok((_, transcript)) => {
             let ground = first.ground(job);
-            Ok(observation.value(&first.seen(&ground, scenario, &transcript)))
+            Ok(observation.value(&first.sighting(&ground, scenario, &transcript)))
         }
         Err(error) => {
             let reason = error.chain();
