@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
-    sockdrill::suite::Suite::of("fixtures/scenarios")
-        .and("fixtures/regressions")
+    sockdrill::suite::Suite::of_scenarios("fixtures/scenarios")
+        .scenarios("fixtures/regressions")
         .program(env!("CARGO_BIN_EXE_sockdrill"))
         .main()
 }

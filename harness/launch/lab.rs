@@ -24,6 +24,17 @@ pub enum Isolation {
     Host,
 }
 
+impl Isolation {
+    /// The word for it on a command line.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Auto => "auto",
+            Self::Namespace => "namespace",
+            Self::Host => "host",
+        }
+    }
+}
+
 /// Where a server runs. Dropping it ends every process in it and waits for that.
 #[derive(Debug)]
 pub struct Lab {

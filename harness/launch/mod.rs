@@ -22,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How to start a server, and what it speaks.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The name in reports.
     pub name: String,
@@ -50,6 +50,8 @@ pub struct Target {
     pub programs: Vec<String>,
     /// Failures that are known and have a reason.
     pub known: Vec<Known>,
+    /// The file that it was read from.
+    pub(crate) file: Option<PathBuf>,
 }
 
 /// A failure of a target that is known.
@@ -102,8 +104,9 @@ struct RawLab {
 }
 
 impl Target {
-    /// A target from a command line, with a profile.
-    pub fn command(command: Vec<String>, profile: Profile) -> Self {
+    /// A target from the words of a command line, with a profile.
+    pub fn command(words: impl IntoIterator<Item = impl Into<String>>, profile: Profile) -> Self {
+        let command: Vec<String> = words.into_iter().map(Into::into).collect();
         let name = command.first().map_or("", |program| program.as_str());
         let name = Path::new(name)
             .file_name()
@@ -123,6 +126,7 @@ impl Target {
             package: None,
             programs: Vec::new(),
             known: Vec::new(),
+            file: None,
         }
     }
 
@@ -192,12 +196,16 @@ impl Target {
             .to_string_lossy()
             .into_owned();
         let folder = path.parent().unwrap_or_else(|| Path::new(""));
-        Self::parse(&stem, &text, folder).map_err(|error| match error {
+        let parsed = Self::parse(&stem, &text, folder).map_err(|error| match error {
             Error::Malformed { message, .. } => Error::Malformed {
                 file: path.display().to_string(),
                 message,
             },
             other => other,
+        })?;
+        Ok(Self {
+            file: Some(path.to_owned()),
+            ..parsed
         })
     }
 
@@ -294,6 +302,29 @@ impl Target {
             .chain(self.files.values());
         let wanted = format!("{{{name}}}");
         texts.into_iter().any(|text| text.contains(&wanted))
+    }
+
+    /// The words of a command line that name this very target, and those behind `--`, where such words can.
+    pub(crate) fn on_command_line(&self) -> Option<(Vec<String>, Vec<String>)> {
+        let Some(file) = &self.file else {
+            return self.as_command();
+        };
+        let is_as_written = Self::read(file).is_ok_and(|read| read == *self);
+        is_as_written.then(|| (vec![file.display().to_string()], Vec::new()))
+    }
+
+    /// The same of a target that is a command and a profile, and nothing else.
+    pub(crate) fn as_command(&self) -> Option<(Vec<String>, Vec<String>)> {
+        let (options, profile) = match &self.profile.source {
+            None => (Vec::new(), Profile::unknown()),
+            Some(source) => {
+                let options = vec!["--speaks".to_owned(), source.clone()];
+                (options, Profile::find(source).ok()?)
+            }
+        };
+        let command = self.command.clone();
+        let is_all = Self::command(command.clone(), profile) == *self;
+        is_all.then_some((options, command))
     }
 
     /// The command as a person would type it.

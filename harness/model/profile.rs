@@ -20,6 +20,8 @@ pub struct Profile {
     pub speech: Speech,
     /// What the server promises.
     pub promises: Promises,
+    /// The name of a built-in, or the file, that it was found by.
+    pub(crate) source: Option<String>,
 }
 
 /// How bytes reach a server.
@@ -303,6 +305,7 @@ impl Profile {
             transport: None,
             speech: Speech::Unknown,
             promises: Promises::default(),
+            source: None,
         }
     }
 
@@ -316,8 +319,12 @@ impl Profile {
     /// # Errors
     /// There is no such name or file, or the file is malformed.
     pub fn find(name: &str) -> Result<Self, Error> {
+        let found = |profile| Self {
+            source: Some(name.to_owned()),
+            ..profile
+        };
         if let Some((name, text)) = PROFILES.iter().find(|(known, _)| *known == name) {
-            return Self::parse(name, text);
+            return Self::parse(name, text).map(found);
         }
         let path = Path::new(name);
         if !path.is_file() {
@@ -332,7 +339,8 @@ impl Profile {
         let stem = path
             .file_stem()
             .map_or_else(|| name.into(), |stem| stem.to_string_lossy());
-        Self::parse(&stem, &text).map_err(|error| match error {
+        let parsed = Self::parse(&stem, &text).map(found);
+        parsed.map_err(|error| match error {
             Error::Malformed { message, .. } => Error::Malformed {
                 file: name.to_owned(),
                 message,
@@ -369,6 +377,7 @@ impl Profile {
             transport: raw.transport,
             speech,
             promises: promises(raw.promises)?,
+            source: None,
         })
     }
 

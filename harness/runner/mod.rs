@@ -14,6 +14,7 @@ pub use cases::{CaseRun, Given, cases_of, run_case, run_cases};
 pub use drawn::artifact_name;
 pub use parallel::interrupts;
 pub use selection::glob_matches;
+pub(crate) use selection::selected;
 pub use settings::{Invocation, Settings};
 
 use crate::checks::observations::Observation;
@@ -46,7 +47,7 @@ pub fn check(
     settings: &Settings,
     on_result: &(dyn Fn(&CheckResult) + Sync),
 ) -> Result<Report, Error> {
-    let selected = selection::selected(target, table, settings)?;
+    let selected = selected(target, table, settings)?;
     let begun = Instant::now();
     let mut first = block_on(settings, acquaint(Job { target, settings }))??;
     let mut target = Target {

@@ -7,7 +7,7 @@ use crate::model::check::Check;
 use crate::model::error::Error;
 
 /// The checks of a table that a run is to try, in its order.
-pub(super) fn selected(
+pub(crate) fn selected(
     target: &Target,
     table: &[&'static Check],
     settings: &Settings,

@@ -77,6 +77,44 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// The options of `sockdrill check` that say the same, but for what is chosen and the seed.
+    pub(crate) fn options(&self) -> Vec<String> {
+        // All of them are named, so that a new one is not forgotten.
+        let Self {
+            isolation,
+            jobs: _,
+            seed: _,
+            deep,
+            cases,
+            only: _,
+            skip: _,
+            shrink: _,
+            saved,
+            strict,
+            interrupt: _,
+            invocation: _,
+        } = self;
+        let mut words = Vec::new();
+        let mut flag = |name: &str, is_set: bool| words.extend(is_set.then(|| name.to_owned()));
+        flag("--deep", *deep);
+        flag("--strict", *strict);
+        let mut option = |name: &str, value: Option<String>| {
+            let value = value.into_iter();
+            words.extend(value.flat_map(|value| [name.to_owned(), value]));
+        };
+        option("--cases", cases.map(|cases| cases.to_string()));
+        let is_usual = *isolation == Isolation::default();
+        option(
+            "--isolation",
+            (!is_usual).then(|| isolation.word().to_owned()),
+        );
+        option(
+            "--artifacts",
+            saved.as_ref().map(|folder| folder.display().to_string()),
+        );
+        words
+    }
+
     /// The command that runs a part of the run again, where a command asked for the run.
     pub(super) fn repeating(&self, part: &[&str]) -> Option<String> {
         let invocation = self.invocation.as_ref();

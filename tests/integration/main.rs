@@ -18,6 +18,8 @@ mod late;
 mod leftovers;
 /// The crate keeps the order of modules that it declares.
 mod modules;
+/// Tests of a package that has a server of its own.
+mod own_package;
 /// Pages and files that the program writes for people: the HTML report, what `init` writes, completions and the manual.
 mod pages;
 /// What is observed of servers, and not judged.

@@ -1,0 +1,114 @@
+//! What is said of a suite before it runs.
+
+use super::{cases, checks};
+use crate::launch::Target;
+use crate::runner::{Given, Settings};
+use libtest_mimic::{Arguments, Failed, Trial};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// Runs every case of every `.drill` file below a folder, each on the server that its file names; the short form of
+/// [`Suite::of_scenarios`].
+pub fn main(folder: impl Into<PathBuf>) -> ExitCode {
+    Suite::of_scenarios(folder).main()
+}
+
+/// Tests of a server: scenario files, checks, or both.
+#[derive(Clone, Debug)]
+#[must_use = "it does nothing until `main` is called"]
+pub struct Suite {
+    pub(super) given: Given,
+    pub(super) program: PathBuf,
+    folders: Vec<PathBuf>,
+    checks: Option<Target>,
+    pub(super) settings: Settings,
+}
+
+impl Suite {
+    /// A suite without tests yet, all of which will be of one server.
+    pub fn of(target: Target) -> Self {
+        Self {
+            given: Given {
+                target: Some(target),
+                ..Given::default()
+            },
+            // The program that runs now is a test and serves nothing.
+            program: PathBuf::from("sockdrill"),
+            folders: Vec::new(),
+            checks: None,
+            settings: Settings::default(),
+        }
+    }
+
+    /// The scenario files below a folder, each for the server that it names.
+    pub fn of_scenarios(folder: impl Into<PathBuf>) -> Self {
+        Self {
+            given: Given::default(),
+            program: PathBuf::from("sockdrill"),
+            folders: vec![folder.into()],
+            checks: None,
+            settings: Settings::default(),
+        }
+    }
+
+    /// Adds every case of every `.drill` file below a folder.
+    pub fn scenarios(mut self, folder: impl Into<PathBuf>) -> Self {
+        self.folders.push(folder.into());
+        self
+    }
+
+    /// Adds every check.
+    pub fn checks(mut self) -> Self {
+        self.checks.clone_from(&self.given.target);
+        self
+    }
+
+    /// Leaves out the checks whose id matches; `*` stands for any text, a family's name for all of it.
+    pub fn skip(mut self, glob: impl Into<String>) -> Self {
+        self.settings.skip.push(glob.into());
+        self
+    }
+
+    /// How the tests are carried out, in the place of the usual; what is skipped beside is said after it.
+    pub fn settings(mut self, settings: Settings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// The sockdrill program that starts reference servers; without it, the one that `PATH` has.
+    pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
+        self.program = program.into();
+        self
+    }
+
+    /// Runs the tests that the arguments of this program ask for, as `cargo test` and `cargo nextest` do.
+    ///
+    /// Listing only reads files. A file that cannot be understood, and a server that is not installed, are tests too:
+    /// the first fails with the place of the mistake, the second is ignored with the reason.
+    /// `SOCKDRILL_REQUIRE` makes what would be ignored fail (`all`, or names of targets separated by commas).
+    pub fn main(self) -> ExitCode {
+        let mut arguments = Arguments::from_args();
+        // Servers and clients mostly wait, so more of them can be tried at a time than there are processors.
+        let processors = std::thread::available_parallelism().map_or(2, usize::from);
+        arguments.test_threads.get_or_insert(2 * processors);
+        libtest_mimic::run(&arguments, self.trials()).exit_code()
+    }
+
+    /// The tests, for a test target that has others too.
+    pub fn trials(mut self) -> Vec<Trial> {
+        self.given.program = Some(self.program.clone());
+        let mut trials = Vec::new();
+        for folder in &self.folders {
+            let found = cases::trials(&self, folder);
+            if found.is_empty() {
+                let reason = format!("there is no .drill file below {}", folder.display());
+                trials.push(Trial::test("scenarios", move || Err(Failed::from(reason))));
+            }
+            trials.extend(found);
+        }
+        if let Some(target) = &self.checks {
+            trials.extend(checks::trials(&self, target));
+        }
+        trials
+    }
+}

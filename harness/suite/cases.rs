@@ -1,0 +1,63 @@
+//! The cases of scenario files as tests.
+
+use super::builder::Suite;
+use super::outcome::{completion, in_words};
+use super::repeat::run_again;
+use super::requirements::if_installed;
+use crate::runner::{self, CaseRun, Settings};
+use libtest_mimic::Trial;
+use std::path::{Path, PathBuf};
+
+/// A test for each case of the files below a folder, and one that fails for each file that cannot be understood.
+pub(super) fn trials(suite: &Suite, folder: &Path) -> Vec<Trial> {
+    let mut files = Vec::new();
+    find_files(folder, &mut files);
+    files.sort();
+    let of_file = |file: &PathBuf| trials_of_file(suite, folder, file);
+    files.iter().flat_map(of_file).collect()
+}
+
+fn find_files(folder: &Path, found: &mut Vec<PathBuf>) {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    for entry in entries {
+        let path = entry.path();
+        if path.is_dir() {
+            find_files(&path, found);
+        } else if path
+            .extension()
+            .is_some_and(|extension| extension == "drill")
+        {
+            found.push(path);
+        }
+    }
+}
+
+fn trials_of_file(suite: &Suite, folder: &Path, file: &Path) -> Vec<Trial> {
+    let name = file.strip_prefix(folder).unwrap_or(file);
+    let name = name.with_extension("");
+    let parts: Vec<_> = name.iter().map(|part| part.to_string_lossy()).collect();
+    let prefix = parts.join("::");
+    let settings = Settings {
+        invocation: run_again(suite),
+        ..suite.settings.clone()
+    };
+    match runner::cases_of(&file.display().to_string(), &suite.given) {
+        Ok(cases) => {
+            let cases = cases.into_iter();
+            let trials = cases.map(|case| trial(&prefix, case, settings.clone()));
+            trials.collect()
+        }
+        Err(error) => {
+            let reason = in_words(&error);
+            vec![Trial::test(prefix, move || Err(reason))]
+        }
+    }
+}
+
+fn trial(prefix: &str, case: CaseRun, settings: Settings) -> Trial {
+    let name = format!("{prefix}::{}", case.scenario.name);
+    if_installed(name.clone(), &case.target.clone(), move || {
+        let result = runner::run_case(&case, &settings).map_err(|error| in_words(&error))?;
+        completion(&result, &name)
+    })
+}

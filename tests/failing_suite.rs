@@ -1,0 +1,34 @@
+//! A suite of which every test fails, for its server dies of a reset.
+
+use sockdrill::launch::Target;
+use sockdrill::model::profile::Profile;
+use sockdrill::runner::Settings;
+use sockdrill::suite::Suite;
+use std::process::ExitCode;
+
+/// A server that breaks one check.
+const BROKEN: &[&str] = &[
+    env!("CARGO_BIN_EXE_sockdrill"),
+    "serve",
+    "echo",
+    "--violate",
+    "reset/mid-request",
+    "--port",
+    "{port}",
+];
+
+fn main() -> ExitCode {
+    let profile = Profile::find("echo").expect("a built-in profile");
+    // The rest of the catalogue has better places.
+    let settings = Settings {
+        only: vec!["reset/mid-request".to_owned()],
+        seed: 7,
+        ..Settings::default()
+    };
+    Suite::of(Target::command(BROKEN.iter().copied(), profile))
+        .scenarios("fixtures/failing")
+        .checks()
+        .settings(settings)
+        .program(BROKEN[0])
+        .main()
+}
