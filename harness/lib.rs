@@ -24,7 +24,7 @@
 //!
 //! Each module uses only those that stand behind it in this list; a test reads the list and holds the code to it.
 //!
-//! main, cli, suite, runner, reproducer, report, checks, property, session, judge, launch,
+//! main, cli, suite, runner, reproducer, report, checks, property, judge, session, launch,
 //! reference, drill, transcript, model, kernel, sys.
 
 pub mod checks;

@@ -7,10 +7,11 @@ use crate::model::dialogue::{
     self, Talk, pause, scenario, server_does, server_expects, server_expects_within, settle,
 };
 use crate::model::expectation::{End, Expectation, ServerExpectation};
+use crate::model::phase::Moment;
 use crate::model::profile::STOP_WITHIN;
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::server_action::{ServerAction, Signal};
-use crate::transcript::event::{ClientEvent, Moment, Sample, ServerEvent, Transcript, What};
+use crate::transcript::event::{ClientEvent, Sample, ServerEvent, Transcript, What};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
 

@@ -1,10 +1,11 @@
 //! How much of a request was cut: at which of its bytes a check broke off, paused, or divided it.
 
-use crate::judge::Trial;
 use crate::model::action::Action;
 use crate::model::data::{Cut, Data, Source};
+use crate::model::phase::Phase;
 use crate::model::scenario::Step;
-use crate::transcript::event::{Act, Transcript, What};
+use crate::model::trial::Trial;
+use crate::transcript::event::{Transcript, What};
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -27,12 +28,12 @@ impl Coverage {
 
     /// Adds the cuts of the sends that were carried out, which are fewer than the script has where it was broken off.
     pub(crate) fn add(&mut self, trial: &Trial, transcript: &Transcript, request: &[u8]) {
-        let steps = trial.steps(Act::Script);
-        let mut act = Act::Before;
+        let steps = trial.steps(Phase::Scenario);
+        let mut phase = Phase::Before;
         for event in &transcript.events {
             match &event.what {
-                What::Act(next) => act = *next,
-                What::StepEnded { step, .. } if act == Act::Script => {
+                What::Phase(next) => phase = *next,
+                What::StepEnded { step, .. } if phase == Phase::Scenario => {
                     let line = steps.get(*step);
                     self.cuts
                         .extend(line.map_or_else(Vec::new, |line| cuts(&line.step, request)));
@@ -125,7 +126,7 @@ mod tests {
             step,
             how: Ended::Done,
         };
-        let what = std::iter::once(What::Act(Act::Script)).chain((0..done).map(ended));
+        let what = std::iter::once(What::Phase(Phase::Scenario)).chain((0..done).map(ended));
         let events = what.map(|what| Event {
             at: Duration::ZERO,
             what,

@@ -1,10 +1,13 @@
 //! The invariant *alive*: whether the server ended, and after what.
 
-use super::Trial;
 use crate::model::action::Action;
+use crate::model::expectation::ServerExpectation;
 use crate::model::invariant::Invariant;
+use crate::model::phase::Phase;
 use crate::model::scenario::{Line, Scenario, Step};
-use crate::transcript::event::{Act, Exit, ServerEvent, Transcript, What};
+use crate::model::server_action::ServerAction;
+use crate::model::trial::Trial;
+use crate::transcript::event::{Exit, ServerEvent, Transcript, What};
 
 pub(super) fn last_exit(transcript: &Transcript) -> Option<Exit> {
     let mut last = None;
@@ -25,7 +28,7 @@ pub(super) fn unexpected_end(trial: &Trial, transcript: &Transcript) -> Option<S
     }
     let exit = last_exit(transcript)?;
     let since = step_of_last_start(transcript);
-    let asked = trial.expects_end(since) || (trial.ends_after_one && exit == Exit::Status(0));
+    let asked = expects_end(trial, since) || (trial.ends_after_one && exit == Exit::Status(0));
     if asked && !exit.is_crash() {
         return None;
     }
@@ -38,12 +41,14 @@ pub(super) fn unexpected_end(trial: &Trial, transcript: &Transcript) -> Option<S
 
 /// The step of the script after which the server runs that was started last; 0 for the first one.
 fn step_of_last_start(transcript: &Transcript) -> usize {
-    let (mut act, mut step, mut since) = (Act::Before, 0, 0);
+    let (mut phase, mut step, mut since) = (Phase::Before, 0, 0);
     for event in &transcript.events {
         match &event.what {
-            What::Act(next) => act = *next,
+            What::Phase(next) => phase = *next,
             What::StepBegan(begun) => step = *begun,
-            What::Server(ServerEvent::Started { .. }) if act == Act::Script => since = step + 1,
+            What::Server(ServerEvent::Started { .. }) if phase == Phase::Scenario => {
+                since = step + 1;
+            }
             _ => {}
         }
     }
@@ -51,12 +56,12 @@ fn step_of_last_start(transcript: &Transcript) -> usize {
 }
 
 fn last_step_before_exit(trial: &Trial, transcript: &Transcript) -> Option<String> {
-    let mut act = Act::Before;
+    let mut phase = Phase::Before;
     let mut last = None;
     for event in &transcript.events {
         match &event.what {
-            What::Act(next) => act = *next,
-            What::StepBegan(step) if act == Act::Script => {
+            What::Phase(next) => phase = *next,
+            What::StepBegan(step) if phase == Phase::Scenario => {
                 let is_deed = |line: &&Line| {
                     !matches!(
                         &line.step,
@@ -66,7 +71,7 @@ fn last_step_before_exit(trial: &Trial, transcript: &Transcript) -> Option<Strin
                         } | Step::Repeat { .. }
                     )
                 };
-                let steps = trial.steps(act);
+                let steps = trial.steps(phase);
                 last = steps.get(*step).copied().filter(is_deed).or(last);
             }
             What::Server(ServerEvent::Exited(_)) => break,
@@ -76,8 +81,25 @@ fn last_step_before_exit(trial: &Trial, transcript: &Transcript) -> Option<Strin
     let line = last?;
     let scenario = Scenario {
         lines: vec![line.clone()],
-        ..trial.script.clone()
+        ..trial.scenario().clone()
     };
     let text = scenario.to_string();
     text.lines().last().map(|line| line.trim().to_owned())
+}
+
+/// Whether the script ends the server that runs since this step, by a signal or by waiting for its end.
+fn expects_end(trial: &Trial, since: usize) -> bool {
+    trial.steps(Phase::Scenario).iter().skip(since).any(|line| {
+        let Step::Server(action) = &line.step else {
+            return false;
+        };
+        matches!(
+            action,
+            ServerAction::Signal(_)
+                | ServerAction::Expect {
+                    what: ServerExpectation::Exit(_) | ServerExpectation::Gone,
+                    ..
+                }
+        )
+    })
 }

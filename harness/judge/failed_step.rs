@@ -1,13 +1,15 @@
 //! The step at which a trial stopped, and whether the server is to blame for it.
 
-use super::{Trial, name};
+use super::name;
 use crate::model::action::Action;
 use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::literal::{Measured, Shown};
+use crate::model::phase::Phase;
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::server_action::ServerAction;
+use crate::model::trial::Trial;
 use crate::transcript::client::{Look, Sought, Views};
-use crate::transcript::event::{Act, ClientEvent, ClientId, Ended, Event, Exit, Transcript, What};
+use crate::transcript::event::{ClientEvent, ClientId, Ended, Event, Exit, Transcript, What};
 use crate::transcript::server::ServerFacts;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -17,7 +19,7 @@ const FLOWS_WITHIN: Duration = Duration::from_millis(500);
 
 /// The step at which the trial stopped.
 pub(super) struct FailedStep {
-    pub(super) act: Act,
+    pub(super) phase: Phase,
     pub(super) line: usize,
     pub(super) text: String,
     /// The time limit that ran out, where that is the reason.
@@ -36,10 +38,12 @@ pub(super) struct FailedStep {
 
 impl FailedStep {
     pub(super) fn reason(&self) -> String {
-        match self.act {
-            Act::After => format!("a polite client was not served afterwards: {}", self.text),
-            Act::Recall => format!("a client that only stood by was disturbed: {}", self.text),
-            Act::Script | Act::Before | Act::Arrival => self.text.clone(),
+        match self.phase {
+            Phase::After => format!("a polite client was not served afterwards: {}", self.text),
+            Phase::BystanderAgain => {
+                format!("a client that only stood by was disturbed: {}", self.text)
+            }
+            Phase::Scenario | Phase::Before | Phase::BystanderConnects => self.text.clone(),
         }
     }
 
@@ -85,11 +89,11 @@ impl FailedStep {
 
 pub(super) fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedStep> {
     let mut views = Views::default();
-    let mut act = Act::Before;
+    let mut phase = Phase::Before;
     let mut facts = ServerFacts::default();
     let mut last_received: HashMap<ClientId, Duration> = HashMap::new();
     let mut silences = Silences::default();
-    let mut steps = trial.steps(act);
+    let mut steps = trial.steps(phase);
     for event in &transcript.events {
         if let What::Client(id, ClientEvent::Received(_)) = &event.what {
             last_received.insert(*id, event.at);
@@ -98,18 +102,17 @@ pub(super) fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Optio
         facts.apply(event);
         silences.apply(event);
         match &event.what {
-            What::Act(next) => {
-                act = *next;
-                steps = trial.steps(act);
+            What::Phase(next) => {
+                phase = *next;
+                steps = trial.steps(phase);
                 last_received.clear();
             }
             What::StepEnded { step, member, how } => {
-                let Some(line) = steps.get(*step) else {
+                let (Some(line), Some(scenario)) = (steps.get(*step), trial.performs(phase)) else {
                     continue;
                 };
-                let scenario = trial.scenario(act);
                 let member = member.unwrap_or(0);
-                let id_of = |who| act.client(who, member);
+                let id_of = |who| phase.client(who, member);
                 if let Some(text) = failed(scenario, line, id_of, *how, &mut views, &facts) {
                     let limit = match how {
                         // Rest is measured in processor time used, which a loaded host makes less, not more.
@@ -128,7 +131,7 @@ pub(super) fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Optio
                         _ => false,
                     };
                     // A polite client sends so little that none of it is dropped.
-                    let is_missing = act == Act::Script
+                    let is_missing = phase == Phase::Scenario
                         && matches!(&line.step, Step::Client { who, action: Action::Expect { .. } }
                             if views.of(id_of(*who)).lacks_datagram());
                     let silent = match &line.step {
@@ -136,7 +139,7 @@ pub(super) fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Optio
                         _ => None,
                     };
                     return Some(FailedStep {
-                        act,
+                        phase,
                         silent,
                         is_missing,
                         line: line.number,
@@ -196,9 +199,6 @@ impl Silences {
         longest.filter(|_| self.ended.contains(&id))
     }
 }
-
-/// The least share of one processor, in percent, that a server uses which does not rest.
-pub(crate) const BUSY: u32 = 20;
 
 /// The share of one processor, in percent, that a server does not use for the chores that some do now and then, clients or
 /// none.

@@ -2,9 +2,11 @@
 
 use super::failed_step::CERTAINLY_BUSY;
 use super::leaks::growing;
-use super::{Trial, sent_bytes};
+use super::sent_bytes;
 use crate::model::invariant::Invariant;
-use crate::transcript::event::{Moment, Sample, Transcript};
+use crate::model::phase::Moment;
+use crate::model::trial::Trial;
+use crate::transcript::event::{Sample, Transcript};
 
 pub(super) fn invariants(trial: &Trial, transcript: &Transcript) -> Vec<String> {
     let Some(after) = transcript.sample(Moment::After) else {

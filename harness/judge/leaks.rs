@@ -1,8 +1,10 @@
 //! What grows with every run of a scenario: a leak, or a pool that is being filled, or a heap that is not yet collected.
 
-use super::{Trial, sent_bytes};
+use super::sent_bytes;
 use crate::model::invariant::Invariant;
-use crate::transcript::event::{Moment, Sample, Transcript, What};
+use crate::model::phase::Moment;
+use crate::model::trial::Trial;
+use crate::transcript::event::{Sample, Transcript, What};
 
 /// The baseline and what a figure is after one run, where it has grown by more than may stay without a second run.
 fn growth(
@@ -82,7 +84,7 @@ const FIGURES: &[Figure] = &[
         name: "threads",
         read: |sample| sample.threads,
         may_stay: 0,
-        pool: |_| POOL_BOUND,
+        pool: |_| MOST_IN_A_POOL,
         or_else: POOL,
     },
     Figure {
@@ -90,7 +92,7 @@ const FIGURES: &[Figure] = &[
         name: "processes",
         read: |sample| sample.processes,
         may_stay: 0,
-        pool: |_| POOL_BOUND,
+        pool: |_| MOST_IN_A_POOL,
         or_else: POOL,
     },
     Figure {
@@ -119,7 +121,7 @@ const MIB_OF_A_WORKER: usize = 64;
 const KEPT_FOR_A_BYTE: u64 = 16;
 
 /// As many workers as a pool may have; Tomcat stops at 200, Apache's event workers at 400.
-pub(crate) const POOL_BOUND: usize = 512;
+pub(super) const MOST_IN_A_POOL: usize = 512;
 
 /// How often a script is run at most until it is clear whether what it adds is a leak.
 const MOST_RUNS: usize = 5;
@@ -129,7 +131,7 @@ const FILES_OF_A_WORKER: usize = 8;
 
 /// Whether only another run of the script can tell a leak from a pool that is being filled, from children that are
 /// waited for when the next client comes, and from garbage that is collected late.
-pub fn needs_another_run(trial: &Trial, transcript: &Transcript) -> bool {
+pub(super) fn needs_another_run(trial: &Trial, transcript: &Transcript) -> bool {
     match transcript.samples(Moment::Again).count() {
         0 => needs_second_run(trial, transcript),
         again if again + 1 < MOST_RUNS => {
@@ -141,7 +143,7 @@ pub fn needs_another_run(trial: &Trial, transcript: &Transcript) -> bool {
 
 /// Whether it takes a pool that polite clients have filled, one after the other, and more runs, to tell what a server adds
 /// from a leak.
-pub fn still_grows(trial: &Trial, transcript: &Transcript) -> bool {
+pub(super) fn still_grows(trial: &Trial, transcript: &Transcript) -> bool {
     growing(trial, transcript).any(|growing| !growing.is_leak)
 }
 
@@ -175,7 +177,7 @@ pub(super) fn growing(trial: &Trial, transcript: &Transcript) -> impl Iterator<I
 /// How much a server may add whose pool was filled by one client after the other: a worker for each client that is
 /// connected at once, or for one that comes while the last is not done with, until there are some dozens.
 fn added_by_haste(trial: &Trial) -> usize {
-    let crowd: u32 = trial.script.cast.iter().map(|cast| cast.members).sum();
+    let crowd: u32 = trial.scenario().cast.iter().map(|cast| cast.members).sum();
     (crowd as usize).max(64)
 }
 

@@ -5,26 +5,22 @@ mod ending;
 mod failed_step;
 mod invariants;
 mod leaks;
+mod next;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use failed_step::BUSY;
-pub(crate) use leaks::POOL_BOUND;
-pub use leaks::{needs_another_run, still_grows};
+pub use next::next;
 
-use crate::model::expectation::ServerExpectation;
-use crate::model::invariant::Invariant;
-use crate::model::profile::{IdleTimeout, Profile, Serves};
-use crate::model::scenario::{Line, Scenario, Step};
-use crate::model::server_action::ServerAction;
-use crate::transcript::event::{Act, ClientEvent, ClientId, Transcript, What};
+use crate::model::phase::Phase;
+use crate::model::scenario::Scenario;
+use crate::model::trial::Trial;
+use crate::transcript::event::{ClientEvent, ClientId, Transcript, What};
 use crate::transcript::fault::Fault;
 use ending::{last_exit, unexpected_end};
 use failed_step::{FailedStep, first_failed_step};
 use invariants::invariants;
 use leaks::pool_or_leak;
 use serde::{Deserialize, Serialize};
-use std::time::Duration;
 
 /// What was seen of one scenario or one check.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -51,107 +47,6 @@ pub struct Finding {
     pub evidence: Vec<String>,
 }
 
-/// A scenario with the polite conversations around it: what a transcript is held against.
-#[derive(Clone, Debug)]
-pub struct Trial {
-    /// The polite client before.
-    pub before: Scenario,
-    /// What the bystander does before the scenario; nothing where there is none.
-    pub arrival: Scenario,
-    /// The scenario.
-    pub script: Scenario,
-    /// What the bystander does after it, on the same connection.
-    pub recall: Scenario,
-    /// The polite client after.
-    pub after: Scenario,
-    /// The server ends by itself, with status 0, once it has served one connection.
-    pub ends_after_one: bool,
-    /// The server may end the connection of a client that has been silent for so long.
-    pub closes_silent_after: Option<Duration>,
-}
-
-impl Trial {
-    /// A scenario with nobody around it.
-    pub fn alone(script: Scenario) -> Self {
-        let nothing = || Scenario {
-            name: "nothing".to_owned(),
-            cast: Vec::new(),
-            waived: Vec::new(),
-            lines: Vec::new(),
-        };
-        Self {
-            before: nothing(),
-            arrival: nothing(),
-            script,
-            recall: nothing(),
-            after: nothing(),
-            ends_after_one: false,
-            closes_silent_after: None,
-        }
-    }
-
-    /// The same with what the server promises of itself.
-    pub(crate) fn of(self, profile: &Profile) -> Self {
-        let promises = &profile.promises;
-        Self {
-            ends_after_one: promises.serves == Some(Serves::OneConnection),
-            closes_silent_after: promises.idle_timeout.and_then(IdleTimeout::earliest),
-            ..self
-        }
-    }
-
-    /// The lines of an act, numbered in the order of the text, those inside of blocks included.
-    pub(crate) fn steps(&self, act: Act) -> Vec<&Line> {
-        let mut steps = Vec::new();
-        flatten(&self.scenario(act).lines, &mut steps);
-        steps
-    }
-
-    /// The scenario of an act.
-    pub fn scenario(&self, act: Act) -> &Scenario {
-        match act {
-            Act::Before => &self.before,
-            Act::Arrival => &self.arrival,
-            Act::Script => &self.script,
-            Act::Recall => &self.recall,
-            Act::After => &self.after,
-        }
-    }
-
-    fn waives(&self, invariant: Invariant) -> bool {
-        self.script
-            .waived
-            .iter()
-            .any(|waiver| waiver.invariant == invariant)
-    }
-
-    /// Whether the script ends the server that runs since this step, by a signal or by waiting for its end.
-    fn expects_end(&self, since: usize) -> bool {
-        self.steps(Act::Script).iter().skip(since).any(|line| {
-            let Step::Server(action) = &line.step else {
-                return false;
-            };
-            matches!(
-                action,
-                ServerAction::Signal(_)
-                    | ServerAction::Expect {
-                        what: ServerExpectation::Exit(_) | ServerExpectation::Gone,
-                        ..
-                    }
-            )
-        })
-    }
-}
-
-fn flatten<'a>(lines: &'a [Line], steps: &mut Vec<&'a Line>) {
-    for line in lines {
-        steps.push(line);
-        if let Step::Repeat { lines, .. } = &line.step {
-            flatten(lines, steps);
-        }
-    }
-}
-
 /// Names the client of an event, as the scenario does.
 pub fn name(scenario: &Scenario, id: ClientId) -> String {
     match scenario.cast.get(id.who) {
@@ -165,7 +60,8 @@ pub fn name(scenario: &Scenario, id: ClientId) -> String {
 /// Judges what was seen.
 pub fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
     let failure = first_failed_step(trial, transcript);
-    let early = |failed: &&FailedStep| matches!(failed.act, Act::Before | Act::Arrival);
+    let early =
+        |failed: &&FailedStep| matches!(failed.phase, Phase::Before | Phase::BystanderConnects);
     if let Some(failed) = failure.as_ref().filter(early) {
         return before_failed(failed, transcript);
     }
@@ -243,7 +139,7 @@ fn evidence(trial: &Trial, transcript: &Transcript, others: &[String]) -> Vec<St
     if let Some(output) = transcript.last_output() {
         evidence.push(format!("last output of the server: {output}"));
     }
-    let names = |id| name(&trial.script, id);
+    let names = |id| name(trial.scenario(), id);
     let mut lines = transcript.lines(&names);
     const MOST: usize = 24;
     if lines.len() > MOST {

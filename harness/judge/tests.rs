@@ -1,8 +1,9 @@
-use super::leaks::needs_second_run;
+use super::leaks::{needs_another_run, needs_second_run, still_grows};
 use super::*;
 use crate::model::data::*;
 use crate::model::dialogue::{Talk, scenario};
 use crate::model::expectation::*;
+use crate::model::phase::{Moment, Next, Phase};
 use crate::model::scenario::*;
 use crate::model::server_action::*;
 use crate::transcript::client::Look;
@@ -34,7 +35,7 @@ fn expects_hello() -> Trial {
 
 fn seen(event: ClientEvent, how: Ended) -> Transcript {
     transcript(vec![
-        What::Act(Act::Script),
+        What::Phase(Phase::Scenario),
         What::StepBegan(0),
         What::Client(ALICE, event),
         What::StepEnded {
@@ -85,7 +86,7 @@ fn datagram_that_was_dropped_whole_may_be_waited_for_in_vain() {
     let what = Expectation::DataOrSilence(Data::literal("HELLO"));
     let out = Ended::OutOfTime(Duration::from_secs(1));
     let seen = transcript(vec![
-        What::Act(Act::Script),
+        What::Phase(Phase::Scenario),
         What::StepBegan(0),
         What::StepEnded {
             step: 0,
@@ -147,7 +148,7 @@ fn end_that_was_asked_of_the_first_server_is_no_excuse_for_the_second() {
     ]);
     let exited = |exit| What::Server(ServerEvent::Exited(exit));
     let mut events = vec![
-        What::Act(Act::Script),
+        What::Phase(Phase::Scenario),
         What::StepBegan(0),
         exited(Exit::Signal(9)),
     ];
@@ -388,7 +389,7 @@ fn reply_that_still_arrives_at_the_limit_proves_nothing() {
     };
     let seen = |received| Transcript {
         events: vec![
-            at(0, What::Act(Act::Script)),
+            at(0, What::Phase(Phase::Scenario)),
             at(0, What::StepBegan(0)),
             at(
                 received,
@@ -414,7 +415,7 @@ fn reply_that_still_arrives_at_the_limit_proves_nothing() {
 fn client_that_is_kept_from_speaking_may_be_closed() {
     let seconds = Duration::from_secs;
     let what = [
-        (0, What::Act(Act::Script)),
+        (0, What::Phase(Phase::Scenario)),
         (0, What::StepBegan(0)),
         (0, What::Client(ALICE, ClientEvent::Connecting)),
         (3, What::Client(ALICE, ClientEvent::Sent(b"hello".to_vec()))),
@@ -433,9 +434,10 @@ fn client_that_is_kept_from_speaking_may_be_closed() {
         what,
     });
     let events = events.to_vec();
-    let promised = |closes_silent_after| Trial {
-        closes_silent_after,
-        ..expects_hello()
+    let promised = |closes_silent_after| {
+        let mut trial = expects_hello();
+        trial.closes_silent_after = closes_silent_after;
+        trial
     };
     let seen = Transcript { events };
     for broken in [None, Some(seconds(4))] {
@@ -473,4 +475,95 @@ fn descriptors_have_run_out_when_somebody_waits_for_one() {
 #[test]
 fn sockets_that_grow_once_are_a_pool() {
     assert_eq!(judge(&trial(vec![]), &samples([1, 6, 6])), Verdict::Pass);
+}
+
+/// A trial with a polite client before and after, and a bystander.
+fn surrounded() -> Trial {
+    let nobody = || scenario("nobody", &[], vec![]);
+    let phases = [
+        Phase::Before,
+        Phase::BystanderConnects,
+        Phase::BystanderAgain,
+        Phase::After,
+    ];
+    phases
+        .into_iter()
+        .fold(trial(vec![]), |trial, phase| trial.with(phase, nobody()))
+}
+
+/// What the judge asks for, one after the other, of a server that has so many threads at each sample and count.
+fn asked_for(trial: &Trial, threads_seen: &[usize]) -> Vec<Next> {
+    let mut figures = threads_seen.iter().copied();
+    let (mut asked, mut seen) = (Vec::new(), Transcript::default());
+    while let Some(next) = next(trial, &seen) {
+        asked.push(next);
+        let what = match next {
+            Next::Perform(phase) => What::Phase(phase),
+            Next::Sample(moment) => {
+                let Some(figure) = figures.next() else { break };
+                let at_rest = true;
+                What::Sample(
+                    moment,
+                    Sample {
+                        at_rest,
+                        ..threads(figure)
+                    },
+                )
+            }
+            Next::CountWorkers => {
+                let Some(figure) = figures.next() else { break };
+                What::Server(ServerEvent::Workers(figure))
+            }
+        };
+        let at = Duration::ZERO;
+        seen.events.push(Event { at, what });
+    }
+    asked
+}
+
+#[test]
+fn phases_follow_each_other_around_the_scenario_and_end_where_nothing_grows() {
+    use Next::{Perform, Sample};
+    let whole = [
+        Perform(Phase::Before),
+        Perform(Phase::BystanderConnects),
+        Sample(Moment::Baseline),
+        Perform(Phase::Scenario),
+        Perform(Phase::BystanderAgain),
+        Perform(Phase::After),
+        Sample(Moment::After),
+    ];
+    assert_eq!(asked_for(&surrounded(), &[4, 4]), whole);
+    let alone = [
+        Sample(Moment::Baseline),
+        Perform(Phase::Scenario),
+        Sample(Moment::After),
+    ];
+    assert_eq!(asked_for(&trial(vec![]), &[4, 4]), alone);
+}
+
+#[test]
+fn what_has_grown_is_run_again_and_a_pool_is_filled_before_it_is_told_from_a_leak() {
+    let once = asked_for(&surrounded(), &[4, 9, 9]);
+    let again = [
+        Next::Perform(Phase::Scenario),
+        Next::Perform(Phase::After),
+        Next::Sample(Moment::Again),
+    ];
+    assert_eq!(once[7..], again);
+    // It grows by a little with every run: the pool is filled with polite clients until none adds a worker any more.
+    let mut figures = vec![4, 5, 6];
+    figures.extend([9; 17]);
+    figures.extend([9, 9]);
+    let filled = asked_for(&surrounded(), &figures);
+    let of_fill = [Next::Perform(Phase::After), Next::CountWorkers];
+    assert_eq!(filled[10..44], of_fill.repeat(17));
+    assert_eq!(filled[44], Next::Sample(Moment::Filled));
+    assert_eq!(filled[45..], again);
+}
+
+#[test]
+fn nothing_more_is_asked_for_once_a_phase_was_not_gone_through() {
+    let seen = transcript(vec![What::Phase(Phase::Before), What::Stopped]);
+    assert_eq!(next(&surrounded(), &seen), None);
 }

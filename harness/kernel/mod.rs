@@ -10,4 +10,6 @@ pub(crate) use counters::{Counters, RECEIVE_BUFFER_ERRORS};
 pub(crate) use diag::{Diag, Row, State};
 pub(crate) use obituary::{Obituaries, Obituary};
 pub(crate) use process::{Descriptors, Process, tree};
-pub(crate) use rest::{OutputPipe, RestWatch, Stillness, occupations, percent, stillness};
+pub(crate) use rest::{
+    BUSY_FROM, OutputPipe, RestWatch, Stillness, occupations, percent, stillness,
+};

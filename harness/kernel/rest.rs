@@ -69,6 +69,16 @@ pub(crate) struct RestWatch {
     printed_bytes: u64,
 }
 
+/// The least share of one processor, in percent, that a server uses which does not rest.
+pub(crate) const BUSY_FROM: u32 = 20;
+
+/// The least share of one processor, in percent, that a server wants which does not rest: on a loaded host it gets less.
+const WANTS_FROM: u32 = 50;
+
+/// The least share of one processor, in percent, that a loop wants which never sleeps: its watch begins and ends in the
+/// midst of slices.
+const SPINS_FROM: u32 = 80;
+
 /// How long a server must have been seen at rest.
 const REST_SHOWS_WITHIN: Duration = Duration::from_millis(250);
 
@@ -110,7 +120,7 @@ impl RestWatch {
     pub(crate) fn spins(&self) -> bool {
         let seldom = u128::from(self.sleeps) * A_WHILE.as_millis() <= self.watched.as_millis();
         let floods = self.printed_bytes > LOG_LINES;
-        percent(self.wanted, self.watched) >= 80 && (seldom || floods)
+        percent(self.wanted, self.watched) >= SPINS_FROM && (seldom || floods)
     }
 
     /// Whether little processor time was used, and little more was wanted, for long enough. On a loaded machine a loop
@@ -134,7 +144,10 @@ impl RestWatch {
         let floods = still.printed_bytes - before.printed_bytes > LOG_LINES;
         let printed = floods || self.looks.iter().any(|(_, look)| look.prints);
         let runs = found_running * 2 > self.looks.len();
-        percent(ran, now - at) < 20 && percent(wanted, now - at) < 50 && !printed && !runs
+        percent(ran, now - at) < BUSY_FROM
+            && percent(wanted, now - at) < WANTS_FROM
+            && !printed
+            && !runs
     }
 }
 

@@ -9,6 +9,8 @@ pub mod error;
 pub mod expectation;
 pub mod invariant;
 pub(crate) mod literal;
+pub mod phase;
 pub mod profile;
 pub mod scenario;
 pub mod server_action;
+pub mod trial;

@@ -1,9 +1,9 @@
 //! The first look at a server: where it listens, and whether it serves a polite client.
 
-use super::attempt::Job;
+use super::attempt::{Job, performed};
 use super::drawn;
 use crate::checks::observations::Sighting;
-use crate::judge::{Trial, Verdict, judge};
+use crate::judge::{Verdict, judge};
 use crate::kernel::Row;
 use crate::launch::lab::Lab;
 use crate::launch::{Server, Target};
@@ -13,7 +13,8 @@ use crate::model::error::Error;
 use crate::model::invariant::Invariant;
 use crate::model::profile::{Profile, Transport};
 use crate::model::scenario::{Line, Scenario, Waiver};
-use crate::session::Stage;
+use crate::model::trial::Trial;
+use crate::session::Session;
 use crate::transcript::event::Transcript;
 use std::sync::Arc;
 
@@ -94,7 +95,7 @@ struct Place {
 }
 
 impl Place {
-    fn of(stage: &Stage<'_>, server: &Server) -> Self {
+    fn of(stage: &Session<'_>, server: &Server) -> Self {
         let (transport, rows) = (server.transport(), server.listeners());
         let ip = |row: &Row| row.local.map(|local| local.ip().to_canonical());
         let v6 = |row: &&Row| ip(row).is_some_and(|ip| ip.is_ipv6());
@@ -123,7 +124,7 @@ pub(super) async fn acquaint(job: Job<'_>) -> Result<Acquaintance, Error> {
     let isolation = lab.isolation();
     let why_host = lab.why_host().map(str::to_owned);
     let private = lab.is_private();
-    let mut stage = Stage::set(job.target, lab).await?;
+    let mut stage = Session::start(job.target, lab).await?;
     let place = match stage.server() {
         Some(server) => Place::of(&stage, server),
         None => return Err(in_background(job.target)),
@@ -133,14 +134,14 @@ pub(super) async fn acquaint(job: Job<'_>) -> Result<Acquaintance, Error> {
         ..job.target.profile.clone()
     };
     let trial = Trial::alone(first_conversation(&profile)).of(&profile);
-    let transcript = stage.perform(&trial).await?;
+    let transcript = performed(&mut stage, &trial).await?;
     let unserved = match judge(&trial, &transcript) {
         Verdict::Fail(finding) => Some(finding.reason),
         Verdict::Inconclusive(reason) => Some(reason),
         Verdict::Pass | Verdict::Skip(_) => None,
     };
     Ok(Acquaintance {
-        conversation: trial.script,
+        conversation: trial.scenario().clone(),
         transcript,
         profile,
         place,

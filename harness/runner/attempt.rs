@@ -2,15 +2,17 @@
 
 use super::Settings;
 use crate::judge::cut_coverage::Coverage;
-use crate::judge::{Finding, Trial, Verdict, judge, name};
+use crate::judge::{Finding, Verdict, judge, name, next};
 use crate::launch::lab::Lab;
 use crate::launch::{Server, Target};
 use crate::model::dialogue::{self, Talk, scenario};
 use crate::model::error::Error;
 use crate::model::invariant::Invariant;
+use crate::model::phase::Phase;
 use crate::model::profile::{Profile, Serves};
 use crate::model::scenario::Scenario;
-use crate::session::Stage;
+use crate::model::trial::Trial;
+use crate::session::Session;
 use crate::transcript::event::Transcript;
 use std::sync::Arc;
 use tokio::sync::RwLock;
@@ -80,9 +82,9 @@ pub(super) struct TrialOptions {
 
 impl<'a> Job<'a> {
     /// Starts a server in a lab of its own.
-    pub(super) async fn start(self) -> Result<Stage<'a>, Error> {
+    pub(super) async fn start(self) -> Result<Session<'a>, Error> {
         let lab = Arc::new(Lab::open(self.settings.isolation)?);
-        Stage::set(self.target, lab).await
+        Session::start(self.target, lab).await
     }
 
     /// Whether the server is for one connection, and ends with it.
@@ -118,7 +120,7 @@ impl<'a> Job<'a> {
     /// The same, beginning with a server that runs already.
     pub(super) async fn try_on(
         self,
-        mut stage: Option<Stage<'a>>,
+        mut stage: Option<Session<'a>>,
         scenarios: &[Scenario],
         options: TrialOptions,
     ) -> Result<Attempt, Error> {
@@ -201,24 +203,36 @@ impl<'a> Job<'a> {
 
 /// Performs a trial among others, or with nobody beside it.
 pub(super) async fn perform(
-    stage: &mut Stage<'_>,
+    stage: &mut Session<'_>,
     trial: &Trial,
     floor: Floor,
 ) -> Result<Transcript, Error> {
     match floor {
         Floor::Shared => {
             let _shared = FLOOR.read().await;
-            stage.perform(trial).await
+            performed(stage, trial).await
         }
         Floor::Alone => {
             let _alone = FLOOR.write().await;
-            stage.perform(trial).await
+            performed(stage, trial).await
         }
     }
 }
 
+/// Performs one phase after the other, as the judge asks for them.
+pub(super) async fn performed(
+    session: &mut Session<'_>,
+    trial: &Trial,
+) -> Result<Transcript, Error> {
+    session.begin();
+    while let Some(next) = session.seen(|transcript| next(trial, transcript)) {
+        session.perform(next, trial).await?;
+    }
+    Ok(session.finish().await)
+}
+
 /// The target's profile, with the transport on which its server was found.
-fn profile_on(stage: &Stage<'_>, target: &Target) -> Profile {
+fn profile_on(stage: &Session<'_>, target: &Target) -> Profile {
     let found = stage.server().map(Server::transport);
     Profile {
         transport: found.or(target.profile.transport),
@@ -238,20 +252,27 @@ fn trial(script: &Scenario, profile: &Profile, polite: bool) -> Trial {
         && !script.ends_server()
         && !waives(Invariant::Bystanders)
         && !waives(Invariant::Alive);
-    let when = |wanted: bool, name: &str, talk: Talk| match wanted {
-        true => scenario(format!("a {name} client"), &[(name, 1)], vec![talk.lines()]),
-        false => nothing(),
-    };
     let client = Talk::of(0);
-    let around = when(polite, "polite", client.clone().polite(profile));
-    let arrival = client.clone().open(profile).request_and_reply(profile);
-    Trial {
-        before: around.clone(),
-        arrival: when(stands_by, "bystanding", arrival),
-        recall: when(stands_by, "bystanding", client.request_and_reply(profile)),
-        after: around,
-        ..Trial::alone(script.clone()).of(profile)
+    let mut trial = Trial::alone(script.clone()).of(profile);
+    if polite {
+        let around = one("polite", client.clone().polite(profile));
+        trial = trial
+            .with(Phase::Before, around.clone())
+            .with(Phase::After, around);
     }
+    if stands_by {
+        let connects = client.clone().open(profile).request_and_reply(profile);
+        let again = client.request_and_reply(profile);
+        trial = trial
+            .with(Phase::BystanderConnects, one("bystanding", connects))
+            .with(Phase::BystanderAgain, one("bystanding", again));
+    }
+    trial
+}
+
+/// What a client does who is alone.
+fn one(name: &str, talk: Talk) -> Scenario {
+    scenario(format!("a {name} client"), &[(name, 1)], vec![talk.lines()])
 }
 
 /// Says in the evidence how many of the tries failed.
@@ -266,8 +287,4 @@ pub(super) fn counted(finding: Finding, failed: usize) -> Finding {
         evidence,
         ..finding
     }
-}
-
-fn nothing() -> Scenario {
-    scenario("nothing", &[], vec![])
 }

@@ -414,7 +414,7 @@ impl Views {
     pub fn apply(&mut self, event: &Event) {
         match &event.what {
             // The bystander's connection is the same in the acts that follow its arrival.
-            What::Act(_) => {
+            What::Phase(_) => {
                 self.clients.retain(|id, _| *id == ClientId::BYSTANDER);
                 self.addresses.retain(|_, id| *id == ClientId::BYSTANDER);
             }
@@ -457,12 +457,12 @@ impl Views {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::transcript::event::Act;
+    use crate::model::phase::Phase;
     use std::time::Duration;
 
     #[test]
     fn late_news_of_a_connection_of_an_earlier_act_is_not_held_against_who_has_its_port_now() {
-        let (mallory, polite) = (Act::Script.client(0, 0), Act::After.client(0, 0));
+        let (mallory, polite) = (Phase::Scenario.client(0, 0), Phase::After.client(0, 0));
         let connected = ClientEvent::Connected {
             local: Some(SocketAddr::from(([127, 0, 0, 1], 1))),
             peer: None,
@@ -474,9 +474,9 @@ mod tests {
         };
         let mut views = Views::default();
         let events = [
-            What::Act(Act::Script),
+            What::Phase(Phase::Scenario),
             What::Client(mallory, connected.clone()),
-            What::Act(Act::After),
+            What::Phase(Phase::After),
             What::Client(polite, connected),
             What::Client(polite, buried),
         ];

@@ -5,6 +5,7 @@
 use crate::kernel::RECEIVE_BUFFER_ERRORS;
 use crate::model::expectation::End;
 use crate::model::literal::{self, Measured};
+use crate::model::phase::{Moment, Phase};
 use crate::model::server_action::Signal;
 use crate::transcript::fault::Fault;
 use serde::{Deserialize, Serialize};
@@ -13,45 +14,29 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// One of the parts of every run of a scenario.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Act {
-    /// A polite client is served by the undisturbed server.
-    Before,
-    /// A bystander connects and is served, and stays.
-    Arrival,
-    /// The scenario itself.
-    Script,
-    /// The bystander, who has been silent meanwhile, is served again on the same connection.
-    Recall,
-    /// A polite client is served again.
-    After,
-}
-
-/// A client in an act: the index of its name in the cast, and its number in a crowd.
+/// A client in a phase: the index of its name in the cast, and its number in a crowd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ClientId {
-    /// The index in the cast of the act.
+    /// The index in the cast of the phase.
     pub who: usize,
     /// The number in the crowd, from zero.
     pub member: u32,
 }
 
 impl ClientId {
-    /// The bystander, whose connection outlives an act.
+    /// The bystander, whose connection outlives a phase.
     pub const BYSTANDER: Self = Self {
         who: usize::MAX,
         member: 0,
     };
 }
 
-impl Act {
-    /// A client of the act's cast.
-    pub fn client(self, who: usize, member: u32) -> ClientId {
+impl Phase {
+    /// A client of the phase's cast.
+    pub(crate) fn client(self, who: usize, member: u32) -> ClientId {
         match self {
-            Self::Arrival | Self::Recall => ClientId::BYSTANDER,
-            Self::Before | Self::Script | Self::After => ClientId { who, member },
+            Self::BystanderConnects | Self::BystanderAgain => ClientId::BYSTANDER,
+            Self::Before | Self::Scenario | Self::After => ClientId { who, member },
         }
     }
 }
@@ -69,8 +54,10 @@ pub struct Event {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum What {
-    /// An act begins; all clients of the one before are gone.
-    Act(Act),
+    /// A phase begins; all clients of the one before are gone.
+    Phase(Phase),
+    /// The phase is not gone through: a step of it failed, or no server runs.
+    Stopped,
     /// A step begins: its number in the order of the text, from zero.
     StepBegan(usize),
     /// A step is over.
@@ -245,6 +232,8 @@ pub enum ServerEvent {
         /// Whether that was all that it could get, for long enough to say that it will not rest.
         spins: bool,
     },
+    /// How many threads and processes it has, counted at once.
+    Workers(usize),
     /// The processor time that it used while something was waited for in vain.
     Ran(Duration),
     /// How many files it has open, of how many, where its limit was lowered.
@@ -328,20 +317,6 @@ impl fmt::Display for Exit {
             }
         }
     }
-}
-
-/// When a sample was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Moment {
-    /// After the first polite client, before the scenario.
-    Baseline,
-    /// After all clients have left.
-    After,
-    /// The same after each further run of the script, which tell a leak from a pool that was filled once.
-    Again,
-    /// After polite clients one after the other have filled a pool that adds a worker for each.
-    Filled,
 }
 
 /// What the kernel holds for the server's process tree.
@@ -459,17 +434,17 @@ impl Transcript {
 
     /// The facts of the script as a person reads them, an event a line: `>` sent, `<` received, `*` noted.
     pub fn lines(&self, names: &dyn Fn(ClientId) -> String) -> Vec<String> {
-        let mut act = Act::Before;
+        let mut phase = Phase::Before;
         let mut lines = Vec::new();
         let mut chosen = BTreeSet::new();
         for (event, reads) in self.with_reads_joined() {
             match &event.what {
-                What::Act(next) => {
-                    act = *next;
+                What::Phase(next) => {
+                    phase = *next;
                     chosen.clear();
                 }
                 what => {
-                    let Some(mut text) = line(what, act, names) else {
+                    let Some(mut text) = line(what, phase, names) else {
                         continue;
                     };
                     match what {
@@ -536,14 +511,14 @@ pub(crate) fn last_line(output: &[u8]) -> Option<String> {
     Some(last.trim().chars().take(300).collect())
 }
 
-fn line(what: &What, act: Act, names: &dyn Fn(ClientId) -> String) -> Option<String> {
+fn line(what: &What, phase: Phase, names: &dyn Fn(ClientId) -> String) -> Option<String> {
     match what {
         What::Client(id, event) => {
-            let name = match act {
+            let name = match phase {
                 _ if *id == ClientId::BYSTANDER => "bystander".to_owned(),
-                Act::Script | Act::Arrival | Act::Recall => names(*id),
-                Act::Before => "polite client before".to_owned(),
-                Act::After => "polite client after".to_owned(),
+                Phase::Scenario | Phase::BystanderConnects | Phase::BystanderAgain => names(*id),
+                Phase::Before => "polite client before".to_owned(),
+                Phase::After => "polite client after".to_owned(),
             };
             Some(format!("{name} {event}"))
         }
@@ -577,7 +552,11 @@ fn line(what: &What, act: Act, names: &dyn Fn(ClientId) -> String) -> Option<Str
             how: Ended::Settled,
             ..
         } => Some("* nothing more will come: queues are empty, the server waits".to_owned()),
-        What::Act(_) | What::StepBegan(_) | What::StepEnded { .. } | What::Sample(..) => None,
+        What::Phase(_)
+        | What::Stopped
+        | What::StepBegan(_)
+        | What::StepEnded { .. }
+        | What::Sample(..) => None,
     }
 }
 
@@ -665,6 +644,7 @@ impl fmt::Display for ServerEvent {
                     "is not at rest, and uses {cpu_percent} % of a processor{all}"
                 )
             }
+            Self::Workers(workers) => write!(f, "has {workers} threads and processes"),
             Self::Ran(time) => write!(f, "used {} of a processor meanwhile", Measured(*time)),
             Self::OpenFiles { held, limit, .. } => write!(f, "has {held} of {limit} files open"),
             Self::Occupied(threads) if threads.is_empty() => f.write_str("has no thread"),

@@ -72,6 +72,7 @@ impl ServerFacts {
             | ServerEvent::Continued
             | ServerEvent::Signalled(_)
             | ServerEvent::Output(_)
+            | ServerEvent::Workers(_)
             | ServerEvent::OpenFilesLimited(_)
             | ServerEvent::TimeWaitOfClients(_)
             | ServerEvent::PathRemains(_)

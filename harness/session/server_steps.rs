@@ -1,7 +1,7 @@
 //! What is done to the server beside the clients, and what is awaited of it.
 
-use super::looks::{is_busy, is_starved_of_proof, looks};
-use super::{Flow, LIMIT, LOOK_EVERY, LOOKS_TO_BLAME, Stage};
+use super::phases::{Flow, LIMIT, LOOK_EVERY, LOOKS_TO_BLAME, Session};
+use super::quiescence::{is_busy, is_starved_of_proof, looks};
 use crate::kernel::{RestWatch, State};
 use crate::launch::{Process, Server};
 use crate::model::error::Error;
@@ -26,12 +26,12 @@ pub(super) struct Limited {
     limit: u64,
 }
 
-impl Stage<'_> {
+impl Session<'_> {
     pub(super) async fn server_step(
         &mut self,
         action: &ServerAction,
     ) -> Result<(Ended, Flow), Error> {
-        let done = Ok((Ended::Done, Flow::On));
+        let done = Ok((Ended::Done, Flow::Continue(())));
         match action {
             ServerAction::Stop => self.stop().await,
             ServerAction::Continue => {
@@ -50,7 +50,14 @@ impl Stage<'_> {
             ServerAction::Expect { what, within } => {
                 let how = self.wait_for_server(what, within.unwrap_or(LIMIT)).await;
                 let met = self.recorder.facts().look(what) == Look::Met;
-                return Ok((how, if met { Flow::On } else { Flow::Stop }));
+                return Ok((
+                    how,
+                    if met {
+                        Flow::Continue(())
+                    } else {
+                        Flow::Break(())
+                    },
+                ));
             }
             ServerAction::Require { what, within } => {
                 let how = self.wait_for_server(what, within.unwrap_or(LIMIT)).await;
@@ -62,7 +69,11 @@ impl Stage<'_> {
                     facts.instead(what)
                 };
                 self.prove(Fault::RequiredOfServer(what.clone()), met, &evidence);
-                return Ok((how, if met { Flow::On } else { Flow::Stop }));
+                let flow = match met {
+                    true => Flow::Continue(()),
+                    false => Flow::Break(()),
+                };
+                return Ok((how, flow));
             }
         }
         done
@@ -138,11 +149,11 @@ impl Stage<'_> {
                 self.server = Some(server);
                 self.note_server(ServerEvent::Started { pid });
                 self.watch_exit();
-                Ok((Ended::Done, Flow::On))
+                Ok((Ended::Done, Flow::Continue(())))
             }
             Err(error) => {
                 self.note_server(ServerEvent::StartFailed(error.chain()));
-                Ok((Ended::Done, Flow::Stop))
+                Ok((Ended::Done, Flow::Break(())))
             }
         }
     }
@@ -155,9 +166,9 @@ impl Stage<'_> {
                 let words = last_line(&second.take_output());
                 self.note_server(ServerEvent::SecondEnded(exit, words));
                 let flow = if exit == Exit::Status(0) {
-                    Flow::Stop
+                    Flow::Break(())
                 } else {
-                    Flow::On
+                    Flow::Continue(())
                 };
                 Ok((Ended::Done, flow))
             }
@@ -165,7 +176,7 @@ impl Stage<'_> {
                 second.signal(libc::SIGKILL);
                 second.ended().await;
                 self.note_server(ServerEvent::SecondLives);
-                Ok((Ended::OutOfTime(LIMIT), Flow::Stop))
+                Ok((Ended::OutOfTime(LIMIT), Flow::Break(())))
             }
         }
     }
@@ -182,7 +193,7 @@ impl Stage<'_> {
         if !is_there {
             self.note_server(ServerEvent::FileRemoved);
         }
-        Ok((how, if is_there { flow } else { Flow::Stop }))
+        Ok((how, if is_there { flow } else { Flow::Break(()) }))
     }
 
     fn limit_open_files(&mut self, spare: u32) -> Flow {
@@ -208,14 +219,14 @@ impl Stage<'_> {
                             process.pid, process.name
                         ),
                     );
-                    return Flow::Stop;
+                    return Flow::Break(());
                 }
             }
         }
         if let Some(limit) = lowest {
             self.note_server(ServerEvent::OpenFilesLimited(limit));
         }
-        Flow::On
+        Flow::Continue(())
     }
 
     /// Descriptors in use and the limit on them, in the process with a lowered limit that has the fewest left.

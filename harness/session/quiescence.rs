@@ -1,8 +1,7 @@
 //! Looks at the server through the kernel: whether it has come to rest, and what waits in its queues.
 
-use super::{LIMIT, LOOK_EVERY, Stage};
-use crate::judge::BUSY;
-use crate::kernel::{RestWatch, State, Stillness, percent, stillness};
+use super::phases::{LIMIT, LOOK_EVERY, Session};
+use crate::kernel::{BUSY_FROM, RestWatch, State, Stillness, percent, stillness};
 use crate::session::client::Client;
 use crate::transcript::event::ServerEvent;
 use std::time::{Duration, Instant};
@@ -16,7 +15,7 @@ const PATIENCE: u32 = 8;
 /// How long a server may take to get through the clients of a scenario that have left.
 const CATCH_UP_WITHIN: Duration = Duration::from_secs(60);
 
-impl Stage<'_> {
+impl Session<'_> {
     /// Lets a server that serves one after the other get through those who have left: as long as its accept queue
     /// becomes shorter, the next client has no claim to be served at once.
     pub(super) async fn catch_up(&self) {
@@ -145,7 +144,7 @@ pub(super) fn looks() -> tokio::time::Interval {
 
 /// Whether a server has used as much processor time as one that is busy uses within a limit.
 pub(super) fn is_busy(rest: &RestWatch, limit: Duration) -> bool {
-    percent(rest.ran, limit) >= BUSY
+    percent(rest.ran, limit) >= BUSY_FROM
 }
 
 /// Whether a server takes all that it gets and has got too little to be judged, as on a loaded host: what it does may

@@ -1,18 +1,19 @@
 //! What is written down beside the moves: how the server ends, what it prints, what the kernel tells, who starved.
 
-use super::{LIMIT, LOOK_EVERY, Stage};
+use super::phases::{LIMIT, LOOK_EVERY, Session};
 use crate::kernel::{Counters, RECEIVE_BUFFER_ERRORS, RestWatch};
 use crate::launch::Server;
+use crate::model::phase::Moment;
 use crate::session::calibration;
 use crate::session::own_delay;
-use crate::transcript::event::{ClientEvent, ClientId, Ended, Moment, ServerEvent, What};
+use crate::transcript::event::{ClientEvent, ClientId, Ended, ServerEvent, What};
 use crate::transcript::fault::Fault;
 use std::time::{Duration, Instant};
 
 /// How long a server that still runs, or that no longer listens, is taken to be on its way out.
 const MAY_DIE_WITHIN: Duration = Duration::from_secs(1);
 
-impl Stage<'_> {
+impl Session<'_> {
     pub(super) fn note_server(&self, event: ServerEvent) {
         self.recorder.note(What::Server(event));
     }

@@ -1,16 +1,17 @@
 //! Samples: what the kernel holds for the server before and after a scenario.
 
-use super::looks::{is_busy, is_starved_of_proof};
-use super::{LOOK_EVERY, LOOKS_TO_BLAME, Stage};
-use crate::kernel::{self, RestWatch, State, Stillness, percent};
+use super::phases::{LOOK_EVERY, LOOKS_TO_BLAME, Session};
+use super::quiescence::{is_busy, is_starved_of_proof};
+use crate::kernel::{self, BUSY_FROM, RestWatch, State, Stillness, percent};
 use crate::launch::Server;
-use crate::transcript::event::{Moment, Sample, Transcript, What};
+use crate::model::phase::Moment;
+use crate::transcript::event::{Sample, Transcript, What};
 use std::time::{Duration, Instant};
 
 /// How long a server may take to return to its baseline once all clients are gone.
 const RETURN_WITHIN: Duration = Duration::from_secs(5);
 
-impl Stage<'_> {
+impl Session<'_> {
     /// Takes a sample once the server has come back to its baseline, or cannot be expected to any more; none of a server
     /// that has ended, which holds nothing.
     pub(super) async fn sample(&mut self, moment: Moment) {
@@ -104,7 +105,7 @@ struct Looks {
 
 impl Looks {
     /// Takes a sample; also says whether the server is parked and has not run since the look before.
-    fn take(&mut self, stage: &Stage<'_>) -> (Sample, bool) {
+    fn take(&mut self, stage: &Session<'_>) -> (Sample, bool) {
         let mut sample = stage.look();
         let now = Instant::now();
         let still = stage.stillness();
@@ -113,7 +114,7 @@ impl Looks {
         let mut parked = false;
         if let Some((at, last)) = &self.last {
             let lately = percent(still.ran.saturating_sub(last.ran), now - *at);
-            sample.at_rest = still.at_rest && last.at_rest && lately < 20;
+            sample.at_rest = still.at_rest && last.at_rest && lately < BUSY_FROM;
             parked = still.parked && *last == still;
         }
         self.last = Some((now, still));

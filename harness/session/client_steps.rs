@@ -1,7 +1,7 @@
 //! What a client does, and how long it waits for what it is owed.
 
-use super::looks::looks;
-use super::{Flow, LIMIT, LOOKS_TO_BLAME, Stage};
+use super::phases::{Flow, LIMIT, LOOKS_TO_BLAME, Session};
+use super::quiescence::looks;
 use crate::launch::Server;
 use crate::model::action::Action;
 use crate::model::expectation::Expectation;
@@ -36,7 +36,7 @@ impl Held {
     }
 }
 
-impl Stage<'_> {
+impl Session<'_> {
     pub(super) async fn client_move(
         &self,
         id: ClientId,
@@ -71,13 +71,13 @@ impl Stage<'_> {
                 let (how, flow) = self.expect(id, client, what, *within).await;
                 self.prove(
                     Fault::Required(what.clone()),
-                    flow == Flow::On,
+                    flow.is_continue(),
                     "read from the connection and the kernel's tables",
                 );
                 return (how, flow);
             }
         }
-        (Ended::Done, Flow::On)
+        (Ended::Done, Flow::Continue(()))
     }
 
     async fn expect(
@@ -97,9 +97,9 @@ impl Stage<'_> {
         match view.look(&mut sought, how != Ended::Done) {
             Look::Met => {
                 view.consume(&sought);
-                (how, Flow::On)
+                (how, Flow::Continue(()))
             }
-            Look::Pending | Look::Broken(_) => (how, Flow::Stop),
+            Look::Pending | Look::Broken(_) => (how, Flow::Break(())),
         }
     }
 

@@ -1,6 +1,6 @@
 //! Going through the lines of an act, those of one crowd by each of its clients at its own pace.
 
-use super::{Flow, Stage};
+use super::phases::{Flow, Session};
 use crate::kernel::{self};
 use crate::launch::Server;
 use crate::model::error::Error;
@@ -11,7 +11,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::task::Poll;
 
-impl Stage<'_> {
+impl Session<'_> {
     /// Performs lines, numbered from `first` in the order of the text. Lines of the same clients that follow each
     /// other are gone through by each client at its own pace.
     pub(super) fn lines<'b>(
@@ -33,23 +33,23 @@ impl Stage<'_> {
                     }
                     (None, _) => (&rest[..1], self.line(line, number).await?),
                 };
-                if flow == Flow::Stop {
-                    return Ok(Flow::Stop);
+                if flow == Flow::Break(()) {
+                    return Ok(Flow::Break(()));
                 }
                 number += count(done);
                 rest = rest.get(done.len()..).unwrap_or(later);
             }
-            Ok(Flow::On)
+            Ok(Flow::Continue(()))
         })
     }
 
     async fn repeat(&mut self, times: u32, lines: &[Line], first: usize) -> Result<Flow, Error> {
         for _ in 0..times {
-            if self.lines(lines, first).await? == Flow::Stop {
-                return Ok(Flow::Stop);
+            if self.lines(lines, first).await? == Flow::Break(()) {
+                return Ok(Flow::Break(()));
             }
         }
-        Ok(Flow::On)
+        Ok(Flow::Continue(()))
     }
 
     /// A line that is not one of clients alone.
@@ -59,13 +59,15 @@ impl Stage<'_> {
             Step::Server(action) => self.server_step(action).await?,
             Step::Pause(time) => {
                 tokio::time::sleep(*time).await;
-                (Ended::Done, Flow::On)
+                (Ended::Done, Flow::Continue(()))
             }
             Step::Settle => {
                 self.settle().await;
-                (Ended::Done, Flow::On)
+                (Ended::Done, Flow::Continue(()))
             }
-            Step::Client { .. } | Step::Repeat { .. } | Step::Barrier => (Ended::Done, Flow::On),
+            Step::Client { .. } | Step::Repeat { .. } | Step::Barrier => {
+                (Ended::Done, Flow::Continue(()))
+            }
         };
         self.end_step(number, None, how, flow);
         Ok(flow)
@@ -73,7 +75,7 @@ impl Stage<'_> {
 
     fn end_step(&self, step: usize, member: Option<u32>, how: Ended, flow: Flow) {
         self.note_obituaries();
-        if flow == Flow::Stop && !self.stopped.replace(true) {
+        if flow == Flow::Break(()) && !self.stopped.replace(true) {
             let processes = self.server.as_ref().map(Server::processes);
             let doing = kernel::occupations(&processes.unwrap_or_default());
             self.note_server(ServerEvent::Occupied(doing));
@@ -84,15 +86,15 @@ impl Stage<'_> {
     /// Lets every client behind a name go through lines that concern no one else; all is over when all are done.
     async fn side_by_side(&mut self, who: usize, lines: &[Line], first: usize) -> Flow {
         let Some(mut crowd) = self.clients.get_mut(who).map(std::mem::take) else {
-            return Flow::Stop;
+            return Flow::Break(());
         };
         let walks = crowd.iter_mut();
         let walks = walks.map(|client| self.walk(client.id(), client, lines, first));
         let flows = join_all(walks.collect()).await;
         self.clients[who] = crowd;
-        match flows.contains(&Flow::Stop) {
-            true => Flow::Stop,
-            false => Flow::On,
+        match flows.contains(&Flow::Break(())) {
+            true => Flow::Break(()),
+            false => Flow::Continue(()),
         }
     }
 
@@ -108,10 +110,10 @@ impl Stage<'_> {
             for line in lines {
                 let flow = match &line.step {
                     Step::Repeat { times, lines } => {
-                        let mut flow = Flow::On;
+                        let mut flow = Flow::Continue(());
                         for _ in 0..*times {
                             flow = self.walk(id, client, lines, number + 1).await;
-                            if flow == Flow::Stop {
+                            if flow == Flow::Break(()) {
                                 break;
                             }
                         }
@@ -123,14 +125,14 @@ impl Stage<'_> {
                         self.end_step(number, Some(id.member), how, flow);
                         flow
                     }
-                    _ => Flow::On,
+                    _ => Flow::Continue(()),
                 };
-                if flow == Flow::Stop {
-                    return Flow::Stop;
+                if flow == Flow::Break(()) {
+                    return Flow::Break(());
                 }
                 number += count(std::slice::from_ref(line));
             }
-            Flow::On
+            Flow::Continue(())
         })
     }
 }

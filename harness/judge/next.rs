@@ -1,0 +1,127 @@
+//! What the judge wants to see next of the same server before it says what it has seen: more runs tell a leak from a pool
+//! that is being filled.
+
+use super::leaks::{MOST_IN_A_POOL, needs_another_run, still_grows};
+use crate::model::phase::{Moment, Next, Phase};
+use crate::model::trial::Trial;
+use crate::transcript::event::{ServerEvent, Transcript, What};
+use std::time::Duration;
+
+/// How long a scenario is repeated on a server that goes on adding workers, to tell a leak.
+const TOLD_WITHIN: Duration = Duration::from_secs(5);
+
+/// A pool that adds no worker for so many clients in a row is full.
+const FULL_AFTER: usize = 16;
+
+/// What is to be done next on the server, if anything is.
+pub fn next(trial: &Trial, transcript: &Transcript) -> Option<Next> {
+    let done = Done::in_(transcript);
+    if done.stopped {
+        return None;
+    }
+    let (phases, then) = match done.last_sample {
+        None => (BEFORE, Moment::Baseline),
+        Some(Moment::Baseline) => (THEN, Moment::After),
+        Some(Moment::After | Moment::Again | Moment::Filled) => {
+            match round(trial, transcript, &done)? {
+                Round::Again => (AGAIN, Moment::Again),
+                Round::Fill => return Some(fill(trial, &done)),
+            }
+        }
+    };
+    let mut phases = phases
+        .iter()
+        .filter(|phase| trial.performs(**phase).is_some());
+    let missing = phases.find(|phase| !done.since.contains(phase));
+    Some(missing.map_or(Next::Sample(then), |phase| Next::Perform(*phase)))
+}
+
+const BEFORE: &[Phase] = &[Phase::Before, Phase::BystanderConnects];
+const THEN: &[Phase] = &[Phase::Scenario, Phase::BystanderAgain, Phase::After];
+/// Some servers clean up behind one client when the next one comes.
+const AGAIN: &[Phase] = &[Phase::Scenario, Phase::After];
+
+/// What was done so far.
+#[derive(Default)]
+struct Done {
+    /// A phase was not gone through.
+    stopped: bool,
+    last_sample: Option<Moment>,
+    /// The phases since the last sample, or since the workers were counted.
+    since: Vec<Phase>,
+    /// The workers that were counted since the last sample.
+    workers: Vec<usize>,
+    filled_at: Option<Duration>,
+    now: Duration,
+}
+
+impl Done {
+    fn in_(transcript: &Transcript) -> Self {
+        let mut done = Self::default();
+        for event in &transcript.events {
+            done.now = event.at;
+            match &event.what {
+                What::Phase(phase) => done.since.push(*phase),
+                What::Stopped => done.stopped = true,
+                What::Server(ServerEvent::Workers(workers)) => {
+                    done.since.clear();
+                    done.workers.push(*workers);
+                }
+                What::Sample(moment, _) => {
+                    done.since.clear();
+                    done.workers.clear();
+                    done.last_sample = Some(*moment);
+                    if *moment == Moment::Filled {
+                        done.filled_at = Some(event.at);
+                    }
+                }
+                _ => {}
+            }
+        }
+        done
+    }
+
+    /// Whether the last clients have added no worker, or more than any pool has.
+    fn is_full(&self) -> bool {
+        let (mut most, mut since) = (0, 0);
+        for workers in &self.workers {
+            since = if *workers > most { 0 } else { since + 1 };
+            most = most.max(*workers);
+        }
+        since >= FULL_AFTER || self.workers.len() >= MOST_IN_A_POOL
+    }
+}
+
+/// What tells more of what grows.
+enum Round {
+    /// The scenario is run once more, to see whether what grew grows again.
+    Again,
+    /// Polite clients come one after the other, until the server adds no worker for the next.
+    Fill,
+}
+
+fn round(trial: &Trial, transcript: &Transcript, done: &Done) -> Option<Round> {
+    let Some(filled_at) = done.filled_at else {
+        if needs_another_run(trial, transcript) {
+            return Some(Round::Again);
+        }
+        return still_grows(trial, transcript).then_some(Round::Fill);
+    };
+    let is_first = done.last_sample == Some(Moment::Filled);
+    let has_begun = !done.since.is_empty();
+    let is_in_time = done.now - filled_at < TOLD_WITHIN && still_grows(trial, transcript);
+    (is_first || has_begun || is_in_time).then_some(Round::Again)
+}
+
+/// Nobody comes after a scenario that is itself a polite client.
+fn fill(trial: &Trial, done: &Done) -> Next {
+    let polite = match trial.performs(Phase::After) {
+        Some(_) => Phase::After,
+        None => Phase::Scenario,
+    };
+    match done.since.contains(&polite) {
+        true => Next::CountWorkers,
+        false if done.is_full() => Next::Sample(Moment::Filled),
+        false => Next::Perform(polite),
+    }
+}

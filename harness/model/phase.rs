@@ -1,0 +1,44 @@
+//! The phases of a trial: what is done on one server, a part after the other.
+
+use serde::{Deserialize, Serialize};
+
+/// A part of a trial that clients perform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Phase {
+    /// A polite client is served by the undisturbed server.
+    Before,
+    /// A bystander connects and is served, and stays.
+    BystanderConnects,
+    /// The scenario itself.
+    Scenario,
+    /// The bystander, who has been silent meanwhile, is served again on the same connection.
+    BystanderAgain,
+    /// A polite client is served again.
+    After,
+}
+
+/// When a sample of what the kernel holds for the server is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Moment {
+    /// After the first polite client, before the scenario.
+    Baseline,
+    /// After all clients have left.
+    After,
+    /// The same after each further run of the scenario, which tell a leak from a pool that was filled once.
+    Again,
+    /// After polite clients one after the other have filled a pool that adds a worker for each.
+    Filled,
+}
+
+/// What is to be done next on the same server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// The clients of a phase do what they have to do.
+    Perform(Phase),
+    /// What the kernel holds for the server is written down, once it has come back to rest.
+    Sample(Moment),
+    /// How many workers the server has is written down at once.
+    CountWorkers,
+}

@@ -1,0 +1,85 @@
+//! A trial: a scenario with the polite conversations around it, all on one server.
+
+use super::invariant::Invariant;
+use super::phase::Phase;
+use super::profile::{IdleTimeout, Profile, Serves};
+use super::scenario::{Line, Scenario, Step};
+use std::time::Duration;
+
+/// A scenario with the polite conversations around it: what a transcript is held against.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trial {
+    /// What is performed in which phase; a phase that is missing is left out.
+    phases: Vec<(Phase, Scenario)>,
+    /// The server ends by itself, with status 0, once it has served one connection.
+    pub ends_after_one: bool,
+    /// The server may end the connection of a client that has been silent for so long.
+    pub closes_silent_after: Option<Duration>,
+}
+
+impl Trial {
+    /// A scenario with nobody around it.
+    pub fn alone(scenario: Scenario) -> Self {
+        Self {
+            phases: vec![(Phase::Scenario, scenario)],
+            ends_after_one: false,
+            closes_silent_after: None,
+        }
+    }
+
+    /// The same with what clients do in another phase.
+    #[must_use]
+    pub fn with(mut self, phase: Phase, scenario: Scenario) -> Self {
+        self.phases.retain(|(present, _)| *present != phase);
+        self.phases.push((phase, scenario));
+        self
+    }
+
+    /// The same with what the server promises of itself.
+    #[must_use]
+    pub(crate) fn of(self, profile: &Profile) -> Self {
+        let promises = &profile.promises;
+        Self {
+            ends_after_one: promises.serves == Some(Serves::OneConnection),
+            closes_silent_after: promises.idle_timeout.and_then(IdleTimeout::earliest),
+            ..self
+        }
+    }
+
+    /// The scenario that the trial is about.
+    pub fn scenario(&self) -> &Scenario {
+        &self.phases[0].1
+    }
+
+    /// What is performed in a phase, where there is anything.
+    pub fn performs(&self, phase: Phase) -> Option<&Scenario> {
+        let mut phases = self.phases.iter();
+        phases
+            .find(|(present, _)| *present == phase)
+            .map(|(_, scenario)| scenario)
+    }
+
+    /// The lines of a phase, numbered in the order of the text, those inside of blocks included.
+    pub(crate) fn steps(&self, phase: Phase) -> Vec<&Line> {
+        let mut steps = Vec::new();
+        if let Some(scenario) = self.performs(phase) {
+            flatten(&scenario.lines, &mut steps);
+        }
+        steps
+    }
+
+    /// Whether the scenario sets an invariant aside.
+    pub(crate) fn waives(&self, invariant: Invariant) -> bool {
+        let mut waived = self.scenario().waived.iter();
+        waived.any(|waiver| waiver.invariant == invariant)
+    }
+}
+
+fn flatten<'a>(lines: &'a [Line], steps: &mut Vec<&'a Line>) {
+    for line in lines {
+        steps.push(line);
+        if let Step::Repeat { lines, .. } = &line.step {
+            flatten(lines, steps);
+        }
+    }
+}
