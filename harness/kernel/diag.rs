@@ -8,6 +8,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
 use std::sync::Mutex;
 
+/// An answer always comes from the kernel at once; the limit keeps a surprise from hanging the harness.
+const ANSWERS_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
+
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLM_F_REQUEST: u16 = 1;
 const NLM_F_DUMP: u16 = 0x300;
@@ -109,11 +112,10 @@ impl Diag {
     /// Opens a `sock_diag` socket where the warden lives.
     pub(crate) fn open(warden: &Warden) -> Result<Self, Errno> {
         let netlink = warden.socket(AddressFamily::NETLINK, SocketType::RAW, NETLINK_SOCK_DIAG)?;
-        // An answer always comes from the kernel at once; the limit keeps a surprise from hanging the harness.
         rustix::net::sockopt::set_socket_timeout(
             &netlink,
             rustix::net::sockopt::Timeout::Recv,
-            Some(std::time::Duration::from_secs(5)),
+            Some(ANSWERS_WITHIN),
         )?;
         // A full dump of a busy host is larger than the default buffer.
         let _ = rustix::net::sockopt::set_socket_recv_buffer_size(&netlink, 4 << 20);

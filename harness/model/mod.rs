@@ -8,6 +8,7 @@ pub mod dialogue;
 pub mod error;
 pub mod expectation;
 pub mod invariant;
+pub(crate) mod limits;
 pub(crate) mod literal;
 pub mod phase;
 pub mod profile;

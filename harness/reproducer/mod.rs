@@ -10,6 +10,7 @@ mod steps;
 
 use crate::launch::Target;
 use crate::model::error::Error;
+use crate::model::limits;
 use crate::model::profile::{Serves, Transport};
 use crate::model::scenario::Scenario;
 use python::{Lines, text};
@@ -112,7 +113,7 @@ fn constants(target: &Target, time: u64) -> String {
         }
     };
     let one_connection = target.profile.promises.serves == Some(Serves::OneConnection);
-    let rows: [(&str, Lines); 8] = [
+    let rows: [(&str, Lines); 11] = [
         ("COMMAND", command),
         ("ENVIRONMENT", table(&target.environment)),
         ("FILES", table(&target.files)),
@@ -129,6 +130,12 @@ fn constants(target: &Target, time: u64) -> String {
             vec![target.listen.as_deref().map_or_else(none, text)],
         ),
         ("READY_WITHIN", vec![python::seconds(target.ready_within)]),
+        ("STEP_WITHIN", vec![python::seconds(limits::STEP_WITHIN)]),
+        ("SILENCE", vec![python::seconds(limits::SILENCE)]),
+        (
+            "SETTLE_WITHIN",
+            vec![python::seconds(limits::SETTLE_WITHIN)],
+        ),
         (
             "ONE_CONNECTION",
             vec![if one_connection { "True" } else { "False" }.to_owned()],

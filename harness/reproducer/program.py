@@ -287,7 +287,7 @@ class Server:
         """Start a second instance, which must fail."""
         second = self.spawn()
         try:
-            if second.wait(5) == 0:
+            if second.wait(STEP_WITHIN) == 0:
                 raise Broken("a second instance exited with status 0")
         except subprocess.TimeoutExpired:
             raise Broken("a second instance runs beside the first") from None
@@ -351,7 +351,7 @@ class Server:
 
     def settle(self):
         """Give the server the time to come to rest, but not for ever."""
-        deadline = time.monotonic() + 0.5
+        deadline = time.monotonic() + SETTLE_WITHIN
         before = None
         while time.monotonic() < deadline:
             now = self.tree()
@@ -368,7 +368,7 @@ class Server:
                 raise Broken(f"{otherwise} within {within:g} s")
             time.sleep(0.005)
 
-    def expect_exit(self, status=None, within=5):
+    def expect_exit(self, status=None, within=STEP_WITHIN):
         """Expect the first process to end, with this status if any."""
         self.may_end = True
         try:
@@ -380,7 +380,7 @@ class Server:
         if -ended in CRASHES or status not in (None, ended):
             raise Broken(f"the server {in_words(ended)}")
 
-    def expect_gone(self, within=5):
+    def expect_gone(self, within=STEP_WITHIN):
         """Expect nothing of the server to be left, nor its path."""
         self.may_end = True
 
@@ -397,7 +397,7 @@ class Server:
         return sum(row.queue for row in rows("tcp", "tcp6")
                    if row.state == LISTEN and row.port == self.address[1])
 
-    def expect_accept_queue(self, length, within=5):
+    def expect_accept_queue(self, length, within=STEP_WITHIN):
         """Expect this many connections to wait to be accepted."""
         self.wait_for(
             lambda: self.listener_queue() == length, within,
@@ -416,7 +416,7 @@ class Server:
             limits += dump_of_listeners(head + body, self.address[1])
         return min(limits, default=None)
 
-    def expect_backlog(self, limit, within=5):
+    def expect_backlog(self, limit, within=STEP_WITHIN):
         """Expect the accept queue to be limited to this many."""
         if self.listener_limit() != limit:
             raise Broken(
@@ -428,28 +428,28 @@ class Server:
         return sum(row.state == state and row.port == self.address[1]
                    for row in rows("tcp", "tcp6"))
 
-    def expect_time_wait(self, within=5):
+    def expect_time_wait(self, within=STEP_WITHIN):
         """Expect a connection in TIME_WAIT on the server's side."""
         self.wait_for(
             lambda: self.count_in_state(TIME_WAIT) > 0, within,
             "no connection of the server came to TIME_WAIT"
         )
 
-    def expect_no_time_wait(self, within=5):
+    def expect_no_time_wait(self, within=STEP_WITHIN):
         """Expect no connection in TIME_WAIT on the server's side."""
         self.wait_for(
             lambda: self.count_in_state(TIME_WAIT) == 0, within,
             "the server did not get rid of TIME_WAIT"
         )
 
-    def expect_no_close_wait(self, within=5):
+    def expect_no_close_wait(self, within=STEP_WITHIN):
         """Expect the server to have closed what its clients have left."""
         self.wait_for(
             lambda: self.count_in_state(CLOSE_WAIT) == 0, within,
             "the server did not close connections that clients have left"
         )
 
-    def expect_rest(self, within=5):
+    def expect_rest(self, within=STEP_WITHIN):
         """Expect every process to sleep and to use no processor."""
         deadline = time.monotonic() + within
         while True:
@@ -490,7 +490,7 @@ class Server:
             except ProcessLookupError:
                 pass
 
-    def expect_out_of_files(self, within=5):
+    def expect_out_of_files(self, within=STEP_WITHIN):
         """Expect a process that has all the files that it may have."""
         def is_out():
             return any(
@@ -543,7 +543,7 @@ def dump_of_listeners(request, port):
     with socket.socket(
         socket.AF_NETLINK, socket.SOCK_RAW, sock_diag
     ) as kernel:
-        kernel.settimeout(5)
+        kernel.settimeout(STEP_WITHIN)
         kernel.send(request)
         while True:
             answer = kernel.recv(1 << 16)
@@ -881,7 +881,7 @@ class Client:
             return f"the end of the connection ({self.end})"
         return self.send_failure
 
-    def expect_bytes(self, *parts, within=5):
+    def expect_bytes(self, *parts, within=STEP_WITHIN):
         """Expect bytes next; between parts may stand any others."""
         wanted = " ... ".join(map(shown, parts))
         used = 0
@@ -914,7 +914,7 @@ class Client:
         with self.news:
             del self.stream[:used]
 
-    def expect_silence(self, within=0.5):
+    def expect_silence(self, within=SILENCE):
         """Expect neither bytes nor an end for a while."""
         with self.news:
             self.news.wait_for(
@@ -930,7 +930,7 @@ class Client:
                     "where nothing should happen"
                 )
 
-    def expect_connected(self, within=5):
+    def expect_connected(self, within=STEP_WITHIN):
         """Expect the handshake to be complete."""
         def seen():
             if self.failure is not None:
@@ -942,7 +942,7 @@ class Client:
 
         self.wait_for(seen, within, "its connection")
 
-    def expect_refused(self, within=5):
+    def expect_refused(self, within=STEP_WITHIN):
         """Expect the connection to be refused."""
         def seen():
             if self.is_connected:
@@ -955,7 +955,7 @@ class Client:
                 f"{self.name} was not refused: {os.strerror(self.failure)}"
             )
 
-    def expect_pending(self, within=0.5):
+    def expect_pending(self, within=SILENCE):
         """Expect the handshake to be unanswered for a while."""
         with self.news:
             self.news.wait_for(
@@ -964,14 +964,14 @@ class Client:
             if self.is_connected or self.failure:
                 raise Broken(f"{self.name}'s connection was answered")
 
-    def expect_accepted(self, within=5):
+    def expect_accepted(self, within=STEP_WITHIN):
         """Expect a process of the server to have the connection."""
         self.wait_for(
             lambda: self.end == "fin" or self.is_accepted(), within,
             "its connection to be accepted"
         )
 
-    def expect_read(self, within=5):
+    def expect_read(self, within=STEP_WITHIN):
         """Expect the server to have read all that was sent."""
         def seen():
             if self.end:
@@ -983,7 +983,7 @@ class Client:
 
         self.wait_for(seen, within, "the server to read all")
 
-    def expect_held_back(self, within=5):
+    def expect_held_back(self, within=STEP_WITHIN):
         """Expect the server to stop reading before it has read all."""
         deadline = time.monotonic() + within
         last, since = None, None
@@ -1000,7 +1000,7 @@ class Client:
                 raise Broken(f"the server read on and on for {within:g} s")
             time.sleep(0.005)
 
-    def expect_end(self, *kinds, within=5, all_bytes_first=False):
+    def expect_end(self, *kinds, within=STEP_WITHIN, all_bytes_first=False):
         """Expect the connection to end in one of these ways."""
         def seen():
             if all_bytes_first and self.stream:
@@ -1085,7 +1085,7 @@ class DatagramClient(Client):
             self.late.remove(self.datagrams[0])
             del self.datagrams[0]
 
-    def expect_datagram(self, *parts, within=5, or_silence=False):
+    def expect_datagram(self, *parts, within=STEP_WITHIN, or_silence=False):
         """Expect a datagram next; between parts may stand any bytes."""
         wanted = f"the datagram {' ... '.join(map(shown, parts))}"
 

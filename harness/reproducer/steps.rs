@@ -8,6 +8,7 @@ use crate::model::dialogue::Talk;
 use crate::model::error::Error;
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::invariant::Invariant;
+use crate::model::limits::STEP_WITHIN;
 use crate::model::profile::{Profile, Serves};
 use crate::model::scenario::{Cast, Line, Scenario, Step};
 use crate::model::server_action::{ServerAction, Signal, Streams};
@@ -31,9 +32,6 @@ pub(super) struct Script {
     /// What the function does not do as sockdrill does it.
     pub(super) limits: Vec<String>,
 }
-
-/// How long a step may take that does not say.
-const LIMIT: Duration = Duration::from_secs(5);
 
 /// The longest generated data that is written out.
 const WRITTEN_OUT: usize = 48;
@@ -306,7 +304,7 @@ impl Writer<'_> {
         let plain = |text: String| vec![text];
         let (name, arguments) = match action {
             Action::Connect(dial) => {
-                self.takes(LIMIT);
+                self.takes(STEP_WITHIN);
                 connect(dial)
             }
             Action::Send {
@@ -379,7 +377,7 @@ impl Writer<'_> {
         member: Option<&str>,
         indent: usize,
     ) -> bool {
-        self.takes(within.unwrap_or(LIMIT));
+        self.takes(within.unwrap_or(STEP_WITHIN));
         let next = match self.ground.datagram {
             true => "expect_datagram",
             false => "expect_bytes",
@@ -390,7 +388,7 @@ impl Writer<'_> {
                 // Silence is no fault, so it is not waited for as long as a reply.
                 let mut arguments = vec![data_of(data, member), vec!["or_silence=True".to_owned()]];
                 if within.is_none() {
-                    arguments.push(vec!["within=0.5".to_owned()]);
+                    arguments.push(vec!["within=SILENCE".to_owned()]);
                 }
                 (next, arguments)
             }
@@ -474,7 +472,7 @@ impl Writer<'_> {
                 return Ok(());
             }
         };
-        self.takes(LIMIT);
+        self.takes(STEP_WITHIN);
         self.method(indent, "server", name, &arguments);
         Ok(())
     }
@@ -493,7 +491,7 @@ impl Writer<'_> {
         within: Option<Duration>,
         indent: usize,
     ) {
-        self.takes(within.unwrap_or(LIMIT));
+        self.takes(within.unwrap_or(STEP_WITHIN));
         let (name, argument) = match what {
             ServerExpectation::Exit(status) => ("expect_exit", status.map(|n| n.to_string())),
             ServerExpectation::Gone => ("expect_gone", None),

@@ -6,6 +6,7 @@ use crate::model::action::{Dial, Pace};
 use crate::model::check::Address;
 use crate::model::data::{Cut, Data};
 use crate::model::expectation::End;
+use crate::model::limits::{LOOK_EVERY, LOOK_SOON, SEND_WITHIN, TAKEN_WITHIN};
 use crate::model::profile::Transport;
 use crate::session::recorder::Recorder;
 use crate::sys::socket::{tcp_info, unsent_bytes};
@@ -31,12 +32,6 @@ enum Gate {
     Stalled,
     Paced(Pace),
 }
-
-/// The longest that one segment waits until the server has read the one before.
-const TAKEN_WITHIN: Duration = Duration::from_secs(2);
-
-/// The longest that the kernel may refuse to take any of our bytes.
-const SEND_WITHIN: Duration = Duration::from_secs(10);
 
 /// Errors of connect that tell of our own host, not of the server.
 const OUR_ERRORS: &[Errno] = &[
@@ -350,7 +345,7 @@ impl Client {
             // The kernel has no event for "the peer has read": look again at once, then ever more slowly.
             match round {
                 0..20 => tokio::task::yield_now().await,
-                _ => tokio::time::sleep(Duration::from_millis(1)).await,
+                _ => tokio::time::sleep(LOOK_SOON).await,
             }
         }
         false
@@ -637,7 +632,7 @@ impl Client {
                 Ok(Some(_)) | Err(_) => {}
             }
             // What we send crosses the loopback at once unless the machine is loaded; no event tells of the server.
-            tokio::time::sleep(Duration::from_millis(5)).await;
+            tokio::time::sleep(LOOK_EVERY).await;
         }
         false
     }
@@ -700,9 +695,6 @@ fn describe(errno: Errno) -> String {
     std::io::Error::from(errno).to_string()
 }
 
-/// How often room is looked for in the queue of a Unix socket that takes datagrams.
-const ROOM_LOOKED_FOR_EVERY: Duration = Duration::from_millis(1);
-
 async fn send_all(
     socket: &AsyncFd<OwnedFd>,
     peer: &SockAddr,
@@ -733,7 +725,7 @@ async fn send_all(
             // Where the peer's queue is full, our own socket stays writable, and each attempt says so again (unix(7)):
             // only the next one tells whether there is room.
             Err(_would_block) if transport.is_datagram() => {
-                tokio::time::sleep(ROOM_LOOKED_FOR_EVERY).await;
+                tokio::time::sleep(LOOK_SOON).await;
                 continue;
             }
             Err(_would_block) => continue,

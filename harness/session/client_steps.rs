@@ -1,22 +1,17 @@
 //! What a client does, and how long it waits for what it is owed.
 
-use super::phases::{Flow, LIMIT, LOOKS_TO_BLAME, Session};
+use super::phases::{Flow, Session};
 use super::quiescence::looks;
 use crate::launch::Server;
 use crate::model::action::Action;
 use crate::model::expectation::Expectation;
+use crate::model::limits::{LOOKS_TO_BLAME, SERVED_WITHIN, SILENCE, STEP_WITHIN};
 use crate::model::profile::Serves;
 use crate::session::client::Client;
 use crate::transcript::client::{Look, Sought};
 use crate::transcript::event::{ClientEvent, ClientId, Ended, Exit, What};
 use crate::transcript::fault::Fault;
 use std::time::{Duration, Instant};
-
-/// How long `silence` is listened for where the kernel cannot tell that nothing more will come.
-const SILENCE: Duration = Duration::from_millis(300);
-
-/// How long a client may be kept waiting by a server that goes on serving others of its crowd, or itself.
-const SERVED_WITHIN: Duration = Duration::from_secs(30);
 
 /// What waits unread while the server sleeps, since when, and how many looks in a row have shown it.
 #[derive(Clone, Copy)]
@@ -114,7 +109,7 @@ impl Session<'_> {
         within: Option<Duration>,
     ) -> Ended {
         let absence = matches!(what, Expectation::Silence | Expectation::Pending);
-        let limit = within.unwrap_or(if absence { SILENCE } else { LIMIT });
+        let limit = within.unwrap_or(if absence { SILENCE } else { STEP_WITHIN });
         let asked = tokio::time::Instant::now();
         let mut deadline = asked + limit;
         // A crowd is served one after the other: as long as anybody is, nobody has waited in vain.

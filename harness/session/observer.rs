@@ -1,17 +1,17 @@
 //! What is written down beside the moves: how the server ends, what it prints, what the kernel tells, who starved.
 
-use super::phases::{LIMIT, LOOK_EVERY, Session};
+use super::phases::Session;
 use crate::kernel::{Counters, RECEIVE_BUFFER_ERRORS, RestWatch};
 use crate::launch::Server;
+use crate::model::limits::{
+    DELAY_WORTH_A_NOTE, LOOK_EVERY, LOOK_SOON, MAY_DIE_WITHIN, STEP_WITHIN,
+};
 use crate::model::phase::Moment;
 use crate::session::calibration;
 use crate::session::own_delay;
 use crate::transcript::event::{ClientEvent, ClientId, Ended, ServerEvent, What};
 use crate::transcript::fault::Fault;
-use std::time::{Duration, Instant};
-
-/// How long a server that still runs, or that no longer listens, is taken to be on its way out.
-const MAY_DIE_WITHIN: Duration = Duration::from_secs(1);
+use std::time::Instant;
 
 impl Session<'_> {
     pub(super) fn note_server(&self, event: ServerEvent) {
@@ -65,7 +65,7 @@ impl Session<'_> {
                 || server.processes().iter().any(|process| process.is_zombie());
             let listens = || server.transport().is_datagram() || self.listener().is_some();
             let grace = match is_dying {
-                true => LIMIT,
+                true => STEP_WITHIN,
                 // It has served somebody since, and come to rest.
                 false if has_served => return,
                 // Without its listening socket a server is as a rule on its way out.
@@ -106,7 +106,7 @@ impl Session<'_> {
             if !reset || self.recorder.views().of(id).is_buried() {
                 return;
             }
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::time::sleep(LOOK_SOON).await;
         }
     }
 
@@ -132,7 +132,7 @@ impl Session<'_> {
             .longest_delay
             .saturating_sub(self.baseline_delay);
         let starved = ours.max(theirs);
-        if starved > Duration::from_millis(100) {
+        if starved > DELAY_WORTH_A_NOTE {
             self.recorder.note(What::Starved(starved));
         }
         let missed = |what: &What| {

@@ -19,17 +19,6 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
-/// How long anything may take where a scenario does not say. Generous: a limit that is met costs nothing, and one
-/// that is missed is held against the server.
-pub(crate) const LIMIT: Duration = Duration::from_secs(5);
-
-/// How many looks in a row must show a server that waits for us alone, before it is blamed for what has not come. One
-/// would do on an idle machine; on a loaded one packets may be on their way for a while.
-pub(super) const LOOKS_TO_BLAME: u64 = 8;
-
-/// How often the kernel is asked for what it has no event for.
-pub(super) const LOOK_EVERY: Duration = Duration::from_millis(5);
-
 /// A server in its lab, ready for one scenario after the other.
 pub(crate) struct Session<'a> {
     pub(super) target: &'a Target,

@@ -1,19 +1,13 @@
 //! Looks at the server through the kernel: whether it has come to rest, and what waits in its queues.
 
-use super::phases::{LIMIT, LOOK_EVERY, Session};
+use super::phases::Session;
 use crate::kernel::{BUSY_FROM, RestWatch, State, Stillness, percent, stillness};
+use crate::model::limits::{
+    CATCH_UP_WITHIN, LOOK_EVERY, PATIENCE_WITH_THE_STARVED, SETTLE_WITHIN, STEP_WITHIN,
+};
 use crate::session::client::Client;
 use crate::transcript::event::ServerEvent;
 use std::time::{Duration, Instant};
-
-/// How long `settle` waits for a server that does not come to rest.
-const SETTLE_WITHIN: Duration = Duration::from_millis(500);
-
-/// How many times longer a server is watched that gets hardly any of a loaded host.
-const PATIENCE: u32 = 8;
-
-/// How long a server may take to get through the clients of a scenario that have left.
-const CATCH_UP_WITHIN: Duration = Duration::from_secs(60);
 
 impl Session<'_> {
     /// Lets a server that serves one after the other get through those who have left: as long as its accept queue
@@ -25,7 +19,7 @@ impl Session<'_> {
             if queue < shortest {
                 (shortest, since) = (queue, Instant::now());
             }
-            if since.elapsed() > LIMIT || begun.elapsed() > CATCH_UP_WITHIN {
+            if since.elapsed() > STEP_WITHIN || begun.elapsed() > CATCH_UP_WITHIN {
                 return;
             }
             // Nothing announces that a connection has been accepted.
@@ -150,5 +144,5 @@ pub(super) fn is_busy(rest: &RestWatch, limit: Duration) -> bool {
 /// Whether a server takes all that it gets and has got too little to be judged, as on a loaded host: what it does may
 /// still be work that ends.
 pub(super) fn is_starved_of_proof(rest: &RestWatch, limit: Duration) -> bool {
-    rest.spins() && !is_busy(rest, limit) && rest.watched < limit * PATIENCE
+    rest.spins() && !is_busy(rest, limit) && rest.watched < limit * PATIENCE_WITH_THE_STARVED
 }

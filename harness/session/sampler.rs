@@ -1,15 +1,13 @@
 //! Samples: what the kernel holds for the server before and after a scenario.
 
-use super::phases::{LOOK_EVERY, LOOKS_TO_BLAME, Session};
+use super::phases::Session;
 use super::quiescence::{is_busy, is_starved_of_proof};
 use crate::kernel::{self, BUSY_FROM, RestWatch, State, Stillness, percent};
 use crate::launch::Server;
+use crate::model::limits::{LOOK_EVERY, LOOKS_TO_BLAME, RETURN_WITHIN};
 use crate::model::phase::Moment;
 use crate::transcript::event::{Sample, Transcript, What};
-use std::time::{Duration, Instant};
-
-/// How long a server may take to return to its baseline once all clients are gone.
-const RETURN_WITHIN: Duration = Duration::from_secs(5);
+use std::time::Instant;
 
 impl Session<'_> {
     /// Takes a sample once the server has come back to its baseline, or cannot be expected to any more; none of a server
@@ -154,6 +152,7 @@ fn is_above(sample: &Sample, baseline: &Sample) -> bool {
 mod tests {
     use super::*;
     use crate::transcript::event::Event;
+    use std::time::Duration;
 
     #[test]
     fn server_is_waited_for_only_where_it_has_more_than_ever_before() {

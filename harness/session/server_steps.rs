@@ -1,11 +1,12 @@
 //! What is done to the server beside the clients, and what is awaited of it.
 
-use super::phases::{Flow, LIMIT, LOOK_EVERY, LOOKS_TO_BLAME, Session};
+use super::phases::{Flow, Session};
 use super::quiescence::{is_busy, is_starved_of_proof, looks};
 use crate::kernel::{RestWatch, State};
 use crate::launch::{Process, Server};
 use crate::model::error::Error;
 use crate::model::expectation::ServerExpectation;
+use crate::model::limits::{LOOK_EVERY, LOOK_SOON, LOOKS_TO_BLAME, STEP_WITHIN};
 use crate::model::server_action::{ServerAction, Signal, Streams};
 use crate::session::client::Client;
 use crate::sys::socket::limit_open_files;
@@ -48,7 +49,9 @@ impl Session<'_> {
             }
             ServerAction::RestoreOpenFiles => self.restore_open_files(),
             ServerAction::Expect { what, within } => {
-                let how = self.wait_for_server(what, within.unwrap_or(LIMIT)).await;
+                let how = self
+                    .wait_for_server(what, within.unwrap_or(STEP_WITHIN))
+                    .await;
                 let met = self.recorder.facts().look(what) == Look::Met;
                 return Ok((
                     how,
@@ -60,7 +63,9 @@ impl Session<'_> {
                 ));
             }
             ServerAction::Require { what, within } => {
-                let how = self.wait_for_server(what, within.unwrap_or(LIMIT)).await;
+                let how = self
+                    .wait_for_server(what, within.unwrap_or(STEP_WITHIN))
+                    .await;
                 let facts = self.recorder.facts().clone();
                 let met = facts.look(what) == Look::Met;
                 let evidence = if met {
@@ -93,11 +98,11 @@ impl Session<'_> {
 
     /// Stops every process; the proof is the state of each in `/proc`.
     async fn stop(&self) {
-        let deadline = Instant::now() + LIMIT;
+        let deadline = Instant::now() + STEP_WITHIN;
         let mut running = usize::MAX;
         while running > 0 && Instant::now() < deadline {
             self.signal_all(libc::SIGSTOP);
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::time::sleep(LOOK_SOON).await;
             let processes = self
                 .server
                 .as_ref()
@@ -161,7 +166,7 @@ impl Session<'_> {
     /// Starts a second instance beside the first and waits for its end.
     async fn start_second(&mut self) -> Result<(Ended, Flow), Error> {
         let second = Process::start(self.target, &self.lab, Streams::Usual)?;
-        match tokio::time::timeout(LIMIT, second.ended()).await {
+        match tokio::time::timeout(STEP_WITHIN, second.ended()).await {
             Ok(exit) => {
                 let words = last_line(&second.take_output());
                 self.note_server(ServerEvent::SecondEnded(exit, words));
@@ -176,7 +181,7 @@ impl Session<'_> {
                 second.signal(libc::SIGKILL);
                 second.ended().await;
                 self.note_server(ServerEvent::SecondLives);
-                Ok((Ended::OutOfTime(LIMIT), Flow::Break(())))
+                Ok((Ended::OutOfTime(STEP_WITHIN), Flow::Break(())))
             }
         }
     }
