@@ -1,10 +1,11 @@
 //! The invariant *alive*: whether the server ended, and after what.
 
+use super::cause::{Cause, StepRef};
 use crate::model::action::Action;
 use crate::model::expectation::ServerExpectation;
 use crate::model::invariant::Invariant;
 use crate::model::phase::Phase;
-use crate::model::scenario::{Line, Scenario, Step};
+use crate::model::scenario::{Line, Step};
 use crate::model::server_action::ServerAction;
 use crate::model::trial::Trial;
 use crate::transcript::event::{Exit, ServerEvent, Transcript, What};
@@ -22,7 +23,7 @@ pub(super) fn last_exit(transcript: &Transcript) -> Option<Exit> {
 }
 
 /// The invariant *alive*: an end that nobody asked for, or a crash whoever asked.
-pub(super) fn unexpected_end(trial: &Trial, transcript: &Transcript) -> Option<String> {
+pub(super) fn unexpected_end(trial: &Trial, transcript: &Transcript) -> Option<Cause> {
     if trial.waives(Invariant::Alive) {
         return None;
     }
@@ -33,10 +34,7 @@ pub(super) fn unexpected_end(trial: &Trial, transcript: &Transcript) -> Option<S
         return None;
     }
     let after = last_step_before_exit(trial, transcript);
-    Some(match after {
-        Some(step) => format!("the server {exit} after `{step}`"),
-        None => format!("the server {exit}"),
-    })
+    Some(Cause::Died { exit, after })
 }
 
 /// The step of the script after which the server runs that was started last; 0 for the first one.
@@ -55,7 +53,7 @@ fn step_of_last_start(transcript: &Transcript) -> usize {
     since
 }
 
-fn last_step_before_exit(trial: &Trial, transcript: &Transcript) -> Option<String> {
+fn last_step_before_exit(trial: &Trial, transcript: &Transcript) -> Option<StepRef> {
     let mut phase = Phase::Before;
     let mut last = None;
     for event in &transcript.events {
@@ -78,13 +76,7 @@ fn last_step_before_exit(trial: &Trial, transcript: &Transcript) -> Option<Strin
             _ => {}
         }
     }
-    let line = last?;
-    let scenario = Scenario {
-        lines: vec![line.clone()],
-        ..trial.scenario().clone()
-    };
-    let text = scenario.to_string();
-    text.lines().last().map(|line| line.trim().to_owned())
+    last.map(|line| StepRef::of(line, trial.scenario()))
 }
 
 /// Whether the script ends the server that runs since this step, by a signal or by waiting for its end.

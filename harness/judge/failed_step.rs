@@ -1,15 +1,16 @@
 //! The step at which a trial stopped, and whether the server is to blame for it.
 
-use super::name;
+use super::cause::{Cause, StepRef};
+use super::doubt::Doubt;
 use crate::model::action::Action;
 use crate::model::expectation::{Expectation, ServerExpectation};
-use crate::model::literal::{Measured, Shown};
 use crate::model::phase::Phase;
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::server_action::ServerAction;
 use crate::model::trial::Trial;
 use crate::transcript::client::{Look, Sought, Views};
 use crate::transcript::event::{ClientEvent, ClientId, Ended, Event, Exit, Transcript, What};
+use crate::transcript::instead::Instead;
 use crate::transcript::server::ServerFacts;
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -20,8 +21,8 @@ const FLOWS_WITHIN: Duration = Duration::from_millis(500);
 /// The step at which the trial stopped.
 pub(super) struct FailedStep {
     pub(super) phase: Phase,
-    pub(super) line: usize,
-    pub(super) text: String,
+    pub(super) at: StepRef,
+    pub(super) cause: Cause,
     /// The time limit that ran out, where that is the reason.
     limit: Option<Duration>,
     /// Bytes were still arriving when it ran out.
@@ -37,53 +38,44 @@ pub(super) struct FailedStep {
 }
 
 impl FailedStep {
-    pub(super) fn reason(&self) -> String {
+    /// The cause, as what phase it showed in says.
+    pub(super) fn in_its_phase(&self) -> Cause {
+        let step = Box::new(self.cause.clone());
         match self.phase {
-            Phase::After => format!("a polite client was not served afterwards: {}", self.text),
-            Phase::BystanderAgain => {
-                format!("a client that only stood by was disturbed: {}", self.text)
-            }
-            Phase::Scenario | Phase::Before | Phase::BystanderConnects => self.text.clone(),
+            Phase::After => Cause::NotServed { step },
+            Phase::BystanderAgain => Cause::Disturbed { step },
+            Phase::Scenario | Phase::Before | Phase::BystanderConnects => *step,
         }
     }
 
     /// Says that the harness may be to blame: it did not get to run for a good part of the limit.
-    pub(super) fn blames_us(&self, trial: &Trial, transcript: &Transcript) -> Option<String> {
+    pub(super) fn blames_us(&self, trial: &Trial, transcript: &Transcript) -> Option<Doubt> {
+        let step = Box::new(self.cause.clone());
         if self.idle {
-            return Some(format!("{}: too little to call it busy", self.text));
+            return Some(Doubt::TooLittleToCallBusy { step });
         }
         let entitled = self.silent.zip(trial.closes_silent_after);
         if let Some((silent, timeout)) = entitled.filter(|(silent, timeout)| silent >= timeout) {
-            return Some(format!(
-                "{}, but the client had been silent for {}, and the server may close after {}",
-                self.text,
-                Measured(silent),
-                Shown(timeout)
-            ));
+            return Some(Doubt::SilentByUs {
+                step,
+                silent,
+                timeout,
+            });
         }
-        let dropped = transcript.dropped_datagrams();
-        if self.is_missing && dropped > 0 {
-            return Some(format!(
-                "{}, but the kernel dropped {dropped} datagrams that did not fit a receive buffer",
-                self.text
-            ));
+        let datagrams = transcript.dropped_datagrams();
+        if self.is_missing && datagrams > 0 {
+            return Some(Doubt::KernelDropped { step, datagrams });
         }
         let limit = self.limit?;
         if self.flowing {
-            return Some(format!("{}, but bytes were still arriving", self.text));
+            return Some(Doubt::StillArriving { step });
         }
         if self.ran * 2 > limit {
             // It did not lack the time: whatever kept us waiting, it was busy with something else.
             return None;
         }
-        let starved = transcript.starved();
-        (starved * 4 > limit).then(|| {
-            format!(
-                "{}, but the harness itself did not get to run for {}",
-                self.text,
-                Measured(starved)
-            )
-        })
+        let by = transcript.starved();
+        (by * 4 > limit).then_some(Doubt::Starved { step, by })
     }
 }
 
@@ -113,7 +105,7 @@ pub(super) fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Optio
                 };
                 let member = member.unwrap_or(0);
                 let id_of = |who| phase.client(who, member);
-                if let Some(text) = failed(scenario, line, id_of, *how, &mut views, &facts) {
+                if let Some(cause) = failed(scenario, line, id_of, *how, &mut views, &facts) {
                     let limit = match how {
                         // Rest is measured in processor time used, which a loaded host makes less, not more.
                         _ if is_about_rest(&line.step) => None,
@@ -142,8 +134,8 @@ pub(super) fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Optio
                         phase,
                         silent,
                         is_missing,
-                        line: line.number,
-                        text,
+                        at: StepRef::of(line, scenario),
+                        cause,
                         limit,
                         flowing,
                         ran: facts.ran,
@@ -218,34 +210,32 @@ fn failed(
     how: Ended,
     views: &mut Views,
     facts: &ServerFacts,
-) -> Option<String> {
+) -> Option<Cause> {
     match &line.step {
         Step::Client { who, action } => client_failed(scenario, id_of(*who), action, how, views),
-        Step::Server(ServerAction::Expect { what, .. }) => match facts.look(what) {
-            Look::Met => None,
-            Look::Broken(why) => Some(format!("server was expected to show {what}: {why}")),
-            Look::Pending => Some(format!(
-                "server was expected to show {what}{}, but {}",
-                limit(how),
-                facts.instead(what)
-            )),
-        },
-        Step::Server(ServerAction::Start(_)) => facts
-            .start_failed
-            .as_ref()
-            .map(|reason| format!("the server did not start again: {reason}")),
-        Step::Server(ServerAction::StartOverFile) if facts.file_removed => {
-            Some("the server removed a regular file that stood at its path".to_owned())
+        Step::Server(ServerAction::Expect { what, .. }) => {
+            let instead = match facts.look(what) {
+                Look::Met => return None,
+                Look::Broken(instead) => instead,
+                Look::Pending => facts.instead(what),
+            };
+            Some(Cause::ServerStepFailed {
+                expected: what.clone(),
+                how,
+                instead,
+            })
         }
+        Step::Server(ServerAction::Start(_)) => {
+            let reason = facts.start_failed.clone()?;
+            Some(Cause::DidNotStart { reason })
+        }
+        Step::Server(ServerAction::StartOverFile) if facts.file_removed => Some(Cause::FileRemoved),
         Step::Server(ServerAction::StartOverFile) if facts.second == Some(None) => {
-            Some("the server runs although a regular file stands at its path".to_owned())
+            Some(Cause::RunsOverFile)
         }
         Step::Server(ServerAction::StartSecond) => match facts.second {
-            Some(Some(Exit::Status(0))) => Some(
-                "a second server on the same address ended with status 0, as if all were well"
-                    .to_owned(),
-            ),
-            Some(None) => Some("a second server on the same address keeps running".to_owned()),
+            Some(Some(Exit::Status(0))) => Some(Cause::SecondInstanceEndedWell),
+            Some(None) => Some(Cause::SecondInstanceRuns),
             Some(Some(_)) | None => None,
         },
         Step::Server(_) | Step::Pause(_) | Step::Settle | Step::Barrier | Step::Repeat { .. } => {
@@ -260,7 +250,7 @@ fn client_failed(
     action: &Action,
     how: Ended,
     views: &mut Views,
-) -> Option<String> {
+) -> Option<Cause> {
     let view = views.of(id);
     let what = match action {
         Action::Expect { what, .. } => what,
@@ -269,30 +259,18 @@ fn client_failed(
     };
     let settled = how != Ended::Done;
     let mut sought = Sought::new(what, id.member);
-    let problem = match view.look(&mut sought, settled) {
+    let instead = match view.look(&mut sought, settled) {
         Look::Met => {
             view.consume(&sought);
             return None;
         }
-        Look::Broken(why) => why,
-        Look::Pending => match how {
-            Ended::Settled => format!(
-                "got {} and nothing more will come: the server waits, all queues are empty",
-                view.so_far()
-            ),
-            Ended::Done | Ended::OutOfTime(_) => format!("got {}", view.so_far()),
-        },
+        Look::Broken(instead) => instead,
+        Look::Pending => Instead::SoFar(view.so_far()),
     };
-    Some(format!(
-        "{} expected {what}{}, {problem}",
-        name(scenario, id),
-        limit(how)
-    ))
-}
-
-fn limit(how: Ended) -> String {
-    match how {
-        Ended::OutOfTime(limit) => format!(" within {}", Shown(limit)),
-        Ended::Done | Ended::Settled => String::new(),
-    }
+    Some(Cause::StepFailed {
+        client: id.name(scenario),
+        expected: what.clone(),
+        how,
+        instead,
+    })
 }

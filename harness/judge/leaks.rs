@@ -1,6 +1,7 @@
 //! What grows with every run of a scenario: a leak, or a pool that is being filled, or a heap that is not yet collected.
 
-use super::sent_bytes;
+use super::cause::{Figure, Growth};
+use super::doubt::{Doubt, Useful};
 use crate::model::invariant::Invariant;
 use crate::model::phase::Moment;
 use crate::model::trial::Trial;
@@ -17,18 +18,17 @@ fn growth(
     (after > baseline + may_stay).then_some((baseline, after))
 }
 
-/// A figure that a leak would raise.
-struct Figure {
+/// A figure that a leak would raise, and what it may be without one.
+struct Watched {
+    figure: Figure,
     invariant: Invariant,
-    /// How a person calls it.
-    name: &'static str,
     read: fn(&Sample) -> usize,
     /// How much may be added by one run and stay, without a second run.
     may_stay: usize,
     /// How much may be added until a pool is full, or a heap is collected.
     pool: fn(&Added<'_>) -> usize,
     /// What else than a leak grows so.
-    or_else: &'static str,
+    or_else: Useful,
 }
 
 /// What a server has now that it did not have at its baseline.
@@ -62,50 +62,48 @@ impl Added<'_> {
     }
 }
 
-const FIGURES: &[Figure] = &[
-    Figure {
+const FIGURES: &[Watched] = &[
+    Watched {
         invariant: Invariant::OpenFiles,
-        name: "open sockets",
+        figure: Figure::OpenSockets,
         read: |sample| sample.sockets,
         may_stay: 0,
         pool: |_| 0,
-        or_else: POOL,
+        or_else: Useful::Pool,
     },
-    Figure {
+    Watched {
         invariant: Invariant::OpenFiles,
-        name: "open files",
+        figure: Figure::OpenFiles,
         read: |sample| sample.files,
         may_stay: 0,
         pool: |added| added.workers() * FILES_OF_A_WORKER,
-        or_else: POOL,
+        or_else: Useful::Pool,
     },
-    Figure {
+    Watched {
         invariant: Invariant::Threads,
-        name: "threads",
+        figure: Figure::Threads,
         read: |sample| sample.threads,
         may_stay: 0,
         pool: |_| MOST_IN_A_POOL,
-        or_else: POOL,
+        or_else: Useful::Pool,
     },
-    Figure {
+    Watched {
         invariant: Invariant::Threads,
-        name: "processes",
+        figure: Figure::Processes,
         read: |sample| sample.processes,
         may_stay: 0,
         pool: |_| MOST_IN_A_POOL,
-        or_else: POOL,
+        or_else: Useful::Pool,
     },
-    Figure {
+    Watched {
         invariant: Invariant::Memory,
-        name: "mebibytes of memory",
+        figure: Figure::Memory,
         read: |sample| (sample.memory_bytes >> 20) as usize,
         may_stay: WARM_UP_MIB,
         pool: |added| added.explained_mib(),
-        or_else: "a heap that is collected late",
+        or_else: Useful::Heap,
     },
 ];
-
-const POOL: &str = "a pool being filled";
 
 /// Allocators keep what they were given back, and warm-up costs memory.
 const WARM_UP_MIB: usize = 64;
@@ -148,7 +146,7 @@ pub(super) fn still_grows(trial: &Trial, transcript: &Transcript) -> bool {
 }
 
 pub(super) fn needs_second_run(trial: &Trial, transcript: &Transcript) -> bool {
-    let has_grown = |figure: &Figure| growth(transcript, figure.read, figure.may_stay).is_some();
+    let has_grown = |figure: &Watched| growth(transcript, figure.read, figure.may_stay).is_some();
     let zombies = growth(transcript, |sample| sample.zombies, 0).is_some();
     FIGURES
         .iter()
@@ -158,8 +156,8 @@ pub(super) fn needs_second_run(trial: &Trial, transcript: &Transcript) -> bool {
 
 /// A figure that grew again whenever the same was done again.
 pub(super) struct Growing {
-    pub(super) text: String,
-    or_else: &'static str,
+    pub(super) growth: Growth,
+    or_else: Useful,
     /// No pool that is being filled grows so much.
     pub(super) is_leak: bool,
     /// Few more runs fill the largest pool, and more than that.
@@ -181,13 +179,13 @@ fn added_by_haste(trial: &Trial) -> usize {
     (crowd as usize).max(64)
 }
 
-fn grows_again(trial: &Trial, transcript: &Transcript, figure: &Figure) -> Option<Growing> {
+fn grows_again(trial: &Trial, transcript: &Transcript, figure: &Watched) -> Option<Growing> {
     let (baseline, after) = growth(transcript, figure.read, figure.may_stay)?;
     let last = transcript.sample(Moment::Again)?;
     let pool = (figure.pool)(&Added {
         baseline: transcript.sample(Moment::Baseline)?,
         now: last,
-        sent_bytes: sent_bytes(transcript),
+        sent_bytes: transcript.sent_bytes(),
     });
     let again: Vec<usize> = transcript.samples(Moment::Again).map(figure.read).collect();
     let since: Vec<usize> = since_filled(transcript).map(figure.read).collect();
@@ -200,20 +198,19 @@ fn grows_again(trial: &Trial, transcript: &Transcript, figure: &Figure) -> Optio
         .map_or(0, |filled| last.saturating_sub(*filled));
     let counts_workers = figure.invariant == Invariant::Threads;
     let is_leak = grown > pool || counts_workers && added > added_by_haste(trial);
-    let times = match again.len() {
-        1 => String::new(),
-        times => format!(" {times} times"),
-    };
     let seen = if since.is_empty() {
         [&[after], &again[..]].concat()
     } else {
         since
     };
     goes_on(first, figure.may_stay, &seen).then(|| Growing {
-        text: format!(
-            "{} are not back to the baseline: {baseline} before, {after} after, {last} after the same again{times}",
-            figure.name
-        ),
+        growth: Growth {
+            figure: figure.figure,
+            baseline,
+            after,
+            last,
+            again: again.len(),
+        },
         or_else: figure.or_else,
         is_leak,
         may_tell: !is_leak && first * MOST_RUNS > pool,
@@ -243,8 +240,11 @@ fn goes_on(first: usize, may_stay: usize, seen: &[usize]) -> bool {
 
 /// What was added and stays, and may be of use: thread pools add a worker a task until they are full, and a heap of
 /// garbage grows until it is collected.
-pub(super) fn pool_or_leak(trial: &Trial, transcript: &Transcript) -> Option<String> {
+pub(super) fn pool_or_leak(trial: &Trial, transcript: &Transcript) -> Option<Doubt> {
     growing(trial, transcript)
         .find(|growing| !growing.is_leak)
-        .map(|growing| format!("{}; {} does the same", growing.text, growing.or_else))
+        .map(|growing| Doubt::PoolOrLeak {
+            growth: growing.growth,
+            or_else: growing.or_else,
+        })
 }

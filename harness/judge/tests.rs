@@ -6,6 +6,7 @@ use crate::model::expectation::*;
 use crate::model::phase::{Moment, Next, Phase};
 use crate::model::scenario::*;
 use crate::model::server_action::*;
+use crate::model::trial::Trial;
 use crate::transcript::client::Look;
 use crate::transcript::event::*;
 use crate::transcript::fault::Fault;
@@ -48,7 +49,7 @@ fn seen(event: ClientEvent, how: Ended) -> Transcript {
 
 fn reason(verdict: Verdict) -> String {
     match verdict {
-        Verdict::Fail(finding) => finding.reason,
+        Verdict::Fail(finding) => finding.cause.to_string(),
         other => panic!("expected a fail, got {other:?}"),
     }
 }
@@ -320,7 +321,13 @@ fn memory_that_grows_with_every_run_is_garbage_or_a_leak() {
     assert!(still_grows(&trial(vec![]), &little));
     let little = judge(&trial(vec![]), &little);
     assert!(
-        matches!(&little, Verdict::Inconclusive(reason) if reason.contains("a heap")),
+        matches!(
+            &little,
+            Verdict::Inconclusive(Doubt::PoolOrLeak {
+                or_else: Useful::Heap,
+                ..
+            })
+        ),
         "{little:?}"
     );
     let reason = reason(judge(&trial(vec![]), &sampled([40, 640, 1240].map(memory))));

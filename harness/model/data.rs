@@ -1,5 +1,7 @@
 //! Bytes to send or to expect, written out, generated, or with holes.
 
+pub use super::literal::Excerpt;
+
 use super::literal::{self, Size};
 use serde::{Deserialize, Serialize};
 use std::fmt;

@@ -141,17 +141,49 @@ pub(crate) fn escaped(bytes: &[u8]) -> String {
 
 /// Shows bytes to a person: quoted, escaped, and cut in the middle where they are many.
 pub(crate) fn shown(bytes: &[u8]) -> String {
-    const MOST: usize = 96;
-    if bytes.len() <= MOST {
-        return format!("\"{}\"", escaped(bytes));
+    Excerpt::of(bytes).to_string()
+}
+
+/// What a person is shown of bytes: all where they are few, or else the first and the last.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Excerpt {
+    head: Vec<u8>,
+    tail: Vec<u8>,
+    /// How many there are.
+    bytes: usize,
+}
+
+impl Excerpt {
+    pub(crate) fn of(bytes: &[u8]) -> Self {
+        const MOST: usize = 96;
+        let (head, tail) = match bytes.len() {
+            0..=MOST => (bytes, &[][..]),
+            many => (&bytes[..64], &bytes[many - 16..]),
+        };
+        Self {
+            head: head.to_vec(),
+            tail: tail.to_vec(),
+            bytes: bytes.len(),
+        }
     }
-    let (head, tail) = (&bytes[..64], &bytes[bytes.len() - 16..]);
-    format!(
-        "\"{}\" … \"{}\" ({} bytes)",
-        escaped(head),
-        escaped(tail),
-        bytes.len()
-    )
+}
+
+/// Quoted, escaped, and cut in the middle where there are many.
+impl fmt::Display for Excerpt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\"{}\"", escaped(&self.head))?;
+        if self.tail.is_empty() {
+            return Ok(());
+        }
+        let (tail, bytes) = (escaped(&self.tail), self.bytes);
+        write!(f, " … \"{tail}\" ({bytes} bytes)")
+    }
+}
+
+impl serde::Serialize for Excerpt {
+    fn serialize<S: serde::Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(self)
+    }
 }
 
 const DURATION_UNITS: &[(&str, u64)] = &[

@@ -1,12 +1,13 @@
 use super::*;
 use crate::drill::DrillFile;
-use crate::judge::Verdict;
+use crate::judge::{Doubt, Verdict};
 use crate::model::action::Action;
 use crate::model::data::Data;
 use crate::model::expectation::Expectation;
 use crate::model::profile::Profile;
 use crate::model::scenario::Step;
 use crate::model::server_action::ServerAction;
+use crate::transcript::fault::Fault;
 use std::collections::{HashMap, HashSet};
 
 fn ground<'a>(profile: &'a Profile, cases: usize) -> Ground<'a> {
@@ -222,7 +223,10 @@ fn unproven_of(verdict_of: impl Fn(usize) -> Verdict) -> (usize, usize) {
 }
 
 fn lacks_proof() -> Verdict {
-    Verdict::Inconclusive("the cut is not proven".to_owned())
+    Verdict::Inconclusive(Doubt::Unproven {
+        fault: Fault::Cut,
+        evidence: String::new(),
+    })
 }
 
 #[test]

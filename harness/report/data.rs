@@ -1,8 +1,11 @@
 //! All verdicts of a run, as data; text, JSON and JUnit are written from it.
 
-use crate::judge::Verdict;
 use crate::judge::cut_coverage::Coverage;
+use crate::judge::{Cause, Verdict};
+use crate::launch::Known;
 use crate::model::error::ExitCode;
+use crate::report::sentence;
+use crate::transcript::event::EventLine;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -42,6 +45,8 @@ pub struct CheckResult {
     pub lenient: bool,
     /// The reason for which a failure is known, where it is.
     pub known: Option<String>,
+    /// What was known of the check, where that has had its time.
+    pub known_once: Option<Known>,
     /// How many scenarios were performed.
     pub scenarios: usize,
     /// Where the request was cut, if it was.
@@ -54,8 +59,8 @@ pub struct CheckResult {
     pub scenario: Option<String>,
     /// What the drawn clients of a property have tried.
     pub tried: Option<String>,
-    /// Every event, as a person reads it; kept for cases of scenario files.
-    pub transcript: Vec<String>,
+    /// The events of the last scenario, or of the one that failed.
+    pub transcript: Vec<EventLine>,
 }
 
 /// How a result counts.
@@ -105,23 +110,35 @@ impl CheckResult {
 
     /// The sentence that goes with the verdict, if there is one.
     pub fn reason(&self) -> Option<String> {
+        let sentence = sentence::of(&self.verdict);
         match (&self.verdict, &self.known) {
-            (Verdict::Pass, None) => None,
             (Verdict::Pass, Some(known)) => Some(format!(
                 "passes although it is listed as known ({known}); remove it from the list"
             )),
-            (Verdict::Fail(finding), Some(known)) => {
-                Some(format!("{} (known: {known})", finding.reason))
-            }
-            (Verdict::Fail(finding), None) => Some(finding.reason.clone()),
-            (Verdict::Inconclusive(reason) | Verdict::Skip(reason), _) => Some(reason.clone()),
+            (Verdict::Fail(_), Some(known)) => Some(format!("{} (known: {known})", sentence?)),
+            (Verdict::Fail(_), None) => Some(sentence? + &self.known_until()),
+            (Verdict::Pass | Verdict::Inconclusive(_) | Verdict::Skip(_), _) => sentence,
         }
     }
 
-    pub(crate) fn evidence(&self) -> &[String] {
+    /// Says of a failure that it was known, until when and why.
+    fn known_until(&self) -> String {
+        let over = self.known_once.as_ref();
+        let over = over.and_then(|known| Some((known.until?, &known.reason)));
+        over.map_or_else(String::new, |(until, reason)| {
+            format!(" (known until {until}: {reason})")
+        })
+    }
+
+    pub(crate) fn evidence(&self) -> Vec<String> {
+        sentence::evidence(&self.verdict)
+    }
+
+    /// What the server did wrong, where it did.
+    pub fn cause(&self) -> Option<&Cause> {
         match &self.verdict {
-            Verdict::Fail(finding) => &finding.evidence,
-            _ => &[],
+            Verdict::Fail(finding) => Some(&finding.cause),
+            Verdict::Pass | Verdict::Inconclusive(_) | Verdict::Skip(_) => None,
         }
     }
 }
@@ -137,6 +154,7 @@ struct JsonReport<'a> {
     duration_ms: u64,
     summary: Summary,
     checks: Vec<JsonCheck<'a>>,
+    findings: Vec<JsonFinding<'a>>,
     observations: &'a BTreeMap<String, String>,
 }
 
@@ -169,14 +187,43 @@ struct JsonCheck<'a> {
     duration_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
     reason: Option<String>,
-    #[serde(skip_serializing_if = "<[String]>::is_empty")]
-    evidence: &'a [String],
+    #[serde(skip_serializing_if = "Option::is_none")]
+    cause: Option<JsonCause<'a>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    doubt: Option<&'static str>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    evidence: Vec<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     reproduce: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     scenario: Option<&'a str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tried: Option<&'a str>,
+}
+
+/// What a failure is about, for programs.
+#[derive(Serialize)]
+struct JsonCause<'a> {
+    kind: &'static str,
+    key: String,
+    data: &'a Cause,
+}
+
+impl<'a> From<&'a Cause> for JsonCause<'a> {
+    fn from(cause: &'a Cause) -> Self {
+        Self {
+            kind: cause.kind(),
+            key: cause.key(),
+            data: cause,
+        }
+    }
+}
+
+/// One defect, and the checks that fail for it.
+#[derive(Serialize)]
+struct JsonFinding<'a> {
+    key: String,
+    checks: Vec<&'a str>,
 }
 
 /// Counts for programs, and the words of the text report for people.
@@ -215,6 +262,21 @@ impl Report {
         summary
     }
 
+    /// The results that share the key of their cause, in the order in which causes first showed.
+    pub fn findings(&self) -> Vec<(String, Vec<&CheckResult>)> {
+        let mut findings: Vec<(String, Vec<&CheckResult>)> = Vec::new();
+        for result in &self.results {
+            let Some(key) = result.cause().map(Cause::key) else {
+                continue;
+            };
+            match findings.iter_mut().find(|(known, _)| *known == key) {
+                Some((_, results)) => results.push(result),
+                None => findings.push((key, vec![result])),
+            }
+        }
+        findings
+    }
+
     /// The exit code of the run: a failure comes first; where nothing passed and something proved nothing, nothing at
     /// all was concluded.
     pub fn exit_code(&self) -> ExitCode {
@@ -241,11 +303,23 @@ impl Report {
             coverage: result.coverage.as_ref().map(JsonCoverage::from),
             duration_ms: result.duration.as_millis() as u64,
             reason: result.reason(),
+            cause: result.cause().map(JsonCause::from),
+            doubt: match &result.verdict {
+                Verdict::Inconclusive(doubt) => Some(doubt.kind()),
+                Verdict::Pass | Verdict::Fail(_) | Verdict::Skip(_) => None,
+            },
             evidence: result.evidence(),
             reproduce: result.reproduce.as_deref(),
             scenario: result.scenario.as_deref(),
             tried: result.tried.as_deref(),
         });
+        let findings = self
+            .findings()
+            .into_iter()
+            .map(|(key, results)| JsonFinding {
+                key,
+                checks: results.iter().map(|result| result.id.as_str()).collect(),
+            });
         let report = JsonReport {
             format: 1,
             target: &self.target,
@@ -255,6 +329,7 @@ impl Report {
             duration_ms: self.duration.as_millis() as u64,
             summary: self.summary(),
             checks: checks.collect(),
+            findings: findings.collect(),
             observations: &self.observations,
         };
         // Strings and numbers only: there is nothing in it that cannot be written.
@@ -381,5 +456,113 @@ impl CheckResult {
             let _ = writeln!(text, "  repeat: {reproduce}");
         }
         text
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::{Doubt, Figure, Finding, Growth};
+    use crate::transcript::event::Exit;
+    use crate::transcript::fault::Fault;
+
+    fn result(id: &str, verdict: Verdict) -> CheckResult {
+        CheckResult {
+            id: id.to_owned(),
+            family: "family".to_owned(),
+            requirement: "It holds.".to_owned(),
+            verdict,
+            lenient: false,
+            known: None,
+            known_once: None,
+            scenarios: 1,
+            coverage: None,
+            duration: Duration::ZERO,
+            reproduce: None,
+            scenario: None,
+            tried: None,
+            transcript: Vec::new(),
+        }
+    }
+
+    fn fails(id: &str, cause: Cause) -> CheckResult {
+        let finding = Finding {
+            cause,
+            at: None,
+            evidence: Vec::new(),
+        };
+        result(id, Verdict::Fail(finding))
+    }
+
+    fn left(figure: Figure, after: usize) -> Cause {
+        Cause::Left(Growth {
+            figure,
+            baseline: 1,
+            after,
+            last: 2 * after,
+            again: 1,
+        })
+    }
+
+    fn report(results: Vec<CheckResult>) -> Report {
+        Report {
+            target: "server".to_owned(),
+            isolation: "namespace".to_owned(),
+            why_host: None,
+            seed: 1,
+            duration: Duration::ZERO,
+            results,
+            observations: BTreeMap::new(),
+        }
+    }
+
+    #[test]
+    fn failures_for_the_same_defect_are_one_finding() {
+        let died = |signal| Cause::Died {
+            exit: Exit::Signal(signal),
+            after: None,
+        };
+        let doubt = Doubt::Unproven {
+            fault: Fault::Reset,
+            evidence: "no counter moved".to_owned(),
+        };
+        let report = report(vec![
+            fails("a/one", left(Figure::OpenSockets, 5)),
+            result("a/passes", Verdict::Pass),
+            fails("a/two", left(Figure::OpenFiles, 5)),
+            fails("b/three", left(Figure::OpenSockets, 9)),
+            fails("b/four", died(11)),
+            fails("b/five", died(6)),
+            result("b/proves-nothing", Verdict::Inconclusive(doubt)),
+        ]);
+        let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
+        let findings = serde_json::json!([
+            {"key": "left/open-sockets", "checks": ["a/one", "b/three"]},
+            {"key": "left/open-files", "checks": ["a/two"]},
+            {"key": "died/signal-11", "checks": ["b/four"]},
+            {"key": "died/signal-6", "checks": ["b/five"]},
+        ]);
+        assert_eq!(json["findings"], findings);
+        assert_eq!(json["checks"][0]["cause"]["data"]["after"], 5);
+        assert_eq!(json["checks"][6]["doubt"], "unproven");
+    }
+
+    #[test]
+    fn failure_that_was_known_once_says_until_when() {
+        let cause = || Cause::FileRemoved;
+        let listed = |until: Option<&str>| Known {
+            check: "a/*".to_owned(),
+            reason: "see issue 7".to_owned(),
+            until: until.map(|until| until.parse().unwrap()),
+            sometimes: false,
+        };
+        let over = CheckResult {
+            known_once: Some(listed(Some("2020-02-01"))),
+            ..fails("a/one", cause())
+        };
+        let sentence = cause().to_string();
+        let words = format!("{sentence} (known until 2020-02-01: see issue 7)");
+        assert_eq!(over.reason(), Some(words));
+        assert_eq!(fails("a/one", cause()).reason(), Some(sentence));
     }
 }

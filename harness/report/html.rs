@@ -71,11 +71,12 @@ fn failure(page: &mut String, result: &CheckResult) {
         escaped(&result.requirement),
         escaped(&result.reason().unwrap_or_default())
     );
+    let transcript: Vec<_> = result.transcript.iter().map(ToString::to_string).collect();
     let parts = [
         ("Evidence", result.evidence().join("\n")),
         ("Repeat", result.reproduce.clone().unwrap_or_default()),
         ("Scenario", result.scenario.clone().unwrap_or_default()),
-        ("Transcript", result.transcript.join("\n")),
+        ("Transcript", transcript.join("\n")),
     ];
     for (title, text) in parts.iter().filter(|(_, text)| !text.is_empty()) {
         let open = if *title == "Transcript" { "" } else { " open" };

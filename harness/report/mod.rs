@@ -2,3 +2,4 @@
 
 pub mod data;
 mod html;
+mod sentence;

@@ -30,7 +30,7 @@ pub(super) struct Acquaintance {
     pub(super) conversation: Scenario,
     pub(super) transcript: Transcript,
     /// Why the server does not even serve a polite client.
-    pub(super) unserved: Option<String>,
+    pub(super) unserved: Option<Verdict>,
     broken: Vec<Broken>,
 }
 
@@ -135,11 +135,8 @@ pub(super) async fn acquaint(job: Job<'_>) -> Result<Acquaintance, Error> {
     };
     let trial = Trial::alone(first_conversation(&profile)).of(&profile);
     let transcript = performed(&mut stage, &trial).await?;
-    let unserved = match judge(&trial, &transcript) {
-        Verdict::Fail(finding) => Some(finding.reason),
-        Verdict::Inconclusive(reason) => Some(reason),
-        Verdict::Pass | Verdict::Skip(_) => None,
-    };
+    let verdict = judge(&trial, &transcript);
+    let unserved = (verdict != Verdict::Pass).then_some(verdict);
     Ok(Acquaintance {
         conversation: trial.scenario().clone(),
         transcript,

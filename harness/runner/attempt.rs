@@ -2,7 +2,7 @@
 
 use super::Settings;
 use crate::judge::cut_coverage::Coverage;
-use crate::judge::{Finding, Verdict, judge, name, next};
+use crate::judge::{Evidence, Finding, Skip, Verdict, judge, next};
 use crate::launch::lab::Lab;
 use crate::launch::{Server, Target};
 use crate::model::dialogue::{self, Talk, scenario};
@@ -13,7 +13,7 @@ use crate::model::profile::{Profile, Serves};
 use crate::model::scenario::Scenario;
 use crate::model::trial::Trial;
 use crate::session::Session;
-use crate::transcript::event::Transcript;
+use crate::transcript::event::{EventLine, Transcript};
 use std::sync::Arc;
 use tokio::sync::RwLock;
 
@@ -35,8 +35,8 @@ pub(super) enum Floor {
 pub(super) struct Attempt {
     pub(super) verdict: Verdict,
     pub(super) failed: Option<Scenario>,
-    /// The events of the last scenario, as a person reads them.
-    pub(super) transcript: Vec<String>,
+    /// The events of the last scenario.
+    pub(super) transcript: Vec<EventLine>,
     /// Where the profile's request was cut.
     pub(super) coverage: Option<Coverage>,
     /// Which of the scenarios proved nothing.
@@ -125,12 +125,9 @@ impl<'a> Job<'a> {
         options: TrialOptions,
     ) -> Result<Attempt, Error> {
         if scenarios.is_empty() {
-            return Ok(Attempt::of(Verdict::Skip(
-                "there is nothing to do for this server".to_owned(),
-            )));
+            return Ok(Attempt::of(Verdict::Skip(Skip::NothingToDo)));
         }
-        let (mut unsure, mut reason) = (Vec::new(), None);
-        let mut transcript = Vec::new();
+        let (mut unsure, mut doubt, mut last) = (Vec::new(), None, None);
         let request = dialogue::request(&self.target.profile).unwrap_or_default();
         let mut coverage = Coverage::of(&request);
         for (n, scenario) in scenarios.iter().enumerate() {
@@ -143,31 +140,29 @@ impl<'a> Job<'a> {
             let seen = perform(&mut used, &trial, Floor::Shared).await?;
             let verdict = judge(&trial, &seen);
             coverage.add(&trial, &seen, &request);
-            transcript = seen.lines(&|id| name(scenario, id));
-            if verdict == Verdict::Pass && !options.fresh_server && !self.is_for_one() {
-                stage = Some(used);
-                continue;
-            }
-            drop(used);
+            last = Some((scenario, seen));
+            let is_undisturbed = verdict == Verdict::Pass;
+            let stays = is_undisturbed && !options.fresh_server && !self.is_for_one();
+            stage = stays.then_some(used);
             match self.again(verdict, &trial, options.tries).await? {
                 Verdict::Pass | Verdict::Skip(_) => {}
                 Verdict::Inconclusive(why) => {
                     unsure.push(n);
-                    reason = reason.or(Some(why));
+                    doubt = doubt.or(Some(why));
                 }
                 fail @ Verdict::Fail(_) => {
                     return Ok(Attempt {
                         failed: Some(scenario.clone()),
-                        transcript,
+                        transcript: told(last),
                         coverage: coverage.if_any(),
                         ..Attempt::of(fail)
                     });
                 }
             }
         }
-        let verdict = reason.map_or(Verdict::Pass, Verdict::Inconclusive);
+        let verdict = doubt.map_or(Verdict::Pass, Verdict::Inconclusive);
         Ok(Attempt {
-            transcript,
+            transcript: told(last),
             coverage: coverage.if_any(),
             unsure,
             ..Attempt::of(verdict)
@@ -186,15 +181,15 @@ impl<'a> Job<'a> {
                 }
                 Ok(Verdict::Fail(counted(finding, failed)))
             }
-            Verdict::Inconclusive(mut reason) => {
+            Verdict::Inconclusive(mut doubt) => {
                 for _ in 1..tries {
                     match self.on_fresh_server(trial, Floor::Alone).await?.0 {
-                        Verdict::Inconclusive(again) => reason = again,
+                        Verdict::Inconclusive(again) => doubt = again,
                         Verdict::Fail(finding) => return Ok(Verdict::Fail(counted(finding, 1))),
                         decided => return Ok(decided),
                     }
                 }
-                Ok(Verdict::Inconclusive(reason))
+                Ok(Verdict::Inconclusive(doubt))
             }
             decided => Ok(decided),
         }
@@ -275,16 +270,15 @@ fn one(name: &str, talk: Talk) -> Scenario {
     scenario(format!("a {name} client"), &[(name, 1)], vec![talk.lines()])
 }
 
+/// The events of a scenario that was performed.
+fn told(last: Option<(&Scenario, Transcript)>) -> Vec<EventLine> {
+    last.map_or_else(Vec::new, |(scenario, seen)| seen.lines(scenario))
+}
+
 /// Says in the evidence how many of the tries failed.
-pub(super) fn counted(finding: Finding, failed: usize) -> Finding {
-    let how_often = match failed {
-        TRIES => format!("failed {failed} of {TRIES}"),
-        _ => format!("failed {failed} of {TRIES} (intermittent)"),
-    };
-    let mut evidence = vec![how_often];
-    evidence.extend(finding.evidence);
-    Finding {
-        evidence,
-        ..finding
-    }
+pub(super) fn counted(mut finding: Finding, failed: usize) -> Finding {
+    let tries = TRIES;
+    let how_often = Evidence::FailedOf { failed, tries };
+    finding.evidence.insert(0, how_often);
+    finding
 }

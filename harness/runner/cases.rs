@@ -151,6 +151,7 @@ pub fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResult, Erro
         requirement: case.scenario.name.clone(),
         lenient: false,
         known: None,
+        known_once: None,
         scenarios: 1,
         // The file itself says where it cuts.
         coverage: None,
@@ -167,7 +168,7 @@ pub fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResult, Erro
 
 fn line_of(case: &CaseRun, attempt: &Attempt) -> usize {
     let failed = match &attempt.verdict {
-        Verdict::Fail(finding) => finding.line,
+        Verdict::Fail(finding) => finding.line(),
         _ => 0,
     };
     let first = case.scenario.lines.first().map_or(1, |line| line.number);

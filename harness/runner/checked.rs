@@ -5,7 +5,7 @@ use super::attempt::{Attempt, Job, TrialOptions};
 use super::drawn::{Chapters, concluded, saved_cases, tried_by};
 use super::parallel::block_on;
 use super::selection::glob_matches;
-use crate::judge::Verdict;
+use crate::judge::{Doubt, Skip, Verdict};
 use crate::launch::{Known, Target};
 use crate::model::check::{Check, Ground, Severity};
 use crate::model::date::Date;
@@ -37,12 +37,11 @@ pub(super) fn check_result(
     let begun = Instant::now();
     let ground = first.ground(job);
     let mut scenarios = Vec::new();
-    let mut attempt = match (check.unmet(&ground), &first.unserved) {
-        (Some(reason), _) => Attempt::of(Verdict::Skip(reason)),
-        (None, Some(reason)) if check.id != first_of(&ground) => {
-            Attempt::of(Verdict::Inconclusive(format!(
-                "the undisturbed server does not serve a polite client: {reason}"
-            )))
+    let attempt = match (check.unmet(&ground), &first.unserved) {
+        (Some(reason), _) => Attempt::of(Verdict::Skip(Skip::Unmet { reason })),
+        (None, Some(verdict)) if check.id != first_of(&ground) => {
+            let verdict = Box::new(verdict.clone());
+            Attempt::of(Verdict::Inconclusive(Doubt::Unserved { verdict }))
         }
         (None, _) => {
             scenarios = (check.scenarios)(&ground);
@@ -56,25 +55,20 @@ pub(super) fn check_result(
             match block_on(job.settings, performed(chapters, &scenarios, job))? {
                 Ok(attempt) => attempt,
                 // It started before, so what keeps it from starting now is no fault of the command.
-                Err(error) => Attempt::of(Verdict::Inconclusive(format!(
-                    "the server could not be started again: {}",
-                    error.chain()
-                ))),
+                Err(error) => Attempt::of(Verdict::Inconclusive(Doubt::NotStarted {
+                    reason: error.chain(),
+                })),
             }
         }
     };
     let known = known(check, job.target, &attempt.verdict);
-    if let (Verdict::Fail(finding), Some(words)) =
-        (&mut attempt.verdict, known_once(check, job.target))
-    {
-        finding.reason.push_str(&words);
-    }
     Ok(CheckResult {
         id: check.id.to_owned(),
         family: check.family().to_owned(),
         requirement: check.requirement.to_owned(),
         lenient: check.severity == Severity::Should && !job.settings.strict,
         known: known.map(|known| known.reason.clone()),
+        known_once: known_once(check, job.target).cloned(),
         scenarios: scenarios.len(),
         coverage: attempt.coverage,
         duration: begun.elapsed(),
@@ -115,13 +109,10 @@ fn known<'a>(check: &Check, target: &'a Target, verdict: &Verdict) -> Option<&'a
     })
 }
 
-/// What is said of a failure that was known for a time, which is over.
-fn known_once(check: &Check, target: &Target) -> Option<String> {
-    if listed(check, target).any(|known| !has_expired(known)) {
-        return None;
-    }
-    let over = listed(check, target).next()?;
-    Some(format!(" (known until {}: {})", over.until?, over.reason))
+/// What the target's file says of a result, where all of that has had its time.
+fn known_once<'a>(check: &Check, target: &'a Target) -> Option<&'a Known> {
+    let first = listed(check, target).next();
+    first.filter(|_| listed(check, target).all(has_expired))
 }
 
 fn listed<'a>(check: &Check, target: &'a Target) -> impl Iterator<Item = &'a Known> {

@@ -6,7 +6,7 @@ use super::attempt::{Attempt, Job, TRIES};
 use super::attempt::{Floor, TrialOptions, counted};
 use crate::drill::DrillFile;
 #[cfg(feature = "property")]
-use crate::judge::{Verdict, name};
+use crate::judge::{Doubt, Evidence, Verdict};
 use crate::model::check::{Check, Ground};
 use crate::model::error::Error;
 use crate::model::scenario::Scenario;
@@ -112,7 +112,7 @@ async fn case_by_case(
     job: Job<'_>,
 ) -> Result<Attempt, Error> {
     let rules = property::Rules::of(chapters.ground).filter(|_| chapters.are_drawn());
-    let (Verdict::Inconclusive(reason), Some(rules)) = (&attempt.verdict, rules) else {
+    let (Verdict::Inconclusive(doubt), Some(rules)) = (&attempt.verdict, rules) else {
         return Ok(attempt);
     };
     let cases_of = |n: &usize| match n.checked_sub(chapters.saved) {
@@ -138,9 +138,11 @@ async fn case_by_case(
         return Ok(failed);
     }
     let verdict = match property::is_too_little(unproven, all) {
-        true => Verdict::Inconclusive(format!(
-            "{unproven} of {all} cases proved nothing: {reason}"
-        )),
+        true => Verdict::Inconclusive(Doubt::CasesUnproven {
+            unproven,
+            all,
+            first: Box::new(doubt.clone()),
+        }),
         false => Verdict::Pass,
     };
     Ok(Attempt {
@@ -215,7 +217,7 @@ async fn made_small(
     };
     let name = format!("the smallest case of seed {}", job.settings.seed);
     let line = match &attempt.verdict {
-        Verdict::Fail(finding) => finding.line,
+        Verdict::Fail(finding) => finding.line(),
         _ => 0,
     };
     let found = property::smallest(&rules, chapter, line, &name, fails).await?;
@@ -253,18 +255,15 @@ async fn confirmed(small: &Scenario, job: Job<'_>) -> Result<(usize, Attempt), E
             failed += 1;
             seen = Attempt {
                 failed: Some(small.clone()),
-                transcript: transcript.lines(&|id| name(small, id)),
+                transcript: transcript.lines(small),
                 ..Attempt::of(verdict)
             };
         }
     }
     if let Verdict::Fail(finding) = seen.verdict {
         let mut finding = counted(finding, failed);
-        let case = small.to_string();
-        let case = case.lines().filter(|line| !line.is_empty());
-        let case = case.map(|line| format!("  {line}"));
-        let case = std::iter::once("the smallest case that fails:".to_owned()).chain(case);
-        finding.evidence.splice(1..1, case);
+        let case = Evidence::SmallestCase(small.clone());
+        finding.evidence.insert(1, case);
         seen.verdict = Verdict::Fail(finding);
     }
     Ok((failed, seen))

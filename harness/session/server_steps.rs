@@ -71,7 +71,7 @@ impl Session<'_> {
                 let evidence = if met {
                     "the kernel shows it".to_owned()
                 } else {
-                    facts.instead(what)
+                    facts.instead(what).to_string()
                 };
                 self.prove(Fault::RequiredOfServer(what.clone()), met, &evidence);
                 let flow = match met {

@@ -1,9 +1,9 @@
 //! What one client has seen so far, folded from events; the runner and the judge look at the same value.
 
-use crate::model::data::{Match, Template, compare};
+use crate::model::data::{Excerpt, Match, Template, compare};
 use crate::model::expectation::{End, Expectation};
-use crate::model::literal;
 use crate::transcript::event::{ClientEvent, ClientId, Event, What};
+use crate::transcript::instead::{Got, Instead, Wanted};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 
@@ -14,8 +14,8 @@ pub enum Look {
     Met,
     /// It may still come.
     Pending,
-    /// It can no longer come; the text says why.
-    Broken(String),
+    /// It can no longer come, because of this.
+    Broken(Instead),
 }
 
 /// Something that is looked for, again and again while it has not come.
@@ -195,25 +195,19 @@ impl ClientView {
             Expectation::Nothing => self.look_for_nothing(),
             Expectation::Connected => match &self.link {
                 Link::Up => Look::Met,
-                Link::Failed { error, .. } => {
-                    Look::Broken(format!("the connection failed: {error}"))
-                }
+                Link::Failed { error, .. } => Look::Broken(Instead::NotConnected(error.clone())),
                 Link::None | Link::Pending => Look::Pending,
             },
             Expectation::Pending => match &self.link {
                 Link::Pending if settled => Look::Met,
                 Link::None | Link::Pending => Look::Pending,
-                Link::Up => Look::Broken("the connection was established".to_owned()),
-                Link::Failed { error, .. } => {
-                    Look::Broken(format!("the connection failed: {error}"))
-                }
+                Link::Up => Look::Broken(Instead::Established),
+                Link::Failed { error, .. } => Look::Broken(Instead::NotConnected(error.clone())),
             },
             Expectation::Refused => match &self.link {
                 Link::Failed { refused: true, .. } => Look::Met,
-                Link::Failed { error, .. } => {
-                    Look::Broken(format!("the connection failed otherwise: {error}"))
-                }
-                Link::Up => Look::Broken("the connection was established".to_owned()),
+                Link::Failed { error, .. } => Look::Broken(Instead::NotRefused(error.clone())),
+                Link::Up => Look::Broken(Instead::Established),
                 Link::None | Link::Pending => Look::Pending,
             },
             // A connection that the server has ended was in its hands before.
@@ -223,7 +217,7 @@ impl ClientView {
             Expectation::TimeWait if self.time_wait => Look::Met,
             Expectation::TimeWait => Look::Pending,
             Expectation::Accepted | Expectation::Taken => match self.ended {
-                Some(end) => Look::Broken(format!("the connection ended first: {end}")),
+                Some(end) => Look::Broken(Instead::EndedFirst(end)),
                 None => Look::Pending,
             },
             Expectation::End {
@@ -238,68 +232,71 @@ impl ClientView {
             return self.look_for_datagram(&|datagram| datagram == sought.wanted);
         }
         let outcome = sought.compare(&self.stream);
-        self.conclude(outcome, &|| literal::shown(&sought.wanted))
+        self.conclude(outcome, &|| Wanted::Bytes(Excerpt::of(&sought.wanted)))
     }
 
     fn look_for_template(&self, template: &Template) -> Look {
         if self.takes_datagrams {
             return self.look_for_datagram(&|datagram| is_whole(template, datagram));
         }
-        self.conclude(template.matches(&self.stream), &|| template.to_string())
+        self.conclude(template.matches(&self.stream), &|| {
+            Wanted::Template(template.clone())
+        })
     }
 
     /// A datagram that fits, which unlike bytes of a stream has to come even where it is empty.
     fn look_for_datagram(&self, fits: &dyn Fn(&[u8]) -> bool) -> Look {
         if let (Some(foreign), Some(peer)) = (self.foreign, self.peer) {
-            return Look::Broken(format!(
-                "asked {} and was answered from {}",
-                peer.ip(),
-                foreign.ip()
-            ));
+            return Look::Broken(Instead::Elsewhere {
+                asked: peer.ip(),
+                answered: foreign.ip(),
+            });
         }
         match self.next_datagram(fits).map(|at| &self.datagrams[at]) {
             Some(datagram) if fits(datagram) => Look::Met,
-            Some(datagram) => {
-                Look::Broken(format!("got the datagram {}", literal::shown(datagram)))
-            }
+            Some(datagram) => Look::Broken(Instead::Got(Got::Datagram(Excerpt::of(datagram)))),
             None => self.why_not_more().map_or(Look::Pending, Look::Broken),
         }
     }
 
     /// What a match, or the lack of one, means for bytes that are expected next.
-    fn conclude(&self, outcome: Match, wanted: &dyn Fn() -> String) -> Look {
+    fn conclude(&self, outcome: Match, wanted: &dyn Fn() -> Wanted) -> Look {
         match outcome {
             Match::Full(_) => Look::Met,
-            Match::Wrong(at) => Look::Broken(format!(
-                "got {}, wrong from byte {at} on, wanted {}",
-                around(&self.stream, at),
-                wanted()
-            )),
+            Match::Wrong(at) => {
+                let (near, before) = around(&self.stream, at);
+                Look::Broken(Instead::Wrong {
+                    near,
+                    before,
+                    at,
+                    wanted: wanted(),
+                })
+            }
             Match::Partial => self.why_not_more().map_or(Look::Pending, Look::Broken),
         }
     }
 
     /// Why no more bytes can come, where that is so.
-    fn why_not_more(&self) -> Option<String> {
-        let failed = self.send_failed.as_ref();
-        let failed = failed.map(|error| format!("sending failed: {error}"));
-        if let Some(end) = &self.ended {
-            let failed = failed.map_or(String::new(), |failed| format!("; {failed}"));
-            return Some(format!("got {}, then {end}{failed}", self.so_far()));
+    fn why_not_more(&self) -> Option<Instead> {
+        let sending = self.send_failed.clone();
+        if let Some(end) = self.ended {
+            let got = self.so_far();
+            return Some(Instead::EndedAfter { got, end, sending });
         }
         if let Link::Failed { error, .. } = &self.link {
-            return Some(format!("the connection failed: {error}"));
+            return Some(Instead::NotConnected(error.clone()));
         }
         // What the server sent before it closed can still be read, and the end comes behind it.
-        failed.filter(|_| self.link != Link::Up || self.takes_datagrams)
+        let failed = sending.filter(|_| self.link != Link::Up || self.takes_datagrams);
+        failed.map(Instead::SendingFailed)
     }
 
     fn look_for_silence(&self, settled: bool) -> Look {
         if self.has_unexpected_bytes() {
-            return Look::Broken(format!("got {}", self.so_far()));
+            return Look::Broken(Instead::Got(self.so_far()));
         }
         match self.ended {
-            Some(end) => Look::Broken(format!("the connection ended: {end}")),
+            Some(end) => Look::Broken(Instead::Ended(end)),
             None if settled => Look::Met,
             None => Look::Pending,
         }
@@ -315,34 +312,34 @@ impl ClientView {
     fn look_for_restraint(&self, settled: bool) -> Look {
         let over = self.ended.is_some() || self.send_failed.is_some();
         match settled {
-            _ if self.taken => Look::Broken("the server read all that was sent".to_owned()),
+            _ if self.taken => Look::Broken(Instead::AllRead),
             _ if self.held_back || over => Look::Met,
-            true => Look::Broken("the server read on and on".to_owned()),
+            true => Look::Broken(Instead::ReadOn),
             false => Look::Pending,
         }
     }
 
     fn look_for_end(&self, kinds: &[End], all_bytes_first: bool) -> Look {
         if all_bytes_first && self.has_unexpected_bytes() {
-            return Look::Broken(format!("got {} before the end", self.so_far()));
+            return Look::Broken(Instead::GotBeforeEnd(self.so_far()));
         }
         match self.ended {
-            Some(end) if all_bytes_first && self.lost_bytes > 0 => Look::Broken(format!(
-                "{end} destroyed {} bytes that the server had sent",
-                self.lost_bytes
-            )),
+            Some(end) if all_bytes_first && self.lost_bytes > 0 => {
+                let bytes = self.lost_bytes;
+                Look::Broken(Instead::Destroyed { end, bytes })
+            }
             Some(end) if kinds.contains(&end) => Look::Met,
-            Some(end) => Look::Broken(format!("the connection ended otherwise: {end}")),
+            Some(end) => Look::Broken(Instead::EndedOtherwise(end)),
             None => Look::Pending,
         }
     }
 
-    /// What has been received and not been expected, for a person.
-    pub fn so_far(&self) -> String {
+    /// What has been received and not been expected.
+    pub fn so_far(&self) -> Got {
         match self.datagrams.front() {
-            Some(datagram) => format!("the datagram {}", literal::shown(datagram)),
-            None if self.stream.is_empty() => "nothing".to_owned(),
-            None => literal::shown(&self.stream),
+            Some(datagram) => Got::Datagram(Excerpt::of(datagram)),
+            None if self.stream.is_empty() => Got::Nothing,
+            None => Got::Bytes(Excerpt::of(&self.stream)),
         }
     }
 
@@ -388,14 +385,11 @@ fn is_whole(template: &Template, datagram: &[u8]) -> bool {
     template.matches_whole(datagram) == Match::Full(datagram.len())
 }
 
-/// The received bytes near the first wrong one.
-fn around(bytes: &[u8], at: usize) -> String {
+/// The received bytes near the first wrong one, and how many came before them.
+fn around(bytes: &[u8], at: usize) -> (Excerpt, usize) {
     let from = at.saturating_sub(16);
-    let part = literal::shown(&bytes[from..bytes.len().min(at + 16)]);
-    match from {
-        0 => part,
-        _ => format!("… {part}"),
-    }
+    let near = &bytes[from..bytes.len().min(at + 16)];
+    (Excerpt::of(near), from)
 }
 
 /// What every client of an act has seen.

@@ -6,6 +6,7 @@ use crate::kernel::RECEIVE_BUFFER_ERRORS;
 use crate::model::expectation::End;
 use crate::model::literal::{self, Measured};
 use crate::model::phase::{Moment, Phase};
+use crate::model::scenario::Scenario;
 use crate::model::server_action::Signal;
 use crate::transcript::fault::Fault;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,16 @@ impl ClientId {
         who: usize::MAX,
         member: 0,
     };
+
+    /// The client as the scenario names it.
+    pub fn name(self, scenario: &Scenario) -> String {
+        match scenario.cast.get(self.who) {
+            _ if self == Self::BYSTANDER => "bystander".to_owned(),
+            Some(cast) if cast.members > 1 => format!("{}[{}]", cast.name, self.member),
+            Some(cast) => cast.name.clone(),
+            None => "?".to_owned(),
+        }
+    }
 }
 
 impl Phase {
@@ -432,8 +443,17 @@ impl Transcript {
         last_line(&output)
     }
 
-    /// The facts of the script as a person reads them, an event a line: `>` sent, `<` received, `*` noted.
-    pub fn lines(&self, names: &dyn Fn(ClientId) -> String) -> Vec<String> {
+    /// How much the clients have sent.
+    pub fn sent_bytes(&self) -> u64 {
+        let sent = self.events.iter().map(|event| match &event.what {
+            What::Client(_, ClientEvent::Sent(bytes)) => bytes.len() as u64,
+            _ => 0,
+        });
+        sent.sum()
+    }
+
+    /// The facts as a person reads them, an event a line: `>` sent, `<` received, `*` noted. The scenario names its clients.
+    pub fn lines(&self, scenario: &Scenario) -> Vec<EventLine> {
         let mut phase = Phase::Before;
         let mut lines = Vec::new();
         let mut chosen = BTreeSet::new();
@@ -444,7 +464,7 @@ impl Transcript {
                     chosen.clear();
                 }
                 what => {
-                    let Some(mut text) = line(what, phase, names) else {
+                    let Some((who, mut text)) = line(what, phase, scenario) else {
                         continue;
                     };
                     match what {
@@ -459,7 +479,11 @@ impl Transcript {
                         }
                         _ => {}
                     }
-                    lines.push(format!("{:>10}  {text}", Measured(event.at).to_string()));
+                    lines.push(EventLine {
+                        at: event.at,
+                        who,
+                        text,
+                    });
                 }
             }
         }
@@ -490,6 +514,27 @@ impl Transcript {
     }
 }
 
+/// An event as a person reads it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct EventLine {
+    /// The monotonic time since the transcript began.
+    pub at: Duration,
+    /// Whom it is about, a client or the server; nobody where it is about the harness and the host.
+    pub who: Option<String>,
+    /// What happened.
+    pub text: String,
+}
+
+impl fmt::Display for EventLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:>10}  ", Measured(self.at).to_string())?;
+        if let Some(who) = &self.who {
+            write!(f, "{who} ")?;
+        }
+        f.write_str(&self.text)
+    }
+}
+
 /// Whether reads before and after an event are one all the same: it tells of the scenario's progress alone, or of the
 /// server's socket, which dies when it likes.
 fn may_stand_between_reads(what: &What) -> bool {
@@ -511,53 +556,55 @@ pub(crate) fn last_line(output: &[u8]) -> Option<String> {
     Some(last.trim().chars().take(300).collect())
 }
 
-fn line(what: &What, phase: Phase, names: &dyn Fn(ClientId) -> String) -> Option<String> {
-    match what {
+/// Whom an event is about, and what a person reads of it.
+fn line(what: &What, phase: Phase, scenario: &Scenario) -> Option<(Option<String>, String)> {
+    let noted = match what {
         What::Client(id, event) => {
             let name = match phase {
-                _ if *id == ClientId::BYSTANDER => "bystander".to_owned(),
-                Phase::Scenario | Phase::BystanderConnects | Phase::BystanderAgain => names(*id),
+                _ if *id == ClientId::BYSTANDER => id.name(scenario),
                 Phase::Before => "polite client before".to_owned(),
                 Phase::After => "polite client after".to_owned(),
+                Phase::Scenario | Phase::BystanderConnects | Phase::BystanderAgain => {
+                    id.name(scenario)
+                }
             };
-            Some(format!("{name} {event}"))
+            return Some((Some(name), event.to_string()));
         }
-        What::Server(ServerEvent::Output(_)) => None,
-        What::Server(event) => Some(format!("server {event}")),
+        What::Server(ServerEvent::Output(_)) => return None,
+        What::Server(event) => return Some((Some("server".to_owned()), event.to_string())),
         What::Proof {
             fault,
             shown,
             evidence,
         } => {
             let word = if *shown { "proven" } else { "not proven" };
-            Some(format!("* {fault}: {word}, {evidence}"))
+            format!("{fault}: {word}, {evidence}")
         }
-        What::Starved(by) => Some(format!("* the harness did not run for {}", Measured(*by))),
-        What::Calibrated(by) => Some(format!(
-            "* our own echo server answers within {}",
-            Measured(*by)
-        )),
+        What::Starved(by) => format!("the harness did not run for {}", Measured(*by)),
+        What::Calibrated(by) => format!("our own echo server answers within {}", Measured(*by)),
+        What::Counters(moved) if moved.is_empty() => return None,
         What::Counters(moved) => {
             let moved: Vec<_> = moved
                 .iter()
                 .map(|(name, by)| format!("{name} +{by}"))
                 .collect();
-            (!moved.is_empty()).then(|| format!("* kernel counters: {}", moved.join(", ")))
+            format!("kernel counters: {}", moved.join(", "))
         }
         What::StepEnded {
             how: Ended::OutOfTime(limit),
             ..
-        } => Some(format!("* nothing more within {}", literal::Shown(*limit))),
+        } => format!("nothing more within {}", literal::Shown(*limit)),
         What::StepEnded {
             how: Ended::Settled,
             ..
-        } => Some("* nothing more will come: queues are empty, the server waits".to_owned()),
+        } => "nothing more will come: queues are empty, the server waits".to_owned(),
         What::Phase(_)
         | What::Stopped
         | What::StepBegan(_)
         | What::StepEnded { .. }
-        | What::Sample(..) => None,
-    }
+        | What::Sample(..) => return None,
+    };
+    Some((None, format!("* {noted}")))
 }
 
 impl fmt::Display for ClientEvent {

@@ -3,6 +3,7 @@
 use crate::model::expectation::ServerExpectation;
 use crate::transcript::client::Look;
 use crate::transcript::event::{Event, Exit, ServerEvent, What};
+use crate::transcript::instead::Instead;
 use std::time::Duration;
 
 /// What is known of the server at a point of the transcript.
@@ -85,10 +86,10 @@ impl ServerFacts {
         match what {
             ServerExpectation::Exit(wanted) => match self.exit {
                 None => Look::Pending,
-                Some(exit) if exit.is_crash() => Look::Broken(format!("it {exit}")),
+                Some(exit) if exit.is_crash() => Look::Broken(Instead::Exited(exit)),
                 Some(exit) => match wanted {
                     Some(status) if exit != Exit::Status(*status) => {
-                        Look::Broken(format!("it {exit}"))
+                        Look::Broken(Instead::Exited(exit))
                     }
                     _ => Look::Met,
                 },
@@ -105,37 +106,23 @@ impl ServerFacts {
     }
 
     /// What is the case instead of what was expected.
-    pub fn instead(&self, what: &ServerExpectation) -> String {
-        let or_unseen = |value: Option<u32>| {
-            value.map_or_else(|| "was not seen".to_owned(), |n| format!("is {n}"))
-        };
+    pub fn instead(&self, what: &ServerExpectation) -> Instead {
         match what {
-            ServerExpectation::Exit(_) => "it still runs".to_owned(),
-            ServerExpectation::Gone => {
-                format!("{} of its processes are left", self.left_behind.max(1))
-            }
-            ServerExpectation::AcceptQueue(_) => {
-                format!("its accept queue {}", or_unseen(self.queue))
-            }
-            ServerExpectation::Backlog(_) => format!("its backlog {}", or_unseen(self.backlog)),
+            ServerExpectation::Exit(_) => Instead::Runs,
+            ServerExpectation::Gone => Instead::Processes(self.left_behind.max(1)),
+            ServerExpectation::AcceptQueue(_) => Instead::AcceptQueue(self.queue),
+            ServerExpectation::Backlog(_) => Instead::Backlog(self.backlog),
             ServerExpectation::TimeWait | ServerExpectation::NoTimeWait => {
-                format!(
-                    "{} of its connections are in TIME_WAIT",
-                    self.time_wait.unwrap_or(0)
-                )
+                Instead::TimeWait(self.time_wait.unwrap_or(0))
             }
-            ServerExpectation::Rest => {
-                let all = if self.spins { ", all that it gets" } else { "" };
-                format!("it uses {} % of a processor{all}", self.cpu_percent)
-            }
+            ServerExpectation::Rest => Instead::Busy {
+                percent: self.cpu_percent,
+                spins: self.spins,
+            },
             ServerExpectation::OutOfFiles => match self.open_files {
-                Some((held, limit)) if held < limit => {
-                    format!("it has {held} of {limit} files open")
-                }
-                Some((_, limit)) => {
-                    format!("it has all of {limit} files open, and nobody waits for another")
-                }
-                None => "its limit on open files was not lowered".to_owned(),
+                Some((held, limit)) if held < limit => Instead::OpenFiles { held, limit },
+                Some((_, limit)) => Instead::NobodyWaits { limit },
+                None => Instead::NotLimited,
             },
         }
     }

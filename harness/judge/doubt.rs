@@ -1,0 +1,133 @@
+//! Doubts: why a trial proves nothing, and why a requirement is not looked at.
+
+use super::cause::{Cause, Growth};
+use super::verdict::Verdict;
+use crate::transcript::event::Exit;
+use crate::transcript::fault::Fault;
+use std::time::Duration;
+
+/// Why nothing is proven: one variant a reason. The sentences are the report's.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// A fault is not proven to have happened.
+    Unproven {
+        /// The fault.
+        fault: Fault,
+        /// What was seen instead.
+        evidence: String,
+    },
+    /// Our own host refused what a client needed.
+    HostRefused {
+        /// What it refused.
+        fault: Fault,
+        /// What it said.
+        evidence: String,
+    },
+    /// The undisturbed server did not serve a polite client.
+    NotServedBefore {
+        /// What that client did not get.
+        step: Box<Cause>,
+        /// How the server ended, where it did.
+        exit: Option<Exit>,
+    },
+    /// The server does not rest, and uses hardly any processor time either.
+    TooLittleToCallBusy {
+        /// What it was expected to show.
+        step: Box<Cause>,
+    },
+    /// The server ended a connection whose client we had kept silent for longer than the server promises to wait.
+    SilentByUs {
+        /// What the client did not get.
+        step: Box<Cause>,
+        /// How long it was silent.
+        silent: Duration,
+        /// How long a client may be.
+        timeout: Duration,
+    },
+    /// The kernel dropped datagrams that did not fit a receive buffer.
+    KernelDropped {
+        /// What the client did not get.
+        step: Box<Cause>,
+        /// How many.
+        datagrams: u64,
+    },
+    /// Bytes were still arriving when the limit ran out.
+    StillArriving {
+        /// What the client did not get.
+        step: Box<Cause>,
+    },
+    /// The harness itself did not get to run for a good part of the limit.
+    Starved {
+        /// What was not shown in time.
+        step: Box<Cause>,
+        /// For how long.
+        by: Duration,
+    },
+    /// What grows may be of use.
+    PoolOrLeak {
+        /// What grows.
+        growth: Growth,
+        /// What else than a leak grows so.
+        or_else: Useful,
+    },
+    /// The first conversation with the server has failed already.
+    Unserved {
+        /// What came of it.
+        verdict: Box<Verdict>,
+    },
+    /// The server could not be started again.
+    NotStarted {
+        /// Why, as who started it tells.
+        reason: String,
+    },
+    /// Too many of the cases that were drawn prove nothing.
+    CasesUnproven {
+        /// How many prove nothing.
+        unproven: usize,
+        /// Of how many.
+        all: usize,
+        /// Why the first of them does not.
+        first: Box<Self>,
+    },
+}
+
+impl Doubt {
+    /// The kind of doubt, permanent.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Unproven { .. } => "unproven",
+            Self::HostRefused { .. } => "host-refused",
+            Self::NotServedBefore { .. } => "not-served-before",
+            Self::TooLittleToCallBusy { .. } => "too-little-to-call-busy",
+            Self::SilentByUs { .. } => "silent-by-us",
+            Self::KernelDropped { .. } => "kernel-dropped",
+            Self::StillArriving { .. } => "still-arriving",
+            Self::Starved { .. } => "starved",
+            Self::PoolOrLeak { .. } => "pool-or-leak",
+            Self::Unserved { .. } => "unserved",
+            Self::NotStarted { .. } => "not-started",
+            Self::CasesUnproven { .. } => "cases-unproven",
+        }
+    }
+}
+
+/// What else than a leak grows with every run for a while.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Useful {
+    /// A pool that is being filled.
+    Pool,
+    /// A heap that is collected late.
+    Heap,
+}
+
+/// Why a requirement is not looked at.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Skip {
+    /// Something that the check needs is not given.
+    Unmet {
+        /// Why not.
+        reason: String,
+    },
+    /// The check has no scenario for this server.
+    NothingToDo,
+}

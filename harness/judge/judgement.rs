@@ -1,0 +1,86 @@
+//! Judging: from what was seen of a trial to the one verdict on it.
+
+use super::cause::Cause;
+use super::doubt::Doubt;
+use super::ending::{last_exit, unexpected_end};
+use super::failed_step::{FailedStep, first_failed_step};
+use super::invariants::invariants;
+use super::leaks::pool_or_leak;
+use super::verdict::{Evidence, Finding, Verdict};
+use crate::model::phase::Phase;
+use crate::model::trial::Trial;
+use crate::transcript::event::Transcript;
+use crate::transcript::fault::Fault;
+
+/// So many of the last events are told with a failure.
+const TOLD: usize = 24;
+
+/// Judges what was seen.
+pub fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
+    let failure = first_failed_step(trial, transcript);
+    let early =
+        |failed: &&FailedStep| matches!(failed.phase, Phase::Before | Phase::BystanderConnects);
+    if let Some(failed) = failure.as_ref().filter(early) {
+        return Verdict::Inconclusive(Doubt::NotServedBefore {
+            step: Box::new(failed.cause.clone()),
+            exit: last_exit(transcript),
+        });
+    }
+    let death = unexpected_end(trial, transcript);
+    if let Some(doubt) = our_fault(transcript).filter(|_| death.is_none()) {
+        return Verdict::Inconclusive(doubt);
+    }
+    let broken = invariants(trial, transcript);
+    let mut causes = death
+        .into_iter()
+        .chain(failure.as_ref().map(FailedStep::in_its_phase))
+        .chain(broken);
+    let Some(cause) = causes.next() else {
+        let doubt = unproven(transcript).or_else(|| pool_or_leak(trial, transcript));
+        return doubt.map_or(Verdict::Pass, Verdict::Inconclusive);
+    };
+    let others: Vec<Cause> = causes.collect();
+    let ours = failure
+        .as_ref()
+        .filter(|_| others.is_empty() && !cause.is_death())
+        .and_then(|failed| failed.blames_us(trial, transcript));
+    match ours {
+        Some(doubt) => Verdict::Inconclusive(doubt),
+        None => Verdict::Fail(Finding {
+            cause,
+            at: failure.map(|failed| failed.at),
+            evidence: evidence(trial, transcript, others),
+        }),
+    }
+}
+
+/// Why the harness could not play its part, if it could not.
+fn our_fault(transcript: &Transcript) -> Option<Doubt> {
+    let mut unproven = transcript.unproven();
+    let (fault, evidence) = unproven.find(|(fault, _)| **fault == Fault::OwnSocket)?;
+    Some(Doubt::HostRefused {
+        fault: fault.clone(),
+        evidence: evidence.to_owned(),
+    })
+}
+
+fn unproven(transcript: &Transcript) -> Option<Doubt> {
+    let (fault, evidence) = transcript.unproven().next()?;
+    Some(Doubt::Unproven {
+        fault: fault.clone(),
+        evidence: evidence.to_owned(),
+    })
+}
+
+fn evidence(trial: &Trial, transcript: &Transcript, others: Vec<Cause>) -> Vec<Evidence> {
+    let mut events = transcript.lines(trial.scenario());
+    let earlier = events.len().saturating_sub(TOLD);
+    events.drain(..earlier);
+    let others = others.into_iter().map(Evidence::Also);
+    others
+        .chain(last_exit(transcript).map(Evidence::Exit))
+        .chain(transcript.last_output().map(Evidence::Output))
+        .chain((earlier > 0).then_some(Evidence::Earlier(earlier)))
+        .chain(events.into_iter().map(Evidence::Event))
+        .collect()
+}

@@ -1,0 +1,69 @@
+//! What the judge says: a verdict, with the cause of a failure and what bears it out.
+
+use super::cause::{Cause, StepRef};
+use super::doubt::{Doubt, Skip};
+use crate::model::scenario::Scenario;
+use crate::transcript::event::{EventLine, Exit};
+
+/// What was seen of one scenario or one check.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// The requirement held, and every fault is proven to have happened.
+    Pass,
+    /// The server broke the requirement.
+    Fail(Finding),
+    /// Nothing is proven: a fault did not happen, or the harness or the host starved.
+    Inconclusive(Doubt),
+    /// The requirement does not apply to this server, or cannot be looked at here.
+    Skip(Skip),
+}
+
+/// What a server did wrong.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Finding {
+    /// The first and gravest of the reasons.
+    pub cause: Cause,
+    /// The step at which the trial stopped, where it did.
+    pub at: Option<StepRef>,
+    /// Facts that bear the cause out, in the order in which they are told.
+    pub evidence: Vec<Evidence>,
+}
+
+impl Finding {
+    /// The line of the scenario at which it showed; 0 where there is none.
+    pub fn line(&self) -> usize {
+        self.at.as_ref().map_or(0, |step| step.line)
+    }
+
+    /// What else the server did wrong.
+    pub fn also(&self) -> impl Iterator<Item = &Cause> {
+        self.evidence.iter().filter_map(|evidence| match evidence {
+            Evidence::Also(cause) => Some(cause),
+            _ => None,
+        })
+    }
+}
+
+/// A fact that bears a failure out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Evidence {
+    /// How often the trial failed when it was repeated.
+    FailedOf {
+        /// How often.
+        failed: usize,
+        /// Of how many tries.
+        tries: usize,
+    },
+    /// The smallest case that fails, where cases were drawn.
+    SmallestCase(Scenario),
+    /// Something else that the server did wrong.
+    Also(Cause),
+    /// How it ended.
+    Exit(Exit),
+    /// The last that it printed.
+    Output(String),
+    /// So many events came before those that follow.
+    Earlier(usize),
+    /// An event.
+    Event(EventLine),
+}

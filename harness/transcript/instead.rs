@@ -1,0 +1,238 @@
+//! What was the case in the place of what was expected, of a client and of the server.
+
+use crate::model::data::{Excerpt, Template};
+use crate::model::expectation::End;
+use crate::transcript::event::Exit;
+use serde::Serialize;
+use std::fmt;
+use std::net::IpAddr;
+
+/// What had come to a client and was not expected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Got {
+    /// Neither bytes nor a datagram.
+    Nothing,
+    /// Bytes of a stream.
+    Bytes(Excerpt),
+    /// A datagram.
+    Datagram(Excerpt),
+}
+
+/// What was wanted in the place of wrong bytes.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Wanted {
+    /// Exactly these.
+    Bytes(Excerpt),
+    /// A text with holes.
+    Template(Template),
+}
+
+/// What was the case in the place of what was expected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Instead {
+    /// This had come, and more may still have been on its way.
+    SoFar(Got),
+    /// This came.
+    Got(Got),
+    /// This came before the end of the connection.
+    GotBeforeEnd(Got),
+    /// Bytes came that were wrong.
+    Wrong {
+        /// Those around the first wrong one.
+        near: Excerpt,
+        /// How many came before them.
+        before: usize,
+        /// Which byte was the first wrong one.
+        at: usize,
+        /// What was wanted.
+        wanted: Wanted,
+    },
+    /// The reply came from elsewhere.
+    Elsewhere {
+        /// Who was asked.
+        asked: IpAddr,
+        /// Who answered.
+        answered: IpAddr,
+    },
+    /// The connection ended once this had come.
+    EndedAfter {
+        /// What had come.
+        got: Got,
+        /// How it ended.
+        end: End,
+        /// The error with which sending had failed, where it had.
+        sending: Option<String>,
+    },
+    /// Sending failed.
+    SendingFailed(String),
+    /// The connection ended.
+    Ended(End),
+    /// The connection ended before what was expected could happen.
+    EndedFirst(End),
+    /// The connection ended in another way.
+    EndedOtherwise(End),
+    /// Its end destroyed bytes that the server had sent.
+    Destroyed {
+        /// How it ended.
+        end: End,
+        /// How many.
+        bytes: u64,
+    },
+    /// There was a connection.
+    Established,
+    /// There was no connection.
+    NotConnected(String),
+    /// There was no connection, for another reason than the server's refusal.
+    NotRefused(String),
+    /// The server read all that was sent.
+    AllRead,
+    /// The server read on and on.
+    ReadOn,
+    /// The server ended in this way.
+    Exited(Exit),
+    /// The server still runs.
+    Runs,
+    /// So many of its processes are left.
+    Processes(usize),
+    /// So many connections wait to be accepted; `None` where its queue was not seen.
+    AcceptQueue(Option<u32>),
+    /// So many may wait; `None` where that was not seen.
+    Backlog(Option<u32>),
+    /// So many of its connections are in TIME_WAIT.
+    TimeWait(usize),
+    /// It does not rest.
+    Busy {
+        /// The share of one processor that it uses, in percent.
+        percent: u32,
+        /// Whether that is all that it gets.
+        spins: bool,
+    },
+    /// So many files are open, and some are left.
+    OpenFiles {
+        /// How many are open.
+        held: u64,
+        /// How many may be.
+        limit: u64,
+    },
+    /// All files that it may have are open, and nobody waits for another.
+    NobodyWaits {
+        /// How many may be open.
+        limit: u64,
+    },
+    /// Its limit on open files was not lowered.
+    NotLimited,
+}
+
+impl Instead {
+    /// What it comes to, in a word: what one defect shows in different places has the same.
+    pub fn word(&self) -> String {
+        let word = match self {
+            Self::SoFar(Got::Nothing) | Self::Got(Got::Nothing) => "nothing",
+            Self::SoFar(_) => "incomplete",
+            Self::Got(_) | Self::GotBeforeEnd(_) => "unexpected",
+            Self::Wrong { .. } => "wrong",
+            Self::Elsewhere { .. } => "from-elsewhere",
+            Self::EndedAfter { end, .. }
+            | Self::Ended(end)
+            | Self::EndedFirst(end)
+            | Self::EndedOtherwise(end) => return end.to_string(),
+            Self::Destroyed { .. } => "destroyed",
+            Self::SendingFailed(_) => "sending-failed",
+            Self::Established => "connected",
+            Self::NotConnected(_) | Self::NotRefused(_) => "not-connected",
+            Self::AllRead | Self::ReadOn => "read",
+            Self::Exited(_) => "exited",
+            Self::Runs | Self::Processes(_) => "runs",
+            Self::AcceptQueue(_) | Self::Backlog(_) => "queue",
+            Self::TimeWait(_) => "time-wait",
+            Self::Busy { .. } => "busy",
+            Self::OpenFiles { .. } | Self::NobodyWaits { .. } | Self::NotLimited => "open-files",
+        };
+        word.to_owned()
+    }
+}
+
+impl fmt::Display for Got {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Nothing => f.write_str("nothing"),
+            Self::Bytes(bytes) => bytes.fmt(f),
+            Self::Datagram(bytes) => write!(f, "the datagram {bytes}"),
+        }
+    }
+}
+
+impl fmt::Display for Wanted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => bytes.fmt(f),
+            Self::Template(template) => template.fmt(f),
+        }
+    }
+}
+
+/// As transcripts and reports tell it of whom it is the case.
+impl fmt::Display for Instead {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let or_unseen = |value: &Option<u32>| {
+            value.map_or_else(|| "was not seen".to_owned(), |n| format!("is {n}"))
+        };
+        match self {
+            Self::SoFar(got) | Self::Got(got) => write!(f, "got {got}"),
+            Self::GotBeforeEnd(got) => write!(f, "got {got} before the end"),
+            Self::Wrong {
+                near,
+                before,
+                at,
+                wanted,
+            } => {
+                let cut = if *before > 0 { "… " } else { "" };
+                write!(
+                    f,
+                    "got {cut}{near}, wrong from byte {at} on, wanted {wanted}"
+                )
+            }
+            Self::Elsewhere { asked, answered } => {
+                write!(f, "asked {asked} and was answered from {answered}")
+            }
+            Self::EndedAfter { got, end, sending } => {
+                write!(f, "got {got}, then {end}")?;
+                match sending {
+                    Some(error) => write!(f, "; sending failed: {error}"),
+                    None => Ok(()),
+                }
+            }
+            Self::SendingFailed(error) => write!(f, "sending failed: {error}"),
+            Self::Ended(end) => write!(f, "the connection ended: {end}"),
+            Self::EndedFirst(end) => write!(f, "the connection ended first: {end}"),
+            Self::EndedOtherwise(end) => write!(f, "the connection ended otherwise: {end}"),
+            Self::Destroyed { end, bytes } => {
+                write!(f, "{end} destroyed {bytes} bytes that the server had sent")
+            }
+            Self::Established => f.write_str("the connection was established"),
+            Self::NotConnected(error) => write!(f, "the connection failed: {error}"),
+            Self::NotRefused(error) => write!(f, "the connection failed otherwise: {error}"),
+            Self::AllRead => f.write_str("the server read all that was sent"),
+            Self::ReadOn => f.write_str("the server read on and on"),
+            Self::Exited(exit) => write!(f, "it {exit}"),
+            Self::Runs => f.write_str("it still runs"),
+            Self::Processes(left) => write!(f, "{left} of its processes are left"),
+            Self::AcceptQueue(queue) => write!(f, "its accept queue {}", or_unseen(queue)),
+            Self::Backlog(backlog) => write!(f, "its backlog {}", or_unseen(backlog)),
+            Self::TimeWait(rows) => write!(f, "{rows} of its connections are in TIME_WAIT"),
+            Self::Busy { percent, spins } => {
+                let all = if *spins { ", all that it gets" } else { "" };
+                write!(f, "it uses {percent} % of a processor{all}")
+            }
+            Self::OpenFiles { held, limit } => write!(f, "it has {held} of {limit} files open"),
+            Self::NobodyWaits { limit } => write!(
+                f,
+                "it has all of {limit} files open, and nobody waits for another"
+            ),
+            Self::NotLimited => f.write_str("its limit on open files was not lowered"),
+        }
+    }
+}
