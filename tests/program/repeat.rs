@@ -1,4 +1,4 @@
-use crate::sockdrill;
+use crate::kit::sockdrill;
 use serde_json::Value;
 use std::path::Path;
 use std::process::{Command, Output};
@@ -269,8 +269,7 @@ fn listener_that_was_chosen_is_chosen_again() {
         &["run", "--listen", "7102", "case.drill"],
     );
     assert!(command.contains(" --listen 7102 "), "{command}");
-    sockdrill(&["run", "--listen", "7101", "case.drill"])
-        .current_dir(folder.path())
-        .assert()
-        .code(0);
+    let mut other = sockdrill(&["run", "--listen", "7101", "case.drill"]);
+    other.command.current_dir(folder.path());
+    other.run().code(0);
 }

@@ -1,21 +1,21 @@
 //! Reproducers do with Python alone what the scenario says: they find what is broken, and nothing where nothing is.
 //!
-//! - `shown::NAME`: the program exits with 1 and one sentence on a broken server, and with 0 on a correct one;
+//! - `shown::NAME`: the program exits with 1 and one sentence on a faulty server, and with 0 on a correct one;
 //! - `quiet::FILE`: the program of a scenario file exits with 0 on the reference server that the file names.
 
-use libtest_mimic::{Arguments, Failed, Trial};
-use sockdrill::launch::Target;
-use sockdrill::suite;
+use crate::kit::sockdrill;
+use crate::needing_python;
+use libtest_mimic::{Failed, Trial};
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Output};
+use std::process::{Command, Output};
 
-/// A case that tells a broken server from a correct one.
+/// A case that tells a faulty server from a correct one.
 struct Shown {
     name: &'static str,
     speaks: &'static str,
     /// The lines of the case.
     case: &'static str,
-    broken: &'static [&'static str],
+    faulty: &'static [&'static str],
     correct: &'static [&'static str],
     /// What the sentence says.
     says: &'static str,
@@ -29,12 +29,12 @@ const ON_PORT: &str =
 
 const SHOWN: &[Shown] = &[
     Shown {
-        name: "stranger_that_dies_of_a_reset",
+        name: "external_server_that_dies_of_a_reset",
         speaks: "echo",
         case: "clients: alice mallory\n  mallory connect\n  mallory send \"hel\"\n  mallory reset\n  \
                alice connect\n  alice send \"hello\"\n  alice expect \"hello\"",
         // It is not told the port, which has to be found.
-        broken: &["python3", "fixtures/strangers/dies_of_a_reset.py", "0"],
+        faulty: &["python3", "fixtures/external/dies_of_a_reset.py", "0"],
         correct: &[
             env!("CARGO_BIN_EXE_sockdrill"),
             "serve",
@@ -49,11 +49,11 @@ const SHOWN: &[Shown] = &[
         name: "reset_that_is_not_handled",
         speaks: "uppercase-in-turn",
         case: "clients: mallory\n  mallory connect\n  mallory send \"hel\"\n  mallory reset",
-        broken: &[
+        faulty: &[
             "python3",
             "-c",
             ON_PORT,
-            "fixtures/broken/reset_not_handled.py",
+            "fixtures/faulty/reset_not_handled.py",
             "9003",
             "{port}",
         ],
@@ -61,7 +61,7 @@ const SHOWN: &[Shown] = &[
             "python3",
             "-c",
             ON_PORT,
-            "fixtures/broken/reset_not_handled_mended.py",
+            "fixtures/faulty/reset_not_handled_fixed.py",
             "9003",
             "{port}",
         ],
@@ -73,11 +73,11 @@ const SHOWN: &[Shown] = &[
         speaks: "operator",
         case: "clients: alice\n  alice connect\n  alice send \"good morning\\n\" cut at 5\n  \
                alice expect \"operator: you said good morning\\n\"",
-        broken: &[
+        faulty: &[
             "python3",
             "-c",
             ON_PORT,
-            "fixtures/broken/one_read_one_message.py",
+            "fixtures/faulty/one_read_one_message.py",
             "9007",
             "{port}",
         ],
@@ -85,7 +85,7 @@ const SHOWN: &[Shown] = &[
             "python3",
             "-c",
             ON_PORT,
-            "fixtures/broken/one_read_one_message_mended.py",
+            "fixtures/faulty/one_read_one_message_fixed.py",
             "9007",
             "{port}",
         ],
@@ -97,11 +97,11 @@ const SHOWN: &[Shown] = &[
         speaks: "udp-echo",
         case: "clients: alice\n  alice connect\n  alice send pattern 2KiB seed 7\n  \
                alice expect pattern 2KiB seed 7",
-        broken: &[
+        faulty: &[
             "python3",
             "-c",
             ON_PORT,
-            "fixtures/broken/datagram_cut.py",
+            "fixtures/faulty/datagram_cut.py",
             "9012",
             "{port}",
         ],
@@ -109,7 +109,7 @@ const SHOWN: &[Shown] = &[
             "python3",
             "-c",
             ON_PORT,
-            "fixtures/broken/datagram_cut_mended.py",
+            "fixtures/faulty/datagram_cut_fixed.py",
             "9012",
             "{port}",
         ],
@@ -121,11 +121,11 @@ const SHOWN: &[Shown] = &[
         speaks: "uppercase-threads",
         case: "clients: alice[5]\n  alice connect\n  alice send text 100B seed 3\n  \
                alice expect text 100B seed 3 in capitals within 2s",
-        broken: &[
+        faulty: &[
             "python3",
             "-c",
             ON_PORT,
-            "fixtures/broken/one_blocks_all.py",
+            "fixtures/faulty/one_blocks_all.py",
             "9004",
             "{port}",
         ],
@@ -133,7 +133,7 @@ const SHOWN: &[Shown] = &[
             "python3",
             "-c",
             ON_PORT,
-            "fixtures/broken/one_blocks_all_mended.py",
+            "fixtures/faulty/one_blocks_all_fixed.py",
             "9004",
             "{port}",
         ],
@@ -142,31 +142,22 @@ const SHOWN: &[Shown] = &[
     },
 ];
 
-fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    arguments.test_threads.get_or_insert(2);
-    let python = Target::command(
-        vec!["python3".to_owned()],
-        sockdrill::model::profile::Profile::unknown(),
-    );
-    let missing = (!python.is_installed()).then(|| "python3".to_owned());
+pub(crate) fn trials() -> Vec<Trial> {
     let shown = SHOWN.iter().map(|shown| {
         let name = format!("shown::{}", shown.name);
-        suite::needing(name, missing.clone(), || is_shown(shown))
+        needing_python(name, || is_shown(shown))
     });
     let quiet = scenario_files().into_iter().map(|file| {
         let name = file.with_extension("").display().to_string();
         let name = format!("quiet::{}", name.replace('/', "::"));
-        suite::needing(name, missing.clone(), move || is_quiet(&file))
+        needing_python(name, move || is_quiet(&file))
     });
     let refused = [Trial::test("what_python_cannot_see_is_refused", is_refused)];
-    let unable = suite::needing(
+    let unable = needing_python(
         "server_that_does_not_start_shows_nothing".to_owned(),
-        missing.clone(),
         shows_nothing,
     );
-    let trials = shown.chain(quiet).chain(refused).chain([unable]).collect();
-    libtest_mimic::run(&arguments, trials).exit_code()
+    shown.chain(quiet).chain(refused).chain([unable]).collect()
 }
 
 fn scenario_files() -> Vec<PathBuf> {
@@ -190,15 +181,6 @@ fn is_for_a_reference_server(file: &Path) -> bool {
     settings.any(|server| sockdrill::reference::find(server.trim()).is_some())
 }
 
-fn sockdrill(arguments: &[&str], file: &Path, command: &[&str]) -> Result<Output, Failed> {
-    let mut sockdrill = Command::new(env!("CARGO_BIN_EXE_sockdrill"));
-    sockdrill.arg("repro").args(arguments).arg(file);
-    if !command.is_empty() {
-        sockdrill.arg("--").args(command);
-    }
-    Ok(sockdrill.output()?)
-}
-
 /// The program for a file, and what becomes of it.
 fn reproduce(
     arguments: &[&str],
@@ -207,19 +189,24 @@ fn reproduce(
 ) -> Result<(String, Output), Failed> {
     let folder = tempfile::tempdir()?;
     let path = folder.path().join("reproducer.py");
-    let written = sockdrill(
-        &[arguments, &["--output", &path.to_string_lossy()]].concat(),
-        file,
-        command,
-    )?;
-    if !written.status.success() {
-        return Err(Failed::from(
-            String::from_utf8_lossy(&written.stderr).into_owned(),
-        ));
-    }
+    sockdrill(&["repro"])
+        .args(arguments)
+        .arg("--output")
+        .args([path.as_path(), file])
+        .args(behind_dashes(command))
+        .run()
+        .code(0);
     let program = std::fs::read_to_string(&path)?;
     let output = Command::new("python3").arg(&path).output()?;
     Ok((program, output))
+}
+
+/// The command of a server as the last arguments, none where the file names its server.
+fn behind_dashes<'a>(command: &[&'a str]) -> Vec<&'a str> {
+    match command {
+        [] => Vec::new(),
+        _ => [&["--"], command].concat(),
+    }
 }
 
 fn demand(output: &Output, status: i32, says: &str) -> Result<(), Failed> {
@@ -244,7 +231,7 @@ fn is_shown(shown: &Shown) -> Result<(), Failed> {
     let file = folder.path().join("case.drill");
     std::fs::write(&file, format!("case what is shown\n  {}\n", shown.case))?;
     let speaks = ["--speaks", shown.speaks];
-    let (program, output) = reproduce(&speaks, &file, shown.broken)?;
+    let (program, output) = reproduce(&speaks, &file, shown.faulty)?;
     demand(&output, 1, shown.says)?;
     if !program.lines().any(|line| line == shown.has) {
         return Err(Failed::from(format!(
@@ -270,12 +257,13 @@ fn is_refused() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let file = folder.path().join("case.drill");
     std::fs::write(&file, "case depth\n\n  server expect backlog 5\n")?;
-    let output = sockdrill(&[], &file, &["./server", "{path}"])?;
-    let complaint = String::from_utf8_lossy(&output.stderr);
-    match output.status.code() {
-        Some(2) if complaint.contains("server expect backlog 5") => Ok(()),
-        _ => Err(Failed::from(format!("{}: {complaint}", output.status))),
-    }
+    sockdrill(&["repro"])
+        .arg(&file)
+        .args(["--", "./server", "{path}"])
+        .run()
+        .code(2)
+        .complains("server expect backlog 5");
+    Ok(())
 }
 
 fn shows_nothing() -> Result<(), Failed> {

@@ -1,7 +1,9 @@
-//! The program from outside, and the rules of the repository. Checks against servers are in `tests/matrix.rs`.
+//! The program, run from a command line: what it prints, writes and leaves behind, and the reference servers that it
+//! serves.
 
-/// The checks that there are, their permanent ids, and the page that lists them.
-mod catalogue;
+#[path = "../kit.rs"]
+mod kit;
+
 /// What people and scripts see: exit codes, reports, and errors that say what to do.
 mod cli;
 /// How much of a request was cut is counted from what was done.
@@ -16,8 +18,6 @@ mod lab;
 mod late;
 /// However a run ends, and whatever the server does, no process outlives it.
 mod leftovers;
-/// The crate keeps the order of modules that it declares.
-mod modules;
 /// Tests of a package that has a server of its own.
 mod own_package;
 /// Pages and files that the program writes for people: the HTML report, what `init` writes, completions and the manual.
@@ -30,19 +30,9 @@ mod readme;
 mod reference;
 /// Every command that a report prints repeats its failure when it is pasted into a shell.
 mod repeat;
-/// What is written for programs is as the published schemas say.
-mod schema;
 
-use assert_cmd::Command;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-
-/// The program under test; a run that hangs is a failure, not a wait.
-fn sockdrill(arguments: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_sockdrill"));
-    command.args(arguments).timeout(Duration::from_secs(60));
-    command
-}
 
 /// The processes that have `marker` in their command line.
 fn marked(marker: &str) -> Vec<String> {

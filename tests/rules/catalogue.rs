@@ -1,6 +1,4 @@
-use crate::sockdrill;
-use predicates::prelude::*;
-use predicates::str::contains;
+use crate::kit::sockdrill;
 use sockdrill::checks::observations::OBSERVATIONS;
 use sockdrill::model::check::Check;
 use sockdrill::{checks, reference};
@@ -132,8 +130,8 @@ const NEEDS: &[&str] = &[
 
 /// The rows of a list for machines.
 fn json(list: &[&str]) -> Vec<serde_json::Value> {
-    let output = sockdrill(list).args(["--format", "json"]).output().unwrap();
-    serde_json::from_slice(&output.stdout).unwrap()
+    let printed = sockdrill(list).args(["--format", "json"]).run().stdout;
+    serde_json::from_str(&printed).unwrap()
 }
 
 /// The ids that there are: of checks, and of what is observed because no verdict on it would be fair.
@@ -205,10 +203,9 @@ fn counterexamples_stand_in_for_reference_servers_that_have_a_profile() {
 #[test]
 fn page_of_the_checks_is_what_the_program_prints() {
     let renew = "sockdrill list checks --format markdown > docs/checks.md";
-    let output = sockdrill(&["list", "checks", "--format", "markdown"])
-        .output()
-        .unwrap();
-    let printed = String::from_utf8(output.stdout).unwrap();
+    let printed = sockdrill(&["list", "checks", "--format", "markdown"])
+        .run()
+        .stdout;
     let page = std::fs::read_to_string("docs/checks.md").unwrap();
     assert!(
         page == printed,
@@ -258,12 +255,14 @@ fn list_of_the_checks_for_machines_has_all_there_is_to_a_check() {
 fn observation_is_explained_under_its_id_and_its_name() {
     for name in ["stop/hup-ignored-or-obeyed", "hup"] {
         sockdrill(&["explain", name])
-            .assert()
+            .run()
             .code(0)
-            .stdout(contains("SIGHUP").and(contains("never judged").and(contains("`hup`"))));
+            .prints("SIGHUP")
+            .prints("never judged")
+            .prints("`hup`");
     }
     sockdrill(&["list", "servers", "--format", "markdown"])
-        .assert()
+        .run()
         .code(2)
-        .stderr(contains("only `list checks`"));
+        .complains("only `list checks`");
 }

@@ -1,6 +1,6 @@
 //! Where servers run, and what is read from the kernel there.
 
-use predicates::prelude::*;
+use crate::kit::sockdrill;
 use rstest::rstest;
 use sockdrill::judge::Verdict;
 use sockdrill::launch::Target;
@@ -179,18 +179,18 @@ fn several_listeners_are_listed_and_one_can_be_chosen() {
         def serve(s):\n    while True:\n        c, _ = s.accept(); c.close()\n\
         threading.Thread(target=serve, args=(a,), daemon=True).start()\nserve(b)\n";
     let check = |more: &[&str]| {
-        let mut command = assert_cmd::Command::new(SOCKDRILL);
-        command
-            .args(["check", "--only", "reset/after-connect"])
-            .args(more);
-        command.args(["--", "python3", "-c", script]).assert()
+        sockdrill(&["check", "--only", "reset/after-connect"])
+            .args(more)
+            .args(["--", "python3", "-c", script])
+            .run()
     };
-    check(&[]).code(3).stderr(
-        predicate::str::contains("127.0.0.1:7101").and(predicate::str::contains("127.0.0.1:7102")),
-    );
+    check(&[])
+        .code(3)
+        .complains("127.0.0.1:7101")
+        .complains("127.0.0.1:7102");
     check(&["--listen", "7102"])
         .code(0)
-        .stdout(predicate::str::contains("127.0.0.1:7102"));
+        .prints("127.0.0.1:7102");
 }
 
 #[rstest]
@@ -217,23 +217,11 @@ fn server_is_found_wherever_it_listens(#[case] address: &str) {
              c, _ = s.accept()\n    \
              threading.Thread(target=serve, args=(c,), daemon=True).start()\n"
     );
-    let mut command = assert_cmd::Command::new(SOCKDRILL);
-    command.args([
-        "check",
-        "--speaks",
-        "echo",
-        "--only",
-        "polite",
-        "--only",
-        "partial/every-cut",
-        "--only",
-        "reset",
-        "--only",
-        "address",
-    ]);
-    command
+    let only = ["polite", "partial/every-cut", "reset", "address"];
+    sockdrill(&["check", "--speaks", "echo"])
+        .args(only.iter().flat_map(|glob| ["--only", glob]))
         .args(["--", "python3", "-c", &script])
-        .assert()
+        .run()
         .code(0);
 }
 
@@ -241,11 +229,9 @@ fn server_is_found_wherever_it_listens(#[case] address: &str) {
 fn reference_servers_run_on_a_unix_path() {
     for name in ["echo", "uppercase", "line-echo"] {
         assert!(reference::find(name).is_some());
-        let mut command = assert_cmd::Command::new(SOCKDRILL);
-        command.args(["check", "--speaks", name, "--skip", "stop"]);
-        command
+        sockdrill(&["check", "--speaks", name, "--skip", "stop"])
             .args(["--", SOCKDRILL, "serve", name, "--path", "{path}"])
-            .assert()
+            .run()
             .code(0);
     }
 }
@@ -263,12 +249,10 @@ fn socket_is_handed_to_a_server_that_expects_one() {
     );
     let path = folder.path().join("activated.toml");
     std::fs::write(&path, target).unwrap();
-    let mut command = assert_cmd::Command::new(SOCKDRILL);
-    command
-        .arg("check")
+    sockdrill(&["check"])
         .arg(&path)
         .args(["--only", "polite"])
-        .assert()
+        .run()
         .code(0);
 }
 
@@ -287,12 +271,10 @@ fn burst_of_datagrams_waits_for_room_at_a_unix_socket() {
                       d, a = s.recvfrom(1 << 18)\n    \
                       try: s.sendto(d, socket.MSG_DONTWAIT, a)\n    \
                       except OSError: pass\n";
-    assert_cmd::Command::new(SOCKDRILL)
-        .args(["check", "--only", "datagram/*", "--speaks"])
+    sockdrill(&["check", "--only", "datagram/*", "--speaks"])
         .arg(&profile)
         .args(["--", "python3", "-c", server, "{path}"])
-        .timeout(std::time::Duration::from_secs(120))
-        .assert()
+        .run()
         .code(0);
 }
 
@@ -311,10 +293,9 @@ fn unix_socket_that_no_client_finds_is_named(#[case] name: &str, #[case] message
     let settings =
         format!("speaks = \"echo\"\ncommand = [\"python3\", {script:?}]\nready-within = \"2s\"\n");
     std::fs::write(&target, settings).unwrap();
-    assert_cmd::Command::new(SOCKDRILL)
-        .arg("check")
+    sockdrill(&["check"])
         .arg(&target)
-        .assert()
+        .run()
         .code(3)
-        .stderr(predicate::str::contains(message));
+        .complains(message);
 }

@@ -1,5 +1,4 @@
-use crate::sockdrill;
-use predicates::prelude::*;
+use crate::kit::sockdrill;
 use serde_json::{Value, json};
 use std::path::Path;
 
@@ -104,10 +103,7 @@ fn demand_validity(schema: &Value, value: &Value) {
 /// The report of a run in which checks pass, fail, are known to fail, are only recommended, and do not apply.
 fn report_of_every_kind() -> Value {
     let folder = tempfile::tempdir().unwrap();
-    let (file, target) = (
-        folder.path().join("report.json"),
-        folder.path().join("server.toml"),
-    );
+    let target = folder.path().join("server.toml");
     let program = env!("CARGO_BIN_EXE_sockdrill");
     let command = [
         program,
@@ -130,13 +126,13 @@ fn report_of_every_kind() -> Value {
         "datagram/empty",
         "partial/every-cut",
     ];
-    sockdrill(&["check", "--json"])
-        .arg(&file)
+    sockdrill(&["check"])
+        .reporting()
         .args(only.iter().flat_map(|glob| ["--only", glob]))
         .arg(&target)
-        .assert()
-        .code(1);
-    read(&file)
+        .run()
+        .code(1)
+        .report
 }
 
 #[test]
@@ -155,17 +151,9 @@ fn report_of_a_check_is_as_its_schema_says() {
 
 #[test]
 fn report_of_scenario_files_is_as_its_schema_says() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("report.json");
-    sockdrill(&[
-        "run",
-        "fixtures/scenarios/reset/mid-request.drill",
-        "--json",
-    ])
-    .arg(&file)
-    .assert()
-    .code(0);
-    demand_validity(&read("docs/report.schema.json"), &read(&file));
+    let run = sockdrill(&["run", "fixtures/scenarios/reset/mid-request.drill"]);
+    let run = run.reporting().run().code(0);
+    demand_validity(&read("docs/report.schema.json"), &run.report);
 }
 
 #[test]
@@ -210,11 +198,8 @@ fn scenario_files_of_the_repository_are_as_their_schema_says() {
         .filter(|file| file.extension().is_some_and(|ext| ext == "drill"));
     let mut seen = 0;
     for file in files {
-        let output = sockdrill(&["fmt", "--to", "json"])
-            .arg(file)
-            .output()
-            .unwrap();
-        demand_validity(&schema, &serde_json::from_slice(&output.stdout).unwrap());
+        let printed = sockdrill(&["fmt", "--to", "json"]).arg(file).run().stdout;
+        demand_validity(&schema, &serde_json::from_str(&printed).unwrap());
         seen += 1;
     }
     assert!(seen > 10, "{seen}");
@@ -242,10 +227,7 @@ fn schema_of_scenarios_and_program_refuse_the_same() {
             "{wrong}"
         );
         std::fs::write(&file, wrong.to_string()).unwrap();
-        sockdrill(&["run"])
-            .arg(&file)
-            .assert()
-            .code(2)
-            .stderr(predicate::str::is_empty().not());
+        let run = sockdrill(&["run"]).arg(&file).run().code(2);
+        assert!(!run.stderr.is_empty(), "{run:?}");
     }
 }

@@ -8,8 +8,8 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
-/// A server that is broken on purpose.
-pub(crate) struct Broken {
+/// A server that is faulty on purpose.
+pub(crate) struct Faulty {
     /// The name of its tests, which says what the fault needs.
     pub(crate) name: &'static str,
     /// The profile that it claims to follow.
@@ -362,105 +362,105 @@ fn stalled_beside_reset(port: u16) -> io::Result<()> {
     })
 }
 
-/// Every broken server.
-pub(crate) const ALL: &[Broken] = &[
-    Broken {
+/// Every faulty server.
+pub(crate) const ALL: &[Faulty] = &[
+    Faulty {
         name: "cut_and_size",
         speaks: "echo",
         check: "property/stream",
         serve: cut_and_size,
     },
-    Broken {
+    Faulty {
         name: "reset_beside_another",
         speaks: "echo",
         check: "property/stream",
         serve: reset_beside_another,
     },
-    Broken {
+    Faulty {
         name: "slow_and_large",
         speaks: "echo",
         check: "property/stream",
         serve: slow_and_large,
     },
-    Broken {
+    Faulty {
         name: "character_in_two_reads",
         speaks: "echo",
         check: "property/stream",
         serve: character_in_two_reads,
     },
-    Broken {
+    Faulty {
         name: "half_close_with_backlog",
         speaks: "echo",
         check: "property/stream",
         serve: half_close_with_backlog,
     },
-    Broken {
+    Faulty {
         name: "stale_bytes_for_the_same_port",
         speaks: "echo",
         check: "property/stream",
         serve: stale_bytes_for_the_same_port,
     },
-    Broken {
+    Faulty {
         name: "reset_beside_another_breaks_long_words",
         speaks: "echo",
         check: "property/stream",
         serve: stalled_beside_reset,
     },
-    Broken {
+    Faulty {
         name: "full_line_without_its_newline",
         speaks: "line-echo",
         check: "property/line",
         serve: full_line_without_its_newline,
     },
-    Broken {
+    Faulty {
         name: "doubled_newline",
         speaks: "line-echo",
         check: "property/line",
         serve: doubled_newline,
     },
-    Broken {
+    Faulty {
         name: "shared_half_line",
         speaks: "line-echo",
         check: "property/line",
         serve: shared_half_line,
     },
-    Broken {
+    Faulty {
         name: "half_line_survives_reset",
         speaks: "line-echo",
         check: "property/line",
         serve: half_line_survives_reset,
     },
-    Broken {
+    Faulty {
         name: "leak_of_unfinished_half_close",
         speaks: "line-echo",
         check: "property/line",
         serve: leak_of_unfinished_half_close,
     },
-    Broken {
+    Faulty {
         name: "empty_behind_large",
         speaks: "udp-echo",
         check: "property/datagram",
         serve: empty_behind_large,
     },
-    Broken {
+    Faulty {
         name: "large_datagram_to_the_wrong_sender",
         speaks: "udp-echo",
         check: "property/datagram",
         serve: large_datagram_to_the_wrong_sender,
     },
-    Broken {
+    Faulty {
         name: "pile_with_a_large_one",
         speaks: "udp-echo",
         check: "property/datagram",
         serve: pile_with_a_large_one,
     },
-    Broken {
+    Faulty {
         name: "same_again_behind_longer",
         speaks: "udp-echo",
         check: "property/datagram",
         serve: same_again_behind_longer,
     },
-    Broken {
+    Faulty {
         name: "two_requests_and_a_half",
         speaks: "chat",
         check: "property/exchange",

@@ -9,21 +9,20 @@
 #![expect(
     clippy::print_stdout,
     clippy::print_stderr,
-    reason = "a broken server says why it ends, and a long test what it has seen"
+    reason = "a faulty server says why it ends, and a long test what it has seen"
 )]
 
-mod broken;
-mod states;
-
-use broken::Broken;
-use libtest_mimic::{Arguments, Failed, Trial};
+use crate::faulty::{self, Faulty};
+use crate::kit::sockdrill;
+use crate::states;
+use libtest_mimic::{Failed, Trial};
 use sockdrill::checks;
 use sockdrill::judge::{Evidence, Verdict};
 use sockdrill::launch::Target;
 use sockdrill::model::profile::Profile;
 use sockdrill::report::data::CheckResult;
 use sockdrill::runner::{self, Settings};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
 /// The cases within which a fault has to be found.
 const CASES: usize = 200;
@@ -40,25 +39,25 @@ const BY_TIMING: &[&str] = &[
     "half_close_with_backlog",
 ];
 
-/// The word by which this program is told to be a broken server.
-const SERVE: &str = "serve-broken";
+/// The word by which this program is told to be a faulty server.
+const SERVE: &str = "serve-faulty";
 
-fn main() -> ExitCode {
+/// Is a faulty server, where the command line says so, and returns how it ended.
+pub(crate) fn serve_if_told() -> Option<ExitCode> {
     let words: Vec<String> = std::env::args().skip(1).collect();
-    if let [word, name, port] = words.as_slice()
-        && word == SERVE
-    {
-        return serve(name, port);
+    match words.as_slice() {
+        [word, name, port] if word == SERVE => Some(serve(name, port)),
+        _ => None,
     }
-    let mut arguments = Arguments::from_args();
-    // Servers mostly wait, so twice as many as two processors can be tried at a time.
-    arguments.test_threads.get_or_insert(4);
-    let found = broken::ALL.iter().map(|broken| {
-        let trial = Trial::test(format!("found::{}", broken.name), || is_found(broken));
-        trial.with_ignored_flag(BY_TIMING.contains(&broken.name))
+}
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let found = faulty::ALL.iter().map(|faulty| {
+        let trial = Trial::test(format!("found::{}", faulty.name), || is_found(faulty));
+        trial.with_ignored_flag(BY_TIMING.contains(&faulty.name))
     });
-    let often = broken::ALL.iter().map(|broken| {
-        let trial = Trial::test(format!("often::{}", broken.name), || is_found_often(broken));
+    let often = faulty::ALL.iter().map(|faulty| {
+        let trial = Trial::test(format!("often::{}", faulty.name), || is_found_often(faulty));
         trial.with_ignored_flag(true)
     });
     let correct = CORRECT.iter().map(|(server, check)| {
@@ -67,19 +66,18 @@ fn main() -> ExitCode {
     });
     let saved = Trial::test("saved", is_repeated_from_its_file);
     let states = Trial::test("any_sequence_of_deeds_is_served", || Ok(states::hold()?));
-    let trials = found
+    found
         .chain([saved, states])
         .chain(often)
         .chain(correct)
-        .collect();
-    libtest_mimic::run(&arguments, trials).exit_code()
+        .collect()
 }
 
 fn serve(name: &str, port: &str) -> ExitCode {
-    let broken = broken::ALL.iter().find(|broken| broken.name == name);
-    let served = broken
+    let faulty = faulty::ALL.iter().find(|faulty| faulty.name == name);
+    let served = faulty
         .zip(port.parse().ok())
-        .map(|(broken, port)| (broken.serve)(port));
+        .map(|(faulty, port)| (faulty.serve)(port));
     match served {
         Some(Ok(())) => ExitCode::SUCCESS,
         Some(Err(error)) => {
@@ -124,19 +122,19 @@ fn run(
     result.ok_or_else(|| Failed::from("the check was not run"))
 }
 
-fn target(broken: &Broken) -> Result<Target, Failed> {
+fn target(faulty: &Faulty) -> Result<Target, Failed> {
     let program = std::env::current_exe()?;
     let command = vec![
         program.display().to_string(),
         SERVE.to_owned(),
-        broken.name.to_owned(),
+        faulty.name.to_owned(),
         "{port}".to_owned(),
     ];
-    Ok(Target::command(command, Profile::find(broken.speaks)?))
+    Ok(Target::command(command, Profile::find(faulty.speaks)?))
 }
 
-fn is_found(broken: &Broken) -> Result<(), Failed> {
-    let result = run(&target(broken)?, broken.check, 1, CASES, true)?;
+fn is_found(faulty: &Faulty) -> Result<(), Failed> {
+    let result = run(&target(faulty)?, faulty.check, 1, CASES, true)?;
     let Verdict::Fail(finding) = &result.verdict else {
         return Err(Failed::from(format!("{:?}", result.verdict)));
     };
@@ -159,43 +157,35 @@ fn is_repeated_from_its_file() -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
     let server = std::env::current_exe()?.display().to_string();
     let check = |cases: &str| {
-        Command::new(env!("CARGO_BIN_EXE_sockdrill"))
-            .args(["check", "--speaks", "echo", "--only", "property/stream"])
+        sockdrill(&["check", "--speaks", "echo", "--only", "property/stream"])
             .args(["--cases", cases, "--artifacts"])
             .arg(folder.path())
             .args(["--", &server, SERVE, "character_in_two_reads", "{port}"])
-            .output()
+            .run()
     };
-    let found = check("60")?;
+    let found = check("60");
     let files: Vec<_> = std::fs::read_dir(folder.path())?.flatten().collect();
-    let repeated = check("0")?;
-    match (files.as_slice(), repeated.status.code()) {
-        ([_], Some(1)) => Ok(()),
-        (files, status) => Err(Failed::from(format!(
-            "{} files, then exit status {status:?}\n{}{}",
-            files.len(),
-            String::from_utf8_lossy(&found.stdout),
-            String::from_utf8_lossy(&repeated.stdout)
-        ))),
-    }
+    found.demand(files.len() == 1, "one file holds the case");
+    check("0").code(1);
+    Ok(())
 }
 
 /// The seeds from which nineteen must find a fault.
 const SEEDS: std::ops::Range<u64> = 100..120;
 
-fn is_found_often(broken: &Broken) -> Result<(), Failed> {
-    let target = target(broken)?;
+fn is_found_often(faulty: &Faulty) -> Result<(), Failed> {
+    let target = target(faulty)?;
     let mut missed = Vec::new();
     let begun = std::time::Instant::now();
     for seed in SEEDS {
-        let result = run(&target, broken.check, seed, CASES, false)?;
+        let result = run(&target, faulty.check, seed, CASES, false)?;
         if !matches!(result.verdict, Verdict::Fail(_)) {
             missed.push(format!("seed {seed}: {:?}", result.verdict));
         }
     }
     println!(
         "{}: missed {} in {:.0?}",
-        broken.name,
+        faulty.name,
         missed.len(),
         begun.elapsed()
     );

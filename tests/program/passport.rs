@@ -1,4 +1,4 @@
-use crate::sockdrill;
+use crate::kit::sockdrill;
 use rstest::rstest;
 use serde_json::Value;
 
@@ -14,22 +14,14 @@ const FEW: &[&str] = &[
 
 /// What is observed of a server that `sockdrill serve` runs, or a shell.
 fn passport(options: &[&str], speaks: &str, server: &[&str]) -> Value {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("report.json");
     let serve = [env!("CARGO_BIN_EXE_sockdrill"), "serve"];
     let command = match server.first() {
         Some(&"sh") => server.to_vec(),
         _ => [&serve[..], server].concat(),
     };
-    sockdrill(&["check", "--speaks", speaks, "--json"])
-        .arg(&file)
-        .args(options)
-        .arg("--")
-        .args(command)
-        .assert()
-        .code(0);
-    let report: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-    report["observations"].clone()
+    let check = sockdrill(&["check", "--speaks", speaks]).reporting();
+    let run = check.args(options).arg("--").args(command).run().code(0);
+    run.report["observations"].clone()
 }
 
 const TAKES_NO_NOTICE: &str = concat!(
@@ -102,20 +94,18 @@ fn observation_that_is_skipped_is_not_made() {
 #[test]
 fn server_that_does_not_start_again_is_not_observed_and_the_passport_says_why() {
     let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("report.json");
     let once = format!(
         "mkdir {} || exit 9; exec {} serve echo --port $0",
         folder.path().join("started").display(),
         env!("CARGO_BIN_EXE_sockdrill")
     );
-    sockdrill(&["check", "--speaks", "echo", "--json"])
-        .arg(&file)
+    let run = sockdrill(&["check", "--speaks", "echo"])
+        .reporting()
         .args(FEW)
         .args(["--", "sh", "-c", &once, "{port}"])
-        .assert()
+        .run()
         .code(3);
-    let report: Value = serde_json::from_slice(&std::fs::read(&file).unwrap()).unwrap();
-    let passport = &report["observations"];
+    let passport = &run.report["observations"];
     assert_eq!(passport["close_after_reply"], "stays open");
     for name in ["idle", "half_close", "hup", "time_wait"] {
         let seen = passport[name].as_str().unwrap();

@@ -1,6 +1,4 @@
-use crate::sockdrill;
-use predicates::prelude::*;
-use predicates::str::contains;
+use crate::kit::sockdrill;
 use rstest::rstest;
 use std::path::PathBuf;
 use tempfile::TempDir;
@@ -32,13 +30,12 @@ fn known_failure_is_no_failure(#[case] until: &str) {
     let (_folder, file) = target(Some("reset/mid-request"), &format!("{KNOWN}\n{until}"));
     sockdrill(&["check", "--only", "reset/mid-request"])
         .arg(&file)
-        .assert()
+        .run()
         .code(0)
-        .stdout(
-            contains("known         reset/mid-request")
-                .and(contains("(known: issue 17)"))
-                .and(contains("0 failed").and(contains("1 known"))),
-        );
+        .prints("known         reset/mid-request")
+        .prints("(known: issue 17)")
+        .prints("0 failed")
+        .prints("1 known");
 }
 
 #[test]
@@ -49,9 +46,10 @@ fn known_failure_whose_day_is_over_is_a_failure_again() {
     );
     sockdrill(&["check", "--only", "reset/mid-request"])
         .arg(&file)
-        .assert()
+        .run()
         .code(1)
-        .stdout(contains("1 failed").and(contains("(known until 2020-01-31: issue 17)")));
+        .prints("1 failed")
+        .prints("(known until 2020-01-31: issue 17)");
 }
 
 #[test]
@@ -59,11 +57,9 @@ fn known_failure_that_has_gone_away_is_a_failure_that_says_what_to_do() {
     let (_folder, file) = target(None, KNOWN);
     sockdrill(&["check", "--only", "reset/mid-request"])
         .arg(&file)
-        .assert()
+        .run()
         .code(1)
-        .stdout(contains(
-            "fail          reset/mid-request  passes although it is listed as known (issue 17); remove it",
-        ));
+        .prints("fail          reset/mid-request  passes although it is listed as known (issue 17); remove it");
 }
 
 #[test]
@@ -71,9 +67,9 @@ fn known_failure_that_shows_only_sometimes_may_pass() {
     let (_folder, file) = target(None, &format!("{KNOWN}\nsometimes = true"));
     sockdrill(&["check", "--only", "reset/mid-request"])
         .arg(&file)
-        .assert()
+        .run()
         .code(0)
-        .stdout(contains("1 passed"));
+        .prints("1 passed");
 }
 
 #[test]
@@ -81,9 +77,9 @@ fn known_failure_of_a_check_that_does_not_apply_is_a_skip() {
     let (_folder, file) = target(None, "check = \"datagram/empty\"\nreason = \"issue 18\"");
     sockdrill(&["check", "--only", "datagram/empty"])
         .arg(&file)
-        .assert()
+        .run()
         .code(0)
-        .stdout(contains("1 skipped"));
+        .prints("1 skipped");
 }
 
 #[rstest]
@@ -100,9 +96,9 @@ fn known_failure_that_means_nothing_is_exit_code_2(#[case] known: &str, #[case] 
     let (_folder, file) = target(None, known);
     sockdrill(&["check"])
         .arg(&file)
-        .assert()
+        .run()
         .code(2)
-        .stderr(contains(message));
+        .complains(message);
 }
 
 #[test]
@@ -112,46 +108,44 @@ fn broken_recommendation_fails_a_strict_run_only() {
         "check = \"datagram\"\nreason = \"x\"",
     );
     let only = ["check", "--only", "stop/stdout-closed"];
-    sockdrill(&only).arg(&file).assert().code(0).stdout(
-        contains("warn          stop/stdout-closed")
-            .and(contains("0 failed").and(contains("1 warned"))),
-    );
+    sockdrill(&only)
+        .arg(&file)
+        .run()
+        .code(0)
+        .prints("warn          stop/stdout-closed")
+        .prints("0 failed")
+        .prints("1 warned");
     sockdrill(&only)
         .arg("--strict")
         .arg(&file)
-        .assert()
+        .run()
         .code(1)
-        .stdout(contains("fail          stop/stdout-closed").and(contains("1 failed")));
+        .prints("fail          stop/stdout-closed")
+        .prints("1 failed");
 }
 
 #[test]
 fn misspelt_glob_is_an_error_beside_one_that_is_not() {
     sockdrill(&["check", "echo", "--only", "polite", "--only", "resett"])
-        .assert()
+        .run()
         .code(4)
-        .stderr(contains(
-            "no check matches --only resett; `sockdrill list checks`",
-        ));
+        .complains("no check matches --only resett; `sockdrill list checks`");
     sockdrill(&["check", "echo", "--skip", "resett/*"])
-        .assert()
+        .run()
         .code(2)
-        .stderr(contains("there is no check `resett/*`, which --skip names"));
+        .complains("there is no check `resett/*`, which --skip names");
     sockdrill(&["check", "echo", "--only", "stop/hup-ignored-or-obeyed"])
-        .assert()
+        .run()
         .code(4)
-        .stderr(contains(
-            "names what is observed without --only and never judged",
-        ));
+        .complains("names what is observed without --only and never judged");
 }
 
 #[test]
 fn selection_of_which_nothing_is_left_names_both_sides() {
     sockdrill(&["check", "echo", "--only", "reset", "--skip", "reset/*"])
-        .assert()
+        .run()
         .code(4)
-        .stderr(contains(
-            "every check that matches --only reset matches --skip reset/* too",
-        ));
+        .complains("every check that matches --only reset matches --skip reset/* too");
 }
 
 #[test]
@@ -166,11 +160,11 @@ fn skips_and_known_failures_do_not_count_for_min_checks() {
         "polite",
     ];
     let check = |least| {
-        let mut command = sockdrill(&["check", "--min-checks", least]);
-        command.args(only).arg(&file).assert()
+        let command = sockdrill(&["check", "--min-checks", least]);
+        command.args(only).arg(&file).run()
     };
     check("1").code(0);
     check("2")
         .code(1)
-        .stdout(contains("1 checks passed, and --min-checks wants 2"));
+        .prints("1 checks passed, and --min-checks wants 2");
 }

@@ -1,10 +1,10 @@
-use crate::{marked, sockdrill};
-use predicates::prelude::*;
-use predicates::str::contains;
+use crate::kit::sockdrill;
+use crate::marked;
 use rstest::rstest;
 use serde_json::Value;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 /// The arguments of a check that fails at once.
 const FAILING: &[&str] = &[
@@ -45,20 +45,23 @@ fn keys(value: &Value) -> Vec<&str> {
 #[test]
 fn server_that_keeps_its_promises_is_exit_code_0() {
     sockdrill(&["check", "echo", "--only", "polite"])
-        .assert()
+        .run()
         .code(0)
-        .stdout(contains("pass          polite/exchange").and(contains("1 passed, 0 failed")));
+        .prints("pass          polite/exchange")
+        .prints("1 passed, 0 failed");
 }
 
 #[test]
 fn broken_requirement_is_exit_code_1_with_evidence_and_a_command_that_repeats_it() {
     let repeat = "/sockdrill check --speaks echo --only reset/mid-request --seed 7 -- ";
-    sockdrill(FAILING).args(BROKEN).assert().code(1).stdout(
-        contains("reset/mid-request: A server survives a reset after any byte of a request.")
-            .and(contains("failed 3 of 3"))
-            .and(contains("the server exited with status 1 (wait status)"))
-            .and(contains(repeat)),
-    );
+    sockdrill(FAILING)
+        .args(BROKEN)
+        .run()
+        .code(1)
+        .prints("reset/mid-request: A server survives a reset after any byte of a request.")
+        .prints("failed 3 of 3")
+        .prints("the server exited with status 1 (wait status)")
+        .prints(repeat);
 }
 
 #[test]
@@ -69,42 +72,28 @@ fn failed_scenario_is_written_as_a_file_that_fails_again() {
         .arg("--artifacts")
         .arg(&artifacts)
         .args(BROKEN)
-        .assert()
+        .run()
         .code(1);
     let file = artifacts.join("reset-mid-request.drill");
     assert!(read(&file).contains("mallory reset"), "{}", read(&file));
-    sockdrill(&["fmt", "--check"]).arg(&file).assert().code(0);
+    sockdrill(&["fmt", "--check"]).arg(&file).run().code(0);
     sockdrill(&["run", "--speaks", "echo"])
         .arg(&file)
         .args(BROKEN)
-        .assert()
+        .run()
         .code(1);
     sockdrill(&["run", "--speaks", "echo"])
         .arg(&file)
         .args(["--", BROKEN[1], "serve", "echo", "--port", "{port}"])
-        .assert()
+        .run()
         .code(0);
 }
 
 #[test]
 fn json_report_has_the_fields_of_format_1() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("report.json");
-    sockdrill(&[
-        "check",
-        "echo",
-        "--only",
-        "polite",
-        "--only",
-        "datagram/empty",
-        "--seed",
-        "7",
-        "--json",
-    ])
-    .arg(&file)
-    .assert()
-    .code(0);
-    let report: Value = serde_json::from_str(&read(&file)).unwrap();
+    let only = ["--only", "polite", "--only", "datagram/empty"];
+    let run = sockdrill(&["check", "echo", "--seed", "7"]).reporting();
+    let report = run.args(only).run().code(0).report;
     let mut required = vec![
         "checks",
         "duration_ms",
@@ -170,15 +159,8 @@ fn json_report_has_the_fields_of_format_1() {
 
 #[test]
 fn json_report_of_a_failure_has_reason_evidence_and_repeat_command() {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("report.json");
-    sockdrill(FAILING)
-        .arg("--json")
-        .arg(&file)
-        .args(BROKEN)
-        .assert()
-        .code(1);
-    let report: Value = serde_json::from_str(&read(&file)).unwrap();
+    let run = sockdrill(FAILING).reporting().args(BROKEN).run();
+    let report = run.code(1).report;
     assert_eq!(report["summary"]["fail"], 1);
     let check = &report["checks"][0];
     assert_eq!(check["verdict"], "fail");
@@ -217,7 +199,7 @@ fn junit_report_has_a_case_a_check_and_no_raw_markup() {
         .arg("--junit")
         .arg(&file)
         .args(BROKEN)
-        .assert()
+        .run()
         .code(1);
     let text = read(&file);
     assert!(text.starts_with("<?xml"), "{text}");
@@ -232,17 +214,10 @@ fn junit_report_has_a_case_a_check_and_no_raw_markup() {
 #[test]
 fn run_has_a_json_report_with_a_case_in_the_place_of_a_check() {
     let folder = tempfile::tempdir().unwrap();
-    let (file, report) = (
-        folder.path().join("talk.drill"),
-        folder.path().join("report.json"),
-    );
+    let file = folder.path().join("talk.drill");
     std::fs::write(&file, TWO_CASES).unwrap();
-    sockdrill(&["run", "--json"])
-        .arg(&report)
-        .arg(&file)
-        .assert()
-        .code(0);
-    let report: Value = serde_json::from_str(&read(&report)).unwrap();
+    let run = sockdrill(&["run"]).reporting().arg(&file).run();
+    let report = run.code(0).report;
     assert_eq!(report["format"], 1);
     assert_eq!(report["checks"][0]["id"], "dialogue::a word");
     assert_eq!(report["checks"][1]["id"], "dialogue::another word");
@@ -272,11 +247,12 @@ fn file_with_a_line_addresses_the_case_that_the_line_is_in() {
     let file = folder.path().join("talk.drill");
     std::fs::write(&file, TWO_CASES).unwrap();
     sockdrill(&["run", &format!("{}:14", file.display())])
-        .assert()
+        .run()
         .code(0)
-        .stdout(contains("1 passed").and(contains("dialogue::another word")));
+        .prints("1 passed")
+        .prints("dialogue::another word");
     sockdrill(&["run", &format!("{}:1", file.display())])
-        .assert()
+        .run()
         .code(4);
 }
 
@@ -291,9 +267,10 @@ fn failing_case_shows_what_was_expected_and_what_came() {
     .unwrap();
     sockdrill(&["run"])
         .arg(&file)
-        .assert()
+        .run()
         .code(1)
-        .stdout(contains("alice expected \"three\", got \"two\"").and(contains("talk.drill:15")));
+        .prints("alice expected \"three\", got \"two\"")
+        .prints("talk.drill:15");
 }
 
 #[test]
@@ -303,9 +280,10 @@ fn verbose_run_prints_every_event() {
     std::fs::write(&file, TWO_CASES).unwrap();
     sockdrill(&["run", "--verbose"])
         .arg(&file)
-        .assert()
+        .run()
         .code(0)
-        .stdout(contains("alice > \"one\"").and(contains("alice < \"one\"")));
+        .prints("alice > \"one\"")
+        .prints("alice < \"one\"");
 }
 
 #[test]
@@ -315,9 +293,10 @@ fn misspelt_step_is_shown_with_a_caret_and_exit_code_2() {
     std::fs::write(&file, TWO_CASES.replace("alice connect", "alice conect")).unwrap();
     sockdrill(&["run"])
         .arg(&file)
-        .assert()
+        .run()
         .code(2)
-        .stderr(contains("talk.drill:6:9").and(contains("^^^^^^ did you mean `connect`?")));
+        .complains("talk.drill:6:9")
+        .complains("^^^^^^ did you mean `connect`?");
 }
 
 #[rstest]
@@ -333,10 +312,7 @@ fn what_does_not_exist_is_exit_code_2_with_what_to_write(
     #[case] arguments: &[&str],
     #[case] message: &str,
 ) {
-    sockdrill(arguments)
-        .assert()
-        .code(2)
-        .stderr(contains(message));
+    sockdrill(arguments).run().code(2).complains(message);
 }
 
 #[test]
@@ -345,9 +321,10 @@ fn malformed_profile_is_exit_code_2_with_its_file_and_what_is_wrong() {
     let file = folder.path().join("odd.toml");
     std::fs::write(&file, "transport = \"carrier pigeon\"\n").unwrap();
     sockdrill(&["check", "--speaks", &file.to_string_lossy(), "--", "true"])
-        .assert()
+        .run()
         .code(2)
-        .stderr(contains("odd.toml").and(contains("carrier pigeon")));
+        .complains("odd.toml")
+        .complains("carrier pigeon");
 }
 
 #[test]
@@ -356,57 +333,60 @@ fn malformed_target_is_exit_code_2_with_its_file_and_what_is_wrong() {
     let file = folder.path().join("odd.toml");
     std::fs::write(&file, "command = [\"true\"]\ncomand = 1\n").unwrap();
     sockdrill(&["check", &file.to_string_lossy()])
-        .assert()
+        .run()
         .code(2)
-        .stderr(contains("odd.toml").and(contains("comand")));
+        .complains("odd.toml")
+        .complains("comand");
 }
 
 #[test]
 fn selection_of_nothing_is_exit_code_4() {
     sockdrill(&["check", "echo", "--only", "nonesuch"])
-        .assert()
+        .run()
         .code(4)
-        .stderr(contains("--only nonesuch").and(contains("sockdrill list checks")));
+        .complains("--only nonesuch")
+        .complains("sockdrill list checks");
     sockdrill(&["check", "echo", "--only", "reset", "--skip", "reset/*"])
-        .assert()
+        .run()
         .code(4);
 }
 
 #[test]
 fn skipped_checks_are_not_run() {
-    sockdrill(&[
+    let run = sockdrill(&[
         "check", "echo", "--only", "bytes", "--skip", "*/nul", "--jobs", "1",
     ])
-    .assert()
+    .run()
     .code(0)
-    .stdout(contains("bytes/invalid-utf8").and(contains("bytes/nul").not()));
+    .prints("bytes/invalid-utf8");
+    assert!(!run.stdout.contains("bytes/nul"), "{run:?}");
 }
 
 #[test]
 fn fewer_passes_than_min_checks_is_a_failure() {
     sockdrill(&["check", "echo", "--only", "polite", "--min-checks", "1"])
-        .assert()
+        .run()
         .code(0);
     sockdrill(&["check", "echo", "--only", "polite", "--min-checks", "2"])
-        .assert()
+        .run()
         .code(1)
-        .stdout(contains("1 checks passed, and --min-checks wants 2"));
+        .prints("1 checks passed, and --min-checks wants 2");
 }
 
 #[test]
 fn seed_is_printed() {
     sockdrill(&["check", "echo", "--only", "polite", "--seed", "4711"])
-        .assert()
+        .run()
         .code(0)
-        .stdout(contains("seed 4711"));
+        .prints("seed 4711");
 }
 
 #[test]
 fn missing_binary_is_a_clear_error_with_exit_code_3() {
     sockdrill(&["check", "--", "./no-such-server", "{port}"])
-        .assert()
+        .run()
         .code(3)
-        .stderr(contains("starting `./no-such-server`: no such program"));
+        .complains("starting `./no-such-server`: no such program");
 }
 
 #[rstest]
@@ -416,11 +396,10 @@ fn server_that_exits_at_once_is_exit_code_3_with_its_status_and_last_words(
     let server = ["sh", "-c", "echo cannot read my settings >&2; exit 78"];
     sockdrill(&["check", "--isolation", isolation, "--"])
         .args(server)
-        .assert()
+        .run()
         .code(3)
-        .stderr(
-            contains("the server exited with status 78").and(contains("cannot read my settings")),
-        );
+        .complains("the server exited with status 78")
+        .complains("cannot read my settings");
 }
 
 #[test]
@@ -431,15 +410,11 @@ fn server_that_never_listens_is_exit_code_3_with_what_was_awaited_and_for_how_lo
     let text = format!("command = [\"sleep\", \"{marker}\"]\nready-within = \"500ms\"\n");
     std::fs::write(&file, text).unwrap();
     sockdrill(&["check", &file.to_string_lossy()])
-        .assert()
+        .run()
         .code(3)
-        .stderr(
-            contains(
-                "the server did not listen: any listener of its process tree was awaited for 5",
-            )
-            .and(contains("is {port} in the right place of the command"))
-            .and(contains(format!("command: sleep {marker}"))),
-        );
+        .complains("the server did not listen: any listener of its process tree was awaited for 5")
+        .complains("is {port} in the right place of the command")
+        .complains(format!("command: sleep {marker}"));
     assert_eq!(marked(&marker), Vec::<String>::new());
 }
 
@@ -456,17 +431,13 @@ fn server_whose_port_is_taken_is_exit_code_3_with_who_has_it() {
     ];
     sockdrill(&["check", "--isolation", "host", "--"])
         .args(server)
-        .assert()
+        .run()
         .code(3)
-        .stderr(
-            contains(format!(
-                "port {port} is taken: process {} ",
-                std::process::id()
-            ))
-            .and(contains(
-                "let the command take any port by writing {port} in it",
-            )),
-        );
+        .complains(format!(
+            "port {port} is taken: process {} ",
+            std::process::id()
+        ))
+        .complains("let the command take any port by writing {port} in it");
 }
 
 #[test]
@@ -491,7 +462,7 @@ fn server_whose_port_is_taken_outside_does_not_care_in_a_namespace() {
         "--",
     ])
     .args(server)
-    .assert()
+    .run()
     .code(0);
 }
 
@@ -507,13 +478,9 @@ fn lists_are_the_same_in_text_and_json(
     #[case] key: &str,
     #[case] member: &str,
 ) {
-    let text = sockdrill(&["list", what]).output().unwrap().stdout;
-    let text = String::from_utf8(text).unwrap();
-    let json = sockdrill(&["list", what, "--format", "json"])
-        .output()
-        .unwrap()
-        .stdout;
-    let rows: Vec<Value> = serde_json::from_slice(&json).unwrap();
+    let text = sockdrill(&["list", what]).run().code(0).stdout;
+    let json = sockdrill(&["list", what, "--format", "json"]).run().stdout;
+    let rows: Vec<Value> = serde_json::from_str(&json).unwrap();
     assert_eq!(rows.len(), text.lines().count());
     assert!(rows.iter().any(|row| row[key] == member), "{rows:?}");
     for (row, line) in rows.iter().zip(text.lines()) {
@@ -528,11 +495,12 @@ fn every_check_is_explained() {
             "serve {} --violate {}",
             check.counterexample.instead_of, check.id
         );
-        sockdrill(&["explain", check.id]).assert().code(0).stdout(
-            contains(check.requirement)
-                .and(contains("how servers are mended:"))
-                .and(contains(broken)),
-        );
+        sockdrill(&["explain", check.id])
+            .run()
+            .code(0)
+            .prints(check.requirement)
+            .prints("how servers are mended:")
+            .prints(broken);
     }
 }
 
@@ -547,14 +515,14 @@ fn fmt_formats_in_place_and_check_tells_what_it_would_change() {
     .unwrap();
     sockdrill(&["fmt", "--check"])
         .arg(&file)
-        .assert()
+        .run()
         .code(1)
-        .stdout(contains("talk.drill is not formatted"));
+        .prints("talk.drill is not formatted");
     assert!(read(&file).contains("alice   connect"));
-    sockdrill(&["fmt"]).arg(&file).assert().code(0);
+    sockdrill(&["fmt"]).arg(&file).run().code(0);
     assert!(read(&file).contains("  alice connect"), "{}", read(&file));
     assert!(read(&file).contains("# hello"), "{}", read(&file));
-    sockdrill(&["fmt", "--check"]).arg(&file).assert().code(0);
+    sockdrill(&["fmt", "--check"]).arg(&file).run().code(0);
 }
 
 #[test]
@@ -565,16 +533,13 @@ fn scenario_as_json_runs_as_well() {
         folder.path().join("talk.json"),
     );
     std::fs::write(&drill, TWO_CASES).unwrap();
-    let output = sockdrill(&["fmt", "--to", "json"])
-        .arg(&drill)
-        .output()
-        .unwrap();
-    std::fs::write(&json, output.stdout).unwrap();
+    let printed = sockdrill(&["fmt", "--to", "json"]).arg(&drill).run();
+    std::fs::write(&json, printed.stdout).unwrap();
     sockdrill(&["run"])
         .arg(&json)
-        .assert()
+        .run()
         .code(0)
-        .stdout(contains("2 passed"));
+        .prints("2 passed");
 }
 
 #[test]
@@ -586,15 +551,15 @@ fn scenario_files_of_the_repository_are_formatted() {
     let is_drill = |file: &PathBuf| file.extension().is_some_and(|ext| ext == "drill");
     let files: Vec<_> = files.filter(is_drill).collect();
     assert!(!files.is_empty());
-    sockdrill(&["fmt", "--check"]).args(files).assert().code(0);
+    sockdrill(&["fmt", "--check"]).args(files).run().code(0);
 }
 
 #[test]
 fn doctor_says_what_this_host_permits() {
     sockdrill(&["doctor"])
-        .assert()
+        .run()
         .code(0)
-        .stdout(contains("host: servers can run in it"));
+        .prints("host: servers can run in it");
 }
 
 #[test]
@@ -603,11 +568,11 @@ fn reader_that_goes_away_is_no_error() {
         "{} list checks | head -n 1",
         env!("CARGO_BIN_EXE_sockdrill")
     );
-    assert_cmd::Command::new("sh")
-        .args(["-c", &command])
-        .assert()
-        .code(0)
-        .stderr("");
+    let output = Command::new("sh").args(["-c", &command]).output().unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
 }
 
 #[test]
@@ -616,9 +581,9 @@ fn finished_run_leaves_nothing_behind() {
     let program = env!("CARGO_BIN_EXE_sockdrill");
     // The marker is an argument of the shell, which stays beside the server.
     let server = format!("{program} serve echo --port \"$1\" & wait");
-    sockdrill(&["check", "--speaks", "echo", "--only", "reset/*", "--"])
+    let run = sockdrill(&["check", "--speaks", "echo", "--only", "reset/*", "--"])
         .args(["sh", "-c", &server, &port_marker, "{port}"])
-        .assert()
-        .code(predicate::in_iter([0, 1]));
+        .run();
+    assert!(matches!(run.code, Some(0 | 1)), "{run:?}");
     assert_eq!(marked(&port_marker), Vec::<String>::new());
 }

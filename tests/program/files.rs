@@ -1,4 +1,4 @@
-use crate::sockdrill;
+use crate::kit::sockdrill;
 
 const TALK: &str = "\
 case a word
@@ -25,7 +25,7 @@ fn case_starts_its_server_once() {
     sockdrill(&["run"])
         .arg(&file)
         .args(["--", "sh", "-c", &server, "server", "{port}"])
-        .assert()
+        .run()
         .code(0);
     assert_eq!(std::fs::read_to_string(&starts).unwrap(), "started\n");
 }

@@ -1,6 +1,4 @@
-use crate::sockdrill;
-use predicates::prelude::*;
-use predicates::str::contains;
+use crate::kit::sockdrill;
 use std::path::Path;
 use std::process::Command;
 
@@ -36,7 +34,7 @@ fn html_report_shows_a_failure_in_full_and_nothing_in_it_is_markup() {
     sockdrill(&["run", "--html"])
         .arg(&page)
         .arg(&file)
-        .assert()
+        .run()
         .code(1);
     let page = std::fs::read_to_string(&page).unwrap();
     for part in [
@@ -71,7 +69,7 @@ fn html_report_has_every_verdict_and_what_was_observed() {
     sockdrill(&["check", "echo", "--html"])
         .arg(&page)
         .args(only)
-        .assert()
+        .run()
         .code(0);
     let page = std::fs::read_to_string(&page).unwrap();
     for part in [
@@ -89,17 +87,20 @@ fn html_report_has_every_verdict_and_what_was_observed() {
 #[test]
 fn files_that_init_writes_run_once_the_command_is_filled_in() {
     let folder = tempfile::tempdir().unwrap();
-    sockdrill(&["init"])
-        .current_dir(folder.path())
-        .assert()
+    let run = |arguments: &[&str]| {
+        let mut told = sockdrill(arguments);
+        told.command.current_dir(folder.path());
+        told.run()
+    };
+    run(&["init"])
         .code(0)
-        .stdout(contains("wrote     ./server.toml").and(contains("sockdrill check ./server.toml")));
+        .prints("wrote     ./server.toml")
+        .prints("sockdrill check ./server.toml");
     let target = folder.path().join("server.toml");
-    let run = |arguments: &[&str]| sockdrill(arguments).current_dir(folder.path()).assert();
     run(&["fmt", "--check", "scenarios/first.drill"]).code(0);
     run(&["check", "server.toml"])
         .code(3)
-        .stderr(contains("starting `./your-server`: no such program"));
+        .complains("starting `./your-server`: no such program");
     let text = std::fs::read_to_string(&target).unwrap();
     let serve = format!(
         "\"{}\", \"serve\", \"echo\"",
@@ -108,10 +109,10 @@ fn files_that_init_writes_run_once_the_command_is_filled_in() {
     std::fs::write(&target, text.replace("\"./your-server\"", &serve)).unwrap();
     run(&["check", "server.toml", "--only", "polite"])
         .code(0)
-        .stdout(contains("1 passed"));
+        .prints("1 passed");
     run(&["run", "scenarios/first.drill"])
         .code(0)
-        .stdout(contains("2 passed"));
+        .prints("2 passed");
 }
 
 /// A setting that stands in a comment, without the sign of the comment.
@@ -123,7 +124,7 @@ fn offered(line: &str) -> Option<&str> {
 #[test]
 fn everything_that_init_offers_is_understood() {
     let folder = tempfile::tempdir().unwrap();
-    sockdrill(&["init"]).arg(folder.path()).assert().code(0);
+    sockdrill(&["init"]).arg(folder.path()).run().code(0);
     let target = folder.path().join("server.toml");
     let text = std::fs::read_to_string(&target).unwrap();
     let all: Vec<_> = text
@@ -142,7 +143,7 @@ fn everything_that_init_offers_is_understood() {
     std::fs::write(&target, all).unwrap();
     sockdrill(&["check", "--only", "polite"])
         .arg(&target)
-        .assert()
+        .run()
         .code(0);
 }
 
@@ -153,9 +154,10 @@ fn init_overwrites_nothing() {
     std::fs::write(&target, "mine").unwrap();
     sockdrill(&["init"])
         .arg(folder.path())
-        .assert()
+        .run()
         .code(0)
-        .stdout(contains("server.toml, and is left as it is").and(contains("first.drill")));
+        .prints("server.toml, and is left as it is")
+        .prints("first.drill");
     assert_eq!(std::fs::read_to_string(&target).unwrap(), "mine");
     assert!(folder.path().join("scenarios/first.drill").is_file());
 }
@@ -178,8 +180,7 @@ fn printed(shell: &str, script: &str) -> std::io::Result<String> {
 
 #[test]
 fn completions_offer_commands_options_and_the_names_that_the_program_knows() {
-    let script = sockdrill(&["completions", "bash"]).output().unwrap().stdout;
-    let script = String::from_utf8(script).unwrap();
+    let script = sockdrill(&["completions", "bash"]).run().stdout;
     // The function that finds the words is the same for bash and zsh, and needs neither.
     let (words, _) = script.split_once("\n}\n").unwrap();
     let offered =
@@ -210,7 +211,7 @@ fn completions_offer_commands_options_and_the_names_that_the_program_knows() {
 
 #[test]
 fn every_shell_has_every_command() {
-    let help = String::from_utf8(sockdrill(&["--help"]).output().unwrap().stdout).unwrap();
+    let help = sockdrill(&["--help"]).run().stdout;
     let commands = help
         .lines()
         .filter_map(|line| line.strip_prefix("  "))
@@ -221,21 +222,19 @@ fn every_shell_has_every_command() {
         .collect();
     assert!(commands.contains(&"init"), "{help}");
     for shell in ["bash", "zsh", "fish"] {
-        let script = sockdrill(&["completions", shell]).output().unwrap().stdout;
-        let script = String::from_utf8(script).unwrap();
+        let script = sockdrill(&["completions", shell]).run().stdout;
         for command in &commands {
             assert!(script.contains(command), "{shell}: {command}");
         }
     }
-    sockdrill(&["completions", "tcsh"]).assert().code(2);
+    sockdrill(&["completions", "tcsh"]).run().code(2);
 }
 
 #[test]
 fn manual_page_has_every_option_and_every_exit_code() {
-    let page = sockdrill(&["man"]).output().unwrap().stdout;
-    let page = String::from_utf8(page).unwrap();
+    let page = sockdrill(&["man"]).run().stdout;
     assert!(page.starts_with(".TH SOCKDRILL 1 "), "{page}");
-    let help = String::from_utf8(sockdrill(&["check", "--help"]).output().unwrap().stdout).unwrap();
+    let help = sockdrill(&["check", "--help"]).run().stdout;
     let options = help
         .split_whitespace()
         .filter(|word| word.starts_with("--") && word.len() > 2);

@@ -1,0 +1,73 @@
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+/// What stands between backticks in a page, on one line each.
+fn quoted(page: &str) -> Vec<String> {
+    let text = std::fs::read_to_string(page).unwrap();
+    let parts = text.split('`').skip(1).step_by(2).map(str::to_owned);
+    parts.collect()
+}
+
+fn folders(of: &str) -> Vec<String> {
+    let entries = std::fs::read_dir(of).unwrap().flatten();
+    let folders = entries
+        .map(|entry| entry.path())
+        .filter(|path| path.is_dir());
+    let mut folders: Vec<_> = folders.map(|path| path.display().to_string()).collect();
+    folders.sort();
+    folders
+}
+
+#[test]
+fn layout_of_contributing_has_every_folder_of_the_crate_and_no_other() {
+    let text = std::fs::read_to_string("CONTRIBUTING.md").unwrap();
+    let rows = text.lines().filter_map(|line| line.strip_prefix("| `"));
+    let mut named: Vec<_> = rows
+        .filter_map(|row| Some(row.split_once('`')?.0.to_owned()))
+        .collect();
+    named.sort();
+    assert_eq!(named, folders("harness"));
+}
+
+#[test]
+fn pages_for_contributors_name_files_that_are_there() {
+    let paths = ["CONTRIBUTING.md", "RELEASE.md"].map(quoted).concat();
+    let paths = paths.iter().filter(|path| {
+        let folder = path.split('/').next().unwrap_or_default();
+        let is_path = ["harness", "tests", "fixtures", "docs", "ci"].contains(&folder);
+        is_path && !path.contains(['<', ' '])
+    });
+    let missing: Vec<_> = paths.filter(|path| !Path::new(path).exists()).collect();
+    assert!(missing.is_empty(), "{missing:?}");
+}
+
+/// The files of the repository below a folder.
+fn files(folder: &str, found: &mut Vec<PathBuf>) {
+    for entry in std::fs::read_dir(folder).unwrap().flatten() {
+        let path = entry.path();
+        match path.is_dir() {
+            true => files(&path.to_string_lossy(), found),
+            false => found.push(path),
+        }
+    }
+}
+
+/// `ci/release` builds the package; that nothing is missing from it is seen without building.
+#[test]
+fn package_has_the_sources_and_what_the_build_embeds() {
+    let output = Command::new(env!("CARGO"))
+        .args(["package", "--list", "--allow-dirty", "--offline"])
+        .output()
+        .unwrap();
+    let packed = String::from_utf8_lossy(&output.stdout).into_owned();
+    let mut needed = ["Cargo.toml", "Cargo.lock", "build.rs", "README.md"]
+        .map(PathBuf::from)
+        .to_vec();
+    needed.extend(["LICENSE-APACHE", "LICENSE-MIT", "CHANGELOG.md"].map(PathBuf::from));
+    files("harness", &mut needed);
+    files("fixtures/profiles", &mut needed);
+    let is_packed = |path: &PathBuf| packed.lines().any(|line| Path::new(line) == path);
+    let missing: Vec<_> = needed.iter().filter(|path| !is_packed(path)).collect();
+    assert!(missing.is_empty(), "{missing:?}\n{output:?}");
+    assert!(!packed.contains(".ci/"), "{packed}");
+}

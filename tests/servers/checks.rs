@@ -1,0 +1,170 @@
+//! Checks against servers, each pair a test of its own, named after what is claimed:
+//!
+//! - `counterexample::CHECK`: the check fails on its own counterexample, and passes on the server that this stands for;
+//! - `server::NAME`: a reference server passes everything that it promises. `SOCKDRILL_TARGET='command {port}'` puts
+//!   a server of your own in their place, with the profile that `SOCKDRILL_SPEAKS` names;
+//! - `target::NAME`: a real server passes but for what its file lists as known, where its program is installed;
+//! - `polite::NAME`: a real server starts by itself and speaks what its profile says, for those that are not drilled in
+//!   every run;
+//! - `external::…`: a server in another language that breaks a requirement is found out.
+
+use crate::kit::{Run, sockdrill};
+use crate::needing_python;
+use libtest_mimic::{Failed, Trial};
+use sockdrill::launch::Target;
+use sockdrill::model::check::{Check, Need};
+use sockdrill::suite::needing;
+use sockdrill::{checks, reference};
+use std::path::PathBuf;
+
+pub(crate) fn trials() -> Vec<Trial> {
+    let counterexamples = checks::all().into_iter().map(counterexample);
+    let real = targets().into_iter().chain(servers());
+    let trials = real.chain(counterexamples).chain(polite_targets());
+    trials.chain([external()]).collect()
+}
+
+/// A check that cannot fail is the worst bug that this project can have.
+fn counterexample(proved: &'static Check) -> Trial {
+    Trial::test(format!("counterexample::{}", proved.id), || {
+        let server = proved.counterexample.instead_of;
+        let one = ["--strict", "--only", proved.id];
+        let program = env!("CARGO_BIN_EXE_sockdrill");
+        let serve = ["--speaks", server, "--", program, "serve"];
+        let broken = proved.counterexample_arguments();
+        demand(check(&[&one[..], &serve, &broken].concat()), 1, &["fail"]);
+        let correct = [&[server][..], place_for(proved)].concat();
+        demand(check(&[&one[..], &serve, &correct].concat()), 0, &["pass"]);
+        Ok(())
+    })
+}
+
+/// Where a correct server has to listen for a check to apply to it; on all addresses where it does not matter.
+fn place_for(check: &Check) -> &'static [&'static str] {
+    let places: &[(Need, &[&str])] = &[
+        (Need::LOCAL, &["--path", "{path}"]),
+        (
+            Need::TOLD_LOOPBACK,
+            &["--port", "{port}", "--host", "127.0.0.1"],
+        ),
+        (Need::IPV6, &["--port", "{port}", "--host", "::"]),
+        (Need::DUAL_STACK, &["--port", "{port}", "--host", "::"]),
+    ];
+    let place = places.iter().find(|(need, _)| check.needs.contains(need));
+    place.map_or(&["--port", "{port}", "--host", "0.0.0.0"], |(_, place)| {
+        place
+    })
+}
+
+fn servers() -> Vec<Trial> {
+    if let Ok(command) = std::env::var("SOCKDRILL_TARGET") {
+        let trial = Trial::test(format!("server::{command}"), move || {
+            let speaks = std::env::var("SOCKDRILL_SPEAKS").ok();
+            let speaks = speaks.iter().flat_map(|profile| ["--speaks", profile]);
+            let words = command.split_whitespace();
+            let arguments: Vec<_> = speaks.chain(["--"]).chain(words).collect();
+            demand(check(&arguments), 0, &["pass", "skip", "known", "warn"]);
+            Ok(())
+        });
+        return vec![trial];
+    }
+    let servers = reference::SERVERS.iter();
+    let trials = servers.map(|server| {
+        Trial::test(format!("server::{}", server.name), || {
+            demand(check(&["--strict", server.name]), 0, &["pass", "skip"]);
+            Ok(())
+        })
+    });
+    trials.collect()
+}
+
+/// The real servers of every run. The others take minutes together: `cargo test --test servers -- --ignored target::`.
+const OFTEN: &[&str] = &["redis", "nginx", "memcached", "python-http"];
+
+fn target_files() -> Vec<PathBuf> {
+    let entries = std::fs::read_dir("fixtures/targets").into_iter().flatten();
+    let mut files: Vec<_> = entries.flatten().map(|entry| entry.path()).collect();
+    files.retain(|path| {
+        path.extension()
+            .is_some_and(|extension| extension == "toml")
+    });
+    files.sort();
+    files
+}
+
+fn polite_targets() -> Vec<Trial> {
+    let targets = target_files().into_iter();
+    let targets = targets.filter_map(|path| Some((Target::read(&path).ok()?, path)));
+    let seldom = targets.filter(|(target, _)| !OFTEN.contains(&target.name.as_str()));
+    let trials = seldom.map(|(target, path)| {
+        let missing = (!target.is_installed()).then(|| target.name.clone());
+        needing(format!("polite::{}", target.name), missing, move || {
+            let file = path.to_string_lossy();
+            demand(check(&[&file, "--only", "polite"]), 0, &["pass"]);
+            Ok(())
+        })
+    });
+    trials.collect()
+}
+
+fn targets() -> Vec<Trial> {
+    let trials = target_files().into_iter().map(|path| {
+        let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+        let name = format!("target::{stem}");
+        match Target::read(&path) {
+            Ok(target) => {
+                let missing = (!target.is_installed()).then(|| target.name.clone());
+                let long = !OFTEN.contains(&target.name.as_str());
+                let trial = needing(name, missing, move || {
+                    let file = path.to_string_lossy();
+                    let fair = ["pass", "skip", "known", "warn", "inconclusive"];
+                    demand(check(&[&file]), 0, &fair);
+                    Ok(())
+                });
+                trial.with_ignored_flag(long)
+            }
+            Err(error) => Trial::test(name, move || Err(Failed::from(error.chain()))),
+        }
+    });
+    trials.collect()
+}
+
+fn external() -> Trial {
+    let name = "external::python_server_that_dies_of_a_reset_is_found_with_its_exit_status";
+    needing_python(name.to_owned(), || {
+        let script = "fixtures/external/dies_of_a_reset.py";
+        let run = check(&[
+            "--only", "reset", "--speaks", "echo", "--", "python3", script, "{port}",
+        ]);
+        demand(run, 1, &["pass", "fail"])
+            .prints("the server exited with status 1")
+            // The server's last words.
+            .prints("ConnectionResetError");
+        Ok(())
+    })
+}
+
+/// A finished `sockdrill check` with its report.
+fn check(arguments: &[&str]) -> Run {
+    sockdrill(&["check"]).reporting().args(arguments).run()
+}
+
+/// Holds a run to its exit code and to verdicts; all but a pass and a failure must have a reason.
+fn demand(run: Run, code: i32, verdicts: &[&str]) -> Run {
+    let run = run.code(code);
+    let checks = run.report["checks"].as_array().cloned();
+    let checks = checks.unwrap_or_default();
+    let mut run = run.demand(!checks.is_empty(), "the report has no checks");
+    for check in &checks {
+        let (id, verdict) = (&check["id"], check["verdict"].as_str().unwrap_or_default());
+        let reason = check["reason"].as_str();
+        let has_reason = reason.is_some_and(|reason| !reason.is_empty());
+        run = run
+            .demand(verdicts.contains(&verdict), &format!("{id} is {verdict}"))
+            .demand(
+                has_reason || verdict == "pass",
+                &format!("{id} is {verdict} without a reason"),
+            );
+    }
+    run
+}

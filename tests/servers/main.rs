@@ -1,0 +1,58 @@
+//! Everything that is tried on servers, each claim a test of its own. Part of a name selects those that have it:
+//!
+//! - `counterexample::`, `server::`, `target::`, `polite::`, `external::`: checks, see `checks.rs`;
+//! - `[scenario]`: the scenario files of the repository, and the cases that have failed before;
+//! - `[pair]`: servers with a slip, and the same servers without it;
+//! - `[property]`: faults that only drawn scenarios find;
+//! - `[reproducer]`: the Python programs that `sockdrill repro` writes.
+
+#[path = "../kit.rs"]
+mod kit;
+
+mod checks;
+/// Servers with faults that need two things at once.
+mod faulty;
+mod pairs;
+mod properties;
+mod reproducers;
+mod states;
+
+use libtest_mimic::{Arguments, Failed, Trial};
+use sockdrill::launch::Target;
+use sockdrill::model::profile::Profile;
+use sockdrill::suite::{Suite, needing};
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    if let Some(ended) = properties::serve_if_told() {
+        return ended;
+    }
+    let mut arguments = Arguments::from_args();
+    // Servers mostly wait, so twice as many as there are processors can be tried at a time.
+    let processors = std::thread::available_parallelism().map_or(2, usize::from);
+    arguments.test_threads.get_or_insert(2 * processors);
+    let scenarios = Suite::of_scenarios("fixtures/scenarios").scenarios("fixtures/regressions");
+    let scenarios = scenarios.program(env!("CARGO_BIN_EXE_sockdrill")).trials();
+    // The longest first, so that none of them is waited for alone.
+    let kinds = [
+        ("pair", pairs::trials()),
+        ("property", properties::trials()),
+        ("", checks::trials()),
+        ("reproducer", reproducers::trials()),
+        ("scenario", scenarios),
+    ];
+    let trials = kinds.into_iter().flat_map(|(kind, trials)| {
+        let named = move |trial: Trial| trial.with_kind(kind);
+        trials.into_iter().map(named)
+    });
+    libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+fn needing_python(
+    name: String,
+    run: impl FnOnce() -> Result<(), Failed> + Send + 'static,
+) -> Trial {
+    let python = Target::command(vec!["python3".to_owned()], Profile::unknown());
+    let missing = (!python.is_installed()).then(|| "python3".to_owned());
+    needing(name, missing, run)
+}
