@@ -1,6 +1,6 @@
 //! A command of the target that runs: its streams, its output so far, and how it ended.
 
-use super::{Target, find_program};
+use super::target::{Target, find_program};
 use crate::kernel::OutputPipe;
 use crate::launch::lab::Lab;
 use crate::model::error::Error;

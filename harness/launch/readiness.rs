@@ -1,7 +1,7 @@
 //! Where a process tree listens: observed in the tables of the kernel, never probed.
 
-use super::Target;
 use super::process::Process;
+use super::target::Target;
 use crate::kernel::{Descriptors, Row, State, tree};
 use crate::launch::lab::Lab;
 use crate::model::check::Address;

@@ -1,8 +1,8 @@
 //! The guard over a running target: dropping it stops and reaps the whole process tree.
 
-use super::Target;
 use super::process::Process;
 use super::readiness::{Place, listening};
+use super::target::Target;
 use crate::kernel::{Row, tree};
 use crate::launch::lab::Lab;
 use crate::model::check::Address;

@@ -1,6 +1,6 @@
 //! How many cases were concluded, where chapters as a whole were not.
 
-use super::Rules;
+use super::rules::Rules;
 use crate::judge::Verdict;
 use crate::model::error::Error;
 use crate::model::scenario::Scenario;

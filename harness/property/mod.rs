@@ -7,119 +7,13 @@
 mod conclude;
 mod coverage;
 mod plan;
+mod rules;
 mod shrink;
 mod strategy;
+#[cfg(test)]
+mod tests;
 
 pub(crate) use conclude::{is_too_little, unproven};
 pub(crate) use coverage::Coverage;
+pub(crate) use rules::Rules;
 pub(crate) use shrink::smallest;
-
-use crate::model::check::Ground;
-use crate::model::profile::{Framing, Serves, Speech};
-use crate::model::scenario::Scenario;
-use plan::Play;
-use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
-use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
-
-/// How many plays follow each other on one server before the server is looked at.
-const PLAYS_A_CHAPTER: usize = 15;
-
-/// From which case on a server may be ended and started again. It takes long, and where it happens nobody can stand by,
-/// so that a quick run goes without.
-const RESTARTS_FROM: usize = 30;
-
-/// What a property is about: the unit in which the server answers.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Kind {
-    /// Bytes as they come.
-    Stream,
-    /// Lines.
-    Line,
-    /// Datagrams.
-    Datagram,
-    /// The exchanges of a dialogue.
-    Exchange,
-}
-
-/// What is legal for clients of a server.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Rules<'a> {
-    kind: Kind,
-    ground: &'a Ground<'a>,
-}
-
-impl<'a> Rules<'a> {
-    /// The rules for a server; `None` where nothing can be drawn for it.
-    pub(crate) fn of(ground: &'a Ground<'a>) -> Option<Self> {
-        let datagrams = ground.transport.is_datagram();
-        let kind = match &ground.profile.speech {
-            Speech::Unknown => return None,
-            Speech::Dialogue { .. } if datagrams => return None,
-            Speech::Dialogue { .. } => Kind::Exchange,
-            Speech::Model(model) => match model.framing {
-                Framing::Stream => Kind::Stream,
-                Framing::Line => Kind::Line,
-                Framing::Datagram => Kind::Datagram,
-            },
-        };
-        Some(Self { kind, ground })
-    }
-
-    /// The chapters of a run: as many plays as there are to be cases.
-    pub(crate) fn chapters(&self) -> Vec<Scenario> {
-        let plays = self.strategy();
-        let numbers = (0..self.ground.cases).collect::<Vec<_>>();
-        let chapter = |numbers: &[usize]| {
-            let drawn = numbers.iter().filter_map(|case| self.play(&plays, *case));
-            let plays: Vec<Play> = drawn.collect();
-            let (first, last) = (numbers.first().unwrap_or(&0), numbers.last().unwrap_or(&0));
-            self.chapter(&format!("cases {} to {}", first + 1, last + 1), &plays)
-        };
-        numbers
-            .chunks(self.plays_a_chapter())
-            .map(chapter)
-            .collect()
-    }
-
-    /// The plays of a chapter.
-    fn plays(&self, chapter: usize) -> Vec<Play> {
-        let plays = self.strategy();
-        let first = chapter * self.plays_a_chapter();
-        let cases = first..self.ground.cases.min(first + self.plays_a_chapter());
-        cases.filter_map(|case| self.play(&plays, case)).collect()
-    }
-
-    /// The play of a case is drawn from the seed and the number of the case alone, so that it can be drawn again.
-    fn play(&self, plays: &BoxedStrategy<Play>, case: usize) -> Option<Play> {
-        let mut seed = [0; 32];
-        seed[..8].copy_from_slice(&self.ground.seed.to_le_bytes());
-        seed[8..16].copy_from_slice(&(case as u64).to_le_bytes());
-        let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
-        let config = Config {
-            failure_persistence: None,
-            ..Config::default()
-        };
-        let mut runner = TestRunner::new_with_rng(config, rng);
-        let play = plays.new_tree(&mut runner).ok()?.current();
-        let restart = play.restart.filter(|_| case >= RESTARTS_FROM);
-        Some(Play { restart, ..play })
-    }
-
-    fn strategy(&self) -> BoxedStrategy<Play> {
-        strategy::plays(self.kind)
-    }
-
-    fn plays_a_chapter(&self) -> usize {
-        match self.is_one_connection() {
-            true => 1,
-            false => PLAYS_A_CHAPTER,
-        }
-    }
-
-    fn is_one_connection(&self) -> bool {
-        self.ground.profile.promises.serves == Some(Serves::OneConnection)
-    }
-}
-
-#[cfg(test)]
-mod tests;

@@ -1,6 +1,6 @@
 //! From a play to a scenario: what the profile does not allow is left out, and what each client is owed is worked out.
 
-use super::{Kind, Rules};
+use super::rules::{Kind, Rules};
 use crate::model::action::{Action, Dial, Pace};
 use crate::model::data::{Cut, Data, Source, Template};
 use crate::model::dialogue::Talk;

@@ -3,8 +3,8 @@
 //! Any play is legal, so that any part of it can be left out or made simpler by itself. That finds smaller cases, with
 //! fewer attempts, than the shrinking that comes with the strategies, which knows of a union only what was drawn.
 
-use super::Rules;
 use super::plan::{Content, Leave, Manner, Part, Play, Reach, Slicing, Spot, Visit, Word};
+use super::rules::Rules;
 use crate::model::error::Error;
 use crate::model::scenario::Scenario;
 use std::collections::HashMap;

@@ -1,7 +1,7 @@
 //! What is drawn, and how often: the sizes, the places and the manners at which servers break.
 
-use super::Kind;
 use super::plan::{Content, Leave, Manner, Part, Play, Reach, Slicing, Spot, Visit, Word};
+use super::rules::Kind;
 use proptest::collection::vec;
 use proptest::prelude::any;
 use proptest::strategy::{BoxedStrategy, Just, Strategy};

@@ -1,10 +1,13 @@
+use super::rules::{PLAYS_A_CHAPTER, RESTARTS_FROM};
 use super::*;
 use crate::drill::DrillFile;
 use crate::judge::{Doubt, Verdict};
 use crate::model::action::Action;
+use crate::model::check::Ground;
 use crate::model::data::Data;
 use crate::model::expectation::Expectation;
 use crate::model::profile::Profile;
+use crate::model::scenario::Scenario;
 use crate::model::scenario::Step;
 use crate::model::server_action::ServerAction;
 use crate::transcript::fault::Fault;

@@ -1,7 +1,7 @@
 //! Greets and closes.
 
-use super::ReferenceServer;
 use super::conversation::Conversation;
+use super::server::ReferenceServer;
 use std::io;
 
 pub(super) const BANNER: ReferenceServer = ReferenceServer::stream(

@@ -1,8 +1,8 @@
 //! An operator with one answer to everything.
 
-use super::ReferenceServer;
 use super::conversation::Conversation;
 use super::lines::Lines;
+use super::server::ReferenceServer;
 use std::io;
 
 pub(super) const CHAT: ReferenceServer = ReferenceServer::stream(

@@ -1,7 +1,7 @@
 //! Takes everything and says nothing.
 
-use super::ReferenceServer;
 use super::conversation::{BUFFER_BYTES, Conversation};
+use super::server::ReferenceServer;
 use std::io;
 
 pub(super) const DISCARD: ReferenceServer =

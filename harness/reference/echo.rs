@@ -1,7 +1,7 @@
 //! Returns what it gets.
 
-use super::ReferenceServer;
 use super::conversation::{BUFFER_BYTES, Conversation};
+use super::server::ReferenceServer;
 use std::io;
 
 pub(super) const ECHO: ReferenceServer = ReferenceServer::stream(

@@ -1,7 +1,7 @@
 //! Sends one object behind the length of it, and closes.
 
-use super::ReferenceServer;
 use super::conversation::Conversation;
+use super::server::ReferenceServer;
 use std::io;
 
 pub(super) const FRAMED: ReferenceServer = ReferenceServer::stream(

@@ -1,7 +1,7 @@
 //! Answers one HTTP request a connection.
 
-use super::ReferenceServer;
 use super::conversation::Conversation;
+use super::server::ReferenceServer;
 use std::io;
 use std::time::Duration;
 use tokio::time::timeout;

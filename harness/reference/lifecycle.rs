@@ -2,7 +2,8 @@
 
 use super::conversation::{Conversation, DRAIN, Stream};
 use super::listener::{self, Bound, Listener};
-use super::{Manner, ReferenceServer, Talk, console, datagrams};
+use super::server::{Manner, ReferenceServer, Talk};
+use super::{console, datagrams};
 use crate::model::check::Address;
 use crate::model::profile::Serves;
 use std::collections::VecDeque;

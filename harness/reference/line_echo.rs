@@ -1,8 +1,8 @@
 //! Returns lines, each when it is whole.
 
-use super::ReferenceServer;
 use super::conversation::Conversation;
 use super::lines::Lines;
+use super::server::ReferenceServer;
 use std::io;
 
 pub(super) const LINE_ECHO: ReferenceServer = ReferenceServer::stream(

@@ -1,8 +1,8 @@
 //! Returns lines, and gives up on a client that sends no whole line for two seconds.
 
-use super::ReferenceServer;
 use super::conversation::Conversation;
 use super::lines::Lines;
+use super::server::ReferenceServer;
 use std::io;
 use std::time::Duration;
 use tokio::time::timeout;

@@ -1,7 +1,7 @@
 //! Returns datagrams.
 
-use super::ReferenceServer;
 use super::datagrams::Reaction;
+use super::server::ReferenceServer;
 
 pub(super) const UDP_ECHO: ReferenceServer = ReferenceServer::datagram(
     "udp-echo",

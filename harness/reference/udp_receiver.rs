@@ -1,7 +1,7 @@
 //! Prints the datagrams that it gets.
 
-use super::ReferenceServer;
 use super::datagrams::Reaction;
+use super::server::ReferenceServer;
 use std::net::SocketAddr;
 
 pub(super) const UDP_RECEIVER: ReferenceServer = ReferenceServer::datagram(

@@ -1,6 +1,7 @@
 //! Waits for one datagram, but not for ever.
 
-use super::{BACKLOG, Manner, ReferenceServer, udp_receiver};
+use super::server::{BACKLOG, Manner, ReferenceServer};
+use super::udp_receiver;
 use crate::model::profile::Serves;
 use std::time::Duration;
 

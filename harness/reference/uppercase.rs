@@ -1,7 +1,7 @@
 //! Returns what it gets in capitals, in three ways of taking clients.
 
-use super::ReferenceServer;
 use super::conversation::{BUFFER_BYTES, Conversation};
+use super::server::ReferenceServer;
 use crate::model::profile::Serves;
 use std::io;
 

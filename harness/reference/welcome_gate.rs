@@ -1,7 +1,7 @@
 //! Reads once and lets in whoever says `1`.
 
-use super::ReferenceServer;
 use super::conversation::Conversation;
+use super::server::ReferenceServer;
 use std::io;
 use std::time::Duration;
 use tokio::time::timeout;

@@ -1,0 +1,344 @@
+//! A target: how to start a server, and what it speaks.
+
+use super::readiness::tells_loopback;
+use super::shell::command_line;
+use crate::model::date::Date;
+use crate::model::error::Error;
+use crate::model::profile::{Profile, RawProfile, Transport};
+use crate::reference;
+use serde::Deserialize;
+use std::collections::BTreeMap;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// How to start a server, and what it speaks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// The name in reports.
+    pub name: String,
+    /// The program and its arguments; `{port}`, `{addr}`, `{path}` and `{dir}` are filled in.
+    pub command: Vec<String>,
+    /// Environment variables beside the inherited ones, filled in likewise.
+    pub environment: BTreeMap<String, String>,
+    /// Files to write into `{dir}` before the start, filled in likewise.
+    pub files: BTreeMap<String, String>,
+    /// What it speaks and promises.
+    pub profile: Profile,
+    /// How long it may take to listen.
+    pub ready_within: Duration,
+    /// It is handed its listening socket as descriptor 3 (sd_listen_fds(3)) instead of opening one.
+    pub listen_fds: bool,
+    /// The limit on its open files, if one is set.
+    pub open_files: Option<u64>,
+    /// Kernel parameters of its own network.
+    pub sysctl: BTreeMap<String, String>,
+    /// Which of several listeners to drill.
+    pub listen: Option<String>,
+    /// The package that has the program, for the error where it is missing.
+    pub package: Option<String>,
+    /// The programs beside the command's own that it starts.
+    pub programs: Vec<String>,
+    /// Failures that are known and have a reason.
+    pub known: Vec<Known>,
+    /// The file that it was read from.
+    pub(crate) file: Option<PathBuf>,
+}
+
+/// A failure of a target that is known.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Known {
+    /// The check, by id or glob.
+    pub check: String,
+    /// Why it fails.
+    pub reason: String,
+    /// The last day on which the failure is accepted.
+    pub until: Option<Date>,
+    /// The failure shows only now and then, so that a pass does not mean that it is gone.
+    #[serde(default)]
+    pub sometimes: bool,
+}
+
+/// How long a server may take to listen where its target does not say.
+const READY_WITHIN: Duration = Duration::from_secs(10);
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawTarget {
+    command: Vec<String>,
+    speaks: Option<String>,
+    profile: Option<RawProfile>,
+    #[serde(default)]
+    environment: BTreeMap<String, String>,
+    #[serde(default)]
+    files: BTreeMap<String, String>,
+    ready_within: Option<String>,
+    listen: Option<String>,
+    #[serde(default)]
+    listen_fds: bool,
+    package: Option<String>,
+    #[serde(default)]
+    programs: Vec<String>,
+    #[serde(default)]
+    lab: RawLab,
+    #[serde(default)]
+    known: Vec<Known>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawLab {
+    #[serde(default)]
+    sysctl: BTreeMap<String, toml::Value>,
+    open_files: Option<u64>,
+}
+
+impl Target {
+    /// A target from the words of a command line, with a profile.
+    pub fn command(words: impl IntoIterator<Item = impl Into<String>>, profile: Profile) -> Self {
+        let command: Vec<String> = words.into_iter().map(Into::into).collect();
+        let name = command.first().map_or("", |program| program.as_str());
+        let name = Path::new(name)
+            .file_name()
+            .map_or_else(|| "server".into(), |name| name.to_string_lossy())
+            .into_owned();
+        Self {
+            name,
+            command,
+            environment: BTreeMap::new(),
+            files: BTreeMap::new(),
+            profile,
+            ready_within: READY_WITHIN,
+            listen_fds: false,
+            open_files: None,
+            sysctl: BTreeMap::new(),
+            listen: None,
+            package: None,
+            programs: Vec::new(),
+            known: Vec::new(),
+            file: None,
+        }
+    }
+
+    /// Finds a target by the name of a reference server, which this program serves itself, or reads it from a file.
+    ///
+    /// # Errors
+    /// There is no such name or file, or the file is malformed.
+    pub fn find(name: &str) -> Result<Self, Error> {
+        if reference::find(name).is_some() {
+            let program = std::env::current_exe().map_err(|source| Error::Start {
+                program: name.to_owned(),
+                source,
+            })?;
+            return Self::reference(name, &program);
+        }
+        let path = Path::new(name);
+        if path.is_file() {
+            return Self::read(path);
+        }
+        let known: Vec<_> = reference::SERVERS
+            .iter()
+            .map(|server| server.name)
+            .collect();
+        Err(Error::Unknown {
+            kind: "target",
+            name: name.to_owned(),
+            hint: format!(
+                "; name a target file, one of {}, or a command after `--`",
+                known.join(", ")
+            ),
+        })
+    }
+
+    /// A reference server in a process of its own, started by the given sockdrill program.
+    ///
+    /// # Errors
+    /// There is no reference server of that name.
+    pub fn reference(name: &str, program: &Path) -> Result<Self, Error> {
+        let profile = Profile::find(name)?;
+        let place = match profile.transport.is_some_and(Transport::is_local) {
+            true => ["--path={path}", "--port=0"],
+            false => ["--host=127.0.0.1", "--port={port}"],
+        };
+        let words = [
+            program.to_string_lossy().as_ref(),
+            "serve",
+            name,
+            place[0],
+            place[1],
+        ]
+        .map(str::to_owned);
+        Ok(Self {
+            name: name.to_owned(),
+            ..Self::command(words.to_vec(), profile)
+        })
+    }
+
+    /// Reads a target file.
+    ///
+    /// # Errors
+    /// The file cannot be read or is malformed, or names a profile that does not exist.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
+        let stem = path
+            .file_stem()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
+        let folder = path.parent().unwrap_or_else(|| Path::new(""));
+        let parsed = Self::parse(&stem, &text, folder).map_err(|error| match error {
+            Error::Malformed { message, .. } => Error::Malformed {
+                file: path.display().to_string(),
+                message,
+            },
+            other => other,
+        })?;
+        Ok(Self {
+            file: Some(path.to_owned()),
+            ..parsed
+        })
+    }
+
+    /// Parses the text of a target; `folder` is where relative profile files are looked for.
+    ///
+    /// # Errors
+    /// As [`Target::read`].
+    pub fn parse(name: &str, text: &str, folder: &Path) -> Result<Self, Error> {
+        let malformed = |message: String| Error::Malformed {
+            file: name.to_owned(),
+            message,
+        };
+        let raw: RawTarget =
+            toml::from_str(text).map_err(|error| malformed(error.to_string().trim().to_owned()))?;
+        if raw.command.is_empty() {
+            return Err(malformed(
+                "command is empty; write command = [\"program\", \"argument\"]".to_owned(),
+            ));
+        }
+        let profile = match (raw.speaks, raw.profile) {
+            (Some(_), Some(_)) => {
+                return Err(malformed(
+                    "speaks and [profile] exclude each other".to_owned(),
+                ));
+            }
+            (Some(speaks), None) => {
+                let beside = folder.join(&speaks);
+                match beside.is_file() {
+                    true => Profile::find(&beside.to_string_lossy())?,
+                    false => Profile::find(&speaks)?,
+                }
+            }
+            (None, Some(raw)) => Profile::from_raw(name, raw).map_err(malformed)?,
+            (None, None) => Profile::unknown(),
+        };
+        let ready_within = match raw.ready_within {
+            Some(text) => crate::model::literal::duration(&text)
+                .map_err(|error| malformed(format!("ready-within: {error}")))?,
+            None => READY_WITHIN,
+        };
+        let plain = |value: toml::Value| match value {
+            toml::Value::String(text) => text,
+            other => other.to_string(),
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            environment: raw.environment,
+            files: raw.files,
+            profile,
+            ready_within,
+            open_files: raw.lab.open_files,
+            sysctl: raw
+                .lab
+                .sysctl
+                .into_iter()
+                .map(|(name, value)| (name, plain(value)))
+                .collect(),
+            listen: raw.listen,
+            listen_fds: raw.listen_fds,
+            package: raw.package,
+            programs: raw.programs,
+            known: raw.known,
+            ..Self::command(raw.command, Profile::unknown())
+        })
+    }
+
+    /// Whether the program of the command, and those that it starts, are on this machine.
+    pub fn is_installed(&self) -> bool {
+        let found = |program: &String| find_program(program).is_some();
+        self.command.first().is_some_and(found) && self.programs.iter().all(found)
+    }
+
+    /// Whether the command names 127.0.0.1 as the address to listen on, rather than as that of a peer.
+    pub(crate) fn names_loopback(&self) -> bool {
+        let word = |n: usize| self.command.get(n).map_or("", String::as_str);
+        let told = |n: usize| tells_loopback(word(n.wrapping_sub(1)), word(n), word(n + 1));
+        self.uses("addr") || (0..self.command.len()).any(told)
+    }
+
+    /// Whether the command leaves it to the lab where the server listens.
+    pub(crate) fn takes_any_place(&self) -> bool {
+        self.listen_fds
+            || ["port", "addr", "path", "dir"]
+                .iter()
+                .any(|name| self.uses(name))
+    }
+
+    /// Whether `{name}` stands in the command, its environment or its files.
+    pub(crate) fn uses(&self, name: &str) -> bool {
+        let texts = self
+            .command
+            .iter()
+            .chain(self.environment.values())
+            .chain(self.files.values());
+        let wanted = format!("{{{name}}}");
+        texts.into_iter().any(|text| text.contains(&wanted))
+    }
+
+    /// The words of a command line that name this very target, and those behind `--`, where such words can.
+    pub(crate) fn on_command_line(&self) -> Option<(Vec<String>, Vec<String>)> {
+        let Some(file) = &self.file else {
+            return self.as_command();
+        };
+        let is_as_written = Self::read(file).is_ok_and(|read| read == *self);
+        is_as_written.then(|| (vec![file.display().to_string()], Vec::new()))
+    }
+
+    /// The same of a target that is a command and a profile, and nothing else.
+    pub(crate) fn as_command(&self) -> Option<(Vec<String>, Vec<String>)> {
+        let (options, profile) = match &self.profile.source {
+            None => (Vec::new(), Profile::unknown()),
+            Some(source) => {
+                let options = vec!["--speaks".to_owned(), source.clone()];
+                (options, Profile::find(source).ok()?)
+            }
+        };
+        let command = self.command.clone();
+        let is_all = Self::command(command.clone(), profile) == *self;
+        is_all.then_some((options, command))
+    }
+
+    /// The command as a person would type it.
+    pub fn command_line(&self) -> String {
+        command_line(self.command.iter().map(String::as_str))
+    }
+}
+
+/// Finds a program the way a shell does: by its path if there is a slash in it, else in `PATH`.
+pub(super) fn find_program(program: &str) -> Option<PathBuf> {
+    let is_program = |path: &Path| {
+        path.metadata()
+            .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+    };
+    if program.contains('/') {
+        let path = std::env::current_dir().ok()?.join(program);
+        return is_program(&path).then_some(path);
+    }
+    // Many servers live where only root's path looks.
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    let folders = std::env::split_paths(&path)
+        .chain(["/usr/local/sbin", "/usr/sbin", "/sbin"].map(PathBuf::from));
+    folders
+        .map(|folder| folder.join(program))
+        .find(|path| is_program(path))
+}

@@ -1,0 +1,83 @@
+//! What a reference server is: its name, how it deals with what it gets, and how it is started.
+
+use super::conversation::Conversation;
+use super::datagrams::{Reaction, Remark};
+use super::lifecycle::Running;
+use crate::model::profile::Serves;
+use std::io;
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::time::Duration;
+
+/// A server that keeps the promises of the profile of its name; a row of [`SERVERS`].
+#[derive(Clone, Copy)]
+pub struct ReferenceServer {
+    /// The name of the server and of its profile.
+    pub name: &'static str,
+    /// What it does, in one sentence.
+    pub about: &'static str,
+    pub(super) serves: Serves,
+    pub(super) backlog: u32,
+    pub(super) manner: Manner,
+}
+
+/// How a server deals with what it gets.
+#[derive(Clone, Copy)]
+pub(super) enum Manner {
+    /// A conversation with each client that connects.
+    Stream(fn(&mut Conversation) -> Talk<'_>),
+    /// A reaction to each datagram.
+    Datagram(fn(&[u8], SocketAddr) -> Reaction),
+    /// A wait for one datagram, which ends with a line on what came.
+    Wait(Duration, Remark),
+}
+
+/// A conversation in progress; an error means that the client is gone.
+pub(super) type Talk<'a> = Pin<Box<dyn Future<Output = io::Result<()>> + Send + 'a>>;
+
+/// The accept queue of a server that promises nothing about it: room for a burst, and below the usual somaxconn.
+pub(super) const BACKLOG: u32 = 1024;
+
+impl ReferenceServer {
+    pub(super) const fn stream(
+        name: &'static str,
+        about: &'static str,
+        converse: fn(&mut Conversation) -> Talk<'_>,
+    ) -> Self {
+        Self {
+            name,
+            about,
+            serves: Serves::Concurrently,
+            backlog: BACKLOG,
+            manner: Manner::Stream(converse),
+        }
+    }
+
+    pub(super) const fn datagram(
+        name: &'static str,
+        about: &'static str,
+        react: fn(&[u8], SocketAddr) -> Reaction,
+    ) -> Self {
+        Self {
+            name,
+            about,
+            serves: Serves::Concurrently,
+            backlog: BACKLOG,
+            manner: Manner::Datagram(react),
+        }
+    }
+
+    /// Starts the server in this process, on a free port of 127.0.0.1 and in a thread of its own.
+    ///
+    /// # Errors
+    /// It could not listen, or the thread could not be started.
+    pub fn start(&self) -> io::Result<Running> {
+        Running::start(self)
+    }
+}
+
+impl std::fmt::Debug for ReferenceServer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "ReferenceServer({})", self.name)
+    }
+}
