@@ -2,6 +2,7 @@
 
 use super::cause::{Cause, StepRef};
 use super::doubt::Doubt;
+use super::silence::Silences;
 use crate::model::action::Action;
 use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::phase::Phase;
@@ -12,7 +13,7 @@ use crate::transcript::client::{Look, Sought, Views};
 use crate::transcript::event::{ClientEvent, ClientId, Ended, Event, Exit, Transcript, What};
 use crate::transcript::instead::Instead;
 use crate::transcript::server::ServerFacts;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// A time limit that runs out so soon after bytes have come was too short, or the host too slow.
@@ -79,116 +80,109 @@ impl FailedStep {
     }
 }
 
+/// The first step that did not show what was expected, if there is one.
 pub(super) fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedStep> {
-    let mut views = Views::default();
-    let mut phase = Phase::Before;
-    let mut facts = ServerFacts::default();
-    let mut last_received: HashMap<ClientId, Duration> = HashMap::new();
-    let mut silences = Silences::default();
-    let mut steps = trial.steps(phase);
-    for event in &transcript.events {
-        if let What::Client(id, ClientEvent::Received(_)) = &event.what {
-            last_received.insert(*id, event.at);
+    let mut so_far = SoFar::of(trial);
+    let mut events = transcript.events.iter();
+    events.find_map(|event| {
+        so_far.apply(event);
+        match &event.what {
+            What::StepEnded { step, member, how } => {
+                so_far.failed(event.at, *step, member.unwrap_or(0), *how)
+            }
+            _ => None,
         }
-        views.apply(event);
-        facts.apply(event);
-        silences.apply(event);
+    })
+}
+
+/// What is known at a point of the transcript.
+struct SoFar<'a> {
+    trial: &'a Trial,
+    phase: Phase,
+    /// The steps of the phase.
+    steps: Vec<&'a Line>,
+    views: Views,
+    facts: ServerFacts,
+    /// When bytes last came for a client in the phase.
+    last_received: HashMap<ClientId, Duration>,
+    silences: Silences,
+}
+
+impl<'a> SoFar<'a> {
+    fn of(trial: &'a Trial) -> Self {
+        Self {
+            trial,
+            phase: Phase::Before,
+            steps: trial.steps(Phase::Before),
+            views: Views::default(),
+            facts: ServerFacts::default(),
+            last_received: HashMap::new(),
+            silences: Silences::default(),
+        }
+    }
+
+    fn apply(&mut self, event: &Event) {
+        self.views.apply(event);
+        self.facts.apply(event);
+        self.silences.apply(event);
         match &event.what {
             What::Phase(next) => {
-                phase = *next;
-                steps = trial.steps(phase);
-                last_received.clear();
+                self.phase = *next;
+                self.steps = self.trial.steps(*next);
+                self.last_received.clear();
             }
-            What::StepEnded { step, member, how } => {
-                let (Some(line), Some(scenario)) = (steps.get(*step), trial.performs(phase)) else {
-                    continue;
-                };
-                let member = member.unwrap_or(0);
-                let id_of = |who| phase.client(who, member);
-                if let Some(cause) = failed(scenario, line, id_of, *how, &mut views, &facts) {
-                    let limit = match how {
-                        // Rest is measured in processor time used, which a loaded host makes less, not more.
-                        _ if is_about_rest(&line.step) => None,
-                        Ended::OutOfTime(limit) => Some(*limit),
-                        Ended::Done | Ended::Settled => None,
-                    };
-                    let flowing = match &line.step {
-                        Step::Client { who, .. } => {
-                            last_received.get(&id_of(*who)).is_some_and(|at| {
-                                let window =
-                                    limit.map_or(FLOWS_WITHIN, |limit| limit.min(FLOWS_WITHIN));
-                                *at + window > event.at
-                            })
-                        }
-                        _ => false,
-                    };
-                    // A polite client sends so little that none of it is dropped.
-                    let is_missing = phase == Phase::Scenario
-                        && matches!(&line.step, Step::Client { who, action: Action::Expect { .. } }
-                            if views.of(id_of(*who)).lacks_datagram());
-                    let silent = match &line.step {
-                        Step::Client { who, .. } => silences.before_end_of(id_of(*who)),
-                        _ => None,
-                    };
-                    return Some(FailedStep {
-                        phase,
-                        silent,
-                        is_missing,
-                        at: StepRef::of(line, scenario),
-                        cause,
-                        limit,
-                        flowing,
-                        ran: facts.ran,
-                        idle: is_about_rest(&line.step)
-                            && facts.cpu_percent < CERTAINLY_BUSY
-                            && !facts.spins,
-                    });
-                }
+            What::Client(id, ClientEvent::Received(_)) => {
+                self.last_received.insert(*id, event.at);
             }
             _ => {}
         }
     }
-    None
-}
 
-/// How long clients were silent on their connections. A host that keeps a client from speaking makes it silent, too.
-#[derive(Default)]
-struct Silences {
-    spoke: HashMap<ClientId, Duration>,
-    longest: HashMap<ClientId, Duration>,
-    ended: HashSet<ClientId>,
-}
-
-impl Silences {
-    fn apply(&mut self, event: &Event) {
-        let What::Client(id, what) = &event.what else {
-            return;
+    /// The step that is over, where it failed, with what says whose fault that is.
+    fn failed(&mut self, at: Duration, step: usize, member: u32, how: Ended) -> Option<FailedStep> {
+        let (phase, line) = (self.phase, *self.steps.get(step)?);
+        let scenario = self.trial.performs(phase)?;
+        let client = match &line.step {
+            Step::Client { who, .. } => Some(phase.client(*who, member)),
+            _ => None,
         };
-        match what {
-            ClientEvent::Connecting => {
-                self.longest.remove(id);
-                self.ended.remove(id);
-            }
-            ClientEvent::Sent(_) => self.break_silence(*id, event.at),
-            ClientEvent::Ended(_) => {
-                self.break_silence(*id, event.at);
-                self.ended.insert(*id);
-            }
-            _ => return,
-        }
-        self.spoke.insert(*id, event.at);
+        let cause = failed(scenario, line, client, how, &mut self.views, &self.facts)?;
+        let is_about_rest = is_about_rest(&line.step);
+        let limit = match how {
+            // Rest is measured in processor time used, which a loaded host makes less, not more.
+            Ended::OutOfTime(limit) if !is_about_rest => Some(limit),
+            Ended::OutOfTime(_) | Ended::Done | Ended::Settled => None,
+        };
+        Some(FailedStep {
+            phase,
+            at: StepRef::of(line, scenario),
+            cause,
+            limit,
+            flowing: client.is_some_and(|id| self.flows(id, at, limit)),
+            is_missing: client.is_some_and(|id| self.lacks_datagram(id, &line.step)),
+            idle: is_about_rest && self.facts.cpu_percent < CERTAINLY_BUSY && !self.facts.spins,
+            ran: self.facts.ran,
+            silent: client.and_then(|id| self.silences.before_end_of(id)),
+        })
     }
 
-    fn break_silence(&mut self, id: ClientId, at: Duration) {
-        let silent = self.spoke.get(&id).map(|spoke| at.saturating_sub(*spoke));
-        let longest = self.longest.entry(id).or_default();
-        *longest = silent.unwrap_or_default().max(*longest);
+    /// Whether bytes have just come for a client.
+    fn flows(&self, id: ClientId, now: Duration, limit: Option<Duration>) -> bool {
+        let window = limit.map_or(FLOWS_WITHIN, |limit| limit.min(FLOWS_WITHIN));
+        let last = self.last_received.get(&id);
+        last.is_some_and(|last| *last + window > now)
     }
 
-    /// The longest time for which a client did not speak, where its connection has been ended.
-    fn before_end_of(&self, id: ClientId) -> Option<Duration> {
-        let longest = self.longest.get(&id).copied();
-        longest.filter(|_| self.ended.contains(&id))
+    /// Whether a step waits for a datagram that has not come. A polite client sends so little that none of it is dropped.
+    fn lacks_datagram(&mut self, id: ClientId, step: &Step) -> bool {
+        let is_expected = matches!(
+            step,
+            Step::Client {
+                action: Action::Expect { .. },
+                ..
+            }
+        );
+        self.phase == Phase::Scenario && is_expected && self.views.of(id).lacks_datagram()
     }
 }
 
@@ -206,13 +200,13 @@ fn is_about_rest(step: &Step) -> bool {
 fn failed(
     scenario: &Scenario,
     line: &Line,
-    id_of: impl Fn(usize) -> ClientId,
+    client: Option<ClientId>,
     how: Ended,
     views: &mut Views,
     facts: &ServerFacts,
 ) -> Option<Cause> {
     match &line.step {
-        Step::Client { who, action } => client_failed(scenario, id_of(*who), action, how, views),
+        Step::Client { action, .. } => client_failed(scenario, client?, action, how, views),
         Step::Server(ServerAction::Expect { what, .. }) => {
             let instead = match facts.look(what) {
                 Look::Met => return None,

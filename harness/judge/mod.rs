@@ -9,6 +9,7 @@ mod invariants;
 mod judgement;
 mod leaks;
 mod next;
+mod silence;
 #[cfg(test)]
 mod tests;
 mod verdict;
