@@ -177,6 +177,9 @@ pub(super) struct Shared {
     /// Writes each failed scenario as a .drill file into this folder; cases of properties in it are repeated first.
     #[arg(long, value_name = "DIR")]
     pub(super) artifacts: Option<PathBuf>,
+    /// Saves each trial with all that was seen of it and its verdict, as JSON, into this folder.
+    #[arg(long, value_name = "DIR")]
+    pub(super) transcripts: Option<PathBuf>,
     /// The server's command; {port}, {addr}, {path} and {dir} are filled in.
     #[arg(last = true, value_name = "COMMAND")]
     pub(super) command: Vec<String>,

@@ -40,6 +40,8 @@ const EXCEPTIONS: &[(&str, &str, Repeated)] = &[
     ("check", "html", Repeated::Not),
     ("run", "html", Repeated::Not),
     ("run", "artifacts", Repeated::Not),
+    ("check", "transcripts", Repeated::Not),
+    ("run", "transcripts", Repeated::Not),
 ];
 
 fn repeated(command: &str, argument: &str) -> Repeated {
@@ -131,6 +133,7 @@ mod tests {
                 ("junit", Not),
                 ("html", Not),
                 ("artifacts", AsGiven),
+                ("transcripts", Not),
                 ("command", AsGiven),
             ],
         ),
@@ -148,6 +151,7 @@ mod tests {
                 ("junit", Not),
                 ("html", Not),
                 ("artifacts", Not),
+                ("transcripts", Not),
                 ("command", AsGiven),
             ],
         ),

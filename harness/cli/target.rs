@@ -38,6 +38,7 @@ pub(super) fn settings(shared: &Shared, invocation: Invocation) -> Result<Settin
         isolation: shared.isolation.into(),
         jobs: shared.jobs.unwrap_or(defaults.jobs),
         seed: shared.seed,
+        transcripts: shared.transcripts.clone(),
         interrupt: runner::interrupts()?,
         invocation: Some(invocation),
         ..defaults

@@ -51,6 +51,12 @@ impl Trial {
         &self.phases[0].1
     }
 
+    /// What is performed in which phase, the scenario that the trial is about first.
+    pub fn phases(&self) -> impl Iterator<Item = (Phase, &Scenario)> {
+        let phases = self.phases.iter();
+        phases.map(|(phase, scenario)| (*phase, scenario))
+    }
+
     /// What is performed in a phase, where there is anything.
     pub fn performs(&self, phase: Phase) -> Option<&Scenario> {
         let mut phases = self.phases.iter();

@@ -2,4 +2,4 @@
 
 pub mod data;
 mod html;
-mod sentence;
+pub(crate) mod sentence;

@@ -189,7 +189,7 @@ impl fmt::Display for Skip {
 }
 
 /// The sentence that goes with a verdict; only a pass has none.
-pub(super) fn of(verdict: &Verdict) -> Option<String> {
+pub(crate) fn of(verdict: &Verdict) -> Option<String> {
     match verdict {
         Verdict::Pass => None,
         Verdict::Fail(finding) => Some(finding.cause.to_string()),
@@ -199,7 +199,7 @@ pub(super) fn of(verdict: &Verdict) -> Option<String> {
 }
 
 /// What bears a failure out, in lines.
-pub(super) fn evidence(verdict: &Verdict) -> Vec<String> {
+pub(crate) fn evidence(verdict: &Verdict) -> Vec<String> {
     match verdict {
         Verdict::Fail(finding) => finding.evidence.iter().flat_map(lines).collect(),
         _ => Vec::new(),

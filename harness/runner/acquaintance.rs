@@ -3,7 +3,7 @@
 use super::attempt::{Job, performed};
 use super::drawn;
 use crate::checks::observations::Sighting;
-use crate::judge::{Verdict, judge};
+use crate::judge::Verdict;
 use crate::kernel::Row;
 use crate::launch::lab::Lab;
 use crate::launch::{Server, Target};
@@ -135,7 +135,7 @@ pub(super) async fn acquaint(job: Job<'_>) -> Result<Acquaintance, Error> {
     };
     let trial = Trial::alone(first_conversation(&profile)).of(&profile);
     let transcript = performed(&mut stage, &trial).await?;
-    let verdict = judge(&trial, &transcript);
+    let verdict = job.judged(&trial, &transcript)?;
     let unserved = (verdict != Verdict::Pass).then_some(verdict);
     Ok(Acquaintance {
         conversation: trial.scenario().clone(),

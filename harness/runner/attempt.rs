@@ -1,6 +1,6 @@
 //! Trials on a server: who stands beside whom, when a server is used again, and what is repeated.
 
-use super::Settings;
+use super::{Settings, saved};
 use crate::judge::cut_coverage::Coverage;
 use crate::judge::{Evidence, Finding, Skip, Verdict, judge, next};
 use crate::launch::lab::Lab;
@@ -67,6 +67,8 @@ impl Attempt {
 pub(super) struct Job<'a> {
     pub(super) target: &'a Target,
     pub(super) settings: &'a Settings,
+    /// The check, the case or the observation that trials are made for.
+    subject: &'a str,
 }
 
 /// How each of the scenarios is tried.
@@ -81,6 +83,19 @@ pub(super) struct TrialOptions {
 }
 
 impl<'a> Job<'a> {
+    pub(super) fn new(target: &'a Target, settings: &'a Settings) -> Self {
+        Self {
+            target,
+            settings,
+            subject: "probe",
+        }
+    }
+
+    /// The same for a check, a case or an observation.
+    pub(super) fn of(self, subject: &'a str) -> Self {
+        Self { subject, ..self }
+    }
+
     /// Starts a server in a lab of its own.
     pub(super) async fn start(self) -> Result<Session<'a>, Error> {
         let lab = Arc::new(Lab::open(self.settings.isolation)?);
@@ -105,7 +120,16 @@ impl<'a> Job<'a> {
     ) -> Result<(Verdict, Transcript), Error> {
         let mut stage = self.start().await?;
         let seen = perform(&mut stage, trial, floor).await?;
-        Ok((judge(trial, &seen), seen))
+        Ok((self.judged(trial, &seen)?, seen))
+    }
+
+    /// Judges what was seen of a trial, and saves all of it where that is wanted.
+    pub(super) fn judged(self, trial: &Trial, seen: &Transcript) -> Result<Verdict, Error> {
+        let verdict = judge(trial, seen);
+        if let Some(folder) = &self.settings.transcripts {
+            saved::save(folder, self.subject, trial, seen, &verdict)?;
+        }
+        Ok(verdict)
     }
 
     /// Performs scenarios one after the other; a server is used again as long as it is undisturbed.
@@ -138,7 +162,7 @@ impl<'a> Job<'a> {
             let profile = profile_on(&used, self.target);
             let trial = self.trial(scenario, &profile, options.polite);
             let seen = perform(&mut used, &trial, Floor::Shared).await?;
-            let verdict = judge(&trial, &seen);
+            let verdict = self.judged(&trial, &seen)?;
             coverage.add(&trial, &seen, &request);
             last = Some((scenario, seen));
             let is_undisturbed = verdict == Verdict::Pass;

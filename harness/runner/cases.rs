@@ -4,6 +4,7 @@ use super::Settings;
 use super::acquaintance::in_background;
 use super::attempt::{Attempt, Job, TRIES, TrialOptions};
 use super::parallel::{block_on, map_in_order};
+use super::saved::make_folder;
 use crate::drill::DrillFile;
 use crate::judge::Verdict;
 use crate::launch::Target;
@@ -114,6 +115,7 @@ pub fn run_cases(
             "there is no case in these files".to_owned(),
         ));
     };
+    make_folder(settings)?;
     let begun = Instant::now();
     let lab = Lab::open(settings.isolation)?;
     let (isolation, why_host) = (
@@ -177,7 +179,7 @@ fn line_of(case: &CaseRun, attempt: &Attempt) -> usize {
 
 async fn try_case(case: &CaseRun, settings: &Settings) -> Result<Attempt, Error> {
     let target = &case.target;
-    let job = Job { target, settings };
+    let job = Job::new(target, settings).of(&case.id);
     let stage = job.start().await?;
     if stage.server().is_none() {
         return Err(in_background(target));

@@ -34,6 +34,7 @@ pub(super) fn check_result(
     first: &Acquaintance,
     job: Job<'_>,
 ) -> Result<CheckResult, Error> {
+    let job = job.of(check.id);
     let begun = Instant::now();
     let ground = first.ground(job);
     let mut scenarios = Vec::new();

@@ -7,12 +7,14 @@ mod checked;
 mod drawn;
 mod observed;
 mod parallel;
+mod saved;
 mod selection;
 mod settings;
 
 pub use cases::{CaseRun, Given, cases_of, run_case, run_cases};
 pub use drawn::artifact_name;
 pub use parallel::interrupts;
+pub use saved::{SavedTrial, SavedVerdict};
 pub use selection::glob_matches;
 pub(crate) use selection::selected;
 pub use settings::{Invocation, Settings};
@@ -48,8 +50,9 @@ pub fn check(
     on_result: &(dyn Fn(&CheckResult) + Sync),
 ) -> Result<Report, Error> {
     let selected = selected(target, table, settings)?;
+    saved::make_folder(settings)?;
     let begun = Instant::now();
-    let mut first = block_on(settings, acquaint(Job { target, settings }))??;
+    let mut first = block_on(settings, acquaint(Job::new(target, settings)))??;
     let mut target = Target {
         profile: first.profile.clone(),
         ..target.clone()
@@ -62,10 +65,7 @@ pub fn check(
             first = first.without_concurrency(CONCURRENT);
         }
     }
-    let job = Job {
-        target: &target,
-        settings,
-    };
+    let job = Job::new(&target, settings);
     let run_one = |check: &'static Check| match &concurrent {
         Some(result) if check.id == CONCURRENT => Ok(result.clone()),
         _ => check_result(check, &first, job),
@@ -116,7 +116,7 @@ fn tried_first(
     let is_wanted = settings.selects(CONCURRENT) || dialogue::can_stand_by(&target.profile);
     let mut table = table.iter().filter(|_| is_wanted);
     let concurrent = table.find(|check| check.id == CONCURRENT);
-    let job = Job { target, settings };
+    let job = Job::new(target, settings);
     concurrent
         .map(|check| check_result(check, first, job))
         .transpose()

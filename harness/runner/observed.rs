@@ -45,6 +45,7 @@ pub(super) fn observe(
     first: &Acquaintance,
     job: Job<'_>,
 ) -> Result<String, Error> {
+    let job = job.of(observation.name);
     let trial = job.trial(scenario, &first.profile, false);
     match block_on(job.settings, job.on_fresh_server(&trial, Floor::Shared))? {
         Ok((_, transcript)) => {

@@ -26,6 +26,8 @@ pub struct Settings {
     pub shrink: bool,
     /// The folder of cases that have failed before; those of properties are repeated first.
     pub saved: Option<PathBuf>,
+    /// The folder in which each trial is saved with what was seen of it and its verdict.
+    pub transcripts: Option<PathBuf>,
     /// Recommendations count as requirements.
     pub strict: bool,
     /// Becomes true when the user ends the run.
@@ -67,6 +69,7 @@ impl Default for Settings {
             cases: None,
             shrink: true,
             saved: None,
+            transcripts: None,
             only: Vec::new(),
             skip: Vec::new(),
             strict: false,
@@ -90,6 +93,7 @@ impl Settings {
             skip: _,
             shrink: _,
             saved,
+            transcripts: _,
             strict,
             interrupt: _,
             invocation: _,

@@ -701,17 +701,80 @@ impl fmt::Display for ServerEvent {
     }
 }
 
-/// Bytes in saved transcripts, in the notation of `.drill` files.
+/// Bytes in saved transcripts: in the notation of `.drill` files, or shorter where they are many.
 mod as_text {
     use crate::model::literal;
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+
+    /// Fewer bytes are written out, so that a person can read them.
+    const MANY: usize = 256;
+
+    /// The longest piece that is looked for again and again.
+    const LONGEST_PIECE: usize = 128;
+
+    #[derive(Serialize, Deserialize)]
+    #[serde(untagged)]
+    enum Form {
+        Text(String),
+        /// The text again and again, until there are so many bytes.
+        Repeated {
+            text: String,
+            bytes: usize,
+        },
+        Hex {
+            hex: String,
+        },
+    }
+
+    impl Form {
+        fn of(bytes: &[u8]) -> Self {
+            let text = literal::escaped(bytes);
+            if bytes.len() < MANY {
+                return Self::Text(text);
+            }
+            if let Some(length) = (1..LONGEST_PIECE).find(|length| repeats(bytes, *length)) {
+                return Self::Repeated {
+                    text: literal::escaped(&bytes[..length]),
+                    bytes: bytes.len(),
+                };
+            }
+            match text.len() > bytes.len() * 2 {
+                true => Self::Hex {
+                    hex: bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
+                },
+                false => Self::Text(text),
+            }
+        }
+
+        fn bytes(&self) -> Result<Vec<u8>, String> {
+            let read = |text| literal::bytes(text).map_err(|error| error.to_string());
+            match self {
+                Self::Text(text) => read(text),
+                Self::Repeated { text, bytes } => {
+                    let piece = read(text)?;
+                    Ok(piece.into_iter().cycle().take(*bytes).collect())
+                }
+                Self::Hex { hex } => {
+                    let pairs = hex.as_bytes().chunks(2);
+                    let byte = |pair| u8::from_str_radix(std::str::from_utf8(pair).ok()?, 16).ok();
+                    let bytes: Option<Vec<u8>> = pairs.map(byte).collect();
+                    bytes.ok_or_else(|| "these are not hexadecimal digits".to_owned())
+                }
+            }
+        }
+    }
+
+    /// Whether the first `length` bytes follow each other again and again.
+    fn repeats(bytes: &[u8], length: usize) -> bool {
+        bytes[length..] == bytes[..bytes.len() - length]
+    }
 
     pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        to.serialize_str(&literal::escaped(bytes))
+        Form::of(bytes).serialize(to)
     }
 
     pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        literal::bytes(&String::deserialize(from)?).map_err(D::Error::custom)
+        Form::deserialize(from)?.bytes().map_err(D::Error::custom)
     }
 }
 
@@ -721,19 +784,38 @@ mod tests {
 
     #[test]
     fn transcript_survives_saving() {
-        let what = ClientEvent::Received(vec![0, 255, b'{']);
-        let event = Event {
+        let payloads = [
+            vec![0, 255, b'{'],
+            b"hello\n".repeat(100),
+            [b"hello\n".repeat(100), b"hel".to_vec()].concat(),
+            (0..=255).cycle().take(1000).collect(),
+        ];
+        let event = |payload: &Vec<u8>| Event {
             at: Duration::from_millis(3),
-            what: What::Client(ClientId { who: 0, member: 1 }, what),
+            what: What::Client(
+                ClientId { who: 0, member: 1 },
+                ClientEvent::Received(payload.clone()),
+            ),
         };
         let transcript = Transcript {
-            events: vec![event],
+            events: payloads.iter().map(event).collect(),
         };
         let saved = serde_json::to_string(&transcript).unwrap();
         assert_eq!(
             serde_json::from_str::<Transcript>(&saved).unwrap(),
             transcript
         );
+    }
+
+    #[test]
+    fn large_payload_is_saved_in_little() {
+        let saved = |payload| serde_json::to_string(&ClientEvent::Sent(payload)).unwrap();
+        assert_eq!(
+            saved(b"ab".repeat(500_000)),
+            r#"{"sent":{"text":"ab","bytes":1000000}}"#
+        );
+        assert!(saved((0..=255).cycle().take(1000).collect()).len() < 2100);
+        assert_eq!(saved(b"ab".to_vec()), r#"{"sent":"ab"}"#);
     }
 
     #[test]

@@ -1,0 +1,390 @@
+//! Saved trials: what was done, what was seen and what was said of it, to be judged again.
+
+use super::Settings;
+use crate::drill::{Case, DrillFile};
+use crate::judge::{Verdict, judge};
+use crate::model::dialogue;
+use crate::model::error::Error;
+use crate::model::phase::Phase;
+use crate::model::scenario::{Line, Scenario, Step};
+use crate::model::trial::Trial;
+use crate::report::sentence;
+use crate::transcript::event::{Event, Transcript};
+use serde::{Deserialize, Serialize};
+use std::fs::File;
+use std::io::{ErrorKind, Write};
+use std::path::Path;
+use std::time::Duration;
+
+/// The form of the files; it changes where an older program could not read them.
+const FORMAT: u32 = 1;
+
+/// A trial with its transcript and the verdict that was given, as `--transcripts` saves it.
+#[derive(Clone, Debug, PartialEq)]
+pub struct SavedTrial {
+    /// The check, the case or the observation that it was made for.
+    pub check: String,
+    /// What was to be done.
+    pub trial: Trial,
+    /// What was seen.
+    pub transcript: Transcript,
+    /// What was said of it.
+    pub verdict: SavedVerdict,
+}
+
+/// A verdict in words.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(
+    tag = "kind",
+    rename_all = "kebab-case",
+    rename_all_fields = "kebab-case"
+)]
+pub enum SavedVerdict {
+    /// As [`Verdict::Pass`].
+    Pass,
+    /// As [`Verdict::Fail`].
+    Fail {
+        /// The sentence.
+        reason: String,
+        /// The line of the scenario.
+        line: usize,
+        /// What bears it out.
+        evidence: Vec<String>,
+    },
+    /// As [`Verdict::Inconclusive`].
+    Inconclusive {
+        /// The sentence.
+        reason: String,
+    },
+    /// As [`Verdict::Skip`].
+    Skip {
+        /// The sentence.
+        reason: String,
+    },
+}
+
+impl From<&Verdict> for SavedVerdict {
+    fn from(verdict: &Verdict) -> Self {
+        let reason = sentence::of(verdict).unwrap_or_default();
+        match verdict {
+            Verdict::Pass => Self::Pass,
+            Verdict::Fail(finding) => Self::Fail {
+                reason,
+                line: finding.line(),
+                evidence: sentence::evidence(verdict),
+            },
+            Verdict::Inconclusive(_) => Self::Inconclusive { reason },
+            Verdict::Skip(_) => Self::Skip { reason },
+        }
+    }
+}
+
+impl SavedTrial {
+    /// Reads a file.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is not a saved trial; the message names it.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
+        Self::parse(&path.display().to_string(), &text)
+    }
+
+    fn parse(name: &str, text: &str) -> Result<Self, Error> {
+        let raw: RawFile =
+            serde_json::from_str(text).map_err(|error| malformed(name, error.to_string()))?;
+        if raw.format != FORMAT {
+            let message = format!("this is format {}, and {FORMAT} is understood", raw.format);
+            return Err(malformed(name, message));
+        }
+        Ok(Self {
+            check: raw.check,
+            trial: raw.trial.trial(name)?,
+            transcript: Transcript {
+                events: raw.transcript,
+            },
+            verdict: raw.verdict,
+        })
+    }
+
+    /// Judges what was seen once more.
+    pub fn judged_again(&self) -> SavedVerdict {
+        SavedVerdict::from(&judge(&self.trial, &self.transcript))
+    }
+
+    /// The text of the file, an event a line.
+    fn to_json(&self) -> Result<String, Error> {
+        let failed = |error: serde_json::Error| malformed(&self.check, error.to_string());
+        let events = self.transcript.events.iter().map(serde_json::to_string);
+        let events = events.collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        let trial = RawTrial::of(&self.trial)?;
+        Ok(format!(
+            "{{\n\"format\": {FORMAT},\n\"check\": {},\n\"verdict\": {},\n\"trial\": {},\n\"transcript\": [\n{}\n]\n}}\n",
+            serde_json::to_string(&self.check).map_err(failed)?,
+            serde_json::to_string_pretty(&self.verdict).map_err(failed)?,
+            serde_json::to_string_pretty(&trial).map_err(failed)?,
+            events.join(",\n")
+        ))
+    }
+}
+
+fn malformed(name: &str, message: String) -> Error {
+    Error::Malformed {
+        file: name.to_owned(),
+        message,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawFile {
+    format: u32,
+    check: String,
+    verdict: SavedVerdict,
+    trial: RawTrial,
+    transcript: Vec<Event>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawTrial {
+    /// The scenario that the trial is about, and what surrounds it.
+    phases: Vec<RawPhase>,
+    #[serde(default)]
+    ends_after_one: bool,
+    #[serde(default)]
+    closes_silent_after: Option<Duration>,
+}
+
+/// A scenario in the JSON form of `.drill` files.
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPhase {
+    phase: Phase,
+    case: serde_json::Value,
+    /// The lines at which its steps were written, in the order of the text; none where they were generated.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    lines: Vec<usize>,
+}
+
+impl RawTrial {
+    fn of(trial: &Trial) -> Result<Self, Error> {
+        let phases = trial.phases();
+        // No file can hold a scenario without a step, and nobody performs it.
+        let phases = phases.filter(|(_, scenario)| !scenario.lines.is_empty());
+        let phases = phases.map(|(phase, scenario)| RawPhase::of(phase, scenario));
+        Ok(Self {
+            phases: phases.collect::<Result<_, _>>()?,
+            ends_after_one: trial.ends_after_one,
+            closes_silent_after: trial.closes_silent_after,
+        })
+    }
+
+    fn trial(mut self, name: &str) -> Result<Trial, Error> {
+        self.phases
+            .sort_by_key(|phase| phase.phase != Phase::Scenario);
+        let mut trial = Trial::alone(dialogue::scenario("nothing", &[], vec![]));
+        trial.ends_after_one = self.ends_after_one;
+        trial.closes_silent_after = self.closes_silent_after;
+        for (n, phase) in self.phases.into_iter().enumerate() {
+            let name = format!("{name}: trial.phases[{n}]");
+            trial = trial.with(phase.phase, phase.scenario(&name)?);
+        }
+        Ok(trial)
+    }
+}
+
+impl RawPhase {
+    fn of(phase: Phase, scenario: &Scenario) -> Result<Self, Error> {
+        let file = DrillFile {
+            cases: vec![Case {
+                line: 0,
+                scenario: scenario.clone(),
+            }],
+            ..DrillFile::default()
+        };
+        let mut file: serde_json::Value = serde_json::from_str(&file.to_json()?)
+            .map_err(|error| malformed(&scenario.name, error.to_string()))?;
+        let mut lines = Vec::new();
+        numbers(&scenario.lines, &mut lines);
+        if lines.iter().all(|number| *number == 0) {
+            lines.clear();
+        }
+        Ok(Self {
+            phase,
+            case: file["cases"][0].take(),
+            lines,
+        })
+    }
+
+    fn scenario(self, name: &str) -> Result<Scenario, Error> {
+        let file = serde_json::json!({ "cases": [self.case] });
+        let file = DrillFile::from_json(name, &file.to_string())?;
+        let cases = file.cases.into_iter();
+        let mut scenarios = cases.map(|case| case.scenario);
+        let no_case = || malformed(name, "there is no case in it".to_owned());
+        let mut scenario = scenarios.next().ok_or_else(no_case)?;
+        write_numbers(&mut scenario.lines, &mut self.lines.into_iter());
+        Ok(scenario)
+    }
+}
+
+fn numbers(lines: &[Line], all: &mut Vec<usize>) {
+    for line in lines {
+        all.push(line.number);
+        if let Step::Repeat { lines, .. } = &line.step {
+            numbers(lines, all);
+        }
+    }
+}
+
+fn write_numbers(lines: &mut [Line], all: &mut impl Iterator<Item = usize>) {
+    for line in lines {
+        line.number = all.next().unwrap_or_default();
+        if let Step::Repeat { lines, .. } = &mut line.step {
+            write_numbers(lines, all);
+        }
+    }
+}
+
+/// Makes the folder for saved trials, before anything is done that cannot be saved then.
+pub(super) fn make_folder(settings: &Settings) -> Result<(), Error> {
+    match &settings.transcripts {
+        Some(folder) => std::fs::create_dir_all(folder).map_err(Error::file("making", folder)),
+        None => Ok(()),
+    }
+}
+
+/// Saves a trial in a file of its own.
+pub(super) fn save(
+    folder: &Path,
+    check: &str,
+    trial: &Trial,
+    transcript: &Transcript,
+    verdict: &Verdict,
+) -> Result<(), Error> {
+    let saved = SavedTrial {
+        check: check.to_owned(),
+        trial: trial.clone(),
+        transcript: transcript.clone(),
+        verdict: SavedVerdict::from(verdict),
+    };
+    let stem = check.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
+    for number in 1_u64.. {
+        let path = folder.join(format!("{stem}-{number:03}.json"));
+        // What an earlier run has saved stays.
+        match File::create_new(&path) {
+            Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
+            opened => {
+                let text = saved.to_json()?;
+                return opened
+                    .and_then(|mut file| file.write_all(text.as_bytes()))
+                    .map_err(Error::file("writing", &path));
+            }
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::path::PathBuf;
+
+    /// Where trials are kept that show what the judge says, and why.
+    const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/transcripts");
+
+    /// A change of the judge that is meant: the verdicts are written anew, and their diff shows what it does.
+    const BLESS: &str = "SOCKDRILL_BLESS";
+
+    fn kept() -> Vec<(String, PathBuf, SavedTrial)> {
+        let entries = std::fs::read_dir(FOLDER).unwrap();
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        let read = |path: PathBuf| {
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            let trial = SavedTrial::read(&path).unwrap_or_else(|error| panic!("{error}"));
+            (name, path, trial)
+        };
+        paths.into_iter().map(read).collect()
+    }
+
+    #[test]
+    fn saved_trials_are_judged_as_they_were() {
+        let mut changed = Vec::new();
+        for (name, path, saved) in kept() {
+            let again = saved.judged_again();
+            if std::env::var_os(BLESS).is_some() {
+                let blessed = SavedTrial {
+                    verdict: again,
+                    ..saved
+                };
+                std::fs::write(path, blessed.to_json().unwrap()).unwrap();
+            } else if again != saved.verdict {
+                let [was, is] = [&saved.verdict, &again].map(in_lines);
+                changed.push(format!("{name}\n  was: {was}\n  is:  {is}"));
+            }
+        }
+        assert!(
+            changed.is_empty(),
+            "{} verdicts changed; where that is meant: {BLESS}=1 cargo test --lib saved, and look at the diff\n{}",
+            changed.len(),
+            changed.join("\n")
+        );
+    }
+
+    fn in_lines(verdict: &SavedVerdict) -> String {
+        let text = serde_json::to_string_pretty(verdict).unwrap();
+        text.replace('\n', "\n       ")
+    }
+
+    #[test]
+    fn saved_trial_reads_back_to_the_same_value() {
+        let text = "case a block\n  clients: alice mallory[2]\n  waive: memory \"it is large\"\n\n  repeat 3\n    alice connect\n  end\n  alice expect fin\n";
+        let file = DrillFile::parse("block.drill", text).unwrap();
+        let script = file.cases.into_iter().next().unwrap().scenario;
+        let polite = Scenario {
+            waived: Vec::new(),
+            ..script.clone()
+        };
+        let mut trial = Trial::alone(script).with(Phase::Before, polite);
+        trial.ends_after_one = true;
+        trial.closes_silent_after = Some(Duration::from_millis(1500));
+        let folder = tempfile::tempdir().unwrap();
+        let seen = Transcript::default();
+        let verdict = judge(&trial, &seen);
+        for _ in 0..2 {
+            save(folder.path(), "block::a block", &trial, &seen, &verdict).unwrap();
+        }
+        for file in ["block--a-block-001.json", "block--a-block-002.json"] {
+            let saved = SavedTrial::read(&folder.path().join(file)).unwrap();
+            assert_eq!(saved.trial, trial);
+            assert_eq!(saved.verdict, SavedVerdict::from(&verdict));
+        }
+    }
+
+    #[test]
+    fn saved_trials_are_written_as_they_were_read() {
+        for (name, _, saved) in kept() {
+            let text = saved.to_json().unwrap();
+            assert_eq!(SavedTrial::parse(&name, &text).unwrap(), saved, "{name}");
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_a_saved_trial_is_told_with_its_name() {
+        let (name, _, saved) = kept().swap_remove(0);
+        let text = saved.to_json().unwrap();
+        let of = |text: &str| SavedTrial::parse(&name, text).unwrap_err().to_string();
+        let wrong = [
+            of("{}"),
+            of(&text.replace("\"format\": 1", "\"format\": 9")),
+            of(&text.replace(" connect", " conect")),
+        ];
+        for message in wrong {
+            assert!(message.contains(&name), "{message}");
+        }
+        let nowhere = Path::new("nowhere/trial.json");
+        let message = SavedTrial::read(nowhere).unwrap_err().chain();
+        assert!(message.contains("nowhere/trial.json"), "{message}");
+    }
+}
