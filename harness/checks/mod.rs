@@ -139,8 +139,52 @@ fn batches(name: &str, conversations: Vec<Vec<Line>>, ground: &Ground<'_>) -> Ve
 
 #[cfg(test)]
 mod tests {
+    use super::observations::{OBSERVATIONS, Occasion};
     use super::*;
+    use crate::drill::{Case, DrillFile};
+    use crate::model::profile::{Profile, Transport};
     use std::collections::HashSet;
+
+    /// Everything that is done to a server of this ground, with the name of what does it.
+    fn all_scenarios(ground: &Ground<'_>) -> Vec<(&'static str, Scenario)> {
+        let checks = all().into_iter().filter(|row| row.unmet(ground).is_none());
+        let checks = checks.flat_map(|check| {
+            let scenarios = (check.scenarios)(ground).into_iter();
+            scenarios.map(|scenario| (check.id, scenario))
+        });
+        let observations = OBSERVATIONS.iter().filter_map(|row| match row.occasion {
+            Occasion::Own(scenario)
+                if row.needs.iter().all(|need| need.unmet(ground).is_none()) =>
+            {
+                Some((row.name, scenario(ground)?))
+            }
+            _ => None,
+        });
+        checks.chain(observations).collect()
+    }
+
+    #[test]
+    fn every_step_that_a_check_takes_can_happen_where_it_stands() {
+        for (name, text) in Profile::built_in() {
+            let profile = Profile::parse(name, text).unwrap();
+            let ground = Ground {
+                backlog: Some(4),
+                own_namespace: true,
+                ..Ground::of(&profile, profile.transport.unwrap_or(Transport::Tcp))
+            };
+            for (id, scenario) in all_scenarios(&ground) {
+                let case = Case { line: 0, scenario };
+                let file = DrillFile {
+                    cases: vec![case],
+                    ..DrillFile::default()
+                };
+                let text = file.to_string();
+                let back = DrillFile::parse(id, &text);
+                let back = back.unwrap_or_else(|error| panic!("{id} on {name}: {error}\n{text}"));
+                assert_eq!(back.to_string(), text, "{id} on {name}");
+            }
+        }
+    }
 
     #[test]
     fn ids_are_unique_and_have_a_family() {

@@ -27,14 +27,14 @@ pub struct Observation {
     /// What must be known of the server, or hold here; otherwise there is nothing to observe.
     pub needs: &'static [Need],
     /// When it is observed.
-    occasion: Occasion,
+    pub(super) occasion: Occasion,
     /// How it is read; `None` where the occasion did not come to the point.
     read: fn(&Sighting<'_>) -> Option<String>,
 }
 
 /// When something is observed.
 #[derive(Debug)]
-enum Occasion {
+pub(super) enum Occasion {
     /// During the first conversation, which every run begins with.
     Acquaintance,
     /// During a scenario of its own, on a server of its own.

@@ -226,13 +226,14 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A second signal during the drain ends the server no worse than the first.",
         why: "The handler runs twice and closes twice, or the second signal is lost: \
               https://github.com/cloudamqp/amqproxy/pull/74",
-        provoked: "A client is connected; the server gets the signal twice.",
+        provoked: "A client is connected; the server gets the signal, and once more unless that has ended it.",
         cure: "Make the handler idempotent.",
         needs: &[Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: true,
         scenarios: |ground| {
             let told = server_does(ServerAction::Signal(signal(ground)));
+            let again = server_does(ServerAction::SignalAgain(signal(ground)));
             let open = match ground.transport.is_datagram() {
                 true => Vec::new(),
                 false => Talk::of(0).open_accepted(ground.profile).lines(),
@@ -242,7 +243,7 @@ pub(super) const CHECKS: &[Check] = &[
                 &[("alice", 1)],
                 vec![
                     open,
-                    vec![told.clone(), settle(), told, expects_exit(ground)],
+                    vec![told, settle(), again, expects_exit(ground)],
                     vec![start_again()],
                 ],
             )]

@@ -1,6 +1,7 @@
 //! Puts lines together: settings to the file, steps to their case and block.
 
 use super::mistake::{Mistake, Place};
+use super::possible::first_impossible;
 use super::sentence::Sentence;
 use super::steps::MOST_TIMES;
 use super::{Case, DrillFile};
@@ -16,6 +17,8 @@ pub(super) struct Builder<'a> {
     file: DrillFile,
     /// Where the case began that is being read.
     case: Option<Place<'a>>,
+    /// Where its steps stand, in the order of the text, those that begin a block included.
+    places: Vec<Place<'a>>,
     /// The blocks that are not closed, from the outermost.
     open: Vec<Block<'a>>,
 }
@@ -48,7 +51,7 @@ impl<'a> Builder<'a> {
             Sentence::Case(name) => return self.begin_case(place, name),
             Sentence::Clients(clients) => self.clients(clients),
             Sentence::Waive(waiver) => self.waive(waiver),
-            Sentence::Step(step) => self.step(place.number, step),
+            Sentence::Step(step) => self.step(place, step),
             Sentence::Repeat(times) => self.begin_block(place, times),
             Sentence::End => self.end_block(),
         };
@@ -87,6 +90,7 @@ impl<'a> Builder<'a> {
     fn begin_case(&mut self, place: Place<'a>, name: String) -> Result<(), Error> {
         self.end_case()?;
         self.case = Some(place);
+        self.places.clear();
         self.file.cases.push(Case {
             line: place.number,
             scenario: Scenario {
@@ -107,16 +111,20 @@ impl<'a> Builder<'a> {
             );
             return Err(problem.about(block.place));
         }
-        let empty = self
-            .file
-            .cases
-            .last()
-            .filter(|case| case.scenario.lines.is_empty());
-        match (self.case, empty) {
-            (Some(place), Some(_)) => {
-                Err(Problem("this case has no steps", "write its steps below").about(place))
+        let (Some(place), Some(case)) = (self.case, self.file.cases.last()) else {
+            return Ok(());
+        };
+        if case.scenario.lines.is_empty() {
+            let problem = Problem("this case has no steps", "write its steps below");
+            return Err(problem.about(place));
+        }
+        match first_impossible(&case.scenario) {
+            None => Ok(()),
+            Some(impossible) => {
+                let place = self.places.get(impossible.step).copied().unwrap_or(place);
+                let mistake = Mistake::new(first_word(place.text), impossible.title);
+                Err(mistake.label(impossible.label).at(place))
             }
-            _ => Ok(()),
         }
     }
 
@@ -149,7 +157,14 @@ impl<'a> Builder<'a> {
         Ok(())
     }
 
-    fn step(&mut self, number: usize, step: Step) -> Result<(), Problem> {
+    fn step(&mut self, place: Place<'a>, step: Step) -> Result<(), Problem> {
+        self.put(place, step)?;
+        self.places.push(place);
+        Ok(())
+    }
+
+    /// Adds a step, or a block that is complete, to the case or to the block around it.
+    fn put(&mut self, place: Place<'a>, step: Step) -> Result<(), Problem> {
         let scenario = self
             .file
             .cases
@@ -157,6 +172,7 @@ impl<'a> Builder<'a> {
             .map(|case| &mut case.scenario.lines);
         let block = self.open.last_mut().map(|block| &mut block.lines);
         let lines = block.or(scenario).ok_or(OUTSIDE)?;
+        let number = place.number;
         lines.push(Line { number, step });
         Ok(())
     }
@@ -177,6 +193,7 @@ impl<'a> Builder<'a> {
                 "write a smaller number",
             ));
         }
+        self.places.push(place);
         let lines = Vec::new();
         self.open.push(Block {
             place,
@@ -195,7 +212,7 @@ impl<'a> Builder<'a> {
             return Err(Problem("this block has no steps", "write steps above it"));
         }
         let (times, lines) = (block.times, block.lines);
-        self.step(block.place.number, Step::Repeat { times, lines })
+        self.put(block.place, Step::Repeat { times, lines })
     }
 }
 
@@ -210,10 +227,15 @@ struct Problem(&'static str, &'static str);
 impl Problem {
     /// The error that points at the line's first word.
     fn about(self, place: Place<'_>) -> Error {
-        let text = place.text;
-        let start = text.len() - text.trim_start().len();
-        let length = text.trim_start().find(char::is_whitespace);
-        let end = start + length.unwrap_or(text.len() - start);
-        Mistake::new(start..end, self.0).label(self.1).at(place)
+        Mistake::new(first_word(place.text), self.0)
+            .label(self.1)
+            .at(place)
     }
+}
+
+/// The place of a line's first word.
+fn first_word(text: &str) -> std::ops::Range<usize> {
+    let start = text.len() - text.trim_start().len();
+    let length = text.trim_start().find(char::is_whitespace);
+    start..length.map_or(text.len(), |length| start + length)
 }

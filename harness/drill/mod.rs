@@ -10,6 +10,7 @@ mod builder;
 mod json;
 mod layout;
 mod mistake;
+mod possible;
 mod reader;
 mod sentence;
 mod steps;

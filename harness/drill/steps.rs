@@ -87,6 +87,13 @@ pub(super) const SERVER_ACTIONS: &[Verb<ServerAction>] = &[
         },
     },
     Verb {
+        usage: "signal-again NAME",
+        read: |line| {
+            line.one_of("a signal", Signal::ALL)
+                .map(ServerAction::SignalAgain)
+        },
+    },
+    Verb {
         usage: "start [stdout-closed | stdin-closed]",
         read: |line| {
             let streams = match line.peek() {

@@ -1,3 +1,6 @@
+use super::possible::first_impossible;
+use super::reader::Reader;
+use super::sentence::Sentence;
 use super::*;
 use crate::model::action::{Action, Dial, Pace};
 use crate::model::data::{Cut, Data, Source, Template};
@@ -9,6 +12,7 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::path::Path;
 use std::time::Duration;
 
 fn parse(text: &str) -> DrillFile {
@@ -22,10 +26,16 @@ fn message(text: &str) -> String {
     }
 }
 
-/// The case with one step that this line is.
+/// The step that this line is, wherever it may stand.
 fn step(line: &str) -> Step {
-    let file = parse(&format!("case c\n  clients: alice\n\n  {line}\n"));
-    file.cases[0].scenario.lines[0].step.clone()
+    let cast = [Cast {
+        name: "alice".into(),
+        members: 1,
+    }];
+    match sentence::read(&mut Reader::new(line, &cast)) {
+        Ok(Some(Sentence::Step(step))) => step,
+        other => panic!("{line}: {other:?}"),
+    }
 }
 
 fn action(line: &str) -> Action {
@@ -474,6 +484,167 @@ fn lines_in_the_wrong_place_are_pointed_at() {
     assert!(message(&deep).contains("a.drill:18:1"));
 }
 
+/// Steps that cannot happen: the lines of the case, the line of the file at which the caret stands, what it says.
+const IMPOSSIBLE: &[(&str, usize, &str)] = &[
+    ("alice send \"a\"", 4, "alice has no connection yet"),
+    ("alice half-close", 4, "write `alice connect` above"),
+    ("alice expect silence", 4, "no connection yet"),
+    ("alice expect refused", 4, "no connection yet"),
+    ("alice require accepted", 4, "no connection yet"),
+    ("alice close", 4, "no connection yet"),
+    ("alice connect same-port", 4, "no connection yet"),
+    ("alice expect time-wait", 4, "no connection yet"),
+    (
+        "alice connect\nalice close\nalice send \"a\"",
+        6,
+        "no connection any more",
+    ),
+    (
+        "alice connect\nalice reset\nalice send-urgent \"!\"",
+        6,
+        "any more",
+    ),
+    (
+        "alice connect\nalice vanish\nalice half-close",
+        6,
+        "any more",
+    ),
+    (
+        "alice connect\nalice close\nalice expect fin",
+        6,
+        "any more",
+    ),
+    ("alice connect\nalice close\nalice close", 6, "any more"),
+    (
+        "alice connect\nalice half-close\nalice send \"a\"",
+        6,
+        "ended its sending side",
+    ),
+    (
+        "alice connect\nalice half-close\nalice half-close",
+        6,
+        "ended its sending side",
+    ),
+    (
+        "alice connect without-waiting\nalice expect refused\nalice send \"a\"",
+        6,
+        "was refused",
+    ),
+    (
+        "alice connect\nmob send \"a\"",
+        5,
+        "mob has no connection yet",
+    ),
+    (
+        "mob connect\nmob close\nmob send \"a\"",
+        6,
+        "mob has no connection any more",
+    ),
+    (
+        "alice connect\nrepeat 2\nalice send \"a\"\nalice close\nend",
+        6,
+        "any more",
+    ),
+    (
+        "alice connect\nrepeat 1\nalice close\nend\nalice send \"a\"",
+        8,
+        "any more",
+    ),
+    (
+        "alice connect\nrepeat 2\nrepeat 3\nsettle\nend\nalice close\nend",
+        9,
+        "any more",
+    ),
+    ("server continue", 4, "the server is not stopped"),
+    ("server stop\nserver stop", 5, "stopped already"),
+    (
+        "server stop\nserver start\nserver continue",
+        6,
+        "not stopped",
+    ),
+    ("server restore-open-files", 4, "open files are not limited"),
+    (
+        "server limit-open-files 1\nserver start\nserver restore-open-files",
+        6,
+        "not limited",
+    ),
+    ("server require out-of-files", 4, "not limited"),
+    (
+        "server expect exit\nserver signal TERM",
+        5,
+        "the server has ended by then",
+    ),
+    (
+        "server require gone\nserver stop",
+        5,
+        "write `server start` above",
+    ),
+    (
+        "server start-over-file\nserver limit-open-files 1",
+        5,
+        "has ended by then",
+    ),
+];
+
+#[test]
+fn steps_that_cannot_happen_are_pointed_at() {
+    for (lines, number, fragment) in IMPOSSIBLE {
+        let text = format!("case c\n  clients: alice mob[3]\n\n{lines}\n");
+        let message = message(&text);
+        assert!(
+            message.contains(&format!("a.drill:{number}:1\n")) && message.contains(fragment),
+            "{text}\n{number} {fragment} in\n{message}"
+        );
+    }
+    let json = r#"{"cases": [{"name": "c", "clients": ["a"], "steps": ["a connect", "a close", "a send \"a\""]}]}"#;
+    let error = DrillFile::from_json("a.json", json).unwrap_err();
+    let message = error.to_string();
+    assert!(message.contains("cases[0].steps[2]:1:1"), "{message}");
+}
+
+#[test]
+fn every_scenario_file_of_the_repository_can_happen() {
+    let mut folders = vec![
+        Path::new("fixtures/scenarios").to_owned(),
+        Path::new("fixtures/regressions").to_owned(),
+    ];
+    let mut files = 0;
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(&folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|ending| ending == "drill") {
+                DrillFile::read(&path).unwrap_or_else(|error| panic!("{error}"));
+                files += 1;
+            }
+        }
+    }
+    assert!(files > 20, "{files}");
+}
+
+#[test]
+fn steps_that_can_happen_may_stand_where_they_do() {
+    for lines in [
+        "alice read 1KiB\nalice stall\nalice connect",
+        "alice connect\nalice half-close\nalice expect \"a\"\nalice expect fin\nalice close",
+        "alice connect\nalice expect fin\nalice send \"a\"\nalice reset",
+        "alice connect\nalice half-close\nalice reset\nalice connect same-port\nalice send \"a\"",
+        "alice connect\nalice close\nalice expect time-wait",
+        "alice connect without-waiting\nalice expect refused\nalice close",
+        "alice connect without-waiting\nalice expect pending\nalice expect connected\nalice send \"a\"",
+        "repeat 9\nalice connect\nalice send \"a\"\nalice close\nend",
+        "alice connect\nrepeat 9\nalice send \"a\"\nalice close\nalice connect\nend",
+        "repeat 9\nserver stop\nserver continue\nend",
+        "server stop\nserver signal KILL\nserver expect exit\nserver expect gone\nserver start\nserver stop",
+        "server limit-open-files 1\nserver expect out-of-files\nserver restore-open-files",
+        "server signal TERM\nserver signal-again TERM\nserver expect exit\nserver start-second",
+        "server expect exit\nalice connect without-waiting\nalice expect refused",
+    ] {
+        parse(&format!("case c\n  clients: alice\n\n{lines}\n"));
+    }
+}
+
 #[test]
 fn only_the_first_mistake_is_reported() {
     let message = message("case a\n  bob stop\n  eve stop\n");
@@ -749,13 +920,15 @@ fn server_actions() -> impl Strategy<Value = ServerAction> {
         ServerAction::Continue,
         ServerAction::Start(Streams::Usual),
         ServerAction::Start(Streams::StdinClosed),
+        ServerAction::Start(Streams::StdoutClosed),
         ServerAction::StartSecond,
         ServerAction::StartOverFile,
         ServerAction::RestoreOpenFiles,
     ];
     prop_oneof![
         prop::sample::select(plain),
-        prop::sample::select(signals).prop_map(ServerAction::Signal),
+        prop::sample::select(signals.clone()).prop_map(ServerAction::Signal),
+        prop::sample::select(signals).prop_map(ServerAction::SignalAgain),
         (0u32..1_000_000).prop_map(ServerAction::LimitOpenFiles),
         (server_expectations(), option::of(durations()))
             .prop_map(|(what, within)| ServerAction::Expect { what, within }),
@@ -779,6 +952,35 @@ fn lines() -> impl Strategy<Value = Vec<Line>> {
     vec(line, 1..6)
 }
 
+/// The lines that can happen, without those of a number in the order of the text; a block that loses all goes too.
+fn without(lines: Vec<Line>, number: usize, next: &mut usize) -> Vec<Line> {
+    let mut kept = Vec::new();
+    for mut line in lines {
+        let is_it = *next == number;
+        *next += 1;
+        let mut is_empty = false;
+        if let Step::Repeat { lines, .. } = &mut line.step {
+            *lines = without(std::mem::take(lines), number, next);
+            is_empty = lines.is_empty();
+        }
+        if !is_it && !is_empty {
+            kept.push(line);
+        }
+    }
+    kept
+}
+
+/// The scenario with the steps that can happen where they stand.
+fn possible(mut scenario: Scenario) -> Scenario {
+    while let Some(impossible) = first_impossible(&scenario) {
+        scenario.lines = without(scenario.lines, impossible.step, &mut 0);
+    }
+    if scenario.lines.is_empty() {
+        scenario.lines.push(Step::Settle.into());
+    }
+    scenario
+}
+
 fn scenarios() -> impl Strategy<Value = Scenario> {
     let members = || prop_oneof![Just(1u32), 1u32..=100_000];
     let invariants: Vec<_> = Invariant::ALL.iter().map(|(row, _)| *row).collect();
@@ -786,22 +988,34 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
         .prop_map(|(invariant, reason)| Waiver { invariant, reason });
     let names = "[!-~]\\PC{0,20}[!-~]";
     (names, members(), members(), vec(waivers, 0..3), lines()).prop_map(
-        |(name, first, second, waived, lines)| Scenario {
-            name,
-            cast: vec![
-                Cast {
-                    name: "alice".into(),
-                    members: first,
-                },
-                Cast {
-                    name: "Mallory_2-b".into(),
-                    members: second,
-                },
-            ],
-            waived,
-            lines,
+        |(name, first, second, waived, lines)| {
+            possible(Scenario {
+                name,
+                cast: vec![
+                    Cast {
+                        name: "alice".into(),
+                        members: first,
+                    },
+                    Cast {
+                        name: "Mallory_2-b".into(),
+                        members: second,
+                    },
+                ],
+                waived,
+                lines: begun(lines),
+            })
         },
     )
+}
+
+/// Lines behind those without which few of them could happen.
+fn begun(lines: Vec<Line>) -> Vec<Line> {
+    let connect = |who| Step::Client {
+        who,
+        action: Action::Connect(Dial::default()),
+    };
+    let begin = [connect(0), connect(1)].map(Line::from);
+    begin.into_iter().chain(lines).collect()
 }
 
 fn files() -> impl Strategy<Value = DrillFile> {

@@ -1,14 +1,13 @@
 //! The invariant *alive*: whether the server ended, and after what.
 
 use super::cause::{Cause, StepRef};
-use crate::model::action::Action;
-use crate::model::expectation::ServerExpectation;
+use crate::model::form::{Ask, Does};
 use crate::model::invariant::Invariant;
 use crate::model::phase::Phase;
-use crate::model::scenario::{Line, Step};
-use crate::model::server_action::ServerAction;
+use crate::model::scenario::Line;
+use crate::model::server_action::Signal;
 use crate::model::trial::Trial;
-use crate::transcript::event::{Exit, ServerEvent, Transcript, What};
+use crate::transcript::event::{Event, Exit, ServerEvent, Transcript, What};
 
 pub(super) fn last_exit(transcript: &Transcript) -> Option<Exit> {
     let mut last = None;
@@ -27,71 +26,153 @@ pub(super) fn unexpected_end(trial: &Trial, transcript: &Transcript) -> Option<C
     if trial.waives(Invariant::Alive) {
         return None;
     }
-    let exit = last_exit(transcript)?;
-    let since = step_of_last_start(transcript);
-    let asked = expects_end(trial, since) || (trial.ends_after_one && exit == Exit::Status(0));
-    if asked && !exit.is_crash() {
-        return None;
-    }
-    let after = last_step_before_exit(trial, transcript);
+    let mut life = Life::of(trial);
+    let mut events = transcript.events.iter();
+    let death = events
+        .find_map(|event| life.take_in(event))
+        .or(life.unasked)?;
+    let after = death.after.map(|line| StepRef::of(line, trial.scenario()));
+    let exit = death.exit;
     Some(Cause::Died { exit, after })
 }
 
-/// The step of the script after which the server runs that was started last; 0 for the first one.
-fn step_of_last_start(transcript: &Transcript) -> usize {
-    let (mut phase, mut step, mut since) = (Phase::Before, 0, 0);
-    for event in &transcript.events {
-        match &event.what {
-            What::Phase(next) => phase = *next,
-            What::StepBegan(begun) => step = *begun,
-            What::Server(ServerEvent::Started { .. }) if phase == Phase::Scenario => {
-                since = step + 1;
-            }
-            _ => {}
-        }
-    }
-    since
+/// How the server ended, and the last thing before it that a person would look at.
+#[derive(Clone, Copy)]
+struct Death<'a> {
+    exit: Exit,
+    after: Option<&'a Line>,
 }
 
-fn last_step_before_exit(trial: &Trial, transcript: &Transcript) -> Option<StepRef> {
-    let mut phase = Phase::Before;
-    let mut last = None;
-    for event in &transcript.events {
-        match &event.what {
-            What::Phase(next) => phase = *next,
-            What::StepBegan(step) if phase == Phase::Scenario => {
-                let is_deed = |line: &&Line| {
-                    !matches!(
-                        &line.step,
-                        Step::Client {
-                            action: Action::Expect { .. },
-                            ..
-                        } | Step::Repeat { .. }
-                    )
-                };
-                let steps = trial.steps(phase);
-                last = steps.get(*step).copied().filter(is_deed).or(last);
-            }
-            What::Server(ServerEvent::Exited(_)) => break,
-            _ => {}
-        }
-    }
-    last.map(|line| StepRef::of(line, trial.scenario()))
+/// What has been asked of the server that runs, and what it did.
+struct Life<'a> {
+    trial: &'a Trial,
+    steps: Vec<&'a Line>,
+    phase: Phase,
+    asked: Asked,
+    last: Option<&'a Line>,
+    /// A step has begun that is to send a signal, and has not sent it yet.
+    sends: bool,
+    /// It has ended and nobody had asked; the next step may show that its end was awaited.
+    unasked: Option<Death<'a>>,
 }
 
-/// Whether the script ends the server that runs since this step, by a signal or by waiting for its end.
-fn expects_end(trial: &Trial, since: usize) -> bool {
-    trial.steps(Phase::Scenario).iter().skip(since).any(|line| {
-        let Step::Server(action) = &line.step else {
-            return false;
-        };
-        matches!(
-            action,
-            ServerAction::Signal(_)
-                | ServerAction::Expect {
-                    what: ServerExpectation::Exit(_) | ServerExpectation::Gone,
-                    ..
-                }
-        )
-    })
+impl<'a> Life<'a> {
+    fn of(trial: &'a Trial) -> Self {
+        Self {
+            trial,
+            steps: trial.steps(Phase::Scenario),
+            phase: Phase::Before,
+            asked: Asked::default(),
+            last: None,
+            sends: false,
+            unasked: None,
+        }
+    }
+
+    /// Takes an event in; returns a death that nothing which follows can excuse.
+    fn take_in(&mut self, event: &Event) -> Option<Death<'a>> {
+        match &event.what {
+            What::Phase(next) => {
+                self.phase = *next;
+                self.asked.survived();
+                None
+            }
+            What::StepBegan(step) if self.phase == Phase::Scenario => {
+                let line = *self.steps.get(*step)?;
+                self.begin(line)
+            }
+            What::Server(ServerEvent::Signalled(signal)) => {
+                self.sends = false;
+                self.asked.signals.push(*signal);
+                self.asked.unanswered = Some(*signal);
+                None
+            }
+            What::Server(ServerEvent::Exited(exit)) => self.end(*exit),
+            What::Server(ServerEvent::Started { .. }) => {
+                self.asked = Asked::default();
+                self.unasked.take()
+            }
+            _ => None,
+        }
+    }
+
+    fn begin(&mut self, line: &'a Line) -> Option<Death<'a>> {
+        let does = line.step.form().does;
+        if does.is_deed() || does == Does::Passes {
+            self.last = Some(line);
+        }
+        if does.is_deed() {
+            self.asked.survived();
+        }
+        self.sends = matches!(does, Does::Signals(_));
+        match does.asks() {
+            // Who waits for the end may be told of it before the step has begun.
+            Some(Ask::End(None)) => {
+                self.asked.awaited = true;
+                self.unasked = None;
+            }
+            // What still runs then is ended by us; a signal asks when it has been sent.
+            Some(Ask::Run) | Some(Ask::End(Some(_))) if !self.sends => {
+                self.asked.signals.push(Signal::Kill);
+                return self.unasked.take();
+            }
+            // To leave a server that is no more asks nothing of it.
+            _ if does.is_deed() && does != Does::Leaves => return self.unasked.take(),
+            _ => {}
+        }
+        None
+    }
+
+    fn end(&mut self, exit: Exit) -> Option<Death<'a>> {
+        let served_its_one = self.trial.ends_after_one && exit == Exit::Status(0);
+        if served_its_one || self.asked.for_this(exit) {
+            return None;
+        }
+        let after = self.last;
+        let death = Death { exit, after };
+        // What nobody may wait for, and who ends before the signal is sent has not ended by it.
+        if is_violent(exit) || self.sends {
+            return Some(death);
+        }
+        self.unasked = Some(death);
+        None
+    }
+}
+
+/// Whether it is an end that nobody may wait for: a crash, or somebody's SIGKILL.
+fn is_violent(exit: Exit) -> bool {
+    exit.is_crash() || exit == Exit::Signal(libc::SIGKILL)
+}
+
+/// In which ways the server that runs has been asked to end.
+#[derive(Default)]
+struct Asked {
+    /// By these signals.
+    signals: Vec<Signal>,
+    /// The last of them, where nothing has been done to the server since.
+    unanswered: Option<Signal>,
+    /// In any good order.
+    awaited: bool,
+}
+
+impl Asked {
+    /// Something else happens: who lives so long has not ended by a signal that need not end anybody.
+    fn survived(&mut self) {
+        self.unanswered = None;
+    }
+
+    /// Whether this is an end that was asked for.
+    fn for_this(&self, exit: Exit) -> bool {
+        match exit {
+            _ if exit.is_crash() => false,
+            Exit::Signal(number) => {
+                let sent = self.signals.iter().any(|signal| signal.number() == number);
+                sent || (self.awaited && !is_violent(exit))
+            }
+            Exit::Status(_) => {
+                let ordered = self.signals.iter().any(|signal| signal.orders_end());
+                self.awaited || ordered || self.unanswered.is_some()
+            }
+        }
+    }
 }

@@ -1,5 +1,6 @@
 use super::leaks::{needs_another_run, needs_second_run, still_grows};
 use super::*;
+use crate::model::action::Action;
 use crate::model::data::*;
 use crate::model::dialogue::{Talk, scenario};
 use crate::model::expectation::*;
@@ -140,6 +141,137 @@ fn death_comes_before_every_other_reason() {
     );
 }
 
+/// A case of steps of the server and of deeds of a client.
+fn told(steps: &[ServerAction]) -> Trial {
+    let lines = steps.iter().cloned().map(Step::Server).map(Line::from);
+    trial(lines.collect())
+}
+
+fn waits(what: ServerExpectation) -> ServerAction {
+    ServerAction::Expect { what, within: None }
+}
+
+/// What is said of a server that ended so, where `None` is that it was asked to.
+fn end_of(trial: &Trial, events: Vec<What>) -> Option<String> {
+    let events = [vec![What::Phase(Phase::Scenario)], events].concat();
+    match judge(trial, &transcript(events)) {
+        Verdict::Pass => None,
+        Verdict::Fail(finding) => Some(finding.cause.to_string()),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn exited(exit: Exit) -> What {
+    What::Server(ServerEvent::Exited(exit))
+}
+
+fn sent(signal: Signal) -> What {
+    What::Server(ServerEvent::Signalled(signal))
+}
+
+#[test]
+fn server_that_ends_before_it_is_told_to_has_died() {
+    let trial = told(&[
+        ServerAction::Signal(Signal::Term),
+        waits(ServerExpectation::Exit(None)),
+    ]);
+    let began = What::StepBegan;
+    let one = || exited(Exit::Status(1));
+    let died = Some("the server exited with status 1".to_owned());
+    assert_eq!(end_of(&trial, vec![one(), began(0), began(1)]), died);
+    // The step has begun, but there was nobody any more whom a signal could reach.
+    let unsent = end_of(&trial, vec![began(0), one(), began(1)]);
+    assert!(unsent.is_some_and(|reason| reason.starts_with("the server exited with status 1")));
+    let asked = vec![began(0), sent(Signal::Term), one(), began(1)];
+    assert_eq!(end_of(&trial, asked), None);
+}
+
+#[test]
+fn signal_excuses_the_end_that_it_asks_for_and_no_other() {
+    let ended = |signal, exit| {
+        let trial = told(&[ServerAction::Signal(signal)]);
+        end_of(&trial, vec![What::StepBegan(0), sent(signal), exited(exit)]).is_none()
+    };
+    for signal in [
+        Signal::Term,
+        Signal::Int,
+        Signal::Quit,
+        Signal::Hup,
+        Signal::Usr1,
+    ] {
+        assert!(ended(signal, Exit::Signal(signal.number())), "{signal}");
+        assert!(ended(signal, Exit::Status(0)), "{signal}");
+        assert!(ended(signal, Exit::Status(143)), "{signal}");
+        assert!(!ended(signal, Exit::Signal(libc::SIGPIPE)), "{signal}");
+        assert!(!ended(signal, Exit::Signal(libc::SIGXCPU)), "{signal}");
+        assert!(!ended(signal, Exit::Signal(libc::SIGKILL)), "{signal}");
+    }
+    assert!(ended(Signal::Kill, Exit::Signal(libc::SIGKILL)));
+}
+
+#[test]
+fn signal_that_the_server_survives_excuses_no_later_death() {
+    let ended = |signal, exit| {
+        let mallory = Step::Client {
+            who: 0,
+            action: Action::Reset,
+        };
+        let lines = vec![
+            Step::Server(ServerAction::Signal(signal)),
+            mallory,
+            Step::Settle,
+        ];
+        let trial = trial(lines.into_iter().map(Line::from).collect());
+        let began = What::StepBegan;
+        end_of(
+            &trial,
+            vec![began(0), sent(signal), began(1), began(2), exited(exit)],
+        )
+    };
+    let died = ended(Signal::Hup, Exit::Status(1));
+    assert_eq!(
+        died.as_deref(),
+        Some("the server exited with status 1 after `alice reset`")
+    );
+    assert!(ended(Signal::Usr1, Exit::Status(0)).is_some());
+    // The signal that it ends by is the one that it was sent, however late it takes effect.
+    assert_eq!(ended(Signal::Hup, Exit::Signal(libc::SIGHUP)), None);
+    // It was told to end, and may see its clients off before.
+    assert_eq!(ended(Signal::Term, Exit::Status(0)), None);
+}
+
+#[test]
+fn end_may_be_seen_a_moment_before_the_step_that_waits_for_it() {
+    let began = What::StepBegan;
+    let exit = ServerExpectation::Exit(None);
+    let required = ServerAction::Require {
+        what: exit.clone(),
+        within: None,
+    };
+    for awaits in [waits(exit), waits(ServerExpectation::Gone), required] {
+        let gone = What::Server(ServerEvent::Gone);
+        let trial = told(std::slice::from_ref(&awaits));
+        let ended = |exit| end_of(&trial, vec![exited(exit), gone.clone(), began(0)]);
+        assert_eq!(ended(Exit::Status(0)), None, "{awaits}");
+        assert!(ended(Exit::Signal(libc::SIGKILL)).is_some(), "{awaits}");
+        assert!(ended(Exit::Signal(libc::SIGSEGV)).is_some(), "{awaits}");
+        let late = vec![began(0), exited(Exit::Status(3)), gone.clone()];
+        assert_eq!(end_of(&trial, late), None, "{awaits}");
+    }
+}
+
+#[test]
+fn death_is_a_failure_although_the_server_is_started_again() {
+    let trial = told(&[ServerAction::Start(Streams::Usual)]);
+    let started = What::Server(ServerEvent::Started { pid: 2 });
+    let began = What::StepBegan(0);
+    let died = vec![exited(Exit::Status(1)), began.clone(), started.clone()];
+    assert!(end_of(&trial, died).is_some());
+    // What still ran is ended by us.
+    let swept = vec![began, exited(Exit::Signal(libc::SIGKILL)), started];
+    assert_eq!(end_of(&trial, swept), None);
+}
+
 #[test]
 fn end_that_was_asked_of_the_first_server_is_no_excuse_for_the_second() {
     let server = |action| Line::from(Step::Server(action));
@@ -147,10 +279,10 @@ fn end_that_was_asked_of_the_first_server_is_no_excuse_for_the_second() {
         server(ServerAction::Signal(Signal::Kill)),
         server(ServerAction::Start(Streams::Usual)),
     ]);
-    let exited = |exit| What::Server(ServerEvent::Exited(exit));
     let mut events = vec![
         What::Phase(Phase::Scenario),
         What::StepBegan(0),
+        What::Server(ServerEvent::Signalled(Signal::Kill)),
         exited(Exit::Signal(9)),
     ];
     assert_eq!(judge(&restart, &transcript(events.clone())), Verdict::Pass);

@@ -2,6 +2,7 @@
 
 use super::data::{Cut, Data};
 use super::expectation::{Expectation, write_wait};
+use super::form::{Does, Form, Need};
 use super::literal::{self, Shown, Size};
 use std::fmt;
 use std::net::IpAddr;
@@ -79,6 +80,27 @@ pub struct Pace {
     pub bytes: usize,
     /// The time between two reads; zero where only the buffer is small.
     pub every: Duration,
+}
+
+impl Action {
+    /// What it needs and does.
+    pub(crate) fn form(&self) -> Form {
+        let form = |needs, does| Form { needs, does };
+        match self {
+            Self::Connect(dial) => form(
+                dial.same_port.then_some(Need::EarlierConnection),
+                Does::Connects,
+            ),
+            Self::Send { .. } | Self::SendUrgent(_) | Self::SendDescriptor(_) => {
+                form(Some(Need::SendingSide), Does::Talks)
+            }
+            Self::HalfClose => form(Some(Need::SendingSide), Does::HalfCloses),
+            Self::Close => form(Some(Need::Socket), Does::Leaves),
+            Self::Reset | Self::Vanish => form(Some(Need::Connection), Does::Leaves),
+            Self::Stall | Self::Read(_) => form(None, Does::Reads),
+            Self::Expect { what, .. } | Self::Require { what, .. } => what.form(),
+        }
+    }
 }
 
 impl fmt::Display for Action {

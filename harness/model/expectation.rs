@@ -1,6 +1,7 @@
 //! What a client, or the harness, can be owed by a server.
 
 use super::data::{Data, Template};
+use super::form::{Does, Form, Need};
 use super::literal::{Shown, name_in};
 use serde::{Deserialize, Serialize};
 use std::fmt;
@@ -93,6 +94,44 @@ pub enum ServerExpectation {
     Rest,
     /// One of its processes has as many open files as its limit allows, but for one that it may keep in reserve.
     OutOfFiles,
+}
+
+impl Expectation {
+    /// What waiting for it needs and does.
+    pub(crate) fn form(&self) -> Form {
+        let (needs, does) = match self {
+            Self::Refused => (Need::Socket, Does::WaitsForRefusal),
+            Self::Connected | Self::Pending => (Need::Socket, Does::Waits),
+            Self::TimeWait => (Need::EarlierConnection, Does::Waits),
+            Self::Data(_)
+            | Self::Template(_)
+            | Self::DataOrSilence(_)
+            | Self::Silence
+            | Self::Nothing
+            | Self::Accepted
+            | Self::Taken
+            | Self::HeldBack
+            | Self::End { .. } => (Need::Connection, Does::Waits),
+        };
+        let needs = Some(needs);
+        Form { needs, does }
+    }
+}
+
+impl ServerExpectation {
+    /// What waiting for it needs and does.
+    pub(crate) fn form(&self) -> Form {
+        let (needs, does) = match self {
+            Self::Exit(_) | Self::Gone => (None, Does::WaitsForEnd),
+            Self::OutOfFiles => (Some(Need::LimitedFiles), Does::Waits),
+            Self::AcceptQueue(_)
+            | Self::Backlog(_)
+            | Self::TimeWait
+            | Self::NoTimeWait
+            | Self::Rest => (None, Does::Waits),
+        };
+        Form { needs, does }
+    }
 }
 
 pub(super) fn write_wait(

@@ -7,6 +7,7 @@ pub mod date;
 pub mod dialogue;
 pub mod error;
 pub mod expectation;
+pub(crate) mod form;
 pub mod invariant;
 pub(crate) mod limits;
 pub(crate) mod literal;

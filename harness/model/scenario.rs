@@ -2,7 +2,7 @@
 //! that repeats it.
 
 use super::action::Action;
-use super::expectation::ServerExpectation;
+use super::form::{Ask, Does, Form};
 use super::invariant::Invariant;
 use super::literal::{self, Shown};
 use super::server_action::ServerAction;
@@ -25,7 +25,32 @@ pub struct Scenario {
 impl Scenario {
     /// Whether the server is told to end, or started again, so that no connection can outlive the scenario.
     pub fn ends_server(&self) -> bool {
-        self.lines.iter().any(|line| line.step.ends_server())
+        let mut steps = self.steps().into_iter();
+        steps.any(|line| line.step.form().does.asks().is_some())
+    }
+
+    /// Whether by the step of this number, in the order of the text and itself included, the server has been asked to end
+    /// and not been started again.
+    pub(crate) fn server_is_asked_to_end_by(&self, step: usize) -> bool {
+        let steps = self.steps().into_iter().take(step.saturating_add(1));
+        let mut asks = steps.filter_map(|line| line.step.form().does.asks());
+        matches!(asks.next_back(), Some(Ask::End(_)))
+    }
+
+    /// The lines in the order of the text, those inside of blocks included.
+    pub(crate) fn steps(&self) -> Vec<&Line> {
+        let mut steps = Vec::new();
+        flatten(&self.lines, &mut steps);
+        steps
+    }
+}
+
+fn flatten<'a>(lines: &'a [Line], steps: &mut Vec<&'a Line>) {
+    for line in lines {
+        steps.push(line);
+        if let Step::Repeat { lines, .. } = &line.step {
+            flatten(lines, steps);
+        }
     }
 }
 
@@ -141,20 +166,14 @@ impl fmt::Display for Waiver {
 }
 
 impl Step {
-    fn ends_server(&self) -> bool {
+    /// What it needs and does; a block by itself does nothing.
+    pub(crate) fn form(&self) -> Form {
+        let without_needs = |does| Form { needs: None, does };
         match self {
-            Self::Repeat { lines, .. } => lines.iter().any(|line| line.step.ends_server()),
-            Self::Server(action) => matches!(
-                action,
-                ServerAction::Signal(_)
-                    | ServerAction::Start(_)
-                    | ServerAction::StartOverFile
-                    | ServerAction::Expect {
-                        what: ServerExpectation::Exit(_) | ServerExpectation::Gone,
-                        ..
-                    }
-            ),
-            _ => false,
+            Self::Client { action, .. } => action.form(),
+            Self::Server(action) => action.form(),
+            Self::Pause(_) => without_needs(Does::Passes),
+            Self::Barrier | Self::Settle | Self::Repeat { .. } => without_needs(Does::Nothing),
         }
     }
 

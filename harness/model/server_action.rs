@@ -1,6 +1,7 @@
 //! What can be done to the server.
 
 use super::expectation::{ServerExpectation, write_wait};
+use super::form::{Does, Form, Need};
 use super::literal::name_in;
 use std::fmt;
 use std::time::Duration;
@@ -14,6 +15,8 @@ pub enum ServerAction {
     Continue,
     /// Sends its first process a signal; SIGKILL goes to all of its processes.
     Signal(Signal),
+    /// Sends its first process the same signal once more, unless it has ended meanwhile.
+    SignalAgain(Signal),
     /// Starts it again, where it ran before.
     Start(Streams),
     /// Starts a second instance beside it, or after its end in its place, which must fail.
@@ -90,6 +93,49 @@ impl Signal {
     ];
 }
 
+impl Signal {
+    /// Its number (signal(7)).
+    pub(crate) fn number(self) -> i32 {
+        match self {
+            Self::Term => libc::SIGTERM,
+            Self::Int => libc::SIGINT,
+            Self::Hup => libc::SIGHUP,
+            Self::Quit => libc::SIGQUIT,
+            Self::Usr1 => libc::SIGUSR1,
+            Self::Kill => libc::SIGKILL,
+        }
+    }
+
+    /// Whether it is an order to end. The others end a process that does not know them, and mean something else to many a
+    /// server: to read its settings again, to open its log again.
+    pub(crate) fn orders_end(self) -> bool {
+        match self {
+            Self::Term | Self::Int | Self::Quit | Self::Kill => true,
+            Self::Hup | Self::Usr1 => false,
+        }
+    }
+}
+
+impl ServerAction {
+    /// What it needs and does.
+    pub(crate) fn form(&self) -> Form {
+        let form = |needs, does| Form { needs, does };
+        match self {
+            Self::Stop => form(Some(Need::RunningServer), Does::Stops),
+            Self::Continue => form(Some(Need::StoppedServer), Does::Continues),
+            Self::Signal(signal) | Self::SignalAgain(signal) => {
+                form(Some(Need::Server), Does::Signals(*signal))
+            }
+            Self::Start(_) => form(None, Does::Starts),
+            Self::StartSecond => form(None, Does::StartsSecond),
+            Self::StartOverFile => form(None, Does::Replaces),
+            Self::LimitOpenFiles(_) => form(Some(Need::Server), Does::LimitsFiles),
+            Self::RestoreOpenFiles => form(Some(Need::LimitedFiles), Does::RestoresFiles),
+            Self::Expect { what, .. } | Self::Require { what, .. } => what.form(),
+        }
+    }
+}
+
 impl fmt::Display for Signal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(name_in(Self::ALL, *self))
@@ -102,6 +148,7 @@ impl fmt::Display for ServerAction {
             Self::Stop => f.write_str("stop"),
             Self::Continue => f.write_str("continue"),
             Self::Signal(signal) => write!(f, "signal {signal}"),
+            Self::SignalAgain(signal) => write!(f, "signal-again {signal}"),
             Self::Start(Streams::Usual) => f.write_str("start"),
             Self::Start(streams) => write!(f, "start {}", name_in(Streams::ALL, *streams)),
             Self::StartSecond => f.write_str("start-second"),

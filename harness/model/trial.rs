@@ -3,7 +3,7 @@
 use super::invariant::Invariant;
 use super::phase::Phase;
 use super::profile::{IdleTimeout, Profile, Serves};
-use super::scenario::{Line, Scenario, Step};
+use super::scenario::{Line, Scenario};
 use std::time::Duration;
 
 /// A scenario with the polite conversations around it: what a transcript is held against.
@@ -67,25 +67,12 @@ impl Trial {
 
     /// The lines of a phase, numbered in the order of the text, those inside of blocks included.
     pub(crate) fn steps(&self, phase: Phase) -> Vec<&Line> {
-        let mut steps = Vec::new();
-        if let Some(scenario) = self.performs(phase) {
-            flatten(&scenario.lines, &mut steps);
-        }
-        steps
+        self.performs(phase).map_or_else(Vec::new, Scenario::steps)
     }
 
     /// Whether the scenario sets an invariant aside.
     pub(crate) fn waives(&self, invariant: Invariant) -> bool {
         let mut waived = self.scenario().waived.iter();
         waived.any(|waiver| waiver.invariant == invariant)
-    }
-}
-
-fn flatten<'a>(lines: &'a [Line], steps: &mut Vec<&'a Line>) {
-    for line in lines {
-        steps.push(line);
-        if let Step::Repeat { lines, .. } = &line.step {
-            flatten(lines, steps);
-        }
     }
 }

@@ -13,6 +13,7 @@ use crate::model::error::Error;
 use crate::model::limits;
 use crate::model::profile::{Serves, Transport};
 use crate::model::scenario::Scenario;
+use crate::transcript::event::CRASHES;
 use python::{Lines, text};
 use steps::{Ground, Script};
 
@@ -148,7 +149,11 @@ fn constants(target: &Target, time: u64) -> String {
     for (name, lines) in rows {
         all.push_str(&format!("{name} = {}\n", lines.join("\n")));
     }
-    all
+    all.push_str("\n# Signals that no server ends by in good order.\nCRASHES = [\n");
+    for (_, name) in CRASHES {
+        all.push_str(&format!("    signal.{name},\n"));
+    }
+    all + "]\n"
 }
 
 fn docstring(scenarios: &[&Scenario], limits: &[String]) -> String {

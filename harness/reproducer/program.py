@@ -27,17 +27,6 @@ LISTEN = 10
 # The ends of a connection that errors of a read tell of.
 ENDS = {errno.ECONNRESET: "reset", errno.ETIMEDOUT: "timeout"}
 
-# Signals that no server ends with in good order.
-CRASHES = [
-    signal.SIGABRT,
-    signal.SIGBUS,
-    signal.SIGFPE,
-    signal.SIGILL,
-    signal.SIGSEGV,
-    signal.SIGSYS,
-    signal.SIGTRAP,
-]
-
 
 class Broken(Exception):
     """The server broke a promise."""
@@ -188,6 +177,7 @@ class Server:
         self.process = None
         self.address = None
         self.may_end = False
+        self.signals = set()
         self.folder = tempfile.mkdtemp(prefix="reproducer-")
         self.path = os.path.join(self.folder, "socket")
         with socket.socket() as free:
@@ -256,9 +246,11 @@ class Server:
             time.sleep(0.02)
             self.address = self.find(self)
         self.may_end = False
+        self.signals = set()
 
     def start_again(self, **streams):
         """Start the server where it ran before."""
+        self.expect_life(0)
         self.sweep()
         try:
             self.start(**streams)
@@ -297,8 +289,10 @@ class Server:
 
     def start_over_file(self):
         """Start it where a file of somebody else stands at its path."""
+        self.expect_life(0)
         self.sweep()
         self.may_end = True
+        self.signals.add(signal.SIGKILL)
         if os.path.lexists(self.path):
             os.unlink(self.path)
         with open(self.path, "w") as file:
@@ -331,10 +325,28 @@ class Server:
 
     def signal(self, number):
         """Send the server a signal; SIGKILL goes to all of it."""
-        self.may_end = True
+        self.expect_life(0)
+        if self.process.poll() is not None:
+            raise Unable("the server had ended before it got a signal")
+        self.signals.add(number)
         self.process.send_signal(number)
         if number == signal.SIGKILL:
             self.signal_all(number)
+        if number in (signal.SIGHUP, signal.SIGUSR1):
+            # It ends nobody who is still there a moment later.
+            try:
+                self.process.wait(SILENCE)
+                self.may_end = True
+            except subprocess.TimeoutExpired:
+                pass
+        else:
+            self.may_end = True
+
+    def signal_again(self, number):
+        """Send the server a signal, unless it has ended as asked."""
+        self.expect_life(0)
+        if self.process.poll() is None:
+            self.signal(number)
 
     def stop(self):
         """Stop every process of the server, as the kernel shows."""
@@ -377,7 +389,7 @@ class Server:
             raise Broken(
                 f"the server did not exit within {within:g} s"
             ) from None
-        if -ended in CRASHES or status not in (None, ended):
+        if self.is_violent(ended) or status not in (None, ended):
             raise Broken(f"the server {in_words(ended)}")
 
     def expect_gone(self, within=STEP_WITHIN):
@@ -501,6 +513,12 @@ class Server:
 
         self.wait_for(is_out, within, "the server had files to spare")
 
+    def is_violent(self, ended):
+        """Return whether it ended by a crash, or by somebody's SIGKILL."""
+        return -ended in CRASHES or (
+            -ended == signal.SIGKILL and signal.SIGKILL not in self.signals
+        )
+
     def unasked_end(self, grace):
         """Return how the server ended without being asked to, if so."""
         if self.address is None:
@@ -509,7 +527,8 @@ class Server:
             ended = self.process.wait(grace)
         except subprocess.TimeoutExpired:
             return None
-        if self.may_end and -ended not in CRASHES:
+        asked = self.may_end or -ended in self.signals
+        if asked and not self.is_violent(ended):
             return None
         if ONE_CONNECTION and ended == 0:
             return None

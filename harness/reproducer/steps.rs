@@ -82,7 +82,8 @@ impl Script {
         writer.block(&scenario.lines, 4)?;
         writer.put(4, "server.part()");
         writer.put(4, "server.expect_life()");
-        if is_up_after(&scenario.lines) && !waives(Invariant::Alive) {
+        let is_asked_to_end = scenario.server_is_asked_to_end_by(usize::MAX);
+        if !is_asked_to_end && !waives(Invariant::Alive) {
             let once = profile.promises.serves == Some(Serves::OneConnection);
             if !once && !waives(Invariant::Served) {
                 writer.polite(profile)?;
@@ -100,27 +101,6 @@ impl Script {
             limits: writer.limits,
         })
     }
-}
-
-/// Whether the server is expected to run after these lines.
-fn is_up_after(lines: &[Line]) -> bool {
-    let mut up = true;
-    for line in lines {
-        up = match &line.step {
-            Step::Server(ServerAction::Start(_)) => true,
-            Step::Server(
-                ServerAction::Signal(_)
-                | ServerAction::StartOverFile
-                | ServerAction::Expect {
-                    what: ServerExpectation::Exit(_) | ServerExpectation::Gone,
-                    ..
-                },
-            ) => false,
-            Step::Repeat { lines, .. } => is_up_after(lines),
-            _ => up,
-        };
-    }
-    up
 }
 
 /// A variable for each name of the cast.
@@ -440,6 +420,9 @@ impl Writer<'_> {
             ServerAction::Stop => ("stop", vec![]),
             ServerAction::Continue => ("resume", vec![]),
             ServerAction::Signal(signal) => ("signal", vec![vec![number(*signal).to_owned()]]),
+            ServerAction::SignalAgain(signal) => {
+                ("signal_again", vec![vec![number(*signal).to_owned()]])
+            }
             ServerAction::Start(Streams::Usual) => ("start_again", vec![]),
             ServerAction::Start(Streams::StdoutClosed) => ("start_without_reader", vec![]),
             ServerAction::Start(Streams::StdinClosed) => ("start_without_input", vec![]),

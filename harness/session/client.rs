@@ -268,7 +268,7 @@ impl Client {
     }
 
     /// Sends data while the scenario goes on; the end of the connection ends it too.
-    pub(crate) fn send_in_background(&mut self, data: &Data) {
+    pub(crate) async fn send_in_background(&mut self, data: &Data) {
         let bytes = data.bytes(self.id.member);
         let Some(link) = &mut self.link else {
             return self.note(ClientEvent::SendFailed("not connected".to_owned()));
@@ -283,6 +283,8 @@ impl Client {
             };
             recorder.note(What::Client(id, event));
         }));
+        // What the kernel takes at once is sent before the scenario goes on.
+        tokio::task::yield_now().await;
     }
 
     /// Whether the client has nothing under way that the server has yet to take.
@@ -326,9 +328,11 @@ impl Client {
                 return true;
             }
             Ok(Err(errno)) => self.note(ClientEvent::SendFailed(describe(errno))),
-            Err(_) => self.note(ClientEvent::SendFailed(
-                "the server does not read".to_owned(),
-            )),
+            Err(_) => {
+                let why = "the server does not read".to_owned();
+                self.proof(Fault::Sent, false, why.clone());
+                self.note(ClientEvent::SendFailed(why));
+            }
         }
         false
     }
@@ -354,6 +358,11 @@ impl Client {
     /// Whether it has a connection, or is on its way to one.
     pub(crate) fn is_connected(&self) -> bool {
         self.link.is_some()
+    }
+
+    /// Whether it has a connection, or is on its way to one that nobody has refused.
+    pub(crate) fn may_send(&self) -> bool {
+        self.is_connected() && !self.recorder.views().of(self.id).has_failed()
     }
 
     /// Whether the server has ended the connection.
@@ -510,8 +519,8 @@ impl Client {
         if let Some(link) = &self.link {
             // ENOTCONN: the connection is gone already, which the reader has written down.
             let _ = rustix::net::shutdown(link.socket.get_ref(), Shutdown::Write);
+            self.note(ClientEvent::HalfClosed);
         }
-        self.note(ClientEvent::HalfClosed);
     }
 
     pub(crate) async fn send_urgent(&mut self, byte: u8) {
@@ -590,7 +599,7 @@ impl Client {
     /// Closes with RST, and looks in the kernel for what shows it.
     pub(crate) async fn reset(&mut self) {
         let Some(link) = &self.link else {
-            return self.proof(Fault::Reset, false, "there is no connection".to_owned());
+            return;
         };
         let _ = SockRef::from(link.socket.get_ref()).set_linger(Some(Duration::ZERO));
         if self.transport != Transport::Tcp {
@@ -640,7 +649,7 @@ impl Client {
     /// Is gone without a word; the server's end must still stand afterwards.
     pub(crate) async fn vanish(&mut self) {
         let Some(link) = &self.link else {
-            return self.proof(Fault::Vanish, false, "there is no connection".to_owned());
+            return;
         };
         let ends = local_address(&link.socket).zip(link.peer.as_socket());
         let done = self.lab.warden().vanish(link.socket.get_ref().as_fd());
@@ -657,8 +666,22 @@ impl Client {
         self.proof(Fault::Vanish, row.is_some(), evidence);
     }
 
+    /// Whether it is to leave although it could have sent more: not where the server has ended the connection or does not
+    /// read on, nor where the client itself does not read, which holds a server up that answers.
+    fn cuts_itself_short(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| {
+            let is_writing = link.writers.iter().any(|writer| !writer.is_finished());
+            let reads = *link.gate.borrow() == Gate::Free;
+            is_writing && reads && !self.recorder.views().of(self.id).is_held_up()
+        })
+    }
+
     /// Stops reading for good and closes the socket; returns when the kernel has it back.
     async fn release(&mut self) {
+        if self.cuts_itself_short() {
+            let evidence = "the client left before all was written".to_owned();
+            self.proof(Fault::Sent, false, evidence);
+        }
         if let Some(link) = self.link.take() {
             for task in link.writers.into_iter().chain([link.driver]) {
                 task.abort();

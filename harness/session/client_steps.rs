@@ -5,6 +5,7 @@ use super::quiescence::looks;
 use crate::launch::Server;
 use crate::model::action::Action;
 use crate::model::expectation::Expectation;
+use crate::model::form::Need;
 use crate::model::limits::{LOOKS_TO_BLAME, SERVED_WITHIN, SILENCE, STEP_WITHIN};
 use crate::model::profile::Serves;
 use crate::session::client::Client;
@@ -38,6 +39,7 @@ impl Session<'_> {
         client: &mut Client,
         action: &Action,
     ) -> (Ended, Flow) {
+        self.prove_connection(client, action);
         match action {
             Action::Connect(dial) => {
                 client.connect(dial).await;
@@ -49,7 +51,7 @@ impl Session<'_> {
                 data,
                 background: true,
                 ..
-            } => client.send_in_background(data),
+            } => client.send_in_background(data).await,
             Action::Send {
                 data, cut, every, ..
             } => client.send(data, cut, *every).await,
@@ -73,6 +75,17 @@ impl Session<'_> {
             }
         }
         (Ended::Done, Flow::Continue(()))
+    }
+
+    /// Writes down that a step does not happen where there is no connection for it.
+    fn prove_connection(&self, client: &Client, action: &Action) {
+        let form = action.form();
+        let acts = form.does.is_deed();
+        let needed = matches!(form.needs, Some(Need::Connection | Need::SendingSide));
+        if acts && needed && !client.may_send() {
+            let fault = Fault::Step(action.to_string());
+            self.prove(fault, false, "there is no connection");
+        }
     }
 
     async fn expect(

@@ -36,14 +36,24 @@ impl Session<'_> {
         match action {
             ServerAction::Stop => self.stop().await,
             ServerAction::Continue => {
+                self.prove_life(action);
                 self.signal_all(libc::SIGCONT);
                 self.note_server(ServerEvent::Continued);
             }
-            ServerAction::Signal(signal) => self.signal(*signal),
+            ServerAction::Signal(signal) => {
+                if !self.signal(*signal).await {
+                    let evidence = "the server had ended before";
+                    self.prove(Fault::Step(format!("server {action}")), false, evidence);
+                }
+            }
+            ServerAction::SignalAgain(signal) => {
+                self.signal(*signal).await;
+            }
             ServerAction::Start(streams) => return self.start_again(*streams).await,
             ServerAction::StartSecond => return self.start_second().await,
             ServerAction::StartOverFile => return self.start_over_file().await,
             ServerAction::LimitOpenFiles(spare) => {
+                self.prove_life(action);
                 let flow = self.limit_open_files(*spare);
                 return Ok((Ended::Done, flow));
             }
@@ -114,33 +124,45 @@ impl Session<'_> {
                 .count();
         }
         self.note_server(ServerEvent::Stopped);
-        self.recorder.note(What::Proof {
-            fault: Fault::Stop,
-            shown: running == 0,
-            evidence: match running {
-                0 => "every process is in state T".to_owned(),
-                n => format!("{n} processes still run"),
-            },
-        });
+        let living = self.living();
+        let evidence = match (running, living) {
+            (0, 0) => "no process of it is left".to_owned(),
+            (0, _) => "every process is in state T".to_owned(),
+            (n, _) => format!("{n} processes still run"),
+        };
+        let shown = running == 0 && living > 0;
+        self.prove(Fault::Stop, shown, &evidence);
     }
 
-    fn signal(&self, signal: Signal) {
-        let number = match signal {
-            Signal::Term => libc::SIGTERM,
-            Signal::Int => libc::SIGINT,
-            Signal::Hup => libc::SIGHUP,
-            Signal::Quit => libc::SIGQUIT,
-            Signal::Usr1 => libc::SIGUSR1,
-            Signal::Kill => libc::SIGKILL,
-        };
-        if let Some(server) = &self.server {
-            server.process().signal(number);
-            if signal == Signal::Kill {
-                // Nothing tells the workers of a killed master to go; a service manager kills them too.
-                self.signal_all(number);
+    /// Sends the server a signal; false where it has ended, which is written down then if it was not yet.
+    async fn signal(&mut self, signal: Signal) -> bool {
+        let Some(server) = self.server.as_ref().filter(|server| is_there(server)) else {
+            if let Some(watch) = self.exit_watch.take() {
+                let _ = tokio::time::timeout(STEP_WITHIN, watch).await;
             }
-            self.note_server(ServerEvent::Signalled(signal));
+            return false;
+        };
+        server.process().signal(signal.number());
+        if signal == Signal::Kill {
+            // Nothing tells the workers of a killed master to go; a service manager kills them too.
+            self.signal_all(signal.number());
         }
+        self.note_server(ServerEvent::Signalled(signal));
+        true
+    }
+
+    /// Writes down that a step does not happen where nothing of the server is left to do it to.
+    fn prove_life(&self, action: &ServerAction) {
+        if self.living() == 0 {
+            let evidence = "no process of the server is left";
+            self.prove(Fault::Step(format!("server {action}")), false, evidence);
+        }
+    }
+
+    /// How many processes of the server have not ended.
+    fn living(&self) -> usize {
+        let processes = self.server.iter().flat_map(Server::processes);
+        processes.filter(|process| !process.is_zombie()).count()
     }
 
     /// Starts the server again in its lab; what was left of the old one is swept away first.
@@ -391,6 +413,14 @@ impl Session<'_> {
             .filter(|row| row.state == State::TimeWait)
             .count()
     }
+}
+
+/// Whether a signal would still reach the server. The kernel shows an end a moment before anybody is told of it.
+fn is_there(server: &Server) -> bool {
+    let first = server.pid();
+    let mut processes = server.processes().into_iter();
+    server.process().exit().is_none()
+        && processes.any(|process| process.pid == first && !process.is_zombie())
 }
 
 /// The limit below which exactly `room` descriptor numbers are free: the limit is one on numbers (RLIMIT_NOFILE,

@@ -163,6 +163,16 @@ impl ClientView {
         self.link == Link::Up
     }
 
+    /// Whether there will be no connection.
+    pub fn has_failed(&self) -> bool {
+        matches!(self.link, Link::Failed { .. })
+    }
+
+    /// Whether it is not for the client that what it sends does not come through.
+    pub fn is_held_up(&self) -> bool {
+        self.has_failed() || self.held_back || self.ended.is_some() || self.send_failed.is_some()
+    }
+
     /// Whether bytes have come that no expectation has consumed.
     pub fn has_unexpected_bytes(&self) -> bool {
         !self.stream.is_empty() || self.next_datagram(&|_| false).is_some()

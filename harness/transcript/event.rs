@@ -291,7 +291,8 @@ impl Exit {
     }
 }
 
-const CRASHES: &[(i32, &str)] = &[
+/// The signals that no server ends by in good order, for whoever sends them: the one list that there is.
+pub(crate) const CRASHES: &[(i32, &str)] = &[
     (libc::SIGSEGV, "SIGSEGV"),
     (libc::SIGABRT, "SIGABRT"),
     (libc::SIGBUS, "SIGBUS"),

@@ -20,6 +20,10 @@ pub enum Fault {
     Stop,
     /// The server's limit on open files was lowered.
     OpenFilesLimit,
+    /// The step that reads so was done: there was somebody to do it to.
+    Step(String),
+    /// All that a step was to send was sent.
+    Sent,
     /// What a step required of a client's connection was there.
     Required(Expectation),
     /// What a step required of the server was there.
@@ -35,6 +39,8 @@ impl fmt::Display for Fault {
             Self::Vanish => f.write_str("the silent loss"),
             Self::Stop => f.write_str("stopping the server"),
             Self::OpenFilesLimit => f.write_str("limiting open files"),
+            Self::Step(text) => write!(f, "`{text}`"),
+            Self::Sent => f.write_str("sending all that was to be sent"),
             Self::Required(what) => what.fmt(f),
             Self::RequiredOfServer(what) => write!(f, "server {what}"),
         }

@@ -27,7 +27,78 @@ struct Shown {
 const ON_PORT: &str =
     "import sys; exec(open(sys.argv[1]).read().replace(sys.argv[2], sys.argv[3]))";
 
+/// Runs a server that ignores SIGHUP: its file, its argument.
+const HUP_IGNORED: &str = "import signal, sys; signal.signal(signal.SIGHUP, signal.SIG_IGN); del sys.argv[0]; \
+                           exec(open(sys.argv[0]).read())";
+
+/// A server that a signal to end makes die of another one.
+const DIES_OF_ANOTHER_SIGNAL: &str = "\
+import os, signal, socket
+signal.signal(signal.SIGXCPU, signal.SIG_DFL)
+signal.signal(signal.SIGTERM, lambda *_: os.kill(os.getpid(), signal.SIGXCPU))
+listener = socket.create_server((\"127.0.0.1\", 0))
+while True:
+    listener.accept()[0].close()
+";
+
 const SHOWN: &[Shown] = &[
+    Shown {
+        name: "external_server_that_is_dead_before_it_is_told_to_end",
+        speaks: "echo",
+        case: "clients: mallory\n  mallory connect\n  mallory send \"hel\"\n  mallory expect \"hel\"\n  \
+               mallory reset\n  settle\n  server signal TERM\n  server expect exit",
+        faulty: &["python3", "fixtures/external/dies_of_a_reset.py", "0"],
+        correct: &[
+            env!("CARGO_BIN_EXE_sockdrill"),
+            "serve",
+            "echo",
+            "--port",
+            "{port}",
+        ],
+        says: "the server exited with status 1",
+        has: "    server.signal(signal.SIGTERM)",
+    },
+    Shown {
+        name: "external_server_that_a_signal_did_not_end",
+        speaks: "echo",
+        case: "clients: mallory\n  server signal HUP\n  mallory connect\n  mallory send \"hel\"\n  \
+               mallory expect \"hel\"\n  mallory reset\n  settle",
+        faulty: &[
+            "python3",
+            "-c",
+            HUP_IGNORED,
+            "fixtures/external/dies_of_a_reset.py",
+            "0",
+        ],
+        correct: &[
+            "sh",
+            "-c",
+            "trap '' HUP; exec \"$@\"",
+            "sh",
+            env!("CARGO_BIN_EXE_sockdrill"),
+            "serve",
+            "echo",
+            "--port",
+            "{port}",
+        ],
+        says: "the server exited with status 1",
+        has: "    server.signal(signal.SIGHUP)",
+    },
+    Shown {
+        name: "server_that_dies_of_another_signal_than_it_is_sent",
+        speaks: "echo",
+        case: "clients: alice\n  server signal TERM\n  server require exit",
+        faulty: &["python3", "-c", DIES_OF_ANOTHER_SIGNAL],
+        correct: &[
+            env!("CARGO_BIN_EXE_sockdrill"),
+            "serve",
+            "echo",
+            "--port",
+            "{port}",
+        ],
+        says: "SIGXCPU",
+        has: "        server.expect_exit()",
+    },
     Shown {
         name: "external_server_that_dies_of_a_reset",
         speaks: "echo",

@@ -1,0 +1,200 @@
+//! Whether every step of a case can happen where it stands: what each client and the server have come to by then.
+
+use crate::model::form::{Does, Need};
+use crate::model::scenario::{Line, Scenario, Step};
+
+/// A step that cannot happen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Impossible {
+    /// Its number in the order of the text, from zero, blocks counted.
+    pub(super) step: usize,
+    /// Why not.
+    pub(super) title: String,
+    /// What to write.
+    pub(super) label: String,
+}
+
+/// The first step that cannot happen.
+pub(super) fn first_impossible(scenario: &Scenario) -> Option<Impossible> {
+    let mut state = State {
+        clients: vec![Connection::None; scenario.cast.len()],
+        server: Life::Runs,
+        limits_files: false,
+    };
+    walk(scenario, &scenario.lines, 0, &mut state).err()
+}
+
+/// What everybody has come to.
+#[derive(Clone, PartialEq, Eq)]
+struct State {
+    clients: Vec<Connection>,
+    server: Life,
+    limits_files: bool,
+}
+
+/// What a client, or each of a crowd, has by its own doing; what the server makes of it is known only when it is seen.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Connection {
+    None,
+    Open,
+    HalfClosed,
+    Refused,
+    Left,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Life {
+    Runs,
+    Stopped,
+    Ended,
+}
+
+/// Goes through lines, of which the first has this number; returns the number of the line behind them.
+fn walk(
+    scenario: &Scenario,
+    lines: &[Line],
+    first: usize,
+    state: &mut State,
+) -> Result<usize, Impossible> {
+    let mut number = first;
+    for line in lines {
+        match &line.step {
+            Step::Repeat { times, lines } => {
+                number = repeat(scenario, *times, lines, number + 1, state)?;
+            }
+            step => {
+                take(scenario, step, number, state)?;
+                number += 1;
+            }
+        }
+    }
+    Ok(number)
+}
+
+/// Goes through a block until it changes nothing any more: each time begins with what the last has left.
+fn repeat(
+    scenario: &Scenario,
+    times: u32,
+    lines: &[Line],
+    first: usize,
+    state: &mut State,
+) -> Result<usize, Impossible> {
+    let mut next = first;
+    for _ in 0..times {
+        let before = state.clone();
+        next = walk(scenario, lines, first, state)?;
+        if *state == before {
+            break;
+        }
+    }
+    Ok(next)
+}
+
+fn take(
+    scenario: &Scenario,
+    step: &Step,
+    number: usize,
+    state: &mut State,
+) -> Result<(), Impossible> {
+    let form = step.form();
+    let who = match step {
+        Step::Client { who, .. } => Some(*who),
+        _ => None,
+    };
+    let connection = who.and_then(|who| state.clients.get(who).copied());
+    if let Some(need) = form.needs {
+        let lacks = match connection {
+            Some(connection) => connection.lacks(need),
+            None => state.lacks(need),
+        };
+        if let Some((title, label)) = lacks {
+            let name = who.and_then(|who| scenario.cast.get(who));
+            let name = name.map_or("", |cast| &cast.name);
+            return Err(Impossible {
+                step: number,
+                title: title.replace("NAME", name),
+                label: label.replace("NAME", name),
+            });
+        }
+    }
+    if let Some(connection) = who.and_then(|who| state.clients.get_mut(who)) {
+        connection.change(form.does);
+    }
+    state.change(form.does);
+    Ok(())
+}
+
+/// What is missing, and what to write.
+type Lack = (&'static str, &'static str);
+
+const NOT_YET: Lack = ("NAME has no connection yet", "write `NAME connect` above");
+
+impl Connection {
+    fn lacks(self, need: Need) -> Option<Lack> {
+        match (need, self) {
+            (Need::EarlierConnection, Self::None) => Some(NOT_YET),
+            (Need::EarlierConnection, _) => None,
+            (_, Self::None) => Some(NOT_YET),
+            (_, Self::Left) => Some((
+                "NAME has no connection any more",
+                "write `NAME connect` above, or this before its connection ends",
+            )),
+            (Need::Socket, _) => None,
+            (_, Self::Refused) => Some((
+                "NAME was refused, so it has no connection",
+                "write `NAME connect` above",
+            )),
+            (Need::SendingSide, Self::HalfClosed) => Some((
+                "NAME has ended its sending side",
+                "write this above `NAME half-close`",
+            )),
+            _ => None,
+        }
+    }
+
+    fn change(&mut self, does: Does) {
+        match does {
+            Does::Connects => *self = Self::Open,
+            Does::HalfCloses => *self = Self::HalfClosed,
+            Does::Leaves => *self = Self::Left,
+            Does::WaitsForRefusal => *self = Self::Refused,
+            _ => {}
+        }
+    }
+}
+
+impl State {
+    fn lacks(&self, need: Need) -> Option<Lack> {
+        match (need, self.server) {
+            (Need::LimitedFiles, _) => (!self.limits_files).then_some((
+                "the server's open files are not limited",
+                "write `server limit-open-files NUMBER` above",
+            )),
+            (_, Life::Ended) => Some((
+                "the server has ended by then",
+                "write `server start` above, or this before its end",
+            )),
+            (Need::StoppedServer, Life::Runs) => Some((
+                "the server is not stopped",
+                "write `server stop` above, or remove this",
+            )),
+            (Need::RunningServer, Life::Stopped) => Some((
+                "the server is stopped already",
+                "write `server continue` above, or remove this",
+            )),
+            _ => None,
+        }
+    }
+
+    fn change(&mut self, does: Does) {
+        match does {
+            Does::Stops => self.server = Life::Stopped,
+            Does::Continues => self.server = Life::Runs,
+            Does::WaitsForEnd | Does::Replaces => self.server = Life::Ended,
+            Does::Starts => (self.server, self.limits_files) = (Life::Runs, false),
+            Does::LimitsFiles => self.limits_files = true,
+            Does::RestoresFiles => self.limits_files = false,
+            _ => {}
+        }
+    }
+}
