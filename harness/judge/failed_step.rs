@@ -3,6 +3,7 @@
 use super::cause::{Cause, StepRef};
 use super::doubt::Doubt;
 use super::silence::Silences;
+use super::thresholds::{CERTAINLY_BUSY, FLOWS_WITHIN, RAN_FROM_A, STARVED_FROM_A};
 use crate::model::action::Action;
 use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::phase::Phase;
@@ -15,9 +16,6 @@ use crate::transcript::instead::Instead;
 use crate::transcript::server::ServerFacts;
 use std::collections::HashMap;
 use std::time::Duration;
-
-/// A time limit that runs out so soon after bytes have come was too short, or the host too slow.
-const FLOWS_WITHIN: Duration = Duration::from_millis(500);
 
 /// The step at which the trial stopped.
 pub(super) struct FailedStep {
@@ -71,12 +69,12 @@ impl FailedStep {
         if self.flowing {
             return Some(Doubt::StillArriving { step });
         }
-        if self.ran * 2 > limit {
+        if self.ran * RAN_FROM_A > limit {
             // It did not lack the time: whatever kept us waiting, it was busy with something else.
             return None;
         }
         let by = transcript.starved();
-        (by * 4 > limit).then_some(Doubt::Starved { step, by })
+        (by * STARVED_FROM_A > limit).then_some(Doubt::Starved { step, by })
     }
 }
 
@@ -185,10 +183,6 @@ impl<'a> SoFar<'a> {
         self.phase == Phase::Scenario && is_expected && self.views.of(id).lacks_datagram()
     }
 }
-
-/// The share of one processor, in percent, that a server does not use for the chores that some do now and then, clients or
-/// none.
-pub(super) const CERTAINLY_BUSY: u32 = 50;
 
 fn is_about_rest(step: &Step) -> bool {
     let Step::Server(ServerAction::Expect { what, .. }) = step else {

@@ -1,8 +1,8 @@
 //! The invariants that are held against samples of the server before and after a scenario.
 
 use super::cause::Cause;
-use super::failed_step::CERTAINLY_BUSY;
 use super::leaks::growing;
+use super::thresholds::{CERTAINLY_BUSY, LOGGED_FOR_A_BYTE, OUTPUT_BOUND};
 use crate::model::invariant::Invariant;
 use crate::model::phase::Moment;
 use crate::model::trial::Trial;
@@ -67,10 +67,3 @@ fn states(transcript: &Transcript, after: &Sample) -> Vec<(Invariant, Cause)> {
         .map(|(_, invariant, cause)| (invariant, cause))
         .collect()
 }
-
-/// What a server may print during a scenario: a line a connection is fair, a line a turn of a busy loop is not.
-const OUTPUT_BOUND: u64 = 8 << 20;
-
-/// What a server may print beside that for each byte it is sent: one that logs its traffic in hexadecimal, as it comes
-/// and as it goes, prints about ten.
-const LOGGED_FOR_A_BYTE: u64 = 16;

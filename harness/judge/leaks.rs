@@ -2,6 +2,10 @@
 
 use super::cause::{Figure, Growth};
 use super::doubt::{Doubt, Useful};
+use super::thresholds::{
+    ADDED_BY_HASTE, FILES_OF_A_WORKER, GOES_ON_FROM, HEAP_MIB, KEPT_FOR_A_BYTE, MIB_OF_A_WORKER,
+    MOST_IN_A_POOL, MOST_RUNS, RESERVED_BEFORE, WARM_UP_MIB,
+};
 use crate::model::invariant::Invariant;
 use crate::model::phase::Moment;
 use crate::model::trial::Trial;
@@ -52,7 +56,7 @@ impl Added<'_> {
             grown(|sample| sample.address_space_bytes),
         );
         // A heap that had its place in the address space from the beginning may be collected at any size.
-        if reserved * 2 < used {
+        if reserved * RESERVED_BEFORE < used {
             return usize::MAX;
         }
         let mib = |bytes: u64| (bytes >> 20) as usize;
@@ -105,28 +109,6 @@ const FIGURES: &[Watched] = &[
     },
 ];
 
-/// Allocators keep what they were given back, and warm-up costs memory.
-const WARM_UP_MIB: usize = 64;
-
-/// As much garbage as the heap of a process may hold before it is collected, where it takes its address space as it needs it.
-const HEAP_MIB: usize = 1 << 10;
-
-/// What a worker may have for itself: its stack and its part of the heap. One that is a process may have as much as those
-/// that were there before, since what they share from before they parted is counted for each.
-const MIB_OF_A_WORKER: usize = 64;
-
-/// As many bytes as a server may keep for each that it is sent; some are there to keep what they get.
-const KEPT_FOR_A_BYTE: u64 = 16;
-
-/// As many workers as a pool may have; Tomcat stops at 200, Apache's event workers at 400.
-pub(super) const MOST_IN_A_POOL: usize = 512;
-
-/// How often a script is run at most until it is clear whether what it adds is a leak.
-const MOST_RUNS: usize = 5;
-
-/// As many files as a worker may hold for itself: an epoll instance, its timer and its bell, a log, a database.
-const FILES_OF_A_WORKER: usize = 8;
-
 /// Whether only another run of the script can tell a leak from a pool that is being filled, from children that are
 /// waited for when the next client comes, and from garbage that is collected late.
 pub(super) fn needs_another_run(trial: &Trial, transcript: &Transcript) -> bool {
@@ -176,7 +158,7 @@ pub(super) fn growing(trial: &Trial, transcript: &Transcript) -> impl Iterator<I
 /// connected at once, or for one that comes while the last is not done with, until there are some dozens.
 fn added_by_haste(trial: &Trial) -> usize {
     let crowd: u32 = trial.scenario().cast.iter().map(|cast| cast.members).sum();
-    (crowd as usize).max(64)
+    (crowd as usize).max(ADDED_BY_HASTE)
 }
 
 fn grows_again(trial: &Trial, transcript: &Transcript, figure: &Watched) -> Option<Growing> {
@@ -234,7 +216,8 @@ fn since_filled(transcript: &Transcript) -> impl Iterator<Item = &Sample> {
 /// come on top of what the first one warmed up.
 fn goes_on(first: usize, may_stay: usize, seen: &[usize]) -> bool {
     let mut steps = seen.windows(2).map(|pair| pair[1].saturating_sub(pair[0]));
-    let is_large = |step: usize| step * 4 >= first * 3 || (may_stay > 0 && step > may_stay);
+    let (part, of) = GOES_ON_FROM;
+    let is_large = |step: usize| step * of >= first * part || (may_stay > 0 && step > may_stay);
     steps.all(is_large)
 }
 

@@ -12,6 +12,7 @@ mod next;
 mod silence;
 #[cfg(test)]
 mod tests;
+mod thresholds;
 mod verdict;
 
 pub use cause::{Cause, Figure, Growth, StepRef};

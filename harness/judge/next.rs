@@ -1,17 +1,12 @@
 //! What the judge wants to see next of the same server before it says what it has seen: more runs tell a leak from a pool
 //! that is being filled.
 
-use super::leaks::{MOST_IN_A_POOL, needs_another_run, still_grows};
+use super::leaks::{needs_another_run, still_grows};
+use super::thresholds::{FULL_AFTER, MOST_IN_A_POOL, TOLD_WITHIN};
 use crate::model::phase::{Moment, Next, Phase};
 use crate::model::trial::Trial;
 use crate::transcript::event::{ServerEvent, Transcript, What};
 use std::time::Duration;
-
-/// How long a scenario is repeated on a server that goes on adding workers, to tell a leak.
-const TOLD_WITHIN: Duration = Duration::from_secs(5);
-
-/// A pool that adds no worker for so many clients in a row is full.
-const FULL_AFTER: usize = 16;
 
 /// What is to be done next on the server, if anything is.
 pub fn next(trial: &Trial, transcript: &Transcript) -> Option<Next> {
