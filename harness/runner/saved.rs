@@ -1,6 +1,6 @@
 //! Saved trials: what was done, what was seen and what was said of it, to be judged again.
 
-use super::Settings;
+use super::settings::Settings;
 use crate::drill::{Case, DrillFile};
 use crate::judge::{Verdict, judge};
 use crate::model::dialogue;
