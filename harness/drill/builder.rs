@@ -21,6 +21,8 @@ pub(super) struct Builder<'a> {
     places: Vec<Place<'a>>,
     /// The blocks that are not closed, from the outermost.
     open: Vec<Block<'a>>,
+    /// The cases have been performed, so that nobody asks whether they can be; their clients may have begun elsewhere.
+    is_record: bool,
 }
 
 struct Block<'a> {
@@ -30,6 +32,14 @@ struct Block<'a> {
 }
 
 impl<'a> Builder<'a> {
+    /// Of cases that have been performed.
+    pub(super) fn of_record() -> Self {
+        Self {
+            is_record: true,
+            ..Self::default()
+        }
+    }
+
     /// The clients of the case that is being read.
     pub(super) fn cast(&self) -> &[Cast] {
         self.file
@@ -119,6 +129,7 @@ impl<'a> Builder<'a> {
             return Err(problem.about(place));
         }
         match first_impossible(&case.scenario) {
+            _ if self.is_record => Ok(()),
             None => Ok(()),
             Some(impossible) => {
                 let place = self.places.get(impossible.step).copied().unwrap_or(place);

@@ -61,27 +61,17 @@ impl DrillFile {
     /// # Errors
     /// As [`DrillFile::parse`], with the way to the element in the place of the line.
     pub fn from_json(name: &str, text: &str) -> Result<Self, Error> {
-        let raw: RawFile =
-            serde_json::from_str(text).map_err(|error| malformed(name, text, &error))?;
-        let mut sayings = Sayings {
-            file: name,
-            all: Vec::new(),
-        };
-        sayings.file(raw);
-        let mut builder = Builder::default();
-        for saying in &sayings.all {
-            let place = saying.place();
-            let sentence = saying
-                .read(builder.cast())
-                .map_err(|mistake| mistake.at(place))?;
-            builder.add(place, sentence)?;
-        }
-        let file = Place {
-            file: name,
-            number: 0,
-            text: "",
-        };
-        builder.finish(file)
+        let sayings = Sayings::read(name, text)?;
+        sayings.put_together(Builder::default())
+    }
+
+    /// Parses the JSON form of cases that have been performed, some of which go on where others have ended.
+    ///
+    /// # Errors
+    /// As [`DrillFile::from_json`], but for steps that cannot happen where they stand.
+    pub(crate) fn from_json_record(name: &str, text: &str) -> Result<Self, Error> {
+        let sayings = Sayings::read(name, text)?;
+        sayings.put_together(Builder::of_record())
     }
 
     /// Prints the JSON form.
@@ -162,7 +152,33 @@ struct Sayings<'a> {
     all: Vec<Saying>,
 }
 
-impl Sayings<'_> {
+impl<'a> Sayings<'a> {
+    fn read(name: &'a str, text: &str) -> Result<Self, Error> {
+        let raw: RawFile =
+            serde_json::from_str(text).map_err(|error| malformed(name, text, &error))?;
+        let mut sayings = Self {
+            file: name,
+            all: Vec::new(),
+        };
+        sayings.file(raw);
+        Ok(sayings)
+    }
+
+    fn put_together<'b>(&'b self, mut builder: Builder<'b>) -> Result<DrillFile, Error> {
+        for saying in &self.all {
+            let place = saying.place();
+            let sentence = saying
+                .read(builder.cast())
+                .map_err(|mistake| mistake.at(place))?;
+            builder.add(place, sentence)?;
+        }
+        builder.finish(Place {
+            file: self.file,
+            number: 0,
+            text: "",
+        })
+    }
+
     fn say(&mut self, way: &str, line: String) {
         self.all.push(Saying {
             way: format!("{}: {way}", self.file),

@@ -218,7 +218,7 @@ impl RawPhase {
 
     fn scenario(self, name: &str) -> Result<Scenario, Error> {
         let file = serde_json::json!({ "cases": [self.case] });
-        let file = DrillFile::from_json(name, &file.to_string())?;
+        let file = DrillFile::from_json_record(name, &file.to_string())?;
         let cases = file.cases.into_iter();
         let mut scenarios = cases.map(|case| case.scenario);
         let no_case = || malformed(name, "there is no case in it".to_owned());
