@@ -1,18 +1,42 @@
 //! sockdrill drills socket servers: it starts a server, behaves like every legal but hostile client, watches the server
 //! through the kernel, and says what broke, with evidence and a file that repeats it.
 //!
-//! One value moves through the program:
+//! # Tests of a server of your own
 //!
-//! - a [`model::scenario::Scenario`] says who does what, and what each may expect. It comes from a `.drill` file
-//!   ([`drill::DrillFile`]) or from a check ([`model::check::Check`], all of them in [`checks::all`]);
-//! - a [`launch::Target`] says how to start the server, and its [`model::profile::Profile`] what it speaks and promises;
-//! - a [`launch::lab::Lab`] is where the server runs: a namespace of its own, or the plain host;
-//! - an [`transcript::event::Transcript`] is all that was observed: clients, server process, kernel;
-//! - [`judge::judge`] makes a [`judge::Verdict`] of it, without I/O;
-//! - a [`report::data::Report`] is all verdicts of a run, and what was observed beside them ([`checks::observations::OBSERVATIONS`]).
+//! A test target with `harness = false` makes every scenario file, and every check of the catalogue, a test of `cargo test`
+//! and `cargo nextest`. No code is needed but what says which server is meant; [`suite`] tells more.
 //!
-//! [`runner::check`] goes all the way. `Result<Verdict, Error>` is the key shape: the outer says whether we could look,
-//! the inner what we saw.
+//! ```no_run
+//! # #[cfg(feature = "test-main")]
+//! fn main() -> std::process::ExitCode {
+//!     let profile = sockdrill::Profile::find("tests/server.toml").expect("a profile");
+//!     let server = sockdrill::Target::command(["target/debug/server", "--port", "{port}"], profile);
+//!     sockdrill::suite::Suite::of(server)
+//!         .scenarios("tests/scenarios")
+//!         .checks()
+//!         .main()
+//! }
+//! # #[cfg(not(feature = "test-main"))]
+//! # fn main() {}
+//! ```
+//!
+//! # A run from a program
+//!
+//! A [`Target`] says how the server is started, and its [`Profile`] what it speaks and promises. [`check`](fn@check) tries every
+//! [`Check`] of the [`catalogue`] that applies, and that the [`Settings`] choose, and returns a [`Report`] with a
+//! [`CheckResult`] for each. An [`Error`] says why nothing could be seen; what was seen is an [`Outcome`].
+//!
+//! ```no_run
+//! use sockdrill::{Outcome, Profile, Settings, Target, check};
+//!
+//! let server = Target::command(["./server", "--port", "{port}"], Profile::unknown());
+//! let report = check(&server, &Settings::default(), &|result| println!("{}", result.line()))?;
+//! let failed = report.results.iter().filter(|result| result.outcome() == Outcome::Fail);
+//! for result in failed {
+//!     println!("{}", result.details());
+//! }
+//! # Ok::<(), sockdrill::Error>(())
+//! ```
 //!
 //! # What a green run means
 //!
@@ -46,3 +70,14 @@ mod session;
 pub mod suite;
 mod sys;
 pub mod transcript;
+
+pub use checks::all as catalogue;
+pub use drill::DrillFile;
+pub use launch::Target;
+pub use launch::lab::Isolation;
+pub use model::check::{Check, Severity};
+pub use model::error::{Error, ExitCode};
+pub use model::profile::Profile;
+pub use reference::{ReferenceServer, Running};
+pub use report::data::{CheckResult, Outcome, Report, Summary};
+pub use runner::{Interrupt, Settings, check_all as check};

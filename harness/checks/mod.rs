@@ -47,7 +47,12 @@ const FAMILIES: &[&[Check]] = &[
     property::CHECKS,
 ];
 
-/// Every check there is.
+/// Every check there is, in the order of reports.
+///
+/// ```
+/// let reset = sockdrill::catalogue().into_iter().find(|check| check.id == "reset/mid-request");
+/// assert_eq!(reset.expect("a permanent id").family(), "reset");
+/// ```
 pub fn all() -> Vec<&'static Check> {
     FAMILIES.iter().flat_map(|family| family.iter()).collect()
 }

@@ -17,6 +17,7 @@ mod reports;
 mod repro;
 mod run;
 mod serve;
+mod signals;
 mod target;
 
 pub use dispatch::main;

@@ -1,10 +1,11 @@
 //! The server that a command line names, and how it is to be drilled.
 
 use super::arguments::Shared;
+use super::signals::interrupt;
 use crate::launch::Target;
 use crate::model::error::Error;
 use crate::model::profile::Profile;
-use crate::runner::{self, Invocation, Settings};
+use crate::runner::{Invocation, Settings};
 
 /// The target that the command line names: a reference server, a file, or a command.
 pub(super) fn target(name: Option<&str>, shared: &Shared) -> Result<Target, Error> {
@@ -39,7 +40,7 @@ pub(super) fn settings(shared: &Shared, invocation: Invocation) -> Result<Settin
         jobs: shared.jobs.unwrap_or(defaults.jobs),
         seed: shared.seed,
         transcripts: shared.transcripts.clone(),
-        interrupt: runner::interrupts()?,
+        interrupt: interrupt()?,
         invocation: Some(invocation),
         ..defaults
     })

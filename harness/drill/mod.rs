@@ -29,6 +29,19 @@ use std::fmt;
 use std::path::Path;
 
 /// A parsed file: its settings and its cases.
+///
+/// ```
+/// use sockdrill::DrillFile;
+///
+/// let text = "server: echo\n\ncase hello\n  clients: alice\n\n  alice connect\n  alice send \"hello\"\n";
+/// let file = DrillFile::parse("hello.drill", text)?;
+/// assert_eq!(file.server.as_deref(), Some("echo"));
+/// assert_eq!(file.to_string(), text);
+/// let misspelt = text.replace("send", "sned");
+/// let error = DrillFile::parse("hello.drill", &misspelt).unwrap_err();
+/// assert!(error.chain().contains("hello.drill:7"));
+/// # Ok::<(), sockdrill::Error>(())
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DrillFile {
     /// The server that the file is written for: a reference server's name or a target file.

@@ -12,6 +12,15 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
 
 /// Where servers are to run.
+///
+/// ```
+/// use sockdrill::{Isolation, Settings};
+///
+/// let mut settings = Settings::default();
+/// assert_eq!(settings.isolation, Isolation::Auto);
+/// // Servers that look for each other on the host's own network.
+/// settings.isolation = Isolation::Host;
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Isolation {

@@ -13,6 +13,15 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 /// How to start a server, and what it speaks.
+///
+/// ```
+/// use sockdrill::{Profile, Target};
+///
+/// let mut target = Target::command(["./server", "--listen={addr}"], Profile::find("redis")?);
+/// target.environment.insert("LOG_LEVEL".to_owned(), "debug".to_owned());
+/// assert_eq!(target.command_line(), "./server --listen={addr}");
+/// # Ok::<(), sockdrill::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Target {
     /// The name in reports.

@@ -6,7 +6,13 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-/// One requirement; a literal in `checks/<family>.rs` is all there is to it.
+/// One requirement that servers are held to; a literal in `checks/<family>.rs` is all there is to it.
+///
+/// ```
+/// for check in sockdrill::catalogue() {
+///     println!("{}: {} ({})", check.id, check.requirement, check.needs_in_words());
+/// }
+/// ```
 #[derive(Debug)]
 pub struct Check {
     /// `family/name`, permanent.
@@ -57,6 +63,14 @@ pub fn in_words(needs: &[Need]) -> String {
 }
 
 /// How grave a failure is.
+///
+/// ```
+/// use sockdrill::Severity;
+///
+/// let recommended = sockdrill::catalogue().into_iter();
+/// let recommended = recommended.filter(|check| check.severity == Severity::Should);
+/// assert!(recommended.count() > 0);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
     /// A failure fails the run.

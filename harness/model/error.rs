@@ -5,7 +5,15 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-/// The outer half of every result; the inner half is a verdict.
+/// Why sockdrill could not look; what it saw of a server is never an error.
+///
+/// ```
+/// use sockdrill::{ExitCode, Target};
+///
+/// let error = Target::find("ehco").unwrap_err();
+/// assert!(error.to_string().contains("there is no target `ehco`"));
+/// assert_eq!(error.exit_code(), ExitCode::Usage);
+/// ```
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -136,6 +144,17 @@ pub enum Error {
 }
 
 /// The exit codes of the command line.
+///
+/// ```no_run
+/// use sockdrill::{Profile, Settings, Target, check};
+///
+/// let target = Target::command(["./server", "{port}"], Profile::unknown());
+/// let code = match check(&target, &Settings::default(), &|_| {}) {
+///     Ok(report) => report.exit_code(),
+///     Err(error) => error.exit_code(),
+/// };
+/// std::process::exit(code as i32);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
 pub enum ExitCode {

@@ -10,6 +10,23 @@ use std::path::Path;
 use std::time::Duration;
 
 /// What a server speaks and promises. What is not promised is observed and reported, never judged.
+///
+/// ```
+/// use sockdrill::Profile;
+///
+/// let text = r#"
+/// transport = "tcp"
+/// [[exchange]]
+/// send = 'PING\r\n'
+/// reply = '+PONG\r\n'
+/// [promises]
+/// half-close = "answers"
+/// "#;
+/// assert!(Profile::parse("pong", text)?.has_dialogue());
+/// let error = Profile::parse("pong", "transprot = 'tcp'").unwrap_err();
+/// assert!(error.chain().contains("transprot"));
+/// # Ok::<(), sockdrill::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// The name it is called by.

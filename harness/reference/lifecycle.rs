@@ -50,6 +50,20 @@ fn told_to_stop() -> io::Result<impl Future<Output = ()>> {
 }
 
 /// A reference server in this process; dropping it cuts its connections and stops it.
+///
+/// ```
+/// use sockdrill::ReferenceServer;
+/// use std::io::{Read, Write};
+/// use std::net::TcpStream;
+///
+/// let echo = ReferenceServer::find("echo").expect("a reference server").start()?;
+/// let mut client = TcpStream::connect(echo.address())?;
+/// client.write_all(b"hello")?;
+/// let mut reply = [0; 5];
+/// client.read_exact(&mut reply)?;
+/// assert_eq!(&reply, b"hello");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 #[must_use = "dropping it stops the server"]
 #[derive(Debug)]
 pub struct Running {

@@ -9,7 +9,14 @@ use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
-/// A server that keeps the promises of the profile of its name; a row of [`SERVERS`].
+/// A correct server, which keeps the promises of the built-in profile of its name.
+///
+/// ```
+/// use sockdrill::ReferenceServer;
+///
+/// let names: Vec<_> = ReferenceServer::all().iter().map(|server| server.name).collect();
+/// assert!(names.contains(&"echo"));
+/// ```
 #[derive(Clone, Copy)]
 pub struct ReferenceServer {
     /// The name of the server and of its profile.

@@ -30,6 +30,18 @@ pub fn find(name: &str) -> Option<&'static ReferenceServer> {
     SERVERS.iter().find(|server| server.name == name)
 }
 
+impl ReferenceServer {
+    /// All of them.
+    pub fn all() -> &'static [Self] {
+        SERVERS
+    }
+
+    /// The one with a name.
+    pub fn find(name: &str) -> Option<&'static Self> {
+        find(name)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::server::{BACKLOG, Manner};

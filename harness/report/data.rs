@@ -12,6 +12,16 @@ use std::fmt::Write as _;
 use std::time::Duration;
 
 /// All verdicts of a run.
+///
+/// ```no_run
+/// use sockdrill::{Profile, Settings, Target, check};
+///
+/// let target = Target::command(["./server", "{port}"], Profile::unknown());
+/// let report = check(&target, &Settings::default(), &|_| {})?;
+/// std::fs::write("report.json", report.to_json()).expect("a folder to write to");
+/// println!("{}", report.closing_text());
+/// # Ok::<(), sockdrill::Error>(())
+/// ```
 #[derive(Clone, Debug)]
 pub struct Report {
     /// The server that was drilled.
@@ -31,6 +41,15 @@ pub struct Report {
 }
 
 /// The result of one check, or of one case of a scenario file.
+///
+/// ```
+/// use sockdrill::{CheckResult, Outcome};
+///
+/// /// What a person has to look at.
+/// fn complaint(result: &CheckResult) -> Option<String> {
+///     (result.outcome() == Outcome::Fail).then(|| result.details())
+/// }
+/// ```
 #[derive(Clone, Debug)]
 pub struct CheckResult {
     /// The check's id, or the file's stem, two colons and the case's name.
@@ -64,6 +83,12 @@ pub struct CheckResult {
 }
 
 /// How a result counts.
+///
+/// ```
+/// use sockdrill::Outcome;
+///
+/// assert_eq!(Outcome::Inconclusive.word(), "inconclusive");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Outcome {
     /// The requirement held.
@@ -159,6 +184,16 @@ struct JsonReport<'a> {
 }
 
 /// How many results came out in each way.
+///
+/// ```
+/// use sockdrill::{Report, Summary};
+///
+/// /// Whether enough has passed for a green light.
+/// fn is_enough(report: &Report) -> bool {
+///     let Summary { pass, fail, .. } = report.summary();
+///     fail == 0 && pass > 20
+/// }
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Summary {
     /// Requirements that held.

@@ -5,6 +5,7 @@ mod attempt;
 mod cases;
 mod checked;
 mod drawn;
+mod interrupt;
 mod observed;
 mod parallel;
 mod saved;
@@ -13,12 +14,13 @@ mod settings;
 
 pub use cases::{CaseRun, Given, cases_of, run_case, run_cases};
 pub use drawn::artifact_name;
-pub use parallel::interrupts;
+pub use interrupt::Interrupt;
 pub use saved::{SavedTrial, SavedVerdict};
 pub use selection::glob_matches;
 pub(crate) use selection::selected;
 pub use settings::{Invocation, Settings};
 
+use crate::checks;
 use crate::checks::observations::Observation;
 use crate::judge::Verdict;
 use crate::launch::Target;
@@ -36,6 +38,31 @@ use std::time::Instant;
 
 /// The check that the promise to serve concurrently is kept, on which others build.
 const CONCURRENT: &str = "crowd/one-silent";
+
+/// Checks a server against every check of the catalogue that applies to it and that the settings choose.
+///
+/// `on_result` is called with each result, in the order of the catalogue.
+///
+/// # Errors
+/// The server could not be started, or nothing was selected.
+///
+/// ```no_run
+/// use sockdrill::{ExitCode, Profile, Settings, Target, check};
+///
+/// let target = Target::command(["./server", "{port}"], Profile::find("http")?);
+/// let mut settings = Settings::default();
+/// settings.only = vec!["reset".to_owned(), "half-close".to_owned()];
+/// let report = check(&target, &settings, &|result| println!("{}", result.line()))?;
+/// assert_eq!(report.exit_code(), ExitCode::Passed);
+/// # Ok::<(), sockdrill::Error>(())
+/// ```
+pub fn check_all(
+    target: &Target,
+    settings: &Settings,
+    on_result: &(dyn Fn(&CheckResult) + Sync),
+) -> Result<Report, Error> {
+    check(target, &checks::all(), settings, on_result)
+}
 
 /// Checks a target against the checks of a table.
 ///

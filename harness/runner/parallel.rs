@@ -4,7 +4,6 @@ use super::Settings;
 use crate::model::error::Error;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use tokio::sync::watch;
 
 /// Runs `run` over all items on `jobs` threads; results come back, and are shown, in the order of the items.
 pub(super) fn map_in_order<T: Sync, R: Send>(
@@ -68,51 +67,13 @@ pub(super) fn block_on<T>(settings: &Settings, work: impl Future<Output = T>) ->
             doing: "making an event loop",
             source,
         })?;
-    let mut interrupt = settings.interrupt.clone();
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         tokio::select! {
             result = work => Ok(result),
-            Ok(_) = interrupt.wait_for(|interrupted| *interrupted) => Err(Error::Interrupted),
+            () = settings.interrupt.until_raised() => Err(Error::Interrupted),
         }
     })
-}
-
-/// A channel that turns true when the user interrupts the program (SIGINT, SIGTERM).
-///
-/// # Errors
-/// The signal handlers cannot be installed.
-pub fn interrupts() -> Result<watch::Receiver<bool>, Error> {
-    use tokio::signal::unix::{SignalKind, signal};
-    let failed = |source| Error::Kernel {
-        doing: "waiting for signals",
-        source,
-    };
-    let (interrupt, seen) = watch::channel(false);
-    let (ready, installed) = std::sync::mpsc::channel();
-    let listen = move || {
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()?;
-        runtime.block_on(async {
-            let (mut int, mut term) = (
-                signal(SignalKind::interrupt())?,
-                signal(SignalKind::terminate())?,
-            );
-            let _ = ready.send(());
-            tokio::select! { _ = int.recv() => {}, _ = term.recv() => {} }
-            interrupt.send_replace(true);
-            // Stays, so that further signals do not end the program before it has cleaned up.
-            std::future::pending::<std::io::Result<()>>().await
-        })
-    };
-    std::thread::Builder::new()
-        .name("interrupts".to_owned())
-        .spawn(listen)
-        .map_err(failed)?;
-    // An error ends the thread and drops the sender; then the default of the signals stands, which ends us too.
-    let _ = installed.recv();
-    Ok(seen)
 }
 
 #[cfg(test)]

@@ -1,11 +1,20 @@
 //! How a run is carried out.
 
+use super::Interrupt;
 use crate::launch::command_line;
 use crate::launch::lab::Isolation;
 use std::path::PathBuf;
-use tokio::sync::watch;
 
 /// How a run is carried out.
+///
+/// ```
+/// use sockdrill::Settings;
+///
+/// let mut settings = Settings::default();
+/// settings.skip.push("timeout".to_owned());
+/// settings.seed = 7;
+/// settings.strict = true;
+/// ```
 #[derive(Clone, Debug)]
 pub struct Settings {
     /// Where servers run.
@@ -30,8 +39,8 @@ pub struct Settings {
     pub transcripts: Option<PathBuf>,
     /// Recommendations count as requirements.
     pub strict: bool,
-    /// Becomes true when the user ends the run.
-    pub interrupt: watch::Receiver<bool>,
+    /// Ends the run when it is raised.
+    pub interrupt: Interrupt,
     /// The command that asked for the run, where one did: a failure shows how a part of it is repeated.
     pub invocation: Option<Invocation>,
 }
@@ -73,7 +82,7 @@ impl Default for Settings {
             only: Vec::new(),
             skip: Vec::new(),
             strict: false,
-            interrupt: watch::channel(false).1,
+            interrupt: Interrupt::default(),
             invocation: None,
         }
     }

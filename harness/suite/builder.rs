@@ -9,11 +9,28 @@ use std::process::ExitCode;
 
 /// Runs every case of every `.drill` file below a folder, each on the server that its file names; the short form of
 /// [`Suite::of_scenarios`].
+///
+/// ```no_run
+/// fn main() -> std::process::ExitCode {
+///     sockdrill::suite::main("tests/scenarios")
+/// }
+/// ```
 pub fn main(folder: impl Into<PathBuf>) -> ExitCode {
     Suite::of_scenarios(folder).main()
 }
 
 /// Tests of a server: scenario files, checks, or both.
+///
+/// ```no_run
+/// use sockdrill::Target;
+/// use sockdrill::suite::Suite;
+/// use std::path::Path;
+///
+/// fn main() -> std::process::ExitCode {
+///     let target = Target::read(Path::new("tests/server.toml")).expect("a target file");
+///     Suite::of(target).checks().skip("property*").main()
+/// }
+/// ```
 #[derive(Clone, Debug)]
 #[must_use = "it does nothing until `main` is called"]
 pub struct Suite {

@@ -3,9 +3,8 @@
 //! A test target with `harness = false` says which server it is about, and is one line more for each kind of test:
 //!
 //! ```no_run
-//! use sockdrill::launch::Target;
-//! use sockdrill::model::profile::Profile;
 //! use sockdrill::suite::Suite;
+//! use sockdrill::{Profile, Target};
 //!
 //! fn main() -> std::process::ExitCode {
 //!     let profile = Profile::find("tests/server.toml").expect("a profile");

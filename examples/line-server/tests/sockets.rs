@@ -1,9 +1,8 @@
 //! The server's socket tests: every scenario of `tests/scenarios`, and every check that applies to it. Nobody who speaks to it
 //! knows of urgent data.
 
-use sockdrill::launch::Target;
-use sockdrill::model::profile::Profile;
 use sockdrill::suite::Suite;
+use sockdrill::{Profile, Target};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {

@@ -1,0 +1,39 @@
+//! The end of a run from outside.
+
+use tokio::sync::watch;
+
+/// Ends a run before it is done, from another thread or from a handler of signals: servers are stopped, and the run
+/// is an error. A clone ends the same runs.
+///
+/// ```no_run
+/// use sockdrill::{Interrupt, Profile, Settings, Target, check};
+///
+/// let interrupt = Interrupt::default();
+/// let mut settings = Settings::default();
+/// settings.interrupt = interrupt.clone();
+/// std::thread::spawn(move || {
+///     // When whoever waits for the report has gone away.
+///     interrupt.raise();
+/// });
+/// let target = Target::command(["./server", "{port}"], Profile::unknown());
+/// let report = check(&target, &settings, &|_| {})?;
+/// # Ok::<(), sockdrill::Error>(())
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Interrupt {
+    raised: watch::Sender<bool>,
+}
+
+impl Interrupt {
+    /// Ends the runs, those that are still to begin too.
+    pub fn raise(&self) {
+        self.raised.send_replace(true);
+    }
+
+    /// Waits until it is raised.
+    pub(super) async fn until_raised(&self) {
+        let mut raised = self.raised.subscribe();
+        // It cannot be given up while we hold it.
+        let _ = raised.wait_for(|raised| *raised).await;
+    }
+}
