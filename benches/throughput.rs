@@ -3,9 +3,8 @@
 
 #![expect(clippy::print_stdout, reason = "a benchmark prints its figures")]
 
-use sockdrill::checks;
-use sockdrill::launch::Target;
-use sockdrill::runner::{self, Settings};
+use sockdrill::Settings;
+use sockdrill::Target;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
@@ -27,13 +26,11 @@ fn main() {
     ] {
         let target = Target::reference(server, program).expect("a reference server");
         let round = |seed| {
-            let settings = Settings {
-                seed,
-                cases: Some(CASES),
-                only: vec![check.to_owned()],
-                ..Settings::default()
-            };
-            let report = runner::check(&target, &checks::all(), &settings, &|_| {});
+            let mut settings = Settings::default();
+            settings.seed = seed;
+            settings.cases = Some(CASES);
+            settings.only = vec![check.to_owned()];
+            let report = sockdrill::check(&target, &settings, &|_| {});
             report.expect("a run").results[0].duration
         };
         print(check, "cases", median(round));

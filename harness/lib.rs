@@ -51,33 +51,33 @@
 //! main, cli, suite, runner, reproducer, report, checks, property, judge, session, launch,
 //! reference, drill, transcript, model, kernel, sys.
 
-pub mod checks;
+mod checks;
 #[cfg(feature = "cli")]
 pub mod cli;
-pub mod drill;
-pub mod judge;
+mod drill;
+mod judge;
 mod kernel;
-pub mod launch;
-pub mod model;
+mod launch;
+mod model;
 #[cfg(feature = "property")]
 mod property;
-pub mod reference;
-pub mod report;
-pub mod reproducer;
-pub mod runner;
+mod reference;
+mod report;
+mod reproducer;
+mod runner;
 mod session;
 #[cfg(feature = "test-main")]
 pub mod suite;
 mod sys;
-pub mod transcript;
+mod transcript;
 
 pub use checks::all as catalogue;
 pub use drill::DrillFile;
 pub use launch::Target;
 pub use launch::lab::Isolation;
-pub use model::check::{Check, Severity};
+pub use model::check::{Check, Counterexample, Severity};
 pub use model::error::{Error, ExitCode};
 pub use model::profile::Profile;
 pub use reference::{ReferenceServer, Running};
 pub use report::data::{CheckResult, Outcome, Report, Summary};
-pub use runner::{Interrupt, Settings, check_all as check};
+pub use runner::{Interrupt, SavedTrial, SavedVerdict, Settings, check_all as check};

@@ -1,8 +1,8 @@
 //! A suite of which every test fails, for its server dies of a reset.
 
-use sockdrill::launch::Target;
-use sockdrill::model::profile::Profile;
-use sockdrill::runner::Settings;
+use sockdrill::Profile;
+use sockdrill::Settings;
+use sockdrill::Target;
 use sockdrill::suite::Suite;
 use std::process::ExitCode;
 
@@ -20,11 +20,9 @@ const BROKEN: &[&str] = &[
 fn main() -> ExitCode {
     let profile = Profile::find("echo").expect("a built-in profile");
     // The rest of the catalogue has better places.
-    let settings = Settings {
-        only: vec!["reset/mid-request".to_owned()],
-        seed: 7,
-        ..Settings::default()
-    };
+    let mut settings = Settings::default();
+    settings.only = vec!["reset/mid-request".to_owned()];
+    settings.seed = 7;
     Suite::of(Target::command(BROKEN.iter().copied(), profile))
         .scenarios("fixtures/failing")
         .checks()

@@ -43,13 +43,14 @@ use std::path::Path;
 /// # Ok::<(), sockdrill::Error>(())
 /// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct DrillFile {
     /// The server that the file is written for: a reference server's name or a target file.
     pub server: Option<String>,
     /// What the server speaks: a profile's name or file.
     pub speaks: Option<String>,
     /// The cases, at least one.
-    pub cases: Vec<Case>,
+    pub(crate) cases: Vec<Case>,
 }
 
 /// A case and where it was written.

@@ -1,6 +1,6 @@
 //! The one judge: from a transcript to a verdict, without I/O and without time.
 
-mod cause;
+pub(crate) mod cause;
 pub mod cut_coverage;
 mod doubt;
 mod ending;
@@ -15,7 +15,7 @@ mod tests;
 mod thresholds;
 mod verdict;
 
-pub use cause::{Cause, Figure, Growth, StepRef};
+pub use cause::{Cause, Growth};
 pub use doubt::{Doubt, Skip, Useful};
 pub use judgement::judge;
 pub use next::next;

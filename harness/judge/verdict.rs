@@ -34,14 +34,6 @@ impl Finding {
     pub fn line(&self) -> usize {
         self.at.as_ref().map_or(0, |step| step.line)
     }
-
-    /// What else the server did wrong.
-    pub fn also(&self) -> impl Iterator<Item = &Cause> {
-        self.evidence.iter().filter_map(|evidence| match evidence {
-            Evidence::Also(cause) => Some(cause),
-            _ => None,
-        })
-    }
 }
 
 /// A fact that bears a failure out.

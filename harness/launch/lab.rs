@@ -23,6 +23,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
+#[non_exhaustive]
 pub enum Isolation {
     /// In a namespace where the host permits it, else on the host.
     #[default]

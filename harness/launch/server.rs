@@ -87,11 +87,6 @@ impl Server {
         self.place.wildcard && v4
     }
 
-    /// The lab that the server runs in.
-    pub fn lab(&self) -> &Arc<Lab> {
-        &self.lab
-    }
-
     /// The process id of the server's first process.
     pub fn pid(&self) -> i32 {
         self.process.pid

@@ -23,6 +23,7 @@ use std::time::Duration;
 /// # Ok::<(), sockdrill::Error>(())
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub struct Target {
     /// The name in reports.
     pub name: String,
@@ -49,7 +50,7 @@ pub struct Target {
     /// The programs beside the command's own that it starts.
     pub programs: Vec<String>,
     /// Failures that are known and have a reason.
-    pub known: Vec<Known>,
+    pub(crate) known: Vec<Known>,
     /// The file that it was read from.
     pub(crate) file: Option<PathBuf>,
 }

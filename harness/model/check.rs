@@ -26,13 +26,13 @@ pub struct Check {
     /// How servers that fail are mended.
     pub cure: &'static str,
     /// What must be known or promised, or hold here, for the check to apply.
-    pub needs: &'static [Need],
+    pub(crate) needs: &'static [Need],
     /// Whether a failure fails the run.
     pub severity: Severity,
     /// Whether each scenario needs a server that none has used before.
-    pub fresh_server: bool,
+    pub(crate) fresh_server: bool,
     /// The scenarios for a server; empty where there is none, with the reason left to [`Need`].
-    pub scenarios: fn(&Ground<'_>) -> Vec<Scenario>,
+    pub(crate) scenarios: fn(&Ground<'_>) -> Vec<Scenario>,
     /// A server that breaks this requirement, and otherwise behaves.
     pub counterexample: Counterexample,
 }
@@ -51,7 +51,7 @@ impl Check {
     }
 
     /// Why the check does not apply, if it does not.
-    pub fn unmet(&self, ground: &Ground<'_>) -> Option<String> {
+    pub(crate) fn unmet(&self, ground: &Ground<'_>) -> Option<String> {
         self.needs.iter().find_map(|need| need.unmet(ground))
     }
 }
@@ -72,6 +72,7 @@ pub fn in_words(needs: &[Need]) -> String {
 /// assert!(recommended.count() > 0);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Severity {
     /// A failure fails the run.
     Must,
@@ -161,7 +162,7 @@ impl std::fmt::Display for Need {
 
 impl Need {
     /// Says why the need is not met, if it is not.
-    pub fn unmet(&self, ground: &Ground<'_>) -> Option<String> {
+    pub(crate) fn unmet(&self, ground: &Ground<'_>) -> Option<String> {
         if (self.met)(ground) {
             return None;
         }
@@ -202,7 +203,7 @@ pub struct Counterexample {
     /// The reference server whose profile it claims to follow.
     pub instead_of: &'static str,
     /// Its life: listen at the address, serve, break the requirement. An error ends the process with status 1.
-    pub serve: fn(&Address) -> io::Result<()>,
+    pub(crate) serve: fn(&Address) -> io::Result<()>,
 }
 
 impl std::fmt::Debug for Counterexample {

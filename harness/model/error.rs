@@ -157,6 +157,7 @@ pub enum Error {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(u8)]
+#[non_exhaustive]
 pub enum ExitCode {
     /// Every verdict is a pass, a skip or a known failure, or was inconclusive beside passes.
     Passed = 0,

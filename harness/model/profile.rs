@@ -30,13 +30,13 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Profile {
     /// The name it is called by.
-    pub name: String,
+    pub(crate) name: String,
     /// How bytes reach the server; `None` until the server's listener tells.
-    pub transport: Option<Transport>,
+    pub(crate) transport: Option<Transport>,
     /// What is known of the conversation.
-    pub speech: Speech,
+    pub(crate) speech: Speech,
     /// What the server promises.
-    pub promises: Promises,
+    pub(crate) promises: Promises,
     /// The name of a built-in, or the file, that it was found by.
     pub(crate) source: Option<String>,
 }
@@ -327,7 +327,7 @@ impl Profile {
     }
 
     /// The built-in profiles: name and text.
-    pub fn built_in() -> &'static [(&'static str, &'static str)] {
+    pub(crate) fn built_in() -> &'static [(&'static str, &'static str)] {
         PROFILES
     }
 
@@ -404,7 +404,7 @@ impl Profile {
     }
 
     /// The reply model, if there is one.
-    pub fn model(&self) -> Option<Model> {
+    pub(crate) fn model(&self) -> Option<Model> {
         match self.speech {
             Speech::Model(model) => Some(model),
             _ => None,
@@ -412,18 +412,18 @@ impl Profile {
     }
 
     /// Whether there is a reply model for this unit.
-    pub fn is_modelled_in(&self, framing: Framing) -> bool {
+    pub(crate) fn is_modelled_in(&self, framing: Framing) -> bool {
         self.model().is_some_and(|model| model.framing == framing)
     }
 
     /// Whether the server closes after an exchange.
-    pub fn closes_after_exchange(&self) -> bool {
+    pub(crate) fn closes_after_exchange(&self) -> bool {
         self.promises.after_exchange == Some(AfterExchange::Closes)
     }
 
     /// Whether requests that arrive together are answered in order. A server that stays open and waits for its client
     /// to speak cannot tell such requests from requests that came one by one, unless its protocol forbids them.
-    pub fn answers_pipelined(&self) -> bool {
+    pub(crate) fn answers_pipelined(&self) -> bool {
         let speaks_first = matches!(
             &self.speech,
             Speech::Dialogue {
@@ -442,7 +442,7 @@ impl Profile {
     }
 
     /// Whether several clients can be served at a time.
-    pub fn serves_concurrently(&self) -> bool {
+    pub(crate) fn serves_concurrently(&self) -> bool {
         self.promises.serves == Some(Serves::Concurrently)
     }
 }

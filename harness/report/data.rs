@@ -23,6 +23,7 @@ use std::time::Duration;
 /// # Ok::<(), sockdrill::Error>(())
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Report {
     /// The server that was drilled.
     pub target: String,
@@ -51,6 +52,7 @@ pub struct Report {
 /// }
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct CheckResult {
     /// The check's id, or the file's stem, two colons and the case's name.
     pub id: String,
@@ -59,17 +61,17 @@ pub struct CheckResult {
     /// What must hold.
     pub requirement: String,
     /// What was seen.
-    pub verdict: Verdict,
+    pub(crate) verdict: Verdict,
     /// A failure counts only with `--strict`.
     pub lenient: bool,
     /// The reason for which a failure is known, where it is.
     pub known: Option<String>,
     /// What was known of the check, where that has had its time.
-    pub known_once: Option<Known>,
+    pub(crate) known_once: Option<Known>,
     /// How many scenarios were performed.
     pub scenarios: usize,
     /// Where the request was cut, if it was.
-    pub coverage: Option<Coverage>,
+    pub(crate) coverage: Option<Coverage>,
     /// How long it took.
     pub duration: Duration,
     /// The command that repeats exactly this.
@@ -79,7 +81,7 @@ pub struct CheckResult {
     /// What the drawn clients of a property have tried.
     pub tried: Option<String>,
     /// The events of the last scenario, or of the one that failed.
-    pub transcript: Vec<EventLine>,
+    pub(crate) transcript: Vec<EventLine>,
 }
 
 /// How a result counts.
@@ -90,6 +92,7 @@ pub struct CheckResult {
 /// assert_eq!(Outcome::Inconclusive.word(), "inconclusive");
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[non_exhaustive]
 pub enum Outcome {
     /// The requirement held.
     Pass,
@@ -155,12 +158,13 @@ impl CheckResult {
         })
     }
 
-    pub(crate) fn evidence(&self) -> Vec<String> {
+    /// What was seen of a failure, a line each.
+    pub fn evidence(&self) -> Vec<String> {
         sentence::evidence(&self.verdict)
     }
 
     /// What the server did wrong, where it did.
-    pub fn cause(&self) -> Option<&Cause> {
+    pub(crate) fn cause(&self) -> Option<&Cause> {
         match &self.verdict {
             Verdict::Fail(finding) => Some(&finding.cause),
             Verdict::Pass | Verdict::Inconclusive(_) | Verdict::Skip(_) => None,
@@ -195,6 +199,7 @@ struct JsonReport<'a> {
 /// }
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
 pub struct Summary {
     /// Requirements that held.
     pub pass: usize,
@@ -497,7 +502,8 @@ impl CheckResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::{Doubt, Figure, Finding, Growth};
+    use crate::judge::cause::Figure;
+    use crate::judge::{Doubt, Finding, Growth};
     use crate::transcript::event::Exit;
     use crate::transcript::fault::Fault;
 

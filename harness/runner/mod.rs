@@ -16,7 +16,6 @@ pub use cases::{CaseRun, Given, cases_of, run_case, run_cases};
 pub use drawn::artifact_name;
 pub use interrupt::Interrupt;
 pub use saved::{SavedTrial, SavedVerdict};
-pub use selection::glob_matches;
 pub(crate) use selection::selected;
 pub use settings::{Invocation, Settings};
 

@@ -20,29 +20,49 @@ use std::time::Duration;
 const FORMAT: u32 = 1;
 
 /// A trial with its transcript and the verdict that was given, as `--transcripts` saves it.
+///
+/// ```no_run
+/// use sockdrill::SavedTrial;
+/// use std::path::Path;
+///
+/// // Whether this version says the same of it.
+/// let saved = SavedTrial::read(Path::new("transcripts/reset-mid-request-1.json"))?;
+/// assert_eq!(saved.judged_again(), saved.verdict, "{}", saved.check);
+/// # Ok::<(), sockdrill::Error>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
 pub struct SavedTrial {
     /// The check, the case or the observation that it was made for.
     pub check: String,
     /// What was to be done.
-    pub trial: Trial,
+    pub(crate) trial: Trial,
     /// What was seen.
-    pub transcript: Transcript,
+    pub(crate) transcript: Transcript,
     /// What was said of it.
     pub verdict: SavedVerdict,
 }
 
 /// A verdict in words.
+///
+/// ```
+/// use sockdrill::SavedVerdict;
+///
+/// let told = serde_json::json!({ "kind": "inconclusive", "reason": "the host was too busy" });
+/// let verdict: SavedVerdict = serde_json::from_value(told).expect("a verdict");
+/// assert!(matches!(verdict, SavedVerdict::Inconclusive { .. }));
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(
     tag = "kind",
     rename_all = "kebab-case",
     rename_all_fields = "kebab-case"
 )]
+#[non_exhaustive]
 pub enum SavedVerdict {
-    /// As [`Verdict::Pass`].
+    /// The requirement held.
     Pass,
-    /// As [`Verdict::Fail`].
+    /// It did not.
     Fail {
         /// The sentence.
         reason: String,
@@ -51,20 +71,20 @@ pub enum SavedVerdict {
         /// What bears it out.
         evidence: Vec<String>,
     },
-    /// As [`Verdict::Inconclusive`].
+    /// Nothing is proven.
     Inconclusive {
         /// The sentence.
         reason: String,
     },
-    /// As [`Verdict::Skip`].
+    /// It does not apply.
     Skip {
         /// The sentence.
         reason: String,
     },
 }
 
-impl From<&Verdict> for SavedVerdict {
-    fn from(verdict: &Verdict) -> Self {
+impl SavedVerdict {
+    fn of(verdict: &Verdict) -> Self {
         let reason = sentence::of(verdict).unwrap_or_default();
         match verdict {
             Verdict::Pass => Self::Pass,
@@ -108,7 +128,7 @@ impl SavedTrial {
 
     /// Judges what was seen once more.
     pub fn judged_again(&self) -> SavedVerdict {
-        SavedVerdict::from(&judge(&self.trial, &self.transcript))
+        SavedVerdict::of(&judge(&self.trial, &self.transcript))
     }
 
     /// The text of the file, an event a line.
@@ -266,7 +286,7 @@ pub(super) fn save(
         check: check.to_owned(),
         trial: trial.clone(),
         transcript: transcript.clone(),
-        verdict: SavedVerdict::from(verdict),
+        verdict: SavedVerdict::of(verdict),
     };
     let stem = check.replace(|c: char| !c.is_ascii_alphanumeric(), "-");
     for number in 1_u64.. {
@@ -358,7 +378,7 @@ mod tests {
         for file in ["block--a-block-001.json", "block--a-block-002.json"] {
             let saved = SavedTrial::read(&folder.path().join(file)).unwrap();
             assert_eq!(saved.trial, trial);
-            assert_eq!(saved.verdict, SavedVerdict::from(&verdict));
+            assert_eq!(saved.verdict, SavedVerdict::of(&verdict));
         }
     }
 

@@ -16,6 +16,7 @@ use std::path::PathBuf;
 /// settings.strict = true;
 /// ```
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Settings {
     /// Where servers run.
     pub isolation: Isolation,
@@ -42,7 +43,7 @@ pub struct Settings {
     /// Ends the run when it is raised.
     pub interrupt: Interrupt,
     /// The command that asked for the run, where one did: a failure shows how a part of it is repeated.
-    pub invocation: Option<Invocation>,
+    pub(crate) invocation: Option<Invocation>,
 }
 
 /// The command that asked for a run, with a gap for the part of it that is to be repeated.

@@ -30,4 +30,3 @@ mod repeat;
 mod requirements;
 
 pub use builder::{Suite, main};
-pub use requirements::{is_required, needing};

@@ -3,16 +3,6 @@
 use crate::launch::Target;
 use libtest_mimic::{Completion, Failed, Trial};
 
-/// A test that cannot run here where something is `missing`: it is ignored with the reason, or fails if
-/// `SOCKDRILL_REQUIRE` demands what is missing.
-pub fn needing(
-    name: String,
-    missing: Option<String>,
-    run: impl FnOnce() -> Result<(), Failed> + Send + 'static,
-) -> Trial {
-    ignorable(name, missing, || run().map(|()| Completion::Completed))
-}
-
 /// A test of a server that may not be installed.
 pub(super) fn if_installed(
     name: String,
@@ -23,6 +13,8 @@ pub(super) fn if_installed(
     ignorable(name, missing, run)
 }
 
+/// A test that cannot run here where something is `missing`: it is ignored with the reason, or fails if
+/// `SOCKDRILL_REQUIRE` demands what is missing.
 fn ignorable(
     name: String,
     missing: Option<String>,
@@ -39,7 +31,7 @@ fn ignorable(
 }
 
 /// Whether `SOCKDRILL_REQUIRE` demands that tests with this need are run.
-pub fn is_required(need: &str) -> bool {
+fn is_required(need: &str) -> bool {
     let demanded = std::env::var("SOCKDRILL_REQUIRE").unwrap_or_default();
     demanded
         .split(',')

@@ -490,7 +490,7 @@ fn lists_are_the_same_in_text_and_json(
 
 #[test]
 fn every_check_is_explained() {
-    for check in sockdrill::checks::all() {
+    for check in sockdrill::catalogue() {
         let broken = format!(
             "serve {} --violate {}",
             check.counterexample.instead_of, check.id

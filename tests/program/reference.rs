@@ -2,7 +2,7 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use proptest::test_runner::FileFailurePersistence;
 use rstest::rstest;
-use sockdrill::reference::{self, Running};
+use sockdrill::{ReferenceServer, Running};
 use socket2::SockRef;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 fn start(name: &str) -> Running {
-    let server = reference::find(name).expect("a reference server");
+    let server = ReferenceServer::find(name).expect("a reference server");
     server.start().expect("a free port")
 }
 

@@ -9,16 +9,15 @@
 //! - `external::…`: a server in another language that breaks a requirement is found out.
 
 use crate::kit::{Run, sockdrill};
-use crate::needing_python;
+use crate::{needing, needing_python};
 use libtest_mimic::{Failed, Trial};
-use sockdrill::launch::Target;
-use sockdrill::model::check::{Check, Need};
-use sockdrill::suite::needing;
-use sockdrill::{checks, reference};
+use sockdrill::Check;
+use sockdrill::Target;
+use sockdrill::{ReferenceServer, catalogue};
 use std::path::PathBuf;
 
 pub(crate) fn trials() -> Vec<Trial> {
-    let counterexamples = checks::all().into_iter().map(counterexample);
+    let counterexamples = catalogue().into_iter().map(counterexample);
     let real = targets().into_iter().chain(servers());
     let trials = real.chain(counterexamples).chain(polite_targets());
     trials.chain([external()]).collect()
@@ -41,16 +40,18 @@ fn counterexample(proved: &'static Check) -> Trial {
 
 /// Where a correct server has to listen for a check to apply to it; on all addresses where it does not matter.
 fn place_for(check: &Check) -> &'static [&'static str] {
-    let places: &[(Need, &[&str])] = &[
-        (Need::LOCAL, &["--path", "{path}"]),
+    let places: &[(&str, &[&str])] = &[
+        ("local", &["--path", "{path}"]),
         (
-            Need::TOLD_LOOPBACK,
+            "told loopback",
             &["--port", "{port}", "--host", "127.0.0.1"],
         ),
-        (Need::IPV6, &["--port", "{port}", "--host", "::"]),
-        (Need::DUAL_STACK, &["--port", "{port}", "--host", "::"]),
+        ("IPv6", &["--port", "{port}", "--host", "::"]),
+        ("dual stack", &["--port", "{port}", "--host", "::"]),
     ];
-    let place = places.iter().find(|(need, _)| check.needs.contains(need));
+    let needs = check.needs_in_words();
+    let needs: Vec<_> = needs.split(", ").collect();
+    let place = places.iter().find(|(need, _)| needs.contains(need));
     place.map_or(&["--port", "{port}", "--host", "0.0.0.0"], |(_, place)| {
         place
     })
@@ -68,7 +69,7 @@ fn servers() -> Vec<Trial> {
         });
         return vec![trial];
     }
-    let servers = reference::SERVERS.iter();
+    let servers = ReferenceServer::all().iter();
     let trials = servers.map(|server| {
         Trial::test(format!("server::{}", server.name), || {
             demand(check(&["--strict", server.name]), 0, &["pass", "skip"]);

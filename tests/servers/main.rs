@@ -17,10 +17,10 @@ mod properties;
 mod reproducers;
 mod states;
 
-use libtest_mimic::{Arguments, Failed, Trial};
-use sockdrill::launch::Target;
-use sockdrill::model::profile::Profile;
-use sockdrill::suite::{Suite, needing};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
+use sockdrill::Profile;
+use sockdrill::Target;
+use sockdrill::suite::Suite;
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -46,6 +46,28 @@ fn main() -> ExitCode {
         trials.into_iter().map(named)
     });
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+/// A test that cannot run here where something is `missing`: it is ignored with the reason, or fails if
+/// `SOCKDRILL_REQUIRE` demands what is missing.
+fn needing(
+    name: String,
+    missing: Option<String>,
+    run: impl FnOnce() -> Result<(), Failed> + Send + 'static,
+) -> Trial {
+    let required = std::env::var("SOCKDRILL_REQUIRE").unwrap_or_default();
+    let is_required = |need: &String| {
+        let mut required = required.split(',').map(str::trim);
+        required.any(|name| name == "all" || name == need)
+    };
+    let missing = missing.filter(|need| !is_required(need));
+    // Only what is ignored in the listing counts as skipped there; a reason can only be given by a test that runs.
+    let by_flag = missing.is_some() && std::env::var_os("NEXTEST").is_some();
+    let trial = Trial::ignorable_test(name, move || match missing {
+        Some(need) => Ok(Completion::ignored_with(format!("{need} is not installed"))),
+        None => run().map(|()| Completion::Completed),
+    });
+    trial.with_ignored_flag(by_flag)
 }
 
 fn needing_python(

@@ -16,12 +16,11 @@ use crate::faulty::{self, Faulty};
 use crate::kit::sockdrill;
 use crate::states;
 use libtest_mimic::{Failed, Trial};
-use sockdrill::checks;
-use sockdrill::judge::{Evidence, Verdict};
-use sockdrill::launch::Target;
-use sockdrill::model::profile::Profile;
-use sockdrill::report::data::CheckResult;
-use sockdrill::runner::{self, Settings};
+use sockdrill::CheckResult;
+use sockdrill::Outcome;
+use sockdrill::Profile;
+use sockdrill::Settings;
+use sockdrill::Target;
 use std::process::ExitCode;
 
 /// The cases within which a fault has to be found.
@@ -110,14 +109,12 @@ fn run(
     cases: usize,
     shrink: bool,
 ) -> Result<CheckResult, Failed> {
-    let settings = Settings {
-        seed,
-        shrink,
-        cases: Some(cases),
-        only: vec![check.to_owned()],
-        ..Settings::default()
-    };
-    let report = runner::check(target, &checks::all(), &settings, &|_| {})?;
+    let mut settings = Settings::default();
+    settings.seed = seed;
+    settings.shrink = shrink;
+    settings.cases = Some(cases);
+    settings.only = vec![check.to_owned()];
+    let report = sockdrill::check(target, &settings, &|_| {})?;
     let result = report.results.into_iter().next();
     result.ok_or_else(|| Failed::from("the check was not run"))
 }
@@ -135,16 +132,17 @@ fn target(faulty: &Faulty) -> Result<Target, Failed> {
 
 fn is_found(faulty: &Faulty) -> Result<(), Failed> {
     let result = run(&target(faulty)?, faulty.check, 1, CASES, true)?;
-    let Verdict::Fail(finding) = &result.verdict else {
-        return Err(Failed::from(format!("{:?}", result.verdict)));
-    };
+    if result.outcome() != Outcome::Fail {
+        return Err(Failed::from(result.line()));
+    }
     let complain = |what: &str| Err(Failed::from(format!("{what}\n{}", result.details())));
     let steps = result.scenario.as_deref().unwrap_or_default();
     let steps = steps.lines().filter(|line| line.starts_with("  ")).count() - 1;
-    let fails_again = matches!(
-        finding.evidence.first(),
-        Some(Evidence::FailedOf { failed: 2.., .. })
-    );
+    let evidence = result.evidence();
+    let fails_again = ["failed 2 of", "failed 3 of"].iter().any(|words| {
+        let mut lines = evidence.iter().map(|line| line.trim());
+        lines.next().is_some_and(|line| line.starts_with(words))
+    });
     match () {
         () if steps > STEPS => complain(&format!("the case has {steps} steps")),
         () if !fails_again => complain("the case hardly fails again"),
@@ -179,8 +177,8 @@ fn is_found_often(faulty: &Faulty) -> Result<(), Failed> {
     let begun = std::time::Instant::now();
     for seed in SEEDS {
         let result = run(&target, faulty.check, seed, CASES, false)?;
-        if !matches!(result.verdict, Verdict::Fail(_)) {
-            missed.push(format!("seed {seed}: {:?}", result.verdict));
+        if result.outcome() != Outcome::Fail {
+            missed.push(format!("seed {seed}: {}", result.line()));
         }
     }
     println!(
@@ -198,8 +196,8 @@ fn is_found_often(faulty: &Faulty) -> Result<(), Failed> {
 fn passes(server: &str, check: &str) -> Result<(), Failed> {
     let target = Target::reference(server, env!("CARGO_BIN_EXE_sockdrill").as_ref())?;
     let result = run(&target, check, 1, 20_000, false)?;
-    match &result.verdict {
-        Verdict::Pass => {
+    match result.outcome() {
+        Outcome::Pass => {
             println!("{server}: {} in {:.0?}", result.line(), result.duration);
             Ok(())
         }

@@ -249,7 +249,7 @@ fn is_for_a_reference_server(file: &Path) -> bool {
     let mut settings = text
         .lines()
         .filter_map(|line| line.strip_prefix("server: "));
-    settings.any(|server| sockdrill::reference::find(server.trim()).is_some())
+    settings.any(|server| sockdrill::ReferenceServer::find(server.trim()).is_some())
 }
 
 /// The program for a file, and what becomes of it.

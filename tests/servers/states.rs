@@ -6,7 +6,7 @@ use proptest::prelude::any;
 use proptest::strategy::{BoxedStrategy, Just, Strategy};
 use proptest::test_runner::{Config, TestRunner};
 use proptest_state_machine::{ReferenceStateMachine, StateMachineTest};
-use sockdrill::reference::{self, Running};
+use sockdrill::{ReferenceServer, Running};
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::time::Duration;
@@ -185,7 +185,7 @@ impl StateMachineTest for Echo {
     type Reference = Clients;
 
     fn init_test(clients: &Vec<Option<Client>>) -> Self {
-        let server = reference::find("echo").expect("a reference server");
+        let server = ReferenceServer::find("echo").expect("a reference server");
         let server = server.start().expect("a server");
         Self {
             bystander: connect(&server),
