@@ -1,6 +1,7 @@
 //! Trials on a server: who stands beside whom, when a server is used again, and what is repeated.
 
-use super::{Settings, saved};
+use super::saved;
+use super::settings::Settings;
 use crate::judge::cut_coverage::Coverage;
 use crate::judge::{Evidence, Finding, Skip, Verdict, judge, next};
 use crate::launch::lab::Lab;

@@ -1,10 +1,10 @@
 //! Cases of scenario files, each on a server of its own.
 
-use super::Settings;
 use super::acquaintance::in_background;
 use super::attempt::{Attempt, Job, TRIES, TrialOptions};
 use super::parallel::{block_on, map_in_order};
 use super::saved::make_folder;
+use super::settings::Settings;
 use crate::drill::DrillFile;
 use crate::judge::Verdict;
 use crate::launch::Target;

@@ -1,9 +1,9 @@
 //! Properties: how many cases are drawn, which earlier ones are repeated first, and the smallest one that fails.
 
-use super::Settings;
 use super::attempt::{Attempt, Job, TRIES};
 #[cfg(feature = "property")]
 use super::attempt::{Floor, TrialOptions, counted};
+use super::settings::Settings;
 use crate::drill::DrillFile;
 #[cfg(feature = "property")]
 use crate::judge::{Doubt, Evidence, Verdict};

@@ -1,6 +1,6 @@
 //! Work on several threads at a time, until the user ends the run.
 
-use super::Settings;
+use super::settings::Settings;
 use crate::model::error::Error;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};

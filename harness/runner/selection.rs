@@ -1,6 +1,6 @@
 //! Which checks are chosen.
 
-use super::Settings;
+use super::settings::Settings;
 use crate::checks::observations::OBSERVATIONS;
 use crate::launch::Target;
 use crate::model::check::Check;
