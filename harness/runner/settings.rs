@@ -1,6 +1,6 @@
 //! How a run is carried out.
 
-use super::Interrupt;
+use super::interrupt::Interrupt;
 use crate::launch::command_line;
 use crate::launch::lab::Isolation;
 use std::path::PathBuf;

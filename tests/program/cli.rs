@@ -97,6 +97,7 @@ fn json_report_has_the_fields_of_format_1() {
     let mut required = vec![
         "checks",
         "duration_ms",
+        "findings",
         "format",
         "isolation",
         "observations",
@@ -219,8 +220,8 @@ fn run_has_a_json_report_with_a_case_in_the_place_of_a_check() {
     let run = sockdrill(&["run"]).reporting().arg(&file).run();
     let report = run.code(0).report;
     assert_eq!(report["format"], 1);
-    assert_eq!(report["checks"][0]["id"], "dialogue::a word");
-    assert_eq!(report["checks"][1]["id"], "dialogue::another word");
+    assert_eq!(report["checks"][0]["id"], "talk::a word");
+    assert_eq!(report["checks"][1]["id"], "talk::another word");
 }
 
 const TWO_CASES: &str = "\
@@ -250,7 +251,7 @@ fn file_with_a_line_addresses_the_case_that_the_line_is_in() {
         .run()
         .code(0)
         .prints("1 passed")
-        .prints("dialogue::another word");
+        .prints("talk::another word");
     sockdrill(&["run", &format!("{}:1", file.display())])
         .run()
         .code(4);
