@@ -3,20 +3,23 @@
 use super::with_dial;
 use crate::checks::counterexample::{each, echo, listen};
 use crate::model::action::Dial;
-use crate::model::check::{Address, Check, Counterexample, Ground, Need, Severity};
+use crate::model::address::Address;
+use crate::model::check::{Check, Counterexample, Severity};
 use crate::model::dialogue::{Talk, scenario};
 use crate::model::expectation::Expectation;
+use crate::model::need::Need;
 use crate::model::scenario::Line;
+use crate::model::subject::Subject;
 use socket2::{Domain, Protocol, Socket, Type};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
-fn polite_over(ip: IpAddr, ground: &Ground<'_>) -> Vec<Line> {
+fn polite_over(ip: IpAddr, subject: &Subject) -> Vec<Line> {
     let dial = Dial {
         to: Some(ip),
         ..Dial::default()
     };
-    with_dial(Talk::of(0).polite(ground.profile).lines(), &dial)
+    with_dial(Talk::of(0).polite(subject).lines(), &dial)
 }
 
 /// Listens on all addresses of both families, whatever it was told.
@@ -61,8 +64,10 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::IPV6, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let lines = polite_over(Ipv6Addr::LOCALHOST.into(), ground);
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let lines = polite_over(Ipv6Addr::LOCALHOST.into(), subject);
             vec![scenario("over ::1", &[("alice", 1)], vec![lines])]
         },
         counterexample: Counterexample {
@@ -80,8 +85,10 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::DUAL_STACK, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let lines = polite_over(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), ground);
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let lines = polite_over(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), subject);
             vec![scenario(
                 "over ::ffff:127.0.0.1",
                 &[("alice", 1)],
@@ -102,6 +109,8 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::TOLD_LOOPBACK],
         severity: Severity::Must,
         fresh_server: false,
+        gate: None,
+        drawn: false,
         scenarios: |_| {
             let dial = Dial {
                 without_waiting: true,

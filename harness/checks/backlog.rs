@@ -2,13 +2,16 @@
 
 use crate::checks::counterexample::{die_of, each, echo, listen, listen_with};
 use crate::model::action::Action;
-use crate::model::check::{Check, Counterexample, Ground, Need, Severity};
+use crate::model::address::Address;
+use crate::model::check::{Check, Counterexample, Severity};
 use crate::model::dialogue::{
     Talk, barrier, scenario, server_does, server_expects, server_requires, settle,
 };
 use crate::model::expectation::{Expectation, ServerExpectation};
+use crate::model::need::Need;
 use crate::model::profile::IdleTimeout;
 use crate::model::server_action::ServerAction;
+use crate::model::subject::Subject;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -19,12 +22,12 @@ const QUICK_DEPTH: u32 = 1_100;
 const BURST_LASTS: Duration = Duration::from_secs(30);
 
 /// The promised limit, capped as the kernel caps it (`net.core.somaxconn`, listen(2)).
-fn promised(ground: &Ground<'_>) -> Option<u32> {
+fn promised(subject: &Subject) -> Option<u32> {
     let somaxconn = std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok();
     let cap = somaxconn
         .and_then(|text| text.trim().parse().ok())
         .unwrap_or(4_096);
-    ground
+    subject
         .profile
         .promises
         .backlog
@@ -32,16 +35,17 @@ fn promised(ground: &Ground<'_>) -> Option<u32> {
 }
 
 /// The limit that can be filled in this run.
-fn fillable(ground: &Ground<'_>) -> Option<u32> {
-    ground
+fn fillable(subject: &Subject) -> Option<u32> {
+    subject
+        .place
         .backlog
-        .filter(|backlog| ground.deep || *backlog <= QUICK_DEPTH)
+        .filter(|backlog| subject.deep || *backlog <= QUICK_DEPTH)
 }
 
 static ACCEPTED: AtomicUsize = AtomicUsize::new(0);
 
 /// Accepts this many connections, then never again.
-fn accept_only(address: &crate::model::check::Address, most: usize) -> std::io::Result<()> {
+fn accept_only(address: &Address, most: usize) -> std::io::Result<()> {
     let listener = listen(address)?;
     loop {
         if ACCEPTED.fetch_add(1, Ordering::Relaxed) >= most {
@@ -63,8 +67,11 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::BACKLOG, Need::ONE_LISTENER],
         severity: Severity::Must,
         fresh_server: true,
-        scenarios: |ground| {
-            let Some(limit) = promised(ground).filter(|limit| ground.deep || *limit <= QUICK_DEPTH)
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let Some(limit) =
+                promised(subject).filter(|limit| subject.deep || *limit <= QUICK_DEPTH)
             else {
                 return Vec::new();
             };
@@ -104,13 +111,16 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::DIALOGUE, Need::CONCURRENT],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
             // A SYN that was dropped is repeated after a second, then ever later; who is in by then may be cut.
-            if matches!(ground.profile.promises.idle_timeout, Some(IdleTimeout::After(time)) if time < BURST_LASTS)
+            if matches!(subject.profile.promises.idle_timeout, Some(IdleTimeout::After(time)) if time < BURST_LASTS)
             {
                 return Vec::new();
             }
-            let crowd = ground
+            let crowd = subject
+                .place
                 .backlog
                 .map_or(256, |backlog| (backlog * 2).clamp(2, 512));
             let patient = Duration::from_secs(30);
@@ -120,13 +130,7 @@ pub(super) const CHECKS: &[Check] = &[
                 .lines();
             lines.push(barrier());
             // The polite conversation less its connect, which is done.
-            lines.extend(
-                Talk::of(0)
-                    .polite(ground.profile)
-                    .lines()
-                    .into_iter()
-                    .skip(1),
-            );
+            lines.extend(Talk::of(0).polite(subject).lines().into_iter().skip(1));
             vec![scenario(
                 "a burst of clients",
                 &[("crowd", crowd)],
@@ -149,8 +153,10 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::MANY_CONNECTIONS, Need::ONE_LISTENER],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let Some(limit) = fillable(ground) else {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let Some(limit) = fillable(subject) else {
                 return Vec::new();
             };
             vec![scenario(
@@ -201,8 +207,13 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::CONCURRENT],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let crowd = ground.backlog.map_or(1, |backlog| (backlog + 1).min(5));
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let crowd = subject
+                .place
+                .backlog
+                .map_or(1, |backlog| (backlog + 1).min(5));
             vec![scenario(
                 "several wait at once",
                 &[("crowd", crowd)],
@@ -243,15 +254,17 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::SEVERAL_AT_ONCE],
         severity: Severity::Must,
         fresh_server: true,
-        scenarios: |ground| {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
             // A reply may need a descriptor of its own, as a file that is served does; that of a model needs none.
-            let old_client = |talk: Talk| match ground.profile.model() {
+            let old_client = |talk: Talk| match subject.profile.model() {
                 Some(_) => talk,
                 None => Talk::of(1),
             };
             let (opens, talks) = (
-                Talk::of(1).open_accepted(ground.profile),
-                Talk::of(1).request_and_reply(ground.profile),
+                Talk::of(1).open_accepted(subject),
+                Talk::of(1).request_and_reply(subject),
             );
             vec![scenario(
                 "descriptors run out",

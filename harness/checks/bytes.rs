@@ -2,18 +2,20 @@
 
 use crate::checks::counterexample::{answer, each, echo, listen};
 use crate::model::action::Action;
-use crate::model::check::{Check, Counterexample, Ground, Need, Severity};
+use crate::model::check::{Check, Counterexample, Severity};
 use crate::model::data::{Cut, Data, Source};
 use crate::model::dialogue::{self, Talk, scenario, settle};
 use crate::model::expectation::Expectation;
+use crate::model::need::Need;
 use crate::model::profile::Framing;
 use crate::model::scenario::Scenario;
+use crate::model::subject::Subject;
 use std::io::{Read, Write};
 use std::os::fd::AsFd;
 
 /// One exchange with the given payload, framed as the model wants it.
-fn exchange(name: &str, payload: &[u8], ground: &Ground<'_>) -> Vec<Scenario> {
-    let Some(model) = ground.profile.model() else {
+fn exchange(name: &str, payload: &[u8], subject: &Subject) -> Vec<Scenario> {
+    let Some(model) = subject.profile.model() else {
         return Vec::new();
     };
     let mut bytes = payload.to_vec();
@@ -29,7 +31,7 @@ fn exchange(name: &str, payload: &[u8], ground: &Ground<'_>) -> Vec<Scenario> {
         .connect()
         .send_data(data, Cut::Whole)
         .expect(expected)
-        .finish(ground.profile);
+        .finish(subject);
     vec![scenario(name, &[("alice", 1)], vec![talk.lines()])]
 }
 
@@ -57,7 +59,9 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::MODEL],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| exchange("NUL bytes", b"\0a\0\0b\0", ground),
+        gate: None,
+        drawn: false,
+        scenarios: |subject| exchange("NUL bytes", b"\0a\0\0b\0", subject),
         counterexample: Counterexample {
             instead_of: "echo",
             serve: |address| {
@@ -82,11 +86,13 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::MODEL],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
             exchange(
                 "no UTF-8",
                 b"\xff\xfe\x80 \xc0\xaf \xed\xa0\x80 \xf0\x9f\x92",
-                ground,
+                subject,
             )
         },
         counterexample: Counterexample {
@@ -109,7 +115,9 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::MODEL],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| exchange("all byte values", &(0..=255).collect::<Vec<u8>>(), ground),
+        gate: None,
+        drawn: false,
+        scenarios: |subject| exchange("all byte values", &(0..=255).collect::<Vec<u8>>(), subject),
         counterexample: Counterexample {
             instead_of: "uppercase",
             serve: |address| {
@@ -134,8 +142,10 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let seeds = (0..3).map(|n| ground.seed + n);
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let seeds = (0..3).map(|n| subject.seed + n);
             let data = |seed| Source::Pattern {
                 bytes: 64 << 10,
                 seed,
@@ -168,10 +178,12 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
             let source = Source::Text {
-                bytes: if ground.deep { 60 << 20 } else { 16 << 20 },
-                seed: ground.seed,
+                bytes: if subject.deep { 60 << 20 } else { 16 << 20 },
+                seed: subject.seed,
                 line: false,
             };
             throw("a line without an end", source.into())
@@ -209,20 +221,22 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::DIALOGUE],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let Some(request) = dialogue::request(ground.profile) else {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let Some(request) = dialogue::request(&subject.profile) else {
                 return Vec::new();
             };
             vec![scenario(
                 "nothing, then the request",
                 &[("alice", 1)],
                 vec![
-                    Talk::of(0).open(ground.profile).send("").lines(),
+                    Talk::of(0).open(subject).send("").lines(),
                     vec![settle()],
                     Talk::of(0)
                         .send(request)
-                        .expect_reply(ground.profile)
-                        .finish(ground.profile)
+                        .expect_reply(subject)
+                        .finish(subject)
                         .lines(),
                 ],
             )]
@@ -249,6 +263,8 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
+        gate: None,
+        drawn: false,
         scenarios: |_| {
             let mut lines = Talk::of(0).connect().then(Action::SendUrgent(b'!')).lines();
             lines.push(settle());

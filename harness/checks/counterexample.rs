@@ -1,7 +1,7 @@
 //! What counterexamples are made of: plain blocking sockets and a thread a connection, so that each needs to say
 //! only what it does wrong.
 
-use crate::model::check::Address;
+use crate::model::address::Address;
 use socket2::{Domain, Protocol, SockAddr, Socket, Type};
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream, UdpSocket};

@@ -3,10 +3,11 @@
 use super::{at_once, bulk};
 use crate::checks::counterexample::{die_of, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
-use crate::model::check::{Check, Counterexample, Need, Severity};
+use crate::model::check::{Check, Counterexample, Gate, Severity};
 use crate::model::data::Cut;
 use crate::model::dialogue::{self, Talk, repeat, scenario, settle};
 use crate::model::expectation::Expectation;
+use crate::model::need::Need;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Mutex;
@@ -52,9 +53,15 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::CONCURRENT],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
+        gate: Some(Gate::Promise {
+            need: Need::CONCURRENT,
+            what: "serving concurrently",
+            forget: |promises| promises.serves = None,
+        }),
+        drawn: false,
+        scenarios: |subject| {
             let silent = Talk::of(1).connect().lines();
-            let polite = Talk::of(0).polite(ground.profile).lines();
+            let polite = Talk::of(0).polite(subject).lines();
             vec![scenario(
                 "one silent client",
                 &[("alice", 1), ("mallory", 1)],
@@ -77,9 +84,11 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::DIALOGUE, Need::CONCURRENT],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let crowd = at_once(ground, if ground.deep { 2_000 } else { 100 });
-            let mut polite = Talk::of(0).polite(ground.profile).lines();
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let crowd = at_once(subject, if subject.deep { 2_000 } else { 100 });
+            let mut polite = Talk::of(0).polite(subject).lines();
             // All are there, and the server has done with them what it does with a new client, before one speaks.
             polite.insert(1, settle());
             vec![scenario("many at once", &[("crowd", crowd)], vec![polite])]
@@ -109,11 +118,13 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY, Need::CONCURRENT],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let Some(model) = ground.profile.model() else {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let Some(model) = subject.profile.model() else {
                 return Vec::new();
             };
-            let data = bulk(model, 32 << 10, ground.seed);
+            let data = bulk(model, 32 << 10, subject.seed);
             let Some(reply) = model.reply(&data) else {
                 return Vec::new();
             };
@@ -121,9 +132,9 @@ pub(super) const CHECKS: &[Check] = &[
                 .connect()
                 .send_data(data, Cut::Pieces(4 << 10))
                 .expect(Expectation::Data(reply))
-                .finish(ground.profile);
+                .finish(subject);
             // A buffer that all share is overwritten while a write from it waits for a client that does not read.
-            let much = bulk(model, 8 << 20, ground.seed);
+            let much = bulk(model, 8 << 20, subject.seed);
             let stalled = model.reply(&much).map(|reply| {
                 let send = Talk::of(0)
                     .connect()
@@ -133,7 +144,7 @@ pub(super) const CHECKS: &[Check] = &[
                 let read = Talk::of(0)
                     .then(Action::Read(None))
                     .expect_within(Expectation::Data(reply), Duration::from_secs(30))
-                    .finish(ground.profile);
+                    .finish(subject);
                 scenario(
                     "each client its own bytes, read late",
                     &[("crowd", 4)],
@@ -162,8 +173,10 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let (crowd, rounds) = match ground.profile.serves_concurrently() {
+        gate: Some(Gate::Serving(|subject| !subject.profile.has_dialogue())),
+        drawn: false,
+        scenarios: |subject| {
+            let (crowd, rounds) = match subject.profile.serves_concurrently() {
                 true => (20, 10),
                 false => (1, 50),
             };
@@ -196,11 +209,13 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::DIALOGUE, Need::CONCURRENT],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let total = if ground.deep { 10_000 } else { 1_000 };
-            let crowd = at_once(ground, 20);
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let total = if subject.deep { 10_000 } else { 1_000 };
+            let crowd = at_once(subject, 20);
             let rounds = total / crowd;
-            let polite = Talk::of(0).polite(ground.profile).lines();
+            let polite = Talk::of(0).polite(subject).lines();
             vec![scenario(
                 "some at a time",
                 &[("crowd", crowd)],
@@ -230,15 +245,17 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::DIALOGUE, Need::ONE_AT_A_TIME],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let Some(request) = dialogue::request(ground.profile) else {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let Some(request) = dialogue::request(&subject.profile) else {
                 return Vec::new();
             };
             vec![scenario(
                 "a second client waits",
                 &[("alice", 1), ("bob", 1)],
                 vec![
-                    Talk::of(0).open_accepted(ground.profile).lines(),
+                    Talk::of(0).open_accepted(subject).lines(),
                     Talk::of(1)
                         .connect()
                         .send(request.clone())
@@ -246,13 +263,10 @@ pub(super) const CHECKS: &[Check] = &[
                         .lines(),
                     Talk::of(0)
                         .send(request)
-                        .expect_reply(ground.profile)
-                        .finish(ground.profile)
+                        .expect_reply(subject)
+                        .finish(subject)
                         .lines(),
-                    Talk::of(1)
-                        .expect_reply(ground.profile)
-                        .finish(ground.profile)
-                        .lines(),
+                    Talk::of(1).expect_reply(subject).finish(subject).lines(),
                 ],
             )]
         },

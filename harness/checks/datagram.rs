@@ -2,13 +2,16 @@
 
 use crate::checks::counterexample::bind;
 use crate::model::action::{Action, Dial};
-use crate::model::check::{Address, Check, Counterexample, Ground, Need, Severity};
+use crate::model::address::Address;
+use crate::model::check::{Check, Counterexample, Severity};
 use crate::model::data::{Cut, Data, Source};
 use crate::model::dialogue::{self, Talk, repeat, scenario, server_does, settle};
 use crate::model::expectation::Expectation;
+use crate::model::need::Need;
 use crate::model::profile::Transport;
 use crate::model::scenario::{Line, Scenario};
 use crate::model::server_action::ServerAction;
+use crate::model::subject::Subject;
 use std::collections::HashSet;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
@@ -39,8 +42,8 @@ fn payload(bytes: usize, seed: u64) -> Data {
 
 /// Sends datagrams and expects the model's reply to each before the next: replies that are under way together may come
 /// in any order (RFC 768 promises none), as those of a server with two threads do.
-fn exchange(data: impl IntoIterator<Item = Data>, ground: &Ground<'_>) -> Vec<Line> {
-    let Some(model) = ground.profile.model() else {
+fn exchange(data: impl IntoIterator<Item = Data>, subject: &Subject) -> Vec<Line> {
+    let Some(model) = subject.profile.model() else {
         return Vec::new();
     };
     let talk = data.into_iter().fold(Talk::of(0).connect(), |talk, data| {
@@ -75,6 +78,8 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::DATAGRAM, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
+        gate: None,
+        drawn: false,
         scenarios: |_| {
             let lines = Talk::of(0)
                 .connect()
@@ -107,12 +112,14 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::DATAGRAM, Need::MODEL, Need::REPLY],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let Some(model) = ground.profile.model() else {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let Some(model) = subject.profile.model() else {
                 return Vec::new();
             };
             let lines = (0..).zip(sizes()).filter_map(|(number, bytes)| {
-                let data = payload(bytes, ground.seed + number);
+                let data = payload(bytes, subject.seed + number);
                 let reply = model.reply(&data)?;
                 let talk = Talk::of(0).connect().send_data(data, Cut::Whole);
                 Some(
@@ -148,10 +155,12 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::DATAGRAM, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
             let lines = Talk::of(0)
                 .connect()
-                .send_data(payload(100_000, ground.seed), Cut::Pieces(500));
+                .send_data(payload(100_000, subject.seed), Cut::Pieces(500));
             vec![scenario(
                 "random datagrams",
                 &[("mallory", 1)],
@@ -183,9 +192,11 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::DATAGRAM, Need::MODEL, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let datagram = payload(50_000, ground.seed);
-            let crowd = match ground.profile.transport {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let datagram = payload(50_000, subject.seed);
+            let crowd = match subject.profile.transport {
                 // What a Unix socket has no room for is not dropped: who sends has to wait (unix(7)), and the server
                 // stands still.
                 Some(Transport::UnixDatagram) => Talk::of(0).send_in_background(datagram),
@@ -232,8 +243,10 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::DATAGRAM, Need::MODEL, Need::REPLY],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let lines = exchange([payload(100, ground.seed)], ground);
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let lines = exchange([payload(100, subject.seed)], subject);
             vec![scenario(
                 "twenty senders",
                 &[("crowd", 20)],
@@ -261,8 +274,10 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::DATAGRAM, Need::DIALOGUE],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let Some(request) = dialogue::request(ground.profile) else {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let Some(request) = dialogue::request(&subject.profile) else {
                 return Vec::new();
             };
             vec![scenario(
@@ -303,13 +318,15 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::DATAGRAM, Need::DIALOGUE, Need::REPLY, Need::WILDCARD],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
             let dial = Dial {
                 to: Some(std::net::Ipv4Addr::new(127, 0, 0, 2).into()),
                 from: Some(std::net::Ipv4Addr::LOCALHOST.into()),
                 ..Dial::default()
             };
-            let lines = super::with_dial(Talk::of(0).polite(ground.profile).lines(), &dial);
+            let lines = super::with_dial(Talk::of(0).polite(subject).lines(), &dial);
             vec![scenario(
                 "asked on another address",
                 &[("alice", 1)],
@@ -336,7 +353,9 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::DATAGRAM, Need::MODEL, Need::REPLY],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| ordered("each datagram twice", &[0, 0, 1, 1], ground),
+        gate: None,
+        drawn: false,
+        scenarios: |subject| ordered("each datagram twice", &[0, 0, 1, 1], subject),
         counterexample: Counterexample {
             instead_of: "udp-echo",
             serve: |address| {
@@ -359,7 +378,9 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::DATAGRAM, Need::MODEL, Need::REPLY],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| ordered("forwards and backwards", &[0, 1, 2, 2, 1, 0], ground),
+        gate: None,
+        drawn: false,
+        scenarios: |subject| ordered("forwards and backwards", &[0, 1, 2, 2, 1, 0], subject),
         counterexample: Counterexample {
             instead_of: "udp-echo",
             serve: |address| {
@@ -380,11 +401,13 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 /// Sends datagrams by number.
-fn ordered(name: &str, order: &[u64], ground: &Ground<'_>) -> Vec<Scenario> {
-    let data = order.iter().map(|number| payload(64, ground.seed + number));
+fn ordered(name: &str, order: &[u64], subject: &Subject) -> Vec<Scenario> {
+    let data = order
+        .iter()
+        .map(|number| payload(64, subject.seed + number));
     vec![scenario(
         name,
         &[("alice", 1)],
-        vec![exchange(data, ground)],
+        vec![exchange(data, subject)],
     )]
 }

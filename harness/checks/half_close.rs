@@ -2,10 +2,11 @@
 
 use crate::checks::counterexample::{answer, each, listen};
 use crate::model::action::{Action, Dial, Pace};
-use crate::model::check::{Check, Counterexample, Need, Severity};
+use crate::model::check::{Check, Counterexample, Severity};
 use crate::model::data::{Cut, Data};
 use crate::model::dialogue::{self, Talk, scenario, server_does, settle};
 use crate::model::expectation::{End, Expectation};
+use crate::model::need::Need;
 use crate::model::server_action::ServerAction;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -65,13 +66,15 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::DIALOGUE, Need::HALF_CLOSE_ANSWERS],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let Some(request) = dialogue::request(ground.profile) else {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let Some(request) = dialogue::request(&subject.profile) else {
                 return Vec::new();
             };
             let ask = |talk: Talk| talk.send(request.clone()).then(Action::HalfClose);
             let read = Talk::of(0)
-                .expect_reply(ground.profile)
+                .expect_reply(subject)
                 .expect(orderly_end())
                 .then(Action::Close)
                 .lines();
@@ -79,14 +82,14 @@ pub(super) const CHECKS: &[Check] = &[
                 .expect(orderly_end())
                 .then(Action::Close)
                 .lines();
-            let read = if dialogue::replies(ground.profile) {
+            let read = if dialogue::replies(&subject.profile) {
                 read
             } else {
                 read_discard
             };
-            let plain = [ask(Talk::of(0).open(ground.profile)).lines(), read.clone()];
+            let plain = [ask(Talk::of(0).open(subject)).lines(), read.clone()];
             let stopped = [
-                Talk::of(0).open_accepted(ground.profile).lines(),
+                Talk::of(0).open_accepted(subject).lines(),
                 vec![server_does(ServerAction::Stop)],
                 ask(Talk::of(0)).lines(),
                 vec![server_does(ServerAction::Continue)],
@@ -130,14 +133,16 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::LONG_REQUEST, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let request = dialogue::request(ground.profile).unwrap_or_default();
-            let promised = ground.profile.promises.half_close.is_some();
-            let halves = super::cuts(request.len(), ground.deep)
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let request = dialogue::request(&subject.profile).unwrap_or_default();
+            let promised = subject.profile.promises.half_close.is_some();
+            let halves = super::cuts(request.len(), subject.deep)
                 .into_iter()
                 .map(|at| {
                     let talk = Talk::of(0)
-                        .open(ground.profile)
+                        .open(subject)
                         .send(&request[..at])
                         .then(Action::HalfClose);
                     let talk = if promised {
@@ -171,6 +176,8 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
+        gate: None,
+        drawn: false,
         scenarios: |_| {
             let half = Talk::of(0).connect().then(Action::HalfClose).lines();
             let leave = Talk::of(0).then(Action::Close).lines();
@@ -215,11 +222,13 @@ pub(super) const CHECKS: &[Check] = &[
         ],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let Some(model) = ground.profile.model() else {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let Some(model) = subject.profile.model() else {
                 return Vec::new();
             };
-            let data = super::bulk(model, 8 << 20, ground.seed);
+            let data = super::bulk(model, 8 << 20, subject.seed);
             let Some(reply) = model.reply(&data) else {
                 return Vec::new();
             };
@@ -260,17 +269,19 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::DIALOGUE, Need::CLOSES, Need::REPLY],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let Some(request) = dialogue::request(ground.profile) else {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let Some(request) = dialogue::request(&subject.profile) else {
                 return Vec::new();
             };
             let cut = Cut::At(vec![request.len()]);
             let mut bytes = request;
             bytes.extend_from_slice(&[b'x'; 2_000]);
             let lines = Talk::of(0)
-                .open(ground.profile)
+                .open(subject)
                 .send_data(Data::literal(bytes), cut)
-                .expect_reply(ground.profile)
+                .expect_reply(subject)
                 .expect_end(&[End::Fin, End::Reset])
                 .then(Action::Close)
                 .lines();

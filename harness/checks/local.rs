@@ -1,9 +1,11 @@
 //! Unix sockets: the path outlives the server, and descriptors can be passed along.
 
 use crate::model::action::Action;
-use crate::model::check::{Address, Check, Counterexample, Need, Severity};
+use crate::model::address::Address;
+use crate::model::check::{Check, Counterexample, Severity};
 use crate::model::dialogue::{Talk, repeat, scenario, server_does, server_requires, settle};
 use crate::model::expectation::ServerExpectation;
+use crate::model::need::Need;
 use crate::model::server_action::{ServerAction, Signal};
 use std::io::{self, Read, Write};
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -77,12 +79,14 @@ pub(super) const CHECKS: &[Check] = &[
         ],
         severity: Severity::Must,
         fresh_server: true,
-        scenarios: |ground| {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
             vec![scenario(
                 "started again on a stale path",
                 &[("alice", 1)],
                 vec![
-                    Talk::of(0).open_accepted(ground.profile).lines(),
+                    Talk::of(0).open_accepted(subject).lines(),
                     super::killed_and_started_again(),
                 ],
             )]
@@ -101,6 +105,8 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::LOCAL, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
         severity: Severity::Should,
         fresh_server: true,
+        gate: None,
+        drawn: false,
         scenarios: |_| {
             let lines = vec![
                 server_does(ServerAction::Signal(Signal::Kill)),
@@ -133,6 +139,8 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::LOCAL, Need::STREAM, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
+        gate: None,
+        drawn: false,
         scenarios: |_| {
             let mut lines = Talk::of(0)
                 .connect()

@@ -20,13 +20,15 @@ mod time_wait;
 mod timeout;
 
 use crate::model::action::{Action, Dial};
-use crate::model::check::{Check, Ground, Need};
+use crate::model::check::Check;
 use crate::model::data::{Data, Source};
 use crate::model::dialogue::{scenario, server_does, server_requires};
 use crate::model::expectation::ServerExpectation;
+use crate::model::need::Need;
 use crate::model::profile::{Framing, Model};
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::server_action::{ServerAction, Signal, Streams};
+use crate::model::subject::Subject;
 
 /// The families in the order of reports.
 const FAMILIES: &[&[Check]] = &[
@@ -78,9 +80,9 @@ fn cuts(length: usize, deep: bool) -> Vec<usize> {
 
 /// How many of `wanted` clients may connect at the same moment without one having to repeat its SYN after a second or
 /// more: what overflows the accept queue is the matter of the backlog checks alone.
-fn at_once(ground: &Ground<'_>, wanted: u32) -> u32 {
+fn at_once(subject: &Subject, wanted: u32) -> u32 {
     let fitting = |backlog: u32| wanted.min(backlog.saturating_add(1));
-    ground.backlog.map_or(wanted, fitting)
+    subject.place.backlog.map_or(wanted, fitting)
 }
 
 /// About this many bytes of payload, in lines of a moderate length where the model is made of lines.
@@ -131,9 +133,9 @@ fn with_dial(mut lines: Vec<Line>, dial: &Dial) -> Vec<Line> {
 }
 
 /// One scenario of all conversations, or one for each where the server ends after a connection.
-fn batches(name: &str, conversations: Vec<Vec<Line>>, ground: &Ground<'_>) -> Vec<Scenario> {
+fn batches(name: &str, conversations: Vec<Vec<Line>>, subject: &Subject) -> Vec<Scenario> {
     let cast = [("alice", 1)];
-    match Need::MANY_CONNECTIONS.unmet(ground) {
+    match Need::MANY_CONNECTIONS.unmet(subject) {
         None => vec![scenario(name, &cast, conversations)],
         Some(_) => conversations
             .into_iter()
@@ -148,20 +150,21 @@ mod tests {
     use super::*;
     use crate::drill::{Case, DrillFile};
     use crate::model::profile::{Profile, Transport};
+    use crate::model::subject::Place;
     use std::collections::HashSet;
 
-    /// Everything that is done to a server of this ground, with the name of what does it.
-    fn all_scenarios(ground: &Ground<'_>) -> Vec<(&'static str, Scenario)> {
-        let checks = all().into_iter().filter(|row| row.unmet(ground).is_none());
+    /// Everything that is done to this server, with the name of what does it.
+    fn all_scenarios(subject: &Subject) -> Vec<(&'static str, Scenario)> {
+        let checks = all().into_iter().filter(|row| row.unmet(subject).is_none());
         let checks = checks.flat_map(|check| {
-            let scenarios = (check.scenarios)(ground).into_iter();
+            let scenarios = (check.scenarios)(subject).into_iter();
             scenarios.map(|scenario| (check.id, scenario))
         });
         let observations = OBSERVATIONS.iter().filter_map(|row| match row.occasion {
             Occasion::Own(scenario)
-                if row.needs.iter().all(|need| need.unmet(ground).is_none()) =>
+                if row.needs.iter().all(|need| need.unmet(subject).is_none()) =>
             {
-                Some((row.name, scenario(ground)?))
+                Some((row.name, scenario(subject)?))
             }
             _ => None,
         });
@@ -172,12 +175,16 @@ mod tests {
     fn every_step_that_a_check_takes_can_happen_where_it_stands() {
         for (name, text) in Profile::built_in() {
             let profile = Profile::parse(name, text).unwrap();
-            let ground = Ground {
+            let transport = profile.transport.unwrap_or(Transport::Tcp);
+            let place = Place {
                 backlog: Some(4),
-                own_namespace: true,
-                ..Ground::of(&profile, profile.transport.unwrap_or(Transport::Tcp))
+                ..Place::on(transport)
             };
-            for (id, scenario) in all_scenarios(&ground) {
+            let subject = Subject {
+                own_namespace: true,
+                ..Subject::of(profile, place)
+            };
+            for (id, scenario) in all_scenarios(&subject) {
                 let case = Case { line: 0, scenario };
                 let file = DrillFile {
                     cases: vec![case],

@@ -2,15 +2,16 @@
 
 use crate::checks;
 use crate::model::action::{Action, Dial};
-use crate::model::check::{Address, Ground, Need};
 use crate::model::dialogue::{
     self, Talk, pause, scenario, server_does, server_expects, server_expects_within, settle,
 };
 use crate::model::expectation::{End, Expectation, ServerExpectation};
+use crate::model::need::Need;
 use crate::model::phase::Moment;
 use crate::model::profile::STOP_WITHIN;
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::server_action::{ServerAction, Signal};
+use crate::model::subject::Subject;
 use crate::transcript::event::{ClientEvent, Sample, ServerEvent, Transcript, What};
 use std::net::{IpAddr, Ipv4Addr};
 use std::time::Duration;
@@ -36,17 +37,16 @@ pub struct Observation {
 #[derive(Debug)]
 pub(super) enum Occasion {
     /// During the first conversation, which every run begins with.
-    Acquaintance,
+    Probe,
     /// During a scenario of its own, on a server of its own.
-    Own(fn(&Ground<'_>) -> Option<Scenario>),
+    Own(fn(&Subject) -> Option<Scenario>),
 }
 
 /// What an observation is read from.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Sighting<'a> {
-    pub(crate) ground: &'a Ground<'a>,
-    pub(crate) address: &'a Address,
-    pub(crate) isolation: &'a str,
+    /// The server.
+    pub(crate) subject: &'a Subject,
     /// What was performed.
     pub(crate) scenario: &'a Scenario,
     /// What was seen of it.
@@ -108,17 +108,17 @@ impl Sighting<'_> {
 
 impl Observation {
     /// The value, read from what the first conversation showed; `None` where it has another occasion or no meaning.
-    pub(crate) fn at_acquaintance(&self, seen: &Sighting<'_>) -> Option<String> {
+    pub(crate) fn at_the_probe(&self, seen: &Sighting<'_>) -> Option<String> {
         match self.occasion {
-            Occasion::Acquaintance if self.has_meaning(seen.ground) => (self.read)(seen),
+            Occasion::Probe if self.has_meaning(seen.subject) => (self.read)(seen),
             _ => None,
         }
     }
 
     /// The scenario of its own; `None` where it needs none, or has no meaning for this server.
-    pub(crate) fn scenario(&self, ground: &Ground<'_>) -> Option<Scenario> {
+    pub(crate) fn scenario(&self, subject: &Subject) -> Option<Scenario> {
         match self.occasion {
-            Occasion::Own(scenario) if self.has_meaning(ground) => scenario(ground),
+            Occasion::Own(scenario) if self.has_meaning(subject) => scenario(subject),
             _ => None,
         }
     }
@@ -128,8 +128,8 @@ impl Observation {
         (self.read)(seen).unwrap_or_else(|| seen.why_not())
     }
 
-    fn has_meaning(&self, ground: &Ground<'_>) -> bool {
-        self.needs.iter().all(|need| need.unmet(ground).is_none())
+    fn has_meaning(&self, subject: &Subject) -> bool {
+        self.needs.iter().all(|need| need.unmet(subject).is_none())
     }
 }
 
@@ -171,9 +171,12 @@ fn either_end(kinds: &[End]) -> Expectation {
 
 /// A polite client. Nobody tells the sender of a datagram that the server is gone, so that it waits no longer than for
 /// the server's end.
-fn after_the_signal(ground: &Ground<'_>) -> Vec<Line> {
-    let mut lines = Talk::of(0).polite(ground.profile).lines();
-    for line in lines.iter_mut().filter(|_| ground.transport.is_datagram()) {
+fn after_the_signal(subject: &Subject) -> Vec<Line> {
+    let mut lines = Talk::of(0).polite(subject).lines();
+    for line in lines
+        .iter_mut()
+        .filter(|_| subject.place.transport.is_datagram())
+    {
         if let Step::Client {
             action: Action::Expect { within, .. },
             ..
@@ -192,15 +195,15 @@ pub const OBSERVATIONS: &[Observation] = &[
         id: None,
         about: "Where the server listens.",
         needs: &[],
-        occasion: Occasion::Acquaintance,
-        read: |seen| Some(seen.address.to_string()),
+        occasion: Occasion::Probe,
+        read: |seen| Some(seen.subject.place.address.to_string()),
     },
     Observation {
         name: "amplification",
         id: Some("datagram/no-amplification"),
         about: "How many bytes the server sends for each byte of a datagram: what a forged sender would be hit with.",
         needs: &[Need::DATAGRAM, Need::DIALOGUE],
-        occasion: Occasion::Acquaintance,
+        occasion: Occasion::Probe,
         read: |seen| {
             let (mut asked, mut answered) = (0, 0);
             for (_, event) in seen.client_events() {
@@ -219,7 +222,7 @@ pub const OBSERVATIONS: &[Observation] = &[
         id: None,
         about: "Whether every thread of the server waits when no client is there.",
         needs: &[],
-        occasion: Occasion::Acquaintance,
+        occasion: Occasion::Probe,
         read: |seen| Some(seen.idle()?.at_rest.to_string()),
     },
     Observation {
@@ -227,15 +230,15 @@ pub const OBSERVATIONS: &[Observation] = &[
         id: None,
         about: "The limit of the accept queue, as the kernel has it.",
         needs: &[Need::STREAM],
-        occasion: Occasion::Acquaintance,
-        read: |seen| Some(seen.ground.backlog?.to_string()),
+        occasion: Occasion::Probe,
+        read: |seen| Some(seen.subject.place.backlog?.to_string()),
     },
     Observation {
         name: "close_after_reply",
         id: None,
         about: "What the server does with the connection after its reply: fin, reset, or it stays open.",
         needs: &[Need::STREAM, Need::DIALOGUE],
-        occasion: Occasion::Acquaintance,
+        occasion: Occasion::Probe,
         read: |seen| {
             let ended = seen.ended().map(|(_, end)| end.to_string());
             Some(ended.unwrap_or_else(|| "stays open".to_owned()))
@@ -246,8 +249,8 @@ pub const OBSERVATIONS: &[Observation] = &[
         id: None,
         about: "What the server does when a request and the client's FIN arrive together.",
         needs: &[Need::STREAM, Need::DIALOGUE],
-        occasion: Occasion::Own(|ground| {
-            let request = dialogue::request(ground.profile)?;
+        occasion: Occasion::Own(|subject| {
+            let request = dialogue::request(&subject.profile)?;
             let ask = Talk::of(0).send(request).then(Action::HalfClose);
             let watch = Talk::of(0)
                 .expect_within(either_end(&[End::Fin, End::Reset]), WATCHED)
@@ -256,7 +259,7 @@ pub const OBSERVATIONS: &[Observation] = &[
                 "a request and FIN arrive together",
                 &[("alice", 1)],
                 vec![
-                    Talk::of(0).open(ground.profile).lines(),
+                    Talk::of(0).open(subject).lines(),
                     vec![server_does(ServerAction::Stop)],
                     ask.lines(),
                     vec![server_does(ServerAction::Continue)],
@@ -284,13 +287,13 @@ pub const OBSERVATIONS: &[Observation] = &[
         id: Some("stop/hup-ignored-or-obeyed"),
         about: "What the server does when it is sent SIGHUP, which asks some to end and others to read their settings again.",
         needs: &[Need::MANY_CONNECTIONS],
-        occasion: Occasion::Own(|ground| {
+        occasion: Occasion::Own(|subject| {
             Some(scenario(
                 "hung up",
                 &[("alice", 1)],
                 vec![
                     vec![server_does(ServerAction::Signal(Signal::Hup)), settle()],
-                    after_the_signal(ground),
+                    after_the_signal(subject),
                     vec![server_expects_within(
                         ServerExpectation::Exit(None),
                         OBEYS_WITHIN,
@@ -341,15 +344,15 @@ pub const OBSERVATIONS: &[Observation] = &[
         id: None,
         about: "Where the server ran: in a namespace of its own, or on the plain host.",
         needs: &[],
-        occasion: Occasion::Acquaintance,
-        read: |seen| Some(seen.isolation.to_owned()),
+        occasion: Occasion::Probe,
+        read: |seen| Some(seen.subject.isolation.to_owned()),
     },
     Observation {
         name: "memory_mib",
         id: None,
         about: "The resident memory of the server when no client is there, in MiB, without the pages of files and those that are shared.",
         needs: &[],
-        occasion: Occasion::Acquaintance,
+        occasion: Occasion::Probe,
         read: |seen| Some((seen.idle()?.memory_bytes >> 20).to_string()),
     },
     Observation {
@@ -382,7 +385,7 @@ pub const OBSERVATIONS: &[Observation] = &[
         id: None,
         about: "How many processes the server has when no client is there.",
         needs: &[],
-        occasion: Occasion::Acquaintance,
+        occasion: Occasion::Probe,
         read: |seen| Some(seen.idle()?.processes.to_string()),
     },
     Observation {
@@ -390,7 +393,7 @@ pub const OBSERVATIONS: &[Observation] = &[
         id: None,
         about: "The address that a reply comes from when a server that is bound to all addresses was asked on 127.0.0.2.",
         needs: &[Need::DATAGRAM, Need::DIALOGUE, Need::REPLY, Need::WILDCARD],
-        occasion: Occasion::Own(|ground| {
+        occasion: Occasion::Own(|subject| {
             let dial = Dial {
                 to: Some(OTHER_ADDRESS.into()),
                 from: Some(Ipv4Addr::LOCALHOST.into()),
@@ -398,8 +401,8 @@ pub const OBSERVATIONS: &[Observation] = &[
             };
             let talk = Talk::of(0)
                 .then(Action::Connect(dial))
-                .send(dialogue::request(ground.profile)?)
-                .expect_reply(ground.profile)
+                .send(dialogue::request(&subject.profile)?)
+                .expect_reply(subject)
                 .then(Action::Close);
             Some(scenario(
                 "asked on another address",
@@ -423,7 +426,7 @@ pub const OBSERVATIONS: &[Observation] = &[
         id: None,
         about: "How many threads the server has when no client is there.",
         needs: &[],
-        occasion: Occasion::Acquaintance,
+        occasion: Occasion::Probe,
         read: |seen| Some(seen.idle()?.threads.to_string()),
     },
     Observation {
@@ -431,12 +434,12 @@ pub const OBSERVATIONS: &[Observation] = &[
         id: None,
         about: "Who is left with the connection in TIME_WAIT after a polite conversation: whoever closed first.",
         needs: &[Need::TCP],
-        occasion: Occasion::Own(|ground| {
+        occasion: Occasion::Own(|subject| {
             let watch = server_expects_within(ServerExpectation::TimeWait, OBEYS_WITHIN);
             Some(scenario(
                 "a polite client",
                 &[("alice", 1)],
-                vec![Talk::of(0).polite(ground.profile).lines(), vec![watch]],
+                vec![Talk::of(0).polite(subject).lines(), vec![watch]],
             ))
         }),
         read: |seen| {
@@ -462,14 +465,15 @@ pub const OBSERVATIONS: &[Observation] = &[
         id: None,
         about: "How bytes reach the server.",
         needs: &[],
-        occasion: Occasion::Acquaintance,
-        read: |seen| Some(seen.ground.transport.to_string()),
+        occasion: Occasion::Probe,
+        read: |seen| Some(seen.subject.place.transport.to_string()),
     },
 ];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::subject::Place;
 
     #[test]
     fn names_are_in_the_order_of_the_alphabet_and_stand_once() {
@@ -490,10 +494,8 @@ mod tests {
     /// What is read under a name from these events, of a server that does not matter.
     fn read(name: &str, what: Vec<What>) -> String {
         let profile = crate::model::profile::Profile::unknown();
-        let ground = Ground {
-            own_namespace: true,
-            ..Ground::of(&profile, crate::model::profile::Transport::Tcp)
-        };
+        let place = Place::on(crate::model::profile::Transport::Tcp);
+        let subject = Subject::of(profile, place);
         let events = (0..)
             .zip(what)
             .map(|(second, what)| crate::transcript::event::Event {
@@ -502,9 +504,7 @@ mod tests {
             });
         let row = OBSERVATIONS.iter().find(|row| row.name == name);
         row.expect("an observation").value(&Sighting {
-            ground: &ground,
-            address: &Address::Path("socket".into()),
-            isolation: "namespace",
+            subject: &subject,
             scenario: &scenario("nothing", &[], vec![]),
             transcript: &Transcript {
                 events: events.collect(),

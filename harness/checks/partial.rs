@@ -3,11 +3,13 @@
 use super::{bulk, cuts, small_buffer};
 use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
 use crate::model::action::{Action, Dial, Pace};
-use crate::model::check::{Check, Counterexample, Ground, Need, Severity};
+use crate::model::check::{Check, Counterexample, Severity};
 use crate::model::data::{Cut, Data};
 use crate::model::dialogue::{self, Talk, scenario};
 use crate::model::expectation::{End, Expectation};
+use crate::model::need::Need;
 use crate::model::scenario::Line;
+use crate::model::subject::Subject;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
@@ -63,16 +65,16 @@ fn buffer_all(stream: &mut TcpStream) -> std::io::Result<()> {
 ///
 /// A server that knows its answer from the beginning of the request may close before the rest has come; the rest then
 /// resets the connection, after the reply.
-fn cut_requests(ground: &Ground<'_>, cuts: Vec<Cut>) -> Vec<Vec<Line>> {
-    let request = dialogue::request(ground.profile).unwrap_or_default();
+fn cut_requests(subject: &Subject, cuts: Vec<Cut>) -> Vec<Vec<Line>> {
+    let request = dialogue::request(&subject.profile).unwrap_or_default();
     let conversation = |cut| {
         let talk = Talk::of(0)
-            .open(ground.profile)
+            .open(subject)
             .send_data(Data::literal(request.clone()), cut)
-            .expect_reply(ground.profile);
-        let talk = match ground.profile.closes_after_exchange() {
+            .expect_reply(subject);
+        let talk = match subject.profile.closes_after_exchange() {
             true => talk.expect_end(&[End::Fin, End::Reset]).then(Action::Close),
-            false => talk.finish(ground.profile),
+            false => talk.finish(subject),
         };
         talk.lines()
     };
@@ -112,15 +114,17 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::LONG_REQUEST],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let length = dialogue::request(ground.profile).map_or(0, |request| request.len());
-            let at = cuts(length, ground.deep)
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let length = dialogue::request(&subject.profile).map_or(0, |request| request.len());
+            let at = cuts(length, subject.deep)
                 .into_iter()
                 .map(|at| Cut::At(vec![at]));
             super::batches(
                 "the request in two segments",
-                cut_requests(ground, at.collect()),
-                ground,
+                cut_requests(subject, at.collect()),
+                subject,
             )
         },
         counterexample: Counterexample {
@@ -138,9 +142,11 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::LONG_REQUEST],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let lines = cut_requests(ground, vec![Cut::Pieces(1)]);
-            super::batches("the request a byte at a time", lines, ground)
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let lines = cut_requests(subject, vec![Cut::Pieces(1)]);
+            super::batches("the request a byte at a time", lines, subject)
         },
         counterexample: Counterexample {
             instead_of: "uppercase",
@@ -165,21 +171,23 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::DIALOGUE, Need::REPLY, Need::PIPELINING],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let Some(request) = dialogue::request(ground.profile) else {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let Some(request) = dialogue::request(&subject.profile) else {
                 return Vec::new();
             };
             let conversation = |times: u32| {
                 let mut talk = Talk::of(0)
-                    .open(ground.profile)
+                    .open(subject)
                     .send_data(Data::literal(request.clone()).times(times), Cut::Whole);
                 for _ in 0..times {
-                    talk = talk.expect_reply(ground.profile);
+                    talk = talk.expect_reply(subject);
                 }
-                talk.finish(ground.profile).lines()
+                talk.finish(subject).lines()
             };
             let lines = [2, 3, 10].map(conversation).to_vec();
-            super::batches("several requests in one segment", lines, ground)
+            super::batches("several requests in one segment", lines, subject)
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -201,25 +209,27 @@ pub(super) const CHECKS: &[Check] = &[
         ],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let request = dialogue::request(ground.profile).unwrap_or_default();
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let request = dialogue::request(&subject.profile).unwrap_or_default();
             let conversation = |at: usize| {
                 Talk::of(0)
-                    .open(ground.profile)
+                    .open(subject)
                     .send_data(
                         Data::literal(request.clone()).times(2),
                         Cut::At(vec![request.len() + at]),
                     )
-                    .expect_reply(ground.profile)
-                    .expect_reply(ground.profile)
-                    .finish(ground.profile)
+                    .expect_reply(subject)
+                    .expect_reply(subject)
+                    .finish(subject)
                     .lines()
             };
-            let cuts = cuts(request.len(), ground.deep);
+            let cuts = cuts(request.len(), subject.deep);
             super::batches(
                 "one and a half requests, then the rest",
                 cuts.into_iter().map(conversation).collect(),
-                ground,
+                subject,
             )
         },
         counterexample: Counterexample {
@@ -237,25 +247,27 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let Some(model) = ground.profile.model() else {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let Some(model) = subject.profile.model() else {
                 return Vec::new();
             };
             let conversation = |(number, bytes): (u64, usize)| {
-                let data = model.payload(bytes, ground.seed + number);
+                let data = model.payload(bytes, subject.seed + number);
                 let reply = model.reply(&data)?;
                 let talk = Talk::of(0)
                     .connect()
                     .send_data(data, Cut::Whole)
                     .expect_within(Expectation::Data(reply), within(bytes))
-                    .finish(ground.profile);
+                    .finish(subject);
                 Some(talk.lines())
             };
             let lines = (0..)
-                .zip(sizes(ground.deep))
+                .zip(sizes(subject.deep))
                 .filter_map(conversation)
                 .collect();
-            super::batches("payloads around the powers of two", lines, ground)
+            super::batches("payloads around the powers of two", lines, subject)
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -284,11 +296,13 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let Some(model) = ground.profile.model() else {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let Some(model) = subject.profile.model() else {
                 return Vec::new();
             };
-            let data = bulk(model, 4 << 20, ground.seed);
+            let data = bulk(model, 4 << 20, subject.seed);
             let Some(reply) = model.reply(&data) else {
                 return Vec::new();
             };
@@ -301,7 +315,7 @@ pub(super) const CHECKS: &[Check] = &[
                 .then(Action::Read(Some(slowly)))
                 .send_in_background(data)
                 .expect_within(Expectation::Data(reply), Duration::from_secs(60))
-                .finish(ground.profile);
+                .finish(subject);
             vec![scenario(
                 "a reader that is slower than the server",
                 &[("alice", 1)],
@@ -323,18 +337,17 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::DIALOGUE],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
             let dial = Dial {
                 receive_buffer: Some(1),
                 segment_size: Some(88),
                 ..Dial::default()
             };
-            let mut lines = vec![super::with_dial(
-                Talk::of(0).polite(ground.profile).lines(),
-                &dial,
-            )];
-            if let Some(model) = ground.profile.model() {
-                let data = bulk(model, 256 << 10, ground.seed);
+            let mut lines = vec![super::with_dial(Talk::of(0).polite(subject).lines(), &dial)];
+            if let Some(model) = subject.profile.model() {
+                let data = bulk(model, 256 << 10, subject.seed);
                 let expected = model
                     .reply(&data)
                     .map_or(Expectation::Taken, Expectation::Data);
@@ -342,10 +355,10 @@ pub(super) const CHECKS: &[Check] = &[
                     .then(Action::Connect(dial))
                     .send_in_background(data)
                     .expect_within(expected, Duration::from_secs(30))
-                    .finish(ground.profile);
+                    .finish(subject);
                 lines.push(talk.lines());
             }
-            super::batches("the smallest window and segments", lines, ground)
+            super::batches("the smallest window and segments", lines, subject)
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -362,11 +375,13 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY, Need::CONCURRENT],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let Some(model) = ground.profile.model() else {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let Some(model) = subject.profile.model() else {
                 return Vec::new();
             };
-            let data = bulk(model, 8 << 20, ground.seed);
+            let data = bulk(model, 8 << 20, subject.seed);
             let Some(reply) = model.reply(&data) else {
                 return Vec::new();
             };
@@ -377,14 +392,14 @@ pub(super) const CHECKS: &[Check] = &[
             let rest = Talk::of(1)
                 .then(Action::Read(None))
                 .expect_within(Expectation::Data(reply), Duration::from_secs(20))
-                .finish(ground.profile);
+                .finish(subject);
             vec![scenario(
                 "one reader stalls, another is served",
                 &[("alice", 1), ("mallory", 1)],
                 vec![
                     stalled.lines(),
                     vec![dialogue::settle()],
-                    Talk::of(0).polite(ground.profile).lines(),
+                    Talk::of(0).polite(subject).lines(),
                     rest.lines(),
                 ],
             )]
@@ -405,14 +420,16 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY],
         severity: Severity::Should,
         fresh_server: false,
-        scenarios: |ground| {
-            let Some(model) = ground.profile.model() else {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let Some(model) = subject.profile.model() else {
                 return Vec::new();
             };
             let talk = Talk::of(0)
                 .then(Action::Connect(small_buffer()))
                 .then(Action::Stall)
-                .send_in_background(bulk(model, 32 << 20, ground.seed))
+                .send_in_background(bulk(model, 32 << 20, subject.seed))
                 .expect_within(Expectation::HeldBack, Duration::from_secs(20))
                 .then(Action::Close);
             vec![scenario(
@@ -436,10 +453,12 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::LONG_REQUEST, Need::CONCURRENT],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let request = dialogue::request(ground.profile).unwrap_or_default();
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let request = dialogue::request(&subject.profile).unwrap_or_default();
             let half = Talk::of(1)
-                .open(ground.profile)
+                .open(subject)
                 .send(&request[..request.len() / 2]);
             vec![scenario(
                 "half a request, then silence",
@@ -447,7 +466,7 @@ pub(super) const CHECKS: &[Check] = &[
                 vec![
                     half.lines(),
                     vec![dialogue::settle()],
-                    Talk::of(0).polite(ground.profile).lines(),
+                    Talk::of(0).polite(subject).lines(),
                 ],
             )]
         },
@@ -466,11 +485,13 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let Some(model) = ground.profile.model() else {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let Some(model) = subject.profile.model() else {
                 return Vec::new();
             };
-            let data = bulk(model, 16 << 20, ground.seed);
+            let data = bulk(model, 16 << 20, subject.seed);
             let Some(reply) = model.reply(&data) else {
                 return Vec::new();
             };
@@ -478,7 +499,7 @@ pub(super) const CHECKS: &[Check] = &[
                 .connect()
                 .send_in_background(data)
                 .expect_within(Expectation::Data(reply), Duration::from_secs(30))
-                .finish(ground.profile);
+                .finish(subject);
             vec![scenario(
                 "sending and reading at once",
                 &[("alice", 1)],

@@ -1,8 +1,9 @@
 //! What every other check builds on.
 
 use crate::checks::counterexample::{answer, each, listen};
-use crate::model::check::{Check, Counterexample, Need, Severity};
+use crate::model::check::{Check, Counterexample, Gate, Severity};
 use crate::model::dialogue::{Talk, scenario};
+use crate::model::need::Need;
 
 pub(super) const CHECKS: &[Check] = &[Check {
     id: "polite/exchange",
@@ -14,8 +15,10 @@ pub(super) const CHECKS: &[Check] = &[Check {
     needs: &[Need::DIALOGUE],
     severity: Severity::Must,
     fresh_server: false,
-    scenarios: |ground| {
-        let polite = Talk::of(0).polite(ground.profile).lines();
+    gate: Some(Gate::Serving(|_| true)),
+    drawn: false,
+    scenarios: |subject| {
+        let polite = Talk::of(0).polite(subject).lines();
         vec![scenario("a polite client", &[("alice", 1)], vec![polite])]
     },
     counterexample: Counterexample {

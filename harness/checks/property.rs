@@ -1,15 +1,17 @@
 //! Properties: any legal client, any cut. The scenarios are drawn, and a failure is made small before it is shown.
 
 use crate::checks::counterexample::{answer, bind, each, listen};
-use crate::model::check::{Check, Counterexample, Ground, Need, Severity};
+use crate::model::check::{Check, Counterexample, Severity};
+use crate::model::need::Need;
 use crate::model::scenario::Scenario;
+use crate::model::subject::Subject;
 use crate::property::Rules;
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-fn drawn(ground: &Ground<'_>) -> Vec<Scenario> {
-    Rules::of(ground).map_or_else(Vec::new, |rules| rules.chapters())
+fn drawn(subject: &Subject) -> Vec<Scenario> {
+    Rules::of(subject).map_or_else(Vec::new, |rules| rules.chapters())
 }
 
 const WHY: &str = "Most faults need two things at once, such as a cut and a size or two clients and a reset, and nobody \
@@ -65,6 +67,8 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::STREAM_MODEL],
         severity: Severity::Must,
         fresh_server: false,
+        gate: None,
+        drawn: true,
         scenarios: drawn,
         counterexample: Counterexample {
             instead_of: "echo",
@@ -80,6 +84,8 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::LINE_MODEL],
         severity: Severity::Must,
         fresh_server: false,
+        gate: None,
+        drawn: true,
         scenarios: drawn,
         counterexample: Counterexample {
             instead_of: "line-echo",
@@ -95,6 +101,8 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::DATAGRAM, Need::MODEL],
         severity: Severity::Must,
         fresh_server: false,
+        gate: None,
+        drawn: true,
         scenarios: drawn,
         counterexample: Counterexample {
             instead_of: "udp-echo",
@@ -123,6 +131,8 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::EXCHANGES],
         severity: Severity::Must,
         fresh_server: false,
+        gate: None,
+        drawn: true,
         scenarios: drawn,
         counterexample: Counterexample {
             instead_of: "chat",

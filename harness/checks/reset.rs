@@ -3,21 +3,30 @@
 use super::cuts;
 use crate::checks::counterexample::{die_of, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
-use crate::model::check::{Check, Counterexample, Ground, Need, Severity};
+use crate::model::check::{Check, Counterexample, Severity};
 use crate::model::dialogue::{self, Talk, repeat, scenario, server_does, settle};
 use crate::model::invariant::Invariant;
+use crate::model::need::Need;
 use crate::model::scenario::{Scenario, Waiver};
 use crate::model::server_action::ServerAction;
+use crate::model::subject::Subject;
 use std::io::{Read, Write};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// How many connections fit the accept queue of a stopped server, up to `wanted` (backlog + 1, listen(2)).
-fn that_fit(ground: &Ground<'_>, wanted: u32) -> u32 {
-    ground.backlog.map_or(1, |backlog| wanted.min(backlog + 1))
+fn that_fit(subject: &Subject, wanted: u32) -> u32 {
+    subject
+        .place
+        .backlog
+        .map_or(1, |backlog| wanted.min(backlog + 1))
 }
 
-fn bulk(ground: &Ground<'_>) -> Option<crate::model::data::Data> {
-    Some(super::bulk(ground.profile.model()?, 256 << 10, ground.seed))
+fn bulk(subject: &Subject) -> Option<crate::model::data::Data> {
+    Some(super::bulk(
+        subject.profile.model()?,
+        256 << 10,
+        subject.seed,
+    ))
 }
 
 static CONVERSATIONS: AtomicUsize = AtomicUsize::new(0);
@@ -34,8 +43,10 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let crowd = that_fit(ground, 20);
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let crowd = that_fit(subject, 20);
             vec![scenario(
                 "clients reset before they are accepted",
                 &[("mallory", crowd)],
@@ -68,6 +79,8 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
+        gate: None,
+        drawn: false,
         scenarios: |_| {
             let talk = Talk::of(0).connect().then(Action::Reset).lines();
             let lines = vec![repeat(50, talk), settle()];
@@ -102,15 +115,19 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::LONG_REQUEST, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let request = dialogue::request(ground.profile).unwrap_or_default();
-            let lines = cuts(request.len(), ground.deep).into_iter().flat_map(|at| {
-                let half = Talk::of(0).open(ground.profile).send(&request[..at]);
-                let mut lines = half.lines();
-                lines.push(settle());
-                lines.extend(Talk::of(0).then(Action::Reset).lines());
-                lines
-            });
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let request = dialogue::request(&subject.profile).unwrap_or_default();
+            let lines = cuts(request.len(), subject.deep)
+                .into_iter()
+                .flat_map(|at| {
+                    let half = Talk::of(0).open(subject).send(&request[..at]);
+                    let mut lines = half.lines();
+                    lines.push(settle());
+                    lines.extend(Talk::of(0).then(Action::Reset).lines());
+                    lines
+                });
             vec![scenario(
                 "part of a request, then reset",
                 &[("mallory", 1)],
@@ -134,12 +151,14 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::DIALOGUE, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let Some(request) = dialogue::request(ground.profile) else {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let Some(request) = dialogue::request(&subject.profile) else {
                 return Vec::new();
             };
             let stopped = [
-                Talk::of(0).open_accepted(ground.profile).lines(),
+                Talk::of(0).open_accepted(subject).lines(),
                 vec![server_does(ServerAction::Stop)],
                 Talk::of(0)
                     .send(request.clone())
@@ -150,7 +169,7 @@ pub(super) const CHECKS: &[Check] = &[
             // A reset behind a FIN is reported as EPIPE, so that the first write raises SIGPIPE; otherwise it is
             // ECONNRESET, and a server that gives up at it never makes the second write (tcp_input.c: tcp_reset).
             let finished = [
-                Talk::of(0).open_accepted(ground.profile).lines(),
+                Talk::of(0).open_accepted(subject).lines(),
                 vec![server_does(ServerAction::Stop)],
                 Talk::of(0)
                     .send(request.clone())
@@ -159,10 +178,7 @@ pub(super) const CHECKS: &[Check] = &[
                     .lines(),
                 vec![server_does(ServerAction::Continue), settle()],
             ];
-            let running = Talk::of(0)
-                .open(ground.profile)
-                .send(request)
-                .then(Action::Reset);
+            let running = Talk::of(0).open(subject).send(request).then(Action::Reset);
             vec![
                 scenario(
                     "a request, FIN and a reset arrive together",
@@ -204,8 +220,10 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::REPLY, Need::MODEL, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let Some(data) = bulk(ground) else {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let Some(data) = bulk(subject) else {
                 return Vec::new();
             };
             let mut lines = Talk::of(0)
@@ -251,12 +269,14 @@ pub(super) const CHECKS: &[Check] = &[
         ],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let Some(request) = dialogue::request(ground.profile) else {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let Some(request) = dialogue::request(&subject.profile) else {
                 return Vec::new();
             };
             let mut lines = Talk::of(0)
-                .open(ground.profile)
+                .open(subject)
                 .then(Action::Stall)
                 .send(request)
                 .lines();
@@ -284,17 +304,19 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::DIALOGUE, Need::CONCURRENT],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let Some(request) = dialogue::request(ground.profile) else {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let Some(request) = dialogue::request(&subject.profile) else {
                 return Vec::new();
             };
-            let crowd = super::at_once(ground, 20);
+            let crowd = super::at_once(subject, 20);
             let storm = Talk::of(1)
-                .open(ground.profile)
+                .open(subject)
                 .send(request)
                 .then(Action::Reset)
                 .lines();
-            let polite = Talk::of(0).polite(ground.profile).lines();
+            let polite = Talk::of(0).polite(subject).lines();
             vec![scenario(
                 "a storm of resets beside a client that talks",
                 &[("alice", 1), ("mallory", crowd)],
@@ -334,11 +356,13 @@ pub(super) const CHECKS: &[Check] = &[
         ],
         severity: Severity::Must,
         fresh_server: true,
-        scenarios: |ground| {
-            let request = dialogue::request(ground.profile).unwrap_or_default();
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let request = dialogue::request(&subject.profile).unwrap_or_default();
             let half = &request[..request.len() / 2];
-            let polite = Talk::of(0).polite(ground.profile).lines();
-            let mut gone = Talk::of(1).open(ground.profile).send(half).lines();
+            let polite = Talk::of(0).polite(subject).lines();
+            let mut gone = Talk::of(1).open(subject).send(half).lines();
             // What the server still has to say would draw an RST, and be an end like any other.
             gone.push(settle());
             gone.extend(Talk::of(1).then(Action::Vanish).lines());

@@ -2,15 +2,18 @@
 
 use crate::checks::counterexample::{each, echo, listen};
 use crate::model::action::Action;
-use crate::model::check::{Address, Check, Counterexample, Ground, Need, Severity};
+use crate::model::address::Address;
+use crate::model::check::{Check, Counterexample, Severity};
 use crate::model::dialogue::{
     self, Talk, scenario, server_does, server_expects, server_expects_within, settle,
 };
 use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::invariant::Invariant;
+use crate::model::need::Need;
 use crate::model::profile::STOP_WITHIN;
 use crate::model::scenario::{Line, Scenario, Step, Waiver};
 use crate::model::server_action::{ServerAction, Signal, Streams};
+use crate::model::subject::Subject;
 use crate::sys::signals::{block, wait_for};
 use std::io::Write;
 use std::net::TcpStream;
@@ -18,41 +21,41 @@ use std::sync::Mutex;
 use std::time::Duration;
 
 /// The signal that stops the server: the promised one, or TERM.
-pub(super) fn signal(ground: &Ground<'_>) -> Signal {
-    ground
+pub(super) fn signal(subject: &Subject) -> Signal {
+    subject
         .profile
         .promises
         .stop
         .map_or(Signal::Term, |stop| stop.signal)
 }
 
-fn within(ground: &Ground<'_>) -> Duration {
-    ground
+fn within(subject: &Subject) -> Duration {
+    subject
         .profile
         .promises
         .stop
         .map_or(STOP_WITHIN, |stop| stop.within)
 }
 
-fn expects_exit(ground: &Ground<'_>) -> Line {
-    server_expects_within(ServerExpectation::Exit(None), within(ground))
+fn expects_exit(subject: &Subject) -> Line {
+    server_expects_within(ServerExpectation::Exit(None), within(subject))
 }
 
 /// Waits for the end without holding the server to it: that is for the checks of this family.
-pub(super) fn requires_exit(ground: &Ground<'_>) -> Line {
+pub(super) fn requires_exit(subject: &Subject) -> Line {
     Step::Server(ServerAction::Require {
         what: ServerExpectation::Exit(None),
-        within: Some(within(ground)),
+        within: Some(within(subject)),
     })
     .into()
 }
 
 /// A client that has been served where the profile allows it, so that the server has it in hand and not only the kernel.
-fn served_and_silent(ground: &Ground<'_>) -> Talk {
-    let talk = Talk::of(0).open_accepted(ground.profile);
-    match ground.profile.closes_after_exchange() {
+fn served_and_silent(subject: &Subject) -> Talk {
+    let talk = Talk::of(0).open_accepted(subject);
+    match subject.profile.closes_after_exchange() {
         true => talk,
-        false => talk.request_and_reply(ground.profile),
+        false => talk.request_and_reply(subject),
     }
 }
 
@@ -61,9 +64,9 @@ fn start_again() -> Line {
 }
 
 /// What stays behind would keep the port; so starting again is a part of the proof.
-fn ends_cleanly(ground: &Ground<'_>) -> Vec<Line> {
+fn ends_cleanly(subject: &Subject) -> Vec<Line> {
     vec![
-        expects_exit(ground),
+        expects_exit(subject),
         server_expects(ServerExpectation::Gone),
         start_again(),
     ]
@@ -110,12 +113,14 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: true,
-        scenarios: |ground| {
-            let told = vec![server_does(ServerAction::Signal(signal(ground)))];
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let told = vec![server_does(ServerAction::Signal(signal(subject)))];
             vec![scenario(
                 "told to end, without clients",
                 &[],
-                vec![told, ends_cleanly(ground)],
+                vec![told, ends_cleanly(subject)],
             )]
         },
         counterexample: Counterexample {
@@ -133,13 +138,15 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: true,
-        scenarios: |ground| {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
             // A process of its own for each client may see its conversation to the end (sshd does), unless the server
             // promises when it has stopped.
             // But then it has closed the listener that it inherited.
-            let promised = ground.profile.promises.stop.is_some();
+            let promised = subject.profile.promises.stop.is_some();
             let mut leave = Vec::new();
-            if !promised && ground.transport == crate::model::profile::Transport::Tcp {
+            if !promised && subject.place.transport == crate::model::profile::Transport::Tcp {
                 let late = Talk::of(1).connect_without_waiting();
                 leave.extend(late.expect(Expectation::Refused).lines());
             }
@@ -150,10 +157,10 @@ pub(super) const CHECKS: &[Check] = &[
                 "told to end, with a silent client",
                 &[("alice", 1), ("late", 1)],
                 vec![
-                    served_and_silent(ground).lines(),
+                    served_and_silent(subject).lines(),
                     vec![
-                        server_does(ServerAction::Signal(signal(ground))),
-                        expects_exit(ground),
+                        server_does(ServerAction::Signal(signal(subject))),
+                        expects_exit(subject),
                     ],
                     leave,
                     vec![server_expects(ServerExpectation::Gone), start_again()],
@@ -187,8 +194,10 @@ pub(super) const CHECKS: &[Check] = &[
         ],
         severity: Severity::Must,
         fresh_server: true,
-        scenarios: |ground| {
-            let request = dialogue::request(ground.profile).unwrap_or_default();
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let request = dialogue::request(&subject.profile).unwrap_or_default();
             let (half, rest) = request.split_at(request.len() / 2);
             let waived = vec![Waiver {
                 invariant: Invariant::Served,
@@ -200,18 +209,18 @@ pub(super) const CHECKS: &[Check] = &[
                     "told to end in the middle of a request",
                     &[("alice", 1)],
                     vec![
-                        Talk::of(0).open(ground.profile).send(half).lines(),
+                        Talk::of(0).open(subject).send(half).lines(),
                         vec![
                             settle(),
-                            server_does(ServerAction::Signal(signal(ground))),
+                            server_does(ServerAction::Signal(signal(subject))),
                             settle(),
                         ],
                         Talk::of(0)
                             .send(rest)
-                            .expect_reply(ground.profile)
+                            .expect_reply(subject)
                             .then(Action::Close)
                             .lines(),
-                        vec![expects_exit(ground)],
+                        vec![expects_exit(subject)],
                     ],
                 )
             }]
@@ -231,19 +240,21 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: true,
-        scenarios: |ground| {
-            let told = server_does(ServerAction::Signal(signal(ground)));
-            let again = server_does(ServerAction::SignalAgain(signal(ground)));
-            let open = match ground.transport.is_datagram() {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let told = server_does(ServerAction::Signal(signal(subject)));
+            let again = server_does(ServerAction::SignalAgain(signal(subject)));
+            let open = match subject.place.transport.is_datagram() {
                 true => Vec::new(),
-                false => Talk::of(0).open_accepted(ground.profile).lines(),
+                false => Talk::of(0).open_accepted(subject).lines(),
             };
             vec![scenario(
                 "told to end twice",
                 &[("alice", 1)],
                 vec![
                     open,
-                    vec![told, settle(), again, expects_exit(ground)],
+                    vec![told, settle(), again, expects_exit(subject)],
                     vec![start_again()],
                 ],
             )]
@@ -273,13 +284,15 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::MANY_CONNECTIONS],
         severity: Severity::Should,
         fresh_server: true,
-        scenarios: |ground| {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
             vec![scenario(
                 "interrupted",
                 &[],
                 vec![vec![
                     server_does(ServerAction::Signal(Signal::Int)),
-                    expects_exit(ground),
+                    expects_exit(subject),
                     start_again(),
                 ]],
             )]
@@ -306,7 +319,9 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::MANY_CONNECTIONS],
         severity: Severity::Should,
         fresh_server: true,
-        scenarios: |ground| started_with(Streams::StdoutClosed, ground),
+        gate: None,
+        drawn: false,
+        scenarios: |subject| started_with(Streams::StdoutClosed, subject),
         counterexample: Counterexample {
             instead_of: "echo",
             serve: |address| {
@@ -328,7 +343,9 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: true,
-        scenarios: |ground| started_with(Streams::StdinClosed, ground),
+        gate: None,
+        drawn: false,
+        scenarios: |subject| started_with(Streams::StdinClosed, subject),
         counterexample: Counterexample {
             instead_of: "echo",
             serve: |address| {
@@ -354,8 +371,8 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 /// Ends the server and starts it again with other standard streams; the polite client afterwards is the judge.
-fn started_with(streams: Streams, ground: &Ground<'_>) -> Vec<Scenario> {
-    let polite = Talk::of(0).polite(ground.profile).lines();
+fn started_with(streams: Streams, subject: &Subject) -> Vec<Scenario> {
+    let polite = Talk::of(0).polite(subject).lines();
     // Nobody is served by the first server: what its connections leave behind is for the family time-wait.
     let waived = vec![Waiver {
         invariant: Invariant::Served,

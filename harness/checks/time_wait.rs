@@ -2,9 +2,11 @@
 
 use crate::checks::counterexample::{die_of, each, echo, listen, listen_with};
 use crate::model::action::{Action, Dial};
-use crate::model::check::{Address, Check, Counterexample, Need, Severity};
+use crate::model::address::Address;
+use crate::model::check::{Check, Counterexample, Severity};
 use crate::model::dialogue::{Talk, repeat, scenario, server_does, server_requires, settle};
 use crate::model::expectation::ServerExpectation;
+use crate::model::need::Need;
 use crate::model::scenario::Line;
 use crate::model::server_action::{ServerAction, Signal, Streams};
 use std::collections::HashMap;
@@ -41,12 +43,14 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: true,
-        scenarios: |ground| {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
             vec![scenario(
                 "restart over TIME_WAIT",
                 &[("alice", 1)],
                 vec![
-                    Talk::of(0).open_accepted(ground.profile).lines(),
+                    Talk::of(0).open_accepted(subject).lines(),
                     vec![
                         server_does(ServerAction::Signal(Signal::Kill)),
                         server_requires(ServerExpectation::Exit(None)),
@@ -71,11 +75,13 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: true,
-        scenarios: |ground| {
-            let open = Talk::of(0).open_accepted(ground.profile).lines();
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let open = Talk::of(0).open_accepted(subject).lines();
             let restart = vec![
-                server_does(ServerAction::Signal(super::stop::signal(ground))),
-                super::stop::requires_exit(ground),
+                server_does(ServerAction::Signal(super::stop::signal(subject))),
+                super::stop::requires_exit(subject),
                 start_again(),
             ];
             vec![scenario(
@@ -98,8 +104,10 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: true,
-        scenarios: |ground| {
-            let open = Talk::of(0).open_accepted(ground.profile).lines();
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let open = Talk::of(0).open_accepted(subject).lines();
             vec![scenario(
                 "restart after a kill",
                 &[("alice", 1)],
@@ -121,6 +129,8 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
         severity: Severity::Should,
         fresh_server: true,
+        gate: None,
+        drawn: false,
         scenarios: |_| {
             let second = vec![server_does(ServerAction::StartSecond)];
             vec![scenario("a second instance", &[], vec![second])]
@@ -143,16 +153,18 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::LONG_REQUEST, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let request = crate::model::dialogue::request(ground.profile).unwrap_or_default();
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let request = crate::model::dialogue::request(&subject.profile).unwrap_or_default();
             let half = Talk::of(0)
-                .open(ground.profile)
+                .open(subject)
                 .send(&request[..request.len() / 2]);
             let dial = Dial {
                 same_port: true,
                 ..Dial::default()
             };
-            let again = super::with_dial(Talk::of(0).polite(ground.profile).lines(), &dial);
+            let again = super::with_dial(Talk::of(0).polite(subject).lines(), &dial);
             vec![scenario(
                 "the same client port again",
                 &[("alice", 1)],
@@ -200,9 +212,11 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::DIALOGUE, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let rounds = if ground.deep { 10_000 } else { 2_000 };
-            let polite = Talk::of(0).polite(ground.profile).lines();
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let rounds = if subject.deep { 10_000 } else { 2_000 };
+            let polite = Talk::of(0).polite(subject).lines();
             vec![scenario(
                 "many short connections",
                 &[("alice", 1)],

@@ -2,18 +2,20 @@
 
 use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
-use crate::model::check::{Check, Counterexample, Ground, Need, Severity};
+use crate::model::check::{Check, Counterexample, Severity};
 use crate::model::data::{Cut, Data};
 use crate::model::dialogue::{self, Talk, pause, scenario, server_does, server_expects};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
+use crate::model::need::Need;
 use crate::model::profile::IdleTimeout;
 use crate::model::scenario::Line;
 use crate::model::server_action::ServerAction;
+use crate::model::subject::Subject;
 use std::io::{Read, Write};
 use std::time::{Duration, Instant};
 
-fn idle_timeout(ground: &Ground<'_>) -> Option<Duration> {
-    match ground.profile.promises.idle_timeout {
+fn idle_timeout(subject: &Subject) -> Option<Duration> {
+    match subject.profile.promises.idle_timeout {
         Some(IdleTimeout::After(time)) => Some(time),
         Some(IdleTimeout::Never) | None => None,
     }
@@ -49,8 +51,10 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::IDLE_TIMEOUT],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let Some(promised) = idle_timeout(ground) else {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let Some(promised) = idle_timeout(subject) else {
                 return Vec::new();
             };
             let lines = closes_in_time(Talk::of(0).connect(), promised);
@@ -76,12 +80,14 @@ pub(super) const CHECKS: &[Check] = &[
         ],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let Some(promised) = idle_timeout(ground) else {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let Some(promised) = idle_timeout(subject) else {
                 return Vec::new();
             };
-            let request = dialogue::request(ground.profile).unwrap_or_default();
-            if ground
+            let request = dialogue::request(&subject.profile).unwrap_or_default();
+            if subject
                 .profile
                 .model()
                 .is_some_and(|model| model.framing == crate::model::profile::Framing::Stream)
@@ -89,7 +95,7 @@ pub(super) const CHECKS: &[Check] = &[
                 return Vec::new();
             }
             let half = Talk::of(0)
-                .open(ground.profile)
+                .open(subject)
                 .send(&request[..request.len() / 2]);
             let lines = closes_in_time(half, promised);
             vec![scenario(
@@ -118,23 +124,25 @@ pub(super) const CHECKS: &[Check] = &[
         ],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
             let (Some(promised), Some(request)) =
-                (idle_timeout(ground), dialogue::request(ground.profile))
+                (idle_timeout(subject), dialogue::request(&subject.profile))
             else {
                 return Vec::new();
             };
-            let mut lines = Talk::of(0).open(ground.profile).lines();
+            let mut lines = Talk::of(0).open(subject).lines();
             for _ in 0..3 {
                 lines.push(pause(promised.mul_f64(0.5)));
                 lines.extend(
                     Talk::of(0)
                         .send(request.clone())
-                        .expect_reply(ground.profile)
+                        .expect_reply(subject)
                         .lines(),
                 );
             }
-            lines.extend(Talk::of(0).finish(ground.profile).lines());
+            lines.extend(Talk::of(0).finish(subject).lines());
             vec![scenario(
                 "an exchange now and then",
                 &[("alice", 1)],
@@ -161,23 +169,21 @@ pub(super) const CHECKS: &[Check] = &[
         ],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let Some(request) = dialogue::request(ground.profile) else {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let Some(request) = dialogue::request(&subject.profile) else {
                 return Vec::new();
             };
-            let exchange = |talk: Talk| {
-                talk.send(request.clone())
-                    .expect_reply(ground.profile)
-                    .lines()
-            };
+            let exchange = |talk: Talk| talk.send(request.clone()).expect_reply(subject).lines();
             vec![scenario(
                 "silence between two exchanges",
                 &[("alice", 1)],
                 vec![
-                    exchange(Talk::of(0).open(ground.profile)),
+                    exchange(Talk::of(0).open(subject)),
                     vec![pause(Duration::from_secs(2))],
                     exchange(Talk::of(0)),
-                    Talk::of(0).finish(ground.profile).lines(),
+                    Talk::of(0).finish(subject).lines(),
                 ],
             )]
         },
@@ -201,8 +207,10 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::LONG_REQUEST, Need::CONCURRENT],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let request = dialogue::request(ground.profile).unwrap_or_default();
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let request = dialogue::request(&subject.profile).unwrap_or_default();
             let piece = request.len().div_ceil(10);
             let drip = Action::Send {
                 data: Data::literal(request.clone()),
@@ -214,10 +222,10 @@ pub(super) const CHECKS: &[Check] = &[
                 "a request that trickles in",
                 &[("alice", 1), ("mallory", 3)],
                 vec![
-                    Talk::of(1).open(ground.profile).then(drip).lines(),
-                    Talk::of(0).polite(ground.profile).lines(),
+                    Talk::of(1).open(subject).then(drip).lines(),
+                    Talk::of(0).polite(subject).lines(),
                     Talk::of(1)
-                        .expect_reply(ground.profile)
+                        .expect_reply(subject)
                         .then(Action::Close)
                         .lines(),
                 ],
@@ -238,9 +246,11 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let concurrent = ground.profile.serves_concurrently();
-            let crowd = match (concurrent, ground.backlog) {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let concurrent = subject.profile.serves_concurrently();
+            let crowd = match (concurrent, subject.place.backlog) {
                 (true, _) => 200,
                 (false, backlog) => backlog.unwrap_or(0).clamp(1, 200),
             };
@@ -252,7 +262,7 @@ pub(super) const CHECKS: &[Check] = &[
                 false => Talk::of(1).connect_without_waiting(),
             };
             let polite = match concurrent {
-                true => Talk::of(0).polite(ground.profile).lines(),
+                true => Talk::of(0).polite(subject).lines(),
                 false => Vec::new(),
             };
             vec![scenario(
@@ -294,24 +304,26 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::DIALOGUE],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
             let wait = Duration::from_secs(2);
-            if idle_timeout(ground).is_some_and(|promised| promised < wait * 2) {
+            if idle_timeout(subject).is_some_and(|promised| promised < wait * 2) {
                 return Vec::new();
             }
-            let Some(request) = dialogue::request(ground.profile) else {
+            let Some(request) = dialogue::request(&subject.profile) else {
                 return Vec::new();
             };
             vec![scenario(
                 "the request comes late",
                 &[("alice", 1)],
                 vec![
-                    Talk::of(0).open(ground.profile).lines(),
+                    Talk::of(0).open(subject).lines(),
                     vec![pause(wait)],
                     Talk::of(0)
                         .send(request)
-                        .expect_reply(ground.profile)
-                        .finish(ground.profile)
+                        .expect_reply(subject)
+                        .finish(subject)
                         .lines(),
                 ],
             )]
@@ -338,8 +350,10 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::MANY_CONNECTIONS],
         severity: Severity::Must,
         fresh_server: false,
-        scenarios: |ground| {
-            let polite = Talk::of(0).polite(ground.profile);
+        gate: None,
+        drawn: false,
+        scenarios: |subject| {
+            let polite = Talk::of(0).polite(subject);
             let frozen = [
                 vec![server_does(ServerAction::Stop)],
                 Talk::of(1).connect_without_waiting().lines(),

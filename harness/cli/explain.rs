@@ -3,8 +3,8 @@
 use super::output::say;
 use crate::checks;
 use crate::checks::observations;
-use crate::model::check::in_words;
 use crate::model::error::{Error, ExitCode};
+use crate::model::need::in_words;
 
 pub(super) fn explain(id: &str) -> Result<ExitCode, Error> {
     if let Some(observation) = observations::find(id) {

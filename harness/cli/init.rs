@@ -1,12 +1,11 @@
 //! `sockdrill init`: a target with its profile and a first scenario, for the user to fill in.
 
 use super::output::say;
+use crate::checks;
 use crate::model::error::{Error, ExitCode};
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
-
-const FILES: &[(&str, &str)] = &[("server.toml", TARGET), ("scenarios/first.drill", SCENARIO)];
 
 const TARGET: &str = r#"# How your server is started, and what it speaks: sockdrill check server.toml
 
@@ -43,7 +42,7 @@ reply = 'hello\r\n'
 
 # Failures that are known and have a reason do not fail a run; one that has gone away does.
 # [[known]]
-# check = "stop/int"
+# check = "{check}"
 # reason = "issue 17"
 # until = "2030-12-31"
 "#;
@@ -88,11 +87,21 @@ pub(super) fn init(folder: &Path) -> Result<ExitCode, Error> {
     Ok(ExitCode::Passed)
 }
 
+/// The text of the target file. The failure that may be known is one of the catalogue.
+fn target() -> String {
+    let check = checks::all().last().map_or("*", |check| check.id);
+    TARGET.replace("{check}", check)
+}
+
 /// Writes the files below a folder, but for those that are there; says of each what became of it.
 fn write_files(folder: &Path) -> Result<Vec<String>, Error> {
-    let written = FILES.iter().map(|(name, text)| {
+    let files = [
+        ("server.toml", target()),
+        ("scenarios/first.drill", SCENARIO.to_owned()),
+    ];
+    let written = files.into_iter().map(|(name, text)| {
         let path = folder.join(name);
-        Ok(match write_new(&path, text)? {
+        Ok(match write_new(&path, &text)? {
             true => format!("wrote     {}", path.display()),
             false => format!("is there  {}, and is left as it is", path.display()),
         })

@@ -6,8 +6,9 @@ use super::output::say;
 use crate::checks;
 use crate::checks::observations::{self, OBSERVATIONS, Observation};
 use crate::drill;
-use crate::model::check::{Check, Need};
+use crate::model::check::Check;
 use crate::model::error::{Error, ExitCode};
+use crate::model::need::Need;
 use crate::model::profile::Profile;
 use crate::reference;
 

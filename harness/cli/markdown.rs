@@ -2,7 +2,7 @@
 
 use crate::checks;
 use crate::checks::observations::{self, OBSERVATIONS};
-use crate::model::check::in_words;
+use crate::model::need::in_words;
 use std::fmt::Write as _;
 
 const CHECKS_HEAD: &str = "\

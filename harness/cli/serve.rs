@@ -3,7 +3,7 @@
 use super::arguments::ServeArgs;
 use super::explain::unknown_check;
 use crate::checks;
-use crate::model::check::Address;
+use crate::model::address::Address;
 use crate::model::error::{Error, ExitCode};
 use crate::reference;
 use std::net::SocketAddr;

@@ -4,7 +4,7 @@ use super::process::Process;
 use super::target::Target;
 use crate::kernel::{Descriptors, Row, State, tree};
 use crate::launch::lab::Lab;
-use crate::model::check::Address;
+use crate::model::address::Address;
 use crate::model::error::Error;
 use crate::model::profile::Transport;
 use crate::transcript::event::Exit;

@@ -5,7 +5,7 @@ use super::readiness::{Place, listening};
 use super::target::Target;
 use crate::kernel::{Row, tree};
 use crate::launch::lab::Lab;
-use crate::model::check::Address;
+use crate::model::address::Address;
 use crate::model::error::Error;
 use crate::model::profile::Transport;
 use crate::model::server_action::Streams;

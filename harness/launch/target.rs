@@ -273,6 +273,13 @@ impl Target {
         })
     }
 
+    /// The same target, known to listen on this transport.
+    pub(crate) fn on(&self, transport: Transport) -> Self {
+        let mut target = self.clone();
+        target.profile.transport = Some(transport);
+        target
+    }
+
     /// Whether the program of the command, and those that it starts, are on this machine.
     pub fn is_installed(&self) -> bool {
         let found = |program: &String| find_program(program).is_some();

@@ -1,10 +1,11 @@
 //! A check: one requirement that servers are held to, how it is provoked, and a server that breaks it.
 
-use crate::model::profile::{Profile, Transport};
+use crate::model::address::Address;
+use crate::model::need::{Need, in_words};
+use crate::model::profile::Promises;
 use crate::model::scenario::Scenario;
+use crate::model::subject::{Broken, Subject};
 use std::io;
-use std::net::SocketAddr;
-use std::path::PathBuf;
 
 /// One requirement that servers are held to; a literal in `checks/<family>.rs` is all there is to it.
 ///
@@ -31,8 +32,12 @@ pub struct Check {
     pub severity: Severity,
     /// Whether each scenario needs a server that none has used before.
     pub(crate) fresh_server: bool,
+    /// What others build on, where they do.
+    pub(crate) gate: Option<Gate>,
+    /// Whether the scenarios are drawn from the seed, so that there are others and smaller ones.
+    pub(crate) drawn: bool,
     /// The scenarios for a server; empty where there is none, with the reason left to [`Need`].
-    pub(crate) scenarios: fn(&Ground<'_>) -> Vec<Scenario>,
+    pub(crate) scenarios: fn(&Subject) -> Vec<Scenario>,
     /// A server that breaks this requirement, and otherwise behaves.
     pub counterexample: Counterexample,
 }
@@ -50,16 +55,45 @@ impl Check {
         in_words(self.needs)
     }
 
+    /// Whether it judges what all others take for granted of this server: that a client is served at all.
+    pub(crate) fn judges_serving(&self, subject: &Subject) -> bool {
+        matches!(self.gate, Some(Gate::Serving(of)) if of(subject))
+    }
+
+    /// What is left of a server that fails the check, where others build on the promise that it judges.
+    pub(crate) fn subject_without(&self, subject: &Subject) -> Option<Subject> {
+        let Some(Gate::Promise { need, what, forget }) = self.gate else {
+            return None;
+        };
+        let broken = Broken {
+            need: need.word,
+            what,
+            check: self.id,
+        };
+        Some(subject.without(broken, forget))
+    }
+
     /// Why the check does not apply, if it does not.
-    pub(crate) fn unmet(&self, ground: &Ground<'_>) -> Option<String> {
-        self.needs.iter().find_map(|need| need.unmet(ground))
+    pub(crate) fn unmet(&self, subject: &Subject) -> Option<String> {
+        self.needs.iter().find_map(|need| need.unmet(subject))
     }
 }
 
-/// Needs as a person reads them: `TCP, long request`.
-pub fn in_words(needs: &[Need]) -> String {
-    let words: Vec<String> = needs.iter().map(|need| need.to_string()).collect();
-    words.join(", ")
+/// What others build on.
+#[derive(Clone, Copy, Debug)]
+pub enum Gate {
+    /// That a polite client is served, for the servers of which the function says so: the check is tried although none
+    /// was, and no polite client comes before and after.
+    Serving(fn(&Subject) -> bool),
+    /// A promise: the check is tried before the others, and where it fails, nothing is built on the promise.
+    Promise {
+        /// The need that the promise meets.
+        need: Need,
+        /// What is promised.
+        what: &'static str,
+        /// Takes the promise out of a profile.
+        forget: fn(&mut Promises),
+    },
 }
 
 /// How grave a failure is.
@@ -78,113 +112,6 @@ pub enum Severity {
     Must,
     /// A failure fails the run with `--strict` only.
     Should,
-}
-
-/// What a check can build on: the server's profile and the run's settings.
-#[derive(Clone, Copy, Debug)]
-pub struct Ground<'a> {
-    /// What the server speaks and promises.
-    pub profile: &'a Profile,
-    /// How bytes reach the server, as found.
-    pub transport: Transport,
-    /// The limit of the accept queue, as the kernel shows it.
-    pub backlog: Option<u32>,
-    /// The seed of generated payloads.
-    pub seed: u64,
-    /// Whether every position and the large counts are wanted.
-    pub deep: bool,
-    /// How many cases of a property are drawn.
-    pub cases: usize,
-    /// The promises that were found broken, which the profile no longer has.
-    pub broken: &'a [Broken],
-    /// Whether the server has a network namespace to itself.
-    pub own_namespace: bool,
-    /// Whether the server listens on an IPv6 address.
-    pub ipv6: bool,
-    /// Whether it takes IPv4 clients on an IPv6 socket.
-    pub dual_stack: bool,
-    /// Whether its command names 127.0.0.1 as the address to listen on.
-    pub told_loopback: bool,
-    /// Whether the server is handed its listening socket.
-    pub socket_is_given: bool,
-    /// Whether the server is bound to all IPv4 addresses.
-    pub wildcard: bool,
-    /// Whether several listening sockets share the address (SO_REUSEPORT, socket(7)).
-    pub shared_port: bool,
-}
-
-impl<'a> Ground<'a> {
-    /// A server of which nothing but its profile is known, on a run that asks for nothing special.
-    pub fn of(profile: &'a Profile, transport: Transport) -> Self {
-        Self {
-            profile,
-            transport,
-            backlog: None,
-            seed: 1,
-            deep: false,
-            cases: 1,
-            broken: &[],
-            own_namespace: false,
-            ipv6: false,
-            dual_stack: false,
-            told_loopback: false,
-            socket_is_given: false,
-            wildcard: false,
-            shared_port: false,
-        }
-    }
-}
-
-/// Something that must be known or promised, or hold here, for a check to apply; the rows are in `checks/needs.rs`.
-#[derive(Clone, Copy, Debug)]
-pub struct Need {
-    /// What it is called, permanent.
-    pub word: &'static str,
-    /// Whether it is met.
-    pub met: fn(&Ground<'_>) -> bool,
-    /// What is said where it is not; the first such reason of a check is why it is skipped.
-    pub reason: &'static str,
-}
-
-impl PartialEq for Need {
-    fn eq(&self, other: &Self) -> bool {
-        self.word == other.word
-    }
-}
-
-impl Eq for Need {}
-
-impl std::fmt::Display for Need {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str(self.word)
-    }
-}
-
-impl Need {
-    /// Says why the need is not met, if it is not.
-    pub(crate) fn unmet(&self, ground: &Ground<'_>) -> Option<String> {
-        if (self.met)(ground) {
-            return None;
-        }
-        let broken = ground.broken.iter().find(|broken| broken.need == *self);
-        Some(match broken {
-            Some(Broken { what, check, .. }) => {
-                format!("builds on {what}, which is broken: see {check}")
-            }
-            None => self.reason.to_owned(),
-        })
-    }
-}
-
-/// A promise that was found broken, so that nothing is built on it.
-#[derive(Clone, Debug)]
-pub struct Broken {
-    /// The need that the promise would have met.
-    pub need: Need,
-    /// What was promised.
-    pub what: &'static str,
-    /// The check that tells of it.
-    pub check: &'static str,
 }
 
 impl Severity {
@@ -209,23 +136,5 @@ pub struct Counterexample {
 impl std::fmt::Debug for Counterexample {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "Counterexample(instead of {})", self.instead_of)
-    }
-}
-
-/// Where a server is told to listen.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
-    /// An IP address and port, for TCP and UDP.
-    Inet(SocketAddr),
-    /// A path, for Unix sockets.
-    Path(PathBuf),
-}
-
-impl std::fmt::Display for Address {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::Inet(address) => address.fmt(f),
-            Self::Path(path) => path.display().fmt(f),
-        }
     }
 }

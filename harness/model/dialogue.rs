@@ -3,9 +3,10 @@
 use crate::model::action::{Action, Dial};
 use crate::model::data::{Cut, Data, Template};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
-use crate::model::profile::{AfterExchange, Exchange, Framing, IdleTimeout, Profile, Rule, Speech};
+use crate::model::profile::{Exchange, Framing, Profile, Rule, Speech};
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::server_action::ServerAction;
+use crate::model::subject::Subject;
 use std::time::Duration;
 
 /// The request that checks send to a server with a model.
@@ -42,20 +43,6 @@ pub fn replies(profile: &Profile) -> bool {
         Speech::Dialogue { .. } => true,
         Speech::Model(model) => model.rule != Rule::Discard,
     }
-}
-
-/// Whether a client that has been served may be silent for as long as it likes, beside others, and be served again.
-pub fn can_stand_by(profile: &Profile) -> bool {
-    let promises = &profile.promises;
-    let stream = profile
-        .transport
-        .is_none_or(|transport| !transport.is_datagram());
-    stream
-        && request(profile).is_some()
-        && profile.serves_concurrently()
-        && !profile.closes_after_exchange()
-        && promises.idle_timeout == Some(IdleTimeout::Never)
-        && (profile.model().is_some() || promises.after_exchange == Some(AfterExchange::StaysOpen))
 }
 
 fn owed(template: &Template) -> Expectation {
@@ -162,17 +149,17 @@ impl Talk {
 
     /// Connects and goes through all that comes before the last request: the greeting, then the earlier exchanges.
     #[must_use]
-    pub fn open(self, profile: &Profile) -> Self {
+    pub fn open(self, subject: &Subject) -> Self {
         let mut talk = self.connect();
         if let Speech::Dialogue {
             greeting,
             exchanges,
-        } = &profile.speech
+        } = &subject.profile.speech
         {
             if let Some(greeting) = greeting {
                 talk = talk.expect(owed(greeting));
             }
-            if !profile.closes_after_exchange() {
+            if !subject.profile.closes_after_exchange() {
                 let earlier = exchanges.len().saturating_sub(1);
                 for exchange in &exchanges[..earlier] {
                     talk = talk.exchange(exchange);
@@ -184,12 +171,12 @@ impl Talk {
 
     /// Makes sure that the server has the connection in hand: by its first words where it has any, else by the kernel.
     #[must_use]
-    pub fn open_accepted(self, profile: &Profile) -> Self {
-        let talk = self.open(profile);
-        match profile.transport {
-            Some(transport) if transport.is_datagram() => talk,
+    pub fn open_accepted(self, subject: &Subject) -> Self {
+        let talk = self.open(subject);
+        match subject.place.transport.is_datagram() {
+            true => talk,
             // A server may let the kernel keep a silent client back (TCP_DEFER_ACCEPT, tcp(7)): no fault, but no proof.
-            _ => talk.require(Expectation::Accepted),
+            false => talk.require(Expectation::Accepted),
         }
     }
 
@@ -200,23 +187,23 @@ impl Talk {
 
     /// Sends the request and expects what is owed for it; nothing where the profile has no request.
     #[must_use]
-    pub fn request_and_reply(self, profile: &Profile) -> Self {
-        match request(profile) {
-            Some(request) => self.send(request).expect_reply(profile),
+    pub fn request_and_reply(self, subject: &Subject) -> Self {
+        match request(&subject.profile) {
+            Some(request) => self.send(request).expect_reply(subject),
             None => self,
         }
     }
 
     /// Expects what is owed for the request; where nothing is, that the server has read it.
     #[must_use]
-    pub fn expect_reply(self, profile: &Profile) -> Self {
-        self.expect(reply(profile).unwrap_or(Expectation::Taken))
+    pub fn expect_reply(self, subject: &Subject) -> Self {
+        self.expect(reply(&subject.profile).unwrap_or(Expectation::Taken))
     }
 
     /// Ends politely: waits for the server's end where it closes first, then closes.
     #[must_use]
-    pub fn finish(self, profile: &Profile) -> Self {
-        let talk = match profile.closes_after_exchange() {
+    pub fn finish(self, subject: &Subject) -> Self {
+        let talk = match subject.profile.closes_after_exchange() {
             true => self.expect(Expectation::End {
                 kinds: vec![End::Fin],
                 all_bytes_first: true,
@@ -229,26 +216,24 @@ impl Talk {
     /// The whole of a polite conversation: what the profile tells, or for an unknown server a connection that it
     /// takes in hand.
     #[must_use]
-    pub fn polite(self, profile: &Profile) -> Self {
-        let datagram = matches!(profile.model(), Some(model) if model.framing == Framing::Datagram)
-            || profile
-                .transport
-                .is_some_and(|transport| transport.is_datagram());
-        match request(profile) {
+    pub fn polite(self, subject: &Subject) -> Self {
+        let datagram = subject.profile.is_modelled_in(Framing::Datagram)
+            || subject.place.transport.is_datagram();
+        match request(&subject.profile) {
             None if datagram => self
                 .connect()
                 .send("sockdrill")
                 .expect(Expectation::Taken)
                 .then(Action::Close),
-            None if profile.has_dialogue() => self.open(profile).finish(profile),
+            None if subject.profile.has_dialogue() => self.open(subject).finish(subject),
             None => self
                 .connect()
                 .expect(Expectation::Accepted)
                 .then(Action::Close),
             Some(_) => self
-                .open(profile)
-                .request_and_reply(profile)
-                .finish(profile),
+                .open(subject)
+                .request_and_reply(subject)
+                .finish(subject),
         }
     }
 

@@ -31,7 +31,7 @@ use std::time::Duration;
 pub struct Profile {
     /// The name it is called by.
     pub(crate) name: String,
-    /// How bytes reach the server; `None` until the server's listener tells.
+    /// How bytes reach the server; `None` where the profile is for servers of either kind.
     pub(crate) transport: Option<Transport>,
     /// What is known of the conversation.
     pub(crate) speech: Speech,
@@ -401,6 +401,15 @@ impl Profile {
     /// Whether something is known of the conversation.
     pub fn has_dialogue(&self) -> bool {
         self.speech != Speech::Unknown
+    }
+
+    /// Whether there is something for a client to ask.
+    pub(crate) fn has_request(&self) -> bool {
+        match &self.speech {
+            Speech::Unknown => false,
+            Speech::Dialogue { exchanges, .. } => !exchanges.is_empty(),
+            Speech::Model(_) => true,
+        }
     }
 
     /// The reply model, if there is one.

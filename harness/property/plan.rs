@@ -188,7 +188,7 @@ impl Rules<'_> {
             lines.zip(moments(&part.gaps))
         });
         let mut lines: Vec<(Line, u32)> = lines.collect();
-        if self.ground.profile.serves_concurrently() {
+        if self.subject.profile.serves_concurrently() {
             // The sort is stable: the steps of a client, and those of the same moment, keep their order.
             lines.sort_by_key(|(_, moment)| *moment);
         }
@@ -223,7 +223,7 @@ impl Rules<'_> {
 
     fn dial(&self, reach: Reach, was_reset: bool) -> Dial {
         let mut dial = Dial::default();
-        if self.ground.transport == Transport::Tcp {
+        if self.subject.place.transport == Transport::Tcp {
             match reach {
                 Reach::Plain => {}
                 Reach::SmallBuffer => dial.receive_buffer = Some(4 << 10),
@@ -237,7 +237,7 @@ impl Rules<'_> {
 
     /// Ends the server as it promises to be ended, and starts it again, at a moment when nobody is connected.
     fn restart(&self, mut lines: Vec<Line>, at: u8) -> Vec<Line> {
-        let stop = self.ground.profile.promises.stop;
+        let stop = self.subject.profile.promises.stop;
         let Some(stop) = stop.filter(|_| self.can_restart()) else {
             return lines;
         };
@@ -258,12 +258,12 @@ impl Rules<'_> {
 
     /// Stops the server around some steps for which it need not run: it then finds all at once what they have done.
     fn freeze(&self, mut lines: Vec<Line>, at: u8, steps: usize) -> Vec<Line> {
-        if self.ground.transport == Transport::UnixDatagram {
+        if self.subject.place.transport == Transport::UnixDatagram {
             return lines;
         }
         let from = usize::from(at) * lines.len() / 256;
         let mut piled = 0;
-        let queue = self.ground.backlog.unwrap_or(1).max(1) as usize;
+        let queue = self.subject.place.backlog.unwrap_or(1).max(1) as usize;
         // Where nothing is known of the queue it is taken to be full.
         let mut dialled = not_accepted(&lines[..from]).unwrap_or(queue);
         let mut goes_on = |line: &Line| match &line.step {
@@ -280,7 +280,7 @@ impl Rules<'_> {
                 Action::Connect(_) if self.kind == Kind::Datagram => true,
                 Action::Connect(_) => {
                     dialled += 1;
-                    dialled <= queue && !self.ground.transport.is_local()
+                    dialled <= queue && !self.subject.place.transport.is_local()
                 }
                 Action::HalfClose | Action::Reset | Action::Close => true,
                 _ => false,
@@ -308,20 +308,20 @@ impl Rules<'_> {
     }
 
     fn model(&self) -> Option<Model> {
-        self.ground.profile.model()
+        self.subject.profile.model()
     }
 
     fn half_close(&self) -> Option<HalfClose> {
-        self.ground.profile.promises.half_close
+        self.subject.profile.promises.half_close
     }
 
     fn can_restart(&self) -> bool {
         // What becomes of the path of a Unix socket is for the family local.
-        !self.is_one_connection() && !self.ground.transport.is_local()
+        !self.is_one_connection() && !self.subject.place.transport.is_local()
     }
 
     fn can_reset(&self) -> bool {
-        self.ground.transport == Transport::Tcp && !self.is_one_connection()
+        self.subject.place.transport == Transport::Tcp && !self.is_one_connection()
     }
 }
 
@@ -491,7 +491,7 @@ impl<'a> Speaker<'a> {
             return;
         };
         let leave = self.leave(visit);
-        let closes = self.rules.ground.profile.closes_after_exchange();
+        let closes = self.rules.subject.profile.closes_after_exchange();
         let most = if closes { 1 } else { visit.words.len() };
         let words = &visit.words[..most.min(visit.words.len())];
         for (n, word) in words.iter().enumerate() {
@@ -568,7 +568,7 @@ impl<'a> Speaker<'a> {
 
     /// The end of a connection.
     fn part(&mut self, leave: Leave, is_discard: bool, is_unfinished: bool) {
-        let closes = self.rules.ground.profile.closes_after_exchange();
+        let closes = self.rules.subject.profile.closes_after_exchange();
         let end = |kinds: &[End], all_bytes_first| Expectation::End {
             kinds: kinds.to_vec(),
             all_bytes_first,
@@ -633,7 +633,8 @@ impl<'a> Speaker<'a> {
     fn throw_one(&mut self, word: &Word, is_last: bool) {
         let bytes = word.size.min(LARGEST_DATAGRAM);
         // The queue of a Unix socket holds ten (`net.unix.max_dgram_qlen`), and then blocks those who send.
-        let is_alone = bytes > SMALL_DATAGRAM || self.rules.ground.transport != Transport::Udp;
+        let is_alone =
+            bytes > SMALL_DATAGRAM || self.rules.subject.place.transport != Transport::Udp;
         let times = if is_alone { 1 } else { word.times };
         let data = match bytes {
             0 => Data::literal(""),
@@ -675,7 +676,7 @@ impl<'a> Speaker<'a> {
 
     /// The exchanges of a dialogue, of which only the timing and the cuts vary.
     fn exchange(&mut self, visit: &Visit) {
-        let profile = self.rules.ground.profile;
+        let profile = &self.rules.subject.profile;
         let Speech::Dialogue {
             greeting,
             exchanges,

@@ -1,9 +1,9 @@
 //! The rules of a server: what may be drawn for it, and how what was drawn becomes a scenario.
 
 use super::plan::Play;
-use crate::model::check::Ground;
 use crate::model::profile::{Framing, Serves, Speech};
 use crate::model::scenario::Scenario;
+use crate::model::subject::Subject;
 use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
@@ -31,14 +31,14 @@ pub(crate) enum Kind {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules<'a> {
     pub(super) kind: Kind,
-    pub(super) ground: &'a Ground<'a>,
+    pub(super) subject: &'a Subject,
 }
 
 impl<'a> Rules<'a> {
     /// The rules for a server; `None` where nothing can be drawn for it.
-    pub(crate) fn of(ground: &'a Ground<'a>) -> Option<Self> {
-        let datagrams = ground.transport.is_datagram();
-        let kind = match &ground.profile.speech {
+    pub(crate) fn of(subject: &'a Subject) -> Option<Self> {
+        let datagrams = subject.place.transport.is_datagram();
+        let kind = match &subject.profile.speech {
             Speech::Unknown => return None,
             Speech::Dialogue { .. } if datagrams => return None,
             Speech::Dialogue { .. } => Kind::Exchange,
@@ -48,13 +48,13 @@ impl<'a> Rules<'a> {
                 Framing::Datagram => Kind::Datagram,
             },
         };
-        Some(Self { kind, ground })
+        Some(Self { kind, subject })
     }
 
     /// The chapters of a run: as many plays as there are to be cases.
     pub(crate) fn chapters(&self) -> Vec<Scenario> {
         let plays = self.strategy();
-        let numbers = (0..self.ground.cases).collect::<Vec<_>>();
+        let numbers = (0..self.subject.cases).collect::<Vec<_>>();
         let chapter = |numbers: &[usize]| {
             let drawn = numbers.iter().filter_map(|case| self.play(&plays, *case));
             let plays: Vec<Play> = drawn.collect();
@@ -71,14 +71,14 @@ impl<'a> Rules<'a> {
     pub(super) fn plays(&self, chapter: usize) -> Vec<Play> {
         let plays = self.strategy();
         let first = chapter * self.plays_a_chapter();
-        let cases = first..self.ground.cases.min(first + self.plays_a_chapter());
+        let cases = first..self.subject.cases.min(first + self.plays_a_chapter());
         cases.filter_map(|case| self.play(&plays, case)).collect()
     }
 
     /// The play of a case is drawn from the seed and the number of the case alone, so that it can be drawn again.
     pub(super) fn play(&self, plays: &BoxedStrategy<Play>, case: usize) -> Option<Play> {
         let mut seed = [0; 32];
-        seed[..8].copy_from_slice(&self.ground.seed.to_le_bytes());
+        seed[..8].copy_from_slice(&self.subject.seed.to_le_bytes());
         seed[8..16].copy_from_slice(&(case as u64).to_le_bytes());
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
         let config = Config {
@@ -103,6 +103,6 @@ impl<'a> Rules<'a> {
     }
 
     pub(super) fn is_one_connection(&self) -> bool {
-        self.ground.profile.promises.serves == Some(Serves::OneConnection)
+        self.subject.profile.promises.serves == Some(Serves::OneConnection)
     }
 }

@@ -3,29 +3,32 @@ use super::*;
 use crate::drill::DrillFile;
 use crate::judge::{Doubt, Verdict};
 use crate::model::action::Action;
-use crate::model::check::Ground;
 use crate::model::data::Data;
 use crate::model::expectation::Expectation;
 use crate::model::profile::Profile;
 use crate::model::scenario::Scenario;
 use crate::model::scenario::Step;
 use crate::model::server_action::ServerAction;
+use crate::model::subject::{Place, Subject};
 use crate::transcript::fault::Fault;
 use std::collections::{HashMap, HashSet};
 
-fn ground<'a>(profile: &'a Profile, cases: usize) -> Ground<'a> {
-    Ground {
+fn subject(profile: &Profile, cases: usize) -> Subject {
+    let place = Place {
         backlog: Some(128),
+        ..Place::on(profile.transport.unwrap())
+    };
+    Subject {
         seed: 7,
         cases,
         own_namespace: true,
-        ..Ground::of(profile, profile.transport.unwrap())
+        ..Subject::of(profile.clone(), place)
     }
 }
 
 fn drawn(name: &str, cases: usize) -> Vec<Scenario> {
     let profile = Profile::find(name).unwrap();
-    Rules::of(&ground(&profile, cases)).unwrap().chapters()
+    Rules::of(&subject(&profile, cases)).unwrap().chapters()
 }
 
 #[test]
@@ -57,7 +60,7 @@ fn every_drawn_scenario_prints_as_a_file_that_reads_back() {
 fn nobody_half_closes_where_nothing_is_promised_for_it() {
     let text = "transport = \"tcp\"\nmodel = \"echo\"\nframing = \"stream\"\n";
     let profile = Profile::parse("silent", text).unwrap();
-    let chapters = Rules::of(&ground(&profile, 200)).unwrap().chapters();
+    let chapters = Rules::of(&subject(&profile, 200)).unwrap().chapters();
     let lines = chapters.iter().flat_map(|chapter| &chapter.lines);
     let half_closes = lines.filter(|line| {
         matches!(
@@ -140,12 +143,10 @@ fn two_hundred_cases_try_every_kind_of_end_and_many_cuts() {
 #[test]
 fn nobody_connects_to_a_stopped_server_whose_queue_may_be_full() {
     let profile = Profile::find("echo").unwrap();
-    let ground = Ground {
-        backlog: Some(1),
-        ..ground(&profile, 600)
-    };
+    let mut subject = subject(&profile, 600);
+    subject.place.backlog = Some(1);
     let mut dialled = 0;
-    for chapter in Rules::of(&ground).unwrap().chapters() {
+    for chapter in Rules::of(&subject).unwrap().chapters() {
         let (mut is_stopped, mut waiting) = (false, Vec::new());
         for line in &chapter.lines {
             match &line.step {
@@ -196,7 +197,7 @@ fn server_is_ended_only_where_nobody_is_connected_and_it_runs() {
 fn nobody_is_ended_who_has_not_promised_how() {
     let text = "transport = \"tcp\"\nmodel = \"echo\"\nframing = \"stream\"\n";
     let profile = Profile::parse("silent", text).unwrap();
-    let chapters = Rules::of(&ground(&profile, 600)).unwrap().chapters();
+    let chapters = Rules::of(&subject(&profile, 600)).unwrap().chapters();
     assert!(!chapters.iter().any(Scenario::ends_server));
 }
 
@@ -210,8 +211,8 @@ fn quick_run_goes_without_a_restart() {
 /// How many of the 30 cases of two chapters are performed, and how many prove nothing, where there are 60 in all.
 fn unproven_of(verdict_of: impl Fn(usize) -> Verdict) -> (usize, usize) {
     let profile = Profile::find("echo").unwrap();
-    let ground = ground(&profile, 60);
-    let rules = Rules::of(&ground).unwrap();
+    let subject = subject(&profile, 60);
+    let rules = Rules::of(&subject).unwrap();
     let cases = [1, 3].map(|chapter| rules.cases_of(chapter)).concat();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
@@ -249,8 +250,8 @@ fn half_of_the_cases_are_enough_and_less_are_not() {
 /// The smallest case of the first chapter of some seed in which `fails` finds a fault.
 fn shrunk(name: &str, fails: impl Fn(&Scenario) -> bool) -> Scenario {
     let profile = Profile::find(name).unwrap();
-    let ground = ground(&profile, 200);
-    let rules = Rules::of(&ground).unwrap();
+    let subject = subject(&profile, 200);
+    let rules = Rules::of(&subject).unwrap();
     let chapter = rules.chapters().iter().position(&fails).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()

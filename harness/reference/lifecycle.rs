@@ -4,7 +4,7 @@ use super::conversation::{Conversation, DRAIN, Stream};
 use super::listener::{self, Bound, Listener};
 use super::server::{Manner, ReferenceServer, Talk};
 use super::{console, datagrams};
-use crate::model::check::Address;
+use crate::model::address::Address;
 use crate::model::profile::Serves;
 use std::collections::VecDeque;
 use std::io;

@@ -1,7 +1,7 @@
 //! Sockets that listen: every option is set before the bind, and nothing that is in use is taken away.
 
 use super::conversation::Stream;
-use crate::model::check::Address;
+use crate::model::address::Address;
 use socket2::{Domain, Protocol, SockAddr, Socket, TcpKeepalive, Type};
 use std::fs;
 use std::io::{self, ErrorKind};

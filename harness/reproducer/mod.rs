@@ -13,6 +13,7 @@ use crate::model::error::Error;
 use crate::model::limits;
 use crate::model::profile::{Serves, Transport};
 use crate::model::scenario::Scenario;
+use crate::model::subject::{Place, Subject};
 use crate::transcript::event::CRASHES;
 use python::{Lines, text};
 use steps::{Ground, Script};
@@ -41,7 +42,9 @@ impl Reproducer {
                 target.name
             )));
         }
-        let ground = Ground::of(target);
+        let transport = target.profile.transport.unwrap_or(Transport::Tcp);
+        let subject = Subject::of(target.profile.clone(), Place::on(transport));
+        let ground = Ground::of(target, transport);
         let mut limits = Vec::new();
         if !target.sysctl.is_empty() {
             let names: Vec<_> = target.sysctl.keys().map(String::as_str).collect();
@@ -56,7 +59,7 @@ impl Reproducer {
                 1 => "case".to_owned(),
                 _ => format!("case_{number}"),
             };
-            let script = Script::of(&name, scenario, ground, &target.profile)?;
+            let script = Script::of(&name, scenario, ground, &subject)?;
             cases.push_str(&script.text);
             cases.push_str("\n\n");
             time += script.time.as_secs();
@@ -82,8 +85,7 @@ impl Reproducer {
 }
 
 impl Ground {
-    fn of(target: &Target) -> Self {
-        let transport = target.profile.transport.unwrap_or(Transport::Tcp);
+    fn of(target: &Target, transport: Transport) -> Self {
         Self {
             datagram: transport.is_datagram(),
             // Told a path, a server speaks over a Unix socket what its profile says for TCP or UDP.

@@ -9,9 +9,10 @@ use crate::model::error::Error;
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::invariant::Invariant;
 use crate::model::limits::STEP_WITHIN;
-use crate::model::profile::{Profile, Serves};
+use crate::model::profile::Serves;
 use crate::model::scenario::{Cast, Line, Scenario, Step};
 use crate::model::server_action::{ServerAction, Signal, Streams};
+use crate::model::subject::Subject;
 use std::time::Duration;
 
 /// How bytes reach the server.
@@ -53,7 +54,7 @@ impl Script {
         name: &str,
         scenario: &Scenario,
         ground: Ground,
-        profile: &Profile,
+        subject: &Subject,
     ) -> Result<Self, Error> {
         let title = scenario.name.replace('\\', "\\\\").replace('"', "\\\"");
         let mut writer = Writer {
@@ -84,9 +85,9 @@ impl Script {
         writer.put(4, "server.expect_life()");
         let is_asked_to_end = scenario.server_is_asked_to_end_by(usize::MAX);
         if !is_asked_to_end && !waives(Invariant::Alive) {
-            let once = profile.promises.serves == Some(Serves::OneConnection);
+            let once = subject.profile.promises.serves == Some(Serves::OneConnection);
             if !once && !waives(Invariant::Served) {
-                writer.polite(profile)?;
+                writer.polite(subject)?;
             }
             if !once && !ground.datagram && !ground.local && !waives(Invariant::CloseWait) {
                 writer.put(4, "server.expect_no_close_wait()");
@@ -491,7 +492,7 @@ impl Writer<'_> {
     }
 
     /// A polite client comes and must be served.
-    fn polite(&mut self, profile: &Profile) -> Result<(), Error> {
+    fn polite(&mut self, subject: &Subject) -> Result<(), Error> {
         self.lines.push(String::new());
         self.put(4, "# A polite client must be served afterwards.");
         let class = self.class();
@@ -500,7 +501,7 @@ impl Writer<'_> {
             &format!("polite = {class}(server, \"a polite client afterwards\")"),
         );
         let before = self.limits.len();
-        for line in Talk::of(0).polite(profile).lines() {
+        for line in Talk::of(0).polite(subject).lines() {
             if let Step::Client { action, .. } = &line.step {
                 self.action("polite", false, action, 4);
             }

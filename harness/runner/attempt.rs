@@ -4,33 +4,22 @@ use super::saved;
 use super::settings::Settings;
 use crate::judge::cut_coverage::Coverage;
 use crate::judge::{Evidence, Finding, Skip, Verdict, judge, next};
+use crate::launch::Target;
 use crate::launch::lab::Lab;
-use crate::launch::{Server, Target};
 use crate::model::dialogue::{self, Talk, scenario};
 use crate::model::error::Error;
 use crate::model::invariant::Invariant;
 use crate::model::phase::Phase;
-use crate::model::profile::{Profile, Serves};
+use crate::model::profile::Serves;
 use crate::model::scenario::Scenario;
+use crate::model::subject::Subject;
 use crate::model::trial::Trial;
 use crate::session::Session;
 use crate::transcript::event::{EventLine, Transcript};
 use std::sync::Arc;
-use tokio::sync::RwLock;
 
 /// How often something that failed, or that proved nothing, is tried on servers of its own.
 pub(super) const TRIES: usize = 3;
-
-/// Held by all who perform a trial; alone by one whose trial proved nothing while others ran beside it. The load that
-/// one server under test makes is no excuse for another, nor for itself.
-static FLOOR: RwLock<()> = RwLock::const_new(());
-
-/// Who else may perform a trial at the same time.
-#[derive(Clone, Copy)]
-pub(super) enum Floor {
-    Shared,
-    Alone,
-}
 
 /// What came of trying a check's scenarios.
 pub(super) struct Attempt {
@@ -63,13 +52,14 @@ impl Attempt {
     }
 }
 
-/// A server's command, and how it is drilled.
+/// A server's command, what is known of the server, and how it is tried.
 #[derive(Clone, Copy)]
 pub(super) struct Job<'a> {
     pub(super) target: &'a Target,
+    pub(super) subject: &'a Subject,
     pub(super) settings: &'a Settings,
     /// The check, the case or the observation that trials are made for.
-    subject: &'a str,
+    purpose: &'a str,
 }
 
 /// How each of the scenarios is tried.
@@ -84,51 +74,60 @@ pub(super) struct TrialOptions {
 }
 
 impl<'a> Job<'a> {
-    pub(super) fn new(target: &'a Target, settings: &'a Settings) -> Self {
+    pub(super) fn new(target: &'a Target, subject: &'a Subject, settings: &'a Settings) -> Self {
         Self {
             target,
+            subject,
             settings,
-            subject: "probe",
+            purpose: "probe",
         }
     }
 
     /// The same for a check, a case or an observation.
-    pub(super) fn of(self, subject: &'a str) -> Self {
-        Self { subject, ..self }
+    pub(super) fn of(self, purpose: &'a str) -> Self {
+        Self { purpose, ..self }
     }
 
     /// Starts a server in a lab of its own.
-    pub(super) async fn start(self) -> Result<Session<'a>, Error> {
+    async fn start(self) -> Result<Session<'a>, Error> {
         let lab = Arc::new(Lab::open(self.settings.isolation)?);
         Session::start(self.target, lab).await
     }
 
     /// Whether the server is for one connection, and ends with it.
     fn is_for_one(self) -> bool {
-        self.target.profile.promises.serves == Some(Serves::OneConnection)
+        self.subject.profile.promises.serves == Some(Serves::OneConnection)
     }
 
     /// Puts the polite client before and after a scenario, and a bystander beside it, where there can be one.
-    pub(super) fn trial(self, script: &Scenario, profile: &Profile, polite: bool) -> Trial {
-        trial(script, profile, polite && !self.is_for_one())
+    pub(super) fn trial(self, script: &Scenario, polite: bool) -> Trial {
+        trial(script, self.subject, polite && !self.is_for_one())
     }
 
     /// Performs a trial on a server of its own, and judges it.
     pub(super) async fn on_fresh_server(
         self,
         trial: &Trial,
-        floor: Floor,
     ) -> Result<(Verdict, Transcript), Error> {
-        let mut stage = self.start().await?;
-        let seen = perform(&mut stage, trial, floor).await?;
+        let mut session = self.start().await?;
+        let _shared = self.settings.exclusive.shared().await;
+        let seen = perform(&mut session, trial).await?;
         Ok((self.judged(trial, &seen)?, seen))
+    }
+
+    /// The same with no other trial of the run beside it.
+    async fn alone_on_fresh_server(self, trial: &Trial) -> Result<Verdict, Error> {
+        let mut session = self.start().await?;
+        let _alone = self.settings.exclusive.alone().await;
+        let seen = perform(&mut session, trial).await?;
+        self.judged(trial, &seen)
     }
 
     /// Judges what was seen of a trial, and saves all of it where that is wanted.
     pub(super) fn judged(self, trial: &Trial, seen: &Transcript) -> Result<Verdict, Error> {
         let verdict = judge(trial, seen);
         if let Some(folder) = &self.settings.transcripts {
-            saved::save(folder, self.subject, trial, seen, &verdict)?;
+            saved::save(folder, self.purpose, trial, seen, &verdict)?;
         }
         Ok(verdict)
     }
@@ -145,7 +144,7 @@ impl<'a> Job<'a> {
     /// The same, beginning with a server that runs already.
     pub(super) async fn try_on(
         self,
-        mut stage: Option<Session<'a>>,
+        mut session: Option<Session<'a>>,
         scenarios: &[Scenario],
         options: TrialOptions,
     ) -> Result<Attempt, Error> {
@@ -153,22 +152,23 @@ impl<'a> Job<'a> {
             return Ok(Attempt::of(Verdict::Skip(Skip::NothingToDo)));
         }
         let (mut unsure, mut doubt, mut last) = (Vec::new(), None, None);
-        let request = dialogue::request(&self.target.profile).unwrap_or_default();
+        let request = dialogue::request(&self.subject.profile).unwrap_or_default();
         let mut coverage = Coverage::of(&request);
         for (n, scenario) in scenarios.iter().enumerate() {
-            let mut used = match stage.take() {
-                Some(stage) => stage,
+            let mut used = match session.take() {
+                Some(session) => session,
                 None => self.start().await?,
             };
-            let profile = profile_on(&used, self.target);
-            let trial = self.trial(scenario, &profile, options.polite);
-            let seen = perform(&mut used, &trial, Floor::Shared).await?;
+            let trial = self.trial(scenario, options.polite);
+            let shared = self.settings.exclusive.shared().await;
+            let seen = perform(&mut used, &trial).await?;
+            drop(shared);
             let verdict = self.judged(&trial, &seen)?;
             coverage.add(&trial, &seen, &request);
             last = Some((scenario, seen));
             let is_undisturbed = verdict == Verdict::Pass;
             let stays = is_undisturbed && !options.fresh_server && !self.is_for_one();
-            stage = stays.then_some(used);
+            session = stays.then_some(used);
             match self.again(verdict, &trial, options.tries).await? {
                 Verdict::Pass | Verdict::Skip(_) => {}
                 Verdict::Inconclusive(why) => {
@@ -201,14 +201,14 @@ impl<'a> Job<'a> {
             Verdict::Fail(finding) => {
                 let mut failed = 1;
                 for _ in 1..TRIES {
-                    let (again, _) = self.on_fresh_server(trial, Floor::Shared).await?;
+                    let (again, _) = self.on_fresh_server(trial).await?;
                     failed += usize::from(matches!(again, Verdict::Fail(_)));
                 }
                 Ok(Verdict::Fail(counted(finding, failed)))
             }
             Verdict::Inconclusive(mut doubt) => {
                 for _ in 1..tries {
-                    match self.on_fresh_server(trial, Floor::Alone).await?.0 {
+                    match self.alone_on_fresh_server(trial).await? {
                         Verdict::Inconclusive(again) => doubt = again,
                         Verdict::Fail(finding) => return Ok(Verdict::Fail(counted(finding, 1))),
                         decided => return Ok(decided),
@@ -221,29 +221,8 @@ impl<'a> Job<'a> {
     }
 }
 
-/// Performs a trial among others, or with nobody beside it.
-pub(super) async fn perform(
-    stage: &mut Session<'_>,
-    trial: &Trial,
-    floor: Floor,
-) -> Result<Transcript, Error> {
-    match floor {
-        Floor::Shared => {
-            let _shared = FLOOR.read().await;
-            performed(stage, trial).await
-        }
-        Floor::Alone => {
-            let _alone = FLOOR.write().await;
-            performed(stage, trial).await
-        }
-    }
-}
-
 /// Performs one phase after the other, as the judge asks for them.
-pub(super) async fn performed(
-    session: &mut Session<'_>,
-    trial: &Trial,
-) -> Result<Transcript, Error> {
+pub(super) async fn perform(session: &mut Session<'_>, trial: &Trial) -> Result<Transcript, Error> {
     session.begin();
     while let Some(next) = session.seen(|transcript| next(trial, transcript)) {
         session.perform(next, trial).await?;
@@ -251,38 +230,29 @@ pub(super) async fn performed(
     Ok(session.finish().await)
 }
 
-/// The target's profile, with the transport on which its server was found.
-fn profile_on(stage: &Session<'_>, target: &Target) -> Profile {
-    let found = stage.server().map(Server::transport);
-    Profile {
-        transport: found.or(target.profile.transport),
-        ..target.profile.clone()
-    }
-}
-
 /// Puts the polite client before and after a scenario, and a bystander beside it.
-fn trial(script: &Scenario, profile: &Profile, polite: bool) -> Trial {
+fn trial(script: &Scenario, subject: &Subject, polite: bool) -> Trial {
     let waives = |invariant| {
         let mut waived = script.waived.iter();
         waived.any(|waiver| waiver.invariant == invariant)
     };
     let polite = polite && !waives(Invariant::Served);
     let stands_by = polite
-        && dialogue::can_stand_by(profile)
+        && subject.bystander
         && !script.ends_server()
         && !waives(Invariant::Bystanders)
         && !waives(Invariant::Alive);
     let client = Talk::of(0);
-    let mut trial = Trial::alone(script.clone()).of(profile);
+    let mut trial = Trial::alone(script.clone()).of(&subject.profile);
     if polite {
-        let around = one("polite", client.clone().polite(profile));
+        let around = one("polite", client.clone().polite(subject));
         trial = trial
             .with(Phase::Before, around.clone())
             .with(Phase::After, around);
     }
     if stands_by {
-        let connects = client.clone().open(profile).request_and_reply(profile);
-        let again = client.request_and_reply(profile);
+        let connects = client.clone().open(subject).request_and_reply(subject);
+        let again = client.request_and_reply(subject);
         trial = trial
             .with(Phase::BystanderConnects, one("bystanding", connects))
             .with(Phase::BystanderAgain, one("bystanding", again));

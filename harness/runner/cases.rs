@@ -1,8 +1,8 @@
 //! Cases of scenario files, each on a server of its own.
 
-use super::acquaintance::in_background;
 use super::attempt::{Attempt, Job, TRIES, TrialOptions};
 use super::parallel::{block_on, map_in_order};
+use super::probe::subject_of;
 use super::saved::make_folder;
 use super::settings::Settings;
 use crate::drill::DrillFile;
@@ -14,8 +14,10 @@ use crate::model::profile::Profile;
 use crate::model::scenario::Scenario;
 use crate::reference;
 use crate::report::data::{CheckResult, Report};
+use crate::session::Session;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Instant;
 
 /// A case of a scenario file, with the server that it is for.
@@ -179,16 +181,17 @@ fn line_of(case: &CaseRun, attempt: &Attempt) -> usize {
 
 async fn try_case(case: &CaseRun, settings: &Settings) -> Result<Attempt, Error> {
     let target = &case.target;
-    let job = Job::new(target, settings).of(&case.id);
-    let stage = job.start().await?;
-    if stage.server().is_none() {
-        return Err(in_background(target));
-    }
+    let lab = Arc::new(Lab::open(settings.isolation)?);
+    let session = Session::start(target, lab.clone()).await?;
+    let subject = subject_of(&session, &lab, target, settings)?;
+    let job = Job::new(target, &subject, settings).of(&case.id);
+    // The session keeps its lab for as long as its server is used.
+    drop(lab);
     let options = TrialOptions {
         fresh_server: true,
         polite: true,
         tries: TRIES,
     };
     let scenarios = std::slice::from_ref(&case.scenario);
-    job.try_on(Some(stage), scenarios, options).await
+    job.try_on(Some(session), scenarios, options).await
 }

@@ -1,55 +1,38 @@
 //! One check against one server, and what the target's file says of its result.
 
-use super::acquaintance::Acquaintance;
 use super::attempt::{Attempt, Job, TrialOptions};
 use super::drawn::{Chapters, concluded, saved_cases, tried_by};
 use super::parallel::block_on;
 use super::selection::glob_matches;
 use crate::judge::{Doubt, Skip, Verdict};
 use crate::launch::{Known, Target};
-use crate::model::check::{Check, Ground, Severity};
+use crate::model::check::{Check, Severity};
 use crate::model::date::Date;
 use crate::model::error::Error;
 use crate::model::scenario::Scenario;
 use crate::report::data::CheckResult;
 use std::time::Instant;
 
-/// The check that the profile's own exchange works; where it fails, no other can conclude anything.
-const POLITE: &str = "polite/exchange";
-
-/// What a client does of whose language nothing is known.
-const LEAVES: &str = "crowd/connect-and-leave";
-
-/// The check that judges what all others take for granted.
-fn first_of(ground: &Ground<'_>) -> &'static str {
-    match ground.profile.has_dialogue() {
-        true => POLITE,
-        false => LEAVES,
-    }
-}
-
 /// Tries a check on a server that is known already.
 pub(super) fn check_result(
     check: &'static Check,
-    first: &Acquaintance,
+    unserved: Option<&Verdict>,
     job: Job<'_>,
 ) -> Result<CheckResult, Error> {
     let job = job.of(check.id);
     let begun = Instant::now();
-    let ground = first.ground(job);
     let mut scenarios = Vec::new();
-    let attempt = match (check.unmet(&ground), &first.unserved) {
+    let attempt = match (check.unmet(job.subject), unserved) {
         (Some(reason), _) => Attempt::of(Verdict::Skip(Skip::Unmet { reason })),
-        (None, Some(verdict)) if check.id != first_of(&ground) => {
+        (None, Some(verdict)) if !check.judges_serving(job.subject) => {
             let verdict = Box::new(verdict.clone());
             Attempt::of(Verdict::Inconclusive(Doubt::Unserved { verdict }))
         }
         (None, _) => {
-            scenarios = (check.scenarios)(&ground);
+            scenarios = (check.scenarios)(job.subject);
             let saved = saved_cases(check, job.settings);
             let chapters = Chapters {
                 check,
-                ground: &ground,
                 saved: saved.len(),
             };
             scenarios.splice(0..0, saved);
@@ -73,7 +56,7 @@ pub(super) fn check_result(
         scenarios: scenarios.len(),
         coverage: attempt.coverage,
         duration: begun.elapsed(),
-        tried: tried_by(check, &scenarios, &ground, attempt.unproven),
+        tried: tried_by(check, &scenarios, job.subject, attempt.unproven),
         reproduce: attempt
             .failed
             .as_ref()
@@ -93,7 +76,7 @@ async fn performed(
     let check = chapters.check;
     let options = TrialOptions {
         fresh_server: check.fresh_server,
-        polite: check.id != first_of(chapters.ground),
+        polite: !check.judges_serving(job.subject),
         tries: chapters.tries(),
     };
     let attempt = job.try_all(scenarios, options).await?;

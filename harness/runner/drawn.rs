@@ -2,21 +2,19 @@
 
 use super::attempt::{Attempt, Job, TRIES};
 #[cfg(feature = "property")]
-use super::attempt::{Floor, TrialOptions, counted};
+use super::attempt::{TrialOptions, counted};
 use super::settings::Settings;
 use crate::drill::DrillFile;
 #[cfg(feature = "property")]
 use crate::judge::{Doubt, Evidence, Verdict};
-use crate::model::check::{Check, Ground};
+use crate::model::check::Check;
 use crate::model::error::Error;
 use crate::model::scenario::Scenario;
+use crate::model::subject::Subject;
 #[cfg(feature = "property")]
 use crate::property;
 use crate::report::data::CheckResult;
 use std::path::PathBuf;
-
-/// The family of the checks whose scenarios are drawn.
-const DRAWN: &str = "property";
 
 /// How many cases of a property a quick run has: no row of the table should take longer than its longest wait.
 const FEW_CASES: usize = 30;
@@ -35,23 +33,23 @@ pub(super) fn how_many(settings: &Settings) -> usize {
 pub(super) fn tried_by(
     check: &Check,
     scenarios: &[Scenario],
-    ground: &Ground<'_>,
+    subject: &Subject,
     unproven: usize,
 ) -> Option<String> {
-    let is_drawn = check.family() == DRAWN && !scenarios.is_empty();
+    let is_drawn = check.drawn && !scenarios.is_empty();
     is_drawn.then(|| {
         let concluded = match unproven {
             0 => String::new(),
             unproven => format!(", of which {unproven} proved nothing"),
         };
         let coverage = property::Coverage::of(scenarios);
-        format!("{} cases{concluded}: {coverage}", ground.cases)
+        format!("{} cases{concluded}: {coverage}", subject.cases)
     })
 }
 
 /// Nothing is drawn without the feature.
 #[cfg(not(feature = "property"))]
-pub(super) fn tried_by(_: &Check, _: &[Scenario], _: &Ground<'_>, _: usize) -> Option<String> {
+pub(super) fn tried_by(_: &Check, _: &[Scenario], _: &Subject, _: usize) -> Option<String> {
     None
 }
 
@@ -63,19 +61,14 @@ pub(super) fn tried_by(_: &Check, _: &[Scenario], _: &Ground<'_>, _: usize) -> O
 )]
 pub(super) struct Chapters<'a> {
     pub(super) check: &'a Check,
-    pub(super) ground: &'a Ground<'a>,
     /// How many saved ones are in front of those that were drawn.
     pub(super) saved: usize,
 }
 
 impl Chapters<'_> {
-    fn are_drawn(self) -> bool {
-        self.check.family() == DRAWN
-    }
-
     /// How often one that proves nothing is tried: what is drawn not as a whole, but case by case.
     pub(super) fn tries(self) -> usize {
-        if self.are_drawn() { 1 } else { TRIES }
+        if self.check.drawn { 1 } else { TRIES }
     }
 }
 
@@ -111,7 +104,7 @@ async fn case_by_case(
     scenarios: &[Scenario],
     job: Job<'_>,
 ) -> Result<Attempt, Error> {
-    let rules = property::Rules::of(chapters.ground).filter(|_| chapters.are_drawn());
+    let rules = property::Rules::of(job.subject).filter(|_| chapters.check.drawn);
     let (Verdict::Inconclusive(doubt), Some(rules)) = (&attempt.verdict, rules) else {
         return Ok(attempt);
     };
@@ -120,7 +113,7 @@ async fn case_by_case(
         None => vec![scenarios[*n].clone()],
     };
     let cases: Vec<Scenario> = attempt.unsure.iter().flat_map(cases_of).collect();
-    let all = chapters.ground.cases + chapters.saved;
+    let all = job.subject.cases + chapters.saved;
     let options = TrialOptions {
         fresh_server: false,
         polite: true,
@@ -154,7 +147,7 @@ async fn case_by_case(
 
 /// The cases of a property that have failed in earlier runs. A file that is no longer understood has had its time.
 pub(super) fn saved_cases(check: &Check, settings: &Settings) -> Vec<Scenario> {
-    let Some(folder) = settings.saved.as_ref().filter(|_| check.family() == DRAWN) else {
+    let Some(folder) = settings.saved.as_ref().filter(|_| check.drawn) else {
         return Vec::new();
     };
     let begins = artifact_stem(check.id) + "-";
@@ -181,7 +174,8 @@ fn artifact_stem(id: &str) -> String {
 pub fn artifact_name(result: &CheckResult) -> String {
     let stem = artifact_stem(&result.id);
     match &result.scenario {
-        Some(scenario) if result.family == DRAWN => {
+        // What clients have tried is said of drawn scenarios alone.
+        Some(scenario) if result.tried.is_some() => {
             let steps = scenario.lines().skip(1);
             // FNV-1a: the same case has the same name in every run and on every machine.
             let hash = steps
@@ -203,16 +197,16 @@ async fn made_small(
     scenarios: &[Scenario],
     job: Job<'_>,
 ) -> Result<Attempt, Error> {
-    let is_shrunk = chapters.are_drawn() && job.settings.shrink;
+    let is_shrunk = chapters.check.drawn && job.settings.shrink;
     let failed = attempt.failed.as_ref().filter(|_| is_shrunk);
     let drawn = &scenarios[chapters.saved..];
     let chapter = failed.and_then(|failed| drawn.iter().position(|drawn| drawn == failed));
-    let (Some(chapter), Some(rules)) = (chapter, property::Rules::of(chapters.ground)) else {
+    let (Some(chapter), Some(rules)) = (chapter, property::Rules::of(job.subject)) else {
         return Ok(attempt);
     };
     let fails = async |scenario: &Scenario| {
-        let trial = job.trial(scenario, &job.target.profile, true);
-        let (verdict, _) = job.on_fresh_server(&trial, Floor::Shared).await?;
+        let trial = job.trial(scenario, true);
+        let (verdict, _) = job.on_fresh_server(&trial).await?;
         Ok(matches!(verdict, Verdict::Fail(_)))
     };
     let name = format!("the smallest case of seed {}", job.settings.seed);
@@ -246,11 +240,11 @@ async fn surest(found: &[Scenario], job: Job<'_>) -> Result<Option<Attempt>, Err
 /// Repeats a small case on fresh servers, and says how often it failed.
 #[cfg(feature = "property")]
 async fn confirmed(small: &Scenario, job: Job<'_>) -> Result<(usize, Attempt), Error> {
-    let trial = job.trial(small, &job.target.profile, true);
+    let trial = job.trial(small, true);
     let mut failed = 0;
     let mut seen = Attempt::of(Verdict::Pass);
     for _ in 0..TRIES {
-        let (verdict, transcript) = job.on_fresh_server(&trial, Floor::Shared).await?;
+        let (verdict, transcript) = job.on_fresh_server(&trial).await?;
         if matches!(verdict, Verdict::Fail(_)) {
             failed += 1;
             seen = Attempt {

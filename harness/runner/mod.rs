@@ -1,13 +1,14 @@
 //! From a target and a selection of checks to a report: who is tried on which server, and what is repeated.
 
-mod acquaintance;
 mod attempt;
 mod cases;
 mod checked;
 mod drawn;
+mod exclusive;
 mod interrupt;
 mod observed;
 mod parallel;
+mod probe;
 mod saved;
 mod selection;
 mod settings;
@@ -24,19 +25,16 @@ use crate::checks::observations::Observation;
 use crate::judge::Verdict;
 use crate::launch::Target;
 use crate::model::check::Check;
-use crate::model::dialogue;
 use crate::model::error::Error;
 use crate::model::scenario::Scenario;
+use crate::model::subject::Subject;
 use crate::report::data::{CheckResult, Report};
-use acquaintance::{Acquaintance, acquaint};
 use attempt::Job;
 use checked::check_result;
 use observed::{first_observations, observe, worth_a_server};
 use parallel::{block_on, map_in_order};
+use probe::{Probed, probe};
 use std::time::Instant;
-
-/// The check that the promise to serve concurrently is kept, on which others build.
-const CONCURRENT: &str = "crowd/one-silent";
 
 /// Checks a server against every check of the catalogue that applies to it and that the settings choose.
 ///
@@ -78,30 +76,22 @@ pub fn check(
     let selected = selected(target, table, settings)?;
     saved::make_folder(settings)?;
     let begun = Instant::now();
-    let mut first = block_on(settings, acquaint(Job::new(target, settings)))??;
-    let mut target = Target {
-        profile: first.profile.clone(),
-        ..target.clone()
-    };
-    let concurrent = tried_first(table, &first, &target, settings)?;
-    let has_failed = |result: &CheckResult| matches!(result.verdict, Verdict::Fail(_));
-    if concurrent.as_ref().is_some_and(has_failed) {
-        target.profile.promises.serves = None;
-        if settings.selects(CONCURRENT) {
-            first = first.without_concurrency(CONCURRENT);
-        }
-    }
-    let job = Job::new(&target, settings);
-    let run_one = |check: &'static Check| match &concurrent {
-        Some(result) if check.id == CONCURRENT => Ok(result.clone()),
-        _ => check_result(check, &first, job),
+    let probed = block_on(settings, probe(target, settings))??;
+    let target = target.on(probed.subject.place.transport);
+    let first = Job::new(&target, &probed.subject, settings);
+    let (subject, tried) = try_gates(table, &probed, first)?;
+    let job = Job::new(&target, &subject, settings);
+    let unserved = probed.unserved.as_ref();
+    let run_one = |check: &'static Check| match tried.iter().find(|result| result.id == check.id) {
+        Some(result) => Ok(result.clone()),
+        None => check_result(check, unserved, job),
     };
     let done = map_in_order(
-        &all_work(selected, &first, job),
-        jobs(&first, job),
+        &all_work(selected, &probed, settings),
+        jobs(job),
         |work| match work {
             Work::Check(check) => run_one(check).map(|result| Done::Checked(Box::new(result))),
-            Work::Observe(observation, scenario) => observe(observation, scenario, &first, job)
+            Work::Observe(observation, scenario) => observe(observation, scenario, job)
                 .map(|value| Done::Observed(observation.name, value)),
         },
         &|done| {
@@ -111,7 +101,7 @@ pub fn check(
         },
     )?;
     let mut results = Vec::new();
-    let mut observations = first_observations(&first, job);
+    let mut observations = first_observations(&probed);
     for done in done {
         match done {
             Done::Checked(result) => results.push(*result),
@@ -122,8 +112,8 @@ pub fn check(
     }
     Ok(Report {
         target: target.name.clone(),
-        isolation: first.isolation.to_owned(),
-        why_host: first.why_host.clone(),
+        isolation: subject.isolation.to_owned(),
+        why_host: probed.why_host.clone(),
         seed: settings.seed,
         duration: begun.elapsed(),
         results,
@@ -131,21 +121,38 @@ pub fn check(
     })
 }
 
-/// Tries what others build on: a promise that is broken is reported once, and not built on. The bystander builds on it
-/// too, whatever is selected.
-fn tried_first(
+/// Tries what others build on: a promise that is broken is reported once, and not built on. The bystander builds on
+/// promises too, whatever is selected.
+fn try_gates(
     table: &[&'static Check],
-    first: &Acquaintance,
-    target: &Target,
-    settings: &Settings,
-) -> Result<Option<CheckResult>, Error> {
-    let is_wanted = settings.selects(CONCURRENT) || dialogue::can_stand_by(&target.profile);
-    let mut table = table.iter().filter(|_| is_wanted);
-    let concurrent = table.find(|check| check.id == CONCURRENT);
-    let job = Job::new(target, settings);
-    concurrent
-        .map(|check| check_result(check, first, job))
-        .transpose()
+    probed: &Probed,
+    first: Job<'_>,
+) -> Result<(Subject, Vec<CheckResult>), Error> {
+    let mut subject = probed.subject.clone();
+    let mut tried = Vec::new();
+    for check in table {
+        let Some(without) = check.subject_without(&subject) else {
+            continue;
+        };
+        let is_selected = first.settings.selects(check.id);
+        if !is_selected && subject.bystander == without.bystander {
+            continue;
+        }
+        let job = Job::new(first.target, &subject, first.settings);
+        let result = check_result(check, probed.unserved.as_ref(), job)?;
+        if matches!(result.verdict, Verdict::Fail(_)) {
+            subject = match is_selected {
+                true => without,
+                // Who leaves the check out wants the others tried as if it had passed.
+                false => Subject {
+                    bystander: without.bystander,
+                    ..subject
+                },
+            };
+        }
+        tried.push(result);
+    }
+    Ok((subject, tried))
 }
 
 /// What a run does on a server of its own.
@@ -161,19 +168,19 @@ enum Done {
 }
 
 /// Checks and observations in the order in which they begin.
-fn all_work(selected: Vec<&'static Check>, first: &Acquaintance, job: Job<'_>) -> Vec<Work> {
+fn all_work(selected: Vec<&'static Check>, probed: &Probed, settings: &Settings) -> Vec<Work> {
     let mut work: Vec<Work> = selected.into_iter().map(Work::Check).collect();
     // In the middle, long waits are still to come, which those of the observations overlap; the first results come out.
     let middle = work.len() / 2;
-    let observed = worth_a_server(first, job).into_iter();
+    let observed = worth_a_server(probed, settings).into_iter();
     let observed = observed.map(|(observation, scenario)| Work::Observe(observation, scenario));
     work.splice(middle..middle, observed);
     work
 }
 
 /// How many servers run at a time: on the plain host two with the same fixed port would meet.
-fn jobs(first: &Acquaintance, job: Job<'_>) -> usize {
-    match first.private || job.target.takes_any_place() {
+fn jobs(job: Job<'_>) -> usize {
+    match job.subject.own_namespace || job.target.takes_any_place() {
         true => job.settings.jobs,
         false => 1,
     }

@@ -1,22 +1,19 @@
 //! What is observed of a server beside the checks.
 
-use super::acquaintance::Acquaintance;
-use super::attempt::{Floor, Job};
+use super::attempt::Job;
 use super::parallel::block_on;
-use crate::checks::observations::{OBSERVATIONS, Observation};
+use super::probe::Probed;
+use super::settings::Settings;
+use crate::checks::observations::{OBSERVATIONS, Observation, Sighting};
 use crate::model::error::Error;
 use crate::model::scenario::Scenario;
 use std::collections::BTreeMap;
 
 /// What the first conversation showed.
-pub(super) fn first_observations(first: &Acquaintance, job: Job<'_>) -> BTreeMap<String, String> {
-    let ground = first.ground(job);
-    let seen = first.sighting(&ground, &first.conversation, &first.transcript);
+pub(super) fn first_observations(probed: &Probed) -> BTreeMap<String, String> {
     let values = OBSERVATIONS.iter().filter_map(|observation| {
-        Some((
-            observation.name.to_owned(),
-            observation.at_acquaintance(&seen)?,
-        ))
+        let value = observation.at_the_probe(&probed.sighting())?;
+        Some((observation.name.to_owned(), value))
     });
     values.collect()
 }
@@ -24,17 +21,16 @@ pub(super) fn first_observations(first: &Acquaintance, job: Job<'_>) -> BTreeMap
 /// The observations that are worth a server of their own: all that have a meaning, unless few checks were asked for or
 /// there is nobody to observe.
 pub(super) fn worth_a_server(
-    first: &Acquaintance,
-    job: Job<'_>,
+    probed: &Probed,
+    settings: &Settings,
 ) -> Vec<(&'static Observation, Scenario)> {
-    if !job.settings.only.is_empty() || first.unserved.is_some() {
+    if !settings.only.is_empty() || probed.unserved.is_some() {
         return Vec::new();
     }
-    let ground = first.ground(job);
     let scenarios = OBSERVATIONS
         .iter()
-        .filter(|observation| observation.id.is_none_or(|id| job.settings.selects(id)))
-        .filter_map(|observation| Some((observation, observation.scenario(&ground)?)));
+        .filter(|observation| observation.id.is_none_or(|id| settings.selects(id)))
+        .filter_map(|observation| Some((observation, observation.scenario(&probed.subject)?)));
     scenarios.collect()
 }
 
@@ -42,16 +38,16 @@ pub(super) fn worth_a_server(
 pub(super) fn observe(
     observation: &Observation,
     scenario: &Scenario,
-    first: &Acquaintance,
     job: Job<'_>,
 ) -> Result<String, Error> {
     let job = job.of(observation.name);
-    let trial = job.trial(scenario, &first.profile, false);
-    match block_on(job.settings, job.on_fresh_server(&trial, Floor::Shared))? {
-        Ok((_, transcript)) => {
-            let ground = first.ground(job);
-            Ok(observation.value(&first.sighting(&ground, scenario, &transcript)))
-        }
+    let trial = job.trial(scenario, false);
+    match block_on(job.settings, job.on_fresh_server(&trial))? {
+        Ok((_, transcript)) => Ok(observation.value(&Sighting {
+            subject: job.subject,
+            scenario,
+            transcript: &transcript,
+        })),
         Err(error) => {
             let reason = error.chain();
             // What follows in further lines is for who starts the server himself.

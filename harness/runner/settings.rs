@@ -1,5 +1,6 @@
 //! How a run is carried out.
 
+use super::exclusive::Exclusive;
 use super::interrupt::Interrupt;
 use crate::launch::command_line;
 use crate::launch::lab::Isolation;
@@ -42,6 +43,8 @@ pub struct Settings {
     pub strict: bool,
     /// Ends the run when it is raised.
     pub interrupt: Interrupt,
+    /// Lets a trial be alone among those of all runs that have a clone of these settings.
+    pub(crate) exclusive: Exclusive,
     /// The command that asked for the run, where one did: a failure shows how a part of it is repeated.
     pub(crate) invocation: Option<Invocation>,
 }
@@ -84,6 +87,7 @@ impl Default for Settings {
             skip: Vec::new(),
             strict: false,
             interrupt: Interrupt::default(),
+            exclusive: Exclusive::default(),
             invocation: None,
         }
     }
@@ -106,6 +110,7 @@ impl Settings {
             transcripts: _,
             strict,
             interrupt: _,
+            exclusive: _,
             invocation: _,
         } = self;
         let mut words = Vec::new();

@@ -3,7 +3,7 @@
 use crate::kernel::State;
 use crate::launch::lab::Lab;
 use crate::model::action::{Dial, Pace};
-use crate::model::check::Address;
+use crate::model::address::Address;
 use crate::model::data::{Cut, Data};
 use crate::model::expectation::End;
 use crate::model::limits::{LOOK_EVERY, LOOK_SOON, SEND_WITHIN, TAKEN_WITHIN};

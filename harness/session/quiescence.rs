@@ -84,15 +84,15 @@ impl Session<'_> {
 
     pub(super) fn port(&self) -> Option<u16> {
         match self.server.as_ref()?.address() {
-            crate::model::check::Address::Inet(address) => Some(address.port()),
-            crate::model::check::Address::Path(_) => None,
+            crate::model::address::Address::Inet(address) => Some(address.port()),
+            crate::model::address::Address::Path(_) => None,
         }
     }
 
     /// The listener's accept queue and its limit.
     pub(crate) fn listener(&self) -> Option<(u32, u32)> {
         let rows = match self.server.as_ref()?.address() {
-            crate::model::check::Address::Inet(address) => {
+            crate::model::address::Address::Inet(address) => {
                 let mut rows = self.lab.diag().listeners().ok()?;
                 rows.retain(|row| {
                     row.local
@@ -100,7 +100,9 @@ impl Session<'_> {
                 });
                 rows
             }
-            crate::model::check::Address::Path(path) => self.lab.diag().listening_at(path).ok()?,
+            crate::model::address::Address::Path(path) => {
+                self.lab.diag().listening_at(path).ok()?
+            }
         };
         let queue = rows.iter().map(|row| row.receive_queue).sum();
         let backlog = rows.iter().map(|row| row.send_queue).min()?;

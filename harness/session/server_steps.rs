@@ -363,7 +363,7 @@ impl Session<'_> {
                     .iter()
                     .filter(|process| !process.is_zombie())
                     .count();
-                if let (0, crate::model::check::Address::Path(path)) = (left, server.address()) {
+                if let (0, crate::model::address::Address::Path(path)) = (left, server.address()) {
                     self.note_news(ServerEvent::PathRemains(path.symlink_metadata().is_ok()));
                 }
                 match left {

@@ -294,3 +294,21 @@ fn what_a_file_takes_is_read_from_its_imports() {
         ["steps", "Kind", "plan", "bulk", "super::model"]
     );
 }
+
+/// What the runner needs to know of a check is a field of it.
+#[test]
+fn no_check_is_named_outside_of_the_catalogue() {
+    let files = files().into_iter().filter(|(module, _)| module != "checks");
+    let ids: Vec<_> = sockdrill::catalogue()
+        .iter()
+        .map(|check| check.id)
+        .collect();
+    let mut found = Vec::new();
+    for (_, path) in files {
+        for (number, line) in code(&path) {
+            let named = ids.iter().filter(|id| line.contains(**id));
+            found.extend(named.map(|id| format!("{}:{number} names {id}", path.display())));
+        }
+    }
+    assert!(found.is_empty(), "{}", found.join("\n"));
+}

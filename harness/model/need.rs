@@ -1,0 +1,54 @@
+//! What checks and observations need of a server.
+
+use crate::model::subject::{Broken, Subject};
+use std::fmt;
+
+/// Something that must be known or promised, or hold here, for a check to apply; the rows are in `checks/needs.rs`.
+#[derive(Clone, Copy, Debug)]
+pub struct Need {
+    /// What it is called, permanent.
+    pub word: &'static str,
+    /// Whether it is met.
+    pub met: fn(&Subject) -> bool,
+    /// What is said where it is not; the first such reason of a check is why it is skipped.
+    pub reason: &'static str,
+}
+
+impl PartialEq for Need {
+    fn eq(&self, other: &Self) -> bool {
+        self.word == other.word
+    }
+}
+
+impl Eq for Need {}
+
+impl fmt::Display for Need {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word)
+    }
+}
+
+impl Need {
+    /// Says why the need is not met, if it is not.
+    pub fn unmet(&self, subject: &Subject) -> Option<String> {
+        if (self.met)(subject) {
+            return None;
+        }
+        let broken = subject
+            .broken
+            .iter()
+            .find(|broken| broken.need == self.word);
+        Some(match broken {
+            Some(Broken { what, check, .. }) => {
+                format!("builds on {what}, which is broken: see {check}")
+            }
+            None => self.reason.to_owned(),
+        })
+    }
+}
+
+/// Needs as a person reads them: `TCP, long request`.
+pub fn in_words(needs: &[Need]) -> String {
+    let words: Vec<String> = needs.iter().map(|need| need.to_string()).collect();
+    words.join(", ")
+}

@@ -1,0 +1,117 @@
+//! What is known of one server before it is judged.
+
+use crate::model::address::Address;
+use crate::model::profile::{AfterExchange, IdleTimeout, Profile, Promises, Transport};
+use std::net::{Ipv4Addr, SocketAddr};
+
+/// What is known of one server before it is judged, and what its checks and observations build on. The probe builds it
+/// once; where a promise is found broken, another one is made of it.
+#[derive(Clone, Debug)]
+pub struct Subject {
+    /// What the server speaks and promises, but for promises that were found broken.
+    pub profile: Profile,
+    /// Where it was found to listen.
+    pub place: Place,
+    /// Whether it has a network namespace to itself.
+    pub own_namespace: bool,
+    /// Where servers run, in a word.
+    pub isolation: &'static str,
+    /// Whether its command names 127.0.0.1 as the address to listen on.
+    pub told_loopback: bool,
+    /// Whether it is handed its listening socket.
+    pub socket_is_given: bool,
+    /// The seed of generated payloads.
+    pub seed: u64,
+    /// Whether every position and the large counts are wanted.
+    pub deep: bool,
+    /// How many cases of a property are drawn.
+    pub cases: usize,
+    /// The promises that were found broken.
+    pub broken: Vec<Broken>,
+    /// Whether a client that has been served may stand by while others are, and be served again.
+    pub bystander: bool,
+}
+
+/// Where a server listens, as the kernel shows it.
+#[derive(Clone, Debug)]
+pub struct Place {
+    /// How bytes reach the server.
+    pub transport: Transport,
+    /// The address that is drilled.
+    pub address: Address,
+    /// The limit of the accept queue, where there is one.
+    pub backlog: Option<u32>,
+    /// Whether the server is bound to all addresses.
+    pub wildcard: bool,
+    /// Whether several listening sockets share the address (SO_REUSEPORT, socket(7)).
+    pub shared_port: bool,
+    /// Whether the server listens on an IPv6 address.
+    pub ipv6: bool,
+    /// Whether it takes IPv4 clients on an IPv6 socket.
+    pub dual_stack: bool,
+}
+
+/// A promise that was found broken, so that nothing is built on it.
+#[derive(Clone, Copy, Debug)]
+pub struct Broken {
+    /// The word of the need that the promise would have met.
+    pub need: &'static str,
+    /// What was promised.
+    pub what: &'static str,
+    /// The check that tells of it.
+    pub check: &'static str,
+}
+
+impl Place {
+    /// A place of which nothing but the transport is known.
+    pub fn on(transport: Transport) -> Self {
+        Self {
+            transport,
+            address: Address::Inet(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
+            backlog: None,
+            wildcard: false,
+            shared_port: false,
+            ipv6: false,
+            dual_stack: false,
+        }
+    }
+}
+
+impl Subject {
+    /// A server of which nothing but its profile and its place is known, on a run that asks for nothing special.
+    pub fn of(profile: Profile, place: Place) -> Self {
+        Self {
+            bystander: can_stand_by(&profile, place.transport),
+            profile,
+            place,
+            own_namespace: false,
+            isolation: "unknown",
+            told_loopback: false,
+            socket_is_given: false,
+            seed: 1,
+            deep: false,
+            cases: 1,
+            broken: Vec::new(),
+        }
+    }
+
+    /// The same of a server that was found to break a promise.
+    pub fn without(&self, promise: Broken, forget: fn(&mut Promises)) -> Self {
+        let mut subject = self.clone();
+        forget(&mut subject.profile.promises);
+        subject.bystander = can_stand_by(&subject.profile, subject.place.transport);
+        subject.broken.push(promise);
+        subject
+    }
+}
+
+/// Whether a client that has been served may be silent for as long as it likes, beside others, and be served again.
+fn can_stand_by(profile: &Profile, transport: Transport) -> bool {
+    let promises = &profile.promises;
+    !transport.is_datagram()
+        && profile.has_request()
+        && profile.serves_concurrently()
+        && !profile.closes_after_exchange()
+        && promises.idle_timeout == Some(IdleTimeout::Never)
+        && (profile.model().is_some() || promises.after_exchange == Some(AfterExchange::StaysOpen))
+}
