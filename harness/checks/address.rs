@@ -4,7 +4,7 @@ use super::with_dial;
 use crate::checks::counterexample::{each, echo, listen};
 use crate::model::action::Dial;
 use crate::model::address::Address;
-use crate::model::check::{Check, Counterexample, Severity};
+use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::dialogue::{Talk, scenario};
 use crate::model::expectation::Expectation;
 use crate::model::need::Need;
@@ -59,16 +59,13 @@ pub(super) const CHECKS: &[Check] = &[
         id: "address/ipv6",
         requirement: "A server that listens on IPv6 serves clients over it.",
         why: "Addresses are parsed or printed as if they all had four bytes, and the first other one ends something.",
-        provoked: "A client goes through the exchange over ::1.",
-        cure: "Treat addresses as opaque, or handle both families.",
+        method: "A client goes through the exchange over ::1.",
+        fix: "Treat addresses as opaque, or handle both families.",
         needs: &[Need::TCP, Need::IPV6, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let lines = polite_over(Ipv6Addr::LOCALHOST.into(), subject);
-            vec![scenario("over ::1", &[("alice", 1)], vec![lines])]
+            Some(vec![scenario("over ::1", &[("alice", 1)], vec![lines])])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -80,20 +77,17 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server that listens on both families serves clients over an IPv4 address in IPv6 form.",
         why: "A dual-stack socket shows IPv4 clients as ::ffff:a.b.c.d (ipv6(7)); what compares addresses as text \
               meets a form it does not know.",
-        provoked: "A client goes through the exchange over ::ffff:127.0.0.1.",
-        cure: "Take the IPv4 address out of its IPv6 form before looking at it.",
+        method: "A client goes through the exchange over ::ffff:127.0.0.1.",
+        fix: "Take the IPv4 address out of its IPv6 form before looking at it.",
         needs: &[Need::TCP, Need::DUAL_STACK, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let lines = polite_over(Ipv4Addr::LOCALHOST.to_ipv6_mapped().into(), subject);
-            vec![scenario(
+            Some(vec![scenario(
                 "over ::ffff:127.0.0.1",
                 &[("alice", 1)],
                 vec![lines],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -104,13 +98,10 @@ pub(super) const CHECKS: &[Check] = &[
         id: "address/only-where-told",
         requirement: "A server that is told to listen on 127.0.0.1 is not reachable on another address.",
         why: "A server that was meant for this machine alone is open to the network.",
-        provoked: "A server whose command names 127.0.0.1 is called on 127.0.0.2.",
-        cure: "Bind to the address that was given, not to all.",
+        method: "A server whose command names 127.0.0.1 is called on 127.0.0.2.",
+        fix: "Bind to the address that was given, not to all.",
         needs: &[Need::TCP, Need::TOLD_LOOPBACK],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |_| {
             let dial = Dial {
                 without_waiting: true,
@@ -121,11 +112,11 @@ pub(super) const CHECKS: &[Check] = &[
                 Talk::of(0).connect().expect(Expectation::Refused).lines(),
                 &dial,
             );
-            vec![scenario(
+            Some(vec![scenario(
                 "called on another address",
                 &[("mallory", 1)],
                 vec![lines],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",

@@ -3,7 +3,7 @@
 use crate::checks::counterexample::{die_of, each, echo, listen, listen_with};
 use crate::model::action::Action;
 use crate::model::address::Address;
-use crate::model::check::{Check, Counterexample, Severity};
+use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::dialogue::{
     Talk, barrier, scenario, server_does, server_expects, server_requires, settle,
 };
@@ -62,20 +62,16 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "The accept queue is as deep as promised: one more than the backlog connect, the next one waits.",
         why: "A tiny backlog costs clients seconds of repeated SYNs in a burst: \
               https://github.com/grobian/carbon-c-relay/issues/143 https://github.com/ElementsProject/lightning/issues/2378",
-        provoked: "With the server stopped, backlog + 1 clients connect; one more gets no answer, and is not refused.",
-        cure: "Pass the promised number to listen(2); it is capped by net.core.somaxconn.",
+        method: "With the server stopped, backlog + 1 clients connect; one more gets no answer, and is not refused.",
+        fix: "Pass the promised number to listen(2); it is capped by net.core.somaxconn.",
         needs: &[Need::TCP, Need::BACKLOG, Need::ONE_LISTENER],
-        severity: Severity::Must,
-        fresh_server: true,
-        gate: None,
-        drawn: false,
+        policy: Policy {
+            fresh_server: true,
+            ..Policy::MUST
+        },
         scenarios: |subject| {
-            let Some(limit) =
-                promised(subject).filter(|limit| subject.deep || *limit <= QUICK_DEPTH)
-            else {
-                return Vec::new();
-            };
-            vec![scenario(
+            let limit = promised(subject).filter(|limit| subject.deep || *limit <= QUICK_DEPTH)?;
+            Some(vec![scenario(
                 "the queue filled to its limit",
                 &[("crowd", limit + 1), ("late", 1)],
                 vec![
@@ -94,7 +90,7 @@ pub(super) const CHECKS: &[Check] = &[
                     Talk::of(0).then(Action::Close).lines(),
                     Talk::of(1).then(Action::Close).lines(),
                 ],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "welcome-gate",
@@ -106,18 +102,15 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "Twice as many clients as the accept queue holds can connect at once, and all are served.",
         why: "A burst shows what a trickle hides: accept that stops, or is starved by the connections it made: \
               https://github.com/ai-dynamo/dynamo/pull/15080 https://github.com/HigherOrderCO/Bend/pull/977",
-        provoked: "Twice the limit (at most 512) connect at once; each is served.",
-        cure: "Accept until there is nothing to accept, with a backlog to match the load.",
+        method: "Twice the limit (at most 512) connect at once; each is served.",
+        fix: "Accept until there is nothing to accept, with a backlog to match the load.",
         needs: &[Need::STREAM, Need::DIALOGUE, Need::CONCURRENT],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             // A SYN that was dropped is repeated after a second, then ever later; who is in by then may be cut.
             if matches!(subject.profile.promises.idle_timeout, Some(IdleTimeout::After(time)) if time < BURST_LASTS)
             {
-                return Vec::new();
+                return None;
             }
             let crowd = subject
                 .place
@@ -131,11 +124,11 @@ pub(super) const CHECKS: &[Check] = &[
             lines.push(barrier());
             // The polite conversation less its connect, which is done.
             lines.extend(Talk::of(0).polite(subject).lines().into_iter().skip(1));
-            vec![scenario(
+            Some(vec![scenario(
                 "a burst of clients",
                 &[("crowd", crowd)],
                 vec![lines],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -147,19 +140,14 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server whose accept queue has overflowed serves again at once.",
         why: "What overflowed while the server was busy must not follow it for ever: \
               https://github.com/dlang-community/DCD/pull/396",
-        provoked: "With the server stopped, more clients connect than the queue holds; the full queue is seen in the \
+        method: "With the server stopped, more clients connect than the queue holds; the full queue is seen in the \
                    kernel's table; the server runs on.",
-        cure: "Accept in a loop until accept(2) says that there is nothing left.",
+        fix: "Accept in a loop until accept(2) says that there is nothing left.",
         needs: &[Need::TCP, Need::MANY_CONNECTIONS, Need::ONE_LISTENER],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
-            let Some(limit) = fillable(subject) else {
-                return Vec::new();
-            };
-            vec![scenario(
+            let limit = fillable(subject)?;
+            Some(vec![scenario(
                 "the queue overflows",
                 &[("crowd", limit + 10)],
                 vec![
@@ -172,7 +160,7 @@ pub(super) const CHECKS: &[Check] = &[
                     ],
                     Talk::of(0).then(Action::Close).lines(),
                 ],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -202,19 +190,16 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server with nothing to do leaves no connection in its accept queue.",
         why: "An edge-triggered loop that accepts once an event leaves the rest to wait for the next client: \
               https://github.com/h2o/h2o/issues/268",
-        provoked: "With the server stopped, several clients connect at once; it runs on and must take them all.",
-        cure: "Accept until EAGAIN, or use level-triggered events.",
+        method: "With the server stopped, several clients connect at once; it runs on and must take them all.",
+        fix: "Accept until EAGAIN, or use level-triggered events.",
         needs: &[Need::STREAM, Need::CONCURRENT],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let crowd = subject
                 .place
                 .backlog
                 .map_or(1, |backlog| (backlog + 1).min(5));
-            vec![scenario(
+            Some(vec![scenario(
                 "several wait at once",
                 &[("crowd", crowd)],
                 vec![
@@ -227,7 +212,7 @@ pub(super) const CHECKS: &[Check] = &[
                     ],
                     Talk::of(0).then(Action::Close).lines(),
                 ],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -248,14 +233,14 @@ pub(super) const CHECKS: &[Check] = &[
         why: "accept fails with EMFILE and leaves the connection queued: loops spin, flood their log, or end: \
               https://github.com/joyent/libuv/issues/690 https://github.com/MDA2AV/ioxide/issues/222 \
               https://github.com/civetweb/civetweb/issues/962",
-        provoked: "The limit on open files is lowered to a few more than are in use (prlimit(2)), more clients connect \
+        method: "The limit on open files is lowered to a few more than are in use (prlimit(2)), more clients connect \
                    than that, and leave again; then the limit is restored.",
-        cure: "On EMFILE stop accepting until a connection has ended or some time has passed.",
+        fix: "On EMFILE stop accepting until a connection has ended or some time has passed.",
         needs: &[Need::STREAM, Need::SEVERAL_AT_ONCE],
-        severity: Severity::Must,
-        fresh_server: true,
-        gate: None,
-        drawn: false,
+        policy: Policy {
+            fresh_server: true,
+            ..Policy::MUST
+        },
         scenarios: |subject| {
             // A reply may need a descriptor of its own, as a file that is served does; that of a model needs none.
             let old_client = |talk: Talk| match subject.profile.model() {
@@ -266,7 +251,7 @@ pub(super) const CHECKS: &[Check] = &[
                 Talk::of(1).open_accepted(subject),
                 Talk::of(1).request_and_reply(subject),
             );
-            vec![scenario(
+            Some(vec![scenario(
                 "descriptors run out",
                 &[("crowd", 16), ("alice", 1)],
                 vec![
@@ -281,7 +266,7 @@ pub(super) const CHECKS: &[Check] = &[
                     Talk::of(0).then(Action::Close).lines(),
                     vec![server_does(ServerAction::RestoreOpenFiles), settle()],
                 ],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",

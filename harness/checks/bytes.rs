@@ -2,7 +2,7 @@
 
 use crate::checks::counterexample::{answer, each, echo, listen};
 use crate::model::action::Action;
-use crate::model::check::{Check, Counterexample, Severity};
+use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Cut, Data, Source};
 use crate::model::dialogue::{self, Talk, scenario, settle};
 use crate::model::expectation::Expectation;
@@ -14,10 +14,8 @@ use std::io::{Read, Write};
 use std::os::fd::AsFd;
 
 /// One exchange with the given payload, framed as the model wants it.
-fn exchange(name: &str, payload: &[u8], subject: &Subject) -> Vec<Scenario> {
-    let Some(model) = subject.profile.model() else {
-        return Vec::new();
-    };
+fn exchange(name: &str, payload: &[u8], subject: &Subject) -> Option<Vec<Scenario>> {
+    let model = subject.profile.model()?;
     let mut bytes = payload.to_vec();
     if model.framing == Framing::Line {
         bytes.retain(|byte| *byte != b'\n');
@@ -32,7 +30,7 @@ fn exchange(name: &str, payload: &[u8], subject: &Subject) -> Vec<Scenario> {
         .send_data(data, Cut::Whole)
         .expect(expected)
         .finish(subject);
-    vec![scenario(name, &[("alice", 1)], vec![talk.lines()])]
+    Some(vec![scenario(name, &[("alice", 1)], vec![talk.lines()])])
 }
 
 /// Sends without caring what comes of it, and leaves.
@@ -54,13 +52,10 @@ pub(super) const CHECKS: &[Check] = &[
         id: "bytes/nul",
         requirement: "NUL bytes in a payload are answered like any others.",
         why: TEXT_WHY,
-        provoked: "A payload with NUL bytes at its beginning, in its middle and at its end is sent.",
-        cure: TEXT_CURE,
+        method: "A payload with NUL bytes at its beginning, in its middle and at its end is sent.",
+        fix: TEXT_CURE,
         needs: &[Need::MODEL],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| exchange("NUL bytes", b"\0a\0\0b\0", subject),
         counterexample: Counterexample {
             instead_of: "echo",
@@ -81,13 +76,10 @@ pub(super) const CHECKS: &[Check] = &[
         id: "bytes/invalid-utf8",
         requirement: "Bytes that are no UTF-8 are answered like any others.",
         why: TEXT_WHY,
-        provoked: "Payloads with lone continuation bytes, overlong forms and cut sequences are sent.",
-        cure: TEXT_CURE,
+        method: "Payloads with lone continuation bytes, overlong forms and cut sequences are sent.",
+        fix: TEXT_CURE,
         needs: &[Need::MODEL],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             exchange(
                 "no UTF-8",
@@ -110,13 +102,10 @@ pub(super) const CHECKS: &[Check] = &[
         id: "bytes/all-values",
         requirement: "Every byte value is answered as the model says.",
         why: TEXT_WHY,
-        provoked: "A payload of all 256 byte values is sent.",
-        cure: TEXT_CURE,
+        method: "A payload of all 256 byte values is sent.",
+        fix: TEXT_CURE,
         needs: &[Need::MODEL],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| exchange("all byte values", &(0..=255).collect::<Vec<u8>>(), subject),
         counterexample: Counterexample {
             instead_of: "uppercase",
@@ -137,22 +126,21 @@ pub(super) const CHECKS: &[Check] = &[
         id: "bytes/garbage",
         requirement: "A server survives random bytes.",
         why: "Parsers meet lengths that are negative, indexes out of range, and states that cannot be.",
-        provoked: "64 KiB of seeded random bytes are sent, three times.",
-        cure: "Check every length and index that comes from outside.",
+        method: "64 KiB of seeded random bytes are sent, three times.",
+        fix: "Check every length and index that comes from outside.",
         needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let seeds = (0..3).map(|n| subject.seed + n);
             let data = |seed| Source::Pattern {
                 bytes: 64 << 10,
                 seed,
             };
-            seeds
-                .flat_map(|seed| throw("random bytes", data(seed).into()))
-                .collect()
+            Some(
+                seeds
+                    .flat_map(|seed| throw("random bytes", data(seed).into()))
+                    .collect(),
+            )
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -173,20 +161,17 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server survives megabytes without a newline, within bounded memory.",
         why: "A line is collected without a bound, and copied at each read: \
               https://github.com/BaseIntelligence/bounty-challenge/issues/1173",
-        provoked: "16 MiB of letters without a newline are sent.",
-        cure: "Bound what is collected, and end the conversation beyond it.",
+        method: "16 MiB of letters without a newline are sent.",
+        fix: "Bound what is collected, and end the conversation beyond it.",
         needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let source = Source::Text {
                 bytes: if subject.deep { 60 << 20 } else { 16 << 20 },
                 seed: subject.seed,
                 line: false,
             };
-            throw("a line without an end", source.into())
+            Some(throw("a line without an end", source.into()))
         },
         counterexample: Counterexample {
             instead_of: "line-echo",
@@ -216,18 +201,13 @@ pub(super) const CHECKS: &[Check] = &[
         id: "bytes/empty-write",
         requirement: "A client that connects and speaks a moment later is answered.",
         why: "A first read that finds nothing is taken for a client that has gone: EAGAIN is not the end (read(2)).",
-        provoked: "A client connects, writes nothing, and sends its request when the server has come to rest.",
-        cure: "Tell EAGAIN from the end of input.",
+        method: "A client connects, writes nothing, and sends its request when the server has come to rest.",
+        fix: "Tell EAGAIN from the end of input.",
         needs: &[Need::STREAM, Need::DIALOGUE],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
-            let Some(request) = dialogue::request(&subject.profile) else {
-                return Vec::new();
-            };
-            vec![scenario(
+            let request = dialogue::request(&subject.profile)?;
+            Some(vec![scenario(
                 "nothing, then the request",
                 &[("alice", 1)],
                 vec![
@@ -239,7 +219,7 @@ pub(super) const CHECKS: &[Check] = &[
                         .finish(subject)
                         .lines(),
                 ],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -258,18 +238,19 @@ pub(super) const CHECKS: &[Check] = &[
         id: "bytes/urgent",
         requirement: "A server survives an out-of-band byte.",
         why: "Urgent data raises POLLPRI and moves the read mark (tcp(7)); loops that never clear it spin or end.",
-        provoked: "A client sends one urgent byte and leaves.",
-        cure: "Ignore urgent data, or read it in line (SO_OOBINLINE).",
+        method: "A client sends one urgent byte and leaves.",
+        fix: "Ignore urgent data, or read it in line (SO_OOBINLINE).",
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |_| {
             let mut lines = Talk::of(0).connect().then(Action::SendUrgent(b'!')).lines();
             lines.push(settle());
             lines.extend(Talk::of(0).then(Action::Close).lines());
-            vec![scenario("an urgent byte", &[("mallory", 1)], vec![lines])]
+            Some(vec![scenario(
+                "an urgent byte",
+                &[("mallory", 1)],
+                vec![lines],
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",

@@ -3,7 +3,7 @@
 use super::{at_once, bulk};
 use crate::checks::counterexample::{die_of, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
-use crate::model::check::{Check, Counterexample, Gate, Severity};
+use crate::model::check::{Check, Counterexample, Gate, Policy};
 use crate::model::data::Cut;
 use crate::model::dialogue::{self, Talk, repeat, scenario, settle};
 use crate::model::expectation::Expectation;
@@ -48,25 +48,25 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "One client that says nothing keeps nobody else from being served.",
         why: "The handshake or the first read is done in the accept loop: \
               https://github.com/estuary/flow/pull/2333 https://github.com/danielealbano/cachegrand/pull/424",
-        provoked: "A client connects and is silent; another is served.",
-        cure: "Accept in one place, and serve each connection by itself.",
+        method: "A client connects and is silent; another is served.",
+        fix: "Accept in one place, and serve each connection by itself.",
         needs: &[Need::STREAM, Need::CONCURRENT],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: Some(Gate::Promise {
-            need: Need::CONCURRENT,
-            what: "serving concurrently",
-            forget: |promises| promises.serves = None,
-        }),
-        drawn: false,
+        policy: Policy {
+            gate: Some(Gate::Promise {
+                need: Need::CONCURRENT,
+                what: "serving concurrently",
+                forget: |promises| promises.serves = None,
+            }),
+            ..Policy::MUST
+        },
         scenarios: |subject| {
             let silent = Talk::of(1).connect().lines();
             let polite = Talk::of(0).polite(subject).lines();
-            vec![scenario(
+            Some(vec![scenario(
                 "one silent client",
                 &[("alice", 1), ("mallory", 1)],
                 vec![silent, polite],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -78,20 +78,21 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "Many clients at once are all served exactly.",
         why: "A pool of workers that is smaller than the crowd makes the rest wait for ever: \
               https://github.com/projecteru/redis-cerberus/pull/29",
-        provoked: "A hundred clients, or as many as the accept queue holds, connect; once all are \
+        method: "A hundred clients, or as many as the accept queue holds, connect; once all are \
                    there, each sends its request and reads its reply.",
-        cure: "Do not tie a worker to a connection, or queue connections for workers.",
+        fix: "Do not tie a worker to a connection, or queue connections for workers.",
         needs: &[Need::STREAM, Need::DIALOGUE, Need::CONCURRENT],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let crowd = at_once(subject, if subject.deep { 2_000 } else { 100 });
             let mut polite = Talk::of(0).polite(subject).lines();
             // All are there, and the server has done with them what it does with a new client, before one speaks.
             polite.insert(1, settle());
-            vec![scenario("many at once", &[("crowd", crowd)], vec![polite])]
+            Some(vec![scenario(
+                "many at once",
+                &[("crowd", crowd)],
+                vec![polite],
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -113,21 +114,14 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "No byte of one client reaches another.",
         why: "A descriptor closed twice, or a buffer shared by mistake, sends data to the wrong peer: \
               https://github.com/quickfix/quickfix/issues/747 https://github.com/MonetDB/MonetDB/issues/4066",
-        provoked: "Fifty clients each send a pattern of their own in pieces, interleaved, and compare every byte.",
-        cure: "Keep buffers with their connection, and close each descriptor exactly once.",
+        method: "Fifty clients each send a pattern of their own in pieces, interleaved, and compare every byte.",
+        fix: "Keep buffers with their connection, and close each descriptor exactly once.",
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY, Need::CONCURRENT],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
-            let Some(model) = subject.profile.model() else {
-                return Vec::new();
-            };
+            let model = subject.profile.model()?;
             let data = bulk(model, 32 << 10, subject.seed);
-            let Some(reply) = model.reply(&data) else {
-                return Vec::new();
-            };
+            let reply = model.reply(&data)?;
             let talk = Talk::of(0)
                 .connect()
                 .send_data(data, Cut::Pieces(4 << 10))
@@ -157,7 +151,7 @@ pub(super) const CHECKS: &[Check] = &[
                 vec![vec![repeat(2, talk.lines())]],
             )];
             scenarios.extend(stalled);
-            scenarios
+            Some(scenarios)
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -168,24 +162,24 @@ pub(super) const CHECKS: &[Check] = &[
         id: "crowd/connect-and-leave",
         requirement: "Clients that connect and leave without a word cost the server no descriptor.",
         why: "The path that handles no request forgets to close: https://github.com/mattn/http-server/pull/7",
-        provoked: "Two hundred clients connect and close.",
-        cure: "Close the descriptor on every path out of a conversation.",
+        method: "Two hundred clients connect and close.",
+        fix: "Close the descriptor on every path out of a conversation.",
         needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: Some(Gate::Serving(|subject| !subject.profile.has_dialogue())),
-        drawn: false,
+        policy: Policy {
+            gate: Some(Gate::Serving(|subject| !subject.profile.has_dialogue())),
+            ..Policy::MUST
+        },
         scenarios: |subject| {
             let (crowd, rounds) = match subject.profile.serves_concurrently() {
                 true => (20, 10),
                 false => (1, 50),
             };
             let leave = Talk::of(0).connect().then(Action::Close).lines();
-            vec![scenario(
+            Some(vec![scenario(
                 "connect and close",
                 &[("crowd", crowd)],
                 vec![vec![repeat(rounds, leave), settle()]],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -204,23 +198,20 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A thousand connections, some at a time, are served exactly and leave nothing behind.",
         why: "What is kept of each connection adds up: descriptors, threads, memory: \
               https://github.com/GreptimeTeam/greptimedb/pull/4019",
-        provoked: "Twenty clients at once, or as many as the accept queue holds, are served again and again.",
-        cure: "Give back all that a connection took when it ends.",
+        method: "Twenty clients at once, or as many as the accept queue holds, are served again and again.",
+        fix: "Give back all that a connection took when it ends.",
         needs: &[Need::STREAM, Need::DIALOGUE, Need::CONCURRENT],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let total = if subject.deep { 10_000 } else { 1_000 };
             let crowd = at_once(subject, 20);
             let rounds = total / crowd;
             let polite = Talk::of(0).polite(subject).lines();
-            vec![scenario(
+            Some(vec![scenario(
                 "some at a time",
                 &[("crowd", crowd)],
                 vec![vec![repeat(rounds, polite), settle()]],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -240,18 +231,13 @@ pub(super) const CHECKS: &[Check] = &[
         id: "crowd/one-at-a-time",
         requirement: "A second client of a server that serves one at a time waits, and is served after the first.",
         why: "The one who waits is forgotten, or cut off with the first one.",
-        provoked: "A client talks and stays; a second one connects and sends its request; the first one leaves.",
-        cure: "Go back to accept when a conversation has ended, however it ended.",
+        method: "A client talks and stays; a second one connects and sends its request; the first one leaves.",
+        fix: "Go back to accept when a conversation has ended, however it ended.",
         needs: &[Need::STREAM, Need::DIALOGUE, Need::ONE_AT_A_TIME],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
-            let Some(request) = dialogue::request(&subject.profile) else {
-                return Vec::new();
-            };
-            vec![scenario(
+            let request = dialogue::request(&subject.profile)?;
+            Some(vec![scenario(
                 "a second client waits",
                 &[("alice", 1), ("bob", 1)],
                 vec![
@@ -268,7 +254,7 @@ pub(super) const CHECKS: &[Check] = &[
                         .lines(),
                     Talk::of(1).expect_reply(subject).finish(subject).lines(),
                 ],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "uppercase-one",

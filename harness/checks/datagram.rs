@@ -3,7 +3,7 @@
 use crate::checks::counterexample::bind;
 use crate::model::action::{Action, Dial};
 use crate::model::address::Address;
-use crate::model::check::{Check, Counterexample, Severity};
+use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Cut, Data, Source};
 use crate::model::dialogue::{self, Talk, repeat, scenario, server_does, settle};
 use crate::model::expectation::Expectation;
@@ -42,10 +42,8 @@ fn payload(bytes: usize, seed: u64) -> Data {
 
 /// Sends datagrams and expects the model's reply to each before the next: replies that are under way together may come
 /// in any order (RFC 768 promises none), as those of a server with two threads do.
-fn exchange(data: impl IntoIterator<Item = Data>, subject: &Subject) -> Vec<Line> {
-    let Some(model) = subject.profile.model() else {
-        return Vec::new();
-    };
+fn exchange(data: impl IntoIterator<Item = Data>, subject: &Subject) -> Option<Vec<Line>> {
+    let model = subject.profile.model()?;
     let talk = data.into_iter().fold(Talk::of(0).connect(), |talk, data| {
         let reply = model.reply(&data);
         let talk = talk.send_data(data, Cut::Whole);
@@ -54,7 +52,7 @@ fn exchange(data: impl IntoIterator<Item = Data>, subject: &Subject) -> Vec<Line
             None => talk,
         }
     });
-    talk.then(Action::Close).lines()
+    Some(talk.then(Action::Close).lines())
 }
 
 /// The largest payload of a UDP datagram over IPv4 (udp(7)).
@@ -73,24 +71,21 @@ pub(super) const CHECKS: &[Check] = &[
         id: "datagram/empty",
         requirement: "A server survives an empty datagram and receives the next one.",
         why: "A length of zero is taken for the end of a stream, which datagrams do not have (recv(2)).",
-        provoked: "An empty datagram is sent, then others.",
-        cure: "Treat a length of zero as a datagram without content.",
+        method: "An empty datagram is sent, then others.",
+        fix: "Treat a length of zero as a datagram without content.",
         needs: &[Need::DATAGRAM, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |_| {
             let lines = Talk::of(0)
                 .connect()
                 .send("")
                 .require(Expectation::Taken)
                 .then(Action::Close);
-            vec![scenario(
+            Some(vec![scenario(
                 "an empty datagram",
                 &[("mallory", 1)],
                 vec![lines.lines(), vec![settle()]],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "udp-receiver",
@@ -107,17 +102,12 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A datagram of any size is answered exactly or dropped whole, never cut.",
         why: "What does not fit the buffer is cut off by the kernel, and the rest is taken for the whole: \
               https://github.com/PowerDNS/pdns/pull/2939 https://github.com/zephyrproject-rtos/zephyr/issues/31100",
-        provoked: "Datagrams of the sizes around the powers of two and of the largest size are sent.",
-        cure: "Receive into 65,535 bytes, or look at MSG_TRUNC and drop what was cut (recv(2)).",
+        method: "Datagrams of the sizes around the powers of two and of the largest size are sent.",
+        fix: "Receive into 65,535 bytes, or look at MSG_TRUNC and drop what was cut (recv(2)).",
         needs: &[Need::DATAGRAM, Need::MODEL, Need::REPLY],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
-            let Some(model) = subject.profile.model() else {
-                return Vec::new();
-            };
+            let model = subject.profile.model()?;
             let lines = (0..).zip(sizes()).filter_map(|(number, bytes)| {
                 let data = payload(bytes, subject.seed + number);
                 let reply = model.reply(&data)?;
@@ -131,11 +121,11 @@ pub(super) const CHECKS: &[Check] = &[
                     .lines(),
                 )
             });
-            vec![scenario(
+            Some(vec![scenario(
                 "datagrams of every size",
                 &[("alice", 1)],
                 lines.collect(),
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "udp-echo",
@@ -150,18 +140,15 @@ pub(super) const CHECKS: &[Check] = &[
         id: "datagram/garbage",
         requirement: "A server survives random datagrams.",
         why: "Parsers meet lengths that are negative and indexes out of range.",
-        provoked: "Two hundred datagrams of seeded random bytes are sent.",
-        cure: "Check every length and index that comes from outside.",
+        method: "Two hundred datagrams of seeded random bytes are sent.",
+        fix: "Check every length and index that comes from outside.",
         needs: &[Need::DATAGRAM, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let lines = Talk::of(0)
                 .connect()
                 .send_data(payload(100_000, subject.seed), Cut::Pieces(500));
-            vec![scenario(
+            Some(vec![scenario(
                 "random datagrams",
                 &[("mallory", 1)],
                 vec![
@@ -169,7 +156,7 @@ pub(super) const CHECKS: &[Check] = &[
                     vec![settle()],
                     Talk::of(0).then(Action::Close).lines(),
                 ],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "udp-receiver",
@@ -187,13 +174,10 @@ pub(super) const CHECKS: &[Check] = &[
         id: "datagram/burst",
         requirement: "A server survives a thousand datagrams at once and goes on.",
         why: "A queue without a bound, or a task a datagram, does not survive a burst.",
-        provoked: "The server is stopped, a thousand datagrams are sent, and it runs on.",
-        cure: "Let the kernel drop what does not fit its queue.",
+        method: "The server is stopped, a thousand datagrams are sent, and it runs on.",
+        fix: "Let the kernel drop what does not fit its queue.",
         needs: &[Need::DATAGRAM, Need::MODEL, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let datagram = payload(50_000, subject.seed);
             let crowd = match subject.profile.transport {
@@ -202,7 +186,7 @@ pub(super) const CHECKS: &[Check] = &[
                 Some(Transport::UnixDatagram) => Talk::of(0).send_in_background(datagram),
                 _ => Talk::of(0).send_data(datagram, Cut::Whole),
             };
-            vec![scenario(
+            Some(vec![scenario(
                 "a thousand datagrams",
                 &[("mallory", 20)],
                 vec![
@@ -211,7 +195,7 @@ pub(super) const CHECKS: &[Check] = &[
                     vec![server_does(ServerAction::Continue), settle()],
                     Talk::of(0).then(Action::Close).lines(),
                 ],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "udp-receiver",
@@ -238,20 +222,17 @@ pub(super) const CHECKS: &[Check] = &[
         id: "datagram/crowd",
         requirement: "Each of many senders gets the reply to its own datagram.",
         why: "The sender is kept in one place for all, and replies go to whoever came last.",
-        provoked: "Twenty clients send datagrams of their own, interleaved.",
-        cure: "Answer each datagram to the address it came from.",
+        method: "Twenty clients send datagrams of their own, interleaved.",
+        fix: "Answer each datagram to the address it came from.",
         needs: &[Need::DATAGRAM, Need::MODEL, Need::REPLY],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
-            let lines = exchange([payload(100, subject.seed)], subject);
-            vec![scenario(
+            let lines = exchange([payload(100, subject.seed)], subject)?;
+            Some(vec![scenario(
                 "twenty senders",
                 &[("crowd", 20)],
                 vec![vec![repeat(5, lines)]],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "udp-echo",
@@ -269,18 +250,13 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server survives that a sender is gone before its reply.",
         why: "The ICMP message comes back as an error of the next call, and ends the receive loop: \
               https://github.com/ikatson/rqbit/issues/664 https://github.com/oven-sh/bun/pull/35923",
-        provoked: "The server is stopped, clients send a request and close, and the server runs on.",
-        cure: "Treat ECONNREFUSED of a datagram socket as news about one peer.",
+        method: "The server is stopped, clients send a request and close, and the server runs on.",
+        fix: "Treat ECONNREFUSED of a datagram socket as news about one peer.",
         needs: &[Need::DATAGRAM, Need::DIALOGUE],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
-            let Some(request) = dialogue::request(&subject.profile) else {
-                return Vec::new();
-            };
-            vec![scenario(
+            let request = dialogue::request(&subject.profile)?;
+            Some(vec![scenario(
                 "the sender is gone",
                 &[("mallory", 10)],
                 vec![
@@ -292,7 +268,7 @@ pub(super) const CHECKS: &[Check] = &[
                         .lines(),
                     vec![server_does(ServerAction::Continue), settle()],
                 ],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "udp-echo",
@@ -313,13 +289,10 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A reply comes from the address that was asked.",
         why: "On a wildcard socket the kernel chooses the source by the route, and clients drop the reply: \
               https://github.com/esnet/iperf/issues/637 https://github.com/openSUSE/xinetd/pull/16",
-        provoked: "A server bound to all addresses is asked on 127.0.0.2.",
-        cure: "Take the asked address from IP_PKTINFO, and reply from it (ip(7)).",
+        method: "A server bound to all addresses is asked on 127.0.0.2.",
+        fix: "Take the asked address from IP_PKTINFO, and reply from it (ip(7)).",
         needs: &[Need::DATAGRAM, Need::DIALOGUE, Need::REPLY, Need::WILDCARD],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let dial = Dial {
                 to: Some(std::net::Ipv4Addr::new(127, 0, 0, 2).into()),
@@ -327,11 +300,11 @@ pub(super) const CHECKS: &[Check] = &[
                 ..Dial::default()
             };
             let lines = super::with_dial(Talk::of(0).polite(subject).lines(), &dial);
-            vec![scenario(
+            Some(vec![scenario(
                 "asked on another address",
                 &[("alice", 1)],
                 vec![lines],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "udp-echo",
@@ -348,13 +321,10 @@ pub(super) const CHECKS: &[Check] = &[
         id: "datagram/duplicate",
         requirement: "A datagram that arrives twice is handled twice.",
         why: "Networks double datagrams; a server without a protocol for it must take each for itself.",
-        provoked: "Each datagram is sent twice.",
-        cure: "Keep no state between datagrams, unless the protocol has one.",
+        method: "Each datagram is sent twice.",
+        fix: "Keep no state between datagrams, unless the protocol has one.",
         needs: &[Need::DATAGRAM, Need::MODEL, Need::REPLY],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| ordered("each datagram twice", &[0, 0, 1, 1], subject),
         counterexample: Counterexample {
             instead_of: "udp-echo",
@@ -373,13 +343,10 @@ pub(super) const CHECKS: &[Check] = &[
         id: "datagram/reorder",
         requirement: "Datagrams that arrive in another order are each handled alone.",
         why: "Networks swap datagrams; what belongs together must say so itself.",
-        provoked: "Datagrams are sent forwards and backwards.",
-        cure: "Keep no state between datagrams, unless the protocol has one.",
+        method: "Datagrams are sent forwards and backwards.",
+        fix: "Keep no state between datagrams, unless the protocol has one.",
         needs: &[Need::DATAGRAM, Need::MODEL, Need::REPLY],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| ordered("forwards and backwards", &[0, 1, 2, 2, 1, 0], subject),
         counterexample: Counterexample {
             instead_of: "udp-echo",
@@ -401,13 +368,13 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 /// Sends datagrams by number.
-fn ordered(name: &str, order: &[u64], subject: &Subject) -> Vec<Scenario> {
+fn ordered(name: &str, order: &[u64], subject: &Subject) -> Option<Vec<Scenario>> {
     let data = order
         .iter()
         .map(|number| payload(64, subject.seed + number));
-    vec![scenario(
+    Some(vec![scenario(
         name,
         &[("alice", 1)],
-        vec![exchange(data, subject)],
-    )]
+        vec![exchange(data, subject)?],
+    )])
 }

@@ -2,7 +2,7 @@
 
 use crate::checks::counterexample::{answer, each, listen};
 use crate::model::action::{Action, Dial, Pace};
-use crate::model::check::{Check, Counterexample, Severity};
+use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Cut, Data};
 use crate::model::dialogue::{self, Talk, scenario, server_does, settle};
 use crate::model::expectation::{End, Expectation};
@@ -60,18 +60,13 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A client that half-closes after its request gets the whole reply, then FIN.",
         why: "Servers take the end of the input for the end of the connection and drop the reply: \
               https://github.com/enghitalo/vanilla/issues/103 https://github.com/cloudwu/skynet/issues/50",
-        provoked: "A client sends its request and FIN, then reads. Once more with the server stopped meanwhile, so \
+        method: "A client sends its request and FIN, then reads. Once more with the server stopped meanwhile, so \
                    that it sees both at once.",
-        cure: "On end of input, finish and send what is owed, then close.",
+        fix: "On end of input, finish and send what is owed, then close.",
         needs: &[Need::STREAM, Need::DIALOGUE, Need::HALF_CLOSE_ANSWERS],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
-            let Some(request) = dialogue::request(&subject.profile) else {
-                return Vec::new();
-            };
+            let request = dialogue::request(&subject.profile)?;
             let ask = |talk: Talk| talk.send(request.clone()).then(Action::HalfClose);
             let read = Talk::of(0)
                 .expect_reply(subject)
@@ -95,14 +90,14 @@ pub(super) const CHECKS: &[Check] = &[
                 vec![server_does(ServerAction::Continue)],
                 read,
             ];
-            vec![
+            Some(vec![
                 scenario("request, FIN, then read", &[("alice", 1)], plain.to_vec()),
                 scenario(
                     "request and FIN arrive together",
                     &[("alice", 1)],
                     stopped.to_vec(),
                 ),
-            ]
+            ])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -128,13 +123,10 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server closes its side when a client has half-closed in the middle of a request.",
         why: "The rest of the request can never come. Servers leave the connection in CLOSE_WAIT, or spin on it: \
               https://github.com/haproxy/haproxy/issues/1362 https://github.com/nodejs/node/issues/11307",
-        provoked: "A client sends part of a request and FIN.",
-        cure: "Treat the end of input inside a request as the end of the connection, and close it.",
+        method: "A client sends part of a request and FIN.",
+        fix: "Treat the end of input inside a request as the end of the connection, and close it.",
         needs: &[Need::STREAM, Need::LONG_REQUEST, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile).unwrap_or_default();
             let promised = subject.profile.promises.half_close.is_some();
@@ -155,11 +147,11 @@ pub(super) const CHECKS: &[Check] = &[
                     lines.extend(Talk::of(0).then(Action::Close).lines());
                     lines
                 });
-            vec![scenario(
+            Some(vec![scenario(
                 "part of a request, then FIN",
                 &[("mallory", 1)],
                 halves.collect(),
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -171,21 +163,18 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server closes its side of a connection on which a client has sent FIN and nothing else.",
         why: "The hang-up event is not consumed and wakes the loop for ever, or the descriptor is kept: \
               https://github.com/apple/cups/issues/4605 https://github.com/oven-sh/bun/pull/37928",
-        provoked: "Clients connect, send FIN and no byte, and after a while close.",
-        cure: "Close on end of input, also where no request has begun.",
+        method: "Clients connect, send FIN and no byte, and after a while close.",
+        fix: "Close on end of input, also where no request has begun.",
         needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |_| {
             let half = Talk::of(0).connect().then(Action::HalfClose).lines();
             let leave = Talk::of(0).then(Action::Close).lines();
-            vec![scenario(
+            Some(vec![scenario(
                 "FIN and no byte",
                 &[("mallory", 3)],
                 vec![half, vec![settle()], leave],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -212,26 +201,19 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A client that half-closes and reads slowly gets every byte of a large reply before the end.",
         why: "Servers close on the end of input with data still queued in their own buffers: \
               https://github.com/mutability/dump1090/issues/137 https://github.com/objeck/objeck-lang/pull/670",
-        provoked: "A client sends a large request and FIN, and reads the reply slowly through a small buffer.",
-        cure: "Close only when the write queue is empty.",
+        method: "A client sends a large request and FIN, and reads the reply slowly through a small buffer.",
+        fix: "Close only when the write queue is empty.",
         needs: &[
             Need::STREAM,
             Need::REPLY,
             Need::MODEL,
             Need::HALF_CLOSE_ANSWERS,
         ],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
-            let Some(model) = subject.profile.model() else {
-                return Vec::new();
-            };
+            let model = subject.profile.model()?;
             let data = super::bulk(model, 8 << 20, subject.seed);
-            let Some(reply) = model.reply(&data) else {
-                return Vec::new();
-            };
+            let reply = model.reply(&data)?;
             let slowly = Pace {
                 bytes: 16 << 10,
                 every: Duration::from_micros(500),
@@ -248,11 +230,11 @@ pub(super) const CHECKS: &[Check] = &[
                 .expect_within(Expectation::Data(reply), Duration::from_secs(20))
                 .expect(orderly_end())
                 .then(Action::Close);
-            vec![scenario(
+            Some(vec![scenario(
                 "a large request, FIN, a slow reader",
                 &[("alice", 1)],
                 vec![lines.lines()],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -264,17 +246,12 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server that closes after its reply does not destroy the reply when more input has come.",
         why: "A close with unread input sends RST instead of FIN, and an RST can overtake the answer: \
               https://github.com/rwf2/Rocket/issues/2783 https://github.com/libevent/libevent/issues/321",
-        provoked: "A client sends its request, and when the server has read it, bytes that nobody asked for.",
-        cure: "After the reply, shut down the sending side and read what still comes, for a while, before closing.",
+        method: "A client sends its request, and when the server has read it, bytes that nobody asked for.",
+        fix: "After the reply, shut down the sending side and read what still comes, for a while, before closing.",
         needs: &[Need::STREAM, Need::DIALOGUE, Need::CLOSES, Need::REPLY],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
-            let Some(request) = dialogue::request(&subject.profile) else {
-                return Vec::new();
-            };
+            let request = dialogue::request(&subject.profile)?;
             let cut = Cut::At(vec![request.len()]);
             let mut bytes = request;
             bytes.extend_from_slice(&[b'x'; 2_000]);
@@ -288,14 +265,14 @@ pub(super) const CHECKS: &[Check] = &[
             // What does not fit a small buffer is still the server's when it closes.
             let slowly = super::with_dial(lines.clone(), &super::small_buffer());
             let cast = [("mallory", 1)];
-            vec![
+            Some(vec![
                 scenario("more input than the server reads", &cast, vec![lines]),
                 scenario(
                     "more input, and a small buffer for the reply",
                     &cast,
                     vec![slowly],
                 ),
-            ]
+            ])
         },
         counterexample: Counterexample {
             instead_of: "welcome-gate",

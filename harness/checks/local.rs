@@ -2,7 +2,7 @@
 
 use crate::model::action::Action;
 use crate::model::address::Address;
-use crate::model::check::{Check, Counterexample, Severity};
+use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::dialogue::{Talk, repeat, scenario, server_does, server_requires, settle};
 use crate::model::expectation::ServerExpectation;
 use crate::model::need::Need;
@@ -69,27 +69,27 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server that was killed can be started again on the same path.",
         why: "The path of a Unix socket outlives its server, and bind then fails with EADDRINUSE (unix(7)): \
               https://github.com/nginx/nginx/issues/851 https://github.com/eclipse-zenoh/zenoh/issues/60",
-        provoked: "The server is killed with a client connected, and started again on the path that it left behind.",
-        cure: "Before bind, connect to the path; where nobody answers, remove it.",
+        method: "The server is killed with a client connected, and started again on the path that it left behind.",
+        fix: "Before bind, connect to the path; where nobody answers, remove it.",
         needs: &[
             Need::LOCAL,
             Need::STREAM,
             Need::MANY_CONNECTIONS,
             Need::OWN_SOCKET,
         ],
-        severity: Severity::Must,
-        fresh_server: true,
-        gate: None,
-        drawn: false,
+        policy: Policy {
+            fresh_server: true,
+            ..Policy::MUST
+        },
         scenarios: |subject| {
-            vec![scenario(
+            Some(vec![scenario(
                 "started again on a stale path",
                 &[("alice", 1)],
                 vec![
                     Talk::of(0).open_accepted(subject).lines(),
                     super::killed_and_started_again(),
                 ],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -100,26 +100,26 @@ pub(super) const CHECKS: &[Check] = &[
         id: "local/foreign-file",
         requirement: "A server that finds a regular file at its path ends with an error and leaves the file alone.",
         why: "Removing whatever stands at the path destroys somebody's data where the path was misspelt.",
-        provoked: "The server is ended, a regular file is put at its path, and it is started again.",
-        cure: "Remove only sockets: look at the file's type first (stat(2)).",
+        method: "The server is ended, a regular file is put at its path, and it is started again.",
+        fix: "Remove only sockets: look at the file's type first (stat(2)).",
         needs: &[Need::LOCAL, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
-        severity: Severity::Should,
-        fresh_server: true,
-        gate: None,
-        drawn: false,
+        policy: Policy {
+            fresh_server: true,
+            ..Policy::SHOULD
+        },
         scenarios: |_| {
             let lines = vec![
                 server_does(ServerAction::Signal(Signal::Kill)),
                 server_requires(ServerExpectation::Exit(None)),
                 server_does(ServerAction::StartOverFile),
             ];
-            vec![crate::model::scenario::Scenario {
+            Some(vec![crate::model::scenario::Scenario {
                 waived: vec![crate::model::scenario::Waiver {
                     invariant: crate::model::invariant::Invariant::Served,
                     reason: "the server must not run".to_owned(),
                 }],
                 ..scenario("a regular file at the path", &[], vec![lines])
-            }]
+            }])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -134,13 +134,10 @@ pub(super) const CHECKS: &[Check] = &[
         id: "local/passed-descriptors",
         requirement: "Descriptors that nobody asked for are not kept.",
         why: "Descriptors that come with a message (SCM_RIGHTS) stay open until they are closed: a leak by remote.",
-        provoked: "Clients send a byte with a descriptor beside it, and leave.",
-        cure: "Receive without room for control data, or close what comes.",
+        method: "Clients send a byte with a descriptor beside it, and leave.",
+        fix: "Receive without room for control data, or close what comes.",
         needs: &[Need::LOCAL, Need::STREAM, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |_| {
             let mut lines = Talk::of(0)
                 .connect()
@@ -148,11 +145,11 @@ pub(super) const CHECKS: &[Check] = &[
                 .lines();
             lines.push(settle());
             lines.extend(Talk::of(0).then(Action::Close).lines());
-            vec![scenario(
+            Some(vec![scenario(
                 "a descriptor that nobody asked for",
                 &[("mallory", 1)],
                 vec![vec![repeat(10, lines), settle()]],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",

@@ -3,7 +3,7 @@
 use super::{bulk, cuts, small_buffer};
 use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
 use crate::model::action::{Action, Dial, Pace};
-use crate::model::check::{Check, Counterexample, Severity};
+use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Cut, Data};
 use crate::model::dialogue::{self, Talk, scenario};
 use crate::model::expectation::{End, Expectation};
@@ -108,24 +108,21 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A request that arrives in two segments is answered as if it had come in one, wherever it is cut.",
         why: "One recv is taken for one message: \
               https://github.com/uwplse/verdi-raft/issues/53 https://github.com/foxweb/pico/issues/29",
-        provoked: "The request is sent in two segments, cut at each position; the second follows when the kernel shows \
+        method: "The request is sent in two segments, cut at each position; the second follows when the kernel shows \
                    that the server has read the first.",
-        cure: "Collect bytes until the protocol says that the message is complete.",
+        fix: "Collect bytes until the protocol says that the message is complete.",
         needs: &[Need::STREAM, Need::LONG_REQUEST],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let length = dialogue::request(&subject.profile).map_or(0, |request| request.len());
             let at = cuts(length, subject.deep)
                 .into_iter()
                 .map(|at| Cut::At(vec![at]));
-            super::batches(
+            Some(super::batches(
                 "the request in two segments",
                 cut_requests(subject, at.collect()),
                 subject,
-            )
+            ))
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -137,16 +134,17 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A request that arrives a byte at a time is answered as if it had come at once.",
         why: "A parser that starts afresh at each read never sees more than one byte: \
               https://github.com/marcomorain/garcon/issues/2",
-        provoked: "The request is sent one byte a segment; each follows when the server has read the one before.",
-        cure: "Keep what was read until the message is complete.",
+        method: "The request is sent one byte a segment; each follows when the server has read the one before.",
+        fix: "Keep what was read until the message is complete.",
         needs: &[Need::STREAM, Need::LONG_REQUEST],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let lines = cut_requests(subject, vec![Cut::Pieces(1)]);
-            super::batches("the request a byte at a time", lines, subject)
+            Some(super::batches(
+                "the request a byte at a time",
+                lines,
+                subject,
+            ))
         },
         counterexample: Counterexample {
             instead_of: "uppercase",
@@ -166,17 +164,12 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "Requests that arrive in one segment are all answered, in order.",
         why: "What stands behind the first request in the buffer is dropped, and the client waits for ever: \
               https://github.com/yhirose/cpp-httplib/issues/1271 https://github.com/warmcat/libwebsockets/issues/638",
-        provoked: "Two, three and ten requests are sent in one segment.",
-        cure: "After a message, look for the next one in the buffer before reading again.",
+        method: "Two, three and ten requests are sent in one segment.",
+        fix: "After a message, look for the next one in the buffer before reading again.",
         needs: &[Need::STREAM, Need::DIALOGUE, Need::REPLY, Need::PIPELINING],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
-            let Some(request) = dialogue::request(&subject.profile) else {
-                return Vec::new();
-            };
+            let request = dialogue::request(&subject.profile)?;
             let conversation = |times: u32| {
                 let mut talk = Talk::of(0)
                     .open(subject)
@@ -187,7 +180,11 @@ pub(super) const CHECKS: &[Check] = &[
                 talk.finish(subject).lines()
             };
             let lines = [2, 3, 10].map(conversation).to_vec();
-            super::batches("several requests in one segment", lines, subject)
+            Some(super::batches(
+                "several requests in one segment",
+                lines,
+                subject,
+            ))
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -199,18 +196,15 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A request whose beginning arrives with the one before is answered too.",
         why: "The half that came early is thrown away with the buffer: \
               https://github.com/aether-lang-dev/aether/issues/1834",
-        provoked: "One and a half requests are sent in one segment, the other half in the next.",
-        cure: "Keep what is left in the buffer after a message.",
+        method: "One and a half requests are sent in one segment, the other half in the next.",
+        fix: "Keep what is left in the buffer after a message.",
         needs: &[
             Need::STREAM,
             Need::LONG_REQUEST,
             Need::REPLY,
             Need::PIPELINING,
         ],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile).unwrap_or_default();
             let conversation = |at: usize| {
@@ -226,11 +220,11 @@ pub(super) const CHECKS: &[Check] = &[
                     .lines()
             };
             let cuts = cuts(request.len(), subject.deep);
-            super::batches(
+            Some(super::batches(
                 "one and a half requests, then the rest",
                 cuts.into_iter().map(conversation).collect(),
                 subject,
-            )
+            ))
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -242,17 +236,12 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "Payloads of every size up to 4 MiB are answered exactly.",
         why: "Buffers end at powers of two; a payload that meets the end exactly, or passes it by one, is cut or stalls: \
               https://github.com/march-language/march/pull/260 https://github.com/puma/puma/issues/170",
-        provoked: "Payloads of the sizes around the powers of two are sent, and the replies compared byte by byte.",
-        cure: "Read until the kernel has no more, and write until all is written.",
+        method: "Payloads of the sizes around the powers of two are sent, and the replies compared byte by byte.",
+        fix: "Read until the kernel has no more, and write until all is written.",
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
-            let Some(model) = subject.profile.model() else {
-                return Vec::new();
-            };
+            let model = subject.profile.model()?;
             let conversation = |(number, bytes): (u64, usize)| {
                 let data = model.payload(bytes, subject.seed + number);
                 let reply = model.reply(&data)?;
@@ -267,7 +256,11 @@ pub(super) const CHECKS: &[Check] = &[
                 .zip(sizes(subject.deep))
                 .filter_map(conversation)
                 .collect();
-            super::batches("payloads around the powers of two", lines, subject)
+            Some(super::batches(
+                "payloads around the powers of two",
+                lines,
+                subject,
+            ))
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -291,21 +284,14 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A client that reads slowly through a small buffer gets every byte of a large reply, in order.",
         why: "The write is short, and the rest is dropped: \
               https://github.com/tina4stack/tina4-php/issues/118 https://github.com/hyperium/hyper/pull/1803",
-        provoked: "A client with a receive buffer of a few KiB reads a reply of megabytes 1 KiB at a time.",
-        cure: "Write until all is written (`sendall`), or keep the rest and go on when the socket is writable.",
+        method: "A client with a receive buffer of a few KiB reads a reply of megabytes 1 KiB at a time.",
+        fix: "Write until all is written (`sendall`), or keep the rest and go on when the socket is writable.",
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
-            let Some(model) = subject.profile.model() else {
-                return Vec::new();
-            };
+            let model = subject.profile.model()?;
             let data = bulk(model, 4 << 20, subject.seed);
-            let Some(reply) = model.reply(&data) else {
-                return Vec::new();
-            };
+            let reply = model.reply(&data)?;
             let slowly = Pace {
                 bytes: 1 << 10,
                 every: Duration::ZERO,
@@ -316,11 +302,11 @@ pub(super) const CHECKS: &[Check] = &[
                 .send_in_background(data)
                 .expect_within(Expectation::Data(reply), Duration::from_secs(60))
                 .finish(subject);
-            vec![scenario(
+            Some(vec![scenario(
                 "a reader that is slower than the server",
                 &[("alice", 1)],
                 vec![talk.lines()],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -332,13 +318,10 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A client with the smallest window and segments of the smallest size is answered exactly.",
         why: "What fits one segment everywhere else takes many here, in both directions: \
               https://github.com/hyperium/hyper/issues/1032",
-        provoked: "A client connects with a receive buffer at its minimum and a maximum segment size of 88 bytes.",
-        cure: "Expect short reads and short writes at any time.",
+        method: "A client connects with a receive buffer at its minimum and a maximum segment size of 88 bytes.",
+        fix: "Expect short reads and short writes at any time.",
         needs: &[Need::TCP, Need::DIALOGUE],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let dial = Dial {
                 receive_buffer: Some(1),
@@ -358,7 +341,11 @@ pub(super) const CHECKS: &[Check] = &[
                     .finish(subject);
                 lines.push(talk.lines());
             }
-            super::batches("the smallest window and segments", lines, subject)
+            Some(super::batches(
+                "the smallest window and segments",
+                lines,
+                subject,
+            ))
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -370,21 +357,14 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A client that stops reading keeps nobody else from being served, and gets the rest when it reads.",
         why: "A blocking write to one client blocks all, or its reply is buffered without a bound: \
               https://github.com/http-kit/http-kit/issues/180 https://github.com/folio-org/okapi/pull/948",
-        provoked: "A client sends megabytes and does not read; another is served; then the first reads on.",
-        cure: "Write without blocking, and stop reading from a client that does not read.",
+        method: "A client sends megabytes and does not read; another is served; then the first reads on.",
+        fix: "Write without blocking, and stop reading from a client that does not read.",
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY, Need::CONCURRENT],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
-            let Some(model) = subject.profile.model() else {
-                return Vec::new();
-            };
+            let model = subject.profile.model()?;
             let data = bulk(model, 8 << 20, subject.seed);
-            let Some(reply) = model.reply(&data) else {
-                return Vec::new();
-            };
+            let reply = model.reply(&data)?;
             let stalled = Talk::of(1)
                 .connect()
                 .then(Action::Stall)
@@ -393,7 +373,7 @@ pub(super) const CHECKS: &[Check] = &[
                 .then(Action::Read(None))
                 .expect_within(Expectation::Data(reply), Duration::from_secs(20))
                 .finish(subject);
-            vec![scenario(
+            Some(vec![scenario(
                 "one reader stalls, another is served",
                 &[("alice", 1), ("mallory", 1)],
                 vec![
@@ -402,7 +382,7 @@ pub(super) const CHECKS: &[Check] = &[
                     Talk::of(0).polite(subject).lines(),
                     rest.lines(),
                 ],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -414,29 +394,24 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A client that sends 32 MiB and reads nothing of what it is owed is held back: the server stops reading.",
         why: "Replies are buffered without a bound, until memory is at its end: \
               https://github.com/http-kit/http-kit/issues/180 https://github.com/BaseIntelligence/bounty-challenge/issues/1173",
-        provoked: "A client with a small receive buffer sends 32 MiB and reads nothing; the server has to come to sleep over \
+        method: "A client with a small receive buffer sends 32 MiB and reads nothing; the server has to come to sleep over \
                    bytes that it has not read, or to end the connection.",
-        cure: "Stop reading from a client while much of what it is owed is unsent (`pause`, `drain`, a full channel).",
+        fix: "Stop reading from a client while much of what it is owed is unsent (`pause`, `drain`, a full channel).",
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY],
-        severity: Severity::Should,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::SHOULD,
         scenarios: |subject| {
-            let Some(model) = subject.profile.model() else {
-                return Vec::new();
-            };
+            let model = subject.profile.model()?;
             let talk = Talk::of(0)
                 .then(Action::Connect(small_buffer()))
                 .then(Action::Stall)
                 .send_in_background(bulk(model, 32 << 20, subject.seed))
                 .expect_within(Expectation::HeldBack, Duration::from_secs(20))
                 .then(Action::Close);
-            vec![scenario(
+            Some(vec![scenario(
                 "a client that only sends",
                 &[("mallory", 1)],
                 vec![talk.lines()],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -448,19 +423,16 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A client that stops in the middle of its request keeps nobody else from being served.",
         why: "The first read is done in the accept loop: \
               https://github.com/scylladb/seastar/issues/335 https://github.com/Kitura/Kitura/issues/1143",
-        provoked: "A client sends half a request and falls silent; another is served.",
-        cure: "Never wait for one client in a loop that serves all.",
+        method: "A client sends half a request and falls silent; another is served.",
+        fix: "Never wait for one client in a loop that serves all.",
         needs: &[Need::STREAM, Need::LONG_REQUEST, Need::CONCURRENT],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile).unwrap_or_default();
             let half = Talk::of(1)
                 .open(subject)
                 .send(&request[..request.len() / 2]);
-            vec![scenario(
+            Some(vec![scenario(
                 "half a request, then silence",
                 &[("alice", 1), ("mallory", 5)],
                 vec![
@@ -468,7 +440,7 @@ pub(super) const CHECKS: &[Check] = &[
                     vec![dialogue::settle()],
                     Talk::of(0).polite(subject).lines(),
                 ],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -480,31 +452,24 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A client that sends and reads at the same time gets every byte of a long stream.",
         why: "A server that reads all before it writes, or the other way round, comes to a stop when both buffers are \
               full: https://github.com/Karlson2k/libmicrohttpd/pull/11",
-        provoked: "16 MiB are sent while the reply is read.",
-        cure: "Read and write independently of each other, with backpressure.",
+        method: "16 MiB are sent while the reply is read.",
+        fix: "Read and write independently of each other, with backpressure.",
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
-            let Some(model) = subject.profile.model() else {
-                return Vec::new();
-            };
+            let model = subject.profile.model()?;
             let data = bulk(model, 16 << 20, subject.seed);
-            let Some(reply) = model.reply(&data) else {
-                return Vec::new();
-            };
+            let reply = model.reply(&data)?;
             let talk = Talk::of(0)
                 .connect()
                 .send_in_background(data)
                 .expect_within(Expectation::Data(reply), Duration::from_secs(30))
                 .finish(subject);
-            vec![scenario(
+            Some(vec![scenario(
                 "sending and reading at once",
                 &[("alice", 1)],
                 vec![talk.lines()],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",

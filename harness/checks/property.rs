@@ -1,7 +1,7 @@
 //! Properties: any legal client, any cut. The scenarios are drawn, and a failure is made small before it is shown.
 
 use crate::checks::counterexample::{answer, bind, each, listen};
-use crate::model::check::{Check, Counterexample, Severity};
+use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::need::Need;
 use crate::model::scenario::Scenario;
 use crate::model::subject::Subject;
@@ -10,8 +10,8 @@ use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 
-fn drawn(subject: &Subject) -> Vec<Scenario> {
-    Rules::of(subject).map_or_else(Vec::new, |rules| rules.chapters())
+fn drawn(subject: &Subject) -> Option<Vec<Scenario>> {
+    Rules::of(subject).map(|rules| rules.chapters())
 }
 
 const WHY: &str = "Most faults need two things at once, such as a cut and a size or two clients and a reset, and nobody \
@@ -62,13 +62,13 @@ pub(super) const CHECKS: &[Check] = &[
         id: "property/stream",
         requirement: "Whatever legal clients do in whatever order, each gets what the model owes it, to the byte.",
         why: WHY,
-        provoked: PROVOKED,
-        cure: "Read the smallest case: each of its steps is needed for the failure.",
+        method: PROVOKED,
+        fix: "Read the smallest case: each of its steps is needed for the failure.",
         needs: &[Need::STREAM, Need::STREAM_MODEL],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: true,
+        policy: Policy {
+            drawn: true,
+            ..Policy::MUST
+        },
         scenarios: drawn,
         counterexample: Counterexample {
             instead_of: "echo",
@@ -79,13 +79,13 @@ pub(super) const CHECKS: &[Check] = &[
         id: "property/line",
         requirement: "Whatever legal clients do in whatever order, each gets the answer to each of its lines.",
         why: WHY,
-        provoked: PROVOKED,
-        cure: "Read the smallest case: each of its steps is needed for the failure.",
+        method: PROVOKED,
+        fix: "Read the smallest case: each of its steps is needed for the failure.",
         needs: &[Need::STREAM, Need::LINE_MODEL],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: true,
+        policy: Policy {
+            drawn: true,
+            ..Policy::MUST
+        },
         scenarios: drawn,
         counterexample: Counterexample {
             instead_of: "line-echo",
@@ -96,13 +96,13 @@ pub(super) const CHECKS: &[Check] = &[
         id: "property/datagram",
         requirement: "Whatever datagrams come from whomever in whatever order, each is answered exactly or dropped whole.",
         why: WHY,
-        provoked: PROVOKED,
-        cure: "Read the smallest case: each of its steps is needed for the failure.",
+        method: PROVOKED,
+        fix: "Read the smallest case: each of its steps is needed for the failure.",
         needs: &[Need::DATAGRAM, Need::MODEL],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: true,
+        policy: Policy {
+            drawn: true,
+            ..Policy::MUST
+        },
         scenarios: drawn,
         counterexample: Counterexample {
             instead_of: "udp-echo",
@@ -126,13 +126,13 @@ pub(super) const CHECKS: &[Check] = &[
         id: "property/exchange",
         requirement: "However the requests of a dialogue are cut, timed and mixed with those of others, each is answered.",
         why: WHY,
-        provoked: PROVOKED,
-        cure: "Read the smallest case: each of its steps is needed for the failure.",
+        method: PROVOKED,
+        fix: "Read the smallest case: each of its steps is needed for the failure.",
         needs: &[Need::STREAM, Need::EXCHANGES],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: true,
+        policy: Policy {
+            drawn: true,
+            ..Policy::MUST
+        },
         scenarios: drawn,
         counterexample: Counterexample {
             instead_of: "chat",

@@ -3,7 +3,7 @@
 use super::cuts;
 use crate::checks::counterexample::{die_of, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
-use crate::model::check::{Check, Counterexample, Severity};
+use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::dialogue::{self, Talk, repeat, scenario, server_does, settle};
 use crate::model::invariant::Invariant;
 use crate::model::need::Need;
@@ -38,16 +38,13 @@ pub(super) const CHECKS: &[Check] = &[
         why: "Linux hands such a connection out by accept(2), and what is called on it next fails: getpeername with \
               ENOTCONN, options with EINVAL. Servers end their accept loop over it: \
               https://github.com/tiny-http/tiny-http/issues/180 https://github.com/hickory-dns/hickory-dns/pull/3726",
-        provoked: "The server is stopped (SIGSTOP), clients connect and reset, the server runs on (SIGCONT).",
-        cure: "Treat every error of a new connection as the end of that connection, and accept the next.",
+        method: "The server is stopped (SIGSTOP), clients connect and reset, the server runs on (SIGCONT).",
+        fix: "Treat every error of a new connection as the end of that connection, and accept the next.",
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let crowd = that_fit(subject, 20);
-            vec![scenario(
+            Some(vec![scenario(
                 "clients reset before they are accepted",
                 &[("mallory", crowd)],
                 vec![
@@ -55,7 +52,7 @@ pub(super) const CHECKS: &[Check] = &[
                     Talk::of(0).connect().then(Action::Reset).lines(),
                     vec![server_does(ServerAction::Continue), settle()],
                 ],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -74,21 +71,18 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server survives connections that are reset at once, and keeps no descriptor of them.",
         why: "A port scan does this. Servers have unwrapped the error of the first read, or leaked the descriptor: \
               https://github.com/cyphernet-labs/netservices.rs/issues/37 https://github.com/mattn/http-server/pull/7",
-        provoked: "Fifty times, a client connects and resets at once.",
-        cure: "Close the descriptor on every path out of a conversation, errors included.",
+        method: "Fifty times, a client connects and resets at once.",
+        fix: "Close the descriptor on every path out of a conversation, errors included.",
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |_| {
             let talk = Talk::of(0).connect().then(Action::Reset).lines();
             let lines = vec![repeat(50, talk), settle()];
-            vec![scenario(
+            Some(vec![scenario(
                 "connect and reset, again and again",
                 &[("mallory", 1)],
                 vec![lines],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -110,13 +104,10 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server survives a reset after any byte of a request.",
         why: "A read that fails with ECONNRESET ends the whole server where nothing catches it: \
               https://github.com/chipsalliance/caliptra-mcu-sw/issues/1137 https://github.com/gattaca-com/flux/pull/7",
-        provoked: "For each position of the request, a client sends that much of it and resets.",
-        cure: "Let an error of a read end the conversation and nothing else.",
+        method: "For each position of the request, a client sends that much of it and resets.",
+        fix: "Let an error of a read end the conversation and nothing else.",
         needs: &[Need::TCP, Need::LONG_REQUEST, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile).unwrap_or_default();
             let lines = cuts(request.len(), subject.deep)
@@ -128,11 +119,11 @@ pub(super) const CHECKS: &[Check] = &[
                     lines.extend(Talk::of(0).then(Action::Reset).lines());
                     lines
                 });
-            vec![scenario(
+            Some(vec![scenario(
                 "part of a request, then reset",
                 &[("mallory", 1)],
                 vec![lines.collect()],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -144,19 +135,14 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server survives writing a reply to a client that has reset.",
         why: "The write fails with EPIPE and raises SIGPIPE, which kills the process where it is not ignored: \
               https://github.com/mangband/mangband/issues/552 https://github.com/stonier/ecl_core/issues/34",
-        provoked: "The server is stopped while a request and a reset arrive behind each other, then runs on: it reads \
+        method: "The server is stopped while a request and a reset arrive behind each other, then runs on: it reads \
                    the request and writes its reply to a dead peer. The same with a FIN before the reset, and without \
                    stopping it.",
-        cure: "Ignore SIGPIPE (or send with MSG_NOSIGNAL), and let an error of a write end the conversation only.",
+        fix: "Ignore SIGPIPE (or send with MSG_NOSIGNAL), and let an error of a write end the conversation only.",
         needs: &[Need::TCP, Need::DIALOGUE, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
-            let Some(request) = dialogue::request(&subject.profile) else {
-                return Vec::new();
-            };
+            let request = dialogue::request(&subject.profile)?;
             let stopped = [
                 Talk::of(0).open_accepted(subject).lines(),
                 vec![server_does(ServerAction::Stop)],
@@ -179,7 +165,7 @@ pub(super) const CHECKS: &[Check] = &[
                 vec![server_does(ServerAction::Continue), settle()],
             ];
             let running = Talk::of(0).open(subject).send(request).then(Action::Reset);
-            vec![
+            Some(vec![
                 scenario(
                     "a request, FIN and a reset arrive together",
                     &[("mallory", 1)],
@@ -195,7 +181,7 @@ pub(super) const CHECKS: &[Check] = &[
                     &[("mallory", 1)],
                     vec![vec![repeat(20, running.lines()), settle()]],
                 ),
-            ]
+            ])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -215,17 +201,12 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server survives a reset in the middle of a large reply.",
         why: "The write of the rest fails; servers have died of it or leaked the connection: \
               https://github.com/scality/cloudserver/pull/1100",
-        provoked: "A client sends a large request, does not read, and resets while the reply is on its way.",
-        cure: "Let an error of a write end the conversation, and close its descriptor.",
+        method: "A client sends a large request, does not read, and resets while the reply is on its way.",
+        fix: "Let an error of a write end the conversation, and close its descriptor.",
         needs: &[Need::TCP, Need::REPLY, Need::MODEL, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
-            let Some(data) = bulk(subject) else {
-                return Vec::new();
-            };
+            let data = bulk(subject)?;
             let mut lines = Talk::of(0)
                 .connect()
                 .then(Action::Stall)
@@ -233,11 +214,11 @@ pub(super) const CHECKS: &[Check] = &[
                 .lines();
             lines.push(settle());
             lines.extend(Talk::of(0).then(Action::Reset).lines());
-            vec![scenario(
+            Some(vec![scenario(
                 "reset with a large reply on its way",
                 &[("mallory", 1)],
                 vec![vec![repeat(3, lines), settle()]],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -259,22 +240,17 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server survives clients that close with its reply unread.",
         why: "A close with unread data sends RST (RFC 2525, section 2.17); the server's next read or write fails: \
               https://github.com/suntong/dbab--pre1.3.3/issues/9",
-        provoked: "Ten times, a client sends a request, does not read the reply, and closes.",
-        cure: "Let an error of a read or write end the conversation and nothing else.",
+        method: "Ten times, a client sends a request, does not read the reply, and closes.",
+        fix: "Let an error of a read or write end the conversation and nothing else.",
         needs: &[
             Need::TCP,
             Need::DIALOGUE,
             Need::REPLY,
             Need::MANY_CONNECTIONS,
         ],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
-            let Some(request) = dialogue::request(&subject.profile) else {
-                return Vec::new();
-            };
+            let request = dialogue::request(&subject.profile)?;
             let mut lines = Talk::of(0)
                 .open(subject)
                 .then(Action::Stall)
@@ -282,11 +258,11 @@ pub(super) const CHECKS: &[Check] = &[
                 .lines();
             lines.push(settle());
             lines.extend(Talk::of(0).then(Action::Close).lines());
-            vec![scenario(
+            Some(vec![scenario(
                 "close with the reply unread",
                 &[("mallory", 1)],
                 vec![vec![repeat(10, lines), settle()]],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -298,18 +274,13 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "Clients that talk are served exactly and in time while hundreds of others reset.",
         why: "Error paths that are slow, or that touch the wrong connection, show only in numbers: \
               https://github.com/quickfix/quickfix/issues/747 https://github.com/panjf2000/gnet/issues/621",
-        provoked: "Five hundred connections are reset after a request, twenty at a time or as many as the accept queue \
+        method: "Five hundred connections are reset after a request, twenty at a time or as many as the accept queue \
                    holds, while another client talks.",
-        cure: "Keep the state of a connection with the connection, and close each descriptor exactly once.",
+        fix: "Keep the state of a connection with the connection, and close each descriptor exactly once.",
         needs: &[Need::TCP, Need::DIALOGUE, Need::CONCURRENT],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
-            let Some(request) = dialogue::request(&subject.profile) else {
-                return Vec::new();
-            };
+            let request = dialogue::request(&subject.profile)?;
             let crowd = super::at_once(subject, 20);
             let storm = Talk::of(1)
                 .open(subject)
@@ -317,14 +288,14 @@ pub(super) const CHECKS: &[Check] = &[
                 .then(Action::Reset)
                 .lines();
             let polite = Talk::of(0).polite(subject).lines();
-            vec![scenario(
+            Some(vec![scenario(
                 "a storm of resets beside a client that talks",
                 &[("alice", 1), ("mallory", crowd)],
                 vec![vec![
                     repeat(500 / crowd, [storm, polite].concat()),
                     settle(),
                 ]],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -346,18 +317,18 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A client that is gone without FIN or RST does not keep others from being served.",
         why: "A peer that loses its power says nothing; a thread that waits for it waits for ever: \
               https://github.com/ArcadeData/arcadedb/issues/6761 https://github.com/ClickHouse/ClickHouse/pull/10751",
-        provoked: "A client sends half a request and vanishes: its socket is destroyed silently (TCP_REPAIR, tcp(7)).",
-        cure: "Serve each connection independently, and give it a time-out or keepalive.",
+        method: "A client sends half a request and vanishes: its socket is destroyed silently (TCP_REPAIR, tcp(7)).",
+        fix: "Serve each connection independently, and give it a time-out or keepalive.",
         needs: &[
             Need::TCP,
             Need::LONG_REQUEST,
             Need::OWN_NAMESPACE,
             Need::CONCURRENT,
         ],
-        severity: Severity::Must,
-        fresh_server: true,
-        gate: None,
-        drawn: false,
+        policy: Policy {
+            fresh_server: true,
+            ..Policy::MUST
+        },
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile).unwrap_or_default();
             let half = &request[..request.len() / 2];
@@ -370,14 +341,14 @@ pub(super) const CHECKS: &[Check] = &[
                 invariant,
                 reason: "the server cannot know that the client is gone".to_owned(),
             });
-            vec![Scenario {
+            Some(vec![Scenario {
                 waived: waived.to_vec(),
                 ..scenario(
                     "a client is gone without a word",
                     &[("alice", 1), ("mallory", 3)],
                     vec![gone, polite],
                 )
-            }]
+            }])
         },
         counterexample: Counterexample {
             instead_of: "echo",

@@ -3,7 +3,7 @@
 use crate::checks::counterexample::{each, echo, listen};
 use crate::model::action::Action;
 use crate::model::address::Address;
-use crate::model::check::{Check, Counterexample, Severity};
+use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::dialogue::{
     self, Talk, scenario, server_does, server_expects, server_expects_within, settle,
 };
@@ -108,20 +108,20 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server without clients ends in time when it is told to, and leaves nothing of itself behind.",
         why: "TERM is not handled, or ignored by a process that is number 1: containers are then killed after ten \
               seconds: https://github.com/drasi-project/drasi-server/issues/199 https://github.com/bpatrik/pigallery2/issues/662",
-        provoked: "The server gets the signal of its profile (TERM where none is promised); then it is started again.",
-        cure: "Let the default of SIGTERM be, or handle it by ending.",
+        method: "The server gets the signal of its profile (TERM where none is promised); then it is started again.",
+        fix: "Let the default of SIGTERM be, or handle it by ending.",
         needs: &[Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: true,
-        gate: None,
-        drawn: false,
+        policy: Policy {
+            fresh_server: true,
+            ..Policy::MUST
+        },
         scenarios: |subject| {
             let told = vec![server_does(ServerAction::Signal(signal(subject)))];
-            vec![scenario(
+            Some(vec![scenario(
                 "told to end, without clients",
                 &[],
                 vec![told, ends_cleanly(subject)],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -133,13 +133,13 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server ends in time when it is told to, although a client is connected and silent.",
         why: "The drain waits for a connection that has nothing to say: \
               https://github.com/yesodweb/wai/issues/853 https://github.com/hasura/graphql-engine/issues/7785",
-        provoked: "A client connects and is silent; the server gets the signal.",
-        cure: "Close idle connections when draining, and give the drain a limit.",
+        method: "A client connects and is silent; the server gets the signal.",
+        fix: "Close idle connections when draining, and give the drain a limit.",
         needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: true,
-        gate: None,
-        drawn: false,
+        policy: Policy {
+            fresh_server: true,
+            ..Policy::MUST
+        },
         scenarios: |subject| {
             // A process of its own for each client may see its conversation to the end (sshd does), unless the server
             // promises when it has stopped.
@@ -153,7 +153,7 @@ pub(super) const CHECKS: &[Check] = &[
             if !promised {
                 leave.extend(Talk::of(0).then(Action::Close).lines());
             }
-            vec![scenario(
+            Some(vec![scenario(
                 "told to end, with a silent client",
                 &[("alice", 1), ("late", 1)],
                 vec![
@@ -165,7 +165,7 @@ pub(super) const CHECKS: &[Check] = &[
                     leave,
                     vec![server_expects(ServerExpectation::Gone), start_again()],
                 ],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -184,18 +184,18 @@ pub(super) const CHECKS: &[Check] = &[
         id: "stop/term-in-flight",
         requirement: "A request that had begun when the server was told to end is answered.",
         why: "The process ends under its conversations: https://github.com/benoitc/gunicorn/issues/2529",
-        provoked: "A client sends half a request, the server gets the signal, the client sends the rest.",
-        cure: "Stop accepting, finish what has begun, then end.",
+        method: "A client sends half a request, the server gets the signal, the client sends the rest.",
+        fix: "Stop accepting, finish what has begun, then end.",
         needs: &[
             Need::STREAM,
             Need::LONG_REQUEST,
             Need::REPLY,
             Need::COMPLETES_IN_FLIGHT,
         ],
-        severity: Severity::Must,
-        fresh_server: true,
-        gate: None,
-        drawn: false,
+        policy: Policy {
+            fresh_server: true,
+            ..Policy::MUST
+        },
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile).unwrap_or_default();
             let (half, rest) = request.split_at(request.len() / 2);
@@ -203,7 +203,7 @@ pub(super) const CHECKS: &[Check] = &[
                 invariant: Invariant::Served,
                 reason: "the server has ended".to_owned(),
             }];
-            vec![Scenario {
+            Some(vec![Scenario {
                 waived,
                 ..scenario(
                     "told to end in the middle of a request",
@@ -223,7 +223,7 @@ pub(super) const CHECKS: &[Check] = &[
                         vec![expects_exit(subject)],
                     ],
                 )
-            }]
+            }])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -235,13 +235,13 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A second signal during the drain ends the server no worse than the first.",
         why: "The handler runs twice and closes twice, or the second signal is lost: \
               https://github.com/cloudamqp/amqproxy/pull/74",
-        provoked: "A client is connected; the server gets the signal, and once more unless that has ended it.",
-        cure: "Make the handler idempotent.",
+        method: "A client is connected; the server gets the signal, and once more unless that has ended it.",
+        fix: "Make the handler idempotent.",
         needs: &[Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: true,
-        gate: None,
-        drawn: false,
+        policy: Policy {
+            fresh_server: true,
+            ..Policy::MUST
+        },
         scenarios: |subject| {
             let told = server_does(ServerAction::Signal(signal(subject)));
             let again = server_does(ServerAction::SignalAgain(signal(subject)));
@@ -249,7 +249,7 @@ pub(super) const CHECKS: &[Check] = &[
                 true => Vec::new(),
                 false => Talk::of(0).open_accepted(subject).lines(),
             };
-            vec![scenario(
+            Some(vec![scenario(
                 "told to end twice",
                 &[("alice", 1)],
                 vec![
@@ -257,7 +257,7 @@ pub(super) const CHECKS: &[Check] = &[
                     vec![told, settle(), again, expects_exit(subject)],
                     vec![start_again()],
                 ],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -279,15 +279,15 @@ pub(super) const CHECKS: &[Check] = &[
         id: "stop/int",
         requirement: "A server ends when it is interrupted.",
         why: "Ctrl-C is what a person at a terminal has: https://github.com/mrmn2/PdfDing/issues/165",
-        provoked: "The server gets SIGINT.",
-        cure: "Let the default of SIGINT be, or handle it by ending.",
+        method: "The server gets SIGINT.",
+        fix: "Let the default of SIGINT be, or handle it by ending.",
         needs: &[Need::MANY_CONNECTIONS],
-        severity: Severity::Should,
-        fresh_server: true,
-        gate: None,
-        drawn: false,
+        policy: Policy {
+            fresh_server: true,
+            ..Policy::SHOULD
+        },
         scenarios: |subject| {
-            vec![scenario(
+            Some(vec![scenario(
                 "interrupted",
                 &[],
                 vec![vec![
@@ -295,7 +295,7 @@ pub(super) const CHECKS: &[Check] = &[
                     expects_exit(subject),
                     start_again(),
                 ]],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -313,15 +313,15 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server goes on serving when nobody reads its standard output any more.",
         why: "The first line of a log then fails with EPIPE and SIGPIPE: \
               https://github.com/official-stockfish/Stockfish/pull/7028",
-        provoked: "The server's output is a pipe whose reader leaves as soon as the server listens; then clients are \
+        method: "The server's output is a pipe whose reader leaves as soon as the server listens; then clients are \
                    served.",
-        cure: "Ignore SIGPIPE and errors of logging.",
+        fix: "Ignore SIGPIPE and errors of logging.",
         needs: &[Need::MANY_CONNECTIONS],
-        severity: Severity::Should,
-        fresh_server: true,
-        gate: None,
-        drawn: false,
-        scenarios: |subject| started_with(Streams::StdoutClosed, subject),
+        policy: Policy {
+            fresh_server: true,
+            ..Policy::SHOULD
+        },
+        scenarios: |subject| Some(started_with(Streams::StdoutClosed, subject)),
         counterexample: Counterexample {
             instead_of: "echo",
             serve: |address| {
@@ -338,14 +338,14 @@ pub(super) const CHECKS: &[Check] = &[
         id: "stop/stdin-closed",
         requirement: "A server whose standard input is at its end goes on serving.",
         why: "A prompt for an operator, or a library that reads commands, takes the end of input for the order to end.",
-        provoked: "The server is started with its input at the end, and clients are served.",
-        cure: "Do not read standard input in a server, or take its end for silence.",
+        method: "The server is started with its input at the end, and clients are served.",
+        fix: "Do not read standard input in a server, or take its end for silence.",
         needs: &[Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: true,
-        gate: None,
-        drawn: false,
-        scenarios: |subject| started_with(Streams::StdinClosed, subject),
+        policy: Policy {
+            fresh_server: true,
+            ..Policy::MUST
+        },
+        scenarios: |subject| Some(started_with(Streams::StdinClosed, subject)),
         counterexample: Counterexample {
             instead_of: "echo",
             serve: |address| {

@@ -3,7 +3,7 @@
 use crate::checks::counterexample::{die_of, each, echo, listen, listen_with};
 use crate::model::action::{Action, Dial};
 use crate::model::address::Address;
-use crate::model::check::{Check, Counterexample, Severity};
+use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::dialogue::{Talk, repeat, scenario, server_does, server_requires, settle};
 use crate::model::expectation::ServerExpectation;
 use crate::model::need::Need;
@@ -37,16 +37,16 @@ pub(super) const CHECKS: &[Check] = &[
         id: "time-wait/restart",
         requirement: "A server that is started again while connections of its port are in TIME_WAIT listens at once.",
         why: WHY,
-        provoked: "The server is ended with a client connected, so that its side closes first; TIME_WAIT is seen in the \
+        method: "The server is ended with a client connected, so that its side closes first; TIME_WAIT is seen in the \
                    kernel's table; the server is started again.",
-        cure: CURE,
+        fix: CURE,
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: true,
-        gate: None,
-        drawn: false,
+        policy: Policy {
+            fresh_server: true,
+            ..Policy::MUST
+        },
         scenarios: |subject| {
-            vec![scenario(
+            Some(vec![scenario(
                 "restart over TIME_WAIT",
                 &[("alice", 1)],
                 vec![
@@ -59,7 +59,7 @@ pub(super) const CHECKS: &[Check] = &[
                     Talk::of(0).then(Action::Close).lines(),
                     vec![server_requires(ServerExpectation::TimeWait), start_again()],
                 ],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -70,13 +70,13 @@ pub(super) const CHECKS: &[Check] = &[
         id: "time-wait/restart-connected",
         requirement: "A server that is ended by TERM with clients connected can be started again at once.",
         why: WHY,
-        provoked: "The server is ended by SIGTERM with clients connected that do not close, and started again.",
-        cure: CURE,
+        method: "The server is ended by SIGTERM with clients connected that do not close, and started again.",
+        fix: CURE,
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: true,
-        gate: None,
-        drawn: false,
+        policy: Policy {
+            fresh_server: true,
+            ..Policy::MUST
+        },
         scenarios: |subject| {
             let open = Talk::of(0).open_accepted(subject).lines();
             let restart = vec![
@@ -84,11 +84,11 @@ pub(super) const CHECKS: &[Check] = &[
                 super::stop::requires_exit(subject),
                 start_again(),
             ];
-            vec![scenario(
+            Some(vec![scenario(
                 "restart with clients connected",
                 &[("alice", 1)],
                 vec![open, restart],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -99,20 +99,20 @@ pub(super) const CHECKS: &[Check] = &[
         id: "time-wait/restart-killed",
         requirement: "A server that was killed with clients connected can be started again at once.",
         why: WHY,
-        provoked: "The server is killed (SIGKILL) with clients connected that do not close, and started again.",
-        cure: CURE,
+        method: "The server is killed (SIGKILL) with clients connected that do not close, and started again.",
+        fix: CURE,
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: true,
-        gate: None,
-        drawn: false,
+        policy: Policy {
+            fresh_server: true,
+            ..Policy::MUST
+        },
         scenarios: |subject| {
             let open = Talk::of(0).open_accepted(subject).lines();
-            vec![scenario(
+            Some(vec![scenario(
                 "restart after a kill",
                 &[("alice", 1)],
                 vec![open, super::killed_and_started_again()],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -124,16 +124,16 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A second server on the same port ends with an error and leaves the first one undisturbed.",
         why: "A server that ignores the error of bind, or announces itself before it, runs on without a socket: \
               https://github.com/xerj-org/xerj/pull/466",
-        provoked: "The same command is started a second time beside the first.",
-        cure: "Let an error of bind or listen end the program with a non-zero status.",
+        method: "The same command is started a second time beside the first.",
+        fix: "Let an error of bind or listen end the program with a non-zero status.",
         needs: &[Need::TCP, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
-        severity: Severity::Should,
-        fresh_server: true,
-        gate: None,
-        drawn: false,
+        policy: Policy {
+            fresh_server: true,
+            ..Policy::SHOULD
+        },
         scenarios: |_| {
             let second = vec![server_does(ServerAction::StartSecond)];
-            vec![scenario("a second instance", &[], vec![second])]
+            Some(vec![scenario("a second instance", &[], vec![second])])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -148,13 +148,10 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A client that comes back from the same port is served as a new one, with no byte of the past.",
         why: "State that is kept by the client's address outlives its connection: \
               https://github.com/facebookarchive/nailgun/pull/76",
-        provoked: "A client leaves half a conversation and connects again from the port it had.",
-        cure: "Keep the state of a connection with its descriptor, and drop both together.",
+        method: "A client leaves half a conversation and connects again from the port it had.",
+        fix: "Keep the state of a connection with its descriptor, and drop both together.",
         needs: &[Need::TCP, Need::LONG_REQUEST, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let request = crate::model::dialogue::request(&subject.profile).unwrap_or_default();
             let half = Talk::of(0)
@@ -165,7 +162,7 @@ pub(super) const CHECKS: &[Check] = &[
                 ..Dial::default()
             };
             let again = super::with_dial(Talk::of(0).polite(subject).lines(), &dial);
-            vec![scenario(
+            Some(vec![scenario(
                 "the same client port again",
                 &[("alice", 1)],
                 vec![
@@ -174,7 +171,7 @@ pub(super) const CHECKS: &[Check] = &[
                     Talk::of(0).then(Action::Close).lines(),
                     again,
                 ],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -207,21 +204,18 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "Thousands of short connections are all served, and TIME_WAIT stands where the close order puts it.",
         why: "Something is used up with every connection, and runs out after some hundreds: \
               https://github.com/projecteru/redis-cerberus/pull/29",
-        provoked: "Two thousand clients are served, a few at a time.",
-        cure: "Give back all that a connection took when it ends.",
+        method: "Two thousand clients are served, a few at a time.",
+        fix: "Give back all that a connection took when it ends.",
         needs: &[Need::TCP, Need::DIALOGUE, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let rounds = if subject.deep { 10_000 } else { 2_000 };
             let polite = Talk::of(0).polite(subject).lines();
-            vec![scenario(
+            Some(vec![scenario(
                 "many short connections",
                 &[("alice", 1)],
                 vec![vec![repeat(rounds, polite)]],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",

@@ -2,7 +2,7 @@
 
 use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
-use crate::model::check::{Check, Counterexample, Severity};
+use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Cut, Data};
 use crate::model::dialogue::{self, Talk, pause, scenario, server_does, server_expects};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
@@ -46,19 +46,18 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A client that sends nothing is disconnected when the promised time is over, and not before.",
         why: "Connections without a time-out pile up until descriptors or workers run out: \
               https://github.com/kite-org/kite/pull/461 https://github.com/gd-arnold/tiny-nginx/issues/3",
-        provoked: "A client connects and is silent.",
-        cure: "Give each connection a deadline, and close it when the deadline has passed.",
+        method: "A client connects and is silent.",
+        fix: "Give each connection a deadline, and close it when the deadline has passed.",
         needs: &[Need::STREAM, Need::IDLE_TIMEOUT],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
-            let Some(promised) = idle_timeout(subject) else {
-                return Vec::new();
-            };
+            let promised = idle_timeout(subject)?;
             let lines = closes_in_time(Talk::of(0).connect(), promised);
-            vec![scenario("a silent client", &[("mallory", 1)], vec![lines])]
+            Some(vec![scenario(
+                "a silent client",
+                &[("mallory", 1)],
+                vec![lines],
+            )])
         },
         counterexample: Counterexample {
             instead_of: "welcome-gate",
@@ -70,39 +69,34 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A client that falls silent inside a request is disconnected when the promised time is over.",
         why: "The deadline is dropped with the first byte, and a half request is waited for without end: \
               https://github.com/ninenines/cowboy/pull/212",
-        provoked: "A client sends half a request and is silent.",
-        cure: "Keep the deadline until the request is complete.",
+        method: "A client sends half a request and is silent.",
+        fix: "Keep the deadline until the request is complete.",
         needs: &[
             Need::STREAM,
             Need::IDLE_TIMEOUT,
             Need::LONG_REQUEST,
             Need::STAYS_OPEN,
         ],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
-            let Some(promised) = idle_timeout(subject) else {
-                return Vec::new();
-            };
+            let promised = idle_timeout(subject)?;
             let request = dialogue::request(&subject.profile).unwrap_or_default();
             if subject
                 .profile
                 .model()
                 .is_some_and(|model| model.framing == crate::model::profile::Framing::Stream)
             {
-                return Vec::new();
+                return None;
             }
             let half = Talk::of(0)
                 .open(subject)
                 .send(&request[..request.len() / 2]);
             let lines = closes_in_time(half, promised);
-            vec![scenario(
+            Some(vec![scenario(
                 "half a request, then silence",
                 &[("mallory", 1)],
                 vec![lines],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "line-idle",
@@ -114,24 +108,18 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A connection in use is not cut by the idle time-out.",
         why: "A deadline that is set once and never moved ends conversations in the middle: \
               https://github.com/nodejs/node/issues/52649",
-        provoked: "A client makes an exchange at every half of the time-out, for longer than the time-out.",
-        cure: "Move the deadline with every exchange.",
+        method: "A client makes an exchange at every half of the time-out, for longer than the time-out.",
+        fix: "Move the deadline with every exchange.",
         needs: &[
             Need::STREAM,
             Need::IDLE_TIMEOUT,
             Need::DIALOGUE,
             Need::STAYS_OPEN,
         ],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
-            let (Some(promised), Some(request)) =
-                (idle_timeout(subject), dialogue::request(&subject.profile))
-            else {
-                return Vec::new();
-            };
+            let promised = idle_timeout(subject)?;
+            let request = dialogue::request(&subject.profile)?;
             let mut lines = Talk::of(0).open(subject).lines();
             for _ in 0..3 {
                 lines.push(pause(promised.mul_f64(0.5)));
@@ -143,11 +131,11 @@ pub(super) const CHECKS: &[Check] = &[
                 );
             }
             lines.extend(Talk::of(0).finish(subject).lines());
-            vec![scenario(
+            Some(vec![scenario(
                 "an exchange now and then",
                 &[("alice", 1)],
                 vec![lines],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "line-idle",
@@ -159,24 +147,19 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A connection that was silent for a while is still answered, where no time-out is promised.",
         why: "A time-out that nobody asked for cuts clients that think: \
               https://github.com/nodejs/node/issues/17749",
-        provoked: "A client makes an exchange, is silent for two seconds, and makes another.",
-        cure: "Wait for clients without a deadline, or promise one.",
+        method: "A client makes an exchange, is silent for two seconds, and makes another.",
+        fix: "Wait for clients without a deadline, or promise one.",
         needs: &[
             Need::STREAM,
             Need::NO_IDLE_TIMEOUT,
             Need::DIALOGUE,
             Need::STAYS_OPEN,
         ],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
-            let Some(request) = dialogue::request(&subject.profile) else {
-                return Vec::new();
-            };
+            let request = dialogue::request(&subject.profile)?;
             let exchange = |talk: Talk| talk.send(request.clone()).expect_reply(subject).lines();
-            vec![scenario(
+            Some(vec![scenario(
                 "silence between two exchanges",
                 &[("alice", 1)],
                 vec![
@@ -185,7 +168,7 @@ pub(super) const CHECKS: &[Check] = &[
                     exchange(Talk::of(0)),
                     Talk::of(0).finish(subject).lines(),
                 ],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -202,13 +185,10 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A client whose request trickles in keeps nobody else from being served.",
         why: "A drip-fed request holds a worker for as long as it likes (slowloris): \
               https://github.com/gd-arnold/tiny-nginx/issues/3",
-        provoked: "A request trickles in over a second while another client is served.",
-        cure: "Never wait for one client in a loop that serves all.",
+        method: "A request trickles in over a second while another client is served.",
+        fix: "Never wait for one client in a loop that serves all.",
         needs: &[Need::STREAM, Need::LONG_REQUEST, Need::CONCURRENT],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile).unwrap_or_default();
             let piece = request.len().div_ceil(10);
@@ -218,7 +198,7 @@ pub(super) const CHECKS: &[Check] = &[
                 every: Some(Duration::from_millis(100)),
                 background: true,
             };
-            vec![scenario(
+            Some(vec![scenario(
                 "a request that trickles in",
                 &[("alice", 1), ("mallory", 3)],
                 vec![
@@ -229,7 +209,7 @@ pub(super) const CHECKS: &[Check] = &[
                         .then(Action::Close)
                         .lines(),
                 ],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -241,13 +221,10 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "Silent connections cost a server no processor time, and others are served beside them.",
         why: "A connection that has nothing to say is polled in a loop: \
               https://github.com/evilnet/nefarious2/pull/111 https://github.com/tvheadend/tvheadend/issues/2232",
-        provoked: "Two hundred clients connect and are silent; the server must come to rest.",
-        cure: "Wait for events; never poll a connection that has nothing to say.",
+        method: "Two hundred clients connect and are silent; the server must come to rest.",
+        fix: "Wait for events; never poll a connection that has nothing to say.",
         needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let concurrent = subject.profile.serves_concurrently();
             let crowd = match (concurrent, subject.place.backlog) {
@@ -265,7 +242,7 @@ pub(super) const CHECKS: &[Check] = &[
                 true => Talk::of(0).polite(subject).lines(),
                 false => Vec::new(),
             };
-            vec![scenario(
+            Some(vec![scenario(
                 "a silent crowd",
                 &[("alice", 1), ("mallory", crowd)],
                 vec![
@@ -274,7 +251,7 @@ pub(super) const CHECKS: &[Check] = &[
                     polite,
                     Talk::of(1).then(Action::Close).lines(),
                 ],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -299,22 +276,17 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A client that speaks only two seconds after it connected is answered.",
         why: "A server that expects the first bytes with the connection gives up too early: \
               https://github.com/hapijs/hapi/issues/3738",
-        provoked: "A client connects, waits two seconds, and sends its request.",
-        cure: "Wait for the first bytes as long as for any others.",
+        method: "A client connects, waits two seconds, and sends its request.",
+        fix: "Wait for the first bytes as long as for any others.",
         needs: &[Need::STREAM, Need::DIALOGUE],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let wait = Duration::from_secs(2);
             if idle_timeout(subject).is_some_and(|promised| promised < wait * 2) {
-                return Vec::new();
+                return None;
             }
-            let Some(request) = dialogue::request(&subject.profile) else {
-                return Vec::new();
-            };
-            vec![scenario(
+            let request = dialogue::request(&subject.profile)?;
+            Some(vec![scenario(
                 "the request comes late",
                 &[("alice", 1)],
                 vec![
@@ -326,7 +298,7 @@ pub(super) const CHECKS: &[Check] = &[
                         .finish(subject)
                         .lines(),
                 ],
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -345,13 +317,10 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server that was stopped for a second serves the clients that waited, and lives on.",
         why: "SIGSTOP and SIGCONT make waits return EINTR, handler or not (signal(7)); servers take it for fatal: \
               https://github.com/MisterTea/EternalTerminal/pull/516 https://github.com/h2o/h2o/pull/2358",
-        provoked: "The server is stopped for a second while a client connects and sends its request, then runs on.",
-        cure: "Repeat a call that was interrupted.",
+        method: "The server is stopped for a second while a client connects and sends its request, then runs on.",
+        fix: "Repeat a call that was interrupted.",
         needs: &[Need::MANY_CONNECTIONS],
-        severity: Severity::Must,
-        fresh_server: false,
-        gate: None,
-        drawn: false,
+        policy: Policy::MUST,
         scenarios: |subject| {
             let polite = Talk::of(0).polite(subject);
             let frozen = [
@@ -364,11 +333,11 @@ pub(super) const CHECKS: &[Check] = &[
                 Talk::of(1).then(Action::Close).lines(),
                 polite.lines(),
             ];
-            vec![scenario(
+            Some(vec![scenario(
                 "a second of standstill",
                 &[("alice", 1), ("mallory", 1)],
                 frozen.to_vec(),
-            )]
+            )])
         },
         counterexample: Counterexample {
             instead_of: "echo",

@@ -22,8 +22,8 @@ pub(super) fn explain(id: &str) -> Result<ExitCode, Error> {
     say(&format!("{}\n\n{}\n", check.id, check.requirement));
     for (title, text) in [
         ("why", check.why),
-        ("how it is provoked", check.provoked),
-        ("how servers are mended", check.cure),
+        ("how it is provoked", check.method),
+        ("how servers are mended", check.fix),
     ] {
         say(&format!(
             "{title}:\n  {}\n",

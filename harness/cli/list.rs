@@ -80,10 +80,10 @@ fn check_row(check: &Check) -> Row {
             "family": check.family(),
             "requirement": check.requirement,
             "why": check.why,
-            "provoked": check.provoked,
-            "cure": check.cure,
+            "provoked": check.method,
+            "cure": check.fix,
             "needs": check.needs.iter().map(ToString::to_string).collect::<Vec<_>>(),
-            "severity": check.severity.word(),
+            "severity": check.policy.severity.word(),
             "counterexample": {
                 "instead_of": check.counterexample.instead_of,
                 "command": format!("sockdrill serve {}", check.counterexample_arguments().join(" ")),

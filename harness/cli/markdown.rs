@@ -48,7 +48,7 @@ pub(super) fn checks_page() -> String {
             "| {} | {} | {} | {} | `sockdrill serve {}` |",
             check.id,
             check.needs_in_words(),
-            check.severity.word(),
+            check.policy.severity.word(),
             cell(check.requirement),
             check.counterexample_arguments().join(" ")
         );

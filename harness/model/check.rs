@@ -23,21 +23,15 @@ pub struct Check {
     /// The kind of bug that it is for, with public examples.
     pub why: &'static str,
     /// What is done to the server.
-    pub provoked: &'static str,
+    pub method: &'static str,
     /// How servers that fail are mended.
-    pub cure: &'static str,
+    pub fix: &'static str,
     /// What must be known or promised, or hold here, for the check to apply.
     pub(crate) needs: &'static [Need],
-    /// Whether a failure fails the run.
-    pub severity: Severity,
-    /// Whether each scenario needs a server that none has used before.
-    pub(crate) fresh_server: bool,
-    /// What others build on, where they do.
-    pub(crate) gate: Option<Gate>,
-    /// Whether the scenarios are drawn from the seed, so that there are others and smaller ones.
-    pub(crate) drawn: bool,
-    /// The scenarios for a server; empty where there is none, with the reason left to [`Need`].
-    pub(crate) scenarios: fn(&Subject) -> Vec<Scenario>,
+    /// How it is tried, and how a failure counts.
+    pub(crate) policy: Policy,
+    /// The scenarios for a server; `None` where there is nothing to do although the needs are met.
+    pub(crate) scenarios: fn(&Subject) -> Option<Vec<Scenario>>,
     /// A server that breaks this requirement, and otherwise behaves.
     pub counterexample: Counterexample,
 }
@@ -50,6 +44,11 @@ impl Check {
             .map_or(self.id, |(family, _)| family)
     }
 
+    /// Whether a failure fails the run.
+    pub fn severity(&self) -> Severity {
+        self.policy.severity
+    }
+
     /// What the check needs, as a person reads it.
     pub fn needs_in_words(&self) -> String {
         in_words(self.needs)
@@ -57,12 +56,12 @@ impl Check {
 
     /// Whether it judges what all others take for granted of this server: that a client is served at all.
     pub(crate) fn judges_serving(&self, subject: &Subject) -> bool {
-        matches!(self.gate, Some(Gate::Serving(of)) if of(subject))
+        matches!(self.policy.gate, Some(Gate::Serving(of)) if of(subject))
     }
 
     /// What is left of a server that fails the check, where others build on the promise that it judges.
     pub(crate) fn subject_without(&self, subject: &Subject) -> Option<Subject> {
-        let Some(Gate::Promise { need, what, forget }) = self.gate else {
+        let Some(Gate::Promise { need, what, forget }) = self.policy.gate else {
             return None;
         };
         let broken = Broken {
@@ -77,6 +76,35 @@ impl Check {
     pub(crate) fn unmet(&self, subject: &Subject) -> Option<String> {
         self.needs.iter().find_map(|need| need.unmet(subject))
     }
+}
+
+/// How a check is tried, and how a failure counts.
+#[derive(Clone, Copy, Debug)]
+pub struct Policy {
+    /// Whether a failure fails the run.
+    pub severity: Severity,
+    /// Whether each scenario needs a server that none has used before.
+    pub fresh_server: bool,
+    /// What others build on, where they do.
+    pub gate: Option<Gate>,
+    /// Whether the scenarios are drawn from the seed, so that there are others and smaller ones.
+    pub drawn: bool,
+}
+
+impl Policy {
+    /// A failure fails the run; nothing else is special.
+    pub const MUST: Self = Self {
+        severity: Severity::Must,
+        fresh_server: false,
+        gate: None,
+        drawn: false,
+    };
+
+    /// A failure fails the run with `--strict` only.
+    pub const SHOULD: Self = Self {
+        severity: Severity::Should,
+        ..Self::MUST
+    };
 }
 
 /// What others build on.
@@ -102,7 +130,7 @@ pub enum Gate {
 /// use sockdrill::Severity;
 ///
 /// let recommended = sockdrill::catalogue().into_iter();
-/// let recommended = recommended.filter(|check| check.severity == Severity::Should);
+/// let recommended = recommended.filter(|check| check.severity() == Severity::Should);
 /// assert!(recommended.count() > 0);
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

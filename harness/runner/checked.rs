@@ -29,7 +29,7 @@ pub(super) fn check_result(
             Attempt::of(Verdict::Inconclusive(Doubt::Unserved { verdict }))
         }
         (None, _) => {
-            scenarios = (check.scenarios)(job.subject);
+            scenarios = (check.scenarios)(job.subject).unwrap_or_default();
             let saved = saved_cases(check, job.settings);
             let chapters = Chapters {
                 check,
@@ -50,7 +50,7 @@ pub(super) fn check_result(
         id: check.id.to_owned(),
         family: check.family().to_owned(),
         requirement: check.requirement.to_owned(),
-        lenient: check.severity == Severity::Should && !job.settings.strict,
+        lenient: check.policy.severity == Severity::Should && !job.settings.strict,
         known: known.map(|known| known.reason.clone()),
         known_once: known_once(check, job.target).cloned(),
         scenarios: scenarios.len(),
@@ -75,7 +75,7 @@ async fn performed(
 ) -> Result<Attempt, Error> {
     let check = chapters.check;
     let options = TrialOptions {
-        fresh_server: check.fresh_server,
+        fresh_server: check.policy.fresh_server,
         polite: !check.judges_serving(job.subject),
         tries: chapters.tries(),
     };

@@ -36,7 +36,7 @@ pub(super) fn tried_by(
     subject: &Subject,
     unproven: usize,
 ) -> Option<String> {
-    let is_drawn = check.drawn && !scenarios.is_empty();
+    let is_drawn = check.policy.drawn && !scenarios.is_empty();
     is_drawn.then(|| {
         let concluded = match unproven {
             0 => String::new(),
@@ -68,7 +68,7 @@ pub(super) struct Chapters<'a> {
 impl Chapters<'_> {
     /// How often one that proves nothing is tried: what is drawn not as a whole, but case by case.
     pub(super) fn tries(self) -> usize {
-        if self.check.drawn { 1 } else { TRIES }
+        if self.check.policy.drawn { 1 } else { TRIES }
     }
 }
 
@@ -104,7 +104,7 @@ async fn case_by_case(
     scenarios: &[Scenario],
     job: Job<'_>,
 ) -> Result<Attempt, Error> {
-    let rules = property::Rules::of(job.subject).filter(|_| chapters.check.drawn);
+    let rules = property::Rules::of(job.subject).filter(|_| chapters.check.policy.drawn);
     let (Verdict::Inconclusive(doubt), Some(rules)) = (&attempt.verdict, rules) else {
         return Ok(attempt);
     };
@@ -147,7 +147,7 @@ async fn case_by_case(
 
 /// The cases of a property that have failed in earlier runs. A file that is no longer understood has had its time.
 pub(super) fn saved_cases(check: &Check, settings: &Settings) -> Vec<Scenario> {
-    let Some(folder) = settings.saved.as_ref().filter(|_| check.drawn) else {
+    let Some(folder) = settings.saved.as_ref().filter(|_| check.policy.drawn) else {
         return Vec::new();
     };
     let begins = artifact_stem(check.id) + "-";
@@ -197,7 +197,7 @@ async fn made_small(
     scenarios: &[Scenario],
     job: Job<'_>,
 ) -> Result<Attempt, Error> {
-    let is_shrunk = chapters.check.drawn && job.settings.shrink;
+    let is_shrunk = chapters.check.policy.drawn && job.settings.shrink;
     let failed = attempt.failed.as_ref().filter(|_| is_shrunk);
     let drawn = &scenarios[chapters.saved..];
     let chapter = failed.and_then(|failed| drawn.iter().position(|drawn| drawn == failed));

@@ -237,8 +237,8 @@ fn list_of_the_checks_for_machines_has_all_there_is_to_a_check() {
             ("family", check.family()),
             ("requirement", check.requirement),
             ("why", check.why),
-            ("provoked", check.provoked),
-            ("cure", check.cure),
+            ("provoked", check.method),
+            ("cure", check.fix),
         ] {
             assert_eq!(row[key], value);
         }
