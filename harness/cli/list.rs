@@ -27,9 +27,14 @@ pub(super) fn list(what: Listing, format: Format) -> Result<ExitCode, Error> {
         Listing::Needs => observations::needs().into_iter().map(need_row).collect(),
         Listing::Steps => drill::usages()
             .into_iter()
-            .map(|usage| Row {
-                json: serde_json::json!({ "step": usage, "about": "" }),
-                name: usage,
+            .map(|row| Row {
+                json: serde_json::json!({
+                    "step": row.usage,
+                    "about": row.about,
+                    "example": row.example,
+                }),
+                // The lines are long: what one does stands below it.
+                name: format!("{}\n    {}\n    {}", row.usage, row.about, row.example),
                 about: String::new(),
             })
             .collect(),

@@ -1,10 +1,10 @@
 //! Puts lines together: settings to the file, steps to their case and block.
 
+use super::file::{Case, DrillFile};
 use super::mistake::{Mistake, Place};
 use super::possible::first_impossible;
 use super::sentence::Sentence;
 use super::steps::MOST_TIMES;
-use super::{Case, DrillFile};
 use crate::model::error::Error;
 use crate::model::scenario::{Cast, Line, Scenario, Step, Waiver};
 

@@ -1,10 +1,10 @@
 //! The JSON form of `.drill` files: the same lines, for generators that would rather not write a file format.
 
 use super::builder::Builder;
+use super::file::{Case, DrillFile};
 use super::mistake::{Mistake, Place};
 use super::reader::{Read, Reader};
 use super::sentence::{self, Sentence};
-use super::{Case, DrillFile};
 use crate::model::error::Error;
 use crate::model::invariant::Invariant;
 use crate::model::scenario::{Cast, Line, Step, Waiver};

@@ -15,6 +15,10 @@ pub(super) type Read<T> = Result<T, Mistake>;
 pub(super) struct Verb<T: 'static> {
     /// The word itself, then what follows it.
     pub(super) usage: &'static str,
+    /// What it does, in one sentence.
+    pub(super) about: &'static str,
+    /// A whole line that has it.
+    pub(super) example: &'static str,
     pub(super) read: fn(&mut Reader<'_>) -> Read<T>,
 }
 
@@ -201,6 +205,17 @@ impl<'a> Reader<'a> {
     pub(super) fn bytes(&mut self, wanted: &str) -> Read<Vec<u8>> {
         let token = self.take_kind(Kind::Quoted, wanted)?;
         literal::bytes(inside(token)).map_err(|error| within(token, &error))
+    }
+
+    /// Reads a string without holes that is not empty.
+    pub(super) fn some_bytes(&mut self, wanted: &str) -> Read<Vec<u8>> {
+        let bytes = self.bytes(wanted)?;
+        match bytes.is_empty() {
+            true => {
+                Err(Mistake::new(self.last(), "this is nothing").label(format!("write {wanted}")))
+            }
+            false => Ok(bytes),
+        }
     }
 
     /// Reads a string for people.

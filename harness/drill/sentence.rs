@@ -36,26 +36,38 @@ pub(super) enum Sentence {
 pub(super) const KEYWORDS: &[Verb<Sentence>] = &[
     Verb {
         usage: "server: NAME_OR_FILE",
+        about: "The server that the file is written for: a reference server or a target file.",
+        example: "server: echo",
         read: |line| setting(line, "a server's name or file").map(Sentence::Server),
     },
     Verb {
         usage: "speaks: PROFILE",
+        about: "What the server speaks and promises: the name of a profile, or its file.",
+        example: "speaks: redis",
         read: |line| setting(line, "a profile's name or file").map(Sentence::Speaks),
     },
     Verb {
         usage: "case WHAT HAPPENS",
+        about: "Begins a case; what happens in it is its name.",
+        example: "case half a message, then reset",
         read: case,
     },
     Verb {
         usage: "clients: NAME… or NAME[NUMBER]…",
+        about: "Declares clients; one with a number is a crowd of so many that act as one.",
+        example: "clients: alice mallory[20]",
         read: |line| clients(line).map(Sentence::Clients),
     },
     Verb {
         usage: "waive: INVARIANT \"REASON\"",
+        about: "Sets an invariant aside in this case.",
+        example: "waive: memory \"the crowd is large\"",
         read: |line| waiver(line).map(Sentence::Waive),
     },
     Verb {
         usage: "server ACTION",
+        about: "Does something to the server, or expects something of it.",
+        example: "server stop",
         read: |line| {
             let action = line.verb("something to do to the server", SERVER_ACTIONS)?;
             Ok(Sentence::Step(Step::Server(action)))
@@ -63,6 +75,8 @@ pub(super) const KEYWORDS: &[Verb<Sentence>] = &[
     },
     Verb {
         usage: "pause DURATION",
+        about: "Time passes, because passing time is the point of the case.",
+        example: "pause 250ms",
         read: |line| {
             line.duration()
                 .map(|time| Sentence::Step(Step::Pause(time)))
@@ -70,18 +84,26 @@ pub(super) const KEYWORDS: &[Verb<Sentence>] = &[
     },
     Verb {
         usage: "settle",
+        about: "The server gets the time to come to rest; nothing is expected.",
+        example: "settle",
         read: |_| Ok(Sentence::Step(Step::Settle)),
     },
     Verb {
         usage: "barrier",
+        about: "Nobody of a crowd goes on before all have come this far.",
+        example: "barrier",
         read: |_| Ok(Sentence::Step(Step::Barrier)),
     },
     Verb {
         usage: "repeat NUMBER",
+        about: "Begins a block of lines that are gone through so often.",
+        example: "repeat 3",
         read: |line| line.count(1..=MOST_TIMES).map(Sentence::Repeat),
     },
     Verb {
         usage: "end",
+        about: "Ends a block.",
+        example: "end",
         read: |_| Ok(Sentence::End),
     },
 ];

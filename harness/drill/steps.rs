@@ -21,50 +21,74 @@ const MOST_FILES: u32 = 1_000_000;
 pub(super) const ACTIONS: &[Verb<Action>] = &[
     Verb {
         usage: "connect [without-waiting] [receive-buffer SIZE] [segment-size SIZE] [from ADDRESS] [to ADDRESS] [same-port]",
+        about: "Opens a connection, in place of an earlier one, and waits for the handshake unless told not to.",
+        example: "alice connect receive-buffer 4KiB from 127.0.0.2",
         read: |line| line.choices(DIAL).map(Action::Connect),
     },
     Verb {
         usage: "send DATA [in pieces of SIZE | cut at POSITION…] [every DURATION] [in the background]",
+        about: "Sends data in one segment or several; without a pause each waits until the server has read the one before.",
+        example: "alice send \"hello\" cut at 2 every 10ms",
         read: send,
     },
     Verb {
         usage: "send-urgent \"BYTE\"",
+        about: "Sends one out-of-band byte (MSG_OOB, tcp(7)).",
+        example: "alice send-urgent \"!\"",
         read: |line| line.byte().map(Action::SendUrgent),
     },
     Verb {
         usage: "send-descriptor \"BYTE\"",
+        about: "Sends one byte together with an open descriptor (SCM_RIGHTS, unix(7)).",
+        example: "alice send-descriptor \"!\"",
         read: |line| line.byte().map(Action::SendDescriptor),
     },
     Verb {
         usage: "half-close",
+        about: "Sends FIN and goes on reading.",
+        example: "alice half-close",
         read: |_| Ok(Action::HalfClose),
     },
     Verb {
         usage: "reset",
+        about: "Closes with RST instead of FIN.",
+        example: "alice reset",
         read: |_| Ok(Action::Reset),
     },
     Verb {
         usage: "close",
+        about: "Closes; the kernel sends FIN, or RST where data was left unread (RFC 2525, section 2.17).",
+        example: "alice close",
         read: |_| Ok(Action::Close),
     },
     Verb {
         usage: "vanish",
+        about: "Is gone without FIN or RST, like a host that lost its power.",
+        example: "alice vanish",
         read: |_| Ok(Action::Vanish),
     },
     Verb {
         usage: "stall",
+        about: "Stops reading; data piles up in the queues of the kernel.",
+        example: "alice stall",
         read: |_| Ok(Action::Stall),
     },
     Verb {
         usage: "read [SIZE [every DURATION]]",
+        about: "Reads again, at full speed or so slowly; before `connect` it is how the coming connection is read.",
+        example: "alice read 1KiB every 5ms",
         read: |line| pace(line).map(Action::Read),
     },
     Verb {
         usage: "expect WHAT [within DURATION]",
+        about: "Waits for something, and holds the server to it.",
+        example: "alice expect \"hello\" within 1s",
         read: |line| expectation(line).map(|(what, within)| Action::Expect { what, within }),
     },
     Verb {
         usage: "require WHAT [within DURATION]",
+        about: "Waits for something without which the case proves nothing, whoever is to blame.",
+        example: "alice require accepted",
         read: |line| expectation(line).map(|(what, within)| Action::Require { what, within }),
     },
 ];
@@ -73,14 +97,20 @@ pub(super) const ACTIONS: &[Verb<Action>] = &[
 pub(super) const SERVER_ACTIONS: &[Verb<ServerAction>] = &[
     Verb {
         usage: "stop",
+        about: "Stops every process of the server (SIGSTOP).",
+        example: "server stop",
         read: |_| Ok(ServerAction::Stop),
     },
     Verb {
         usage: "continue",
+        about: "Lets a stopped server run on (SIGCONT).",
+        example: "server continue",
         read: |_| Ok(ServerAction::Continue),
     },
     Verb {
         usage: "signal NAME",
+        about: "Sends its first process a signal; KILL goes to all of its processes.",
+        example: "server signal TERM",
         read: |line| {
             line.one_of("a signal", Signal::ALL)
                 .map(ServerAction::Signal)
@@ -88,6 +118,8 @@ pub(super) const SERVER_ACTIONS: &[Verb<ServerAction>] = &[
     },
     Verb {
         usage: "signal-again NAME",
+        about: "Sends a signal once more, unless the server has ended meanwhile.",
+        example: "server signal-again TERM",
         read: |line| {
             line.one_of("a signal", Signal::ALL)
                 .map(ServerAction::SignalAgain)
@@ -95,6 +127,8 @@ pub(super) const SERVER_ACTIONS: &[Verb<ServerAction>] = &[
     },
     Verb {
         usage: "start [stdout-closed | stdin-closed]",
+        about: "Starts the server again where it ran before.",
+        example: "server start stdout-closed",
         read: |line| {
             let streams = match line.peek() {
                 None => Streams::Usual,
@@ -105,28 +139,40 @@ pub(super) const SERVER_ACTIONS: &[Verb<ServerAction>] = &[
     },
     Verb {
         usage: "start-second",
+        about: "Starts a second instance beside the server, or in its place after its end, which must fail.",
+        example: "server start-second",
         read: |_| Ok(ServerAction::StartSecond),
     },
     Verb {
         usage: "start-over-file",
+        about: "Ends the server, puts a regular file at its path and starts it there; it must fail, and leave the file.",
+        example: "server start-over-file",
         read: |_| Ok(ServerAction::StartOverFile),
     },
     Verb {
         usage: "limit-open-files NUMBER",
+        about: "Limits its open files to so many more than it has (prlimit(2)).",
+        example: "server limit-open-files 4",
         read: |line| line.count(0..=MOST_FILES).map(ServerAction::LimitOpenFiles),
     },
     Verb {
         usage: "restore-open-files",
+        about: "Gives it back the limit on open files that it had.",
+        example: "server restore-open-files",
         read: |_| Ok(ServerAction::RestoreOpenFiles),
     },
     Verb {
         usage: "expect WHAT [within DURATION]",
+        about: "Waits for something at the server, and holds it to that.",
+        example: "server expect rest within 2s",
         read: |line| {
             server_expectation(line).map(|(what, within)| ServerAction::Expect { what, within })
         },
     },
     Verb {
         usage: "require WHAT [within DURATION]",
+        about: "Waits for something at the server without which the case proves nothing.",
+        example: "server require exit",
         read: |line| {
             server_expectation(line).map(|(what, within)| ServerAction::Require { what, within })
         },
@@ -137,34 +183,59 @@ pub(super) const SERVER_ACTIONS: &[Verb<ServerAction>] = &[
 pub(super) const SERVER_EXPECTATIONS: &[Verb<ServerExpectation>] = &[
     Verb {
         usage: "exit [STATUS]",
+        about: "Its first process ends, with this status where one is named.",
+        example: "server expect exit 0 within 2s",
         read: |line| exit_status(line).map(ServerExpectation::Exit),
     },
     Verb {
         usage: "gone",
+        about: "Nothing of its process tree is left.",
+        example: "server expect gone",
         read: |_| Ok(ServerExpectation::Gone),
     },
     Verb {
         usage: "accept-queue LENGTH",
+        about: "So many connections wait to be accepted.",
+        example: "server expect accept-queue 3",
         read: |line| line.count(0..=u32::MAX).map(ServerExpectation::AcceptQueue),
     },
     Verb {
         usage: "backlog LIMIT",
+        about: "Its accept queue holds at most so many.",
+        example: "server expect backlog 128",
         read: |line| line.count(0..=u32::MAX).map(ServerExpectation::Backlog),
     },
     Verb {
         usage: "time-wait",
+        about: "A connection of its port is in TIME_WAIT on its side.",
+        example: "server expect time-wait",
         read: |_| Ok(ServerExpectation::TimeWait),
     },
     Verb {
         usage: "no-time-wait",
+        about: "No connection of its port is in TIME_WAIT on its side.",
+        example: "server expect no-time-wait",
         read: |_| Ok(ServerExpectation::NoTimeWait),
     },
     Verb {
         usage: "rest",
+        about: "All of its threads wait, and none uses a processor.",
+        example: "server expect rest",
         read: |_| Ok(ServerExpectation::Rest),
     },
     Verb {
+        usage: "output \"TEXT\"",
+        about: "It has printed this since it was started, or does so now; the first MiB is looked through, and the end.",
+        example: "server expect output \"ready\" within 10s",
+        read: |line| {
+            line.some_bytes("what it prints in quotes, such as \"ready\"")
+                .map(ServerExpectation::Output)
+        },
+    },
+    Verb {
         usage: "out-of-files",
+        about: "One of its processes has all the open files that it may have, but for one in reserve.",
+        example: "server expect out-of-files",
         read: |_| Ok(ServerExpectation::OutOfFiles),
     },
 ];
@@ -173,29 +244,50 @@ pub(super) const SERVER_EXPECTATIONS: &[Verb<ServerExpectation>] = &[
 pub(super) const SOURCES: &[Verb<Source>] = &[
     Verb {
         usage: "pattern SIZE [seed NUMBER]",
+        about: "Bytes of every value from a seeded generator, in which any loss, repetition or exchange shows.",
+        example: "alice send pattern 64KiB seed 7 * 2",
         read: |line| line.size().map(|bytes| Source::Pattern { bytes, seed: 0 }),
     },
     Verb {
         usage: "text SIZE [seed NUMBER]",
+        about: "The same of lower-case letters only.",
+        example: "alice expect text 100B seed 3 in capitals",
         read: |line| text(line, false),
     },
     Verb {
         usage: "line SIZE [seed NUMBER]",
+        about: "The same with a newline at its end.",
+        example: "alice send line 80B seed 1",
         read: |line| text(line, true),
     },
 ];
 
 /// What a client can be owed beside data and an end.
 pub(super) const STATES: &[(Expectation, &str)] = &[
-    (Expectation::Silence, "silence"),
-    (Expectation::Nothing, "nothing"),
-    (Expectation::Connected, "connected"),
-    (Expectation::Pending, "pending"),
-    (Expectation::Refused, "refused"),
-    (Expectation::Accepted, "accepted"),
-    (Expectation::Taken, "taken"),
-    (Expectation::HeldBack, "held-back"),
-    (Expectation::TimeWait, "time-wait"),
+    (
+        Expectation::Silence,
+        "Nothing comes, neither bytes nor an end.",
+    ),
+    (
+        Expectation::Nothing,
+        "There is nothing yet: a read that does not wait says so at once (EAGAIN, recv(2)).",
+    ),
+    (Expectation::Connected, "The handshake is complete."),
+    (Expectation::Pending, "The handshake is still unanswered."),
+    (Expectation::Refused, "The connection is refused."),
+    (
+        Expectation::Accepted,
+        "One of the processes of the server has its end of the connection.",
+    ),
+    (Expectation::Taken, "The server has read all that was sent."),
+    (
+        Expectation::HeldBack,
+        "The server has stopped reading what is being sent, or has ended the connection, before it had read all.",
+    ),
+    (
+        Expectation::TimeWait,
+        "The client's own end of the connection, which it has closed, is in TIME_WAIT.",
+    ),
 ];
 
 const DIAL: &[Choice<Dial>] = &[
@@ -400,7 +492,7 @@ fn exit_status(line: &mut Reader<'_>) -> Read<Option<i32>> {
 
 /// Every word that an expectation of a client can begin with.
 pub(super) fn expectation_words() -> Vec<&'static str> {
-    let states = STATES.iter().map(|(_, word)| *word);
+    let states = STATES.iter().map(|(state, _)| state.form().word);
     let ends = End::ALL.iter().map(|(_, word)| *word);
     words(SOURCES)
         .into_iter()

@@ -1,12 +1,14 @@
 use super::possible::first_impossible;
 use super::reader::Reader;
-use super::sentence::Sentence;
+use super::sentence::{self, Sentence};
 use super::*;
+use super::{steps, usages};
 use crate::model::action::{Action, Dial, Pace};
 use crate::model::data::{Cut, Data, Source, Template};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
+use crate::model::form::Need;
 use crate::model::invariant::Invariant;
-use crate::model::scenario::{Cast, Line, Step, Waiver};
+use crate::model::scenario::{Cast, Line, Scenario, Step, Waiver};
 use crate::model::server_action::{ServerAction, Signal, Streams};
 use proptest::collection::vec;
 use proptest::option;
@@ -26,14 +28,25 @@ fn message(text: &str) -> String {
     }
 }
 
-/// The step that this line is, wherever it may stand.
-fn step(line: &str) -> Step {
-    let cast = [Cast {
+fn alice() -> [Cast; 1] {
+    [Cast {
         name: "alice".into(),
         members: 1,
-    }];
-    match sentence::read(&mut Reader::new(line, &cast)) {
-        Ok(Some(Sentence::Step(step))) => step,
+    }]
+}
+
+/// What this line says, wherever it may stand.
+fn sentence(line: &str) -> Sentence {
+    match sentence::read(&mut Reader::new(line, &alice())) {
+        Ok(Some(sentence)) => sentence,
+        other => panic!("{line}: {other:?}"),
+    }
+}
+
+/// The step that this line is, wherever it may stand.
+fn step(line: &str) -> Step {
+    match sentence(line) {
+        Sentence::Step(step) => step,
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -194,8 +207,8 @@ fn connection_may_end_in_several_ways() {
 
 #[test]
 fn every_state_can_be_expected() {
-    for (state, word) in steps::STATES {
-        assert_eq!(expected(word), *state);
+    for (state, _) in steps::STATES {
+        assert_eq!(expected(&state.to_string()), *state);
     }
 }
 
@@ -769,12 +782,76 @@ fn mistakes_in_json_are_pointed_at() {
 
 #[test]
 fn usages_name_every_word_once() {
-    let usages = usages();
-    assert!(usages.contains(&"NAME half-close".to_owned()));
-    let mut unique = usages.clone();
-    unique.sort();
-    unique.dedup();
-    assert_eq!(unique.len(), usages.len());
+    let mut names: Vec<_> = usages().into_iter().map(|row| row.usage).collect();
+    assert!(names.contains(&"NAME half-close".to_owned()));
+    let all = names.len();
+    names.sort();
+    names.dedup();
+    assert_eq!(names.len(), all);
+}
+
+#[test]
+fn every_line_of_the_language_is_described_and_its_example_prints_itself() {
+    for row in usages() {
+        assert!(row.about.ends_with('.'), "{}: {}", row.usage, row.about);
+        let said = sentence(&row.example);
+        assert_eq!(said.text(&alice()), row.example, "{}", row.usage);
+        // The variable parts of a usage are in capitals: the first word that is not is in the example.
+        let mut words = row.usage.split([' ', ':']).filter(|word| {
+            let plain = |c: char| c.is_ascii_lowercase() || c == '-';
+            !word.is_empty() && word.chars().all(plain)
+        });
+        let word = words.next().unwrap_or_default();
+        assert!(row.example.contains(word), "{}: {}", row.usage, row.example);
+    }
+}
+
+/// The steps that the examples of the language are.
+fn examples() -> Vec<Step> {
+    let examples = usages().into_iter().map(|row| sentence(&row.example));
+    let steps = examples.filter_map(|sentence| match sentence {
+        Sentence::Step(step) => Some(step),
+        _ => None,
+    });
+    steps.collect()
+}
+
+#[test]
+fn examples_have_every_row_of_the_tables_that_is_a_step() {
+    let examples = examples();
+    let has = |word: &str, of_server: bool| {
+        examples.iter().any(|step| {
+            let is_of_server = matches!(step, Step::Server(_));
+            is_of_server == of_server && step.form().word == word
+        })
+    };
+    for row in steps::ACTIONS {
+        assert!(has(row.word(), false), "{}", row.usage);
+    }
+    for row in steps::SERVER_ACTIONS {
+        assert!(has(row.word(), true), "{}", row.usage);
+    }
+}
+
+#[test]
+fn every_example_of_a_step_becomes_json_and_back() {
+    for step in examples() {
+        let scenario = Scenario {
+            name: "c".to_owned(),
+            cast: alice().to_vec(),
+            waived: Vec::new(),
+            lines: begun(vec![step.into()]),
+        };
+        assert_eq!(first_impossible(&scenario), None, "{scenario}");
+        let case = Case { line: 0, scenario };
+        let file = DrillFile {
+            cases: vec![case],
+            ..DrillFile::default()
+        };
+        let json = file.to_json().unwrap();
+        assert_eq!(DrillFile::from_json("a.json", &json).unwrap(), file);
+        assert_eq!(unnumbered(parse(&file.to_string())), file);
+    }
 }
 
 fn unnumbered(mut file: DrillFile) -> DrillFile {
@@ -847,10 +924,8 @@ fn dials() -> impl Strategy<Value = Dial> {
 }
 
 fn expectations() -> impl Strategy<Value = Expectation> {
-    let states: Vec<_> = steps::STATES
-        .iter()
-        .map(|(state, _)| state.clone())
-        .collect();
+    let states = steps::STATES.iter().map(|(state, _)| state.clone());
+    let states: Vec<_> = states.collect();
     let ends: Vec<_> = End::ALL.iter().map(|(end, _)| *end).collect();
     prop_oneof![
         datas().prop_map(Expectation::Data),
@@ -901,6 +976,7 @@ fn actions() -> impl Strategy<Value = Action> {
 fn server_expectations() -> impl Strategy<Value = ServerExpectation> {
     prop_oneof![
         option::of(any::<i32>()).prop_map(ServerExpectation::Exit),
+        vec(any::<u8>(), 1..9).prop_map(ServerExpectation::Output),
         any::<u32>().prop_map(ServerExpectation::AcceptQueue),
         any::<u32>().prop_map(ServerExpectation::Backlog),
         prop::sample::select(vec![
@@ -945,6 +1021,7 @@ fn lines() -> impl Strategy<Value = Vec<Line>> {
         1 => durations().prop_map(Step::Pause),
         1 => Just(Step::Settle),
         1 => Just(Step::Barrier),
+        2 => prop::sample::select(examples()),
     ];
     let line = step.prop_map(Line::from).prop_recursive(3, 12, 4, |line| {
         (1u32..50, vec(line, 1..4)).prop_map(|(times, lines)| Step::Repeat { times, lines }.into())
@@ -1008,14 +1085,23 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
     )
 }
 
-/// Lines behind those without which few of them could happen.
+/// Lines behind those without which few of them could happen: each name of the cast that they have connects; the server
+/// is stopped before it is to run on, and its files are limited before it is to have them again.
 fn begun(lines: Vec<Line>) -> Vec<Line> {
     let connect = |who| Step::Client {
         who,
         action: Action::Connect(Dial::default()),
     };
-    let begin = [connect(0), connect(1)].map(Line::from);
-    begin.into_iter().chain(lines).collect()
+    let mut names: Vec<_> = lines.iter().filter_map(Line::clients).collect();
+    names.sort_unstable();
+    names.dedup();
+    let mut begin: Vec<Step> = names.into_iter().map(connect).collect();
+    match lines[0].step.form().needs {
+        Some(Need::StoppedServer) => begin.push(Step::Server(ServerAction::Stop)),
+        Some(Need::LimitedFiles) => begin.push(Step::Server(ServerAction::LimitOpenFiles(1))),
+        _ => {}
+    }
+    begin.into_iter().map(Line::from).chain(lines).collect()
 }
 
 fn files() -> impl Strategy<Value = DrillFile> {

@@ -261,6 +261,28 @@ fn end_may_be_seen_a_moment_before_the_step_that_waits_for_it() {
 }
 
 #[test]
+fn text_that_the_server_does_not_print_is_a_failure() {
+    let ready = || b"ready".to_vec();
+    let output = told(&[waits(ServerExpectation::Output(ready()))]);
+    let ended = |how| What::StepEnded {
+        step: 0,
+        member: None,
+        how,
+    };
+    let began = What::StepBegan(0);
+    let printed = |text: &[u8]| What::Server(ServerEvent::Printed(text.to_vec()));
+    let seen = vec![began.clone(), printed(b"ready"), ended(Ended::Done)];
+    assert_eq!(end_of(&output, seen), None);
+    let out = Ended::OutOfTime(Duration::from_secs(5));
+    // What was printed may be another text that somebody waited for.
+    let other = vec![began, printed(b"read"), ended(out)];
+    let reason = end_of(&output, other);
+    let expected =
+        "server was expected to show output \"ready\" within 5s, but it has not printed that";
+    assert_eq!(reason.as_deref(), Some(expected));
+}
+
+#[test]
 fn death_is_a_failure_although_the_server_is_started_again() {
     let trial = told(&[ServerAction::Start(Streams::Usual)]);
     let started = What::Server(ServerEvent::Started { pid: 2 });

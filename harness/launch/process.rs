@@ -3,6 +3,7 @@
 use super::target::{Target, find_program};
 use crate::kernel::OutputPipe;
 use crate::launch::lab::Lab;
+use crate::model::data::find;
 use crate::model::error::Error;
 use crate::model::profile::Transport;
 use crate::model::server_action::Streams;
@@ -37,9 +38,13 @@ struct Watch {
 #[derive(Debug, Default)]
 struct Output {
     fresh: Vec<u8>,
+    first: Vec<u8>,
     last: Vec<u8>,
     bytes: u64,
 }
+
+/// How much of its beginning is kept, in which is looked for what somebody waits for.
+const BEGINNING_KEPT: usize = 1 << 20;
 
 /// How much output is kept: enough for any message, small enough for a server that floods.
 const OUTPUT_KEPT: usize = 16 << 10;
@@ -49,6 +54,9 @@ impl Output {
         self.bytes += bytes.len() as u64;
         let room = OUTPUT_KEPT.saturating_sub(self.fresh.len());
         self.fresh
+            .extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let room = BEGINNING_KEPT.saturating_sub(self.first.len());
+        self.first
             .extend_from_slice(&bytes[..bytes.len().min(room)]);
         self.last.extend_from_slice(bytes);
         if self.last.len() > 2 * OUTPUT_KEPT {
@@ -164,6 +172,15 @@ impl Process {
             |_| Vec::new(),
             |mut output| std::mem::take(&mut output.fresh),
         )
+    }
+
+    /// Whether it has printed this, at the beginning or lately.
+    pub(crate) fn has_printed(&self, text: &[u8]) -> bool {
+        self.watch.output.lock().is_ok_and(|output| {
+            [&output.first, &output.last]
+                .into_iter()
+                .any(|kept| find(kept, text).is_some())
+        })
     }
 
     /// How much the process has printed, in bytes.

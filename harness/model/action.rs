@@ -1,9 +1,8 @@
 //! What a client can do.
 
 use super::data::{Cut, Data};
-use super::expectation::{Expectation, write_wait};
-use super::form::{Does, Form, Need};
-use super::literal::{self, Shown, Size};
+use super::expectation::Expectation;
+use super::form::{Argument, Bound, Does, Form, Need, Python};
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -83,89 +82,95 @@ pub struct Pace {
 }
 
 impl Action {
-    /// What it needs and does.
-    pub(crate) fn form(&self) -> Form {
-        let form = |needs, does| Form { needs, does };
+    /// Its row.
+    pub(crate) fn form(&self) -> Form<'_> {
         match self {
-            Self::Connect(dial) => form(
-                dial.same_port.then_some(Need::EarlierConnection),
-                Does::Connects,
-            ),
-            Self::Send { .. } | Self::SendUrgent(_) | Self::SendDescriptor(_) => {
-                form(Some(Need::SendingSide), Does::Talks)
-            }
-            Self::HalfClose => form(Some(Need::SendingSide), Does::HalfCloses),
-            Self::Close => form(Some(Need::Socket), Does::Leaves),
-            Self::Reset | Self::Vanish => form(Some(Need::Connection), Does::Leaves),
-            Self::Stall | Self::Read(_) => form(None, Does::Reads),
-            Self::Expect { what, .. } | Self::Require { what, .. } => what.form(),
-        }
-    }
-}
-
-impl fmt::Display for Action {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Connect(dial) => write!(f, "connect{dial}"),
+            Self::Connect(dial) => dial.form(),
             Self::Send {
                 data,
                 cut,
                 every,
                 background,
             } => {
-                write!(f, "send {data}{cut}")?;
-                if let Some(every) = every {
-                    write!(f, " every {}", Shown(*every))?;
-                }
-                f.write_str(if *background {
-                    " in the background"
-                } else {
-                    ""
-                })
+                let (kind, method) = match (background, cut, every) {
+                    (true, Cut::Whole, _) => ("send in the background", "send_in_background"),
+                    (true, _, _) => ("send in the background", "send_slowly_in_background"),
+                    (false, Cut::Whole, _) => ("send", "send"),
+                    (false, _, Some(_)) => ("send in segments", "send_slowly"),
+                    (false, _, None) => ("send in segments", "send_segments"),
+                };
+                let background = background.then_some(Argument::Word("in the background"));
+                Form::new("send", method, Does::Talks)
+                    .of_kind(kind)
+                    .needing(Need::SendingSide)
+                    .with(Argument::Data(data))
+                    .with_all((*cut != Cut::Whole).then_some(Argument::Cut(cut)))
+                    .with_all(every.map(Argument::Every))
+                    .with_all(background)
             }
-            Self::SendUrgent(byte) => write!(f, "send-urgent \"{}\"", literal::escaped(&[*byte])),
+            Self::SendUrgent(byte) => Form::new("send-urgent", "send_urgent", Does::Talks)
+                .needing(Need::SendingSide)
+                .with(Argument::Byte(*byte)),
             Self::SendDescriptor(byte) => {
-                write!(f, "send-descriptor \"{}\"", literal::escaped(&[*byte]))
+                Form::new("send-descriptor", "send_descriptor", Does::Talks)
+                    .needing(Need::SendingSide)
+                    .with(Argument::Byte(*byte))
             }
-            Self::HalfClose => f.write_str("half-close"),
-            Self::Reset => f.write_str("reset"),
-            Self::Close => f.write_str("close"),
-            Self::Vanish => f.write_str("vanish"),
-            Self::Stall => f.write_str("stall"),
-            Self::Read(None) => f.write_str("read"),
+            Self::HalfClose => {
+                Form::new("half-close", "half_close", Does::HalfCloses).needing(Need::SendingSide)
+            }
+            Self::Reset => Form::new("reset", "reset", Does::Leaves).needing(Need::Connection),
+            Self::Close => Form::new("close", "close", Does::Leaves).needing(Need::Socket),
+            Self::Vanish => Form::new("vanish", "vanish", Does::Leaves)
+                .needing(Need::Connection)
+                .in_python(Python::Limited("vanish", "`vanish` takes root")),
+            Self::Stall => Form::new("stall", "stall", Does::Reads),
+            Self::Read(None) => Form::new("read", "read_again", Does::Reads),
             Self::Read(Some(Pace { bytes, every })) => {
-                write!(f, "read {}", Size(*bytes))?;
-                match every.is_zero() {
-                    true => Ok(()),
-                    false => write!(f, " every {}", Shown(*every)),
-                }
+                let every = (!every.is_zero()).then_some(Argument::Every(*every));
+                Form::new("read", "set_pace", Does::Reads)
+                    .of_kind("read slowly")
+                    .with(Argument::Size(*bytes))
+                    .with_all(every)
             }
-            Self::Expect { what, within } => write_wait(f, "expect", what, *within),
-            Self::Require { what, within } => write_wait(f, "require", what, *within),
+            Self::Expect { what, within } => what.form().expected(*within),
+            Self::Require { what, within } => what.form().required(*within),
         }
     }
 }
 
-impl fmt::Display for Dial {
+impl Dial {
+    fn form(&self) -> Form<'_> {
+        let method = match self.without_waiting {
+            true => "start_connecting",
+            false => "connect",
+        };
+        let bound = match self.same_port {
+            true => Bound::ByPort,
+            false => Bound::ByAddress,
+        };
+        let setting =
+            |name, bytes: Option<usize>| bytes.map(|bytes| Argument::Setting(name, bytes));
+        let arguments = [
+            self.without_waiting
+                .then_some(Argument::Word("without-waiting")),
+            setting("receive-buffer", self.receive_buffer),
+            setting("segment-size", self.segment_size),
+            self.from.map(|from| Argument::From(from, bound)),
+            self.to.map(Argument::To),
+            self.same_port
+                .then_some(Argument::Flag("same-port", "same_port()")),
+        ];
+        let needs = self.same_port.then_some(Need::EarlierConnection);
+        Form {
+            needs,
+            ..Form::new("connect", method, Does::Connects).with_all(arguments.into_iter().flatten())
+        }
+    }
+}
+
+impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.without_waiting {
-            f.write_str(" without-waiting")?;
-        }
-        if let Some(bytes) = self.receive_buffer {
-            write!(f, " receive-buffer {}", Size(bytes))?;
-        }
-        if let Some(bytes) = self.segment_size {
-            write!(f, " segment-size {}", Size(bytes))?;
-        }
-        if let Some(from) = self.from {
-            write!(f, " from {from}")?;
-        }
-        if let Some(to) = self.to {
-            write!(f, " to {to}")?;
-        }
-        if self.same_port {
-            f.write_str(" same-port")?;
-        }
-        Ok(())
+        self.form().fmt(f)
     }
 }

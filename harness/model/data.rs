@@ -223,7 +223,8 @@ pub(crate) fn compare(wanted: &[u8], got: &[u8]) -> Match {
     }
 }
 
-fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
+/// Where `wanted` first stands in `bytes`.
+pub(crate) fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
     if wanted.is_empty() {
         return Some(0);
     }
@@ -256,9 +257,9 @@ impl fmt::Display for Cut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Whole => Ok(()),
-            Self::Pieces(bytes) => write!(f, " in pieces of {}", Size(*bytes)),
+            Self::Pieces(bytes) => write!(f, "in pieces of {}", Size(*bytes)),
             Self::At(positions) => {
-                f.write_str(" cut at")?;
+                f.write_str("cut at")?;
                 positions.iter().try_for_each(|at| write!(f, " {at}"))
             }
         }

@@ -1,11 +1,10 @@
 //! What a client, or the harness, can be owed by a server.
 
 use super::data::{Data, Template};
-use super::form::{Does, Form, Need};
-use super::literal::{Shown, name_in};
+use super::form::{Argument, Does, Form, Need, Python, Wait};
+use super::literal::name_in;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::time::Duration;
 
 /// What a client can be owed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,101 +91,122 @@ pub enum ServerExpectation {
     NoTimeWait,
     /// All of its threads wait and none uses a processor.
     Rest,
+    /// It has printed this since it was started, or does so now.
+    Output(Vec<u8>),
     /// One of its processes has as many open files as its limit allows, but for one that it may keep in reserve.
     OutOfFiles,
 }
 
+/// The methods that wait for what comes next.
+const NEXT: Python = Python::ByTransport {
+    stream: "expect_bytes",
+    datagram: "expect_datagram",
+};
+
 impl Expectation {
-    /// What waiting for it needs and does.
-    pub(crate) fn form(&self) -> Form {
-        let (needs, does) = match self {
-            Self::Refused => (Need::Socket, Does::WaitsForRefusal),
-            Self::Connected | Self::Pending => (Need::Socket, Does::Waits),
-            Self::TimeWait => (Need::EarlierConnection, Does::Waits),
-            Self::Data(_)
-            | Self::Template(_)
-            | Self::DataOrSilence(_)
-            | Self::Silence
-            | Self::Nothing
-            | Self::Accepted
-            | Self::Taken
-            | Self::HeldBack
-            | Self::End { .. } => (Need::Connection, Does::Waits),
+    /// The row of waiting for it; of what can be said in one word, that word.
+    pub(crate) fn form(&self) -> Form<'_> {
+        let next = |wait| Form {
+            python: NEXT,
+            ..of_connection("", "", wait)
         };
-        let needs = Some(needs);
-        Form { needs, does }
-    }
-}
-
-impl ServerExpectation {
-    /// What waiting for it needs and does.
-    pub(crate) fn form(&self) -> Form {
-        let (needs, does) = match self {
-            Self::Exit(_) | Self::Gone => (None, Does::WaitsForEnd),
-            Self::OutOfFiles => (Some(Need::LimitedFiles), Does::Waits),
-            Self::AcceptQueue(_)
-            | Self::Backlog(_)
-            | Self::TimeWait
-            | Self::NoTimeWait
-            | Self::Rest => (None, Does::Waits),
-        };
-        Form { needs, does }
-    }
-}
-
-pub(super) fn write_wait(
-    f: &mut fmt::Formatter<'_>,
-    verb: &str,
-    what: &dyn fmt::Display,
-    within: Option<Duration>,
-) -> fmt::Result {
-    write!(f, "{verb} {what}")?;
-    within.map_or(Ok(()), |within| write!(f, " within {}", Shown(within)))
-}
-
-impl fmt::Display for Expectation {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Data(data) => data.fmt(f),
-            Self::DataOrSilence(data) => write!(f, "{data} or silence"),
-            Self::Template(template) => template.fmt(f),
-            Self::Silence => f.write_str("silence"),
-            Self::Nothing => f.write_str("nothing"),
-            Self::Connected => f.write_str("connected"),
-            Self::Pending => f.write_str("pending"),
-            Self::Refused => f.write_str("refused"),
-            Self::Accepted => f.write_str("accepted"),
-            Self::Taken => f.write_str("taken"),
-            Self::HeldBack => f.write_str("held-back"),
-            Self::TimeWait => f.write_str("time-wait"),
+            Self::Data(data) => next(Wait::Event).with(Argument::Data(data)),
+            Self::Template(template) => next(Wait::Event).with(Argument::Template(template)),
+            Self::DataOrSilence(data) => next(Wait::Either)
+                .with(Argument::Data(data))
+                .with(Argument::Flag("or silence", "or_silence=True")),
+            Self::Silence => of_connection("silence", "expect_silence", Wait::Absence),
+            Self::Nothing => of_connection("nothing", "expect_silence", Wait::Kernel),
+            Self::Connected => {
+                of_connection("connected", "expect_connected", Wait::Event).needing(Need::Socket)
+            }
+            Self::Pending => {
+                of_connection("pending", "expect_pending", Wait::Absence).needing(Need::Socket)
+            }
+            Self::Refused => Form {
+                does: Does::WaitsForRefusal,
+                ..of_connection("refused", "expect_refused", Wait::Event).needing(Need::Socket)
+            },
+            Self::Accepted => of_connection("accepted", "", Wait::Kernel).in_python(
+                Python::NotOfListeningPath(
+                    "expect_accepted",
+                    "nothing waits for a connection of a Unix socket to be accepted: /proc does not show it",
+                ),
+            ),
+            Self::Taken => of_connection("taken", "expect_read", Wait::Kernel),
+            Self::HeldBack => of_connection("held-back", "expect_held_back", Wait::Kernel),
+            Self::TimeWait => of_connection("time-wait", "", Wait::Kernel)
+                .needing(Need::EarlierConnection)
+                .in_python(Python::Nothing(
+                    "nobody looks for a client's own end in TIME_WAIT",
+                )),
             Self::End {
                 kinds,
                 all_bytes_first,
             } => {
-                let kinds: Vec<_> = kinds.iter().map(End::to_string).collect();
-                f.write_str(&kinds.join(" or "))?;
-                f.write_str(if *all_bytes_first {
-                    ", all bytes first"
-                } else {
-                    ""
-                })
+                let first = Argument::Flag(", all bytes first", "all_bytes_first=True");
+                let form = of_connection("", "expect_end", Wait::Event)
+                    .of_kind("expect the end")
+                    .with(Argument::Ends(kinds))
+                    .with_all(all_bytes_first.then_some(first));
+                match *all_bytes_first && kinds.contains(&End::Reset) {
+                    true => form.in_python(Python::Limited(
+                        "expect_end",
+                        "bytes that a reset destroys before they are sent are not counted",
+                    )),
+                    false => form,
+                }
             }
         }
     }
 }
 
+fn of_connection<'a>(word: &'static str, method: &'static str, wait: Wait) -> Form<'a> {
+    Form::new(word, method, Does::Waits(wait))
+        .of_kind("")
+        .needing(Need::Connection)
+}
+
+impl ServerExpectation {
+    /// The row of waiting for it.
+    pub(crate) fn form(&self) -> Form<'_> {
+        let looks = |word, method| Form::new(word, method, Does::Waits(Wait::Kernel)).of_kind("");
+        let of_listener = |word, method| {
+            looks(word, method).in_python(Python::NotOfListeningPath(
+                method,
+                "/proc does not show it of a Unix socket",
+            ))
+        };
+        let number = |number: u32| Argument::Number(number.into());
+        match self {
+            Self::Exit(status) => Form::new("exit", "expect_exit", Does::WaitsForEnd)
+                .of_kind("")
+                .with_all(status.map(|status| Argument::Number(status.into()))),
+            Self::Gone => Form::new("gone", "expect_gone", Does::WaitsForEnd).of_kind(""),
+            Self::AcceptQueue(length) => {
+                of_listener("accept-queue", "expect_accept_queue").with(number(*length))
+            }
+            Self::Backlog(limit) => of_listener("backlog", "expect_backlog").with(number(*limit)),
+            Self::TimeWait => looks("time-wait", "expect_time_wait"),
+            Self::NoTimeWait => looks("no-time-wait", "expect_no_time_wait"),
+            Self::Rest => looks("rest", "expect_rest"),
+            Self::Output(text) => looks("output", "expect_output").with(Argument::Text(text)),
+            Self::OutOfFiles => {
+                looks("out-of-files", "expect_out_of_files").needing(Need::LimitedFiles)
+            }
+        }
+    }
+}
+
+impl fmt::Display for Expectation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.form().fmt(f)
+    }
+}
+
 impl fmt::Display for ServerExpectation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Exit(None) => f.write_str("exit"),
-            Self::Exit(Some(status)) => write!(f, "exit {status}"),
-            Self::Gone => f.write_str("gone"),
-            Self::AcceptQueue(length) => write!(f, "accept-queue {length}"),
-            Self::Backlog(limit) => write!(f, "backlog {limit}"),
-            Self::TimeWait => f.write_str("time-wait"),
-            Self::NoTimeWait => f.write_str("no-time-wait"),
-            Self::Rest => f.write_str("rest"),
-            Self::OutOfFiles => f.write_str("out-of-files"),
-        }
+        self.form().fmt(f)
     }
 }

@@ -1,14 +1,215 @@
-//! What is known of a step beside what it says: what it needs to happen at all, and what it does.
+//! The row of a step: how it is written, in the language and in Python, what it needs to happen at all, and what it does.
+//!
+//! Each kind of step has one `form()`, in its own file. What it prints, what the Python program calls, what counts as a deed
+//! or as asking for the server's end, and how it is waited for, all follow from that.
 
+use super::data::{Cut, Data, Template};
+use super::expectation::End;
+use super::literal::{self, Shown, Size};
 use super::server_action::Signal;
+use std::fmt;
+use std::net::IpAddr;
+use std::time::Duration;
 
-/// What a step needs and does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Form {
+/// The row of a step.
+#[derive(Clone, Debug)]
+pub(crate) struct Form<'a> {
+    /// The word that it begins with; none where it begins with data.
+    pub(crate) word: &'static str,
+    /// Its kind, where one word stands for several.
+    pub(crate) kind: &'static str,
+    /// What follows the word.
+    pub(crate) arguments: Vec<Argument<'a>>,
+    /// The method that does it in Python.
+    pub(crate) python: Python,
     /// Without it the step cannot happen.
     pub(crate) needs: Option<Need>,
     /// What changes by it.
     pub(crate) does: Does,
+    /// The case builds on it: without it the case proves nothing.
+    pub(crate) required: bool,
+}
+
+impl<'a> Form<'a> {
+    /// A step of one word that needs nothing.
+    pub(crate) fn new(word: &'static str, method: &'static str, does: Does) -> Self {
+        Self {
+            word,
+            kind: word,
+            arguments: Vec::new(),
+            python: Python::Method(method),
+            needs: None,
+            does,
+            required: false,
+        }
+    }
+
+    /// The same with something that it cannot happen without.
+    pub(crate) fn needing(self, need: Need) -> Self {
+        let needs = Some(need);
+        Self { needs, ..self }
+    }
+
+    /// The same of a kind of its own.
+    pub(crate) fn of_kind(self, kind: &'static str) -> Self {
+        Self { kind, ..self }
+    }
+
+    /// The same in Python's words.
+    pub(crate) fn in_python(self, python: Python) -> Self {
+        Self { python, ..self }
+    }
+
+    /// The same with another argument.
+    pub(crate) fn with(mut self, argument: Argument<'a>) -> Self {
+        self.arguments.push(argument);
+        self
+    }
+
+    /// The same with other arguments.
+    pub(crate) fn with_all(mut self, arguments: impl IntoIterator<Item = Argument<'a>>) -> Self {
+        self.arguments.extend(arguments);
+        self
+    }
+
+    /// The step that waits for this, and holds the server to it.
+    pub(super) fn expected(self, within: Option<Duration>) -> Self {
+        self.awaited("expect", within)
+    }
+
+    /// The step that waits for this, and proves nothing without it.
+    pub(super) fn required(self, within: Option<Duration>) -> Self {
+        let required = true;
+        Self {
+            required,
+            ..self.awaited("require", within)
+        }
+    }
+
+    fn awaited(self, verb: &'static str, within: Option<Duration>) -> Self {
+        let what = (!self.word.is_empty()).then_some(Argument::Word(self.word));
+        let what = what.into_iter().chain(self.arguments);
+        let kind = match self.kind {
+            "" => "expect",
+            kind => kind,
+        };
+        Self {
+            word: verb,
+            kind,
+            arguments: what.chain(within.map(Argument::Within)).collect(),
+            ..self
+        }
+    }
+}
+
+impl fmt::Display for Form<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word)?;
+        let mut is_first = self.word.is_empty();
+        for argument in &self.arguments {
+            let text = argument.to_string();
+            // A comma stands at the word before it.
+            if !std::mem::take(&mut is_first) && !text.starts_with(',') && !text.is_empty() {
+                f.write_str(" ")?;
+            }
+            f.write_str(&text)?;
+        }
+        Ok(())
+    }
+}
+
+/// A typed argument of a step.
+#[derive(Clone, Debug)]
+pub(crate) enum Argument<'a> {
+    /// A word of the language that the name of the method says in Python.
+    Word(&'static str),
+    /// Words of the language, and the argument in Python.
+    Flag(&'static str, &'static str),
+    /// Bytes, written out or generated.
+    Data(&'a Data),
+    /// Where the data before it is divided.
+    Cut(&'a Cut),
+    /// A text with holes.
+    Template(&'a Template),
+    /// A text.
+    Text(&'a [u8]),
+    /// One byte.
+    Byte(u8),
+    /// A number of bytes.
+    Size(usize),
+    /// A number of bytes with its name.
+    Setting(&'static str, usize),
+    /// The address to come from; not where the port that is taken again brings its own.
+    From(IpAddr, Bound),
+    /// The address to go to.
+    To(IpAddr),
+    /// A time.
+    Time(Duration),
+    /// The time between two of something.
+    Every(Duration),
+    /// By when.
+    Within(Duration),
+    /// A number.
+    Number(i64),
+    /// A signal.
+    Signal(Signal),
+    /// Ways to end.
+    Ends(&'a [End]),
+}
+
+/// What binds a socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Bound {
+    /// Its address alone.
+    ByAddress,
+    /// The port of the connection before.
+    ByPort,
+}
+
+impl fmt::Display for Argument<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Word(word) | Self::Flag(word, _) => f.write_str(word),
+            Self::Data(data) => data.fmt(f),
+            Self::Cut(cut) => cut.fmt(f),
+            Self::Template(template) => template.fmt(f),
+            Self::Text(text) => write!(f, "\"{}\"", literal::escaped(text)),
+            Self::Byte(byte) => write!(f, "\"{}\"", literal::escaped(&[*byte])),
+            Self::Size(bytes) => Size(*bytes).fmt(f),
+            Self::Setting(name, bytes) => write!(f, "{name} {}", Size(*bytes)),
+            Self::From(from, _) => write!(f, "from {from}"),
+            Self::To(to) => write!(f, "to {to}"),
+            Self::Time(time) => Shown(*time).fmt(f),
+            Self::Every(time) => write!(f, "every {}", Shown(*time)),
+            Self::Within(time) => write!(f, "within {}", Shown(*time)),
+            Self::Number(number) => number.fmt(f),
+            Self::Signal(signal) => signal.fmt(f),
+            Self::Ends(kinds) => {
+                let kinds: Vec<_> = kinds.iter().map(End::to_string).collect();
+                f.write_str(&kinds.join(" or "))
+            }
+        }
+    }
+}
+
+/// How the Python program does a step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Python {
+    /// By this method.
+    Method(&'static str),
+    /// By one for streams and one for datagrams.
+    ByTransport {
+        /// The method of a client for streams.
+        stream: &'static str,
+        /// The method of a client for datagrams.
+        datagram: &'static str,
+    },
+    /// By this method, which does less than we do, or takes more; that is said in the program.
+    Limited(&'static str, &'static str),
+    /// By this method where `/proc` shows what is looked for, which it does not do of Unix sockets that listen.
+    NotOfListeningPath(&'static str, &'static str),
+    /// Not at all, for this reason.
+    Nothing(&'static str),
 }
 
 /// What a step cannot happen without.
@@ -46,7 +247,7 @@ pub(crate) enum Does {
     /// A client reads otherwise than before.
     Reads,
     /// Somebody waits for something that changes nothing but what is known.
-    Waits,
+    Waits(Wait),
     /// A client waits to hear that there is no connection.
     WaitsForRefusal,
     /// Somebody waits for the server's end, by which it is asked to end.
@@ -90,11 +291,19 @@ impl Does {
             | Self::LimitsFiles
             | Self::RestoresFiles => true,
             Self::Reads
-            | Self::Waits
+            | Self::Waits(_)
             | Self::WaitsForRefusal
             | Self::WaitsForEnd
             | Self::Passes
             | Self::Nothing => false,
+        }
+    }
+
+    /// How it is waited for, if anything is.
+    pub(crate) fn wait(self) -> Wait {
+        match self {
+            Self::Waits(wait) => wait,
+            _ => Wait::Event,
         }
     }
 
@@ -117,4 +326,17 @@ pub(crate) enum Ask {
     End(Option<Signal>),
     /// That it runs.
     Run,
+}
+
+/// How something is waited for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wait {
+    /// It comes, and an event tells of it.
+    Event,
+    /// It comes, and the kernel has to be asked.
+    Kernel,
+    /// It comes, or does not.
+    Either,
+    /// It does not come.
+    Absence,
 }

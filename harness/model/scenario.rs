@@ -2,9 +2,9 @@
 //! that repeats it.
 
 use super::action::Action;
-use super::form::{Ask, Does, Form};
+use super::form::{Argument, Ask, Does, Form, Python};
 use super::invariant::Invariant;
-use super::literal::{self, Shown};
+use super::literal;
 use super::server_action::ServerAction;
 use std::fmt;
 use std::time::Duration;
@@ -166,14 +166,25 @@ impl fmt::Display for Waiver {
 }
 
 impl Step {
-    /// What it needs and does; a block by itself does nothing.
-    pub(crate) fn form(&self) -> Form {
-        let without_needs = |does| Form { needs: None, does };
+    /// Its row; a block by itself does nothing.
+    pub(crate) fn form(&self) -> Form<'_> {
+        let without_method =
+            |word, does, why| Form::new(word, "", does).in_python(Python::Nothing(why));
         match self {
             Self::Client { action, .. } => action.form(),
             Self::Server(action) => action.form(),
-            Self::Pause(_) => without_needs(Does::Passes),
-            Self::Barrier | Self::Settle | Self::Repeat { .. } => without_needs(Does::Nothing),
+            Self::Pause(time) => without_method("pause", Does::Passes, "the program sleeps")
+                .with(Argument::Time(*time)),
+            Self::Barrier => without_method(
+                "barrier",
+                Does::Nothing,
+                "those who walk side by side are waited for anyway",
+            ),
+            Self::Settle => Form::new("settle", "settle", Does::Nothing),
+            Self::Repeat { times, .. } => {
+                without_method("repeat", Does::Nothing, "the program has a loop")
+                    .with(Argument::Number((*times).into()))
+            }
         }
     }
 
@@ -185,10 +196,7 @@ impl Step {
                 format!("{name} {action}")
             }
             Self::Server(action) => format!("server {action}"),
-            Self::Pause(time) => format!("pause {}", Shown(*time)),
-            Self::Settle => "settle".to_owned(),
-            Self::Barrier => "barrier".to_owned(),
-            Self::Repeat { times, .. } => format!("repeat {times}"),
+            step => step.form().to_string(),
         }
     }
 }

@@ -1,7 +1,7 @@
 //! What can be done to the server.
 
-use super::expectation::{ServerExpectation, write_wait};
-use super::form::{Does, Form, Need};
+use super::expectation::ServerExpectation;
+use super::form::{Argument, Does, Form, Need};
 use super::literal::name_in;
 use std::fmt;
 use std::time::Duration;
@@ -117,21 +117,46 @@ impl Signal {
 }
 
 impl ServerAction {
-    /// What it needs and does.
-    pub(crate) fn form(&self) -> Form {
-        let form = |needs, does| Form { needs, does };
+    /// Its row.
+    pub(crate) fn form(&self) -> Form<'_> {
         match self {
-            Self::Stop => form(Some(Need::RunningServer), Does::Stops),
-            Self::Continue => form(Some(Need::StoppedServer), Does::Continues),
-            Self::Signal(signal) | Self::SignalAgain(signal) => {
-                form(Some(Need::Server), Does::Signals(*signal))
+            Self::Stop => Form::new("stop", "stop", Does::Stops).needing(Need::RunningServer),
+            Self::Continue => {
+                Form::new("continue", "resume", Does::Continues).needing(Need::StoppedServer)
             }
-            Self::Start(_) => form(None, Does::Starts),
-            Self::StartSecond => form(None, Does::StartsSecond),
-            Self::StartOverFile => form(None, Does::Replaces),
-            Self::LimitOpenFiles(_) => form(Some(Need::Server), Does::LimitsFiles),
-            Self::RestoreOpenFiles => form(Some(Need::LimitedFiles), Does::RestoresFiles),
-            Self::Expect { what, .. } | Self::Require { what, .. } => what.form(),
+            Self::Signal(signal) => Form::new("signal", "signal", Does::Signals(*signal))
+                .needing(Need::Server)
+                .with(Argument::Signal(*signal)),
+            Self::SignalAgain(signal) => {
+                Form::new("signal-again", "signal_again", Does::Signals(*signal))
+                    .needing(Need::Server)
+                    .with(Argument::Signal(*signal))
+            }
+            Self::Start(streams) => {
+                let method = match streams {
+                    Streams::Usual => "start_again",
+                    Streams::StdoutClosed => "start_without_reader",
+                    Streams::StdinClosed => "start_without_input",
+                };
+                let unusual = *streams != Streams::Usual;
+                let unusual = unusual.then(|| Argument::Word(name_in(Streams::ALL, *streams)));
+                Form::new("start", method, Does::Starts).with_all(unusual)
+            }
+            Self::StartSecond => Form::new("start-second", "start_second", Does::StartsSecond),
+            Self::StartOverFile => Form::new("start-over-file", "start_over_file", Does::Replaces),
+            Self::LimitOpenFiles(spare) => {
+                Form::new("limit-open-files", "limit_open_files", Does::LimitsFiles)
+                    .needing(Need::Server)
+                    .with(Argument::Number((*spare).into()))
+            }
+            Self::RestoreOpenFiles => Form::new(
+                "restore-open-files",
+                "restore_open_files",
+                Does::RestoresFiles,
+            )
+            .needing(Need::LimitedFiles),
+            Self::Expect { what, within } => what.form().expected(*within),
+            Self::Require { what, within } => what.form().required(*within),
         }
     }
 }
@@ -144,19 +169,6 @@ impl fmt::Display for Signal {
 
 impl fmt::Display for ServerAction {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Stop => f.write_str("stop"),
-            Self::Continue => f.write_str("continue"),
-            Self::Signal(signal) => write!(f, "signal {signal}"),
-            Self::SignalAgain(signal) => write!(f, "signal-again {signal}"),
-            Self::Start(Streams::Usual) => f.write_str("start"),
-            Self::Start(streams) => write!(f, "start {}", name_in(Streams::ALL, *streams)),
-            Self::StartSecond => f.write_str("start-second"),
-            Self::StartOverFile => f.write_str("start-over-file"),
-            Self::LimitOpenFiles(spare) => write!(f, "limit-open-files {spare}"),
-            Self::RestoreOpenFiles => f.write_str("restore-open-files"),
-            Self::Expect { what, within } => write_wait(f, "expect", what, *within),
-            Self::Require { what, within } => write_wait(f, "require", what, *within),
-        }
+        self.form().fmt(f)
     }
 }

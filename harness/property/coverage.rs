@@ -3,9 +3,8 @@
 use super::plan::length;
 use crate::model::action::Action;
 use crate::model::data::Cut;
-use crate::model::expectation::Expectation;
+use crate::model::form::Does;
 use crate::model::scenario::{Line, Scenario, Step};
-use crate::model::server_action::ServerAction;
 use std::collections::BTreeSet;
 use std::fmt;
 
@@ -15,7 +14,7 @@ pub(crate) struct Coverage {
     /// Where words of which length were cut.
     cuts: BTreeSet<(usize, usize)>,
     /// Which step followed which, and whether both were of the same client.
-    pairs: BTreeSet<(&'static str, &'static str, bool)>,
+    pairs: BTreeSet<(Kind, Kind, bool)>,
     /// In which ways connections were ended by a client.
     ends: BTreeSet<&'static str>,
 }
@@ -35,18 +34,18 @@ impl Coverage {
             let Step::Client { action, .. } = &line.step else {
                 continue;
             };
-            match action {
-                Action::Send { data, cut, .. } => self.add_cuts(length(data), cut),
-                Action::Close | Action::Reset | Action::HalfClose => {
-                    self.ends.insert(word(&line.step));
-                }
-                _ => {}
+            if let Action::Send { data, cut, .. } = action {
+                self.add_cuts(length(data), cut);
+            }
+            let form = action.form();
+            if matches!(form.does, Does::Leaves | Does::HalfCloses) {
+                self.ends.insert(form.word);
             }
         }
         for pair in lines.windows(2) {
             let [first, second] = [&pair[0].step, &pair[1].step];
             let same = actor(first) == actor(second);
-            self.pairs.insert((word(first), word(second), same));
+            self.pairs.insert((kind(first), kind(second), same));
         }
     }
 
@@ -81,39 +80,9 @@ fn actor(step: &Step) -> Option<usize> {
     }
 }
 
-/// The kind of a step.
-fn word(step: &Step) -> &'static str {
-    match step {
-        Step::Client { action, .. } => match action {
-            Action::Connect(_) => "connect",
-            Action::Send {
-                background: true, ..
-            } => "send in the background",
-            Action::Send {
-                cut: Cut::Whole, ..
-            } => "send",
-            Action::Send { .. } => "send in segments",
-            Action::HalfClose => "half-close",
-            Action::Reset => "reset",
-            Action::Close => "close",
-            Action::Stall => "stall",
-            Action::Read(None) => "read",
-            Action::Read(Some(_)) => "read slowly",
-            Action::Expect {
-                what: Expectation::End { .. },
-                ..
-            } => "expect the end",
-            Action::Expect { .. } | Action::Require { .. } => "expect",
-            Action::SendUrgent(_) | Action::SendDescriptor(_) | Action::Vanish => "other",
-        },
-        Step::Server(ServerAction::Stop) => "server stop",
-        Step::Server(ServerAction::Continue) => "server continue",
-        Step::Server(ServerAction::Signal(_)) => "server signal",
-        Step::Server(ServerAction::Start(_)) => "server start",
-        Step::Server(_) => "server",
-        Step::Pause(_) => "pause",
-        Step::Settle => "settle",
-        Step::Barrier => "barrier",
-        Step::Repeat { .. } => "repeat",
-    }
+/// The kind of a step, and whether it is one of the server.
+type Kind = (&'static str, bool);
+
+fn kind(step: &Step) -> Kind {
+    (step.form().kind, matches!(step, Step::Server(_)))
 }

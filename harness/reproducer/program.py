@@ -201,8 +201,8 @@ class Server:
             text = text.replace(name, value)
         return text
 
-    def spawn(self, **streams):
-        """Start a process of the server."""
+    def spawn(self, output, **streams):
+        """Start a process of the server; what it prints goes to `output`."""
         for name, text in FILES.items():
             path = os.path.join(self.folder, name)
             os.makedirs(os.path.dirname(path), exist_ok=True)
@@ -211,9 +211,11 @@ class Server:
         environment = {**os.environ, "PORT": str(self.port)}
         for name, text in ENVIRONMENT.items():
             environment[name] = self.filled(text)
+        reader, writer = os.pipe()
         streams = {
             "stdin": subprocess.DEVNULL,
-            "stdout": sys.stderr,
+            "stdout": writer,
+            "stderr": writer,
             **streams,
         }
         command = [self.filled(word) for word in COMMAND]
@@ -223,6 +225,11 @@ class Server:
             )
         except OSError as error:
             raise Unable(f"the server did not start: {error}") from None
+        finally:
+            os.close(writer)
+        threading.Thread(
+            target=keep_output, args=[reader, output], daemon=True
+        ).start()
         if OPEN_FILES is not None:
             limit = (OPEN_FILES, OPEN_FILES)
             resource.prlimit(process.pid, resource.RLIMIT_NOFILE, limit)
@@ -234,7 +241,8 @@ class Server:
         A connection to try it would use up the only one that some take.
         """
         self.address = None
-        self.process = self.spawn(**streams)
+        self.output = bytearray()
+        self.process = self.spawn(self.output, **streams)
         deadline = time.monotonic() + READY_WITHIN
         while self.address is None:
             ended = self.process.poll()
@@ -277,7 +285,7 @@ class Server:
 
     def start_second(self):
         """Start a second instance, which must fail."""
-        second = self.spawn()
+        second = self.spawn(bytearray())
         try:
             if second.wait(STEP_WITHIN) == 0:
                 raise Broken("a second instance exited with status 0")
@@ -391,6 +399,13 @@ class Server:
             ) from None
         if self.is_violent(ended) or status not in (None, ended):
             raise Broken(f"the server {in_words(ended)}")
+
+    def expect_output(self, text, within=STEP_WITHIN):
+        """Expect the server to print this, or to have done so."""
+        self.wait_for(
+            lambda: text in self.output, within,
+            f"the server did not print {shown(text)}"
+        )
 
     def expect_gone(self, within=STEP_WITHIN):
         """Expect nothing of the server to be left, nor its path."""
@@ -553,6 +568,15 @@ class Server:
             time.sleep(0.002)
         if self.process is not None:
             self.process.wait()
+
+
+def keep_output(reader, output):
+    """Pass on what comes from a pipe, and keep the first MiB of it."""
+    with open(reader, "rb", buffering=0) as file:
+        while data := file.read(1 << 16):
+            sys.stderr.buffer.write(data)
+            sys.stderr.flush()
+            output += data[:(1 << 20) - len(output)]
 
 
 def dump_of_listeners(request, port):
@@ -723,7 +747,7 @@ class Client:
                 return True
         return False
 
-    def set_pace(self, chunk, pause):
+    def set_pace(self, chunk, pause=0):
         """Read so many bytes at a time, with a pause in seconds."""
         self.chunk, self.pause = chunk, pause
         if self.socket is not None:
@@ -761,6 +785,11 @@ class Client:
         """Send while the steps go on."""
         self.unsent = len(data)
         self.begin(self.send, data, float("inf"))
+
+    def send_slowly_in_background(self, segments, every=0):
+        """Send segments with a pause between them, while the steps go on."""
+        self.unsent = sum(map(len, segments))
+        self.begin(self.send_slowly, segments, every)
 
     def send_segments(self, segments):
         """Send segments, each when the server has read the one before."""
@@ -1104,8 +1133,11 @@ class DatagramClient(Client):
             self.late.remove(self.datagrams[0])
             del self.datagrams[0]
 
-    def expect_datagram(self, *parts, within=STEP_WITHIN, or_silence=False):
+    def expect_datagram(self, *parts, within=None, or_silence=False):
         """Expect a datagram next; between parts may stand any bytes."""
+        if within is None:
+            # Silence is no fault, so it is not waited for as long.
+            within = SILENCE if or_silence else STEP_WITHIN
         wanted = f"the datagram {' ... '.join(map(shown, parts))}"
 
         def comes():

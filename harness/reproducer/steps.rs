@@ -1,28 +1,19 @@
 //! The steps of a scenario as calls in Python.
 
+use super::arguments::arguments;
+use super::ground::Ground;
 use super::parts;
-use super::python::{Lines, WIDTH, bytes, call, comment, inner_call, seconds, text};
-use crate::model::action::{Action, Dial};
-use crate::model::data::{Cut, Data, Source};
+use super::python::{Lines, WIDTH, call, comment, seconds, text};
 use crate::model::dialogue::Talk;
 use crate::model::error::Error;
-use crate::model::expectation::{End, Expectation, ServerExpectation};
+use crate::model::form::{Argument, Does, Form, Python};
 use crate::model::invariant::Invariant;
-use crate::model::limits::STEP_WITHIN;
+use crate::model::limits::{STEP_WITHIN, TAKEN_WITHIN};
 use crate::model::profile::Serves;
 use crate::model::scenario::{Cast, Line, Scenario, Step};
-use crate::model::server_action::{ServerAction, Signal, Streams};
+use crate::model::server_action::ServerAction;
 use crate::model::subject::Subject;
 use std::time::Duration;
-
-/// How bytes reach the server.
-#[derive(Clone, Copy)]
-pub(super) struct Ground {
-    /// In datagrams.
-    pub(super) datagram: bool,
-    /// By a path.
-    pub(super) local: bool,
-}
 
 /// A case as a function.
 pub(super) struct Script {
@@ -33,9 +24,6 @@ pub(super) struct Script {
     /// What the function does not do as sockdrill does it.
     pub(super) limits: Vec<String>,
 }
-
-/// The longest generated data that is written out.
-const WRITTEN_OUT: usize = 48;
 
 /// Words that mean something else in Python, or in the functions written here.
 const KEYWORDS: &[&str] = &[
@@ -219,7 +207,9 @@ impl Writer<'_> {
                 }
                 Step::Client { action, .. } => {
                     self.comment(indent, &line.step);
-                    is_empty &= !self.action(client, crowd, action, indent);
+                    let member = crowd.then(|| format!("{client}.member"));
+                    let form = action.form();
+                    is_empty &= !self.step(client, &form, member.as_deref(), indent);
                 }
                 _ => {}
             }
@@ -273,222 +263,53 @@ impl Writer<'_> {
         Ok(())
     }
 
-    fn method(&mut self, indent: usize, object: &str, name: &str, arguments: &[Lines]) {
-        let lines = call(WIDTH - indent, &format!("{object}.{name}"), arguments);
+    /// A step as a call of a method; false where it is left out.
+    fn step(&mut self, object: &str, form: &Form<'_>, member: Option<&str>, indent: usize) -> bool {
+        if form.required {
+            self.put(indent, "with Required():");
+            if !self.call(object, form, member, indent + 4) {
+                self.put(indent + 4, "pass");
+            }
+            return true;
+        }
+        self.call(object, form, member, indent)
+    }
+
+    fn call(&mut self, object: &str, form: &Form<'_>, member: Option<&str>, indent: usize) -> bool {
+        let (method, limit) = self.method(form.python);
+        self.limits.extend(limit.map(str::to_owned));
+        let Some(method) = method else {
+            return false;
+        };
+        self.takes(time_of(form));
+        let head = format!("{object}.{method}");
+        let lines = call(WIDTH - indent, &head, &arguments(form, member));
         self.put_all(indent, &lines);
-    }
-
-    /// A client's action; false where it is left out.
-    fn action(&mut self, client: &str, crowd: bool, action: &Action, indent: usize) -> bool {
-        let member = crowd.then(|| format!("{client}.member"));
-        let data = |data: &Data| data_of(data, member.as_deref());
-        let plain = |text: String| vec![text];
-        let (name, arguments) = match action {
-            Action::Connect(dial) => {
-                self.takes(STEP_WITHIN);
-                connect(dial)
-            }
-            Action::Send {
-                data: sent,
-                background: true,
-                ..
-            } => ("send_in_background", vec![data(sent)]),
-            Action::Send {
-                data: sent,
-                cut: Cut::Whole,
-                ..
-            } => ("send", vec![data(sent)]),
-            Action::Send {
-                data: sent,
-                cut,
-                every,
-                ..
-            } => {
-                let segments = segments(cut, data(sent));
-                let count = cut.segments(&sent.bytes(0)).len() as u32;
-                match every {
-                    Some(every) => {
-                        self.takes(every.saturating_mul(count));
-                        ("send_slowly", vec![segments, plain(seconds(*every))])
-                    }
-                    None => {
-                        self.takes(Duration::from_secs(2));
-                        ("send_segments", vec![segments])
-                    }
-                }
-            }
-            Action::SendUrgent(byte) => ("send_urgent", vec![bytes(&[*byte])]),
-            Action::SendDescriptor(byte) => ("send_descriptor", vec![bytes(&[*byte])]),
-            Action::HalfClose => ("half_close", vec![]),
-            Action::Reset => ("reset", vec![]),
-            Action::Close => ("close", vec![]),
-            Action::Vanish => {
-                self.limits.push("`vanish` takes root".to_owned());
-                ("vanish", vec![])
-            }
-            Action::Stall => ("stall", vec![]),
-            Action::Read(None) => ("read_again", vec![]),
-            Action::Read(Some(pace)) => {
-                let every = seconds(pace.every);
-                (
-                    "set_pace",
-                    vec![plain(pace.bytes.to_string()), plain(every)],
-                )
-            }
-            Action::Expect { what, within } => {
-                return self.expect(client, what, *within, member.as_deref(), indent);
-            }
-            Action::Require { what, within } => {
-                self.put(indent, "with Required():");
-                if !self.expect(client, what, *within, member.as_deref(), indent + 4) {
-                    self.put(indent + 4, "pass");
-                }
-                return true;
-            }
-        };
-        self.method(indent, client, name, &arguments);
         true
     }
 
-    fn expect(
-        &mut self,
-        client: &str,
-        what: &Expectation,
-        within: Option<Duration>,
-        member: Option<&str>,
-        indent: usize,
-    ) -> bool {
-        self.takes(within.unwrap_or(STEP_WITHIN));
-        let next = match self.ground.datagram {
-            true => "expect_datagram",
-            false => "expect_bytes",
-        };
-        let (name, mut arguments) = match what {
-            Expectation::Data(data) => (next, vec![data_of(data, member)]),
-            Expectation::DataOrSilence(data) => {
-                // Silence is no fault, so it is not waited for as long as a reply.
-                let mut arguments = vec![data_of(data, member), vec!["or_silence=True".to_owned()]];
-                if within.is_none() {
-                    arguments.push(vec!["within=SILENCE".to_owned()]);
-                }
-                (next, arguments)
-            }
-            Expectation::Template(template) => (
-                next,
-                template.parts.iter().map(|part| bytes(part)).collect(),
-            ),
-            Expectation::Silence | Expectation::Nothing => ("expect_silence", vec![]),
-            Expectation::TimeWait => {
-                let why = "nobody looks for a client's own end in TIME_WAIT";
-                self.limits.push(why.to_owned());
-                return false;
-            }
-            Expectation::Connected => ("expect_connected", vec![]),
-            Expectation::Pending => ("expect_pending", vec![]),
-            Expectation::Refused => ("expect_refused", vec![]),
-            Expectation::Accepted if self.ground.local && !self.ground.datagram => {
-                let why = "nothing waits for a connection of a Unix socket to be accepted: /proc does not show it";
-                self.limits.push(why.to_owned());
-                return false;
-            }
-            Expectation::Accepted => ("expect_accepted", vec![]),
-            Expectation::Taken => ("expect_read", vec![]),
-            Expectation::HeldBack => ("expect_held_back", vec![]),
-            Expectation::End {
-                kinds,
-                all_bytes_first,
-            } => {
-                let named = kinds.iter().map(|kind| vec![text(&kind.to_string())]);
-                let mut arguments: Vec<Lines> = named.collect();
-                if *all_bytes_first {
-                    arguments.push(vec!["all_bytes_first=True".to_owned()]);
-                    if kinds.contains(&End::Reset) {
-                        let why =
-                            "bytes that a reset destroys before they are sent are not counted";
-                        self.limits.push(why.to_owned());
-                    }
-                }
-                ("expect_end", arguments)
-            }
-        };
-        arguments.extend(within.map(|within| vec![format!("within={}", seconds(within))]));
-        self.method(indent, client, name, &arguments);
-        true
+    /// The method that does a step here, and what is to be said of it.
+    fn method(&self, python: Python) -> (Option<&'static str>, Option<&'static str>) {
+        let listens_at_path = self.ground.local && !self.ground.datagram;
+        match python {
+            Python::Method(method) => (Some(method), None),
+            Python::ByTransport { datagram, .. } if self.ground.datagram => (Some(datagram), None),
+            Python::ByTransport { stream, .. } => (Some(stream), None),
+            Python::Limited(method, limit) => (Some(method), Some(limit)),
+            Python::NotOfListeningPath(_, why) if listens_at_path => (None, Some(why)),
+            Python::NotOfListeningPath(method, _) => (Some(method), None),
+            Python::Nothing(why) => (None, Some(why)),
+        }
     }
 
     fn server(&mut self, action: &ServerAction, indent: usize) -> Result<(), Error> {
-        let (name, arguments) = match action {
-            ServerAction::Stop => ("stop", vec![]),
-            ServerAction::Continue => ("resume", vec![]),
-            ServerAction::Signal(signal) => ("signal", vec![vec![number(*signal).to_owned()]]),
-            ServerAction::SignalAgain(signal) => {
-                ("signal_again", vec![vec![number(*signal).to_owned()]])
-            }
-            ServerAction::Start(Streams::Usual) => ("start_again", vec![]),
-            ServerAction::Start(Streams::StdoutClosed) => ("start_without_reader", vec![]),
-            ServerAction::Start(Streams::StdinClosed) => ("start_without_input", vec![]),
-            ServerAction::StartSecond => ("start_second", vec![]),
-            ServerAction::StartOverFile => ("start_over_file", vec![]),
-            ServerAction::LimitOpenFiles(room) => {
-                ("limit_open_files", vec![vec![room.to_string()]])
-            }
-            ServerAction::RestoreOpenFiles => ("restore_open_files", vec![]),
-            ServerAction::Expect { what, within } => {
-                if !self.server_shows(what) {
-                    return Err(Error::Usage(format!(
-                        "a reproducer cannot look for `server expect {what}` of a Unix socket, which /proc does not \
-                         show; `sockdrill run` can"
-                    )));
-                }
-                self.expect_of_server(what, *within, indent);
-                return Ok(());
-            }
-            ServerAction::Require { what, within } => {
-                self.put(indent, "with Required():");
-                if self.server_shows(what) {
-                    self.expect_of_server(what, *within, indent + 4);
-                } else {
-                    self.limits.push(format!(
-                        "`{what}` is not waited for: /proc does not show it of a Unix socket"
-                    ));
-                    self.put(indent + 4, "pass");
-                }
-                return Ok(());
-            }
-        };
-        self.takes(STEP_WITHIN);
-        self.method(indent, "server", name, &arguments);
-        Ok(())
-    }
-
-    fn server_shows(&self, what: &ServerExpectation) -> bool {
-        let of_listener = matches!(
-            what,
-            ServerExpectation::AcceptQueue(_) | ServerExpectation::Backlog(_)
-        );
-        !(of_listener && self.ground.local)
-    }
-
-    fn expect_of_server(
-        &mut self,
-        what: &ServerExpectation,
-        within: Option<Duration>,
-        indent: usize,
-    ) {
-        self.takes(within.unwrap_or(STEP_WITHIN));
-        let (name, argument) = match what {
-            ServerExpectation::Exit(status) => ("expect_exit", status.map(|n| n.to_string())),
-            ServerExpectation::Gone => ("expect_gone", None),
-            ServerExpectation::AcceptQueue(n) => ("expect_accept_queue", Some(n.to_string())),
-            ServerExpectation::Backlog(n) => ("expect_backlog", Some(n.to_string())),
-            ServerExpectation::TimeWait => ("expect_time_wait", None),
-            ServerExpectation::NoTimeWait => ("expect_no_time_wait", None),
-            ServerExpectation::Rest => ("expect_rest", None),
-            ServerExpectation::OutOfFiles => ("expect_out_of_files", None),
-        };
-        let mut arguments: Vec<Lines> = argument.into_iter().map(|text| vec![text]).collect();
-        arguments.extend(within.map(|within| vec![format!("within={}", seconds(within))]));
-        self.method(indent, "server", name, &arguments);
+        match self.step("server", &action.form(), None, indent) {
+            true => Ok(()),
+            false => Err(Error::Usage(format!(
+                "a reproducer cannot look for `server {action}` of a Unix socket, which /proc does not show; `sockdrill \
+                 run` can"
+            ))),
+        }
     }
 
     /// A polite client comes and must be served.
@@ -503,7 +324,7 @@ impl Writer<'_> {
         let before = self.limits.len();
         for line in Talk::of(0).polite(subject).lines() {
             if let Step::Client { action, .. } = &line.step {
-                self.action("polite", false, action, 4);
+                self.step("polite", &action.form(), None, 4);
             }
         }
         self.limits.truncate(before);
@@ -512,79 +333,29 @@ impl Writer<'_> {
     }
 }
 
-fn number(signal: Signal) -> &'static str {
-    match signal {
-        Signal::Term => "signal.SIGTERM",
-        Signal::Int => "signal.SIGINT",
-        Signal::Hup => "signal.SIGHUP",
-        Signal::Quit => "signal.SIGQUIT",
-        Signal::Usr1 => "signal.SIGUSR1",
-        Signal::Kill => "signal.SIGKILL",
+/// How long a step may take.
+fn time_of(form: &Form<'_>) -> Duration {
+    let within = form.arguments.iter().find_map(|argument| match argument {
+        Argument::Within(time) => Some(*time),
+        _ => None,
+    });
+    match form.does {
+        Does::Talks => time_of_segments(form),
+        Does::HalfCloses | Does::Leaves | Does::Reads | Does::Nothing => Duration::ZERO,
+        _ => within.unwrap_or(STEP_WITHIN),
     }
 }
 
-fn connect(dial: &Dial) -> (&'static str, Vec<Lines>) {
-    let name = match dial.without_waiting {
-        true => "start_connecting",
-        false => "connect",
-    };
-    let from = dial.from.filter(|_| !dial.same_port);
-    let settings = [
-        dial.segment_size
-            .map(|bytes| format!("segment_size({bytes})")),
-        dial.receive_buffer
-            .map(|bytes| format!("receive_buffer({bytes})")),
-        from.map(|ip| format!("source(\"{ip}\")")),
-        dial.same_port.then(|| "same_port()".to_owned()),
-        dial.to.map(|ip| format!("to=\"{ip}\"")),
-    ];
-    (
-        name,
-        settings
-            .into_iter()
-            .flatten()
-            .map(|setting| vec![setting])
-            .collect(),
-    )
-}
-
-/// Data as an expression: written out where it is short, else made by the same generator.
-fn data_of(data: &Data, member: Option<&str>) -> Lines {
-    let own = member.map(|member| format!(", {member}"));
-    let own = own.unwrap_or_default();
-    let is_long = |size: usize| size > WRITTEN_OUT || member.is_some();
-    let generator = match &data.source {
-        Source::Pattern { bytes, seed } if is_long(*bytes) => Some(("noise", bytes, seed)),
-        Source::Text { bytes, seed, line } if is_long(*bytes) => {
-            Some((if *line { "line" } else { "letters" }, bytes, seed))
-        }
-        Source::Literal(_) | Source::Pattern { .. } | Source::Text { .. } => None,
-    };
-    let mut lines = match generator {
-        Some((name, size, seed)) => {
-            let upper = if data.capitals { ".upper()" } else { "" };
-            vec![format!("{name}({size}, {seed}{own}){upper}")]
-        }
-        None => bytes(&data.clone().times(1).bytes(0)),
-    };
-    if data.times > 1 && lines.len() > 1 {
-        let inside = lines.iter().map(|line| format!("    {line}")).collect();
-        lines = [vec!["(".to_owned()], inside, vec![")".to_owned()]].concat();
-    }
-    if let Some(last) = lines.last_mut().filter(|_| data.times > 1) {
-        last.push_str(&format!(" * {}", data.times));
-    }
-    lines
-}
-
-fn segments(cut: &Cut, data: Lines) -> Lines {
-    match cut {
-        Cut::Whole => data,
-        Cut::Pieces(size) => inner_call("pieces", &[data, vec![size.to_string()]]),
-        Cut::At(positions) => {
-            let positions = positions.iter().map(|at| vec![at.to_string()]);
-            let arguments: Vec<_> = [data].into_iter().chain(positions).collect();
-            inner_call("cut_at", &arguments)
-        }
+/// How long segments may take that wait for a time, or for the server to read.
+fn time_of_segments(form: &Form<'_>) -> Duration {
+    match form.arguments.as_slice() {
+        [
+            Argument::Data(data),
+            Argument::Cut(cut),
+            Argument::Every(every),
+            ..,
+        ] => every.saturating_mul(cut.segments(&data.bytes(0)).len() as u32),
+        [_, Argument::Cut(_), ..] => TAKEN_WITHIN,
+        _ => Duration::ZERO,
     }
 }

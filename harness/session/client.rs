@@ -268,20 +268,40 @@ impl Client {
     }
 
     /// Sends data while the scenario goes on; the end of the connection ends it too.
-    pub(crate) async fn send_in_background(&mut self, data: &Data) {
+    pub(crate) async fn send_in_background(
+        &mut self,
+        data: &Data,
+        cut: &Cut,
+        every: Option<Duration>,
+    ) {
         let bytes = data.bytes(self.id.member);
         let Some(link) = &mut self.link else {
             return self.note(ClientEvent::SendFailed("not connected".to_owned()));
         };
+        let segments: Vec<_> = cut
+            .segments(&bytes)
+            .into_iter()
+            .map(<[u8]>::to_vec)
+            .collect();
         let (id, recorder, transport) = (self.id, self.recorder.clone(), self.transport);
         let (socket, peer) = (Rc::clone(&link.socket), link.peer.clone());
         let sent = Rc::clone(&link.sent);
         link.writers.push(tokio::task::spawn_local(async move {
-            let event = match send_all(&socket, &peer, &bytes, transport, &sent).await {
-                Ok(()) => ClientEvent::Sent(bytes),
-                Err(errno) => ClientEvent::SendFailed(describe(errno)),
-            };
-            recorder.note(What::Client(id, event));
+            let last = segments.len().saturating_sub(1);
+            for (n, segment) in segments.into_iter().enumerate() {
+                let done = send_all(&socket, &peer, &segment, transport, &sent).await;
+                let event = match done {
+                    Ok(()) => ClientEvent::Sent(segment),
+                    Err(errno) => ClientEvent::SendFailed(describe(errno)),
+                };
+                recorder.note(What::Client(id, event));
+                if done.is_err() {
+                    return;
+                }
+                if let Some(pause) = every.filter(|_| n < last) {
+                    tokio::time::sleep(pause).await;
+                }
+            }
         }));
         // What the kernel takes at once is sent before the scenario goes on.
         tokio::task::yield_now().await;

@@ -5,7 +5,7 @@ use super::quiescence::looks;
 use crate::launch::Server;
 use crate::model::action::Action;
 use crate::model::expectation::Expectation;
-use crate::model::form::Need;
+use crate::model::form::{Need, Wait};
 use crate::model::limits::{LOOKS_TO_BLAME, SERVED_WITHIN, SILENCE, STEP_WITHIN};
 use crate::model::profile::Serves;
 use crate::session::client::Client;
@@ -32,6 +32,46 @@ impl Held {
     }
 }
 
+/// A client's wait for something.
+struct Waiting {
+    way: Wait,
+    asked: tokio::time::Instant,
+    limit: Duration,
+    deadline: tokio::time::Instant,
+    /// Nobody has said how long.
+    is_patient: bool,
+    /// The look before it.
+    begun: u64,
+    /// The processor time that the server had used at the first look.
+    ran_before: Option<Duration>,
+    /// How many looks in a row have shown that nothing of the server is left.
+    dead_looks: u64,
+    held: Held,
+}
+
+impl Waiting {
+    fn for_this(what: &Expectation, within: Option<Duration>, begun: u64) -> Self {
+        let way = what.form().does.wait();
+        let unsaid = match way {
+            Wait::Absence => SILENCE,
+            Wait::Event | Wait::Kernel | Wait::Either => STEP_WITHIN,
+        };
+        let limit = within.unwrap_or(unsaid);
+        let asked = tokio::time::Instant::now();
+        Self {
+            way,
+            asked,
+            limit,
+            deadline: asked + limit,
+            is_patient: within.is_none() && way != Wait::Absence,
+            begun,
+            ran_before: None,
+            dead_looks: 0,
+            held: Held::now(0),
+        }
+    }
+}
+
 impl Session<'_> {
     pub(super) async fn client_move(
         &self,
@@ -49,9 +89,10 @@ impl Session<'_> {
             }
             Action::Send {
                 data,
+                cut,
+                every,
                 background: true,
-                ..
-            } => client.send_in_background(data).await,
+            } => client.send_in_background(data, cut, *every).await,
             Action::Send {
                 data, cut, every, ..
             } => client.send(data, cut, *every).await,
@@ -121,66 +162,74 @@ impl Session<'_> {
         sought: &mut Sought<'_>,
         within: Option<Duration>,
     ) -> Ended {
-        let absence = matches!(what, Expectation::Silence | Expectation::Pending);
-        let limit = within.unwrap_or(if absence { SILENCE } else { STEP_WITHIN });
-        let asked = tokio::time::Instant::now();
-        let mut deadline = asked + limit;
-        // A crowd is served one after the other: as long as anybody is, nobody has waited in vain.
-        let is_patient = within.is_none() && !absence;
         let mut look = looks();
-        let asks_kernel = matches!(
-            what,
-            Expectation::Accepted
-                | Expectation::Taken
-                | Expectation::HeldBack
-                | Expectation::Nothing
-                | Expectation::TimeWait
-        );
-        if !asks_kernel {
+        let mut waiting = Waiting::for_this(what, within, self.looks.get().number);
+        if waiting.way != Wait::Kernel {
             look.reset();
         }
-        let begun = self.looks.get().number;
-        let mut ran_before = None;
-        let may_fail_to_come = absence || matches!(what, Expectation::DataOrSilence(_));
-        let (mut dead_looks, mut held) = (0, Held::now(0));
         let facts = self.recorder.facts_of(id);
         loop {
             let next_fact = facts.notified();
             if self.recorder.views().of(id).look(sought, false) != Look::Pending {
                 return Ended::Done;
             }
-            tokio::select! {
+            let ended = tokio::select! {
                 biased;
-                () = next_fact => {}
-                () = tokio::time::sleep_until(deadline) => {
-                    let later = self.recorder.last_served(id).map(|at| at + limit);
-                    let later = later.map(|at| (asked + SERVED_WITHIN).min(at.into()));
-                    match later.filter(|later| is_patient && *later > deadline) {
-                        Some(later) => deadline = later,
-                        None => {
-                            self.note_ran_since(ran_before);
-                            return Ended::OutOfTime(limit);
-                        }
-                    }
-                }
-                _ = look.tick() => {
-                    let ran = self.fresh_look().still.ran;
-                    ran_before = ran_before.or(Some(ran));
-                    dead_looks = if self.is_dead(client) { dead_looks + 1 } else { 0 };
-                    if dead_looks >= LOOKS_TO_BLAME && !may_fail_to_come {
-                        return Ended::Done;
-                    }
-                    if *what == Expectation::HeldBack {
-                        held = self.look_for_restraint(id, client, held);
-                    }
-                    let looks = if absence { 1 } else { LOOKS_TO_BLAME };
-                    let settled = || self.is_settled(begun, looks) && self.is_quiet(client, what);
-                    if !self.look_in_kernel(id, client, what) && settled() {
-                        return Ended::Settled;
-                    }
-                }
+                () = next_fact => None,
+                () = tokio::time::sleep_until(waiting.deadline) => self.at_deadline(id, &mut waiting),
+                _ = look.tick() => self.at_look(id, client, what, &mut waiting),
+            };
+            if let Some(ended) = ended {
+                return ended;
             }
         }
+    }
+
+    /// The time is up, unless others of a crowd are served meanwhile: as long as anybody is, nobody has waited in vain.
+    fn at_deadline(&self, id: ClientId, waiting: &mut Waiting) -> Option<Ended> {
+        let served = self.recorder.last_served(id);
+        let later =
+            served.map(|at| (waiting.asked + SERVED_WITHIN).min((at + waiting.limit).into()));
+        match later.filter(|later| waiting.is_patient && *later > waiting.deadline) {
+            Some(later) => {
+                waiting.deadline = later;
+                None
+            }
+            None => {
+                self.note_ran_since(waiting.ran_before);
+                Some(Ended::OutOfTime(waiting.limit))
+            }
+        }
+    }
+
+    /// Looks in the kernel for what no event tells of, and whether anything may still come.
+    fn at_look(
+        &self,
+        id: ClientId,
+        client: &Client,
+        what: &Expectation,
+        waiting: &mut Waiting,
+    ) -> Option<Ended> {
+        let ran = self.fresh_look().still.ran;
+        waiting.ran_before = waiting.ran_before.or(Some(ran));
+        waiting.dead_looks = match self.is_dead(client) {
+            true => waiting.dead_looks + 1,
+            false => 0,
+        };
+        let must_come = matches!(waiting.way, Wait::Event | Wait::Kernel);
+        if waiting.dead_looks >= LOOKS_TO_BLAME && must_come {
+            return Some(Ended::Done);
+        }
+        if *what == Expectation::HeldBack {
+            waiting.held = self.look_for_restraint(id, client, waiting.held);
+        }
+        let looks = match waiting.way {
+            Wait::Absence => 1,
+            Wait::Event | Wait::Kernel | Wait::Either => LOOKS_TO_BLAME,
+        };
+        let settled = || self.is_settled(waiting.begun, looks) && self.is_quiet(client, what);
+        let found = waiting.way == Wait::Kernel && self.look_in_kernel(id, client, what);
+        (!found && settled()).then_some(Ended::Settled)
     }
 
     /// Whether nothing of a client is on its way. A SYN that was not answered is repeated, so that an answer may

@@ -357,6 +357,10 @@ impl Session<'_> {
         };
         let event = match what {
             ServerExpectation::Exit(_) => return,
+            ServerExpectation::Output(text) => match server.process().has_printed(text) {
+                true => ServerEvent::Printed(text.clone()),
+                false => return,
+            },
             ServerExpectation::Gone => {
                 let left = server
                     .processes()

@@ -221,6 +221,8 @@ pub enum ServerEvent {
     LeftBehind(usize),
     /// It printed.
     Output(#[serde(with = "as_text")] Vec<u8>),
+    /// It has printed this, for which somebody waited.
+    Printed(#[serde(with = "as_text")] Vec<u8>),
     /// The listener's row in the kernel's table.
     Listener {
         /// Connections that wait to be accepted.
@@ -675,6 +677,7 @@ impl fmt::Display for ServerEvent {
             Self::Gone => f.write_str("has left no process"),
             Self::LeftBehind(processes) => write!(f, "has left {processes} processes"),
             Self::Output(bytes) => write!(f, "prints {}", literal::shown(bytes)),
+            Self::Printed(text) => write!(f, "has printed {}", literal::shown(text)),
             Self::Listener { queue, backlog } => {
                 write!(f, "has {queue} connections to accept, limit {backlog}")
             }

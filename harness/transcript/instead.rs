@@ -124,6 +124,8 @@ pub enum Instead {
     },
     /// Its limit on open files was not lowered.
     NotLimited,
+    /// It has not printed that.
+    NotPrinted,
 }
 
 impl Instead {
@@ -149,6 +151,7 @@ impl Instead {
             Self::AcceptQueue(_) | Self::Backlog(_) => "queue",
             Self::TimeWait(_) => "time-wait",
             Self::Busy { .. } => "busy",
+            Self::NotPrinted => "not-printed",
             Self::OpenFiles { .. } | Self::NobodyWaits { .. } | Self::NotLimited => "open-files",
         };
         word.to_owned()
@@ -232,6 +235,7 @@ impl fmt::Display for Instead {
                 f,
                 "it has all of {limit} files open, and nobody waits for another"
             ),
+            Self::NotPrinted => f.write_str("it has not printed that"),
             Self::NotLimited => f.write_str("its limit on open files was not lowered"),
         }
     }

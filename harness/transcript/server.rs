@@ -24,6 +24,8 @@ pub struct ServerFacts {
     out_of_files: bool,
     pub(crate) ran: Duration,
     pub(crate) file_removed: bool,
+    /// What was waited for and has been printed.
+    printed: Vec<Vec<u8>>,
 }
 
 impl ServerFacts {
@@ -42,6 +44,7 @@ impl ServerFacts {
             ServerEvent::FileRemoved => self.file_removed = true,
             ServerEvent::Exited(exit) => self.exit = Some(*exit),
             ServerEvent::Gone => self.gone = true,
+            ServerEvent::Printed(text) => self.printed.push(text.clone()),
             ServerEvent::LeftBehind(processes) => self.left_behind = *processes,
             ServerEvent::Listener { queue, backlog } => {
                 self.queue = Some(*queue);
@@ -94,6 +97,12 @@ impl ServerFacts {
                     _ => Look::Met,
                 },
             },
+            ServerExpectation::Output(text) if self.printed.contains(text) => Look::Met,
+            // Whoever has ended prints nothing more.
+            ServerExpectation::Output(_) => match self.exit {
+                Some(exit) => Look::Broken(Instead::Exited(exit)),
+                None => Look::Pending,
+            },
             ServerExpectation::Gone if self.gone => Look::Met,
             ServerExpectation::Gone => Look::Pending,
             ServerExpectation::AcceptQueue(wanted) => met_when(self.queue == Some(*wanted)),
@@ -109,6 +118,7 @@ impl ServerFacts {
     pub fn instead(&self, what: &ServerExpectation) -> Instead {
         match what {
             ServerExpectation::Exit(_) => Instead::Runs,
+            ServerExpectation::Output(_) => Instead::NotPrinted,
             ServerExpectation::Gone => Instead::Processes(self.left_behind.max(1)),
             ServerExpectation::AcceptQueue(_) => Instead::AcceptQueue(self.queue),
             ServerExpectation::Backlog(_) => Instead::Backlog(self.backlog),

@@ -47,3 +47,19 @@ fn server_that_dies_long_after_it_has_closed_is_named_with_its_exit_status() {
         .code(1)
         .prints("the server exited with status 3");
 }
+
+/// A text that does not come is waited for in vain, and the report says which.
+#[test]
+fn text_that_the_server_does_not_print_fails_the_case() {
+    let scenario = "server: udp-receiver\n\ncase a silent operator\n  clients: alice\n\n  alice connect\n  \
+                    alice send \"hello\"\n  server expect output \"hello\"\n  \
+                    server expect output \"good bye\" within 300ms\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("printed.drill");
+    std::fs::write(&file, scenario).unwrap();
+    sockdrill(&["run"])
+        .arg(&file)
+        .run()
+        .code(1)
+        .prints("output \"good bye\" within 300ms, but it has not printed that");
+}

@@ -1,0 +1,89 @@
+//! The arguments of a step as expressions in Python.
+
+use super::python::{Lines, bytes, inner_call, seconds, text};
+use crate::model::data::{Cut, Data, Source};
+use crate::model::form::{Argument, Bound, Form};
+
+/// The longest generated data that is written out.
+const WRITTEN_OUT: usize = 48;
+
+/// What a step passes to its method; `member` is the number of a crowd's client.
+pub(super) fn arguments(form: &Form<'_>, member: Option<&str>) -> Vec<Lines> {
+    let mut all: Vec<Lines> = Vec::new();
+    for argument in &form.arguments {
+        match argument {
+            // It divides the data before it.
+            Argument::Cut(cut) => {
+                let data = all.pop().unwrap_or_default();
+                all.push(segments(cut, data));
+            }
+            argument => all.extend(expressions(argument, member)),
+        }
+    }
+    all
+}
+
+fn expressions(argument: &Argument<'_>, member: Option<&str>) -> Vec<Lines> {
+    let one = |text: String| vec![vec![text]];
+    match argument {
+        Argument::Word(_) | Argument::Cut(_) | Argument::From(_, Bound::ByPort) => Vec::new(),
+        Argument::Flag(_, python) => one((*python).to_owned()),
+        Argument::Data(data) => vec![data_of(data, member)],
+        Argument::Template(template) => template.parts.iter().map(|part| bytes(part)).collect(),
+        Argument::Text(text) => vec![bytes(text)],
+        Argument::Byte(byte) => vec![bytes(&[*byte])],
+        Argument::Size(size) => one(size.to_string()),
+        Argument::Setting(name, size) => one(format!("{}({size})", name.replace('-', "_"))),
+        Argument::From(from, Bound::ByAddress) => one(format!("source(\"{from}\")")),
+        Argument::To(to) => one(format!("to=\"{to}\"")),
+        Argument::Time(time) | Argument::Every(time) => one(seconds(*time)),
+        Argument::Within(time) => one(format!("within={}", seconds(*time))),
+        Argument::Number(number) => one(number.to_string()),
+        Argument::Signal(signal) => one(format!("signal.SIG{signal}")),
+        Argument::Ends(kinds) => kinds
+            .iter()
+            .map(|kind| vec![text(&kind.to_string())])
+            .collect(),
+    }
+}
+
+/// Data as an expression: written out where it is short, else made by the same generator.
+fn data_of(data: &Data, member: Option<&str>) -> Lines {
+    let own = member.map(|member| format!(", {member}"));
+    let own = own.unwrap_or_default();
+    let is_long = |size: usize| size > WRITTEN_OUT || member.is_some();
+    let generator = match &data.source {
+        Source::Pattern { bytes, seed } if is_long(*bytes) => Some(("noise", bytes, seed)),
+        Source::Text { bytes, seed, line } if is_long(*bytes) => {
+            Some((if *line { "line" } else { "letters" }, bytes, seed))
+        }
+        Source::Literal(_) | Source::Pattern { .. } | Source::Text { .. } => None,
+    };
+    let mut lines = match generator {
+        Some((name, size, seed)) => {
+            let upper = if data.capitals { ".upper()" } else { "" };
+            vec![format!("{name}({size}, {seed}{own}){upper}")]
+        }
+        None => bytes(&data.clone().times(1).bytes(0)),
+    };
+    if data.times > 1 && lines.len() > 1 {
+        let inside = lines.iter().map(|line| format!("    {line}")).collect();
+        lines = [vec!["(".to_owned()], inside, vec![")".to_owned()]].concat();
+    }
+    if let Some(last) = lines.last_mut().filter(|_| data.times > 1) {
+        last.push_str(&format!(" * {}", data.times));
+    }
+    lines
+}
+
+fn segments(cut: &Cut, data: Lines) -> Lines {
+    match cut {
+        Cut::Whole => data,
+        Cut::Pieces(size) => inner_call("pieces", &[data, vec![size.to_string()]]),
+        Cut::At(positions) => {
+            let positions = positions.iter().map(|at| vec![at.to_string()]);
+            let arguments: Vec<_> = [data].into_iter().chain(positions).collect();
+            inner_call("cut_at", &arguments)
+        }
+    }
+}

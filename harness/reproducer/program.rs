@@ -1,0 +1,151 @@
+//! The whole of a program: how the server is started, the cases, and what they need.
+
+use super::ground::Ground;
+use super::parts;
+use super::python::{self, Lines, text};
+use super::steps::Script;
+use crate::launch::Target;
+use crate::model::error::Error;
+use crate::model::limits;
+use crate::model::profile::{Serves, Transport};
+use crate::model::scenario::Scenario;
+use crate::model::subject::{Place, Subject};
+use crate::transcript::event::CRASHES;
+
+/// A program that shows what a server does.
+#[derive(Clone, Debug)]
+pub struct Reproducer {
+    /// The text of the program.
+    pub program: String,
+    /// What the program does not do as sockdrill does it, each as a sentence without its full stop.
+    pub limits: Vec<String>,
+}
+
+/// How long the steps of a program may take that wait for nothing.
+const TIME_TO_SPARE: u64 = 60;
+
+impl Reproducer {
+    /// The program that performs these scenarios, each on a server of its own.
+    ///
+    /// # Errors
+    /// The server cannot be started by such a program, or an expectation cannot be looked for in it.
+    pub fn of(scenarios: &[&Scenario], target: &Target) -> Result<Self, Error> {
+        if target.listen_fds {
+            return Err(Error::Usage(format!(
+                "{}: a reproducer cannot hand over a listening socket; write a target without `listen-fds`",
+                target.name
+            )));
+        }
+        let transport = target.profile.transport.unwrap_or(Transport::Tcp);
+        let subject = Subject::of(target.profile.clone(), Place::on(transport));
+        let ground = Ground::of(target, transport);
+        let mut limits = Vec::new();
+        if !target.sysctl.is_empty() {
+            let names: Vec<_> = target.sysctl.keys().map(String::as_str).collect();
+            limits.push(format!(
+                "the kernel parameters of the target are not set: {}",
+                names.join(", ")
+            ));
+        }
+        let (mut cases, mut names, mut time) = (String::new(), Vec::new(), TIME_TO_SPARE);
+        for (number, scenario) in (1..).zip(scenarios) {
+            let name = match scenarios.len() {
+                1 => "case".to_owned(),
+                _ => format!("case_{number}"),
+            };
+            let script = Script::of(&name, scenario, ground, &subject)?;
+            cases.push_str(&script.text);
+            cases.push_str("\n\n");
+            time += script.time.as_secs();
+            limits.extend(script.limits);
+            names.push(name);
+        }
+        limits.dedup();
+        let constants = constants(target, time);
+        let steps = format!(
+            "{cases}CASES = [{}]\nFIND = {}\n",
+            names.join(", "),
+            ground.find()
+        );
+        let (before, after) = parts::around(&format!("{constants}{steps}"));
+        let (imports, before) = before.split_at(before.find("\n\n").map_or(0, |at| at + 2));
+        let program = format!(
+            "#!/usr/bin/env python3\n{}{}{constants}\n{before}\n{steps}\n\n{after}",
+            docstring(scenarios, &limits),
+            imports
+        );
+        Ok(Self { program, limits })
+    }
+}
+
+/// How the target is started, as constants.
+fn constants(target: &Target, time: u64) -> String {
+    let none = || "None".to_owned();
+    let command = python::list(target.command.iter().map(String::as_str));
+    let table = |pairs: &std::collections::BTreeMap<String, String>| match pairs.is_empty() {
+        true => vec!["{}".to_owned()],
+        false => {
+            let rows = pairs.iter();
+            let rows = rows.map(|(name, value)| format!("    {}: {},", text(name), text(value)));
+            [vec!["{".to_owned()], rows.collect(), vec!["}".to_owned()]].concat()
+        }
+    };
+    let one_connection = target.profile.promises.serves == Some(Serves::OneConnection);
+    let rows: [(&str, Lines); 11] = [
+        ("COMMAND", command),
+        ("ENVIRONMENT", table(&target.environment)),
+        ("FILES", table(&target.files)),
+        (
+            "OPEN_FILES",
+            vec![
+                target
+                    .open_files
+                    .map_or_else(none, |limit| limit.to_string()),
+            ],
+        ),
+        (
+            "LISTENER",
+            vec![target.listen.as_deref().map_or_else(none, text)],
+        ),
+        ("READY_WITHIN", vec![python::seconds(target.ready_within)]),
+        ("STEP_WITHIN", vec![python::seconds(limits::STEP_WITHIN)]),
+        ("SILENCE", vec![python::seconds(limits::SILENCE)]),
+        (
+            "SETTLE_WITHIN",
+            vec![python::seconds(limits::SETTLE_WITHIN)],
+        ),
+        (
+            "ONE_CONNECTION",
+            vec![if one_connection { "True" } else { "False" }.to_owned()],
+        ),
+        ("TIME_LIMIT", vec![time.to_string()]),
+    ];
+    let mut all = String::from(
+        "# How the server is started: a free {port}, its {addr}, a {path} and a {dir}\n# are filled in.\n",
+    );
+    for (name, lines) in rows {
+        all.push_str(&format!("{name} = {}\n", lines.join("\n")));
+    }
+    all.push_str("\n# Signals that no server ends by in good order.\nCRASHES = [\n");
+    for (_, name) in CRASHES {
+        all.push_str(&format!("    signal.{name},\n"));
+    }
+    all + "]\n"
+}
+
+fn docstring(scenarios: &[&Scenario], limits: &[String]) -> String {
+    let cases: Vec<_> = scenarios.iter().map(ToString::to_string).collect();
+    let cases = cases.join("\n").replace("\"\"\"", "\\\"\\\"\\\"");
+    let mut all = format!(
+        "r\"\"\"Shows what a server does in a conversation, without more than Python.\n\n{}\n\n\
+         It starts the server, performs the steps, and looks whether the server still\n\
+         lives and serves. It ends with status 1 and one sentence where the server\n\
+         breaks a promise, with 0 where it does not, and with 2 where this program\n\
+         could not tell.\n",
+        cases.trim_end()
+    );
+    for limit in limits {
+        all.push_str(&format!("\nNote: {limit}.\n"));
+    }
+    all + "\"\"\"\n\n"
+}

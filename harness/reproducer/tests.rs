@@ -1,0 +1,111 @@
+use super::Reproducer;
+use crate::drill::{DrillFile, usages};
+use crate::launch::Target;
+use crate::model::form::Python;
+use crate::model::profile::{Profile, Transport};
+use crate::model::scenario::{Scenario, Step};
+use std::process::Command;
+
+/// A case for each step of the language, behind what it cannot happen without.
+fn cases() -> Vec<Scenario> {
+    let before = [
+        "",
+        "alice connect",
+        "server stop",
+        "server limit-open-files 1",
+    ];
+    let cases = usages().into_iter().filter_map(|row| {
+        let parsed = before.iter().find_map(|before| {
+            let example = &row.example;
+            let text = format!("case c\n  clients: alice\n\n  {before}\n  {example}\n");
+            DrillFile::parse("a.drill", &text).ok()
+        });
+        Some(parsed?.cases.remove(0).scenario)
+    });
+    cases.collect()
+}
+
+fn target(transport: Transport) -> Target {
+    let profile = Profile {
+        transport: Some(transport),
+        ..Profile::unknown()
+    };
+    Target::command(vec!["./server".to_owned(), "{port}".to_owned()], profile)
+}
+
+#[test]
+fn every_step_is_a_method_that_the_program_has() {
+    let program = include_str!("program.py");
+    let cases = cases();
+    assert!(cases.len() > 40, "{}", cases.len());
+    let steps = cases.iter().flat_map(|case| &case.lines);
+    for line in steps {
+        let methods = match line.step.form().python {
+            Python::Nothing(why) => {
+                assert!(!why.is_empty(), "{:?}", line.step);
+                continue;
+            }
+            Python::ByTransport { stream, datagram } => vec![stream, datagram],
+            Python::Method(method)
+            | Python::Limited(method, _)
+            | Python::NotOfListeningPath(method, _) => vec![method],
+        };
+        for method in methods {
+            let defined = program.contains(&format!("    def {method}(self"));
+            assert!(defined, "{:?}: {method}", line.step);
+        }
+        if !matches!(line.step, Step::Repeat { .. }) {
+            let target = target(Transport::Tcp);
+            let case = Scenario {
+                name: "one step".to_owned(),
+                cast: cases[0].cast.clone(),
+                waived: Vec::new(),
+                lines: vec![line.clone()],
+            };
+            let written = Reproducer::of(&[&case], &target).unwrap().program;
+            let method = line.step.form().python;
+            let is_called = |name: &str| written.contains(&format!(".{name}("));
+            let called = match method {
+                Python::ByTransport { stream, .. } => is_called(stream),
+                Python::Method(method)
+                | Python::Limited(method, _)
+                | Python::NotOfListeningPath(method, _) => is_called(method),
+                Python::Nothing(_) => true,
+            };
+            assert!(called, "{:?} in\n{written}", line.step);
+        }
+    }
+}
+
+#[test]
+fn program_of_every_step_is_python() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let cases = cases();
+    let cases: Vec<_> = cases.iter().collect();
+    for transport in [Transport::Tcp, Transport::Udp] {
+        let written = Reproducer::of(&cases, &target(transport)).unwrap();
+        let file = folder.path().join("program.py");
+        std::fs::write(&file, &written.program).unwrap();
+        let mut python = Command::new("python3");
+        let compiled = python.args(["-m", "py_compile"]).arg(&file);
+        let output = compiled.output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{said}");
+    }
+}
+
+/// What the judge takes for a crash, the program does too.
+#[test]
+fn program_knows_every_signal_of_a_crash() {
+    let cases = cases();
+    let written = Reproducer::of(&[&cases[0]], &target(Transport::Tcp)).unwrap();
+    for name in ["SIGSEGV", "SIGPIPE", "SIGXCPU", "SIGXFSZ"] {
+        assert!(
+            written.program.contains(&format!("    signal.{name},")),
+            "{name}"
+        );
+    }
+}
