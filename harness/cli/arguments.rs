@@ -80,6 +80,8 @@ pub(super) enum Listing {
     Profiles,
     Steps,
     Needs,
+    Promises,
+    Invariants,
 }
 
 #[derive(Clone, Copy, PartialEq, ValueEnum)]

@@ -3,6 +3,7 @@
 use super::output::say;
 use crate::checks;
 use crate::model::error::{Error, ExitCode};
+use crate::model::promise::PROMISES;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
@@ -33,13 +34,7 @@ reply = 'hello\r\n'
 
 # What the server promises is held against it; what it does not promise is observed and reported, never judged.
 [profile.promises]
-# serves = "concurrently" # or one-at-a-time, one-connection
-# after-exchange = "stays-open" # or closes
-# half-close = "answers" # or closes
-# idle-timeout = "none" # or a time, such as "30s"
-# backlog = 128
-# stop = { signal = "TERM", within = "5s", in-flight = "completes" }
-
+{promises}
 # Failures that are known and have a reason do not fail a run; one that has gone away does.
 # [[known]]
 # check = "{check}"
@@ -87,10 +82,14 @@ pub(super) fn init(folder: &Path) -> Result<ExitCode, Error> {
     Ok(ExitCode::Passed)
 }
 
-/// The text of the target file. The failure that may be known is one of the catalogue.
+/// The text of the target file, with every promise there is. The failure that may be known is one of the catalogue.
 fn target() -> String {
     let check = checks::all().last().map_or("*", |check| check.id);
-    TARGET.replace("{check}", check)
+    let promises = PROMISES.iter();
+    let promises = promises.map(|row| format!("# {}\n# {}\n", row.about, row.setting()));
+    TARGET
+        .replace("{promises}", &promises.collect::<String>())
+        .replace("{check}", check)
 }
 
 /// Writes the files below a folder, but for those that are there; says of each what became of it.
@@ -123,5 +122,26 @@ fn write_new(path: &Path, text: &str) -> Result<bool, Error> {
         }
         Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(false),
         Err(error) => Err(failed(error)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::launch::Target;
+    use crate::model::profile::Promises;
+
+    #[test]
+    fn file_that_is_written_is_understood_with_each_promise_taken_out_of_its_comment() {
+        let read = |text: &str| Target::parse("server", text, Path::new("")).unwrap();
+        let written = target();
+        assert_eq!(read(&written).profile.promises, Promises::default());
+        for row in PROMISES {
+            let comment = format!("# {} = ", row.name);
+            assert_eq!(written.matches(&comment).count(), 1, "{comment}");
+            let text = written.replace(&comment, &comment[2..]);
+            let promises = read(&text).profile.promises;
+            assert_ne!(promises, Promises::default(), "{}", row.name);
+        }
     }
 }

@@ -8,8 +8,10 @@ use crate::checks::observations::{self, OBSERVATIONS, Observation};
 use crate::drill;
 use crate::model::check::Check;
 use crate::model::error::{Error, ExitCode};
+use crate::model::invariant::{INVARIANTS, InvariantRow};
 use crate::model::need::Need;
 use crate::model::profile::Profile;
+use crate::model::promise::{PROMISES, Promise};
 use crate::reference;
 
 pub(super) fn list(what: Listing, format: Format) -> Result<ExitCode, Error> {
@@ -25,6 +27,8 @@ pub(super) fn list(what: Listing, format: Format) -> Result<ExitCode, Error> {
             .map(|(name, text)| named(name, &first_comment(text)))
             .collect(),
         Listing::Needs => observations::needs().into_iter().map(need_row).collect(),
+        Listing::Promises => PROMISES.iter().map(promise_row).collect(),
+        Listing::Invariants => INVARIANTS.iter().map(invariant_row).collect(),
         Listing::Steps => drill::usages()
             .into_iter()
             .map(|row| Row {
@@ -107,6 +111,28 @@ fn observation_row(observation: &Observation) -> Row {
             "about": observation.about,
             "needs": observation.needs.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }),
+    }
+}
+
+fn promise_row(promise: &Promise) -> Row {
+    Row {
+        name: promise.name.to_owned(),
+        about: promise.about.to_owned(),
+        json: serde_json::json!({
+            "name": promise.name,
+            "about": promise.about,
+            "values": promise.words,
+            "otherwise": promise.otherwise,
+            "example": promise.example,
+        }),
+    }
+}
+
+fn invariant_row(row: &InvariantRow) -> Row {
+    Row {
+        name: row.name.to_owned(),
+        about: row.requirement.to_owned(),
+        json: serde_json::json!({ "name": row.name, "requirement": row.requirement }),
     }
 }
 

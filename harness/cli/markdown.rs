@@ -2,6 +2,7 @@
 
 use crate::checks;
 use crate::checks::observations::{self, OBSERVATIONS};
+use crate::model::invariant::INVARIANTS;
 use crate::model::need::in_words;
 use std::fmt::Write as _;
 
@@ -20,6 +21,15 @@ it is found out, with `{port}` and `{path}` filled in.
 
 | check | needs | severity | requirement | counterexample |
 | --- | --- | --- | --- | --- |
+";
+
+const INVARIANTS_HEAD: &str = "
+## Invariants
+
+What every server is held to after every scenario, whatever the check is about. A scenario may waive one by name, with the reason.
+
+| invariant | requirement |
+| --- | --- |
 ";
 
 const NEEDS_HEAD: &str = "
@@ -52,6 +62,10 @@ pub(super) fn checks_page() -> String {
             cell(check.requirement),
             check.counterexample_arguments().join(" ")
         );
+    }
+    page.push_str(INVARIANTS_HEAD);
+    for row in INVARIANTS {
+        let _ = writeln!(page, "| {} | {} |", row.name, cell(row.requirement));
     }
     page.push_str(NEEDS_HEAD);
     for need in observations::needs() {

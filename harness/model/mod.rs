@@ -15,6 +15,7 @@ pub(crate) mod literal;
 pub mod need;
 pub mod phase;
 pub mod profile;
+pub mod promise;
 pub mod scenario;
 pub mod server_action;
 pub mod subject;

@@ -353,8 +353,6 @@ pub struct Sample {
     pub close_wait: usize,
     /// Connections that wait to be accepted.
     pub accept_queue: u32,
-    /// Bytes that wait to be read by the server.
-    pub unread_bytes: u64,
     /// Resident memory in bytes, without the pages of files and those that are shared.
     pub memory_bytes: u64,
     /// The size of its address spaces in bytes, used or not.

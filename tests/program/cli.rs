@@ -474,6 +474,8 @@ fn server_whose_port_is_taken_outside_does_not_care_in_a_namespace() {
 #[case::profiles("profiles", "name", "uppercase")]
 #[case::steps("steps", "step", "settle")]
 #[case::needs("needs", "need", "long request")]
+#[case::promises("promises", "name", "pipelining")]
+#[case::invariants("invariants", "name", "queues")]
 fn lists_are_the_same_in_text_and_json(
     #[case] what: &str,
     #[case] key: &str,

@@ -86,6 +86,7 @@ fn has_type(value: &Value, name: &str) -> bool {
         "array" => value.is_array(),
         "string" => value.is_string(),
         "integer" => value.is_i64() || value.is_u64(),
+        "boolean" => value.is_boolean(),
         other => panic!("the type {other} is not understood here"),
     }
 }
@@ -230,4 +231,57 @@ fn schema_of_scenarios_and_program_refuse_the_same() {
         let run = sockdrill(&["run"]).arg(&file).run().code(2);
         assert!(!run.stderr.is_empty(), "{run:?}");
     }
+}
+
+/// The rows of a list for machines.
+fn listed(what: &str) -> Vec<Value> {
+    let told = sockdrill(&["list", what, "--format", "json"]).run();
+    serde_json::from_str(&told.stdout).unwrap()
+}
+
+fn names(rows: &[Value]) -> Vec<&str> {
+    rows.iter().filter_map(|row| row["name"].as_str()).collect()
+}
+
+#[test]
+fn schema_of_scenarios_names_every_invariant() {
+    let schema = read("docs/scenario.schema.json");
+    let waive = &schema["$defs"]["case"]["properties"]["waive"];
+    let named = waive["items"]["properties"]["invariant"]["enum"].clone();
+    assert_eq!(named, json!(names(&listed("invariants"))));
+}
+
+#[test]
+fn schema_of_profiles_names_every_promise_and_its_words() {
+    let schema = read("docs/profile.schema.json");
+    let promises = schema["properties"]["promises"]["properties"]
+        .as_object()
+        .unwrap();
+    let rows = listed("promises");
+    let mut known = names(&rows);
+    known.sort_unstable();
+    assert_eq!(promises.keys().collect::<Vec<_>>(), known);
+    for row in &rows {
+        let schema = &promises[row["name"].as_str().unwrap()];
+        let about = schema["description"].as_str().unwrap();
+        assert!(about.starts_with(row["about"].as_str().unwrap()), "{about}");
+        if row["otherwise"].is_null() {
+            assert_eq!(schema["enum"], row["values"], "{row}");
+        }
+    }
+}
+
+#[test]
+fn profiles_of_the_repository_are_as_their_schema_says() {
+    let schema = read("docs/profile.schema.json");
+    let mut seen = 0;
+    for entry in std::fs::read_dir("fixtures/profiles").unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let profile: Value = toml::from_str(&text).unwrap();
+        demand_validity(&schema, &profile);
+        seen += 1;
+    }
+    assert!(seen > 20, "{seen} profiles");
+    let strange = json!({ "promises": { "serves": "sometimes" } });
+    assert!(!mistakes(&schema, &schema, &strange, "$").is_empty());
 }

@@ -1,0 +1,139 @@
+//! What a profile can promise: every promise is one row.
+
+/// One thing that a server may promise in its profile. The file of `sockdrill init`, `sockdrill list promises` and the
+/// published schema of profiles follow from the rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Promise {
+    /// Its key in files, permanent.
+    pub name: &'static str,
+    /// What is promised, in one sentence.
+    pub about: &'static str,
+    /// The words that it may be.
+    pub words: &'static [&'static str],
+    /// What else it may be.
+    pub otherwise: Option<&'static str>,
+    /// A value, as it is written in files.
+    pub example: &'static str,
+}
+
+/// Every promise there is.
+pub const PROMISES: &[Promise] = &[
+    Promise {
+        name: "serves",
+        about: "How many clients it serves at a time: any number, one while the others wait, or one before it ends.",
+        words: &["concurrently", "one-at-a-time", "one-connection"],
+        otherwise: None,
+        example: "\"concurrently\"",
+    },
+    Promise {
+        name: "after-exchange",
+        about: "What it does with the connection after an exchange.",
+        words: &["stays-open", "closes"],
+        otherwise: None,
+        example: "\"stays-open\"",
+    },
+    Promise {
+        name: "half-close",
+        about: "What it does for a client that has half-closed: it answers what was asked, or closes at once.",
+        words: &["answers", "closes"],
+        otherwise: None,
+        example: "\"answers\"",
+    },
+    Promise {
+        name: "idle-timeout",
+        about: "When it gives up on a silent client.",
+        words: &["none"],
+        otherwise: Some("a time, such as \"30s\""),
+        example: "\"none\"",
+    },
+    Promise {
+        name: "backlog",
+        about: "The limit of its accept queue, as it gives it to listen(2).",
+        words: &[],
+        otherwise: Some("a number"),
+        example: "128",
+    },
+    Promise {
+        name: "pipelining",
+        about: "Whether it answers each of several requests that arrive together, or its protocol forbids them.",
+        words: &["answers", "forbidden"],
+        otherwise: None,
+        example: "\"answers\"",
+    },
+    Promise {
+        name: "stop",
+        about: "The signal that ends it, the time that it takes at most, and whether it completes what is in flight.",
+        words: &[],
+        otherwise: Some("a table of signal, within (a time) and in-flight (completes or dropped)"),
+        example: "{ signal = \"TERM\", within = \"5s\", in-flight = \"completes\" }",
+    },
+];
+
+impl Promise {
+    /// The setting as it is written in files, with what else it may be in a comment.
+    pub(crate) fn setting(&self) -> String {
+        let is_shown = |word: &&str| self.example == format!("\"{word}\"");
+        let others = self.words.iter().filter(|word| !is_shown(word)).copied();
+        let others = others.chain(self.otherwise.filter(|_| !self.words.is_empty()));
+        let others: Vec<_> = others.collect();
+        let setting = format!("{} = {}", self.name, self.example);
+        match others.is_empty() {
+            true => setting,
+            false => format!("{setting} # or {}", others.join(", ")),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::profile::{Profile, Promises};
+
+    fn parsed(promise: &str) -> Result<Promises, String> {
+        let profile = Profile::parse("p", &format!("[promises]\n{promise}\n"));
+        profile
+            .map(|profile| profile.promises)
+            .map_err(|error| error.to_string())
+    }
+
+    /// The words in backquotes behind `expected`, as the parser of profiles knows them.
+    fn expected(error: &str) -> Vec<&str> {
+        let (_, list) = error.split_once("expected").unwrap_or_default();
+        list.split('`').skip(1).step_by(2).collect()
+    }
+
+    #[test]
+    fn rows_are_what_is_understood_and_nothing_else_is() {
+        let error = parsed("unheard-of = 1").unwrap_err();
+        let mut known = expected(&error);
+        let mut rows: Vec<_> = PROMISES.iter().map(|row| row.name).collect();
+        known.sort_unstable();
+        rows.sort_unstable();
+        assert_eq!(known, rows, "{error}");
+    }
+
+    #[test]
+    fn words_of_a_row_are_what_is_understood_and_nothing_else_is() {
+        for row in PROMISES {
+            for word in row.words {
+                let promises = parsed(&format!("{} = \"{word}\"", row.name));
+                assert_ne!(promises, Ok(Promises::default()), "{}", row.name);
+                assert!(promises.is_ok(), "{promises:?}");
+            }
+            if row.otherwise.is_none() {
+                let error = parsed(&format!("{} = \"strange\"", row.name)).unwrap_err();
+                assert_eq!(expected(&error), row.words, "{error}");
+            }
+        }
+    }
+
+    #[test]
+    fn every_row_is_a_sentence_with_an_example_that_promises_something() {
+        for row in PROMISES {
+            assert!(row.about.ends_with('.'), "{}", row.about);
+            let promises = parsed(&row.setting());
+            assert!(promises.is_ok(), "{promises:?}");
+            assert_ne!(promises, Ok(Promises::default()), "{}", row.name);
+        }
+    }
+}
