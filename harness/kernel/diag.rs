@@ -1,6 +1,6 @@
 //! The kernel's socket tables through `sock_diag` (sock_diag(7)): a request, a dump of rows, no privilege needed.
 
-use crate::sys::warden::Warden;
+use crate::sys::supervisor::Supervisor;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType};
@@ -109,9 +109,10 @@ impl Table {
 }
 
 impl Diag {
-    /// Opens a `sock_diag` socket where the warden lives.
-    pub(crate) fn open(warden: &Warden) -> Result<Self, Errno> {
-        let netlink = warden.socket(AddressFamily::NETLINK, SocketType::RAW, NETLINK_SOCK_DIAG)?;
+    /// Opens a `sock_diag` socket where the supervisor lives.
+    pub(crate) fn open(supervisor: &Supervisor) -> Result<Self, Errno> {
+        let netlink =
+            supervisor.socket(AddressFamily::NETLINK, SocketType::RAW, NETLINK_SOCK_DIAG)?;
         rustix::net::sockopt::set_socket_timeout(
             &netlink,
             rustix::net::sockopt::Timeout::Recv,

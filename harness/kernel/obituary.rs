@@ -4,7 +4,7 @@
 //! (`SKNLGRP_INET_TCP_DESTROY`, `linux/sock_diag.h`). No privilege is needed.
 
 use super::diag::{attributes, inet_row, messages};
-use crate::sys::warden::Warden;
+use crate::sys::supervisor::Supervisor;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
@@ -36,9 +36,10 @@ pub(crate) struct Obituaries {
 }
 
 impl Obituaries {
-    /// Subscribes in the warden's network namespace.
-    pub(crate) fn subscribe(warden: &Warden) -> Result<Self, Errno> {
-        let netlink = warden.socket(AddressFamily::NETLINK, SocketType::RAW, NETLINK_SOCK_DIAG)?;
+    /// Subscribes in the supervisor's network namespace.
+    pub(crate) fn subscribe(supervisor: &Supervisor) -> Result<Self, Errno> {
+        let netlink =
+            supervisor.socket(AddressFamily::NETLINK, SocketType::RAW, NETLINK_SOCK_DIAG)?;
         rustix::net::bind(&netlink, &SocketAddrNetlink::new(0, DESTROYED))?;
         rustix::io::ioctl_fionbio(&netlink, true)?;
         // Thousands may die before they are read about.

@@ -143,7 +143,7 @@ fn numbers_in(folder: &str) -> Vec<i32> {
         .collect()
 }
 
-/// The processes below `root`, which is not one of them. Orphans are there too: the warden inherits them.
+/// The processes below `root`, which is not one of them. Orphans are there too: the supervisor inherits them.
 pub(crate) fn tree(root: i32) -> Vec<Process> {
     let mut found = Vec::new();
     let mut waiting = children(root);

@@ -2,7 +2,7 @@
 
 use crate::kernel::{Diag, Obituaries, Obituary};
 use crate::model::error::Error;
-use crate::sys::warden::{SpawnRequest, Spawned, Warden, World};
+use crate::sys::supervisor::{Namespaces, SpawnRequest, Spawned, Supervisor};
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketType};
 use serde::Deserialize;
@@ -48,11 +48,11 @@ impl Isolation {
 /// Where a server runs. Dropping it ends every process in it and waits for that.
 #[derive(Debug)]
 pub struct Lab {
-    // Dropped first: the warden ends the servers before their folder goes.
+    // Dropped first: the supervisor ends the servers before their folder goes.
     diag: Diag,
     obituaries: Option<Obituaries>,
-    warden: Warden,
-    world: World,
+    supervisor: Supervisor,
+    world: Namespaces,
     why_host: Option<String>,
     port: u16,
     _lease: Option<OwnedFd>,
@@ -68,22 +68,22 @@ impl Lab {
     /// # Errors
     /// The host refuses a namespace that was demanded, or nothing can be started at all.
     pub fn open(isolation: Isolation) -> Result<Self, Error> {
-        let (warden, world, why_host) = warden(isolation)?;
-        let diag = Diag::open(&warden).map_err(|errno| Error::Kernel {
+        let (supervisor, world, why_host) = supervisor(isolation)?;
+        let diag = Diag::open(&supervisor).map_err(|errno| Error::Kernel {
             doing: "opening a sock_diag socket",
             source: errno.into(),
         })?;
         // Without it, what a reset destroyed is not known; everything else is.
-        let obituaries = Obituaries::subscribe(&warden).ok();
+        let obituaries = Obituaries::subscribe(&supervisor).ok();
         let (port, lease) = match world {
-            World::Host => lease_port(&diag)?,
-            World::Namespaces | World::UserNamespaces => (PORT_IN_NAMESPACE, None),
+            Namespaces::Host => lease_port(&diag)?,
+            Namespaces::Namespaces | Namespaces::UserNamespaces => (PORT_IN_NAMESPACE, None),
         };
         let folder = folder()?;
         Ok(Self {
             diag,
             obituaries,
-            warden,
+            supervisor,
             world,
             why_host,
             port,
@@ -95,8 +95,8 @@ impl Lab {
     /// `namespace` or `host`.
     pub fn isolation(&self) -> &'static str {
         match self.world {
-            World::Host => "host",
-            World::Namespaces | World::UserNamespaces => "namespace",
+            Namespaces::Host => "host",
+            Namespaces::Namespaces | Namespaces::UserNamespaces => "namespace",
         }
     }
 
@@ -107,7 +107,7 @@ impl Lab {
 
     /// Whether nothing but the server and our clients is in the network.
     pub fn is_private(&self) -> bool {
-        self.world != World::Host
+        self.world != Namespaces::Host
     }
 
     /// The port that servers are told to listen on. On the host it lies below the range that the kernel hands out,
@@ -139,7 +139,7 @@ impl Lab {
         }
         let path = CString::new(format!("/proc/sys/{}", name.replace('.', "/")))
             .map_err(|error| refused(error.to_string()))?;
-        self.warden
+        self.supervisor
             .write(&path, value.as_bytes())
             .map_err(|errno| refused(errno.to_string()))
     }
@@ -156,8 +156,8 @@ impl Lab {
             .unwrap_or_default()
     }
 
-    pub(crate) fn warden(&self) -> &Warden {
-        &self.warden
+    pub(crate) fn supervisor(&self) -> &Supervisor {
+        &self.supervisor
     }
 
     pub(crate) fn socket(
@@ -165,34 +165,34 @@ impl Lab {
         family: AddressFamily,
         kind: SocketType,
     ) -> rustix::io::Result<OwnedFd> {
-        self.warden.socket(family, kind, 0)
+        self.supervisor.socket(family, kind, 0)
     }
 
     pub(crate) fn spawn(&self, request: &SpawnRequest<'_>) -> rustix::io::Result<Spawned> {
-        self.warden.spawn(request)
+        self.supervisor.spawn(request)
     }
 
     /// Kills every process in the lab and waits until it is gone.
     pub(crate) fn sweep(&self) {
-        // The only failure is a warden that has ended, and then its processes have ended too.
-        let _ = self.warden.sweep();
+        // The only failure is a supervisor that has ended, and then its processes have ended too.
+        let _ = self.supervisor.sweep();
     }
 }
 
-fn warden(isolation: Isolation) -> Result<(Warden, World, Option<String>), Error> {
-    let on_host = |why| match Warden::fork(World::Host) {
-        Ok(warden) => Ok((warden, World::Host, why)),
+fn supervisor(isolation: Isolation) -> Result<(Supervisor, Namespaces, Option<String>), Error> {
+    let on_host = |why| match Supervisor::fork(Namespaces::Host) {
+        Ok(supervisor) => Ok((supervisor, Namespaces::Host, why)),
         Err(error) => Err(lab_error(&error)),
     };
     if isolation == Isolation::Host {
         return on_host(None);
     }
     let world = match rustix::process::geteuid().is_root() {
-        true => World::Namespaces,
-        false => World::UserNamespaces,
+        true => Namespaces::Namespaces,
+        false => Namespaces::UserNamespaces,
     };
-    match Warden::fork(world) {
-        Ok(warden) => Ok((warden, world, None)),
+    match Supervisor::fork(world) {
+        Ok(supervisor) => Ok((supervisor, world, None)),
         Err(error) if isolation == Isolation::Namespace => Err(lab_error(&error)),
         Err(error) => on_host(Some(reason(&error))),
     }

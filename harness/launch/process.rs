@@ -7,7 +7,7 @@ use crate::model::data::find;
 use crate::model::error::Error;
 use crate::model::profile::Transport;
 use crate::model::server_action::Streams;
-use crate::sys::warden::SpawnRequest;
+use crate::sys::supervisor::SpawnRequest;
 use crate::transcript::event::Exit;
 use rustix::fd::{AsFd, OwnedFd};
 use std::collections::BTreeMap;
@@ -354,7 +354,7 @@ fn watch_until_both_end(mut output: Option<OwnedFd>, mut status: Option<OwnedFd>
             let mut word = [0u8; 4];
             let exit = match rustix::io::read(fd, &mut word) {
                 Ok(4) => Exit::from_wait_status(i32::from_ne_bytes(word)),
-                // The warden is gone, and with it everything in the lab.
+                // The supervisor is gone, and with it everything in the lab.
                 _ => Exit::Signal(libc::SIGKILL),
             };
             watch.exit.send_replace(Some(exit));

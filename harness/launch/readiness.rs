@@ -38,7 +38,7 @@ pub(super) async fn listening(
             return Ok(place);
         }
         if let Some(exit) = process.exit()
-            && tree(lab.warden().pid()).is_empty()
+            && tree(lab.supervisor().pid()).is_empty()
         {
             return Err(ended_early(
                 target,
@@ -131,7 +131,7 @@ pub(super) fn tells_loopback(before: &str, word: &str, after: &str) -> bool {
 /// The inodes of the sockets that the lab's processes hold.
 fn sockets_of(lab: &Lab) -> HashSet<u32> {
     let mut held = Descriptors::default();
-    for process in tree(lab.warden().pid()) {
+    for process in tree(lab.supervisor().pid()) {
         held.share_with(process.descriptors());
     }
     held.sockets().collect()

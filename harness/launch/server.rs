@@ -98,7 +98,7 @@ impl Server {
 
     /// The processes that belong to the server.
     pub(crate) fn processes(&self) -> Vec<crate::kernel::Process> {
-        tree(self.lab.warden().pid())
+        tree(self.lab.supervisor().pid())
     }
 }
 

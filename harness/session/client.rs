@@ -672,7 +672,7 @@ impl Client {
             return;
         };
         let ends = local_address(&link.socket).zip(link.peer.as_socket());
-        let done = self.lab.warden().vanish(link.socket.get_ref().as_fd());
+        let done = self.lab.supervisor().vanish(link.socket.get_ref().as_fd());
         if let Err(errno) = done {
             return self.proof(Fault::Vanish, false, format!("TCP_REPAIR: {errno}"));
         }

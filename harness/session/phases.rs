@@ -85,7 +85,7 @@ impl<'a> Session<'a> {
             self.note_server(ServerEvent::Started { pid });
         }
         self.watch_exit();
-        self.counters = Counters::of(self.lab.warden().pid());
+        self.counters = Counters::of(self.lab.supervisor().pid());
         self.lab.obituaries();
     }
 

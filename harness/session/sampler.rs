@@ -53,7 +53,7 @@ impl Session<'_> {
 
     /// The children of the server that have ended and that it has not waited for.
     fn zombies(&self) -> Vec<i32> {
-        let init = self.lab.warden().pid();
+        let init = self.lab.supervisor().pid();
         let processes = self.server.iter().flat_map(Server::processes);
         processes
             .filter(|process| process.is_neglected(init))
@@ -69,7 +69,7 @@ impl Session<'_> {
             .unwrap_or_default();
         let (zombies, living): (Vec<_>, Vec<_>) =
             processes.into_iter().partition(kernel::Process::is_zombie);
-        let init = self.lab.warden().pid();
+        let init = self.lab.supervisor().pid();
         let neglected = zombies.iter().filter(|zombie| zombie.is_neglected(init));
         let seen_before = |zombie: &&kernel::Process| self.zombies.contains(&zombie.pid);
         let mut sample = Sample {

@@ -8,4 +8,4 @@
 
 pub(crate) mod signals;
 pub(crate) mod socket;
-pub(crate) mod warden;
+pub(crate) mod supervisor;

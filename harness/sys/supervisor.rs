@@ -1,12 +1,12 @@
-//! The warden: a process of ours that stands between the harness and the server.
+//! The supervisor: a process of ours that stands between the harness and the server.
 //!
 //! It is forked from the harness without `exec`, so it needs no second program and works from any test binary.
 //! It starts servers, reaps them, opens sockets where the server lives, and ends everything below it when the
 //! harness lets go of the control socket, however the harness ends, `SIGKILL` included.
 //!
-//! In a namespace the warden is process 1 and the kernel takes everything along with it (pid_namespaces(7)). On the
+//! In a namespace the supervisor is process 1 and the kernel takes everything along with it (pid_namespaces(7)). On the
 //! plain host it is a child subreaper (`PR_SET_CHILD_SUBREAPER`, prctl(2)) and kills its descendants one by one.
-//! Servers get `SIGKILL` as parent-death signal; the warden has one thread, so the signal follows the process, not
+//! Servers get `SIGKILL` as parent-death signal; the supervisor has one thread, so the signal follows the process, not
 //! a thread that happens to end.
 //!
 //! The child of a multi-threaded process may only do what is async-signal-safe (fork(2)): nothing in [`life`] or
@@ -24,9 +24,9 @@ use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
 use std::sync::Mutex;
 
-/// The namespaces that a warden is born into.
+/// The namespaces that a supervisor is born into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum World {
+pub(crate) enum Namespaces {
     /// Those of the harness.
     Host,
     /// Its own network, pid and mount namespace; needs CAP_SYS_ADMIN.
@@ -35,7 +35,7 @@ pub(crate) enum World {
     UserNamespaces,
 }
 
-impl World {
+impl Namespaces {
     fn clone_flags(self) -> c_int {
         let private = libc::CLONE_NEWNET | libc::CLONE_NEWPID | libc::CLONE_NEWNS;
         match self {
@@ -46,10 +46,10 @@ impl World {
     }
 }
 
-/// Where the birth of a warden failed, and with what.
+/// Where the birth of a supervisor failed, and with what.
 #[derive(Debug, thiserror::Error)]
 #[error("{stage}")]
-pub(crate) struct BirthError {
+pub(crate) struct ForkError {
     stage: &'static str,
     #[source]
     source: std::io::Error,
@@ -65,7 +65,7 @@ const STAGES: [&str; 6] = [
     "becoming the reaper of descendants",
 ];
 
-/// One command for [`Warden::spawn`].
+/// One command for [`Supervisor::spawn`].
 pub(crate) struct SpawnRequest<'a> {
     pub(crate) program: CString,
     pub(crate) arguments: Vec<CString>,
@@ -89,9 +89,9 @@ pub(crate) struct Spawned {
     pub(crate) pid: i32,
 }
 
-/// The harness's handle on a warden. Dropping it ends the warden and everything below it, and waits for that.
+/// The harness's handle on a supervisor. Dropping it ends the supervisor and everything below it, and waits for that.
 #[derive(Debug)]
-pub(crate) struct Warden {
+pub(crate) struct Supervisor {
     control: Mutex<Option<OwnedFd>>,
     pid: i32,
 }
@@ -109,14 +109,14 @@ enum Operation {
 const MESSAGE_BYTES: usize = 1024;
 const MOST_DESCRIPTORS: usize = 6;
 
-impl Warden {
-    /// Forks a warden into `world`.
+impl Supervisor {
+    /// Forks a supervisor into `world`.
     ///
     /// # Errors
     /// Names the stage at which the host refused.
-    pub(crate) fn fork(world: World) -> Result<Self, BirthError> {
+    pub(crate) fn fork(world: Namespaces) -> Result<Self, ForkError> {
         let failed = |stage: &'static str| {
-            move |source: Errno| BirthError {
+            move |source: Errno| ForkError {
                 stage,
                 source: source.into(),
             }
@@ -134,22 +134,22 @@ impl Warden {
         })
         .map_err(failed(STAGES[0]))?;
         drop(theirs);
-        let warden = Self {
+        let supervisor = Self {
             control: Mutex::new(Some(ours)),
             pid,
         };
-        warden.await_birth()?;
-        Ok(warden)
+        supervisor.await_birth()?;
+        Ok(supervisor)
     }
 
-    fn await_birth(&self) -> Result<(), BirthError> {
-        let (answer, _) = self.receive().map_err(|source| BirthError {
+    fn await_birth(&self) -> Result<(), ForkError> {
+        let (answer, _) = self.receive().map_err(|source| ForkError {
             stage: "hearing from the new process",
             source: source.into(),
         })?;
         match answer {
             [0, _, _] => Ok(()),
-            [errno, stage, _] => Err(BirthError {
+            [errno, stage, _] => Err(ForkError {
                 stage: STAGES
                     .get(stage as usize)
                     .copied()
@@ -159,12 +159,12 @@ impl Warden {
         }
     }
 
-    /// The process id of the warden as the harness sees it.
+    /// The process id of the supervisor as the harness sees it.
     pub(crate) fn pid(&self) -> i32 {
         self.pid
     }
 
-    /// Starts a process below the warden.
+    /// Starts a process below the supervisor.
     ///
     /// # Errors
     /// The errno of `execve`, or of what had to be done before it.
@@ -190,7 +190,7 @@ impl Warden {
         Ok(Spawned { pidfd, pid })
     }
 
-    /// Opens a socket in the warden's network namespace.
+    /// Opens a socket in the supervisor's network namespace.
     pub(crate) fn socket(
         &self,
         family: AddressFamily,
@@ -206,13 +206,13 @@ impl Warden {
         self.request(head, &[], &[])?.1.ok_or(Errno::BADF)
     }
 
-    /// Kills and reaps every process below the warden; returns when none is left.
+    /// Kills and reaps every process below the supervisor; returns when none is left.
     pub(crate) fn sweep(&self) -> Result<(), Errno> {
         self.request([Operation::Sweep as i32, 0, 0, 0], &[], &[])
             .map(drop)
     }
 
-    /// Writes `value` to the file at `path`, as seen from the warden's namespaces (sysctls, mostly).
+    /// Writes `value` to the file at `path`, as seen from the supervisor's namespaces (sysctls, mostly).
     pub(crate) fn write(&self, path: &CStr, value: &[u8]) -> Result<(), Errno> {
         let mut body = path.to_bytes_with_nul().to_vec();
         body.extend_from_slice(value);
@@ -229,7 +229,7 @@ impl Warden {
     }
 
     /// Closes the connection behind `socket` without a FIN or RST (`TCP_REPAIR`, tcp(7)); the caller drops its own
-    /// descriptor afterwards. Needs CAP_NET_ADMIN over the warden's network namespace.
+    /// descriptor afterwards. Needs CAP_NET_ADMIN over the supervisor's network namespace.
     pub(crate) fn vanish(&self, socket: BorrowedFd<'_>) -> Result<(), Errno> {
         self.request([Operation::Vanish as i32, 0, 0, 0], &[], &[socket])
             .map(drop)
@@ -262,7 +262,7 @@ impl Warden {
     }
 }
 
-impl Drop for Warden {
+impl Drop for Supervisor {
     fn drop(&mut self) {
         if let Ok(mut control) = self.control.lock() {
             control.take();
@@ -373,9 +373,9 @@ impl IdMaps {
     }
 }
 
-/// A command laid out in a memory file, so that the warden can map it and call `execve` without allocating.
+/// A command laid out in a memory file, so that the supervisor can map it and call `execve` without allocating.
 ///
-/// Words first (counts, then offsets, which the warden turns into pointers), then the strings they point to.
+/// Words first (counts, then offsets, which the supervisor turns into pointers), then the strings they point to.
 struct Image {
     memory: OwnedFd,
     bytes: usize,
@@ -396,7 +396,7 @@ enum Word {
 /// The value of [`Word::OpenFiles`] that leaves the limit as it is.
 const INHERITED: u64 = u64::MAX;
 
-/// What the warden's child overwrites with its own process id; there is room for the longest.
+/// What the supervisor's child overwrites with its own process id; there is room for the longest.
 const LISTEN_PID: &[u8] = b"LISTEN_PID=0000000000";
 
 impl Image {
@@ -484,17 +484,17 @@ unsafe fn raw_clone(flags: c_int) -> libc::c_long {
     }
 }
 
-/// A process that the warden started and has not reaped yet.
+/// A process that the supervisor started and has not reaped yet.
 #[derive(Clone, Copy)]
-struct Charge {
+struct Child {
     pid: i32,
     status: RawFd,
 }
 
 const MOST_CHARGES: usize = 64;
 
-/// The warden's whole life, in the forked process; returns its exit code.
-fn life(world: World, control: RawFd, maps: &IdMaps) -> c_int {
+/// The supervisor's whole life, in the forked process; returns its exit code.
+fn life(world: Namespaces, control: RawFd, maps: &IdMaps) -> c_int {
     // SAFETY: the descriptor came through the fork and is closed by nobody else in this process.
     let control = unsafe { BorrowedFd::borrow_raw(control) };
     keep_only(control.as_raw_fd());
@@ -527,14 +527,14 @@ fn keep_only(control: RawFd) {
     }
 }
 
-fn settle_in(world: World, maps: &IdMaps) -> Result<(), (i32, Errno)> {
+fn settle_in(world: Namespaces, maps: &IdMaps) -> Result<(), (i32, Errno)> {
     let at = |stage: i32| move |errno: Errno| (stage, errno);
-    if world == World::Host {
+    if world == Namespaces::Host {
         // SAFETY: prctl with integer arguments only.
         let done = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
         return check(done).map_err(at(5));
     }
-    if world == World::UserNamespaces {
+    if world == Namespaces::UserNamespaces {
         write_file(c"/proc/self/setgroups", b"deny").map_err(at(1))?;
         write_file(c"/proc/self/gid_map", &maps.gid).map_err(at(1))?;
         write_file(c"/proc/self/uid_map", &maps.uid).map_err(at(1))?;
@@ -669,7 +669,7 @@ fn answer(
 fn serve_requests(
     control: BorrowedFd<'_>,
     children: OwnedFd,
-    charges: &mut [Option<Charge>; MOST_CHARGES],
+    charges: &mut [Option<Child>; MOST_CHARGES],
 ) {
     use rustix::event::{PollFd, PollFlags, poll};
     loop {
@@ -693,7 +693,7 @@ fn serve_requests(
 }
 
 /// Serves one request; `None` when the harness is gone.
-fn serve_one(control: BorrowedFd<'_>, charges: &mut [Option<Charge>; MOST_CHARGES]) -> Option<()> {
+fn serve_one(control: BorrowedFd<'_>, charges: &mut [Option<Child>; MOST_CHARGES]) -> Option<()> {
     let mut message = [0u8; MESSAGE_BYTES];
     let mut descriptors = [const { None }; MOST_DESCRIPTORS];
     let received = receive_message(control, &mut message, &mut descriptors).ok()?;
@@ -746,7 +746,7 @@ fn spawn(
     bytes: usize,
     listening: bool,
     descriptors: [Option<OwnedFd>; MOST_DESCRIPTORS],
-    charges: &mut [Option<Charge>; MOST_CHARGES],
+    charges: &mut [Option<Child>; MOST_CHARGES],
 ) -> Result<OwnedFd, Errno> {
     let [
         Some(memory),
@@ -784,7 +784,7 @@ fn spawn(
         return Err(Errno::from_raw_os_error(i32::from_ne_bytes(errno)));
     }
     let pid = pid as i32;
-    *charge = Some(Charge {
+    *charge = Some(Child {
         pid,
         status: status.into_raw_fd(),
     });
@@ -824,7 +824,7 @@ fn exec(
     listener: Option<RawFd>,
 ) -> Result<std::convert::Infallible, Errno> {
     let _ = rustix::process::setsid();
-    // SAFETY: integers only. The parent is the warden, which cannot have ended: it waits for our answer on a pipe.
+    // SAFETY: integers only. The parent is the supervisor, which cannot have ended: it waits for our answer on a pipe.
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })?;
     place_descriptors(streams, listener)?;
     // SAFETY: the image holds the words counted in `Word`, then offsets, then nul-terminated strings; every offset
@@ -942,7 +942,7 @@ fn default_signals() {
 }
 
 /// Reaps all that has ended and reports the charges among it.
-fn reap(charges: &mut [Option<Charge>; MOST_CHARGES]) {
+fn reap(charges: &mut [Option<Child>; MOST_CHARGES]) {
     let mut status: c_int = 0;
     loop {
         // SAFETY: `status` lives on this stack.
@@ -954,7 +954,7 @@ fn reap(charges: &mut [Option<Charge>; MOST_CHARGES]) {
     }
 }
 
-fn report(pid: i32, status: c_int, charges: &mut [Option<Charge>; MOST_CHARGES]) {
+fn report(pid: i32, status: c_int, charges: &mut [Option<Child>; MOST_CHARGES]) {
     let ended = charges
         .iter_mut()
         .find(|charge| charge.is_some_and(|c| c.pid == pid));
@@ -966,7 +966,7 @@ fn report(pid: i32, status: c_int, charges: &mut [Option<Charge>; MOST_CHARGES])
 }
 
 /// Kills and reaps until the kernel says that there is no child left (ECHILD).
-fn sweep(charges: &mut [Option<Charge>; MOST_CHARGES]) {
+fn sweep(charges: &mut [Option<Child>; MOST_CHARGES]) {
     loop {
         kill_children();
         let mut status: c_int = 0;
@@ -1012,8 +1012,8 @@ fn kill_children() {
 }
 
 /// The last act: as process 1 leaving is enough, on the host the descendants are swept.
-fn end_everything(world: World, charges: &mut [Option<Charge>; MOST_CHARGES]) {
-    if world == World::Host {
+fn end_everything(world: Namespaces, charges: &mut [Option<Child>; MOST_CHARGES]) {
+    if world == Namespaces::Host {
         sweep(charges);
     }
 }
