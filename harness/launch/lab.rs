@@ -1,6 +1,6 @@
 //! Where a server runs: in a network, pid and mount namespace of its own, or on the plain host.
 
-use crate::kernel::{Diag, Obituaries, Obituary};
+use crate::kernel::{DestroyEvents, DestroyedSocket, Diag};
 use crate::model::error::Error;
 use crate::sys::supervisor::{Namespaces, SpawnRequest, Spawned, Supervisor};
 use rustix::fd::OwnedFd;
@@ -50,7 +50,7 @@ impl Isolation {
 pub struct Lab {
     // Dropped first: the supervisor ends the servers before their folder goes.
     diag: Diag,
-    obituaries: Option<Obituaries>,
+    destroy_events: Option<DestroyEvents>,
     supervisor: Supervisor,
     world: Namespaces,
     why_host: Option<String>,
@@ -74,7 +74,7 @@ impl Lab {
             source: errno.into(),
         })?;
         // Without it, what a reset destroyed is not known; everything else is.
-        let obituaries = Obituaries::subscribe(&supervisor).ok();
+        let destroy_events = DestroyEvents::subscribe(&supervisor).ok();
         let (port, lease) = match world {
             Namespaces::Host => lease_port(&diag)?,
             Namespaces::Namespaces | Namespaces::UserNamespaces => (PORT_IN_NAMESPACE, None),
@@ -82,7 +82,7 @@ impl Lab {
         let folder = folder()?;
         Ok(Self {
             diag,
-            obituaries,
+            destroy_events,
             supervisor,
             world,
             why_host,
@@ -149,10 +149,10 @@ impl Lab {
     }
 
     /// What the kernel has told of sockets that died since the last call.
-    pub(crate) fn obituaries(&self) -> Vec<Obituary> {
-        self.obituaries
+    pub(crate) fn destroy_events(&self) -> Vec<DestroyedSocket> {
+        self.destroy_events
             .as_ref()
-            .map(Obituaries::take)
+            .map(DestroyEvents::take)
             .unwrap_or_default()
     }
 

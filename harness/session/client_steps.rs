@@ -139,7 +139,7 @@ impl Session<'_> {
         let mut sought = Sought::new(what, id.member);
         let how = self.wait_for(id, client, what, &mut sought, within).await;
         if matches!(what, Expectation::End { .. }) {
-            self.await_obituary(id).await;
+            self.await_destroy_event(id).await;
         }
         let mut views = self.recorder.views();
         let view = views.of(id);

@@ -74,7 +74,7 @@ impl Session<'_> {
     }
 
     fn end_step(&self, step: usize, member: Option<u32>, how: Ended, flow: Flow) {
-        self.note_obituaries();
+        self.record_destroyed_sockets();
         if flow == Flow::Break(()) && !self.stopped.replace(true) {
             let processes = self.server.as_ref().map(Server::processes);
             let doing = kernel::occupations(&processes.unwrap_or_default());

@@ -98,12 +98,12 @@ impl Session<'_> {
     }
 
     /// A reset is seen by the client a moment before the kernel has told of the socket that sent it.
-    pub(super) async fn await_obituary(&self, id: ClientId) {
+    pub(super) async fn await_destroy_event(&self, id: ClientId) {
         for _ in 0..10 {
-            self.note_obituaries();
+            self.record_destroyed_sockets();
             let reset =
                 self.recorder.views().of(id).ended() == Some(crate::model::expectation::End::Reset);
-            if !reset || self.recorder.views().of(id).is_buried() {
+            if !reset || self.recorder.views().of(id).is_destroyed() {
                 return;
             }
             tokio::time::sleep(LOOK_SOON).await;
@@ -111,11 +111,11 @@ impl Session<'_> {
     }
 
     /// Writes down what the kernel tells of the server's sockets that died, each with its client.
-    pub(super) fn note_obituaries(&self) {
-        for dead in self.lab.obituaries() {
+    pub(super) fn record_destroyed_sockets(&self) {
+        for dead in self.lab.destroy_events() {
             let client = self.recorder.views().client_at(dead.remote);
             if let Some(id) = client.filter(|_| Some(dead.local.port()) == self.port()) {
-                let event = ClientEvent::Buried {
+                let event = ClientEvent::ServerSocketDestroyed {
                     lost_bytes: dead.lost_bytes,
                     delivered_bytes: dead.delivered_bytes,
                 };

@@ -86,7 +86,7 @@ impl<'a> Session<'a> {
         }
         self.watch_exit();
         self.counters = Counters::of(self.lab.supervisor().pid());
-        self.lab.obituaries();
+        self.lab.destroy_events();
     }
 
     /// Looks at the transcript so far.
@@ -121,7 +121,7 @@ impl<'a> Session<'a> {
     pub(crate) async fn finish(&mut self) -> Transcript {
         self.wait_for_the_dying().await;
         self.note_output();
-        self.note_obituaries();
+        self.record_destroyed_sockets();
         self.note_starvation();
         self.clients.append(&mut self.bystanders);
         self.leave_all().await;

@@ -38,7 +38,7 @@ impl Session<'_> {
     pub(super) fn fresh_look(&self) -> LastLook {
         let last = self.looks.get();
         if last.at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
-            self.note_obituaries();
+            self.record_destroyed_sockets();
             let still = self.stillness();
             let settled = last.still == still && still.parked && self.lab.is_private();
             self.looks.set(LastLook {

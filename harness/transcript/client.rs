@@ -91,7 +91,7 @@ pub struct ClientView {
     send_failed: Option<String>,
     /// Bytes that the server had for this client and that its kernel threw away.
     lost_bytes: u64,
-    buried: bool,
+    destroyed: bool,
     /// Another connection had the same ends before; what the kernel tells of its death cannot be told from ours.
     reused_address: bool,
 }
@@ -134,8 +134,8 @@ impl ClientView {
             ClientEvent::Taken => self.taken = true,
             ClientEvent::HeldBack { .. } => self.held_back = true,
             ClientEvent::TimeWait => self.time_wait = true,
-            ClientEvent::Buried { lost_bytes, .. } => {
-                self.buried = true;
+            ClientEvent::ServerSocketDestroyed { lost_bytes, .. } => {
+                self.destroyed = true;
                 self.lost_bytes += if self.reused_address { 0 } else { *lost_bytes };
             }
             ClientEvent::Underway(_)
@@ -154,8 +154,8 @@ impl ClientView {
     }
 
     /// Whether the kernel has told of the end of the server's socket.
-    pub fn is_buried(&self) -> bool {
-        self.buried
+    pub fn is_destroyed(&self) -> bool {
+        self.destroyed
     }
 
     /// Whether the handshake is complete.
@@ -472,7 +472,7 @@ mod tests {
             peer: None,
             datagrams: false,
         };
-        let buried = ClientEvent::Buried {
+        let destroyed = ClientEvent::ServerSocketDestroyed {
             lost_bytes: 684,
             delivered_bytes: 0,
         };
@@ -482,7 +482,7 @@ mod tests {
             What::Client(mallory, connected.clone()),
             What::Phase(Phase::After),
             What::Client(polite, connected),
-            What::Client(polite, buried),
+            What::Client(polite, destroyed),
         ];
         for what in events {
             let at = Duration::ZERO;

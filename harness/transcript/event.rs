@@ -182,7 +182,7 @@ pub enum ClientEvent {
     /// The kernel shows its own end, which it has closed, in TIME_WAIT.
     TimeWait,
     /// The server's socket is no more; the kernel's last account of it.
-    Buried {
+    ServerSocketDestroyed {
         /// Bytes that it had for this client and that never arrived.
         lost_bytes: u64,
         /// Bytes that arrived.
@@ -546,7 +546,7 @@ fn may_stand_between_reads(what: &What) -> bool {
                 how: Ended::Done,
                 ..
             }
-            | What::Client(_, ClientEvent::Buried { .. })
+            | What::Client(_, ClientEvent::ServerSocketDestroyed { .. })
     )
 }
 
@@ -639,14 +639,14 @@ impl fmt::Display for ClientEvent {
                 write!(f, "* is held back: {unread_bytes} bytes wait unread")
             }
             Self::TimeWait => f.write_str("* has its end in TIME_WAIT"),
-            Self::Buried {
+            Self::ServerSocketDestroyed {
                 lost_bytes: 0,
                 delivered_bytes,
             } => write!(
                 f,
                 "* server's socket is gone, {delivered_bytes} bytes delivered"
             ),
-            Self::Buried {
+            Self::ServerSocketDestroyed {
                 lost_bytes,
                 delivered_bytes,
             } => write!(

@@ -20,7 +20,7 @@ const DESTROYED: u32 = 1 | 1 << 2;
 
 /// A TCP socket that is no more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Obituary {
+pub(crate) struct DestroyedSocket {
     pub(crate) local: SocketAddr,
     pub(crate) remote: SocketAddr,
     /// Bytes that were sent, or waited to be sent, and that the peer's kernel never acknowledged.
@@ -31,11 +31,11 @@ pub(crate) struct Obituary {
 
 /// The kernel's messages about sockets that die in a network namespace.
 #[derive(Debug)]
-pub(crate) struct Obituaries {
+pub(crate) struct DestroyEvents {
     netlink: Mutex<OwnedFd>,
 }
 
-impl Obituaries {
+impl DestroyEvents {
     /// Subscribes in the supervisor's network namespace.
     pub(crate) fn subscribe(supervisor: &Supervisor) -> Result<Self, Errno> {
         let netlink =
@@ -50,7 +50,7 @@ impl Obituaries {
     }
 
     /// Takes what has come since the last call.
-    pub(crate) fn take(&self) -> Vec<Obituary> {
+    pub(crate) fn take(&self) -> Vec<DestroyedSocket> {
         let Ok(netlink) = self.netlink.lock() else {
             return Vec::new();
         };
@@ -59,7 +59,7 @@ impl Obituaries {
         loop {
             match rustix::net::recv(&*netlink, &mut buffer[..], RecvFlags::empty()) {
                 Ok((_, bytes)) => {
-                    found.extend(messages(&buffer[..bytes]).into_iter().filter_map(obituary));
+                    found.extend(messages(&buffer[..bytes]).into_iter().filter_map(destroyed));
                 }
                 // Some were lost for want of room; those that were not follow.
                 Err(Errno::NOBUFS | Errno::INTR) => {}
@@ -70,7 +70,7 @@ impl Obituaries {
     }
 }
 
-fn obituary(body: &[u8]) -> Option<Obituary> {
+fn destroyed(body: &[u8]) -> Option<DestroyedSocket> {
     let row = inet_row(body)?;
     let info = attributes(body.get(72..)?);
     let (_, info) = info.into_iter().find(|(kind, _)| *kind == INET_DIAG_INFO)?;
@@ -80,7 +80,7 @@ fn obituary(body: &[u8]) -> Option<Obituary> {
     let acknowledged = word(120)?;
     let waiting = u64::from(half(144)?);
     let sent = word(200)?.saturating_sub(word(208)?);
-    Some(Obituary {
+    Some(DestroyedSocket {
         local: row.local?,
         remote: row.remote?,
         lost_bytes: sent.saturating_sub(acknowledged) + waiting,
