@@ -10,10 +10,10 @@ use crate::model::phase::Phase;
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::server_action::ServerAction;
 use crate::model::trial::Trial;
-use crate::transcript::client::{Look, Sought, Views};
+use crate::transcript::client::{ClientStates, Matcher, Progress};
 use crate::transcript::event::{ClientEvent, ClientId, Ended, Event, Exit, Transcript, What};
 use crate::transcript::instead::Instead;
-use crate::transcript::server::ServerFacts;
+use crate::transcript::server::ServerState;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -99,8 +99,8 @@ struct SoFar<'a> {
     phase: Phase,
     /// The steps of the phase.
     steps: Vec<&'a Line>,
-    views: Views,
-    facts: ServerFacts,
+    views: ClientStates,
+    facts: ServerState,
     /// When bytes last came for a client in the phase.
     last_received: HashMap<ClientId, Duration>,
     silences: Silences,
@@ -112,8 +112,8 @@ impl<'a> SoFar<'a> {
             trial,
             phase: Phase::Before,
             steps: trial.steps(Phase::Before),
-            views: Views::default(),
-            facts: ServerFacts::default(),
+            views: ClientStates::default(),
+            facts: ServerState::default(),
             last_received: HashMap::new(),
             silences: Silences::default(),
         }
@@ -196,16 +196,16 @@ fn failed(
     line: &Line,
     client: Option<ClientId>,
     how: Ended,
-    views: &mut Views,
-    facts: &ServerFacts,
+    views: &mut ClientStates,
+    facts: &ServerState,
 ) -> Option<Cause> {
     match &line.step {
         Step::Client { action, .. } => client_failed(scenario, client?, action, how, views),
         Step::Server(ServerAction::Expect { what, .. }) => {
             let instead = match facts.look(what) {
-                Look::Met => return None,
-                Look::Broken(instead) => instead,
-                Look::Pending => facts.instead(what),
+                Progress::Met => return None,
+                Progress::Broken(instead) => instead,
+                Progress::Pending => facts.instead(what),
             };
             Some(Cause::ServerStepFailed {
                 expected: what.clone(),
@@ -237,7 +237,7 @@ fn client_failed(
     id: ClientId,
     action: &Action,
     how: Ended,
-    views: &mut Views,
+    views: &mut ClientStates,
 ) -> Option<Cause> {
     let view = views.of(id);
     let what = match action {
@@ -246,14 +246,14 @@ fn client_failed(
         _ => return None,
     };
     let settled = how != Ended::Done;
-    let mut sought = Sought::new(what, id.member);
+    let mut sought = Matcher::new(what, id.member);
     let instead = match view.look(&mut sought, settled) {
-        Look::Met => {
+        Progress::Met => {
             view.consume(&sought);
             return None;
         }
-        Look::Broken(instead) => instead,
-        Look::Pending => Instead::SoFar(view.so_far()),
+        Progress::Broken(instead) => instead,
+        Progress::Pending => Instead::SoFar(view.so_far()),
     };
     Some(Cause::StepFailed {
         client: id.name(scenario),

@@ -382,12 +382,12 @@ impl Client {
 
     /// Whether it has a connection, or is on its way to one that nobody has refused.
     pub(crate) fn may_send(&self) -> bool {
-        self.is_connected() && !self.recorder.views().of(self.id).has_failed()
+        self.is_connected() && !self.recorder.client_states().of(self.id).has_failed()
     }
 
     /// Whether the server has ended the connection.
     pub(crate) fn has_ended(&self) -> bool {
-        self.recorder.views().of(self.id).ended().is_some()
+        self.recorder.client_states().of(self.id).ended().is_some()
     }
 
     /// Whether the kernel shows that the server has read all that was sent.
@@ -445,7 +445,7 @@ impl Client {
                     return false;
                 };
                 let rows = self.lab.diag().listening_at(path).unwrap_or_default();
-                self.recorder.views().of(self.id).is_connected()
+                self.recorder.client_states().of(self.id).is_connected()
                     && rows.first().is_some_and(|row| row.receive_queue == 0)
             }
             Transport::Udp | Transport::UnixDatagram => true,
@@ -462,7 +462,7 @@ impl Client {
         };
         let listeners = || self.lab.diag().listeners().unwrap_or_default();
         half_open
-            && self.recorder.views().of(self.id).is_connected()
+            && self.recorder.client_states().of(self.id).is_connected()
             && listeners().iter().any(has_room)
     }
 
@@ -511,7 +511,7 @@ impl Client {
 
     /// Whether all that the kernel has for us has been written down: the handshake, bytes, the end.
     fn has_heard_all(&self, link: &Link) -> bool {
-        let mut views = self.recorder.views();
+        let mut views = self.recorder.client_states();
         let view = views.of(self.id);
         view.is_connected() && (view.ended().is_some() || !is_readable(link))
     }
@@ -692,7 +692,7 @@ impl Client {
         self.link.as_ref().is_some_and(|link| {
             let is_writing = link.writers.iter().any(|writer| !writer.is_finished());
             let reads = *link.gate.borrow() == Gate::Free;
-            is_writing && reads && !self.recorder.views().of(self.id).is_held_up()
+            is_writing && reads && !self.recorder.client_states().of(self.id).is_held_up()
         })
     }
 

@@ -9,7 +9,7 @@ use crate::model::form::{Need, Wait};
 use crate::model::limits::{LOOKS_TO_BLAME, SERVED_WITHIN, SILENCE, STEP_WITHIN};
 use crate::model::profile::Serves;
 use crate::session::client::Client;
-use crate::transcript::client::{Look, Sought};
+use crate::transcript::client::{Matcher, Progress};
 use crate::transcript::event::{ClientEvent, ClientId, Ended, Exit, What};
 use crate::transcript::fault::Fault;
 use std::time::{Duration, Instant};
@@ -136,19 +136,19 @@ impl Session<'_> {
         what: &Expectation,
         within: Option<Duration>,
     ) -> (Ended, Flow) {
-        let mut sought = Sought::new(what, id.member);
+        let mut sought = Matcher::new(what, id.member);
         let how = self.wait_for(id, client, what, &mut sought, within).await;
         if matches!(what, Expectation::End { .. }) {
             self.await_destroy_event(id).await;
         }
-        let mut views = self.recorder.views();
+        let mut views = self.recorder.client_states();
         let view = views.of(id);
         match view.look(&mut sought, how != Ended::Done) {
-            Look::Met => {
+            Progress::Met => {
                 view.consume(&sought);
                 (how, Flow::Continue(()))
             }
-            Look::Pending | Look::Broken(_) => (how, Flow::Break(())),
+            Progress::Pending | Progress::Broken(_) => (how, Flow::Break(())),
         }
     }
 
@@ -159,7 +159,7 @@ impl Session<'_> {
         id: ClientId,
         client: &Client,
         what: &Expectation,
-        sought: &mut Sought<'_>,
+        sought: &mut Matcher<'_>,
         within: Option<Duration>,
     ) -> Ended {
         let mut look = looks();
@@ -170,7 +170,7 @@ impl Session<'_> {
         let facts = self.recorder.facts_of(id);
         loop {
             let next_fact = facts.notified();
-            if self.recorder.views().of(id).look(sought, false) != Look::Pending {
+            if self.recorder.client_states().of(id).look(sought, false) != Progress::Pending {
                 return Ended::Done;
             }
             let ended = tokio::select! {

@@ -101,9 +101,9 @@ impl Session<'_> {
     pub(super) async fn await_destroy_event(&self, id: ClientId) {
         for _ in 0..10 {
             self.record_destroyed_sockets();
-            let reset =
-                self.recorder.views().of(id).ended() == Some(crate::model::expectation::End::Reset);
-            if !reset || self.recorder.views().of(id).is_destroyed() {
+            let reset = self.recorder.client_states().of(id).ended()
+                == Some(crate::model::expectation::End::Reset);
+            if !reset || self.recorder.client_states().of(id).is_destroyed() {
                 return;
             }
             tokio::time::sleep(LOOK_SOON).await;
@@ -113,7 +113,7 @@ impl Session<'_> {
     /// Writes down what the kernel tells of the server's sockets that died, each with its client.
     pub(super) fn record_destroyed_sockets(&self) {
         for dead in self.lab.destroy_events() {
-            let client = self.recorder.views().client_at(dead.remote);
+            let client = self.recorder.client_states().client_at(dead.remote);
             if let Some(id) = client.filter(|_| Some(dead.local.port()) == self.port()) {
                 let event = ClientEvent::ServerSocketDestroyed {
                     lost_bytes: dead.lost_bytes,

@@ -1,8 +1,8 @@
 //! Where events are written down as they happen, on one clock, with what follows from them so far.
 
-use crate::transcript::client::Views;
+use crate::transcript::client::ClientStates;
 use crate::transcript::event::{ClientEvent, ClientId, Event, ServerEvent, Transcript, What};
-use crate::transcript::server::ServerFacts;
+use crate::transcript::server::ServerState;
 use std::cell::{RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -18,8 +18,8 @@ pub(crate) struct Recorder(Rc<Book>);
 struct Book {
     begun: Instant,
     transcript: RefCell<Transcript>,
-    views: RefCell<Views>,
-    facts: RefCell<ServerFacts>,
+    views: RefCell<ClientStates>,
+    facts: RefCell<ServerState>,
     /// When bytes last came for any of the clients behind each name.
     served: RefCell<BTreeMap<usize, Instant>>,
     /// Wakes those who wait for a fact about a client; in a crowd, waking all for each would be quadratic.
@@ -77,11 +77,11 @@ impl Recorder {
         self.0.changed.notified()
     }
 
-    pub(crate) fn views(&self) -> RefMut<'_, Views> {
+    pub(crate) fn client_states(&self) -> RefMut<'_, ClientStates> {
         self.0.views.borrow_mut()
     }
 
-    pub(crate) fn facts(&self) -> RefMut<'_, ServerFacts> {
+    pub(crate) fn facts(&self) -> RefMut<'_, ServerState> {
         self.0.facts.borrow_mut()
     }
 

@@ -10,7 +10,7 @@ use crate::model::limits::{LOOK_EVERY, LOOK_SOON, LOOKS_TO_BLAME, STEP_WITHIN};
 use crate::model::server_action::{ServerAction, Signal, Streams};
 use crate::session::client::Client;
 use crate::sys::socket::limit_open_files;
-use crate::transcript::client::Look;
+use crate::transcript::client::Progress;
 use crate::transcript::event::{Ended, Exit, ServerEvent, What, last_line};
 use crate::transcript::fault::Fault;
 use rustix::io::Errno;
@@ -62,7 +62,7 @@ impl Session<'_> {
                 let how = self
                     .wait_for_server(what, within.unwrap_or(STEP_WITHIN))
                     .await;
-                let met = self.recorder.facts().look(what) == Look::Met;
+                let met = self.recorder.facts().look(what) == Progress::Met;
                 return Ok((
                     how,
                     if met {
@@ -77,7 +77,7 @@ impl Session<'_> {
                     .wait_for_server(what, within.unwrap_or(STEP_WITHIN))
                     .await;
                 let facts = self.recorder.facts().clone();
-                let met = facts.look(what) == Look::Met;
+                let met = facts.look(what) == Progress::Met;
                 let evidence = if met {
                     "the kernel shows it".to_owned()
                 } else {
@@ -300,7 +300,7 @@ impl Session<'_> {
         loop {
             let next_fact = self.recorder.next_fact();
             self.note_server_facts(what, &mut rest);
-            if self.recorder.facts().look(what) != Look::Pending {
+            if self.recorder.facts().look(what) != Progress::Pending {
                 return Ended::Done;
             }
             if *what == ServerExpectation::OutOfFiles {

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 /// Whether something that was expected has been seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Look {
+pub enum Progress {
     /// It has been seen.
     Met,
     /// It may still come.
@@ -20,7 +20,7 @@ pub enum Look {
 
 /// Something that is looked for, again and again while it has not come.
 #[derive(Clone, Debug)]
-pub struct Sought<'a> {
+pub struct Matcher<'a> {
     what: &'a Expectation,
     /// The bytes that are wanted, made once: they may be many.
     wanted: Vec<u8>,
@@ -28,7 +28,7 @@ pub struct Sought<'a> {
     compared: usize,
 }
 
-impl<'a> Sought<'a> {
+impl<'a> Matcher<'a> {
     /// What is expected of a member of a crowd.
     pub fn new(what: &'a Expectation, member: u32) -> Self {
         let wanted = match what {
@@ -71,7 +71,7 @@ enum Link {
 
 /// What one client has seen.
 #[derive(Clone, Debug, Default)]
-pub struct ClientView {
+pub struct ClientState {
     link: Link,
     /// Bytes received and not yet consumed by an expectation.
     stream: Vec<u8>,
@@ -96,7 +96,7 @@ pub struct ClientView {
     reused_address: bool,
 }
 
-impl ClientView {
+impl ClientState {
     fn apply(&mut self, event: &ClientEvent) {
         match event {
             ClientEvent::Connecting => {
@@ -193,42 +193,46 @@ impl ClientView {
     }
 
     /// Looks for what is expected. `settled` says that nothing more will come.
-    pub fn look(&self, sought: &mut Sought<'_>, settled: bool) -> Look {
+    pub fn look(&self, sought: &mut Matcher<'_>, settled: bool) -> Progress {
         match sought.what {
             Expectation::Data(_) => self.look_for_data(sought),
             Expectation::Template(template) => self.look_for_template(template),
             Expectation::DataOrSilence(_) => match self.look_for_data(sought) {
-                Look::Pending if settled => Look::Met,
+                Progress::Pending if settled => Progress::Met,
                 other => other,
             },
             Expectation::Silence => self.look_for_silence(settled),
             Expectation::Nothing => self.look_for_nothing(),
             Expectation::Connected => match &self.link {
-                Link::Up => Look::Met,
-                Link::Failed { error, .. } => Look::Broken(Instead::NotConnected(error.clone())),
-                Link::None | Link::Pending => Look::Pending,
+                Link::Up => Progress::Met,
+                Link::Failed { error, .. } => {
+                    Progress::Broken(Instead::NotConnected(error.clone()))
+                }
+                Link::None | Link::Pending => Progress::Pending,
             },
             Expectation::Pending => match &self.link {
-                Link::Pending if settled => Look::Met,
-                Link::None | Link::Pending => Look::Pending,
-                Link::Up => Look::Broken(Instead::Established),
-                Link::Failed { error, .. } => Look::Broken(Instead::NotConnected(error.clone())),
+                Link::Pending if settled => Progress::Met,
+                Link::None | Link::Pending => Progress::Pending,
+                Link::Up => Progress::Broken(Instead::Established),
+                Link::Failed { error, .. } => {
+                    Progress::Broken(Instead::NotConnected(error.clone()))
+                }
             },
             Expectation::Refused => match &self.link {
-                Link::Failed { refused: true, .. } => Look::Met,
-                Link::Failed { error, .. } => Look::Broken(Instead::NotRefused(error.clone())),
-                Link::Up => Look::Broken(Instead::Established),
-                Link::None | Link::Pending => Look::Pending,
+                Link::Failed { refused: true, .. } => Progress::Met,
+                Link::Failed { error, .. } => Progress::Broken(Instead::NotRefused(error.clone())),
+                Link::Up => Progress::Broken(Instead::Established),
+                Link::None | Link::Pending => Progress::Pending,
             },
             // A connection that the server has ended was in its hands before.
-            Expectation::Accepted if self.accepted || self.ended == Some(End::Fin) => Look::Met,
-            Expectation::Taken if self.taken => Look::Met,
+            Expectation::Accepted if self.accepted || self.ended == Some(End::Fin) => Progress::Met,
+            Expectation::Taken if self.taken => Progress::Met,
             Expectation::HeldBack => self.look_for_restraint(settled),
-            Expectation::TimeWait if self.time_wait => Look::Met,
-            Expectation::TimeWait => Look::Pending,
+            Expectation::TimeWait if self.time_wait => Progress::Met,
+            Expectation::TimeWait => Progress::Pending,
             Expectation::Accepted | Expectation::Taken => match self.ended {
-                Some(end) => Look::Broken(Instead::EndedFirst(end)),
-                None => Look::Pending,
+                Some(end) => Progress::Broken(Instead::EndedFirst(end)),
+                None => Progress::Pending,
             },
             Expectation::End {
                 kinds,
@@ -237,7 +241,7 @@ impl ClientView {
         }
     }
 
-    fn look_for_data(&self, sought: &mut Sought<'_>) -> Look {
+    fn look_for_data(&self, sought: &mut Matcher<'_>) -> Progress {
         if self.takes_datagrams {
             return self.look_for_datagram(&|datagram| datagram == sought.wanted);
         }
@@ -245,7 +249,7 @@ impl ClientView {
         self.conclude(outcome, &|| Wanted::Bytes(Excerpt::of(&sought.wanted)))
     }
 
-    fn look_for_template(&self, template: &Template) -> Look {
+    fn look_for_template(&self, template: &Template) -> Progress {
         if self.takes_datagrams {
             return self.look_for_datagram(&|datagram| is_whole(template, datagram));
         }
@@ -255,34 +259,38 @@ impl ClientView {
     }
 
     /// A datagram that fits, which unlike bytes of a stream has to come even where it is empty.
-    fn look_for_datagram(&self, fits: &dyn Fn(&[u8]) -> bool) -> Look {
+    fn look_for_datagram(&self, fits: &dyn Fn(&[u8]) -> bool) -> Progress {
         if let (Some(foreign), Some(peer)) = (self.foreign, self.peer) {
-            return Look::Broken(Instead::Elsewhere {
+            return Progress::Broken(Instead::Elsewhere {
                 asked: peer.ip(),
                 answered: foreign.ip(),
             });
         }
         match self.next_datagram(fits).map(|at| &self.datagrams[at]) {
-            Some(datagram) if fits(datagram) => Look::Met,
-            Some(datagram) => Look::Broken(Instead::Got(Got::Datagram(Excerpt::of(datagram)))),
-            None => self.why_not_more().map_or(Look::Pending, Look::Broken),
+            Some(datagram) if fits(datagram) => Progress::Met,
+            Some(datagram) => Progress::Broken(Instead::Got(Got::Datagram(Excerpt::of(datagram)))),
+            None => self
+                .why_not_more()
+                .map_or(Progress::Pending, Progress::Broken),
         }
     }
 
     /// What a match, or the lack of one, means for bytes that are expected next.
-    fn conclude(&self, outcome: Match, wanted: &dyn Fn() -> Wanted) -> Look {
+    fn conclude(&self, outcome: Match, wanted: &dyn Fn() -> Wanted) -> Progress {
         match outcome {
-            Match::Full(_) => Look::Met,
+            Match::Full(_) => Progress::Met,
             Match::Wrong(at) => {
                 let (near, before) = around(&self.stream, at);
-                Look::Broken(Instead::Wrong {
+                Progress::Broken(Instead::Wrong {
                     near,
                     before,
                     at,
                     wanted: wanted(),
                 })
             }
-            Match::Partial => self.why_not_more().map_or(Look::Pending, Look::Broken),
+            Match::Partial => self
+                .why_not_more()
+                .map_or(Progress::Pending, Progress::Broken),
         }
     }
 
@@ -301,46 +309,46 @@ impl ClientView {
         failed.map(Instead::SendingFailed)
     }
 
-    fn look_for_silence(&self, settled: bool) -> Look {
+    fn look_for_silence(&self, settled: bool) -> Progress {
         if self.has_unexpected_bytes() {
-            return Look::Broken(Instead::Got(self.so_far()));
+            return Progress::Broken(Instead::Got(self.so_far()));
         }
         match self.ended {
-            Some(end) => Look::Broken(Instead::Ended(end)),
-            None if settled => Look::Met,
-            None => Look::Pending,
+            Some(end) => Progress::Broken(Instead::Ended(end)),
+            None if settled => Progress::Met,
+            None => Progress::Pending,
         }
     }
 
-    fn look_for_nothing(&self) -> Look {
+    fn look_for_nothing(&self) -> Progress {
         match self.look_for_silence(false) {
-            Look::Pending if self.nothing => Look::Met,
+            Progress::Pending if self.nothing => Progress::Met,
             other => other,
         }
     }
 
-    fn look_for_restraint(&self, settled: bool) -> Look {
+    fn look_for_restraint(&self, settled: bool) -> Progress {
         let over = self.ended.is_some() || self.send_failed.is_some();
         match settled {
-            _ if self.taken => Look::Broken(Instead::AllRead),
-            _ if self.held_back || over => Look::Met,
-            true => Look::Broken(Instead::ReadOn),
-            false => Look::Pending,
+            _ if self.taken => Progress::Broken(Instead::AllRead),
+            _ if self.held_back || over => Progress::Met,
+            true => Progress::Broken(Instead::ReadOn),
+            false => Progress::Pending,
         }
     }
 
-    fn look_for_end(&self, kinds: &[End], all_bytes_first: bool) -> Look {
+    fn look_for_end(&self, kinds: &[End], all_bytes_first: bool) -> Progress {
         if all_bytes_first && self.has_unexpected_bytes() {
-            return Look::Broken(Instead::GotBeforeEnd(self.so_far()));
+            return Progress::Broken(Instead::GotBeforeEnd(self.so_far()));
         }
         match self.ended {
             Some(end) if all_bytes_first && self.lost_bytes > 0 => {
                 let bytes = self.lost_bytes;
-                Look::Broken(Instead::Destroyed { end, bytes })
+                Progress::Broken(Instead::Destroyed { end, bytes })
             }
-            Some(end) if kinds.contains(&end) => Look::Met,
-            Some(end) => Look::Broken(Instead::EndedOtherwise(end)),
-            None => Look::Pending,
+            Some(end) if kinds.contains(&end) => Progress::Met,
+            Some(end) => Progress::Broken(Instead::EndedOtherwise(end)),
+            None => Progress::Pending,
         }
     }
 
@@ -354,7 +362,7 @@ impl ClientView {
     }
 
     /// Takes what a met expectation has used up out of the view.
-    pub fn consume(&mut self, sought: &Sought<'_>) {
+    pub fn consume(&mut self, sought: &Matcher<'_>) {
         if self.takes_datagrams {
             return self.consume_datagram(sought);
         }
@@ -374,7 +382,7 @@ impl ClientView {
         }
     }
 
-    fn consume_datagram(&mut self, sought: &Sought<'_>) {
+    fn consume_datagram(&mut self, sought: &Matcher<'_>) {
         let fits = |datagram: &[u8]| match sought.what {
             Expectation::Data(_) | Expectation::DataOrSilence(_) => datagram == sought.wanted,
             Expectation::Template(template) => is_whole(template, datagram),
@@ -404,8 +412,8 @@ fn around(bytes: &[u8], at: usize) -> (Excerpt, usize) {
 
 /// What every client of an act has seen.
 #[derive(Clone, Debug, Default)]
-pub struct Views {
-    clients: BTreeMap<ClientId, ClientView>,
+pub struct ClientStates {
+    clients: BTreeMap<ClientId, ClientState>,
     addresses: BTreeMap<SocketAddr, ClientId>,
     /// The address of the connection that each client has, or last had.
     latest: BTreeMap<ClientId, SocketAddr>,
@@ -413,7 +421,7 @@ pub struct Views {
     used: BTreeSet<SocketAddr>,
 }
 
-impl Views {
+impl ClientStates {
     /// Takes an event in.
     pub fn apply(&mut self, event: &Event) {
         match &event.what {
@@ -453,7 +461,7 @@ impl Views {
     }
 
     /// What a client has seen.
-    pub fn of(&mut self, id: ClientId) -> &mut ClientView {
+    pub fn of(&mut self, id: ClientId) -> &mut ClientState {
         self.clients.entry(id).or_default()
     }
 }
@@ -476,7 +484,7 @@ mod tests {
             lost_bytes: 684,
             delivered_bytes: 0,
         };
-        let mut views = Views::default();
+        let mut views = ClientStates::default();
         let events = [
             What::Phase(Phase::Scenario),
             What::Client(mallory, connected.clone()),
@@ -495,7 +503,7 @@ mod tests {
     fn late_news_of_an_earlier_connection_is_of_nobody() {
         let alice = ClientId { who: 0, member: 0 };
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let mut views = Views::default();
+        let mut views = ClientStates::default();
         let mut happen = |event| {
             views.apply(&Event {
                 at: Duration::ZERO,
@@ -517,43 +525,43 @@ mod tests {
     #[test]
     fn client_is_held_back_where_not_all_that_it_sends_is_read() {
         let looked = |events: &[ClientEvent], settled| {
-            let mut view = ClientView::default();
+            let mut view = ClientState::default();
             events.iter().for_each(|event| view.apply(event));
-            view.look(&mut Sought::new(&Expectation::HeldBack, 0), settled)
+            view.look(&mut Matcher::new(&Expectation::HeldBack, 0), settled)
         };
         let held = ClientEvent::HeldBack { unread_bytes: 7 };
         let failed = ClientEvent::SendFailed("Connection reset by peer".to_owned());
-        assert_eq!(looked(&[], false), Look::Pending);
-        assert_eq!(looked(&[held], false), Look::Met);
-        assert_eq!(looked(&[failed], false), Look::Met);
+        assert_eq!(looked(&[], false), Progress::Pending);
+        assert_eq!(looked(&[held], false), Progress::Met);
+        assert_eq!(looked(&[failed], false), Progress::Met);
         for broken in [
             looked(&[], true),
             looked(&[ClientEvent::Taken], false),
             looked(&[ClientEvent::Taken, ClientEvent::Ended(End::Fin)], false),
         ] {
-            assert!(matches!(broken, Look::Broken(_)), "{broken:?}");
+            assert!(matches!(broken, Progress::Broken(_)), "{broken:?}");
         }
     }
 
     #[test]
     fn answer_can_be_read_after_sending_has_failed() {
-        let mut view = ClientView::default();
+        let mut view = ClientState::default();
         let reply = Expectation::Data(crate::model::data::Data::literal("go out"));
-        let mut sought = Sought::new(&reply, 0);
+        let mut sought = Matcher::new(&reply, 0);
         view.apply(&ClientEvent::Connected {
             local: None,
             peer: None,
             datagrams: false,
         });
         view.apply(&ClientEvent::SendFailed("Broken pipe".to_owned()));
-        assert_eq!(view.look(&mut sought, false), Look::Pending);
+        assert_eq!(view.look(&mut sought, false), Progress::Pending);
         view.apply(&ClientEvent::Received(b"go out".to_vec()));
-        assert_eq!(view.look(&mut sought, false), Look::Met);
+        assert_eq!(view.look(&mut sought, false), Progress::Met);
     }
 
     /// What is seen of an expectation by a client for datagrams that has received these.
-    fn look(what: &Expectation, received: &[&[u8]]) -> Look {
-        let mut view = ClientView::default();
+    fn look(what: &Expectation, received: &[&[u8]]) -> Progress {
+        let mut view = ClientState::default();
         view.apply(&ClientEvent::Connected {
             local: None,
             peer: None,
@@ -565,15 +573,15 @@ mod tests {
                 bytes: bytes.to_vec(),
             });
         }
-        view.look(&mut Sought::new(what, 0), false)
+        view.look(&mut Matcher::new(what, 0), false)
     }
 
     #[test]
     fn empty_datagram_has_to_come() {
         let empty = Expectation::Data(crate::model::data::Data::literal(""));
-        assert_eq!(look(&empty, &[]), Look::Pending);
-        assert_eq!(look(&empty, &[b""]), Look::Met);
-        assert!(matches!(look(&empty, &[b"x"]), Look::Broken(_)));
+        assert_eq!(look(&empty, &[]), Progress::Pending);
+        assert_eq!(look(&empty, &[b""]), Progress::Met);
+        assert!(matches!(look(&empty, &[b"x"]), Progress::Broken(_)));
     }
 
     #[test]
@@ -583,24 +591,24 @@ mod tests {
             Expectation::DataOrSilence(data("large")),
             Expectation::Data(data("small")),
         );
-        let receive = |view: &mut ClientView, bytes: &str| {
+        let receive = |view: &mut ClientState, bytes: &str| {
             view.apply(&ClientEvent::Datagram {
                 from: None,
                 bytes: bytes.into(),
             });
         };
-        let mut view = ClientView {
+        let mut view = ClientState {
             takes_datagrams: true,
-            ..ClientView::default()
+            ..ClientState::default()
         };
-        let mut large = Sought::new(&may_come, 0);
-        assert_eq!(view.look(&mut large, true), Look::Met);
+        let mut large = Matcher::new(&may_come, 0);
+        assert_eq!(view.look(&mut large, true), Progress::Met);
         view.consume(&large);
         receive(&mut view, "large");
-        let mut small = Sought::new(&comes, 0);
-        assert_eq!(view.look(&mut small, false), Look::Pending);
+        let mut small = Matcher::new(&comes, 0);
+        assert_eq!(view.look(&mut small, false), Progress::Pending);
         receive(&mut view, "small");
-        assert_eq!(view.look(&mut small, false), Look::Met);
+        assert_eq!(view.look(&mut small, false), Progress::Met);
         view.consume(&small);
         assert!(!view.has_unexpected_bytes());
         receive(&mut view, "large");
@@ -614,11 +622,11 @@ mod tests {
                 parts: parts.iter().map(|part| part.to_vec()).collect(),
             })
         };
-        assert_eq!(look(&hole(&[b"ok ", b""]), &[b"ok 17"]), Look::Met);
-        assert_eq!(look(&hole(&[b"ok ", b"7"]), &[b"ok 1727"]), Look::Met);
+        assert_eq!(look(&hole(&[b"ok ", b""]), &[b"ok 17"]), Progress::Met);
+        assert_eq!(look(&hole(&[b"ok ", b"7"]), &[b"ok 1727"]), Progress::Met);
         assert!(matches!(
             look(&hole(&[b"ok ", b"7"]), &[b"ok 178"]),
-            Look::Broken(_)
+            Progress::Broken(_)
         ));
     }
 }

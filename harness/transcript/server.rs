@@ -1,14 +1,14 @@
 //! What is known of the server at a point of the transcript.
 
 use crate::model::expectation::ServerExpectation;
-use crate::transcript::client::Look;
+use crate::transcript::client::Progress;
 use crate::transcript::event::{Event, Exit, ServerEvent, What};
 use crate::transcript::instead::Instead;
 use std::time::Duration;
 
 /// What is known of the server at a point of the transcript.
 #[derive(Clone, Debug, Default)]
-pub struct ServerFacts {
+pub struct ServerState {
     exit: Option<Exit>,
     gone: bool,
     left_behind: usize,
@@ -28,7 +28,7 @@ pub struct ServerFacts {
     printed: Vec<Vec<u8>>,
 }
 
-impl ServerFacts {
+impl ServerState {
     /// Takes an event in.
     pub fn apply(&mut self, event: &Event) {
         let What::Server(event) = &event.what else {
@@ -85,26 +85,26 @@ impl ServerFacts {
     }
 
     /// Looks for what is expected of the server.
-    pub fn look(&self, what: &ServerExpectation) -> Look {
+    pub fn look(&self, what: &ServerExpectation) -> Progress {
         match what {
             ServerExpectation::Exit(wanted) => match self.exit {
-                None => Look::Pending,
-                Some(exit) if exit.is_crash() => Look::Broken(Instead::Exited(exit)),
+                None => Progress::Pending,
+                Some(exit) if exit.is_crash() => Progress::Broken(Instead::Exited(exit)),
                 Some(exit) => match wanted {
                     Some(status) if exit != Exit::Status(*status) => {
-                        Look::Broken(Instead::Exited(exit))
+                        Progress::Broken(Instead::Exited(exit))
                     }
-                    _ => Look::Met,
+                    _ => Progress::Met,
                 },
             },
-            ServerExpectation::Output(text) if self.printed.contains(text) => Look::Met,
+            ServerExpectation::Output(text) if self.printed.contains(text) => Progress::Met,
             // Whoever has ended prints nothing more.
             ServerExpectation::Output(_) => match self.exit {
-                Some(exit) => Look::Broken(Instead::Exited(exit)),
-                None => Look::Pending,
+                Some(exit) => Progress::Broken(Instead::Exited(exit)),
+                None => Progress::Pending,
             },
-            ServerExpectation::Gone if self.gone => Look::Met,
-            ServerExpectation::Gone => Look::Pending,
+            ServerExpectation::Gone if self.gone => Progress::Met,
+            ServerExpectation::Gone => Progress::Pending,
             ServerExpectation::AcceptQueue(wanted) => met_when(self.queue == Some(*wanted)),
             ServerExpectation::Backlog(wanted) => met_when(self.backlog == Some(*wanted)),
             ServerExpectation::TimeWait => met_when(self.time_wait.is_some_and(|rows| rows > 0)),
@@ -138,6 +138,10 @@ impl ServerFacts {
     }
 }
 
-fn met_when(met: bool) -> Look {
-    if met { Look::Met } else { Look::Pending }
+fn met_when(met: bool) -> Progress {
+    if met {
+        Progress::Met
+    } else {
+        Progress::Pending
+    }
 }
