@@ -11,5 +11,5 @@ pub(crate) use destroyed::{DestroyEvents, DestroyedSocket};
 pub(crate) use diag::{Diag, Row, State};
 pub(crate) use process::{Descriptors, Process, tree};
 pub(crate) use rest::{
-    BUSY_FROM, OutputPipe, RestWatch, Stillness, occupations, percent, stillness,
+    Activity, BUSY_FROM, OutputPipe, RestDetector, occupations, percent, stillness,
 };

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 /// What a look at a process tree shows.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct Stillness {
+pub(crate) struct Activity {
     /// Every thread sleeps or is stopped.
     pub(crate) at_rest: bool,
     /// A thread waits for us to read what it prints, which it goes on with at once.
@@ -38,12 +38,12 @@ pub(crate) struct OutputPipe {
 }
 
 /// Looks at every thread of a process tree that prints to this pipe.
-pub(crate) fn stillness(processes: &[Process], output: OutputPipe) -> Stillness {
-    let mut seen = Stillness {
+pub(crate) fn stillness(processes: &[Process], output: OutputPipe) -> Activity {
+    let mut seen = Activity {
         printed_bytes: output.bytes,
         at_rest: true,
         parked: true,
-        ..Stillness::default()
+        ..Activity::default()
     };
     for process in processes.iter().filter(|process| !process.is_zombie()) {
         for thread in process.thread_ids() {
@@ -56,9 +56,9 @@ pub(crate) fn stillness(processes: &[Process], output: OutputPipe) -> Stillness 
 
 /// Looks at a server that is asked whether it rests, over a while: a loop that spins is caught sleeping now and then.
 #[derive(Debug, Default)]
-pub(crate) struct RestWatch {
-    looks: VecDeque<(Instant, Stillness)>,
-    first: Option<(Instant, Stillness)>,
+pub(crate) struct RestDetector {
+    looks: VecDeque<(Instant, Activity)>,
+    first: Option<(Instant, Activity)>,
     unchanged: u32,
     /// The time since the first look.
     pub(crate) watched: Duration,
@@ -94,9 +94,9 @@ const LOG_LINES: u64 = 4 << 10;
 /// How many looks in a row at a server whose threads have not run between them show the same.
 const UNCHANGED_LOOKS: u32 = 8;
 
-impl RestWatch {
+impl RestDetector {
     /// Whether the server rests by now.
-    pub(crate) fn take(&mut self, now: Instant, still: Stillness) -> bool {
+    pub(crate) fn take(&mut self, now: Instant, still: Activity) -> bool {
         let unchanged = self.looks.back().is_some_and(|(_, last)| *last == still);
         self.unchanged = if unchanged { self.unchanged + 1 } else { 0 };
         self.looks.push_back((now, still));
@@ -125,8 +125,8 @@ impl RestWatch {
 
     /// Whether little processor time was used, and little more was wanted, for long enough. On a loaded machine a loop
     /// that spins gets little and wants all, and one that floods its log waits for who reads it.
-    fn has_rested(&mut self, now: Instant, still: Stillness) -> bool {
-        let old = |(at, _): &(Instant, Stillness)| now - *at >= REST_SHOWS_WITHIN;
+    fn has_rested(&mut self, now: Instant, still: Activity) -> bool {
+        let old = |(at, _): &(Instant, Activity)| now - *at >= REST_SHOWS_WITHIN;
         // On a loaded host we look seldom, and have to look for longer.
         while self.looks.len() > ENOUGH_LOOKS && self.looks.get(1).is_some_and(old) {
             self.looks.pop_front();
@@ -159,7 +159,7 @@ pub(crate) fn percent(part: Duration, whole: Duration) -> u32 {
     }
 }
 
-fn look_at_thread(pid: i32, thread: i32, output: OutputPipe, seen: &mut Stillness) {
+fn look_at_thread(pid: i32, thread: i32, output: OutputPipe, seen: &mut Activity) {
     let folder = format!("/proc/{pid}/task/{thread}");
     let state = thread_state(&folder);
     seen.prints |= state == Some('S') && prints(&folder, output);
@@ -420,14 +420,14 @@ mod tests {
 
     /// Looks every 5 ms at a thread that runs and waits for a processor for so many microseconds in between.
     fn rests_after(looks: u32, ran: u64, delayed: u64) -> bool {
-        let (mut watch, begun) = (RestWatch::default(), Instant::now());
-        let look = |n: u32| Stillness {
+        let (mut watch, begun) = (RestDetector::default(), Instant::now());
+        let look = |n: u32| Activity {
             // Caught asleep at every look, as a loop may be that writes to a log.
             at_rest: true,
             ran: Duration::from_micros(ran) * n,
             delayed: Duration::from_micros(delayed) * n,
             switches: u64::from(n) * u64::from(ran > 0),
-            ..Stillness::default()
+            ..Activity::default()
         };
         let times = (0..looks).map(|n| (begun + Duration::from_millis(5) * n, look(n)));
         times
@@ -439,14 +439,14 @@ mod tests {
     /// Looks every 5 ms for two seconds at a thread that runs for half a millisecond, waits for a processor for four,
     /// and goes to sleep so many times and prints so many bytes in between.
     fn spins(sleeps: u64, printed_bytes: u64) -> bool {
-        let (mut watch, begun) = (RestWatch::default(), Instant::now());
+        let (mut watch, begun) = (RestDetector::default(), Instant::now());
         for n in 0..400 {
-            let still = Stillness {
+            let still = Activity {
                 ran: Duration::from_micros(500) * n,
                 delayed: Duration::from_millis(4) * n,
                 sleeps: sleeps * u64::from(n),
                 printed_bytes: printed_bytes * u64::from(n),
-                ..Stillness::default()
+                ..Activity::default()
             };
             watch.take(begun + Duration::from_millis(5) * n, still);
         }
@@ -478,27 +478,27 @@ mod tests {
     }
 
     /// Whether any of so many looks at what `look` says, so far apart, finds rest.
-    fn ever_rests(looks: u32, apart: Duration, look: impl Fn(u32) -> Stillness) -> bool {
-        let (mut watch, begun) = (RestWatch::default(), Instant::now());
+    fn ever_rests(looks: u32, apart: Duration, look: impl Fn(u32) -> Activity) -> bool {
+        let (mut watch, begun) = (RestDetector::default(), Instant::now());
         (0..looks).any(|n| watch.take(begun + apart * n, look(n)))
     }
 
     #[test]
     fn loop_that_waits_for_its_log_to_be_read_never_rests() {
-        let look = |n: u32| Stillness {
+        let look = |n: u32| Activity {
             prints: n.is_multiple_of(20),
             ran: Duration::from_micros(100) * n,
             switches: u64::from(n),
-            ..Stillness::default()
+            ..Activity::default()
         };
         assert!(!ever_rests(1_000, Duration::from_millis(5), look));
     }
 
     #[test]
     fn loop_that_waits_for_a_processor_never_rests() {
-        let look = |n: u32| Stillness {
+        let look = |n: u32| Activity {
             ran: Duration::from_millis(1) * n,
-            ..Stillness::default()
+            ..Activity::default()
         };
         assert!(!ever_rests(100, Duration::from_millis(20), look));
     }
@@ -506,11 +506,11 @@ mod tests {
     /// What it prints fits into the pipe between two looks.
     #[test]
     fn loop_that_logs_never_rests_where_we_look_seldom() {
-        let look = |n: u32| Stillness {
+        let look = |n: u32| Activity {
             at_rest: n.is_multiple_of(2),
             ran: Duration::from_millis(5) * n,
             printed_bytes: (16 << 10) * u64::from(n),
-            ..Stillness::default()
+            ..Activity::default()
         };
         assert!(!ever_rests(100, Duration::from_millis(100), look));
     }

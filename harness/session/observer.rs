@@ -1,7 +1,7 @@
 //! What is written down beside the moves: how the server ends, what it prints, what the kernel tells, who starved.
 
 use super::phases::Session;
-use crate::kernel::{Counters, RECEIVE_BUFFER_ERRORS, RestWatch};
+use crate::kernel::{Counters, RECEIVE_BUFFER_ERRORS, RestDetector};
 use crate::launch::Server;
 use crate::model::limits::{
     DELAY_WORTH_A_NOTE, LOOK_EVERY, LOOK_SOON, MAY_DIE_WITHIN, STEP_WITHIN,
@@ -59,7 +59,7 @@ impl Session<'_> {
     /// closes its sockets long before the process has ended.
     async fn shows_that_it_lives(&self, server: &Server, has_served: bool) {
         let begun = Instant::now();
-        let mut rest = RestWatch::default();
+        let mut rest = RestDetector::default();
         loop {
             let is_dying = server.process().exit().is_some()
                 || server.processes().iter().any(|process| process.is_zombie());

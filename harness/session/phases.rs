@@ -9,7 +9,7 @@ use crate::session::client::Client;
 use crate::transcript::event::{ServerEvent, Transcript, What};
 
 use super::own_delay;
-use super::quiescence::LastLook;
+use super::quiescence::Poll;
 use super::server_steps::Limited;
 use crate::launch::{Server, Target};
 use crate::model::scenario::Scenario;
@@ -37,7 +37,7 @@ pub(crate) struct Session<'a> {
     pub(super) baseline_delay: Duration,
     /// The counters of the lab's network at the beginning of the transcript.
     counters: Counters,
-    pub(super) looks: std::cell::Cell<LastLook>,
+    pub(super) looks: std::cell::Cell<Poll>,
     /// Whether a step of this phase has stopped it.
     pub(super) stopped: std::cell::Cell<bool>,
 }

@@ -1,7 +1,7 @@
 //! Looks at the server through the kernel: whether it has come to rest, and what waits in its queues.
 
 use super::phases::Session;
-use crate::kernel::{BUSY_FROM, RestWatch, State, Stillness, percent, stillness};
+use crate::kernel::{Activity, BUSY_FROM, RestDetector, State, percent, stillness};
 use crate::model::limits::{
     CATCH_UP_WITHIN, LOOK_EVERY, PATIENCE_WITH_THE_STARVED, SETTLE_WITHIN, STEP_WITHIN,
 };
@@ -35,13 +35,13 @@ impl Session<'_> {
     }
 
     /// A look at the server's threads that is hardly older than the time between two looks.
-    pub(super) fn fresh_look(&self) -> LastLook {
+    pub(super) fn fresh_look(&self) -> Poll {
         let last = self.looks.get();
         if last.at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
             self.record_destroyed_sockets();
             let still = self.stillness();
             let settled = last.still == still && still.parked && self.lab.is_private();
-            self.looks.set(LastLook {
+            self.looks.set(Poll {
                 number: last.number + 1,
                 at: Some(Instant::now()),
                 settled: if settled { last.settled + 1 } else { 0 },
@@ -75,10 +75,10 @@ impl Session<'_> {
         }
     }
 
-    pub(super) fn stillness(&self) -> Stillness {
+    pub(super) fn stillness(&self) -> Activity {
         match &self.server {
             Some(server) => stillness(&server.processes(), server.process().output_pipe()),
-            None => Stillness::default(),
+            None => Activity::default(),
         }
     }
 
@@ -122,10 +122,10 @@ impl Session<'_> {
 
 /// The last look at the server's threads.
 #[derive(Clone, Copy, Default)]
-pub(super) struct LastLook {
+pub(super) struct Poll {
     pub(super) number: u64,
     at: Option<Instant>,
-    pub(super) still: Stillness,
+    pub(super) still: Activity,
     /// How many looks in a row have found the same as the one before, and a server that waits for us alone.
     settled: u64,
 }
@@ -139,12 +139,12 @@ pub(super) fn looks() -> tokio::time::Interval {
 }
 
 /// Whether a server has used as much processor time as one that is busy uses within a limit.
-pub(super) fn is_busy(rest: &RestWatch, limit: Duration) -> bool {
+pub(super) fn is_busy(rest: &RestDetector, limit: Duration) -> bool {
     percent(rest.ran, limit) >= BUSY_FROM
 }
 
 /// Whether a server takes all that it gets and has got too little to be judged, as on a loaded host: what it does may
 /// still be work that ends.
-pub(super) fn is_starved_of_proof(rest: &RestWatch, limit: Duration) -> bool {
+pub(super) fn is_starved_of_proof(rest: &RestDetector, limit: Duration) -> bool {
     rest.spins() && !is_busy(rest, limit) && rest.watched < limit * PATIENCE_WITH_THE_STARVED
 }

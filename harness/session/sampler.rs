@@ -2,7 +2,7 @@
 
 use super::phases::Session;
 use super::quiescence::{is_busy, is_starved_of_proof};
-use crate::kernel::{self, BUSY_FROM, RestWatch, State, Stillness, percent};
+use crate::kernel::{self, Activity, BUSY_FROM, RestDetector, State, percent};
 use crate::launch::Server;
 use crate::model::limits::{LOOK_EVERY, LOOKS_TO_BLAME, RETURN_WITHIN};
 use crate::model::phase::Moment;
@@ -16,7 +16,7 @@ impl Session<'_> {
         self.leave_all().await;
         let home = self.recorder.with(|transcript| home(transcript, moment));
         let begun = Instant::now();
-        let mut looks = Looks::default();
+        let mut looks = Polls::default();
         let mut parked_looks = 0;
         loop {
             let (mut sample, parked) = looks.take(self);
@@ -94,14 +94,14 @@ impl Session<'_> {
     }
 }
 
-/// Looks that follow each other, to tell rest from a moment's pause.
+/// Polls that follow each other, to tell rest from a moment's pause.
 #[derive(Default)]
-struct Looks {
-    rest: RestWatch,
-    last: Option<(Instant, Stillness)>,
+struct Polls {
+    rest: RestDetector,
+    last: Option<(Instant, Activity)>,
 }
 
-impl Looks {
+impl Polls {
     /// Takes a sample; also says whether the server is parked and has not run since the look before.
     fn take(&mut self, stage: &Session<'_>) -> (Sample, bool) {
         let mut sample = stage.look();

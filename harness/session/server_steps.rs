@@ -2,7 +2,7 @@
 
 use super::phases::{Flow, Session};
 use super::quiescence::{is_busy, is_starved_of_proof, looks};
-use crate::kernel::{RestWatch, State};
+use crate::kernel::{RestDetector, State};
 use crate::launch::{Process, Server};
 use crate::model::error::Error;
 use crate::model::expectation::ServerExpectation;
@@ -294,7 +294,7 @@ impl Session<'_> {
     async fn wait_for_server(&self, what: &ServerExpectation, limit: Duration) -> Ended {
         let mut deadline = tokio::time::Instant::now() + limit;
         let mut look = looks();
-        let mut rest = RestWatch::default();
+        let mut rest = RestDetector::default();
         let begun = self.looks.get().number;
         let mut all_in_hand = 0;
         loop {
@@ -351,7 +351,7 @@ impl Session<'_> {
     }
 
     /// Reads from the kernel what an expectation is about, and writes it down where it is news.
-    fn note_server_facts(&self, what: &ServerExpectation, rest: &mut RestWatch) {
+    fn note_server_facts(&self, what: &ServerExpectation, rest: &mut RestDetector) {
         let Some(server) = &self.server else {
             return;
         };
