@@ -1,9 +1,9 @@
 //! Puts lines together: settings to the file, steps to their case and block.
 
+use super::diagnostic::{Diagnostic, Place};
 use super::file::{Case, DrillFile};
-use super::mistake::{Mistake, Place};
 use super::possible::first_impossible;
-use super::sentence::Sentence;
+use super::statement::Statement;
 use super::steps::MOST_TIMES;
 use crate::model::error::Error;
 use crate::model::scenario::{Cast, Line, Scenario, Step, Waiver};
@@ -54,16 +54,16 @@ impl<'a> Builder<'a> {
     }
 
     /// Adds what a line says.
-    pub(super) fn add(&mut self, place: Place<'a>, sentence: Sentence) -> Result<(), Error> {
+    pub(super) fn add(&mut self, place: Place<'a>, sentence: Statement) -> Result<(), Error> {
         let added = match sentence {
-            Sentence::Server(name) => self.setting(|file| &mut file.server, name),
-            Sentence::Speaks(name) => self.setting(|file| &mut file.speaks, name),
-            Sentence::Case(name) => return self.begin_case(place, name),
-            Sentence::Clients(clients) => self.clients(clients),
-            Sentence::Waive(waiver) => self.waive(waiver),
-            Sentence::Step(step) => self.step(place, step),
-            Sentence::Repeat(times) => self.begin_block(place, times),
-            Sentence::End => self.end_block(),
+            Statement::Server(name) => self.setting(|file| &mut file.server, name),
+            Statement::Speaks(name) => self.setting(|file| &mut file.speaks, name),
+            Statement::Case(name) => return self.begin_case(place, name),
+            Statement::Clients(clients) => self.clients(clients),
+            Statement::Waive(waiver) => self.waive(waiver),
+            Statement::Step(step) => self.step(place, step),
+            Statement::Repeat(times) => self.begin_block(place, times),
+            Statement::End => self.end_block(),
         };
         added.map_err(|problem| problem.about(place))
     }
@@ -133,7 +133,7 @@ impl<'a> Builder<'a> {
             None => Ok(()),
             Some(impossible) => {
                 let place = self.places.get(impossible.step).copied().unwrap_or(place);
-                let mistake = Mistake::new(first_word(place.text), impossible.title);
+                let mistake = Diagnostic::new(first_word(place.text), impossible.title);
                 Err(mistake.label(impossible.label).at(place))
             }
         }
@@ -238,7 +238,7 @@ struct Problem(&'static str, &'static str);
 impl Problem {
     /// The error that points at the line's first word.
     fn about(self, place: Place<'_>) -> Error {
-        Mistake::new(first_word(place.text), self.0)
+        Diagnostic::new(first_word(place.text), self.0)
             .label(self.1)
             .at(place)
     }

@@ -1,10 +1,10 @@
 //! A `.drill` file as a value: read, formatted and printed.
 
 use super::builder::Builder;
+use super::diagnostic::Place;
 use super::layout::{Layout, Row};
-use super::mistake::Place;
 use super::reader::Reader;
-use super::sentence;
+use super::statement;
 use crate::model::error::Error;
 use crate::model::scenario::Scenario;
 use std::fmt;
@@ -97,7 +97,7 @@ fn walk(name: &str, text: &str, mut see: impl FnMut(Row<'_>)) -> Result<DrillFil
             ..last
         };
         let mut line = Reader::new(text, builder.cast());
-        let sentence = sentence::read(&mut line).map_err(|mistake| mistake.at(place))?;
+        let sentence = statement::read(&mut line).map_err(|mistake| mistake.at(place))?;
         see(Row {
             sentence: sentence.as_ref(),
             cast: builder.cast(),
@@ -119,7 +119,7 @@ impl fmt::Display for DrillFile {
         let mut first = true;
         for (name, value) in settings {
             if let Some(value) = value {
-                writeln!(f, "{name}: {}", sentence::value(value))?;
+                writeln!(f, "{name}: {}", statement::value(value))?;
                 first = false;
             }
         }

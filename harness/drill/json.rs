@@ -1,10 +1,10 @@
 //! The JSON form of `.drill` files: the same lines, for generators that would rather not write a file format.
 
 use super::builder::Builder;
+use super::diagnostic::{Diagnostic, Place};
 use super::file::{Case, DrillFile};
-use super::mistake::{Mistake, Place};
 use super::reader::{Read, Reader};
-use super::sentence::{self, Sentence};
+use super::statement::{self, Statement};
 use crate::model::error::Error;
 use crate::model::invariant::Invariant;
 use crate::model::scenario::{Cast, Line, Step, Waiver};
@@ -61,7 +61,7 @@ impl DrillFile {
     /// # Errors
     /// As [`DrillFile::parse`], with the way to the element in the place of the line.
     pub fn from_json(name: &str, text: &str) -> Result<Self, Error> {
-        let sayings = Sayings::read(name, text)?;
+        let sayings = Statements::read(name, text)?;
         sayings.put_together(Builder::default())
     }
 
@@ -70,7 +70,7 @@ impl DrillFile {
     /// # Errors
     /// As [`DrillFile::from_json`], but for steps that cannot happen where they stand.
     pub(crate) fn from_json_record(name: &str, text: &str) -> Result<Self, Error> {
-        let sayings = Sayings::read(name, text)?;
+        let sayings = Statements::read(name, text)?;
         sayings.put_together(Builder::of_record())
     }
 
@@ -116,7 +116,7 @@ fn raw_steps(cast: &[Cast], lines: &[Line]) -> Vec<RawStep> {
 }
 
 /// One value of the JSON form as the line that says the same.
-struct Saying {
+struct JsonLine {
     /// The file and the way to the value in it.
     way: String,
     line: String,
@@ -124,7 +124,7 @@ struct Saying {
     is_step: bool,
 }
 
-impl Saying {
+impl JsonLine {
     fn place(&self) -> Place<'_> {
         Place {
             file: &self.way,
@@ -133,13 +133,13 @@ impl Saying {
         }
     }
 
-    fn read(&self, cast: &[Cast]) -> Read<Sentence> {
+    fn read(&self, cast: &[Cast]) -> Read<Statement> {
         let all = 0..self.line.len();
-        match sentence::read(&mut Reader::new(&self.line, cast))? {
-            Some(sentence) if !self.is_step || matches!(sentence, Sentence::Step(_)) => {
+        match statement::read(&mut Reader::new(&self.line, cast))? {
+            Some(sentence) if !self.is_step || matches!(sentence, Statement::Step(_)) => {
                 Ok(sentence)
             }
-            _ => Err(Mistake::new(all, "this is not a step")
+            _ => Err(Diagnostic::new(all, "this is not a step")
                 .label("write one such as \"alice connect\"")
                 .help("a block is {\"repeat\": NUMBER, \"steps\": […]}")),
         }
@@ -147,12 +147,12 @@ impl Saying {
 }
 
 /// The lines of a JSON file, in order.
-struct Sayings<'a> {
+struct Statements<'a> {
     file: &'a str,
-    all: Vec<Saying>,
+    all: Vec<JsonLine>,
 }
 
-impl<'a> Sayings<'a> {
+impl<'a> Statements<'a> {
     fn read(name: &'a str, text: &str) -> Result<Self, Error> {
         let raw: RawFile =
             serde_json::from_str(text).map_err(|error| malformed(name, text, &error))?;
@@ -180,7 +180,7 @@ impl<'a> Sayings<'a> {
     }
 
     fn say(&mut self, way: &str, line: String) {
-        self.all.push(Saying {
+        self.all.push(JsonLine {
             way: format!("{}: {way}", self.file),
             line,
             is_step: false,
@@ -189,8 +189,8 @@ impl<'a> Sayings<'a> {
 
     fn file(&mut self, raw: RawFile) {
         let settings = [
-            ("server", raw.server.map(Sentence::Server)),
-            ("speaks", raw.speaks.map(Sentence::Speaks)),
+            ("server", raw.server.map(Statement::Server)),
+            ("speaks", raw.speaks.map(Statement::Speaks)),
         ];
         for (key, setting) in settings {
             if let Some(setting) = setting {
@@ -209,7 +209,7 @@ impl<'a> Sayings<'a> {
             self.say(&way, format!("clients: {client}"));
         }
         for (number, RawWaiver { invariant, reason }) in raw.waive.into_iter().enumerate() {
-            let waiver = Sentence::Waive(Waiver { invariant, reason });
+            let waiver = Statement::Waive(Waiver { invariant, reason });
             self.say(&format!("{way}.waive[{number}]"), waiver.text(&[]));
         }
         self.steps(way, raw.steps);
@@ -219,15 +219,15 @@ impl<'a> Sayings<'a> {
         for (number, step) in raw.into_iter().enumerate() {
             let way = format!("{way}.steps[{number}]");
             match step {
-                RawStep::Line(line) => self.all.push(Saying {
+                RawStep::Line(line) => self.all.push(JsonLine {
                     way: format!("{}: {way}", self.file),
                     line,
                     is_step: true,
                 }),
                 RawStep::Block(block) => {
-                    self.say(&way, Sentence::Repeat(block.repeat).text(&[]));
+                    self.say(&way, Statement::Repeat(block.repeat).text(&[]));
                     self.steps(&way, block.steps);
-                    self.say(&way, Sentence::End.text(&[]));
+                    self.say(&way, Statement::End.text(&[]));
                 }
             }
         }
@@ -252,5 +252,5 @@ fn malformed(name: &str, text: &str, error: &serde_json::Error) -> Error {
     let message = error.to_string();
     // The place is shown by the caret.
     let message = message.split(" at line ").next().unwrap_or_default();
-    Mistake::new(at..at + wrong.len_utf8().min(line.len()), message).at(place)
+    Diagnostic::new(at..at + wrong.len_utf8().min(line.len()), message).at(place)
 }

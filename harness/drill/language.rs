@@ -1,7 +1,7 @@
 //! The language as a list: every line that there is, made of the tables that read it.
 
 use super::reader::Verb;
-use super::sentence::KEYWORDS;
+use super::statement::KEYWORDS;
 use super::steps::{ACTIONS, SERVER_ACTIONS, SERVER_EXPECTATIONS, SOURCES, STATES};
 
 /// A line of the language.

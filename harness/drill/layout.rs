@@ -1,12 +1,12 @@
 //! Prints a file in its canonical form without losing what is not in its value: comments and blank lines.
 
-use super::sentence::Sentence;
+use super::statement::Statement;
 use crate::model::scenario::Cast;
 
 /// A line as it was read.
 pub(super) struct Row<'a> {
     /// What it says, if anything.
-    pub(super) sentence: Option<&'a Sentence>,
+    pub(super) sentence: Option<&'a Statement>,
     /// The clients that it may name.
     pub(super) cast: &'a [Cast],
     /// How many blocks are open around it.
@@ -27,12 +27,12 @@ enum Part {
 }
 
 impl Part {
-    fn of(sentence: &Sentence) -> Self {
+    fn of(sentence: &Statement) -> Self {
         match sentence {
-            Sentence::Server(_) | Sentence::Speaks(_) => Self::Top,
-            Sentence::Case(_) => Self::Case,
-            Sentence::Clients(_) | Sentence::Waive(_) => Self::Heading,
-            Sentence::Step(_) | Sentence::Repeat(_) | Sentence::End => Self::Body,
+            Statement::Server(_) | Statement::Speaks(_) => Self::Top,
+            Statement::Case(_) => Self::Case,
+            Statement::Clients(_) | Statement::Waive(_) => Self::Heading,
+            Statement::Step(_) | Statement::Repeat(_) | Statement::End => Self::Body,
         }
     }
 }
@@ -76,16 +76,16 @@ impl Layout {
         self.text
     }
 
-    fn sentence(&mut self, row: &Row<'_>, sentence: &Sentence) {
+    fn sentence(&mut self, row: &Row<'_>, sentence: &Statement) {
         let part = Part::of(sentence);
         let level = match part {
             Part::Top | Part::Case => 0,
             Part::Heading => 1,
-            Part::Body => 1 + row.depth - usize::from(*sentence == Sentence::End),
+            Part::Body => 1 + row.depth - usize::from(*sentence == Statement::End),
         };
         self.separate(part);
         // A comment above `end` belongs to the block.
-        let above = level + usize::from(*sentence == Sentence::End);
+        let above = level + usize::from(*sentence == Statement::End);
         match part {
             Part::Case => self.between(1, true),
             _ => self.between(above, false),

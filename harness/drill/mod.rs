@@ -7,14 +7,14 @@
 //! The language itself is in tables: `sentence` has the lines, `steps` the steps.
 
 mod builder;
+mod diagnostic;
 mod file;
 mod json;
 mod language;
 mod layout;
-mod mistake;
 mod possible;
 mod reader;
-mod sentence;
+mod statement;
 mod steps;
 mod tokens;
 

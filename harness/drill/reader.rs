@@ -1,6 +1,6 @@
 //! Reads one line from left to right: words of tables, strings, numbers with their units.
 
-use super::mistake::{Mistake, quote};
+use super::diagnostic::{Diagnostic, quote};
 use super::tokens::{Kind, Token, tokens};
 use crate::model::data::Template;
 use crate::model::literal::{self, LiteralError};
@@ -9,7 +9,7 @@ use std::ops::{Range, RangeInclusive};
 use std::str::FromStr;
 use std::time::Duration;
 
-pub(super) type Read<T> = Result<T, Mistake>;
+pub(super) type Read<T> = Result<T, Diagnostic>;
 
 /// One row of the language: how it is written, and what reads the rest of the line.
 pub(super) struct Verb<T: 'static> {
@@ -68,12 +68,12 @@ impl<'a> Reader<'a> {
     }
 
     /// A string that is not closed.
-    pub(super) fn unclosed(&self) -> Option<Mistake> {
+    pub(super) fn unclosed(&self) -> Option<Diagnostic> {
         let token = self
             .tokens
             .iter()
             .find(|token| token.kind == Kind::Unclosed)?;
-        let mistake = Mistake::new(token.span(), "this string is not closed");
+        let mistake = Diagnostic::new(token.span(), "this string is not closed");
         Some(mistake.label("write `\"` at its end"))
     }
 
@@ -110,7 +110,7 @@ impl<'a> Reader<'a> {
     fn take(&mut self, wanted: &str) -> Read<Token<'a>> {
         let Some(token) = self.peek() else {
             let end = self.end();
-            let mistake = Mistake::new(end..end, "the line ends too early");
+            let mistake = Diagnostic::new(end..end, "the line ends too early");
             return Err(mistake.label(format!("write {wanted}")));
         };
         self.next += 1;
@@ -123,7 +123,7 @@ impl<'a> Reader<'a> {
             return Ok(token);
         }
         let title = format!("{} cannot stand here", quote(token.text));
-        Err(Mistake::new(token.span(), title).label(format!("write {wanted}")))
+        Err(Diagnostic::new(token.span(), title).label(format!("write {wanted}")))
     }
 
     pub(super) fn word(&mut self, wanted: &str) -> Read<Token<'a>> {
@@ -153,7 +153,7 @@ impl<'a> Reader<'a> {
         let row = words.iter().position(|word| *word == token.text);
         row.ok_or_else(|| {
             let title = format!("{} is not {what}", quote(token.text));
-            Mistake::unknown(token.span(), title, token.text, words)
+            Diagnostic::unknown(token.span(), title, token.text, words)
         })
     }
 
@@ -176,7 +176,10 @@ impl<'a> Reader<'a> {
             self.next += phrase.split(' ').count();
             if used.contains(phrase) {
                 let again = self.since(token.start);
-                return Err(Mistake::new(again, format!("`{phrase}` stands here twice")));
+                return Err(Diagnostic::new(
+                    again,
+                    format!("`{phrase}` stands here twice"),
+                ));
             }
             used.push(phrase);
             set(&mut chosen, self)?;
@@ -212,7 +215,8 @@ impl<'a> Reader<'a> {
         let bytes = self.bytes(wanted)?;
         match bytes.is_empty() {
             true => {
-                Err(Mistake::new(self.last(), "this is nothing").label(format!("write {wanted}")))
+                Err(Diagnostic::new(self.last(), "this is nothing")
+                    .label(format!("write {wanted}")))
             }
             false => Ok(bytes),
         }
@@ -221,7 +225,7 @@ impl<'a> Reader<'a> {
     /// Reads a string for people.
     pub(super) fn text(&mut self, wanted: &str) -> Read<String> {
         let bytes = self.bytes(wanted)?;
-        String::from_utf8(bytes).map_err(|_| Mistake::new(self.last(), "this is not UTF-8 text"))
+        String::from_utf8(bytes).map_err(|_| Diagnostic::new(self.last(), "this is not UTF-8 text"))
     }
 
     /// Reads a string of a single byte.
@@ -230,7 +234,7 @@ impl<'a> Reader<'a> {
             [byte] => Ok(*byte),
             more => {
                 let title = format!("these are {} bytes", more.len());
-                Err(Mistake::new(self.last(), title).label("write one byte, such as \"!\""))
+                Err(Diagnostic::new(self.last(), title).label("write one byte, such as \"!\""))
             }
         }
     }
@@ -240,7 +244,7 @@ impl<'a> Reader<'a> {
         let token = self.word(wanted)?;
         token.text.parse().map_err(|_| {
             let title = format!("{} is not {wanted}", quote(token.text));
-            Mistake::new(token.span(), title).label(format!("write {wanted}"))
+            Diagnostic::new(token.span(), title).label(format!("write {wanted}"))
         })
     }
 
@@ -256,37 +260,37 @@ impl<'a> Reader<'a> {
             "{number} is too {}",
             if number < least { "few" } else { "many" }
         );
-        Err(Mistake::new(self.last(), title).label(format!("write {wanted}")))
+        Err(Diagnostic::new(self.last(), title).label(format!("write {wanted}")))
     }
 
     /// Reads `250ms`.
     pub(super) fn duration(&mut self) -> Read<Duration> {
         let token = self.word("a duration, such as 250ms or 2s")?;
-        literal::duration(token.text).map_err(|error| Mistake::new(token.span(), error.message))
+        literal::duration(token.text).map_err(|error| Diagnostic::new(token.span(), error.message))
     }
 
     /// Reads `64KiB`.
     pub(super) fn size(&mut self) -> Read<usize> {
         let token = self.word("a size, such as 100B or 64KiB")?;
-        literal::size(token.text).map_err(|error| Mistake::new(token.span(), error.message))
+        literal::size(token.text).map_err(|error| Diagnostic::new(token.span(), error.message))
     }
 
     /// Reads a size that is not `0B`.
     pub(super) fn some_size(&mut self) -> Read<usize> {
         match self.size()? {
-            0 => Err(Mistake::new(self.last(), "this is nothing").label("write 1B or more")),
+            0 => Err(Diagnostic::new(self.last(), "this is nothing").label("write 1B or more")),
             bytes => Ok(bytes),
         }
     }
 }
 
-fn surplus(token: Token<'_>, phrases: &[&str]) -> Mistake {
+fn surplus(token: Token<'_>, phrases: &[&str]) -> Diagnostic {
     let title = format!("{} has no place here", quote(token.text));
     match phrases {
-        [] => Mistake::new(token.span(), title).label("end the line before this"),
+        [] => Diagnostic::new(token.span(), title).label("end the line before this"),
         phrases => {
             let listed = phrases.join("`, `");
-            let mistake = Mistake::unknown(token.span(), title, token.text, phrases);
+            let mistake = Diagnostic::unknown(token.span(), title, token.text, phrases);
             mistake.help(format!("what may follow, each once: `{listed}`"))
         }
     }
@@ -298,7 +302,7 @@ fn inside(quoted: Token<'_>) -> &str {
 }
 
 /// A mistake within a string: the escape or the brace at which it stands.
-fn within(quoted: Token<'_>, error: &LiteralError) -> Mistake {
+fn within(quoted: Token<'_>, error: &LiteralError) -> Diagnostic {
     let inside = inside(quoted);
     let wrong = inside.get(error.offset..).unwrap_or_default();
     let length = match wrong.strip_prefix('\\') {
@@ -306,5 +310,5 @@ fn within(quoted: Token<'_>, error: &LiteralError) -> Mistake {
         None => wrong.chars().next().map_or(0, char::len_utf8),
     };
     let start = quoted.start + 1 + error.offset;
-    Mistake::new(start..start + length, error.message.clone())
+    Diagnostic::new(start..start + length, error.message.clone())
 }

@@ -1,6 +1,6 @@
 //! The steps of the language, as tables: what clients do, what is done to the server, what both may expect.
 
-use super::mistake::Mistake;
+use super::diagnostic::Diagnostic;
 use super::reader::{Choice, Read, Reader, Verb, words};
 use super::tokens::Kind;
 use crate::model::action::{Action, Dial, Pace};
@@ -378,7 +378,7 @@ impl Tail {
             None => Ok(()),
             Some(_) => {
                 let title = "`in pieces of` and `cut at` exclude each other";
-                Err(Mistake::new(line.last(), title))
+                Err(Diagnostic::new(line.last(), title))
             }
         }
     }
@@ -397,7 +397,7 @@ impl Tail {
         if bytes > MOST_BYTES {
             let title = format!("this is {} of data", Size(bytes));
             let label = format!("write at most {} in one step", Size(MOST_BYTES));
-            return Err(Mistake::new(line.since(start), title).label(label));
+            return Err(Diagnostic::new(line.since(start), title).label(label));
         }
         let capitals = self.capitals;
         Ok(Data {
@@ -457,7 +457,7 @@ fn positions(line: &mut Reader<'_>) -> Read<Vec<usize>> {
     loop {
         let position = line.parsed("a position in bytes, such as 3")?;
         if positions.last().is_some_and(|before| *before > position) {
-            let mistake = Mistake::new(line.last(), "this position comes before the last one");
+            let mistake = Diagnostic::new(line.last(), "this position comes before the last one");
             return Err(mistake.label("write the positions in order"));
         }
         positions.push(position);

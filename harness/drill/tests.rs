@@ -1,6 +1,6 @@
 use super::possible::first_impossible;
 use super::reader::Reader;
-use super::sentence::{self, Sentence};
+use super::statement::{self, Statement};
 use super::*;
 use super::{steps, usages};
 use crate::model::action::{Action, Dial, Pace};
@@ -36,8 +36,8 @@ fn alice() -> [Cast; 1] {
 }
 
 /// What this line says, wherever it may stand.
-fn sentence(line: &str) -> Sentence {
-    match sentence::read(&mut Reader::new(line, &alice())) {
+fn sentence(line: &str) -> Statement {
+    match statement::read(&mut Reader::new(line, &alice())) {
         Ok(Some(sentence)) => sentence,
         other => panic!("{line}: {other:?}"),
     }
@@ -46,7 +46,7 @@ fn sentence(line: &str) -> Sentence {
 /// The step that this line is, wherever it may stand.
 fn step(line: &str) -> Step {
     match sentence(line) {
-        Sentence::Step(step) => step,
+        Statement::Step(step) => step,
         other => panic!("{line}: {other:?}"),
     }
 }
@@ -810,7 +810,7 @@ fn every_line_of_the_language_is_described_and_its_example_prints_itself() {
 fn examples() -> Vec<Step> {
     let examples = usages().into_iter().map(|row| sentence(&row.example));
     let steps = examples.filter_map(|sentence| match sentence {
-        Sentence::Step(step) => Some(step),
+        Statement::Step(step) => Some(step),
         _ => None,
     });
     steps.collect()

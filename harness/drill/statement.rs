@@ -1,6 +1,6 @@
 //! What one line of a `.drill` file says.
 
-use super::mistake::{Mistake, quote};
+use super::diagnostic::{Diagnostic, quote};
 use super::reader::{Read, Reader, Verb, words};
 use super::steps::{ACTIONS, MOST_TIMES, SERVER_ACTIONS};
 use super::tokens::is_word_char;
@@ -13,7 +13,7 @@ const MOST_MEMBERS: u32 = 100_000;
 
 /// What one line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) enum Sentence {
+pub(super) enum Statement {
     /// `server: NAME_OR_FILE`.
     Server(String),
     /// `speaks: PROFILE`.
@@ -33,18 +33,18 @@ pub(super) enum Sentence {
 }
 
 /// Every first word but the names of clients.
-pub(super) const KEYWORDS: &[Verb<Sentence>] = &[
+pub(super) const KEYWORDS: &[Verb<Statement>] = &[
     Verb {
         usage: "server: NAME_OR_FILE",
         about: "The server that the file is written for: a reference server or a target file.",
         example: "server: echo",
-        read: |line| setting(line, "a server's name or file").map(Sentence::Server),
+        read: |line| setting(line, "a server's name or file").map(Statement::Server),
     },
     Verb {
         usage: "speaks: PROFILE",
         about: "What the server speaks and promises: the name of a profile, or its file.",
         example: "speaks: redis",
-        read: |line| setting(line, "a profile's name or file").map(Sentence::Speaks),
+        read: |line| setting(line, "a profile's name or file").map(Statement::Speaks),
     },
     Verb {
         usage: "case WHAT HAPPENS",
@@ -56,13 +56,13 @@ pub(super) const KEYWORDS: &[Verb<Sentence>] = &[
         usage: "clients: NAME… or NAME[NUMBER]…",
         about: "Declares clients; one with a number is a crowd of so many that act as one.",
         example: "clients: alice mallory[20]",
-        read: |line| clients(line).map(Sentence::Clients),
+        read: |line| clients(line).map(Statement::Clients),
     },
     Verb {
         usage: "waive: INVARIANT \"REASON\"",
         about: "Sets an invariant aside in this case.",
         example: "waive: memory \"the crowd is large\"",
-        read: |line| waiver(line).map(Sentence::Waive),
+        read: |line| waiver(line).map(Statement::Waive),
     },
     Verb {
         usage: "server ACTION",
@@ -70,7 +70,7 @@ pub(super) const KEYWORDS: &[Verb<Sentence>] = &[
         example: "server stop",
         read: |line| {
             let action = line.verb("something to do to the server", SERVER_ACTIONS)?;
-            Ok(Sentence::Step(Step::Server(action)))
+            Ok(Statement::Step(Step::Server(action)))
         },
     },
     Verb {
@@ -79,37 +79,37 @@ pub(super) const KEYWORDS: &[Verb<Sentence>] = &[
         example: "pause 250ms",
         read: |line| {
             line.duration()
-                .map(|time| Sentence::Step(Step::Pause(time)))
+                .map(|time| Statement::Step(Step::Pause(time)))
         },
     },
     Verb {
         usage: "settle",
         about: "The server gets the time to come to rest; nothing is expected.",
         example: "settle",
-        read: |_| Ok(Sentence::Step(Step::Settle)),
+        read: |_| Ok(Statement::Step(Step::Settle)),
     },
     Verb {
         usage: "barrier",
         about: "Nobody of a crowd goes on before all have come this far.",
         example: "barrier",
-        read: |_| Ok(Sentence::Step(Step::Barrier)),
+        read: |_| Ok(Statement::Step(Step::Barrier)),
     },
     Verb {
         usage: "repeat NUMBER",
         about: "Begins a block of lines that are gone through so often.",
         example: "repeat 3",
-        read: |line| line.count(1..=MOST_TIMES).map(Sentence::Repeat),
+        read: |line| line.count(1..=MOST_TIMES).map(Statement::Repeat),
     },
     Verb {
         usage: "end",
         about: "Ends a block.",
         example: "end",
-        read: |_| Ok(Sentence::End),
+        read: |_| Ok(Statement::End),
     },
 ];
 
 /// Reads a line; `None` where it says nothing.
-pub(super) fn read(line: &mut Reader<'_>) -> Read<Option<Sentence>> {
+pub(super) fn read(line: &mut Reader<'_>) -> Read<Option<Statement>> {
     let Some(first) = line.peek() else {
         return Ok(None);
     };
@@ -125,13 +125,13 @@ pub(super) fn read(line: &mut Reader<'_>) -> Read<Option<Sentence>> {
     Ok(Some(sentence))
 }
 
-fn action(line: &mut Reader<'_>, who: usize) -> Read<Sentence> {
+fn action(line: &mut Reader<'_>, who: usize) -> Read<Statement> {
     line.word("a client")?;
     let action = line.verb("something that a client can do", ACTIONS)?;
-    Ok(Sentence::Step(Step::Client { who, action }))
+    Ok(Statement::Step(Step::Client { who, action }))
 }
 
-fn unknown_first_word(line: &Reader<'_>, word: &str) -> Mistake {
+fn unknown_first_word(line: &Reader<'_>, word: &str) -> Diagnostic {
     let names: Vec<_> = line.cast.iter().map(|cast| cast.name.as_str()).collect();
     let keywords = words(KEYWORDS);
     let (title, declare) = match word.ends_with(':') {
@@ -146,7 +146,7 @@ fn unknown_first_word(line: &Reader<'_>, word: &str) -> Mistake {
                 .map(|()| "declare a client under `clients:`"),
         ),
     };
-    let mut mistake = Mistake::unknown(
+    let mut mistake = Diagnostic::unknown(
         line.start()..line.start() + word.len(),
         title,
         word,
@@ -172,28 +172,28 @@ fn setting(line: &mut Reader<'_>, wanted: &str) -> Read<String> {
         false => line.word(wanted)?.text.to_owned(),
     };
     if value.is_empty() {
-        return Err(Mistake::new(line.last(), "this is empty").label(format!("write {wanted}")));
+        return Err(Diagnostic::new(line.last(), "this is empty").label(format!("write {wanted}")));
     }
     match line.peek() {
         None => Ok(value),
         Some(token) => {
-            let mistake = Mistake::new(token.span(), "a setting has one value");
+            let mistake = Diagnostic::new(token.span(), "a setting has one value");
             Err(mistake.label("put a value with spaces in quotes"))
         }
     }
 }
 
-fn case(line: &mut Reader<'_>) -> Read<Sentence> {
+fn case(line: &mut Reader<'_>) -> Read<Statement> {
     let end = line.last().end;
     match line.rest_of_line() {
         "" => {
-            let mistake = Mistake::new(end..end, "this case has no name");
+            let mistake = Diagnostic::new(end..end, "this case has no name");
             Err(mistake.label("write what happens in it"))
         }
         name if name.contains('\n') => {
-            Err(Mistake::new(end..end, "the name of a case is one line"))
+            Err(Diagnostic::new(end..end, "the name of a case is one line"))
         }
-        name => Ok(Sentence::Case(name.to_owned())),
+        name => Ok(Statement::Case(name.to_owned())),
     }
 }
 
@@ -201,7 +201,7 @@ fn waiver(line: &mut Reader<'_>) -> Read<Waiver> {
     let invariant = line.one_of("an invariant", Invariant::ALL)?;
     let reason = line.text("the reason in quotes")?;
     match reason.trim() {
-        "" => Err(Mistake::new(line.last(), "this reason is empty").label("write why")),
+        "" => Err(Diagnostic::new(line.last(), "this reason is empty").label("write why")),
         _ => Ok(Waiver { invariant, reason }),
     }
 }
@@ -225,7 +225,7 @@ fn declared_once(line: &Reader<'_>, found: &[Cast]) -> Read<()> {
     if before.all(|cast| cast.name != newest.name) {
         return Ok(());
     }
-    let mistake = Mistake::new(line.last(), format!("`{}` is declared twice", newest.name));
+    let mistake = Diagnostic::new(line.last(), format!("`{}` is declared twice", newest.name));
     Err(mistake.label("write another name"))
 }
 
@@ -238,12 +238,12 @@ fn client(line: &mut Reader<'_>) -> Read<Cast> {
     };
     named(name).map_err(|title| {
         let label = "write a name such as `alice`: letters, digits, `-` and `_`";
-        Mistake::new(token.start..token.start + name.len(), title).label(label)
+        Diagnostic::new(token.start..token.start + name.len(), title).label(label)
     })?;
     let members = crowd.map_or(Some(1), members).ok_or_else(|| {
         let title = "this is not the size of a crowd";
         let label = format!("write `{name}[NUMBER]` with a number from 1 to {MOST_MEMBERS}");
-        Mistake::new(token.start + name.len()..token.span().end, title).label(label)
+        Diagnostic::new(token.start + name.len()..token.span().end, title).label(label)
     })?;
     let name = name.to_owned();
     Ok(Cast { name, members })
@@ -276,7 +276,7 @@ pub(super) fn value(value: &str) -> String {
     }
 }
 
-impl Sentence {
+impl Statement {
     /// The line in its canonical form, without indentation.
     pub(super) fn text(&self, cast: &[Cast]) -> String {
         match self {

@@ -15,7 +15,7 @@ pub(super) struct Place<'a> {
 
 /// One mistake in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Mistake {
+pub(super) struct Diagnostic {
     /// The bytes of the line that are wrong; empty where something is missing.
     span: Range<usize>,
     /// What is wrong.
@@ -26,7 +26,7 @@ pub(super) struct Mistake {
     help: Option<String>,
 }
 
-impl Mistake {
+impl Diagnostic {
     pub(super) fn new(span: Range<usize>, title: impl Into<String>) -> Self {
         Self {
             span,
@@ -160,7 +160,7 @@ mod tests {
             text: "  alice conect",
         };
         let known = ["connect", "close"];
-        let mistake = Mistake::unknown(8..14, "there is no `conect`".into(), "conect", &known);
+        let mistake = Diagnostic::unknown(8..14, "there is no `conect`".into(), "conect", &known);
         let expected = "\
 there is no `conect`
  --> a.drill:7:9
