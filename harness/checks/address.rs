@@ -2,7 +2,7 @@
 
 use super::with_dial;
 use crate::checks::counterexample::{each, echo, listen};
-use crate::model::action::Dial;
+use crate::model::action::ConnectOptions;
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::dialogue::{Talk, scenario};
@@ -15,9 +15,9 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 fn polite_over(ip: IpAddr, subject: &Subject) -> Vec<Line> {
-    let dial = Dial {
+    let dial = ConnectOptions {
         to: Some(ip),
-        ..Dial::default()
+        ..ConnectOptions::default()
     };
     with_dial(Talk::of(0).polite(subject).lines(), &dial)
 }
@@ -103,10 +103,10 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::TOLD_LOOPBACK],
         policy: Policy::MUST,
         scenarios: |_| {
-            let dial = Dial {
+            let dial = ConnectOptions {
                 without_waiting: true,
                 to: Some(Ipv4Addr::new(127, 0, 0, 2).into()),
-                ..Dial::default()
+                ..ConnectOptions::default()
             };
             let lines = with_dial(
                 Talk::of(0).connect().expect(Expectation::Refused).lines(),

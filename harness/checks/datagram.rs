@@ -1,7 +1,7 @@
 //! Datagrams: each stands alone, may be empty, large, lost, doubled, or answered too late.
 
 use crate::checks::counterexample::bind;
-use crate::model::action::{Action, Dial};
+use crate::model::action::{Action, ConnectOptions};
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Cut, Data, Source};
@@ -294,10 +294,10 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::DATAGRAM, Need::DIALOGUE, Need::REPLY, Need::WILDCARD],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let dial = Dial {
+            let dial = ConnectOptions {
                 to: Some(std::net::Ipv4Addr::new(127, 0, 0, 2).into()),
                 from: Some(std::net::Ipv4Addr::LOCALHOST.into()),
-                ..Dial::default()
+                ..ConnectOptions::default()
             };
             let lines = super::with_dial(Talk::of(0).polite(subject).lines(), &dial);
             Some(vec![scenario(

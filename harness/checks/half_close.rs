@@ -1,7 +1,7 @@
 //! Half-closed connections: a client that has sent FIN can still read, and a server that has seen FIN must close too.
 
 use crate::checks::counterexample::{answer, each, listen};
-use crate::model::action::{Action, Dial, Pace};
+use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Cut, Data};
 use crate::model::dialogue::{self, Talk, scenario, server_does, settle};
@@ -214,13 +214,13 @@ pub(super) const CHECKS: &[Check] = &[
             let model = subject.profile.model()?;
             let data = super::bulk(model, 8 << 20, subject.seed);
             let reply = model.reply(&data)?;
-            let slowly = Pace {
+            let slowly = ReadRate {
                 bytes: 16 << 10,
                 every: Duration::from_micros(500),
             };
-            let dial = Dial {
+            let dial = ConnectOptions {
                 receive_buffer: Some(64 << 10),
-                ..Dial::default()
+                ..ConnectOptions::default()
             };
             let lines = Talk::of(0)
                 .then(Action::Connect(dial))

@@ -19,7 +19,7 @@ mod stop;
 mod time_wait;
 mod timeout;
 
-use crate::model::action::{Action, Dial};
+use crate::model::action::{Action, ConnectOptions};
 use crate::model::check::Check;
 use crate::model::data::{Data, Source};
 use crate::model::dialogue::{scenario, server_does, server_requires};
@@ -111,15 +111,15 @@ fn killed_and_started_again() -> Vec<Line> {
 }
 
 /// A connection of a client that takes a few KiB of a reply before the server has to wait for it.
-fn small_buffer() -> Dial {
-    Dial {
+fn small_buffer() -> ConnectOptions {
+    ConnectOptions {
         receive_buffer: Some(4 << 10),
-        ..Dial::default()
+        ..ConnectOptions::default()
     }
 }
 
 /// The same lines with every connection made in the given way.
-fn with_dial(mut lines: Vec<Line>, dial: &Dial) -> Vec<Line> {
+fn with_dial(mut lines: Vec<Line>, dial: &ConnectOptions) -> Vec<Line> {
     for line in &mut lines {
         if let Step::Client {
             action: Action::Connect(made),

@@ -1,7 +1,7 @@
 //! The passport: what is observed of a server and never judged. Every observation is one row of [`OBSERVATIONS`].
 
 use crate::checks;
-use crate::model::action::{Action, Dial};
+use crate::model::action::{Action, ConnectOptions};
 use crate::model::dialogue::{
     self, Talk, pause, scenario, server_does, server_expects, server_expects_within, settle,
 };
@@ -394,10 +394,10 @@ pub const OBSERVATIONS: &[Observation] = &[
         about: "The address that a reply comes from when a server that is bound to all addresses was asked on 127.0.0.2.",
         needs: &[Need::DATAGRAM, Need::DIALOGUE, Need::REPLY, Need::WILDCARD],
         occasion: Occasion::Own(|subject| {
-            let dial = Dial {
+            let dial = ConnectOptions {
                 to: Some(OTHER_ADDRESS.into()),
                 from: Some(Ipv4Addr::LOCALHOST.into()),
-                ..Dial::default()
+                ..ConnectOptions::default()
             };
             let talk = Talk::of(0)
                 .then(Action::Connect(dial))

@@ -2,7 +2,7 @@
 
 use super::{bulk, cuts, small_buffer};
 use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
-use crate::model::action::{Action, Dial, Pace};
+use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Cut, Data};
 use crate::model::dialogue::{self, Talk, scenario};
@@ -292,7 +292,7 @@ pub(super) const CHECKS: &[Check] = &[
             let model = subject.profile.model()?;
             let data = bulk(model, 4 << 20, subject.seed);
             let reply = model.reply(&data)?;
-            let slowly = Pace {
+            let slowly = ReadRate {
                 bytes: 1 << 10,
                 every: Duration::ZERO,
             };
@@ -323,10 +323,10 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::DIALOGUE],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let dial = Dial {
+            let dial = ConnectOptions {
                 receive_buffer: Some(1),
                 segment_size: Some(88),
-                ..Dial::default()
+                ..ConnectOptions::default()
             };
             let mut lines = vec![super::with_dial(Talk::of(0).polite(subject).lines(), &dial)];
             if let Some(model) = subject.profile.model() {

@@ -1,7 +1,7 @@
 //! Restarting on the same port: who closes first holds TIME_WAIT, and a server must live with its own.
 
 use crate::checks::counterexample::{die_of, each, echo, listen, listen_with};
-use crate::model::action::{Action, Dial};
+use crate::model::action::{Action, ConnectOptions};
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::dialogue::{Talk, repeat, scenario, server_does, server_requires, settle};
@@ -157,9 +157,9 @@ pub(super) const CHECKS: &[Check] = &[
             let half = Talk::of(0)
                 .open(subject)
                 .send(&request[..request.len() / 2]);
-            let dial = Dial {
+            let dial = ConnectOptions {
                 same_port: true,
-                ..Dial::default()
+                ..ConnectOptions::default()
             };
             let again = super::with_dial(Talk::of(0).polite(subject).lines(), &dial);
             Some(vec![scenario(

@@ -6,7 +6,7 @@ use super::possible::first_impossible;
 use super::statement::Statement;
 use super::steps::MOST_TIMES;
 use crate::model::error::Error;
-use crate::model::scenario::{Cast, Line, Scenario, Step, Waiver};
+use crate::model::scenario::{ClientGroup, Line, Scenario, Step, Waiver};
 
 /// Deeper nesting serves nobody who reads the file.
 const DEEPEST: usize = 16;
@@ -41,7 +41,7 @@ impl<'a> Builder<'a> {
     }
 
     /// The clients of the case that is being read.
-    pub(super) fn cast(&self) -> &[Cast] {
+    pub(super) fn cast(&self) -> &[ClientGroup] {
         self.file
             .cases
             .last()
@@ -158,7 +158,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn clients(&mut self, clients: Vec<Cast>) -> Result<(), Problem> {
+    fn clients(&mut self, clients: Vec<ClientGroup>) -> Result<(), Problem> {
         self.heading()?.cast.extend(clients);
         Ok(())
     }

@@ -7,7 +7,7 @@ use super::reader::{Read, Reader};
 use super::statement::{self, Statement};
 use crate::model::error::Error;
 use crate::model::invariant::Invariant;
-use crate::model::scenario::{Cast, Line, Step, Waiver};
+use crate::model::scenario::{ClientGroup, Line, Step, Waiver};
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
@@ -97,14 +97,14 @@ impl From<&Case> for RawCase {
         });
         Self {
             name: scenario.name.clone(),
-            clients: scenario.cast.iter().map(Cast::to_string).collect(),
+            clients: scenario.cast.iter().map(ClientGroup::to_string).collect(),
             waive: waivers.collect(),
             steps: raw_steps(&scenario.cast, &scenario.lines),
         }
     }
 }
 
-fn raw_steps(cast: &[Cast], lines: &[Line]) -> Vec<RawStep> {
+fn raw_steps(cast: &[ClientGroup], lines: &[Line]) -> Vec<RawStep> {
     let raw = |line: &Line| match &line.step {
         Step::Repeat { times, lines } => RawStep::Block(RawBlock {
             repeat: *times,
@@ -133,7 +133,7 @@ impl JsonLine {
         }
     }
 
-    fn read(&self, cast: &[Cast]) -> Read<Statement> {
+    fn read(&self, cast: &[ClientGroup]) -> Read<Statement> {
         let all = 0..self.line.len();
         match statement::read(&mut Reader::new(&self.line, cast))? {
             Some(sentence) if !self.is_step || matches!(sentence, Statement::Step(_)) => {

@@ -1,14 +1,14 @@
 //! Prints a file in its canonical form without losing what is not in its value: comments and blank lines.
 
 use super::statement::Statement;
-use crate::model::scenario::Cast;
+use crate::model::scenario::ClientGroup;
 
 /// A line as it was read.
 pub(super) struct Row<'a> {
     /// What it says, if anything.
     pub(super) sentence: Option<&'a Statement>,
     /// The clients that it may name.
-    pub(super) cast: &'a [Cast],
+    pub(super) cast: &'a [ClientGroup],
     /// How many blocks are open around it.
     pub(super) depth: usize,
     /// Its comment with the `#`.

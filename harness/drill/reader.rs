@@ -4,7 +4,7 @@ use super::diagnostic::{Diagnostic, quote};
 use super::tokens::{Kind, Token, tokens};
 use crate::model::data::Template;
 use crate::model::literal::{self, LiteralError};
-use crate::model::scenario::Cast;
+use crate::model::scenario::ClientGroup;
 use std::ops::{Range, RangeInclusive};
 use std::str::FromStr;
 use std::time::Duration;
@@ -40,14 +40,14 @@ pub(super) type Choice<T> = (&'static str, fn(&mut T, &mut Reader<'_>) -> Read<(
 pub(super) struct Reader<'a> {
     line: &'a str,
     /// The clients that the line may name.
-    pub(super) cast: &'a [Cast],
+    pub(super) cast: &'a [ClientGroup],
     tokens: Vec<Token<'a>>,
     next: usize,
     comment: Option<&'a str>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(line: &'a str, cast: &'a [Cast]) -> Self {
+    pub(super) fn new(line: &'a str, cast: &'a [ClientGroup]) -> Self {
         let mut tokens = tokens(line);
         let comment = tokens.pop_if(|last| last.kind == Kind::Comment);
         Self {

@@ -6,7 +6,7 @@ use super::steps::{ACTIONS, MOST_TIMES, SERVER_ACTIONS};
 use super::tokens::is_word_char;
 use crate::model::invariant::Invariant;
 use crate::model::literal;
-use crate::model::scenario::{Cast, Step, Waiver};
+use crate::model::scenario::{ClientGroup, Step, Waiver};
 
 /// The most clients behind one name: more than there are local ports.
 const MOST_MEMBERS: u32 = 100_000;
@@ -21,7 +21,7 @@ pub(super) enum Statement {
     /// The beginning of a case.
     Case(String),
     /// Clients of a case.
-    Clients(Vec<Cast>),
+    Clients(Vec<ClientGroup>),
     /// An invariant that a case sets aside.
     Waive(Waiver),
     /// A step that is complete in its line.
@@ -206,7 +206,7 @@ fn waiver(line: &mut Reader<'_>) -> Read<Waiver> {
     }
 }
 
-fn clients(line: &mut Reader<'_>) -> Read<Vec<Cast>> {
+fn clients(line: &mut Reader<'_>) -> Read<Vec<ClientGroup>> {
     let mut found = vec![client(line)?];
     while line.peek().is_some() {
         let next = client(line)?;
@@ -217,7 +217,7 @@ fn clients(line: &mut Reader<'_>) -> Read<Vec<Cast>> {
     Ok(found)
 }
 
-fn declared_once(line: &Reader<'_>, found: &[Cast]) -> Read<()> {
+fn declared_once(line: &Reader<'_>, found: &[ClientGroup]) -> Read<()> {
     let Some((newest, earlier)) = found.split_last() else {
         return Ok(());
     };
@@ -230,7 +230,7 @@ fn declared_once(line: &Reader<'_>, found: &[Cast]) -> Read<()> {
 }
 
 /// Reads `alice` or `mallory[20]`.
-fn client(line: &mut Reader<'_>) -> Read<Cast> {
+fn client(line: &mut Reader<'_>) -> Read<ClientGroup> {
     let token = line.word("a client's name")?;
     let (name, crowd) = match token.text.split_once('[') {
         Some((name, crowd)) => (name, Some(crowd)),
@@ -246,7 +246,7 @@ fn client(line: &mut Reader<'_>) -> Read<Cast> {
         Diagnostic::new(token.start + name.len()..token.span().end, title).label(label)
     })?;
     let name = name.to_owned();
-    Ok(Cast { name, members })
+    Ok(ClientGroup { name, members })
 }
 
 /// Whether this can be the name of a client; says why not.
@@ -278,13 +278,13 @@ pub(super) fn value(value: &str) -> String {
 
 impl Statement {
     /// The line in its canonical form, without indentation.
-    pub(super) fn text(&self, cast: &[Cast]) -> String {
+    pub(super) fn text(&self, cast: &[ClientGroup]) -> String {
         match self {
             Self::Server(name) => format!("server: {}", value(name)),
             Self::Speaks(name) => format!("speaks: {}", value(name)),
             Self::Case(name) => format!("case {name}"),
             Self::Clients(clients) => {
-                let clients: Vec<_> = clients.iter().map(Cast::to_string).collect();
+                let clients: Vec<_> = clients.iter().map(ClientGroup::to_string).collect();
                 format!("clients: {}", clients.join(" "))
             }
             Self::Waive(waiver) => format!("waive: {waiver}"),

@@ -3,7 +3,7 @@
 use super::diagnostic::Diagnostic;
 use super::reader::{Choice, Read, Reader, Verb, words};
 use super::tokens::Kind;
-use crate::model::action::{Action, Dial, Pace};
+use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::data::{Cut, Data, Source};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::literal::Size;
@@ -23,7 +23,7 @@ pub(super) const ACTIONS: &[Verb<Action>] = &[
         usage: "connect [without-waiting] [receive-buffer SIZE] [segment-size SIZE] [from ADDRESS] [to ADDRESS] [same-port]",
         about: "Opens a connection, in place of an earlier one, and waits for the handshake unless told not to.",
         example: "alice connect receive-buffer 4KiB from 127.0.0.2",
-        read: |line| line.choices(DIAL).map(Action::Connect),
+        read: |line| line.choices(CONNECT_OPTIONS).map(Action::Connect),
     },
     Verb {
         usage: "send DATA [in pieces of SIZE | cut at POSITION…] [every DURATION] [in the background]",
@@ -290,7 +290,7 @@ pub(super) const STATES: &[(Expectation, &str)] = &[
     ),
 ];
 
-const DIAL: &[Choice<Dial>] = &[
+const CONNECT_OPTIONS: &[Choice<ConnectOptions>] = &[
     ("without-waiting", |dial, _| {
         dial.without_waiting = true;
         Ok(())
@@ -468,13 +468,13 @@ fn positions(line: &mut Reader<'_>) -> Read<Vec<usize>> {
     }
 }
 
-fn pace(line: &mut Reader<'_>) -> Read<Option<Pace>> {
+fn pace(line: &mut Reader<'_>) -> Read<Option<ReadRate>> {
     if line.peek().is_none() {
         return Ok(None);
     }
     let bytes = line.some_size()?;
     let every = line.choices(&[EVERY])?.every.unwrap_or_default();
-    Ok(Some(Pace { bytes, every }))
+    Ok(Some(ReadRate { bytes, every }))
 }
 
 fn server_expectation(line: &mut Reader<'_>) -> Read<(ServerExpectation, Option<Duration>)> {

@@ -3,12 +3,12 @@ use super::reader::Reader;
 use super::statement::{self, Statement};
 use super::*;
 use super::{steps, usages};
-use crate::model::action::{Action, Dial, Pace};
+use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::data::{Cut, Data, Source, Template};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::form::Need;
 use crate::model::invariant::Invariant;
-use crate::model::scenario::{Cast, Line, Scenario, Step, Waiver};
+use crate::model::scenario::{ClientGroup, Line, Scenario, Step, Waiver};
 use crate::model::server_action::{ServerAction, Signal, Streams};
 use proptest::collection::vec;
 use proptest::option;
@@ -28,8 +28,8 @@ fn message(text: &str) -> String {
     }
 }
 
-fn alice() -> [Cast; 1] {
-    [Cast {
+fn alice() -> [ClientGroup; 1] {
+    [ClientGroup {
         name: "alice".into(),
         members: 1,
     }]
@@ -110,7 +110,7 @@ fn example_is_read_as_it_is_written() {
     assert_eq!(case.line, 4);
     let scenario = &case.scenario;
     assert_eq!(scenario.name, "half a message, then reset");
-    let cast = |name: &str, members| Cast {
+    let cast = |name: &str, members| ClientGroup {
         name: name.into(),
         members,
     };
@@ -141,7 +141,7 @@ fn name_of_a_case_goes_to_the_end_of_its_line() {
 
 #[test]
 fn options_of_connect_come_in_any_order() {
-    let dial = Dial {
+    let dial = ConnectOptions {
         without_waiting: true,
         receive_buffer: Some(4096),
         segment_size: Some(88),
@@ -151,7 +151,10 @@ fn options_of_connect_come_in_any_order() {
     };
     let line = "connect same-port to ::1 from 127.0.0.2 segment-size 88B receive-buffer 4KiB without-waiting";
     assert_eq!(action(line), Action::Connect(dial));
-    assert_eq!(action("connect"), Action::Connect(Dial::default()));
+    assert_eq!(
+        action("connect"),
+        Action::Connect(ConnectOptions::default())
+    );
 }
 
 #[test]
@@ -227,12 +230,12 @@ fn clients_act_without_arguments_too() {
     for (line, expected) in actions {
         assert_eq!(action(line), expected);
     }
-    let pace = Pace {
+    let pace = ReadRate {
         bytes: 64,
         every: Duration::from_millis(5),
     };
     assert_eq!(action("read 64B every 5ms"), Action::Read(Some(pace)));
-    let small = Pace {
+    let small = ReadRate {
         bytes: 7,
         every: Duration::ZERO,
     };
@@ -907,12 +910,12 @@ fn cuts() -> impl Strategy<Value = Cut> {
     ]
 }
 
-fn dials() -> impl Strategy<Value = Dial> {
+fn dials() -> impl Strategy<Value = ConnectOptions> {
     let sizes = || option::of(0usize..9_999_999);
     let addresses = || option::of(any::<IpAddr>());
     let flags = (any::<bool>(), any::<bool>());
     (flags, sizes(), sizes(), addresses(), addresses()).prop_map(
-        |((without_waiting, same_port), receive_buffer, segment_size, from, to)| Dial {
+        |((without_waiting, same_port), receive_buffer, segment_size, from, to)| ConnectOptions {
             without_waiting,
             receive_buffer,
             segment_size,
@@ -965,7 +968,7 @@ fn actions() -> impl Strategy<Value = Action> {
         any::<u8>().prop_map(Action::SendDescriptor),
         prop::sample::select(plain),
         (1usize..9_999, durations())
-            .prop_map(|(bytes, every)| Action::Read(Some(Pace { bytes, every }))),
+            .prop_map(|(bytes, every)| Action::Read(Some(ReadRate { bytes, every }))),
         (expectations(), option::of(durations()))
             .prop_map(|(what, within)| Action::Expect { what, within }),
         (expectations(), option::of(durations()))
@@ -1069,11 +1072,11 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
             possible(Scenario {
                 name,
                 cast: vec![
-                    Cast {
+                    ClientGroup {
                         name: "alice".into(),
                         members: first,
                     },
-                    Cast {
+                    ClientGroup {
                         name: "Mallory_2-b".into(),
                         members: second,
                     },
@@ -1090,7 +1093,7 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
 fn begun(lines: Vec<Line>) -> Vec<Line> {
     let connect = |who| Step::Client {
         who,
-        action: Action::Connect(Dial::default()),
+        action: Action::Connect(ConnectOptions::default()),
     };
     let mut names: Vec<_> = lines.iter().filter_map(Line::clients).collect();
     names.sort_unstable();

@@ -11,7 +11,7 @@ use std::time::Duration;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Action {
     /// Opens a connection (a socket, for datagrams), in place of an earlier one if there was one.
-    Connect(Dial),
+    Connect(ConnectOptions),
     /// Sends data, in one segment or in several.
     Send {
         /// The data.
@@ -38,7 +38,7 @@ pub enum Action {
     /// Stops reading; data piles up in the kernel's queues.
     Stall,
     /// Reads again, at full speed or at a pace; before `connect`, the coming connection is read so.
-    Read(Option<Pace>),
+    Read(Option<ReadRate>),
     /// Waits for something, and holds the server to it.
     Expect {
         /// What must be seen.
@@ -57,7 +57,7 @@ pub enum Action {
 
 /// How a client connects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Dial {
+pub struct ConnectOptions {
     /// Does not wait for the handshake (nor fail with it); `expect connected` or `expect refused` may follow.
     pub without_waiting: bool,
     /// The receive buffer in bytes, set before the handshake so that it bounds the window (`SO_RCVBUF`, socket(7)).
@@ -74,7 +74,7 @@ pub struct Dial {
 
 /// A reader's speed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Pace {
+pub struct ReadRate {
     /// How much is read at a time.
     pub bytes: usize,
     /// The time between two reads; zero where only the buffer is small.
@@ -126,7 +126,7 @@ impl Action {
                 .in_python(Python::Limited("vanish", "`vanish` takes root")),
             Self::Stall => Form::new("stall", "stall", Does::Reads),
             Self::Read(None) => Form::new("read", "read_again", Does::Reads),
-            Self::Read(Some(Pace { bytes, every })) => {
+            Self::Read(Some(ReadRate { bytes, every })) => {
                 let every = (!every.is_zero()).then_some(Argument::Every(*every));
                 Form::new("read", "set_pace", Does::Reads)
                     .of_kind("read slowly")
@@ -139,7 +139,7 @@ impl Action {
     }
 }
 
-impl Dial {
+impl ConnectOptions {
     fn form(&self) -> Form<'_> {
         let method = match self.without_waiting {
             true => "start_connecting",

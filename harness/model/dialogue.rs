@@ -1,6 +1,6 @@
 //! What a polite client says to a server of a given profile, as steps.
 
-use crate::model::action::{Action, Dial};
+use crate::model::action::{Action, ConnectOptions};
 use crate::model::data::{Cut, Data, Template};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::profile::{Exchange, Framing, Profile, Rule, Speech};
@@ -79,15 +79,15 @@ impl Talk {
     /// Connects and waits for the handshake.
     #[must_use]
     pub fn connect(self) -> Self {
-        self.then(Action::Connect(Dial::default()))
+        self.then(Action::Connect(ConnectOptions::default()))
     }
 
     /// Connects and goes on at once, whatever becomes of it.
     #[must_use]
     pub fn connect_without_waiting(self) -> Self {
-        self.then(Action::Connect(Dial {
+        self.then(Action::Connect(ConnectOptions {
             without_waiting: true,
-            ..Dial::default()
+            ..ConnectOptions::default()
         }))
     }
 
@@ -290,7 +290,7 @@ pub fn scenario(name: impl Into<String>, cast: &[(&str, u32)], parts: Vec<Vec<Li
         name: name.into(),
         cast: cast
             .iter()
-            .map(|(name, members)| crate::model::scenario::Cast {
+            .map(|(name, members)| crate::model::scenario::ClientGroup {
                 name: (*name).to_owned(),
                 members: *members,
             })

@@ -15,7 +15,7 @@ pub struct Scenario {
     /// A sentence that names the case.
     pub name: String,
     /// The clients, in the order of their declaration.
-    pub cast: Vec<Cast>,
+    pub cast: Vec<ClientGroup>,
     /// The invariants that this case does not hold the server to.
     pub waived: Vec<Waiver>,
     /// The steps, in order.
@@ -56,7 +56,7 @@ fn flatten<'a>(lines: &'a [Line], steps: &mut Vec<&'a Line>) {
 
 /// One declared name: a single client, or a crowd of them that acts as one (`mallory[20]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cast {
+pub struct ClientGroup {
     /// The name in the scenario; `alice` is polite, `mallory` is not.
     pub name: String,
     /// How many clients stand behind the name, at least one.
@@ -149,7 +149,7 @@ impl fmt::Display for Scenario {
     }
 }
 
-impl fmt::Display for Cast {
+impl fmt::Display for ClientGroup {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.members {
             1 => f.write_str(&self.name),
@@ -189,7 +189,7 @@ impl Step {
     }
 
     /// The step as a line of a file, without indentation; of a block only the first line.
-    pub(crate) fn text(&self, cast: &[Cast]) -> String {
+    pub(crate) fn text(&self, cast: &[ClientGroup]) -> String {
         match self {
             Self::Client { who, action } => {
                 let name = cast.get(*who).map_or("?", |cast| &cast.name);
@@ -203,7 +203,7 @@ impl Step {
 
 fn write_lines(
     f: &mut fmt::Formatter<'_>,
-    cast: &[Cast],
+    cast: &[ClientGroup],
     lines: &[Line],
     depth: usize,
 ) -> fmt::Result {

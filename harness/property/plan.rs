@@ -1,12 +1,12 @@
 //! From a play to a scenario: what the profile does not allow is left out, and what each client is owed is worked out.
 
 use super::rules::{Kind, Rules};
-use crate::model::action::{Action, Dial, Pace};
+use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::data::{Cut, Data, Source, Template};
 use crate::model::dialogue::Talk;
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::profile::{HalfClose, Model, Rule, Speech, Transport};
-use crate::model::scenario::{Cast, Line, Scenario, Step};
+use crate::model::scenario::{ClientGroup, Line, Scenario, Step};
 use crate::model::server_action::{ServerAction, Streams};
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -164,7 +164,7 @@ impl Rules<'_> {
                 .any(|line| matches!(line.step, Step::Client { who: acting, .. } if acting == *who))
         };
         let last = (0..NAMES.len()).rev().find(acts).unwrap_or(0);
-        let cast = NAMES[..=last].iter().map(|name| Cast {
+        let cast = NAMES[..=last].iter().map(|name| ClientGroup {
             name: (*name).to_owned(),
             members: 1,
         });
@@ -221,8 +221,8 @@ impl Rules<'_> {
         lines
     }
 
-    fn dial(&self, reach: Reach, was_reset: bool) -> Dial {
-        let mut dial = Dial::default();
+    fn dial(&self, reach: Reach, was_reset: bool) -> ConnectOptions {
+        let mut dial = ConnectOptions::default();
         if self.subject.place.transport == Transport::Tcp {
             match reach {
                 Reach::Plain => {}
@@ -384,7 +384,7 @@ fn moments(gaps: &[u8]) -> impl Iterator<Item = u32> {
 struct Speaker<'a> {
     rules: &'a Rules<'a>,
     talk: Talk,
-    dial: Dial,
+    dial: ConnectOptions,
     /// What it is owed and has not waited for.
     owed: Vec<Owed>,
     owed_bytes: usize,
@@ -404,7 +404,7 @@ struct Owed {
 }
 
 impl<'a> Speaker<'a> {
-    fn new(rules: &'a Rules<'a>, who: usize, dial: Dial) -> Self {
+    fn new(rules: &'a Rules<'a>, who: usize, dial: ConnectOptions) -> Self {
         Self {
             rules,
             talk: Talk::of(who),
@@ -551,7 +551,7 @@ impl<'a> Speaker<'a> {
             }
             Manner::Slow => {
                 self.hear();
-                let pace = Pace {
+                let pace = ReadRate {
                     bytes: (bytes / 64).max(512),
                     every: Duration::from_millis(1),
                 };

@@ -10,7 +10,7 @@ use crate::model::form::{Argument, Does, Form, Python};
 use crate::model::invariant::Invariant;
 use crate::model::limits::{STEP_WITHIN, TAKEN_WITHIN};
 use crate::model::profile::Serves;
-use crate::model::scenario::{Cast, Line, Scenario, Step};
+use crate::model::scenario::{ClientGroup, Line, Scenario, Step};
 use crate::model::server_action::ServerAction;
 use crate::model::subject::Subject;
 use std::time::Duration;
@@ -93,7 +93,7 @@ impl Script {
 }
 
 /// A variable for each name of the cast.
-fn variables(cast: &[Cast]) -> Vec<String> {
+fn variables(cast: &[ClientGroup]) -> Vec<String> {
     let reserved = parts::reserved();
     let mut names: Vec<String> = Vec::new();
     for cast in cast {
@@ -110,7 +110,7 @@ fn variables(cast: &[Cast]) -> Vec<String> {
 }
 
 struct Writer<'a> {
-    cast: &'a [Cast],
+    cast: &'a [ClientGroup],
     ground: Ground,
     names: Vec<String>,
     lines: Lines,

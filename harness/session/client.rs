@@ -2,7 +2,7 @@
 
 use crate::kernel::State;
 use crate::launch::lab::Lab;
-use crate::model::action::{Dial, Pace};
+use crate::model::action::{ConnectOptions, ReadRate};
 use crate::model::address::Address;
 use crate::model::data::{Cut, Data};
 use crate::model::expectation::End;
@@ -27,10 +27,10 @@ use tokio::task::JoinHandle;
 
 /// How a client reads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Gate {
+enum ReadMode {
     Free,
     Stalled,
-    Paced(Pace),
+    Paced(ReadRate),
 }
 
 /// Errors of connect that tell of our own host, not of the server.
@@ -55,13 +55,13 @@ pub(crate) struct Client {
     link: Option<Link>,
     last_local: Option<SocketAddr>,
     /// How the coming connection is read.
-    next_gate: Gate,
+    next_gate: ReadMode,
 }
 
 #[derive(Debug)]
 struct Link {
     socket: Rc<AsyncFd<OwnedFd>>,
-    gate: watch::Sender<Gate>,
+    gate: watch::Sender<ReadMode>,
     driver: JoinHandle<()>,
     /// Sends in the background, while there is something to send.
     writers: Vec<JoinHandle<()>>,
@@ -86,7 +86,7 @@ impl Client {
             transport,
             link: None,
             last_local: None,
-            next_gate: Gate::Free,
+            next_gate: ReadMode::Free,
         }
     }
 
@@ -107,7 +107,7 @@ impl Client {
     }
 
     /// Opens a socket and asks for a connection; what becomes of it is written down when it is known.
-    pub(crate) async fn connect(&mut self, dial: &Dial) {
+    pub(crate) async fn connect(&mut self, dial: &ConnectOptions) {
         self.release().await;
         self.note(ClientEvent::Connecting);
         if dial.same_port {
@@ -133,7 +133,7 @@ impl Client {
     }
 
     /// Makes a socket and asks for the connection; also says what the call said where it is under way.
-    fn open(&self, dial: &Dial) -> Result<(OwnedFd, SockAddr, Option<Errno>), Errno> {
+    fn open(&self, dial: &ConnectOptions) -> Result<(OwnedFd, SockAddr, Option<Errno>), Errno> {
         let peer = self.peer(dial)?;
         let kind = match self.transport.is_datagram() {
             true => SocketType::DGRAM,
@@ -169,7 +169,7 @@ impl Client {
         }
     }
 
-    fn peer(&self, dial: &Dial) -> Result<SockAddr, Errno> {
+    fn peer(&self, dial: &ConnectOptions) -> Result<SockAddr, Errno> {
         match &self.server {
             Address::Path(path) => SockAddr::unix(path).map_err(|_| Errno::NAMETOOLONG),
             Address::Inet(address) => {
@@ -179,7 +179,12 @@ impl Client {
         }
     }
 
-    fn bind(&self, dial: &Dial, socket: &SockRef<'_>, peer: &SockAddr) -> std::io::Result<()> {
+    fn bind(
+        &self,
+        dial: &ConnectOptions,
+        socket: &SockRef<'_>,
+        peer: &SockAddr,
+    ) -> std::io::Result<()> {
         let port = match (dial.same_port, self.last_local) {
             (true, Some(last)) => last.port(),
             _ => 0,
@@ -216,7 +221,8 @@ impl Client {
                 });
             }
         };
-        let (gate, gate_seen) = watch::channel(std::mem::replace(&mut self.next_gate, Gate::Free));
+        let (gate, gate_seen) =
+            watch::channel(std::mem::replace(&mut self.next_gate, ReadMode::Free));
         let driver = Driver {
             id: self.id,
             recorder: self.recorder.clone(),
@@ -495,7 +501,7 @@ impl Client {
             return true;
         };
         let written = link.writers.iter().all(JoinHandle::is_finished);
-        if !written || *link.gate.borrow() != Gate::Free || !self.has_heard_all(link) {
+        if !written || *link.gate.borrow() != ReadMode::Free || !self.has_heard_all(link) {
             return false;
         }
         match self.transport {
@@ -589,18 +595,18 @@ impl Client {
         }
     }
 
-    pub(crate) fn set_pace(&mut self, pace: Option<Pace>) {
-        let gate = pace.map_or(Gate::Free, Gate::Paced);
+    pub(crate) fn set_pace(&mut self, pace: Option<ReadRate>) {
+        let gate = pace.map_or(ReadMode::Free, ReadMode::Paced);
         self.set_gate(gate);
         self.note(ClientEvent::Reading);
     }
 
     pub(crate) fn stall(&mut self) {
-        self.set_gate(Gate::Stalled);
+        self.set_gate(ReadMode::Stalled);
         self.note(ClientEvent::Stalled);
     }
 
-    fn set_gate(&mut self, gate: Gate) {
+    fn set_gate(&mut self, gate: ReadMode) {
         match &self.link {
             Some(link) => {
                 link.gate.send_replace(gate);
@@ -691,7 +697,7 @@ impl Client {
     fn cuts_itself_short(&self) -> bool {
         self.link.as_ref().is_some_and(|link| {
             let is_writing = link.writers.iter().any(|writer| !writer.is_finished());
-            let reads = *link.gate.borrow() == Gate::Free;
+            let reads = *link.gate.borrow() == ReadMode::Free;
             is_writing && reads && !self.recorder.client_states().of(self.id).is_held_up()
         })
     }
@@ -784,7 +790,7 @@ struct Driver {
     id: ClientId,
     recorder: Recorder,
     socket: Rc<AsyncFd<OwnedFd>>,
-    gate: watch::Receiver<Gate>,
+    gate: watch::Receiver<ReadMode>,
     datagram: bool,
     peer: SockAddr,
 }
@@ -860,15 +866,15 @@ impl Driver {
         loop {
             if self
                 .gate
-                .wait_for(|gate| *gate != Gate::Stalled)
+                .wait_for(|gate| *gate != ReadMode::Stalled)
                 .await
                 .is_err()
             {
                 return;
             }
             let pace = match *self.gate.borrow() {
-                Gate::Paced(pace) => Some(pace),
-                Gate::Free | Gate::Stalled => None,
+                ReadMode::Paced(pace) => Some(pace),
+                ReadMode::Free | ReadMode::Stalled => None,
             };
             let room = pace.map_or(READ_BYTES, |pace| pace.bytes.min(READ_BYTES));
             let Some(()) = self.read_once(&mut buffer[..room]).await else {
