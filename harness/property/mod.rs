@@ -1,6 +1,6 @@
 //! Scenarios that nobody wrote down: drawn from what the profile allows, and made small when one fails.
 //!
-//! A [`Play`] is what clients of some number might do. Any play becomes a legal scenario, for [`Rules::chapter`] leaves
+//! A [`Case`] is what clients of some number might do. Any play becomes a legal scenario, for [`Rules::chapter`] leaves
 //! out what the profile does not allow and works out what each client is owed. Several plays in a row are a chapter,
 //! one scenario for one server, so that the look at the server around it is taken once for all of them.
 

@@ -13,9 +13,9 @@ use std::time::Duration;
 
 /// What clients might do, before anything is known of the server.
 #[derive(Clone, Debug)]
-pub(super) struct Play {
+pub(super) struct Case {
     /// The part of each client.
-    pub(super) parts: Vec<Part>,
+    pub(super) parts: Vec<ClientPlan>,
     /// Where in the play the server is stopped, as a share of it, and for how many steps.
     pub(super) freeze: Option<(u8, u8)>,
     /// Where in the play, as a share of the places for it, the server is ended and started again.
@@ -24,28 +24,28 @@ pub(super) struct Play {
 
 /// What one client does.
 #[derive(Clone, Debug)]
-pub(super) struct Part {
+pub(super) struct ClientPlan {
     /// Its connections, one after the other.
-    pub(super) visits: Vec<Visit>,
+    pub(super) visits: Vec<Connection>,
     /// How much later than the step before each of its steps comes, in turns; not at all where nothing is said.
     pub(super) gaps: Vec<u8>,
 }
 
 /// A connection from its beginning to its end.
 #[derive(Clone, Debug)]
-pub(super) struct Visit {
-    pub(super) reach: Reach,
-    pub(super) words: Vec<Word>,
+pub(super) struct Connection {
+    pub(super) reach: ConnectKind,
+    pub(super) words: Vec<Message>,
     /// Something that is begun and left unfinished before the client leaves.
     pub(super) unfinished: Option<usize>,
     /// Everything is said once more, the last first, as a network that doubles and swaps datagrams does.
     pub(super) again: bool,
-    pub(super) leave: Leave,
+    pub(super) leave: CloseKind,
 }
 
 /// How a client connects.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Reach {
+pub(super) enum ConnectKind {
     Plain,
     SmallBuffer,
     SmallSegments,
@@ -55,7 +55,7 @@ pub(super) enum Reach {
 
 /// Something that a client says.
 #[derive(Clone, Debug)]
-pub(super) struct Word {
+pub(super) struct Message {
     pub(super) content: Content,
     /// How many bytes, the delimiter included.
     pub(super) size: usize,
@@ -63,7 +63,7 @@ pub(super) struct Word {
     /// How often it follows itself in the same breath.
     pub(super) times: u32,
     pub(super) slicing: Slicing,
-    pub(super) manner: Manner,
+    pub(super) manner: Waiting,
 }
 
 /// What bytes are made of.
@@ -90,13 +90,13 @@ pub(super) enum Slicing {
 pub(super) enum Spot {
     Start(usize),
     End(usize),
-    Part(u16),
+    ClientPlan(u16),
     Power(u32),
 }
 
 /// How a client deals with the answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Manner {
+pub(super) enum Waiting {
     /// Waits for it.
     Hear,
     /// Goes on, and waits for it later.
@@ -109,7 +109,7 @@ pub(super) enum Manner {
 
 /// How a client leaves.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Leave {
+pub(super) enum CloseKind {
     /// With everything that it is owed.
     Close,
     /// Half-closes, and stays for what it is owed and for the end.
@@ -151,7 +151,7 @@ const NAMES: [&str; 4] = ["alice", "bob", "carol", "mallory"];
 
 impl Rules<'_> {
     /// The scenario of some plays, one after the other on the same server.
-    pub(super) fn chapter(&self, name: &str, plays: &[Play]) -> Scenario {
+    pub(super) fn chapter(&self, name: &str, plays: &[Case]) -> Scenario {
         // What failed tells by its line to which play it belongs.
         let numbered = |(number, play)| {
             let steps = self.lines(play).into_iter();
@@ -176,7 +176,7 @@ impl Rules<'_> {
         }
     }
 
-    fn lines(&self, play: &Play) -> Vec<Line> {
+    fn lines(&self, play: &Case) -> Vec<Line> {
         let most = if self.is_one_connection() {
             1
         } else {
@@ -203,7 +203,7 @@ impl Rules<'_> {
         }
     }
 
-    fn part(&self, who: usize, visits: &[Visit]) -> Vec<Line> {
+    fn part(&self, who: usize, visits: &[Connection]) -> Vec<Line> {
         let most = if self.is_one_connection() {
             1
         } else {
@@ -221,15 +221,15 @@ impl Rules<'_> {
         lines
     }
 
-    fn dial(&self, reach: Reach, was_reset: bool) -> ConnectOptions {
+    fn dial(&self, reach: ConnectKind, was_reset: bool) -> ConnectOptions {
         let mut dial = ConnectOptions::default();
         if self.subject.place.transport == Transport::Tcp {
             match reach {
-                Reach::Plain => {}
-                Reach::SmallBuffer => dial.receive_buffer = Some(4 << 10),
-                Reach::SmallSegments => dial.segment_size = Some(88),
+                ConnectKind::Plain => {}
+                ConnectKind::SmallBuffer => dial.receive_buffer = Some(4 << 10),
+                ConnectKind::SmallSegments => dial.segment_size = Some(88),
                 // After an orderly end the port is in TIME_WAIT, and our own host refuses it.
-                Reach::SamePort => dial.same_port = was_reset,
+                ConnectKind::SamePort => dial.same_port = was_reset,
             }
         }
         dial
@@ -466,7 +466,7 @@ impl<'a> Speaker<'a> {
         self.is_held = true;
     }
 
-    fn visit(&mut self, visit: &Visit) {
+    fn visit(&mut self, visit: &Connection) {
         self.then(Action::Connect(self.dial.clone()));
         match self.rules.kind {
             Kind::Stream | Kind::Line => self.converse(visit),
@@ -476,17 +476,19 @@ impl<'a> Speaker<'a> {
     }
 
     /// How the client leaves, where the rules do not allow what was drawn.
-    fn leave(&self, visit: &Visit) -> Leave {
+    fn leave(&self, visit: &Connection) -> CloseKind {
         match visit.leave {
-            Leave::Reset | Leave::Abrupt if self.rules.is_one_connection() => Leave::Close,
-            Leave::Reset if !self.rules.can_reset() => Leave::Abrupt,
-            Leave::HalfClose if self.rules.half_close().is_none() => Leave::Close,
+            CloseKind::Reset | CloseKind::Abrupt if self.rules.is_one_connection() => {
+                CloseKind::Close
+            }
+            CloseKind::Reset if !self.rules.can_reset() => CloseKind::Abrupt,
+            CloseKind::HalfClose if self.rules.half_close().is_none() => CloseKind::Close,
             other => other,
         }
     }
 
     /// A conversation with a server that has a model for bytes or lines.
-    fn converse(&mut self, visit: &Visit) {
+    fn converse(&mut self, visit: &Connection) {
         let Some(model) = self.rules.model() else {
             return;
         };
@@ -496,7 +498,8 @@ impl<'a> Speaker<'a> {
         let words = &visit.words[..most.min(visit.words.len())];
         for (n, word) in words.iter().enumerate() {
             let data = self.payload(word);
-            let is_unheard = n + 1 == words.len() && matches!(leave, Leave::Reset | Leave::Abrupt);
+            let is_unheard =
+                n + 1 == words.len() && matches!(leave, CloseKind::Reset | CloseKind::Abrupt);
             // Bytes have no end, so that such a server may answer whatever it has read first.
             let cut = match closes && self.rules.kind == Kind::Stream {
                 true => Cut::Whole,
@@ -506,7 +509,7 @@ impl<'a> Speaker<'a> {
         }
         let mut is_unfinished = false;
         if let (Kind::Line, Some(size)) = (self.rules.kind, visit.unfinished) {
-            if leave == Leave::Close {
+            if leave == CloseKind::Close {
                 self.hear();
             }
             // Who does not read may not be able to send either.
@@ -522,15 +525,15 @@ impl<'a> Speaker<'a> {
         self.part(leave, model.rule == Rule::Discard, is_unfinished);
     }
 
-    fn say(&mut self, manner: Manner, model: Model, data: Data, cut: Cut, is_unheard: bool) {
+    fn say(&mut self, manner: Waiting, model: Model, data: Data, cut: Cut, is_unheard: bool) {
         let bytes = length(&data);
         let Some(reply) = model.reply(&data) else {
             return self.send(data, cut, false);
         };
         let reply = Expectation::Data(reply);
         match manner {
-            Manner::Hear | Manner::GoOn => {
-                if manner == Manner::Hear || self.owed_bytes + bytes > UNHEARD_BYTES {
+            Waiting::Hear | Waiting::GoOn => {
+                if manner == Waiting::Hear || self.owed_bytes + bytes > UNHEARD_BYTES {
                     self.hear();
                 }
                 // Who leaves without the answer need not wait until all is sent.
@@ -539,17 +542,17 @@ impl<'a> Speaker<'a> {
                     false => self.send(data, cut, false),
                 }
                 self.owe(reply, None, bytes);
-                let waits = manner == Manner::Hear || self.owed_bytes > UNHEARD_BYTES;
+                let waits = manner == Waiting::Hear || self.owed_bytes > UNHEARD_BYTES;
                 if waits && !is_unheard {
                     self.hear();
                 }
             }
-            Manner::Stall => {
+            Waiting::Stall => {
                 self.stall();
                 self.send(data, Cut::Whole, bytes > PILED_BYTES);
                 self.owe(reply, Some(PATIENCE), bytes);
             }
-            Manner::Slow => {
+            Waiting::Slow => {
                 self.hear();
                 let pace = ReadRate {
                     bytes: (bytes / 64).max(512),
@@ -567,19 +570,19 @@ impl<'a> Speaker<'a> {
     }
 
     /// The end of a connection.
-    fn part(&mut self, leave: Leave, is_discard: bool, is_unfinished: bool) {
+    fn part(&mut self, leave: CloseKind, is_discard: bool, is_unfinished: bool) {
         let closes = self.rules.subject.profile.closes_after_exchange();
         let end = |kinds: &[End], all_bytes_first| Expectation::End {
             kinds: kinds.to_vec(),
             all_bytes_first,
         };
         match leave {
-            Leave::Reset => {
+            CloseKind::Reset => {
                 self.was_reset = true;
                 return self.then(Action::Reset);
             }
-            Leave::Abrupt => {}
-            Leave::HalfClose if self.rules.half_close() == Some(HalfClose::Answers) => {
+            CloseKind::Abrupt => {}
+            CloseKind::HalfClose if self.rules.half_close() == Some(HalfClose::Answers) => {
                 self.then(Action::HalfClose);
                 self.hear();
                 match closes && self.was_cut || is_unfinished && self.rules.kind == Kind::Exchange {
@@ -587,7 +590,7 @@ impl<'a> Speaker<'a> {
                     false => self.expect(end(&[End::Fin], !is_unfinished)),
                 }
             }
-            Leave::HalfClose => {
+            CloseKind::HalfClose => {
                 self.hear();
                 self.then(Action::HalfClose);
                 match is_discard {
@@ -595,7 +598,7 @@ impl<'a> Speaker<'a> {
                     false => self.expect(end(&[End::Fin, End::Reset], false)),
                 }
             }
-            Leave::Close => {
+            CloseKind::Close => {
                 self.hear();
                 if is_discard {
                     self.expect(Expectation::Taken);
@@ -611,17 +614,17 @@ impl<'a> Speaker<'a> {
     }
 
     /// Datagrams, several times each, and with `again` the same once more in the other order.
-    fn throw(&mut self, visit: &Visit) {
+    fn throw(&mut self, visit: &Connection) {
         let again = visit.words.iter().rev().filter(|_| visit.again);
-        let words: Vec<&Word> = visit.words.iter().chain(again).collect();
-        let leaves_early = matches!(visit.leave, Leave::Reset | Leave::Abrupt);
+        let words: Vec<&Message> = visit.words.iter().chain(again).collect();
+        let leaves_early = matches!(visit.leave, CloseKind::Reset | CloseKind::Abrupt);
         for (n, word) in words.iter().enumerate() {
             self.throw_one(word, leaves_early && n + 1 == words.len());
         }
         if !leaves_early {
             self.hear();
         }
-        if visit.leave == Leave::HalfClose {
+        if visit.leave == CloseKind::HalfClose {
             // There is no half of it to close; the client stays for what it is not owed.
             self.expect(Expectation::Silence);
         }
@@ -630,7 +633,7 @@ impl<'a> Speaker<'a> {
 
     /// A datagram. Nothing keeps the answers to different ones in order, so that a client waits for those to one
     /// before it sends another; those of other clients may be on their way meanwhile.
-    fn throw_one(&mut self, word: &Word, is_last: bool) {
+    fn throw_one(&mut self, word: &Message, is_last: bool) {
         let bytes = word.size.min(LARGEST_DATAGRAM);
         // The queue of a Unix socket holds ten (`net.unix.max_dgram_qlen`), and then blocks those who send.
         let is_alone =
@@ -648,7 +651,7 @@ impl<'a> Speaker<'a> {
         if differs || self.owed_bytes + all > PILED_BYTES {
             self.hear();
         }
-        if !is_alone && matches!(word.manner, Manner::Stall | Manner::Slow) {
+        if !is_alone && matches!(word.manner, Waiting::Stall | Waiting::Slow) {
             self.stall();
         }
         for _ in 0..times {
@@ -658,7 +661,7 @@ impl<'a> Speaker<'a> {
             }
         }
         let is_unheard = is_last && !is_alone;
-        if !is_unheard && (is_alone || word.manner != Manner::GoOn) {
+        if !is_unheard && (is_alone || word.manner != Waiting::GoOn) {
             self.hear();
         }
     }
@@ -675,7 +678,7 @@ impl<'a> Speaker<'a> {
     }
 
     /// The exchanges of a dialogue, of which only the timing and the cuts vary.
-    fn exchange(&mut self, visit: &Visit) {
+    fn exchange(&mut self, visit: &Connection) {
         let profile = &self.rules.subject.profile;
         let Speech::Dialogue {
             greeting,
@@ -685,7 +688,7 @@ impl<'a> Speaker<'a> {
             return;
         };
         let leave = self.leave(visit);
-        let leaves_early = matches!(leave, Leave::Reset | Leave::Abrupt);
+        let leaves_early = matches!(leave, CloseKind::Reset | CloseKind::Abrupt);
         let pipelined = profile.answers_pipelined();
         let closes = profile.closes_after_exchange();
         if let Some(greeting) = greeting {
@@ -712,8 +715,8 @@ impl<'a> Speaker<'a> {
             let data = Data::literal(exchange.send.clone()).times(times);
             let cut = word.slicing.cut(length(&data));
             self.was_cut |= cut != Cut::Whole;
-            let goes_on = pipelined && word.manner == Manner::GoOn;
-            if word.manner == Manner::Stall {
+            let goes_on = pipelined && word.manner == Waiting::GoOn;
+            if word.manner == Waiting::Stall {
                 self.stall();
             }
             self.send(data, cut, false);
@@ -734,7 +737,7 @@ impl<'a> Speaker<'a> {
         };
         if let (Some(size), Some(next)) = (visit.unfinished, next)
             && next.send.len() > 1
-            && leave != Leave::HalfClose
+            && leave != CloseKind::HalfClose
             && !self.is_held
         {
             self.hear();
@@ -744,11 +747,11 @@ impl<'a> Speaker<'a> {
         }
         // What a server says to a client that ends before all has been said is not promised.
         let is_whole = spoken >= exchanges.len() || closes && spoken > 0;
-        is_unfinished |= leave == Leave::HalfClose && !is_whole;
+        is_unfinished |= leave == CloseKind::HalfClose && !is_whole;
         let ends_itself = spoken > 0 || exchanges.is_empty();
         match leave {
             // Nothing was asked, so that there is no exchange after which it would close.
-            Leave::Close if closes && !ends_itself => {
+            CloseKind::Close if closes && !ends_itself => {
                 self.hear();
                 self.then(Action::Close);
             }
@@ -756,7 +759,7 @@ impl<'a> Speaker<'a> {
         }
     }
 
-    fn payload(&self, word: &Word) -> Data {
+    fn payload(&self, word: &Message) -> Data {
         let narrow = self.dial.receive_buffer.is_some() || self.dial.segment_size.is_some();
         let most = if narrow { SMALL_WAY_BYTES } else { usize::MAX };
         let size = word.size.clamp(1, most);
@@ -766,7 +769,7 @@ impl<'a> Speaker<'a> {
         }
     }
 
-    fn bytes(&self, word: &Word, size: usize) -> Data {
+    fn bytes(&self, word: &Message, size: usize) -> Data {
         let repeated = |unit: &[u8]| match size / unit.len() {
             0 => Data::literal(&unit[..size]),
             times => Data::literal(unit).times(times as u32),
@@ -792,7 +795,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The most that a line of something else than letters has, which has to be written out.
 const WRITTEN_BYTES: usize = 128;
 
-fn line(word: &Word, size: usize) -> Data {
+fn line(word: &Message, size: usize) -> Data {
     let body = |unit: &[u8]| {
         let mut bytes = unit.repeat(size.min(WRITTEN_BYTES) / unit.len());
         bytes.push(b'\n');
@@ -878,7 +881,7 @@ impl Spot {
         match self {
             Self::Start(bytes) => bytes,
             Self::End(bytes) => length.saturating_sub(bytes),
-            Self::Part(share) => length * usize::from(share) / 65_536,
+            Self::ClientPlan(share) => length * usize::from(share) / 65_536,
             Self::Power(power) => 1 << power,
         }
     }

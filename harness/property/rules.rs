@@ -1,6 +1,6 @@
 //! The rules of a server: what may be drawn for it, and how what was drawn becomes a scenario.
 
-use super::plan::Play;
+use super::plan::Case;
 use crate::model::profile::{Framing, Serves, Speech};
 use crate::model::scenario::Scenario;
 use crate::model::subject::Subject;
@@ -57,7 +57,7 @@ impl<'a> Rules<'a> {
         let numbers = (0..self.subject.cases).collect::<Vec<_>>();
         let chapter = |numbers: &[usize]| {
             let drawn = numbers.iter().filter_map(|case| self.play(&plays, *case));
-            let plays: Vec<Play> = drawn.collect();
+            let plays: Vec<Case> = drawn.collect();
             let (first, last) = (numbers.first().unwrap_or(&0), numbers.last().unwrap_or(&0));
             self.chapter(&format!("cases {} to {}", first + 1, last + 1), &plays)
         };
@@ -68,7 +68,7 @@ impl<'a> Rules<'a> {
     }
 
     /// The plays of a chapter.
-    pub(super) fn plays(&self, chapter: usize) -> Vec<Play> {
+    pub(super) fn plays(&self, chapter: usize) -> Vec<Case> {
         let plays = self.strategy();
         let first = chapter * self.plays_a_chapter();
         let cases = first..self.subject.cases.min(first + self.plays_a_chapter());
@@ -76,7 +76,7 @@ impl<'a> Rules<'a> {
     }
 
     /// The play of a case is drawn from the seed and the number of the case alone, so that it can be drawn again.
-    pub(super) fn play(&self, plays: &BoxedStrategy<Play>, case: usize) -> Option<Play> {
+    pub(super) fn play(&self, plays: &BoxedStrategy<Case>, case: usize) -> Option<Case> {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.subject.seed.to_le_bytes());
         seed[8..16].copy_from_slice(&(case as u64).to_le_bytes());
@@ -88,10 +88,10 @@ impl<'a> Rules<'a> {
         let mut runner = TestRunner::new_with_rng(config, rng);
         let play = plays.new_tree(&mut runner).ok()?.current();
         let restart = play.restart.filter(|_| case >= RESTARTS_FROM);
-        Some(Play { restart, ..play })
+        Some(Case { restart, ..play })
     }
 
-    pub(super) fn strategy(&self) -> BoxedStrategy<Play> {
+    pub(super) fn strategy(&self) -> BoxedStrategy<Case> {
         super::strategy::plays(self.kind)
     }
 

@@ -3,7 +3,9 @@
 //! Any play is legal, so that any part of it can be left out or made simpler by itself. That finds smaller cases, with
 //! fewer attempts, than the shrinking that comes with the strategies, which knows of a union only what was drawn.
 
-use super::plan::{Content, Leave, Manner, Part, Play, Reach, Slicing, Spot, Visit, Word};
+use super::plan::{
+    Case, ClientPlan, CloseKind, ConnectKind, Connection, Content, Message, Slicing, Spot, Waiting,
+};
 use super::rules::Rules;
 use crate::model::error::Error;
 use crate::model::scenario::Scenario;
@@ -71,7 +73,7 @@ struct Search<'a, F> {
 
 impl<F: AsyncFnMut(&Scenario) -> Result<bool, Error>> Search<'_, F> {
     /// Whether these plays fail; once the search has taken too long, none does.
-    async fn fails(&mut self, plays: &[Play]) -> Result<bool, Error> {
+    async fn fails(&mut self, plays: &[Case]) -> Result<bool, Error> {
         let scenario = self.rules.chapter(self.name, plays);
         let text = scenario.to_string();
         if let Some(known) = self.known.get(&text) {
@@ -97,7 +99,7 @@ impl<F: AsyncFnMut(&Scenario) -> Result<bool, Error>> Search<'_, F> {
     }
 
     /// Leaves out all but the play that the failure showed in, or at least all behind it.
-    async fn look_at(&mut self, plays: &mut Vec<Play>, number: usize) -> Result<(), Error> {
+    async fn look_at(&mut self, plays: &mut Vec<Case>, number: usize) -> Result<(), Error> {
         if number == 0 || number > plays.len() {
             return Ok(());
         }
@@ -112,7 +114,7 @@ impl<F: AsyncFnMut(&Scenario) -> Result<bool, Error>> Search<'_, F> {
     }
 
     /// Leaves out plays: half of them at a time, then a quarter, then each alone.
-    async fn leave_out(&mut self, plays: &mut Vec<Play>) -> Result<(), Error> {
+    async fn leave_out(&mut self, plays: &mut Vec<Case>) -> Result<(), Error> {
         let mut size = plays.len().div_ceil(2);
         while size > 0 && plays.len() > 1 {
             let mut at = 0;
@@ -134,7 +136,7 @@ impl<F: AsyncFnMut(&Scenario) -> Result<bool, Error>> Search<'_, F> {
     }
 
     /// Makes one play simpler while the others stay as they are, until nothing can be left out of it.
-    async fn simplify(&mut self, plays: &mut Vec<Play>, n: usize) -> Result<(), Error> {
+    async fn simplify(&mut self, plays: &mut Vec<Case>, n: usize) -> Result<(), Error> {
         let (mut at, mut is_simpler) = (0, false);
         loop {
             let Some(simpler) = simpler(&plays[n]).into_iter().nth(at) else {
@@ -156,31 +158,31 @@ impl<F: AsyncFnMut(&Scenario) -> Result<bool, Error>> Search<'_, F> {
         }
     }
 
-    fn text(&self, plays: &[Play]) -> String {
+    fn text(&self, plays: &[Case]) -> String {
         self.rules.chapter(self.name, plays).to_string()
     }
 }
 
 /// How much there is to a play, of which every simplification makes less.
-fn weight(play: &Play) -> usize {
+fn weight(play: &Case) -> usize {
     let spot = |spot: &Spot| match spot {
         Spot::Start(bytes) | Spot::End(bytes) => *bytes,
-        Spot::Part(_) | Spot::Power(_) => 9,
+        Spot::ClientPlan(_) | Spot::Power(_) => 9,
     };
-    let word = |word: &Word| {
+    let word = |word: &Message| {
         let slicing = match &word.slicing {
             Slicing::Whole => 0,
             Slicing::At(spots) => 1 + spots.iter().map(spot).sum::<usize>(),
             Slicing::Pieces(_) => 64,
         };
         let odd = usize::from(word.content != Content::Letters)
-            + usize::from(word.manner != Manner::Hear);
+            + usize::from(word.manner != Waiting::Hear);
         4 + word.size + word.times as usize + slicing + odd + word.seed as usize
     };
-    let visit = |visit: &Visit| {
+    let visit = |visit: &Connection| {
         let words: usize = visit.words.iter().map(word).sum();
-        let odd =
-            usize::from(visit.reach != Reach::Plain) + usize::from(visit.leave != Leave::Close);
+        let odd = usize::from(visit.reach != ConnectKind::Plain)
+            + usize::from(visit.leave != CloseKind::Close);
         let words = if visit.again { 2 * words + 1 } else { words };
         4 + words + odd + visit.unfinished.unwrap_or(0)
     };
@@ -195,9 +197,9 @@ fn weight(play: &Play) -> usize {
 }
 
 /// The plays that are simpler by one thing, the greatest first.
-fn simpler(play: &Play) -> Vec<Play> {
+fn simpler(play: &Case) -> Vec<Case> {
     let mut found = Vec::new();
-    let mut with = |change: &dyn Fn(&mut Play)| {
+    let mut with = |change: &dyn Fn(&mut Case)| {
         let mut simpler = play.clone();
         change(&mut simpler);
         found.push(simpler);
@@ -233,8 +235,8 @@ fn simpler(play: &Play) -> Vec<Play> {
             with(&|play| play.parts[p].visits[v].unfinished = None);
             with(&|play| play.parts[p].visits[v].again = false);
             with(&|play| say_again_in_words(&mut play.parts[p].visits[v]));
-            with(&|play| play.parts[p].visits[v].reach = Reach::Plain);
-            with(&|play| play.parts[p].visits[v].leave = Leave::Close);
+            with(&|play| play.parts[p].visits[v].reach = ConnectKind::Plain);
+            with(&|play| play.parts[p].visits[v].leave = CloseKind::Close);
         }
         if !part.gaps.is_empty() {
             with(&|play| play.parts[p].gaps.clear());
@@ -265,8 +267,8 @@ fn simpler(play: &Play) -> Vec<Play> {
 
 /// Leaves out a word, with the gaps of its steps, so that the others keep their moments. Exact for the first connection
 /// where each word is sent and heard at once.
-fn leave_out_word(part: &mut Part, visit: usize, word: usize) {
-    let steps = |words: &[Word]| {
+fn leave_out_word(part: &mut ClientPlan, visit: usize, word: usize) {
+    let steps = |words: &[Message]| {
         words
             .iter()
             .map(|word| 2 * word.times as usize)
@@ -283,22 +285,22 @@ fn leave_out_word(part: &mut Part, visit: usize, word: usize) {
 }
 
 /// Writes out what is said once more, so that parts of it can be left out.
-fn say_again_in_words(visit: &mut Visit) {
+fn say_again_in_words(visit: &mut Connection) {
     if std::mem::take(&mut visit.again) {
-        let again: Vec<Word> = visit.words.iter().rev().cloned().collect();
+        let again: Vec<Message> = visit.words.iter().rev().cloned().collect();
         visit.words.extend(again);
     }
 }
 
-fn simpler_words(word: &Word) -> Vec<Word> {
+fn simpler_words(word: &Message) -> Vec<Message> {
     let mut found = Vec::new();
-    let mut with = |change: &dyn Fn(&mut Word)| {
+    let mut with = |change: &dyn Fn(&mut Message)| {
         let mut simpler = word.clone();
         change(&mut simpler);
         found.push(simpler);
     };
     with(&|word| word.slicing = Slicing::Whole);
-    with(&|word| word.manner = Manner::Hear);
+    with(&|word| word.manner = Waiting::Hear);
     with(&|word| word.times = 1);
     with(&|word| word.content = Content::Letters);
     with(&|word| word.seed = 0);
@@ -317,7 +319,7 @@ fn simpler_words(word: &Word) -> Vec<Word> {
                 fewer.remove(n);
                 with(&|word| word.slicing = Slicing::At(fewer.clone()));
             }
-            if let [Spot::Part(_) | Spot::Power(_)] = spots[..] {
+            if let [Spot::ClientPlan(_) | Spot::Power(_)] = spots[..] {
                 with(&|word| word.slicing = Slicing::At(vec![Spot::Start(1)]));
                 with(&|word| word.slicing = Slicing::At(vec![Spot::End(1)]));
             }

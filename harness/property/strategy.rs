@@ -1,6 +1,8 @@
 //! What is drawn, and how often: the sizes, the places and the manners at which servers break.
 
-use super::plan::{Content, Leave, Manner, Part, Play, Reach, Slicing, Spot, Visit, Word};
+use super::plan::{
+    Case, ClientPlan, CloseKind, ConnectKind, Connection, Content, Message, Slicing, Spot, Waiting,
+};
 use super::rules::Kind;
 use proptest::collection::vec;
 use proptest::prelude::any;
@@ -8,13 +10,13 @@ use proptest::strategy::{BoxedStrategy, Just, Strategy};
 use proptest::{option, prop_oneof};
 
 /// Plays for servers that answer in the given unit.
-pub(super) fn plays(kind: Kind) -> BoxedStrategy<Play> {
+pub(super) fn plays(kind: Kind) -> BoxedStrategy<Case> {
     let part = (vec(visit(kind), 1..=2), vec(0..8u8, 0..=24))
-        .prop_map(|(visits, gaps)| Part { visits, gaps });
+        .prop_map(|(visits, gaps)| ClientPlan { visits, gaps });
     let freeze = option::weighted(0.25, (any::<u8>(), 1..=8u8));
     let restart = option::weighted(0.03, any::<u8>());
     (vec(part, 1..=4), freeze, restart)
-        .prop_map(|(parts, freeze, restart)| Play {
+        .prop_map(|(parts, freeze, restart)| Case {
             parts,
             freeze,
             restart,
@@ -22,18 +24,18 @@ pub(super) fn plays(kind: Kind) -> BoxedStrategy<Play> {
         .boxed()
 }
 
-fn visit(kind: Kind) -> impl Strategy<Value = Visit> {
+fn visit(kind: Kind) -> impl Strategy<Value = Connection> {
     let reach = prop_oneof![
-        8 => Just(Reach::Plain),
-        1 => Just(Reach::SmallBuffer),
-        1 => Just(Reach::SmallSegments),
-        3 => Just(Reach::SamePort),
+        8 => Just(ConnectKind::Plain),
+        1 => Just(ConnectKind::SmallBuffer),
+        1 => Just(ConnectKind::SmallSegments),
+        3 => Just(ConnectKind::SamePort),
     ];
     let leave = prop_oneof![
-        3 => Just(Leave::Close),
-        2 => Just(Leave::HalfClose),
-        2 => Just(Leave::Reset),
-        1 => Just(Leave::Abrupt),
+        3 => Just(CloseKind::Close),
+        2 => Just(CloseKind::HalfClose),
+        2 => Just(CloseKind::Reset),
+        1 => Just(CloseKind::Abrupt),
     ];
     let again = match kind {
         Kind::Datagram => proptest::bool::weighted(0.25).boxed(),
@@ -46,7 +48,7 @@ fn visit(kind: Kind) -> impl Strategy<Value = Visit> {
         reach,
         again,
     )
-        .prop_map(|(words, unfinished, leave, reach, again)| Visit {
+        .prop_map(|(words, unfinished, leave, reach, again)| Connection {
             reach,
             words,
             unfinished,
@@ -55,7 +57,7 @@ fn visit(kind: Kind) -> impl Strategy<Value = Visit> {
         })
 }
 
-fn word(kind: Kind) -> impl Strategy<Value = Word> {
+fn word(kind: Kind) -> impl Strategy<Value = Message> {
     let content = prop_oneof![
         6 => Just(Content::Letters),
         3 => Just(Content::Noise),
@@ -65,14 +67,14 @@ fn word(kind: Kind) -> impl Strategy<Value = Word> {
         1 => Just(Content::Delimiters),
     ];
     let manner = prop_oneof![
-        5 => Just(Manner::Hear),
-        3 => Just(Manner::GoOn),
-        1 => Just(Manner::Stall),
-        1 => Just(Manner::Slow),
+        5 => Just(Waiting::Hear),
+        3 => Just(Waiting::GoOn),
+        1 => Just(Waiting::Stall),
+        1 => Just(Waiting::Slow),
     ];
     let times = prop_oneof![3 => Just(1u32), 1 => 2..=4u32];
     (sizes(kind), slicing(), times, manner, content, 0..8u64).prop_map(
-        |(size, slicing, times, manner, content, seed)| Word {
+        |(size, slicing, times, manner, content, seed)| Message {
             content,
             size,
             seed,
@@ -90,7 +92,7 @@ fn slicing() -> impl Strategy<Value = Slicing> {
         1 => (2..8usize).prop_map(Spot::Start),
         1 => (2..8usize).prop_map(Spot::End),
         1 => (4..17u32).prop_map(Spot::Power),
-        3 => any::<u16>().prop_map(Spot::Part),
+        3 => any::<u16>().prop_map(Spot::ClientPlan),
     ];
     let pieces = prop_oneof![
         Just(1usize),
