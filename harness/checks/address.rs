@@ -5,7 +5,7 @@ use crate::checks::counterexample::{each, echo, listen};
 use crate::model::action::ConnectOptions;
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
-use crate::model::dialogue::{Talk, scenario};
+use crate::model::dialogue::{ClientSteps, scenario};
 use crate::model::expectation::Expectation;
 use crate::model::need::Need;
 use crate::model::scenario::Line;
@@ -19,7 +19,7 @@ fn polite_over(ip: IpAddr, subject: &Subject) -> Vec<Line> {
         to: Some(ip),
         ..ConnectOptions::default()
     };
-    with_dial(Talk::of(0).polite(subject).lines(), &dial)
+    with_dial(ClientSteps::of(0).polite(subject).lines(), &dial)
 }
 
 /// Listens on all addresses of both families, whatever it was told.
@@ -109,7 +109,10 @@ pub(super) const CHECKS: &[Check] = &[
                 ..ConnectOptions::default()
             };
             let lines = with_dial(
-                Talk::of(0).connect().expect(Expectation::Refused).lines(),
+                ClientSteps::of(0)
+                    .connect()
+                    .expect(Expectation::Refused)
+                    .lines(),
                 &dial,
             );
             Some(vec![scenario(

@@ -5,7 +5,7 @@ use crate::model::action::Action;
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::dialogue::{
-    Talk, barrier, scenario, server_does, server_expects, server_requires, settle,
+    ClientSteps, barrier, scenario, server_does, server_expects, server_requires, settle,
 };
 use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::need::Need;
@@ -80,15 +80,15 @@ pub(super) const CHECKS: &[Check] = &[
                         server_does(ServerAction::Stop),
                     ],
                     // The server is stopped: that a handshake takes its time on a loaded host is no fault of its own.
-                    Talk::of(0).connect_without_waiting().lines(),
+                    ClientSteps::of(0).connect_without_waiting().lines(),
                     vec![server_requires(ServerExpectation::AcceptQueue(limit + 1))],
-                    Talk::of(1)
+                    ClientSteps::of(1)
                         .connect_without_waiting()
                         .expect(Expectation::Pending)
                         .lines(),
                     vec![server_does(ServerAction::Continue)],
-                    Talk::of(0).then(Action::Close).lines(),
-                    Talk::of(1).then(Action::Close).lines(),
+                    ClientSteps::of(0).then(Action::Close).lines(),
+                    ClientSteps::of(1).then(Action::Close).lines(),
                 ],
             )])
         },
@@ -117,13 +117,19 @@ pub(super) const CHECKS: &[Check] = &[
                 .backlog
                 .map_or(256, |backlog| (backlog * 2).clamp(2, 512));
             let patient = Duration::from_secs(30);
-            let mut lines = Talk::of(0)
+            let mut lines = ClientSteps::of(0)
                 .connect_without_waiting()
                 .expect_within(Expectation::Connected, patient)
                 .lines();
             lines.push(barrier());
             // The polite conversation less its connect, which is done.
-            lines.extend(Talk::of(0).polite(subject).lines().into_iter().skip(1));
+            lines.extend(
+                ClientSteps::of(0)
+                    .polite(subject)
+                    .lines()
+                    .into_iter()
+                    .skip(1),
+            );
             Some(vec![scenario(
                 "a burst of clients",
                 &[("crowd", crowd)],
@@ -152,13 +158,13 @@ pub(super) const CHECKS: &[Check] = &[
                 &[("crowd", limit + 10)],
                 vec![
                     vec![server_does(ServerAction::Stop)],
-                    Talk::of(0).connect_without_waiting().lines(),
+                    ClientSteps::of(0).connect_without_waiting().lines(),
                     vec![
                         server_requires(ServerExpectation::AcceptQueue(limit + 1)),
                         server_does(ServerAction::Continue),
                         settle(),
                     ],
-                    Talk::of(0).then(Action::Close).lines(),
+                    ClientSteps::of(0).then(Action::Close).lines(),
                 ],
             )])
         },
@@ -204,13 +210,13 @@ pub(super) const CHECKS: &[Check] = &[
                 &[("crowd", crowd)],
                 vec![
                     vec![server_does(ServerAction::Stop)],
-                    Talk::of(0).connect().lines(),
+                    ClientSteps::of(0).connect().lines(),
                     vec![
                         server_requires(ServerExpectation::AcceptQueue(crowd)),
                         server_does(ServerAction::Continue),
                         server_expects(ServerExpectation::AcceptQueue(0)),
                     ],
-                    Talk::of(0).then(Action::Close).lines(),
+                    ClientSteps::of(0).then(Action::Close).lines(),
                 ],
             )])
         },
@@ -243,13 +249,13 @@ pub(super) const CHECKS: &[Check] = &[
         },
         scenarios: |subject| {
             // A reply may need a descriptor of its own, as a file that is served does; that of a model needs none.
-            let old_client = |talk: Talk| match subject.profile.model() {
+            let old_client = |talk: ClientSteps| match subject.profile.model() {
                 Some(_) => talk,
-                None => Talk::of(1),
+                None => ClientSteps::of(1),
             };
             let (opens, talks) = (
-                Talk::of(1).open_accepted(subject),
-                Talk::of(1).request_and_reply(subject),
+                ClientSteps::of(1).open_accepted(subject),
+                ClientSteps::of(1).request_and_reply(subject),
             );
             Some(vec![scenario(
                 "descriptors run out",
@@ -257,13 +263,13 @@ pub(super) const CHECKS: &[Check] = &[
                 vec![
                     old_client(opens).lines(),
                     vec![server_does(ServerAction::LimitOpenFiles(6))],
-                    Talk::of(0).connect_without_waiting().lines(),
+                    ClientSteps::of(0).connect_without_waiting().lines(),
                     vec![
                         server_requires(ServerExpectation::OutOfFiles),
                         server_expects(ServerExpectation::Rest),
                     ],
                     old_client(talks).lines(),
-                    Talk::of(0).then(Action::Close).lines(),
+                    ClientSteps::of(0).then(Action::Close).lines(),
                     vec![server_does(ServerAction::RestoreOpenFiles), settle()],
                 ],
             )])

@@ -4,7 +4,7 @@ use crate::checks::counterexample::{answer, each, echo, listen};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Cut, Data, Source};
-use crate::model::dialogue::{self, Talk, scenario, settle};
+use crate::model::dialogue::{self, ClientSteps, scenario, settle};
 use crate::model::expectation::Expectation;
 use crate::model::need::Need;
 use crate::model::profile::Framing;
@@ -25,7 +25,7 @@ fn exchange(name: &str, payload: &[u8], subject: &Subject) -> Option<Vec<Scenari
     let expected = model
         .reply(&data)
         .map_or(Expectation::Taken, Expectation::Data);
-    let talk = Talk::of(0)
+    let talk = ClientSteps::of(0)
         .connect()
         .send_data(data, Cut::Whole)
         .expect(expected)
@@ -35,9 +35,12 @@ fn exchange(name: &str, payload: &[u8], subject: &Subject) -> Option<Vec<Scenari
 
 /// Sends without caring what comes of it, and leaves.
 fn throw(name: &str, data: Data) -> Vec<Scenario> {
-    let mut lines = Talk::of(0).connect().send_in_background(data).lines();
+    let mut lines = ClientSteps::of(0)
+        .connect()
+        .send_in_background(data)
+        .lines();
     lines.push(settle());
-    lines.extend(Talk::of(0).then(Action::Close).lines());
+    lines.extend(ClientSteps::of(0).then(Action::Close).lines());
     lines.push(settle());
     vec![scenario(name, &[("mallory", 1)], vec![lines])]
 }
@@ -211,9 +214,9 @@ pub(super) const CHECKS: &[Check] = &[
                 "nothing, then the request",
                 &[("alice", 1)],
                 vec![
-                    Talk::of(0).open(subject).send("").lines(),
+                    ClientSteps::of(0).open(subject).send("").lines(),
                     vec![settle()],
-                    Talk::of(0)
+                    ClientSteps::of(0)
                         .send(request)
                         .expect_reply(subject)
                         .finish(subject)
@@ -243,9 +246,12 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |_| {
-            let mut lines = Talk::of(0).connect().then(Action::SendUrgent(b'!')).lines();
+            let mut lines = ClientSteps::of(0)
+                .connect()
+                .then(Action::SendUrgent(b'!'))
+                .lines();
             lines.push(settle());
-            lines.extend(Talk::of(0).then(Action::Close).lines());
+            lines.extend(ClientSteps::of(0).then(Action::Close).lines());
             Some(vec![scenario(
                 "an urgent byte",
                 &[("mallory", 1)],

@@ -5,7 +5,7 @@ use crate::checks::counterexample::{die_of, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Gate, Policy};
 use crate::model::data::Cut;
-use crate::model::dialogue::{self, Talk, repeat, scenario, settle};
+use crate::model::dialogue::{self, ClientSteps, repeat, scenario, settle};
 use crate::model::expectation::Expectation;
 use crate::model::need::Need;
 use std::io::{Read, Write};
@@ -60,8 +60,8 @@ pub(super) const CHECKS: &[Check] = &[
             ..Policy::MUST
         },
         scenarios: |subject| {
-            let silent = Talk::of(1).connect().lines();
-            let polite = Talk::of(0).polite(subject).lines();
+            let silent = ClientSteps::of(1).connect().lines();
+            let polite = ClientSteps::of(0).polite(subject).lines();
             Some(vec![scenario(
                 "one silent client",
                 &[("alice", 1), ("mallory", 1)],
@@ -85,7 +85,7 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let crowd = at_once(subject, if subject.deep { 2_000 } else { 100 });
-            let mut polite = Talk::of(0).polite(subject).lines();
+            let mut polite = ClientSteps::of(0).polite(subject).lines();
             // All are there, and the server has done with them what it does with a new client, before one speaks.
             polite.insert(1, settle());
             Some(vec![scenario(
@@ -122,7 +122,7 @@ pub(super) const CHECKS: &[Check] = &[
             let model = subject.profile.model()?;
             let data = bulk(model, 32 << 10, subject.seed);
             let reply = model.reply(&data)?;
-            let talk = Talk::of(0)
+            let talk = ClientSteps::of(0)
                 .connect()
                 .send_data(data, Cut::Pieces(4 << 10))
                 .expect(Expectation::Data(reply))
@@ -130,12 +130,12 @@ pub(super) const CHECKS: &[Check] = &[
             // A buffer that all share is overwritten while a write from it waits for a client that does not read.
             let much = bulk(model, 8 << 20, subject.seed);
             let stalled = model.reply(&much).map(|reply| {
-                let send = Talk::of(0)
+                let send = ClientSteps::of(0)
                     .connect()
                     .then(Action::Stall)
                     .send_in_background(much)
                     .lines();
-                let read = Talk::of(0)
+                let read = ClientSteps::of(0)
                     .then(Action::Read(None))
                     .expect_within(Expectation::Data(reply), Duration::from_secs(30))
                     .finish(subject);
@@ -174,7 +174,7 @@ pub(super) const CHECKS: &[Check] = &[
                 true => (20, 10),
                 false => (1, 50),
             };
-            let leave = Talk::of(0).connect().then(Action::Close).lines();
+            let leave = ClientSteps::of(0).connect().then(Action::Close).lines();
             Some(vec![scenario(
                 "connect and close",
                 &[("crowd", crowd)],
@@ -206,7 +206,7 @@ pub(super) const CHECKS: &[Check] = &[
             let total = if subject.deep { 10_000 } else { 1_000 };
             let crowd = at_once(subject, 20);
             let rounds = total / crowd;
-            let polite = Talk::of(0).polite(subject).lines();
+            let polite = ClientSteps::of(0).polite(subject).lines();
             Some(vec![scenario(
                 "some at a time",
                 &[("crowd", crowd)],
@@ -241,18 +241,21 @@ pub(super) const CHECKS: &[Check] = &[
                 "a second client waits",
                 &[("alice", 1), ("bob", 1)],
                 vec![
-                    Talk::of(0).open_accepted(subject).lines(),
-                    Talk::of(1)
+                    ClientSteps::of(0).open_accepted(subject).lines(),
+                    ClientSteps::of(1)
                         .connect()
                         .send(request.clone())
                         .expect(Expectation::Silence)
                         .lines(),
-                    Talk::of(0)
+                    ClientSteps::of(0)
                         .send(request)
                         .expect_reply(subject)
                         .finish(subject)
                         .lines(),
-                    Talk::of(1).expect_reply(subject).finish(subject).lines(),
+                    ClientSteps::of(1)
+                        .expect_reply(subject)
+                        .finish(subject)
+                        .lines(),
                 ],
             )])
         },

@@ -5,7 +5,7 @@ use crate::model::action::{Action, ConnectOptions};
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Cut, Data, Source};
-use crate::model::dialogue::{self, Talk, repeat, scenario, server_does, settle};
+use crate::model::dialogue::{self, ClientSteps, repeat, scenario, server_does, settle};
 use crate::model::expectation::Expectation;
 use crate::model::need::Need;
 use crate::model::profile::Transport;
@@ -44,14 +44,16 @@ fn payload(bytes: usize, seed: u64) -> Data {
 /// in any order (RFC 768 promises none), as those of a server with two threads do.
 fn exchange(data: impl IntoIterator<Item = Data>, subject: &Subject) -> Option<Vec<Line>> {
     let model = subject.profile.model()?;
-    let talk = data.into_iter().fold(Talk::of(0).connect(), |talk, data| {
-        let reply = model.reply(&data);
-        let talk = talk.send_data(data, Cut::Whole);
-        match reply {
-            Some(reply) => talk.expect(Expectation::Data(reply)),
-            None => talk,
-        }
-    });
+    let talk = data
+        .into_iter()
+        .fold(ClientSteps::of(0).connect(), |talk, data| {
+            let reply = model.reply(&data);
+            let talk = talk.send_data(data, Cut::Whole);
+            match reply {
+                Some(reply) => talk.expect(Expectation::Data(reply)),
+                None => talk,
+            }
+        });
     Some(talk.then(Action::Close).lines())
 }
 
@@ -76,7 +78,7 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::DATAGRAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |_| {
-            let lines = Talk::of(0)
+            let lines = ClientSteps::of(0)
                 .connect()
                 .send("")
                 .require(Expectation::Taken)
@@ -111,7 +113,7 @@ pub(super) const CHECKS: &[Check] = &[
             let lines = (0..).zip(sizes()).filter_map(|(number, bytes)| {
                 let data = payload(bytes, subject.seed + number);
                 let reply = model.reply(&data)?;
-                let talk = Talk::of(0).connect().send_data(data, Cut::Whole);
+                let talk = ClientSteps::of(0).connect().send_data(data, Cut::Whole);
                 Some(
                     talk.expect_within(
                         Expectation::DataOrSilence(reply),
@@ -145,7 +147,7 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::DATAGRAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let lines = Talk::of(0)
+            let lines = ClientSteps::of(0)
                 .connect()
                 .send_data(payload(100_000, subject.seed), Cut::Pieces(500));
             Some(vec![scenario(
@@ -154,7 +156,7 @@ pub(super) const CHECKS: &[Check] = &[
                 vec![
                     lines.lines(),
                     vec![settle()],
-                    Talk::of(0).then(Action::Close).lines(),
+                    ClientSteps::of(0).then(Action::Close).lines(),
                 ],
             )])
         },
@@ -183,17 +185,17 @@ pub(super) const CHECKS: &[Check] = &[
             let crowd = match subject.profile.transport {
                 // What a Unix socket has no room for is not dropped: who sends has to wait (unix(7)), and the server
                 // stands still.
-                Some(Transport::UnixDatagram) => Talk::of(0).send_in_background(datagram),
-                _ => Talk::of(0).send_data(datagram, Cut::Whole),
+                Some(Transport::UnixDatagram) => ClientSteps::of(0).send_in_background(datagram),
+                _ => ClientSteps::of(0).send_data(datagram, Cut::Whole),
             };
             Some(vec![scenario(
                 "a thousand datagrams",
                 &[("mallory", 20)],
                 vec![
-                    Talk::of(0).connect().lines(),
+                    ClientSteps::of(0).connect().lines(),
                     vec![server_does(ServerAction::Stop), repeat(50, crowd.lines())],
                     vec![server_does(ServerAction::Continue), settle()],
-                    Talk::of(0).then(Action::Close).lines(),
+                    ClientSteps::of(0).then(Action::Close).lines(),
                 ],
             )])
         },
@@ -261,7 +263,7 @@ pub(super) const CHECKS: &[Check] = &[
                 &[("mallory", 10)],
                 vec![
                     vec![server_does(ServerAction::Stop)],
-                    Talk::of(0)
+                    ClientSteps::of(0)
                         .connect()
                         .send(request)
                         .then(Action::Close)
@@ -299,7 +301,7 @@ pub(super) const CHECKS: &[Check] = &[
                 from: Some(std::net::Ipv4Addr::LOCALHOST.into()),
                 ..ConnectOptions::default()
             };
-            let lines = super::with_dial(Talk::of(0).polite(subject).lines(), &dial);
+            let lines = super::with_dial(ClientSteps::of(0).polite(subject).lines(), &dial);
             Some(vec![scenario(
                 "asked on another address",
                 &[("alice", 1)],

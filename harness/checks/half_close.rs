@@ -4,7 +4,7 @@ use crate::checks::counterexample::{answer, each, listen};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Cut, Data};
-use crate::model::dialogue::{self, Talk, scenario, server_does, settle};
+use crate::model::dialogue::{self, ClientSteps, scenario, server_does, settle};
 use crate::model::expectation::{End, Expectation};
 use crate::model::need::Need;
 use crate::model::server_action::ServerAction;
@@ -67,13 +67,13 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;
-            let ask = |talk: Talk| talk.send(request.clone()).then(Action::HalfClose);
-            let read = Talk::of(0)
+            let ask = |talk: ClientSteps| talk.send(request.clone()).then(Action::HalfClose);
+            let read = ClientSteps::of(0)
                 .expect_reply(subject)
                 .expect(orderly_end())
                 .then(Action::Close)
                 .lines();
-            let read_discard = Talk::of(0)
+            let read_discard = ClientSteps::of(0)
                 .expect(orderly_end())
                 .then(Action::Close)
                 .lines();
@@ -82,11 +82,11 @@ pub(super) const CHECKS: &[Check] = &[
             } else {
                 read_discard
             };
-            let plain = [ask(Talk::of(0).open(subject)).lines(), read.clone()];
+            let plain = [ask(ClientSteps::of(0).open(subject)).lines(), read.clone()];
             let stopped = [
-                Talk::of(0).open_accepted(subject).lines(),
+                ClientSteps::of(0).open_accepted(subject).lines(),
                 vec![server_does(ServerAction::Stop)],
-                ask(Talk::of(0)).lines(),
+                ask(ClientSteps::of(0)).lines(),
                 vec![server_does(ServerAction::Continue)],
                 read,
             ];
@@ -133,7 +133,7 @@ pub(super) const CHECKS: &[Check] = &[
             let halves = super::cuts(request.len(), subject.deep)
                 .into_iter()
                 .map(|at| {
-                    let talk = Talk::of(0)
+                    let talk = ClientSteps::of(0)
                         .open(subject)
                         .send(&request[..at])
                         .then(Action::HalfClose);
@@ -144,7 +144,7 @@ pub(super) const CHECKS: &[Check] = &[
                     };
                     let mut lines = talk.lines();
                     lines.push(settle());
-                    lines.extend(Talk::of(0).then(Action::Close).lines());
+                    lines.extend(ClientSteps::of(0).then(Action::Close).lines());
                     lines
                 });
             Some(vec![scenario(
@@ -168,8 +168,8 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |_| {
-            let half = Talk::of(0).connect().then(Action::HalfClose).lines();
-            let leave = Talk::of(0).then(Action::Close).lines();
+            let half = ClientSteps::of(0).connect().then(Action::HalfClose).lines();
+            let leave = ClientSteps::of(0).then(Action::Close).lines();
             Some(vec![scenario(
                 "FIN and no byte",
                 &[("mallory", 3)],
@@ -222,7 +222,7 @@ pub(super) const CHECKS: &[Check] = &[
                 receive_buffer: Some(64 << 10),
                 ..ConnectOptions::default()
             };
-            let lines = Talk::of(0)
+            let lines = ClientSteps::of(0)
                 .then(Action::Connect(dial))
                 .then(Action::Read(Some(slowly)))
                 .send_data(data, Cut::Whole)
@@ -255,7 +255,7 @@ pub(super) const CHECKS: &[Check] = &[
             let cut = Cut::At(vec![request.len()]);
             let mut bytes = request;
             bytes.extend_from_slice(&[b'x'; 2_000]);
-            let lines = Talk::of(0)
+            let lines = ClientSteps::of(0)
                 .open(subject)
                 .send_data(Data::literal(bytes), cut)
                 .expect_reply(subject)

@@ -3,7 +3,7 @@
 use crate::model::action::Action;
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
-use crate::model::dialogue::{Talk, repeat, scenario, server_does, server_requires, settle};
+use crate::model::dialogue::{ClientSteps, repeat, scenario, server_does, server_requires, settle};
 use crate::model::expectation::ServerExpectation;
 use crate::model::need::Need;
 use crate::model::server_action::{ServerAction, Signal};
@@ -86,7 +86,7 @@ pub(super) const CHECKS: &[Check] = &[
                 "started again on a stale path",
                 &[("alice", 1)],
                 vec![
-                    Talk::of(0).open_accepted(subject).lines(),
+                    ClientSteps::of(0).open_accepted(subject).lines(),
                     super::killed_and_started_again(),
                 ],
             )])
@@ -139,12 +139,12 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::LOCAL, Need::STREAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |_| {
-            let mut lines = Talk::of(0)
+            let mut lines = ClientSteps::of(0)
                 .connect()
                 .then(Action::SendDescriptor(b'x'))
                 .lines();
             lines.push(settle());
-            lines.extend(Talk::of(0).then(Action::Close).lines());
+            lines.extend(ClientSteps::of(0).then(Action::Close).lines());
             Some(vec![scenario(
                 "a descriptor that nobody asked for",
                 &[("mallory", 1)],

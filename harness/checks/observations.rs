@@ -3,7 +3,7 @@
 use crate::checks;
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::dialogue::{
-    self, Talk, pause, scenario, server_does, server_expects, server_expects_within, settle,
+    self, ClientSteps, pause, scenario, server_does, server_expects, server_expects_within, settle,
 };
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::need::Need;
@@ -172,7 +172,7 @@ fn either_end(kinds: &[End]) -> Expectation {
 /// A polite client. Nobody tells the sender of a datagram that the server is gone, so that it waits no longer than for
 /// the server's end.
 fn after_the_signal(subject: &Subject) -> Vec<Line> {
-    let mut lines = Talk::of(0).polite(subject).lines();
+    let mut lines = ClientSteps::of(0).polite(subject).lines();
     for line in lines
         .iter_mut()
         .filter(|_| subject.place.transport.is_datagram())
@@ -251,15 +251,15 @@ pub const OBSERVATIONS: &[Observation] = &[
         needs: &[Need::STREAM, Need::DIALOGUE],
         occasion: Occasion::Own(|subject| {
             let request = dialogue::request(&subject.profile)?;
-            let ask = Talk::of(0).send(request).then(Action::HalfClose);
-            let watch = Talk::of(0)
+            let ask = ClientSteps::of(0).send(request).then(Action::HalfClose);
+            let watch = ClientSteps::of(0)
                 .expect_within(either_end(&[End::Fin, End::Reset]), WATCHED)
                 .then(Action::Close);
             Some(scenario(
                 "a request and FIN arrive together",
                 &[("alice", 1)],
                 vec![
-                    Talk::of(0).open(subject).lines(),
+                    ClientSteps::of(0).open(subject).lines(),
                     vec![server_does(ServerAction::Stop)],
                     ask.lines(),
                     vec![server_does(ServerAction::Continue)],
@@ -319,9 +319,9 @@ pub const OBSERVATIONS: &[Observation] = &[
                 "a silent client",
                 &[("alice", 1)],
                 vec![
-                    Talk::of(0).connect().lines(),
+                    ClientSteps::of(0).connect().lines(),
                     vec![pause(WATCHED)],
-                    Talk::of(0).then(Action::Close).lines(),
+                    ClientSteps::of(0).then(Action::Close).lines(),
                 ],
             ))
         }),
@@ -399,7 +399,7 @@ pub const OBSERVATIONS: &[Observation] = &[
                 from: Some(Ipv4Addr::LOCALHOST.into()),
                 ..ConnectOptions::default()
             };
-            let talk = Talk::of(0)
+            let talk = ClientSteps::of(0)
                 .then(Action::Connect(dial))
                 .send(dialogue::request(&subject.profile)?)
                 .expect_reply(subject)
@@ -439,7 +439,7 @@ pub const OBSERVATIONS: &[Observation] = &[
             Some(scenario(
                 "a polite client",
                 &[("alice", 1)],
-                vec![Talk::of(0).polite(subject).lines(), vec![watch]],
+                vec![ClientSteps::of(0).polite(subject).lines(), vec![watch]],
             ))
         }),
         read: |seen| {

@@ -5,7 +5,7 @@ use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Cut, Data};
-use crate::model::dialogue::{self, Talk, scenario};
+use crate::model::dialogue::{self, ClientSteps, scenario};
 use crate::model::expectation::{End, Expectation};
 use crate::model::need::Need;
 use crate::model::scenario::Line;
@@ -68,7 +68,7 @@ fn buffer_all(stream: &mut TcpStream) -> std::io::Result<()> {
 fn cut_requests(subject: &Subject, cuts: Vec<Cut>) -> Vec<Vec<Line>> {
     let request = dialogue::request(&subject.profile).unwrap_or_default();
     let conversation = |cut| {
-        let talk = Talk::of(0)
+        let talk = ClientSteps::of(0)
             .open(subject)
             .send_data(Data::literal(request.clone()), cut)
             .expect_reply(subject);
@@ -171,7 +171,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;
             let conversation = |times: u32| {
-                let mut talk = Talk::of(0)
+                let mut talk = ClientSteps::of(0)
                     .open(subject)
                     .send_data(Data::literal(request.clone()).times(times), Cut::Whole);
                 for _ in 0..times {
@@ -208,7 +208,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile).unwrap_or_default();
             let conversation = |at: usize| {
-                Talk::of(0)
+                ClientSteps::of(0)
                     .open(subject)
                     .send_data(
                         Data::literal(request.clone()).times(2),
@@ -245,7 +245,7 @@ pub(super) const CHECKS: &[Check] = &[
             let conversation = |(number, bytes): (u64, usize)| {
                 let data = model.payload(bytes, subject.seed + number);
                 let reply = model.reply(&data)?;
-                let talk = Talk::of(0)
+                let talk = ClientSteps::of(0)
                     .connect()
                     .send_data(data, Cut::Whole)
                     .expect_within(Expectation::Data(reply), within(bytes))
@@ -296,7 +296,7 @@ pub(super) const CHECKS: &[Check] = &[
                 bytes: 1 << 10,
                 every: Duration::ZERO,
             };
-            let talk = Talk::of(0)
+            let talk = ClientSteps::of(0)
                 .then(Action::Connect(small_buffer()))
                 .then(Action::Read(Some(slowly)))
                 .send_in_background(data)
@@ -328,13 +328,16 @@ pub(super) const CHECKS: &[Check] = &[
                 segment_size: Some(88),
                 ..ConnectOptions::default()
             };
-            let mut lines = vec![super::with_dial(Talk::of(0).polite(subject).lines(), &dial)];
+            let mut lines = vec![super::with_dial(
+                ClientSteps::of(0).polite(subject).lines(),
+                &dial,
+            )];
             if let Some(model) = subject.profile.model() {
                 let data = bulk(model, 256 << 10, subject.seed);
                 let expected = model
                     .reply(&data)
                     .map_or(Expectation::Taken, Expectation::Data);
-                let talk = Talk::of(0)
+                let talk = ClientSteps::of(0)
                     .then(Action::Connect(dial))
                     .send_in_background(data)
                     .expect_within(expected, Duration::from_secs(30))
@@ -365,11 +368,11 @@ pub(super) const CHECKS: &[Check] = &[
             let model = subject.profile.model()?;
             let data = bulk(model, 8 << 20, subject.seed);
             let reply = model.reply(&data)?;
-            let stalled = Talk::of(1)
+            let stalled = ClientSteps::of(1)
                 .connect()
                 .then(Action::Stall)
                 .send_in_background(data);
-            let rest = Talk::of(1)
+            let rest = ClientSteps::of(1)
                 .then(Action::Read(None))
                 .expect_within(Expectation::Data(reply), Duration::from_secs(20))
                 .finish(subject);
@@ -379,7 +382,7 @@ pub(super) const CHECKS: &[Check] = &[
                 vec![
                     stalled.lines(),
                     vec![dialogue::settle()],
-                    Talk::of(0).polite(subject).lines(),
+                    ClientSteps::of(0).polite(subject).lines(),
                     rest.lines(),
                 ],
             )])
@@ -401,7 +404,7 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::SHOULD,
         scenarios: |subject| {
             let model = subject.profile.model()?;
-            let talk = Talk::of(0)
+            let talk = ClientSteps::of(0)
                 .then(Action::Connect(small_buffer()))
                 .then(Action::Stall)
                 .send_in_background(bulk(model, 32 << 20, subject.seed))
@@ -429,7 +432,7 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile).unwrap_or_default();
-            let half = Talk::of(1)
+            let half = ClientSteps::of(1)
                 .open(subject)
                 .send(&request[..request.len() / 2]);
             Some(vec![scenario(
@@ -438,7 +441,7 @@ pub(super) const CHECKS: &[Check] = &[
                 vec![
                     half.lines(),
                     vec![dialogue::settle()],
-                    Talk::of(0).polite(subject).lines(),
+                    ClientSteps::of(0).polite(subject).lines(),
                 ],
             )])
         },
@@ -460,7 +463,7 @@ pub(super) const CHECKS: &[Check] = &[
             let model = subject.profile.model()?;
             let data = bulk(model, 16 << 20, subject.seed);
             let reply = model.reply(&data)?;
-            let talk = Talk::of(0)
+            let talk = ClientSteps::of(0)
                 .connect()
                 .send_in_background(data)
                 .expect_within(Expectation::Data(reply), Duration::from_secs(30))

@@ -2,7 +2,7 @@
 
 use crate::checks::counterexample::{answer, each, listen};
 use crate::model::check::{Check, Counterexample, Gate, Policy};
-use crate::model::dialogue::{Talk, scenario};
+use crate::model::dialogue::{ClientSteps, scenario};
 use crate::model::need::Need;
 
 pub(super) const CHECKS: &[Check] = &[Check {
@@ -18,7 +18,7 @@ pub(super) const CHECKS: &[Check] = &[Check {
         ..Policy::MUST
     },
     scenarios: |subject| {
-        let polite = Talk::of(0).polite(subject).lines();
+        let polite = ClientSteps::of(0).polite(subject).lines();
         Some(vec![scenario(
             "a polite client",
             &[("alice", 1)],

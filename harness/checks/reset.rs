@@ -4,7 +4,7 @@ use super::cuts;
 use crate::checks::counterexample::{die_of, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Policy};
-use crate::model::dialogue::{self, Talk, repeat, scenario, server_does, settle};
+use crate::model::dialogue::{self, ClientSteps, repeat, scenario, server_does, settle};
 use crate::model::invariant::Invariant;
 use crate::model::need::Need;
 use crate::model::scenario::{Scenario, Waiver};
@@ -49,7 +49,7 @@ pub(super) const CHECKS: &[Check] = &[
                 &[("mallory", crowd)],
                 vec![
                     vec![server_does(ServerAction::Stop)],
-                    Talk::of(0).connect().then(Action::Reset).lines(),
+                    ClientSteps::of(0).connect().then(Action::Reset).lines(),
                     vec![server_does(ServerAction::Continue), settle()],
                 ],
             )])
@@ -76,7 +76,7 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |_| {
-            let talk = Talk::of(0).connect().then(Action::Reset).lines();
+            let talk = ClientSteps::of(0).connect().then(Action::Reset).lines();
             let lines = vec![repeat(50, talk), settle()];
             Some(vec![scenario(
                 "connect and reset, again and again",
@@ -113,10 +113,10 @@ pub(super) const CHECKS: &[Check] = &[
             let lines = cuts(request.len(), subject.deep)
                 .into_iter()
                 .flat_map(|at| {
-                    let half = Talk::of(0).open(subject).send(&request[..at]);
+                    let half = ClientSteps::of(0).open(subject).send(&request[..at]);
                     let mut lines = half.lines();
                     lines.push(settle());
-                    lines.extend(Talk::of(0).then(Action::Reset).lines());
+                    lines.extend(ClientSteps::of(0).then(Action::Reset).lines());
                     lines
                 });
             Some(vec![scenario(
@@ -144,9 +144,9 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;
             let stopped = [
-                Talk::of(0).open_accepted(subject).lines(),
+                ClientSteps::of(0).open_accepted(subject).lines(),
                 vec![server_does(ServerAction::Stop)],
-                Talk::of(0)
+                ClientSteps::of(0)
                     .send(request.clone())
                     .then(Action::Reset)
                     .lines(),
@@ -155,16 +155,19 @@ pub(super) const CHECKS: &[Check] = &[
             // A reset behind a FIN is reported as EPIPE, so that the first write raises SIGPIPE; otherwise it is
             // ECONNRESET, and a server that gives up at it never makes the second write (tcp_input.c: tcp_reset).
             let finished = [
-                Talk::of(0).open_accepted(subject).lines(),
+                ClientSteps::of(0).open_accepted(subject).lines(),
                 vec![server_does(ServerAction::Stop)],
-                Talk::of(0)
+                ClientSteps::of(0)
                     .send(request.clone())
                     .then(Action::HalfClose)
                     .then(Action::Reset)
                     .lines(),
                 vec![server_does(ServerAction::Continue), settle()],
             ];
-            let running = Talk::of(0).open(subject).send(request).then(Action::Reset);
+            let running = ClientSteps::of(0)
+                .open(subject)
+                .send(request)
+                .then(Action::Reset);
             Some(vec![
                 scenario(
                     "a request, FIN and a reset arrive together",
@@ -207,13 +210,13 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let data = bulk(subject)?;
-            let mut lines = Talk::of(0)
+            let mut lines = ClientSteps::of(0)
                 .connect()
                 .then(Action::Stall)
                 .send_in_background(data.times(16))
                 .lines();
             lines.push(settle());
-            lines.extend(Talk::of(0).then(Action::Reset).lines());
+            lines.extend(ClientSteps::of(0).then(Action::Reset).lines());
             Some(vec![scenario(
                 "reset with a large reply on its way",
                 &[("mallory", 1)],
@@ -251,13 +254,13 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;
-            let mut lines = Talk::of(0)
+            let mut lines = ClientSteps::of(0)
                 .open(subject)
                 .then(Action::Stall)
                 .send(request)
                 .lines();
             lines.push(settle());
-            lines.extend(Talk::of(0).then(Action::Close).lines());
+            lines.extend(ClientSteps::of(0).then(Action::Close).lines());
             Some(vec![scenario(
                 "close with the reply unread",
                 &[("mallory", 1)],
@@ -282,12 +285,12 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;
             let crowd = super::at_once(subject, 20);
-            let storm = Talk::of(1)
+            let storm = ClientSteps::of(1)
                 .open(subject)
                 .send(request)
                 .then(Action::Reset)
                 .lines();
-            let polite = Talk::of(0).polite(subject).lines();
+            let polite = ClientSteps::of(0).polite(subject).lines();
             Some(vec![scenario(
                 "a storm of resets beside a client that talks",
                 &[("alice", 1), ("mallory", crowd)],
@@ -332,11 +335,11 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile).unwrap_or_default();
             let half = &request[..request.len() / 2];
-            let polite = Talk::of(0).polite(subject).lines();
-            let mut gone = Talk::of(1).open(subject).send(half).lines();
+            let polite = ClientSteps::of(0).polite(subject).lines();
+            let mut gone = ClientSteps::of(1).open(subject).send(half).lines();
             // What the server still has to say would draw an RST, and be an end like any other.
             gone.push(settle());
-            gone.extend(Talk::of(1).then(Action::Vanish).lines());
+            gone.extend(ClientSteps::of(1).then(Action::Vanish).lines());
             let waived = [Invariant::OpenFiles, Invariant::Threads].map(|invariant| Waiver {
                 invariant,
                 reason: "the server cannot know that the client is gone".to_owned(),

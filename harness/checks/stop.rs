@@ -5,7 +5,7 @@ use crate::model::action::Action;
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::dialogue::{
-    self, Talk, scenario, server_does, server_expects, server_expects_within, settle,
+    self, ClientSteps, scenario, server_does, server_expects, server_expects_within, settle,
 };
 use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::invariant::Invariant;
@@ -51,8 +51,8 @@ pub(super) fn requires_exit(subject: &Subject) -> Line {
 }
 
 /// A client that has been served where the profile allows it, so that the server has it in hand and not only the kernel.
-fn served_and_silent(subject: &Subject) -> Talk {
-    let talk = Talk::of(0).open_accepted(subject);
+fn served_and_silent(subject: &Subject) -> ClientSteps {
+    let talk = ClientSteps::of(0).open_accepted(subject);
     match subject.profile.closes_after_exchange() {
         true => talk,
         false => talk.request_and_reply(subject),
@@ -147,11 +147,11 @@ pub(super) const CHECKS: &[Check] = &[
             let promised = subject.profile.promises.stop.is_some();
             let mut leave = Vec::new();
             if !promised && subject.place.transport == crate::model::profile::Transport::Tcp {
-                let late = Talk::of(1).connect_without_waiting();
+                let late = ClientSteps::of(1).connect_without_waiting();
                 leave.extend(late.expect(Expectation::Refused).lines());
             }
             if !promised {
-                leave.extend(Talk::of(0).then(Action::Close).lines());
+                leave.extend(ClientSteps::of(0).then(Action::Close).lines());
             }
             Some(vec![scenario(
                 "told to end, with a silent client",
@@ -209,13 +209,13 @@ pub(super) const CHECKS: &[Check] = &[
                     "told to end in the middle of a request",
                     &[("alice", 1)],
                     vec![
-                        Talk::of(0).open(subject).send(half).lines(),
+                        ClientSteps::of(0).open(subject).send(half).lines(),
                         vec![
                             settle(),
                             server_does(ServerAction::Signal(signal(subject))),
                             settle(),
                         ],
-                        Talk::of(0)
+                        ClientSteps::of(0)
                             .send(rest)
                             .expect_reply(subject)
                             .then(Action::Close)
@@ -247,7 +247,7 @@ pub(super) const CHECKS: &[Check] = &[
             let again = server_does(ServerAction::SignalAgain(signal(subject)));
             let open = match subject.place.transport.is_datagram() {
                 true => Vec::new(),
-                false => Talk::of(0).open_accepted(subject).lines(),
+                false => ClientSteps::of(0).open_accepted(subject).lines(),
             };
             Some(vec![scenario(
                 "told to end twice",
@@ -372,7 +372,7 @@ pub(super) const CHECKS: &[Check] = &[
 
 /// Ends the server and starts it again with other standard streams; the polite client afterwards is the judge.
 fn started_with(streams: Streams, subject: &Subject) -> Vec<Scenario> {
-    let polite = Talk::of(0).polite(subject).lines();
+    let polite = ClientSteps::of(0).polite(subject).lines();
     // Nobody is served by the first server: what its connections leave behind is for the family time-wait.
     let waived = vec![Waiver {
         invariant: Invariant::Served,

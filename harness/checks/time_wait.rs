@@ -4,7 +4,7 @@ use crate::checks::counterexample::{die_of, each, echo, listen, listen_with};
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
-use crate::model::dialogue::{Talk, repeat, scenario, server_does, server_requires, settle};
+use crate::model::dialogue::{ClientSteps, repeat, scenario, server_does, server_requires, settle};
 use crate::model::expectation::ServerExpectation;
 use crate::model::need::Need;
 use crate::model::scenario::Line;
@@ -50,13 +50,13 @@ pub(super) const CHECKS: &[Check] = &[
                 "restart over TIME_WAIT",
                 &[("alice", 1)],
                 vec![
-                    Talk::of(0).open_accepted(subject).lines(),
+                    ClientSteps::of(0).open_accepted(subject).lines(),
                     vec![
                         server_does(ServerAction::Signal(Signal::Kill)),
                         server_requires(ServerExpectation::Exit(None)),
                         server_requires(ServerExpectation::Gone),
                     ],
-                    Talk::of(0).then(Action::Close).lines(),
+                    ClientSteps::of(0).then(Action::Close).lines(),
                     vec![server_requires(ServerExpectation::TimeWait), start_again()],
                 ],
             )])
@@ -78,7 +78,7 @@ pub(super) const CHECKS: &[Check] = &[
             ..Policy::MUST
         },
         scenarios: |subject| {
-            let open = Talk::of(0).open_accepted(subject).lines();
+            let open = ClientSteps::of(0).open_accepted(subject).lines();
             let restart = vec![
                 server_does(ServerAction::Signal(super::stop::signal(subject))),
                 super::stop::requires_exit(subject),
@@ -107,7 +107,7 @@ pub(super) const CHECKS: &[Check] = &[
             ..Policy::MUST
         },
         scenarios: |subject| {
-            let open = Talk::of(0).open_accepted(subject).lines();
+            let open = ClientSteps::of(0).open_accepted(subject).lines();
             Some(vec![scenario(
                 "restart after a kill",
                 &[("alice", 1)],
@@ -154,21 +154,21 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let request = crate::model::dialogue::request(&subject.profile).unwrap_or_default();
-            let half = Talk::of(0)
+            let half = ClientSteps::of(0)
                 .open(subject)
                 .send(&request[..request.len() / 2]);
             let dial = ConnectOptions {
                 same_port: true,
                 ..ConnectOptions::default()
             };
-            let again = super::with_dial(Talk::of(0).polite(subject).lines(), &dial);
+            let again = super::with_dial(ClientSteps::of(0).polite(subject).lines(), &dial);
             Some(vec![scenario(
                 "the same client port again",
                 &[("alice", 1)],
                 vec![
                     half.lines(),
                     vec![settle()],
-                    Talk::of(0).then(Action::Close).lines(),
+                    ClientSteps::of(0).then(Action::Close).lines(),
                     again,
                 ],
             )])
@@ -210,7 +210,7 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let rounds = if subject.deep { 10_000 } else { 2_000 };
-            let polite = Talk::of(0).polite(subject).lines();
+            let polite = ClientSteps::of(0).polite(subject).lines();
             Some(vec![scenario(
                 "many short connections",
                 &[("alice", 1)],

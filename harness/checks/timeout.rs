@@ -4,7 +4,7 @@ use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Cut, Data};
-use crate::model::dialogue::{self, Talk, pause, scenario, server_does, server_expects};
+use crate::model::dialogue::{self, ClientSteps, pause, scenario, server_does, server_expects};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::need::Need;
 use crate::model::profile::IdleTimeout;
@@ -22,7 +22,7 @@ fn idle_timeout(subject: &Subject) -> Option<Duration> {
 }
 
 /// Expects silence for most of the promised time, then the end within a fair margin after it.
-fn closes_in_time(talk: Talk, promised: Duration) -> Vec<Line> {
+fn closes_in_time(talk: ClientSteps, promised: Duration) -> Vec<Line> {
     let kinds = vec![End::Fin, End::Reset];
     let end = Expectation::End {
         kinds,
@@ -32,7 +32,7 @@ fn closes_in_time(talk: Talk, promised: Duration) -> Vec<Line> {
     let mut lines = talk.lines();
     lines.push(pause(not_before));
     let margin = promised.mul_f64(0.8) + Duration::from_secs(3);
-    let wait = Talk::of(0)
+    let wait = ClientSteps::of(0)
         .expect_within(Expectation::Silence, Duration::from_millis(1))
         .expect_within(end, margin)
         .then(Action::Close);
@@ -52,7 +52,7 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let promised = idle_timeout(subject)?;
-            let lines = closes_in_time(Talk::of(0).connect(), promised);
+            let lines = closes_in_time(ClientSteps::of(0).connect(), promised);
             Some(vec![scenario(
                 "a silent client",
                 &[("mallory", 1)],
@@ -88,7 +88,7 @@ pub(super) const CHECKS: &[Check] = &[
             {
                 return None;
             }
-            let half = Talk::of(0)
+            let half = ClientSteps::of(0)
                 .open(subject)
                 .send(&request[..request.len() / 2]);
             let lines = closes_in_time(half, promised);
@@ -120,17 +120,17 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| {
             let promised = idle_timeout(subject)?;
             let request = dialogue::request(&subject.profile)?;
-            let mut lines = Talk::of(0).open(subject).lines();
+            let mut lines = ClientSteps::of(0).open(subject).lines();
             for _ in 0..3 {
                 lines.push(pause(promised.mul_f64(0.5)));
                 lines.extend(
-                    Talk::of(0)
+                    ClientSteps::of(0)
                         .send(request.clone())
                         .expect_reply(subject)
                         .lines(),
                 );
             }
-            lines.extend(Talk::of(0).finish(subject).lines());
+            lines.extend(ClientSteps::of(0).finish(subject).lines());
             Some(vec![scenario(
                 "an exchange now and then",
                 &[("alice", 1)],
@@ -158,15 +158,16 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;
-            let exchange = |talk: Talk| talk.send(request.clone()).expect_reply(subject).lines();
+            let exchange =
+                |talk: ClientSteps| talk.send(request.clone()).expect_reply(subject).lines();
             Some(vec![scenario(
                 "silence between two exchanges",
                 &[("alice", 1)],
                 vec![
-                    exchange(Talk::of(0).open(subject)),
+                    exchange(ClientSteps::of(0).open(subject)),
                     vec![pause(Duration::from_secs(2))],
-                    exchange(Talk::of(0)),
-                    Talk::of(0).finish(subject).lines(),
+                    exchange(ClientSteps::of(0)),
+                    ClientSteps::of(0).finish(subject).lines(),
                 ],
             )])
         },
@@ -202,9 +203,9 @@ pub(super) const CHECKS: &[Check] = &[
                 "a request that trickles in",
                 &[("alice", 1), ("mallory", 3)],
                 vec![
-                    Talk::of(1).open(subject).then(drip).lines(),
-                    Talk::of(0).polite(subject).lines(),
-                    Talk::of(1)
+                    ClientSteps::of(1).open(subject).then(drip).lines(),
+                    ClientSteps::of(0).polite(subject).lines(),
+                    ClientSteps::of(1)
                         .expect_reply(subject)
                         .then(Action::Close)
                         .lines(),
@@ -233,13 +234,13 @@ pub(super) const CHECKS: &[Check] = &[
             };
             let arrive = match concurrent {
                 // A small backlog makes some of the crowd repeat their SYN after a second or more.
-                true => Talk::of(1)
+                true => ClientSteps::of(1)
                     .connect_without_waiting()
                     .expect_within(Expectation::Connected, Duration::from_secs(30)),
-                false => Talk::of(1).connect_without_waiting(),
+                false => ClientSteps::of(1).connect_without_waiting(),
             };
             let polite = match concurrent {
-                true => Talk::of(0).polite(subject).lines(),
+                true => ClientSteps::of(0).polite(subject).lines(),
                 false => Vec::new(),
             };
             Some(vec![scenario(
@@ -249,7 +250,7 @@ pub(super) const CHECKS: &[Check] = &[
                     arrive.lines(),
                     vec![dialogue::settle(), server_expects(ServerExpectation::Rest)],
                     polite,
-                    Talk::of(1).then(Action::Close).lines(),
+                    ClientSteps::of(1).then(Action::Close).lines(),
                 ],
             )])
         },
@@ -290,9 +291,9 @@ pub(super) const CHECKS: &[Check] = &[
                 "the request comes late",
                 &[("alice", 1)],
                 vec![
-                    Talk::of(0).open(subject).lines(),
+                    ClientSteps::of(0).open(subject).lines(),
                     vec![pause(wait)],
-                    Talk::of(0)
+                    ClientSteps::of(0)
                         .send(request)
                         .expect_reply(subject)
                         .finish(subject)
@@ -322,15 +323,15 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let polite = Talk::of(0).polite(subject);
+            let polite = ClientSteps::of(0).polite(subject);
             let frozen = [
                 vec![server_does(ServerAction::Stop)],
-                Talk::of(1).connect_without_waiting().lines(),
+                ClientSteps::of(1).connect_without_waiting().lines(),
                 vec![
                     pause(Duration::from_secs(1)),
                     server_does(ServerAction::Continue),
                 ],
-                Talk::of(1).then(Action::Close).lines(),
+                ClientSteps::of(1).then(Action::Close).lines(),
                 polite.lines(),
             ];
             Some(vec![scenario(

@@ -111,7 +111,7 @@ fn literal(data: &Data) -> Option<&[u8]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::dialogue::{Talk, repeat, scenario};
+    use crate::model::dialogue::{ClientSteps, repeat, scenario};
     use crate::model::scenario::Line;
     use crate::transcript::event::{Ended, Event};
     use std::time::Duration;
@@ -141,7 +141,7 @@ mod tests {
 
     fn at(cut: Cut, times: u32) -> Vec<Line> {
         let data = Data::literal(REQUEST).times(times);
-        Talk::of(0).send_data(data, cut).lines()
+        ClientSteps::of(0).send_data(data, cut).lines()
     }
 
     #[test]
@@ -149,20 +149,24 @@ mod tests {
         assert_eq!(covered(at(Cut::At(vec![1, 3]), 1), 1).cuts, [1, 3].into());
         assert_eq!(covered(at(Cut::At(vec![7]), 2), 1).cuts, [2].into());
         assert_eq!(covered(at(Cut::Pieces(2), 1), 1).cuts, [2, 4].into());
-        let half = Talk::of(0).send("hel").then(Action::Reset).lines();
+        let half = ClientSteps::of(0).send("hel").then(Action::Reset).lines();
         assert_eq!(covered(half, 2).cuts, [3].into());
     }
 
     #[test]
     fn what_is_no_cut_is_not_counted() {
-        let whole = Talk::of(0).send(REQUEST).send("").send("other").lines();
+        let whole = ClientSteps::of(0)
+            .send(REQUEST)
+            .send("")
+            .send("other")
+            .lines();
         assert_eq!(covered(whole, 3).if_any(), None);
         assert_eq!(covered(at(Cut::At(vec![0, 5]), 1), 1).if_any(), None);
     }
 
     #[test]
     fn sends_that_were_not_come_to_are_not_counted() {
-        let halves = Talk::of(0).send("h").send("he").send("hel").lines();
+        let halves = ClientSteps::of(0).send("h").send("he").send("hel").lines();
         let coverage = covered(vec![repeat(1, halves)], 3);
         assert_eq!(coverage.to_string(), "2 of 4 cut points");
     }

@@ -2,7 +2,7 @@ use super::leaks::{needs_another_run, needs_second_run, still_grows};
 use super::*;
 use crate::model::action::Action;
 use crate::model::data::*;
-use crate::model::dialogue::{Talk, scenario};
+use crate::model::dialogue::{ClientSteps, scenario};
 use crate::model::expectation::*;
 use crate::model::phase::{Moment, Next, Phase};
 use crate::model::scenario::*;
@@ -32,7 +32,7 @@ const ALICE: ClientId = ClientId { who: 0, member: 0 };
 
 fn expects_hello() -> Trial {
     let hello = Data::literal("HELLO");
-    trial(Talk::of(0).expect(Expectation::Data(hello)).lines())
+    trial(ClientSteps::of(0).expect(Expectation::Data(hello)).lines())
 }
 
 fn seen(event: ClientEvent, how: Ended) -> Transcript {
@@ -97,7 +97,7 @@ fn datagram_that_was_dropped_whole_may_be_waited_for_in_vain() {
         },
     ]);
     assert_eq!(
-        judge(&trial(Talk::of(0).expect(what).lines()), &seen),
+        judge(&trial(ClientSteps::of(0).expect(what).lines()), &seen),
         Verdict::Pass
     );
 }

@@ -54,12 +54,12 @@ fn owed(template: &Template) -> Expectation {
 
 /// The lines of one client, in the making.
 #[derive(Clone, Debug)]
-pub struct Talk {
+pub struct ClientSteps {
     who: usize,
     lines: Vec<Line>,
 }
 
-impl Talk {
+impl ClientSteps {
     /// Nothing yet, by the client at this index of the cast.
     pub fn of(who: usize) -> Self {
         Self {

@@ -3,7 +3,7 @@
 use super::rules::{Kind, Rules};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::data::{Cut, Data, Source, Template};
-use crate::model::dialogue::Talk;
+use crate::model::dialogue::ClientSteps;
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::profile::{HalfClose, Model, Rule, Speech, Transport};
 use crate::model::scenario::{ClientGroup, Line, Scenario, Step};
@@ -383,7 +383,7 @@ fn moments(gaps: &[u8]) -> impl Iterator<Item = u32> {
 /// A client in the making: what it says, and what it is owed for it.
 struct Speaker<'a> {
     rules: &'a Rules<'a>,
-    talk: Talk,
+    talk: ClientSteps,
     dial: ConnectOptions,
     /// What it is owed and has not waited for.
     owed: Vec<Owed>,
@@ -407,7 +407,7 @@ impl<'a> Speaker<'a> {
     fn new(rules: &'a Rules<'a>, who: usize, dial: ConnectOptions) -> Self {
         Self {
             rules,
-            talk: Talk::of(who),
+            talk: ClientSteps::of(who),
             dial,
             owed: Vec::new(),
             owed_bytes: 0,
@@ -419,7 +419,7 @@ impl<'a> Speaker<'a> {
     }
 
     fn then(&mut self, action: Action) {
-        let talk = std::mem::replace(&mut self.talk, Talk::of(0));
+        let talk = std::mem::replace(&mut self.talk, ClientSteps::of(0));
         self.talk = talk.then(action);
     }
 

@@ -4,7 +4,7 @@ use super::arguments::arguments;
 use super::ground::Ground;
 use super::parts;
 use super::python::{Lines, WIDTH, call, comment, seconds, text};
-use crate::model::dialogue::Talk;
+use crate::model::dialogue::ClientSteps;
 use crate::model::error::Error;
 use crate::model::form::{Argument, Does, Form, Python};
 use crate::model::invariant::Invariant;
@@ -322,7 +322,7 @@ impl Writer<'_> {
             &format!("polite = {class}(server, \"a polite client afterwards\")"),
         );
         let before = self.limits.len();
-        for line in Talk::of(0).polite(subject).lines() {
+        for line in ClientSteps::of(0).polite(subject).lines() {
             if let Step::Client { action, .. } = &line.step {
                 self.step("polite", &action.form(), None, 4);
             }

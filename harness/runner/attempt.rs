@@ -6,7 +6,7 @@ use crate::judge::cut_coverage::Coverage;
 use crate::judge::{Evidence, Finding, Skip, Verdict, judge, next};
 use crate::launch::Target;
 use crate::launch::lab::Lab;
-use crate::model::dialogue::{self, Talk, scenario};
+use crate::model::dialogue::{self, ClientSteps, scenario};
 use crate::model::error::Error;
 use crate::model::invariant::Invariant;
 use crate::model::phase::Phase;
@@ -242,7 +242,7 @@ fn trial(script: &Scenario, subject: &Subject, polite: bool) -> Trial {
         && !script.ends_server()
         && !waives(Invariant::Bystanders)
         && !waives(Invariant::Alive);
-    let client = Talk::of(0);
+    let client = ClientSteps::of(0);
     let mut trial = Trial::alone(script.clone()).of(&subject.profile);
     if polite {
         let around = one("polite", client.clone().polite(subject));
@@ -261,7 +261,7 @@ fn trial(script: &Scenario, subject: &Subject, polite: bool) -> Trial {
 }
 
 /// What a client does who is alone.
-fn one(name: &str, talk: Talk) -> Scenario {
+fn one(name: &str, talk: ClientSteps) -> Scenario {
     scenario(format!("a {name} client"), &[(name, 1)], vec![talk.lines()])
 }
 

@@ -8,7 +8,7 @@ use crate::judge::Verdict;
 use crate::kernel::Row;
 use crate::launch::lab::Lab;
 use crate::launch::{Server, Target};
-use crate::model::dialogue::{Talk, scenario, settle};
+use crate::model::dialogue::{ClientSteps, scenario, settle};
 use crate::model::error::Error;
 use crate::model::invariant::Invariant;
 use crate::model::scenario::{Line, Scenario, Waiver};
@@ -114,7 +114,7 @@ fn first_conversation(subject: &Subject) -> Scenario {
         invariant,
         reason: "only whether it serves is of interest".to_owned(),
     });
-    let lines = with_a_look_at_the_end(Talk::of(0).polite(subject).lines());
+    let lines = with_a_look_at_the_end(ClientSteps::of(0).polite(subject).lines());
     Scenario {
         waived: waived.collect(),
         ..scenario("a polite client", &[("alice", 1)], vec![lines])
