@@ -52,7 +52,7 @@ pub struct Lab {
     diag: Diag,
     destroy_events: Option<DestroyEvents>,
     supervisor: Supervisor,
-    world: Namespaces,
+    namespaces: Namespaces,
     why_host: Option<String>,
     port: u16,
     _lease: Option<OwnedFd>,
@@ -68,23 +68,23 @@ impl Lab {
     /// # Errors
     /// The host refuses a namespace that was demanded, or nothing can be started at all.
     pub fn open(isolation: Isolation) -> Result<Self, Error> {
-        let (supervisor, world, why_host) = supervisor(isolation)?;
+        let (supervisor, namespaces, why_host) = supervisor(isolation)?;
         let diag = Diag::open(&supervisor).map_err(|errno| Error::Kernel {
             doing: "opening a sock_diag socket",
             source: errno.into(),
         })?;
         // Without it, what a reset destroyed is not known; everything else is.
         let destroy_events = DestroyEvents::subscribe(&supervisor).ok();
-        let (port, lease) = match world {
+        let (port, lease) = match namespaces {
             Namespaces::Host => lease_port(&diag)?,
-            Namespaces::Namespaces | Namespaces::UserNamespaces => (PORT_IN_NAMESPACE, None),
+            Namespaces::Own | Namespaces::OwnInUserNamespace => (PORT_IN_NAMESPACE, None),
         };
         let folder = folder()?;
         Ok(Self {
             diag,
             destroy_events,
             supervisor,
-            world,
+            namespaces,
             why_host,
             port,
             _lease: lease,
@@ -94,9 +94,9 @@ impl Lab {
 
     /// `namespace` or `host`.
     pub fn isolation(&self) -> &'static str {
-        match self.world {
+        match self.namespaces {
             Namespaces::Host => "host",
-            Namespaces::Namespaces | Namespaces::UserNamespaces => "namespace",
+            Namespaces::Own | Namespaces::OwnInUserNamespace => "namespace",
         }
     }
 
@@ -107,7 +107,7 @@ impl Lab {
 
     /// Whether nothing but the server and our clients is in the network.
     pub fn is_private(&self) -> bool {
-        self.world != Namespaces::Host
+        self.namespaces != Namespaces::Host
     }
 
     /// The port that servers are told to listen on. On the host it lies below the range that the kernel hands out,
@@ -187,12 +187,12 @@ fn supervisor(isolation: Isolation) -> Result<(Supervisor, Namespaces, Option<St
     if isolation == Isolation::Host {
         return on_host(None);
     }
-    let world = match rustix::process::geteuid().is_root() {
-        true => Namespaces::Namespaces,
-        false => Namespaces::UserNamespaces,
+    let namespaces = match rustix::process::geteuid().is_root() {
+        true => Namespaces::Own,
+        false => Namespaces::OwnInUserNamespace,
     };
-    match Supervisor::fork(world) {
-        Ok(supervisor) => Ok((supervisor, world, None)),
+    match Supervisor::fork(namespaces) {
+        Ok(supervisor) => Ok((supervisor, namespaces, None)),
         Err(error) if isolation == Isolation::Namespace => Err(lab_error(&error)),
         Err(error) => on_host(Some(reason(&error))),
     }

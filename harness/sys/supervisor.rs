@@ -30,9 +30,9 @@ pub(crate) enum Namespaces {
     /// Those of the harness.
     Host,
     /// Its own network, pid and mount namespace; needs CAP_SYS_ADMIN.
-    Namespaces,
+    Own,
     /// The same inside an own user namespace; needs no privilege where the host permits it.
-    UserNamespaces,
+    OwnInUserNamespace,
 }
 
 impl Namespaces {
@@ -40,8 +40,8 @@ impl Namespaces {
         let private = libc::CLONE_NEWNET | libc::CLONE_NEWPID | libc::CLONE_NEWNS;
         match self {
             Self::Host => 0,
-            Self::Namespaces => private,
-            Self::UserNamespaces => private | libc::CLONE_NEWUSER,
+            Self::Own => private,
+            Self::OwnInUserNamespace => private | libc::CLONE_NEWUSER,
         }
     }
 }
@@ -110,11 +110,11 @@ const MESSAGE_BYTES: usize = 1024;
 const MOST_DESCRIPTORS: usize = 6;
 
 impl Supervisor {
-    /// Forks a supervisor into `world`.
+    /// Forks a supervisor into `namespaces`.
     ///
     /// # Errors
     /// Names the stage at which the host refused.
-    pub(crate) fn fork(world: Namespaces) -> Result<Self, ForkError> {
+    pub(crate) fn fork(namespaces: Namespaces) -> Result<Self, ForkError> {
         let failed = |stage: &'static str| {
             move |source: Errno| ForkError {
                 stage,
@@ -129,8 +129,8 @@ impl Supervisor {
         )
         .map_err(failed("opening the control socket"))?;
         let maps = IdMaps::of_this_user();
-        let pid = clone_with_signals_blocked(world.clone_flags(), || {
-            life(world, theirs.as_raw_fd(), &maps)
+        let pid = clone_with_signals_blocked(namespaces.clone_flags(), || {
+            life(namespaces, theirs.as_raw_fd(), &maps)
         })
         .map_err(failed(STAGES[0]))?;
         drop(theirs);
@@ -494,12 +494,12 @@ struct Child {
 const MOST_CHARGES: usize = 64;
 
 /// The supervisor's whole life, in the forked process; returns its exit code.
-fn life(world: Namespaces, control: RawFd, maps: &IdMaps) -> c_int {
+fn life(namespaces: Namespaces, control: RawFd, maps: &IdMaps) -> c_int {
     // SAFETY: the descriptor came through the fork and is closed by nobody else in this process.
     let control = unsafe { BorrowedFd::borrow_raw(control) };
     keep_only(control.as_raw_fd());
     let _ = rustix::process::setsid();
-    if let Err((stage, errno)) = settle_in(world, maps) {
+    if let Err((stage, errno)) = settle_in(namespaces, maps) {
         let _ = answer(control, [errno.raw_os_error(), stage, 0], None);
         return 1;
     }
@@ -512,7 +512,7 @@ fn life(world: Namespaces, control: RawFd, maps: &IdMaps) -> c_int {
     }
     let mut charges = [None; MOST_CHARGES];
     serve_requests(control, children, &mut charges);
-    end_everything(world, &mut charges);
+    end_everything(namespaces, &mut charges);
     0
 }
 
@@ -527,14 +527,14 @@ fn keep_only(control: RawFd) {
     }
 }
 
-fn settle_in(world: Namespaces, maps: &IdMaps) -> Result<(), (i32, Errno)> {
+fn settle_in(namespaces: Namespaces, maps: &IdMaps) -> Result<(), (i32, Errno)> {
     let at = |stage: i32| move |errno: Errno| (stage, errno);
-    if world == Namespaces::Host {
+    if namespaces == Namespaces::Host {
         // SAFETY: prctl with integer arguments only.
         let done = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
         return check(done).map_err(at(5));
     }
-    if world == Namespaces::UserNamespaces {
+    if namespaces == Namespaces::OwnInUserNamespace {
         write_file(c"/proc/self/setgroups", b"deny").map_err(at(1))?;
         write_file(c"/proc/self/gid_map", &maps.gid).map_err(at(1))?;
         write_file(c"/proc/self/uid_map", &maps.uid).map_err(at(1))?;
@@ -1012,8 +1012,8 @@ fn kill_children() {
 }
 
 /// The last act: as process 1 leaving is enough, on the host the descendants are swept.
-fn end_everything(world: Namespaces, charges: &mut [Option<Child>; MOST_CHARGES]) {
-    if world == Namespaces::Host {
+fn end_everything(namespaces: Namespaces, charges: &mut [Option<Child>; MOST_CHARGES]) {
+    if namespaces == Namespaces::Host {
         sweep(charges);
     }
 }
