@@ -316,12 +316,15 @@ impl Client {
     /// Whether the client has nothing under way that the server has yet to take.
     pub(crate) fn is_idle(&self) -> bool {
         match &self.link {
-            Some(link) if link.writers.iter().all(JoinHandle::is_finished) => {
-                self.is_taken() || self.has_ended()
-            }
-            Some(_) => false,
+            Some(_) => self.has_written_all() && (self.is_taken() || self.has_ended()),
             None => true,
         }
+    }
+
+    /// Whether nothing is left of what it sends in the background.
+    pub(crate) fn has_written_all(&self) -> bool {
+        let mut writers = self.link.iter().flat_map(|link| &link.writers);
+        writers.all(JoinHandle::is_finished)
     }
 
     /// How many bytes have come to the server and wait to be read by it.

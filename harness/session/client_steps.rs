@@ -280,7 +280,7 @@ impl Session<'_> {
         let (found, event) = match what {
             Expectation::Accepted => (client.is_accepted(), ClientEvent::Accepted),
             Expectation::Taken => (
-                client.is_taken() || self.has_had_its_datagram(),
+                client.has_written_all() && client.is_taken() || self.has_had_its_datagram(),
                 ClientEvent::Taken,
             ),
             Expectation::HeldBack if client.is_cut_off() => {
