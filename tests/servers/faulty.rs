@@ -1,11 +1,10 @@
 //! Servers with faults that need two things at once, such as a cut and a size, or two clients and a reset.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 /// A server that is faulty on purpose.
@@ -223,15 +222,37 @@ fn shared_half_line(port: u16) -> io::Result<()> {
     })
 }
 
-/// A reset in the middle of a line, and another client that begins: it inherits the half.
+/// A reset in the middle of a line, and another client that begins: it inherits the half, however late the thread of the one
+/// before comes to leave it.
 fn half_line_survives_reset(port: u16) -> io::Result<()> {
-    let left = Mutex::new(Vec::new());
+    #[derive(Default)]
+    struct Shared {
+        left: Vec<u8>,
+        connected: BTreeMap<usize, TcpStream>,
+        clients: usize,
+    }
+    let shared = (Mutex::<Shared>::default(), Condvar::new());
+    // Who was reset has no peer any more (ENOTCONN, getpeername(2)).
+    let one_is_reset = |shared: &mut Shared| {
+        let mut connected = shared.connected.values();
+        connected.any(|stream| stream.peer_addr().is_err())
+    };
     each(port, move |stream| {
-        let begun = Mutex::new(std::mem::take(&mut *left.lock().unwrap()));
+        let (lock, gone) = &shared;
+        let before = lock.lock().unwrap();
+        let mut now = gone.wait_while(before, one_is_reset).unwrap();
+        let begun = Mutex::new(std::mem::take(&mut now.left));
+        now.clients += 1;
+        let number = now.clients;
+        now.connected.insert(number, stream.try_clone()?);
+        drop(now);
         let result = lines(stream, &begun, |line| line);
+        let mut after = lock.lock().unwrap();
+        after.connected.remove(&number);
         if result.is_err() {
-            *left.lock().unwrap() = begun.into_inner().unwrap();
+            after.left = begun.into_inner().unwrap();
         }
+        gone.notify_all();
         result
     })
 }
