@@ -80,4 +80,4 @@ pub use model::error::{Error, ExitCode};
 pub use model::profile::Profile;
 pub use reference::{ReferenceServer, Running};
 pub use report::data::{CheckResult, Outcome, Report, Summary};
-pub use runner::{Interrupt, SavedTrial, SavedVerdict, Settings, check_all as check};
+pub use runner::{Interrupt, SavedTrial, SavedVerdict, Settings, check};

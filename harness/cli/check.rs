@@ -4,7 +4,6 @@ use super::arguments::CheckArgs;
 use super::output::say;
 use super::reports::finish;
 use super::target::{settings, target};
-use crate::checks;
 use crate::model::error::{Error, ExitCode};
 use crate::runner::{self, Invocation, Settings};
 
@@ -20,7 +19,7 @@ pub(super) fn check(arguments: &CheckArgs, invocation: Invocation) -> Result<Exi
         strict: arguments.strict,
         ..settings(shared, invocation)?
     };
-    let report = runner::check(&target, &checks::all(), &settings, &|result| {
+    let report = runner::check(&target, &settings, &|result| {
         say(&result.line());
         if arguments.verbose && result.scenarios > 0 {
             say(&format!("    {}", result.effort()));

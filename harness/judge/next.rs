@@ -96,6 +96,10 @@ enum Round {
 }
 
 fn round(trial: &Trial, transcript: &Transcript, done: &Done) -> Option<Round> {
+    // No sample has come since filling began, so that nothing new can be said of what grows.
+    if !done.workers.is_empty() {
+        return Some(Round::Fill);
+    }
     let Some(filled_at) = done.filled_at else {
         if needs_another_run(trial, transcript) {
             return Some(Round::Again);

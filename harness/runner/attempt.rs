@@ -232,18 +232,14 @@ pub(super) async fn perform(session: &mut Session<'_>, trial: &Trial) -> Result<
 
 /// Puts the polite client before and after a scenario, and a bystander beside it.
 fn trial(script: &Scenario, subject: &Subject, polite: bool) -> Trial {
-    let waives = |invariant| {
-        let mut waived = script.waived.iter();
-        waived.any(|waiver| waiver.invariant == invariant)
-    };
-    let polite = polite && !waives(Invariant::Served);
+    let mut trial = Trial::alone(script.clone()).of(&subject.profile);
+    let polite = polite && !trial.waives(Invariant::Served);
     let stands_by = polite
         && subject.bystander
         && !script.ends_server()
-        && !waives(Invariant::Bystanders)
-        && !waives(Invariant::Alive);
+        && !trial.waives(Invariant::Bystanders)
+        && !trial.waives(Invariant::Alive);
     let client = ClientSteps::of(0);
-    let mut trial = Trial::alone(script.clone()).of(&subject.profile);
     if polite {
         let around = one("polite", client.clone().polite(subject));
         trial = trial

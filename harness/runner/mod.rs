@@ -53,33 +53,19 @@ use std::time::Instant;
 /// assert_eq!(report.exit_code(), ExitCode::Passed);
 /// # Ok::<(), sockdrill::Error>(())
 /// ```
-pub fn check_all(
-    target: &Target,
-    settings: &Settings,
-    on_result: &(dyn Fn(&CheckResult) + Sync),
-) -> Result<Report, Error> {
-    check(target, &checks::all(), settings, on_result)
-}
-
-/// Checks a target against the checks of a table.
-///
-/// `on_result` is called with each result, in the order of the table.
-///
-/// # Errors
-/// The server could not be started, or nothing was selected.
 pub fn check(
     target: &Target,
-    table: &[&'static Check],
     settings: &Settings,
     on_result: &(dyn Fn(&CheckResult) + Sync),
 ) -> Result<Report, Error> {
-    let selected = selected(target, table, settings)?;
+    let table = checks::all();
+    let selected = selected(target, &table, settings)?;
     saved::make_folder(settings)?;
     let begun = Instant::now();
     let probed = block_on(settings, probe(target, settings))??;
     let target = target.on(probed.subject.place.transport);
     let first = Job::new(&target, &probed.subject, settings);
-    let (subject, tried) = try_gates(table, &probed, first)?;
+    let (subject, tried) = try_gates(&table, &probed, first)?;
     let job = Job::new(&target, &subject, settings);
     let unserved = probed.unserved.as_ref();
     let run_one = |check: &'static Check| match tried.iter().find(|result| result.id == check.id) {

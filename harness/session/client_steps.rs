@@ -259,15 +259,8 @@ impl Session<'_> {
 
     /// Whether no process of the server is left and nothing that it has sent is on its way, so that no more will come.
     fn is_dead(&self, client: &Client) -> bool {
-        let dead = |server: &Server| {
-            let left = || {
-                server
-                    .processes()
-                    .iter()
-                    .any(|process| !process.is_zombie())
-            };
-            server.process().exit().is_some() && !left()
-        };
+        let dead =
+            |server: &Server| server.process().exit().is_some() && self.living().next().is_none();
         // The kernel goes on sending for a stream whose owner has ended; datagrams are there at once or never.
         let nothing_comes = |server: &Server| server.transport().is_datagram() || client.is_quiet();
         self.server

@@ -1,6 +1,6 @@
 //! Going through the lines of an act, those of one crowd by each of its clients at its own pace.
 
-use super::phases::{Flow, Session};
+use super::phases::{Flow, Session, go_on_if};
 use crate::kernel::{self};
 use crate::launch::Server;
 use crate::model::error::Error;
@@ -92,10 +92,7 @@ impl Session<'_> {
         let walks = walks.map(|client| self.walk(client.id(), client, lines, first));
         let flows = join_all(walks.collect()).await;
         self.clients[who] = crowd;
-        match flows.contains(&Flow::Break(())) {
-            true => Flow::Break(()),
-            false => Flow::Continue(()),
-        }
+        go_on_if(flows.iter().all(Flow::is_continue))
     }
 
     fn walk<'b>(

@@ -82,8 +82,8 @@ impl Session<'_> {
 
     /// Writes down what moved. What a counter of the plain host shows may be anybody's, so that it is noted there only
     /// where it can excuse a server.
-    pub(super) fn note_counters(&self, before: &Counters) {
-        let mut moved = Counters::of(self.lab.supervisor().pid()).since(before);
+    pub(super) fn note_counters(&self) {
+        let mut moved = Counters::of(self.lab.supervisor().pid()).since(&self.counters);
         moved.retain(|(name, _)| self.lab.is_private() || name == RECEIVE_BUFFER_ERRORS);
         self.recorder.note(What::Counters(moved));
     }

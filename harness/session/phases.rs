@@ -1,6 +1,6 @@
 //! A server in its lab, on which phases are performed one after the other.
 
-use crate::kernel::Counters;
+use crate::kernel::{Counters, Process};
 use crate::launch::lab::Lab;
 use crate::model::error::Error;
 use crate::model::phase::{Next, Phase};
@@ -36,7 +36,7 @@ pub(crate) struct Session<'a> {
     pub(super) began: Instant,
     pub(super) baseline_delay: Duration,
     /// The counters of the lab's network at the beginning of the transcript.
-    counters: Counters,
+    pub(super) counters: Counters,
     pub(super) looks: std::cell::Cell<Poll>,
     /// Whether a step of this phase has stopped it.
     pub(super) stopped: std::cell::Cell<bool>,
@@ -44,6 +44,14 @@ pub(crate) struct Session<'a> {
 
 /// Whether the lines of a phase are gone on with.
 pub(super) type Flow = ControlFlow<()>;
+
+/// Goes on where what was to be seen was seen.
+pub(super) fn go_on_if(met: bool) -> Flow {
+    match met {
+        true => Flow::Continue(()),
+        false => Flow::Break(()),
+    }
+}
 
 impl<'a> Session<'a> {
     /// Starts the target in a lab.
@@ -125,7 +133,7 @@ impl<'a> Session<'a> {
         self.note_starvation();
         self.clients.append(&mut self.bystanders);
         self.leave_all().await;
-        self.note_counters(&self.counters.clone());
+        self.note_counters();
         if let Some(watch) = self.exit_watch.take() {
             watch.abort();
         }
@@ -133,10 +141,14 @@ impl<'a> Session<'a> {
     }
 
     fn count_workers(&self) {
-        let processes = self.server.iter().flat_map(Server::processes);
-        let living = processes.filter(|process| !process.is_zombie());
-        let workers = living.map(|process| process.threads + 1).sum();
+        let workers = self.living().map(|process| process.threads + 1).sum();
         self.note_server(ServerEvent::Workers(workers));
+    }
+
+    /// The processes of the server that have not ended.
+    pub(super) fn living(&self) -> impl Iterator<Item = Process> {
+        let processes = self.server.iter().flat_map(Server::processes);
+        processes.filter(|process| !process.is_zombie())
     }
 
     pub(super) async fn leave_all(&mut self) {

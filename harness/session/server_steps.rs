@@ -1,6 +1,6 @@
 //! What is done to the server beside the clients, and what is awaited of it.
 
-use super::phases::{Flow, Session};
+use super::phases::{Flow, Session, go_on_if};
 use super::quiescence::{is_busy, is_starved_of_proof, looks};
 use crate::kernel::{RestDetector, State};
 use crate::launch::{Process, Server};
@@ -63,14 +63,7 @@ impl Session<'_> {
                     .wait_for_server(what, within.unwrap_or(STEP_WITHIN))
                     .await;
                 let met = self.recorder.facts().look(what) == Progress::Met;
-                return Ok((
-                    how,
-                    if met {
-                        Flow::Continue(())
-                    } else {
-                        Flow::Break(())
-                    },
-                ));
+                return Ok((how, go_on_if(met)));
             }
             ServerAction::Require { what, within } => {
                 let how = self
@@ -84,11 +77,7 @@ impl Session<'_> {
                     facts.instead(what).to_string()
                 };
                 self.prove(Fault::RequiredOfServer(what.clone()), met, &evidence);
-                let flow = match met {
-                    true => Flow::Continue(()),
-                    false => Flow::Break(()),
-                };
-                return Ok((how, flow));
+                return Ok((how, go_on_if(met)));
             }
         }
         done
@@ -124,7 +113,7 @@ impl Session<'_> {
                 .count();
         }
         self.note_server(ServerEvent::Stopped);
-        let living = self.living();
+        let living = self.living().count();
         let evidence = match (running, living) {
             (0, 0) => "no process of it is left".to_owned(),
             (0, _) => "every process is in state T".to_owned(),
@@ -153,16 +142,10 @@ impl Session<'_> {
 
     /// Writes down that a step does not happen where nothing of the server is left to do it to.
     fn prove_life(&self, action: &ServerAction) {
-        if self.living() == 0 {
+        if self.living().next().is_none() {
             let evidence = "no process of the server is left";
             self.prove(Fault::Step(format!("server {action}")), false, evidence);
         }
-    }
-
-    /// How many processes of the server have not ended.
-    fn living(&self) -> usize {
-        let processes = self.server.iter().flat_map(Server::processes);
-        processes.filter(|process| !process.is_zombie()).count()
     }
 
     /// Starts the server again in its lab; what was left of the old one is swept away first.
@@ -192,12 +175,7 @@ impl Session<'_> {
             Ok(exit) => {
                 let words = last_line(&second.take_output());
                 self.note_server(ServerEvent::SecondEnded(exit, words));
-                let flow = if exit == Exit::Status(0) {
-                    Flow::Break(())
-                } else {
-                    Flow::Continue(())
-                };
-                Ok((Ended::Done, flow))
+                Ok((Ended::Done, go_on_if(exit != Exit::Status(0))))
             }
             Err(_) => {
                 second.signal(libc::SIGKILL);
@@ -362,11 +340,7 @@ impl Session<'_> {
                 false => return,
             },
             ServerExpectation::Gone => {
-                let left = server
-                    .processes()
-                    .iter()
-                    .filter(|process| !process.is_zombie())
-                    .count();
+                let left = self.living().count();
                 if let (0, crate::model::address::Address::Path(path)) = (left, server.address()) {
                     self.note_news(ServerEvent::PathRemains(path.symlink_metadata().is_ok()));
                 }
