@@ -1,6 +1,6 @@
 //! Addresses: IPv6, IPv4 in IPv6, and only where the server was told to listen.
 
-use super::with_dial;
+use super::derive::with_connect_options;
 use crate::checks::counterexample::{each, echo, listen};
 use crate::model::action::ConnectOptions;
 use crate::model::address::Address;
@@ -19,7 +19,7 @@ fn polite_over(ip: IpAddr, subject: &Subject) -> Vec<Line> {
         to: Some(ip),
         ..ConnectOptions::default()
     };
-    with_dial(ClientSteps::of(0).polite(subject).lines(), &dial)
+    with_connect_options(ClientSteps::of(0).polite(subject).lines(), &dial)
 }
 
 /// Listens on all addresses of both families, whatever it was told.
@@ -108,7 +108,7 @@ pub(super) const CHECKS: &[Check] = &[
                 to: Some(Ipv4Addr::new(127, 0, 0, 2).into()),
                 ..ConnectOptions::default()
             };
-            let lines = with_dial(
+            let lines = with_connect_options(
                 ClientSteps::of(0)
                     .connect()
                     .expect(Expectation::Refused)

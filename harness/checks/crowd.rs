@@ -1,6 +1,6 @@
 //! Many clients at once, and after one another.
 
-use super::{at_once, bulk};
+use super::derive::{at_once, bulk};
 use crate::checks::counterexample::{die_of, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Gate, Policy};

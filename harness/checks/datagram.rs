@@ -1,5 +1,6 @@
 //! Datagrams: each stands alone, may be empty, large, lost, doubled, or answered too late.
 
+use super::derive::with_connect_options;
 use crate::checks::counterexample::bind;
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::address::Address;
@@ -301,7 +302,7 @@ pub(super) const CHECKS: &[Check] = &[
                 from: Some(std::net::Ipv4Addr::LOCALHOST.into()),
                 ..ConnectOptions::default()
             };
-            let lines = super::with_dial(ClientSteps::of(0).polite(subject).lines(), &dial);
+            let lines = with_connect_options(ClientSteps::of(0).polite(subject).lines(), &dial);
             Some(vec![scenario(
                 "asked on another address",
                 &[("alice", 1)],

@@ -1,5 +1,6 @@
 //! Half-closed connections: a client that has sent FIN can still read, and a server that has seen FIN must close too.
 
+use super::derive::{bulk, cuts, small_buffer, with_connect_options};
 use crate::checks::counterexample::{answer, each, listen};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::check::{Check, Counterexample, Policy};
@@ -130,23 +131,21 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile).unwrap_or_default();
             let promised = subject.profile.promises.half_close.is_some();
-            let halves = super::cuts(request.len(), subject.deep)
-                .into_iter()
-                .map(|at| {
-                    let talk = ClientSteps::of(0)
-                        .open(subject)
-                        .send(&request[..at])
-                        .then(Action::HalfClose);
-                    let talk = if promised {
-                        talk.expect_end(&[End::Fin, End::Reset])
-                    } else {
-                        talk
-                    };
-                    let mut lines = talk.lines();
-                    lines.push(settle());
-                    lines.extend(ClientSteps::of(0).then(Action::Close).lines());
-                    lines
-                });
+            let halves = cuts(request.len(), subject.deep).into_iter().map(|at| {
+                let talk = ClientSteps::of(0)
+                    .open(subject)
+                    .send(&request[..at])
+                    .then(Action::HalfClose);
+                let talk = if promised {
+                    talk.expect_end(&[End::Fin, End::Reset])
+                } else {
+                    talk
+                };
+                let mut lines = talk.lines();
+                lines.push(settle());
+                lines.extend(ClientSteps::of(0).then(Action::Close).lines());
+                lines
+            });
             Some(vec![scenario(
                 "part of a request, then FIN",
                 &[("mallory", 1)],
@@ -212,7 +211,7 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let model = subject.profile.model()?;
-            let data = super::bulk(model, 8 << 20, subject.seed);
+            let data = bulk(model, 8 << 20, subject.seed);
             let reply = model.reply(&data)?;
             let slowly = ReadRate {
                 bytes: 16 << 10,
@@ -263,7 +262,7 @@ pub(super) const CHECKS: &[Check] = &[
                 .then(Action::Close)
                 .lines();
             // What does not fit a small buffer is still the server's when it closes.
-            let slowly = super::with_dial(lines.clone(), &super::small_buffer());
+            let slowly = with_connect_options(lines.clone(), &small_buffer());
             let cast = [("mallory", 1)];
             Some(vec![
                 scenario("more input than the server reads", &cast, vec![lines]),

@@ -1,5 +1,6 @@
 //! Unix sockets: the path outlives the server, and descriptors can be passed along.
 
+use super::derive::killed_and_started_again;
 use crate::model::action::Action;
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
@@ -87,7 +88,7 @@ pub(super) const CHECKS: &[Check] = &[
                 &[("alice", 1)],
                 vec![
                     ClientSteps::of(0).open_accepted(subject).lines(),
-                    super::killed_and_started_again(),
+                    killed_and_started_again(),
                 ],
             )])
         },

@@ -1,6 +1,6 @@
 //! Partial reads and writes: a stream has no messages, and a write may take less than it was given.
 
-use super::{bulk, cuts, small_buffer};
+use super::derive::{batches, bulk, cuts, small_buffer, with_connect_options};
 use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::check::{Check, Counterexample, Policy};
@@ -118,7 +118,7 @@ pub(super) const CHECKS: &[Check] = &[
             let at = cuts(length, subject.deep)
                 .into_iter()
                 .map(|at| Cut::At(vec![at]));
-            Some(super::batches(
+            Some(batches(
                 "the request in two segments",
                 cut_requests(subject, at.collect()),
                 subject,
@@ -140,11 +140,7 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let lines = cut_requests(subject, vec![Cut::Pieces(1)]);
-            Some(super::batches(
-                "the request a byte at a time",
-                lines,
-                subject,
-            ))
+            Some(batches("the request a byte at a time", lines, subject))
         },
         counterexample: Counterexample {
             instead_of: "uppercase",
@@ -180,11 +176,7 @@ pub(super) const CHECKS: &[Check] = &[
                 talk.finish(subject).lines()
             };
             let lines = [2, 3, 10].map(conversation).to_vec();
-            Some(super::batches(
-                "several requests in one segment",
-                lines,
-                subject,
-            ))
+            Some(batches("several requests in one segment", lines, subject))
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -220,7 +212,7 @@ pub(super) const CHECKS: &[Check] = &[
                     .lines()
             };
             let cuts = cuts(request.len(), subject.deep);
-            Some(super::batches(
+            Some(batches(
                 "one and a half requests, then the rest",
                 cuts.into_iter().map(conversation).collect(),
                 subject,
@@ -256,11 +248,7 @@ pub(super) const CHECKS: &[Check] = &[
                 .zip(sizes(subject.deep))
                 .filter_map(conversation)
                 .collect();
-            Some(super::batches(
-                "payloads around the powers of two",
-                lines,
-                subject,
-            ))
+            Some(batches("payloads around the powers of two", lines, subject))
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -328,7 +316,7 @@ pub(super) const CHECKS: &[Check] = &[
                 segment_size: Some(88),
                 ..ConnectOptions::default()
             };
-            let mut lines = vec![super::with_dial(
+            let mut lines = vec![with_connect_options(
                 ClientSteps::of(0).polite(subject).lines(),
                 &dial,
             )];
@@ -344,11 +332,7 @@ pub(super) const CHECKS: &[Check] = &[
                     .finish(subject);
                 lines.push(talk.lines());
             }
-            Some(super::batches(
-                "the smallest window and segments",
-                lines,
-                subject,
-            ))
+            Some(batches("the smallest window and segments", lines, subject))
         },
         counterexample: Counterexample {
             instead_of: "echo",

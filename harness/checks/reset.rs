@@ -1,9 +1,10 @@
 //! Abrupt resets: a client may send RST at any moment, and no moment may be fatal to the server.
 
-use super::cuts;
+use super::derive::{at_once, bulk, cuts};
 use crate::checks::counterexample::{die_of, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Policy};
+use crate::model::data::Data;
 use crate::model::dialogue::{self, ClientSteps, repeat, scenario, server_does, settle};
 use crate::model::invariant::Invariant;
 use crate::model::need::Need;
@@ -21,12 +22,8 @@ fn that_fit(subject: &Subject, wanted: u32) -> u32 {
         .map_or(1, |backlog| wanted.min(backlog + 1))
 }
 
-fn bulk(subject: &Subject) -> Option<crate::model::data::Data> {
-    Some(super::bulk(
-        subject.profile.model()?,
-        256 << 10,
-        subject.seed,
-    ))
+fn reply_on_its_way(subject: &Subject) -> Option<Data> {
+    Some(bulk(subject.profile.model()?, 256 << 10, subject.seed))
 }
 
 static CONVERSATIONS: AtomicUsize = AtomicUsize::new(0);
@@ -209,7 +206,7 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::REPLY, Need::MODEL, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let data = bulk(subject)?;
+            let data = reply_on_its_way(subject)?;
             let mut lines = ClientSteps::of(0)
                 .connect()
                 .then(Action::Stall)
@@ -284,7 +281,7 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;
-            let crowd = super::at_once(subject, 20);
+            let crowd = at_once(subject, 20);
             let storm = ClientSteps::of(1)
                 .open(subject)
                 .send(request)

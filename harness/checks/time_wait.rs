@@ -1,5 +1,6 @@
 //! Restarting on the same port: who closes first holds TIME_WAIT, and a server must live with its own.
 
+use super::derive::{killed_and_started_again, with_connect_options};
 use crate::checks::counterexample::{die_of, each, echo, listen, listen_with};
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::address::Address;
@@ -111,7 +112,7 @@ pub(super) const CHECKS: &[Check] = &[
             Some(vec![scenario(
                 "restart after a kill",
                 &[("alice", 1)],
-                vec![open, super::killed_and_started_again()],
+                vec![open, killed_and_started_again()],
             )])
         },
         counterexample: Counterexample {
@@ -161,7 +162,7 @@ pub(super) const CHECKS: &[Check] = &[
                 same_port: true,
                 ..ConnectOptions::default()
             };
-            let again = super::with_dial(ClientSteps::of(0).polite(subject).lines(), &dial);
+            let again = with_connect_options(ClientSteps::of(0).polite(subject).lines(), &dial);
             Some(vec![scenario(
                 "the same client port again",
                 &[("alice", 1)],

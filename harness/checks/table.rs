@@ -1,0 +1,140 @@
+//! The table of all checks.
+
+#[cfg(feature = "property")]
+use super::property;
+use super::{
+    address, backlog, bytes, crowd, datagram, half_close, local, partial, polite, reset, stop,
+    time_wait, timeout,
+};
+use crate::model::check::Check;
+
+/// The families in the order of reports.
+const FAMILIES: &[&[Check]] = &[
+    polite::CHECKS,
+    reset::CHECKS,
+    half_close::CHECKS,
+    partial::CHECKS,
+    timeout::CHECKS,
+    time_wait::CHECKS,
+    backlog::CHECKS,
+    crowd::CHECKS,
+    stop::CHECKS,
+    bytes::CHECKS,
+    datagram::CHECKS,
+    local::CHECKS,
+    address::CHECKS,
+    #[cfg(feature = "property")]
+    property::CHECKS,
+];
+
+/// Every check there is, in the order of reports.
+///
+/// ```
+/// let reset = sockdrill::catalogue().into_iter().find(|check| check.id == "reset/mid-request");
+/// assert_eq!(reset.expect("a permanent id").family(), "reset");
+/// ```
+pub fn all() -> Vec<&'static Check> {
+    FAMILIES.iter().flat_map(|family| family.iter()).collect()
+}
+
+/// The check with an id.
+pub fn find(id: &str) -> Option<&'static Check> {
+    all().into_iter().find(|check| check.id == id)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::observations::{OBSERVATIONS, Occasion};
+    use crate::drill::{Case, DrillFile};
+    use crate::model::profile::{Profile, Transport};
+    use crate::model::scenario::Scenario;
+    use crate::model::subject::{Place, Subject};
+    use std::collections::HashSet;
+
+    /// Everything that is done to this server, with the name of what does it.
+    fn all_scenarios(subject: &Subject) -> Vec<(&'static str, Scenario)> {
+        let checks = all().into_iter().filter(|row| row.unmet(subject).is_none());
+        let checks = checks.flat_map(|check| {
+            let scenarios = (check.scenarios)(subject).into_iter().flatten();
+            scenarios.map(|scenario| (check.id, scenario))
+        });
+        let observations = OBSERVATIONS.iter().filter_map(|row| match row.occasion {
+            Occasion::Own(scenario)
+                if row.needs.iter().all(|need| need.unmet(subject).is_none()) =>
+            {
+                Some((row.name, scenario(subject)?))
+            }
+            _ => None,
+        });
+        checks.chain(observations).collect()
+    }
+
+    #[test]
+    fn every_step_that_a_check_takes_can_happen_where_it_stands() {
+        for (name, text) in Profile::built_in() {
+            let profile = Profile::parse(name, text).unwrap();
+            let transport = profile.transport.unwrap_or(Transport::Tcp);
+            let place = Place {
+                backlog: Some(4),
+                ..Place::on(transport)
+            };
+            let subject = Subject {
+                own_namespace: true,
+                ..Subject::of(profile, place)
+            };
+            for (id, scenario) in all_scenarios(&subject) {
+                let case = Case { line: 0, scenario };
+                let file = DrillFile {
+                    cases: vec![case],
+                    ..DrillFile::default()
+                };
+                let text = file.to_string();
+                let back = DrillFile::parse(id, &text);
+                let back = back.unwrap_or_else(|error| panic!("{id} on {name}: {error}\n{text}"));
+                assert_eq!(back.to_string(), text, "{id} on {name}");
+            }
+        }
+    }
+
+    /// Who promises to cut silent clients early leaves no time to be late in.
+    #[test]
+    fn check_that_has_nothing_to_do_has_no_scenarios_and_not_no_steps() {
+        let text = "[[exchange]]\nsend = 'a'\nreply = 'b'\n[promises]\nidle-timeout = \"1s\"\n";
+        let profile = Profile::parse("hasty", text).unwrap();
+        let subject = Subject::of(profile, Place::on(Transport::Tcp));
+        let late = find("timeout/late-send").unwrap();
+        assert_eq!(late.unmet(&subject), None);
+        assert!((late.scenarios)(&subject).is_none());
+        for check in all() {
+            let is_empty = (check.scenarios)(&subject).is_some_and(|some| some.is_empty());
+            assert!(!is_empty || check.unmet(&subject).is_some(), "{}", check.id);
+        }
+    }
+
+    #[test]
+    fn ids_are_unique_and_have_a_family() {
+        let ids: HashSet<_> = all().iter().map(|check| check.id).collect();
+        assert_eq!(ids.len(), all().len());
+        for check in all() {
+            assert!(check.id.contains('/'), "{}", check.id);
+        }
+    }
+
+    #[test]
+    fn every_requirement_is_a_sentence_about_the_server() {
+        for check in all() {
+            assert!(
+                check.requirement.ends_with('.'),
+                "{}: {}",
+                check.id,
+                check.requirement
+            );
+            assert!(
+                !check.why.is_empty() && !check.method.is_empty() && !check.fix.is_empty(),
+                "{}",
+                check.id
+            );
+        }
+    }
+}
