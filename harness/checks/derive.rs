@@ -84,12 +84,12 @@ pub(super) fn batches(
     conversations: Vec<Vec<Line>>,
     subject: &Subject,
 ) -> Vec<Scenario> {
-    let cast = [("alice", 1)];
+    let clients = [("alice", 1)];
     match Need::MANY_CONNECTIONS.unmet(subject) {
-        None => vec![scenario(name, &cast, conversations)],
+        None => vec![scenario(name, &clients, conversations)],
         Some(_) => conversations
             .into_iter()
-            .map(|lines| scenario(name, &cast, vec![lines]))
+            .map(|lines| scenario(name, &clients, vec![lines]))
             .collect(),
     }
 }

@@ -263,12 +263,12 @@ pub(super) const CHECKS: &[Check] = &[
                 .lines();
             // What does not fit a small buffer is still the server's when it closes.
             let slowly = with_connect_options(lines.clone(), &small_buffer());
-            let cast = [("mallory", 1)];
+            let clients = [("mallory", 1)];
             Some(vec![
-                scenario("more input than the server reads", &cast, vec![lines]),
+                scenario("more input than the server reads", &clients, vec![lines]),
                 scenario(
                     "more input, and a small buffer for the reply",
-                    &cast,
+                    &clients,
                     vec![slowly],
                 ),
             ])

@@ -41,11 +41,11 @@ impl<'a> Builder<'a> {
     }
 
     /// The clients of the case that is being read.
-    pub(super) fn cast(&self) -> &[ClientGroup] {
+    pub(super) fn clients(&self) -> &[ClientGroup] {
         self.file
             .cases
             .last()
-            .map_or(&[], |case| &case.scenario.cast)
+            .map_or(&[], |case| &case.scenario.clients)
     }
 
     /// How many blocks are open.
@@ -59,7 +59,7 @@ impl<'a> Builder<'a> {
             Statement::Server(name) => self.setting(|file| &mut file.server, name),
             Statement::Speaks(name) => self.setting(|file| &mut file.speaks, name),
             Statement::Case(name) => return self.begin_case(place, name),
-            Statement::Clients(clients) => self.clients(clients),
+            Statement::Clients(clients) => self.add_clients(clients),
             Statement::Waive(waiver) => self.waive(waiver),
             Statement::Step(step) => self.step(place, step),
             Statement::Repeat(times) => self.begin_block(place, times),
@@ -105,7 +105,7 @@ impl<'a> Builder<'a> {
             line: place.number,
             scenario: Scenario {
                 name,
-                cast: Vec::new(),
+                clients: Vec::new(),
                 waived: Vec::new(),
                 lines: Vec::new(),
             },
@@ -158,8 +158,8 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn clients(&mut self, clients: Vec<ClientGroup>) -> Result<(), Problem> {
-        self.heading()?.cast.extend(clients);
+    fn add_clients(&mut self, clients: Vec<ClientGroup>) -> Result<(), Problem> {
+        self.heading()?.clients.extend(clients);
         Ok(())
     }
 

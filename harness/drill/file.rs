@@ -96,11 +96,11 @@ fn walk(name: &str, text: &str, mut see: impl FnMut(Row<'_>)) -> Result<DrillFil
             text,
             ..last
         };
-        let mut line = Reader::new(text, builder.cast());
+        let mut line = Reader::new(text, builder.clients());
         let sentence = statement::read(&mut line).map_err(|mistake| mistake.at(place))?;
         see(Row {
             sentence: sentence.as_ref(),
-            cast: builder.cast(),
+            clients: builder.clients(),
             depth: builder.depth(),
             comment: line.comment(),
             indented: text.starts_with(char::is_whitespace),

@@ -97,20 +97,24 @@ impl From<&Case> for RawCase {
         });
         Self {
             name: scenario.name.clone(),
-            clients: scenario.cast.iter().map(ClientGroup::to_string).collect(),
+            clients: scenario
+                .clients
+                .iter()
+                .map(ClientGroup::to_string)
+                .collect(),
             waive: waivers.collect(),
-            steps: raw_steps(&scenario.cast, &scenario.lines),
+            steps: raw_steps(&scenario.clients, &scenario.lines),
         }
     }
 }
 
-fn raw_steps(cast: &[ClientGroup], lines: &[Line]) -> Vec<RawStep> {
+fn raw_steps(clients: &[ClientGroup], lines: &[Line]) -> Vec<RawStep> {
     let raw = |line: &Line| match &line.step {
         Step::Repeat { times, lines } => RawStep::Block(RawBlock {
             repeat: *times,
-            steps: raw_steps(cast, lines),
+            steps: raw_steps(clients, lines),
         }),
-        step => RawStep::Line(step.text(cast)),
+        step => RawStep::Line(step.text(clients)),
     };
     lines.iter().map(raw).collect()
 }
@@ -133,9 +137,9 @@ impl JsonLine {
         }
     }
 
-    fn read(&self, cast: &[ClientGroup]) -> Read<Statement> {
+    fn read(&self, clients: &[ClientGroup]) -> Read<Statement> {
         let all = 0..self.line.len();
-        match statement::read(&mut Reader::new(&self.line, cast))? {
+        match statement::read(&mut Reader::new(&self.line, clients))? {
             Some(sentence) if !self.is_step || matches!(sentence, Statement::Step(_)) => {
                 Ok(sentence)
             }
@@ -168,7 +172,7 @@ impl<'a> Statements<'a> {
         for saying in &self.all {
             let place = saying.place();
             let sentence = saying
-                .read(builder.cast())
+                .read(builder.clients())
                 .map_err(|mistake| mistake.at(place))?;
             builder.add(place, sentence)?;
         }

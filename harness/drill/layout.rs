@@ -8,7 +8,7 @@ pub(super) struct Row<'a> {
     /// What it says, if anything.
     pub(super) sentence: Option<&'a Statement>,
     /// The clients that it may name.
-    pub(super) cast: &'a [ClientGroup],
+    pub(super) clients: &'a [ClientGroup],
     /// How many blocks are open around it.
     pub(super) depth: usize,
     /// Its comment with the `#`.
@@ -91,7 +91,7 @@ impl Layout {
             _ => self.between(above, false),
         }
         let comment = row.comment.map(|comment| format!("  {comment}"));
-        let text = sentence.text(row.cast) + &comment.unwrap_or_default();
+        let text = sentence.text(row.clients) + &comment.unwrap_or_default();
         self.line(level, &text);
         self.last = Some(part);
     }

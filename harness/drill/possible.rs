@@ -17,7 +17,7 @@ pub(super) struct Impossible {
 /// The first step that cannot happen.
 pub(super) fn first_impossible(scenario: &Scenario) -> Option<Impossible> {
     let mut state = State {
-        clients: vec![Connection::None; scenario.cast.len()],
+        clients: vec![Connection::None; scenario.clients.len()],
         server: Life::Runs,
         limits_files: false,
     };
@@ -108,8 +108,8 @@ fn take(
             None => state.lacks(need),
         };
         if let Some((title, label)) = lacks {
-            let name = who.and_then(|who| scenario.cast.get(who));
-            let name = name.map_or("", |cast| &cast.name);
+            let name = who.and_then(|who| scenario.clients.get(who));
+            let name = name.map_or("", |group| &group.name);
             return Err(Impossible {
                 step: number,
                 title: title.replace("NAME", name),

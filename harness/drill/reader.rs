@@ -40,19 +40,19 @@ pub(super) type Choice<T> = (&'static str, fn(&mut T, &mut Reader<'_>) -> Read<(
 pub(super) struct Reader<'a> {
     line: &'a str,
     /// The clients that the line may name.
-    pub(super) cast: &'a [ClientGroup],
+    pub(super) clients: &'a [ClientGroup],
     tokens: Vec<Token<'a>>,
     next: usize,
     comment: Option<&'a str>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(line: &'a str, cast: &'a [ClientGroup]) -> Self {
+    pub(super) fn new(line: &'a str, clients: &'a [ClientGroup]) -> Self {
         let mut tokens = tokens(line);
         let comment = tokens.pop_if(|last| last.kind == Kind::Comment);
         Self {
             line,
-            cast,
+            clients,
             tokens,
             next: 0,
             comment: comment.map(|comment| comment.text.trim_end()),

@@ -116,7 +116,7 @@ pub(super) fn read(line: &mut Reader<'_>) -> Read<Option<Statement>> {
     if let Some(mistake) = line.unclosed().filter(|_| !first.is("case")) {
         return Err(mistake);
     }
-    let sentence = match line.cast.iter().position(|cast| first.is(&cast.name)) {
+    let sentence = match line.clients.iter().position(|group| first.is(&group.name)) {
         Some(who) => action(line, who)?,
         None if words(KEYWORDS).contains(&first.text) => line.verb("a line", KEYWORDS)?,
         None => return Err(unknown_first_word(line, first.text)),
@@ -132,7 +132,11 @@ fn action(line: &mut Reader<'_>, who: usize) -> Read<Statement> {
 }
 
 fn unknown_first_word(line: &Reader<'_>, word: &str) -> Diagnostic {
-    let names: Vec<_> = line.cast.iter().map(|cast| cast.name.as_str()).collect();
+    let names: Vec<_> = line
+        .clients
+        .iter()
+        .map(|group| group.name.as_str())
+        .collect();
     let keywords = words(KEYWORDS);
     let (title, declare) = match word.ends_with(':') {
         true => (format!("there is no setting {}", quote(word)), None),
@@ -221,8 +225,8 @@ fn declared_once(line: &Reader<'_>, found: &[ClientGroup]) -> Read<()> {
     let Some((newest, earlier)) = found.split_last() else {
         return Ok(());
     };
-    let mut before = line.cast.iter().chain(earlier);
-    if before.all(|cast| cast.name != newest.name) {
+    let mut before = line.clients.iter().chain(earlier);
+    if before.all(|group| group.name != newest.name) {
         return Ok(());
     }
     let mistake = Diagnostic::new(line.last(), format!("`{}` is declared twice", newest.name));
@@ -278,7 +282,7 @@ pub(super) fn value(value: &str) -> String {
 
 impl Statement {
     /// The line in its canonical form, without indentation.
-    pub(super) fn text(&self, cast: &[ClientGroup]) -> String {
+    pub(super) fn text(&self, clients: &[ClientGroup]) -> String {
         match self {
             Self::Server(name) => format!("server: {}", value(name)),
             Self::Speaks(name) => format!("speaks: {}", value(name)),
@@ -288,7 +292,7 @@ impl Statement {
                 format!("clients: {}", clients.join(" "))
             }
             Self::Waive(waiver) => format!("waive: {waiver}"),
-            Self::Step(step) => step.text(cast),
+            Self::Step(step) => step.text(clients),
             Self::Repeat(times) => format!("repeat {times}"),
             Self::End => "end".to_owned(),
         }

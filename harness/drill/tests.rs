@@ -110,11 +110,11 @@ fn example_is_read_as_it_is_written() {
     assert_eq!(case.line, 4);
     let scenario = &case.scenario;
     assert_eq!(scenario.name, "half a message, then reset");
-    let cast = |name: &str, members| ClientGroup {
+    let group = |name: &str, members| ClientGroup {
         name: name.into(),
         members,
     };
-    assert_eq!(scenario.cast, [cast("alice", 1), cast("mallory", 20)]);
+    assert_eq!(scenario.clients, [group("alice", 1), group("mallory", 20)]);
     assert_eq!(scenario.waived[0].invariant, Invariant::Memory);
     assert_eq!(scenario.waived[0].reason, "the # of clients is high");
     let numbers: Vec<_> = scenario.lines.iter().map(|line| line.number).collect();
@@ -841,7 +841,7 @@ fn every_example_of_a_step_becomes_json_and_back() {
     for step in examples() {
         let scenario = Scenario {
             name: "c".to_owned(),
-            cast: alice().to_vec(),
+            clients: alice().to_vec(),
             waived: Vec::new(),
             lines: begun(vec![step.into()]),
         };
@@ -1071,7 +1071,7 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
         |(name, first, second, waived, lines)| {
             possible(Scenario {
                 name,
-                cast: vec![
+                clients: vec![
                     ClientGroup {
                         name: "alice".into(),
                         members: first,
@@ -1088,7 +1088,7 @@ fn scenarios() -> impl Strategy<Value = Scenario> {
     )
 }
 
-/// Lines behind those without which few of them could happen: each name of the cast that they have connects; the server
+/// Lines behind those without which few of them could happen: each of their clients connects; the server
 /// is stopped before it is to run on, and its files are limited before it is to have them again.
 fn begun(lines: Vec<Line>) -> Vec<Line> {
     let connect = |who| Step::Client {

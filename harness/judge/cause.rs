@@ -139,7 +139,7 @@ impl StepRef {
     pub(super) fn of(line: &Line, scenario: &Scenario) -> Self {
         Self {
             line: line.number,
-            text: line.step.text(&scenario.cast),
+            text: line.step.text(&scenario.clients),
         }
     }
 }

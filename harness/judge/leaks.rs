@@ -157,7 +157,12 @@ pub(super) fn growing(trial: &Trial, transcript: &Transcript) -> impl Iterator<I
 /// How much a server may add whose pool was filled by one client after the other: a worker for each client that is
 /// connected at once, or for one that comes while the last is not done with, until there are some dozens.
 fn added_by_haste(trial: &Trial) -> usize {
-    let crowd: u32 = trial.scenario().cast.iter().map(|cast| cast.members).sum();
+    let crowd: u32 = trial
+        .scenario()
+        .clients
+        .iter()
+        .map(|group| group.members)
+        .sum();
     (crowd as usize).max(ADDED_BY_HASTE)
 }
 

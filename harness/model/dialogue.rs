@@ -60,7 +60,7 @@ pub struct ClientSteps {
 }
 
 impl ClientSteps {
-    /// Nothing yet, by the client at this index of the cast.
+    /// Nothing yet, by the client at this index.
     pub fn of(who: usize) -> Self {
         Self {
             who,
@@ -285,10 +285,14 @@ pub fn repeat(times: u32, lines: Vec<Line>) -> Line {
 }
 
 /// A scenario of these clients and lines, with nothing waived.
-pub fn scenario(name: impl Into<String>, cast: &[(&str, u32)], parts: Vec<Vec<Line>>) -> Scenario {
+pub fn scenario(
+    name: impl Into<String>,
+    clients: &[(&str, u32)],
+    parts: Vec<Vec<Line>>,
+) -> Scenario {
     Scenario {
         name: name.into(),
-        cast: cast
+        clients: clients
             .iter()
             .map(|(name, members)| crate::model::scenario::ClientGroup {
                 name: (*name).to_owned(),

@@ -15,7 +15,7 @@ pub struct Scenario {
     /// A sentence that names the case.
     pub name: String,
     /// The clients, in the order of their declaration.
-    pub cast: Vec<ClientGroup>,
+    pub clients: Vec<ClientGroup>,
     /// The invariants that this case does not hold the server to.
     pub waived: Vec<Waiver>,
     /// The steps, in order.
@@ -82,7 +82,7 @@ pub struct Line {
 }
 
 impl Line {
-    /// The index in the cast of those whom the line concerns, if it concerns nobody else. Lines of the same clients
+    /// The index among the clients of those whom the line concerns, if it concerns nobody else. Lines of the same clients
     /// that follow each other are gone through by each of them at its own pace.
     pub(crate) fn clients(&self) -> Option<usize> {
         match &self.step {
@@ -108,7 +108,7 @@ impl From<Step> for Line {
 pub enum Step {
     /// A client, or every client of a crowd beside the others, acts.
     Client {
-        /// The index in the cast.
+        /// The index among the clients.
         who: usize,
         /// What it does.
         action: Action,
@@ -134,10 +134,10 @@ pub enum Step {
 impl fmt::Display for Scenario {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         writeln!(f, "case {}", self.name)?;
-        if !self.cast.is_empty() {
+        if !self.clients.is_empty() {
             write!(f, "  clients:")?;
-            for cast in &self.cast {
-                write!(f, " {cast}")?;
+            for group in &self.clients {
+                write!(f, " {group}")?;
             }
             writeln!(f)?;
         }
@@ -145,7 +145,7 @@ impl fmt::Display for Scenario {
             writeln!(f, "  waive: {waiver}")?;
         }
         writeln!(f)?;
-        write_lines(f, &self.cast, &self.lines, 1)
+        write_lines(f, &self.clients, &self.lines, 1)
     }
 }
 
@@ -189,10 +189,10 @@ impl Step {
     }
 
     /// The step as a line of a file, without indentation; of a block only the first line.
-    pub(crate) fn text(&self, cast: &[ClientGroup]) -> String {
+    pub(crate) fn text(&self, clients: &[ClientGroup]) -> String {
         match self {
             Self::Client { who, action } => {
-                let name = cast.get(*who).map_or("?", |cast| &cast.name);
+                let name = clients.get(*who).map_or("?", |group| &group.name);
                 format!("{name} {action}")
             }
             Self::Server(action) => format!("server {action}"),
@@ -203,15 +203,15 @@ impl Step {
 
 fn write_lines(
     f: &mut fmt::Formatter<'_>,
-    cast: &[ClientGroup],
+    clients: &[ClientGroup],
     lines: &[Line],
     depth: usize,
 ) -> fmt::Result {
     let indent = "  ".repeat(depth);
     for line in lines {
-        writeln!(f, "{indent}{}", line.step.text(cast))?;
+        writeln!(f, "{indent}{}", line.step.text(clients))?;
         if let Step::Repeat { lines, .. } = &line.step {
-            write_lines(f, cast, lines, depth + 1)?;
+            write_lines(f, clients, lines, depth + 1)?;
             writeln!(f, "{indent}end")?;
         }
     }

@@ -164,13 +164,13 @@ impl Rules<'_> {
                 .any(|line| matches!(line.step, Step::Client { who: acting, .. } if acting == *who))
         };
         let last = (0..NAMES.len()).rev().find(acts).unwrap_or(0);
-        let cast = NAMES[..=last].iter().map(|name| ClientGroup {
+        let clients = NAMES[..=last].iter().map(|name| ClientGroup {
             name: (*name).to_owned(),
             members: 1,
         });
         Scenario {
             name: name.to_owned(),
-            cast: cast.collect(),
+            clients: clients.collect(),
             waived: Vec::new(),
             lines,
         }

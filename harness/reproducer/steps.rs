@@ -46,9 +46,9 @@ impl Script {
     ) -> Result<Self, Error> {
         let title = scenario.name.replace('\\', "\\\\").replace('"', "\\\"");
         let mut writer = Writer {
-            cast: &scenario.cast,
+            clients: &scenario.clients,
             ground,
-            names: variables(&scenario.cast),
+            names: variables(&scenario.clients),
             lines: vec![
                 format!("def {name}(server):"),
                 format!("    \"\"\"{title}.\"\"\""),
@@ -92,12 +92,12 @@ impl Script {
     }
 }
 
-/// A variable for each name of the cast.
-fn variables(cast: &[ClientGroup]) -> Vec<String> {
+/// A variable for each name of the clients.
+fn variables(clients: &[ClientGroup]) -> Vec<String> {
     let reserved = parts::reserved();
     let mut names: Vec<String> = Vec::new();
-    for cast in cast {
-        let mut name = cast.name.replace('-', "_");
+    for group in clients {
+        let mut name = group.name.replace('-', "_");
         let taken = |name: &String| {
             KEYWORDS.contains(&name.as_str()) || reserved.contains(name) || names.contains(name)
         };
@@ -110,7 +110,7 @@ fn variables(cast: &[ClientGroup]) -> Vec<String> {
 }
 
 struct Writer<'a> {
-    cast: &'a [ClientGroup],
+    clients: &'a [ClientGroup],
     ground: Ground,
     names: Vec<String>,
     lines: Lines,
@@ -142,9 +142,9 @@ impl Writer<'_> {
 
     fn clients(&mut self) {
         let class = self.class();
-        for (cast, name) in self.cast.iter().zip(self.names.clone()) {
-            let title = text(&cast.name);
-            match cast.members {
+        for (group, name) in self.clients.iter().zip(self.names.clone()) {
+            let title = text(&group.name);
+            match group.members {
                 1 => self.put(4, &format!("{name} = {class}(server, {title})")),
                 members => {
                     let member = format!("{class}(server, {title}, n)");
@@ -154,7 +154,7 @@ impl Writer<'_> {
                 }
             }
         }
-        if !self.cast.is_empty() {
+        if !self.clients.is_empty() {
             self.lines.push(String::new());
         }
     }
@@ -173,7 +173,11 @@ impl Writer<'_> {
                 .take_while(|line| line.clients() == Some(who))
                 .count();
             let name = self.names.get(who).cloned().unwrap_or_default();
-            if self.cast.get(who).is_some_and(|cast| cast.members == 1) {
+            if self
+                .clients
+                .get(who)
+                .is_some_and(|group| group.members == 1)
+            {
                 self.walk(&name, false, &rest[..run], indent)?;
             } else {
                 self.walks += 1;
@@ -235,7 +239,7 @@ impl Writer<'_> {
     }
 
     fn comment(&mut self, indent: usize, step: &Step) {
-        let text = step.text(self.cast);
+        let text = step.text(self.clients);
         self.put(indent, &comment(WIDTH - indent, &text));
     }
 

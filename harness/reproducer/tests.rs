@@ -58,7 +58,7 @@ fn every_step_is_a_method_that_the_program_has() {
             let target = target(Transport::Tcp);
             let case = Scenario {
                 name: "one step".to_owned(),
-                cast: cases[0].cast.clone(),
+                clients: cases[0].clients.clone(),
                 waived: Vec::new(),
                 lines: vec![line.clone()],
             };

@@ -164,7 +164,7 @@ impl<'a> Session<'a> {
         self.stopped.set(false);
         self.clients = match phase {
             Phase::BystanderAgain => std::mem::take(&mut self.bystanders),
-            _ => self.cast(phase, scenario),
+            _ => self.clients_of(phase, scenario),
         };
         let flow = self.lines(&scenario.lines, 0).await?;
         self.note_output();
@@ -182,7 +182,7 @@ impl<'a> Session<'a> {
         Ok(flow)
     }
 
-    fn cast(&self, phase: Phase, scenario: &Scenario) -> Vec<Vec<Client>> {
+    fn clients_of(&self, phase: Phase, scenario: &Scenario) -> Vec<Vec<Client>> {
         let Some(server) = &self.server else {
             return Vec::new();
         };
@@ -195,8 +195,9 @@ impl<'a> Session<'a> {
                 server.transport(),
             )
         };
-        let groups = scenario.cast.iter().enumerate();
-        let groups = groups.map(|(who, cast)| (0..cast.members).map(|n| client(who, n)).collect());
+        let groups = scenario.clients.iter().enumerate();
+        let groups =
+            groups.map(|(who, group)| (0..group.members).map(|n| client(who, n)).collect());
         groups.collect()
     }
 }

@@ -15,10 +15,10 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 
-/// A client in a phase: the index of its name in the cast, and its number in a crowd.
+/// A client in a phase: the index of its name among the clients, and its number in a crowd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct ClientId {
-    /// The index in the cast of the phase.
+    /// The index among the clients of the phase.
     pub who: usize,
     /// The number in the crowd, from zero.
     pub member: u32,
@@ -33,17 +33,17 @@ impl ClientId {
 
     /// The client as the scenario names it.
     pub fn name(self, scenario: &Scenario) -> String {
-        match scenario.cast.get(self.who) {
+        match scenario.clients.get(self.who) {
             _ if self == Self::BYSTANDER => "bystander".to_owned(),
-            Some(cast) if cast.members > 1 => format!("{}[{}]", cast.name, self.member),
-            Some(cast) => cast.name.clone(),
+            Some(group) if group.members > 1 => format!("{}[{}]", group.name, self.member),
+            Some(group) => group.name.clone(),
             None => "?".to_owned(),
         }
     }
 }
 
 impl Phase {
-    /// A client of the phase's cast.
+    /// A client of the phase.
     pub(crate) fn client(self, who: usize, member: u32) -> ClientId {
         match self {
             Self::BystanderConnects | Self::BystanderAgain => ClientId::BYSTANDER,
