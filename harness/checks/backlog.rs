@@ -249,8 +249,8 @@ pub(super) const CHECKS: &[Check] = &[
         },
         scenarios: |subject| {
             // A reply may need a descriptor of its own, as a file that is served does; that of a model needs none.
-            let old_client = |talk: ClientSteps| match subject.profile.model() {
-                Some(_) => talk,
+            let old_client = |steps: ClientSteps| match subject.profile.model() {
+                Some(_) => steps,
                 None => ClientSteps::of(1),
             };
             let (opens, talks) = (

@@ -25,12 +25,12 @@ fn exchange(name: &str, payload: &[u8], subject: &Subject) -> Option<Vec<Scenari
     let expected = model
         .reply(&data)
         .map_or(Expectation::Taken, Expectation::Data);
-    let talk = ClientSteps::of(0)
+    let steps = ClientSteps::of(0)
         .connect()
         .send_data(data, Cut::Whole)
         .expect(expected)
         .finish(subject);
-    Some(vec![scenario(name, &[("alice", 1)], vec![talk.lines()])])
+    Some(vec![scenario(name, &[("alice", 1)], vec![steps.lines()])])
 }
 
 /// Sends without caring what comes of it, and leaves.

@@ -122,7 +122,7 @@ pub(super) const CHECKS: &[Check] = &[
             let model = subject.profile.model()?;
             let data = bulk(model, 32 << 10, subject.seed);
             let reply = model.reply(&data)?;
-            let talk = ClientSteps::of(0)
+            let steps = ClientSteps::of(0)
                 .connect()
                 .send_data(data, Cut::Pieces(4 << 10))
                 .expect(Expectation::Data(reply))
@@ -148,7 +148,7 @@ pub(super) const CHECKS: &[Check] = &[
             let mut scenarios = vec![scenario(
                 "each client its own bytes",
                 &[("crowd", 50)],
-                vec![vec![repeat(2, talk.lines())]],
+                vec![vec![repeat(2, steps.lines())]],
             )];
             scenarios.extend(stalled);
             Some(scenarios)

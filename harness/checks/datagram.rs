@@ -45,17 +45,17 @@ fn payload(bytes: usize, seed: u64) -> Data {
 /// in any order (RFC 768 promises none), as those of a server with two threads do.
 fn exchange(data: impl IntoIterator<Item = Data>, subject: &Subject) -> Option<Vec<Line>> {
     let model = subject.profile.model()?;
-    let talk = data
+    let steps = data
         .into_iter()
-        .fold(ClientSteps::of(0).connect(), |talk, data| {
+        .fold(ClientSteps::of(0).connect(), |steps, data| {
             let reply = model.reply(&data);
-            let talk = talk.send_data(data, Cut::Whole);
+            let steps = steps.send_data(data, Cut::Whole);
             match reply {
-                Some(reply) => talk.expect(Expectation::Data(reply)),
-                None => talk,
+                Some(reply) => steps.expect(Expectation::Data(reply)),
+                None => steps,
             }
         });
-    Some(talk.then(Action::Close).lines())
+    Some(steps.then(Action::Close).lines())
 }
 
 /// The largest payload of a UDP datagram over IPv4 (udp(7)).
@@ -114,14 +114,15 @@ pub(super) const CHECKS: &[Check] = &[
             let lines = (0..).zip(sizes()).filter_map(|(number, bytes)| {
                 let data = payload(bytes, subject.seed + number);
                 let reply = model.reply(&data)?;
-                let talk = ClientSteps::of(0).connect().send_data(data, Cut::Whole);
+                let steps = ClientSteps::of(0).connect().send_data(data, Cut::Whole);
                 Some(
-                    talk.expect_within(
-                        Expectation::DataOrSilence(reply),
-                        std::time::Duration::from_millis(500),
-                    )
-                    .then(Action::Close)
-                    .lines(),
+                    steps
+                        .expect_within(
+                            Expectation::DataOrSilence(reply),
+                            std::time::Duration::from_millis(500),
+                        )
+                        .then(Action::Close)
+                        .lines(),
                 )
             });
             Some(vec![scenario(

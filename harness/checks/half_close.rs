@@ -68,7 +68,7 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;
-            let ask = |talk: ClientSteps| talk.send(request.clone()).then(Action::HalfClose);
+            let ask = |steps: ClientSteps| steps.send(request.clone()).then(Action::HalfClose);
             let read = ClientSteps::of(0)
                 .expect_reply(subject)
                 .expect(orderly_end())
@@ -132,16 +132,16 @@ pub(super) const CHECKS: &[Check] = &[
             let request = dialogue::request(&subject.profile).unwrap_or_default();
             let promised = subject.profile.promises.half_close.is_some();
             let halves = cuts(request.len(), subject.deep).into_iter().map(|at| {
-                let talk = ClientSteps::of(0)
+                let steps = ClientSteps::of(0)
                     .open(subject)
                     .send(&request[..at])
                     .then(Action::HalfClose);
-                let talk = if promised {
-                    talk.expect_end(&[End::Fin, End::Reset])
+                let steps = if promised {
+                    steps.expect_end(&[End::Fin, End::Reset])
                 } else {
-                    talk
+                    steps
                 };
-                let mut lines = talk.lines();
+                let mut lines = steps.lines();
                 lines.push(settle());
                 lines.extend(ClientSteps::of(0).then(Action::Close).lines());
                 lines

@@ -399,7 +399,7 @@ pub const OBSERVATIONS: &[Observation] = &[
                 from: Some(Ipv4Addr::LOCALHOST.into()),
                 ..ConnectOptions::default()
             };
-            let talk = ClientSteps::of(0)
+            let steps = ClientSteps::of(0)
                 .then(Action::Connect(dial))
                 .send(dialogue::request(&subject.profile)?)
                 .expect_reply(subject)
@@ -407,7 +407,7 @@ pub const OBSERVATIONS: &[Observation] = &[
             Some(scenario(
                 "asked on another address",
                 &[("alice", 1)],
-                vec![talk.lines()],
+                vec![steps.lines()],
             ))
         }),
         read: |seen| {

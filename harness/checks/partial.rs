@@ -68,15 +68,17 @@ fn buffer_all(stream: &mut TcpStream) -> std::io::Result<()> {
 fn cut_requests(subject: &Subject, cuts: Vec<Cut>) -> Vec<Vec<Line>> {
     let request = dialogue::request(&subject.profile).unwrap_or_default();
     let conversation = |cut| {
-        let talk = ClientSteps::of(0)
+        let steps = ClientSteps::of(0)
             .open(subject)
             .send_data(Data::literal(request.clone()), cut)
             .expect_reply(subject);
-        let talk = match subject.profile.closes_after_exchange() {
-            true => talk.expect_end(&[End::Fin, End::Reset]).then(Action::Close),
-            false => talk.finish(subject),
+        let steps = match subject.profile.closes_after_exchange() {
+            true => steps
+                .expect_end(&[End::Fin, End::Reset])
+                .then(Action::Close),
+            false => steps.finish(subject),
         };
-        talk.lines()
+        steps.lines()
     };
     cuts.into_iter().map(conversation).collect()
 }
@@ -167,13 +169,13 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;
             let conversation = |times: u32| {
-                let mut talk = ClientSteps::of(0)
+                let mut steps = ClientSteps::of(0)
                     .open(subject)
                     .send_data(Data::literal(request.clone()).times(times), Cut::Whole);
                 for _ in 0..times {
-                    talk = talk.expect_reply(subject);
+                    steps = steps.expect_reply(subject);
                 }
-                talk.finish(subject).lines()
+                steps.finish(subject).lines()
             };
             let lines = [2, 3, 10].map(conversation).to_vec();
             Some(batches("several requests in one segment", lines, subject))
@@ -237,12 +239,12 @@ pub(super) const CHECKS: &[Check] = &[
             let conversation = |(number, bytes): (u64, usize)| {
                 let data = model.payload(bytes, subject.seed + number);
                 let reply = model.reply(&data)?;
-                let talk = ClientSteps::of(0)
+                let steps = ClientSteps::of(0)
                     .connect()
                     .send_data(data, Cut::Whole)
                     .expect_within(Expectation::Data(reply), within(bytes))
                     .finish(subject);
-                Some(talk.lines())
+                Some(steps.lines())
             };
             let lines = (0..)
                 .zip(sizes(subject.deep))
@@ -284,7 +286,7 @@ pub(super) const CHECKS: &[Check] = &[
                 bytes: 1 << 10,
                 every: Duration::ZERO,
             };
-            let talk = ClientSteps::of(0)
+            let steps = ClientSteps::of(0)
                 .then(Action::Connect(small_buffer()))
                 .then(Action::Read(Some(slowly)))
                 .send_in_background(data)
@@ -293,7 +295,7 @@ pub(super) const CHECKS: &[Check] = &[
             Some(vec![scenario(
                 "a reader that is slower than the server",
                 &[("alice", 1)],
-                vec![talk.lines()],
+                vec![steps.lines()],
             )])
         },
         counterexample: Counterexample {
@@ -325,12 +327,12 @@ pub(super) const CHECKS: &[Check] = &[
                 let expected = model
                     .reply(&data)
                     .map_or(Expectation::Taken, Expectation::Data);
-                let talk = ClientSteps::of(0)
+                let steps = ClientSteps::of(0)
                     .then(Action::Connect(dial))
                     .send_in_background(data)
                     .expect_within(expected, Duration::from_secs(30))
                     .finish(subject);
-                lines.push(talk.lines());
+                lines.push(steps.lines());
             }
             Some(batches("the smallest window and segments", lines, subject))
         },
@@ -388,7 +390,7 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::SHOULD,
         scenarios: |subject| {
             let model = subject.profile.model()?;
-            let talk = ClientSteps::of(0)
+            let steps = ClientSteps::of(0)
                 .then(Action::Connect(small_buffer()))
                 .then(Action::Stall)
                 .send_in_background(bulk(model, 32 << 20, subject.seed))
@@ -397,7 +399,7 @@ pub(super) const CHECKS: &[Check] = &[
             Some(vec![scenario(
                 "a client that only sends",
                 &[("mallory", 1)],
-                vec![talk.lines()],
+                vec![steps.lines()],
             )])
         },
         counterexample: Counterexample {
@@ -447,7 +449,7 @@ pub(super) const CHECKS: &[Check] = &[
             let model = subject.profile.model()?;
             let data = bulk(model, 16 << 20, subject.seed);
             let reply = model.reply(&data)?;
-            let talk = ClientSteps::of(0)
+            let steps = ClientSteps::of(0)
                 .connect()
                 .send_in_background(data)
                 .expect_within(Expectation::Data(reply), Duration::from_secs(30))
@@ -455,7 +457,7 @@ pub(super) const CHECKS: &[Check] = &[
             Some(vec![scenario(
                 "sending and reading at once",
                 &[("alice", 1)],
-                vec![talk.lines()],
+                vec![steps.lines()],
             )])
         },
         counterexample: Counterexample {

@@ -73,8 +73,8 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |_| {
-            let talk = ClientSteps::of(0).connect().then(Action::Reset).lines();
-            let lines = vec![repeat(50, talk), settle()];
+            let steps = ClientSteps::of(0).connect().then(Action::Reset).lines();
+            let lines = vec![repeat(50, steps), settle()];
             Some(vec![scenario(
                 "connect and reset, again and again",
                 &[("mallory", 1)],

@@ -52,10 +52,10 @@ pub(super) fn requires_exit(subject: &Subject) -> Line {
 
 /// A client that has been served where the profile allows it, so that the server has it in hand and not only the kernel.
 fn served_and_silent(subject: &Subject) -> ClientSteps {
-    let talk = ClientSteps::of(0).open_accepted(subject);
+    let steps = ClientSteps::of(0).open_accepted(subject);
     match subject.profile.closes_after_exchange() {
-        true => talk,
-        false => talk.request_and_reply(subject),
+        true => steps,
+        false => steps.request_and_reply(subject),
     }
 }
 

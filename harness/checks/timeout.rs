@@ -22,14 +22,14 @@ fn idle_timeout(subject: &Subject) -> Option<Duration> {
 }
 
 /// Expects silence for most of the promised time, then the end within a fair margin after it.
-fn closes_in_time(talk: ClientSteps, promised: Duration) -> Vec<Line> {
+fn closes_in_time(steps: ClientSteps, promised: Duration) -> Vec<Line> {
     let kinds = vec![End::Fin, End::Reset];
     let end = Expectation::End {
         kinds,
         all_bytes_first: false,
     };
     let not_before = IdleTimeout::After(promised).earliest().unwrap_or_default();
-    let mut lines = talk.lines();
+    let mut lines = steps.lines();
     lines.push(pause(not_before));
     let margin = promised.mul_f64(0.8) + Duration::from_secs(3);
     let wait = ClientSteps::of(0)
@@ -159,7 +159,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;
             let exchange =
-                |talk: ClientSteps| talk.send(request.clone()).expect_reply(subject).lines();
+                |steps: ClientSteps| steps.send(request.clone()).expect_reply(subject).lines();
             Some(vec![scenario(
                 "silence between two exchanges",
                 &[("alice", 1)],

@@ -150,33 +150,33 @@ impl ClientSteps {
     /// Connects and goes through all that comes before the last request: the greeting, then the earlier exchanges.
     #[must_use]
     pub fn open(self, subject: &Subject) -> Self {
-        let mut talk = self.connect();
+        let mut steps = self.connect();
         if let Speech::Dialogue {
             greeting,
             exchanges,
         } = &subject.profile.speech
         {
             if let Some(greeting) = greeting {
-                talk = talk.expect(owed(greeting));
+                steps = steps.expect(owed(greeting));
             }
             if !subject.profile.closes_after_exchange() {
                 let earlier = exchanges.len().saturating_sub(1);
                 for exchange in &exchanges[..earlier] {
-                    talk = talk.exchange(exchange);
+                    steps = steps.exchange(exchange);
                 }
             }
         }
-        talk
+        steps
     }
 
     /// Makes sure that the server has the connection in hand: by its first words where it has any, else by the kernel.
     #[must_use]
     pub fn open_accepted(self, subject: &Subject) -> Self {
-        let talk = self.open(subject);
+        let steps = self.open(subject);
         match subject.place.transport.is_datagram() {
-            true => talk,
+            true => steps,
             // A server may let the kernel keep a silent client back (TCP_DEFER_ACCEPT, tcp(7)): no fault, but no proof.
-            false => talk.require(Expectation::Accepted),
+            false => steps.require(Expectation::Accepted),
         }
     }
 
@@ -203,14 +203,14 @@ impl ClientSteps {
     /// Ends politely: waits for the server's end where it closes first, then closes.
     #[must_use]
     pub fn finish(self, subject: &Subject) -> Self {
-        let talk = match subject.profile.closes_after_exchange() {
+        let steps = match subject.profile.closes_after_exchange() {
             true => self.expect(Expectation::End {
                 kinds: vec![End::Fin],
                 all_bytes_first: true,
             }),
             false => self,
         };
-        talk.then(Action::Close)
+        steps.then(Action::Close)
     }
 
     /// The whole of a polite conversation: what the profile tells, or for an unknown server a connection that it

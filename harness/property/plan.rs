@@ -216,7 +216,7 @@ impl Rules<'_> {
             let mut speaker = Speaker::new(self, who, dial);
             speaker.visit(visit);
             was_reset = speaker.was_reset;
-            lines.extend(speaker.talk.lines());
+            lines.extend(speaker.steps.lines());
         }
         lines
     }
@@ -383,7 +383,7 @@ fn moments(gaps: &[u8]) -> impl Iterator<Item = u32> {
 /// A client in the making: what it says, and what it is owed for it.
 struct Speaker<'a> {
     rules: &'a Rules<'a>,
-    talk: ClientSteps,
+    steps: ClientSteps,
     dial: ConnectOptions,
     /// What it is owed and has not waited for.
     owed: Vec<Owed>,
@@ -407,7 +407,7 @@ impl<'a> Speaker<'a> {
     fn new(rules: &'a Rules<'a>, who: usize, dial: ConnectOptions) -> Self {
         Self {
             rules,
-            talk: ClientSteps::of(who),
+            steps: ClientSteps::of(who),
             dial,
             owed: Vec::new(),
             owed_bytes: 0,
@@ -419,8 +419,8 @@ impl<'a> Speaker<'a> {
     }
 
     fn then(&mut self, action: Action) {
-        let talk = std::mem::replace(&mut self.talk, ClientSteps::of(0));
-        self.talk = talk.then(action);
+        let steps = std::mem::replace(&mut self.steps, ClientSteps::of(0));
+        self.steps = steps.then(action);
     }
 
     fn send(&mut self, data: Data, cut: Cut, background: bool) {

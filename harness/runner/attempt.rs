@@ -257,8 +257,12 @@ fn trial(script: &Scenario, subject: &Subject, polite: bool) -> Trial {
 }
 
 /// What a client does who is alone.
-fn one(name: &str, talk: ClientSteps) -> Scenario {
-    scenario(format!("a {name} client"), &[(name, 1)], vec![talk.lines()])
+fn one(name: &str, steps: ClientSteps) -> Scenario {
+    scenario(
+        format!("a {name} client"),
+        &[(name, 1)],
+        vec![steps.lines()],
+    )
 }
 
 /// The events of a scenario that was performed.
