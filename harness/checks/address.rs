@@ -15,11 +15,11 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 fn polite_over(ip: IpAddr, subject: &Subject) -> Vec<Line> {
-    let dial = ConnectOptions {
+    let options = ConnectOptions {
         to: Some(ip),
         ..ConnectOptions::default()
     };
-    with_connect_options(ClientSteps::of(0).polite(subject).lines(), &dial)
+    with_connect_options(ClientSteps::of(0).polite(subject).lines(), &options)
 }
 
 /// Listens on all addresses of both families, whatever it was told.
@@ -103,7 +103,7 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::TOLD_LOOPBACK],
         policy: Policy::MUST,
         scenarios: |_| {
-            let dial = ConnectOptions {
+            let options = ConnectOptions {
                 without_waiting: true,
                 to: Some(Ipv4Addr::new(127, 0, 0, 2).into()),
                 ..ConnectOptions::default()
@@ -113,7 +113,7 @@ pub(super) const CHECKS: &[Check] = &[
                     .connect()
                     .expect(Expectation::Refused)
                     .lines(),
-                &dial,
+                &options,
             );
             Some(vec![scenario(
                 "called on another address",

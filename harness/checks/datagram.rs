@@ -298,12 +298,12 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::DATAGRAM, Need::DIALOGUE, Need::REPLY, Need::WILDCARD],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let dial = ConnectOptions {
+            let options = ConnectOptions {
                 to: Some(std::net::Ipv4Addr::new(127, 0, 0, 2).into()),
                 from: Some(std::net::Ipv4Addr::LOCALHOST.into()),
                 ..ConnectOptions::default()
             };
-            let lines = with_connect_options(ClientSteps::of(0).polite(subject).lines(), &dial);
+            let lines = with_connect_options(ClientSteps::of(0).polite(subject).lines(), &options);
             Some(vec![scenario(
                 "asked on another address",
                 &[("alice", 1)],

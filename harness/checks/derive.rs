@@ -65,14 +65,14 @@ pub(super) fn small_buffer() -> ConnectOptions {
 }
 
 /// The same lines with every connection made in the given way.
-pub(super) fn with_connect_options(mut lines: Vec<Line>, dial: &ConnectOptions) -> Vec<Line> {
+pub(super) fn with_connect_options(mut lines: Vec<Line>, options: &ConnectOptions) -> Vec<Line> {
     for line in &mut lines {
         if let Step::Client {
             action: Action::Connect(made),
             ..
         } = &mut line.step
         {
-            *made = dial.clone();
+            *made = options.clone();
         }
     }
     lines

@@ -217,12 +217,12 @@ pub(super) const CHECKS: &[Check] = &[
                 bytes: 16 << 10,
                 every: Duration::from_micros(500),
             };
-            let dial = ConnectOptions {
+            let options = ConnectOptions {
                 receive_buffer: Some(64 << 10),
                 ..ConnectOptions::default()
             };
             let lines = ClientSteps::of(0)
-                .then(Action::Connect(dial))
+                .then(Action::Connect(options))
                 .then(Action::Read(Some(slowly)))
                 .send_data(data, Cut::Whole)
                 .then(Action::HalfClose)

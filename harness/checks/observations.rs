@@ -394,13 +394,13 @@ pub const OBSERVATIONS: &[Observation] = &[
         about: "The address that a reply comes from when a server that is bound to all addresses was asked on 127.0.0.2.",
         needs: &[Need::DATAGRAM, Need::DIALOGUE, Need::REPLY, Need::WILDCARD],
         occasion: Occasion::Own(|subject| {
-            let dial = ConnectOptions {
+            let options = ConnectOptions {
                 to: Some(OTHER_ADDRESS.into()),
                 from: Some(Ipv4Addr::LOCALHOST.into()),
                 ..ConnectOptions::default()
             };
             let steps = ClientSteps::of(0)
-                .then(Action::Connect(dial))
+                .then(Action::Connect(options))
                 .send(dialogue::request(&subject.profile)?)
                 .expect_reply(subject)
                 .then(Action::Close);

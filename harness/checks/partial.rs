@@ -313,14 +313,14 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::DIALOGUE],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let dial = ConnectOptions {
+            let options = ConnectOptions {
                 receive_buffer: Some(1),
                 segment_size: Some(88),
                 ..ConnectOptions::default()
             };
             let mut lines = vec![with_connect_options(
                 ClientSteps::of(0).polite(subject).lines(),
-                &dial,
+                &options,
             )];
             if let Some(model) = subject.profile.model() {
                 let data = bulk(model, 256 << 10, subject.seed);
@@ -328,7 +328,7 @@ pub(super) const CHECKS: &[Check] = &[
                     .reply(&data)
                     .map_or(Expectation::Taken, Expectation::Data);
                 let steps = ClientSteps::of(0)
-                    .then(Action::Connect(dial))
+                    .then(Action::Connect(options))
                     .send_in_background(data)
                     .expect_within(expected, Duration::from_secs(30))
                     .finish(subject);

@@ -158,11 +158,11 @@ pub(super) const CHECKS: &[Check] = &[
             let half = ClientSteps::of(0)
                 .open(subject)
                 .send(&request[..request.len() / 2]);
-            let dial = ConnectOptions {
+            let options = ConnectOptions {
                 same_port: true,
                 ..ConnectOptions::default()
             };
-            let again = with_connect_options(ClientSteps::of(0).polite(subject).lines(), &dial);
+            let again = with_connect_options(ClientSteps::of(0).polite(subject).lines(), &options);
             Some(vec![scenario(
                 "the same client port again",
                 &[("alice", 1)],

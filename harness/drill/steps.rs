@@ -291,28 +291,28 @@ pub(super) const STATES: &[(Expectation, &str)] = &[
 ];
 
 const CONNECT_OPTIONS: &[Choice<ConnectOptions>] = &[
-    ("without-waiting", |dial, _| {
-        dial.without_waiting = true;
+    ("without-waiting", |options, _| {
+        options.without_waiting = true;
         Ok(())
     }),
-    ("receive-buffer", |dial, line| {
-        dial.receive_buffer = Some(line.size()?);
+    ("receive-buffer", |options, line| {
+        options.receive_buffer = Some(line.size()?);
         Ok(())
     }),
-    ("segment-size", |dial, line| {
-        dial.segment_size = Some(line.size()?);
+    ("segment-size", |options, line| {
+        options.segment_size = Some(line.size()?);
         Ok(())
     }),
-    ("from", |dial, line| {
-        dial.from = Some(line.parsed("an IP address")?);
+    ("from", |options, line| {
+        options.from = Some(line.parsed("an IP address")?);
         Ok(())
     }),
-    ("to", |dial, line| {
-        dial.to = Some(line.parsed("an IP address")?);
+    ("to", |options, line| {
+        options.to = Some(line.parsed("an IP address")?);
         Ok(())
     }),
-    ("same-port", |dial, _| {
-        dial.same_port = true;
+    ("same-port", |options, _| {
+        options.same_port = true;
         Ok(())
     }),
 ];

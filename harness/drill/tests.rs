@@ -141,7 +141,7 @@ fn name_of_a_case_goes_to_the_end_of_its_line() {
 
 #[test]
 fn options_of_connect_come_in_any_order() {
-    let dial = ConnectOptions {
+    let options = ConnectOptions {
         without_waiting: true,
         receive_buffer: Some(4096),
         segment_size: Some(88),
@@ -150,7 +150,7 @@ fn options_of_connect_come_in_any_order() {
         same_port: true,
     };
     let line = "connect same-port to ::1 from 127.0.0.2 segment-size 88B receive-buffer 4KiB without-waiting";
-    assert_eq!(action(line), Action::Connect(dial));
+    assert_eq!(action(line), Action::Connect(options));
     assert_eq!(
         action("connect"),
         Action::Connect(ConnectOptions::default())

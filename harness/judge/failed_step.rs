@@ -242,7 +242,7 @@ fn client_failed(
     let view = views.of(id);
     let what = match action {
         Action::Expect { what, .. } => what,
-        Action::Connect(dial) if !dial.without_waiting => &Expectation::Connected,
+        Action::Connect(options) if !options.without_waiting => &Expectation::Connected,
         _ => return None,
     };
     let settled = how != Ended::Done;

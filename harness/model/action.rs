@@ -85,7 +85,7 @@ impl Action {
     /// Its row.
     pub(crate) fn form(&self) -> Form<'_> {
         match self {
-            Self::Connect(dial) => dial.form(),
+            Self::Connect(options) => options.form(),
             Self::Send {
                 data,
                 cut,

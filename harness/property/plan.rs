@@ -212,8 +212,8 @@ impl Rules<'_> {
         let mut lines = Vec::new();
         let mut was_reset = false;
         for visit in &visits[..most.min(visits.len())] {
-            let dial = self.dial(visit.reach, was_reset);
-            let mut speaker = Speaker::new(self, who, dial);
+            let options = self.connect_options(visit.reach, was_reset);
+            let mut speaker = Speaker::new(self, who, options);
             speaker.visit(visit);
             was_reset = speaker.was_reset;
             lines.extend(speaker.steps.lines());
@@ -221,18 +221,18 @@ impl Rules<'_> {
         lines
     }
 
-    fn dial(&self, reach: ConnectKind, was_reset: bool) -> ConnectOptions {
-        let mut dial = ConnectOptions::default();
+    fn connect_options(&self, reach: ConnectKind, was_reset: bool) -> ConnectOptions {
+        let mut options = ConnectOptions::default();
         if self.subject.place.transport == Transport::Tcp {
             match reach {
                 ConnectKind::Plain => {}
-                ConnectKind::SmallBuffer => dial.receive_buffer = Some(4 << 10),
-                ConnectKind::SmallSegments => dial.segment_size = Some(88),
+                ConnectKind::SmallBuffer => options.receive_buffer = Some(4 << 10),
+                ConnectKind::SmallSegments => options.segment_size = Some(88),
                 // After an orderly end the port is in TIME_WAIT, and our own host refuses it.
-                ConnectKind::SamePort => dial.same_port = was_reset,
+                ConnectKind::SamePort => options.same_port = was_reset,
             }
         }
-        dial
+        options
     }
 
     /// Ends the server as it promises to be ended, and starts it again, at a moment when nobody is connected.
@@ -384,7 +384,7 @@ fn moments(gaps: &[u8]) -> impl Iterator<Item = u32> {
 struct Speaker<'a> {
     rules: &'a Rules<'a>,
     steps: ClientSteps,
-    dial: ConnectOptions,
+    options: ConnectOptions,
     /// What it is owed and has not waited for.
     owed: Vec<Owed>,
     owed_bytes: usize,
@@ -404,11 +404,11 @@ struct Owed {
 }
 
 impl<'a> Speaker<'a> {
-    fn new(rules: &'a Rules<'a>, who: usize, dial: ConnectOptions) -> Self {
+    fn new(rules: &'a Rules<'a>, who: usize, options: ConnectOptions) -> Self {
         Self {
             rules,
             steps: ClientSteps::of(who),
-            dial,
+            options,
             owed: Vec::new(),
             owed_bytes: 0,
             was_cut: false,
@@ -467,7 +467,7 @@ impl<'a> Speaker<'a> {
     }
 
     fn visit(&mut self, visit: &Connection) {
-        self.then(Action::Connect(self.dial.clone()));
+        self.then(Action::Connect(self.options.clone()));
         match self.rules.kind {
             Kind::Stream | Kind::Line => self.converse(visit),
             Kind::Datagram => self.throw(visit),
@@ -760,7 +760,7 @@ impl<'a> Speaker<'a> {
     }
 
     fn payload(&self, word: &Message) -> Data {
-        let narrow = self.dial.receive_buffer.is_some() || self.dial.segment_size.is_some();
+        let narrow = self.options.receive_buffer.is_some() || self.options.segment_size.is_some();
         let most = if narrow { SMALL_WAY_BYTES } else { usize::MAX };
         let size = word.size.clamp(1, most);
         match self.rules.kind {

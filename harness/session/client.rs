@@ -107,15 +107,15 @@ impl Client {
     }
 
     /// Opens a socket and asks for a connection; what becomes of it is written down when it is known.
-    pub(crate) async fn connect(&mut self, dial: &ConnectOptions) {
+    pub(crate) async fn connect(&mut self, options: &ConnectOptions) {
         self.release().await;
         self.note(ClientEvent::Connecting);
-        if dial.same_port {
+        if options.same_port {
             self.port_is_given_back().await;
         }
-        match self.open(dial) {
+        match self.open(options) {
             Ok((socket, peer, pending)) => {
-                if let (true, Some(errno)) = (dial.without_waiting, pending) {
+                if let (true, Some(errno)) = (options.without_waiting, pending) {
                     self.note(ClientEvent::Underway(describe(errno)));
                 }
                 self.drive(socket, peer, pending.is_some());
@@ -133,8 +133,8 @@ impl Client {
     }
 
     /// Makes a socket and asks for the connection; also says what the call said where it is under way.
-    fn open(&self, dial: &ConnectOptions) -> Result<(OwnedFd, SockAddr, Option<Errno>), Errno> {
-        let peer = self.peer(dial)?;
+    fn open(&self, options: &ConnectOptions) -> Result<(OwnedFd, SockAddr, Option<Errno>), Errno> {
+        let peer = self.peer(options)?;
         let kind = match self.transport.is_datagram() {
             true => SocketType::DGRAM,
             false => SocketType::STREAM,
@@ -142,24 +142,24 @@ impl Client {
         let family = AddressFamily::from_raw(peer.family());
         let socket = self.lab.socket(family, kind)?;
         rustix::io::ioctl_fionbio(&socket, true)?;
-        let options = SockRef::from(&socket);
+        let socket_options = SockRef::from(&socket);
         let errno = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::INVAL);
         if self.transport == Transport::Tcp {
-            options.set_tcp_nodelay(true).map_err(errno)?;
+            socket_options.set_tcp_nodelay(true).map_err(errno)?;
             // Coming back from the same port takes it on both sockets (socket(7)).
-            options.set_reuse_address(true).map_err(errno)?;
-            if let Some(bytes) = dial.segment_size {
-                options.set_tcp_mss(bytes as u32).map_err(errno)?;
+            socket_options.set_reuse_address(true).map_err(errno)?;
+            if let Some(bytes) = options.segment_size {
+                socket_options.set_tcp_mss(bytes as u32).map_err(errno)?;
             }
         }
-        if let Some(bytes) = dial.receive_buffer {
-            options.set_recv_buffer_size(bytes).map_err(errno)?;
+        if let Some(bytes) = options.receive_buffer {
+            socket_options.set_recv_buffer_size(bytes).map_err(errno)?;
         }
-        self.bind(dial, &options, &peer).map_err(errno)?;
+        self.bind(options, &socket_options, &peer).map_err(errno)?;
         if self.transport.is_datagram() {
             return Ok((socket, peer, None));
         }
-        match options.connect(&peer) {
+        match socket_options.connect(&peer) {
             Ok(()) => Ok((socket, peer, None)),
             Err(error) => match errno(error) {
                 // A full Unix backlog is EAGAIN (unix(7)); there is no event for its end.
@@ -169,11 +169,11 @@ impl Client {
         }
     }
 
-    fn peer(&self, dial: &ConnectOptions) -> Result<SockAddr, Errno> {
+    fn peer(&self, options: &ConnectOptions) -> Result<SockAddr, Errno> {
         match &self.server {
             Address::Path(path) => SockAddr::unix(path).map_err(|_| Errno::NAMETOOLONG),
             Address::Inet(address) => {
-                let ip = dial.to.unwrap_or_else(|| address.ip());
+                let ip = options.to.unwrap_or_else(|| address.ip());
                 Ok(SocketAddr::new(ip, address.port()).into())
             }
         }
@@ -181,15 +181,15 @@ impl Client {
 
     fn bind(
         &self,
-        dial: &ConnectOptions,
+        options: &ConnectOptions,
         socket: &SockRef<'_>,
         peer: &SockAddr,
     ) -> std::io::Result<()> {
-        let port = match (dial.same_port, self.last_local) {
+        let port = match (options.same_port, self.last_local) {
             (true, Some(last)) => last.port(),
             _ => 0,
         };
-        if let Some(ip) = dial.from {
+        if let Some(ip) = options.from {
             return socket.bind(&SocketAddr::new(ip, port).into());
         }
         match peer.as_socket() {

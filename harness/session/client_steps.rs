@@ -81,9 +81,9 @@ impl Session<'_> {
     ) -> (Ended, Flow) {
         self.prove_connection(client, action);
         match action {
-            Action::Connect(dial) => {
-                client.connect(dial).await;
-                if !dial.without_waiting {
+            Action::Connect(options) => {
+                client.connect(options).await;
+                if !options.without_waiting {
                     return self.expect(id, client, &Expectation::Connected, None).await;
                 }
             }
