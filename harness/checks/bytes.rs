@@ -3,7 +3,7 @@
 use crate::checks::counterexample::{answer, each, echo, listen};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Policy};
-use crate::model::data::{Cut, Data, Source};
+use crate::model::data::{Data, Segmentation, Source};
 use crate::model::dialogue::{self, ClientSteps, scenario, settle};
 use crate::model::expectation::Expectation;
 use crate::model::need::Need;
@@ -27,7 +27,7 @@ fn exchange(name: &str, payload: &[u8], subject: &Subject) -> Option<Vec<Scenari
         .map_or(Expectation::Taken, Expectation::Data);
     let steps = ClientSteps::of(0)
         .connect()
-        .send_data(data, Cut::Whole)
+        .send_data(data, Segmentation::Whole)
         .expect(expected)
         .finish(subject);
     Some(vec![scenario(name, &[("alice", 1)], vec![steps.lines()])])

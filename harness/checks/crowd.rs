@@ -4,7 +4,7 @@ use super::derive::{at_once, bulk};
 use crate::checks::counterexample::{die_of, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Gate, Policy};
-use crate::model::data::Cut;
+use crate::model::data::Segmentation;
 use crate::model::dialogue::{self, ClientSteps, repeat, scenario, settle};
 use crate::model::expectation::Expectation;
 use crate::model::need::Need;
@@ -124,7 +124,7 @@ pub(super) const CHECKS: &[Check] = &[
             let reply = model.reply(&data)?;
             let steps = ClientSteps::of(0)
                 .connect()
-                .send_data(data, Cut::Pieces(4 << 10))
+                .send_data(data, Segmentation::Pieces(4 << 10))
                 .expect(Expectation::Data(reply))
                 .finish(subject);
             // A buffer that all share is overwritten while a write from it waits for a client that does not read.

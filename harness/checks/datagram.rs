@@ -5,7 +5,7 @@ use crate::checks::counterexample::bind;
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
-use crate::model::data::{Cut, Data, Source};
+use crate::model::data::{Data, Segmentation, Source};
 use crate::model::dialogue::{self, ClientSteps, repeat, scenario, server_does, settle};
 use crate::model::expectation::Expectation;
 use crate::model::need::Need;
@@ -49,7 +49,7 @@ fn exchange(data: impl IntoIterator<Item = Data>, subject: &Subject) -> Option<V
         .into_iter()
         .fold(ClientSteps::of(0).connect(), |steps, data| {
             let reply = model.reply(&data);
-            let steps = steps.send_data(data, Cut::Whole);
+            let steps = steps.send_data(data, Segmentation::Whole);
             match reply {
                 Some(reply) => steps.expect(Expectation::Data(reply)),
                 None => steps,
@@ -114,7 +114,9 @@ pub(super) const CHECKS: &[Check] = &[
             let lines = (0..).zip(sizes()).filter_map(|(number, bytes)| {
                 let data = payload(bytes, subject.seed + number);
                 let reply = model.reply(&data)?;
-                let steps = ClientSteps::of(0).connect().send_data(data, Cut::Whole);
+                let steps = ClientSteps::of(0)
+                    .connect()
+                    .send_data(data, Segmentation::Whole);
                 Some(
                     steps
                         .expect_within(
@@ -151,7 +153,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| {
             let lines = ClientSteps::of(0)
                 .connect()
-                .send_data(payload(100_000, subject.seed), Cut::Pieces(500));
+                .send_data(payload(100_000, subject.seed), Segmentation::Pieces(500));
             Some(vec![scenario(
                 "random datagrams",
                 &[("mallory", 1)],
@@ -188,7 +190,7 @@ pub(super) const CHECKS: &[Check] = &[
                 // What a Unix socket has no room for is not dropped: who sends has to wait (unix(7)), and the server
                 // stands still.
                 Some(Transport::UnixDatagram) => ClientSteps::of(0).send_in_background(datagram),
-                _ => ClientSteps::of(0).send_data(datagram, Cut::Whole),
+                _ => ClientSteps::of(0).send_data(datagram, Segmentation::Whole),
             };
             Some(vec![scenario(
                 "a thousand datagrams",

@@ -4,7 +4,7 @@ use super::derive::{bulk, cuts, small_buffer, with_connect_options};
 use crate::checks::counterexample::{answer, each, listen};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::check::{Check, Counterexample, Policy};
-use crate::model::data::{Cut, Data};
+use crate::model::data::{Data, Segmentation};
 use crate::model::dialogue::{self, ClientSteps, scenario, server_does, settle};
 use crate::model::expectation::{End, Expectation};
 use crate::model::need::Need;
@@ -224,7 +224,7 @@ pub(super) const CHECKS: &[Check] = &[
             let lines = ClientSteps::of(0)
                 .then(Action::Connect(options))
                 .then(Action::Read(Some(slowly)))
-                .send_data(data, Cut::Whole)
+                .send_data(data, Segmentation::Whole)
                 .then(Action::HalfClose)
                 .expect_within(Expectation::Data(reply), Duration::from_secs(20))
                 .expect(orderly_end())
@@ -251,12 +251,12 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;
-            let cut = Cut::At(vec![request.len()]);
+            let segmentation = Segmentation::At(vec![request.len()]);
             let mut bytes = request;
             bytes.extend_from_slice(&[b'x'; 2_000]);
             let lines = ClientSteps::of(0)
                 .open(subject)
-                .send_data(Data::literal(bytes), cut)
+                .send_data(Data::literal(bytes), segmentation)
                 .expect_reply(subject)
                 .expect_end(&[End::Fin, End::Reset])
                 .then(Action::Close)

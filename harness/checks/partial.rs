@@ -4,7 +4,7 @@ use super::derive::{batches, bulk, cuts, small_buffer, with_connect_options};
 use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::check::{Check, Counterexample, Policy};
-use crate::model::data::{Cut, Data};
+use crate::model::data::{Data, Segmentation};
 use crate::model::dialogue::{self, ClientSteps, scenario};
 use crate::model::expectation::{End, Expectation};
 use crate::model::need::Need;
@@ -65,12 +65,12 @@ fn buffer_all(stream: &mut TcpStream) -> std::io::Result<()> {
 ///
 /// A server that knows its answer from the beginning of the request may close before the rest has come; the rest then
 /// resets the connection, after the reply.
-fn cut_requests(subject: &Subject, cuts: Vec<Cut>) -> Vec<Vec<Line>> {
+fn cut_requests(subject: &Subject, cuts: Vec<Segmentation>) -> Vec<Vec<Line>> {
     let request = dialogue::request(&subject.profile).unwrap_or_default();
-    let conversation = |cut| {
+    let conversation = |segmentation| {
         let steps = ClientSteps::of(0)
             .open(subject)
-            .send_data(Data::literal(request.clone()), cut)
+            .send_data(Data::literal(request.clone()), segmentation)
             .expect_reply(subject);
         let steps = match subject.profile.closes_after_exchange() {
             true => steps
@@ -119,7 +119,7 @@ pub(super) const CHECKS: &[Check] = &[
             let length = dialogue::request(&subject.profile).map_or(0, |request| request.len());
             let at = cuts(length, subject.deep)
                 .into_iter()
-                .map(|at| Cut::At(vec![at]));
+                .map(|at| Segmentation::At(vec![at]));
             Some(batches(
                 "the request in two segments",
                 cut_requests(subject, at.collect()),
@@ -141,7 +141,7 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::LONG_REQUEST],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let lines = cut_requests(subject, vec![Cut::Pieces(1)]);
+            let lines = cut_requests(subject, vec![Segmentation::Pieces(1)]);
             Some(batches("the request a byte at a time", lines, subject))
         },
         counterexample: Counterexample {
@@ -169,9 +169,10 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;
             let conversation = |times: u32| {
-                let mut steps = ClientSteps::of(0)
-                    .open(subject)
-                    .send_data(Data::literal(request.clone()).times(times), Cut::Whole);
+                let mut steps = ClientSteps::of(0).open(subject).send_data(
+                    Data::literal(request.clone()).times(times),
+                    Segmentation::Whole,
+                );
                 for _ in 0..times {
                     steps = steps.expect_reply(subject);
                 }
@@ -206,7 +207,7 @@ pub(super) const CHECKS: &[Check] = &[
                     .open(subject)
                     .send_data(
                         Data::literal(request.clone()).times(2),
-                        Cut::At(vec![request.len() + at]),
+                        Segmentation::At(vec![request.len() + at]),
                     )
                     .expect_reply(subject)
                     .expect_reply(subject)
@@ -241,7 +242,7 @@ pub(super) const CHECKS: &[Check] = &[
                 let reply = model.reply(&data)?;
                 let steps = ClientSteps::of(0)
                     .connect()
-                    .send_data(data, Cut::Whole)
+                    .send_data(data, Segmentation::Whole)
                     .expect_within(Expectation::Data(reply), within(bytes))
                     .finish(subject);
                 Some(steps.lines())

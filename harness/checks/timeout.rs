@@ -3,7 +3,7 @@
 use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Policy};
-use crate::model::data::{Cut, Data};
+use crate::model::data::{Data, Segmentation};
 use crate::model::dialogue::{self, ClientSteps, pause, scenario, server_does, server_expects};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::need::Need;
@@ -195,7 +195,7 @@ pub(super) const CHECKS: &[Check] = &[
             let piece = request.len().div_ceil(10);
             let drip = Action::Send {
                 data: Data::literal(request.clone()),
-                cut: Cut::Pieces(piece),
+                segmentation: Segmentation::Pieces(piece),
                 every: Some(Duration::from_millis(100)),
                 background: true,
             };

@@ -4,7 +4,7 @@ use super::diagnostic::Diagnostic;
 use super::reader::{Choice, Read, Reader, Verb, words};
 use super::tokens::Kind;
 use crate::model::action::{Action, ConnectOptions, ReadRate};
-use crate::model::data::{Cut, Data, Source};
+use crate::model::data::{Data, Segmentation, Source};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::literal::Size;
 use crate::model::server_action::{ServerAction, Signal, Streams};
@@ -323,7 +323,7 @@ struct Tail {
     seed: u64,
     capitals: bool,
     times: Option<u32>,
-    cut: Option<Cut>,
+    segmentation: Option<Segmentation>,
     every: Option<Duration>,
     background: bool,
     or_silence: bool,
@@ -344,11 +344,11 @@ const TIMES: Choice<Tail> = ("*", |tail, line| {
     Ok(())
 });
 const PIECES: Choice<Tail> = ("in pieces of", |tail, line| {
-    let pieces = line.some_size().map(Cut::Pieces)?;
+    let pieces = line.some_size().map(Segmentation::Pieces)?;
     tail.divide(pieces, line)
 });
 const CUT: Choice<Tail> = ("cut at", |tail, line| {
-    let at = positions(line).map(Cut::At)?;
+    let at = positions(line).map(Segmentation::At)?;
     tail.divide(at, line)
 });
 const EVERY: Choice<Tail> = ("every", |tail, line| {
@@ -373,8 +373,8 @@ const WITHIN: Choice<Tail> = ("within", |tail, line| {
 });
 
 impl Tail {
-    fn divide(&mut self, cut: Cut, line: &Reader<'_>) -> Read<()> {
-        match self.cut.replace(cut) {
+    fn divide(&mut self, segmentation: Segmentation, line: &Reader<'_>) -> Read<()> {
+        match self.segmentation.replace(segmentation) {
             None => Ok(()),
             Some(_) => {
                 let title = "`in pieces of` and `cut at` exclude each other";
@@ -426,7 +426,7 @@ fn send(line: &mut Reader<'_>) -> Read<Action> {
     let tail = line.choices(&with_data(&source, &[PIECES, CUT, EVERY, BACKGROUND]))?;
     Ok(Action::Send {
         data: tail.data(source, line, start)?,
-        cut: tail.cut.unwrap_or(Cut::Whole),
+        segmentation: tail.segmentation.unwrap_or(Segmentation::Whole),
         every: tail.every,
         background: tail.background,
     })

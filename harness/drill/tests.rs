@@ -4,7 +4,7 @@ use super::statement::{self, Statement};
 use super::*;
 use super::{steps, usages};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
-use crate::model::data::{Cut, Data, Source, Template};
+use crate::model::data::{Data, Segmentation, Source, Template};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::form::Need;
 use crate::model::invariant::Invariant;
@@ -72,11 +72,14 @@ fn expected(line: &str) -> Expectation {
     }
 }
 
-fn sent(line: &str) -> (Data, Cut, Option<Duration>) {
+fn sent(line: &str) -> (Data, Segmentation, Option<Duration>) {
     match action(&format!("send {line}")) {
         Action::Send {
-            data, cut, every, ..
-        } => (data, cut, every),
+            data,
+            segmentation,
+            every,
+            ..
+        } => (data, segmentation, every),
         other => panic!("{other:?}"),
     }
 }
@@ -180,10 +183,10 @@ fn data_is_written_out_or_generated() {
 
 #[test]
 fn data_is_divided_and_paced() {
-    assert_eq!(sent("\"hello\" cut at 1 3").1, Cut::At(vec![1, 3]));
-    assert_eq!(sent("\"hello\" in pieces of 2B").1, Cut::Pieces(2));
-    let (data, cut, every) = sent("\"ab\" in capitals * 2 in pieces of 1B every 10ms");
-    assert!(data.capitals && data.times == 2 && cut == Cut::Pieces(1));
+    assert_eq!(sent("\"hello\" cut at 1 3").1, Segmentation::At(vec![1, 3]));
+    assert_eq!(sent("\"hello\" in pieces of 2B").1, Segmentation::Pieces(2));
+    let (data, segmentation, every) = sent("\"ab\" in capitals * 2 in pieces of 1B every 10ms");
+    assert!(data.capitals && data.times == 2 && segmentation == Segmentation::Pieces(1));
     assert_eq!(every, Some(Duration::from_millis(10)));
 }
 
@@ -898,15 +901,15 @@ fn datas() -> impl Strategy<Value = Data> {
     })
 }
 
-fn cuts() -> impl Strategy<Value = Cut> {
+fn cuts() -> impl Strategy<Value = Segmentation> {
     let positions = vec(0usize..99, 1..5).prop_map(|mut at| {
         at.sort_unstable();
-        Cut::At(at)
+        Segmentation::At(at)
     });
     prop_oneof![
-        Just(Cut::Whole),
+        Just(Segmentation::Whole),
         positions,
-        (1usize..9_999).prop_map(Cut::Pieces)
+        (1usize..9_999).prop_map(Segmentation::Pieces)
     ]
 }
 
@@ -957,9 +960,9 @@ fn actions() -> impl Strategy<Value = Action> {
     prop_oneof![
         dials().prop_map(Action::Connect),
         (datas(), cuts(), option::of(durations()), any::<bool>()).prop_map(
-            |(data, cut, every, background)| Action::Send {
+            |(data, segmentation, every, background)| Action::Send {
                 data,
-                cut,
+                segmentation,
                 every,
                 background
             }

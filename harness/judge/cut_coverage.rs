@@ -1,7 +1,7 @@
 //! How much of a request was cut: at which of its bytes a check broke off, paused, or divided it.
 
 use crate::model::action::Action;
-use crate::model::data::{Cut, Data, Source};
+use crate::model::data::{Data, Segmentation, Source};
 use crate::model::phase::Phase;
 use crate::model::scenario::Step;
 use crate::model::trial::Trial;
@@ -74,7 +74,9 @@ impl fmt::Display for Coverage {
 /// Where a step cuts the request: a send of its beginning, or of the whole in several segments.
 fn cuts(step: &Step, request: &[u8]) -> Vec<usize> {
     let Step::Client {
-        action: Action::Send { data, cut, .. },
+        action: Action::Send {
+            data, segmentation, ..
+        },
         ..
     } = step
     else {
@@ -84,14 +86,14 @@ fn cuts(step: &Step, request: &[u8]) -> Vec<usize> {
         return Vec::new();
     };
     let within = |at: &usize| *at > 0 && *at < request.len();
-    let mut places = match cut {
-        Cut::Whole => Vec::new(),
+    let mut places = match segmentation {
+        Segmentation::Whole => Vec::new(),
         // A request may follow others in the same send.
-        Cut::At(at) if sent == request => at.iter().map(|at| at % request.len()).collect(),
-        Cut::Pieces(bytes) if sent == request => {
+        Segmentation::At(at) if sent == request => at.iter().map(|at| at % request.len()).collect(),
+        Segmentation::Pieces(bytes) if sent == request => {
             (0..request.len()).step_by((*bytes).max(1)).collect()
         }
-        Cut::At(_) | Cut::Pieces(_) => Vec::new(),
+        Segmentation::At(_) | Segmentation::Pieces(_) => Vec::new(),
     };
     if request.starts_with(sent) {
         places.push(sent.len());
@@ -139,16 +141,25 @@ mod tests {
         coverage
     }
 
-    fn at(cut: Cut, times: u32) -> Vec<Line> {
+    fn at(cut: Segmentation, times: u32) -> Vec<Line> {
         let data = Data::literal(REQUEST).times(times);
         ClientSteps::of(0).send_data(data, cut).lines()
     }
 
     #[test]
     fn every_way_to_cut_a_request_is_seen() {
-        assert_eq!(covered(at(Cut::At(vec![1, 3]), 1), 1).cuts, [1, 3].into());
-        assert_eq!(covered(at(Cut::At(vec![7]), 2), 1).cuts, [2].into());
-        assert_eq!(covered(at(Cut::Pieces(2), 1), 1).cuts, [2, 4].into());
+        assert_eq!(
+            covered(at(Segmentation::At(vec![1, 3]), 1), 1).cuts,
+            [1, 3].into()
+        );
+        assert_eq!(
+            covered(at(Segmentation::At(vec![7]), 2), 1).cuts,
+            [2].into()
+        );
+        assert_eq!(
+            covered(at(Segmentation::Pieces(2), 1), 1).cuts,
+            [2, 4].into()
+        );
         let half = ClientSteps::of(0).send("hel").then(Action::Reset).lines();
         assert_eq!(covered(half, 2).cuts, [3].into());
     }
@@ -161,7 +172,10 @@ mod tests {
             .send("other")
             .lines();
         assert_eq!(covered(whole, 3).if_any(), None);
-        assert_eq!(covered(at(Cut::At(vec![0, 5]), 1), 1).if_any(), None);
+        assert_eq!(
+            covered(at(Segmentation::At(vec![0, 5]), 1), 1).if_any(),
+            None
+        );
     }
 
     #[test]
@@ -174,7 +188,7 @@ mod tests {
     #[test]
     fn all_places_are_named_as_a_range() {
         assert_eq!(
-            covered(at(Cut::Pieces(1), 1), 1).to_string(),
+            covered(at(Segmentation::Pieces(1), 1), 1).to_string(),
             "cut points 1..4 of 4"
         );
     }

@@ -1,6 +1,6 @@
 //! What a client can do.
 
-use super::data::{Cut, Data};
+use super::data::{Data, Segmentation};
 use super::expectation::Expectation;
 use super::form::{Argument, Bound, Does, Form, Need, Python};
 use std::fmt;
@@ -17,7 +17,7 @@ pub enum Action {
         /// The data.
         data: Data,
         /// Where it is divided.
-        cut: Cut,
+        segmentation: Segmentation,
         /// The pause between segments; without one, each segment waits until the server has read the one before.
         every: Option<Duration>,
         /// The next step does not wait until all is sent.
@@ -88,14 +88,16 @@ impl Action {
             Self::Connect(options) => options.form(),
             Self::Send {
                 data,
-                cut,
+                segmentation,
                 every,
                 background,
             } => {
-                let (kind, method) = match (background, cut, every) {
-                    (true, Cut::Whole, _) => ("send in the background", "send_in_background"),
+                let (kind, method) = match (background, segmentation, every) {
+                    (true, Segmentation::Whole, _) => {
+                        ("send in the background", "send_in_background")
+                    }
                     (true, _, _) => ("send in the background", "send_slowly_in_background"),
-                    (false, Cut::Whole, _) => ("send", "send"),
+                    (false, Segmentation::Whole, _) => ("send", "send"),
                     (false, _, Some(_)) => ("send in segments", "send_slowly"),
                     (false, _, None) => ("send in segments", "send_segments"),
                 };
@@ -104,7 +106,10 @@ impl Action {
                     .of_kind(kind)
                     .needing(Need::SendingSide)
                     .with(Argument::Data(data))
-                    .with_all((*cut != Cut::Whole).then_some(Argument::Cut(cut)))
+                    .with_all(
+                        (*segmentation != Segmentation::Whole)
+                            .then_some(Argument::Segmentation(segmentation)),
+                    )
                     .with_all(every.map(Argument::Every))
                     .with_all(background)
             }

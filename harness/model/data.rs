@@ -117,16 +117,16 @@ impl Noise {
 
 /// Where data is divided into segments.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Cut {
+pub enum Segmentation<Position = usize> {
     /// Nowhere.
     Whole,
-    /// Before each of these byte positions.
-    At(Vec<usize>),
+    /// Before each of these bytes.
+    At(Vec<Position>),
     /// Into pieces of this many bytes.
     Pieces(usize),
 }
 
-impl Cut {
+impl Segmentation {
     /// The segments of `bytes`.
     pub fn segments<'a>(&self, bytes: &'a [u8]) -> Vec<&'a [u8]> {
         match self {
@@ -253,7 +253,7 @@ impl fmt::Display for Data {
     }
 }
 
-impl fmt::Display for Cut {
+impl fmt::Display for Segmentation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Whole => Ok(()),
@@ -294,8 +294,8 @@ mod tests {
 
     #[test]
     fn cut_never_makes_an_empty_segment() {
-        let cut = Cut::At(vec![0, 2, 2, 9]);
-        assert_eq!(cut.segments(b"abcd"), [b"ab", b"cd"]);
+        let segmentation = Segmentation::At(vec![0, 2, 2, 9]);
+        assert_eq!(segmentation.segments(b"abcd"), [b"ab", b"cd"]);
     }
 
     /// Saved scenarios and programs of `sockdrill repro` mean these bytes.

@@ -1,7 +1,7 @@
 //! What a polite client says to a server of a given profile, as steps.
 
 use crate::model::action::{Action, ConnectOptions};
-use crate::model::data::{Cut, Data, Template};
+use crate::model::data::{Data, Segmentation, Template};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::profile::{Exchange, Framing, Profile, Rule, Speech};
 use crate::model::scenario::{Line, Scenario, Step};
@@ -94,15 +94,15 @@ impl ClientSteps {
     /// Sends bytes in one segment.
     #[must_use]
     pub fn send(self, bytes: impl Into<Vec<u8>>) -> Self {
-        self.send_data(Data::literal(bytes), Cut::Whole)
+        self.send_data(Data::literal(bytes), Segmentation::Whole)
     }
 
     /// Sends data in the given segments.
     #[must_use]
-    pub fn send_data(self, data: Data, cut: Cut) -> Self {
+    pub fn send_data(self, data: Data, segmentation: Segmentation) -> Self {
         self.then(Action::Send {
             data,
-            cut,
+            segmentation,
             every: None,
             background: false,
         })
@@ -113,7 +113,7 @@ impl ClientSteps {
     pub fn send_in_background(self, data: Data) -> Self {
         self.then(Action::Send {
             data,
-            cut: Cut::Whole,
+            segmentation: Segmentation::Whole,
             every: None,
             background: true,
         })

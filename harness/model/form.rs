@@ -3,7 +3,7 @@
 //! Each kind of step has one `form()`, in its own file. What it prints, what the Python program calls, what counts as a deed
 //! or as asking for the server's end, and how it is waited for, all follow from that.
 
-use super::data::{Cut, Data, Template};
+use super::data::{Data, Segmentation, Template};
 use super::expectation::End;
 use super::literal::{self, Shown, Size};
 use super::server_action::Signal;
@@ -128,7 +128,7 @@ pub(crate) enum Argument<'a> {
     /// Bytes, written out or generated.
     Data(&'a Data),
     /// Where the data before it is divided.
-    Cut(&'a Cut),
+    Segmentation(&'a Segmentation),
     /// A text with holes.
     Template(&'a Template),
     /// A text.
@@ -171,7 +171,7 @@ impl fmt::Display for Argument<'_> {
         match self {
             Self::Word(word) | Self::Flag(word, _) => f.write_str(word),
             Self::Data(data) => data.fmt(f),
-            Self::Cut(cut) => cut.fmt(f),
+            Self::Segmentation(segmentation) => segmentation.fmt(f),
             Self::Template(template) => template.fmt(f),
             Self::Text(text) => write!(f, "\"{}\"", literal::escaped(text)),
             Self::Byte(byte) => write!(f, "\"{}\"", literal::escaped(&[*byte])),

@@ -2,7 +2,7 @@
 
 use super::plan::length;
 use crate::model::action::Action;
-use crate::model::data::Cut;
+use crate::model::data::Segmentation;
 use crate::model::form::Does;
 use crate::model::scenario::{Line, Scenario, Step};
 use std::collections::BTreeSet;
@@ -34,8 +34,11 @@ impl Coverage {
             let Step::Client { action, .. } = &line.step else {
                 continue;
             };
-            if let Action::Send { data, cut, .. } = action {
-                self.add_cuts(length(data), cut);
+            if let Action::Send {
+                data, segmentation, ..
+            } = action
+            {
+                self.add_cuts(length(data), segmentation);
             }
             let form = action.form();
             if matches!(form.does, Does::Leaves | Does::HalfCloses) {
@@ -49,11 +52,11 @@ impl Coverage {
         }
     }
 
-    fn add_cuts(&mut self, length: usize, cut: &Cut) {
-        let places = match cut {
-            Cut::Whole => Vec::new(),
-            Cut::At(places) => places.clone(),
-            Cut::Pieces(size) => (1..length.div_ceil(*size)).map(|n| n * size).collect(),
+    fn add_cuts(&mut self, length: usize, segmentation: &Segmentation) {
+        let places = match segmentation {
+            Segmentation::Whole => Vec::new(),
+            Segmentation::At(places) => places.clone(),
+            Segmentation::Pieces(size) => (1..length.div_ceil(*size)).map(|n| n * size).collect(),
         };
         self.cuts
             .extend(places.into_iter().map(|place| (length, place)));

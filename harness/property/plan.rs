@@ -2,7 +2,7 @@
 
 use super::rules::{Kind, Rules};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
-use crate::model::data::{Cut, Data, Source, Template};
+use crate::model::data::{Data, Segmentation, Source, Template};
 use crate::model::dialogue::ClientSteps;
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::profile::{HalfClose, Model, Rule, Speech, Transport};
@@ -62,7 +62,7 @@ pub(super) struct Message {
     pub(super) seed: u64,
     /// How often it follows itself in the same breath.
     pub(super) times: u32,
-    pub(super) slicing: Slicing,
+    pub(super) segmentation: Segmentation<Spot>,
     pub(super) manner: Waiting,
 }
 
@@ -77,20 +77,12 @@ pub(super) enum Content {
     Delimiters,
 }
 
-/// Where a word is divided into segments.
-#[derive(Clone, Debug)]
-pub(super) enum Slicing {
-    Whole,
-    At(Vec<Spot>),
-    Pieces(usize),
-}
-
 /// A place in a word.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Spot {
     Start(usize),
     End(usize),
-    ClientPlan(u16),
+    Share(u16),
     Power(u32),
 }
 
@@ -295,11 +287,11 @@ impl Rules<'_> {
         for line in &mut lines[from..from + run] {
             // A server that does not run reads no segment, so that none can wait for it.
             if let Step::Client {
-                action: Action::Send { cut, .. },
+                action: Action::Send { segmentation, .. },
                 ..
             } = &mut line.step
             {
-                *cut = Cut::Whole;
+                *segmentation = Segmentation::Whole;
             }
         }
         lines.insert(from + run, Step::Server(ServerAction::Continue).into());
@@ -423,10 +415,10 @@ impl<'a> Speaker<'a> {
         self.steps = steps.then(action);
     }
 
-    fn send(&mut self, data: Data, cut: Cut, background: bool) {
+    fn send(&mut self, data: Data, segmentation: Segmentation, background: bool) {
         self.then(Action::Send {
             data,
-            cut,
+            segmentation,
             every: None,
             background,
         });
@@ -501,11 +493,11 @@ impl<'a> Speaker<'a> {
             let is_unheard =
                 n + 1 == words.len() && matches!(leave, CloseKind::Reset | CloseKind::Abrupt);
             // Bytes have no end, so that such a server may answer whatever it has read first.
-            let cut = match closes && self.rules.kind == Kind::Stream {
-                true => Cut::Whole,
-                false => word.slicing.cut(length(&data)),
+            let segmentation = match closes && self.rules.kind == Kind::Stream {
+                true => Segmentation::Whole,
+                false => word.segmentation.of_bytes(length(&data)),
             };
-            self.say(word.manner, model, data, cut, is_unheard);
+            self.say(word.manner, model, data, segmentation, is_unheard);
         }
         let mut is_unfinished = false;
         if let (Kind::Line, Some(size)) = (self.rules.kind, visit.unfinished) {
@@ -517,7 +509,7 @@ impl<'a> Speaker<'a> {
                 is_unfinished = true;
                 self.send(
                     text(size.clamp(1, PILED_BYTES), 7, false),
-                    Cut::Whole,
+                    Segmentation::Whole,
                     false,
                 );
             }
@@ -525,10 +517,17 @@ impl<'a> Speaker<'a> {
         self.part(leave, model.rule == Rule::Discard, is_unfinished);
     }
 
-    fn say(&mut self, manner: Waiting, model: Model, data: Data, cut: Cut, is_unheard: bool) {
+    fn say(
+        &mut self,
+        manner: Waiting,
+        model: Model,
+        data: Data,
+        segmentation: Segmentation,
+        is_unheard: bool,
+    ) {
         let bytes = length(&data);
         let Some(reply) = model.reply(&data) else {
-            return self.send(data, cut, false);
+            return self.send(data, segmentation, false);
         };
         let reply = Expectation::Data(reply);
         match manner {
@@ -538,8 +537,8 @@ impl<'a> Speaker<'a> {
                 }
                 // Who leaves without the answer need not wait until all is sent.
                 match is_unheard && bytes > UNHEARD_BYTES {
-                    true => self.send(data, Cut::Whole, true),
-                    false => self.send(data, cut, false),
+                    true => self.send(data, Segmentation::Whole, true),
+                    false => self.send(data, segmentation, false),
                 }
                 self.owe(reply, None, bytes);
                 let waits = manner == Waiting::Hear || self.owed_bytes > UNHEARD_BYTES;
@@ -549,7 +548,7 @@ impl<'a> Speaker<'a> {
             }
             Waiting::Stall => {
                 self.stall();
-                self.send(data, Cut::Whole, bytes > PILED_BYTES);
+                self.send(data, Segmentation::Whole, bytes > PILED_BYTES);
                 self.owe(reply, Some(PATIENCE), bytes);
             }
             Waiting::Slow => {
@@ -560,7 +559,7 @@ impl<'a> Speaker<'a> {
                 };
                 self.then(Action::Read(Some(pace)));
                 (self.is_held, self.is_slow) = (true, true);
-                self.send(data, Cut::Whole, true);
+                self.send(data, Segmentation::Whole, true);
                 self.owe(reply, Some(PATIENCE), bytes);
             }
         }
@@ -655,7 +654,7 @@ impl<'a> Speaker<'a> {
             self.stall();
         }
         for _ in 0..times {
-            self.send(data.clone(), Cut::Whole, false);
+            self.send(data.clone(), Segmentation::Whole, false);
             if reply != Expectation::Taken || self.owed.is_empty() {
                 self.owe(reply.clone(), within, bytes);
             }
@@ -713,13 +712,13 @@ impl<'a> Speaker<'a> {
                 false => 1,
             };
             let data = Data::literal(exchange.send.clone()).times(times);
-            let cut = word.slicing.cut(length(&data));
-            self.was_cut |= cut != Cut::Whole;
+            let segmentation = word.segmentation.of_bytes(length(&data));
+            self.was_cut |= segmentation != Segmentation::Whole;
             let goes_on = pipelined && word.manner == Waiting::GoOn;
             if word.manner == Waiting::Stall {
                 self.stall();
             }
-            self.send(data, cut, false);
+            self.send(data, segmentation, false);
             for _ in 0..times {
                 self.owe(owed(&exchange.reply), None, 0);
             }
@@ -743,7 +742,7 @@ impl<'a> Speaker<'a> {
             self.hear();
             is_unfinished = true;
             let part = &next.send[..1 + size % (next.send.len() - 1)];
-            self.send(Data::literal(part), Cut::Whole, false);
+            self.send(Data::literal(part), Segmentation::Whole, false);
         }
         // What a server says to a client that ends before all has been said is not promised.
         let is_whole = spoken >= exchanges.len() || closes && spoken > 0;
@@ -853,14 +852,14 @@ pub(super) fn length(data: &Data) -> usize {
     once * data.times as usize
 }
 
-impl Slicing {
-    /// The cut of a word of this many bytes; whole where no place is inside of it.
-    fn cut(&self, length: usize) -> Cut {
+impl Segmentation<Spot> {
+    /// That of a message of this many bytes; whole where no spot is inside of it.
+    fn of_bytes(&self, length: usize) -> Segmentation {
         match self {
-            Self::Whole => Cut::Whole,
+            Self::Whole => Segmentation::Whole,
             Self::Pieces(size) => match (*size).max(length.div_ceil(MOST_SEGMENTS)).max(1) {
-                size if size >= length => Cut::Whole,
-                size => Cut::Pieces(size),
+                size if size >= length => Segmentation::Whole,
+                size => Segmentation::Pieces(size),
             },
             Self::At(spots) => {
                 let mut places: Vec<usize> = spots.iter().map(|spot| spot.place(length)).collect();
@@ -868,8 +867,8 @@ impl Slicing {
                 places.sort_unstable();
                 places.dedup();
                 match places.is_empty() {
-                    true => Cut::Whole,
-                    false => Cut::At(places),
+                    true => Segmentation::Whole,
+                    false => Segmentation::At(places),
                 }
             }
         }
@@ -881,7 +880,7 @@ impl Spot {
         match self {
             Self::Start(bytes) => bytes,
             Self::End(bytes) => length.saturating_sub(bytes),
-            Self::ClientPlan(share) => length * usize::from(share) / 65_536,
+            Self::Share(share) => length * usize::from(share) / 65_536,
             Self::Power(power) => 1 << power,
         }
     }

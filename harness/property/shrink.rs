@@ -4,9 +4,10 @@
 //! fewer attempts, than the shrinking that comes with the strategies, which knows of a union only what was drawn.
 
 use super::plan::{
-    Case, ClientPlan, CloseKind, ConnectKind, Connection, Content, Message, Slicing, Spot, Waiting,
+    Case, ClientPlan, CloseKind, ConnectKind, Connection, Content, Message, Spot, Waiting,
 };
 use super::rules::Rules;
+use crate::model::data::Segmentation;
 use crate::model::error::Error;
 use crate::model::scenario::Scenario;
 use std::collections::HashMap;
@@ -167,17 +168,17 @@ impl<F: AsyncFnMut(&Scenario) -> Result<bool, Error>> Search<'_, F> {
 fn weight(play: &Case) -> usize {
     let spot = |spot: &Spot| match spot {
         Spot::Start(bytes) | Spot::End(bytes) => *bytes,
-        Spot::ClientPlan(_) | Spot::Power(_) => 9,
+        Spot::Share(_) | Spot::Power(_) => 9,
     };
     let word = |word: &Message| {
-        let slicing = match &word.slicing {
-            Slicing::Whole => 0,
-            Slicing::At(spots) => 1 + spots.iter().map(spot).sum::<usize>(),
-            Slicing::Pieces(_) => 64,
+        let segmentation = match &word.segmentation {
+            Segmentation::Whole => 0,
+            Segmentation::At(spots) => 1 + spots.iter().map(spot).sum::<usize>(),
+            Segmentation::Pieces(_) => 64,
         };
         let odd = usize::from(word.content != Content::Letters)
             + usize::from(word.manner != Waiting::Hear);
-        4 + word.size + word.times as usize + slicing + odd + word.seed as usize
+        4 + word.size + word.times as usize + segmentation + odd + word.seed as usize
     };
     let visit = |visit: &Connection| {
         let words: usize = visit.words.iter().map(word).sum();
@@ -299,7 +300,7 @@ fn simpler_words(word: &Message) -> Vec<Message> {
         change(&mut simpler);
         found.push(simpler);
     };
-    with(&|word| word.slicing = Slicing::Whole);
+    with(&|word| word.segmentation = Segmentation::Whole);
     with(&|word| word.manner = Waiting::Hear);
     with(&|word| word.times = 1);
     with(&|word| word.content = Content::Letters);
@@ -307,21 +308,21 @@ fn simpler_words(word: &Message) -> Vec<Message> {
     for size in smaller(word.size) {
         with(&|word| word.size = size);
     }
-    match &word.slicing {
-        Slicing::Whole => {}
-        Slicing::Pieces(_) => {
-            with(&|word| word.slicing = Slicing::At(vec![Spot::Start(1)]));
-            with(&|word| word.slicing = Slicing::At(vec![Spot::End(1)]));
+    match &word.segmentation {
+        Segmentation::Whole => {}
+        Segmentation::Pieces(_) => {
+            with(&|word| word.segmentation = Segmentation::At(vec![Spot::Start(1)]));
+            with(&|word| word.segmentation = Segmentation::At(vec![Spot::End(1)]));
         }
-        Slicing::At(spots) => {
+        Segmentation::At(spots) => {
             for n in 0..spots.len() {
                 let mut fewer = spots.clone();
                 fewer.remove(n);
-                with(&|word| word.slicing = Slicing::At(fewer.clone()));
+                with(&|word| word.segmentation = Segmentation::At(fewer.clone()));
             }
-            if let [Spot::ClientPlan(_) | Spot::Power(_)] = spots[..] {
-                with(&|word| word.slicing = Slicing::At(vec![Spot::Start(1)]));
-                with(&|word| word.slicing = Slicing::At(vec![Spot::End(1)]));
+            if let [Spot::Share(_) | Spot::Power(_)] = spots[..] {
+                with(&|word| word.segmentation = Segmentation::At(vec![Spot::Start(1)]));
+                with(&|word| word.segmentation = Segmentation::At(vec![Spot::End(1)]));
             }
         }
     }

@@ -1,9 +1,10 @@
 //! What is drawn, and how often: the sizes, the places and the manners at which servers break.
 
 use super::plan::{
-    Case, ClientPlan, CloseKind, ConnectKind, Connection, Content, Message, Slicing, Spot, Waiting,
+    Case, ClientPlan, CloseKind, ConnectKind, Connection, Content, Message, Spot, Waiting,
 };
 use super::rules::Kind;
+use crate::model::data::Segmentation;
 use proptest::collection::vec;
 use proptest::prelude::any;
 use proptest::strategy::{BoxedStrategy, Just, Strategy};
@@ -73,26 +74,26 @@ fn word(kind: Kind) -> impl Strategy<Value = Message> {
         1 => Just(Waiting::Slow),
     ];
     let times = prop_oneof![3 => Just(1u32), 1 => 2..=4u32];
-    (sizes(kind), slicing(), times, manner, content, 0..8u64).prop_map(
-        |(size, slicing, times, manner, content, seed)| Message {
+    (sizes(kind), segmentation(), times, manner, content, 0..8u64).prop_map(
+        |(size, segmentation, times, manner, content, seed)| Message {
             content,
             size,
             seed,
             times,
-            slicing,
+            segmentation,
             manner,
         },
     )
 }
 
-fn slicing() -> impl Strategy<Value = Slicing> {
+fn segmentation() -> impl Strategy<Value = Segmentation<Spot>> {
     let spot = prop_oneof![
         3 => Just(Spot::End(1)),
         2 => Just(Spot::Start(1)),
         1 => (2..8usize).prop_map(Spot::Start),
         1 => (2..8usize).prop_map(Spot::End),
         1 => (4..17u32).prop_map(Spot::Power),
-        3 => any::<u16>().prop_map(Spot::ClientPlan),
+        3 => any::<u16>().prop_map(Spot::Share),
     ];
     let pieces = prop_oneof![
         Just(1usize),
@@ -106,9 +107,9 @@ fn slicing() -> impl Strategy<Value = Slicing> {
         Just(4_096)
     ];
     prop_oneof![
-        4 => Just(Slicing::Whole),
-        4 => vec(spot, 1..=3).prop_map(Slicing::At),
-        1 => pieces.prop_map(Slicing::Pieces),
+        4 => Just(Segmentation::Whole),
+        4 => vec(spot, 1..=3).prop_map(Segmentation::At),
+        1 => pieces.prop_map(Segmentation::Pieces),
     ]
 }
 

@@ -261,21 +261,24 @@ fn shrunk(name: &str, fails: impl Fn(&Scenario) -> bool) -> Scenario {
     found.unwrap().remove(0)
 }
 
-fn sends(scenario: &Scenario) -> impl Iterator<Item = (usize, &crate::model::data::Cut)> {
+fn sends(scenario: &Scenario) -> impl Iterator<Item = (usize, &crate::model::data::Segmentation)> {
     scenario.lines.iter().filter_map(|line| match &line.step {
         Step::Client {
-            action: Action::Send { data, cut, .. },
+            action: Action::Send {
+                data, segmentation, ..
+            },
             ..
-        } => Some((plan::length(data), cut)),
+        } => Some((plan::length(data), segmentation)),
         _ => None,
     })
 }
 
 #[test]
 fn cut_of_a_large_message_shrinks_to_four_steps_and_the_very_size() {
-    use crate::model::data::Cut;
+    use crate::model::data::Segmentation;
     let small = shrunk("echo", |scenario| {
-        sends(scenario).any(|(bytes, cut)| bytes >= 4_096 && *cut != Cut::Whole)
+        sends(scenario)
+            .any(|(bytes, segmentation)| bytes >= 4_096 && *segmentation != Segmentation::Whole)
     });
     let text = small.to_string();
     assert!(text.contains("alice connect\n"), "{text}");

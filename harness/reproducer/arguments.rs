@@ -1,7 +1,7 @@
 //! The arguments of a step as expressions in Python.
 
 use super::python::{Lines, bytes, inner_call, seconds, text};
-use crate::model::data::{Cut, Data, Source};
+use crate::model::data::{Data, Segmentation, Source};
 use crate::model::form::{Argument, Bound, Form};
 
 /// The longest generated data that is written out.
@@ -13,9 +13,9 @@ pub(super) fn arguments(form: &Form<'_>, member: Option<&str>) -> Vec<Lines> {
     for argument in &form.arguments {
         match argument {
             // It divides the data before it.
-            Argument::Cut(cut) => {
+            Argument::Segmentation(segmentation) => {
                 let data = all.pop().unwrap_or_default();
-                all.push(segments(cut, data));
+                all.push(segments(segmentation, data));
             }
             argument => all.extend(expressions(argument, member)),
         }
@@ -26,7 +26,9 @@ pub(super) fn arguments(form: &Form<'_>, member: Option<&str>) -> Vec<Lines> {
 fn expressions(argument: &Argument<'_>, member: Option<&str>) -> Vec<Lines> {
     let one = |text: String| vec![vec![text]];
     match argument {
-        Argument::Word(_) | Argument::Cut(_) | Argument::From(_, Bound::ByPort) => Vec::new(),
+        Argument::Word(_) | Argument::Segmentation(_) | Argument::From(_, Bound::ByPort) => {
+            Vec::new()
+        }
         Argument::Flag(_, python) => one((*python).to_owned()),
         Argument::Data(data) => vec![data_of(data, member)],
         Argument::Template(template) => template.parts.iter().map(|part| bytes(part)).collect(),
@@ -76,11 +78,11 @@ fn data_of(data: &Data, member: Option<&str>) -> Lines {
     lines
 }
 
-fn segments(cut: &Cut, data: Lines) -> Lines {
-    match cut {
-        Cut::Whole => data,
-        Cut::Pieces(size) => inner_call("pieces", &[data, vec![size.to_string()]]),
-        Cut::At(positions) => {
+fn segments(segmentation: &Segmentation, data: Lines) -> Lines {
+    match segmentation {
+        Segmentation::Whole => data,
+        Segmentation::Pieces(size) => inner_call("pieces", &[data, vec![size.to_string()]]),
+        Segmentation::At(positions) => {
             let positions = positions.iter().map(|at| vec![at.to_string()]);
             let arguments: Vec<_> = [data].into_iter().chain(positions).collect();
             inner_call("cut_at", &arguments)

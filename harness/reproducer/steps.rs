@@ -355,11 +355,11 @@ fn time_of_segments(form: &Form<'_>) -> Duration {
     match form.arguments.as_slice() {
         [
             Argument::Data(data),
-            Argument::Cut(cut),
+            Argument::Segmentation(segmentation),
             Argument::Every(every),
             ..,
-        ] => every.saturating_mul(cut.segments(&data.bytes(0)).len() as u32),
-        [_, Argument::Cut(_), ..] => TAKEN_WITHIN,
+        ] => every.saturating_mul(segmentation.segments(&data.bytes(0)).len() as u32),
+        [_, Argument::Segmentation(_), ..] => TAKEN_WITHIN,
         _ => Duration::ZERO,
     }
 }

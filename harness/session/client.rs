@@ -4,7 +4,7 @@ use crate::kernel::State;
 use crate::launch::lab::Lab;
 use crate::model::action::{ConnectOptions, ReadRate};
 use crate::model::address::Address;
-use crate::model::data::{Cut, Data};
+use crate::model::data::{Data, Segmentation};
 use crate::model::expectation::End;
 use crate::model::limits::{LOOK_EVERY, LOOK_SOON, SEND_WITHIN, TAKEN_WITHIN};
 use crate::model::profile::Transport;
@@ -248,9 +248,14 @@ impl Client {
 
     /// Sends data in segments. Without a pause between them, each waits until the kernel shows that the server has
     /// read the one before, so that the cut is one that the server has seen.
-    pub(crate) async fn send(&mut self, data: &Data, cut: &Cut, every: Option<Duration>) {
+    pub(crate) async fn send(
+        &mut self,
+        data: &Data,
+        segmentation: &Segmentation,
+        every: Option<Duration>,
+    ) {
         let bytes = data.bytes(self.id.member);
-        let segments = cut.segments(&bytes);
+        let segments = segmentation.segments(&bytes);
         let last = segments.len().saturating_sub(1);
         let mut unread = 0;
         for (n, segment) in segments.into_iter().enumerate() {
@@ -277,14 +282,14 @@ impl Client {
     pub(crate) async fn send_in_background(
         &mut self,
         data: &Data,
-        cut: &Cut,
+        segmentation: &Segmentation,
         every: Option<Duration>,
     ) {
         let bytes = data.bytes(self.id.member);
         let Some(link) = &mut self.link else {
             return self.note(ClientEvent::SendFailed("not connected".to_owned()));
         };
-        let segments: Vec<_> = cut
+        let segments: Vec<_> = segmentation
             .segments(&bytes)
             .into_iter()
             .map(<[u8]>::to_vec)

@@ -89,13 +89,16 @@ impl Session<'_> {
             }
             Action::Send {
                 data,
-                cut,
+                segmentation,
                 every,
                 background: true,
-            } => client.send_in_background(data, cut, *every).await,
+            } => client.send_in_background(data, segmentation, *every).await,
             Action::Send {
-                data, cut, every, ..
-            } => client.send(data, cut, *every).await,
+                data,
+                segmentation,
+                every,
+                ..
+            } => client.send(data, segmentation, *every).await,
             Action::SendUrgent(byte) => client.send_urgent(*byte).await,
             Action::SendDescriptor(byte) => client.send_descriptor(*byte).await,
             Action::HalfClose => client.half_close(),
