@@ -10,10 +10,10 @@ use crate::model::phase::Phase;
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::server_action::ServerAction;
 use crate::model::trial::Trial;
-use crate::transcript::client::{ClientStates, Matcher, Progress};
+use crate::transcript::client_state::{ClientStates, Matcher, Progress};
 use crate::transcript::event::{ClientEvent, ClientId, Ended, Event, Exit, Transcript, What};
 use crate::transcript::instead::Instead;
-use crate::transcript::server::ServerState;
+use crate::transcript::server_state::ServerState;
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -99,8 +99,8 @@ struct SoFar<'a> {
     phase: Phase,
     /// The steps of the phase.
     steps: Vec<&'a Line>,
-    views: ClientStates,
-    facts: ServerState,
+    client_states: ClientStates,
+    server_state: ServerState,
     /// When bytes last came for a client in the phase.
     last_received: HashMap<ClientId, Duration>,
     silences: Silences,
@@ -112,16 +112,16 @@ impl<'a> SoFar<'a> {
             trial,
             phase: Phase::Before,
             steps: trial.steps(Phase::Before),
-            views: ClientStates::default(),
-            facts: ServerState::default(),
+            client_states: ClientStates::default(),
+            server_state: ServerState::default(),
             last_received: HashMap::new(),
             silences: Silences::default(),
         }
     }
 
     fn apply(&mut self, event: &Event) {
-        self.views.apply(event);
-        self.facts.apply(event);
+        self.client_states.apply(event);
+        self.server_state.apply(event);
         self.silences.apply(event);
         match &event.what {
             What::Phase(next) => {
@@ -144,7 +144,14 @@ impl<'a> SoFar<'a> {
             Step::Client { who, .. } => Some(phase.client(*who, member)),
             _ => None,
         };
-        let cause = failed(scenario, line, client, how, &mut self.views, &self.facts)?;
+        let cause = failed(
+            scenario,
+            line,
+            client,
+            how,
+            &mut self.client_states,
+            &self.server_state,
+        )?;
         let is_about_rest = is_about_rest(&line.step);
         let limit = match how {
             // Rest is measured in processor time used, which a loaded host makes less, not more.
@@ -158,8 +165,10 @@ impl<'a> SoFar<'a> {
             limit,
             flowing: client.is_some_and(|id| self.flows(id, at, limit)),
             is_missing: client.is_some_and(|id| self.lacks_datagram(id, &line.step)),
-            idle: is_about_rest && self.facts.cpu_percent < CERTAINLY_BUSY && !self.facts.spins,
-            ran: self.facts.ran,
+            idle: is_about_rest
+                && self.server_state.cpu_percent < CERTAINLY_BUSY
+                && !self.server_state.spins,
+            ran: self.server_state.ran,
             silent: client.and_then(|id| self.silences.before_end_of(id)),
         })
     }
@@ -180,7 +189,7 @@ impl<'a> SoFar<'a> {
                 ..
             }
         );
-        self.phase == Phase::Scenario && is_expected && self.views.of(id).lacks_datagram()
+        self.phase == Phase::Scenario && is_expected && self.client_states.of(id).lacks_datagram()
     }
 }
 
@@ -196,16 +205,16 @@ fn failed(
     line: &Line,
     client: Option<ClientId>,
     how: Ended,
-    views: &mut ClientStates,
-    facts: &ServerState,
+    client_states: &mut ClientStates,
+    server_state: &ServerState,
 ) -> Option<Cause> {
     match &line.step {
-        Step::Client { action, .. } => client_failed(scenario, client?, action, how, views),
+        Step::Client { action, .. } => client_failed(scenario, client?, action, how, client_states),
         Step::Server(ServerAction::Expect { what, .. }) => {
-            let instead = match facts.look(what) {
+            let instead = match server_state.look(what) {
                 Progress::Met => return None,
                 Progress::Broken(instead) => instead,
-                Progress::Pending => facts.instead(what),
+                Progress::Pending => server_state.instead(what),
             };
             Some(Cause::ServerStepFailed {
                 expected: what.clone(),
@@ -214,14 +223,16 @@ fn failed(
             })
         }
         Step::Server(ServerAction::Start(_)) => {
-            let reason = facts.start_failed.clone()?;
+            let reason = server_state.start_failed.clone()?;
             Some(Cause::DidNotStart { reason })
         }
-        Step::Server(ServerAction::StartOverFile) if facts.file_removed => Some(Cause::FileRemoved),
-        Step::Server(ServerAction::StartOverFile) if facts.second == Some(None) => {
+        Step::Server(ServerAction::StartOverFile) if server_state.file_removed => {
+            Some(Cause::FileRemoved)
+        }
+        Step::Server(ServerAction::StartOverFile) if server_state.second == Some(None) => {
             Some(Cause::RunsOverFile)
         }
-        Step::Server(ServerAction::StartSecond) => match facts.second {
+        Step::Server(ServerAction::StartSecond) => match server_state.second {
             Some(Some(Exit::Status(0))) => Some(Cause::SecondInstanceEndedWell),
             Some(None) => Some(Cause::SecondInstanceRuns),
             Some(Some(_)) | None => None,
@@ -237,9 +248,9 @@ fn client_failed(
     id: ClientId,
     action: &Action,
     how: Ended,
-    views: &mut ClientStates,
+    client_states: &mut ClientStates,
 ) -> Option<Cause> {
-    let view = views.of(id);
+    let state = client_states.of(id);
     let what = match action {
         Action::Expect { what, .. } => what,
         Action::Connect(options) if !options.without_waiting => &Expectation::Connected,
@@ -247,13 +258,13 @@ fn client_failed(
     };
     let settled = how != Ended::Done;
     let mut sought = Matcher::new(what, id.member);
-    let instead = match view.look(&mut sought, settled) {
+    let instead = match state.look(&mut sought, settled) {
         Progress::Met => {
-            view.consume(&sought);
+            state.consume(&sought);
             return None;
         }
         Progress::Broken(instead) => instead,
-        Progress::Pending => Instead::SoFar(view.so_far()),
+        Progress::Pending => Instead::SoFar(state.so_far()),
     };
     Some(Cause::StepFailed {
         client: id.name(scenario),

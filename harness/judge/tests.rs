@@ -8,10 +8,10 @@ use crate::model::phase::{Moment, Next, Phase};
 use crate::model::scenario::*;
 use crate::model::server_action::*;
 use crate::model::trial::Trial;
-use crate::transcript::client::Progress;
+use crate::transcript::client_state::Progress;
 use crate::transcript::event::*;
 use crate::transcript::fault::Fault;
-use crate::transcript::server::ServerState;
+use crate::transcript::server_state::ServerState;
 use std::time::Duration;
 
 fn trial(lines: Vec<Line>) -> Trial {
@@ -612,7 +612,7 @@ fn client_that_is_kept_from_speaking_may_be_closed() {
 #[test]
 fn descriptors_have_run_out_when_somebody_waits_for_one() {
     let is_out = |waiting, held, settled| {
-        let mut facts = ServerState::default();
+        let mut server_state = ServerState::default();
         let limit = 10;
         let event = ServerEvent::OpenFiles {
             held,
@@ -622,8 +622,8 @@ fn descriptors_have_run_out_when_somebody_waits_for_one() {
         };
         let at = Duration::ZERO;
         let what = What::Server(event);
-        facts.apply(&Event { at, what });
-        facts.look(&ServerExpectation::OutOfFiles) == Progress::Met
+        server_state.apply(&Event { at, what });
+        server_state.look(&ServerExpectation::OutOfFiles) == Progress::Met
     };
     assert!(is_out(1, 10, false));
     assert!(!is_out(0, 10, false));

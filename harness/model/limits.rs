@@ -51,4 +51,4 @@ pub(crate) const LOOKS_TO_BLAME: u64 = 8;
 pub(crate) const PATIENCE_WITH_THE_STARVED: u32 = 8;
 
 /// From here on a delay of ours, or of the server's threads, is written down beside what was seen.
-pub(crate) const DELAY_WORTH_A_NOTE: Duration = Duration::from_millis(100);
+pub(crate) const DELAY_WORTH_RECORDING: Duration = Duration::from_millis(100);

@@ -94,12 +94,12 @@ impl Client {
         self.id
     }
 
-    fn note(&self, event: ClientEvent) {
-        self.recorder.note(What::Client(self.id, event));
+    fn record(&self, event: ClientEvent) {
+        self.recorder.record(What::Client(self.id, event));
     }
 
     fn proof(&self, fault: Fault, shown: bool, evidence: String) {
-        self.recorder.note(What::Proof {
+        self.recorder.record(What::Proof {
             fault,
             shown,
             evidence,
@@ -109,14 +109,14 @@ impl Client {
     /// Opens a socket and asks for a connection; what becomes of it is written down when it is known.
     pub(crate) async fn connect(&mut self, options: &ConnectOptions) {
         self.release().await;
-        self.note(ClientEvent::Connecting);
+        self.record(ClientEvent::Connecting);
         if options.same_port {
             self.port_is_given_back().await;
         }
         match self.open(options) {
             Ok((socket, peer, pending)) => {
                 if let (true, Some(errno)) = (options.without_waiting, pending) {
-                    self.note(ClientEvent::Underway(describe(errno)));
+                    self.record(ClientEvent::Underway(describe(errno)));
                 }
                 self.drive(socket, peer, pending.is_some());
             }
@@ -124,7 +124,7 @@ impl Client {
                 if OUR_ERRORS.contains(&error) {
                     self.proof(Fault::OwnSocket, false, describe(error));
                 }
-                self.note(ClientEvent::ConnectFailed {
+                self.record(ClientEvent::ConnectFailed {
                     refused: error == Errno::CONNREFUSED,
                     error: describe(error),
                 });
@@ -215,7 +215,7 @@ impl Client {
         let socket = match crate::sys::socket::watched(socket) {
             Ok(socket) => Rc::new(socket),
             Err(error) => {
-                return self.note(ClientEvent::ConnectFailed {
+                return self.record(ClientEvent::ConnectFailed {
                     refused: false,
                     error: error.to_string(),
                 });
@@ -287,7 +287,7 @@ impl Client {
     ) {
         let bytes = data.bytes(self.id.member);
         let Some(link) = &mut self.link else {
-            return self.note(ClientEvent::SendFailed("not connected".to_owned()));
+            return self.record(ClientEvent::SendFailed("not connected".to_owned()));
         };
         let segments: Vec<_> = segmentation
             .segments(&bytes)
@@ -305,7 +305,7 @@ impl Client {
                     Ok(()) => ClientEvent::Sent(segment),
                     Err(errno) => ClientEvent::SendFailed(describe(errno)),
                 };
-                recorder.note(What::Client(id, event));
+                recorder.record(What::Client(id, event));
                 if done.is_err() {
                     return;
                 }
@@ -348,7 +348,7 @@ impl Client {
 
     async fn send_segment(&self, bytes: &[u8]) -> bool {
         let Some(link) = &self.link else {
-            self.note(ClientEvent::SendFailed("not connected".to_owned()));
+            self.record(ClientEvent::SendFailed("not connected".to_owned()));
             return false;
         };
         let sent = tokio::time::timeout(
@@ -358,14 +358,14 @@ impl Client {
         .await;
         match sent {
             Ok(Ok(())) => {
-                self.note(ClientEvent::Sent(bytes.to_vec()));
+                self.record(ClientEvent::Sent(bytes.to_vec()));
                 return true;
             }
-            Ok(Err(errno)) => self.note(ClientEvent::SendFailed(describe(errno))),
+            Ok(Err(errno)) => self.record(ClientEvent::SendFailed(describe(errno))),
             Err(_) => {
                 let why = "the server does not read".to_owned();
                 self.proof(Fault::Sent, false, why.clone());
-                self.note(ClientEvent::SendFailed(why));
+                self.record(ClientEvent::SendFailed(why));
             }
         }
         false
@@ -525,9 +525,9 @@ impl Client {
 
     /// Whether all that the kernel has for us has been written down: the handshake, bytes, the end.
     fn has_heard_all(&self, link: &Link) -> bool {
-        let mut views = self.recorder.client_states();
-        let view = views.of(self.id);
-        view.is_connected() && (view.ended().is_some() || !is_readable(link))
+        let mut client_states = self.recorder.client_states();
+        let state = client_states.of(self.id);
+        state.is_connected() && (state.ended().is_some() || !is_readable(link))
     }
 
     /// Whether our SYN has not been answered. It is repeated by the kernel, so an answer may still come.
@@ -553,13 +553,13 @@ impl Client {
         if let Some(link) = &self.link {
             // ENOTCONN: the connection is gone already, which the reader has written down.
             let _ = rustix::net::shutdown(link.socket.get_ref(), Shutdown::Write);
-            self.note(ClientEvent::HalfClosed);
+            self.record(ClientEvent::HalfClosed);
         }
     }
 
     pub(crate) async fn send_urgent(&mut self, byte: u8) {
         let Some(link) = &self.link else {
-            return self.note(ClientEvent::SendFailed("not connected".to_owned()));
+            return self.record(ClientEvent::SendFailed("not connected".to_owned()));
         };
         match rustix::net::send(
             link.socket.get_ref(),
@@ -568,9 +568,9 @@ impl Client {
         ) {
             Ok(_) => {
                 link.sent.set(link.sent.get() + 1);
-                self.note(ClientEvent::Sent(vec![byte]));
+                self.record(ClientEvent::Sent(vec![byte]));
             }
-            Err(errno) => self.note(ClientEvent::SendFailed(describe(errno))),
+            Err(errno) => self.record(ClientEvent::SendFailed(describe(errno))),
         }
     }
 
@@ -578,11 +578,11 @@ impl Client {
     pub(crate) async fn send_descriptor(&mut self, byte: u8) {
         use rustix::net::{SendAncillaryBuffer, SendAncillaryMessage, sendmsg};
         let Some(link) = &self.link else {
-            return self.note(ClientEvent::SendFailed("not connected".to_owned()));
+            return self.record(ClientEvent::SendFailed("not connected".to_owned()));
         };
         let gift = match std::fs::File::open("/dev/null") {
             Ok(file) => file,
-            Err(error) => return self.note(ClientEvent::SendFailed(error.to_string())),
+            Err(error) => return self.record(ClientEvent::SendFailed(error.to_string())),
         };
         let fds = [gift.as_fd()];
         let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -597,21 +597,21 @@ impl Client {
         ) {
             Ok(_) => {
                 link.sent.set(link.sent.get() + 1);
-                self.note(ClientEvent::Sent(vec![byte]));
+                self.record(ClientEvent::Sent(vec![byte]));
             }
-            Err(errno) => self.note(ClientEvent::SendFailed(describe(errno))),
+            Err(errno) => self.record(ClientEvent::SendFailed(describe(errno))),
         }
     }
 
     pub(crate) fn set_pace(&mut self, pace: Option<ReadRate>) {
         let gate = pace.map_or(ReadMode::Free, ReadMode::Paced);
         self.set_gate(gate);
-        self.note(ClientEvent::Reading);
+        self.record(ClientEvent::Reading);
     }
 
     pub(crate) fn stall(&mut self) {
         self.set_gate(ReadMode::Stalled);
-        self.note(ClientEvent::Stalled);
+        self.record(ClientEvent::Stalled);
     }
 
     fn set_gate(&mut self, gate: ReadMode) {
@@ -626,7 +626,7 @@ impl Client {
     pub(crate) async fn close(&mut self) {
         if self.link.is_some() {
             self.release().await;
-            self.note(ClientEvent::Closed);
+            self.record(ClientEvent::Closed);
         }
     }
 
@@ -638,12 +638,12 @@ impl Client {
         let _ = SockRef::from(link.socket.get_ref()).set_linger(Some(Duration::ZERO));
         if self.transport != Transport::Tcp {
             self.release().await;
-            return self.note(ClientEvent::Reset);
+            return self.record(ClientEvent::Reset);
         }
         let state = tcp_info(link.socket.get_ref().as_fd()).map(|info| info.tcpi_state);
         let ends = local_address(&link.socket).zip(link.peer.as_socket());
         self.release().await;
-        self.note(ClientEvent::Reset);
+        self.record(ClientEvent::Reset);
         // These are the states in which a close with zero linger sends RST (`tcp_need_reset`, net/ipv4/tcp.c).
         let sends = matches!(state, Ok(1 | 3 | 4 | 5 | 8));
         let gone = match ends {
@@ -691,7 +691,7 @@ impl Client {
             return self.proof(Fault::Vanish, false, format!("TCP_REPAIR: {errno}"));
         }
         self.release().await;
-        self.note(ClientEvent::Vanished);
+        self.record(ClientEvent::Vanished);
         let row = ends.and_then(|(local, peer)| self.lab.diag().find(peer, local).ok()?);
         let evidence = match &row {
             Some(row) => format!("the server's end is still {:?}", row.state),
@@ -807,13 +807,13 @@ struct Driver {
 const READ_BYTES: usize = 128 << 10;
 
 impl Driver {
-    fn note(&self, event: ClientEvent) {
-        self.recorder.note(What::Client(self.id, event));
+    fn record(&self, event: ClientEvent) {
+        self.recorder.record(What::Client(self.id, event));
     }
 
     fn connected(&self) {
         let socket = SockRef::from(self.socket.get_ref());
-        self.note(ClientEvent::Connected {
+        self.record(ClientEvent::Connected {
             local: socket
                 .local_addr()
                 .ok()
@@ -841,7 +841,7 @@ impl Driver {
                 true
             }
             Err(error) => {
-                self.note(ClientEvent::ConnectFailed {
+                self.record(ClientEvent::ConnectFailed {
                     refused: error.kind() == std::io::ErrorKind::ConnectionRefused,
                     error: error.to_string(),
                 });
@@ -926,7 +926,7 @@ impl Driver {
             Ok(Err(error)) => ClientEvent::Ended(end(&error)),
         };
         let over = matches!(event, ClientEvent::Ended(_));
-        self.note(event);
+        self.record(event);
         (!over).then_some(())
     }
 }

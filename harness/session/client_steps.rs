@@ -9,7 +9,7 @@ use crate::model::form::{Need, Wait};
 use crate::model::limits::{LOOKS_TO_BLAME, SERVED_WITHIN, SILENCE, STEP_WITHIN};
 use crate::model::profile::Serves;
 use crate::session::client::Client;
-use crate::transcript::client::{Matcher, Progress};
+use crate::transcript::client_state::{Matcher, Progress};
 use crate::transcript::event::{ClientEvent, ClientId, Ended, Exit, What};
 use crate::transcript::fault::Fault;
 use std::time::{Duration, Instant};
@@ -144,11 +144,11 @@ impl Session<'_> {
         if matches!(what, Expectation::End { .. }) {
             self.await_destroy_event(id).await;
         }
-        let mut views = self.recorder.client_states();
-        let view = views.of(id);
-        match view.look(&mut sought, how != Ended::Done) {
+        let mut client_states = self.recorder.client_states();
+        let state = client_states.of(id);
+        match state.look(&mut sought, how != Ended::Done) {
             Progress::Met => {
-                view.consume(&sought);
+                state.consume(&sought);
                 (how, Flow::Continue(()))
             }
             Progress::Pending | Progress::Broken(_) => (how, Flow::Break(())),
@@ -170,7 +170,7 @@ impl Session<'_> {
         if waiting.way != Wait::Kernel {
             look.reset();
         }
-        let facts = self.recorder.facts_of(id);
+        let facts = self.recorder.waiting_for(id);
         loop {
             let next_fact = facts.notified();
             if self.recorder.client_states().of(id).look(sought, false) != Progress::Pending {
@@ -199,7 +199,7 @@ impl Session<'_> {
                 None
             }
             None => {
-                self.note_ran_since(waiting.ran_before);
+                self.record_ran_since(waiting.ran_before);
                 Some(Ended::OutOfTime(waiting.limit))
             }
         }
@@ -255,7 +255,7 @@ impl Session<'_> {
         let looks = before.looks + 1;
         if looks >= LOOKS_TO_BLAME && before.since.elapsed() >= SILENCE {
             let event = ClientEvent::HeldBack { unread_bytes };
-            self.recorder.note(What::Client(id, event));
+            self.recorder.record(What::Client(id, event));
         }
         Held { looks, ..before }
     }
@@ -291,7 +291,7 @@ impl Session<'_> {
             _ => return false,
         };
         if found {
-            self.recorder.note(What::Client(id, event));
+            self.recorder.record(What::Client(id, event));
         }
         found
     }

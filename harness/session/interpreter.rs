@@ -54,7 +54,7 @@ impl Session<'_> {
 
     /// A line that is not one of clients alone.
     async fn line(&mut self, line: &Line, number: usize) -> Result<Flow, Error> {
-        self.recorder.note(What::StepBegan(number));
+        self.recorder.record(What::StepBegan(number));
         let (how, flow) = match &line.step {
             Step::Server(action) => self.server_step(action).await?,
             Step::Pause(time) => {
@@ -78,9 +78,9 @@ impl Session<'_> {
         if flow == Flow::Break(()) && !self.stopped.replace(true) {
             let processes = self.server.as_ref().map(Server::processes);
             let doing = kernel::occupations(&processes.unwrap_or_default());
-            self.note_server(ServerEvent::Occupied(doing));
+            self.record_server(ServerEvent::Occupied(doing));
         }
-        self.recorder.note(What::StepEnded { step, member, how });
+        self.recorder.record(What::StepEnded { step, member, how });
     }
 
     /// Lets every client behind a name go through lines that concern no one else; all is over when all are done.
@@ -117,7 +117,7 @@ impl Session<'_> {
                         flow
                     }
                     Step::Client { action, .. } => {
-                        self.recorder.note(What::StepBegan(number));
+                        self.recorder.record(What::StepBegan(number));
                         let (how, flow) = self.client_move(id, client, action).await;
                         self.end_step(number, Some(id.member), how, flow);
                         flow

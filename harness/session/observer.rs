@@ -4,7 +4,7 @@ use super::phases::Session;
 use crate::kernel::{Counters, RECEIVE_BUFFER_ERRORS, RestDetector};
 use crate::launch::Server;
 use crate::model::limits::{
-    DELAY_WORTH_A_NOTE, LOOK_EVERY, LOOK_SOON, MAY_DIE_WITHIN, STEP_WITHIN,
+    DELAY_WORTH_RECORDING, LOOK_EVERY, LOOK_SOON, MAY_DIE_WITHIN, STEP_WITHIN,
 };
 use crate::model::phase::Moment;
 use crate::session::calibration;
@@ -14,8 +14,8 @@ use crate::transcript::fault::Fault;
 use std::time::Instant;
 
 impl Session<'_> {
-    pub(super) fn note_server(&self, event: ServerEvent) {
-        self.recorder.note(What::Server(event));
+    pub(super) fn record_server(&self, event: ServerEvent) {
+        self.recorder.record(What::Server(event));
     }
 
     pub(super) fn watch_exit(&mut self) {
@@ -31,7 +31,7 @@ impl Session<'_> {
             if let Ok(exit) = ended.wait_for(Option::is_some).await
                 && let Some(exit) = *exit
             {
-                recorder.note(What::Server(ServerEvent::Exited(exit)));
+                recorder.record(What::Server(ServerEvent::Exited(exit)));
             }
         }));
     }
@@ -82,17 +82,17 @@ impl Session<'_> {
 
     /// Writes down what moved. What a counter of the plain host shows may be anybody's, so that it is noted there only
     /// where it can excuse a server.
-    pub(super) fn note_counters(&self) {
+    pub(super) fn record_counters(&self) {
         let mut moved = Counters::of(self.lab.supervisor().pid()).since(&self.counters);
         moved.retain(|(name, _)| self.lab.is_private() || name == RECEIVE_BUFFER_ERRORS);
-        self.recorder.note(What::Counters(moved));
+        self.recorder.record(What::Counters(moved));
     }
 
-    pub(super) fn note_output(&self) {
+    pub(super) fn record_output(&self) {
         if let Some(server) = &self.server {
             let output = server.process().take_output();
             if !output.is_empty() {
-                self.note_server(ServerEvent::Output(output));
+                self.record_server(ServerEvent::Output(output));
             }
         }
     }
@@ -119,21 +119,21 @@ impl Session<'_> {
                     lost_bytes: dead.lost_bytes,
                     delivered_bytes: dead.delivered_bytes,
                 };
-                self.recorder.note(What::Client(id, event));
+                self.recorder.record(What::Client(id, event));
             }
         }
     }
 
     /// Writes down how long we, or a thread of the server that was ready to run, did not get a processor.
-    pub(super) fn note_starvation(&self) {
+    pub(super) fn record_starvation(&self) {
         let ours = own_delay::delay_since(self.began);
         let theirs = self
             .stillness()
             .longest_delay
             .saturating_sub(self.baseline_delay);
         let starved = ours.max(theirs);
-        if starved > DELAY_WORTH_A_NOTE {
-            self.recorder.note(What::Starved(starved));
+        if starved > DELAY_WORTH_RECORDING {
+            self.recorder.record(What::Starved(starved));
         }
         let missed = |what: &What| {
             matches!(
@@ -149,12 +149,12 @@ impl Session<'_> {
             .with(|transcript| transcript.events.iter().any(|event| missed(&event.what)))
         {
             self.recorder
-                .note(What::Calibrated(calibration::slowest_round_trip()));
+                .record(What::Calibrated(calibration::slowest_round_trip()));
         }
     }
 
     pub(super) fn prove(&self, fault: Fault, shown: bool, evidence: &str) {
-        self.recorder.note(What::Proof {
+        self.recorder.record(What::Proof {
             fault,
             shown,
             evidence: evidence.to_owned(),

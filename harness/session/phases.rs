@@ -90,7 +90,7 @@ impl<'a> Session<'a> {
         self.limited.clear();
         if let Some(server) = &self.server {
             let pid = server.pid();
-            self.note_server(ServerEvent::Started { pid });
+            self.record_server(ServerEvent::Started { pid });
         }
         self.watch_exit();
         self.counters = Counters::of(self.lab.supervisor().pid());
@@ -105,7 +105,7 @@ impl<'a> Session<'a> {
     /// Does what is to be done next on the server.
     pub(crate) async fn perform(&mut self, next: Next, trial: &Trial) -> Result<(), Error> {
         if self.server().is_none() {
-            self.recorder.note(What::Stopped);
+            self.recorder.record(What::Stopped);
             return Ok(());
         }
         match next {
@@ -118,7 +118,7 @@ impl<'a> Session<'a> {
                     None => Flow::Continue(()),
                 };
                 if flow.is_break() {
-                    self.recorder.note(What::Stopped);
+                    self.recorder.record(What::Stopped);
                 }
             }
         }
@@ -128,12 +128,12 @@ impl<'a> Session<'a> {
     /// Ends the transcript, with what becomes known of the server once all is over.
     pub(crate) async fn finish(&mut self) -> Transcript {
         self.wait_for_the_dying().await;
-        self.note_output();
+        self.record_output();
         self.record_destroyed_sockets();
-        self.note_starvation();
+        self.record_starvation();
         self.clients.append(&mut self.bystanders);
         self.leave_all().await;
-        self.note_counters();
+        self.record_counters();
         if let Some(watch) = self.exit_watch.take() {
             watch.abort();
         }
@@ -142,7 +142,7 @@ impl<'a> Session<'a> {
 
     fn count_workers(&self) {
         let workers = self.living().map(|process| process.threads + 1).sum();
-        self.note_server(ServerEvent::Workers(workers));
+        self.record_server(ServerEvent::Workers(workers));
     }
 
     /// The processes of the server that have not ended.
@@ -160,14 +160,14 @@ impl<'a> Session<'a> {
 
     async fn phase(&mut self, phase: Phase, scenario: &Scenario) -> Result<Flow, Error> {
         self.leave_all().await;
-        self.recorder.note(What::Phase(phase));
+        self.recorder.record(What::Phase(phase));
         self.stopped.set(false);
         self.clients = match phase {
             Phase::BystanderAgain => std::mem::take(&mut self.bystanders),
             _ => self.clients_of(phase, scenario),
         };
         let flow = self.lines(&scenario.lines, 0).await?;
-        self.note_output();
+        self.record_output();
         match phase {
             Phase::BystanderConnects | Phase::BystanderAgain => {
                 self.bystanders = std::mem::take(&mut self.clients);

@@ -52,10 +52,10 @@ impl Session<'_> {
     }
 
     /// Writes down how much processor time the server has used since a look, where there was one.
-    pub(super) fn note_ran_since(&self, before: Option<Duration>) {
+    pub(super) fn record_ran_since(&self, before: Option<Duration>) {
         if let Some(before) = before {
             let ran = self.fresh_look().still.ran.saturating_sub(before);
-            self.note_server(ServerEvent::Ran(ran));
+            self.record_server(ServerEvent::Ran(ran));
         }
     }
 

@@ -1,8 +1,8 @@
 //! Where events are written down as they happen, on one clock, with what follows from them so far.
 
-use crate::transcript::client::ClientStates;
+use crate::transcript::client_state::ClientStates;
 use crate::transcript::event::{ClientEvent, ClientId, Event, ServerEvent, Transcript, What};
-use crate::transcript::server::ServerState;
+use crate::transcript::server_state::ServerState;
 use std::cell::{RefCell, RefMut};
 use std::collections::BTreeMap;
 use std::rc::Rc;
@@ -18,12 +18,12 @@ pub(crate) struct Recorder(Rc<Book>);
 struct Book {
     begun: Instant,
     transcript: RefCell<Transcript>,
-    views: RefCell<ClientStates>,
-    facts: RefCell<ServerState>,
+    client_states: RefCell<ClientStates>,
+    server_state: RefCell<ServerState>,
     /// When bytes last came for any of the clients behind each name.
     served: RefCell<BTreeMap<usize, Instant>>,
     /// Wakes those who wait for a fact about a client; in a crowd, waking all for each would be quadratic.
-    clients: RefCell<BTreeMap<ClientId, Rc<Notify>>>,
+    waiting: RefCell<BTreeMap<ClientId, Rc<Notify>>>,
     /// Wakes those who wait for any fact.
     changed: Notify,
 }
@@ -33,42 +33,42 @@ impl Recorder {
         Self(Rc::new(Book {
             begun: Instant::now(),
             transcript: RefCell::default(),
-            views: RefCell::default(),
-            facts: RefCell::default(),
+            client_states: RefCell::default(),
+            server_state: RefCell::default(),
             served: RefCell::default(),
-            clients: RefCell::default(),
+            waiting: RefCell::default(),
             changed: Notify::new(),
         }))
     }
 
     /// Writes a fact down and wakes whoever waits for one.
-    pub(crate) fn note(&self, what: What) {
+    pub(crate) fn record(&self, what: What) {
         let event = Event {
             at: self.0.begun.elapsed(),
             what,
         };
         if let What::Client(id, happened) = &event.what {
-            self.note_of_client(*id, happened);
+            self.wake(*id, happened);
         }
-        self.0.views.borrow_mut().apply(&event);
-        self.0.facts.borrow_mut().apply(&event);
+        self.0.client_states.borrow_mut().apply(&event);
+        self.0.server_state.borrow_mut().apply(&event);
         self.0.transcript.borrow_mut().events.push(event);
         self.0.changed.notify_waiters();
     }
 
-    fn note_of_client(&self, id: ClientId, event: &ClientEvent) {
+    fn wake(&self, id: ClientId, event: &ClientEvent) {
         if let ClientEvent::Received(_) = event {
             self.0.served.borrow_mut().insert(id.who, Instant::now());
         }
         // Who is woken looks once this fact is written down: nothing else runs on this thread until then.
-        if let Some(waiting) = self.0.clients.borrow().get(&id) {
+        if let Some(waiting) = self.0.waiting.borrow().get(&id) {
             waiting.notify_waiters();
         }
     }
 
     /// What wakes those who wait for a fact about a client.
-    pub(crate) fn facts_of(&self, id: ClientId) -> Rc<Notify> {
-        let mut clients = self.0.clients.borrow_mut();
+    pub(crate) fn waiting_for(&self, id: ClientId) -> Rc<Notify> {
+        let mut clients = self.0.waiting.borrow_mut();
         Rc::clone(clients.entry(id).or_default())
     }
 
@@ -78,11 +78,11 @@ impl Recorder {
     }
 
     pub(crate) fn client_states(&self) -> RefMut<'_, ClientStates> {
-        self.0.views.borrow_mut()
+        self.0.client_states.borrow_mut()
     }
 
-    pub(crate) fn facts(&self) -> RefMut<'_, ServerState> {
-        self.0.facts.borrow_mut()
+    pub(crate) fn server_state(&self) -> RefMut<'_, ServerState> {
+        self.0.server_state.borrow_mut()
     }
 
     /// When bytes last came for this client, or for another one behind the same name.

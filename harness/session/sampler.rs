@@ -44,7 +44,7 @@ impl Session<'_> {
                     sample.memory_bytes += memory.own_bytes;
                     sample.address_space_bytes += memory.address_space_bytes;
                 }
-                return self.recorder.note(What::Sample(moment, sample));
+                return self.recorder.record(What::Sample(moment, sample));
             }
             // Nothing announces that a server has cleaned up; its state is looked at again.
             tokio::time::sleep(LOOK_EVERY).await;

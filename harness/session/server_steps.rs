@@ -10,7 +10,7 @@ use crate::model::limits::{LOOK_EVERY, LOOK_SOON, LOOKS_TO_BLAME, STEP_WITHIN};
 use crate::model::server_action::{ServerAction, Signal, Streams};
 use crate::session::client::Client;
 use crate::sys::socket::limit_open_files;
-use crate::transcript::client::Progress;
+use crate::transcript::client_state::Progress;
 use crate::transcript::event::{Ended, Exit, ServerEvent, What, last_line};
 use crate::transcript::fault::Fault;
 use rustix::io::Errno;
@@ -38,7 +38,7 @@ impl Session<'_> {
             ServerAction::Continue => {
                 self.prove_life(action);
                 self.signal_all(libc::SIGCONT);
-                self.note_server(ServerEvent::Continued);
+                self.record_server(ServerEvent::Continued);
             }
             ServerAction::Signal(signal) => {
                 if !self.signal(*signal).await {
@@ -62,19 +62,19 @@ impl Session<'_> {
                 let how = self
                     .wait_for_server(what, within.unwrap_or(STEP_WITHIN))
                     .await;
-                let met = self.recorder.facts().look(what) == Progress::Met;
+                let met = self.recorder.server_state().look(what) == Progress::Met;
                 return Ok((how, go_on_if(met)));
             }
             ServerAction::Require { what, within } => {
                 let how = self
                     .wait_for_server(what, within.unwrap_or(STEP_WITHIN))
                     .await;
-                let facts = self.recorder.facts().clone();
-                let met = facts.look(what) == Progress::Met;
+                let server_state = self.recorder.server_state().clone();
+                let met = server_state.look(what) == Progress::Met;
                 let evidence = if met {
                     "the kernel shows it".to_owned()
                 } else {
-                    facts.instead(what).to_string()
+                    server_state.instead(what).to_string()
                 };
                 self.prove(Fault::RequiredOfServer(what.clone()), met, &evidence);
                 return Ok((how, go_on_if(met)));
@@ -112,7 +112,7 @@ impl Session<'_> {
                 .filter(|process| !matches!(process.state, 'T' | 't' | 'Z' | 'X'))
                 .count();
         }
-        self.note_server(ServerEvent::Stopped);
+        self.record_server(ServerEvent::Stopped);
         let living = self.living().count();
         let evidence = match (running, living) {
             (0, 0) => "no process of it is left".to_owned(),
@@ -136,7 +136,7 @@ impl Session<'_> {
             // Nothing tells the workers of a killed master to go; a service manager kills them too.
             self.signal_all(signal.number());
         }
-        self.note_server(ServerEvent::Signalled(signal));
+        self.record_server(ServerEvent::Signalled(signal));
         true
     }
 
@@ -150,19 +150,19 @@ impl Session<'_> {
 
     /// Starts the server again in its lab; what was left of the old one is swept away first.
     async fn start_again(&mut self, streams: Streams) -> Result<(Ended, Flow), Error> {
-        self.note_output();
+        self.record_output();
         // The old guard would sweep the lab, the new server with it: it has to go first.
         drop(self.server.take());
         match Server::start_with(self.target, Arc::clone(&self.lab), streams).await {
             Ok(server) => {
                 let pid = server.pid();
                 self.server = Some(server);
-                self.note_server(ServerEvent::Started { pid });
+                self.record_server(ServerEvent::Started { pid });
                 self.watch_exit();
                 Ok((Ended::Done, Flow::Continue(())))
             }
             Err(error) => {
-                self.note_server(ServerEvent::StartFailed(error.chain()));
+                self.record_server(ServerEvent::StartFailed(error.chain()));
                 Ok((Ended::Done, Flow::Break(())))
             }
         }
@@ -174,13 +174,13 @@ impl Session<'_> {
         match tokio::time::timeout(STEP_WITHIN, second.ended()).await {
             Ok(exit) => {
                 let words = last_line(&second.take_output());
-                self.note_server(ServerEvent::SecondEnded(exit, words));
+                self.record_server(ServerEvent::SecondEnded(exit, words));
                 Ok((Ended::Done, go_on_if(exit != Exit::Status(0))))
             }
             Err(_) => {
                 second.signal(libc::SIGKILL);
                 second.ended().await;
-                self.note_server(ServerEvent::SecondLives);
+                self.record_server(ServerEvent::SecondLives);
                 Ok((Ended::OutOfTime(STEP_WITHIN), Flow::Break(())))
             }
         }
@@ -196,7 +196,7 @@ impl Session<'_> {
         let (how, flow) = self.start_second().await?;
         let is_there = std::fs::read(&path).is_ok_and(|content| content == FOREIGN);
         if !is_there {
-            self.note_server(ServerEvent::FileRemoved);
+            self.record_server(ServerEvent::FileRemoved);
         }
         Ok((how, if is_there { flow } else { Flow::Break(()) }))
     }
@@ -229,7 +229,7 @@ impl Session<'_> {
             }
         }
         if let Some(limit) = lowest {
-            self.note_server(ServerEvent::OpenFilesLimited(limit));
+            self.record_server(ServerEvent::OpenFilesLimited(limit));
         }
         Flow::Continue(())
     }
@@ -264,7 +264,7 @@ impl Session<'_> {
             // ESRCH: a worker that has ended needs no limit.
             if limit_open_files(pid, before).is_ok() {
                 self.recorder
-                    .note(What::Server(ServerEvent::OpenFilesLimited(before)));
+                    .record(What::Server(ServerEvent::OpenFilesLimited(before)));
             }
         }
     }
@@ -277,8 +277,8 @@ impl Session<'_> {
         let mut all_in_hand = 0;
         loop {
             let next_fact = self.recorder.next_fact();
-            self.note_server_facts(what, &mut rest);
-            if self.recorder.facts().look(what) != Progress::Pending {
+            self.record_server_facts(what, &mut rest);
+            if self.recorder.server_state().look(what) != Progress::Pending {
                 return Ended::Done;
             }
             if *what == ServerExpectation::OutOfFiles {
@@ -289,7 +289,7 @@ impl Session<'_> {
                 };
                 if all_in_hand > LOOKS_TO_BLAME || self.is_over(begun) {
                     if let Some(event) = self.open_files(true) {
-                        self.note_server(event);
+                        self.record_server(event);
                     }
                     return Ended::Settled;
                 }
@@ -307,7 +307,7 @@ impl Session<'_> {
             }
         }
         if *what == ServerExpectation::Rest {
-            self.note_server(ServerEvent::Rests {
+            self.record_server(ServerEvent::Rests {
                 rests: false,
                 cpu_percent: rest.cpu_percent(),
                 spins: rest.spins() && is_busy(&rest, limit),
@@ -329,7 +329,7 @@ impl Session<'_> {
     }
 
     /// Reads from the kernel what an expectation is about, and writes it down where it is news.
-    fn note_server_facts(&self, what: &ServerExpectation, rest: &mut RestDetector) {
+    fn record_server_facts(&self, what: &ServerExpectation, rest: &mut RestDetector) {
         let Some(server) = &self.server else {
             return;
         };
@@ -342,7 +342,7 @@ impl Session<'_> {
             ServerExpectation::Gone => {
                 let left = self.living().count();
                 if let (0, crate::model::address::Address::Path(path)) = (left, server.address()) {
-                    self.note_news(ServerEvent::PathRemains(path.symlink_metadata().is_ok()));
+                    self.record_news(ServerEvent::PathRemains(path.symlink_metadata().is_ok()));
                 }
                 match left {
                     0 => ServerEvent::Gone,
@@ -369,16 +369,16 @@ impl Session<'_> {
                 None => return,
             },
             ServerExpectation::TimeWait | ServerExpectation::NoTimeWait => {
-                self.note_news(ServerEvent::TimeWaitOfClients(self.clients_in_time_wait()));
+                self.record_news(ServerEvent::TimeWaitOfClients(self.clients_in_time_wait()));
                 ServerEvent::TimeWait(self.count_connections(State::TimeWait))
             }
         };
-        self.note_news(event);
+        self.record_news(event);
     }
 
-    fn note_news(&self, event: ServerEvent) {
+    fn record_news(&self, event: ServerEvent) {
         if self.recorder.is_news(&event) {
-            self.note_server(event);
+            self.record_server(event);
         }
     }
 

@@ -361,7 +361,7 @@ impl ClientState {
         }
     }
 
-    /// Takes what a met expectation has used up out of the view.
+    /// Takes what a met expectation has used up out of the state.
     pub fn consume(&mut self, sought: &Matcher<'_>) {
         if self.takes_datagrams {
             return self.consume_datagram(sought);
@@ -484,7 +484,7 @@ mod tests {
             lost_bytes: 684,
             delivered_bytes: 0,
         };
-        let mut views = ClientStates::default();
+        let mut client_states = ClientStates::default();
         let events = [
             What::Phase(Phase::Scenario),
             What::Client(mallory, connected.clone()),
@@ -494,22 +494,25 @@ mod tests {
         ];
         for what in events {
             let at = Duration::ZERO;
-            views.apply(&Event { at, what });
+            client_states.apply(&Event { at, what });
         }
-        assert_eq!(views.of(polite).lost_bytes, 0);
+        assert_eq!(client_states.of(polite).lost_bytes, 0);
     }
 
     #[test]
     fn late_news_of_an_earlier_connection_is_of_nobody() {
         let alice = ClientId { who: 0, member: 0 };
         let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        let mut views = ClientStates::default();
+        let mut client_states = ClientStates::default();
         let mut happen = |event| {
-            views.apply(&Event {
+            client_states.apply(&Event {
                 at: Duration::ZERO,
                 what: What::Client(alice, event),
             });
-            [views.client_at(at(1)), views.client_at(at(2))]
+            [
+                client_states.client_at(at(1)),
+                client_states.client_at(at(2)),
+            ]
         };
         let connected = |port| ClientEvent::Connected {
             local: Some(at(port)),
@@ -525,9 +528,9 @@ mod tests {
     #[test]
     fn client_is_held_back_where_not_all_that_it_sends_is_read() {
         let looked = |events: &[ClientEvent], settled| {
-            let mut view = ClientState::default();
-            events.iter().for_each(|event| view.apply(event));
-            view.look(&mut Matcher::new(&Expectation::HeldBack, 0), settled)
+            let mut state = ClientState::default();
+            events.iter().for_each(|event| state.apply(event));
+            state.look(&mut Matcher::new(&Expectation::HeldBack, 0), settled)
         };
         let held = ClientEvent::HeldBack { unread_bytes: 7 };
         let failed = ClientEvent::SendFailed("Connection reset by peer".to_owned());
@@ -545,35 +548,35 @@ mod tests {
 
     #[test]
     fn answer_can_be_read_after_sending_has_failed() {
-        let mut view = ClientState::default();
+        let mut state = ClientState::default();
         let reply = Expectation::Data(crate::model::data::Data::literal("go out"));
         let mut sought = Matcher::new(&reply, 0);
-        view.apply(&ClientEvent::Connected {
+        state.apply(&ClientEvent::Connected {
             local: None,
             peer: None,
             datagrams: false,
         });
-        view.apply(&ClientEvent::SendFailed("Broken pipe".to_owned()));
-        assert_eq!(view.look(&mut sought, false), Progress::Pending);
-        view.apply(&ClientEvent::Received(b"go out".to_vec()));
-        assert_eq!(view.look(&mut sought, false), Progress::Met);
+        state.apply(&ClientEvent::SendFailed("Broken pipe".to_owned()));
+        assert_eq!(state.look(&mut sought, false), Progress::Pending);
+        state.apply(&ClientEvent::Received(b"go out".to_vec()));
+        assert_eq!(state.look(&mut sought, false), Progress::Met);
     }
 
     /// What is seen of an expectation by a client for datagrams that has received these.
     fn look(what: &Expectation, received: &[&[u8]]) -> Progress {
-        let mut view = ClientState::default();
-        view.apply(&ClientEvent::Connected {
+        let mut state = ClientState::default();
+        state.apply(&ClientEvent::Connected {
             local: None,
             peer: None,
             datagrams: true,
         });
         for bytes in received {
-            view.apply(&ClientEvent::Datagram {
+            state.apply(&ClientEvent::Datagram {
                 from: None,
                 bytes: bytes.to_vec(),
             });
         }
-        view.look(&mut Matcher::new(what, 0), false)
+        state.look(&mut Matcher::new(what, 0), false)
     }
 
     #[test]
@@ -591,28 +594,28 @@ mod tests {
             Expectation::DataOrSilence(data("large")),
             Expectation::Data(data("small")),
         );
-        let receive = |view: &mut ClientState, bytes: &str| {
-            view.apply(&ClientEvent::Datagram {
+        let receive = |state: &mut ClientState, bytes: &str| {
+            state.apply(&ClientEvent::Datagram {
                 from: None,
                 bytes: bytes.into(),
             });
         };
-        let mut view = ClientState {
+        let mut state = ClientState {
             takes_datagrams: true,
             ..ClientState::default()
         };
         let mut large = Matcher::new(&may_come, 0);
-        assert_eq!(view.look(&mut large, true), Progress::Met);
-        view.consume(&large);
-        receive(&mut view, "large");
+        assert_eq!(state.look(&mut large, true), Progress::Met);
+        state.consume(&large);
+        receive(&mut state, "large");
         let mut small = Matcher::new(&comes, 0);
-        assert_eq!(view.look(&mut small, false), Progress::Pending);
-        receive(&mut view, "small");
-        assert_eq!(view.look(&mut small, false), Progress::Met);
-        view.consume(&small);
-        assert!(!view.has_unexpected_bytes());
-        receive(&mut view, "large");
-        assert!(view.has_unexpected_bytes(), "late twice");
+        assert_eq!(state.look(&mut small, false), Progress::Pending);
+        receive(&mut state, "small");
+        assert_eq!(state.look(&mut small, false), Progress::Met);
+        state.consume(&small);
+        assert!(!state.has_unexpected_bytes());
+        receive(&mut state, "large");
+        assert!(state.has_unexpected_bytes(), "late twice");
     }
 
     #[test]

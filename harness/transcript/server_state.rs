@@ -1,7 +1,7 @@
 //! What is known of the server at a point of the transcript.
 
 use crate::model::expectation::ServerExpectation;
-use crate::transcript::client::Progress;
+use crate::transcript::client_state::Progress;
 use crate::transcript::event::{Event, Exit, ServerEvent, What};
 use crate::transcript::instead::Instead;
 use std::time::Duration;
