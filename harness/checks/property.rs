@@ -11,7 +11,7 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 
 fn drawn(subject: &Subject) -> Option<Vec<Scenario>> {
-    Rules::of(subject).map(|rules| rules.chapters())
+    Rules::of(subject).map(|rules| rules.batches())
 }
 
 const WHY: &str = "Most faults need two things at once, such as a cut and a size or two clients and a reset, and nobody \

@@ -1,4 +1,4 @@
-//! How many cases were concluded, where chapters as a whole were not.
+//! How many cases were concluded, where batches as a whole were not.
 
 use super::rules::Rules;
 use crate::judge::Verdict;
@@ -40,13 +40,13 @@ pub(crate) fn is_too_little(unproven: usize, all: usize) -> bool {
 }
 
 impl Rules<'_> {
-    /// Each case of a chapter as a scenario of its own.
-    pub(crate) fn cases_of(&self, chapter: usize) -> Vec<Scenario> {
-        let first = chapter * self.plays_a_chapter() + 1;
-        let plays = self.plays(chapter).into_iter();
-        let numbered = (first..).zip(plays);
+    /// Each case of a batch as a scenario of its own.
+    pub(crate) fn cases_of(&self, batch: usize) -> Vec<Scenario> {
+        let first = batch * self.cases_a_batch() + 1;
+        let cases = self.cases(batch).into_iter();
+        let numbered = (first..).zip(cases);
         numbered
-            .map(|(number, play)| self.chapter(&format!("case {number}"), &[play]))
+            .map(|(number, case)| self.batch(&format!("case {number}"), &[case]))
             .collect()
     }
 }

@@ -1,7 +1,7 @@
 //! Scenarios that nobody wrote down: drawn from what the profile allows, and made small when one fails.
 //!
-//! A [`Case`] is what clients of some number might do. Any play becomes a legal scenario, for [`Rules::chapter`] leaves
-//! out what the profile does not allow and works out what each client is owed. Several plays in a row are a chapter,
+//! A [`Case`] is what clients of some number might do. Any case becomes a legal scenario, for [`Rules::batch`] leaves
+//! out what the profile does not allow and works out what each client is owed. Several cases in a row are a batch,
 //! one scenario for one server, so that the look at the server around it is taken once for all of them.
 
 mod conclude;

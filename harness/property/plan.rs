@@ -1,4 +1,4 @@
-//! From a play to a scenario: what the profile does not allow is left out, and what each client is owed is worked out.
+//! From a case to a scenario: what the profile does not allow is left out, and what each client is owed is worked out.
 
 use super::rules::{Kind, Rules};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
@@ -15,10 +15,10 @@ use std::time::Duration;
 #[derive(Clone, Debug)]
 pub(super) struct Case {
     /// The part of each client.
-    pub(super) parts: Vec<ClientPlan>,
-    /// Where in the play the server is stopped, as a share of it, and for how many steps.
+    pub(super) plans: Vec<ClientPlan>,
+    /// Where in the case the server is stopped, as a share of it, and for how many steps.
     pub(super) freeze: Option<(u8, u8)>,
-    /// Where in the play, as a share of the places for it, the server is ended and started again.
+    /// Where in the case, as a share of the places for it, the server is ended and started again.
     pub(super) restart: Option<u8>,
 }
 
@@ -26,7 +26,7 @@ pub(super) struct Case {
 #[derive(Clone, Debug)]
 pub(super) struct ClientPlan {
     /// Its connections, one after the other.
-    pub(super) visits: Vec<Connection>,
+    pub(super) connections: Vec<Connection>,
     /// How much later than the step before each of its steps comes, in turns; not at all where nothing is said.
     pub(super) gaps: Vec<u8>,
 }
@@ -34,13 +34,13 @@ pub(super) struct ClientPlan {
 /// A connection from its beginning to its end.
 #[derive(Clone, Debug)]
 pub(super) struct Connection {
-    pub(super) reach: ConnectKind,
-    pub(super) words: Vec<Message>,
+    pub(super) connect: ConnectKind,
+    pub(super) messages: Vec<Message>,
     /// Something that is begun and left unfinished before the client leaves.
     pub(super) unfinished: Option<usize>,
     /// Everything is said once more, the last first, as a network that doubles and swaps datagrams does.
     pub(super) again: bool,
-    pub(super) leave: CloseKind,
+    pub(super) close: CloseKind,
 }
 
 /// How a client connects.
@@ -63,7 +63,7 @@ pub(super) struct Message {
     /// How often it follows itself in the same breath.
     pub(super) times: u32,
     pub(super) segmentation: Segmentation<Spot>,
-    pub(super) manner: Waiting,
+    pub(super) waiting: Waiting,
 }
 
 /// What bytes are made of.
@@ -77,7 +77,7 @@ pub(super) enum Content {
     Delimiters,
 }
 
-/// A place in a word.
+/// A place in a message.
 #[derive(Clone, Copy, Debug)]
 pub(super) enum Spot {
     Start(usize),
@@ -135,21 +135,21 @@ const SMALL_DATAGRAM: usize = 2 << 10;
 /// How long is waited for a reply that need not come, where the kernel does not show that none will.
 const MAY_BE_SILENT: Duration = Duration::from_millis(500);
 
-/// How many segments a word is divided into at most; each waits for the server.
+/// How many segments a message is divided into at most; each waits for the server.
 const MOST_SEGMENTS: usize = 48;
 
 /// The names of the clients.
 const NAMES: [&str; 4] = ["alice", "bob", "carol", "mallory"];
 
 impl Rules<'_> {
-    /// The scenario of some plays, one after the other on the same server.
-    pub(super) fn chapter(&self, name: &str, plays: &[Case]) -> Scenario {
-        // What failed tells by its line to which play it belongs.
-        let numbered = |(number, play)| {
-            let steps = self.lines(play).into_iter();
+    /// The scenario of some cases, one after the other on the same server.
+    pub(super) fn batch(&self, name: &str, cases: &[Case]) -> Scenario {
+        // What failed tells by its line to which case it belongs.
+        let numbered = |(number, case)| {
+            let steps = self.lines(case).into_iter();
             steps.map(move |line: Line| Line { number, ..line })
         };
-        let lines: Vec<Line> = (1..).zip(plays).flat_map(numbered).collect();
+        let lines: Vec<Line> = (1..).zip(cases).flat_map(numbered).collect();
         let acts = |who: &usize| {
             lines
                 .iter()
@@ -168,16 +168,16 @@ impl Rules<'_> {
         }
     }
 
-    fn lines(&self, play: &Case) -> Vec<Line> {
+    fn lines(&self, case: &Case) -> Vec<Line> {
         let most = if self.is_one_connection() {
             1
         } else {
             NAMES.len()
         };
-        let parts = play.parts.iter().take(most).enumerate();
-        let lines = parts.flat_map(|(who, part)| {
-            let lines = self.part(who, &part.visits).into_iter();
-            lines.zip(moments(&part.gaps))
+        let plans = case.plans.iter().take(most).enumerate();
+        let lines = plans.flat_map(|(who, plan)| {
+            let lines = self.plan(who, &plan.connections).into_iter();
+            lines.zip(moments(&plan.gaps))
         });
         let mut lines: Vec<(Line, u32)> = lines.collect();
         if self.subject.profile.serves_concurrently() {
@@ -185,38 +185,38 @@ impl Rules<'_> {
             lines.sort_by_key(|(_, moment)| *moment);
         }
         let together = lines.into_iter().map(|(line, _)| line).collect();
-        let together = match play.restart {
+        let together = match case.restart {
             Some(at) => self.restart(together, at),
             None => together,
         };
-        match play.freeze {
+        match case.freeze {
             Some((at, steps)) => self.freeze(together, at, steps.into()),
             None => together,
         }
     }
 
-    fn part(&self, who: usize, visits: &[Connection]) -> Vec<Line> {
+    fn plan(&self, who: usize, connections: &[Connection]) -> Vec<Line> {
         let most = if self.is_one_connection() {
             1
         } else {
-            visits.len()
+            connections.len()
         };
         let mut lines = Vec::new();
         let mut was_reset = false;
-        for visit in &visits[..most.min(visits.len())] {
-            let options = self.connect_options(visit.reach, was_reset);
+        for connection in &connections[..most.min(connections.len())] {
+            let options = self.connect_options(connection.connect, was_reset);
             let mut speaker = Speaker::new(self, who, options);
-            speaker.visit(visit);
+            speaker.connection(connection);
             was_reset = speaker.was_reset;
             lines.extend(speaker.steps.lines());
         }
         lines
     }
 
-    fn connect_options(&self, reach: ConnectKind, was_reset: bool) -> ConnectOptions {
+    fn connect_options(&self, connect: ConnectKind, was_reset: bool) -> ConnectOptions {
         let mut options = ConnectOptions::default();
         if self.subject.place.transport == Transport::Tcp {
-            match reach {
+            match connect {
                 ConnectKind::Plain => {}
                 ConnectKind::SmallBuffer => options.receive_buffer = Some(4 << 10),
                 ConnectKind::SmallSegments => options.segment_size = Some(88),
@@ -363,7 +363,7 @@ fn without_clients(lines: &[Line]) -> Vec<usize> {
     places
 }
 
-/// When the steps of a client come, in turns from the beginning of the play.
+/// When the steps of a client come, in turns from the beginning of the case.
 fn moments(gaps: &[u8]) -> impl Iterator<Item = u32> {
     let gaps = gaps.iter().copied().chain(std::iter::repeat(0));
     gaps.scan(0, |moment, gap| {
@@ -458,18 +458,18 @@ impl<'a> Speaker<'a> {
         self.is_held = true;
     }
 
-    fn visit(&mut self, visit: &Connection) {
+    fn connection(&mut self, connection: &Connection) {
         self.then(Action::Connect(self.options.clone()));
         match self.rules.kind {
-            Kind::Stream | Kind::Line => self.converse(visit),
-            Kind::Datagram => self.throw(visit),
-            Kind::Exchange => self.exchange(visit),
+            Kind::Stream | Kind::Line => self.converse(connection),
+            Kind::Datagram => self.throw(connection),
+            Kind::Exchange => self.exchange(connection),
         }
     }
 
     /// How the client leaves, where the rules do not allow what was drawn.
-    fn leave(&self, visit: &Connection) -> CloseKind {
-        match visit.leave {
+    fn close(&self, connection: &Connection) -> CloseKind {
+        match connection.close {
             CloseKind::Reset | CloseKind::Abrupt if self.rules.is_one_connection() => {
                 CloseKind::Close
             }
@@ -480,28 +480,28 @@ impl<'a> Speaker<'a> {
     }
 
     /// A conversation with a server that has a model for bytes or lines.
-    fn converse(&mut self, visit: &Connection) {
+    fn converse(&mut self, connection: &Connection) {
         let Some(model) = self.rules.model() else {
             return;
         };
-        let leave = self.leave(visit);
+        let close = self.close(connection);
         let closes = self.rules.subject.profile.closes_after_exchange();
-        let most = if closes { 1 } else { visit.words.len() };
-        let words = &visit.words[..most.min(visit.words.len())];
-        for (n, word) in words.iter().enumerate() {
-            let data = self.payload(word);
+        let most = if closes { 1 } else { connection.messages.len() };
+        let messages = &connection.messages[..most.min(connection.messages.len())];
+        for (n, message) in messages.iter().enumerate() {
+            let data = self.payload(message);
             let is_unheard =
-                n + 1 == words.len() && matches!(leave, CloseKind::Reset | CloseKind::Abrupt);
+                n + 1 == messages.len() && matches!(close, CloseKind::Reset | CloseKind::Abrupt);
             // Bytes have no end, so that such a server may answer whatever it has read first.
             let segmentation = match closes && self.rules.kind == Kind::Stream {
                 true => Segmentation::Whole,
-                false => word.segmentation.of_bytes(length(&data)),
+                false => message.segmentation.of_bytes(length(&data)),
             };
-            self.say(word.manner, model, data, segmentation, is_unheard);
+            self.say(message.waiting, model, data, segmentation, is_unheard);
         }
         let mut is_unfinished = false;
-        if let (Kind::Line, Some(size)) = (self.rules.kind, visit.unfinished) {
-            if leave == CloseKind::Close {
+        if let (Kind::Line, Some(size)) = (self.rules.kind, connection.unfinished) {
+            if close == CloseKind::Close {
                 self.hear();
             }
             // Who does not read may not be able to send either.
@@ -514,12 +514,12 @@ impl<'a> Speaker<'a> {
                 );
             }
         }
-        self.part(leave, model.rule == Rule::Discard, is_unfinished);
+        self.leave(close, model.rule == Rule::Discard, is_unfinished);
     }
 
     fn say(
         &mut self,
-        manner: Waiting,
+        waiting: Waiting,
         model: Model,
         data: Data,
         segmentation: Segmentation,
@@ -530,9 +530,9 @@ impl<'a> Speaker<'a> {
             return self.send(data, segmentation, false);
         };
         let reply = Expectation::Data(reply);
-        match manner {
+        match waiting {
             Waiting::Hear | Waiting::GoOn => {
-                if manner == Waiting::Hear || self.owed_bytes + bytes > UNHEARD_BYTES {
+                if waiting == Waiting::Hear || self.owed_bytes + bytes > UNHEARD_BYTES {
                     self.hear();
                 }
                 // Who leaves without the answer need not wait until all is sent.
@@ -541,7 +541,7 @@ impl<'a> Speaker<'a> {
                     false => self.send(data, segmentation, false),
                 }
                 self.owe(reply, None, bytes);
-                let waits = manner == Waiting::Hear || self.owed_bytes > UNHEARD_BYTES;
+                let waits = waiting == Waiting::Hear || self.owed_bytes > UNHEARD_BYTES;
                 if waits && !is_unheard {
                     self.hear();
                 }
@@ -569,13 +569,13 @@ impl<'a> Speaker<'a> {
     }
 
     /// The end of a connection.
-    fn part(&mut self, leave: CloseKind, is_discard: bool, is_unfinished: bool) {
+    fn leave(&mut self, close: CloseKind, is_discard: bool, is_unfinished: bool) {
         let closes = self.rules.subject.profile.closes_after_exchange();
         let end = |kinds: &[End], all_bytes_first| Expectation::End {
             kinds: kinds.to_vec(),
             all_bytes_first,
         };
-        match leave {
+        match close {
             CloseKind::Reset => {
                 self.was_reset = true;
                 return self.then(Action::Reset);
@@ -613,17 +613,21 @@ impl<'a> Speaker<'a> {
     }
 
     /// Datagrams, several times each, and with `again` the same once more in the other order.
-    fn throw(&mut self, visit: &Connection) {
-        let again = visit.words.iter().rev().filter(|_| visit.again);
-        let words: Vec<&Message> = visit.words.iter().chain(again).collect();
-        let leaves_early = matches!(visit.leave, CloseKind::Reset | CloseKind::Abrupt);
-        for (n, word) in words.iter().enumerate() {
-            self.throw_one(word, leaves_early && n + 1 == words.len());
+    fn throw(&mut self, connection: &Connection) {
+        let again = connection
+            .messages
+            .iter()
+            .rev()
+            .filter(|_| connection.again);
+        let messages: Vec<&Message> = connection.messages.iter().chain(again).collect();
+        let leaves_early = matches!(connection.close, CloseKind::Reset | CloseKind::Abrupt);
+        for (n, message) in messages.iter().enumerate() {
+            self.throw_one(message, leaves_early && n + 1 == messages.len());
         }
         if !leaves_early {
             self.hear();
         }
-        if visit.leave == CloseKind::HalfClose {
+        if connection.close == CloseKind::HalfClose {
             // There is no half of it to close; the client stays for what it is not owed.
             self.expect(Expectation::Silence);
         }
@@ -632,15 +636,15 @@ impl<'a> Speaker<'a> {
 
     /// A datagram. Nothing keeps the answers to different ones in order, so that a client waits for those to one
     /// before it sends another; those of other clients may be on their way meanwhile.
-    fn throw_one(&mut self, word: &Message, is_last: bool) {
-        let bytes = word.size.min(LARGEST_DATAGRAM);
+    fn throw_one(&mut self, message: &Message, is_last: bool) {
+        let bytes = message.size.min(LARGEST_DATAGRAM);
         // The queue of a Unix socket holds ten (`net.unix.max_dgram_qlen`), and then blocks those who send.
         let is_alone =
             bytes > SMALL_DATAGRAM || self.rules.subject.place.transport != Transport::Udp;
-        let times = if is_alone { 1 } else { word.times };
+        let times = if is_alone { 1 } else { message.times };
         let data = match bytes {
             0 => Data::literal(""),
-            bytes => self.bytes(word, bytes),
+            bytes => self.bytes(message, bytes),
         };
         let Some((reply, within)) = self.reply_to(&data) else {
             return;
@@ -650,7 +654,7 @@ impl<'a> Speaker<'a> {
         if differs || self.owed_bytes + all > PILED_BYTES {
             self.hear();
         }
-        if !is_alone && matches!(word.manner, Waiting::Stall | Waiting::Slow) {
+        if !is_alone && matches!(message.waiting, Waiting::Stall | Waiting::Slow) {
             self.stall();
         }
         for _ in 0..times {
@@ -660,7 +664,7 @@ impl<'a> Speaker<'a> {
             }
         }
         let is_unheard = is_last && !is_alone;
-        if !is_unheard && (is_alone || word.manner != Waiting::GoOn) {
+        if !is_unheard && (is_alone || message.waiting != Waiting::GoOn) {
             self.hear();
         }
     }
@@ -677,7 +681,7 @@ impl<'a> Speaker<'a> {
     }
 
     /// The exchanges of a dialogue, of which only the timing and the cuts vary.
-    fn exchange(&mut self, visit: &Connection) {
+    fn exchange(&mut self, connection: &Connection) {
         let profile = &self.rules.subject.profile;
         let Speech::Dialogue {
             greeting,
@@ -686,36 +690,36 @@ impl<'a> Speaker<'a> {
         else {
             return;
         };
-        let leave = self.leave(visit);
-        let leaves_early = matches!(leave, CloseKind::Reset | CloseKind::Abrupt);
+        let close = self.close(connection);
+        let leaves_early = matches!(close, CloseKind::Reset | CloseKind::Abrupt);
         let pipelined = profile.answers_pipelined();
         let closes = profile.closes_after_exchange();
         if let Some(greeting) = greeting {
             self.owe(owed(greeting), None, 0);
             // A client that is to be spoken to first does not speak before.
-            if !(leaves_early && visit.words.is_empty()) {
+            if !(leaves_early && connection.messages.is_empty()) {
                 self.hear();
             }
         }
         let mut spoken = 0;
-        for (n, word) in visit.words.iter().enumerate() {
-            let is_last = n + 1 == visit.words.len();
+        for (n, message) in connection.messages.iter().enumerate() {
+            let is_last = n + 1 == connection.messages.len();
             let exchange = match closes {
-                true if n > 0 || visit.unfinished.is_some() => break,
-                true => exchanges.get(word.size % exchanges.len().max(1)),
+                true if n > 0 || connection.unfinished.is_some() => break,
+                true => exchanges.get(message.size % exchanges.len().max(1)),
                 false if pipelined => exchanges.get(n).or_else(|| exchanges.last()),
                 false => exchanges.get(n),
             };
             let Some(exchange) = exchange else { break };
             let times = match pipelined && n + 1 >= exchanges.len() {
-                true => word.times,
+                true => message.times,
                 false => 1,
             };
             let data = Data::literal(exchange.send.clone()).times(times);
-            let segmentation = word.segmentation.of_bytes(length(&data));
+            let segmentation = message.segmentation.of_bytes(length(&data));
             self.was_cut |= segmentation != Segmentation::Whole;
-            let goes_on = pipelined && word.manner == Waiting::GoOn;
-            if word.manner == Waiting::Stall {
+            let goes_on = pipelined && message.waiting == Waiting::GoOn;
+            if message.waiting == Waiting::Stall {
                 self.stall();
             }
             self.send(data, segmentation, false);
@@ -734,50 +738,50 @@ impl<'a> Speaker<'a> {
         } else {
             exchanges.get(spoken)
         };
-        if let (Some(size), Some(next)) = (visit.unfinished, next)
+        if let (Some(size), Some(next)) = (connection.unfinished, next)
             && next.send.len() > 1
-            && leave != CloseKind::HalfClose
+            && close != CloseKind::HalfClose
             && !self.is_held
         {
             self.hear();
             is_unfinished = true;
-            let part = &next.send[..1 + size % (next.send.len() - 1)];
-            self.send(Data::literal(part), Segmentation::Whole, false);
+            let beginning = &next.send[..1 + size % (next.send.len() - 1)];
+            self.send(Data::literal(beginning), Segmentation::Whole, false);
         }
         // What a server says to a client that ends before all has been said is not promised.
         let is_whole = spoken >= exchanges.len() || closes && spoken > 0;
-        is_unfinished |= leave == CloseKind::HalfClose && !is_whole;
+        is_unfinished |= close == CloseKind::HalfClose && !is_whole;
         let ends_itself = spoken > 0 || exchanges.is_empty();
-        match leave {
+        match close {
             // Nothing was asked, so that there is no exchange after which it would close.
             CloseKind::Close if closes && !ends_itself => {
                 self.hear();
                 self.then(Action::Close);
             }
-            leave => self.part(leave, false, is_unfinished),
+            close => self.leave(close, false, is_unfinished),
         }
     }
 
-    fn payload(&self, word: &Message) -> Data {
+    fn payload(&self, message: &Message) -> Data {
         let narrow = self.options.receive_buffer.is_some() || self.options.segment_size.is_some();
         let most = if narrow { SMALL_WAY_BYTES } else { usize::MAX };
-        let size = word.size.clamp(1, most);
+        let size = message.size.clamp(1, most);
         match self.rules.kind {
-            Kind::Line => line(word, size),
-            _ => self.bytes(word, size),
+            Kind::Line => line(message, size),
+            _ => self.bytes(message, size),
         }
     }
 
-    fn bytes(&self, word: &Message, size: usize) -> Data {
+    fn bytes(&self, message: &Message, size: usize) -> Data {
         let repeated = |unit: &[u8]| match size / unit.len() {
             0 => Data::literal(&unit[..size]),
             times => Data::literal(unit).times(times as u32),
         };
-        match word.content {
-            Content::Letters => text(size, word.seed, false),
+        match message.content {
+            Content::Letters => text(size, message.seed, false),
             Content::Noise => Source::Pattern {
                 bytes: size,
-                seed: word.seed,
+                seed: message.seed,
             }
             .into(),
             Content::Nul => repeated(b"\0"),
@@ -794,20 +798,20 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The most that a line of something else than letters has, which has to be written out.
 const WRITTEN_BYTES: usize = 128;
 
-fn line(word: &Message, size: usize) -> Data {
+fn line(message: &Message, size: usize) -> Data {
     let body = |unit: &[u8]| {
         let mut bytes = unit.repeat(size.min(WRITTEN_BYTES) / unit.len());
         bytes.push(b'\n');
         Data::literal(bytes)
     };
-    match word.content {
+    match message.content {
         Content::Delimiters => Data::literal("\n").times((size as u32).clamp(2, 64)),
-        Content::Letters => text(size, word.seed, true),
-        _ if size > WRITTEN_BYTES => text(size, word.seed, true),
+        Content::Letters => text(size, message.seed, true),
+        _ if size > WRITTEN_BYTES => text(size, message.seed, true),
         Content::Noise => {
             let bytes = Data::from(Source::Pattern {
                 bytes: size,
-                seed: word.seed,
+                seed: message.seed,
             });
             let mut bytes = bytes.bytes(0);
             bytes.retain(|byte| *byte != b'\n');
@@ -818,7 +822,7 @@ fn line(word: &Message, size: usize) -> Data {
         Content::NoText => body(b"\xff"),
         Content::MultiByte => body("é".as_bytes()),
     }
-    .times_more(word.times)
+    .times_more(message.times)
 }
 
 trait TimesMore {

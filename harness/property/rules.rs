@@ -7,8 +7,8 @@ use crate::model::subject::Subject;
 use proptest::strategy::{BoxedStrategy, Strategy, ValueTree};
 use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 
-/// How many plays follow each other on one server before the server is looked at.
-pub(super) const PLAYS_A_CHAPTER: usize = 15;
+/// How many cases follow each other on one server before the server is looked at.
+pub(super) const CASES_A_BATCH: usize = 15;
 
 /// From which case on a server may be ended and started again. It takes long, and where it happens nobody can stand by,
 /// so that a quick run goes without.
@@ -51,54 +51,55 @@ impl<'a> Rules<'a> {
         Some(Self { kind, subject })
     }
 
-    /// The chapters of a run: as many plays as there are to be cases.
-    pub(crate) fn chapters(&self) -> Vec<Scenario> {
-        let plays = self.strategy();
+    /// The batches of a run: as many cases as are wanted.
+    pub(crate) fn batches(&self) -> Vec<Scenario> {
+        let strategy = self.strategy();
         let numbers = (0..self.subject.cases).collect::<Vec<_>>();
-        let chapter = |numbers: &[usize]| {
-            let drawn = numbers.iter().filter_map(|case| self.play(&plays, *case));
-            let plays: Vec<Case> = drawn.collect();
+        let batch = |numbers: &[usize]| {
+            let drawn = numbers
+                .iter()
+                .filter_map(|number| self.case(&strategy, *number));
+            let cases: Vec<Case> = drawn.collect();
             let (first, last) = (numbers.first().unwrap_or(&0), numbers.last().unwrap_or(&0));
-            self.chapter(&format!("cases {} to {}", first + 1, last + 1), &plays)
+            self.batch(&format!("cases {} to {}", first + 1, last + 1), &cases)
         };
+        numbers.chunks(self.cases_a_batch()).map(batch).collect()
+    }
+
+    /// The cases of a batch.
+    pub(super) fn cases(&self, batch: usize) -> Vec<Case> {
+        let strategy = self.strategy();
+        let first = batch * self.cases_a_batch();
+        let numbers = first..self.subject.cases.min(first + self.cases_a_batch());
         numbers
-            .chunks(self.plays_a_chapter())
-            .map(chapter)
+            .filter_map(|number| self.case(&strategy, number))
             .collect()
     }
 
-    /// The plays of a chapter.
-    pub(super) fn plays(&self, chapter: usize) -> Vec<Case> {
-        let plays = self.strategy();
-        let first = chapter * self.plays_a_chapter();
-        let cases = first..self.subject.cases.min(first + self.plays_a_chapter());
-        cases.filter_map(|case| self.play(&plays, case)).collect()
-    }
-
-    /// The play of a case is drawn from the seed and the number of the case alone, so that it can be drawn again.
-    pub(super) fn play(&self, plays: &BoxedStrategy<Case>, case: usize) -> Option<Case> {
+    /// A case is drawn from the seed and its number alone, so that it can be drawn again.
+    pub(super) fn case(&self, strategy: &BoxedStrategy<Case>, number: usize) -> Option<Case> {
         let mut seed = [0; 32];
         seed[..8].copy_from_slice(&self.subject.seed.to_le_bytes());
-        seed[8..16].copy_from_slice(&(case as u64).to_le_bytes());
+        seed[8..16].copy_from_slice(&(number as u64).to_le_bytes());
         let rng = TestRng::from_seed(RngAlgorithm::ChaCha, &seed);
         let config = Config {
             failure_persistence: None,
             ..Config::default()
         };
         let mut runner = TestRunner::new_with_rng(config, rng);
-        let play = plays.new_tree(&mut runner).ok()?.current();
-        let restart = play.restart.filter(|_| case >= RESTARTS_FROM);
-        Some(Case { restart, ..play })
+        let case = strategy.new_tree(&mut runner).ok()?.current();
+        let restart = case.restart.filter(|_| number >= RESTARTS_FROM);
+        Some(Case { restart, ..case })
     }
 
     pub(super) fn strategy(&self) -> BoxedStrategy<Case> {
-        super::strategy::plays(self.kind)
+        super::strategy::cases(self.kind)
     }
 
-    pub(super) fn plays_a_chapter(&self) -> usize {
+    pub(super) fn cases_a_batch(&self) -> usize {
         match self.is_one_connection() {
             true => 1,
-            false => PLAYS_A_CHAPTER,
+            false => CASES_A_BATCH,
         }
     }
 

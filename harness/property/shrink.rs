@@ -1,6 +1,6 @@
-//! From a failing chapter to the smallest case that fails as well.
+//! From a failing batch to the smallest case that fails as well.
 //!
-//! Any play is legal, so that any part of it can be left out or made simpler by itself. That finds smaller cases, with
+//! Any case is legal, so that any part of it can be left out or made simpler by itself. That finds smaller cases, with
 //! fewer attempts, than the shrinking that comes with the strategies, which knows of a union only what was drawn.
 
 use super::plan::{
@@ -28,14 +28,14 @@ const TRIES_WITH_LUCK: usize = 6;
 const TIME: Duration = Duration::from_secs(60);
 
 /// Seeks the smallest case that still fails; `fails` performs a scenario on a healthy server. Returns all that were
-/// found on the way, the smallest first: the last of them are the surest. `line` is where the chapter failed, 0 where
+/// found on the way, the smallest first: the last of them are the surest. `line` is where the batch failed, 0 where
 /// that is not known.
 ///
 /// # Errors
 /// What keeps a scenario from being performed.
 pub(crate) async fn smallest(
     rules: &Rules<'_>,
-    chapter: usize,
+    batch: usize,
     line: usize,
     name: &str,
     fails: impl AsyncFnMut(&Scenario) -> Result<bool, Error>,
@@ -49,13 +49,13 @@ pub(crate) async fn smallest(
         begun: Instant::now(),
         found: Vec::new(),
     };
-    let mut plays = rules.plays(chapter);
-    search.look_at(&mut plays, line).await?;
-    search.leave_out(&mut plays).await?;
-    for n in 0..plays.len() {
-        search.simplify(&mut plays, n).await?;
+    let mut cases = rules.cases(batch);
+    search.look_at(&mut cases, line).await?;
+    search.leave_out(&mut cases).await?;
+    for n in 0..cases.len() {
+        search.simplify(&mut cases, n).await?;
     }
-    search.leave_out(&mut plays).await?;
+    search.leave_out(&mut cases).await?;
     search.found.reverse();
     Ok(search.found)
 }
@@ -64,7 +64,7 @@ struct Search<'a, F> {
     rules: &'a Rules<'a>,
     name: &'a str,
     fails: F,
-    /// What came of scenarios that were tried before: different plays often become the same scenario.
+    /// What came of scenarios that were tried before: different cases often become the same scenario.
     known: HashMap<String, bool>,
     /// How often a scenario is tried at most.
     tries: usize,
@@ -73,9 +73,9 @@ struct Search<'a, F> {
 }
 
 impl<F: AsyncFnMut(&Scenario) -> Result<bool, Error>> Search<'_, F> {
-    /// Whether these plays fail; once the search has taken too long, none does.
-    async fn fails(&mut self, plays: &[Case]) -> Result<bool, Error> {
-        let scenario = self.rules.chapter(self.name, plays);
+    /// Whether these cases fail; once the search has taken too long, none does.
+    async fn fails(&mut self, cases: &[Case]) -> Result<bool, Error> {
+        let scenario = self.rules.batch(self.name, cases);
         let text = scenario.to_string();
         if let Some(known) = self.known.get(&text) {
             return Ok(*known);
@@ -99,31 +99,31 @@ impl<F: AsyncFnMut(&Scenario) -> Result<bool, Error>> Search<'_, F> {
         Ok(failed)
     }
 
-    /// Leaves out all but the play that the failure showed in, or at least all behind it.
-    async fn look_at(&mut self, plays: &mut Vec<Case>, number: usize) -> Result<(), Error> {
-        if number == 0 || number > plays.len() {
+    /// Leaves out all but the case that the failure showed in, or at least all behind it.
+    async fn look_at(&mut self, cases: &mut Vec<Case>, number: usize) -> Result<(), Error> {
+        if number == 0 || number > cases.len() {
             return Ok(());
         }
         for from in [number - 1, number.saturating_sub(2), 0] {
-            let some = plays[from..number].to_vec();
-            if some.len() < plays.len() && self.fails(&some).await? {
-                *plays = some;
+            let some = cases[from..number].to_vec();
+            if some.len() < cases.len() && self.fails(&some).await? {
+                *cases = some;
                 return Ok(());
             }
         }
         Ok(())
     }
 
-    /// Leaves out plays: half of them at a time, then a quarter, then each alone.
-    async fn leave_out(&mut self, plays: &mut Vec<Case>) -> Result<(), Error> {
-        let mut size = plays.len().div_ceil(2);
-        while size > 0 && plays.len() > 1 {
+    /// Leaves out cases: half of them at a time, then a quarter, then each alone.
+    async fn leave_out(&mut self, cases: &mut Vec<Case>) -> Result<(), Error> {
+        let mut size = cases.len().div_ceil(2);
+        while size > 0 && cases.len() > 1 {
             let mut at = 0;
-            while at < plays.len() && plays.len() > 1 {
-                let end = (at + size).min(plays.len());
-                let rest = [&plays[..at], &plays[end..]].concat();
+            while at < cases.len() && cases.len() > 1 {
+                let end = (at + size).min(cases.len());
+                let rest = [&cases[..at], &cases[end..]].concat();
                 if !rest.is_empty() && self.fails(&rest).await? {
-                    *plays = rest;
+                    *cases = rest;
                 } else {
                     at = end;
                 }
@@ -136,22 +136,22 @@ impl<F: AsyncFnMut(&Scenario) -> Result<bool, Error>> Search<'_, F> {
         Ok(())
     }
 
-    /// Makes one play simpler while the others stay as they are, until nothing can be left out of it.
-    async fn simplify(&mut self, plays: &mut Vec<Case>, n: usize) -> Result<(), Error> {
+    /// Makes one case simpler while the others stay as they are, until nothing can be left out of it.
+    async fn simplify(&mut self, cases: &mut Vec<Case>, n: usize) -> Result<(), Error> {
         let (mut at, mut is_simpler) = (0, false);
         loop {
-            let Some(simpler) = simpler(&plays[n]).into_iter().nth(at) else {
+            let Some(simpler) = simpler(&cases[n]).into_iter().nth(at) else {
                 if !is_simpler {
                     return Ok(());
                 }
                 (at, is_simpler) = (0, false);
                 continue;
             };
-            let is_less = weight(&simpler) < weight(&plays[n]);
-            let mut attempt = plays.clone();
+            let is_less = weight(&simpler) < weight(&cases[n]);
+            let mut attempt = cases.clone();
             attempt[n] = simpler;
-            if is_less && (self.text(&attempt) == self.text(plays) || self.fails(&attempt).await?) {
-                *plays = attempt;
+            if is_less && (self.text(&attempt) == self.text(cases) || self.fails(&attempt).await?) {
+                *cases = attempt;
                 is_simpler = true;
             } else {
                 at += 1;
@@ -159,170 +159,174 @@ impl<F: AsyncFnMut(&Scenario) -> Result<bool, Error>> Search<'_, F> {
         }
     }
 
-    fn text(&self, plays: &[Case]) -> String {
-        self.rules.chapter(self.name, plays).to_string()
+    fn text(&self, cases: &[Case]) -> String {
+        self.rules.batch(self.name, cases).to_string()
     }
 }
 
-/// How much there is to a play, of which every simplification makes less.
-fn weight(play: &Case) -> usize {
+/// How much there is to a case, of which every simplification makes less.
+fn weight(case: &Case) -> usize {
     let spot = |spot: &Spot| match spot {
         Spot::Start(bytes) | Spot::End(bytes) => *bytes,
         Spot::Share(_) | Spot::Power(_) => 9,
     };
-    let word = |word: &Message| {
-        let segmentation = match &word.segmentation {
+    let message = |message: &Message| {
+        let segmentation = match &message.segmentation {
             Segmentation::Whole => 0,
             Segmentation::At(spots) => 1 + spots.iter().map(spot).sum::<usize>(),
             Segmentation::Pieces(_) => 64,
         };
-        let odd = usize::from(word.content != Content::Letters)
-            + usize::from(word.manner != Waiting::Hear);
-        4 + word.size + word.times as usize + segmentation + odd + word.seed as usize
+        let odd = usize::from(message.content != Content::Letters)
+            + usize::from(message.waiting != Waiting::Hear);
+        4 + message.size + message.times as usize + segmentation + odd + message.seed as usize
     };
-    let visit = |visit: &Connection| {
-        let words: usize = visit.words.iter().map(word).sum();
-        let odd = usize::from(visit.reach != ConnectKind::Plain)
-            + usize::from(visit.leave != CloseKind::Close);
-        let words = if visit.again { 2 * words + 1 } else { words };
-        4 + words + odd + visit.unfinished.unwrap_or(0)
+    let connection = |connection: &Connection| {
+        let messages: usize = connection.messages.iter().map(message).sum();
+        let odd = usize::from(connection.connect != ConnectKind::Plain)
+            + usize::from(connection.close != CloseKind::Close);
+        let messages = if connection.again {
+            2 * messages + 1
+        } else {
+            messages
+        };
+        4 + messages + odd + connection.unfinished.unwrap_or(0)
     };
-    let parts = play.parts.iter().map(|part| {
-        let visits: usize = part.visits.iter().map(visit).sum();
-        let gaps: usize = part.gaps.iter().map(|gap| usize::from(*gap) + 1).sum();
-        visits + gaps
+    let plans = case.plans.iter().map(|plan| {
+        let connections: usize = plan.connections.iter().map(connection).sum();
+        let gaps: usize = plan.gaps.iter().map(|gap| usize::from(*gap) + 1).sum();
+        connections + gaps
     });
-    let freeze = play.freeze.map_or(0, |(_, steps)| 1 + usize::from(steps));
-    let restart = play.restart.map_or(0, |at| 1 + usize::from(at));
-    parts.sum::<usize>() + freeze + restart
+    let freeze = case.freeze.map_or(0, |(_, steps)| 1 + usize::from(steps));
+    let restart = case.restart.map_or(0, |at| 1 + usize::from(at));
+    plans.sum::<usize>() + freeze + restart
 }
 
-/// The plays that are simpler by one thing, the greatest first.
-fn simpler(play: &Case) -> Vec<Case> {
+/// The cases that are simpler by one thing, the greatest first.
+fn simpler(case: &Case) -> Vec<Case> {
     let mut found = Vec::new();
     let mut with = |change: &dyn Fn(&mut Case)| {
-        let mut simpler = play.clone();
+        let mut simpler = case.clone();
         change(&mut simpler);
         found.push(simpler);
     };
-    if play.parts.len() > 1 {
-        for part in 0..play.parts.len() {
-            with(&|play| drop(play.parts.remove(part)));
+    if case.plans.len() > 1 {
+        for plan in 0..case.plans.len() {
+            with(&|case| drop(case.plans.remove(plan)));
         }
     }
-    if play.restart.is_some() {
-        with(&|play| play.restart = None);
-        with(&|play| play.restart = Some(0));
+    if case.restart.is_some() {
+        with(&|case| case.restart = None);
+        with(&|case| case.restart = Some(0));
     }
-    if let Some((at, steps)) = play.freeze {
-        with(&|play| play.freeze = None);
+    if let Some((at, steps)) = case.freeze {
+        with(&|case| case.freeze = None);
         if steps > 1 {
-            with(&|play| play.freeze = Some((at, steps - 1)));
+            with(&|case| case.freeze = Some((at, steps - 1)));
         }
     }
-    for (p, part) in play.parts.iter().enumerate() {
-        if part.visits.len() > 1 {
-            for v in 0..part.visits.len() {
-                with(&|play| drop(play.parts[p].visits.remove(v)));
+    for (p, plan) in case.plans.iter().enumerate() {
+        if plan.connections.len() > 1 {
+            for v in 0..plan.connections.len() {
+                with(&|case| drop(case.plans[p].connections.remove(v)));
             }
         }
-        for (v, visit) in part.visits.iter().enumerate() {
-            for w in 0..visit.words.len() {
-                with(&|play| drop(play.parts[p].visits[v].words.remove(w)));
-                with(&|play| leave_out_word(&mut play.parts[p], v, w));
+        for (v, connection) in plan.connections.iter().enumerate() {
+            for w in 0..connection.messages.len() {
+                with(&|case| drop(case.plans[p].connections[v].messages.remove(w)));
+                with(&|case| leave_out_message(&mut case.plans[p], v, w));
             }
         }
-        for v in 0..part.visits.len() {
-            with(&|play| play.parts[p].visits[v].unfinished = None);
-            with(&|play| play.parts[p].visits[v].again = false);
-            with(&|play| say_again_in_words(&mut play.parts[p].visits[v]));
-            with(&|play| play.parts[p].visits[v].reach = ConnectKind::Plain);
-            with(&|play| play.parts[p].visits[v].leave = CloseKind::Close);
+        for v in 0..plan.connections.len() {
+            with(&|case| case.plans[p].connections[v].unfinished = None);
+            with(&|case| case.plans[p].connections[v].again = false);
+            with(&|case| say_again_in_messages(&mut case.plans[p].connections[v]));
+            with(&|case| case.plans[p].connections[v].connect = ConnectKind::Plain);
+            with(&|case| case.plans[p].connections[v].close = CloseKind::Close);
         }
-        if !part.gaps.is_empty() {
-            with(&|play| play.parts[p].gaps.clear());
+        if !plan.gaps.is_empty() {
+            with(&|case| case.plans[p].gaps.clear());
         }
     }
-    for (p, part) in play.parts.iter().enumerate() {
-        for (v, visit) in part.visits.iter().enumerate() {
-            for (w, word) in visit.words.iter().enumerate() {
-                for simpler in simpler_words(word) {
-                    with(&|play| play.parts[p].visits[v].words[w] = simpler.clone());
+    for (p, plan) in case.plans.iter().enumerate() {
+        for (v, connection) in plan.connections.iter().enumerate() {
+            for (w, message) in connection.messages.iter().enumerate() {
+                for simpler in simpler_words(message) {
+                    with(&|case| case.plans[p].connections[v].messages[w] = simpler.clone());
                 }
             }
-            for bytes in visit.unfinished.into_iter().flat_map(smaller) {
-                with(&|play| play.parts[p].visits[v].unfinished = Some(bytes));
+            for bytes in connection.unfinished.into_iter().flat_map(smaller) {
+                with(&|case| case.plans[p].connections[v].unfinished = Some(bytes));
             }
         }
-        for (n, gap) in part.gaps.iter().enumerate().rev() {
-            if n + 1 == part.gaps.len() {
-                with(&|play| play.parts[p].gaps.truncate(n));
+        for (n, gap) in plan.gaps.iter().enumerate().rev() {
+            if n + 1 == plan.gaps.len() {
+                with(&|case| case.plans[p].gaps.truncate(n));
             }
             if *gap > 0 {
-                with(&|play| play.parts[p].gaps[n] = 0);
+                with(&|case| case.plans[p].gaps[n] = 0);
             }
         }
     }
     found
 }
 
-/// Leaves out a word, with the gaps of its steps, so that the others keep their moments. Exact for the first connection
+/// Leaves out a message, with the gaps of its steps, so that the others keep their moments. Exact for the first connection
 /// where each word is sent and heard at once.
-fn leave_out_word(part: &mut ClientPlan, visit: usize, word: usize) {
-    let steps = |words: &[Message]| {
-        words
+fn leave_out_message(plan: &mut ClientPlan, connection: usize, message: usize) {
+    let steps = |messages: &[Message]| {
+        messages
             .iter()
-            .map(|word| 2 * word.times as usize)
+            .map(|message| 2 * message.times as usize)
             .sum::<usize>()
     };
-    let words = &mut part.visits[visit].words;
-    let from = (1 + steps(&words[..word])).min(part.gaps.len());
-    let to = (from + steps(&words[word..=word])).min(part.gaps.len());
-    words.remove(word);
-    let left_out: u8 = part.gaps.drain(from..to).fold(0, u8::saturating_add);
-    if let Some(next) = part.gaps.get_mut(from) {
+    let messages = &mut plan.connections[connection].messages;
+    let from = (1 + steps(&messages[..message])).min(plan.gaps.len());
+    let to = (from + steps(&messages[message..=message])).min(plan.gaps.len());
+    messages.remove(message);
+    let left_out: u8 = plan.gaps.drain(from..to).fold(0, u8::saturating_add);
+    if let Some(next) = plan.gaps.get_mut(from) {
         *next = next.saturating_add(left_out);
     }
 }
 
 /// Writes out what is said once more, so that parts of it can be left out.
-fn say_again_in_words(visit: &mut Connection) {
-    if std::mem::take(&mut visit.again) {
-        let again: Vec<Message> = visit.words.iter().rev().cloned().collect();
-        visit.words.extend(again);
+fn say_again_in_messages(connection: &mut Connection) {
+    if std::mem::take(&mut connection.again) {
+        let again: Vec<Message> = connection.messages.iter().rev().cloned().collect();
+        connection.messages.extend(again);
     }
 }
 
-fn simpler_words(word: &Message) -> Vec<Message> {
+fn simpler_words(message: &Message) -> Vec<Message> {
     let mut found = Vec::new();
     let mut with = |change: &dyn Fn(&mut Message)| {
-        let mut simpler = word.clone();
+        let mut simpler = message.clone();
         change(&mut simpler);
         found.push(simpler);
     };
-    with(&|word| word.segmentation = Segmentation::Whole);
-    with(&|word| word.manner = Waiting::Hear);
-    with(&|word| word.times = 1);
-    with(&|word| word.content = Content::Letters);
-    with(&|word| word.seed = 0);
-    for size in smaller(word.size) {
-        with(&|word| word.size = size);
+    with(&|message| message.segmentation = Segmentation::Whole);
+    with(&|message| message.waiting = Waiting::Hear);
+    with(&|message| message.times = 1);
+    with(&|message| message.content = Content::Letters);
+    with(&|message| message.seed = 0);
+    for size in smaller(message.size) {
+        with(&|message| message.size = size);
     }
-    match &word.segmentation {
+    match &message.segmentation {
         Segmentation::Whole => {}
         Segmentation::Pieces(_) => {
-            with(&|word| word.segmentation = Segmentation::At(vec![Spot::Start(1)]));
-            with(&|word| word.segmentation = Segmentation::At(vec![Spot::End(1)]));
+            with(&|message| message.segmentation = Segmentation::At(vec![Spot::Start(1)]));
+            with(&|message| message.segmentation = Segmentation::At(vec![Spot::End(1)]));
         }
         Segmentation::At(spots) => {
             for n in 0..spots.len() {
                 let mut fewer = spots.clone();
                 fewer.remove(n);
-                with(&|word| word.segmentation = Segmentation::At(fewer.clone()));
+                with(&|message| message.segmentation = Segmentation::At(fewer.clone()));
             }
             if let [Spot::Share(_) | Spot::Power(_)] = spots[..] {
-                with(&|word| word.segmentation = Segmentation::At(vec![Spot::Start(1)]));
-                with(&|word| word.segmentation = Segmentation::At(vec![Spot::End(1)]));
+                with(&|message| message.segmentation = Segmentation::At(vec![Spot::Start(1)]));
+                with(&|message| message.segmentation = Segmentation::At(vec![Spot::End(1)]));
             }
         }
     }

@@ -11,28 +11,28 @@ use proptest::strategy::{BoxedStrategy, Just, Strategy};
 use proptest::{option, prop_oneof};
 
 /// Plays for servers that answer in the given unit.
-pub(super) fn plays(kind: Kind) -> BoxedStrategy<Case> {
-    let part = (vec(visit(kind), 1..=2), vec(0..8u8, 0..=24))
-        .prop_map(|(visits, gaps)| ClientPlan { visits, gaps });
+pub(super) fn cases(kind: Kind) -> BoxedStrategy<Case> {
+    let plan = (vec(connection(kind), 1..=2), vec(0..8u8, 0..=24))
+        .prop_map(|(connections, gaps)| ClientPlan { connections, gaps });
     let freeze = option::weighted(0.25, (any::<u8>(), 1..=8u8));
     let restart = option::weighted(0.03, any::<u8>());
-    (vec(part, 1..=4), freeze, restart)
-        .prop_map(|(parts, freeze, restart)| Case {
-            parts,
+    (vec(plan, 1..=4), freeze, restart)
+        .prop_map(|(plans, freeze, restart)| Case {
+            plans,
             freeze,
             restart,
         })
         .boxed()
 }
 
-fn visit(kind: Kind) -> impl Strategy<Value = Connection> {
-    let reach = prop_oneof![
+fn connection(kind: Kind) -> impl Strategy<Value = Connection> {
+    let connect = prop_oneof![
         8 => Just(ConnectKind::Plain),
         1 => Just(ConnectKind::SmallBuffer),
         1 => Just(ConnectKind::SmallSegments),
         3 => Just(ConnectKind::SamePort),
     ];
-    let leave = prop_oneof![
+    let close = prop_oneof![
         3 => Just(CloseKind::Close),
         2 => Just(CloseKind::HalfClose),
         2 => Just(CloseKind::Reset),
@@ -43,22 +43,22 @@ fn visit(kind: Kind) -> impl Strategy<Value = Connection> {
         Kind::Stream | Kind::Line | Kind::Exchange => Just(false).boxed(),
     };
     (
-        vec(word(kind), 0..=3),
+        vec(message(kind), 0..=3),
         option::weighted(0.3, 1..40usize),
-        leave,
-        reach,
+        close,
+        connect,
         again,
     )
-        .prop_map(|(words, unfinished, leave, reach, again)| Connection {
-            reach,
-            words,
+        .prop_map(|(messages, unfinished, close, connect, again)| Connection {
+            connect,
+            messages,
             unfinished,
             again,
-            leave,
+            close,
         })
 }
 
-fn word(kind: Kind) -> impl Strategy<Value = Message> {
+fn message(kind: Kind) -> impl Strategy<Value = Message> {
     let content = prop_oneof![
         6 => Just(Content::Letters),
         3 => Just(Content::Noise),
@@ -67,23 +67,31 @@ fn word(kind: Kind) -> impl Strategy<Value = Message> {
         1 => Just(Content::MultiByte),
         1 => Just(Content::Delimiters),
     ];
-    let manner = prop_oneof![
+    let waiting = prop_oneof![
         5 => Just(Waiting::Hear),
         3 => Just(Waiting::GoOn),
         1 => Just(Waiting::Stall),
         1 => Just(Waiting::Slow),
     ];
     let times = prop_oneof![3 => Just(1u32), 1 => 2..=4u32];
-    (sizes(kind), segmentation(), times, manner, content, 0..8u64).prop_map(
-        |(size, segmentation, times, manner, content, seed)| Message {
-            content,
-            size,
-            seed,
-            times,
-            segmentation,
-            manner,
-        },
+    (
+        sizes(kind),
+        segmentation(),
+        times,
+        waiting,
+        content,
+        0..8u64,
     )
+        .prop_map(
+            |(size, segmentation, times, waiting, content, seed)| Message {
+                content,
+                size,
+                seed,
+                times,
+                segmentation,
+                waiting,
+            },
+        )
 }
 
 fn segmentation() -> impl Strategy<Value = Segmentation<Spot>> {

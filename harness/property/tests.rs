@@ -1,4 +1,4 @@
-use super::rules::{PLAYS_A_CHAPTER, RESTARTS_FROM};
+use super::rules::{CASES_A_BATCH, RESTARTS_FROM};
 use super::*;
 use crate::drill::DrillFile;
 use crate::judge::{Doubt, Verdict};
@@ -28,7 +28,7 @@ fn subject(profile: &Profile, cases: usize) -> Subject {
 
 fn drawn(name: &str, cases: usize) -> Vec<Scenario> {
     let profile = Profile::find(name).unwrap();
-    Rules::of(&subject(&profile, cases)).unwrap().chapters()
+    Rules::of(&subject(&profile, cases)).unwrap().batches()
 }
 
 #[test]
@@ -60,8 +60,8 @@ fn every_drawn_scenario_prints_as_a_file_that_reads_back() {
 fn nobody_half_closes_where_nothing_is_promised_for_it() {
     let text = "transport = \"tcp\"\nmodel = \"echo\"\nframing = \"stream\"\n";
     let profile = Profile::parse("silent", text).unwrap();
-    let chapters = Rules::of(&subject(&profile, 200)).unwrap().chapters();
-    let lines = chapters.iter().flat_map(|chapter| &chapter.lines);
+    let batches = Rules::of(&subject(&profile, 200)).unwrap().batches();
+    let lines = batches.iter().flat_map(|batch| &batch.lines);
     let half_closes = lines.filter(|line| {
         matches!(
             line.step,
@@ -76,13 +76,13 @@ fn nobody_half_closes_where_nothing_is_promised_for_it() {
 
 #[test]
 fn clients_of_a_server_that_serves_one_at_a_time_do_not_overlap() {
-    for chapter in drawn("uppercase-one", 200) {
+    for batch in drawn("uppercase-one", 200) {
         let mut connected: Option<usize> = None;
-        for line in &chapter.lines {
+        for line in &batch.lines {
             let Step::Client { who, action } = &line.step else {
                 continue;
             };
-            assert!(connected.is_none_or(|other| other == *who), "{chapter}");
+            assert!(connected.is_none_or(|other| other == *who), "{batch}");
             connected = match action {
                 Action::Close | Action::Reset => None,
                 _ => Some(*who),
@@ -93,15 +93,15 @@ fn clients_of_a_server_that_serves_one_at_a_time_do_not_overlap() {
 
 #[test]
 fn nothing_is_expected_of_a_server_that_is_stopped() {
-    for chapter in drawn("echo", 300) {
+    for batch in drawn("echo", 300) {
         let mut is_stopped = false;
-        for line in &chapter.lines {
+        for line in &batch.lines {
             match &line.step {
                 Step::Server(action) => is_stopped = *action == ServerAction::Stop,
                 Step::Client {
                     action: Action::Expect { .. },
                     ..
-                } => assert!(!is_stopped, "{chapter}"),
+                } => assert!(!is_stopped, "{batch}"),
                 _ => {}
             }
         }
@@ -112,8 +112,8 @@ fn nothing_is_expected_of_a_server_that_is_stopped() {
 fn no_bytes_are_never_expected_of_a_stream() {
     // Of a stream, no bytes are there at any time.
     for name in ["echo", "line-echo"] {
-        for chapter in drawn(name, 300) {
-            for line in &chapter.lines {
+        for batch in drawn(name, 300) {
+            for line in &batch.lines {
                 if let Step::Client {
                     action:
                         Action::Expect {
@@ -123,7 +123,7 @@ fn no_bytes_are_never_expected_of_a_stream() {
                     ..
                 } = &line.step
                 {
-                    assert!(plan::length(data) > 0, "{chapter}");
+                    assert!(plan::length(data) > 0, "{batch}");
                 }
             }
         }
@@ -146,16 +146,16 @@ fn nobody_connects_to_a_stopped_server_whose_queue_may_be_full() {
     let mut subject = subject(&profile, 600);
     subject.place.backlog = Some(1);
     let mut dialled = 0;
-    for chapter in Rules::of(&subject).unwrap().chapters() {
+    for batch in Rules::of(&subject).unwrap().batches() {
         let (mut is_stopped, mut waiting) = (false, Vec::new());
-        for line in &chapter.lines {
+        for line in &batch.lines {
             match &line.step {
                 Step::Server(action) => is_stopped = *action == ServerAction::Stop,
                 Step::Client { who, action } => match action {
                     Action::Connect(_) => {
                         waiting.push(*who);
                         dialled += usize::from(is_stopped);
-                        assert!(!is_stopped || waiting.len() < 2, "{chapter}");
+                        assert!(!is_stopped || waiting.len() < 2, "{batch}");
                     }
                     Action::Expect { .. } => {
                         let heard = waiting.iter().rposition(|waiting| waiting == who);
@@ -173,9 +173,9 @@ fn nobody_connects_to_a_stopped_server_whose_queue_may_be_full() {
 #[test]
 fn server_is_ended_only_where_nobody_is_connected_and_it_runs() {
     let mut ended = 0;
-    for chapter in drawn("echo", 600) {
+    for batch in drawn("echo", 600) {
         let (mut connected, mut is_stopped) = (HashSet::new(), false);
-        for line in &chapter.lines {
+        for line in &batch.lines {
             match &line.step {
                 Step::Client { who, action } => match action {
                     Action::Close | Action::Reset => drop(connected.remove(who)),
@@ -183,7 +183,7 @@ fn server_is_ended_only_where_nobody_is_connected_and_it_runs() {
                 },
                 Step::Server(ServerAction::Signal(_)) => {
                     ended += 1;
-                    assert!(connected.is_empty() && !is_stopped, "{chapter}");
+                    assert!(connected.is_empty() && !is_stopped, "{batch}");
                 }
                 Step::Server(action) => is_stopped = *action == ServerAction::Stop,
                 _ => {}
@@ -197,23 +197,23 @@ fn server_is_ended_only_where_nobody_is_connected_and_it_runs() {
 fn nobody_is_ended_who_has_not_promised_how() {
     let text = "transport = \"tcp\"\nmodel = \"echo\"\nframing = \"stream\"\n";
     let profile = Profile::parse("silent", text).unwrap();
-    let chapters = Rules::of(&subject(&profile, 600)).unwrap().chapters();
-    assert!(!chapters.iter().any(Scenario::ends_server));
+    let batches = Rules::of(&subject(&profile, 600)).unwrap().batches();
+    assert!(!batches.iter().any(Scenario::ends_server));
 }
 
 #[test]
 fn quick_run_goes_without_a_restart() {
-    let chapters = drawn("echo", 600);
-    let quick = RESTARTS_FROM / PLAYS_A_CHAPTER;
-    assert!(!chapters[..quick].iter().any(Scenario::ends_server));
+    let batches = drawn("echo", 600);
+    let quick = RESTARTS_FROM / CASES_A_BATCH;
+    assert!(!batches[..quick].iter().any(Scenario::ends_server));
 }
 
-/// How many of the 30 cases of two chapters are performed, and how many prove nothing, where there are 60 in all.
+/// How many of the 30 cases of two batches are performed, and how many prove nothing, where there are 60 in all.
 fn unproven_of(verdict_of: impl Fn(usize) -> Verdict) -> (usize, usize) {
     let profile = Profile::find("echo").unwrap();
     let subject = subject(&profile, 60);
     let rules = Rules::of(&subject).unwrap();
-    let cases = [1, 3].map(|chapter| rules.cases_of(chapter)).concat();
+    let cases = [1, 3].map(|batch| rules.cases_of(batch)).concat();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
@@ -234,7 +234,7 @@ fn lacks_proof() -> Verdict {
 }
 
 #[test]
-fn case_that_proves_nothing_says_nothing_of_its_chapter() {
+fn case_that_proves_nothing_says_nothing_of_its_batch() {
     let fourth = |n| if n == 4 { lacks_proof() } else { Verdict::Pass };
     assert_eq!(unproven_of(fourth), (30, 1));
     assert_eq!(unproven_of(|_| lacks_proof()), (30, 30));
@@ -247,17 +247,17 @@ fn half_of_the_cases_are_enough_and_less_are_not() {
     assert!(is_too_little(1, 1));
 }
 
-/// The smallest case of the first chapter of some seed in which `fails` finds a fault.
+/// The smallest case of the first batch of some seed in which `fails` finds a fault.
 fn shrunk(name: &str, fails: impl Fn(&Scenario) -> bool) -> Scenario {
     let profile = Profile::find(name).unwrap();
     let subject = subject(&profile, 200);
     let rules = Rules::of(&subject).unwrap();
-    let chapter = rules.chapters().iter().position(&fails).unwrap();
+    let batch = rules.batches().iter().position(&fails).unwrap();
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
     let attempt = async |scenario: &Scenario| Ok(fails(scenario));
-    let found = runtime.block_on(smallest(&rules, chapter, 0, "small", attempt));
+    let found = runtime.block_on(smallest(&rules, batch, 0, "small", attempt));
     found.unwrap().remove(0)
 }
 
@@ -308,9 +308,9 @@ fn reset_beside_another_client_shrinks_to_both() {
 /// What is in flight where a client waits for what it is owed: each sender has no more than one kind of datagram there.
 #[test]
 fn answers_to_different_datagrams_are_never_owed_at_once() {
-    for chapter in drawn("udp-echo", 300) {
+    for batch in drawn("udp-echo", 300) {
         let mut owed: HashMap<usize, Vec<&Data>> = HashMap::new();
-        for line in &chapter.lines {
+        for line in &batch.lines {
             let Step::Client { who, action } = &line.step else {
                 continue;
             };
@@ -321,7 +321,7 @@ fn answers_to_different_datagrams_are_never_owed_at_once() {
                 Action::Close => owed.clear(),
                 _ => {}
             }
-            assert!(owed.windows(2).all(|two| two[0] == two[1]), "{chapter}");
+            assert!(owed.windows(2).all(|two| two[0] == two[1]), "{batch}");
         }
     }
 }
@@ -349,9 +349,9 @@ fn datagrams_come_doubled_swapped_and_piled_up() {
 #[test]
 fn nobody_waits_for_an_answer_without_reading() {
     for name in ["echo", "line-echo", "chat", "udp-echo"] {
-        for chapter in drawn(name, 300) {
+        for batch in drawn(name, 300) {
             let mut stalled = HashSet::new();
-            for line in &chapter.lines {
+            for line in &batch.lines {
                 let Step::Client { who, action } = &line.step else {
                     continue;
                 };
@@ -362,7 +362,7 @@ fn nobody_waits_for_an_answer_without_reading() {
                     Action::Read(_) | Action::Connect(_) => {
                         stalled.remove(who);
                     }
-                    Action::Expect { .. } => assert!(!stalled.contains(who), "{chapter}"),
+                    Action::Expect { .. } => assert!(!stalled.contains(who), "{batch}"),
                     _ => {}
                 }
             }

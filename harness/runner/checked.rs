@@ -1,7 +1,7 @@
 //! One check against one server, and what the target's file says of its result.
 
 use super::attempt::{Attempt, Job, TrialOptions};
-use super::drawn::{Chapters, concluded, saved_cases, tried_by};
+use super::drawn::{Batches, concluded, saved_cases, tried_by};
 use super::parallel::block_on;
 use super::selection::glob_matches;
 use crate::judge::{Doubt, Skip, Verdict};
@@ -31,12 +31,12 @@ pub(super) fn check_result(
         (None, _) => {
             scenarios = (check.scenarios)(job.subject).unwrap_or_default();
             let saved = saved_cases(check, job.settings);
-            let chapters = Chapters {
+            let batches = Batches {
                 check,
                 saved: saved.len(),
             };
             scenarios.splice(0..0, saved);
-            match block_on(job.settings, performed(chapters, &scenarios, job))? {
+            match block_on(job.settings, performed(batches, &scenarios, job))? {
                 Ok(attempt) => attempt,
                 // It started before, so what keeps it from starting now is no fault of the command.
                 Err(error) => Attempt::of(Verdict::Inconclusive(Doubt::NotStarted {
@@ -69,18 +69,18 @@ pub(super) fn check_result(
 
 /// Performs all scenarios of a check, and concludes from them.
 async fn performed(
-    chapters: Chapters<'_>,
+    batches: Batches<'_>,
     scenarios: &[Scenario],
     job: Job<'_>,
 ) -> Result<Attempt, Error> {
-    let check = chapters.check;
+    let check = batches.check;
     let options = TrialOptions {
         fresh_server: check.policy.fresh_server,
         polite: !check.judges_serving(job.subject),
-        tries: chapters.tries(),
+        tries: batches.tries(),
     };
     let attempt = job.try_all(scenarios, options).await?;
-    concluded(attempt, chapters, scenarios, job).await
+    concluded(attempt, batches, scenarios, job).await
 }
 
 /// What the target's file says of a result, where that has not had its time.

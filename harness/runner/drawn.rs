@@ -53,19 +53,19 @@ pub(super) fn tried_by(_: &Check, _: &[Scenario], _: &Subject, _: usize) -> Opti
     None
 }
 
-/// The scenarios of a check, where some may be drawn, each a chapter of several cases.
+/// The scenarios of a check, where some may be drawn, each a batch of several cases.
 #[derive(Clone, Copy)]
 #[cfg_attr(
     not(feature = "property"),
     expect(dead_code, reason = "nothing is drawn")
 )]
-pub(super) struct Chapters<'a> {
+pub(super) struct Batches<'a> {
     pub(super) check: &'a Check,
     /// How many saved ones are in front of those that were drawn.
     pub(super) saved: usize,
 }
 
-impl Chapters<'_> {
+impl Batches<'_> {
     /// How often one that proves nothing is tried: what is drawn not as a whole, but case by case.
     pub(super) fn tries(self) -> usize {
         if self.check.policy.drawn { 1 } else { TRIES }
@@ -76,19 +76,19 @@ impl Chapters<'_> {
 #[cfg(feature = "property")]
 pub(super) async fn concluded(
     attempt: Attempt,
-    chapters: Chapters<'_>,
+    batches: Batches<'_>,
     scenarios: &[Scenario],
     job: Job<'_>,
 ) -> Result<Attempt, Error> {
-    let attempt = case_by_case(attempt, chapters, scenarios, job).await?;
-    made_small(attempt, chapters, scenarios, job).await
+    let attempt = case_by_case(attempt, batches, scenarios, job).await?;
+    made_small(attempt, batches, scenarios, job).await
 }
 
 /// Nothing is drawn without the feature.
 #[cfg(not(feature = "property"))]
 pub(super) async fn concluded(
     attempt: Attempt,
-    _: Chapters<'_>,
+    _: Batches<'_>,
     _: &[Scenario],
     _: Job<'_>,
 ) -> Result<Attempt, Error> {
@@ -100,20 +100,20 @@ pub(super) async fn concluded(
 #[cfg(feature = "property")]
 async fn case_by_case(
     attempt: Attempt,
-    chapters: Chapters<'_>,
+    batches: Batches<'_>,
     scenarios: &[Scenario],
     job: Job<'_>,
 ) -> Result<Attempt, Error> {
-    let rules = property::Rules::of(job.subject).filter(|_| chapters.check.policy.drawn);
+    let rules = property::Rules::of(job.subject).filter(|_| batches.check.policy.drawn);
     let (Verdict::Inconclusive(doubt), Some(rules)) = (&attempt.verdict, rules) else {
         return Ok(attempt);
     };
-    let cases_of = |n: &usize| match n.checked_sub(chapters.saved) {
-        Some(chapter) => rules.cases_of(chapter),
+    let cases_of = |n: &usize| match n.checked_sub(batches.saved) {
+        Some(batch) => rules.cases_of(batch),
         None => vec![scenarios[*n].clone()],
     };
     let cases: Vec<Scenario> = attempt.unsure.iter().flat_map(cases_of).collect();
-    let all = job.subject.cases + chapters.saved;
+    let all = job.subject.cases + batches.saved;
     let options = TrialOptions {
         fresh_server: false,
         polite: true,
@@ -193,15 +193,15 @@ pub fn artifact_name(result: &CheckResult) -> String {
 #[cfg(feature = "property")]
 async fn made_small(
     attempt: Attempt,
-    chapters: Chapters<'_>,
+    batches: Batches<'_>,
     scenarios: &[Scenario],
     job: Job<'_>,
 ) -> Result<Attempt, Error> {
-    let is_shrunk = chapters.check.policy.drawn && job.settings.shrink;
+    let is_shrunk = batches.check.policy.drawn && job.settings.shrink;
     let failed = attempt.failed.as_ref().filter(|_| is_shrunk);
-    let drawn = &scenarios[chapters.saved..];
-    let chapter = failed.and_then(|failed| drawn.iter().position(|drawn| drawn == failed));
-    let (Some(chapter), Some(rules)) = (chapter, property::Rules::of(job.subject)) else {
+    let drawn = &scenarios[batches.saved..];
+    let batch = failed.and_then(|failed| drawn.iter().position(|drawn| drawn == failed));
+    let (Some(batch), Some(rules)) = (batch, property::Rules::of(job.subject)) else {
         return Ok(attempt);
     };
     let fails = async |scenario: &Scenario| {
@@ -214,7 +214,7 @@ async fn made_small(
         Verdict::Fail(finding) => finding.line(),
         _ => 0,
     };
-    let found = property::smallest(&rules, chapter, line, &name, fails).await?;
+    let found = property::smallest(&rules, batch, line, &name, fails).await?;
     let surest = surest(&found, job).await?;
     Ok(surest.unwrap_or(attempt))
 }
