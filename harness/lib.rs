@@ -51,6 +51,15 @@
 //! main, cli, suite, runner, reproducer, report, checks, property, judge, session, launch,
 //! reference, drill, transcript, model, kernel, sys.
 
+#![cfg_attr(
+    not(feature = "cli"),
+    expect(
+        dead_code,
+        unused_imports,
+        reason = "the words, tables and programs that only the command line prints"
+    )
+)]
+
 mod checks;
 #[cfg(feature = "cli")]
 pub mod cli;

@@ -10,7 +10,7 @@ mod derive;
 mod half_close;
 mod local;
 mod needs;
-pub mod observations;
+pub(crate) mod observations;
 mod partial;
 mod polite;
 #[cfg(feature = "property")]
@@ -21,4 +21,5 @@ mod table;
 mod time_wait;
 mod timeout;
 
-pub use table::{all, find};
+pub use table::all;
+pub(crate) use table::find;

@@ -7,84 +7,84 @@ use crate::model::profile::{AfterExchange, Framing, HalfClose, IdleTimeout, Serv
 
 impl Need {
     /// A stream transport.
-    pub const STREAM: Self = Self {
+    pub(crate) const STREAM: Self = Self {
         word: "stream",
         met: |subject| !subject.place.transport.is_datagram(),
         reason: "the server takes datagrams",
     };
 
     /// TCP.
-    pub const TCP: Self = Self {
+    pub(crate) const TCP: Self = Self {
         word: "TCP",
         met: |subject| subject.place.transport == Transport::Tcp,
         reason: "the server does not listen on TCP",
     };
 
     /// Datagrams.
-    pub const DATAGRAM: Self = Self {
+    pub(crate) const DATAGRAM: Self = Self {
         word: "datagram",
         met: |subject| subject.place.transport.is_datagram(),
         reason: "the server does not take datagrams",
     };
 
     /// A good exchange or a model.
-    pub const DIALOGUE: Self = Self {
+    pub(crate) const DIALOGUE: Self = Self {
         word: "dialogue",
         met: |subject| subject.profile.has_dialogue(),
         reason: "the profile has no exchange and no model",
     };
 
     /// A request of two bytes or more, so that it can be cut.
-    pub const LONG_REQUEST: Self = Self {
+    pub(crate) const LONG_REQUEST: Self = Self {
         word: "long request",
         met: |subject| dialogue::request(&subject.profile).is_some_and(|bytes| bytes.len() > 1),
         reason: "the profile has no request of two bytes or more",
     };
 
     /// A reply model for arbitrary payloads.
-    pub const MODEL: Self = Self {
+    pub(crate) const MODEL: Self = Self {
         word: "model",
         met: |subject| subject.profile.model().is_some(),
         reason: "the profile has no model",
     };
 
     /// A model for bytes as they come.
-    pub const STREAM_MODEL: Self = Self {
+    pub(crate) const STREAM_MODEL: Self = Self {
         word: "stream model",
         met: |subject| subject.profile.is_modelled_in(Framing::Stream),
         reason: "the profile has no model with framing = \"stream\"",
     };
 
     /// A model for lines.
-    pub const LINE_MODEL: Self = Self {
+    pub(crate) const LINE_MODEL: Self = Self {
         word: "line model",
         met: |subject| subject.profile.is_modelled_in(Framing::Line),
         reason: "the profile has no model with framing = \"line\"",
     };
 
     /// A greeting or an exchange, rather than a model.
-    pub const EXCHANGES: Self = Self {
+    pub(crate) const EXCHANGES: Self = Self {
         word: "exchanges",
         met: |subject| subject.profile.has_dialogue() && subject.profile.model().is_none(),
         reason: "the profile has no exchange",
     };
 
     /// A model that answers.
-    pub const REPLY: Self = Self {
+    pub(crate) const REPLY: Self = Self {
         word: "reply",
         met: |subject| dialogue::replies(&subject.profile),
         reason: "the server does not reply",
     };
 
     /// The server survives a conversation, so that several can follow each other.
-    pub const MANY_CONNECTIONS: Self = Self {
+    pub(crate) const MANY_CONNECTIONS: Self = Self {
         word: "many connections",
         met: |subject| subject.profile.promises.serves != Some(Serves::OneConnection),
         reason: "the server ends after one connection",
     };
 
     /// A server that may hold several connections: not one that promises to serve a single one, or one after the other.
-    pub const SEVERAL_AT_ONCE: Self = Self {
+    pub(crate) const SEVERAL_AT_ONCE: Self = Self {
         word: "several at once",
         met: |subject| {
             !matches!(
@@ -96,28 +96,28 @@ impl Need {
     };
 
     /// The promise to serve concurrently.
-    pub const CONCURRENT: Self = Self {
+    pub(crate) const CONCURRENT: Self = Self {
         word: "concurrent",
         met: |subject| subject.profile.serves_concurrently(),
         reason: "serves = \"concurrently\" is not promised",
     };
 
     /// The promise to serve one at a time.
-    pub const ONE_AT_A_TIME: Self = Self {
+    pub(crate) const ONE_AT_A_TIME: Self = Self {
         word: "one at a time",
         met: |subject| subject.profile.promises.serves == Some(Serves::OneAtATime),
         reason: "serves = \"one-at-a-time\" is not promised",
     };
 
     /// The promise to answer half-closed clients.
-    pub const HALF_CLOSE_ANSWERS: Self = Self {
+    pub(crate) const HALF_CLOSE_ANSWERS: Self = Self {
         word: "half close answers",
         met: |subject| subject.profile.promises.half_close == Some(HalfClose::Answers),
         reason: "half-close = \"answers\" is not promised",
     };
 
     /// The connection stays open after an exchange.
-    pub const STAYS_OPEN: Self = Self {
+    pub(crate) const STAYS_OPEN: Self = Self {
         word: "stays open",
         met: |subject| {
             subject.profile.promises.after_exchange == Some(AfterExchange::StaysOpen)
@@ -127,28 +127,28 @@ impl Need {
     };
 
     /// The connection is closed after an exchange.
-    pub const CLOSES: Self = Self {
+    pub(crate) const CLOSES: Self = Self {
         word: "closes",
         met: |subject| subject.profile.closes_after_exchange(),
         reason: "after-exchange = \"closes\" is not promised",
     };
 
     /// Several requests in one segment are answered.
-    pub const PIPELINING: Self = Self {
+    pub(crate) const PIPELINING: Self = Self {
         word: "pipelining",
         met: |subject| subject.profile.answers_pipelined(),
         reason: "pipelining = \"answers\" is not promised",
     };
 
     /// A network namespace of the server's own.
-    pub const OWN_NAMESPACE: Self = Self {
+    pub(crate) const OWN_NAMESPACE: Self = Self {
         word: "own namespace",
         met: |subject| subject.own_namespace,
         reason: "only possible in a namespace of the server's own",
     };
 
     /// A promised idle time-out.
-    pub const IDLE_TIMEOUT: Self = Self {
+    pub(crate) const IDLE_TIMEOUT: Self = Self {
         word: "idle timeout",
         met: |subject| {
             matches!(
@@ -160,21 +160,21 @@ impl Need {
     };
 
     /// The promise never to time out.
-    pub const NO_IDLE_TIMEOUT: Self = Self {
+    pub(crate) const NO_IDLE_TIMEOUT: Self = Self {
         word: "no idle timeout",
         met: |subject| subject.profile.promises.idle_timeout == Some(IdleTimeout::Never),
         reason: "idle-timeout = \"none\" is not promised",
     };
 
     /// A promised backlog.
-    pub const BACKLOG: Self = Self {
+    pub(crate) const BACKLOG: Self = Self {
         word: "backlog",
         met: |subject| subject.profile.promises.backlog.is_some(),
         reason: "no backlog is promised",
     };
 
     /// The promise to answer requests that have begun when it is told to end.
-    pub const COMPLETES_IN_FLIGHT: Self = Self {
+    pub(crate) const COMPLETES_IN_FLIGHT: Self = Self {
         word: "completes in flight",
         met: |subject| {
             subject
@@ -187,49 +187,49 @@ impl Need {
     };
 
     /// A server that opens its listening socket itself.
-    pub const OWN_SOCKET: Self = Self {
+    pub(crate) const OWN_SOCKET: Self = Self {
         word: "own socket",
         met: |subject| !subject.socket_is_given,
         reason: "the server is handed its listening socket",
     };
 
     /// A server on a Unix socket.
-    pub const LOCAL: Self = Self {
+    pub(crate) const LOCAL: Self = Self {
         word: "local",
         met: |subject| subject.place.transport.is_local(),
         reason: "the server does not listen on a Unix socket",
     };
 
     /// A server that listens on an IPv6 address.
-    pub const IPV6: Self = Self {
+    pub(crate) const IPV6: Self = Self {
         word: "IPv6",
         met: |subject| subject.place.ipv6,
         reason: "the server does not listen on IPv6",
     };
 
     /// A server that takes both families on one socket.
-    pub const DUAL_STACK: Self = Self {
+    pub(crate) const DUAL_STACK: Self = Self {
         word: "dual stack",
         met: |subject| subject.place.dual_stack,
         reason: "the server does not take IPv4 on an IPv6 socket",
     };
 
     /// A command that names 127.0.0.1 as the address to listen on.
-    pub const TOLD_LOOPBACK: Self = Self {
+    pub(crate) const TOLD_LOOPBACK: Self = Self {
         word: "told loopback",
         met: |subject| subject.told_loopback,
         reason: "the command does not name 127.0.0.1",
     };
 
     /// A single listening socket at the address.
-    pub const ONE_LISTENER: Self = Self {
+    pub(crate) const ONE_LISTENER: Self = Self {
         word: "one listener",
         met: |subject| !subject.place.shared_port,
         reason: "several listening sockets share the port, each with a queue of its own",
     };
 
     /// A server that is bound to all addresses.
-    pub const WILDCARD: Self = Self {
+    pub(crate) const WILDCARD: Self = Self {
         word: "wildcard",
         met: |subject| subject.place.wildcard,
         reason: "the server is bound to one address only",

@@ -18,7 +18,7 @@ use std::time::Duration;
 
 /// One thing that is observed; a literal in [`OBSERVATIONS`] is all there is to it.
 #[derive(Debug)]
-pub struct Observation {
+pub(crate) struct Observation {
     /// The key in reports, permanent.
     pub name: &'static str,
     /// The id under which it stands among the checks, where it has one; permanent.
@@ -134,14 +134,14 @@ impl Observation {
 }
 
 /// The observation with a name, or with an id among the checks.
-pub fn find(name: &str) -> Option<&'static Observation> {
+pub(crate) fn find(name: &str) -> Option<&'static Observation> {
     OBSERVATIONS
         .iter()
         .find(|observation| observation.name == name || observation.id == Some(name))
 }
 
 /// Every need that a check or an observation has, in the order in which they first have it.
-pub fn needs() -> Vec<&'static Need> {
+pub(crate) fn needs() -> Vec<&'static Need> {
     let checks = checks::all().into_iter().flat_map(|check| check.needs);
     let observations = OBSERVATIONS.iter().flat_map(|row| row.needs);
     let mut needs: Vec<&Need> = Vec::new();
@@ -189,7 +189,7 @@ fn after_the_signal(subject: &Subject) -> Vec<Line> {
 }
 
 /// Every observation there is, in the order of the alphabet, as in reports.
-pub const OBSERVATIONS: &[Observation] = &[
+pub(crate) const OBSERVATIONS: &[Observation] = &[
     Observation {
         name: "address",
         id: None,

@@ -38,7 +38,7 @@ pub fn all() -> Vec<&'static Check> {
 }
 
 /// The check with an id.
-pub fn find(id: &str) -> Option<&'static Check> {
+pub(crate) fn find(id: &str) -> Option<&'static Check> {
     all().into_iter().find(|check| check.id == id)
 }
 

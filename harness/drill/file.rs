@@ -37,7 +37,7 @@ pub struct DrillFile {
 
 /// A case and where it was written.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Case {
+pub(crate) struct Case {
     /// The line of the word `case`, counted from one; 0 where the file is JSON.
     pub line: usize,
     /// What happens in it.
@@ -74,7 +74,7 @@ impl DrillFile {
 ///
 /// # Errors
 /// As [`DrillFile::parse`].
-pub fn format(name: &str, text: &str) -> Result<String, Error> {
+pub(crate) fn format(name: &str, text: &str) -> Result<String, Error> {
     let mut layout = Layout::default();
     walk(name, text, |row| layout.add(&row))?;
     Ok(layout.finish())

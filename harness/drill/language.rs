@@ -6,7 +6,7 @@ use super::steps::{ACTIONS, SERVER_ACTIONS, SERVER_EXPECTATIONS, SOURCES, STATES
 
 /// A line of the language.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Usage {
+pub(crate) struct Usage {
     /// How it is written, with the variable parts in capitals.
     pub usage: String,
     /// What it does, in one sentence.
@@ -26,7 +26,7 @@ impl Usage {
 }
 
 /// Every line of the language as a person writes it.
-pub fn usages() -> Vec<Usage> {
+pub(crate) fn usages() -> Vec<Usage> {
     let mut all = rows("", KEYWORDS);
     all.extend(rows("NAME ", ACTIONS));
     all.extend(rows("server ", SERVER_ACTIONS));

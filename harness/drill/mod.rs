@@ -21,5 +21,6 @@ mod tokens;
 #[cfg(test)]
 mod tests;
 
-pub use file::{Case, DrillFile, format};
-pub use language::usages;
+pub use file::DrillFile;
+pub(crate) use file::{Case, format};
+pub(crate) use language::usages;

@@ -10,7 +10,7 @@ use std::fmt;
 /// What a server did wrong: one variant a kind of defect. The sentences are the report's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
-pub enum Cause {
+pub(crate) enum Cause {
     /// The server ended although nobody had asked for it, or in another way than it was asked to.
     Died {
         /// How it ended.
@@ -96,7 +96,7 @@ pub enum Cause {
 
 /// A figure that does not come back to its baseline.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Growth {
+pub(crate) struct Growth {
     /// What is counted.
     pub figure: Figure,
     /// How many there were before the scenario.
@@ -112,7 +112,7 @@ pub struct Growth {
 /// A figure that a leak raises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Figure {
+pub(crate) enum Figure {
     /// Open sockets.
     OpenSockets,
     /// Other open files.
@@ -127,7 +127,7 @@ pub enum Figure {
 
 /// A step of a trial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct StepRef {
+pub(crate) struct StepRef {
     /// The line of the scenario's file; 0 where it has none.
     pub line: usize,
     /// The step as `.drill` files say it.
@@ -146,7 +146,7 @@ impl StepRef {
 
 impl Figure {
     /// What it is called in keys of causes and in sentences.
-    pub fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Self::OpenSockets => "open sockets",
             Self::OpenFiles => "open files",
@@ -159,7 +159,7 @@ impl Figure {
 
 impl Cause {
     /// The kind of defect, permanent.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Died { .. } => "died",
             Self::StepFailed { .. } => "step-failed",
@@ -181,7 +181,7 @@ impl Cause {
     }
 
     /// What failures of the same defect have in common: its kind, and what tells it from others of this kind.
-    pub fn key(&self) -> String {
+    pub(crate) fn key(&self) -> String {
         let kind = self.kind();
         match self {
             Self::Died {
@@ -202,7 +202,7 @@ impl Cause {
     }
 
     /// Whether the server itself came to an end.
-    pub fn is_death(&self) -> bool {
+    pub(crate) fn is_death(&self) -> bool {
         matches!(self, Self::Died { .. })
     }
 }

@@ -11,7 +11,7 @@ use std::fmt;
 
 /// The places in the profile's request at which it was cut, of all that there are.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Coverage {
+pub(crate) struct Coverage {
     cuts: BTreeSet<usize>,
     /// How many bytes the request has; there is a place between each two of them.
     request_bytes: usize,
@@ -49,12 +49,12 @@ impl Coverage {
     }
 
     /// How many places were cut.
-    pub fn covered(&self) -> usize {
+    pub(crate) fn covered(&self) -> usize {
         self.cuts.len()
     }
 
     /// How many places there are.
-    pub fn places(&self) -> usize {
+    pub(crate) fn places(&self) -> usize {
         self.request_bytes.saturating_sub(1)
     }
 }

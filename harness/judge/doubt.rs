@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// Why nothing is proven: one variant a reason. The sentences are the report's.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Doubt {
+pub(crate) enum Doubt {
     /// A fault is not proven to have happened.
     Unproven {
         /// The fault.
@@ -93,7 +93,7 @@ pub enum Doubt {
 
 impl Doubt {
     /// The kind of doubt, permanent.
-    pub fn kind(&self) -> &'static str {
+    pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Unproven { .. } => "unproven",
             Self::HostRefused { .. } => "host-refused",
@@ -113,7 +113,7 @@ impl Doubt {
 
 /// What else than a leak grows with every run for a while.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Useful {
+pub(crate) enum Useful {
     /// A pool that is being filled.
     Pool,
     /// A heap that is collected late.
@@ -122,7 +122,7 @@ pub enum Useful {
 
 /// Why a requirement is not looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Skip {
+pub(crate) enum Skip {
     /// Something that the check needs is not given.
     Unmet {
         /// Why not.

@@ -16,7 +16,7 @@ use crate::transcript::fault::Fault;
 const TOLD: usize = 24;
 
 /// Judges what was seen.
-pub fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
+pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
     let failure = first_failed_step(trial, transcript);
     let early =
         |failed: &&FailedStep| matches!(failed.phase, Phase::Before | Phase::BystanderConnects);

@@ -1,7 +1,7 @@
 //! The one judge: from a transcript to a verdict, without I/O and without time.
 
 pub(crate) mod cause;
-pub mod cut_coverage;
+pub(crate) mod cut_coverage;
 mod doubt;
 mod ending;
 mod failed_step;
@@ -15,8 +15,8 @@ mod tests;
 mod thresholds;
 mod verdict;
 
-pub use cause::{Cause, Growth};
-pub use doubt::{Doubt, Skip, Useful};
-pub use judgement::judge;
-pub use next::next;
-pub use verdict::{Evidence, Finding, Verdict};
+pub(crate) use cause::{Cause, Growth};
+pub(crate) use doubt::{Doubt, Skip, Useful};
+pub(crate) use judgement::judge;
+pub(crate) use next::next;
+pub(crate) use verdict::{Evidence, Finding, Verdict};

@@ -9,7 +9,7 @@ use crate::transcript::event::{ServerEvent, Transcript, What};
 use std::time::Duration;
 
 /// What is to be done next on the server, if anything is.
-pub fn next(trial: &Trial, transcript: &Transcript) -> Option<Next> {
+pub(crate) fn next(trial: &Trial, transcript: &Transcript) -> Option<Next> {
     let done = Done::in_(transcript);
     if done.stopped {
         return None;

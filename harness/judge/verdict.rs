@@ -7,7 +7,7 @@ use crate::transcript::event::{EventLine, Exit};
 
 /// What was seen of one scenario or one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Verdict {
+pub(crate) enum Verdict {
     /// The requirement held, and every fault is proven to have happened.
     Pass,
     /// The server broke the requirement.
@@ -20,7 +20,7 @@ pub enum Verdict {
 
 /// What a server did wrong.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Finding {
+pub(crate) struct Finding {
     /// The first and gravest of the reasons.
     pub cause: Cause,
     /// The step at which the trial stopped, where it did.
@@ -31,14 +31,14 @@ pub struct Finding {
 
 impl Finding {
     /// The line of the scenario at which it showed; 0 where there is none.
-    pub fn line(&self) -> usize {
+    pub(crate) fn line(&self) -> usize {
         self.at.as_ref().map_or(0, |step| step.line)
     }
 }
 
 /// A fact that bears a failure out.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Evidence {
+pub(crate) enum Evidence {
     /// How often the trial failed when it was repeated.
     FailedOf {
         /// How often.

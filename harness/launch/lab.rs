@@ -47,7 +47,7 @@ impl Isolation {
 
 /// Where a server runs. Dropping it ends every process in it and waits for that.
 #[derive(Debug)]
-pub struct Lab {
+pub(crate) struct Lab {
     // Dropped first: the supervisor ends the servers before their folder goes.
     diag: Diag,
     destroy_events: Option<DestroyEvents>,
@@ -67,7 +67,7 @@ impl Lab {
     ///
     /// # Errors
     /// The host refuses a namespace that was demanded, or nothing can be started at all.
-    pub fn open(isolation: Isolation) -> Result<Self, Error> {
+    pub(crate) fn open(isolation: Isolation) -> Result<Self, Error> {
         let (supervisor, namespaces, why_host) = supervisor(isolation)?;
         let diag = Diag::open(&supervisor).map_err(|errno| Error::Kernel {
             doing: "opening a sock_diag socket",
@@ -93,7 +93,7 @@ impl Lab {
     }
 
     /// `namespace` or `host`.
-    pub fn isolation(&self) -> &'static str {
+    pub(crate) fn isolation(&self) -> &'static str {
         match self.namespaces {
             Namespaces::Host => "host",
             Namespaces::Own | Namespaces::OwnInUserNamespace => "namespace",
@@ -101,28 +101,28 @@ impl Lab {
     }
 
     /// Why the lab is the plain host although a namespace would have been taken.
-    pub fn why_host(&self) -> Option<&str> {
+    pub(crate) fn why_host(&self) -> Option<&str> {
         self.why_host.as_deref()
     }
 
     /// Whether nothing but the server and our clients is in the network.
-    pub fn is_private(&self) -> bool {
+    pub(crate) fn is_private(&self) -> bool {
         self.namespaces != Namespaces::Host
     }
 
     /// The port that servers are told to listen on. On the host it lies below the range that the kernel hands out,
     /// and is leased among all sockdrill processes, so that nothing races for it.
-    pub fn port(&self) -> u16 {
+    pub(crate) fn port(&self) -> u16 {
         self.port
     }
 
     /// An empty folder of the lab's own, writable for every user.
-    pub fn folder(&self) -> &Path {
+    pub(crate) fn folder(&self) -> &Path {
         self.folder.path()
     }
 
     /// The path that servers are told to listen on for Unix sockets.
-    pub fn socket_path(&self) -> PathBuf {
+    pub(crate) fn socket_path(&self) -> PathBuf {
         self.folder().join("socket")
     }
 
@@ -130,7 +130,7 @@ impl Lab {
     ///
     /// # Errors
     /// The lab is the plain host, or the kernel refuses.
-    pub fn set_sysctl(&self, name: &str, value: &str) -> Result<(), Error> {
+    pub(crate) fn set_sysctl(&self, name: &str, value: &str) -> Result<(), Error> {
         let refused = |reason: String| Error::Lab {
             reason: format!("setting the sysctl {name} to {value}: {reason}"),
         };
@@ -281,7 +281,7 @@ fn lease(port: u16) -> Option<OwnedFd> {
 }
 
 /// What the kernel shows to this user, for `sockdrill doctor`.
-pub fn capabilities() -> Vec<(String, bool)> {
+pub(crate) fn capabilities() -> Vec<(String, bool)> {
     let me = std::process::id();
     let can_read = |path: String| std::fs::read_to_string(path).is_ok();
     vec![

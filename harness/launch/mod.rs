@@ -1,6 +1,6 @@
 //! How the system under test is started, and the guard over its running process tree.
 
-pub mod lab;
+pub(crate) mod lab;
 mod process;
 mod readiness;
 mod server;
@@ -8,6 +8,7 @@ mod shell;
 mod target;
 
 pub(crate) use process::Process;
-pub use server::Server;
+pub(crate) use server::Server;
 pub(crate) use shell::command_line;
-pub use target::{Known, Target};
+pub(crate) use target::Known;
+pub use target::Target;

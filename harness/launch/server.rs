@@ -14,7 +14,7 @@ use std::sync::Arc;
 /// A running server. Dropping it ends its whole process tree and waits for that.
 #[derive(Debug)]
 #[must_use = "dropping the server stops it"]
-pub struct Server {
+pub(crate) struct Server {
     lab: Arc<Lab>,
     process: Process,
     place: Place,
@@ -28,7 +28,7 @@ impl Server {
     ///
     /// # Errors
     /// The program is missing, ends early, never listens, or something else listens in its place.
-    pub async fn start(target: &Target, lab: Arc<Lab>) -> Result<Self, Error> {
+    pub(crate) async fn start(target: &Target, lab: Arc<Lab>) -> Result<Self, Error> {
         Self::start_with(target, lab, Streams::Usual).await
     }
 
@@ -59,12 +59,12 @@ impl Server {
     }
 
     /// Where clients reach the server.
-    pub fn address(&self) -> &Address {
+    pub(crate) fn address(&self) -> &Address {
         &self.place.address
     }
 
     /// How bytes reach the server.
-    pub fn transport(&self) -> Transport {
+    pub(crate) fn transport(&self) -> Transport {
         self.place.transport
     }
 
@@ -82,13 +82,13 @@ impl Server {
     }
 
     /// Whether the server is bound to all IPv4 addresses.
-    pub fn is_on_every_address(&self) -> bool {
+    pub(crate) fn is_on_every_address(&self) -> bool {
         let v4 = matches!(&self.place.address, Address::Inet(address) if address.is_ipv4());
         self.place.wildcard && v4
     }
 
     /// The process id of the server's first process.
-    pub fn pid(&self) -> i32 {
+    pub(crate) fn pid(&self) -> i32 {
         self.process.pid
     }
 

@@ -58,7 +58,7 @@ pub struct Target {
 /// A failure of a target that is known.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct Known {
+pub(crate) struct Known {
     /// The check, by id or glob.
     pub check: String,
     /// Why it fails.

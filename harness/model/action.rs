@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// What a client can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
+pub(crate) enum Action {
     /// Opens a connection (a socket, for datagrams), in place of an earlier one if there was one.
     Connect(ConnectOptions),
     /// Sends data, in one segment or in several.
@@ -57,7 +57,7 @@ pub enum Action {
 
 /// How a client connects.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ConnectOptions {
+pub(crate) struct ConnectOptions {
     /// Does not wait for the handshake (nor fail with it); `expect connected` or `expect refused` may follow.
     pub without_waiting: bool,
     /// The receive buffer in bytes, set before the handshake so that it bounds the window (`SO_RCVBUF`, socket(7)).
@@ -74,7 +74,7 @@ pub struct ConnectOptions {
 
 /// A reader's speed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ReadRate {
+pub(crate) struct ReadRate {
     /// How much is read at a time.
     pub bytes: usize,
     /// The time between two reads; zero where only the buffer is small.

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 
 /// Where a server listens, or is told to.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Address {
+pub(crate) enum Address {
     /// An IP address and port, for TCP and UDP.
     Inet(SocketAddr),
     /// A path, for Unix sockets.

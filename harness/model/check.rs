@@ -80,7 +80,7 @@ impl Check {
 
 /// How a check is tried, and how a failure counts.
 #[derive(Clone, Copy, Debug)]
-pub struct Policy {
+pub(crate) struct Policy {
     /// Whether a failure fails the run.
     pub severity: Severity,
     /// Whether each scenario needs a server that none has used before.
@@ -93,7 +93,7 @@ pub struct Policy {
 
 impl Policy {
     /// A failure fails the run; nothing else is special.
-    pub const MUST: Self = Self {
+    pub(crate) const MUST: Self = Self {
         severity: Severity::Must,
         fresh_server: false,
         gate: None,
@@ -101,7 +101,7 @@ impl Policy {
     };
 
     /// A failure fails the run with `--strict` only.
-    pub const SHOULD: Self = Self {
+    pub(crate) const SHOULD: Self = Self {
         severity: Severity::Should,
         ..Self::MUST
     };
@@ -109,7 +109,7 @@ impl Policy {
 
 /// What others build on.
 #[derive(Clone, Copy, Debug)]
-pub enum Gate {
+pub(crate) enum Gate {
     /// That a polite client is served, for the servers of which the function says so: the check is tried although none
     /// was, and no polite client comes before and after.
     Serving(fn(&Subject) -> bool),

@@ -1,6 +1,6 @@
 //! Bytes to send or to expect, written out, generated, or with holes.
 
-pub use super::literal::Excerpt;
+pub(crate) use super::literal::Excerpt;
 
 use super::literal::{self, Size};
 use serde::{Deserialize, Serialize};
@@ -8,7 +8,7 @@ use std::fmt;
 
 /// Bytes to send or to expect, written out or generated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Data {
+pub(crate) struct Data {
     /// Where the bytes come from.
     pub source: Source,
     /// How often they follow each other, at least once.
@@ -20,7 +20,7 @@ pub struct Data {
 /// Where bytes come from.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Source {
+pub(crate) enum Source {
     /// Written in the scenario.
     Literal(Vec<u8>),
     /// Every byte value, from a seeded generator: any loss, repetition or exchange shows.
@@ -43,18 +43,18 @@ pub enum Source {
 
 impl Data {
     /// The given bytes.
-    pub fn literal(bytes: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn literal(bytes: impl Into<Vec<u8>>) -> Self {
         Source::Literal(bytes.into()).into()
     }
 
     /// The same, `times` in a row.
     #[must_use]
-    pub fn times(self, times: u32) -> Self {
+    pub(crate) fn times(self, times: u32) -> Self {
         Self { times, ..self }
     }
 
     /// The bytes for the given member of a crowd.
-    pub fn bytes(&self, member: u32) -> Vec<u8> {
+    pub(crate) fn bytes(&self, member: u32) -> Vec<u8> {
         let mut once = match &self.source {
             Source::Literal(bytes) => bytes.clone(),
             Source::Pattern { bytes, seed } => Noise::new(*seed, member).bytes(*bytes),
@@ -117,7 +117,7 @@ impl Noise {
 
 /// Where data is divided into segments.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Segmentation<Position = usize> {
+pub(crate) enum Segmentation<Position = usize> {
     /// Nowhere.
     Whole,
     /// Before each of these bytes.
@@ -128,7 +128,7 @@ pub enum Segmentation<Position = usize> {
 
 impl Segmentation {
     /// The segments of `bytes`.
-    pub fn segments<'a>(&self, bytes: &'a [u8]) -> Vec<&'a [u8]> {
+    pub(crate) fn segments<'a>(&self, bytes: &'a [u8]) -> Vec<&'a [u8]> {
         match self {
             Self::Whole => vec![bytes],
             Self::Pieces(size) => bytes.chunks((*size).max(1)).collect(),
@@ -150,14 +150,14 @@ impl Segmentation {
 
 /// A text with holes, as `{any}` makes them.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Template {
+pub(crate) struct Template {
     /// The fixed parts, one more than there are holes.
     pub parts: Vec<Vec<u8>>,
 }
 
 /// How far bytes go towards a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Match {
+pub(crate) enum Match {
     /// They match; this many bytes were needed.
     Full(usize),
     /// They may become a match.
@@ -168,7 +168,7 @@ pub enum Match {
 
 impl Template {
     /// Holds `bytes` against the template.
-    pub fn matches(&self, bytes: &[u8]) -> Match {
+    pub(crate) fn matches(&self, bytes: &[u8]) -> Match {
         let Some((first, rest)) = self.parts.split_first() else {
             return Match::Full(0);
         };
@@ -187,7 +187,7 @@ impl Template {
     }
 
     /// Holds a message that is known to its end against the template: the last hole takes all that the last part leaves.
-    pub fn matches_whole(&self, message: &[u8]) -> Match {
+    pub(crate) fn matches_whole(&self, message: &[u8]) -> Match {
         let Some((last, before)) = self.parts.split_last().filter(|(_, b)| !b.is_empty()) else {
             return self.matches(message);
         };
@@ -202,7 +202,7 @@ impl Template {
     }
 
     /// The template without holes, if it has none.
-    pub fn as_literal(&self) -> Option<&[u8]> {
+    pub(crate) fn as_literal(&self) -> Option<&[u8]> {
         match self.parts.as_slice() {
             [only] => Some(only),
             _ => None,

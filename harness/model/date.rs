@@ -7,7 +7,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A day of the calendar, in UTC where it is today.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Date {
+pub(crate) struct Date {
     year: u16,
     month: u8,
     day: u8,
@@ -15,7 +15,7 @@ pub struct Date {
 
 impl Date {
     /// The day that it is.
-    pub fn today() -> Self {
+    pub(crate) fn today() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH);
         Self::after_epoch(since.map_or(0, |since| since.as_secs() / 86_400))
     }

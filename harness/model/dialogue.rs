@@ -13,7 +13,7 @@ use std::time::Duration;
 const MODEL_REQUEST: &[u8] = b"hello from sockdrill\n";
 
 /// The request of the good exchange that checks cut, repeat and break off: the last one of a dialogue.
-pub fn request(profile: &Profile) -> Option<Vec<u8>> {
+pub(crate) fn request(profile: &Profile) -> Option<Vec<u8>> {
     match &profile.speech {
         Speech::Unknown => None,
         Speech::Dialogue { exchanges, .. } => {
@@ -24,7 +24,7 @@ pub fn request(profile: &Profile) -> Option<Vec<u8>> {
 }
 
 /// What is owed for [`request`]; `None` where the server does not reply.
-pub fn reply(profile: &Profile) -> Option<Expectation> {
+pub(crate) fn reply(profile: &Profile) -> Option<Expectation> {
     match &profile.speech {
         Speech::Unknown => None,
         Speech::Dialogue { exchanges, .. } => {
@@ -37,7 +37,7 @@ pub fn reply(profile: &Profile) -> Option<Expectation> {
 }
 
 /// Whether the server replies at all.
-pub fn replies(profile: &Profile) -> bool {
+pub(crate) fn replies(profile: &Profile) -> bool {
     match &profile.speech {
         Speech::Unknown => false,
         Speech::Dialogue { .. } => true,
@@ -54,14 +54,14 @@ fn owed(template: &Template) -> Expectation {
 
 /// The lines of one client, in the making.
 #[derive(Clone, Debug)]
-pub struct ClientSteps {
+pub(crate) struct ClientSteps {
     who: usize,
     lines: Vec<Line>,
 }
 
 impl ClientSteps {
     /// Nothing yet, by the client at this index.
-    pub fn of(who: usize) -> Self {
+    pub(crate) fn of(who: usize) -> Self {
         Self {
             who,
             lines: Vec::new(),
@@ -70,7 +70,7 @@ impl ClientSteps {
 
     /// Adds one action.
     #[must_use]
-    pub fn then(mut self, action: Action) -> Self {
+    pub(crate) fn then(mut self, action: Action) -> Self {
         let who = self.who;
         self.lines.push(Step::Client { who, action }.into());
         self
@@ -78,13 +78,13 @@ impl ClientSteps {
 
     /// Connects and waits for the handshake.
     #[must_use]
-    pub fn connect(self) -> Self {
+    pub(crate) fn connect(self) -> Self {
         self.then(Action::Connect(ConnectOptions::default()))
     }
 
     /// Connects and goes on at once, whatever becomes of it.
     #[must_use]
-    pub fn connect_without_waiting(self) -> Self {
+    pub(crate) fn connect_without_waiting(self) -> Self {
         self.then(Action::Connect(ConnectOptions {
             without_waiting: true,
             ..ConnectOptions::default()
@@ -93,13 +93,13 @@ impl ClientSteps {
 
     /// Sends bytes in one segment.
     #[must_use]
-    pub fn send(self, bytes: impl Into<Vec<u8>>) -> Self {
+    pub(crate) fn send(self, bytes: impl Into<Vec<u8>>) -> Self {
         self.send_data(Data::literal(bytes), Segmentation::Whole)
     }
 
     /// Sends data in the given segments.
     #[must_use]
-    pub fn send_data(self, data: Data, segmentation: Segmentation) -> Self {
+    pub(crate) fn send_data(self, data: Data, segmentation: Segmentation) -> Self {
         self.then(Action::Send {
             data,
             segmentation,
@@ -110,7 +110,7 @@ impl ClientSteps {
 
     /// Sends data without waiting until all of it is sent.
     #[must_use]
-    pub fn send_in_background(self, data: Data) -> Self {
+    pub(crate) fn send_in_background(self, data: Data) -> Self {
         self.then(Action::Send {
             data,
             segmentation: Segmentation::Whole,
@@ -121,26 +121,26 @@ impl ClientSteps {
 
     /// Expects something within the default limit.
     #[must_use]
-    pub fn expect(self, what: Expectation) -> Self {
+    pub(crate) fn expect(self, what: Expectation) -> Self {
         self.then(Action::Expect { what, within: None })
     }
 
     /// Waits for something without which the case proves nothing.
     #[must_use]
-    pub fn require(self, what: Expectation) -> Self {
+    pub(crate) fn require(self, what: Expectation) -> Self {
         self.then(Action::Require { what, within: None })
     }
 
     /// Expects something within a limit.
     #[must_use]
-    pub fn expect_within(self, what: Expectation, within: Duration) -> Self {
+    pub(crate) fn expect_within(self, what: Expectation, within: Duration) -> Self {
         let within = Some(within);
         self.then(Action::Expect { what, within })
     }
 
     /// Expects the connection to end by FIN or RST.
     #[must_use]
-    pub fn expect_end(self, kinds: &[End]) -> Self {
+    pub(crate) fn expect_end(self, kinds: &[End]) -> Self {
         self.expect(Expectation::End {
             kinds: kinds.to_vec(),
             all_bytes_first: false,
@@ -149,7 +149,7 @@ impl ClientSteps {
 
     /// Connects and goes through all that comes before the last request: the greeting, then the earlier exchanges.
     #[must_use]
-    pub fn open(self, subject: &Subject) -> Self {
+    pub(crate) fn open(self, subject: &Subject) -> Self {
         let mut steps = self.connect();
         if let Speech::Dialogue {
             greeting,
@@ -171,7 +171,7 @@ impl ClientSteps {
 
     /// Makes sure that the server has the connection in hand: by its first words where it has any, else by the kernel.
     #[must_use]
-    pub fn open_accepted(self, subject: &Subject) -> Self {
+    pub(crate) fn open_accepted(self, subject: &Subject) -> Self {
         let steps = self.open(subject);
         match subject.place.transport.is_datagram() {
             true => steps,
@@ -187,7 +187,7 @@ impl ClientSteps {
 
     /// Sends the request and expects what is owed for it; nothing where the profile has no request.
     #[must_use]
-    pub fn request_and_reply(self, subject: &Subject) -> Self {
+    pub(crate) fn request_and_reply(self, subject: &Subject) -> Self {
         match request(&subject.profile) {
             Some(request) => self.send(request).expect_reply(subject),
             None => self,
@@ -196,13 +196,13 @@ impl ClientSteps {
 
     /// Expects what is owed for the request; where nothing is, that the server has read it.
     #[must_use]
-    pub fn expect_reply(self, subject: &Subject) -> Self {
+    pub(crate) fn expect_reply(self, subject: &Subject) -> Self {
         self.expect(reply(&subject.profile).unwrap_or(Expectation::Taken))
     }
 
     /// Ends politely: waits for the server's end where it closes first, then closes.
     #[must_use]
-    pub fn finish(self, subject: &Subject) -> Self {
+    pub(crate) fn finish(self, subject: &Subject) -> Self {
         let steps = match subject.profile.closes_after_exchange() {
             true => self.expect(Expectation::End {
                 kinds: vec![End::Fin],
@@ -216,7 +216,7 @@ impl ClientSteps {
     /// The whole of a polite conversation: what the profile tells, or for an unknown server a connection that it
     /// takes in hand.
     #[must_use]
-    pub fn polite(self, subject: &Subject) -> Self {
+    pub(crate) fn polite(self, subject: &Subject) -> Self {
         let datagram = subject.profile.is_modelled_in(Framing::Datagram)
             || subject.place.transport.is_datagram();
         match request(&subject.profile) {
@@ -238,54 +238,54 @@ impl ClientSteps {
     }
 
     /// The lines so far.
-    pub fn lines(self) -> Vec<Line> {
+    pub(crate) fn lines(self) -> Vec<Line> {
         self.lines
     }
 }
 
 /// A step that waits for something at the server.
-pub fn server_expects(what: ServerExpectation) -> Line {
+pub(crate) fn server_expects(what: ServerExpectation) -> Line {
     Step::Server(ServerAction::Expect { what, within: None }).into()
 }
 
 /// A step that waits for something at the server within a limit.
-pub fn server_expects_within(what: ServerExpectation, within: Duration) -> Line {
+pub(crate) fn server_expects_within(what: ServerExpectation, within: Duration) -> Line {
     let within = Some(within);
     Step::Server(ServerAction::Expect { what, within }).into()
 }
 
 /// A step that waits for something at the server without which the case proves nothing.
-pub fn server_requires(what: ServerExpectation) -> Line {
+pub(crate) fn server_requires(what: ServerExpectation) -> Line {
     Step::Server(ServerAction::Require { what, within: None }).into()
 }
 
 /// A step in which time passes.
-pub fn pause(time: Duration) -> Line {
+pub(crate) fn pause(time: Duration) -> Line {
     Step::Pause(time).into()
 }
 
 /// A step at which the clients of a crowd wait for each other.
-pub fn barrier() -> Line {
+pub(crate) fn barrier() -> Line {
     Step::Barrier.into()
 }
 
 /// A step in which the server comes to rest.
-pub fn settle() -> Line {
+pub(crate) fn settle() -> Line {
     Step::Settle.into()
 }
 
 /// A step that does something to the server.
-pub fn server_does(action: ServerAction) -> Line {
+pub(crate) fn server_does(action: ServerAction) -> Line {
     Step::Server(action).into()
 }
 
 /// The same lines several times.
-pub fn repeat(times: u32, lines: Vec<Line>) -> Line {
+pub(crate) fn repeat(times: u32, lines: Vec<Line>) -> Line {
     Step::Repeat { times, lines }.into()
 }
 
 /// A scenario of these clients and lines, with nothing waived.
-pub fn scenario(
+pub(crate) fn scenario(
     name: impl Into<String>,
     clients: &[(&str, u32)],
     parts: Vec<Vec<Line>>,

@@ -9,7 +9,7 @@ use std::fmt;
 /// What a client can be owed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Expectation {
+pub(crate) enum Expectation {
     /// The next bytes (or the next datagram) are exactly these.
     Data(Data),
     /// The next bytes match a text with holes; a hole takes as little as it can.
@@ -46,7 +46,7 @@ pub enum Expectation {
 /// How a connection ended, seen from the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum End {
+pub(crate) enum End {
     /// The server sent FIN: the orderly end of its stream.
     Fin,
     /// The server sent RST (ECONNRESET).
@@ -59,7 +59,7 @@ pub enum End {
 
 impl End {
     /// Every end with its name in files.
-    pub const ALL: &[(Self, &'static str)] = &[
+    pub(crate) const ALL: &[(Self, &'static str)] = &[
         (Self::Fin, "fin"),
         (Self::Reset, "reset"),
         (Self::Timeout, "timeout"),
@@ -76,7 +76,7 @@ impl fmt::Display for End {
 /// What can be expected of the server, read from the kernel.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum ServerExpectation {
+pub(crate) enum ServerExpectation {
     /// Its first process ends; with this exit status where one is named.
     Exit(Option<i32>),
     /// Nothing of its process tree is left.

@@ -5,7 +5,7 @@ use super::literal::name_in;
 /// What every server is held to after every scenario, seen from outside.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Invariant {
+pub(crate) enum Invariant {
     /// No exit and no crash signal.
     Alive,
     /// A fresh polite client is served, before and after.

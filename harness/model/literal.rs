@@ -146,7 +146,7 @@ pub(crate) fn shown(bytes: &[u8]) -> String {
 
 /// What a person is shown of bytes: all where they are few, or else the first and the last.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Excerpt {
+pub(crate) struct Excerpt {
     head: Vec<u8>,
     tail: Vec<u8>,
     /// How many there are.

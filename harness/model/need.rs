@@ -5,7 +5,7 @@ use std::fmt;
 
 /// Something that must be known or promised, or hold here, for a check to apply; the rows are in `checks/needs.rs`.
 #[derive(Clone, Copy, Debug)]
-pub struct Need {
+pub(crate) struct Need {
     /// What it is called, permanent.
     pub word: &'static str,
     /// Whether it is met.
@@ -30,7 +30,7 @@ impl fmt::Display for Need {
 
 impl Need {
     /// Says why the need is not met, if it is not.
-    pub fn unmet(&self, subject: &Subject) -> Option<String> {
+    pub(crate) fn unmet(&self, subject: &Subject) -> Option<String> {
         if (self.met)(subject) {
             return None;
         }
@@ -48,7 +48,7 @@ impl Need {
 }
 
 /// Needs as a person reads them: `TCP, long request`.
-pub fn in_words(needs: &[Need]) -> String {
+pub(crate) fn in_words(needs: &[Need]) -> String {
     let words: Vec<String> = needs.iter().map(|need| need.to_string()).collect();
     words.join(", ")
 }

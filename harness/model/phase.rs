@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 /// A part of a trial that clients perform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Phase {
+pub(crate) enum Phase {
     /// A polite client is served by the undisturbed server.
     Before,
     /// A bystander connects and is served, and stays.
@@ -21,7 +21,7 @@ pub enum Phase {
 /// When a sample of what the kernel holds for the server is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Moment {
+pub(crate) enum Moment {
     /// After the first polite client, before the scenario.
     Baseline,
     /// After all clients have left.
@@ -34,7 +34,7 @@ pub enum Moment {
 
 /// What is to be done next on the same server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
+pub(crate) enum Next {
     /// The clients of a phase do what they have to do.
     Perform(Phase),
     /// What the kernel holds for the server is written down, once it has come back to rest.

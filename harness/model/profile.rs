@@ -44,7 +44,7 @@ pub struct Profile {
 /// How bytes reach a server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Transport {
+pub(crate) enum Transport {
     /// TCP.
     Tcp,
     /// UDP.
@@ -57,12 +57,12 @@ pub enum Transport {
 
 impl Transport {
     /// Whether bytes come in datagrams rather than in a stream.
-    pub fn is_datagram(self) -> bool {
+    pub(crate) fn is_datagram(self) -> bool {
         matches!(self, Self::Udp | Self::UnixDatagram)
     }
 
     /// Whether the address is a path.
-    pub fn is_local(self) -> bool {
+    pub(crate) fn is_local(self) -> bool {
         matches!(self, Self::Unix | Self::UnixDatagram)
     }
 }
@@ -80,7 +80,7 @@ impl fmt::Display for Transport {
 
 /// What is known of a server's conversation.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Speech {
+pub(crate) enum Speech {
     /// Nothing.
     Unknown,
     /// Good exchanges: in order on one connection, or each on its own where the server closes after one.
@@ -96,7 +96,7 @@ pub enum Speech {
 
 /// A request and its reply.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Exchange {
+pub(crate) struct Exchange {
     /// What a client sends.
     pub send: Vec<u8>,
     /// What the server must answer.
@@ -105,7 +105,7 @@ pub struct Exchange {
 
 /// A rule that gives the reply to any payload.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Model {
+pub(crate) struct Model {
     /// The rule.
     pub rule: Rule,
     /// The unit that the rule is applied to.
@@ -115,7 +115,7 @@ pub struct Model {
 /// The rules that a model can follow.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Rule {
+pub(crate) enum Rule {
     /// What comes goes back.
     Echo,
     /// What comes goes back with ASCII letters in capitals.
@@ -127,7 +127,7 @@ pub enum Rule {
 /// The unit that a model's rule is applied to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Framing {
+pub(crate) enum Framing {
     /// Bytes as they come.
     Stream,
     /// A line at a time, with its newline.
@@ -138,7 +138,7 @@ pub enum Framing {
 
 impl Model {
     /// The reply that is owed for `data`; `None` where nothing is.
-    pub fn reply(&self, data: &Data) -> Option<Data> {
+    pub(crate) fn reply(&self, data: &Data) -> Option<Data> {
         match self.rule {
             Rule::Echo => Some(data.clone()),
             Rule::AsciiUppercase => Some(Data {
@@ -150,7 +150,7 @@ impl Model {
     }
 
     /// A payload of `bytes` bytes that the framing allows, seeded.
-    pub fn payload(&self, bytes: usize, seed: u64) -> Data {
+    pub(crate) fn payload(&self, bytes: usize, seed: u64) -> Data {
         match self.framing {
             Framing::Stream | Framing::Datagram => Source::Pattern { bytes, seed }.into(),
             Framing::Line => Source::Text {
@@ -165,7 +165,7 @@ impl Model {
 
 /// What a server promises; `None` means that nothing is promised.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Promises {
+pub(crate) struct Promises {
     /// How many clients it serves at a time.
     pub serves: Option<Serves>,
     /// What it does for a client that has half-closed.
@@ -185,7 +185,7 @@ pub struct Promises {
 /// How many clients a server serves at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Serves {
+pub(crate) enum Serves {
     /// Any number.
     Concurrently,
     /// One; the others wait.
@@ -197,7 +197,7 @@ pub enum Serves {
 /// What a server does for a client that has half-closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum HalfClose {
+pub(crate) enum HalfClose {
     /// It answers what was asked, then closes.
     Answers,
     /// It closes.
@@ -207,7 +207,7 @@ pub enum HalfClose {
 /// What a server does with the connection after an exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum AfterExchange {
+pub(crate) enum AfterExchange {
     /// It waits for the next one.
     StaysOpen,
     /// It closes.
@@ -217,7 +217,7 @@ pub enum AfterExchange {
 /// How a server treats several requests in one segment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Pipelining {
+pub(crate) enum Pipelining {
     /// It answers each, in order.
     Answers,
     /// Its protocol forbids it.
@@ -226,7 +226,7 @@ pub enum Pipelining {
 
 /// When a server gives up on a silent client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum IdleTimeout {
+pub(crate) enum IdleTimeout {
     /// Never.
     Never,
     /// After this time.
@@ -236,7 +236,7 @@ pub enum IdleTimeout {
 impl IdleTimeout {
     /// How long a client has been silent at least when the server closes, where it does: the two measure from different
     /// moments, and time-outs are often looked for by a clock that ticks.
-    pub fn earliest(self) -> Option<Duration> {
+    pub(crate) fn earliest(self) -> Option<Duration> {
         match self {
             Self::Never => None,
             Self::After(time) => Some(time.mul_f64(0.7)),
@@ -246,7 +246,7 @@ impl IdleTimeout {
 
 /// How a server stops.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Stop {
+pub(crate) struct Stop {
     /// The signal that it obeys.
     pub signal: Signal,
     /// The time it takes at most.

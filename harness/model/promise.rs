@@ -3,7 +3,7 @@
 /// One thing that a server may promise in its profile. The file of `sockdrill init`, `sockdrill list promises` and the
 /// published schema of profiles follow from the rows.
 #[derive(Clone, Copy, Debug)]
-pub struct Promise {
+pub(crate) struct Promise {
     /// Its key in files, permanent.
     pub name: &'static str,
     /// What is promised, in one sentence.
@@ -17,7 +17,7 @@ pub struct Promise {
 }
 
 /// Every promise there is.
-pub const PROMISES: &[Promise] = &[
+pub(crate) const PROMISES: &[Promise] = &[
     Promise {
         name: "serves",
         about: "How many clients it serves at a time: any number, one while the others wait, or one before it ends.",

@@ -11,7 +11,7 @@ use std::time::Duration;
 
 /// A case: who takes part, what each does in what order, and what each may expect.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Scenario {
+pub(crate) struct Scenario {
     /// A sentence that names the case.
     pub name: String,
     /// The clients, in the order of their declaration.
@@ -24,7 +24,7 @@ pub struct Scenario {
 
 impl Scenario {
     /// Whether the server is told to end, or started again, so that no connection can outlive the scenario.
-    pub fn ends_server(&self) -> bool {
+    pub(crate) fn ends_server(&self) -> bool {
         let mut steps = self.steps().into_iter();
         steps.any(|line| line.step.form().does.asks().is_some())
     }
@@ -56,7 +56,7 @@ fn flatten<'a>(lines: &'a [Line], steps: &mut Vec<&'a Line>) {
 
 /// One declared name: a single client, or a crowd of them that acts as one (`mallory[20]`).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct ClientGroup {
+pub(crate) struct ClientGroup {
     /// The name in the scenario; `alice` is polite, `mallory` is not.
     pub name: String,
     /// How many clients stand behind the name, at least one.
@@ -65,7 +65,7 @@ pub struct ClientGroup {
 
 /// An invariant set aside, with the reason.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Waiver {
+pub(crate) struct Waiver {
     /// The invariant.
     pub invariant: Invariant,
     /// Why the case may break it.
@@ -74,7 +74,7 @@ pub struct Waiver {
 
 /// A step and where it was written; line 0 where it was generated.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Line {
+pub(crate) struct Line {
     /// The line in the file, counted from one.
     pub number: usize,
     /// The move.
@@ -105,7 +105,7 @@ impl From<Step> for Line {
 
 /// One move.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Step {
+pub(crate) enum Step {
     /// A client, or every client of a crowd beside the others, acts.
     Client {
         /// The index among the clients.

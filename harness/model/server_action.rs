@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// What can be done to the server, or be expected of it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum ServerAction {
+pub(crate) enum ServerAction {
     /// Stops every process of it (SIGSTOP).
     Stop,
     /// Lets it run on (SIGCONT).
@@ -45,7 +45,7 @@ pub enum ServerAction {
 
 /// What a server finds at its standard streams.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Streams {
+pub(crate) enum Streams {
     /// An input without a byte, and an output that is read.
     #[default]
     Usual,
@@ -57,7 +57,7 @@ pub enum Streams {
 
 impl Streams {
     /// The unusual ones with their names in files.
-    pub const ALL: &[(Self, &'static str)] = &[
+    pub(crate) const ALL: &[(Self, &'static str)] = &[
         (Self::StdoutClosed, "stdout-closed"),
         (Self::StdinClosed, "stdin-closed"),
     ];
@@ -66,7 +66,7 @@ impl Streams {
 /// The signals that a scenario may send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
-pub enum Signal {
+pub(crate) enum Signal {
     /// SIGTERM.
     Term,
     /// SIGINT.
@@ -83,7 +83,7 @@ pub enum Signal {
 
 impl Signal {
     /// Every signal with its name in files.
-    pub const ALL: &[(Self, &'static str)] = &[
+    pub(crate) const ALL: &[(Self, &'static str)] = &[
         (Self::Term, "TERM"),
         (Self::Int, "INT"),
         (Self::Hup, "HUP"),

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 /// What is known of one server before it is judged, and what its checks and observations build on. The probe builds it
 /// once; where a promise is found broken, another one is made of it.
 #[derive(Clone, Debug)]
-pub struct Subject {
+pub(crate) struct Subject {
     /// What the server speaks and promises, but for promises that were found broken.
     pub profile: Profile,
     /// Where it was found to listen.
@@ -34,7 +34,7 @@ pub struct Subject {
 
 /// Where a server listens, as the kernel shows it.
 #[derive(Clone, Debug)]
-pub struct Place {
+pub(crate) struct Place {
     /// How bytes reach the server.
     pub transport: Transport,
     /// The address that is drilled.
@@ -53,7 +53,7 @@ pub struct Place {
 
 /// A promise that was found broken, so that nothing is built on it.
 #[derive(Clone, Copy, Debug)]
-pub struct Broken {
+pub(crate) struct Broken {
     /// The word of the need that the promise would have met.
     pub need: &'static str,
     /// What was promised.
@@ -64,7 +64,7 @@ pub struct Broken {
 
 impl Place {
     /// A place of which nothing but the transport is known.
-    pub fn on(transport: Transport) -> Self {
+    pub(crate) fn on(transport: Transport) -> Self {
         Self {
             transport,
             address: Address::Inet(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))),
@@ -79,7 +79,7 @@ impl Place {
 
 impl Subject {
     /// A server of which nothing but its profile and its place is known, on a run that asks for nothing special.
-    pub fn of(profile: Profile, place: Place) -> Self {
+    pub(crate) fn of(profile: Profile, place: Place) -> Self {
         Self {
             bystander: can_stand_by(&profile, place.transport),
             profile,
@@ -96,7 +96,7 @@ impl Subject {
     }
 
     /// The same of a server that was found to break a promise.
-    pub fn without(&self, promise: Broken, forget: fn(&mut Promises)) -> Self {
+    pub(crate) fn without(&self, promise: Broken, forget: fn(&mut Promises)) -> Self {
         let mut subject = self.clone();
         forget(&mut subject.profile.promises);
         subject.bystander = can_stand_by(&subject.profile, subject.place.transport);

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// A scenario with the polite conversations around it: what a transcript is held against.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Trial {
+pub(crate) struct Trial {
     /// What is performed in which phase; a phase that is missing is left out.
     phases: Vec<(Phase, Scenario)>,
     /// The server ends by itself, with status 0, once it has served one connection.
@@ -19,7 +19,7 @@ pub struct Trial {
 
 impl Trial {
     /// A scenario with nobody around it.
-    pub fn alone(scenario: Scenario) -> Self {
+    pub(crate) fn alone(scenario: Scenario) -> Self {
         Self {
             phases: vec![(Phase::Scenario, scenario)],
             ends_after_one: false,
@@ -29,7 +29,7 @@ impl Trial {
 
     /// The same with what clients do in another phase.
     #[must_use]
-    pub fn with(mut self, phase: Phase, scenario: Scenario) -> Self {
+    pub(crate) fn with(mut self, phase: Phase, scenario: Scenario) -> Self {
         self.phases.retain(|(present, _)| *present != phase);
         self.phases.push((phase, scenario));
         self
@@ -47,18 +47,18 @@ impl Trial {
     }
 
     /// The scenario that the trial is about.
-    pub fn scenario(&self) -> &Scenario {
+    pub(crate) fn scenario(&self) -> &Scenario {
         &self.phases[0].1
     }
 
     /// What is performed in which phase, the scenario that the trial is about first.
-    pub fn phases(&self) -> impl Iterator<Item = (Phase, &Scenario)> {
+    pub(crate) fn phases(&self) -> impl Iterator<Item = (Phase, &Scenario)> {
         let phases = self.phases.iter();
         phases.map(|(phase, scenario)| (*phase, scenario))
     }
 
     /// What is performed in a phase, where there is anything.
-    pub fn performs(&self, phase: Phase) -> Option<&Scenario> {
+    pub(crate) fn performs(&self, phase: Phase) -> Option<&Scenario> {
         let mut phases = self.phases.iter();
         phases
             .find(|(present, _)| *present == phase)

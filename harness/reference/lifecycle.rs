@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout};
 ///
 /// # Errors
 /// It could not listen at the address.
-pub fn serve(server: &ReferenceServer, address: &Address) -> io::Result<()> {
+pub(crate) fn serve(server: &ReferenceServer, address: &Address) -> io::Result<()> {
     let runtime = runtime()?;
     // The handlers are in place before anybody can learn that the server is up.
     let stop = {

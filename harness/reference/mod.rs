@@ -26,6 +26,7 @@ mod udp_timeout;
 mod uppercase;
 mod welcome_gate;
 
-pub use lifecycle::{Running, serve};
+pub use lifecycle::Running;
+pub(crate) use lifecycle::serve;
 pub use server::ReferenceServer;
-pub use table::{SERVERS, find};
+pub(crate) use table::{SERVERS, find};

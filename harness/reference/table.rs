@@ -7,7 +7,7 @@ use super::{
 };
 
 /// The reference servers.
-pub const SERVERS: &[ReferenceServer] = &[
+pub(crate) const SERVERS: &[ReferenceServer] = &[
     echo::ECHO,
     uppercase::UPPERCASE,
     uppercase::UPPERCASE_ONE,
@@ -26,7 +26,7 @@ pub const SERVERS: &[ReferenceServer] = &[
 ];
 
 /// Finds a reference server by its name.
-pub fn find(name: &str) -> Option<&'static ReferenceServer> {
+pub(crate) fn find(name: &str) -> Option<&'static ReferenceServer> {
     SERVERS.iter().find(|server| server.name == name)
 }
 

@@ -1,5 +1,5 @@
 //! What came out of a run, and how it is written down.
 
-pub mod data;
+pub(crate) mod data;
 mod html;
 pub(crate) mod sentence;

@@ -13,4 +13,4 @@ mod steps;
 #[cfg(test)]
 mod tests;
 
-pub use program::Reproducer;
+pub(crate) use program::Reproducer;

@@ -14,7 +14,7 @@ use crate::transcript::event::CRASHES;
 
 /// A program that shows what a server does.
 #[derive(Clone, Debug)]
-pub struct Reproducer {
+pub(crate) struct Reproducer {
     /// The text of the program.
     pub program: String,
     /// What the program does not do as sockdrill does it, each as a sentence without its full stop.
@@ -29,7 +29,7 @@ impl Reproducer {
     ///
     /// # Errors
     /// The server cannot be started by such a program, or an expectation cannot be looked for in it.
-    pub fn of(scenarios: &[&Scenario], target: &Target) -> Result<Self, Error> {
+    pub(crate) fn of(scenarios: &[&Scenario], target: &Target) -> Result<Self, Error> {
         if target.listen_fds {
             return Err(Error::Usage(format!(
                 "{}: a reproducer cannot hand over a listening socket; write a target without `listen-fds`",

@@ -22,7 +22,7 @@ use std::time::Instant;
 
 /// A case of a scenario file, with the server that it is for.
 #[derive(Clone, Debug)]
-pub struct CaseRun {
+pub(crate) struct CaseRun {
     /// The file's stem, two colons and the name of the case.
     pub id: String,
     /// The file, for reports.
@@ -35,7 +35,7 @@ pub struct CaseRun {
 
 /// What is decided outside of a scenario file.
 #[derive(Clone, Debug, Default)]
-pub struct Given {
+pub(crate) struct Given {
     /// The server for every case, in the place of the one that the file names.
     pub target: Option<Target>,
     /// The profile's name or file, in the place of the target's own.
@@ -48,7 +48,7 @@ pub struct Given {
 ///
 /// # Errors
 /// The file cannot be read or understood, names no server, or has no such line.
-pub fn cases_of(place: &str, given: &Given) -> Result<Vec<CaseRun>, Error> {
+pub(crate) fn cases_of(place: &str, given: &Given) -> Result<Vec<CaseRun>, Error> {
     let (path, line) = match place
         .rsplit_once(':')
         .and_then(|(path, line)| Some((path, line.parse().ok()?)))
@@ -107,7 +107,7 @@ fn target_of_file(name: &str, file: &Path, program: Option<&Path>) -> Result<Tar
 ///
 /// # Errors
 /// A server could not be started, or there is no case.
-pub fn run_cases(
+pub(crate) fn run_cases(
     cases: &[CaseRun],
     settings: &Settings,
     on_result: &(dyn Fn(&CheckResult) + Sync),
@@ -146,7 +146,7 @@ pub fn run_cases(
 ///
 /// # Errors
 /// The server could not be started.
-pub fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResult, Error> {
+pub(crate) fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResult, Error> {
     let begun = Instant::now();
     let attempt = block_on(settings, try_case(case, settings))??;
     Ok(CheckResult {

@@ -171,7 +171,7 @@ fn artifact_stem(id: &str) -> String {
 
 /// The file that the failed scenario of a result is saved in. Each case of a property has a file of its own, so that
 /// later runs can repeat all of them.
-pub fn artifact_name(result: &CheckResult) -> String {
+pub(crate) fn artifact_name(result: &CheckResult) -> String {
     let stem = artifact_stem(&result.id);
     match &result.scenario {
         // What clients have tried is said of drawn scenarios alone.

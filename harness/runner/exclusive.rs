@@ -6,7 +6,7 @@ use tokio::sync::{RwLock, RwLockReadGuard, RwLockWriteGuard};
 /// Shared by trials that run beside each other, and held alone by one that proved nothing while others ran beside it:
 /// the load that one server under test makes is no excuse for another, nor for itself. Clones are the same lock.
 #[derive(Clone, Debug, Default)]
-pub struct Exclusive(Arc<RwLock<()>>);
+pub(crate) struct Exclusive(Arc<RwLock<()>>);
 
 impl Exclusive {
     /// Waits until nobody is alone.

@@ -14,10 +14,11 @@ mod saved;
 mod selection;
 mod settings;
 
-pub use cases::{CaseRun, Given, cases_of, run_case, run_cases};
+pub(crate) use cases::{CaseRun, Given, cases_of, run_case, run_cases};
 pub use check::check;
-pub use drawn::artifact_name;
+pub(crate) use drawn::artifact_name;
 pub use interrupt::Interrupt;
 pub use saved::{SavedTrial, SavedVerdict};
 pub(crate) use selection::selected;
-pub use settings::{Invocation, Settings};
+pub(crate) use settings::Invocation;
+pub use settings::Settings;

@@ -68,7 +68,7 @@ fn refuse_misspelt(
 }
 
 /// Matches a glob in which `*` stands for any text; a family's name stands for all of it.
-pub fn glob_matches(glob: &str, id: &str) -> bool {
+pub(super) fn glob_matches(glob: &str, id: &str) -> bool {
     if id.split('/').next() == Some(glob) {
         return true;
     }

@@ -51,7 +51,7 @@ pub struct Settings {
 
 /// The command that asked for a run, with a gap for the part of it that is to be repeated.
 #[derive(Clone, Debug)]
-pub struct Invocation {
+pub(crate) struct Invocation {
     /// The words in front of the part: the program, and how it was to go about the run.
     pub before: Vec<String>,
     /// The words behind it.

@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 
 /// Whether something that was expected has been seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Progress {
+pub(crate) enum Progress {
     /// It has been seen.
     Met,
     /// It may still come.
@@ -20,7 +20,7 @@ pub enum Progress {
 
 /// Something that is looked for, again and again while it has not come.
 #[derive(Clone, Debug)]
-pub struct Matcher<'a> {
+pub(crate) struct Matcher<'a> {
     what: &'a Expectation,
     /// The bytes that are wanted, made once: they may be many.
     wanted: Vec<u8>,
@@ -30,7 +30,7 @@ pub struct Matcher<'a> {
 
 impl<'a> Matcher<'a> {
     /// What is expected of a member of a crowd.
-    pub fn new(what: &'a Expectation, member: u32) -> Self {
+    pub(crate) fn new(what: &'a Expectation, member: u32) -> Self {
         let wanted = match what {
             Expectation::Data(data) | Expectation::DataOrSilence(data) => data.bytes(member),
             _ => Vec::new(),
@@ -71,7 +71,7 @@ enum Link {
 
 /// What one client has seen.
 #[derive(Clone, Debug, Default)]
-pub struct ClientState {
+pub(crate) struct ClientState {
     link: Link,
     /// Bytes received and not yet consumed by an expectation.
     stream: Vec<u8>,
@@ -149,37 +149,37 @@ impl ClientState {
     }
 
     /// How the connection ended, if it has.
-    pub fn ended(&self) -> Option<End> {
+    pub(crate) fn ended(&self) -> Option<End> {
         self.ended
     }
 
     /// Whether the kernel has told of the end of the server's socket.
-    pub fn is_destroyed(&self) -> bool {
+    pub(crate) fn is_destroyed(&self) -> bool {
         self.destroyed
     }
 
     /// Whether the handshake is complete.
-    pub fn is_connected(&self) -> bool {
+    pub(crate) fn is_connected(&self) -> bool {
         self.link == Link::Up
     }
 
     /// Whether there will be no connection.
-    pub fn has_failed(&self) -> bool {
+    pub(crate) fn has_failed(&self) -> bool {
         matches!(self.link, Link::Failed { .. })
     }
 
     /// Whether it is not for the client that what it sends does not come through.
-    pub fn is_held_up(&self) -> bool {
+    pub(crate) fn is_held_up(&self) -> bool {
         self.has_failed() || self.held_back || self.ended.is_some() || self.send_failed.is_some()
     }
 
     /// Whether bytes have come that no expectation has consumed.
-    pub fn has_unexpected_bytes(&self) -> bool {
+    pub(crate) fn has_unexpected_bytes(&self) -> bool {
         !self.stream.is_empty() || self.next_datagram(&|_| false).is_some()
     }
 
     /// Whether a datagram that is awaited has simply not come.
-    pub fn lacks_datagram(&self) -> bool {
+    pub(crate) fn lacks_datagram(&self) -> bool {
         self.takes_datagrams && self.send_failed.is_none() && !self.has_unexpected_bytes()
     }
 
@@ -193,7 +193,7 @@ impl ClientState {
     }
 
     /// Looks for what is expected. `settled` says that nothing more will come.
-    pub fn look(&self, sought: &mut Matcher<'_>, settled: bool) -> Progress {
+    pub(crate) fn look(&self, sought: &mut Matcher<'_>, settled: bool) -> Progress {
         match sought.what {
             Expectation::Data(_) => self.look_for_data(sought),
             Expectation::Template(template) => self.look_for_template(template),
@@ -353,7 +353,7 @@ impl ClientState {
     }
 
     /// What has been received and not been expected.
-    pub fn so_far(&self) -> Got {
+    pub(crate) fn so_far(&self) -> Got {
         match self.datagrams.front() {
             Some(datagram) => Got::Datagram(Excerpt::of(datagram)),
             None if self.stream.is_empty() => Got::Nothing,
@@ -362,7 +362,7 @@ impl ClientState {
     }
 
     /// Takes what a met expectation has used up out of the state.
-    pub fn consume(&mut self, sought: &Matcher<'_>) {
+    pub(crate) fn consume(&mut self, sought: &Matcher<'_>) {
         if self.takes_datagrams {
             return self.consume_datagram(sought);
         }
@@ -412,7 +412,7 @@ fn around(bytes: &[u8], at: usize) -> (Excerpt, usize) {
 
 /// What every client of an act has seen.
 #[derive(Clone, Debug, Default)]
-pub struct ClientStates {
+pub(crate) struct ClientStates {
     clients: BTreeMap<ClientId, ClientState>,
     addresses: BTreeMap<SocketAddr, ClientId>,
     /// The address of the connection that each client has, or last had.
@@ -423,7 +423,7 @@ pub struct ClientStates {
 
 impl ClientStates {
     /// Takes an event in.
-    pub fn apply(&mut self, event: &Event) {
+    pub(crate) fn apply(&mut self, event: &Event) {
         match &event.what {
             // The bystander's connection is the same in the acts that follow its arrival.
             What::Phase(_) => {
@@ -455,13 +455,13 @@ impl ClientStates {
 
     /// The client that has, or last had, this address. An address that it had before its latest connection is nobody's:
     /// what the kernel tells late of an earlier connection must not be taken for news of the present one.
-    pub fn client_at(&self, address: SocketAddr) -> Option<ClientId> {
+    pub(crate) fn client_at(&self, address: SocketAddr) -> Option<ClientId> {
         let owner = self.addresses.get(&address).copied();
         owner.filter(|id| self.latest.get(id) == Some(&address))
     }
 
     /// What a client has seen.
-    pub fn of(&mut self, id: ClientId) -> &mut ClientState {
+    pub(crate) fn of(&mut self, id: ClientId) -> &mut ClientState {
         self.clients.entry(id).or_default()
     }
 }

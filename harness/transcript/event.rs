@@ -17,7 +17,7 @@ use std::time::Duration;
 
 /// A client in a phase: the index of its name among the clients, and its number in a crowd.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-pub struct ClientId {
+pub(crate) struct ClientId {
     /// The index among the clients of the phase.
     pub who: usize,
     /// The number in the crowd, from zero.
@@ -26,13 +26,13 @@ pub struct ClientId {
 
 impl ClientId {
     /// The bystander, whose connection outlives a phase.
-    pub const BYSTANDER: Self = Self {
+    pub(crate) const BYSTANDER: Self = Self {
         who: usize::MAX,
         member: 0,
     };
 
     /// The client as the scenario names it.
-    pub fn name(self, scenario: &Scenario) -> String {
+    pub(crate) fn name(self, scenario: &Scenario) -> String {
         match scenario.clients.get(self.who) {
             _ if self == Self::BYSTANDER => "bystander".to_owned(),
             Some(group) if group.members > 1 => format!("{}[{}]", group.name, self.member),
@@ -54,7 +54,7 @@ impl Phase {
 
 /// One observed fact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Event {
+pub(crate) struct Event {
     /// The monotonic time since the transcript began.
     pub at: Duration,
     /// The fact.
@@ -64,7 +64,7 @@ pub struct Event {
 /// The kinds of fact.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum What {
+pub(crate) enum What {
     /// A phase begins; all clients of the one before are gone.
     Phase(Phase),
     /// The phase is not gone through: a step of it failed, or no server runs.
@@ -106,7 +106,7 @@ pub enum What {
 /// How a step came to its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Ended {
+pub(crate) enum Ended {
     /// It was done, or what it waited for has happened or has become impossible.
     Done,
     /// The time allowed ran out.
@@ -118,7 +118,7 @@ pub enum Ended {
 /// The kinds of fact about a client.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum ClientEvent {
+pub(crate) enum ClientEvent {
     /// It opened a socket and asked for a connection.
     Connecting,
     /// It did not wait for the connection, and this is what the call said at once.
@@ -193,7 +193,7 @@ pub enum ClientEvent {
 /// The kinds of fact about the server.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum ServerEvent {
+pub(crate) enum ServerEvent {
     /// It runs and listens.
     Started {
         /// Its first process.
@@ -271,7 +271,7 @@ pub enum ServerEvent {
 /// How a process ended, as wait(2) tells it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Exit {
+pub(crate) enum Exit {
     /// By itself, with this status.
     Status(i32),
     /// By a signal.
@@ -288,7 +288,7 @@ impl Exit {
     }
 
     /// Whether the end is a crash: a signal that a program gets for a mistake of its own (signal(7)).
-    pub fn is_crash(self) -> bool {
+    pub(crate) fn is_crash(self) -> bool {
         matches!(self, Self::Signal(signal) if CRASHES.iter().any(|(number, _)| *number == signal))
     }
 }
@@ -335,7 +335,7 @@ impl fmt::Display for Exit {
 
 /// What the kernel holds for the server's process tree.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Sample {
+pub(crate) struct Sample {
     /// Processes, zombies not counted.
     pub processes: usize,
     /// Threads of all processes.
@@ -370,14 +370,14 @@ pub struct Sample {
 
 /// All that was observed in one run of a scenario.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
-pub struct Transcript {
+pub(crate) struct Transcript {
     /// The facts, oldest first.
     pub events: Vec<Event>,
 }
 
 impl Transcript {
     /// The facts about the server's processes.
-    pub fn server_events(&self) -> impl DoubleEndedIterator<Item = &ServerEvent> {
+    pub(crate) fn server_events(&self) -> impl DoubleEndedIterator<Item = &ServerEvent> {
         self.events.iter().filter_map(|event| match &event.what {
             What::Server(event) => Some(event),
             _ => None,
@@ -385,12 +385,12 @@ impl Transcript {
     }
 
     /// The sample taken at a moment.
-    pub fn sample(&self, moment: Moment) -> Option<&Sample> {
+    pub(crate) fn sample(&self, moment: Moment) -> Option<&Sample> {
         self.samples(moment).next_back()
     }
 
     /// All samples that were taken at such a moment.
-    pub fn samples(&self, moment: Moment) -> impl DoubleEndedIterator<Item = &Sample> {
+    pub(crate) fn samples(&self, moment: Moment) -> impl DoubleEndedIterator<Item = &Sample> {
         self.events
             .iter()
             .filter_map(move |event| match &event.what {
@@ -400,7 +400,7 @@ impl Transcript {
     }
 
     /// The longest time for which the harness did not get to run, or for which our own echo server was late.
-    pub fn starved(&self) -> Duration {
+    pub(crate) fn starved(&self) -> Duration {
         let starved = self.events.iter().filter_map(|event| match &event.what {
             What::Starved(by) | What::Calibrated(by) => Some(*by),
             _ => None,
@@ -409,7 +409,7 @@ impl Transcript {
     }
 
     /// How many datagrams the kernel dropped because the buffer of their receiver was full, which is no server's fault.
-    pub fn dropped_datagrams(&self) -> u64 {
+    pub(crate) fn dropped_datagrams(&self) -> u64 {
         let moved = self.events.iter().map(|event| match &event.what {
             What::Counters(moved) => moved.as_slice(),
             _ => &[],
@@ -421,7 +421,7 @@ impl Transcript {
     }
 
     /// The faults that are not shown to have happened, each with what was seen instead.
-    pub fn unproven(&self) -> impl Iterator<Item = (&Fault, &str)> {
+    pub(crate) fn unproven(&self) -> impl Iterator<Item = (&Fault, &str)> {
         let events = self.events.iter();
         events.filter_map(|event| match &event.what {
             What::Proof {
@@ -434,7 +434,7 @@ impl Transcript {
     }
 
     /// The last output of the server, as text.
-    pub fn last_output(&self) -> Option<String> {
+    pub(crate) fn last_output(&self) -> Option<String> {
         let mut output = Vec::new();
         for event in self.server_events() {
             if let ServerEvent::Output(bytes) = event {
@@ -445,7 +445,7 @@ impl Transcript {
     }
 
     /// How much the clients have sent.
-    pub fn sent_bytes(&self) -> u64 {
+    pub(crate) fn sent_bytes(&self) -> u64 {
         let sent = self.events.iter().map(|event| match &event.what {
             What::Client(_, ClientEvent::Sent(bytes)) => bytes.len() as u64,
             _ => 0,
@@ -454,7 +454,7 @@ impl Transcript {
     }
 
     /// The facts as a person reads them, an event a line: `>` sent, `<` received, `*` noted. The scenario names its clients.
-    pub fn lines(&self, scenario: &Scenario) -> Vec<EventLine> {
+    pub(crate) fn lines(&self, scenario: &Scenario) -> Vec<EventLine> {
         let mut phase = Phase::Before;
         let mut lines = Vec::new();
         let mut chosen = BTreeSet::new();
@@ -517,7 +517,7 @@ impl Transcript {
 
 /// An event as a person reads it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct EventLine {
+pub(crate) struct EventLine {
     /// The monotonic time since the transcript began.
     pub at: Duration,
     /// Whom it is about, a client or the server; nobody where it is about the harness and the host.

@@ -7,7 +7,7 @@ use std::fmt;
 /// Something that has to have happened before anything that follows is held against the server.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Fault {
+pub(crate) enum Fault {
     /// Our own host gave the client a socket: where it refuses one, nothing that follows is the server's fault.
     OwnSocket,
     /// What was sent came to the server in the segments into which it was cut.

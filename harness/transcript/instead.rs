@@ -10,7 +10,7 @@ use std::net::IpAddr;
 /// What had come to a client and was not expected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Got {
+pub(crate) enum Got {
     /// Neither bytes nor a datagram.
     Nothing,
     /// Bytes of a stream.
@@ -22,7 +22,7 @@ pub enum Got {
 /// What was wanted in the place of wrong bytes.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Wanted {
+pub(crate) enum Wanted {
     /// Exactly these.
     Bytes(Excerpt),
     /// A text with holes.
@@ -32,7 +32,7 @@ pub enum Wanted {
 /// What was the case in the place of what was expected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
-pub enum Instead {
+pub(crate) enum Instead {
     /// This had come, and more may still have been on its way.
     SoFar(Got),
     /// This came.
@@ -130,7 +130,7 @@ pub enum Instead {
 
 impl Instead {
     /// What it comes to, in a word: what one defect shows in different places has the same.
-    pub fn word(&self) -> String {
+    pub(crate) fn word(&self) -> String {
         let word = match self {
             Self::SoFar(Got::Nothing) | Self::Got(Got::Nothing) => "nothing",
             Self::SoFar(_) => "incomplete",

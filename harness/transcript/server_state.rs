@@ -8,7 +8,7 @@ use std::time::Duration;
 
 /// What is known of the server at a point of the transcript.
 #[derive(Clone, Debug, Default)]
-pub struct ServerState {
+pub(crate) struct ServerState {
     exit: Option<Exit>,
     gone: bool,
     left_behind: usize,
@@ -30,7 +30,7 @@ pub struct ServerState {
 
 impl ServerState {
     /// Takes an event in.
-    pub fn apply(&mut self, event: &Event) {
+    pub(crate) fn apply(&mut self, event: &Event) {
         let What::Server(event) = &event.what else {
             return;
         };
@@ -85,7 +85,7 @@ impl ServerState {
     }
 
     /// Looks for what is expected of the server.
-    pub fn look(&self, what: &ServerExpectation) -> Progress {
+    pub(crate) fn look(&self, what: &ServerExpectation) -> Progress {
         match what {
             ServerExpectation::Exit(wanted) => match self.exit {
                 None => Progress::Pending,
@@ -115,7 +115,7 @@ impl ServerState {
     }
 
     /// What is the case instead of what was expected.
-    pub fn instead(&self, what: &ServerExpectation) -> Instead {
+    pub(crate) fn instead(&self, what: &ServerExpectation) -> Instead {
         match what {
             ServerExpectation::Exit(_) => Instead::Runs,
             ServerExpectation::Output(_) => Instead::NotPrinted,
