@@ -1,9 +1,10 @@
 //! What is said of a suite before it runs.
 
+use super::test::{Test, TestEnd};
 use super::{cases, checks};
 use crate::launch::Target;
 use crate::runner::{Given, Settings};
-use libtest_mimic::{Arguments, Failed, Trial};
+use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
@@ -108,24 +109,35 @@ impl Suite {
         // Servers and clients mostly wait, so more of them can be tried at a time than there are processors.
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         arguments.test_threads.get_or_insert(2 * processors);
-        libtest_mimic::run(&arguments, self.trials()).exit_code()
+        let trials = self.tests().into_iter().map(trial).collect();
+        libtest_mimic::run(&arguments, trials).exit_code()
     }
 
-    /// The tests, for a test target that has others too.
-    pub fn trials(mut self) -> Vec<Trial> {
+    /// The tests, for a test program that has others too.
+    pub fn tests(mut self) -> Vec<Test> {
         self.given.program = Some(self.program.clone());
-        let mut trials = Vec::new();
+        let mut tests = Vec::new();
         for folder in &self.folders {
-            let found = cases::trials(&self, folder);
+            let found = cases::tests(&self, folder);
             if found.is_empty() {
                 let reason = format!("there is no .drill file below {}", folder.display());
-                trials.push(Trial::test("scenarios", move || Err(Failed::from(reason))));
+                tests.push(Test::new("scenarios", move || Err(reason)));
             }
-            trials.extend(found);
+            tests.extend(found);
         }
         if let Some(target) = &self.checks {
-            trials.extend(checks::trials(&self, target));
+            tests.extend(checks::tests(&self, target));
         }
-        trials
+        tests
     }
+}
+
+fn trial(test: Test) -> Trial {
+    let (name, is_ignored) = (test.name().to_owned(), test.is_ignored());
+    let run = move || match test.run() {
+        Ok(TestEnd::Passed) => Ok(Completion::Completed),
+        Ok(TestEnd::Ignored(reason)) => Ok(Completion::ignored_with(reason)),
+        Err(failure) => Err(Failed::from(failure)),
+    };
+    Trial::ignorable_test(name, run).with_ignored_flag(is_ignored)
 }

@@ -1,19 +1,18 @@
 //! The cases of scenario files as tests.
 
 use super::builder::Suite;
-use super::outcome::{completion, in_words};
+use super::outcome::end_of;
 use super::repeat::run_again;
-use super::requirements::if_installed;
+use super::test::Test;
 use crate::runner::{self, CaseRun, Settings};
-use libtest_mimic::Trial;
 use std::path::{Path, PathBuf};
 
 /// A test for each case of the files below a folder, and one that fails for each file that cannot be understood.
-pub(super) fn trials(suite: &Suite, folder: &Path) -> Vec<Trial> {
+pub(super) fn tests(suite: &Suite, folder: &Path) -> Vec<Test> {
     let mut files = Vec::new();
     find_files(folder, &mut files);
     files.sort();
-    let of_file = |file: &PathBuf| trials_of_file(suite, folder, file);
+    let of_file = |file: &PathBuf| tests_of_file(suite, folder, file);
     files.iter().flat_map(of_file).collect()
 }
 
@@ -32,7 +31,7 @@ fn find_files(folder: &Path, found: &mut Vec<PathBuf>) {
     }
 }
 
-fn trials_of_file(suite: &Suite, folder: &Path, file: &Path) -> Vec<Trial> {
+fn tests_of_file(suite: &Suite, folder: &Path, file: &Path) -> Vec<Test> {
     let name = file.strip_prefix(folder).unwrap_or(file);
     let name = name.with_extension("");
     let parts: Vec<_> = name.iter().map(|part| part.to_string_lossy()).collect();
@@ -44,20 +43,19 @@ fn trials_of_file(suite: &Suite, folder: &Path, file: &Path) -> Vec<Trial> {
     match runner::cases_of(&file.display().to_string(), &suite.given) {
         Ok(cases) => {
             let cases = cases.into_iter();
-            let trials = cases.map(|case| trial(&prefix, case, settings.clone()));
-            trials.collect()
+            let tests = cases.map(|case| test(&prefix, case, settings.clone()));
+            tests.collect()
         }
         Err(error) => {
-            let reason = in_words(&error);
-            vec![Trial::test(prefix, move || Err(reason))]
+            vec![Test::new(prefix, move || Err(error.chain()))]
         }
     }
 }
 
-fn trial(prefix: &str, case: CaseRun, settings: Settings) -> Trial {
+fn test(prefix: &str, case: CaseRun, settings: Settings) -> Test {
     let name = format!("{prefix}::{}", case.scenario.name);
-    if_installed(name.clone(), &case.target.clone(), move || {
-        let result = runner::run_case(&case, &settings).map_err(|error| in_words(&error))?;
-        completion(&result, &name)
+    Test::of(&case.target.clone(), name.clone(), move || {
+        let result = runner::run_case(&case, &settings).map_err(|error| error.chain())?;
+        end_of(&result, &name)
     })
 }

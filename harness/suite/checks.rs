@@ -1,25 +1,23 @@
 //! Checks as tests.
 
 use super::builder::Suite;
-use super::outcome::{completion, in_words};
+use super::outcome::end_of;
 use super::repeat::check_again;
-use super::requirements::if_installed;
+use super::test::{Test, TestEnd};
 use crate::checks;
 use crate::launch::Target;
 use crate::runner::{self, Settings};
-use libtest_mimic::{Completion, Failed, Trial};
 
 /// A test for each check that is not left out.
-pub(super) fn trials(suite: &Suite, target: &Target) -> Vec<Trial> {
+pub(super) fn tests(suite: &Suite, target: &Target) -> Vec<Test> {
     let table = checks::all();
     let selected = match runner::selected(target, &table, &suite.settings) {
         Ok(selected) => selected,
         Err(error) => {
-            let reason = in_words(&error);
-            return vec![Trial::test("checks", move || Err(reason))];
+            return vec![Test::new("checks", move || Err(error.chain()))];
         }
     };
-    let trials = selected.into_iter().map(|check| {
+    let tests = selected.into_iter().map(|check| {
         let settings = Settings {
             only: vec![check.id.to_owned()],
             skip: Vec::new(),
@@ -28,20 +26,16 @@ pub(super) fn trials(suite: &Suite, target: &Target) -> Vec<Trial> {
         };
         let name = format!("checks::{}", check.id.replace('/', "::"));
         let server = target.clone();
-        if_installed(name.clone(), target, move || run(&server, &settings, &name))
+        Test::of(target, name.clone(), move || run(&server, &settings, &name))
     });
-    trials.collect()
+    tests.collect()
 }
 
 /// Runs the one check that the settings choose.
-fn run(target: &Target, settings: &Settings, name: &str) -> Result<Completion, Failed> {
-    let report = runner::check(target, settings, &|_| {});
-    let report = report.map_err(|error| in_words(&error))?;
+fn run(target: &Target, settings: &Settings, name: &str) -> Result<TestEnd, String> {
+    let report = runner::check(target, settings, &|_| {}).map_err(|error| error.chain())?;
     match report.results.as_slice() {
-        [result] => completion(result, name),
-        results => Err(Failed::from(format!(
-            "{} results of one check",
-            results.len()
-        ))),
+        [result] => end_of(result, name),
+        results => Err(format!("{} results of one check", results.len())),
     }
 }

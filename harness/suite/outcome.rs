@@ -1,18 +1,17 @@
 //! What a result means for the test that it is of.
 
 use super::repeat::{from_where_cargo_was_called, test_again};
-use crate::model::error::Error;
+use super::test::TestEnd;
 use crate::report::data::{CheckResult, Outcome};
-use libtest_mimic::{Completion, Failed};
 
-pub(super) fn completion(result: &CheckResult, test: &str) -> Result<Completion, Failed> {
+pub(super) fn end_of(result: &CheckResult, test: &str) -> Result<TestEnd, String> {
     let reason = result.reason().unwrap_or_default();
     let outcome = result.outcome();
     match outcome {
-        Outcome::Pass => Ok(Completion::Completed),
+        Outcome::Pass => Ok(TestEnd::Passed),
         Outcome::Known | Outcome::Warn | Outcome::Skip => {
             let word = outcome.word();
-            Ok(Completion::ignored_with(format!("{word}: {reason}")))
+            Ok(TestEnd::Ignored(format!("{word}: {reason}")))
         }
         Outcome::Inconclusive => Err(failed(&format!("inconclusive: {reason}\n"), test)),
         Outcome::Fail => {
@@ -26,10 +25,6 @@ pub(super) fn completion(result: &CheckResult, test: &str) -> Result<Completion,
     }
 }
 
-fn failed(text: &str, test: &str) -> Failed {
-    Failed::from(format!("{text}  as a test: {}", test_again(test)))
-}
-
-pub(super) fn in_words(error: &Error) -> Failed {
-    Failed::from(error.chain())
+fn failed(text: &str, test: &str) -> String {
+    format!("{text}  as a test: {}", test_again(test))
 }

@@ -20,7 +20,7 @@ mod states;
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use sockdrill::Profile;
 use sockdrill::Target;
-use sockdrill::suite::Suite;
+use sockdrill::suite::{Suite, Test, TestEnd};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -32,7 +32,8 @@ fn main() -> ExitCode {
     let processors = std::thread::available_parallelism().map_or(2, usize::from);
     arguments.test_threads.get_or_insert(2 * processors);
     let scenarios = Suite::of_scenarios("fixtures/scenarios").scenarios("fixtures/regressions");
-    let scenarios = scenarios.program(env!("CARGO_BIN_EXE_sockdrill")).trials();
+    let scenarios = scenarios.program(env!("CARGO_BIN_EXE_sockdrill")).tests();
+    let scenarios = scenarios.into_iter().map(of_suite).collect();
     // The longest first, so that none of them is waited for alone.
     let kinds = [
         ("pair", pairs::trials()),
@@ -46,6 +47,16 @@ fn main() -> ExitCode {
         trials.into_iter().map(named)
     });
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+/// A test of a suite beside the others of this program.
+fn of_suite(test: Test) -> Trial {
+    let (name, is_ignored) = (test.name().to_owned(), test.is_ignored());
+    let run = move || match test.run()? {
+        TestEnd::Passed => Ok(Completion::Completed),
+        TestEnd::Ignored(reason) => Ok(Completion::ignored_with(reason)),
+    };
+    Trial::ignorable_test(name, run).with_ignored_flag(is_ignored)
 }
 
 /// A test that cannot run here where something is `missing`: it is ignored with the reason, or fails if
