@@ -2,6 +2,7 @@
 
 use super::cause::{Cause, Growth};
 use super::verdict::Verdict;
+use crate::model::need::Unmet;
 use crate::transcript::event::Exit;
 use crate::transcript::fault::Fault;
 use std::time::Duration;
@@ -124,10 +125,7 @@ pub(crate) enum Useful {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Skip {
     /// Something that the check needs is not given.
-    Unmet {
-        /// Why not.
-        reason: String,
-    },
+    Unmet(Unmet),
     /// The check has no scenario for this server.
     NothingToDo,
 }

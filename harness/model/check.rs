@@ -1,7 +1,7 @@
 //! A check: one requirement that servers are held to, how it is provoked, and a server that breaks it.
 
 use crate::model::address::Address;
-use crate::model::need::{Need, in_words};
+use crate::model::need::{Need, Unmet, in_words};
 use crate::model::profile::Promises;
 use crate::model::scenario::Scenario;
 use crate::model::subject::{Broken, Subject};
@@ -73,7 +73,7 @@ impl Check {
     }
 
     /// Why the check does not apply, if it does not.
-    pub(crate) fn unmet(&self, subject: &Subject) -> Option<String> {
+    pub(crate) fn unmet(&self, subject: &Subject) -> Option<Unmet> {
         self.needs.iter().find_map(|need| need.unmet(subject))
     }
 }

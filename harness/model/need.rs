@@ -14,6 +14,15 @@ pub(crate) struct Need {
     pub reason: &'static str,
 }
 
+/// Why a need is not met.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unmet {
+    /// It is not known or promised, or does not hold here.
+    NotGiven(Need),
+    /// It was promised, and a check has shown that it is not so.
+    Broken(Broken),
+}
+
 impl PartialEq for Need {
     fn eq(&self, other: &Self) -> bool {
         self.word == other.word
@@ -30,20 +39,13 @@ impl fmt::Display for Need {
 
 impl Need {
     /// Says why the need is not met, if it is not.
-    pub(crate) fn unmet(&self, subject: &Subject) -> Option<String> {
+    pub(crate) fn unmet(&self, subject: &Subject) -> Option<Unmet> {
         if (self.met)(subject) {
             return None;
         }
-        let broken = subject
-            .broken
-            .iter()
-            .find(|broken| broken.need == self.word);
-        Some(match broken {
-            Some(Broken { what, check, .. }) => {
-                format!("builds on {what}, which is broken: see {check}")
-            }
-            None => self.reason.to_owned(),
-        })
+        let mut broken = subject.broken.iter();
+        let broken = broken.find(|broken| broken.need == self.word);
+        Some(broken.map_or(Unmet::NotGiven(*self), |broken| Unmet::Broken(*broken)))
     }
 }
 

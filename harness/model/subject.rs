@@ -52,7 +52,7 @@ pub(crate) struct Place {
 }
 
 /// A promise that was found broken, so that nothing is built on it.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Broken {
     /// The word of the need that the promise would have met.
     pub need: &'static str,

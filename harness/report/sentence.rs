@@ -2,6 +2,8 @@
 
 use crate::judge::{Cause, Doubt, Evidence, Growth, Skip, Useful, Verdict};
 use crate::model::literal::{Measured, Shown};
+use crate::model::need::Unmet;
+use crate::model::subject::Broken;
 use crate::transcript::event::Ended;
 use crate::transcript::instead::Instead;
 use std::fmt;
@@ -182,7 +184,10 @@ impl fmt::Display for Doubt {
 impl fmt::Display for Skip {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unmet { reason } => f.write_str(reason),
+            Self::Unmet(Unmet::NotGiven(need)) => f.write_str(need.reason),
+            Self::Unmet(Unmet::Broken(Broken { what, check, .. })) => {
+                write!(f, "builds on {what}, which is broken: see {check}")
+            }
             Self::NothingToDo => f.write_str("there is nothing to do for this server"),
         }
     }

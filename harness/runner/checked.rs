@@ -23,7 +23,7 @@ pub(super) fn check_result(
     let begun = Instant::now();
     let mut scenarios = Vec::new();
     let attempt = match (check.unmet(job.subject), unserved) {
-        (Some(reason), _) => Attempt::of(Verdict::Skip(Skip::Unmet { reason })),
+        (Some(unmet), _) => Attempt::of(Verdict::Skip(Skip::Unmet(unmet))),
         (None, Some(verdict)) if !check.judges_serving(job.subject) => {
             let verdict = Box::new(verdict.clone());
             Attempt::of(Verdict::Inconclusive(Doubt::Unserved { verdict }))
