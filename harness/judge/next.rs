@@ -1,6 +1,8 @@
 //! What the judge wants to see next of the same server before it says what it has seen: more runs tell a leak from a pool
 //! that is being filled.
 
+use super::cause::Cause;
+use super::invariants::invariants;
 use super::leaks::{needs_another_run, still_grows};
 use super::thresholds::{FULL_AFTER, MOST_IN_A_POOL, TOLD_WITHIN};
 use crate::model::phase::{Moment, Next, Phase};
@@ -100,6 +102,9 @@ fn round(trial: &Trial, transcript: &Transcript, done: &Done) -> Option<Round> {
     if !done.workers.is_empty() {
         return Some(Round::Fill);
     }
+    if never_rests(trial, transcript) {
+        return None;
+    }
     let Some(filled_at) = done.filled_at else {
         if needs_another_run(trial, transcript) {
             return Some(Round::Again);
@@ -110,6 +115,14 @@ fn round(trial: &Trial, transcript: &Transcript, done: &Done) -> Option<Round> {
     let has_begun = !done.since.is_empty();
     let is_in_time = done.now - filled_at < TOLD_WITHIN && still_grows(trial, transcript);
     (is_first || has_begun || is_in_time).then_some(Round::Again)
+}
+
+/// Whether the server has failed already by never coming to rest, for which every further sample would wait as long as it
+/// may.
+fn never_rests(trial: &Trial, transcript: &Transcript) -> bool {
+    let broken = invariants(trial, transcript);
+    let mut broken = broken.iter();
+    broken.any(|cause| matches!(cause, Cause::Busy { .. }))
 }
 
 /// Nobody comes after a scenario that is itself a polite client.

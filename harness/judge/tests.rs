@@ -723,6 +723,27 @@ fn what_has_grown_is_run_again_and_a_pool_is_filled_before_it_is_told_from_a_lea
     assert_eq!(filled[45..], again);
 }
 
+/// Each look at a server that does not come to rest takes all the time that there is.
+#[test]
+fn what_grows_in_a_server_that_spins_is_not_run_again() {
+    let spinning = Sample {
+        spins: true,
+        ..threads(9)
+    };
+    let resting = Sample {
+        at_rest: true,
+        ..threads(1)
+    };
+    let mut phases: Vec<What> = vec![What::Sample(Moment::Baseline, resting)];
+    let then = [Phase::Scenario, Phase::BystanderAgain, Phase::After];
+    phases.extend(then.map(What::Phase));
+    phases.push(What::Sample(Moment::After, spinning));
+    let seen = transcript(phases);
+    assert_eq!(next(&surrounded(), &seen), None);
+    let verdict = judge(&surrounded(), &seen);
+    assert!(matches!(verdict, Verdict::Fail(_)), "{verdict:?}");
+}
+
 #[test]
 fn nothing_more_is_asked_for_once_a_phase_was_not_gone_through() {
     let seen = transcript(vec![What::Phase(Phase::Before), What::Stopped]);
