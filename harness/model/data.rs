@@ -106,11 +106,11 @@ impl Noise {
 
     /// As many bytes from the beginning, by words: of megabytes each would be a call in a build without optimisation.
     fn bytes(mut self, count: usize) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(count + 8);
-        while bytes.len() < count {
-            bytes.extend_from_slice(&self.next_word().to_le_bytes());
+        let mut bytes = vec![0; count];
+        for eight in bytes.chunks_mut(8) {
+            let word = self.next_word().to_le_bytes();
+            eight.copy_from_slice(&word[..eight.len()]);
         }
-        bytes.truncate(count);
         bytes
     }
 }
