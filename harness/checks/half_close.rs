@@ -11,6 +11,7 @@ use crate::model::need::Need;
 use crate::model::server_action::ServerAction;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Mutex;
 use std::time::Duration;
 
 fn orderly_end() -> Expectation {
@@ -54,6 +55,8 @@ fn close_when_read(stream: &mut TcpStream) -> std::io::Result<()> {
         .join()
         .map_err(|_| std::io::Error::other("the writer panicked"))?
 }
+
+static SPINS: Mutex<()> = Mutex::new(());
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -187,6 +190,8 @@ pub(super) const CHECKS: &[Check] = &[
                     if talked {
                         return Ok(());
                     }
+                    // One spins at a time; the others are left in CLOSE_WAIT.
+                    let _turn = SPINS.lock();
                     loop {
                         // The end of input is readable for ever: a loop that waits for more spins.
                         let _ = stream.peek(&mut [0])?;

@@ -69,7 +69,7 @@ pub(super) const ACTIONS: &[Verb<Action>] = &[
     },
     Verb {
         usage: "stall",
-        about: "Stops reading; data piles up in the queues of the kernel.",
+        about: "Stops reading, so that data piles up in the queues of the kernel; before `connect` it is so from the beginning.",
         example: "alice stall",
         read: |_| Ok(Action::Stall),
     },
@@ -77,7 +77,7 @@ pub(super) const ACTIONS: &[Verb<Action>] = &[
         usage: "read [SIZE [every DURATION]]",
         about: "Reads again, at full speed or so slowly; before `connect` it is how the coming connection is read.",
         example: "alice read 1KiB every 5ms",
-        read: |line| pace(line).map(Action::Read),
+        read: |line| rate(line).map(Action::Read),
     },
     Verb {
         usage: "expect WHAT [within DURATION]",
@@ -127,7 +127,7 @@ pub(super) const SERVER_ACTIONS: &[Verb<ServerAction>] = &[
     },
     Verb {
         usage: "start [stdout-closed | stdin-closed]",
-        about: "Starts the server again where it ran before.",
+        about: "Starts the server again where it ran before; what still runs of it is killed first.",
         example: "server start stdout-closed",
         read: |line| {
             let streams = match line.peek() {
@@ -468,7 +468,7 @@ fn positions(line: &mut Reader<'_>) -> Read<Vec<usize>> {
     }
 }
 
-fn pace(line: &mut Reader<'_>) -> Read<Option<ReadRate>> {
+fn rate(line: &mut Reader<'_>) -> Read<Option<ReadRate>> {
     if line.peek().is_none() {
         return Ok(None);
     }

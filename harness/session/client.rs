@@ -30,7 +30,7 @@ use tokio::task::JoinHandle;
 enum ReadMode {
     Free,
     Stalled,
-    Paced(ReadRate),
+    AtRate(ReadRate),
 }
 
 /// Errors of connect that tell of our own host, not of the server.
@@ -55,13 +55,13 @@ pub(crate) struct Client {
     link: Option<Link>,
     last_local: Option<SocketAddr>,
     /// How the coming connection is read.
-    next_gate: ReadMode,
+    next_mode: ReadMode,
 }
 
 #[derive(Debug)]
 struct Link {
     socket: Rc<AsyncFd<OwnedFd>>,
-    gate: watch::Sender<ReadMode>,
+    mode: watch::Sender<ReadMode>,
     driver: JoinHandle<()>,
     /// Sends in the background, while there is something to send.
     writers: Vec<JoinHandle<()>>,
@@ -86,7 +86,7 @@ impl Client {
             transport,
             link: None,
             last_local: None,
-            next_gate: ReadMode::Free,
+            next_mode: ReadMode::Free,
         }
     }
 
@@ -221,13 +221,13 @@ impl Client {
                 });
             }
         };
-        let (gate, gate_seen) =
-            watch::channel(std::mem::replace(&mut self.next_gate, ReadMode::Free));
+        let (mode, mode_seen) =
+            watch::channel(std::mem::replace(&mut self.next_mode, ReadMode::Free));
         let driver = Driver {
             id: self.id,
             recorder: self.recorder.clone(),
             socket: Rc::clone(&socket),
-            gate: gate_seen,
+            mode: mode_seen,
             datagram: self.transport.is_datagram(),
             peer: peer.clone(),
         };
@@ -238,7 +238,7 @@ impl Client {
         self.last_local = local_address(&socket);
         self.link = Some(Link {
             socket,
-            gate,
+            mode,
             driver,
             writers: Vec::new(),
             peer,
@@ -509,7 +509,7 @@ impl Client {
             return true;
         };
         let written = link.writers.iter().all(JoinHandle::is_finished);
-        if !written || *link.gate.borrow() != ReadMode::Free || !self.has_heard_all(link) {
+        if !written || *link.mode.borrow() != ReadMode::Free || !self.has_heard_all(link) {
             return false;
         }
         match self.transport {
@@ -603,23 +603,23 @@ impl Client {
         }
     }
 
-    pub(crate) fn set_pace(&mut self, pace: Option<ReadRate>) {
-        let gate = pace.map_or(ReadMode::Free, ReadMode::Paced);
-        self.set_gate(gate);
+    pub(crate) fn set_rate(&mut self, rate: Option<ReadRate>) {
+        let mode = rate.map_or(ReadMode::Free, ReadMode::AtRate);
+        self.set_mode(mode);
         self.record(ClientEvent::Reading);
     }
 
     pub(crate) fn stall(&mut self) {
-        self.set_gate(ReadMode::Stalled);
+        self.set_mode(ReadMode::Stalled);
         self.record(ClientEvent::Stalled);
     }
 
-    fn set_gate(&mut self, gate: ReadMode) {
+    fn set_mode(&mut self, mode: ReadMode) {
         match &self.link {
             Some(link) => {
-                link.gate.send_replace(gate);
+                link.mode.send_replace(mode);
             }
-            None => self.next_gate = gate,
+            None => self.next_mode = mode,
         }
     }
 
@@ -705,7 +705,7 @@ impl Client {
     fn cuts_itself_short(&self) -> bool {
         self.link.as_ref().is_some_and(|link| {
             let is_writing = link.writers.iter().any(|writer| !writer.is_finished());
-            let reads = *link.gate.borrow() == ReadMode::Free;
+            let reads = *link.mode.borrow() == ReadMode::Free;
             is_writing && reads && !self.recorder.client_states().of(self.id).is_held_up()
         })
     }
@@ -798,7 +798,7 @@ struct Driver {
     id: ClientId,
     recorder: Recorder,
     socket: Rc<AsyncFd<OwnedFd>>,
-    gate: watch::Receiver<ReadMode>,
+    mode: watch::Receiver<ReadMode>,
     datagram: bool,
     peer: SockAddr,
 }
@@ -873,25 +873,25 @@ impl Driver {
         let mut buffer = vec![0u8; READ_BYTES];
         loop {
             if self
-                .gate
-                .wait_for(|gate| *gate != ReadMode::Stalled)
+                .mode
+                .wait_for(|mode| *mode != ReadMode::Stalled)
                 .await
                 .is_err()
             {
                 return;
             }
-            let pace = match *self.gate.borrow() {
-                ReadMode::Paced(pace) => Some(pace),
+            let rate = match *self.mode.borrow() {
+                ReadMode::AtRate(rate) => Some(rate),
                 ReadMode::Free | ReadMode::Stalled => None,
             };
-            let room = pace.map_or(READ_BYTES, |pace| pace.bytes.min(READ_BYTES));
+            let room = rate.map_or(READ_BYTES, |rate| rate.bytes.min(READ_BYTES));
             let Some(()) = self.read_once(&mut buffer[..room]).await else {
                 return;
             };
-            match pace {
+            match rate {
                 // The shortest sleep is a millisecond, which is a pause where none is wanted.
-                Some(pace) if pace.every.is_zero() => tokio::task::yield_now().await,
-                Some(pace) => tokio::time::sleep(pace.every).await,
+                Some(rate) if rate.every.is_zero() => tokio::task::yield_now().await,
+                Some(rate) => tokio::time::sleep(rate.every).await,
                 None => {}
             }
         }
@@ -901,8 +901,8 @@ impl Driver {
     async fn read_once(&mut self, buffer: &mut [u8]) -> Option<()> {
         let mut guard = tokio::select! {
             guard = self.socket.readable() => guard.ok()?,
-            // A change of pace takes effect before the next byte.
-            _ = self.gate.changed() => return Some(()),
+            // A change of the rate takes effect before the next byte.
+            _ = self.mode.changed() => return Some(()),
         };
         let datagram = self.datagram;
         let attempt = guard.try_io(|socket| {

@@ -106,11 +106,11 @@ impl Session<'_> {
             Action::Close => client.close().await,
             Action::Vanish => client.vanish().await,
             Action::Stall => client.stall(),
-            Action::Read(pace) => client.set_pace(*pace),
+            Action::Read(rate) => client.set_rate(*rate),
             Action::Expect { what, within } => return self.expect(id, client, what, *within).await,
             Action::Require { what, within } => {
                 let (how, flow) = self.expect(id, client, what, *within).await;
-                self.prove(
+                self.observer.prove(
                     Fault::Required(what.clone()),
                     flow.is_continue(),
                     "read from the connection and the kernel's tables",
@@ -128,7 +128,7 @@ impl Session<'_> {
         let needed = matches!(form.needs, Some(Need::Connection | Need::SendingSide));
         if acts && needed && !client.may_send() {
             let fault = Fault::Step(action.to_string());
-            self.prove(fault, false, "there is no connection");
+            self.observer.prove(fault, false, "there is no connection");
         }
     }
 
@@ -142,9 +142,9 @@ impl Session<'_> {
         let mut sought = Matcher::new(what, id.member);
         let how = self.wait_for(id, client, what, &mut sought, within).await;
         if matches!(what, Expectation::End { .. }) {
-            self.await_destroy_event(id).await;
+            self.observer.await_destroy_event(id).await;
         }
-        let mut client_states = self.recorder.client_states();
+        let mut client_states = self.observer.recorder.client_states();
         let state = client_states.of(id);
         match state.look(&mut sought, how != Ended::Done) {
             Progress::Met => {
@@ -166,14 +166,21 @@ impl Session<'_> {
         within: Option<Duration>,
     ) -> Ended {
         let mut look = looks();
-        let mut waiting = Waiting::for_this(what, within, self.looks.get().number);
+        let mut waiting = Waiting::for_this(what, within, self.observer.looks.get().number);
         if waiting.way != Wait::Kernel {
             look.reset();
         }
-        let facts = self.recorder.waiting_for(id);
+        let facts = self.observer.recorder.waiting_for(id);
         loop {
             let next_fact = facts.notified();
-            if self.recorder.client_states().of(id).look(sought, false) != Progress::Pending {
+            if self
+                .observer
+                .recorder
+                .client_states()
+                .of(id)
+                .look(sought, false)
+                != Progress::Pending
+            {
                 return Ended::Done;
             }
             let ended = tokio::select! {
@@ -190,7 +197,7 @@ impl Session<'_> {
 
     /// The time is up, unless others of a crowd are served meanwhile: as long as anybody is, nobody has waited in vain.
     fn at_deadline(&self, id: ClientId, waiting: &mut Waiting) -> Option<Ended> {
-        let served = self.recorder.last_served(id);
+        let served = self.observer.recorder.last_served(id);
         let later =
             served.map(|at| (waiting.asked + SERVED_WITHIN).min((at + waiting.limit).into()));
         match later.filter(|later| waiting.is_patient && *later > waiting.deadline) {
@@ -199,7 +206,7 @@ impl Session<'_> {
                 None
             }
             None => {
-                self.record_ran_since(waiting.ran_before);
+                self.observer.record_ran_since(waiting.ran_before);
                 Some(Ended::OutOfTime(waiting.limit))
             }
         }
@@ -213,7 +220,7 @@ impl Session<'_> {
         what: &Expectation,
         waiting: &mut Waiting,
     ) -> Option<Ended> {
-        let ran = self.fresh_look().still.ran;
+        let ran = self.observer.fresh_look().still.ran;
         waiting.ran_before = waiting.ran_before.or(Some(ran));
         waiting.dead_looks = match self.is_dead(client) {
             true => waiting.dead_looks + 1,
@@ -230,7 +237,8 @@ impl Session<'_> {
             Wait::Absence => 1,
             Wait::Event | Wait::Kernel | Wait::Either => LOOKS_TO_BLAME,
         };
-        let settled = || self.is_settled(waiting.begun, looks) && self.is_quiet(client, what);
+        let settled =
+            || self.observer.is_settled(waiting.begun, looks) && self.is_quiet(client, what);
         let found = waiting.way == Wait::Kernel && self.look_in_kernel(id, client, what);
         (!found && settled()).then_some(Ended::Settled)
     }
@@ -249,24 +257,26 @@ impl Session<'_> {
     fn look_for_restraint(&self, id: ClientId, client: &Client, before: Held) -> Held {
         let unread_bytes = client.unread_bytes();
         let is_same = unread_bytes > 0 && unread_bytes == before.unread_bytes;
-        if !is_same || !self.fresh_look().still.at_rest {
+        if !is_same || !self.observer.fresh_look().still.at_rest {
             return Held::now(unread_bytes);
         }
         let looks = before.looks + 1;
         if looks >= LOOKS_TO_BLAME && before.since.elapsed() >= SILENCE {
             let event = ClientEvent::HeldBack { unread_bytes };
-            self.recorder.record(What::Client(id, event));
+            self.observer.record(What::Client(id, event));
         }
         Held { looks, ..before }
     }
 
     /// Whether no process of the server is left and nothing that it has sent is on its way, so that no more will come.
     fn is_dead(&self, client: &Client) -> bool {
-        let dead =
-            |server: &Server| server.process().exit().is_some() && self.living().next().is_none();
+        let dead = |server: &Server| {
+            server.process().exit().is_some() && self.observer.living().next().is_none()
+        };
         // The kernel goes on sending for a stream whose owner has ended; datagrams are there at once or never.
         let nothing_comes = |server: &Server| server.transport().is_datagram() || client.is_quiet();
-        self.server
+        self.observer
+            .server
             .as_ref()
             .is_some_and(|server| dead(server) && nothing_comes(server))
     }
@@ -291,7 +301,7 @@ impl Session<'_> {
             _ => return false,
         };
         if found {
-            self.recorder.record(What::Client(id, event));
+            self.observer.record(What::Client(id, event));
         }
         found
     }
@@ -300,7 +310,7 @@ impl Session<'_> {
     /// went with it.
     fn has_had_its_datagram(&self) -> bool {
         let is_for_one = self.target.profile.promises.serves == Some(Serves::OneConnection);
-        self.server.as_ref().is_some_and(|server| {
+        self.observer.server.as_ref().is_some_and(|server| {
             is_for_one
                 && server.transport().is_datagram()
                 && server.process().exit() == Some(Exit::Status(0))

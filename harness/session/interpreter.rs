@@ -1,12 +1,11 @@
-//! Going through the lines of an act, those of one crowd by each of its clients at its own pace.
+//! Going through the lines of a phase, those of one crowd by each of its clients at its own pace.
 
 use super::phases::{Flow, Session, go_on_if};
 use crate::kernel::{self};
-use crate::launch::Server;
 use crate::model::error::Error;
 use crate::model::scenario::{Line, Step};
 use crate::session::client::Client;
-use crate::transcript::event::{ClientId, Ended, ServerEvent, What};
+use crate::transcript::event::{Ended, ServerEvent, What};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::Poll;
@@ -54,7 +53,7 @@ impl Session<'_> {
 
     /// A line that is not one of clients alone.
     async fn line(&mut self, line: &Line, number: usize) -> Result<Flow, Error> {
-        self.recorder.record(What::StepBegan(number));
+        self.observer.record(What::StepBegan(number));
         let (how, flow) = match &line.step {
             Step::Server(action) => self.server_step(action).await?,
             Step::Pause(time) => {
@@ -62,7 +61,7 @@ impl Session<'_> {
                 (Ended::Done, Flow::Continue(()))
             }
             Step::Settle => {
-                self.settle().await;
+                self.observer.settle(&self.clients).await;
                 (Ended::Done, Flow::Continue(()))
             }
             Step::Client { .. } | Step::Repeat { .. } | Step::Barrier => {
@@ -74,30 +73,29 @@ impl Session<'_> {
     }
 
     fn end_step(&self, step: usize, member: Option<u32>, how: Ended, flow: Flow) {
-        self.record_destroyed_sockets();
+        self.observer.record_destroyed_sockets();
         if flow == Flow::Break(()) && !self.stopped.replace(true) {
-            let processes = self.server.as_ref().map(Server::processes);
-            let doing = kernel::occupations(&processes.unwrap_or_default());
-            self.record_server(ServerEvent::Occupied(doing));
+            let doing = kernel::occupations(&self.observer.processes());
+            self.observer.record_server(ServerEvent::Occupied(doing));
         }
-        self.recorder.record(What::StepEnded { step, member, how });
+        self.observer.record(What::StepEnded { step, member, how });
     }
 
     /// Lets every client behind a name go through lines that concern no one else; all is over when all are done.
     async fn side_by_side(&mut self, who: usize, lines: &[Line], first: usize) -> Flow {
-        let Some(mut crowd) = self.clients.get_mut(who).map(std::mem::take) else {
+        let Some(mut crowd) = self.clients.take(who) else {
             return Flow::Break(());
         };
         let walks = crowd.iter_mut();
-        let walks = walks.map(|client| self.walk(client.id(), client, lines, first));
+        let walks = walks.map(|client| self.walk(client, lines, first));
         let flows = join_all(walks.collect()).await;
-        self.clients[who] = crowd;
+        self.clients.put_back(who, crowd);
         go_on_if(flows.iter().all(Flow::is_continue))
     }
 
+    /// Lets one client go through such lines.
     fn walk<'b>(
         &'b self,
-        id: ClientId,
         client: &'b mut Client,
         lines: &'b [Line],
         first: usize,
@@ -105,32 +103,44 @@ impl Session<'_> {
         Box::pin(async move {
             let mut number = first;
             for line in lines {
-                let flow = match &line.step {
-                    Step::Repeat { times, lines } => {
-                        let mut flow = Flow::Continue(());
-                        for _ in 0..*times {
-                            flow = self.walk(id, client, lines, number + 1).await;
-                            if flow == Flow::Break(()) {
-                                break;
-                            }
-                        }
-                        flow
-                    }
-                    Step::Client { action, .. } => {
-                        self.recorder.record(What::StepBegan(number));
-                        let (how, flow) = self.client_move(id, client, action).await;
-                        self.end_step(number, Some(id.member), how, flow);
-                        flow
-                    }
-                    _ => Flow::Continue(()),
-                };
-                if flow == Flow::Break(()) {
+                if self.client_line(client, line, number).await.is_break() {
                     return Flow::Break(());
                 }
                 number += count(std::slice::from_ref(line));
             }
             Flow::Continue(())
         })
+    }
+
+    async fn client_line(&self, client: &mut Client, line: &Line, number: usize) -> Flow {
+        match &line.step {
+            Step::Repeat { times, lines } => {
+                self.walk_again(*times, client, lines, number + 1).await
+            }
+            Step::Client { action, .. } => {
+                let id = client.id();
+                self.observer.record(What::StepBegan(number));
+                let (how, flow) = self.client_move(id, client, action).await;
+                self.end_step(number, Some(id.member), how, flow);
+                flow
+            }
+            _ => Flow::Continue(()),
+        }
+    }
+
+    async fn walk_again(
+        &self,
+        times: u32,
+        client: &mut Client,
+        lines: &[Line],
+        first: usize,
+    ) -> Flow {
+        for _ in 0..times {
+            if self.walk(client, lines, first).await.is_break() {
+                return Flow::Break(());
+            }
+        }
+        Flow::Continue(())
     }
 }
 

@@ -3,8 +3,11 @@
 mod calibration;
 mod client;
 mod client_steps;
+mod clients;
+mod facts;
 mod interpreter;
 mod observer;
+mod open_files;
 mod own_delay;
 mod phases;
 mod quiescence;

@@ -1,21 +1,107 @@
-//! What is written down beside the moves: how the server ends, what it prints, what the kernel tells, who starved.
+//! The observer: how the server ends, what it prints, what the kernel tells of it, who starved.
 
-use super::phases::Session;
-use crate::kernel::{Counters, RECEIVE_BUFFER_ERRORS, RestDetector};
+use super::quiescence::Poll;
+use crate::kernel::{Counters, Process, RECEIVE_BUFFER_ERRORS, RestDetector};
 use crate::launch::Server;
+use crate::launch::lab::Lab;
 use crate::model::limits::{
     DELAY_WORTH_RECORDING, LOOK_EVERY, LOOK_SOON, MAY_DIE_WITHIN, STEP_WITHIN,
 };
 use crate::model::phase::Moment;
 use crate::session::calibration;
 use crate::session::own_delay;
-use crate::transcript::event::{ClientEvent, ClientId, Ended, ServerEvent, What};
+use crate::session::recorder::Recorder;
+use crate::transcript::event::{ClientEvent, ClientId, Ended, ServerEvent, Transcript, What};
 use crate::transcript::fault::Fault;
-use std::time::Instant;
+use std::cell::Cell;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use tokio::task::JoinHandle;
 
-impl Session<'_> {
+/// A server in its lab as the kernel shows it, and the transcript in which that is written down.
+pub(super) struct Observer {
+    pub(super) lab: Arc<Lab>,
+    pub(super) server: Option<Server>,
+    pub(super) recorder: Recorder,
+    pub(super) exit_watch: Option<JoinHandle<()>>,
+    /// The zombies at the last sample.
+    pub(super) zombies: Vec<i32>,
+    pub(super) began: Instant,
+    pub(super) baseline_delay: Duration,
+    /// The counters of the lab's network at the beginning of the transcript.
+    counters: Counters,
+    pub(super) looks: Cell<Poll>,
+}
+
+impl Observer {
+    pub(super) fn of(server: Server, lab: Arc<Lab>) -> Self {
+        Self {
+            lab,
+            server: Some(server),
+            recorder: Recorder::new(),
+            exit_watch: None,
+            zombies: Vec::new(),
+            began: Instant::now(),
+            baseline_delay: Duration::ZERO,
+            counters: Counters::default(),
+            looks: Cell::default(),
+        }
+    }
+
+    /// Begins a transcript.
+    pub(super) fn begin(&mut self) {
+        self.recorder = Recorder::new();
+        self.began = Instant::now();
+        if let Some(server) = &self.server {
+            let pid = server.pid();
+            self.record_server(ServerEvent::Started { pid });
+        }
+        self.watch_exit();
+        self.counters = Counters::of(self.lab.supervisor().pid());
+        self.lab.destroy_events();
+    }
+
+    /// Ends the transcript.
+    pub(super) fn end(&mut self) -> Transcript {
+        self.record_counters();
+        if let Some(watch) = self.exit_watch.take() {
+            watch.abort();
+        }
+        self.recorder.take()
+    }
+
+    /// The server, while one runs.
+    pub(super) fn server(&self) -> Option<&Server> {
+        self.server
+            .as_ref()
+            .filter(|server| server.process().exit().is_none())
+    }
+
+    /// The processes of the server, those among them that have ended and were not waited for too.
+    pub(super) fn processes(&self) -> Vec<Process> {
+        self.server
+            .as_ref()
+            .map(Server::processes)
+            .unwrap_or_default()
+    }
+
+    /// The processes of the server that have not ended.
+    pub(super) fn living(&self) -> impl Iterator<Item = Process> {
+        let processes = self.processes().into_iter();
+        processes.filter(|process| !process.is_zombie())
+    }
+
+    pub(super) fn count_workers(&self) {
+        let workers = self.living().map(|process| process.threads + 1).sum();
+        self.record_server(ServerEvent::Workers(workers));
+    }
+
+    pub(super) fn record(&self, what: What) {
+        self.recorder.record(what);
+    }
+
     pub(super) fn record_server(&self, event: ServerEvent) {
-        self.recorder.record(What::Server(event));
+        self.record(What::Server(event));
     }
 
     pub(super) fn watch_exit(&mut self) {
@@ -85,7 +171,7 @@ impl Session<'_> {
     pub(super) fn record_counters(&self) {
         let mut moved = Counters::of(self.lab.supervisor().pid()).since(&self.counters);
         moved.retain(|(name, _)| self.lab.is_private() || name == RECEIVE_BUFFER_ERRORS);
-        self.recorder.record(What::Counters(moved));
+        self.record(What::Counters(moved));
     }
 
     pub(super) fn record_output(&self) {
@@ -119,7 +205,7 @@ impl Session<'_> {
                     lost_bytes: dead.lost_bytes,
                     delivered_bytes: dead.delivered_bytes,
                 };
-                self.recorder.record(What::Client(id, event));
+                self.record(What::Client(id, event));
             }
         }
     }
@@ -133,7 +219,7 @@ impl Session<'_> {
             .saturating_sub(self.baseline_delay);
         let starved = ours.max(theirs);
         if starved > DELAY_WORTH_RECORDING {
-            self.recorder.record(What::Starved(starved));
+            self.record(What::Starved(starved));
         }
         let missed = |what: &What| {
             matches!(
@@ -154,7 +240,7 @@ impl Session<'_> {
     }
 
     pub(super) fn prove(&self, fault: Fault, shown: bool, evidence: &str) {
-        self.recorder.record(What::Proof {
+        self.record(What::Proof {
             fault,
             shown,
             evidence: evidence.to_owned(),

@@ -1,6 +1,7 @@
 //! Looks at the server through the kernel: whether it has come to rest, and what waits in its queues.
 
-use super::phases::Session;
+use super::clients::Clients;
+use super::observer::Observer;
 use crate::kernel::{Activity, BUSY_FROM, RestDetector, State, percent, stillness};
 use crate::model::limits::{
     CATCH_UP_WITHIN, LOOK_EVERY, PATIENCE_WITH_THE_STARVED, SETTLE_WITHIN, STEP_WITHIN,
@@ -9,7 +10,7 @@ use crate::session::client::Client;
 use crate::transcript::event::ServerEvent;
 use std::time::{Duration, Instant};
 
-impl Session<'_> {
+impl Observer {
     /// Lets a server that serves one after the other get through those who have left: as long as its accept queue
     /// becomes shorter, the next client has no claim to be served at once.
     pub(super) async fn catch_up(&self) {
@@ -60,11 +61,11 @@ impl Session<'_> {
     }
 
     /// Gives the server the time to come to rest; a server that does not is held to nothing here.
-    pub(super) async fn settle(&self) {
+    pub(super) async fn settle(&self, clients: &Clients) {
         let deadline = Instant::now() + SETTLE_WITHIN;
         let mut last = None;
         while Instant::now() < deadline {
-            let quiet = self.clients.iter().flatten().all(Client::is_idle);
+            let quiet = clients.all().all(Client::is_idle);
             let now = self.stillness();
             if quiet && now.at_rest && last.as_ref() == Some(&now) {
                 return;
@@ -90,7 +91,7 @@ impl Session<'_> {
     }
 
     /// The listener's accept queue and its limit.
-    pub(crate) fn listener(&self) -> Option<(u32, u32)> {
+    pub(super) fn listener(&self) -> Option<(u32, u32)> {
         let rows = match self.server.as_ref()?.address() {
             crate::model::address::Address::Inet(address) => {
                 let mut rows = self.lab.diag().listeners().ok()?;

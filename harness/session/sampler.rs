@@ -1,6 +1,6 @@
 //! Samples: what the kernel holds for the server before and after a scenario.
 
-use super::phases::Session;
+use super::observer::Observer;
 use super::quiescence::{is_busy, is_starved_of_proof};
 use crate::kernel::{self, Activity, BUSY_FROM, RestDetector, State, percent};
 use crate::launch::Server;
@@ -9,11 +9,10 @@ use crate::model::phase::Moment;
 use crate::transcript::event::{Sample, Transcript, What};
 use std::time::Instant;
 
-impl Session<'_> {
+impl Observer {
     /// Takes a sample once the server has come back to its baseline, or cannot be expected to any more; none of a server
     /// that has ended, which holds nothing.
     pub(super) async fn sample(&mut self, moment: Moment) {
-        self.leave_all().await;
         let home = self.recorder.with(|transcript| home(transcript, moment));
         let begun = Instant::now();
         let mut looks = Polls::default();
@@ -103,10 +102,10 @@ struct Polls {
 
 impl Polls {
     /// Takes a sample; also says whether the server is parked and has not run since the look before.
-    fn take(&mut self, stage: &Session<'_>) -> (Sample, bool) {
-        let mut sample = stage.look();
+    fn take(&mut self, observer: &Observer) -> (Sample, bool) {
+        let mut sample = observer.look();
         let now = Instant::now();
-        let still = stage.stillness();
+        let still = observer.stillness();
         self.rest.take(now, still);
         sample.cpu_percent = self.rest.cpu_percent();
         let mut parked = false;

@@ -410,14 +410,14 @@ fn around(bytes: &[u8], at: usize) -> (Excerpt, usize) {
     (Excerpt::of(near), from)
 }
 
-/// What every client of an act has seen.
+/// What every client of a phase has seen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ClientStates {
     clients: BTreeMap<ClientId, ClientState>,
     addresses: BTreeMap<SocketAddr, ClientId>,
     /// The address of the connection that each client has, or last had.
     latest: BTreeMap<ClientId, SocketAddr>,
-    /// Every address that a connection has had, in earlier acts too.
+    /// Every address that a connection has had, in earlier phases too.
     used: BTreeSet<SocketAddr>,
 }
 
@@ -425,7 +425,7 @@ impl ClientStates {
     /// Takes an event in.
     pub(crate) fn apply(&mut self, event: &Event) {
         match &event.what {
-            // The bystander's connection is the same in the acts that follow its arrival.
+            // The bystander's connection is the same in the phases that follow its arrival.
             What::Phase(_) => {
                 self.clients.retain(|id, _| *id == ClientId::BYSTANDER);
                 self.addresses.retain(|_, id| *id == ClientId::BYSTANDER);
@@ -473,7 +473,7 @@ mod tests {
     use std::time::Duration;
 
     #[test]
-    fn late_news_of_a_connection_of_an_earlier_act_is_not_held_against_who_has_its_port_now() {
+    fn late_news_of_a_connection_of_an_earlier_phase_is_not_held_against_who_has_its_port_now() {
         let (mallory, polite) = (Phase::Scenario.client(0, 0), Phase::After.client(0, 0));
         let connected = ClientEvent::Connected {
             local: Some(SocketAddr::from(([127, 0, 0, 1], 1))),

@@ -1,0 +1,91 @@
+//! What a wait for the server looks for in the kernel, and writes down where it is news.
+
+use super::observer::Observer;
+use super::open_files::OpenFilesLimits;
+use crate::kernel::{RestDetector, State};
+use crate::model::address::Address;
+use crate::model::expectation::ServerExpectation;
+use crate::transcript::event::ServerEvent;
+use std::time::Instant;
+
+impl Observer {
+    /// Reads from the kernel what an expectation is about, and writes it down where it is news.
+    pub(super) fn record_server_facts(
+        &self,
+        what: &ServerExpectation,
+        rest: &mut RestDetector,
+        files: &OpenFilesLimits,
+    ) {
+        let Some(server) = &self.server else {
+            return;
+        };
+        let event = match what {
+            ServerExpectation::Exit(_) => return,
+            ServerExpectation::Output(text) => match server.process().has_printed(text) {
+                true => ServerEvent::Printed(text.clone()),
+                false => return,
+            },
+            ServerExpectation::Gone => {
+                let left = self.living().count();
+                if let (0, Address::Path(path)) = (left, server.address()) {
+                    self.record_news(ServerEvent::PathRemains(path.symlink_metadata().is_ok()));
+                }
+                match left {
+                    0 => ServerEvent::Gone,
+                    left => ServerEvent::LeftBehind(left),
+                }
+            }
+            ServerExpectation::AcceptQueue(_) | ServerExpectation::Backlog(_) => {
+                match self.listener() {
+                    Some((queue, backlog)) => ServerEvent::Listener { queue, backlog },
+                    None => return,
+                }
+            }
+            ServerExpectation::Rest if rest.take(Instant::now(), self.stillness()) => {
+                ServerEvent::Rests {
+                    rests: true,
+                    cpu_percent: rest.cpu_percent(),
+                    spins: false,
+                }
+            }
+            // How busy it is says most at the end of the wait.
+            ServerExpectation::Rest => return,
+            ServerExpectation::OutOfFiles => match self.open_files(files, false) {
+                Some(event) => event,
+                None => return,
+            },
+            ServerExpectation::TimeWait | ServerExpectation::NoTimeWait => {
+                self.record_news(ServerEvent::TimeWaitOfClients(self.clients_in_time_wait()));
+                ServerEvent::TimeWait(self.count_connections(State::TimeWait))
+            }
+        };
+        self.record_news(event);
+    }
+
+    /// How near the server is to its limit on open files; `settled` where nobody waits any more to be taken.
+    pub(super) fn open_files(&self, files: &OpenFilesLimits, settled: bool) -> Option<ServerEvent> {
+        let (held, limit) = files.fewest_left(&self.processes())?;
+        Some(ServerEvent::OpenFiles {
+            held,
+            limit,
+            waiting: self.listener().map_or(0, |(queue, _)| queue),
+            settled,
+        })
+    }
+
+    fn record_news(&self, event: ServerEvent) {
+        if self.recorder.is_news(&event) {
+            self.record_server(event);
+        }
+    }
+
+    fn clients_in_time_wait(&self) -> usize {
+        let rows = self
+            .port()
+            .and_then(|port| self.lab.diag().connections_to(port).ok());
+        rows.unwrap_or_default()
+            .iter()
+            .filter(|row| row.state == State::TimeWait)
+            .count()
+    }
+}
