@@ -65,30 +65,30 @@ impl Output {
     }
 }
 
+/// Writes the files of a target into the folder of the lab, filled in for it.
+fn write_files(target: &Target, lab: &Lab, fill: &Fill) -> Result<(), Error> {
+    for (name, text) in &target.files {
+        let path = lab.folder().join(name);
+        let failed = Error::file("writing", &path);
+        if let Some(folder) = path.parent() {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        std::fs::write(&path, fill.in_text(text)).map_err(failed)?;
+    }
+    Ok(())
+}
+
 impl Process {
     /// Starts the target's command in a lab.
     pub(crate) fn start(target: &Target, lab: &Lab, streams: Streams) -> Result<Self, Error> {
         let fill = Fill::of(lab);
-        for (name, text) in &target.files {
-            let path = lab.folder().join(name);
-            let failed = Error::file("writing", &path);
-            if let Some(folder) = path.parent() {
-                std::fs::create_dir_all(folder).map_err(failed)?;
-            }
-            std::fs::write(&path, fill.in_text(text)).map_err(failed)?;
-        }
-        let words: Vec<String> = target
-            .command
-            .iter()
-            .map(|word| fill.in_text(word))
-            .collect();
+        write_files(target, lab, &fill)?;
+        let words = target.command.iter().map(|word| fill.in_text(word));
+        let words: Vec<String> = words.collect();
         let program = words.first().map_or("", String::as_str).to_owned();
         let path = find_program(&program).ok_or_else(|| missing(&program, target))?;
-        if let Some(other) = target
-            .programs
-            .iter()
-            .find(|other| find_program(other).is_none())
-        {
+        let mut others = target.programs.iter();
+        if let Some(other) = others.find(|other| find_program(other).is_none()) {
             return Err(missing(other, target));
         }
         let start_failed = |source: std::io::Error| Error::Start {
@@ -111,13 +111,10 @@ impl Process {
             true => Some(activated(target, lab).map_err(start_failed)?),
             false => None,
         };
+        let arguments = words.iter().map(|word| c_string(word.as_bytes()));
         let request = SpawnRequest {
             program: c_string(path.as_os_str().as_bytes()).map_err(start_failed)?,
-            arguments: words
-                .iter()
-                .map(|word| c_string(word.as_bytes()))
-                .collect::<Result<_, _>>()
-                .map_err(start_failed)?,
+            arguments: arguments.collect::<Result<_, _>>().map_err(start_failed)?,
             environment: environment(target, &fill).map_err(start_failed)?,
             directory: c_string(directory.as_os_str().as_bytes()).map_err(start_failed)?,
             stdin: stdin.as_fd(),

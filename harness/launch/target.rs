@@ -232,13 +232,7 @@ impl Target {
                     "speaks and [profile] exclude each other".to_owned(),
                 ));
             }
-            (Some(speaks), None) => {
-                let beside = folder.join(&speaks);
-                match beside.is_file() {
-                    true => Profile::find(&beside.to_string_lossy())?,
-                    false => Profile::find(&speaks)?,
-                }
-            }
+            (Some(speaks), None) => profile_beside(folder, &speaks)?,
             (None, Some(raw)) => Profile::from_raw(name, raw).map_err(malformed)?,
             (None, None) => Profile::unknown(),
         };
@@ -247,10 +241,7 @@ impl Target {
                 .map_err(|error| malformed(format!("ready-within: {error}")))?,
             None => READY_WITHIN,
         };
-        let plain = |value: toml::Value| match value {
-            toml::Value::String(text) => text,
-            other => other.to_string(),
-        };
+        let sysctl = raw.lab.sysctl.into_iter();
         Ok(Self {
             name: name.to_owned(),
             environment: raw.environment,
@@ -258,12 +249,7 @@ impl Target {
             profile,
             ready_within,
             open_files: raw.lab.open_files,
-            sysctl: raw
-                .lab
-                .sysctl
-                .into_iter()
-                .map(|(name, value)| (name, plain(value)))
-                .collect(),
+            sysctl: sysctl.map(|(name, value)| (name, plain(value))).collect(),
             listen: raw.listen,
             listen_fds: raw.listen_fds,
             package: raw.package,
@@ -358,4 +344,21 @@ pub(super) fn find_program(program: &str) -> Option<PathBuf> {
     folders
         .map(|folder| folder.join(program))
         .find(|path| is_program(path))
+}
+
+/// The profile that a target file names: a file beside it, or one that everybody knows.
+fn profile_beside(folder: &Path, speaks: &str) -> Result<Profile, Error> {
+    let beside = folder.join(speaks);
+    match beside.is_file() {
+        true => Profile::find(&beside.to_string_lossy()),
+        false => Profile::find(speaks),
+    }
+}
+
+/// A value as a sysctl takes it.
+fn plain(value: toml::Value) -> String {
+    match value {
+        toml::Value::String(text) => text,
+        other => other.to_string(),
+    }
 }

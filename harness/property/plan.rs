@@ -5,7 +5,7 @@ use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::data::{Data, Segmentation, Source, Template};
 use crate::model::dialogue::ClientSteps;
 use crate::model::expectation::{End, Expectation, ServerExpectation};
-use crate::model::profile::{HalfClose, Model, Rule, Speech, Transport};
+use crate::model::profile::{Exchange, HalfClose, Model, Rule, Speech, Transport};
 use crate::model::scenario::{ClientGroup, Line, Scenario, Step};
 use crate::model::server_action::{ServerAction, Streams};
 use std::collections::BTreeSet;
@@ -692,7 +692,6 @@ impl<'a> Speaker<'a> {
         };
         let close = self.close(connection);
         let leaves_early = matches!(close, CloseKind::Reset | CloseKind::Abrupt);
-        let pipelined = profile.answers_pipelined();
         let closes = profile.closes_after_exchange();
         if let Some(greeting) = greeting {
             self.owe(owed(greeting), None, 0);
@@ -701,57 +700,16 @@ impl<'a> Speaker<'a> {
                 self.hear();
             }
         }
-        let mut spoken = 0;
-        for (n, message) in connection.messages.iter().enumerate() {
-            let is_last = n + 1 == connection.messages.len();
-            let exchange = match closes {
-                true if n > 0 || connection.unfinished.is_some() => break,
-                true => exchanges.get(message.size % exchanges.len().max(1)),
-                false if pipelined => exchanges.get(n).or_else(|| exchanges.last()),
-                false => exchanges.get(n),
-            };
-            let Some(exchange) = exchange else { break };
-            let times = match pipelined && n + 1 >= exchanges.len() {
-                true => message.times,
-                false => 1,
-            };
-            let data = Data::literal(exchange.send.clone()).times(times);
-            let segmentation = message.segmentation.of_bytes(length(&data));
-            self.was_cut |= segmentation != Segmentation::Whole;
-            let goes_on = pipelined && message.waiting == Waiting::GoOn;
-            if message.waiting == Waiting::Stall {
-                self.stall();
-            }
-            self.send(data, segmentation, false);
-            for _ in 0..times {
-                self.owe(owed(&exchange.reply), None, 0);
-            }
-            spoken += 1;
-            let is_unheard = is_last && leaves_early;
-            if !goes_on && !is_unheard {
-                self.hear();
-            }
-        }
-        let mut is_unfinished = false;
-        let next = if closes {
-            exchanges.last()
-        } else {
-            exchanges.get(spoken)
+        let asked = self.ask(exchanges, connection, leaves_early);
+        let next = match closes {
+            true => exchanges.last(),
+            false => exchanges.get(asked),
         };
-        if let (Some(size), Some(next)) = (connection.unfinished, next)
-            && next.send.len() > 1
-            && close != CloseKind::HalfClose
-            && !self.is_held
-        {
-            self.hear();
-            is_unfinished = true;
-            let beginning = &next.send[..1 + size % (next.send.len() - 1)];
-            self.send(Data::literal(beginning), Segmentation::Whole, false);
-        }
+        let has_begun = close != CloseKind::HalfClose && self.begin(next, connection.unfinished);
         // What a server says to a client that ends before all has been said is not promised.
-        let is_whole = spoken >= exchanges.len() || closes && spoken > 0;
-        is_unfinished |= close == CloseKind::HalfClose && !is_whole;
-        let ends_itself = spoken > 0 || exchanges.is_empty();
+        let is_whole = asked >= exchanges.len() || closes && asked > 0;
+        let is_unfinished = has_begun || close == CloseKind::HalfClose && !is_whole;
+        let ends_itself = asked > 0 || exchanges.is_empty();
         match close {
             // Nothing was asked, so that there is no exchange after which it would close.
             CloseKind::Close if closes && !ends_itself => {
@@ -760,6 +718,66 @@ impl<'a> Speaker<'a> {
             }
             close => self.leave(close, false, is_unfinished),
         }
+    }
+
+    /// Goes through the exchanges that are whole, and returns how many there were.
+    fn ask(
+        &mut self,
+        exchanges: &[Exchange],
+        connection: &Connection,
+        leaves_early: bool,
+    ) -> usize {
+        let profile = &self.rules.subject.profile;
+        let pipelined = profile.answers_pipelined();
+        let closes = profile.closes_after_exchange();
+        let messages = &connection.messages;
+        for (n, message) in messages.iter().enumerate() {
+            let exchange = match closes {
+                true if n > 0 || connection.unfinished.is_some() => None,
+                true => exchanges.get(message.size % exchanges.len().max(1)),
+                false if pipelined => exchanges.get(n).or_else(|| exchanges.last()),
+                false => exchanges.get(n),
+            };
+            let Some(exchange) = exchange else {
+                return n;
+            };
+            let times = match pipelined && n + 1 >= exchanges.len() {
+                true => message.times,
+                false => 1,
+            };
+            self.ask_one(exchange, times, message);
+            let goes_on = pipelined && message.waiting == Waiting::GoOn;
+            let is_unheard = leaves_early && n + 1 == messages.len();
+            if !goes_on && !is_unheard {
+                self.hear();
+            }
+        }
+        messages.len()
+    }
+
+    fn ask_one(&mut self, exchange: &Exchange, times: u32, message: &Message) {
+        let data = Data::literal(exchange.send.clone()).times(times);
+        let segmentation = message.segmentation.of_bytes(length(&data));
+        self.was_cut |= segmentation != Segmentation::Whole;
+        if message.waiting == Waiting::Stall {
+            self.stall();
+        }
+        self.send(data, segmentation, false);
+        for _ in 0..times {
+            self.owe(owed(&exchange.reply), None, 0);
+        }
+    }
+
+    /// Sends the beginning of a request, where one is to be left unfinished; says whether it did.
+    fn begin(&mut self, next: Option<&Exchange>, unfinished: Option<usize>) -> bool {
+        let next = next.filter(|next| next.send.len() > 1 && !self.is_held);
+        let (Some(size), Some(next)) = (unfinished, next) else {
+            return false;
+        };
+        self.hear();
+        let beginning = &next.send[..1 + size % (next.send.len() - 1)];
+        self.send(Data::literal(beginning), Segmentation::Whole, false);
+        true
     }
 
     fn payload(&self, message: &Message) -> Data {

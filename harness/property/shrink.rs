@@ -203,71 +203,93 @@ fn weight(case: &Case) -> usize {
 
 /// The cases that are simpler by one thing, the greatest first.
 fn simpler(case: &Case) -> Vec<Case> {
-    let mut found = Vec::new();
-    let mut with = |change: &dyn Fn(&mut Case)| {
-        let mut simpler = case.clone();
+    let found = Vec::new();
+    let mut simpler = Simpler { case, found };
+    simpler.leave_something_out();
+    simpler.make_something_smaller();
+    simpler.found
+}
+
+/// What is simpler than a case.
+struct Simpler<'a> {
+    case: &'a Case,
+    found: Vec<Case>,
+}
+
+impl Simpler<'_> {
+    fn with(&mut self, change: impl FnOnce(&mut Case)) {
+        let mut simpler = self.case.clone();
         change(&mut simpler);
-        found.push(simpler);
-    };
-    if case.plans.len() > 1 {
-        for plan in 0..case.plans.len() {
-            with(&|case| drop(case.plans.remove(plan)));
-        }
+        self.found.push(simpler);
     }
-    if case.restart.is_some() {
-        with(&|case| case.restart = None);
-        with(&|case| case.restart = Some(0));
-    }
-    if let Some((at, steps)) = case.freeze {
-        with(&|case| case.freeze = None);
-        if steps > 1 {
-            with(&|case| case.freeze = Some((at, steps - 1)));
-        }
-    }
-    for (p, plan) in case.plans.iter().enumerate() {
-        if plan.connections.len() > 1 {
-            for v in 0..plan.connections.len() {
-                with(&|case| drop(case.plans[p].connections.remove(v)));
+
+    fn leave_something_out(&mut self) {
+        let case = self.case;
+        if case.plans.len() > 1 {
+            for plan in 0..case.plans.len() {
+                self.with(|case| drop(case.plans.remove(plan)));
             }
         }
-        for (v, connection) in plan.connections.iter().enumerate() {
-            for w in 0..connection.messages.len() {
-                with(&|case| drop(case.plans[p].connections[v].messages.remove(w)));
-                with(&|case| leave_out_message(&mut case.plans[p], v, w));
+        if case.restart.is_some() {
+            self.with(|case| case.restart = None);
+            self.with(|case| case.restart = Some(0));
+        }
+        if let Some((at, steps)) = case.freeze {
+            self.with(|case| case.freeze = None);
+            if steps > 1 {
+                self.with(|case| case.freeze = Some((at, steps - 1)));
             }
         }
-        for v in 0..plan.connections.len() {
-            with(&|case| case.plans[p].connections[v].unfinished = None);
-            with(&|case| case.plans[p].connections[v].again = false);
-            with(&|case| say_again_in_messages(&mut case.plans[p].connections[v]));
-            with(&|case| case.plans[p].connections[v].connect = ConnectKind::Plain);
-            with(&|case| case.plans[p].connections[v].close = CloseKind::Close);
-        }
-        if !plan.gaps.is_empty() {
-            with(&|case| case.plans[p].gaps.clear());
-        }
-    }
-    for (p, plan) in case.plans.iter().enumerate() {
-        for (v, connection) in plan.connections.iter().enumerate() {
-            for (w, message) in connection.messages.iter().enumerate() {
-                for simpler in simpler_words(message) {
-                    with(&|case| case.plans[p].connections[v].messages[w] = simpler.clone());
+        for (p, plan) in case.plans.iter().enumerate() {
+            if plan.connections.len() > 1 {
+                for v in 0..plan.connections.len() {
+                    self.with(|case| drop(case.plans[p].connections.remove(v)));
                 }
             }
-            for bytes in connection.unfinished.into_iter().flat_map(smaller) {
-                with(&|case| case.plans[p].connections[v].unfinished = Some(bytes));
+            for (v, connection) in plan.connections.iter().enumerate() {
+                for w in 0..connection.messages.len() {
+                    self.with(|case| drop(case.plans[p].connections[v].messages.remove(w)));
+                    self.with(|case| leave_out_message(&mut case.plans[p], v, w));
+                }
             }
-        }
-        for (n, gap) in plan.gaps.iter().enumerate().rev() {
-            if n + 1 == plan.gaps.len() {
-                with(&|case| case.plans[p].gaps.truncate(n));
+            for v in 0..plan.connections.len() {
+                self.with(|case| case.plans[p].connections[v].unfinished = None);
+                self.with(|case| case.plans[p].connections[v].again = false);
+                self.with(|case| say_again_in_messages(&mut case.plans[p].connections[v]));
+                self.with(|case| case.plans[p].connections[v].connect = ConnectKind::Plain);
+                self.with(|case| case.plans[p].connections[v].close = CloseKind::Close);
             }
-            if *gap > 0 {
-                with(&|case| case.plans[p].gaps[n] = 0);
+            if !plan.gaps.is_empty() {
+                self.with(|case| case.plans[p].gaps.clear());
             }
         }
     }
-    found
+
+    fn make_something_smaller(&mut self) {
+        let case = self.case;
+        for (p, plan) in case.plans.iter().enumerate() {
+            for (v, connection) in plan.connections.iter().enumerate() {
+                for (w, message) in connection.messages.iter().enumerate() {
+                    for simpler in simpler_messages(message) {
+                        self.with(|case| {
+                            case.plans[p].connections[v].messages[w] = simpler;
+                        });
+                    }
+                }
+                for bytes in connection.unfinished.into_iter().flat_map(smaller) {
+                    self.with(|case| case.plans[p].connections[v].unfinished = Some(bytes));
+                }
+            }
+            for (n, gap) in plan.gaps.iter().enumerate().rev() {
+                if n + 1 == plan.gaps.len() {
+                    self.with(|case| case.plans[p].gaps.truncate(n));
+                }
+                if *gap > 0 {
+                    self.with(|case| case.plans[p].gaps[n] = 0);
+                }
+            }
+        }
+    }
 }
 
 /// Leaves out a message, with the gaps of its steps, so that the others keep their moments. Exact for the first connection
@@ -297,7 +319,7 @@ fn say_again_in_messages(connection: &mut Connection) {
     }
 }
 
-fn simpler_words(message: &Message) -> Vec<Message> {
+fn simpler_messages(message: &Message) -> Vec<Message> {
     let mut found = Vec::new();
     let mut with = |change: &dyn Fn(&mut Message)| {
         let mut simpler = message.clone();

@@ -110,9 +110,7 @@ impl<'a> Job<'a> {
         trial: &Trial,
     ) -> Result<(Verdict, Transcript), Error> {
         let mut session = self.start().await?;
-        let _shared = self.settings.exclusive.shared().await;
-        let seen = perform(&mut session, trial).await?;
-        Ok((self.judged(trial, &seen)?, seen))
+        self.beside_others(&mut session, trial).await
     }
 
     /// The same with no other trial of the run beside it.
@@ -160,10 +158,7 @@ impl<'a> Job<'a> {
                 None => self.start().await?,
             };
             let trial = self.trial(scenario, options.polite);
-            let shared = self.settings.exclusive.shared().await;
-            let seen = perform(&mut used, &trial).await?;
-            drop(shared);
-            let verdict = self.judged(&trial, &seen)?;
+            let (verdict, seen) = self.beside_others(&mut used, &trial).await?;
             coverage.add(&trial, &seen, &request);
             last = Some((scenario, seen));
             let is_undisturbed = verdict == Verdict::Pass;
@@ -192,6 +187,16 @@ impl<'a> Job<'a> {
             unsure,
             ..Attempt::of(verdict)
         })
+    }
+
+    async fn beside_others(
+        self,
+        session: &mut Session<'_>,
+        trial: &Trial,
+    ) -> Result<(Verdict, Transcript), Error> {
+        let _shared = self.settings.exclusive.shared().await;
+        let seen = perform(session, trial).await?;
+        Ok((self.judged(trial, &seen)?, seen))
     }
 
     /// Repeats what failed on fresh servers, to say how often it fails; repeats what proved nothing, until it does or

@@ -21,29 +21,9 @@ pub(super) fn check_result(
 ) -> Result<CheckResult, Error> {
     let job = job.of(check.id);
     let begun = Instant::now();
-    let mut scenarios = Vec::new();
-    let attempt = match (check.unmet(job.subject), unserved) {
-        (Some(unmet), _) => Attempt::of(Verdict::Skip(Skip::Unmet(unmet))),
-        (None, Some(verdict)) if !check.judges_serving(job.subject) => {
-            let verdict = Box::new(verdict.clone());
-            Attempt::of(Verdict::Inconclusive(Doubt::Unserved { verdict }))
-        }
-        (None, _) => {
-            scenarios = (check.scenarios)(job.subject).unwrap_or_default();
-            let saved = saved_cases(check, job.settings);
-            let batches = Batches {
-                check,
-                saved: saved.len(),
-            };
-            scenarios.splice(0..0, saved);
-            match block_on(job.settings, performed(batches, &scenarios, job))? {
-                Ok(attempt) => attempt,
-                // It started before, so what keeps it from starting now is no fault of the command.
-                Err(error) => Attempt::of(Verdict::Inconclusive(Doubt::NotStarted {
-                    reason: error.chain(),
-                })),
-            }
-        }
+    let (scenarios, attempt) = match not_tried(check, unserved, job) {
+        Some(verdict) => (Vec::new(), Attempt::of(verdict)),
+        None => tried(check, job)?,
     };
     let known = known(check, job.target, &attempt.verdict);
     Ok(CheckResult {
@@ -65,6 +45,34 @@ pub(super) fn check_result(
         verdict: attempt.verdict,
         transcript: attempt.transcript,
     })
+}
+
+/// What is said of a check without trying it, where it does not apply or nobody is served.
+fn not_tried(check: &Check, unserved: Option<&Verdict>, job: Job<'_>) -> Option<Verdict> {
+    if let Some(unmet) = check.unmet(job.subject) {
+        return Some(Verdict::Skip(Skip::Unmet(unmet)));
+    }
+    let unserved = unserved.filter(|_| !check.judges_serving(job.subject))?;
+    let verdict = Box::new(unserved.clone());
+    Some(Verdict::Inconclusive(Doubt::Unserved { verdict }))
+}
+
+fn tried(check: &'static Check, job: Job<'_>) -> Result<(Vec<Scenario>, Attempt), Error> {
+    let mut scenarios = (check.scenarios)(job.subject).unwrap_or_default();
+    let saved = saved_cases(check, job.settings);
+    let batches = Batches {
+        check,
+        saved: saved.len(),
+    };
+    scenarios.splice(0..0, saved);
+    let attempt = match block_on(job.settings, performed(batches, &scenarios, job))? {
+        Ok(attempt) => attempt,
+        // It started before, so what keeps it from starting now is no fault of the command.
+        Err(error) => Attempt::of(Verdict::Inconclusive(Doubt::NotStarted {
+            reason: error.chain(),
+        })),
+    };
+    Ok((scenarios, attempt))
 }
 
 /// Performs all scenarios of a check, and concludes from them.
