@@ -12,7 +12,9 @@ use crate::model::scenario::Line;
 use crate::model::server_action::ServerAction;
 use crate::model::subject::Subject;
 use std::io::{Read, Write};
+use std::net::TcpStream;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 fn idle_timeout(subject: &Subject) -> Option<Duration> {
@@ -41,7 +43,22 @@ fn closes_in_time(steps: ClientSteps, promised: Duration) -> Vec<Line> {
     lines
 }
 
+/// How many are connected to the counterexample of the silent crowd, and who of them is polled.
+static CONNECTED: AtomicUsize = AtomicUsize::new(0);
 static POLLED: Mutex<()> = Mutex::new(());
+
+/// Echoes, and asks again at once where there is nothing yet.
+fn echo_polling(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut buffer = [0; 4096];
+    loop {
+        match stream.read(&mut buffer) {
+            Ok(0) => return Ok(()),
+            Ok(bytes) => stream.write_all(&buffer[..bytes])?,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => return Err(error),
+        }
+    }
+}
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -261,18 +278,13 @@ pub(super) const CHECKS: &[Check] = &[
             instead_of: "echo",
             serve: |address| {
                 each(&listen(address)?, |stream| {
-                    // One of the crowd is polled; two hundred that are would leave the host nothing to see it with.
-                    let polled = POLLED.try_lock();
-                    stream.set_nonblocking(polled.is_ok())?;
-                    let mut buffer = [0; 4096];
-                    loop {
-                        match stream.read(&mut buffer) {
-                            Ok(0) => return Ok(()),
-                            Ok(bytes) => stream.write_all(&buffer[..bytes])?,
-                            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
-                            Err(error) => return Err(error),
-                        }
-                    }
+                    // One of a crowd is polled; two hundred that are would leave the host nothing to see it with.
+                    let is_crowd = CONNECTED.fetch_add(1, Ordering::SeqCst) > 50;
+                    let polled = is_crowd.then(|| POLLED.try_lock().ok()).flatten();
+                    stream.set_nonblocking(polled.is_some())?;
+                    let ended = echo_polling(stream);
+                    CONNECTED.fetch_sub(1, Ordering::SeqCst);
+                    ended
                 })
             },
         },
@@ -367,7 +379,7 @@ pub(super) const CHECKS: &[Check] = &[
 ];
 
 /// Lets in whoever says `1`, and waits for that without end.
-pub(super) fn gate(stream: &mut std::net::TcpStream) -> std::io::Result<()> {
+pub(super) fn gate(stream: &mut TcpStream) -> std::io::Result<()> {
     let mut buffer = [0; 1024];
     match stream.read(&mut buffer)? {
         0 => Ok(()),
@@ -379,7 +391,7 @@ pub(super) fn gate(stream: &mut std::net::TcpStream) -> std::io::Result<()> {
 /// The promised time of the profile `line-idle`.
 const LINE_IDLE: Duration = Duration::from_secs(2);
 
-fn deadline_until_first_byte(stream: &mut std::net::TcpStream) -> std::io::Result<()> {
+fn deadline_until_first_byte(stream: &mut TcpStream) -> std::io::Result<()> {
     stream.set_read_timeout(Some(LINE_IDLE))?;
     let mut line = Vec::new();
     let mut buffer = [0; 4096];
@@ -397,7 +409,7 @@ fn deadline_until_first_byte(stream: &mut std::net::TcpStream) -> std::io::Resul
     }
 }
 
-fn deadline_never_moves(stream: &mut std::net::TcpStream) -> std::io::Result<()> {
+fn deadline_never_moves(stream: &mut TcpStream) -> std::io::Result<()> {
     let deadline = Instant::now() + LINE_IDLE;
     let whole = stream.try_clone()?;
     std::thread::spawn(move || {

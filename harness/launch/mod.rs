@@ -1,6 +1,7 @@
 //! How the system under test is started, and the guard over its running process tree.
 
 pub(crate) mod lab;
+mod loopback;
 mod process;
 mod readiness;
 mod server;

@@ -1,6 +1,6 @@
 //! A target: how to start a server, and what it speaks.
 
-use super::readiness::tells_loopback;
+use super::loopback::tells_loopback;
 use super::shell::command_line;
 use crate::model::date::Date;
 use crate::model::error::Error;

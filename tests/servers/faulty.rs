@@ -1,10 +1,11 @@
 //! Servers with faults that need two things at once, such as a cut and a size, or two clients and a reset.
 
-use std::collections::{BTreeMap, HashMap};
+use crate::in_turn::{Heard, in_turn};
+use std::collections::HashMap;
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Condvar, Mutex};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 /// A server that is faulty on purpose.
@@ -49,21 +50,11 @@ fn answer(
     }
 }
 
-/// Answers whole lines with what `reply` makes of each; `begun` holds what has come of the next one.
-fn lines(
-    stream: &mut TcpStream,
-    begun: &Mutex<Vec<u8>>,
-    mut reply: impl FnMut(Vec<u8>) -> Vec<u8>,
-) -> io::Result<()> {
-    answer(stream, 4_096, |bytes| {
-        let mut begun = begun.lock().unwrap();
-        begun.extend_from_slice(bytes);
-        let mut said = Vec::new();
-        while let Some(end) = begun.iter().position(|byte| *byte == b'\n') {
-            said.extend(reply(begun.drain(..=end).collect()));
-        }
-        said
-    })
+/// The lines that end with some bytes, of which one has `begun`.
+fn whole_lines(begun: &mut Vec<u8>, bytes: &[u8]) -> Vec<u8> {
+    begun.extend_from_slice(bytes);
+    let end = begun.iter().rposition(|byte| *byte == b'\n');
+    begun.drain(..end.map_or(0, |end| end + 1)).collect()
 }
 
 fn datagrams(
@@ -210,59 +201,50 @@ fn half_close_with_backlog(port: u16) -> io::Result<()> {
 
 /// Two clients and halves of lines: what has begun is kept in one place for all.
 fn shared_half_line(port: u16) -> io::Result<()> {
-    let begun = Mutex::new(Vec::new());
-    let connected = AtomicUsize::new(0);
-    each(port, move |stream| {
-        if connected.fetch_add(1, Ordering::SeqCst) == 0 {
-            begun.lock().unwrap().clear();
+    let mut begun = Vec::new();
+    let mut connected = 0;
+    in_turn(port, move |_, heard| match heard {
+        Heard::Connected => {
+            connected += 1;
+            if connected == 1 {
+                begun.clear();
+            }
+            Vec::new()
         }
-        let result = lines(stream, &begun, |line| line);
-        connected.fetch_sub(1, Ordering::SeqCst);
-        result
+        Heard::Bytes(bytes) => whole_lines(&mut begun, bytes),
+        Heard::Ended { .. } => {
+            connected -= 1;
+            Vec::new()
+        }
     })
 }
 
-/// A reset in the middle of a line, and another client that begins: it inherits the half, however late the thread of the one
-/// before comes to leave it.
+/// A reset in the middle of a line, and another client that begins: it inherits the half.
 fn half_line_survives_reset(port: u16) -> io::Result<()> {
-    #[derive(Default)]
-    struct Shared {
-        left: Vec<u8>,
-        connected: BTreeMap<usize, TcpStream>,
-        clients: usize,
-    }
-    let shared = (Mutex::<Shared>::default(), Condvar::new());
-    // Who was reset has no peer any more (ENOTCONN, getpeername(2)).
-    let one_is_reset = |shared: &mut Shared| {
-        let mut connected = shared.connected.values();
-        connected.any(|stream| stream.peer_addr().is_err())
-    };
-    each(port, move |stream| {
-        let (lock, gone) = &shared;
-        let before = lock.lock().unwrap();
-        let mut now = gone.wait_while(before, one_is_reset).unwrap();
-        let begun = Mutex::new(std::mem::take(&mut now.left));
-        now.clients += 1;
-        let number = now.clients;
-        now.connected.insert(number, stream.try_clone()?);
-        drop(now);
-        let result = lines(stream, &begun, |line| line);
-        let mut after = lock.lock().unwrap();
-        after.connected.remove(&number);
-        if result.is_err() {
-            after.left = begun.into_inner().unwrap();
+    let mut left = Vec::new();
+    let mut begun: HashMap<usize, Vec<u8>> = HashMap::new();
+    in_turn(port, move |number, heard| match heard {
+        Heard::Connected => {
+            begun.insert(number, std::mem::take(&mut left));
+            Vec::new()
         }
-        gone.notify_all();
-        result
+        Heard::Bytes(bytes) => whole_lines(begun.entry(number).or_default(), bytes),
+        Heard::Ended { reset } => {
+            let half = begun.remove(&number).unwrap_or_default();
+            if reset {
+                left = half;
+            }
+            Vec::new()
+        }
     })
 }
 
 /// A half-close and an unfinished line: the descriptor is never closed.
 fn leak_of_unfinished_half_close(port: u16) -> io::Result<()> {
     each(port, |stream| {
-        let begun = Mutex::new(Vec::new());
-        lines(stream, &begun, |line| line)?;
-        if !begun.into_inner().unwrap().is_empty() {
+        let mut begun = Vec::new();
+        answer(stream, 4_096, |bytes| whole_lines(&mut begun, bytes))?;
+        if !begun.is_empty() {
             std::mem::forget(stream.try_clone()?);
             stream.shutdown(std::net::Shutdown::Write)?;
         }

@@ -12,6 +12,7 @@ mod kit;
 mod checks;
 /// Servers with faults that need two things at once.
 mod faulty;
+mod in_turn;
 mod pairs;
 mod properties;
 mod reproducers;
