@@ -79,7 +79,7 @@ pub(super) fn with_connect_options(mut lines: Vec<Line>, options: &ConnectOption
 }
 
 /// One scenario of all conversations, or one for each where the server ends after a connection.
-pub(super) fn batches(
+pub(super) fn in_one_or_each(
     name: &str,
     conversations: Vec<Vec<Line>>,
     subject: &Subject,

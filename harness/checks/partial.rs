@@ -1,6 +1,6 @@
 //! Partial reads and writes: a stream has no messages, and a write may take less than it was given.
 
-use super::derive::{batches, bulk, cuts, small_buffer, with_connect_options};
+use super::derive::{bulk, cuts, in_one_or_each, small_buffer, with_connect_options};
 use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::check::{Check, Counterexample, Policy};
@@ -120,7 +120,7 @@ pub(super) const CHECKS: &[Check] = &[
             let at = cuts(length, subject.deep)
                 .into_iter()
                 .map(|at| Segmentation::At(vec![at]));
-            Some(batches(
+            Some(in_one_or_each(
                 "the request in two segments",
                 cut_requests(subject, at.collect()),
                 subject,
@@ -142,7 +142,11 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let lines = cut_requests(subject, vec![Segmentation::Pieces(1)]);
-            Some(batches("the request a byte at a time", lines, subject))
+            Some(in_one_or_each(
+                "the request a byte at a time",
+                lines,
+                subject,
+            ))
         },
         counterexample: Counterexample {
             instead_of: "uppercase",
@@ -179,7 +183,11 @@ pub(super) const CHECKS: &[Check] = &[
                 steps.finish(subject).lines()
             };
             let lines = [2, 3, 10].map(conversation).to_vec();
-            Some(batches("several requests in one segment", lines, subject))
+            Some(in_one_or_each(
+                "several requests in one segment",
+                lines,
+                subject,
+            ))
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -215,7 +223,7 @@ pub(super) const CHECKS: &[Check] = &[
                     .lines()
             };
             let cuts = cuts(request.len(), subject.deep);
-            Some(batches(
+            Some(in_one_or_each(
                 "one and a half requests, then the rest",
                 cuts.into_iter().map(conversation).collect(),
                 subject,
@@ -251,7 +259,11 @@ pub(super) const CHECKS: &[Check] = &[
                 .zip(sizes(subject.deep))
                 .filter_map(conversation)
                 .collect();
-            Some(batches("payloads around the powers of two", lines, subject))
+            Some(in_one_or_each(
+                "payloads around the powers of two",
+                lines,
+                subject,
+            ))
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -335,7 +347,11 @@ pub(super) const CHECKS: &[Check] = &[
                     .finish(subject);
                 lines.push(steps.lines());
             }
-            Some(batches("the smallest window and segments", lines, subject))
+            Some(in_one_or_each(
+                "the smallest window and segments",
+                lines,
+                subject,
+            ))
         },
         counterexample: Counterexample {
             instead_of: "echo",

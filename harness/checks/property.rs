@@ -19,11 +19,11 @@ const WHY: &str = "Most faults need two things at once, such as a cut and a size
                    for days: https://github.com/march-language/march/pull/260 \
                    https://github.com/aether-lang-dev/aether/issues/1834";
 
-const PROVOKED: &str = "Up to four clients, drawn from the seed, connect, send words of sizes around which buffers end, \
+const METHOD: &str = "Up to four clients, drawn from the seed, connect, send words of sizes around which buffers end, \
                         cut and coalesced, read late or slowly, half-close, reset, leave and come back, in any order \
                         that the profile allows, with the server stopped meanwhile or not; datagrams come doubled, swapped \
                         and piled up. `--cases` says how many; behind the first thirty, a server that promises how it \
-                        stops is also ended and started again between visits. A failure is made as small as it goes.";
+                        stops is also ended and started again between connections. A failure is made as small as it goes.";
 
 /// Loses what follows a part of a word that was longer than a buffer.
 fn lose_behind_a_buffer(stream: &mut TcpStream) -> std::io::Result<()> {
@@ -62,7 +62,7 @@ pub(super) const CHECKS: &[Check] = &[
         id: "property/stream",
         requirement: "Whatever legal clients do in whatever order, each gets what the model owes it, to the byte.",
         why: WHY,
-        method: PROVOKED,
+        method: METHOD,
         fix: "Read the smallest case: each of its steps is needed for the failure.",
         needs: &[Need::STREAM, Need::STREAM_MODEL],
         policy: Policy {
@@ -79,7 +79,7 @@ pub(super) const CHECKS: &[Check] = &[
         id: "property/line",
         requirement: "Whatever legal clients do in whatever order, each gets the answer to each of its lines.",
         why: WHY,
-        method: PROVOKED,
+        method: METHOD,
         fix: "Read the smallest case: each of its steps is needed for the failure.",
         needs: &[Need::STREAM, Need::LINE_MODEL],
         policy: Policy {
@@ -96,7 +96,7 @@ pub(super) const CHECKS: &[Check] = &[
         id: "property/datagram",
         requirement: "Whatever datagrams come from whomever in whatever order, each is answered exactly or dropped whole.",
         why: WHY,
-        method: PROVOKED,
+        method: METHOD,
         fix: "Read the smallest case: each of its steps is needed for the failure.",
         needs: &[Need::DATAGRAM, Need::MODEL],
         policy: Policy {
@@ -126,7 +126,7 @@ pub(super) const CHECKS: &[Check] = &[
         id: "property/exchange",
         requirement: "However the requests of a dialogue are cut, timed and mixed with those of others, each is answered.",
         why: WHY,
-        method: PROVOKED,
+        method: METHOD,
         fix: "Read the smallest case: each of its steps is needed for the failure.",
         needs: &[Need::STREAM, Need::EXCHANGES],
         policy: Policy {

@@ -22,7 +22,7 @@ fn that_fit(subject: &Subject, wanted: u32) -> u32 {
         .map_or(1, |backlog| wanted.min(backlog + 1))
 }
 
-fn reply_on_its_way(subject: &Subject) -> Option<Data> {
+fn large_request(subject: &Subject) -> Option<Data> {
     Some(bulk(subject.profile.model()?, 256 << 10, subject.seed))
 }
 
@@ -206,7 +206,7 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::REPLY, Need::MODEL, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let data = reply_on_its_way(subject)?;
+            let data = large_request(subject)?;
             let mut lines = ClientSteps::of(0)
                 .connect()
                 .then(Action::Stall)

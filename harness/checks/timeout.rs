@@ -43,8 +43,10 @@ fn closes_in_time(steps: ClientSteps, promised: Duration) -> Vec<Line> {
     lines
 }
 
-/// How many are connected to the counterexample of the silent crowd, and who of them is polled.
+/// How many are connected to the counterexample of the silent crowd.
 static CONNECTED: AtomicUsize = AtomicUsize::new(0);
+
+/// Held by the one of them that is polled.
 static POLLED: Mutex<()> = Mutex::new(());
 
 /// Echoes, and asks again at once where there is nothing yet.

@@ -233,11 +233,11 @@ fn clients_act_without_arguments_too() {
     for (line, expected) in actions {
         assert_eq!(action(line), expected);
     }
-    let pace = ReadRate {
+    let rate = ReadRate {
         bytes: 64,
         every: Duration::from_millis(5),
     };
-    assert_eq!(action("read 64B every 5ms"), Action::Read(Some(pace)));
+    assert_eq!(action("read 64B every 5ms"), Action::Read(Some(rate)));
     let small = ReadRate {
         bytes: 7,
         every: Duration::ZERO,

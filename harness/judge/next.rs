@@ -117,8 +117,7 @@ fn round(trial: &Trial, transcript: &Transcript, done: &Done) -> Option<Round> {
     (is_first || has_begun || is_in_time).then_some(Round::Again)
 }
 
-/// Whether the server has failed already by never coming to rest, for which every further sample would wait as long as it
-/// may.
+/// Whether the server has failed already by never coming to rest: each further sample would wait as long as it may.
 fn never_rests(trial: &Trial, transcript: &Transcript) -> bool {
     let broken = invariants(trial, transcript);
     let mut broken = broken.iter();

@@ -11,7 +11,7 @@ use std::fmt;
 /// What was tried at least once.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Coverage {
-    /// Where words of which length were cut.
+    /// Where data of which length was cut.
     cuts: BTreeSet<(usize, usize)>,
     /// Which step followed which, and whether both were of the same client.
     pairs: BTreeSet<(Kind, Kind, bool)>,

@@ -553,11 +553,11 @@ impl<'a> Speaker<'a> {
             }
             Waiting::Slow => {
                 self.hear();
-                let pace = ReadRate {
+                let rate = ReadRate {
                     bytes: (bytes / 64).max(512),
                     every: Duration::from_millis(1),
                 };
-                self.then(Action::Read(Some(pace)));
+                self.then(Action::Read(Some(rate)));
                 (self.is_held, self.is_slow) = (true, true);
                 self.send(data, Segmentation::Whole, true);
                 self.owe(reply, Some(PATIENCE), bytes);

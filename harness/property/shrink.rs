@@ -242,22 +242,22 @@ impl Simpler<'_> {
         }
         for (p, plan) in case.plans.iter().enumerate() {
             if plan.connections.len() > 1 {
-                for v in 0..plan.connections.len() {
-                    self.with(|case| drop(case.plans[p].connections.remove(v)));
+                for c in 0..plan.connections.len() {
+                    self.with(|case| drop(case.plans[p].connections.remove(c)));
                 }
             }
-            for (v, connection) in plan.connections.iter().enumerate() {
-                for w in 0..connection.messages.len() {
-                    self.with(|case| drop(case.plans[p].connections[v].messages.remove(w)));
-                    self.with(|case| leave_out_message(&mut case.plans[p], v, w));
+            for (c, connection) in plan.connections.iter().enumerate() {
+                for m in 0..connection.messages.len() {
+                    self.with(|case| drop(case.plans[p].connections[c].messages.remove(m)));
+                    self.with(|case| leave_out_message(&mut case.plans[p], c, m));
                 }
             }
-            for v in 0..plan.connections.len() {
-                self.with(|case| case.plans[p].connections[v].unfinished = None);
-                self.with(|case| case.plans[p].connections[v].again = false);
-                self.with(|case| say_again_in_messages(&mut case.plans[p].connections[v]));
-                self.with(|case| case.plans[p].connections[v].connect = ConnectKind::Plain);
-                self.with(|case| case.plans[p].connections[v].close = CloseKind::Close);
+            for c in 0..plan.connections.len() {
+                self.with(|case| case.plans[p].connections[c].unfinished = None);
+                self.with(|case| case.plans[p].connections[c].again = false);
+                self.with(|case| say_again_in_messages(&mut case.plans[p].connections[c]));
+                self.with(|case| case.plans[p].connections[c].connect = ConnectKind::Plain);
+                self.with(|case| case.plans[p].connections[c].close = CloseKind::Close);
             }
             if !plan.gaps.is_empty() {
                 self.with(|case| case.plans[p].gaps.clear());
@@ -268,16 +268,16 @@ impl Simpler<'_> {
     fn make_something_smaller(&mut self) {
         let case = self.case;
         for (p, plan) in case.plans.iter().enumerate() {
-            for (v, connection) in plan.connections.iter().enumerate() {
-                for (w, message) in connection.messages.iter().enumerate() {
+            for (c, connection) in plan.connections.iter().enumerate() {
+                for (m, message) in connection.messages.iter().enumerate() {
                     for simpler in simpler_messages(message) {
                         self.with(|case| {
-                            case.plans[p].connections[v].messages[w] = simpler;
+                            case.plans[p].connections[c].messages[m] = simpler;
                         });
                     }
                 }
                 for bytes in connection.unfinished.into_iter().flat_map(smaller) {
-                    self.with(|case| case.plans[p].connections[v].unfinished = Some(bytes));
+                    self.with(|case| case.plans[p].connections[c].unfinished = Some(bytes));
                 }
             }
             for (n, gap) in plan.gaps.iter().enumerate().rev() {
@@ -293,7 +293,7 @@ impl Simpler<'_> {
 }
 
 /// Leaves out a message, with the gaps of its steps, so that the others keep their moments. Exact for the first connection
-/// where each word is sent and heard at once.
+/// where each message is sent and heard at once.
 fn leave_out_message(plan: &mut ClientPlan, connection: usize, message: usize) {
     let steps = |messages: &[Message]| {
         messages

@@ -10,7 +10,7 @@ use proptest::prelude::any;
 use proptest::strategy::{BoxedStrategy, Just, Strategy};
 use proptest::{option, prop_oneof};
 
-/// Plays for servers that answer in the given unit.
+/// Cases for servers that answer in the given unit.
 pub(super) fn cases(kind: Kind) -> BoxedStrategy<Case> {
     let plan = (vec(connection(kind), 1..=2), vec(0..8u8, 0..=24))
         .prop_map(|(connections, gaps)| ClientPlan { connections, gaps });

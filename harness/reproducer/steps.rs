@@ -92,7 +92,7 @@ impl Script {
     }
 }
 
-/// A variable for each name of the clients.
+/// A variable for each name.
 fn variables(clients: &[ClientGroup]) -> Vec<String> {
     let reserved = parts::reserved();
     let mut names: Vec<String> = Vec::new();

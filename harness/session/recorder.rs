@@ -56,6 +56,7 @@ impl Recorder {
         self.0.changed.notify_waiters();
     }
 
+    /// Keeps when bytes came, and wakes those who wait for the client.
     fn wake(&self, id: ClientId, event: &ClientEvent) {
         if let ClientEvent::Received(_) = event {
             self.0.served.borrow_mut().insert(id.who, Instant::now());
@@ -68,8 +69,8 @@ impl Recorder {
 
     /// What wakes those who wait for a fact about a client.
     pub(crate) fn waiting_for(&self, id: ClientId) -> Rc<Notify> {
-        let mut clients = self.0.waiting.borrow_mut();
-        Rc::clone(clients.entry(id).or_default())
+        let mut waiting = self.0.waiting.borrow_mut();
+        Rc::clone(waiting.entry(id).or_default())
     }
 
     /// Resolves at the next fact; to be made before looking, so that none is missed.

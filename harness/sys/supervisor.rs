@@ -556,7 +556,7 @@ fn settle_in(namespaces: Namespaces, maps: &IdMaps) -> Result<(), (i32, Errno)> 
         ))
         .map_err(at(3))?;
     }
-    take_small_tables();
+    take_small_tables().map_err(at(0))?;
     super::socket::loopback_up().map_err(at(4))
 }
 
@@ -566,15 +566,32 @@ const TABLES: [(&CStr, &[u8]); 2] = [
     (c"/proc/sys/net/ipv4/udp_child_hash_entries", b"256"),
 ];
 
+/// What the kernel sets by the size of the table (`tcp_set_hashinfo`, net/ipv4/tcp_ipv4.c): a small one would end
+/// TIME_WAIT early.
+const LIMITS_OF_TABLES: [&CStr; 2] = [
+    c"/proc/sys/net/ipv4/tcp_max_tw_buckets",
+    c"/proc/sys/net/ipv4/tcp_max_syn_backlog",
+];
+
 /// Moves on into a network namespace whose tables of connections are its own. Without, all namespaces share that of the
 /// host, of which the kernel goes through hundreds of thousands of places for every list of a lab's dozen connections.
-/// A kernel before Linux 6.1 knows no such tables; nothing but the time that a list takes depends on them.
-fn take_small_tables() {
-    let asked = TABLES.map(|(path, entries)| write_file(path, entries).is_ok());
-    if asked.contains(&true) {
-        // SAFETY: unshare(2) touches no memory; this process has one thread and no socket but the control socket.
-        unsafe { libc::unshare(libc::CLONE_NEWNET) };
+/// The limits that go with them stay as they were, so that nothing but the time that a list takes depends on them; a
+/// kernel before Linux 6.1 knows no such tables.
+fn take_small_tables() -> Result<(), Errno> {
+    let mut limits = [[0; 32]; LIMITS_OF_TABLES.len()];
+    let mut lengths = [0; LIMITS_OF_TABLES.len()];
+    for (n, path) in LIMITS_OF_TABLES.iter().enumerate() {
+        lengths[n] = read_file(path, &mut limits[n])?;
     }
+    let asked = TABLES.map(|(path, entries)| write_file(path, entries).is_ok());
+    // SAFETY: unshare(2) touches no memory; this process has one thread and no socket but the control socket.
+    if !asked.contains(&true) || unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
+        return Ok(());
+    }
+    for (n, path) in LIMITS_OF_TABLES.iter().enumerate() {
+        write_file(path, &limits[n][..lengths[n]])?;
+    }
+    Ok(())
 }
 
 /// Gives back the memory that came through the fork, but for what this thread stands on. As long as both processes have
@@ -654,6 +671,13 @@ fn write_file(path: &CStr, value: &[u8]) -> Result<(), Errno> {
     let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty())?;
     retry(|| rustix::io::write(&file, value)).map(drop)
+}
+
+/// Reads the beginning of a file, and returns how many bytes of it there are.
+fn read_file(path: &CStr, text: &mut [u8]) -> Result<usize, Errno> {
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+    let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty())?;
+    retry(|| rustix::io::read(&file, &mut *text))
 }
 
 /// Opens a descriptor that is readable when a child has ended; every signal is blocked already.

@@ -169,6 +169,33 @@ fn reset_that_destroys_a_reply_is_told_from_one_that_does_not() {
     assert!(printed.contains("destroyed"), "{printed}");
 }
 
+/// The kernel takes these limits from the size of the table of connections, which in a lab is a small one.
+#[test]
+fn lab_holds_as_many_connections_in_time_wait_as_any_namespace() {
+    let Ok(entries) = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_ehash_entries") else {
+        // Before Linux 6.1 all namespaces share one table.
+        return;
+    };
+    // What a namespace shares with others is told as a negative number.
+    let entries = entries.trim().parse::<i64>().unwrap().abs();
+    let limits = "cd /proc/sys/net/ipv4; cat tcp_max_tw_buckets tcp_max_syn_backlog; exit 3";
+    let check = sockdrill(&[
+        "check",
+        "--isolation",
+        "namespace",
+        "--",
+        "sh",
+        "-c",
+        limits,
+    ]);
+    let printed = check.run().stderr;
+    let lines: Vec<_> = printed.lines().map(str::trim).collect();
+    let in_time_wait = (entries / 2).to_string();
+    let in_syn_received = (entries / 128).max(128).to_string();
+    let expected = [in_time_wait.as_str(), in_syn_received.as_str()];
+    assert!(lines.windows(2).any(|two| two == expected), "{printed}");
+}
+
 #[test]
 fn several_listeners_are_listed_and_one_can_be_chosen() {
     let script = "import socket, sys, threading\n\

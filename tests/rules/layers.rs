@@ -245,7 +245,7 @@ fn defined(roof: &Path) -> Vec<String> {
 
 #[test]
 fn what_a_file_takes_is_read_from_its_imports() {
-    let text = "use super::steps::{ACTIONS, MOST};\nuse super::{Kind, plan::{Content, Play}, self};\n\
+    let text = "use super::steps::{ACTIONS, MOST};\nuse super::{Kind, plan::{Content, Case}, self};\n\
                 let a = super::bulk(3); super::super::model::Step; pub(super) fn f() {}";
     assert_eq!(
         taken(text),

@@ -33,7 +33,13 @@ pub(crate) fn in_turn(
             }
             connections.retain(|connection| !connection.is_over());
             match listener.accept() {
-                Ok((stream, _)) => break stream,
+                Ok((stream, _)) => {
+                    // What it was preceded by may have come since.
+                    for connection in connections.iter_mut().rev() {
+                        connection.go_on(&mut answer);
+                    }
+                    break stream;
+                }
                 Err(_) => wait(&listener, &connections)?,
             }
         };
@@ -44,6 +50,7 @@ pub(crate) fn in_turn(
             stream,
             owed: Vec::new(),
             has_ended: false,
+            was_reset: false,
         });
     }
     Ok(())
@@ -55,6 +62,8 @@ struct Connection {
     /// What the kernel has not taken yet; nothing more is read before it has.
     owed: Vec<u8>,
     has_ended: bool,
+    /// A write has told of it; the read after it finds no error any more.
+    was_reset: bool,
 }
 
 impl Connection {
@@ -62,7 +71,9 @@ impl Connection {
         let mut buffer = [0; 4_096];
         while self.pay() && !self.has_ended {
             let heard = match self.stream.read(&mut buffer) {
-                Ok(0) => Heard::Ended { reset: false },
+                Ok(0) => Heard::Ended {
+                    reset: self.was_reset,
+                },
                 Ok(bytes) => Heard::Bytes(&buffer[..bytes]),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return,
                 Err(_) => Heard::Ended { reset: true },
@@ -78,8 +89,10 @@ impl Connection {
             match self.stream.write(&self.owed) {
                 Ok(bytes) => drop(self.owed.drain(..bytes)),
                 Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
-                // The next read tells of it.
-                Err(_) => self.owed.clear(),
+                Err(_) => {
+                    self.was_reset = true;
+                    self.owed.clear();
+                }
             }
         }
         true
