@@ -98,14 +98,6 @@ impl Client {
         self.recorder.record(What::Client(self.id, event));
     }
 
-    fn proof(&self, fault: Fault, shown: bool, evidence: String) {
-        self.recorder.record(What::Proof {
-            fault,
-            shown,
-            evidence,
-        });
-    }
-
     /// Opens a socket and asks for a connection; what becomes of it is written down when it is known.
     pub(crate) async fn connect(&mut self, options: &ConnectOptions) {
         self.release().await;
@@ -122,7 +114,8 @@ impl Client {
             }
             Err(error) => {
                 if OUR_ERRORS.contains(&error) {
-                    self.proof(Fault::OwnSocket, false, describe(error));
+                    self.recorder
+                        .prove(Fault::OwnSocket, false, describe(error));
                 }
                 self.record(ClientEvent::ConnectFailed {
                     refused: error == Errno::CONNREFUSED,
@@ -270,7 +263,7 @@ impl Client {
             }
         }
         if unread > 0 {
-            self.proof(
+            self.recorder.prove(
                 Fault::Cut,
                 false,
                 format!("the server did not read {unread} segments before the next came"),
@@ -364,7 +357,7 @@ impl Client {
             Ok(Err(errno)) => self.record(ClientEvent::SendFailed(describe(errno))),
             Err(_) => {
                 let why = "the server does not read".to_owned();
-                self.proof(Fault::Sent, false, why.clone());
+                self.recorder.prove(Fault::Sent, false, why.clone());
                 self.record(ClientEvent::SendFailed(why));
             }
         }
@@ -655,7 +648,7 @@ impl Client {
             (true, false) => "the server's end still stands in the kernel's table".to_owned(),
             (true, true) => "the server's end is gone from the kernel's table".to_owned(),
         };
-        self.proof(Fault::Reset, sends && gone, evidence);
+        self.recorder.prove(Fault::Reset, sends && gone, evidence);
     }
 
     /// Waits until the server has closed its end of the connection before: until then ours is in FIN_WAIT2, whose
@@ -688,7 +681,9 @@ impl Client {
         let ends = local_address(&link.socket).zip(link.peer.as_socket());
         let done = self.lab.supervisor().vanish(link.socket.get_ref().as_fd());
         if let Err(errno) = done {
-            return self.proof(Fault::Vanish, false, format!("TCP_REPAIR: {errno}"));
+            return self
+                .recorder
+                .prove(Fault::Vanish, false, format!("TCP_REPAIR: {errno}"));
         }
         self.release().await;
         self.record(ClientEvent::Vanished);
@@ -697,7 +692,7 @@ impl Client {
             Some(row) => format!("the server's end is still {:?}", row.state),
             None => "the server's end is gone too".to_owned(),
         };
-        self.proof(Fault::Vanish, row.is_some(), evidence);
+        self.recorder.prove(Fault::Vanish, row.is_some(), evidence);
     }
 
     /// Whether it is to leave although it could have sent more: not where the server has ended the connection or does not
@@ -714,7 +709,7 @@ impl Client {
     async fn release(&mut self) {
         if self.cuts_itself_short() {
             let evidence = "the client left before all was written".to_owned();
-            self.proof(Fault::Sent, false, evidence);
+            self.recorder.prove(Fault::Sent, false, evidence);
         }
         if let Some(link) = self.link.take() {
             for task in link.writers.into_iter().chain([link.driver]) {

@@ -10,7 +10,7 @@ use crate::model::limits::{LOOKS_TO_BLAME, SERVED_WITHIN, SILENCE, STEP_WITHIN};
 use crate::model::profile::Serves;
 use crate::session::client::Client;
 use crate::transcript::client_state::{Matcher, Progress};
-use crate::transcript::event::{ClientEvent, ClientId, Ended, Exit, What};
+use crate::transcript::event::{ClientEvent, Ended, Exit, What};
 use crate::transcript::fault::Fault;
 use std::time::{Duration, Instant};
 
@@ -73,18 +73,13 @@ impl Waiting {
 }
 
 impl Session<'_> {
-    pub(super) async fn client_move(
-        &self,
-        id: ClientId,
-        client: &mut Client,
-        action: &Action,
-    ) -> (Ended, Flow) {
+    pub(super) async fn client_move(&self, client: &mut Client, action: &Action) -> (Ended, Flow) {
         self.prove_connection(client, action);
         match action {
             Action::Connect(options) => {
                 client.connect(options).await;
                 if !options.without_waiting {
-                    return self.expect(id, client, &Expectation::Connected, None).await;
+                    return self.expect(client, &Expectation::Connected, None).await;
                 }
             }
             Action::Send {
@@ -107,9 +102,9 @@ impl Session<'_> {
             Action::Vanish => client.vanish().await,
             Action::Stall => client.stall(),
             Action::Read(rate) => client.set_rate(*rate),
-            Action::Expect { what, within } => return self.expect(id, client, what, *within).await,
+            Action::Expect { what, within } => return self.expect(client, what, *within).await,
             Action::Require { what, within } => {
-                let (how, flow) = self.expect(id, client, what, *within).await;
+                let (how, flow) = self.expect(client, what, *within).await;
                 self.observer.prove(
                     Fault::Required(what.clone()),
                     flow.is_continue(),
@@ -134,13 +129,13 @@ impl Session<'_> {
 
     async fn expect(
         &self,
-        id: ClientId,
         client: &Client,
         what: &Expectation,
         within: Option<Duration>,
     ) -> (Ended, Flow) {
+        let id = client.id();
         let mut sought = Matcher::new(what, id.member);
-        let how = self.wait_for(id, client, what, &mut sought, within).await;
+        let how = self.wait_for(client, what, &mut sought, within).await;
         if matches!(what, Expectation::End { .. }) {
             self.observer.await_destroy_event(id).await;
         }
@@ -159,7 +154,6 @@ impl Session<'_> {
     /// the time is up.
     async fn wait_for(
         &self,
-        id: ClientId,
         client: &Client,
         what: &Expectation,
         sought: &mut Matcher<'_>,
@@ -170,6 +164,7 @@ impl Session<'_> {
         if waiting.way != Wait::Kernel {
             look.reset();
         }
+        let id = client.id();
         let facts = self.observer.recorder.waiting_for(id);
         loop {
             let next_fact = facts.notified();
@@ -186,8 +181,8 @@ impl Session<'_> {
             let ended = tokio::select! {
                 biased;
                 () = next_fact => None,
-                () = tokio::time::sleep_until(waiting.deadline) => self.at_deadline(id, &mut waiting),
-                _ = look.tick() => self.at_look(id, client, what, &mut waiting),
+                () = tokio::time::sleep_until(waiting.deadline) => self.at_deadline(client, &mut waiting),
+                _ = look.tick() => self.at_look(client, what, &mut waiting),
             };
             if let Some(ended) = ended {
                 return ended;
@@ -196,8 +191,8 @@ impl Session<'_> {
     }
 
     /// The time is up, unless others of a crowd are served meanwhile: as long as anybody is, nobody has waited in vain.
-    fn at_deadline(&self, id: ClientId, waiting: &mut Waiting) -> Option<Ended> {
-        let served = self.observer.recorder.last_served(id);
+    fn at_deadline(&self, client: &Client, waiting: &mut Waiting) -> Option<Ended> {
+        let served = self.observer.recorder.last_served(client.id());
         let later =
             served.map(|at| (waiting.asked + SERVED_WITHIN).min((at + waiting.limit).into()));
         match later.filter(|later| waiting.is_patient && *later > waiting.deadline) {
@@ -213,13 +208,7 @@ impl Session<'_> {
     }
 
     /// Looks in the kernel for what no event tells of, and whether anything may still come.
-    fn at_look(
-        &self,
-        id: ClientId,
-        client: &Client,
-        what: &Expectation,
-        waiting: &mut Waiting,
-    ) -> Option<Ended> {
+    fn at_look(&self, client: &Client, what: &Expectation, waiting: &mut Waiting) -> Option<Ended> {
         let ran = self.observer.fresh_look().still.ran;
         waiting.ran_before = waiting.ran_before.or(Some(ran));
         waiting.dead_looks = match self.is_dead(client) {
@@ -231,7 +220,7 @@ impl Session<'_> {
             return Some(Ended::Done);
         }
         if *what == Expectation::HeldBack {
-            waiting.held = self.look_for_restraint(id, client, waiting.held);
+            waiting.held = self.look_for_restraint(client, waiting.held);
         }
         let looks = match waiting.way {
             Wait::Absence => 1,
@@ -239,7 +228,7 @@ impl Session<'_> {
         };
         let settled =
             || self.observer.is_settled(waiting.begun, looks) && self.is_quiet(client, what);
-        let found = waiting.way == Wait::Kernel && self.look_in_kernel(id, client, what);
+        let found = waiting.way == Wait::Kernel && self.look_in_kernel(client, what);
         (!found && settled()).then_some(Ended::Settled)
     }
 
@@ -254,7 +243,7 @@ impl Session<'_> {
 
     /// Whether the server sleeps over the same bytes of a client as at the look before. When enough looks in a row have
     /// shown so, it is written down. A server that is about to read would be ready to run.
-    fn look_for_restraint(&self, id: ClientId, client: &Client, before: Held) -> Held {
+    fn look_for_restraint(&self, client: &Client, before: Held) -> Held {
         let unread_bytes = client.unread_bytes();
         let is_same = unread_bytes > 0 && unread_bytes == before.unread_bytes;
         if !is_same || !self.observer.fresh_look().still.at_rest {
@@ -263,7 +252,7 @@ impl Session<'_> {
         let looks = before.looks + 1;
         if looks >= LOOKS_TO_BLAME && before.since.elapsed() >= SILENCE {
             let event = ClientEvent::HeldBack { unread_bytes };
-            self.observer.record(What::Client(id, event));
+            self.observer.record(What::Client(client.id(), event));
         }
         Held { looks, ..before }
     }
@@ -282,7 +271,7 @@ impl Session<'_> {
     }
 
     /// Asks the kernel for facts that no event announces; true where one was found.
-    fn look_in_kernel(&self, id: ClientId, client: &Client, what: &Expectation) -> bool {
+    fn look_in_kernel(&self, client: &Client, what: &Expectation) -> bool {
         let (found, event) = match what {
             Expectation::Accepted => (client.is_accepted(), ClientEvent::Accepted),
             Expectation::Taken => (
@@ -301,7 +290,7 @@ impl Session<'_> {
             _ => return false,
         };
         if found {
-            self.observer.record(What::Client(id, event));
+            self.observer.record(What::Client(client.id(), event));
         }
         found
     }

@@ -2,6 +2,7 @@
 
 use super::observer::Observer;
 use super::open_files::OpenFilesLimits;
+use super::quiescence::count_in;
 use crate::kernel::{RestDetector, State};
 use crate::model::address::Address;
 use crate::model::expectation::ServerExpectation;
@@ -83,9 +84,6 @@ impl Observer {
         let rows = self
             .port()
             .and_then(|port| self.lab.diag().connections_to(port).ok());
-        rows.unwrap_or_default()
-            .iter()
-            .filter(|row| row.state == State::TimeWait)
-            .count()
+        count_in(State::TimeWait, &rows.unwrap_or_default())
     }
 }

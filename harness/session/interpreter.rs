@@ -118,10 +118,9 @@ impl Session<'_> {
                 self.walk_again(*times, client, lines, number + 1).await
             }
             Step::Client { action, .. } => {
-                let id = client.id();
                 self.observer.record(What::StepBegan(number));
-                let (how, flow) = self.client_move(id, client, action).await;
-                self.end_step(number, Some(id.member), how, flow);
+                let (how, flow) = self.client_move(client, action).await;
+                self.end_step(number, Some(client.id().member), how, flow);
                 flow
             }
             _ => Flow::Continue(()),

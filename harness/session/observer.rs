@@ -234,16 +234,11 @@ impl Observer {
             .recorder
             .with(|transcript| transcript.events.iter().any(|event| missed(&event.what)))
         {
-            self.recorder
-                .record(What::Calibrated(calibration::slowest_round_trip()));
+            self.record(What::Calibrated(calibration::slowest_round_trip()));
         }
     }
 
     pub(super) fn prove(&self, fault: Fault, shown: bool, evidence: &str) {
-        self.record(What::Proof {
-            fault,
-            shown,
-            evidence: evidence.to_owned(),
-        });
+        self.recorder.prove(fault, shown, evidence);
     }
 }

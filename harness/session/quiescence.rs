@@ -2,7 +2,7 @@
 
 use super::clients::Clients;
 use super::observer::Observer;
-use crate::kernel::{Activity, BUSY_FROM, RestDetector, State, percent, stillness};
+use crate::kernel::{Activity, BUSY_FROM, RestDetector, Row, State, percent, stillness};
 use crate::model::limits::{
     CATCH_UP_WITHIN, LOOK_EVERY, PATIENCE_WITH_THE_STARVED, SETTLE_WITHIN, STEP_WITHIN,
 };
@@ -114,11 +114,13 @@ impl Observer {
         let rows = self
             .port()
             .and_then(|port| self.lab.diag().connections(port).ok());
-        rows.unwrap_or_default()
-            .iter()
-            .filter(|row| row.state == state)
-            .count()
+        count_in(state, &rows.unwrap_or_default())
     }
+}
+
+/// How many of these connections are in a state.
+pub(super) fn count_in(state: State, rows: &[Row]) -> usize {
+    rows.iter().filter(|row| row.state == state).count()
 }
 
 /// The last look at the server's threads.

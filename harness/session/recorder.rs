@@ -2,6 +2,7 @@
 
 use crate::transcript::client_state::ClientStates;
 use crate::transcript::event::{ClientEvent, ClientId, Event, ServerEvent, Transcript, What};
+use crate::transcript::fault::Fault;
 use crate::transcript::server_state::ServerState;
 use std::cell::{RefCell, RefMut};
 use std::collections::BTreeMap;
@@ -54,6 +55,15 @@ impl Recorder {
         self.0.server_state.borrow_mut().apply(&event);
         self.0.transcript.borrow_mut().events.push(event);
         self.0.changed.notify_waiters();
+    }
+
+    /// Writes down whether a fault has happened, and what shows it.
+    pub(crate) fn prove(&self, fault: Fault, shown: bool, evidence: impl Into<String>) {
+        self.record(What::Proof {
+            fault,
+            shown,
+            evidence: evidence.into(),
+        });
     }
 
     /// Keeps when bytes came, and wakes those who wait for the client.

@@ -3,7 +3,6 @@
 use super::observer::Observer;
 use super::quiescence::{is_busy, is_starved_of_proof};
 use crate::kernel::{self, Activity, BUSY_FROM, RestDetector, State, percent};
-use crate::launch::Server;
 use crate::model::limits::{LOOK_EVERY, LOOKS_TO_BLAME, RETURN_WITHIN};
 use crate::model::phase::Moment;
 use crate::transcript::event::{Sample, Transcript, What};
@@ -38,12 +37,12 @@ impl Observer {
                     self.baseline_delay = self.stillness().longest_delay;
                 }
                 self.zombies = self.zombies();
-                for process in self.server.iter().flat_map(Server::processes) {
+                for process in self.processes() {
                     let memory = process.memory();
                     sample.memory_bytes += memory.own_bytes;
                     sample.address_space_bytes += memory.address_space_bytes;
                 }
-                return self.recorder.record(What::Sample(moment, sample));
+                return self.record(What::Sample(moment, sample));
             }
             // Nothing announces that a server has cleaned up; its state is looked at again.
             tokio::time::sleep(LOOK_EVERY).await;
@@ -53,7 +52,7 @@ impl Observer {
     /// The children of the server that have ended and that it has not waited for.
     fn zombies(&self) -> Vec<i32> {
         let init = self.lab.supervisor().pid();
-        let processes = self.server.iter().flat_map(Server::processes);
+        let processes = self.processes().into_iter();
         processes
             .filter(|process| process.is_neglected(init))
             .map(|process| process.pid)
@@ -61,13 +60,8 @@ impl Observer {
     }
 
     fn look(&self) -> Sample {
-        let processes = self
-            .server
-            .as_ref()
-            .map(Server::processes)
-            .unwrap_or_default();
-        let (zombies, living): (Vec<_>, Vec<_>) =
-            processes.into_iter().partition(kernel::Process::is_zombie);
+        let processes = self.processes().into_iter();
+        let (zombies, living): (Vec<_>, Vec<_>) = processes.partition(kernel::Process::is_zombie);
         let init = self.lab.supervisor().pid();
         let neglected = zombies.iter().filter(|zombie| zombie.is_neglected(init));
         let seen_before = |zombie: &&kernel::Process| self.zombies.contains(&zombie.pid);

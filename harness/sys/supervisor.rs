@@ -578,20 +578,15 @@ const LIMITS_OF_TABLES: [&CStr; 2] = [
 /// The limits that go with them stay as they were, so that nothing but the time that a list takes depends on them; a
 /// kernel before Linux 6.1 knows no such tables.
 fn take_small_tables() -> Result<(), Errno> {
-    let mut limits = [[0; 32]; LIMITS_OF_TABLES.len()];
-    let mut lengths = [0; LIMITS_OF_TABLES.len()];
-    for (n, path) in LIMITS_OF_TABLES.iter().enumerate() {
-        lengths[n] = read_file(path, &mut limits[n])?;
-    }
+    let [in_time_wait, in_syn_received] = LIMITS_OF_TABLES;
+    let before = [read_start(in_time_wait)?, read_start(in_syn_received)?];
     let asked = TABLES.map(|(path, entries)| write_file(path, entries).is_ok());
     // SAFETY: unshare(2) touches no memory; this process has one thread and no socket but the control socket.
     if !asked.contains(&true) || unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
         return Ok(());
     }
-    for (n, path) in LIMITS_OF_TABLES.iter().enumerate() {
-        write_file(path, &limits[n][..lengths[n]])?;
-    }
-    Ok(())
+    let mut limits = LIMITS_OF_TABLES.iter().zip(before);
+    limits.try_for_each(|(path, (text, bytes))| write_file(path, &text[..bytes]))
 }
 
 /// Gives back the memory that came through the fork, but for what this thread stands on. As long as both processes have
@@ -673,11 +668,13 @@ fn write_file(path: &CStr, value: &[u8]) -> Result<(), Errno> {
     retry(|| rustix::io::write(&file, value)).map(drop)
 }
 
-/// Reads the beginning of a file, and returns how many bytes of it there are.
-fn read_file(path: &CStr, text: &mut [u8]) -> Result<usize, Errno> {
+/// The beginning of a file, and how many bytes of it there are.
+fn read_start(path: &CStr) -> Result<([u8; 32], usize), Errno> {
     let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
     let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty())?;
-    retry(|| rustix::io::read(&file, &mut *text))
+    let mut text = [0; 32];
+    let bytes = retry(|| rustix::io::read(&file, &mut text))?;
+    Ok((text, bytes))
 }
 
 /// Opens a descriptor that is readable when a child has ended; every signal is blocked already.

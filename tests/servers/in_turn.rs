@@ -28,18 +28,14 @@ pub(crate) fn in_turn(
     let mut connections: Vec<Connection> = Vec::new();
     for number in 0.. {
         let stream = loop {
+            // After it was accepted, so that all that it was preceded by is heard first.
+            let accepted = listener.accept();
             for connection in connections.iter_mut().rev() {
                 connection.go_on(&mut answer);
             }
             connections.retain(|connection| !connection.is_over());
-            match listener.accept() {
-                Ok((stream, _)) => {
-                    // What it was preceded by may have come since.
-                    for connection in connections.iter_mut().rev() {
-                        connection.go_on(&mut answer);
-                    }
-                    break stream;
-                }
+            match accepted {
+                Ok((stream, _)) => break stream,
                 Err(_) => wait(&listener, &connections)?,
             }
         };
