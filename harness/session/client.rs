@@ -20,7 +20,7 @@ use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -68,6 +68,8 @@ struct Link {
     peer: SockAddr,
     /// How many bytes the kernel has taken from us.
     sent: Rc<Cell<u64>>,
+    /// When what is sent in the background last went out, or goes out next after a pause of ours.
+    due: Rc<Cell<Option<Instant>>>,
 }
 
 impl Client {
@@ -236,6 +238,7 @@ impl Client {
             writers: Vec::new(),
             peer,
             sent: Rc::default(),
+            due: Rc::default(),
         });
     }
 
@@ -289,7 +292,7 @@ impl Client {
             .collect();
         let (id, recorder, transport) = (self.id, self.recorder.clone(), self.transport);
         let (socket, peer) = (Rc::clone(&link.socket), link.peer.clone());
-        let sent = Rc::clone(&link.sent);
+        let (sent, due) = (Rc::clone(&link.sent), Rc::clone(&link.due));
         link.writers.push(tokio::task::spawn_local(async move {
             let last = segments.len().saturating_sub(1);
             for (n, segment) in segments.into_iter().enumerate() {
@@ -302,7 +305,9 @@ impl Client {
                 if done.is_err() {
                     return;
                 }
+                due.set(due.get().max(Some(Instant::now())));
                 if let Some(pause) = every.filter(|_| n < last) {
+                    due.set(due.get().max(Some(Instant::now() + pause)));
                     tokio::time::sleep(pause).await;
                 }
             }
@@ -317,6 +322,11 @@ impl Client {
             Some(_) => self.has_written_all() && (self.is_taken() || self.has_ended()),
             None => true,
         }
+    }
+
+    /// Until when it is itself busy saying what it says in the background. A server that does not take it ends that.
+    pub(crate) fn speaks_until(&self) -> Option<Instant> {
+        self.link.as_ref()?.due.get()
     }
 
     /// Whether nothing is left of what it sends in the background.

@@ -190,11 +190,14 @@ impl Session<'_> {
         }
     }
 
-    /// The time is up, unless others of a crowd are served meanwhile: as long as anybody is, nobody has waited in vain.
+    /// The time is up, unless others of a crowd are served meanwhile: as long as anybody is, nobody has waited in vain. A
+    /// client that is itself still speaking, however late the host lets it, is owed nothing before it has done.
     fn at_deadline(&self, client: &Client, waiting: &mut Waiting) -> Option<Ended> {
         let served = self.observer.recorder.last_served(client.id());
-        let later =
+        let served =
             served.map(|at| (waiting.asked + SERVED_WITHIN).min((at + waiting.limit).into()));
+        let spoken = client.speaks_until();
+        let later = served.max(spoken.map(|at| (at + waiting.limit).into()));
         match later.filter(|later| waiting.is_patient && *later > waiting.deadline) {
             Some(later) => {
                 waiting.deadline = later;
