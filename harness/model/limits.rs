@@ -15,7 +15,8 @@ pub(crate) const SILENCE: Duration = Duration::from_millis(300);
 /// How long a server may take to return to its baseline once all clients are gone.
 pub(crate) const RETURN_WITHIN: Duration = STEP_WITHIN;
 
-/// How long `settle` waits for a server that does not come to rest. Nothing is held against one that does not.
+/// How long `settle` waits for a server that does not come to rest, nor takes anything of what clients have still to
+/// write. Nothing is held against one that does not.
 pub(crate) const SETTLE_WITHIN: Duration = Duration::from_millis(500);
 
 /// How long a client may be kept waiting by a server that goes on serving others of its crowd, or itself.

@@ -68,6 +68,8 @@ struct Link {
     peer: SockAddr,
     /// How many bytes the kernel has taken from us.
     sent: Rc<Cell<u64>>,
+    /// Whether it pauses between the pieces of what it sends in the background.
+    is_paced: bool,
     /// When what is sent in the background last went out, or goes out next after a pause of ours.
     due: Rc<Cell<Option<Instant>>>,
 }
@@ -238,6 +240,7 @@ impl Client {
             writers: Vec::new(),
             peer,
             sent: Rc::default(),
+            is_paced: false,
             due: Rc::default(),
         });
     }
@@ -293,6 +296,7 @@ impl Client {
         let (id, recorder, transport) = (self.id, self.recorder.clone(), self.transport);
         let (socket, peer) = (Rc::clone(&link.socket), link.peer.clone());
         let (sent, due) = (Rc::clone(&link.sent), Rc::clone(&link.due));
+        link.is_paced |= every.is_some();
         link.writers.push(tokio::task::spawn_local(async move {
             let last = segments.len().saturating_sub(1);
             for (n, segment) in segments.into_iter().enumerate() {
@@ -327,6 +331,12 @@ impl Client {
     /// Until when it is itself busy saying what it says in the background. A server that does not take it ends that.
     pub(crate) fn speaks_until(&self) -> Option<Instant> {
         self.link.as_ref()?.due.get()
+    }
+
+    /// How many bytes the kernel has taken from it, where it writes as fast as they are taken.
+    pub(crate) fn hurried_bytes(&self) -> u64 {
+        let link = self.link.as_ref().filter(|link| !link.is_paced);
+        link.map_or(0, |link| link.sent.get())
     }
 
     /// Whether nothing is left of what it sends in the background.

@@ -4,7 +4,8 @@ use super::clients::Clients;
 use super::observer::Observer;
 use crate::kernel::{Activity, BUSY_FROM, RestDetector, Row, State, percent, stillness};
 use crate::model::limits::{
-    CATCH_UP_WITHIN, LOOK_EVERY, PATIENCE_WITH_THE_STARVED, SETTLE_WITHIN, STEP_WITHIN,
+    CATCH_UP_WITHIN, LOOK_EVERY, PATIENCE_WITH_THE_STARVED, SERVED_WITHIN, SETTLE_WITHIN,
+    STEP_WITHIN,
 };
 use crate::session::client::Client;
 use crate::transcript::event::ServerEvent;
@@ -60,17 +61,23 @@ impl Observer {
         }
     }
 
-    /// Gives the server the time to come to rest; a server that does not is held to nothing here.
+    /// Gives the server the time to come to rest; a server that does not is held to nothing here. As long as it takes
+    /// what clients have still to write, it is on its way there, however slow the host.
     pub(super) async fn settle(&self, clients: &Clients) {
-        let deadline = Instant::now() + SETTLE_WITHIN;
+        let begun = Instant::now();
+        let (mut taken, mut since) = (0, begun);
         let mut last = None;
-        while Instant::now() < deadline {
+        while since.elapsed() < SETTLE_WITHIN && begun.elapsed() < SERVED_WITHIN {
             let quiet = clients.all().all(Client::is_idle);
             let now = self.stillness();
             if quiet && now.at_rest && last.as_ref() == Some(&now) {
                 return;
             }
             last = quiet.then_some(now);
+            let written = clients.all().map(Client::hurried_bytes).sum();
+            if written != taken {
+                (taken, since) = (written, Instant::now());
+            }
             // Nothing announces that another process has come to rest.
             tokio::time::sleep(LOOK_EVERY).await;
         }

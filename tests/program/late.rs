@@ -30,6 +30,16 @@ fn client_comes_back_from_its_port_once_the_server_has_closed_too() {
     .prints("1 passed");
 }
 
+/// Who leaves a slow server while it still reads has not sent it what the check is about.
+#[test]
+fn server_that_reads_on_is_given_all_that_it_is_to_get() {
+    sockdrill(&["check", "--only", "bytes/endless-line", "--speaks", "echo"])
+        .args(["--", "python3", SERVER, "reads-slowly", "{port}"])
+        .run()
+        .code(0)
+        .prints("1 passed");
+}
+
 /// The last of the crowd waits longer than a client does on whom the server has turned its back.
 #[test]
 fn crowd_is_waited_for_as_long_as_it_is_served_one_after_the_other() {
