@@ -555,6 +555,13 @@ impl Client {
         self.tcp_state() == Some(CLOSE)
     }
 
+    /// Whether the kernel shows that the server has ended its side, of which a client that does not read hears nothing.
+    pub(crate) fn is_bidden_farewell(&self) -> bool {
+        let ended = [State::FinWait1, State::FinWait2, State::Closing];
+        let row = self.server_row();
+        row.is_some_and(|row| ended.contains(&row.state))
+    }
+
     fn tcp_state(&self) -> Option<u8> {
         let link = self.link.as_ref();
         let link = link.filter(|_| self.transport == Transport::Tcp)?;

@@ -284,6 +284,11 @@ impl Session<'_> {
             Expectation::HeldBack if client.is_cut_off() => {
                 (true, ClientEvent::SendFailed("it was reset".to_owned()))
             }
+            // Its end is queued behind what the client does not read. What it still reads is thrown away.
+            Expectation::HeldBack if client.is_bidden_farewell() => {
+                let why = "the server has ended its side".to_owned();
+                (true, ClientEvent::SendFailed(why))
+            }
             Expectation::HeldBack => (client.is_idle() && !client.has_ended(), ClientEvent::Taken),
             Expectation::TimeWait => (client.is_in_time_wait(), ClientEvent::TimeWait),
             Expectation::Nothing => match client.finds_nothing() {

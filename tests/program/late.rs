@@ -40,6 +40,22 @@ fn server_that_reads_on_is_given_all_that_it_is_to_get() {
         .prints("1 passed");
 }
 
+/// A client that does not read does not hear of it, but it has been let go.
+#[test]
+fn server_that_ends_its_side_and_drains_the_rest_buffers_nothing() {
+    sockdrill(&[
+        "check",
+        "--only",
+        "partial/backpressure",
+        "--speaks",
+        "echo",
+    ])
+    .args(["--", "python3", SERVER, "parts", "{port}"])
+    .run()
+    .code(0)
+    .prints("1 passed");
+}
+
 /// The last of the crowd waits longer than a client does on whom the server has turned its back.
 #[test]
 fn crowd_is_waited_for_as_long_as_it_is_served_one_after_the_other() {
