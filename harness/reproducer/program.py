@@ -371,11 +371,18 @@ class Server:
 
     def settle(self):
         """Give the server the time to come to rest, but not for ever."""
-        deadline = time.monotonic() + SETTLE_WITHIN
-        before = None
-        while time.monotonic() < deadline:
+        begun = since = time.monotonic()
+        before, unsent = None, 0
+        while time.monotonic() < min(since + SETTLE_WITHIN,
+                                     begun + SERVED_WITHIN):
+            left = sum(client.unsent for client in self.clients
+                       if not client.due)
+            if left != unsent:
+                # The server takes what clients have still to write.
+                unsent, since = left, time.monotonic()
             now = self.tree()
-            if before == now and all(state in "ST" for _, state, _ in now):
+            resting = all(state in "ST" for _, state, _ in now)
+            if not left and before == now and resting:
                 return
             before = now
             time.sleep(0.05)

@@ -91,7 +91,7 @@ fn constants(target: &Target, time: u64) -> String {
         }
     };
     let one_connection = target.profile.promises.serves == Some(Serves::OneConnection);
-    let rows: [(&str, Lines); 11] = [
+    let rows: [(&str, Lines); 12] = [
         ("COMMAND", command),
         ("ENVIRONMENT", table(&target.environment)),
         ("FILES", table(&target.files)),
@@ -113,6 +113,10 @@ fn constants(target: &Target, time: u64) -> String {
         (
             "SETTLE_WITHIN",
             vec![python::seconds(limits::SETTLE_WITHIN)],
+        ),
+        (
+            "SERVED_WITHIN",
+            vec![python::seconds(limits::SERVED_WITHIN)],
         ),
         (
             "ONE_CONNECTION",

@@ -6,7 +6,7 @@ use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A server that is faulty on purpose.
 pub(crate) struct Faulty {
@@ -109,7 +109,7 @@ fn slow_and_large(port: u16) -> io::Result<()> {
             }
             stream.set_nonblocking(true)?;
             let mut rest = &buffer[..bytes];
-            let begun = Instant::now();
+            let begun = std::time::Instant::now();
             while !rest.is_empty() && begun.elapsed() < Duration::from_millis(2) {
                 match stream.write(rest) {
                     Ok(written) => rest = &rest[written..],
@@ -288,16 +288,13 @@ fn large_datagram_to_the_wrong_sender(port: u16) -> io::Result<()> {
 fn pile_with_a_large_one(port: u16) -> io::Result<()> {
     datagrams(port, |socket, bytes, from| {
         let mut pile = vec![(bytes.to_vec(), from)];
-        socket.set_nonblocking(true)?;
-        let mut moment = Moment::begins();
+        // As long as a loaded host takes between two steps of a client.
+        socket.set_read_timeout(Some(Duration::from_millis(15)))?;
         let mut buffer = vec![0; 65_536];
-        while moment.goes_on() {
-            if let Ok((bytes, from)) = socket.recv_from(&mut buffer) {
-                pile.push((buffer[..bytes].to_vec(), from));
-                moment = Moment::begins();
-            }
+        while let Ok((bytes, from)) = socket.recv_from(&mut buffer) {
+            pile.push((buffer[..bytes].to_vec(), from));
         }
-        socket.set_nonblocking(false)?;
+        socket.set_read_timeout(None)?;
         if pile.len() > 2 && pile.iter().any(|(bytes, _)| bytes.len() > 64) {
             pile[1] = pile[0].clone();
         }
@@ -306,38 +303,6 @@ fn pile_with_a_large_one(port: u16) -> io::Result<()> {
         }
         Ok(())
     })
-}
-
-/// A moment that is as long on a loaded host as what a client does there takes: some time, and some work.
-struct Moment {
-    begun: Instant,
-    worked: Duration,
-}
-
-impl Moment {
-    const LASTS: Duration = Duration::from_millis(10);
-    const WORKS: Duration = Duration::from_millis(3);
-
-    fn begins() -> Self {
-        Self {
-            begun: Instant::now(),
-            worked: processor_time(),
-        }
-    }
-
-    fn goes_on(&self) -> bool {
-        if self.begun.elapsed() < Self::LASTS {
-            std::thread::sleep(Duration::from_micros(200));
-            return true;
-        }
-        processor_time() - self.worked < Self::WORKS
-    }
-}
-
-/// What this thread has had of a processor.
-fn processor_time() -> Duration {
-    let time = rustix::time::clock_gettime(rustix::time::ClockId::ThreadCPUTime);
-    Duration::new(time.tv_sec as u64, time.tv_nsec as u32)
 }
 
 /// The same datagram again after a longer one: it is taken for a repetition, and what is behind it is the longer one's.

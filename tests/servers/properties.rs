@@ -36,6 +36,7 @@ const BY_TIMING: &[&str] = &[
     "cut_and_size",
     "stale_bytes_for_the_same_port",
     "half_close_with_backlog",
+    "pile_with_a_large_one",
 ];
 
 /// The word by which this program is told to be a faulty server.
