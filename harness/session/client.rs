@@ -521,8 +521,10 @@ impl Client {
         let Some(link) = &self.link else {
             return true;
         };
-        let written = link.writers.iter().all(JoinHandle::is_finished);
-        if !written || *link.mode.borrow() != ReadMode::Free || !self.has_heard_all(link) {
+        if !self.has_written_all()
+            || *link.mode.borrow() != ReadMode::Free
+            || !self.has_heard_all(link)
+        {
             return false;
         }
         match self.transport {
@@ -549,17 +551,18 @@ impl Client {
         self.tcp_state() == Some(SYN_SENT)
     }
 
-    /// Whether the kernel shows that the connection was reset, which a client that does not read does not notice.
-    pub(crate) fn is_cut_off(&self) -> bool {
+    /// How the server has ended the connection as the kernel shows it: a client that does not read does not notice.
+    pub(crate) fn unnoticed_end(&self) -> Option<&'static str> {
         const CLOSE: u8 = 7;
-        self.tcp_state() == Some(CLOSE)
-    }
-
-    /// Whether the kernel shows that the server has ended its side, of which a client that does not read hears nothing.
-    pub(crate) fn is_bidden_farewell(&self) -> bool {
+        if self.tcp_state() == Some(CLOSE) {
+            return Some("it was reset");
+        }
+        // Its end is queued behind what the client does not read. What it still reads is thrown away.
         let ended = [State::FinWait1, State::FinWait2, State::Closing];
-        let row = self.server_row();
-        row.is_some_and(|row| ended.contains(&row.state))
+        let row = self.server_row()?;
+        ended
+            .contains(&row.state)
+            .then_some("the server has ended its side")
     }
 
     fn tcp_state(&self) -> Option<u8> {
@@ -726,9 +729,10 @@ impl Client {
     /// read on, nor where the client itself does not read, which holds a server up that answers.
     fn cuts_itself_short(&self) -> bool {
         self.link.as_ref().is_some_and(|link| {
-            let is_writing = link.writers.iter().any(|writer| !writer.is_finished());
             let reads = *link.mode.borrow() == ReadMode::Free;
-            is_writing && reads && !self.recorder.client_states().of(self.id).is_held_up()
+            reads
+                && !self.has_written_all()
+                && !self.recorder.client_states().of(self.id).is_held_up()
         })
     }
 

@@ -281,15 +281,10 @@ impl Session<'_> {
                 client.has_written_all() && client.is_taken() || self.has_had_its_datagram(),
                 ClientEvent::Taken,
             ),
-            Expectation::HeldBack if client.is_cut_off() => {
-                (true, ClientEvent::SendFailed("it was reset".to_owned()))
-            }
-            // Its end is queued behind what the client does not read. What it still reads is thrown away.
-            Expectation::HeldBack if client.is_bidden_farewell() => {
-                let why = "the server has ended its side".to_owned();
-                (true, ClientEvent::SendFailed(why))
-            }
-            Expectation::HeldBack => (client.is_idle() && !client.has_ended(), ClientEvent::Taken),
+            Expectation::HeldBack => match client.unnoticed_end() {
+                Some(how) => (true, ClientEvent::SendFailed(how.to_owned())),
+                None => (client.is_idle() && !client.has_ended(), ClientEvent::Taken),
+            },
             Expectation::TimeWait => (client.is_in_time_wait(), ClientEvent::TimeWait),
             Expectation::Nothing => match client.finds_nothing() {
                 Some(error) => (true, ClientEvent::Nothing(error)),

@@ -14,46 +14,31 @@ fn run(scenario: &str, speaks: &str, how: &str) -> Run {
         .run()
 }
 
-/// Until the server has closed its end, the client's own host refuses to give its port again.
-#[test]
-fn client_comes_back_from_its_port_once_the_server_has_closed_too() {
-    sockdrill(&[
-        "check",
-        "--only",
-        "time-wait/port-reuse",
-        "--speaks",
-        "echo",
-    ])
-    .args(["--", "python3", SERVER, "closes-late", "{port}"])
-    .run()
-    .code(0)
-    .prints("1 passed");
-}
-
-/// Who leaves a slow server while it still reads has not sent it what the check is about.
-#[test]
-fn server_that_reads_on_is_given_all_that_it_is_to_get() {
-    sockdrill(&["check", "--only", "bytes/endless-line", "--speaks", "echo"])
-        .args(["--", "python3", SERVER, "reads-slowly", "{port}"])
+/// Holds the server in one of its ways to one check, which it passes.
+fn passes(check: &str, how: &str) {
+    sockdrill(&["check", "--only", check, "--speaks", "echo"])
+        .args(["--", "python3", SERVER, how, "{port}"])
         .run()
         .code(0)
         .prints("1 passed");
 }
 
+/// Until the server has closed its end, the client's own host refuses to give its port again.
+#[test]
+fn client_comes_back_from_its_port_once_the_server_has_closed_too() {
+    passes("time-wait/port-reuse", "closes-late");
+}
+
+/// Who leaves a slow server while it still reads has not sent it what the check is about.
+#[test]
+fn server_that_reads_on_is_given_all_that_it_is_to_get() {
+    passes("bytes/endless-line", "reads-slowly");
+}
+
 /// A client that does not read does not hear of it, but it has been let go.
 #[test]
 fn server_that_ends_its_side_and_drains_the_rest_buffers_nothing() {
-    sockdrill(&[
-        "check",
-        "--only",
-        "partial/backpressure",
-        "--speaks",
-        "echo",
-    ])
-    .args(["--", "python3", SERVER, "parts", "{port}"])
-    .run()
-    .code(0)
-    .prints("1 passed");
+    passes("partial/backpressure", "parts");
 }
 
 /// The last of the crowd waits longer than a client does on whom the server has turned its back.

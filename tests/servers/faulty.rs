@@ -288,7 +288,7 @@ fn large_datagram_to_the_wrong_sender(port: u16) -> io::Result<()> {
 fn pile_with_a_large_one(port: u16) -> io::Result<()> {
     datagrams(port, |socket, bytes, from| {
         let mut pile = vec![(bytes.to_vec(), from)];
-        // As long as a loaded host takes between two steps of a client.
+        // Longer than an idle host takes between two steps of a client.
         socket.set_read_timeout(Some(Duration::from_millis(15)))?;
         let mut buffer = vec![0; 65_536];
         while let Ok((bytes, from)) = socket.recv_from(&mut buffer) {
