@@ -1,6 +1,6 @@
 //! Many clients at once, and after one another.
 
-use super::derive::{at_once, bulk};
+use super::derive::bulk;
 use crate::checks::counterexample::{die_of, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Gate, Policy};
@@ -84,7 +84,7 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::DIALOGUE, Need::CONCURRENT],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let crowd = at_once(subject, if subject.deep { 2_000 } else { 100 });
+            let crowd = subject.at_once(if subject.deep { 2_000 } else { 100 });
             let mut polite = ClientSteps::of(0).polite(subject).lines();
             // All are there, and the server has done with them what it does with a new client, before one speaks.
             polite.insert(1, settle());
@@ -204,7 +204,7 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let total = if subject.deep { 10_000 } else { 1_000 };
-            let crowd = at_once(subject, 20);
+            let crowd = subject.at_once(20);
             let rounds = total / crowd;
             let polite = ClientSteps::of(0).polite(subject).lines();
             Some(vec![scenario(

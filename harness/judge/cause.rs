@@ -1,6 +1,8 @@
 //! Causes: each kind of defect that the judge can name, with what was seen of it.
 
+use crate::kernel::FileKind;
 use crate::model::expectation::{Expectation, ServerExpectation};
+use crate::model::literal::name_in;
 use crate::model::scenario::{Line, Scenario};
 use crate::transcript::event::{Ended, Exit};
 use crate::transcript::instead::Instead;
@@ -67,16 +69,6 @@ pub(crate) enum Cause {
     },
     /// Something is left behind with every run.
     Left(Growth),
-    /// Connections are left in CLOSE_WAIT.
-    CloseWait {
-        /// How many.
-        connections: usize,
-    },
-    /// Children have ended and were never waited for.
-    Unreaped {
-        /// How many.
-        children: usize,
-    },
     /// The server has nothing to do, and does not rest.
     Busy {
         /// The share of one processor that it uses, in percent.
@@ -94,35 +86,74 @@ pub(crate) enum Cause {
     },
 }
 
-/// A figure that does not come back to its baseline.
+/// A figure that goes on growing while a scenario is repeated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Growth {
     /// What is counted.
     pub figure: Figure,
-    /// How many there were before the scenario.
-    pub baseline: usize,
-    /// How many there were after it.
-    pub after: usize,
-    /// How many there were when the same had been done again.
-    pub last: usize,
-    /// How often it was done again.
-    pub again: usize,
+    /// What it grows with.
+    pub unit: Unit,
+    /// What each dose added, the first one first.
+    pub doses: Vec<Step>,
+}
+
+impl Growth {
+    /// How much each unit has added, over all doses.
+    pub(crate) fn rate(&self) -> f64 {
+        let sum = self.doses.iter().fold(Step::default(), |sum, dose| Step {
+            units: sum.units + dose.units,
+            added: sum.added + dose.added,
+        });
+        sum.rate()
+    }
+}
+
+/// So much of a scenario, and what a figure grew by meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Step {
+    /// How many connections, or runs.
+    pub units: usize,
+    /// By how much the figure grew; below zero where it fell.
+    pub added: isize,
+}
+
+impl Step {
+    /// How much was added by each unit.
+    pub(crate) fn rate(&self) -> f64 {
+        self.added as f64 / self.units.max(1) as f64
+    }
+}
+
+/// What growth is measured against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Unit {
+    /// A connection that clients of the scenario made.
+    Connection,
+    /// A run of a scenario without connections.
+    Run,
 }
 
 /// A figure that a leak raises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Figure {
+    /// Connections in CLOSE_WAIT.
+    CloseWait,
     /// Open sockets.
-    OpenSockets,
-    /// Other open files.
-    OpenFiles,
-    /// Threads.
-    Threads,
+    Sockets,
+    /// Other open descriptors, of one kind.
+    Files(FileKind),
+    /// Children that have ended and were not waited for.
+    Zombies,
     /// Processes.
     Processes,
-    /// Mebibytes of memory.
+    /// Threads.
+    Threads,
+    /// Bytes of memory.
     Memory,
+    /// Mappings.
+    Mappings,
 }
 
 /// A step of a trial.
@@ -148,11 +179,14 @@ impl Figure {
     /// What it is called in keys of causes and in sentences.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::OpenSockets => "open sockets",
-            Self::OpenFiles => "open files",
-            Self::Threads => "threads",
+            Self::CloseWait => "connections in CLOSE_WAIT",
+            Self::Sockets => "open sockets",
+            Self::Files(kind) => name_in(FileKind::ALL, kind),
+            Self::Zombies => "zombie children",
             Self::Processes => "processes",
-            Self::Memory => "mebibytes of memory",
+            Self::Threads => "threads",
+            Self::Memory => "memory",
+            Self::Mappings => "mappings",
         }
     }
 }
@@ -172,8 +206,6 @@ impl Cause {
             Self::NotServed { .. } => "not-served",
             Self::Disturbed { .. } => "disturbed",
             Self::Left(_) => "left",
-            Self::CloseWait { .. } => "close-wait",
-            Self::Unreaped { .. } => "unreaped",
             Self::Busy { .. } => "busy",
             Self::Queued { .. } => "queued",
             Self::Flooded { .. } => "flooded",
@@ -196,7 +228,10 @@ impl Cause {
                 format!("{kind}/{}", instead.word())
             }
             Self::NotServed { step } | Self::Disturbed { step } => format!("{kind}/{}", step.key()),
-            Self::Left(growth) => format!("{kind}/{}", growth.figure.name().replace(' ', "-")),
+            Self::Left(growth) => format!(
+                "{kind}/{}",
+                growth.figure.name().replace(' ', "-").to_lowercase()
+            ),
             _ => kind.to_owned(),
         }
     }

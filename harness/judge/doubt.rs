@@ -64,13 +64,8 @@ pub(crate) enum Doubt {
         /// For how long.
         by: Duration,
     },
-    /// What grows may be of use.
-    PoolOrLeak {
-        /// What grows.
-        growth: Growth,
-        /// What else than a leak grows so.
-        or_else: Useful,
-    },
+    /// Something still grew when there was no time left to tell a leak from a pool, or from a heap that is collected late.
+    StillGrows(Growth),
     /// The first conversation with the server has failed already.
     Unserved {
         /// What came of it.
@@ -104,21 +99,12 @@ impl Doubt {
             Self::KernelDropped { .. } => "kernel-dropped",
             Self::StillArriving { .. } => "still-arriving",
             Self::Starved { .. } => "starved",
-            Self::PoolOrLeak { .. } => "pool-or-leak",
+            Self::StillGrows(_) => "still-grows",
             Self::Unserved { .. } => "unserved",
             Self::NotStarted { .. } => "not-started",
             Self::CasesUnproven { .. } => "cases-unproven",
         }
     }
-}
-
-/// What else than a leak grows with every run for a while.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Useful {
-    /// A pool that is being filled.
-    Pool,
-    /// A heap that is collected late.
-    Heap,
 }
 
 /// Why a requirement is not looked at.

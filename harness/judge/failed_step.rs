@@ -43,7 +43,11 @@ impl FailedStep {
         match self.phase {
             Phase::After => Cause::NotServed { step },
             Phase::BystanderAgain => Cause::Disturbed { step },
-            Phase::Scenario | Phase::Before | Phase::BystanderConnects => *step,
+            Phase::Scenario
+            | Phase::Before
+            | Phase::BystanderConnects
+            | Phase::Crowd
+            | Phase::Pressure => *step,
         }
     }
 
@@ -78,10 +82,11 @@ impl FailedStep {
     }
 }
 
-/// The first step that did not show what was expected, if there is one.
+/// The first step that did not show what was expected, if there is one. What fails only when the trial is repeated, to see
+/// what it leaves behind, may be the server's way with clients that come again and again.
 pub(super) fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedStep> {
     let mut so_far = SoFar::of(trial);
-    let mut events = transcript.events.iter();
+    let mut events = transcript.before_repeats().iter();
     events.find_map(|event| {
         so_far.apply(event);
         match &event.what {

@@ -1,8 +1,8 @@
 //! The invariants that are held against samples of the server before and after a scenario.
 
 use super::cause::Cause;
-use super::leaks::growing;
-use super::thresholds::{CERTAINLY_BUSY, LOGGED_FOR_A_BYTE, OUTPUT_BOUND};
+use super::growth;
+use super::thresholds::{CERTAINLY_BUSY, LOGGED_FOR_A_BYTE, LOGGED_FOR_A_CONNECTION, OUTPUT_BOUND};
 use crate::model::invariant::Invariant;
 use crate::model::phase::Moment;
 use crate::model::trial::Trial;
@@ -12,9 +12,9 @@ pub(super) fn invariants(trial: &Trial, transcript: &Transcript) -> Vec<Cause> {
     let Some(after) = transcript.sample(Moment::After) else {
         return Vec::new();
     };
-    let leaks = growing(trial, transcript)
-        .filter(|growing| growing.is_leak)
-        .map(|growing| Cause::Left(growing.growth));
+    let leaks = growth::leaks(trial, transcript)
+        .into_iter()
+        .map(Cause::Left);
     let rest = states(transcript, after);
     let rest = rest
         .into_iter()
@@ -27,23 +27,10 @@ fn states(transcript: &Transcript, after: &Sample) -> Vec<(Invariant, Cause)> {
         .sample(Moment::Baseline)
         .cloned()
         .unwrap_or_default();
-    let children = transcript
-        .sample(Moment::Again)
-        .map_or(0, |again| again.unreaped);
     let is_busy = !after.at_rest && (after.cpu_percent >= CERTAINLY_BUSY || after.spins);
     let bytes = after.output_bytes.saturating_sub(baseline.output_bytes);
-    let (connections, percent) = (after.close_wait, after.cpu_percent);
+    let percent = after.cpu_percent;
     let found = [
-        (
-            connections > baseline.close_wait,
-            Invariant::CloseWait,
-            Cause::CloseWait { connections },
-        ),
-        (
-            children > baseline.zombies,
-            Invariant::Zombies,
-            Cause::Unreaped { children },
-        ),
         (
             is_busy && baseline.at_rest,
             Invariant::IdleCpu,
@@ -57,7 +44,7 @@ fn states(transcript: &Transcript, after: &Sample) -> Vec<(Invariant, Cause)> {
             },
         ),
         (
-            bytes > OUTPUT_BOUND + LOGGED_FOR_A_BYTE * transcript.sent_bytes(),
+            bytes > explained_output(transcript),
             Invariant::Output,
             Cause::Flooded { bytes },
         ),
@@ -66,4 +53,12 @@ fn states(transcript: &Transcript, after: &Sample) -> Vec<(Invariant, Cause)> {
     found
         .map(|(_, invariant, cause)| (invariant, cause))
         .collect()
+}
+
+/// As much as a server may have printed: what it logs of each connection and of what it was sent, and some more.
+fn explained_output(transcript: &Transcript) -> u64 {
+    let connections = transcript.connections() as u64;
+    OUTPUT_BOUND
+        + LOGGED_FOR_A_CONNECTION * connections
+        + LOGGED_FOR_A_BYTE * transcript.sent_bytes()
 }

@@ -4,8 +4,9 @@ use super::cause::Cause;
 use super::doubt::Doubt;
 use super::ending::{last_exit, unexpected_end};
 use super::failed_step::{FailedStep, first_failed_step};
+use super::growth;
 use super::invariants::invariants;
-use super::leaks::pool_or_leak;
+
 use super::verdict::{Evidence, Finding, Verdict};
 use crate::model::phase::Phase;
 use crate::model::trial::Trial;
@@ -36,7 +37,8 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
         .chain(failure.as_ref().map(FailedStep::in_its_phase))
         .chain(broken);
     let Some(cause) = causes.next() else {
-        let doubt = unproven(transcript).or_else(|| pool_or_leak(trial, transcript));
+        let doubt =
+            unproven(transcript).or_else(|| growth::open(trial, transcript).map(Doubt::StillGrows));
         return doubt.map_or(Verdict::Pass, Verdict::Inconclusive);
     };
     let others: Vec<Cause> = causes.collect();

@@ -1,6 +1,6 @@
 //! A server's process tree through `/proc` (proc(5)).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -41,18 +41,15 @@ impl Process {
         })
     }
 
-    /// Its memory (proc_pid_statm(5)).
+    /// Its memory (proc_pid_smaps(5), proc_pid_status(5)), and how many mappings it has (proc_pid_maps(5)).
     pub(crate) fn memory(&self) -> Memory {
-        let statm = fs::read_to_string(format!("/proc/{}/statm", self.pid)).unwrap_or_default();
-        let pages = statm
-            .split_ascii_whitespace()
-            .map(|word| word.parse::<u64>());
-        let mut bytes = pages.map(|pages| pages.unwrap_or(0) * rustix::param::page_size() as u64);
-        let mut next = || bytes.next().unwrap_or(0);
-        let (address_space_bytes, resident, shared) = (next(), next(), next());
+        let read = |file| fs::read_to_string(format!("/proc/{}/{file}", self.pid));
+        let rollup = read("smaps_rollup").unwrap_or_default();
+        let status = read("status").unwrap_or_default();
         Memory {
-            address_space_bytes,
-            own_bytes: resident.saturating_sub(shared),
+            own_bytes: kibibytes(&rollup, "Private_Dirty") + kibibytes(&rollup, "SwapPss"),
+            data_bytes: kibibytes(&status, "VmData"),
+            mappings: read("maps").map_or(0, |maps| maps.lines().count()),
         }
     }
 
@@ -80,11 +77,22 @@ impl Process {
 }
 
 /// The memory of a process.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Memory {
-    pub(crate) address_space_bytes: u64,
-    /// What is resident, without the pages of files and those that are shared: the kernel takes the first back when it
-    /// needs them, and the others are not its alone.
+    /// What it alone has written, in pages or in swap: the kernel takes other pages back when it needs them, or they are
+    /// not its alone.
     pub(crate) own_bytes: u64,
+    /// The size of its mappings that are its own and may be written, used or not.
+    pub(crate) data_bytes: u64,
+    pub(crate) mappings: usize,
+}
+
+/// The value of a line such as `VmData:	    1234 kB`, in bytes; 0 where there is none.
+fn kibibytes(text: &str, name: &str) -> u64 {
+    let mut lines = text.lines();
+    let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
+    let number = value.and_then(|value| value.split_ascii_whitespace().next()?.parse::<u64>().ok());
+    number.unwrap_or(0) << 10
 }
 
 /// Open descriptors: how many there are of each target of the links in `/proc/PID/fd`.
@@ -113,14 +121,73 @@ impl Descriptors {
         self.count(|target| socket(target).is_some())
     }
 
-    /// How many are something else.
-    pub(crate) fn file_count(&self) -> usize {
-        self.count(|target| socket(target).is_none())
+    /// How many of each kind are something else.
+    pub(crate) fn file_counts(&self) -> BTreeMap<FileKind, usize> {
+        let mut counts = BTreeMap::new();
+        for (target, count) in &self.targets {
+            if socket(target).is_none() {
+                *counts.entry(FileKind::of(target)).or_default() += count;
+            }
+        }
+        counts
     }
 
     fn count(&self, of: impl Fn(&Path) -> bool) -> usize {
         let counted = self.targets.iter().filter(|(target, _)| of(target));
         counted.map(|(_, count)| count).sum()
+    }
+}
+
+/// What a descriptor stands for that is no socket.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FileKind {
+    /// A file or folder.
+    File,
+    /// An end of a pipe.
+    Pipe,
+    /// A device.
+    Device,
+    /// An epoll instance (epoll(7)).
+    Epoll,
+    /// An event counter (eventfd(2)).
+    EventFd,
+    /// A timer (timerfd_create(2)).
+    Timer,
+    /// Anything else.
+    Other,
+}
+
+impl FileKind {
+    /// Every kind with its name in sentences.
+    pub(crate) const ALL: &[(Self, &'static str)] = &[
+        (Self::File, "open files"),
+        (Self::Pipe, "open ends of pipes"),
+        (Self::Device, "open devices"),
+        (Self::Epoll, "epoll instances"),
+        (Self::EventFd, "event counters"),
+        (Self::Timer, "timers"),
+        (Self::Other, "other descriptors"),
+    ];
+
+    /// The kind of what `/proc/PID/fd` calls a descriptor's target (proc_pid_fd(5)).
+    fn of(target: &Path) -> Self {
+        let name = target.to_string_lossy();
+        let kinds = [
+            ("pipe:[", Self::Pipe),
+            ("anon_inode:[eventpoll]", Self::Epoll),
+            ("anon_inode:[eventfd", Self::EventFd),
+            ("anon_inode:[timerfd]", Self::Timer),
+            ("anon_inode:", Self::Other),
+            ("/dev/", Self::Device),
+            ("/", Self::File),
+        ];
+        let mut kinds = kinds.into_iter();
+        kinds
+            .find(|(prefix, _)| name.starts_with(prefix))
+            .map_or(Self::Other, |(_, kind)| kind)
     }
 }
 
@@ -190,6 +257,36 @@ mod tests {
         child.wait().unwrap();
     }
 
+    #[test]
+    fn descriptors_are_told_apart_by_what_they_stand_for() {
+        let kinds = [
+            ("pipe:[12]", FileKind::Pipe),
+            ("anon_inode:[eventpoll]", FileKind::Epoll),
+            ("anon_inode:[eventfd:7]", FileKind::EventFd),
+            ("anon_inode:[timerfd]", FileKind::Timer),
+            ("anon_inode:inotify", FileKind::Other),
+            ("/dev/null", FileKind::Device),
+            ("/var/log/access.log", FileKind::File),
+            ("/memfd:heap (deleted)", FileKind::File),
+            ("net:[4026531840]", FileKind::Other),
+        ];
+        for (target, kind) in kinds {
+            assert_eq!(FileKind::of(Path::new(target)), kind, "{target}");
+        }
+    }
+
+    #[test]
+    fn memory_of_this_process_is_counted() {
+        let before = Process::read(std::process::id() as i32).unwrap().memory();
+        let kept = vec![1_u8; 32 << 20];
+        let after = Process::read(std::process::id() as i32).unwrap().memory();
+        let grown = after.own_bytes - before.own_bytes;
+        assert!(grown >= (31 << 20), "{grown}");
+        assert!(after.data_bytes - before.data_bytes >= (31 << 20));
+        assert!(after.mappings > 10);
+        assert_eq!(kept.len(), 32 << 20);
+    }
+
     fn held(targets: &[(&str, usize)]) -> Descriptors {
         let targets = targets
             .iter()
@@ -205,9 +302,10 @@ mod tests {
         for _ in 0..20 {
             tree.share_with(held(&[("socket:[7]", 1), ("/dev/null", 1)]));
         }
-        assert_eq!((tree.socket_count(), tree.file_count()), (1, 1));
+        let device = |count| BTreeMap::from([(FileKind::Device, count)]);
+        assert_eq!((tree.socket_count(), tree.file_counts()), (1, device(1)));
         tree.share_with(held(&[("socket:[8]", 1), ("/dev/null", 3)]));
-        assert_eq!((tree.socket_count(), tree.file_count()), (2, 3));
+        assert_eq!((tree.socket_count(), tree.file_counts()), (2, device(3)));
         assert_eq!(tree.sockets().sum::<u32>(), 15);
     }
 }

@@ -95,6 +95,13 @@ impl Subject {
         }
     }
 
+    /// How many of `wanted` clients may connect at the same moment without one having to repeat its SYN after a second or
+    /// more: what overflows the accept queue is the matter of the backlog checks alone.
+    pub(crate) fn at_once(&self, wanted: u32) -> u32 {
+        let fitting = |backlog: u32| wanted.min(backlog.saturating_add(1));
+        self.place.backlog.map_or(wanted, fitting)
+    }
+
     /// The same of a server that was found to break a promise.
     pub(crate) fn without(&self, promise: Broken, forget: fn(&mut Promises)) -> Self {
         let mut subject = self.clone();

@@ -502,8 +502,9 @@ impl CheckResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::cause::Figure;
+    use crate::judge::cause::{Figure, Step, Unit};
     use crate::judge::{Doubt, Finding, Growth};
+    use crate::kernel::FileKind;
     use crate::transcript::event::Exit;
     use crate::transcript::fault::Fault;
 
@@ -535,13 +536,11 @@ mod tests {
         result(id, Verdict::Fail(finding))
     }
 
-    fn left(figure: Figure, after: usize) -> Cause {
+    fn left(figure: Figure, added: isize) -> Cause {
         Cause::Left(Growth {
             figure,
-            baseline: 1,
-            after,
-            last: 2 * after,
-            again: 1,
+            unit: Unit::Run,
+            doses: vec![Step { units: 1, added }],
         })
     }
 
@@ -568,10 +567,10 @@ mod tests {
             evidence: "no counter moved".to_owned(),
         };
         let report = report(vec![
-            fails("a/one", left(Figure::OpenSockets, 5)),
+            fails("a/one", left(Figure::Sockets, 5)),
             result("a/passes", Verdict::Pass),
-            fails("a/two", left(Figure::OpenFiles, 5)),
-            fails("b/three", left(Figure::OpenSockets, 9)),
+            fails("a/two", left(Figure::Files(FileKind::File), 5)),
+            fails("b/three", left(Figure::Sockets, 9)),
             fails("b/four", died(11)),
             fails("b/five", died(6)),
             result("b/proves-nothing", Verdict::Inconclusive(doubt)),
@@ -584,7 +583,7 @@ mod tests {
             {"key": "died/signal-6", "checks": ["b/five"]},
         ]);
         assert_eq!(json["findings"], findings);
-        assert_eq!(json["checks"][0]["cause"]["data"]["after"], 5);
+        assert_eq!(json["checks"][0]["cause"]["data"]["doses"][0]["added"], 5);
         assert_eq!(json["checks"][6]["doubt"], "unproven");
     }
 

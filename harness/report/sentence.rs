@@ -1,6 +1,6 @@
 //! Verdicts in words: every sentence that a report has for a cause, a doubt, or a fact that bears it out.
 
-use crate::judge::{Cause, Doubt, Evidence, Growth, Skip, Useful, Verdict};
+use crate::judge::{Cause, Doubt, Evidence, Figure, Growth, Skip, Unit, Verdict};
 use crate::model::literal::{Measured, Shown};
 use crate::model::need::Unmet;
 use crate::model::subject::Broken;
@@ -64,14 +64,6 @@ impl fmt::Display for Cause {
                 write!(f, "a client that only stood by was disturbed: {step}")
             }
             Self::Left(growth) => growth.fmt(f),
-            Self::CloseWait { connections } => write!(
-                f,
-                "{connections} connections are left in CLOSE_WAIT: the server never closed its side"
-            ),
-            Self::Unreaped { children } => write!(
-                f,
-                "{children} children have ended and were not waited for, though clients have come since"
-            ),
             Self::Busy { percent } => write!(
                 f,
                 "the server has nothing to do and uses {percent} % of a processor"
@@ -98,21 +90,65 @@ impl fmt::Display for Limit {
 
 impl fmt::Display for Growth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            figure,
-            baseline,
-            after,
-            last,
-            again,
-        } = self;
+        let unit = match self.unit {
+            Unit::Connection => "connection",
+            Unit::Run => "run",
+        };
+        let verb = match self.figure {
+            Figure::Memory => "grows",
+            _ => "grow",
+        };
         write!(
             f,
-            "{} are not back to the baseline: {baseline} before, {after} after, {last} after the same again",
-            figure.name()
+            "{} {verb} by {} a {unit}: ",
+            self.figure.name(),
+            Rate(self)
         )?;
-        match again {
-            1 => Ok(()),
-            times => write!(f, " {times} times"),
+        for (n, dose) in self.doses.iter().enumerate() {
+            let between = if n == 0 { "" } else { ", " };
+            let added = Amount(self.figure, dose.added as f64);
+            write!(f, "{between}{added} with {}", dose.units)?;
+        }
+        match self.figure {
+            Figure::CloseWait => f.write_str("; the server never closes its side"),
+            Figure::Zombies => f.write_str("; nobody waits for them, though clients come"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What each unit adds, and how far doses differ from that where they do.
+struct Rate<'a>(&'a Growth);
+
+impl fmt::Display for Rate<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(growth) = self;
+        let rate = growth.rate();
+        let apart = growth.doses.iter().map(|dose| (dose.rate() - rate).abs());
+        let apart = apart.fold(0.0, f64::max);
+        write!(f, "{}", Amount(growth.figure, rate))?;
+        match apart * 50.0 > rate {
+            true => write!(f, " (± {})", Amount(growth.figure, apart)),
+            false => Ok(()),
+        }
+    }
+}
+
+/// So many, or so many bytes.
+struct Amount(Figure, f64);
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(figure, amount) = *self;
+        let (amount, unit) = match figure {
+            Figure::Memory if amount.abs() >= 1_048_576.0 => (amount / 1_048_576.0, " MiB"),
+            Figure::Memory => (amount / 1024.0, " KiB"),
+            _ => (amount, ""),
+        };
+        match amount.fract().abs() < 0.05 || amount.abs() >= 100.0 {
+            true => write!(f, "{amount:.0}{unit}"),
+            false if amount.abs() < 1.0 => write!(f, "{amount:.2}{unit}"),
+            false => write!(f, "{amount:.1}{unit}"),
         }
     }
 }
@@ -157,13 +193,10 @@ impl fmt::Display for Doubt {
                 "{step}, but the harness itself did not get to run for {}",
                 Measured(*by)
             ),
-            Self::PoolOrLeak { growth, or_else } => {
-                let or_else = match or_else {
-                    Useful::Pool => "a pool being filled",
-                    Useful::Heap => "a heap that is collected late",
-                };
-                write!(f, "{growth}; {or_else} does the same")
-            }
+            Self::StillGrows(growth) => write!(
+                f,
+                "{growth}; not clear yet whether that goes on, as a leak does, or stops, as a pool or a heap does"
+            ),
             Self::Unserved { verdict } => write!(
                 f,
                 "the undisturbed server does not serve a polite client: {}",

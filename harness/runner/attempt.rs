@@ -6,7 +6,7 @@ use crate::judge::cut_coverage::Coverage;
 use crate::judge::{Evidence, Finding, Skip, Verdict, judge, next};
 use crate::launch::Target;
 use crate::launch::lab::Lab;
-use crate::model::dialogue::{self, ClientSteps, scenario};
+use crate::model::dialogue::{self, ClientSteps, repeat, scenario};
 use crate::model::error::Error;
 use crate::model::invariant::Invariant;
 use crate::model::phase::Phase;
@@ -250,6 +250,9 @@ fn trial(script: &Scenario, subject: &Subject, polite: bool) -> Trial {
         trial = trial
             .with(Phase::Before, around.clone())
             .with(Phase::After, around);
+        for (phase, work) in work_beside(script, subject) {
+            trial = trial.with(phase, work);
+        }
     }
     if stands_by {
         let connects = client.clone().open(subject).request_and_reply(subject);
@@ -259,6 +262,26 @@ fn trial(script: &Scenario, subject: &Subject, polite: bool) -> Trial {
             .with(Phase::BystanderAgain, one("bystanding", again));
     }
     trial
+}
+
+/// How many polite clients let a collector come by, where it has not yet.
+const IN_NUMBER: u32 = 128;
+
+/// What polite clients do, as many at once as the scenario has and then in number, to tell what is used again and what is
+/// collected late from what is lost.
+fn work_beside(script: &Scenario, subject: &Subject) -> Vec<(Phase, Scenario)> {
+    let most = script.clients.iter().map(|group| group.members).max();
+    let crowd = match subject.profile.serves_concurrently() {
+        true => subject.at_once(most.unwrap_or(1)),
+        false => 1,
+    };
+    let polite = ClientSteps::of(0).polite(subject).lines();
+    let of = |members, lines| scenario("polite clients", &[("polite", members)], vec![lines]);
+    let members = crowd.min(IN_NUMBER);
+    let in_number = of(members, vec![repeat(IN_NUMBER / members, polite.clone())]);
+    let at_once = (crowd > 1).then(|| (Phase::Crowd, of(crowd, polite)));
+    let work = at_once.into_iter();
+    work.chain([(Phase::Pressure, in_number)]).collect()
 }
 
 /// What a client does who is alone.

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The form of the files; it changes where an older program could not read them.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A trial with its transcript and the verdict that was given, as `--transcripts` saves it.
 ///
@@ -397,7 +397,7 @@ mod tests {
         let of = |text: &str| SavedTrial::parse(&name, text).unwrap_err().to_string();
         let wrong = [
             of("{}"),
-            of(&text.replace("\"format\": 1", "\"format\": 9")),
+            of(&text.replace("\"format\": 2", "\"format\": 9")),
             of(&text.replace(" connect", " conect")),
         ];
         for message in wrong {

@@ -24,8 +24,6 @@ pub(super) struct Observer {
     pub(super) server: Option<Server>,
     pub(super) recorder: Recorder,
     pub(super) exit_watch: Option<JoinHandle<()>>,
-    /// The zombies at the last sample.
-    pub(super) zombies: Vec<i32>,
     pub(super) began: Instant,
     pub(super) baseline_delay: Duration,
     /// The counters of the lab's network at the beginning of the transcript.
@@ -40,7 +38,6 @@ impl Observer {
             server: Some(server),
             recorder: Recorder::new(),
             exit_watch: None,
-            zombies: Vec::new(),
             began: Instant::now(),
             baseline_delay: Duration::ZERO,
             counters: Counters::default(),

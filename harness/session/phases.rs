@@ -122,7 +122,11 @@ impl<'a> Session<'a> {
                 self.clients.leave().await;
                 self.observer.catch_up().await;
             }
-            Phase::Before | Phase::Scenario | Phase::After => {}
+            _ if phase.is_only_work() => {
+                self.clients.leave().await;
+                return Ok(Flow::Continue(()));
+            }
+            Phase::Before | Phase::Scenario | Phase::After | Phase::Crowd | Phase::Pressure => {}
         }
         Ok(flow)
     }

@@ -15,12 +15,12 @@ impl Observer {
         let home = self.recorder.with(|transcript| home(transcript, moment));
         let begun = Instant::now();
         let mut looks = Polls::default();
-        let mut parked_looks = 0;
+        let mut still_looks = 0;
         loop {
-            let (mut sample, parked) = looks.take(self);
+            let (mut sample, is_still) = looks.take(self, is_patient(moment));
             let is_home = |sample: &Sample| home.iter().all(|home| !is_above(sample, home));
-            parked_looks = if parked { parked_looks + 1 } else { 0 };
-            let will_not = parked_looks >= LOOKS_TO_BLAME && self.lab.is_private();
+            still_looks = if is_still { still_looks + 1 } else { 0 };
+            let will_not = still_looks >= LOOKS_TO_BLAME && self.lab.is_private();
             if self.server().is_none() {
                 return;
             }
@@ -36,11 +36,11 @@ impl Observer {
                 if moment == Moment::Baseline {
                     self.baseline_delay = self.stillness().longest_delay;
                 }
-                self.zombies = self.zombies();
                 for process in self.processes() {
                     let memory = process.memory();
                     sample.memory_bytes += memory.own_bytes;
-                    sample.address_space_bytes += memory.address_space_bytes;
+                    sample.data_bytes += memory.data_bytes;
+                    sample.mappings += memory.mappings;
                 }
                 return self.record(What::Sample(moment, sample));
             }
@@ -49,26 +49,14 @@ impl Observer {
         }
     }
 
-    /// The children of the server that have ended and that it has not waited for.
-    fn zombies(&self) -> Vec<i32> {
-        let init = self.lab.supervisor().pid();
-        let processes = self.processes().into_iter();
-        processes
-            .filter(|process| process.is_neglected(init))
-            .map(|process| process.pid)
-            .collect()
-    }
-
     fn look(&self) -> Sample {
         let processes = self.processes().into_iter();
         let (zombies, living): (Vec<_>, Vec<_>) = processes.partition(kernel::Process::is_zombie);
         let init = self.lab.supervisor().pid();
         let neglected = zombies.iter().filter(|zombie| zombie.is_neglected(init));
-        let seen_before = |zombie: &&kernel::Process| self.zombies.contains(&zombie.pid);
         let mut sample = Sample {
             processes: living.len(),
-            zombies: neglected.clone().count(),
-            unreaped: neglected.filter(|zombie| seen_before(zombie)).count(),
+            zombies: neglected.count(),
             ..Sample::default()
         };
         let mut held = kernel::Descriptors::default();
@@ -77,7 +65,7 @@ impl Observer {
             sample.threads += process.threads;
         }
         sample.sockets = held.socket_count();
-        sample.files = held.file_count();
+        sample.files = held.file_counts();
         sample.output_bytes = self
             .server
             .as_ref()
@@ -95,79 +83,55 @@ struct Polls {
 }
 
 impl Polls {
-    /// Takes a sample; also says whether the server is parked and has not run since the look before.
-    fn take(&mut self, observer: &Observer) -> (Sample, bool) {
+    /// Takes a sample; also says whether the server has not run since the look before, and waits: for us alone, where it is
+    /// to be looked at patiently, as nothing but us can change then what it holds.
+    fn take(&mut self, observer: &Observer, patiently: bool) -> (Sample, bool) {
         let mut sample = observer.look();
         let now = Instant::now();
         let still = observer.stillness();
         self.rest.take(now, still);
         sample.cpu_percent = self.rest.cpu_percent();
-        let mut parked = false;
+        let mut is_still = false;
         if let Some((at, last)) = &self.last {
             let lately = percent(still.ran.saturating_sub(last.ran), now - *at);
             sample.at_rest = still.at_rest && last.at_rest && lately < BUSY_FROM;
-            parked = still.parked && *last == still;
+            let waits = if patiently {
+                still.parked
+            } else {
+                sample.at_rest
+            };
+            is_still = waits && *last == still;
         }
         self.last = Some((now, still));
-        (sample, parked)
+        (sample, is_still)
     }
 }
 
-/// What a server is waited for to come back to: its baseline, and when the same is done again, for what a leak would
-/// raise further, what it has had before.
+/// Whether a server is given its time to come back to what it held before. Between doses it is not: what it gives back
+/// late shows in a later one, and at the end.
+fn is_patient(moment: Moment) -> bool {
+    match moment {
+        Moment::Baseline | Moment::After | Moment::Pressed => true,
+        Moment::Warm | Moment::Dose => false,
+    }
+}
+
+/// What a server is waited for to come back to.
 fn home(transcript: &Transcript, moment: Moment) -> Option<Sample> {
-    let baseline = transcript.sample(Moment::Baseline)?.clone();
-    let before: &[Moment] = match moment {
-        Moment::Baseline | Moment::After => &[],
-        Moment::Filled | Moment::Again => &[Moment::After, Moment::Filled, Moment::Again],
+    let before = match moment {
+        Moment::Baseline | Moment::After | Moment::Warm => Moment::Baseline,
+        Moment::Dose => Moment::Dose,
+        Moment::Pressed => Moment::Warm,
     };
-    let before = before.iter().flat_map(|moment| transcript.samples(*moment));
-    Some(before.fold(baseline, |home, before| Sample {
-        sockets: home.sockets.max(before.sockets),
-        files: home.files.max(before.files),
-        threads: home.threads.max(before.threads),
-        processes: home.processes.max(before.processes),
-        ..home
-    }))
+    transcript.sample(before).cloned()
 }
 
 fn is_above(sample: &Sample, baseline: &Sample) -> bool {
     sample.sockets > baseline.sockets
-        || sample.files > baseline.files
+        || sample.files.values().sum::<usize>() > baseline.files.values().sum()
         || sample.threads > baseline.threads
         || sample.processes > baseline.processes
         || sample.zombies > baseline.zombies
         || sample.close_wait > baseline.close_wait
         || sample.accept_queue > baseline.accept_queue
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::transcript::event::Event;
-    use std::time::Duration;
-
-    #[test]
-    fn server_is_waited_for_only_where_it_has_more_than_ever_before() {
-        let sample = |threads, zombies| Sample {
-            threads,
-            zombies,
-            ..Sample::default()
-        };
-        let seen = [
-            (Moment::Baseline, sample(10, 0)),
-            (Moment::After, sample(14, 3)),
-            (Moment::Again, sample(12, 0)),
-        ];
-        let events = seen.map(|(moment, sample)| Event {
-            at: Duration::ZERO,
-            what: What::Sample(moment, sample),
-        });
-        let events = events.to_vec();
-        let transcript = Transcript { events };
-        let home = |moment| home(&transcript, moment);
-        assert_eq!(home(Moment::After), Some(sample(10, 0)));
-        // Children are waited for when a client comes, or now and then: they are given the time for it.
-        assert_eq!(home(Moment::Again), Some(sample(14, 0)));
-    }
 }

@@ -2,7 +2,7 @@
 //!
 //! A [`Transcript`] holds everything that the judge needs. It can be saved and judged again.
 
-use crate::kernel::RECEIVE_BUFFER_ERRORS;
+use crate::kernel::{FileKind, RECEIVE_BUFFER_ERRORS};
 use crate::model::expectation::End;
 use crate::model::literal::{self, Measured};
 use crate::model::phase::{Moment, Phase};
@@ -10,7 +10,7 @@ use crate::model::scenario::Scenario;
 use crate::model::server_action::Signal;
 use crate::transcript::fault::Fault;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -47,7 +47,9 @@ impl Phase {
     pub(crate) fn client(self, who: usize, member: u32) -> ClientId {
         match self {
             Self::BystanderConnects | Self::BystanderAgain => ClientId::BYSTANDER,
-            Self::Before | Self::Scenario | Self::After => ClientId { who, member },
+            Self::Before | Self::Scenario | Self::After | Self::Crowd | Self::Pressure => {
+                ClientId { who, member }
+            }
         }
     }
 }
@@ -342,22 +344,22 @@ pub(crate) struct Sample {
     pub threads: usize,
     /// Ended children that nobody has waited for.
     pub zombies: usize,
-    /// Those among them that were there at the sample before: clients have come since, and nobody has waited for them.
-    #[serde(default)]
-    pub unreaped: usize,
     /// Open descriptors that are sockets.
     pub sockets: usize,
-    /// Other open descriptors.
-    pub files: usize,
+    /// Other open descriptors, by what they stand for.
+    pub files: BTreeMap<FileKind, usize>,
     /// Connections of the server's port in CLOSE_WAIT.
     pub close_wait: usize,
     /// Connections that wait to be accepted.
     pub accept_queue: u32,
-    /// Resident memory in bytes, without the pages of files and those that are shared.
+    /// Memory that its processes alone have written, in bytes.
     pub memory_bytes: u64,
-    /// The size of its address spaces in bytes, used or not.
+    /// The size of the mappings that are its processes' own and may be written, used or not, in bytes.
     #[serde(default)]
-    pub address_space_bytes: u64,
+    pub data_bytes: u64,
+    /// The mappings of its processes.
+    #[serde(default)]
+    pub mappings: usize,
     /// What it has printed since its start, in bytes.
     pub output_bytes: u64,
     /// Whether the server was seen at rest: every thread waiting and no CPU time spent.
@@ -422,7 +424,7 @@ impl Transcript {
 
     /// The faults that are not shown to have happened, each with what was seen instead.
     pub(crate) fn unproven(&self) -> impl Iterator<Item = (&Fault, &str)> {
-        let events = self.events.iter();
+        let events = self.before_repeats().iter();
         events.filter_map(|event| match &event.what {
             What::Proof {
                 fault,
@@ -442,6 +444,20 @@ impl Transcript {
             }
         }
         last_line(&output)
+    }
+
+    /// How many connections were made.
+    pub(crate) fn connections(&self) -> usize {
+        let made =
+            |event: &&Event| matches!(event.what, What::Client(_, ClientEvent::Connected { .. }));
+        self.events.iter().filter(made).count()
+    }
+
+    /// What was seen of the trial itself, before anything of it was repeated.
+    pub(crate) fn before_repeats(&self) -> &[Event] {
+        let is_after = |event: &Event| matches!(event.what, What::Sample(Moment::After, _));
+        let end = self.events.iter().position(is_after);
+        end.map_or(&self.events[..], |end| &self.events[..=end])
     }
 
     /// How much the clients have sent.
@@ -565,6 +581,7 @@ fn line(what: &What, phase: Phase, scenario: &Scenario) -> Option<(Option<String
                 _ if *id == ClientId::BYSTANDER => id.name(scenario),
                 Phase::Before => "polite client before".to_owned(),
                 Phase::After => "polite client after".to_owned(),
+                Phase::Crowd | Phase::Pressure => format!("polite client {}", id.member),
                 Phase::Scenario | Phase::BystanderConnects | Phase::BystanderAgain => {
                     id.name(scenario)
                 }
