@@ -36,15 +36,17 @@ pub(super) fn wanted(trial: &Trial, transcript: &Transcript) -> Option<Wanted> {
         Moment::Warm => Some(Wanted::Dose(1)),
         Moment::Pressed => any(Outlook::Steady).then(|| Wanted::Dose(last_dose(&points))),
         Moment::Dose if points.iter().any(|point| point.moment == Moment::Pressed) => None,
-        Moment::Dose if any(Outlook::Steady) => {
-            let presses = trial.performs(Phase::Pressure).is_some();
-            presses.then_some(Wanted::Pressure)
-        }
+        Moment::Dose if any(Outlook::Steady) => is_pressed(trial).then_some(Wanted::Pressure),
         Moment::Dose => {
             let goes_on = any(Outlook::Open) && !is_over(&points, last.at);
             goes_on.then(|| Wanted::Dose(2 * last_dose(&points)))
         }
     }
+}
+
+/// Whether what grows steadily is told from what a collector takes by polite clients in number.
+fn is_pressed(trial: &Trial) -> bool {
+    !trial.few_doses && trial.performs(Phase::Pressure).is_some()
 }
 
 /// Whether a dose that has begun is cut short: no time is left for the rest of it.
@@ -84,7 +86,7 @@ fn outlooks(
     let points = points(transcript);
     let is_dosed = points.iter().any(|point| point.moment == Moment::Dose);
     let courses = courses(trial, &points).into_iter().filter(|_| is_dosed);
-    let presses = trial.performs(Phase::Pressure).is_some();
+    let presses = is_pressed(trial);
     courses
         .filter(|course| is_meant(course.outlook(), presses))
         .map(Course::into_growth)
@@ -172,7 +174,7 @@ fn figures() -> impl Iterator<Item = (Figure, Invariant)> {
     before.into_iter().chain(files).chain(after)
 }
 
-fn read(figure: Figure, sample: &Sample, baseline: &Sample) -> usize {
+fn read(figure: Figure, sample: &Sample) -> usize {
     match figure {
         Figure::CloseWait => sample.close_wait,
         Figure::Sockets => sample.sockets,
@@ -181,16 +183,9 @@ fn read(figure: Figure, sample: &Sample, baseline: &Sample) -> usize {
         Figure::Processes => sample.processes,
         Figure::Threads => sample.threads,
         Figure::Mappings => sample.mappings,
-        Figure::Memory => taken_memory(sample, baseline),
+        // A heap that had its place before may be used up before it is collected.
+        Figure::Memory => sample.taken_bytes as usize,
     }
-}
-
-/// Memory that was taken from the system since the baseline and written to. A heap that had its place from the beginning
-/// may be collected only when all of it has been used.
-fn taken_memory(sample: &Sample, baseline: &Sample) -> usize {
-    let grown = |read: fn(&Sample) -> u64| read(sample).saturating_sub(read(baseline));
-    let written = grown(|sample| sample.memory_bytes);
-    written.min(grown(|sample| sample.data_bytes)) as usize
 }
 
 /// What a figure did while the scenario was repeated.
@@ -209,6 +204,8 @@ struct Course {
     memory_bytes: u64,
     /// There is no time for more doses, or was none before the pressure.
     is_over: bool,
+    /// It was told from a pool before.
+    is_known: bool,
 }
 
 /// What is to be thought of a figure that one run of the scenario has raised.
@@ -233,10 +230,27 @@ fn courses(trial: &Trial, points: &[Point<'_>]) -> Vec<Course> {
         return Vec::new();
     };
     figures()
-        .filter(|(_, invariant)| !trial.waives(*invariant))
+        .filter(|(figure, invariant)| !trial.waives(*invariant) && !is_excused(*figure, trial))
         .map(|(figure, _)| Course::of(figure, baseline, after, points))
+        .map(|course| Course {
+            is_known: trial.few_doses,
+            ..course
+        })
         .filter(Course::is_worth_doses)
         .collect()
+}
+
+/// Whether connections or workers may be kept, and with them the memory that they have.
+fn is_excused(figure: Figure, trial: &Trial) -> bool {
+    let may_keep = [
+        Invariant::OpenFiles,
+        Invariant::CloseWait,
+        Invariant::Threads,
+    ];
+    matches!(figure, Figure::Memory | Figure::Mappings)
+        && may_keep
+            .into_iter()
+            .any(|invariant| trial.waives(invariant))
 }
 
 impl Course {
@@ -245,7 +259,7 @@ impl Course {
             0 => Unit::Run,
             _ => Unit::Connection,
         };
-        let level = |point: &Point<'_>| read(figure, point.sample, baseline.sample) as isize;
+        let level = |point: &Point<'_>| read(figure, point.sample) as isize;
         let step = |before: &Point<'_>, point: &Point<'_>| Step {
             units: match unit {
                 Unit::Run => point.runs.max(1),
@@ -268,6 +282,7 @@ impl Course {
             is_tried_again: pressed.is_some() && last == Some(Moment::Dose),
             pressed,
             memory_bytes: baseline.sample.memory_bytes,
+            is_known: false,
             is_over: pressed.is_some()
                 || points.last().is_some_and(|last| is_over(points, last.at)),
         }
@@ -292,6 +307,7 @@ impl Course {
         let (is_level, is_steady) = (self.is_level(), self.is_steady());
         match self.is_tried_again {
             _ if is_level || self.has_fallen() => Outlook::Level,
+            _ if self.is_over && self.is_irregular() => Outlook::Level,
             true if is_steady => Outlook::Leak,
             false if is_steady && self.excludes_a_pool() => Outlook::Steady,
             true | false => Outlook::Open,
@@ -310,15 +326,29 @@ impl Course {
         let last: Vec<&Step> = self.doses.iter().rev().take(3).collect();
         match (self.figure, last.as_slice()) {
             (Figure::Memory, [last, before, first]) => {
-                let added: isize = self.doses.iter().map(|dose| dose.added).sum();
                 let declines =
                     |step: &Step, before: &Step| step.rate() < IN_PROPORTION * before.rate();
-                added < self.worth_doses() || declines(last, before) && declines(before, first)
+                self.is_little() || declines(last, before) && declines(before, first)
             }
-            (Figure::Memory, _) => false,
+            (Figure::Memory, _) => self.is_over && self.is_little(),
             (_, [last, before, ..]) => last.added <= 0 && before.added <= 0,
             _ => false,
         }
+    }
+
+    /// Whether memory has hardly grown in one of the last doses: that is no slope. What is counted in whole units may come now
+    /// and then.
+    fn is_irregular(&self) -> bool {
+        let last = || self.doses.iter().rev().take(3).map(Step::rate);
+        let mean = last().sum::<f64>() / last().count().max(1) as f64;
+        let is_rough = matches!(self.figure, Figure::Memory | Figure::Mappings);
+        is_rough && last().any(|rate| rate < mean / 2.0)
+    }
+
+    /// Whether all doses have added less than one would have to, to be worth any.
+    fn is_little(&self) -> bool {
+        let added: isize = self.doses.iter().map(|dose| dose.added).sum();
+        added < self.worth_doses()
     }
 
     /// Whether each of the last steps is as large as the ones before promise.
@@ -335,8 +365,8 @@ impl Course {
             let promised = added as f64 / units.max(1) as f64 * step.units as f64;
             match self.figure {
                 Figure::Memory => step.added as f64 >= IN_PROPORTION * promised,
-                // What is counted in whole units may be one short of its share.
-                _ => step.added as f64 >= promised - 1.0,
+                // What is counted in whole units may be one off its share.
+                _ => (step.added as f64 - promised).abs() <= 1.0 + promised * (1.0 - IN_PROPORTION),
             }
         };
         let grows = [first, second, third].iter().all(|step| step.added > 0);
@@ -348,6 +378,7 @@ impl Course {
     fn excludes_a_pool(&self) -> bool {
         let added: isize = self.doses.iter().map(|dose| dose.added).sum();
         match self.figure {
+            _ if self.is_known => true,
             Figure::Memory => added >= self.memory_bytes as isize,
             _ => self.is_over || added as usize >= LARGEST_POOL,
         }

@@ -356,7 +356,7 @@ fn threads(threads: usize) -> Sample {
 fn memory(mebibytes: usize) -> Sample {
     Sample {
         memory_bytes: (mebibytes as u64) << 20,
-        data_bytes: (mebibytes as u64) << 20,
+        taken_bytes: (mebibytes as u64) << 20,
         ..Sample::default()
     }
 }
@@ -513,7 +513,7 @@ fn memory_that_every_run_costs_is_a_leak() {
 #[test]
 fn memory_that_was_reserved_before_may_be_used_up_before_it_is_collected() {
     let heap: Held = |mebibytes| Sample {
-        data_bytes: 8 << 30,
+        taken_bytes: 0,
         ..memory(mebibytes)
     };
     assert_eq!(said_of(heap, |runs, _| 10 + 3 * runs), Verdict::Pass);

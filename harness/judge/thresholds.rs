@@ -38,8 +38,8 @@ pub(super) const LEAST_PART_OF_MEMORY: u64 = 8;
 /// that are kept for the next one add some.
 pub(super) const WORTH_DOSES_OF_MAPPINGS: usize = 8;
 
-/// The part of what the doses before promise that a dose adds to memory at least, where it goes on in proportion: allocators
-/// take memory in pieces that are larger than what is lost.
+/// The part of what the doses before promise that a dose adds where it goes on in proportion: allocators take memory in pieces
+/// that are larger than what is lost, and chance has a hand in what stays.
 pub(super) const IN_PROPORTION: f64 = 0.9;
 
 /// How many doses are made at least, so that there are steps to compare.

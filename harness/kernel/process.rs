@@ -41,16 +41,10 @@ impl Process {
         })
     }
 
-    /// Its memory (proc_pid_smaps(5), proc_pid_status(5)), and how many mappings it has (proc_pid_maps(5)).
+    /// Its memory, a region for each of its mappings (proc_pid_smaps(5)).
     pub(crate) fn memory(&self) -> Memory {
-        let read = |file| fs::read_to_string(format!("/proc/{}/{file}", self.pid));
-        let rollup = read("smaps_rollup").unwrap_or_default();
-        let status = read("status").unwrap_or_default();
-        Memory {
-            own_bytes: kibibytes(&rollup, "Private_Dirty") + kibibytes(&rollup, "SwapPss"),
-            data_bytes: kibibytes(&status, "VmData"),
-            mappings: read("maps").map_or(0, |maps| maps.lines().count()),
-        }
+        let smaps = fs::read_to_string(format!("/proc/{}/smaps", self.pid));
+        Memory::parse(&smaps.unwrap_or_default())
     }
 
     /// Its threads' ids.
@@ -76,23 +70,85 @@ impl Process {
     }
 }
 
-/// The memory of a process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+/// The memory of a process: its mappings in the order of their addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Memory {
-    /// What it alone has written, in pages or in swap: the kernel takes other pages back when it needs them, or they are
-    /// not its alone.
-    pub(crate) own_bytes: u64,
-    /// The size of its mappings that are its own and may be written, used or not.
-    pub(crate) data_bytes: u64,
-    pub(crate) mappings: usize,
+    regions: Vec<Region>,
 }
 
-/// The value of a line such as `VmData:	    1234 kB`, in bytes; 0 where there is none.
-fn kibibytes(text: &str, name: &str) -> u64 {
-    let mut lines = text.lines();
-    let value = lines.find_map(|line| line.strip_prefix(name)?.strip_prefix(':'));
-    let number = value.and_then(|value| value.split_ascii_whitespace().next()?.parse::<u64>().ok());
-    number.unwrap_or(0) << 10
+/// A mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Region {
+    start: u64,
+    end: u64,
+    /// Whether it may be written: what is only reserved has no place yet.
+    writable: bool,
+    /// What the process alone has written there, in pages or in swap: the kernel takes other pages back when it needs them,
+    /// or they are not its alone.
+    own_bytes: u64,
+}
+
+impl Memory {
+    fn parse(smaps: &str) -> Self {
+        let mut regions: Vec<Region> = Vec::new();
+        for line in smaps.lines() {
+            if let Some(region) = Region::parse(line) {
+                regions.push(region);
+            } else if let Some(region) = regions.last_mut() {
+                let names = ["Private_Dirty:", "Swap:"].into_iter();
+                region.own_bytes += names.filter_map(|name| kibibytes(line, name)).sum::<u64>();
+            }
+        }
+        Self { regions }
+    }
+
+    /// How many mappings there are.
+    pub(crate) fn mappings(&self) -> usize {
+        self.regions.len()
+    }
+
+    /// What the process alone has written, in bytes.
+    pub(crate) fn own_bytes(&self) -> u64 {
+        self.regions.iter().map(|region| region.own_bytes).sum()
+    }
+
+    /// What it has written since in regions that it did not have before. A heap that had its place already may be used up
+    /// before it is collected for the first time.
+    pub(crate) fn taken_since(&self, before: &Self) -> u64 {
+        let taken = self.regions.iter().map(|region| {
+            let meets =
+                |old: &&Region| old.writable && old.start < region.end && region.start < old.end;
+            let old = before.regions.iter().filter(meets);
+            // Mappings that have grown, or that were joined since, are held against all that they consist of.
+            let (size, written) = old.fold((0, 0), |(size, written), old| {
+                (size + old.end - old.start, written + old.own_bytes)
+            });
+            let grown = (region.end - region.start).saturating_sub(size);
+            grown.min(region.own_bytes.saturating_sub(written))
+        });
+        taken.sum()
+    }
+}
+
+impl Region {
+    /// Of the line at the head of a mapping, such as `7f12-7f14 rw-p …`.
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split(' ');
+        let (start, end) = words.next()?.split_once('-')?;
+        let address = |text| u64::from_str_radix(text, 16).ok();
+        Some(Self {
+            start: address(start)?,
+            end: address(end)?,
+            writable: words.next()?.contains('w'),
+            own_bytes: 0,
+        })
+    }
+}
+
+/// The value of a line such as `Swap:             1234 kB`, in bytes.
+fn kibibytes(line: &str, name: &str) -> Option<u64> {
+    let value = line.strip_prefix(name)?.trim_end_matches("kB").trim();
+    value.parse::<u64>().ok().map(|number| number << 10)
 }
 
 /// Open descriptors: how many there are of each target of the links in `/proc/PID/fd`.
@@ -277,14 +333,35 @@ mod tests {
 
     #[test]
     fn memory_of_this_process_is_counted() {
-        let before = Process::read(std::process::id() as i32).unwrap().memory();
+        let process = || Process::read(std::process::id() as i32).unwrap();
+        let before = process().memory();
         let kept = vec![1_u8; 32 << 20];
-        let after = Process::read(std::process::id() as i32).unwrap().memory();
-        let grown = after.own_bytes - before.own_bytes;
-        assert!(grown >= (31 << 20), "{grown}");
-        assert!(after.data_bytes - before.data_bytes >= (31 << 20));
-        assert!(after.mappings > 10);
+        let after = process().memory();
+        assert!(after.own_bytes() - before.own_bytes() >= (31 << 20));
+        assert!(after.taken_since(&before) >= (31 << 20));
+        assert!(after.mappings() > 10);
         assert_eq!(kept.len(), 32 << 20);
+    }
+
+    #[test]
+    fn memory_is_taken_where_there_was_no_place_for_it() {
+        let of = |regions: &[(u64, u64, u64)]| {
+            let lines = regions.iter().map(|(start, end, dirty)| {
+                format!("{start:x}-{end:x} rw-p 00000000 00:00 0\nSize: 9 kB\nPrivate_Dirty: {dirty} kB\nSwap: 1 kB\n")
+            });
+            Memory::parse(&lines.collect::<String>())
+        };
+        let (heap, new) = ((0x10_0000, 0x80_0000), (0xa0_0000, 0xb0_0000));
+        let before = of(&[(heap.0, heap.1, 100)]);
+        assert_eq!(before.own_bytes(), 101 << 10);
+        let used = of(&[(heap.0, heap.1, 5_000)]);
+        assert_eq!(used.taken_since(&before), 0);
+        let more = of(&[(heap.0, heap.1, 5_000), (new.0, new.1, 300)]);
+        assert_eq!(more.taken_since(&before), 301 << 10);
+        let reserved = format!("{:x}-{:x} ---p 00000000 00:00 0\n", new.0, new.1);
+        assert_eq!(more.taken_since(&Memory::parse(&reserved)), 5_302 << 10);
+        let grown = of(&[(heap.0, heap.1 + 0x4000, 5_000)]);
+        assert_eq!(grown.taken_since(&before), 16 << 10);
     }
 
     fn held(targets: &[(&str, usize)]) -> Descriptors {

@@ -15,6 +15,8 @@ pub(crate) struct Trial {
     pub ends_after_one: bool,
     /// The server may end the connection of a client that has been silent for so long.
     pub closes_silent_after: Option<Duration>,
+    /// What grows was told from a pool already, by a trial with as many doses as that takes: few are enough to see it again.
+    pub few_doses: bool,
 }
 
 impl Trial {
@@ -24,6 +26,7 @@ impl Trial {
             phases: vec![(Phase::Scenario, scenario)],
             ends_after_one: false,
             closes_silent_after: None,
+            few_doses: false,
         }
     }
 
@@ -42,6 +45,15 @@ impl Trial {
         Self {
             ends_after_one: promises.serves == Some(Serves::OneConnection),
             closes_silent_after: promises.idle_timeout.and_then(IdleTimeout::earliest),
+            ..self
+        }
+    }
+
+    /// The same where what it fails by is known already, and looked for again.
+    #[must_use]
+    pub(crate) fn again(self) -> Self {
+        Self {
+            few_doses: true,
             ..self
         }
     }

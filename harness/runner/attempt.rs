@@ -204,9 +204,10 @@ impl<'a> Job<'a> {
     async fn again(self, verdict: Verdict, trial: &Trial, tries: usize) -> Result<Verdict, Error> {
         match verdict {
             Verdict::Fail(finding) => {
+                let trial = trial.clone().again();
                 let mut failed = 1;
                 for _ in 1..TRIES {
-                    let (again, _) = self.on_fresh_server(trial).await?;
+                    let (again, _) = self.on_fresh_server(&trial).await?;
                     failed += usize::from(matches!(again, Verdict::Fail(_)));
                 }
                 Ok(Verdict::Fail(counted(finding, failed)))

@@ -205,7 +205,7 @@ async fn made_small(
         return Ok(attempt);
     };
     let fails = async |scenario: &Scenario| {
-        let trial = job.trial(scenario, true);
+        let trial = job.trial(scenario, true).again();
         let (verdict, _) = job.on_fresh_server(&trial).await?;
         Ok(matches!(verdict, Verdict::Fail(_)))
     };
@@ -240,7 +240,7 @@ async fn surest(found: &[Scenario], job: Job<'_>) -> Result<Option<Attempt>, Err
 /// Repeats a small case on fresh servers, and says how often it failed.
 #[cfg(feature = "property")]
 async fn confirmed(small: &Scenario, job: Job<'_>) -> Result<(usize, Attempt), Error> {
-    let trial = job.trial(small, true);
+    let trial = job.trial(small, true).again();
     let mut failed = 0;
     let mut seen = Attempt::of(Verdict::Pass);
     for _ in 0..TRIES {

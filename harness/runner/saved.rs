@@ -172,6 +172,8 @@ struct RawTrial {
     #[serde(default)]
     ends_after_one: bool,
     #[serde(default)]
+    few_doses: bool,
+    #[serde(default)]
     closes_silent_after: Option<Duration>,
 }
 
@@ -195,6 +197,7 @@ impl RawTrial {
         Ok(Self {
             phases: phases.collect::<Result<_, _>>()?,
             ends_after_one: trial.ends_after_one,
+            few_doses: trial.few_doses,
             closes_silent_after: trial.closes_silent_after,
         })
     }
@@ -204,6 +207,7 @@ impl RawTrial {
             .sort_by_key(|phase| phase.phase != Phase::Scenario);
         let mut trial = Trial::alone(dialogue::scenario("nothing", &[], vec![]));
         trial.ends_after_one = self.ends_after_one;
+        trial.few_doses = self.few_doses;
         trial.closes_silent_after = self.closes_silent_after;
         for (n, phase) in self.phases.into_iter().enumerate() {
             let name = format!("{name}: trial.phases[{n}]");

@@ -1,7 +1,7 @@
 //! The observer: how the server ends, what it prints, what the kernel tells of it, who starved.
 
 use super::quiescence::Poll;
-use crate::kernel::{Counters, Process, RECEIVE_BUFFER_ERRORS, RestDetector};
+use crate::kernel::{Counters, Memory, Process, RECEIVE_BUFFER_ERRORS, RestDetector};
 use crate::launch::Server;
 use crate::launch::lab::Lab;
 use crate::model::limits::{
@@ -14,6 +14,7 @@ use crate::session::recorder::Recorder;
 use crate::transcript::event::{ClientEvent, ClientId, Ended, ServerEvent, Transcript, What};
 use crate::transcript::fault::Fault;
 use std::cell::Cell;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
@@ -24,6 +25,8 @@ pub(super) struct Observer {
     pub(super) server: Option<Server>,
     pub(super) recorder: Recorder,
     pub(super) exit_watch: Option<JoinHandle<()>>,
+    /// The memory of each process at the baseline.
+    pub(super) memory: HashMap<i32, Memory>,
     pub(super) began: Instant,
     pub(super) baseline_delay: Duration,
     /// The counters of the lab's network at the beginning of the transcript.
@@ -38,6 +41,7 @@ impl Observer {
             server: Some(server),
             recorder: Recorder::new(),
             exit_watch: None,
+            memory: HashMap::new(),
             began: Instant::now(),
             baseline_delay: Duration::ZERO,
             counters: Counters::default(),

@@ -2,10 +2,11 @@
 
 use super::observer::Observer;
 use super::quiescence::{is_busy, is_starved_of_proof};
-use crate::kernel::{self, Activity, BUSY_FROM, RestDetector, State, percent};
+use crate::kernel::{self, Activity, BUSY_FROM, Memory, RestDetector, State, percent};
 use crate::model::limits::{LOOK_EVERY, LOOKS_TO_BLAME, RETURN_WITHIN};
 use crate::model::phase::Moment;
 use crate::transcript::event::{Sample, Transcript, What};
+use std::collections::HashMap;
 use std::time::Instant;
 
 impl Observer {
@@ -36,16 +37,31 @@ impl Observer {
                 if moment == Moment::Baseline {
                     self.baseline_delay = self.stillness().longest_delay;
                 }
-                for process in self.processes() {
-                    let memory = process.memory();
-                    sample.memory_bytes += memory.own_bytes;
-                    sample.data_bytes += memory.data_bytes;
-                    sample.mappings += memory.mappings;
-                }
+                self.weigh(&mut sample, moment);
                 return self.record(What::Sample(moment, sample));
             }
             // Nothing announces that a server has cleaned up; its state is looked at again.
             tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Counts the memory of all processes.
+    fn weigh(&mut self, sample: &mut Sample, moment: Moment) {
+        let memory: HashMap<i32, Memory> = self
+            .living()
+            .map(|process| (process.pid, process.memory()))
+            .collect();
+        let nothing = Memory::default();
+        for (pid, memory) in &memory {
+            let before = self.memory.get(pid).unwrap_or(&nothing);
+            sample.memory_bytes += memory.own_bytes();
+            sample.mappings += memory.mappings();
+            if moment != Moment::Baseline {
+                sample.taken_bytes += memory.taken_since(before);
+            }
+        }
+        if moment == Moment::Baseline {
+            self.memory = memory;
         }
     }
 

@@ -354,9 +354,9 @@ pub(crate) struct Sample {
     pub accept_queue: u32,
     /// Memory that its processes alone have written, in bytes.
     pub memory_bytes: u64,
-    /// The size of the mappings that are its processes' own and may be written, used or not, in bytes.
+    /// What they have written since the baseline in mappings that they did not have then, in bytes.
     #[serde(default)]
-    pub data_bytes: u64,
+    pub taken_bytes: u64,
     /// The mappings of its processes.
     #[serde(default)]
     pub mappings: usize,
