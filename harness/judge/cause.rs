@@ -18,6 +18,15 @@ pub(crate) enum Cause {
         /// The step after which it did.
         after: Option<StepRef>,
     },
+    /// A process of the server ended that is not its first one: by a crash, or as a worker that nobody had told to.
+    ProcessDied {
+        /// How it ended.
+        exit: Exit,
+        /// What the worker is called; `None` where it may have been there for one client.
+        worker: Option<String>,
+        /// The step after which it did.
+        after: Option<StepRef>,
+    },
     /// A client did not get what it was owed.
     StepFailed {
         /// The client's name.
@@ -162,6 +171,7 @@ impl Cause {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Died { .. } => "died",
+            Self::ProcessDied { .. } => "process-died",
             Self::StepFailed { .. } => "step-failed",
             Self::ServerStepFailed { .. } => "server-step-failed",
             Self::DidNotStart { .. } => "did-not-start",
@@ -187,8 +197,16 @@ impl Cause {
             Self::Died {
                 exit: Exit::Status(status),
                 ..
+            }
+            | Self::ProcessDied {
+                exit: Exit::Status(status),
+                ..
             } => format!("{kind}/status-{status}"),
             Self::Died {
+                exit: Exit::Signal(signal),
+                ..
+            }
+            | Self::ProcessDied {
                 exit: Exit::Signal(signal),
                 ..
             } => format!("{kind}/signal-{signal}"),
@@ -201,9 +219,9 @@ impl Cause {
         }
     }
 
-    /// Whether the server itself came to an end.
+    /// Whether the server, or a process of it, came to an end.
     pub(crate) fn is_death(&self) -> bool {
-        matches!(self, Self::Died { .. })
+        matches!(self, Self::Died { .. } | Self::ProcessDied { .. })
     }
 }
 

@@ -20,13 +20,14 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
     let failure = first_failed_step(trial, transcript);
     let early =
         |failed: &&FailedStep| matches!(failed.phase, Phase::Before | Phase::BystanderConnects);
-    if let Some(failed) = failure.as_ref().filter(early) {
+    let death = unexpected_end(trial, transcript);
+    // A death is the server's fault in every phase: it may be late fruit of what an earlier trial did to it.
+    if let Some(failed) = failure.as_ref().filter(early).filter(|_| death.is_none()) {
         return Verdict::Inconclusive(Doubt::NotServedBefore {
             step: Box::new(failed.cause.clone()),
             exit: last_exit(transcript),
         });
     }
-    let death = unexpected_end(trial, transcript);
     if let Some(doubt) = our_fault(transcript).filter(|_| death.is_none()) {
         return Verdict::Inconclusive(doubt);
     }

@@ -6,7 +6,7 @@ use super::literal::name_in;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Invariant {
-    /// No exit and no crash signal.
+    /// No exit and no crash signal, of a worker either.
     Alive,
     /// A fresh polite client is served, before and after.
     Served,
@@ -54,7 +54,7 @@ pub(crate) const INVARIANTS: &[InvariantRow] = &[
     InvariantRow {
         invariant: Invariant::Alive,
         name: "alive",
-        requirement: "The server neither ends by itself nor crashes.",
+        requirement: "The server neither ends by itself nor crashes, and none of its processes does before it is told to.",
     },
     InvariantRow {
         invariant: Invariant::Served,

@@ -16,6 +16,20 @@ impl fmt::Display for Cause {
                 exit,
                 after: Some(step),
             } => write!(f, "the server {exit} after `{}`", step.text),
+            Self::ProcessDied {
+                exit,
+                worker,
+                after,
+            } => {
+                match worker {
+                    Some(name) => write!(f, "a worker of the server ({name}) {exit}")?,
+                    None => write!(f, "a process of the server {exit}")?,
+                }
+                match after {
+                    Some(step) => write!(f, " after `{}`", step.text),
+                    None => Ok(()),
+                }
+            }
             Self::StepFailed {
                 client,
                 expected,

@@ -1,5 +1,6 @@
 //! The observer: how the server ends, what it prints, what the kernel tells of it, who starved.
 
+use super::ends::Ends;
 use super::quiescence::Poll;
 use crate::kernel::{Counters, Process, RECEIVE_BUFFER_ERRORS, RestDetector};
 use crate::launch::Server;
@@ -24,6 +25,8 @@ pub(super) struct Observer {
     pub(super) server: Option<Server>,
     pub(super) recorder: Recorder,
     pub(super) exit_watch: Option<JoinHandle<()>>,
+    pub(super) ends: Ends,
+    ends_watch: Option<JoinHandle<()>>,
     /// The zombies at the last sample.
     pub(super) zombies: Vec<i32>,
     pub(super) began: Instant,
@@ -35,10 +38,13 @@ pub(super) struct Observer {
 
 impl Observer {
     pub(super) fn of(server: Server, lab: Arc<Lab>) -> Self {
+        let recorder = Recorder::new();
         Self {
+            ends: Ends::new(Arc::clone(&lab), recorder.clone()),
+            ends_watch: None,
             lab,
             server: Some(server),
-            recorder: Recorder::new(),
+            recorder,
             exit_watch: None,
             zombies: Vec::new(),
             began: Instant::now(),
@@ -52,20 +58,31 @@ impl Observer {
     pub(super) fn begin(&mut self) {
         self.recorder = Recorder::new();
         self.began = Instant::now();
-        if let Some(server) = &self.server {
-            let pid = server.pid();
-            self.record_server(ServerEvent::Started { pid });
-        }
+        self.ends = Ends::new(Arc::clone(&self.lab), self.recorder.clone());
+        self.begin_life();
+        // What happened before is no less true for having been seen by nobody.
+        self.ends.record();
+        self.ends_watch = self.ends.watch();
         self.watch_exit();
         self.counters = Counters::of(self.lab.supervisor().pid());
         self.lab.destroy_events();
     }
 
+    /// Writes down that the server runs, before anybody has spoken to it.
+    pub(super) fn begin_life(&self) {
+        if let Some(server) = &self.server {
+            let pid = server.pid();
+            self.record_server(ServerEvent::Started { pid });
+            self.ends.begin(pid, &server.processes());
+        }
+    }
+
     /// Ends the transcript.
     pub(super) fn end(&mut self) -> Transcript {
+        self.ends.record();
         self.record_counters();
-        if let Some(watch) = self.exit_watch.take() {
-            watch.abort();
+        for watch in [self.exit_watch.take(), self.ends_watch.take()] {
+            watch.inspect(JoinHandle::abort);
         }
         self.recorder.take()
     }

@@ -7,7 +7,7 @@ use super::own_delay;
 use crate::launch::lab::Lab;
 use crate::launch::{Server, Target};
 use crate::model::error::Error;
-use crate::model::phase::{Next, Phase};
+use crate::model::phase::{Moment, Next, Phase};
 use crate::model::scenario::Scenario;
 use crate::model::trial::Trial;
 use crate::session::client::Client;
@@ -79,6 +79,9 @@ impl<'a> Session<'a> {
             Next::Sample(moment) => {
                 self.clients.leave().await;
                 self.observer.sample(moment).await;
+                if moment == Moment::Baseline {
+                    self.settle_workers(trial);
+                }
                 Flow::Continue(())
             }
             Next::CountWorkers => {
@@ -106,8 +109,21 @@ impl<'a> Session<'a> {
         self.observer.end()
     }
 
+    /// Tells the server's workers from what it has for one client: they are there while nobody is connected.
+    fn settle_workers(&self, trial: &Trial) {
+        let processes = self.observer.processes();
+        if trial.performs(Phase::BystanderConnects).is_none() {
+            self.observer.ends.look_for_workers(&processes);
+        }
+        self.observer.ends.settle_workers(&processes);
+    }
+
     async fn phase(&mut self, phase: Phase, scenario: &Scenario) -> Result<Flow, Error> {
         self.clients.leave().await;
+        if phase == Phase::BystanderConnects {
+            let processes = self.observer.processes();
+            self.observer.ends.look_for_workers(&processes);
+        }
         self.observer.record(What::Phase(phase));
         self.stopped.set(false);
         let observer = &self.observer;

@@ -17,6 +17,7 @@ impl Observer {
         let mut looks = Polls::default();
         let mut parked_looks = 0;
         loop {
+            self.ends.record_soon();
             let (mut sample, parked) = looks.take(self);
             let is_home = |sample: &Sample| home.iter().all(|home| !is_above(sample, home));
             parked_looks = if parked { parked_looks + 1 } else { 0 };

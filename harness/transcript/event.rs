@@ -215,6 +215,16 @@ pub(crate) enum ServerEvent {
     Signalled(Signal),
     /// Its first process ended.
     Exited(Exit),
+    /// Another process of it ended, by a signal or with a status that is not 0.
+    ProcessEnded {
+        /// It.
+        pid: i32,
+        /// How.
+        exit: Exit,
+        /// What it is called, where it was there before a client was; `None` where it may have been there for one client.
+        #[serde(default)]
+        worker: Option<String>,
+    },
     /// Nothing of its process tree is left.
     Gone,
     /// Processes are left although the first one ended.
@@ -672,6 +682,10 @@ impl fmt::Display for ServerEvent {
             Self::Continued => f.write_str("runs on"),
             Self::Signalled(signal) => write!(f, "is sent SIG{signal}"),
             Self::Exited(exit) => exit.fmt(f),
+            Self::ProcessEnded { pid, exit, worker } => match worker {
+                Some(name) => write!(f, "worker {name}, process {pid}, {exit}"),
+                None => write!(f, "process {pid} of it {exit}"),
+            },
             Self::Gone => f.write_str("has left no process"),
             Self::LeftBehind(processes) => write!(f, "has left {processes} processes"),
             Self::Output(bytes) => write!(f, "prints {}", literal::shown(bytes)),

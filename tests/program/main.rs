@@ -31,6 +31,9 @@ mod reference;
 /// Every command that a report prints repeats its failure when it is pasted into a shell.
 mod repeat;
 
+/// How the processes of a server end that are not its first one.
+mod workers;
+
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
