@@ -1,12 +1,13 @@
 //! Judging: from what was seen of a trial to the one verdict on it.
 
 use super::cause::Cause;
-use super::doubt::Doubt;
+use super::doubt::{Doubt, Skip};
 use super::ending::{last_exit, unexpected_end};
 use super::failed_step::{FailedStep, first_failed_step};
 use super::invariants::invariants;
 use super::leaks::pool_or_leak;
 use super::verdict::{Evidence, Finding, Verdict};
+use crate::model::expectation::Expectation;
 use crate::model::phase::Phase;
 use crate::model::trial::Trial;
 use crate::transcript::event::Transcript;
@@ -37,6 +38,9 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
         .chain(failure.as_ref().map(FailedStep::in_its_phase))
         .chain(broken);
     let Some(cause) = causes.next() else {
+        if is_deferred(transcript) {
+            return Verdict::Skip(Skip::Deferred);
+        }
         let doubt = unproven(transcript).or_else(|| pool_or_leak(trial, transcript));
         return doubt.map_or(Verdict::Pass, Verdict::Inconclusive);
     };
@@ -63,6 +67,12 @@ fn our_fault(transcript: &Transcript) -> Option<Doubt> {
         fault: fault.clone(),
         evidence: evidence.to_owned(),
     })
+}
+
+/// Whether a case asks for a client in the server's hands that has not spoken, of a server that has the kernel keep such.
+fn is_deferred(transcript: &Transcript) -> bool {
+    let accepted = Fault::Required(Expectation::Accepted);
+    transcript.shows_deferral() && transcript.unproven().any(|(fault, _)| *fault == accepted)
 }
 
 fn unproven(transcript: &Transcript) -> Option<Doubt> {

@@ -78,16 +78,26 @@ impl Ends {
 
     /// Writes down who has ended.
     pub(super) fn record(&self) {
+        self.record_those(|_| true);
+    }
+
+    /// Writes down who has crashed before anybody looked. Scripts that start a server ask much of programs that say no.
+    pub(super) fn record_crashes(&self) {
+        self.record_those(Exit::is_crash);
+    }
+
+    fn record_those(&self, are_told: fn(Exit) -> bool) {
         self.0.looked.set(Some(Instant::now()));
         for end in self.0.lab.ends().take() {
-            if self.0.elsewhere.borrow().contains(&end.pid) {
+            let exit = Exit::from_wait_status(end.status);
+            if self.0.elsewhere.borrow().contains(&end.pid) || !are_told(exit) {
                 continue;
             }
             self.0
                 .recorder
                 .record(What::Server(ServerEvent::ProcessEnded {
                     pid: end.pid,
-                    exit: Exit::from_wait_status(end.status),
+                    exit,
                     worker: self.0.workers.borrow().get(&end.pid).cloned(),
                 }));
         }

@@ -61,7 +61,7 @@ impl Observer {
         self.ends = Ends::new(Arc::clone(&self.lab), self.recorder.clone());
         self.begin_life();
         // What happened before is no less true for having been seen by nobody.
-        self.ends.record();
+        self.ends.record_crashes();
         self.ends_watch = self.ends.watch();
         self.watch_exit();
         self.counters = Counters::of(self.lab.supervisor().pid());

@@ -286,7 +286,10 @@ impl Session<'_> {
     /// Whether the server has taken every client in hand.
     fn all_accepted(&self) -> bool {
         let mut clients = self.clients.all();
-        clients.all(|client| !client.is_connected() || client.is_accepted() || client.has_ended())
+        clients.all(|client| {
+            let is_taken = || client.is_accepted() || client.is_deferred();
+            !client.is_connected() || is_taken() || client.has_ended()
+        })
     }
 
     /// Whether nothing more will come of what the clients have done.

@@ -172,6 +172,9 @@ pub(crate) enum ClientEvent {
     Reading,
     /// The kernel shows its connection in the hands of a server process.
     Accepted,
+    /// The kernel keeps its connection from the server until it has sent something, as the server has asked it to
+    /// (`TCP_DEFER_ACCEPT`, tcp(7)).
+    Deferred,
     /// The kernel shows that the server has read all that was sent.
     Taken,
     /// The kernel shows that the server sleeps although bytes of the client wait for it.
@@ -443,6 +446,12 @@ impl Transcript {
         })
     }
 
+    /// Whether the kernel kept a client from the server because it had not spoken.
+    pub(crate) fn shows_deferral(&self) -> bool {
+        let mut events = self.events.iter();
+        events.any(|event| matches!(event.what, What::Client(_, ClientEvent::Deferred)))
+    }
+
     /// The last output of the server, as text.
     pub(crate) fn last_output(&self) -> Option<String> {
         let mut output = Vec::new();
@@ -644,6 +653,9 @@ impl fmt::Display for ClientEvent {
             Self::Stalled => f.write_str("stops reading"),
             Self::Reading => f.write_str("reads"),
             Self::Accepted => f.write_str("* is accepted"),
+            Self::Deferred => {
+                f.write_str("* is kept from the server until it speaks (TCP_DEFER_ACCEPT)")
+            }
             Self::Taken => f.write_str("* has been read to the last byte"),
             Self::HeldBack { unread_bytes } => {
                 write!(f, "* is held back: {unread_bytes} bytes wait unread")

@@ -6,6 +6,8 @@ mod kit;
 
 /// What people and scripts see: exit codes, reports, and errors that say what to do.
 mod cli;
+/// What a run comes to where not all of it could be done.
+mod conclusions;
 /// How much of a request was cut is counted from what was done.
 mod coverage;
 /// What a scenario file costs the server that it is for.
