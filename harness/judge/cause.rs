@@ -27,6 +27,8 @@ pub(crate) enum Cause {
         /// The step after which it did.
         after: Option<StepRef>,
     },
+    /// It lives, and its listening socket is gone.
+    NoLongerListens,
     /// A client did not get what it was owed.
     StepFailed {
         /// The client's name.
@@ -172,6 +174,7 @@ impl Cause {
         match self {
             Self::Died { .. } => "died",
             Self::ProcessDied { .. } => "process-died",
+            Self::NoLongerListens => "no-longer-listens",
             Self::StepFailed { .. } => "step-failed",
             Self::ServerStepFailed { .. } => "server-step-failed",
             Self::DidNotStart { .. } => "did-not-start",
@@ -219,9 +222,12 @@ impl Cause {
         }
     }
 
-    /// Whether the server, or a process of it, came to an end.
-    pub(crate) fn is_death(&self) -> bool {
-        matches!(self, Self::Died { .. } | Self::ProcessDied { .. })
+    /// Whether the server, a process of it, or its listening socket came to an end: no lack of time excuses that.
+    pub(crate) fn is_of_the_server(&self) -> bool {
+        matches!(
+            self,
+            Self::Died { .. } | Self::ProcessDied { .. } | Self::NoLongerListens
+        )
     }
 }
 

@@ -21,6 +21,20 @@ pub(super) fn last_exit(transcript: &Transcript) -> Option<Exit> {
     last
 }
 
+/// The invariant *listens*: a listening socket that is gone although nobody has told the server to end.
+pub(super) fn deafness(trial: &Trial, transcript: &Transcript) -> Option<Cause> {
+    let mut is_deaf = false;
+    let mut is_told = trial.ends_after_one || trial.waives(Invariant::Listens);
+    for event in transcript.server_events() {
+        match event {
+            ServerEvent::NoLongerListens => is_deaf = !is_told,
+            ServerEvent::Signalled(_) => is_told = true,
+            _ => {}
+        }
+    }
+    is_deaf.then_some(Cause::NoLongerListens)
+}
+
 /// The invariant *alive*: an end that nobody asked for, or a crash whoever asked.
 pub(super) fn unexpected_end(trial: &Trial, transcript: &Transcript) -> Option<Cause> {
     if trial.waives(Invariant::Alive) {

@@ -2,7 +2,7 @@
 
 use super::cause::Cause;
 use super::doubt::{Doubt, Skip};
-use super::ending::{last_exit, unexpected_end};
+use super::ending::{deafness, last_exit, unexpected_end};
 use super::failed_step::{FailedStep, first_failed_step};
 use super::invariants::invariants;
 use super::leaks::pool_or_leak;
@@ -29,12 +29,14 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
             exit: last_exit(transcript),
         });
     }
+    let deafness = deafness(trial, transcript);
     if let Some(doubt) = our_fault(transcript).filter(|_| death.is_none()) {
         return Verdict::Inconclusive(doubt);
     }
     let broken = invariants(trial, transcript);
     let mut causes = death
         .into_iter()
+        .chain(deafness)
         .chain(failure.as_ref().map(FailedStep::in_its_phase))
         .chain(broken);
     let Some(cause) = causes.next() else {
@@ -47,7 +49,7 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
     let others: Vec<Cause> = causes.collect();
     let ours = failure
         .as_ref()
-        .filter(|_| others.is_empty() && !cause.is_death())
+        .filter(|_| others.is_empty() && !cause.is_of_the_server())
         .and_then(|failed| failed.blames_us(trial, transcript));
     match ours {
         Some(doubt) => Verdict::Inconclusive(doubt),

@@ -8,6 +8,8 @@ use super::literal::name_in;
 pub(crate) enum Invariant {
     /// No exit and no crash signal, of a worker either.
     Alive,
+    /// The listening socket stays as long as the server lives.
+    Listens,
     /// A fresh polite client is served, before and after.
     Served,
     /// The connection of a bystander stays as it was: no byte of another client reaches it, and it is served again.
@@ -55,6 +57,11 @@ pub(crate) const INVARIANTS: &[InvariantRow] = &[
         invariant: Invariant::Alive,
         name: "alive",
         requirement: "The server neither ends by itself nor crashes, and none of its processes does before it is told to.",
+    },
+    InvariantRow {
+        invariant: Invariant::Listens,
+        name: "listens",
+        requirement: "As long as the server lives and has not been told to end, it listens.",
     },
     InvariantRow {
         invariant: Invariant::Served,

@@ -30,6 +30,7 @@ impl fmt::Display for Cause {
                     None => Ok(()),
                 }
             }
+            Self::NoLongerListens => f.write_str("the server lives, and no longer listens"),
             Self::StepFailed {
                 client,
                 expected,

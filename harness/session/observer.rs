@@ -6,7 +6,8 @@ use crate::kernel::{Counters, Process, RECEIVE_BUFFER_ERRORS, RestDetector};
 use crate::launch::Server;
 use crate::launch::lab::Lab;
 use crate::model::limits::{
-    DELAY_WORTH_RECORDING, LOOK_EVERY, LOOK_SOON, MAY_DIE_WITHIN, STEP_WITHIN,
+    DELAY_WORTH_RECORDING, LOOK_EVERY, LOOK_SOON, LOOKS_TO_BLAME, MAY_DIE_WITHIN, RETURN_WITHIN,
+    STEP_WITHIN,
 };
 use crate::model::phase::Moment;
 use crate::session::calibration;
@@ -26,6 +27,8 @@ pub(super) struct Observer {
     pub(super) recorder: Recorder,
     pub(super) exit_watch: Option<JoinHandle<()>>,
     pub(super) ends: Ends,
+    /// It was seen to listen at the beginning.
+    listened: Cell<bool>,
     ends_watch: Option<JoinHandle<()>>,
     /// The zombies at the last sample.
     pub(super) zombies: Vec<i32>,
@@ -42,6 +45,7 @@ impl Observer {
         Self {
             ends: Ends::new(Arc::clone(&lab), recorder.clone()),
             ends_watch: None,
+            listened: Cell::default(),
             lab,
             server: Some(server),
             recorder,
@@ -74,6 +78,7 @@ impl Observer {
             let pid = server.pid();
             self.record_server(ServerEvent::Started { pid });
             self.ends.begin(pid, &server.processes());
+            self.listened.set(self.listener().is_some());
         }
     }
 
@@ -179,6 +184,21 @@ impl Observer {
                 return;
             }
             // Its end interrupts this; of its life nothing tells but another look.
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Writes down that the server lives without its listening socket, once it has had its time to open it again; one that
+    /// may have been told to end has none to open.
+    pub(super) async fn record_deafness(&self, may_end: bool) {
+        let begun = Instant::now();
+        let first_look = self.looks.get().number;
+        while self.listened.get() && self.server().is_some() && self.listener().is_none() {
+            let will_not = self.is_settled(first_look, LOOKS_TO_BLAME);
+            if may_end || will_not || begun.elapsed() > RETURN_WITHIN {
+                return self.record_server(ServerEvent::NoLongerListens);
+            }
+            // Nothing announces that a server listens again, and its end is no less an end for being seen a moment later.
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }

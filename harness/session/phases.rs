@@ -8,10 +8,11 @@ use crate::launch::lab::Lab;
 use crate::launch::{Server, Target};
 use crate::model::error::Error;
 use crate::model::phase::{Moment, Next, Phase};
+use crate::model::profile::Serves;
 use crate::model::scenario::Scenario;
 use crate::model::trial::Trial;
 use crate::session::client::Client;
-use crate::transcript::event::{Transcript, What};
+use crate::transcript::event::{ServerEvent, Transcript, What};
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -106,6 +107,7 @@ impl<'a> Session<'a> {
         self.observer.record_destroyed_sockets();
         self.observer.record_starvation();
         self.clients.leave_all().await;
+        self.observer.record_deafness(self.may_end()).await;
         self.observer.end()
     }
 
@@ -116,6 +118,16 @@ impl<'a> Session<'a> {
             self.observer.ends.look_for_workers(&processes);
         }
         self.observer.ends.settle_workers(&processes);
+    }
+
+    /// Whether the server may end by what was done to it, or by what it promises.
+    fn may_end(&self) -> bool {
+        let is_for_one = self.target.profile.promises.serves == Some(Serves::OneConnection);
+        is_for_one
+            || self.seen(|transcript| {
+                let mut events = transcript.server_events();
+                events.any(|event| matches!(event, ServerEvent::Signalled(_)))
+            })
     }
 
     async fn phase(&mut self, phase: Phase, scenario: &Scenario) -> Result<Flow, Error> {

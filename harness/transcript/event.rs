@@ -228,6 +228,8 @@ pub(crate) enum ServerEvent {
         #[serde(default)]
         worker: Option<String>,
     },
+    /// It lives, and its listening socket is gone.
+    NoLongerListens,
     /// Nothing of its process tree is left.
     Gone,
     /// Processes are left although the first one ended.
@@ -698,6 +700,7 @@ impl fmt::Display for ServerEvent {
                 Some(name) => write!(f, "worker {name}, process {pid}, {exit}"),
                 None => write!(f, "process {pid} of it {exit}"),
             },
+            Self::NoLongerListens => f.write_str("no longer listens"),
             Self::Gone => f.write_str("has left no process"),
             Self::LeftBehind(processes) => write!(f, "has left {processes} processes"),
             Self::Output(bytes) => write!(f, "prints {}", literal::shown(bytes)),

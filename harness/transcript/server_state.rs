@@ -73,6 +73,7 @@ impl ServerState {
                 self.out_of_files = full || *settled && *held + 1 >= *limit;
             }
             ServerEvent::ProcessEnded { .. }
+            | ServerEvent::NoLongerListens
             | ServerEvent::Stopped
             | ServerEvent::Continued
             | ServerEvent::Signalled(_)

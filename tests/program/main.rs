@@ -26,6 +26,8 @@ mod own_package;
 mod pages;
 /// What is observed of servers, and not judged.
 mod passport;
+/// What the kernel shows, and what it does not.
+mod proof;
 /// What the front page and the pages of `docs` show is what the program prints.
 mod readme;
 /// Reference servers in this process keep their promises, whoever their clients are.
