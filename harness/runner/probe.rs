@@ -52,8 +52,14 @@ pub(super) async fn probe(target: &Target, settings: &Settings) -> Result<Probed
     let trial = Trial::alone(first_conversation(&subject)).of(&subject.profile);
     let transcript = perform(&mut session, &trial).await?;
     let verdict = Job::new(target, &subject, settings).judged(&trial, &transcript)?;
-    let unserved = (verdict != Verdict::Pass).then_some(verdict);
+    let mut unserved = (verdict != Verdict::Pass).then_some(verdict);
     let mut subject = subject;
+    if unserved.is_none() && goes_on(&subject) {
+        let next = Trial::alone(first_conversation(&subject)).of(&subject.profile);
+        let seen = perform(&mut session, &next).await?;
+        let verdict = Job::new(target, &subject, settings).judged(&next, &seen)?;
+        unserved = (verdict != Verdict::Pass).then_some(verdict);
+    }
     if unserved.is_none() && may_defer(&subject) {
         let silent = Trial::alone(silent_client()).of(&subject.profile);
         let seen = perform(&mut session, &silent).await?;
@@ -137,8 +143,12 @@ fn first_conversation(subject: &Subject) -> Scenario {
 
 /// Whether it makes a difference that the kernel keeps silent clients from the server.
 fn may_defer(subject: &Subject) -> bool {
-    let goes_on = subject.profile.promises.serves != Some(Serves::OneConnection);
-    goes_on && subject.place.transport == Transport::Tcp && subject.profile.has_request()
+    goes_on(subject) && subject.place.transport == Transport::Tcp && subject.profile.has_request()
+}
+
+/// Whether there can be a second client.
+fn goes_on(subject: &Subject) -> bool {
+    subject.profile.promises.serves != Some(Serves::OneConnection)
 }
 
 /// A client that says nothing.

@@ -133,3 +133,21 @@ fn server_of_a_suite_that_is_not_there_is_a_failure() {
         assert!(failure.contains("no such program"), "{failure}");
     }
 }
+
+/// Nothing that is built on the first conversation is held against it.
+#[test]
+fn server_that_serves_one_client_and_no_other_has_one_defect() {
+    let run = sockdrill(&[
+        "check", "--only", "polite", "--only", "reset", "--speaks", "echo",
+    ])
+    .args([
+        "--",
+        "python3",
+        "fixtures/external/serves_the_first.py",
+        "{port}",
+    ])
+    .run()
+    .code(1)
+    .prints("fail          polite/exchange  bob expected \"hello from sockdrill\\n\"");
+    run.prints("1 failed");
+}
