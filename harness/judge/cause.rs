@@ -20,6 +20,17 @@ pub(crate) enum Cause {
         /// The step after which it did.
         after: Option<StepRef>,
     },
+    /// A process of the server ended that is not its first one: by a crash, or as a worker that nobody had told to.
+    ProcessDied {
+        /// How it ended.
+        exit: Exit,
+        /// What the worker is called; `None` where it may have been there for one client.
+        worker: Option<String>,
+        /// The step after which it did.
+        after: Option<StepRef>,
+    },
+    /// It lives, and its listening socket is gone.
+    NoLongerListens,
     /// A client did not get what it was owed.
     StepFailed {
         /// The client's name.
@@ -196,6 +207,8 @@ impl Cause {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Died { .. } => "died",
+            Self::ProcessDied { .. } => "process-died",
+            Self::NoLongerListens => "no-longer-listens",
             Self::StepFailed { .. } => "step-failed",
             Self::ServerStepFailed { .. } => "server-step-failed",
             Self::DidNotStart { .. } => "did-not-start",
@@ -219,8 +232,16 @@ impl Cause {
             Self::Died {
                 exit: Exit::Status(status),
                 ..
+            }
+            | Self::ProcessDied {
+                exit: Exit::Status(status),
+                ..
             } => format!("{kind}/status-{status}"),
             Self::Died {
+                exit: Exit::Signal(signal),
+                ..
+            }
+            | Self::ProcessDied {
                 exit: Exit::Signal(signal),
                 ..
             } => format!("{kind}/signal-{signal}"),
@@ -236,9 +257,12 @@ impl Cause {
         }
     }
 
-    /// Whether the server itself came to an end.
-    pub(crate) fn is_death(&self) -> bool {
-        matches!(self, Self::Died { .. })
+    /// Whether the server, a process of it, or its listening socket came to an end: no lack of time excuses that.
+    pub(crate) fn is_of_the_server(&self) -> bool {
+        matches!(
+            self,
+            Self::Died { .. } | Self::ProcessDied { .. } | Self::NoLongerListens
+        )
     }
 }
 

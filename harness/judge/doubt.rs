@@ -76,6 +76,11 @@ pub(crate) enum Doubt {
         /// Why, as who started it tells.
         reason: String,
     },
+    /// The server could not be started at all.
+    CouldNotRun {
+        /// Why, as who started it tells.
+        reason: String,
+    },
     /// Too many of the cases that were drawn prove nothing.
     CasesUnproven {
         /// How many prove nothing.
@@ -102,8 +107,14 @@ impl Doubt {
             Self::StillGrows(_) => "still-grows",
             Self::Unserved { .. } => "unserved",
             Self::NotStarted { .. } => "not-started",
+            Self::CouldNotRun { .. } => "could-not-run",
             Self::CasesUnproven { .. } => "cases-unproven",
         }
+    }
+
+    /// Whether nothing was seen of a server at all.
+    pub(crate) fn is_of_no_run(&self) -> bool {
+        matches!(self, Self::CouldNotRun { .. })
     }
 }
 
@@ -112,6 +123,8 @@ impl Doubt {
 pub(crate) enum Skip {
     /// Something that the check needs is not given.
     Unmet(Unmet),
+    /// A client that has not spoken is kept from the server by the kernel, as the server has asked it to.
+    Deferred,
     /// The check has no scenario for this server.
     NothingToDo,
 }

@@ -140,6 +140,57 @@ fn death_comes_before_every_other_reason() {
     );
 }
 
+fn ended(exit: Exit, worker: Option<&str>) -> What {
+    What::Server(ServerEvent::ProcessEnded {
+        pid: 7,
+        exit,
+        worker: worker.map(str::to_owned),
+    })
+}
+
+#[test]
+fn process_that_is_not_the_first_is_held_to_what_it_is_there_for() {
+    let nothing = told(&[]);
+    let of_worker = |exit| end_of(&nothing, vec![ended(exit, Some("httpd"))]);
+    let of_child = |exit| end_of(&nothing, vec![ended(exit, None)]);
+    let crash = Exit::Signal(libc::SIGSEGV);
+    assert_eq!(
+        of_worker(crash).as_deref(),
+        Some("a worker of the server (httpd) was ended by signal 11 (SIGSEGV)")
+    );
+    assert_eq!(
+        of_child(crash).as_deref(),
+        Some("a process of the server was ended by signal 11 (SIGSEGV)")
+    );
+    for exit in [Exit::Status(1), Exit::Signal(libc::SIGPIPE)] {
+        assert!(of_worker(exit).is_some(), "{exit}");
+        // It may say in this way that its client has left.
+        assert_eq!(of_child(exit), None, "{exit}");
+    }
+    // Masters end their workers by these.
+    for signal in [libc::SIGTERM, libc::SIGKILL, libc::SIGQUIT] {
+        assert_eq!(of_worker(Exit::Signal(signal)), None, "{signal}");
+    }
+}
+
+#[test]
+fn worker_may_end_with_the_server_and_never_by_a_crash() {
+    let stop = told(&[ServerAction::Signal(Signal::Term)]);
+    let asked = |event| {
+        let events = vec![What::StepBegan(0), sent(Signal::Term), event];
+        end_of(&stop, events)
+    };
+    assert_eq!(asked(ended(Exit::Status(1), Some("httpd"))), None);
+    assert!(asked(ended(Exit::Signal(libc::SIGABRT), Some("httpd"))).is_some());
+    // Whose master has died has nobody to work for: one death is told.
+    let orphaned = vec![
+        exited(Exit::Status(2)),
+        ended(Exit::Status(1), Some("httpd")),
+    ];
+    let reason = end_of(&told(&[]), orphaned);
+    assert_eq!(reason.as_deref(), Some("the server exited with status 2"));
+}
+
 /// A case of steps of the server and of deeds of a client.
 fn told(steps: &[ServerAction]) -> Trial {
     let lines = steps.iter().cloned().map(Step::Server).map(Line::from);

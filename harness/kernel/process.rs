@@ -70,6 +70,15 @@ impl Process {
     }
 }
 
+/// The wait status of a process that has ended and that nobody has waited for yet (field 52 of proc_pid_stat(5)).
+pub(super) fn zombie_status(pid: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, tail) = stat.rsplit_once(')')?;
+    let fields: Vec<&str> = tail.split_ascii_whitespace().collect();
+    let is_zombie = matches!(*fields.first()?, "Z" | "X");
+    fields.get(52 - 3)?.parse().ok().filter(|_| is_zombie)
+}
+
 /// The memory of a process: its mappings in the order of their addresses.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Memory {

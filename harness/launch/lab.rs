@@ -1,6 +1,6 @@
 //! Where a server runs: in a network, pid and mount namespace of its own, or on the plain host.
 
-use crate::kernel::{DestroyEvents, DestroyedSocket, Diag};
+use crate::kernel::{DestroyEvents, DestroyedSocket, Diag, ProcessEnds, Subscription};
 use crate::model::error::Error;
 use crate::sys::supervisor::{Namespaces, SpawnRequest, Spawned, Supervisor};
 use rustix::fd::OwnedFd;
@@ -51,6 +51,7 @@ pub(crate) struct Lab {
     // Dropped first: the supervisor ends the servers before their folder goes.
     diag: Diag,
     destroy_events: Option<DestroyEvents>,
+    ends: ProcessEnds,
     supervisor: Supervisor,
     namespaces: Namespaces,
     why_host: Option<String>,
@@ -68,7 +69,9 @@ impl Lab {
     /// # Errors
     /// The host refuses a namespace that was demanded, or nothing can be started at all.
     pub(crate) fn open(isolation: Isolation) -> Result<Self, Error> {
+        let subscription = Subscription::ask();
         let (supervisor, namespaces, why_host) = supervisor(isolation)?;
+        let ends = ProcessEnds::below(supervisor.pid(), subscription);
         let diag = Diag::open(&supervisor).map_err(|errno| Error::Kernel {
             doing: "opening a sock_diag socket",
             source: errno.into(),
@@ -83,6 +86,7 @@ impl Lab {
         Ok(Self {
             diag,
             destroy_events,
+            ends,
             supervisor,
             namespaces,
             why_host,
@@ -154,6 +158,11 @@ impl Lab {
             .as_ref()
             .map(DestroyEvents::take)
             .unwrap_or_default()
+    }
+
+    /// How the processes in it end.
+    pub(crate) fn ends(&self) -> &ProcessEnds {
+        &self.ends
     }
 
     pub(crate) fn supervisor(&self) -> &Supervisor {

@@ -173,9 +173,13 @@ impl ClientSteps {
     #[must_use]
     pub(crate) fn open_accepted(self, subject: &Subject) -> Self {
         let steps = self.open(subject);
+        let steps = match subject.place.deferred && !subject.profile.closes_after_exchange() {
+            // Nobody but who has spoken is in the hands of this server.
+            true => steps.request_and_reply(subject),
+            false => steps,
+        };
         match subject.place.transport.is_datagram() {
             true => steps,
-            // A server may let the kernel keep a silent client back (TCP_DEFER_ACCEPT, tcp(7)): no fault, but no proof.
             false => steps.require(Expectation::Accepted),
         }
     }

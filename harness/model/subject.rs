@@ -49,6 +49,8 @@ pub(crate) struct Place {
     pub ipv6: bool,
     /// Whether it takes IPv4 clients on an IPv6 socket.
     pub dual_stack: bool,
+    /// Whether the kernel keeps clients from the server that have not spoken (`TCP_DEFER_ACCEPT`, tcp(7)).
+    pub deferred: bool,
 }
 
 /// A promise that was found broken, so that nothing is built on it.
@@ -73,6 +75,7 @@ impl Place {
             shared_port: false,
             ipv6: false,
             dual_stack: false,
+            deferred: false,
         }
     }
 }

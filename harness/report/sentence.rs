@@ -16,6 +16,21 @@ impl fmt::Display for Cause {
                 exit,
                 after: Some(step),
             } => write!(f, "the server {exit} after `{}`", step.text),
+            Self::ProcessDied {
+                exit,
+                worker,
+                after,
+            } => {
+                match worker {
+                    Some(name) => write!(f, "a worker of the server ({name}) {exit}")?,
+                    None => write!(f, "a process of the server {exit}")?,
+                }
+                match after {
+                    Some(step) => write!(f, " after `{}`", step.text),
+                    None => Ok(()),
+                }
+            }
+            Self::NoLongerListens => f.write_str("the server lives, and no longer listens"),
             Self::StepFailed {
                 client,
                 expected,
@@ -205,6 +220,7 @@ impl fmt::Display for Doubt {
             Self::NotStarted { reason } => {
                 write!(f, "the server could not be started again: {reason}")
             }
+            Self::CouldNotRun { reason } => write!(f, "it could not be run: {reason}"),
             Self::CasesUnproven {
                 unproven,
                 all,
@@ -221,6 +237,9 @@ impl fmt::Display for Skip {
             Self::Unmet(Unmet::Broken(Broken { what, check, .. })) => {
                 write!(f, "builds on {what}, which is broken: see {check}")
             }
+            Self::Deferred => f.write_str(
+                "the kernel keeps clients from the server that have not spoken yet (TCP_DEFER_ACCEPT)",
+            ),
             Self::NothingToDo => f.write_str("there is nothing to do for this server"),
         }
     }
@@ -246,11 +265,21 @@ pub(crate) fn evidence(verdict: &Verdict) -> Vec<String> {
 
 fn lines(evidence: &Evidence) -> Vec<String> {
     let line = match evidence {
-        Evidence::FailedOf { failed, tries } if failed == tries => {
-            format!("failed {failed} of {tries}")
-        }
-        Evidence::FailedOf { failed, tries } => {
-            format!("failed {failed} of {tries} (intermittent)")
+        Evidence::FailedOf {
+            failed,
+            tries,
+            refused,
+        } => {
+            let intermittent = if failed == tries {
+                ""
+            } else {
+                " (intermittent)"
+            };
+            let refused = refused.as_ref();
+            let refused = refused.map(|why| format!("; it could not be started again: {why}"));
+            let text = format!("failed {failed} of {tries}{intermittent}");
+            let text = text + &refused.unwrap_or_default();
+            return text.lines().map(str::to_owned).collect();
         }
         Evidence::SmallestCase(case) => {
             let case = case.to_string();

@@ -3,7 +3,7 @@
 use super::saved;
 use super::settings::Settings;
 use crate::judge::cut_coverage::Coverage;
-use crate::judge::{Evidence, Finding, Skip, Verdict, judge, next};
+use crate::judge::{Doubt, Evidence, Finding, Skip, Verdict, judge, next};
 use crate::launch::Target;
 use crate::launch::lab::Lab;
 use crate::model::dialogue::{self, ClientSteps, repeat, scenario};
@@ -150,6 +150,7 @@ impl<'a> Job<'a> {
             return Ok(Attempt::of(Verdict::Skip(Skip::NothingToDo)));
         }
         let (mut unsure, mut doubt, mut last) = (Vec::new(), None, None);
+        let (mut skipped, mut passed) = (None, false);
         let request = dialogue::request(&self.subject.profile).unwrap_or_default();
         let mut coverage = Coverage::of(&request);
         for (n, scenario) in scenarios.iter().enumerate() {
@@ -164,8 +165,9 @@ impl<'a> Job<'a> {
             let is_undisturbed = verdict == Verdict::Pass;
             let stays = is_undisturbed && !options.fresh_server && !self.is_for_one();
             session = stays.then_some(used);
-            match self.again(verdict, &trial, options.tries).await? {
-                Verdict::Pass | Verdict::Skip(_) => {}
+            match self.again(verdict, &trial, options.tries).await {
+                Verdict::Pass => passed = true,
+                Verdict::Skip(why) => skipped = skipped.or(Some(why)),
                 Verdict::Inconclusive(why) => {
                     unsure.push(n);
                     doubt = doubt.or(Some(why));
@@ -180,7 +182,11 @@ impl<'a> Job<'a> {
                 }
             }
         }
-        let verdict = doubt.map_or(Verdict::Pass, Verdict::Inconclusive);
+        let verdict = match (doubt, skipped) {
+            (Some(why), _) => Verdict::Inconclusive(why),
+            (None, Some(why)) if !passed => Verdict::Skip(why),
+            (None, _) => Verdict::Pass,
+        };
         Ok(Attempt {
             transcript: told(last),
             coverage: coverage.if_any(),
@@ -201,29 +207,79 @@ impl<'a> Job<'a> {
 
     /// Repeats what failed on fresh servers, to say how often it fails; repeats what proved nothing, until it does or
     /// has been tried so often.
-    async fn again(self, verdict: Verdict, trial: &Trial, tries: usize) -> Result<Verdict, Error> {
-        match verdict {
-            Verdict::Fail(finding) => {
-                let trial = trial.clone().again();
-                let mut failed = 1;
-                for _ in 1..TRIES {
-                    let (again, _) = self.on_fresh_server(&trial).await?;
-                    failed += usize::from(matches!(again, Verdict::Fail(_)));
-                }
-                Ok(Verdict::Fail(counted(finding, failed)))
-            }
-            Verdict::Inconclusive(mut doubt) => {
-                for _ in 1..tries {
-                    match self.alone_on_fresh_server(trial).await? {
-                        Verdict::Inconclusive(again) => doubt = again,
-                        Verdict::Fail(finding) => return Ok(Verdict::Fail(counted(finding, 1))),
-                        decided => return Ok(decided),
-                    }
-                }
-                Ok(Verdict::Inconclusive(doubt))
-            }
-            decided => Ok(decided),
+    async fn again(self, verdict: Verdict, trial: &Trial, tries: usize) -> Verdict {
+        let decided = match verdict {
+            Verdict::Inconclusive(doubt) => self.until_decided(doubt, trial, tries).await,
+            decided => decided,
+        };
+        match decided {
+            Verdict::Fail(finding) => Verdict::Fail(self.counted(finding, trial).await),
+            decided => decided,
         }
+    }
+
+    async fn until_decided(self, mut doubt: Doubt, trial: &Trial, tries: usize) -> Verdict {
+        for _ in 1..tries {
+            match self.alone_on_fresh_server(trial).await {
+                Ok(Verdict::Inconclusive(again)) => doubt = again,
+                Ok(decided) => return decided,
+                Err(_) => break,
+            }
+        }
+        Verdict::Inconclusive(doubt)
+    }
+
+    /// What was seen is in the report, however often it is seen again, and also where that cannot be tried.
+    async fn counted(self, finding: Finding, trial: &Trial) -> Finding {
+        let trial = trial.clone().again();
+        let mut tried = Tried::default();
+        tried.count_failure();
+        for _ in 1..TRIES {
+            match self.on_fresh_server(&trial).await {
+                Ok((again, _)) => tried.count(&again),
+                Err(error) => {
+                    tried.refused = Some(error.chain());
+                    break;
+                }
+            }
+        }
+        tried.told_with(finding)
+    }
+}
+
+/// How often a trial failed, of how many that came to a conclusion.
+#[derive(Default)]
+pub(super) struct Tried {
+    pub(super) failed: usize,
+    concluded: usize,
+    /// Why the server could not be started once more, where it could not.
+    refused: Option<String>,
+}
+
+impl Tried {
+    fn count_failure(&mut self) {
+        self.failed += 1;
+        self.concluded += 1;
+    }
+
+    /// Counts a try, where it came to a conclusion.
+    pub(super) fn count(&mut self, again: &Verdict) {
+        match again {
+            Verdict::Fail(_) => self.count_failure(),
+            Verdict::Pass => self.concluded += 1,
+            Verdict::Inconclusive(_) | Verdict::Skip(_) => {}
+        }
+    }
+
+    /// Says it in the evidence.
+    pub(super) fn told_with(self, mut finding: Finding) -> Finding {
+        let how_often = Evidence::FailedOf {
+            failed: self.failed,
+            tries: self.concluded,
+            refused: self.refused,
+        };
+        finding.evidence.insert(0, how_often);
+        finding
     }
 }
 
@@ -297,12 +353,4 @@ fn one(name: &str, steps: ClientSteps) -> Scenario {
 /// The events of a scenario that was performed.
 fn told(last: Option<(&Scenario, Transcript)>) -> Vec<EventLine> {
     last.map_or_else(Vec::new, |(scenario, seen)| seen.lines(scenario))
-}
-
-/// Says in the evidence how many of the tries failed.
-pub(super) fn counted(mut finding: Finding, failed: usize) -> Finding {
-    let tries = TRIES;
-    let how_often = Evidence::FailedOf { failed, tries };
-    finding.evidence.insert(0, how_often);
-    finding
 }

@@ -6,7 +6,7 @@ use super::probe::subject_of;
 use super::saved::make_folder;
 use super::settings::Settings;
 use crate::drill::DrillFile;
-use crate::judge::Verdict;
+use crate::judge::{Doubt, Verdict};
 use crate::launch::Target;
 use crate::launch::lab::Lab;
 use crate::model::error::Error;
@@ -18,7 +18,7 @@ use crate::session::Session;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A case of a scenario file, with the server that it is for.
 #[derive(Clone, Debug)]
@@ -106,7 +106,7 @@ fn target_of_file(name: &str, file: &Path, program: Option<&Path>) -> Result<Tar
 /// Runs cases of scenario files and reports on them.
 ///
 /// # Errors
-/// A server could not be started, or there is no case.
+/// There is no case, no lab, or the user ended the run.
 pub(crate) fn run_cases(
     cases: &[CaseRun],
     settings: &Settings,
@@ -128,7 +128,12 @@ pub(crate) fn run_cases(
     let results = map_in_order(
         cases,
         settings.jobs,
-        |case| run_case(case, settings),
+        |case| match run_case(case, settings) {
+            Err(Error::Interrupted) => Err(Error::Interrupted),
+            // What keeps one server from running says nothing of the others.
+            Err(error) => Ok(not_run(case, &error)),
+            ran => ran,
+        },
         on_result,
     )?;
     Ok(Report {
@@ -149,7 +154,28 @@ pub(crate) fn run_cases(
 pub(crate) fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResult, Error> {
     let begun = Instant::now();
     let attempt = block_on(settings, try_case(case, settings))??;
+    let reproduce = attempt
+        .failed
+        .as_ref()
+        .and_then(|_| settings.repeating(&[&format!("{}:{}", case.file, line_of(case, &attempt))]));
     Ok(CheckResult {
+        duration: begun.elapsed(),
+        reproduce,
+        ..result(case, attempt)
+    })
+}
+
+/// The result of a case whose server could not be started.
+fn not_run(case: &CaseRun, error: &Error) -> CheckResult {
+    let reason = error.chain();
+    result(
+        case,
+        Attempt::of(Verdict::Inconclusive(Doubt::CouldNotRun { reason })),
+    )
+}
+
+fn result(case: &CaseRun, attempt: Attempt) -> CheckResult {
+    CheckResult {
         id: case.id.clone(),
         family: case.file.clone(),
         requirement: case.scenario.name.clone(),
@@ -159,15 +185,13 @@ pub(crate) fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResul
         scenarios: 1,
         // The file itself says where it cuts.
         coverage: None,
-        duration: begun.elapsed(),
+        duration: Duration::ZERO,
         tried: None,
-        reproduce: attempt.failed.as_ref().and_then(|_| {
-            settings.repeating(&[&format!("{}:{}", case.file, line_of(case, &attempt))])
-        }),
+        reproduce: None,
         scenario: attempt.failed.as_ref().map(ToString::to_string),
         verdict: attempt.verdict,
         transcript: attempt.transcript,
-    })
+    }
 }
 
 fn line_of(case: &CaseRun, attempt: &Attempt) -> usize {

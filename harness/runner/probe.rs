@@ -8,9 +8,12 @@ use crate::judge::Verdict;
 use crate::kernel::Row;
 use crate::launch::lab::Lab;
 use crate::launch::{Server, Target};
+use crate::model::action::Action;
 use crate::model::dialogue::{ClientSteps, scenario, settle};
 use crate::model::error::Error;
+use crate::model::expectation::Expectation;
 use crate::model::invariant::Invariant;
+use crate::model::profile::{Serves, Transport};
 use crate::model::scenario::{Line, Scenario, Waiver};
 use crate::model::subject::{Place, Subject};
 use crate::model::trial::Trial;
@@ -49,7 +52,19 @@ pub(super) async fn probe(target: &Target, settings: &Settings) -> Result<Probed
     let trial = Trial::alone(first_conversation(&subject)).of(&subject.profile);
     let transcript = perform(&mut session, &trial).await?;
     let verdict = Job::new(target, &subject, settings).judged(&trial, &transcript)?;
-    let unserved = (verdict != Verdict::Pass).then_some(verdict);
+    let mut unserved = (verdict != Verdict::Pass).then_some(verdict);
+    let mut subject = subject;
+    if unserved.is_none() && goes_on(&subject) {
+        let next = Trial::alone(first_conversation(&subject)).of(&subject.profile);
+        let seen = perform(&mut session, &next).await?;
+        let verdict = Job::new(target, &subject, settings).judged(&next, &seen)?;
+        unserved = (verdict != Verdict::Pass).then_some(verdict);
+    }
+    if unserved.is_none() && may_defer(&subject) {
+        let silent = Trial::alone(silent_client()).of(&subject.profile);
+        let seen = perform(&mut session, &silent).await?;
+        subject.place.deferred = seen.shows_deferral();
+    }
     Ok(Probed {
         subject,
         why_host,
@@ -102,22 +117,47 @@ fn place_of(session: &Session<'_>, server: &Server) -> Place {
             .iter()
             .filter(v6)
             .any(|row| !row.v6_only && on_all(row)),
+        deferred: false,
     }
 }
 
-/// A polite client's conversation. What a served client leaves behind is a finding of the checks, and no reason not to
-/// look at them.
-fn first_conversation(subject: &Subject) -> Scenario {
+fn all_but_alive() -> Vec<Waiver> {
     let beside = Invariant::ALL.iter().map(|(invariant, _)| *invariant);
     let beside = beside.filter(|invariant| *invariant != Invariant::Alive);
     let waived = beside.map(|invariant| Waiver {
         invariant,
         reason: "only whether it serves is of interest".to_owned(),
     });
+    waived.collect()
+}
+
+/// A polite client's conversation. What a served client leaves behind is a finding of the checks, and no reason not to
+/// look at them.
+fn first_conversation(subject: &Subject) -> Scenario {
     let lines = with_a_look_at_the_end(ClientSteps::of(0).polite(subject).lines());
     Scenario {
-        waived: waived.collect(),
+        waived: all_but_alive(),
         ..scenario("a polite client", &[("alice", 1)], vec![lines])
+    }
+}
+
+/// Whether it makes a difference that the kernel keeps silent clients from the server.
+fn may_defer(subject: &Subject) -> bool {
+    goes_on(subject) && subject.place.transport == Transport::Tcp && subject.profile.has_request()
+}
+
+/// Whether there can be a second client.
+fn goes_on(subject: &Subject) -> bool {
+    subject.profile.promises.serves != Some(Serves::OneConnection)
+}
+
+/// A client that says nothing.
+fn silent_client() -> Scenario {
+    let client = ClientSteps::of(0).connect().expect(Expectation::Accepted);
+    let lines = client.then(Action::Close).lines();
+    Scenario {
+        waived: all_but_alive(),
+        ..scenario("a silent client", &[("alice", 1)], vec![lines])
     }
 }
 

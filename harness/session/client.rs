@@ -464,9 +464,7 @@ impl Client {
     /// Whether the kernel shows the connection in the hands of a server process.
     pub(crate) fn is_accepted(&self) -> bool {
         match self.transport {
-            Transport::Tcp => self
-                .server_row()
-                .is_some_and(|row| row.inode != 0 || self.is_deferred(&row)),
+            Transport::Tcp => self.server_row().is_some_and(|row| row.inode != 0),
             Transport::Unix => {
                 let Address::Path(path) = &self.server else {
                     return false;
@@ -481,7 +479,12 @@ impl Client {
 
     /// Whether the kernel keeps a client from the server that has not sent anything, as the server has asked it to
     /// (`TCP_DEFER_ACCEPT`, tcp(7)): its handshake is not complete although the accept queue has room.
-    fn is_deferred(&self, server_end: &crate::kernel::Row) -> bool {
+    pub(crate) fn is_deferred(&self) -> bool {
+        let row = self.server_row();
+        self.transport == Transport::Tcp && row.is_some_and(|row| self.is_kept_back(&row))
+    }
+
+    fn is_kept_back(&self, server_end: &crate::kernel::Row) -> bool {
         let half_open = matches!(server_end.state, State::SynRecv | State::NewSynRecv);
         let has_room = |row: &crate::kernel::Row| {
             row.local.map(|at| at.port()) == server_end.local.map(|at| at.port())

@@ -1,6 +1,6 @@
 //! What a client does, and how long it waits for what it is owed.
 
-use super::phases::{Flow, Session};
+use super::phases::{Flow, Session, go_on_if};
 use super::quiescence::looks;
 use crate::launch::Server;
 use crate::model::action::Action;
@@ -105,15 +105,23 @@ impl Session<'_> {
             Action::Expect { what, within } => return self.expect(client, what, *within).await,
             Action::Require { what, within } => {
                 let (how, flow) = self.expect(client, what, *within).await;
-                self.observer.prove(
-                    Fault::Required(what.clone()),
-                    flow.is_continue(),
-                    "read from the connection and the kernel's tables",
-                );
-                return (how, flow);
+                let shown = flow.is_continue() && !self.lacks_its_server(client, what);
+                let evidence = match shown || flow.is_break() {
+                    true => "read from the connection and the kernel's tables",
+                    false => "the kernel keeps the client from the server until it speaks",
+                };
+                let required = Fault::Required(what.clone());
+                self.observer.prove(required, shown, evidence);
+                return (how, go_on_if(shown));
             }
         }
         (Ended::Done, Flow::Continue(()))
+    }
+
+    /// Whether a connection that has to be in the server's hands is kept from it by the kernel.
+    fn lacks_its_server(&self, client: &Client, what: &Expectation) -> bool {
+        let mut client_states = self.observer.recorder.client_states();
+        *what == Expectation::Accepted && client_states.of(client.id()).is_deferred()
     }
 
     /// Writes down that a step does not happen where there is no connection for it.
@@ -276,7 +284,10 @@ impl Session<'_> {
     /// Asks the kernel for facts that no event announces; true where one was found.
     fn look_in_kernel(&self, client: &Client, what: &Expectation) -> bool {
         let (found, event) = match what {
-            Expectation::Accepted => (client.is_accepted(), ClientEvent::Accepted),
+            Expectation::Accepted => match client.is_deferred() {
+                true => (true, ClientEvent::Deferred),
+                false => (client.is_accepted(), ClientEvent::Accepted),
+            },
             Expectation::Taken => (
                 client.has_written_all() && client.is_taken() || self.has_had_its_datagram(),
                 ClientEvent::Taken,

@@ -74,6 +74,7 @@ impl Session<'_> {
 
     fn end_step(&self, step: usize, member: Option<u32>, how: Ended, flow: Flow) {
         self.observer.record_destroyed_sockets();
+        self.observer.ends.record_soon();
         if flow == Flow::Break(()) && !self.stopped.replace(true) {
             let doing = kernel::occupations(&self.observer.processes());
             self.observer.record_server(ServerEvent::Occupied(doing));

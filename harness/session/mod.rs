@@ -4,6 +4,7 @@ mod calibration;
 mod client;
 mod client_steps;
 mod clients;
+mod ends;
 mod facts;
 mod interpreter;
 mod observer;

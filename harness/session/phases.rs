@@ -7,11 +7,12 @@ use super::own_delay;
 use crate::launch::lab::Lab;
 use crate::launch::{Server, Target};
 use crate::model::error::Error;
-use crate::model::phase::{Next, Phase};
+use crate::model::phase::{Moment, Next, Phase};
+use crate::model::profile::Serves;
 use crate::model::scenario::Scenario;
 use crate::model::trial::Trial;
 use crate::session::client::Client;
-use crate::transcript::event::{Transcript, What};
+use crate::transcript::event::{ServerEvent, Transcript, What};
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -79,6 +80,9 @@ impl<'a> Session<'a> {
             Next::Sample(moment) => {
                 self.clients.leave().await;
                 self.observer.sample(moment).await;
+                if moment == Moment::Baseline {
+                    self.settle_workers(trial);
+                }
                 Flow::Continue(())
             }
             Next::CountWorkers => {
@@ -103,11 +107,35 @@ impl<'a> Session<'a> {
         self.observer.record_destroyed_sockets();
         self.observer.record_starvation();
         self.clients.leave_all().await;
+        self.observer.record_deafness(self.may_end()).await;
         self.observer.end()
+    }
+
+    /// Tells the server's workers from what it has for one client: they are there while nobody is connected.
+    fn settle_workers(&self, trial: &Trial) {
+        let processes = self.observer.processes();
+        if trial.performs(Phase::BystanderConnects).is_none() {
+            self.observer.ends.look_for_workers(&processes);
+        }
+        self.observer.ends.settle_workers(&processes);
+    }
+
+    /// Whether the server may end by what was done to it, or by what it promises.
+    fn may_end(&self) -> bool {
+        let is_for_one = self.target.profile.promises.serves == Some(Serves::OneConnection);
+        is_for_one
+            || self.seen(|transcript| {
+                let mut events = transcript.server_events();
+                events.any(|event| matches!(event, ServerEvent::Signalled(_)))
+            })
     }
 
     async fn phase(&mut self, phase: Phase, scenario: &Scenario) -> Result<Flow, Error> {
         self.clients.leave().await;
+        if phase == Phase::BystanderConnects {
+            let processes = self.observer.processes();
+            self.observer.ends.look_for_workers(&processes);
+        }
         self.observer.record(What::Phase(phase));
         self.stopped.set(false);
         let observer = &self.observer;

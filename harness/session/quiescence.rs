@@ -41,6 +41,7 @@ impl Observer {
         let last = self.looks.get();
         if last.at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
             self.record_destroyed_sockets();
+            self.ends.record_soon();
             let still = self.stillness();
             let settled = last.still == still && still.parked && self.lab.is_private();
             self.looks.set(Poll {

@@ -18,6 +18,7 @@ impl Observer {
         let mut looks = Polls::default();
         let mut still_looks = 0;
         loop {
+            self.ends.record_soon();
             let (mut sample, is_still) = looks.take(self, is_patient(moment));
             let is_home = |sample: &Sample| home.iter().all(|home| !is_above(sample, home));
             still_looks = if is_still { still_looks + 1 } else { 0 };

@@ -162,13 +162,14 @@ impl Session<'_> {
     /// Starts the server again in its lab; what was left of the old one is swept away first.
     async fn start_again(&mut self, streams: Streams) -> Result<(Ended, Flow), Error> {
         self.observer.record_output();
+        self.observer.ends.record();
         // The old guard would sweep the lab, the new server with it: it has to go first.
         drop(self.observer.server.take());
+        self.observer.ends.discard();
         match Server::start_with(self.target, Arc::clone(&self.observer.lab), streams).await {
             Ok(server) => {
-                let pid = server.pid();
                 self.observer.server = Some(server);
-                self.observer.record_server(ServerEvent::Started { pid });
+                self.observer.begin_life();
                 self.observer.watch_exit();
                 Ok((Ended::Done, Flow::Continue(())))
             }
@@ -183,6 +184,7 @@ impl Session<'_> {
     /// Starts a second instance beside the first and waits for its end.
     async fn start_second(&mut self) -> Result<(Ended, Flow), Error> {
         let second = Process::start(self.target, &self.observer.lab, Streams::Usual)?;
+        self.observer.ends.tell_elsewhere(second.pid);
         match tokio::time::timeout(STEP_WITHIN, second.ended()).await {
             Ok(exit) => {
                 let words = last_line(&second.take_output());
@@ -201,7 +203,9 @@ impl Session<'_> {
 
     /// Starts the server where a regular file stands at its path, and looks for the file afterwards.
     async fn start_over_file(&mut self) -> Result<(Ended, Flow), Error> {
+        self.observer.ends.record();
         drop(self.observer.server.take());
+        self.observer.ends.discard();
         let path = self.observer.lab.socket_path();
         let failed = Error::file("writing", &path);
         let _ = std::fs::remove_file(&path);
@@ -282,7 +286,10 @@ impl Session<'_> {
     /// Whether the server has taken every client in hand.
     fn all_accepted(&self) -> bool {
         let mut clients = self.clients.all();
-        clients.all(|client| !client.is_connected() || client.is_accepted() || client.has_ended())
+        clients.all(|client| {
+            let is_taken = || client.is_accepted() || client.is_deferred();
+            !client.is_connected() || is_taken() || client.has_ended()
+        })
     }
 
     /// Whether nothing more will come of what the clients have done.

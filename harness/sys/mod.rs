@@ -6,6 +6,7 @@
     reason = "the one module that talks to the kernel below the safe wrappers"
 )]
 
+pub(crate) mod pidfd;
 pub(crate) mod signals;
 pub(crate) mod socket;
 pub(crate) mod supervisor;

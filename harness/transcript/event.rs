@@ -174,6 +174,9 @@ pub(crate) enum ClientEvent {
     Reading,
     /// The kernel shows its connection in the hands of a server process.
     Accepted,
+    /// The kernel keeps its connection from the server until it has sent something, as the server has asked it to
+    /// (`TCP_DEFER_ACCEPT`, tcp(7)).
+    Deferred,
     /// The kernel shows that the server has read all that was sent.
     Taken,
     /// The kernel shows that the server sleeps although bytes of the client wait for it.
@@ -217,6 +220,18 @@ pub(crate) enum ServerEvent {
     Signalled(Signal),
     /// Its first process ended.
     Exited(Exit),
+    /// Another process of it ended, by a signal or with a status that is not 0.
+    ProcessEnded {
+        /// It.
+        pid: i32,
+        /// How.
+        exit: Exit,
+        /// What it is called, where it was there before a client was; `None` where it may have been there for one client.
+        #[serde(default)]
+        worker: Option<String>,
+    },
+    /// It lives, and its listening socket is gone.
+    NoLongerListens,
     /// Nothing of its process tree is left.
     Gone,
     /// Processes are left although the first one ended.
@@ -435,6 +450,12 @@ impl Transcript {
         })
     }
 
+    /// Whether the kernel kept a client from the server because it had not spoken.
+    pub(crate) fn shows_deferral(&self) -> bool {
+        let mut events = self.events.iter();
+        events.any(|event| matches!(event.what, What::Client(_, ClientEvent::Deferred)))
+    }
+
     /// The last output of the server, as text.
     pub(crate) fn last_output(&self) -> Option<String> {
         let mut output = Vec::new();
@@ -651,6 +672,9 @@ impl fmt::Display for ClientEvent {
             Self::Stalled => f.write_str("stops reading"),
             Self::Reading => f.write_str("reads"),
             Self::Accepted => f.write_str("* is accepted"),
+            Self::Deferred => {
+                f.write_str("* is kept from the server until it speaks (TCP_DEFER_ACCEPT)")
+            }
             Self::Taken => f.write_str("* has been read to the last byte"),
             Self::HeldBack { unread_bytes } => {
                 write!(f, "* is held back: {unread_bytes} bytes wait unread")
@@ -689,6 +713,11 @@ impl fmt::Display for ServerEvent {
             Self::Continued => f.write_str("runs on"),
             Self::Signalled(signal) => write!(f, "is sent SIG{signal}"),
             Self::Exited(exit) => exit.fmt(f),
+            Self::ProcessEnded { pid, exit, worker } => match worker {
+                Some(name) => write!(f, "worker {name}, process {pid}, {exit}"),
+                None => write!(f, "process {pid} of it {exit}"),
+            },
+            Self::NoLongerListens => f.write_str("no longer listens"),
             Self::Gone => f.write_str("has left no process"),
             Self::LeftBehind(processes) => write!(f, "has left {processes} processes"),
             Self::Output(bytes) => write!(f, "prints {}", literal::shown(bytes)),

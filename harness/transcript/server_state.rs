@@ -72,7 +72,9 @@ impl ServerState {
                 let full = *waiting > 0 && *held >= *limit;
                 self.out_of_files = full || *settled && *held + 1 >= *limit;
             }
-            ServerEvent::Stopped
+            ServerEvent::ProcessEnded { .. }
+            | ServerEvent::NoLongerListens
+            | ServerEvent::Stopped
             | ServerEvent::Continued
             | ServerEvent::Signalled(_)
             | ServerEvent::Output(_)

@@ -6,6 +6,8 @@ mod kit;
 
 /// What people and scripts see: exit codes, reports, and errors that say what to do.
 mod cli;
+/// What a run comes to where not all of it could be done.
+mod conclusions;
 /// How much of a request was cut is counted from what was done.
 mod coverage;
 /// What a scenario file costs the server that it is for.
@@ -24,12 +26,17 @@ mod own_package;
 mod pages;
 /// What is observed of servers, and not judged.
 mod passport;
+/// What the kernel shows, and what it does not.
+mod proof;
 /// What the front page and the pages of `docs` show is what the program prints.
 mod readme;
 /// Reference servers in this process keep their promises, whoever their clients are.
 mod reference;
 /// Every command that a report prints repeats its failure when it is pasted into a shell.
 mod repeat;
+
+/// How the processes of a server end that are not its first one.
+mod workers;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
