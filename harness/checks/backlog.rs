@@ -21,17 +21,10 @@ const QUICK_DEPTH: u32 = 1_100;
 /// How long it may take until the last client of a burst is connected.
 const BURST_LASTS: Duration = Duration::from_secs(30);
 
-/// The promised limit, capped as the kernel caps it (`net.core.somaxconn`, listen(2)).
+/// The promised limit, capped as the kernel caps it where the server runs.
 fn promised(subject: &Subject) -> Option<u32> {
-    let somaxconn = std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok();
-    let cap = somaxconn
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(4_096);
-    subject
-        .profile
-        .promises
-        .backlog
-        .map(|backlog| backlog.min(cap))
+    let promised = subject.profile.promises.backlog?;
+    Some(subject.somaxconn.map_or(promised, |cap| promised.min(cap)))
 }
 
 /// The limit that can be filled in this run.
@@ -115,7 +108,8 @@ pub(super) const CHECKS: &[Check] = &[
             let crowd = subject
                 .place
                 .backlog
-                .map_or(256, |backlog| (backlog * 2).clamp(2, 512));
+                .map_or(256, |backlog| (backlog * 2).clamp(2, 512))
+                .min(subject.most_clients);
             let patient = Duration::from_secs(30);
             let mut lines = ClientSteps::of(0)
                 .connect_without_waiting()

@@ -27,6 +27,7 @@ pub(super) fn cuts(length: usize, deep: bool) -> Vec<usize> {
 /// How many of `wanted` clients may connect at the same moment without one having to repeat its SYN after a second or
 /// more: what overflows the accept queue is the matter of the backlog checks alone.
 pub(super) fn at_once(subject: &Subject, wanted: u32) -> u32 {
+    let wanted = wanted.min(subject.most_clients);
     let fitting = |backlog: u32| wanted.min(backlog.saturating_add(1));
     subject.place.backlog.map_or(wanted, fitting)
 }

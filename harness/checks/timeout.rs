@@ -261,6 +261,7 @@ pub(super) const CHECKS: &[Check] = &[
                     .expect_within(Expectation::Connected, Duration::from_secs(30)),
                 false => ClientSteps::of(1).connect_without_waiting(),
             };
+            let crowd = crowd.min(subject.most_clients.saturating_sub(1));
             let polite = match concurrent {
                 true => ClientSteps::of(0).polite(subject).lines(),
                 false => Vec::new(),

@@ -52,6 +52,13 @@ pub(crate) enum Doubt {
         /// How many.
         datagrams: u64,
     },
+    /// The server has not done it, and may still do it: a thread of it waits with a time-out.
+    NotYet {
+        /// What it has not done.
+        step: Box<Cause>,
+        /// How long it was looked on at.
+        after: Duration,
+    },
     /// Bytes were still arriving when the limit ran out.
     StillArriving {
         /// What the client did not get.
@@ -102,6 +109,7 @@ impl Doubt {
             Self::TooLittleToCallBusy { .. } => "too-little-to-call-busy",
             Self::SilentByUs { .. } => "silent-by-us",
             Self::KernelDropped { .. } => "kernel-dropped",
+            Self::NotYet { .. } => "not-yet",
             Self::StillArriving { .. } => "still-arriving",
             Self::Starved { .. } => "starved",
             Self::PoolOrLeak { .. } => "pool-or-leak",
@@ -128,4 +136,11 @@ pub(crate) enum Skip {
     Unmet(Unmet),
     /// The check has no scenario for this server.
     NothingToDo,
+    /// It takes more descriptors than this host gives to one process.
+    TooFewDescriptors {
+        /// How many it takes.
+        needed: u64,
+        /// How many there are for it.
+        given: u64,
+    },
 }

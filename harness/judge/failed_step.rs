@@ -8,12 +8,12 @@ use crate::model::action::Action;
 use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::phase::Phase;
 use crate::model::scenario::{Line, Scenario, Step};
-use crate::model::server_action::ServerAction;
+use crate::model::server_action::{Second, ServerAction};
 use crate::model::trial::Trial;
 use crate::transcript::client_state::{ClientStates, Matcher, Progress};
 use crate::transcript::event::{ClientEvent, ClientId, Ended, Event, Exit, Transcript, What};
 use crate::transcript::instead::Instead;
-use crate::transcript::server_state::ServerState;
+use crate::transcript::server_state::{SecondInstance, ServerState};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -24,6 +24,8 @@ pub(super) struct FailedStep {
     pub(super) cause: Cause,
     /// The time limit that ran out, where that is the reason.
     limit: Option<Duration>,
+    /// How long the server was looked on at, where it may still do it.
+    not_yet: Option<Duration>,
     /// Bytes were still arriving when it ran out.
     flowing: bool,
     /// It waited for a datagram that has not come.
@@ -32,6 +34,8 @@ pub(super) struct FailedStep {
     idle: bool,
     /// The processor time that the server used before it ran out.
     ran: Duration,
+    /// How late the client was with what it does at a pace.
+    late: Duration,
     /// How long the client had not spoken, where the server then ended its connection.
     silent: Option<Duration>,
 }
@@ -65,6 +69,10 @@ impl FailedStep {
         if self.is_missing && datagrams > 0 {
             return Some(Doubt::KernelDropped { step, datagrams });
         }
+        if let Some(after) = self.not_yet {
+            // Who has run all the time is not waiting for anything.
+            return (self.ran * RAN_FROM_A < after).then_some(Doubt::NotYet { step, after });
+        }
         let limit = self.limit?;
         if self.flowing {
             return Some(Doubt::StillArriving { step });
@@ -73,7 +81,7 @@ impl FailedStep {
             // It did not lack the time: whatever kept us waiting, it was busy with something else.
             return None;
         }
-        let by = transcript.starved();
+        let by = transcript.starved().max(self.late);
         (by * STARVED_FROM_A > limit).then_some(Doubt::Starved { step, by })
     }
 }
@@ -104,6 +112,8 @@ struct SoFar<'a> {
     /// When bytes last came for a client in the phase.
     last_received: HashMap<ClientId, Duration>,
     silences: Silences,
+    /// How late each client was with what it does at a pace.
+    late: HashMap<ClientId, Duration>,
 }
 
 impl<'a> SoFar<'a> {
@@ -116,6 +126,7 @@ impl<'a> SoFar<'a> {
             server_state: ServerState::default(),
             last_received: HashMap::new(),
             silences: Silences::default(),
+            late: HashMap::new(),
         }
     }
 
@@ -128,9 +139,13 @@ impl<'a> SoFar<'a> {
                 self.phase = *next;
                 self.steps = self.trial.steps(*next);
                 self.last_received.clear();
+                self.late.clear();
             }
             What::Client(id, ClientEvent::Received(_)) => {
                 self.last_received.insert(*id, event.at);
+            }
+            What::Client(id, ClientEvent::Late(by)) => {
+                *self.late.entry(*id).or_default() += *by;
             }
             _ => {}
         }
@@ -156,6 +171,10 @@ impl<'a> SoFar<'a> {
         let limit = match how {
             // Rest is measured in processor time used, which a loaded host makes less, not more.
             Ended::OutOfTime(limit) if !is_about_rest => Some(limit),
+            Ended::OutOfTime(_) | Ended::NotYet(_) | Ended::Done | Ended::Settled => None,
+        };
+        let not_yet = match how {
+            Ended::NotYet(after) => Some(after),
             Ended::OutOfTime(_) | Ended::Done | Ended::Settled => None,
         };
         Some(FailedStep {
@@ -163,12 +182,16 @@ impl<'a> SoFar<'a> {
             at: StepRef::of(line, scenario),
             cause,
             limit,
+            not_yet,
             flowing: client.is_some_and(|id| self.flows(id, at, limit)),
             is_missing: client.is_some_and(|id| self.lacks_datagram(id, &line.step)),
             idle: is_about_rest
                 && self.server_state.cpu_percent < CERTAINLY_BUSY
                 && !self.server_state.spins,
             ran: self.server_state.ran,
+            late: client
+                .and_then(|id| self.late.get(&id).copied())
+                .unwrap_or_default(),
             silent: client.and_then(|id| self.silences.before_end_of(id)),
         })
     }
@@ -229,17 +252,33 @@ fn failed(
         Step::Server(ServerAction::StartOverFile) if server_state.file_removed => {
             Some(Cause::FileRemoved)
         }
-        Step::Server(ServerAction::StartOverFile) if server_state.second == Some(None) => {
-            Some(Cause::RunsOverFile)
-        }
-        Step::Server(ServerAction::StartSecond) => match server_state.second {
-            Some(Some(Exit::Status(0))) => Some(Cause::SecondInstanceEndedWell),
-            Some(None) => Some(Cause::SecondInstanceRuns),
-            Some(Some(_)) | None => None,
+        Step::Server(ServerAction::StartOverFile) => match server_state.second? {
+            SecondInstance::Ended(_) => None,
+            SecondInstance::Runs | SecondInstance::Shares | SecondInstance::Tries => {
+                Some(Cause::RunsOverFile)
+            }
         },
+        Step::Server(ServerAction::StartSecond(wanted)) => {
+            second_failed(*wanted, server_state.second?)
+        }
         Step::Server(_) | Step::Pause(_) | Step::Settle | Step::Barrier | Step::Repeat { .. } => {
             None
         }
+    }
+}
+
+fn second_failed(wanted: Second, second: SecondInstance) -> Option<Cause> {
+    match (second, wanted) {
+        (SecondInstance::Ended(exit), Second::SharesPort) => {
+            Some(Cause::SecondInstanceEnded { exit })
+        }
+        (SecondInstance::Ended(Exit::Status(0)), Second::Ends | Second::EitherWay) => {
+            Some(Cause::SecondInstanceEndedWell)
+        }
+        (SecondInstance::Shares, Second::Ends) => Some(Cause::SecondInstanceShares),
+        (SecondInstance::Runs, _) => Some(Cause::SecondInstanceRuns),
+        (SecondInstance::Tries, _) => Some(Cause::SecondInstanceTries),
+        (SecondInstance::Ended(_) | SecondInstance::Shares, _) => None,
     }
 }
 

@@ -12,14 +12,39 @@ pub(super) fn invariants(trial: &Trial, transcript: &Transcript) -> Vec<Cause> {
     let Some(after) = transcript.sample(Moment::After) else {
         return Vec::new();
     };
+    // What clients who have gone have left is no leak while the server may still come to it.
     let leaks = growing(trial, transcript)
-        .filter(|growing| growing.is_leak)
+        .filter(|growing| growing.is_leak && !is_late(transcript))
         .map(|growing| Cause::Left(growing.growth));
     let rest = states(transcript, after);
-    let rest = rest
-        .into_iter()
-        .filter(|(invariant, _)| !trial.waives(*invariant));
+    let rest = rest.into_iter().filter(|(invariant, _)| {
+        let is_late = is_late(transcript) && LATE.contains(invariant);
+        !is_late && !trial.waives(*invariant)
+    });
     leaks.chain(rest.map(|(_, cause)| cause)).collect()
+}
+
+/// What a server that a time-out of its own wakes may still put right.
+const LATE: &[Invariant] = &[Invariant::CloseWait, Invariant::Zombies, Invariant::Queues];
+
+/// Whether a server that may still put right what clients have left has not done so for as long as it is looked on at.
+pub(super) fn is_late(transcript: &Transcript) -> bool {
+    let after = [Moment::After, Moment::Filled, Moment::Again].into_iter();
+    let mut samples = after.flat_map(|moment| transcript.samples(moment));
+    samples.any(|sample| sample.may_still_go)
+}
+
+/// What such a server has left so far.
+pub(super) fn left_so_far(trial: &Trial, transcript: &Transcript) -> Option<Cause> {
+    let after = transcript
+        .sample(Moment::After)
+        .filter(|_| is_late(transcript))?;
+    let left = states(transcript, after).into_iter();
+    let mut left = left.filter(|(invariant, _)| !trial.waives(*invariant));
+    let state = left.find(|(invariant, _)| LATE.contains(invariant));
+    let mut grown = growing(trial, transcript);
+    let grown = || grown.next().map(|growing| Cause::Left(growing.growth));
+    state.map(|(_, cause)| cause).or_else(grown)
 }
 
 fn states(transcript: &Transcript, after: &Sample) -> Vec<(Invariant, Cause)> {

@@ -4,9 +4,10 @@ use super::cause::Cause;
 use super::doubt::Doubt;
 use super::ending::{last_exit, unexpected_end};
 use super::failed_step::{FailedStep, first_failed_step};
-use super::invariants::invariants;
+use super::invariants::{invariants, left_so_far};
 use super::leaks::pool_or_leak;
 use super::verdict::{Evidence, Finding, Verdict};
+use crate::model::limits::LOOK_ON_FOR;
 use crate::model::phase::Phase;
 use crate::model::trial::Trial;
 use crate::transcript::event::Transcript;
@@ -36,7 +37,9 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
         .chain(failure.as_ref().map(FailedStep::in_its_phase))
         .chain(broken);
     let Some(cause) = causes.next() else {
-        let doubt = unproven(transcript).or_else(|| pool_or_leak(trial, transcript));
+        let doubt = unproven(transcript)
+            .or_else(|| not_yet(trial, transcript))
+            .or_else(|| pool_or_leak(trial, transcript));
         return doubt.map_or(Verdict::Pass, Verdict::Inconclusive);
     };
     let others: Vec<Cause> = causes.collect();
@@ -70,6 +73,13 @@ fn unproven(transcript: &Transcript) -> Option<Doubt> {
         fault: fault.clone(),
         evidence: evidence.to_owned(),
     })
+}
+
+/// What the server has not put right, and may still put right.
+fn not_yet(trial: &Trial, transcript: &Transcript) -> Option<Doubt> {
+    let step = Box::new(left_so_far(trial, transcript)?);
+    let after = LOOK_ON_FOR;
+    Some(Doubt::NotYet { step, after })
 }
 
 fn evidence(trial: &Trial, transcript: &Transcript, others: Vec<Cause>) -> Vec<Evidence> {

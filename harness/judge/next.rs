@@ -2,7 +2,7 @@
 //! that is being filled.
 
 use super::cause::Cause;
-use super::invariants::invariants;
+use super::invariants::{invariants, is_late};
 use super::leaks::{needs_another_run, still_grows};
 use super::thresholds::{FULL_AFTER, MOST_IN_A_POOL, TOLD_WITHIN};
 use crate::model::phase::{Moment, Next, Phase};
@@ -102,7 +102,7 @@ fn round(trial: &Trial, transcript: &Transcript, done: &Done) -> Option<Round> {
     if !done.workers.is_empty() {
         return Some(Round::Fill);
     }
-    if never_rests(trial, transcript) {
+    if never_rests(trial, transcript) || is_late(transcript) {
         return None;
     }
     let Some(filled_at) = done.filled_at else {

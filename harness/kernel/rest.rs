@@ -54,6 +54,11 @@ pub(crate) fn stillness(processes: &[Process], output: OutputPipe) -> Activity {
     seen
 }
 
+/// Whether the kernel shows what threads wait in.
+pub(crate) fn shows_waits() -> bool {
+    fs::read("/proc/thread-self/syscall").is_ok()
+}
+
 /// Looks at a server that is asked whether it rests, over a while: a loop that spins is caught sleeping now and then.
 #[derive(Debug, Default)]
 pub(crate) struct RestDetector {

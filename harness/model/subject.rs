@@ -26,6 +26,10 @@ pub(crate) struct Subject {
     pub deep: bool,
     /// How many cases of a property are drawn.
     pub cases: usize,
+    /// The most clients that the host lets one trial have.
+    pub most_clients: u32,
+    /// The deepest accept queue that the kernel gives where the server runs (`net.core.somaxconn`, listen(2)).
+    pub somaxconn: Option<u32>,
     /// The promises that were found broken.
     pub broken: Vec<Broken>,
     /// Whether a client that has been served may stand by while others are, and be served again.
@@ -91,6 +95,8 @@ impl Subject {
             seed: 1,
             deep: false,
             cases: 1,
+            most_clients: u32::MAX,
+            somaxconn: None,
             broken: Vec::new(),
         }
     }

@@ -52,7 +52,17 @@ impl fmt::Display for Cause {
                 f.write_str("the server runs although a regular file stands at its path")
             }
             Self::SecondInstanceRuns => {
-                f.write_str("a second server on the same address keeps running")
+                f.write_str("a second server on the same address keeps running without it")
+            }
+            Self::SecondInstanceShares => f.write_str(
+                "a second server listens at the same port: if that is meant, promise second-instance = \"shares-port\"",
+            ),
+            Self::SecondInstanceEnded { exit } => write!(
+                f,
+                "a second server, which was to listen at the same port, {exit}"
+            ),
+            Self::SecondInstanceTries => {
+                f.write_str("a second server on the same address still tries")
             }
             Self::SecondInstanceEndedWell => f.write_str(
                 "a second server on the same address ended with status 0, as if all were well",
@@ -90,7 +100,9 @@ struct Limit(Ended);
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Ended::OutOfTime(limit) => write!(f, " within {}", Shown(limit)),
+            Ended::OutOfTime(limit) | Ended::NotYet(limit) => {
+                write!(f, " within {}", Shown(limit))
+            }
             Ended::Done | Ended::Settled => Ok(()),
         }
     }
@@ -151,6 +163,11 @@ impl fmt::Display for Doubt {
                 f,
                 "{step}, but the kernel dropped {datagrams} datagrams that did not fit a receive buffer"
             ),
+            Self::NotYet { step, after } => write!(
+                f,
+                "not yet after {}: {step}, and a time-out of its own may still wake it",
+                Shown(*after)
+            ),
             Self::StillArriving { step } => write!(f, "{step}, but bytes were still arriving"),
             Self::Starved { step, by } => write!(
                 f,
@@ -189,6 +206,10 @@ impl fmt::Display for Skip {
                 write!(f, "builds on {what}, which is broken: see {check}")
             }
             Self::NothingToDo => f.write_str("there is nothing to do for this server"),
+            Self::TooFewDescriptors { needed, given } => write!(
+                f,
+                "it takes {needed} descriptors, and this host has {given} for it (ulimit -Hn)"
+            ),
         }
     }
 }

@@ -1,6 +1,7 @@
 //! The observer: how the server ends, what it prints, what the kernel tells of it, who starved.
 
 use super::quiescence::Poll;
+use super::turn::Turn;
 use crate::kernel::{Counters, Process, RECEIVE_BUFFER_ERRORS, RestDetector};
 use crate::launch::Server;
 use crate::launch::lab::Lab;
@@ -20,6 +21,7 @@ use tokio::task::JoinHandle;
 
 /// A server in its lab as the kernel shows it, and the transcript in which that is written down.
 pub(super) struct Observer {
+    pub(super) turn: Turn,
     pub(super) lab: Arc<Lab>,
     pub(super) server: Option<Server>,
     pub(super) recorder: Recorder,
@@ -34,8 +36,9 @@ pub(super) struct Observer {
 }
 
 impl Observer {
-    pub(super) fn of(server: Server, lab: Arc<Lab>) -> Self {
+    pub(super) fn of(server: Server, lab: Arc<Lab>, turn: Turn) -> Self {
         Self {
+            turn,
             lab,
             server: Some(server),
             recorder: Recorder::new(),

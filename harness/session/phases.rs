@@ -4,6 +4,7 @@ use super::clients::Clients;
 use super::observer::Observer;
 use super::open_files::OpenFilesLimits;
 use super::own_delay;
+use super::turn::Turn;
 use crate::launch::lab::Lab;
 use crate::launch::{Server, Target};
 use crate::model::error::Error;
@@ -39,12 +40,16 @@ pub(super) fn go_on_if(met: bool) -> Flow {
 
 impl<'a> Session<'a> {
     /// Starts the target in a lab.
-    pub(crate) async fn start(target: &'a Target, lab: Arc<Lab>) -> Result<Self, Error> {
+    pub(crate) async fn start(
+        target: &'a Target,
+        lab: Arc<Lab>,
+        turn: Turn,
+    ) -> Result<Self, Error> {
         own_delay::start();
         let server = Server::start(target, Arc::clone(&lab)).await?;
         Ok(Self {
             target,
-            observer: Observer::of(server, lab),
+            observer: Observer::of(server, lab, turn),
             clients: Clients::default(),
             files: OpenFilesLimits::default(),
             stopped: Cell::default(),

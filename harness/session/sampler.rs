@@ -3,7 +3,7 @@
 use super::observer::Observer;
 use super::quiescence::{is_busy, is_starved_of_proof};
 use crate::kernel::{self, Activity, BUSY_FROM, RestDetector, State, percent};
-use crate::model::limits::{LOOK_EVERY, LOOKS_TO_BLAME, RETURN_WITHIN};
+use crate::model::limits::{LOOK_EVERY, LOOK_ON_FOR, LOOKS_TO_BLAME, RETURN_WITHIN};
 use crate::model::phase::Moment;
 use crate::transcript::event::{Sample, Transcript, What};
 use std::time::Instant;
@@ -14,6 +14,7 @@ impl Observer {
     pub(super) async fn sample(&mut self, moment: Moment) {
         let home = self.recorder.with(|transcript| home(transcript, moment));
         let begun = Instant::now();
+        let mut leftovers = Leftovers::default();
         let mut looks = Polls::default();
         let mut parked_looks = 0;
         loop {
@@ -28,6 +29,12 @@ impl Observer {
             let out_of_time = begun.elapsed() > RETURN_WITHIN;
             let given_up =
                 will_not || out_of_time && !is_starved_of_proof(&looks.rest, RETURN_WITHIN);
+            if given_up && !will_not && leftovers.may_go(self, &sample, home.as_ref()) {
+                self.turn.step_aside();
+                tokio::time::sleep(self.between_looks()).await;
+                continue;
+            }
+            sample.may_still_go = leftovers.were_left;
             if given_up || (sample.at_rest && is_home(&sample)) {
                 // The kernel goes through the table of all connections for this, which is dear.
                 sample.close_wait = self.count_connections(State::CloseWait);
@@ -84,6 +91,30 @@ impl Observer {
             .map_or(0, |server| server.process().output_bytes());
         sample.accept_queue = self.listener().map_or(0, |(queue, _)| queue);
         sample
+    }
+}
+
+/// What a server that a time-out of its own may still wake has left: it is looked on at for longer.
+#[derive(Default)]
+struct Leftovers {
+    since: Option<Instant>,
+    /// They were there when it was looked on at for long enough.
+    were_left: bool,
+}
+
+impl Leftovers {
+    /// Whether clients who have gone, or children who have ended, still wait for the server, and it may still act.
+    fn may_go(&mut self, observer: &Observer, sample: &Sample, home: Option<&Sample>) -> bool {
+        let Some(home) = home.filter(|_| observer.may_still_act()) else {
+            return false;
+        };
+        let are_left = sample.zombies > home.zombies
+            || sample.accept_queue > home.accept_queue
+            || observer.count_connections(State::CloseWait) > home.close_wait
+            || observer.has_unread_connections();
+        let since = *self.since.get_or_insert_with(Instant::now);
+        self.were_left = are_left && since.elapsed() >= LOOK_ON_FOR.saturating_sub(RETURN_WITHIN);
+        are_left && !self.were_left
     }
 }
 
