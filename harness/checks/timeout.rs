@@ -299,7 +299,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/hapijs/hapi/issues/3738",
         method: "A client connects, waits two seconds, and sends its request.",
         fix: "Wait for the first bytes as long as for any others.",
-        needs: &[Need::STREAM, Need::DIALOGUE],
+        needs: &[Need::STREAM, Need::DIALOGUE, Need::IDLE_PROMISE],
         policy: Policy::MUST,
         scenarios: |subject| {
             let wait = Duration::from_secs(2);

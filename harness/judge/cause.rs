@@ -81,6 +81,8 @@ pub(crate) enum Cause {
         /// How many.
         connections: usize,
     },
+    /// What clients who have left had sent is not read.
+    LeftUnread,
     /// Children have ended and were never waited for.
     Unreaped {
         /// How many.
@@ -185,6 +187,7 @@ impl Cause {
             Self::Disturbed { .. } => "disturbed",
             Self::Left(_) => "left",
             Self::CloseWait { .. } => "close-wait",
+            Self::LeftUnread => "left-unread",
             Self::Unreaped { .. } => "unreaped",
             Self::Busy { .. } => "busy",
             Self::Queued { .. } => "queued",

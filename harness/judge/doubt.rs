@@ -36,14 +36,15 @@ pub(crate) enum Doubt {
         /// What it was expected to show.
         step: Box<Cause>,
     },
-    /// The server ended a connection whose client we had kept silent for longer than the server promises to wait.
+    /// The server ended a connection whose client we had kept silent for longer than the server promises to wait, or than
+    /// the scenario says where nothing is promised.
     SilentByUs {
         /// What the client did not get.
         step: Box<Cause>,
         /// How long it was silent.
         silent: Duration,
-        /// How long a client may be.
-        timeout: Duration,
+        /// How long a client may be, where that is promised.
+        timeout: Option<Duration>,
     },
     /// The kernel dropped datagrams that did not fit a receive buffer.
     KernelDropped {

@@ -6,6 +6,7 @@ use super::silence::Silences;
 use super::thresholds::{CERTAINLY_BUSY, FLOWS_WITHIN, RAN_FROM_A, STARVED_FROM_A};
 use crate::model::action::Action;
 use crate::model::expectation::{Expectation, ServerExpectation};
+use crate::model::limits::SILENCE;
 use crate::model::phase::Phase;
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::server_action::{Second, ServerAction};
@@ -38,6 +39,8 @@ pub(super) struct FailedStep {
     late: Duration,
     /// How long the client had not spoken, where the server then ended its connection.
     silent: Option<Duration>,
+    /// How long it was kept from speaking at most for which the scenario does not ask, where the same was.
+    kept: Option<Duration>,
 }
 
 impl FailedStep {
@@ -62,7 +65,15 @@ impl FailedStep {
             return Some(Doubt::SilentByUs {
                 step,
                 silent,
-                timeout,
+                timeout: Some(timeout),
+            });
+        }
+        let kept = self.kept.map(|kept| kept + self.late);
+        if let Some(silent) = kept.filter(|kept| trial.may_close_silent && *kept > SILENCE) {
+            return Some(Doubt::SilentByUs {
+                step,
+                silent,
+                timeout: None,
             });
         }
         let datagrams = transcript.dropped_datagrams();
@@ -135,6 +146,7 @@ impl<'a> SoFar<'a> {
         self.server_state.apply(event);
         self.silences.apply(event);
         match &event.what {
+            What::StepBegan(step) => self.begin(*step, event.at),
             What::Phase(next) => {
                 self.phase = *next;
                 self.steps = self.trial.steps(*next);
@@ -151,6 +163,18 @@ impl<'a> SoFar<'a> {
         }
     }
 
+    fn begin(&mut self, step: usize, at: Duration) {
+        let phase = self.phase;
+        match self.steps.get(step).map(|line| &line.step) {
+            Some(Step::Pause(time)) => self.silences.pause(*time),
+            Some(Step::Client { who, .. }) => {
+                let of = |id: ClientId| phase.client(*who, id.member) == id;
+                self.silences.step_begins(of, at);
+            }
+            _ => {}
+        }
+    }
+
     /// The step that is over, where it failed, with what says whose fault that is.
     fn failed(&mut self, at: Duration, step: usize, member: u32, how: Ended) -> Option<FailedStep> {
         let (phase, line) = (self.phase, *self.steps.get(step)?);
@@ -159,6 +183,9 @@ impl<'a> SoFar<'a> {
             Step::Client { who, .. } => Some(phase.client(*who, member)),
             _ => None,
         };
+        if let Some(id) = client {
+            self.silences.step_over(id, at);
+        }
         let cause = failed(
             scenario,
             line,
@@ -193,6 +220,7 @@ impl<'a> SoFar<'a> {
                 .and_then(|id| self.late.get(&id).copied())
                 .unwrap_or_default(),
             silent: client.and_then(|id| self.silences.before_end_of(id)),
+            kept: client.and_then(|id| self.silences.kept_before_end_of(id)),
         })
     }
 

@@ -44,7 +44,8 @@ pub(super) fn left_so_far(trial: &Trial, transcript: &Transcript) -> Option<Caus
     let state = left.find(|(invariant, _)| LATE.contains(invariant));
     let mut grown = growing(trial, transcript);
     let grown = || grown.next().map(|growing| Cause::Left(growing.growth));
-    state.map(|(_, cause)| cause).or_else(grown)
+    let left = state.map(|(_, cause)| cause).or_else(grown);
+    Some(left.unwrap_or(Cause::LeftUnread))
 }
 
 fn states(transcript: &Transcript, after: &Sample) -> Vec<(Invariant, Cause)> {

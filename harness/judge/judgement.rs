@@ -37,8 +37,8 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
         .chain(failure.as_ref().map(FailedStep::in_its_phase))
         .chain(broken);
     let Some(cause) = causes.next() else {
-        let doubt = unproven(transcript)
-            .or_else(|| not_yet(trial, transcript))
+        let doubt = not_yet(trial, transcript)
+            .or_else(|| unproven(transcript))
             .or_else(|| pool_or_leak(trial, transcript));
         return doubt.map_or(Verdict::Pass, Verdict::Inconclusive);
     };

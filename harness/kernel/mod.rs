@@ -11,5 +11,6 @@ pub(crate) use destroyed::{DestroyEvents, DestroyedSocket};
 pub(crate) use diag::{Diag, Row, State};
 pub(crate) use process::{Descriptors, Process, tree, tree_of};
 pub(crate) use rest::{
-    Activity, BUSY_FROM, OutputPipe, RestDetector, occupations, percent, shows_waits, stillness,
+    Activity, BUSY_FROM, Idleness, OutputPipe, RestDetector, occupations, percent, shows_waits,
+    stillness,
 };

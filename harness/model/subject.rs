@@ -30,6 +30,10 @@ pub(crate) struct Subject {
     pub most_clients: u32,
     /// The deepest accept queue that the kernel gives where the server runs (`net.core.somaxconn`, listen(2)).
     pub somaxconn: Option<u32>,
+    /// Whether it has a process for each client.
+    pub process_for_each: bool,
+    /// Whether the host lets us limit its open files while it runs.
+    pub may_be_limited: bool,
     /// The promises that were found broken.
     pub broken: Vec<Broken>,
     /// Whether a client that has been served may stand by while others are, and be served again.
@@ -97,6 +101,8 @@ impl Subject {
             cases: 1,
             most_clients: u32::MAX,
             somaxconn: None,
+            process_for_each: false,
+            may_be_limited: true,
             broken: Vec::new(),
         }
     }

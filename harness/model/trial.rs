@@ -15,6 +15,8 @@ pub(crate) struct Trial {
     pub ends_after_one: bool,
     /// The server may end the connection of a client that has been silent for so long.
     pub closes_silent_after: Option<Duration>,
+    /// Nothing is promised of clients that are silent.
+    pub may_close_silent: bool,
 }
 
 impl Trial {
@@ -24,6 +26,7 @@ impl Trial {
             phases: vec![(Phase::Scenario, scenario)],
             ends_after_one: false,
             closes_silent_after: None,
+            may_close_silent: false,
         }
     }
 
@@ -41,6 +44,7 @@ impl Trial {
         let promises = &profile.promises;
         Self {
             ends_after_one: promises.serves == Some(Serves::OneConnection),
+            may_close_silent: promises.idle_timeout.is_none(),
             closes_silent_after: promises.idle_timeout.and_then(IdleTimeout::earliest),
             ..self
         }

@@ -78,6 +78,9 @@ impl fmt::Display for Cause {
                 f,
                 "{connections} connections are left in CLOSE_WAIT: the server never closed its side"
             ),
+            Self::LeftUnread => {
+                f.write_str("what clients who have left had sent is not read by the server")
+            }
             Self::Unreaped { children } => write!(
                 f,
                 "{children} children have ended and were not waited for, though clients have come since"
@@ -153,12 +156,17 @@ impl fmt::Display for Doubt {
                 step,
                 silent,
                 timeout,
-            } => write!(
-                f,
-                "{step}, but the client had been silent for {}, and the server may close after {}",
-                Measured(*silent),
-                Shown(*timeout)
-            ),
+            } => {
+                let silent = Measured(*silent);
+                write!(
+                    f,
+                    "{step}, but the client had been silent for {silent}, and "
+                )?;
+                match timeout {
+                    Some(time) => write!(f, "the server may close after {}", Shown(*time)),
+                    None => f.write_str("no idle-timeout is promised either way"),
+                }
+            }
             Self::KernelDropped { step, datagrams } => write!(
                 f,
                 "{step}, but the kernel dropped {datagrams} datagrams that did not fit a receive buffer"

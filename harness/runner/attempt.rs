@@ -256,6 +256,7 @@ fn trial(script: &Scenario, subject: &Subject, polite: bool) -> Trial {
     let stands_by = polite
         && subject.bystander
         && !script.ends_server()
+        && (subject.may_be_limited || !script.limits_files())
         && !trial.waives(Invariant::Bystanders)
         && !trial.waives(Invariant::Alive);
     let client = ClientSteps::of(0);

@@ -12,6 +12,7 @@ use crate::launch::{Server, Target};
 use crate::model::dialogue::{ClientSteps, scenario, settle};
 use crate::model::error::Error;
 use crate::model::invariant::Invariant;
+use crate::model::need::Need;
 use crate::model::scenario::{Line, Scenario, Waiver};
 use crate::model::subject::{Place, Subject};
 use crate::model::trial::Trial;
@@ -53,6 +54,13 @@ pub(super) async fn probe(target: &Target, settings: &Settings) -> Result<Probed
     let transcript = perform(&mut session, &trial).await?;
     let verdict = Job::new(target, &subject, settings, &turn).judged(&trial, &transcript)?;
     let unserved = (verdict != Verdict::Pass).then_some(verdict);
+    let needs = [Need::STREAM, Need::SEVERAL_AT_ONCE];
+    let takes_more = needs.iter().all(|need| need.unmet(&subject).is_none());
+    let subject = Subject {
+        process_for_each: takes_more && session.has_a_process_for_each().await,
+        may_be_limited: session.may_be_limited(),
+        ..subject
+    };
     Ok(Probed {
         subject,
         why_host,

@@ -173,6 +173,8 @@ struct RawTrial {
     ends_after_one: bool,
     #[serde(default)]
     closes_silent_after: Option<Duration>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    may_close_silent: bool,
 }
 
 /// A scenario in the JSON form of `.drill` files.
@@ -196,6 +198,7 @@ impl RawTrial {
             phases: phases.collect::<Result<_, _>>()?,
             ends_after_one: trial.ends_after_one,
             closes_silent_after: trial.closes_silent_after,
+            may_close_silent: trial.may_close_silent,
         })
     }
 
@@ -205,6 +208,7 @@ impl RawTrial {
         let mut trial = Trial::alone(dialogue::scenario("nothing", &[], vec![]));
         trial.ends_after_one = self.ends_after_one;
         trial.closes_silent_after = self.closes_silent_after;
+        trial.may_close_silent = self.may_close_silent;
         for (n, phase) in self.phases.into_iter().enumerate() {
             let name = format!("{name}: trial.phases[{n}]");
             trial = trial.with(phase.phase, phase.scenario(&name)?);

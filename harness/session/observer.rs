@@ -2,7 +2,7 @@
 
 use super::quiescence::Poll;
 use super::turn::Turn;
-use crate::kernel::{Counters, Process, RECEIVE_BUFFER_ERRORS, RestDetector};
+use crate::kernel::{Counters, Idleness, Process, RECEIVE_BUFFER_ERRORS, RestDetector};
 use crate::launch::Server;
 use crate::launch::lab::Lab;
 use crate::model::limits::{
@@ -15,6 +15,7 @@ use crate::session::recorder::Recorder;
 use crate::transcript::event::{ClientEvent, ClientId, Ended, ServerEvent, Transcript, What};
 use crate::transcript::fault::Fault;
 use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
@@ -30,6 +31,8 @@ pub(super) struct Observer {
     pub(super) zombies: Vec<i32>,
     pub(super) began: Instant,
     pub(super) baseline_delay: Duration,
+    /// What the server does with no client there.
+    pub(super) idleness: Idleness,
     /// The counters of the lab's network at the beginning of the transcript.
     counters: Counters,
     pub(super) looks: Cell<Poll>,
@@ -46,6 +49,7 @@ impl Observer {
             zombies: Vec::new(),
             began: Instant::now(),
             baseline_delay: Duration::ZERO,
+            idleness: Idleness::default(),
             counters: Counters::default(),
             looks: Cell::default(),
         }
@@ -92,6 +96,12 @@ impl Observer {
     pub(super) fn living(&self) -> impl Iterator<Item = Process> {
         let processes = self.processes().into_iter();
         processes.filter(|process| !process.is_zombie())
+    }
+
+    /// The sockets that each process of the server has.
+    pub(super) fn sockets_of_each(&self) -> HashMap<i32, HashSet<u32>> {
+        let sockets = |process: Process| (process.pid, process.descriptors().sockets().collect());
+        self.living().map(sockets).collect()
     }
 
     pub(super) fn count_workers(&self) {

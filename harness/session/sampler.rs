@@ -2,7 +2,7 @@
 
 use super::observer::Observer;
 use super::quiescence::{is_busy, is_starved_of_proof};
-use crate::kernel::{self, Activity, BUSY_FROM, RestDetector, State, percent};
+use crate::kernel::{self, Activity, BUSY_FROM, Idleness, RestDetector, State, percent};
 use crate::model::limits::{LOOK_EVERY, LOOK_ON_FOR, LOOKS_TO_BLAME, RETURN_WITHIN};
 use crate::model::phase::Moment;
 use crate::transcript::event::{Sample, Transcript, What};
@@ -15,7 +15,7 @@ impl Observer {
         let home = self.recorder.with(|transcript| home(transcript, moment));
         let begun = Instant::now();
         let mut leftovers = Leftovers::default();
-        let mut looks = Polls::default();
+        let mut looks = Polls::of(self.idleness);
         let mut parked_looks = 0;
         loop {
             let (mut sample, parked) = looks.take(self);
@@ -42,6 +42,7 @@ impl Observer {
             if given_up || (sample.at_rest && is_home(&sample)) {
                 if moment == Moment::Baseline {
                     self.baseline_delay = self.stillness().longest_delay;
+                    self.idleness = looks.rest.seen();
                 }
                 self.zombies = self.zombies();
                 for process in self.processes() {
@@ -119,13 +120,19 @@ impl Leftovers {
 }
 
 /// Polls that follow each other, to tell rest from a moment's pause.
-#[derive(Default)]
 struct Polls {
     rest: RestDetector,
     last: Option<(Instant, Activity)>,
 }
 
 impl Polls {
+    fn of(idleness: Idleness) -> Self {
+        Self {
+            rest: RestDetector::beside(idleness),
+            last: None,
+        }
+    }
+
     /// Takes a sample; also says whether the server is parked and has not run since the look before.
     fn take(&mut self, observer: &Observer) -> (Sample, bool) {
         let mut sample = observer.look();

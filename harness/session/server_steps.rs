@@ -1,9 +1,10 @@
 //! What is done to the server beside the clients, and what is awaited of it.
 
+use super::open_files::lowest_with_room;
 use super::phases::{Flow, Session, go_on_if};
 use super::quiescence::{is_busy, is_starved_of_proof, looks_every};
 use crate::kernel::{Descriptors, RestDetector, shows_waits, stillness};
-use crate::launch::{Process, Server};
+use crate::launch::{Process, Server, Target};
 use crate::model::error::Error;
 use crate::model::expectation::ServerExpectation;
 use crate::model::limits::{
@@ -33,7 +34,7 @@ impl Session<'_> {
             ServerAction::SignalAgain(signal) => drop(self.signal(*signal).await),
             ServerAction::RestoreOpenFiles => self.restore_open_files(),
             ServerAction::LimitOpenFiles(spare) => {
-                return Ok((Ended::Done, self.limit_open_files(action, *spare)));
+                return Ok((Ended::Done, self.limit_open_files(action, *spare).await));
             }
             ServerAction::Start(streams) => return self.start_again(*streams).await,
             ServerAction::StartSecond(second) => return self.start_second(*second).await,
@@ -280,7 +281,7 @@ impl Session<'_> {
         Ok((how, if is_there { flow } else { Flow::Break(()) }))
     }
 
-    fn limit_open_files(&mut self, action: &ServerAction, spare: u32) -> Flow {
+    async fn limit_open_files(&mut self, action: &ServerAction, spare: u32) -> Flow {
         self.prove_life(action);
         match self.files.lower(&self.observer.processes(), spare) {
             Ok(limit) => {
@@ -290,8 +291,45 @@ impl Session<'_> {
                 }
                 Flow::Continue(())
             }
-            Err(refused) => {
+            Err(refused) if self.clients.is_anybody_connected() => {
                 self.observer.prove(Fault::OpenFilesLimit, false, &refused);
+                Flow::Break(())
+            }
+            Err(_) => self.start_limited(spare).await,
+        }
+    }
+
+    /// Starts the server again with a limit on open files that it has from the beginning: one that has changed its user
+    /// may not be limited later.
+    async fn start_limited(&mut self, spare: u32) -> Flow {
+        let limit = lowest_with_room(&self.observer.processes(), spare);
+        let limited = Target {
+            open_files: limit,
+            ..self.target.clone()
+        };
+        if let Some(watch) = self.observer.exit_watch.take() {
+            watch.abort();
+        }
+        drop(self.observer.server.take());
+        let lab = Arc::clone(&self.observer.lab);
+        match Server::start_with(&limited, lab, Streams::Usual).await {
+            Ok(server) => {
+                let pid = server.pid();
+                let limit = limit.unwrap_or_default();
+                self.files.started_with(limit, &server.processes());
+                self.observer.server = Some(server);
+                self.observer.record_server(ServerEvent::Started { pid });
+                self.observer
+                    .record_server(ServerEvent::OpenFilesLimited(limit));
+                self.observer.watch_exit();
+                Flow::Continue(())
+            }
+            Err(error) => {
+                let why = error.chain();
+                let why = why.lines().next().unwrap_or_default();
+                let fault = Fault::OpenFilesLimit;
+                self.observer
+                    .prove(fault, false, &format!("started with it, {why}"));
                 Flow::Break(())
             }
         }
@@ -306,7 +344,7 @@ impl Session<'_> {
         let asked = tokio::time::Instant::now();
         let mut deadline = asked + limit;
         let mut look = looks_every(LOOK_EVERY);
-        let mut rest = RestDetector::default();
+        let mut rest = RestDetector::beside(self.observer.idleness);
         let begun = self.observer.looks.get().number;
         let mut all_in_hand = 0;
         loop {

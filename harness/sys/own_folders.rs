@@ -59,7 +59,11 @@ fn mount_point(line: &[u8]) -> Option<PathBuf> {
 
 /// Covers each folder that there is; true where that was possible for the first one. Where it is not, all is as it was.
 pub(super) fn take(kept: &Kept, in_user_namespace: bool) -> bool {
-    let folders = FOLDERS.map(|folder| open(folder, OFlags::NOFOLLOW).ok());
+    let folders = FOLDERS.map(|folder| open(folder, OFlags::DIRECTORY | OFlags::NOFOLLOW).ok());
+    // Before anything is covered: by its path it is found no more then.
+    let Some(held) = hold(kept) else {
+        return false;
+    };
     let [first, ..] = FOLDERS;
     let Ok(layers) = layers(first) else {
         return false;
@@ -73,7 +77,7 @@ pub(super) fn take(kept: &Kept, in_user_namespace: bool) -> bool {
                 number: n,
                 in_user_namespace,
             };
-            overlay.covers(folder, kept).is_ok()
+            overlay.covers(folder, &held).is_ok()
         });
         if let Some(place) = covered.get_mut(n) {
             *place = done;
@@ -86,8 +90,28 @@ pub(super) fn take(kept: &Kept, in_user_namespace: bool) -> bool {
     covered[0]
 }
 
+/// What is kept, with its path.
+type Held<'a> = [Option<(OwnedFd, &'a CStr)>; MOST_KEPT];
+
+/// As many mounts as are looked for in folders for temporary files.
+const MOST_KEPT: usize = 64;
+
+/// Opens what is kept; nothing where there is too much of it.
+fn hold(kept: &Kept) -> Option<Held<'_>> {
+    let mut held = [const { None }; MOST_KEPT];
+    let mut places = held.iter_mut();
+    for path in &kept.0 {
+        let place = places.next()?;
+        // What is gone, or covered by another mount, needs no keeping.
+        *place = open(path, OFlags::empty())
+            .ok()
+            .map(|fd| (fd, path.as_c_str()));
+    }
+    Some(held)
+}
+
 fn open(path: &CStr, flags: OFlags) -> Result<OwnedFd, Errno> {
-    let flags = flags | OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+    let flags = flags | OFlags::PATH | OFlags::CLOEXEC;
     rustix::fs::open(path, flags, Mode::empty())
 }
 
@@ -117,7 +141,7 @@ struct Overlay<'a> {
 }
 
 impl Overlay<'_> {
-    fn covers(&self, folder: &CStr, kept: &Kept) -> Result<(), Errno> {
+    fn covers(&self, folder: &CStr, held: &Held<'_>) -> Result<(), Errno> {
         let (number, layers) = (self.number, self.layers.as_raw_fd());
         // The merged folder has the mode of its upper layer, which a umask must not narrow.
         let mode = Mode::from_raw_mode(rustix::fs::fstat(self.below)?.st_mode);
@@ -126,14 +150,6 @@ impl Overlay<'_> {
             rustix::fs::mkdirat(self.layers, name.as_c_str()?, Mode::RWXU)?;
             let path = Text::of(format_args!("/proc/self/fd/{layers}/{kind}{number}"))?;
             rustix::fs::chmod(path.as_c_str()?, mode)?;
-        }
-        let kept = kept.0.iter().filter(|path| is_in(folder, path));
-        let mut held = [const { None }; MOST_KEPT];
-        let mut places = held.iter_mut();
-        for path in kept {
-            let place = places.next().ok_or(Errno::NOBUFS)?;
-            // What is gone, or covered by another mount, needs no keeping.
-            *place = open(path, OFlags::empty()).ok().map(|fd| (fd, path));
         }
         let below = self.below.as_raw_fd();
         // In a user namespace an overlay keeps its notes in attributes that every user may write (`userxattr`).
@@ -148,7 +164,8 @@ impl Overlay<'_> {
         ))?;
         let overlay = Some(c"overlay");
         mount(overlay, folder, overlay, 0, Some(options.as_c_str()?))?;
-        for (fd, path) in held.iter().flatten() {
+        let held = held.iter().flatten();
+        for (fd, path) in held.filter(|(_, path)| is_in(folder, path)) {
             let from = Text::of(format_args!("/proc/self/fd/{}", fd.as_raw_fd()))?;
             let bind = libc::MS_BIND | libc::MS_REC;
             mount(Some(from.as_c_str()?), path, None, bind, None)
@@ -157,9 +174,6 @@ impl Overlay<'_> {
         Ok(())
     }
 }
-
-/// As many mounts as are looked for in a folder for temporary files.
-const MOST_KEPT: usize = 64;
 
 fn is_in(folder: &CStr, path: &CStr) -> bool {
     let rest = path.to_bytes().strip_prefix(folder.to_bytes());
