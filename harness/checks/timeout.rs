@@ -263,6 +263,7 @@ pub(super) const CHECKS: &[Check] = &[
                     .expect_within(Expectation::Connected, Duration::from_secs(30)),
                 false => ClientSteps::of(1).connect_without_waiting(),
             };
+            let crowd = crowd.min(subject.most_clients.saturating_sub(1));
             let polite = match concurrent {
                 true => ClientSteps::of(0).polite(subject).lines(),
                 false => Vec::new(),
@@ -300,7 +301,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/hapijs/hapi/issues/3738",
         method: "A client connects, waits two seconds, and sends its request.",
         fix: "Wait for the first bytes as long as for any others.",
-        needs: &[Need::STREAM, Need::DIALOGUE],
+        needs: &[Need::STREAM, Need::DIALOGUE, Need::IDLE_PROMISE],
         policy: Policy::MUST,
         scenarios: |subject| {
             let wait = Duration::from_secs(2);

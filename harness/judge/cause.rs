@@ -64,8 +64,17 @@ pub(crate) enum Cause {
     FileRemoved,
     /// It runs although a regular file stands at its path.
     RunsOverFile,
-    /// A second instance on the same address keeps running.
+    /// A second instance on the same address keeps running without it.
     SecondInstanceRuns,
+    /// A second instance listens at the same port.
+    SecondInstanceShares,
+    /// A second instance was to listen at the same port, and ended.
+    SecondInstanceEnded {
+        /// How.
+        exit: Exit,
+    },
+    /// A second instance on the same address runs, and may still end or listen.
+    SecondInstanceTries,
     /// A second instance on the same address ended as if all were well.
     SecondInstanceEndedWell,
     /// A polite client was not served after the scenario.
@@ -80,6 +89,8 @@ pub(crate) enum Cause {
     },
     /// Something is left behind with every run.
     Left(Growth),
+    /// What clients who have left had sent is not read.
+    LeftUnread,
     /// The server has nothing to do, and does not rest.
     Busy {
         /// The share of one processor that it uses, in percent.
@@ -215,10 +226,14 @@ impl Cause {
             Self::FileRemoved => "file-removed",
             Self::RunsOverFile => "runs-over-file",
             Self::SecondInstanceRuns => "second-instance-runs",
+            Self::SecondInstanceShares => "second-instance-shares",
+            Self::SecondInstanceEnded { .. } => "second-instance-ended",
+            Self::SecondInstanceTries => "second-instance-tries",
             Self::SecondInstanceEndedWell => "second-instance-ended-well",
             Self::NotServed { .. } => "not-served",
             Self::Disturbed { .. } => "disturbed",
             Self::Left(_) => "left",
+            Self::LeftUnread => "left-unread",
             Self::Busy { .. } => "busy",
             Self::Queued { .. } => "queued",
             Self::Flooded { .. } => "flooded",
@@ -273,7 +288,9 @@ fn as_text<S: Serializer>(what: &impl fmt::Display, to: S) -> Result<S::Ok, S::E
 /// The limit that ran out, where one did.
 fn limit_ms<S: Serializer>(how: &Ended, to: S) -> Result<S::Ok, S::Error> {
     match how {
-        Ended::OutOfTime(limit) => to.serialize_some(&(limit.as_millis() as u64)),
+        Ended::OutOfTime(limit) | Ended::NotYet(limit) => {
+            to.serialize_some(&(limit.as_millis() as u64))
+        }
         Ended::Done | Ended::Settled => to.serialize_none(),
     }
 }

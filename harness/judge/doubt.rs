@@ -36,14 +36,15 @@ pub(crate) enum Doubt {
         /// What it was expected to show.
         step: Box<Cause>,
     },
-    /// The server ended a connection whose client we had kept silent for longer than the server promises to wait.
+    /// The server ended a connection whose client we had kept silent for longer than the server promises to wait, or than
+    /// the scenario says where nothing is promised.
     SilentByUs {
         /// What the client did not get.
         step: Box<Cause>,
         /// How long it was silent.
         silent: Duration,
-        /// How long a client may be.
-        timeout: Duration,
+        /// How long a client may be, where that is promised.
+        timeout: Option<Duration>,
     },
     /// The kernel dropped datagrams that did not fit a receive buffer.
     KernelDropped {
@@ -51,6 +52,13 @@ pub(crate) enum Doubt {
         step: Box<Cause>,
         /// How many.
         datagrams: u64,
+    },
+    /// The server has not done it, and may still do it: a thread of it waits with a time-out.
+    NotYet {
+        /// What it has not done.
+        step: Box<Cause>,
+        /// How long it was looked on at.
+        after: Duration,
     },
     /// Bytes were still arriving when the limit ran out.
     StillArriving {
@@ -102,6 +110,7 @@ impl Doubt {
             Self::TooLittleToCallBusy { .. } => "too-little-to-call-busy",
             Self::SilentByUs { .. } => "silent-by-us",
             Self::KernelDropped { .. } => "kernel-dropped",
+            Self::NotYet { .. } => "not-yet",
             Self::StillArriving { .. } => "still-arriving",
             Self::Starved { .. } => "starved",
             Self::StillGrows(_) => "still-grows",
@@ -127,4 +136,11 @@ pub(crate) enum Skip {
     Deferred,
     /// The check has no scenario for this server.
     NothingToDo,
+    /// It takes more descriptors than this host gives to one process.
+    TooFewDescriptors {
+        /// How many it takes.
+        needed: u64,
+        /// How many there are for it.
+        given: u64,
+    },
 }

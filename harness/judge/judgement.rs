@@ -5,10 +5,10 @@ use super::doubt::{Doubt, Skip};
 use super::ending::{deafness, last_exit, unexpected_end};
 use super::failed_step::{FailedStep, first_failed_step};
 use super::growth;
-use super::invariants::invariants;
-
+use super::invariants::{invariants, left_so_far};
 use super::verdict::{Evidence, Finding, Verdict};
 use crate::model::expectation::Expectation;
+use crate::model::limits::LOOK_ON_FOR;
 use crate::model::phase::Phase;
 use crate::model::trial::Trial;
 use crate::transcript::event::Transcript;
@@ -44,8 +44,9 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
         if is_deferred(transcript) {
             return Verdict::Skip(Skip::Deferred);
         }
-        let doubt =
-            unproven(transcript).or_else(|| growth::open(trial, transcript).map(Doubt::StillGrows));
+        let doubt = not_yet(trial, transcript)
+            .or_else(|| unproven(transcript))
+            .or_else(|| growth::open(trial, transcript).map(Doubt::StillGrows));
         return doubt.map_or(Verdict::Pass, Verdict::Inconclusive);
     };
     let others: Vec<Cause> = causes.collect();
@@ -85,6 +86,13 @@ fn unproven(transcript: &Transcript) -> Option<Doubt> {
         fault: fault.clone(),
         evidence: evidence.to_owned(),
     })
+}
+
+/// What the server has not put right, and may still put right.
+fn not_yet(trial: &Trial, transcript: &Transcript) -> Option<Doubt> {
+    let step = Box::new(left_so_far(trial, transcript)?);
+    let after = LOOK_ON_FOR;
+    Some(Doubt::NotYet { step, after })
 }
 
 fn evidence(trial: &Trial, transcript: &Transcript, others: Vec<Cause>) -> Vec<Evidence> {

@@ -289,6 +289,12 @@ pub(crate) fn tree(root: i32) -> Vec<Process> {
     found
 }
 
+/// A process and those below it.
+pub(crate) fn tree_of(pid: i32) -> Vec<Process> {
+    let below = tree(pid);
+    Process::read(pid).into_iter().chain(below).collect()
+}
+
 fn children(pid: i32) -> Vec<i32> {
     let threads = numbers_in(&format!("/proc/{pid}/task"));
     let lists = threads.iter().filter_map(|thread| {

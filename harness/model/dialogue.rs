@@ -268,11 +268,6 @@ pub(crate) fn pause(time: Duration) -> Line {
     Step::Pause(time).into()
 }
 
-/// A step at which the clients of a crowd wait for each other.
-pub(crate) fn barrier() -> Line {
-    Step::Barrier.into()
-}
-
 /// A step in which the server comes to rest.
 pub(crate) fn settle() -> Line {
     Step::Settle.into()

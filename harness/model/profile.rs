@@ -178,6 +178,8 @@ pub(crate) struct Promises {
     pub backlog: Option<u32>,
     /// How it answers requests that arrive together.
     pub pipelining: Option<Pipelining>,
+    /// What a second instance on the same address does.
+    pub second_instance: Option<SecondInstance>,
     /// How it stops.
     pub stop: Option<Stop>,
 }
@@ -222,6 +224,16 @@ pub(crate) enum Pipelining {
     Answers,
     /// Its protocol forbids it.
     Forbidden,
+}
+
+/// What a second instance on the same address does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SecondInstance {
+    /// It ends with an error.
+    Ends,
+    /// It listens at the same port (SO_REUSEPORT, socket(7)).
+    SharesPort,
 }
 
 /// When a server gives up on a silent client.
@@ -286,6 +298,7 @@ struct RawPromises {
     idle_timeout: Option<String>,
     backlog: Option<u32>,
     pipelining: Option<Pipelining>,
+    second_instance: Option<SecondInstance>,
     stop: Option<RawStop>,
 }
 
@@ -551,6 +564,7 @@ fn promises(raw: RawPromises) -> Result<Promises, String> {
         idle_timeout,
         backlog: raw.backlog,
         pipelining: raw.pipelining,
+        second_instance: raw.second_instance,
         stop: raw.stop.map(stop).transpose()?,
     })
 }

@@ -61,6 +61,13 @@ pub(crate) const PROMISES: &[Promise] = &[
         example: "\"answers\"",
     },
     Promise {
+        name: "second-instance",
+        about: "What a second instance on the same address does: it ends with an error, or listens at the same port.",
+        words: &["ends", "shares-port"],
+        otherwise: None,
+        example: "\"ends\"",
+    },
+    Promise {
         name: "stop",
         about: "The signal that ends it, the time that it takes at most, and whether it completes what is in flight.",
         words: &[],

@@ -26,6 +26,14 @@ pub(crate) struct Subject {
     pub deep: bool,
     /// How many cases of a property are drawn.
     pub cases: usize,
+    /// The most clients that the host lets one trial have.
+    pub most_clients: u32,
+    /// The deepest accept queue that the kernel gives where the server runs (`net.core.somaxconn`, listen(2)).
+    pub somaxconn: Option<u32>,
+    /// Whether it has a process for each client.
+    pub process_for_each: bool,
+    /// Whether the host lets us limit its open files while it runs.
+    pub may_be_limited: bool,
     /// The promises that were found broken.
     pub broken: Vec<Broken>,
     /// Whether a client that has been served may stand by while others are, and be served again.
@@ -94,6 +102,10 @@ impl Subject {
             seed: 1,
             deep: false,
             cases: 1,
+            most_clients: u32::MAX,
+            somaxconn: None,
+            process_for_each: false,
+            may_be_limited: true,
             broken: Vec::new(),
         }
     }
@@ -101,6 +113,7 @@ impl Subject {
     /// How many of `wanted` clients may connect at the same moment without one having to repeat its SYN after a second or
     /// more: what overflows the accept queue is the matter of the backlog checks alone.
     pub(crate) fn at_once(&self, wanted: u32) -> u32 {
+        let wanted = wanted.min(self.most_clients);
         let fitting = |backlog: u32| wanted.min(backlog.saturating_add(1));
         self.place.backlog.map_or(wanted, fitting)
     }

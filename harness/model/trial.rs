@@ -17,6 +17,8 @@ pub(crate) struct Trial {
     pub closes_silent_after: Option<Duration>,
     /// What grows was told from a pool already, by a trial with as many doses as that takes: few are enough to see it again.
     pub few_doses: bool,
+    /// Nothing is promised of clients that are silent.
+    pub may_close_silent: bool,
 }
 
 impl Trial {
@@ -27,6 +29,7 @@ impl Trial {
             ends_after_one: false,
             closes_silent_after: None,
             few_doses: false,
+            may_close_silent: false,
         }
     }
 
@@ -44,6 +47,7 @@ impl Trial {
         let promises = &profile.promises;
         Self {
             ends_after_one: promises.serves == Some(Serves::OneConnection),
+            may_close_silent: promises.idle_timeout.is_none(),
             closes_silent_after: promises.idle_timeout.and_then(IdleTimeout::earliest),
             ..self
         }

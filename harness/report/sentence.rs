@@ -67,7 +67,17 @@ impl fmt::Display for Cause {
                 f.write_str("the server runs although a regular file stands at its path")
             }
             Self::SecondInstanceRuns => {
-                f.write_str("a second server on the same address keeps running")
+                f.write_str("a second server on the same address keeps running without it")
+            }
+            Self::SecondInstanceShares => f.write_str(
+                "a second server listens at the same port: if that is meant, promise second-instance = \"shares-port\"",
+            ),
+            Self::SecondInstanceEnded { exit } => write!(
+                f,
+                "a second server, which was to listen at the same port, {exit}"
+            ),
+            Self::SecondInstanceTries => {
+                f.write_str("a second server on the same address still tries")
             }
             Self::SecondInstanceEndedWell => f.write_str(
                 "a second server on the same address ended with status 0, as if all were well",
@@ -79,6 +89,9 @@ impl fmt::Display for Cause {
                 write!(f, "a client that only stood by was disturbed: {step}")
             }
             Self::Left(growth) => growth.fmt(f),
+            Self::LeftUnread => {
+                f.write_str("what clients who have left had sent is not read by the server")
+            }
             Self::Busy { percent } => write!(
                 f,
                 "the server has nothing to do and uses {percent} % of a processor"
@@ -97,7 +110,9 @@ struct Limit(Ended);
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Ended::OutOfTime(limit) => write!(f, " within {}", Shown(limit)),
+            Ended::OutOfTime(limit) | Ended::NotYet(limit) => {
+                write!(f, " within {}", Shown(limit))
+            }
             Ended::Done | Ended::Settled => Ok(()),
         }
     }
@@ -192,15 +207,25 @@ impl fmt::Display for Doubt {
                 step,
                 silent,
                 timeout,
-            } => write!(
-                f,
-                "{step}, but the client had been silent for {}, and the server may close after {}",
-                Measured(*silent),
-                Shown(*timeout)
-            ),
+            } => {
+                let silent = Measured(*silent);
+                write!(
+                    f,
+                    "{step}, but the client had been silent for {silent}, and "
+                )?;
+                match timeout {
+                    Some(time) => write!(f, "the server may close after {}", Shown(*time)),
+                    None => f.write_str("no idle-timeout is promised either way"),
+                }
+            }
             Self::KernelDropped { step, datagrams } => write!(
                 f,
                 "{step}, but the kernel dropped {datagrams} datagrams that did not fit a receive buffer"
+            ),
+            Self::NotYet { step, after } => write!(
+                f,
+                "not yet after {}: {step}, and a time-out of its own may still wake it",
+                Shown(*after)
             ),
             Self::StillArriving { step } => write!(f, "{step}, but bytes were still arriving"),
             Self::Starved { step, by } => write!(
@@ -241,6 +266,10 @@ impl fmt::Display for Skip {
                 "the kernel keeps clients from the server that have not spoken yet (TCP_DEFER_ACCEPT)",
             ),
             Self::NothingToDo => f.write_str("there is nothing to do for this server"),
+            Self::TooFewDescriptors { needed, given } => write!(
+                f,
+                "it takes {needed} descriptors, and this host has {given} for it (ulimit -Hn)"
+            ),
         }
     }
 }

@@ -14,7 +14,7 @@ use crate::model::profile::Serves;
 use crate::model::scenario::Scenario;
 use crate::model::subject::Subject;
 use crate::model::trial::Trial;
-use crate::session::Session;
+use crate::session::{Session, Turn};
 use crate::transcript::event::{EventLine, Transcript};
 use std::sync::Arc;
 
@@ -58,6 +58,7 @@ pub(super) struct Job<'a> {
     pub(super) target: &'a Target,
     pub(super) subject: &'a Subject,
     pub(super) settings: &'a Settings,
+    turn: &'a Turn,
     /// The check, the case or the observation that trials are made for.
     purpose: &'a str,
 }
@@ -74,11 +75,17 @@ pub(super) struct TrialOptions {
 }
 
 impl<'a> Job<'a> {
-    pub(super) fn new(target: &'a Target, subject: &'a Subject, settings: &'a Settings) -> Self {
+    pub(super) fn new(
+        target: &'a Target,
+        subject: &'a Subject,
+        settings: &'a Settings,
+        turn: &'a Turn,
+    ) -> Self {
         Self {
             target,
             subject,
             settings,
+            turn,
             purpose: "probe",
         }
     }
@@ -90,8 +97,9 @@ impl<'a> Job<'a> {
 
     /// Starts a server in a lab of its own.
     async fn start(self) -> Result<Session<'a>, Error> {
+        self.turn.come_back().await;
         let lab = Arc::new(Lab::open(self.settings.isolation)?);
-        Session::start(self.target, lab).await
+        Session::start(self.target, lab, self.turn.clone()).await
     }
 
     /// Whether the server is for one connection, and ends with it.
@@ -116,9 +124,10 @@ impl<'a> Job<'a> {
     /// The same with no other trial of the run beside it.
     async fn alone_on_fresh_server(self, trial: &Trial) -> Result<Verdict, Error> {
         let mut session = self.start().await?;
-        let _alone = self.settings.exclusive.alone().await;
-        let seen = perform(&mut session, trial).await?;
-        self.judged(trial, &seen)
+        self.turn.hold(self.settings.exclusive.alone().await);
+        let seen = perform(&mut session, trial).await;
+        self.turn.end_trial();
+        self.judged(trial, &seen?)
     }
 
     /// Judges what was seen of a trial, and saves all of it where that is wanted.
@@ -200,8 +209,11 @@ impl<'a> Job<'a> {
         session: &mut Session<'_>,
         trial: &Trial,
     ) -> Result<(Verdict, Transcript), Error> {
-        let _shared = self.settings.exclusive.shared().await;
-        let seen = perform(session, trial).await?;
+        self.turn.come_back().await;
+        self.turn.hold(self.settings.exclusive.shared().await);
+        let seen = perform(session, trial).await;
+        self.turn.end_trial();
+        let seen = seen?;
         Ok((self.judged(trial, &seen)?, seen))
     }
 
@@ -209,6 +221,8 @@ impl<'a> Job<'a> {
     /// has been tried so often.
     async fn again(self, verdict: Verdict, trial: &Trial, tries: usize) -> Verdict {
         let decided = match verdict {
+            // What it needs is time, which another try would take once more.
+            late @ Verdict::Inconclusive(Doubt::NotYet { .. }) => late,
             Verdict::Inconclusive(doubt) => self.until_decided(doubt, trial, tries).await,
             decided => decided,
         };
@@ -299,6 +313,7 @@ fn trial(script: &Scenario, subject: &Subject, polite: bool) -> Trial {
     let stands_by = polite
         && subject.bystander
         && !script.ends_server()
+        && (subject.may_be_limited || !script.limits_files())
         && !trial.waives(Invariant::Bystanders)
         && !trial.waives(Invariant::Alive);
     let client = ClientSteps::of(0);

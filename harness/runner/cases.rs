@@ -1,6 +1,7 @@
 //! Cases of scenario files, each on a server of its own.
 
 use super::attempt::{Attempt, Job, TRIES, TrialOptions};
+use super::descriptors;
 use super::parallel::{block_on, map_in_order};
 use super::probe::subject_of;
 use super::saved::make_folder;
@@ -14,7 +15,7 @@ use crate::model::profile::Profile;
 use crate::model::scenario::Scenario;
 use crate::reference;
 use crate::report::data::{CheckResult, Report};
-use crate::session::Session;
+use crate::session::{Session, Turn};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -128,7 +129,7 @@ pub(crate) fn run_cases(
     let results = map_in_order(
         cases,
         settings.jobs,
-        |case| match run_case(case, settings) {
+        |case, turn| match run_in_turn(case, settings, turn) {
             Err(Error::Interrupted) => Err(Error::Interrupted),
             // What keeps one server from running says nothing of the others.
             Err(error) => Ok(not_run(case, &error)),
@@ -152,8 +153,12 @@ pub(crate) fn run_cases(
 /// # Errors
 /// The server could not be started.
 pub(crate) fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResult, Error> {
+    run_in_turn(case, settings, &Turn::default())
+}
+
+fn run_in_turn(case: &CaseRun, settings: &Settings, turn: &Turn) -> Result<CheckResult, Error> {
     let begun = Instant::now();
-    let attempt = block_on(settings, try_case(case, settings))??;
+    let attempt = block_on(settings, try_case(case, settings, turn))??;
     let reproduce = attempt
         .failed
         .as_ref()
@@ -203,12 +208,14 @@ fn line_of(case: &CaseRun, attempt: &Attempt) -> usize {
     failed.max(first)
 }
 
-async fn try_case(case: &CaseRun, settings: &Settings) -> Result<Attempt, Error> {
+async fn try_case(case: &CaseRun, settings: &Settings, turn: &Turn) -> Result<Attempt, Error> {
     let target = &case.target;
+    let scenarios = std::slice::from_ref(&case.scenario);
+    let _held = descriptors::take_what_there_is(descriptors::needed(scenarios)).await;
     let lab = Arc::new(Lab::open(settings.isolation)?);
-    let session = Session::start(target, lab.clone()).await?;
+    let session = Session::start(target, lab.clone(), turn.clone()).await?;
     let subject = subject_of(&session, &lab, target, settings)?;
-    let job = Job::new(target, &subject, settings).of(&case.id);
+    let job = Job::new(target, &subject, settings, turn).of(&case.id);
     // The session keeps its lab for as long as its server is used.
     drop(lab);
     let options = TrialOptions {
@@ -216,6 +223,5 @@ async fn try_case(case: &CaseRun, settings: &Settings) -> Result<Attempt, Error>
         polite: true,
         tries: TRIES,
     };
-    let scenarios = std::slice::from_ref(&case.scenario);
     job.try_on(Some(session), scenarios, options).await
 }

@@ -1,6 +1,7 @@
 //! The first look at a server: where it listens, and whether it serves a polite client.
 
 use super::attempt::{Job, perform};
+use super::descriptors;
 use super::drawn;
 use super::settings::Settings;
 use crate::checks::observations::Sighting;
@@ -13,11 +14,12 @@ use crate::model::dialogue::{ClientSteps, scenario, settle};
 use crate::model::error::Error;
 use crate::model::expectation::Expectation;
 use crate::model::invariant::Invariant;
+use crate::model::need::Need;
 use crate::model::profile::{Serves, Transport};
 use crate::model::scenario::{Line, Scenario, Waiver};
 use crate::model::subject::{Place, Subject};
 use crate::model::trial::Trial;
-use crate::session::Session;
+use crate::session::{Session, Turn};
 use crate::transcript::event::Transcript;
 use std::sync::Arc;
 
@@ -45,19 +47,21 @@ impl Probed {
 
 /// Starts the server once, talks to it politely, and tells what is to be known of it.
 pub(super) async fn probe(target: &Target, settings: &Settings) -> Result<Probed, Error> {
+    let _held = descriptors::take_what_there_is(descriptors::needed(&[])).await;
     let lab = Arc::new(Lab::open(settings.isolation)?);
     let why_host = lab.why_host().map(str::to_owned);
-    let mut session = Session::start(target, lab.clone()).await?;
+    let turn = Turn::default();
+    let mut session = Session::start(target, lab.clone(), turn.clone()).await?;
     let subject = subject_of(&session, &lab, target, settings)?;
     let trial = Trial::alone(first_conversation(&subject)).of(&subject.profile);
     let transcript = perform(&mut session, &trial).await?;
-    let verdict = Job::new(target, &subject, settings).judged(&trial, &transcript)?;
+    let verdict = Job::new(target, &subject, settings, &turn).judged(&trial, &transcript)?;
     let mut unserved = (verdict != Verdict::Pass).then_some(verdict);
     let mut subject = subject;
     if unserved.is_none() && goes_on(&subject) {
         let next = Trial::alone(first_conversation(&subject)).of(&subject.profile);
         let seen = perform(&mut session, &next).await?;
-        let verdict = Job::new(target, &subject, settings).judged(&next, &seen)?;
+        let verdict = Job::new(target, &subject, settings, &turn).judged(&next, &seen)?;
         unserved = (verdict != Verdict::Pass).then_some(verdict);
     }
     if unserved.is_none() && may_defer(&subject) {
@@ -65,6 +69,13 @@ pub(super) async fn probe(target: &Target, settings: &Settings) -> Result<Probed
         let seen = perform(&mut session, &silent).await?;
         subject.place.deferred = seen.shows_deferral();
     }
+    let needs = [Need::STREAM, Need::SEVERAL_AT_ONCE];
+    let takes_more = needs.iter().all(|need| need.unmet(&subject).is_none());
+    let subject = Subject {
+        process_for_each: takes_more && session.has_a_process_for_each().await,
+        may_be_limited: session.may_be_limited(),
+        ..subject
+    };
     Ok(Probed {
         subject,
         why_host,
@@ -93,6 +104,8 @@ pub(super) fn subject_of(
         seed: settings.seed,
         deep: settings.deep,
         cases: drawn::how_many(settings),
+        most_clients: descriptors::most_clients(),
+        somaxconn: lab.somaxconn(),
         ..Subject::of(target.profile.clone(), place_of(session, server))
     })
 }

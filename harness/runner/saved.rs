@@ -175,6 +175,8 @@ struct RawTrial {
     few_doses: bool,
     #[serde(default)]
     closes_silent_after: Option<Duration>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    may_close_silent: bool,
 }
 
 /// A scenario in the JSON form of `.drill` files.
@@ -199,6 +201,7 @@ impl RawTrial {
             ends_after_one: trial.ends_after_one,
             few_doses: trial.few_doses,
             closes_silent_after: trial.closes_silent_after,
+            may_close_silent: trial.may_close_silent,
         })
     }
 
@@ -209,6 +212,7 @@ impl RawTrial {
         trial.ends_after_one = self.ends_after_one;
         trial.few_doses = self.few_doses;
         trial.closes_silent_after = self.closes_silent_after;
+        trial.may_close_silent = self.may_close_silent;
         for (n, phase) in self.phases.into_iter().enumerate() {
             let name = format!("{name}: trial.phases[{n}]");
             trial = trial.with(phase.phase, phase.scenario(&name)?);

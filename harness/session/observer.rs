@@ -2,7 +2,8 @@
 
 use super::ends::Ends;
 use super::quiescence::Poll;
-use crate::kernel::{Counters, Memory, Process, RECEIVE_BUFFER_ERRORS, RestDetector};
+use super::turn::Turn;
+use crate::kernel::{Counters, Idleness, Memory, Process, RECEIVE_BUFFER_ERRORS, RestDetector};
 use crate::launch::Server;
 use crate::launch::lab::Lab;
 use crate::model::limits::{
@@ -16,13 +17,14 @@ use crate::session::recorder::Recorder;
 use crate::transcript::event::{ClientEvent, ClientId, Ended, ServerEvent, Transcript, What};
 use crate::transcript::fault::Fault;
 use std::cell::Cell;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 /// A server in its lab as the kernel shows it, and the transcript in which that is written down.
 pub(super) struct Observer {
+    pub(super) turn: Turn,
     pub(super) lab: Arc<Lab>,
     pub(super) server: Option<Server>,
     pub(super) recorder: Recorder,
@@ -35,18 +37,21 @@ pub(super) struct Observer {
     ends_watch: Option<JoinHandle<()>>,
     pub(super) began: Instant,
     pub(super) baseline_delay: Duration,
+    /// What the server does with no client there.
+    pub(super) idleness: Idleness,
     /// The counters of the lab's network at the beginning of the transcript.
     counters: Counters,
     pub(super) looks: Cell<Poll>,
 }
 
 impl Observer {
-    pub(super) fn of(server: Server, lab: Arc<Lab>) -> Self {
+    pub(super) fn of(server: Server, lab: Arc<Lab>, turn: Turn) -> Self {
         let recorder = Recorder::new();
         Self {
             ends: Ends::new(Arc::clone(&lab), recorder.clone()),
             ends_watch: None,
             listened: Cell::default(),
+            turn,
             lab,
             server: Some(server),
             recorder,
@@ -54,6 +59,7 @@ impl Observer {
             memory: HashMap::new(),
             began: Instant::now(),
             baseline_delay: Duration::ZERO,
+            idleness: Idleness::default(),
             counters: Counters::default(),
             looks: Cell::default(),
         }
@@ -112,6 +118,12 @@ impl Observer {
     pub(super) fn living(&self) -> impl Iterator<Item = Process> {
         let processes = self.processes().into_iter();
         processes.filter(|process| !process.is_zombie())
+    }
+
+    /// The sockets that each process of the server has.
+    pub(super) fn sockets_of_each(&self) -> HashMap<i32, HashSet<u32>> {
+        let sockets = |process: Process| (process.pid, process.descriptors().sockets().collect());
+        self.living().map(sockets).collect()
     }
 
     pub(super) fn count_workers(&self) {

@@ -2,8 +2,8 @@
 
 use super::observer::Observer;
 use super::quiescence::{is_busy, is_starved_of_proof};
-use crate::kernel::{self, Activity, BUSY_FROM, Memory, RestDetector, State, percent};
-use crate::model::limits::{LOOK_EVERY, LOOKS_TO_BLAME, RETURN_WITHIN};
+use crate::kernel::{self, Activity, BUSY_FROM, Idleness, Memory, RestDetector, State, percent};
+use crate::model::limits::{LOOK_EVERY, LOOK_ON_FOR, LOOKS_TO_BLAME, RETURN_WITHIN};
 use crate::model::phase::Moment;
 use crate::transcript::event::{Sample, Transcript, What};
 use std::collections::HashMap;
@@ -15,7 +15,8 @@ impl Observer {
     pub(super) async fn sample(&mut self, moment: Moment) {
         let home = self.recorder.with(|transcript| home(transcript, moment));
         let begun = Instant::now();
-        let mut looks = Polls::default();
+        let mut leftovers = Leftovers::at(moment);
+        let mut looks = Polls::of(self.idleness);
         let mut still_looks = 0;
         loop {
             self.ends.record_soon();
@@ -30,6 +31,12 @@ impl Observer {
             let out_of_time = begun.elapsed() > RETURN_WITHIN;
             let given_up =
                 will_not || out_of_time && !is_starved_of_proof(&looks.rest, RETURN_WITHIN);
+            if given_up && !will_not && leftovers.may_go(self, &sample, home.as_ref()) {
+                self.turn.step_aside();
+                tokio::time::sleep(self.between_looks()).await;
+                continue;
+            }
+            sample.may_still_go = leftovers.were_left;
             if given_up || (sample.at_rest && is_home(&sample)) {
                 // The kernel goes through the table of all connections for this, which is dear.
                 sample.close_wait = self.count_connections(State::CloseWait);
@@ -37,6 +44,7 @@ impl Observer {
             if given_up || (sample.at_rest && is_home(&sample)) {
                 if moment == Moment::Baseline {
                     self.baseline_delay = self.stillness().longest_delay;
+                    self.idleness = looks.rest.seen();
                 }
                 self.weigh(&mut sample, moment);
                 return self.record(What::Sample(moment, sample));
@@ -92,14 +100,56 @@ impl Observer {
     }
 }
 
+/// What a server that a time-out of its own may still wake has left: it is looked on at for longer.
+struct Leftovers {
+    moment: Moment,
+    since: Option<Instant>,
+    /// They were there when it was looked on at for long enough.
+    were_left: bool,
+}
+
+impl Leftovers {
+    fn at(moment: Moment) -> Self {
+        Self {
+            moment,
+            since: None,
+            were_left: false,
+        }
+    }
+
+    /// Whether clients who have gone, or children who have ended, still wait for the server, and it may still act.
+    fn may_go(&mut self, observer: &Observer, sample: &Sample, home: Option<&Sample>) -> bool {
+        let Some(home) = home.filter(|_| observer.may_still_act()) else {
+            return false;
+        };
+        let are_left = match self.moment {
+            // What grows is given more to grow with before it is looked on at.
+            Moment::After => {
+                sample.accept_queue > home.accept_queue || observer.has_unread_connections()
+            }
+            Moment::Pressed => is_above(sample, home),
+            Moment::Baseline | Moment::Warm | Moment::Dose => false,
+        };
+        let since = *self.since.get_or_insert_with(Instant::now);
+        self.were_left = are_left && since.elapsed() >= LOOK_ON_FOR.saturating_sub(RETURN_WITHIN);
+        are_left && !self.were_left
+    }
+}
+
 /// Polls that follow each other, to tell rest from a moment's pause.
-#[derive(Default)]
 struct Polls {
     rest: RestDetector,
     last: Option<(Instant, Activity)>,
 }
 
 impl Polls {
+    fn of(idleness: Idleness) -> Self {
+        Self {
+            rest: RestDetector::beside(idleness),
+            last: None,
+        }
+    }
+
     /// Takes a sample; also says whether the server has not run since the look before, and waits: for us alone, where it is
     /// to be looked at patiently, as nothing but us can change then what it holds.
     fn take(&mut self, observer: &Observer, patiently: bool) -> (Sample, bool) {

@@ -115,6 +115,8 @@ pub(crate) enum Ended {
     OutOfTime(Duration),
     /// The kernel shows that nothing more will come: queues are empty and the server waits without a timeout.
     Settled,
+    /// The time ran out for which a server is looked on at that may still do it, as a thread of it waits with a time-out.
+    NotYet(Duration),
 }
 
 /// The kinds of fact about a client.
@@ -172,6 +174,8 @@ pub(crate) enum ClientEvent {
     Stalled,
     /// It reads again.
     Reading,
+    /// It was so late, all in all, with what it was to do at a pace.
+    Late(Duration),
     /// The kernel shows its connection in the hands of a server process.
     Accepted,
     /// The kernel keeps its connection from the server until it has sent something, as the server has asked it to
@@ -208,8 +212,12 @@ pub(crate) enum ServerEvent {
     StartFailed(String),
     /// A second instance was started, and ended with these last words.
     SecondEnded(Exit, Option<String>),
-    /// A second instance was started beside it, and lives.
+    /// A second instance was started beside it, and lives without the address.
     SecondLives,
+    /// A second instance was started beside it, and listens at the same port.
+    SecondShares,
+    /// A second instance was started beside it, and may still do something else.
+    SecondTries,
     /// The regular file at its path is no longer there.
     FileRemoved,
     /// All of its processes are stopped.
@@ -377,6 +385,9 @@ pub(crate) struct Sample {
     pub mappings: usize,
     /// What it has printed since its start, in bytes.
     pub output_bytes: u64,
+    /// Connections or children were left of which a time-out of its own may still have reminded the server.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_still_go: bool,
     /// Whether the server was seen at rest: every thread waiting and no CPU time spent.
     pub at_rest: bool,
     /// The share of one processor that it used while it was watched, in percent.
@@ -634,6 +645,13 @@ fn line(what: &What, phase: Phase, scenario: &Scenario) -> Option<(Option<String
             ..
         } => format!("nothing more within {}", literal::Shown(*limit)),
         What::StepEnded {
+            how: Ended::NotYet(time),
+            ..
+        } => format!(
+            "not yet after {}: the server may still be woken by a time-out of its own",
+            literal::Shown(*time)
+        ),
+        What::StepEnded {
             how: Ended::Settled,
             ..
         } => "nothing more will come: queues are empty, the server waits".to_owned(),
@@ -671,6 +689,11 @@ impl fmt::Display for ClientEvent {
             Self::Vanished => f.write_str("vanishes"),
             Self::Stalled => f.write_str("stops reading"),
             Self::Reading => f.write_str("reads"),
+            Self::Late(by) => write!(
+                f,
+                "* was late with what it does at a pace: {} in all",
+                Measured(*by)
+            ),
             Self::Accepted => f.write_str("* is accepted"),
             Self::Deferred => {
                 f.write_str("* is kept from the server until it speaks (TCP_DEFER_ACCEPT)")
@@ -708,6 +731,8 @@ impl fmt::Display for ServerEvent {
                 write!(f, "started a second time {exit}: {words}")
             }
             Self::SecondLives => f.write_str("started a second time keeps running"),
+            Self::SecondShares => f.write_str("started a second time listens at the same port"),
+            Self::SecondTries => f.write_str("started a second time still tries"),
             Self::FileRemoved => f.write_str("has removed the file at its path"),
             Self::Stopped => f.write_str("is stopped"),
             Self::Continued => f.write_str("runs on"),

@@ -20,6 +20,8 @@ mod lab;
 mod late;
 /// However a run ends, and whatever the server does, no process outlives it.
 mod leftovers;
+/// What a host refuses, and what servers side by side would share, is not held against them.
+mod ours;
 /// Tests of a package that has a server of its own.
 mod own_package;
 /// Pages and files that the program writes for people: the HTML report, what `init` writes, completions and the manual.
