@@ -140,6 +140,20 @@ impl Need {
         reason: "pipelining = \"answers\" is not promised",
     };
 
+    /// The last exchange can be made again on the same connection.
+    pub(crate) const ANSWERS_AGAIN: Self = Self {
+        word: "answers again",
+        met: |subject| subject.answers_again,
+        reason: "that an exchange can be made again (once = false) is not promised, and was not so when it was tried",
+    };
+
+    /// The promise that the last exchange can be made again on the same connection.
+    pub(crate) const PROMISES_AGAIN: Self = Self {
+        word: "promises again",
+        met: |subject| subject.profile.answers_again() == Some(true),
+        reason: "that an exchange can be made again (once = false) is not promised",
+    };
+
     /// A network namespace of the server's own.
     pub(crate) const OWN_NAMESPACE: Self = Self {
         word: "own namespace",

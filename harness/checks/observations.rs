@@ -2,6 +2,7 @@
 
 use crate::checks;
 use crate::model::action::{Action, ConnectOptions};
+use crate::model::data::{Data, Segmentation};
 use crate::model::dialogue::{
     self, ClientSteps, pause, scenario, server_does, server_expects, server_expects_within, settle,
 };
@@ -31,7 +32,12 @@ pub(crate) struct Observation {
     pub(super) occasion: Occasion,
     /// How it is read; `None` where the occasion did not come to the point.
     read: fn(&Sighting<'_>) -> Option<String>,
+    /// The line of a profile that promises what was observed; `None` where it is promised, or is nothing to promise.
+    line: fn(&Sighting<'_>) -> Option<String>,
 }
+
+/// What is observed has no word among the promises.
+const NO_LINE: fn(&Sighting<'_>) -> Option<String> = |_| None;
 
 /// When something is observed.
 #[derive(Debug)]
@@ -110,7 +116,7 @@ impl Observation {
     /// The value, read from what the first conversation showed; `None` where it has another occasion or no meaning.
     pub(crate) fn at_the_probe(&self, seen: &Sighting<'_>) -> Option<String> {
         match self.occasion {
-            Occasion::Probe if self.has_meaning(seen.subject) => (self.read)(seen),
+            Occasion::Probe if self.has_meaning(seen.subject) => self.seen(seen),
             _ => None,
         }
     }
@@ -125,7 +131,16 @@ impl Observation {
 
     /// The value, or in words why there is none.
     pub(crate) fn value(&self, seen: &Sighting<'_>) -> String {
-        (self.read)(seen).unwrap_or_else(|| seen.why_not())
+        self.seen(seen).unwrap_or_else(|| seen.why_not())
+    }
+
+    /// What was seen, with the line that promises it.
+    fn seen(&self, seen: &Sighting<'_>) -> Option<String> {
+        let value = (self.read)(seen)?;
+        Some(match (self.line)(seen) {
+            Some(line) => format!("{value}; to have it judged, promise {line}"),
+            None => value,
+        })
     }
 
     fn has_meaning(&self, subject: &Subject) -> bool {
@@ -197,6 +212,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         needs: &[],
         occasion: Occasion::Probe,
         read: |seen| Some(seen.subject.place.address.to_string()),
+        line: NO_LINE,
     },
     Observation {
         name: "amplification",
@@ -216,6 +232,25 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
             let ratio = answered as f64 / asked as f64;
             (asked > 0).then(|| format!("{ratio:.2} reply bytes for each request byte"))
         },
+        line: NO_LINE,
+    },
+    Observation {
+        name: "answers_again",
+        id: None,
+        about: "Whether the server answers its last exchange again on the same connection, where nothing is said of it.",
+        needs: &[Need::STREAM, Need::EXCHANGES, Need::STAYS_OPEN],
+        occasion: Occasion::Probe,
+        read: |seen| {
+            let is_tried = seen.subject.profile.answers_again().is_none();
+            is_tried.then(|| match seen.subject.answers_again {
+                true => "answers the same request again".to_owned(),
+                false => "does not answer the same request again".to_owned(),
+            })
+        },
+        line: |seen| {
+            let once = !seen.subject.answers_again;
+            Some(format!("once = {once} in its [[exchange]]"))
+        },
     },
     Observation {
         name: "at_rest_when_idle",
@@ -224,6 +259,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         needs: &[],
         occasion: Occasion::Probe,
         read: |seen| Some(seen.idle()?.at_rest.to_string()),
+        line: NO_LINE,
     },
     Observation {
         name: "backlog",
@@ -232,6 +268,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         needs: &[Need::STREAM],
         occasion: Occasion::Probe,
         read: |seen| Some(seen.subject.place.backlog?.to_string()),
+        line: NO_LINE,
     },
     Observation {
         name: "close_after_reply",
@@ -243,6 +280,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
             let ended = seen.ended().map(|(_, end)| end.to_string());
             Some(ended.unwrap_or_else(|| "stays open".to_owned()))
         },
+        line: NO_LINE,
     },
     Observation {
         name: "half_close",
@@ -281,6 +319,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                 None => format!("{answer}and stays open"),
             })
         },
+        line: NO_LINE,
     },
     Observation {
         name: "hup",
@@ -308,6 +347,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                 None => "goes on and does not serve".to_owned(),
             })
         },
+        line: NO_LINE,
     },
     Observation {
         name: "idle",
@@ -338,6 +378,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                 None => format!("stays open (watched for {} s)", WATCHED.as_secs()),
             })
         },
+        line: NO_LINE,
     },
     Observation {
         name: "isolation",
@@ -346,6 +387,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         needs: &[],
         occasion: Occasion::Probe,
         read: |seen| Some(seen.subject.isolation.to_owned()),
+        line: NO_LINE,
     },
     Observation {
         name: "memory_mib",
@@ -354,6 +396,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         needs: &[],
         occasion: Occasion::Probe,
         read: |seen| Some((seen.idle()?.memory_bytes >> 20).to_string()),
+        line: NO_LINE,
     },
     Observation {
         name: "path_after_term",
@@ -379,6 +422,46 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
             };
             seen.transcript.server_events().find_map(remains)
         },
+        line: NO_LINE,
+    },
+    Observation {
+        name: "pipelining",
+        id: None,
+        about: "Whether the server answers both of two requests that arrive together, where nothing is promised of it.",
+        needs: &[Need::STREAM, Need::EXCHANGES, Need::ANSWERS_AGAIN],
+        occasion: Occasion::Own(|subject| {
+            let request = dialogue::request(&subject.profile)?;
+            let is_said = subject.profile.promises.pipelining.is_some();
+            let steps = ClientSteps::of(0)
+                .open(subject)
+                .send_data(Data::literal(request).times(2), Segmentation::Whole)
+                .expect_reply(subject)
+                .expect_reply(subject)
+                .then(Action::Close);
+            (!is_said).then(|| {
+                scenario(
+                    "two requests arrive together",
+                    &[("alice", 1)],
+                    vec![steps.lines()],
+                )
+            })
+        }),
+        read: |seen| {
+            Some(match (seen.came_to_the_last_step(), seen.ended()) {
+                (true, _) => "answers both of two requests that arrive together".to_owned(),
+                (false, Some((_, end))) => {
+                    format!("does not answer two requests that arrive together, then {end}")
+                }
+                (false, None) => "does not answer two requests that arrive together".to_owned(),
+            })
+        },
+        line: |seen| {
+            let word = match seen.came_to_the_last_step() {
+                true => "answers",
+                false => "forbidden",
+            };
+            Some(format!("pipelining = \"{word}\""))
+        },
     },
     Observation {
         name: "processes",
@@ -387,6 +470,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         needs: &[],
         occasion: Occasion::Probe,
         read: |seen| Some(seen.idle()?.processes.to_string()),
+        line: NO_LINE,
     },
     Observation {
         name: "reply_source",
@@ -420,6 +504,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                 false => format!("{}, asked on {OTHER_ADDRESS}", from.ip()),
             })
         },
+        line: NO_LINE,
     },
     Observation {
         name: "threads",
@@ -428,6 +513,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         needs: &[],
         occasion: Occasion::Probe,
         read: |seen| Some(seen.idle()?.threads.to_string()),
+        line: NO_LINE,
     },
     Observation {
         name: "time_wait",
@@ -459,6 +545,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
             };
             Some(holder.to_owned())
         },
+        line: NO_LINE,
     },
     Observation {
         name: "transport",
@@ -467,6 +554,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         needs: &[],
         occasion: Occasion::Probe,
         read: |seen| Some(seen.subject.place.transport.to_string()),
+        line: NO_LINE,
     },
 ];
 

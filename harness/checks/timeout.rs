@@ -137,6 +137,7 @@ pub(super) const CHECKS: &[Check] = &[
             Need::IDLE_TIMEOUT,
             Need::DIALOGUE,
             Need::STAYS_OPEN,
+            Need::ANSWERS_AGAIN,
         ],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -176,6 +177,7 @@ pub(super) const CHECKS: &[Check] = &[
             Need::NO_IDLE_TIMEOUT,
             Need::DIALOGUE,
             Need::STAYS_OPEN,
+            Need::ANSWERS_AGAIN,
         ],
         policy: Policy::MUST,
         scenarios: |subject| {

@@ -31,6 +31,8 @@ transport = "tcp" # or udp, unix, unix-datagram
 [[profile.exchange]]
 send = 'hello\r\n'
 reply = 'hello\r\n'
+# Whether it opens a conversation, and is made once a connection; false promises that it can be made again.
+# once = false
 
 # What the server promises is held against it; what it does not promise is observed and reported, never judged.
 [profile.promises]

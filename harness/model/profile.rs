@@ -101,6 +101,15 @@ pub(crate) struct Exchange {
     pub send: Vec<u8>,
     /// What the server must answer.
     pub reply: Template,
+    /// Whether it is made once a connection, as an opening is; `false` promises that it can be made again, `None` nothing.
+    pub once: Option<bool>,
+}
+
+impl Exchange {
+    /// Whether it opens a conversation, and is made once.
+    pub(crate) fn is_opening(&self) -> bool {
+        self.once == Some(true)
+    }
 }
 
 /// A rule that gives the reply to any payload.
@@ -275,6 +284,7 @@ pub(crate) struct RawProfile {
 struct RawExchange {
     send: String,
     reply: String,
+    once: Option<bool>,
 }
 
 #[derive(Default, Deserialize)]
@@ -389,11 +399,13 @@ impl Profile {
         {
             return Err("framing = \"datagram\" goes with transport = \"udp\" or \"unix-datagram\", and with no other".to_owned());
         }
+        let promises = promises(raw.promises)?;
+        agree(&speech, &promises)?;
         Ok(Self {
             name: name.to_owned(),
             transport: raw.transport,
             speech,
-            promises: promises(raw.promises)?,
+            promises,
             source: None,
         })
     }
@@ -430,24 +442,42 @@ impl Profile {
         self.promises.after_exchange == Some(AfterExchange::Closes)
     }
 
-    /// Whether requests that arrive together are answered in order. A server that stays open and waits for its client
-    /// to speak cannot tell such requests from requests that came one by one, unless its protocol forbids them.
+    /// Whether requests that arrive together are answered in order. A model says what is owed for any bytes, however they
+    /// are put together; of a dialogue that has to be promised, for many are in turns.
     pub(crate) fn answers_pipelined(&self) -> bool {
-        let speaks_first = matches!(
-            &self.speech,
-            Speech::Dialogue {
-                greeting: Some(_),
-                ..
-            }
-        );
         match self.promises.pipelining {
             Some(promised) => promised == Pipelining::Answers,
-            None => {
-                let open = self.promises.after_exchange == Some(AfterExchange::StaysOpen)
-                    || self.model().is_some();
-                open && !speaks_first && !self.closes_after_exchange()
-            }
+            None => self.model().is_some() && !self.closes_after_exchange(),
         }
+    }
+
+    /// Whether the last exchange is answered again on the same connection; `None` where nothing is said of it.
+    pub(crate) fn answers_again(&self) -> Option<bool> {
+        if self.closes_after_exchange() {
+            return Some(false);
+        }
+        if self.answers_pipelined() {
+            return Some(true);
+        }
+        match &self.speech {
+            Speech::Unknown => None,
+            Speech::Dialogue { exchanges, .. } => exchanges.last()?.once.map(|once| !once),
+            Speech::Model(_) => Some(true),
+        }
+    }
+
+    /// The exchanges that a client goes through on a connection before it makes the last one: where the server closes
+    /// after an exchange, those alone that open the conversation.
+    pub(crate) fn earlier_exchanges(&self) -> impl Iterator<Item = &Exchange> {
+        let exchanges = match &self.speech {
+            Speech::Dialogue { exchanges, .. } => exchanges.as_slice(),
+            Speech::Unknown | Speech::Model(_) => &[],
+        };
+        let earlier = &exchanges[..exchanges.len().saturating_sub(1)];
+        let closes = self.closes_after_exchange();
+        earlier
+            .iter()
+            .filter(move |exchange| !closes || exchange.is_opening())
     }
 
     /// Whether several clients can be served at a time.
@@ -490,7 +520,11 @@ fn dialogue(raw: &RawProfile, exchanges: &[RawExchange]) -> Result<Speech, Strin
         let send = literal::bytes(&raw.send).map_err(|error| named("send", &error))?;
         let reply = template(&raw.reply).map_err(|error| named("reply", &error))?;
         if !send.is_empty() {
-            parsed.push(Exchange { send, reply });
+            parsed.push(Exchange {
+                send,
+                reply,
+                once: raw.once,
+            });
         } else if number == 1 && greeting.is_none() {
             greeting = Some(reply);
         } else {
@@ -510,6 +544,28 @@ fn dialogue(raw: &RawProfile, exchanges: &[RawExchange]) -> Result<Speech, Strin
         greeting,
         exchanges: parsed,
     })
+}
+
+/// Makes sure that no promise contradicts what is known of the conversation.
+fn agree(speech: &Speech, promises: &Promises) -> Result<(), String> {
+    let exchanges = match speech {
+        Speech::Dialogue { exchanges, .. } => exchanges,
+        Speech::Model(_) if promises.pipelining == Some(Pipelining::Forbidden) => {
+            return Err("a model answers any payload, so that pipelining is not forbidden; describe the server by \
+                        [[exchange]]"
+                .to_owned());
+        }
+        Speech::Unknown | Speech::Model(_) => return Ok(()),
+    };
+    let is_opening = exchanges.last().is_some_and(Exchange::is_opening);
+    match is_opening && promises.pipelining == Some(Pipelining::Answers) {
+        true => Err(
+            "the last exchange is made once a connection, so that it cannot be pipelined; \
+                     add the exchange that follows it, or leave out pipelining"
+                .to_owned(),
+        ),
+        false => Ok(()),
+    }
 }
 
 /// Parses a text that may have `{any}` holes.
@@ -601,6 +657,58 @@ mod tests {
         };
         assert_eq!(exchanges[0].send, b"a\xff\r\n");
         assert_eq!(exchanges[0].reply.parts, [b"b".to_vec(), b"c".to_vec()]);
+    }
+
+    fn of_exchange(exchange: &str, promises: &str) -> Result<Profile, Error> {
+        let text =
+            format!("[[exchange]]\nsend = 'a'\nreply = 'b'\n{exchange}\n[promises]\n{promises}\n");
+        Profile::parse("p", &text)
+    }
+
+    /// Many protocols are in turns although their connections stay.
+    #[test]
+    fn connection_that_stays_open_promises_neither_pipelining_nor_the_same_again() {
+        let profile = of_exchange("", "after-exchange = \"stays-open\"").unwrap();
+        assert!(!profile.answers_pipelined());
+        assert_eq!(profile.answers_again(), None);
+        let profile = of_exchange("", "pipelining = \"answers\"").unwrap();
+        assert!(profile.answers_pipelined());
+        assert_eq!(profile.answers_again(), Some(true));
+        let profile = of_exchange("once = false", "").unwrap();
+        assert_eq!(profile.answers_again(), Some(true));
+        let model = "model = \"echo\"\nframing = \"line\"\n";
+        assert!(Profile::parse("p", model).unwrap().answers_pipelined());
+    }
+
+    #[test]
+    fn promise_that_contradicts_the_conversation_is_an_error() {
+        let error = of_exchange("once = true", "pipelining = \"answers\"").unwrap_err();
+        assert!(error.to_string().contains("once a connection"), "{error}");
+        let model =
+            "model = \"echo\"\nframing = \"line\"\n[promises]\npipelining = \"forbidden\"\n";
+        assert!(Profile::parse("p", model).is_err());
+    }
+
+    /// Each connection of a server that closes after an exchange makes one, behind what opens it.
+    #[test]
+    fn opening_comes_first_on_every_connection() {
+        let exchanges = |after: &str| {
+            let rows = [("a", "once = true"), ("b", ""), ("c", "")];
+            let rows = rows.map(|(send, once)| {
+                format!("[[exchange]]\nsend = '{send}'\nreply = 'r'\n{once}\n")
+            });
+            let text = format!(
+                "{}[promises]\nafter-exchange = \"{after}\"\n",
+                rows.concat()
+            );
+            let profile = Profile::parse("p", &text).unwrap();
+            let earlier = profile.earlier_exchanges();
+            earlier
+                .map(|exchange| exchange.send.clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(exchanges("closes"), [b"a"]);
+        assert_eq!(exchanges("stays-open"), [b"a", b"b"]);
     }
 
     #[test]

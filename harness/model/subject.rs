@@ -28,6 +28,9 @@ pub(crate) struct Subject {
     pub cases: usize,
     /// The promises that were found broken.
     pub broken: Vec<Broken>,
+    /// Whether the last exchange is answered again on the same connection, as was promised or, where nothing is said of
+    /// it, tried.
+    pub answers_again: bool,
     /// Whether a client that has been served may stand by while others are, and be served again.
     pub bystander: bool,
 }
@@ -80,8 +83,10 @@ impl Place {
 impl Subject {
     /// A server of which nothing but its profile and its place is known, on a run that asks for nothing special.
     pub(crate) fn of(profile: Profile, place: Place) -> Self {
+        let answers_again = profile.answers_again() == Some(true);
         Self {
-            bystander: can_stand_by(&profile, place.transport),
+            bystander: answers_again && can_stand_by(&profile, place.transport),
+            answers_again,
             profile,
             place,
             own_namespace: false,
@@ -99,9 +104,25 @@ impl Subject {
     pub(crate) fn without(&self, promise: Broken, forget: fn(&mut Promises)) -> Self {
         let mut subject = self.clone();
         forget(&mut subject.profile.promises);
-        subject.bystander = can_stand_by(&subject.profile, subject.place.transport);
         subject.broken.push(promise);
-        subject
+        subject.with_bystander()
+    }
+
+    /// The same of a server that was found to answer its last exchange again.
+    pub(crate) fn answering_again(self) -> Self {
+        Self {
+            answers_again: true,
+            ..self
+        }
+        .with_bystander()
+    }
+
+    fn with_bystander(self) -> Self {
+        let can = can_stand_by(&self.profile, self.place.transport);
+        Self {
+            bystander: self.answers_again && can,
+            ..self
+        }
     }
 }
 

@@ -8,9 +8,11 @@ use crate::judge::Verdict;
 use crate::kernel::Row;
 use crate::launch::lab::Lab;
 use crate::launch::{Server, Target};
+use crate::model::action::Action;
 use crate::model::dialogue::{ClientSteps, scenario, settle};
 use crate::model::error::Error;
 use crate::model::invariant::Invariant;
+use crate::model::need::Need;
 use crate::model::scenario::{Line, Scenario, Waiver};
 use crate::model::subject::{Place, Subject};
 use crate::model::trial::Trial;
@@ -50,6 +52,19 @@ pub(super) async fn probe(target: &Target, settings: &Settings) -> Result<Probed
     let transcript = perform(&mut session, &trial).await?;
     let verdict = Job::new(target, &subject, settings).judged(&trial, &transcript)?;
     let unserved = (verdict != Verdict::Pass).then_some(verdict);
+    let is_to_be_tried = unserved.is_none() && may_answer_again(&subject);
+    let answers_again = match is_to_be_tried {
+        true => {
+            let again = Trial::alone(same_again(&subject)).of(&subject.profile);
+            let seen = perform(&mut session, &again).await?;
+            Job::new(target, &subject, settings).judged(&again, &seen)? == Verdict::Pass
+        }
+        false => false,
+    };
+    let subject = match answers_again {
+        true => subject.answering_again(),
+        false => subject,
+    };
     Ok(Probed {
         subject,
         why_host,
@@ -105,19 +120,47 @@ fn place_of(session: &Session<'_>, server: &Server) -> Place {
     }
 }
 
+/// Whether it can be told by trying alone that the last exchange is answered again, and something can be built on it.
+fn may_answer_again(subject: &Subject) -> bool {
+    let promises_nothing = subject.profile.answers_again().is_none();
+    promises_nothing
+        && !subject.place.transport.is_datagram()
+        && Need::STAYS_OPEN.unmet(subject).is_none()
+        && subject.profile.has_request()
+}
+
+/// A client that makes the last exchange again on its connection.
+fn same_again(subject: &Subject) -> Scenario {
+    let steps = ClientSteps::of(0)
+        .open(subject)
+        .request_and_reply(subject)
+        .request_and_reply(subject)
+        .then(Action::Close);
+    only_served(scenario(
+        "the same again",
+        &[("alice", 1)],
+        vec![steps.lines()],
+    ))
+}
+
 /// A polite client's conversation. What a served client leaves behind is a finding of the checks, and no reason not to
 /// look at them.
 fn first_conversation(subject: &Subject) -> Scenario {
+    let lines = with_a_look_at_the_end(ClientSteps::of(0).polite(subject).lines());
+    only_served(scenario("a polite client", &[("alice", 1)], vec![lines]))
+}
+
+/// The same with everything waived but that it is served.
+fn only_served(scenario: Scenario) -> Scenario {
     let beside = Invariant::ALL.iter().map(|(invariant, _)| *invariant);
     let beside = beside.filter(|invariant| *invariant != Invariant::Alive);
     let waived = beside.map(|invariant| Waiver {
         invariant,
         reason: "only whether it serves is of interest".to_owned(),
     });
-    let lines = with_a_look_at_the_end(ClientSteps::of(0).polite(subject).lines());
     Scenario {
         waived: waived.collect(),
-        ..scenario("a polite client", &[("alice", 1)], vec![lines])
+        ..scenario
     }
 }
 

@@ -21,6 +21,7 @@ const PERMANENT: &[&str] = &[
     "half-close/unread-input",
     "partial/every-cut",
     "partial/byte-by-byte",
+    "partial/one-by-one",
     "partial/coalesced",
     "partial/straddle",
     "partial/large",
@@ -95,6 +96,7 @@ const PERMANENT: &[&str] = &[
 
 /// The words of needs, which the lists for machines have; never renamed.
 const NEEDS: &[&str] = &[
+    "answers again",
     "backlog",
     "closes",
     "completes in flight",
@@ -117,6 +119,7 @@ const NEEDS: &[&str] = &[
     "own namespace",
     "own socket",
     "pipelining",
+    "promises again",
     "reply",
     "several at once",
     "stays open",

@@ -1,0 +1,112 @@
+//! What a server does not promise is observed, and never held against it.
+
+use crate::kit::{Run, sockdrill};
+use rstest::rstest;
+
+const SERVER: &str = "fixtures/external/has_its_ways.py";
+
+/// What the server speaks, and what it promises beside.
+fn profile(exchange: &str, promises: &str) -> String {
+    format!(
+        "transport = \"tcp\"\n[[exchange]]\nsend = 'hello\\n'\nreply = 'HELLO\\n'\n{exchange}\n[promises]\n\
+         serves = \"concurrently\"\nafter-exchange = \"stays-open\"\n{promises}\n"
+    )
+}
+
+/// Holds the server in one of its ways to what a profile promises.
+fn check(how: &str, profile: &str, only: &[&str]) -> Run {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ways.toml");
+    std::fs::write(&file, profile).unwrap();
+    let only = only.iter().flat_map(|glob| ["--only", glob]);
+    sockdrill(&["check", "--strict", "--speaks", &file.to_string_lossy()])
+        .args(only)
+        .reporting()
+        .args(["--", "python3", SERVER, how, "{port}"])
+        .run()
+}
+
+/// The verdict on a check, with its reason.
+fn verdict(run: &Run, id: &str) -> String {
+    let checks = run.report["checks"].as_array().unwrap();
+    let row = checks.iter().find(|row| row["id"] == id).unwrap();
+    let reason = row["reason"].as_str().unwrap_or_default();
+    format!("{}: {reason}", row["verdict"].as_str().unwrap())
+}
+
+const TOGETHER: &[&str] = &["partial/coalesced", "partial/straddle"];
+
+#[rstest]
+#[case::greeted_once("greeted-once")]
+#[case::in_turns("in-turns")]
+fn requests_do_not_come_together_where_pipelining_is_not_promised(#[case] how: &str) {
+    let ids = [TOGETHER, &["property/exchange", "timeout/idle-kept"]].concat();
+    let run = check(how, &profile("", "idle-timeout = \"none\""), &ids).code(0);
+    for id in TOGETHER {
+        let verdict = verdict(&run, id);
+        assert_eq!(verdict, "skip: pipelining = \"answers\" is not promised");
+    }
+}
+
+/// Who promises it is held to it.
+#[test]
+fn server_that_answers_in_turns_breaks_the_promise_of_pipelining() {
+    let run = check(
+        "in-turns",
+        &profile("", "pipelining = \"answers\""),
+        TOGETHER,
+    );
+    let run = run.code(1);
+    assert!(
+        verdict(&run, "partial/coalesced").starts_with("fail"),
+        "{run:?}"
+    );
+}
+
+#[rstest]
+#[case::greeted_once("greeted-once", "does not answer the same request again")]
+#[case::in_turns("in-turns", "answers the same request again")]
+fn that_an_exchange_can_be_made_again_is_tried(#[case] how: &str, #[case] seen: &str) {
+    let run = check(
+        how,
+        &profile("", "idle-timeout = \"none\""),
+        &["polite", "timeout/idle-kept"],
+    )
+    .code(0);
+    let again = run.report["observations"]["answers_again"]
+        .as_str()
+        .unwrap();
+    assert!(again.starts_with(seen), "{again}");
+    let kept = verdict(&run, "timeout/idle-kept");
+    assert_eq!(kept.starts_with("skip"), how == "greeted-once", "{kept}");
+}
+
+#[test]
+fn server_that_promises_to_answer_again_is_held_to_it() {
+    let run = check(
+        "greeted-once",
+        &profile("once = false", ""),
+        &["partial/one-by-one"],
+    )
+    .code(1);
+    let again = verdict(&run, "partial/one-by-one");
+    assert!(again.starts_with("fail"), "{again}");
+}
+
+/// The opening comes before each of the cases that are derived from the exchange behind it.
+#[test]
+fn opening_is_made_once_on_each_connection() {
+    let exchanges = "once = true\n[[exchange]]\nsend = 'good day\\n'\nreply = 'GOOD DAY\\n'";
+    let promises = "pipelining = \"answers\"\nidle-timeout = \"none\"";
+    let ids = [
+        "polite",
+        "partial",
+        "property",
+        "timeout/idle-kept",
+        "reset/mid-request",
+    ];
+    check("greeted-once", &profile(exchanges, promises), &ids)
+        .code(0)
+        .prints("pass          partial/coalesced")
+        .prints("pass          partial/one-by-one");
+}
