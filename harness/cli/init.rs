@@ -24,7 +24,7 @@ command = ["./your-server", "--port", "{port}"]
 # LOG_LEVEL = "debug"
 
 # What a client says and what it gets for it. Single quotes keep the backslashes: \r, \n, \x00. In a reply, {any} stands
-# for any bytes. Without an exchange, only what every server owes is checked.
+# for any bytes, {line} for any without a newline. Without an exchange, only what every server owes is checked.
 [profile]
 transport = "tcp" # or udp, unix, unix-datagram
 

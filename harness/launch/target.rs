@@ -233,7 +233,8 @@ impl Target {
                 ));
             }
             (Some(speaks), None) => profile_beside(folder, &speaks)?,
-            (None, Some(raw)) => Profile::from_raw(name, raw).map_err(malformed)?,
+            (None, Some(raw)) => Profile::from_raw(name, raw, text)
+                .map_err(|mistake| malformed(mistake.shown(text)))?,
             (None, None) => Profile::unknown(),
         };
         let ready_within = match raw.ready_within {

@@ -1,12 +1,13 @@
 //! What a polite client says to a server of a given profile, as steps.
 
 use crate::model::action::{Action, ConnectOptions};
-use crate::model::data::{Data, Segmentation, Template};
+use crate::model::data::{Data, Segmentation};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::profile::{Exchange, Framing, Profile, Rule, Speech};
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::server_action::ServerAction;
 use crate::model::subject::Subject;
+use crate::model::template::Template;
 use std::time::Duration;
 
 /// The request that checks send to a server with a model.

@@ -1,13 +1,16 @@
 //! What a server speaks and what it promises, parsed from TOML into values that cannot be wrong.
 
-use crate::model::data::{Data, Source, Template};
+use crate::model::data::{Data, Source};
 use crate::model::error::Error;
-use crate::model::literal::{self, Piece};
+use crate::model::literal::{self, LiteralError};
 use crate::model::server_action::Signal;
+use crate::model::template::Template;
 use serde::Deserialize;
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
+use toml::Spanned;
 
 /// What a server speaks and promises. What is not promised is observed and reported, never judged.
 ///
@@ -270,7 +273,7 @@ pub(crate) struct RawProfile {
     transport: Option<Transport>,
     #[serde(default)]
     speaks_first: bool,
-    greeting: Option<String>,
+    greeting: Option<Spanned<String>>,
     #[serde(default)]
     exchange: Vec<RawExchange>,
     model: Option<Rule>,
@@ -282,8 +285,8 @@ pub(crate) struct RawProfile {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawExchange {
-    send: String,
-    reply: String,
+    send: Spanned<String>,
+    reply: Spanned<String>,
     once: Option<bool>,
 }
 
@@ -387,17 +390,21 @@ impl Profile {
         };
         let raw: RawProfile =
             toml::from_str(text).map_err(|error| malformed(error.to_string().trim().to_owned()))?;
-        Self::from_raw(name, raw).map_err(malformed)
+        Self::from_raw(name, raw, text).map_err(|mistake| malformed(mistake.shown(text)))
     }
 
-    pub(crate) fn from_raw(name: &str, raw: RawProfile) -> Result<Self, String> {
-        let speech = speech(&raw)?;
+    /// What was read from this text makes.
+    ///
+    /// # Errors
+    /// Says what is wrong, and where in the text.
+    pub(crate) fn from_raw(name: &str, raw: RawProfile, text: &str) -> Result<Self, Mistake> {
+        let speech = speech(&raw, text)?;
         let datagram = raw.transport.is_some_and(Transport::is_datagram);
         if let Speech::Model(model) = &speech
             && raw.transport.is_some()
             && datagram != (model.framing == Framing::Datagram)
         {
-            return Err("framing = \"datagram\" goes with transport = \"udp\" or \"unix-datagram\", and with no other".to_owned());
+            return Err("framing = \"datagram\" goes with transport = \"udp\" or \"unix-datagram\", and with no other".to_owned().into());
         }
         let promises = promises(raw.promises)?;
         agree(&speech, &promises)?;
@@ -486,39 +493,44 @@ impl Profile {
     }
 }
 
-fn speech(raw: &RawProfile) -> Result<Speech, String> {
-    match (raw.model, raw.exchange.as_slice()) {
-        (Some(_), [_, ..]) => Err("model and [[exchange]] exclude each other".to_owned()),
-        (Some(rule), []) => {
-            if raw.greeting.is_some() || raw.speaks_first {
-                return Err(
-                    "a server with a model does not speak first; describe it by [[exchange]]"
-                        .to_owned(),
-                );
-            }
-            let framing = raw
-                .framing
-                .ok_or("a model needs framing = \"stream\", \"line\" or \"datagram\"")?;
-            Ok(Speech::Model(Model { rule, framing }))
+fn speech(raw: &RawProfile, file: &str) -> Result<Speech, Mistake> {
+    let wrong = |message: &str| Err(message.to_owned().into());
+    match (raw.model, raw.exchange.as_slice(), raw.framing) {
+        (Some(_), [_, ..], _) => wrong("model and [[exchange]] exclude each other"),
+        (Some(_), [], _) if raw.greeting.is_some() || raw.speaks_first => {
+            wrong("a server with a model does not speak first; describe it by [[exchange]]")
         }
-        (None, _) if raw.framing.is_some() => {
-            Err("framing needs a model = \"echo\", \"ascii-uppercase\" or \"discard\"".to_owned())
+        (Some(_), [], None) => {
+            wrong("a model needs framing = \"stream\", \"line\" or \"datagram\"")
         }
-        (None, exchanges) => dialogue(raw, exchanges),
+        (Some(rule), [], Some(framing)) => Ok(Speech::Model(Model { rule, framing })),
+        (None, _, Some(_)) => {
+            wrong("framing needs a model = \"echo\", \"ascii-uppercase\" or \"discard\"")
+        }
+        (None, exchanges, None) => dialogue(raw, exchanges, file),
     }
 }
 
-fn dialogue(raw: &RawProfile, exchanges: &[RawExchange]) -> Result<Speech, String> {
-    let mut greeting = match &raw.greeting {
-        Some(text) => Some(template(text).map_err(|error| format!("greeting: {error}"))?),
-        None => None,
+fn dialogue(raw: &RawProfile, exchanges: &[RawExchange], file: &str) -> Result<Speech, Mistake> {
+    let is_datagram = raw.transport.is_some_and(Transport::is_datagram);
+    let expected = |key: &str, text: &Spanned<String>| {
+        // A datagram has an end of its own.
+        let parsed = match is_datagram {
+            true => Template::parse(text.get_ref()),
+            false => Template::parse_with_an_end(text.get_ref()),
+        };
+        parsed.map_err(|error| Mistake::inside(text, file, key, &error))
     };
+    let greeting = raw.greeting.as_ref();
+    let mut greeting = greeting
+        .map(|text| expected("greeting", text))
+        .transpose()?;
     let mut parsed = Vec::new();
     for (number, raw) in (1..).zip(exchanges) {
-        let named =
-            |key: &str, error: &dyn fmt::Display| format!("exchange {number}, {key}: {error}");
-        let send = literal::bytes(&raw.send).map_err(|error| named("send", &error))?;
-        let reply = template(&raw.reply).map_err(|error| named("reply", &error))?;
+        let named = |key: &str| format!("exchange {number}, {key}");
+        let send = literal::bytes(raw.send.get_ref())
+            .map_err(|error| Mistake::inside(&raw.send, file, &named("send"), &error))?;
+        let reply = expected(&named("reply"), &raw.reply)?;
         if !send.is_empty() {
             parsed.push(Exchange {
                 send,
@@ -528,14 +540,14 @@ fn dialogue(raw: &RawProfile, exchanges: &[RawExchange]) -> Result<Speech, Strin
         } else if number == 1 && greeting.is_none() {
             greeting = Some(reply);
         } else {
-            return Err(named(
-                "send",
-                &"only the first exchange may send nothing; it is the greeting",
-            ));
+            let message = "only the first exchange may send nothing; it is the greeting";
+            return Err(format!("{}: {message}", named("send")).into());
         }
     }
     if raw.speaks_first && greeting.is_none() {
-        return Err("speaks-first = true needs a greeting = '…'".to_owned());
+        return Err("speaks-first = true needs a greeting = '…'"
+            .to_owned()
+            .into());
     }
     if parsed.is_empty() && greeting.is_none() {
         return Ok(Speech::Unknown);
@@ -568,27 +580,67 @@ fn agree(speech: &Speech, promises: &Promises) -> Result<(), String> {
     }
 }
 
-/// Parses a text that may have `{any}` holes.
-pub(crate) fn template(text: &str) -> Result<Template, literal::LiteralError> {
-    let mut parts = vec![Vec::new()];
-    for piece in literal::pieces(text)? {
-        match piece {
-            Piece::Bytes(bytes) => parts
-                .last_mut()
-                .into_iter()
-                .for_each(|part| part.extend_from_slice(&bytes)),
-            Piece::Name { name, .. } if name == "any" => parts.push(Vec::new()),
-            Piece::Name { name, offset } => {
-                return Err(literal::LiteralError {
-                    offset,
-                    message: format!(
-                        "{{{name}}} has no meaning here; {{any}} stands for any bytes, \\{{ for a brace"
-                    ),
-                });
-            }
+/// What is wrong with a profile, and where in its file, where that can be told.
+pub(crate) struct Mistake {
+    place: Option<Range<usize>>,
+    message: String,
+}
+
+impl From<String> for Mistake {
+    fn from(message: String) -> Self {
+        Self {
+            place: None,
+            message,
         }
     }
-    Ok(Template { parts })
+}
+
+impl Mistake {
+    /// A mistake in a quoted text, which stands at this many of its bytes.
+    fn inside(quoted: &Spanned<String>, file: &str, key: &str, error: &LiteralError) -> Self {
+        let span = quoted.span();
+        let token = &file[span.clone()];
+        let quotes = match token {
+            _ if token.starts_with("\'\'\'") => 3,
+            _ => 1,
+        };
+        // Where the file has escapes of its own, the places in it are others than those in the text.
+        let is_plain = token.starts_with('\'') || !token.contains('\\');
+        let length = match quoted.get_ref().get(error.offset..) {
+            Some(rest) if rest.starts_with('{') => rest.find('}').map_or(1, |end| end + 1),
+            _ => 1,
+        };
+        let start = span.start + quotes + error.offset;
+        Self {
+            place: Some(if is_plain {
+                start..start + length
+            } else {
+                span
+            }),
+            message: format!("{key}: {error}"),
+        }
+    }
+
+    /// The message with the line of the file, and a caret under the place.
+    pub(crate) fn shown(&self, file: &str) -> String {
+        let Some(place) = &self.place else {
+            return self.message.clone();
+        };
+        let before = &file[..place.start];
+        let number = before.matches('\n').count() + 1;
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = file[start..].lines().next().unwrap_or_default();
+        let column = file[start..place.start].chars().count();
+        let carets = file[place.clone()].chars().count().max(1);
+        let margin = " ".repeat(number.to_string().len());
+        format!(
+            "TOML parse error at line {number}, column {}\n{margin} |\n{number} | {line}\n{margin} | {}{}\n{}",
+            column + 1,
+            " ".repeat(column),
+            "^".repeat(carets),
+            self.message
+        )
+    }
 }
 
 fn promises(raw: RawPromises) -> Result<Promises, String> {
@@ -656,7 +708,24 @@ mod tests {
             panic!("a dialogue");
         };
         assert_eq!(exchanges[0].send, b"a\xff\r\n");
-        assert_eq!(exchanges[0].reply.parts, [b"b".to_vec(), b"c".to_vec()]);
+        assert_eq!(exchanges[0].reply, Template::parse("b{any}c").unwrap());
+    }
+
+    /// As in a stream, where it takes nothing at all.
+    #[test]
+    fn hole_at_the_end_of_a_reply_is_an_error_with_a_caret_unless_it_is_a_datagram() {
+        let text =
+            "transport = \"tcp\"\n[[exchange]]\nsend = 'HELLO\\n'\nreply = 'WELCOME {any}'\n";
+        let error = Profile::parse("p", text).unwrap_err().to_string();
+        let shown = "4 | reply = 'WELCOME {any}'\n  |                  ^^^^^\nexchange 1, reply: nothing tells";
+        assert!(error.contains(shown), "{error}");
+        assert!(error.contains("line 4, column 18"), "{error}");
+        assert!(Profile::parse("p", &text.replace("tcp", "udp")).is_ok());
+        let basic = text.replace("'WELCOME {any}'", "\"\\\\r {line}\"");
+        let error = Profile::parse("p", &basic).unwrap_err().to_string();
+        assert!(error.contains("  |         ^^^^^^^^^^^^\n"), "{error}");
+        let greeting = "speaks-first = true\ngreeting = 'hi {line}'\n";
+        assert!(Profile::parse("p", greeting).is_err());
     }
 
     fn of_exchange(exchange: &str, promises: &str) -> Result<Profile, Error> {

@@ -2,12 +2,13 @@
 
 use super::rules::{Kind, Rules};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
-use crate::model::data::{Data, Segmentation, Source, Template};
+use crate::model::data::{Data, Segmentation, Source};
 use crate::model::dialogue::ClientSteps;
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::profile::{Exchange, HalfClose, Model, Rule, Speech, Transport};
 use crate::model::scenario::{ClientGroup, Line, Scenario, Step};
 use crate::model::server_action::{ServerAction, Streams};
+use crate::model::template::Template;
 use std::collections::BTreeSet;
 use std::time::Duration;
 

@@ -21,14 +21,16 @@ impl fmt::Display for Cause {
                 expected,
                 how,
                 instead,
+                took,
             } => {
                 write!(f, "{client} expected {expected}{}, {instead}", Limit(*how))?;
-                match (instead, how) {
-                    (Instead::SoFar(_), Ended::Settled) => f.write_str(
+                if let (Instead::SoFar(_), Ended::Settled) = (instead, how) {
+                    f.write_str(
                         " and nothing more will come: the server waits, all queues are empty",
-                    ),
-                    _ => Ok(()),
+                    )?;
                 }
+                let mut took = took.iter();
+                took.try_for_each(|took| write!(f, "; {} took {}", took.hole, took.bytes))
             }
             Self::ServerStepFailed {
                 expected,

@@ -110,3 +110,27 @@ fn opening_is_made_once_on_each_connection() {
         .prints("pass          partial/coalesced")
         .prints("pass          partial/one-by-one");
 }
+
+/// `{line}` ends with its line, and the report says what each hole took of a reply that does not fit.
+#[test]
+fn mismatch_tells_what_each_hole_took() {
+    let profile = profile(
+        "[[exchange]]\nsend = 'a b c\\n'\nreply = '{line} {any}C!\\n'",
+        "",
+    );
+    let run = check("plain", &profile, &["polite"]).code(1);
+    let verdict = verdict(&run, "polite/exchange");
+    assert!(
+        verdict.contains("{line} took \"A\"; {any} took \"B C\\n\""),
+        "{verdict}"
+    );
+}
+
+#[test]
+fn hole_that_cannot_end_is_an_error_with_a_caret() {
+    let profile = profile("[[exchange]]\nsend = 'a\\n'\nreply = 'A{any}'", "");
+    check("plain", &profile, &["polite"])
+        .code(2)
+        .complains("reply = 'A{any}'\n  |           ^^^^^")
+        .complains("nothing tells where {any} ends");
+}
