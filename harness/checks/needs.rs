@@ -187,6 +187,33 @@ impl Need {
         reason: "no backlog is promised",
     };
 
+    /// The promise to end when it is told to.
+    pub(crate) const STOPS: Self = Self {
+        word: "stops",
+        met: |subject| subject.profile.promises.stop.is_some(),
+        reason: "nothing is promised about stopping (stop)",
+    };
+
+    /// The promise to end although a client stays.
+    pub(crate) const STOPS_WITH_CLIENTS: Self = Self {
+        word: "stops with clients",
+        met: |subject| {
+            let stop = subject.profile.promises.stop;
+            stop.is_some_and(|stop| stop.within_with_clients().is_some())
+        },
+        reason: "how long clients are waited for (stop.drain) is not promised",
+    };
+
+    /// The promise of what becomes of clients that are connected when the server is told to end.
+    pub(crate) const SESSIONS: Self = Self {
+        word: "sessions",
+        met: |subject| {
+            let stop = subject.profile.promises.stop;
+            stop.is_some_and(|stop| stop.sessions.is_some())
+        },
+        reason: "stop.sessions is not promised",
+    };
+
     /// The promise to answer requests that have begun when it is told to end.
     pub(crate) const COMPLETES_IN_FLIGHT: Self = Self {
         word: "completes in flight",

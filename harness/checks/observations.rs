@@ -1,5 +1,6 @@
 //! The passport: what is observed of a server and never judged. Every observation is one row of [`OBSERVATIONS`].
 
+use super::stop;
 use crate::checks;
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::data::{Data, Segmentation};
@@ -7,6 +8,7 @@ use crate::model::dialogue::{
     self, ClientSteps, pause, scenario, server_does, server_expects, server_expects_within, settle,
 };
 use crate::model::expectation::{End, Expectation, ServerExpectation};
+use crate::model::literal::Measured;
 use crate::model::need::Need;
 use crate::model::phase::Moment;
 use crate::model::profile::STOP_WITHIN;
@@ -201,6 +203,39 @@ fn after_the_signal(subject: &Subject) -> Vec<Line> {
         }
     }
     lines
+}
+
+/// What was seen of a server that was told to end while a client was connected.
+struct Told {
+    /// What became of the client, and how long the end took: from when it was told, or where it waited, from when the
+    /// client had left.
+    ended: Option<(&'static str, Duration)>,
+    /// How long the server was watched.
+    since: Duration,
+}
+
+impl Told {
+    fn of(seen: &Sighting<'_>) -> Option<Self> {
+        let events = &seen.transcript.events;
+        let at = |wanted: &dyn Fn(&What) -> bool| {
+            let mut found = events.iter().filter(|event| wanted(&event.what));
+            found.next().map(|event| event.at)
+        };
+        let told = at(&|what| matches!(what, What::Server(ServerEvent::Signalled(_))))?;
+        let left = at(&|what| matches!(what, What::Client(_, ClientEvent::Closed)))?;
+        let exited = at(&|what| matches!(what, What::Server(ServerEvent::Exited(_))));
+        let is_closed = seen.ended().is_some();
+        let ended = exited.map(|exited| match exited < left {
+            true if is_closed => ("closed", exited - told),
+            true => ("kept", exited - told),
+            false => ("waited-for", exited - left),
+        });
+        let last = events.last().map_or(told, |event| event.at);
+        Some(Self {
+            ended,
+            since: last - told,
+        })
+    }
 }
 
 /// Every observation there is, in the order of the alphabet, as in reports.
@@ -505,6 +540,60 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
             })
         },
         line: NO_LINE,
+    },
+    Observation {
+        name: "stop",
+        id: None,
+        about: "What becomes of a client that is connected when the server is told to end, and when it ends, where that is not promised.",
+        needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
+        occasion: Occasion::Own(|subject| {
+            let is_promised = Need::SESSIONS.unmet(subject).is_none();
+            let lines = vec![
+                stop::served_and_silent(subject).lines(),
+                vec![
+                    server_does(ServerAction::Signal(stop::signal(subject))),
+                    settle(),
+                ],
+                ClientSteps::of(0).then(Action::Close).lines(),
+                vec![
+                    server_expects_within(ServerExpectation::Exit(None), STOP_WITHIN),
+                    server_expects_within(ServerExpectation::Gone, OBEYS_WITHIN),
+                ],
+            ];
+            let told = scenario("told to end, with a client", &[("alice", 1)], lines);
+            (!is_promised).then_some(told)
+        }),
+        read: |seen| {
+            Some(match Told::of(seen)? {
+                Told {
+                    ended: Some((sessions, after)),
+                    ..
+                } => {
+                    let what = match sessions {
+                        "closed" => "closes its client and ends",
+                        "kept" => "ends and has its client served on",
+                        _ => "waits for its client and ends",
+                    };
+                    format!("{what}, {} later", Measured(after))
+                }
+                Told { since, .. } => {
+                    format!("still runs {} later, its client gone", Measured(since))
+                }
+            })
+        },
+        line: |seen| {
+            let (sessions, after) = Told::of(seen)?.ended?;
+            let promises = &seen.subject.profile.promises;
+            if promises.stop.is_some() {
+                return Some(format!("sessions = \"{sessions}\" in stop"));
+            }
+            // Another host may be slower.
+            let within = (after.as_secs_f64() * 2.0).ceil().max(1.0);
+            Some(format!(
+                "stop = {{ signal = \"{}\", within = \"{within}s\", sessions = \"{sessions}\" }}",
+                stop::signal(seen.subject)
+            ))
+        },
     },
     Observation {
         name: "threads",

@@ -194,6 +194,21 @@ pub(crate) struct Promises {
     pub stop: Option<Stop>,
 }
 
+impl Promises {
+    /// These promises, and where nothing is promised those of `other`.
+    fn over(self, other: Self) -> Self {
+        Self {
+            serves: self.serves.or(other.serves),
+            half_close: self.half_close.or(other.half_close),
+            after_exchange: self.after_exchange.or(other.after_exchange),
+            idle_timeout: self.idle_timeout.or(other.idle_timeout),
+            backlog: self.backlog.or(other.backlog),
+            pipelining: self.pipelining.or(other.pipelining),
+            stop: self.stop.or(other.stop),
+        }
+    }
+}
+
 /// How many clients a server serves at a time.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -265,6 +280,32 @@ pub(crate) struct Stop {
     pub within: Duration,
     /// Whether requests that have begun are answered.
     pub completes_in_flight: bool,
+    /// What becomes of clients that are connected.
+    pub sessions: Option<Sessions>,
+}
+
+impl Stop {
+    /// How long it takes at most while a client stays connected; `None` where it waits for as long as that stays.
+    pub(crate) fn within_with_clients(&self) -> Option<Duration> {
+        match self.sessions {
+            Some(Sessions::WaitedFor { drain }) => drain.map(|drain| drain + self.within),
+            Some(Sessions::Closed | Sessions::Kept) | None => Some(self.within),
+        }
+    }
+}
+
+/// What becomes of clients that are connected when a server is told to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sessions {
+    /// Their connections are closed.
+    Closed,
+    /// The server ends when they have left.
+    WaitedFor {
+        /// How long it waits for them; for ever where nothing is said.
+        drain: Option<Duration>,
+    },
+    /// The server ends at once, and a process of their own serves them on.
+    Kept,
 }
 
 #[derive(Deserialize)]
@@ -290,9 +331,10 @@ struct RawExchange {
     once: Option<bool>,
 }
 
+/// Promises as a file has them.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawPromises {
+pub(crate) struct RawPromises {
     serves: Option<Serves>,
     half_close: Option<HalfClose>,
     after_exchange: Option<AfterExchange>,
@@ -309,6 +351,16 @@ struct RawStop {
     signal: Signal,
     within: Option<String>,
     in_flight: Option<InFlight>,
+    sessions: Option<SessionsWord>,
+    drain: Option<String>,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum SessionsWord {
+    Closed,
+    WaitedFor,
+    Kept,
 }
 
 #[derive(Deserialize, PartialEq)]
@@ -415,6 +467,16 @@ impl Profile {
             promises,
             source: None,
         })
+    }
+
+    /// The same of a server that promises more than its protocol, or otherwise.
+    ///
+    /// # Errors
+    /// A promise is malformed, or contradicts what is known of the conversation.
+    pub(crate) fn promising(self, raw: RawPromises) -> Result<Self, String> {
+        let promises = promises(raw)?.over(self.promises);
+        agree(&self.speech, &promises)?;
+        Ok(Self { promises, ..self })
     }
 
     /// Whether something is known of the conversation.
@@ -664,16 +726,25 @@ fn promises(raw: RawPromises) -> Result<Promises, String> {
 }
 
 fn stop(raw: RawStop) -> Result<Stop, String> {
-    let within = match &raw.within {
-        Some(text) => {
-            literal::duration(text).map_err(|error| format!("promises.stop.within: {error}"))?
+    let time = |key: &str, text: &Option<String>| {
+        let time = text.as_deref().map(literal::duration).transpose();
+        time.map_err(|error| format!("promises.stop.{key}: {error}"))
+    };
+    let drain = time("drain", &raw.drain)?;
+    let sessions = match (raw.sessions, drain) {
+        (Some(SessionsWord::WaitedFor), drain) => Some(Sessions::WaitedFor { drain }),
+        (_, Some(_)) => {
+            return Err("promises.stop.drain goes with sessions = \"waited-for\"".to_owned());
         }
-        None => STOP_WITHIN,
+        (Some(SessionsWord::Closed), None) => Some(Sessions::Closed),
+        (Some(SessionsWord::Kept), None) => Some(Sessions::Kept),
+        (None, None) => None,
     };
     Ok(Stop {
         signal: raw.signal,
-        within,
+        within: time("within", &raw.within)?.unwrap_or(STOP_WITHIN),
         completes_in_flight: raw.in_flight == Some(InFlight::Completes),
+        sessions,
     })
 }
 

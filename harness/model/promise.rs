@@ -62,10 +62,15 @@ pub(crate) const PROMISES: &[Promise] = &[
     },
     Promise {
         name: "stop",
-        about: "The signal that ends it, the time that it takes at most, and whether it completes what is in flight.",
+        about: "The signal that ends it, the time that it takes at most, whether it completes what is in flight, and what becomes \
+                of clients that are connected: they are closed, waited for (for the time of drain at most), or kept by \
+                a process of their own.",
         words: &[],
-        otherwise: Some("a table of signal, within (a time) and in-flight (completes or dropped)"),
-        example: "{ signal = \"TERM\", within = \"5s\", in-flight = \"completes\" }",
+        otherwise: Some(
+            "a table of signal, within (a time), in-flight (completes or dropped), sessions (closed, waited-for or kept) and \
+             drain (a time, where they are waited for)",
+        ),
+        example: "{ signal = \"TERM\", within = \"5s\", in-flight = \"completes\", sessions = \"closed\" }",
     },
 ];
 

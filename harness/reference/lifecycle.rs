@@ -197,7 +197,8 @@ impl Service {
     }
 
     fn begin(&mut self, stream: Box<dyn Stream>) {
-        let conversation = Conversation::new(stream, self.stopping.subscribe());
+        let conversation =
+            Conversation::new(stream, self.stopping.subscribe(), self.server.sessions);
         self.conversations.spawn(hold(conversation, self.converse));
     }
 

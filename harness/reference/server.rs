@@ -3,7 +3,7 @@
 use super::conversation::Conversation;
 use super::datagrams::{Reaction, Remark};
 use super::lifecycle::Running;
-use crate::model::profile::Serves;
+use crate::model::profile::{Serves, Sessions};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -25,6 +25,7 @@ pub struct ReferenceServer {
     pub about: &'static str,
     pub(super) serves: Serves,
     pub(super) backlog: u32,
+    pub(super) sessions: Sessions,
     pub(super) manner: Manner,
 }
 
@@ -56,6 +57,7 @@ impl ReferenceServer {
             about,
             serves: Serves::Concurrently,
             backlog: BACKLOG,
+            sessions: Sessions::Closed,
             manner: Manner::Stream(converse),
         }
     }
@@ -70,6 +72,7 @@ impl ReferenceServer {
             about,
             serves: Serves::Concurrently,
             backlog: BACKLOG,
+            sessions: Sessions::Closed,
             manner: Manner::Datagram(react),
         }
     }

@@ -134,3 +134,60 @@ fn hole_that_cannot_end_is_an_error_with_a_caret() {
         .complains("reply = 'A{any}'\n  |           ^^^^^")
         .complains("nothing tells where {any} ends");
 }
+
+/// Who promises nothing about stopping is held to nothing, and what it does is observed.
+#[rstest]
+#[case::drains("drains", "waits for its client and ends", "waited-for")]
+#[case::forks("forks", "ends and has its client served on", "kept")]
+#[case::plain("plain", "closes its client and ends", "closed")]
+fn how_a_server_stops_is_observed(#[case] how: &str, #[case] seen: &str, #[case] sessions: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ways.toml");
+    std::fs::write(&file, profile("", "")).unwrap();
+    // Observations are left out where few checks are asked for.
+    #[rustfmt::skip]
+    let rest = ["polite", "reset", "half-close", "partial", "timeout", "time-wait", "backlog", "crowd", "bytes", "address", "property"];
+    let run = sockdrill(&["check", "--speaks", &file.to_string_lossy()])
+        .args(rest.iter().flat_map(|glob| ["--skip", glob]))
+        .reporting()
+        .args(["--", "python3", SERVER, how, "{port}"])
+        .run()
+        .code(0);
+    for id in [
+        "stop/term-idle",
+        "stop/term-idle-client",
+        "stop/term-twice",
+        "stop/int",
+        "stop/sessions",
+    ] {
+        let verdict = verdict(&run, id);
+        assert!(verdict.starts_with("skip"), "{id}: {verdict}");
+    }
+    let stop = run.report["observations"]["stop"].as_str().unwrap();
+    assert!(stop.starts_with(seen), "{stop}");
+    assert!(
+        stop.contains(&format!("sessions = \"{sessions}\" }}")),
+        "{stop}"
+    );
+}
+
+/// What is promised of those who are connected at the end is held against the server.
+#[rstest]
+#[case::drains("drains", "waited-for", "pass")]
+#[case::drains_for_a_while("drains", "waited-for\", drain = \"10s", "pass")]
+#[case::drains_and_should_close("drains", "closed", "fail")]
+#[case::drains_and_should_leave("drains", "kept", "fail")]
+#[case::forks("forks", "kept", "pass")]
+#[case::forks_and_should_close("forks", "closed", "fail")]
+#[case::plain("plain", "closed", "pass")]
+#[case::plain_and_should_wait("plain", "waited-for", "fail")]
+fn what_is_promised_of_sessions_is_judged(
+    #[case] how: &str,
+    #[case] sessions: &str,
+    #[case] expected: &str,
+) {
+    let stop = format!("stop = {{ within = \"2s\", sessions = \"{sessions}\" }}");
+    let run = check(how, &profile("once = false", &stop), &["stop/sessions"]);
+    let verdict = verdict(&run, "stop/sessions");
+    assert!(verdict.starts_with(expected), "{verdict}");
+}
