@@ -77,6 +77,15 @@ fn refused(subject: &Subject) -> Vec<Line> {
     }
 }
 
+/// A scenario that leaves no server behind to be served by.
+fn ended(scenario: Scenario) -> Scenario {
+    let waived = vec![Waiver {
+        invariant: Invariant::Served,
+        reason: "the server has ended".to_owned(),
+    }];
+    Scenario { waived, ..scenario }
+}
+
 /// The server's end of a connection, in either way.
 fn ends() -> Expectation {
     Expectation::End {
@@ -254,12 +263,12 @@ pub(super) const CHECKS: &[Check] = &[
                 }
                 Sessions::Kept => vec![vec![expects_exit(subject)], refused(subject), again, leave],
             };
-            let gone = vec![server_expects(ServerExpectation::Gone), start_again()];
-            Some(vec![scenario(
+            let gone = vec![server_expects(ServerExpectation::Gone)];
+            Some(vec![ended(scenario(
                 "told to end, with a client that goes on",
                 &[("alice", 1), ("late", 1)],
                 [vec![open, vec![told]], rest, vec![gone]].concat(),
-            )])
+            ))])
         },
         counterexample: Counterexample {
             instead_of: "club",
@@ -294,31 +303,24 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile).unwrap_or_default();
             let (half, rest) = request.split_at(request.len() / 2);
-            let waived = vec![Waiver {
-                invariant: Invariant::Served,
-                reason: "the server has ended".to_owned(),
-            }];
-            Some(vec![Scenario {
-                waived,
-                ..scenario(
-                    "told to end in the middle of a request",
-                    &[("alice", 1)],
+            Some(vec![ended(scenario(
+                "told to end in the middle of a request",
+                &[("alice", 1)],
+                vec![
+                    ClientSteps::of(0).open(subject).send(half).lines(),
                     vec![
-                        ClientSteps::of(0).open(subject).send(half).lines(),
-                        vec![
-                            settle(),
-                            server_does(ServerAction::Signal(signal(subject))),
-                            settle(),
-                        ],
-                        ClientSteps::of(0)
-                            .send(rest)
-                            .expect_reply(subject)
-                            .then(Action::Close)
-                            .lines(),
-                        vec![expects_exit(subject)],
+                        settle(),
+                        server_does(ServerAction::Signal(signal(subject))),
+                        settle(),
                     ],
-                )
-            }])
+                    ClientSteps::of(0)
+                        .send(rest)
+                        .expect_reply(subject)
+                        .then(Action::Close)
+                        .lines(),
+                    vec![expects_exit(subject)],
+                ],
+            ))])
         },
         counterexample: Counterexample {
             instead_of: "echo",
