@@ -552,6 +552,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                 stop::served_and_silent(subject).lines(),
                 vec![
                     server_does(ServerAction::Signal(stop::signal(subject))),
+                    pause(OBEYS_WITHIN),
                     settle(),
                 ],
                 ClientSteps::of(0).then(Action::Close).lines(),
