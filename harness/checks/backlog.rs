@@ -1,5 +1,6 @@
 //! The accept queue: how deep it is, what happens when it is full, and when descriptors run out.
 
+use super::derive::with_room;
 use crate::checks::counterexample::{die_of, each, echo, listen, listen_with};
 use crate::model::action::Action;
 use crate::model::address::Address;
@@ -9,7 +10,6 @@ use crate::model::dialogue::{
 };
 use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::need::Need;
-use crate::model::profile::IdleTimeout;
 use crate::model::server_action::ServerAction;
 use crate::model::subject::Subject;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -108,14 +108,15 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             // A SYN that was dropped is repeated after a second, then ever later; who is in by then may be cut.
-            if matches!(subject.profile.promises.idle_timeout, Some(IdleTimeout::After(time)) if time < BURST_LASTS)
-            {
+            let patience = subject.profile.promises.patience();
+            if patience.is_some_and(|time| time < BURST_LASTS) {
                 return None;
             }
             let crowd = subject
                 .place
                 .backlog
                 .map_or(256, |backlog| (backlog * 2).clamp(2, 512));
+            let crowd = with_room(subject, crowd);
             let patient = Duration::from_secs(30);
             let mut lines = ClientSteps::of(0)
                 .connect_without_waiting()
@@ -205,6 +206,7 @@ pub(super) const CHECKS: &[Check] = &[
                 .place
                 .backlog
                 .map_or(1, |backlog| (backlog + 1).min(5));
+            let crowd = with_room(subject, crowd);
             Some(vec![scenario(
                 "several wait at once",
                 &[("crowd", crowd)],
@@ -242,7 +244,12 @@ pub(super) const CHECKS: &[Check] = &[
         method: "The limit on open files is lowered to a few more than are in use (prlimit(2)), more clients connect \
                    than that, and leave again; then the limit is restored.",
         fix: "On EMFILE stop accepting until a connection has ended or some time has passed.",
-        needs: &[Need::STREAM, Need::SEVERAL_AT_ONCE],
+        needs: &[
+            Need::STREAM,
+            Need::SEVERAL_AT_ONCE,
+            Need::CROWD,
+            Need::ONE_PROCESS,
+        ],
         policy: Policy {
             fresh_server: true,
             ..Policy::MUST

@@ -5,6 +5,9 @@ use crate::model::dialogue;
 use crate::model::need::Need;
 use crate::model::profile::{AfterExchange, Framing, HalfClose, IdleTimeout, Serves, Transport};
 
+/// The most connections that are held to find out what becomes of the next.
+const MOST_HELD: u32 = 1_000;
+
 impl Need {
     /// A stream transport.
     pub(crate) const STREAM: Self = Self {
@@ -100,6 +103,34 @@ impl Need {
         word: "concurrent",
         met: |subject| subject.profile.serves_concurrently(),
         reason: "serves = \"concurrently\" is not promised",
+    };
+
+    /// Room for so many clients that a server runs out of something else than room.
+    pub(crate) const CROWD: Self = Self {
+        word: "crowd",
+        met: |subject| {
+            let most = subject.profile.promises.most();
+            most.is_none_or(|most| most > 16)
+        },
+        reason: "the server promises to hold too few connections (most-connections) for a crowd",
+    };
+
+    /// The promise of how many connections the server holds.
+    pub(crate) const MOST_CONNECTIONS: Self = Self {
+        word: "most connections",
+        met: |subject| {
+            // So many connections can be held here.
+            let most = subject.profile.promises.most();
+            most.is_some_and(|most| most <= MOST_HELD)
+        },
+        reason: "most-connections is not promised, or more than are opened here",
+    };
+
+    /// A server that holds its connections in the processes that were there before.
+    pub(crate) const ONE_PROCESS: Self = Self {
+        word: "no process for each",
+        met: |subject| !subject.process_for_each,
+        reason: "each client has a process of its own, so that the one that listens does not run out of descriptors",
     };
 
     /// The promise to serve one at a time.

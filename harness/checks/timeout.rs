@@ -1,5 +1,6 @@
 //! Time: silent clients, slow clients, and a server that was stopped for a while.
 
+use super::derive::with_room;
 use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Policy};
@@ -18,10 +19,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 fn idle_timeout(subject: &Subject) -> Option<Duration> {
-    match subject.profile.promises.idle_timeout {
-        Some(IdleTimeout::After(time)) => Some(time),
-        Some(IdleTimeout::Never) | None => None,
-    }
+    subject.profile.promises.idle_timeout?.time()
 }
 
 /// Expects silence for most of the promised time, then the end within a fair margin after it.
@@ -31,7 +29,7 @@ fn closes_in_time(steps: ClientSteps, promised: Duration) -> Vec<Line> {
         kinds,
         all_bytes_first: false,
     };
-    let not_before = IdleTimeout::After(promised).earliest().unwrap_or_default();
+    let not_before = IdleTimeout::margin(promised);
     let mut lines = steps.lines();
     lines.push(pause(not_before));
     let margin = promised.mul_f64(0.8) + Duration::from_secs(3);
@@ -225,7 +223,7 @@ pub(super) const CHECKS: &[Check] = &[
             };
             Some(vec![scenario(
                 "a request that trickles in",
-                &[("alice", 1), ("mallory", 3)],
+                &[("alice", 1), ("mallory", with_room(subject, 3))],
                 vec![
                     ClientSteps::of(1).open(subject).then(drip).lines(),
                     ClientSteps::of(0).polite(subject).lines(),
@@ -256,6 +254,7 @@ pub(super) const CHECKS: &[Check] = &[
                 (true, _) => 200,
                 (false, backlog) => backlog.unwrap_or(0).clamp(1, 200),
             };
+            let crowd = with_room(subject, crowd);
             let arrive = match concurrent {
                 // A small backlog makes some of the crowd repeat their SYN after a second or more.
                 true => ClientSteps::of(1)
@@ -304,7 +303,8 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let wait = Duration::from_secs(2);
-            if idle_timeout(subject).is_some_and(|promised| promised < wait * 2) {
+            let patience = subject.profile.promises.patience();
+            if patience.is_some_and(|promised| promised < wait * 2) {
                 return None;
             }
             let request = dialogue::request(&subject.profile)?;

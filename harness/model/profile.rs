@@ -186,6 +186,10 @@ pub(crate) struct Promises {
     pub after_exchange: Option<AfterExchange>,
     /// When it gives up on a silent client.
     pub idle_timeout: Option<IdleTimeout>,
+    /// When it gives up on a client that has not spoken, or not logged in.
+    pub login_timeout: Option<Duration>,
+    /// How many connections it holds.
+    pub most_connections: Option<MostConnections>,
     /// The limit of its accept queue.
     pub backlog: Option<u32>,
     /// How it answers requests that arrive together.
@@ -194,7 +198,48 @@ pub(crate) struct Promises {
     pub stop: Option<Stop>,
 }
 
+/// How many connections a server holds at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum MostConnections {
+    /// As many as its host lets it.
+    Unlimited,
+    /// So many.
+    Limit {
+        /// In all.
+        in_all: Option<u32>,
+        /// From one address.
+        an_address: Option<u32>,
+        /// What the next one sees.
+        refused: Refused,
+    },
+}
+
+/// What a client sees for which a server has no room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Nothing, until there is room.
+    Waits,
+    /// The end of its connection, behind this text where there is one.
+    Closed(Option<Template>),
+}
+
 impl Promises {
+    /// How many connections our clients may hold, who come from one address; `None` where nothing limits them.
+    pub(crate) fn most(&self) -> Option<u32> {
+        match &self.most_connections {
+            Some(MostConnections::Limit {
+                in_all, an_address, ..
+            }) => in_all.iter().chain(an_address).min().copied(),
+            Some(MostConnections::Unlimited) | None => None,
+        }
+    }
+
+    /// How long a client may be silent at least before the server gives up on it; `None` where it does not.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        let idle = self.idle_timeout.and_then(IdleTimeout::time);
+        idle.into_iter().chain(self.login_timeout).min()
+    }
+
     /// These promises, and where nothing is promised those of `other`.
     fn over(self, other: Self) -> Self {
         Self {
@@ -202,6 +247,8 @@ impl Promises {
             half_close: self.half_close.or(other.half_close),
             after_exchange: self.after_exchange.or(other.after_exchange),
             idle_timeout: self.idle_timeout.or(other.idle_timeout),
+            login_timeout: self.login_timeout.or(other.login_timeout),
+            most_connections: self.most_connections.or(other.most_connections),
             backlog: self.backlog.or(other.backlog),
             pipelining: self.pipelining.or(other.pipelining),
             stop: self.stop.or(other.stop),
@@ -261,13 +308,18 @@ pub(crate) enum IdleTimeout {
 }
 
 impl IdleTimeout {
-    /// How long a client has been silent at least when the server closes, where it does: the two measure from different
-    /// moments, and time-outs are often looked for by a clock that ticks.
-    pub(crate) fn earliest(self) -> Option<Duration> {
+    /// The time, where there is one.
+    pub(crate) fn time(self) -> Option<Duration> {
         match self {
             Self::Never => None,
-            Self::After(time) => Some(time.mul_f64(0.7)),
+            Self::After(time) => Some(time),
         }
+    }
+
+    /// How long a client has been silent at least when the server closes after this time: the two measure from different
+    /// moments, and time-outs are often looked for by a clock that ticks.
+    pub(crate) fn margin(time: Duration) -> Duration {
+        time.mul_f64(0.7)
     }
 }
 
@@ -339,9 +391,43 @@ pub(crate) struct RawPromises {
     half_close: Option<HalfClose>,
     after_exchange: Option<AfterExchange>,
     idle_timeout: Option<String>,
+    login_timeout: Option<String>,
+    most_connections: Option<RawMost>,
     backlog: Option<u32>,
     pipelining: Option<Pipelining>,
     stop: Option<RawStop>,
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "most-connections is \"unlimited\" or a table of in-all, an-address, refused (waits or closed) and text"
+)]
+enum RawMost {
+    Word(MostWord),
+    Limit(RawLimit),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum MostWord {
+    Unlimited,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawLimit {
+    in_all: Option<u32>,
+    an_address: Option<u32>,
+    refused: RefusedWord,
+    text: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum RefusedWord {
+    Waits,
+    Closed,
 }
 
 #[derive(Deserialize)]
@@ -719,9 +805,42 @@ fn promises(raw: RawPromises) -> Result<Promises, String> {
         half_close: raw.half_close,
         after_exchange: raw.after_exchange,
         idle_timeout,
+        login_timeout: raw
+            .login_timeout
+            .map(|text| literal::duration(&text))
+            .transpose()
+            .map_err(|error| format!("promises.login-timeout: {error}"))?,
+        most_connections: raw.most_connections.map(most_connections).transpose()?,
         backlog: raw.backlog,
         pipelining: raw.pipelining,
         stop: raw.stop.map(stop).transpose()?,
+    })
+}
+
+fn most_connections(raw: RawMost) -> Result<MostConnections, String> {
+    let RawMost::Limit(raw) = raw else {
+        return Ok(MostConnections::Unlimited);
+    };
+    let wrong = |message: &str| Err(format!("promises.most-connections: {message}"));
+    let mut limits = raw.in_all.iter().chain(&raw.an_address);
+    if limits.clone().next().is_none() || limits.any(|limit| *limit == 0) {
+        return wrong("write in-all or an-address, a number above nought");
+    }
+    let refused = match (raw.refused, raw.text) {
+        (RefusedWord::Waits, None) => Refused::Waits,
+        (RefusedWord::Waits, Some(_)) => return wrong("text goes with refused = \"closed\""),
+        (RefusedWord::Closed, text) => {
+            let text = text.map(|text| Template::parse_with_an_end(&text));
+            let text = text.transpose();
+            Refused::Closed(
+                text.map_err(|error| format!("promises.most-connections.text: {error}"))?,
+            )
+        }
+    };
+    Ok(MostConnections::Limit {
+        in_all: raw.in_all,
+        an_address: raw.an_address,
+        refused,
     })
 }
 

@@ -31,6 +31,8 @@ pub(crate) struct Subject {
     /// Whether the last exchange is answered again on the same connection, as was promised or, where nothing is said of
     /// it, tried.
     pub answers_again: bool,
+    /// Whether each client was found to have a process of its own.
+    pub process_for_each: bool,
     /// Whether a client that has been served may stand by while others are, and be served again.
     pub bystander: bool,
 }
@@ -87,6 +89,7 @@ impl Subject {
         Self {
             bystander: answers_again && can_stand_by(&profile, place.transport),
             answers_again,
+            process_for_each: false,
             profile,
             place,
             own_namespace: false,

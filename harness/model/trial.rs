@@ -41,7 +41,7 @@ impl Trial {
         let promises = &profile.promises;
         Self {
             ends_after_one: promises.serves == Some(Serves::OneConnection),
-            closes_silent_after: promises.idle_timeout.and_then(IdleTimeout::earliest),
+            closes_silent_after: promises.patience().map(IdleTimeout::margin),
             ..self
         }
     }

@@ -2,13 +2,19 @@
 
 use super::conversation::{Conversation, DRAIN};
 use super::lines::Lines;
-use super::server::ReferenceServer;
+use super::server::{ReferenceServer, Room};
 use crate::model::profile::Sessions;
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+use tokio::time::timeout;
 
 pub(super) const CLUB: ReferenceServer = ReferenceServer {
     sessions: Sessions::WaitedFor { drain: Some(DRAIN) },
+    room: Some(Room {
+        most: 40,
+        refusal: b"FULL\n",
+    }),
     ..ReferenceServer::stream(
         "club",
         "Welcomes whoever says HELLO, once a connection, and answers PING with PONG from then on.",
@@ -19,13 +25,20 @@ pub(super) const CLUB: ReferenceServer = ReferenceServer {
 /// More than any of the words.
 const LINE_BYTES: usize = 64 << 10;
 
+/// Who has not said hello by then is shown out.
+const LOGIN: Duration = Duration::from_secs(5);
+
 /// How many have been welcomed.
 static WELCOMED: AtomicU64 = AtomicU64::new(0);
 
 async fn converse(client: &mut Conversation) -> io::Result<()> {
     let mut lines = Lines::up_to(LINE_BYTES);
     let mut is_welcome = false;
-    while let Some(whole) = lines.next(client).await? {
+    let Ok(first) = timeout(LOGIN, lines.next(client)).await else {
+        return Ok(());
+    };
+    let mut next = first?;
+    while let Some(whole) = next {
         for line in whole.split_inclusive(|byte| *byte == b'\n') {
             let answer = match (is_welcome, line) {
                 (false, b"HELLO\n") => {
@@ -38,6 +51,7 @@ async fn converse(client: &mut Conversation) -> io::Result<()> {
             is_welcome = true;
             client.write_all(answer.as_bytes()).await?;
         }
+        next = lines.next(client).await?;
     }
     Ok(())
 }

@@ -26,7 +26,16 @@ pub struct ReferenceServer {
     pub(super) serves: Serves,
     pub(super) backlog: u32,
     pub(super) sessions: Sessions,
+    pub(super) room: Option<Room>,
     pub(super) manner: Manner,
+}
+
+/// How many connections are held at a time.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    pub(super) most: usize,
+    /// What the next client is told.
+    pub(super) refusal: &'static [u8],
 }
 
 /// How a server deals with what it gets.
@@ -58,6 +67,7 @@ impl ReferenceServer {
             serves: Serves::Concurrently,
             backlog: BACKLOG,
             sessions: Sessions::Closed,
+            room: None,
             manner: Manner::Stream(converse),
         }
     }
@@ -73,6 +83,7 @@ impl ReferenceServer {
             serves: Serves::Concurrently,
             backlog: BACKLOG,
             sessions: Sessions::Closed,
+            room: None,
             manner: Manner::Datagram(react),
         }
     }

@@ -67,6 +67,8 @@ mod tests {
             let stop = profile.promises.stop.expect("all of them end");
             let sessions = stop.sessions.unwrap_or(Sessions::Closed);
             assert_eq!(sessions, server.sessions, "{server:?}");
+            let room = server.room.map(|room| room.most as u32);
+            assert_eq!(profile.promises.most(), room, "{server:?}");
             let datagram = matches!(server.manner, Manner::Datagram(_) | Manner::Wait(..));
             let transport = if datagram {
                 Transport::Udp

@@ -11,6 +11,7 @@ pub(super) const UDP_TIMEOUT: ReferenceServer = ReferenceServer {
     serves: Serves::OneConnection,
     backlog: BACKLOG,
     sessions: Sessions::Closed,
+    room: None,
     manner: Manner::Wait(PATIENCE, |came| match came {
         Some((datagram, from)) => udp_receiver::line(datagram, from),
         None => "nobody came".to_owned(),

@@ -13,6 +13,7 @@ use crate::model::dialogue::{ClientSteps, scenario, settle};
 use crate::model::error::Error;
 use crate::model::invariant::Invariant;
 use crate::model::need::Need;
+use crate::model::phase::{Next, Phase};
 use crate::model::scenario::{Line, Scenario, Waiver};
 use crate::model::subject::{Place, Subject};
 use crate::model::trial::Trial;
@@ -64,6 +65,14 @@ pub(super) async fn probe(target: &Target, settings: &Settings) -> Result<Probed
     let subject = match answers_again {
         true => subject.answering_again(),
         false => subject,
+    };
+    let process_for_each = match unserved {
+        None => has_process_for_each(&mut session, &subject).await?,
+        Some(_) => false,
+    };
+    let subject = Subject {
+        process_for_each,
+        ..subject
     };
     Ok(Probed {
         subject,
@@ -118,6 +127,38 @@ fn place_of(session: &Session<'_>, server: &Server) -> Place {
             .filter(v6)
             .any(|row| !row.v6_only && on_all(row)),
     }
+}
+
+/// How many clients are held to see whether each has a process of its own: the first may be for whom a pool is filled.
+const HELD: u32 = 2;
+
+/// Whether the server has a further process for each client that is connected.
+async fn has_process_for_each(session: &mut Session<'_>, subject: &Subject) -> Result<bool, Error> {
+    if Need::SEVERAL_AT_ONCE.unmet(subject).is_some() || Need::STREAM.unmet(subject).is_some() {
+        return Ok(false);
+    }
+    let pids = |session: &Session<'_>| -> Vec<i32> {
+        let processes = session.server().map(Server::processes);
+        let living = processes.into_iter().flatten();
+        let living = living.filter(|process| !process.is_zombie());
+        living.map(|process| process.pid).collect()
+    };
+    let steps = ClientSteps::of(0).open_accepted(subject);
+    // A process is made behind the accept.
+    let lines = vec![steps.lines(), vec![settle()]];
+    let held = scenario("clients that stay", &[("held", HELD)], lines);
+    // Bystanders are those who stay when their part is over.
+    let phase = Phase::BystanderConnects;
+    let trial = Trial::alone(held.clone()).with(phase, held);
+    session.begin();
+    let before = pids(session);
+    session.perform(Next::Perform(phase), &trial).await?;
+    let new = pids(session)
+        .into_iter()
+        .filter(|pid| !before.contains(pid));
+    let new = new.count();
+    session.finish().await;
+    Ok(new >= HELD as usize)
 }
 
 /// Whether it can be told by trying alone that the last exchange is answered again, and something can be built on it.
