@@ -1,7 +1,8 @@
 //! The passport: what is observed of a server and never judged. Every observation is one row of [`OBSERVATIONS`].
 
-use super::stop;
+use super::{choices, stop};
 use crate::checks;
+use crate::judge::Choice;
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::data::{Data, Segmentation};
 use crate::model::dialogue::{
@@ -81,7 +82,7 @@ impl Sighting<'_> {
     }
 
     /// Whether the last step was come to, so that all before it were done.
-    fn came_to_the_last_step(&self) -> bool {
+    pub(super) fn came_to_the_last_step(&self) -> bool {
         let last = self.scenario.lines.len().saturating_sub(1);
         let began = |what: &What| matches!(what, What::StepBegan(step) if *step == last);
         self.transcript
@@ -169,6 +170,10 @@ pub(crate) fn needs() -> Vec<&'static Need> {
     }
     needs
 }
+
+/// How many clients a server is to serve at the same time to be thought of as one without a limit: more than the limits
+/// an address that are usual.
+const SERVED_AT_ONCE: usize = 64;
 
 /// How long a silent client watches the server.
 const WATCHED: Duration = Duration::from_secs(2);
@@ -413,7 +418,20 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                 None => format!("stays open (watched for {} s)", WATCHED.as_secs()),
             })
         },
-        line: NO_LINE,
+        line: |seen| {
+            let promises = &seen.subject.profile.promises;
+            let is_open = promises.idle_timeout.is_none() && promises.login_timeout.is_none();
+            let connected = seen.client_events().find_map(|(at, event)| match event {
+                ClientEvent::Connected { .. } => Some(at),
+                _ => None,
+            })?;
+            let after = seen.ended()?.0 - connected;
+            let choice = Choice::GivesUp {
+                after,
+                at_login: true,
+            };
+            is_open.then(|| choice.promise())
+        },
     },
     Observation {
         name: "isolation",
@@ -432,6 +450,33 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         occasion: Occasion::Probe,
         read: |seen| Some((seen.idle()?.memory_bytes >> 20).to_string()),
         line: NO_LINE,
+    },
+    Observation {
+        name: "most_connections",
+        id: None,
+        about: "How many clients the server serves at the same time, of so many who come one by one, where that is not promised.",
+        needs: &[
+            Need::STREAM,
+            Need::REPLY,
+            Need::STAYS_OPEN,
+            Need::SEVERAL_AT_ONCE,
+        ],
+        occasion: Occasion::Own(|subject| {
+            let is_open = subject.profile.promises.most_connections.is_none();
+            is_open.then(|| choices::one_by_one(subject, SERVED_AT_ONCE))
+        }),
+        read: |seen| {
+            Some(match choices::limit(seen).map(|found| found.choice) {
+                Some(Choice::Limit {
+                    held, closes: true, ..
+                }) => format!("holds {held} and closes the next"),
+                Some(Choice::Limit { held, .. }) => {
+                    format!("holds {held} and leaves the next unanswered")
+                }
+                _ => format!("serves {SERVED_AT_ONCE} at the same time"),
+            })
+        },
+        line: |seen| Some(choices::limit(seen)?.choice.promise()),
     },
     Observation {
         name: "path_after_term",

@@ -191,6 +191,8 @@ async fn try_case(case: &CaseRun, settings: &Settings) -> Result<Attempt, Error>
         fresh_server: true,
         polite: true,
         tries: TRIES,
+        // Who writes a scenario says what he expects.
+        ask: false,
     };
     let scenarios = std::slice::from_ref(&case.scenario);
     job.try_on(Some(session), scenarios, options).await

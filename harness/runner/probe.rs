@@ -192,7 +192,7 @@ fn first_conversation(subject: &Subject) -> Scenario {
 }
 
 /// The same with everything waived but that it is served.
-fn only_served(scenario: Scenario) -> Scenario {
+pub(super) fn only_served(scenario: Scenario) -> Scenario {
     let beside = Invariant::ALL.iter().map(|(invariant, _)| *invariant);
     let beside = beside.filter(|invariant| *invariant != Invariant::Alive);
     let waived = beside.map(|invariant| Waiver {

@@ -191,3 +191,96 @@ fn what_is_promised_of_sessions_is_judged(
     let verdict = verdict(&run, "stop/sessions");
     assert!(verdict.starts_with(expected), "{verdict}");
 }
+
+/// The checks for which clients are connected at the same time.
+const CROWDS: &[&str] = &[
+    "crowd/parallel",
+    "crowd/churn",
+    "backlog/burst",
+    "timeout/silent-crowd",
+];
+
+/// A limit that is met by a crowd is found, and the report tells the line that promises it.
+#[rstest]
+#[case::an_address("five", "{ an-address = 5, refused = \"closed\" }")]
+#[case::in_all("full", "{ in-all = 5, refused = \"closed\" }")]
+#[case::waits("five-wait", "{ in-all = 5, refused = \"waits\" }")]
+fn limit_of_connections_is_no_failure_where_none_is_promised(
+    #[case] how: &str,
+    #[case] line: &str,
+) {
+    let run = check(how, &profile("once = false", ""), CROWDS);
+    let run = run.demand(true, "a report");
+    let told = CROWDS.iter().map(|id| verdict(&run, id));
+    let told: Vec<_> = told
+        .filter(|verdict| !verdict.starts_with("pass"))
+        .collect();
+    assert!(!told.is_empty(), "{run:?}");
+    for verdict in told {
+        let promise = format!("promise most-connections = {line}");
+        assert!(
+            verdict.starts_with("inconclusive") && verdict.contains(&promise),
+            "{verdict}"
+        );
+    }
+}
+
+/// Who promises a limit is not asked for more, and held to it.
+#[rstest]
+#[case::an_address("five", "{ an-address = 5, refused = \"closed\" }", "pass")]
+#[case::in_all(
+    "full",
+    "{ in-all = 5, refused = \"closed\", text = 'FULL\\n' }",
+    "pass"
+)]
+#[case::waits("five-wait", "{ in-all = 5, refused = \"waits\" }", "pass")]
+#[case::more("five", "{ an-address = 9, refused = \"closed\" }", "fail")]
+#[case::fewer("five", "{ an-address = 4, refused = \"closed\" }", "fail")]
+#[case::no_text(
+    "five",
+    "{ an-address = 5, refused = \"closed\", text = 'FULL\\n' }",
+    "fail"
+)]
+#[case::closes("five", "{ an-address = 5, refused = \"waits\" }", "fail")]
+fn limit_of_connections_that_is_promised_is_judged(
+    #[case] how: &str,
+    #[case] limit: &str,
+    #[case] expected: &str,
+) {
+    let promises = format!("idle-timeout = \"none\"\nmost-connections = {limit}");
+    let ids = [CROWDS, &["crowd/most-connections"]].concat();
+    let run = check(how, &profile("once = false", &promises), &ids);
+    let told = verdict(&run, "crowd/most-connections");
+    assert!(told.starts_with(expected), "{told}");
+    if expected == "pass" {
+        run.code(0);
+    }
+}
+
+/// What no limit explains is a failure.
+#[rstest]
+#[case::starves("starves", "crowd/parallel")]
+#[case::forgets_its_places("forgets-five", "crowd/churn")]
+fn crowd_that_is_not_served_for_another_reason_is_a_failure(#[case] how: &str, #[case] id: &str) {
+    let run = check(how, &profile("", ""), &[id]).code(1);
+    let told = verdict(&run, id);
+    assert!(told.starts_with("fail"), "{told}");
+}
+
+/// Who gives up on a silent client is held to nothing about it where nothing is promised, and to what is.
+#[rstest]
+#[case::nothing("", "inconclusive")]
+#[case::login_timeout("login-timeout = \"500ms\"", "skip")]
+#[case::never("idle-timeout = \"none\"", "fail")]
+fn time_for_the_first_word_is_a_choice(#[case] promises: &str, #[case] expected: &str) {
+    let run = check(
+        "hurries",
+        &profile("once = false", promises),
+        &["timeout/late-send"],
+    );
+    let told = verdict(&run, "timeout/late-send");
+    assert!(told.starts_with(expected), "{told}");
+    if expected == "inconclusive" {
+        assert!(told.contains("promise login-timeout = \"500ms\""), "{told}");
+    }
+}
