@@ -267,7 +267,8 @@ pub(super) const CHECKS: &[Check] = &[
             Some(vec![ended(scenario(
                 "told to end, with a client that goes on",
                 &[("alice", 1), ("late", 1)],
-                [vec![open, vec![told]], rest, vec![gone]].concat(),
+                // What it does at the signal is done before the client goes on.
+                [vec![open, vec![told, settle()]], rest, vec![gone]].concat(),
             ))])
         },
         counterexample: Counterexample {
