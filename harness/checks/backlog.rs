@@ -100,11 +100,16 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::DIALOGUE, Need::CONCURRENT],
         policy: Policy::MUST,
         scenarios: |subject| {
+            // A SYN that was dropped is repeated after a second, then ever later; who is in by then may be cut.
+            let patience = subject.profile.promises.patience();
+            if patience.is_some_and(|time| time < BURST_LASTS) {
+                return None;
+            }
             let crowd = subject
                 .place
                 .backlog
-                .map_or(256, |backlog| (backlog * 2).clamp(2, 512))
-                .min(subject.most_clients);
+                .map_or(256, |backlog| (backlog * 2).clamp(2, 512));
+            let crowd = subject.with_room(crowd);
             // Who is in speaks at once: a client that waited for the last of them would be silent all that time.
             let mut lines = ClientSteps::of(0)
                 .connect_without_waiting()
@@ -193,6 +198,7 @@ pub(super) const CHECKS: &[Check] = &[
                 .place
                 .backlog
                 .map_or(1, |backlog| (backlog + 1).min(5));
+            let crowd = subject.with_room(crowd);
             Some(vec![scenario(
                 "several wait at once",
                 &[("crowd", crowd)],
@@ -236,7 +242,12 @@ pub(super) const CHECKS: &[Check] = &[
                    with such a limit where it has changed its user; more clients connect than that, and leave again; then \
                    the limit is restored.",
         fix: "On EMFILE stop accepting until a connection has ended or some time has passed.",
-        needs: &[Need::STREAM, Need::SEVERAL_AT_ONCE, Need::SHARED_PROCESS],
+        needs: &[
+            Need::STREAM,
+            Need::SEVERAL_AT_ONCE,
+            Need::CROWD,
+            Need::SHARED_PROCESS,
+        ],
         policy: Policy {
             fresh_server: true,
             ..Policy::MUST

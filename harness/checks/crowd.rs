@@ -6,8 +6,9 @@ use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Gate, Policy};
 use crate::model::data::Segmentation;
 use crate::model::dialogue::{self, ClientSteps, repeat, scenario, settle};
-use crate::model::expectation::Expectation;
+use crate::model::expectation::{End, Expectation};
 use crate::model::need::Need;
+use crate::model::profile::{MostConnections, Refused};
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Mutex;
@@ -141,13 +142,13 @@ pub(super) const CHECKS: &[Check] = &[
                     .finish(subject);
                 scenario(
                     "each client its own bytes, read late",
-                    &[("crowd", 4)],
+                    &[("crowd", subject.with_room(4))],
                     vec![send, vec![settle()], read.lines()],
                 )
             });
             let mut scenarios = vec![scenario(
                 "each client its own bytes",
-                &[("crowd", 50)],
+                &[("crowd", subject.at_once(50))],
                 vec![vec![repeat(2, steps.lines())]],
             )];
             scenarios.extend(stalled);
@@ -171,7 +172,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         scenarios: |subject| {
             let (crowd, rounds) = match subject.profile.serves_concurrently() {
-                true => (20, 10),
+                true => (subject.at_once(20), 10),
                 false => (1, 50),
             };
             let leave = ClientSteps::of(0).connect().then(Action::Close).lines();
@@ -225,6 +226,56 @@ pub(super) const CHECKS: &[Check] = &[
                     die_of(Ok(()))
                 })
             },
+        },
+    },
+    Check {
+        id: "crowd/most-connections",
+        requirement: "As many clients as promised are held at a time, and the next one sees what is promised.",
+        why: "A client too many is left without a word, or ends those that are in; a slot that is not given back is lost: \
+              https://github.com/projecteru/redis-cerberus/pull/29",
+        method: "As many clients as promised are served and stay; one more connects; the others leave, and one is served.",
+        fix: "Count the connections that are open, and say to the next one what is promised, or leave it in the queue.",
+        needs: &[
+            Need::STREAM,
+            Need::STAYS_OPEN,
+            Need::REPLY,
+            Need::MOST_CONNECTIONS,
+        ],
+        policy: Policy::MUST,
+        scenarios: |subject| {
+            let promises = &subject.profile.promises;
+            let most = promises.most()?;
+            let Some(MostConnections::Limit { refused, .. }) = &promises.most_connections else {
+                return None;
+            };
+            // A bystander is one of them.
+            let crowd = most.checked_sub(u32::from(subject.bystander))?.max(1);
+            let served = ClientSteps::of(0).open(subject).request_and_reply(subject);
+            let leave = ClientSteps::of(0).then(Action::Close).lines();
+            let late = ClientSteps::of(1);
+            let (sees, then) = match refused {
+                Refused::Closed(text) => {
+                    let text = text.clone().map(Expectation::Template);
+                    let late = text.into_iter().fold(late.connect(), ClientSteps::expect);
+                    let late = late.expect_end(&[End::Fin, End::Reset]);
+                    (late.then(Action::Close), Vec::new())
+                }
+                Refused::Waits => {
+                    // The polite conversation less its connect, which is done.
+                    let polite = ClientSteps::of(1).polite(subject).lines();
+                    let late = late.connect().expect(Expectation::Silence);
+                    (late, polite.into_iter().skip(1).collect())
+                }
+            };
+            Some(vec![scenario(
+                "one more than is promised",
+                &[("crowd", crowd), ("late", 1)],
+                vec![served.lines(), sees.lines(), leave, then, vec![settle()]],
+            )])
+        },
+        counterexample: Counterexample {
+            instead_of: "club",
+            serve: |address| each(&listen(address)?, super::stop::member),
         },
     },
     Check {

@@ -3,6 +3,7 @@
 mod address;
 mod backlog;
 mod bytes;
+pub(crate) mod choices;
 pub(crate) mod counterexample;
 mod crowd;
 mod datagram;

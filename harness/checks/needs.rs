@@ -5,6 +5,9 @@ use crate::model::dialogue;
 use crate::model::need::Need;
 use crate::model::profile::{AfterExchange, Framing, HalfClose, IdleTimeout, Serves, Transport};
 
+/// The most connections that are held to find out what becomes of the next.
+const MOST_HELD: u32 = 1_000;
+
 impl Need {
     /// A stream transport.
     pub(crate) const STREAM: Self = Self {
@@ -102,6 +105,27 @@ impl Need {
         reason: "serves = \"concurrently\" is not promised",
     };
 
+    /// Room for so many clients that a server runs out of something else than room.
+    pub(crate) const CROWD: Self = Self {
+        word: "crowd",
+        met: |subject| {
+            let most = subject.profile.promises.most();
+            most.is_none_or(|most| most > 16)
+        },
+        reason: "the server promises to hold too few connections (most-connections) for a crowd",
+    };
+
+    /// The promise of how many connections the server holds.
+    pub(crate) const MOST_CONNECTIONS: Self = Self {
+        word: "most connections",
+        met: |subject| {
+            // So many connections can be held here.
+            let most = subject.profile.promises.most();
+            most.is_some_and(|most| most <= MOST_HELD)
+        },
+        reason: "most-connections is not promised, or more than are opened here",
+    };
+
     /// The promise to serve one at a time.
     pub(crate) const ONE_AT_A_TIME: Self = Self {
         word: "one at a time",
@@ -138,6 +162,20 @@ impl Need {
         word: "pipelining",
         met: |subject| subject.profile.answers_pipelined(),
         reason: "pipelining = \"answers\" is not promised",
+    };
+
+    /// The last exchange can be made again on the same connection.
+    pub(crate) const ANSWERS_AGAIN: Self = Self {
+        word: "answers again",
+        met: |subject| subject.answers_again,
+        reason: "that an exchange can be made again (once = false) is not promised, and was not so when it was tried",
+    };
+
+    /// The promise that the last exchange can be made again on the same connection.
+    pub(crate) const PROMISES_AGAIN: Self = Self {
+        word: "promises again",
+        met: |subject| subject.profile.answers_again() == Some(true),
+        reason: "that an exchange can be made again (once = false) is not promised",
     };
 
     /// A network namespace of the server's own.
@@ -178,6 +216,33 @@ impl Need {
         word: "backlog",
         met: |subject| subject.profile.promises.backlog.is_some(),
         reason: "no backlog is promised",
+    };
+
+    /// The promise to end when it is told to.
+    pub(crate) const STOPS: Self = Self {
+        word: "stops",
+        met: |subject| subject.profile.promises.stop.is_some(),
+        reason: "nothing is promised about stopping (stop)",
+    };
+
+    /// The promise to end although a client stays.
+    pub(crate) const STOPS_WITH_CLIENTS: Self = Self {
+        word: "stops with clients",
+        met: |subject| {
+            let stop = subject.profile.promises.stop;
+            stop.is_some_and(|stop| stop.within_with_clients().is_some())
+        },
+        reason: "how long clients are waited for (stop.drain) is not promised",
+    };
+
+    /// The promise of what becomes of clients that are connected when the server is told to end.
+    pub(crate) const SESSIONS: Self = Self {
+        word: "sessions",
+        met: |subject| {
+            let stop = subject.profile.promises.stop;
+            stop.is_some_and(|stop| stop.sessions.is_some())
+        },
+        reason: "stop.sessions is not promised",
     };
 
     /// The promise to answer requests that have begun when it is told to end.

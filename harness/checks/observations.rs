@@ -1,12 +1,16 @@
 //! The passport: what is observed of a server and never judged. Every observation is one row of [`OBSERVATIONS`].
 
+use super::{choices, stop};
 use crate::checks;
+use crate::judge::Choice;
 use crate::model::action::{Action, ConnectOptions};
+use crate::model::data::{Data, Segmentation};
 use crate::model::dialogue::{
     self, ClientSteps, pause, scenario, server_does, server_expects, server_expects_within, settle,
 };
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::limits::LOOK_ON_FOR;
+use crate::model::literal::Measured;
 use crate::model::need::Need;
 use crate::model::phase::Moment;
 use crate::model::profile::STOP_WITHIN;
@@ -32,7 +36,12 @@ pub(crate) struct Observation {
     pub(super) occasion: Occasion,
     /// How it is read; `None` where the occasion did not come to the point.
     read: fn(&Sighting<'_>) -> Option<String>,
+    /// The line of a profile that promises what was observed; `None` where it is promised, or is nothing to promise.
+    line: fn(&Sighting<'_>) -> Option<String>,
 }
+
+/// What is observed has no word among the promises.
+const NO_LINE: fn(&Sighting<'_>) -> Option<String> = |_| None;
 
 /// When something is observed.
 #[derive(Debug)]
@@ -74,7 +83,7 @@ impl Sighting<'_> {
     }
 
     /// Whether the last step was come to, so that all before it were done.
-    fn came_to_the_last_step(&self) -> bool {
+    pub(super) fn came_to_the_last_step(&self) -> bool {
         let last = self.scenario.lines.len().saturating_sub(1);
         let began = |what: &What| matches!(what, What::StepBegan(step) if *step == last);
         self.transcript
@@ -111,7 +120,7 @@ impl Observation {
     /// The value, read from what the first conversation showed; `None` where it has another occasion or no meaning.
     pub(crate) fn at_the_probe(&self, seen: &Sighting<'_>) -> Option<String> {
         match self.occasion {
-            Occasion::Probe if self.has_meaning(seen.subject) => (self.read)(seen),
+            Occasion::Probe if self.has_meaning(seen.subject) => self.seen(seen),
             _ => None,
         }
     }
@@ -126,7 +135,16 @@ impl Observation {
 
     /// The value, or in words why there is none.
     pub(crate) fn value(&self, seen: &Sighting<'_>) -> String {
-        (self.read)(seen).unwrap_or_else(|| seen.why_not())
+        self.seen(seen).unwrap_or_else(|| seen.why_not())
+    }
+
+    /// What was seen, with the line that promises it.
+    fn seen(&self, seen: &Sighting<'_>) -> Option<String> {
+        let value = (self.read)(seen)?;
+        Some(match (self.line)(seen) {
+            Some(line) => format!("{value}; to have it judged, promise {line}"),
+            None => value,
+        })
     }
 
     fn has_meaning(&self, subject: &Subject) -> bool {
@@ -153,6 +171,10 @@ pub(crate) fn needs() -> Vec<&'static Need> {
     }
     needs
 }
+
+/// How many clients a server is to serve at the same time to be thought of as one without a limit: more than the limits
+/// an address that are usual.
+const SERVED_AT_ONCE: usize = 64;
 
 /// How long a silent client watches the server.
 const WATCHED: Duration = Duration::from_secs(2);
@@ -189,6 +211,39 @@ fn after_the_signal(subject: &Subject) -> Vec<Line> {
     lines
 }
 
+/// What was seen of a server that was told to end while a client was connected.
+struct Told {
+    /// What became of the client, and how long the end took: from when it was told, or where it waited, from when the
+    /// client had left.
+    ended: Option<(&'static str, Duration)>,
+    /// How long the server was watched.
+    since: Duration,
+}
+
+impl Told {
+    fn of(seen: &Sighting<'_>) -> Option<Self> {
+        let events = &seen.transcript.events;
+        let at = |wanted: &dyn Fn(&What) -> bool| {
+            let mut found = events.iter().filter(|event| wanted(&event.what));
+            found.next().map(|event| event.at)
+        };
+        let told = at(&|what| matches!(what, What::Server(ServerEvent::Signalled(_))))?;
+        let left = at(&|what| matches!(what, What::Client(_, ClientEvent::Closed)))?;
+        let exited = at(&|what| matches!(what, What::Server(ServerEvent::Exited(_))));
+        let is_closed = seen.ended().is_some();
+        let ended = exited.map(|exited| match exited < left {
+            true if is_closed => ("closed", exited - told),
+            true => ("kept", exited - told),
+            false => ("waited-for", exited - left),
+        });
+        let last = events.last().map_or(told, |event| event.at);
+        Some(Self {
+            ended,
+            since: last - told,
+        })
+    }
+}
+
 /// Every observation there is, in the order of the alphabet, as in reports.
 pub(crate) const OBSERVATIONS: &[Observation] = &[
     Observation {
@@ -198,6 +253,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         needs: &[],
         occasion: Occasion::Probe,
         read: |seen| Some(seen.subject.place.address.to_string()),
+        line: NO_LINE,
     },
     Observation {
         name: "amplification",
@@ -217,6 +273,25 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
             let ratio = answered as f64 / asked as f64;
             (asked > 0).then(|| format!("{ratio:.2} reply bytes for each request byte"))
         },
+        line: NO_LINE,
+    },
+    Observation {
+        name: "answers_again",
+        id: None,
+        about: "Whether the server answers its last exchange again on the same connection, where nothing is said of it.",
+        needs: &[Need::STREAM, Need::EXCHANGES, Need::STAYS_OPEN],
+        occasion: Occasion::Probe,
+        read: |seen| {
+            let is_tried = seen.subject.profile.answers_again().is_none();
+            is_tried.then(|| match seen.subject.answers_again {
+                true => "answers the same request again".to_owned(),
+                false => "does not answer the same request again".to_owned(),
+            })
+        },
+        line: |seen| {
+            let once = !seen.subject.answers_again;
+            Some(format!("once = {once} in its [[exchange]]"))
+        },
     },
     Observation {
         name: "at_rest_when_idle",
@@ -225,6 +300,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         needs: &[],
         occasion: Occasion::Probe,
         read: |seen| Some(seen.idle()?.at_rest.to_string()),
+        line: NO_LINE,
     },
     Observation {
         name: "backlog",
@@ -233,6 +309,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         needs: &[Need::STREAM],
         occasion: Occasion::Probe,
         read: |seen| Some(seen.subject.place.backlog?.to_string()),
+        line: NO_LINE,
     },
     Observation {
         name: "close_after_reply",
@@ -244,6 +321,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
             let ended = seen.ended().map(|(_, end)| end.to_string());
             Some(ended.unwrap_or_else(|| "stays open".to_owned()))
         },
+        line: NO_LINE,
     },
     Observation {
         name: "half_close",
@@ -282,6 +360,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                 None => format!("{answer}and stays open"),
             })
         },
+        line: NO_LINE,
     },
     Observation {
         name: "hup",
@@ -309,6 +388,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                 None => "goes on and does not serve".to_owned(),
             })
         },
+        line: NO_LINE,
     },
     Observation {
         name: "idle",
@@ -339,6 +419,20 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                 None => format!("stays open (watched for {} s)", WATCHED.as_secs()),
             })
         },
+        line: |seen| {
+            let promises = &seen.subject.profile.promises;
+            let is_open = promises.idle_timeout.is_none() && promises.login_timeout.is_none();
+            let connected = seen.client_events().find_map(|(at, event)| match event {
+                ClientEvent::Connected { .. } => Some(at),
+                _ => None,
+            })?;
+            let after = seen.ended()?.0 - connected;
+            let choice = Choice::GivesUp {
+                after,
+                at_login: true,
+            };
+            is_open.then(|| choice.promise())
+        },
     },
     Observation {
         name: "isolation",
@@ -347,6 +441,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         needs: &[],
         occasion: Occasion::Probe,
         read: |seen| Some(seen.subject.isolation.to_owned()),
+        line: NO_LINE,
     },
     Observation {
         name: "memory_mib",
@@ -355,6 +450,34 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         needs: &[],
         occasion: Occasion::Probe,
         read: |seen| Some((seen.idle()?.memory_bytes >> 20).to_string()),
+        line: NO_LINE,
+    },
+    Observation {
+        name: "most_connections",
+        id: None,
+        about: "How many clients the server serves at the same time, of so many who come one by one, where that is not promised.",
+        needs: &[
+            Need::STREAM,
+            Need::REPLY,
+            Need::STAYS_OPEN,
+            Need::SEVERAL_AT_ONCE,
+        ],
+        occasion: Occasion::Own(|subject| {
+            let is_open = subject.profile.promises.most_connections.is_none();
+            is_open.then(|| choices::one_by_one(subject, SERVED_AT_ONCE))
+        }),
+        read: |seen| {
+            Some(match choices::limit(seen).map(|found| found.choice) {
+                Some(Choice::Limit {
+                    held, closes: true, ..
+                }) => format!("holds {held} and closes the next"),
+                Some(Choice::Limit { held, .. }) => {
+                    format!("holds {held} and leaves the next unanswered")
+                }
+                _ => format!("serves {SERVED_AT_ONCE} at the same time"),
+            })
+        },
+        line: |seen| Some(choices::limit(seen)?.choice.promise()),
     },
     Observation {
         name: "path_after_term",
@@ -380,6 +503,46 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
             };
             seen.transcript.server_events().find_map(remains)
         },
+        line: NO_LINE,
+    },
+    Observation {
+        name: "pipelining",
+        id: None,
+        about: "Whether the server answers both of two requests that arrive together, where nothing is promised of it.",
+        needs: &[Need::STREAM, Need::EXCHANGES, Need::ANSWERS_AGAIN],
+        occasion: Occasion::Own(|subject| {
+            let request = dialogue::request(&subject.profile)?;
+            let is_said = subject.profile.promises.pipelining.is_some();
+            let steps = ClientSteps::of(0)
+                .open(subject)
+                .send_data(Data::literal(request).times(2), Segmentation::Whole)
+                .expect_reply(subject)
+                .expect_reply(subject)
+                .then(Action::Close);
+            (!is_said).then(|| {
+                scenario(
+                    "two requests arrive together",
+                    &[("alice", 1)],
+                    vec![steps.lines()],
+                )
+            })
+        }),
+        read: |seen| {
+            Some(match (seen.came_to_the_last_step(), seen.ended()) {
+                (true, _) => "answers both of two requests that arrive together".to_owned(),
+                (false, Some((_, end))) => {
+                    format!("does not answer two requests that arrive together, then {end}")
+                }
+                (false, None) => "does not answer two requests that arrive together".to_owned(),
+            })
+        },
+        line: |seen| {
+            let word = match seen.came_to_the_last_step() {
+                true => "answers",
+                false => "forbidden",
+            };
+            Some(format!("pipelining = \"{word}\""))
+        },
     },
     Observation {
         name: "processes",
@@ -388,6 +551,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         needs: &[],
         occasion: Occasion::Probe,
         read: |seen| Some(seen.idle()?.processes.to_string()),
+        line: NO_LINE,
     },
     Observation {
         name: "reply_source",
@@ -421,6 +585,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                 false => format!("{}, asked on {OTHER_ADDRESS}", from.ip()),
             })
         },
+        line: NO_LINE,
     },
     Observation {
         name: "second_instance",
@@ -434,9 +599,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         read: |seen| {
             let became = |event: &ServerEvent| match event {
                 ServerEvent::SecondEnded(exit, _) => Some(exit.to_string()),
-                ServerEvent::SecondShares => {
-                    Some("shares the port: second-instance = \"shares-port\"".to_owned())
-                }
+                ServerEvent::SecondShares => Some("shares the port".to_owned()),
                 ServerEvent::SecondLives => Some("runs without the port".to_owned()),
                 ServerEvent::SecondTries => {
                     let tried = LOOK_ON_FOR.as_secs();
@@ -446,6 +609,72 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
             };
             seen.transcript.server_events().find_map(became)
         },
+        line: |seen| {
+            let promised = seen.subject.profile.promises.second_instance.is_some();
+            let mut events = seen.transcript.server_events();
+            let word = events.find_map(|event| match event {
+                ServerEvent::SecondEnded(..) => Some("ends"),
+                ServerEvent::SecondShares => Some("shares-port"),
+                _ => None,
+            });
+            let word = word.filter(|_| !promised)?;
+            Some(format!("second-instance = \"{word}\""))
+        },
+    },
+    Observation {
+        name: "stop",
+        id: None,
+        about: "What becomes of a client that is connected when the server is told to end, and when it ends, where that is not promised.",
+        needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
+        occasion: Occasion::Own(|subject| {
+            let is_promised = Need::SESSIONS.unmet(subject).is_none();
+            let lines = vec![
+                stop::served_and_silent(subject).lines(),
+                vec![
+                    server_does(ServerAction::Signal(stop::signal(subject))),
+                    pause(OBEYS_WITHIN),
+                    settle(),
+                ],
+                ClientSteps::of(0).then(Action::Close).lines(),
+                vec![
+                    server_expects_within(ServerExpectation::Exit(None), STOP_WITHIN),
+                    server_expects_within(ServerExpectation::Gone, OBEYS_WITHIN),
+                ],
+            ];
+            let told = scenario("told to end, with a client", &[("alice", 1)], lines);
+            (!is_promised).then_some(told)
+        }),
+        read: |seen| {
+            Some(match Told::of(seen)? {
+                Told {
+                    ended: Some((sessions, after)),
+                    ..
+                } => {
+                    let what = match sessions {
+                        "closed" => "closes its client and ends",
+                        "kept" => "ends and has its client served on",
+                        _ => "waits for its client and ends",
+                    };
+                    format!("{what}, {} later", Measured(after))
+                }
+                Told { since, .. } => {
+                    format!("still runs {} later, its client gone", Measured(since))
+                }
+            })
+        },
+        line: |seen| {
+            let (sessions, after) = Told::of(seen)?.ended?;
+            let promises = &seen.subject.profile.promises;
+            if promises.stop.is_some() {
+                return Some(format!("sessions = \"{sessions}\" in stop"));
+            }
+            // Another host may be slower.
+            let within = (after.as_secs_f64() * 2.0).ceil().max(1.0);
+            Some(format!(
+                "stop = {{ signal = \"{}\", within = \"{within}s\", sessions = \"{sessions}\" }}",
+                stop::signal(seen.subject)
+            ))
+        },
     },
     Observation {
         name: "threads",
@@ -454,6 +683,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         needs: &[],
         occasion: Occasion::Probe,
         read: |seen| Some(seen.idle()?.threads.to_string()),
+        line: NO_LINE,
     },
     Observation {
         name: "time_wait",
@@ -485,6 +715,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
             };
             Some(holder.to_owned())
         },
+        line: NO_LINE,
     },
     Observation {
         name: "transport",
@@ -493,6 +724,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         needs: &[],
         occasion: Occasion::Probe,
         read: |seen| Some(seen.subject.place.transport.to_string()),
+        line: NO_LINE,
     },
 ];
 

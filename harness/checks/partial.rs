@@ -162,6 +162,50 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
     Check {
+        id: "partial/one-by-one",
+        requirement: "Requests that come one by one on a connection, each behind the reply to the one before, are all answered.",
+        why: "A server that goes back to accept after one request, or forgets to read again, leaves its client waiting: \
+              https://github.com/jacksonh/manos/issues/57 https://github.com/ratpack/ratpack/issues/825",
+        method: "One client makes the last exchange of the profile three times, each time when it has read the reply.",
+        fix: "After a reply, wait for the next request of the same client.",
+        needs: &[
+            Need::STREAM,
+            Need::REPLY,
+            Need::STAYS_OPEN,
+            Need::PROMISES_AGAIN,
+        ],
+        policy: Policy::MUST,
+        scenarios: |subject| {
+            let steps = ClientSteps::of(0)
+                .open(subject)
+                .request_and_reply(subject)
+                .request_and_reply(subject)
+                .request_and_reply(subject)
+                .finish(subject);
+            Some(vec![scenario(
+                "the same again",
+                &[("alice", 1)],
+                vec![steps.lines()],
+            )])
+        },
+        counterexample: Counterexample {
+            instead_of: "uppercase",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    let mut answered = false;
+                    answer(stream, |bytes| {
+                        let reply = match answered {
+                            true => Vec::new(),
+                            false => bytes.to_ascii_uppercase(),
+                        };
+                        answered = true;
+                        reply
+                    })
+                })
+            },
+        },
+    },
+    Check {
         id: "partial/coalesced",
         requirement: "Requests that arrive in one segment are all answered, in order.",
         why: "What stands behind the first request in the buffer is dropped, and the client waits for ever: \
@@ -440,7 +484,7 @@ pub(super) const CHECKS: &[Check] = &[
                 .send(&request[..request.len() / 2]);
             Some(vec![scenario(
                 "half a request, then silence",
-                &[("alice", 1), ("mallory", 5)],
+                &[("alice", 1), ("mallory", subject.with_room(5))],
                 vec![
                     half.lines(),
                     vec![dialogue::settle()],

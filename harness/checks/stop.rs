@@ -1,16 +1,16 @@
 //! Signals, and stopping: a server ends when it is told to, leaves nothing behind, and finishes what it has begun.
 
-use crate::checks::counterexample::{each, echo, listen};
+use crate::checks::counterexample::{answer, each, echo, listen};
 use crate::model::action::Action;
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::dialogue::{
     self, ClientSteps, scenario, server_does, server_expects, server_expects_within, settle,
 };
-use crate::model::expectation::{Expectation, ServerExpectation};
+use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::invariant::Invariant;
 use crate::model::need::Need;
-use crate::model::profile::STOP_WITHIN;
+use crate::model::profile::{STOP_WITHIN, Sessions, Transport};
 use crate::model::scenario::{Line, Scenario, Step, Waiver};
 use crate::model::server_action::{ServerAction, Signal, Streams};
 use crate::model::subject::Subject;
@@ -41,21 +41,56 @@ fn expects_exit(subject: &Subject) -> Line {
     server_expects_within(ServerExpectation::Exit(None), within(subject))
 }
 
-/// Waits for the end without holding the server to it: that is for the checks of this family.
-pub(super) fn requires_exit(subject: &Subject) -> Line {
-    Step::Server(ServerAction::Require {
-        what: ServerExpectation::Exit(None),
-        within: Some(within(subject)),
-    })
-    .into()
+/// How long the end may take while a client stays; `None` where the server waits for as long as that stays.
+fn within_with_clients(subject: &Subject) -> Option<Duration> {
+    match subject.profile.promises.stop {
+        Some(stop) => stop.within_with_clients(),
+        None => Some(STOP_WITHIN),
+    }
+}
+
+/// Waits for the end without holding the server to it: that is for the checks of this family. `None` where the server may
+/// wait for as long as its clients stay.
+pub(super) fn requires_exit(subject: &Subject) -> Option<Line> {
+    let within = Some(within_with_clients(subject)?);
+    let what = ServerExpectation::Exit(None);
+    Some(Step::Server(ServerAction::Require { what, within }).into())
 }
 
 /// A client that has been served where the profile allows it, so that the server has it in hand and not only the kernel.
-fn served_and_silent(subject: &Subject) -> ClientSteps {
+pub(super) fn served_and_silent(subject: &Subject) -> ClientSteps {
     let steps = ClientSteps::of(0).open_accepted(subject);
     match subject.profile.closes_after_exchange() {
         true => steps,
         false => steps.request_and_reply(subject),
+    }
+}
+
+/// A client that comes after the end, where there is a port to come to: the listener is gone.
+fn refused(subject: &Subject) -> Vec<Line> {
+    match subject.place.transport {
+        Transport::Tcp => ClientSteps::of(1)
+            .connect_without_waiting()
+            .expect(Expectation::Refused)
+            .lines(),
+        _ => Vec::new(),
+    }
+}
+
+/// A scenario that leaves no server behind to be served by.
+fn ended(scenario: Scenario) -> Scenario {
+    let waived = vec![Waiver {
+        invariant: Invariant::Served,
+        reason: "the server has ended".to_owned(),
+    }];
+    Scenario { waived, ..scenario }
+}
+
+/// The server's end of a connection, in either way.
+fn ends() -> Expectation {
+    Expectation::End {
+        kinds: vec![End::Fin, End::Reset],
+        all_bytes_first: false,
     }
 }
 
@@ -70,6 +105,26 @@ fn ends_cleanly(subject: &Subject) -> Vec<Line> {
         server_expects(ServerExpectation::Gone),
         start_again(),
     ]
+}
+
+/// What the reference server `club` does.
+pub(super) fn member(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut line = Vec::new();
+    let mut is_welcome = false;
+    answer(stream, |bytes| {
+        let mut said = Vec::new();
+        line.extend_from_slice(bytes);
+        while let Some(end) = line.iter().position(|byte| *byte == b'\n') {
+            line.drain(..=end);
+            let reply: &[u8] = match is_welcome {
+                false => b"WELCOME as number 1\n",
+                true => b"PONG\n",
+            };
+            said.extend_from_slice(reply);
+            is_welcome = true;
+        }
+        said
+    })
 }
 
 static OPEN: Mutex<Vec<TcpStream>> = Mutex::new(Vec::new());
@@ -108,9 +163,9 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server without clients ends in time when it is told to, and leaves nothing of itself behind.",
         why: "TERM is not handled, or ignored by a process that is number 1: containers are then killed after ten \
               seconds: https://github.com/drasi-project/drasi-server/issues/199 https://github.com/bpatrik/pigallery2/issues/662",
-        method: "The server gets the signal of its profile (TERM where none is promised); then it is started again.",
+        method: "The server gets the signal of its profile; then it is started again.",
         fix: "Let the default of SIGTERM be, or handle it by ending.",
-        needs: &[Need::MANY_CONNECTIONS],
+        needs: &[Need::MANY_CONNECTIONS, Need::STOPS],
         policy: Policy {
             fresh_server: true,
             ..Policy::MUST
@@ -135,24 +190,18 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/yesodweb/wai/issues/853 https://github.com/hasura/graphql-engine/issues/7785",
         method: "A client connects and is silent; the server gets the signal.",
         fix: "Close idle connections when draining, and give the drain a limit.",
-        needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
+        needs: &[
+            Need::STREAM,
+            Need::MANY_CONNECTIONS,
+            Need::STOPS,
+            Need::STOPS_WITH_CLIENTS,
+        ],
         policy: Policy {
             fresh_server: true,
             ..Policy::MUST
         },
         scenarios: |subject| {
-            // A process of its own for each client may see its conversation to the end (sshd does), unless the server
-            // promises when it has stopped.
-            // But then it has closed the listener that it inherited.
-            let promised = subject.profile.promises.stop.is_some();
-            let mut leave = Vec::new();
-            if !promised && subject.place.transport == crate::model::profile::Transport::Tcp {
-                let late = ClientSteps::of(1).connect_without_waiting();
-                leave.extend(late.expect(Expectation::Refused).lines());
-            }
-            if !promised {
-                leave.extend(ClientSteps::of(0).then(Action::Close).lines());
-            }
+            let within = within_with_clients(subject)?;
             Some(vec![scenario(
                 "told to end, with a silent client",
                 &[("alice", 1), ("late", 1)],
@@ -160,9 +209,12 @@ pub(super) const CHECKS: &[Check] = &[
                     served_and_silent(subject).lines(),
                     vec![
                         server_does(ServerAction::Signal(signal(subject))),
-                        expects_exit(subject),
+                        server_expects_within(ServerExpectation::Exit(None), within),
                     ],
-                    leave,
+                    // A process of its own for each client may see its conversation to the end (sshd does), but then it
+                    // has closed the listener that it inherited.
+                    refused(subject),
+                    ClientSteps::of(0).then(Action::Close).lines(),
                     vec![server_expects(ServerExpectation::Gone), start_again()],
                 ],
             )])
@@ -177,6 +229,59 @@ pub(super) const CHECKS: &[Check] = &[
                     }
                     std::process::exit(0);
                 })
+            },
+        },
+    },
+    Check {
+        id: "stop/sessions",
+        requirement: "A client that is connected when the server is told to end is closed, waited for or served on, as is promised.",
+        why: "A restart cuts the conversations that it was to spare, or never comes to its end for their sake: \
+              https://github.com/benoitc/gunicorn/issues/2529 https://github.com/hasura/graphql-engine/issues/7785",
+        method: "A client is served and stays; the server gets the signal; the client is closed in time, or it goes on and \
+                   leaves, and the server ends then.",
+        fix: "Close idle connections when told to end, or count the clients and end with the last, or promise what it does.",
+        needs: &[
+            Need::STREAM,
+            Need::MANY_CONNECTIONS,
+            Need::ANSWERS_AGAIN,
+            Need::SESSIONS,
+        ],
+        policy: Policy {
+            fresh_server: true,
+            ..Policy::MUST
+        },
+        scenarios: |subject| {
+            let open = served_and_silent(subject).lines();
+            let told = server_does(ServerAction::Signal(signal(subject)));
+            let again = ClientSteps::of(0).request_and_reply(subject).lines();
+            let leave = ClientSteps::of(0).then(Action::Close).lines();
+            let end = ClientSteps::of(0).expect_within(ends(), within(subject));
+            let rest = match subject.profile.promises.stop?.sessions? {
+                Sessions::Closed => vec![end.lines(), vec![expects_exit(subject)], leave],
+                Sessions::WaitedFor { .. } => {
+                    vec![again, leave, vec![expects_exit(subject)]]
+                }
+                Sessions::Kept => vec![vec![expects_exit(subject)], refused(subject), again, leave],
+            };
+            let gone = vec![server_expects(ServerExpectation::Gone)];
+            Some(vec![ended(scenario(
+                "told to end, with a client that goes on",
+                &[("alice", 1), ("late", 1)],
+                // What it does at the signal is done before the client goes on.
+                [vec![open, vec![told, settle()]], rest, vec![gone]].concat(),
+            ))])
+        },
+        counterexample: Counterexample {
+            instead_of: "club",
+            serve: |address| {
+                block(&[libc::SIGTERM, libc::SIGINT])?;
+                let listener = listen(address)?;
+                std::thread::spawn(|| {
+                    // Ends under its clients.
+                    while wait_for(&[libc::SIGTERM, libc::SIGINT]).is_err() {}
+                    std::process::exit(0);
+                });
+                each(&listener, member)
             },
         },
     },
@@ -199,31 +304,24 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile).unwrap_or_default();
             let (half, rest) = request.split_at(request.len() / 2);
-            let waived = vec![Waiver {
-                invariant: Invariant::Served,
-                reason: "the server has ended".to_owned(),
-            }];
-            Some(vec![Scenario {
-                waived,
-                ..scenario(
-                    "told to end in the middle of a request",
-                    &[("alice", 1)],
+            Some(vec![ended(scenario(
+                "told to end in the middle of a request",
+                &[("alice", 1)],
+                vec![
+                    ClientSteps::of(0).open(subject).send(half).lines(),
                     vec![
-                        ClientSteps::of(0).open(subject).send(half).lines(),
-                        vec![
-                            settle(),
-                            server_does(ServerAction::Signal(signal(subject))),
-                            settle(),
-                        ],
-                        ClientSteps::of(0)
-                            .send(rest)
-                            .expect_reply(subject)
-                            .then(Action::Close)
-                            .lines(),
-                        vec![expects_exit(subject)],
+                        settle(),
+                        server_does(ServerAction::Signal(signal(subject))),
+                        settle(),
                     ],
-                )
-            }])
+                    ClientSteps::of(0)
+                        .send(rest)
+                        .expect_reply(subject)
+                        .then(Action::Close)
+                        .lines(),
+                    vec![expects_exit(subject)],
+                ],
+            ))])
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -237,7 +335,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/cloudamqp/amqproxy/pull/74",
         method: "A client is connected; the server gets the signal, and once more unless that has ended it.",
         fix: "Make the handler idempotent.",
-        needs: &[Need::MANY_CONNECTIONS],
+        needs: &[Need::MANY_CONNECTIONS, Need::STOPS],
         policy: Policy {
             fresh_server: true,
             ..Policy::MUST
@@ -245,18 +343,24 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| {
             let told = server_does(ServerAction::Signal(signal(subject)));
             let again = server_does(ServerAction::SignalAgain(signal(subject)));
-            let open = match subject.place.transport.is_datagram() {
-                true => Vec::new(),
-                false => ClientSteps::of(0).open_accepted(subject).lines(),
+            let (open, leave) = match subject.place.transport.is_datagram() {
+                true => (Vec::new(), Vec::new()),
+                false => (
+                    ClientSteps::of(0).open_accepted(subject).lines(),
+                    ClientSteps::of(0).then(Action::Close).lines(),
+                ),
+            };
+            // Whoever waits for as long as a client stays may do so after a second signal too.
+            let exit = match within_with_clients(subject) {
+                Some(within) => {
+                    vec![server_expects_within(ServerExpectation::Exit(None), within)]
+                }
+                None => [leave, vec![expects_exit(subject)]].concat(),
             };
             Some(vec![scenario(
                 "told to end twice",
                 &[("alice", 1)],
-                vec![
-                    open,
-                    vec![told, settle(), again, expects_exit(subject)],
-                    vec![start_again()],
-                ],
+                vec![open, vec![told, settle(), again], exit, vec![start_again()]],
             )])
         },
         counterexample: Counterexample {
@@ -281,7 +385,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "Ctrl-C is what a person at a terminal has: https://github.com/mrmn2/PdfDing/issues/165",
         method: "The server gets SIGINT.",
         fix: "Let the default of SIGINT be, or handle it by ending.",
-        needs: &[Need::MANY_CONNECTIONS],
+        needs: &[Need::MANY_CONNECTIONS, Need::STOPS],
         policy: Policy {
             fresh_server: true,
             ..Policy::SHOULD

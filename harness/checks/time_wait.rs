@@ -83,7 +83,7 @@ pub(super) const CHECKS: &[Check] = &[
             let open = ClientSteps::of(0).open_accepted(subject).lines();
             let restart = vec![
                 server_does(ServerAction::Signal(super::stop::signal(subject))),
-                super::stop::requires_exit(subject),
+                super::stop::requires_exit(subject)?,
                 start_again(),
             ];
             Some(vec![scenario(

@@ -20,10 +20,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 fn idle_timeout(subject: &Subject) -> Option<Duration> {
-    match subject.profile.promises.idle_timeout {
-        Some(IdleTimeout::After(time)) => Some(time),
-        Some(IdleTimeout::Never) | None => None,
-    }
+    subject.profile.promises.idle_timeout?.time()
 }
 
 /// Expects silence for most of the promised time, then the end within a fair margin after it.
@@ -33,7 +30,7 @@ fn closes_in_time(steps: ClientSteps, promised: Duration) -> Vec<Line> {
         kinds,
         all_bytes_first: false,
     };
-    let not_before = IdleTimeout::After(promised).earliest().unwrap_or_default();
+    let not_before = IdleTimeout::margin(promised);
     let mut lines = steps.lines();
     lines.push(pause(not_before));
     let margin = promised.mul_f64(0.8) + Duration::from_secs(3);
@@ -139,6 +136,7 @@ pub(super) const CHECKS: &[Check] = &[
             Need::IDLE_TIMEOUT,
             Need::DIALOGUE,
             Need::STAYS_OPEN,
+            Need::ANSWERS_AGAIN,
         ],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -178,6 +176,7 @@ pub(super) const CHECKS: &[Check] = &[
             Need::NO_IDLE_TIMEOUT,
             Need::DIALOGUE,
             Need::STAYS_OPEN,
+            Need::ANSWERS_AGAIN,
         ],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -225,7 +224,7 @@ pub(super) const CHECKS: &[Check] = &[
             };
             Some(vec![scenario(
                 "a request that trickles in",
-                &[("alice", 1), ("mallory", 3)],
+                &[("alice", 1), ("mallory", subject.with_room(3))],
                 vec![
                     ClientSteps::of(1).open(subject).then(drip).lines(),
                     ClientSteps::of(0).polite(subject).lines(),
@@ -256,6 +255,7 @@ pub(super) const CHECKS: &[Check] = &[
                 (true, _) => 200,
                 (false, backlog) => backlog.unwrap_or(0).clamp(1, 200),
             };
+            let crowd = subject.with_room(crowd);
             let arrive = match concurrent {
                 // A small backlog makes some of the crowd repeat their SYN after a second or more.
                 true => ClientSteps::of(1)
@@ -305,7 +305,8 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let wait = Duration::from_secs(2);
-            if idle_timeout(subject).is_some_and(|promised| promised < wait * 2) {
+            let patience = subject.profile.promises.patience();
+            if patience.is_some_and(|promised| promised < wait * 2) {
                 return None;
             }
             let request = dialogue::request(&subject.profile)?;

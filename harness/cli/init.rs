@@ -24,13 +24,15 @@ command = ["./your-server", "--port", "{port}"]
 # LOG_LEVEL = "debug"
 
 # What a client says and what it gets for it. Single quotes keep the backslashes: \r, \n, \x00. In a reply, {any} stands
-# for any bytes. Without an exchange, only what every server owes is checked.
+# for any bytes, {line} for any without a newline. Without an exchange, only what every server owes is checked.
 [profile]
 transport = "tcp" # or udp, unix, unix-datagram
 
 [[profile.exchange]]
 send = 'hello\r\n'
 reply = 'hello\r\n'
+# Whether it opens a conversation, and is made once a connection; false promises that it can be made again.
+# once = false
 
 # What the server promises is held against it; what it does not promise is observed and reported, never judged.
 [profile.promises]

@@ -38,7 +38,7 @@ pub(crate) fn usages() -> Vec<Usage> {
     );
     all.push(data(
         "\"TEXT\"",
-        "A text; `{any}` in what is expected stands for anything, and \\xff is one byte.",
+        "A text; in what is expected `{any}` stands for anything, `{line}` for anything without a newline; \\xff is one byte.",
         "alice expect \"HTTP/1.1 200{any}ok\"",
     ));
     all.extend(STATES.iter().map(|(state, about)| {

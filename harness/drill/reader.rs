@@ -2,9 +2,9 @@
 
 use super::diagnostic::{Diagnostic, quote};
 use super::tokens::{Kind, Token, tokens};
-use crate::model::data::Template;
 use crate::model::literal::{self, LiteralError};
 use crate::model::scenario::ClientGroup;
+use crate::model::template::Template;
 use std::ops::{Range, RangeInclusive};
 use std::str::FromStr;
 use std::time::Duration;
@@ -201,7 +201,7 @@ impl<'a> Reader<'a> {
     /// Reads a string and gives its parts between `{any}` holes.
     pub(super) fn template(&mut self, wanted: &str) -> Read<Template> {
         let token = self.take_kind(Kind::Quoted, wanted)?;
-        crate::model::profile::template(inside(token)).map_err(|error| within(token, &error))
+        Template::parse(inside(token)).map_err(|error| within(token, &error))
     }
 
     /// Reads a string without holes.

@@ -4,12 +4,13 @@ use super::statement::{self, Statement};
 use super::*;
 use super::{steps, usages};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
-use crate::model::data::{Data, Segmentation, Source, Template};
+use crate::model::data::{Data, Segmentation, Source};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::form::Need;
 use crate::model::invariant::Invariant;
 use crate::model::scenario::{ClientGroup, Line, Scenario, Step, Waiver};
 use crate::model::server_action::{Second, ServerAction, Signal, Streams};
+use crate::model::template::{Hole, Template};
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
@@ -192,10 +193,11 @@ fn data_is_divided_and_paced() {
 
 #[test]
 fn text_with_a_hole_is_a_template() {
-    let parts = vec![b"a".to_vec(), b"{".to_vec(), Vec::new()];
+    let first = b"a".to_vec();
+    let rest = vec![(Hole::Any, b"{".to_vec()), (Hole::Line, Vec::new())];
     assert_eq!(
-        expected(r#""a{any}\{{any}" within 1s"#),
-        Expectation::Template(Template { parts })
+        expected(r#""a{any}\{{line}" within 1s"#),
+        Expectation::Template(Template { first, rest })
     );
 }
 
@@ -933,6 +935,10 @@ fn dials() -> impl Strategy<Value = ConnectOptions> {
     )
 }
 
+fn holes() -> impl Strategy<Value = (Hole, Vec<u8>)> {
+    (prop::sample::select(Hole::ALL), vec(any::<u8>(), 0..6))
+}
+
 fn expectations() -> impl Strategy<Value = Expectation> {
     let states = steps::STATES.iter().map(|(state, _)| state.clone());
     let states: Vec<_> = states.collect();
@@ -940,8 +946,8 @@ fn expectations() -> impl Strategy<Value = Expectation> {
     prop_oneof![
         datas().prop_map(Expectation::Data),
         datas().prop_map(Expectation::DataOrSilence),
-        vec(vec(any::<u8>(), 0..6), 2..5)
-            .prop_map(|parts| Expectation::Template(Template { parts })),
+        (vec(any::<u8>(), 0..6), vec(holes(), 1..4))
+            .prop_map(|(first, rest)| Expectation::Template(Template { first, rest })),
         prop::sample::select(states),
         (vec(prop::sample::select(ends), 1..4), any::<bool>()).prop_map(
             |(kinds, all_bytes_first)| Expectation::End {

@@ -4,6 +4,7 @@ use crate::kernel::FileKind;
 use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::literal::name_in;
 use crate::model::scenario::{Line, Scenario};
+use crate::model::template::Took;
 use crate::transcript::event::{Ended, Exit};
 use crate::transcript::instead::Instead;
 use serde::{Serialize, Serializer};
@@ -37,12 +38,15 @@ pub(crate) enum Cause {
         client: String,
         /// What it was owed.
         #[serde(serialize_with = "as_text")]
-        expected: Expectation,
+        expected: Box<Expectation>,
         /// How the wait for it ended.
         #[serde(rename = "limit_ms", serialize_with = "limit_ms")]
         how: Ended,
         /// What came.
         instead: Instead,
+        /// What the holes of an expected text took of it.
+        #[serde(skip_serializing_if = "Vec::is_empty")]
+        took: Vec<Took>,
     },
     /// The server did not show what was expected of it.
     ServerStepFailed {

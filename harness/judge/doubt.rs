@@ -1,6 +1,7 @@
 //! Doubts: why a trial proves nothing, and why a requirement is not looked at.
 
 use super::cause::{Cause, Growth};
+use super::choice::Choice;
 use super::verdict::Verdict;
 use crate::model::need::Unmet;
 use crate::transcript::event::Exit;
@@ -45,6 +46,13 @@ pub(crate) enum Doubt {
         silent: Duration,
         /// How long a client may be, where that is promised.
         timeout: Option<Duration>,
+    },
+    /// The server may do on purpose what it was seen to do, and its profile says nothing of that.
+    Chosen {
+        /// What the client did not get.
+        step: Box<Cause>,
+        /// What the server may have chosen.
+        choice: Choice,
     },
     /// The kernel dropped datagrams that did not fit a receive buffer.
     KernelDropped {
@@ -109,6 +117,7 @@ impl Doubt {
             Self::NotServedBefore { .. } => "not-served-before",
             Self::TooLittleToCallBusy { .. } => "too-little-to-call-busy",
             Self::SilentByUs { .. } => "silent-by-us",
+            Self::Chosen { .. } => "chosen",
             Self::KernelDropped { .. } => "kernel-dropped",
             Self::NotYet { .. } => "not-yet",
             Self::StillArriving { .. } => "still-arriving",

@@ -340,8 +340,9 @@ fn client_failed(
     };
     Some(Cause::StepFailed {
         client: id.name(scenario),
-        expected: what.clone(),
+        expected: Box::new(what.clone()),
         how,
+        took: state.took(what),
         instead,
     })
 }

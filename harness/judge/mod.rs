@@ -1,6 +1,7 @@
 //! The one judge: from a transcript to a verdict, without I/O and without time.
 
 pub(crate) mod cause;
+mod choice;
 pub(crate) mod cut_coverage;
 mod doubt;
 mod ending;
@@ -16,6 +17,7 @@ mod thresholds;
 mod verdict;
 
 pub(crate) use cause::{Cause, Figure, Growth, Unit};
+pub(crate) use choice::Choice;
 pub(crate) use doubt::{Doubt, Skip};
 pub(crate) use judgement::judge;
 pub(crate) use next::next;

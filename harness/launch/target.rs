@@ -4,7 +4,7 @@ use super::loopback::tells_loopback;
 use super::shell::command_line;
 use crate::model::date::Date;
 use crate::model::error::Error;
-use crate::model::profile::{Profile, RawProfile, Transport};
+use crate::model::profile::{Profile, RawProfile, RawPromises, Transport};
 use crate::reference;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -79,6 +79,7 @@ struct RawTarget {
     command: Vec<String>,
     speaks: Option<String>,
     profile: Option<RawProfile>,
+    promises: Option<RawPromises>,
     #[serde(default)]
     environment: BTreeMap<String, String>,
     #[serde(default)]
@@ -233,8 +234,13 @@ impl Target {
                 ));
             }
             (Some(speaks), None) => profile_beside(folder, &speaks)?,
-            (None, Some(raw)) => Profile::from_raw(name, raw).map_err(malformed)?,
+            (None, Some(raw)) => Profile::from_raw(name, raw, text)
+                .map_err(|mistake| malformed(mistake.shown(text)))?,
             (None, None) => Profile::unknown(),
+        };
+        let profile = match raw.promises {
+            Some(promises) => profile.promising(promises).map_err(malformed)?,
+            None => profile,
         };
         let ready_within = match raw.ready_within {
             Some(text) => crate::model::literal::duration(&text)

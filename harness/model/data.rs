@@ -1,4 +1,4 @@
-//! Bytes to send or to expect, written out, generated, or with holes.
+//! Bytes to send or to expect, written out or generated.
 
 pub(crate) use super::literal::Excerpt;
 
@@ -148,13 +148,6 @@ impl Segmentation {
     }
 }
 
-/// A text with holes, as `{any}` makes them.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub(crate) struct Template {
-    /// The fixed parts, one more than there are holes.
-    pub parts: Vec<Vec<u8>>,
-}
-
 /// How far bytes go towards a match.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Match {
@@ -164,50 +157,6 @@ pub(crate) enum Match {
     Partial,
     /// They cannot become a match; the first wrong byte stands here.
     Wrong(usize),
-}
-
-impl Template {
-    /// Holds `bytes` against the template.
-    pub(crate) fn matches(&self, bytes: &[u8]) -> Match {
-        let Some((first, rest)) = self.parts.split_first() else {
-            return Match::Full(0);
-        };
-        match compare(first, bytes) {
-            Match::Full(_) => {}
-            other => return other,
-        }
-        let mut at = first.len();
-        for part in rest {
-            match find(&bytes[at..], part) {
-                Some(found) => at += found + part.len(),
-                None => return Match::Partial,
-            }
-        }
-        Match::Full(at)
-    }
-
-    /// Holds a message that is known to its end against the template: the last hole takes all that the last part leaves.
-    pub(crate) fn matches_whole(&self, message: &[u8]) -> Match {
-        let Some((last, before)) = self.parts.split_last().filter(|(_, b)| !b.is_empty()) else {
-            return self.matches(message);
-        };
-        let begins = Self {
-            parts: before.to_vec(),
-        };
-        match begins.matches(message) {
-            Match::Full(at) if message[at..].ends_with(last) => Match::Full(message.len()),
-            Match::Full(_) => Match::Partial,
-            other => other,
-        }
-    }
-
-    /// The template without holes, if it has none.
-    pub(crate) fn as_literal(&self) -> Option<&[u8]> {
-        match self.parts.as_slice() {
-            [only] => Some(only),
-            _ => None,
-        }
-    }
 }
 
 /// Holds `got` against the exact bytes `wanted`.
@@ -266,31 +215,9 @@ impl fmt::Display for Segmentation {
     }
 }
 
-impl fmt::Display for Template {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let parts: Vec<_> = self
-            .parts
-            .iter()
-            .map(|part| literal::escaped(part))
-            .collect();
-        write!(f, "\"{}\"", parts.join("{any}"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn hole_takes_as_little_as_it_can() {
-        let template = Template {
-            parts: vec![b"HTTP/1.1 200".to_vec(), b"\r\n\r\nok".to_vec()],
-        };
-        let two = b"HTTP/1.1 200 OK\r\nA: b\r\n\r\nokHTTP/1.1 200 OK\r\n\r\nok";
-        assert_eq!(template.matches(two), Match::Full(27));
-        assert_eq!(template.matches(&two[..20]), Match::Partial);
-        assert_eq!(template.matches(b"HTTP/1.0"), Match::Wrong(7));
-    }
 
     #[test]
     fn cut_never_makes_an_empty_segment() {

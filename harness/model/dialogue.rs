@@ -1,12 +1,13 @@
 //! What a polite client says to a server of a given profile, as steps.
 
 use crate::model::action::{Action, ConnectOptions};
-use crate::model::data::{Data, Segmentation, Template};
+use crate::model::data::{Data, Segmentation};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::profile::{Exchange, Framing, Profile, Rule, Speech};
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::server_action::ServerAction;
 use crate::model::subject::Subject;
+use crate::model::template::Template;
 use std::time::Duration;
 
 /// The request that checks send to a server with a model.
@@ -150,23 +151,15 @@ impl ClientSteps {
     /// Connects and goes through all that comes before the last request: the greeting, then the earlier exchanges.
     #[must_use]
     pub(crate) fn open(self, subject: &Subject) -> Self {
-        let mut steps = self.connect();
-        if let Speech::Dialogue {
-            greeting,
-            exchanges,
-        } = &subject.profile.speech
-        {
-            if let Some(greeting) = greeting {
-                steps = steps.expect(owed(greeting));
-            }
-            if !subject.profile.closes_after_exchange() {
-                let earlier = exchanges.len().saturating_sub(1);
-                for exchange in &exchanges[..earlier] {
-                    steps = steps.exchange(exchange);
-                }
-            }
-        }
-        steps
+        let steps = match &subject.profile.speech {
+            Speech::Dialogue {
+                greeting: Some(greeting),
+                ..
+            } => self.connect().expect(owed(greeting)),
+            _ => self.connect(),
+        };
+        let earlier = subject.profile.earlier_exchanges();
+        earlier.fold(steps, Self::exchange)
     }
 
     /// Makes sure that the server has the connection in hand: by its first words where it has any, else by the kernel.

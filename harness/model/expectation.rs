@@ -1,8 +1,9 @@
 //! What a client, or the harness, can be owed by a server.
 
-use super::data::{Data, Template};
+use super::data::Data;
 use super::form::{Argument, Does, Form, Need, Python, Wait};
 use super::literal::name_in;
+use super::template::Template;
 use serde::{Deserialize, Serialize};
 use std::fmt;
 

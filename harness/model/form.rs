@@ -3,10 +3,11 @@
 //! Each kind of step has one `form()`, in its own file. What it prints, what the Python program calls, what counts as a deed
 //! or as asking for the server's end, and how it is waited for, all follow from that.
 
-use super::data::{Data, Segmentation, Template};
+use super::data::{Data, Segmentation};
 use super::expectation::End;
 use super::literal::{self, Shown, Size};
 use super::server_action::Signal;
+use super::template::Template;
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;

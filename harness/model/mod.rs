@@ -19,4 +19,5 @@ pub(crate) mod promise;
 pub(crate) mod scenario;
 pub(crate) mod server_action;
 pub(crate) mod subject;
+pub(crate) mod template;
 pub(crate) mod trial;

@@ -1,13 +1,16 @@
 //! What a server speaks and what it promises, parsed from TOML into values that cannot be wrong.
 
-use crate::model::data::{Data, Source, Template};
+use crate::model::data::{Data, Source};
 use crate::model::error::Error;
-use crate::model::literal::{self, Piece};
+use crate::model::literal::{self, LiteralError};
 use crate::model::server_action::Signal;
+use crate::model::template::Template;
 use serde::Deserialize;
 use std::fmt;
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
+use toml::Spanned;
 
 /// What a server speaks and promises. What is not promised is observed and reported, never judged.
 ///
@@ -101,6 +104,15 @@ pub(crate) struct Exchange {
     pub send: Vec<u8>,
     /// What the server must answer.
     pub reply: Template,
+    /// Whether it is made once a connection, as an opening is; `false` promises that it can be made again, `None` nothing.
+    pub once: Option<bool>,
+}
+
+impl Exchange {
+    /// Whether it opens a conversation, and is made once.
+    pub(crate) fn is_opening(&self) -> bool {
+        self.once == Some(true)
+    }
 }
 
 /// A rule that gives the reply to any payload.
@@ -174,6 +186,10 @@ pub(crate) struct Promises {
     pub after_exchange: Option<AfterExchange>,
     /// When it gives up on a silent client.
     pub idle_timeout: Option<IdleTimeout>,
+    /// When it gives up on a client that has not spoken, or not logged in.
+    pub login_timeout: Option<Duration>,
+    /// How many connections it holds.
+    pub most_connections: Option<MostConnections>,
     /// The limit of its accept queue.
     pub backlog: Option<u32>,
     /// How it answers requests that arrive together.
@@ -182,6 +198,65 @@ pub(crate) struct Promises {
     pub second_instance: Option<SecondInstance>,
     /// How it stops.
     pub stop: Option<Stop>,
+}
+
+/// How many connections a server holds at a time.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum MostConnections {
+    /// As many as its host lets it.
+    Unlimited,
+    /// So many.
+    Limit {
+        /// In all.
+        in_all: Option<u32>,
+        /// From one address.
+        an_address: Option<u32>,
+        /// What the next one sees.
+        refused: Refused,
+    },
+}
+
+/// What a client sees for which a server has no room.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    /// Nothing, until there is room.
+    Waits,
+    /// The end of its connection, behind this text where there is one.
+    Closed(Option<Template>),
+}
+
+impl Promises {
+    /// How many connections our clients may hold, who come from one address; `None` where nothing limits them.
+    pub(crate) fn most(&self) -> Option<u32> {
+        match &self.most_connections {
+            Some(MostConnections::Limit {
+                in_all, an_address, ..
+            }) => in_all.iter().chain(an_address).min().copied(),
+            Some(MostConnections::Unlimited) | None => None,
+        }
+    }
+
+    /// How long a client may be silent at least before the server gives up on it; `None` where it does not.
+    pub(crate) fn patience(&self) -> Option<Duration> {
+        let idle = self.idle_timeout.and_then(IdleTimeout::time);
+        idle.into_iter().chain(self.login_timeout).min()
+    }
+
+    /// These promises, and where nothing is promised those of `other`.
+    fn over(self, other: Self) -> Self {
+        Self {
+            serves: self.serves.or(other.serves),
+            half_close: self.half_close.or(other.half_close),
+            after_exchange: self.after_exchange.or(other.after_exchange),
+            idle_timeout: self.idle_timeout.or(other.idle_timeout),
+            login_timeout: self.login_timeout.or(other.login_timeout),
+            most_connections: self.most_connections.or(other.most_connections),
+            backlog: self.backlog.or(other.backlog),
+            pipelining: self.pipelining.or(other.pipelining),
+            second_instance: self.second_instance.or(other.second_instance),
+            stop: self.stop.or(other.stop),
+        }
+    }
 }
 
 /// How many clients a server serves at a time.
@@ -246,13 +321,18 @@ pub(crate) enum IdleTimeout {
 }
 
 impl IdleTimeout {
-    /// How long a client has been silent at least when the server closes, where it does: the two measure from different
-    /// moments, and time-outs are often looked for by a clock that ticks.
-    pub(crate) fn earliest(self) -> Option<Duration> {
+    /// The time, where there is one.
+    pub(crate) fn time(self) -> Option<Duration> {
         match self {
             Self::Never => None,
-            Self::After(time) => Some(time.mul_f64(0.7)),
+            Self::After(time) => Some(time),
         }
+    }
+
+    /// How long a client has been silent at least when the server closes after this time: the two measure from different
+    /// moments, and time-outs are often looked for by a clock that ticks.
+    pub(crate) fn margin(time: Duration) -> Duration {
+        time.mul_f64(0.7)
     }
 }
 
@@ -265,6 +345,32 @@ pub(crate) struct Stop {
     pub within: Duration,
     /// Whether requests that have begun are answered.
     pub completes_in_flight: bool,
+    /// What becomes of clients that are connected.
+    pub sessions: Option<Sessions>,
+}
+
+impl Stop {
+    /// How long it takes at most while a client stays connected; `None` where it waits for as long as that stays.
+    pub(crate) fn within_with_clients(&self) -> Option<Duration> {
+        match self.sessions {
+            Some(Sessions::WaitedFor { drain }) => drain.map(|drain| drain + self.within),
+            Some(Sessions::Closed | Sessions::Kept) | None => Some(self.within),
+        }
+    }
+}
+
+/// What becomes of clients that are connected when a server is told to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sessions {
+    /// Their connections are closed.
+    Closed,
+    /// The server ends when they have left.
+    WaitedFor {
+        /// How long it waits for them; for ever where nothing is said.
+        drain: Option<Duration>,
+    },
+    /// The server ends at once, and a process of their own serves them on.
+    Kept,
 }
 
 #[derive(Deserialize)]
@@ -273,7 +379,7 @@ pub(crate) struct RawProfile {
     transport: Option<Transport>,
     #[serde(default)]
     speaks_first: bool,
-    greeting: Option<String>,
+    greeting: Option<Spanned<String>>,
     #[serde(default)]
     exchange: Vec<RawExchange>,
     model: Option<Rule>,
@@ -285,21 +391,57 @@ pub(crate) struct RawProfile {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawExchange {
-    send: String,
-    reply: String,
+    send: Spanned<String>,
+    reply: Spanned<String>,
+    once: Option<bool>,
 }
 
+/// Promises as a file has them.
 #[derive(Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawPromises {
+pub(crate) struct RawPromises {
     serves: Option<Serves>,
     half_close: Option<HalfClose>,
     after_exchange: Option<AfterExchange>,
     idle_timeout: Option<String>,
+    login_timeout: Option<String>,
+    most_connections: Option<RawMost>,
     backlog: Option<u32>,
     pipelining: Option<Pipelining>,
     second_instance: Option<SecondInstance>,
     stop: Option<RawStop>,
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "most-connections is \"unlimited\" or a table of in-all, an-address, refused (waits or closed) and text"
+)]
+enum RawMost {
+    Word(MostWord),
+    Limit(RawLimit),
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum MostWord {
+    Unlimited,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawLimit {
+    in_all: Option<u32>,
+    an_address: Option<u32>,
+    refused: RefusedWord,
+    text: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum RefusedWord {
+    Waits,
+    Closed,
 }
 
 #[derive(Deserialize)]
@@ -309,6 +451,16 @@ struct RawStop {
     signal: Signal,
     within: Option<String>,
     in_flight: Option<InFlight>,
+    sessions: Option<SessionsWord>,
+    drain: Option<String>,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq)]
+#[serde(rename_all = "kebab-case")]
+enum SessionsWord {
+    Closed,
+    WaitedFor,
+    Kept,
 }
 
 #[derive(Deserialize, PartialEq)]
@@ -390,25 +542,41 @@ impl Profile {
         };
         let raw: RawProfile =
             toml::from_str(text).map_err(|error| malformed(error.to_string().trim().to_owned()))?;
-        Self::from_raw(name, raw).map_err(malformed)
+        Self::from_raw(name, raw, text).map_err(|mistake| malformed(mistake.shown(text)))
     }
 
-    pub(crate) fn from_raw(name: &str, raw: RawProfile) -> Result<Self, String> {
-        let speech = speech(&raw)?;
+    /// What was read from this text makes.
+    ///
+    /// # Errors
+    /// Says what is wrong, and where in the text.
+    pub(crate) fn from_raw(name: &str, raw: RawProfile, text: &str) -> Result<Self, Mistake> {
+        let speech = speech(&raw, text)?;
         let datagram = raw.transport.is_some_and(Transport::is_datagram);
         if let Speech::Model(model) = &speech
             && raw.transport.is_some()
             && datagram != (model.framing == Framing::Datagram)
         {
-            return Err("framing = \"datagram\" goes with transport = \"udp\" or \"unix-datagram\", and with no other".to_owned());
+            return Err("framing = \"datagram\" goes with transport = \"udp\" or \"unix-datagram\", and with no other".to_owned().into());
         }
+        let promises = promises(raw.promises)?;
+        agree(&speech, &promises)?;
         Ok(Self {
             name: name.to_owned(),
             transport: raw.transport,
             speech,
-            promises: promises(raw.promises)?,
+            promises,
             source: None,
         })
+    }
+
+    /// The same of a server that promises more than its protocol, or otherwise.
+    ///
+    /// # Errors
+    /// A promise is malformed, or contradicts what is known of the conversation.
+    pub(crate) fn promising(self, raw: RawPromises) -> Result<Self, String> {
+        let promises = promises(raw)?.over(self.promises);
+        agree(&self.speech, &promises)?;
+        Ok(Self { promises, ..self })
     }
 
     /// Whether something is known of the conversation.
@@ -443,24 +611,42 @@ impl Profile {
         self.promises.after_exchange == Some(AfterExchange::Closes)
     }
 
-    /// Whether requests that arrive together are answered in order. A server that stays open and waits for its client
-    /// to speak cannot tell such requests from requests that came one by one, unless its protocol forbids them.
+    /// Whether requests that arrive together are answered in order. A model says what is owed for any bytes, however they
+    /// are put together; of a dialogue that has to be promised, for many are in turns.
     pub(crate) fn answers_pipelined(&self) -> bool {
-        let speaks_first = matches!(
-            &self.speech,
-            Speech::Dialogue {
-                greeting: Some(_),
-                ..
-            }
-        );
         match self.promises.pipelining {
             Some(promised) => promised == Pipelining::Answers,
-            None => {
-                let open = self.promises.after_exchange == Some(AfterExchange::StaysOpen)
-                    || self.model().is_some();
-                open && !speaks_first && !self.closes_after_exchange()
-            }
+            None => self.model().is_some() && !self.closes_after_exchange(),
         }
+    }
+
+    /// Whether the last exchange is answered again on the same connection; `None` where nothing is said of it.
+    pub(crate) fn answers_again(&self) -> Option<bool> {
+        if self.closes_after_exchange() {
+            return Some(false);
+        }
+        if self.answers_pipelined() {
+            return Some(true);
+        }
+        match &self.speech {
+            Speech::Unknown => None,
+            Speech::Dialogue { exchanges, .. } => exchanges.last()?.once.map(|once| !once),
+            Speech::Model(_) => Some(true),
+        }
+    }
+
+    /// The exchanges that a client goes through on a connection before it makes the last one: where the server closes
+    /// after an exchange, those alone that open the conversation.
+    pub(crate) fn earlier_exchanges(&self) -> impl Iterator<Item = &Exchange> {
+        let exchanges = match &self.speech {
+            Speech::Dialogue { exchanges, .. } => exchanges.as_slice(),
+            Speech::Unknown | Speech::Model(_) => &[],
+        };
+        let earlier = &exchanges[..exchanges.len().saturating_sub(1)];
+        let closes = self.closes_after_exchange();
+        earlier
+            .iter()
+            .filter(move |exchange| !closes || exchange.is_opening())
     }
 
     /// Whether several clients can be served at a time.
@@ -469,52 +655,61 @@ impl Profile {
     }
 }
 
-fn speech(raw: &RawProfile) -> Result<Speech, String> {
-    match (raw.model, raw.exchange.as_slice()) {
-        (Some(_), [_, ..]) => Err("model and [[exchange]] exclude each other".to_owned()),
-        (Some(rule), []) => {
-            if raw.greeting.is_some() || raw.speaks_first {
-                return Err(
-                    "a server with a model does not speak first; describe it by [[exchange]]"
-                        .to_owned(),
-                );
-            }
-            let framing = raw
-                .framing
-                .ok_or("a model needs framing = \"stream\", \"line\" or \"datagram\"")?;
-            Ok(Speech::Model(Model { rule, framing }))
+fn speech(raw: &RawProfile, file: &str) -> Result<Speech, Mistake> {
+    let wrong = |message: &str| Err(message.to_owned().into());
+    match (raw.model, raw.exchange.as_slice(), raw.framing) {
+        (Some(_), [_, ..], _) => wrong("model and [[exchange]] exclude each other"),
+        (Some(_), [], _) if raw.greeting.is_some() || raw.speaks_first => {
+            wrong("a server with a model does not speak first; describe it by [[exchange]]")
         }
-        (None, _) if raw.framing.is_some() => {
-            Err("framing needs a model = \"echo\", \"ascii-uppercase\" or \"discard\"".to_owned())
+        (Some(_), [], None) => {
+            wrong("a model needs framing = \"stream\", \"line\" or \"datagram\"")
         }
-        (None, exchanges) => dialogue(raw, exchanges),
+        (Some(rule), [], Some(framing)) => Ok(Speech::Model(Model { rule, framing })),
+        (None, _, Some(_)) => {
+            wrong("framing needs a model = \"echo\", \"ascii-uppercase\" or \"discard\"")
+        }
+        (None, exchanges, None) => dialogue(raw, exchanges, file),
     }
 }
 
-fn dialogue(raw: &RawProfile, exchanges: &[RawExchange]) -> Result<Speech, String> {
-    let mut greeting = match &raw.greeting {
-        Some(text) => Some(template(text).map_err(|error| format!("greeting: {error}"))?),
-        None => None,
+fn dialogue(raw: &RawProfile, exchanges: &[RawExchange], file: &str) -> Result<Speech, Mistake> {
+    let is_datagram = raw.transport.is_some_and(Transport::is_datagram);
+    let expected = |key: &str, text: &Spanned<String>| {
+        // A datagram has an end of its own.
+        let parsed = match is_datagram {
+            true => Template::parse(text.get_ref()),
+            false => Template::parse_with_an_end(text.get_ref()),
+        };
+        parsed.map_err(|error| Mistake::inside(text, file, key, &error))
     };
+    let greeting = raw.greeting.as_ref();
+    let mut greeting = greeting
+        .map(|text| expected("greeting", text))
+        .transpose()?;
     let mut parsed = Vec::new();
     for (number, raw) in (1..).zip(exchanges) {
-        let named =
-            |key: &str, error: &dyn fmt::Display| format!("exchange {number}, {key}: {error}");
-        let send = literal::bytes(&raw.send).map_err(|error| named("send", &error))?;
-        let reply = template(&raw.reply).map_err(|error| named("reply", &error))?;
+        let named = |key: &str| format!("exchange {number}, {key}");
+        let send = literal::bytes(raw.send.get_ref())
+            .map_err(|error| Mistake::inside(&raw.send, file, &named("send"), &error))?;
+        let reply = expected(&named("reply"), &raw.reply)?;
         if !send.is_empty() {
-            parsed.push(Exchange { send, reply });
+            parsed.push(Exchange {
+                send,
+                reply,
+                once: raw.once,
+            });
         } else if number == 1 && greeting.is_none() {
             greeting = Some(reply);
         } else {
-            return Err(named(
-                "send",
-                &"only the first exchange may send nothing; it is the greeting",
-            ));
+            let message = "only the first exchange may send nothing; it is the greeting";
+            return Err(format!("{}: {message}", named("send")).into());
         }
     }
     if raw.speaks_first && greeting.is_none() {
-        return Err("speaks-first = true needs a greeting = '…'".to_owned());
+        return Err("speaks-first = true needs a greeting = '…'"
+            .to_owned()
+            .into());
     }
     if parsed.is_empty() && greeting.is_none() {
         return Ok(Speech::Unknown);
@@ -525,27 +720,89 @@ fn dialogue(raw: &RawProfile, exchanges: &[RawExchange]) -> Result<Speech, Strin
     })
 }
 
-/// Parses a text that may have `{any}` holes.
-pub(crate) fn template(text: &str) -> Result<Template, literal::LiteralError> {
-    let mut parts = vec![Vec::new()];
-    for piece in literal::pieces(text)? {
-        match piece {
-            Piece::Bytes(bytes) => parts
-                .last_mut()
-                .into_iter()
-                .for_each(|part| part.extend_from_slice(&bytes)),
-            Piece::Name { name, .. } if name == "any" => parts.push(Vec::new()),
-            Piece::Name { name, offset } => {
-                return Err(literal::LiteralError {
-                    offset,
-                    message: format!(
-                        "{{{name}}} has no meaning here; {{any}} stands for any bytes, \\{{ for a brace"
-                    ),
-                });
-            }
+/// Makes sure that no promise contradicts what is known of the conversation.
+fn agree(speech: &Speech, promises: &Promises) -> Result<(), String> {
+    let exchanges = match speech {
+        Speech::Dialogue { exchanges, .. } => exchanges,
+        Speech::Model(_) if promises.pipelining == Some(Pipelining::Forbidden) => {
+            return Err("a model answers any payload, so that pipelining is not forbidden; describe the server by \
+                        [[exchange]]"
+                .to_owned());
+        }
+        Speech::Unknown | Speech::Model(_) => return Ok(()),
+    };
+    let is_opening = exchanges.last().is_some_and(Exchange::is_opening);
+    match is_opening && promises.pipelining == Some(Pipelining::Answers) {
+        true => Err(
+            "the last exchange is made once a connection, so that it cannot be pipelined; \
+                     add the exchange that follows it, or leave out pipelining"
+                .to_owned(),
+        ),
+        false => Ok(()),
+    }
+}
+
+/// What is wrong with a profile, and where in its file, where that can be told.
+pub(crate) struct Mistake {
+    place: Option<Range<usize>>,
+    message: String,
+}
+
+impl From<String> for Mistake {
+    fn from(message: String) -> Self {
+        Self {
+            place: None,
+            message,
         }
     }
-    Ok(Template { parts })
+}
+
+impl Mistake {
+    /// A mistake in a quoted text, which stands at this many of its bytes.
+    fn inside(quoted: &Spanned<String>, file: &str, key: &str, error: &LiteralError) -> Self {
+        let span = quoted.span();
+        let token = &file[span.clone()];
+        let quotes = match token {
+            _ if token.starts_with("\'\'\'") => 3,
+            _ => 1,
+        };
+        // Where the file has escapes of its own, the places in it are others than those in the text.
+        let is_plain = token.starts_with('\'') || !token.contains('\\');
+        let length = match quoted.get_ref().get(error.offset..) {
+            Some(rest) if rest.starts_with('{') => rest.find('}').map_or(1, |end| end + 1),
+            _ => 1,
+        };
+        let start = span.start + quotes + error.offset;
+        Self {
+            place: Some(if is_plain {
+                start..start + length
+            } else {
+                span
+            }),
+            message: format!("{key}: {error}"),
+        }
+    }
+
+    /// The message with the line of the file, and a caret under the place.
+    pub(crate) fn shown(&self, file: &str) -> String {
+        let Some(place) = &self.place else {
+            return self.message.clone();
+        };
+        let before = &file[..place.start];
+        let number = before.matches('\n').count() + 1;
+        let start = before.rfind('\n').map_or(0, |newline| newline + 1);
+        let line = file[start..].lines().next().unwrap_or_default();
+        let column = file[start..place.start].chars().count();
+        let carets = file[place.clone()].chars().count().max(1);
+        let margin = " ".repeat(number.to_string().len());
+        format!(
+            "TOML parse error at line {number}, column {}\n{margin} |\n{number} | {line}\n{margin} | {}{}\n{}",
+            column + 1,
+            " ".repeat(column),
+            "^".repeat(carets),
+            self.message
+        )
+    }
 }
 
 fn promises(raw: RawPromises) -> Result<Promises, String> {
@@ -562,6 +819,12 @@ fn promises(raw: RawPromises) -> Result<Promises, String> {
         half_close: raw.half_close,
         after_exchange: raw.after_exchange,
         idle_timeout,
+        login_timeout: raw
+            .login_timeout
+            .map(|text| literal::duration(&text))
+            .transpose()
+            .map_err(|error| format!("promises.login-timeout: {error}"))?,
+        most_connections: raw.most_connections.map(most_connections).transpose()?,
         backlog: raw.backlog,
         pipelining: raw.pipelining,
         second_instance: raw.second_instance,
@@ -569,17 +832,53 @@ fn promises(raw: RawPromises) -> Result<Promises, String> {
     })
 }
 
-fn stop(raw: RawStop) -> Result<Stop, String> {
-    let within = match &raw.within {
-        Some(text) => {
-            literal::duration(text).map_err(|error| format!("promises.stop.within: {error}"))?
+fn most_connections(raw: RawMost) -> Result<MostConnections, String> {
+    let RawMost::Limit(raw) = raw else {
+        return Ok(MostConnections::Unlimited);
+    };
+    let wrong = |message: &str| Err(format!("promises.most-connections: {message}"));
+    let mut limits = raw.in_all.iter().chain(&raw.an_address);
+    if limits.clone().next().is_none() || limits.any(|limit| *limit == 0) {
+        return wrong("write in-all or an-address, a number above nought");
+    }
+    let refused = match (raw.refused, raw.text) {
+        (RefusedWord::Waits, None) => Refused::Waits,
+        (RefusedWord::Waits, Some(_)) => return wrong("text goes with refused = \"closed\""),
+        (RefusedWord::Closed, text) => {
+            let text = text.map(|text| Template::parse_with_an_end(&text));
+            let text = text.transpose();
+            Refused::Closed(
+                text.map_err(|error| format!("promises.most-connections.text: {error}"))?,
+            )
         }
-        None => STOP_WITHIN,
+    };
+    Ok(MostConnections::Limit {
+        in_all: raw.in_all,
+        an_address: raw.an_address,
+        refused,
+    })
+}
+
+fn stop(raw: RawStop) -> Result<Stop, String> {
+    let time = |key: &str, text: &Option<String>| {
+        let time = text.as_deref().map(literal::duration).transpose();
+        time.map_err(|error| format!("promises.stop.{key}: {error}"))
+    };
+    let drain = time("drain", &raw.drain)?;
+    let sessions = match (raw.sessions, drain) {
+        (Some(SessionsWord::WaitedFor), drain) => Some(Sessions::WaitedFor { drain }),
+        (_, Some(_)) => {
+            return Err("promises.stop.drain goes with sessions = \"waited-for\"".to_owned());
+        }
+        (Some(SessionsWord::Closed), None) => Some(Sessions::Closed),
+        (Some(SessionsWord::Kept), None) => Some(Sessions::Kept),
+        (None, None) => None,
     };
     Ok(Stop {
         signal: raw.signal,
-        within,
+        within: time("within", &raw.within)?.unwrap_or(STOP_WITHIN),
         completes_in_flight: raw.in_flight == Some(InFlight::Completes),
+        sessions,
     })
 }
 
@@ -614,7 +913,76 @@ mod tests {
             panic!("a dialogue");
         };
         assert_eq!(exchanges[0].send, b"a\xff\r\n");
-        assert_eq!(exchanges[0].reply.parts, [b"b".to_vec(), b"c".to_vec()]);
+        assert_eq!(exchanges[0].reply, Template::parse("b{any}c").unwrap());
+    }
+
+    /// As in a stream, where it takes nothing at all.
+    #[test]
+    fn hole_at_the_end_of_a_reply_is_an_error_with_a_caret_unless_it_is_a_datagram() {
+        let text =
+            "transport = \"tcp\"\n[[exchange]]\nsend = 'HELLO\\n'\nreply = 'WELCOME {any}'\n";
+        let error = Profile::parse("p", text).unwrap_err().to_string();
+        let shown = "4 | reply = 'WELCOME {any}'\n  |                  ^^^^^\nexchange 1, reply: nothing tells";
+        assert!(error.contains(shown), "{error}");
+        assert!(error.contains("line 4, column 18"), "{error}");
+        assert!(Profile::parse("p", &text.replace("tcp", "udp")).is_ok());
+        let basic = text.replace("'WELCOME {any}'", "\"\\\\r {line}\"");
+        let error = Profile::parse("p", &basic).unwrap_err().to_string();
+        assert!(error.contains("  |         ^^^^^^^^^^^^\n"), "{error}");
+        let greeting = "speaks-first = true\ngreeting = 'hi {line}'\n";
+        assert!(Profile::parse("p", greeting).is_err());
+    }
+
+    fn of_exchange(exchange: &str, promises: &str) -> Result<Profile, Error> {
+        let text =
+            format!("[[exchange]]\nsend = 'a'\nreply = 'b'\n{exchange}\n[promises]\n{promises}\n");
+        Profile::parse("p", &text)
+    }
+
+    /// Many protocols are in turns although their connections stay.
+    #[test]
+    fn connection_that_stays_open_promises_neither_pipelining_nor_the_same_again() {
+        let profile = of_exchange("", "after-exchange = \"stays-open\"").unwrap();
+        assert!(!profile.answers_pipelined());
+        assert_eq!(profile.answers_again(), None);
+        let profile = of_exchange("", "pipelining = \"answers\"").unwrap();
+        assert!(profile.answers_pipelined());
+        assert_eq!(profile.answers_again(), Some(true));
+        let profile = of_exchange("once = false", "").unwrap();
+        assert_eq!(profile.answers_again(), Some(true));
+        let model = "model = \"echo\"\nframing = \"line\"\n";
+        assert!(Profile::parse("p", model).unwrap().answers_pipelined());
+    }
+
+    #[test]
+    fn promise_that_contradicts_the_conversation_is_an_error() {
+        let error = of_exchange("once = true", "pipelining = \"answers\"").unwrap_err();
+        assert!(error.to_string().contains("once a connection"), "{error}");
+        let model =
+            "model = \"echo\"\nframing = \"line\"\n[promises]\npipelining = \"forbidden\"\n";
+        assert!(Profile::parse("p", model).is_err());
+    }
+
+    /// Each connection of a server that closes after an exchange makes one, behind what opens it.
+    #[test]
+    fn opening_comes_first_on_every_connection() {
+        let exchanges = |after: &str| {
+            let rows = [("a", "once = true"), ("b", ""), ("c", "")];
+            let rows = rows.map(|(send, once)| {
+                format!("[[exchange]]\nsend = '{send}'\nreply = 'r'\n{once}\n")
+            });
+            let text = format!(
+                "{}[promises]\nafter-exchange = \"{after}\"\n",
+                rows.concat()
+            );
+            let profile = Profile::parse("p", &text).unwrap();
+            let earlier = profile.earlier_exchanges();
+            earlier
+                .map(|exchange| exchange.send.clone())
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(exchanges("closes"), [b"a"]);
+        assert_eq!(exchanges("stays-open"), [b"a", b"b"]);
     }
 
     #[test]

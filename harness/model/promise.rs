@@ -47,6 +47,23 @@ pub(crate) const PROMISES: &[Promise] = &[
         example: "\"none\"",
     },
     Promise {
+        name: "login-timeout",
+        about: "When it gives up on a client that has not spoken, or not logged in.",
+        words: &[],
+        otherwise: Some("a time, such as \"10s\""),
+        example: "\"10s\"",
+    },
+    Promise {
+        name: "most-connections",
+        about: "How many connections it holds at most, in all or from one address, and what the next one sees: it waits, or is \
+                closed, behind a text or without.",
+        words: &["unlimited"],
+        otherwise: Some(
+            "a table of in-all or an-address (a number), refused (waits or closed) and text (what the refused one reads)",
+        ),
+        example: "{ an-address = 20, refused = \"closed\" }",
+    },
+    Promise {
         name: "backlog",
         about: "The limit of its accept queue, as it gives it to listen(2).",
         words: &[],
@@ -69,10 +86,15 @@ pub(crate) const PROMISES: &[Promise] = &[
     },
     Promise {
         name: "stop",
-        about: "The signal that ends it, the time that it takes at most, and whether it completes what is in flight.",
+        about: "The signal that ends it, the time that it takes at most, whether it completes what is in flight, and what becomes \
+                of clients that are connected: they are closed, waited for (for the time of drain at most), or kept by \
+                a process of their own.",
         words: &[],
-        otherwise: Some("a table of signal, within (a time) and in-flight (completes or dropped)"),
-        example: "{ signal = \"TERM\", within = \"5s\", in-flight = \"completes\" }",
+        otherwise: Some(
+            "a table of signal, within (a time), in-flight (completes or dropped), sessions (closed, waited-for or kept) and \
+             drain (a time, where they are waited for)",
+        ),
+        example: "{ signal = \"TERM\", within = \"5s\", in-flight = \"completes\", sessions = \"closed\" }",
     },
 ];
 

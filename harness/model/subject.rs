@@ -36,6 +36,9 @@ pub(crate) struct Subject {
     pub may_be_limited: bool,
     /// The promises that were found broken.
     pub broken: Vec<Broken>,
+    /// Whether the last exchange is answered again on the same connection, as was promised or, where nothing is said of
+    /// it, tried.
+    pub answers_again: bool,
     /// Whether a client that has been served may stand by while others are, and be served again.
     pub bystander: bool,
 }
@@ -91,8 +94,11 @@ impl Place {
 impl Subject {
     /// A server of which nothing but its profile and its place is known, on a run that asks for nothing special.
     pub(crate) fn of(profile: Profile, place: Place) -> Self {
+        let answers_again = profile.answers_again() == Some(true);
         Self {
-            bystander: can_stand_by(&profile, place.transport),
+            bystander: answers_again && can_stand_by(&profile, place.transport),
+            answers_again,
+            process_for_each: false,
             profile,
             place,
             own_namespace: false,
@@ -104,7 +110,6 @@ impl Subject {
             cases: 1,
             most_clients: u32::MAX,
             somaxconn: None,
-            process_for_each: false,
             may_be_limited: true,
             broken: Vec::new(),
         }
@@ -113,18 +118,46 @@ impl Subject {
     /// How many of `wanted` clients may connect at the same moment without one having to repeat its SYN after a second or
     /// more: what overflows the accept queue is the matter of the backlog checks alone.
     pub(crate) fn at_once(&self, wanted: u32) -> u32 {
-        let wanted = wanted.min(self.most_clients);
+        let wanted = match self.profile.promises.most() {
+            // Who comes again may be there before the server has noticed that it had left.
+            Some(_) => (self.with_room(wanted) / 2).max(1),
+            None => wanted.min(self.most_clients),
+        };
         let fitting = |backlog: u32| wanted.min(backlog.saturating_add(1));
         self.place.backlog.map_or(wanted, fitting)
+    }
+
+    /// How many of `wanted` clients may be connected at the same time beside one that talks and one that stands by, for the
+    /// server and for us.
+    pub(crate) fn with_room(&self, wanted: u32) -> u32 {
+        let most = self.profile.promises.most();
+        let fitting = most.map_or(wanted, |most| wanted.min(most.saturating_sub(2).max(1)));
+        fitting.min(self.most_clients)
     }
 
     /// The same of a server that was found to break a promise.
     pub(crate) fn without(&self, promise: Broken, forget: fn(&mut Promises)) -> Self {
         let mut subject = self.clone();
         forget(&mut subject.profile.promises);
-        subject.bystander = can_stand_by(&subject.profile, subject.place.transport);
         subject.broken.push(promise);
-        subject
+        subject.with_bystander()
+    }
+
+    /// The same of a server that was found to answer its last exchange again.
+    pub(crate) fn answering_again(self) -> Self {
+        Self {
+            answers_again: true,
+            ..self
+        }
+        .with_bystander()
+    }
+
+    fn with_bystander(self) -> Self {
+        let can = can_stand_by(&self.profile, self.place.transport);
+        Self {
+            bystander: self.answers_again && can,
+            ..self
+        }
     }
 }
 

@@ -48,7 +48,7 @@ impl Trial {
         Self {
             ends_after_one: promises.serves == Some(Serves::OneConnection),
             may_close_silent: promises.idle_timeout.is_none(),
-            closes_silent_after: promises.idle_timeout.and_then(IdleTimeout::earliest),
+            closes_silent_after: promises.patience().map(IdleTimeout::margin),
             ..self
         }
     }

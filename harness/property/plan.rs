@@ -2,12 +2,13 @@
 
 use super::rules::{Kind, Rules};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
-use crate::model::data::{Data, Segmentation, Source, Template};
+use crate::model::data::{Data, Segmentation, Source};
 use crate::model::dialogue::ClientSteps;
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::profile::{Exchange, HalfClose, Model, Rule, Speech, Transport};
 use crate::model::scenario::{ClientGroup, Line, Scenario, Step};
 use crate::model::server_action::{ServerAction, Streams};
+use crate::model::template::Template;
 use std::collections::BTreeSet;
 use std::time::Duration;
 
@@ -700,11 +701,21 @@ impl<'a> Speaker<'a> {
                 self.hear();
             }
         }
-        let asked = self.ask(exchanges, connection, leaves_early);
+        let exchanges: Vec<&Exchange> = match closes {
+            // What opens the conversation comes first on each connection, behind it any of the others.
+            true => {
+                self.opening();
+                let others = exchanges.iter().filter(|exchange| !exchange.is_opening());
+                others.collect()
+            }
+            false => exchanges.iter().collect(),
+        };
+        let asked = self.ask(&exchanges, connection, leaves_early);
         let next = match closes {
             true => exchanges.last(),
             false => exchanges.get(asked),
-        };
+        }
+        .copied();
         let has_begun = close != CloseKind::HalfClose && self.begin(next, connection.unfinished);
         // What a server says to a client that ends before all has been said is not promised.
         let is_whole = asked >= exchanges.len() || closes && asked > 0;
@@ -720,10 +731,24 @@ impl<'a> Speaker<'a> {
         }
     }
 
+    /// Goes through what a connection to a server that closes after an exchange begins with.
+    fn opening(&mut self) {
+        let earlier = self.rules.subject.profile.earlier_exchanges();
+        for exchange in earlier {
+            self.send(
+                Data::literal(exchange.send.clone()),
+                Segmentation::Whole,
+                false,
+            );
+            self.owe(owed(&exchange.reply), None, 0);
+            self.hear();
+        }
+    }
+
     /// Goes through the exchanges that are whole, and returns how many there were.
     fn ask(
         &mut self,
-        exchanges: &[Exchange],
+        exchanges: &[&Exchange],
         connection: &Connection,
         leaves_early: bool,
     ) -> usize {
@@ -738,7 +763,7 @@ impl<'a> Speaker<'a> {
                 false if pipelined => exchanges.get(n).or_else(|| exchanges.last()),
                 false => exchanges.get(n),
             };
-            let Some(exchange) = exchange else {
+            let Some(exchange) = exchange.copied() else {
                 return n;
             };
             let times = match pipelined && n + 1 >= exchanges.len() {
@@ -746,7 +771,8 @@ impl<'a> Speaker<'a> {
                 false => 1,
             };
             self.ask_one(exchange, times, message);
-            let goes_on = pipelined && message.waiting == Waiting::GoOn;
+            // What is agreed on in an opening decides how the rest is to be said.
+            let goes_on = pipelined && message.waiting == Waiting::GoOn && !exchange.is_opening();
             let is_unheard = leaves_early && n + 1 == messages.len();
             if !goes_on && !is_unheard {
                 self.hear();

@@ -369,3 +369,43 @@ fn nobody_waits_for_an_answer_without_reading() {
         }
     }
 }
+
+/// The opening of a conversation is made once a connection, and its answer is heard before anything else is said.
+#[test]
+fn opening_is_made_once_a_connection_however_the_rest_is_mixed() {
+    for after in ["stays-open\"\npipelining = \"answers", "closes"] {
+        let text = format!(
+            "transport = \"tcp\"\n[[exchange]]\nonce = true\nsend = 'hello\\n'\nreply = 'hi\\n'\n\
+             [[exchange]]\nsend = 'ping\\n'\nreply = 'pong\\n'\n[promises]\nserves = \"concurrently\"\n\
+             after-exchange = \"{after}\"\n"
+        );
+        let profile = Profile::parse("opened", &text).unwrap();
+        let batches = Rules::of(&subject(&profile, 200)).unwrap().batches();
+        let mut pings = 0;
+        for batch in &batches {
+            let mut openings = HashMap::new();
+            let mut is_heard = HashMap::new();
+            for line in &batch.lines {
+                let Step::Client { who, action } = &line.step else {
+                    continue;
+                };
+                match action {
+                    Action::Connect(_) => drop(openings.insert(*who, 0)),
+                    Action::Send { data, .. } if *data == Data::literal("hello\n") => {
+                        *openings.get_mut(who).unwrap() += 1;
+                        is_heard.insert(*who, false);
+                    }
+                    Action::Send { data, .. } if data.bytes(0).starts_with(b"p") => {
+                        pings += 1;
+                        assert_eq!(openings[who], 1, "{batch}");
+                        assert!(is_heard[who], "{batch}");
+                    }
+                    Action::Expect { .. } => drop(is_heard.insert(*who, true)),
+                    _ => {}
+                }
+                assert!(openings.get(who).is_none_or(|times| *times <= 1), "{batch}");
+            }
+        }
+        assert!(pings > 50, "{pings} of a server that {after}");
+    }
+}

@@ -1,5 +1,6 @@
 //! One connection, from its first byte to an end that destroys nothing.
 
+use crate::model::profile::Sessions;
 use std::io;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
@@ -37,21 +38,27 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
 pub(super) struct Conversation {
     stream: Box<dyn Stream>,
     stopping: Stopping,
+    sessions: Sessions,
     has_spoken: bool,
 }
 
 impl Conversation {
-    pub(super) fn new(stream: Box<dyn Stream>, stopping: Stopping) -> Self {
+    pub(super) fn new(stream: Box<dyn Stream>, stopping: Stopping, sessions: Sessions) -> Self {
         Self {
             stream,
             stopping,
+            sessions,
             has_spoken: false,
         }
     }
 
     /// Reads what comes next. Nothing means the end: the client's, or that of a server that stops and has an idle client.
     pub(super) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let patience = if self.has_spoken { QUIET } else { UNDER_WAY };
+        let patience = match self.sessions {
+            Sessions::WaitedFor { .. } => DRAIN,
+            Sessions::Closed | Sessions::Kept if self.has_spoken => QUIET,
+            Sessions::Closed | Sessions::Kept => UNDER_WAY,
+        };
         self.read_with(patience, buffer).await
     }
 

@@ -2,7 +2,7 @@
 
 use super::conversation::{Conversation, DRAIN, Stream};
 use super::listener::{self, Bound, Listener};
-use super::server::{Manner, ReferenceServer, Talk};
+use super::server::{Manner, ReferenceServer, Room, Talk};
 use super::{console, datagrams};
 use crate::model::address::Address;
 use crate::model::profile::Serves;
@@ -145,6 +145,8 @@ struct Service {
     listener: Option<Listener>,
     stopping: watch::Sender<Option<Instant>>,
     conversations: JoinSet<()>,
+    /// Conversations with those for whom there was no room.
+    refusals: JoinSet<()>,
 }
 
 impl Service {
@@ -159,6 +161,7 @@ impl Service {
             listener: Some(listener),
             stopping: watch::Sender::new(None),
             conversations: JoinSet::new(),
+            refusals: JoinSet::new(),
         }
     }
 
@@ -177,6 +180,7 @@ impl Service {
             tokio::select! {
                 biased;
                 Some(_) = self.conversations.join_next() => {}
+                Some(_) = self.refusals.join_next() => {}
                 stream = listener.accept(), if self.has_room() => self.welcome(stream),
             }
         }
@@ -193,12 +197,29 @@ impl Service {
             // Refused is kinder to the others than a wait that ends in a reset.
             self.listener = None;
         }
-        self.begin(stream);
+        match self.server.room {
+            Some(room) if self.conversations.len() >= room.most => self.refuse(stream, room),
+            _ => self.begin(stream),
+        }
     }
 
     fn begin(&mut self, stream: Box<dyn Stream>) {
-        let conversation = Conversation::new(stream, self.stopping.subscribe());
+        let conversation = self.conversation(stream);
         self.conversations.spawn(hold(conversation, self.converse));
+    }
+
+    fn refuse(&mut self, stream: Box<dyn Stream>, room: Room) {
+        let mut conversation = self.conversation(stream);
+        self.refusals.spawn(async move {
+            // An error means that the client is gone, to whom nothing is to be said then.
+            if conversation.write_all(room.refusal).await.is_ok() {
+                conversation.finish().await;
+            }
+        });
+    }
+
+    fn conversation(&self, stream: Box<dyn Stream>) -> Conversation {
+        Conversation::new(stream, self.stopping.subscribe(), self.server.sessions)
     }
 
     /// Takes nobody new, and gives those who are in the time to finish.

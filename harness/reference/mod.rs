@@ -6,6 +6,7 @@
 
 mod banner;
 mod chat;
+mod club;
 mod console;
 mod conversation;
 mod datagrams;

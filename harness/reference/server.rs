@@ -3,7 +3,7 @@
 use super::conversation::Conversation;
 use super::datagrams::{Reaction, Remark};
 use super::lifecycle::Running;
-use crate::model::profile::Serves;
+use crate::model::profile::{Serves, Sessions};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -25,7 +25,17 @@ pub struct ReferenceServer {
     pub about: &'static str,
     pub(super) serves: Serves,
     pub(super) backlog: u32,
+    pub(super) sessions: Sessions,
+    pub(super) room: Option<Room>,
     pub(super) manner: Manner,
+}
+
+/// How many connections are held at a time.
+#[derive(Clone, Copy)]
+pub(super) struct Room {
+    pub(super) most: usize,
+    /// What the next client is told.
+    pub(super) refusal: &'static [u8],
 }
 
 /// How a server deals with what it gets.
@@ -56,6 +66,8 @@ impl ReferenceServer {
             about,
             serves: Serves::Concurrently,
             backlog: BACKLOG,
+            sessions: Sessions::Closed,
+            room: None,
             manner: Manner::Stream(converse),
         }
     }
@@ -70,6 +82,8 @@ impl ReferenceServer {
             about,
             serves: Serves::Concurrently,
             backlog: BACKLOG,
+            sessions: Sessions::Closed,
+            room: None,
             manner: Manner::Datagram(react),
         }
     }

@@ -2,8 +2,8 @@
 
 use super::server::ReferenceServer;
 use super::{
-    banner, chat, discard, echo, framed, http_one, line_echo, line_idle, udp_echo, udp_receiver,
-    udp_timeout, uppercase, welcome_gate,
+    banner, chat, club, discard, echo, framed, http_one, line_echo, line_idle, udp_echo,
+    udp_receiver, udp_timeout, uppercase, welcome_gate,
 };
 
 /// The reference servers.
@@ -18,6 +18,7 @@ pub(crate) const SERVERS: &[ReferenceServer] = &[
     welcome_gate::WELCOME_GATE,
     banner::BANNER,
     chat::CHAT,
+    club::CLUB,
     framed::FRAMED,
     http_one::HTTP_ONE,
     udp_echo::UDP_ECHO,
@@ -46,7 +47,9 @@ impl ReferenceServer {
 mod tests {
     use super::super::server::{BACKLOG, Manner};
     use super::*;
-    use crate::model::profile::{Profile, Speech, Transport};
+    use crate::model::data::Match;
+    use crate::model::profile::{Exchange, Profile, Sessions, Speech, Transport};
+    use crate::model::template::Template;
     use std::io::{Read, Write};
     use std::net::{Shutdown, TcpStream};
 
@@ -61,6 +64,11 @@ mod tests {
             assert_eq!(profile.promises.serves, Some(server.serves), "{server:?}");
             let backlog = profile.promises.backlog.unwrap_or(BACKLOG);
             assert_eq!(backlog, server.backlog, "{server:?}");
+            let stop = profile.promises.stop.expect("all of them end");
+            let sessions = stop.sessions.unwrap_or(Sessions::Closed);
+            assert_eq!(sessions, server.sessions, "{server:?}");
+            let room = server.room.map(|room| room.most as u32);
+            assert_eq!(profile.promises.most(), room, "{server:?}");
             let datagram = matches!(server.manner, Manner::Datagram(_) | Manner::Wait(..));
             let transport = if datagram {
                 Transport::Udp
@@ -92,22 +100,29 @@ mod tests {
             else {
                 continue;
             };
-            let greeting = greeting.map(|greeting| (Vec::new(), greeting));
-            let answers = exchanges
-                .into_iter()
-                .map(|exchange| (exchange.send, exchange.reply));
-            for (send, owed) in greeting.into_iter().chain(answers) {
-                let said = said(server, &send);
-                let said = said.escape_ascii();
-                assert_eq!(
-                    owed.as_literal()
-                        .map(<[u8]>::escape_ascii)
-                        .unwrap()
-                        .to_string(),
-                    said.to_string()
-                );
+            if let Some(greeting) = greeting {
+                assert_said(&greeting, &said(server, b""));
+            }
+            let (openings, others): (Vec<_>, Vec<_>) =
+                exchanges.into_iter().partition(Exchange::is_opening);
+            for exchange in others {
+                let opened = openings.iter().map(|opening| opening.send.as_slice());
+                let all: Vec<_> = opened.chain([exchange.send.as_slice()]).collect();
+                let mut said = said(server, &all.concat());
+                for owed in openings.iter().chain([&exchange]) {
+                    let Match::Full(bytes) = owed.reply.matches(&said) else {
+                        panic!("{server:?}: {}", said.escape_ascii());
+                    };
+                    said.drain(..bytes);
+                }
+                assert_eq!(said, b"", "{server:?}");
             }
         }
+    }
+
+    #[track_caller]
+    fn assert_said(owed: &Template, said: &[u8]) {
+        assert_eq!(owed.matches(said), Match::Full(said.len()));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 
 use super::server::{BACKLOG, Manner, ReferenceServer};
 use super::udp_receiver;
-use crate::model::profile::Serves;
+use crate::model::profile::{Serves, Sessions};
 use std::time::Duration;
 
 pub(super) const UDP_TIMEOUT: ReferenceServer = ReferenceServer {
@@ -10,6 +10,8 @@ pub(super) const UDP_TIMEOUT: ReferenceServer = ReferenceServer {
     about: "Waits three seconds for one datagram, prints it or that nobody came, and ends.",
     serves: Serves::OneConnection,
     backlog: BACKLOG,
+    sessions: Sessions::Closed,
+    room: None,
     manner: Manner::Wait(PATIENCE, |came| match came {
         Some((datagram, from)) => udp_receiver::line(datagram, from),
         None => "nobody came".to_owned(),

@@ -1,6 +1,6 @@
 //! Verdicts in words: every sentence that a report has for a cause, a doubt, or a fact that bears it out.
 
-use crate::judge::{Cause, Doubt, Evidence, Figure, Growth, Skip, Unit, Verdict};
+use crate::judge::{Cause, Choice, Doubt, Evidence, Figure, Growth, Skip, Unit, Verdict};
 use crate::model::literal::{Measured, Shown};
 use crate::model::need::Unmet;
 use crate::model::subject::Broken;
@@ -36,14 +36,16 @@ impl fmt::Display for Cause {
                 expected,
                 how,
                 instead,
+                took,
             } => {
                 write!(f, "{client} expected {expected}{}, {instead}", Limit(*how))?;
-                match (instead, how) {
-                    (Instead::SoFar(_), Ended::Settled) => f.write_str(
+                if let (Instead::SoFar(_), Ended::Settled) = (instead, how) {
+                    f.write_str(
                         " and nothing more will come: the server waits, all queues are empty",
-                    ),
-                    _ => Ok(()),
+                    )?;
                 }
+                let mut took = took.iter();
+                took.try_for_each(|took| write!(f, "; {} took {}", took.hole, took.bytes))
             }
             Self::ServerStepFailed {
                 expected,
@@ -218,6 +220,11 @@ impl fmt::Display for Doubt {
                     None => f.write_str("no idle-timeout is promised either way"),
                 }
             }
+            Self::Chosen { step, choice } => write!(
+                f,
+                "{step}, but {choice}; if that is meant, promise {}",
+                choice.promise()
+            ),
             Self::KernelDropped { step, datagrams } => write!(
                 f,
                 "{step}, but the kernel dropped {datagrams} datagrams that did not fit a receive buffer"
@@ -251,6 +258,32 @@ impl fmt::Display for Doubt {
                 all,
                 first,
             } => write!(f, "{unproven} of {all} cases proved nothing: {first}"),
+        }
+    }
+}
+
+impl fmt::Display for Choice {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Limit {
+                held,
+                closes,
+                an_address,
+            } => {
+                let does = if *closes { "closes" } else { "does not answer" };
+                let from = if *an_address { " from one address" } else { "" };
+                write!(
+                    f,
+                    "the server {does} a further client{from} while it holds {held}, and serves one when another has left"
+                )
+            }
+            Self::GivesUp { after, at_login } => {
+                let who = match at_login {
+                    true => "a client that has said nothing",
+                    false => "a client that has been silent",
+                };
+                write!(f, "the server gives up on {who} for {}", Measured(*after))
+            }
         }
     }
 }

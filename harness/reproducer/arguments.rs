@@ -3,6 +3,7 @@
 use super::python::{Lines, bytes, inner_call, seconds, text};
 use crate::model::data::{Data, Segmentation, Source};
 use crate::model::form::{Argument, Bound, Form};
+use crate::model::template::{Hole, Template};
 
 /// The longest generated data that is written out.
 const WRITTEN_OUT: usize = 48;
@@ -31,7 +32,7 @@ fn expressions(argument: &Argument<'_>, member: Option<&str>) -> Vec<Lines> {
         }
         Argument::Flag(_, python) => one((*python).to_owned()),
         Argument::Data(data) => vec![data_of(data, member)],
-        Argument::Template(template) => template.parts.iter().map(|part| bytes(part)).collect(),
+        Argument::Template(template) => texts(template),
         Argument::Text(text) => vec![bytes(text)],
         Argument::Byte(byte) => vec![bytes(&[*byte])],
         Argument::Size(size) => one(size.to_string()),
@@ -47,6 +48,17 @@ fn expressions(argument: &Argument<'_>, member: Option<&str>) -> Vec<Lines> {
             .map(|kind| vec![text(&kind.to_string())])
             .collect(),
     }
+}
+
+/// The parts of a text with holes, and in front of which of them no newline may stand.
+fn texts(template: &Template) -> Vec<Lines> {
+    let first = std::iter::once(bytes(&template.first));
+    let rest = template.rest.iter().map(|(_, part)| bytes(part));
+    let holes = (1..).zip(&template.rest);
+    let lines = holes.filter(|(_, (hole, _))| *hole == Hole::Line);
+    let lines: String = lines.map(|(number, _)| format!("{number}, ")).collect();
+    let lines = (!lines.is_empty()).then(|| vec![format!("lines=({})", lines.trim_end())]);
+    first.chain(rest).chain(lines).collect()
 }
 
 /// Data as an expression: written out where it is short, else made by the same generator.

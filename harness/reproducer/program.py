@@ -975,8 +975,11 @@ class Client:
             return f"the end of the connection ({self.end})"
         return self.send_failure
 
-    def expect_bytes(self, *parts, within=STEP_WITHIN):
-        """Expect bytes next; between parts may stand any others."""
+    def expect_bytes(self, *parts, lines=(), within=STEP_WITHIN):
+        """Expect bytes next; between parts may stand any others.
+
+        Before the parts whose numbers are among `lines` stands no newline.
+        """
         wanted = " ... ".join(map(shown, parts))
         used = 0
 
@@ -992,8 +995,13 @@ class Client:
                     f"for {wanted}"
                 )
             used = len(parts[0])
-            for part in parts[1:]:
+            for number, part in enumerate(parts[1:], 1):
                 at = self.stream.find(part, used)
+                passed = self.stream[used:max(at, 0)]
+                if number in lines and b"\n" in passed:
+                    raise Broken(
+                        f"{self.name} got {self.so_far()} for {wanted}"
+                    )
                 used = at + len(part) if at >= 0 else len(self.stream) + 1
             if used <= len(self.stream):
                 return True
@@ -1171,23 +1179,27 @@ class DatagramClient(Client):
                 if row.port == self.peer[1]]
         return bool(mine) and not any(mine)
 
-    def pass_over_late(self, parts):
+    def pass_over_late(self, parts, lines):
         """Drop what comes first, was taken to be lost, and is not next."""
         while self.datagrams and self.datagrams[0] in self.late:
-            if is_made_of(parts, self.datagrams[0]):
+            if is_made_of(parts, lines, self.datagrams[0]):
                 return
             self.late.remove(self.datagrams[0])
             del self.datagrams[0]
 
-    def expect_datagram(self, *parts, within=None, or_silence=False):
-        """Expect a datagram next; between parts may stand any bytes."""
+    def expect_datagram(self, *parts, lines=(), within=None,
+                        or_silence=False):
+        """Expect a datagram next; between parts may stand any bytes.
+
+        Before the parts whose numbers are among `lines` stands no newline.
+        """
         if within is None:
             # Silence is no fault, so it is not waited for as long.
             within = SILENCE if or_silence else STEP_WITHIN
         wanted = f"the datagram {' ... '.join(map(shown, parts))}"
 
         def comes():
-            self.pass_over_late(parts)
+            self.pass_over_late(parts, lines)
             return self.datagrams
 
         def seen():
@@ -1203,24 +1215,26 @@ class DatagramClient(Client):
             raise Broken(f"{self.name} was answered from {self.stranger}")
         if not self.datagrams:
             raise Broken(f"{self.name} could not send: {self.send_failure}")
-        if not is_made_of(parts, self.datagrams[0]):
+        if not is_made_of(parts, lines, self.datagrams[0]):
             raise Broken(f"{self.name} got {self.so_far()} for {wanted}")
         with self.news:
             del self.datagrams[0]
 
 
-def is_made_of(parts, data):
+def is_made_of(parts, lines, data):
     """Return whether `data` is these parts with any bytes between."""
     if len(parts) == 1:
         return data == parts[0]
+    last = len(data) - len(parts[-1])
     at = len(parts[0])
-    for part in parts[1:-1]:
-        found = data.find(part, at)
-        if found < 0:
+    if not data.startswith(parts[0]) or not data.endswith(parts[-1]):
+        return False
+    for number, part in enumerate(parts[1:], 1):
+        end = last if number == len(parts) - 1 else data.find(part, at)
+        if end < at or number in lines and b"\n" in data[at:end]:
             return False
-        at = found + len(part)
-    return (data.startswith(parts[0]) and data.endswith(parts[-1])
-            and len(data) - len(parts[-1]) >= at)
+        at = end + len(part)
+    return True
 
 
 def receive_buffer(size):

@@ -72,6 +72,8 @@ pub(super) struct TrialOptions {
     pub(super) polite: bool,
     /// How often one that proves nothing is tried.
     pub(super) tries: usize,
+    /// What fails is held against the server only where it is nothing that the server may have chosen.
+    pub(super) ask: bool,
 }
 
 impl<'a> Job<'a> {
@@ -170,11 +172,16 @@ impl<'a> Job<'a> {
             let trial = self.trial(scenario, options.polite);
             let (verdict, seen) = self.beside_others(&mut used, &trial).await?;
             coverage.add(&trial, &seen, &request);
-            last = Some((scenario, seen));
             let is_undisturbed = verdict == Verdict::Pass;
             let stays = is_undisturbed && !options.fresh_server && !self.is_for_one();
             session = stays.then_some(used);
-            match self.again(verdict, &trial, options.tries).await {
+            let verdict = self.again(verdict, &trial, options.tries).await;
+            let verdict = match options.ask {
+                true => self.unless_chosen(verdict, scenario, &seen).await?,
+                false => verdict,
+            };
+            last = Some((scenario, seen));
+            match verdict {
                 Verdict::Pass => passed = true,
                 Verdict::Skip(why) => skipped = skipped.or(Some(why)),
                 Verdict::Inconclusive(why) => {

@@ -222,6 +222,8 @@ async fn try_case(case: &CaseRun, settings: &Settings, turn: &Turn) -> Result<At
         fresh_server: true,
         polite: true,
         tries: TRIES,
+        // Who writes a scenario says what he expects.
+        ask: false,
     };
     job.try_on(Some(session), scenarios, options).await
 }

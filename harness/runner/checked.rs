@@ -93,6 +93,7 @@ async fn performed(
         fresh_server: check.policy.fresh_server,
         polite: !check.judges_serving(job.subject),
         tries: batches.tries(),
+        ask: true,
     };
     let attempt = job.try_all(scenarios, options).await?;
     concluded(attempt, batches, scenarios, job).await

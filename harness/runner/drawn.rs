@@ -118,6 +118,7 @@ async fn case_by_case(
         fresh_server: false,
         polite: true,
         tries: TRIES,
+        ask: true,
     };
     let mut failed = None;
     let verdict_of = async |case: &Scenario| {

@@ -4,6 +4,7 @@ mod attempt;
 mod cases;
 mod check;
 mod checked;
+mod chosen;
 mod descriptors;
 mod drawn;
 mod exclusive;

@@ -69,6 +69,14 @@ pub(super) async fn probe(target: &Target, settings: &Settings) -> Result<Probed
         let seen = perform(&mut session, &silent).await?;
         subject.place.deferred = seen.shows_deferral();
     }
+    if unserved.is_none() && may_answer_again(&subject) {
+        let again = Trial::alone(same_again(&subject)).of(&subject.profile);
+        let seen = perform(&mut session, &again).await?;
+        let verdict = Job::new(target, &subject, settings, &turn).judged(&again, &seen)?;
+        if verdict == Verdict::Pass {
+            subject = subject.answering_again();
+        }
+    }
     let needs = [Need::STREAM, Need::SEVERAL_AT_ONCE];
     let takes_more = needs.iter().all(|need| need.unmet(&subject).is_none());
     let subject = Subject {
@@ -134,23 +142,47 @@ fn place_of(session: &Session<'_>, server: &Server) -> Place {
     }
 }
 
-fn all_but_alive() -> Vec<Waiver> {
-    let beside = Invariant::ALL.iter().map(|(invariant, _)| *invariant);
-    let beside = beside.filter(|invariant| *invariant != Invariant::Alive);
-    let waived = beside.map(|invariant| Waiver {
-        invariant,
-        reason: "only whether it serves is of interest".to_owned(),
-    });
-    waived.collect()
+/// Whether it can be told by trying alone that the last exchange is answered again, and something can be built on it.
+fn may_answer_again(subject: &Subject) -> bool {
+    let promises_nothing = subject.profile.answers_again().is_none();
+    promises_nothing
+        && !subject.place.transport.is_datagram()
+        && Need::STAYS_OPEN.unmet(subject).is_none()
+        && subject.profile.has_request()
+}
+
+/// A client that makes the last exchange again on its connection.
+fn same_again(subject: &Subject) -> Scenario {
+    let steps = ClientSteps::of(0)
+        .open(subject)
+        .request_and_reply(subject)
+        .request_and_reply(subject)
+        .then(Action::Close);
+    only_served(scenario(
+        "the same again",
+        &[("alice", 1)],
+        vec![steps.lines()],
+    ))
 }
 
 /// A polite client's conversation. What a served client leaves behind is a finding of the checks, and no reason not to
 /// look at them.
 fn first_conversation(subject: &Subject) -> Scenario {
     let lines = with_a_look_at_the_end(ClientSteps::of(0).polite(subject).lines());
+    only_served(scenario("a polite client", &[("alice", 1)], vec![lines]))
+}
+
+/// The same with everything waived but that it is served.
+pub(super) fn only_served(scenario: Scenario) -> Scenario {
+    let beside = Invariant::ALL.iter().map(|(invariant, _)| *invariant);
+    let beside = beside.filter(|invariant| *invariant != Invariant::Alive);
+    let waived = beside.map(|invariant| Waiver {
+        invariant,
+        reason: "only whether it serves is of interest".to_owned(),
+    });
     Scenario {
-        waived: all_but_alive(),
-        ..scenario("a polite client", &[("alice", 1)], vec![lines])
+        waived: waived.collect(),
+        ..scenario
     }
 }
 
@@ -168,10 +200,7 @@ fn goes_on(subject: &Subject) -> bool {
 fn silent_client() -> Scenario {
     let client = ClientSteps::of(0).connect().expect(Expectation::Accepted);
     let lines = client.then(Action::Close).lines();
-    Scenario {
-        waived: all_but_alive(),
-        ..scenario("a silent client", &[("alice", 1)], vec![lines])
-    }
+    only_served(scenario("a silent client", &[("alice", 1)], vec![lines]))
 }
 
 /// The same lines, with the time for what the server does by itself before the client closes.

@@ -1,7 +1,8 @@
 //! What was the case in the place of what was expected, of a client and of the server.
 
-use crate::model::data::{Excerpt, Template};
+use crate::model::data::Excerpt;
 use crate::model::expectation::End;
+use crate::model::template::Template;
 use crate::transcript::event::Exit;
 use serde::Serialize;
 use std::fmt;

@@ -36,6 +36,8 @@ mod readme;
 mod reference;
 /// Every command that a report prints repeats its failure when it is pasted into a shell.
 mod repeat;
+/// What is not promised is observed, and never held against a server.
+mod unpromised;
 
 /// How the processes of a server end that are not its first one.
 mod workers;

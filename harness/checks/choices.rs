@@ -1,0 +1,223 @@
+//! What a server that fails a check may have chosen: where its profile does not say, it is tried before the server is blamed.
+
+use super::derive::with_connect_options;
+use super::observations::Sighting;
+use crate::judge::{Cause, Choice};
+use crate::model::action::{Action, ConnectOptions};
+use crate::model::dialogue::{ClientSteps, pause, scenario, settle};
+use crate::model::expectation::ServerExpectation;
+use crate::model::need::Need;
+use crate::model::profile::Transport;
+use crate::model::scenario::{Line, Scenario};
+use crate::model::subject::Subject;
+use crate::transcript::event::{ClientEvent, ClientId, Transcript, What};
+use crate::transcript::instead::Instead;
+use std::collections::BTreeMap;
+use std::net::Ipv4Addr;
+use std::time::Duration;
+
+/// Something that servers choose; a row of [`QUESTIONS`] is all there is to it.
+pub(crate) struct Question {
+    /// Whether the profile leaves it open.
+    pub(crate) is_open: fn(&Subject) -> bool,
+    /// Whether a failure may come of it.
+    pub(crate) fits: fn(&Cause) -> bool,
+    /// What tells, after this failure: on an undisturbed server all of it can be done, unless the server has chosen so.
+    pub(crate) tries: fn(&Sighting<'_>) -> Option<Scenario>,
+    /// What a server has chosen that did not let all of it be done.
+    pub(crate) read: fn(&Sighting<'_>) -> Option<Found>,
+}
+
+/// What a server seems to have chosen.
+pub(crate) struct Found {
+    pub(crate) choice: Choice,
+    /// What can be done if it is that, and not if it is a fault.
+    pub(crate) confirm: Option<Scenario>,
+    /// What can be done only if it is more exactly this.
+    pub(crate) closer: Option<(Scenario, Choice)>,
+}
+
+/// The most clients that are held to find a limit.
+const MOST_HELD: usize = 600;
+
+/// Every question there is, in the order in which they are asked.
+pub(crate) const QUESTIONS: &[Question] = &[
+    Question {
+        is_open: |subject| {
+            subject.profile.promises.most_connections.is_none() && can_be_held(subject)
+        },
+        fits: |cause| match cause {
+            Cause::StepFailed { .. } | Cause::Queued { .. } => true,
+            Cause::ServerStepFailed { expected, .. } => {
+                matches!(expected, ServerExpectation::AcceptQueue(_))
+            }
+            _ => false,
+        },
+        tries: |seen| {
+            let clients = seen.scenario.clients.iter();
+            let members: u32 = clients.map(|group| group.members).sum();
+            // One may stand by, and one have been before.
+            Some(one_by_one(
+                seen.subject,
+                (members as usize + 2).min(MOST_HELD),
+            ))
+        },
+        read: limit,
+    },
+    Question {
+        is_open: |subject| {
+            let promises = &subject.profile.promises;
+            promises.login_timeout.is_none() && promises.idle_timeout.is_none()
+        },
+        fits: is_ended,
+        tries: |seen| {
+            let mut lines = ClientSteps::of(0).polite(seen.subject).lines();
+            lines.insert(1, pause(silence_before_an_end(seen.transcript)?));
+            Some(silent_client(lines))
+        },
+        read: |seen| gives_up(seen, true),
+    },
+    Question {
+        is_open: |subject| subject.profile.promises.idle_timeout.is_none(),
+        fits: is_ended,
+        tries: |seen| {
+            let mut lines = ClientSteps::of(0).open(seen.subject).lines();
+            lines.push(pause(silence_before_an_end(seen.transcript)?));
+            let rest = ClientSteps::of(0).request_and_reply(seen.subject);
+            lines.extend(rest.finish(seen.subject).lines());
+            Some(silent_client(lines))
+        },
+        read: |seen| gives_up(seen, false),
+    },
+];
+
+/// Whether clients can be served and stay.
+fn can_be_held(subject: &Subject) -> bool {
+    let needs = [Need::STREAM, Need::SEVERAL_AT_ONCE, Need::REPLY];
+    needs.iter().all(|need| need.unmet(subject).is_none())
+        && subject.profile.has_request()
+        && !subject.profile.closes_after_exchange()
+}
+
+/// Clients that connect one after the other, are served, and stay.
+pub(super) fn one_by_one(subject: &Subject, clients: usize) -> Scenario {
+    held(subject, clients, Vec::new())
+}
+
+/// So many clients that are served and stay, and what comes then.
+fn held(subject: &Subject, clients: usize, then: Vec<Line>) -> Scenario {
+    let names: Vec<String> = (0..=clients).map(|n| format!("client-{}", n + 1)).collect();
+    let names: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+    let served = |who| {
+        ClientSteps::of(who)
+            .open(subject)
+            .request_and_reply(subject)
+    };
+    let mut lines: Vec<Line> = (0..clients).flat_map(|who| served(who).lines()).collect();
+    lines.extend(then);
+    lines.push(settle());
+    scenario(
+        "one client after the other, each of whom stays",
+        &names,
+        vec![lines],
+    )
+}
+
+/// The limit that is met when clients come one by one.
+pub(super) fn limit(seen: &Sighting<'_>) -> Option<Found> {
+    if seen.came_to_the_last_step() {
+        return None;
+    }
+    let events = seen.transcript.events.iter();
+    let clients = events.filter_map(|event| match &event.what {
+        What::Client(id, happened) => Some((id.who, happened)),
+        _ => None,
+    });
+    let last = clients.clone().map(|(who, _)| who).max()?;
+    let mut of_last = clients.filter(|(who, _)| *who == last);
+    let closes = of_last.any(|(_, event)| matches!(event, ClientEvent::Ended(_)));
+    let held_before = (last > 0).then_some(last)?;
+    let subject = seen.subject;
+    let limit = |an_address| Choice::Limit {
+        held: held_before,
+        closes,
+        an_address,
+    };
+    let next = ClientSteps::of(last)
+        .open(subject)
+        .request_and_reply(subject);
+    let leave = ClientSteps::of(0).then(Action::Close).lines();
+    let elsewhere = ConnectOptions {
+        from: Some(Ipv4Addr::new(127, 0, 0, 2).into()),
+        ..ConnectOptions::default()
+    };
+    let from_elsewhere = with_connect_options(next.clone().lines(), &elsewhere);
+    let is_tcp = subject.place.transport == Transport::Tcp;
+    Some(Found {
+        choice: limit(false),
+        confirm: Some(held(
+            subject,
+            held_before,
+            [leave, vec![settle()], next.lines()].concat(),
+        )),
+        closer: is_tcp.then(|| (held(subject, held_before, from_elsewhere), limit(true))),
+    })
+}
+
+/// Whether a client found its connection ended.
+fn is_ended(cause: &Cause) -> bool {
+    let Cause::StepFailed { instead, .. } = cause else {
+        return false;
+    };
+    matches!(
+        instead,
+        Instead::EndedAfter { .. }
+            | Instead::Ended(_)
+            | Instead::EndedFirst(_)
+            | Instead::SendingFailed(_)
+    )
+}
+
+fn silent_client(lines: Vec<Line>) -> Scenario {
+    scenario(
+        "a client that is silent for a while",
+        &[("alice", 1)],
+        vec![lines],
+    )
+}
+
+/// How long a client had been silent before its connection was ended, at most.
+fn silence_before_an_end(transcript: &Transcript) -> Option<Duration> {
+    let mut spoke: BTreeMap<ClientId, Duration> = BTreeMap::new();
+    let mut longest = None;
+    for event in &transcript.events {
+        let What::Client(id, happened) = &event.what else {
+            continue;
+        };
+        match happened {
+            ClientEvent::Connected { .. } | ClientEvent::Sent(_) | ClientEvent::Received(_) => {
+                spoke.insert(*id, event.at);
+            }
+            ClientEvent::Ended(_) => {
+                let silent = spoke.get(id).map(|last| event.at - *last);
+                longest = longest.max(silent);
+            }
+            _ => {}
+        }
+    }
+    // A clock of the server that ticks may let the next one wait for a little longer.
+    longest.map(|longest| longest.mul_f64(1.25))
+}
+
+/// When the server gave up on a client that was silent.
+fn gives_up(seen: &Sighting<'_>, at_login: bool) -> Option<Found> {
+    if seen.came_to_the_last_step() {
+        return None;
+    }
+    let after = silence_before_an_end(seen.transcript)?.div_f64(1.25);
+    Some(Found {
+        choice: Choice::GivesUp { after, at_login },
+        confirm: None,
+        closer: None,
+    })
+}

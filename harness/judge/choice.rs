@@ -1,0 +1,63 @@
+//! Choices: what a server may do on purpose where its profile says nothing of it.
+
+use crate::model::literal::Shown;
+use std::time::Duration;
+
+/// Something that a server was seen to do, and may do on purpose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Choice {
+    /// It holds so many connections, and no more.
+    Limit {
+        /// How many.
+        held: usize,
+        /// Whether the next one is closed, rather than left to wait.
+        closes: bool,
+        /// Whether those from another address do not count.
+        an_address: bool,
+    },
+    /// It gives up on a client that is silent.
+    GivesUp {
+        /// After this time.
+        after: Duration,
+        /// Whether the client had not made an exchange yet.
+        at_login: bool,
+    },
+}
+
+impl Choice {
+    /// Whether both are of one making: the same limit, or a time-out of whatever length was measured.
+    pub(crate) fn is_like(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::GivesUp { at_login, .. }, Self::GivesUp { at_login: too, .. }) => {
+                at_login == too
+            }
+            _ => self == other,
+        }
+    }
+
+    /// The line of a profile that promises it.
+    pub(crate) fn promise(&self) -> String {
+        match self {
+            Self::Limit {
+                held,
+                closes,
+                an_address,
+            } => {
+                let of = if *an_address { "an-address" } else { "in-all" };
+                let refused = if *closes { "closed" } else { "waits" };
+                format!("most-connections = {{ {of} = {held}, refused = \"{refused}\" }}")
+            }
+            Self::GivesUp { after, at_login } => {
+                let key = if *at_login {
+                    "login-timeout"
+                } else {
+                    "idle-timeout"
+                };
+                // The server's time ran before ours, and is a round one.
+                let tenths = Duration::from_millis(after.as_millis() as u64 / 100 * 100);
+                let time = if tenths.is_zero() { *after } else { tenths };
+                format!("{key} = \"{}\"", Shown(time))
+            }
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! What a server does not promise is observed, and never held against it.
+
+use crate::kit::{Run, sockdrill};
+use rstest::rstest;
+
+const SERVER: &str = "fixtures/external/has_its_ways.py";
+
+/// What the server speaks, and what it promises beside.
+fn profile(exchange: &str, promises: &str) -> String {
+    format!(
+        "transport = \"tcp\"\n[[exchange]]\nsend = 'hello\\n'\nreply = 'HELLO\\n'\n{exchange}\n[promises]\n\
+         serves = \"concurrently\"\nafter-exchange = \"stays-open\"\n{promises}\n"
+    )
+}
+
+/// Holds the server in one of its ways to what a profile promises.
+fn check(how: &str, profile: &str, only: &[&str]) -> Run {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ways.toml");
+    std::fs::write(&file, profile).unwrap();
+    let only = only.iter().flat_map(|glob| ["--only", glob]);
+    sockdrill(&["check", "--strict", "--speaks", &file.to_string_lossy()])
+        .args(only)
+        .reporting()
+        .args(["--", "python3", SERVER, how, "{port}"])
+        .run()
+}
+
+/// The verdict on a check, with its reason.
+fn verdict(run: &Run, id: &str) -> String {
+    let checks = run.report["checks"].as_array().unwrap();
+    let row = checks.iter().find(|row| row["id"] == id).unwrap();
+    let reason = row["reason"].as_str().unwrap_or_default();
+    format!("{}: {reason}", row["verdict"].as_str().unwrap())
+}
+
+const TOGETHER: &[&str] = &["partial/coalesced", "partial/straddle"];
+
+#[rstest]
+#[case::greeted_once("greeted-once")]
+#[case::in_turns("in-turns")]
+fn requests_do_not_come_together_where_pipelining_is_not_promised(#[case] how: &str) {
+    let ids = [TOGETHER, &["property/exchange", "timeout/idle-kept"]].concat();
+    let run = check(how, &profile("", "idle-timeout = \"none\""), &ids).code(0);
+    for id in TOGETHER {
+        let verdict = verdict(&run, id);
+        assert_eq!(verdict, "skip: pipelining = \"answers\" is not promised");
+    }
+}
+
+/// Who promises it is held to it.
+#[test]
+fn server_that_answers_in_turns_breaks_the_promise_of_pipelining() {
+    let run = check(
+        "in-turns",
+        &profile("", "pipelining = \"answers\""),
+        TOGETHER,
+    );
+    let run = run.code(1);
+    assert!(
+        verdict(&run, "partial/coalesced").starts_with("fail"),
+        "{run:?}"
+    );
+}
+
+#[rstest]
+#[case::greeted_once("greeted-once", "does not answer the same request again")]
+#[case::in_turns("in-turns", "answers the same request again")]
+fn that_an_exchange_can_be_made_again_is_tried(#[case] how: &str, #[case] seen: &str) {
+    let run = check(
+        how,
+        &profile("", "idle-timeout = \"none\""),
+        &["polite", "timeout/idle-kept"],
+    )
+    .code(0);
+    let again = run.report["observations"]["answers_again"]
+        .as_str()
+        .unwrap();
+    assert!(again.starts_with(seen), "{again}");
+    let kept = verdict(&run, "timeout/idle-kept");
+    assert_eq!(kept.starts_with("skip"), how == "greeted-once", "{kept}");
+}
+
+#[test]
+fn server_that_promises_to_answer_again_is_held_to_it() {
+    let run = check(
+        "greeted-once",
+        &profile("once = false", ""),
+        &["partial/one-by-one"],
+    )
+    .code(1);
+    let again = verdict(&run, "partial/one-by-one");
+    assert!(again.starts_with("fail"), "{again}");
+}
+
+/// The opening comes before each of the cases that are derived from the exchange behind it.
+#[test]
+fn opening_is_made_once_on_each_connection() {
+    let exchanges = "once = true\n[[exchange]]\nsend = 'good day\\n'\nreply = 'GOOD DAY\\n'";
+    let promises = "pipelining = \"answers\"\nidle-timeout = \"none\"";
+    let ids = [
+        "polite",
+        "partial",
+        "property",
+        "timeout/idle-kept",
+        "reset/mid-request",
+    ];
+    check("greeted-once", &profile(exchanges, promises), &ids)
+        .code(0)
+        .prints("pass          partial/coalesced")
+        .prints("pass          partial/one-by-one");
+}
+
+/// `{line}` ends with its line, and the report says what each hole took of a reply that does not fit.
+#[test]
+fn mismatch_tells_what_each_hole_took() {
+    let profile = profile(
+        "[[exchange]]\nsend = 'a b c\\n'\nreply = '{line} {any}C!\\n'",
+        "",
+    );
+    let run = check("plain", &profile, &["polite"]).code(1);
+    let verdict = verdict(&run, "polite/exchange");
+    assert!(
+        verdict.contains("{line} took \"A\"; {any} took \"B C\\n\""),
+        "{verdict}"
+    );
+}
+
+#[test]
+fn hole_that_cannot_end_is_an_error_with_a_caret() {
+    let profile = profile("[[exchange]]\nsend = 'a\\n'\nreply = 'A{any}'", "");
+    check("plain", &profile, &["polite"])
+        .code(2)
+        .complains("reply = 'A{any}'\n  |           ^^^^^")
+        .complains("nothing tells where {any} ends");
+}
+
+/// Who promises nothing about stopping is held to nothing, and what it does is observed.
+#[rstest]
+#[case::drains("drains", "waits for its client and ends", "waited-for")]
+#[case::forks("forks", "ends and has its client served on", "kept")]
+#[case::plain("plain", "closes its client and ends", "closed")]
+fn how_a_server_stops_is_observed(#[case] how: &str, #[case] seen: &str, #[case] sessions: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("ways.toml");
+    std::fs::write(&file, profile("", "")).unwrap();
+    // Observations are left out where few checks are asked for.
+    #[rustfmt::skip]
+    let rest = ["polite", "reset", "half-close", "partial", "timeout", "time-wait", "backlog", "crowd", "bytes", "address", "property"];
+    let run = sockdrill(&["check", "--speaks", &file.to_string_lossy()])
+        .args(rest.iter().flat_map(|glob| ["--skip", glob]))
+        .reporting()
+        .args(["--", "python3", SERVER, how, "{port}"])
+        .run()
+        .code(0);
+    for id in [
+        "stop/term-idle",
+        "stop/term-idle-client",
+        "stop/term-twice",
+        "stop/int",
+        "stop/sessions",
+    ] {
+        let verdict = verdict(&run, id);
+        assert!(verdict.starts_with("skip"), "{id}: {verdict}");
+    }
+    let stop = run.report["observations"]["stop"].as_str().unwrap();
+    assert!(stop.starts_with(seen), "{stop}");
+    assert!(
+        stop.contains(&format!("sessions = \"{sessions}\" }}")),
+        "{stop}"
+    );
+}
+
+/// What is promised of those who are connected at the end is held against the server.
+#[rstest]
+#[case::drains("drains", "waited-for", "pass")]
+#[case::drains_for_a_while("drains", "waited-for\", drain = \"10s", "pass")]
+#[case::drains_and_should_close("drains", "closed", "fail")]
+#[case::drains_and_should_leave("drains", "kept", "fail")]
+#[case::forks("forks", "kept", "pass")]
+#[case::forks_and_should_close("forks", "closed", "fail")]
+#[case::plain("plain", "closed", "pass")]
+#[case::plain_and_should_wait("plain", "waited-for", "fail")]
+fn what_is_promised_of_sessions_is_judged(
+    #[case] how: &str,
+    #[case] sessions: &str,
+    #[case] expected: &str,
+) {
+    let stop = format!("stop = {{ within = \"2s\", sessions = \"{sessions}\" }}");
+    let run = check(how, &profile("once = false", &stop), &["stop/sessions"]);
+    let verdict = verdict(&run, "stop/sessions");
+    assert!(verdict.starts_with(expected), "{verdict}");
+}
+
+/// The checks for which clients are connected at the same time.
+const CROWDS: &[&str] = &[
+    "crowd/parallel",
+    "crowd/churn",
+    "backlog/burst",
+    "timeout/silent-crowd",
+];
+
+/// A limit that is met by a crowd is found, and the report tells the line that promises it.
+#[rstest]
+#[case::an_address("five", "{ an-address = 5, refused = \"closed\" }")]
+#[case::in_all("full", "{ in-all = 5, refused = \"closed\" }")]
+#[case::waits("five-wait", "{ in-all = 5, refused = \"waits\" }")]
+fn limit_of_connections_is_no_failure_where_none_is_promised(
+    #[case] how: &str,
+    #[case] line: &str,
+) {
+    let run = check(how, &profile("once = false", ""), CROWDS);
+    let run = run.demand(true, "a report");
+    let told = CROWDS.iter().map(|id| verdict(&run, id));
+    let told: Vec<_> = told
+        .filter(|verdict| !verdict.starts_with("pass"))
+        .collect();
+    assert!(!told.is_empty(), "{run:?}");
+    for verdict in told {
+        let promise = format!("promise most-connections = {line}");
+        assert!(
+            verdict.starts_with("inconclusive") && verdict.contains(&promise),
+            "{verdict}"
+        );
+    }
+}
+
+/// Who promises a limit is not asked for more, and held to it.
+#[rstest]
+#[case::an_address("five", "{ an-address = 5, refused = \"closed\" }", "pass")]
+#[case::in_all(
+    "full",
+    "{ in-all = 5, refused = \"closed\", text = 'FULL\\n' }",
+    "pass"
+)]
+#[case::waits("five-wait", "{ in-all = 5, refused = \"waits\" }", "pass")]
+#[case::more("five", "{ an-address = 9, refused = \"closed\" }", "fail")]
+#[case::fewer("five", "{ an-address = 4, refused = \"closed\" }", "fail")]
+#[case::no_text(
+    "five",
+    "{ an-address = 5, refused = \"closed\", text = 'FULL\\n' }",
+    "fail"
+)]
+#[case::closes("five", "{ an-address = 5, refused = \"waits\" }", "fail")]
+fn limit_of_connections_that_is_promised_is_judged(
+    #[case] how: &str,
+    #[case] limit: &str,
+    #[case] expected: &str,
+) {
+    let promises = format!("idle-timeout = \"none\"\nmost-connections = {limit}");
+    let ids = [CROWDS, &["crowd/most-connections"]].concat();
+    let run = check(how, &profile("once = false", &promises), &ids);
+    let told = verdict(&run, "crowd/most-connections");
+    assert!(told.starts_with(expected), "{told}");
+    if expected == "pass" {
+        run.code(0);
+    }
+}
+
+/// What no limit explains is a failure.
+#[rstest]
+#[case::starves("starves", "crowd/parallel")]
+#[case::forgets_its_places("forgets-five", "crowd/churn")]
+fn crowd_that_is_not_served_for_another_reason_is_a_failure(#[case] how: &str, #[case] id: &str) {
+    let run = check(how, &profile("", ""), &[id]).code(1);
+    let told = verdict(&run, id);
+    assert!(told.starts_with("fail"), "{told}");
+}
+
+/// Who gives up on a silent client is held to nothing about it where nothing is promised, and to what is.
+#[rstest]
+#[case::nothing("", "inconclusive")]
+#[case::login_timeout("login-timeout = \"500ms\"", "skip")]
+#[case::never("idle-timeout = \"none\"", "fail")]
+fn time_for_the_first_word_is_a_choice(#[case] promises: &str, #[case] expected: &str) {
+    let run = check(
+        "hurries",
+        &profile("once = false", promises),
+        &["timeout/late-send"],
+    );
+    let told = verdict(&run, "timeout/late-send");
+    assert!(told.starts_with(expected), "{told}");
+    if expected == "inconclusive" {
+        assert!(told.contains("promise login-timeout = \"500ms\""), "{told}");
+    }
+}
