@@ -1,6 +1,7 @@
 //! Causes: each kind of defect that the judge can name, with what was seen of it.
 
 use crate::model::expectation::{Expectation, ServerExpectation};
+use crate::model::invariant::Invariant;
 use crate::model::scenario::{Line, Scenario};
 use crate::transcript::event::{Ended, Exit};
 use crate::transcript::instead::Instead;
@@ -41,6 +42,13 @@ pub(crate) enum Cause {
         how: Ended,
         /// What came.
         instead: Instead,
+    },
+    /// A client got bytes of another one.
+    Crosstalk {
+        /// Whose bytes they are.
+        of: String,
+        /// What the client did not get.
+        step: Box<Self>,
     },
     /// The server did not show what was expected of it.
     ServerStepFailed {
@@ -156,6 +164,14 @@ impl StepRef {
 }
 
 impl Figure {
+    fn invariant(self) -> Invariant {
+        match self {
+            Self::OpenSockets | Self::OpenFiles => Invariant::OpenFiles,
+            Self::Threads | Self::Processes => Invariant::Threads,
+            Self::Memory => Invariant::Memory,
+        }
+    }
+
     /// What it is called in keys of causes and in sentences.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -176,6 +192,7 @@ impl Cause {
             Self::ProcessDied { .. } => "process-died",
             Self::NoLongerListens => "no-longer-listens",
             Self::StepFailed { .. } => "step-failed",
+            Self::Crosstalk { .. } => "crosstalk",
             Self::ServerStepFailed { .. } => "server-step-failed",
             Self::DidNotStart { .. } => "did-not-start",
             Self::FileRemoved => "file-removed",
@@ -219,6 +236,30 @@ impl Cause {
             Self::NotServed { step } | Self::Disturbed { step } => format!("{kind}/{}", step.key()),
             Self::Left(growth) => format!("{kind}/{}", growth.figure.name().replace(' ', "-")),
             _ => kind.to_owned(),
+        }
+    }
+
+    /// The invariant that is broken, where it is one.
+    pub(crate) fn invariant(&self) -> Option<Invariant> {
+        match self {
+            Self::Died { .. } | Self::ProcessDied { .. } => Some(Invariant::Alive),
+            Self::NoLongerListens => Some(Invariant::Listens),
+            Self::NotServed { .. } => Some(Invariant::Served),
+            Self::Disturbed { .. } => Some(Invariant::Bystanders),
+            Self::Left(growth) => Some(growth.figure.invariant()),
+            Self::CloseWait { .. } => Some(Invariant::CloseWait),
+            Self::Unreaped { .. } => Some(Invariant::Zombies),
+            Self::Busy { .. } => Some(Invariant::IdleCpu),
+            Self::Queued { .. } => Some(Invariant::Queues),
+            Self::Flooded { .. } => Some(Invariant::Output),
+            Self::StepFailed { .. }
+            | Self::Crosstalk { .. }
+            | Self::ServerStepFailed { .. }
+            | Self::DidNotStart { .. }
+            | Self::FileRemoved
+            | Self::RunsOverFile
+            | Self::SecondInstanceRuns
+            | Self::SecondInstanceEndedWell => None,
         }
     }
 

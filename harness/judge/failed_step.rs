@@ -1,6 +1,7 @@
 //! The step at which a trial stopped, and whether the server is to blame for it.
 
 use super::cause::{Cause, StepRef};
+use super::crosstalk::crosstalk;
 use super::doubt::Doubt;
 use super::silence::Silences;
 use super::thresholds::{CERTAINLY_BUSY, FLOWS_WITHIN, RAN_FROM_A, STARVED_FROM_A};
@@ -12,7 +13,7 @@ use crate::model::server_action::ServerAction;
 use crate::model::trial::Trial;
 use crate::transcript::client_state::{ClientStates, Matcher, Progress};
 use crate::transcript::event::{ClientEvent, ClientId, Ended, Event, Exit, Transcript, What};
-use crate::transcript::instead::Instead;
+use crate::transcript::instead::{Got, Instead};
 use crate::transcript::server_state::ServerState;
 use std::collections::HashMap;
 use std::time::Duration;
@@ -81,8 +82,8 @@ impl FailedStep {
 /// The first step that did not show what was expected, if there is one.
 pub(super) fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedStep> {
     let mut so_far = SoFar::of(trial);
-    let mut events = transcript.events.iter();
-    events.find_map(|event| {
+    let events = transcript.events.iter();
+    let mut failed = events.filter_map(|event| {
         so_far.apply(event);
         match &event.what {
             What::StepEnded { step, member, how } => {
@@ -90,7 +91,14 @@ pub(super) fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Optio
             }
             _ => None,
         }
-    })
+    });
+    let first = failed.next()?;
+    // Whose bytes went astray may miss them before anybody has noticed that they are not his.
+    let of_others = |failed: &FailedStep| matches!(failed.cause, Cause::Crosstalk { .. });
+    match of_others(&first) {
+        true => Some(first),
+        false => Some(failed.find(of_others).unwrap_or(first)),
+    }
 }
 
 /// What is known at a point of the transcript.
@@ -145,7 +153,7 @@ impl<'a> SoFar<'a> {
             _ => None,
         };
         let cause = failed(
-            scenario,
+            (scenario, self.trial.scenario()),
             line,
             client,
             how,
@@ -200,8 +208,9 @@ fn is_about_rest(step: &Step) -> bool {
     *what == ServerExpectation::Rest
 }
 
+/// Why a step of a scenario failed; the clients of the other one are there beside its own.
 fn failed(
-    scenario: &Scenario,
+    (scenario, beside): (&Scenario, &Scenario),
     line: &Line,
     client: Option<ClientId>,
     how: Ended,
@@ -209,7 +218,11 @@ fn failed(
     server_state: &ServerState,
 ) -> Option<Cause> {
     match &line.step {
-        Step::Client { action, .. } => client_failed(scenario, client?, action, how, client_states),
+        Step::Client { action, .. } => {
+            let id = client?;
+            let cause = client_failed(scenario, id, action, how, client_states)?;
+            Some(of_others((scenario, beside), id, cause, client_states))
+        }
         Step::Server(ServerAction::Expect { what, .. }) => {
             let instead = match server_state.look(what) {
                 Progress::Met => return None,
@@ -241,6 +254,28 @@ fn failed(
             None
         }
     }
+}
+
+/// The same cause, or what stands behind it where the wrong bytes that came are those of another client.
+fn of_others(
+    scenarios: (&Scenario, &Scenario),
+    id: ClientId,
+    cause: Cause,
+    client_states: &mut ClientStates,
+) -> Cause {
+    let from = match &cause {
+        Cause::StepFailed { instead, .. } => match instead {
+            Instead::Wrong { at, .. } => Some(*at),
+            Instead::Got(Got::Bytes(_)) | Instead::GotBeforeEnd(Got::Bytes(_)) => Some(0),
+            _ => None,
+        },
+        _ => None,
+    };
+    let found = from.and_then(|from| {
+        let wrong = client_states.of(id).unread_from(from);
+        crosstalk(scenarios, id, wrong, &cause)
+    });
+    found.unwrap_or(cause)
 }
 
 fn client_failed(

@@ -1,6 +1,7 @@
 //! The one judge: from a transcript to a verdict, without I/O and without time.
 
 pub(crate) mod cause;
+mod crosstalk;
 pub(crate) mod cut_coverage;
 mod doubt;
 mod ending;

@@ -45,6 +45,7 @@ impl fmt::Display for Cause {
                     _ => Ok(()),
                 }
             }
+            Self::Crosstalk { of, step } => write!(f, "bytes of {of} reached another: {step}"),
             Self::ServerStepFailed {
                 expected,
                 instead: instead @ Instead::Exited(_),
@@ -186,6 +187,9 @@ impl fmt::Display for Doubt {
             ),
             Self::NotStarted { reason } => {
                 write!(f, "the server could not be started again: {reason}")
+            }
+            Self::Elsewhere { cause, see } => {
+                write!(f, "{cause}; that is the matter of {}", see.join(" or "))
             }
             Self::CouldNotRun { reason } => write!(f, "it could not be run: {reason}"),
             Self::CasesUnproven {

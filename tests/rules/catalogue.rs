@@ -52,6 +52,7 @@ const PERMANENT: &[&str] = &[
     "crowd/one-silent",
     "crowd/parallel",
     "crowd/no-crosstalk",
+    "crowd/own-bytes",
     "crowd/connect-and-leave",
     "crowd/churn",
     "crowd/one-at-a-time",
