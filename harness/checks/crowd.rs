@@ -1,14 +1,16 @@
 //! Many clients at once, and after one another.
 
 use super::derive::bulk;
-use crate::checks::counterexample::{die_of, each, echo, listen, one_at_a_time};
+use crate::checks::counterexample::{answer, die_of, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
-use crate::model::check::{Check, Counterexample, Gate, Policy};
+use crate::model::check::{Check, Counterexample, Elsewhere, Gate, Policy};
 use crate::model::data::Segmentation;
 use crate::model::dialogue::{self, ClientSteps, repeat, scenario, settle};
 use crate::model::expectation::{End, Expectation};
 use crate::model::need::Need;
 use crate::model::profile::{MostConnections, Refused};
+use crate::model::scenario::Scenario;
+use crate::model::subject::Subject;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Mutex;
@@ -41,6 +43,43 @@ fn shared_buffer(stream: &mut TcpStream) -> std::io::Result<()> {
         drop(shared);
         stream.write_all(&reply)?;
     }
+}
+
+/// Many clients that each compare every byte with the pattern of their own that they have sent.
+fn each_its_own_bytes(subject: &Subject) -> Option<Vec<Scenario>> {
+    let model = subject.profile.model()?;
+    let data = bulk(model, 32 << 10, subject.seed);
+    let reply = model.reply(&data)?;
+    let steps = ClientSteps::of(0)
+        .connect()
+        .send_data(data, Segmentation::Pieces(4 << 10))
+        .expect(Expectation::Data(reply))
+        .finish(subject);
+    // A buffer that all share is overwritten while a write from it waits for a client that does not read.
+    let much = bulk(model, 8 << 20, subject.seed);
+    let stalled = model.reply(&much).map(|reply| {
+        let send = ClientSteps::of(0)
+            .connect()
+            .then(Action::Stall)
+            .send_in_background(much)
+            .lines();
+        let read = ClientSteps::of(0)
+            .then(Action::Read(None))
+            .expect_within(Expectation::Data(reply), Duration::from_secs(30))
+            .finish(subject);
+        scenario(
+            "each client its own bytes, read late",
+            &[("crowd", subject.with_room(4))],
+            vec![send, vec![settle()], read.lines()],
+        )
+    });
+    let mut scenarios = vec![scenario(
+        "each client its own bytes",
+        &[("crowd", subject.at_once(50))],
+        vec![vec![repeat(2, steps.lines())]],
+    )];
+    scenarios.extend(stalled);
+    Some(scenarios)
 }
 
 pub(super) const CHECKS: &[Check] = &[
@@ -118,45 +157,56 @@ pub(super) const CHECKS: &[Check] = &[
         method: "Fifty clients each send a pattern of their own in pieces, interleaved, and compare every byte.",
         fix: "Keep buffers with their connection, and close each descriptor exactly once.",
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY, Need::CONCURRENT],
-        policy: Policy::MUST,
-        scenarios: |subject| {
-            let model = subject.profile.model()?;
-            let data = bulk(model, 32 << 10, subject.seed);
-            let reply = model.reply(&data)?;
-            let steps = ClientSteps::of(0)
-                .connect()
-                .send_data(data, Segmentation::Pieces(4 << 10))
-                .expect(Expectation::Data(reply))
-                .finish(subject);
-            // A buffer that all share is overwritten while a write from it waits for a client that does not read.
-            let much = bulk(model, 8 << 20, subject.seed);
-            let stalled = model.reply(&much).map(|reply| {
-                let send = ClientSteps::of(0)
-                    .connect()
-                    .then(Action::Stall)
-                    .send_in_background(much)
-                    .lines();
-                let read = ClientSteps::of(0)
-                    .then(Action::Read(None))
-                    .expect_within(Expectation::Data(reply), Duration::from_secs(30))
-                    .finish(subject);
-                scenario(
-                    "each client its own bytes, read late",
-                    &[("crowd", subject.with_room(4))],
-                    vec![send, vec![settle()], read.lines()],
-                )
-            });
-            let mut scenarios = vec![scenario(
-                "each client its own bytes",
-                &[("crowd", subject.at_once(50))],
-                vec![vec![repeat(2, steps.lines())]],
-            )];
-            scenarios.extend(stalled);
-            Some(scenarios)
+        policy: Policy {
+            elsewhere: &[Elsewhere {
+                cause: "step-failed",
+                see: &["crowd/own-bytes"],
+            }],
+            ..Policy::MUST
         },
+        scenarios: each_its_own_bytes,
         counterexample: Counterexample {
             instead_of: "echo",
             serve: |address| each(&listen(address)?, shared_buffer),
+        },
+    },
+    Check {
+        id: "crowd/own-bytes",
+        requirement: "Each of many clients at once gets all of its own bytes, in order.",
+        why: "What the kernel does not take at once is forgotten, or two threads write to one connection: \
+              https://github.com/hyperium/hyper/pull/1803",
+        method: "Fifty clients each send a pattern of their own in pieces, interleaved, and compare every byte.",
+        fix: "Keep what was not written with its connection, and write to each from one place.",
+        needs: &[Need::STREAM, Need::MODEL, Need::REPLY, Need::CONCURRENT],
+        policy: Policy {
+            elsewhere: &[Elsewhere {
+                cause: "crosstalk",
+                see: &["crowd/no-crosstalk"],
+            }],
+            ..Policy::MUST
+        },
+        // Who reads late is for the family partial.
+        scenarios: |subject| Some(vec![each_its_own_bytes(subject)?.swap_remove(0)]),
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    let many = AT_ONCE.fetch_add(1, Ordering::Relaxed) >= 10;
+                    let mut left = 6 << 10;
+                    let result = answer(stream, |bytes| {
+                        // Each of so many has a share of memory, and what is beyond it is lost.
+                        let kept = if many {
+                            bytes.len().min(left)
+                        } else {
+                            bytes.len()
+                        };
+                        left -= kept.min(left);
+                        bytes[..kept].to_vec()
+                    });
+                    AT_ONCE.fetch_sub(1, Ordering::Relaxed);
+                    result
+                })
+            },
         },
     },
     Check {

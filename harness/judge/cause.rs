@@ -2,6 +2,7 @@
 
 use crate::kernel::FileKind;
 use crate::model::expectation::{Expectation, ServerExpectation};
+use crate::model::invariant::Invariant;
 use crate::model::literal::name_in;
 use crate::model::scenario::{Line, Scenario};
 use crate::model::template::Took;
@@ -47,6 +48,13 @@ pub(crate) enum Cause {
         /// What the holes of an expected text took of it.
         #[serde(skip_serializing_if = "Vec::is_empty")]
         took: Vec<Took>,
+    },
+    /// A client got bytes of another one.
+    Crosstalk {
+        /// Whose bytes they are.
+        of: String,
+        /// What the client did not get.
+        step: Box<Self>,
     },
     /// The server did not show what was expected of it.
     ServerStepFailed {
@@ -202,6 +210,17 @@ impl StepRef {
 }
 
 impl Figure {
+    /// The invariant that it is held to.
+    pub(super) fn invariant(self) -> Invariant {
+        match self {
+            Self::CloseWait => Invariant::CloseWait,
+            Self::Sockets | Self::Files(_) => Invariant::OpenFiles,
+            Self::Zombies => Invariant::Zombies,
+            Self::Processes | Self::Threads => Invariant::Threads,
+            Self::Memory | Self::Mappings => Invariant::Memory,
+        }
+    }
+
     /// What it is called in keys of causes and in sentences.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -225,6 +244,7 @@ impl Cause {
             Self::ProcessDied { .. } => "process-died",
             Self::NoLongerListens => "no-longer-listens",
             Self::StepFailed { .. } => "step-failed",
+            Self::Crosstalk { .. } => "crosstalk",
             Self::ServerStepFailed { .. } => "server-step-failed",
             Self::DidNotStart { .. } => "did-not-start",
             Self::FileRemoved => "file-removed",
@@ -273,6 +293,31 @@ impl Cause {
                 growth.figure.name().replace(' ', "-").to_lowercase()
             ),
             _ => kind.to_owned(),
+        }
+    }
+
+    /// The invariant that is broken, where it is one.
+    pub(crate) fn invariant(&self) -> Option<Invariant> {
+        match self {
+            Self::Died { .. } | Self::ProcessDied { .. } => Some(Invariant::Alive),
+            Self::NoLongerListens => Some(Invariant::Listens),
+            Self::NotServed { .. } => Some(Invariant::Served),
+            Self::Disturbed { .. } => Some(Invariant::Bystanders),
+            Self::Left(growth) => Some(growth.figure.invariant()),
+            Self::Busy { .. } => Some(Invariant::IdleCpu),
+            Self::Queued { .. } | Self::LeftUnread => Some(Invariant::Queues),
+            Self::Flooded { .. } => Some(Invariant::Output),
+            Self::StepFailed { .. }
+            | Self::Crosstalk { .. }
+            | Self::ServerStepFailed { .. }
+            | Self::DidNotStart { .. }
+            | Self::FileRemoved
+            | Self::RunsOverFile
+            | Self::SecondInstanceRuns
+            | Self::SecondInstanceShares
+            | Self::SecondInstanceEnded { .. }
+            | Self::SecondInstanceTries
+            | Self::SecondInstanceEndedWell => None,
         }
     }
 

@@ -92,6 +92,13 @@ pub(crate) enum Doubt {
         /// Why, as who started it tells.
         reason: String,
     },
+    /// The server did something wrong, which is not what the check is about.
+    Elsewhere {
+        /// What it did.
+        cause: Box<Cause>,
+        /// The checks that are about it.
+        see: &'static [&'static str],
+    },
     /// The server could not be started at all.
     CouldNotRun {
         /// Why, as who started it tells.
@@ -125,6 +132,7 @@ impl Doubt {
             Self::StillGrows(_) => "still-grows",
             Self::Unserved { .. } => "unserved",
             Self::NotStarted { .. } => "not-started",
+            Self::Elsewhere { .. } => "elsewhere",
             Self::CouldNotRun { .. } => "could-not-run",
             Self::CasesUnproven { .. } => "cases-unproven",
         }

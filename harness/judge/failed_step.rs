@@ -1,6 +1,7 @@
 //! The step at which a trial stopped, and whether the server is to blame for it.
 
 use super::cause::{Cause, StepRef};
+use super::crosstalk::crosstalk;
 use super::doubt::Doubt;
 use super::silence::Silences;
 use super::thresholds::{CERTAINLY_BUSY, FLOWS_WITHIN, RAN_FROM_A, STARVED_FROM_A};
@@ -13,7 +14,7 @@ use crate::model::server_action::{Second, ServerAction};
 use crate::model::trial::Trial;
 use crate::transcript::client_state::{ClientStates, Matcher, Progress};
 use crate::transcript::event::{ClientEvent, ClientId, Ended, Event, Exit, Transcript, What};
-use crate::transcript::instead::Instead;
+use crate::transcript::instead::{Got, Instead};
 use crate::transcript::server_state::{SecondInstance, ServerState};
 use std::collections::HashMap;
 use std::time::Duration;
@@ -105,8 +106,8 @@ impl FailedStep {
 /// what it leaves behind, may be the server's way with clients that come again and again.
 pub(super) fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedStep> {
     let mut so_far = SoFar::of(trial);
-    let mut events = transcript.before_repeats().iter();
-    events.find_map(|event| {
+    let events = transcript.before_repeats().iter();
+    let mut failed = events.filter_map(|event| {
         so_far.apply(event);
         match &event.what {
             What::StepEnded { step, member, how } => {
@@ -114,7 +115,14 @@ pub(super) fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Optio
             }
             _ => None,
         }
-    })
+    });
+    let first = failed.next()?;
+    // Whose bytes went astray may miss them before anybody has noticed that they are not his.
+    let of_others = |failed: &FailedStep| matches!(failed.cause, Cause::Crosstalk { .. });
+    match of_others(&first) {
+        true => Some(first),
+        false => Some(failed.find(of_others).unwrap_or(first)),
+    }
 }
 
 /// What is known at a point of the transcript.
@@ -192,7 +200,7 @@ impl<'a> SoFar<'a> {
             self.silences.step_over(id, at);
         }
         let cause = failed(
-            scenario,
+            (scenario, self.trial.scenario()),
             line,
             client,
             how,
@@ -256,8 +264,9 @@ fn is_about_rest(step: &Step) -> bool {
     *what == ServerExpectation::Rest
 }
 
+/// Why a step of a scenario failed; the clients of the other one are there beside its own.
 fn failed(
-    scenario: &Scenario,
+    (scenario, beside): (&Scenario, &Scenario),
     line: &Line,
     client: Option<ClientId>,
     how: Ended,
@@ -265,7 +274,11 @@ fn failed(
     server_state: &ServerState,
 ) -> Option<Cause> {
     match &line.step {
-        Step::Client { action, .. } => client_failed(scenario, client?, action, how, client_states),
+        Step::Client { action, .. } => {
+            let id = client?;
+            let cause = client_failed(scenario, id, action, how, client_states)?;
+            Some(of_others((scenario, beside), id, cause, client_states))
+        }
         Step::Server(ServerAction::Expect { what, .. }) => {
             let instead = match server_state.look(what) {
                 Progress::Met => return None,
@@ -313,6 +326,28 @@ fn second_failed(wanted: Second, second: SecondInstance) -> Option<Cause> {
         (SecondInstance::Tries, _) => Some(Cause::SecondInstanceTries),
         (SecondInstance::Ended(_) | SecondInstance::Shares, _) => None,
     }
+}
+
+/// The same cause, or what stands behind it where the wrong bytes that came are those of another client.
+fn of_others(
+    scenarios: (&Scenario, &Scenario),
+    id: ClientId,
+    cause: Cause,
+    client_states: &mut ClientStates,
+) -> Cause {
+    let from = match &cause {
+        Cause::StepFailed { instead, .. } => match instead {
+            Instead::Wrong { at, .. } => Some(*at),
+            Instead::Got(Got::Bytes(_)) | Instead::GotBeforeEnd(Got::Bytes(_)) => Some(0),
+            _ => None,
+        },
+        _ => None,
+    };
+    let found = from.and_then(|from| {
+        let wrong = client_states.of(id).unread_from(from);
+        crosstalk(scenarios, id, wrong, &cause)
+    });
+    found.unwrap_or(cause)
 }
 
 fn client_failed(

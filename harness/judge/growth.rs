@@ -155,23 +155,18 @@ fn is_over(points: &[Point<'_>], now: Duration) -> bool {
     doses >= LEAST_DOSES && (is_late || grown > MOST_MEMORY)
 }
 
-/// What is counted, each with the invariant that it belongs to. What says most of a defect comes first.
-fn figures() -> impl Iterator<Item = (Figure, Invariant)> {
-    let before = [
-        (Figure::CloseWait, Invariant::CloseWait),
-        (Figure::Sockets, Invariant::OpenFiles),
-    ];
-    let files = FileKind::ALL
-        .iter()
-        .map(|(kind, _)| (Figure::Files(*kind), Invariant::OpenFiles));
+/// What is counted. What says most of a defect comes first.
+fn figures() -> impl Iterator<Item = Figure> {
+    let files = FileKind::ALL.iter().map(|(kind, _)| Figure::Files(*kind));
     let after = [
-        (Figure::Zombies, Invariant::Zombies),
-        (Figure::Processes, Invariant::Threads),
-        (Figure::Threads, Invariant::Threads),
-        (Figure::Memory, Invariant::Memory),
-        (Figure::Mappings, Invariant::Memory),
+        Figure::Zombies,
+        Figure::Processes,
+        Figure::Threads,
+        Figure::Memory,
+        Figure::Mappings,
     ];
-    before.into_iter().chain(files).chain(after)
+    let before = [Figure::CloseWait, Figure::Sockets].into_iter();
+    before.chain(files).chain(after)
 }
 
 fn read(figure: Figure, sample: &Sample) -> usize {
@@ -230,8 +225,8 @@ fn courses(trial: &Trial, points: &[Point<'_>]) -> Vec<Course> {
         return Vec::new();
     };
     figures()
-        .filter(|(figure, invariant)| !trial.waives(*invariant) && !is_excused(*figure, trial))
-        .map(|(figure, _)| Course::of(figure, baseline, after, points))
+        .filter(|figure| !trial.waives(figure.invariant()) && !is_excused(*figure, trial))
+        .map(|figure| Course::of(figure, baseline, after, points))
         .map(|course| Course {
             is_known: trial.few_doses,
             ..course

@@ -2,6 +2,7 @@
 
 pub(crate) mod cause;
 mod choice;
+mod crosstalk;
 pub(crate) mod cut_coverage;
 mod doubt;
 mod ending;

@@ -191,6 +191,54 @@ fn worker_may_end_with_the_server_and_never_by_a_crash() {
     assert_eq!(reason.as_deref(), Some("the server exited with status 2"));
 }
 
+/// What is said of a client of a crowd that expects its own pattern and gets these bytes.
+fn in_a_crowd(got: Vec<u8>) -> Cause {
+    let own = Expectation::Data(
+        Source::Pattern {
+            bytes: 4096,
+            seed: 1,
+        }
+        .into(),
+    );
+    let lines = ClientSteps::of(0).expect(own).lines();
+    let crowd = Trial::alone(scenario("case", &[("crowd", 3)], vec![lines]));
+    let first = ClientId { who: 0, member: 0 };
+    let seen = transcript(vec![
+        What::Phase(Phase::Scenario),
+        What::StepBegan(0),
+        What::Client(first, ClientEvent::Received(got)),
+        What::StepEnded {
+            step: 0,
+            member: Some(0),
+            how: Ended::Done,
+        },
+    ]);
+    match judge(&crowd, &seen) {
+        Verdict::Fail(finding) => finding.cause,
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn bytes_of_another_client_are_told_from_own_ones_that_are_lost() {
+    let pattern: Data = Source::Pattern {
+        bytes: 4096,
+        seed: 1,
+    }
+    .into();
+    let of = |member: u32| pattern.bytes(member);
+    let (own, other) = (of(0), of(2));
+    let astray = in_a_crowd([&own[..1000], &other[1000..2000]].concat());
+    assert!(
+        matches!(&astray, Cause::Crosstalk { of, .. } if of == "crowd[2]"),
+        "{astray}"
+    );
+    let lost = in_a_crowd([&own[..1000], &own[2000..]].concat());
+    assert!(matches!(lost, Cause::StepFailed { .. }), "{lost}");
+    let spoilt = in_a_crowd([&own[..1000], &[0; 64][..]].concat());
+    assert!(matches!(spoilt, Cause::StepFailed { .. }), "{spoilt}");
+}
+
 /// A case of steps of the server and of deeds of a client.
 fn told(steps: &[ServerAction]) -> Trial {
     let lines = steps.iter().cloned().map(Step::Server).map(Line::from);

@@ -1,6 +1,7 @@
 //! A check: one requirement that servers are held to, how it is provoked, and a server that breaks it.
 
 use crate::model::address::Address;
+use crate::model::invariant::Invariant;
 use crate::model::need::{Need, Unmet, in_words};
 use crate::model::profile::Promises;
 use crate::model::scenario::Scenario;
@@ -89,6 +90,19 @@ pub(crate) struct Policy {
     pub gate: Option<Gate>,
     /// Whether the scenarios are drawn from the seed, so that there are others and smaller ones.
     pub drawn: bool,
+    /// The invariants that it is itself about, where it is a recommendation: every other one is none.
+    pub recommends: &'static [Invariant],
+    /// What its scenarios may show beside that is the matter of another check.
+    pub elsewhere: &'static [Elsewhere],
+}
+
+/// What a scenario may show of a server that is the matter of another check than the one that it is of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Elsewhere {
+    /// The word of the cause.
+    pub cause: &'static str,
+    /// The checks that are about it.
+    pub see: &'static [&'static str],
 }
 
 impl Policy {
@@ -98,6 +112,8 @@ impl Policy {
         fresh_server: false,
         gate: None,
         drawn: false,
+        recommends: &[],
+        elsewhere: &[],
     };
 
     /// A failure fails the run with `--strict` only.

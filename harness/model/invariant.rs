@@ -39,6 +39,12 @@ impl Invariant {
     pub(crate) fn name(self) -> &'static str {
         name_in(Self::ALL, self)
     }
+
+    /// What every server owes by it.
+    pub(crate) fn requirement(self) -> &'static str {
+        let row = INVARIANTS.iter().find(|row| row.invariant == self);
+        row.map_or("", |row| row.requirement)
+    }
 }
 
 /// An invariant as it stands in files and lists.

@@ -4,6 +4,7 @@ use crate::judge::cut_coverage::Coverage;
 use crate::judge::{Cause, Verdict};
 use crate::launch::Known;
 use crate::model::error::ExitCode;
+use crate::model::invariant::Invariant;
 use crate::report::concluded::{NoTests, TooLittle};
 use crate::report::sentence;
 use crate::transcript::event::EventLine;
@@ -252,6 +253,8 @@ struct JsonCheck<'a> {
 struct JsonCause<'a> {
     kind: &'static str,
     key: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    invariant: Option<&'static str>,
     data: &'a Cause,
 }
 
@@ -260,6 +263,7 @@ impl<'a> From<&'a Cause> for JsonCause<'a> {
         Self {
             kind: cause.kind(),
             key: cause.key(),
+            invariant: cause.invariant().map(Invariant::name),
             data: cause,
         }
     }

@@ -47,6 +47,7 @@ impl fmt::Display for Cause {
                 let mut took = took.iter();
                 took.try_for_each(|took| write!(f, "; {} took {}", took.hole, took.bytes))
             }
+            Self::Crosstalk { of, step } => write!(f, "bytes of {of} reached another: {step}"),
             Self::ServerStepFailed {
                 expected,
                 instead: instead @ Instead::Exited(_),
@@ -251,6 +252,9 @@ impl fmt::Display for Doubt {
             ),
             Self::NotStarted { reason } => {
                 write!(f, "the server could not be started again: {reason}")
+            }
+            Self::Elsewhere { cause, see } => {
+                write!(f, "{cause}; that is the matter of {}", see.join(" or "))
             }
             Self::CouldNotRun { reason } => write!(f, "it could not be run: {reason}"),
             Self::CasesUnproven {

@@ -5,11 +5,12 @@ use super::descriptors;
 use super::drawn::{Batches, concluded, saved_cases, tried_by};
 use super::parallel::block_on;
 use super::selection::glob_matches;
-use crate::judge::{Doubt, Skip, Verdict};
+use crate::judge::{Doubt, Finding, Skip, Verdict};
 use crate::launch::{Known, Target};
 use crate::model::check::{Check, Severity};
 use crate::model::date::Date;
 use crate::model::error::Error;
+use crate::model::invariant::Invariant;
 use crate::model::scenario::Scenario;
 use crate::report::data::CheckResult;
 use std::time::Instant;
@@ -26,12 +27,17 @@ pub(super) fn check_result(
         Some(verdict) => (Vec::new(), Attempt::of(verdict)),
         None => tried(check, job)?,
     };
+    let attempt = about_another(check, attempt);
     let known = known(check, job.target, &attempt.verdict);
+    let invariant = broken_beside(check, &attempt.verdict);
+    let is_recommended = check.policy.severity == Severity::Should && invariant.is_none();
     Ok(CheckResult {
         id: check.id.to_owned(),
         family: check.family().to_owned(),
-        requirement: check.requirement.to_owned(),
-        lenient: check.policy.severity == Severity::Should && !job.settings.strict,
+        requirement: invariant
+            .map_or(check.requirement, Invariant::requirement)
+            .to_owned(),
+        lenient: is_recommended && !job.settings.strict,
         known: known.map(|known| known.reason.clone()),
         known_once: known_once(check, job.target).cloned(),
         scenarios: scenarios.len(),
@@ -99,6 +105,37 @@ async fn performed(
     concluded(attempt, batches, scenarios, job).await
 }
 
+/// The invariant that was broken where a check recommends something else: that holds for every server, and is no
+/// recommendation.
+fn broken_beside(check: &Check, verdict: &Verdict) -> Option<Invariant> {
+    let Verdict::Fail(Finding { cause, .. }) = verdict else {
+        return None;
+    };
+    let invariant = cause.invariant()?;
+    let is_beside =
+        check.policy.severity == Severity::Should && !check.policy.recommends.contains(&invariant);
+    is_beside.then_some(invariant)
+}
+
+/// The same attempt, which proves nothing of the check where what it shows is the matter of another one.
+fn about_another(check: &Check, attempt: Attempt) -> Attempt {
+    let Verdict::Fail(Finding { cause, .. }) = &attempt.verdict else {
+        return attempt;
+    };
+    let mut elsewhere = check.policy.elsewhere.iter();
+    match elsewhere.find(|elsewhere| elsewhere.cause == cause.kind()) {
+        Some(elsewhere) => Attempt {
+            verdict: Verdict::Inconclusive(Doubt::Elsewhere {
+                cause: Box::new(cause.clone()),
+                see: elsewhere.see,
+            }),
+            failed: None,
+            ..attempt
+        },
+        None => attempt,
+    }
+}
+
 /// What the target's file says of a result, where that has not had its time.
 fn known<'a>(check: &Check, target: &'a Target, verdict: &Verdict) -> Option<&'a Known> {
     let known = listed(check, target).find(|known| !has_expired(known));
@@ -122,4 +159,88 @@ fn listed<'a>(check: &Check, target: &'a Target) -> impl Iterator<Item = &'a Kno
 
 fn has_expired(known: &Known) -> bool {
     known.until.is_some_and(|until| until < Date::today())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks;
+    use crate::judge::Cause;
+    use crate::model::check::Elsewhere;
+    use std::collections::HashSet;
+
+    #[test]
+    fn what_is_the_matter_of_another_check_names_a_cause_and_checks_that_there_are() {
+        let reason = String::new();
+        let started = || {
+            Box::new(Cause::DidNotStart {
+                reason: String::new(),
+            })
+        };
+        let causes = [
+            Cause::DidNotStart { reason },
+            Cause::Crosstalk {
+                of: "bob".to_owned(),
+                step: started(),
+            },
+        ];
+        let kinds = causes.iter().map(Cause::kind).chain(["step-failed"]);
+        let kinds: HashSet<_> = kinds.collect();
+        let all = checks::all();
+        let elsewhere = all.iter().flat_map(|check| check.policy.elsewhere);
+        for Elsewhere { cause, see } in elsewhere {
+            assert!(kinds.contains(cause), "{cause}");
+            for id in *see {
+                let about = all.iter().find(|check| check.id == *id);
+                let about = about.unwrap_or_else(|| panic!("there is no {id}"));
+                let mut sent_on = about.policy.elsewhere.iter();
+                assert!(!sent_on.any(|further| further.cause == *cause), "{id}");
+            }
+        }
+    }
+
+    #[test]
+    fn recommendation_excuses_no_death_that_it_is_not_about() {
+        let died = Verdict::Fail(Finding {
+            cause: Cause::NoLongerListens,
+            at: None,
+            evidence: Vec::new(),
+        });
+        for check in checks::all() {
+            let is_recommended = check.policy.severity == Severity::Should;
+            let beside = broken_beside(check, &died);
+            assert_eq!(beside.is_some(), is_recommended, "{}", check.id);
+        }
+    }
+
+    #[test]
+    fn failure_for_what_another_check_is_about_proves_nothing_of_this_one() {
+        let fails = |cause| {
+            Attempt::of(Verdict::Fail(Finding {
+                cause,
+                at: None,
+                evidence: Vec::new(),
+            }))
+        };
+        let restart = Cause::DidNotStart {
+            reason: "EADDRINUSE".to_owned(),
+        };
+        let all = checks::all();
+        let about = |check: &Check| {
+            let mut elsewhere = check.policy.elsewhere.iter();
+            elsewhere.any(|elsewhere| elsewhere.cause == restart.kind())
+        };
+        let stop = all.iter().find(|check| about(check)).unwrap();
+        let verdict = about_another(stop, fails(restart.clone())).verdict;
+        assert!(matches!(
+            verdict,
+            Verdict::Inconclusive(Doubt::Elsewhere { .. })
+        ));
+        let verdict = about_another(stop, fails(Cause::FileRemoved)).verdict;
+        assert!(matches!(verdict, Verdict::Fail(_)));
+        let other = stop.policy.elsewhere[0].see[0];
+        let other = all.iter().find(|check| check.id == other).unwrap();
+        let verdict = about_another(other, fails(restart)).verdict;
+        assert!(matches!(verdict, Verdict::Fail(_)));
+    }
 }

@@ -560,8 +560,9 @@ impl Client {
         let Some(link) = &self.link else {
             return true;
         };
+        // Who reads slowly has heard all once nothing is left to read.
         if !self.has_written_all()
-            || *link.mode.borrow() != ReadMode::Free
+            || *link.mode.borrow() == ReadMode::Stalled
             || !self.has_heard_all(link)
         {
             return false;

@@ -166,6 +166,10 @@ impl Session<'_> {
         // The old guard would sweep the lab, the new server with it: it has to go first.
         drop(self.observer.server.take());
         self.observer.ends.discard();
+        if streams != Streams::Usual {
+            // What the streams do to a server shows in one that has nothing else in its way: another case is about that.
+            let _ = std::fs::remove_file(self.observer.lab.socket_path());
+        }
         match Server::start_with(self.target, Arc::clone(&self.observer.lab), streams).await {
             Ok(server) => {
                 self.observer.server = Some(server);

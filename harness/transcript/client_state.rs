@@ -404,6 +404,11 @@ impl ClientState {
         }
     }
 
+    /// What has come on its stream and was not expected so far, from a byte on.
+    pub(crate) fn unread_from(&self, at: usize) -> &[u8] {
+        self.stream.get(at..).unwrap_or_default()
+    }
+
     /// Takes what a met expectation has used up out of the state.
     pub(crate) fn consume(&mut self, sought: &Matcher<'_>) {
         if self.takes_datagrams {

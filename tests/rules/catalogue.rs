@@ -53,6 +53,7 @@ const PERMANENT: &[&str] = &[
     "crowd/one-silent",
     "crowd/parallel",
     "crowd/no-crosstalk",
+    "crowd/own-bytes",
     "crowd/connect-and-leave",
     "crowd/churn",
     "crowd/most-connections",

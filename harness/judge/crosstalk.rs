@@ -1,0 +1,71 @@
+//! Whose bytes a client got that were not the ones it was owed.
+
+use super::cause::Cause;
+use crate::model::action::Action;
+use crate::model::data::{Data, find};
+use crate::model::expectation::Expectation;
+use crate::model::scenario::{Line, Scenario, Step};
+use crate::transcript::event::ClientId;
+
+/// So many bytes of somebody else are no chance, and so few of them were all that came: names and numbers are short.
+const TELLING: std::ops::RangeInclusive<usize> = 4..=16;
+
+/// The cause where wrong bytes that a client got are those of another one, of the scenario that it is `of` or of the one
+/// `beside` it; `step` is what it did not get. Bytes that it is owed itself, sooner or later, are its own.
+pub(super) fn crosstalk(
+    (of, beside): (&Scenario, &Scenario),
+    client: ClientId,
+    wrong: &[u8],
+    step: &Cause,
+) -> Option<Cause> {
+    let wrong = wrong.get(..wrong.len().min(*TELLING.end()))?;
+    if wrong.len() < *TELLING.start() {
+        return None;
+    }
+    let holds = |scenario: &Scenario, id: ClientId| {
+        let mut owed = owed(scenario, id.who).into_iter();
+        owed.any(|data| find(&data.bytes(id.member), wrong).is_some())
+    };
+    let own = match client == ClientId::BYSTANDER {
+        true => ClientId { who: 0, member: 0 },
+        false => client,
+    };
+    if holds(of, own) {
+        return None;
+    }
+    let groups = beside.clients.iter().enumerate();
+    let mut all = groups.flat_map(|(who, group)| {
+        let members = 0..group.members;
+        members.map(move |member| ClientId { who, member })
+    });
+    let is_own = |other: &ClientId| std::ptr::eq(of, beside) && *other == client;
+    let other = all.find(|other| !is_own(other) && holds(beside, *other))?;
+    Some(Cause::Crosstalk {
+        of: other.name(beside),
+        step: Box::new(step.clone()),
+    })
+}
+
+/// All that the clients behind a name are owed.
+fn owed(scenario: &Scenario, who: usize) -> Vec<&Data> {
+    let mut found = Vec::new();
+    collect(&scenario.lines, who, &mut found);
+    found
+}
+
+fn collect<'a>(lines: &'a [Line], who: usize, found: &mut Vec<&'a Data>) {
+    for line in lines {
+        match &line.step {
+            Step::Repeat { lines, .. } => collect(lines, who, found),
+            Step::Client {
+                who: of,
+                action:
+                    Action::Expect {
+                        what: Expectation::Data(data) | Expectation::DataOrSilence(data),
+                        ..
+                    },
+            } if *of == who => found.push(data),
+            _ => {}
+        }
+    }
+}
