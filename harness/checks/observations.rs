@@ -437,7 +437,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                 ServerEvent::SecondShares => {
                     Some("shares the port: second-instance = \"shares-port\"".to_owned())
                 }
-                ServerEvent::SecondLives => Some("runs without the port".to_owned()),
+                ServerEvent::SecondWithout => Some("runs without the port".to_owned()),
                 ServerEvent::SecondTries => {
                     let tried = LOOK_ON_FOR.as_secs();
                     Some(format!("still tries (watched for {tried} s)"))

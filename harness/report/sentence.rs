@@ -52,6 +52,9 @@ impl fmt::Display for Cause {
                 f.write_str("the server runs although a regular file stands at its path")
             }
             Self::SecondInstanceRuns => {
+                f.write_str("a second server on the same address keeps running")
+            }
+            Self::SecondInstanceRunsWithout => {
                 f.write_str("a second server on the same address keeps running without it")
             }
             Self::SecondInstanceShares => f.write_str(

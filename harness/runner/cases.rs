@@ -128,7 +128,7 @@ pub(crate) fn run_cases(
     drop(lab);
     let results = map_in_order(
         cases,
-        settings.jobs,
+        descriptors::jobs(settings.jobs),
         |case, turn| run_in_turn(case, settings, turn),
         on_result,
     )?;
