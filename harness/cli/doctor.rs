@@ -11,7 +11,15 @@ pub(super) fn doctor() -> Result<ExitCode, Error> {
         ("host", Isolation::Host),
     ] {
         match Lab::open(isolation) {
-            Ok(_) => say(&format!("ok       {name}: servers can run in it")),
+            Ok(lab) => {
+                say(&format!("ok       {name}: servers can run in it"));
+                if lab.is_private() {
+                    say_whether(
+                        lab.has_own_folders(),
+                        "overlayfs: /tmp, /var/tmp and /dev/shm of a server are its own",
+                    );
+                }
+            }
             Err(error) => {
                 say(&format!("missing  {name}: {}", error.chain()));
                 if isolation == Isolation::Host {
@@ -25,10 +33,14 @@ pub(super) fn doctor() -> Result<ExitCode, Error> {
         }
     }
     for (what, seen) in lab::capabilities() {
-        let word = if seen { "ok     " } else { "missing" };
-        say(&format!("{word}  {what}"));
+        say_whether(seen, &what);
     }
     Ok(code)
+}
+
+fn say_whether(is_there: bool, what: &str) {
+    let word = if is_there { "ok     " } else { "missing" };
+    say(&format!("{word}  {what}"));
 }
 
 /// How to permit namespaces, where a host does not.
