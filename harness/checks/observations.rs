@@ -600,7 +600,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
             let became = |event: &ServerEvent| match event {
                 ServerEvent::SecondEnded(exit, _) => Some(exit.to_string()),
                 ServerEvent::SecondShares => Some("shares the port".to_owned()),
-                ServerEvent::SecondLives => Some("runs without the port".to_owned()),
+                ServerEvent::SecondWithout => Some("runs without the port".to_owned()),
                 ServerEvent::SecondTries => {
                     let tried = LOOK_ON_FOR.as_secs();
                     Some(format!("still tries (watched for {tried} s)"))

@@ -15,6 +15,12 @@ pub(super) fn doctor() -> Result<ExitCode, Error> {
             Ok(lab) => {
                 hears_of_ends = lab.ends().is_told();
                 say(&format!("ok       {name}: servers can run in it"));
+                if lab.is_private() {
+                    say_whether(
+                        lab.has_own_folders(),
+                        "overlayfs: /tmp, /var/tmp and /dev/shm of a server are its own",
+                    );
+                }
             }
             Err(error) => {
                 say(&format!("missing  {name}: {}", error.chain()));
@@ -30,14 +36,18 @@ pub(super) fn doctor() -> Result<ExitCode, Error> {
     }
     let ends =
         "process events: the end of a server's process is seen, however short its life".to_owned();
-    for (what, seen) in lab::capabilities()
+    let told = lab::capabilities()
         .into_iter()
-        .chain([(ends, hears_of_ends)])
-    {
-        let word = if seen { "ok     " } else { "missing" };
-        say(&format!("{word}  {what}"));
+        .chain([(ends, hears_of_ends)]);
+    for (what, seen) in told {
+        say_whether(seen, &what);
     }
     Ok(code)
+}
+
+fn say_whether(is_there: bool, what: &str) {
+    let word = if is_there { "ok     " } else { "missing" };
+    say(&format!("{word}  {what}"));
 }
 
 /// How to permit namespaces, where a host does not.

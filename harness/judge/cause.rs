@@ -76,8 +76,10 @@ pub(crate) enum Cause {
     FileRemoved,
     /// It runs although a regular file stands at its path.
     RunsOverFile,
-    /// A second instance on the same address keeps running without it.
+    /// A second instance on the same address keeps running.
     SecondInstanceRuns,
+    /// A second instance on the same address keeps running without it.
+    SecondInstanceRunsWithout,
     /// A second instance listens at the same port.
     SecondInstanceShares,
     /// A second instance was to listen at the same port, and ended.
@@ -250,6 +252,7 @@ impl Cause {
             Self::FileRemoved => "file-removed",
             Self::RunsOverFile => "runs-over-file",
             Self::SecondInstanceRuns => "second-instance-runs",
+            Self::SecondInstanceRunsWithout => "second-instance-runs-without",
             Self::SecondInstanceShares => "second-instance-shares",
             Self::SecondInstanceEnded { .. } => "second-instance-ended",
             Self::SecondInstanceTries => "second-instance-tries",
@@ -317,6 +320,7 @@ impl Cause {
             | Self::SecondInstanceShares
             | Self::SecondInstanceEnded { .. }
             | Self::SecondInstanceTries
+            | Self::SecondInstanceRunsWithout
             | Self::SecondInstanceEndedWell => None,
         }
     }

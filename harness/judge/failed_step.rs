@@ -300,9 +300,10 @@ fn failed(
         }
         Step::Server(ServerAction::StartOverFile) => match server_state.second? {
             SecondInstance::Ended(_) => None,
-            SecondInstance::Runs | SecondInstance::Shares | SecondInstance::Tries => {
-                Some(Cause::RunsOverFile)
-            }
+            SecondInstance::Lives
+            | SecondInstance::RunsWithout
+            | SecondInstance::Shares
+            | SecondInstance::Tries => Some(Cause::RunsOverFile),
         },
         Step::Server(ServerAction::StartSecond(wanted)) => {
             second_failed(*wanted, server_state.second?)
@@ -322,7 +323,8 @@ fn second_failed(wanted: Second, second: SecondInstance) -> Option<Cause> {
             Some(Cause::SecondInstanceEndedWell)
         }
         (SecondInstance::Shares, Second::Ends) => Some(Cause::SecondInstanceShares),
-        (SecondInstance::Runs, _) => Some(Cause::SecondInstanceRuns),
+        (SecondInstance::Lives, _) => Some(Cause::SecondInstanceRuns),
+        (SecondInstance::RunsWithout, _) => Some(Cause::SecondInstanceRunsWithout),
         (SecondInstance::Tries, _) => Some(Cause::SecondInstanceTries),
         (SecondInstance::Ended(_) | SecondInstance::Shares, _) => None,
     }

@@ -857,3 +857,111 @@ fn nothing_more_is_asked_for_once_a_phase_was_not_gone_through() {
     let seen = transcript(vec![What::Phase(Phase::Before), What::Stopped]);
     assert_eq!(next(&surrounded(), &seen), None);
 }
+
+#[test]
+fn server_that_a_time_out_may_still_wake_is_not_said_never_to_answer() {
+    let late = Duration::from_secs(60);
+    let not_yet = |how| judge(&expects_hello(), &seen(ClientEvent::Connecting, how));
+    let verdict = not_yet(Ended::NotYet(late));
+    let Verdict::Inconclusive(doubt) = &verdict else {
+        panic!("nothing is proven, got {verdict:?}");
+    };
+    assert!(
+        doubt
+            .to_string()
+            .starts_with("not yet after 60 s: alice expected"),
+        "{doubt}"
+    );
+    assert!(matches!(not_yet(Ended::Settled), Verdict::Fail(_)));
+}
+
+#[test]
+fn server_that_runs_all_the_time_is_not_waiting_for_a_time_out() {
+    let late = Duration::from_secs(60);
+    let mut seen = seen(ClientEvent::Connecting, Ended::NotYet(late));
+    let ran = Event {
+        at: Duration::from_secs(2),
+        what: What::Server(ServerEvent::Ran(Duration::from_secs(50))),
+    };
+    seen.events.insert(3, ran);
+    let verdict = judge(&expects_hello(), &seen);
+    assert!(matches!(verdict, Verdict::Fail(_)), "{verdict:?}");
+}
+
+#[test]
+fn connections_that_a_time_out_may_still_accept_are_no_failure_yet() {
+    let after = |may_still_go| {
+        let queued = Sample {
+            at_rest: true,
+            accept_queue: 1,
+            may_still_go,
+            ..Sample::default()
+        };
+        let seen = transcript(vec![
+            What::Sample(Moment::Baseline, Sample::default()),
+            What::Sample(Moment::After, queued),
+        ]);
+        judge(&trial(vec![]), &seen)
+    };
+    assert!(matches!(after(false), Verdict::Fail(_)));
+    let Verdict::Inconclusive(doubt) = after(true) else {
+        panic!("nothing is proven");
+    };
+    assert_eq!(doubt.kind(), "not-yet");
+}
+
+/// A host that keeps a client from its next step makes it silent, as a step of others does.
+#[test]
+fn connection_that_ends_while_its_client_is_kept_silent_proves_nothing_where_nothing_is_promised() {
+    let steps = ClientSteps::of(0).connect().lines();
+    let hello = Expectation::Data(Data::literal("HELLO"));
+    let lines = [steps, ClientSteps::of(0).expect(hello).lines()].concat();
+    let what = vec![
+        What::Phase(Phase::Scenario),
+        What::StepBegan(0),
+        What::Client(ALICE, ClientEvent::Connecting),
+        What::Client(
+            ALICE,
+            ClientEvent::Connected {
+                local: None,
+                peer: None,
+                datagrams: false,
+            },
+        ),
+        What::StepEnded {
+            step: 0,
+            member: Some(0),
+            how: Ended::Done,
+        },
+        What::Client(ALICE, ClientEvent::Ended(End::Fin)),
+        What::StepBegan(1),
+        What::StepEnded {
+            step: 1,
+            member: Some(0),
+            how: Ended::Done,
+        },
+    ];
+    let seen = transcript(what);
+    let verdict = |may_close_silent| {
+        let mut trial = trial(lines.clone());
+        trial.may_close_silent = may_close_silent;
+        judge(&trial, &seen)
+    };
+    assert!(matches!(verdict(false), Verdict::Fail(_)));
+    let Verdict::Inconclusive(doubt) = verdict(true) else {
+        panic!("nothing is proven");
+    };
+    assert_eq!(doubt.kind(), "silent-by-us");
+}
+
+/// Who reads at a pace that our own host does not keep has not been kept waiting by the server.
+#[test]
+fn client_that_was_late_with_its_own_pace_blames_us() {
+    let limit = Ended::OutOfTime(Duration::from_secs(5));
+    let late = |by| {
+        let late = ClientEvent::Late(Duration::from_secs(by));
+        judge(&expects_hello(), &seen(late, limit))
+    };
+    assert!(matches!(late(1), Verdict::Fail(_)));
+    assert!(matches!(late(3), Verdict::Inconclusive(_)));
+}

@@ -149,6 +149,11 @@ impl Lab {
         self.folder().join("socket")
     }
 
+    /// Whether a server's folders for temporary files are its own.
+    pub(crate) fn has_own_folders(&self) -> bool {
+        self.supervisor.has_own_folders()
+    }
+
     /// A path of the server's, as we reach it: what it makes in a folder for temporary files is in its lab alone.
     pub(crate) fn reached(&self, path: &Path) -> PathBuf {
         let is_shared = !self.supervisor.has_own_folders() || path.starts_with(self.folder());

@@ -174,6 +174,17 @@ pub enum ExitCode {
 }
 
 impl Error {
+    /// Whether it is a server's program that did not come up, rather than we or the host that could not start it.
+    pub(crate) fn is_of_server(&self) -> bool {
+        matches!(
+            self,
+            Self::EndedEarly { .. }
+                | Self::NeverListened { .. }
+                | Self::PortTaken { .. }
+                | Self::SeveralListeners { .. }
+        )
+    }
+
     /// Returns what makes an error of what went wrong with a file, as in `map_err(Error::file("reading", path))`.
     pub fn file(doing: &'static str, path: &Path) -> impl Fn(io::Error) -> Self + Copy {
         move |source| Self::File {

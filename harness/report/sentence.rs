@@ -70,6 +70,9 @@ impl fmt::Display for Cause {
                 f.write_str("the server runs although a regular file stands at its path")
             }
             Self::SecondInstanceRuns => {
+                f.write_str("a second server on the same address keeps running")
+            }
+            Self::SecondInstanceRunsWithout => {
                 f.write_str("a second server on the same address keeps running without it")
             }
             Self::SecondInstanceShares => f.write_str(
@@ -113,10 +116,8 @@ struct Limit(Ended);
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Ended::OutOfTime(limit) | Ended::NotYet(limit) => {
-                write!(f, " within {}", Shown(limit))
-            }
-            Ended::Done | Ended::Settled => Ok(()),
+            Ended::OutOfTime(limit) => write!(f, " within {}", Shown(limit)),
+            Ended::Done | Ended::Settled | Ended::NotYet(_) => Ok(()),
         }
     }
 }
@@ -232,8 +233,8 @@ impl fmt::Display for Doubt {
             ),
             Self::NotYet { step, after } => write!(
                 f,
-                "not yet after {}: {step}, and a time-out of its own may still wake it",
-                Shown(*after)
+                "not yet after {} s: {step}, and a time-out of its own may still wake the server",
+                after.as_secs()
             ),
             Self::StillArriving { step } => write!(f, "{step}, but bytes were still arriving"),
             Self::Starved { step, by } => write!(

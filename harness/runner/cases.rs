@@ -128,7 +128,7 @@ pub(crate) fn run_cases(
     drop(lab);
     let results = map_in_order(
         cases,
-        settings.jobs,
+        descriptors::jobs(settings.jobs),
         |case, turn| match run_in_turn(case, settings, turn) {
             Err(Error::Interrupted) => Err(Error::Interrupted),
             // What keeps one server from running says nothing of the others.

@@ -2,6 +2,7 @@
 
 use super::attempt::Job;
 use super::checked::check_result;
+use super::descriptors;
 use super::observed::{first_observations, observe, worth_a_server};
 use super::parallel::{block_on, map_in_order};
 use super::probe::{Probed, probe};
@@ -159,7 +160,7 @@ fn all_work(selected: Vec<&'static Check>, probed: &Probed, settings: &Settings)
 /// How many servers run at a time: on the plain host two with the same fixed port would meet.
 fn jobs(job: Job<'_>) -> usize {
     match job.subject.own_namespace || job.target.takes_any_place() {
-        true => job.settings.jobs,
+        true => descriptors::jobs(job.settings.jobs),
         false => 1,
     }
 }

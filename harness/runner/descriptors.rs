@@ -10,7 +10,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 const OF_A_LAB: u64 = 20;
 
 /// What is left for what takes some for a moment, as starting a server does, and for the run itself.
-const IN_RESERVE: u64 = 12;
+const IN_RESERVE: u64 = 20;
 
 /// As many as anybody needs at a time; the kernel would give some hosts a thousand times more.
 const MOST: u64 = 1 << 18;
@@ -31,6 +31,11 @@ fn stock() -> &'static Stock {
             left: Arc::new(Semaphore::new(size as usize)),
         }
     })
+}
+
+/// How many of these jobs there are descriptors for.
+pub(super) fn jobs(wanted: usize) -> usize {
+    wanted.min((stock().size / OF_A_LAB) as usize).max(1)
 }
 
 /// The most clients that a trial can have on this host, beside those that come before it and stand by.

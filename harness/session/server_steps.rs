@@ -3,7 +3,7 @@
 use super::open_files::lowest_with_room;
 use super::phases::{Flow, Session, go_on_if};
 use super::quiescence::{is_busy, is_starved_of_proof, looks_every};
-use crate::kernel::{Descriptors, RestDetector, shows_waits, stillness};
+use crate::kernel::{Descriptors, RestDetector, Row, shows_waits, stillness};
 use crate::launch::{Process, Server, Target};
 use crate::model::error::Error;
 use crate::model::expectation::ServerExpectation;
@@ -177,22 +177,31 @@ impl Session<'_> {
                 self.observer.watch_exit();
                 Ok((Ended::Done, Flow::Continue(())))
             }
-            Err(error) => {
+            Err(error) if error.is_of_server() => {
                 self.observer
                     .record_server(ServerEvent::StartFailed(error.chain()));
+                Ok((Ended::Done, Flow::Break(())))
+            }
+            Err(error) => {
+                self.disprove(&ServerAction::Start(streams), &error.chain());
                 Ok((Ended::Done, Flow::Break(())))
             }
         }
     }
 
-    /// Starts a second instance beside the first, and waits until it has ended or nothing else is to come of it.
+    /// Starts a second instance beside the first or in its place, and waits until it has ended or nothing else is to come of it.
     async fn start_second(&mut self, wanted: Second) -> Result<(Ended, Flow), Error> {
-        let second = Process::start_second(self.target, &self.observer.lab)?;
+        let lab = &self.observer.lab;
+        // Beside the first it has a folder of its own; who comes in its place finds what it has left.
+        let second = match self.observer.server() {
+            Some(_) => Process::start_second(self.target, lab)?,
+            None => Process::start(self.target, lab, Streams::Usual)?,
+        };
         let (how, became) = self.watch_second(second).await;
         let is_fine = match became {
             SecondInstance::Ended(exit) => wanted != Second::SharesPort && exit != Exit::Status(0),
             SecondInstance::Shares => wanted != Second::Ends,
-            SecondInstance::Runs | SecondInstance::Tries => false,
+            SecondInstance::Lives | SecondInstance::RunsWithout | SecondInstance::Tries => false,
         };
         Ok((how, go_on_if(is_fine)))
     }
@@ -209,7 +218,10 @@ impl Session<'_> {
                 (Ended::Done, ServerEvent::SecondEnded(exit, words))
             }
             SecondInstance::Shares => (Ended::Done, ServerEvent::SecondShares),
-            SecondInstance::Runs => (Ended::OutOfTime(STEP_WITHIN), ServerEvent::SecondLives),
+            SecondInstance::Lives => (Ended::Done, ServerEvent::SecondLives),
+            SecondInstance::RunsWithout => {
+                (Ended::OutOfTime(STEP_WITHIN), ServerEvent::SecondWithout)
+            }
             SecondInstance::Tries => (Ended::NotYet(LOOK_ON_FOR), ServerEvent::SecondTries),
         };
         self.observer.record_server(event);
@@ -225,7 +237,7 @@ impl Session<'_> {
     /// Resolves once another instance has come to rest, or has been looked on at for long enough.
     async fn second_settles(&self, second: &Process) -> SecondInstance {
         let begun = Instant::now();
-        let (mut looks, mut last, mut shares_since) = (0, None, None);
+        let (mut looks, mut last, mut listens_since) = (0, None, None);
         loop {
             tokio::time::sleep(self.observer.between_looks()).await;
             let processes = second.tree();
@@ -235,17 +247,21 @@ impl Session<'_> {
                 false => 0,
             };
             last = Some(now);
-            shares_since = match self.listens_beside(&processes) {
-                true => shares_since.or_else(|| Some(Instant::now())),
+            let (listens, is_alone) = self.listens(&processes);
+            listens_since = match listens {
+                true => listens_since.or_else(|| Some(Instant::now())),
                 false => None,
             };
-            // Who shares the port may still find that another has what it needs besides.
-            if shares_since.is_some_and(|since| since.elapsed() >= MAY_DIE_WITHIN) {
-                return SecondInstance::Shares;
+            // Who has the address may still find that another has what it needs besides.
+            if listens_since.is_some_and(|since| since.elapsed() >= MAY_DIE_WITHIN) {
+                return match is_alone {
+                    true => SecondInstance::Lives,
+                    false => SecondInstance::Shares,
+                };
             }
             let is_parked = looks >= LOOKS_TO_BLAME || !shows_waits();
             if begun.elapsed() >= STEP_WITHIN && is_parked {
-                return SecondInstance::Runs;
+                return SecondInstance::RunsWithout;
             }
             if begun.elapsed() >= LOOK_ON_FOR {
                 return SecondInstance::Tries;
@@ -256,16 +272,18 @@ impl Session<'_> {
         }
     }
 
-    /// Whether these processes have a listening socket at the server's port that is none of the first instance.
-    fn listens_beside(&self, processes: &[crate::kernel::Process]) -> bool {
+    /// Whether these processes have a listening socket at the server's port, and whether nobody else has.
+    fn listens(&self, processes: &[crate::kernel::Process]) -> (bool, bool) {
         let mut held = Descriptors::default();
         for process in processes {
             held.share_with(process.descriptors());
         }
         let held: Vec<u32> = held.sockets().collect();
         let listeners = self.observer.server.as_ref().map(Server::listeners);
-        let mut listeners = listeners.unwrap_or_default().into_iter();
-        listeners.any(|row| held.contains(&row.inode))
+        let listeners = listeners.unwrap_or_default();
+        let is_theirs = |row: &Row| held.contains(&row.inode);
+        let is_alone = listeners.iter().all(is_theirs);
+        (listeners.iter().any(is_theirs), is_alone)
     }
 
     /// Starts the server where a regular file stands at its path, and looks for the file afterwards.

@@ -305,7 +305,7 @@ fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
 /// for which the kernel writes -1.
 fn pid_of(pidfd: &OwnedFd) -> Result<i32, Errno> {
     let info = std::fs::read_to_string(format!("/proc/self/fdinfo/{}", pidfd.as_raw_fd()))
-        .map_err(|_| Errno::SRCH)?;
+        .map_err(|error| Errno::from_io_error(&error).unwrap_or(Errno::SRCH))?;
     info.lines()
         .find_map(|line| line.strip_prefix("Pid:"))
         .and_then(|pid| pid.trim().parse().ok())

@@ -212,8 +212,10 @@ pub(crate) enum ServerEvent {
     StartFailed(String),
     /// A second instance was started, and ended with these last words.
     SecondEnded(Exit, Option<String>),
-    /// A second instance was started beside it, and lives without the address.
+    /// A second instance was started in its place, and lives.
     SecondLives,
+    /// A second instance was started beside it, and lives without the address.
+    SecondWithout,
     /// A second instance was started beside it, and listens at the same port.
     SecondShares,
     /// A second instance was started beside it, and may still do something else.
@@ -731,6 +733,9 @@ impl fmt::Display for ServerEvent {
                 write!(f, "started a second time {exit}: {words}")
             }
             Self::SecondLives => f.write_str("started a second time keeps running"),
+            Self::SecondWithout => {
+                f.write_str("started a second time keeps running without the address")
+            }
             Self::SecondShares => f.write_str("started a second time listens at the same port"),
             Self::SecondTries => f.write_str("started a second time still tries"),
             Self::FileRemoved => f.write_str("has removed the file at its path"),

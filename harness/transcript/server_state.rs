@@ -33,8 +33,10 @@ pub(crate) struct ServerState {
 pub(crate) enum SecondInstance {
     /// It ended.
     Ended(Exit),
+    /// It lives in the place of the first one.
+    Lives,
     /// It runs without the address.
-    Runs,
+    RunsWithout,
     /// It listens at the same port.
     Shares,
     /// A time-out of its own may still wake it.
@@ -53,7 +55,8 @@ impl ServerState {
             }
             ServerEvent::StartFailed(reason) => self.start_failed = Some(reason.clone()),
             ServerEvent::SecondEnded(exit, _) => self.second = Some(SecondInstance::Ended(*exit)),
-            ServerEvent::SecondLives => self.second = Some(SecondInstance::Runs),
+            ServerEvent::SecondLives => self.second = Some(SecondInstance::Lives),
+            ServerEvent::SecondWithout => self.second = Some(SecondInstance::RunsWithout),
             ServerEvent::SecondShares => self.second = Some(SecondInstance::Shares),
             ServerEvent::SecondTries => self.second = Some(SecondInstance::Tries),
             ServerEvent::FileRemoved => self.file_removed = true,
