@@ -15,6 +15,8 @@ pub(crate) struct Trial {
     pub ends_after_one: bool,
     /// The server may end the connection of a client that has been silent for so long.
     pub closes_silent_after: Option<Duration>,
+    /// How long the server may take no notice of a client that has said what is no request, or too much.
+    pub throttling: Duration,
 }
 
 impl Trial {
@@ -24,6 +26,7 @@ impl Trial {
             phases: vec![(Phase::Scenario, scenario)],
             ends_after_one: false,
             closes_silent_after: None,
+            throttling: Duration::ZERO,
         }
     }
 
@@ -41,6 +44,7 @@ impl Trial {
         let promises = &profile.promises;
         Self {
             ends_after_one: promises.serves == Some(Serves::OneConnection),
+            throttling: promises.throttling.unwrap_or_default(),
             closes_silent_after: promises.patience().map(IdleTimeout::margin),
             ..self
         }

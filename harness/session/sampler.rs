@@ -6,12 +6,14 @@ use crate::kernel::{self, Activity, BUSY_FROM, RestDetector, State, percent};
 use crate::model::limits::{LOOK_EVERY, LOOKS_TO_BLAME, RETURN_WITHIN};
 use crate::model::phase::Moment;
 use crate::transcript::event::{Sample, Transcript, What};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 impl Observer {
     /// Takes a sample once the server has come back to its baseline, or cannot be expected to any more; none of a server
     /// that has ended, which holds nothing.
-    pub(super) async fn sample(&mut self, moment: Moment) {
+    ///
+    /// A server that lets those wait who said what is no request notices only `throttling` later that they have left.
+    pub(super) async fn sample(&mut self, moment: Moment, throttling: Duration) {
         let home = self.recorder.with(|transcript| home(transcript, moment));
         let begun = Instant::now();
         let mut looks = Polls::default();
@@ -25,7 +27,7 @@ impl Observer {
                 return;
             }
             sample.spins = looks.rest.spins() && is_busy(&looks.rest, RETURN_WITHIN);
-            let out_of_time = begun.elapsed() > RETURN_WITHIN;
+            let out_of_time = begun.elapsed() > RETURN_WITHIN + throttling;
             let given_up =
                 will_not || out_of_time && !is_starved_of_proof(&looks.rest, RETURN_WITHIN);
             if given_up || (sample.at_rest && is_home(&sample)) {
@@ -145,7 +147,6 @@ fn is_above(sample: &Sample, baseline: &Sample) -> bool {
 mod tests {
     use super::*;
     use crate::transcript::event::Event;
-    use std::time::Duration;
 
     #[test]
     fn server_is_waited_for_only_where_it_has_more_than_ever_before() {
