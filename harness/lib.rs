@@ -88,5 +88,6 @@ pub use model::check::{Check, Counterexample, Severity};
 pub use model::error::{Error, ExitCode};
 pub use model::profile::Profile;
 pub use reference::{ReferenceServer, Running};
+pub use report::concluded::NoTests;
 pub use report::data::{CheckResult, Outcome, Report, Summary};
 pub use runner::{Interrupt, SavedTrial, SavedVerdict, Settings, check};

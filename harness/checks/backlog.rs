@@ -1,12 +1,11 @@
 //! The accept queue: how deep it is, what happens when it is full, and when descriptors run out.
 
-use super::derive::with_room;
 use crate::checks::counterexample::{die_of, each, echo, listen, listen_with};
 use crate::model::action::Action;
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::dialogue::{
-    ClientSteps, barrier, scenario, server_does, server_expects, server_requires, settle,
+    ClientSteps, scenario, server_does, server_expects, server_requires, settle,
 };
 use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::need::Need;
@@ -18,20 +17,14 @@ use std::time::Duration;
 /// A queue deeper than this takes more sockets to fill than a quick run opens.
 const QUICK_DEPTH: u32 = 1_100;
 
-/// How long it may take until the last client of a burst is connected.
+/// How long it may take until the last client of a burst is connected: a SYN that was dropped is repeated after a second,
+/// then ever later.
 const BURST_LASTS: Duration = Duration::from_secs(30);
 
-/// The promised limit, capped as the kernel caps it (`net.core.somaxconn`, listen(2)).
+/// The promised limit, capped as the kernel caps it where the server runs.
 fn promised(subject: &Subject) -> Option<u32> {
-    let somaxconn = std::fs::read_to_string("/proc/sys/net/core/somaxconn").ok();
-    let cap = somaxconn
-        .and_then(|text| text.trim().parse().ok())
-        .unwrap_or(4_096);
-    subject
-        .profile
-        .promises
-        .backlog
-        .map(|backlog| backlog.min(cap))
+    let promised = subject.profile.promises.backlog?;
+    Some(subject.somaxconn.map_or(promised, |cap| promised.min(cap)))
 }
 
 /// The limit that can be filled in this run.
@@ -116,13 +109,12 @@ pub(super) const CHECKS: &[Check] = &[
                 .place
                 .backlog
                 .map_or(256, |backlog| (backlog * 2).clamp(2, 512));
-            let crowd = with_room(subject, crowd);
-            let patient = Duration::from_secs(30);
+            let crowd = subject.with_room(crowd);
+            // Who is in speaks at once: a client that waited for the last of them would be silent all that time.
             let mut lines = ClientSteps::of(0)
                 .connect_without_waiting()
-                .expect_within(Expectation::Connected, patient)
+                .expect_within(Expectation::Connected, BURST_LASTS)
                 .lines();
-            lines.push(barrier());
             // The polite conversation less its connect, which is done.
             lines.extend(
                 ClientSteps::of(0)
@@ -206,7 +198,7 @@ pub(super) const CHECKS: &[Check] = &[
                 .place
                 .backlog
                 .map_or(1, |backlog| (backlog + 1).min(5));
-            let crowd = with_room(subject, crowd);
+            let crowd = subject.with_room(crowd);
             Some(vec![scenario(
                 "several wait at once",
                 &[("crowd", crowd)],
@@ -225,12 +217,17 @@ pub(super) const CHECKS: &[Check] = &[
         counterexample: Counterexample {
             instead_of: "echo",
             serve: |address| {
+                use rustix::event::epoll;
                 let listener = listen(address)?;
+                let events = epoll::create(epoll::CreateFlags::CLOEXEC)?;
+                let edges = epoll::EventFlags::IN | epoll::EventFlags::ET;
+                epoll::add(&events, &listener, epoll::EventData::new_u64(0), edges)?;
                 loop {
+                    // One connection an event, and an event is thought to come with each.
+                    let mut found = Vec::with_capacity(1);
+                    epoll::wait(&events, rustix::buffer::spare_capacity(&mut found), None)?;
                     let (mut stream, _) = listener.accept()?;
                     std::thread::spawn(move || echo(&mut stream));
-                    // One connection an event, and an event is thought to come with each.
-                    std::thread::park_timeout(Duration::from_secs(3));
                 }
             },
         },
@@ -241,14 +238,15 @@ pub(super) const CHECKS: &[Check] = &[
         why: "accept fails with EMFILE and leaves the connection queued: loops spin, flood their log, or end: \
               https://github.com/joyent/libuv/issues/690 https://github.com/MDA2AV/ioxide/issues/222 \
               https://github.com/civetweb/civetweb/issues/962",
-        method: "The limit on open files is lowered to a few more than are in use (prlimit(2)), more clients connect \
-                   than that, and leave again; then the limit is restored.",
+        method: "The limit on open files is lowered to a few more than are in use (prlimit(2)), or the server is started \
+                   with such a limit where it has changed its user; more clients connect than that, and leave again; then \
+                   the limit is restored.",
         fix: "On EMFILE stop accepting until a connection has ended or some time has passed.",
         needs: &[
             Need::STREAM,
             Need::SEVERAL_AT_ONCE,
             Need::CROWD,
-            Need::ONE_PROCESS,
+            Need::SHARED_PROCESS,
         ],
         policy: Policy {
             fresh_server: true,
@@ -268,8 +266,9 @@ pub(super) const CHECKS: &[Check] = &[
                 "descriptors run out",
                 &[("crowd", 16), ("alice", 1)],
                 vec![
+                    // Before anybody comes: a server that may not be limited while it runs is started again.
+                    vec![server_does(ServerAction::LimitOpenFiles(8))],
                     old_client(opens).lines(),
-                    vec![server_does(ServerAction::LimitOpenFiles(6))],
                     ClientSteps::of(0).connect_without_waiting().lines(),
                     vec![
                         server_requires(ServerExpectation::OutOfFiles),

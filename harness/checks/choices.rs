@@ -96,7 +96,7 @@ pub(crate) const QUESTIONS: &[Question] = &[
             let has_meaning = needs.iter().all(|need| need.unmet(subject).is_none());
             has_meaning && subject.profile.promises.throttling.is_none()
         },
-        fits: |cause| matches!(cause, Cause::CloseWait { .. } | Cause::Left(_)),
+        fits: |cause| matches!(cause, Cause::Left(_) | Cause::LeftUnread),
         tries: |seen| says_noise(seen).then(|| noise(seen.subject)),
         read: throttles,
     },

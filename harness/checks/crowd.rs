@@ -1,6 +1,6 @@
 //! Many clients at once, and after one another.
 
-use super::derive::{at_once, bulk, with_room};
+use super::derive::bulk;
 use crate::checks::counterexample::{die_of, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Gate, Policy};
@@ -85,7 +85,7 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::DIALOGUE, Need::CONCURRENT],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let crowd = at_once(subject, if subject.deep { 2_000 } else { 100 });
+            let crowd = subject.at_once(if subject.deep { 2_000 } else { 100 });
             let mut polite = ClientSteps::of(0).polite(subject).lines();
             // All are there, and the server has done with them what it does with a new client, before one speaks.
             polite.insert(1, settle());
@@ -142,13 +142,13 @@ pub(super) const CHECKS: &[Check] = &[
                     .finish(subject);
                 scenario(
                     "each client its own bytes, read late",
-                    &[("crowd", with_room(subject, 4))],
+                    &[("crowd", subject.with_room(4))],
                     vec![send, vec![settle()], read.lines()],
                 )
             });
             let mut scenarios = vec![scenario(
                 "each client its own bytes",
-                &[("crowd", at_once(subject, 50))],
+                &[("crowd", subject.at_once(50))],
                 vec![vec![repeat(2, steps.lines())]],
             )];
             scenarios.extend(stalled);
@@ -172,7 +172,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         scenarios: |subject| {
             let (crowd, rounds) = match subject.profile.serves_concurrently() {
-                true => (at_once(subject, 20), 10),
+                true => (subject.at_once(20), 10),
                 false => (1, 50),
             };
             let leave = ClientSteps::of(0).connect().then(Action::Close).lines();
@@ -205,7 +205,7 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let total = if subject.deep { 10_000 } else { 1_000 };
-            let crowd = at_once(subject, 20);
+            let crowd = subject.at_once(20);
             let rounds = total / crowd;
             let polite = ClientSteps::of(0).polite(subject).lines();
             Some(vec![scenario(

@@ -24,24 +24,6 @@ pub(super) fn cuts(length: usize, deep: bool) -> Vec<usize> {
         .collect()
 }
 
-/// How many of `wanted` clients may connect at the same moment without one having to repeat its SYN after a second or
-/// more: what overflows the accept queue is the matter of the backlog checks alone.
-pub(super) fn at_once(subject: &Subject, wanted: u32) -> u32 {
-    let wanted = match subject.profile.promises.most() {
-        // Who comes again may be there before the server has noticed that it had left.
-        Some(_) => (with_room(subject, wanted) / 2).max(1),
-        None => wanted,
-    };
-    let fitting = |backlog: u32| wanted.min(backlog.saturating_add(1));
-    subject.place.backlog.map_or(wanted, fitting)
-}
-
-/// How many of `wanted` clients may be connected at the same time beside one that talks and one that stands by.
-pub(super) fn with_room(subject: &Subject, wanted: u32) -> u32 {
-    let most = subject.profile.promises.most();
-    most.map_or(wanted, |most| wanted.min(most.saturating_sub(2).max(1)))
-}
-
 /// About this many bytes of payload, in lines of a moderate length where the model is made of lines.
 pub(super) fn bulk(model: Model, bytes: usize, seed: u64) -> Data {
     match model.framing {

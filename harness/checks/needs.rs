@@ -126,13 +126,6 @@ impl Need {
         reason: "most-connections is not promised, or more than are opened here",
     };
 
-    /// A server that holds its connections in the processes that were there before.
-    pub(crate) const ONE_PROCESS: Self = Self {
-        word: "no process for each",
-        met: |subject| !subject.process_for_each,
-        reason: "each client has a process of its own, so that the one that listens does not run out of descriptors",
-    };
-
     /// The promise to serve one at a time.
     pub(crate) const ONE_AT_A_TIME: Self = Self {
         word: "one at a time",
@@ -211,6 +204,13 @@ impl Need {
         reason: "idle-timeout = \"none\" is not promised",
     };
 
+    /// A promise about silent clients: that they are kept, or for how long.
+    pub(crate) const IDLE_PROMISE: Self = Self {
+        word: "idle promise",
+        met: |subject| subject.profile.promises.idle_timeout.is_some(),
+        reason: "no idle-timeout is promised either way",
+    };
+
     /// A promised backlog.
     pub(crate) const BACKLOG: Self = Self {
         word: "backlog",
@@ -256,6 +256,13 @@ impl Need {
                 .is_some_and(|stop| stop.completes_in_flight)
         },
         reason: "stop.in-flight = \"completes\" is not promised",
+    };
+
+    /// A server whose clients share a process, and with it the descriptors that one may have.
+    pub(crate) const SHARED_PROCESS: Self = Self {
+        word: "shared process",
+        met: |subject| !subject.process_for_each,
+        reason: "each client has a process of the server for itself, which has descriptors enough for one",
     };
 
     /// A server that opens its listening socket itself.

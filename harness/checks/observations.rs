@@ -9,12 +9,13 @@ use crate::model::dialogue::{
     self, ClientSteps, pause, scenario, server_does, server_expects, server_expects_within, settle,
 };
 use crate::model::expectation::{End, Expectation, ServerExpectation};
+use crate::model::limits::LOOK_ON_FOR;
 use crate::model::literal::Measured;
 use crate::model::need::Need;
 use crate::model::phase::Moment;
 use crate::model::profile::STOP_WITHIN;
 use crate::model::scenario::{Line, Scenario, Step};
-use crate::model::server_action::{ServerAction, Signal};
+use crate::model::server_action::{Second, ServerAction, Signal};
 use crate::model::subject::Subject;
 use crate::transcript::event::{ClientEvent, Sample, ServerEvent, Transcript, What};
 use std::net::{IpAddr, Ipv4Addr};
@@ -585,6 +586,40 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
             })
         },
         line: NO_LINE,
+    },
+    Observation {
+        name: "second_instance",
+        id: None,
+        about: "What a second instance on the same port does, which has a folder of its own.",
+        needs: &[Need::TCP, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
+        occasion: Occasion::Own(|_| {
+            let second = server_does(ServerAction::StartSecond(Second::EitherWay));
+            Some(scenario("a second instance", &[], vec![vec![second]]))
+        }),
+        read: |seen| {
+            let became = |event: &ServerEvent| match event {
+                ServerEvent::SecondEnded(exit, _) => Some(exit.to_string()),
+                ServerEvent::SecondShares => Some("shares the port".to_owned()),
+                ServerEvent::SecondLives => Some("runs without the port".to_owned()),
+                ServerEvent::SecondTries => {
+                    let tried = LOOK_ON_FOR.as_secs();
+                    Some(format!("still tries (watched for {tried} s)"))
+                }
+                _ => None,
+            };
+            seen.transcript.server_events().find_map(became)
+        },
+        line: |seen| {
+            let promised = seen.subject.profile.promises.second_instance.is_some();
+            let mut events = seen.transcript.server_events();
+            let word = events.find_map(|event| match event {
+                ServerEvent::SecondEnded(..) => Some("ends"),
+                ServerEvent::SecondShares => Some("shares-port"),
+                _ => None,
+            });
+            let word = word.filter(|_| !promised)?;
+            Some(format!("second-instance = \"{word}\""))
+        },
     },
     Observation {
         name: "stop",

@@ -1,6 +1,6 @@
 //! Partial reads and writes: a stream has no messages, and a write may take less than it was given.
 
-use super::derive::{bulk, cuts, in_one_or_each, small_buffer, with_connect_options, with_room};
+use super::derive::{bulk, cuts, in_one_or_each, small_buffer, with_connect_options};
 use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::check::{Check, Counterexample, Policy};
@@ -484,7 +484,7 @@ pub(super) const CHECKS: &[Check] = &[
                 .send(&request[..request.len() / 2]);
             Some(vec![scenario(
                 "half a request, then silence",
-                &[("alice", 1), ("mallory", with_room(subject, 5))],
+                &[("alice", 1), ("mallory", subject.with_room(5))],
                 vec![
                     half.lines(),
                     vec![dialogue::settle()],

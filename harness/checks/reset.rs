@@ -1,6 +1,6 @@
 //! Abrupt resets: a client may send RST at any moment, and no moment may be fatal to the server.
 
-use super::derive::{at_once, bulk, cuts};
+use super::derive::{bulk, cuts};
 use crate::checks::counterexample::{die_of, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Policy};
@@ -281,7 +281,7 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;
-            let crowd = at_once(subject, 20);
+            let crowd = subject.at_once(20);
             let storm = ClientSteps::of(1)
                 .open(subject)
                 .send(request)

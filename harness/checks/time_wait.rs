@@ -8,8 +8,9 @@ use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::dialogue::{ClientSteps, repeat, scenario, server_does, server_requires, settle};
 use crate::model::expectation::ServerExpectation;
 use crate::model::need::Need;
+use crate::model::profile::SecondInstance;
 use crate::model::scenario::Line;
-use crate::model::server_action::{ServerAction, Signal, Streams};
+use crate::model::server_action::{Second, ServerAction, Signal, Streams};
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -122,18 +123,25 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         id: "time-wait/second-instance",
-        requirement: "A second server on the same port ends with an error and leaves the first one undisturbed.",
+        requirement: "A second server on the same port ends with an error, or shares the port where that is promised, and \
+                      leaves the first one undisturbed.",
         why: "A server that ignores the error of bind, or announces itself before it, runs on without a socket: \
               https://github.com/xerj-org/xerj/pull/466",
-        method: "The same command is started a second time beside the first.",
+        method: "The same command is started a second time beside the first, with a folder of its own. Where \
+                   second-instance is not promised, it may share the port.",
         fix: "Let an error of bind or listen end the program with a non-zero status.",
         needs: &[Need::TCP, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
         policy: Policy {
             fresh_server: true,
             ..Policy::SHOULD
         },
-        scenarios: |_| {
-            let second = vec![server_does(ServerAction::StartSecond)];
+        scenarios: |subject| {
+            let wanted = match subject.profile.promises.second_instance {
+                Some(SecondInstance::Ends) => Second::Ends,
+                Some(SecondInstance::SharesPort) => Second::SharesPort,
+                None => Second::EitherWay,
+            };
+            let second = vec![server_does(ServerAction::StartSecond(wanted))];
             Some(vec![scenario("a second instance", &[], vec![second])])
         },
         counterexample: Counterexample {

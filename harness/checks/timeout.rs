@@ -1,15 +1,16 @@
 //! Time: silent clients, slow clients, and a server that was stopped for a while.
 
-use super::derive::with_room;
 use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Data, Segmentation};
-use crate::model::dialogue::{self, ClientSteps, pause, scenario, server_does, server_expects};
+use crate::model::dialogue::{
+    self, ClientSteps, pause, scenario, server_does, server_expects, settle,
+};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::need::Need;
 use crate::model::profile::IdleTimeout;
-use crate::model::scenario::Line;
+use crate::model::scenario::{Line, Scenario};
 use crate::model::server_action::ServerAction;
 use crate::model::subject::Subject;
 use std::io::{Read, Write};
@@ -223,7 +224,7 @@ pub(super) const CHECKS: &[Check] = &[
             };
             Some(vec![scenario(
                 "a request that trickles in",
-                &[("alice", 1), ("mallory", with_room(subject, 3))],
+                &[("alice", 1), ("mallory", subject.with_room(3))],
                 vec![
                     ClientSteps::of(1).open(subject).then(drip).lines(),
                     ClientSteps::of(0).polite(subject).lines(),
@@ -254,7 +255,7 @@ pub(super) const CHECKS: &[Check] = &[
                 (true, _) => 200,
                 (false, backlog) => backlog.unwrap_or(0).clamp(1, 200),
             };
-            let crowd = with_room(subject, crowd);
+            let crowd = subject.with_room(crowd);
             let arrive = match concurrent {
                 // A small backlog makes some of the crowd repeat their SYN after a second or more.
                 true => ClientSteps::of(1)
@@ -262,6 +263,7 @@ pub(super) const CHECKS: &[Check] = &[
                     .expect_within(Expectation::Connected, Duration::from_secs(30)),
                 false => ClientSteps::of(1).connect_without_waiting(),
             };
+            let crowd = crowd.min(subject.most_clients.saturating_sub(1));
             let polite = match concurrent {
                 true => ClientSteps::of(0).polite(subject).lines(),
                 false => Vec::new(),
@@ -271,7 +273,7 @@ pub(super) const CHECKS: &[Check] = &[
                 &[("alice", 1), ("mallory", crowd)],
                 vec![
                     arrive.lines(),
-                    vec![dialogue::settle(), server_expects(ServerExpectation::Rest)],
+                    vec![settle(), server_expects(ServerExpectation::Rest)],
                     polite,
                     ClientSteps::of(1).then(Action::Close).lines(),
                 ],
@@ -299,7 +301,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/hapijs/hapi/issues/3738",
         method: "A client connects, waits two seconds, and sends its request.",
         fix: "Wait for the first bytes as long as for any others.",
-        needs: &[Need::STREAM, Need::DIALOGUE],
+        needs: &[Need::STREAM, Need::DIALOGUE, Need::IDLE_PROMISE],
         policy: Policy::MUST,
         scenarios: |subject| {
             let wait = Duration::from_secs(2);
@@ -339,7 +341,8 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server that was stopped for a second serves the clients that waited, and lives on.",
         why: "SIGSTOP and SIGCONT make waits return EINTR, handler or not (signal(7)); servers take it for fatal: \
               https://github.com/MisterTea/EternalTerminal/pull/516 https://github.com/h2o/h2o/pull/2358",
-        method: "The server is stopped for a second while a client connects and sends its request, then runs on.",
+        method: "The server is stopped for a second while a client connects, then runs on; it is stopped again while it waits \
+                 for a client that it has accepted and that has not spoken yet, whose request it must answer.",
         fix: "Repeat a call that was interrupted.",
         needs: &[Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
@@ -355,11 +358,17 @@ pub(super) const CHECKS: &[Check] = &[
                 ClientSteps::of(1).then(Action::Close).lines(),
                 polite.lines(),
             ];
-            Some(vec![scenario(
+            let between = scenario(
                 "a second of standstill",
                 &[("alice", 1), ("mallory", 1)],
                 frozen.to_vec(),
-            )])
+            );
+            Some(
+                [Some(between), frozen_in_a_read(subject)]
+                    .into_iter()
+                    .flatten()
+                    .collect(),
+            )
         },
         counterexample: Counterexample {
             instead_of: "echo",
@@ -381,6 +390,30 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
 ];
+
+/// A server that is stopped while it waits for what a client says, where there is something to say. A wait with a time limit
+/// is interrupted by that (signal(7)), and it is given the time to come to it.
+fn frozen_in_a_read(subject: &Subject) -> Option<Scenario> {
+    let is_stream = !subject.place.transport.is_datagram();
+    dialogue::request(&subject.profile).filter(|_| is_stream)?;
+    let alice = || ClientSteps::of(0);
+    let steps = vec![
+        alice().open_accepted(subject).lines(),
+        vec![
+            settle(),
+            server_does(ServerAction::Stop),
+            pause(Duration::from_secs(1)),
+            server_does(ServerAction::Continue),
+            settle(),
+        ],
+        alice().request_and_reply(subject).finish(subject).lines(),
+    ];
+    Some(scenario(
+        "a second of standstill in a read",
+        &[("alice", 1)],
+        steps,
+    ))
+}
 
 /// Lets in whoever says `1`, and waits for that without end.
 pub(super) fn gate(stream: &mut TcpStream) -> std::io::Result<()> {

@@ -2,6 +2,7 @@
 
 use super::completions::Shell;
 use crate::launch::lab::Isolation;
+use crate::report::concluded::NoTests;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -109,6 +110,26 @@ impl From<IsolationArg> for Isolation {
     }
 }
 
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum NoTestsArg {
+    /// It passes.
+    Pass,
+    /// It passes, and says so.
+    Warn,
+    /// It does not pass.
+    Fail,
+}
+
+impl From<NoTestsArg> for NoTests {
+    fn from(no_tests: NoTestsArg) -> Self {
+        match no_tests {
+            NoTestsArg::Pass => Self::Pass,
+            NoTestsArg::Warn => Self::Warn,
+            NoTestsArg::Fail => Self::Fail,
+        }
+    }
+}
+
 #[derive(Args)]
 pub(super) struct CheckArgs {
     /// A reference server's name or a target file; left out where a command follows `--`.
@@ -161,6 +182,9 @@ pub(super) struct Shared {
     /// Which of several listeners to drill: a port, or an address as the error lists them.
     #[arg(long, value_name = "ADDRESS")]
     pub(super) listen: Option<String>,
+    /// What becomes of a run in which nothing was tried: all was skipped, or nothing selected.
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = NoTestsArg::Fail)]
+    pub(super) no_tests: NoTestsArg,
     /// How many servers run side by side.
     #[arg(long, value_name = "N")]
     pub(super) jobs: Option<usize>,

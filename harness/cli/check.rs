@@ -19,19 +19,19 @@ pub(super) fn check(arguments: &CheckArgs, invocation: Invocation) -> Result<Exi
         strict: arguments.strict,
         ..settings(shared, invocation)?
     };
-    let report = runner::check(&target, &settings, &|result| {
+    let ran = runner::check(&target, &settings, &|result| {
         say(&result.line());
         if arguments.verbose && result.scenarios > 0 {
             say(&format!("    {}", result.effort()));
         }
-    })?;
-    finish(&report, shared)?;
-    let passed = report.summary().pass;
+    });
+    let (report, code) = finish(ran, shared)?;
+    let passed = report.map_or(0, |report| report.summary().pass);
     if let Some(least) = arguments.min_checks.filter(|least| passed < *least) {
         say(&format!(
             "{passed} checks passed, and --min-checks wants {least}"
         ));
         return Ok(ExitCode::Failed);
     }
-    Ok(report.exit_code())
+    Ok(code)
 }

@@ -6,12 +6,16 @@ use crate::model::error::{Error, ExitCode};
 
 pub(super) fn doctor() -> Result<ExitCode, Error> {
     let mut code = ExitCode::Passed;
+    let mut hears_of_ends = false;
     for (name, isolation) in [
         ("namespace", Isolation::Namespace),
         ("host", Isolation::Host),
     ] {
         match Lab::open(isolation) {
-            Ok(_) => say(&format!("ok       {name}: servers can run in it")),
+            Ok(lab) => {
+                hears_of_ends = lab.ends().is_told();
+                say(&format!("ok       {name}: servers can run in it"));
+            }
             Err(error) => {
                 say(&format!("missing  {name}: {}", error.chain()));
                 if isolation == Isolation::Host {
@@ -24,7 +28,12 @@ pub(super) fn doctor() -> Result<ExitCode, Error> {
             }
         }
     }
-    for (what, seen) in lab::capabilities() {
+    let ends =
+        "process events: the end of a server's process is seen, however short its life".to_owned();
+    for (what, seen) in lab::capabilities()
+        .into_iter()
+        .chain([(ends, hears_of_ends)])
+    {
         let word = if seen { "ok     " } else { "missing" };
         say(&format!("{word}  {what}"));
     }

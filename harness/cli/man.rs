@@ -11,7 +11,7 @@ const EXIT_STATUS: &[(&str, &str)] = &[
     ("2", "The command line, a profile or a scenario is wrong."),
     (
         "3",
-        "sockdrill or the server could not run, or nothing was concluded.",
+        "sockdrill or a server could not run, or too little was concluded.",
     ),
     ("4", "Nothing was selected."),
     ("130", "Interrupted; every server has been stopped."),

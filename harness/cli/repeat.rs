@@ -28,6 +28,8 @@ const EXCEPTIONS: &[(&str, &str, Repeated)] = &[
     ("run", "files", Repeated::Not),
     // One part is no run of so many.
     ("check", "min_checks", Repeated::Not),
+    ("check", "no_tests", Repeated::Not),
+    ("run", "no_tests", Repeated::Not),
     ("check", "jobs", Repeated::Not),
     ("run", "jobs", Repeated::Not),
     // How much is told, and where. The folder of `--artifacts` is read too: its cases come first.
@@ -127,6 +129,7 @@ mod tests {
                 ("speaks", AsGiven),
                 ("isolation", AsGiven),
                 ("listen", AsGiven),
+                ("no_tests", Not),
                 ("jobs", Not),
                 ("seed", Always),
                 ("json", Not),
@@ -145,6 +148,7 @@ mod tests {
                 ("speaks", AsGiven),
                 ("isolation", AsGiven),
                 ("listen", AsGiven),
+                ("no_tests", Not),
                 ("jobs", Not),
                 ("seed", AsGiven),
                 ("json", Not),

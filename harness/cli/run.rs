@@ -5,7 +5,7 @@ use super::output::say;
 use super::reports::finish;
 use super::target::{settings, target};
 use crate::model::error::{Error, ExitCode};
-use crate::runner::{self, Given, Invocation};
+use crate::runner::{self, CaseRun, Given, Invocation};
 
 pub(super) fn run(arguments: &RunArgs, invocation: Invocation) -> Result<ExitCode, Error> {
     let shared = &arguments.shared;
@@ -15,24 +15,32 @@ pub(super) fn run(arguments: &RunArgs, invocation: Invocation) -> Result<ExitCod
         speaks: shared.speaks.clone(),
         program: None,
     };
+    let settings = settings(shared, invocation)?;
+    let ran = cases(arguments, &given).and_then(|cases| {
+        runner::run_cases(&cases, &settings, &|result| {
+            say(&result.line());
+            if arguments.verbose {
+                for line in &result.transcript {
+                    say(&format!("    {line}"));
+                }
+            }
+        })
+    });
+    let (_, code) = finish(ran, shared)?;
+    Ok(code)
+}
+
+/// The cases of all files.
+fn cases(arguments: &RunArgs, given: &Given) -> Result<Vec<CaseRun>, Error> {
     let mut cases = Vec::new();
     for file in &arguments.files {
-        cases.extend(runner::cases_of(file, &given)?);
+        cases.extend(runner::cases_of(file, given)?);
     }
-    if shared.listen.is_some() {
+    let listen = &arguments.shared.listen;
+    if listen.is_some() {
         for case in &mut cases {
-            case.target.listen.clone_from(&shared.listen);
+            case.target.listen.clone_from(listen);
         }
     }
-    let settings = settings(shared, invocation)?;
-    let report = runner::run_cases(&cases, &settings, &|result| {
-        say(&result.line());
-        if arguments.verbose {
-            for line in &result.transcript {
-                say(&format!("    {line}"));
-            }
-        }
-    })?;
-    finish(&report, shared)?;
-    Ok(report.exit_code())
+    Ok(cases)
 }

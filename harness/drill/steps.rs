@@ -7,7 +7,7 @@ use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::data::{Data, Segmentation, Source};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::literal::Size;
-use crate::model::server_action::{ServerAction, Signal, Streams};
+use crate::model::server_action::{Second, ServerAction, Signal, Streams};
 use std::time::Duration;
 
 /// More would hold the harness's memory to account, not the server.
@@ -138,10 +138,17 @@ pub(super) const SERVER_ACTIONS: &[Verb<ServerAction>] = &[
         },
     },
     Verb {
-        usage: "start-second",
-        about: "Starts a second instance beside the server, or in its place after its end, which must fail.",
-        example: "server start-second",
-        read: |_| Ok(ServerAction::StartSecond),
+        usage: "start-second [shares-port | either-way]",
+        about: "Starts a second instance beside the server, or in its place after its end, which must fail; or listen at the \
+                same port, or do one of both.",
+        example: "server start-second shares-port",
+        read: |line| {
+            let second = match line.peek() {
+                None => Second::Ends,
+                Some(_) => line.one_of("what a second instance does", Second::ALL)?,
+            };
+            Ok(ServerAction::StartSecond(second))
+        },
     },
     Verb {
         usage: "start-over-file",

@@ -9,7 +9,7 @@ use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::form::Need;
 use crate::model::invariant::Invariant;
 use crate::model::scenario::{ClientGroup, Line, Scenario, Step, Waiver};
-use crate::model::server_action::{ServerAction, Signal, Streams};
+use crate::model::server_action::{Second, ServerAction, Signal, Streams};
 use crate::model::template::{Hole, Template};
 use proptest::collection::vec;
 use proptest::option;
@@ -282,7 +282,11 @@ fn server_is_acted_on_and_held_to_something() {
             "start stdout-closed",
             ServerAction::Start(Streams::StdoutClosed),
         ),
-        ("start-second", ServerAction::StartSecond),
+        ("start-second", ServerAction::StartSecond(Second::Ends)),
+        (
+            "start-second shares-port",
+            ServerAction::StartSecond(Second::SharesPort),
+        ),
         ("signal TERM", ServerAction::Signal(Signal::Term)),
         ("limit-open-files 3", ServerAction::LimitOpenFiles(3)),
         ("restore-open-files", ServerAction::RestoreOpenFiles),
@@ -1009,7 +1013,9 @@ fn server_actions() -> impl Strategy<Value = ServerAction> {
         ServerAction::Start(Streams::Usual),
         ServerAction::Start(Streams::StdinClosed),
         ServerAction::Start(Streams::StdoutClosed),
-        ServerAction::StartSecond,
+        ServerAction::StartSecond(Second::Ends),
+        ServerAction::StartSecond(Second::SharesPort),
+        ServerAction::StartSecond(Second::EitherWay),
         ServerAction::StartOverFile,
         ServerAction::RestoreOpenFiles,
     ];

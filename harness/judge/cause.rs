@@ -1,6 +1,8 @@
 //! Causes: each kind of defect that the judge can name, with what was seen of it.
 
+use crate::kernel::FileKind;
 use crate::model::expectation::{Expectation, ServerExpectation};
+use crate::model::literal::name_in;
 use crate::model::scenario::{Line, Scenario};
 use crate::model::template::Took;
 use crate::transcript::event::{Ended, Exit};
@@ -19,6 +21,17 @@ pub(crate) enum Cause {
         /// The step after which it did.
         after: Option<StepRef>,
     },
+    /// A process of the server ended that is not its first one: by a crash, or as a worker that nobody had told to.
+    ProcessDied {
+        /// How it ended.
+        exit: Exit,
+        /// What the worker is called; `None` where it may have been there for one client.
+        worker: Option<String>,
+        /// The step after which it did.
+        after: Option<StepRef>,
+    },
+    /// It lives, and its listening socket is gone.
+    NoLongerListens,
     /// A client did not get what it was owed.
     StepFailed {
         /// The client's name.
@@ -55,8 +68,17 @@ pub(crate) enum Cause {
     FileRemoved,
     /// It runs although a regular file stands at its path.
     RunsOverFile,
-    /// A second instance on the same address keeps running.
+    /// A second instance on the same address keeps running without it.
     SecondInstanceRuns,
+    /// A second instance listens at the same port.
+    SecondInstanceShares,
+    /// A second instance was to listen at the same port, and ended.
+    SecondInstanceEnded {
+        /// How.
+        exit: Exit,
+    },
+    /// A second instance on the same address runs, and may still end or listen.
+    SecondInstanceTries,
     /// A second instance on the same address ended as if all were well.
     SecondInstanceEndedWell,
     /// A polite client was not served after the scenario.
@@ -71,16 +93,8 @@ pub(crate) enum Cause {
     },
     /// Something is left behind with every run.
     Left(Growth),
-    /// Connections are left in CLOSE_WAIT.
-    CloseWait {
-        /// How many.
-        connections: usize,
-    },
-    /// Children have ended and were never waited for.
-    Unreaped {
-        /// How many.
-        children: usize,
-    },
+    /// What clients who have left had sent is not read.
+    LeftUnread,
     /// The server has nothing to do, and does not rest.
     Busy {
         /// The share of one processor that it uses, in percent.
@@ -98,35 +112,74 @@ pub(crate) enum Cause {
     },
 }
 
-/// A figure that does not come back to its baseline.
+/// A figure that goes on growing while a scenario is repeated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct Growth {
     /// What is counted.
     pub figure: Figure,
-    /// How many there were before the scenario.
-    pub baseline: usize,
-    /// How many there were after it.
-    pub after: usize,
-    /// How many there were when the same had been done again.
-    pub last: usize,
-    /// How often it was done again.
-    pub again: usize,
+    /// What it grows with.
+    pub unit: Unit,
+    /// What each dose added, the first one first.
+    pub doses: Vec<Step>,
+}
+
+impl Growth {
+    /// How much each unit has added, over all doses.
+    pub(crate) fn rate(&self) -> f64 {
+        let sum = self.doses.iter().fold(Step::default(), |sum, dose| Step {
+            units: sum.units + dose.units,
+            added: sum.added + dose.added,
+        });
+        sum.rate()
+    }
+}
+
+/// So much of a scenario, and what a figure grew by meanwhile.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub(crate) struct Step {
+    /// How many connections, or runs.
+    pub units: usize,
+    /// By how much the figure grew; below zero where it fell.
+    pub added: isize,
+}
+
+impl Step {
+    /// How much was added by each unit.
+    pub(crate) fn rate(&self) -> f64 {
+        self.added as f64 / self.units.max(1) as f64
+    }
+}
+
+/// What growth is measured against.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Unit {
+    /// A connection that clients of the scenario made.
+    Connection,
+    /// A run of a scenario without connections.
+    Run,
 }
 
 /// A figure that a leak raises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Figure {
+    /// Connections in CLOSE_WAIT.
+    CloseWait,
     /// Open sockets.
-    OpenSockets,
-    /// Other open files.
-    OpenFiles,
-    /// Threads.
-    Threads,
+    Sockets,
+    /// Other open descriptors, of one kind.
+    Files(FileKind),
+    /// Children that have ended and were not waited for.
+    Zombies,
     /// Processes.
     Processes,
-    /// Mebibytes of memory.
+    /// Threads.
+    Threads,
+    /// Bytes of memory.
     Memory,
+    /// Mappings.
+    Mappings,
 }
 
 /// A step of a trial.
@@ -152,11 +205,14 @@ impl Figure {
     /// What it is called in keys of causes and in sentences.
     pub(crate) fn name(self) -> &'static str {
         match self {
-            Self::OpenSockets => "open sockets",
-            Self::OpenFiles => "open files",
-            Self::Threads => "threads",
+            Self::CloseWait => "connections in CLOSE_WAIT",
+            Self::Sockets => "open sockets",
+            Self::Files(kind) => name_in(FileKind::ALL, kind),
+            Self::Zombies => "zombie children",
             Self::Processes => "processes",
-            Self::Memory => "mebibytes of memory",
+            Self::Threads => "threads",
+            Self::Memory => "memory",
+            Self::Mappings => "mappings",
         }
     }
 }
@@ -166,18 +222,22 @@ impl Cause {
     pub(crate) fn kind(&self) -> &'static str {
         match self {
             Self::Died { .. } => "died",
+            Self::ProcessDied { .. } => "process-died",
+            Self::NoLongerListens => "no-longer-listens",
             Self::StepFailed { .. } => "step-failed",
             Self::ServerStepFailed { .. } => "server-step-failed",
             Self::DidNotStart { .. } => "did-not-start",
             Self::FileRemoved => "file-removed",
             Self::RunsOverFile => "runs-over-file",
             Self::SecondInstanceRuns => "second-instance-runs",
+            Self::SecondInstanceShares => "second-instance-shares",
+            Self::SecondInstanceEnded { .. } => "second-instance-ended",
+            Self::SecondInstanceTries => "second-instance-tries",
             Self::SecondInstanceEndedWell => "second-instance-ended-well",
             Self::NotServed { .. } => "not-served",
             Self::Disturbed { .. } => "disturbed",
             Self::Left(_) => "left",
-            Self::CloseWait { .. } => "close-wait",
-            Self::Unreaped { .. } => "unreaped",
+            Self::LeftUnread => "left-unread",
             Self::Busy { .. } => "busy",
             Self::Queued { .. } => "queued",
             Self::Flooded { .. } => "flooded",
@@ -191,8 +251,16 @@ impl Cause {
             Self::Died {
                 exit: Exit::Status(status),
                 ..
+            }
+            | Self::ProcessDied {
+                exit: Exit::Status(status),
+                ..
             } => format!("{kind}/status-{status}"),
             Self::Died {
+                exit: Exit::Signal(signal),
+                ..
+            }
+            | Self::ProcessDied {
                 exit: Exit::Signal(signal),
                 ..
             } => format!("{kind}/signal-{signal}"),
@@ -200,14 +268,20 @@ impl Cause {
                 format!("{kind}/{}", instead.word())
             }
             Self::NotServed { step } | Self::Disturbed { step } => format!("{kind}/{}", step.key()),
-            Self::Left(growth) => format!("{kind}/{}", growth.figure.name().replace(' ', "-")),
+            Self::Left(growth) => format!(
+                "{kind}/{}",
+                growth.figure.name().replace(' ', "-").to_lowercase()
+            ),
             _ => kind.to_owned(),
         }
     }
 
-    /// Whether the server itself came to an end.
-    pub(crate) fn is_death(&self) -> bool {
-        matches!(self, Self::Died { .. })
+    /// Whether the server, a process of it, or its listening socket came to an end: no lack of time excuses that.
+    pub(crate) fn is_of_the_server(&self) -> bool {
+        matches!(
+            self,
+            Self::Died { .. } | Self::ProcessDied { .. } | Self::NoLongerListens
+        )
     }
 }
 
@@ -218,7 +292,9 @@ fn as_text<S: Serializer>(what: &impl fmt::Display, to: S) -> Result<S::Ok, S::E
 /// The limit that ran out, where one did.
 fn limit_ms<S: Serializer>(how: &Ended, to: S) -> Result<S::Ok, S::Error> {
     match how {
-        Ended::OutOfTime(limit) => to.serialize_some(&(limit.as_millis() as u64)),
+        Ended::OutOfTime(limit) | Ended::NotYet(limit) => {
+            to.serialize_some(&(limit.as_millis() as u64))
+        }
         Ended::Done | Ended::Settled => to.serialize_none(),
     }
 }

@@ -37,14 +37,15 @@ pub(crate) enum Doubt {
         /// What it was expected to show.
         step: Box<Cause>,
     },
-    /// The server ended a connection whose client we had kept silent for longer than the server promises to wait.
+    /// The server ended a connection whose client we had kept silent for longer than the server promises to wait, or than
+    /// the scenario says where nothing is promised.
     SilentByUs {
         /// What the client did not get.
         step: Box<Cause>,
         /// How long it was silent.
         silent: Duration,
-        /// How long a client may be.
-        timeout: Duration,
+        /// How long a client may be, where that is promised.
+        timeout: Option<Duration>,
     },
     /// The server may do on purpose what it was seen to do, and its profile says nothing of that.
     Chosen {
@@ -60,6 +61,13 @@ pub(crate) enum Doubt {
         /// How many.
         datagrams: u64,
     },
+    /// The server has not done it, and may still do it: a thread of it waits with a time-out.
+    NotYet {
+        /// What it has not done.
+        step: Box<Cause>,
+        /// How long it was looked on at.
+        after: Duration,
+    },
     /// Bytes were still arriving when the limit ran out.
     StillArriving {
         /// What the client did not get.
@@ -72,13 +80,8 @@ pub(crate) enum Doubt {
         /// For how long.
         by: Duration,
     },
-    /// What grows may be of use.
-    PoolOrLeak {
-        /// What grows.
-        growth: Growth,
-        /// What else than a leak grows so.
-        or_else: Useful,
-    },
+    /// Something still grew when there was no time left to tell a leak from a pool, or from a heap that is collected late.
+    StillGrows(Growth),
     /// The first conversation with the server has failed already.
     Unserved {
         /// What came of it.
@@ -86,6 +89,11 @@ pub(crate) enum Doubt {
     },
     /// The server could not be started again.
     NotStarted {
+        /// Why, as who started it tells.
+        reason: String,
+    },
+    /// The server could not be started at all.
+    CouldNotRun {
         /// Why, as who started it tells.
         reason: String,
     },
@@ -111,23 +119,21 @@ impl Doubt {
             Self::SilentByUs { .. } => "silent-by-us",
             Self::Chosen { .. } => "chosen",
             Self::KernelDropped { .. } => "kernel-dropped",
+            Self::NotYet { .. } => "not-yet",
             Self::StillArriving { .. } => "still-arriving",
             Self::Starved { .. } => "starved",
-            Self::PoolOrLeak { .. } => "pool-or-leak",
+            Self::StillGrows(_) => "still-grows",
             Self::Unserved { .. } => "unserved",
             Self::NotStarted { .. } => "not-started",
+            Self::CouldNotRun { .. } => "could-not-run",
             Self::CasesUnproven { .. } => "cases-unproven",
         }
     }
-}
 
-/// What else than a leak grows with every run for a while.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Useful {
-    /// A pool that is being filled.
-    Pool,
-    /// A heap that is collected late.
-    Heap,
+    /// Whether nothing was seen of a server at all.
+    pub(crate) fn is_of_no_run(&self) -> bool {
+        matches!(self, Self::CouldNotRun { .. })
+    }
 }
 
 /// Why a requirement is not looked at.
@@ -135,6 +141,15 @@ pub(crate) enum Useful {
 pub(crate) enum Skip {
     /// Something that the check needs is not given.
     Unmet(Unmet),
+    /// A client that has not spoken is kept from the server by the kernel, as the server has asked it to.
+    Deferred,
     /// The check has no scenario for this server.
     NothingToDo,
+    /// It takes more descriptors than this host gives to one process.
+    TooFewDescriptors {
+        /// How many it takes.
+        needed: u64,
+        /// How many there are for it.
+        given: u64,
+    },
 }

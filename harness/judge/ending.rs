@@ -21,6 +21,20 @@ pub(super) fn last_exit(transcript: &Transcript) -> Option<Exit> {
     last
 }
 
+/// The invariant *listens*: a listening socket that is gone although nobody has told the server to end.
+pub(super) fn deafness(trial: &Trial, transcript: &Transcript) -> Option<Cause> {
+    let mut is_deaf = false;
+    let mut is_told = trial.ends_after_one || trial.waives(Invariant::Listens);
+    for event in transcript.server_events() {
+        match event {
+            ServerEvent::NoLongerListens => is_deaf = !is_told,
+            ServerEvent::Signalled(_) => is_told = true,
+            _ => {}
+        }
+    }
+    is_deaf.then_some(Cause::NoLongerListens)
+}
+
 /// The invariant *alive*: an end that nobody asked for, or a crash whoever asked.
 pub(super) fn unexpected_end(trial: &Trial, transcript: &Transcript) -> Option<Cause> {
     if trial.waives(Invariant::Alive) {
@@ -33,14 +47,34 @@ pub(super) fn unexpected_end(trial: &Trial, transcript: &Transcript) -> Option<C
         .or(life.unasked)?;
     let after = death.after.map(|line| StepRef::of(line, trial.scenario()));
     let exit = death.exit;
-    Some(Cause::Died { exit, after })
+    Some(match death.of {
+        Whose::First => Cause::Died { exit, after },
+        Whose::Other { worker } => {
+            let worker = worker.map(str::to_owned);
+            Cause::ProcessDied {
+                exit,
+                worker,
+                after,
+            }
+        }
+    })
 }
 
-/// How the server ended, and the last thing before it that a person would look at.
+/// How the server ended, or a process of it, and the last thing before it that a person would look at.
 #[derive(Clone, Copy)]
 struct Death<'a> {
+    of: Whose<'a>,
     exit: Exit,
     after: Option<&'a Line>,
+}
+
+/// Whose end it is.
+#[derive(Clone, Copy)]
+enum Whose<'a> {
+    /// That of the server's first process.
+    First,
+    /// That of another one, which is called so where it is a worker.
+    Other { worker: Option<&'a str> },
 }
 
 /// What has been asked of the server that runs, and what it did.
@@ -70,7 +104,7 @@ impl<'a> Life<'a> {
     }
 
     /// Takes an event in; returns a death that nothing which follows can excuse.
-    fn take_in(&mut self, event: &Event) -> Option<Death<'a>> {
+    fn take_in(&mut self, event: &'a Event) -> Option<Death<'a>> {
         match &event.what {
             What::Phase(next) => {
                 self.phase = *next;
@@ -87,7 +121,13 @@ impl<'a> Life<'a> {
                 self.asked.unanswered = Some(*signal);
                 None
             }
-            What::Server(ServerEvent::Exited(exit)) => self.end(*exit),
+            What::Server(ServerEvent::Exited(exit)) => {
+                self.asked.has_ended = true;
+                self.end(*exit)
+            }
+            What::Server(ServerEvent::ProcessEnded { exit, worker, .. }) => {
+                self.end_of_another(*exit, worker.as_deref())
+            }
             What::Server(ServerEvent::Started { .. }) => {
                 self.asked = Asked::default();
                 self.unasked.take()
@@ -129,13 +169,38 @@ impl<'a> Life<'a> {
             return None;
         }
         let after = self.last;
-        let death = Death { exit, after };
+        let death = Death {
+            of: Whose::First,
+            exit,
+            after,
+        };
         // What nobody may wait for, and who ends before the signal is sent has not ended by it.
         if is_violent(exit) || self.sends {
             return Some(death);
         }
         self.unasked = Some(death);
         None
+    }
+
+    /// A process that is not the first one has ended: what crashes does so whoever asked, and a worker is told to end by
+    /// the server's first process, which a signal may have told to, or the end of it.
+    fn end_of_another(&mut self, exit: Exit, worker: Option<&'a str>) -> Option<Death<'a>> {
+        let is_excused = self.asked.for_others() && !exit.is_crash();
+        (is_defect(exit, worker.is_some()) && !is_excused).then_some(Death {
+            of: Whose::Other { worker },
+            exit,
+            after: self.last,
+        })
+    }
+}
+
+/// Whether the end of a process that is not the server's first is a defect by itself. What a process that was there for one
+/// client says with its status, or dies of with SIGPIPE, may well be that its client has left.
+fn is_defect(exit: Exit, is_worker: bool) -> bool {
+    match exit {
+        Exit::Signal(libc::SIGPIPE) => is_worker,
+        Exit::Signal(_) => exit.is_crash(),
+        Exit::Status(_) => is_worker,
     }
 }
 
@@ -153,6 +218,8 @@ struct Asked {
     unanswered: Option<Signal>,
     /// In any good order.
     awaited: bool,
+    /// Its first process has ended, and the others have nobody to work for.
+    has_ended: bool,
 }
 
 impl Asked {
@@ -174,5 +241,10 @@ impl Asked {
                 self.awaited || ordered || self.unanswered.is_some()
             }
         }
+    }
+
+    /// Whether the processes beside the first one may be on their way out.
+    fn for_others(&self) -> bool {
+        self.has_ended || self.for_this(Exit::Status(0))
     }
 }

@@ -6,14 +6,15 @@ use super::silence::Silences;
 use super::thresholds::{CERTAINLY_BUSY, FLOWS_WITHIN, RAN_FROM_A, STARVED_FROM_A};
 use crate::model::action::Action;
 use crate::model::expectation::{Expectation, ServerExpectation};
+use crate::model::limits::SILENCE;
 use crate::model::phase::Phase;
 use crate::model::scenario::{Line, Scenario, Step};
-use crate::model::server_action::ServerAction;
+use crate::model::server_action::{Second, ServerAction};
 use crate::model::trial::Trial;
 use crate::transcript::client_state::{ClientStates, Matcher, Progress};
 use crate::transcript::event::{ClientEvent, ClientId, Ended, Event, Exit, Transcript, What};
 use crate::transcript::instead::Instead;
-use crate::transcript::server_state::ServerState;
+use crate::transcript::server_state::{SecondInstance, ServerState};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -24,6 +25,8 @@ pub(super) struct FailedStep {
     pub(super) cause: Cause,
     /// The time limit that ran out, where that is the reason.
     limit: Option<Duration>,
+    /// How long the server was looked on at, where it may still do it.
+    not_yet: Option<Duration>,
     /// Bytes were still arriving when it ran out.
     flowing: bool,
     /// It waited for a datagram that has not come.
@@ -32,8 +35,12 @@ pub(super) struct FailedStep {
     idle: bool,
     /// The processor time that the server used before it ran out.
     ran: Duration,
+    /// How late the client was with what it does at a pace.
+    late: Duration,
     /// How long the client had not spoken, where the server then ended its connection.
     silent: Option<Duration>,
+    /// How long it was kept from speaking at most for which the scenario does not ask, where the same was.
+    kept: Option<Duration>,
 }
 
 impl FailedStep {
@@ -43,7 +50,11 @@ impl FailedStep {
         match self.phase {
             Phase::After => Cause::NotServed { step },
             Phase::BystanderAgain => Cause::Disturbed { step },
-            Phase::Scenario | Phase::Before | Phase::BystanderConnects => *step,
+            Phase::Scenario
+            | Phase::Before
+            | Phase::BystanderConnects
+            | Phase::Crowd
+            | Phase::Pressure => *step,
         }
     }
 
@@ -58,12 +69,24 @@ impl FailedStep {
             return Some(Doubt::SilentByUs {
                 step,
                 silent,
-                timeout,
+                timeout: Some(timeout),
+            });
+        }
+        let kept = self.kept.map(|kept| kept + self.late);
+        if let Some(silent) = kept.filter(|kept| trial.may_close_silent && *kept > SILENCE) {
+            return Some(Doubt::SilentByUs {
+                step,
+                silent,
+                timeout: None,
             });
         }
         let datagrams = transcript.dropped_datagrams();
         if self.is_missing && datagrams > 0 {
             return Some(Doubt::KernelDropped { step, datagrams });
+        }
+        if let Some(after) = self.not_yet {
+            // Who has run all the time is not waiting for anything.
+            return (self.ran * RAN_FROM_A < after).then_some(Doubt::NotYet { step, after });
         }
         let limit = self.limit?;
         if self.flowing {
@@ -73,15 +96,16 @@ impl FailedStep {
             // It did not lack the time: whatever kept us waiting, it was busy with something else.
             return None;
         }
-        let by = transcript.starved();
+        let by = transcript.starved().max(self.late);
         (by * STARVED_FROM_A > limit).then_some(Doubt::Starved { step, by })
     }
 }
 
-/// The first step that did not show what was expected, if there is one.
+/// The first step that did not show what was expected, if there is one. What fails only when the trial is repeated, to see
+/// what it leaves behind, may be the server's way with clients that come again and again.
 pub(super) fn first_failed_step(trial: &Trial, transcript: &Transcript) -> Option<FailedStep> {
     let mut so_far = SoFar::of(trial);
-    let mut events = transcript.events.iter();
+    let mut events = transcript.before_repeats().iter();
     events.find_map(|event| {
         so_far.apply(event);
         match &event.what {
@@ -104,6 +128,8 @@ struct SoFar<'a> {
     /// When bytes last came for a client in the phase.
     last_received: HashMap<ClientId, Duration>,
     silences: Silences,
+    /// How late each client was with what it does at a pace.
+    late: HashMap<ClientId, Duration>,
 }
 
 impl<'a> SoFar<'a> {
@@ -116,6 +142,7 @@ impl<'a> SoFar<'a> {
             server_state: ServerState::default(),
             last_received: HashMap::new(),
             silences: Silences::default(),
+            late: HashMap::new(),
         }
     }
 
@@ -124,13 +151,30 @@ impl<'a> SoFar<'a> {
         self.server_state.apply(event);
         self.silences.apply(event);
         match &event.what {
+            What::StepBegan(step) => self.begin(*step, event.at),
             What::Phase(next) => {
                 self.phase = *next;
                 self.steps = self.trial.steps(*next);
                 self.last_received.clear();
+                self.late.clear();
             }
             What::Client(id, ClientEvent::Received(_)) => {
                 self.last_received.insert(*id, event.at);
+            }
+            What::Client(id, ClientEvent::Late(by)) => {
+                *self.late.entry(*id).or_default() += *by;
+            }
+            _ => {}
+        }
+    }
+
+    fn begin(&mut self, step: usize, at: Duration) {
+        let phase = self.phase;
+        match self.steps.get(step).map(|line| &line.step) {
+            Some(Step::Pause(time)) => self.silences.pause(*time),
+            Some(Step::Client { who, .. }) => {
+                let of = |id: ClientId| phase.client(*who, id.member) == id;
+                self.silences.step_begins(of, at);
             }
             _ => {}
         }
@@ -144,6 +188,9 @@ impl<'a> SoFar<'a> {
             Step::Client { who, .. } => Some(phase.client(*who, member)),
             _ => None,
         };
+        if let Some(id) = client {
+            self.silences.step_over(id, at);
+        }
         let cause = failed(
             scenario,
             line,
@@ -156,6 +203,10 @@ impl<'a> SoFar<'a> {
         let limit = match how {
             // Rest is measured in processor time used, which a loaded host makes less, not more.
             Ended::OutOfTime(limit) if !is_about_rest => Some(limit),
+            Ended::OutOfTime(_) | Ended::NotYet(_) | Ended::Done | Ended::Settled => None,
+        };
+        let not_yet = match how {
+            Ended::NotYet(after) => Some(after),
             Ended::OutOfTime(_) | Ended::Done | Ended::Settled => None,
         };
         Some(FailedStep {
@@ -163,13 +214,18 @@ impl<'a> SoFar<'a> {
             at: StepRef::of(line, scenario),
             cause,
             limit,
+            not_yet,
             flowing: client.is_some_and(|id| self.flows(id, at, limit)),
             is_missing: client.is_some_and(|id| self.lacks_datagram(id, &line.step)),
             idle: is_about_rest
                 && self.server_state.cpu_percent < CERTAINLY_BUSY
                 && !self.server_state.spins,
             ran: self.server_state.ran,
+            late: client
+                .and_then(|id| self.late.get(&id).copied())
+                .unwrap_or_default(),
             silent: client.and_then(|id| self.silences.before_end_of(id)),
+            kept: client.and_then(|id| self.silences.kept_before_end_of(id)),
         })
     }
 
@@ -229,17 +285,33 @@ fn failed(
         Step::Server(ServerAction::StartOverFile) if server_state.file_removed => {
             Some(Cause::FileRemoved)
         }
-        Step::Server(ServerAction::StartOverFile) if server_state.second == Some(None) => {
-            Some(Cause::RunsOverFile)
-        }
-        Step::Server(ServerAction::StartSecond) => match server_state.second {
-            Some(Some(Exit::Status(0))) => Some(Cause::SecondInstanceEndedWell),
-            Some(None) => Some(Cause::SecondInstanceRuns),
-            Some(Some(_)) | None => None,
+        Step::Server(ServerAction::StartOverFile) => match server_state.second? {
+            SecondInstance::Ended(_) => None,
+            SecondInstance::Runs | SecondInstance::Shares | SecondInstance::Tries => {
+                Some(Cause::RunsOverFile)
+            }
         },
+        Step::Server(ServerAction::StartSecond(wanted)) => {
+            second_failed(*wanted, server_state.second?)
+        }
         Step::Server(_) | Step::Pause(_) | Step::Settle | Step::Barrier | Step::Repeat { .. } => {
             None
         }
+    }
+}
+
+fn second_failed(wanted: Second, second: SecondInstance) -> Option<Cause> {
+    match (second, wanted) {
+        (SecondInstance::Ended(exit), Second::SharesPort) => {
+            Some(Cause::SecondInstanceEnded { exit })
+        }
+        (SecondInstance::Ended(Exit::Status(0)), Second::Ends | Second::EitherWay) => {
+            Some(Cause::SecondInstanceEndedWell)
+        }
+        (SecondInstance::Shares, Second::Ends) => Some(Cause::SecondInstanceShares),
+        (SecondInstance::Runs, _) => Some(Cause::SecondInstanceRuns),
+        (SecondInstance::Tries, _) => Some(Cause::SecondInstanceTries),
+        (SecondInstance::Ended(_) | SecondInstance::Shares, _) => None,
     }
 }
 

@@ -1,8 +1,8 @@
 //! The invariants that are held against samples of the server before and after a scenario.
 
 use super::cause::Cause;
-use super::leaks::growing;
-use super::thresholds::{CERTAINLY_BUSY, LOGGED_FOR_A_BYTE, OUTPUT_BOUND};
+use super::growth;
+use super::thresholds::{CERTAINLY_BUSY, LOGGED_FOR_A_BYTE, LOGGED_FOR_A_CONNECTION, OUTPUT_BOUND};
 use crate::model::invariant::Invariant;
 use crate::model::phase::Moment;
 use crate::model::trial::Trial;
@@ -12,14 +12,35 @@ pub(super) fn invariants(trial: &Trial, transcript: &Transcript) -> Vec<Cause> {
     let Some(after) = transcript.sample(Moment::After) else {
         return Vec::new();
     };
-    let leaks = growing(trial, transcript)
-        .filter(|growing| growing.is_leak)
-        .map(|growing| Cause::Left(growing.growth));
-    let rest = states(transcript, after);
-    let rest = rest
+    let leaks = growth::leaks(trial, transcript)
         .into_iter()
-        .filter(|(invariant, _)| !trial.waives(*invariant));
+        .map(Cause::Left);
+    let rest = states(transcript, after);
+    let rest = rest.into_iter().filter(|(invariant, _)| {
+        let is_late = is_late(transcript) && LATE.contains(invariant);
+        !is_late && !trial.waives(*invariant)
+    });
     leaks.chain(rest.map(|(_, cause)| cause)).collect()
+}
+
+/// What a server that a time-out of its own wakes may still put right.
+const LATE: &[Invariant] = &[Invariant::Queues];
+
+/// Whether a server that may still put right what clients have left has not done so for as long as it is looked on at.
+pub(super) fn is_late(transcript: &Transcript) -> bool {
+    let after = transcript.sample(Moment::After);
+    after.is_some_and(|after| after.may_still_go)
+}
+
+/// What such a server has left so far.
+pub(super) fn left_so_far(trial: &Trial, transcript: &Transcript) -> Option<Cause> {
+    let after = transcript
+        .sample(Moment::After)
+        .filter(|_| is_late(transcript))?;
+    let left = states(transcript, after).into_iter();
+    let mut left = left.filter(|(invariant, _)| !trial.waives(*invariant));
+    let state = left.find(|(invariant, _)| LATE.contains(invariant));
+    Some(state.map_or(Cause::LeftUnread, |(_, cause)| cause))
 }
 
 fn states(transcript: &Transcript, after: &Sample) -> Vec<(Invariant, Cause)> {
@@ -27,23 +48,10 @@ fn states(transcript: &Transcript, after: &Sample) -> Vec<(Invariant, Cause)> {
         .sample(Moment::Baseline)
         .cloned()
         .unwrap_or_default();
-    let children = transcript
-        .sample(Moment::Again)
-        .map_or(0, |again| again.unreaped);
     let is_busy = !after.at_rest && (after.cpu_percent >= CERTAINLY_BUSY || after.spins);
     let bytes = after.output_bytes.saturating_sub(baseline.output_bytes);
-    let (connections, percent) = (after.close_wait, after.cpu_percent);
+    let percent = after.cpu_percent;
     let found = [
-        (
-            connections > baseline.close_wait,
-            Invariant::CloseWait,
-            Cause::CloseWait { connections },
-        ),
-        (
-            children > baseline.zombies,
-            Invariant::Zombies,
-            Cause::Unreaped { children },
-        ),
         (
             is_busy && baseline.at_rest,
             Invariant::IdleCpu,
@@ -57,7 +65,7 @@ fn states(transcript: &Transcript, after: &Sample) -> Vec<(Invariant, Cause)> {
             },
         ),
         (
-            bytes > OUTPUT_BOUND + LOGGED_FOR_A_BYTE * transcript.sent_bytes(),
+            bytes > explained_output(transcript),
             Invariant::Output,
             Cause::Flooded { bytes },
         ),
@@ -66,4 +74,12 @@ fn states(transcript: &Transcript, after: &Sample) -> Vec<(Invariant, Cause)> {
     found
         .map(|(_, invariant, cause)| (invariant, cause))
         .collect()
+}
+
+/// As much as a server may have printed: what it logs of each connection and of what it was sent, and some more.
+fn explained_output(transcript: &Transcript) -> u64 {
+    let connections = transcript.connections() as u64;
+    OUTPUT_BOUND
+        + LOGGED_FOR_A_CONNECTION * connections
+        + LOGGED_FOR_A_BYTE * transcript.sent_bytes()
 }

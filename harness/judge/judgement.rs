@@ -1,12 +1,14 @@
 //! Judging: from what was seen of a trial to the one verdict on it.
 
 use super::cause::Cause;
-use super::doubt::Doubt;
-use super::ending::{last_exit, unexpected_end};
+use super::doubt::{Doubt, Skip};
+use super::ending::{deafness, last_exit, unexpected_end};
 use super::failed_step::{FailedStep, first_failed_step};
-use super::invariants::invariants;
-use super::leaks::pool_or_leak;
+use super::growth;
+use super::invariants::{invariants, left_so_far};
 use super::verdict::{Evidence, Finding, Verdict};
+use crate::model::expectation::Expectation;
+use crate::model::limits::LOOK_ON_FOR;
 use crate::model::phase::Phase;
 use crate::model::trial::Trial;
 use crate::transcript::event::Transcript;
@@ -20,29 +22,37 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
     let failure = first_failed_step(trial, transcript);
     let early =
         |failed: &&FailedStep| matches!(failed.phase, Phase::Before | Phase::BystanderConnects);
-    if let Some(failed) = failure.as_ref().filter(early) {
+    let death = unexpected_end(trial, transcript);
+    // A death is the server's fault in every phase: it may be late fruit of what an earlier trial did to it.
+    if let Some(failed) = failure.as_ref().filter(early).filter(|_| death.is_none()) {
         return Verdict::Inconclusive(Doubt::NotServedBefore {
             step: Box::new(failed.cause.clone()),
             exit: last_exit(transcript),
         });
     }
-    let death = unexpected_end(trial, transcript);
+    let deafness = deafness(trial, transcript);
     if let Some(doubt) = our_fault(transcript).filter(|_| death.is_none()) {
         return Verdict::Inconclusive(doubt);
     }
     let broken = invariants(trial, transcript);
     let mut causes = death
         .into_iter()
+        .chain(deafness)
         .chain(failure.as_ref().map(FailedStep::in_its_phase))
         .chain(broken);
     let Some(cause) = causes.next() else {
-        let doubt = unproven(transcript).or_else(|| pool_or_leak(trial, transcript));
+        if is_deferred(transcript) {
+            return Verdict::Skip(Skip::Deferred);
+        }
+        let doubt = not_yet(trial, transcript)
+            .or_else(|| unproven(transcript))
+            .or_else(|| growth::open(trial, transcript).map(Doubt::StillGrows));
         return doubt.map_or(Verdict::Pass, Verdict::Inconclusive);
     };
     let others: Vec<Cause> = causes.collect();
     let ours = failure
         .as_ref()
-        .filter(|_| others.is_empty() && !cause.is_death())
+        .filter(|_| others.is_empty() && !cause.is_of_the_server())
         .and_then(|failed| failed.blames_us(trial, transcript));
     match ours {
         Some(doubt) => Verdict::Inconclusive(doubt),
@@ -64,12 +74,25 @@ fn our_fault(transcript: &Transcript) -> Option<Doubt> {
     })
 }
 
+/// Whether a case asks for a client in the server's hands that has not spoken, of a server that has the kernel keep such.
+fn is_deferred(transcript: &Transcript) -> bool {
+    let accepted = Fault::Required(Expectation::Accepted);
+    transcript.shows_deferral() && transcript.unproven().any(|(fault, _)| *fault == accepted)
+}
+
 fn unproven(transcript: &Transcript) -> Option<Doubt> {
     let (fault, evidence) = transcript.unproven().next()?;
     Some(Doubt::Unproven {
         fault: fault.clone(),
         evidence: evidence.to_owned(),
     })
+}
+
+/// What the server has not put right, and may still put right.
+fn not_yet(trial: &Trial, transcript: &Transcript) -> Option<Doubt> {
+    let step = Box::new(left_so_far(trial, transcript)?);
+    let after = LOOK_ON_FOR;
+    Some(Doubt::NotYet { step, after })
 }
 
 fn evidence(trial: &Trial, transcript: &Transcript, others: Vec<Cause>) -> Vec<Evidence> {

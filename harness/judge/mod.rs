@@ -6,9 +6,9 @@ pub(crate) mod cut_coverage;
 mod doubt;
 mod ending;
 mod failed_step;
+mod growth;
 mod invariants;
 mod judgement;
-mod leaks;
 mod next;
 mod silence;
 #[cfg(test)]
@@ -16,9 +16,9 @@ mod tests;
 mod thresholds;
 mod verdict;
 
-pub(crate) use cause::{Cause, Growth};
+pub(crate) use cause::{Cause, Figure, Growth, Unit};
 pub(crate) use choice::Choice;
-pub(crate) use doubt::{Doubt, Skip, Useful};
+pub(crate) use doubt::{Doubt, Skip};
 pub(crate) use judgement::judge;
 pub(crate) use next::next;
 pub(crate) use verdict::{Evidence, Finding, Verdict};

@@ -1,10 +1,10 @@
-//! What the judge wants to see next of the same server before it says what it has seen: more runs tell a leak from a pool
+//! What the judge wants to see next of the same server before it says what it has seen: growing doses tell a leak from a pool
 //! that is being filled.
 
 use super::cause::Cause;
+use super::growth::{Wanted, is_cut_short, wanted};
 use super::invariants::invariants;
-use super::leaks::{needs_another_run, still_grows};
-use super::thresholds::{FULL_AFTER, MOST_IN_A_POOL, TOLD_WITHIN};
+use super::thresholds::{FULL_AFTER, MOST_IN_A_POOL, PRESSED_TIMES, PRESSED_WITHIN, WARM_WITHIN};
 use crate::model::phase::{Moment, Next, Phase};
 use crate::model::trial::Trial;
 use crate::transcript::event::{ServerEvent, Transcript, What};
@@ -16,27 +16,20 @@ pub(crate) fn next(trial: &Trial, transcript: &Transcript) -> Option<Next> {
     if done.stopped {
         return None;
     }
-    let (phases, then) = match done.last_sample {
-        None => (BEFORE, Moment::Baseline),
-        Some(Moment::Baseline) => (THEN, Moment::After),
-        Some(Moment::After | Moment::Again | Moment::Filled) => {
-            match round(trial, transcript, &done)? {
-                Round::Again => (AGAIN, Moment::Again),
-                Round::Fill => return Some(fill(trial, &done)),
-            }
-        }
-    };
-    let mut phases = phases
-        .iter()
-        .filter(|phase| trial.performs(**phase).is_some());
-    let missing = phases.find(|phase| !done.since.contains(phase));
-    Some(missing.map_or(Next::Sample(then), |phase| Next::Perform(*phase)))
+    match done.last_sample {
+        None => Some(done.in_turn(trial, BEFORE, Moment::Baseline)),
+        Some(Moment::Baseline) => Some(done.in_turn(trial, THEN, Moment::After)),
+        Some(_) if never_rests(trial, transcript) => None,
+        Some(_) => Some(match wanted(trial, transcript)? {
+            Wanted::Warmth => done.warm(trial),
+            Wanted::Dose(runs) => done.dose(trial, transcript, runs),
+            Wanted::Pressure => done.press(),
+        }),
+    }
 }
 
 const BEFORE: &[Phase] = &[Phase::Before, Phase::BystanderConnects];
 const THEN: &[Phase] = &[Phase::Scenario, Phase::BystanderAgain, Phase::After];
-/// Some servers clean up behind one client when the next one comes.
-const AGAIN: &[Phase] = &[Phase::Scenario, Phase::After];
 
 /// What was done so far.
 #[derive(Default)]
@@ -44,11 +37,11 @@ struct Done {
     /// A phase was not gone through.
     stopped: bool,
     last_sample: Option<Moment>,
+    sampled_at: Duration,
     /// The phases since the last sample, or since the workers were counted.
     since: Vec<Phase>,
     /// The workers that were counted since the last sample.
     workers: Vec<usize>,
-    filled_at: Option<Duration>,
     now: Duration,
 }
 
@@ -68,9 +61,7 @@ impl Done {
                     done.since.clear();
                     done.workers.clear();
                     done.last_sample = Some(*moment);
-                    if *moment == Moment::Filled {
-                        done.filled_at = Some(event.at);
-                    }
+                    done.sampled_at = event.at;
                 }
                 _ => {}
             }
@@ -78,43 +69,58 @@ impl Done {
         done
     }
 
-    /// Whether the last clients have added no worker, or more than any pool has.
+    /// The first of these phases that has not been, or the sample behind them.
+    fn in_turn(&self, trial: &Trial, phases: &[Phase], then: Moment) -> Next {
+        let phases = phases.iter().copied();
+        let mut performed = phases.filter(|phase| trial.performs(*phase).is_some());
+        let missing = performed.find(|phase| !self.since.contains(phase));
+        missing.map_or(Next::Sample(then), Next::Perform)
+    }
+
+    /// Polite clients come one after the other, until the server adds no worker for the next, and then at once.
+    fn warm(&self, trial: &Trial) -> Next {
+        // Nobody comes after a scenario that is itself a polite client.
+        let polite = match trial.performs(Phase::After) {
+            Some(_) => Phase::After,
+            None => Phase::Scenario,
+        };
+        match self.since.contains(&polite) {
+            true => Next::CountWorkers,
+            false if self.is_full() => self.in_turn(trial, &[Phase::Crowd], Moment::Warm),
+            false => Next::Perform(polite),
+        }
+    }
+
+    /// Whether the last clients have added no worker, or more than any pool has, or no time is left.
     fn is_full(&self) -> bool {
         let (mut most, mut since) = (0, 0);
         for workers in &self.workers {
             since = if *workers > most { 0 } else { since + 1 };
             most = most.max(*workers);
         }
-        since >= FULL_AFTER || self.workers.len() >= MOST_IN_A_POOL
+        let is_over = self.now.saturating_sub(self.sampled_at) > WARM_WITHIN;
+        since >= FULL_AFTER || self.workers.len() >= MOST_IN_A_POOL || is_over
     }
-}
 
-/// What tells more of what grows.
-enum Round {
-    /// The scenario is run once more, to see whether what grew grows again.
-    Again,
-    /// Polite clients come one after the other, until the server adds no worker for the next.
-    Fill,
-}
-
-fn round(trial: &Trial, transcript: &Transcript, done: &Done) -> Option<Round> {
-    // No sample has come since filling began, so that nothing new can be said of what grows.
-    if !done.workers.is_empty() {
-        return Some(Round::Fill);
-    }
-    if never_rests(trial, transcript) {
-        return None;
-    }
-    let Some(filled_at) = done.filled_at else {
-        if needs_another_run(trial, transcript) {
-            return Some(Round::Again);
+    /// Polite clients in number, and again, as long as there is time for them.
+    fn press(&self) -> Next {
+        let is_over = self.now.saturating_sub(self.sampled_at) > PRESSED_WITHIN;
+        match self.since.len() {
+            1.. if is_over => Next::Sample(Moment::Pressed),
+            PRESSED_TIMES.. => Next::Sample(Moment::Pressed),
+            _ => Next::Perform(Phase::Pressure),
         }
-        return still_grows(trial, transcript).then_some(Round::Fill);
-    };
-    let is_first = done.last_sample == Some(Moment::Filled);
-    let has_begun = !done.since.is_empty();
-    let is_in_time = done.now - filled_at < TOLD_WITHIN && still_grows(trial, transcript);
-    (is_first || has_begun || is_in_time).then_some(Round::Again)
+    }
+
+    /// The scenario so many times, or as often as there is time for, and a polite client behind it.
+    fn dose(&self, trial: &Trial, transcript: &Transcript, runs: usize) -> Next {
+        let run = |phase: &&Phase| **phase == Phase::Scenario;
+        let done = self.since.iter().filter(run).count();
+        match done < runs && (done == 0 || !is_cut_short(transcript)) {
+            true => Next::Perform(Phase::Scenario),
+            false => self.in_turn(trial, &[Phase::After], Moment::Dose),
+        }
+    }
 }
 
 /// Whether the server has failed already by never coming to rest: each further sample would wait as long as it may.
@@ -122,17 +128,4 @@ fn never_rests(trial: &Trial, transcript: &Transcript) -> bool {
     let broken = invariants(trial, transcript);
     let mut broken = broken.iter();
     broken.any(|cause| matches!(cause, Cause::Busy { .. }))
-}
-
-/// Nobody comes after a scenario that is itself a polite client.
-fn fill(trial: &Trial, done: &Done) -> Next {
-    let polite = match trial.performs(Phase::After) {
-        Some(_) => Phase::After,
-        None => Phase::Scenario,
-    };
-    match done.since.contains(&polite) {
-        true => Next::CountWorkers,
-        false if done.is_full() => Next::Sample(Moment::Filled),
-        false => Next::Perform(polite),
-    }
 }

@@ -10,9 +10,45 @@ pub(super) struct Silences {
     spoke: HashMap<ClientId, Duration>,
     longest: HashMap<ClientId, Duration>,
     ended: HashSet<ClientId>,
+    /// When each client's last step was over, and how long scenarios had paused by then.
+    idle_since: HashMap<ClientId, (Duration, Duration)>,
+    paused: Duration,
+    /// The longest time for which a client waited for its next step, without the pauses that the scenario makes.
+    kept: HashMap<ClientId, Duration>,
 }
 
 impl Silences {
+    /// A step of a client is over.
+    pub(super) fn step_over(&mut self, id: ClientId, at: Duration) {
+        self.idle_since.insert(id, (at, self.paused));
+    }
+
+    /// The scenario pauses.
+    pub(super) fn pause(&mut self, time: Duration) {
+        self.paused += time;
+    }
+
+    /// The next step of these clients begins.
+    pub(super) fn step_begins(&mut self, of: impl Fn(ClientId) -> bool, at: Duration) {
+        let paused = self.paused;
+        let kept = &mut self.kept;
+        self.idle_since.retain(|id, (since, paused_before)| {
+            if of(*id) {
+                let waited = at.saturating_sub(*since + (paused - *paused_before));
+                let longest = kept.entry(*id).or_default();
+                *longest = waited.max(*longest);
+            }
+            !of(*id)
+        });
+    }
+
+    /// How long a client was kept from speaking at most for which the scenario does not ask, where its connection has been
+    /// ended.
+    pub(super) fn kept_before_end_of(&self, id: ClientId) -> Option<Duration> {
+        let kept = self.kept.get(&id).copied();
+        kept.filter(|_| self.ended.contains(&id))
+    }
+
     pub(super) fn apply(&mut self, event: &Event) {
         let What::Client(id, what) = &event.what else {
             return;
@@ -20,6 +56,7 @@ impl Silences {
         match what {
             ClientEvent::Connecting => {
                 self.longest.remove(id);
+                self.kept.remove(id);
                 self.ended.remove(id);
             }
             ClientEvent::Sent(_) => self.break_silence(*id, event.at),
@@ -42,5 +79,29 @@ impl Silences {
     pub(super) fn before_end_of(&self, id: ClientId) -> Option<Duration> {
         let longest = self.longest.get(&id).copied();
         longest.filter(|_| self.ended.contains(&id))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::expectation::End;
+
+    #[test]
+    fn client_is_kept_from_speaking_by_what_others_do_and_not_by_pauses() {
+        let id = ClientId { who: 0, member: 0 };
+        let kept = |paused| {
+            let mut silences = Silences::default();
+            silences.step_over(id, Duration::from_secs(1));
+            silences.pause(Duration::from_secs(paused));
+            silences.step_begins(|of| of == id, Duration::from_secs(6));
+            silences.apply(&Event {
+                at: Duration::from_secs(7),
+                what: What::Client(id, ClientEvent::Ended(End::Fin)),
+            });
+            silences.kept_before_end_of(id)
+        };
+        assert_eq!(kept(0), Some(Duration::from_secs(5)));
+        assert_eq!(kept(5), Some(Duration::ZERO));
     }
 }

@@ -1,4 +1,3 @@
-use super::leaks::{needs_another_run, needs_second_run, still_grows};
 use super::*;
 use crate::model::action::Action;
 use crate::model::data::*;
@@ -139,6 +138,57 @@ fn death_comes_before_every_other_reason() {
         reason.starts_with("the server was ended by signal 13 (SIGPIPE)"),
         "{reason}"
     );
+}
+
+fn ended(exit: Exit, worker: Option<&str>) -> What {
+    What::Server(ServerEvent::ProcessEnded {
+        pid: 7,
+        exit,
+        worker: worker.map(str::to_owned),
+    })
+}
+
+#[test]
+fn process_that_is_not_the_first_is_held_to_what_it_is_there_for() {
+    let nothing = told(&[]);
+    let of_worker = |exit| end_of(&nothing, vec![ended(exit, Some("httpd"))]);
+    let of_child = |exit| end_of(&nothing, vec![ended(exit, None)]);
+    let crash = Exit::Signal(libc::SIGSEGV);
+    assert_eq!(
+        of_worker(crash).as_deref(),
+        Some("a worker of the server (httpd) was ended by signal 11 (SIGSEGV)")
+    );
+    assert_eq!(
+        of_child(crash).as_deref(),
+        Some("a process of the server was ended by signal 11 (SIGSEGV)")
+    );
+    for exit in [Exit::Status(1), Exit::Signal(libc::SIGPIPE)] {
+        assert!(of_worker(exit).is_some(), "{exit}");
+        // It may say in this way that its client has left.
+        assert_eq!(of_child(exit), None, "{exit}");
+    }
+    // Masters end their workers by these.
+    for signal in [libc::SIGTERM, libc::SIGKILL, libc::SIGQUIT] {
+        assert_eq!(of_worker(Exit::Signal(signal)), None, "{signal}");
+    }
+}
+
+#[test]
+fn worker_may_end_with_the_server_and_never_by_a_crash() {
+    let stop = told(&[ServerAction::Signal(Signal::Term)]);
+    let asked = |event| {
+        let events = vec![What::StepBegan(0), sent(Signal::Term), event];
+        end_of(&stop, events)
+    };
+    assert_eq!(asked(ended(Exit::Status(1), Some("httpd"))), None);
+    assert!(asked(ended(Exit::Signal(libc::SIGABRT), Some("httpd"))).is_some());
+    // Whose master has died has nobody to work for: one death is told.
+    let orphaned = vec![
+        exited(Exit::Status(2)),
+        ended(Exit::Status(1), Some("httpd")),
+    ];
+    let reason = end_of(&told(&[]), orphaned);
+    assert_eq!(reason.as_deref(), Some("the server exited with status 2"));
 }
 
 /// A case of steps of the server and of deeds of a client.
@@ -337,28 +387,14 @@ fn unproven_fault_is_never_a_pass() {
     ));
 }
 
-/// What is seen at the three moments.
-fn sampled(samples: impl IntoIterator<Item = Sample>) -> Transcript {
-    let moments = [Moment::Baseline, Moment::After].into_iter();
-    let moments = moments.chain(std::iter::repeat(Moment::Again));
-    let events = moments.zip(samples).map(|(at, sample)| {
-        let at_rest = true;
-        What::Sample(at, Sample { at_rest, ..sample })
-    });
-    transcript(events.collect())
-}
+/// What a server holds with so much of a figure.
+type Held = fn(usize) -> Sample;
 
-fn samples(figures: [usize; 3]) -> Transcript {
-    sampled(figures.map(|sockets| Sample {
+fn sockets(sockets: usize) -> Sample {
+    Sample {
         sockets,
         ..Sample::default()
-    }))
-}
-
-#[test]
-fn sockets_that_grow_with_every_run_are_a_leak() {
-    let reason = reason(judge(&trial(vec![]), &samples([1, 6, 11])));
-    assert!(reason.starts_with("open sockets are not back"), "{reason}");
+    }
 }
 
 fn threads(threads: usize) -> Sample {
@@ -368,160 +404,179 @@ fn threads(threads: usize) -> Sample {
     }
 }
 
-#[test]
-fn workers_that_grow_twice_are_a_pool_or_a_leak() {
-    let few = judge(&trial(vec![]), &sampled([2, 8, 14].map(threads)));
-    assert!(matches!(few, Verdict::Inconclusive(_)), "{few:?}");
-    let many = judge(&trial(vec![]), &sampled([2, 202, 402, 602].map(threads)));
-    assert!(matches!(many, Verdict::Fail(_)), "{many:?}");
-}
-
-#[test]
-fn workers_are_added_until_their_pool_is_full_or_larger_than_any() {
-    let goes_on = |seen: &[usize]| {
-        let seen = sampled(seen.iter().copied().map(threads));
-        needs_another_run(&trial(vec![]), &seen)
-    };
-    assert!(goes_on(&[20, 220]));
-    assert!(goes_on(&[20, 220, 400]));
-    assert!(!goes_on(&[20, 220, 400, 400]));
-    let full = sampled([20, 220, 400, 400].map(threads));
-    assert_eq!(judge(&trial(vec![]), &full), Verdict::Pass);
-    assert!(!goes_on(&[20, 220, 420, 620]));
-    // So few at a time would take all day.
-    assert!(!goes_on(&[20, 21, 22]));
-}
-
-#[test]
-fn workers_that_are_added_once_a_pool_is_full_are_a_leak() {
-    let seen = |filled: usize, again: &[usize]| {
-        let mut seen = sampled([2, 8, 14].map(threads));
-        let again = again.iter().map(|figure| (Moment::Again, *figure));
-        for (moment, figure) in std::iter::once((Moment::Filled, filled)).chain(again) {
-            let at_rest = true;
-            let sample = Sample {
-                at_rest,
-                ..threads(figure)
-            };
-            let what = What::Sample(moment, sample);
-            let at = Duration::ZERO;
-            seen.events.push(Event { at, what });
-        }
-        (
-            still_grows(&trial(vec![]), &seen),
-            judge(&trial(vec![]), &seen),
-        )
-    };
-    assert_eq!(seen(64, &[64]), (false, Verdict::Pass));
-    assert_eq!(seen(14, &[20, 20]), (false, Verdict::Pass));
-    assert!(matches!(
-        seen(14, &[20, 26]),
-        (true, Verdict::Inconclusive(_))
-    ));
-    assert!(matches!(seen(14, &[44, 84]), (false, Verdict::Fail(_))));
-    assert!(matches!(seen(614, &[620]), (false, Verdict::Fail(_))));
-}
-
-#[test]
-fn files_that_grow_with_the_workers_may_be_theirs() {
-    let held = |files_of_one: usize, workers: usize| Sample {
-        threads: 1 + workers,
-        files: 3 + workers * files_of_one,
-        ..Sample::default()
-    };
-    let own = [0, 20, 40].map(|workers| held(2, workers));
-    let own = judge(&trial(vec![]), &sampled(own));
-    assert!(matches!(own, Verdict::Inconclusive(_)), "{own:?}");
-    let too_many = [0, 20, 40].map(|workers| held(20, workers));
-    let reason = reason(judge(&trial(vec![]), &sampled(too_many)));
-    assert!(reason.starts_with("open files are not back"), "{reason}");
-}
-
-#[test]
-fn children_that_are_waited_for_when_the_next_client_comes_are_no_zombies() {
-    let zombies = |(zombies, unreaped)| Sample {
-        zombies,
-        unreaped,
-        ..Sample::default()
-    };
-    let late = sampled([(0, 0), (13, 0), (20, 0)].map(zombies));
-    assert!(needs_second_run(&trial(vec![]), &late));
-    assert_eq!(judge(&trial(vec![]), &late), Verdict::Pass);
-    let never = sampled([(1, 0), (14, 1), (27, 14)].map(zombies));
-    let reason = reason(judge(&trial(vec![]), &never));
-    assert!(reason.starts_with("14 children have ended"), "{reason}");
-}
-
-fn memory(mebibytes: u64) -> Sample {
+fn memory(mebibytes: usize) -> Sample {
     Sample {
-        memory_bytes: mebibytes << 20,
-        address_space_bytes: mebibytes << 20,
+        memory_bytes: (mebibytes as u64) << 20,
+        taken_bytes: (mebibytes as u64) << 20,
         ..Sample::default()
     }
 }
 
-#[test]
-fn memory_that_grows_once_is_a_warm_heap() {
-    let little = sampled([40, 90, 90].map(memory));
-    assert!(!needs_another_run(&trial(vec![]), &little));
-    let once = sampled([40, 640, 700].map(memory));
-    assert!(needs_second_run(&trial(vec![]), &once));
-    assert_eq!(judge(&trial(vec![]), &once), Verdict::Pass);
+/// Goes on with a trial as the judge asks for it, on a server whose figure is `held` after so many runs and so many polite
+/// clients, until nothing more is asked for. A run takes a hundredth of a second.
+fn dosed(trial: &Trial, sample: Held, held: impl Fn(usize, usize) -> usize) -> Transcript {
+    let mut seen = transcript(vec![]);
+    let (mut runs, mut polite, mut at) = (0, 0, Duration::ZERO);
+    while let Some(next) = next(trial, &seen) {
+        at += Duration::from_millis(10);
+        let level = held(runs, polite);
+        let what = match next {
+            Next::Perform(phase) => {
+                match phase {
+                    Phase::Scenario => runs += 1,
+                    Phase::Pressure => polite += 128,
+                    _ => polite += 1,
+                }
+                What::Phase(phase)
+            }
+            Next::Sample(moment) => {
+                let at_rest = true;
+                What::Sample(
+                    moment,
+                    Sample {
+                        at_rest,
+                        ..sample(level)
+                    },
+                )
+            }
+            Next::CountWorkers => What::Server(ServerEvent::Workers(sample(level).threads)),
+        };
+        seen.events.push(Event { at, what });
+        assert!(seen.events.len() < 5_000, "it never ends");
+    }
+    seen
+}
+
+/// A trial with polite clients before, after and in number.
+fn with_polite_clients() -> Trial {
+    let polite = |name: &str| scenario(name, &[("polite", 1)], vec![]);
+    trial(vec![])
+        .with(Phase::Before, polite("before"))
+        .with(Phase::After, polite("after"))
+        .with(Phase::Pressure, polite("in number"))
+}
+
+/// What is said of such a server.
+fn said_of(sample: Held, held: impl Fn(usize, usize) -> usize) -> Verdict {
+    let trial = with_polite_clients();
+    judge(&trial, &dosed(&trial, sample, held))
+}
+
+/// How often the scenario was performed until the judge had seen enough.
+fn runs_of(sample: Held, held: impl Fn(usize, usize) -> usize) -> usize {
+    let seen = dosed(&with_polite_clients(), sample, held);
+    let run = |event: &&Event| event.what == What::Phase(Phase::Scenario);
+    seen.events.iter().filter(run).count()
 }
 
 #[test]
-fn memory_that_grows_with_every_run_is_garbage_or_a_leak() {
-    let little = sampled([40, 140, 240].map(memory));
-    assert!(still_grows(&trial(vec![]), &little));
-    let little = judge(&trial(vec![]), &little);
-    assert!(
-        matches!(
-            &little,
-            Verdict::Inconclusive(Doubt::PoolOrLeak {
-                or_else: Useful::Heap,
-                ..
-            })
-        ),
-        "{little:?}"
+fn socket_that_stays_with_every_run_is_a_leak_at_a_rate() {
+    let reason = reason(said_of(sockets, |runs, _| 3 + runs));
+    let expected = "open sockets grow by 1 a run: 1 with 1, 2 with 2, 4 with 4, 8 with 8, ";
+    assert!(reason.starts_with(expected), "{reason}");
+    // Where many are lost at once, few runs tell.
+    assert!(runs_of(sockets, |runs, _| 3 + 100 * runs) <= 6);
+}
+
+#[test]
+fn socket_in_ten_is_a_leak_however_it_began() {
+    let kept = |runs: usize| runs.min(8) + runs / 10;
+    let reason = reason(said_of(sockets, |runs, _| 3 + kept(runs)));
+    assert!(reason.starts_with("open sockets grow by 0."), "{reason}");
+}
+
+#[test]
+fn what_stays_once_or_until_a_pool_is_full_is_no_leak() {
+    assert_eq!(said_of(sockets, |runs, _| 3 + runs.min(1)), Verdict::Pass);
+    assert_eq!(said_of(sockets, |runs, _| 3 + runs.min(8)), Verdict::Pass);
+    assert_eq!(said_of(threads, |runs, _| 3 + runs.min(64)), Verdict::Pass);
+    assert!(runs_of(sockets, |runs, _| 3 + runs.min(1)) <= 4);
+}
+
+#[test]
+fn shards_that_are_opened_as_they_are_hit_are_no_leak() {
+    for shards in [8.0, 64.0, 96.0_f64] {
+        let opened =
+            |runs: usize| (shards * (1.0 - (1.0 - 1.0 / shards).powi(runs as i32))) as usize;
+        let said = said_of(sockets, |runs, _| 3 + opened(runs));
+        assert!(!matches!(said, Verdict::Fail(_)), "{shards}: {said:?}");
+    }
+}
+
+#[test]
+fn what_polite_clients_make_a_server_collect_is_no_leak() {
+    let collected =
+        |runs: usize, polite: usize| (runs + polite) % 700 - polite.min((runs + polite) % 700);
+    assert_eq!(
+        said_of(sockets, |runs, polite| 3 + collected(runs, polite)),
+        Verdict::Pass
     );
-    let reason = reason(judge(&trial(vec![]), &sampled([40, 640, 1240].map(memory))));
+    // A collector comes by while the scenario is repeated.
+    assert_eq!(said_of(sockets, |runs, _| 3 + runs % 40), Verdict::Pass);
+}
+
+#[test]
+fn pool_that_polite_clients_fill_is_full_before_doses_are_counted() {
+    let workers = |runs: usize, polite: usize| 3 + (runs + polite).min(200);
+    assert_eq!(said_of(threads, workers), Verdict::Pass);
+    let endless = |runs: usize, polite: usize| 3 + runs + polite;
+    assert!(matches!(said_of(threads, endless), Verdict::Fail(_)));
+}
+
+#[test]
+fn children_that_are_waited_for_when_the_next_client_comes_are_no_zombies() {
+    let zombies = |zombies| Sample {
+        zombies,
+        ..Sample::default()
+    };
+    let late = said_of(zombies, |runs, _| if runs == 1 { 13 } else { 0 });
+    assert_eq!(late, Verdict::Pass);
+    let reason = reason(said_of(zombies, |runs, _| 2 * runs));
     assert!(
-        reason.starts_with("mebibytes of memory are not"),
+        reason.starts_with("zombie children grow by 2 a run: 2 with 1"),
         "{reason}"
     );
 }
 
 #[test]
-fn memory_that_is_lost_on_top_of_a_warm_up_is_not_passed_over() {
-    let lost = judge(&trial(vec![]), &sampled([40, 640, 740].map(memory)));
-    assert!(matches!(lost, Verdict::Inconclusive(_)), "{lost:?}");
+fn memory_that_grows_once_is_a_warm_heap() {
+    assert_eq!(
+        said_of(memory, |runs, _| 40 + 600 * runs.min(1)),
+        Verdict::Pass
+    );
+    let levels_off = |runs: usize| (300.0 * (1.0 - 0.7_f64.powi(runs as i32))) as usize;
+    let said = said_of(memory, |runs, _| 40 + levels_off(runs));
+    assert_eq!(said, Verdict::Pass);
 }
 
 #[test]
-fn memory_that_may_be_of_use_is_not_called_a_leak() {
-    let threads_of = |(threads, mebibytes)| Sample {
-        threads,
+fn memory_that_every_run_costs_is_a_leak() {
+    let reason = reason(said_of(memory, |runs, _| 10 + 3 * runs));
+    assert!(
+        reason.starts_with("memory grows by 3 MiB a run: 3 MiB with 1, 6 MiB with 2"),
+        "{reason}"
+    );
+    // A warm-up on top of it does not hide it.
+    let warm = said_of(memory, |runs, _| 10 + 40 * runs.min(1) + 3 * runs);
+    assert!(matches!(warm, Verdict::Fail(_)), "{warm:?}");
+}
+
+#[test]
+fn memory_that_was_reserved_before_may_be_used_up_before_it_is_collected() {
+    let heap: Held = |mebibytes| Sample {
+        taken_bytes: 0,
         ..memory(mebibytes)
     };
-    let workers = sampled([(1, 40), (151, 1240), (301, 2440)].map(threads_of));
-    let heap_that_was_there = sampled([40, 640, 1240].map(|mebibytes| Sample {
-        address_space_bytes: 8 << 30,
-        ..memory(mebibytes)
-    }));
-    let several = sampled([40, 640, 1240].map(|mebibytes| Sample {
-        processes: 4,
-        ..memory(mebibytes)
-    }));
-    let mut keeps = sampled([40, 640, 1240].map(memory));
-    let sent = ClientEvent::Sent(vec![0; 64 << 20]);
-    keeps.events.push(Event {
-        at: Duration::ZERO,
-        what: What::Client(ALICE, sent),
-    });
-    for seen in [workers, heap_that_was_there, several, keeps] {
-        let verdict = judge(&trial(vec![]), &seen);
-        assert!(matches!(verdict, Verdict::Inconclusive(_)), "{verdict:?}");
-    }
+    assert_eq!(said_of(heap, |runs, _| 10 + 3 * runs), Verdict::Pass);
+}
+
+#[test]
+fn memory_that_has_not_doubled_may_be_collected_yet() {
+    let little = said_of(memory, |runs, _| 4_000 + 600 * runs);
+    assert!(
+        matches!(little, Verdict::Inconclusive(Doubt::StillGrows(_))),
+        "{little:?}"
+    );
 }
 
 #[test]
@@ -530,7 +585,8 @@ fn log_may_be_as_long_as_what_it_tells_of() {
         output_bytes: mebibytes << 20,
         ..Sample::default()
     };
-    let mut seen = sampled([0, 40, 40].map(printed));
+    let sample = |at, mebibytes| What::Sample(at, printed(mebibytes));
+    let mut seen = transcript(vec![sample(Moment::Baseline, 0), sample(Moment::After, 40)]);
     let reason = reason(judge(&trial(vec![]), &seen));
     assert_eq!(reason, "the server printed 40 MiB");
     let sent = ClientEvent::Sent(vec![0; 4 << 20]);
@@ -635,7 +691,10 @@ fn descriptors_have_run_out_when_somebody_waits_for_one() {
 
 #[test]
 fn sockets_that_grow_once_are_a_pool() {
-    assert_eq!(judge(&trial(vec![]), &samples([1, 6, 6])), Verdict::Pass);
+    assert_eq!(
+        said_of(sockets, |runs, _| 1 + 5 * runs.min(1)),
+        Verdict::Pass
+    );
 }
 
 /// A trial with a polite client before and after, and a bystander.
@@ -704,23 +763,24 @@ fn phases_follow_each_other_around_the_scenario_and_end_where_nothing_grows() {
 }
 
 #[test]
-fn what_has_grown_is_run_again_and_a_pool_is_filled_before_it_is_told_from_a_leak() {
-    let once = asked_for(&surrounded(), &[4, 9, 9]);
-    let again = [
-        Next::Perform(Phase::Scenario),
-        Next::Perform(Phase::After),
-        Next::Sample(Moment::Again),
-    ];
-    assert_eq!(once[7..], again);
-    // It grows by a little with every run: the pool is filled with polite clients until none adds a worker any more.
-    let mut figures = vec![4, 5, 6];
+fn pool_is_filled_and_what_has_grown_is_given_growing_doses() {
+    use Next::{CountWorkers, Perform, Sample};
+    let crowd = scenario("at once", &[("polite", 20)], vec![]);
+    let surrounded = surrounded().with(Phase::Crowd, crowd);
+    // Workers are counted behind each polite client until none adds one any more; then doses add one for each run.
+    let mut figures = vec![4, 5];
     figures.extend([9; 17]);
-    figures.extend([9, 9]);
-    let filled = asked_for(&surrounded(), &figures);
-    let of_fill = [Next::Perform(Phase::After), Next::CountWorkers];
-    assert_eq!(filled[10..44], of_fill.repeat(17));
-    assert_eq!(filled[44], Next::Sample(Moment::Filled));
-    assert_eq!(filled[45..], again);
+    figures.extend([9, 10, 12]);
+    let asked = asked_for(&surrounded, &figures);
+    let of_fill = [Perform(Phase::After), CountWorkers];
+    assert_eq!(asked[7..41], of_fill.repeat(17));
+    assert_eq!(asked[41..43], [Perform(Phase::Crowd), Sample(Moment::Warm)]);
+    let dose = |runs| {
+        let mut dose = vec![Perform(Phase::Scenario); runs];
+        dose.extend([Perform(Phase::After), Sample(Moment::Dose)]);
+        dose
+    };
+    assert_eq!(asked[43..], [dose(1), dose(2), dose(4)].concat());
 }
 
 /// Each look at a server that does not come to rest takes all the time that there is.

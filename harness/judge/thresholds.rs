@@ -23,41 +23,49 @@ pub(super) const OUTPUT_BOUND: u64 = 8 << 20;
 /// and as it goes, prints about ten.
 pub(super) const LOGGED_FOR_A_BYTE: u64 = 16;
 
-/// Allocators keep what they were given back, and warm-up costs memory.
-pub(super) const WARM_UP_MIB: usize = 64;
+/// What a server may print beside that for each connection: a story of its life with every error's trace.
+pub(super) const LOGGED_FOR_A_CONNECTION: u64 = 64 << 10;
 
-/// As much garbage as the heap of a process may hold before it is collected, where it takes its address space as it needs it.
-pub(super) const HEAP_MIB: usize = 1 << 10;
+// Growth. No number here tells a leak from a pool: that is told by what growing doses add. They say how far is looked.
 
-/// A heap that took less than one byte in so many of what it uses from the system had its place from the beginning.
-pub(super) const RESERVED_BEFORE: u64 = 2;
+/// What one run must add to the memory of a server to be worth doses, in bytes. Less is what any first time costs.
+pub(super) const LEAST_MEMORY: u64 = 1 << 20;
 
-/// What a worker may have for itself: its stack and its part of the heap. One that is a process may have as much as those
-/// that were there before, since what they share from before they parted is counted for each.
-pub(super) const MIB_OF_A_WORKER: usize = 64;
+/// The part of its memory that one run must add to be worth doses.
+pub(super) const LEAST_PART_OF_MEMORY: u64 = 8;
 
-/// As many bytes as a server may keep for each that it is sent; some are there to keep what they get.
-pub(super) const KEPT_FOR_A_BYTE: u64 = 16;
+/// How many mappings one run must add, one for each connection at least, to be worth doses: heaps of threads and stacks
+/// that are kept for the next one add some.
+pub(super) const WORTH_DOSES_OF_MAPPINGS: usize = 8;
+
+/// The part of what the doses before promise that a dose adds where it goes on in proportion: allocators take memory in pieces
+/// that are larger than what is lost, and chance has a hand in what stays.
+pub(super) const IN_PROPORTION: f64 = 0.9;
+
+/// How many doses are made at least, so that there are steps to compare.
+pub(super) const LEAST_DOSES: usize = 2;
+
+/// For how long doses go on growing while it is open whether what grows is a leak.
+pub(super) const DOSES_WITHIN: Duration = Duration::from_secs(4);
+
+/// Doses end where the server has taken so many bytes: it is the host's memory.
+pub(super) const MOST_MEMORY: u64 = 1 << 30;
+
+/// The largest pool that doses tell from a leak where polite clients do not fill it; they go on until so many are added,
+/// or the time is over.
+pub(super) const LARGEST_POOL: usize = 100;
+
+/// How often polite clients come in number, to let a collector come by.
+pub(super) const PRESSED_TIMES: usize = 8;
+
+/// For how long they come.
+pub(super) const PRESSED_WITHIN: Duration = Duration::from_secs(2);
+
+/// For how long polite clients fill pools.
+pub(super) const WARM_WITHIN: Duration = Duration::from_secs(4);
 
 /// As many workers as a pool may have; Tomcat stops at 200, Apache's event workers at 400.
 pub(super) const MOST_IN_A_POOL: usize = 512;
-
-/// As many workers as haste may add to a pool that was filled by one client after the other: one for a client that comes
-/// while the last is not done with.
-pub(super) const ADDED_BY_HASTE: usize = 64;
-
-/// As many files as a worker may hold for itself: an epoll instance, its timer and its bell, a log, a database.
-pub(super) const FILES_OF_A_WORKER: usize = 8;
-
-/// A later step of growth that is as large as this part of the first one, or larger, goes on: what is lost with each run
-/// may come on top of what the first one warmed up.
-pub(super) const GOES_ON_FROM: (usize, usize) = (3, 4);
-
-/// How often a scenario is run at most until it is clear whether what it adds is a leak.
-pub(super) const MOST_RUNS: usize = 5;
-
-/// How long a scenario is repeated on a server that goes on adding workers, to tell a leak.
-pub(super) const TOLD_WITHIN: Duration = Duration::from_secs(5);
 
 /// A pool that adds no worker for so many clients in a row is full.
 pub(super) const FULL_AFTER: usize = 16;

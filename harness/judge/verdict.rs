@@ -43,8 +43,10 @@ pub(crate) enum Evidence {
     FailedOf {
         /// How often.
         failed: usize,
-        /// Of how many tries.
+        /// Of how many tries that came to a conclusion.
         tries: usize,
+        /// Why the server could not be started once more, where it could not.
+        refused: Option<String>,
     },
     /// The smallest case that fails, where cases were drawn.
     SmallestCase(Scenario),

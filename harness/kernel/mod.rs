@@ -1,15 +1,19 @@
 //! What the kernel shows of a server: its sockets, its processes, and whether anything more will come.
 
+mod births;
 mod counters;
 mod destroyed;
 mod diag;
+mod ends;
 mod process;
 mod rest;
 
 pub(crate) use counters::{Counters, RECEIVE_BUFFER_ERRORS};
 pub(crate) use destroyed::{DestroyEvents, DestroyedSocket};
 pub(crate) use diag::{Diag, Row, State};
-pub(crate) use process::{Descriptors, Process, tree};
+pub(crate) use ends::{ProcessEnds, Subscription};
+pub(crate) use process::{Descriptors, FileKind, Memory, Process, tree, tree_of};
 pub(crate) use rest::{
-    Activity, BUSY_FROM, OutputPipe, RestDetector, occupations, percent, stillness,
+    Activity, BUSY_FROM, Idleness, OutputPipe, RestDetector, occupations, percent, shows_waits,
+    stillness,
 };

@@ -1,6 +1,6 @@
 //! A server's process tree through `/proc` (proc(5)).
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -41,19 +41,10 @@ impl Process {
         })
     }
 
-    /// Its memory (proc_pid_statm(5)).
+    /// Its memory, a region for each of its mappings (proc_pid_smaps(5)).
     pub(crate) fn memory(&self) -> Memory {
-        let statm = fs::read_to_string(format!("/proc/{}/statm", self.pid)).unwrap_or_default();
-        let pages = statm
-            .split_ascii_whitespace()
-            .map(|word| word.parse::<u64>());
-        let mut bytes = pages.map(|pages| pages.unwrap_or(0) * rustix::param::page_size() as u64);
-        let mut next = || bytes.next().unwrap_or(0);
-        let (address_space_bytes, resident, shared) = (next(), next(), next());
-        Memory {
-            address_space_bytes,
-            own_bytes: resident.saturating_sub(shared),
-        }
+        let smaps = fs::read_to_string(format!("/proc/{}/smaps", self.pid));
+        Memory::parse(&smaps.unwrap_or_default())
     }
 
     /// Its threads' ids.
@@ -79,12 +70,94 @@ impl Process {
     }
 }
 
-/// The memory of a process.
+/// The wait status of a process that has ended and that nobody has waited for yet (field 52 of proc_pid_stat(5)).
+pub(super) fn zombie_status(pid: i32) -> Option<i32> {
+    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let (_, tail) = stat.rsplit_once(')')?;
+    let fields: Vec<&str> = tail.split_ascii_whitespace().collect();
+    let is_zombie = matches!(*fields.first()?, "Z" | "X");
+    fields.get(52 - 3)?.parse().ok().filter(|_| is_zombie)
+}
+
+/// The memory of a process: its mappings in the order of their addresses.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Memory {
-    pub(crate) address_space_bytes: u64,
-    /// What is resident, without the pages of files and those that are shared: the kernel takes the first back when it
-    /// needs them, and the others are not its alone.
-    pub(crate) own_bytes: u64,
+    regions: Vec<Region>,
+}
+
+/// A mapping.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Region {
+    start: u64,
+    end: u64,
+    /// Whether it may be written: what is only reserved has no place yet.
+    writable: bool,
+    /// What the process alone has written there, in pages or in swap: the kernel takes other pages back when it needs them,
+    /// or they are not its alone.
+    own_bytes: u64,
+}
+
+impl Memory {
+    fn parse(smaps: &str) -> Self {
+        let mut regions: Vec<Region> = Vec::new();
+        for line in smaps.lines() {
+            if let Some(region) = Region::parse(line) {
+                regions.push(region);
+            } else if let Some(region) = regions.last_mut() {
+                let names = ["Private_Dirty:", "Swap:"].into_iter();
+                region.own_bytes += names.filter_map(|name| kibibytes(line, name)).sum::<u64>();
+            }
+        }
+        Self { regions }
+    }
+
+    /// How many mappings there are.
+    pub(crate) fn mappings(&self) -> usize {
+        self.regions.len()
+    }
+
+    /// What the process alone has written, in bytes.
+    pub(crate) fn own_bytes(&self) -> u64 {
+        self.regions.iter().map(|region| region.own_bytes).sum()
+    }
+
+    /// What it has written since in regions that it did not have before. A heap that had its place already may be used up
+    /// before it is collected for the first time.
+    pub(crate) fn taken_since(&self, before: &Self) -> u64 {
+        let taken = self.regions.iter().map(|region| {
+            let meets =
+                |old: &&Region| old.writable && old.start < region.end && region.start < old.end;
+            let old = before.regions.iter().filter(meets);
+            // Mappings that have grown, or that were joined since, are held against all that they consist of.
+            let (size, written) = old.fold((0, 0), |(size, written), old| {
+                (size + old.end - old.start, written + old.own_bytes)
+            });
+            let grown = (region.end - region.start).saturating_sub(size);
+            grown.min(region.own_bytes.saturating_sub(written))
+        });
+        taken.sum()
+    }
+}
+
+impl Region {
+    /// Of the line at the head of a mapping, such as `7f12-7f14 rw-p …`.
+    fn parse(line: &str) -> Option<Self> {
+        let mut words = line.split(' ');
+        let (start, end) = words.next()?.split_once('-')?;
+        let address = |text| u64::from_str_radix(text, 16).ok();
+        Some(Self {
+            start: address(start)?,
+            end: address(end)?,
+            writable: words.next()?.contains('w'),
+            own_bytes: 0,
+        })
+    }
+}
+
+/// The value of a line such as `Swap:             1234 kB`, in bytes.
+fn kibibytes(line: &str, name: &str) -> Option<u64> {
+    let value = line.strip_prefix(name)?.trim_end_matches("kB").trim();
+    value.parse::<u64>().ok().map(|number| number << 10)
 }
 
 /// Open descriptors: how many there are of each target of the links in `/proc/PID/fd`.
@@ -113,14 +186,73 @@ impl Descriptors {
         self.count(|target| socket(target).is_some())
     }
 
-    /// How many are something else.
-    pub(crate) fn file_count(&self) -> usize {
-        self.count(|target| socket(target).is_none())
+    /// How many of each kind are something else.
+    pub(crate) fn file_counts(&self) -> BTreeMap<FileKind, usize> {
+        let mut counts = BTreeMap::new();
+        for (target, count) in &self.targets {
+            if socket(target).is_none() {
+                *counts.entry(FileKind::of(target)).or_default() += count;
+            }
+        }
+        counts
     }
 
     fn count(&self, of: impl Fn(&Path) -> bool) -> usize {
         let counted = self.targets.iter().filter(|(target, _)| of(target));
         counted.map(|(_, count)| count).sum()
+    }
+}
+
+/// What a descriptor stands for that is no socket.
+#[derive(
+    Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, serde::Serialize, serde::Deserialize,
+)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum FileKind {
+    /// A file or folder.
+    File,
+    /// An end of a pipe.
+    Pipe,
+    /// A device.
+    Device,
+    /// An epoll instance (epoll(7)).
+    Epoll,
+    /// An event counter (eventfd(2)).
+    EventFd,
+    /// A timer (timerfd_create(2)).
+    Timer,
+    /// Anything else.
+    Other,
+}
+
+impl FileKind {
+    /// Every kind with its name in sentences.
+    pub(crate) const ALL: &[(Self, &'static str)] = &[
+        (Self::File, "open files"),
+        (Self::Pipe, "open ends of pipes"),
+        (Self::Device, "open devices"),
+        (Self::Epoll, "epoll instances"),
+        (Self::EventFd, "event counters"),
+        (Self::Timer, "timers"),
+        (Self::Other, "other descriptors"),
+    ];
+
+    /// The kind of what `/proc/PID/fd` calls a descriptor's target (proc_pid_fd(5)).
+    fn of(target: &Path) -> Self {
+        let name = target.to_string_lossy();
+        let kinds = [
+            ("pipe:[", Self::Pipe),
+            ("anon_inode:[eventpoll]", Self::Epoll),
+            ("anon_inode:[eventfd", Self::EventFd),
+            ("anon_inode:[timerfd]", Self::Timer),
+            ("anon_inode:", Self::Other),
+            ("/dev/", Self::Device),
+            ("/", Self::File),
+        ];
+        let mut kinds = kinds.into_iter();
+        kinds
+            .find(|(prefix, _)| name.starts_with(prefix))
+            .map_or(Self::Other, |(_, kind)| kind)
     }
 }
 
@@ -157,6 +289,12 @@ pub(crate) fn tree(root: i32) -> Vec<Process> {
     found
 }
 
+/// A process and those below it.
+pub(crate) fn tree_of(pid: i32) -> Vec<Process> {
+    let below = tree(pid);
+    Process::read(pid).into_iter().chain(below).collect()
+}
+
 fn children(pid: i32) -> Vec<i32> {
     let threads = numbers_in(&format!("/proc/{pid}/task"));
     let lists = threads.iter().filter_map(|thread| {
@@ -190,6 +328,57 @@ mod tests {
         child.wait().unwrap();
     }
 
+    #[test]
+    fn descriptors_are_told_apart_by_what_they_stand_for() {
+        let kinds = [
+            ("pipe:[12]", FileKind::Pipe),
+            ("anon_inode:[eventpoll]", FileKind::Epoll),
+            ("anon_inode:[eventfd:7]", FileKind::EventFd),
+            ("anon_inode:[timerfd]", FileKind::Timer),
+            ("anon_inode:inotify", FileKind::Other),
+            ("/dev/null", FileKind::Device),
+            ("/var/log/access.log", FileKind::File),
+            ("/memfd:heap (deleted)", FileKind::File),
+            ("net:[4026531840]", FileKind::Other),
+        ];
+        for (target, kind) in kinds {
+            assert_eq!(FileKind::of(Path::new(target)), kind, "{target}");
+        }
+    }
+
+    #[test]
+    fn memory_of_this_process_is_counted() {
+        let process = || Process::read(std::process::id() as i32).unwrap();
+        let before = process().memory();
+        let kept = vec![1_u8; 32 << 20];
+        let after = process().memory();
+        assert!(after.own_bytes() - before.own_bytes() >= (31 << 20));
+        assert!(after.taken_since(&before) >= (31 << 20));
+        assert!(after.mappings() > 10);
+        assert_eq!(kept.len(), 32 << 20);
+    }
+
+    #[test]
+    fn memory_is_taken_where_there_was_no_place_for_it() {
+        let of = |regions: &[(u64, u64, u64)]| {
+            let lines = regions.iter().map(|(start, end, dirty)| {
+                format!("{start:x}-{end:x} rw-p 00000000 00:00 0\nSize: 9 kB\nPrivate_Dirty: {dirty} kB\nSwap: 1 kB\n")
+            });
+            Memory::parse(&lines.collect::<String>())
+        };
+        let (heap, new) = ((0x10_0000, 0x80_0000), (0xa0_0000, 0xb0_0000));
+        let before = of(&[(heap.0, heap.1, 100)]);
+        assert_eq!(before.own_bytes(), 101 << 10);
+        let used = of(&[(heap.0, heap.1, 5_000)]);
+        assert_eq!(used.taken_since(&before), 0);
+        let more = of(&[(heap.0, heap.1, 5_000), (new.0, new.1, 300)]);
+        assert_eq!(more.taken_since(&before), 301 << 10);
+        let reserved = format!("{:x}-{:x} ---p 00000000 00:00 0\n", new.0, new.1);
+        assert_eq!(more.taken_since(&Memory::parse(&reserved)), 5_302 << 10);
+        let grown = of(&[(heap.0, heap.1 + 0x4000, 5_000)]);
+        assert_eq!(grown.taken_since(&before), 16 << 10);
+    }
+
     fn held(targets: &[(&str, usize)]) -> Descriptors {
         let targets = targets
             .iter()
@@ -205,9 +394,10 @@ mod tests {
         for _ in 0..20 {
             tree.share_with(held(&[("socket:[7]", 1), ("/dev/null", 1)]));
         }
-        assert_eq!((tree.socket_count(), tree.file_count()), (1, 1));
+        let device = |count| BTreeMap::from([(FileKind::Device, count)]);
+        assert_eq!((tree.socket_count(), tree.file_counts()), (1, device(1)));
         tree.share_with(held(&[("socket:[8]", 1), ("/dev/null", 3)]));
-        assert_eq!((tree.socket_count(), tree.file_count()), (2, 3));
+        assert_eq!((tree.socket_count(), tree.file_counts()), (2, device(3)));
         assert_eq!(tree.sockets().sum::<u32>(), 15);
     }
 }

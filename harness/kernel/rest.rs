@@ -54,9 +54,26 @@ pub(crate) fn stillness(processes: &[Process], output: OutputPipe) -> Activity {
     seen
 }
 
+/// Whether the kernel shows what threads wait in.
+pub(crate) fn shows_waits() -> bool {
+    fs::read("/proc/thread-self/syscall").is_ok()
+}
+
+/// What a server does in its idle moments, with no client there: a game that never rests is as busy as ever.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Idleness {
+    /// The share of one processor that it uses, in percent.
+    ran_percent: u32,
+    /// The share that it wants: on a loaded host it gets less.
+    wanted_percent: u32,
+    /// How often a thread goes to sleep of its own accord, in a second.
+    sleeps: u64,
+}
+
 /// Looks at a server that is asked whether it rests, over a while: a loop that spins is caught sleeping now and then.
 #[derive(Debug, Default)]
 pub(crate) struct RestDetector {
+    idle: Idleness,
     looks: VecDeque<(Instant, Activity)>,
     first: Option<(Instant, Activity)>,
     unchanged: u32,
@@ -79,6 +96,10 @@ const WANTS_FROM: u32 = 50;
 /// midst of slices.
 const SPINS_FROM: u32 = 80;
 
+/// A loop that waits for a moment in each of its rounds, for a lock or for who reads its log, goes to sleep so many times
+/// more often than the server does when it is idle, and at least so often in a second.
+const RESTLESS_FROM: (u64, u64) = (4, 50);
+
 /// How long a server must have been seen at rest.
 const REST_SHOWS_WITHIN: Duration = Duration::from_millis(250);
 
@@ -95,6 +116,37 @@ const LOG_LINES: u64 = 4 << 10;
 const UNCHANGED_LOOKS: u32 = 8;
 
 impl RestDetector {
+    /// The same for a server of which is known what it does when it is idle.
+    pub(crate) fn beside(idle: Idleness) -> Self {
+        Self {
+            idle,
+            ..Self::default()
+        }
+    }
+
+    /// What the server did since the first look.
+    pub(crate) fn seen(&self) -> Idleness {
+        Idleness {
+            ran_percent: percent(self.ran, self.watched),
+            wanted_percent: percent(self.wanted, self.watched),
+            sleeps: self.sleeps_in_a_second(),
+        }
+    }
+
+    fn sleeps_in_a_second(&self) -> u64 {
+        match self.watched.as_millis() as u64 {
+            0 => 0,
+            watched => self.sleeps * 1_000 / watched,
+        }
+    }
+
+    /// Whether the server goes to sleep far more often than it does when it is idle, and uses more than that.
+    fn is_restless(&self) -> bool {
+        let (times, least) = RESTLESS_FROM;
+        let runs = percent(self.ran, self.watched) >= BUSY_FROM + self.idle.ran_percent;
+        runs && self.sleeps_in_a_second() >= self.idle.sleeps * times + least
+    }
+
     /// Whether the server rests by now.
     pub(crate) fn take(&mut self, now: Instant, still: Activity) -> bool {
         let unchanged = self.looks.back().is_some_and(|(_, last)| *last == still);
@@ -115,12 +167,14 @@ impl RestDetector {
         percent(self.ran, self.watched)
     }
 
-    /// Whether the server has run whenever it got a processor since the first look. One that works now and then sleeps
-    /// in between, however long a loaded host makes it wait to run; one that floods its log sleeps while we read it.
+    /// Whether the server has run whenever it got a processor since the first look, beyond what it does when it is idle.
+    /// One that works now and then sleeps in between, however long a loaded host makes it wait to run, and hardly uses
+    /// what it gets; a loop may sleep in each round, as one that floods its log does while we read it.
     pub(crate) fn spins(&self) -> bool {
         let seldom = u128::from(self.sleeps) * A_WHILE.as_millis() <= self.watched.as_millis();
         let floods = self.printed_bytes > LOG_LINES;
-        percent(self.wanted, self.watched) >= SPINS_FROM && (seldom || floods)
+        let wants = percent(self.wanted, self.watched) >= SPINS_FROM + self.idle.wanted_percent;
+        wants && (seldom || floods || self.is_restless())
     }
 
     /// Whether little processor time was used, and little more was wanted, for long enough. On a loaded machine a loop
@@ -143,9 +197,9 @@ impl RestDetector {
         let found_running = self.looks.iter().filter(|(_, look)| !look.at_rest).count();
         let floods = still.printed_bytes - before.printed_bytes > LOG_LINES;
         let printed = floods || self.looks.iter().any(|(_, look)| look.prints);
-        let runs = found_running * 2 > self.looks.len();
-        percent(ran, now - at) < BUSY_FROM
-            && percent(wanted, now - at) < WANTS_FROM
+        let runs = found_running * 2 > self.looks.len() && self.idle.wanted_percent < WANTS_FROM;
+        percent(ran, now - at) < BUSY_FROM + self.idle.ran_percent
+            && percent(wanted, now - at) < WANTS_FROM + self.idle.wanted_percent
             && !printed
             && !runs
     }
@@ -463,6 +517,54 @@ mod tests {
     fn loop_that_floods_its_log_spins_although_it_sleeps_while_that_is_read() {
         assert!(spins(1, 80));
         assert!(!spins(1, 8));
+    }
+
+    /// A server of which so much is known, that wants so much of a processor.
+    fn busy_as(idle: Idleness, ran: u64) -> (bool, bool) {
+        let (mut watch, begun) = (RestDetector::beside(idle), Instant::now());
+        let looks = (0..400).map(|n| {
+            let still = Activity {
+                ran: Duration::from_micros(ran) * n,
+                switches: u64::from(n),
+                ..Activity::default()
+            };
+            watch.take(begun + Duration::from_millis(5) * n, still)
+        });
+        let rests = looks.last().unwrap_or(false);
+        (rests, watch.spins())
+    }
+
+    #[test]
+    fn loop_that_never_rests_is_held_against_what_it_does_when_it_is_idle() {
+        let game = Idleness {
+            ran_percent: 97,
+            wanted_percent: 97,
+            sleeps: 30,
+        };
+        assert_eq!(busy_as(game, 4_850), (true, false));
+        assert_eq!(busy_as(Idleness::default(), 4_850), (false, true));
+        // A second thread that spins.
+        assert_eq!(busy_as(game, 9_850), (false, true));
+    }
+
+    #[test]
+    fn loop_that_sleeps_in_each_round_spins_where_it_uses_what_it_gets() {
+        let spins = |ran, delayed| {
+            let (mut watch, begun) = (RestDetector::default(), Instant::now());
+            for n in 0..400 {
+                let still = Activity {
+                    ran: Duration::from_micros(ran) * n,
+                    delayed: Duration::from_micros(delayed) * n,
+                    sleeps: 20 * u64::from(n),
+                    ..Activity::default()
+                };
+                watch.take(begun + Duration::from_millis(5) * n, still);
+            }
+            watch.spins()
+        };
+        assert!(spins(1_200, 3_500));
+        // Timers of many clients, on a loaded host.
+        assert!(!spins(200, 20_000));
     }
 
     #[test]

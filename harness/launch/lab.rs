@@ -1,7 +1,9 @@
 //! Where a server runs: in a network, pid and mount namespace of its own, or on the plain host.
 
-use crate::kernel::{DestroyEvents, DestroyedSocket, Diag};
+use crate::kernel::{DestroyEvents, DestroyedSocket, Diag, ProcessEnds, Subscription};
 use crate::model::error::Error;
+use crate::sys::own_folders::is_below;
+use crate::sys::own_limits;
 use crate::sys::supervisor::{Namespaces, SpawnRequest, Spawned, Supervisor};
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketType};
@@ -51,6 +53,7 @@ pub(crate) struct Lab {
     // Dropped first: the supervisor ends the servers before their folder goes.
     diag: Diag,
     destroy_events: Option<DestroyEvents>,
+    ends: ProcessEnds,
     supervisor: Supervisor,
     namespaces: Namespaces,
     why_host: Option<String>,
@@ -68,7 +71,12 @@ impl Lab {
     /// # Errors
     /// The host refuses a namespace that was demanded, or nothing can be started at all.
     pub(crate) fn open(isolation: Isolation) -> Result<Self, Error> {
-        let (supervisor, namespaces, why_host) = supervisor(isolation)?;
+        own_limits::open_files();
+        // Before the fork, so that it is the same folder on both sides.
+        let folder = folder()?;
+        let subscription = Subscription::ask();
+        let (supervisor, namespaces, why_host) = supervisor(isolation, folder.path())?;
+        let ends = ProcessEnds::below(supervisor.pid(), subscription);
         let diag = Diag::open(&supervisor).map_err(|errno| Error::Kernel {
             doing: "opening a sock_diag socket",
             source: errno.into(),
@@ -79,10 +87,10 @@ impl Lab {
             Namespaces::Host => lease_port(&diag)?,
             Namespaces::Own | Namespaces::OwnInUserNamespace => (PORT_IN_NAMESPACE, None),
         };
-        let folder = folder()?;
         Ok(Self {
             diag,
             destroy_events,
+            ends,
             supervisor,
             namespaces,
             why_host,
@@ -121,9 +129,35 @@ impl Lab {
         self.folder.path()
     }
 
+    /// An empty folder for a second instance, writable for every user.
+    pub(crate) fn second_folder(&self) -> Result<PathBuf, Error> {
+        let folder = self.folder().join("second");
+        let failed = Error::file("making", &folder);
+        let made = match std::fs::create_dir(&folder) {
+            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
+                std::fs::remove_dir_all(&folder).and_then(|()| std::fs::create_dir(&folder))
+            }
+            made => made,
+        };
+        made.and_then(|()| std::fs::set_permissions(&folder, for_everybody()))
+            .map_err(failed)?;
+        Ok(folder)
+    }
+
     /// The path that servers are told to listen on for Unix sockets.
     pub(crate) fn socket_path(&self) -> PathBuf {
         self.folder().join("socket")
+    }
+
+    /// A path of the server's, as we reach it: what it makes in a folder for temporary files is in its lab alone.
+    pub(crate) fn reached(&self, path: &Path) -> PathBuf {
+        let is_shared = !self.supervisor.has_own_folders() || path.starts_with(self.folder());
+        match path.strip_prefix("/") {
+            Ok(below_root) if !is_shared && is_below(path) => {
+                Path::new(&format!("/proc/{}/root", self.supervisor.pid())).join(below_root)
+            }
+            _ => path.to_owned(),
+        }
     }
 
     /// Sets a kernel parameter of the lab's own network.
@@ -144,6 +178,18 @@ impl Lab {
             .map_err(|errno| refused(errno.to_string()))
     }
 
+    /// The deepest accept queue that the kernel gives here: the limit of a listener of ours that asks for more than any.
+    pub(crate) fn somaxconn(&self) -> Option<u32> {
+        let socket = self.socket(AddressFamily::INET, SocketType::STREAM).ok()?;
+        let socket = socket2::Socket::from(socket);
+        let any = std::net::SocketAddr::from((std::net::Ipv4Addr::LOCALHOST, 0));
+        socket.bind(&any.into()).ok()?;
+        socket.listen(i32::MAX).ok()?;
+        let ours = socket.local_addr().ok()?.as_socket();
+        let mut rows = self.diag.listeners().ok()?.into_iter();
+        rows.find(|row| row.local == ours).map(|row| row.send_queue)
+    }
+
     pub(crate) fn diag(&self) -> &Diag {
         &self.diag
     }
@@ -154,6 +200,11 @@ impl Lab {
             .as_ref()
             .map(DestroyEvents::take)
             .unwrap_or_default()
+    }
+
+    /// How the processes in it end.
+    pub(crate) fn ends(&self) -> &ProcessEnds {
+        &self.ends
     }
 
     pub(crate) fn supervisor(&self) -> &Supervisor {
@@ -179,8 +230,11 @@ impl Lab {
     }
 }
 
-fn supervisor(isolation: Isolation) -> Result<(Supervisor, Namespaces, Option<String>), Error> {
-    let on_host = |why| match Supervisor::fork(Namespaces::Host) {
+fn supervisor(
+    isolation: Isolation,
+    folder: &Path,
+) -> Result<(Supervisor, Namespaces, Option<String>), Error> {
+    let on_host = |why| match Supervisor::fork(Namespaces::Host, folder) {
         Ok(supervisor) => Ok((supervisor, Namespaces::Host, why)),
         Err(error) => Err(lab_error(&error)),
     };
@@ -191,7 +245,7 @@ fn supervisor(isolation: Isolation) -> Result<(Supervisor, Namespaces, Option<St
         true => Namespaces::Own,
         false => Namespaces::OwnInUserNamespace,
     };
-    match Supervisor::fork(namespaces) {
+    match Supervisor::fork(namespaces, folder) {
         Ok(supervisor) => Ok((supervisor, namespaces, None)),
         Err(error) if isolation == Isolation::Namespace => Err(lab_error(&error)),
         Err(error) => on_host(Some(reason(&error))),
@@ -218,10 +272,13 @@ fn folder() -> Result<tempfile::TempDir, Error> {
         .prefix("sockdrill-")
         .tempdir()
         .map_err(failed)?;
-    // Servers that give up root must still be able to write here.
-    let mode = std::fs::Permissions::from_mode(0o1777);
-    std::fs::set_permissions(folder.path(), mode).map_err(failed)?;
+    std::fs::set_permissions(folder.path(), for_everybody()).map_err(failed)?;
     Ok(folder)
+}
+
+/// Servers that give up root must still be able to write.
+fn for_everybody() -> std::fs::Permissions {
+    std::fs::Permissions::from_mode(0o1777)
 }
 
 /// Chooses a port that the kernel gives to nobody by itself and that no other sockdrill uses.

@@ -1,12 +1,13 @@
 //! A command of the target that runs: its streams, its output so far, and how it ended.
 
 use super::target::{Target, find_program};
-use crate::kernel::OutputPipe;
+use crate::kernel::{OutputPipe, tree_of};
 use crate::launch::lab::Lab;
 use crate::model::data::find;
 use crate::model::error::Error;
 use crate::model::profile::Transport;
 use crate::model::server_action::Streams;
+use crate::sys::own_limits;
 use crate::sys::supervisor::SpawnRequest;
 use crate::transcript::event::Exit;
 use rustix::fd::{AsFd, OwnedFd};
@@ -14,6 +15,7 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 /// The first process of a server, watched.
@@ -65,10 +67,10 @@ impl Output {
     }
 }
 
-/// Writes the files of a target into the folder of the lab, filled in for it.
-fn write_files(target: &Target, lab: &Lab, fill: &Fill) -> Result<(), Error> {
+/// Writes the files of a target into its folder, filled in for it.
+fn write_files(target: &Target, folder: &Path, fill: &Fill) -> Result<(), Error> {
     for (name, text) in &target.files {
-        let path = lab.folder().join(name);
+        let path = folder.join(name);
         let failed = Error::file("writing", &path);
         if let Some(folder) = path.parent() {
             std::fs::create_dir_all(folder).map_err(failed)?;
@@ -81,8 +83,23 @@ fn write_files(target: &Target, lab: &Lab, fill: &Fill) -> Result<(), Error> {
 impl Process {
     /// Starts the target's command in a lab.
     pub(crate) fn start(target: &Target, lab: &Lab, streams: Streams) -> Result<Self, Error> {
-        let fill = Fill::of(lab);
-        write_files(target, lab, &fill)?;
+        Self::start_in(target, lab, streams, lab.folder())
+    }
+
+    /// Starts it once more, on the same address and with a folder of its own.
+    pub(crate) fn start_second(target: &Target, lab: &Lab) -> Result<Self, Error> {
+        let folder = lab.second_folder()?;
+        Self::start_in(target, lab, Streams::Usual, &folder)
+    }
+
+    fn start_in(
+        target: &Target,
+        lab: &Lab,
+        streams: Streams,
+        folder: &Path,
+    ) -> Result<Self, Error> {
+        let fill = Fill::of(lab, folder);
+        write_files(target, folder, &fill)?;
         let words = target.command.iter().map(|word| fill.in_text(word));
         let words: Vec<String> = words.collect();
         let program = words.first().map_or("", String::as_str).to_owned();
@@ -111,6 +128,8 @@ impl Process {
             true => Some(activated(target, lab).map_err(start_failed)?),
             false => None,
         };
+        let given = own_limits::open_files();
+        let open_files = target.open_files.map(|limit| [limit; 2]);
         let arguments = words.iter().map(|word| c_string(word.as_bytes()));
         let request = SpawnRequest {
             program: c_string(path.as_os_str().as_bytes()).map_err(start_failed)?,
@@ -122,7 +141,7 @@ impl Process {
             stderr: output_end.as_fd(),
             status: status_end.as_fd(),
             listener: listener.as_ref().map(AsFd::as_fd),
-            open_files: target.open_files,
+            open_files: open_files.unwrap_or([given.soft, given.hard]),
         };
         let spawned = lab.spawn(&request).map_err(errno)?;
         // Held any longer, the listener would be ours too.
@@ -134,6 +153,11 @@ impl Process {
             output_inode,
             leaving_reader,
         })
+    }
+
+    /// The process and all below it.
+    pub(crate) fn tree(&self) -> Vec<crate::kernel::Process> {
+        tree_of(self.pid)
     }
 
     /// How the process ended, if it has.
@@ -288,11 +312,11 @@ pub(super) struct Fill {
 }
 
 impl Fill {
-    pub(super) fn of(lab: &Lab) -> Self {
+    pub(super) fn of(lab: &Lab, folder: &Path) -> Self {
         Self {
             port: lab.port().to_string(),
             path: lab.socket_path().display().to_string(),
-            folder: lab.folder().display().to_string(),
+            folder: folder.display().to_string(),
         }
     }
 

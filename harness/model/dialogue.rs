@@ -166,9 +166,13 @@ impl ClientSteps {
     #[must_use]
     pub(crate) fn open_accepted(self, subject: &Subject) -> Self {
         let steps = self.open(subject);
+        let steps = match subject.place.deferred && !subject.profile.closes_after_exchange() {
+            // Nobody but who has spoken is in the hands of this server.
+            true => steps.request_and_reply(subject),
+            false => steps,
+        };
         match subject.place.transport.is_datagram() {
             true => steps,
-            // A server may let the kernel keep a silent client back (TCP_DEFER_ACCEPT, tcp(7)): no fault, but no proof.
             false => steps.require(Expectation::Accepted),
         }
     }
@@ -255,11 +259,6 @@ pub(crate) fn server_requires(what: ServerExpectation) -> Line {
 /// A step in which time passes.
 pub(crate) fn pause(time: Duration) -> Line {
     Step::Pause(time).into()
-}
-
-/// A step at which the clients of a crowd wait for each other.
-pub(crate) fn barrier() -> Line {
-    Step::Barrier.into()
 }
 
 /// A step in which the server comes to rest.

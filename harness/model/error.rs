@@ -159,13 +159,13 @@ pub enum Error {
 #[repr(u8)]
 #[non_exhaustive]
 pub enum ExitCode {
-    /// Every verdict is a pass, a skip or a known failure, or was inconclusive beside passes.
+    /// Every verdict is a pass, a skip or a known failure, or was inconclusive beside as many passes.
     Passed = 0,
     /// A verdict is a fail.
     Failed = 1,
     /// The command line, a profile or a scenario is wrong.
     Usage = 2,
-    /// The harness or the server could not run, or nothing at all could be concluded.
+    /// The harness or a server could not run, or too little was concluded.
     CouldNotRun = 3,
     /// Nothing was selected.
     NothingSelected = 4,

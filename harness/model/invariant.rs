@@ -6,8 +6,10 @@ use super::literal::name_in;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Invariant {
-    /// No exit and no crash signal.
+    /// No exit and no crash signal, of a worker either.
     Alive,
+    /// The listening socket stays as long as the server lives.
+    Listens,
     /// A fresh polite client is served, before and after.
     Served,
     /// The connection of a bystander stays as it was: no byte of another client reaches it, and it is served again.
@@ -54,7 +56,12 @@ pub(crate) const INVARIANTS: &[InvariantRow] = &[
     InvariantRow {
         invariant: Invariant::Alive,
         name: "alive",
-        requirement: "The server neither ends by itself nor crashes.",
+        requirement: "The server neither ends by itself nor crashes, and none of its processes does before it is told to.",
+    },
+    InvariantRow {
+        invariant: Invariant::Listens,
+        name: "listens",
+        requirement: "As long as the server lives and has not been told to end, it listens.",
     },
     InvariantRow {
         invariant: Invariant::Served,

@@ -8,6 +8,10 @@ use std::time::Duration;
 /// How long a step may take where a scenario does not say. Generous: a reply on loopback takes a millisecond.
 pub(crate) const STEP_WITHIN: Duration = Duration::from_secs(5);
 
+/// How long a server is looked on at that a time-out of its own may still wake, where a scenario does not say how long it
+/// has. Others are tried meanwhile.
+pub(crate) const LOOK_ON_FOR: Duration = Duration::from_secs(60);
+
 /// How long `silence` is listened for where the kernel cannot tell that nothing more will come: far longer than a reply
 /// takes on loopback, and short enough to be waited for in full each time.
 pub(crate) const SILENCE: Duration = Duration::from_millis(300);
@@ -40,6 +44,9 @@ pub(crate) const CALIBRATED_WITHIN: Duration = Duration::from_secs(10);
 
 /// How often the kernel is asked for what it has no event for: some tens of a reply's time, a thousandth of a limit.
 pub(crate) const LOOK_EVERY: Duration = Duration::from_millis(5);
+
+/// How often is looked at a server that is waited for aside: a tenth of what a look costs those who are at work.
+pub(crate) const LOOK_ASIDE: Duration = Duration::from_millis(50);
 
 /// How often is looked for what comes within a millisecond on an idle host, such as room in a queue.
 pub(crate) const LOOK_SOON: Duration = Duration::from_millis(1);

@@ -16,6 +16,17 @@ pub(crate) enum Phase {
     BystanderAgain,
     /// A polite client is served again.
     After,
+    /// As many polite clients at once as the scenario has.
+    Crowd,
+    /// Polite clients in number.
+    Pressure,
+}
+
+impl Phase {
+    /// Whether its clients only give the server something to do: nobody is blamed for what they do not get.
+    pub(crate) fn is_only_work(self) -> bool {
+        matches!(self, Self::Crowd | Self::Pressure)
+    }
 }
 
 /// When a sample of what the kernel holds for the server is taken.
@@ -26,10 +37,12 @@ pub(crate) enum Moment {
     Baseline,
     /// After all clients have left.
     After,
-    /// The same after each further run of the scenario, which tell a leak from a pool that was filled once.
-    Again,
-    /// After polite clients one after the other have filled a pool that adds a worker for each.
-    Filled,
+    /// After polite clients, one after the other and then at once, have filled what pools there are.
+    Warm,
+    /// After the scenario was repeated so and so often.
+    Dose,
+    /// After polite clients in number.
+    Pressed,
 }
 
 /// What is to be done next on the same server.

@@ -196,6 +196,8 @@ pub(crate) struct Promises {
     pub backlog: Option<u32>,
     /// How it answers requests that arrive together.
     pub pipelining: Option<Pipelining>,
+    /// What a second instance on the same address does.
+    pub second_instance: Option<SecondInstance>,
     /// How it stops.
     pub stop: Option<Stop>,
 }
@@ -254,6 +256,7 @@ impl Promises {
             throttling: self.throttling.or(other.throttling),
             backlog: self.backlog.or(other.backlog),
             pipelining: self.pipelining.or(other.pipelining),
+            second_instance: self.second_instance.or(other.second_instance),
             stop: self.stop.or(other.stop),
         }
     }
@@ -299,6 +302,16 @@ pub(crate) enum Pipelining {
     Answers,
     /// Its protocol forbids it.
     Forbidden,
+}
+
+/// What a second instance on the same address does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum SecondInstance {
+    /// It ends with an error.
+    Ends,
+    /// It listens at the same port (SO_REUSEPORT, socket(7)).
+    SharesPort,
 }
 
 /// When a server gives up on a silent client.
@@ -399,6 +412,7 @@ pub(crate) struct RawPromises {
     throttling: Option<String>,
     backlog: Option<u32>,
     pipelining: Option<Pipelining>,
+    second_instance: Option<SecondInstance>,
     stop: Option<RawStop>,
 }
 
@@ -818,6 +832,7 @@ fn promises(raw: RawPromises) -> Result<Promises, String> {
         throttling: time("throttling", raw.throttling)?,
         backlog: raw.backlog,
         pipelining: raw.pipelining,
+        second_instance: raw.second_instance,
         stop: raw.stop.map(stop).transpose()?,
     })
 }

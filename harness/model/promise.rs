@@ -85,6 +85,13 @@ pub(crate) const PROMISES: &[Promise] = &[
         example: "\"answers\"",
     },
     Promise {
+        name: "second-instance",
+        about: "What a second instance on the same address does: it ends with an error, or listens at the same port.",
+        words: &["ends", "shares-port"],
+        otherwise: None,
+        example: "\"ends\"",
+    },
+    Promise {
         name: "stop",
         about: "The signal that ends it, the time that it takes at most, whether it completes what is in flight, and what becomes \
                 of clients that are connected: they are closed, waited for (for the time of drain at most), or kept by \

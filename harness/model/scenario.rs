@@ -29,6 +29,12 @@ impl Scenario {
         steps.any(|line| line.step.form().does.asks().is_some())
     }
 
+    /// Whether the server's open files are limited.
+    pub(crate) fn limits_files(&self) -> bool {
+        let mut steps = self.steps().into_iter();
+        steps.any(|line| line.step.form().does == Does::LimitsFiles)
+    }
+
     /// Whether by the step of this number, in the order of the text and itself included, the server has been asked to end
     /// and not been started again.
     pub(crate) fn server_is_asked_to_end_by(&self, step: usize) -> bool {

@@ -19,8 +19,8 @@ pub(crate) enum ServerAction {
     SignalAgain(Signal),
     /// Starts it again, where it ran before.
     Start(Streams),
-    /// Starts a second instance beside it, or after its end in its place, which must fail.
-    StartSecond,
+    /// Starts a second instance beside it, or after its end in its place.
+    StartSecond(Second),
     /// Puts a regular file at its path and starts it; it must fail, and leave the file.
     StartOverFile,
     /// Limits its open files to this many more than it has now (prlimit(2)).
@@ -53,6 +53,26 @@ pub(crate) enum Streams {
     StdoutClosed,
     /// An input that is a pipe at its end.
     StdinClosed,
+}
+
+/// What a second instance on the same address must do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Second {
+    /// It ends with an error.
+    #[default]
+    Ends,
+    /// It listens at the same port (SO_REUSEPORT, socket(7)).
+    SharesPort,
+    /// One or the other.
+    EitherWay,
+}
+
+impl Second {
+    /// The unusual ones with their names in files.
+    pub(crate) const ALL: &[(Self, &'static str)] = &[
+        (Self::SharesPort, "shares-port"),
+        (Self::EitherWay, "either-way"),
+    ];
 }
 
 impl Streams {
@@ -142,7 +162,16 @@ impl ServerAction {
                 let unusual = unusual.then(|| Argument::Word(name_in(Streams::ALL, *streams)));
                 Form::new("start", method, Does::Starts).with_all(unusual)
             }
-            Self::StartSecond => Form::new("start-second", "start_second", Does::StartsSecond),
+            Self::StartSecond(second) => {
+                let method = match second {
+                    Second::Ends => "start_second",
+                    Second::SharesPort => "start_second_sharing",
+                    Second::EitherWay => "start_second_either_way",
+                };
+                let unusual = *second != Second::Ends;
+                let unusual = unusual.then(|| Argument::Word(name_in(Second::ALL, *second)));
+                Form::new("start-second", method, Does::StartsSecond).with_all(unusual)
+            }
             Self::StartOverFile => Form::new("start-over-file", "start_over_file", Does::Replaces),
             Self::LimitOpenFiles(spare) => {
                 Form::new("limit-open-files", "limit_open_files", Does::LimitsFiles)

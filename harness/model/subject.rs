@@ -26,13 +26,19 @@ pub(crate) struct Subject {
     pub deep: bool,
     /// How many cases of a property are drawn.
     pub cases: usize,
+    /// The most clients that the host lets one trial have.
+    pub most_clients: u32,
+    /// The deepest accept queue that the kernel gives where the server runs (`net.core.somaxconn`, listen(2)).
+    pub somaxconn: Option<u32>,
+    /// Whether it has a process for each client.
+    pub process_for_each: bool,
+    /// Whether the host lets us limit its open files while it runs.
+    pub may_be_limited: bool,
     /// The promises that were found broken.
     pub broken: Vec<Broken>,
     /// Whether the last exchange is answered again on the same connection, as was promised or, where nothing is said of
     /// it, tried.
     pub answers_again: bool,
-    /// Whether each client was found to have a process of its own.
-    pub process_for_each: bool,
     /// Whether a client that has been served may stand by while others are, and be served again.
     pub bystander: bool,
 }
@@ -54,6 +60,8 @@ pub(crate) struct Place {
     pub ipv6: bool,
     /// Whether it takes IPv4 clients on an IPv6 socket.
     pub dual_stack: bool,
+    /// Whether the kernel keeps clients from the server that have not spoken (`TCP_DEFER_ACCEPT`, tcp(7)).
+    pub deferred: bool,
 }
 
 /// A promise that was found broken, so that nothing is built on it.
@@ -78,6 +86,7 @@ impl Place {
             shared_port: false,
             ipv6: false,
             dual_stack: false,
+            deferred: false,
         }
     }
 }
@@ -99,8 +108,31 @@ impl Subject {
             seed: 1,
             deep: false,
             cases: 1,
+            most_clients: u32::MAX,
+            somaxconn: None,
+            may_be_limited: true,
             broken: Vec::new(),
         }
+    }
+
+    /// How many of `wanted` clients may connect at the same moment without one having to repeat its SYN after a second or
+    /// more: what overflows the accept queue is the matter of the backlog checks alone.
+    pub(crate) fn at_once(&self, wanted: u32) -> u32 {
+        let wanted = match self.profile.promises.most() {
+            // Who comes again may be there before the server has noticed that it had left.
+            Some(_) => (self.with_room(wanted) / 2).max(1),
+            None => wanted.min(self.most_clients),
+        };
+        let fitting = |backlog: u32| wanted.min(backlog.saturating_add(1));
+        self.place.backlog.map_or(wanted, fitting)
+    }
+
+    /// How many of `wanted` clients may be connected at the same time beside one that talks and one that stands by, for the
+    /// server and for us.
+    pub(crate) fn with_room(&self, wanted: u32) -> u32 {
+        let most = self.profile.promises.most();
+        let fitting = most.map_or(wanted, |most| wanted.min(most.saturating_sub(2).max(1)));
+        fitting.min(self.most_clients)
     }
 
     /// The same of a server that was found to break a promise.

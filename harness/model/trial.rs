@@ -17,6 +17,10 @@ pub(crate) struct Trial {
     pub closes_silent_after: Option<Duration>,
     /// How long the server may take no notice of a client that has said what is no request, or too much.
     pub throttling: Duration,
+    /// What grows was told from a pool already, by a trial with as many doses as that takes: few are enough to see it again.
+    pub few_doses: bool,
+    /// Nothing is promised of clients that are silent.
+    pub may_close_silent: bool,
 }
 
 impl Trial {
@@ -27,6 +31,8 @@ impl Trial {
             ends_after_one: false,
             closes_silent_after: None,
             throttling: Duration::ZERO,
+            few_doses: false,
+            may_close_silent: false,
         }
     }
 
@@ -45,7 +51,17 @@ impl Trial {
         Self {
             ends_after_one: promises.serves == Some(Serves::OneConnection),
             throttling: promises.throttling.unwrap_or_default(),
+            may_close_silent: promises.idle_timeout.is_none(),
             closes_silent_after: promises.patience().map(IdleTimeout::margin),
+            ..self
+        }
+    }
+
+    /// The same where what it fails by is known already, and looked for again.
+    #[must_use]
+    pub(crate) fn again(self) -> Self {
+        Self {
+            few_doses: true,
             ..self
         }
     }

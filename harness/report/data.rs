@@ -4,6 +4,7 @@ use crate::judge::cut_coverage::Coverage;
 use crate::judge::{Cause, Verdict};
 use crate::launch::Known;
 use crate::model::error::ExitCode;
+use crate::report::concluded::{NoTests, TooLittle};
 use crate::report::sentence;
 use crate::transcript::event::EventLine;
 use serde::Serialize;
@@ -134,6 +135,11 @@ impl CheckResult {
             (Verdict::Inconclusive(_), _) => Outcome::Inconclusive,
             (Verdict::Skip(_), _) => Outcome::Skip,
         }
+    }
+
+    /// Whether its server could not even be started.
+    pub(crate) fn could_not_run(&self) -> bool {
+        matches!(&self.verdict, Verdict::Inconclusive(doubt) if doubt.is_of_no_run())
     }
 
     /// The sentence that goes with the verdict, if there is one.
@@ -317,19 +323,25 @@ impl Report {
         findings
     }
 
-    /// The exit code of the run: a failure comes first; where nothing passed and something proved nothing, nothing at
-    /// all was concluded.
+    /// The exit code of the run: a failure comes first; where all was skipped, or more proved nothing than proved anything,
+    /// too little was concluded.
     pub fn exit_code(&self) -> ExitCode {
-        let summary = self.summary();
-        match (
-            summary.fail,
-            summary.pass + summary.known + summary.warn,
-            summary.inconclusive,
-        ) {
-            (1.., _, _) => ExitCode::Failed,
-            (0, 0, 1..) => ExitCode::CouldNotRun,
-            _ => ExitCode::Passed,
+        self.exit_code_with(NoTests::Fail)
+    }
+
+    /// The same where something else is to become of a run in which nothing was tried.
+    pub fn exit_code_with(&self, no_tests: NoTests) -> ExitCode {
+        match self.too_little() {
+            _ if self.summary().fail > 0 => ExitCode::Failed,
+            Some(too_little) => too_little.exit_code(no_tests),
+            None => ExitCode::Passed,
         }
+    }
+
+    /// Why the run says too little of its server, if it does.
+    pub(crate) fn too_little(&self) -> Option<TooLittle> {
+        let not_run = self.results.iter().filter(|result| result.could_not_run());
+        TooLittle::of(&self.summary(), not_run.count())
     }
 
     /// The report as JSON, format 1.
@@ -392,6 +404,11 @@ impl Report {
                     let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
                     status.set_message(reason);
                     status.set_description(result.details());
+                    status
+                }
+                Outcome::Inconclusive if result.could_not_run() => {
+                    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+                    status.set_message(reason);
                     status
                 }
                 Outcome::Known | Outcome::Warn | Outcome::Inconclusive | Outcome::Skip => {
@@ -502,8 +519,9 @@ impl CheckResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::cause::Figure;
+    use crate::judge::cause::{Figure, Step, Unit};
     use crate::judge::{Doubt, Finding, Growth};
+    use crate::kernel::FileKind;
     use crate::transcript::event::Exit;
     use crate::transcript::fault::Fault;
 
@@ -535,13 +553,11 @@ mod tests {
         result(id, Verdict::Fail(finding))
     }
 
-    fn left(figure: Figure, after: usize) -> Cause {
+    fn left(figure: Figure, added: isize) -> Cause {
         Cause::Left(Growth {
             figure,
-            baseline: 1,
-            after,
-            last: 2 * after,
-            again: 1,
+            unit: Unit::Run,
+            doses: vec![Step { units: 1, added }],
         })
     }
 
@@ -568,10 +584,10 @@ mod tests {
             evidence: "no counter moved".to_owned(),
         };
         let report = report(vec![
-            fails("a/one", left(Figure::OpenSockets, 5)),
+            fails("a/one", left(Figure::Sockets, 5)),
             result("a/passes", Verdict::Pass),
-            fails("a/two", left(Figure::OpenFiles, 5)),
-            fails("b/three", left(Figure::OpenSockets, 9)),
+            fails("a/two", left(Figure::Files(FileKind::File), 5)),
+            fails("b/three", left(Figure::Sockets, 9)),
             fails("b/four", died(11)),
             fails("b/five", died(6)),
             result("b/proves-nothing", Verdict::Inconclusive(doubt)),
@@ -584,7 +600,7 @@ mod tests {
             {"key": "died/signal-6", "checks": ["b/five"]},
         ]);
         assert_eq!(json["findings"], findings);
-        assert_eq!(json["checks"][0]["cause"]["data"]["after"], 5);
+        assert_eq!(json["checks"][0]["cause"]["data"]["doses"][0]["added"], 5);
         assert_eq!(json["checks"][6]["doubt"], "unproven");
     }
 

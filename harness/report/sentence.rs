@@ -1,6 +1,6 @@
 //! Verdicts in words: every sentence that a report has for a cause, a doubt, or a fact that bears it out.
 
-use crate::judge::{Cause, Choice, Doubt, Evidence, Growth, Skip, Useful, Verdict};
+use crate::judge::{Cause, Choice, Doubt, Evidence, Figure, Growth, Skip, Unit, Verdict};
 use crate::model::literal::{Measured, Shown};
 use crate::model::need::Unmet;
 use crate::model::subject::Broken;
@@ -16,6 +16,21 @@ impl fmt::Display for Cause {
                 exit,
                 after: Some(step),
             } => write!(f, "the server {exit} after `{}`", step.text),
+            Self::ProcessDied {
+                exit,
+                worker,
+                after,
+            } => {
+                match worker {
+                    Some(name) => write!(f, "a worker of the server ({name}) {exit}")?,
+                    None => write!(f, "a process of the server {exit}")?,
+                }
+                match after {
+                    Some(step) => write!(f, " after `{}`", step.text),
+                    None => Ok(()),
+                }
+            }
+            Self::NoLongerListens => f.write_str("the server lives, and no longer listens"),
             Self::StepFailed {
                 client,
                 expected,
@@ -54,7 +69,17 @@ impl fmt::Display for Cause {
                 f.write_str("the server runs although a regular file stands at its path")
             }
             Self::SecondInstanceRuns => {
-                f.write_str("a second server on the same address keeps running")
+                f.write_str("a second server on the same address keeps running without it")
+            }
+            Self::SecondInstanceShares => f.write_str(
+                "a second server listens at the same port: if that is meant, promise second-instance = \"shares-port\"",
+            ),
+            Self::SecondInstanceEnded { exit } => write!(
+                f,
+                "a second server, which was to listen at the same port, {exit}"
+            ),
+            Self::SecondInstanceTries => {
+                f.write_str("a second server on the same address still tries")
             }
             Self::SecondInstanceEndedWell => f.write_str(
                 "a second server on the same address ended with status 0, as if all were well",
@@ -66,14 +91,9 @@ impl fmt::Display for Cause {
                 write!(f, "a client that only stood by was disturbed: {step}")
             }
             Self::Left(growth) => growth.fmt(f),
-            Self::CloseWait { connections } => write!(
-                f,
-                "{connections} connections are left in CLOSE_WAIT: the server never closed its side"
-            ),
-            Self::Unreaped { children } => write!(
-                f,
-                "{children} children have ended and were not waited for, though clients have come since"
-            ),
+            Self::LeftUnread => {
+                f.write_str("what clients who have left had sent is not read by the server")
+            }
             Self::Busy { percent } => write!(
                 f,
                 "the server has nothing to do and uses {percent} % of a processor"
@@ -92,7 +112,9 @@ struct Limit(Ended);
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
-            Ended::OutOfTime(limit) => write!(f, " within {}", Shown(limit)),
+            Ended::OutOfTime(limit) | Ended::NotYet(limit) => {
+                write!(f, " within {}", Shown(limit))
+            }
             Ended::Done | Ended::Settled => Ok(()),
         }
     }
@@ -100,21 +122,65 @@ impl fmt::Display for Limit {
 
 impl fmt::Display for Growth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            figure,
-            baseline,
-            after,
-            last,
-            again,
-        } = self;
+        let unit = match self.unit {
+            Unit::Connection => "connection",
+            Unit::Run => "run",
+        };
+        let verb = match self.figure {
+            Figure::Memory => "grows",
+            _ => "grow",
+        };
         write!(
             f,
-            "{} are not back to the baseline: {baseline} before, {after} after, {last} after the same again",
-            figure.name()
+            "{} {verb} by {} a {unit}: ",
+            self.figure.name(),
+            Rate(self)
         )?;
-        match again {
-            1 => Ok(()),
-            times => write!(f, " {times} times"),
+        for (n, dose) in self.doses.iter().enumerate() {
+            let between = if n == 0 { "" } else { ", " };
+            let added = Amount(self.figure, dose.added as f64);
+            write!(f, "{between}{added} with {}", dose.units)?;
+        }
+        match self.figure {
+            Figure::CloseWait => f.write_str("; the server never closes its side"),
+            Figure::Zombies => f.write_str("; nobody waits for them, though clients come"),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// What each unit adds, and how far doses differ from that where they do.
+struct Rate<'a>(&'a Growth);
+
+impl fmt::Display for Rate<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(growth) = self;
+        let rate = growth.rate();
+        let apart = growth.doses.iter().map(|dose| (dose.rate() - rate).abs());
+        let apart = apart.fold(0.0, f64::max);
+        write!(f, "{}", Amount(growth.figure, rate))?;
+        match apart * 50.0 > rate {
+            true => write!(f, " (± {})", Amount(growth.figure, apart)),
+            false => Ok(()),
+        }
+    }
+}
+
+/// So many, or so many bytes.
+struct Amount(Figure, f64);
+
+impl fmt::Display for Amount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self(figure, amount) = *self;
+        let (amount, unit) = match figure {
+            Figure::Memory if amount.abs() >= 1_048_576.0 => (amount / 1_048_576.0, " MiB"),
+            Figure::Memory => (amount / 1024.0, " KiB"),
+            _ => (amount, ""),
+        };
+        match amount.fract().abs() < 0.05 || amount.abs() >= 100.0 {
+            true => write!(f, "{amount:.0}{unit}"),
+            false if amount.abs() < 1.0 => write!(f, "{amount:.2}{unit}"),
+            false => write!(f, "{amount:.1}{unit}"),
         }
     }
 }
@@ -143,12 +209,17 @@ impl fmt::Display for Doubt {
                 step,
                 silent,
                 timeout,
-            } => write!(
-                f,
-                "{step}, but the client had been silent for {}, and the server may close after {}",
-                Measured(*silent),
-                Shown(*timeout)
-            ),
+            } => {
+                let silent = Measured(*silent);
+                write!(
+                    f,
+                    "{step}, but the client had been silent for {silent}, and "
+                )?;
+                match timeout {
+                    Some(time) => write!(f, "the server may close after {}", Shown(*time)),
+                    None => f.write_str("no idle-timeout is promised either way"),
+                }
+            }
             Self::Chosen { step, choice } => write!(
                 f,
                 "{step}, but {choice}; if that is meant, promise {}",
@@ -158,19 +229,21 @@ impl fmt::Display for Doubt {
                 f,
                 "{step}, but the kernel dropped {datagrams} datagrams that did not fit a receive buffer"
             ),
+            Self::NotYet { step, after } => write!(
+                f,
+                "not yet after {}: {step}, and a time-out of its own may still wake it",
+                Shown(*after)
+            ),
             Self::StillArriving { step } => write!(f, "{step}, but bytes were still arriving"),
             Self::Starved { step, by } => write!(
                 f,
                 "{step}, but the harness itself did not get to run for {}",
                 Measured(*by)
             ),
-            Self::PoolOrLeak { growth, or_else } => {
-                let or_else = match or_else {
-                    Useful::Pool => "a pool being filled",
-                    Useful::Heap => "a heap that is collected late",
-                };
-                write!(f, "{growth}; {or_else} does the same")
-            }
+            Self::StillGrows(growth) => write!(
+                f,
+                "{growth}; not clear yet whether that goes on, as a leak does, or stops, as a pool or a heap does"
+            ),
             Self::Unserved { verdict } => write!(
                 f,
                 "the undisturbed server does not serve a polite client: {}",
@@ -179,6 +252,7 @@ impl fmt::Display for Doubt {
             Self::NotStarted { reason } => {
                 write!(f, "the server could not be started again: {reason}")
             }
+            Self::CouldNotRun { reason } => write!(f, "it could not be run: {reason}"),
             Self::CasesUnproven {
                 unproven,
                 all,
@@ -226,7 +300,14 @@ impl fmt::Display for Skip {
             Self::Unmet(Unmet::Broken(Broken { what, check, .. })) => {
                 write!(f, "builds on {what}, which is broken: see {check}")
             }
+            Self::Deferred => f.write_str(
+                "the kernel keeps clients from the server that have not spoken yet (TCP_DEFER_ACCEPT)",
+            ),
             Self::NothingToDo => f.write_str("there is nothing to do for this server"),
+            Self::TooFewDescriptors { needed, given } => write!(
+                f,
+                "it takes {needed} descriptors, and this host has {given} for it (ulimit -Hn)"
+            ),
         }
     }
 }
@@ -251,11 +332,21 @@ pub(crate) fn evidence(verdict: &Verdict) -> Vec<String> {
 
 fn lines(evidence: &Evidence) -> Vec<String> {
     let line = match evidence {
-        Evidence::FailedOf { failed, tries } if failed == tries => {
-            format!("failed {failed} of {tries}")
-        }
-        Evidence::FailedOf { failed, tries } => {
-            format!("failed {failed} of {tries} (intermittent)")
+        Evidence::FailedOf {
+            failed,
+            tries,
+            refused,
+        } => {
+            let intermittent = if failed == tries {
+                ""
+            } else {
+                " (intermittent)"
+            };
+            let refused = refused.as_ref();
+            let refused = refused.map(|why| format!("; it could not be started again: {why}"));
+            let text = format!("failed {failed} of {tries}{intermittent}");
+            let text = text + &refused.unwrap_or_default();
+            return text.lines().map(str::to_owned).collect();
         }
         Evidence::SmallestCase(case) => {
             let case = case.to_string();

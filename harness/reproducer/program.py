@@ -295,6 +295,39 @@ class Server:
             second.kill()
             second.wait()
 
+    def shares_port(self, second):
+        """Tell whether a second instance listens at the same port."""
+        pids = {pid for pid, _, _ in descendants(second.pid)} | {second.pid}
+        names = [name for pid in pids for name in descriptors(pid).values()]
+        return any(row.state == LISTEN and row.port == self.address[1]
+                   and f"socket:[{row.inode}]" in names
+                   for row in rows("tcp", "tcp6"))
+
+    def start_second_sharing(self):
+        """Start a second instance, which must listen at the same port."""
+        second = self.spawn(bytearray())
+        try:
+            self.wait_for(
+                lambda: self.shares_port(second), STEP_WITHIN,
+                "a second instance does not listen at the same port"
+            )
+        finally:
+            second.kill()
+            second.wait()
+
+    def start_second_either_way(self):
+        """Start a second instance, which must fail or share the port."""
+        second = self.spawn(bytearray())
+        try:
+            self.wait_for(
+                lambda: second.poll() or self.shares_port(second),
+                STEP_WITHIN,
+                "a second instance neither fails nor shares the port"
+            )
+        finally:
+            second.kill()
+            second.wait()
+
     def start_over_file(self):
         """Start it where a file of somebody else stands at its path."""
         self.expect_life(0)

@@ -3,10 +3,10 @@
 use super::saved;
 use super::settings::Settings;
 use crate::judge::cut_coverage::Coverage;
-use crate::judge::{Evidence, Finding, Skip, Verdict, judge, next};
+use crate::judge::{Doubt, Evidence, Finding, Skip, Verdict, judge, next};
 use crate::launch::Target;
 use crate::launch::lab::Lab;
-use crate::model::dialogue::{self, ClientSteps, scenario};
+use crate::model::dialogue::{self, ClientSteps, repeat, scenario};
 use crate::model::error::Error;
 use crate::model::invariant::Invariant;
 use crate::model::phase::Phase;
@@ -14,7 +14,7 @@ use crate::model::profile::Serves;
 use crate::model::scenario::Scenario;
 use crate::model::subject::Subject;
 use crate::model::trial::Trial;
-use crate::session::Session;
+use crate::session::{Session, Turn};
 use crate::transcript::event::{EventLine, Transcript};
 use std::sync::Arc;
 
@@ -58,6 +58,7 @@ pub(super) struct Job<'a> {
     pub(super) target: &'a Target,
     pub(super) subject: &'a Subject,
     pub(super) settings: &'a Settings,
+    turn: &'a Turn,
     /// The check, the case or the observation that trials are made for.
     purpose: &'a str,
 }
@@ -76,11 +77,17 @@ pub(super) struct TrialOptions {
 }
 
 impl<'a> Job<'a> {
-    pub(super) fn new(target: &'a Target, subject: &'a Subject, settings: &'a Settings) -> Self {
+    pub(super) fn new(
+        target: &'a Target,
+        subject: &'a Subject,
+        settings: &'a Settings,
+        turn: &'a Turn,
+    ) -> Self {
         Self {
             target,
             subject,
             settings,
+            turn,
             purpose: "probe",
         }
     }
@@ -92,8 +99,9 @@ impl<'a> Job<'a> {
 
     /// Starts a server in a lab of its own.
     async fn start(self) -> Result<Session<'a>, Error> {
+        self.turn.come_back().await;
         let lab = Arc::new(Lab::open(self.settings.isolation)?);
-        Session::start(self.target, lab).await
+        Session::start(self.target, lab, self.turn.clone()).await
     }
 
     /// Whether the server is for one connection, and ends with it.
@@ -118,9 +126,10 @@ impl<'a> Job<'a> {
     /// The same with no other trial of the run beside it.
     async fn alone_on_fresh_server(self, trial: &Trial) -> Result<Verdict, Error> {
         let mut session = self.start().await?;
-        let _alone = self.settings.exclusive.alone().await;
-        let seen = perform(&mut session, trial).await?;
-        self.judged(trial, &seen)
+        self.turn.hold(self.settings.exclusive.alone().await);
+        let seen = perform(&mut session, trial).await;
+        self.turn.end_trial();
+        self.judged(trial, &seen?)
     }
 
     /// Judges what was seen of a trial, and saves all of it where that is wanted.
@@ -152,6 +161,7 @@ impl<'a> Job<'a> {
             return Ok(Attempt::of(Verdict::Skip(Skip::NothingToDo)));
         }
         let (mut unsure, mut doubt, mut last) = (Vec::new(), None, None);
+        let (mut skipped, mut passed) = (None, false);
         let request = dialogue::request(&self.subject.profile).unwrap_or_default();
         let mut coverage = Coverage::of(&request);
         for (n, scenario) in scenarios.iter().enumerate() {
@@ -165,14 +175,15 @@ impl<'a> Job<'a> {
             let is_undisturbed = verdict == Verdict::Pass;
             let stays = is_undisturbed && !options.fresh_server && !self.is_for_one();
             session = stays.then_some(used);
-            let verdict = self.again(verdict, &trial, options.tries).await?;
+            let verdict = self.again(verdict, &trial, options.tries).await;
             let verdict = match options.ask {
                 true => self.unless_chosen(verdict, scenario, &seen).await?,
                 false => verdict,
             };
             last = Some((scenario, seen));
             match verdict {
-                Verdict::Pass | Verdict::Skip(_) => {}
+                Verdict::Pass => passed = true,
+                Verdict::Skip(why) => skipped = skipped.or(Some(why)),
                 Verdict::Inconclusive(why) => {
                     unsure.push(n);
                     doubt = doubt.or(Some(why));
@@ -187,7 +198,11 @@ impl<'a> Job<'a> {
                 }
             }
         }
-        let verdict = doubt.map_or(Verdict::Pass, Verdict::Inconclusive);
+        let verdict = match (doubt, skipped) {
+            (Some(why), _) => Verdict::Inconclusive(why),
+            (None, Some(why)) if !passed => Verdict::Skip(why),
+            (None, _) => Verdict::Pass,
+        };
         Ok(Attempt {
             transcript: told(last),
             coverage: coverage.if_any(),
@@ -201,35 +216,91 @@ impl<'a> Job<'a> {
         session: &mut Session<'_>,
         trial: &Trial,
     ) -> Result<(Verdict, Transcript), Error> {
-        let _shared = self.settings.exclusive.shared().await;
-        let seen = perform(session, trial).await?;
+        self.turn.come_back().await;
+        self.turn.hold(self.settings.exclusive.shared().await);
+        let seen = perform(session, trial).await;
+        self.turn.end_trial();
+        let seen = seen?;
         Ok((self.judged(trial, &seen)?, seen))
     }
 
     /// Repeats what failed on fresh servers, to say how often it fails; repeats what proved nothing, until it does or
     /// has been tried so often.
-    async fn again(self, verdict: Verdict, trial: &Trial, tries: usize) -> Result<Verdict, Error> {
-        match verdict {
-            Verdict::Fail(finding) => {
-                let mut failed = 1;
-                for _ in 1..TRIES {
-                    let (again, _) = self.on_fresh_server(trial).await?;
-                    failed += usize::from(matches!(again, Verdict::Fail(_)));
-                }
-                Ok(Verdict::Fail(counted(finding, failed)))
-            }
-            Verdict::Inconclusive(mut doubt) => {
-                for _ in 1..tries {
-                    match self.alone_on_fresh_server(trial).await? {
-                        Verdict::Inconclusive(again) => doubt = again,
-                        Verdict::Fail(finding) => return Ok(Verdict::Fail(counted(finding, 1))),
-                        decided => return Ok(decided),
-                    }
-                }
-                Ok(Verdict::Inconclusive(doubt))
-            }
-            decided => Ok(decided),
+    async fn again(self, verdict: Verdict, trial: &Trial, tries: usize) -> Verdict {
+        let decided = match verdict {
+            // What it needs is time, which another try would take once more.
+            late @ Verdict::Inconclusive(Doubt::NotYet { .. }) => late,
+            Verdict::Inconclusive(doubt) => self.until_decided(doubt, trial, tries).await,
+            decided => decided,
+        };
+        match decided {
+            Verdict::Fail(finding) => Verdict::Fail(self.counted(finding, trial).await),
+            decided => decided,
         }
+    }
+
+    async fn until_decided(self, mut doubt: Doubt, trial: &Trial, tries: usize) -> Verdict {
+        for _ in 1..tries {
+            match self.alone_on_fresh_server(trial).await {
+                Ok(Verdict::Inconclusive(again)) => doubt = again,
+                Ok(decided) => return decided,
+                Err(_) => break,
+            }
+        }
+        Verdict::Inconclusive(doubt)
+    }
+
+    /// What was seen is in the report, however often it is seen again, and also where that cannot be tried.
+    async fn counted(self, finding: Finding, trial: &Trial) -> Finding {
+        let trial = trial.clone().again();
+        let mut tried = Tried::default();
+        tried.count_failure();
+        for _ in 1..TRIES {
+            match self.on_fresh_server(&trial).await {
+                Ok((again, _)) => tried.count(&again),
+                Err(error) => {
+                    tried.refused = Some(error.chain());
+                    break;
+                }
+            }
+        }
+        tried.told_with(finding)
+    }
+}
+
+/// How often a trial failed, of how many that came to a conclusion.
+#[derive(Default)]
+pub(super) struct Tried {
+    pub(super) failed: usize,
+    concluded: usize,
+    /// Why the server could not be started once more, where it could not.
+    refused: Option<String>,
+}
+
+impl Tried {
+    fn count_failure(&mut self) {
+        self.failed += 1;
+        self.concluded += 1;
+    }
+
+    /// Counts a try, where it came to a conclusion.
+    pub(super) fn count(&mut self, again: &Verdict) {
+        match again {
+            Verdict::Fail(_) => self.count_failure(),
+            Verdict::Pass => self.concluded += 1,
+            Verdict::Inconclusive(_) | Verdict::Skip(_) => {}
+        }
+    }
+
+    /// Says it in the evidence.
+    pub(super) fn told_with(self, mut finding: Finding) -> Finding {
+        let how_often = Evidence::FailedOf {
+            failed: self.failed,
+            tries: self.concluded,
+            refused: self.refused,
+        };
+        finding.evidence.insert(0, how_often);
+        finding
     }
 }
 
@@ -249,6 +320,7 @@ fn trial(script: &Scenario, subject: &Subject, polite: bool) -> Trial {
     let stands_by = polite
         && subject.bystander
         && !script.ends_server()
+        && (subject.may_be_limited || !script.limits_files())
         && !trial.waives(Invariant::Bystanders)
         && !trial.waives(Invariant::Alive);
     let client = ClientSteps::of(0);
@@ -257,6 +329,9 @@ fn trial(script: &Scenario, subject: &Subject, polite: bool) -> Trial {
         trial = trial
             .with(Phase::Before, around.clone())
             .with(Phase::After, around);
+        for (phase, work) in work_beside(script, subject) {
+            trial = trial.with(phase, work);
+        }
     }
     if stands_by {
         let connects = client.clone().open(subject).request_and_reply(subject);
@@ -266,6 +341,26 @@ fn trial(script: &Scenario, subject: &Subject, polite: bool) -> Trial {
             .with(Phase::BystanderAgain, one("bystanding", again));
     }
     trial
+}
+
+/// How many polite clients let a collector come by, where it has not yet.
+const IN_NUMBER: u32 = 128;
+
+/// What polite clients do, as many at once as the scenario has and then in number, to tell what is used again and what is
+/// collected late from what is lost.
+fn work_beside(script: &Scenario, subject: &Subject) -> Vec<(Phase, Scenario)> {
+    let most = script.clients.iter().map(|group| group.members).max();
+    let crowd = match subject.profile.serves_concurrently() {
+        true => subject.at_once(most.unwrap_or(1)),
+        false => 1,
+    };
+    let polite = ClientSteps::of(0).polite(subject).lines();
+    let of = |members, lines| scenario("polite clients", &[("polite", members)], vec![lines]);
+    let members = crowd.min(IN_NUMBER);
+    let in_number = of(members, vec![repeat(IN_NUMBER / members, polite.clone())]);
+    let at_once = (crowd > 1).then(|| (Phase::Crowd, of(crowd, polite)));
+    let work = at_once.into_iter();
+    work.chain([(Phase::Pressure, in_number)]).collect()
 }
 
 /// What a client does who is alone.
@@ -280,12 +375,4 @@ fn one(name: &str, steps: ClientSteps) -> Scenario {
 /// The events of a scenario that was performed.
 fn told(last: Option<(&Scenario, Transcript)>) -> Vec<EventLine> {
     last.map_or_else(Vec::new, |(scenario, seen)| seen.lines(scenario))
-}
-
-/// Says in the evidence how many of the tries failed.
-pub(super) fn counted(mut finding: Finding, failed: usize) -> Finding {
-    let tries = TRIES;
-    let how_often = Evidence::FailedOf { failed, tries };
-    finding.evidence.insert(0, how_often);
-    finding
 }

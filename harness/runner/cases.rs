@@ -1,12 +1,13 @@
 //! Cases of scenario files, each on a server of its own.
 
 use super::attempt::{Attempt, Job, TRIES, TrialOptions};
+use super::descriptors;
 use super::parallel::{block_on, map_in_order};
 use super::probe::subject_of;
 use super::saved::make_folder;
 use super::settings::Settings;
 use crate::drill::DrillFile;
-use crate::judge::Verdict;
+use crate::judge::{Doubt, Verdict};
 use crate::launch::Target;
 use crate::launch::lab::Lab;
 use crate::model::error::Error;
@@ -14,11 +15,11 @@ use crate::model::profile::Profile;
 use crate::model::scenario::Scenario;
 use crate::reference;
 use crate::report::data::{CheckResult, Report};
-use crate::session::Session;
+use crate::session::{Session, Turn};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A case of a scenario file, with the server that it is for.
 #[derive(Clone, Debug)]
@@ -106,7 +107,7 @@ fn target_of_file(name: &str, file: &Path, program: Option<&Path>) -> Result<Tar
 /// Runs cases of scenario files and reports on them.
 ///
 /// # Errors
-/// A server could not be started, or there is no case.
+/// There is no case, no lab, or the user ended the run.
 pub(crate) fn run_cases(
     cases: &[CaseRun],
     settings: &Settings,
@@ -128,7 +129,12 @@ pub(crate) fn run_cases(
     let results = map_in_order(
         cases,
         settings.jobs,
-        |case| run_case(case, settings),
+        |case, turn| match run_in_turn(case, settings, turn) {
+            Err(Error::Interrupted) => Err(Error::Interrupted),
+            // What keeps one server from running says nothing of the others.
+            Err(error) => Ok(not_run(case, &error)),
+            ran => ran,
+        },
         on_result,
     )?;
     Ok(Report {
@@ -147,9 +153,34 @@ pub(crate) fn run_cases(
 /// # Errors
 /// The server could not be started.
 pub(crate) fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResult, Error> {
+    run_in_turn(case, settings, &Turn::default())
+}
+
+fn run_in_turn(case: &CaseRun, settings: &Settings, turn: &Turn) -> Result<CheckResult, Error> {
     let begun = Instant::now();
-    let attempt = block_on(settings, try_case(case, settings))??;
+    let attempt = block_on(settings, try_case(case, settings, turn))??;
+    let reproduce = attempt
+        .failed
+        .as_ref()
+        .and_then(|_| settings.repeating(&[&format!("{}:{}", case.file, line_of(case, &attempt))]));
     Ok(CheckResult {
+        duration: begun.elapsed(),
+        reproduce,
+        ..result(case, attempt)
+    })
+}
+
+/// The result of a case whose server could not be started.
+fn not_run(case: &CaseRun, error: &Error) -> CheckResult {
+    let reason = error.chain();
+    result(
+        case,
+        Attempt::of(Verdict::Inconclusive(Doubt::CouldNotRun { reason })),
+    )
+}
+
+fn result(case: &CaseRun, attempt: Attempt) -> CheckResult {
+    CheckResult {
         id: case.id.clone(),
         family: case.file.clone(),
         requirement: case.scenario.name.clone(),
@@ -159,15 +190,13 @@ pub(crate) fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResul
         scenarios: 1,
         // The file itself says where it cuts.
         coverage: None,
-        duration: begun.elapsed(),
+        duration: Duration::ZERO,
         tried: None,
-        reproduce: attempt.failed.as_ref().and_then(|_| {
-            settings.repeating(&[&format!("{}:{}", case.file, line_of(case, &attempt))])
-        }),
+        reproduce: None,
         scenario: attempt.failed.as_ref().map(ToString::to_string),
         verdict: attempt.verdict,
         transcript: attempt.transcript,
-    })
+    }
 }
 
 fn line_of(case: &CaseRun, attempt: &Attempt) -> usize {
@@ -179,12 +208,14 @@ fn line_of(case: &CaseRun, attempt: &Attempt) -> usize {
     failed.max(first)
 }
 
-async fn try_case(case: &CaseRun, settings: &Settings) -> Result<Attempt, Error> {
+async fn try_case(case: &CaseRun, settings: &Settings, turn: &Turn) -> Result<Attempt, Error> {
     let target = &case.target;
+    let scenarios = std::slice::from_ref(&case.scenario);
+    let _held = descriptors::take_what_there_is(descriptors::needed(scenarios)).await;
     let lab = Arc::new(Lab::open(settings.isolation)?);
-    let session = Session::start(target, lab.clone()).await?;
+    let session = Session::start(target, lab.clone(), turn.clone()).await?;
     let subject = subject_of(&session, &lab, target, settings)?;
-    let job = Job::new(target, &subject, settings).of(&case.id);
+    let job = Job::new(target, &subject, settings, turn).of(&case.id);
     // The session keeps its lab for as long as its server is used.
     drop(lab);
     let options = TrialOptions {
@@ -194,6 +225,5 @@ async fn try_case(case: &CaseRun, settings: &Settings) -> Result<Attempt, Error>
         // Who writes a scenario says what he expects.
         ask: false,
     };
-    let scenarios = std::slice::from_ref(&case.scenario);
     job.try_on(Some(session), scenarios, options).await
 }

@@ -17,6 +17,7 @@ use crate::model::error::Error;
 use crate::model::scenario::Scenario;
 use crate::model::subject::Subject;
 use crate::report::data::{CheckResult, Report};
+use crate::session::Turn;
 use std::time::Instant;
 
 /// Checks a server against every check of the catalogue that applies to it and that the settings choose.
@@ -47,21 +48,28 @@ pub fn check(
     let begun = Instant::now();
     let probed = block_on(settings, probe(target, settings))??;
     let target = target.on(probed.subject.place.transport);
-    let first = Job::new(&target, &probed.subject, settings);
+    let turn = Turn::default();
+    let first = Job::new(&target, &probed.subject, settings, &turn);
     let (subject, tried) = try_gates(&table, &probed, first)?;
-    let job = Job::new(&target, &subject, settings);
     let unserved = probed.unserved.as_ref();
-    let run_one = |check: &'static Check| match tried.iter().find(|result| result.id == check.id) {
+    let run_one = |check: &'static Check, job: Job<'_>| match tried
+        .iter()
+        .find(|result| result.id == check.id)
+    {
         Some(result) => Ok(result.clone()),
         None => check_result(check, unserved, job),
     };
     let done = map_in_order(
         &all_work(selected, &probed, settings),
-        jobs(job),
-        |work| match work {
-            Work::Check(check) => run_one(check).map(|result| Done::Checked(Box::new(result))),
-            Work::Observe(observation, scenario) => observe(observation, scenario, job)
-                .map(|value| Done::Observed(observation.name, value)),
+        jobs(first),
+        |work, turn| match work {
+            Work::Check(check) => run_one(check, Job::new(&target, &subject, settings, turn))
+                .map(|result| Done::Checked(Box::new(result))),
+            Work::Observe(observation, scenario) => {
+                let job = Job::new(&target, &subject, settings, turn);
+                observe(observation, scenario, job)
+                    .map(|value| Done::Observed(observation.name, value))
+            }
         },
         &|done| {
             if let Done::Checked(result) = done {
@@ -107,7 +115,8 @@ fn try_gates(
         if !is_selected && subject.bystander == without.bystander {
             continue;
         }
-        let job = Job::new(first.target, &subject, first.settings);
+        let turn = Turn::default();
+        let job = Job::new(first.target, &subject, first.settings, &turn);
         let result = check_result(check, probed.unserved.as_ref(), job)?;
         if matches!(result.verdict, Verdict::Fail(_)) {
             subject = match is_selected {

@@ -1,6 +1,7 @@
 //! One check against one server, and what the target's file says of its result.
 
 use super::attempt::{Attempt, Job, TrialOptions};
+use super::descriptors;
 use super::drawn::{Batches, concluded, saved_cases, tried_by};
 use super::parallel::block_on;
 use super::selection::glob_matches;
@@ -65,7 +66,13 @@ fn tried(check: &'static Check, job: Job<'_>) -> Result<(Vec<Scenario>, Attempt)
         saved: saved.len(),
     };
     scenarios.splice(0..0, saved);
-    let attempt = match block_on(job.settings, performed(batches, &scenarios, job))? {
+    let trying = async {
+        match descriptors::take(descriptors::needed(&scenarios)).await {
+            Ok(_held) => performed(batches, &scenarios, job).await,
+            Err(skip) => Ok(Attempt::of(Verdict::Skip(skip))),
+        }
+    };
+    let attempt = match block_on(job.settings, trying)? {
         Ok(attempt) => attempt,
         // It started before, so what keeps it from starting now is no fault of the command.
         Err(error) => Attempt::of(Verdict::Inconclusive(Doubt::NotStarted {

@@ -2,7 +2,7 @@
 
 use super::attempt::{Attempt, Job, TRIES};
 #[cfg(feature = "property")]
-use super::attempt::{TrialOptions, counted};
+use super::attempt::{TrialOptions, Tried};
 use super::settings::Settings;
 use crate::drill::DrillFile;
 #[cfg(feature = "property")]
@@ -81,7 +81,7 @@ pub(super) async fn concluded(
     job: Job<'_>,
 ) -> Result<Attempt, Error> {
     let attempt = case_by_case(attempt, batches, scenarios, job).await?;
-    made_small(attempt, batches, scenarios, job).await
+    Ok(made_small(attempt, batches, scenarios, job).await)
 }
 
 /// Nothing is drawn without the feature.
@@ -197,16 +197,16 @@ async fn made_small(
     batches: Batches<'_>,
     scenarios: &[Scenario],
     job: Job<'_>,
-) -> Result<Attempt, Error> {
+) -> Attempt {
     let is_shrunk = batches.check.policy.drawn && job.settings.shrink;
     let failed = attempt.failed.as_ref().filter(|_| is_shrunk);
     let drawn = &scenarios[batches.saved..];
     let batch = failed.and_then(|failed| drawn.iter().position(|drawn| drawn == failed));
     let (Some(batch), Some(rules)) = (batch, property::Rules::of(job.subject)) else {
-        return Ok(attempt);
+        return attempt;
     };
     let fails = async |scenario: &Scenario| {
-        let trial = job.trial(scenario, true);
+        let trial = job.trial(scenario, true).again();
         let (verdict, _) = job.on_fresh_server(&trial).await?;
         Ok(matches!(verdict, Verdict::Fail(_)))
     };
@@ -215,9 +215,13 @@ async fn made_small(
         Verdict::Fail(finding) => finding.line(),
         _ => 0,
     };
-    let found = property::smallest(&rules, batch, line, &name, fails).await?;
-    let surest = surest(&found, job).await?;
-    Ok(surest.unwrap_or(attempt))
+    let smaller = async {
+        let found = property::smallest(&rules, batch, line, &name, fails).await?;
+        surest(&found, job).await
+    };
+    // Where the server cannot be started once more, there is still what was seen of the first case.
+    let smaller: Result<Option<Attempt>, Error> = smaller.await;
+    smaller.ok().flatten().unwrap_or(attempt)
 }
 
 /// The first of ever larger cases that fails each time, or the one that fails most often: the smallest may have failed
@@ -241,13 +245,13 @@ async fn surest(found: &[Scenario], job: Job<'_>) -> Result<Option<Attempt>, Err
 /// Repeats a small case on fresh servers, and says how often it failed.
 #[cfg(feature = "property")]
 async fn confirmed(small: &Scenario, job: Job<'_>) -> Result<(usize, Attempt), Error> {
-    let trial = job.trial(small, true);
-    let mut failed = 0;
+    let trial = job.trial(small, true).again();
+    let mut tried = Tried::default();
     let mut seen = Attempt::of(Verdict::Pass);
     for _ in 0..TRIES {
         let (verdict, transcript) = job.on_fresh_server(&trial).await?;
+        tried.count(&verdict);
         if matches!(verdict, Verdict::Fail(_)) {
-            failed += 1;
             seen = Attempt {
                 failed: Some(small.clone()),
                 transcript: transcript.lines(small),
@@ -255,8 +259,9 @@ async fn confirmed(small: &Scenario, job: Job<'_>) -> Result<(usize, Attempt), E
             };
         }
     }
+    let failed = tried.failed;
     if let Verdict::Fail(finding) = seen.verdict {
-        let mut finding = counted(finding, failed);
+        let mut finding = tried.told_with(finding);
         let case = Evidence::SmallestCase(small.clone());
         finding.evidence.insert(1, case);
         seen.verdict = Verdict::Fail(finding);

@@ -5,6 +5,7 @@ mod cases;
 mod check;
 mod checked;
 mod chosen;
+mod descriptors;
 mod drawn;
 mod exclusive;
 mod interrupt;

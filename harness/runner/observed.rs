@@ -1,6 +1,7 @@
 //! What is observed of a server beside the checks.
 
 use super::attempt::Job;
+use super::descriptors;
 use super::parallel::block_on;
 use super::probe::Probed;
 use super::settings::Settings;
@@ -42,7 +43,12 @@ pub(super) fn observe(
 ) -> Result<String, Error> {
     let job = job.of(observation.name);
     let trial = job.trial(scenario, false);
-    match block_on(job.settings, job.on_fresh_server(&trial))? {
+    let trying = async {
+        let needed = descriptors::needed(std::slice::from_ref(scenario));
+        let _held = descriptors::take_what_there_is(needed).await;
+        job.on_fresh_server(&trial).await
+    };
+    match block_on(job.settings, trying)? {
         Ok((_, transcript)) => Ok(observation.value(&Sighting {
             subject: job.subject,
             scenario,

@@ -1,15 +1,16 @@
-//! Work on several threads at a time, until the user ends the run.
+//! Work on several things at a time, until the user ends the run.
 
 use super::settings::Settings;
 use crate::model::error::Error;
+use crate::session::{Places, Turn};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-/// Runs `run` over all items on `jobs` threads; results come back, and are shown, in the order of the items.
+/// Runs `run` over all items, `jobs` at a time beside those that have stepped aside, each on a thread of its own; results
+/// come back, and are shown, in the order of the items.
 pub(super) fn map_in_order<T: Sync, R: Send>(
     items: &[T],
     jobs: usize,
-    run: impl Fn(&T) -> Result<R, Error> + Sync,
+    run: impl Fn(&T, &Turn) -> Result<R, Error> + Sync,
     on_result: &(dyn Fn(&R) + Sync),
 ) -> Result<Vec<R>, Error> {
     struct Done<R> {
@@ -17,36 +18,36 @@ pub(super) fn map_in_order<T: Sync, R: Send>(
         shown: usize,
         error: Option<Error>,
     }
-    let next = AtomicUsize::new(0);
     let done = Mutex::new(Done {
         results: items.iter().map(|_| None).collect(),
         shown: 0,
         error: None,
     });
-    let work = || {
-        while let Some((n, item)) = items
-            .iter()
-            .enumerate()
-            .nth(next.fetch_add(1, Ordering::Relaxed))
-        {
-            let result = run(item);
-            let Ok(mut done) = done.lock() else { return };
-            match result {
-                Ok(result) => done.results[n] = Some(result),
-                Err(error) => {
-                    done.error.get_or_insert(error);
-                    next.store(items.len(), Ordering::Relaxed);
-                }
-            }
-            while let Some(Some(result)) = done.results.get(done.shown) {
-                on_result(result);
-                done.shown += 1;
+    let work = |n: usize, item: &T, turn: &Turn| {
+        let result = run(item, turn);
+        let Ok(mut done) = done.lock() else { return };
+        match result {
+            Ok(result) => done.results[n] = Some(result),
+            Err(error) => {
+                done.error.get_or_insert(error);
             }
         }
+        while let Some(Some(result)) = done.results.get(done.shown) {
+            on_result(result);
+            done.shown += 1;
+        }
     };
+    let is_over = || done.lock().is_ok_and(|done| done.error.is_some());
+    let places = Places::of(jobs.max(1));
+    let waiting = event_loop()?;
     std::thread::scope(|scope| {
-        for _ in 0..jobs.clamp(1, items.len().max(1)) {
-            scope.spawn(work);
+        for (n, item) in items.iter().enumerate() {
+            let place = waiting.block_on(places.take());
+            if is_over() {
+                break;
+            }
+            let (work, places) = (&work, places.clone());
+            scope.spawn(move || work(n, item, &Turn::at(places, place)));
         }
     });
     let done = done
@@ -60,19 +61,22 @@ pub(super) fn map_in_order<T: Sync, R: Send>(
 
 /// Runs a future on a thread's own runtime, until the user interrupts it.
 pub(super) fn block_on<T>(settings: &Settings, work: impl Future<Output = T>) -> Result<T, Error> {
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build()
-        .map_err(|source| Error::Kernel {
-            doing: "making an event loop",
-            source,
-        })?;
+    let runtime = event_loop()?;
     let local = tokio::task::LocalSet::new();
     local.block_on(&runtime, async {
         tokio::select! {
             result = work => Ok(result),
             () = settings.interrupt.until_raised() => Err(Error::Interrupted),
         }
+    })
+}
+
+fn event_loop() -> Result<tokio::runtime::Runtime, Error> {
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    let runtime = runtime.enable_all().build();
+    runtime.map_err(|source| Error::Kernel {
+        doing: "making an event loop",
+        source,
     })
 }
 
@@ -85,7 +89,7 @@ mod tests {
         let items: Vec<usize> = (0..50).collect();
         let seen = Mutex::new(Vec::new());
         let results =
-            map_in_order(&items, 8, |n| Ok(*n), &|n| seen.lock().unwrap().push(*n)).unwrap();
+            map_in_order(&items, 8, |n, _| Ok(*n), &|n| seen.lock().unwrap().push(*n)).unwrap();
         assert_eq!(results, items);
         assert_eq!(*seen.lock().unwrap(), items);
     }

@@ -1,6 +1,7 @@
 //! The first look at a server: where it listens, and whether it serves a polite client.
 
 use super::attempt::{Job, perform};
+use super::descriptors;
 use super::drawn;
 use super::settings::Settings;
 use crate::checks::observations::Sighting;
@@ -11,13 +12,14 @@ use crate::launch::{Server, Target};
 use crate::model::action::Action;
 use crate::model::dialogue::{ClientSteps, scenario, settle};
 use crate::model::error::Error;
+use crate::model::expectation::Expectation;
 use crate::model::invariant::Invariant;
 use crate::model::need::Need;
-use crate::model::phase::{Next, Phase};
+use crate::model::profile::{Serves, Transport};
 use crate::model::scenario::{Line, Scenario, Waiver};
 use crate::model::subject::{Place, Subject};
 use crate::model::trial::Trial;
-use crate::session::Session;
+use crate::session::{Session, Turn};
 use crate::transcript::event::Transcript;
 use std::sync::Arc;
 
@@ -45,33 +47,41 @@ impl Probed {
 
 /// Starts the server once, talks to it politely, and tells what is to be known of it.
 pub(super) async fn probe(target: &Target, settings: &Settings) -> Result<Probed, Error> {
+    let _held = descriptors::take_what_there_is(descriptors::needed(&[])).await;
     let lab = Arc::new(Lab::open(settings.isolation)?);
     let why_host = lab.why_host().map(str::to_owned);
-    let mut session = Session::start(target, lab.clone()).await?;
+    let turn = Turn::default();
+    let mut session = Session::start(target, lab.clone(), turn.clone()).await?;
     let subject = subject_of(&session, &lab, target, settings)?;
     let trial = Trial::alone(first_conversation(&subject)).of(&subject.profile);
     let transcript = perform(&mut session, &trial).await?;
-    let verdict = Job::new(target, &subject, settings).judged(&trial, &transcript)?;
-    let unserved = (verdict != Verdict::Pass).then_some(verdict);
-    let is_to_be_tried = unserved.is_none() && may_answer_again(&subject);
-    let answers_again = match is_to_be_tried {
-        true => {
-            let again = Trial::alone(same_again(&subject)).of(&subject.profile);
-            let seen = perform(&mut session, &again).await?;
-            Job::new(target, &subject, settings).judged(&again, &seen)? == Verdict::Pass
+    let verdict = Job::new(target, &subject, settings, &turn).judged(&trial, &transcript)?;
+    let mut unserved = (verdict != Verdict::Pass).then_some(verdict);
+    let mut subject = subject;
+    if unserved.is_none() && goes_on(&subject) {
+        let next = Trial::alone(first_conversation(&subject)).of(&subject.profile);
+        let seen = perform(&mut session, &next).await?;
+        let verdict = Job::new(target, &subject, settings, &turn).judged(&next, &seen)?;
+        unserved = (verdict != Verdict::Pass).then_some(verdict);
+    }
+    if unserved.is_none() && may_defer(&subject) {
+        let silent = Trial::alone(silent_client()).of(&subject.profile);
+        let seen = perform(&mut session, &silent).await?;
+        subject.place.deferred = seen.shows_deferral();
+    }
+    if unserved.is_none() && may_answer_again(&subject) {
+        let again = Trial::alone(same_again(&subject)).of(&subject.profile);
+        let seen = perform(&mut session, &again).await?;
+        let verdict = Job::new(target, &subject, settings, &turn).judged(&again, &seen)?;
+        if verdict == Verdict::Pass {
+            subject = subject.answering_again();
         }
-        false => false,
-    };
-    let subject = match answers_again {
-        true => subject.answering_again(),
-        false => subject,
-    };
-    let process_for_each = match unserved {
-        None => has_process_for_each(&mut session, &subject).await?,
-        Some(_) => false,
-    };
+    }
+    let needs = [Need::STREAM, Need::SEVERAL_AT_ONCE];
+    let takes_more = needs.iter().all(|need| need.unmet(&subject).is_none());
     let subject = Subject {
-        process_for_each,
+        process_for_each: takes_more && session.has_a_process_for_each().await,
+        may_be_limited: session.may_be_limited(),
         ..subject
     };
     Ok(Probed {
@@ -102,6 +112,8 @@ pub(super) fn subject_of(
         seed: settings.seed,
         deep: settings.deep,
         cases: drawn::how_many(settings),
+        most_clients: descriptors::most_clients(),
+        somaxconn: lab.somaxconn(),
         ..Subject::of(target.profile.clone(), place_of(session, server))
     })
 }
@@ -126,39 +138,8 @@ fn place_of(session: &Session<'_>, server: &Server) -> Place {
             .iter()
             .filter(v6)
             .any(|row| !row.v6_only && on_all(row)),
+        deferred: false,
     }
-}
-
-/// How many clients are held to see whether each has a process of its own: the first may be for whom a pool is filled.
-const HELD: u32 = 2;
-
-/// Whether the server has a further process for each client that is connected.
-async fn has_process_for_each(session: &mut Session<'_>, subject: &Subject) -> Result<bool, Error> {
-    if Need::SEVERAL_AT_ONCE.unmet(subject).is_some() || Need::STREAM.unmet(subject).is_some() {
-        return Ok(false);
-    }
-    let pids = |session: &Session<'_>| -> Vec<i32> {
-        let processes = session.server().map(Server::processes);
-        let living = processes.into_iter().flatten();
-        let living = living.filter(|process| !process.is_zombie());
-        living.map(|process| process.pid).collect()
-    };
-    let steps = ClientSteps::of(0).open_accepted(subject);
-    // A process is made behind the accept.
-    let lines = vec![steps.lines(), vec![settle()]];
-    let held = scenario("clients that stay", &[("held", HELD)], lines);
-    // Bystanders are those who stay when their part is over.
-    let phase = Phase::BystanderConnects;
-    let trial = Trial::alone(held.clone()).with(phase, held);
-    session.begin();
-    let before = pids(session);
-    session.perform(Next::Perform(phase), &trial).await?;
-    let new = pids(session)
-        .into_iter()
-        .filter(|pid| !before.contains(pid));
-    let new = new.count();
-    session.finish().await;
-    Ok(new >= HELD as usize)
 }
 
 /// Whether it can be told by trying alone that the last exchange is answered again, and something can be built on it.
@@ -203,6 +184,23 @@ pub(super) fn only_served(scenario: Scenario) -> Scenario {
         waived: waived.collect(),
         ..scenario
     }
+}
+
+/// Whether it makes a difference that the kernel keeps silent clients from the server.
+fn may_defer(subject: &Subject) -> bool {
+    goes_on(subject) && subject.place.transport == Transport::Tcp && subject.profile.has_request()
+}
+
+/// Whether there can be a second client.
+fn goes_on(subject: &Subject) -> bool {
+    subject.profile.promises.serves != Some(Serves::OneConnection)
+}
+
+/// A client that says nothing.
+fn silent_client() -> Scenario {
+    let client = ClientSteps::of(0).connect().expect(Expectation::Accepted);
+    let lines = client.then(Action::Close).lines();
+    only_served(scenario("a silent client", &[("alice", 1)], vec![lines]))
 }
 
 /// The same lines, with the time for what the server does by itself before the client closes.

@@ -17,7 +17,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The form of the files; it changes where an older program could not read them.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 
 /// A trial with its transcript and the verdict that was given, as `--transcripts` saves it.
 ///
@@ -172,7 +172,11 @@ struct RawTrial {
     #[serde(default)]
     ends_after_one: bool,
     #[serde(default)]
+    few_doses: bool,
+    #[serde(default)]
     closes_silent_after: Option<Duration>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    may_close_silent: bool,
 }
 
 /// A scenario in the JSON form of `.drill` files.
@@ -195,7 +199,9 @@ impl RawTrial {
         Ok(Self {
             phases: phases.collect::<Result<_, _>>()?,
             ends_after_one: trial.ends_after_one,
+            few_doses: trial.few_doses,
             closes_silent_after: trial.closes_silent_after,
+            may_close_silent: trial.may_close_silent,
         })
     }
 
@@ -204,7 +210,9 @@ impl RawTrial {
             .sort_by_key(|phase| phase.phase != Phase::Scenario);
         let mut trial = Trial::alone(dialogue::scenario("nothing", &[], vec![]));
         trial.ends_after_one = self.ends_after_one;
+        trial.few_doses = self.few_doses;
         trial.closes_silent_after = self.closes_silent_after;
+        trial.may_close_silent = self.may_close_silent;
         for (n, phase) in self.phases.into_iter().enumerate() {
             let name = format!("{name}: trial.phases[{n}]");
             trial = trial.with(phase.phase, phase.scenario(&name)?);
@@ -397,7 +405,7 @@ mod tests {
         let of = |text: &str| SavedTrial::parse(&name, text).unwrap_err().to_string();
         let wrong = [
             of("{}"),
-            of(&text.replace("\"format\": 1", "\"format\": 9")),
+            of(&text.replace("\"format\": 2", "\"format\": 9")),
             of(&text.replace(" connect", " conect")),
         ];
         for message in wrong {

@@ -6,8 +6,11 @@ use crate::model::action::{ConnectOptions, ReadRate};
 use crate::model::address::Address;
 use crate::model::data::{Data, Segmentation};
 use crate::model::expectation::End;
-use crate::model::limits::{LOOK_EVERY, LOOK_SOON, SEND_WITHIN, TAKEN_WITHIN};
+use crate::model::limits::{
+    DELAY_WORTH_RECORDING, LOOK_EVERY, LOOK_SOON, SEND_WITHIN, TAKEN_WITHIN,
+};
 use crate::model::profile::Transport;
+use crate::session::blame::{is_of_server, is_told_of_server};
 use crate::session::recorder::Recorder;
 use crate::sys::socket::{tcp_info, unsent_bytes};
 use crate::transcript::event::{ClientEvent, ClientId, What};
@@ -32,17 +35,6 @@ enum ReadMode {
     Stalled,
     AtRate(ReadRate),
 }
-
-/// Errors of connect that tell of our own host, not of the server.
-const OUR_ERRORS: &[Errno] = &[
-    Errno::ADDRINUSE,
-    Errno::ADDRNOTAVAIL,
-    Errno::MFILE,
-    Errno::NFILE,
-    Errno::NOBUFS,
-    Errno::NOMEM,
-    Errno::INVAL,
-];
 
 /// A client of a scenario, connected or not.
 #[derive(Debug)]
@@ -72,6 +64,8 @@ struct Link {
     is_paced: bool,
     /// When what is sent in the background last went out, or goes out next after a pause of ours.
     due: Rc<Cell<Option<Instant>>>,
+    /// How late it was, all in all, with what it was to do at a pace.
+    late: Rc<Cell<Duration>>,
 }
 
 impl Client {
@@ -117,10 +111,7 @@ impl Client {
                 self.drive(socket, peer, pending.is_some());
             }
             Err(error) => {
-                if OUR_ERRORS.contains(&error) {
-                    self.recorder
-                        .prove(Fault::OwnSocket, false, describe(error));
-                }
+                disprove_own_socket(&self.recorder, error, is_of_server(error));
                 self.record(ClientEvent::ConnectFailed {
                     refused: error == Errno::CONNREFUSED,
                     error: describe(error),
@@ -168,7 +159,9 @@ impl Client {
 
     fn peer(&self, options: &ConnectOptions) -> Result<SockAddr, Errno> {
         match &self.server {
-            Address::Path(path) => SockAddr::unix(path).map_err(|_| Errno::NAMETOOLONG),
+            Address::Path(path) => {
+                SockAddr::unix(self.lab.reached(path)).map_err(|_| Errno::NAMETOOLONG)
+            }
             Address::Inet(address) => {
                 let ip = options.to.unwrap_or_else(|| address.ip());
                 Ok(SocketAddr::new(ip, address.port()).into())
@@ -212,12 +205,15 @@ impl Client {
         let socket = match crate::sys::socket::watched(socket) {
             Ok(socket) => Rc::new(socket),
             Err(error) => {
+                let errno = errno_of(&error);
+                disprove_own_socket(&self.recorder, errno, false);
                 return self.record(ClientEvent::ConnectFailed {
                     refused: false,
                     error: error.to_string(),
                 });
             }
         };
+        let late = Rc::<Cell<Duration>>::default();
         let (mode, mode_seen) =
             watch::channel(std::mem::replace(&mut self.next_mode, ReadMode::Free));
         let driver = Driver {
@@ -227,6 +223,7 @@ impl Client {
             mode: mode_seen,
             datagram: self.transport.is_datagram(),
             peer: peer.clone(),
+            late: Rc::clone(&late),
         };
         if !pending {
             driver.connected();
@@ -242,6 +239,7 @@ impl Client {
             sent: Rc::default(),
             is_paced: false,
             due: Rc::default(),
+            late,
         });
     }
 
@@ -263,7 +261,7 @@ impl Client {
             }
             match every {
                 _ if n == last => {}
-                Some(pause) => tokio::time::sleep(pause).await,
+                Some(pause) => self.pause(pause).await,
                 None if unread == 0 && self.wait_taken().await => {}
                 None => unread += 1,
             }
@@ -296,6 +294,7 @@ impl Client {
         let (id, recorder, transport) = (self.id, self.recorder.clone(), self.transport);
         let (socket, peer) = (Rc::clone(&link.socket), link.peer.clone());
         let (sent, due) = (Rc::clone(&link.sent), Rc::clone(&link.due));
+        let late = Rc::clone(&link.late);
         link.is_paced |= every.is_some();
         link.writers.push(tokio::task::spawn_local(async move {
             let last = segments.len().saturating_sub(1);
@@ -303,7 +302,10 @@ impl Client {
                 let done = send_all(&socket, &peer, &segment, transport, &sent).await;
                 let event = match done {
                     Ok(()) => ClientEvent::Sent(segment),
-                    Err(errno) => ClientEvent::SendFailed(describe(errno)),
+                    Err(errno) => {
+                        disprove_own_socket(&recorder, errno, is_told_of_server(errno));
+                        ClientEvent::SendFailed(describe(errno))
+                    }
                 };
                 recorder.record(What::Client(id, event));
                 if done.is_err() {
@@ -312,7 +314,7 @@ impl Client {
                 due.set(due.get().max(Some(Instant::now())));
                 if let Some(pause) = every.filter(|_| n < last) {
                     due.set(due.get().max(Some(Instant::now() + pause)));
-                    tokio::time::sleep(pause).await;
+                    keep_pace(pause, &late).await;
                 }
             }
         }));
@@ -333,10 +335,37 @@ impl Client {
         self.link.as_ref()?.due.get()
     }
 
-    /// How many bytes the kernel has taken from it, where it writes as fast as they are taken.
-    pub(crate) fn hurried_bytes(&self) -> u64 {
-        let link = self.link.as_ref().filter(|link| !link.is_paced);
-        link.map_or(0, |link| link.sent.get())
+    /// How many bytes the server has read of it, where it has sent more and does not pause itself.
+    pub(crate) fn bytes_read_so_far(&self) -> u64 {
+        let link = self.link.as_ref();
+        match link.filter(|link| !link.is_paced && !self.is_idle()) {
+            Some(link) => {
+                let unsent = unsent_bytes(link.socket.get_ref().as_fd()).unwrap_or(0) as u64;
+                let sent = link.sent.get();
+                match self.transport {
+                    Transport::Tcp => sent.saturating_sub(unsent + self.unread_bytes()),
+                    // There, what is not sent is what is not read (unix(7)).
+                    Transport::Unix | Transport::Udp | Transport::UnixDatagram => {
+                        sent.saturating_sub(unsent)
+                    }
+                }
+            }
+            None => 0,
+        }
+    }
+
+    /// How late it has been since it was asked last with what it was to do at a pace.
+    pub(crate) fn take_lateness(&self) -> Option<Duration> {
+        let late = self.link.as_ref()?.late.take();
+        (late > DELAY_WORTH_RECORDING).then_some(late)
+    }
+
+    /// Pauses between two pieces of what it sends.
+    async fn pause(&self, time: Duration) {
+        match &self.link {
+            Some(link) => keep_pace(time, &link.late).await,
+            None => tokio::time::sleep(time).await,
+        }
     }
 
     /// Whether nothing is left of what it sends in the background.
@@ -364,18 +393,15 @@ impl Client {
             self.record(ClientEvent::SendFailed("not connected".to_owned()));
             return false;
         };
-        let sent = tokio::time::timeout(
-            SEND_WITHIN,
-            send_all(&link.socket, &link.peer, bytes, self.transport, &link.sent),
-        )
-        .await;
-        match sent {
-            Ok(Ok(())) => {
+        let moved = || (link.sent.get(), self.unread_bytes());
+        let sending = send_all(&link.socket, &link.peer, bytes, self.transport, &link.sent);
+        match while_it_moves(SEND_WITHIN, moved, sending).await {
+            Some(Ok(())) => {
                 self.record(ClientEvent::Sent(bytes.to_vec()));
                 return true;
             }
-            Ok(Err(errno)) => self.record(ClientEvent::SendFailed(describe(errno))),
-            Err(_) => {
+            Some(Err(errno)) => self.fail_to_send(errno),
+            None => {
                 let why = "the server does not read".to_owned();
                 self.recorder.prove(Fault::Sent, false, why.clone());
                 self.record(ClientEvent::SendFailed(why));
@@ -384,13 +410,23 @@ impl Client {
         false
     }
 
+    fn fail_to_send(&self, errno: Errno) {
+        disprove_own_socket(&self.recorder, errno, is_told_of_server(errno));
+        self.record(ClientEvent::SendFailed(describe(errno)));
+    }
+
+    /// Waits until the server has read all that was sent; not for one that has read nothing for a while.
     async fn wait_taken(&self) -> bool {
-        let deadline = tokio::time::Instant::now() + TAKEN_WITHIN;
+        let (mut unread, mut since) = (u64::MAX, Instant::now());
         for round in 0.. {
             if self.is_taken() || self.has_ended() {
                 return true;
             }
-            if tokio::time::Instant::now() > deadline {
+            let now = self.unread_bytes();
+            if now < unread {
+                (unread, since) = (now, Instant::now());
+            }
+            if since.elapsed() > TAKEN_WITHIN {
                 return false;
             }
             // The kernel has no event for "the peer has read": look again at once, then ever more slowly.
@@ -464,9 +500,7 @@ impl Client {
     /// Whether the kernel shows the connection in the hands of a server process.
     pub(crate) fn is_accepted(&self) -> bool {
         match self.transport {
-            Transport::Tcp => self
-                .server_row()
-                .is_some_and(|row| row.inode != 0 || self.is_deferred(&row)),
+            Transport::Tcp => self.server_row().is_some_and(|row| row.inode != 0),
             Transport::Unix => {
                 let Address::Path(path) = &self.server else {
                     return false;
@@ -481,7 +515,12 @@ impl Client {
 
     /// Whether the kernel keeps a client from the server that has not sent anything, as the server has asked it to
     /// (`TCP_DEFER_ACCEPT`, tcp(7)): its handshake is not complete although the accept queue has room.
-    fn is_deferred(&self, server_end: &crate::kernel::Row) -> bool {
+    pub(crate) fn is_deferred(&self) -> bool {
+        let row = self.server_row();
+        self.transport == Transport::Tcp && row.is_some_and(|row| self.is_kept_back(&row))
+    }
+
+    fn is_kept_back(&self, server_end: &crate::kernel::Row) -> bool {
         let half_open = matches!(server_end.state, State::SynRecv | State::NewSynRecv);
         let has_room = |row: &crate::kernel::Row| {
             row.local.map(|at| at.port()) == server_end.local.map(|at| at.port())
@@ -593,7 +632,7 @@ impl Client {
                 link.sent.set(link.sent.get() + 1);
                 self.record(ClientEvent::Sent(vec![byte]));
             }
-            Err(errno) => self.record(ClientEvent::SendFailed(describe(errno))),
+            Err(errno) => self.fail_to_send(errno),
         }
     }
 
@@ -605,7 +644,7 @@ impl Client {
         };
         let gift = match std::fs::File::open("/dev/null") {
             Ok(file) => file,
-            Err(error) => return self.record(ClientEvent::SendFailed(error.to_string())),
+            Err(error) => return self.fail_to_send(errno_of(&error)),
         };
         let fds = [gift.as_fd()];
         let mut space = [std::mem::MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(1))];
@@ -622,7 +661,7 @@ impl Client {
                 link.sent.set(link.sent.get() + 1);
                 self.record(ClientEvent::Sent(vec![byte]));
             }
-            Err(errno) => self.record(ClientEvent::SendFailed(describe(errno))),
+            Err(errno) => self.fail_to_send(errno),
         }
     }
 
@@ -774,6 +813,46 @@ fn local_address(socket: &AsyncFd<OwnedFd>) -> Option<SocketAddr> {
         .as_socket()
 }
 
+/// Writes down that our own host kept a client from doing its part, where an error is not for the server to answer for.
+fn disprove_own_socket(recorder: &Recorder, errno: Errno, is_of_server: bool) {
+    if !is_of_server {
+        recorder.prove(Fault::OwnSocket, false, describe(errno));
+    }
+}
+
+/// The number of an error; of one that has none, that of an argument which cannot be.
+fn errno_of(error: &std::io::Error) -> Errno {
+    Errno::from_io_error(error).unwrap_or(Errno::INVAL)
+}
+
+/// Pauses, and counts what that took longer than it should.
+async fn keep_pace(time: Duration, late: &Cell<Duration>) {
+    let begun = Instant::now();
+    tokio::time::sleep(time).await;
+    // The clock of the event loop ticks once a millisecond.
+    late.set(late.get() + begun.elapsed().saturating_sub(time + LOOK_SOON));
+}
+
+/// Does something that goes on for as long as it moves; nothing where nothing has moved for so long.
+async fn while_it_moves<T, M: PartialEq>(
+    limit: Duration,
+    moved: impl Fn() -> M,
+    work: impl Future<Output = T>,
+) -> Option<T> {
+    let mut work = std::pin::pin!(work);
+    let mut last = moved();
+    loop {
+        if let Ok(done) = tokio::time::timeout(limit, &mut work).await {
+            return Some(done);
+        }
+        let now = moved();
+        if now == last {
+            return None;
+        }
+        last = now;
+    }
+}
+
 fn describe(errno: Errno) -> String {
     std::io::Error::from(errno).to_string()
 }
@@ -827,6 +906,7 @@ struct Driver {
     mode: watch::Receiver<ReadMode>,
     datagram: bool,
     peer: SockAddr,
+    late: Rc<Cell<Duration>>,
 }
 
 /// As much as one read takes; larger than any datagram.
@@ -867,6 +947,8 @@ impl Driver {
                 true
             }
             Err(error) => {
+                let errno = errno_of(&error);
+                disprove_own_socket(&self.recorder, errno, is_told_of_server(errno));
                 self.record(ClientEvent::ConnectFailed {
                     refused: error.kind() == std::io::ErrorKind::ConnectionRefused,
                     error: error.to_string(),
@@ -917,7 +999,7 @@ impl Driver {
             match rate {
                 // The shortest sleep is a millisecond, which is a pause where none is wanted.
                 Some(rate) if rate.every.is_zero() => tokio::task::yield_now().await,
-                Some(rate) => tokio::time::sleep(rate.every).await,
+                Some(rate) => keep_pace(rate.every, &self.late).await,
                 None => {}
             }
         }
@@ -949,7 +1031,11 @@ impl Driver {
             },
             Ok(Ok((0, _))) => ClientEvent::Ended(End::Fin),
             Ok(Ok((bytes, _))) => ClientEvent::Received(buffer[..bytes].to_vec()),
-            Ok(Err(error)) => ClientEvent::Ended(end(&error)),
+            Ok(Err(error)) => {
+                let errno = errno_of(&error);
+                disprove_own_socket(&self.recorder, errno, is_told_of_server(errno));
+                ClientEvent::Ended(end(errno))
+            }
         };
         let over = matches!(event, ClientEvent::Ended(_));
         self.record(event);
@@ -957,10 +1043,10 @@ impl Driver {
     }
 }
 
-fn end(error: &std::io::Error) -> End {
-    match Errno::from_io_error(error) {
-        Some(Errno::TIMEDOUT) => End::Timeout,
-        Some(Errno::CONNREFUSED | Errno::HOSTUNREACH | Errno::NETUNREACH) => End::Unreachable,
+fn end(errno: Errno) -> End {
+    match errno {
+        Errno::TIMEDOUT => End::Timeout,
+        Errno::CONNREFUSED | Errno::HOSTUNREACH | Errno::NETUNREACH => End::Unreachable,
         _ => End::Reset,
     }
 }

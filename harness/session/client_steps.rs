@@ -1,12 +1,14 @@
 //! What a client does, and how long it waits for what it is owed.
 
-use super::phases::{Flow, Session};
-use super::quiescence::looks;
+use super::phases::{Flow, Session, go_on_if};
+use super::quiescence::looks_every;
 use crate::launch::Server;
 use crate::model::action::Action;
 use crate::model::expectation::Expectation;
 use crate::model::form::{Need, Wait};
-use crate::model::limits::{LOOKS_TO_BLAME, SERVED_WITHIN, SILENCE, STEP_WITHIN};
+use crate::model::limits::{
+    LOOK_ASIDE, LOOK_EVERY, LOOK_ON_FOR, LOOKS_TO_BLAME, SERVED_WITHIN, SILENCE, STEP_WITHIN,
+};
 use crate::model::profile::Serves;
 use crate::session::client::Client;
 use crate::transcript::client_state::{Matcher, Progress};
@@ -40,6 +42,8 @@ struct Waiting {
     deadline: tokio::time::Instant,
     /// Nobody has said how long.
     is_patient: bool,
+    /// It is held against the server, so that it is waited for as long as the server may still act.
+    looks_on: bool,
     /// The look before it.
     begun: u64,
     /// The processor time that the server had used at the first look.
@@ -64,6 +68,7 @@ impl Waiting {
             limit,
             deadline: asked + limit,
             is_patient: within.is_none() && way != Wait::Absence,
+            looks_on: within.is_none() && matches!(way, Wait::Event | Wait::Kernel),
             begun,
             ran_before: None,
             dead_looks: 0,
@@ -79,7 +84,8 @@ impl Session<'_> {
             Action::Connect(options) => {
                 client.connect(options).await;
                 if !options.without_waiting {
-                    return self.expect(client, &Expectation::Connected, None).await;
+                    let wait = Waiting::for_this(&Expectation::Connected, None, self.looked());
+                    return self.expect(client, &Expectation::Connected, wait).await;
                 }
             }
             Action::Send {
@@ -102,18 +108,33 @@ impl Session<'_> {
             Action::Vanish => client.vanish().await,
             Action::Stall => client.stall(),
             Action::Read(rate) => client.set_rate(*rate),
-            Action::Expect { what, within } => return self.expect(client, what, *within).await,
+            Action::Expect { what, within } => {
+                let wait = Waiting::for_this(what, *within, self.looked());
+                return self.expect(client, what, wait).await;
+            }
             Action::Require { what, within } => {
-                let (how, flow) = self.expect(client, what, *within).await;
-                self.observer.prove(
-                    Fault::Required(what.clone()),
-                    flow.is_continue(),
-                    "read from the connection and the kernel's tables",
-                );
-                return (how, flow);
+                let wait = Waiting {
+                    looks_on: false,
+                    ..Waiting::for_this(what, *within, self.looked())
+                };
+                let (how, flow) = self.expect(client, what, wait).await;
+                let shown = flow.is_continue() && !self.lacks_its_server(client, what);
+                let evidence = match shown || flow.is_break() {
+                    true => "read from the connection and the kernel's tables",
+                    false => "the kernel keeps the client from the server until it speaks",
+                };
+                let required = Fault::Required(what.clone());
+                self.observer.prove(required, shown, evidence);
+                return (how, go_on_if(shown));
             }
         }
         (Ended::Done, Flow::Continue(()))
+    }
+
+    /// Whether a connection that has to be in the server's hands is kept from it by the kernel.
+    fn lacks_its_server(&self, client: &Client, what: &Expectation) -> bool {
+        let mut client_states = self.observer.recorder.client_states();
+        *what == Expectation::Accepted && client_states.of(client.id()).is_deferred()
     }
 
     /// Writes down that a step does not happen where there is no connection for it.
@@ -127,15 +148,15 @@ impl Session<'_> {
         }
     }
 
-    async fn expect(
-        &self,
-        client: &Client,
-        what: &Expectation,
-        within: Option<Duration>,
-    ) -> (Ended, Flow) {
+    /// The number of the last look at the server.
+    fn looked(&self) -> u64 {
+        self.observer.looks.get().number
+    }
+
+    async fn expect(&self, client: &Client, what: &Expectation, waiting: Waiting) -> (Ended, Flow) {
         let id = client.id();
         let mut sought = Matcher::new(what, id.member);
-        let how = self.wait_for(client, what, &mut sought, within).await;
+        let how = self.wait_for(client, what, &mut sought, waiting).await;
         if matches!(what, Expectation::End { .. }) {
             self.observer.await_destroy_event(id).await;
         }
@@ -157,10 +178,9 @@ impl Session<'_> {
         client: &Client,
         what: &Expectation,
         sought: &mut Matcher<'_>,
-        within: Option<Duration>,
+        mut waiting: Waiting,
     ) -> Ended {
-        let mut look = looks();
-        let mut waiting = Waiting::for_this(what, within, self.observer.looks.get().number);
+        let mut look = looks_every(LOOK_EVERY);
         if waiting.way != Wait::Kernel {
             look.reset();
         }
@@ -187,6 +207,9 @@ impl Session<'_> {
             if let Some(ended) = ended {
                 return ended;
             }
+            if look.period() != self.observer.between_looks() {
+                look = looks_every(self.observer.between_looks());
+            }
         }
     }
 
@@ -203,11 +226,24 @@ impl Session<'_> {
                 waiting.deadline = later;
                 None
             }
-            None => {
-                self.observer.record_ran_since(waiting.ran_before);
-                Some(Ended::OutOfTime(waiting.limit))
-            }
+            None => self.in_vain(waiting),
         }
+    }
+
+    /// Whether it has been waited for in vain: as long as the server may still act, it is looked on at, beside others.
+    fn in_vain(&self, waiting: &mut Waiting) -> Option<Ended> {
+        let waited = waiting.asked.elapsed();
+        let ended = match waiting.looks_on && self.observer.may_still_act() {
+            true if waited < LOOK_ON_FOR => {
+                self.observer.turn.step_aside();
+                waiting.deadline += LOOK_ASIDE;
+                return None;
+            }
+            true => Ended::NotYet(LOOK_ON_FOR),
+            false => Ended::OutOfTime(waiting.limit),
+        };
+        self.observer.record_ran_since(waiting.ran_before);
+        Some(ended)
     }
 
     /// Looks in the kernel for what no event tells of, and whether anything may still come.
@@ -276,7 +312,10 @@ impl Session<'_> {
     /// Asks the kernel for facts that no event announces; true where one was found.
     fn look_in_kernel(&self, client: &Client, what: &Expectation) -> bool {
         let (found, event) = match what {
-            Expectation::Accepted => (client.is_accepted(), ClientEvent::Accepted),
+            Expectation::Accepted => match client.is_deferred() {
+                true => (true, ClientEvent::Deferred),
+                false => (client.is_accepted(), ClientEvent::Accepted),
+            },
             Expectation::Taken => (
                 client.has_written_all() && client.is_taken() || self.has_had_its_datagram(),
                 ClientEvent::Taken,

@@ -16,6 +16,12 @@ impl Clients {
         self.groups.iter().flatten()
     }
 
+    /// Whether anybody has a connection, of the phase or standing by.
+    pub(super) fn is_anybody_connected(&self) -> bool {
+        let bystanders = self.bystanders.iter().flatten();
+        self.all().chain(bystanders).any(Client::is_connected)
+    }
+
     /// All of the phase leave.
     pub(super) async fn leave(&mut self) {
         for client in self.groups.iter_mut().flatten() {

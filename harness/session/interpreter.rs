@@ -5,7 +5,7 @@ use crate::kernel::{self};
 use crate::model::error::Error;
 use crate::model::scenario::{Line, Step};
 use crate::session::client::Client;
-use crate::transcript::event::{Ended, ServerEvent, What};
+use crate::transcript::event::{ClientEvent, Ended, ServerEvent, What};
 use std::future::Future;
 use std::pin::Pin;
 use std::task::Poll;
@@ -74,6 +74,7 @@ impl Session<'_> {
 
     fn end_step(&self, step: usize, member: Option<u32>, how: Ended, flow: Flow) {
         self.observer.record_destroyed_sockets();
+        self.observer.ends.record_soon();
         if flow == Flow::Break(()) && !self.stopped.replace(true) {
             let doing = kernel::occupations(&self.observer.processes());
             self.observer.record_server(ServerEvent::Occupied(doing));
@@ -120,6 +121,10 @@ impl Session<'_> {
             Step::Client { action, .. } => {
                 self.observer.record(What::StepBegan(number));
                 let (how, flow) = self.client_move(client, action).await;
+                if let Some(late) = client.take_lateness() {
+                    self.observer
+                        .record(What::Client(client.id(), ClientEvent::Late(late)));
+                }
                 self.end_step(number, Some(client.id().member), how, flow);
                 flow
             }

@@ -1,9 +1,11 @@
 //! Performs scenarios on one server, and writes down what its clients and the kernel see; decides nothing.
 
+mod blame;
 mod calibration;
 mod client;
 mod client_steps;
 mod clients;
+mod ends;
 mod facts;
 mod interpreter;
 mod observer;
@@ -14,5 +16,7 @@ mod quiescence;
 mod recorder;
 mod sampler;
 mod server_steps;
+mod turn;
 
 pub(crate) use phases::Session;
+pub(crate) use turn::{Places, Turn};

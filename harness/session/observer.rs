@@ -1,11 +1,14 @@
 //! The observer: how the server ends, what it prints, what the kernel tells of it, who starved.
 
+use super::ends::Ends;
 use super::quiescence::Poll;
-use crate::kernel::{Counters, Process, RECEIVE_BUFFER_ERRORS, RestDetector};
+use super::turn::Turn;
+use crate::kernel::{Counters, Idleness, Memory, Process, RECEIVE_BUFFER_ERRORS, RestDetector};
 use crate::launch::Server;
 use crate::launch::lab::Lab;
 use crate::model::limits::{
-    DELAY_WORTH_RECORDING, LOOK_EVERY, LOOK_SOON, MAY_DIE_WITHIN, STEP_WITHIN,
+    DELAY_WORTH_RECORDING, LOOK_EVERY, LOOK_SOON, LOOKS_TO_BLAME, MAY_DIE_WITHIN, RETURN_WITHIN,
+    STEP_WITHIN,
 };
 use crate::model::phase::Moment;
 use crate::session::calibration;
@@ -14,35 +17,49 @@ use crate::session::recorder::Recorder;
 use crate::transcript::event::{ClientEvent, ClientId, Ended, ServerEvent, Transcript, What};
 use crate::transcript::fault::Fault;
 use std::cell::Cell;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::task::JoinHandle;
 
 /// A server in its lab as the kernel shows it, and the transcript in which that is written down.
 pub(super) struct Observer {
+    pub(super) turn: Turn,
     pub(super) lab: Arc<Lab>,
     pub(super) server: Option<Server>,
     pub(super) recorder: Recorder,
     pub(super) exit_watch: Option<JoinHandle<()>>,
-    /// The zombies at the last sample.
-    pub(super) zombies: Vec<i32>,
+    /// The memory of each process at the baseline.
+    pub(super) memory: HashMap<i32, Memory>,
+    pub(super) ends: Ends,
+    /// It was seen to listen at the beginning.
+    listened: Cell<bool>,
+    ends_watch: Option<JoinHandle<()>>,
     pub(super) began: Instant,
     pub(super) baseline_delay: Duration,
+    /// What the server does with no client there.
+    pub(super) idleness: Idleness,
     /// The counters of the lab's network at the beginning of the transcript.
     counters: Counters,
     pub(super) looks: Cell<Poll>,
 }
 
 impl Observer {
-    pub(super) fn of(server: Server, lab: Arc<Lab>) -> Self {
+    pub(super) fn of(server: Server, lab: Arc<Lab>, turn: Turn) -> Self {
+        let recorder = Recorder::new();
         Self {
+            ends: Ends::new(Arc::clone(&lab), recorder.clone()),
+            ends_watch: None,
+            listened: Cell::default(),
+            turn,
             lab,
             server: Some(server),
-            recorder: Recorder::new(),
+            recorder,
             exit_watch: None,
-            zombies: Vec::new(),
+            memory: HashMap::new(),
             began: Instant::now(),
             baseline_delay: Duration::ZERO,
+            idleness: Idleness::default(),
             counters: Counters::default(),
             looks: Cell::default(),
         }
@@ -52,20 +69,32 @@ impl Observer {
     pub(super) fn begin(&mut self) {
         self.recorder = Recorder::new();
         self.began = Instant::now();
-        if let Some(server) = &self.server {
-            let pid = server.pid();
-            self.record_server(ServerEvent::Started { pid });
-        }
+        self.ends = Ends::new(Arc::clone(&self.lab), self.recorder.clone());
+        self.begin_life();
+        // What happened before is no less true for having been seen by nobody.
+        self.ends.record_crashes();
+        self.ends_watch = self.ends.watch();
         self.watch_exit();
         self.counters = Counters::of(self.lab.supervisor().pid());
         self.lab.destroy_events();
     }
 
+    /// Writes down that the server runs, before anybody has spoken to it.
+    pub(super) fn begin_life(&self) {
+        if let Some(server) = &self.server {
+            let pid = server.pid();
+            self.record_server(ServerEvent::Started { pid });
+            self.ends.begin(pid, &server.processes());
+            self.listened.set(self.listener().is_some());
+        }
+    }
+
     /// Ends the transcript.
     pub(super) fn end(&mut self) -> Transcript {
+        self.ends.record();
         self.record_counters();
-        if let Some(watch) = self.exit_watch.take() {
-            watch.abort();
+        for watch in [self.exit_watch.take(), self.ends_watch.take()] {
+            watch.inspect(JoinHandle::abort);
         }
         self.recorder.take()
     }
@@ -89,6 +118,12 @@ impl Observer {
     pub(super) fn living(&self) -> impl Iterator<Item = Process> {
         let processes = self.processes().into_iter();
         processes.filter(|process| !process.is_zombie())
+    }
+
+    /// The sockets that each process of the server has.
+    pub(super) fn sockets_of_each(&self) -> HashMap<i32, HashSet<u32>> {
+        let sockets = |process: Process| (process.pid, process.descriptors().sockets().collect());
+        self.living().map(sockets).collect()
     }
 
     pub(super) fn count_workers(&self) {
@@ -162,6 +197,21 @@ impl Observer {
                 return;
             }
             // Its end interrupts this; of its life nothing tells but another look.
+            tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// Writes down that the server lives without its listening socket, once it has had its time to open it again; one that
+    /// may have been told to end has none to open.
+    pub(super) async fn record_deafness(&self, may_end: bool) {
+        let begun = Instant::now();
+        let first_look = self.looks.get().number;
+        while self.listened.get() && self.server().is_some() && self.listener().is_none() {
+            let will_not = self.is_settled(first_look, LOOKS_TO_BLAME);
+            if may_end || will_not || begun.elapsed() > RETURN_WITHIN {
+                return self.record_server(ServerEvent::NoLongerListens);
+            }
+            // Nothing announces that a server listens again, and its end is no less an end for being seen a moment later.
             tokio::time::sleep(LOOK_EVERY).await;
         }
     }

@@ -1,7 +1,7 @@
 //! Limits on open files that a scenario has lowered.
 
 use crate::kernel::Process;
-use crate::sys::socket::limit_open_files;
+use crate::sys::socket::{keep_open_files, limit_open_files};
 use rustix::io::Errno;
 
 /// The limits on open files that are lower than they were.
@@ -45,6 +45,16 @@ impl OpenFilesLimits {
         Ok(lowest)
     }
 
+    /// Notes that these processes were started with a limit, which is theirs for good.
+    pub(super) fn started_with(&mut self, limit: u64, processes: &[Process]) {
+        let limited = processes.iter().map(|process| Limited {
+            pid: process.pid,
+            before: limit,
+            limit,
+        });
+        self.0.extend(limited);
+    }
+
     /// Gives back what was taken, and returns each limit that stands again.
     pub(super) fn restore(&mut self) -> Vec<u64> {
         let limited = self.0.drain(..);
@@ -64,6 +74,20 @@ impl OpenFilesLimits {
         });
         held.min_by_key(|(held, limit)| limit.saturating_sub(*held))
     }
+}
+
+/// Whether the host lets us limit each of these processes: it is asked to set what is set.
+pub(super) fn may_be_limited(processes: &[Process]) -> bool {
+    let mut processes = processes.iter();
+    processes.all(|process| !matches!(keep_open_files(process.pid), Err(Errno::PERM)))
+}
+
+/// The lowest limit that leaves each of these processes so many descriptors.
+pub(super) fn lowest_with_room(processes: &[Process], spare: u32) -> Option<u64> {
+    let limits = processes.iter();
+    limits
+        .map(|process| limit_with_room(&process.descriptor_numbers(), spare))
+        .max()
 }
 
 /// The limit below which exactly `room` descriptor numbers are free: the limit is one on numbers (RLIMIT_NOFILE,

@@ -2,19 +2,26 @@
 
 use super::clients::Clients;
 use super::observer::Observer;
-use super::open_files::OpenFilesLimits;
+use super::open_files::{OpenFilesLimits, may_be_limited};
 use super::own_delay;
+use super::recorder::Recorder;
+use super::turn::Turn;
 use crate::launch::lab::Lab;
 use crate::launch::{Server, Target};
+use crate::model::action::ConnectOptions;
+use crate::model::dialogue::scenario;
 use crate::model::error::Error;
-use crate::model::phase::{Next, Phase};
+use crate::model::limits::{LOOK_EVERY, SETTLE_WITHIN};
+use crate::model::phase::{Moment, Next, Phase};
+use crate::model::profile::Serves;
 use crate::model::scenario::Scenario;
 use crate::model::trial::Trial;
 use crate::session::client::Client;
-use crate::transcript::event::{Transcript, What};
+use crate::transcript::event::{ServerEvent, Transcript, What};
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// A server in its lab, ready for one scenario after the other.
 pub(crate) struct Session<'a> {
@@ -39,12 +46,16 @@ pub(super) fn go_on_if(met: bool) -> Flow {
 
 impl<'a> Session<'a> {
     /// Starts the target in a lab.
-    pub(crate) async fn start(target: &'a Target, lab: Arc<Lab>) -> Result<Self, Error> {
+    pub(crate) async fn start(
+        target: &'a Target,
+        lab: Arc<Lab>,
+        turn: Turn,
+    ) -> Result<Self, Error> {
         own_delay::start();
         let server = Server::start(target, Arc::clone(&lab)).await?;
         Ok(Self {
             target,
-            observer: Observer::of(server, lab),
+            observer: Observer::of(server, lab, turn),
             clients: Clients::default(),
             files: OpenFilesLimits::default(),
             stopped: Cell::default(),
@@ -72,6 +83,39 @@ impl<'a> Session<'a> {
         self.observer.recorder.with(look)
     }
 
+    /// Whether the host lets us limit the open files of every process of the server.
+    pub(crate) fn may_be_limited(&self) -> bool {
+        may_be_limited(&self.observer.processes())
+    }
+
+    /// Whether the server makes a process for each client: when one more comes, a process is there that was not, and none
+    /// of those that were has another socket.
+    pub(crate) async fn has_a_process_for_each(&self) -> bool {
+        let before = self.observer.sockets_of_each();
+        let alone = scenario("one more", &[("alice", 1)], Vec::new());
+        let recorder = Recorder::new();
+        let mut clients = clients_of(Phase::Scenario, &alone, &self.observer, &recorder);
+        let Some(client) = clients.first_mut().and_then(|group| group.first_mut()) else {
+            return false;
+        };
+        client.connect(&ConnectOptions::default()).await;
+        let begun = Instant::now();
+        let mut is_found = false;
+        while !is_found && begun.elapsed() < SETTLE_WITHIN {
+            // Nothing announces that another process has taken a client in hand.
+            tokio::time::sleep(LOOK_EVERY).await;
+            let now = self.observer.sockets_of_each();
+            let is_new = |pid: &i32| !before.contains_key(pid);
+            let stays = |pid: &i32| {
+                now.get(pid)
+                    .is_none_or(|held| before[pid].is_superset(held))
+            };
+            is_found = now.keys().any(is_new) && before.keys().all(stays) && client.is_accepted();
+        }
+        client.close().await;
+        is_found
+    }
+
     /// Does what is to be done next on the server.
     pub(crate) async fn perform(&mut self, next: Next, trial: &Trial) -> Result<(), Error> {
         let flow = match next {
@@ -79,6 +123,9 @@ impl<'a> Session<'a> {
             Next::Sample(moment) => {
                 self.clients.leave().await;
                 self.observer.sample(moment, trial.throttling).await;
+                if moment == Moment::Baseline {
+                    self.settle_workers(trial);
+                }
                 Flow::Continue(())
             }
             Next::CountWorkers => {
@@ -103,16 +150,41 @@ impl<'a> Session<'a> {
         self.observer.record_destroyed_sockets();
         self.observer.record_starvation();
         self.clients.leave_all().await;
+        self.observer.record_deafness(self.may_end()).await;
         self.observer.end()
+    }
+
+    /// Tells the server's workers from what it has for one client: they are there while nobody is connected.
+    fn settle_workers(&self, trial: &Trial) {
+        let processes = self.observer.processes();
+        if trial.performs(Phase::BystanderConnects).is_none() {
+            self.observer.ends.look_for_workers(&processes);
+        }
+        self.observer.ends.settle_workers(&processes);
+    }
+
+    /// Whether the server may end by what was done to it, or by what it promises.
+    fn may_end(&self) -> bool {
+        let is_for_one = self.target.profile.promises.serves == Some(Serves::OneConnection);
+        is_for_one
+            || self.seen(|transcript| {
+                let mut events = transcript.server_events();
+                events.any(|event| matches!(event, ServerEvent::Signalled(_)))
+            })
     }
 
     async fn phase(&mut self, phase: Phase, scenario: &Scenario) -> Result<Flow, Error> {
         self.clients.leave().await;
+        if phase == Phase::BystanderConnects {
+            let processes = self.observer.processes();
+            self.observer.ends.look_for_workers(&processes);
+        }
         self.observer.record(What::Phase(phase));
         self.stopped.set(false);
         let observer = &self.observer;
-        self.clients
-            .enter(phase, || clients_of(phase, scenario, observer));
+        self.clients.enter(phase, || {
+            clients_of(phase, scenario, observer, &observer.recorder)
+        });
         let flow = self.lines(&scenario.lines, 0).await?;
         self.observer.record_output();
         match phase {
@@ -122,20 +194,29 @@ impl<'a> Session<'a> {
                 self.clients.leave().await;
                 self.observer.catch_up().await;
             }
-            Phase::Before | Phase::Scenario | Phase::After => {}
+            _ if phase.is_only_work() => {
+                self.clients.leave().await;
+                return Ok(Flow::Continue(()));
+            }
+            Phase::Before | Phase::Scenario | Phase::After | Phase::Crowd | Phase::Pressure => {}
         }
         Ok(flow)
     }
 }
 
-fn clients_of(phase: Phase, scenario: &Scenario, observer: &Observer) -> Vec<Vec<Client>> {
+fn clients_of(
+    phase: Phase,
+    scenario: &Scenario,
+    observer: &Observer,
+    recorder: &Recorder,
+) -> Vec<Vec<Client>> {
     let Some(server) = &observer.server else {
         return Vec::new();
     };
     let client = |who, member| {
         Client::new(
             phase.client(who, member),
-            observer.recorder.clone(),
+            recorder.clone(),
             Arc::clone(&observer.lab),
             server.address().clone(),
             server.transport(),

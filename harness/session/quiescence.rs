@@ -2,10 +2,12 @@
 
 use super::clients::Clients;
 use super::observer::Observer;
-use crate::kernel::{Activity, BUSY_FROM, RestDetector, Row, State, percent, stillness};
+use crate::kernel::{
+    Activity, BUSY_FROM, RestDetector, Row, State, percent, shows_waits, stillness,
+};
 use crate::model::limits::{
-    CATCH_UP_WITHIN, LOOK_EVERY, PATIENCE_WITH_THE_STARVED, SERVED_WITHIN, SETTLE_WITHIN,
-    STEP_WITHIN,
+    CATCH_UP_WITHIN, LOOK_ASIDE, LOOK_EVERY, LOOKS_TO_BLAME, PATIENCE_WITH_THE_STARVED,
+    SERVED_WITHIN, SETTLE_WITHIN, STEP_WITHIN,
 };
 use crate::session::client::Client;
 use crate::transcript::event::ServerEvent;
@@ -36,16 +38,36 @@ impl Observer {
         last.settled >= looks && last.number > begun + looks
     }
 
+    /// Whether a time-out of its own, or what it is at, may still make the server do what it owes: in none of the last
+    /// looks did all of its threads wait for ever. Where the kernel does not show what they wait in, nothing says so.
+    pub(super) fn may_still_act(&self) -> bool {
+        shows_waits() && self.fresh_look().parked < LOOKS_TO_BLAME
+    }
+
+    /// How long is waited between two looks.
+    pub(super) fn between_looks(&self) -> Duration {
+        match self.turn.is_aside() {
+            true => LOOK_ASIDE,
+            false => LOOK_EVERY,
+        }
+    }
+
     /// A look at the server's threads that is hardly older than the time between two looks.
     pub(super) fn fresh_look(&self) -> Poll {
         let last = self.looks.get();
-        if last.at.is_none_or(|at| at.elapsed() >= LOOK_EVERY) {
+        if last
+            .at
+            .is_none_or(|at| at.elapsed() >= self.between_looks())
+        {
             self.record_destroyed_sockets();
+            self.ends.record_soon();
             let still = self.stillness();
-            let settled = last.still == still && still.parked && self.lab.is_private();
+            let parked = last.still == still && still.parked;
+            let settled = parked && self.lab.is_private();
             self.looks.set(Poll {
                 number: last.number + 1,
                 at: Some(Instant::now()),
+                parked: if parked { last.parked + 1 } else { 0 },
                 settled: if settled { last.settled + 1 } else { 0 },
                 still,
             });
@@ -74,9 +96,9 @@ impl Observer {
                 return;
             }
             last = quiet.then_some(now);
-            let written = clients.all().map(Client::hurried_bytes).sum();
-            if written != taken {
-                (taken, since) = (written, Instant::now());
+            let read = clients.all().map(Client::bytes_read_so_far).sum();
+            if read != taken {
+                (taken, since) = (read, Instant::now());
             }
             // Nothing announces that another process has come to rest.
             tokio::time::sleep(LOOK_EVERY).await;
@@ -117,6 +139,16 @@ impl Observer {
         Some((queue, backlog))
     }
 
+    /// Whether bytes wait to be read by the server.
+    pub(super) fn has_unread_connections(&self) -> bool {
+        let rows = self
+            .port()
+            .and_then(|port| self.lab.diag().connections(port).ok());
+        rows.unwrap_or_default()
+            .iter()
+            .any(|row| row.receive_queue > 0)
+    }
+
     pub(super) fn count_connections(&self, state: State) -> usize {
         let rows = self
             .port()
@@ -136,14 +168,16 @@ pub(super) struct Poll {
     pub(super) number: u64,
     at: Option<Instant>,
     pub(super) still: Activity,
-    /// How many looks in a row have found the same as the one before, and a server that waits for us alone.
+    /// How many looks in a row have found the same as the one before, and all threads in waits without a time-out.
+    parked: u64,
+    /// The same of a server that waits for us alone.
     settled: u64,
 }
 
 /// The times at which to look. On a loaded host looks come late; they must not all come at once then, as a burst of them
 /// shows no more than one.
-pub(super) fn looks() -> tokio::time::Interval {
-    let mut looks = tokio::time::interval(LOOK_EVERY);
+pub(super) fn looks_every(time: Duration) -> tokio::time::Interval {
+    let mut looks = tokio::time::interval(time);
     looks.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
     looks
 }

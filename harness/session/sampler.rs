@@ -2,10 +2,11 @@
 
 use super::observer::Observer;
 use super::quiescence::{is_busy, is_starved_of_proof};
-use crate::kernel::{self, Activity, BUSY_FROM, RestDetector, State, percent};
-use crate::model::limits::{LOOK_EVERY, LOOKS_TO_BLAME, RETURN_WITHIN};
+use crate::kernel::{self, Activity, BUSY_FROM, Idleness, Memory, RestDetector, State, percent};
+use crate::model::limits::{LOOK_EVERY, LOOK_ON_FOR, LOOKS_TO_BLAME, RETURN_WITHIN};
 use crate::model::phase::Moment;
 use crate::transcript::event::{Sample, Transcript, What};
+use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 impl Observer {
@@ -16,13 +17,15 @@ impl Observer {
     pub(super) async fn sample(&mut self, moment: Moment, throttling: Duration) {
         let home = self.recorder.with(|transcript| home(transcript, moment));
         let begun = Instant::now();
-        let mut looks = Polls::default();
-        let mut parked_looks = 0;
+        let mut leftovers = Leftovers::at(moment);
+        let mut looks = Polls::of(self.idleness);
+        let mut still_looks = 0;
         loop {
-            let (mut sample, parked) = looks.take(self);
+            self.ends.record_soon();
+            let (mut sample, is_still) = looks.take(self, is_patient(moment));
             let is_home = |sample: &Sample| home.iter().all(|home| !is_above(sample, home));
-            parked_looks = if parked { parked_looks + 1 } else { 0 };
-            let will_not = parked_looks >= LOOKS_TO_BLAME && self.lab.is_private();
+            still_looks = if is_still { still_looks + 1 } else { 0 };
+            let will_not = still_looks >= LOOKS_TO_BLAME && self.lab.is_private();
             if self.server().is_none() {
                 return;
             }
@@ -30,6 +33,12 @@ impl Observer {
             let out_of_time = begun.elapsed() > RETURN_WITHIN + throttling;
             let given_up =
                 will_not || out_of_time && !is_starved_of_proof(&looks.rest, RETURN_WITHIN);
+            if given_up && !will_not && leftovers.may_go(self, &sample, home.as_ref()) {
+                self.turn.step_aside();
+                tokio::time::sleep(self.between_looks()).await;
+                continue;
+            }
+            sample.may_still_go = leftovers.were_left;
             if given_up || (sample.at_rest && is_home(&sample)) {
                 // The kernel goes through the table of all connections for this, which is dear.
                 sample.close_wait = self.count_connections(State::CloseWait);
@@ -37,13 +46,9 @@ impl Observer {
             if given_up || (sample.at_rest && is_home(&sample)) {
                 if moment == Moment::Baseline {
                     self.baseline_delay = self.stillness().longest_delay;
+                    self.idleness = looks.rest.seen();
                 }
-                self.zombies = self.zombies();
-                for process in self.processes() {
-                    let memory = process.memory();
-                    sample.memory_bytes += memory.own_bytes;
-                    sample.address_space_bytes += memory.address_space_bytes;
-                }
+                self.weigh(&mut sample, moment);
                 return self.record(What::Sample(moment, sample));
             }
             // Nothing announces that a server has cleaned up; its state is looked at again.
@@ -51,14 +56,24 @@ impl Observer {
         }
     }
 
-    /// The children of the server that have ended and that it has not waited for.
-    fn zombies(&self) -> Vec<i32> {
-        let init = self.lab.supervisor().pid();
-        let processes = self.processes().into_iter();
-        processes
-            .filter(|process| process.is_neglected(init))
-            .map(|process| process.pid)
-            .collect()
+    /// Counts the memory of all processes.
+    fn weigh(&mut self, sample: &mut Sample, moment: Moment) {
+        let memory: HashMap<i32, Memory> = self
+            .living()
+            .map(|process| (process.pid, process.memory()))
+            .collect();
+        let nothing = Memory::default();
+        for (pid, memory) in &memory {
+            let before = self.memory.get(pid).unwrap_or(&nothing);
+            sample.memory_bytes += memory.own_bytes();
+            sample.mappings += memory.mappings();
+            if moment != Moment::Baseline {
+                sample.taken_bytes += memory.taken_since(before);
+            }
+        }
+        if moment == Moment::Baseline {
+            self.memory = memory;
+        }
     }
 
     fn look(&self) -> Sample {
@@ -66,11 +81,9 @@ impl Observer {
         let (zombies, living): (Vec<_>, Vec<_>) = processes.partition(kernel::Process::is_zombie);
         let init = self.lab.supervisor().pid();
         let neglected = zombies.iter().filter(|zombie| zombie.is_neglected(init));
-        let seen_before = |zombie: &&kernel::Process| self.zombies.contains(&zombie.pid);
         let mut sample = Sample {
             processes: living.len(),
-            zombies: neglected.clone().count(),
-            unreaped: neglected.filter(|zombie| seen_before(zombie)).count(),
+            zombies: neglected.count(),
             ..Sample::default()
         };
         let mut held = kernel::Descriptors::default();
@@ -79,7 +92,7 @@ impl Observer {
             sample.threads += process.threads;
         }
         sample.sockets = held.socket_count();
-        sample.files = held.file_count();
+        sample.files = held.file_counts();
         sample.output_bytes = self
             .server
             .as_ref()
@@ -89,86 +102,105 @@ impl Observer {
     }
 }
 
+/// What a server that a time-out of its own may still wake has left: it is looked on at for longer.
+struct Leftovers {
+    moment: Moment,
+    since: Option<Instant>,
+    /// They were there when it was looked on at for long enough.
+    were_left: bool,
+}
+
+impl Leftovers {
+    fn at(moment: Moment) -> Self {
+        Self {
+            moment,
+            since: None,
+            were_left: false,
+        }
+    }
+
+    /// Whether clients who have gone, or children who have ended, still wait for the server, and it may still act.
+    fn may_go(&mut self, observer: &Observer, sample: &Sample, home: Option<&Sample>) -> bool {
+        let Some(home) = home.filter(|_| observer.may_still_act()) else {
+            return false;
+        };
+        let are_left = match self.moment {
+            // What grows is given more to grow with before it is looked on at.
+            Moment::After => {
+                sample.accept_queue > home.accept_queue || observer.has_unread_connections()
+            }
+            Moment::Pressed => is_above(sample, home),
+            Moment::Baseline | Moment::Warm | Moment::Dose => false,
+        };
+        let since = *self.since.get_or_insert_with(Instant::now);
+        self.were_left = are_left && since.elapsed() >= LOOK_ON_FOR.saturating_sub(RETURN_WITHIN);
+        are_left && !self.were_left
+    }
+}
+
 /// Polls that follow each other, to tell rest from a moment's pause.
-#[derive(Default)]
 struct Polls {
     rest: RestDetector,
     last: Option<(Instant, Activity)>,
 }
 
 impl Polls {
-    /// Takes a sample; also says whether the server is parked and has not run since the look before.
-    fn take(&mut self, observer: &Observer) -> (Sample, bool) {
+    fn of(idleness: Idleness) -> Self {
+        Self {
+            rest: RestDetector::beside(idleness),
+            last: None,
+        }
+    }
+
+    /// Takes a sample; also says whether the server has not run since the look before, and waits: for us alone, where it is
+    /// to be looked at patiently, as nothing but us can change then what it holds.
+    fn take(&mut self, observer: &Observer, patiently: bool) -> (Sample, bool) {
         let mut sample = observer.look();
         let now = Instant::now();
         let still = observer.stillness();
         self.rest.take(now, still);
         sample.cpu_percent = self.rest.cpu_percent();
-        let mut parked = false;
+        let mut is_still = false;
         if let Some((at, last)) = &self.last {
             let lately = percent(still.ran.saturating_sub(last.ran), now - *at);
             sample.at_rest = still.at_rest && last.at_rest && lately < BUSY_FROM;
-            parked = still.parked && *last == still;
+            let waits = if patiently {
+                still.parked
+            } else {
+                sample.at_rest
+            };
+            is_still = waits && *last == still;
         }
         self.last = Some((now, still));
-        (sample, parked)
+        (sample, is_still)
     }
 }
 
-/// What a server is waited for to come back to: its baseline, and when the same is done again, for what a leak would
-/// raise further, what it has had before.
+/// Whether a server is given its time to come back to what it held before. Between doses it is not: what it gives back
+/// late shows in a later one, and at the end.
+fn is_patient(moment: Moment) -> bool {
+    match moment {
+        Moment::Baseline | Moment::After | Moment::Pressed => true,
+        Moment::Warm | Moment::Dose => false,
+    }
+}
+
+/// What a server is waited for to come back to.
 fn home(transcript: &Transcript, moment: Moment) -> Option<Sample> {
-    let baseline = transcript.sample(Moment::Baseline)?.clone();
-    let before: &[Moment] = match moment {
-        Moment::Baseline | Moment::After => &[],
-        Moment::Filled | Moment::Again => &[Moment::After, Moment::Filled, Moment::Again],
+    let before = match moment {
+        Moment::Baseline | Moment::After | Moment::Warm => Moment::Baseline,
+        Moment::Dose => Moment::Dose,
+        Moment::Pressed => Moment::Warm,
     };
-    let before = before.iter().flat_map(|moment| transcript.samples(*moment));
-    Some(before.fold(baseline, |home, before| Sample {
-        sockets: home.sockets.max(before.sockets),
-        files: home.files.max(before.files),
-        threads: home.threads.max(before.threads),
-        processes: home.processes.max(before.processes),
-        ..home
-    }))
+    transcript.sample(before).cloned()
 }
 
 fn is_above(sample: &Sample, baseline: &Sample) -> bool {
     sample.sockets > baseline.sockets
-        || sample.files > baseline.files
+        || sample.files.values().sum::<usize>() > baseline.files.values().sum()
         || sample.threads > baseline.threads
         || sample.processes > baseline.processes
         || sample.zombies > baseline.zombies
         || sample.close_wait > baseline.close_wait
         || sample.accept_queue > baseline.accept_queue
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::transcript::event::Event;
-
-    #[test]
-    fn server_is_waited_for_only_where_it_has_more_than_ever_before() {
-        let sample = |threads, zombies| Sample {
-            threads,
-            zombies,
-            ..Sample::default()
-        };
-        let seen = [
-            (Moment::Baseline, sample(10, 0)),
-            (Moment::After, sample(14, 3)),
-            (Moment::Again, sample(12, 0)),
-        ];
-        let events = seen.map(|(moment, sample)| Event {
-            at: Duration::ZERO,
-            what: What::Sample(moment, sample),
-        });
-        let events = events.to_vec();
-        let transcript = Transcript { events };
-        let home = |moment| home(&transcript, moment);
-        assert_eq!(home(Moment::After), Some(sample(10, 0)));
-        // Children are waited for when a client comes, or now and then: they are given the time for it.
-        assert_eq!(home(Moment::Again), Some(sample(14, 0)));
-    }
 }

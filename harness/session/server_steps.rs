@@ -1,17 +1,21 @@
 //! What is done to the server beside the clients, and what is awaited of it.
 
+use super::open_files::lowest_with_room;
 use super::phases::{Flow, Session, go_on_if};
-use super::quiescence::{is_busy, is_starved_of_proof, looks};
-use crate::kernel::RestDetector;
-use crate::launch::{Process, Server};
+use super::quiescence::{is_busy, is_starved_of_proof, looks_every};
+use crate::kernel::{Descriptors, RestDetector, shows_waits, stillness};
+use crate::launch::{Process, Server, Target};
 use crate::model::error::Error;
 use crate::model::expectation::ServerExpectation;
-use crate::model::limits::{LOOK_EVERY, LOOK_SOON, LOOKS_TO_BLAME, STEP_WITHIN};
-use crate::model::server_action::{ServerAction, Signal, Streams};
+use crate::model::limits::{
+    LOOK_ASIDE, LOOK_EVERY, LOOK_ON_FOR, LOOK_SOON, LOOKS_TO_BLAME, MAY_DIE_WITHIN, STEP_WITHIN,
+};
+use crate::model::server_action::{Second, ServerAction, Signal, Streams};
 use crate::session::client::Client;
 use crate::transcript::client_state::Progress;
 use crate::transcript::event::{Ended, Exit, ServerEvent, last_line};
 use crate::transcript::fault::Fault;
+use crate::transcript::server_state::SecondInstance;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -30,16 +34,17 @@ impl Session<'_> {
             ServerAction::SignalAgain(signal) => drop(self.signal(*signal).await),
             ServerAction::RestoreOpenFiles => self.restore_open_files(),
             ServerAction::LimitOpenFiles(spare) => {
-                return Ok((Ended::Done, self.limit_open_files(action, *spare)));
+                return Ok((Ended::Done, self.limit_open_files(action, *spare).await));
             }
             ServerAction::Start(streams) => return self.start_again(*streams).await,
-            ServerAction::StartSecond => return self.start_second().await,
+            ServerAction::StartSecond(second) => return self.start_second(*second).await,
             ServerAction::StartOverFile => return self.start_over_file().await,
             ServerAction::Expect { what, within } => {
-                return Ok(self.expect_of_server(what, *within).await);
+                let looks_on = within.is_none() && comes_of_itself(what);
+                return Ok(self.expect_of_server(what, *within, looks_on).await);
             }
             ServerAction::Require { what, within } => {
-                let (how, flow) = self.expect_of_server(what, *within).await;
+                let (how, flow) = self.expect_of_server(what, *within, false).await;
                 self.prove_required(what, flow.is_continue());
                 return Ok((how, flow));
             }
@@ -76,9 +81,10 @@ impl Session<'_> {
         &self,
         what: &ServerExpectation,
         within: Option<Duration>,
+        looks_on: bool,
     ) -> (Ended, Flow) {
         let within = within.unwrap_or(STEP_WITHIN);
-        let how = self.wait_for_server(what, within).await;
+        let how = self.wait_for_server(what, within, looks_on).await;
         let met = self.observer.recorder.server_state().look(what) == Progress::Met;
         (how, go_on_if(met))
     }
@@ -97,13 +103,7 @@ impl Session<'_> {
 
     fn signal_all(&self, signal: i32) {
         for process in self.observer.processes() {
-            if let (Some(pid), Some(signal)) = (
-                rustix::process::Pid::from_raw(process.pid),
-                rustix::process::Signal::from_named_raw(signal),
-            ) {
-                // ESRCH: it has ended in between.
-                let _ = rustix::process::kill_process(pid, signal);
-            }
+            kill(&process, signal);
         }
     }
 
@@ -162,13 +162,14 @@ impl Session<'_> {
     /// Starts the server again in its lab; what was left of the old one is swept away first.
     async fn start_again(&mut self, streams: Streams) -> Result<(Ended, Flow), Error> {
         self.observer.record_output();
+        self.observer.ends.record();
         // The old guard would sweep the lab, the new server with it: it has to go first.
         drop(self.observer.server.take());
+        self.observer.ends.discard();
         match Server::start_with(self.target, Arc::clone(&self.observer.lab), streams).await {
             Ok(server) => {
-                let pid = server.pid();
                 self.observer.server = Some(server);
-                self.observer.record_server(ServerEvent::Started { pid });
+                self.observer.begin_life();
                 self.observer.watch_exit();
                 Ok((Ended::Done, Flow::Continue(())))
             }
@@ -180,33 +181,102 @@ impl Session<'_> {
         }
     }
 
-    /// Starts a second instance beside the first and waits for its end.
-    async fn start_second(&mut self) -> Result<(Ended, Flow), Error> {
-        let second = Process::start(self.target, &self.observer.lab, Streams::Usual)?;
-        match tokio::time::timeout(STEP_WITHIN, second.ended()).await {
-            Ok(exit) => {
+    /// Starts a second instance beside the first, and waits until it has ended or nothing else is to come of it.
+    async fn start_second(&mut self, wanted: Second) -> Result<(Ended, Flow), Error> {
+        let second = Process::start_second(self.target, &self.observer.lab)?;
+        let (how, became) = self.watch_second(second).await;
+        let is_fine = match became {
+            SecondInstance::Ended(exit) => wanted != Second::SharesPort && exit != Exit::Status(0),
+            SecondInstance::Shares => wanted != Second::Ends,
+            SecondInstance::Runs | SecondInstance::Tries => false,
+        };
+        Ok((how, go_on_if(is_fine)))
+    }
+
+    /// Waits for what becomes of another instance, and ends it.
+    async fn watch_second(&self, second: Process) -> (Ended, SecondInstance) {
+        let became = tokio::select! {
+            exit = second.ended() => SecondInstance::Ended(exit),
+            became = self.second_settles(&second) => became,
+        };
+        let (how, event) = match became {
+            SecondInstance::Ended(exit) => {
                 let words = last_line(&second.take_output());
-                self.observer
-                    .record_server(ServerEvent::SecondEnded(exit, words));
-                Ok((Ended::Done, go_on_if(exit != Exit::Status(0))))
+                (Ended::Done, ServerEvent::SecondEnded(exit, words))
             }
-            Err(_) => {
-                second.signal(libc::SIGKILL);
-                second.ended().await;
-                self.observer.record_server(ServerEvent::SecondLives);
-                Ok((Ended::OutOfTime(STEP_WITHIN), Flow::Break(())))
+            SecondInstance::Shares => (Ended::Done, ServerEvent::SecondShares),
+            SecondInstance::Runs => (Ended::OutOfTime(STEP_WITHIN), ServerEvent::SecondLives),
+            SecondInstance::Tries => (Ended::NotYet(LOOK_ON_FOR), ServerEvent::SecondTries),
+        };
+        self.observer.record_server(event);
+        if !matches!(became, SecondInstance::Ended(_)) {
+            for process in second.tree() {
+                kill(&process, libc::SIGKILL);
+            }
+            second.ended().await;
+        }
+        (how, became)
+    }
+
+    /// Resolves once another instance has come to rest, or has been looked on at for long enough.
+    async fn second_settles(&self, second: &Process) -> SecondInstance {
+        let begun = Instant::now();
+        let (mut looks, mut last, mut shares_since) = (0, None, None);
+        loop {
+            tokio::time::sleep(self.observer.between_looks()).await;
+            let processes = second.tree();
+            let now = stillness(&processes, second.output_pipe());
+            looks = match last == Some(now) && now.parked {
+                true => looks + 1,
+                false => 0,
+            };
+            last = Some(now);
+            shares_since = match self.listens_beside(&processes) {
+                true => shares_since.or_else(|| Some(Instant::now())),
+                false => None,
+            };
+            // Who shares the port may still find that another has what it needs besides.
+            if shares_since.is_some_and(|since| since.elapsed() >= MAY_DIE_WITHIN) {
+                return SecondInstance::Shares;
+            }
+            let is_parked = looks >= LOOKS_TO_BLAME || !shows_waits();
+            if begun.elapsed() >= STEP_WITHIN && is_parked {
+                return SecondInstance::Runs;
+            }
+            if begun.elapsed() >= LOOK_ON_FOR {
+                return SecondInstance::Tries;
+            }
+            if begun.elapsed() >= STEP_WITHIN {
+                self.observer.turn.step_aside();
             }
         }
     }
 
+    /// Whether these processes have a listening socket at the server's port that is none of the first instance.
+    fn listens_beside(&self, processes: &[crate::kernel::Process]) -> bool {
+        let mut held = Descriptors::default();
+        for process in processes {
+            held.share_with(process.descriptors());
+        }
+        let held: Vec<u32> = held.sockets().collect();
+        let listeners = self.observer.server.as_ref().map(Server::listeners);
+        let mut listeners = listeners.unwrap_or_default().into_iter();
+        listeners.any(|row| held.contains(&row.inode))
+    }
+
     /// Starts the server where a regular file stands at its path, and looks for the file afterwards.
     async fn start_over_file(&mut self) -> Result<(Ended, Flow), Error> {
+        self.observer.ends.record();
         drop(self.observer.server.take());
+        self.observer.ends.discard();
         let path = self.observer.lab.socket_path();
         let failed = Error::file("writing", &path);
         let _ = std::fs::remove_file(&path);
         std::fs::write(&path, FOREIGN).map_err(failed)?;
-        let (how, flow) = self.start_second().await?;
+        let another = Process::start(self.target, &self.observer.lab, Streams::Usual)?;
+        let (how, became) = self.watch_second(another).await;
+        let flow =
+            go_on_if(matches!(became, SecondInstance::Ended(exit) if exit != Exit::Status(0)));
         let is_there = std::fs::read(&path).is_ok_and(|content| content == FOREIGN);
         if !is_there {
             self.observer.record_server(ServerEvent::FileRemoved);
@@ -214,7 +284,7 @@ impl Session<'_> {
         Ok((how, if is_there { flow } else { Flow::Break(()) }))
     }
 
-    fn limit_open_files(&mut self, action: &ServerAction, spare: u32) -> Flow {
+    async fn limit_open_files(&mut self, action: &ServerAction, spare: u32) -> Flow {
         self.prove_life(action);
         match self.files.lower(&self.observer.processes(), spare) {
             Ok(limit) => {
@@ -224,17 +294,60 @@ impl Session<'_> {
                 }
                 Flow::Continue(())
             }
-            Err(refused) => {
+            Err(refused) if self.clients.is_anybody_connected() => {
                 self.observer.prove(Fault::OpenFilesLimit, false, &refused);
+                Flow::Break(())
+            }
+            Err(_) => self.start_limited(spare).await,
+        }
+    }
+
+    /// Starts the server again with a limit on open files that it has from the beginning: one that has changed its user
+    /// may not be limited later.
+    async fn start_limited(&mut self, spare: u32) -> Flow {
+        let limit = lowest_with_room(&self.observer.processes(), spare);
+        let limited = Target {
+            open_files: limit,
+            ..self.target.clone()
+        };
+        if let Some(watch) = self.observer.exit_watch.take() {
+            watch.abort();
+        }
+        drop(self.observer.server.take());
+        let lab = Arc::clone(&self.observer.lab);
+        match Server::start_with(&limited, lab, Streams::Usual).await {
+            Ok(server) => {
+                let pid = server.pid();
+                let limit = limit.unwrap_or_default();
+                self.files.started_with(limit, &server.processes());
+                self.observer.server = Some(server);
+                self.observer.record_server(ServerEvent::Started { pid });
+                self.observer
+                    .record_server(ServerEvent::OpenFilesLimited(limit));
+                self.observer.watch_exit();
+                Flow::Continue(())
+            }
+            Err(error) => {
+                let why = error.chain();
+                let why = why.lines().next().unwrap_or_default();
+                let fault = Fault::OpenFilesLimit;
+                self.observer
+                    .prove(fault, false, &format!("started with it, {why}"));
                 Flow::Break(())
             }
         }
     }
 
-    async fn wait_for_server(&self, what: &ServerExpectation, limit: Duration) -> Ended {
-        let mut deadline = tokio::time::Instant::now() + limit;
-        let mut look = looks();
-        let mut rest = RestDetector::default();
+    async fn wait_for_server(
+        &self,
+        what: &ServerExpectation,
+        limit: Duration,
+        looks_on: bool,
+    ) -> Ended {
+        let asked = tokio::time::Instant::now();
+        let mut deadline = asked + limit;
+        let mut look = looks_every(LOOK_EVERY);
+        let mut rest = RestDetector::beside(self.observer.idleness);
         let begun = self.observer.looks.get().number;
         let mut all_in_hand = 0;
         loop {
@@ -259,10 +372,16 @@ impl Session<'_> {
             }
             tokio::select! {
                 () = tokio::time::sleep_until(deadline) => {
-                    if !is_starved_of_proof(&rest, limit) {
+                    if looks_on && self.observer.may_still_act() {
+                        if asked.elapsed() >= LOOK_ON_FOR {
+                            return Ended::NotYet(LOOK_ON_FOR);
+                        }
+                        self.observer.turn.step_aside();
+                        look = looks_every(LOOK_ASIDE);
+                    } else if !is_starved_of_proof(&rest, limit) {
                         break;
                     }
-                    deadline += LOOK_EVERY;
+                    deadline += look.period();
                 }
                 // Of all that is waited for here only the exit is told; the rest is looked for, at times of our own.
                 () = next_fact, if matches!(what, ServerExpectation::Exit(_)) => {}
@@ -282,13 +401,43 @@ impl Session<'_> {
     /// Whether the server has taken every client in hand.
     fn all_accepted(&self) -> bool {
         let mut clients = self.clients.all();
-        clients.all(|client| !client.is_connected() || client.is_accepted() || client.has_ended())
+        clients.all(|client| {
+            let is_taken = || client.is_accepted() || client.is_deferred();
+            !client.is_connected() || is_taken() || client.has_ended()
+        })
     }
 
     /// Whether nothing more will come of what the clients have done.
     fn is_over(&self, begun: u64) -> bool {
         let calling = self.clients.all().any(Client::is_calling);
         !calling && self.observer.is_settled(begun, LOOKS_TO_BLAME)
+    }
+}
+
+/// Sends a process a signal.
+fn kill(process: &crate::kernel::Process, signal: i32) {
+    if let (Some(pid), Some(signal)) = (
+        rustix::process::Pid::from_raw(process.pid),
+        rustix::process::Signal::from_named_raw(signal),
+    ) {
+        // ESRCH: it has ended in between.
+        let _ = rustix::process::kill_process(pid, signal);
+    }
+}
+
+/// Whether a server comes to what is expected of it by itself, and may take its time for that. The limit of its queue is
+/// what it has asked for, and rest is a matter of what it does meanwhile.
+fn comes_of_itself(what: &ServerExpectation) -> bool {
+    match what {
+        ServerExpectation::Exit(_)
+        | ServerExpectation::Gone
+        | ServerExpectation::AcceptQueue(_)
+        | ServerExpectation::Output(_) => true,
+        ServerExpectation::Backlog(_)
+        | ServerExpectation::TimeWait
+        | ServerExpectation::NoTimeWait
+        | ServerExpectation::Rest
+        | ServerExpectation::OutOfFiles => false,
     }
 }
 

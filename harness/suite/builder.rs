@@ -1,8 +1,10 @@
 //! What is said of a suite before it runs.
 
-use super::test::{Test, TestEnd};
+use super::tally::Tally;
+use super::test::{End, Test};
 use super::{cases, checks};
 use crate::launch::Target;
+use crate::report::concluded::NoTests;
 use crate::runner::{Given, Settings};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
 use std::path::PathBuf;
@@ -40,6 +42,7 @@ pub struct Suite {
     folders: Vec<PathBuf>,
     checks: Option<Target>,
     pub(super) settings: Settings,
+    no_tests: NoTests,
 }
 
 impl Suite {
@@ -55,6 +58,7 @@ impl Suite {
             folders: Vec::new(),
             checks: None,
             settings: Settings::default(),
+            no_tests: NoTests::default(),
         }
     }
 
@@ -66,6 +70,7 @@ impl Suite {
             folders: vec![folder.into()],
             checks: None,
             settings: Settings::default(),
+            no_tests: NoTests::default(),
         }
     }
 
@@ -93,6 +98,12 @@ impl Suite {
         self
     }
 
+    /// What becomes of a run in which nothing was tried; it fails where this is not said.
+    pub fn no_tests(mut self, no_tests: NoTests) -> Self {
+        self.no_tests = no_tests;
+        self
+    }
+
     /// The sockdrill program that starts reference servers; without it, the one that `PATH` has.
     pub fn program(mut self, program: impl Into<PathBuf>) -> Self {
         self.program = program.into();
@@ -101,16 +112,23 @@ impl Suite {
 
     /// Runs the tests that the arguments of this program ask for, as `cargo test` and `cargo nextest` do.
     ///
-    /// Listing only reads files. A file that cannot be understood, and a server that is not installed, are tests too:
-    /// the first fails with the place of the mistake, the second is ignored with the reason.
-    /// `SOCKDRILL_REQUIRE` makes what would be ignored fail (`all`, or names of targets separated by commas).
+    /// Listing only reads files. A file that cannot be understood, and a server that is not there, are tests too, and fail;
+    /// a server whose target names a package may be missing, and is ignored with the reason. `SOCKDRILL_REQUIRE` makes
+    /// what would be ignored fail (`all`, or names of targets separated by commas). A run all of which is ignored has
+    /// concluded nothing, and ends with exit code 3; `cargo nextest` runs each test alone, and asks that of its own.
     pub fn main(self) -> ExitCode {
         let mut arguments = Arguments::from_args();
         // Servers and clients mostly wait, so more of them can be tried at a time than there are processors.
         let processors = std::thread::available_parallelism().map_or(2, usize::from);
         arguments.test_threads.get_or_insert(2 * processors);
-        let trials = self.tests().into_iter().map(trial).collect();
-        libtest_mimic::run(&arguments, trials).exit_code()
+        let (no_tests, tally) = (self.no_tests, Tally::default());
+        let tests = self.tests().into_iter();
+        let trials = tests.map(|test| trial(test, tally.clone())).collect();
+        let conclusion = libtest_mimic::run(&arguments, trials);
+        match tally.too_little(no_tests) {
+            Some(code) if !conclusion.has_failed() => code,
+            _ => conclusion.exit_code(),
+        }
     }
 
     /// The tests, for a test program that has others too.
@@ -132,12 +150,18 @@ impl Suite {
     }
 }
 
-fn trial(test: Test) -> Trial {
+fn trial(test: Test, tally: Tally) -> Trial {
     let (name, is_ignored) = (test.name().to_owned(), test.is_ignored());
-    let run = move || match test.run() {
-        Ok(TestEnd::Passed) => Ok(Completion::Completed),
-        Ok(TestEnd::Ignored(reason)) => Ok(Completion::ignored_with(reason)),
-        Err(failure) => Err(Failed::from(failure)),
+    let run = move || {
+        let end = test.end();
+        tally.count(&end);
+        match end {
+            Ok(End::Passed) => Ok(Completion::Completed),
+            Ok(End::Tolerated(reason) | End::NotTried(reason)) => {
+                Ok(Completion::ignored_with(reason))
+            }
+            Err(failure) => Err(Failed::from(failure)),
+        }
     };
     Trial::ignorable_test(name, run).with_ignored_flag(is_ignored)
 }

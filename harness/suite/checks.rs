@@ -3,7 +3,7 @@
 use super::builder::Suite;
 use super::outcome::end_of;
 use super::repeat::check_again;
-use super::test::{Test, TestEnd};
+use super::test::{End, Test};
 use crate::checks;
 use crate::launch::Target;
 use crate::runner::{self, Settings};
@@ -32,7 +32,7 @@ pub(super) fn tests(suite: &Suite, target: &Target) -> Vec<Test> {
 }
 
 /// Runs the one check that the settings choose.
-fn run(target: &Target, settings: &Settings, name: &str) -> Result<TestEnd, String> {
+fn run(target: &Target, settings: &Settings, name: &str) -> Result<End, String> {
     let report = runner::check(target, settings, &|_| {}).map_err(|error| error.chain())?;
     match report.results.as_slice() {
         [result] => end_of(result, name),

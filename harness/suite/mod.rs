@@ -27,6 +27,7 @@ mod cases;
 mod checks;
 mod outcome;
 mod repeat;
+mod tally;
 mod test;
 
 pub use builder::{Suite, main};

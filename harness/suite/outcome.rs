@@ -1,18 +1,19 @@
 //! What a result means for the test that it is of.
 
 use super::repeat::{from_where_cargo_was_called, test_again};
-use super::test::TestEnd;
+use super::test::End;
 use crate::report::data::{CheckResult, Outcome};
 
-pub(super) fn end_of(result: &CheckResult, test: &str) -> Result<TestEnd, String> {
+pub(super) fn end_of(result: &CheckResult, test: &str) -> Result<End, String> {
     let reason = result.reason().unwrap_or_default();
     let outcome = result.outcome();
     match outcome {
-        Outcome::Pass => Ok(TestEnd::Passed),
-        Outcome::Known | Outcome::Warn | Outcome::Skip => {
+        Outcome::Pass => Ok(End::Passed),
+        Outcome::Known | Outcome::Warn => {
             let word = outcome.word();
-            Ok(TestEnd::Ignored(format!("{word}: {reason}")))
+            Ok(End::Tolerated(format!("{word}: {reason}")))
         }
+        Outcome::Skip => Ok(End::NotTried(format!("skip: {reason}"))),
         Outcome::Inconclusive => Err(failed(&format!("inconclusive: {reason}\n"), test)),
         Outcome::Fail => {
             let reproduce = result.reproduce.as_deref().map(from_where_cargo_was_called);

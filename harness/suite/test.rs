@@ -21,7 +21,26 @@ use std::fmt;
 pub struct Test {
     name: String,
     is_ignored: bool,
-    run: Box<dyn FnOnce() -> Result<TestEnd, String> + Send>,
+    run: Box<dyn FnOnce() -> Result<End, String> + Send>,
+}
+
+/// How a test ended that did not fail, and whether it has concluded anything.
+pub(super) enum End {
+    /// What it demands is so.
+    Passed,
+    /// What it demands is not so, which is known or no more than a recommendation: the reason.
+    Tolerated(String),
+    /// It was not tried: the reason.
+    NotTried(String),
+}
+
+impl From<End> for TestEnd {
+    fn from(end: End) -> Self {
+        match end {
+            End::Passed => Self::Passed,
+            End::Tolerated(reason) | End::NotTried(reason) => Self::Ignored(reason),
+        }
+    }
 }
 
 /// How a test ended that did not fail.
@@ -36,7 +55,7 @@ pub enum TestEnd {
 impl Test {
     pub(super) fn new(
         name: impl Into<String>,
-        run: impl FnOnce() -> Result<TestEnd, String> + Send + 'static,
+        run: impl FnOnce() -> Result<End, String> + Send + 'static,
     ) -> Self {
         Self {
             name: name.into(),
@@ -45,19 +64,20 @@ impl Test {
         }
     }
 
-    /// A test of a server that may not be installed: it is ignored with that reason, or fails if `SOCKDRILL_REQUIRE`
-    /// demands the server.
+    /// A test of a server that may not be installed. One that is of a package is ignored with that reason, or fails if
+    /// `SOCKDRILL_REQUIRE` demands it; any other is what the suite is about, and fails.
     pub(super) fn of(
         target: &Target,
         name: String,
-        run: impl FnOnce() -> Result<TestEnd, String> + Send + 'static,
+        run: impl FnOnce() -> Result<End, String> + Send + 'static,
     ) -> Self {
-        let missing = (!target.is_installed()).then(|| target.name.clone());
+        let may_be_missing = target.package.is_some();
+        let missing = (may_be_missing && !target.is_installed()).then(|| target.name.clone());
         let Some(need) = missing.filter(|need| !is_required(need)) else {
             return Self::new(name, run);
         };
         let reason = format!("{need} is not installed");
-        let test = Self::new(name, || Ok(TestEnd::Ignored(reason)));
+        let test = Self::new(name, || Ok(End::NotTried(reason)));
         Self {
             // Only what is ignored in the listing counts as skipped there; a reason can only be given by a test that runs.
             is_ignored: std::env::var_os("NEXTEST").is_some(),
@@ -80,6 +100,11 @@ impl Test {
     /// # Errors
     /// Why it failed: the finding with its evidence and how to repeat it, or what kept the server from being tried.
     pub fn run(self) -> Result<TestEnd, String> {
+        self.end().map(TestEnd::from)
+    }
+
+    /// Runs it, and tells whether it has concluded anything.
+    pub(super) fn end(self) -> Result<End, String> {
         (self.run)()
     }
 }

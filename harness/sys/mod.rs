@@ -6,6 +6,9 @@
     reason = "the one module that talks to the kernel below the safe wrappers"
 )]
 
+pub(crate) mod own_folders;
+pub(crate) mod own_limits;
+pub(crate) mod pidfd;
 pub(crate) mod signals;
 pub(crate) mod socket;
 pub(crate) mod supervisor;

@@ -102,6 +102,29 @@ pub(crate) fn limit_open_files(pid: i32, soft: u64) -> Result<u64, Errno> {
     Ok(before.rlim_cur)
 }
 
+/// Asks whether [`limit_open_files`] is permitted, by setting the limits of another process that it has.
+pub(crate) fn keep_open_files(pid: i32) -> Result<(), Errno> {
+    let mut limits = libc::rlimit {
+        rlim_cur: 0,
+        rlim_max: 0,
+    };
+    // SAFETY: the struct lives on this stack.
+    unsafe {
+        check(libc::prlimit(
+            pid,
+            libc::RLIMIT_NOFILE,
+            std::ptr::null(),
+            &mut limits,
+        ))?;
+        check(libc::prlimit(
+            pid,
+            libc::RLIMIT_NOFILE,
+            &limits,
+            std::ptr::null_mut(),
+        ))
+    }
+}
+
 /// Registers a socket with the event loop of the calling thread.
 pub(crate) fn watched(socket: OwnedFd) -> std::io::Result<tokio::io::unix::AsyncFd<OwnedFd>> {
     // SAFETY: an `OwnedFd` gives the same open descriptor for as long as it lives, and the registration owns it.

@@ -12,16 +12,18 @@
 //! The child of a multi-threaded process may only do what is async-signal-safe (fork(2)): nothing in [`life`] or
 //! below allocates, locks or panics.
 
+use super::own_folders::{self, Kept};
 use super::socket::check;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, SendAncillaryBuffer,
-    SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
+    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
+    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
 };
 use std::ffi::{CStr, CString, c_char, c_int};
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
+use std::path::Path;
 use std::sync::Mutex;
 
 /// The namespaces that a supervisor is born into.
@@ -78,8 +80,8 @@ pub(crate) struct SpawnRequest<'a> {
     pub(crate) status: BorrowedFd<'a>,
     /// Becomes descriptor 3, with `LISTEN_PID` set to the process (sd_listen_fds(3)).
     pub(crate) listener: Option<BorrowedFd<'a>>,
-    /// The limit on open files; the inherited one where `None`.
-    pub(crate) open_files: Option<u64>,
+    /// The soft and the hard limit on open files.
+    pub(crate) open_files: [u64; 2],
 }
 
 /// A started process.
@@ -94,6 +96,7 @@ pub(crate) struct Spawned {
 pub(crate) struct Supervisor {
     control: Mutex<Option<OwnedFd>>,
     pid: i32,
+    has_own_folders: bool,
 }
 
 #[repr(i32)]
@@ -110,11 +113,12 @@ const MESSAGE_BYTES: usize = 1024;
 const MOST_DESCRIPTORS: usize = 6;
 
 impl Supervisor {
-    /// Forks a supervisor into `namespaces`.
+    /// Forks a supervisor into `namespaces`; in those of its own, `folder` is the same for the harness and for servers,
+    /// wherever it lies.
     ///
     /// # Errors
     /// Names the stage at which the host refused.
-    pub(crate) fn fork(namespaces: Namespaces) -> Result<Self, ForkError> {
+    pub(crate) fn fork(namespaces: Namespaces, folder: &Path) -> Result<Self, ForkError> {
         let failed = |stage: &'static str| {
             move |source: Errno| ForkError {
                 stage,
@@ -128,27 +132,33 @@ impl Supervisor {
             None,
         )
         .map_err(failed("opening the control socket"))?;
-        let maps = IdMaps::of_this_user();
+        let birth = Birth {
+            namespaces,
+            maps: IdMaps::of_this_user(),
+            kept: Kept::of_this_host(folder),
+        };
         let pid = clone_with_signals_blocked(namespaces.clone_flags(), || {
-            life(namespaces, theirs.as_raw_fd(), &maps)
+            life(&birth, theirs.as_raw_fd())
         })
         .map_err(failed(STAGES[0]))?;
         drop(theirs);
-        let supervisor = Self {
+        let mut supervisor = Self {
             control: Mutex::new(Some(ours)),
             pid,
+            has_own_folders: false,
         };
-        supervisor.await_birth()?;
+        supervisor.has_own_folders = supervisor.await_birth()?;
         Ok(supervisor)
     }
 
-    fn await_birth(&self) -> Result<(), ForkError> {
+    /// Waits until it lives; true where folders for temporary files are its own.
+    fn await_birth(&self) -> Result<bool, ForkError> {
         let (answer, _) = self.receive().map_err(|source| ForkError {
             stage: "hearing from the new process",
             source: source.into(),
         })?;
         match answer {
-            [0, _, _] => Ok(()),
+            [0, own_folders, _] => Ok(own_folders != 0),
             [errno, stage, _] => Err(ForkError {
                 stage: STAGES
                     .get(stage as usize)
@@ -162,6 +172,11 @@ impl Supervisor {
     /// The process id of the supervisor as the harness sees it.
     pub(crate) fn pid(&self) -> i32 {
         self.pid
+    }
+
+    /// Whether servers have folders for temporary files of their own.
+    pub(crate) fn has_own_folders(&self) -> bool {
+        self.has_own_folders
     }
 
     /// Starts a process below the supervisor.
@@ -346,6 +361,10 @@ fn receive_message(
             RecvFlags::CMSG_CLOEXEC,
         )
     })?;
+    // A descriptor that the limit of this process leaves no place for is dropped, and nothing else says so (recvmsg(2)).
+    if received.flags.contains(ReturnFlags::CTRUNC) {
+        return Err(Errno::MFILE);
+    }
     let mut places = descriptors.iter_mut();
     for message in control.drain() {
         if let RecvAncillaryMessage::ScmRights(fds) = message {
@@ -387,14 +406,12 @@ struct Image {
 enum Word {
     Program,
     Directory,
-    OpenFiles,
+    SoftOpenFiles,
+    HardOpenFiles,
     Arguments,
     Environment,
     First,
 }
-
-/// The value of [`Word::OpenFiles`] that leaves the limit as it is.
-const INHERITED: u64 = u64::MAX;
 
 /// What the supervisor's child overwrites with its own process id; there is room for the longest.
 const LISTEN_PID: &[u8] = b"LISTEN_PID=0000000000";
@@ -417,10 +434,12 @@ impl Image {
             strings.push(0);
             offset as u64
         };
+        let [soft, hard] = request.open_files;
         let mut table = vec![
             place(request.program.to_bytes()),
             place(request.directory.to_bytes()),
-            request.open_files.unwrap_or(INHERITED),
+            soft,
+            hard,
             request.arguments.len() as u64,
             environment.len() as u64,
         ];
@@ -493,21 +512,34 @@ struct Child {
 
 const MOST_CHARGES: usize = 64;
 
+/// What a supervisor is born with; all of it was allocated before the fork.
+struct Birth {
+    namespaces: Namespaces,
+    maps: IdMaps,
+    kept: Kept,
+}
+
 /// The supervisor's whole life, in the forked process; returns its exit code.
-fn life(namespaces: Namespaces, control: RawFd, maps: &IdMaps) -> c_int {
+fn life(birth: &Birth, control: RawFd) -> c_int {
     // SAFETY: the descriptor came through the fork and is closed by nobody else in this process.
     let control = unsafe { BorrowedFd::borrow_raw(control) };
     keep_only(control.as_raw_fd());
     let _ = rustix::process::setsid();
-    if let Err((stage, errno)) = settle_in(namespaces, maps) {
+    if let Err((stage, errno)) = settle_in(birth.namespaces, &birth.maps) {
         let _ = answer(control, [errno.raw_os_error(), stage, 0], None);
         return 1;
     }
+    let own_folders = match birth.namespaces {
+        Namespaces::Host => false,
+        Namespaces::Own => own_folders::take(&birth.kept, false),
+        Namespaces::OwnInUserNamespace => own_folders::take(&birth.kept, true),
+    };
+    let namespaces = birth.namespaces;
     give_memory_back();
     let Ok(children) = child_signals() else {
         return 1;
     };
-    if answer(control, [0, 0, 0], None).is_err() {
+    if answer(control, [0, i32::from(own_folders), 0], None).is_err() {
         return 1;
     }
     let mut charges = [None; MOST_CHARGES];
@@ -735,7 +767,12 @@ fn serve_requests(
 fn serve_one(control: BorrowedFd<'_>, charges: &mut [Option<Child>; MOST_CHARGES]) -> Option<()> {
     let mut message = [0u8; MESSAGE_BYTES];
     let mut descriptors = [const { None }; MOST_DESCRIPTORS];
-    let received = receive_message(control, &mut message, &mut descriptors).ok()?;
+    let received = match receive_message(control, &mut message, &mut descriptors) {
+        Err(errno @ Errno::MFILE) => {
+            return answer(control, [errno.raw_os_error(), 0, 0], None).ok();
+        }
+        received => received.ok()?,
+    };
     let (head, body) = message.get(..received)?.split_at_checked(16)?;
     let mut words = [0i32; 4];
     for (word, bytes) in words.iter_mut().zip(head.chunks_exact(4)) {
@@ -872,7 +909,7 @@ fn exec(
         let word = |n: Word| *image.add(n as usize);
         let base = image.cast::<u8>();
         let text = |offset: u64| base.add(offset as usize).cast::<c_char>();
-        limit_open_files(word(Word::OpenFiles))?;
+        limit_open_files(word(Word::SoftOpenFiles), word(Word::HardOpenFiles))?;
         let no_core = libc::rlimit {
             rlim_cur: 0,
             rlim_max: 0,
@@ -955,13 +992,10 @@ unsafe fn write_listen_pid(environment: *mut u64, count: usize) {
     }
 }
 
-fn limit_open_files(limit: u64) -> Result<(), Errno> {
-    if limit == INHERITED {
-        return Ok(());
-    }
+fn limit_open_files(soft: u64, hard: u64) -> Result<(), Errno> {
     let limit = libc::rlimit {
-        rlim_cur: limit,
-        rlim_max: limit,
+        rlim_cur: soft,
+        rlim_max: hard,
     };
     // SAFETY: the struct lives on this stack.
     check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) })

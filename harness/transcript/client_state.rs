@@ -85,19 +85,28 @@ pub(crate) struct ClientState {
     foreign: Option<SocketAddr>,
     ended: Option<End>,
     accepted: bool,
+    deferred: bool,
     taken: bool,
     held_back: bool,
     nothing: bool,
     time_wait: bool,
     send_failed: Option<String>,
-    /// Bytes that the server had for this client and that its kernel threw away.
-    lost_bytes: u64,
+    /// Bytes that have come to this client.
+    received_bytes: u64,
+    /// Bytes that the server had sent when its socket died, those among them that were acknowledged not counted.
+    unacknowledged_bytes: u64,
+    acknowledged_bytes: u64,
     destroyed: bool,
     /// Another connection had the same ends before; what the kernel tells of its death cannot be told from ours.
     reused_address: bool,
 }
 
 impl ClientState {
+    /// Whether the kernel keeps the client from the server, as far as was seen.
+    pub(crate) fn is_deferred(&self) -> bool {
+        self.deferred && !self.accepted
+    }
+
     fn apply(&mut self, event: &ClientEvent) {
         match event {
             ClientEvent::Connecting => {
@@ -122,7 +131,10 @@ impl ClientState {
             ClientEvent::Sent(_) => self.taken = false,
             ClientEvent::SendFailed(error) => self.send_failed = Some(error.clone()),
             ClientEvent::Nothing(_) => self.nothing = true,
-            ClientEvent::Received(bytes) => self.stream.extend_from_slice(bytes),
+            ClientEvent::Received(bytes) => {
+                self.received_bytes += bytes.len() as u64;
+                self.stream.extend_from_slice(bytes);
+            }
             ClientEvent::Datagram { bytes, from } => {
                 // The port may differ: some protocols answer from a new one (RFC 1350, section 4).
                 let elsewhere =
@@ -132,12 +144,19 @@ impl ClientState {
             }
             ClientEvent::Ended(end) => self.ended = Some(*end),
             ClientEvent::Accepted => self.accepted = true,
+            ClientEvent::Deferred => self.deferred = true,
             ClientEvent::Taken => self.taken = true,
             ClientEvent::HeldBack { .. } => self.held_back = true,
             ClientEvent::TimeWait => self.time_wait = true,
-            ClientEvent::ServerSocketDestroyed { lost_bytes, .. } => {
+            ClientEvent::ServerSocketDestroyed {
+                lost_bytes,
+                delivered_bytes,
+            } => {
                 self.destroyed = true;
-                self.lost_bytes += if self.reused_address { 0 } else { *lost_bytes };
+                if !self.reused_address {
+                    self.unacknowledged_bytes += lost_bytes;
+                    self.acknowledged_bytes += delivered_bytes;
+                }
             }
             ClientEvent::Underway(_)
             | ClientEvent::HalfClosed
@@ -145,8 +164,16 @@ impl ClientState {
             | ClientEvent::Closed
             | ClientEvent::Vanished
             | ClientEvent::Stalled
+            | ClientEvent::Late(_)
             | ClientEvent::Reading => {}
         }
+    }
+
+    /// Bytes that the server had for this client and that never came. What came may not be acknowledged yet when a reset
+    /// ends the connection (RFC 1122, section 4.2.3.2).
+    fn lost_bytes(&self) -> u64 {
+        let come_since = self.received_bytes.saturating_sub(self.acknowledged_bytes);
+        self.unacknowledged_bytes.saturating_sub(come_since)
     }
 
     /// How the connection ended, if it has.
@@ -225,8 +252,12 @@ impl ClientState {
                 Link::Up => Progress::Broken(Instead::Established),
                 Link::None | Link::Pending => Progress::Pending,
             },
-            // A connection that the server has ended was in its hands before.
-            Expectation::Accepted if self.accepted || self.ended == Some(End::Fin) => Progress::Met,
+            // A connection that the server has ended was in its hands before; of one that it is not told of it owes nothing.
+            Expectation::Accepted
+                if self.accepted || self.deferred || self.ended == Some(End::Fin) =>
+            {
+                Progress::Met
+            }
             Expectation::Taken if self.taken => Progress::Met,
             Expectation::HeldBack => self.look_for_restraint(settled),
             Expectation::TimeWait if self.time_wait => Progress::Met,
@@ -343,8 +374,8 @@ impl ClientState {
             return Progress::Broken(Instead::GotBeforeEnd(self.so_far()));
         }
         match self.ended {
-            Some(end) if all_bytes_first && self.lost_bytes > 0 => {
-                let bytes = self.lost_bytes;
+            Some(end) if all_bytes_first && self.lost_bytes() > 0 => {
+                let bytes = self.lost_bytes();
                 Progress::Broken(Instead::Destroyed { end, bytes })
             }
             Some(end) if kinds.contains(&end) => Progress::Met,
@@ -508,7 +539,7 @@ mod tests {
             let at = Duration::ZERO;
             client_states.apply(&Event { at, what });
         }
-        assert_eq!(client_states.of(polite).lost_bytes, 0);
+        assert_eq!(client_states.of(polite).lost_bytes(), 0);
     }
 
     #[test]
@@ -597,6 +628,22 @@ mod tests {
         assert_eq!(look(&empty, &[]), Progress::Pending);
         assert_eq!(look(&empty, &[b""]), Progress::Met);
         assert!(matches!(look(&empty, &[b"x"]), Progress::Broken(_)));
+    }
+
+    #[test]
+    fn bytes_that_came_and_were_not_acknowledged_are_not_lost() {
+        let mut state = ClientState::default();
+        state.apply(&ClientEvent::Received(vec![b'x'; 51]));
+        let dies = |lost_bytes| ClientEvent::ServerSocketDestroyed {
+            lost_bytes,
+            delivered_bytes: 34,
+        };
+        state.apply(&dies(17));
+        assert_eq!(state.lost_bytes(), 0);
+        let mut state = ClientState::default();
+        state.apply(&ClientEvent::Received(vec![b'x'; 51]));
+        state.apply(&dies(100));
+        assert_eq!(state.lost_bytes(), 83);
     }
 
     #[test]

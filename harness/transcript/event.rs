@@ -2,7 +2,7 @@
 //!
 //! A [`Transcript`] holds everything that the judge needs. It can be saved and judged again.
 
-use crate::kernel::RECEIVE_BUFFER_ERRORS;
+use crate::kernel::{FileKind, RECEIVE_BUFFER_ERRORS};
 use crate::model::expectation::End;
 use crate::model::literal::{self, Measured};
 use crate::model::phase::{Moment, Phase};
@@ -10,7 +10,7 @@ use crate::model::scenario::Scenario;
 use crate::model::server_action::Signal;
 use crate::transcript::fault::Fault;
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -47,7 +47,9 @@ impl Phase {
     pub(crate) fn client(self, who: usize, member: u32) -> ClientId {
         match self {
             Self::BystanderConnects | Self::BystanderAgain => ClientId::BYSTANDER,
-            Self::Before | Self::Scenario | Self::After => ClientId { who, member },
+            Self::Before | Self::Scenario | Self::After | Self::Crowd | Self::Pressure => {
+                ClientId { who, member }
+            }
         }
     }
 }
@@ -113,6 +115,8 @@ pub(crate) enum Ended {
     OutOfTime(Duration),
     /// The kernel shows that nothing more will come: queues are empty and the server waits without a timeout.
     Settled,
+    /// The time ran out for which a server is looked on at that may still do it, as a thread of it waits with a time-out.
+    NotYet(Duration),
 }
 
 /// The kinds of fact about a client.
@@ -170,8 +174,13 @@ pub(crate) enum ClientEvent {
     Stalled,
     /// It reads again.
     Reading,
+    /// It was so late, all in all, with what it was to do at a pace.
+    Late(Duration),
     /// The kernel shows its connection in the hands of a server process.
     Accepted,
+    /// The kernel keeps its connection from the server until it has sent something, as the server has asked it to
+    /// (`TCP_DEFER_ACCEPT`, tcp(7)).
+    Deferred,
     /// The kernel shows that the server has read all that was sent.
     Taken,
     /// The kernel shows that the server sleeps although bytes of the client wait for it.
@@ -203,8 +212,12 @@ pub(crate) enum ServerEvent {
     StartFailed(String),
     /// A second instance was started, and ended with these last words.
     SecondEnded(Exit, Option<String>),
-    /// A second instance was started beside it, and lives.
+    /// A second instance was started beside it, and lives without the address.
     SecondLives,
+    /// A second instance was started beside it, and listens at the same port.
+    SecondShares,
+    /// A second instance was started beside it, and may still do something else.
+    SecondTries,
     /// The regular file at its path is no longer there.
     FileRemoved,
     /// All of its processes are stopped.
@@ -215,6 +228,18 @@ pub(crate) enum ServerEvent {
     Signalled(Signal),
     /// Its first process ended.
     Exited(Exit),
+    /// Another process of it ended, by a signal or with a status that is not 0.
+    ProcessEnded {
+        /// It.
+        pid: i32,
+        /// How.
+        exit: Exit,
+        /// What it is called, where it was there before a client was; `None` where it may have been there for one client.
+        #[serde(default)]
+        worker: Option<String>,
+    },
+    /// It lives, and its listening socket is gone.
+    NoLongerListens,
     /// Nothing of its process tree is left.
     Gone,
     /// Processes are left although the first one ended.
@@ -342,24 +367,27 @@ pub(crate) struct Sample {
     pub threads: usize,
     /// Ended children that nobody has waited for.
     pub zombies: usize,
-    /// Those among them that were there at the sample before: clients have come since, and nobody has waited for them.
-    #[serde(default)]
-    pub unreaped: usize,
     /// Open descriptors that are sockets.
     pub sockets: usize,
-    /// Other open descriptors.
-    pub files: usize,
+    /// Other open descriptors, by what they stand for.
+    pub files: BTreeMap<FileKind, usize>,
     /// Connections of the server's port in CLOSE_WAIT.
     pub close_wait: usize,
     /// Connections that wait to be accepted.
     pub accept_queue: u32,
-    /// Resident memory in bytes, without the pages of files and those that are shared.
+    /// Memory that its processes alone have written, in bytes.
     pub memory_bytes: u64,
-    /// The size of its address spaces in bytes, used or not.
+    /// What they have written since the baseline in mappings that they did not have then, in bytes.
     #[serde(default)]
-    pub address_space_bytes: u64,
+    pub taken_bytes: u64,
+    /// The mappings of its processes.
+    #[serde(default)]
+    pub mappings: usize,
     /// What it has printed since its start, in bytes.
     pub output_bytes: u64,
+    /// Connections or children were left of which a time-out of its own may still have reminded the server.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub may_still_go: bool,
     /// Whether the server was seen at rest: every thread waiting and no CPU time spent.
     pub at_rest: bool,
     /// The share of one processor that it used while it was watched, in percent.
@@ -422,7 +450,7 @@ impl Transcript {
 
     /// The faults that are not shown to have happened, each with what was seen instead.
     pub(crate) fn unproven(&self) -> impl Iterator<Item = (&Fault, &str)> {
-        let events = self.events.iter();
+        let events = self.before_repeats().iter();
         events.filter_map(|event| match &event.what {
             What::Proof {
                 fault,
@@ -431,6 +459,12 @@ impl Transcript {
             } => Some((fault, evidence.as_str())),
             _ => None,
         })
+    }
+
+    /// Whether the kernel kept a client from the server because it had not spoken.
+    pub(crate) fn shows_deferral(&self) -> bool {
+        let mut events = self.events.iter();
+        events.any(|event| matches!(event.what, What::Client(_, ClientEvent::Deferred)))
     }
 
     /// The last output of the server, as text.
@@ -442,6 +476,20 @@ impl Transcript {
             }
         }
         last_line(&output)
+    }
+
+    /// How many connections were made.
+    pub(crate) fn connections(&self) -> usize {
+        let made =
+            |event: &&Event| matches!(event.what, What::Client(_, ClientEvent::Connected { .. }));
+        self.events.iter().filter(made).count()
+    }
+
+    /// What was seen of the trial itself, before anything of it was repeated.
+    pub(crate) fn before_repeats(&self) -> &[Event] {
+        let is_after = |event: &Event| matches!(event.what, What::Sample(Moment::After, _));
+        let end = self.events.iter().position(is_after);
+        end.map_or(&self.events[..], |end| &self.events[..=end])
     }
 
     /// How much the clients have sent.
@@ -565,6 +613,7 @@ fn line(what: &What, phase: Phase, scenario: &Scenario) -> Option<(Option<String
                 _ if *id == ClientId::BYSTANDER => id.name(scenario),
                 Phase::Before => "polite client before".to_owned(),
                 Phase::After => "polite client after".to_owned(),
+                Phase::Crowd | Phase::Pressure => format!("polite client {}", id.member),
                 Phase::Scenario | Phase::BystanderConnects | Phase::BystanderAgain => {
                     id.name(scenario)
                 }
@@ -595,6 +644,13 @@ fn line(what: &What, phase: Phase, scenario: &Scenario) -> Option<(Option<String
             how: Ended::OutOfTime(limit),
             ..
         } => format!("nothing more within {}", literal::Shown(*limit)),
+        What::StepEnded {
+            how: Ended::NotYet(time),
+            ..
+        } => format!(
+            "not yet after {}: the server may still be woken by a time-out of its own",
+            literal::Shown(*time)
+        ),
         What::StepEnded {
             how: Ended::Settled,
             ..
@@ -633,7 +689,15 @@ impl fmt::Display for ClientEvent {
             Self::Vanished => f.write_str("vanishes"),
             Self::Stalled => f.write_str("stops reading"),
             Self::Reading => f.write_str("reads"),
+            Self::Late(by) => write!(
+                f,
+                "* was late with what it does at a pace: {} in all",
+                Measured(*by)
+            ),
             Self::Accepted => f.write_str("* is accepted"),
+            Self::Deferred => {
+                f.write_str("* is kept from the server until it speaks (TCP_DEFER_ACCEPT)")
+            }
             Self::Taken => f.write_str("* has been read to the last byte"),
             Self::HeldBack { unread_bytes } => {
                 write!(f, "* is held back: {unread_bytes} bytes wait unread")
@@ -667,11 +731,18 @@ impl fmt::Display for ServerEvent {
                 write!(f, "started a second time {exit}: {words}")
             }
             Self::SecondLives => f.write_str("started a second time keeps running"),
+            Self::SecondShares => f.write_str("started a second time listens at the same port"),
+            Self::SecondTries => f.write_str("started a second time still tries"),
             Self::FileRemoved => f.write_str("has removed the file at its path"),
             Self::Stopped => f.write_str("is stopped"),
             Self::Continued => f.write_str("runs on"),
             Self::Signalled(signal) => write!(f, "is sent SIG{signal}"),
             Self::Exited(exit) => exit.fmt(f),
+            Self::ProcessEnded { pid, exit, worker } => match worker {
+                Some(name) => write!(f, "worker {name}, process {pid}, {exit}"),
+                None => write!(f, "process {pid} of it {exit}"),
+            },
+            Self::NoLongerListens => f.write_str("no longer listens"),
             Self::Gone => f.write_str("has left no process"),
             Self::LeftBehind(processes) => write!(f, "has left {processes} processes"),
             Self::Output(bytes) => write!(f, "prints {}", literal::shown(bytes)),

@@ -13,7 +13,7 @@ pub(crate) struct ServerState {
     gone: bool,
     left_behind: usize,
     pub(crate) start_failed: Option<String>,
-    pub(crate) second: Option<Option<Exit>>,
+    pub(crate) second: Option<SecondInstance>,
     queue: Option<u32>,
     backlog: Option<u32>,
     time_wait: Option<usize>,
@@ -28,6 +28,19 @@ pub(crate) struct ServerState {
     printed: Vec<Vec<u8>>,
 }
 
+/// What became of a second instance on the same address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SecondInstance {
+    /// It ended.
+    Ended(Exit),
+    /// It runs without the address.
+    Runs,
+    /// It listens at the same port.
+    Shares,
+    /// A time-out of its own may still wake it.
+    Tries,
+}
+
 impl ServerState {
     /// Takes an event in.
     pub(crate) fn apply(&mut self, event: &Event) {
@@ -39,8 +52,10 @@ impl ServerState {
                 *self = Self::default();
             }
             ServerEvent::StartFailed(reason) => self.start_failed = Some(reason.clone()),
-            ServerEvent::SecondEnded(exit, _) => self.second = Some(Some(*exit)),
-            ServerEvent::SecondLives => self.second = Some(None),
+            ServerEvent::SecondEnded(exit, _) => self.second = Some(SecondInstance::Ended(*exit)),
+            ServerEvent::SecondLives => self.second = Some(SecondInstance::Runs),
+            ServerEvent::SecondShares => self.second = Some(SecondInstance::Shares),
+            ServerEvent::SecondTries => self.second = Some(SecondInstance::Tries),
             ServerEvent::FileRemoved => self.file_removed = true,
             ServerEvent::Exited(exit) => self.exit = Some(*exit),
             ServerEvent::Gone => self.gone = true,
@@ -72,7 +87,9 @@ impl ServerState {
                 let full = *waiting > 0 && *held >= *limit;
                 self.out_of_files = full || *settled && *held + 1 >= *limit;
             }
-            ServerEvent::Stopped
+            ServerEvent::ProcessEnded { .. }
+            | ServerEvent::NoLongerListens
+            | ServerEvent::Stopped
             | ServerEvent::Continued
             | ServerEvent::Signalled(_)
             | ServerEvent::Output(_)

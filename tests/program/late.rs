@@ -41,6 +41,79 @@ fn server_that_ends_its_side_and_drains_the_rest_buffers_nothing() {
     passes("partial/backpressure", "parts");
 }
 
+/// No verdict on a server that a time-out of its own will wake.
+#[test]
+fn server_that_answers_after_six_seconds_is_waited_for() {
+    let scenario = "case a slow look-up\n  clients: alice\n\n  alice connect\n  alice send \"abc\"\n  \
+                    alice expect \"abc\"\n";
+    run(scenario, "echo", "answers-late")
+        .code(0)
+        .prints("1 passed");
+}
+
+/// A check of a second instance of a server that begins to listen so.
+fn second_instance(promise: &str, listens: &str) -> Run {
+    let folder = tempfile::tempdir().unwrap();
+    let profile = folder.path().join("second.toml");
+    let text = format!(
+        "transport = \"tcp\"\nmodel = \"echo\"\nframing = \"stream\"\n[promises]\n{promise}\n"
+    );
+    std::fs::write(&profile, text).unwrap();
+    let server = format!(
+        "import os, socket, sys, time\nport, folder = int(sys.argv[1]), sys.argv[2]\n{listens}\n\
+         while True:\n    \
+             c, _ = s.accept()\n    \
+             while d := c.recv(4096): c.sendall(d)\n    \
+             c.close()\n"
+    );
+    let only = ["--strict", "--only", "time-wait/second-instance"];
+    sockdrill(&["check", "--speaks"])
+        .arg(&profile)
+        .args(only)
+        .args(["--", "python3", "-c", &server, "{port}", "{dir}"])
+        .run()
+}
+
+/// It tries for longer than five seconds.
+const TRIES: &str = "for attempt in range(7):\n    \
+        try: s = socket.create_server(('127.0.0.1', port)); break\n    \
+        except OSError: time.sleep(1)\n\
+    else: sys.exit('the port is in use')";
+
+const SHARES: &str = "s = socket.create_server(('127.0.0.1', port), reuse_port=True)";
+
+const RUNS_WITHOUT: &str = "import threading\ntry: s = socket.create_server(('127.0.0.1', port))\n\
+    except OSError: threading.Event().wait()";
+
+/// A lock of its own is in the way of nobody.
+const LOCKS: &str = "s = socket.create_server(('127.0.0.1', port), reuse_port=True)\n\
+    os.mkdir(os.path.join(folder, 'lock'))";
+
+#[rstest::rstest]
+#[case::that_ends_late("", TRIES, "1 passed")]
+#[case::that_is_to_end("second-instance = \"ends\"", TRIES, "1 passed")]
+#[case::that_shares_the_port("", SHARES, "1 passed")]
+#[case::that_is_to_share_it("second-instance = \"shares-port\"", SHARES, "1 passed")]
+#[case::that_has_its_folder("second-instance = \"shares-port\"", LOCKS, "1 passed")]
+#[case::that_shares_against_its_word(
+    "second-instance = \"ends\"",
+    SHARES,
+    "a second server listens at the same port"
+)]
+#[case::that_ends_against_its_word(
+    "second-instance = \"shares-port\"",
+    "s = socket.create_server(('127.0.0.1', port))",
+    "was to listen at the same port, exited with status 1"
+)]
+#[case::that_runs_without("", RUNS_WITHOUT, "keeps running without it")]
+fn report_says_what_became_of_a_second_instance(
+    #[case] promise: &str,
+    #[case] listens: &str,
+    #[case] said: &str,
+) {
+    second_instance(promise, listens).prints(said);
+}
+
 /// The last of the crowd waits longer than a client does on whom the server has turned its back.
 #[test]
 fn crowd_is_waited_for_as_long_as_it_is_served_one_after_the_other() {

@@ -6,6 +6,8 @@ mod kit;
 
 /// What people and scripts see: exit codes, reports, and errors that say what to do.
 mod cli;
+/// What a run comes to where not all of it could be done.
+mod conclusions;
 /// How much of a request was cut is counted from what was done.
 mod coverage;
 /// What a scenario file costs the server that it is for.
@@ -18,12 +20,16 @@ mod lab;
 mod late;
 /// However a run ends, and whatever the server does, no process outlives it.
 mod leftovers;
+/// What a host refuses, and what servers side by side would share, is not held against them.
+mod ours;
 /// Tests of a package that has a server of its own.
 mod own_package;
 /// Pages and files that the program writes for people: the HTML report, what `init` writes, completions and the manual.
 mod pages;
 /// What is observed of servers, and not judged.
 mod passport;
+/// What the kernel shows, and what it does not.
+mod proof;
 /// What the front page and the pages of `docs` show is what the program prints.
 mod readme;
 /// Reference servers in this process keep their promises, whoever their clients are.
@@ -32,6 +38,9 @@ mod reference;
 mod repeat;
 /// What is not promised is observed, and never held against a server.
 mod unpromised;
+
+/// How the processes of a server end that are not its first one.
+mod workers;
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};

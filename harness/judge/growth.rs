@@ -1,0 +1,394 @@
+//! Growth: what a server adds with growing doses of a scenario tells a leak from a pool that is being filled, and from
+//! what is collected late. A leak goes on in proportion to the doses; a pool, a cache or a heap stops.
+
+use super::cause::{Figure, Growth, Step, Unit};
+use super::thresholds::{
+    DOSES_WITHIN, IN_PROPORTION, LARGEST_POOL, LEAST_DOSES, LEAST_MEMORY, LEAST_PART_OF_MEMORY,
+    MOST_MEMORY, WORTH_DOSES_OF_MAPPINGS,
+};
+use crate::kernel::FileKind;
+use crate::model::invariant::Invariant;
+use crate::model::phase::{Moment, Phase};
+use crate::model::trial::Trial;
+use crate::transcript::event::{ClientEvent, Sample, Transcript, What};
+use std::time::Duration;
+
+/// What the judge has to see next to tell what grows from a leak.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// The server warm: pools filled by polite clients, one after the other and then as many at once as the scenario has.
+    Warmth,
+    /// The scenario so many times, then a polite client, behind whom some servers clean up.
+    Dose(usize),
+    /// Polite clients in number, whose work lets a collector come by.
+    Pressure,
+}
+
+/// What is to be seen next of what grows, if anything is.
+pub(super) fn wanted(trial: &Trial, transcript: &Transcript) -> Option<Wanted> {
+    let points = points(transcript);
+    let last = points.last()?;
+    let courses = courses(trial, &points);
+    let any = |outlook| courses.iter().any(|course| course.outlook() == outlook);
+    match last.moment {
+        Moment::Baseline => None,
+        Moment::After => (!courses.is_empty()).then_some(Wanted::Warmth),
+        Moment::Warm => Some(Wanted::Dose(1)),
+        Moment::Pressed => any(Outlook::Steady).then(|| Wanted::Dose(last_dose(&points))),
+        Moment::Dose if points.iter().any(|point| point.moment == Moment::Pressed) => None,
+        Moment::Dose if any(Outlook::Steady) => is_pressed(trial).then_some(Wanted::Pressure),
+        Moment::Dose => {
+            let goes_on = any(Outlook::Open) && !is_over(&points, last.at);
+            goes_on.then(|| Wanted::Dose(2 * last_dose(&points)))
+        }
+    }
+}
+
+/// Whether what grows steadily is told from what a collector takes by polite clients in number.
+fn is_pressed(trial: &Trial) -> bool {
+    !trial.few_doses && trial.performs(Phase::Pressure).is_some()
+}
+
+/// Whether a dose that has begun is cut short: no time is left for the rest of it.
+pub(super) fn is_cut_short(transcript: &Transcript) -> bool {
+    let now = transcript
+        .events
+        .last()
+        .map_or(Duration::ZERO, |event| event.at);
+    is_over(&points(transcript), now)
+}
+
+/// What goes on growing: each leak, surely.
+pub(super) fn leaks(trial: &Trial, transcript: &Transcript) -> Vec<Growth> {
+    outlooks(trial, transcript, |outlook, pressed| match outlook {
+        Outlook::Leak => true,
+        // Nobody can be polite beside the scenario, so that no collector can be made to come.
+        Outlook::Steady => !pressed,
+        Outlook::Level | Outlook::Open => false,
+    })
+}
+
+/// What still grew when the time was over, so that it may be a leak.
+pub(super) fn open(trial: &Trial, transcript: &Transcript) -> Option<Growth> {
+    let open = outlooks(trial, transcript, |outlook, pressed| match outlook {
+        Outlook::Open => true,
+        Outlook::Steady => pressed,
+        Outlook::Level | Outlook::Leak => false,
+    });
+    open.into_iter().next()
+}
+
+fn outlooks(
+    trial: &Trial,
+    transcript: &Transcript,
+    is_meant: impl Fn(Outlook, bool) -> bool,
+) -> Vec<Growth> {
+    let points = points(transcript);
+    let is_dosed = points.iter().any(|point| point.moment == Moment::Dose);
+    let courses = courses(trial, &points).into_iter().filter(|_| is_dosed);
+    let presses = is_pressed(trial);
+    courses
+        .filter(|course| is_meant(course.outlook(), presses))
+        .map(Course::into_growth)
+        .collect()
+}
+
+/// A sample, with what was done since the one before.
+struct Point<'a> {
+    at: Duration,
+    moment: Moment,
+    sample: &'a Sample,
+    /// How often the scenario was performed.
+    runs: usize,
+    /// How many connections were made by it.
+    connections: usize,
+}
+
+fn points(transcript: &Transcript) -> Vec<Point<'_>> {
+    let mut points = Vec::new();
+    let (mut phase, mut runs, mut connections) = (Phase::Before, 0, 0);
+    for event in &transcript.events {
+        match &event.what {
+            What::Phase(next) => {
+                phase = *next;
+                runs += usize::from(phase == Phase::Scenario);
+            }
+            What::Client(_, ClientEvent::Connected { .. }) => {
+                connections += usize::from(phase == Phase::Scenario);
+            }
+            What::Sample(moment, sample) => {
+                let (moment, at) = (*moment, event.at);
+                points.push(Point {
+                    at,
+                    moment,
+                    sample,
+                    runs: std::mem::take(&mut runs),
+                    connections: std::mem::take(&mut connections),
+                });
+            }
+            _ => {}
+        }
+    }
+    points
+}
+
+/// How often the scenario was performed in the last dose.
+fn last_dose(points: &[Point<'_>]) -> usize {
+    let mut doses = points.iter().rev();
+    let dose = doses.find(|point| point.moment == Moment::Dose);
+    dose.map_or(1, |dose| dose.runs.max(1))
+}
+
+/// Whether no time is left for doses, or no memory; some time is left again for the one behind the pressure.
+fn is_over(points: &[Point<'_>], now: Duration) -> bool {
+    let begins = |point: &&Point<'_>| matches!(point.moment, Moment::Warm | Moment::Pressed);
+    let Some(from) = points.iter().rfind(begins) else {
+        return false;
+    };
+    let doses = points
+        .iter()
+        .filter(|point| point.moment == Moment::Dose)
+        .count();
+    let grown = points.last().map_or(0, |last| last.sample.memory_bytes);
+    let grown = grown.saturating_sub(from.sample.memory_bytes);
+    let is_late = now.saturating_sub(from.at) > DOSES_WITHIN;
+    doses >= LEAST_DOSES && (is_late || grown > MOST_MEMORY)
+}
+
+/// What is counted, each with the invariant that it belongs to. What says most of a defect comes first.
+fn figures() -> impl Iterator<Item = (Figure, Invariant)> {
+    let before = [
+        (Figure::CloseWait, Invariant::CloseWait),
+        (Figure::Sockets, Invariant::OpenFiles),
+    ];
+    let files = FileKind::ALL
+        .iter()
+        .map(|(kind, _)| (Figure::Files(*kind), Invariant::OpenFiles));
+    let after = [
+        (Figure::Zombies, Invariant::Zombies),
+        (Figure::Processes, Invariant::Threads),
+        (Figure::Threads, Invariant::Threads),
+        (Figure::Memory, Invariant::Memory),
+        (Figure::Mappings, Invariant::Memory),
+    ];
+    before.into_iter().chain(files).chain(after)
+}
+
+fn read(figure: Figure, sample: &Sample) -> usize {
+    match figure {
+        Figure::CloseWait => sample.close_wait,
+        Figure::Sockets => sample.sockets,
+        Figure::Files(kind) => sample.files.get(&kind).copied().unwrap_or(0),
+        Figure::Zombies => sample.zombies,
+        Figure::Processes => sample.processes,
+        Figure::Threads => sample.threads,
+        Figure::Mappings => sample.mappings,
+        // A heap that had its place before may be used up before it is collected.
+        Figure::Memory => sample.taken_bytes as usize,
+    }
+}
+
+/// What a figure did while the scenario was repeated.
+struct Course {
+    figure: Figure,
+    unit: Unit,
+    /// What the first run added, while the server may have warmed up.
+    first: Step,
+    /// What each dose added.
+    doses: Vec<Step>,
+    /// What came of polite clients in number, once there were some.
+    pressed: Option<isize>,
+    /// Whether a dose came after them.
+    is_tried_again: bool,
+    /// The memory of the server at its baseline.
+    memory_bytes: u64,
+    /// There is no time for more doses, or was none before the pressure.
+    is_over: bool,
+    /// It was told from a pool before.
+    is_known: bool,
+}
+
+/// What is to be thought of a figure that one run of the scenario has raised.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Outlook {
+    /// It is level, or it fell back: it is used again, or collected.
+    Level,
+    /// It grows, and nobody knows yet whether it will go on.
+    Open,
+    /// Each dose adds as much as the ones before.
+    Steady,
+    /// It goes on so when polite clients in number have been served.
+    Leak,
+}
+
+/// The figures that one run has raised, and that no waiver sets aside.
+fn courses(trial: &Trial, points: &[Point<'_>]) -> Vec<Course> {
+    let mut first = points.iter();
+    let baseline = first.find(|point| point.moment == Moment::Baseline);
+    let after = first.find(|point| point.moment == Moment::After);
+    let Some((baseline, after)) = baseline.zip(after) else {
+        return Vec::new();
+    };
+    figures()
+        .filter(|(figure, invariant)| !trial.waives(*invariant) && !is_excused(*figure, trial))
+        .map(|(figure, _)| Course::of(figure, baseline, after, points))
+        .map(|course| Course {
+            is_known: trial.few_doses,
+            ..course
+        })
+        .filter(Course::is_worth_doses)
+        .collect()
+}
+
+/// Whether connections or workers may be kept, and with them the memory that they have.
+fn is_excused(figure: Figure, trial: &Trial) -> bool {
+    let may_keep = [
+        Invariant::OpenFiles,
+        Invariant::CloseWait,
+        Invariant::Threads,
+    ];
+    matches!(figure, Figure::Memory | Figure::Mappings)
+        && may_keep
+            .into_iter()
+            .any(|invariant| trial.waives(invariant))
+}
+
+impl Course {
+    fn of(figure: Figure, baseline: &Point<'_>, after: &Point<'_>, points: &[Point<'_>]) -> Self {
+        let unit = match after.connections {
+            0 => Unit::Run,
+            _ => Unit::Connection,
+        };
+        let level = |point: &Point<'_>| read(figure, point.sample) as isize;
+        let step = |before: &Point<'_>, point: &Point<'_>| Step {
+            units: match unit {
+                Unit::Run => point.runs.max(1),
+                Unit::Connection => point.connections,
+            },
+            added: level(point) - level(before),
+        };
+        let pairs = || points.windows(2).map(|pair| (&pair[0], &pair[1]));
+        let doses = pairs().filter(|(_, point)| point.moment == Moment::Dose);
+        let mut pressed = pairs().filter(|(_, point)| point.moment == Moment::Pressed);
+        let pressed = pressed
+            .next()
+            .map(|(before, point)| level(point) - level(before));
+        let last = points.last().map(|point| point.moment);
+        Self {
+            figure,
+            unit,
+            first: step(baseline, after),
+            doses: doses.map(|(before, point)| step(before, point)).collect(),
+            is_tried_again: pressed.is_some() && last == Some(Moment::Dose),
+            pressed,
+            memory_bytes: baseline.sample.memory_bytes,
+            is_known: false,
+            is_over: pressed.is_some()
+                || points.last().is_some_and(|last| is_over(points, last.at)),
+        }
+    }
+
+    fn is_worth_doses(&self) -> bool {
+        self.first.added >= self.worth_doses()
+    }
+
+    /// How much one run must add, to be worth the time that doses take. One is enough of what is used and given back whole; of
+    /// memory, smaller leaks show in scenarios with more connections.
+    fn worth_doses(&self) -> isize {
+        let least = match self.figure {
+            Figure::Memory => LEAST_MEMORY.max(self.memory_bytes / LEAST_PART_OF_MEMORY) as usize,
+            Figure::Mappings => self.first.units.max(WORTH_DOSES_OF_MAPPINGS),
+            _ => 1,
+        };
+        least as isize
+    }
+
+    fn outlook(&self) -> Outlook {
+        let (is_level, is_steady) = (self.is_level(), self.is_steady());
+        match self.is_tried_again {
+            _ if is_level || self.has_fallen() => Outlook::Level,
+            _ if self.is_over && self.is_irregular() => Outlook::Level,
+            true if is_steady => Outlook::Leak,
+            false if is_steady && self.excludes_a_pool() => Outlook::Steady,
+            true | false => Outlook::Open,
+        }
+    }
+
+    /// Whether it was once lower after more had been done: what is collected late rises and falls.
+    fn has_fallen(&self) -> bool {
+        let last = self.doses.last().map_or(0, |dose| dose.added);
+        let by_pressure = self.pressed.is_some_and(|by| by < 0 && -by * 2 >= last);
+        by_pressure || self.doses.iter().any(|dose| dose.added < 0)
+    }
+
+    /// Whether later doses add nothing, or less and less.
+    fn is_level(&self) -> bool {
+        let last: Vec<&Step> = self.doses.iter().rev().take(3).collect();
+        match (self.figure, last.as_slice()) {
+            (Figure::Memory, [last, before, first]) => {
+                let declines =
+                    |step: &Step, before: &Step| step.rate() < IN_PROPORTION * before.rate();
+                self.is_little() || declines(last, before) && declines(before, first)
+            }
+            (Figure::Memory, _) => self.is_over && self.is_little(),
+            (_, [last, before, ..]) => last.added <= 0 && before.added <= 0,
+            _ => false,
+        }
+    }
+
+    /// Whether memory has hardly grown in one of the last doses: that is no slope. What is counted in whole units may come now
+    /// and then.
+    fn is_irregular(&self) -> bool {
+        let last = || self.doses.iter().rev().take(3).map(Step::rate);
+        let mean = last().sum::<f64>() / last().count().max(1) as f64;
+        let is_rough = matches!(self.figure, Figure::Memory | Figure::Mappings);
+        is_rough && last().any(|rate| rate < mean / 2.0)
+    }
+
+    /// Whether all doses have added less than one would have to, to be worth any.
+    fn is_little(&self) -> bool {
+        let added: isize = self.doses.iter().map(|dose| dose.added).sum();
+        added < self.worth_doses()
+    }
+
+    /// Whether each of the last steps is as large as the ones before promise.
+    fn is_steady(&self) -> bool {
+        let steps: Vec<Step> = std::iter::once(self.first)
+            .chain(self.doses.iter().copied())
+            .collect();
+        let [.., first, second, third] = steps.as_slice() else {
+            return false;
+        };
+        let goes_on = |step: &Step, before: &[Step]| {
+            let units: usize = before.iter().map(|step| step.units).sum();
+            let added: isize = before.iter().map(|step| step.added).sum();
+            let promised = added as f64 / units.max(1) as f64 * step.units as f64;
+            match self.figure {
+                Figure::Memory => step.added as f64 >= IN_PROPORTION * promised,
+                // What is counted in whole units may be one off its share.
+                _ => (step.added as f64 - promised).abs() <= 1.0 + promised * (1.0 - IN_PROPORTION),
+            }
+        };
+        let grows = [first, second, third].iter().all(|step| step.added > 0);
+        grows && goes_on(second, &[*first]) && goes_on(third, &[*first, *second])
+    }
+
+    /// Whether more was added than a pool would hold that polite clients have not filled, or as much as there was time for;
+    /// and of memory, whether it has doubled: a collector whose turn comes with the size of what lives has had its turn.
+    fn excludes_a_pool(&self) -> bool {
+        let added: isize = self.doses.iter().map(|dose| dose.added).sum();
+        match self.figure {
+            _ if self.is_known => true,
+            Figure::Memory => added >= self.memory_bytes as isize,
+            _ => self.is_over || added as usize >= LARGEST_POOL,
+        }
+    }
+
+    fn into_growth(self) -> Growth {
+        Growth {
+            figure: self.figure,
+            unit: self.unit,
+            doses: self.doses,
+        }
+    }
+}

@@ -1,0 +1,94 @@
+//! How many descriptors this process may have, and who may take some of them now: no trial begins that would run out.
+
+use crate::judge::Skip;
+use crate::model::scenario::Scenario;
+use crate::sys::own_limits::{most_open_files, open_files_now};
+use std::sync::{Arc, OnceLock};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// What a lab, its server and the loop that drives both take.
+const OF_A_LAB: u64 = 20;
+
+/// What is left for what takes some for a moment, as starting a server does, and for the run itself.
+const IN_RESERVE: u64 = 12;
+
+/// As many as anybody needs at a time; the kernel would give some hosts a thousand times more.
+const MOST: u64 = 1 << 18;
+
+/// What there is for trials.
+struct Stock {
+    size: u64,
+    left: Arc<Semaphore>,
+}
+
+fn stock() -> &'static Stock {
+    static STOCK: OnceLock<Stock> = OnceLock::new();
+    STOCK.get_or_init(|| {
+        let free = most_open_files().saturating_sub(open_files_now() + IN_RESERVE);
+        let size = free.min(MOST);
+        Stock {
+            size,
+            left: Arc::new(Semaphore::new(size as usize)),
+        }
+    })
+}
+
+/// The most clients that a trial can have on this host, beside those that come before it and stand by.
+pub(super) fn most_clients() -> u32 {
+    stock().size.saturating_sub(OF_A_LAB + BESIDE).max(1) as u32
+}
+
+/// A polite client and a bystander.
+const BESIDE: u64 = 2;
+
+/// The most that any of these scenarios takes.
+pub(super) fn needed(scenarios: &[Scenario]) -> u64 {
+    let clients = |scenario: &Scenario| {
+        let groups = scenario.clients.iter();
+        groups.map(|group| u64::from(group.members)).sum::<u64>()
+    };
+    let most = scenarios.iter().map(clients).max();
+    OF_A_LAB + BESIDE + most.unwrap_or(0)
+}
+
+/// Waits until so many are free, and holds them.
+pub(super) async fn take(needed: u64) -> Result<Option<OwnedSemaphorePermit>, Skip> {
+    let stock = stock();
+    if needed > stock.size {
+        let given = stock.size;
+        return Err(Skip::TooFewDescriptors { needed, given });
+    }
+    // The semaphore is closed by nobody.
+    let left = Arc::clone(&stock.left).acquire_many_owned(needed as u32);
+    Ok(left.await.ok())
+}
+
+/// The same where less has to do.
+pub(super) async fn take_what_there_is(needed: u64) -> Option<OwnedSemaphorePermit> {
+    take(needed.min(stock().size)).await.ok().flatten()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::dialogue::scenario;
+
+    #[test]
+    fn largest_crowd_is_what_counts() {
+        let of = |members| scenario("case", &[("crowd", members), ("alice", 1)], Vec::new());
+        assert_eq!(needed(&[of(10), of(100), of(1)]), OF_A_LAB + BESIDE + 101);
+    }
+
+    #[tokio::test]
+    async fn what_the_host_never_gives_is_not_waited_for() {
+        let given = stock().size;
+        assert_eq!(
+            take(given + 1).await.err(),
+            Some(Skip::TooFewDescriptors {
+                needed: given + 1,
+                given
+            })
+        );
+        assert!(take_what_there_is(given + 1).await.is_some());
+    }
+}

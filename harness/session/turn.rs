@@ -1,0 +1,120 @@
+//! A trial's turn among the few that are performed at a time, which it gives back to wait for long.
+
+use std::any::Any;
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// How many trials wait aside, for each that is performed: a server that is waited for takes memory, and no processor.
+const ASIDE_FOR_EACH: usize = 4;
+
+/// The places of those who are performed at a time, and of those who have stepped aside.
+#[derive(Clone, Debug)]
+pub(crate) struct Places {
+    at_work: Arc<Semaphore>,
+    aside: Arc<Semaphore>,
+}
+
+impl Places {
+    /// So many at a time.
+    pub(crate) fn of(jobs: usize) -> Self {
+        Self {
+            at_work: Arc::new(Semaphore::new(jobs)),
+            aside: Arc::new(Semaphore::new(jobs * ASIDE_FOR_EACH)),
+        }
+    }
+
+    /// Waits for a place; none where there is nobody to wait for.
+    pub(crate) async fn take(&self) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is closed by nobody.
+        Arc::clone(&self.at_work).acquire_owned().await.ok()
+    }
+}
+
+/// A trial's turn. A server that may need a minute for what it owes is waited for beside the others: who waits so long
+/// steps aside, and the next trial begins. It does not wait for a place again before it is over, since that would keep its
+/// clients silent.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Turn(Rc<Held>);
+
+#[derive(Debug, Default)]
+struct Held {
+    places: Option<Places>,
+    at_work: RefCell<Option<OwnedSemaphorePermit>>,
+    aside: RefCell<Option<OwnedSemaphorePermit>>,
+    /// What else keeps others from going on, for one trial.
+    guard: RefCell<Option<Box<dyn Any>>>,
+}
+
+impl Turn {
+    /// The turn of who holds one of the places.
+    pub(crate) fn at(places: Places, place: Option<OwnedSemaphorePermit>) -> Self {
+        Self(Rc::new(Held {
+            places: Some(places),
+            at_work: RefCell::new(place),
+            ..Held::default()
+        }))
+    }
+
+    /// Comes back to a place, where it had stepped aside from one.
+    pub(crate) async fn come_back(&self) {
+        let aside = self.0.aside.take();
+        if let (Some(_), Some(places)) = (&aside, &self.0.places) {
+            let place = places.take().await;
+            self.0.at_work.replace(place);
+        }
+    }
+
+    /// Whether it has stepped aside.
+    pub(super) fn is_aside(&self) -> bool {
+        self.0.aside.borrow().is_some()
+    }
+
+    /// Holds something until the trial is over, or waits for long.
+    pub(crate) fn hold(&self, guard: impl Any) {
+        self.0.guard.replace(Some(Box::new(guard)));
+    }
+
+    /// The trial is over.
+    pub(crate) fn end_trial(&self) {
+        self.0.guard.take();
+    }
+
+    /// Lets others go on, unless too many wait aside already.
+    pub(super) fn step_aside(&self) {
+        if let Some(places) = self
+            .0
+            .places
+            .as_ref()
+            .filter(|_| self.0.aside.borrow().is_none())
+        {
+            let Ok(aside) = Arc::clone(&places.aside).try_acquire_owned() else {
+                return;
+            };
+            self.0.aside.replace(Some(aside));
+            self.0.at_work.take();
+        }
+        self.end_trial();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn who_waits_for_long_makes_room_and_comes_back_when_there_is_some() {
+        let places = Places::of(1);
+        let first = Turn::at(places.clone(), places.take().await);
+        assert_eq!(places.at_work.available_permits(), 0);
+        first.step_aside();
+        first.step_aside();
+        assert_eq!(places.aside.available_permits(), ASIDE_FOR_EACH - 1);
+        let second = Turn::at(places.clone(), places.take().await);
+        drop(second);
+        first.come_back().await;
+        assert_eq!(places.at_work.available_permits(), 0);
+        assert_eq!(places.aside.available_permits(), ASIDE_FOR_EACH);
+    }
+}

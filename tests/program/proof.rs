@@ -1,0 +1,72 @@
+//! What the kernel shows, and what it does not: nothing is held against a server, or in its favour, that was not seen.
+
+use crate::kit::{Run, sockdrill};
+
+const DEFERRED: &str = "fixtures/external/deferred";
+
+/// Its listener has TCP_DEFER_ACCEPT, so that the kernel tells it of nobody who has not spoken.
+#[test]
+fn client_that_the_kernel_keeps_from_the_server_is_not_accepted() {
+    let reason = "the kernel keeps clients from the server that have not spoken yet";
+    let run = sockdrill(&[
+        "check",
+        "--only",
+        "crowd/one-at-a-time",
+        "--only",
+        "polite/exchange",
+    ])
+    .args(["--speaks", &format!("{DEFERRED}.toml")])
+    .args(["--", "python3", &format!("{DEFERRED}.py"), "{port}"])
+    .run()
+    .code(0)
+    .prints("1 passed, 0 failed, 0 inconclusive, 1 skipped");
+    run.prints(reason);
+}
+
+/// Performs a case on a server.
+fn run_case(steps: &str, server: &str) -> Run {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("case.drill");
+    std::fs::write(&file, format!("case it\n  clients: alice\n{steps}")).unwrap();
+    sockdrill(&[
+        "run",
+        "--verbose",
+        &file.to_string_lossy(),
+        "--speaks",
+        "echo",
+    ])
+    .args(["--", "python3", server, "{port}"])
+    .run()
+}
+
+#[test]
+fn connection_that_waits_for_its_first_byte_is_told_as_such() {
+    let steps = "  alice connect\n  alice require accepted\n  alice close\n";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("case.drill");
+    std::fs::write(&file, format!("case it\n  clients: alice\n\n{steps}")).unwrap();
+    let run = sockdrill(&["run", "--verbose", "--no-tests", "pass"])
+        .arg(&file)
+        .args(["--speaks", &format!("{DEFERRED}.toml")])
+        .args(["--", "python3", &format!("{DEFERRED}.py"), "{port}"])
+        .run()
+        .code(0)
+        .prints("alice * is kept from the server until it speaks (TCP_DEFER_ACCEPT)");
+    let says_proven = run.stdout.contains("accepted: proven");
+    run.demand(!says_proven, "it is not accepted");
+}
+
+/// Whatever the scenario was about, and whether it came to its end or not.
+#[test]
+fn server_that_lives_on_without_its_listener_has_failed() {
+    const SERVER: &str = "fixtures/external/drops_its_listener.py";
+    let reason = "the server lives, and no longer listens";
+    let goes_on = "  alice connect\n  alice send \"bye\"\n  alice expect \"bye\"\n  alice close\n";
+    run_case(goes_on, SERVER).code(1).prints(reason);
+    let unproven = "  alice connect\n  alice send \"bye\"\n  alice expect \"bye\"\n  alice require fin within 100ms\n";
+    run_case(unproven, SERVER).code(1).prints(reason);
+    let waived = format!("  waive: listens \"it is for few\"\n{goes_on}");
+    let run = run_case(&waived, SERVER);
+    let is_told = run.stdout.contains(reason);
+    run.demand(!is_told, "it is waived");
+}
