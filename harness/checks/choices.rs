@@ -4,11 +4,12 @@ use super::derive::with_connect_options;
 use super::observations::Sighting;
 use crate::judge::{Cause, Choice};
 use crate::model::action::{Action, ConnectOptions};
-use crate::model::dialogue::{ClientSteps, pause, scenario, settle};
-use crate::model::expectation::ServerExpectation;
+use crate::model::data::{Segmentation, Source};
+use crate::model::dialogue::{self, ClientSteps, pause, scenario, settle};
+use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::need::Need;
-use crate::model::profile::Transport;
-use crate::model::scenario::{Line, Scenario};
+use crate::model::profile::{Speech, Transport};
+use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::subject::Subject;
 use crate::transcript::event::{ClientEvent, ClientId, Transcript, What};
 use crate::transcript::instead::Instead;
@@ -89,7 +90,95 @@ pub(crate) const QUESTIONS: &[Question] = &[
         },
         read: |seen| gives_up(seen, false),
     },
+    Question {
+        is_open: |subject| {
+            let needs = [Need::STREAM, Need::EXCHANGES, Need::STAYS_OPEN];
+            let has_meaning = needs.iter().all(|need| need.unmet(subject).is_none());
+            has_meaning && subject.profile.promises.throttling.is_none()
+        },
+        fits: |cause| matches!(cause, Cause::Left(_) | Cause::LeftUnread),
+        tries: |seen| says_noise(seen).then(|| noise(seen.subject)),
+        read: throttles,
+    },
 ];
+
+/// Whether a client says something that is neither a request nor the beginning of one.
+fn says_noise(seen: &Sighting<'_>) -> bool {
+    let Speech::Dialogue { exchanges, .. } = &seen.subject.profile.speech else {
+        return false;
+    };
+    let is_speech = |bytes: &[u8]| {
+        let mut requests = exchanges.iter().map(|exchange| exchange.send.as_slice());
+        requests.any(|request| request.starts_with(bytes) || bytes.starts_with(request))
+    };
+    let lines = seen.scenario.steps().into_iter();
+    let mut sent = lines.filter_map(|line| match &line.step {
+        Step::Client {
+            action: Action::Send { data, .. },
+            ..
+        } => Some(data.bytes(0)),
+        _ => None,
+    });
+    sent.any(|bytes| !is_speech(&bytes))
+}
+
+/// A line that is longer than any request, and fits every buffer of the kernel.
+const NOISE_BYTES: usize = 8 << 10;
+
+/// How long a server is watched that does not read on.
+const THROTTLED_WITHIN: Duration = Duration::from_secs(10);
+
+/// A server that takes longer than that to read what has come takes no notice of it on purpose.
+pub(super) const NOTICED_WITHIN: Duration = Duration::from_secs(1);
+
+/// A client that says what is no request, and then a request.
+pub(super) fn noise(subject: &Subject) -> Scenario {
+    let noise = Source::Text {
+        bytes: NOISE_BYTES,
+        seed: subject.seed,
+        line: true,
+    };
+    let steps = ClientSteps::of(0)
+        .open(subject)
+        .send_data(noise.into(), Segmentation::Whole)
+        .expect(Expectation::Taken);
+    // Only whether the request is read is of interest; what comes of it is the protocol's.
+    let steps = match dialogue::request(&subject.profile) {
+        Some(request) => steps
+            .send(request)
+            .expect_within(Expectation::Taken, THROTTLED_WITHIN),
+        None => steps,
+    };
+    let mut lines = steps.lines();
+    lines.push(settle());
+    scenario("a line that is no request", &[("alice", 1)], vec![lines])
+}
+
+/// How long after a client's last words the server had read them, or had ended the connection.
+pub(super) fn read_on_after(seen: &Sighting<'_>) -> Option<Duration> {
+    let (mut said, mut read) = (None, None);
+    for (at, event) in seen.client_events() {
+        match event {
+            ClientEvent::Sent(_) => (said, read) = (Some(at), None),
+            ClientEvent::Taken => read = read.or(Some(at)),
+            _ => {}
+        }
+    }
+    seen.came_to_the_last_step().then_some(read? - said?)
+}
+
+/// Whether the server took its time before it read on, or ended the connection.
+pub(super) fn throttles(seen: &Sighting<'_>) -> Option<Found> {
+    let mut events = seen.client_events();
+    let said = events.find_map(|(at, event)| matches!(event, ClientEvent::Sent(_)).then_some(at));
+    let ended = seen.ended().zip(said).map(|((at, _), said)| at - said);
+    let late = read_on_after(seen).or(ended)?;
+    (late >= NOTICED_WITHIN).then_some(Found {
+        choice: Choice::Throttles(late),
+        confirm: None,
+        closer: None,
+    })
+}
 
 /// Whether clients can be served and stay.
 fn can_be_held(subject: &Subject) -> bool {

@@ -65,7 +65,7 @@ pub(crate) struct Sighting<'a> {
 
 impl Sighting<'_> {
     /// What happened at clients, with its time.
-    fn client_events(&self) -> impl Iterator<Item = (Duration, &ClientEvent)> {
+    pub(super) fn client_events(&self) -> impl Iterator<Item = (Duration, &ClientEvent)> {
         self.transcript
             .events
             .iter()
@@ -75,7 +75,7 @@ impl Sighting<'_> {
             })
     }
 
-    fn ended(&self) -> Option<(Duration, End)> {
+    pub(super) fn ended(&self) -> Option<(Duration, End)> {
         self.client_events().find_map(|(at, event)| match event {
             ClientEvent::Ended(end) => Some((at, *end)),
             _ => None,
@@ -684,6 +684,25 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         occasion: Occasion::Probe,
         read: |seen| Some(seen.idle()?.threads.to_string()),
         line: NO_LINE,
+    },
+    Observation {
+        name: "throttling",
+        id: None,
+        about: "How long the server reads no more of a client that has said what is no request, where that is not promised.",
+        needs: &[Need::STREAM, Need::EXCHANGES, Need::STAYS_OPEN],
+        occasion: Occasion::Own(|subject| {
+            let is_open = subject.profile.promises.throttling.is_none();
+            is_open.then(|| choices::noise(subject))
+        }),
+        read: |seen| {
+            Some(match (choices::read_on_after(seen), seen.ended()) {
+                (Some(late), _) if late < choices::NOTICED_WITHIN => "reads on".to_owned(),
+                (Some(late), _) => format!("reads on {} later", Measured(late)),
+                (None, Some((_, end))) => format!("ends the connection ({end})"),
+                (None, None) => "reads no more".to_owned(),
+            })
+        },
+        line: |seen| Some(choices::throttles(seen)?.choice.promise()),
     },
     Observation {
         name: "time_wait",

@@ -22,6 +22,8 @@ pub(crate) enum Choice {
         /// Whether the client had not made an exchange yet.
         at_login: bool,
     },
+    /// It takes no notice for so long of a client that has said what is no request.
+    Throttles(Duration),
 }
 
 impl Choice {
@@ -31,6 +33,7 @@ impl Choice {
             (Self::GivesUp { at_login, .. }, Self::GivesUp { at_login: too, .. }) => {
                 at_login == too
             }
+            (Self::Throttles(_), Self::Throttles(_)) => true,
             _ => self == other,
         }
     }
@@ -46,6 +49,10 @@ impl Choice {
                 let of = if *an_address { "an-address" } else { "in-all" };
                 let refused = if *closes { "closed" } else { "waits" };
                 format!("most-connections = {{ {of} = {held}, refused = \"{refused}\" }}")
+            }
+            Self::Throttles(time) => {
+                let seconds = time.as_secs_f64().ceil();
+                format!("throttling = \"{seconds}s\"")
             }
             Self::GivesUp { after, at_login } => {
                 let key = if *at_login {

@@ -190,6 +190,8 @@ pub(crate) struct Promises {
     pub login_timeout: Option<Duration>,
     /// How many connections it holds.
     pub most_connections: Option<MostConnections>,
+    /// How long it lets a client wait that has said what is no request, or too much.
+    pub throttling: Option<Duration>,
     /// The limit of its accept queue.
     pub backlog: Option<u32>,
     /// How it answers requests that arrive together.
@@ -251,6 +253,7 @@ impl Promises {
             idle_timeout: self.idle_timeout.or(other.idle_timeout),
             login_timeout: self.login_timeout.or(other.login_timeout),
             most_connections: self.most_connections.or(other.most_connections),
+            throttling: self.throttling.or(other.throttling),
             backlog: self.backlog.or(other.backlog),
             pipelining: self.pipelining.or(other.pipelining),
             second_instance: self.second_instance.or(other.second_instance),
@@ -406,6 +409,7 @@ pub(crate) struct RawPromises {
     idle_timeout: Option<String>,
     login_timeout: Option<String>,
     most_connections: Option<RawMost>,
+    throttling: Option<String>,
     backlog: Option<u32>,
     pipelining: Option<Pipelining>,
     second_instance: Option<SecondInstance>,
@@ -814,17 +818,18 @@ fn promises(raw: RawPromises) -> Result<Promises, String> {
                 .map_err(|error| format!("promises.idle-timeout: {error}, or \"none\""))?,
         )),
     };
+    let time = |key: &str, text: Option<String>| {
+        let time = text.as_deref().map(literal::duration).transpose();
+        time.map_err(|error| format!("promises.{key}: {error}"))
+    };
     Ok(Promises {
         serves: raw.serves,
         half_close: raw.half_close,
         after_exchange: raw.after_exchange,
         idle_timeout,
-        login_timeout: raw
-            .login_timeout
-            .map(|text| literal::duration(&text))
-            .transpose()
-            .map_err(|error| format!("promises.login-timeout: {error}"))?,
+        login_timeout: time("login-timeout", raw.login_timeout)?,
         most_connections: raw.most_connections.map(most_connections).transpose()?,
+        throttling: time("throttling", raw.throttling)?,
         backlog: raw.backlog,
         pipelining: raw.pipelining,
         second_instance: raw.second_instance,

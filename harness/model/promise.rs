@@ -64,6 +64,13 @@ pub(crate) const PROMISES: &[Promise] = &[
         example: "{ an-address = 20, refused = \"closed\" }",
     },
     Promise {
+        name: "throttling",
+        about: "How long it lets a client wait that has said what is no request, or too much.",
+        words: &[],
+        otherwise: Some("a time, such as \"8s\""),
+        example: "\"8s\"",
+    },
+    Promise {
         name: "backlog",
         about: "The limit of its accept queue, as it gives it to listen(2).",
         words: &[],

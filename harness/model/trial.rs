@@ -15,6 +15,8 @@ pub(crate) struct Trial {
     pub ends_after_one: bool,
     /// The server may end the connection of a client that has been silent for so long.
     pub closes_silent_after: Option<Duration>,
+    /// How long the server may take no notice of a client that has said what is no request, or too much.
+    pub throttling: Duration,
     /// What grows was told from a pool already, by a trial with as many doses as that takes: few are enough to see it again.
     pub few_doses: bool,
     /// Nothing is promised of clients that are silent.
@@ -28,6 +30,7 @@ impl Trial {
             phases: vec![(Phase::Scenario, scenario)],
             ends_after_one: false,
             closes_silent_after: None,
+            throttling: Duration::ZERO,
             few_doses: false,
             may_close_silent: false,
         }
@@ -47,6 +50,7 @@ impl Trial {
         let promises = &profile.promises;
         Self {
             ends_after_one: promises.serves == Some(Serves::OneConnection),
+            throttling: promises.throttling.unwrap_or_default(),
             may_close_silent: promises.idle_timeout.is_none(),
             closes_silent_after: promises.patience().map(IdleTimeout::margin),
             ..self

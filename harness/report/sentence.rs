@@ -282,6 +282,11 @@ impl fmt::Display for Choice {
                     "the server {does} a further client{from} while it holds {held}, and serves one when another has left"
                 )
             }
+            Self::Throttles(time) => write!(
+                f,
+                "the server takes no notice for {} of a client that has said what is no request",
+                Measured(*time)
+            ),
             Self::GivesUp { after, at_login } => {
                 let who = match at_login {
                     true => "a client that has said nothing",

@@ -122,7 +122,7 @@ impl<'a> Session<'a> {
             _ if self.server().is_none() => Flow::Break(()),
             Next::Sample(moment) => {
                 self.clients.leave().await;
-                self.observer.sample(moment).await;
+                self.observer.sample(moment, trial.throttling).await;
                 if moment == Moment::Baseline {
                     self.settle_workers(trial);
                 }

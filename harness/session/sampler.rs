@@ -7,12 +7,14 @@ use crate::model::limits::{LOOK_EVERY, LOOK_ON_FOR, LOOKS_TO_BLAME, RETURN_WITHI
 use crate::model::phase::Moment;
 use crate::transcript::event::{Sample, Transcript, What};
 use std::collections::HashMap;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 impl Observer {
     /// Takes a sample once the server has come back to its baseline, or cannot be expected to any more; none of a server
     /// that has ended, which holds nothing.
-    pub(super) async fn sample(&mut self, moment: Moment) {
+    ///
+    /// A server that lets those wait who said what is no request notices only `throttling` later that they have left.
+    pub(super) async fn sample(&mut self, moment: Moment, throttling: Duration) {
         let home = self.recorder.with(|transcript| home(transcript, moment));
         let begun = Instant::now();
         let mut leftovers = Leftovers::at(moment);
@@ -28,7 +30,7 @@ impl Observer {
                 return;
             }
             sample.spins = looks.rest.spins() && is_busy(&looks.rest, RETURN_WITHIN);
-            let out_of_time = begun.elapsed() > RETURN_WITHIN;
+            let out_of_time = begun.elapsed() > RETURN_WITHIN + throttling;
             let given_up =
                 will_not || out_of_time && !is_starved_of_proof(&looks.rest, RETURN_WITHIN);
             if given_up && !will_not && leftovers.may_go(self, &sample, home.as_ref()) {

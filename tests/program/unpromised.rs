@@ -284,3 +284,14 @@ fn time_for_the_first_word_is_a_choice(#[case] promises: &str, #[case] expected:
         assert!(told.contains("promise login-timeout = \"500ms\""), "{told}");
     }
 }
+
+/// Nothing is held against a server for the time for which it takes no notice of noise, where that is promised.
+#[test]
+fn noise_may_be_answered_late() {
+    check(
+        "throttles",
+        &profile("", "throttling = \"7s\""),
+        &["bytes/garbage"],
+    )
+    .code(0);
+}

@@ -120,7 +120,6 @@ const NEEDS: &[&str] = &[
     "model",
     "most connections",
     "no idle timeout",
-    "no process for each",
     "one at a time",
     "one listener",
     "own namespace",
