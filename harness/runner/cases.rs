@@ -2,7 +2,7 @@
 
 use super::attempt::{Attempt, Job, TRIES, TrialOptions};
 use super::descriptors;
-use super::parallel::{block_on, map_in_order};
+use super::parallel::{block_on, map_in_order, wait_in_line};
 use super::probe::subject_of;
 use super::saved::make_folder;
 use super::settings::Settings;
@@ -158,6 +158,8 @@ pub(crate) fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResul
 
 fn run_in_turn(case: &CaseRun, settings: &Settings, turn: &Turn) -> Result<CheckResult, Error> {
     let begun = Instant::now();
+    let needed = descriptors::needed(std::slice::from_ref(&case.scenario));
+    let _held = wait_in_line(settings, descriptors::take_what_there_is(needed))?;
     let attempt = block_on(settings, try_case(case, settings, turn))??;
     let reproduce = attempt
         .failed
@@ -211,7 +213,6 @@ fn line_of(case: &CaseRun, attempt: &Attempt) -> usize {
 async fn try_case(case: &CaseRun, settings: &Settings, turn: &Turn) -> Result<Attempt, Error> {
     let target = &case.target;
     let scenarios = std::slice::from_ref(&case.scenario);
-    let _held = descriptors::take_what_there_is(descriptors::needed(scenarios)).await;
     let lab = Arc::new(Lab::open(settings.isolation)?);
     let session = Session::start(target, lab.clone(), turn.clone()).await?;
     let subject = subject_of(&session, &lab, target, settings)?;

@@ -2,9 +2,9 @@
 
 use super::attempt::Job;
 use super::checked::check_result;
-use super::descriptors;
+use super::descriptors::{self, take_what_there_is};
 use super::observed::{first_observations, observe, worth_a_server};
-use super::parallel::{block_on, map_in_order};
+use super::parallel::{block_on, map_in_order, wait_in_line};
 use super::probe::{Probed, probe};
 use super::saved;
 use super::selection::selected;
@@ -47,7 +47,9 @@ pub fn check(
     let selected = selected(target, &table, settings)?;
     saved::make_folder(settings)?;
     let begun = Instant::now();
+    let held = wait_in_line(settings, take_what_there_is(descriptors::needed(&[])))?;
     let probed = block_on(settings, probe(target, settings))??;
+    drop(held);
     let target = target.on(probed.subject.place.transport);
     let turn = Turn::default();
     let first = Job::new(&target, &probed.subject, settings, &turn);

@@ -3,7 +3,7 @@
 use super::attempt::{Attempt, Job, TrialOptions};
 use super::descriptors;
 use super::drawn::{Batches, concluded, saved_cases, tried_by};
-use super::parallel::block_on;
+use super::parallel::{block_on, wait_in_line};
 use super::selection::glob_matches;
 use crate::judge::{Doubt, Finding, Skip, Verdict};
 use crate::launch::{Known, Target};
@@ -72,13 +72,12 @@ fn tried(check: &'static Check, job: Job<'_>) -> Result<(Vec<Scenario>, Attempt)
         saved: saved.len(),
     };
     scenarios.splice(0..0, saved);
-    let trying = async {
-        match descriptors::take(descriptors::needed(&scenarios)).await {
-            Ok(_held) => performed(batches, &scenarios, job).await,
-            Err(skip) => Ok(Attempt::of(Verdict::Skip(skip))),
-        }
+    let needed = descriptors::needed(&scenarios);
+    let _held = match wait_in_line(job.settings, descriptors::take(needed))? {
+        Ok(held) => held,
+        Err(skip) => return Ok((scenarios, Attempt::of(Verdict::Skip(skip)))),
     };
-    let attempt = match block_on(job.settings, trying)? {
+    let attempt = match block_on(job.settings, performed(batches, &scenarios, job))? {
         Ok(attempt) => attempt,
         // It started before, so what keeps it from starting now is no fault of the command.
         Err(error) => Attempt::of(Verdict::Inconclusive(Doubt::NotStarted {

@@ -2,7 +2,7 @@
 
 use super::attempt::Job;
 use super::descriptors;
-use super::parallel::block_on;
+use super::parallel::{block_on, wait_in_line};
 use super::probe::Probed;
 use super::settings::Settings;
 use crate::checks::observations::{OBSERVATIONS, Observation, Sighting};
@@ -43,12 +43,9 @@ pub(super) fn observe(
 ) -> Result<String, Error> {
     let job = job.of(observation.name);
     let trial = job.trial(scenario, false);
-    let trying = async {
-        let needed = descriptors::needed(std::slice::from_ref(scenario));
-        let _held = descriptors::take_what_there_is(needed).await;
-        job.on_fresh_server(&trial).await
-    };
-    match block_on(job.settings, trying)? {
+    let needed = descriptors::needed(std::slice::from_ref(scenario));
+    let _held = wait_in_line(job.settings, descriptors::take_what_there_is(needed))?;
+    match block_on(job.settings, job.on_fresh_server(&trial))? {
         Ok((_, transcript)) => Ok(observation.value(&Sighting {
             subject: job.subject,
             scenario,

@@ -3,7 +3,8 @@
 use super::settings::Settings;
 use crate::model::error::Error;
 use crate::session::{Places, Turn};
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Wake, Waker};
 
 /// Runs `run` over all items, `jobs` at a time beside those that have stepped aside, each on a thread of its own; results
 /// come back, and are shown, in the order of the items.
@@ -39,10 +40,9 @@ pub(super) fn map_in_order<T: Sync, R: Send>(
     };
     let is_over = || done.lock().is_ok_and(|done| done.error.is_some());
     let places = Places::of(jobs.max(1));
-    let waiting = event_loop()?;
     std::thread::scope(|scope| {
         for (n, item) in items.iter().enumerate() {
-            let place = waiting.block_on(places.take());
+            let place = wait_for(places.take());
             if is_over() {
                 break;
             }
@@ -57,6 +57,38 @@ pub(super) fn map_in_order<T: Sync, R: Send>(
         Some(error) => Err(error),
         None => Ok(done.results.into_iter().flatten().collect()),
     }
+}
+
+/// Waits for what another thread gives, without the descriptors that an event loop takes.
+fn wait_for<T>(what: impl Future<Output = T>) -> T {
+    struct Unpark(std::thread::Thread);
+    impl Wake for Unpark {
+        fn wake(self: Arc<Self>) {
+            self.0.unpark();
+        }
+    }
+    let waker = Waker::from(Arc::new(Unpark(std::thread::current())));
+    let mut context = Context::from_waker(&waker);
+    let mut what = std::pin::pin!(what);
+    loop {
+        match what.as_mut().poll(&mut context) {
+            Poll::Ready(value) => return value,
+            Poll::Pending => std::thread::park(),
+        }
+    }
+}
+
+/// The same, until the user interrupts it.
+pub(super) fn wait_in_line<T>(
+    settings: &Settings,
+    what: impl Future<Output = T>,
+) -> Result<T, Error> {
+    wait_for(async {
+        tokio::select! {
+            given = what => Ok(given),
+            () = settings.interrupt.until_raised() => Err(Error::Interrupted),
+        }
+    })
 }
 
 /// Runs a future on a thread's own runtime, until the user interrupts it.

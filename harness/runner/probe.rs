@@ -47,7 +47,6 @@ impl Probed {
 
 /// Starts the server once, talks to it politely, and tells what is to be known of it.
 pub(super) async fn probe(target: &Target, settings: &Settings) -> Result<Probed, Error> {
-    let _held = descriptors::take_what_there_is(descriptors::needed(&[])).await;
     let lab = Arc::new(Lab::open(settings.isolation)?);
     let why_host = lab.why_host().map(str::to_owned);
     let turn = Turn::default();
