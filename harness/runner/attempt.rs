@@ -175,10 +175,16 @@ impl<'a> Job<'a> {
             let is_undisturbed = verdict == Verdict::Pass;
             let stays = is_undisturbed && !options.fresh_server && !self.is_for_one();
             session = stays.then_some(used);
-            let verdict = self.again(verdict, &trial, options.tries).await;
-            let verdict = match options.ask {
-                true => self.unless_chosen(verdict, scenario, &seen).await?,
-                false => verdict,
+            let failed = matches!(verdict, Verdict::Fail(_));
+            let ask = async |verdict| match options.ask {
+                true => self.unless_chosen(verdict, scenario, &seen).await,
+                false => Ok(verdict),
+            };
+            let verdict = match ask(verdict).await? {
+                // What the server does on purpose it does each time.
+                chosen @ Verdict::Inconclusive(_) if failed => chosen,
+                verdict if failed => self.again(verdict, &trial, options.tries).await,
+                verdict => ask(self.again(verdict, &trial, options.tries).await).await?,
             };
             last = Some((scenario, seen));
             match verdict {
