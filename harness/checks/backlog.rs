@@ -9,7 +9,6 @@ use crate::model::dialogue::{
 };
 use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::need::Need;
-use crate::model::profile::IdleTimeout;
 use crate::model::server_action::ServerAction;
 use crate::model::subject::Subject;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -17,9 +16,6 @@ use std::time::Duration;
 
 /// A queue deeper than this takes more sockets to fill than a quick run opens.
 const QUICK_DEPTH: u32 = 1_100;
-
-/// How long it may take until the last client of a burst is connected.
-const BURST_LASTS: Duration = Duration::from_secs(30);
 
 /// The promised limit, capped as the kernel caps it (`net.core.somaxconn`, listen(2)).
 fn promised(subject: &Subject) -> Option<u32> {
@@ -104,14 +100,14 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/ai-dynamo/dynamo/pull/15080 https://github.com/HigherOrderCO/Bend/pull/977",
         method: "Twice the limit (at most 512) connect at once; each is served.",
         fix: "Accept until there is nothing to accept, with a backlog to match the load.",
-        needs: &[Need::STREAM, Need::DIALOGUE, Need::CONCURRENT],
+        needs: &[
+            Need::STREAM,
+            Need::DIALOGUE,
+            Need::CONCURRENT,
+            Need::TIME_FOR_A_BURST,
+        ],
         policy: Policy::MUST,
         scenarios: |subject| {
-            // A SYN that was dropped is repeated after a second, then ever later; who is in by then may be cut.
-            if matches!(subject.profile.promises.idle_timeout, Some(IdleTimeout::After(time)) if time < BURST_LASTS)
-            {
-                return None;
-            }
             let crowd = subject
                 .place
                 .backlog

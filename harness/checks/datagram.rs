@@ -250,7 +250,11 @@ pub(super) const CHECKS: &[Check] = &[
                         places.push(from);
                     }
                     let known = places.iter().find(|known| **known == from);
-                    echo(socket, bytes, *known.or(places.last()).unwrap_or(&from))
+                    echo(
+                        socket,
+                        bytes,
+                        *known.or_else(|| places.last()).unwrap_or(&from),
+                    )
                 })
             },
         },

@@ -4,6 +4,13 @@ use crate::model::check::Check;
 use crate::model::dialogue;
 use crate::model::need::Need;
 use crate::model::profile::{AfterExchange, Framing, HalfClose, IdleTimeout, Serves, Transport};
+use std::time::Duration;
+
+/// How long it may take until the last client of a burst is connected.
+const BURST_LASTS: Duration = Duration::from_secs(30);
+
+/// How late a request may come at least.
+pub(super) const LATE: Duration = Duration::from_secs(2);
 
 impl Need {
     /// A stream transport.
@@ -32,6 +39,34 @@ impl Need {
         word: "dialogue",
         met: |subject| subject.profile.has_dialogue(),
         reason: "the profile has no exchange and no model",
+    };
+
+    /// A request.
+    pub(crate) const REQUEST: Self = Self {
+        word: "request",
+        met: |subject| subject.profile.has_request(),
+        reason: "the profile has no request, only a greeting",
+    };
+
+    /// No promise to cut off who is silent for a few seconds.
+    pub(crate) const TIME_TO_BE_LATE: Self = Self {
+        word: "time to be late",
+        met: |subject| match subject.profile.promises.idle_timeout {
+            Some(IdleTimeout::After(time)) => time >= LATE * 2,
+            _ => true,
+        },
+        reason: "the promised idle-timeout leaves no time for a late request",
+    };
+
+    /// No promise to cut off who is silent while a burst lasts: a SYN that was dropped is repeated after a second, then ever
+    /// later, and who is in by then may be cut.
+    pub(crate) const TIME_FOR_A_BURST: Self = Self {
+        word: "time for a burst",
+        met: |subject| match subject.profile.promises.idle_timeout {
+            Some(IdleTimeout::After(time)) => time >= BURST_LASTS,
+            _ => true,
+        },
+        reason: "the promised idle-timeout is shorter than a burst may last",
     };
 
     /// A request of two bytes or more, so that it can be cut.

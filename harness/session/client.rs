@@ -333,10 +333,21 @@ impl Client {
         self.link.as_ref()?.due.get()
     }
 
-    /// How many bytes the kernel has taken from it, where it writes as fast as they are taken.
-    pub(crate) fn hurried_bytes(&self) -> u64 {
-        let link = self.link.as_ref().filter(|link| !link.is_paced);
-        link.map_or(0, |link| link.sent.get())
+    /// How many bytes the server has read of what it writes, where it writes as fast as they are taken.
+    pub(crate) fn read_bytes(&self) -> u64 {
+        let Some(link) = self.link.as_ref().filter(|link| !link.is_paced) else {
+            return 0;
+        };
+        let unread = || unsent_bytes(link.socket.get_ref().as_fd()).map_or(0, |bytes| bytes as u64);
+        match self.transport {
+            Transport::Tcp => self.server_row().map_or(0, |row| {
+                let received = row.received.unwrap_or(0);
+                received.saturating_sub(row.receive_queue.into())
+            }),
+            // On Unix sockets SIOCOUTQ counts what the peer has not read (unix(7)), with what the kernel needs beside.
+            Transport::Unix => link.sent.get().saturating_sub(unread()),
+            Transport::Udp | Transport::UnixDatagram => link.sent.get(),
+        }
     }
 
     /// Whether nothing is left of what it sends in the background.

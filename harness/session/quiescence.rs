@@ -9,6 +9,7 @@ use crate::model::limits::{
 };
 use crate::session::client::Client;
 use crate::transcript::event::ServerEvent;
+use crate::transcript::fault::Fault;
 use std::time::{Duration, Instant};
 
 impl Observer {
@@ -62,22 +63,27 @@ impl Observer {
         }
     }
 
-    /// Gives the server the time to come to rest; a server that does not is held to nothing here. As long as it takes
-    /// what clients have still to write, it is on its way there, however slow the host.
+    /// Gives the server the time to come to rest; a server that does not is held to nothing here. As long as it reads what
+    /// clients have written, it is on its way there, however slow it or the host is; what it has not read when that takes
+    /// too long is not proven to have reached it.
     pub(super) async fn settle(&self, clients: &Clients) {
         let begun = Instant::now();
         let (mut taken, mut since) = (0, begun);
         let mut last = None;
-        while since.elapsed() < SETTLE_WITHIN && begun.elapsed() < SERVED_WITHIN {
+        while since.elapsed() < SETTLE_WITHIN {
+            if begun.elapsed() > SERVED_WITHIN {
+                let evidence = "the server was still reading it";
+                return self.prove(Fault::Sent, false, evidence);
+            }
             let quiet = clients.all().all(Client::is_idle);
             let now = self.stillness();
             if quiet && now.at_rest && last.as_ref() == Some(&now) {
                 return;
             }
             last = quiet.then_some(now);
-            let written = clients.all().map(Client::hurried_bytes).sum();
-            if written != taken {
-                (taken, since) = (written, Instant::now());
+            let read = clients.all().map(Client::read_bytes).sum();
+            if read != taken {
+                (taken, since) = (read, Instant::now());
             }
             // Nothing announces that another process has come to rest.
             tokio::time::sleep(LOOK_EVERY).await;
