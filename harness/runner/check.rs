@@ -61,10 +61,10 @@ pub fn check(
         |work| match work {
             Work::Check(check) => run_one(check).map(|result| Done::Checked(Box::new(result))),
             Work::Observe(observation, scenario) => observe(observation, scenario, job)
-                .map(|value| Done::Observed(observation.name, value)),
+                .map(|(value, crash)| Done::Observed(observation.name, value, crash.map(Box::new))),
         },
         &|done| {
-            if let Done::Checked(result) = done {
+            if let Done::Checked(result) | Done::Observed(_, _, Some(result)) = done {
                 on_result(result);
             }
         },
@@ -74,8 +74,9 @@ pub fn check(
     for done in done {
         match done {
             Done::Checked(result) => results.push(*result),
-            Done::Observed(name, value) => {
+            Done::Observed(name, value, crash) => {
                 observations.insert(name.to_owned(), value);
+                results.extend(crash.map(|crash| *crash));
             }
         }
     }
@@ -133,7 +134,8 @@ enum Work {
 /// What came of it.
 enum Done {
     Checked(Box<CheckResult>),
-    Observed(&'static str, String),
+    /// What was observed, and the crash that was seen besides.
+    Observed(&'static str, String, Option<Box<CheckResult>>),
 }
 
 /// Checks and observations in the order in which they begin.
