@@ -1,5 +1,6 @@
 //! The accept queue: how deep it is, what happens when it is full, and when descriptors run out.
 
+use super::needs::BURST_LASTS;
 use crate::checks::counterexample::{die_of, each, echo, listen, listen_with};
 use crate::model::action::Action;
 use crate::model::address::Address;
@@ -16,10 +17,6 @@ use std::time::Duration;
 
 /// A queue deeper than this takes more sockets to fill than a quick run opens.
 const QUICK_DEPTH: u32 = 1_100;
-
-/// How long it may take until the last client of a burst is connected: a SYN that was dropped is repeated after a second,
-/// then ever later.
-const BURST_LASTS: Duration = Duration::from_secs(30);
 
 /// The promised limit, capped as the kernel caps it where the server runs.
 fn promised(subject: &Subject) -> Option<u32> {
@@ -97,14 +94,14 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/ai-dynamo/dynamo/pull/15080 https://github.com/HigherOrderCO/Bend/pull/977",
         method: "Twice the limit (at most 512) connect at once; each is served.",
         fix: "Accept until there is nothing to accept, with a backlog to match the load.",
-        needs: &[Need::STREAM, Need::DIALOGUE, Need::CONCURRENT],
+        needs: &[
+            Need::STREAM,
+            Need::DIALOGUE,
+            Need::CONCURRENT,
+            Need::TIME_FOR_A_BURST,
+        ],
         policy: Policy::MUST,
         scenarios: |subject| {
-            // A SYN that was dropped is repeated after a second, then ever later; who is in by then may be cut.
-            let patience = subject.profile.promises.patience();
-            if patience.is_some_and(|time| time < BURST_LASTS) {
-                return None;
-            }
             let crowd = subject
                 .place
                 .backlog

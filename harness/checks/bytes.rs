@@ -206,7 +206,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A first read that finds nothing is taken for a client that has gone: EAGAIN is not the end (read(2)).",
         method: "A client connects, writes nothing, and sends its request when the server has come to rest.",
         fix: "Tell EAGAIN from the end of input.",
-        needs: &[Need::STREAM, Need::DIALOGUE],
+        needs: &[Need::STREAM, Need::DIALOGUE, Need::REQUEST],
         policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;

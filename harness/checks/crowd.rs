@@ -334,7 +334,12 @@ pub(super) const CHECKS: &[Check] = &[
         why: "The one who waits is forgotten, or cut off with the first one.",
         method: "A client talks and stays; a second one connects and sends its request; the first one leaves.",
         fix: "Go back to accept when a conversation has ended, however it ended.",
-        needs: &[Need::STREAM, Need::DIALOGUE, Need::ONE_AT_A_TIME],
+        needs: &[
+            Need::STREAM,
+            Need::DIALOGUE,
+            Need::ONE_AT_A_TIME,
+            Need::REQUEST,
+        ],
         policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;

@@ -66,7 +66,12 @@ pub(super) const CHECKS: &[Check] = &[
         method: "A client sends its request and FIN, then reads. Once more with the server stopped meanwhile, so \
                    that it sees both at once.",
         fix: "On end of input, finish and send what is owed, then close.",
-        needs: &[Need::STREAM, Need::DIALOGUE, Need::HALF_CLOSE_ANSWERS],
+        needs: &[
+            Need::STREAM,
+            Need::DIALOGUE,
+            Need::HALF_CLOSE_ANSWERS,
+            Need::REQUEST,
+        ],
         policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;

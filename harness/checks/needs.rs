@@ -4,9 +4,23 @@ use crate::model::check::Check;
 use crate::model::dialogue;
 use crate::model::need::Need;
 use crate::model::profile::{AfterExchange, Framing, HalfClose, IdleTimeout, Serves, Transport};
+use crate::model::subject::Subject;
+use std::time::Duration;
+
+/// How long it may take until the last client of a burst is connected.
+pub(super) const BURST_LASTS: Duration = Duration::from_secs(30);
+
+/// How late a request may come at least.
+pub(super) const LATE: Duration = Duration::from_secs(2);
 
 /// The most connections that are held to find out what becomes of the next.
 const MOST_HELD: u32 = 1_000;
+
+/// Whether a client may be silent for so long.
+fn gives(subject: &Subject, time: Duration) -> bool {
+    let patience = subject.profile.promises.patience();
+    patience.is_none_or(|patience| patience >= time)
+}
 
 impl Need {
     /// A stream transport.
@@ -35,6 +49,28 @@ impl Need {
         word: "dialogue",
         met: |subject| subject.profile.has_dialogue(),
         reason: "the profile has no exchange and no model",
+    };
+
+    /// A request.
+    pub(crate) const REQUEST: Self = Self {
+        word: "request",
+        met: |subject| subject.profile.has_request(),
+        reason: "the profile has no request, only a greeting",
+    };
+
+    /// No promise to cut off who is silent for a few seconds.
+    pub(crate) const TIME_TO_BE_LATE: Self = Self {
+        word: "time to be late",
+        met: |subject| gives(subject, LATE * 2),
+        reason: "the promised idle-timeout or login-timeout leaves no time for a late request",
+    };
+
+    /// No promise to cut off who is silent while a burst lasts: a SYN that was dropped is repeated after a second, then ever
+    /// later, and who is in by then may be cut.
+    pub(crate) const TIME_FOR_A_BURST: Self = Self {
+        word: "time for a burst",
+        met: |subject| gives(subject, BURST_LASTS),
+        reason: "the promised idle-timeout or login-timeout is shorter than a burst may last",
     };
 
     /// A request of two bytes or more, so that it can be cut.

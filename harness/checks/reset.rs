@@ -136,7 +136,12 @@ pub(super) const CHECKS: &[Check] = &[
                    the request and writes its reply to a dead peer. The same with a FIN before the reset, and without \
                    stopping it.",
         fix: "Ignore SIGPIPE (or send with MSG_NOSIGNAL), and let an error of a write end the conversation only.",
-        needs: &[Need::TCP, Need::DIALOGUE, Need::MANY_CONNECTIONS],
+        needs: &[
+            Need::TCP,
+            Need::DIALOGUE,
+            Need::MANY_CONNECTIONS,
+            Need::REQUEST,
+        ],
         policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;
@@ -247,6 +252,7 @@ pub(super) const CHECKS: &[Check] = &[
             Need::DIALOGUE,
             Need::REPLY,
             Need::MANY_CONNECTIONS,
+            Need::REQUEST,
         ],
         policy: Policy::MUST,
         scenarios: |subject| {
@@ -277,7 +283,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "Five hundred connections are reset after a request, twenty at a time or as many as the accept queue \
                    holds, while another client talks.",
         fix: "Keep the state of a connection with the connection, and close each descriptor exactly once.",
-        needs: &[Need::TCP, Need::DIALOGUE, Need::CONCURRENT],
+        needs: &[Need::TCP, Need::DIALOGUE, Need::CONCURRENT, Need::REQUEST],
         policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;

@@ -47,6 +47,7 @@ mod tests {
     use super::*;
     use crate::checks::observations::{OBSERVATIONS, Occasion};
     use crate::drill::{Case, DrillFile};
+    use crate::model::need::{Need, Unmet};
     use crate::model::profile::{Profile, Transport};
     use crate::model::scenario::Scenario;
     use crate::model::subject::{Place, Subject};
@@ -104,12 +105,40 @@ mod tests {
         let profile = Profile::parse("hasty", text).unwrap();
         let subject = Subject::of(profile, Place::on(Transport::Tcp));
         let late = find("timeout/late-send").unwrap();
-        assert_eq!(late.unmet(&subject), None);
-        assert!((late.scenarios)(&subject).is_none());
+        let unmet = Some(Unmet::NotGiven(Need::TIME_TO_BE_LATE));
+        assert_eq!(late.unmet(&subject), unmet);
         for check in all() {
             let is_empty = (check.scenarios)(&subject).is_some_and(|some| some.is_empty());
             assert!(!is_empty || check.unmet(&subject).is_some(), "{}", check.id);
         }
+    }
+
+    /// What a server has nothing for is said by a need, with its reason.
+    #[test]
+    fn check_whose_needs_are_met_has_something_to_do() {
+        let mut idle_checks: Vec<String> = Vec::new();
+        for (name, text) in Profile::built_in() {
+            let profile = Profile::parse(name, text).unwrap();
+            let transport = profile.transport.unwrap_or(Transport::Tcp);
+            let place = Place {
+                backlog: Some(4),
+                wildcard: true,
+                ipv6: true,
+                dual_stack: true,
+                ..Place::on(transport)
+            };
+            let subject = Subject {
+                own_namespace: true,
+                told_loopback: true,
+                ..Subject::of(profile, place)
+            };
+            let met = all()
+                .into_iter()
+                .filter(|check| check.unmet(&subject).is_none());
+            let idle = met.filter(|check| (check.scenarios)(&subject).is_none());
+            idle_checks.extend(idle.map(|check| format!("{} on {name}", check.id)));
+        }
+        assert!(idle_checks.is_empty(), "{idle_checks:#?}");
     }
 
     #[test]

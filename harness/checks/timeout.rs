@@ -1,5 +1,6 @@
 //! Time: silent clients, slow clients, and a server that was stopped for a while.
 
+use super::needs::LATE;
 use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Policy};
@@ -301,21 +302,22 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/hapijs/hapi/issues/3738",
         method: "A client connects, waits two seconds, and sends its request.",
         fix: "Wait for the first bytes as long as for any others.",
-        needs: &[Need::STREAM, Need::DIALOGUE, Need::IDLE_PROMISE],
+        needs: &[
+            Need::STREAM,
+            Need::DIALOGUE,
+            Need::REQUEST,
+            Need::IDLE_PROMISE,
+            Need::TIME_TO_BE_LATE,
+        ],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let wait = Duration::from_secs(2);
-            let patience = subject.profile.promises.patience();
-            if patience.is_some_and(|promised| promised < wait * 2) {
-                return None;
-            }
             let request = dialogue::request(&subject.profile)?;
             Some(vec![scenario(
                 "the request comes late",
                 &[("alice", 1)],
                 vec![
                     ClientSteps::of(0).open(subject).lines(),
-                    vec![pause(wait)],
+                    vec![pause(LATE)],
                     ClientSteps::of(0)
                         .send(request)
                         .expect_reply(subject)

@@ -299,6 +299,14 @@ impl Cause {
         }
     }
 
+    /// Whether the server, or a process of it, crashed.
+    pub(crate) fn is_crash(&self) -> bool {
+        match self {
+            Self::Died { exit, .. } | Self::ProcessDied { exit, .. } => exit.is_crash(),
+            _ => false,
+        }
+    }
+
     /// The invariant that is broken, where it is one.
     pub(crate) fn invariant(&self) -> Option<Invariant> {
         match self {

@@ -137,3 +137,35 @@ fn event(message: &[u8]) -> Option<ProcessEvent> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(kind: u32, about: [u32; 4]) -> Vec<u8> {
+        let mut message = vec![0; HEADS];
+        message.extend_from_slice(&kind.to_ne_bytes());
+        message.extend_from_slice(&[0; 12]);
+        message.extend(about.iter().flat_map(|word| word.to_ne_bytes()));
+        message
+    }
+
+    #[test]
+    fn births_of_processes_and_ends_of_threads_are_read() {
+        let born = ProcessEvent::Born { parent: 7, pid: 9 };
+        assert_eq!(event(&message(FORK, [8, 7, 9, 9])), Some(born));
+        // A thread of the parent.
+        assert_eq!(event(&message(FORK, [8, 7, 9, 7])), None);
+        for kind in [EXIT, NONZERO_EXIT] {
+            let ended = ProcessEvent::Ended {
+                pid: 7,
+                is_first_thread: false,
+                status: 11,
+            };
+            assert_eq!(event(&message(kind, [8, 7, 11, 17])), Some(ended));
+        }
+        // What the kernel answers to the subscription.
+        assert_eq!(event(&message(0, [0; 4])), None);
+        assert_eq!(event(&[0; 20]), None);
+    }
+}

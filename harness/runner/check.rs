@@ -70,12 +70,13 @@ pub fn check(
                 .map(|result| Done::Checked(Box::new(result))),
             Work::Observe(observation, scenario) => {
                 let job = Job::new(&target, &subject, settings, turn);
-                observe(observation, scenario, job)
-                    .map(|value| Done::Observed(observation.name, value))
+                observe(observation, scenario, job).map(|(value, crash)| {
+                    Done::Observed(observation.name, value, crash.map(Box::new))
+                })
             }
         },
         &|done| {
-            if let Done::Checked(result) = done {
+            if let Done::Checked(result) | Done::Observed(_, _, Some(result)) = done {
                 on_result(result);
             }
         },
@@ -85,8 +86,9 @@ pub fn check(
     for done in done {
         match done {
             Done::Checked(result) => results.push(*result),
-            Done::Observed(name, value) => {
+            Done::Observed(name, value, crash) => {
                 observations.insert(name.to_owned(), value);
+                results.extend(crash.map(|crash| *crash));
             }
         }
     }
@@ -145,7 +147,8 @@ enum Work {
 /// What came of it.
 enum Done {
     Checked(Box<CheckResult>),
-    Observed(&'static str, String),
+    /// What was observed, and the crash that was seen besides.
+    Observed(&'static str, String, Option<Box<CheckResult>>),
 }
 
 /// Checks and observations in the order in which they begin.

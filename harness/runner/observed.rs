@@ -6,9 +6,14 @@ use super::parallel::{block_on, wait_in_line};
 use super::probe::Probed;
 use super::settings::Settings;
 use crate::checks::observations::{OBSERVATIONS, Observation, Sighting};
+use crate::judge::Verdict;
 use crate::model::error::Error;
+use crate::model::invariant::Invariant;
 use crate::model::scenario::Scenario;
+use crate::report::data::CheckResult;
+use crate::transcript::event::Transcript;
 use std::collections::BTreeMap;
+use std::time::{Duration, Instant};
 
 /// What the first conversation showed.
 pub(super) fn first_observations(probed: &Probed) -> BTreeMap<String, String> {
@@ -35,27 +40,65 @@ pub(super) fn worth_a_server(
     scenarios.collect()
 }
 
-/// Performs the scenario of an observation and says what was observed, or in words why nothing was.
+/// Performs the scenario of an observation and says what was observed, or in words why nothing was. A crash is none of the
+/// things that are observed and not judged: it is a result besides.
 pub(super) fn observe(
     observation: &Observation,
     scenario: &Scenario,
     job: Job<'_>,
-) -> Result<String, Error> {
+) -> Result<(String, Option<CheckResult>), Error> {
+    let begun = Instant::now();
     let job = job.of(observation.name);
     let trial = job.trial(scenario, false);
     let needed = descriptors::needed(std::slice::from_ref(scenario));
     let _held = wait_in_line(job.settings, descriptors::take_what_there_is(needed))?;
     match block_on(job.settings, job.on_fresh_server(&trial))? {
-        Ok((_, transcript)) => Ok(observation.value(&Sighting {
-            subject: job.subject,
-            scenario,
-            transcript: &transcript,
-        })),
+        Ok((verdict, transcript)) => {
+            let value = observation.value(&Sighting {
+                subject: job.subject,
+                scenario,
+                transcript: &transcript,
+            });
+            let crash = crash(observation, verdict, scenario, &transcript);
+            let crash = crash.map(|result| CheckResult {
+                duration: begun.elapsed(),
+                ..result
+            });
+            Ok((value, crash))
+        }
         Err(error) => {
             let reason = error.chain();
             // What follows in further lines is for who starts the server himself.
             let reason = reason.lines().next().unwrap_or_default();
-            Ok(format!("not observed: {reason}"))
+            Ok((format!("not observed: {reason}"), None))
         }
     }
+}
+
+/// The result of an observation in which a process of the server crashed.
+fn crash(
+    observation: &Observation,
+    verdict: Verdict,
+    scenario: &Scenario,
+    transcript: &Transcript,
+) -> Option<CheckResult> {
+    let Verdict::Fail(finding) = &verdict else {
+        return None;
+    };
+    finding.cause.is_crash().then(|| CheckResult {
+        id: observation.id.unwrap_or(observation.name).to_owned(),
+        family: "observed".to_owned(),
+        requirement: Invariant::Alive.requirement().to_owned(),
+        lenient: false,
+        known: None,
+        known_once: None,
+        scenarios: 1,
+        coverage: None,
+        duration: Duration::ZERO,
+        tried: None,
+        reproduce: None,
+        scenario: Some(scenario.to_string()),
+        transcript: transcript.lines(scenario),
+        verdict,
+    })
 }

@@ -335,22 +335,20 @@ impl Client {
         self.link.as_ref()?.due.get()
     }
 
-    /// How many bytes the server has read of it, where it has sent more and does not pause itself.
-    pub(crate) fn bytes_read_so_far(&self) -> u64 {
-        let link = self.link.as_ref();
-        match link.filter(|link| !link.is_paced && !self.is_idle()) {
-            Some(link) => {
-                let unsent = unsent_bytes(link.socket.get_ref().as_fd()).unwrap_or(0) as u64;
-                let sent = link.sent.get();
-                match self.transport {
-                    Transport::Tcp => sent.saturating_sub(unsent + self.unread_bytes()),
-                    // There, what is not sent is what is not read (unix(7)).
-                    Transport::Unix | Transport::Udp | Transport::UnixDatagram => {
-                        sent.saturating_sub(unsent)
-                    }
-                }
-            }
-            None => 0,
+    /// How many bytes the server has read of what it writes, where it writes as fast as they are taken.
+    pub(crate) fn read_bytes(&self) -> u64 {
+        let Some(link) = self.link.as_ref().filter(|link| !link.is_paced) else {
+            return 0;
+        };
+        let unread = || unsent_bytes(link.socket.get_ref().as_fd()).map_or(0, |bytes| bytes as u64);
+        match self.transport {
+            Transport::Tcp => self.server_row().map_or(0, |row| {
+                let received = row.received.unwrap_or(0);
+                received.saturating_sub(row.receive_queue.into())
+            }),
+            // On Unix sockets SIOCOUTQ counts what the peer has not read (unix(7)), with what the kernel needs beside.
+            Transport::Unix => link.sent.get().saturating_sub(unread()),
+            Transport::Udp | Transport::UnixDatagram => link.sent.get(),
         }
     }
 

@@ -11,6 +11,7 @@ use crate::model::limits::{
 };
 use crate::session::client::Client;
 use crate::transcript::event::ServerEvent;
+use crate::transcript::fault::Fault;
 use std::time::{Duration, Instant};
 
 impl Observer {
@@ -83,13 +84,18 @@ impl Observer {
         }
     }
 
-    /// Gives the server the time to come to rest; a server that does not is held to nothing here. As long as it takes
-    /// what clients have still to write, it is on its way there, however slow the host.
+    /// Gives the server the time to come to rest; a server that does not is held to nothing here. As long as it reads what
+    /// clients have written, it is on its way there, however slow it or the host is; what it has not read when that takes
+    /// too long is not proven to have reached it.
     pub(super) async fn settle(&self, clients: &Clients) {
         let begun = Instant::now();
         let (mut taken, mut since) = (0, begun);
         let mut last = None;
-        while begun.elapsed() < SERVED_WITHIN {
+        loop {
+            if begun.elapsed() > SERVED_WITHIN {
+                let evidence = "the server was still reading it";
+                return self.prove(Fault::Sent, false, evidence);
+            }
             let quiet = clients.all().all(Client::is_idle);
             let now = self.stillness();
             // One that sleeps over what clients have still to write takes no more of it; one that does not may lack a processor.
@@ -104,7 +110,7 @@ impl Observer {
                 return;
             }
             last = quiet.then_some(now);
-            let read = clients.all().map(Client::bytes_read_so_far).sum();
+            let read = clients.all().map(Client::read_bytes).sum();
             if read != taken {
                 (taken, since) = (read, Instant::now());
             }

@@ -117,3 +117,37 @@ fn server_that_does_not_start_again_is_not_observed_and_the_passport_says_why() 
         assert!(!seen.contains('\n'), "{seen}");
     }
 }
+
+/// What a server makes of SIGHUP is observed and never judged; a crash is neither.
+#[test]
+fn crash_that_an_observation_meets_is_a_failure() {
+    let script = "import os, signal, socket, sys\n\
+                  signal.signal(signal.SIGHUP, lambda *_: os.abort())\n\
+                  listener = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n\
+                  while True:\n    \
+                  listener.accept()[0].close()\n";
+    let families = [
+        "reset",
+        "half-close",
+        "partial",
+        "timeout",
+        "time-wait",
+        "backlog",
+        "crowd",
+        "stop/term*",
+        "stop/int",
+        "stop/std*",
+        "bytes",
+        "datagram",
+        "local",
+        "address",
+        "property",
+    ];
+    let skipped = families.iter().flat_map(|family| ["--skip", family]);
+    sockdrill(&["check"])
+        .args(skipped)
+        .args(["--", "python3", "-c", script, "{port}"])
+        .run()
+        .code(1)
+        .prints("was ended by signal 6 (SIGABRT)");
+}

@@ -127,6 +127,7 @@ const NEEDS: &[&str] = &[
     "pipelining",
     "promises again",
     "reply",
+    "request",
     "sessions",
     "several at once",
     "shared process",
@@ -136,6 +137,8 @@ const NEEDS: &[&str] = &[
     "stream",
     "stream model",
     "TCP",
+    "time for a burst",
+    "time to be late",
     "told loopback",
     "wildcard",
 ];
