@@ -3,7 +3,6 @@
 use crate::checks::counterexample::{answer, each, listen};
 use crate::model::check::{Check, Counterexample, Gate, Policy};
 use crate::model::dialogue::{ClientSteps, scenario};
-use crate::model::limits::LOOK_ON_FOR;
 use crate::model::need::Need;
 use crate::model::profile::Serves;
 
@@ -20,11 +19,7 @@ pub(super) const CHECKS: &[Check] = &[Check {
         ..Policy::MUST
     },
     scenarios: |subject| {
-        // Nothing has happened that a server might take its time after.
-        let polite = |who| {
-            let steps = ClientSteps::of(who).polite(subject);
-            steps.each_within(LOOK_ON_FOR).lines()
-        };
+        let polite = |who| ClientSteps::of(who).polite(subject).lines();
         let is_for_one = subject.profile.promises.serves == Some(Serves::OneConnection);
         Some(vec![match is_for_one {
             true => scenario("a polite client", &[("alice", 1)], vec![polite(0)]),

@@ -398,6 +398,10 @@ pub(super) const CHECKS: &[Check] = &[
 fn frozen_in_a_read(subject: &Subject) -> Option<Scenario> {
     let is_stream = !subject.place.transport.is_datagram();
     dialogue::request(&subject.profile).filter(|_| is_stream)?;
+    // Its client is silent meanwhile.
+    if Need::TIME_TO_BE_LATE.unmet(subject).is_some() {
+        return None;
+    }
     let alice = || ClientSteps::of(0);
     let steps = vec![
         alice().open_accepted(subject).lines(),

@@ -85,7 +85,7 @@ impl FailedStep {
         if self.is_missing && datagrams > 0 {
             return Some(Doubt::KernelDropped { step, datagrams });
         }
-        if let Some(after) = self.not_yet {
+        if let Some(after) = self.not_yet.filter(|_| !trial.is_undisturbed) {
             // Who has run all the time is not waiting for anything.
             return (self.ran * RAN_FROM_A < after).then_some(Doubt::NotYet { step, after });
         }

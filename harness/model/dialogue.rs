@@ -139,21 +139,6 @@ impl ClientSteps {
         self.then(Action::Expect { what, within })
     }
 
-    /// The same steps, with a limit to what is expected without one.
-    #[must_use]
-    pub(crate) fn each_within(mut self, limit: Duration) -> Self {
-        for line in &mut self.lines {
-            if let Step::Client {
-                action: Action::Expect { within, .. },
-                ..
-            } = &mut line.step
-            {
-                within.get_or_insert(limit);
-            }
-        }
-        self
-    }
-
     /// Expects the connection to end by FIN or RST.
     #[must_use]
     pub(crate) fn expect_end(self, kinds: &[End]) -> Self {

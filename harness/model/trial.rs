@@ -19,6 +19,8 @@ pub(crate) struct Trial {
     pub throttling: Duration,
     /// What grows was told from a pool already, by a trial with as many doses as that takes: few are enough to see it again.
     pub few_doses: bool,
+    /// Nothing happens that a server might take its time after: who is not served at last has waited in vain.
+    pub is_undisturbed: bool,
     /// Nothing is promised of clients that are silent.
     pub may_close_silent: bool,
 }
@@ -32,6 +34,7 @@ impl Trial {
             closes_silent_after: None,
             throttling: Duration::ZERO,
             few_doses: false,
+            is_undisturbed: false,
             may_close_silent: false,
         }
     }

@@ -169,7 +169,8 @@ impl<'a> Job<'a> {
                 Some(session) => session,
                 None => self.start().await?,
             };
-            let trial = self.trial(scenario, options.polite);
+            let mut trial = self.trial(scenario, options.polite);
+            trial.is_undisturbed = !options.polite;
             let (verdict, seen) = self.beside_others(&mut used, &trial).await?;
             coverage.add(&trial, &seen, &request);
             let is_undisturbed = verdict == Verdict::Pass;

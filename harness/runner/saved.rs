@@ -174,6 +174,8 @@ struct RawTrial {
     #[serde(default)]
     few_doses: bool,
     #[serde(default)]
+    is_undisturbed: bool,
+    #[serde(default)]
     closes_silent_after: Option<Duration>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     may_close_silent: bool,
@@ -200,6 +202,7 @@ impl RawTrial {
             phases: phases.collect::<Result<_, _>>()?,
             ends_after_one: trial.ends_after_one,
             few_doses: trial.few_doses,
+            is_undisturbed: trial.is_undisturbed,
             closes_silent_after: trial.closes_silent_after,
             may_close_silent: trial.may_close_silent,
         })
@@ -211,6 +214,7 @@ impl RawTrial {
         let mut trial = Trial::alone(dialogue::scenario("nothing", &[], vec![]));
         trial.ends_after_one = self.ends_after_one;
         trial.few_doses = self.few_doses;
+        trial.is_undisturbed = self.is_undisturbed;
         trial.closes_silent_after = self.closes_silent_after;
         trial.may_close_silent = self.may_close_silent;
         for (n, phase) in self.phases.into_iter().enumerate() {

@@ -8,7 +8,8 @@ use std::path::Path;
 
 #[test]
 fn failure_is_told_although_the_server_cannot_be_started_again() {
-    let folder = tempfile::tempdir().unwrap();
+    // A lab has folders for temporary files of its own, so that the lock stands elsewhere.
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let lock = folder.path().join("lock");
     let run = sockdrill(&["check", "--only", "reset/after-connect", "--speaks", "echo"])
         .reporting()
