@@ -354,18 +354,29 @@ impl Course {
         let [.., first, second, third] = steps.as_slice() else {
             return false;
         };
-        let goes_on = |step: &Step, before: &[Step]| {
-            let units: usize = before.iter().map(|step| step.units).sum();
-            let added: isize = before.iter().map(|step| step.added).sum();
-            let promised = added as f64 / units.max(1) as f64 * step.units as f64;
-            match self.figure {
-                Figure::Memory => step.added as f64 >= IN_PROPORTION * promised,
-                // What is counted in whole units may be one off its share.
-                _ => (step.added as f64 - promised).abs() <= 1.0 + promised * (1.0 - IN_PROPORTION),
-            }
-        };
         let grows = [first, second, third].iter().all(|step| step.added > 0);
-        grows && goes_on(second, &[*first]) && goes_on(third, &[*first, *second])
+        // What polite clients in number leave behind is used for a part of the dose behind them.
+        let part = if self.is_tried_again {
+            0.5
+        } else {
+            IN_PROPORTION
+        };
+        grows
+            && self.goes_on(second, &[*first], IN_PROPORTION)
+            && self.goes_on(third, &[*first, *second], part)
+    }
+
+    /// Whether a step is as large as the ones before promise, or of memory this part of it.
+    fn goes_on(&self, step: &Step, before: &[Step], part: f64) -> bool {
+        let units: usize = before.iter().map(|step| step.units).sum();
+        let added: isize = before.iter().map(|step| step.added).sum();
+        let promised = added as f64 / units.max(1) as f64 * step.units as f64;
+        let apart = (step.added as f64 - promised).abs();
+        match self.figure {
+            Figure::Memory | Figure::Mappings => step.added as f64 >= part * promised,
+            // What is counted in whole units may be one off its share.
+            _ => apart <= 1.0 + promised * (1.0 - IN_PROPORTION),
+        }
     }
 
     /// Whether more was added than a pool would hold that polite clients have not filled, or as much as there was time for;

@@ -17,9 +17,13 @@ use crate::model::trial::Trial;
 use crate::session::{Session, Turn};
 use crate::transcript::event::{EventLine, Transcript};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 /// How often something that failed, or that proved nothing, is tried on servers of its own.
 pub(super) const TRIES: usize = 3;
+
+/// For how long a failure is repeated: how often it fails is worth less than the other checks.
+const REPEATED_WITHIN: Duration = Duration::from_secs(20);
 
 /// What came of trying a check's scenarios.
 pub(super) struct Attempt {
@@ -262,7 +266,11 @@ impl<'a> Job<'a> {
         let trial = trial.clone().again();
         let mut tried = Tried::default();
         tried.count_failure();
+        let begun = Instant::now();
         for _ in 1..TRIES {
+            if begun.elapsed() > REPEATED_WITHIN {
+                break;
+            }
             match self.on_fresh_server(&trial).await {
                 Ok((again, _)) => tried.count(&again),
                 Err(error) => {

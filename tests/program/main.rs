@@ -12,6 +12,8 @@ mod conclusions;
 mod coverage;
 /// What a scenario file costs the server that it is for.
 mod files;
+/// What a server leaves behind, told from what it will use again or give back.
+mod growth;
 /// Known failures, selections, strictness and the least number of passes: what makes a run pass or fail.
 mod guards;
 /// Where servers run, and what is read from the kernel there.
