@@ -300,10 +300,13 @@ impl Course {
 
     fn outlook(&self) -> Outlook {
         let (is_level, is_steady) = (self.is_level(), self.is_steady());
+        let is_rough = matches!(self.figure, Figure::Memory | Figure::Mappings);
         match self.is_tried_again {
             _ if is_level || self.has_fallen() => Outlook::Level,
             _ if self.is_over && self.is_irregular() => Outlook::Level,
             true if is_steady => Outlook::Leak,
+            // What timers and collectors have given back meanwhile is used again.
+            true if is_rough => Outlook::Level,
             false if is_steady && self.excludes_a_pool() => Outlook::Steady,
             true | false => Outlook::Open,
         }

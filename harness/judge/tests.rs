@@ -610,6 +610,17 @@ fn memory_that_every_run_costs_is_a_leak() {
 }
 
 #[test]
+fn memory_that_is_used_again_after_a_while_is_no_leak() {
+    // Timers hold what each connection had until they have run out.
+    let held = |runs: usize, polite: usize| match polite > 128 {
+        false => 10 + 3 * runs,
+        true => 10 + 3 * runs.min(8),
+    };
+    let said = said_of(memory, held);
+    assert_eq!(said, Verdict::Pass);
+}
+
+#[test]
 fn memory_that_was_reserved_before_may_be_used_up_before_it_is_collected() {
     let heap: Held = |mebibytes| Sample {
         taken_bytes: 0,

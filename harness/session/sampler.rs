@@ -17,13 +17,15 @@ impl Observer {
     pub(super) async fn sample(&mut self, moment: Moment, throttling: Duration) {
         let home = self.recorder.with(|transcript| home(transcript, moment));
         let begun = Instant::now();
-        let mut leftovers = Leftovers::at(moment);
+        let has_taken = moment == Moment::Pressed && self.recorder.with(has_taken_memory);
+        let mut leftovers = Leftovers::at(moment, has_taken);
         let mut looks = Polls::of(self.idleness);
         let mut still_looks = 0;
         loop {
             self.ends.record_soon();
             let (mut sample, is_still) = looks.take(self, is_patient(moment));
-            let is_home = |sample: &Sample| home.iter().all(|home| !is_above(sample, home));
+            let is_home =
+                |sample: &Sample| !has_taken && home.iter().all(|home| !is_above(sample, home));
             still_looks = if is_still { still_looks + 1 } else { 0 };
             let will_not = still_looks >= LOOKS_TO_BLAME && self.lab.is_private();
             if self.server().is_none() {
@@ -105,15 +107,18 @@ impl Observer {
 /// What a server that a time-out of its own may still wake has left: it is looked on at for longer.
 struct Leftovers {
     moment: Moment,
+    /// The doses have cost memory. Whether that is given back shows only in the dose behind: a heap keeps it for later.
+    has_taken: bool,
     since: Option<Instant>,
     /// They were there when it was looked on at for long enough.
     were_left: bool,
 }
 
 impl Leftovers {
-    fn at(moment: Moment) -> Self {
+    fn at(moment: Moment, has_taken: bool) -> Self {
         Self {
             moment,
+            has_taken,
             since: None,
             were_left: false,
         }
@@ -129,7 +134,7 @@ impl Leftovers {
             Moment::After => {
                 sample.accept_queue > home.accept_queue || observer.has_unread_connections()
             }
-            Moment::Pressed => is_above(sample, home),
+            Moment::Pressed => self.has_taken || is_above(sample, home),
             Moment::Baseline | Moment::Warm | Moment::Dose => false,
         };
         let since = *self.since.get_or_insert_with(Instant::now);
@@ -193,6 +198,16 @@ fn home(transcript: &Transcript, moment: Moment) -> Option<Sample> {
         Moment::Pressed => Moment::Warm,
     };
     transcript.sample(before).cloned()
+}
+
+/// Whether doses have cost memory worth a word.
+fn has_taken_memory(transcript: &Transcript) -> bool {
+    let taken = |moment| {
+        transcript
+            .sample(moment)
+            .map_or(0, |sample| sample.taken_bytes)
+    };
+    taken(Moment::Dose).saturating_sub(taken(Moment::Warm)) > 1 << 20
 }
 
 fn is_above(sample: &Sample, baseline: &Sample) -> bool {
