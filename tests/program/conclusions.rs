@@ -8,10 +8,11 @@ use std::path::Path;
 
 #[test]
 fn failure_is_told_although_the_server_cannot_be_started_again() {
-    // A lab has folders for temporary files of its own, so that the lock stands elsewhere.
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let folder = tempfile::tempdir().unwrap();
     let lock = folder.path().join("lock");
+    // A lab of its own has folders for temporary files of its own, where the lock would go with it.
     let run = sockdrill(&["check", "--only", "reset/after-connect", "--speaks", "echo"])
+        .args(["--isolation", "host"])
         .reporting()
         .args(["--", "python3", "fixtures/external/locks_itself_out.py"])
         .arg(lock)
