@@ -3,8 +3,8 @@
 
 use super::cause::{Figure, Growth, Step, Unit};
 use super::thresholds::{
-    DOSES_WITHIN, IN_PROPORTION, LARGEST_POOL, LEAST_DOSES, LEAST_MEMORY, LEAST_PART_OF_MEMORY,
-    MOST_MEMORY, WORTH_DOSES_OF_MAPPINGS,
+    COLLECTED_BEFORE, DOSES_WITHIN, IN_PROPORTION, LARGEST_POOL, LEAST_DOSES, LEAST_MEMORY,
+    LEAST_PART_OF_MEMORY, MOST_MEMORY, WORTH_DOSES_OF_MAPPINGS,
 };
 use crate::kernel::FileKind;
 use crate::model::invariant::Invariant;
@@ -383,12 +383,12 @@ impl Course {
     }
 
     /// Whether more was added than a pool would hold that polite clients have not filled, or as much as there was time for;
-    /// and of memory, whether it has doubled: a collector whose turn comes with the size of what lives has had its turn.
+    /// and of memory, whether every collector whose turn comes with the size of what lives has had its turn.
     fn excludes_a_pool(&self) -> bool {
         let added: isize = self.doses.iter().map(|dose| dose.added).sum();
         match self.figure {
             _ if self.is_known => true,
-            Figure::Memory => added >= self.memory_bytes as isize,
+            Figure::Memory => added.max(0) as u64 >= self.memory_bytes * COLLECTED_BEFORE,
             _ => self.is_over || added as usize >= LARGEST_POOL,
         }
     }

@@ -51,6 +51,10 @@ pub(super) const DOSES_WITHIN: Duration = Duration::from_secs(4);
 /// Doses end where the server has taken so many bytes: it is the host's memory.
 pub(super) const MOST_MEMORY: u64 = 1 << 30;
 
+/// How many times what lived at the baseline a heap may grow by before it is collected: V8 lets one grow to four times what
+/// lived when it was collected last, Go and CPython to less, with what timers still hold on top.
+pub(super) const COLLECTED_BEFORE: u64 = 4;
+
 /// The largest pool that doses tell from a leak where polite clients do not fill it; they go on until so many are added,
 /// or the time is over.
 pub(super) const LARGEST_POOL: usize = 100;
