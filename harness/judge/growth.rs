@@ -226,13 +226,17 @@ fn courses(trial: &Trial, points: &[Point<'_>]) -> Vec<Course> {
     };
     figures()
         .filter(|figure| !trial.waives(figure.invariant()) && !is_excused(*figure, trial))
-        .map(|figure| Course::of(figure, baseline, after, points))
-        .map(|course| Course {
+        .map(|figure| Course {
             is_known: trial.few_doses,
-            ..course
+            ..Course::of(figure, baseline, after, points)
         })
         .filter(Course::is_worth_doses)
         .collect()
+}
+
+/// Whether it is taken and given back in pieces that are larger than what is used.
+fn is_rough(figure: Figure) -> bool {
+    matches!(figure, Figure::Memory | Figure::Mappings)
 }
 
 /// Whether connections or workers may be kept, and with them the memory that they have.
@@ -242,7 +246,7 @@ fn is_excused(figure: Figure, trial: &Trial) -> bool {
         Invariant::CloseWait,
         Invariant::Threads,
     ];
-    matches!(figure, Figure::Memory | Figure::Mappings)
+    is_rough(figure)
         && may_keep
             .into_iter()
             .any(|invariant| trial.waives(invariant))
@@ -300,13 +304,12 @@ impl Course {
 
     fn outlook(&self) -> Outlook {
         let (is_level, is_steady) = (self.is_level(), self.is_steady());
-        let is_rough = matches!(self.figure, Figure::Memory | Figure::Mappings);
         match self.is_tried_again {
             _ if is_level || self.has_fallen() => Outlook::Level,
             _ if self.is_over && self.is_irregular() => Outlook::Level,
             true if is_steady => Outlook::Leak,
             // What timers and collectors have given back meanwhile is used again.
-            true if is_rough => Outlook::Level,
+            true if is_rough(self.figure) => Outlook::Level,
             false if is_steady && self.excludes_a_pool() => Outlook::Steady,
             true | false => Outlook::Open,
         }
@@ -339,14 +342,17 @@ impl Course {
     fn is_irregular(&self) -> bool {
         let last = || self.doses.iter().rev().take(3).map(Step::rate);
         let mean = last().sum::<f64>() / last().count().max(1) as f64;
-        let is_rough = matches!(self.figure, Figure::Memory | Figure::Mappings);
-        is_rough && last().any(|rate| rate < mean / 2.0)
+        is_rough(self.figure) && last().any(|rate| rate < mean / 2.0)
     }
 
     /// Whether all doses have added less than one would have to, to be worth any.
     fn is_little(&self) -> bool {
-        let added: isize = self.doses.iter().map(|dose| dose.added).sum();
-        added < self.worth_doses()
+        self.added() < self.worth_doses()
+    }
+
+    /// What all doses have added.
+    fn added(&self) -> isize {
+        self.doses.iter().map(|dose| dose.added).sum()
     }
 
     /// Whether each of the last steps is as large as the ones before promise.
@@ -375,17 +381,17 @@ impl Course {
         let added: isize = before.iter().map(|step| step.added).sum();
         let promised = added as f64 / units.max(1) as f64 * step.units as f64;
         let apart = (step.added as f64 - promised).abs();
-        match self.figure {
-            Figure::Memory | Figure::Mappings => step.added as f64 >= part * promised,
+        match is_rough(self.figure) {
+            true => step.added as f64 >= part * promised,
             // What is counted in whole units may be one off its share.
-            _ => apart <= 1.0 + promised * (1.0 - IN_PROPORTION),
+            false => apart <= 1.0 + promised * (1.0 - IN_PROPORTION),
         }
     }
 
     /// Whether more was added than a pool would hold that polite clients have not filled, or as much as there was time for;
     /// and of memory, whether every collector whose turn comes with the size of what lives has had its turn.
     fn excludes_a_pool(&self) -> bool {
-        let added: isize = self.doses.iter().map(|dose| dose.added).sum();
+        let added = self.added();
         match self.figure {
             _ if self.is_known => true,
             Figure::Memory => added.max(0) as u64 >= self.memory_bytes * COLLECTED_BEFORE,

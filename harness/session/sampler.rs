@@ -44,8 +44,6 @@ impl Observer {
             if given_up || (sample.at_rest && is_home(&sample)) {
                 // The kernel goes through the table of all connections for this, which is dear.
                 sample.close_wait = self.count_connections(State::CloseWait);
-            }
-            if given_up || (sample.at_rest && is_home(&sample)) {
                 if moment == Moment::Baseline {
                     self.baseline_delay = self.stillness().longest_delay;
                     self.idleness = looks.rest.seen();

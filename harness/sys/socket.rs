@@ -76,53 +76,33 @@ pub(crate) fn unsent_bytes(socket: BorrowedFd<'_>) -> Result<usize, Errno> {
 
 /// Lowers the soft limit on open files of another process of the same user (prlimit(2)); returns the one before.
 pub(crate) fn limit_open_files(pid: i32, soft: u64) -> Result<u64, Errno> {
-    let mut before = libc::rlimit {
-        rlim_cur: 0,
-        rlim_max: 0,
+    let before = open_files(pid)?;
+    let after = libc::rlimit {
+        rlim_cur: soft.min(before.rlim_max),
+        rlim_max: before.rlim_max,
     };
-    // SAFETY: both structs live on this stack.
-    unsafe {
-        check(libc::prlimit(
-            pid,
-            libc::RLIMIT_NOFILE,
-            std::ptr::null(),
-            &mut before,
-        ))?;
-        let after = libc::rlimit {
-            rlim_cur: soft.min(before.rlim_max),
-            rlim_max: before.rlim_max,
-        };
-        check(libc::prlimit(
-            pid,
-            libc::RLIMIT_NOFILE,
-            &after,
-            std::ptr::null_mut(),
-        ))?;
-    }
+    set_open_files(pid, &after)?;
     Ok(before.rlim_cur)
 }
 
 /// Asks whether [`limit_open_files`] is permitted, by setting the limits of another process that it has.
 pub(crate) fn keep_open_files(pid: i32) -> Result<(), Errno> {
+    set_open_files(pid, &open_files(pid)?)
+}
+
+fn open_files(pid: i32) -> Result<libc::rlimit, Errno> {
     let mut limits = libc::rlimit {
         rlim_cur: 0,
         rlim_max: 0,
     };
     // SAFETY: the struct lives on this stack.
-    unsafe {
-        check(libc::prlimit(
-            pid,
-            libc::RLIMIT_NOFILE,
-            std::ptr::null(),
-            &mut limits,
-        ))?;
-        check(libc::prlimit(
-            pid,
-            libc::RLIMIT_NOFILE,
-            &limits,
-            std::ptr::null_mut(),
-        ))
-    }
+    check(unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, std::ptr::null(), &mut limits) })?;
+    Ok(limits)
+}
+
+fn set_open_files(pid: i32, limits: &libc::rlimit) -> Result<(), Errno> {
+    // SAFETY: the kernel reads one struct.
+    check(unsafe { libc::prlimit(pid, libc::RLIMIT_NOFILE, limits, std::ptr::null_mut()) })
 }
 
 /// Registers a socket with the event loop of the calling thread.
