@@ -227,7 +227,7 @@ impl Told {
             let mut found = events.iter().filter(|event| wanted(&event.what));
             found.next().map(|event| event.at)
         };
-        let told = at(&|what| matches!(what, What::Server(ServerEvent::Signalled(_))))?;
+        let told = at(&|what| matches!(what, What::Server(ServerEvent::Signalled { .. })))?;
         let left = at(&|what| matches!(what, What::Client(_, ClientEvent::Closed)))?;
         let exited = at(&|what| matches!(what, What::Server(ServerEvent::Exited(_))));
         let is_closed = seen.ended().is_some();

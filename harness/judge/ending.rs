@@ -28,7 +28,7 @@ pub(super) fn deafness(trial: &Trial, transcript: &Transcript) -> Option<Cause> 
     for event in transcript.server_events() {
         match event {
             ServerEvent::NoLongerListens => is_deaf = !is_told,
-            ServerEvent::Signalled(_) => is_told = true,
+            ServerEvent::Signalled { .. } => is_told = true,
             _ => {}
         }
     }
@@ -115,7 +115,7 @@ impl<'a> Life<'a> {
                 let line = *self.steps.get(*step)?;
                 self.begin(line)
             }
-            What::Server(ServerEvent::Signalled(signal)) => {
+            What::Server(ServerEvent::Signalled { signal, .. }) => {
                 self.sends = false;
                 self.asked.signals.push(*signal);
                 self.asked.unanswered = Some(*signal);

@@ -264,7 +264,10 @@ fn exited(exit: Exit) -> What {
 }
 
 fn sent(signal: Signal) -> What {
-    What::Server(ServerEvent::Signalled(signal))
+    What::Server(ServerEvent::Signalled {
+        signal,
+        inside: None,
+    })
 }
 
 #[test]
@@ -402,7 +405,10 @@ fn end_that_was_asked_of_the_first_server_is_no_excuse_for_the_second() {
     let mut events = vec![
         What::Phase(Phase::Scenario),
         What::StepBegan(0),
-        What::Server(ServerEvent::Signalled(Signal::Kill)),
+        What::Server(ServerEvent::Signalled {
+            signal: Signal::Kill,
+            inside: None,
+        }),
         exited(Exit::Signal(9)),
     ];
     assert_eq!(judge(&restart, &transcript(events.clone())), Verdict::Pass);

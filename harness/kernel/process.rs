@@ -41,6 +41,11 @@ impl Process {
         })
     }
 
+    /// The program that it runs; `None` where this may not be seen.
+    pub(crate) fn program(&self) -> Option<PathBuf> {
+        fs::read_link(format!("/proc/{}/exe", self.pid)).ok()
+    }
+
     /// Its memory, a region for each of its mappings (proc_pid_smaps(5)).
     pub(crate) fn memory(&self) -> Memory {
         let smaps = fs::read_to_string(format!("/proc/{}/smaps", self.pid));

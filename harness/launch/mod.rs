@@ -4,6 +4,7 @@ pub(crate) mod lab;
 mod loopback;
 mod process;
 mod readiness;
+mod recipient;
 mod server;
 mod shell;
 mod target;

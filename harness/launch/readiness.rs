@@ -21,6 +21,8 @@ pub(super) struct Place {
     pub(super) address: Address,
     /// Bound to all addresses of its family.
     pub(super) wildcard: bool,
+    /// Its socket.
+    inode: u32,
 }
 
 pub(super) async fn listening(
@@ -100,6 +102,14 @@ fn sockets_of(lab: &Lab) -> HashSet<u32> {
     held.sockets().collect()
 }
 
+/// The sockets that the lab's processes have at a place.
+pub(super) fn sockets_at(lab: &Lab, place: &Place) -> Vec<u32> {
+    let places = owned_places(lab).unwrap_or_default().into_iter();
+    let same =
+        places.filter(|other| other.transport == place.transport && other.address == place.address);
+    same.map(|other| other.inode).collect()
+}
+
 /// The places where the lab's processes listen: TCP first, then Unix streams, then datagrams.
 fn owned_places(lab: &Lab) -> Result<Vec<Place>, Error> {
     let mine = sockets_of(lab);
@@ -149,6 +159,7 @@ fn inet_place(transport: Transport, row: &Row) -> Option<Place> {
         transport,
         address: Address::Inet(SocketAddr::new(ip, local.port())),
         wildcard: bound.is_unspecified(),
+        inode: row.inode,
     })
 }
 
@@ -163,6 +174,7 @@ fn path_place(transport: Transport, row: &Row) -> Option<Place> {
         transport,
         address: Address::Path(path.to_owned()),
         wildcard: false,
+        inode: row.inode,
     })
 }
 

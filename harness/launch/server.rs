@@ -1,7 +1,8 @@
 //! The guard over a running target: dropping it stops and reaps the whole process tree.
 
 use super::process::Process;
-use super::readiness::{Place, listening};
+use super::readiness::{Place, listening, sockets_at};
+use super::recipient::Family;
 use super::target::Target;
 use crate::kernel::{Row, tree};
 use crate::launch::lab::Lab;
@@ -9,6 +10,7 @@ use crate::model::address::Address;
 use crate::model::error::Error;
 use crate::model::profile::Transport;
 use crate::model::server_action::Streams;
+use std::cell::Cell;
 use std::sync::Arc;
 
 /// A running server. Dropping it ends its whole process tree and waits for that.
@@ -18,6 +20,8 @@ pub(crate) struct Server {
     lab: Arc<Lab>,
     process: Process,
     place: Place,
+    /// The process that signals go to, once it was looked for.
+    recipient: Cell<Option<i32>>,
 }
 
 impl Server {
@@ -49,6 +53,7 @@ impl Server {
                     lab,
                     process,
                     place,
+                    recipient: Cell::default(),
                 })
             }
             Err(error) => {
@@ -90,6 +95,20 @@ impl Server {
     /// The process id of the server's first process.
     pub(crate) fn pid(&self) -> i32 {
         self.process.pid
+    }
+
+    /// The process that a signal for the server goes to, where that is not the first one: what a shell, `runuser` or `npm`
+    /// has started ends by its own signal, not by theirs. Who no longer listens is the same that it was.
+    pub(crate) fn inside(&self) -> Option<crate::kernel::Process> {
+        let processes = self.processes();
+        let listening = sockets_at(&self.lab, &self.place);
+        let family = Family::of(self.pid(), &processes, &listening);
+        let recipient = family.recipient().or(self.recipient.get());
+        self.recipient.set(recipient);
+        let mut inside = processes.into_iter();
+        inside.find(|process| {
+            Some(process.pid) == recipient && process.pid != self.pid() && !process.is_zombie()
+        })
     }
 
     pub(crate) fn process(&self) -> &Process {

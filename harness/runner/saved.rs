@@ -17,7 +17,7 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The form of the files; it changes where an older program could not read them.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 
 /// A trial with its transcript and the verdict that was given, as `--transcripts` saves it.
 ///

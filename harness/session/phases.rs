@@ -169,7 +169,7 @@ impl<'a> Session<'a> {
         is_for_one
             || self.seen(|transcript| {
                 let mut events = transcript.server_events();
-                events.any(|event| matches!(event, ServerEvent::Signalled(_)))
+                events.any(|event| matches!(event, ServerEvent::Signalled { .. }))
             })
     }
 

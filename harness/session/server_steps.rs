@@ -143,12 +143,18 @@ impl Session<'_> {
             }
             return false;
         };
-        server.process().signal(signal.number());
+        let inside = server.inside();
+        match &inside {
+            Some(process) => kill(process, signal.number()),
+            None => server.process().signal(signal.number()),
+        }
         if signal == Signal::Kill {
             // Nothing tells the workers of a killed master to go; a service manager kills them too.
             self.signal_all(signal.number());
         }
-        self.observer.record_server(ServerEvent::Signalled(signal));
+        let inside = inside.map(|process| format!("process {} ({})", process.pid, process.name));
+        let signalled = ServerEvent::Signalled { signal, inside };
+        self.observer.record_server(signalled);
         true
     }
 

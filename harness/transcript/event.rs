@@ -226,8 +226,14 @@ pub(crate) enum ServerEvent {
     Stopped,
     /// They run again.
     Continued,
-    /// Its first process was sent a signal.
-    Signalled(Signal),
+    /// It was sent a signal.
+    Signalled {
+        /// Which.
+        signal: Signal,
+        /// The process that listens, where the first one has only started it.
+        #[serde(default)]
+        inside: Option<String>,
+    },
     /// Its first process ended.
     Exited(Exit),
     /// Another process of it ended, by a signal or with a status that is not 0.
@@ -741,7 +747,13 @@ impl fmt::Display for ServerEvent {
             Self::FileRemoved => f.write_str("has removed the file at its path"),
             Self::Stopped => f.write_str("is stopped"),
             Self::Continued => f.write_str("runs on"),
-            Self::Signalled(signal) => write!(f, "is sent SIG{signal}"),
+            Self::Signalled { signal, inside } => match inside {
+                None => write!(f, "is sent SIG{signal}"),
+                Some(process) => write!(
+                    f,
+                    "is sent SIG{signal}: to {process}, which listens; the first process has only started it"
+                ),
+            },
             Self::Exited(exit) => exit.fmt(f),
             Self::ProcessEnded { pid, exit, worker } => match worker {
                 Some(name) => write!(f, "worker {name}, process {pid}, {exit}"),

@@ -94,7 +94,7 @@ impl ServerState {
             | ServerEvent::NoLongerListens
             | ServerEvent::Stopped
             | ServerEvent::Continued
-            | ServerEvent::Signalled(_)
+            | ServerEvent::Signalled { .. }
             | ServerEvent::Output(_)
             | ServerEvent::Workers(_)
             | ServerEvent::OpenFilesLimited(_)

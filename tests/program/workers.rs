@@ -67,3 +67,23 @@ fn process_that_ends_as_servers_do_is_no_failure(#[case] way: &str) {
     run.demand(holds, "an end is held against the server")
         .code(0);
 }
+
+/// Tells a server that a shell has started, and waits for, to end.
+fn stops_behind_a_shell(arguments: &str) -> Run {
+    let program = env!("CARGO_BIN_EXE_sockdrill");
+    let script = format!("\"{program}\" serve {arguments} --port {{port}}; exit $?");
+    let run = sockdrill(&["check", "--only", "stop/term-idle", "--speaks", "echo"]);
+    run.args(["--", "sh", "-c", &script]).run()
+}
+
+#[test]
+fn signal_goes_to_the_server_that_a_shell_has_started() {
+    stops_behind_a_shell("echo").code(0).prints("1 passed");
+}
+
+#[test]
+fn server_that_ignores_a_signal_does_so_behind_a_shell_too() {
+    stops_behind_a_shell("echo --violate stop/term-idle")
+        .code(1)
+        .prints("which listens; the first process has only started it");
+}
