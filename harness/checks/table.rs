@@ -75,16 +75,30 @@ mod tests {
     fn every_step_that_a_check_takes_can_happen_where_it_stands() {
         for (name, text) in Profile::built_in() {
             let profile = Profile::parse(name, text).unwrap();
-            let transport = profile.transport.unwrap_or(Transport::Tcp);
-            let place = Place {
-                backlog: Some(4),
-                ..Place::on(transport)
+            let inet = profile.transport.unwrap_or(Transport::Tcp);
+            let local = match inet.is_datagram() {
+                true => Transport::UnixDatagram,
+                false => Transport::Unix,
             };
-            let subject = Subject {
+            let on = |transport| Subject {
                 own_namespace: true,
-                ..Subject::of(profile, place)
+                ..Subject::of(
+                    profile.clone(),
+                    Place {
+                        backlog: Some(4),
+                        ..Place::on(transport)
+                    },
+                )
             };
-            for (id, scenario) in all_scenarios(&subject) {
+            let subjects = [on(inet), on(local)];
+            let all = subjects.iter().flat_map(|subject| {
+                let transport = subject.place.transport;
+                let scenarios = all_scenarios(subject).into_iter();
+                scenarios.map(move |(id, scenario)| (transport, id, scenario))
+            });
+            for (transport, id, scenario) in all {
+                let not_here = scenario.first_impossible_over(transport);
+                assert_eq!(not_here, None, "{id} on {name}");
                 let case = Case { line: 0, scenario };
                 let file = DrillFile {
                     cases: vec![case],

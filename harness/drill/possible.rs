@@ -17,7 +17,7 @@ pub(super) struct Impossible {
 /// The first step that cannot happen.
 pub(super) fn first_impossible(scenario: &Scenario) -> Option<Impossible> {
     let mut state = State {
-        clients: vec![Connection::None; scenario.clients.len()],
+        clients: vec![Client::default(); scenario.clients.len()],
         server: Life::Runs,
         limits_files: false,
     };
@@ -27,14 +27,25 @@ pub(super) fn first_impossible(scenario: &Scenario) -> Option<Impossible> {
 /// What everybody has come to.
 #[derive(Clone, PartialEq, Eq)]
 struct State {
-    clients: Vec<Connection>,
+    clients: Vec<Client>,
     server: Life,
     limits_files: bool,
 }
 
-/// What a client, or each of a crowd, has by its own doing; what the server makes of it is known only when it is seen.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// What a client, or each of a crowd, has come to by its own doing; what the server makes of it is known only when it is
+/// seen.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+struct Client {
+    connection: Connection,
+    /// It does not read from its connection.
+    stalls: bool,
+    /// It will not read from the next one: said where there is none, this holds for the one to come.
+    will_stall: bool,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Connection {
+    #[default]
     None,
     Open,
     HalfClosed,
@@ -101,10 +112,10 @@ fn take(
         Step::Client { who, .. } => Some(*who),
         _ => None,
     };
-    let connection = who.and_then(|who| state.clients.get(who).copied());
+    let client = who.and_then(|who| state.clients.get(who).copied());
     if let Some(need) = form.needs {
-        let lacks = match connection {
-            Some(connection) => connection.lacks(need),
+        let lacks = match client.filter(|_| need != Need::Server) {
+            Some(client) => client.lacks(need),
             None => state.lacks(need),
         };
         if let Some((title, label)) = lacks {
@@ -117,8 +128,8 @@ fn take(
             });
         }
     }
-    if let Some(connection) = who.and_then(|who| state.clients.get_mut(who)) {
-        connection.change(form.does);
+    if let Some(client) = who.and_then(|who| state.clients.get_mut(who)) {
+        client.change(form.does);
     }
     state.change(form.does);
     Ok(())
@@ -128,6 +139,27 @@ fn take(
 type Lack = (&'static str, &'static str);
 
 const NOT_YET: Lack = ("NAME has no connection yet", "write `NAME connect` above");
+
+impl Client {
+    fn lacks(self, need: Need) -> Option<Lack> {
+        let stalls = self.stalls && need == Need::Reading;
+        self.connection.lacks(need).or(stalls.then_some((
+            "NAME does not read, and learns nothing of what comes",
+            "write `NAME read` above",
+        )))
+    }
+
+    fn change(&mut self, does: Does) {
+        let has_one = matches!(self.connection, Connection::Open | Connection::HalfClosed);
+        match does {
+            Does::Stalls | Does::Reads if has_one => self.stalls = does == Does::Stalls,
+            Does::Stalls | Does::Reads => self.will_stall = does == Does::Stalls,
+            Does::Connects => self.stalls = std::mem::take(&mut self.will_stall),
+            _ => {}
+        }
+        self.connection.change(does);
+    }
+}
 
 impl Connection {
     fn lacks(self, need: Need) -> Option<Lack> {

@@ -580,6 +580,21 @@ const IMPOSSIBLE: &[(&str, usize, &str)] = &[
         9,
         "any more",
     ),
+    (
+        "alice stall\nalice connect\nalice expect \"a\"",
+        6,
+        "alice does not read",
+    ),
+    (
+        "alice connect\nalice stall\nalice send \"a\"\nalice expect fin",
+        7,
+        "write `alice read` above",
+    ),
+    (
+        "server expect exit\nalice connect",
+        5,
+        "the server has ended by then",
+    ),
     ("server continue", 4, "the server is not stopped"),
     ("server stop\nserver stop", 5, "stopped already"),
     (

@@ -1,9 +1,12 @@
 //! Doubts: why a trial proves nothing, and why a requirement is not looked at.
 
-use super::cause::{Cause, Growth};
+use super::cause::{Cause, Growth, StepRef};
 use super::choice::Choice;
 use super::verdict::Verdict;
+use crate::model::form::Over;
 use crate::model::need::Unmet;
+use crate::model::profile::Transport;
+use crate::model::scenario::Scenario;
 use crate::transcript::event::Exit;
 use crate::transcript::fault::Fault;
 use std::time::Duration;
@@ -144,6 +147,18 @@ impl Doubt {
     }
 }
 
+impl Skip {
+    /// Why a scenario is not run with a server that is reached over this transport, where it cannot happen over it.
+    pub(crate) fn over(transport: Transport, scenario: &Scenario) -> Option<Self> {
+        let line = scenario.first_impossible_over(transport)?;
+        Some(Self::NotOver {
+            step: StepRef::of(line, scenario),
+            over: line.step.form().over,
+            transport,
+        })
+    }
+}
+
 /// Why a requirement is not looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Skip {
@@ -151,6 +166,15 @@ pub(crate) enum Skip {
     Unmet(Unmet),
     /// A client that has not spoken is kept from the server by the kernel, as the server has asked it to.
     Deferred,
+    /// A step of the scenario does not happen over the server's transport.
+    NotOver {
+        /// The step.
+        step: StepRef,
+        /// What it happens over.
+        over: Over,
+        /// What the server is reached over.
+        transport: Transport,
+    },
     /// The check has no scenario for this server.
     NothingToDo,
     /// It takes more descriptors than this host gives to one process.

@@ -17,7 +17,7 @@ mod tests;
 mod thresholds;
 mod verdict;
 
-pub(crate) use cause::{Cause, Figure, Growth, Unit};
+pub(crate) use cause::{Cause, Figure, Growth, StepRef, Unit};
 pub(crate) use choice::Choice;
 pub(crate) use doubt::{Doubt, Skip};
 pub(crate) use judgement::judge;

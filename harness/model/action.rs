@@ -2,7 +2,7 @@
 
 use super::data::{Data, Segmentation};
 use super::expectation::Expectation;
-use super::form::{Argument, Bound, Does, Form, Need, Python};
+use super::form::{Argument, Bound, Does, Form, Need, Over, Python};
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -115,21 +115,26 @@ impl Action {
             }
             Self::SendUrgent(byte) => Form::new("send-urgent", "send_urgent", Does::Talks)
                 .needing(Need::SendingSide)
+                .only_over(Over::Tcp)
                 .with(Argument::Byte(*byte)),
             Self::SendDescriptor(byte) => {
                 Form::new("send-descriptor", "send_descriptor", Does::Talks)
                     .needing(Need::SendingSide)
+                    .only_over(Over::Local)
                     .with(Argument::Byte(*byte))
             }
-            Self::HalfClose => {
-                Form::new("half-close", "half_close", Does::HalfCloses).needing(Need::SendingSide)
-            }
-            Self::Reset => Form::new("reset", "reset", Does::Leaves).needing(Need::Connection),
+            Self::HalfClose => Form::new("half-close", "half_close", Does::HalfCloses)
+                .needing(Need::SendingSide)
+                .only_over(Over::Streams),
+            Self::Reset => Form::new("reset", "reset", Does::Leaves)
+                .needing(Need::Connection)
+                .only_over(Over::Tcp),
             Self::Close => Form::new("close", "close", Does::Leaves).needing(Need::Socket),
             Self::Vanish => Form::new("vanish", "vanish", Does::Leaves)
                 .needing(Need::Connection)
+                .only_over(Over::Tcp)
                 .in_python(Python::Limited("vanish", "`vanish` takes root")),
-            Self::Stall => Form::new("stall", "stall", Does::Reads),
+            Self::Stall => Form::new("stall", "stall", Does::Stalls),
             Self::Read(None) => Form::new("read", "read_again", Does::Reads),
             Self::Read(Some(ReadRate { bytes, every })) => {
                 let every = (!every.is_zero()).then_some(Argument::Every(*every));
@@ -166,9 +171,21 @@ impl ConnectOptions {
             self.same_port
                 .then_some(Argument::Flag("same-port", "same_port()")),
         ];
-        let needs = self.same_port.then_some(Need::EarlierConnection);
+        let needs = match (self.same_port, self.without_waiting) {
+            (true, _) => Some(Need::EarlierConnection),
+            // Who is to wait for a connection waits for somebody who gives one.
+            (false, false) => Some(Need::Server),
+            (false, true) => None,
+        };
+        let is_bound = self.same_port || self.from.is_some() || self.to.is_some();
+        let over = match self.segment_size {
+            Some(_) => Over::Tcp,
+            None if is_bound => Over::Internet,
+            None => Over::Any,
+        };
         Form {
             needs,
+            over,
             ..Form::new("connect", method, Does::Connects).with_all(arguments.into_iter().flatten())
         }
     }

@@ -1,7 +1,7 @@
 //! What a client, or the harness, can be owed by a server.
 
 use super::data::Data;
-use super::form::{Argument, Does, Form, Need, Python, Wait};
+use super::form::{Argument, Does, Form, Need, Over, Python, Wait};
 use super::literal::name_in;
 use super::template::Template;
 use serde::{Deserialize, Serialize};
@@ -109,27 +109,34 @@ impl Expectation {
     pub(crate) fn form(&self) -> Form<'_> {
         let next = |wait| Form {
             python: NEXT,
-            ..of_connection("", "", wait)
+            ..of_connection("", "", wait).needing(Need::Reading)
         };
         match self {
             Self::Data(data) => next(Wait::Event).with(Argument::Data(data)),
             Self::Template(template) => next(Wait::Event).with(Argument::Template(template)),
             Self::DataOrSilence(data) => next(Wait::Either)
                 .with(Argument::Data(data))
-                .with(Argument::Flag("or silence", "or_silence=True")),
-            Self::Silence => of_connection("silence", "expect_silence", Wait::Absence),
-            Self::Nothing => of_connection("nothing", "expect_silence", Wait::Kernel),
-            Self::Connected => {
-                of_connection("connected", "expect_connected", Wait::Event).needing(Need::Socket)
+                .with(Argument::Flag("or silence", "or_silence=True"))
+                .only_over(Over::Datagrams),
+            Self::Silence => {
+                of_connection("silence", "expect_silence", Wait::Absence).needing(Need::Reading)
             }
-            Self::Pending => {
-                of_connection("pending", "expect_pending", Wait::Absence).needing(Need::Socket)
+            Self::Nothing => {
+                of_connection("nothing", "expect_silence", Wait::Kernel).needing(Need::Reading)
             }
+            Self::Connected => of_connection("connected", "expect_connected", Wait::Event)
+                .needing(Need::Socket)
+                .only_over(Over::Streams),
+            Self::Pending => of_connection("pending", "expect_pending", Wait::Absence)
+                .needing(Need::Socket)
+                .only_over(Over::Streams),
             Self::Refused => Form {
                 does: Does::WaitsForRefusal,
                 ..of_connection("refused", "expect_refused", Wait::Event).needing(Need::Socket)
             },
-            Self::Accepted => of_connection("accepted", "", Wait::Kernel).in_python(
+            Self::Accepted => of_connection("accepted", "", Wait::Kernel)
+                .only_over(Over::Streams)
+                .in_python(
                 Python::NotOfListeningPath(
                     "expect_accepted",
                     "nothing waits for a connection of a Unix socket to be accepted: /proc does not show it",
@@ -139,6 +146,7 @@ impl Expectation {
             Self::HeldBack => of_connection("held-back", "expect_held_back", Wait::Kernel),
             Self::TimeWait => of_connection("time-wait", "", Wait::Kernel)
                 .needing(Need::EarlierConnection)
+                .only_over(Over::Tcp)
                 .in_python(Python::Nothing(
                     "nobody looks for a client's own end in TIME_WAIT",
                 )),
@@ -147,7 +155,18 @@ impl Expectation {
                 all_bytes_first,
             } => {
                 let first = Argument::Flag(", all bytes first", "all_bytes_first=True");
+                // Who does not read learns of a reset, and of no orderly end.
+                let needs = match kinds.as_slice() {
+                    [End::Fin] => Need::Reading,
+                    _ => Need::Connection,
+                };
+                let over = match kinds.contains(&End::Unreachable) {
+                    true => Over::Any,
+                    false => Over::Streams,
+                };
                 let form = of_connection("", "expect_end", Wait::Event)
+                    .needing(needs)
+                    .only_over(over)
                     .of_kind("expect the end")
                     .with(Argument::Ends(kinds))
                     .with_all(all_bytes_first.then_some(first));
@@ -174,10 +193,12 @@ impl ServerExpectation {
     pub(crate) fn form(&self) -> Form<'_> {
         let looks = |word, method| Form::new(word, method, Does::Waits(Wait::Kernel)).of_kind("");
         let of_listener = |word, method| {
-            looks(word, method).in_python(Python::NotOfListeningPath(
-                method,
-                "/proc does not show it of a Unix socket",
-            ))
+            looks(word, method)
+                .only_over(Over::Streams)
+                .in_python(Python::NotOfListeningPath(
+                    method,
+                    "/proc does not show it of a Unix socket",
+                ))
         };
         let number = |number: u32| Argument::Number(number.into());
         match self {
@@ -189,8 +210,8 @@ impl ServerExpectation {
                 of_listener("accept-queue", "expect_accept_queue").with(number(*length))
             }
             Self::Backlog(limit) => of_listener("backlog", "expect_backlog").with(number(*limit)),
-            Self::TimeWait => looks("time-wait", "expect_time_wait"),
-            Self::NoTimeWait => looks("no-time-wait", "expect_no_time_wait"),
+            Self::TimeWait => looks("time-wait", "expect_time_wait").only_over(Over::Tcp),
+            Self::NoTimeWait => looks("no-time-wait", "expect_no_time_wait").only_over(Over::Tcp),
             Self::Rest => looks("rest", "expect_rest"),
             Self::Output(text) => looks("output", "expect_output").with(Argument::Text(text)),
             Self::OutOfFiles => {

@@ -6,6 +6,7 @@
 use super::data::{Data, Segmentation};
 use super::expectation::End;
 use super::literal::{self, Shown, Size};
+use super::profile::Transport;
 use super::server_action::Signal;
 use super::template::Template;
 use std::fmt;
@@ -25,6 +26,8 @@ pub(crate) struct Form<'a> {
     pub(crate) python: Python,
     /// Without it the step cannot happen.
     pub(crate) needs: Option<Need>,
+    /// Where else it does not happen, or changes nothing.
+    pub(crate) over: Over,
     /// What changes by it.
     pub(crate) does: Does,
     /// The case builds on it: without it the case proves nothing.
@@ -40,6 +43,7 @@ impl<'a> Form<'a> {
             arguments: Vec::new(),
             python: Python::Method(method),
             needs: None,
+            over: Over::Any,
             does,
             required: false,
         }
@@ -49,6 +53,11 @@ impl<'a> Form<'a> {
     pub(crate) fn needing(self, need: Need) -> Self {
         let needs = Some(need);
         Self { needs, ..self }
+    }
+
+    /// The same of what happens over these alone.
+    pub(crate) fn only_over(self, over: Over) -> Self {
+        Self { over, ..self }
     }
 
     /// The same of a kind of its own.
@@ -220,6 +229,8 @@ pub(crate) enum Need {
     Socket,
     /// A connection.
     Connection,
+    /// A connection that the client reads from.
+    Reading,
     /// A connection whose sending side is open.
     SendingSide,
     /// A connection, or one that has been.
@@ -234,6 +245,50 @@ pub(crate) enum Need {
     LimitedFiles,
 }
 
+/// The transports that a step can happen over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Over {
+    /// All.
+    Any,
+    /// Those with connections.
+    Streams,
+    /// Those with datagrams.
+    Datagrams,
+    /// TCP alone: Unix sockets know neither urgent data, nor RST, nor a state after the end (unix(7)).
+    Tcp,
+    /// Those with an address and a port.
+    Internet,
+    /// Unix sockets.
+    Local,
+}
+
+impl Over {
+    /// Whether a step can happen over this transport.
+    pub(crate) fn allows(self, transport: Transport) -> bool {
+        match self {
+            Self::Any => true,
+            Self::Streams => !transport.is_datagram(),
+            Self::Datagrams => transport.is_datagram(),
+            Self::Tcp => transport == Transport::Tcp,
+            Self::Internet => !transport.is_local(),
+            Self::Local => transport.is_local(),
+        }
+    }
+}
+
+impl fmt::Display for Over {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Any => "any transport",
+            Self::Streams => "a stream, TCP or Unix",
+            Self::Datagrams => "datagrams",
+            Self::Tcp => "TCP",
+            Self::Internet => "TCP or UDP",
+            Self::Local => "a Unix socket",
+        })
+    }
+}
+
 /// What changes by a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Does {
@@ -245,8 +300,10 @@ pub(crate) enum Does {
     HalfCloses,
     /// A client ends its connection.
     Leaves,
-    /// A client reads otherwise than before.
+    /// A client reads again, or otherwise than before.
     Reads,
+    /// A client reads no more.
+    Stalls,
     /// Somebody waits for something that changes nothing but what is known.
     Waits(Wait),
     /// A client waits to hear that there is no connection.
@@ -292,6 +349,7 @@ impl Does {
             | Self::LimitsFiles
             | Self::RestoresFiles => true,
             Self::Reads
+            | Self::Stalls
             | Self::Waits(_)
             | Self::WaitsForRefusal
             | Self::WaitsForEnd

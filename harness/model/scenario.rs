@@ -5,6 +5,7 @@ use super::action::Action;
 use super::form::{Argument, Ask, Does, Form, Python};
 use super::invariant::Invariant;
 use super::literal;
+use super::profile::Transport;
 use super::server_action::ServerAction;
 use std::fmt;
 use std::time::Duration;
@@ -41,6 +42,12 @@ impl Scenario {
         let steps = self.steps().into_iter().take(step.saturating_add(1));
         let mut asks = steps.filter_map(|line| line.step.form().does.asks());
         matches!(asks.next_back(), Some(Ask::End(_)))
+    }
+
+    /// The first step that does not happen over this transport.
+    pub(crate) fn first_impossible_over(&self, transport: Transport) -> Option<&Line> {
+        let mut steps = self.steps().into_iter();
+        steps.find(|line| !line.step.form().over.allows(transport))
     }
 
     /// The lines in the order of the text, those inside of blocks included.

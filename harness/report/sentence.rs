@@ -1,6 +1,6 @@
 //! Verdicts in words: every sentence that a report has for a cause, a doubt, or a fact that bears it out.
 
-use crate::judge::{Cause, Choice, Doubt, Evidence, Figure, Growth, Skip, Unit, Verdict};
+use crate::judge::{Cause, Choice, Doubt, Evidence, Figure, Growth, Skip, StepRef, Unit, Verdict};
 use crate::model::literal::{Measured, Shown};
 use crate::model::need::Unmet;
 use crate::model::subject::Broken;
@@ -307,6 +307,14 @@ impl fmt::Display for Skip {
             }
             Self::Deferred => f.write_str(
                 "the kernel keeps clients from the server that have not spoken yet (TCP_DEFER_ACCEPT)",
+            ),
+            Self::NotOver {
+                step: StepRef { line, text },
+                over,
+                transport,
+            } => write!(
+                f,
+                "line {line}, `{text}`, takes {over}, and the server is reached over {transport}"
             ),
             Self::NothingToDo => f.write_str("there is nothing to do for this server"),
             Self::TooFewDescriptors { needed, given } => write!(

@@ -7,7 +7,7 @@ use super::probe::subject_of;
 use super::saved::make_folder;
 use super::settings::Settings;
 use crate::drill::DrillFile;
-use crate::judge::{Doubt, Verdict};
+use crate::judge::{Doubt, Skip, Verdict};
 use crate::launch::Target;
 use crate::launch::lab::Lab;
 use crate::model::error::Error;
@@ -216,6 +216,9 @@ async fn try_case(case: &CaseRun, settings: &Settings, turn: &Turn) -> Result<At
     let lab = Arc::new(Lab::open(settings.isolation)?);
     let session = Session::start(target, lab.clone(), turn.clone()).await?;
     let subject = subject_of(&session, &lab, target, settings)?;
+    if let Some(skip) = Skip::over(subject.place.transport, &case.scenario) {
+        return Ok(Attempt::of(Verdict::Skip(skip)));
+    }
     let job = Job::new(target, &subject, settings, turn).of(&case.id);
     // The session keeps its lab for as long as its server is used.
     drop(lab);

@@ -409,7 +409,7 @@ mod tests {
         let of = |text: &str| SavedTrial::parse(&name, text).unwrap_err().to_string();
         let wrong = [
             of("{}"),
-            of(&text.replace("\"format\": 2", "\"format\": 9")),
+            of(&text.replace(&format!("\"format\": {FORMAT}"), "\"format\": 9")),
             of(&text.replace(" connect", " conect")),
         ];
         for message in wrong {

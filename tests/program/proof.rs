@@ -1,6 +1,7 @@
 //! What the kernel shows, and what it does not: nothing is held against a server, or in its favour, that was not seen.
 
 use crate::kit::{Run, sockdrill};
+use rstest::rstest;
 
 const DEFERRED: &str = "fixtures/external/deferred";
 
@@ -69,4 +70,24 @@ fn server_that_lives_on_without_its_listener_has_failed() {
     let run = run_case(&waived, SERVER);
     let is_told = run.stdout.contains(reason);
     run.demand(!is_told, "it is waived");
+}
+
+#[rstest]
+#[case::end_of_a_side("udp-echo", "alice half-close", "a stream, TCP or Unix")]
+#[case::end_that_is_seen("udp-echo", "alice expect fin", "a stream, TCP or Unix")]
+#[case::reset("udp-echo", "alice reset", "TCP")]
+#[case::descriptor("echo", "alice send-descriptor \"!\"", "a Unix socket")]
+#[case::silence_for_an_answer("echo", "alice expect \"a\" or silence", "datagrams")]
+fn step_that_does_not_happen_over_the_server_s_transport_is_not_run(
+    #[case] server: &str,
+    #[case] step: &str,
+    #[case] over: &str,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("case.drill");
+    let case =
+        format!("server: {server}\n\ncase it\n  clients: alice\n\n  alice connect\n  {step}\n");
+    std::fs::write(&file, case).unwrap();
+    let run = sockdrill(&["run", "--verbose"]).arg(&file).run().code(3);
+    run.prints(format!("line 7, `{step}`, takes {over}"));
 }
