@@ -280,19 +280,24 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "Clients that talk are served exactly and in time while hundreds of others reset.",
         why: "Error paths that are slow, or that touch the wrong connection, show only in numbers: \
               https://github.com/quickfix/quickfix/issues/747 https://github.com/panjf2000/gnet/issues/621",
-        method: "Five hundred connections are reset after a request, twenty at a time or as many as the accept queue \
-                   holds, while another client talks.",
+        method: "Five hundred connections are reset after a request, and as many inside of one, twenty at a time or as \
+                   many as the accept queue holds, while another client talks.",
         fix: "Keep the state of a connection with the connection, and close each descriptor exactly once.",
         needs: &[Need::TCP, Need::DIALOGUE, Need::CONCURRENT, Need::REQUEST],
         policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;
             let crowd = subject.at_once(20);
-            let storm = ClientSteps::of(1)
-                .open(subject)
-                .send(request)
-                .then(Action::Reset)
-                .lines();
+            let half = request[..request.len() / 2].to_vec();
+            let reset_after = |said: Vec<u8>| {
+                let opened = ClientSteps::of(1).open(subject);
+                let spoken = match said.is_empty() {
+                    true => opened,
+                    false => opened.send(said),
+                };
+                spoken.then(Action::Reset).lines()
+            };
+            let storm = [reset_after(request), reset_after(half)].concat();
             let polite = ClientSteps::of(0).polite(subject).lines();
             Some(vec![scenario(
                 "a storm of resets beside a client that talks",

@@ -168,6 +168,8 @@ pub(crate) enum Unit {
     Connection,
     /// A run of a scenario without connections.
     Run,
+    /// A polite client, who comes behind each dose.
+    PoliteClient,
 }
 
 /// A figure that a leak raises.

@@ -20,7 +20,8 @@ pub(super) enum Wanted {
     Warmth,
     /// The scenario so many times, then a polite client, behind whom some servers clean up.
     Dose(usize),
-    /// Polite clients in number, whose work lets a collector come by.
+    /// Polite clients in number, where there can be any, whose work lets a collector come by; then the time that a server
+    /// may take which a time-out of its own can still wake.
     Pressure,
 }
 
@@ -36,17 +37,12 @@ pub(super) fn wanted(trial: &Trial, transcript: &Transcript) -> Option<Wanted> {
         Moment::Warm => Some(Wanted::Dose(1)),
         Moment::Pressed => any(Outlook::Steady).then(|| Wanted::Dose(last_dose(&points))),
         Moment::Dose if points.iter().any(|point| point.moment == Moment::Pressed) => None,
-        Moment::Dose if any(Outlook::Steady) => is_pressed(trial).then_some(Wanted::Pressure),
+        Moment::Dose if any(Outlook::Steady) => (!trial.few_doses).then_some(Wanted::Pressure),
         Moment::Dose => {
             let goes_on = any(Outlook::Open) && !is_over(&points, last.at);
             goes_on.then(|| Wanted::Dose(2 * last_dose(&points)))
         }
     }
-}
-
-/// Whether what grows steadily is told from what a collector takes by polite clients in number.
-fn is_pressed(trial: &Trial) -> bool {
-    !trial.few_doses && trial.performs(Phase::Pressure).is_some()
 }
 
 /// Whether a dose that has begun is cut short: no time is left for the rest of it.
@@ -60,19 +56,19 @@ pub(super) fn is_cut_short(transcript: &Transcript) -> bool {
 
 /// What goes on growing: each leak, surely.
 pub(super) fn leaks(trial: &Trial, transcript: &Transcript) -> Vec<Growth> {
-    outlooks(trial, transcript, |outlook, pressed| match outlook {
+    outlooks(trial, transcript, |outlook| match outlook {
         Outlook::Leak => true,
-        // Nobody can be polite beside the scenario, so that no collector can be made to come.
-        Outlook::Steady => !pressed,
+        // It was pressed, and left alone, when it was told from a pool.
+        Outlook::Steady => trial.few_doses,
         Outlook::Level | Outlook::Open => false,
     })
 }
 
 /// What still grew when the time was over, so that it may be a leak.
 pub(super) fn open(trial: &Trial, transcript: &Transcript) -> Option<Growth> {
-    let open = outlooks(trial, transcript, |outlook, pressed| match outlook {
+    let open = outlooks(trial, transcript, |outlook| match outlook {
         Outlook::Open => true,
-        Outlook::Steady => pressed,
+        Outlook::Steady => !trial.few_doses,
         Outlook::Level | Outlook::Leak => false,
     });
     open.into_iter().next()
@@ -81,14 +77,13 @@ pub(super) fn open(trial: &Trial, transcript: &Transcript) -> Option<Growth> {
 fn outlooks(
     trial: &Trial,
     transcript: &Transcript,
-    is_meant: impl Fn(Outlook, bool) -> bool,
+    is_meant: impl Fn(Outlook) -> bool,
 ) -> Vec<Growth> {
     let points = points(transcript);
     let is_dosed = points.iter().any(|point| point.moment == Moment::Dose);
     let courses = courses(trial, &points).into_iter().filter(|_| is_dosed);
-    let presses = is_pressed(trial);
     courses
-        .filter(|course| is_meant(course.outlook(), presses))
+        .filter(|course| is_meant(course.outlook()))
         .map(Course::into_growth)
         .collect()
 }
@@ -102,20 +97,23 @@ struct Point<'a> {
     runs: usize,
     /// How many connections were made by it.
     connections: usize,
+    /// How many were made by polite clients beside it.
+    polite: usize,
 }
 
 fn points(transcript: &Transcript) -> Vec<Point<'_>> {
     let mut points = Vec::new();
-    let (mut phase, mut runs, mut connections) = (Phase::Before, 0, 0);
+    let (mut phase, mut runs, mut connections, mut polite) = (Phase::Before, 0, 0, 0);
     for event in &transcript.events {
         match &event.what {
             What::Phase(next) => {
                 phase = *next;
                 runs += usize::from(phase == Phase::Scenario);
             }
-            What::Client(_, ClientEvent::Connected { .. }) => {
-                connections += usize::from(phase == Phase::Scenario);
-            }
+            What::Client(_, ClientEvent::Connected { .. }) => match phase {
+                Phase::Scenario => connections += 1,
+                _ => polite += 1,
+            },
             What::Sample(moment, sample) => {
                 let (moment, at) = (*moment, event.at);
                 points.push(Point {
@@ -124,6 +122,7 @@ fn points(transcript: &Transcript) -> Vec<Point<'_>> {
                     sample,
                     runs: std::mem::take(&mut runs),
                     connections: std::mem::take(&mut connections),
+                    polite: std::mem::take(&mut polite),
                 });
             }
             _ => {}
@@ -169,6 +168,7 @@ fn figures() -> impl Iterator<Item = Figure> {
     before.chain(files).chain(after)
 }
 
+/// What a figure shows in a sample.
 fn read(figure: Figure, sample: &Sample) -> usize {
     match figure {
         Figure::CloseWait => sample.close_wait,
@@ -191,8 +191,10 @@ struct Course {
     first: Step,
     /// What each dose added.
     doses: Vec<Step>,
+    /// What each of them added, in places too that the server had before.
+    in_all: Vec<Step>,
     /// What came of polite clients in number, once there were some.
-    pressed: Option<isize>,
+    pressed: Option<Step>,
     /// Whether a dose came after them.
     is_tried_again: bool,
     /// The memory of the server at its baseline.
@@ -259,25 +261,36 @@ impl Course {
             _ => Unit::Connection,
         };
         let level = |point: &Point<'_>| read(figure, point.sample) as isize;
-        let step = |before: &Point<'_>, point: &Point<'_>| Step {
+        let in_all = |point: &Point<'_>| match figure {
+            Figure::Memory => point.sample.memory_bytes as isize,
+            _ => level(point),
+        };
+        let step = |of: &dyn Fn(&Point<'_>) -> isize, before: &Point<'_>, point: &Point<'_>| Step {
             units: match unit {
-                Unit::Run => point.runs.max(1),
                 Unit::Connection => point.connections,
+                Unit::Run | Unit::PoliteClient => point.runs.max(1),
             },
-            added: level(point) - level(before),
+            added: of(point) - of(before),
         };
         let pairs = || points.windows(2).map(|pair| (&pair[0], &pair[1]));
-        let doses = pairs().filter(|(_, point)| point.moment == Moment::Dose);
+        let doses = || pairs().filter(|(_, point)| point.moment == Moment::Dose);
+        let all = std::iter::once((baseline, after)).chain(doses());
         let mut pressed = pairs().filter(|(_, point)| point.moment == Moment::Pressed);
-        let pressed = pressed
-            .next()
-            .map(|(before, point)| level(point) - level(before));
+        let pressed = pressed.next().map(|(before, point)| Step {
+            units: point.polite,
+            added: level(point) - level(before),
+        });
         let last = points.last().map(|point| point.moment);
         Self {
             figure,
             unit,
-            first: step(baseline, after),
-            doses: doses.map(|(before, point)| step(before, point)).collect(),
+            first: step(&level, baseline, after),
+            doses: doses()
+                .map(|(before, point)| step(&level, before, point))
+                .collect(),
+            in_all: all
+                .map(|(before, point)| step(&in_all, before, point))
+                .collect(),
             is_tried_again: pressed.is_some() && last == Some(Moment::Dose),
             pressed,
             memory_bytes: baseline.sample.memory_bytes,
@@ -287,8 +300,11 @@ impl Course {
         }
     }
 
+    /// Whether one run, the first or one of a dose, has added enough. A heap may have had a place for what the first one took.
     fn is_worth_doses(&self) -> bool {
-        self.first.added >= self.worth_doses()
+        let a_run = |step: &Step| step.rate() * self.first.units as f64;
+        let mut runs = self.in_all.iter().map(a_run);
+        runs.any(|added| added >= self.worth_doses() as f64)
     }
 
     /// How much one run must add, to be worth the time that doses take. One is enough of what is used and given back whole; of
@@ -318,7 +334,9 @@ impl Course {
     /// Whether it was once lower after more had been done: what is collected late rises and falls.
     fn has_fallen(&self) -> bool {
         let last = self.doses.last().map_or(0, |dose| dose.added);
-        let by_pressure = self.pressed.is_some_and(|by| by < 0 && -by * 2 >= last);
+        let by_pressure = self
+            .pressed
+            .is_some_and(|by| by.added < 0 && -by.added * 2 >= last);
         by_pressure || self.doses.iter().any(|dose| dose.added < 0)
     }
 
@@ -357,6 +375,12 @@ impl Course {
 
     /// Whether each of the last steps is as large as the ones before promise.
     fn is_steady(&self) -> bool {
+        if self.is_of_polite_clients() {
+            return self.pressed.is_none_or(|pressed| {
+                let doses = self.alone().doses;
+                self.goes_on(&pressed, &doses, IN_PROPORTION)
+            });
+        }
         let steps: Vec<Step> = std::iter::once(self.first)
             .chain(self.doses.iter().copied())
             .collect();
@@ -400,10 +424,34 @@ impl Course {
     }
 
     fn into_growth(self) -> Growth {
+        match self.is_of_polite_clients() {
+            true => self.alone(),
+            false => Growth {
+                figure: self.figure,
+                unit: self.unit,
+                doses: self.doses,
+            },
+        }
+    }
+
+    /// The growth by the polite clients behind the doses, by one behind each.
+    fn alone(&self) -> Growth {
+        let doses = self.doses.iter().map(|dose| Step { units: 1, ..*dose });
         Growth {
             figure: self.figure,
-            unit: self.unit,
-            doses: self.doses,
+            unit: Unit::PoliteClient,
+            doses: doses.collect(),
         }
+    }
+
+    /// Whether each dose, however large, has added the same: that is left by the polite client behind it.
+    fn is_of_polite_clients(&self) -> bool {
+        let (smallest, largest) = (self.doses.first(), self.doses.last());
+        let Some((smallest, largest)) = smallest.zip(largest) else {
+            return false;
+        };
+        let alike = self.doses.iter().all(|dose| dose.added == smallest.added);
+        let grows = alike && smallest.added > 0 && largest.units > 2 * smallest.units;
+        grows && !is_rough(self.figure)
     }
 }

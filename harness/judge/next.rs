@@ -23,7 +23,7 @@ pub(crate) fn next(trial: &Trial, transcript: &Transcript) -> Option<Next> {
         Some(_) => Some(match wanted(trial, transcript)? {
             Wanted::Warmth => done.warm(trial),
             Wanted::Dose(runs) => done.dose(trial, transcript, runs),
-            Wanted::Pressure => done.press(),
+            Wanted::Pressure => done.press(trial),
         }),
     }
 }
@@ -102,8 +102,12 @@ impl Done {
         since >= FULL_AFTER || self.workers.len() >= MOST_IN_A_POOL || is_over
     }
 
-    /// Polite clients in number, and again, as long as there is time for them.
-    fn press(&self) -> Next {
+    /// Polite clients in number, and again, as long as there is time for them; where nobody can be polite beside the scenario,
+    /// the server is left alone.
+    fn press(&self, trial: &Trial) -> Next {
+        if trial.performs(Phase::Pressure).is_none() {
+            return Next::Sample(Moment::Pressed);
+        }
         let is_over = self.now.saturating_sub(self.sampled_at) > PRESSED_WITHIN;
         match self.since.len() {
             1.. if is_over => Next::Sample(Moment::Pressed),

@@ -466,6 +466,14 @@ fn memory(mebibytes: usize) -> Sample {
     }
 }
 
+fn connection() -> ClientEvent {
+    ClientEvent::Connected {
+        local: None,
+        peer: None,
+        datagrams: false,
+    }
+}
+
 /// Goes on with a trial as the judge asks for it, on a server whose figure is `held` after so many runs and so many polite
 /// clients, until nothing more is asked for. A run takes a hundredth of a second.
 fn dosed(trial: &Trial, sample: Held, held: impl Fn(usize, usize) -> usize) -> Transcript {
@@ -474,13 +482,16 @@ fn dosed(trial: &Trial, sample: Held, held: impl Fn(usize, usize) -> usize) -> T
     while let Some(next) = next(trial, &seen) {
         at += Duration::from_millis(10);
         let level = held(runs, polite);
+        let mut connected = 0;
         let what = match next {
             Next::Perform(phase) => {
-                match phase {
-                    Phase::Scenario => runs += 1,
-                    Phase::Pressure => polite += 128,
-                    _ => polite += 1,
-                }
+                connected = match phase {
+                    Phase::Scenario => 0,
+                    Phase::Pressure => 128,
+                    _ => 1,
+                };
+                runs += usize::from(connected == 0);
+                polite += connected;
                 What::Phase(phase)
             }
             Next::Sample(moment) => {
@@ -495,8 +506,10 @@ fn dosed(trial: &Trial, sample: Held, held: impl Fn(usize, usize) -> usize) -> T
             }
             Next::CountWorkers => What::Server(ServerEvent::Workers(sample(level).threads)),
         };
-        seen.events.push(Event { at, what });
-        assert!(seen.events.len() < 5_000, "it never ends");
+        let connected = std::iter::repeat_n(What::Client(ALICE, connection()), connected);
+        let all = std::iter::once(what).chain(connected);
+        seen.events.extend(all.map(|what| Event { at, what }));
+        assert!(seen.events.len() < 9_000, "it never ends");
     }
     seen
 }
@@ -633,6 +646,39 @@ fn memory_that_was_reserved_before_may_be_used_up_before_it_is_collected() {
         ..memory(mebibytes)
     };
     assert_eq!(said_of(heap, |runs, _| 10 + 3 * runs), Verdict::Pass);
+}
+
+#[test]
+fn memory_that_every_run_costs_is_a_leak_although_the_first_one_found_its_place() {
+    let heap: Held = |mebibytes| Sample {
+        taken_bytes: (mebibytes as u64).saturating_sub(5) << 20,
+        ..memory(mebibytes)
+    };
+    let reason = reason(said_of(heap, |runs, _| 1 + 3 * runs));
+    assert!(reason.starts_with("memory grows by "), "{reason}");
+}
+
+/// It is left alone for as long as a time-out may wake the server.
+#[test]
+fn what_is_given_back_late_is_no_leak_where_nobody_can_be_polite_beside_the_scenario() {
+    let trial = trial(vec![]);
+    let said = |held: fn(usize) -> usize| {
+        let mut seen = dosed(&trial, sockets, |runs, _| 3 + held(runs));
+        let pressed = |event: &&mut Event| matches!(event.what, What::Sample(Moment::Pressed, _));
+        let events = seen.events.iter_mut();
+        assert_eq!(events.filter(pressed).count(), 1);
+        judge(&trial, &seen)
+    };
+    assert!(matches!(said(|runs| runs), Verdict::Fail(_)));
+}
+
+#[test]
+fn what_a_dose_adds_however_large_it_is_comes_of_the_polite_client_behind_it() {
+    let reason = reason(said_of(sockets, |_, polite| 3 + polite));
+    assert!(
+        reason.starts_with("open sockets grow by 1 with each polite client"),
+        "{reason}"
+    );
 }
 
 #[test]

@@ -125,8 +125,9 @@ impl fmt::Display for Limit {
 impl fmt::Display for Growth {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let unit = match self.unit {
-            Unit::Connection => "connection",
-            Unit::Run => "run",
+            Unit::Connection => "a connection",
+            Unit::Run => "a run",
+            Unit::PoliteClient => "with each polite client that comes and leaves",
         };
         let verb = match self.figure {
             Figure::Memory => "grows",
@@ -134,7 +135,7 @@ impl fmt::Display for Growth {
         };
         write!(
             f,
-            "{} {verb} by {} a {unit}: ",
+            "{} {verb} by {} {unit}: ",
             self.figure.name(),
             Rate(self)
         )?;
@@ -151,6 +152,9 @@ impl fmt::Display for Growth {
     }
 }
 
+/// What grows by less a unit grows by one in so many.
+const SELDOM: f64 = 0.05;
+
 /// What each unit adds, and how far doses differ from that where they do.
 struct Rate<'a>(&'a Growth);
 
@@ -160,6 +164,10 @@ impl fmt::Display for Rate<'_> {
         let rate = growth.rate();
         let apart = growth.doses.iter().map(|dose| (dose.rate() - rate).abs());
         let apart = apart.fold(0.0, f64::max);
+        // So little of what is counted in whole units is told better by how many of them there are to one.
+        if growth.figure != Figure::Memory && rate > 0.0 && rate < SELDOM {
+            return write!(f, "1 in {:.0}", 1.0 / rate);
+        }
         write!(f, "{}", Amount(growth.figure, rate))?;
         match apart * 50.0 > rate {
             true => write!(f, " (± {})", Amount(growth.figure, apart)),
