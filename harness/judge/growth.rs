@@ -3,8 +3,10 @@
 
 use super::cause::{Figure, Growth, Step, Unit};
 use super::thresholds::{
-    COLLECTED_BEFORE, DOSES_WITHIN, IN_PROPORTION, LARGEST_POOL, LEAST_DOSES, LEAST_MEMORY,
-    LEAST_PART_OF_MEMORY, MOST_MEMORY, WORTH_DOSES_OF_MAPPINGS,
+    ALIKE_FROM, COLLECTED_BEFORE, DOSES_OF_MEMORY_WITHIN, DOSES_WITHIN, IN_PROPORTION,
+    LARGEST_CACHE, LARGEST_CACHE_BYTES, LARGEST_POOL, LEAST_DOSES, LEAST_MEMORY,
+    LEAST_PART_OF_MEMORY, LEAST_PART_OF_TAIL, MOST_MEMORY, SELDOM, SLOPE_FROM_A,
+    WORTH_DOSES_OF_MAPPINGS,
 };
 use crate::kernel::FileKind;
 use crate::model::invariant::Invariant;
@@ -39,19 +41,29 @@ pub(super) fn wanted(trial: &Trial, transcript: &Transcript) -> Option<Wanted> {
         Moment::Dose if points.iter().any(|point| point.moment == Moment::Pressed) => None,
         Moment::Dose if any(Outlook::Steady) => (!trial.few_doses).then_some(Wanted::Pressure),
         Moment::Dose => {
-            let goes_on = any(Outlook::Open) && !is_over(&points, last.at);
+            let mut open = courses.iter().filter(|course| !course.is_over);
+            let goes_on = open.any(|course| course.outlook() == Outlook::Open);
             goes_on.then(|| Wanted::Dose(2 * last_dose(&points)))
         }
     }
 }
 
 /// Whether a dose that has begun is cut short: no time is left for the rest of it.
-pub(super) fn is_cut_short(transcript: &Transcript) -> bool {
-    let now = transcript
-        .events
-        .last()
-        .map_or(Duration::ZERO, |event| event.at);
-    is_over(&points(transcript), now)
+pub(super) fn is_cut_short(trial: &Trial, transcript: &Transcript) -> bool {
+    let events = &transcript.events;
+    let now = events.last().map_or(Duration::ZERO, |event| event.at);
+    let points = points(transcript);
+    let courses = courses(trial, &points);
+    let mut limits = courses.iter().map(|course| doses_within(course.figure));
+    limits.all(|limit| is_over(&points, now, limit))
+}
+
+/// For how long doses are made to see how a figure goes on.
+fn doses_within(figure: Figure) -> Duration {
+    match figure {
+        Figure::Memory => DOSES_OF_MEMORY_WITHIN,
+        _ => DOSES_WITHIN,
+    }
 }
 
 /// What goes on growing: each leak, surely.
@@ -139,7 +151,7 @@ fn last_dose(points: &[Point<'_>]) -> usize {
 }
 
 /// Whether no time is left for doses, or no memory; some time is left again for the one behind the pressure.
-fn is_over(points: &[Point<'_>], now: Duration) -> bool {
+fn is_over(points: &[Point<'_>], now: Duration, limit: Duration) -> bool {
     let begins = |point: &&Point<'_>| matches!(point.moment, Moment::Warm | Moment::Pressed);
     let Some(from) = points.iter().rfind(begins) else {
         return false;
@@ -150,7 +162,7 @@ fn is_over(points: &[Point<'_>], now: Duration) -> bool {
         .count();
     let grown = points.last().map_or(0, |last| last.sample.memory_bytes);
     let grown = grown.saturating_sub(from.sample.memory_bytes);
-    let is_late = now.saturating_sub(from.at) > DOSES_WITHIN;
+    let is_late = now.saturating_sub(from.at) > limit;
     doses >= LEAST_DOSES && (is_late || grown > MOST_MEMORY)
 }
 
@@ -296,7 +308,9 @@ impl Course {
             memory_bytes: baseline.sample.memory_bytes,
             is_known: false,
             is_over: pressed.is_some()
-                || points.last().is_some_and(|last| is_over(points, last.at)),
+                || points
+                    .last()
+                    .is_some_and(|last| is_over(points, last.at, doses_within(figure))),
         }
     }
 
@@ -321,8 +335,10 @@ impl Course {
     fn outlook(&self) -> Outlook {
         let (is_level, is_steady) = (self.is_level(), self.is_steady());
         match self.is_tried_again {
-            _ if is_level || self.has_fallen() => Outlook::Level,
+            _ if is_level || self.has_fallen() || self.is_seldom() => Outlook::Level,
             _ if self.is_over && self.is_irregular() => Outlook::Level,
+            // It may be a cache that is larger than was looked.
+            true if is_steady && !self.excludes_a_cache() => Outlook::Open,
             true if is_steady => Outlook::Leak,
             // What timers and collectors have given back meanwhile is used again.
             true if is_rough(self.figure) => Outlook::Level,
@@ -349,10 +365,17 @@ impl Course {
                     |step: &Step, before: &Step| step.rate() < IN_PROPORTION * before.rate();
                 self.is_little() || declines(last, before) && declines(before, first)
             }
+            (Figure::Memory, [_, _]) => self.is_little(),
             (Figure::Memory, _) => self.is_over && self.is_little(),
             (_, [last, before, ..]) => last.added <= 0 && before.added <= 0,
             _ => false,
         }
+    }
+
+    /// Whether nothing was added to a large dose of what is counted in whole units.
+    fn is_seldom(&self) -> bool {
+        let mut large = self.doses.iter().filter(|dose| dose.units >= SELDOM);
+        !is_rough(self.figure) && large.any(|dose| dose.added <= 0)
     }
 
     /// Whether memory has hardly grown in one of the last doses: that is no slope. What is counted in whole units may come now
@@ -360,7 +383,7 @@ impl Course {
     fn is_irregular(&self) -> bool {
         let last = || self.doses.iter().rev().take(3).map(Step::rate);
         let mean = last().sum::<f64>() / last().count().max(1) as f64;
-        is_rough(self.figure) && last().any(|rate| rate < mean / 2.0)
+        is_rough(self.figure) && last().any(|rate| rate < mean * SLOPE_FROM_A)
     }
 
     /// Whether all doses have added less than one would have to, to be worth any.
@@ -389,10 +412,9 @@ impl Course {
         };
         let grows = [first, second, third].iter().all(|step| step.added > 0);
         // What polite clients in number leave behind is used for a part of the dose behind them.
-        let part = if self.is_tried_again {
-            0.5
-        } else {
-            IN_PROPORTION
+        let part = match self.is_tried_again {
+            true => LEAST_PART_OF_TAIL,
+            false => IN_PROPORTION,
         };
         grows
             && self.goes_on(second, &[*first], IN_PROPORTION)
@@ -418,9 +440,37 @@ impl Course {
         let added = self.added();
         match self.figure {
             _ if self.is_known => true,
-            Figure::Memory => added.max(0) as u64 >= self.memory_bytes * COLLECTED_BEFORE,
+            Figure::Memory => {
+                let is_dosed = self.is_over || self.has_looked_far();
+                is_dosed && added.max(0) as u64 >= self.memory_bytes * COLLECTED_BEFORE
+            }
             _ => self.is_over || added as usize >= LARGEST_POOL,
         }
+    }
+
+    /// Whether memory is no cache that every client adds to: polite ones do not, or so many have come that the largest would be
+    /// full.
+    fn excludes_a_cache(&self) -> bool {
+        self.figure != Figure::Memory || self.has_looked_far() || !self.is_of_all_clients()
+    }
+
+    /// Whether a polite client costs about as much as one of the scenario.
+    fn is_of_all_clients(&self) -> bool {
+        let Some(pressed) = self.pressed.filter(|_| self.unit == Unit::Connection) else {
+            return false;
+        };
+        let units: usize = self.doses.iter().map(|dose| dose.units).sum();
+        let rate = self.added() as f64 / units.max(1) as f64;
+        pressed.rate() >= ALIKE_FROM * rate
+    }
+
+    /// Whether more connections have cost memory, or more bytes of it, than the largest cache holds.
+    fn has_looked_far(&self) -> bool {
+        let all = || self.doses.iter().chain(&self.pressed);
+        let units: usize = all().map(|step| step.units).sum();
+        let added: isize = all().map(|step| step.added).sum();
+        let units_count = self.unit == Unit::Connection && units >= LARGEST_CACHE;
+        units_count || added >= LARGEST_CACHE_BYTES
     }
 
     fn into_growth(self) -> Growth {

@@ -485,13 +485,17 @@ fn dosed(trial: &Trial, sample: Held, held: impl Fn(usize, usize) -> usize) -> T
         let mut connected = 0;
         let what = match next {
             Next::Perform(phase) => {
+                let members = |group: &ClientGroup| group.members as usize;
+                let of_scenario = trial.scenario().clients.iter().map(members).sum();
                 connected = match phase {
-                    Phase::Scenario => 0,
+                    Phase::Scenario => of_scenario,
                     Phase::Pressure => 128,
                     _ => 1,
                 };
-                runs += usize::from(connected == 0);
-                polite += connected;
+                match phase {
+                    Phase::Scenario => runs += 1,
+                    _ => polite += connected,
+                }
                 What::Phase(phase)
             }
             Next::Sample(moment) => {
@@ -509,18 +513,22 @@ fn dosed(trial: &Trial, sample: Held, held: impl Fn(usize, usize) -> usize) -> T
         let connected = std::iter::repeat_n(What::Client(ALICE, connection()), connected);
         let all = std::iter::once(what).chain(connected);
         seen.events.extend(all.map(|what| Event { at, what }));
-        assert!(seen.events.len() < 9_000, "it never ends");
+        assert!(seen.events.len() < 90_000, "it never ends");
     }
     seen
 }
 
-/// A trial with polite clients before, after and in number.
-fn with_polite_clients() -> Trial {
+/// A trial with polite clients before, after and in number, whose scenario makes so many connections.
+fn of_connections(connections: u32) -> Trial {
     let polite = |name: &str| scenario(name, &[("polite", 1)], vec![]);
-    trial(vec![])
+    Trial::alone(scenario("case", &[("alice", connections)], vec![]))
         .with(Phase::Before, polite("before"))
         .with(Phase::After, polite("after"))
         .with(Phase::Pressure, polite("in number"))
+}
+
+fn with_polite_clients() -> Trial {
+    of_connections(0)
 }
 
 /// What is said of such a server.
@@ -661,7 +669,7 @@ fn memory_that_every_run_costs_is_a_leak_although_the_first_one_found_its_place(
 /// It is left alone for as long as a time-out may wake the server.
 #[test]
 fn what_is_given_back_late_is_no_leak_where_nobody_can_be_polite_beside_the_scenario() {
-    let trial = trial(vec![]);
+    let trial = Trial::alone(scenario("case", &[], vec![]));
     let said = |held: fn(usize) -> usize| {
         let mut seen = dosed(&trial, sockets, |runs, _| 3 + held(runs));
         let pressed = |event: &&mut Event| matches!(event.what, What::Sample(Moment::Pressed, _));
@@ -679,6 +687,26 @@ fn what_a_dose_adds_however_large_it_is_comes_of_the_polite_client_behind_it() {
         reason.starts_with("open sockets grow by 1 with each polite client"),
         "{reason}"
     );
+}
+
+#[test]
+fn cache_that_every_client_fills_is_no_leak_and_memory_that_every_client_costs_is_one() {
+    let trial = of_connections(50);
+    // Thirty-two connections to a mebibyte.
+    let said = |most: usize| {
+        let held = |runs: usize, polite: usize| 1 + (50 * runs + polite).min(most) / 32;
+        judge(&trial, &dosed(&trial, memory, held))
+    };
+    assert_eq!(said(2_000), Verdict::Pass);
+    let reason = reason(said(usize::MAX));
+    assert!(reason.starts_with("memory grows by "), "{reason}");
+}
+
+#[test]
+fn what_is_not_added_by_a_hundred_is_no_leak() {
+    let trial = of_connections(50);
+    let seen = dosed(&trial, threads, |runs, _| 9 + usize::from(runs > 8));
+    assert_eq!(judge(&trial, &seen), Verdict::Pass);
 }
 
 #[test]

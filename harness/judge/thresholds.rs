@@ -42,11 +42,32 @@ pub(super) const WORTH_DOSES_OF_MAPPINGS: usize = 8;
 /// that are larger than what is lost, and chance has a hand in what stays.
 pub(super) const IN_PROPORTION: f64 = 0.9;
 
+/// The part of it that the dose behind polite clients in number adds: what they leave behind is used for a part of it.
+pub(super) const LEAST_PART_OF_TAIL: f64 = 0.5;
+
+/// Doses between which memory grows by less than this part of their mean show no slope.
+pub(super) const SLOPE_FROM_A: f64 = 0.5;
+
 /// How many doses are made at least, so that there are steps to compare.
 pub(super) const LEAST_DOSES: usize = 2;
 
 /// For how long doses go on growing while it is open whether what grows is a leak.
 pub(super) const DOSES_WITHIN: Duration = Duration::from_secs(4);
+
+/// For how long they go on where it is memory that grows: a cache is filled by thousands.
+pub(super) const DOSES_OF_MEMORY_WITHIN: Duration = Duration::from_secs(12);
+
+/// The largest cache, in connections, that memory which every client costs is told from.
+pub(super) const LARGEST_CACHE: usize = 4_096;
+
+/// The largest, in bytes.
+pub(super) const LARGEST_CACHE_BYTES: isize = 256 << 20;
+
+/// The part of what a connection of the scenario costs that one of a polite client costs where every client costs it.
+pub(super) const ALIKE_FROM: f64 = 0.5;
+
+/// So many units in a dose to which nothing was added: what comes less often is chance.
+pub(super) const SELDOM: usize = 100;
 
 /// Doses end where the server has taken so many bytes: it is the host's memory.
 pub(super) const MOST_MEMORY: u64 = 1 << 30;
