@@ -88,6 +88,8 @@ struct Life<'a> {
     sends: bool,
     /// It has ended and nobody had asked; the next step may show that its end was awaited.
     unasked: Option<Death<'a>>,
+    /// The statuses that processes said which it had for a moment: such are not its workers, wherever they are met.
+    of_helpers: Vec<Exit>,
 }
 
 impl<'a> Life<'a> {
@@ -100,6 +102,7 @@ impl<'a> Life<'a> {
             last: None,
             sends: false,
             unasked: None,
+            of_helpers: Vec::new(),
         }
     }
 
@@ -185,7 +188,11 @@ impl<'a> Life<'a> {
     /// A process that is not the first one has ended: what crashes does so whoever asked, and a worker is told to end by
     /// the server's first process, which a signal may have told to, or the end of it.
     fn end_of_another(&mut self, exit: Exit, worker: Option<&'a str>) -> Option<Death<'a>> {
-        let is_excused = self.asked.for_others() && !exit.is_crash();
+        if worker.is_none() {
+            self.of_helpers.push(exit);
+        }
+        let is_asked = self.asked.for_others() || self.of_helpers.contains(&exit);
+        let is_excused = is_asked && !exit.is_crash();
         (is_defect(exit, worker.is_some()) && !is_excused).then_some(Death {
             of: Whose::Other { worker },
             exit,

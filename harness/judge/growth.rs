@@ -3,9 +3,9 @@
 
 use super::cause::{Figure, Growth, Step, Unit};
 use super::thresholds::{
-    ALIKE_FROM, COLLECTED_BEFORE, DOSES_OF_MEMORY_WITHIN, DOSES_WITHIN, IN_PROPORTION,
-    LARGEST_CACHE, LARGEST_CACHE_BYTES, LARGEST_POOL, LEAST_DOSES, LEAST_MEMORY,
-    LEAST_PART_OF_MEMORY, LEAST_PART_OF_TAIL, MOST_MEMORY, SELDOM, SLOPE_FROM_A,
+    ALIKE_FROM, COLLECTED_BEFORE, DOSES_WITHIN, IN_PROPORTION, LARGEST_CACHE, LARGEST_CACHE_BYTES,
+    LARGEST_CACHE_OF_FILES, LARGEST_POOL, LEAST_DOSES, LEAST_LEAK, LEAST_MEMORY,
+    LEAST_PART_OF_MEMORY, LEAST_PART_OF_TAIL, MOST_MEMORY, SELDOM, SELDOM_TO_ONE, SLOPE_FROM_A,
     WORTH_DOSES_OF_MAPPINGS,
 };
 use crate::kernel::FileKind;
@@ -41,29 +41,17 @@ pub(super) fn wanted(trial: &Trial, transcript: &Transcript) -> Option<Wanted> {
         Moment::Dose if points.iter().any(|point| point.moment == Moment::Pressed) => None,
         Moment::Dose if any(Outlook::Steady) => (!trial.few_doses).then_some(Wanted::Pressure),
         Moment::Dose => {
-            let mut open = courses.iter().filter(|course| !course.is_over);
-            let goes_on = open.any(|course| course.outlook() == Outlook::Open);
+            let goes_on = any(Outlook::Open) && !is_over(&points, last.at);
             goes_on.then(|| Wanted::Dose(2 * last_dose(&points)))
         }
     }
 }
 
 /// Whether a dose that has begun is cut short: no time is left for the rest of it.
-pub(super) fn is_cut_short(trial: &Trial, transcript: &Transcript) -> bool {
+pub(super) fn is_cut_short(transcript: &Transcript) -> bool {
     let events = &transcript.events;
     let now = events.last().map_or(Duration::ZERO, |event| event.at);
-    let points = points(transcript);
-    let courses = courses(trial, &points);
-    let mut limits = courses.iter().map(|course| doses_within(course.figure));
-    limits.all(|limit| is_over(&points, now, limit))
-}
-
-/// For how long doses are made to see how a figure goes on.
-fn doses_within(figure: Figure) -> Duration {
-    match figure {
-        Figure::Memory => DOSES_OF_MEMORY_WITHIN,
-        _ => DOSES_WITHIN,
-    }
+    is_over(&points(transcript), now)
 }
 
 /// What goes on growing: each leak, surely.
@@ -151,7 +139,7 @@ fn last_dose(points: &[Point<'_>]) -> usize {
 }
 
 /// Whether no time is left for doses, or no memory; some time is left again for the one behind the pressure.
-fn is_over(points: &[Point<'_>], now: Duration, limit: Duration) -> bool {
+fn is_over(points: &[Point<'_>], now: Duration) -> bool {
     let begins = |point: &&Point<'_>| matches!(point.moment, Moment::Warm | Moment::Pressed);
     let Some(from) = points.iter().rfind(begins) else {
         return false;
@@ -162,7 +150,7 @@ fn is_over(points: &[Point<'_>], now: Duration, limit: Duration) -> bool {
         .count();
     let grown = points.last().map_or(0, |last| last.sample.memory_bytes);
     let grown = grown.saturating_sub(from.sample.memory_bytes);
-    let is_late = now.saturating_sub(from.at) > limit;
+    let is_late = now.saturating_sub(from.at) > DOSES_WITHIN;
     doses >= LEAST_DOSES && (is_late || grown > MOST_MEMORY)
 }
 
@@ -215,6 +203,8 @@ struct Course {
     is_over: bool,
     /// It was told from a pool before.
     is_known: bool,
+    /// The clients of the scenario are themselves polite.
+    is_undisturbed: bool,
 }
 
 /// What is to be thought of a figure that one run of the scenario has raised.
@@ -242,6 +232,7 @@ fn courses(trial: &Trial, points: &[Point<'_>]) -> Vec<Course> {
         .filter(|figure| !trial.waives(figure.invariant()) && !is_excused(*figure, trial))
         .map(|figure| Course {
             is_known: trial.few_doses,
+            is_undisturbed: trial.is_undisturbed,
             ..Course::of(figure, baseline, after, points)
         })
         .filter(Course::is_worth_doses)
@@ -307,10 +298,9 @@ impl Course {
             pressed,
             memory_bytes: baseline.sample.memory_bytes,
             is_known: false,
+            is_undisturbed: false,
             is_over: pressed.is_some()
-                || points
-                    .last()
-                    .is_some_and(|last| is_over(points, last.at, doses_within(figure))),
+                || points.last().is_some_and(|last| is_over(points, last.at)),
         }
     }
 
@@ -372,10 +362,15 @@ impl Course {
         }
     }
 
-    /// Whether nothing was added to a large dose of what is counted in whole units.
+    /// Whether nothing was added to a large dose of what is counted in whole units, or by all doses hardly more than once a dose,
+    /// however large they were.
     fn is_seldom(&self) -> bool {
         let mut large = self.doses.iter().filter(|dose| dose.units >= SELDOM);
-        !is_rough(self.figure) && large.any(|dose| dose.added <= 0)
+        let units: usize = self.doses.iter().map(|dose| dose.units).sum();
+        let added = self.added().max(0) as usize;
+        let now_and_then = added <= self.doses.len() && units >= SELDOM_TO_ONE * added.max(1);
+        let is_whole = self.figure != Figure::Memory && !self.is_of_polite_clients();
+        is_whole && (large.any(|dose| dose.added <= 0) || self.is_over && now_and_then)
     }
 
     /// Whether memory has hardly grown in one of the last doses: that is no slope. What is counted in whole units may come now
@@ -434,43 +429,52 @@ impl Course {
         }
     }
 
-    /// Whether more was added than a pool would hold that polite clients have not filled, or as much as there was time for;
-    /// and of memory, whether every collector whose turn comes with the size of what lives has had its turn.
+    /// Whether more was added than a pool would hold that polite clients have not filled, or much in all the time there was; and
+    /// of memory, whether every collector whose turn comes with the size of what lives has had its turn.
     fn excludes_a_pool(&self) -> bool {
-        let added = self.added();
+        let added = self.added().max(0) as usize;
+        let is_dosed = self.is_over || self.has_looked_far();
+        let is_pool_full = match self.is_undisturbed {
+            true => self.has_looked_far(),
+            false => added >= LARGEST_POOL,
+        };
         match self.figure {
             _ if self.is_known => true,
-            Figure::Memory => {
-                let is_dosed = self.is_over || self.has_looked_far();
-                is_dosed && added.max(0) as u64 >= self.memory_bytes * COLLECTED_BEFORE
-            }
-            _ => self.is_over || added as usize >= LARGEST_POOL,
+            Figure::Memory => is_dosed && added as u64 >= self.memory_bytes * COLLECTED_BEFORE,
+            // Polite clients in number will tell.
+            _ if self.is_of_polite_clients() => true,
+            _ => is_pool_full || self.is_over && added >= LEAST_LEAK,
         }
     }
 
-    /// Whether memory is no cache that every client adds to: polite ones do not, or so many have come that the largest would be
+    /// Whether it is no cache that every client adds to: polite ones do not, or so many have come that the largest would be
     /// full.
     fn excludes_a_cache(&self) -> bool {
-        self.figure != Figure::Memory || self.has_looked_far() || !self.is_of_all_clients()
+        self.has_looked_far() || !self.is_of_all_clients()
     }
 
     /// Whether a polite client costs about as much as one of the scenario.
     fn is_of_all_clients(&self) -> bool {
-        let Some(pressed) = self.pressed.filter(|_| self.unit == Unit::Connection) else {
-            return false;
+        let Some(pressed) = self.pressed.filter(|pressed| pressed.units > 0) else {
+            return self.is_undisturbed;
         };
         let units: usize = self.doses.iter().map(|dose| dose.units).sum();
         let rate = self.added() as f64 / units.max(1) as f64;
-        pressed.rate() >= ALIKE_FROM * rate
+        self.is_of_polite_clients() || pressed.rate() >= ALIKE_FROM * rate
     }
 
-    /// Whether more connections have cost memory, or more bytes of it, than the largest cache holds.
+    /// Whether more connections have come, or more bytes have been taken, than the largest cache holds.
     fn has_looked_far(&self) -> bool {
-        let all = || self.doses.iter().chain(&self.pressed);
-        let units: usize = all().map(|step| step.units).sum();
-        let added: isize = all().map(|step| step.added).sum();
-        let units_count = self.unit == Unit::Connection && units >= LARGEST_CACHE;
-        units_count || added >= LARGEST_CACHE_BYTES
+        let polite = self.pressed.map_or(0, |pressed| pressed.units);
+        let units: usize = self.doses.iter().map(|dose| dose.units).sum();
+        match self.figure {
+            Figure::Memory => {
+                let pressed = self.pressed.map_or(0, |pressed| pressed.added);
+                units + polite >= LARGEST_CACHE || self.added() + pressed >= LARGEST_CACHE_BYTES
+            }
+            _ if self.is_of_polite_clients() => polite >= LARGEST_CACHE_OF_FILES,
+            _ => units + polite >= LARGEST_CACHE_OF_FILES,
+        }
     }
 
     fn into_growth(self) -> Growth {
@@ -501,7 +505,7 @@ impl Course {
             return false;
         };
         let alike = self.doses.iter().all(|dose| dose.added == smallest.added);
-        let grows = alike && smallest.added > 0 && largest.units > 2 * smallest.units;
+        let grows = alike && smallest.added > 0 && largest.units > 4 * smallest.units;
         grows && !is_rough(self.figure)
     }
 }

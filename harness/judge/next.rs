@@ -120,7 +120,7 @@ impl Done {
     fn dose(&self, trial: &Trial, transcript: &Transcript, runs: usize) -> Next {
         let run = |phase: &&Phase| **phase == Phase::Scenario;
         let done = self.since.iter().filter(run).count();
-        match done < runs && (done == 0 || !is_cut_short(trial, transcript)) {
+        match done < runs && (done == 0 || !is_cut_short(transcript)) {
             true => Next::Perform(Phase::Scenario),
             false => self.in_turn(trial, &[Phase::After], Moment::Dose),
         }

@@ -12,6 +12,8 @@ pub(super) struct Silences {
     ended: HashSet<ClientId>,
     /// When each client's last step was over, and how long scenarios had paused by then.
     idle_since: HashMap<ClientId, (Duration, Duration)>,
+    /// The same of those who have not spoken since: a step begins for a whole crowd, and each of it speaks in its turn.
+    mute_since: HashMap<ClientId, (Duration, Duration)>,
     paused: Duration,
     /// The longest time for which a client waited for its next step, without the pauses that the scenario makes.
     kept: HashMap<ClientId, Duration>,
@@ -21,6 +23,7 @@ impl Silences {
     /// A step of a client is over.
     pub(super) fn step_over(&mut self, id: ClientId, at: Duration) {
         self.idle_since.insert(id, (at, self.paused));
+        self.mute_since.insert(id, (at, self.paused));
     }
 
     /// The scenario pauses.
@@ -30,16 +33,22 @@ impl Silences {
 
     /// The next step of these clients begins.
     pub(super) fn step_begins(&mut self, of: impl Fn(ClientId) -> bool, at: Duration) {
-        let paused = self.paused;
-        let kept = &mut self.kept;
-        self.idle_since.retain(|id, (since, paused_before)| {
-            if of(*id) {
-                let waited = at.saturating_sub(*since + (paused - *paused_before));
-                let longest = kept.entry(*id).or_default();
-                *longest = waited.max(*longest);
-            }
-            !of(*id)
-        });
+        let begin = self.idle_since.extract_if(|id, _| of(*id));
+        for (id, since) in begin.collect::<Vec<_>>() {
+            self.was_kept(id, since, at);
+        }
+    }
+
+    /// A client has waited since then for its turn.
+    fn was_kept(
+        &mut self,
+        id: ClientId,
+        (since, paused_before): (Duration, Duration),
+        at: Duration,
+    ) {
+        let waited = at.saturating_sub(since + (self.paused - paused_before));
+        let longest = self.kept.entry(id).or_default();
+        *longest = waited.max(*longest);
     }
 
     /// How long a client was kept from speaking at most for which the scenario does not ask, where its connection has been
@@ -57,9 +66,15 @@ impl Silences {
             ClientEvent::Connecting => {
                 self.longest.remove(id);
                 self.kept.remove(id);
+                self.mute_since.remove(id);
                 self.ended.remove(id);
             }
-            ClientEvent::Sent(_) => self.break_silence(*id, event.at),
+            ClientEvent::Sent(_) => {
+                self.break_silence(*id, event.at);
+                if let Some(since) = self.mute_since.remove(id) {
+                    self.was_kept(*id, since, event.at);
+                }
+            }
             ClientEvent::Ended(_) => {
                 self.break_silence(*id, event.at);
                 self.ended.insert(*id);
@@ -86,6 +101,28 @@ impl Silences {
 mod tests {
     use super::*;
     use crate::model::expectation::End;
+
+    #[test]
+    fn member_of_a_crowd_is_kept_from_speaking_until_its_turn_comes() {
+        let id = ClientId { who: 0, member: 7 };
+        let at = Duration::from_secs;
+        let mut silences = Silences::default();
+        silences.step_over(id, at(1));
+        silences.step_begins(|of| of.who == 0, at(1));
+        let events = [
+            ClientEvent::Sent(vec![1]),
+            ClientEvent::Sent(vec![2]),
+            ClientEvent::Ended(End::Fin),
+        ];
+        for (second, event) in (5..).step_by(10).zip(events) {
+            let what = What::Client(id, event);
+            silences.apply(&Event {
+                at: at(second),
+                what,
+            });
+        }
+        assert_eq!(silences.kept_before_end_of(id), Some(at(4)));
+    }
 
     #[test]
     fn client_is_kept_from_speaking_by_what_others_do_and_not_by_pauses() {

@@ -174,6 +174,18 @@ fn process_that_is_not_the_first_is_held_to_what_it_is_there_for() {
 }
 
 #[test]
+fn status_that_processes_say_which_are_there_for_a_moment_is_no_worker_s_defect() {
+    let (no, crash) = (Exit::Status(1), Exit::Signal(libc::SIGSEGV));
+    let after_helper = |exit| {
+        let events = vec![ended(no, None), ended(exit, Some("httpd"))];
+        end_of(&told(&[]), events)
+    };
+    assert_eq!(after_helper(no), None);
+    assert!(after_helper(Exit::Status(2)).is_some());
+    assert!(after_helper(crash).is_some());
+}
+
+#[test]
 fn worker_may_end_with_the_server_and_never_by_a_crash() {
     let stop = told(&[ServerAction::Signal(Signal::Term)]);
     let asked = |event| {
@@ -477,10 +489,20 @@ fn connection() -> ClientEvent {
 /// Goes on with a trial as the judge asks for it, on a server whose figure is `held` after so many runs and so many polite
 /// clients, until nothing more is asked for. A run takes a hundredth of a second.
 fn dosed(trial: &Trial, sample: Held, held: impl Fn(usize, usize) -> usize) -> Transcript {
+    dosed_in(Duration::from_millis(10), trial, sample, held)
+}
+
+/// The same where a run takes so long.
+fn dosed_in(
+    pace: Duration,
+    trial: &Trial,
+    sample: Held,
+    held: impl Fn(usize, usize) -> usize,
+) -> Transcript {
     let mut seen = transcript(vec![]);
     let (mut runs, mut polite, mut at) = (0, 0, Duration::ZERO);
     while let Some(next) = next(trial, &seen) {
-        at += Duration::from_millis(10);
+        at += pace;
         let level = held(runs, polite);
         let mut connected = 0;
         let what = match next {
@@ -700,6 +722,20 @@ fn cache_that_every_client_fills_is_no_leak_and_memory_that_every_client_costs_i
     assert_eq!(said(2_000), Verdict::Pass);
     let reason = reason(said(usize::MAX));
     assert!(reason.starts_with("memory grows by "), "{reason}");
+}
+
+#[test]
+fn cache_of_files_that_every_client_fills_is_no_leak_on_a_slow_host_either() {
+    let trial = of_connections(3);
+    for pace in [10, 50, 200, 800, 3_000] {
+        let pace = Duration::from_millis(pace);
+        let held = |runs: usize, polite: usize| 5 + (3 * runs + polite).min(200);
+        let said = judge(&trial, &dosed_in(pace, &trial, sockets, held));
+        assert!(!matches!(said, Verdict::Fail(_)), "{pace:?}: {said:?}");
+        let held = |runs: usize, _| 5 + (3 * runs).min(10);
+        let said = judge(&trial, &dosed_in(pace, &trial, sockets, held));
+        assert!(!matches!(said, Verdict::Fail(_)), "{pace:?}: {said:?}");
+    }
 }
 
 #[test]

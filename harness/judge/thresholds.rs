@@ -51,23 +51,26 @@ pub(super) const SLOPE_FROM_A: f64 = 0.5;
 /// How many doses are made at least, so that there are steps to compare.
 pub(super) const LEAST_DOSES: usize = 2;
 
-/// For how long doses go on growing while it is open whether what grows is a leak.
-pub(super) const DOSES_WITHIN: Duration = Duration::from_secs(4);
+/// For how long doses go on growing while it is open whether what grows is a leak: a cache is filled by thousands.
+pub(super) const DOSES_WITHIN: Duration = Duration::from_secs(12);
 
-/// For how long they go on where it is memory that grows: a cache is filled by thousands.
-pub(super) const DOSES_OF_MEMORY_WITHIN: Duration = Duration::from_secs(12);
-
-/// The largest cache, in connections, that memory which every client costs is told from.
+/// The largest cache of memory, in connections, that what every client costs is told from.
 pub(super) const LARGEST_CACHE: usize = 4_096;
 
 /// The largest, in bytes.
 pub(super) const LARGEST_CACHE_BYTES: isize = 256 << 20;
+
+/// The largest cache of open files, threads and the like that what every client costs is told from.
+pub(super) const LARGEST_CACHE_OF_FILES: usize = 512;
 
 /// The part of what a connection of the scenario costs that one of a polite client costs where every client costs it.
 pub(super) const ALIKE_FROM: f64 = 0.5;
 
 /// So many units in a dose to which nothing was added: what comes less often is chance.
 pub(super) const SELDOM: usize = 100;
+
+/// So many units to one that was added, or more, by all doses there was time for: that too is chance.
+pub(super) const SELDOM_TO_ONE: usize = 10;
 
 /// Doses end where the server has taken so many bytes: it is the host's memory.
 pub(super) const MOST_MEMORY: u64 = 1 << 30;
@@ -80,11 +83,14 @@ pub(super) const COLLECTED_BEFORE: u64 = 4;
 /// or the time is over.
 pub(super) const LARGEST_POOL: usize = 100;
 
+/// How many must be added when the time is over for that to be told from a pool.
+pub(super) const LEAST_LEAK: usize = 12;
+
 /// How often polite clients come in number, to let a collector come by.
-pub(super) const PRESSED_TIMES: usize = 8;
+pub(super) const PRESSED_TIMES: usize = 5;
 
 /// For how long they come.
-pub(super) const PRESSED_WITHIN: Duration = Duration::from_secs(2);
+pub(super) const PRESSED_WITHIN: Duration = Duration::from_secs(10);
 
 /// For how long polite clients fill pools.
 pub(super) const WARM_WITHIN: Duration = Duration::from_secs(4);

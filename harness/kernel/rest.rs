@@ -124,27 +124,40 @@ impl RestDetector {
         }
     }
 
-    /// What the server did since the first look.
+    /// What the server did at last: by then it rests, if it ever does.
     pub(crate) fn seen(&self) -> Idleness {
+        let ends = self.looks.front().zip(self.looks.back());
+        let Some(((begun, before), (now, still))) = ends else {
+            return Idleness::default();
+        };
+        let watched = *now - *begun;
+        let ran = still.ran.saturating_sub(before.ran);
+        let wanted = ran + still.delayed.saturating_sub(before.delayed);
         Idleness {
-            ran_percent: percent(self.ran, self.watched),
-            wanted_percent: percent(self.wanted, self.watched),
-            sleeps: self.sleeps_in_a_second(),
+            ran_percent: percent(ran, watched),
+            wanted_percent: percent(wanted, watched),
+            sleeps: in_a_second(still.sleeps.saturating_sub(before.sleeps), watched),
         }
     }
 
-    fn sleeps_in_a_second(&self) -> u64 {
-        match self.watched.as_millis() as u64 {
-            0 => 0,
-            watched => self.sleeps * 1_000 / watched,
-        }
+    /// Whether the server uses more of a processor than it does when it is idle.
+    fn runs(&self) -> bool {
+        percent(self.ran, self.watched) >= BUSY_FROM + self.idle.ran_percent
     }
 
-    /// Whether the server goes to sleep far more often than it does when it is idle, and uses more than that.
-    fn is_restless(&self) -> bool {
+    /// Whether it goes to sleep far more often than it does when it is idle, or hardly at all: work that ends is not done so.
+    pub(crate) fn is_a_loop(&self) -> bool {
         let (times, least) = RESTLESS_FROM;
-        let runs = percent(self.ran, self.watched) >= BUSY_FROM + self.idle.ran_percent;
-        runs && self.sleeps_in_a_second() >= self.idle.sleeps * times + least
+        let sleeps = in_a_second(self.sleeps, self.watched);
+        self.sleeps_seldom() || self.floods() || sleeps >= self.idle.sleeps * times + least
+    }
+
+    fn sleeps_seldom(&self) -> bool {
+        u128::from(self.sleeps) * A_WHILE.as_millis() <= self.watched.as_millis()
+    }
+
+    fn floods(&self) -> bool {
+        self.printed_bytes > LOG_LINES
     }
 
     /// Whether the server rests by now.
@@ -169,12 +182,11 @@ impl RestDetector {
 
     /// Whether the server has run whenever it got a processor since the first look, beyond what it does when it is idle.
     /// One that works now and then sleeps in between, however long a loaded host makes it wait to run, and hardly uses
-    /// what it gets; a loop may sleep in each round, as one that floods its log does while we read it.
+    /// what it gets; a loop may sleep in each round, as one that floods its log does while we read it, and beside it other
+    /// threads may.
     pub(crate) fn spins(&self) -> bool {
-        let seldom = u128::from(self.sleeps) * A_WHILE.as_millis() <= self.watched.as_millis();
-        let floods = self.printed_bytes > LOG_LINES;
         let wants = percent(self.wanted, self.watched) >= SPINS_FROM + self.idle.wanted_percent;
-        wants && (seldom || floods || self.is_restless())
+        wants && (self.sleeps_seldom() || self.floods() || self.runs())
     }
 
     /// Whether little processor time was used, and little more was wanted, for long enough. On a loaded machine a loop
@@ -202,6 +214,13 @@ impl RestDetector {
             && percent(wanted, now - at) < WANTS_FROM + self.idle.wanted_percent
             && !printed
             && !runs
+    }
+}
+
+fn in_a_second(count: u64, time: Duration) -> u64 {
+    match time.as_millis() as u64 {
+        0 => 0,
+        milliseconds => count * 1_000 / milliseconds,
     }
 }
 

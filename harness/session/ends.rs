@@ -44,9 +44,8 @@ impl Ends {
     /// A server has come up, and nobody has spoken to it yet.
     pub(super) fn begin(&self, first: i32, processes: &[Process]) {
         self.tell_elsewhere(first);
-        let mut workers = self.0.workers.borrow_mut();
-        workers.clear();
-        workers.extend(named(processes));
+        self.0.workers.borrow_mut().clear();
+        self.look_for_workers(processes);
     }
 
     /// The end of this process is told of by whoever started it.

@@ -122,10 +122,13 @@ impl<'a> Session<'a> {
             _ if self.server().is_none() => Flow::Break(()),
             Next::Sample(moment) => {
                 self.clients.leave().await;
-                self.observer.sample(moment, trial.throttling).await;
-                if moment == Moment::Baseline {
-                    self.settle_workers(trial);
+                let stands_by = trial.performs(Phase::BystanderConnects).is_some();
+                if moment != Moment::Baseline || !stands_by {
+                    self.look_for_workers();
                 }
+                self.observer.sample(moment, trial.throttling).await;
+                let processes = self.observer.processes();
+                self.observer.ends.settle_workers(&processes);
                 Flow::Continue(())
             }
             Next::CountWorkers => {
@@ -154,13 +157,11 @@ impl<'a> Session<'a> {
         self.observer.end()
     }
 
-    /// Tells the server's workers from what it has for one client: they are there while nobody is connected.
-    fn settle_workers(&self, trial: &Trial) {
+    /// Tells the server's workers from what it has for one client, or for a moment: they are there while nobody is connected,
+    /// and stay.
+    fn look_for_workers(&self) {
         let processes = self.observer.processes();
-        if trial.performs(Phase::BystanderConnects).is_none() {
-            self.observer.ends.look_for_workers(&processes);
-        }
-        self.observer.ends.settle_workers(&processes);
+        self.observer.ends.look_for_workers(&processes);
     }
 
     /// Whether the server may end by what was done to it, or by what it promises.
@@ -176,8 +177,7 @@ impl<'a> Session<'a> {
     async fn phase(&mut self, phase: Phase, scenario: &Scenario) -> Result<Flow, Error> {
         self.clients.leave().await;
         if phase == Phase::BystanderConnects {
-            let processes = self.observer.processes();
-            self.observer.ends.look_for_workers(&processes);
+            self.look_for_workers();
         }
         self.observer.record(What::Phase(phase));
         self.stopped.set(false);

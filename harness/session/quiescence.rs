@@ -204,5 +204,6 @@ pub(super) fn is_busy(rest: &RestDetector, limit: Duration) -> bool {
 /// Whether a server takes all that it gets and has got too little to be judged, as on a loaded host: what it does may
 /// still be work that ends.
 pub(super) fn is_starved_of_proof(rest: &RestDetector, limit: Duration) -> bool {
-    rest.spins() && !is_busy(rest, limit) && rest.watched < limit * PATIENCE_WITH_THE_STARVED
+    let is_plain = rest.is_a_loop() && is_busy(rest, limit);
+    rest.spins() && !is_plain && rest.watched < limit * PATIENCE_WITH_THE_STARVED
 }
