@@ -133,6 +133,7 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
         policy: Policy {
             fresh_server: true,
+            promised: |subject| subject.profile.promises.second_instance.is_some(),
             ..Policy::SHOULD
         },
         scenarios: |subject| {

@@ -1,6 +1,6 @@
 //! Whether every step of a case can happen where it stands: what each client and the server have come to by then.
 
-use crate::model::form::{Does, Need};
+use crate::model::form::{Does, Need, Wait};
 use crate::model::scenario::{Line, Scenario, Step};
 
 /// A step that cannot happen.
@@ -114,8 +114,9 @@ fn take(
     };
     let client = who.and_then(|who| state.clients.get(who).copied());
     if let Some(need) = form.needs {
-        let lacks = match client.filter(|_| need != Need::Server) {
-            Some(client) => client.lacks(need),
+        let of_client = client.filter(|_| need != Need::Server);
+        let lacks = match of_client {
+            Some(client) => client.lacks(need).or(state.answers(need, form.does)),
             None => state.lacks(need),
         };
         if let Some((title, label)) = lacks {
@@ -196,6 +197,15 @@ impl Connection {
 }
 
 impl State {
+    /// What keeps the server from doing what a client waits for.
+    fn answers(&self, need: Need, does: Does) -> Option<Lack> {
+        let waits = need == Need::Reading && does == Does::Waits(Wait::Event);
+        (waits && self.server == Life::Stopped).then_some((
+            "the server is stopped, and answers nobody",
+            "write `server continue` above",
+        ))
+    }
+
     fn lacks(&self, need: Need) -> Option<Lack> {
         match (need, self.server) {
             (Need::LimitedFiles, _) => (!self.limits_files).then_some((

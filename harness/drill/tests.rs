@@ -595,6 +595,16 @@ const IMPOSSIBLE: &[(&str, usize, &str)] = &[
         5,
         "the server has ended by then",
     ),
+    (
+        "alice connect\nserver stop\nalice send \"a\"\nalice expect \"a\"",
+        7,
+        "write `server continue` above",
+    ),
+    (
+        "server expect exit\nserver expect rest",
+        5,
+        "the server has ended by then",
+    ),
     ("server continue", 4, "the server is not stopped"),
     ("server stop\nserver stop", 5, "stopped already"),
     (

@@ -102,7 +102,12 @@ impl<'a> Life<'a> {
             last: None,
             sends: false,
             unasked: None,
-            of_helpers: Vec::new(),
+            of_helpers: trial
+                .helpers_end_with
+                .iter()
+                .copied()
+                .map(Exit::Status)
+                .collect(),
         }
     }
 

@@ -5,8 +5,8 @@ use super::cause::{Figure, Growth, Step, Unit};
 use super::thresholds::{
     ALIKE_FROM, COLLECTED_BEFORE, DOSES_WITHIN, IN_PROPORTION, LARGEST_CACHE, LARGEST_CACHE_BYTES,
     LARGEST_CACHE_OF_FILES, LARGEST_POOL, LEAST_DOSES, LEAST_LEAK, LEAST_MEMORY,
-    LEAST_PART_OF_MEMORY, LEAST_PART_OF_TAIL, MOST_MEMORY, SELDOM, SELDOM_TO_ONE, SLOPE_FROM_A,
-    WORTH_DOSES_OF_MAPPINGS,
+    LEAST_PART_OF_MEMORY, LEAST_PART_OF_TAIL, MOST_MEMORY, PLAINLY_PROMISED, SELDOM, SELDOM_TO_ONE,
+    SLOPE_FROM_A, WORTH_DOSES_OF_MAPPINGS,
 };
 use crate::kernel::FileKind;
 use crate::model::invariant::Invariant;
@@ -326,6 +326,7 @@ impl Course {
         let (is_level, is_steady) = (self.is_level(), self.is_steady());
         match self.is_tried_again {
             _ if is_level || self.has_fallen() || self.is_seldom() => Outlook::Level,
+            true if self.is_full() => Outlook::Level,
             _ if self.is_over && self.is_irregular() => Outlook::Level,
             // It may be a cache that is larger than was looked.
             true if is_steady && !self.excludes_a_cache() => Outlook::Open,
@@ -360,6 +361,17 @@ impl Course {
             (_, [last, before, ..]) => last.added <= 0 && before.added <= 0,
             _ => false,
         }
+    }
+
+    /// Whether the dose behind polite clients in number adds nothing, where the ones before promise something.
+    fn is_full(&self) -> bool {
+        let Some((last, before)) = self.doses.split_last() else {
+            return false;
+        };
+        let units: usize = before.iter().map(|step| step.units).sum();
+        let added: isize = before.iter().map(|step| step.added).sum();
+        let promised = added as f64 / units.max(1) as f64 * last.units as f64;
+        last.added <= 0 && promised >= PLAINLY_PROMISED
     }
 
     /// Whether nothing was added to a large dose of what is counted in whole units, or by all doses hardly more than once a dose,

@@ -66,6 +66,9 @@ pub(super) const LARGEST_CACHE_OF_FILES: usize = 512;
 /// The part of what a connection of the scenario costs that one of a polite client costs where every client costs it.
 pub(super) const ALIKE_FROM: f64 = 0.5;
 
+/// So many must be promised by the doses before for a dose that adds none to say that a pool is full.
+pub(super) const PLAINLY_PROMISED: f64 = 2.0;
+
 /// So many units in a dose to which nothing was added: what comes less often is chance.
 pub(super) const SELDOM: usize = 100;
 

@@ -84,6 +84,8 @@ impl Check {
 pub(crate) struct Policy {
     /// Whether a failure fails the run.
     pub severity: Severity,
+    /// Whether a recommendation is promised by a server, which is then held to it.
+    pub promised: fn(&Subject) -> bool,
     /// Whether each scenario needs a server that none has used before.
     pub fresh_server: bool,
     /// What others build on, where they do.
@@ -109,6 +111,7 @@ impl Policy {
     /// A failure fails the run; nothing else is special.
     pub(crate) const MUST: Self = Self {
         severity: Severity::Must,
+        promised: |_| false,
         fresh_server: false,
         gate: None,
         drawn: false,

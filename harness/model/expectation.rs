@@ -212,7 +212,7 @@ impl ServerExpectation {
             Self::Backlog(limit) => of_listener("backlog", "expect_backlog").with(number(*limit)),
             Self::TimeWait => looks("time-wait", "expect_time_wait").only_over(Over::Tcp),
             Self::NoTimeWait => looks("no-time-wait", "expect_no_time_wait").only_over(Over::Tcp),
-            Self::Rest => looks("rest", "expect_rest"),
+            Self::Rest => looks("rest", "expect_rest").needing(Need::Server),
             Self::Output(text) => looks("output", "expect_output").with(Argument::Text(text)),
             Self::OutOfFiles => {
                 looks("out-of-files", "expect_out_of_files").needing(Need::LimitedFiles)

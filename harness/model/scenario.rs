@@ -2,6 +2,7 @@
 //! that repeats it.
 
 use super::action::Action;
+use super::data::Segmentation;
 use super::form::{Argument, Ask, Does, Form, Python};
 use super::invariant::Invariant;
 use super::literal;
@@ -42,6 +43,20 @@ impl Scenario {
         let steps = self.steps().into_iter().take(step.saturating_add(1));
         let mut asks = steps.filter_map(|line| line.step.form().does.asks());
         matches!(asks.next_back(), Some(Ask::End(_)))
+    }
+
+    /// Whether clients do nothing but come, ask, take the answer and leave, and nothing is done to the server.
+    pub(crate) fn is_polite(&self) -> bool {
+        let is_polite = |line: &&Line| match &line.step {
+            Step::Client { action, .. } => match action {
+                Action::Connect(_) | Action::Expect { .. } | Action::Close => true,
+                Action::Send { segmentation, .. } => *segmentation == Segmentation::Whole,
+                _ => false,
+            },
+            Step::Server(_) | Step::Pause(_) => false,
+            Step::Barrier | Step::Settle | Step::Repeat { .. } => true,
+        };
+        self.steps().iter().all(is_polite)
     }
 
     /// The first step that does not happen over this transport.

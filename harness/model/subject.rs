@@ -161,10 +161,16 @@ impl Subject {
     }
 }
 
+/// The least promised limit of connections at which one of them is left to a bystander.
+const BYSTANDER_FROM: u32 = 5;
+
 /// Whether a client that has been served may be silent for as long as it likes, beside others, and be served again.
 fn can_stand_by(profile: &Profile, transport: Transport) -> bool {
     let promises = &profile.promises;
-    !transport.is_datagram()
+    // Those who come again while the server has not noticed that they had left need the few places that there are.
+    let has_room = promises.most().is_none_or(|most| most >= BYSTANDER_FROM);
+    has_room
+        && !transport.is_datagram()
         && profile.has_request()
         && profile.serves_concurrently()
         && !profile.closes_after_exchange()

@@ -23,6 +23,8 @@ pub(crate) struct Trial {
     pub is_undisturbed: bool,
     /// Nothing is promised of clients that are silent.
     pub may_close_silent: bool,
+    /// With these statuses processes of the server end also while no client is there.
+    pub helpers_end_with: Vec<i32>,
 }
 
 impl Trial {
@@ -36,6 +38,7 @@ impl Trial {
             few_doses: false,
             is_undisturbed: false,
             may_close_silent: false,
+            helpers_end_with: Vec::new(),
         }
     }
 

@@ -75,9 +75,9 @@ impl fmt::Display for Cause {
             Self::SecondInstanceRunsWithout => {
                 f.write_str("a second server on the same address keeps running without it")
             }
-            Self::SecondInstanceShares => f.write_str(
-                "a second server listens at the same port: if that is meant, promise second-instance = \"shares-port\"",
-            ),
+            Self::SecondInstanceShares => {
+                f.write_str("a second server, which was to end, listens at the same port")
+            }
             Self::SecondInstanceEnded { exit } => write!(
                 f,
                 "a second server, which was to listen at the same port, {exit}"

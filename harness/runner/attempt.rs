@@ -174,8 +174,9 @@ impl<'a> Job<'a> {
                 None => self.start().await?,
             };
             let mut trial = self.trial(scenario, options.polite);
-            trial.is_undisturbed = !options.polite;
+            trial.is_undisturbed = !options.polite || scenario.is_polite();
             let (verdict, seen) = self.beside_others(&mut used, &trial).await?;
+            let verdict = self.unless_helper(verdict, &mut trial, &seen).await?;
             coverage.add(&trial, &seen, &request);
             let is_undisturbed = verdict == Verdict::Pass;
             let stays = is_undisturbed && !options.fresh_server && !self.is_for_one();

@@ -30,7 +30,9 @@ pub(super) fn check_result(
     let attempt = about_another(check, attempt);
     let known = known(check, job.target, &attempt.verdict);
     let invariant = broken_beside(check, &attempt.verdict);
-    let is_recommended = check.policy.severity == Severity::Should && invariant.is_none();
+    let is_recommended = check.policy.severity == Severity::Should
+        && invariant.is_none()
+        && !(check.policy.promised)(job.subject);
     Ok(CheckResult {
         id: check.id.to_owned(),
         family: check.family().to_owned(),

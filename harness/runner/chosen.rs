@@ -4,11 +4,31 @@ use super::attempt::Job;
 use super::probe::only_served;
 use crate::checks::choices::{Found, QUESTIONS, Question};
 use crate::checks::observations::Sighting;
-use crate::judge::{Cause, Choice, Doubt, Verdict};
+use crate::judge::{Cause, Choice, Doubt, Finding, Verdict};
+use crate::model::dialogue::{pause, scenario};
 use crate::model::error::Error;
 use crate::model::scenario::Scenario;
 use crate::model::trial::Trial;
-use crate::transcript::event::Transcript;
+use crate::transcript::event::{Exit, ServerEvent, Transcript};
+use std::time::Duration;
+
+/// For how long a server is watched at least to which nobody comes.
+const WATCHED_FOR: Duration = Duration::from_secs(1);
+
+/// The status that a worker is said to have ended with.
+fn status_of_a_worker(verdict: &Verdict) -> Option<i32> {
+    match verdict {
+        Verdict::Fail(Finding {
+            cause:
+                Cause::ProcessDied {
+                    exit: Exit::Status(status),
+                    ..
+                },
+            ..
+        }) => Some(*status),
+        _ => None,
+    }
+}
 
 impl Job<'_> {
     /// The verdict on a scenario, or the doubt whether the server has chosen what it was seen to do.
@@ -33,6 +53,30 @@ impl Job<'_> {
             }),
             None => verdict,
         })
+    }
+
+    /// The verdict on a trial, or what is to be said of it where a process ended as some of the server do with no client there:
+    /// a helper that is asked for a moment, and says no, is no worker.
+    pub(super) async fn unless_helper(
+        self,
+        verdict: Verdict,
+        trial: &mut Trial,
+        transcript: &Transcript,
+    ) -> Result<Verdict, Error> {
+        let Some(status) = status_of_a_worker(&verdict) else {
+            return Ok(verdict);
+        };
+        let watched = transcript.events.last().map(|event| event.at * 2);
+        let watched = watched.unwrap_or_default().max(WATCHED_FOR);
+        let nobody = scenario("nobody comes", &[], vec![vec![pause(watched)]]);
+        let (_, alone) = self.tried(&nobody).await?;
+        let mut ends = alone.server_events();
+        let is_helper = |event: &ServerEvent| matches!(event, ServerEvent::ProcessEnded { exit: Exit::Status(ended), .. } if *ended == status);
+        if !ends.any(is_helper) {
+            return Ok(verdict);
+        }
+        trial.helpers_end_with.push(status);
+        self.judged(trial, transcript)
     }
 
     /// What the server has chosen, where that explains a failure.

@@ -179,6 +179,8 @@ struct RawTrial {
     closes_silent_after: Option<Duration>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     may_close_silent: bool,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    helpers_end_with: Vec<i32>,
 }
 
 /// A scenario in the JSON form of `.drill` files.
@@ -205,6 +207,7 @@ impl RawTrial {
             is_undisturbed: trial.is_undisturbed,
             closes_silent_after: trial.closes_silent_after,
             may_close_silent: trial.may_close_silent,
+            helpers_end_with: trial.helpers_end_with.clone(),
         })
     }
 
@@ -217,6 +220,7 @@ impl RawTrial {
         trial.is_undisturbed = self.is_undisturbed;
         trial.closes_silent_after = self.closes_silent_after;
         trial.may_close_silent = self.may_close_silent;
+        trial.helpers_end_with = self.helpers_end_with;
         for (n, phase) in self.phases.into_iter().enumerate() {
             let name = format!("{name}: trial.phases[{n}]");
             trial = trial.with(phase.phase, phase.scenario(&name)?);

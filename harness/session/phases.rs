@@ -186,6 +186,7 @@ impl<'a> Session<'a> {
             clients_of(phase, scenario, observer, &observer.recorder)
         });
         let flow = self.lines(&scenario.lines, 0).await?;
+        self.continue_if_left_stopped();
         self.observer.record_output();
         match phase {
             Phase::BystanderConnects | Phase::BystanderAgain => self.clients.stand_by(),

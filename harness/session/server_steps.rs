@@ -58,6 +58,15 @@ impl Session<'_> {
         self.observer.record_server(ServerEvent::Continued);
     }
 
+    /// What we have stopped is not to be blamed for what it does not do afterwards.
+    pub(super) fn continue_if_left_stopped(&self) {
+        let mut living = self.observer.living();
+        if living.any(|process| process.state == 'T') {
+            self.signal_all(libc::SIGCONT);
+            self.observer.record_server(ServerEvent::Continued);
+        }
+    }
+
     async fn signal_the_living(&mut self, action: &ServerAction, signal: Signal) {
         if !self.signal(signal).await {
             self.disprove(action, "the server had ended before");

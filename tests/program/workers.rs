@@ -61,6 +61,7 @@ fn worker_that_dies_is_seen_where_only_the_tree_can_be_looked_at() {
 #[case::status_says_that_the_client_has_left("says-left")]
 #[case::broken_pipe_says_so_too("broken-pipe")]
 #[case::worker_ends_well_and_is_replaced("retires")]
+#[case::one_that_is_asked_for_a_moment_says_no("asks")]
 fn process_that_ends_as_servers_do_is_no_failure(#[case] way: &str) {
     let run: Run = resets(way, &[]).run();
     let holds = !run.stdout.contains("of the server");
