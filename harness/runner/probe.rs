@@ -52,15 +52,19 @@ pub(super) async fn probe(target: &Target, settings: &Settings) -> Result<Probed
     let turn = Turn::default();
     let mut session = Session::start(target, lab.clone(), turn.clone()).await?;
     let subject = subject_of(&session, &lab, target, settings)?;
-    let trial = Trial::alone(first_conversation(&subject)).of(&subject.profile);
+    let mut trial = Trial::alone(first_conversation(&subject)).of(&subject.profile);
     let transcript = perform(&mut session, &trial).await?;
-    let verdict = Job::new(target, &subject, settings, &turn).judged(&trial, &transcript)?;
+    let job = Job::new(target, &subject, settings, &turn);
+    let verdict = job.judged(&trial, &transcript)?;
+    let verdict = job.unless_helper(verdict, &mut trial, &transcript).await?;
     let mut unserved = (verdict != Verdict::Pass).then_some(verdict);
     let mut subject = subject;
     if unserved.is_none() && goes_on(&subject) {
-        let next = Trial::alone(first_conversation(&subject)).of(&subject.profile);
+        let mut next = Trial::alone(first_conversation(&subject)).of(&subject.profile);
         let seen = perform(&mut session, &next).await?;
-        let verdict = Job::new(target, &subject, settings, &turn).judged(&next, &seen)?;
+        let job = Job::new(target, &subject, settings, &turn);
+        let verdict = job.judged(&next, &seen)?;
+        let verdict = job.unless_helper(verdict, &mut next, &seen).await?;
         unserved = (verdict != Verdict::Pass).then_some(verdict);
     }
     if unserved.is_none() && may_defer(&subject) {
