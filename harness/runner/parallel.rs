@@ -54,7 +54,14 @@ pub(super) fn map_in_order<T: Sync, R: Send>(
         .into_inner()
         .unwrap_or_else(|poisoned| poisoned.into_inner());
     match done.error {
-        Some(error) => Err(error),
+        Some(error) => {
+            // What was concluded behind one that was not is no less true.
+            done.results[done.shown..]
+                .iter()
+                .flatten()
+                .for_each(on_result);
+            Err(error)
+        }
         None => Ok(done.results.into_iter().flatten().collect()),
     }
 }
@@ -115,6 +122,19 @@ fn event_loop() -> Result<tokio::runtime::Runtime, Error> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_was_concluded_before_an_error_is_shown() {
+        let seen = Mutex::new(Vec::new());
+        let run = |n: &usize, _: &Turn| match n {
+            3 => Err(Error::Interrupted),
+            n => Ok(*n),
+        };
+        let over = map_in_order(&[1, 2, 3, 4], 8, run, &|n| seen.lock().unwrap().push(*n));
+        assert!(matches!(over, Err(Error::Interrupted)));
+        let seen = seen.into_inner().unwrap();
+        assert!(seen.starts_with(&[1, 2]) && !seen.contains(&3), "{seen:?}");
+    }
 
     #[test]
     fn results_come_in_the_order_of_the_items() {
