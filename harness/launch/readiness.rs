@@ -74,14 +74,19 @@ pub(super) struct Told {
 impl Told {
     fn awaited(&self, target: &Target) -> String {
         let kind = target.profile.transport;
-        match (&self.port, &self.path) {
+        let chosen = target.listen.as_ref();
+        let chosen = chosen.map_or(String::new(), |listen| {
+            format!(" that is {listen}, as listen says")
+        });
+        let told = match (&self.port, &self.path) {
             (Some(port), _) => match kind {
                 Some(Transport::Udp) => format!("a UDP socket bound to port {port}"),
                 _ => format!("a listener on port {port}"),
             },
             (None, Some(path)) => format!("a Unix socket at {}", path.display()),
             (None, None) => "any listener of its process tree".to_owned(),
-        }
+        };
+        told + &chosen
     }
 }
 
