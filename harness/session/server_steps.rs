@@ -360,10 +360,15 @@ impl Session<'_> {
             Err(error) => return self.not_limited(&error.in_one_line()),
         }
         if let Some(exit) = self.ends_before_it_serves().await {
+            let server = self.observer.server.take();
+            let output = server.map(|server| server.process().take_output());
             // What it leaves behind is no worker of anybody.
-            drop(self.observer.server.take());
             self.observer.ends.discard();
-            return self.not_limited(&format!("the server {exit} before it had served anybody"));
+            let words = last_line(&output.unwrap_or_default());
+            let words = words.map_or(String::new(), |line| format!("; its last output: {line}"));
+            return self.not_limited(&format!(
+                "the server {exit} before it had served anybody{words}"
+            ));
         }
         let limit = limit.unwrap_or_default();
         let processes = self.observer.processes();

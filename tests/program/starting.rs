@@ -106,3 +106,26 @@ fn server_that_never_serves_anybody_could_not_be_started() {
             "clients away, the last one with \"- still loading\\n\"; ready-within says how long",
         );
 }
+
+/// A server whose open files nobody may limit later is started with the limit, and what it says to that is no failure.
+#[test]
+fn server_that_cannot_start_with_few_descriptors_has_not_failed() {
+    let id = "backlog/descriptor-limit";
+    let run = sockdrill(&[
+        "check", "--speaks", "echo", "--only", id, "--only", "polite",
+    ])
+    .reporting()
+    .args(["--", "python3", "fixtures/external/needs_room.py", "{port}"])
+    .run();
+    let verdict = verdict(&run, id);
+    // A server that cannot change its user is limited while it runs, and serves on.
+    let reason = "started with it, the server exited with status 1 before it had served anybody; its last output: there is no room \
+                  for 256 descriptors";
+    match rustix::process::geteuid().is_root() {
+        true => assert!(
+            verdict.starts_with("inconclusive") && verdict.ends_with(reason),
+            "{verdict}"
+        ),
+        false => assert!(!verdict.starts_with("fail"), "{verdict}"),
+    }
+}
