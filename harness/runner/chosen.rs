@@ -5,8 +5,10 @@ use super::probe::only_served;
 use crate::checks::choices::{Found, QUESTIONS, Question};
 use crate::checks::observations::Sighting;
 use crate::judge::{Cause, Choice, Doubt, Evidence, Verdict};
+use crate::model::dialogue::ClientSteps;
 use crate::model::error::Error;
-use crate::model::scenario::Scenario;
+use crate::model::phase::Phase;
+use crate::model::scenario::{Line, Scenario};
 use crate::model::trial::Trial;
 use crate::session::Session;
 use crate::transcript::event::Transcript;
@@ -21,7 +23,7 @@ impl Job<'_> {
     ) -> Result<(Verdict, Transcript), Error> {
         let seen = perform(session, trial).await?;
         let verdict = self.judged(trial, &seen)?;
-        let verdict = self.unless_starting(verdict, session, &seen).await;
+        let verdict = self.unless_starting(verdict, session, trial, &seen).await;
         Ok((verdict, seen))
     }
 
@@ -29,6 +31,7 @@ impl Job<'_> {
         self,
         verdict: Verdict,
         session: &Session<'_>,
+        trial: &Trial,
         seen: &Transcript,
     ) -> Verdict {
         let is_open = self.subject.profile.promises.starting.is_none();
@@ -36,6 +39,7 @@ impl Job<'_> {
         let first = seen.first_answered();
         let first = first.filter(|first| first.after < self.target.ready_within);
         let step = answered_otherwise(&verdict).filter(|_| is_open && has_started);
+        let step = step.filter(|step| self.is_of_a_polite_client(step, trial, seen));
         let Some((step, first)) = step.zip(first) else {
             return verdict;
         };
@@ -45,6 +49,23 @@ impl Job<'_> {
                 choice: Choice::TurnsAway(later.saturating_sub(first.came)),
             }),
             None => verdict,
+        }
+    }
+
+    /// Whether the client of a step says nothing but what a polite one says: what another is answered is no matter of starting.
+    fn is_of_a_polite_client(self, step: &Cause, trial: &Trial, seen: &Transcript) -> bool {
+        let Cause::StepFailed { client, .. } = step else {
+            return false;
+        };
+        match seen.last_phase() {
+            Some(Phase::Before | Phase::After) => true,
+            Some(Phase::Scenario) => {
+                let said = trial.scenario().actions_of(client);
+                let polite = ClientSteps::of(0).polite(self.subject).lines();
+                let polite: Vec<_> = polite.iter().filter_map(Line::action).collect();
+                !said.is_empty() && said.chunks(polite.len()).all(|chunk| chunk == polite)
+            }
+            _ => false,
         }
     }
 

@@ -429,13 +429,23 @@ impl Transcript {
         })
     }
 
+    /// The phase that was come to last.
+    pub(crate) fn last_phase(&self) -> Option<Phase> {
+        let mut events = self.events.iter().rev();
+        events.find_map(|event| match event.what {
+            What::Phase(phase) => Some(phase),
+            _ => None,
+        })
+    }
+
     /// Whether the server was started again.
     pub(crate) fn is_restarted(&self) -> bool {
         let started = |event: &&ServerEvent| matches!(event, ServerEvent::Started { .. });
         self.server_events().filter(started).count() > 1
     }
 
-    /// The client who alone was answered since the server has begun to listen: when it came, and how long after that.
+    /// The connection on which alone a client was answered since the server has begun to listen: when it came, and how long
+    /// after that.
     pub(crate) fn first_answered(&self) -> Option<FirstAnswered> {
         let is_start =
             |event: &Event| matches!(event.what, What::Server(ServerEvent::Started { .. }));
@@ -447,7 +457,7 @@ impl Transcript {
                     came.insert(*id, event.at);
                 }
                 What::Client(id, ClientEvent::Received(_) | ClientEvent::Datagram { .. }) => {
-                    answered.insert(*id);
+                    answered.insert(came.get(id).copied());
                 }
                 _ => {}
             }
@@ -456,7 +466,7 @@ impl Transcript {
         let (Some(first), None) = (answered.next(), answered.next()) else {
             return None;
         };
-        let came = *came.get(&first)?;
+        let came = first?;
         Some(FirstAnswered {
             came,
             after: came - self.events[start].at,

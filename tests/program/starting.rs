@@ -60,6 +60,28 @@ fn client_that_is_turned_away_by_a_server_that_has_just_started_again_is_no_fail
     assert!(verdict.ends_with(&line), "{verdict}");
 }
 
+/// What a client is answered that says something else than a polite one is no matter of starting.
+#[test]
+fn answer_to_a_client_that_is_not_polite_is_no_choice_of_a_server_that_starts() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("odd.drill");
+    let case = "case odd words\n  clients: alice\n  waive: served \"the first client is of interest\"\n\n  alice connect\n  \
+                alice send \"odd\\n\"\n  alice expect \"EVEN\\n\"\n";
+    std::fs::write(&file, case).unwrap();
+    sockdrill(&["run", &file.to_string_lossy(), "--speaks", "uppercase"])
+        .args([
+            "--",
+            env!("CARGO_BIN_EXE_sockdrill"),
+            "serve",
+            "uppercase",
+            "--port",
+            "{port}",
+        ])
+        .run()
+        .code(1)
+        .prints("fail          odd::odd words  alice expected \"EVEN\\n\", got \"ODD\\n\"");
+}
+
 /// Who comes first is then told from who is served.
 #[rstest]
 #[case::and_closes("words")]
