@@ -240,7 +240,7 @@ impl Error {
         let text = self.chain();
         let mut lines = text.lines();
         let first = lines.next().unwrap_or_default();
-        let output = lines.filter(|line| line.starts_with(OUTPUT_MARGIN)).last();
+        let output = lines.rfind(|line| line.starts_with(OUTPUT_MARGIN));
         match output.filter(|_| first.ends_with(':')) {
             Some(line) => format!("{first} {}", line.trim()),
             None => first.to_owned(),
