@@ -622,6 +622,27 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         },
     },
     Observation {
+        name: "starting",
+        id: None,
+        about: "Whether the server serves a client that comes as soon as it listens, or turns clients away for a while.",
+        needs: &[Need::REPLY],
+        occasion: Occasion::Probe,
+        read: |seen| {
+            Some(match seen.subject.turned_away {
+                Some(time) => format!(
+                    "turns clients away in words of its own, and serves one that comes {} later",
+                    Measured(time)
+                ),
+                None => "serves the first client".to_owned(),
+            })
+        },
+        line: |seen| {
+            let is_open = seen.subject.profile.promises.starting.is_none();
+            let turned_away = seen.subject.turned_away.filter(|_| is_open)?;
+            Some(Choice::TurnsAway(turned_away).promise())
+        },
+    },
+    Observation {
         name: "stop",
         id: None,
         about: "What becomes of a client that is connected when the server is told to end, and when it ends, where that is not promised.",

@@ -2,6 +2,7 @@
 
 use super::completions::Shell;
 use crate::launch::lab::Isolation;
+use crate::model::address::listener;
 use crate::report::concluded::NoTests;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::{IpAddr, Ipv4Addr};
@@ -180,7 +181,7 @@ pub(super) struct Shared {
     #[arg(long, value_enum, default_value_t = IsolationArg::Auto)]
     pub(super) isolation: IsolationArg,
     /// Which of several listeners to drill: a port, or an address as the error lists them.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = listener)]
     pub(super) listen: Option<String>,
     /// What becomes of a run in which nothing was tried: all was skipped, or nothing selected.
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = NoTestsArg::Fail)]
@@ -222,7 +223,7 @@ pub(super) struct ReproArgs {
     #[arg(long, value_name = "PROFILE")]
     pub(super) speaks: Option<String>,
     /// Which of several listeners is meant: a port, or an address as the error lists them.
-    #[arg(long, value_name = "ADDRESS")]
+    #[arg(long, value_name = "ADDRESS", value_parser = listener)]
     pub(super) listen: Option<String>,
     /// The server's command, in the place of the server that the file names.
     #[arg(last = true, value_name = "COMMAND")]

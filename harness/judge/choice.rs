@@ -24,6 +24,8 @@ pub(crate) enum Choice {
     },
     /// It takes no notice for so long of a client that has said what is no request.
     Throttles(Duration),
+    /// It turns clients away until it has started, and serves one that comes so much later.
+    TurnsAway(Duration),
 }
 
 impl Choice {
@@ -34,6 +36,7 @@ impl Choice {
                 at_login == too
             }
             (Self::Throttles(_), Self::Throttles(_)) => true,
+            (Self::TurnsAway(_), Self::TurnsAway(_)) => true,
             _ => self == other,
         }
     }
@@ -54,6 +57,7 @@ impl Choice {
                 let seconds = time.as_secs_f64().ceil();
                 format!("throttling = \"{seconds}s\"")
             }
+            Self::TurnsAway(_) => "starting = \"turns-away\"".to_owned(),
             Self::GivesUp { after, at_login } => {
                 let key = if *at_login {
                     "login-timeout"

@@ -4,7 +4,7 @@ use super::target::{Target, find_program};
 use crate::kernel::{OutputPipe, tree_of};
 use crate::launch::lab::Lab;
 use crate::model::data::find;
-use crate::model::error::Error;
+use crate::model::error::{Error, OUTPUT_MARGIN};
 use crate::model::profile::Transport;
 use crate::model::server_action::Streams;
 use crate::sys::own_limits;
@@ -232,7 +232,7 @@ impl Process {
                 let shown = lines
                     .iter()
                     .rev()
-                    .map(|line| format!("\n    {}", line.trim_end()));
+                    .map(|line| format!("\n{OUTPUT_MARGIN}{}", line.trim_end()));
                 format!("; its last output:{}", shown.collect::<String>())
             }
         }

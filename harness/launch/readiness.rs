@@ -74,14 +74,17 @@ pub(super) struct Told {
 impl Told {
     fn awaited(&self, target: &Target) -> String {
         let kind = target.profile.transport;
-        match (&self.port, &self.path) {
+        let chosen = target.listen.as_ref();
+        let chosen = chosen.map_or(String::new(), |listen| format!(" (listen = \"{listen}\")"));
+        let told = match (&self.port, &self.path) {
             (Some(port), _) => match kind {
                 Some(Transport::Udp) => format!("a UDP socket bound to port {port}"),
                 _ => format!("a listener on port {port}"),
             },
             (None, Some(path)) => format!("a Unix socket at {}", path.display()),
             (None, None) => "any listener of its process tree".to_owned(),
-        }
+        };
+        told + &chosen
     }
 }
 
@@ -260,7 +263,9 @@ fn never_listened(
     let places = places
         .iter()
         .map(|place| format!("{} {}", place.transport, place.address));
-    let elsewhere: Vec<String> = places.chain(names_without_a_place(lab)).collect();
+    let mut elsewhere: Vec<String> = places.chain(names_without_a_place(lab)).collect();
+    // Several sockets may share an address.
+    elsewhere.dedup();
     let hint = match elsewhere.as_slice() {
         [] => "; is {port} in the right place of the command, and does the server stay in the foreground?".to_owned(),
         places => format!("; it listens on {}, which is not what was awaited", places.join(", ")),

@@ -2,15 +2,17 @@
 
 use super::loopback::tells_loopback;
 use super::shell::command_line;
+use crate::model::address;
 use crate::model::date::Date;
 use crate::model::error::Error;
-use crate::model::profile::{Profile, RawProfile, RawPromises, Transport};
+use crate::model::profile::{Mistake, Profile, RawProfile, RawPromises, Transport};
 use crate::reference;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use toml::Spanned;
 
 /// How to start a server, and what it speaks.
 ///
@@ -49,6 +51,8 @@ pub struct Target {
     pub package: Option<String>,
     /// The programs beside the command's own that it starts.
     pub programs: Vec<String>,
+    /// Whether it was found to turn clients away until it has started.
+    pub(crate) found_to_turn_away: bool,
     /// Failures that are known and have a reason.
     pub(crate) known: Vec<Known>,
     /// The file that it was read from.
@@ -85,7 +89,7 @@ struct RawTarget {
     #[serde(default)]
     files: BTreeMap<String, String>,
     ready_within: Option<String>,
-    listen: Option<String>,
+    listen: Option<Spanned<String>>,
     #[serde(default)]
     listen_fds: bool,
     package: Option<String>,
@@ -127,6 +131,7 @@ impl Target {
             listen: None,
             package: None,
             programs: Vec::new(),
+            found_to_turn_away: false,
             known: Vec::new(),
             file: None,
         }
@@ -247,6 +252,12 @@ impl Target {
                 .map_err(|error| malformed(format!("ready-within: {error}")))?,
             None => READY_WITHIN,
         };
+        let listen = raw.listen.as_ref().map(|listen| {
+            let mistake = |message| Mistake::of(listen, format!("listen: {message}"));
+            address::listener(listen.get_ref())
+                .map_err(|message| malformed(mistake(message).shown(text)))
+        });
+        let listen = listen.transpose()?;
         let sysctl = raw.lab.sysctl.into_iter();
         Ok(Self {
             name: name.to_owned(),
@@ -256,7 +267,7 @@ impl Target {
             ready_within,
             open_files: raw.lab.open_files,
             sysctl: sysctl.map(|(name, value)| (name, plain(value))).collect(),
-            listen: raw.listen,
+            listen,
             listen_fds: raw.listen_fds,
             package: raw.package,
             programs: raw.programs,
@@ -270,6 +281,11 @@ impl Target {
         let mut target = self.clone();
         target.profile.transport = Some(transport);
         target
+    }
+
+    /// Whether clients are turned away until it has started, as its profile says or as was found.
+    pub(crate) fn turns_away_at_first(&self) -> bool {
+        self.found_to_turn_away || self.profile.turns_away_at_first()
     }
 
     /// Whether the program of the command, and those that it starts, are on this machine.

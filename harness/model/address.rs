@@ -13,6 +13,22 @@ pub(crate) enum Address {
     Path(PathBuf),
 }
 
+/// Which of several listeners is meant, as files and command lines say it: by its port, or by its address.
+///
+/// # Errors
+/// It is neither; says what to write.
+pub(crate) fn listener(text: &str) -> Result<String, String> {
+    let is_port = text.parse::<u16>().is_ok_and(|port| port != 0);
+    let is_address = text.parse::<SocketAddr>().is_ok() || text.starts_with('/');
+    match is_port || is_address {
+        true => Ok(text.to_owned()),
+        false => Err(format!(
+            "`{text}` is neither a port nor an address; write which listener is meant, such as \"8080\", \
+             \"127.0.0.1:8080\" or \"/run/server.socket\" (what a server speaks over is its profile's transport)"
+        )),
+    }
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

@@ -101,6 +101,22 @@ pub enum Error {
         /// Its command.
         command: String,
     },
+    /// The server listens, and turns every client away.
+    #[error(
+        "the server listens and has served nobody within {}: it turned {clients} clients away, the last one with {words}; \
+         ready-within says how long it may take\n  command: {command}",
+        Measured(*waited)
+    )]
+    NeverServed {
+        /// How long it was tried.
+        waited: Duration,
+        /// How many clients it turned away.
+        clients: usize,
+        /// What it told the last of them.
+        words: String,
+        /// Its command.
+        command: String,
+    },
     /// Something else listens where the server should.
     #[error(
         "port {port} is taken: {holder} listens on it, not the server{output}\n  command: {command}\n  \
@@ -143,6 +159,9 @@ pub enum Error {
     Interrupted,
 }
 
+/// What stands before each line of a server's output.
+pub(crate) const OUTPUT_MARGIN: &str = "    ";
+
 /// The exit codes of the command line.
 ///
 /// ```no_run
@@ -180,6 +199,7 @@ impl Error {
             self,
             Self::EndedEarly { .. }
                 | Self::NeverListened { .. }
+                | Self::NeverServed { .. }
                 | Self::PortTaken { .. }
                 | Self::SeveralListeners { .. }
         )
@@ -207,10 +227,23 @@ impl Error {
             | Self::Start { .. }
             | Self::EndedEarly { .. }
             | Self::NeverListened { .. }
+            | Self::NeverServed { .. }
             | Self::PortTaken { .. }
             | Self::SeveralListeners { .. }
             | Self::Lab { .. }
             | Self::Kernel { .. } => ExitCode::CouldNotRun,
+        }
+    }
+
+    /// The same in one line, with the last one of the server's output: the rest is for who starts the server himself.
+    pub(crate) fn in_one_line(&self) -> String {
+        let text = self.chain();
+        let mut lines = text.lines();
+        let first = lines.next().unwrap_or_default();
+        let output = lines.rfind(|line| line.starts_with(OUTPUT_MARGIN));
+        match output.filter(|_| first.ends_with(':')) {
+            Some(line) => format!("{first} {}", line.trim()),
+            None => first.to_owned(),
         }
     }
 

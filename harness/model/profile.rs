@@ -196,6 +196,8 @@ pub(crate) struct Promises {
     pub backlog: Option<u32>,
     /// How it answers requests that arrive together.
     pub pipelining: Option<Pipelining>,
+    /// What it does for a client that comes as soon as it listens.
+    pub starting: Option<Starting>,
     /// What a second instance on the same address does.
     pub second_instance: Option<SecondInstance>,
     /// How it stops.
@@ -256,6 +258,7 @@ impl Promises {
             throttling: self.throttling.or(other.throttling),
             backlog: self.backlog.or(other.backlog),
             pipelining: self.pipelining.or(other.pipelining),
+            starting: self.starting.or(other.starting),
             second_instance: self.second_instance.or(other.second_instance),
             stop: self.stop.or(other.stop),
         }
@@ -302,6 +305,16 @@ pub(crate) enum Pipelining {
     Answers,
     /// Its protocol forbids it.
     Forbidden,
+}
+
+/// What a server does for a client that comes as soon as it listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Starting {
+    /// It serves that client.
+    Serves,
+    /// It tells that client, in words of its own, to come again later.
+    TurnsAway,
 }
 
 /// What a second instance on the same address does.
@@ -412,6 +425,7 @@ pub(crate) struct RawPromises {
     throttling: Option<String>,
     backlog: Option<u32>,
     pipelining: Option<Pipelining>,
+    starting: Option<Starting>,
     second_instance: Option<SecondInstance>,
     stop: Option<RawStop>,
 }
@@ -653,6 +667,11 @@ impl Profile {
             .filter(move |exchange| !closes || exchange.is_opening())
     }
 
+    /// Whether clients are turned away by a server of this profile until it has started.
+    pub(crate) fn turns_away_at_first(&self) -> bool {
+        self.promises.starting == Some(Starting::TurnsAway)
+    }
+
     /// Whether several clients can be served at a time.
     pub(crate) fn serves_concurrently(&self) -> bool {
         self.promises.serves == Some(Serves::Concurrently)
@@ -762,6 +781,14 @@ impl From<String> for Mistake {
 }
 
 impl Mistake {
+    /// A mistake that is the whole of a quoted text.
+    pub(crate) fn of(quoted: &Spanned<String>, message: String) -> Self {
+        Self {
+            place: Some(quoted.span()),
+            message,
+        }
+    }
+
     /// A mistake in a quoted text, which stands at this many of its bytes.
     fn inside(quoted: &Spanned<String>, file: &str, key: &str, error: &LiteralError) -> Self {
         let span = quoted.span();
@@ -832,6 +859,7 @@ fn promises(raw: RawPromises) -> Result<Promises, String> {
         throttling: time("throttling", raw.throttling)?,
         backlog: raw.backlog,
         pipelining: raw.pipelining,
+        starting: raw.starting,
         second_instance: raw.second_instance,
         stop: raw.stop.map(stop).transpose()?,
     })

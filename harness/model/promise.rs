@@ -85,6 +85,14 @@ pub(crate) const PROMISES: &[Promise] = &[
         example: "\"answers\"",
     },
     Promise {
+        name: "starting",
+        about: "What it does for clients that come as soon as it listens: it serves them, or turns them away in words of its own, \
+                such as an error that its protocol has for it, until it has started (within ready-within).",
+        words: &["serves", "turns-away"],
+        otherwise: None,
+        example: "\"serves\"",
+    },
+    Promise {
         name: "second-instance",
         about: "What a second instance on the same address does: it ends with an error, or listens at the same port.",
         words: &["ends", "shares-port"],

@@ -31,6 +31,18 @@ impl Scenario {
         steps.any(|line| line.step.form().does.asks().is_some())
     }
 
+    /// What those behind a name do, in the order of the text.
+    pub(crate) fn actions_of(&self, name: &str) -> Vec<&Action> {
+        let of_name = |who: usize| {
+            self.clients
+                .get(who)
+                .is_some_and(|group| group.name == name)
+        };
+        let theirs = |line: &&Line| matches!(line.step, Step::Client { who, .. } if of_name(who));
+        let steps = self.steps().into_iter();
+        steps.filter(theirs).filter_map(Line::action).collect()
+    }
+
     /// Whether the server's open files are limited.
     pub(crate) fn limits_files(&self) -> bool {
         let mut steps = self.steps().into_iter();
@@ -110,6 +122,14 @@ pub(crate) struct Line {
 }
 
 impl Line {
+    /// What a client does in it.
+    pub(crate) fn action(&self) -> Option<&Action> {
+        match &self.step {
+            Step::Client { action, .. } => Some(action),
+            _ => None,
+        }
+    }
+
     /// The index among the clients of those whom the line concerns, if it concerns nobody else. Lines of the same clients
     /// that follow each other are gone through by each of them at its own pace.
     pub(crate) fn clients(&self) -> Option<usize> {

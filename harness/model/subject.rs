@@ -3,6 +3,7 @@
 use crate::model::address::Address;
 use crate::model::profile::{AfterExchange, IdleTimeout, Profile, Promises, Transport};
 use std::net::{Ipv4Addr, SocketAddr};
+use std::time::Duration;
 
 /// What is known of one server before it is judged, and what its checks and observations build on. The probe builds it
 /// once; where a promise is found broken, another one is made of it.
@@ -34,6 +35,8 @@ pub(crate) struct Subject {
     pub process_for_each: bool,
     /// Whether the host lets us limit its open files while it runs.
     pub may_be_limited: bool,
+    /// How much later a client was served than the very first one, where that one was turned away.
+    pub turned_away: Option<Duration>,
     /// The promises that were found broken.
     pub broken: Vec<Broken>,
     /// Whether the last exchange is answered again on the same connection, as was promised or, where nothing is said of
@@ -111,6 +114,7 @@ impl Subject {
             most_clients: u32::MAX,
             somaxconn: None,
             may_be_limited: true,
+            turned_away: None,
             broken: Vec::new(),
         }
     }

@@ -295,6 +295,11 @@ impl fmt::Display for Choice {
                 "the server takes no notice for {} of a client that has said what is no request",
                 Measured(*time)
             ),
+            Self::TurnsAway(later) => write!(
+                f,
+                "it was the first client of a server that had just begun to listen, and one that came {} later was served",
+                Measured(*later)
+            ),
             Self::GivesUp { after, at_login } => {
                 let who = match at_login {
                     true => "a client that has said nothing",

@@ -131,9 +131,9 @@ impl<'a> Job<'a> {
     async fn alone_on_fresh_server(self, trial: &Trial) -> Result<Verdict, Error> {
         let mut session = self.start().await?;
         self.turn.hold(self.settings.exclusive.alone().await);
-        let seen = perform(&mut session, trial).await;
+        let performed = self.performed(&mut session, trial).await;
         self.turn.end_trial();
-        self.judged(trial, &seen?)
+        Ok(performed?.0)
     }
 
     /// Judges what was seen of a trial, and saves all of it where that is wanted.
@@ -230,18 +230,17 @@ impl<'a> Job<'a> {
     ) -> Result<(Verdict, Transcript), Error> {
         self.turn.come_back().await;
         self.turn.hold(self.settings.exclusive.shared().await);
-        let seen = perform(session, trial).await;
+        let performed = self.performed(session, trial).await;
         self.turn.end_trial();
-        let seen = seen?;
-        Ok((self.judged(trial, &seen)?, seen))
+        performed
     }
 
     /// Repeats what failed on fresh servers, to say how often it fails; repeats what proved nothing, until it does or
     /// has been tried so often.
     async fn again(self, verdict: Verdict, trial: &Trial, tries: usize) -> Verdict {
         let decided = match verdict {
-            // What it needs is time, which another try would take once more.
-            late @ Verdict::Inconclusive(Doubt::NotYet { .. }) => late,
+            // What it needs is time, which another try would take once more, or a word in the profile.
+            late @ Verdict::Inconclusive(Doubt::NotYet { .. } | Doubt::Chosen { .. }) => late,
             Verdict::Inconclusive(doubt) => self.until_decided(doubt, trial, tries).await,
             decided => decided,
         };

@@ -50,7 +50,10 @@ pub fn check(
     let held = wait_in_line(settings, take_what_there_is(descriptors::needed(&[])))?;
     let probed = block_on(settings, probe(target, settings))??;
     drop(held);
-    let target = target.on(probed.subject.place.transport);
+    let target = Target {
+        found_to_turn_away: probed.subject.turned_away.is_some(),
+        ..target.on(probed.subject.place.transport)
+    };
     let turn = Turn::default();
     let first = Job::new(&target, &probed.subject, settings, &turn);
     let (subject, tried) = try_gates(&table, &probed, first)?;

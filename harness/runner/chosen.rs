@@ -1,14 +1,16 @@
 //! Before a server is blamed for what it may have chosen, and its profile does not say, it is tried.
 
-use super::attempt::Job;
+use super::attempt::{Job, perform};
 use super::probe::only_served;
 use crate::checks::choices::{Found, QUESTIONS, Question};
 use crate::checks::observations::Sighting;
-use crate::judge::{Cause, Choice, Doubt, Finding, Verdict};
-use crate::model::dialogue::{pause, scenario};
+use crate::judge::{Cause, Choice, Doubt, Evidence, Finding, Verdict};
+use crate::model::dialogue::{ClientSteps, pause, scenario};
 use crate::model::error::Error;
-use crate::model::scenario::Scenario;
+use crate::model::phase::Phase;
+use crate::model::scenario::{Line, Scenario};
 use crate::model::trial::Trial;
+use crate::session::Session;
 use crate::transcript::event::{Exit, ServerEvent, Transcript};
 use std::time::Duration;
 
@@ -31,6 +33,61 @@ fn status_of_a_worker(verdict: &Verdict) -> Option<i32> {
 }
 
 impl Job<'_> {
+    /// Performs a trial on a server and judges it. Where its first client was answered in other words, the verdict is the
+    /// doubt whether the server was about to start, if the same server serves one that comes later.
+    pub(super) async fn performed(
+        self,
+        session: &mut Session<'_>,
+        trial: &Trial,
+    ) -> Result<(Verdict, Transcript), Error> {
+        let seen = perform(session, trial).await?;
+        let verdict = self.judged(trial, &seen)?;
+        let verdict = self.unless_starting(verdict, session, trial, &seen).await;
+        Ok((verdict, seen))
+    }
+
+    async fn unless_starting(
+        self,
+        verdict: Verdict,
+        session: &Session<'_>,
+        trial: &Trial,
+        seen: &Transcript,
+    ) -> Verdict {
+        let is_open = self.subject.profile.promises.starting.is_none();
+        let has_started = seen.is_restarted() || session.is_its_first_transcript();
+        let first = seen.first_answered();
+        let first = first.filter(|first| first.after < self.target.ready_within);
+        let step = answered_otherwise(&verdict).filter(|_| is_open && has_started);
+        let step = step.filter(|step| self.is_of_a_polite_client(step, trial, seen));
+        let Some((step, first)) = step.zip(first) else {
+            return verdict;
+        };
+        match session.comes_to_serve().await {
+            Some(later) => Verdict::Inconclusive(Doubt::Chosen {
+                step: Box::new(step.clone()),
+                choice: Choice::TurnsAway(later.saturating_sub(first.came)),
+            }),
+            None => verdict,
+        }
+    }
+
+    /// Whether the client of a step says nothing but what a polite one says: what another is answered is no matter of starting.
+    fn is_of_a_polite_client(self, step: &Cause, trial: &Trial, seen: &Transcript) -> bool {
+        let Cause::StepFailed { client, .. } = step else {
+            return false;
+        };
+        match seen.last_phase() {
+            Some(Phase::Before | Phase::After) => true,
+            Some(Phase::Scenario) => {
+                let said = trial.scenario().actions_of(client);
+                let polite = ClientSteps::of(0).polite(self.subject).lines();
+                let polite: Vec<_> = polite.iter().filter_map(Line::action).collect();
+                !said.is_empty() && said.chunks(polite.len()).all(|chunk| chunk == polite)
+            }
+            _ => false,
+        }
+    }
+
     /// The verdict on a scenario, or the doubt whether the server has chosen what it was seen to do.
     pub(super) async fn unless_chosen(
         self,
@@ -133,5 +190,31 @@ impl Job<'_> {
     async fn tried(self, scenario: &Scenario) -> Result<(Verdict, Transcript), Error> {
         let trial = Trial::alone(only_served(scenario.clone())).of(&self.subject.profile);
         self.on_fresh_server(&trial).await
+    }
+}
+
+/// The step of a client that was answered in other words than it was owed, where a verdict rests on that alone.
+fn answered_otherwise(verdict: &Verdict) -> Option<&Cause> {
+    let cause = match verdict {
+        Verdict::Fail(finding) => {
+            let mut evidence = finding.evidence.iter();
+            let is_all = !evidence.any(|evidence| matches!(evidence, Evidence::Also(_)));
+            is_all.then_some(&finding.cause)?
+        }
+        Verdict::Inconclusive(Doubt::NotServedBefore { step, exit: None })
+        | Verdict::Inconclusive(Doubt::SilentByUs { step, .. } | Doubt::NotYet { step, .. }) => {
+            step
+        }
+        Verdict::Inconclusive(_) | Verdict::Pass | Verdict::Skip(_) => return None,
+    };
+    let step = match cause {
+        Cause::NotServed { step } => step,
+        other => other,
+    };
+    match step {
+        Cause::StepFailed {
+            expected, instead, ..
+        } if instead.is_another_answer(expected) => Some(step),
+        _ => None,
     }
 }

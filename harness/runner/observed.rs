@@ -66,12 +66,7 @@ pub(super) fn observe(
             });
             Ok((value, crash))
         }
-        Err(error) => {
-            let reason = error.chain();
-            // What follows in further lines is for who starts the server himself.
-            let reason = reason.lines().next().unwrap_or_default();
-            Ok((format!("not observed: {reason}"), None))
-        }
+        Err(error) => Ok((format!("not observed: {}", error.in_one_line()), None)),
     }
 }
 

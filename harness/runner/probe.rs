@@ -5,7 +5,7 @@ use super::descriptors;
 use super::drawn;
 use super::settings::Settings;
 use crate::checks::observations::Sighting;
-use crate::judge::Verdict;
+use crate::judge::{Choice, Doubt, Verdict};
 use crate::kernel::Row;
 use crate::launch::lab::Lab;
 use crate::launch::{Server, Target};
@@ -22,6 +22,7 @@ use crate::model::trial::Trial;
 use crate::session::{Session, Turn};
 use crate::transcript::event::Transcript;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What the first look at a server tells.
 pub(super) struct Probed {
@@ -53,20 +54,24 @@ pub(super) async fn probe(target: &Target, settings: &Settings) -> Result<Probed
     let mut session = Session::start(target, lab.clone(), turn.clone()).await?;
     let subject = subject_of(&session, &lab, target, settings)?;
     let mut trial = Trial::alone(first_conversation(&subject)).of(&subject.profile);
-    let transcript = perform(&mut session, &trial).await?;
     let job = Job::new(target, &subject, settings, &turn);
-    let verdict = job.judged(&trial, &transcript)?;
+    let (verdict, mut transcript) = job.performed(&mut session, &trial).await?;
     let verdict = job.unless_helper(verdict, &mut trial, &transcript).await?;
-    let mut unserved = (verdict != Verdict::Pass).then_some(verdict);
-    let mut subject = subject;
+    let turned_away = turned_away(&verdict);
+    let mut unserved = (verdict != Verdict::Pass && turned_away.is_none()).then_some(verdict);
     if unserved.is_none() && goes_on(&subject) {
-        let mut next = Trial::alone(first_conversation(&subject)).of(&subject.profile);
-        let seen = perform(&mut session, &next).await?;
-        let job = Job::new(target, &subject, settings, &turn);
-        let verdict = job.judged(&next, &seen)?;
-        let verdict = job.unless_helper(verdict, &mut next, &seen).await?;
+        let seen = perform(&mut session, &trial).await?;
+        let verdict = job.judged(&trial, &seen)?;
+        let verdict = job.unless_helper(verdict, &mut trial, &seen).await?;
         unserved = (verdict != Verdict::Pass).then_some(verdict);
+        if turned_away.is_some() {
+            transcript = seen;
+        }
     }
+    let mut subject = Subject {
+        turned_away: session.turned_away().or(turned_away),
+        ..subject
+    };
     if unserved.is_none() && may_defer(&subject) {
         let silent = Trial::alone(silent_client()).of(&subject.profile);
         let seen = perform(&mut session, &silent).await?;
@@ -94,6 +99,17 @@ pub(super) async fn probe(target: &Target, settings: &Settings) -> Result<Probed
         transcript,
         unserved,
     })
+}
+
+/// How much later a client was served than the first one, who was turned away.
+fn turned_away(verdict: &Verdict) -> Option<Duration> {
+    match verdict {
+        Verdict::Inconclusive(Doubt::Chosen {
+            choice: Choice::TurnsAway(later),
+            ..
+        }) => Some(*later),
+        _ => None,
+    }
 }
 
 /// What is known of a server that has just been started.
@@ -218,7 +234,7 @@ fn in_background(target: &Target) -> Error {
         how: "put itself into the background, and its first process ended".to_owned(),
         awaited: "it could be drilled; give it the option that keeps it in the foreground"
             .to_owned(),
-        waited: std::time::Duration::ZERO,
+        waited: Duration::ZERO,
         output: String::new(),
         command: target.command_line(),
     }

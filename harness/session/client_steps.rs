@@ -2,6 +2,7 @@
 
 use super::phases::{Flow, Session, go_on_if};
 use super::quiescence::looks_every;
+use super::starting::Reception;
 use crate::launch::Server;
 use crate::model::action::Action;
 use crate::model::expectation::Expectation;
@@ -14,6 +15,7 @@ use crate::session::client::Client;
 use crate::transcript::client_state::{Matcher, Progress};
 use crate::transcript::event::{ClientEvent, Ended, Exit, What};
 use crate::transcript::fault::Fault;
+use crate::transcript::instead::Instead;
 use std::time::{Duration, Instant};
 
 /// What waits unread while the server sleeps, since when, and how many looks in a row have shown it.
@@ -51,6 +53,8 @@ struct Waiting {
     /// How many looks in a row have shown that nothing of the server is left.
     dead_looks: u64,
     held: Held,
+    /// Another one has been tried, to tell whether this one hopes in vain.
+    another_tried: bool,
 }
 
 impl Waiting {
@@ -73,6 +77,7 @@ impl Waiting {
             ran_before: None,
             dead_looks: 0,
             held: Held::now(0),
+            another_tried: false,
         }
     }
 }
@@ -201,7 +206,13 @@ impl Session<'_> {
             let ended = tokio::select! {
                 biased;
                 () = next_fact => None,
-                () = tokio::time::sleep_until(waiting.deadline) => self.at_deadline(client, &mut waiting),
+                () = tokio::time::sleep_until(waiting.deadline) => {
+                    let is_first = !std::mem::replace(&mut waiting.another_tried, true);
+                    match is_first && self.hopes_in_vain(client, what).await {
+                        true => Some(Ended::OutOfTime(waiting.limit)),
+                        false => self.at_deadline(client, &mut waiting),
+                    }
+                }
                 _ = look.tick() => self.at_look(client, what, &mut waiting),
             };
             if let Some(ended) = ended {
@@ -211,6 +222,16 @@ impl Session<'_> {
                 look = looks_every(self.observer.between_looks());
             }
         }
+    }
+
+    /// Whether a client whom alone the server has answered since it listens hopes for the rest of what was whole: what has come
+    /// may be the beginning of what it is owed, and one who comes after it is served meanwhile.
+    async fn hopes_in_vain(&self, client: &Client, what: &Expectation) -> bool {
+        let recorder = &self.observer.recorder;
+        let so_far = recorder.client_states().of(client.id()).so_far();
+        Instead::SoFar(so_far).is_another_answer(what)
+            && recorder.with(|seen| seen.first_answered().is_some())
+            && self.received(SILENCE).await == Reception::Served
     }
 
     /// The time is up, unless others of a crowd are served meanwhile: as long as anybody is, nobody has waited in vain. A

@@ -16,6 +16,7 @@ mod quiescence;
 mod recorder;
 mod sampler;
 mod server_steps;
+mod starting;
 mod turn;
 
 pub(crate) use phases::Session;

@@ -21,7 +21,7 @@ use crate::transcript::event::{ServerEvent, Transcript, What};
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A server in its lab, ready for one scenario after the other.
 pub(crate) struct Session<'a> {
@@ -31,6 +31,10 @@ pub(crate) struct Session<'a> {
     pub(super) files: OpenFilesLimits,
     /// Whether a step of this phase has stopped it.
     pub(super) stopped: Cell<bool>,
+    /// How many transcripts have begun on it.
+    transcripts: usize,
+    /// For how long it turned clients away before the first transcript, where it did.
+    turned_away: Option<Duration>,
 }
 
 /// Whether the lines of a phase are gone on with.
@@ -53,18 +57,29 @@ impl<'a> Session<'a> {
     ) -> Result<Self, Error> {
         own_delay::start();
         let server = Server::start(target, Arc::clone(&lab)).await?;
-        Ok(Self {
+        let mut session = Self {
             target,
             observer: Observer::of(server, lab, turn),
             clients: Clients::default(),
             files: OpenFilesLimits::default(),
             stopped: Cell::default(),
-        })
+            transcripts: 0,
+            turned_away: None,
+        };
+        if target.turns_away_at_first() {
+            session.turned_away = session.until_it_serves().await?;
+        }
+        Ok(session)
     }
 
     /// The server, while one runs.
     pub(crate) fn server(&self) -> Option<&Server> {
         self.observer.server()
+    }
+
+    /// For how long the server turned clients away once it listened, where it did.
+    pub(crate) fn turned_away(&self) -> Option<Duration> {
+        self.turned_away
     }
 
     /// The listener's accept queue and its limit.
@@ -76,6 +91,12 @@ impl<'a> Session<'a> {
     pub(crate) fn begin(&mut self) {
         self.files = OpenFilesLimits::default();
         self.observer.begin();
+        self.transcripts += 1;
+    }
+
+    /// Whether nothing has been done to the server before what the last transcript tells of.
+    pub(crate) fn is_its_first_transcript(&self) -> bool {
+        self.transcripts == 1
     }
 
     /// Looks at the transcript so far.
@@ -205,7 +226,7 @@ impl<'a> Session<'a> {
     }
 }
 
-fn clients_of(
+pub(super) fn clients_of(
     phase: Phase,
     scenario: &Scenario,
     observer: &Observer,

@@ -185,13 +185,22 @@ impl Session<'_> {
             // What the streams do to a server shows in one that has nothing else in its way: another case is about that.
             let _ = std::fs::remove_file(self.observer.lab.socket_path());
         }
-        match Server::start_with(self.target, Arc::clone(&self.observer.lab), streams).await {
+        let started = Server::start_with(self.target, Arc::clone(&self.observer.lab), streams);
+        let started = match started.await {
             Ok(server) => {
                 self.observer.server = Some(server);
                 self.observer.begin_life();
                 self.observer.watch_exit();
-                Ok((Ended::Done, Flow::Continue(())))
+                // What was only found of the first start is not promised of another.
+                match self.target.profile.turns_away_at_first() {
+                    true => self.until_it_serves().await.map(drop),
+                    false => Ok(()),
+                }
             }
+            Err(error) => Err(error),
+        };
+        match started {
+            Ok(()) => Ok((Ended::Done, Flow::Continue(()))),
             Err(error) if error.is_of_server() => {
                 self.observer
                     .record_server(ServerEvent::StartFailed(error.chain()));
@@ -354,25 +363,36 @@ impl Session<'_> {
         let lab = Arc::clone(&self.observer.lab);
         match Server::start_with(&limited, lab, Streams::Usual).await {
             Ok(server) => {
-                let pid = server.pid();
-                let limit = limit.unwrap_or_default();
-                self.files.started_with(limit, &server.processes());
+                self.observer.ends.tell_elsewhere(server.pid());
                 self.observer.server = Some(server);
-                self.observer.record_server(ServerEvent::Started { pid });
-                self.observer
-                    .record_server(ServerEvent::OpenFilesLimited(limit));
-                self.observer.watch_exit();
-                Flow::Continue(())
             }
-            Err(error) => {
-                let why = error.chain();
-                let why = why.lines().next().unwrap_or_default();
-                let fault = Fault::OpenFilesLimit;
-                self.observer
-                    .prove(fault, false, &format!("started with it, {why}"));
-                Flow::Break(())
-            }
+            Err(error) => return self.not_limited(&error.in_one_line()),
         }
+        if let Some(exit) = self.ends_before_it_serves().await {
+            let server = self.observer.server.take();
+            let output = server.map(|server| server.process().take_output());
+            // What it leaves behind is no worker of anybody.
+            self.observer.ends.discard();
+            let words = last_line(&output.unwrap_or_default());
+            let words = words.map_or(String::new(), |line| format!("; its last output: {line}"));
+            return self.not_limited(&format!(
+                "the server {exit} before it had served anybody{words}"
+            ));
+        }
+        let limit = limit.unwrap_or_default();
+        let processes = self.observer.processes();
+        self.files.started_with(limit, &processes);
+        self.observer.begin_life();
+        self.observer
+            .record_server(ServerEvent::OpenFilesLimited(limit));
+        self.observer.watch_exit();
+        Flow::Continue(())
+    }
+
+    fn not_limited(&self, why: &str) -> Flow {
+        let why = format!("started with it, {why}");
+        self.observer.prove(Fault::OpenFilesLimit, false, &why);
+        Flow::Break(())
     }
 
     async fn wait_for_server(

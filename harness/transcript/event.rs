@@ -411,12 +411,65 @@ pub(crate) struct Transcript {
     pub events: Vec<Event>,
 }
 
+/// A client that was answered before any other.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FirstAnswered {
+    /// When it came.
+    pub came: Duration,
+    /// How long the server had listened then.
+    pub after: Duration,
+}
+
 impl Transcript {
     /// The facts about the server's processes.
     pub(crate) fn server_events(&self) -> impl DoubleEndedIterator<Item = &ServerEvent> {
         self.events.iter().filter_map(|event| match &event.what {
             What::Server(event) => Some(event),
             _ => None,
+        })
+    }
+
+    /// The phase that was come to last.
+    pub(crate) fn last_phase(&self) -> Option<Phase> {
+        let mut events = self.events.iter().rev();
+        events.find_map(|event| match event.what {
+            What::Phase(phase) => Some(phase),
+            _ => None,
+        })
+    }
+
+    /// Whether the server was started again.
+    pub(crate) fn is_restarted(&self) -> bool {
+        let started = |event: &&ServerEvent| matches!(event, ServerEvent::Started { .. });
+        self.server_events().filter(started).count() > 1
+    }
+
+    /// The connection on which alone a client was answered since the server has begun to listen: when it came, and how long
+    /// after that.
+    pub(crate) fn first_answered(&self) -> Option<FirstAnswered> {
+        let is_start =
+            |event: &Event| matches!(event.what, What::Server(ServerEvent::Started { .. }));
+        let start = self.events.iter().rposition(is_start)?;
+        let (mut came, mut answered) = (BTreeMap::new(), BTreeSet::new());
+        for event in &self.events[start..] {
+            match &event.what {
+                What::Client(id, ClientEvent::Connecting) => {
+                    came.insert(*id, event.at);
+                }
+                What::Client(id, ClientEvent::Received(_) | ClientEvent::Datagram { .. }) => {
+                    answered.insert(came.get(id).copied());
+                }
+                _ => {}
+            }
+        }
+        let mut answered = answered.into_iter();
+        let (Some(first), None) = (answered.next(), answered.next()) else {
+            return None;
+        };
+        let came = first?;
+        Some(FirstAnswered {
+            came,
+            after: came - self.events[start].at,
         })
     }
 

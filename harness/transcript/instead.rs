@@ -1,7 +1,7 @@
 //! What was the case in the place of what was expected, of a client and of the server.
 
 use crate::model::data::Excerpt;
-use crate::model::expectation::End;
+use crate::model::expectation::{End, Expectation};
 use crate::model::template::Template;
 use crate::transcript::event::Exit;
 use serde::Serialize;
@@ -130,6 +130,21 @@ pub(crate) enum Instead {
 }
 
 impl Instead {
+    /// Whether a client that was owed this was answered in other words: not with silence, nor with the beginning of what it
+    /// was owed, nor with an end alone. Where a text begins with a hole, whatever comes may be words of another.
+    pub(crate) fn is_another_answer(&self, owed: &Expectation) -> bool {
+        let opens_with_a_hole =
+            || matches!(owed, Expectation::Template(template) if template.first.is_empty());
+        match self {
+            Self::Wrong { .. } | Self::Got(Got::Datagram(_)) => true,
+            Self::SoFar(Got::Bytes(_))
+            | Self::EndedAfter {
+                got: Got::Bytes(_), ..
+            } => opens_with_a_hole(),
+            _ => false,
+        }
+    }
+
     /// What it comes to, in a word: what one defect shows in different places has the same.
     pub(crate) fn word(&self) -> String {
         let word = match self {

@@ -215,6 +215,29 @@ fn several_listeners_are_listed_and_one_can_be_chosen() {
     check(&["--listen", "7102"])
         .code(0)
         .prints("127.0.0.1:7102");
+    check(&["--listen", "tcp"]).code(2).complains(
+        "`tcp` is neither a port nor an address; write which listener is meant, such as",
+    );
+}
+
+#[test]
+fn listener_that_is_chosen_is_a_port_or_an_address_and_named_where_it_does_not_come() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("server.toml");
+    let check = |listen: &str| {
+        let target = format!(
+            "command = [\"python3\", \"-c\", \"import socket, sys, time; s = socket.create_server(('127.0.0.1', \
+             int(sys.argv[1]))); time.sleep(600)\", \"{{port}}\"]\nready-within = \"2s\"\nlisten = \"{listen}\"\n"
+        );
+        std::fs::write(&file, target).unwrap();
+        sockdrill(&["check", &file.to_string_lossy()]).run()
+    };
+    check("tcp").code(2).complains(
+        "3 | listen = \"tcp\"\n  |          ^^^^^\nlisten: `tcp` is neither a port nor an address",
+    );
+    check("1")
+        .code(3)
+        .complains(" (listen = \"1\") was awaited for 2");
 }
 
 #[rstest]

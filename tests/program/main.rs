@@ -38,6 +38,8 @@ mod readme;
 mod reference;
 /// Every command that a report prints repeats its failure when it is pasted into a shell.
 mod repeat;
+/// A server that listens may not serve yet, and says so to whoever comes.
+mod starting;
 /// What is not promised is observed, and never held against a server.
 mod unpromised;
 
