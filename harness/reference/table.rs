@@ -2,7 +2,7 @@
 
 use super::server::ReferenceServer;
 use super::{
-    banner, chat, club, discard, echo, framed, http_one, line_echo, line_idle, udp_echo,
+    banner, chat, club, discard, doorman, echo, framed, http_one, line_echo, line_idle, udp_echo,
     udp_receiver, udp_timeout, uppercase, welcome_gate,
 };
 
@@ -19,6 +19,7 @@ pub(crate) const SERVERS: &[ReferenceServer] = &[
     banner::BANNER,
     chat::CHAT,
     club::CLUB,
+    doorman::DOORMAN,
     framed::FRAMED,
     http_one::HTTP_ONE,
     udp_echo::UDP_ECHO,
