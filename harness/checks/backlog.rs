@@ -10,6 +10,7 @@ use crate::model::dialogue::{
 };
 use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::need::Need;
+use crate::model::scenario::Line;
 use crate::model::server_action::ServerAction;
 use crate::model::subject::Subject;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -22,6 +23,14 @@ const QUICK_DEPTH: u32 = 1_100;
 fn promised(subject: &Subject) -> Option<u32> {
     let promised = subject.profile.promises.backlog?;
     Some(subject.somaxconn.map_or(promised, |cap| promised.min(cap)))
+}
+
+/// A crowd that comes to the accept queue, or to the door where that is full.
+fn crowd_arrives(subject: &Subject) -> Vec<Line> {
+    ClientSteps::of(0)
+        .connect_without_waiting()
+        .speak_if_deferred(subject)
+        .lines()
 }
 
 /// The limit that can be filled in this run.
@@ -70,7 +79,7 @@ pub(super) const CHECKS: &[Check] = &[
                         server_does(ServerAction::Stop),
                     ],
                     // The server is stopped: that a handshake takes its time on a loaded host is no fault of its own.
-                    ClientSteps::of(0).connect_without_waiting().lines(),
+                    crowd_arrives(subject),
                     vec![server_requires(ServerExpectation::AcceptQueue(limit + 1))],
                     ClientSteps::of(1)
                         .connect_without_waiting()
@@ -148,7 +157,7 @@ pub(super) const CHECKS: &[Check] = &[
                 &[("crowd", limit + 10)],
                 vec![
                     vec![server_does(ServerAction::Stop)],
-                    ClientSteps::of(0).connect_without_waiting().lines(),
+                    crowd_arrives(subject),
                     vec![
                         server_requires(ServerExpectation::AcceptQueue(limit + 1)),
                         server_does(ServerAction::Continue),
@@ -201,7 +210,10 @@ pub(super) const CHECKS: &[Check] = &[
                 &[("crowd", crowd)],
                 vec![
                     vec![server_does(ServerAction::Stop)],
-                    ClientSteps::of(0).connect().lines(),
+                    ClientSteps::of(0)
+                        .connect()
+                        .speak_if_deferred(subject)
+                        .lines(),
                     vec![
                         server_requires(ServerExpectation::AcceptQueue(crowd)),
                         server_does(ServerAction::Continue),
@@ -236,8 +248,9 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/joyent/libuv/issues/690 https://github.com/MDA2AV/ioxide/issues/222 \
               https://github.com/civetweb/civetweb/issues/962",
         method: "The limit on open files is lowered to a few more than are in use (prlimit(2)), or the server is started \
-                   with such a limit where it has changed its user; more clients connect than that, and leave again; then \
-                   the limit is restored.",
+                   with such a limit where it has changed its user; more clients connect than that (and begin to speak, \
+                   where the kernel keeps others from the server, TCP_DEFER_ACCEPT), and leave again; then the limit is \
+                   restored.",
         fix: "On EMFILE stop accepting until a connection has ended or some time has passed.",
         needs: &[
             Need::STREAM,
@@ -266,7 +279,7 @@ pub(super) const CHECKS: &[Check] = &[
                     // Before anybody comes: a server that may not be limited while it runs is started again.
                     vec![server_does(ServerAction::LimitOpenFiles(8))],
                     old_client(opens).lines(),
-                    ClientSteps::of(0).connect_without_waiting().lines(),
+                    crowd_arrives(subject),
                     vec![
                         server_requires(ServerExpectation::OutOfFiles),
                         server_expects(ServerExpectation::Rest),

@@ -4,16 +4,16 @@ use super::derive::with_connect_options;
 use super::observations::Sighting;
 use crate::judge::{Cause, Choice};
 use crate::model::action::{Action, ConnectOptions};
-use crate::model::data::{Segmentation, Source};
-use crate::model::dialogue::{self, ClientSteps, pause, scenario, settle};
-use crate::model::expectation::{Expectation, ServerExpectation};
+use crate::model::data::{Match, Segmentation, Source};
+use crate::model::dialogue::{self, ClientSteps, pause, repeat, scenario, settle};
+use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::need::Need;
-use crate::model::profile::{Speech, Transport};
+use crate::model::profile::{Drops, Speech, Transport};
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::subject::Subject;
 use crate::transcript::event::{ClientEvent, ClientId, Transcript, What};
 use crate::transcript::instead::Instead;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::Ipv4Addr;
 use std::time::Duration;
 
@@ -36,6 +36,26 @@ pub(crate) struct Found {
     pub(crate) confirm: Option<Scenario>,
     /// What can be done only if it is more exactly this.
     pub(crate) closer: Option<(Scenario, Choice)>,
+    /// What tells it more exactly, read as the first was.
+    pub(crate) sharper: Option<Scenario>,
+    /// What the clients met with whom it was seen; another time it has to be the same.
+    pub(crate) manner: Option<Manner>,
+}
+
+/// What a client meets for which there is no room: what it was told, and how its connection ended where it was told nothing.
+pub(crate) type Manner = (Vec<u8>, Option<End>);
+
+impl Found {
+    /// What was chosen, and nothing that would tell more of it.
+    fn of(choice: Choice) -> Self {
+        Self {
+            choice,
+            confirm: None,
+            closer: None,
+            sharper: None,
+            manner: None,
+        }
+    }
 }
 
 /// The most clients that are held to find a limit.
@@ -44,16 +64,19 @@ const MOST_HELD: usize = 600;
 /// Every question there is, in the order in which they are asked.
 pub(crate) const QUESTIONS: &[Question] = &[
     Question {
-        is_open: |subject| {
-            subject.profile.promises.most_connections.is_none() && can_be_held(subject)
+        is_open: promises_no_limit,
+        fits: is_for_lack_of_room,
+        tries: |seen| {
+            let connects = |event: &ClientEvent| matches!(event, ClientEvent::Connecting);
+            let came = seen.client_events().filter(|(_, event)| connects(event));
+            let came = came.count() + BEYOND;
+            Some(arrivals(seen.subject, came.min(MOST_HELD), 1))
         },
-        fits: |cause| match cause {
-            Cause::StepFailed { .. } | Cause::Queued { .. } => true,
-            Cause::ServerStepFailed { expected, .. } => {
-                matches!(expected, ServerExpectation::AcceptQueue(_))
-            }
-            _ => false,
-        },
+        read: turned_away,
+    },
+    Question {
+        is_open: promises_no_limit,
+        fits: is_for_lack_of_room,
         tries: |seen| {
             let clients = seen.scenario.clients.iter();
             let members: u32 = clients.map(|group| group.members).sum();
@@ -101,6 +124,184 @@ pub(crate) const QUESTIONS: &[Question] = &[
         read: throttles,
     },
 ];
+
+fn promises_no_limit(subject: &Subject) -> bool {
+    subject.profile.promises.most_connections.is_none() && can_be_held(subject)
+}
+
+/// Whether a failure may come of a limit of connections.
+fn is_for_lack_of_room(cause: &Cause) -> bool {
+    match cause {
+        Cause::StepFailed { .. } | Cause::Queued { .. } => true,
+        Cause::ServerStepFailed { expected, .. } => {
+            matches!(expected, ServerExpectation::AcceptQueue(_))
+        }
+        _ => false,
+    }
+}
+
+/// So many come beyond a limit that each of them is turned away by what is exact, and hardly by what throws dice.
+const BEYOND: usize = 12;
+
+/// How often so many clients come that one is turned away, to learn at how many that begins.
+const ROUNDS: u32 = 10;
+
+/// Clients that come one after the other, say nothing, or no more than the kernel asks of them, and stay, whatever the
+/// server makes of them; then all leave, and come again.
+pub(super) fn arrivals(subject: &Subject, clients: usize, rounds: u32) -> Scenario {
+    let names: Vec<String> = (1..=clients).map(|n| format!("client-{n}")).collect();
+    let names: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+    let comes = |who| ClientSteps::of(who).connect().speak_if_deferred(subject);
+    let leaves = |who| ClientSteps::of(who).then(Action::Close);
+    let mut round: Vec<Line> = (0..clients).flat_map(|who| comes(who).lines()).collect();
+    round.push(settle());
+    round.extend((0..clients).flat_map(|who| leaves(who).lines()));
+    round.push(settle());
+    scenario(
+        "one client after the other comes and stays",
+        &names,
+        vec![vec![repeat(rounds, round)]],
+    )
+}
+
+/// What became of clients that came one after the other.
+#[derive(Default)]
+struct Arrivals {
+    came: usize,
+    turned_away: usize,
+    /// How many were there at least when one was turned away.
+    held: Option<usize>,
+    /// Whether one was let in that came after one who was not.
+    is_let_in_later: bool,
+    manners: HashSet<Manner>,
+}
+
+/// What became of one client.
+#[derive(Default)]
+struct Arrival {
+    told: Vec<u8>,
+    end: Option<End>,
+    has_left: bool,
+}
+
+impl Arrivals {
+    fn of(seen: &Sighting<'_>) -> Self {
+        let mut arrivals = Self::default();
+        let mut round: Vec<(ClientId, Arrival)> = Vec::new();
+        for event in &seen.transcript.events {
+            let What::Client(id, happened) = &event.what else {
+                continue;
+            };
+            if matches!(happened, ClientEvent::Connected { .. }) {
+                if round.iter().any(|(other, _)| other == id) {
+                    arrivals.add(&std::mem::take(&mut round));
+                }
+                round.push((*id, Arrival::default()));
+            }
+            if let Some((_, arrival)) = round.iter_mut().find(|(other, _)| other == id) {
+                arrival.apply(happened);
+            }
+        }
+        arrivals.add(&round);
+        arrivals
+    }
+
+    fn add(&mut self, round: &[(ClientId, Arrival)]) {
+        let mut inside = 0;
+        let mut is_full = false;
+        for (_, arrival) in round {
+            self.came += 1;
+            let Some(end) = arrival.end else {
+                inside += 1;
+                self.is_let_in_later |= is_full;
+                continue;
+            };
+            is_full = true;
+            self.turned_away += 1;
+            self.held = Some(self.held.map_or(inside, |held| held.min(inside)));
+            let how = arrival.told.is_empty().then_some(end);
+            self.manners.insert((arrival.told.clone(), how));
+        }
+    }
+}
+
+impl Arrival {
+    fn apply(&mut self, happened: &ClientEvent) {
+        match happened {
+            ClientEvent::Received(bytes) => self.told.extend_from_slice(bytes),
+            ClientEvent::Ended(end) if !self.has_left => self.end = Some(*end),
+            ClientEvent::Closed => self.has_left = true,
+            _ => {}
+        }
+    }
+}
+
+/// The limit that is met by clients that come and stay: those beyond it, or some of them, are all closed in the same manner.
+pub(super) fn turned_away(seen: &Sighting<'_>) -> Option<Found> {
+    let arrivals = Arrivals::of(seen);
+    let held = arrivals.held.filter(|held| *held > 0)?;
+    let mut manners = arrivals.manners.iter();
+    let (Some(manner), None) = (manners.next(), manners.next()) else {
+        return None;
+    };
+    // Who was welcome was not turned away.
+    if is_greeting(seen.subject, &manner.0) {
+        return None;
+    }
+    let found = match arrivals.is_let_in_later {
+        false => exact_limit(seen.subject, held, true),
+        true => some_are_dropped(seen.subject, held, &arrivals),
+    };
+    Some(Found {
+        manner: Some(manner.clone()),
+        ..found
+    })
+}
+
+/// Whether this is what the server says to whoever comes, or the beginning of it.
+fn is_greeting(subject: &Subject, told: &[u8]) -> bool {
+    let Speech::Dialogue {
+        greeting: Some(greeting),
+        ..
+    } = &subject.profile.speech
+    else {
+        return false;
+    };
+    !told.is_empty() && !matches!(greeting.matches(told), Match::Wrong(_))
+}
+
+/// A limit beyond which some are turned away, as random early drop does it.
+fn some_are_dropped(subject: &Subject, held: usize, arrivals: &Arrivals) -> Found {
+    // A server that drops as many of those who come alone would hardly let all of these in.
+    let alone = (SURE_TO_SHOW * arrivals.came).div_ceil(arrivals.turned_away);
+    let polite = ClientSteps::of(0).polite(subject).lines();
+    // Who has left may be counted until the server has come to it.
+    let mut few = vec![repeat(held.div_ceil(2) as u32, polite)];
+    few.push(settle());
+    let times = alone.div_ceil(held.div_ceil(2)) as u32;
+    Found {
+        confirm: Some(scenario(
+            "one client after the other, each of whom leaves",
+            &[("alice", 1)],
+            vec![vec![repeat(times, few)]],
+        )),
+        sharper: Some(arrivals_beyond(subject, held)),
+        ..Found::of(Choice::Limit {
+            held,
+            closes: true,
+            an_address: false,
+            drops: Drops::Some,
+        })
+    }
+}
+
+/// How often as many clients come alone as one was turned away of: that none of them is, by chance, happens to one server in a
+/// thousand.
+const SURE_TO_SHOW: usize = 7;
+
+fn arrivals_beyond(subject: &Subject, held: usize) -> Scenario {
+    arrivals(subject, held + 1, ROUNDS)
+}
 
 /// Whether a client says something that is neither a request nor the beginning of one.
 fn says_noise(seen: &Sighting<'_>) -> bool {
@@ -173,19 +374,13 @@ pub(super) fn throttles(seen: &Sighting<'_>) -> Option<Found> {
     let said = events.find_map(|(at, event)| matches!(event, ClientEvent::Sent(_)).then_some(at));
     let ended = seen.ended().zip(said).map(|((at, _), said)| at - said);
     let late = read_on_after(seen).or(ended)?;
-    (late >= NOTICED_WITHIN).then_some(Found {
-        choice: Choice::Throttles(late),
-        confirm: None,
-        closer: None,
-    })
+    (late >= NOTICED_WITHIN).then(|| Found::of(Choice::Throttles(late)))
 }
 
-/// Whether clients can be served and stay.
-fn can_be_held(subject: &Subject) -> bool {
+/// Whether clients can be there at the same time, and stay: those whom an exchange would end have not made it.
+pub(super) fn can_be_held(subject: &Subject) -> bool {
     let needs = [Need::STREAM, Need::SEVERAL_AT_ONCE, Need::REPLY];
-    needs.iter().all(|need| need.unmet(subject).is_none())
-        && subject.profile.has_request()
-        && !subject.profile.closes_after_exchange()
+    needs.iter().all(|need| need.unmet(subject).is_none()) && subject.profile.has_request()
 }
 
 /// Clients that connect one after the other, are served, and stay.
@@ -197,11 +392,7 @@ pub(super) fn one_by_one(subject: &Subject, clients: usize) -> Scenario {
 fn held(subject: &Subject, clients: usize, then: Vec<Line>) -> Scenario {
     let names: Vec<String> = (0..=clients).map(|n| format!("client-{}", n + 1)).collect();
     let names: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
-    let served = |who| {
-        ClientSteps::of(who)
-            .open(subject)
-            .request_and_reply(subject)
-    };
+    let served = |who| ClientSteps::of(who).come_to_stay(subject);
     let mut lines: Vec<Line> = (0..clients).flat_map(|who| served(who).lines()).collect();
     lines.extend(then);
     lines.push(settle());
@@ -226,13 +417,18 @@ pub(super) fn limit(seen: &Sighting<'_>) -> Option<Found> {
     let mut of_last = clients.filter(|(who, _)| *who == last);
     let closes = of_last.any(|(_, event)| matches!(event, ClientEvent::Ended(_)));
     let held_before = (last > 0).then_some(last)?;
-    let subject = seen.subject;
+    Some(exact_limit(seen.subject, held_before, closes))
+}
+
+/// A limit beyond which everybody is turned away, or waits.
+fn exact_limit(subject: &Subject, held_before: usize, closes: bool) -> Found {
     let limit = |an_address| Choice::Limit {
         held: held_before,
         closes,
         an_address,
+        drops: Drops::All,
     };
-    let next = ClientSteps::of(last)
+    let next = ClientSteps::of(held_before)
         .open(subject)
         .request_and_reply(subject);
     let leave = ClientSteps::of(0).then(Action::Close).lines();
@@ -242,15 +438,15 @@ pub(super) fn limit(seen: &Sighting<'_>) -> Option<Found> {
     };
     let from_elsewhere = with_connect_options(next.clone().lines(), &elsewhere);
     let is_tcp = subject.place.transport == Transport::Tcp;
-    Some(Found {
-        choice: limit(false),
+    Found {
         confirm: Some(held(
             subject,
             held_before,
             [leave, vec![settle()], next.lines()].concat(),
         )),
         closer: is_tcp.then(|| (held(subject, held_before, from_elsewhere), limit(true))),
-    })
+        ..Found::of(limit(false))
+    }
 }
 
 /// Whether a client found its connection ended.
@@ -304,9 +500,5 @@ fn gives_up(seen: &Sighting<'_>, at_login: bool) -> Option<Found> {
         return None;
     }
     let after = silence_before_an_end(seen.transcript)?.div_f64(1.25);
-    Some(Found {
-        choice: Choice::GivesUp { after, at_login },
-        confirm: None,
-        closer: None,
-    })
+    Some(Found::of(Choice::GivesUp { after, at_login }))
 }

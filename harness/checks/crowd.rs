@@ -8,8 +8,8 @@ use crate::model::data::Segmentation;
 use crate::model::dialogue::{self, ClientSteps, repeat, scenario, settle};
 use crate::model::expectation::{End, Expectation};
 use crate::model::need::Need;
-use crate::model::profile::{MostConnections, Refused};
-use crate::model::scenario::Scenario;
+use crate::model::profile::{Drops, MostConnections, Refused};
+use crate::model::scenario::{Line, Scenario};
 use crate::model::subject::Subject;
 use std::io::{Read, Write};
 use std::net::TcpStream;
@@ -80,6 +80,15 @@ fn each_its_own_bytes(subject: &Subject) -> Option<Vec<Scenario>> {
     )];
     scenarios.extend(stalled);
     Some(scenarios)
+}
+
+/// So many come too late that some are turned away where only some are.
+const LATE_COMERS: u32 = 8;
+
+/// Clients that came to stay are there yet, and leave.
+fn still_there() -> Vec<Line> {
+    let there = ClientSteps::of(0).expect_within(Expectation::Silence, Duration::from_millis(1));
+    there.then(Action::Close).lines()
 }
 
 pub(super) const CHECKS: &[Check] = &[
@@ -287,26 +296,41 @@ pub(super) const CHECKS: &[Check] = &[
         fix: "Count the connections that are open, and say to the next one what is promised, or leave it in the queue.",
         needs: &[
             Need::STREAM,
-            Need::STAYS_OPEN,
             Need::REPLY,
+            Need::REQUEST,
             Need::MOST_CONNECTIONS,
         ],
         policy: Policy::MUST,
         scenarios: |subject| {
             let promises = &subject.profile.promises;
             let most = promises.most()?;
-            let Some(MostConnections::Limit { refused, .. }) = &promises.most_connections else {
+            let Some(MostConnections::Limit { refused, drops, .. }) = &promises.most_connections
+            else {
                 return None;
             };
             // A bystander is one of them.
             let crowd = most.checked_sub(u32::from(subject.bystander))?.max(1);
-            let served = ClientSteps::of(0).open(subject).request_and_reply(subject);
-            let leave = ClientSteps::of(0).then(Action::Close).lines();
+            let served = ClientSteps::of(0).come_to_stay(subject);
             let late = ClientSteps::of(1);
             let (sees, then) = match refused {
+                // Any of them may be let in, and whoever was in is none the worse for it.
+                Refused::Closed(_) if *drops == Drops::Some => {
+                    let late = late.connect().speak_if_deferred(subject).lines();
+                    let leave = ClientSteps::of(1).then(Action::Close).lines();
+                    let polite = ClientSteps::of(2).polite(subject).lines();
+                    let all = [served.lines(), late, vec![settle()], still_there(), leave];
+                    return Some(vec![scenario(
+                        "more than are promised to be held",
+                        &[("crowd", crowd), ("late", LATE_COMERS), ("alice", 1)],
+                        vec![all.concat(), vec![settle()], polite, vec![settle()]],
+                    )]);
+                }
                 Refused::Closed(text) => {
                     let text = text.clone().map(Expectation::Template);
-                    let late = text.into_iter().fold(late.connect(), ClientSteps::expect);
+                    let late = text.into_iter().fold(
+                        late.connect().speak_if_deferred(subject),
+                        ClientSteps::expect,
+                    );
                     let late = late.expect_end(&[End::Fin, End::Reset]);
                     (late.then(Action::Close), Vec::new())
                 }
@@ -317,6 +341,7 @@ pub(super) const CHECKS: &[Check] = &[
                     (late, polite.into_iter().skip(1).collect())
                 }
             };
+            let leave = still_there();
             Some(vec![scenario(
                 "one more than is promised",
                 &[("crowd", crowd), ("late", 1)],

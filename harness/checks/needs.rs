@@ -233,6 +233,13 @@ impl Need {
         reason: "no idle-timeout is promised",
     };
 
+    /// A promised time for a login.
+    pub(crate) const LOGIN_TIMEOUT: Self = Self {
+        word: "login timeout",
+        met: |subject| subject.profile.promises.login_timeout.is_some(),
+        reason: "no login-timeout is promised",
+    };
+
     /// The promise never to time out.
     pub(crate) const NO_IDLE_TIMEOUT: Self = Self {
         word: "no idle timeout",

@@ -13,7 +13,7 @@ use crate::model::limits::LOOK_ON_FOR;
 use crate::model::literal::Measured;
 use crate::model::need::Need;
 use crate::model::phase::Moment;
-use crate::model::profile::STOP_WITHIN;
+use crate::model::profile::{Drops, STOP_WITHIN};
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::server_action::{Second, ServerAction, Signal};
 use crate::model::subject::Subject;
@@ -175,6 +175,14 @@ pub(crate) fn needs() -> Vec<&'static Need> {
 /// How many clients a server is to serve at the same time to be thought of as one without a limit: more than the limits
 /// an address that are usual.
 const SERVED_AT_ONCE: usize = 64;
+
+/// The limit of connections that was met, with clients that were served or, where that ends them, that only came.
+fn met_limit(seen: &Sighting<'_>) -> Option<choices::Found> {
+    match Need::STAYS_OPEN.unmet(seen.subject) {
+        None => choices::limit(seen),
+        Some(_) => choices::turned_away(seen),
+    }
+}
 
 /// How long a silent client watches the server.
 const WATCHED: Duration = Duration::from_secs(2);
@@ -459,25 +467,36 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         needs: &[
             Need::STREAM,
             Need::REPLY,
-            Need::STAYS_OPEN,
+            Need::REQUEST,
             Need::SEVERAL_AT_ONCE,
         ],
         occasion: Occasion::Own(|subject| {
             let is_open = subject.profile.promises.most_connections.is_none();
-            is_open.then(|| choices::one_by_one(subject, SERVED_AT_ONCE))
+            is_open.then(|| match Need::STAYS_OPEN.unmet(subject) {
+                None => choices::one_by_one(subject, SERVED_AT_ONCE),
+                Some(_) => choices::arrivals(subject, SERVED_AT_ONCE, 1),
+            })
         }),
         read: |seen| {
-            Some(match choices::limit(seen).map(|found| found.choice) {
+            Some(match met_limit(seen).map(|found| found.choice) {
+                Some(Choice::Limit {
+                    held,
+                    drops: Drops::Some,
+                    ..
+                }) => format!("holds {held} and closes some of those that come then"),
                 Some(Choice::Limit {
                     held, closes: true, ..
                 }) => format!("holds {held} and closes the next"),
                 Some(Choice::Limit { held, .. }) => {
                     format!("holds {held} and leaves the next unanswered")
                 }
-                _ => format!("serves {SERVED_AT_ONCE} at the same time"),
+                _ => match Need::STAYS_OPEN.unmet(seen.subject) {
+                    None => format!("serves {SERVED_AT_ONCE} at the same time"),
+                    Some(_) => format!("holds {SERVED_AT_ONCE} at the same time"),
+                },
             })
         },
-        line: |seen| Some(choices::limit(seen)?.choice.promise()),
+        line: |seen| Some(met_limit(seen)?.choice.promise()),
     },
     Observation {
         name: "path_after_term",

@@ -10,7 +10,7 @@ use crate::model::dialogue::{
 };
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::need::Need;
-use crate::model::profile::IdleTimeout;
+use crate::model::profile::{Framing, IdleTimeout};
 use crate::model::scenario::{Line, Scenario};
 use crate::model::server_action::ServerAction;
 use crate::model::subject::Subject;
@@ -24,23 +24,84 @@ fn idle_timeout(subject: &Subject) -> Option<Duration> {
     subject.profile.promises.idle_timeout?.time()
 }
 
+/// How long the end of a client may be waited for that is to come after the promised time, once most of that is over.
+fn fair_margin(promised: Duration) -> Duration {
+    promised.mul_f64(0.8) + Duration::from_secs(3)
+}
+
 /// Expects silence for most of the promised time, then the end within a fair margin after it.
 fn closes_in_time(steps: ClientSteps, promised: Duration) -> Vec<Line> {
-    let kinds = vec![End::Fin, End::Reset];
+    let mut lines = steps.lines();
+    lines.push(pause(IdleTimeout::margin(promised)));
+    lines.extend(is_there_yet(0).lines());
+    lines.extend(ends_by_then(0, promised));
+    lines
+}
+
+fn is_there_yet(who: usize) -> ClientSteps {
+    ClientSteps::of(who).expect_within(Expectation::Silence, Duration::from_millis(1))
+}
+
+fn ends_by_then(who: usize, promised: Duration) -> Vec<Line> {
     let end = Expectation::End {
-        kinds,
+        kinds: vec![End::Fin, End::Reset],
         all_bytes_first: false,
     };
-    let not_before = IdleTimeout::margin(promised);
-    let mut lines = steps.lines();
-    lines.push(pause(not_before));
-    let margin = promised.mul_f64(0.8) + Duration::from_secs(3);
-    let wait = ClientSteps::of(0)
-        .expect_within(Expectation::Silence, Duration::from_millis(1))
-        .expect_within(end, margin)
-        .then(Action::Close);
-    lines.extend(wait.lines());
-    lines
+    ClientSteps::of(who)
+        .expect_within(end, fair_margin(promised))
+        .then(Action::Close)
+        .lines()
+}
+
+/// A request of which a byte comes now and then, and the last one never: until nobody waits for the client's end any more.
+/// `None` where that takes longer between two bytes than a client may be silent.
+fn endless_request(subject: &Subject, promised: Duration) -> Option<Action> {
+    let model = subject.profile.model();
+    let mut words = match model.map(|model| model.framing) {
+        // Any byte is a request.
+        Some(Framing::Stream | Framing::Datagram) => return None,
+        Some(Framing::Line) => b"a".repeat(17),
+        None => dialogue::first_request(&subject.profile)?,
+    };
+    words.pop();
+    let lasts = IdleTimeout::margin(promised) + fair_margin(promised);
+    let every = lasts.div_f64(words.len().max(1) as f64);
+    let patience = subject.profile.promises.patience()?;
+    (every < IdleTimeout::margin(patience)).then(|| Action::Send {
+        data: Data::literal(words),
+        segmentation: Segmentation::Pieces(1),
+        every: Some(every),
+        background: true,
+    })
+}
+
+/// Clients that do not log in: one says nothing, and one never comes to the end of its first words.
+fn who_does_not_log_in(subject: &Subject) -> Option<Vec<Scenario>> {
+    let promises = &subject.profile.promises;
+    let login = promises.login_timeout?;
+    let silent = (
+        "mallory",
+        ClientSteps::of(0)
+            .greeted(subject)
+            .require(Expectation::Accepted),
+        promises.patience()?,
+    );
+    let dripping = endless_request(subject, login).map(|drip| {
+        (
+            "oscar",
+            ClientSteps::of(0).greeted(subject).then(drip),
+            login,
+        )
+    });
+    let alone = [Some(silent), dripping].into_iter().flatten();
+    let scenarios = alone.map(|(name, steps, gone_after)| {
+        scenario(
+            format!("{name} does not log in"),
+            &[(name, 1)],
+            vec![closes_in_time(steps, gone_after)],
+        )
+    });
+    Some(scenarios.collect())
 }
 
 /// How many are connected to the counterexample of the silent crowd.
@@ -74,7 +135,11 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let promised = idle_timeout(subject)?;
-            let lines = closes_in_time(ClientSteps::of(0).connect(), promised);
+            // Of a client that the kernel keeps from it the server knows nothing.
+            let silent = ClientSteps::of(0)
+                .greeted(subject)
+                .require(Expectation::Accepted);
+            let lines = closes_in_time(silent, promised);
             Some(vec![scenario(
                 "a silent client",
                 &[("mallory", 1)],
@@ -106,7 +171,7 @@ pub(super) const CHECKS: &[Check] = &[
             if subject
                 .profile
                 .model()
-                .is_some_and(|model| model.framing == crate::model::profile::Framing::Stream)
+                .is_some_and(|model| model.framing == Framing::Stream)
             {
                 return None;
             }
@@ -123,6 +188,31 @@ pub(super) const CHECKS: &[Check] = &[
         counterexample: Counterexample {
             instead_of: "line-idle",
             serve: |address| each(&listen(address)?, deadline_until_first_byte),
+        },
+    },
+    Check {
+        id: "timeout/login-closes",
+        requirement: "A client that does not log in is disconnected when the promised time is over, and not before, whether it \
+                      says nothing or does not come to an end.",
+        why: "A deadline that each byte moves is none for who sends one now and then (slowloris), and holds a worker for ever: \
+              https://github.com/gd-arnold/tiny-nginx/issues/3 https://github.com/ninenines/cowboy/pull/212",
+        method: "A client connects and is silent; another one sends its first request a byte at a time, and never the last \
+                 one.",
+        fix: "Give each connection a deadline for its login when it is accepted, and let no byte move it.",
+        needs: &[Need::STREAM, Need::LOGIN_TIMEOUT],
+        policy: Policy::MUST,
+        scenarios: who_does_not_log_in,
+        counterexample: Counterexample {
+            instead_of: "club",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    // The first byte takes the deadline away.
+                    stream.set_read_timeout(Some(CLUB_LOGIN))?;
+                    stream.peek(&mut [0])?;
+                    stream.set_read_timeout(None)?;
+                    super::stop::member(stream)
+                })
+            },
         },
     },
     Check {
@@ -246,7 +336,8 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "Silent connections cost a server no processor time, and others are served beside them.",
         why: "A connection that has nothing to say is polled in a loop: \
               https://github.com/evilnet/nefarious2/pull/111 https://github.com/tvheadend/tvheadend/issues/2232",
-        method: "Two hundred clients connect and are silent; the server must come to rest.",
+        method: "Two hundred clients connect and are silent, or begin to speak and are, where the kernel keeps others from \
+                 the server (TCP_DEFER_ACCEPT); the server must come to rest.",
         fix: "Wait for events; never poll a connection that has nothing to say.",
         needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
@@ -258,10 +349,12 @@ pub(super) const CHECKS: &[Check] = &[
             };
             let crowd = subject.with_room(crowd);
             let arrive = match concurrent {
-                // A small backlog makes some of the crowd repeat their SYN after a second or more.
+                // A small backlog makes some of the crowd repeat their SYN after a second or more. Of who has not begun to
+                // speak a server may not know.
                 true => ClientSteps::of(1)
                     .connect_without_waiting()
-                    .expect_within(Expectation::Connected, Duration::from_secs(30)),
+                    .expect_within(Expectation::Connected, Duration::from_secs(30))
+                    .speak_if_deferred(subject),
                 false => ClientSteps::of(1).connect_without_waiting(),
             };
             let crowd = crowd.min(subject.most_clients.saturating_sub(1));
@@ -430,6 +523,9 @@ pub(super) fn gate(stream: &mut TcpStream) -> std::io::Result<()> {
         _ => stream.write_all(b"please go out"),
     }
 }
+
+/// The promised time of the profile `club` for the first word.
+const CLUB_LOGIN: Duration = Duration::from_secs(5);
 
 /// The promised time of the profile `line-idle`.
 const LINE_IDLE: Duration = Duration::from_secs(2);

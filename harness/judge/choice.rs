@@ -1,6 +1,7 @@
 //! Choices: what a server may do on purpose where its profile says nothing of it.
 
 use crate::model::literal::Shown;
+use crate::model::profile::Drops;
 use std::time::Duration;
 
 /// Something that a server was seen to do, and may do on purpose.
@@ -14,6 +15,8 @@ pub(crate) enum Choice {
         closes: bool,
         /// Whether those from another address do not count.
         an_address: bool,
+        /// Which of those that come then.
+        drops: Drops,
     },
     /// It gives up on a client that is silent.
     GivesUp {
@@ -29,7 +32,7 @@ pub(crate) enum Choice {
 }
 
 impl Choice {
-    /// Whether both are of one making: the same limit, or a time-out of whatever length was measured.
+    /// Whether both are of one making: the same limit, one that is not exact, or a time-out of whatever length was measured.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         match (self, other) {
             (Self::GivesUp { at_login, .. }, Self::GivesUp { at_login: too, .. }) => {
@@ -37,7 +40,36 @@ impl Choice {
             }
             (Self::Throttles(_), Self::Throttles(_)) => true,
             (Self::TurnsAway(_), Self::TurnsAway(_)) => true,
+            (
+                Self::Limit {
+                    drops: Drops::Some, ..
+                },
+                Self::Limit {
+                    drops: Drops::Some, ..
+                },
+            ) => true,
             _ => self == other,
+        }
+    }
+
+    /// The same, as it was seen another time too: a limit is where it was met first.
+    pub(crate) fn seen_again(self, other: &Self) -> Self {
+        match (self, other) {
+            (
+                Self::Limit {
+                    held,
+                    closes,
+                    an_address,
+                    drops,
+                },
+                Self::Limit { held: other, .. },
+            ) => Self::Limit {
+                held: held.min(*other),
+                closes,
+                an_address,
+                drops,
+            },
+            (choice, _) => choice,
         }
     }
 
@@ -48,10 +80,15 @@ impl Choice {
                 held,
                 closes,
                 an_address,
+                drops,
             } => {
                 let of = if *an_address { "an-address" } else { "in-all" };
                 let refused = if *closes { "closed" } else { "waits" };
-                format!("most-connections = {{ {of} = {held}, refused = \"{refused}\" }}")
+                let drops = match drops {
+                    Drops::All => "",
+                    Drops::Some => ", drops = \"some\"",
+                };
+                format!("most-connections = {{ {of} = {held}, refused = \"{refused}\"{drops} }}")
             }
             Self::Throttles(time) => {
                 let seconds = time.as_secs_f64().ceil();

@@ -24,6 +24,21 @@ pub(crate) fn request(profile: &Profile) -> Option<Vec<u8>> {
     }
 }
 
+/// What a client says first on a connection, whole.
+pub(crate) fn first_request(profile: &Profile) -> Option<Vec<u8>> {
+    let first = profile.earlier_exchanges().next();
+    first
+        .map(|exchange| exchange.send.clone())
+        .or_else(|| request(profile))
+}
+
+/// The beginning of what a client says first, which is no request yet, unless one byte is.
+fn first_words(profile: &Profile) -> Option<Vec<u8>> {
+    let mut words = first_request(profile)?;
+    words.truncate(words.len().div_ceil(2));
+    Some(words)
+}
+
 /// What is owed for [`request`]; `None` where the server does not reply.
 pub(crate) fn reply(profile: &Profile) -> Option<Expectation> {
     match &profile.speech {
@@ -148,16 +163,46 @@ impl ClientSteps {
         })
     }
 
-    /// Connects and goes through all that comes before the last request: the greeting, then the earlier exchanges.
+    /// Connects and hears the greeting, where there is one.
     #[must_use]
-    pub(crate) fn open(self, subject: &Subject) -> Self {
-        let steps = match &subject.profile.speech {
+    pub(crate) fn greeted(self, subject: &Subject) -> Self {
+        match &subject.profile.speech {
             Speech::Dialogue {
                 greeting: Some(greeting),
                 ..
             } => self.connect().expect(owed(greeting)),
             _ => self.connect(),
-        };
+        }
+    }
+
+    /// Begins to speak where the kernel keeps from the server who has not (`TCP_DEFER_ACCEPT`, tcp(7)): the first words
+    /// bring a client that is connected into its accept queue.
+    #[must_use]
+    pub(crate) fn speak_if_deferred(self, subject: &Subject) -> Self {
+        match first_words(&subject.profile).filter(|_| subject.place.deferred) {
+            // Nobody waits for those whose handshake is not over.
+            Some(words) => self.send_in_background(Data::literal(words)),
+            None => self,
+        }
+    }
+
+    /// Comes into the server's hands as far as one can that stays: with the whole exchange, where that does not end the
+    /// connection.
+    #[must_use]
+    pub(crate) fn come_to_stay(self, subject: &Subject) -> Self {
+        match subject.profile.has_request() && !subject.profile.closes_after_exchange() {
+            true => self.open(subject).request_and_reply(subject),
+            false => self
+                .open(subject)
+                .speak_if_deferred(subject)
+                .expect(Expectation::Accepted),
+        }
+    }
+
+    /// Connects and goes through all that comes before the last request: the greeting, then the earlier exchanges.
+    #[must_use]
+    pub(crate) fn open(self, subject: &Subject) -> Self {
+        let steps = self.greeted(subject);
         let earlier = subject.profile.earlier_exchanges();
         earlier.fold(steps, Self::exchange)
     }

@@ -217,7 +217,20 @@ pub(crate) enum MostConnections {
         an_address: Option<u32>,
         /// What the next one sees.
         refused: Refused,
+        /// Which of those that come then.
+        drops: Drops,
     },
+}
+
+/// Which clients a server turns away that come when it holds as many as it promises.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Drops {
+    /// Each of them.
+    #[default]
+    All,
+    /// Some, and more as there are more, as random early drop does.
+    Some,
 }
 
 /// What a client sees for which a server has no room.
@@ -433,7 +446,8 @@ pub(crate) struct RawPromises {
 #[derive(Deserialize)]
 #[serde(
     untagged,
-    expecting = "most-connections is \"unlimited\" or a table of in-all, an-address, refused (waits or closed) and text"
+    expecting = "most-connections is \"unlimited\" or a table of in-all, an-address, refused (waits or closed), text and drops \
+                 (all or some)"
 )]
 enum RawMost {
     Word(MostWord),
@@ -453,9 +467,11 @@ struct RawLimit {
     an_address: Option<u32>,
     refused: RefusedWord,
     text: Option<String>,
+    #[serde(default)]
+    drops: Drops,
 }
 
-#[derive(Deserialize)]
+#[derive(Deserialize, PartialEq)]
 #[serde(rename_all = "kebab-case")]
 enum RefusedWord {
     Waits,
@@ -874,6 +890,9 @@ fn most_connections(raw: RawMost) -> Result<MostConnections, String> {
     if limits.clone().next().is_none() || limits.any(|limit| *limit == 0) {
         return wrong("write in-all or an-address, a number above nought");
     }
+    if (&raw.refused, raw.drops) == (&RefusedWord::Waits, Drops::Some) {
+        return wrong("drops = \"some\" goes with refused = \"closed\"");
+    }
     let refused = match (raw.refused, raw.text) {
         (RefusedWord::Waits, None) => Refused::Waits,
         (RefusedWord::Waits, Some(_)) => return wrong("text goes with refused = \"closed\""),
@@ -889,6 +908,7 @@ fn most_connections(raw: RawMost) -> Result<MostConnections, String> {
         in_all: raw.in_all,
         an_address: raw.an_address,
         refused,
+        drops: raw.drops,
     })
 }
 
@@ -1016,6 +1036,24 @@ mod tests {
         };
         assert_eq!(exchanges("closes"), [b"a"]);
         assert_eq!(exchanges("stays-open"), [b"a", b"b"]);
+    }
+
+    #[test]
+    fn limit_that_is_not_exact_is_one_that_closes() {
+        let drops = |refused: &str| {
+            let limit = format!("{{ in-all = 10, refused = \"{refused}\", drops = \"some\" }}");
+            of_exchange("", &format!("most-connections = {limit}"))
+        };
+        let limit = drops("closed").unwrap().promises.most_connections;
+        let some = Some(MostConnections::Limit {
+            in_all: Some(10),
+            an_address: None,
+            refused: Refused::Closed(None),
+            drops: Drops::Some,
+        });
+        assert_eq!(limit, some);
+        let error = drops("waits").unwrap_err().to_string();
+        assert!(error.contains("goes with refused"), "{error}");
     }
 
     #[test]

@@ -56,10 +56,11 @@ pub(crate) const PROMISES: &[Promise] = &[
     Promise {
         name: "most-connections",
         about: "How many connections it holds at most, in all or from one address, and what the next one sees: it waits, or is \
-                closed, behind a text or without.",
+                closed, behind a text or without; or only some of those that come then are.",
         words: &["unlimited"],
         otherwise: Some(
-            "a table of in-all or an-address (a number), refused (waits or closed) and text (what the refused one reads)",
+            "a table of in-all or an-address (a number), refused (waits or closed), text (what the refused one reads) and \
+             drops (all or some of those that come then)",
         ),
         example: "{ an-address = 20, refused = \"closed\" }",
     },

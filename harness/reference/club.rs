@@ -3,7 +3,7 @@
 use super::conversation::{Conversation, DRAIN};
 use super::lines::Lines;
 use super::server::{ReferenceServer, Room};
-use crate::model::profile::Sessions;
+use crate::model::profile::{Drops, Sessions};
 use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -14,6 +14,7 @@ pub(super) const CLUB: ReferenceServer = ReferenceServer {
     room: Some(Room {
         most: 40,
         refusal: b"FULL\n",
+        drops: Drops::All,
     }),
     ..ReferenceServer::stream(
         "club",

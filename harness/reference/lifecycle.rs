@@ -5,7 +5,7 @@ use super::listener::{self, Bound, Listener};
 use super::server::{Manner, ReferenceServer, Room, Talk};
 use super::{console, datagrams};
 use crate::model::address::Address;
-use crate::model::profile::Serves;
+use crate::model::profile::{Drops, Serves};
 use std::collections::VecDeque;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
@@ -147,6 +147,8 @@ struct Service {
     conversations: JoinSet<()>,
     /// Conversations with those for whom there was no room.
     refusals: JoinSet<()>,
+    /// How many have come when there was no room for certain.
+    came_too_late: usize,
 }
 
 impl Service {
@@ -162,6 +164,7 @@ impl Service {
             stopping: watch::Sender::new(None),
             conversations: JoinSet::new(),
             refusals: JoinSet::new(),
+            came_too_late: 0,
         }
     }
 
@@ -197,9 +200,24 @@ impl Service {
             // Refused is kinder to the others than a wait that ends in a reset.
             self.listener = None;
         }
-        match self.server.room {
-            Some(room) if self.conversations.len() >= room.most => self.refuse(stream, room),
+        let room = self.server.room;
+        match room {
+            Some(room) if self.turns_away(room) => self.refuse(stream, room),
             _ => self.begin(stream),
+        }
+    }
+
+    /// Whether there is no room for another one; where only some are dropped it is every other one, and each of them once
+    /// there are twice as many.
+    fn turns_away(&mut self, room: Room) -> bool {
+        let held = self.conversations.len();
+        if held < room.most {
+            return false;
+        }
+        self.came_too_late += 1;
+        match room.drops {
+            Drops::All => true,
+            Drops::Some => held >= 2 * room.most || self.came_too_late % 2 == 1,
         }
     }
 

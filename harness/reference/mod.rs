@@ -11,6 +11,7 @@ mod console;
 mod conversation;
 mod datagrams;
 mod discard;
+mod doorman;
 mod echo;
 mod framed;
 mod http_one;

@@ -3,7 +3,7 @@
 use super::conversation::Conversation;
 use super::datagrams::{Reaction, Remark};
 use super::lifecycle::Running;
-use crate::model::profile::{Serves, Sessions};
+use crate::model::profile::{Drops, Serves, Sessions};
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -36,6 +36,8 @@ pub(super) struct Room {
     pub(super) most: usize,
     /// What the next client is told.
     pub(super) refusal: &'static [u8],
+    /// Which of those that come then.
+    pub(super) drops: Drops,
 }
 
 /// How a server deals with what it gets.

@@ -2,7 +2,7 @@
 
 use super::server::ReferenceServer;
 use super::{
-    banner, chat, club, discard, echo, framed, http_one, line_echo, line_idle, udp_echo,
+    banner, chat, club, discard, doorman, echo, framed, http_one, line_echo, line_idle, udp_echo,
     udp_receiver, udp_timeout, uppercase, welcome_gate,
 };
 
@@ -19,6 +19,7 @@ pub(crate) const SERVERS: &[ReferenceServer] = &[
     banner::BANNER,
     chat::CHAT,
     club::CLUB,
+    doorman::DOORMAN,
     framed::FRAMED,
     http_one::HTTP_ONE,
     udp_echo::UDP_ECHO,
@@ -100,8 +101,8 @@ mod tests {
             else {
                 continue;
             };
-            if let Some(greeting) = greeting {
-                assert_said(&greeting, &said(server, b""));
+            if let Some(greeting) = &greeting {
+                assert_said(greeting, &said(server, b""));
             }
             let (openings, others): (Vec<_>, Vec<_>) =
                 exchanges.into_iter().partition(Exchange::is_opening);
@@ -109,8 +110,9 @@ mod tests {
                 let opened = openings.iter().map(|opening| opening.send.as_slice());
                 let all: Vec<_> = opened.chain([exchange.send.as_slice()]).collect();
                 let mut said = said(server, &all.concat());
-                for owed in openings.iter().chain([&exchange]) {
-                    let Match::Full(bytes) = owed.reply.matches(&said) else {
+                let replies = openings.iter().chain([&exchange]).map(|one| &one.reply);
+                for owed in greeting.iter().chain(replies) {
+                    let Match::Full(bytes) = owed.matches(&said) else {
                         panic!("{server:?}: {}", said.escape_ascii());
                     };
                     said.drain(..bytes);

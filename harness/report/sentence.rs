@@ -3,6 +3,7 @@
 use crate::judge::{Cause, Choice, Doubt, Evidence, Figure, Growth, Skip, StepRef, Unit, Verdict};
 use crate::model::literal::{Measured, Shown};
 use crate::model::need::Unmet;
+use crate::model::profile::Drops;
 use crate::model::subject::Broken;
 use crate::transcript::event::Ended;
 use crate::transcript::instead::Instead;
@@ -280,8 +281,18 @@ impl fmt::Display for Choice {
         match self {
             Self::Limit {
                 held,
+                drops: Drops::Some,
+                ..
+            } => write!(
+                f,
+                "the server closes some of the clients that come while it holds {held} or more, and serves each that comes \
+                 alone"
+            ),
+            Self::Limit {
+                held,
                 closes,
                 an_address,
+                drops: Drops::All,
             } => {
                 let does = if *closes { "closes" } else { "does not answer" };
                 let from = if *an_address { " from one address" } else { "" };

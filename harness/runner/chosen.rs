@@ -162,17 +162,29 @@ impl Job<'_> {
         };
         // What differs from one time to the next is an accident.
         let again = self.found(question, &scenario).await?;
-        if !again.is_some_and(|again| again.choice.is_like(&found.choice)) {
+        let is_same =
+            |again: &Found| again.choice.is_like(&found.choice) && again.manner == found.manner;
+        let Some(again) = again.filter(is_same) else {
             return Ok(None);
-        }
+        };
         if let Some(confirm) = &found.confirm
             && self.tried(confirm).await?.0 != Verdict::Pass
         {
             return Ok(None);
         }
-        Ok(Some(match found.closer {
-            Some((scenario, closer)) if self.tried(&scenario).await?.0 == Verdict::Pass => closer,
-            _ => found.choice,
+        if let Some((scenario, closer)) = found.closer
+            && self.tried(&scenario).await?.0 == Verdict::Pass
+        {
+            return Ok(Some(closer));
+        }
+        let choice = found.choice.seen_again(&again.choice);
+        let sharper = match &found.sharper {
+            Some(scenario) => self.found(question, scenario).await?,
+            None => None,
+        };
+        Ok(Some(match sharper {
+            Some(sharper) => choice.seen_again(&sharper.choice),
+            None => choice,
         }))
     }
 

@@ -103,7 +103,19 @@ impl Session<'_> {
             true => "the kernel shows it".to_owned(),
             false => {
                 let state = self.observer.recorder.server_state();
-                state.instead(what).to_string()
+                let instead = state.instead(what);
+                match self
+                    .clients
+                    .all()
+                    .filter(|client| client.is_deferred())
+                    .count()
+                {
+                    0 => instead.to_string(),
+                    kept => format!(
+                        "{instead}, and the kernel keeps {kept} clients from the server that have not spoken \
+                         (TCP_DEFER_ACCEPT)"
+                    ),
+                }
             }
         };
         let required = Fault::RequiredOfServer(what.clone());

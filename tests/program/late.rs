@@ -98,7 +98,7 @@ const LOCKS: &str = "s = socket.create_server(('127.0.0.1', port), reuse_port=Tr
 #[case::that_shares_against_its_word(
     "second-instance = \"ends\"",
     SHARES,
-    "a second server listens at the same port"
+    "a second server, which was to end, listens at the same port"
 )]
 #[case::that_ends_against_its_word(
     "second-instance = \"shares-port\"",

@@ -91,3 +91,49 @@ fn step_that_does_not_happen_over_the_server_s_transport_is_not_run(
     let run = sockdrill(&["run", "--verbose"]).arg(&file).run().code(3);
     run.prints(format!("line 7, `{step}`, takes {over}"));
 }
+
+/// Its listener has TCP_DEFER_ACCEPT, and it spins when it has no descriptor for the next client: a crowd that says nothing
+/// would never come to it.
+#[test]
+fn crowd_that_is_to_reach_a_server_speaks_where_the_kernel_keeps_who_does_not() {
+    let check = |how: &str| {
+        sockdrill(&["check", "--only", "backlog/descriptor-limit"])
+            .args(["--speaks", "fixtures/external/deferred_loop.toml"])
+            .args([
+                "--",
+                "python3",
+                "fixtures/external/deferred_loop.py",
+                how,
+                "{port}",
+            ])
+            .run()
+    };
+    check("pauses")
+        .code(0)
+        .prints("pass          backlog/descriptor-limit");
+    check("spins")
+        .code(1)
+        .prints("fail          backlog/descriptor-limit");
+}
+
+/// What was not reached is told with the reason.
+#[test]
+fn crowd_that_the_kernel_has_kept_from_the_server_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("case.drill");
+    let steps = "  server limit-open-files 8\n  crowd connect\n  server require out-of-files\n  crowd close\n";
+    std::fs::write(&file, format!("case it\n  clients: crowd[16]\n\n{steps}")).unwrap();
+    let run = sockdrill(&["run", &file.to_string_lossy()])
+        .args(["--speaks", "fixtures/external/deferred_loop.toml"])
+        .args([
+            "--",
+            "python3",
+            "fixtures/external/deferred_loop.py",
+            "pauses",
+            "{port}",
+        ])
+        .run();
+    run.prints(
+        "the kernel keeps 16 clients from the server that have not spoken (TCP_DEFER_ACCEPT)",
+    );
+}

@@ -292,3 +292,104 @@ fn noise_may_be_answered_late() {
     )
     .code(0);
 }
+
+/// What `turns_away.py` speaks, and what it promises beside.
+fn door(how: &str, promises: &str) -> String {
+    let greeting = match how {
+        "deferred" => "",
+        _ => "speaks-first = true\ngreeting = 'good day\\n'\n",
+    };
+    format!(
+        "transport = \"tcp\"\n{greeting}[[exchange]]\nsend = 'hello\\n'\nreply = 'HELLO\\n'\n[promises]\n\
+         serves = \"concurrently\"\nafter-exchange = \"closes\"\n{promises}\n"
+    )
+}
+
+/// Holds a server that turns clients away to what a profile promises.
+fn check_door(how: &str, promises: &str, only: &[&str]) -> Run {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("door.toml");
+    std::fs::write(&file, door(how, promises)).unwrap();
+    let only = only.iter().flat_map(|glob| ["--only", glob]);
+    sockdrill(&["check", "--strict", "--speaks", &file.to_string_lossy()])
+        .args(only)
+        .reporting()
+        .args([
+            "--",
+            "python3",
+            "fixtures/external/turns_away.py",
+            how,
+            "{port}",
+        ])
+        .run()
+}
+
+/// Clients are held without the exchange that would end them, and a limit that is not exact is one too.
+#[rstest]
+#[case::exact("exact", "crowd/parallel", "{ in-all = 10, refused = \"closed\" }")]
+#[case::early(
+    "early",
+    "crowd/parallel",
+    "{ in-all = 10, refused = \"closed\", drops = \"some\" }"
+)]
+#[case::deferred(
+    "deferred",
+    "timeout/silent-crowd",
+    "{ in-all = 10, refused = \"closed\" }"
+)]
+fn limit_that_is_met_before_an_exchange_is_no_failure_where_none_is_promised(
+    #[case] how: &str,
+    #[case] id: &str,
+    #[case] line: &str,
+) {
+    let run = check_door(how, "", &[id]);
+    let told = verdict(&run, id);
+    let promise = format!("promise most-connections = {line}");
+    assert!(
+        told.starts_with("inconclusive") && told.contains(&promise),
+        "{told}"
+    );
+    // Who writes down what was told is held to it, and keeps it.
+    let ids = [id, "crowd/most-connections"];
+    check_door(how, &format!("most-connections = {line}"), &ids).code(0);
+}
+
+/// A limit is none that is met by a client who is alone.
+#[test]
+fn server_that_turns_clients_away_whoever_is_there_has_failed() {
+    let run = check_door("anyway", "", &["crowd/parallel"]).code(1);
+    let told = verdict(&run, "crowd/parallel");
+    assert!(told.starts_with("fail"), "{told}");
+}
+
+#[rstest]
+#[case::more("exact", "{ in-all = 12, refused = \"closed\" }")]
+#[case::fewer("exact", "{ in-all = 9, refused = \"closed\" }")]
+#[case::some_of_more("early", "{ in-all = 12, refused = \"closed\", drops = \"some\" }")]
+#[case::not_each("early", "{ in-all = 11, refused = \"closed\" }")]
+fn limit_that_is_met_before_an_exchange_is_judged_where_it_is_promised(
+    #[case] how: &str,
+    #[case] limit: &str,
+) {
+    let promise = format!("most-connections = {limit}");
+    let run = check_door(how, &promise, &["crowd/most-connections"]).code(1);
+    let told = verdict(&run, "crowd/most-connections");
+    assert!(told.starts_with("fail"), "{told}");
+}
+
+/// A client that says nothing, and one that never comes to the end of its first word, are gone in time.
+#[rstest]
+#[case::silence_alone_is_cut("hurries", "500ms", "pass")]
+#[case::too_early("hurries", "2s", "fail")]
+#[case::never("plain", "1s", "fail")]
+fn time_for_a_login_is_judged_where_it_is_promised(
+    #[case] how: &str,
+    #[case] time: &str,
+    #[case] expected: &str,
+) {
+    let promise = format!("idle-timeout = \"none\"\nlogin-timeout = \"{time}\"");
+    let profile = profile("once = false", &promise);
+    let run = check(how, &profile, &["timeout/login-closes"]);
+    let told = verdict(&run, "timeout/login-closes");
+    assert!(told.starts_with(expected), "{told}");
+}
