@@ -116,7 +116,9 @@ fn take(
     if let Some(need) = form.needs {
         let of_client = client.filter(|_| need != Need::Server);
         let lacks = match of_client {
-            Some(client) => client.lacks(need).or(state.answers(need, form.does)),
+            Some(client) => client
+                .lacks(need)
+                .or_else(|| state.answers(need, form.does)),
             None => state.lacks(need),
         };
         if let Some((title, label)) = lacks {
@@ -139,15 +141,17 @@ fn take(
 /// What is missing, and what to write.
 type Lack = (&'static str, &'static str);
 
+const STALLS: Lack = (
+    "NAME does not read, and learns nothing of what comes",
+    "write `NAME read` above",
+);
+
 const NOT_YET: Lack = ("NAME has no connection yet", "write `NAME connect` above");
 
 impl Client {
     fn lacks(self, need: Need) -> Option<Lack> {
-        let stalls = self.stalls && need == Need::Reading;
-        self.connection.lacks(need).or(stalls.then_some((
-            "NAME does not read, and learns nothing of what comes",
-            "write `NAME read` above",
-        )))
+        let stalls = (self.stalls && need == Need::Reading).then_some(STALLS);
+        self.connection.lacks(need).or(stalls)
     }
 
     fn change(&mut self, does: Does) {

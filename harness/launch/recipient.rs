@@ -48,10 +48,11 @@ impl Family {
             let alike = common.iter().zip(&line).take_while(|(a, b)| a == b);
             alike.map(|(pid, _)| *pid).collect()
         })?;
-        let server = self.members.get(common.last()?)?;
+        let last = self.members.get(common.last()?)?;
         let same_program =
-            |pid: &&i32| server.program.is_some() && self.members[*pid].program == server.program;
-        common.iter().find(same_program).or(common.last()).copied()
+            |pid: &&i32| last.program.is_some() && self.members[*pid].program == last.program;
+        let server = common.iter().find(same_program);
+        server.or_else(|| common.last()).copied()
     }
 
     /// The processes from the first one down to this one; one that is no descendant of the first begins a line of its own.

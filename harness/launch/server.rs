@@ -103,7 +103,7 @@ impl Server {
         let processes = self.processes();
         let listening = sockets_at(&self.lab, &self.place);
         let family = Family::of(self.pid(), &processes, &listening);
-        let recipient = family.recipient().or(self.recipient.get());
+        let recipient = family.recipient().or_else(|| self.recipient.get());
         self.recipient.set(recipient);
         let mut inside = processes.into_iter();
         inside.find(|process| {
