@@ -5,8 +5,8 @@ use crate::checks::counterexample::{answer, each, listen};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Data, Segmentation};
-use crate::model::dialogue::{self, ClientSteps, scenario, server_does, server_expects, settle};
-use crate::model::expectation::{End, Expectation, ServerExpectation};
+use crate::model::dialogue::{self, ClientSteps, scenario, server_does, settle};
+use crate::model::expectation::{End, Expectation};
 use crate::model::need::Need;
 use crate::model::scenario::Scenario;
 use crate::model::server_action::ServerAction;
@@ -55,23 +55,6 @@ fn close_when_read(stream: &mut TcpStream) -> std::io::Result<()> {
     writing
         .join()
         .map_err(|_| std::io::Error::other("the writer panicked"))?
-}
-
-/// Reads and writes in two threads, and looks for the end of the input again as long as there is something to write.
-fn look_for_the_end_again(stream: &mut TcpStream) -> std::io::Result<()> {
-    let (queue, owed) = std::sync::mpsc::channel::<Vec<u8>>();
-    let mut writer = stream.try_clone()?;
-    let writing =
-        std::thread::spawn(move || owed.iter().try_for_each(|bytes| writer.write_all(&bytes)));
-    answer(stream, |bytes| {
-        queue.send(bytes.to_vec()).unwrap_or(());
-        Vec::new()
-    })?;
-    drop(queue);
-    while !writing.is_finished() {
-        stream.peek(&mut [0])?;
-    }
-    Ok(())
 }
 
 pub(super) const CHECKS: &[Check] = &[
@@ -262,54 +245,6 @@ pub(super) const CHECKS: &[Check] = &[
         counterexample: Counterexample {
             instead_of: "echo",
             serve: |address| each(&listen(address)?, close_when_read),
-        },
-    },
-    Check {
-        id: "half-close/stalled-reader",
-        requirement: "A half-closed client that does not read costs a server no processor time, and gets every byte when it reads \
-                      on.",
-        why: "The end of the input stays to be seen (EPOLLRDHUP, a read that returns 0) as long as the connection is open: a loop \
-              that still asks for it while a reply waits is told of it again and again: \
-              https://github.com/evilnet/nefarious2/pull/111 https://github.com/tvheadend/tvheadend/issues/2232",
-        method: "A client that does not read sends more than the kernel holds of the reply, and FIN; the server must come to rest; \
-                 then the client reads all.",
-        fix: "Once a read has returned 0, ask for nothing but room to write.",
-        needs: &[
-            Need::STREAM,
-            Need::REPLY,
-            Need::MODEL,
-            Need::HALF_CLOSE_ANSWERS,
-        ],
-        policy: Policy::MUST,
-        scenarios: |subject| {
-            let model = subject.profile.model()?;
-            // The send buffer of a server on the same host takes three mebibytes where its client has a small window, and the
-            // FIN comes through behind what is beyond that.
-            let data = bulk(model, 7 << 19, subject.seed);
-            let reply = model.reply(&data)?;
-            let sends = ClientSteps::of(0)
-                .then(Action::Connect(small_buffer()))
-                .then(Action::Stall)
-                .send_data(data, Segmentation::Whole)
-                .then(Action::HalfClose);
-            let reads = ClientSteps::of(0)
-                .then(Action::Read(None))
-                .expect_within(Expectation::Data(reply), Duration::from_secs(20))
-                .expect(orderly_end())
-                .then(Action::Close);
-            Some(vec![scenario(
-                "a large request, FIN, and a reader that stalls",
-                &[("alice", 1)],
-                vec![
-                    sends.lines(),
-                    vec![settle(), server_expects(ServerExpectation::Rest)],
-                    reads.lines(),
-                ],
-            )])
-        },
-        counterexample: Counterexample {
-            instead_of: "echo",
-            serve: |address| each(&listen(address)?, look_for_the_end_again),
         },
     },
     Check {
