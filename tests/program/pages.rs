@@ -13,6 +13,27 @@ case a word & a <script>
   alice expect \"<b>\"
 ";
 
+/// The evidence on a page is made anew by the command that stands there.
+#[test]
+fn evidence_without_sockdrill_is_what_the_page_says() {
+    let page = include_str!("../../docs/real-servers.md");
+    let mut lines = page.lines();
+    let command = lines.find(|line| line.starts_with("python3 fixtures/evidence/"));
+    let command = command.unwrap();
+    let output = Command::new("sh").args(["-c", command]).output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    // A processor that others want too is not all its own.
+    let ran = printed.strip_prefix("in 2 s it ran for ");
+    let ran: f64 = ran
+        .and_then(|rest| rest.split(' ').next()?.parse().ok())
+        .unwrap_or_default();
+    assert!(
+        ran > 0.0,
+        "{printed}{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
 /// A search path on which the program under test is found first.
 fn path() -> String {
     let folder = Path::new(env!("CARGO_BIN_EXE_sockdrill")).parent().unwrap();

@@ -18,7 +18,6 @@ const PERMANENT: &[&str] = &[
     "half-close/mid-request",
     "half-close/silent",
     "half-close/reply-complete",
-    "half-close/stalled-reader",
     "half-close/unread-input",
     "partial/every-cut",
     "partial/byte-by-byte",
