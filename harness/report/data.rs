@@ -125,6 +125,26 @@ impl Outcome {
 }
 
 impl CheckResult {
+    /// The result of one scenario of which nothing but the verdict is known yet.
+    pub(crate) fn of(id: &str, family: &str, requirement: &str, verdict: Verdict) -> Self {
+        Self {
+            id: id.to_owned(),
+            family: family.to_owned(),
+            requirement: requirement.to_owned(),
+            verdict,
+            lenient: false,
+            known: None,
+            known_once: None,
+            scenarios: 1,
+            coverage: None,
+            duration: Duration::ZERO,
+            reproduce: None,
+            scenario: None,
+            tried: None,
+            transcript: Vec::new(),
+        }
+    }
+
     /// How the result counts: a known failure does not fail the run, but one that has gone away does.
     pub fn outcome(&self) -> Outcome {
         match (&self.verdict, &self.known) {
@@ -530,22 +550,7 @@ mod tests {
     use crate::transcript::fault::Fault;
 
     fn result(id: &str, verdict: Verdict) -> CheckResult {
-        CheckResult {
-            id: id.to_owned(),
-            family: "family".to_owned(),
-            requirement: "It holds.".to_owned(),
-            verdict,
-            lenient: false,
-            known: None,
-            known_once: None,
-            scenarios: 1,
-            coverage: None,
-            duration: Duration::ZERO,
-            reproduce: None,
-            scenario: None,
-            tried: None,
-            transcript: Vec::new(),
-        }
+        CheckResult::of(id, "family", "It holds.", verdict)
     }
 
     fn fails(id: &str, cause: Cause) -> CheckResult {

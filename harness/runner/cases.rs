@@ -19,7 +19,7 @@ use crate::session::{Session, Turn};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// A case of a scenario file, with the server that it is for.
 #[derive(Clone, Debug)]
@@ -183,21 +183,9 @@ fn not_run(case: &CaseRun, error: &Error) -> CheckResult {
 
 fn result(case: &CaseRun, attempt: Attempt) -> CheckResult {
     CheckResult {
-        id: case.id.clone(),
-        family: case.file.clone(),
-        requirement: case.scenario.name.clone(),
-        lenient: false,
-        known: None,
-        known_once: None,
-        scenarios: 1,
-        // The file itself says where it cuts.
-        coverage: None,
-        duration: Duration::ZERO,
-        tried: None,
-        reproduce: None,
         scenario: attempt.failed.as_ref().map(ToString::to_string),
-        verdict: attempt.verdict,
         transcript: attempt.transcript,
+        ..CheckResult::of(&case.id, &case.file, &case.scenario.name, attempt.verdict)
     }
 }
 

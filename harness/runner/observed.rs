@@ -13,7 +13,7 @@ use crate::model::scenario::Scenario;
 use crate::report::data::CheckResult;
 use crate::transcript::event::Transcript;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 /// What the first conversation showed.
 pub(super) fn first_observations(probed: &Probed) -> BTreeMap<String, String> {
@@ -80,20 +80,11 @@ fn crash(
     let Verdict::Fail(finding) = &verdict else {
         return None;
     };
+    let id = observation.id.unwrap_or(observation.name);
+    let requirement = Invariant::Alive.requirement();
     finding.cause.is_crash().then(|| CheckResult {
-        id: observation.id.unwrap_or(observation.name).to_owned(),
-        family: "observed".to_owned(),
-        requirement: Invariant::Alive.requirement().to_owned(),
-        lenient: false,
-        known: None,
-        known_once: None,
-        scenarios: 1,
-        coverage: None,
-        duration: Duration::ZERO,
-        tried: None,
-        reproduce: None,
         scenario: Some(scenario.to_string()),
         transcript: transcript.lines(scenario),
-        verdict,
+        ..CheckResult::of(id, "observed", requirement, verdict)
     })
 }
