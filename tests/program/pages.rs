@@ -34,6 +34,18 @@ fn evidence_without_sockdrill_is_what_the_page_says() {
     );
 }
 
+#[test]
+fn targets_that_are_run_by_hand_are_understood() {
+    let files = std::fs::read_dir("fixtures/targets/more").unwrap();
+    let files: Vec<_> = files.map(|file| file.unwrap().path()).collect();
+    assert!(files.len() > 10);
+    for file in files {
+        let target = sockdrill::Target::find(&file.to_string_lossy());
+        let target = target.unwrap_or_else(|error| panic!("{}: {error}", file.display()));
+        assert!(target.package.is_some(), "{}", file.display());
+    }
+}
+
 /// A search path on which the program under test is found first.
 fn path() -> String {
     let folder = Path::new(env!("CARGO_BIN_EXE_sockdrill")).parent().unwrap();
