@@ -10,6 +10,10 @@ use std::time::Duration;
 /// How long it may take until the last client of a burst is connected.
 pub(super) const BURST_LASTS: Duration = Duration::from_secs(30);
 
+/// How long it may take until one is whose SYN finds the queue full again and again: it is repeated after 1, 3, 7, 15, 31 and
+/// 63 seconds (tcp(7), tcp_syn_retries), and that is not the server's time.
+pub(super) const CONNECTED_WITHIN: Duration = Duration::from_secs(65);
+
 /// How late a request may come at least.
 pub(super) const LATE: Duration = Duration::from_secs(2);
 

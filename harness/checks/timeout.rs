@@ -1,6 +1,6 @@
 //! Time: silent clients, slow clients, and a server that was stopped for a while.
 
-use super::needs::LATE;
+use super::needs::{CONNECTED_WITHIN, LATE};
 use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Policy};
@@ -353,7 +353,7 @@ pub(super) const CHECKS: &[Check] = &[
                 // speak a server may not know.
                 true => ClientSteps::of(1)
                     .connect_without_waiting()
-                    .expect_within(Expectation::Connected, Duration::from_secs(30))
+                    .expect_within(Expectation::Connected, CONNECTED_WITHIN)
                     .speak_if_deferred(subject),
                 false => ClientSteps::of(1).connect_without_waiting(),
             };
