@@ -147,18 +147,6 @@ impl Doubt {
     }
 }
 
-impl Skip {
-    /// Why a scenario is not run with a server that is reached over this transport, where it cannot happen over it.
-    pub(crate) fn over(transport: Transport, scenario: &Scenario) -> Option<Self> {
-        let line = scenario.first_impossible_over(transport)?;
-        Some(Self::NotOver {
-            step: StepRef::of(line, scenario),
-            over: line.step.form().over,
-            transport,
-        })
-    }
-}
-
 /// Why a requirement is not looked at.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Skip {
@@ -184,4 +172,16 @@ pub(crate) enum Skip {
         /// How many there are for it.
         given: u64,
     },
+}
+
+impl Skip {
+    /// Why a scenario is not run with a server that is reached over this transport, where it cannot happen over it.
+    pub(crate) fn over(transport: Transport, scenario: &Scenario) -> Option<Self> {
+        let line = scenario.first_impossible_over(transport)?;
+        Some(Self::NotOver {
+            step: StepRef::of(line, scenario),
+            over: line.step.form().over,
+            transport,
+        })
+    }
 }

@@ -1,7 +1,15 @@
 //! What a server leaves behind: a leak is told from a pool, from what is collected late and from what is swept up.
 
-use crate::kit::sockdrill;
+use crate::kit::{Run, sockdrill};
 use rstest::rstest;
+
+/// What is said of a server that leaves something behind in one of its ways.
+fn left_behind(way: &str, check: &str) -> Run {
+    let server = "fixtures/external/leaves_something.py";
+    sockdrill(&["check", "--only", check, "--speaks", "echo"])
+        .args(["--", "python3", server, way, "{port}"])
+        .run()
+}
 
 /// A server that does so with what is left, and what is said of it.
 #[rstest]
@@ -12,16 +20,7 @@ fn what_goes_on_growing_is_told_as_a_rate(
     #[case] check: &str,
     #[case] reason: &str,
 ) {
-    let run = sockdrill(&["check", "--only", check, "--speaks", "echo"])
-        .args([
-            "--",
-            "python3",
-            "fixtures/external/leaves_something.py",
-            way,
-        ])
-        .arg("{port}")
-        .run()
-        .code(1);
+    let run = left_behind(way, check).code(1);
     run.prints(format!("fail          {check}  {reason}"))
         .prints(" a connection: ");
 }
@@ -32,14 +31,7 @@ fn what_goes_on_growing_is_told_as_a_rate(
 #[case::sweep("every-six-seconds")]
 fn what_is_used_again_or_given_back_late_is_no_leak(#[case] way: &str) {
     let check = "reset/after-connect";
-    let run = sockdrill(&["check", "--only", check, "--speaks", "echo"])
-        .args([
-            "--",
-            "python3",
-            "fixtures/external/leaves_something.py",
-            way,
-        ])
-        .arg("{port}")
-        .run();
-    run.code(0).prints(format!("pass          {check}"));
+    left_behind(way, check)
+        .code(0)
+        .prints(format!("pass          {check}"));
 }
