@@ -1,6 +1,5 @@
 //! The accept queue: how deep it is, what happens when it is full, and when descriptors run out.
 
-use super::needs::CONNECTED_WITHIN;
 use crate::checks::counterexample::{die_of, each, echo, listen, listen_with};
 use crate::model::action::Action;
 use crate::model::address::Address;
@@ -119,7 +118,7 @@ pub(super) const CHECKS: &[Check] = &[
             // Who is in speaks at once: a client that waited for the last of them would be silent all that time.
             let mut lines = ClientSteps::of(0)
                 .connect_without_waiting()
-                .expect_within(Expectation::Connected, CONNECTED_WITHIN)
+                .expect(Expectation::Connected)
                 .lines();
             // The polite conversation less its connect, which is done.
             lines.extend(

@@ -2,6 +2,7 @@
 
 use crate::model::check::Check;
 use crate::model::dialogue;
+use crate::model::limits::SILENCE;
 use crate::model::need::Need;
 use crate::model::profile::{AfterExchange, Framing, HalfClose, IdleTimeout, Serves, Transport};
 use crate::model::subject::Subject;
@@ -9,10 +10,6 @@ use std::time::Duration;
 
 /// How long it may take until the last client of a burst is connected.
 pub(super) const BURST_LASTS: Duration = Duration::from_secs(30);
-
-/// How long it may take until one is whose SYN finds the queue full again and again: it is repeated after 1, 3, 7, 15, 31 and
-/// 63 seconds (tcp(7), tcp_syn_retries), and that is not the server's time.
-pub(super) const CONNECTED_WITHIN: Duration = Duration::from_secs(65);
 
 /// How late a request may come at least.
 pub(super) const LATE: Duration = Duration::from_secs(2);
@@ -188,6 +185,16 @@ impl Need {
                 || (subject.profile.model().is_some() && !subject.profile.closes_after_exchange())
         },
         reason: "after-exchange = \"stays-open\" is not promised",
+    };
+
+    /// The promise that the connection stays open after an exchange, for as long as it is looked at.
+    pub(crate) const PROMISES_OPEN: Self = Self {
+        word: "promises open",
+        met: |subject| {
+            let promised = subject.profile.promises.after_exchange;
+            promised == Some(AfterExchange::StaysOpen) && gives(subject, SILENCE * 2)
+        },
+        reason: "after-exchange = \"stays-open\" is not promised, or only for a moment",
     };
 
     /// The connection is closed after an exchange.

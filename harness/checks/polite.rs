@@ -1,41 +1,79 @@
 //! What every other check builds on.
 
 use crate::checks::counterexample::{answer, each, listen};
+use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Gate, Policy};
-use crate::model::dialogue::{ClientSteps, scenario};
+use crate::model::dialogue::{ClientSteps, scenario, settle};
+use crate::model::expectation::Expectation;
 use crate::model::need::Need;
 use crate::model::profile::Serves;
+use std::io::{Read, Write};
 
-pub(super) const CHECKS: &[Check] = &[Check {
-    id: "polite/exchange",
-    requirement: "A polite client is served as the profile promises, and so is the next one.",
-    why: "A server that does not give the promised reply to the promised request cannot be drilled by dialogue; \
+pub(super) const CHECKS: &[Check] = &[
+    Check {
+        id: "polite/exchange",
+        requirement: "A polite client is served as the profile promises, and so is the next one.",
+        why: "A server that does not give the promised reply to the promised request cannot be drilled by dialogue; \
           either the server or its profile is wrong.",
-    method: "A client connects, goes through the exchange of the profile and closes; a second one does the same after it.",
-    fix: "Correct the server, or the [[exchange]] or model of its profile.",
-    needs: &[Need::DIALOGUE],
-    policy: Policy {
-        gate: Some(Gate::Serving(|_| true)),
-        ..Policy::MUST
-    },
-    scenarios: |subject| {
-        let polite = |who| ClientSteps::of(who).polite(subject).lines();
-        let is_for_one = subject.profile.promises.serves == Some(Serves::OneConnection);
-        Some(vec![match is_for_one {
-            true => scenario("a polite client", &[("alice", 1)], vec![polite(0)]),
-            false => scenario(
-                "a polite client and the next one",
-                &[("alice", 1), ("bob", 1)],
-                vec![polite(0), polite(1)],
-            ),
-        }])
-    },
-    counterexample: Counterexample {
-        instead_of: "uppercase",
-        serve: |address| {
-            each(&listen(address)?, |stream| {
-                answer(stream, <[u8]>::to_ascii_lowercase)
-            })
+        method: "A client connects, goes through the exchange of the profile and closes; a second one does the same after it.",
+        fix: "Correct the server, or the [[exchange]] or model of its profile.",
+        needs: &[Need::DIALOGUE],
+        policy: Policy {
+            gate: Some(Gate::Serving(|_| true)),
+            ..Policy::MUST
+        },
+        scenarios: |subject| {
+            let polite = |who| ClientSteps::of(who).polite(subject).lines();
+            let is_for_one = subject.profile.promises.serves == Some(Serves::OneConnection);
+            Some(vec![match is_for_one {
+                true => scenario("a polite client", &[("alice", 1)], vec![polite(0)]),
+                false => scenario(
+                    "a polite client and the next one",
+                    &[("alice", 1), ("bob", 1)],
+                    vec![polite(0), polite(1)],
+                ),
+            }])
+        },
+        counterexample: Counterexample {
+            instead_of: "uppercase",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    answer(stream, <[u8]>::to_ascii_lowercase)
+                })
+            },
         },
     },
-}];
+    Check {
+        id: "polite/stays-open",
+        requirement: "A connection that is promised to stay open after an exchange does.",
+        why: "Clients that keep connections for the next request lose it to a server that closes: \
+              https://github.com/psf/requests/issues/3458",
+        method: "A client goes through the exchange of the profile; once the server has come to rest its connection is open.",
+        fix: "Keep the connection for the next request, or promise after-exchange = \"closes\".",
+        needs: &[Need::STREAM, Need::DIALOGUE, Need::PROMISES_OPEN],
+        policy: Policy::MUST,
+        scenarios: |subject| {
+            let talks = ClientSteps::of(0).open(subject).request_and_reply(subject);
+            let stays = ClientSteps::of(0).expect(Expectation::Open);
+            Some(vec![scenario(
+                "after the reply",
+                &[("alice", 1)],
+                vec![
+                    talks.lines(),
+                    vec![settle()],
+                    stays.then(Action::Close).lines(),
+                ],
+            )])
+        },
+        counterexample: Counterexample {
+            instead_of: "uppercase",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    let mut line = [0; 4096];
+                    let bytes = stream.read(&mut line)?;
+                    stream.write_all(&line[..bytes].to_ascii_uppercase())
+                })
+            },
+        },
+    },
+];

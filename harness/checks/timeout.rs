@@ -1,6 +1,6 @@
 //! Time: silent clients, slow clients, and a server that was stopped for a while.
 
-use super::needs::{CONNECTED_WITHIN, LATE};
+use super::needs::LATE;
 use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Policy};
@@ -349,11 +349,10 @@ pub(super) const CHECKS: &[Check] = &[
             };
             let crowd = subject.with_room(crowd);
             let arrive = match concurrent {
-                // A small backlog makes some of the crowd repeat their SYN after a second or more. Of who has not begun to
-                // speak a server may not know.
+                // Of who has not begun to speak a server may not know.
                 true => ClientSteps::of(1)
                     .connect_without_waiting()
-                    .expect_within(Expectation::Connected, CONNECTED_WITHIN)
+                    .expect(Expectation::Connected)
                     .speak_if_deferred(subject),
                 false => ClientSteps::of(1).connect_without_waiting(),
             };

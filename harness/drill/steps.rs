@@ -276,6 +276,10 @@ pub(super) const STATES: &[(Expectation, &str)] = &[
         "Nothing comes, neither bytes nor an end.",
     ),
     (
+        Expectation::Open,
+        "The connection does not end, whatever comes over it.",
+    ),
+    (
         Expectation::Nothing,
         "There is nothing yet: a read that does not wait says so at once (EAGAIN, recv(2)).",
     ),

@@ -351,7 +351,7 @@ fn as_text<S: Serializer>(what: &impl fmt::Display, to: S) -> Result<S::Ok, S::E
 /// The limit that ran out, where one did.
 fn limit_ms<S: Serializer>(how: &Ended, to: S) -> Result<S::Ok, S::Error> {
     match how {
-        Ended::OutOfTime(limit) | Ended::NotYet(limit) => {
+        Ended::OutOfTime(limit) | Ended::NotYet(limit) | Ended::KeptOut(limit) => {
             to.serialize_some(&(limit.as_millis() as u64))
         }
         Ended::Done | Ended::Settled => to.serialize_none(),

@@ -71,6 +71,14 @@ pub(crate) enum Doubt {
         /// How long it was looked on at.
         after: Duration,
     },
+    /// The kernel dropped the client's handshake when the server's accept queue was full, and has not repeated it since there
+    /// is room.
+    KeptOut {
+        /// What the client did not get.
+        step: Box<Cause>,
+        /// For how long it asked.
+        after: Duration,
+    },
     /// Bytes were still arriving when the limit ran out.
     StillArriving {
         /// What the client did not get.
@@ -130,6 +138,7 @@ impl Doubt {
             Self::Chosen { .. } => "chosen",
             Self::KernelDropped { .. } => "kernel-dropped",
             Self::NotYet { .. } => "not-yet",
+            Self::KeptOut { .. } => "kept-out",
             Self::StillArriving { .. } => "still-arriving",
             Self::Starved { .. } => "starved",
             Self::StillGrows(_) => "still-grows",

@@ -28,6 +28,8 @@ pub(super) struct FailedStep {
     limit: Option<Duration>,
     /// How long the server was looked on at, where it may still do it.
     not_yet: Option<Duration>,
+    /// How long the kernel kept the client from a server that had room for it.
+    kept_out: Option<Duration>,
     /// Bytes were still arriving when it ran out.
     flowing: bool,
     /// It waited for a datagram that has not come.
@@ -84,6 +86,9 @@ impl FailedStep {
         let datagrams = transcript.dropped_datagrams();
         if self.is_missing && datagrams > 0 {
             return Some(Doubt::KernelDropped { step, datagrams });
+        }
+        if let Some(after) = self.kept_out {
+            return Some(Doubt::KeptOut { step, after });
         }
         if let Some(after) = self.not_yet.filter(|_| !trial.is_undisturbed) {
             // Who has run all the time is not waiting for anything.
@@ -211,11 +216,12 @@ impl<'a> SoFar<'a> {
         let limit = match how {
             // Rest is measured in processor time used, which a loaded host makes less, not more.
             Ended::OutOfTime(limit) if !is_about_rest => Some(limit),
-            Ended::OutOfTime(_) | Ended::NotYet(_) | Ended::Done | Ended::Settled => None,
+            _ => None,
         };
-        let not_yet = match how {
-            Ended::NotYet(after) => Some(after),
-            Ended::OutOfTime(_) | Ended::Done | Ended::Settled => None,
+        let (not_yet, kept_out) = match how {
+            Ended::NotYet(after) => (Some(after), None),
+            Ended::KeptOut(after) => (None, Some(after)),
+            Ended::OutOfTime(_) | Ended::Done | Ended::Settled => (None, None),
         };
         Some(FailedStep {
             phase,
@@ -223,6 +229,7 @@ impl<'a> SoFar<'a> {
             cause,
             limit,
             not_yet,
+            kept_out,
             flowing: client.is_some_and(|id| self.flows(id, at, limit)),
             is_missing: client.is_some_and(|id| self.lacks_datagram(id, &line.step)),
             idle: is_about_rest

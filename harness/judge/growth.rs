@@ -40,9 +40,15 @@ pub(super) fn wanted(trial: &Trial, transcript: &Transcript) -> Option<Wanted> {
         Moment::Pressed => any(Outlook::Steady).then(|| Wanted::Dose(last_dose(&points))),
         Moment::Dose if points.iter().any(|point| point.moment == Moment::Pressed) => None,
         Moment::Dose if any(Outlook::Steady) => (!trial.few_doses).then_some(Wanted::Pressure),
+        Moment::Dose if !any(Outlook::Open) => None,
+        Moment::Dose if !is_over(&points, last.at) => Some(Wanted::Dose(2 * last_dose(&points))),
+        // Doses of a slow scenario are few, and between them nobody waits for what is given back a moment later.
         Moment::Dose => {
-            let goes_on = any(Outlook::Open) && !is_over(&points, last.at);
-            goes_on.then(|| Wanted::Dose(2 * last_dose(&points)))
+            let is_whole = |course: &Course| !is_rough(course.figure);
+            let mut open = courses
+                .iter()
+                .filter(|course| course.outlook() == Outlook::Open);
+            (!trial.few_doses && open.any(is_whole)).then_some(Wanted::Pressure)
         }
     }
 }

@@ -702,6 +702,18 @@ fn what_is_given_back_late_is_no_leak_where_nobody_can_be_polite_beside_the_scen
     assert!(matches!(said(|runs| runs), Verdict::Fail(_)));
 }
 
+/// Between doses nobody waits for what is given back a moment later, and of a slow scenario there are two.
+#[test]
+fn what_is_given_back_a_moment_after_the_last_dose_is_no_leak() {
+    let trial = of_connections(3);
+    let held = |runs: usize, polite: usize| match polite {
+        ..128 => [1, 3, 6, 6][runs.min(3)],
+        _ => 1,
+    };
+    let seen = dosed_in(Duration::from_secs(3), &trial, sockets, held);
+    assert_eq!(judge(&trial, &seen), Verdict::Pass);
+}
+
 #[test]
 fn what_a_dose_adds_however_large_it_is_comes_of_the_polite_client_behind_it() {
     let reason = reason(said_of(sockets, |_, polite| 3 + polite));
@@ -1002,6 +1014,16 @@ fn server_that_a_time_out_may_still_wake_is_not_said_never_to_answer() {
         "{doubt}"
     );
     assert!(matches!(not_yet(Ended::Settled), Verdict::Fail(_)));
+}
+
+#[test]
+fn client_whose_handshake_the_kernel_has_dropped_is_not_owed_anything_yet() {
+    let long = Duration::from_secs(65);
+    let kept_out = seen(ClientEvent::Connecting, Ended::KeptOut(long));
+    let Verdict::Inconclusive(doubt) = judge(&expects_hello(), &kept_out) else {
+        panic!("nothing is proven");
+    };
+    assert_eq!(doubt.kind(), "kept-out");
 }
 
 #[test]

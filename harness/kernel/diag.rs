@@ -59,6 +59,11 @@ impl State {
         Self::NewSynRecv,
     ];
 
+    /// Whether the handshake has begun and is not complete.
+    pub(crate) fn is_half_open(self) -> bool {
+        matches!(self, Self::SynRecv | Self::NewSynRecv)
+    }
+
     fn from_number(number: u8) -> Option<Self> {
         Self::ALL.get(usize::from(number).checked_sub(1)?).copied()
     }

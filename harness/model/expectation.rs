@@ -19,6 +19,8 @@ pub(crate) enum Expectation {
     DataOrSilence(Data),
     /// Nothing comes, neither bytes nor an end.
     Silence,
+    /// The connection does not end, whatever comes over it.
+    Open,
     /// There is nothing yet: a read that does not wait says so at once (EAGAIN, recv(2)).
     Nothing,
     /// The handshake is complete.
@@ -121,6 +123,9 @@ impl Expectation {
             Self::Silence => {
                 of_connection("silence", "expect_silence", Wait::Absence).needing(Need::Reading)
             }
+            Self::Open => of_connection("open", "expect_open", Wait::Absence)
+                .needing(Need::Reading)
+                .only_over(Over::Streams),
             Self::Nothing => {
                 of_connection("nothing", "expect_silence", Wait::Kernel).needing(Need::Reading)
             }

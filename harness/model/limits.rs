@@ -12,6 +12,11 @@ pub(crate) const STEP_WITHIN: Duration = Duration::from_secs(5);
 /// has. Others are tried meanwhile.
 pub(crate) const LOOK_ON_FOR: Duration = Duration::from_secs(60);
 
+/// How long a client is waited for whose handshake the kernel has dropped: it is repeated each second at first, and then after
+/// 7, 11, 19, 35 and 67 seconds (`tcp_syn_linear_timeouts` of the kernel's `ip-sysctl.rst`; before Linux 6.5 after 1, 3, 7, 15, 31
+/// and 63), and that is not the server's time.
+pub(crate) const LET_IN_WITHIN: Duration = Duration::from_secs(70);
+
 /// How long `silence` is listened for where the kernel cannot tell that nothing more will come: far longer than a reply
 /// takes on loopback, and short enough to be waited for in full each time.
 pub(crate) const SILENCE: Duration = Duration::from_millis(300);

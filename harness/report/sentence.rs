@@ -118,7 +118,7 @@ impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Ended::OutOfTime(limit) => write!(f, " within {}", Shown(limit)),
-            Ended::Done | Ended::Settled | Ended::NotYet(_) => Ok(()),
+            Ended::Done | Ended::Settled | Ended::NotYet(_) | Ended::KeptOut(_) => Ok(()),
         }
     }
 }
@@ -243,6 +243,12 @@ impl fmt::Display for Doubt {
             Self::NotYet { step, after } => write!(
                 f,
                 "not yet after {} s: {step}, and a time-out of its own may still wake the server",
+                after.as_secs()
+            ),
+            Self::KeptOut { step, after } => write!(
+                f,
+                "{step}, but the kernel dropped its handshake when the accept queue was full, and has not repeated it in {} s \
+                 at a moment at which there was room",
                 after.as_secs()
             ),
             Self::StillArriving { step } => write!(f, "{step}, but bytes were still arriving"),

@@ -1032,6 +1032,16 @@ class Client:
                     "where nothing should happen"
                 )
 
+    def expect_open(self, within=SILENCE):
+        """Expect that the connection does not end for a while."""
+        with self.news:
+            self.news.wait_for(lambda: self.end, within)
+            if self.end:
+                raise Broken(
+                    f"{self.name}'s connection ended ({self.end}) "
+                    "where it was to stay open"
+                )
+
     def expect_connected(self, within=STEP_WITHIN):
         """Expect the handshake to be complete."""
         def seen():

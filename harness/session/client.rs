@@ -519,13 +519,12 @@ impl Client {
     }
 
     fn is_kept_back(&self, server_end: &crate::kernel::Row) -> bool {
-        let half_open = matches!(server_end.state, State::SynRecv | State::NewSynRecv);
         let has_room = |row: &crate::kernel::Row| {
             row.local.map(|at| at.port()) == server_end.local.map(|at| at.port())
                 && row.receive_queue == 0
         };
         let listeners = || self.lab.diag().listeners().unwrap_or_default();
-        half_open
+        server_end.state.is_half_open()
             && self.recorder.client_states().of(self.id).is_connected()
             && listeners().iter().any(has_room)
     }
@@ -587,6 +586,26 @@ impl Client {
     pub(crate) fn is_calling(&self) -> bool {
         const SYN_SENT: u8 = 2;
         self.tcp_state() == Some(SYN_SENT)
+    }
+
+    /// Whether the kernel alone keeps the client from a server that has room for it: a handshake that finds the accept queue
+    /// full is dropped, and repeated ever more seldom (tcp(7), `tcp_syn_retries`), or with what the client has sent.
+    pub(crate) fn is_kept_out(&self) -> bool {
+        let (Some(link), Address::Inet(server)) = (&self.link, &self.server) else {
+            return false;
+        };
+        let has_sent = || unsent_bytes(link.socket.get_ref().as_fd()).is_ok_and(|bytes| bytes > 0);
+        let is_half_open = || {
+            self.server_row()
+                .is_some_and(|row| row.state.is_half_open())
+        };
+        let listeners = self.lab.diag().listeners().unwrap_or_default();
+        let mut its_own = listeners
+            .iter()
+            .filter(|row| row.local.is_some_and(|local| local.port() == server.port()));
+        // A queue takes one more than its limit (tcp(7), `tcp_abort_on_overflow`; `sk_acceptq_is_full` of the kernel).
+        (self.is_calling() || has_sent() && is_half_open())
+            && its_own.any(|row| row.receive_queue <= row.send_queue)
     }
 
     /// How the server has ended the connection as the kernel shows it: a client that does not read does not notice.

@@ -8,7 +8,8 @@ use crate::model::action::Action;
 use crate::model::expectation::Expectation;
 use crate::model::form::{Need, Wait};
 use crate::model::limits::{
-    LOOK_ASIDE, LOOK_EVERY, LOOK_ON_FOR, LOOKS_TO_BLAME, SERVED_WITHIN, SILENCE, STEP_WITHIN,
+    LET_IN_WITHIN, LOOK_ASIDE, LOOK_EVERY, LOOK_ON_FOR, LOOKS_TO_BLAME, SERVED_WITHIN, SILENCE,
+    STEP_WITHIN,
 };
 use crate::model::profile::Serves;
 use crate::session::client::Client;
@@ -247,22 +248,27 @@ impl Session<'_> {
                 waiting.deadline = later;
                 None
             }
-            None => self.in_vain(waiting),
+            None => self.in_vain(client, waiting),
         }
     }
 
-    /// Whether it has been waited for in vain: as long as the server may still act, it is looked on at, beside others.
-    fn in_vain(&self, waiting: &mut Waiting) -> Option<Ended> {
+    /// Whether it has been waited for in vain: as long as the server may still act, or the kernel has to let the client in, it is
+    /// looked on at, beside others.
+    fn in_vain(&self, client: &Client, waiting: &mut Waiting) -> Option<Ended> {
         let waited = waiting.asked.elapsed();
-        let ended = match waiting.looks_on && self.observer.may_still_act() {
-            true if waited < LOOK_ON_FOR => {
-                self.observer.turn.step_aside();
-                waiting.deadline += LOOK_ASIDE;
-                return None;
-            }
-            true => Ended::NotYet(LOOK_ON_FOR),
-            false => Ended::OutOfTime(waiting.limit),
+        let limit = waiting.limit;
+        let (bound, next_look, ended) = if waiting.looks_on && client.is_kept_out() {
+            (LET_IN_WITHIN, limit, Ended::KeptOut(LET_IN_WITHIN))
+        } else if waiting.looks_on && self.observer.may_still_act() {
+            (LOOK_ON_FOR, LOOK_ASIDE, Ended::NotYet(LOOK_ON_FOR))
+        } else {
+            (Duration::ZERO, limit, Ended::OutOfTime(limit))
         };
+        if waited < bound {
+            self.observer.turn.step_aside();
+            waiting.deadline += next_look;
+            return None;
+        }
         self.observer.record_ran_since(waiting.ran_before);
         Some(ended)
     }

@@ -230,6 +230,11 @@ impl ClientState {
                 other => other,
             },
             Expectation::Silence => self.look_for_silence(settled),
+            Expectation::Open => match self.ended {
+                Some(end) => Progress::Broken(Instead::Ended(end)),
+                None if settled => Progress::Met,
+                None => Progress::Pending,
+            },
             Expectation::Nothing => self.look_for_nothing(),
             Expectation::Connected => match &self.link {
                 Link::Up => Progress::Met,

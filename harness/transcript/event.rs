@@ -117,6 +117,9 @@ pub(crate) enum Ended {
     Settled,
     /// The time ran out for which a server is looked on at that may still do it, as a thread of it waits with a time-out.
     NotYet(Duration),
+    /// So long after it began, the kernel still kept the client from the server: it has dropped the handshake, as it does when
+    /// the accept queue is full, and repeats it ever more seldom.
+    KeptOut(Duration),
 }
 
 /// The kinds of fact about a client.

@@ -157,7 +157,7 @@ fn skips_and_known_failures_do_not_count_for_min_checks() {
         "--only",
         "datagram/empty",
         "--only",
-        "polite",
+        "polite/exchange",
     ];
     let check = |least| {
         let command = sockdrill(&["check", "--min-checks", least]);

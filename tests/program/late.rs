@@ -51,6 +51,19 @@ fn server_that_answers_after_six_seconds_is_waited_for() {
         .prints("1 passed");
 }
 
+/// A SYN that finds the queue full is dropped, and repeated after 7, 11 and 19 seconds: from the twelfth on it is the kernel that
+/// keeps the client from a server that has taken all who were there.
+#[test]
+fn client_whose_handshake_was_dropped_is_waited_for() {
+    let scenario = "case a full queue\n  clients: mallory[2] alice\n\n  server stop\n  mallory connect\n  \
+                    server require accept-queue 2\n  alice connect without-waiting\n  alice expect pending\n  \
+                    mallory close\n  pause 11500ms\n  server continue\n  alice expect connected\n  alice send \"abc\\n\"\n  \
+                    alice expect \"ABC\\n\"\n";
+    run(scenario, "uppercase-in-turn", "has-a-short-queue")
+        .code(0)
+        .prints("1 passed");
+}
+
 /// A check of a second instance of a server that begins to listen so.
 fn second_instance(promise: &str, listens: &str) -> Run {
     let folder = tempfile::tempdir().unwrap();

@@ -6,6 +6,7 @@ use sockdrill::{ReferenceServer, catalogue};
 /// is renamed or taken away.
 const PERMANENT: &[&str] = &[
     "polite/exchange",
+    "polite/stays-open",
     "reset/before-accept",
     "reset/after-connect",
     "reset/mid-request",
@@ -128,6 +129,7 @@ const NEEDS: &[&str] = &[
     "own socket",
     "pipelining",
     "promises again",
+    "promises open",
     "reply",
     "request",
     "sessions",

@@ -122,7 +122,7 @@ fn report_of_every_kind() -> Value {
     )
     .unwrap();
     let only = [
-        "polite",
+        "polite/exchange",
         "stop/stdout-closed",
         "datagram/empty",
         "partial/every-cut",
