@@ -3,10 +3,10 @@
 
 use super::cause::{Figure, Growth, Step, Unit};
 use super::thresholds::{
-    ALIKE_FROM, COLLECTED_BEFORE, DOSES_WITHIN, IN_PROPORTION, LARGEST_CACHE, LARGEST_CACHE_BYTES,
-    LARGEST_CACHE_OF_FILES, LARGEST_POOL, LEAST_DOSES, LEAST_LEAK, LEAST_MEMORY,
-    LEAST_PART_OF_MEMORY, LEAST_PART_OF_TAIL, MOST_MEMORY, PLAINLY_PROMISED, SELDOM, SELDOM_TO_ONE,
-    SLOPE_FROM_A, WORTH_DOSES_OF_MAPPINGS,
+    ADDED_TO_TELL, ALIKE_FROM, COLLECTED_BEFORE, DOSES_WITHIN, IN_PROPORTION, LARGEST_CACHE,
+    LARGEST_CACHE_BYTES, LARGEST_CACHE_OF_FILES, LARGEST_POOL, LEAST_DOSES, LEAST_LEAK,
+    LEAST_MEMORY, LEAST_PART_OF_MEMORY, LEAST_PART_OF_TAIL, MOST_MEMORY, PLAINLY_PROMISED, SELDOM,
+    SELDOM_TO_ONE, SLOPE_FROM_A, TIMES_ALONE, WORTH_DOSES_OF_MAPPINGS,
 };
 use crate::kernel::FileKind;
 use crate::model::invariant::Invariant;
@@ -25,6 +25,8 @@ pub(super) enum Wanted {
     /// Polite clients in number, where there can be any, whose work lets a collector come by; then the time that a server
     /// may take which a time-out of its own can still wake.
     Pressure,
+    /// Nobody for so long, to tell what grows with clients from what grows with time.
+    Solitude(Duration),
 }
 
 /// What is to be seen next of what grows, if anything is.
@@ -33,24 +35,34 @@ pub(super) fn wanted(trial: &Trial, transcript: &Transcript) -> Option<Wanted> {
     let last = points.last()?;
     let courses = courses(trial, &points);
     let any = |outlook| courses.iter().any(|course| course.outlook() == outlook);
+    let is_pressed = points.iter().any(|point| point.moment == Moment::Pressed);
+    let is_over = is_over(&points, last.at);
+    // Doses of a slow scenario are few, and between them nobody waits for what is given back a moment later.
+    let is_grave = |course: &Course| match course.outlook() {
+        Outlook::Steady => true,
+        Outlook::Open => is_over && !is_rough(course.figure),
+        Outlook::Level | Outlook::Leak => false,
+    };
+    let grave = || courses.iter().filter(|course| is_grave(course));
     match last.moment {
         Moment::Baseline => None,
         Moment::After => (!courses.is_empty()).then_some(Wanted::Warmth),
         Moment::Warm => Some(Wanted::Dose(1)),
+        Moment::Dose if is_pressed => None,
+        Moment::Dose if grave().next().is_some() && !trial.few_doses => solitude(grave()),
+        Moment::Dose if is_over || !any(Outlook::Open) => None,
+        Moment::Dose => Some(Wanted::Dose(2 * last_dose(&points))),
+        // What clients have left may come to light a moment after them, and then no more.
+        Moment::Alone => solitude(grave().filter(|course| course.may_grow_alone()))
+            .or_else(|| grave().next().map(|_| Wanted::Pressure)),
         Moment::Pressed => any(Outlook::Steady).then(|| Wanted::Dose(last_dose(&points))),
-        Moment::Dose if points.iter().any(|point| point.moment == Moment::Pressed) => None,
-        Moment::Dose if any(Outlook::Steady) => (!trial.few_doses).then_some(Wanted::Pressure),
-        Moment::Dose if !any(Outlook::Open) => None,
-        Moment::Dose if !is_over(&points, last.at) => Some(Wanted::Dose(2 * last_dose(&points))),
-        // Doses of a slow scenario are few, and between them nobody waits for what is given back a moment later.
-        Moment::Dose => {
-            let is_whole = |course: &Course| !is_rough(course.figure);
-            let mut open = courses
-                .iter()
-                .filter(|course| course.outlook() == Outlook::Open);
-            (!trial.few_doses && open.any(is_whole)).then_some(Wanted::Pressure)
-        }
     }
+}
+
+/// For how long nobody is to come, to tell whether any of these grows with time alone.
+fn solitude<'a>(courses: impl Iterator<Item = &'a Course>) -> Option<Wanted> {
+    let long = courses.filter_map(Course::time_to_tell).max()?;
+    Some(Wanted::Solitude(long))
 }
 
 /// Whether a dose that has begun is cut short: no time is left for the rest of it.
@@ -203,6 +215,10 @@ struct Course {
     pressed: Option<Step>,
     /// Whether a dose came after them.
     is_tried_again: bool,
+    /// What the last dose added before nobody was there, and in which time.
+    dosed: Option<(isize, Duration)>,
+    /// What was added each time that nobody was there, and in which time.
+    alone: Vec<(isize, Duration)>,
     /// The memory of the server at its baseline.
     memory_bytes: u64,
     /// There is no time for more doses, or was none before the pressure.
@@ -289,7 +305,15 @@ impl Course {
             units: point.polite,
             added: level(point) - level(before),
         });
-        let last = points.last().map(|point| point.moment);
+        let lately = points.iter().rev();
+        let mut lately = lately.take_while(|point| point.moment != Moment::Pressed);
+        let is_dosed_lately = lately.any(|point| point.moment == Moment::Dose);
+        let in_time = |(before, point): (&Point<'_>, &Point<'_>)| {
+            let took = point.at.saturating_sub(before.at);
+            (level(point) - level(before), took)
+        };
+        let alone = pairs().filter(|(_, point)| point.moment == Moment::Alone);
+        let with_clients = pairs().take_while(|(_, point)| point.moment != Moment::Alone);
         Self {
             figure,
             unit,
@@ -300,7 +324,9 @@ impl Course {
             in_all: all
                 .map(|(before, point)| step(&in_all, before, point))
                 .collect(),
-            is_tried_again: pressed.is_some() && last == Some(Moment::Dose),
+            is_tried_again: pressed.is_some() && is_dosed_lately,
+            dosed: with_clients.last().map(in_time),
+            alone: alone.map(in_time).collect(),
             pressed,
             memory_bytes: baseline.sample.memory_bytes,
             is_known: false,
@@ -332,6 +358,7 @@ impl Course {
         let (is_level, is_steady) = (self.is_level(), self.is_steady());
         match self.is_tried_again {
             _ if is_level || self.has_fallen() || self.is_seldom() => Outlook::Level,
+            _ if self.grows_alone() => Outlook::Level,
             true if self.is_full() => Outlook::Level,
             _ if self.is_over && self.is_irregular() => Outlook::Level,
             // It may be a cache that is larger than was looked.
@@ -351,6 +378,35 @@ impl Course {
             .pressed
             .is_some_and(|by| by.added < 0 && -by.added * 2 >= last);
         by_pressure || self.doses.iter().any(|dose| dose.added < 0)
+    }
+
+    /// How long it takes to tell whether it grows with nobody there: as long as the last dose, or until some would be added.
+    fn time_to_tell(&self) -> Option<Duration> {
+        let (added, time) = self.dosed?;
+        let longer = ADDED_TO_TELL as f64 / added.max(1) as f64;
+        Some(time.mul_f64(longer.max(1.0)))
+    }
+
+    /// Whether it grows whenever nobody is there, at about the rate at which the last dose added to it: with time, not with
+    /// clients.
+    fn grows_alone(&self) -> bool {
+        self.alone.len() >= TIMES_ALONE && self.has_grown_alone()
+    }
+
+    /// Whether it has to be seen once more with nobody there, to tell.
+    fn may_grow_alone(&self) -> bool {
+        self.alone.len() < TIMES_ALONE && self.has_grown_alone()
+    }
+
+    fn has_grown_alone(&self) -> bool {
+        let a_second = |added: isize, time: Duration| added as f64 / time.as_secs_f64().max(1e-3);
+        let dosed = self
+            .dosed
+            .map_or(0.0, |(added, time)| a_second(added, time));
+        let grows = |(added, time): &(isize, Duration)| {
+            *added > 0 && a_second(*added, *time) >= ALIKE_FROM * dosed
+        };
+        self.alone.iter().all(grows)
     }
 
     /// Whether later doses add nothing, or less and less.

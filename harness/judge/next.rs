@@ -24,6 +24,7 @@ pub(crate) fn next(trial: &Trial, transcript: &Transcript) -> Option<Next> {
             Wanted::Warmth => done.warm(trial),
             Wanted::Dose(runs) => done.dose(trial, transcript, runs),
             Wanted::Pressure => done.press(trial),
+            Wanted::Solitude(time) => Next::LeaveAlone(time),
         }),
     }
 }

@@ -499,11 +499,21 @@ fn dosed_in(
     sample: Held,
     held: impl Fn(usize, usize) -> usize,
 ) -> Transcript {
+    dosed_over_time(pace, trial, sample, |runs, polite, _| held(runs, polite))
+}
+
+/// The same where what is held may have to do with the time.
+fn dosed_over_time(
+    pace: Duration,
+    trial: &Trial,
+    sample: Held,
+    held: impl Fn(usize, usize, Duration) -> usize,
+) -> Transcript {
     let mut seen = transcript(vec![]);
     let (mut runs, mut polite, mut at) = (0, 0, Duration::ZERO);
     while let Some(next) = next(trial, &seen) {
         at += pace;
-        let level = held(runs, polite);
+        let level = held(runs, polite, at);
         let mut connected = 0;
         let what = match next {
             Next::Perform(phase) => {
@@ -529,6 +539,10 @@ fn dosed_in(
                         ..sample(level)
                     },
                 )
+            }
+            Next::LeaveAlone(time) => {
+                at += time;
+                What::Sample(Moment::Alone, sample(held(runs, polite, at)))
             }
             Next::CountWorkers => What::Server(ServerEvent::Workers(sample(level).threads)),
         };
@@ -712,6 +726,51 @@ fn what_is_given_back_a_moment_after_the_last_dose_is_no_leak() {
     };
     let seen = dosed_in(Duration::from_secs(3), &trial, sockets, held);
     assert_eq!(judge(&trial, &seen), Verdict::Pass);
+}
+
+#[test]
+fn what_grows_with_time_and_nobody_there_is_no_leak_of_clients() {
+    let trial = of_connections(2);
+    let said = |late: usize, every: u64| {
+        let pace = Duration::from_millis(500);
+        let held = |runs: usize, polite: usize, at: Duration| {
+            let by_time = at.as_millis() as u64 / every;
+            3 + late * (runs + polite / 128) + by_time as usize
+        };
+        let seen = dosed_over_time(pace, &trial, sockets, held);
+        judge(&trial, &seen)
+    };
+    assert_eq!(said(0, 250), Verdict::Pass);
+    assert!(matches!(said(2, u64::MAX), Verdict::Fail(_)));
+    // Beside it clients cost something.
+    assert!(matches!(said(2, 5_000), Verdict::Fail(_)));
+}
+
+/// What comes to light once, a moment behind the last client, is that client's.
+#[test]
+fn leak_that_shows_late_is_told_from_growth_with_time() {
+    let trial = of_connections(4);
+    let mut seen = dosed(&trial, sockets, |runs, _| 3 + 4 * runs);
+    let is_alone = |event: &Event| matches!(event.what, What::Sample(Moment::Alone, _));
+    let at = seen
+        .events
+        .iter()
+        .position(is_alone)
+        .expect("it was left alone");
+    seen.events.truncate(at + 1);
+    let What::Sample(_, sample) = &mut seen.events[at].what else {
+        panic!("this is the sample");
+    };
+    sample.sockets += 64;
+    let held = sample.sockets;
+    assert!(matches!(next(&trial, &seen), Some(Next::LeaveAlone(_))));
+    let again = Event {
+        at: seen.events[at].at + Duration::from_secs(1),
+        what: What::Sample(Moment::Alone, sockets(held)),
+    };
+    seen.events.push(again);
+    // It is no more, and told from a pool as any other.
+    assert_eq!(next(&trial, &seen), Some(Next::Perform(Phase::Pressure)));
 }
 
 #[test]
@@ -919,6 +978,7 @@ fn asked_for(trial: &Trial, threads_seen: &[usize]) -> Vec<Next> {
                     },
                 )
             }
+            Next::LeaveAlone(_) => break,
             Next::CountWorkers => {
                 let Some(figure) = figures.next() else { break };
                 What::Server(ServerEvent::Workers(figure))

@@ -66,6 +66,12 @@ pub(super) const LARGEST_CACHE_OF_FILES: usize = 512;
 /// The part of what a connection of the scenario costs that one of a polite client costs where every client costs it.
 pub(super) const ALIKE_FROM: f64 = 0.5;
 
+/// So many would be added by a dose as long as the time for which nobody is there: fewer may come before it or behind.
+pub(super) const ADDED_TO_TELL: isize = 4;
+
+/// How often in a row a server must grow with nobody there, to be one that does.
+pub(super) const TIMES_ALONE: usize = 2;
+
 /// So many must be promised by the doses before for a dose that adds none to say that a pool is full.
 pub(super) const PLAINLY_PROMISED: f64 = 2.0;
 

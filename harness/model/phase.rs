@@ -1,6 +1,7 @@
 //! The phases of a trial: what is done on one server, a part after the other.
 
 use serde::{Deserialize, Serialize};
+use std::time::Duration;
 
 /// A part of a trial that clients perform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -43,6 +44,8 @@ pub(crate) enum Moment {
     Dose,
     /// After polite clients in number.
     Pressed,
+    /// After nobody has been there for a while.
+    Alone,
 }
 
 /// What is to be done next on the same server.
@@ -52,6 +55,8 @@ pub(crate) enum Next {
     Perform(Phase),
     /// What the kernel holds for the server is written down, once it has come back to rest.
     Sample(Moment),
+    /// Nobody comes for so long, and a sample is taken then.
+    LeaveAlone(Duration),
     /// How many workers the server has is written down at once.
     CountWorkers,
 }

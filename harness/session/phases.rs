@@ -152,6 +152,13 @@ impl<'a> Session<'a> {
                 self.observer.ends.settle_workers(&processes);
                 Flow::Continue(())
             }
+            Next::LeaveAlone(time) => {
+                self.clients.leave().await;
+                self.observer.turn.step_aside();
+                tokio::time::sleep(time).await;
+                self.observer.sample(Moment::Alone, trial.throttling).await;
+                Flow::Continue(())
+            }
             Next::CountWorkers => {
                 self.observer.count_workers();
                 Flow::Continue(())

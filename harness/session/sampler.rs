@@ -33,8 +33,10 @@ impl Observer {
             }
             sample.spins = looks.rest.spins() && is_busy(&looks.rest, RETURN_WITHIN);
             let out_of_time = begun.elapsed() > RETURN_WITHIN + throttling;
-            let given_up =
-                will_not || out_of_time && !is_starved_of_proof(&looks.rest, RETURN_WITHIN);
+            // How a server idles is no proof against it.
+            let is_proof = moment != Moment::Baseline;
+            let needs_more = is_proof && is_starved_of_proof(&looks.rest, RETURN_WITHIN);
+            let given_up = will_not || out_of_time && !needs_more;
             if given_up && !will_not && leftovers.may_go(self, &sample, home.as_ref()) {
                 self.turn.step_aside();
                 tokio::time::sleep(self.between_looks()).await;
@@ -133,7 +135,7 @@ impl Leftovers {
                 sample.accept_queue > home.accept_queue || observer.has_unread_connections()
             }
             Moment::Pressed => self.has_taken || is_above(sample, home),
-            Moment::Baseline | Moment::Warm | Moment::Dose => false,
+            Moment::Baseline | Moment::Warm | Moment::Dose | Moment::Alone => false,
         };
         let since = *self.since.get_or_insert_with(Instant::now);
         self.were_left = are_left && since.elapsed() >= LOOK_ON_FOR.saturating_sub(RETURN_WITHIN);
@@ -184,7 +186,7 @@ impl Polls {
 fn is_patient(moment: Moment) -> bool {
     match moment {
         Moment::Baseline | Moment::After | Moment::Pressed => true,
-        Moment::Warm | Moment::Dose => false,
+        Moment::Warm | Moment::Dose | Moment::Alone => false,
     }
 }
 
@@ -192,7 +194,7 @@ fn is_patient(moment: Moment) -> bool {
 fn home(transcript: &Transcript, moment: Moment) -> Option<Sample> {
     let before = match moment {
         Moment::Baseline | Moment::After | Moment::Warm => Moment::Baseline,
-        Moment::Dose => Moment::Dose,
+        Moment::Dose | Moment::Alone => Moment::Dose,
         Moment::Pressed => Moment::Warm,
     };
     transcript.sample(before).cloned()
