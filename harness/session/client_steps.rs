@@ -308,15 +308,19 @@ impl Session<'_> {
     }
 
     /// Whether the server sleeps over the same bytes of a client as at the look before. When enough looks in a row have
-    /// shown so, it is written down. A server that is about to read would be ready to run.
+    /// shown so, it is written down. A server that is about to read would be ready to run; of one that never rests only time
+    /// tells.
     fn look_for_restraint(&self, client: &Client, before: Held) -> Held {
         let unread_bytes = client.unread_bytes();
-        let is_same = unread_bytes > 0 && unread_bytes == before.unread_bytes;
-        if !is_same || !self.observer.fresh_look().still.at_rest {
+        if unread_bytes == 0 || unread_bytes != before.unread_bytes {
             return Held::now(unread_bytes);
         }
-        let looks = before.looks + 1;
-        if looks >= LOOKS_TO_BLAME && before.since.elapsed() >= SILENCE {
+        let looks = match self.observer.fresh_look().still.at_rest {
+            true => before.looks + 1,
+            false => 0,
+        };
+        let sleeps_over_it = looks >= LOOKS_TO_BLAME && before.since.elapsed() >= SILENCE;
+        if sleeps_over_it || before.since.elapsed() >= STEP_WITHIN {
             let event = ClientEvent::HeldBack { unread_bytes };
             self.observer.record(What::Client(client.id(), event));
         }

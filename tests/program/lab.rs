@@ -29,10 +29,8 @@ fn fifty_servers_with_the_same_port_run_at_once() {
     settings.only.push("polite/exchange".to_owned());
     let doctor = sockdrill(&["doctor"]).run();
     if doctor.stdout.contains("missing  namespace") {
-        let required = std::env::var("SOCKDRILL_REQUIRE").unwrap_or_default();
-        let mut required = required.split(',').map(str::trim);
         doctor.demand(
-            !required.any(|name| name == "all" || name == "namespace"),
+            !crate::is_required("namespace"),
             "no namespace, although one is required",
         );
         return;

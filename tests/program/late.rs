@@ -130,6 +130,9 @@ fn report_says_what_became_of_a_second_instance(
 /// The last of the crowd waits longer than a client does on whom the server has turned its back.
 #[test]
 fn crowd_is_waited_for_as_long_as_it_is_served_one_after_the_other() {
+    if !crate::gives_descriptors(256) {
+        return;
+    }
     let scenario = "case a long queue\n  clients: crowd[60]\n\n  crowd connect\n  crowd send \"abc\\n\"\n  \
                     crowd expect \"ABC\\n\"\n";
     run(scenario, "uppercase-in-turn", "thinks")

@@ -49,6 +49,28 @@ mod workers;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
+/// Whether `SOCKDRILL_REQUIRE` demands that something is there.
+fn is_required(need: &str) -> bool {
+    let required = std::env::var("SOCKDRILL_REQUIRE").unwrap_or_default();
+    let mut required = required.split(',').map(str::trim);
+    required.any(|name| name == "all" || name == need)
+}
+
+/// Whether this host gives a process so many descriptors, which are too many for a test that is about a crowd or a leak to go
+/// without.
+fn gives_descriptors(needed: u64) -> bool {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let gives = limit.maximum.is_none_or(|most| most >= needed);
+    assert!(
+        gives || !is_required("descriptors"),
+        "no {needed} descriptors, although they are required"
+    );
+    if !gives {
+        eprintln!("not tried: it takes {needed} descriptors (ulimit -n)");
+    }
+    gives
+}
+
 /// The processes that have `marker` in their command line.
 fn marked(marker: &str) -> Vec<String> {
     let folders = std::fs::read_dir("/proc").expect("this is Linux");
