@@ -3,11 +3,14 @@
 use crate::checks::counterexample::{answer, each, listen};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Gate, Policy};
-use crate::model::dialogue::{ClientSteps, scenario, settle};
+use crate::model::dialogue::{ClientSteps, repeat, scenario, settle};
 use crate::model::expectation::Expectation;
 use crate::model::need::Need;
 use crate::model::profile::Serves;
 use std::io::{Read, Write};
+
+/// How often an exchange is made on one connection, where it is answered again: what closes behind some of them counts.
+const EXCHANGES: u32 = 20;
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -48,18 +51,24 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A connection that is promised to stay open after an exchange does.",
         why: "Clients that keep connections for the next request lose it to a server that closes: \
               https://github.com/psf/requests/issues/3458",
-        method: "A client goes through the exchange of the profile; once the server has come to rest its connection is open.",
+        method: "A client goes through the exchange of the profile, twenty times where it is answered again; once the server has \
+                 come to rest its connection is open.",
         fix: "Keep the connection for the next request, or promise after-exchange = \"closes\".",
         needs: &[Need::STREAM, Need::DIALOGUE, Need::PROMISES_OPEN],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let talks = ClientSteps::of(0).open(subject).request_and_reply(subject);
+            let talks = ClientSteps::of(0).request_and_reply(subject).lines();
+            let talks = match subject.answers_again {
+                true => vec![repeat(EXCHANGES, talks)],
+                false => talks,
+            };
             let stays = ClientSteps::of(0).expect(Expectation::Open);
             Some(vec![scenario(
                 "after the reply",
                 &[("alice", 1)],
                 vec![
-                    talks.lines(),
+                    ClientSteps::of(0).open(subject).lines(),
+                    talks,
                     vec![settle()],
                     stays.then(Action::Close).lines(),
                 ],

@@ -8,7 +8,8 @@ use crate::launch::{Process, Server, Target};
 use crate::model::error::Error;
 use crate::model::expectation::ServerExpectation;
 use crate::model::limits::{
-    LOOK_ASIDE, LOOK_EVERY, LOOK_ON_FOR, LOOK_SOON, LOOKS_TO_BLAME, MAY_DIE_WITHIN, STEP_WITHIN,
+    LET_IN_WITHIN, LOOK_ASIDE, LOOK_EVERY, LOOK_ON_FOR, LOOK_SOON, LOOKS_TO_BLAME, MAY_DIE_WITHIN,
+    STEP_WITHIN,
 };
 use crate::model::server_action::{Second, ServerAction, Signal, Streams};
 use crate::session::client::Client;
@@ -447,6 +448,11 @@ impl Session<'_> {
                         }
                         self.observer.turn.step_aside();
                         look = looks_every(LOOK_ASIDE);
+                    } else if *what == ServerExpectation::OutOfFiles
+                        && asked.elapsed() < LET_IN_WITHIN
+                        && self.clients.all().any(Client::is_kept_out)
+                    {
+                        look = looks_every(LOOK_ASIDE);
                     } else if !is_starved_of_proof(&rest, limit) {
                         break;
                     }
@@ -456,6 +462,13 @@ impl Session<'_> {
                 () = next_fact, if matches!(what, ServerExpectation::Exit(_)) => {}
                 _ = look.tick() => {}
             }
+        }
+        // A server that tries again and again never settles, and somebody still waits.
+        if *what == ServerExpectation::OutOfFiles
+            && let Some(event @ ServerEvent::OpenFiles { waiting: 1.., .. }) =
+                self.observer.open_files(&self.files, true)
+        {
+            self.observer.record_server(event);
         }
         if *what == ServerExpectation::Rest {
             self.observer.record_server(ServerEvent::Rests {
