@@ -1,5 +1,6 @@
 //! The passport: what is observed of a server and never judged. Every observation is one row of [`OBSERVATIONS`].
 
+use super::derive::killed_and_started_again;
 use super::{choices, stop};
 use crate::checks;
 use crate::judge::Choice;
@@ -449,6 +450,33 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         needs: &[],
         occasion: Occasion::Probe,
         read: |seen| Some(seen.subject.isolation.to_owned()),
+        line: NO_LINE,
+    },
+    Observation {
+        name: "listener_after_end",
+        id: None,
+        about: "How long the listening socket of a server that was killed outlives its last process, where it does.",
+        needs: &[Need::TCP, Need::MANY_CONNECTIONS],
+        occasion: Occasion::Own(|subject| {
+            let open = ClientSteps::of(0).open(subject).lines();
+            Some(scenario(
+                "killed, and started again",
+                &[("alice", 1)],
+                vec![open, killed_and_started_again()],
+            ))
+        }),
+        read: |seen| {
+            let kept = |event: &ServerEvent| match event {
+                ServerEvent::LetGo(after) => {
+                    Some(format!("was there for {} more", Measured(*after)))
+                }
+                ServerEvent::NotLetGo(after) => {
+                    Some(format!("was still there {} later", Measured(*after)))
+                }
+                _ => None,
+            };
+            seen.transcript.server_events().find_map(kept)
+        },
         line: NO_LINE,
     },
     Observation {

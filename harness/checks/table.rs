@@ -105,7 +105,7 @@ mod tests {
                     ..DrillFile::default()
                 };
                 let text = file.to_string();
-                let back = DrillFile::parse(id, &text);
+                let back = DrillFile::parse_over(id, &text, Some(transport));
                 let back = back.unwrap_or_else(|error| panic!("{id} on {name}: {error}\n{text}"));
                 assert_eq!(back.to_string(), text, "{id} on {name}");
             }

@@ -6,7 +6,7 @@ use crate::model::action::{Action, ConnectOptions};
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::dialogue::{ClientSteps, repeat, scenario, server_does, server_requires, settle};
-use crate::model::expectation::ServerExpectation;
+use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::need::Need;
 use crate::model::profile::SecondInstance;
 use crate::model::scenario::Line;
@@ -58,7 +58,14 @@ pub(super) const CHECKS: &[Check] = &[
                         server_requires(ServerExpectation::Exit(None)),
                         server_requires(ServerExpectation::Gone),
                     ],
-                    ClientSteps::of(0).then(Action::Close).lines(),
+                    // What an io_uring had is closed some time after its process has ended.
+                    ClientSteps::of(0)
+                        .require(Expectation::End {
+                            kinds: vec![End::Fin, End::Reset],
+                            all_bytes_first: false,
+                        })
+                        .then(Action::Close)
+                        .lines(),
                     vec![server_requires(ServerExpectation::TimeWait), start_again()],
                 ],
             )])

@@ -6,6 +6,7 @@ use super::possible::first_impossible;
 use super::statement::Statement;
 use super::steps::MOST_TIMES;
 use crate::model::error::Error;
+use crate::model::profile::Transport;
 use crate::model::scenario::{ClientGroup, Line, Scenario, Step, Waiver};
 
 /// Deeper nesting serves nobody who reads the file.
@@ -23,6 +24,8 @@ pub(super) struct Builder<'a> {
     open: Vec<Block<'a>>,
     /// The cases have been performed, so that nobody asks whether they can be; their clients may have begun elsewhere.
     is_record: bool,
+    /// What the server is reached over, where that is known.
+    over: Option<Transport>,
 }
 
 struct Block<'a> {
@@ -36,6 +39,14 @@ impl<'a> Builder<'a> {
     pub(super) fn of_record() -> Self {
         Self {
             is_record: true,
+            ..Self::default()
+        }
+    }
+
+    /// Of cases for a server that is reached over this, where that is known.
+    pub(super) fn over(over: Option<Transport>) -> Self {
+        Self {
+            over,
             ..Self::default()
         }
     }
@@ -128,7 +139,7 @@ impl<'a> Builder<'a> {
             let problem = Problem("this case has no steps", "write its steps below");
             return Err(problem.about(place));
         }
-        match first_impossible(&case.scenario) {
+        match first_impossible(&case.scenario, self.over) {
             _ if self.is_record => Ok(()),
             None => Ok(()),
             Some(impossible) => {

@@ -6,6 +6,7 @@ use super::layout::{Layout, Row};
 use super::reader::Reader;
 use super::statement;
 use crate::model::error::Error;
+use crate::model::profile::Transport;
 use crate::model::scenario::Scenario;
 use std::fmt;
 use std::path::Path;
@@ -50,7 +51,16 @@ impl DrillFile {
     /// # Errors
     /// The first mistake, shown in its line with what to write instead.
     pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
-        walk(name, text, |_| {})
+        Self::parse_over(name, text, None)
+    }
+
+    /// The same of a server that is reached over this, where that is known.
+    pub(crate) fn parse_over(
+        name: &str,
+        text: &str,
+        over: Option<Transport>,
+    ) -> Result<Self, Error> {
+        walk(name, text, Builder::over(over), |_| {})
     }
 
     /// Reads a file: JSON where its name ends in `.json`, else `.drill`.
@@ -58,14 +68,22 @@ impl DrillFile {
     /// # Errors
     /// The file cannot be read, or as [`DrillFile::parse`].
     pub fn read(path: &Path) -> Result<Self, Error> {
+        Self::read_over(path, None)
+    }
+
+    /// Reads a file for a server that is reached over this, where that is known: what can happen depends on it.
+    ///
+    /// # Errors
+    /// As [`DrillFile::read`].
+    pub(crate) fn read_over(path: &Path, over: Option<Transport>) -> Result<Self, Error> {
         let text = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
         let name = path.display().to_string();
         let is_json = path
             .extension()
             .is_some_and(|extension| extension == "json");
         match is_json {
-            true => Self::from_json(&name, &text),
-            false => Self::parse(&name, &text),
+            true => Self::from_json_over(&name, &text, over),
+            false => Self::parse_over(&name, &text, over),
         }
     }
 }
@@ -76,15 +94,19 @@ impl DrillFile {
 /// As [`DrillFile::parse`].
 pub(crate) fn format(name: &str, text: &str) -> Result<String, Error> {
     let mut layout = Layout::default();
-    walk(name, text, |row| layout.add(&row))?;
+    walk(name, text, Builder::default(), |row| layout.add(&row))?;
     Ok(layout.finish())
 }
 
 /// Reads a file line by line and shows each line to `see`.
-fn walk(name: &str, text: &str, mut see: impl FnMut(Row<'_>)) -> Result<DrillFile, Error> {
+fn walk<'a>(
+    name: &'a str,
+    text: &'a str,
+    mut builder: Builder<'a>,
+    mut see: impl FnMut(Row<'_>),
+) -> Result<DrillFile, Error> {
     // Some editors begin a file with a byte order mark.
     let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let mut builder = Builder::default();
     let mut last = Place {
         file: name,
         number: 1,

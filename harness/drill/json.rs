@@ -7,6 +7,7 @@ use super::reader::{Read, Reader};
 use super::statement::{self, Statement};
 use crate::model::error::Error;
 use crate::model::invariant::Invariant;
+use crate::model::profile::Transport;
 use crate::model::scenario::{ClientGroup, Line, Step, Waiver};
 use serde::{Deserialize, Serialize};
 
@@ -61,8 +62,17 @@ impl DrillFile {
     /// # Errors
     /// As [`DrillFile::parse`], with the way to the element in the place of the line.
     pub fn from_json(name: &str, text: &str) -> Result<Self, Error> {
+        Self::from_json_over(name, text, None)
+    }
+
+    /// The same of a server that is reached over this, where that is known.
+    pub(super) fn from_json_over(
+        name: &str,
+        text: &str,
+        over: Option<Transport>,
+    ) -> Result<Self, Error> {
         let sayings = Statements::read(name, text)?;
-        sayings.put_together(Builder::default())
+        sayings.put_together(Builder::over(over))
     }
 
     /// Parses the JSON form of cases that have been performed, some of which go on where others have ended.

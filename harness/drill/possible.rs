@@ -1,7 +1,9 @@
 //! Whether every step of a case can happen where it stands: what each client and the server have come to by then.
 
 use crate::model::form::{Does, Need, Wait};
+use crate::model::profile::Transport;
 use crate::model::scenario::{Line, Scenario, Step};
+use crate::model::server_action::Signal;
 
 /// A step that cannot happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,12 +16,14 @@ pub(super) struct Impossible {
     pub(super) label: String,
 }
 
-/// The first step that cannot happen.
-pub(super) fn first_impossible(scenario: &Scenario) -> Option<Impossible> {
+/// The first step that cannot happen with a server that is reached over this, where that is known.
+pub(super) fn first_impossible(scenario: &Scenario, over: Option<Transport>) -> Option<Impossible> {
     let mut state = State {
         clients: vec![Client::default(); scenario.clients.len()],
         server: Life::Runs,
         limits_files: false,
+        is_signalled: false,
+        has_streams: over.is_some_and(|transport| !transport.is_datagram()),
     };
     walk(scenario, &scenario.lines, 0, &mut state).err()
 }
@@ -30,6 +34,10 @@ struct State {
     clients: Vec<Client>,
     server: Life,
     limits_files: bool,
+    /// It was sent a signal since it was started.
+    is_signalled: bool,
+    /// Connections end with the server; a socket for datagrams is there for the next one too.
+    has_streams: bool,
 }
 
 /// What a client, or each of a crowd, has come to by its own doing; what the server makes of it is known only when it is
@@ -49,6 +57,8 @@ enum Connection {
     None,
     Open,
     HalfClosed,
+    /// Every process that could have its other end has been ended.
+    OfEndedServer,
     Refused,
     Left,
 }
@@ -118,6 +128,7 @@ fn take(
         let lacks = match of_client {
             Some(client) => client
                 .lacks(need)
+                .or_else(|| state.has_ended(client, need, form.does))
                 .or_else(|| state.answers(need, form.does)),
             None => state.lacks(need),
         };
@@ -155,7 +166,10 @@ impl Client {
     }
 
     fn change(&mut self, does: Does) {
-        let has_one = matches!(self.connection, Connection::Open | Connection::HalfClosed);
+        let has_one = matches!(
+            self.connection,
+            Connection::Open | Connection::HalfClosed | Connection::OfEndedServer
+        );
         match does {
             Does::Stalls | Does::Reads if has_one => self.stalls = does == Does::Stalls,
             Does::Stalls | Does::Reads => self.will_stall = does == Does::Stalls,
@@ -167,6 +181,13 @@ impl Client {
 }
 
 impl Connection {
+    /// Every process of the server ends: what it has sent can still be read, and the end behind that.
+    fn lose_server(&mut self) {
+        if matches!(self, Self::Open | Self::HalfClosed) {
+            *self = Self::OfEndedServer;
+        }
+    }
+
     fn lacks(self, need: Need) -> Option<Lack> {
         match (need, self) {
             (Need::EarlierConnection, Self::None) => Some(NOT_YET),
@@ -201,6 +222,25 @@ impl Connection {
 }
 
 impl State {
+    /// What does not happen on a connection whose server was ended.
+    fn has_ended(&self, client: Client, need: Need, does: Does) -> Option<Lack> {
+        let is_of_living = match need {
+            Need::SendingSide | Need::Peer => true,
+            // That nothing changes is not to be seen where the end comes.
+            Need::Reading => matches!(does, Does::Waits(Wait::Absence | Wait::Kernel)),
+            _ => false,
+        };
+        let is_of_ended = client.connection == Connection::OfEndedServer;
+        let label = match self.server {
+            Life::Ended => "write this above the end of the server",
+            Life::Runs | Life::Stopped => "write `NAME connect` above",
+        };
+        (is_of_living && is_of_ended).then_some((
+            "NAME's connection ended with the server that it was to",
+            label,
+        ))
+    }
+
     /// What keeps the server from doing what a client waits for.
     fn answers(&self, need: Need, does: Does) -> Option<Lack> {
         let waits = need == Need::Reading && does == Does::Waits(Wait::Event);
@@ -220,6 +260,10 @@ impl State {
                 "the server has ended by then",
                 "write `server start` above, or this before its end",
             )),
+            (Need::SignalledServer, _) => (!self.is_signalled).then_some((
+                "no signal was sent to the server before",
+                "write `server signal TERM` above, or in the place of this",
+            )),
             (Need::StoppedServer, Life::Runs) => Some((
                 "the server is not stopped",
                 "write `server stop` above, or remove this",
@@ -236,11 +280,30 @@ impl State {
         match does {
             Does::Stops => self.server = Life::Stopped,
             Does::Continues => self.server = Life::Runs,
-            Does::WaitsForEnd | Does::Replaces => self.server = Life::Ended,
-            Does::Starts => (self.server, self.limits_files) = (Life::Runs, false),
+            // Processes that the first one has left behind may go on with its clients.
+            Does::WaitsForEnd => self.server = Life::Ended,
+            Does::WaitsForAllToEnd | Does::Replaces => self.end_all(),
+            Does::Signals(signal) => {
+                self.is_signalled = true;
+                // It goes to every process, and none can do anything about it.
+                if signal == Signal::Kill {
+                    self.end_all();
+                }
+            }
+            Does::Starts => {
+                self.end_all();
+                (self.server, self.limits_files) = (Life::Runs, false);
+            }
             Does::LimitsFiles => self.limits_files = true,
             Does::RestoresFiles => self.limits_files = false,
             _ => {}
+        }
+    }
+    fn end_all(&mut self) {
+        (self.server, self.is_signalled) = (Life::Ended, false);
+        if self.has_streams {
+            let connections = self.clients.iter_mut().map(|client| &mut client.connection);
+            connections.for_each(Connection::lose_server);
         }
     }
 }

@@ -8,6 +8,7 @@ use crate::model::data::{Data, Segmentation, Source};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::form::Need;
 use crate::model::invariant::Invariant;
+use crate::model::profile::Transport;
 use crate::model::scenario::{ClientGroup, Line, Scenario, Step, Waiver};
 use crate::model::server_action::{Second, ServerAction, Signal, Streams};
 use crate::model::template::{Hole, Template};
@@ -22,12 +23,20 @@ fn parse(text: &str) -> DrillFile {
     DrillFile::parse("a.drill", text).unwrap_or_else(|error| panic!("{text}\n{error}"))
 }
 
+/// What is said of a file.
 fn message(text: &str) -> String {
-    match DrillFile::parse("a.drill", text) {
+    message_over(None, text)
+}
+
+/// What is said of a file for a server that is reached over this.
+fn message_over(over: Option<Transport>, text: &str) -> String {
+    match DrillFile::parse_over("a.drill", text, over) {
         Ok(_) => panic!("this parses: {text}"),
         Err(error) => error.to_string(),
     }
 }
+
+const STREAM: Option<Transport> = Some(Transport::Tcp);
 
 fn alice() -> [ClientGroup; 1] {
     [ClientGroup {
@@ -634,6 +643,57 @@ const IMPOSSIBLE: &[(&str, usize, &str)] = &[
         5,
         "has ended by then",
     ),
+    (
+        "server signal KILL\nalice connect",
+        5,
+        "the server has ended by then",
+    ),
+    (
+        "server signal KILL\nserver signal-again KILL",
+        5,
+        "the server has ended by then",
+    ),
+    (
+        "server expect exit\nserver expect accept-queue 0",
+        5,
+        "the server has ended by then",
+    ),
+    (
+        "alice connect\nserver signal-again TERM",
+        5,
+        "no signal was sent to the server before",
+    ),
+    (
+        "server signal HUP\nserver start\nserver signal-again HUP",
+        6,
+        "write `server signal TERM` above",
+    ),
+];
+
+/// The same of servers that are reached over a stream: what follows on a connection whose server was ended, and at which
+/// line of it the caret stands.
+const OF_AN_ENDED_SERVER: &[(&str, usize)] = &[
+    ("server start\nalice send \"a\"\nalice expect \"a\"", 2),
+    (
+        "server signal INT\nserver require exit\nserver start\nalice send \"a\"",
+        4,
+    ),
+    ("server start\nalice expect silence", 2),
+    ("server start\nalice expect open", 2),
+    ("server start\nalice expect nothing", 2),
+    ("server start\nalice expect taken", 2),
+    ("server start\nalice require accepted", 2),
+    ("server start\nalice half-close", 2),
+    ("server start\nalice vanish", 2),
+    ("server start\nserver stop\nalice send-urgent \"!\"", 3),
+    ("server start-over-file\nalice send \"a\"", 2),
+    ("server signal KILL\nalice send \"a\"", 2),
+    (
+        "server signal TERM\nserver expect gone\nalice send \"a\"",
+        3,
+    ),
+    ("alice half-close\nserver start\nalice expect open", 3),
+    ("repeat 2\nalice send \"a\"\nserver start\nend", 2),
 ];
 
 #[test]
@@ -645,6 +705,21 @@ fn steps_that_cannot_happen_are_pointed_at() {
             message.contains(&format!("a.drill:{number}:1\n")) && message.contains(fragment),
             "{text}\n{number} {fragment} in\n{message}"
         );
+    }
+    for (lines, number) in OF_AN_ENDED_SERVER {
+        let text = format!("case c\n  clients: alice\n\nalice connect\n{lines}\n");
+        let message = message_over(STREAM, &text);
+        let (place, title) = (
+            format!("a.drill:{}:1\n", number + 4),
+            "alice's connection ended with the server that it was to",
+        );
+        assert!(
+            message.contains(&place) && message.contains(title),
+            "{text}\n{message}"
+        );
+        // A socket for datagrams ends with no server, and of others nothing is known yet.
+        let datagrams = DrillFile::parse_over("a.drill", &text, Some(Transport::Udp));
+        assert_eq!(datagrams.unwrap(), parse(&text));
     }
     let json = r#"{"cases": [{"name": "c", "clients": ["a"], "steps": ["a connect", "a close", "a send \"a\""]}]}"#;
     let error = DrillFile::from_json("a.json", json).unwrap_err();
@@ -690,8 +765,19 @@ fn steps_that_can_happen_may_stand_where_they_do() {
         "server limit-open-files 1\nserver expect out-of-files\nserver restore-open-files",
         "server signal TERM\nserver signal-again TERM\nserver expect exit\nserver start-second",
         "server expect exit\nalice connect without-waiting\nalice expect refused",
+        "server signal KILL\nalice connect without-waiting\nalice expect refused",
+        "server signal USR1\nserver signal-again USR1",
+        // What was sent before the end can still be read.
+        "alice connect\nalice send \"a\"\nserver start\nalice expect \"a\"\nalice expect fin\nalice close",
+        "alice connect\nserver signal KILL\nalice expect reset or fin\nserver start\nalice connect\nalice send \"a\"",
+        "alice connect\nserver start\nalice reset",
+        "alice connect\nalice stall\nserver start\nalice read\nalice expect fin",
+        // What the first process leaves behind may go on with its clients.
+        "alice connect\nserver signal TERM\nserver expect exit\nalice send \"a\"\nalice expect \"a\"",
     ] {
-        parse(&format!("case c\n  clients: alice\n\n{lines}\n"));
+        let text = format!("case c\n  clients: alice\n\n{lines}\n");
+        DrillFile::parse_over("a.drill", &text, STREAM)
+            .unwrap_or_else(|error| panic!("{text}\n{error}"));
     }
 }
 
@@ -879,7 +965,7 @@ fn every_example_of_a_step_becomes_json_and_back() {
             waived: Vec::new(),
             lines: begun(vec![step.into()]),
         };
-        assert_eq!(first_impossible(&scenario), None, "{scenario}");
+        assert_eq!(first_impossible(&scenario, STREAM), None, "{scenario}");
         let case = Case { line: 0, scenario };
         let file = DrillFile {
             cases: vec![case],
@@ -1092,7 +1178,7 @@ fn without(lines: Vec<Line>, number: usize, next: &mut usize) -> Vec<Line> {
 
 /// The scenario with the steps that can happen where they stand.
 fn possible(mut scenario: Scenario) -> Scenario {
-    while let Some(impossible) = first_impossible(&scenario) {
+    while let Some(impossible) = first_impossible(&scenario, STREAM) {
         scenario.lines = without(scenario.lines, impossible.step, &mut 0);
     }
     if scenario.lines.is_empty() {
@@ -1141,6 +1227,7 @@ fn begun(lines: Vec<Line>) -> Vec<Line> {
     let mut begin: Vec<Step> = names.into_iter().map(connect).collect();
     match lines[0].step.form().needs {
         Some(Need::StoppedServer) => begin.push(Step::Server(ServerAction::Stop)),
+        Some(Need::SignalledServer) => begin.push(Step::Server(ServerAction::Signal(Signal::Hup))),
         Some(Need::LimitedFiles) => begin.push(Step::Server(ServerAction::LimitOpenFiles(1))),
         _ => {}
     }

@@ -5,6 +5,7 @@ use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::invariant::Invariant;
 use crate::model::literal::name_in;
 use crate::model::scenario::{Line, Scenario};
+use crate::model::server_action::Signal;
 use crate::model::template::Took;
 use crate::transcript::event::{Ended, Exit};
 use crate::transcript::instead::Instead;
@@ -33,6 +34,15 @@ pub(crate) enum Cause {
     },
     /// It lives, and its listening socket is gone.
     NoLongerListens,
+    /// It was ended by a signal that was sent to it and need not end a server.
+    EndedBySignal {
+        /// Which.
+        signal: Signal,
+        /// How it ended.
+        exit: Exit,
+        /// What was not shown then.
+        step: Box<Self>,
+    },
     /// A client did not get what it was owed.
     StepFailed {
         /// The client's name.
@@ -247,6 +257,7 @@ impl Cause {
             Self::Died { .. } => "died",
             Self::ProcessDied { .. } => "process-died",
             Self::NoLongerListens => "no-longer-listens",
+            Self::EndedBySignal { .. } => "ended-by-signal",
             Self::StepFailed { .. } => "step-failed",
             Self::Crosstalk { .. } => "crosstalk",
             Self::ServerStepFailed { .. } => "server-step-failed",
@@ -292,6 +303,7 @@ impl Cause {
             Self::StepFailed { instead, .. } | Self::ServerStepFailed { instead, .. } => {
                 format!("{kind}/{}", instead.word())
             }
+            Self::EndedBySignal { signal, .. } => format!("{kind}/{}", signal.number()),
             Self::NotServed { step } | Self::Disturbed { step } => format!("{kind}/{}", step.key()),
             Self::Left(growth) => format!(
                 "{kind}/{}",
@@ -320,7 +332,8 @@ impl Cause {
             Self::Busy { .. } => Some(Invariant::IdleCpu),
             Self::Queued { .. } | Self::LeftUnread => Some(Invariant::Queues),
             Self::Flooded { .. } => Some(Invariant::Output),
-            Self::StepFailed { .. }
+            Self::EndedBySignal { .. }
+            | Self::StepFailed { .. }
             | Self::Crosstalk { .. }
             | Self::ServerStepFailed { .. }
             | Self::DidNotStart { .. }

@@ -2,6 +2,7 @@
 
 use super::cause::{Cause, Growth, StepRef};
 use super::choice::Choice;
+use super::deeds::Deed;
 use super::verdict::Verdict;
 use crate::model::form::Over;
 use crate::model::need::Unmet;
@@ -56,6 +57,13 @@ pub(crate) enum Doubt {
         step: Box<Cause>,
         /// What the server may have chosen.
         choice: Choice,
+    },
+    /// What was done to the server accounts for it.
+    Excused {
+        /// What was not shown.
+        step: Box<Cause>,
+        /// What was done.
+        deed: Deed,
     },
     /// The kernel dropped datagrams that did not fit a receive buffer.
     KernelDropped {
@@ -136,6 +144,12 @@ impl Doubt {
             Self::TooLittleToCallBusy { .. } => "too-little-to-call-busy",
             Self::SilentByUs { .. } => "silent-by-us",
             Self::Chosen { .. } => "chosen",
+            Self::Excused { deed, .. } => match deed {
+                Deed::Killed => "killed",
+                Deed::ToldToEnd(_) => "told-to-end",
+                Deed::FilesLimited(_) => "files-limited",
+                Deed::Deferred => "deferred",
+            },
             Self::KernelDropped { .. } => "kernel-dropped",
             Self::NotYet { .. } => "not-yet",
             Self::KeptOut { .. } => "kept-out",

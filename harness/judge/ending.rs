@@ -21,6 +21,28 @@ pub(super) fn last_exit(transcript: &Transcript) -> Option<Exit> {
     last
 }
 
+/// The signal that was sent to the server, is no order to end, and has ended it, with how it did.
+pub(super) fn ended_by(transcript: &Transcript) -> Option<(Signal, Exit)> {
+    let (mut sent, mut ended) = (Vec::new(), None);
+    for event in transcript.before_repeats() {
+        match &event.what {
+            What::Server(ServerEvent::Started { .. }) => (sent, ended) = (Vec::new(), None),
+            What::Server(ServerEvent::Signalled { signal, .. }) => sent.push(*signal),
+            What::Server(ServerEvent::Exited(exit)) => {
+                let is_of = |signal: &&Signal| match exit {
+                    Exit::Signal(number) => signal.number() == *number,
+                    Exit::Status(_) => true,
+                };
+                // Of an end with a status the last signal is the cause, where it is one.
+                let by = sent.iter().rfind(is_of).filter(|by| !by.orders_end());
+                ended = by.map(|by| (*by, *exit));
+            }
+            _ => {}
+        }
+    }
+    ended
+}
+
 /// The invariant *listens*: a listening socket that is gone although nobody has told the server to end.
 pub(super) fn deafness(trial: &Trial, transcript: &Transcript) -> Option<Cause> {
     let mut is_deaf = false;

@@ -2,6 +2,7 @@
 
 use super::cause::{Cause, StepRef};
 use super::crosstalk::crosstalk;
+use super::deeds::{Deed, Deeds};
 use super::doubt::Doubt;
 use super::silence::Silences;
 use super::thresholds::{CERTAINLY_BUSY, FLOWS_WITHIN, RAN_FROM_A, STARVED_FROM_A};
@@ -40,6 +41,8 @@ pub(super) struct FailedStep {
     ran: Duration,
     /// How late the client was with what it does at a pace.
     late: Duration,
+    /// What was done to the server that accounts for it.
+    deed: Option<Deed>,
     /// How long the client had not spoken, where the server then ended its connection.
     silent: Option<Duration>,
     /// How long it was kept from speaking at most for which the scenario does not ask, where the same was.
@@ -66,6 +69,9 @@ impl FailedStep {
         let step = Box::new(self.cause.clone());
         if self.idle {
             return Some(Doubt::TooLittleToCallBusy { step });
+        }
+        if let Some(deed) = self.deed {
+            return Some(Doubt::Excused { step, deed });
         }
         let entitled = self.silent.zip(trial.closes_silent_after);
         if let Some((silent, timeout)) = entitled.filter(|(silent, timeout)| silent >= timeout) {
@@ -141,6 +147,7 @@ struct SoFar<'a> {
     /// When bytes last came for a client in the phase.
     last_received: HashMap<ClientId, Duration>,
     silences: Silences,
+    deeds: Deeds,
     /// How late each client was with what it does at a pace.
     late: HashMap<ClientId, Duration>,
 }
@@ -155,6 +162,7 @@ impl<'a> SoFar<'a> {
             server_state: ServerState::default(),
             last_received: HashMap::new(),
             silences: Silences::default(),
+            deeds: Deeds::default(),
             late: HashMap::new(),
         }
     }
@@ -163,6 +171,7 @@ impl<'a> SoFar<'a> {
         self.client_states.apply(event);
         self.server_state.apply(event);
         self.silences.apply(event);
+        self.deeds.apply(event);
         match &event.what {
             What::StepBegan(step) => self.begin(*step, event.at),
             What::Phase(next) => {
@@ -183,9 +192,13 @@ impl<'a> SoFar<'a> {
 
     fn begin(&mut self, step: usize, at: Duration) {
         let phase = self.phase;
-        match self.steps.get(step).map(|line| &line.step) {
-            Some(Step::Pause(time)) => self.silences.pause(*time),
-            Some(Step::Client { who, .. }) => {
+        let Some(line) = self.steps.get(step) else {
+            return;
+        };
+        self.deeds.begin(line);
+        match &line.step {
+            Step::Pause(time) => self.silences.pause(*time),
+            Step::Client { who, .. } => {
                 let of = |id: ClientId| phase.client(*who, id.member) == id;
                 self.silences.step_begins(of, at);
             }
@@ -225,6 +238,7 @@ impl<'a> SoFar<'a> {
         };
         Some(FailedStep {
             phase,
+            deed: self.deeds.excuse(client, &cause),
             at: StepRef::of(line, scenario),
             cause,
             limit,

@@ -2,7 +2,7 @@
 
 use super::cause::Cause;
 use super::doubt::{Doubt, Skip};
-use super::ending::{deafness, last_exit, unexpected_end};
+use super::ending::{deafness, ended_by, last_exit, unexpected_end};
 use super::failed_step::{FailedStep, first_failed_step};
 use super::growth;
 use super::invariants::{invariants, left_so_far};
@@ -13,6 +13,7 @@ use crate::model::phase::Phase;
 use crate::model::trial::Trial;
 use crate::transcript::event::Transcript;
 use crate::transcript::fault::Fault;
+use crate::transcript::instead::Instead;
 
 /// So many of the last events are told with a failure.
 const TOLD: usize = 24;
@@ -35,10 +36,12 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
         return Verdict::Inconclusive(doubt);
     }
     let broken = invariants(trial, transcript);
+    let failed = failure.as_ref().map(FailedStep::in_its_phase);
+    let failed = failed.map(|step| with_its_end(step, transcript));
     let mut causes = death
         .into_iter()
         .chain(deafness)
-        .chain(failure.as_ref().map(FailedStep::in_its_phase))
+        .chain(failed)
         .chain(broken);
     let Some(cause) = causes.next() else {
         if is_deferred(transcript) {
@@ -61,6 +64,25 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
             at: failure.map(|failed| failed.at),
             evidence: evidence(trial, transcript, others),
         }),
+    }
+}
+
+/// What a server did not show, with the signal that had ended it, where that is not said yet.
+fn with_its_end(step: Cause, transcript: &Transcript) -> Cause {
+    let says_so = matches!(
+        step,
+        Cause::ServerStepFailed {
+            instead: Instead::Exited(_),
+            ..
+        }
+    );
+    match ended_by(transcript).filter(|_| !says_so) {
+        Some((signal, exit)) => Cause::EndedBySignal {
+            signal,
+            exit,
+            step: Box::new(step),
+        },
+        None => step,
     }
 }
 

@@ -4,6 +4,7 @@ pub(crate) mod cause;
 mod choice;
 mod crosstalk;
 pub(crate) mod cut_coverage;
+mod deeds;
 mod doubt;
 mod ending;
 mod failed_step;
@@ -19,6 +20,7 @@ mod verdict;
 
 pub(crate) use cause::{Cause, Figure, Growth, StepRef, Unit};
 pub(crate) use choice::Choice;
+pub(crate) use deeds::Deed;
 pub(crate) use doubt::{Doubt, Skip};
 pub(crate) use judgement::judge;
 pub(crate) use next::next;

@@ -1176,3 +1176,146 @@ fn client_that_was_late_with_its_own_pace_blames_us() {
     assert!(matches!(late(1), Verdict::Fail(_)));
     assert!(matches!(late(3), Verdict::Inconclusive(_)));
 }
+
+/// Alice connects; then what is done to the server; then she waits for something in vain.
+fn after(done: &[ServerAction], events: Vec<What>, what: Expectation) -> Verdict {
+    let done = done.iter().cloned().map(Step::Server).map(Line::from);
+    let steps = ClientSteps::of(0).connect().lines().into_iter();
+    let waits = ClientSteps::of(0).expect(what).lines();
+    let trial = trial(steps.chain(done).chain(waits).collect());
+    let connected = ClientEvent::Connected {
+        local: None,
+        peer: None,
+        datagrams: false,
+    };
+    let step = trial.steps(Phase::Scenario).len() - 1;
+    let begun = vec![
+        What::Server(ServerEvent::Started { pid: 7 }),
+        What::Phase(Phase::Scenario),
+        What::StepBegan(0),
+        What::Client(ALICE, ClientEvent::Connecting),
+        What::Client(ALICE, connected),
+        What::StepBegan(1),
+    ];
+    let ended = vec![
+        What::StepBegan(step),
+        What::StepEnded {
+            step,
+            member: Some(0),
+            how: Ended::OutOfTime(Duration::from_secs(5)),
+        },
+    ];
+    judge(&trial, &transcript([begun, events, ended].concat()))
+}
+
+fn doubt_of(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Inconclusive(doubt) => doubt.kind(),
+        other => panic!("nothing is proven, got {other:?}"),
+    }
+}
+
+fn hello() -> Expectation {
+    Expectation::Data(Data::literal("HELLO"))
+}
+
+fn fin() -> Expectation {
+    Expectation::End {
+        kinds: vec![End::Fin],
+        all_bytes_first: false,
+    }
+}
+
+#[test]
+fn what_a_killed_server_owes_is_nothing() {
+    let reset = || What::Client(ALICE, ClientEvent::Ended(End::Reset));
+    let killed = |what| {
+        let kill = [ServerAction::Signal(Signal::Kill)];
+        let events = vec![sent(Signal::Kill), exited(Exit::Signal(9)), reset()];
+        after(&kill, events, what)
+    };
+    assert_eq!(doubt_of(killed(hello())), "killed");
+    assert_eq!(doubt_of(killed(fin())), "killed");
+    let again = [ServerAction::Start(Streams::Usual)];
+    let started = What::Server(ServerEvent::Started { pid: 8 });
+    let killed = What::Server(ServerEvent::Killed);
+    let events = vec![killed, started.clone(), reset()];
+    assert_eq!(doubt_of(after(&again, events, hello())), "killed");
+    // Whoever has ended by itself has dropped what it owed.
+    let events = vec![started, reset()];
+    let dropped = after(&again, events, hello());
+    assert!(matches!(dropped, Verdict::Fail(_)), "{dropped:?}");
+}
+
+#[test]
+fn signal_that_has_ended_a_server_is_told_with_what_it_did_not_do_then() {
+    let ended = |signal: Signal, exit| {
+        let told = [ServerAction::Signal(signal)];
+        reason(after(&told, vec![sent(signal), exited(exit)], hello()))
+    };
+    let by_signal = ended(Signal::Hup, Exit::Signal(libc::SIGHUP));
+    let start =
+        "the server was ended by signal 1 (SIGHUP), which was sent to it: alice expected \"HELLO\"";
+    assert!(by_signal.starts_with(start), "{by_signal}");
+    let with_status = ended(Signal::Usr1, Exit::Status(3));
+    let start = "the server exited with status 3 when it was sent SIGUSR1: alice";
+    assert!(with_status.starts_with(start), "{with_status}");
+    // What is an order to end explains itself.
+    let ordered = ended(Signal::Term, Exit::Signal(libc::SIGTERM));
+    assert!(ordered.starts_with("alice expected"), "{ordered}");
+}
+
+#[test]
+fn server_that_may_open_no_files_owes_clients_nothing_unless_that_is_what_it_is_about() {
+    let limited = || What::Server(ServerEvent::OpenFilesLimited(9));
+    let limit = ServerAction::LimitOpenFiles(2);
+    let none_left = after(std::slice::from_ref(&limit), vec![limited()], hello());
+    assert_eq!(doubt_of(none_left), "files-limited");
+    let restored = [limit.clone(), ServerAction::RestoreOpenFiles];
+    let given_back = What::Server(ServerEvent::OpenFilesLimited(1_024));
+    let events = vec![limited(), What::StepBegan(2), given_back];
+    let has_some = after(&restored, events, hello());
+    assert!(matches!(has_some, Verdict::Fail(_)), "{has_some:?}");
+    let about = [limit, waits(ServerExpectation::OutOfFiles)];
+    let full = What::Server(ServerEvent::OpenFiles {
+        held: 9,
+        limit: 9,
+        waiting: 1,
+        settled: false,
+    });
+    let events = vec![limited(), What::StepBegan(2), full];
+    let asked = after(&about, events, hello());
+    assert!(matches!(asked, Verdict::Fail(_)), "{asked:?}");
+}
+
+#[test]
+fn client_that_the_kernel_keeps_from_the_server_hears_of_no_end() {
+    let deferred = || What::Client(ALICE, ClientEvent::Deferred);
+    let stop = [ServerAction::Stop];
+    assert_eq!(doubt_of(after(&stop, vec![deferred()], fin())), "deferred");
+    // A greeting is owed to whoever has not spoken.
+    let greeted = after(&stop, vec![deferred()], hello());
+    assert!(matches!(greeted, Verdict::Fail(_)), "{greeted:?}");
+    let spoke = What::Client(ALICE, ClientEvent::Sent(b"a".to_vec()));
+    let handed_over = after(&stop, vec![deferred(), spoke], fin());
+    assert!(matches!(handed_over, Verdict::Fail(_)), "{handed_over:?}");
+}
+
+#[test]
+fn server_that_was_told_to_end_need_not_let_anybody_in() {
+    let refused = What::Client(
+        ALICE,
+        ClientEvent::ConnectFailed {
+            refused: true,
+            error: "Connection refused".to_owned(),
+        },
+    );
+    let comes = |signal| {
+        let told = [ServerAction::Signal(signal)];
+        let events = vec![sent(signal), refused.clone()];
+        after(&told, events, Expectation::Connected)
+    };
+    assert_eq!(doubt_of(comes(Signal::Term)), "told-to-end");
+    let hung_up = comes(Signal::Hup);
+    assert!(matches!(hung_up, Verdict::Fail(_)), "{hung_up:?}");
+}

@@ -77,6 +77,8 @@ pub(crate) struct Row {
     pub(crate) remote: Option<SocketAddr>,
     /// For Unix sockets, the name it is bound to.
     pub(crate) path: Option<Vec<u8>>,
+    /// Whose it is, where the table says so.
+    pub(crate) uid: Option<u32>,
     /// 0 while no process holds the socket: not accepted yet, or closed already.
     pub(crate) inode: u32,
     /// For a listener, the length of the accept queue; else the bytes that wait to be read.
@@ -138,6 +140,17 @@ impl Diag {
     /// The UDP sockets that are bound and not connected.
     pub(crate) fn udp(&self) -> Result<Vec<Row>, Errno> {
         self.inet(Table::Udp, 1 << 7)
+    }
+
+    /// Whether a port is taken by who listens, or for datagrams is bound and not connected.
+    pub(crate) fn is_bound(&self, table: Table, port: u16) -> bool {
+        let rows = match table {
+            Table::Tcp => self.listeners(),
+            Table::Udp => self.udp(),
+        };
+        let rows = rows.unwrap_or_default();
+        rows.iter()
+            .any(|row| row.local.is_some_and(|local| local.port() == port))
     }
 
     /// The TCP connections in any state but LISTEN whose local port is `port`.
@@ -336,6 +349,7 @@ pub(super) fn inet_row(body: &[u8]) -> Option<Row> {
         path: None,
         receive_queue: u32_at(body, 56)?,
         send_queue: u32_at(body, 60)?,
+        uid: u32_at(body, 64),
         inode: u32_at(body, 68)?,
         v6_only: false,
         drops: 0,
@@ -364,6 +378,7 @@ fn unix_row(body: &[u8]) -> Option<Row> {
         local: None,
         remote: None,
         path: None,
+        uid: None,
         inode: u32_at(body, 4)?,
         receive_queue: 0,
         send_queue: 0,

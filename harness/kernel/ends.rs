@@ -109,12 +109,15 @@ impl Known {
                 {
                     self.processes.insert(pid, Watched::default());
                 }
-                // The first thread may end long before the others; a signal is the end of all of them.
+                // The first thread may end long before the others, which pthread_exit(3) does with status 0; a signal is the
+                // end of all of them.
                 ProcessEvent::Ended {
                     pid,
                     is_first_thread,
                     status,
-                } if is_first_thread || status & 0x7f != 0 => ended.extend(self.end(pid, status)),
+                } if is_first_thread && status != 0 || status & 0x7f != 0 => {
+                    ended.extend(self.end(pid, status));
+                }
                 ProcessEvent::Born { .. } | ProcessEvent::Ended { .. } => {}
             }
         }
@@ -208,6 +211,9 @@ mod tests {
     fn thread_that_ends_with_a_status_of_its_own_ends_no_process() {
         assert_eq!(heard(&[ended(7, false, 0x100)]), []);
         assert_eq!(heard(&[ended(7, true, 0x100)]).len(), 1);
+        // The first one has ended by itself, and the others have not.
+        let later = [ended(7, true, 0), ended(7, false, 11)];
+        assert_eq!(heard(&later), [ProcessEnd { pid: 7, status: 11 }]);
     }
 
     #[test]

@@ -10,9 +10,9 @@ mod rest;
 
 pub(crate) use counters::{Counters, RECEIVE_BUFFER_ERRORS};
 pub(crate) use destroyed::{DestroyEvents, DestroyedSocket};
-pub(crate) use diag::{Diag, Row, State};
+pub(crate) use diag::{Diag, Row, State, Table};
 pub(crate) use ends::{ProcessEnds, Subscription};
-pub(crate) use process::{Descriptors, FileKind, Memory, Process, tree, tree_of};
+pub(crate) use process::{Descriptors, FileKind, Memory, Process, holder, tree, tree_of};
 pub(crate) use rest::{
     Activity, BUSY_FROM, Idleness, OutputPipe, RestDetector, occupations, percent, shows_waits,
     stillness,

@@ -1,5 +1,7 @@
 //! A server's process tree through `/proc` (proc(5)).
 
+use rustix::fd::OwnedFd;
+use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::{BTreeMap, HashMap};
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,14 +12,18 @@ pub(crate) struct Process {
     pub(crate) pid: i32,
     pub(crate) parent: i32,
     pub(crate) name: String,
-    /// The state letter of the first thread: `R`, `S`, `Z`, `T`, …
+    /// The state letter of the first thread that has not ended: `R`, `S`, `T`, …; `Z` where all have.
     pub(crate) state: char,
+    /// Its threads that have not ended.
     pub(crate) threads: usize,
+    /// The thread by which `/proc` shows what all of them share. The first one may end long before the others
+    /// (pthread_exit(3)), and shows nothing any more.
+    spokesman: i32,
 }
 
 impl Process {
     pub(crate) fn is_zombie(&self) -> bool {
-        self.state == 'Z' || self.state == 'X'
+        has_ended(self.state)
     }
 
     /// Whether it has ended and its parent has not waited for it; what is orphaned is for `init` to wait for.
@@ -32,23 +38,64 @@ impl Process {
         // Field 3 of proc_pid_stat(5) is the first of the tail.
         let fields: Vec<&str> = tail.split_ascii_whitespace().collect();
         let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();
-        Some(Self {
+        let first = Self {
             pid,
             parent: number(4)? as i32,
             name,
             state: fields.first()?.chars().next()?,
             threads: number(20)? as usize,
+            spokesman: pid,
+        };
+        Some(match first.is_zombie() && first.threads > 1 {
+            true => first.by_another_thread(),
+            false => first,
         })
+    }
+
+    /// The same as a thread shows it that has not ended, where there is one.
+    fn by_another_thread(self) -> Self {
+        let threads = self.thread_ids().into_iter();
+        let mut living = threads.filter_map(|thread| {
+            let stat = fs::read_to_string(format!("/proc/{}/task/{thread}/stat", self.pid)).ok()?;
+            let state = stat.rsplit_once(')')?.1.trim_start().chars().next()?;
+            (!has_ended(state)).then_some((thread, state))
+        });
+        match living.next() {
+            Some((spokesman, state)) => Self {
+                spokesman,
+                state,
+                threads: self.threads - 1,
+                ..self
+            },
+            None => self,
+        }
+    }
+
+    /// Where `/proc` shows what its threads share.
+    pub(super) fn folder(&self) -> String {
+        // A thread that is there for one client may have ended meanwhile.
+        let now = (self.spokesman != self.pid).then(|| Self::read(self.pid));
+        let spokesman = now.flatten().map_or(self.spokesman, |now| now.spokesman);
+        format!("/proc/{}/task/{spokesman}", self.pid)
+    }
+
+    /// A descriptor of it, or of the thread that still has what its first one had (pidfd_open(2)).
+    pub(super) fn pidfd(&self) -> Option<OwnedFd> {
+        let flags = match self.spokesman == self.pid {
+            true => PidfdFlags::empty(),
+            false => PidfdFlags::from_bits_retain(PIDFD_THREAD),
+        };
+        pidfd_open(Pid::from_raw(self.spokesman)?, flags).ok()
     }
 
     /// The program that it runs; `None` where this may not be seen.
     pub(crate) fn program(&self) -> Option<PathBuf> {
-        fs::read_link(format!("/proc/{}/exe", self.pid)).ok()
+        fs::read_link(format!("{}/exe", self.folder())).ok()
     }
 
     /// Its memory, a region for each of its mappings (proc_pid_smaps(5)).
     pub(crate) fn memory(&self) -> Memory {
-        let smaps = fs::read_to_string(format!("/proc/{}/smaps", self.pid));
+        let smaps = fs::read_to_string(format!("{}/smaps", self.folder()));
         Memory::parse(&smaps.unwrap_or_default())
     }
 
@@ -59,13 +106,13 @@ impl Process {
 
     /// The numbers of its open descriptors.
     pub(crate) fn descriptor_numbers(&self) -> Vec<i32> {
-        numbers_in(&format!("/proc/{}/fd", self.pid))
+        numbers_in(&format!("{}/fd", self.folder()))
     }
 
     /// Its open descriptors.
     pub(crate) fn descriptors(&self) -> Descriptors {
         let mut found = Descriptors::default();
-        let folder = format!("/proc/{}/fd", self.pid);
+        let folder = format!("{}/fd", self.folder());
         for number in self.descriptor_numbers() {
             if let Ok(target) = fs::read_link(format!("{folder}/{number}")) {
                 *found.targets.entry(target).or_default() += 1;
@@ -75,12 +122,26 @@ impl Process {
     }
 }
 
+/// Whether a state is that of a thread which has ended.
+pub(super) fn has_ended(state: char) -> bool {
+    matches!(state, 'Z' | 'X')
+}
+
+/// `PIDFD_THREAD` (pidfd_open(2), since Linux 6.9): a descriptor of one thread.
+const PIDFD_THREAD: u32 = libc::O_EXCL as u32;
+
+/// The process that has a socket, as far as this user may see it.
+pub(crate) fn holder(inode: u32) -> Option<Process> {
+    let mut processes = numbers_in("/proc").into_iter().filter_map(Process::read);
+    processes.find(|process| process.descriptors().sockets().any(|held| held == inode))
+}
+
 /// The wait status of a process that has ended and that nobody has waited for yet (field 52 of proc_pid_stat(5)).
 pub(super) fn zombie_status(pid: i32) -> Option<i32> {
     let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
     let (_, tail) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = tail.split_ascii_whitespace().collect();
-    let is_zombie = matches!(*fields.first()?, "Z" | "X");
+    let is_zombie = Process::read(pid)?.is_zombie();
     fields.get(52 - 3)?.parse().ok().filter(|_| is_zombie)
 }
 
@@ -319,7 +380,7 @@ fn children(pid: i32) -> Vec<i32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use rustix::process::{Pid, WaitId, WaitIdOptions, waitid};
+    use rustix::process::{WaitId, WaitIdOptions, waitid};
 
     #[test]
     fn child_that_has_ended_is_neglected_by_its_parent_and_not_by_init() {

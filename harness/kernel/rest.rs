@@ -1,6 +1,6 @@
 //! Whether anything more will come from a server: what its threads wait in, and whether a timer can wake them.
 
-use super::process::Process;
+use super::process::{Process, has_ended};
 use std::collections::VecDeque;
 use std::fs;
 use std::os::unix::fs::FileExt;
@@ -47,9 +47,9 @@ pub(crate) fn stillness(processes: &[Process], output: OutputPipe) -> Activity {
     };
     for process in processes.iter().filter(|process| !process.is_zombie()) {
         for thread in process.thread_ids() {
-            look_at_thread(process.pid, thread, output, &mut seen);
+            look_at_thread(process, thread, output, &mut seen);
         }
-        seen.parked = seen.parked && !has_timer(process.pid);
+        seen.parked = seen.parked && !has_timer(process);
     }
     seen
 }
@@ -232,14 +232,18 @@ pub(crate) fn percent(part: Duration, whole: Duration) -> u32 {
     }
 }
 
-fn look_at_thread(pid: i32, thread: i32, output: OutputPipe, seen: &mut Activity) {
-    let folder = format!("/proc/{pid}/task/{thread}");
+fn look_at_thread(process: &Process, thread: i32, output: OutputPipe, seen: &mut Activity) {
+    let folder = format!("/proc/{}/task/{thread}", process.pid);
     let state = thread_state(&folder);
+    // The first thread of a process stays in sight until the last one has ended.
+    if state.is_some_and(has_ended) {
+        return;
+    }
     seen.prints |= state == Some('S') && prints(&folder, output);
     seen.at_rest &= matches!(state, Some('S' | 'T' | 't' | 'I')) && !seen.prints;
     seen.parked &= match state {
         Some('T' | 't') => true,
-        Some('S') => waits_without_timeout(pid, &folder),
+        Some('S') => waits_without_timeout(process, &folder),
         _ => false,
     };
     // schedstat: nanoseconds on a processor, nanoseconds waiting for one, slices.
@@ -380,7 +384,7 @@ const WAITS: &[(libc::c_long, &str, Forever)] = &[
 ];
 
 /// Reads `/proc/PID/task/TID/syscall`: the number of the call and its six arguments in hexadecimal.
-fn waits_without_timeout(pid: i32, folder: &str) -> bool {
+fn waits_without_timeout(process: &Process, folder: &str) -> bool {
     let Ok(text) = fs::read_to_string(format!("{folder}/syscall")) else {
         return false;
     };
@@ -400,17 +404,19 @@ fn waits_without_timeout(pid: i32, folder: &str) -> bool {
         Forever::Always => true,
         Forever::NullAt(n) => argument(*n) == Some(0),
         Forever::NegativeAt(n) => argument(*n).is_some_and(|timeout| (timeout as i32) < 0),
-        Forever::Descriptor => argument(0).is_some_and(|fd| has_no_socket_timeout(pid, fd as i32)),
+        Forever::Descriptor => {
+            argument(0).is_some_and(|fd| has_no_socket_timeout(process, fd as i32))
+        }
         Forever::Signals => {
-            let set = argument(0).and_then(|address| signal_set_at(pid, address));
+            let set = argument(0).and_then(|address| signal_set_at(folder, address));
             argument(2) == Some(0) && set.is_some_and(|set| !has_alarm(set))
         }
     })
 }
 
 /// Reads a signal set, as the kernel has it, from the memory of another process.
-fn signal_set_at(pid: i32, address: u64) -> Option<u64> {
-    let memory = fs::File::open(format!("/proc/{pid}/mem")).ok()?;
+fn signal_set_at(folder: &str, address: u64) -> Option<u64> {
+    let memory = fs::File::open(format!("{folder}/mem")).ok()?;
     let mut set = [0; 8];
     memory.read_exact_at(&mut set, address).ok()?;
     Some(u64::from_ne_bytes(set))
@@ -423,19 +429,17 @@ fn has_alarm(set: u64) -> bool {
 /// Whether a descriptor of another process is no socket, or one without SO_RCVTIMEO and SO_SNDTIMEO (socket(7)).
 ///
 /// The copy made by `pidfd_getfd` is dropped at once: while it is held the process' own close would send no FIN.
-fn has_no_socket_timeout(pid: i32, fd: i32) -> bool {
+fn has_no_socket_timeout(process: &Process, fd: i32) -> bool {
     use rustix::net::sockopt::{Timeout, socket_timeout};
-    let is_socket = fs::read_link(format!("/proc/{pid}/fd/{fd}"))
+    let is_socket = fs::read_link(format!("{}/fd/{fd}", process.folder()))
         .is_ok_and(|target| target.to_string_lossy().starts_with("socket:"));
     if !is_socket {
         return true;
     }
-    let copy = rustix::process::Pid::from_raw(pid)
-        .and_then(|pid| rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty()).ok())
-        .and_then(|pidfd| {
-            let flags = rustix::process::PidfdGetfdFlags::empty();
-            rustix::process::pidfd_getfd(&pidfd, fd, flags).ok()
-        });
+    let copy = process.pidfd().and_then(|pidfd| {
+        let flags = rustix::process::PidfdGetfdFlags::empty();
+        rustix::process::pidfd_getfd(&pidfd, fd, flags).ok()
+    });
     copy.is_some_and(|copy| {
         [Timeout::Recv, Timeout::Send]
             .into_iter()
@@ -444,16 +448,17 @@ fn has_no_socket_timeout(pid: i32, fd: i32) -> bool {
 }
 
 /// Whether a timer can wake the process: a POSIX timer, an armed timerfd, SIGALRM, or a ring whose waits cannot be seen.
-fn has_timer(pid: i32) -> bool {
-    let posix =
-        fs::read_to_string(format!("/proc/{pid}/timers")).is_ok_and(|text| !text.is_empty());
-    posix || may_be_alarmed(pid) || has_timer_descriptor(pid)
+fn has_timer(process: &Process) -> bool {
+    let timers = fs::read_to_string(format!("/proc/{}/timers", process.pid));
+    let posix = timers.is_ok_and(|text| !text.is_empty());
+    let folder = process.folder();
+    posix || may_be_alarmed(&folder) || has_timer_descriptor(&folder)
 }
 
 /// Whether SIGALRM would not simply end the process: it is caught, or blocked to be read from a signalfd(2). Of an
 /// interval timer that is armed (setitimer(2)) the kernel shows nothing.
-fn may_be_alarmed(pid: i32) -> bool {
-    let Ok(status) = fs::read_to_string(format!("/proc/{pid}/status")) else {
+fn may_be_alarmed(folder: &str) -> bool {
+    let Ok(status) = fs::read_to_string(format!("{folder}/status")) else {
         return true;
     };
     ["SigCgt:", "SigBlk:"].into_iter().any(|name| {
@@ -463,8 +468,8 @@ fn may_be_alarmed(pid: i32) -> bool {
     })
 }
 
-fn has_timer_descriptor(pid: i32) -> bool {
-    let Ok(entries) = fs::read_dir(format!("/proc/{pid}/fd")) else {
+fn has_timer_descriptor(folder: &str) -> bool {
+    let Ok(entries) = fs::read_dir(format!("{folder}/fd")) else {
         return true;
     };
     entries.flatten().any(|entry| {
@@ -473,14 +478,14 @@ fn has_timer_descriptor(pid: i32) -> bool {
         };
         match target.to_string_lossy().as_ref() {
             "anon_inode:[io_uring]" => true,
-            "anon_inode:[timerfd]" => is_armed(pid, &entry.file_name().to_string_lossy()),
+            "anon_inode:[timerfd]" => is_armed(folder, &entry.file_name().to_string_lossy()),
             _ => false,
         }
     })
 }
 
-fn is_armed(pid: i32, fd: &str) -> bool {
-    let Ok(info) = fs::read_to_string(format!("/proc/{pid}/fdinfo/{fd}")) else {
+fn is_armed(folder: &str, fd: &str) -> bool {
+    let Ok(info) = fs::read_to_string(format!("{folder}/fdinfo/{fd}")) else {
         return true;
     };
     let value = info.lines().find_map(|line| line.strip_prefix("it_value:"));

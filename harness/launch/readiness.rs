@@ -2,7 +2,7 @@
 
 use super::process::Process;
 use super::target::Target;
-use crate::kernel::{Descriptors, Row, State, tree};
+use crate::kernel::{self, Descriptors, Row, State, tree};
 use crate::launch::lab::Lab;
 use crate::model::address::Address;
 use crate::model::error::Error;
@@ -315,7 +315,7 @@ fn port_taken(target: &Target, lab: &Lab, process: &Process, told: &Told) -> Opt
     })?;
     Some(Error::PortTaken {
         port: foreign.local?.port(),
-        holder: holder(foreign.inode),
+        holder: holder(lab, &foreign),
         output: process.output_for_error(),
         command: target.command_line(),
     })
@@ -337,24 +337,13 @@ fn numbers_of(target: &Target) -> HashSet<u16> {
         .collect()
 }
 
-/// Names the process that holds a socket, as far as this user may see it.
-fn holder(inode: u32) -> String {
-    let own = format!("socket:[{inode}]");
-    let folders = std::fs::read_dir("/proc").into_iter().flatten().flatten();
-    let mut pids = folders.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
-    let holds = |pid: &i32| {
-        let fds = std::fs::read_dir(format!("/proc/{pid}/fd"))
-            .into_iter()
-            .flatten()
-            .flatten();
-        fds.filter_map(|fd| std::fs::read_link(fd.path()).ok())
-            .any(|target| target.to_string_lossy() == own)
-    };
-    match pids.find(holds) {
-        Some(pid) => {
-            let name = std::fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
-            format!("process {pid} ({})", name.trim())
-        }
-        None => "a process of another user".to_owned(),
+/// Names who holds a socket, as far as this user may see it. In a network of its own nobody but the server can.
+fn holder(lab: &Lab, row: &Row) -> String {
+    let own = rustix::process::geteuid().as_raw();
+    let stranger = row.uid.filter(|uid| *uid != own && !lab.is_private());
+    match (kernel::holder(row.inode), stranger) {
+        (Some(process), _) => format!("process {} ({})", process.pid, process.name),
+        (None, Some(uid)) => format!("a process of another user (uid {uid})"),
+        (None, None) => "a socket that no process shows".to_owned(),
     }
 }

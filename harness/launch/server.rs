@@ -4,7 +4,7 @@ use super::process::Process;
 use super::readiness::{Place, listening, sockets_at};
 use super::recipient::Family;
 use super::target::Target;
-use crate::kernel::{Row, tree};
+use crate::kernel::{Row, Table, tree};
 use crate::launch::lab::Lab;
 use crate::model::address::Address;
 use crate::model::error::Error;
@@ -71,6 +71,18 @@ impl Server {
     /// How bytes reach the server.
     pub(crate) fn transport(&self) -> Transport {
         self.place.transport
+    }
+
+    /// The port that it has, and the table of the kernel that shows who has it.
+    pub(crate) fn port_in_its_table(&self) -> Option<(Table, u16)> {
+        let Address::Inet(address) = &self.place.address else {
+            return None;
+        };
+        let table = match self.place.transport.is_datagram() {
+            true => Table::Udp,
+            false => Table::Tcp,
+        };
+        Some((table, address.port()))
     }
 
     /// The rows of the kernel's table that listen on the server's TCP port.

@@ -131,7 +131,7 @@ impl Action {
                 .only_over(Over::Tcp),
             Self::Close => Form::new("close", "close", Does::Leaves).needing(Need::Socket),
             Self::Vanish => Form::new("vanish", "vanish", Does::Leaves)
-                .needing(Need::Connection)
+                .needing(Need::Peer)
                 .only_over(Over::Tcp)
                 .in_python(Python::Limited("vanish", "`vanish` takes root")),
             Self::Stall => Form::new("stall", "stall", Does::Stalls),

@@ -140,6 +140,7 @@ impl Expectation {
                 ..of_connection("refused", "expect_refused", Wait::Event).needing(Need::Socket)
             },
             Self::Accepted => of_connection("accepted", "", Wait::Kernel)
+                .needing(Need::Peer)
                 .only_over(Over::Streams)
                 .in_python(
                 Python::NotOfListeningPath(
@@ -147,7 +148,9 @@ impl Expectation {
                     "nothing waits for a connection of a Unix socket to be accepted: /proc does not show it",
                 ),
             ),
-            Self::Taken => of_connection("taken", "expect_read", Wait::Kernel),
+            Self::Taken => {
+                of_connection("taken", "expect_read", Wait::Kernel).needing(Need::Peer)
+            }
             Self::HeldBack => of_connection("held-back", "expect_held_back", Wait::Kernel),
             Self::TimeWait => of_connection("time-wait", "", Wait::Kernel)
                 .needing(Need::EarlierConnection)
@@ -199,6 +202,7 @@ impl ServerExpectation {
         let looks = |word, method| Form::new(word, method, Does::Waits(Wait::Kernel)).of_kind("");
         let of_listener = |word, method| {
             looks(word, method)
+                .needing(Need::Server)
                 .only_over(Over::Streams)
                 .in_python(Python::NotOfListeningPath(
                     method,
@@ -210,7 +214,7 @@ impl ServerExpectation {
             Self::Exit(status) => Form::new("exit", "expect_exit", Does::WaitsForEnd)
                 .of_kind("")
                 .with_all(status.map(|status| Argument::Number(status.into()))),
-            Self::Gone => Form::new("gone", "expect_gone", Does::WaitsForEnd).of_kind(""),
+            Self::Gone => Form::new("gone", "expect_gone", Does::WaitsForAllToEnd).of_kind(""),
             Self::AcceptQueue(length) => {
                 of_listener("accept-queue", "expect_accept_queue").with(number(*length))
             }

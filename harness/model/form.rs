@@ -231,12 +231,16 @@ pub(crate) enum Need {
     Connection,
     /// A connection that the client reads from.
     Reading,
-    /// A connection whose sending side is open.
+    /// A connection whose sending side is open, to a server that may still take what is sent.
     SendingSide,
+    /// A connection whose other end a process of the server may still have.
+    Peer,
     /// A connection, or one that has been.
     EarlierConnection,
     /// A server that has not ended.
     Server,
+    /// A server that has been sent a signal since it was started.
+    SignalledServer,
     /// A server that is not stopped.
     RunningServer,
     /// A server that is stopped.
@@ -310,6 +314,8 @@ pub(crate) enum Does {
     WaitsForRefusal,
     /// Somebody waits for the server's end, by which it is asked to end.
     WaitsForEnd,
+    /// Somebody waits until nothing of the server is left, by which it is asked to end.
+    WaitsForAllToEnd,
     /// The server gets a signal.
     Signals(Signal),
     /// The server is stopped.
@@ -353,6 +359,7 @@ impl Does {
             | Self::Waits(_)
             | Self::WaitsForRefusal
             | Self::WaitsForEnd
+            | Self::WaitsForAllToEnd
             | Self::Passes
             | Self::Nothing => false,
         }
@@ -370,7 +377,7 @@ impl Does {
     pub(crate) fn asks(self) -> Option<Ask> {
         match self {
             Self::Signals(signal) => Some(Ask::End(Some(signal))),
-            Self::WaitsForEnd => Some(Ask::End(None)),
+            Self::WaitsForEnd | Self::WaitsForAllToEnd => Some(Ask::End(None)),
             Self::Replaces => Some(Ask::End(Some(Signal::Kill))),
             Self::Starts => Some(Ask::Run),
             _ => None,

@@ -38,6 +38,10 @@ pub(crate) const CATCH_UP_WITHIN: Duration = Duration::from_secs(60);
 /// How long a server that still runs, or that no longer listens, is taken to be on its way out.
 pub(crate) const MAY_DIE_WITHIN: Duration = Duration::from_secs(1);
 
+/// How long the kernel may keep the listening socket of a server of which no process is left: what an io_uring had is put
+/// away by a queue of its own, some milliseconds later where the host is idle.
+pub(crate) const LET_GO_WITHIN: Duration = STEP_WITHIN;
+
 /// The longest that one segment waits until the server has read the one before.
 pub(crate) const TAKEN_WITHIN: Duration = Duration::from_secs(2);
 

@@ -149,7 +149,7 @@ impl ServerAction {
                 .with(Argument::Signal(*signal)),
             Self::SignalAgain(signal) => {
                 Form::new("signal-again", "signal_again", Does::Signals(*signal))
-                    .needing(Need::Server)
+                    .needing(Need::SignalledServer)
                     .with(Argument::Signal(*signal))
             }
             Self::Start(streams) => {

@@ -1,11 +1,13 @@
 //! Verdicts in words: every sentence that a report has for a cause, a doubt, or a fact that bears it out.
 
-use crate::judge::{Cause, Choice, Doubt, Evidence, Figure, Growth, Skip, StepRef, Unit, Verdict};
+use crate::judge::{
+    Cause, Choice, Deed, Doubt, Evidence, Figure, Growth, Skip, StepRef, Unit, Verdict,
+};
 use crate::model::literal::{Measured, Shown};
 use crate::model::need::Unmet;
 use crate::model::profile::Drops;
 use crate::model::subject::Broken;
-use crate::transcript::event::Ended;
+use crate::transcript::event::{Ended, Exit};
 use crate::transcript::instead::Instead;
 use std::fmt;
 
@@ -32,6 +34,14 @@ impl fmt::Display for Cause {
                 }
             }
             Self::NoLongerListens => f.write_str("the server lives, and no longer listens"),
+            Self::EndedBySignal {
+                exit: exit @ Exit::Signal(_),
+                step,
+                ..
+            } => write!(f, "the server {exit}, which was sent to it: {step}"),
+            Self::EndedBySignal { signal, exit, step } => {
+                write!(f, "the server {exit} when it was sent SIG{signal}: {step}")
+            }
             Self::StepFailed {
                 client,
                 expected,
@@ -236,6 +246,7 @@ impl fmt::Display for Doubt {
                 "{step}, but {choice}; if that is meant, promise {}",
                 choice.promise()
             ),
+            Self::Excused { step, deed } => write!(f, "{step}, but {deed}"),
             Self::KernelDropped { step, datagrams } => write!(
                 f,
                 "{step}, but the kernel dropped {datagrams} datagrams that did not fit a receive buffer"
@@ -278,6 +289,23 @@ impl fmt::Display for Doubt {
                 all,
                 first,
             } => write!(f, "{unproven} of {all} cases proved nothing: {first}"),
+        }
+    }
+}
+
+impl fmt::Display for Deed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Killed => f.write_str("the case had killed the server that the connection was to"),
+            Self::ToldToEnd(signal) => {
+                write!(f, "the case had told the server to end by SIG{signal}")
+            }
+            Self::FilesLimited(limit) => {
+                write!(f, "the case had limited the server's open files (to {limit})")
+            }
+            Self::Deferred => f.write_str(
+                "the server's listener defers: the kernel keeps a client from it that has not spoken (TCP_DEFER_ACCEPT)",
+            ),
         }
     }
 }

@@ -75,6 +75,11 @@ pub(crate) fn cases_of(place: &str, given: &Given) -> Result<Vec<CaseRun>, Error
         }
         (None, _) => {}
     }
+    // What the server is reached over says whether connections end with it.
+    let file = match target.profile.transport {
+        None => file,
+        over => DrillFile::read_over(path, over)?,
+    };
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
     let chosen = line.map(|line: usize| file.cases.iter().filter(|case| case.line <= line).count());
     if chosen == Some(0) {
@@ -204,8 +209,13 @@ async fn try_case(case: &CaseRun, settings: &Settings, turn: &Turn) -> Result<At
     let lab = Arc::new(Lab::open(settings.isolation)?);
     let session = Session::start(target, lab.clone(), turn.clone()).await?;
     let subject = subject_of(&session, &lab, target, settings)?;
-    if let Some(skip) = Skip::over(subject.place.transport, &case.scenario) {
+    let transport = subject.place.transport;
+    if let Some(skip) = Skip::over(transport, &case.scenario) {
         return Ok(Attempt::of(Verdict::Skip(skip)));
+    }
+    if target.profile.transport.is_none() {
+        // Now it is known what can happen.
+        DrillFile::read_over(Path::new(&case.file), Some(transport))?;
     }
     let job = Job::new(target, &subject, settings, turn).of(&case.id);
     // The session keeps its lab for as long as its server is used.

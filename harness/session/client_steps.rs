@@ -147,7 +147,10 @@ impl Session<'_> {
     fn prove_connection(&self, client: &Client, action: &Action) {
         let form = action.form();
         let acts = form.does.is_deed();
-        let needed = matches!(form.needs, Some(Need::Connection | Need::SendingSide));
+        let needed = matches!(
+            form.needs,
+            Some(Need::Connection | Need::SendingSide | Need::Peer)
+        );
         if acts && needed && !client.may_send() {
             let fault = Fault::Step(action.to_string());
             self.observer.prove(fault, false, "there is no connection");

@@ -76,6 +76,7 @@ impl Session<'_> {
         self.observer.record_destroyed_sockets();
         self.observer.ends.record_soon();
         if flow == Flow::Break(()) && !self.stopped.replace(true) {
+            self.note_the_deferred();
             let doing = kernel::occupations(&self.observer.processes());
             self.observer.record_server(ServerEvent::Occupied(doing));
         }
@@ -124,6 +125,10 @@ impl Session<'_> {
                 if let Some(late) = client.take_lateness() {
                     self.observer
                         .record(What::Client(client.id(), ClientEvent::Late(late)));
+                }
+                if flow.is_break() && client.is_deferred() {
+                    self.observer
+                        .record(What::Client(client.id(), ClientEvent::Deferred));
                 }
                 self.end_step(number, Some(client.id().member), how, flow);
                 flow

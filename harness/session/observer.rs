@@ -3,12 +3,14 @@
 use super::ends::Ends;
 use super::quiescence::Poll;
 use super::turn::Turn;
-use crate::kernel::{Counters, Idleness, Memory, Process, RECEIVE_BUFFER_ERRORS, RestDetector};
+use crate::kernel::{
+    Counters, Idleness, Memory, Process, RECEIVE_BUFFER_ERRORS, RestDetector, Table,
+};
 use crate::launch::Server;
 use crate::launch::lab::Lab;
 use crate::model::limits::{
-    DELAY_WORTH_RECORDING, LOOK_EVERY, LOOK_SOON, LOOKS_TO_BLAME, MAY_DIE_WITHIN, RETURN_WITHIN,
-    STEP_WITHIN,
+    DELAY_WORTH_RECORDING, LET_GO_WITHIN, LOOK_EVERY, LOOK_SOON, LOOKS_TO_BLAME, MAY_DIE_WITHIN,
+    RETURN_WITHIN, STEP_WITHIN,
 };
 use crate::model::phase::Moment;
 use crate::session::calibration;
@@ -104,6 +106,43 @@ impl Observer {
         self.server
             .as_ref()
             .filter(|server| server.process().exit().is_none())
+    }
+
+    /// Ends what still runs of the server, and waits until the kernel has let go of its listening socket. Returns for how long
+    /// that was in vain, where it was.
+    pub(super) async fn end_server(&mut self) -> Option<Duration> {
+        let place = self.server.as_ref().map(Server::port_in_its_table);
+        drop(self.server.take());
+        self.until_free(place.flatten()).await
+    }
+
+    /// The same of a server of which nothing is left.
+    pub(super) async fn until_let_go(&self) -> Option<Duration> {
+        let place = self
+            .server
+            .as_ref()
+            .filter(|_| self.living().next().is_none());
+        self.until_free(place.and_then(Server::port_in_its_table))
+            .await
+    }
+
+    async fn until_free(&self, place: Option<(Table, u16)>) -> Option<Duration> {
+        let (table, port) = place?;
+        let begun = Instant::now();
+        let mut looks = 0;
+        while self.lab.diag().is_bound(table, port) {
+            if begun.elapsed() > LET_GO_WITHIN {
+                self.record_server(ServerEvent::NotLetGo(begun.elapsed()));
+                return Some(begun.elapsed());
+            }
+            looks += 1;
+            // The kernel announces sockets that die when their memory is given back, and not that an address is free.
+            tokio::time::sleep(LOOK_SOON).await;
+        }
+        if looks > 0 {
+            self.record_server(ServerEvent::LetGo(begun.elapsed()));
+        }
+        None
     }
 
     /// The processes of the server, those among them that have ended and were not waited for too.

@@ -57,7 +57,7 @@ impl OpenFilesLimits {
 
     /// Gives back what was taken, and returns each limit that stands again.
     pub(super) fn restore(&mut self) -> Vec<u64> {
-        let limited = self.0.drain(..);
+        let limited = self.0.extract_if(.., |one| one.limit != one.before);
         // ESRCH: a worker that has ended needs no limit.
         let restored = limited.filter(|one| limit_open_files(one.pid, one.before).is_ok());
         restored.map(|one| one.before).collect()

@@ -215,6 +215,8 @@ impl<'a> Session<'a> {
         });
         let flow = self.lines(&scenario.lines, 0).await?;
         self.continue_if_left_stopped();
+        // Nor is one that was kept from opening files.
+        self.restore_open_files();
         self.observer.record_output();
         match phase {
             Phase::BystanderConnects | Phase::BystanderAgain => self.clients.stand_by(),

@@ -11,10 +11,11 @@ use crate::model::limits::{
     LET_IN_WITHIN, LOOK_ASIDE, LOOK_EVERY, LOOK_ON_FOR, LOOK_SOON, LOOKS_TO_BLAME, MAY_DIE_WITHIN,
     STEP_WITHIN,
 };
+use crate::model::literal::Measured;
 use crate::model::server_action::{Second, ServerAction, Signal, Streams};
 use crate::session::client::Client;
 use crate::transcript::client_state::Progress;
-use crate::transcript::event::{Ended, Exit, ServerEvent, last_line};
+use crate::transcript::event::{ClientEvent, Ended, Exit, ServerEvent, What, last_line};
 use crate::transcript::fault::Fault;
 use crate::transcript::server_state::SecondInstance;
 use std::sync::Arc;
@@ -80,7 +81,7 @@ impl Session<'_> {
         self.observer.prove(step, false, evidence);
     }
 
-    fn restore_open_files(&mut self) {
+    pub(super) fn restore_open_files(&mut self) {
         for limit in self.files.restore() {
             let restored = ServerEvent::OpenFilesLimited(limit);
             self.observer.record_server(restored);
@@ -154,6 +155,7 @@ impl Session<'_> {
 
     /// Sends the server a signal; false where it has ended, which is written down then if it was not yet.
     async fn signal(&mut self, signal: Signal) -> bool {
+        self.note_the_deferred();
         let Some(server) = self
             .observer
             .server
@@ -187,12 +189,29 @@ impl Session<'_> {
         }
     }
 
+    /// Writes down what is to be known of a server of which nothing is left a moment later.
+    fn prepare_the_end(&self) {
+        self.note_the_deferred();
+        self.observer.ends.record();
+        if self.observer.living().next().is_some() {
+            self.observer.record_server(ServerEvent::Killed);
+        }
+    }
+
+    /// Writes down whom the kernel keeps from the server because it has not spoken: it is owed nothing by the server.
+    pub(super) fn note_the_deferred(&self) {
+        for client in self.clients.all().filter(|client| client.is_deferred()) {
+            self.observer
+                .record(What::Client(client.id(), ClientEvent::Deferred));
+        }
+    }
+
     /// Starts the server again in its lab; what was left of the old one is swept away first.
     async fn start_again(&mut self, streams: Streams) -> Result<(Ended, Flow), Error> {
         self.observer.record_output();
-        self.observer.ends.record();
+        self.prepare_the_end();
         // The old guard would sweep the lab, the new server with it: it has to go first.
-        drop(self.observer.server.take());
+        let not_let_go = self.observer.end_server().await;
         self.observer.ends.discard();
         if streams != Streams::Usual {
             // What the streams do to a server shows in one that has nothing else in its way: another case is about that.
@@ -215,8 +234,14 @@ impl Session<'_> {
         match started {
             Ok(()) => Ok((Ended::Done, Flow::Continue(()))),
             Err(error) if error.is_of_server() => {
+                let why = not_let_go.map_or(String::new(), |after| {
+                    format!(
+                        "the socket that it had listened on was still there {} after its last process; ",
+                        Measured(after)
+                    )
+                });
                 self.observer
-                    .record_server(ServerEvent::StartFailed(error.chain()));
+                    .record_server(ServerEvent::StartFailed(why + &error.chain()));
                 Ok((Ended::Done, Flow::Break(())))
             }
             Err(error) => {
@@ -228,6 +253,9 @@ impl Session<'_> {
 
     /// Starts a second instance beside the first or in its place, and waits until it has ended or nothing else is to come of it.
     async fn start_second(&mut self, wanted: Second) -> Result<(Ended, Flow), Error> {
+        if self.observer.server().is_none() {
+            self.observer.until_let_go().await;
+        }
         let lab = &self.observer.lab;
         // Beside the first it has a folder of its own; who comes in its place finds what it has left.
         let second = match self.observer.server() {
@@ -325,7 +353,7 @@ impl Session<'_> {
 
     /// Starts the server where a regular file stands at its path, and looks for the file afterwards.
     async fn start_over_file(&mut self) -> Result<(Ended, Flow), Error> {
-        self.observer.ends.record();
+        self.prepare_the_end();
         drop(self.observer.server.take());
         self.observer.ends.discard();
         let path = self.observer.lab.socket_path();
@@ -372,7 +400,7 @@ impl Session<'_> {
         if let Some(watch) = self.observer.exit_watch.take() {
             watch.abort();
         }
-        drop(self.observer.server.take());
+        self.observer.end_server().await;
         let lab = Arc::clone(&self.observer.lab);
         match Server::start_with(&limited, lab, Streams::Usual).await {
             Ok(server) => {

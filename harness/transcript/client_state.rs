@@ -128,7 +128,8 @@ impl ClientState {
                     error: error.clone(),
                 };
             }
-            ClientEvent::Sent(_) => self.taken = false,
+            // Whoever has spoken is no longer kept from the server.
+            ClientEvent::Sent(_) => (self.taken, self.deferred) = (false, false),
             ClientEvent::SendFailed(error) => self.send_failed = Some(error.clone()),
             ClientEvent::Nothing(_) => self.nothing = true,
             ClientEvent::Received(bytes) => {

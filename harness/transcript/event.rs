@@ -237,6 +237,8 @@ pub(crate) enum ServerEvent {
         #[serde(default)]
         inside: Option<String>,
     },
+    /// What still ran of it was killed, for another to be started in its place.
+    Killed,
     /// Its first process ended.
     Exited(Exit),
     /// Another process of it ended, by a signal or with a status that is not 0.
@@ -253,6 +255,10 @@ pub(crate) enum ServerEvent {
     NoLongerListens,
     /// Nothing of its process tree is left.
     Gone,
+    /// Its listening socket was in the kernel's table for so long although no process of it was left.
+    LetGo(Duration),
+    /// Its listening socket is in the kernel's table for so long although no process of it is left.
+    NotLetGo(Duration),
     /// Processes are left although the first one ended.
     LeftBehind(usize),
     /// It printed.
@@ -789,6 +795,7 @@ impl fmt::Display for ServerEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Started { pid } => write!(f, "listens, process {pid}"),
+            Self::Killed => f.write_str("is killed, to be started in its place"),
             Self::StartFailed(reason) => write!(f, "does not start: {reason}"),
             Self::SecondEnded(exit, None) => write!(f, "started a second time {exit}"),
             Self::SecondEnded(exit, Some(words)) => {
@@ -817,6 +824,16 @@ impl fmt::Display for ServerEvent {
             },
             Self::NoLongerListens => f.write_str("no longer listens"),
             Self::Gone => f.write_str("has left no process"),
+            Self::LetGo(after) => write!(
+                f,
+                "had its listening socket for {} more although no process of it was left",
+                Measured(*after)
+            ),
+            Self::NotLetGo(after) => write!(
+                f,
+                "still has its listening socket {} after the last process of it",
+                Measured(*after)
+            ),
             Self::LeftBehind(processes) => write!(f, "has left {processes} processes"),
             Self::Output(bytes) => write!(f, "prints {}", literal::shown(bytes)),
             Self::Printed(text) => write!(f, "has printed {}", literal::shown(text)),

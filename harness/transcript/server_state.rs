@@ -92,6 +92,9 @@ impl ServerState {
             }
             ServerEvent::ProcessEnded { .. }
             | ServerEvent::NoLongerListens
+            | ServerEvent::Killed
+            | ServerEvent::LetGo(_)
+            | ServerEvent::NotLetGo(_)
             | ServerEvent::Stopped
             | ServerEvent::Continued
             | ServerEvent::Signalled { .. }

@@ -10,6 +10,8 @@ mod cli;
 mod conclusions;
 /// How much of a request was cut is counted from what was done.
 mod coverage;
+/// Servers that seem to have ended, and what is left of those that have.
+mod ended;
 /// What a scenario file costs the server that it is for.
 mod files;
 /// What a server leaves behind, told from what it will use again or give back.

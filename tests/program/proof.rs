@@ -140,3 +140,59 @@ fn crowd_that_the_kernel_has_kept_from_the_server_is_told() {
         "the kernel keeps 16 clients from the server that have not spoken (TCP_DEFER_ACCEPT)",
     );
 }
+
+/// What a case does to a server is not held against it: the steps, a server, and what is said of it.
+#[rstest]
+#[case::killed(
+    "  alice send \"a\"\n  server stop\n  alice send \"b\"\n  server signal KILL\n  alice expect \"ab\"\n",
+    "echo",
+    "the case had killed the server that the connection was to"
+)]
+#[case::limited(
+    "  server limit-open-files 0\n  bob connect\n  bob send \"a\"\n  bob expect \"a\" within 1s\n",
+    "echo",
+    "the case had limited the server's open files"
+)]
+#[case::nobody_waits_to_be_accepted(
+    "  server stop\n  bob connect\n  server expect accept-queue 2 within 1s\n",
+    DEFERRED,
+    "the server's listener defers"
+)]
+#[case::nobody_is_told_of_the_end(
+    "  server stop\n  server signal KILL\n  alice expect reset or fin within 1s\n",
+    DEFERRED,
+    "the server's listener defers"
+)]
+fn what_a_case_does_to_a_server_is_not_held_against_it(
+    #[case] steps: &str,
+    #[case] server: &str,
+    #[case] doubt: &str,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("case.drill");
+    let case = format!("case it\n  clients: alice bob\n\n  alice connect\n{steps}");
+    let run = match server {
+        DEFERRED => {
+            std::fs::write(&file, case).unwrap();
+            sockdrill(&["run", &file.to_string_lossy()])
+                .args(["--speaks", &format!("{DEFERRED}.toml")])
+                .args(["--", "python3", &format!("{DEFERRED}.py"), "{port}"])
+                .run()
+        }
+        name => {
+            std::fs::write(&file, format!("server: {name}\n\n{case}")).unwrap();
+            sockdrill(&["run", &file.to_string_lossy()]).run()
+        }
+    };
+    run.code(3).prints(doubt);
+}
+
+/// The servers of Python's own do not know the signal, and end by it.
+#[test]
+fn signal_that_ended_a_server_is_told_as_the_cause() {
+    let steps =
+        "\n  alice connect\n  server signal HUP\n  alice send \"x\"\n  alice expect \"x\"\n";
+    run_case(steps, "fixtures/external/drops_its_listener.py")
+        .code(1)
+        .prints("the server was ended by signal 1 (SIGHUP), which was sent to it: alice expected");
+}

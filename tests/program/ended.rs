@@ -1,0 +1,31 @@
+//! Servers that seem to have ended, and what is left of those that have.
+
+use crate::kit::sockdrill;
+
+/// The kernel shows nothing of a process by its first thread once that has ended.
+#[test]
+fn server_whose_first_thread_has_ended_is_seen_by_those_that_serve() {
+    sockdrill(&["check", "--speaks", "echo"])
+        .args(["--only", "polite", "--only", "stop/term-idle"])
+        .args(["--only", "timeout/frozen-server", "--only", "crowd/churn"])
+        .args([
+            "--",
+            "python3",
+            "fixtures/external/leader_ends.py",
+            "{port}",
+        ])
+        .run()
+        .code(0)
+        .prints(", 0 failed, 0 inconclusive, 0 skipped");
+}
+
+/// An io_uring has the listening socket too, and is put away some time after the end.
+#[test]
+fn server_is_started_again_once_the_kernel_has_let_go_of_its_port() {
+    sockdrill(&["check", "--speaks", "echo", "--only", "time-wait"])
+        .args(["--", "python3", "fixtures/external/ring.py", "{port}"])
+        .run()
+        .code(0)
+        .prints("pass          time-wait/restart-killed")
+        .prints("pass          time-wait/restart-connected");
+}
