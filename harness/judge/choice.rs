@@ -1,7 +1,8 @@
 //! Choices: what a server may do on purpose where its profile says nothing of it.
 
-use crate::model::literal::Shown;
-use crate::model::profile::Drops;
+use crate::model::literal::{Shown, Size};
+use crate::model::profile::{Drops, Framing, Longest, TooLong};
+use crate::model::template::Template;
 use std::time::Duration;
 
 /// Something that a server was seen to do, and may do on purpose.
@@ -17,6 +18,13 @@ pub(crate) enum Choice {
         an_address: bool,
         /// Which of those that come then.
         drops: Drops,
+    },
+    /// It takes requests up to a length, and no longer ones.
+    Longest {
+        /// Up to which, and what becomes of longer ones.
+        longest: Longest,
+        /// Whether they are lines or datagrams.
+        framing: Framing,
     },
     /// It gives up on a client that is silent.
     GivesUp {
@@ -94,6 +102,7 @@ impl Choice {
                 let seconds = time.as_secs_f64().ceil();
                 format!("throttling = \"{seconds}s\"")
             }
+            Self::Longest { longest, .. } => longest_promise(longest),
             Self::TurnsAway(_) => "starting = \"turns-away\"".to_owned(),
             Self::GivesUp { after, at_login } => {
                 let key = if *at_login {
@@ -108,4 +117,25 @@ impl Choice {
             }
         }
     }
+}
+
+fn longest_promise(longest: &Longest) -> String {
+    let size = Size(longest.bytes);
+    let refused = match &longest.refused {
+        None => return format!("longest = \"{size}\""),
+        Some(TooLong::Closed(None)) => "\"closed\"".to_owned(),
+        Some(TooLong::Closed(Some(text))) => format!("\"closed\", text = {}", quoted(text)),
+        Some(TooLong::Answered(text)) => format!("\"answered\", text = {}", quoted(text)),
+        Some(TooLong::Cut) => "\"cut\"".to_owned(),
+        Some(TooLong::Dropped) => "\"dropped\"".to_owned(),
+    };
+    format!("longest = {{ size = \"{size}\", refused = {refused} }}")
+}
+
+/// A text as profiles have it: in single quotes, which leave its escapes alone.
+fn quoted(text: &Template) -> String {
+    let text = text.to_string();
+    let inside = text.strip_prefix('"').unwrap_or(&text);
+    let inside = inside.strip_suffix('"').unwrap_or(inside);
+    format!("'{}'", inside.replace('\'', r"\x27"))
 }
