@@ -15,6 +15,7 @@ use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::subject::Subject;
 use crate::model::template::Template;
 use crate::transcript::event::{ClientEvent, What};
+use std::time::Duration;
 
 /// Into so many parts the lengths are divided between one that is answered and one that is not.
 const PARTS: usize = 16;
@@ -87,10 +88,9 @@ fn sent(scenario: &Scenario, framing: Framing) -> Vec<(usize, usize, bool)> {
     let steps = scenario.steps().into_iter().enumerate();
     let sent = steps.filter_map(|(at, line)| match &line.step {
         Step::Client {
-            action:
-                Action::Send {
-                    data, background, ..
-                },
+            action: Action::Send {
+                data, background, ..
+            },
             ..
         } => Some((at, longest_in(data, framing), *background)),
         _ => None,
@@ -128,7 +128,15 @@ impl Climb {
             _ => None,
         });
         let last = began.max()?;
-        let awaits = |action: &Action| matches!(action, Action::Expect { what: Expectation::Data(_), .. });
+        let awaits = |action: &Action| {
+            matches!(
+                action,
+                Action::Expect {
+                    what: Expectation::Data(_),
+                    ..
+                }
+            )
+        };
         let steps = seen.scenario.steps();
         steps.get(last)?.action().filter(|action| awaits(action))?;
         let sent = sent(seen.scenario, framing);
@@ -178,23 +186,58 @@ fn some_of(lengths: &[usize]) -> Vec<usize> {
     some
 }
 
-/// A client whose request is answered, and others whose requests are too long, whatever the server makes of them.
-fn watched(climb: &Climb, model: Model, subject: &Subject) -> Scenario {
-    let mut longer = beyond(climb.answered, model.framing);
+/// What is waited for when a request is too long. Either is waited for until all is said.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// The connection ends.
+    Ends,
+    /// It stays.
+    Stays,
+}
+
+/// How long a connection is watched that stays, where the kernel does not show that nothing more will come.
+const STAYS_FOR: Duration = Duration::from_secs(1);
+
+/// The lengths beyond the longest of a ladder, from the next one on.
+fn longer_than(climb: &Climb, framing: Framing) -> Vec<usize> {
+    let mut longer = beyond(climb.answered, framing);
     longer.extend(some_of(&climb.longer));
     longer.sort_unstable();
     longer.dedup();
-    let names: Vec<String> = (0..=longer.len()).map(|n| format!("client-{}", n + 1)).collect();
+    longer
+}
+
+/// A client whose request is answered, and others whose requests are too long, one after the other.
+fn watched(
+    answered: usize,
+    longer: &[usize],
+    outcome: Outcome,
+    model: Model,
+    subject: &Subject,
+) -> Scenario {
+    let names: Vec<String> = (0..=longer.len())
+        .map(|n| format!("client-{}", n + 1))
+        .collect();
     let names: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
-    let asks = is_answered(0, climb.answered, model, subject).lines();
+    let asks = is_answered(0, answered, model, subject).lines();
     let watch = |(who, bytes): (usize, &usize)| {
+        let within = partial::within(*bytes);
         let steps = ClientSteps::of(who).connect();
         let steps = steps.send_in_background(request(model, *bytes, subject));
-        let leave = ClientSteps::of(who).then(Action::Close).lines();
-        [steps.lines(), vec![settle()], leave].concat()
+        let steps = match outcome {
+            Outcome::Ends => steps.expect_within(an_end(), within),
+            Outcome::Stays => steps
+                .expect_within(Expectation::Taken, within)
+                .expect_within(Expectation::Open, STAYS_FOR),
+        };
+        steps.then(Action::Close).lines()
     };
-    let watch = (1..).zip(&longer).flat_map(watch).collect();
-    scenario("requests that are too long", &names, vec![asks, watch, vec![settle()]])
+    let watch = (1..).zip(longer).flat_map(watch).collect();
+    scenario(
+        "requests that are too long",
+        &names,
+        vec![asks, watch, vec![settle()]],
+    )
 }
 
 /// What became of a client whose request was too long.
@@ -233,9 +276,17 @@ impl Told {
 /// What all say, but for the numbers in it, such as how long the request was.
 fn common_words(told: &[Told]) -> Option<Template> {
     let parts = |told: &Told| -> Vec<Vec<u8>> {
-        let parts = told.words.chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit());
+        let parts = told
+            .words
+            .chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit());
         let is_number = |part: &&[u8]| part[0].is_ascii_digit();
-        let blank = |part: &[u8]| if is_number(&part) { Vec::new() } else { part.to_vec() };
+        let blank = |part: &[u8]| {
+            if is_number(&part) {
+                Vec::new()
+            } else {
+                part.to_vec()
+            }
+        };
         parts.map(blank).collect()
     };
     let first = told.first()?;
@@ -256,8 +307,21 @@ fn common_words(told: &[Told]) -> Option<Template> {
     Template::parse_with_an_end(&text).ok()
 }
 
+fn an_end() -> Expectation {
+    Expectation::End {
+        kinds: vec![End::Fin, End::Reset],
+        all_bytes_first: false,
+    }
+}
+
 /// What becomes of each request that is longer than `bytes`, where that is the same.
-fn refusal(bytes: usize, longer: &[usize], told: &[Told], model: Model, subject: &Subject) -> Option<TooLong> {
+fn refusal(
+    bytes: usize,
+    longer: &[usize],
+    told: &[Told],
+    model: Model,
+    subject: &Subject,
+) -> Option<TooLong> {
     let is_silent = told.iter().all(|told| told.words.is_empty());
     let is_cut = |(length, told): (&usize, &Told)| {
         cut(*length, bytes, model, subject).is_some_and(|reply| told.words == reply.bytes(0))
@@ -280,6 +344,13 @@ fn cut(length: usize, longest: usize, model: Model, subject: &Subject) -> Option
     model.reply(&model.payload_of(longest, seed))
 }
 
+/// Whether this is waited for in any step.
+fn awaits(seen: &Sighting<'_>, wanted: &Expectation) -> bool {
+    let steps = seen.scenario.steps();
+    let mut actions = steps.iter().filter_map(|line| line.action());
+    actions.any(|action| matches!(action, Action::Expect { what, .. } if what == wanted))
+}
+
 /// The longest request that the server takes, where each longer one meets the same.
 pub(super) fn longest(seen: &Sighting<'_>) -> Option<Found> {
     let model = seen.subject.profile.model()?;
@@ -293,18 +364,32 @@ pub(super) fn longest(seen: &Sighting<'_>) -> Option<Found> {
         longest: Longest { bytes, refused },
         framing: model.framing,
     };
+    let further = |bytes, further| Found {
+        further: Some(further),
+        ..Found::of(choice(bytes, None))
+    };
+    let watch = |bytes, longer: &[usize], outcome| {
+        let scenario = watched(bytes, longer, outcome, model, seen.subject);
+        Some(further(bytes, scenario))
+    };
     if longer.is_empty() {
         let climb = Climb::of(seen, model.framing)?;
-        let further = climb.narrower(model, seen.subject);
-        let further = further.unwrap_or_else(|| watched(&climb, model, seen.subject));
-        return Some(Found {
-            further: Some(further),
-            ..Found::of(choice(climb.answered, None))
-        });
+        if let Some(narrower) = climb.narrower(model, seen.subject) {
+            return Some(further(climb.answered, narrower));
+        }
+        let outcome = match model.framing {
+            Framing::Datagram => Outcome::Stays,
+            Framing::Line | Framing::Stream => Outcome::Ends,
+        };
+        let longer = longer_than(&climb, model.framing);
+        return watch(climb.answered, &longer, outcome);
     }
     let (_, bytes, _) = *sent.first()?;
     if !seen.came_to_the_last_step() {
-        return None;
+        let awaits_an_end = !awaits(seen, &Expectation::Open);
+        return awaits_an_end
+            .then(|| watch(bytes, &longer, Outcome::Stays))
+            .flatten();
     }
     let told: Vec<Told> = (1..=longer.len()).map(|who| Told::of(who, seen)).collect();
     let refused = refusal(bytes, &longer, &told, model, seen.subject)?;
@@ -329,12 +414,7 @@ pub(super) fn answered(seen: &Sighting<'_>) -> Option<(usize, Option<usize>)> {
 }
 
 /// A client whose request is too long sees what becomes of it.
-fn is_refused(
-    bytes: usize,
-    longest: &Longest,
-    model: Model,
-    subject: &Subject,
-) -> Vec<Line> {
+fn is_refused(bytes: usize, longest: &Longest, model: Model, subject: &Subject) -> Vec<Line> {
     let data = request(model, bytes, subject);
     let within = partial::within(bytes);
     let steps = ClientSteps::of(0).connect().send_in_background(data);
@@ -349,11 +429,7 @@ fn is_refused(
         }
         Some(TooLong::Closed(text)) => {
             let text = text.clone().map(Expectation::Template).into_iter();
-            let end = Expectation::End {
-                kinds: vec![End::Fin, End::Reset],
-                all_bytes_first: false,
-            };
-            text.chain([end])
+            text.chain([an_end()])
                 .fold(steps, |steps, what| steps.expect_within(what, within))
                 .then(Action::Close)
         }
@@ -362,9 +438,17 @@ fn is_refused(
         }
         Some(TooLong::Cut) => {
             let reply = cut(bytes, longest.bytes, model, subject).map(Expectation::Data);
-            goes_on(reply.into_iter().fold(steps, |steps, what| steps.expect_within(what, within)))
+            goes_on(
+                reply
+                    .into_iter()
+                    .fold(steps, |steps, what| steps.expect_within(what, within)),
+            )
         }
-        Some(TooLong::Dropped) => goes_on(steps.expect(Expectation::Taken).expect(Expectation::Silence)),
+        Some(TooLong::Dropped) => goes_on(
+            steps
+                .expect(Expectation::Taken)
+                .expect(Expectation::Silence),
+        ),
     }
     .lines()
 }
@@ -374,7 +458,9 @@ fn held(longest: &Longest, longer: &[usize], model: Model, subject: &Subject) ->
     let shorter = [longest.bytes / 2, longest.bytes - 1, longest.bytes];
     let shorter = shorter.into_iter().filter(|bytes| *bytes > 0);
     let answered = shorter.flat_map(|bytes| is_answered(0, bytes, model, subject).lines());
-    let refused = longer.iter().flat_map(|bytes| is_refused(*bytes, longest, model, subject));
+    let refused = longer
+        .iter()
+        .flat_map(|bytes| is_refused(*bytes, longest, model, subject));
     scenario(
         "requests up to the longest, and longer ones",
         &[("alice", 1)],
@@ -392,4 +478,112 @@ pub(super) fn promised(subject: &Subject) -> Option<Vec<Scenario>> {
     let longest = subject.profile.promises.longest.as_ref()?;
     let longer = beyond(longest.bytes, model.framing);
     Some(vec![held(longest, &longer, model, subject)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::profile::{Profile, Transport};
+    use crate::model::subject::Place;
+    use crate::transcript::event::{ClientId, Event, Transcript};
+
+    fn subject(transport: Transport, framing: &str) -> Subject {
+        let text = format!("model = \"echo\"\nframing = \"{framing}\"\n");
+        let profile = Profile::parse("p", &text).unwrap();
+        Subject::of(profile, Place::on(transport))
+    }
+
+    fn seen(what: Vec<What>) -> Transcript {
+        let events = what.into_iter().map(|what| Event {
+            at: Duration::ZERO,
+            what,
+        });
+        Transcript {
+            events: events.collect(),
+        }
+    }
+
+    fn read(subject: &Subject, scenario: &Scenario, transcript: &Transcript) -> Option<Found> {
+        longest(&Sighting {
+            subject,
+            scenario,
+            transcript,
+        })
+    }
+
+    /// What is tried at last of a server that answers so many bytes, where the first ladder has these rungs.
+    fn tried_at_last(limit: usize, rungs: &[usize]) -> Vec<usize> {
+        let subject = subject(Transport::Tcp, "line");
+        let mut scenario = ladder(rungs, subject.profile.model().unwrap(), &subject);
+        loop {
+            let sent = sent(&scenario, Framing::Line);
+            if sent.iter().any(|(.., is_watched)| *is_watched) {
+                return sent.into_iter().map(|(_, bytes, _)| bytes).collect();
+            }
+            let refused = sent.iter().find(|(_, bytes, _)| *bytes > limit).unwrap();
+            let began = (0..=refused.0 + 1).map(What::StepBegan).collect();
+            let found = read(&subject, &scenario, &seen(began)).unwrap();
+            scenario = found.further.unwrap();
+        }
+    }
+
+    #[test]
+    fn ladder_gets_narrower_until_one_more_byte_is_too_much() {
+        for limit in [2, 3, 512, 513, 4_095, 65_537, 99_999] {
+            let tried = tried_at_last(limit, &[2, 64, 4_096, 131_072, 131_073]);
+            assert_eq!(tried[..3], [limit, limit + 1, limit + 2], "{tried:?}");
+            assert!(tried.contains(&131_073), "{tried:?}");
+        }
+    }
+
+    #[test]
+    fn ladder_of_which_all_or_nothing_is_answered_tells_nothing() {
+        let subject = subject(Transport::Tcp, "line");
+        let scenario = ladder(&[2, 4], subject.profile.model().unwrap(), &subject);
+        let began = |last: usize| seen((0..=last).map(What::StepBegan).collect());
+        let last = scenario.lines.len() - 1;
+        assert!(read(&subject, &scenario, &began(last)).is_none());
+        assert!(read(&subject, &scenario, &began(2)).is_none());
+        // It was the next one's connection that failed.
+        assert!(read(&subject, &scenario, &began(4)).is_none());
+    }
+
+    #[test]
+    fn datagram_beyond_the_longest_is_one_that_can_be_sent() {
+        assert_eq!(
+            beyond(datagram::LARGEST - 1, Framing::Datagram),
+            [datagram::LARGEST]
+        );
+        assert!(beyond(datagram::LARGEST, Framing::Datagram).is_empty());
+    }
+
+    /// What is concluded of a server of datagrams that has said this to each that was too long.
+    fn concluded(words: &dyn Fn(&[u8]) -> Vec<u8>) -> Option<TooLong> {
+        let subject = subject(Transport::Udp, "datagram");
+        let model = subject.profile.model().unwrap();
+        let longer = [5, 8];
+        let scenario = watched(4, &longer, Outcome::Stays, model, &subject);
+        let began = (0..scenario.lines.len()).map(What::StepBegan);
+        let says = (1..).zip(longer).map(|(who, bytes)| {
+            let bytes = words(&request(model, bytes, &subject).bytes(0));
+            let heard = ClientEvent::Datagram { from: None, bytes };
+            What::Client(ClientId { who, member: 0 }, heard)
+        });
+        let transcript = seen(began.chain(says).collect());
+        match read(&subject, &scenario, &transcript)?.choice {
+            Choice::Longest { longest, .. } => longest.refused,
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn refusal_is_what_all_that_are_too_long_have_in_common() {
+        let text = |text: &str| Some(TooLong::Answered(Template::parse(text).unwrap()));
+        assert_eq!(concluded(&|sent| sent[..4].to_vec()), Some(TooLong::Cut));
+        assert_eq!(concluded(&|_| b"no\n".to_vec()), text(r"no\n"));
+        let counted = |sent: &[u8]| format!("{} are too many\n", sent.len()).into_bytes();
+        assert_eq!(concluded(&counted), text(r"{any} are too many\n"));
+        assert_eq!(concluded(&|sent| sent[..3].to_vec()), None);
+        assert_eq!(concluded(&|sent| sent[1..].to_vec()), None);
+    }
 }

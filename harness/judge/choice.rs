@@ -139,3 +139,39 @@ fn quoted(text: &Template) -> String {
     let inside = inside.strip_suffix('"').unwrap_or(inside);
     format!("'{}'", inside.replace('\'', r"\x27"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::profile::Profile;
+
+    /// What is told to be promised is understood, and means what was seen.
+    #[test]
+    fn line_of_the_longest_request_promises_it() {
+        let text = |text: &str| Template::parse(text).unwrap();
+        let refusals = [
+            None,
+            Some(TooLong::Closed(None)),
+            Some(TooLong::Closed(Some(text(
+                r#"that's "{any}" too long\r\n"#,
+            )))),
+            Some(TooLong::Answered(text(r"\{no\}\n"))),
+            Some(TooLong::Cut),
+            Some(TooLong::Dropped),
+        ];
+        for refused in refusals {
+            let longest = Longest {
+                bytes: 65_537,
+                refused,
+            };
+            let choice = Choice::Longest {
+                longest: longest.clone(),
+                framing: Framing::Line,
+            };
+            let promise = choice.promise();
+            let profile = Profile::parse("p", &format!("[promises]\n{promise}\n"));
+            let promised = profile.map(|profile| profile.promises.longest);
+            assert_eq!(promised.unwrap(), Some(longest), "{promise}");
+        }
+    }
+}

@@ -1196,6 +1196,69 @@ mod tests {
         assert!(error.contains("goes with refused"), "{error}");
     }
 
+    fn of_model(transport: &str, framing: &str, longest: &str) -> Result<Profile, String> {
+        let text = format!(
+            "transport = \"{transport}\"\nmodel = \"echo\"\nframing = \"{framing}\"\n[promises]\nlongest = {longest}\n"
+        );
+        Profile::parse("p", &text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn longest_request_bounds_what_clients_say() {
+        let profile = of_model("tcp", "line", "\"9B\"").unwrap();
+        let model = profile.model().unwrap();
+        assert_eq!(model.payload(100, 1).bytes(0).len(), 9);
+        assert_eq!(model.payload(4, 1).bytes(0).len(), 4);
+        assert_eq!(
+            crate::model::dialogue::request(&profile).unwrap(),
+            b"hello fr\n"
+        );
+        // A target may promise more than its profile.
+        let more = "longest = \"16B\"";
+        let more = profile.promising(toml::from_str(more).unwrap()).unwrap();
+        assert_eq!(more.model().unwrap().longest, Some(16));
+    }
+
+    #[test]
+    fn what_is_promised_of_a_longer_request_has_a_meaning() {
+        let wrong = |transport: &str, framing: &str, longest: &str, expected: &str| {
+            let error = of_model(transport, framing, longest).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        };
+        wrong("tcp", "stream", "\"1KiB\"", "a stream has no requests");
+        wrong("tcp", "line", "\"1B\"", "2B or more");
+        wrong("tcp", "line", "\"64\"", "a size with its unit");
+        wrong("tcp", "line", "64", "longest is a size");
+        let refused = |how: &str| format!("{{ size = \"1KiB\", {how} }}");
+        wrong(
+            "tcp",
+            "line",
+            &refused("refused = \"answered\""),
+            "needs the text",
+        );
+        wrong(
+            "tcp",
+            "line",
+            &refused("text = 'no\\n'"),
+            "goes with refused",
+        );
+        wrong(
+            "udp",
+            "datagram",
+            &refused("refused = \"closed\""),
+            "no connection",
+        );
+        assert!(of_model("udp", "datagram", &refused("refused = \"cut\"")).is_ok());
+        assert!(
+            of_model(
+                "tcp",
+                "line",
+                &refused("refused = \"closed\", text = 'no\\n'")
+            )
+            .is_ok()
+        );
+    }
+
     #[test]
     fn model_and_exchange_exclude_each_other() {
         let text =

@@ -118,10 +118,7 @@ fn server_that_breaks_at_a_length_has_failed(#[case] how: &str) {
 #[case::another_text("says", "{ size = \"4KiB\", refused = \"answered\", text = 'no\\n' }")]
 #[case::cut_otherwise("loses", "{ size = \"4KiB\", refused = \"cut\" }")]
 #[case::death("dies", "\"4097B\"")]
-#[case::datagram_that_is_not_answered(
-    "udp-drops",
-    "{ size = \"2049B\", refused = \"dropped\" }"
-)]
+#[case::datagram_that_is_not_answered("udp-drops", "{ size = \"2049B\", refused = \"dropped\" }")]
 #[case::datagram_that_is_cut("udp-cuts", "{ size = \"2KiB\", refused = \"dropped\" }")]
 fn promise_of_the_longest_request_is_judged(#[case] how: &str, #[case] promise: &str) {
     let promise = format!("longest = {promise}");
