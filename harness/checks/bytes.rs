@@ -1,5 +1,7 @@
 //! Bytes that nobody expects.
 
+use super::derive::in_one_or_each;
+use super::longest;
 use crate::checks::counterexample::{answer, each, echo, listen};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Policy};
@@ -10,27 +12,37 @@ use crate::model::need::Need;
 use crate::model::profile::Framing;
 use crate::model::scenario::Scenario;
 use crate::model::subject::Subject;
-use std::io::{Read, Write};
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
 use std::os::fd::AsFd;
 
-/// One exchange with the given payload, framed as the model wants it.
+/// The given payload, in as many exchanges as the server takes it in, each framed as the model wants it.
 fn exchange(name: &str, payload: &[u8], subject: &Subject) -> Option<Vec<Scenario>> {
     let model = subject.profile.model()?;
     let mut bytes = payload.to_vec();
-    if model.framing == Framing::Line {
-        bytes.retain(|byte| *byte != b'\n');
-        bytes.push(b'\n');
-    }
-    let data = Data::literal(bytes);
-    let expected = model
-        .reply(&data)
-        .map_or(Expectation::Taken, Expectation::Data);
-    let steps = ClientSteps::of(0)
-        .connect()
-        .send_data(data, Segmentation::Whole)
-        .expect(expected)
-        .finish(subject);
-    Some(vec![scenario(name, &[("alice", 1)], vec![steps.lines()])])
+    let end: &[u8] = match model.framing {
+        Framing::Line => b"\n",
+        Framing::Stream | Framing::Datagram => b"",
+    };
+    bytes.retain(|byte| !end.contains(byte));
+    let parts = bytes.chunks(model.at_most(usize::MAX) - end.len());
+    let conversation = |part: &[u8]| {
+        let data = Data::literal([part, end].concat());
+        let expected = model
+            .reply(&data)
+            .map_or(Expectation::Taken, Expectation::Data);
+        ClientSteps::of(0)
+            .connect()
+            .send_data(data, Segmentation::Whole)
+            .expect(expected)
+            .finish(subject)
+            .lines()
+    };
+    Some(in_one_or_each(
+        name,
+        parts.map(conversation).collect(),
+        subject,
+    ))
 }
 
 /// Sends without caring what comes of it, and leaves.
@@ -43,6 +55,20 @@ fn throw(name: &str, data: Data) -> Vec<Scenario> {
     lines.extend(ClientSteps::of(0).then(Action::Close).lines());
     lines.push(settle());
     vec![scenario(name, &[("mallory", 1)], vec![lines])]
+}
+
+/// The longest line has its newline in it, and the buffer of this server has no room for that.
+fn no_room_for_the_newline(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut lines = BufReader::new(stream.try_clone()?);
+    loop {
+        let mut line = Vec::new();
+        let room = (64 << 10) - 1;
+        lines.by_ref().take(room).read_until(b'\n', &mut line)?;
+        if line.last() != Some(&b'\n') {
+            return Ok(());
+        }
+        stream.write_all(&line)?;
+    }
 }
 
 const TEXT_WHY: &str = "A string type of the language, or a C string, does not hold every byte: one stray byte ends the \
@@ -198,6 +224,28 @@ pub(super) const CHECKS: &[Check] = &[
                     }
                 })
             },
+        },
+    },
+    Check {
+        id: "bytes/longest",
+        requirement: "A request that is as long as promised is answered, and a longer one sees what is promised.",
+        why: "The end of a buffer is where the newline, or the last byte, finds no room; and who sends more is left without a \
+              word, or takes the server along: https://github.com/march-language/march/pull/260 \
+              https://github.com/PowerDNS/pdns/pull/2939",
+        method: "Requests of half the promised length, of a byte less than it and of exactly that length are sent, and \
+                   others that are longer by a byte, by half and by much more; then a polite client comes.",
+        fix: "Keep room for the longest request and its newline, and say no to a longer one as the protocol does.",
+        needs: &[
+            Need::MODEL,
+            Need::REPLY,
+            Need::LONGEST,
+            Need::MANY_CONNECTIONS,
+        ],
+        policy: Policy::MUST,
+        scenarios: longest::promised,
+        counterexample: Counterexample {
+            instead_of: "line-idle",
+            serve: |address| each(&listen(address)?, no_room_for_the_newline),
         },
     },
     Check {

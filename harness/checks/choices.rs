@@ -1,6 +1,7 @@
 //! What a server that fails a check may have chosen: where its profile does not say, it is tried before the server is blamed.
 
 use super::derive::with_connect_options;
+use super::longest;
 use super::observations::Sighting;
 use crate::judge::{Cause, Choice};
 use crate::model::action::{Action, ConnectOptions};
@@ -36,6 +37,8 @@ pub(crate) struct Found {
     pub(crate) confirm: Option<Scenario>,
     /// What can be done only if it is more exactly this.
     pub(crate) closer: Option<(Scenario, Choice)>,
+    /// What is to be tried before any of it is known, and read in the place of what was.
+    pub(crate) further: Option<Scenario>,
     /// What tells it more exactly, read as the first was.
     pub(crate) sharper: Option<Scenario>,
     /// What the clients met with whom it was seen; another time it has to be the same.
@@ -47,11 +50,12 @@ pub(crate) type Manner = (Vec<u8>, Option<End>);
 
 impl Found {
     /// What was chosen, and nothing that would tell more of it.
-    fn of(choice: Choice) -> Self {
+    pub(super) fn of(choice: Choice) -> Self {
         Self {
             choice,
             confirm: None,
             closer: None,
+            further: None,
             sharper: None,
             manner: None,
         }
@@ -63,6 +67,12 @@ const MOST_HELD: usize = 600;
 
 /// Every question there is, in the order in which they are asked.
 pub(crate) const QUESTIONS: &[Question] = &[
+    Question {
+        is_open: longest::may_be_met,
+        fits: |cause| matches!(cause, Cause::StepFailed { .. }),
+        tries: longest::climbed,
+        read: longest::longest,
+    },
     Question {
         is_open: promises_no_limit,
         fits: is_for_lack_of_room,

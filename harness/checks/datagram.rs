@@ -9,7 +9,7 @@ use crate::model::data::{Data, Segmentation, Source};
 use crate::model::dialogue::{self, ClientSteps, repeat, scenario, server_does, settle};
 use crate::model::expectation::Expectation;
 use crate::model::need::Need;
-use crate::model::profile::Transport;
+use crate::model::profile::{Model, Transport};
 use crate::model::scenario::{Line, Scenario};
 use crate::model::server_action::ServerAction;
 use crate::model::subject::Subject;
@@ -36,11 +36,6 @@ fn echo(socket: &UdpSocket, bytes: &[u8], from: SocketAddr) -> io::Result<()> {
     Ok(())
 }
 
-/// A datagram of its own for each client.
-fn payload(bytes: usize, seed: u64) -> Data {
-    Source::Pattern { bytes, seed }.into()
-}
-
 /// Sends datagrams and expects the model's reply to each before the next: replies that are under way together may come
 /// in any order (RFC 768 promises none), as those of a server with two threads do.
 fn exchange(data: impl IntoIterator<Item = Data>, subject: &Subject) -> Option<Vec<Line>> {
@@ -59,14 +54,18 @@ fn exchange(data: impl IntoIterator<Item = Data>, subject: &Subject) -> Option<V
 }
 
 /// The largest payload of a UDP datagram over IPv4 (udp(7)).
-const LARGEST: usize = 65_507;
+pub(super) const LARGEST: usize = 65_507;
 
-fn sizes() -> Vec<usize> {
+/// The sizes around which buffers end, as far as the server takes them, and the largest that it takes.
+pub(super) fn sizes(model: Model) -> Vec<usize> {
     let powers = (4..16).flat_map(|power| {
         let size = 1usize << power;
         [size - 1, size, size + 1]
     });
-    powers.chain([LARGEST]).collect()
+    let sizes = powers.chain([LARGEST]);
+    let mut sizes: Vec<usize> = sizes.map(|size| model.at_most(size)).collect();
+    sizes.dedup();
+    sizes
 }
 
 pub(super) const CHECKS: &[Check] = &[
@@ -102,7 +101,7 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         id: "datagram/largest",
-        requirement: "A datagram of any size is answered exactly or dropped whole, never cut.",
+        requirement: "A datagram of any size, up to what is promised as the longest, is answered exactly or dropped whole, never cut.",
         why: "What does not fit the buffer is cut off by the kernel, and the rest is taken for the whole: \
               https://github.com/PowerDNS/pdns/pull/2939 https://github.com/zephyrproject-rtos/zephyr/issues/31100",
         method: "Datagrams of the sizes around the powers of two and of the largest size are sent.",
@@ -111,8 +110,8 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let model = subject.profile.model()?;
-            let lines = (0..).zip(sizes()).filter_map(|(number, bytes)| {
-                let data = payload(bytes, subject.seed + number);
+            let lines = (0..).zip(sizes(model)).filter_map(|(number, bytes)| {
+                let data = model.payload(bytes, subject.seed + number);
                 let reply = model.reply(&data)?;
                 let steps = ClientSteps::of(0)
                     .connect()
@@ -151,9 +150,13 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::DATAGRAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
+            let noise = Source::Pattern {
+                bytes: 100_000,
+                seed: subject.seed,
+            };
             let lines = ClientSteps::of(0)
                 .connect()
-                .send_data(payload(100_000, subject.seed), Segmentation::Pieces(500));
+                .send_data(noise.into(), Segmentation::Pieces(500));
             Some(vec![scenario(
                 "random datagrams",
                 &[("mallory", 1)],
@@ -185,7 +188,7 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::DATAGRAM, Need::MODEL, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let datagram = payload(50_000, subject.seed);
+            let datagram = subject.profile.model()?.payload(50_000, subject.seed);
             let crowd = match subject.profile.transport {
                 // What a Unix socket has no room for is not dropped: who sends has to wait (unix(7)), and the server
                 // stands still.
@@ -233,7 +236,8 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::DATAGRAM, Need::MODEL, Need::REPLY],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let lines = exchange([payload(100, subject.seed)], subject)?;
+            let datagram = subject.profile.model()?.payload(100, subject.seed);
+            let lines = exchange([datagram], subject)?;
             Some(vec![scenario(
                 "twenty senders",
                 &[("crowd", 20)],
@@ -383,9 +387,10 @@ pub(super) const CHECKS: &[Check] = &[
 
 /// Sends datagrams by number.
 fn ordered(name: &str, order: &[u64], subject: &Subject) -> Option<Vec<Scenario>> {
+    let model = subject.profile.model()?;
     let data = order
         .iter()
-        .map(|number| payload(64, subject.seed + number));
+        .map(|number| model.payload(64, subject.seed + number));
     Some(vec![scenario(
         name,
         &[("alice", 1)],

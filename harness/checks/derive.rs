@@ -29,7 +29,7 @@ pub(super) fn bulk(model: Model, bytes: usize, seed: u64) -> Data {
     match model.framing {
         Framing::Stream | Framing::Datagram => model.payload(bytes, seed),
         Framing::Line => {
-            let line = 1 << 10;
+            let line = model.at_most(1 << 10);
             let source = Source::Text {
                 bytes: line,
                 seed,

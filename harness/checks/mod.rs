@@ -10,6 +10,7 @@ mod datagram;
 mod derive;
 mod half_close;
 mod local;
+mod longest;
 mod needs;
 pub(crate) mod observations;
 mod partial;

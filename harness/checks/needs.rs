@@ -17,6 +17,9 @@ pub(super) const LATE: Duration = Duration::from_secs(2);
 /// The most connections that are held to find out what becomes of the next.
 const MOST_HELD: u32 = 1_000;
 
+/// The longest request that is sent to find out what becomes of a longer one.
+const LONGEST_SENT: usize = 4 << 20;
+
 /// Whether a client may be silent for so long.
 fn gives(subject: &Subject, time: Duration) -> bool {
     let patience = subject.profile.promises.patience();
@@ -161,6 +164,17 @@ impl Need {
             most.is_some_and(|most| most <= MOST_HELD)
         },
         reason: "most-connections is not promised, or more than are opened here",
+    };
+
+    /// The promise of how long a request may be.
+    pub(crate) const LONGEST: Self = Self {
+        word: "longest",
+        met: |subject| {
+            // So long a request can be sent here, and a longer one.
+            let longest = subject.profile.promises.longest.as_ref();
+            longest.is_some_and(|longest| longest.bytes <= LONGEST_SENT)
+        },
+        reason: "longest is not promised, or is longer than what is sent here",
     };
 
     /// The promise to serve one at a time.

@@ -1,7 +1,7 @@
 //! The passport: what is observed of a server and never judged. Every observation is one row of [`OBSERVATIONS`].
 
 use super::derive::killed_and_started_again;
-use super::{choices, stop};
+use super::{choices, longest, stop};
 use crate::checks;
 use crate::judge::Choice;
 use crate::model::action::{Action, ConnectOptions};
@@ -14,7 +14,7 @@ use crate::model::limits::LOOK_ON_FOR;
 use crate::model::literal::Measured;
 use crate::model::need::Need;
 use crate::model::phase::Moment;
-use crate::model::profile::{Drops, STOP_WITHIN};
+use crate::model::profile::{Drops, Longest, STOP_WITHIN};
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::server_action::{Second, ServerAction, Signal};
 use crate::model::subject::Subject;
@@ -478,6 +478,34 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
             seen.transcript.server_events().find_map(kept)
         },
         line: NO_LINE,
+    },
+    Observation {
+        name: "longest",
+        id: None,
+        about: "How long a line, its newline counted, or a datagram may be to be answered, where that is not promised.",
+        needs: &[Need::MODEL, Need::REPLY, Need::MANY_CONNECTIONS],
+        occasion: Occasion::Own(|subject| {
+            let is_open = longest::may_be_met(subject);
+            is_open.then(|| longest::usual_ladder(subject)).flatten()
+        }),
+        read: |seen| {
+            let (answered, refused) = longest::answered(seen)?;
+            Some(match refused {
+                None => format!("answers {answered} bytes"),
+                Some(refused) => format!("answers {answered} bytes, and not {refused}"),
+            })
+        },
+        line: |seen| {
+            let (bytes, refused) = longest::answered(seen)?;
+            let choice = Choice::Longest {
+                longest: Longest {
+                    bytes,
+                    refused: None,
+                },
+                framing: seen.subject.profile.model()?.framing,
+            };
+            refused.map(|_| choice.promise())
+        },
     },
     Observation {
         name: "memory_mib",

@@ -8,6 +8,7 @@ use crate::model::data::{Data, Segmentation};
 use crate::model::dialogue::{self, ClientSteps, scenario};
 use crate::model::expectation::{End, Expectation};
 use crate::model::need::Need;
+use crate::model::profile::Model;
 use crate::model::scenario::Line;
 use crate::model::subject::Subject;
 use std::io::{ErrorKind, Read, Write};
@@ -83,8 +84,8 @@ fn cut_requests(subject: &Subject, cuts: Vec<Segmentation>) -> Vec<Vec<Line>> {
     cuts.into_iter().map(conversation).collect()
 }
 
-/// Payload sizes around which buffers end.
-fn sizes(deep: bool) -> Vec<usize> {
+/// Payload sizes around which buffers end, as far as the server takes them, and the largest that it takes.
+pub(super) fn sizes(model: Model, deep: bool) -> Vec<usize> {
     let powers: Vec<u32> = match deep {
         true => (0..=22).collect(),
         false => vec![0, 1, 4, 6, 8, 10, 12, 13, 14, 15, 16, 17, 18, 20, 22],
@@ -93,13 +94,15 @@ fn sizes(deep: bool) -> Vec<usize> {
         let size = 1usize << power;
         [size - 1, size, size + 1]
     });
-    let mut sizes: Vec<usize> = around.filter(|size| *size > 0).collect();
+    let sizes = around.filter(|size| *size > 0);
+    let mut sizes: Vec<usize> = sizes.map(|size| model.at_most(size)).collect();
     sizes.sort_unstable();
     sizes.dedup();
     sizes
 }
 
-fn within(bytes: usize) -> Duration {
+/// How long a payload of this many bytes may take.
+pub(super) fn within(bytes: usize) -> Duration {
     // A megabyte a second is far below what any loopback server reaches.
     Duration::from_secs(5 + (bytes >> 20) as u64)
 }
@@ -280,7 +283,7 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         id: "partial/large",
-        requirement: "Payloads of every size up to 4 MiB are answered exactly.",
+        requirement: "Payloads of every size up to 4 MiB, or to what is promised as the longest line, are answered exactly.",
         why: "Buffers end at powers of two; a payload that meets the end exactly, or passes it by one, is cut or stalls: \
               https://github.com/march-language/march/pull/260 https://github.com/puma/puma/issues/170",
         method: "Payloads of the sizes around the powers of two are sent, and the replies compared byte by byte.",
@@ -300,7 +303,7 @@ pub(super) const CHECKS: &[Check] = &[
                 Some(steps.lines())
             };
             let lines = (0..)
-                .zip(sizes(subject.deep))
+                .zip(sizes(model, subject.deep))
                 .filter_map(conversation)
                 .collect();
             Some(in_one_or_each(

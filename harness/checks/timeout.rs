@@ -58,10 +58,10 @@ fn ends_by_then(who: usize, promised: Duration) -> Vec<Line> {
 /// `None` where that takes longer between two bytes than a client may be silent.
 fn endless_request(subject: &Subject, promised: Duration) -> Option<Action> {
     let model = subject.profile.model();
-    let mut words = match model.map(|model| model.framing) {
+    let mut words = match model.map(|model| (model, model.framing)) {
         // Any byte is a request.
-        Some(Framing::Stream | Framing::Datagram) => return None,
-        Some(Framing::Line) => b"a".repeat(17),
+        Some((_, Framing::Stream | Framing::Datagram)) => return None,
+        Some((model, Framing::Line)) => b"a".repeat(model.at_most(17)),
         None => dialogue::first_request(&subject.profile)?,
     };
     words.pop();

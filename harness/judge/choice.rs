@@ -1,7 +1,8 @@
 //! Choices: what a server may do on purpose where its profile says nothing of it.
 
-use crate::model::literal::Shown;
-use crate::model::profile::Drops;
+use crate::model::literal::{Shown, Size};
+use crate::model::profile::{Drops, Framing, Longest, TooLong};
+use crate::model::template::Template;
 use std::time::Duration;
 
 /// Something that a server was seen to do, and may do on purpose.
@@ -17,6 +18,13 @@ pub(crate) enum Choice {
         an_address: bool,
         /// Which of those that come then.
         drops: Drops,
+    },
+    /// It takes requests up to a length, and no longer ones.
+    Longest {
+        /// Up to which, and what becomes of longer ones.
+        longest: Longest,
+        /// Whether they are lines or datagrams.
+        framing: Framing,
     },
     /// It gives up on a client that is silent.
     GivesUp {
@@ -94,6 +102,7 @@ impl Choice {
                 let seconds = time.as_secs_f64().ceil();
                 format!("throttling = \"{seconds}s\"")
             }
+            Self::Longest { longest, .. } => longest_promise(longest),
             Self::TurnsAway(_) => "starting = \"turns-away\"".to_owned(),
             Self::GivesUp { after, at_login } => {
                 let key = if *at_login {
@@ -106,6 +115,63 @@ impl Choice {
                 let time = if tenths.is_zero() { *after } else { tenths };
                 format!("{key} = \"{}\"", Shown(time))
             }
+        }
+    }
+}
+
+fn longest_promise(longest: &Longest) -> String {
+    let size = Size(longest.bytes);
+    let refused = match &longest.refused {
+        None => return format!("longest = \"{size}\""),
+        Some(TooLong::Closed(None)) => "\"closed\"".to_owned(),
+        Some(TooLong::Closed(Some(text))) => format!("\"closed\", text = {}", quoted(text)),
+        Some(TooLong::Answered(text)) => format!("\"answered\", text = {}", quoted(text)),
+        Some(TooLong::Cut) => "\"cut\"".to_owned(),
+        Some(TooLong::Dropped) => "\"dropped\"".to_owned(),
+    };
+    format!("longest = {{ size = \"{size}\", refused = {refused} }}")
+}
+
+/// A text as profiles have it: in single quotes, which leave its escapes alone.
+fn quoted(text: &Template) -> String {
+    let text = text.to_string();
+    let inside = text.strip_prefix('"').unwrap_or(&text);
+    let inside = inside.strip_suffix('"').unwrap_or(inside);
+    format!("'{}'", inside.replace('\'', r"\x27"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::profile::Profile;
+
+    /// What is told to be promised is understood, and means what was seen.
+    #[test]
+    fn line_of_the_longest_request_promises_it() {
+        let text = |text: &str| Template::parse(text).unwrap();
+        let refusals = [
+            None,
+            Some(TooLong::Closed(None)),
+            Some(TooLong::Closed(Some(text(
+                r#"that's "{any}" too long\r\n"#,
+            )))),
+            Some(TooLong::Answered(text(r"\{no\}\n"))),
+            Some(TooLong::Cut),
+            Some(TooLong::Dropped),
+        ];
+        for refused in refusals {
+            let longest = Longest {
+                bytes: 65_537,
+                refused,
+            };
+            let choice = Choice::Longest {
+                longest: longest.clone(),
+                framing: Framing::Line,
+            };
+            let promise = choice.promise();
+            let profile = Profile::parse("p", &format!("[promises]\n{promise}\n"));
+            let promised = profile.map(|profile| profile.promises.longest);
+            assert_eq!(promised.unwrap(), Some(longest), "{promise}");
         }
     }
 }

@@ -53,6 +53,15 @@ impl Data {
         Self { times, ..self }
     }
 
+    /// How many bytes there are.
+    pub(crate) fn length(&self) -> usize {
+        let once = match &self.source {
+            Source::Literal(bytes) => bytes.len(),
+            Source::Pattern { bytes, .. } | Source::Text { bytes, .. } => *bytes,
+        };
+        once * self.times as usize
+    }
+
     /// The bytes for the given member of a crowd.
     pub(crate) fn bytes(&self, member: u32) -> Vec<u8> {
         let mut once = match &self.source {

@@ -3,7 +3,7 @@
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::data::{Data, Segmentation};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
-use crate::model::profile::{Exchange, Framing, Profile, Rule, Speech};
+use crate::model::profile::{Exchange, Framing, Model, Profile, Rule, Speech};
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::server_action::ServerAction;
 use crate::model::subject::Subject;
@@ -13,6 +13,12 @@ use std::time::Duration;
 /// The request that checks send to a server with a model.
 const MODEL_REQUEST: &[u8] = b"hello from sockdrill\n";
 
+/// As much of it as the server is promised to take.
+fn model_request(model: &Model) -> Vec<u8> {
+    let words = model.at_most(MODEL_REQUEST.len()) - 1;
+    [&MODEL_REQUEST[..words], b"\n"].concat()
+}
+
 /// The request of the good exchange that checks cut, repeat and break off: the last one of a dialogue.
 pub(crate) fn request(profile: &Profile) -> Option<Vec<u8>> {
     match &profile.speech {
@@ -20,7 +26,7 @@ pub(crate) fn request(profile: &Profile) -> Option<Vec<u8>> {
         Speech::Dialogue { exchanges, .. } => {
             exchanges.last().map(|exchange| exchange.send.clone())
         }
-        Speech::Model(_) => Some(MODEL_REQUEST.to_vec()),
+        Speech::Model(model) => Some(model_request(model)),
     }
 }
 
@@ -47,7 +53,7 @@ pub(crate) fn reply(profile: &Profile) -> Option<Expectation> {
             exchanges.last().map(|exchange| owed(&exchange.reply))
         }
         Speech::Model(model) => model
-            .reply(&Data::literal(MODEL_REQUEST))
+            .reply(&Data::literal(model_request(model)))
             .map(Expectation::Data),
     }
 }

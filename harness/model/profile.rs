@@ -122,6 +122,8 @@ pub(crate) struct Model {
     pub rule: Rule,
     /// The unit that the rule is applied to.
     pub framing: Framing,
+    /// How many bytes a unit has at most, a line with its newline; `None` where nothing is promised.
+    pub longest: Option<usize>,
 }
 
 /// The rules that a model can follow.
@@ -161,8 +163,18 @@ impl Model {
         }
     }
 
-    /// A payload of `bytes` bytes that the framing allows, seeded.
+    /// The most bytes of a unit up to `bytes`, that a client may send.
+    pub(crate) fn at_most(&self, bytes: usize) -> usize {
+        self.longest.map_or(bytes, |longest| bytes.min(longest))
+    }
+
+    /// A payload that the framing allows, seeded: of `bytes` bytes, or as many as are promised to be taken.
     pub(crate) fn payload(&self, bytes: usize, seed: u64) -> Data {
+        self.payload_of(self.at_most(bytes), seed)
+    }
+
+    /// A payload of `bytes` bytes, however many the server takes.
+    pub(crate) fn payload_of(&self, bytes: usize, seed: u64) -> Data {
         match self.framing {
             Framing::Stream | Framing::Datagram => Source::Pattern { bytes, seed }.into(),
             Framing::Line => Source::Text {
@@ -190,6 +202,8 @@ pub(crate) struct Promises {
     pub login_timeout: Option<Duration>,
     /// How many connections it holds.
     pub most_connections: Option<MostConnections>,
+    /// How long a line or a datagram may be.
+    pub longest: Option<Longest>,
     /// How long it lets a client wait that has said what is no request, or too much.
     pub throttling: Option<Duration>,
     /// The limit of its accept queue.
@@ -242,6 +256,28 @@ pub(crate) enum Refused {
     Closed(Option<Template>),
 }
 
+/// The longest request that a server takes: a line, its newline counted, or a datagram.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Longest {
+    /// How many bytes it has.
+    pub bytes: usize,
+    /// What becomes of a longer one; `None` where nothing is promised of it.
+    pub refused: Option<TooLong>,
+}
+
+/// What becomes of a request that is longer than a server takes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum TooLong {
+    /// The connection ends, behind this text where there is one.
+    Closed(Option<Template>),
+    /// It is answered with this text, and the conversation goes on.
+    Answered(Template),
+    /// It is answered as if it had ended where the longest one does.
+    Cut,
+    /// It is not answered, and the conversation goes on.
+    Dropped,
+}
+
 impl Promises {
     /// How many connections our clients may hold, who come from one address; `None` where nothing limits them.
     pub(crate) fn most(&self) -> Option<u32> {
@@ -268,6 +304,7 @@ impl Promises {
             idle_timeout: self.idle_timeout.or(other.idle_timeout),
             login_timeout: self.login_timeout.or(other.login_timeout),
             most_connections: self.most_connections.or(other.most_connections),
+            longest: self.longest.or(other.longest),
             throttling: self.throttling.or(other.throttling),
             backlog: self.backlog.or(other.backlog),
             pipelining: self.pipelining.or(other.pipelining),
@@ -435,6 +472,7 @@ pub(crate) struct RawPromises {
     idle_timeout: Option<String>,
     login_timeout: Option<String>,
     most_connections: Option<RawMost>,
+    longest: Option<RawLongest>,
     throttling: Option<String>,
     backlog: Option<u32>,
     pipelining: Option<Pipelining>,
@@ -476,6 +514,33 @@ struct RawLimit {
 enum RefusedWord {
     Waits,
     Closed,
+}
+
+#[derive(Deserialize)]
+#[serde(
+    untagged,
+    expecting = "longest is a size, such as \"64KiB\", or a table of size, refused (closed, answered, cut or dropped) and text"
+)]
+enum RawLongest {
+    Size(String),
+    Refusing(RawTooLong),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct RawTooLong {
+    size: String,
+    refused: Option<TooLongWord>,
+    text: Option<String>,
+}
+
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+enum TooLongWord {
+    Closed,
+    Answered,
+    Cut,
+    Dropped,
 }
 
 #[derive(Deserialize)]
@@ -593,7 +658,7 @@ impl Profile {
             return Err("framing = \"datagram\" goes with transport = \"udp\" or \"unix-datagram\", and with no other".to_owned().into());
         }
         let promises = promises(raw.promises)?;
-        agree(&speech, &promises)?;
+        let speech = agreed(speech, &promises)?;
         Ok(Self {
             name: name.to_owned(),
             transport: raw.transport,
@@ -609,8 +674,12 @@ impl Profile {
     /// A promise is malformed, or contradicts what is known of the conversation.
     pub(crate) fn promising(self, raw: RawPromises) -> Result<Self, String> {
         let promises = promises(raw)?.over(self.promises);
-        agree(&self.speech, &promises)?;
-        Ok(Self { promises, ..self })
+        let speech = agreed(self.speech, &promises)?;
+        Ok(Self {
+            speech,
+            promises,
+            ..self
+        })
     }
 
     /// Whether something is known of the conversation.
@@ -704,7 +773,11 @@ fn speech(raw: &RawProfile, file: &str) -> Result<Speech, Mistake> {
         (Some(_), [], None) => {
             wrong("a model needs framing = \"stream\", \"line\" or \"datagram\"")
         }
-        (Some(rule), [], Some(framing)) => Ok(Speech::Model(Model { rule, framing })),
+        (Some(rule), [], Some(framing)) => Ok(Speech::Model(Model {
+            rule,
+            framing,
+            longest: None,
+        })),
         (None, _, Some(_)) => {
             wrong("framing needs a model = \"echo\", \"ascii-uppercase\" or \"discard\"")
         }
@@ -759,8 +832,44 @@ fn dialogue(raw: &RawProfile, exchanges: &[RawExchange], file: &str) -> Result<S
     })
 }
 
+/// What is known of the conversation, within what is promised of it, once nothing contradicts that.
+fn agreed(speech: Speech, promises: &Promises) -> Result<Speech, String> {
+    agree(&speech, promises)?;
+    Ok(match speech {
+        Speech::Model(model) => Speech::Model(Model {
+            longest: promises.longest.as_ref().map(|longest| longest.bytes),
+            ..model
+        }),
+        other => other,
+    })
+}
+
+/// Makes sure that what is promised of the longest request has a meaning.
+fn agree_on_longest(speech: &Speech, longest: &Longest) -> Result<(), String> {
+    let Speech::Model(model) = speech else {
+        // The requests of an exchange are as long as they are.
+        return Ok(());
+    };
+    match (model.framing, &longest.refused) {
+        (Framing::Stream, _) => Err(
+            "promises.longest: a stream has no requests that could be too long; it goes with framing = \"line\" or \
+             \"datagram\""
+                .to_owned(),
+        ),
+        (Framing::Datagram, Some(TooLong::Closed(_))) => Err(
+            "promises.longest: a datagram has no connection that could be closed; refused is \"answered\", \"cut\" or \
+             \"dropped\""
+                .to_owned(),
+        ),
+        (Framing::Line | Framing::Datagram, _) => Ok(()),
+    }
+}
+
 /// Makes sure that no promise contradicts what is known of the conversation.
 fn agree(speech: &Speech, promises: &Promises) -> Result<(), String> {
+    if let Some(longest) = &promises.longest {
+        agree_on_longest(speech, longest)?;
+    }
     let exchanges = match speech {
         Speech::Dialogue { exchanges, .. } => exchanges,
         Speech::Model(_) if promises.pipelining == Some(Pipelining::Forbidden) => {
@@ -872,6 +981,7 @@ fn promises(raw: RawPromises) -> Result<Promises, String> {
         idle_timeout,
         login_timeout: time("login-timeout", raw.login_timeout)?,
         most_connections: raw.most_connections.map(most_connections).transpose()?,
+        longest: raw.longest.map(longest).transpose()?,
         throttling: time("throttling", raw.throttling)?,
         backlog: raw.backlog,
         pipelining: raw.pipelining,
@@ -910,6 +1020,36 @@ fn most_connections(raw: RawMost) -> Result<MostConnections, String> {
         refused,
         drops: raw.drops,
     })
+}
+
+/// A request of one byte, such as a line without a word, asks for nothing.
+const SHORTEST_LONGEST: usize = 2;
+
+fn longest(raw: RawLongest) -> Result<Longest, String> {
+    let wrong = |message: &str| Err(format!("promises.longest: {message}"));
+    let (size, refused, text) = match raw {
+        RawLongest::Size(size) => (size, None, None),
+        RawLongest::Refusing(raw) => (raw.size, raw.refused, raw.text),
+    };
+    let bytes = literal::size(&size).map_err(|error| format!("promises.longest: {error}"))?;
+    if bytes < SHORTEST_LONGEST {
+        return wrong("write a size of 2B or more");
+    }
+    let text = text.map(|text| Template::parse_with_an_end(&text));
+    let text = text.transpose();
+    let text = text.map_err(|error| format!("promises.longest.text: {error}"))?;
+    let refused = match (refused, text) {
+        (Some(TooLongWord::Closed), text) => Some(TooLong::Closed(text)),
+        (Some(TooLongWord::Answered), Some(text)) => Some(TooLong::Answered(text)),
+        (Some(TooLongWord::Answered), None) => {
+            return wrong("refused = \"answered\" needs the text = '…'");
+        }
+        (_, Some(_)) => return wrong("text goes with refused = \"closed\" or \"answered\""),
+        (Some(TooLongWord::Cut), None) => Some(TooLong::Cut),
+        (Some(TooLongWord::Dropped), None) => Some(TooLong::Dropped),
+        (None, None) => None,
+    };
+    Ok(Longest { bytes, refused })
 }
 
 fn stop(raw: RawStop) -> Result<Stop, String> {
@@ -1054,6 +1194,69 @@ mod tests {
         assert_eq!(limit, some);
         let error = drops("waits").unwrap_err().to_string();
         assert!(error.contains("goes with refused"), "{error}");
+    }
+
+    fn of_model(transport: &str, framing: &str, longest: &str) -> Result<Profile, String> {
+        let text = format!(
+            "transport = \"{transport}\"\nmodel = \"echo\"\nframing = \"{framing}\"\n[promises]\nlongest = {longest}\n"
+        );
+        Profile::parse("p", &text).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn longest_request_bounds_what_clients_say() {
+        let profile = of_model("tcp", "line", "\"9B\"").unwrap();
+        let model = profile.model().unwrap();
+        assert_eq!(model.payload(100, 1).bytes(0).len(), 9);
+        assert_eq!(model.payload(4, 1).bytes(0).len(), 4);
+        assert_eq!(
+            crate::model::dialogue::request(&profile).unwrap(),
+            b"hello fr\n"
+        );
+        // A target may promise more than its profile.
+        let more = "longest = \"16B\"";
+        let more = profile.promising(toml::from_str(more).unwrap()).unwrap();
+        assert_eq!(more.model().unwrap().longest, Some(16));
+    }
+
+    #[test]
+    fn what_is_promised_of_a_longer_request_has_a_meaning() {
+        let wrong = |transport: &str, framing: &str, longest: &str, expected: &str| {
+            let error = of_model(transport, framing, longest).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        };
+        wrong("tcp", "stream", "\"1KiB\"", "a stream has no requests");
+        wrong("tcp", "line", "\"1B\"", "2B or more");
+        wrong("tcp", "line", "\"64\"", "a size with its unit");
+        wrong("tcp", "line", "64", "longest is a size");
+        let refused = |how: &str| format!("{{ size = \"1KiB\", {how} }}");
+        wrong(
+            "tcp",
+            "line",
+            &refused("refused = \"answered\""),
+            "needs the text",
+        );
+        wrong(
+            "tcp",
+            "line",
+            &refused("text = 'no\\n'"),
+            "goes with refused",
+        );
+        wrong(
+            "udp",
+            "datagram",
+            &refused("refused = \"closed\""),
+            "no connection",
+        );
+        assert!(of_model("udp", "datagram", &refused("refused = \"cut\"")).is_ok());
+        assert!(
+            of_model(
+                "tcp",
+                "line",
+                &refused("refused = \"closed\", text = 'no\\n'")
+            )
+            .is_ok()
+        );
     }
 
     #[test]

@@ -65,6 +65,18 @@ pub(crate) const PROMISES: &[Promise] = &[
         example: "{ an-address = 20, refused = \"closed\" }",
     },
     Promise {
+        name: "longest",
+        about: "How many bytes a line (its newline counted) or a datagram has at most, where the model is of lines or datagrams, and \
+                what becomes of a longer one: its connection is closed, behind a text or without; it is answered with a text, cut \
+                as if it had ended there, or dropped, and the conversation goes on.",
+        words: &[],
+        otherwise: Some(
+            "a size, such as \"64KiB\", or a table of size, refused (closed, answered, cut or dropped) and text (what is read \
+             where it is closed or answered)",
+        ),
+        example: "{ size = \"64KiB\", refused = \"closed\" }",
+    },
+    Promise {
         name: "throttling",
         about: "How long it lets a client wait that has said what is no request, or too much.",
         words: &[],

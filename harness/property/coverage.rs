@@ -1,6 +1,5 @@
 //! What the clients of drawn scenarios have tried, so that a green run says what it stands for.
 
-use super::plan::length;
 use crate::model::action::Action;
 use crate::model::data::Segmentation;
 use crate::model::form::Does;
@@ -38,7 +37,7 @@ impl Coverage {
                 data, segmentation, ..
             } = action
             {
-                self.add_cuts(length(data), segmentation);
+                self.add_cuts(data.length(), segmentation);
             }
             let form = action.form();
             if matches!(form.does, Does::Leaves | Does::HalfCloses) {

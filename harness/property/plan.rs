@@ -266,7 +266,7 @@ impl Rules<'_> {
                     background: false,
                     ..
                 } => {
-                    piled += length(data);
+                    piled += data.length();
                     piled <= PILED_BYTES
                 }
                 // A socket for datagrams needs nothing of the server.
@@ -496,7 +496,7 @@ impl<'a> Speaker<'a> {
             // Bytes have no end, so that such a server may answer whatever it has read first.
             let segmentation = match closes && self.rules.kind == Kind::Stream {
                 true => Segmentation::Whole,
-                false => message.segmentation.of_bytes(length(&data)),
+                false => message.segmentation.of_bytes(data.length()),
             };
             self.say(message.waiting, model, data, segmentation, is_unheard);
         }
@@ -508,8 +508,10 @@ impl<'a> Speaker<'a> {
             // Who does not read may not be able to send either.
             if !closes && !self.is_held {
                 is_unfinished = true;
+                // A line that is longer than the longest has been too long before it is whole.
+                let most = model.at_most(PILED_BYTES + 1) - 1;
                 self.send(
-                    text(size.clamp(1, PILED_BYTES), 7, false),
+                    text(size.clamp(1, most), 7, false),
                     Segmentation::Whole,
                     false,
                 );
@@ -526,7 +528,7 @@ impl<'a> Speaker<'a> {
         segmentation: Segmentation,
         is_unheard: bool,
     ) {
-        let bytes = length(&data);
+        let bytes = data.length();
         let Some(reply) = model.reply(&data) else {
             return self.send(data, segmentation, false);
         };
@@ -638,7 +640,10 @@ impl<'a> Speaker<'a> {
     /// A datagram. Nothing keeps the answers to different ones in order, so that a client waits for those to one
     /// before it sends another; those of other clients may be on their way meanwhile.
     fn throw_one(&mut self, message: &Message, is_last: bool) {
-        let bytes = message.size.min(LARGEST_DATAGRAM);
+        let Some(model) = self.rules.model() else {
+            return;
+        };
+        let bytes = model.at_most(message.size.min(LARGEST_DATAGRAM));
         // The queue of a Unix socket holds ten (`net.unix.max_dgram_qlen`), and then blocks those who send.
         let is_alone =
             bytes > SMALL_DATAGRAM || self.rules.subject.place.transport != Transport::Udp;
@@ -674,7 +679,7 @@ impl<'a> Speaker<'a> {
     fn reply_to(&self, data: &Data) -> Option<(Expectation, Option<Duration>)> {
         Some(match self.rules.model()?.reply(data) {
             None => (Expectation::Taken, None),
-            Some(reply) if (1..=SURE_DATAGRAM).contains(&length(data)) => {
+            Some(reply) if (1..=SURE_DATAGRAM).contains(&data.length()) => {
                 (Expectation::Data(reply), None)
             }
             Some(reply) => (Expectation::DataOrSilence(reply), Some(MAY_BE_SILENT)),
@@ -783,7 +788,7 @@ impl<'a> Speaker<'a> {
 
     fn ask_one(&mut self, exchange: &Exchange, times: u32, message: &Message) {
         let data = Data::literal(exchange.send.clone()).times(times);
-        let segmentation = message.segmentation.of_bytes(length(&data));
+        let segmentation = message.segmentation.of_bytes(data.length());
         self.was_cut |= segmentation != Segmentation::Whole;
         if message.waiting == Waiting::Stall {
             self.stall();
@@ -809,9 +814,10 @@ impl<'a> Speaker<'a> {
     fn payload(&self, message: &Message) -> Data {
         let narrow = self.options.receive_buffer.is_some() || self.options.segment_size.is_some();
         let most = if narrow { SMALL_WAY_BYTES } else { usize::MAX };
+        let most = self.rules.model().map_or(most, |model| model.at_most(most));
         let size = message.size.clamp(1, most);
         match self.rules.kind {
-            Kind::Line => line(message, size),
+            Kind::Line => line(message, size, most),
             _ => self.bytes(message, size),
         }
     }
@@ -842,9 +848,11 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// The most that a line of something else than letters has, which has to be written out.
 const WRITTEN_BYTES: usize = 128;
 
-fn line(message: &Message, size: usize) -> Data {
+/// A line of about `size` bytes, and `most` at most.
+fn line(message: &Message, size: usize, most: usize) -> Data {
+    let written = size.min(most - 1);
     let body = |unit: &[u8]| {
-        let mut bytes = unit.repeat(size.min(WRITTEN_BYTES) / unit.len());
+        let mut bytes = unit.repeat(written.min(WRITTEN_BYTES) / unit.len());
         bytes.push(b'\n');
         Data::literal(bytes)
     };
@@ -854,7 +862,7 @@ fn line(message: &Message, size: usize) -> Data {
         _ if size > WRITTEN_BYTES => text(size, message.seed, true),
         Content::Noise => {
             let bytes = Data::from(Source::Pattern {
-                bytes: size,
+                bytes: written,
                 seed: message.seed,
             });
             let mut bytes = bytes.bytes(0);
@@ -889,15 +897,6 @@ fn owed(template: &Template) -> Expectation {
         Some(bytes) => Expectation::Data(Data::literal(bytes)),
         None => Expectation::Template(template.clone()),
     }
-}
-
-/// How many bytes data has.
-pub(super) fn length(data: &Data) -> usize {
-    let once = match &data.source {
-        Source::Literal(bytes) => bytes.len(),
-        Source::Pattern { bytes, .. } | Source::Text { bytes, .. } => *bytes,
-    };
-    once * data.times as usize
 }
 
 impl Segmentation<Spot> {

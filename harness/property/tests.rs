@@ -123,7 +123,7 @@ fn no_bytes_are_never_expected_of_a_stream() {
                     ..
                 } = &line.step
                 {
-                    assert!(plan::length(data) > 0, "{batch}");
+                    assert!(data.length() > 0, "{batch}");
                 }
             }
         }
@@ -268,7 +268,7 @@ fn sends(scenario: &Scenario) -> impl Iterator<Item = (usize, &crate::model::dat
                 data, segmentation, ..
             },
             ..
-        } => Some((plan::length(data), segmentation)),
+        } => Some((data.length(), segmentation)),
         _ => None,
     })
 }

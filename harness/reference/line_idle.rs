@@ -9,15 +9,15 @@ use tokio::time::timeout;
 
 pub(super) const LINE_IDLE: ReferenceServer = ReferenceServer::stream(
     "line-idle",
-    "Returns what it gets a line at a time, and closes after two seconds without a whole line.",
+    "Returns what it gets a line at a time, of 64 KiB at most, and closes after two seconds without a whole line.",
     |client| Box::pin(converse(client)),
 );
 
 /// The silence that the profile promises to end.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// Longer than the longest line that the checks send.
-const LINE_BYTES: usize = 32 << 20;
+/// The longest line, which the profile promises.
+const LINE_BYTES: usize = 64 << 10;
 
 async fn converse(client: &mut Conversation) -> io::Result<()> {
     let mut lines = Lines::up_to(LINE_BYTES);

@@ -12,7 +12,8 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Lines of about `limit_bytes` at most; memory must end somewhere.
+    /// Lines of `limit_bytes` at most, newline included; memory must end somewhere. It is more than is read at a time, so
+    /// that only the first of several lines can be too long.
     pub(super) fn up_to(limit_bytes: usize) -> Self {
         Self {
             limit_bytes,
@@ -24,7 +25,7 @@ impl Lines {
     /// Waits for a line and returns all that are whole, newlines included; `None` at the end, and for a line that is
     /// longer than the limit. A last line without a newline is not one.
     pub(super) async fn next(&mut self, client: &mut Conversation) -> io::Result<Option<Vec<u8>>> {
-        while self.begun.len() <= self.limit_bytes {
+        while self.begun.len() < self.limit_bytes {
             let count = match self.begun.is_empty() {
                 true => client.read(&mut self.buffer).await?,
                 false => client.read_rest(&mut self.buffer).await?,
@@ -33,7 +34,9 @@ impl Lines {
                 break;
             }
             if let Some(lines) = self.take(count) {
-                return Ok(Some(lines));
+                let first = lines.split_inclusive(|byte| *byte == b'\n').next();
+                let fits = first.is_none_or(|line| line.len() <= self.limit_bytes);
+                return Ok(fits.then_some(lines));
             }
         }
         Ok(None)

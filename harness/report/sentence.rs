@@ -5,7 +5,7 @@ use crate::judge::{
 };
 use crate::model::literal::{Measured, Shown};
 use crate::model::need::Unmet;
-use crate::model::profile::Drops;
+use crate::model::profile::{Drops, Framing, TooLong};
 use crate::model::subject::Broken;
 use crate::transcript::event::{Ended, Exit};
 use crate::transcript::instead::Instead;
@@ -334,6 +334,30 @@ impl fmt::Display for Choice {
                     f,
                     "the server {does} a further client{from} while it holds {held}, and serves one when another has left"
                 )
+            }
+            Self::Longest { longest, framing } => {
+                let bytes = longest.bytes;
+                let longer = match framing {
+                    Framing::Datagram => format!("a datagram of more than {bytes} bytes"),
+                    Framing::Line | Framing::Stream => {
+                        format!("a line of more than {bytes} bytes, its newline counted")
+                    }
+                };
+                match &longest.refused {
+                    None => write!(f, "the server does not take {longer}"),
+                    Some(TooLong::Closed(None)) => {
+                        write!(f, "the server closes the connection of who sends {longer}")
+                    }
+                    Some(TooLong::Closed(Some(text))) => write!(
+                        f,
+                        "the server says {text} to who sends {longer}, and closes the connection"
+                    ),
+                    Some(TooLong::Answered(text)) => {
+                        write!(f, "the server says {text} to who sends {longer}")
+                    }
+                    Some(TooLong::Cut) => write!(f, "the server cuts {longer}, there"),
+                    Some(TooLong::Dropped) => write!(f, "the server does not answer {longer}"),
+                }
             }
             Self::Throttles(time) => write!(
                 f,

@@ -157,11 +157,11 @@ impl Job<'_> {
         let Some(scenario) = (question.tries)(seen) else {
             return Ok(None);
         };
-        let Some(found) = self.found(question, &scenario).await? else {
+        let Some((found, told)) = self.found(question, scenario).await? else {
             return Ok(None);
         };
         // What differs from one time to the next is an accident.
-        let again = self.found(question, &scenario).await?;
+        let again = self.found(question, told).await?.map(|(again, _)| again);
         let is_same =
             |again: &Found| again.choice.is_like(&found.choice) && again.manner == found.manner;
         let Some(again) = again.filter(is_same) else {
@@ -178,24 +178,34 @@ impl Job<'_> {
             return Ok(Some(closer));
         }
         let choice = found.choice.seen_again(&again.choice);
-        let sharper = match &found.sharper {
+        let sharper = match found.sharper {
             Some(scenario) => self.found(question, scenario).await?,
             None => None,
         };
         Ok(Some(match sharper {
-            Some(sharper) => choice.seen_again(&sharper.choice),
+            Some((sharper, _)) => choice.seen_again(&sharper.choice),
             None => choice,
         }))
     }
 
-    /// What an undisturbed server seems to have chosen.
-    async fn found(self, question: &Question, scenario: &Scenario) -> Result<Option<Found>, Error> {
-        let (_, transcript) = self.tried(scenario).await?;
-        Ok((question.read)(&Sighting {
-            subject: self.subject,
-            scenario,
-            transcript: &transcript,
-        }))
+    /// What an undisturbed server seems to have chosen, with the scenario that told it at last.
+    async fn found(
+        self,
+        question: &Question,
+        mut scenario: Scenario,
+    ) -> Result<Option<(Found, Scenario)>, Error> {
+        loop {
+            let (_, transcript) = self.tried(&scenario).await?;
+            let mut found = (question.read)(&Sighting {
+                subject: self.subject,
+                scenario: &scenario,
+                transcript: &transcript,
+            });
+            match found.as_mut().and_then(|found| found.further.take()) {
+                Some(further) => scenario = further,
+                None => return Ok(found.map(|found| (found, scenario))),
+            }
+        }
     }
 
     /// What comes of a scenario alone, on a server of its own, whatever it leaves behind.

@@ -108,6 +108,10 @@ async fn case_by_case(
     let (Verdict::Inconclusive(doubt), Some(rules)) = (&attempt.verdict, rules) else {
         return Ok(attempt);
     };
+    // What they lack is a word in the profile.
+    if matches!(doubt, Doubt::Chosen { .. }) {
+        return Ok(attempt);
+    }
     let cases_of = |n: &usize| match n.checked_sub(batches.saved) {
         Some(batch) => rules.cases_of(batch),
         None => vec![scenarios[*n].clone()],

@@ -24,6 +24,8 @@ mod lab;
 mod late;
 /// However a run ends, and whatever the server does, no process outlives it.
 mod leftovers;
+/// What is too long for a server, as it promises or has chosen.
+mod longest;
 /// What a host refuses, and what servers side by side would share, is not held against them.
 mod ours;
 /// Tests of a package that has a server of its own.

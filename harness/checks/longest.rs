@@ -1,0 +1,589 @@
+//! How long a request may be: all up to a length are answered, and each that is longer meets the same.
+
+use super::choices::Found;
+use super::observations::Sighting;
+use super::{datagram, partial};
+use crate::judge::Choice;
+use crate::model::action::Action;
+use crate::model::data::{Data, Segmentation, Source};
+use crate::model::dialogue::{self, ClientSteps, scenario, settle};
+use crate::model::expectation::{End, Expectation};
+use crate::model::literal;
+use crate::model::need::Need;
+use crate::model::profile::{Framing, Longest, Model, TooLong};
+use crate::model::scenario::{Line, Scenario, Step};
+use crate::model::subject::Subject;
+use crate::model::template::Template;
+use crate::transcript::event::{ClientEvent, What};
+use std::time::Duration;
+
+/// Into so many parts the lengths are divided between one that is answered and one that is not.
+const PARTS: usize = 16;
+
+/// How many lengths are tried beyond the longest at most.
+const MOST_BEYOND: usize = 16;
+
+/// What says more than this says something else than that a request is too long.
+const WORDS_BYTES: usize = 1 << 10;
+
+/// Whether a request can be too long for a server, and something tells.
+pub(super) fn may_be_met(subject: &Subject) -> bool {
+    let needs = [Need::MODEL, Need::REPLY, Need::MANY_CONNECTIONS];
+    needs.iter().all(|need| need.unmet(subject).is_none())
+        && !subject.profile.is_modelled_in(Framing::Stream)
+        && subject.profile.promises.longest.is_none()
+}
+
+/// A request of so many bytes, whatever is promised. Each length has bytes of its own, so that an answer to one is not taken
+/// for that to another.
+fn request(model: Model, bytes: usize, subject: &Subject) -> Data {
+    model.payload_of(bytes, subject.seed.wrapping_add(bytes as u64))
+}
+
+/// A client whose request of so many bytes is answered.
+fn is_answered(who: usize, bytes: usize, model: Model, subject: &Subject) -> ClientSteps {
+    let data = request(model, bytes, subject);
+    let reply = model.reply(&data).map(Expectation::Data);
+    let within = partial::within(bytes);
+    let steps = ClientSteps::of(who).connect();
+    let steps = steps.send_data(data, Segmentation::Whole);
+    steps
+        .expect_within(reply.unwrap_or(Expectation::Taken), within)
+        .finish(subject)
+}
+
+/// Clients that come one after the other, each with a longer request than the one before.
+fn ladder(lengths: &[usize], model: Model, subject: &Subject) -> Scenario {
+    let asks = |bytes: &usize| is_answered(0, *bytes, model, subject).lines();
+    let mut lines: Vec<Line> = lengths.iter().flat_map(asks).collect();
+    lines.push(settle());
+    scenario("ever longer requests", &[("alice", 1)], vec![lines])
+}
+
+/// The same, of the sizes around which buffers end.
+pub(super) fn usual_ladder(subject: &Subject) -> Option<Scenario> {
+    let model = subject.profile.model()?;
+    let mut lengths = match model.framing {
+        Framing::Datagram => datagram::sizes(model),
+        Framing::Line | Framing::Stream => partial::sizes(model, false),
+    };
+    lengths.retain(|bytes| *bytes > 1);
+    Some(ladder(&lengths, model, subject))
+}
+
+/// How long the longest request in some bytes is.
+fn longest_in(data: &Data, framing: Framing) -> usize {
+    match (&data.source, framing) {
+        (Source::Literal(bytes), Framing::Line) => {
+            let lines = bytes.split_inclusive(|byte| *byte == b'\n');
+            lines.map(<[u8]>::len).max().unwrap_or(0)
+        }
+        (Source::Text { bytes, .. } | Source::Pattern { bytes, .. }, Framing::Line) => *bytes,
+        (_, Framing::Datagram | Framing::Stream) => data.length(),
+    }
+}
+
+/// What is sent in a scenario, and whether that is waited for: the number of the step, and how long the longest request is.
+fn sent(scenario: &Scenario, framing: Framing) -> Vec<(usize, usize, bool)> {
+    let steps = scenario.steps().into_iter().enumerate();
+    let sent = steps.filter_map(|(at, line)| match &line.step {
+        Step::Client {
+            action: Action::Send {
+                data, background, ..
+            },
+            ..
+        } => Some((at, longest_in(data, framing), *background)),
+        _ => None,
+    });
+    sent.collect()
+}
+
+/// Ever longer requests up to the longest that was sent when something failed, where any was longer than a polite one.
+pub(super) fn climbed(seen: &Sighting<'_>) -> Option<Scenario> {
+    let model = seen.subject.profile.model()?;
+    let polite = dialogue::request(&seen.subject.profile)?.len();
+    let sent = sent(seen.scenario, model.framing).into_iter();
+    let mut lengths: Vec<usize> = sent.map(|(_, bytes, _)| bytes).collect();
+    lengths.retain(|bytes| *bytes > polite);
+    let longest = *lengths.iter().max()?;
+    let powers = (1..usize::BITS).map(|power| 1 << power);
+    lengths.extend(powers.take_while(|bytes| *bytes < longest));
+    lengths.sort_unstable();
+    lengths.dedup();
+    Some(ladder(&lengths, model, seen.subject))
+}
+
+/// The longest request of a ladder that was answered, and those from the first that was not.
+struct Climb {
+    answered: usize,
+    longer: Vec<usize>,
+}
+
+impl Climb {
+    /// `None` where all were answered, none was, or the conversation failed at something else than an answer.
+    fn of(seen: &Sighting<'_>, framing: Framing) -> Option<Self> {
+        let events = seen.transcript.events.iter();
+        let began = events.filter_map(|event| match event.what {
+            What::StepBegan(step) => Some(step),
+            _ => None,
+        });
+        let last = began.max()?;
+        let awaits = |action: &Action| {
+            matches!(
+                action,
+                Action::Expect {
+                    what: Expectation::Data(_),
+                    ..
+                }
+            )
+        };
+        let steps = seen.scenario.steps();
+        steps.get(last)?.action().filter(|action| awaits(action))?;
+        let sent = sent(seen.scenario, framing);
+        let refused = sent.iter().rposition(|(at, ..)| *at < last)?;
+        let (_, answered, _) = sent[refused.checked_sub(1)?];
+        let longer = sent[refused..].iter().map(|(_, bytes, _)| *bytes);
+        Some(Self {
+            answered,
+            longer: longer.collect(),
+        })
+    }
+
+    /// The ladder between its last rung and the one above; `None` where nothing is between them.
+    fn narrower(&self, model: Model, subject: &Subject) -> Option<Scenario> {
+        let between = self.longer[0] - self.answered;
+        let rungs = (0..PARTS).map(|n| self.answered + between * n / PARTS);
+        let mut lengths: Vec<usize> = rungs.chain(self.longer.iter().copied()).collect();
+        lengths.dedup();
+        (between > 1).then(|| ladder(&lengths, model, subject))
+    }
+}
+
+/// Lengths beyond the longest, from the next one on: the least by which one can be longer, and much more.
+fn beyond(bytes: usize, framing: Framing) -> Vec<usize> {
+    let mut lengths = vec![
+        bytes + 1,
+        bytes + 2,
+        bytes + bytes / 16,
+        bytes + bytes / 2,
+        2 * bytes,
+        4 * bytes,
+    ];
+    lengths.retain(|length| {
+        *length > bytes && (framing != Framing::Datagram || *length <= datagram::LARGEST)
+    });
+    lengths.sort_unstable();
+    lengths.dedup();
+    lengths
+}
+
+/// Some of these, the first and the last among them.
+fn some_of(lengths: &[usize]) -> Vec<usize> {
+    let every = lengths.len().div_ceil(MOST_BEYOND).max(1);
+    let mut some: Vec<usize> = lengths.iter().copied().step_by(every).collect();
+    some.extend(lengths.last());
+    some.dedup();
+    some
+}
+
+/// What is waited for when a request is too long. Either is waited for until all is said.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// The connection ends.
+    Ends,
+    /// It stays.
+    Stays,
+}
+
+/// How long a connection is watched that stays, where the kernel does not show that nothing more will come.
+const STAYS_FOR: Duration = Duration::from_secs(1);
+
+/// The lengths beyond the longest of a ladder, from the next one on.
+fn longer_than(climb: &Climb, framing: Framing) -> Vec<usize> {
+    let mut longer = beyond(climb.answered, framing);
+    longer.extend(some_of(&climb.longer));
+    longer.sort_unstable();
+    longer.dedup();
+    longer
+}
+
+/// A client whose request is answered, and others whose requests are too long, one after the other.
+fn watched(
+    answered: usize,
+    longer: &[usize],
+    outcome: Outcome,
+    model: Model,
+    subject: &Subject,
+) -> Scenario {
+    let names: Vec<String> = (0..=longer.len())
+        .map(|n| format!("client-{}", n + 1))
+        .collect();
+    let names: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+    let asks = is_answered(0, answered, model, subject).lines();
+    let watch = |(who, bytes): (usize, &usize)| {
+        let within = partial::within(*bytes);
+        let steps = ClientSteps::of(who).connect();
+        let steps = steps.send_in_background(request(model, *bytes, subject));
+        let steps = match outcome {
+            Outcome::Ends => steps.expect_within(an_end(), within),
+            Outcome::Stays => steps
+                .expect_within(Expectation::Taken, within)
+                .expect_within(Expectation::Open, STAYS_FOR),
+        };
+        steps.then(Action::Close).lines()
+    };
+    let watch = (1..).zip(longer).flat_map(watch).collect();
+    scenario(
+        "requests that are too long",
+        &names,
+        vec![asks, watch, vec![settle()]],
+    )
+}
+
+/// What became of a client whose request was too long.
+#[derive(Default)]
+struct Told {
+    words: Vec<u8>,
+    is_ended: bool,
+    has_left: bool,
+}
+
+impl Told {
+    /// What became of one of the clients.
+    fn of(who: usize, seen: &Sighting<'_>) -> Self {
+        let mut told = Self::default();
+        for event in &seen.transcript.events {
+            match &event.what {
+                What::Client(id, happened) if id.who == who => told.apply(happened),
+                _ => {}
+            }
+        }
+        told
+    }
+
+    fn apply(&mut self, happened: &ClientEvent) {
+        match happened {
+            ClientEvent::Received(bytes) | ClientEvent::Datagram { bytes, .. } => {
+                self.words.extend_from_slice(bytes);
+            }
+            ClientEvent::Ended(_) if !self.has_left => self.is_ended = true,
+            ClientEvent::Closed => self.has_left = true,
+            _ => {}
+        }
+    }
+}
+
+/// What all say, but for the numbers in it, such as how long the request was.
+fn common_words(told: &[Told]) -> Option<Template> {
+    let parts = |told: &Told| -> Vec<Vec<u8>> {
+        let parts = told
+            .words
+            .chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit());
+        let is_number = |part: &&[u8]| part[0].is_ascii_digit();
+        let blank = |part: &[u8]| {
+            if is_number(&part) {
+                Vec::new()
+            } else {
+                part.to_vec()
+            }
+        };
+        parts.map(blank).collect()
+    };
+    let first = told.first()?;
+    if told.iter().any(|told| told.words.len() > WORDS_BYTES) {
+        return None;
+    }
+    let text = match told.iter().all(|told| told.words == first.words) {
+        true => literal::escaped(&first.words),
+        false if told.iter().all(|told| parts(told) == parts(first)) => {
+            let part = |part: Vec<u8>| match part.is_empty() {
+                true => "{any}".to_owned(),
+                false => literal::escaped(&part),
+            };
+            parts(first).into_iter().map(part).collect()
+        }
+        false => return None,
+    };
+    Template::parse_with_an_end(&text).ok()
+}
+
+fn an_end() -> Expectation {
+    Expectation::End {
+        kinds: vec![End::Fin, End::Reset],
+        all_bytes_first: false,
+    }
+}
+
+/// What becomes of each request that is longer than `bytes`, where that is the same.
+fn refusal(
+    bytes: usize,
+    longer: &[usize],
+    told: &[Told],
+    model: Model,
+    subject: &Subject,
+) -> Option<TooLong> {
+    let is_silent = told.iter().all(|told| told.words.is_empty());
+    let is_cut = |(length, told): (&usize, &Told)| {
+        cut(*length, bytes, model, subject).is_some_and(|reply| told.words == reply.bytes(0))
+    };
+    let ended = told.iter().filter(|told| told.is_ended).count();
+    match ended {
+        0 if is_silent => Some(TooLong::Dropped),
+        0 if longer.iter().zip(told).all(is_cut) => Some(TooLong::Cut),
+        0 => common_words(told).map(TooLong::Answered),
+        _ if ended < told.len() => None,
+        _ if is_silent => Some(TooLong::Closed(None)),
+        _ => common_words(told).map(|words| TooLong::Closed(Some(words))),
+    }
+}
+
+/// The reply to a request of this length as if it had ended where the longest one does.
+fn cut(length: usize, longest: usize, model: Model, subject: &Subject) -> Option<Data> {
+    // A shorter payload of the same seed is the beginning of a longer one.
+    let seed = subject.seed.wrapping_add(length as u64);
+    model.reply(&model.payload_of(longest, seed))
+}
+
+/// Whether this is waited for in any step.
+fn awaits(seen: &Sighting<'_>, wanted: &Expectation) -> bool {
+    let steps = seen.scenario.steps();
+    let mut actions = steps.iter().filter_map(|line| line.action());
+    actions.any(|action| matches!(action, Action::Expect { what, .. } if what == wanted))
+}
+
+/// The longest request that the server takes, where each longer one meets the same.
+pub(super) fn longest(seen: &Sighting<'_>) -> Option<Found> {
+    let model = seen.subject.profile.model()?;
+    let sent = sent(seen.scenario, model.framing);
+    let longer: Vec<usize> = sent
+        .iter()
+        .filter(|(.., is_watched)| *is_watched)
+        .map(|(_, bytes, _)| *bytes)
+        .collect();
+    let choice = |bytes, refused| Choice::Longest {
+        longest: Longest { bytes, refused },
+        framing: model.framing,
+    };
+    let further = |bytes, further| Found {
+        further: Some(further),
+        ..Found::of(choice(bytes, None))
+    };
+    let watch = |bytes, longer: &[usize], outcome| {
+        let scenario = watched(bytes, longer, outcome, model, seen.subject);
+        Some(further(bytes, scenario))
+    };
+    if longer.is_empty() {
+        let climb = Climb::of(seen, model.framing)?;
+        if let Some(narrower) = climb.narrower(model, seen.subject) {
+            return Some(further(climb.answered, narrower));
+        }
+        let outcome = match model.framing {
+            Framing::Datagram => Outcome::Stays,
+            Framing::Line | Framing::Stream => Outcome::Ends,
+        };
+        let longer = longer_than(&climb, model.framing);
+        return watch(climb.answered, &longer, outcome);
+    }
+    let (_, bytes, _) = *sent.first()?;
+    if !seen.came_to_the_last_step() {
+        let awaits_an_end = !awaits(seen, &Expectation::Open);
+        return awaits_an_end
+            .then(|| watch(bytes, &longer, Outcome::Stays))
+            .flatten();
+    }
+    let told: Vec<Told> = (1..=longer.len()).map(|who| Told::of(who, seen)).collect();
+    let refused = refusal(bytes, &longer, &told, model, seen.subject)?;
+    let longest = Longest {
+        bytes,
+        refused: Some(refused),
+    };
+    Some(Found {
+        confirm: Some(held(&longest, &longer, model, seen.subject)),
+        ..Found::of(choice(longest.bytes, longest.refused))
+    })
+}
+
+/// What a ladder tells: the longest request that was answered, and the next one, where that was not.
+pub(super) fn answered(seen: &Sighting<'_>) -> Option<(usize, Option<usize>)> {
+    let framing = seen.subject.profile.model()?.framing;
+    if let Some(climb) = Climb::of(seen, framing) {
+        return Some((climb.answered, climb.longer.first().copied()));
+    }
+    let (_, bytes, _) = *sent(seen.scenario, framing).last()?;
+    seen.came_to_the_last_step().then_some((bytes, None))
+}
+
+/// A client whose request is too long sees what becomes of it.
+fn is_refused(bytes: usize, longest: &Longest, model: Model, subject: &Subject) -> Vec<Line> {
+    let data = request(model, bytes, subject);
+    let within = partial::within(bytes);
+    let steps = ClientSteps::of(0).connect().send_in_background(data);
+    let goes_on = |steps: ClientSteps| match subject.profile.closes_after_exchange() {
+        true => steps.finish(subject),
+        false => steps.request_and_reply(subject).finish(subject),
+    };
+    match &longest.refused {
+        None => {
+            let leave = ClientSteps::of(0).then(Action::Close).lines();
+            return [steps.lines(), vec![settle()], leave].concat();
+        }
+        Some(TooLong::Closed(text)) => {
+            let text = text.clone().map(Expectation::Template).into_iter();
+            text.chain([an_end()])
+                .fold(steps, |steps, what| steps.expect_within(what, within))
+                .then(Action::Close)
+        }
+        Some(TooLong::Answered(text)) => {
+            goes_on(steps.expect_within(Expectation::Template(text.clone()), within))
+        }
+        Some(TooLong::Cut) => {
+            let reply = cut(bytes, longest.bytes, model, subject).map(Expectation::Data);
+            goes_on(
+                reply
+                    .into_iter()
+                    .fold(steps, |steps, what| steps.expect_within(what, within)),
+            )
+        }
+        Some(TooLong::Dropped) => goes_on(
+            steps
+                .expect(Expectation::Taken)
+                .expect(Expectation::Silence),
+        ),
+    }
+    .lines()
+}
+
+/// Clients whose requests are answered up to the longest, and others whose requests are longer.
+fn held(longest: &Longest, longer: &[usize], model: Model, subject: &Subject) -> Scenario {
+    let shorter = [longest.bytes / 2, longest.bytes - 1, longest.bytes];
+    let shorter = shorter.into_iter().filter(|bytes| *bytes > 0);
+    let answered = shorter.flat_map(|bytes| is_answered(0, bytes, model, subject).lines());
+    let refused = longer
+        .iter()
+        .flat_map(|bytes| is_refused(*bytes, longest, model, subject));
+    scenario(
+        "requests up to the longest, and longer ones",
+        &[("alice", 1)],
+        vec![
+            answered.collect(),
+            refused.collect(),
+            ClientSteps::of(0).polite(subject).lines(),
+        ],
+    )
+}
+
+/// What is promised of the longest request, as scenarios.
+pub(super) fn promised(subject: &Subject) -> Option<Vec<Scenario>> {
+    let model = subject.profile.model()?;
+    let longest = subject.profile.promises.longest.as_ref()?;
+    let longer = beyond(longest.bytes, model.framing);
+    Some(vec![held(longest, &longer, model, subject)])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::profile::{Profile, Transport};
+    use crate::model::subject::Place;
+    use crate::transcript::event::{ClientId, Event, Transcript};
+
+    fn subject(transport: Transport, framing: &str) -> Subject {
+        let text = format!("model = \"echo\"\nframing = \"{framing}\"\n");
+        let profile = Profile::parse("p", &text).unwrap();
+        Subject::of(profile, Place::on(transport))
+    }
+
+    fn seen(what: Vec<What>) -> Transcript {
+        let events = what.into_iter().map(|what| Event {
+            at: Duration::ZERO,
+            what,
+        });
+        Transcript {
+            events: events.collect(),
+        }
+    }
+
+    fn read(subject: &Subject, scenario: &Scenario, transcript: &Transcript) -> Option<Found> {
+        longest(&Sighting {
+            subject,
+            scenario,
+            transcript,
+        })
+    }
+
+    /// What is tried at last of a server that answers so many bytes, where the first ladder has these rungs.
+    fn tried_at_last(limit: usize, rungs: &[usize]) -> Vec<usize> {
+        let subject = subject(Transport::Tcp, "line");
+        let mut scenario = ladder(rungs, subject.profile.model().unwrap(), &subject);
+        loop {
+            let sent = sent(&scenario, Framing::Line);
+            if sent.iter().any(|(.., is_watched)| *is_watched) {
+                return sent.into_iter().map(|(_, bytes, _)| bytes).collect();
+            }
+            let refused = sent.iter().find(|(_, bytes, _)| *bytes > limit).unwrap();
+            let began = (0..=refused.0 + 1).map(What::StepBegan).collect();
+            let found = read(&subject, &scenario, &seen(began)).unwrap();
+            scenario = found.further.unwrap();
+        }
+    }
+
+    #[test]
+    fn ladder_gets_narrower_until_one_more_byte_is_too_much() {
+        for limit in [2, 3, 512, 513, 4_095, 65_537, 99_999] {
+            let tried = tried_at_last(limit, &[2, 64, 4_096, 131_072, 131_073]);
+            assert_eq!(tried[..3], [limit, limit + 1, limit + 2], "{tried:?}");
+            assert!(tried.contains(&131_073), "{tried:?}");
+        }
+    }
+
+    #[test]
+    fn ladder_of_which_all_or_nothing_is_answered_tells_nothing() {
+        let subject = subject(Transport::Tcp, "line");
+        let scenario = ladder(&[2, 4], subject.profile.model().unwrap(), &subject);
+        let began = |last: usize| seen((0..=last).map(What::StepBegan).collect());
+        let last = scenario.lines.len() - 1;
+        assert!(read(&subject, &scenario, &began(last)).is_none());
+        assert!(read(&subject, &scenario, &began(2)).is_none());
+        // It was the next one's connection that failed.
+        assert!(read(&subject, &scenario, &began(4)).is_none());
+    }
+
+    #[test]
+    fn datagram_beyond_the_longest_is_one_that_can_be_sent() {
+        assert_eq!(
+            beyond(datagram::LARGEST - 1, Framing::Datagram),
+            [datagram::LARGEST]
+        );
+        assert!(beyond(datagram::LARGEST, Framing::Datagram).is_empty());
+    }
+
+    /// What is concluded of a server of datagrams that has said this to each that was too long.
+    fn concluded(words: &dyn Fn(&[u8]) -> Vec<u8>) -> Option<TooLong> {
+        let subject = subject(Transport::Udp, "datagram");
+        let model = subject.profile.model().unwrap();
+        let longer = [5, 8];
+        let scenario = watched(4, &longer, Outcome::Stays, model, &subject);
+        let began = (0..scenario.lines.len()).map(What::StepBegan);
+        let says = (1..).zip(longer).map(|(who, bytes)| {
+            let bytes = words(&request(model, bytes, &subject).bytes(0));
+            let heard = ClientEvent::Datagram { from: None, bytes };
+            What::Client(ClientId { who, member: 0 }, heard)
+        });
+        let transcript = seen(began.chain(says).collect());
+        match read(&subject, &scenario, &transcript)?.choice {
+            Choice::Longest { longest, .. } => longest.refused,
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn refusal_is_what_all_that_are_too_long_have_in_common() {
+        let text = |text: &str| Some(TooLong::Answered(Template::parse(text).unwrap()));
+        assert_eq!(concluded(&|sent| sent[..4].to_vec()), Some(TooLong::Cut));
+        assert_eq!(concluded(&|_| b"no\n".to_vec()), text(r"no\n"));
+        let counted = |sent: &[u8]| format!("{} are too many\n", sent.len()).into_bytes();
+        assert_eq!(concluded(&counted), text(r"{any} are too many\n"));
+        assert_eq!(concluded(&|sent| sent[..3].to_vec()), None);
+        assert_eq!(concluded(&|sent| sent[1..].to_vec()), None);
+    }
+}
