@@ -48,7 +48,10 @@ pub(super) fn wanted(trial: &Trial, transcript: &Transcript) -> Option<Wanted> {
         Moment::Baseline => None,
         Moment::After => (!courses.is_empty()).then_some(Wanted::Warmth),
         Moment::Warm => Some(Wanted::Dose(1)),
-        Moment::Dose if is_pressed => None,
+        Moment::Dose if is_pressed => {
+            let mut waning = courses.iter().filter(|course| course.wanes());
+            waning.next().map(|_| Wanted::Dose(last_dose(&points)))
+        }
         Moment::Dose if grave().next().is_some() && !trial.few_doses => solitude(grave()),
         Moment::Dose if is_over || !any(Outlook::Open) => None,
         Moment::Dose => Some(Wanted::Dose(2 * last_dose(&points))),
@@ -213,8 +216,8 @@ struct Course {
     in_all: Vec<Step>,
     /// What came of polite clients in number, once there were some.
     pressed: Option<Step>,
-    /// Whether a dose came after them.
-    is_tried_again: bool,
+    /// How many doses came after them.
+    tried_again: usize,
     /// What the last dose added before nobody was there, and in which time.
     dosed: Option<(isize, Duration)>,
     /// What was added each time that nobody was there, and in which time.
@@ -306,8 +309,8 @@ impl Course {
             added: level(point) - level(before),
         });
         let lately = points.iter().rev();
-        let mut lately = lately.take_while(|point| point.moment != Moment::Pressed);
-        let is_dosed_lately = lately.any(|point| point.moment == Moment::Dose);
+        let lately = lately.take_while(|point| point.moment != Moment::Pressed);
+        let dosed_lately = lately.filter(|point| point.moment == Moment::Dose);
         let in_time = |(before, point): (&Point<'_>, &Point<'_>)| {
             let took = point.at.saturating_sub(before.at);
             (level(point) - level(before), took)
@@ -324,7 +327,10 @@ impl Course {
             in_all: all
                 .map(|(before, point)| step(&in_all, before, point))
                 .collect(),
-            is_tried_again: pressed.is_some() && is_dosed_lately,
+            tried_again: match pressed {
+                Some(_) => dosed_lately.count(),
+                None => 0,
+            },
             dosed: with_clients.last().map(in_time),
             alone: alone.map(in_time).collect(),
             pressed,
@@ -356,7 +362,7 @@ impl Course {
 
     fn outlook(&self) -> Outlook {
         let (is_level, is_steady) = (self.is_level(), self.is_steady());
-        match self.is_tried_again {
+        match self.tried_again > 0 {
             _ if is_level || self.has_fallen() || self.is_seldom() => Outlook::Level,
             _ if self.grows_alone() => Outlook::Level,
             true if self.is_full() => Outlook::Level,
@@ -407,6 +413,16 @@ impl Course {
             *added > 0 && a_second(*added, *time) >= ALIKE_FROM * dosed
         };
         self.alone.iter().all(grows)
+    }
+
+    /// Whether the dose behind polite clients added less memory than the one before them: it may have used what they left, or be
+    /// the last before a heap is full, and one more tells.
+    fn wanes(&self) -> bool {
+        let [.., before, last] = self.doses.as_slice() else {
+            return false;
+        };
+        let is_less = last.rate() < IN_PROPORTION * before.rate();
+        self.tried_again == 1 && is_rough(self.figure) && is_less && self.outlook() == Outlook::Leak
     }
 
     /// Whether later doses add nothing, or less and less.
@@ -473,17 +489,21 @@ impl Course {
                 self.goes_on(&pressed, &doses, IN_PROPORTION)
             });
         }
-        let steps: Vec<Step> = std::iter::once(self.first)
+        let mut steps: Vec<Step> = std::iter::once(self.first)
             .chain(self.doses.iter().copied())
             .collect();
+        // Of two doses behind the polite clients the first has used what those left.
+        if self.tried_again > 1 {
+            steps.remove(steps.len() - 2);
+        }
         let [.., first, second, third] = steps.as_slice() else {
             return false;
         };
         let grows = [first, second, third].iter().all(|step| step.added > 0);
         // What polite clients in number leave behind is used for a part of the dose behind them.
-        let part = match self.is_tried_again {
-            true => LEAST_PART_OF_TAIL,
-            false => IN_PROPORTION,
+        let part = match self.tried_again {
+            0 => IN_PROPORTION,
+            _ => LEAST_PART_OF_TAIL,
         };
         grows
             && self.goes_on(second, &[*first], IN_PROPORTION)

@@ -795,6 +795,23 @@ fn cache_that_every_client_fills_is_no_leak_and_memory_that_every_client_costs_i
     assert!(reason.starts_with("memory grows by "), "{reason}");
 }
 
+/// A collector that comes with a limit of its own lets a heap grow to it, garbage and all.
+#[test]
+fn heap_that_is_full_behind_the_last_dose_is_no_leak() {
+    let trial = of_connections(100);
+    // Thirty-two connections to a mebibyte.
+    let said = |most: usize| {
+        let held = |runs: usize, polite: usize| 1 + ((100 * runs + polite) / 32).min(most);
+        let pace = Duration::from_millis(100);
+        judge(&trial, &dosed_in(pace, &trial, memory, held))
+    };
+    for most in (100..=308).step_by(4) {
+        let said = said(most);
+        assert!(!matches!(said, Verdict::Fail(_)), "{most} MiB: {said:?}");
+    }
+    assert!(matches!(said(usize::MAX), Verdict::Fail(_)));
+}
+
 #[test]
 fn cache_of_files_that_every_client_fills_is_no_leak_on_a_slow_host_either() {
     let trial = of_connections(3);

@@ -164,8 +164,10 @@ pub(crate) fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResul
 fn run_in_turn(case: &CaseRun, settings: &Settings, turn: &Turn) -> Result<CheckResult, Error> {
     let begun = Instant::now();
     let needed = descriptors::needed(std::slice::from_ref(&case.scenario));
-    let _held = wait_in_line(settings, descriptors::take_what_there_is(needed))?;
-    let attempt = block_on(settings, try_case(case, settings, turn))??;
+    let (_held, attempt) = match wait_in_line(settings, descriptors::take(needed))? {
+        Ok(held) => (held, block_on(settings, try_case(case, settings, turn))??),
+        Err(skip) => (None, Attempt::of(Verdict::Skip(skip))),
+    };
     let reproduce = attempt
         .failed
         .as_ref()

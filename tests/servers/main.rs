@@ -43,11 +43,42 @@ fn main() -> ExitCode {
         ("reproducer", reproducers::trials()),
         ("scenario", scenarios),
     ];
+    let has_few = has_few_descriptors() && !is_required("descriptors");
     let trials = kinds.into_iter().flat_map(|(kind, trials)| {
-        let named = move |trial: Trial| trial.with_kind(kind);
+        let named = move |trial: Trial| match has_few && takes_many(kind, trial.name()) {
+            true => trial.with_kind(kind).with_ignored_flag(true),
+            false => trial.with_kind(kind),
+        };
         trials.into_iter().map(named)
     });
     libtest_mimic::run(&arguments, trials.collect()).exit_code()
+}
+
+/// What most tests take: a crowd, or a leak that shows.
+const DESCRIPTORS: u64 = 256;
+
+/// Whether this host gives a process too few for most tests.
+fn has_few_descriptors() -> bool {
+    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
+    let has_few = limit.maximum.is_some_and(|most| most < DESCRIPTORS);
+    if has_few {
+        eprintln!(
+            "{DESCRIPTORS} descriptors (ulimit -n) are needed by all but `server::` and scenarios: the rest is ignored"
+        );
+    }
+    has_few
+}
+
+/// Whether a test is of a server that shows its defect to many clients, or of one that needs much itself.
+fn takes_many(kind: &str, name: &str) -> bool {
+    kind != "scenario" && !name.starts_with("server::")
+}
+
+/// Whether `SOCKDRILL_REQUIRE` demands that something is there.
+fn is_required(need: &str) -> bool {
+    let required = std::env::var("SOCKDRILL_REQUIRE").unwrap_or_default();
+    let mut required = required.split(',').map(str::trim);
+    required.any(|name| name == "all" || name == need)
 }
 
 /// A test of a suite beside the others of this program.
@@ -67,11 +98,6 @@ fn needing(
     missing: Option<String>,
     run: impl FnOnce() -> Result<(), Failed> + Send + 'static,
 ) -> Trial {
-    let required = std::env::var("SOCKDRILL_REQUIRE").unwrap_or_default();
-    let is_required = |need: &String| {
-        let mut required = required.split(',').map(str::trim);
-        required.any(|name| name == "all" || name == need)
-    };
     let missing = missing.filter(|need| !is_required(need));
     // Only what is ignored in the listing counts as skipped there; a reason can only be given by a test that runs.
     let by_flag = missing.is_some() && std::env::var_os("NEXTEST").is_some();
