@@ -47,6 +47,8 @@ struct Client {
     connection: Connection,
     /// It does not read from its connection.
     stalls: bool,
+    /// It has heard of the end of its connection.
+    heard_of_end: bool,
     /// It will not read from the next one: said where there is none, this holds for the one to come.
     will_stall: bool,
 }
@@ -173,7 +175,11 @@ impl Client {
         match does {
             Does::Stalls | Does::Reads if has_one => self.stalls = does == Does::Stalls,
             Does::Stalls | Does::Reads => self.will_stall = does == Does::Stalls,
-            Does::Connects => self.stalls = std::mem::take(&mut self.will_stall),
+            Does::Connects => {
+                self.stalls = std::mem::take(&mut self.will_stall);
+                self.heard_of_end = false;
+            }
+            Does::HearsOfEnd => self.heard_of_end = true,
             _ => {}
         }
         self.connection.change(does);
@@ -222,14 +228,18 @@ impl Connection {
 }
 
 impl State {
-    /// What does not happen on a connection whose server was ended.
+    /// What does not happen on a connection that has ended, or whose server was ended.
     fn has_ended(&self, client: Client, need: Need, does: Does) -> Option<Lack> {
-        let is_of_living = match need {
-            Need::SendingSide | Need::Peer => true,
-            // That nothing changes is not to be seen where the end comes.
-            Need::Reading => matches!(does, Does::Waits(Wait::Absence | Wait::Kernel)),
-            _ => false,
-        };
+        // That nothing changes is not to be seen where the end comes.
+        let is_absence =
+            need == Need::Reading && matches!(does, Does::Waits(Wait::Absence | Wait::Kernel));
+        if self.has_streams && client.heard_of_end && is_absence {
+            return Some((
+                "NAME's connection has ended by then",
+                "write `NAME connect` above, or this before its end",
+            ));
+        }
+        let is_of_living = is_absence || matches!(need, Need::SendingSide | Need::Peer);
         let is_of_ended = client.connection == Connection::OfEndedServer;
         let label = match self.server {
             Life::Ended => "write this above the end of the server",
@@ -243,7 +253,7 @@ impl State {
 
     /// What keeps the server from doing what a client waits for.
     fn answers(&self, need: Need, does: Does) -> Option<Lack> {
-        let waits = need == Need::Reading && does == Does::Waits(Wait::Event);
+        let waits = need == Need::Reading && does.wait() == Wait::Event;
         (waits && self.server == Life::Stopped).then_some((
             "the server is stopped, and answers nobody",
             "write `server continue` above",

@@ -670,7 +670,7 @@ const IMPOSSIBLE: &[(&str, usize, &str)] = &[
     ),
 ];
 
-/// The same of servers that are reached over a stream: what follows on a connection whose server was ended, and at which
+/// The same of servers that are reached over a stream: what follows on a connection that has ended or whose server was, and at which
 /// line of it the caret stands.
 const OF_AN_ENDED_SERVER: &[(&str, usize)] = &[
     ("server start\nalice send \"a\"\nalice expect \"a\"", 2),
@@ -693,6 +693,11 @@ const OF_AN_ENDED_SERVER: &[(&str, usize)] = &[
         3,
     ),
     ("alice half-close\nserver start\nalice expect open", 3),
+    ("alice expect fin\nalice expect silence", 2),
+    (
+        "alice half-close\nalice require reset or fin\nalice expect open",
+        3,
+    ),
     ("repeat 2\nalice send \"a\"\nserver start\nend", 2),
 ];
 
@@ -709,10 +714,7 @@ fn steps_that_cannot_happen_are_pointed_at() {
     for (lines, number) in OF_AN_ENDED_SERVER {
         let text = format!("case c\n  clients: alice\n\nalice connect\n{lines}\n");
         let message = message_over(STREAM, &text);
-        let (place, title) = (
-            format!("a.drill:{}:1\n", number + 4),
-            "alice's connection ended with the server that it was to",
-        );
+        let (place, title) = (format!("a.drill:{}:1\n", number + 4), "alice's connection");
         assert!(
             message.contains(&place) && message.contains(title),
             "{text}\n{message}"
@@ -771,6 +773,7 @@ fn steps_that_can_happen_may_stand_where_they_do() {
         "alice connect\nalice send \"a\"\nserver start\nalice expect \"a\"\nalice expect fin\nalice close",
         "alice connect\nserver signal KILL\nalice expect reset or fin\nserver start\nalice connect\nalice send \"a\"",
         "alice connect\nserver start\nalice reset",
+        "alice connect\nalice expect fin\nalice connect\nalice expect silence",
         "alice connect\nalice stall\nserver start\nalice read\nalice expect fin",
         // What the first process leaves behind may go on with its clients.
         "alice connect\nserver signal TERM\nserver expect exit\nalice send \"a\"\nalice expect \"a\"",

@@ -172,7 +172,7 @@ impl Expectation {
                     true => Over::Any,
                     false => Over::Streams,
                 };
-                let form = of_connection("", "expect_end", Wait::Event)
+                let form = Form::new("", "expect_end", Does::HearsOfEnd)
                     .needing(needs)
                     .only_over(over)
                     .of_kind("expect the end")

@@ -310,6 +310,8 @@ pub(crate) enum Does {
     Stalls,
     /// Somebody waits for something that changes nothing but what is known.
     Waits(Wait),
+    /// A client waits to hear of the end of its connection.
+    HearsOfEnd,
     /// A client waits to hear that there is no connection.
     WaitsForRefusal,
     /// Somebody waits for the server's end, by which it is asked to end.
@@ -357,6 +359,7 @@ impl Does {
             Self::Reads
             | Self::Stalls
             | Self::Waits(_)
+            | Self::HearsOfEnd
             | Self::WaitsForRefusal
             | Self::WaitsForEnd
             | Self::WaitsForAllToEnd

@@ -260,10 +260,24 @@ class Server:
         """Start the server where it ran before."""
         self.expect_life(0)
         self.sweep()
+        self.wait_until_let_go()
         try:
             self.start(**streams)
         except Unable as error:
             raise Broken(f"started again, {error}") from None
+
+    def wait_until_let_go(self):
+        """Wait until the kernel has put its listening socket away.
+
+        It does so some time after the end where an io_uring had it.
+        """
+        port = self.address[1] if isinstance(self.address, tuple) else None
+        deadline = time.monotonic() + STEP_WITHIN
+        while time.monotonic() < deadline and any(
+            row.state == LISTEN and row.port == port
+            for row in rows("tcp", "tcp6")
+        ):
+            time.sleep(0.001)
 
     def start_without_reader(self):
         """Start it with an output that nobody reads once it listens."""
