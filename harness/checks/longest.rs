@@ -285,13 +285,9 @@ fn common_words(told: &[Told]) -> Option<Template> {
         let parts = told
             .words
             .chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit());
-        let is_number = |part: &&[u8]| part[0].is_ascii_digit();
-        let blank = |part: &[u8]| {
-            if is_number(&part) {
-                Vec::new()
-            } else {
-                part.to_vec()
-            }
+        let blank = |part: &[u8]| match part[0].is_ascii_digit() {
+            true => Vec::new(),
+            false => part.to_vec(),
         };
         parts.map(blank).collect()
     };
