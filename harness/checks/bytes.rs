@@ -233,7 +233,8 @@ pub(super) const CHECKS: &[Check] = &[
               word, or takes the server along: https://github.com/march-language/march/pull/260 \
               https://github.com/PowerDNS/pdns/pull/2939",
         method: "Requests of half the promised length, of a byte less than it and of exactly that length are sent, and \
-                   others that are longer by a byte, by half and by much more; then a polite client comes.",
+                   others that are longer by a byte, by half and by much more, the newline of a line by itself; then a polite client \
+                   comes.",
         fix: "Keep room for the longest request and its newline, and say no to a longer one as the protocol does.",
         needs: &[
             Need::MODEL,

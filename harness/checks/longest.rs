@@ -40,22 +40,31 @@ fn request(model: Model, bytes: usize, subject: &Subject) -> Data {
     model.payload_of(bytes, subject.seed.wrapping_add(bytes as u64))
 }
 
+/// A client that makes such a request. The end of a line comes by itself: many servers look at how much they hold before they
+/// look for a newline in it, and take more where that came with the rest.
+fn asks(who: usize, bytes: usize, model: Model, subject: &Subject) -> ClientSteps {
+    let segmentation = match model.framing {
+        Framing::Line => Segmentation::At(vec![bytes - 1]),
+        Framing::Datagram | Framing::Stream => Segmentation::Whole,
+    };
+    let steps = ClientSteps::of(who).connect();
+    steps.send_data(request(model, bytes, subject), segmentation)
+}
+
 /// A client whose request of so many bytes is answered.
 fn is_answered(who: usize, bytes: usize, model: Model, subject: &Subject) -> ClientSteps {
     let data = request(model, bytes, subject);
     let reply = model.reply(&data).map(Expectation::Data);
     let within = partial::within(bytes);
-    let steps = ClientSteps::of(who).connect();
-    let steps = steps.send_data(data, Segmentation::Whole);
-    steps
+    asks(who, bytes, model, subject)
         .expect_within(reply.unwrap_or(Expectation::Taken), within)
         .finish(subject)
 }
 
 /// Clients that come one after the other, each with a longer request than the one before.
 fn ladder(lengths: &[usize], model: Model, subject: &Subject) -> Scenario {
-    let asks = |bytes: &usize| is_answered(0, *bytes, model, subject).lines();
-    let mut lines: Vec<Line> = lengths.iter().flat_map(asks).collect();
+    let rung = |bytes: &usize| is_answered(0, *bytes, model, subject).lines();
+    let mut lines: Vec<Line> = lengths.iter().flat_map(rung).collect();
     lines.push(settle());
     scenario("ever longer requests", &[("alice", 1)], vec![lines])
 }
@@ -83,16 +92,14 @@ fn longest_in(data: &Data, framing: Framing) -> usize {
     }
 }
 
-/// What is sent in a scenario, and whether that is waited for: the number of the step, and how long the longest request is.
-fn sent(scenario: &Scenario, framing: Framing) -> Vec<(usize, usize, bool)> {
+/// What is sent in a scenario: the number of the step, and how long the longest request is.
+fn sent(scenario: &Scenario, framing: Framing) -> Vec<(usize, usize)> {
     let steps = scenario.steps().into_iter().enumerate();
     let sent = steps.filter_map(|(at, line)| match &line.step {
         Step::Client {
-            action: Action::Send {
-                data, background, ..
-            },
+            action: Action::Send { data, .. },
             ..
-        } => Some((at, longest_in(data, framing), *background)),
+        } => Some((at, longest_in(data, framing))),
         _ => None,
     });
     sent.collect()
@@ -103,7 +110,7 @@ pub(super) fn climbed(seen: &Sighting<'_>) -> Option<Scenario> {
     let model = seen.subject.profile.model()?;
     let polite = dialogue::request(&seen.subject.profile)?.len();
     let sent = sent(seen.scenario, model.framing).into_iter();
-    let mut lengths: Vec<usize> = sent.map(|(_, bytes, _)| bytes).collect();
+    let mut lengths: Vec<usize> = sent.map(|(_, bytes)| bytes).collect();
     lengths.retain(|bytes| *bytes > polite);
     let longest = *lengths.iter().max()?;
     let powers = (1..usize::BITS).map(|power| 1 << power);
@@ -140,9 +147,9 @@ impl Climb {
         let steps = seen.scenario.steps();
         steps.get(last)?.action().filter(|action| awaits(action))?;
         let sent = sent(seen.scenario, framing);
-        let refused = sent.iter().rposition(|(at, ..)| *at < last)?;
-        let (_, answered, _) = sent[refused.checked_sub(1)?];
-        let longer = sent[refused..].iter().map(|(_, bytes, _)| *bytes);
+        let refused = sent.iter().rposition(|(at, _)| *at < last)?;
+        let (_, answered) = sent[refused.checked_sub(1)?];
+        let longer = sent[refused..].iter().map(|(_, bytes)| *bytes);
         Some(Self {
             answered,
             longer: longer.collect(),
@@ -219,11 +226,10 @@ fn watched(
         .map(|n| format!("client-{}", n + 1))
         .collect();
     let names: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
-    let asks = is_answered(0, answered, model, subject).lines();
+    let first = is_answered(0, answered, model, subject).lines();
     let watch = |(who, bytes): (usize, &usize)| {
         let within = partial::within(*bytes);
-        let steps = ClientSteps::of(who).connect();
-        let steps = steps.send_in_background(request(model, *bytes, subject));
+        let steps = asks(who, *bytes, model, subject);
         let steps = match outcome {
             Outcome::Ends => steps.expect_within(an_end(), within),
             Outcome::Stays => steps
@@ -236,7 +242,7 @@ fn watched(
     scenario(
         "requests that are too long",
         &names,
-        vec![asks, watch, vec![settle()]],
+        vec![first, watch, vec![settle()]],
     )
 }
 
@@ -279,13 +285,9 @@ fn common_words(told: &[Told]) -> Option<Template> {
         let parts = told
             .words
             .chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit());
-        let is_number = |part: &&[u8]| part[0].is_ascii_digit();
-        let blank = |part: &[u8]| {
-            if is_number(&part) {
-                Vec::new()
-            } else {
-                part.to_vec()
-            }
+        let blank = |part: &[u8]| match part[0].is_ascii_digit() {
+            true => Vec::new(),
+            false => part.to_vec(),
         };
         parts.map(blank).collect()
     };
@@ -305,6 +307,11 @@ fn common_words(told: &[Told]) -> Option<Template> {
         false => return None,
     };
     Template::parse_with_an_end(&text).ok()
+}
+
+/// Whether clients are watched whose requests are too long: each of them is one of its own.
+fn is_watched(scenario: &Scenario) -> bool {
+    scenario.clients.len() > 1
 }
 
 fn an_end() -> Expectation {
@@ -355,11 +362,8 @@ fn awaits(seen: &Sighting<'_>, wanted: &Expectation) -> bool {
 pub(super) fn longest(seen: &Sighting<'_>) -> Option<Found> {
     let model = seen.subject.profile.model()?;
     let sent = sent(seen.scenario, model.framing);
-    let longer: Vec<usize> = sent
-        .iter()
-        .filter(|(.., is_watched)| *is_watched)
-        .map(|(_, bytes, _)| *bytes)
-        .collect();
+    let (_, bytes) = *sent.first()?;
+    let longer: Vec<usize> = sent[1..].iter().map(|(_, bytes)| *bytes).collect();
     let choice = |bytes, refused| Choice::Longest {
         longest: Longest { bytes, refused },
         framing: model.framing,
@@ -372,7 +376,7 @@ pub(super) fn longest(seen: &Sighting<'_>) -> Option<Found> {
         let scenario = watched(bytes, longer, outcome, model, seen.subject);
         Some(further(bytes, scenario))
     };
-    if longer.is_empty() {
+    if !is_watched(seen.scenario) {
         let climb = Climb::of(seen, model.framing)?;
         if let Some(narrower) = climb.narrower(model, seen.subject) {
             return Some(further(climb.answered, narrower));
@@ -384,7 +388,6 @@ pub(super) fn longest(seen: &Sighting<'_>) -> Option<Found> {
         let longer = longer_than(&climb, model.framing);
         return watch(climb.answered, &longer, outcome);
     }
-    let (_, bytes, _) = *sent.first()?;
     if !seen.came_to_the_last_step() {
         let awaits_an_end = !awaits(seen, &Expectation::Open);
         return awaits_an_end
@@ -409,15 +412,14 @@ pub(super) fn answered(seen: &Sighting<'_>) -> Option<(usize, Option<usize>)> {
     if let Some(climb) = Climb::of(seen, framing) {
         return Some((climb.answered, climb.longer.first().copied()));
     }
-    let (_, bytes, _) = *sent(seen.scenario, framing).last()?;
+    let (_, bytes) = *sent(seen.scenario, framing).last()?;
     seen.came_to_the_last_step().then_some((bytes, None))
 }
 
 /// A client whose request is too long sees what becomes of it.
 fn is_refused(bytes: usize, longest: &Longest, model: Model, subject: &Subject) -> Vec<Line> {
-    let data = request(model, bytes, subject);
     let within = partial::within(bytes);
-    let steps = ClientSteps::of(0).connect().send_in_background(data);
+    let steps = asks(0, bytes, model, subject);
     let goes_on = |steps: ClientSteps| match subject.profile.closes_after_exchange() {
         true => steps.finish(subject),
         false => steps.request_and_reply(subject).finish(subject),
@@ -517,10 +519,10 @@ mod tests {
         let mut scenario = ladder(rungs, subject.profile.model().unwrap(), &subject);
         loop {
             let sent = sent(&scenario, Framing::Line);
-            if sent.iter().any(|(.., is_watched)| *is_watched) {
-                return sent.into_iter().map(|(_, bytes, _)| bytes).collect();
+            if is_watched(&scenario) {
+                return sent.into_iter().map(|(_, bytes)| bytes).collect();
             }
-            let refused = sent.iter().find(|(_, bytes, _)| *bytes > limit).unwrap();
+            let refused = sent.iter().find(|(_, bytes)| *bytes > limit).unwrap();
             let began = (0..=refused.0 + 1).map(What::StepBegan).collect();
             let found = read(&subject, &scenario, &seen(began)).unwrap();
             scenario = found.further.unwrap();

@@ -44,6 +44,7 @@ fn every_size(how: &str) -> &'static str {
 /// Whoever writes down what was told is held to it, and keeps it.
 #[rstest]
 #[case::closes("closes", "{ size = \"4097B\", refused = \"closed\" }")]
+#[case::holds_no_more("holds", "{ size = \"4097B\", refused = \"closed\" }")]
 #[case::says(
     "says",
     "{ size = \"4KiB\", refused = \"answered\", text = 'error: line too long\\n' }"
@@ -81,6 +82,8 @@ fn request_that_is_too_long_is_a_choice_which_the_report_names(
 #[rstest]
 #[case::unpromised("closes", "", "inconclusive")]
 #[case::promised("closes", "longest = \"4097B\"", "pass")]
+#[case::unpromised_and_not_exact("holds", "", "inconclusive")]
+#[case::promised_and_not_exact("holds", "longest = \"4097B\"", "pass")]
 #[case::hardly_anything("closes", "longest = \"22B\"", "pass")]
 #[case::datagrams("udp-cuts", "longest = \"2KiB\"", "pass")]
 fn drawn_requests_are_no_longer_than_promised(
@@ -100,7 +103,7 @@ fn drawn_requests_are_no_longer_than_promised(
 #[rstest]
 #[case::byte_at_the_end_of_a_buffer("loses")]
 #[case::wrong_byte("spoils")]
-#[case::some_of_them("now-and-then")]
+#[case::some_of_them("some")]
 #[case::no_room_for_ever("stalls")]
 #[case::death("dies")]
 #[case::datagram_with_an_old_end("udp-spoils")]

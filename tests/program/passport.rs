@@ -44,6 +44,8 @@ const TAKES_NO_NOTICE: &str = concat!(
 #[case::says_no_more_than_it_hears("udp-echo", &["udp-echo", "--port", "{port}"], "amplification", "1.00 reply bytes for each request byte")]
 #[case::knows_where_it_was_asked("udp-echo", &["udp-echo", "--port", "{port}", "--host", "0.0.0.0"], "reply_source", "the address that was asked")]
 #[case::does_not("udp-echo", &["udp-echo", "--violate", "datagram/reply-source", "--port", "{port}"], "reply_source", "127.0.0.1, asked on 127.0.0.2")]
+#[case::takes_any_line("line-echo", &["line-echo", "--port", "{port}"], "longest", "answers 4194305 bytes")]
+#[case::takes_no_longer_line("line-echo", &["line-idle", "--port", "{port}"], "longest", "answers 65536 bytes, and not 65537; to have it judged, promise longest = \"64KiB\"")]
 #[case::tidy("echo", &["echo", "--path", "{path}"], "path_after_term", "removed")]
 #[case::untidy("echo", &["echo", "--violate", "local/stale-path", "--path", "{path}"], "path_after_term", "left behind")]
 fn what_a_server_does_is_observed(
