@@ -44,7 +44,7 @@ fn keys(value: &Value) -> Vec<&str> {
 
 #[test]
 fn server_that_keeps_its_promises_is_exit_code_0() {
-    sockdrill(&["check", "echo", "--only", "polite"])
+    sockdrill(&["check", "echo", "--only", "polite/exchange"])
         .run()
         .code(0)
         .prints("pass          polite/exchange")
@@ -91,7 +91,7 @@ fn failed_scenario_is_written_as_a_file_that_fails_again() {
 
 #[test]
 fn json_report_has_the_fields_of_format_1() {
-    let only = ["--only", "polite", "--only", "datagram/empty"];
+    let only = ["--only", "polite/exchange", "--only", "datagram/empty"];
     let run = sockdrill(&["check", "echo", "--seed", "7"]).reporting();
     let report = run.args(only).run().code(0).report;
     let mut required = vec![
@@ -365,10 +365,10 @@ fn skipped_checks_are_not_run() {
 
 #[test]
 fn fewer_passes_than_min_checks_is_a_failure() {
-    sockdrill(&["check", "echo", "--only", "polite", "--min-checks", "1"])
+    sockdrill(&["check", "echo", "--only", "polite/exchange", "--min-checks", "1"])
         .run()
         .code(0);
-    sockdrill(&["check", "echo", "--only", "polite", "--min-checks", "2"])
+    sockdrill(&["check", "echo", "--only", "polite/exchange", "--min-checks", "2"])
         .run()
         .code(1)
         .prints("1 checks passed, and --min-checks wants 2");
