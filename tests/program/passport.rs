@@ -45,6 +45,7 @@ const TAKES_NO_NOTICE: &str = concat!(
 #[case::knows_where_it_was_asked("udp-echo", &["udp-echo", "--port", "{port}", "--host", "0.0.0.0"], "reply_source", "the address that was asked")]
 #[case::does_not("udp-echo", &["udp-echo", "--violate", "datagram/reply-source", "--port", "{port}"], "reply_source", "127.0.0.1, asked on 127.0.0.2")]
 #[case::tidy("echo", &["echo", "--path", "{path}"], "path_after_term", "removed")]
+#[case::lets_go("echo", &["echo", "--port", "{port}"], "listener_after_end", "goes with its last process")]
 #[case::untidy("echo", &["echo", "--violate", "local/stale-path", "--path", "{path}"], "path_after_term", "left behind")]
 fn what_a_server_does_is_observed(
     #[case] speaks: &str,
