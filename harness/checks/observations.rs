@@ -455,7 +455,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
     Observation {
         name: "listener_after_end",
         id: None,
-        about: "How long the listening socket of a server that was killed outlives its last process, where it does.",
+        about: "Whether the listening socket of a server that was killed outlives its last process, and how long.",
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         occasion: Occasion::Own(|subject| {
             let open = ClientSteps::of(0).open(subject).lines();
@@ -468,14 +468,19 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         read: |seen| {
             let kept = |event: &ServerEvent| match event {
                 ServerEvent::LetGo(after) => {
-                    Some(format!("was there for {} more", Measured(*after)))
+                    Some(format!("outlives its last process by {}", Measured(*after)))
                 }
-                ServerEvent::NotLetGo(after) => {
-                    Some(format!("was still there {} later", Measured(*after)))
-                }
+                ServerEvent::NotLetGo(after) => Some(format!(
+                    "is there {} after its last process",
+                    Measured(*after)
+                )),
                 _ => None,
             };
-            seen.transcript.server_events().find_map(kept)
+            let mut events = seen.transcript.server_events();
+            let at_once = || "goes with its last process".to_owned();
+            let is_restarted = seen.transcript.is_restarted();
+            let outlived = events.find_map(kept);
+            outlived.or_else(|| is_restarted.then(at_once))
         },
         line: NO_LINE,
     },

@@ -604,8 +604,16 @@ impl Client {
             .iter()
             .filter(|row| row.local.is_some_and(|local| local.port() == server.port()));
         // A queue takes one more than its limit (tcp(7), `tcp_abort_on_overflow`; `sk_acceptq_is_full` of the kernel).
-        (self.is_calling() || has_sent() && is_half_open())
-            && its_own.any(|row| row.receive_queue <= row.send_queue)
+        self.is_in_unnoticed()
+            || (self.is_calling() || has_sent() && is_half_open())
+                && its_own.any(|row| row.receive_queue <= row.send_queue)
+    }
+
+    /// Whether the handshake is complete, and it is we who have not come to notice.
+    fn is_in_unnoticed(&self) -> bool {
+        const ESTABLISHED: u8 = 1;
+        let is_told = self.recorder.client_states().of(self.id).is_connected();
+        !is_told && self.tcp_state() == Some(ESTABLISHED)
     }
 
     /// How the server has ended the connection as the kernel shows it: a client that does not read does not notice.

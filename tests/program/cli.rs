@@ -365,13 +365,27 @@ fn skipped_checks_are_not_run() {
 
 #[test]
 fn fewer_passes_than_min_checks_is_a_failure() {
-    sockdrill(&["check", "echo", "--only", "polite/exchange", "--min-checks", "1"])
-        .run()
-        .code(0);
-    sockdrill(&["check", "echo", "--only", "polite/exchange", "--min-checks", "2"])
-        .run()
-        .code(1)
-        .prints("1 checks passed, and --min-checks wants 2");
+    sockdrill(&[
+        "check",
+        "echo",
+        "--only",
+        "polite/exchange",
+        "--min-checks",
+        "1",
+    ])
+    .run()
+    .code(0);
+    sockdrill(&[
+        "check",
+        "echo",
+        "--only",
+        "polite/exchange",
+        "--min-checks",
+        "2",
+    ])
+    .run()
+    .code(1)
+    .prints("1 checks passed, and --min-checks wants 2");
 }
 
 #[test]
