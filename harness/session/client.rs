@@ -68,6 +68,10 @@ struct Link {
     late: Rc<Cell<Duration>>,
 }
 
+/// States of our own socket (`include/net/tcp_states.h`).
+const SYN_SENT: u8 = 2;
+const CLOSE: u8 = 7;
+
 impl Client {
     pub(crate) fn new(
         id: ClientId,
@@ -584,7 +588,6 @@ impl Client {
 
     /// Whether our SYN has not been answered. It is repeated by the kernel, so an answer may still come.
     pub(crate) fn is_calling(&self) -> bool {
-        const SYN_SENT: u8 = 2;
         self.tcp_state() == Some(SYN_SENT)
     }
 
@@ -611,14 +614,13 @@ impl Client {
 
     /// Whether the handshake is complete, and it is we who have not come to notice.
     fn is_in_unnoticed(&self) -> bool {
-        const ESTABLISHED: u8 = 1;
         let is_told = self.recorder.client_states().of(self.id).is_connected();
-        !is_told && self.tcp_state() == Some(ESTABLISHED)
+        let state = self.tcp_state().filter(|_| !is_told);
+        state.is_some_and(|state| !matches!(state, SYN_SENT | CLOSE))
     }
 
     /// How the server has ended the connection as the kernel shows it: a client that does not read does not notice.
     pub(crate) fn unnoticed_end(&self) -> Option<&'static str> {
-        const CLOSE: u8 = 7;
         if self.tcp_state() == Some(CLOSE) {
             return Some("it was reset");
         }
