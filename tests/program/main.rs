@@ -62,6 +62,10 @@ fn is_required(need: &str) -> bool {
 
 /// Whether this host gives a process so many descriptors, which are too many for a test that is about a crowd or a leak to go
 /// without.
+#[expect(
+    clippy::print_stderr,
+    reason = "a test of this kind cannot be ignored when it runs"
+)]
 fn gives_descriptors(needed: u64) -> bool {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let gives = limit.maximum.is_none_or(|most| most >= needed);

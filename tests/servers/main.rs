@@ -58,6 +58,10 @@ fn main() -> ExitCode {
 const DESCRIPTORS: u64 = 256;
 
 /// Whether this host gives a process too few for most tests.
+#[expect(
+    clippy::print_stderr,
+    reason = "a test that is ignored by its flag has no other place for the reason"
+)]
 fn has_few_descriptors() -> bool {
     let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
     let has_few = limit.maximum.is_some_and(|most| most < DESCRIPTORS);
