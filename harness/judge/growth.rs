@@ -380,10 +380,11 @@ impl Course {
     /// Whether it was once lower after more had been done: what is collected late rises and falls.
     fn has_fallen(&self) -> bool {
         let last = self.doses.last().map_or(0, |dose| dose.added);
-        let by_pressure = self
-            .pressed
-            .is_some_and(|by| by.added < 0 && -by.added * 2 >= last);
-        by_pressure || self.doses.iter().any(|dose| dose.added < 0)
+        let is_a_fall = |added: isize| added < 0 && -added * 2 >= last;
+        let pressed = self.pressed.iter().map(|pressed| pressed.added);
+        let alone = self.alone.iter().map(|(added, _)| *added);
+        let has_fallen = pressed.chain(alone).any(is_a_fall);
+        has_fallen || self.doses.iter().any(|dose| dose.added < 0)
     }
 
     /// How long it takes to tell whether it grows with nobody there: as long as the last dose, or until some would be added.

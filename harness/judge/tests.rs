@@ -746,6 +746,21 @@ fn what_grows_with_time_and_nobody_there_is_no_leak_of_clients() {
     assert!(matches!(said(2, 5_000), Verdict::Fail(_)));
 }
 
+/// A server that looks every few seconds for what has ended may do so while nobody is there.
+#[test]
+fn what_is_given_back_while_nobody_is_there_is_no_leak() {
+    let trial = of_connections(4);
+    let mut seen = dosed(&trial, sockets, |runs, _| 3 + 4 * runs);
+    let is_alone = |event: &Event| matches!(event.what, What::Sample(Moment::Alone, _));
+    let at = seen.events.iter().position(is_alone);
+    seen.events.truncate(at.expect("it was left alone"));
+    let at = seen.events[seen.events.len() - 1].at + Duration::from_secs(1);
+    let what = What::Sample(Moment::Alone, sockets(3));
+    seen.events.push(Event { at, what });
+    assert_eq!(next(&trial, &seen), None);
+    assert_eq!(judge(&trial, &seen), Verdict::Pass);
+}
+
 /// What comes to light once, a moment behind the last client, is that client's.
 #[test]
 fn leak_that_shows_late_is_told_from_growth_with_time() {
