@@ -508,12 +508,15 @@ impl Session<'_> {
         Ended::OutOfTime(limit)
     }
 
-    /// Whether the server has taken every client in hand.
+    /// Whether the server has taken every client in hand, and none is still to come.
     fn all_accepted(&self) -> bool {
         let mut clients = self.clients.all();
         clients.all(|client| {
             let is_taken = || client.is_accepted() || client.is_deferred();
-            !client.is_connected() || is_taken() || client.has_ended()
+            match client.is_connected() {
+                true => is_taken() || client.has_ended(),
+                false => !client.is_calling(),
+            }
         })
     }
 
