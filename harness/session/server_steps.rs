@@ -448,6 +448,7 @@ impl Session<'_> {
         let mut rest = RestDetector::beside(self.observer.idleness);
         let begun = self.observer.looks.get().number;
         let mut all_in_hand = 0;
+        let mut had_room = Instant::now();
         loop {
             let next_fact = self.observer.recorder.next_fact();
             self.observer
@@ -478,7 +479,7 @@ impl Session<'_> {
                         look = looks_every(LOOK_ASIDE);
                     } else if *what == ServerExpectation::OutOfFiles
                         && asked.elapsed() < LET_IN_WITHIN
-                        && self.clients.all().any(Client::is_kept_out)
+                        && self.is_to_let_in(&mut had_room)
                     {
                         look = looks_every(LOOK_ASIDE);
                     } else if !is_starved_of_proof(&rest, limit) {
@@ -518,6 +519,15 @@ impl Session<'_> {
                 false => !client.is_calling(),
             }
         })
+    }
+
+    /// Whether a client is still to come to a queue that has had room of late: others may fill it for a moment.
+    fn is_to_let_in(&self, had_room: &mut Instant) -> bool {
+        if self.clients.all().any(Client::is_kept_out) {
+            *had_room = Instant::now();
+        }
+        let is_calling = self.clients.all().any(Client::is_calling);
+        is_calling && had_room.elapsed() < STEP_WITHIN
     }
 
     /// Whether nothing more will come of what the clients have done.

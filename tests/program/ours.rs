@@ -245,23 +245,6 @@ fn server_with_a_process_for_each_client_is_not_held_to_the_descriptors_of_one()
     .prints("each client has a process of the server for itself");
 }
 
-/// Most of a crowd comes to a queue that holds one only when the kernel repeats its handshakes, seconds later.
-#[test]
-fn descriptors_run_out_of_a_server_with_a_short_queue() {
-    if !crate::gives_descriptors(256) {
-        return;
-    }
-    let server = "s = socket.create_server(('127.0.0.1', int(sys.argv[1])), backlog=1)\n\
-        while True:\n    \
-            try: c, _ = s.accept()\n    \
-            except OSError: time.sleep(0.05); continue\n    \
-            threading.Thread(target=echo, args=(c,), daemon=True).start()\n";
-    let check_id = "backlog/descriptor-limit";
-    check(&["--speaks", "echo", "--only", check_id], server)
-        .code(0)
-        .prints(format!("pass          {check_id}"));
-}
-
 /// A game's loop is as busy with clients as without.
 #[test]
 fn server_that_never_rests_is_not_accused_of_it() {
