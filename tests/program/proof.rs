@@ -122,6 +122,9 @@ fn crowd_that_is_to_reach_a_server_speaks_where_the_kernel_keeps_who_does_not() 
 /// What was not reached is told with the reason.
 #[test]
 fn crowd_that_the_kernel_has_kept_from_the_server_is_told() {
+    if !crate::gives_descriptors(256) {
+        return;
+    }
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("case.drill");
     let steps = "  server limit-open-files 8\n  crowd connect\n  server require out-of-files\n  crowd close\n";
