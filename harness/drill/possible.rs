@@ -309,6 +309,8 @@ impl State {
             _ => {}
         }
     }
+
+    /// Nothing of the server is left.
     fn end_all(&mut self) {
         (self.server, self.is_signalled) = (Life::Ended, false);
         if self.has_streams {

@@ -591,9 +591,14 @@ impl Client {
         self.tcp_state() == Some(SYN_SENT)
     }
 
+    /// Whether the client is yet to come to a server that has room for it, or is there and we have not come to notice.
+    pub(crate) fn is_yet_to_come(&self) -> bool {
+        self.is_in_unnoticed() || self.is_kept_out()
+    }
+
     /// Whether the kernel alone keeps the client from a server that has room for it: a handshake that finds the accept queue
     /// full is dropped, and repeated ever more seldom (tcp(7), `tcp_syn_retries`), or with what the client has sent.
-    pub(crate) fn is_kept_out(&self) -> bool {
+    fn is_kept_out(&self) -> bool {
         let (Some(link), Address::Inet(server)) = (&self.link, &self.server) else {
             return false;
         };
@@ -602,14 +607,13 @@ impl Client {
             self.server_row()
                 .is_some_and(|row| row.state.is_half_open())
         };
-        let listeners = self.lab.diag().listeners().unwrap_or_default();
-        let mut its_own = listeners
-            .iter()
-            .filter(|row| row.local.is_some_and(|local| local.port() == server.port()));
-        // A queue takes one more than its limit (tcp(7), `tcp_abort_on_overflow`; `sk_acceptq_is_full` of the kernel).
-        self.is_in_unnoticed()
-            || (self.is_calling() || has_sent() && is_half_open())
-                && its_own.any(|row| row.receive_queue <= row.send_queue)
+        // A queue takes one more than its limit (`sk_acceptq_is_full` of the kernel).
+        let has_room = |row: &crate::kernel::Row| {
+            row.local.is_some_and(|local| local.port() == server.port())
+                && row.receive_queue <= row.send_queue
+        };
+        let listeners = || self.lab.diag().listeners().unwrap_or_default();
+        (self.is_calling() || has_sent() && is_half_open()) && listeners().iter().any(has_room)
     }
 
     /// Whether the handshake is complete, and it is we who have not come to notice.

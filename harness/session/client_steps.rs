@@ -260,7 +260,7 @@ impl Session<'_> {
     fn in_vain(&self, client: &Client, waiting: &mut Waiting) -> Option<Ended> {
         let waited = waiting.asked.elapsed();
         let limit = waiting.limit;
-        let (bound, next_look, ended) = if waiting.looks_on && client.is_kept_out() {
+        let (bound, next_look, ended) = if waiting.looks_on && client.is_yet_to_come() {
             (LET_IN_WITHIN, limit, Ended::KeptOut(LET_IN_WITHIN))
         } else if waiting.looks_on && self.observer.may_still_act() {
             (LOOK_ON_FOR, LOOK_ASIDE, Ended::NotYet(LOOK_ON_FOR))

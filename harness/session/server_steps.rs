@@ -523,7 +523,7 @@ impl Session<'_> {
 
     /// Whether a client is still to come to a queue that has had room of late: others may fill it for a moment.
     fn is_to_let_in(&self, had_room: &mut Instant) -> bool {
-        if self.clients.all().any(Client::is_kept_out) {
+        if self.clients.all().any(Client::is_yet_to_come) {
             *had_room = Instant::now();
         }
         let is_calling = self.clients.all().any(Client::is_calling);

@@ -30,7 +30,7 @@ fn fifty_servers_with_the_same_port_run_at_once() {
     let doctor = sockdrill(&["doctor"]).run();
     if doctor.stdout.contains("missing  namespace") {
         doctor.demand(
-            !crate::is_required("namespace"),
+            !crate::host::is_required("namespace"),
             "no namespace, although one is required",
         );
         return;

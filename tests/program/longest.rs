@@ -1,6 +1,7 @@
 //! A request may be too long for a server, which is its choice where each that is longer meets the same.
 
 use crate::kit::{Run, sockdrill};
+use crate::verdict;
 use rstest::rstest;
 
 const SERVER: &str = "fixtures/external/has_its_longest.py";
@@ -23,14 +24,6 @@ fn check(how: &str, promise: &str, only: &[&str]) -> Run {
         .reporting()
         .args(["--", "python3", SERVER, how, "{port}"])
         .run()
-}
-
-/// The verdict on a check, with its reason.
-fn verdict(run: &Run, id: &str) -> String {
-    let checks = run.report["checks"].as_array().unwrap();
-    let row = checks.iter().find(|row| row["id"] == id).unwrap();
-    let reason = row["reason"].as_str().unwrap_or_default();
-    format!("{}: {reason}", row["verdict"].as_str().unwrap())
 }
 
 /// The check that sends payloads of every size.

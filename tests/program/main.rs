@@ -4,6 +4,9 @@
 #[path = "../kit.rs"]
 mod kit;
 
+#[path = "../host.rs"]
+mod host;
+
 /// What people and scripts see: exit codes, reports, and errors that say what to do.
 mod cli;
 /// What a run comes to where not all of it could be done.
@@ -50,15 +53,9 @@ mod unpromised;
 /// How the processes of a server end that are not its first one.
 mod workers;
 
+use kit::Run;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-
-/// Whether `SOCKDRILL_REQUIRE` demands that something is there.
-fn is_required(need: &str) -> bool {
-    let required = std::env::var("SOCKDRILL_REQUIRE").unwrap_or_default();
-    let mut required = required.split(',').map(str::trim);
-    required.any(|name| name == "all" || name == need)
-}
 
 /// Whether this host gives a process so many descriptors, which are too many for a test that is about a crowd or a leak to go
 /// without.
@@ -67,16 +64,23 @@ fn is_required(need: &str) -> bool {
     reason = "a test of this kind cannot be ignored when it runs"
 )]
 fn gives_descriptors(needed: u64) -> bool {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let gives = limit.maximum.is_none_or(|most| most >= needed);
+    let gives = host::gives_descriptors(needed);
     assert!(
-        gives || !is_required("descriptors"),
+        gives || !host::is_required("descriptors"),
         "no {needed} descriptors, although they are required"
     );
     if !gives {
         eprintln!("not tried: it takes {needed} descriptors (ulimit -n)");
     }
     gives
+}
+
+/// The verdict on a check, with its reason.
+fn verdict(run: &Run, id: &str) -> String {
+    let checks = run.report["checks"].as_array().unwrap();
+    let row = checks.iter().find(|row| row["id"] == id).unwrap();
+    let reason = row["reason"].as_str().unwrap_or_default();
+    format!("{}: {reason}", row["verdict"].as_str().unwrap())
 }
 
 /// The processes that have `marker` in their command line.

@@ -1,6 +1,7 @@
 //! A server that listens may not serve yet, and says so to whoever comes.
 
 use crate::kit::{Run, sockdrill};
+use crate::verdict;
 use rstest::rstest;
 
 /// A server that receives its first clients in such a way, in such of its lives, and what it promises.
@@ -20,14 +21,6 @@ fn check(how: &str, which: &str, promise: &str, only: &[&str]) -> Run {
         .args(only)
         .reporting()
         .run()
-}
-
-/// The verdict on a check, with its reason.
-fn verdict(run: &Run, id: &str) -> String {
-    let checks = run.report["checks"].as_array().unwrap();
-    let row = checks.iter().find(|row| row["id"] == id).unwrap();
-    let reason = row["reason"].as_str().unwrap_or_default();
-    format!("{}: {reason}", row["verdict"].as_str().unwrap())
 }
 
 const RESTART: &str = "time-wait/restart-killed";

@@ -1,6 +1,7 @@
 //! What a server does not promise is observed, and never held against it.
 
 use crate::kit::{Run, sockdrill};
+use crate::verdict;
 use rstest::rstest;
 
 const SERVER: &str = "fixtures/external/has_its_ways.py";
@@ -24,14 +25,6 @@ fn check(how: &str, profile: &str, only: &[&str]) -> Run {
         .reporting()
         .args(["--", "python3", SERVER, how, "{port}"])
         .run()
-}
-
-/// The verdict on a check, with its reason.
-fn verdict(run: &Run, id: &str) -> String {
-    let checks = run.report["checks"].as_array().unwrap();
-    let row = checks.iter().find(|row| row["id"] == id).unwrap();
-    let reason = row["reason"].as_str().unwrap_or_default();
-    format!("{}: {reason}", row["verdict"].as_str().unwrap())
 }
 
 const TOGETHER: &[&str] = &["partial/coalesced", "partial/straddle"];

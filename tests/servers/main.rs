@@ -9,6 +9,9 @@
 #[path = "../kit.rs"]
 mod kit;
 
+#[path = "../host.rs"]
+mod host;
+
 mod checks;
 /// Servers with faults that need two things at once.
 mod faulty;
@@ -43,7 +46,7 @@ fn main() -> ExitCode {
         ("reproducer", reproducers::trials()),
         ("scenario", scenarios),
     ];
-    let has_few = has_few_descriptors() && !is_required("descriptors");
+    let has_few = has_few_descriptors() && !host::is_required("descriptors");
     let trials = kinds.into_iter().flat_map(|(kind, trials)| {
         let named = move |trial: Trial| match has_few && takes_many(kind, trial.name()) {
             true => trial.with_kind(kind).with_ignored_flag(true),
@@ -63,8 +66,7 @@ const DESCRIPTORS: u64 = 256;
     reason = "a test that is ignored by its flag has no other place for the reason"
 )]
 fn has_few_descriptors() -> bool {
-    let limit = rustix::process::getrlimit(rustix::process::Resource::Nofile);
-    let has_few = limit.maximum.is_some_and(|most| most < DESCRIPTORS);
+    let has_few = !host::gives_descriptors(DESCRIPTORS);
     if has_few {
         eprintln!(
             "{DESCRIPTORS} descriptors (ulimit -n) are needed by all but `server::` and scenarios: the rest is ignored"
@@ -76,13 +78,6 @@ fn has_few_descriptors() -> bool {
 /// Whether a test is of a server that shows its defect to many clients, or of one that needs much itself.
 fn takes_many(kind: &str, name: &str) -> bool {
     kind != "scenario" && !name.starts_with("server::")
-}
-
-/// Whether `SOCKDRILL_REQUIRE` demands that something is there.
-fn is_required(need: &str) -> bool {
-    let required = std::env::var("SOCKDRILL_REQUIRE").unwrap_or_default();
-    let mut required = required.split(',').map(str::trim);
-    required.any(|name| name == "all" || name == need)
 }
 
 /// A test of a suite beside the others of this program.
@@ -102,7 +97,7 @@ fn needing(
     missing: Option<String>,
     run: impl FnOnce() -> Result<(), Failed> + Send + 'static,
 ) -> Trial {
-    let missing = missing.filter(|need| !is_required(need));
+    let missing = missing.filter(|need| !host::is_required(need));
     // Only what is ignored in the listing counts as skipped there; a reason can only be given by a test that runs.
     let by_flag = missing.is_some() && std::env::var_os("NEXTEST").is_some();
     let trial = Trial::ignorable_test(name, move || match missing {
