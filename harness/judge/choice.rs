@@ -35,6 +35,8 @@ pub(crate) enum Choice {
     },
     /// It takes no notice for so long of a client that has said what is no request.
     Throttles(Duration),
+    /// It turns away for so long whoever comes from the address of those before, and serves others.
+    Penalises(Duration),
     /// It turns clients away until it has started, and serves one that comes so much later.
     TurnsAway(Duration),
 }
@@ -47,6 +49,7 @@ impl Choice {
                 at_login == too
             }
             (Self::Throttles(_), Self::Throttles(_)) => true,
+            (Self::Penalises(_), Self::Penalises(_)) => true,
             (Self::TurnsAway(_), Self::TurnsAway(_)) => true,
             (
                 Self::Limit {
@@ -103,6 +106,7 @@ impl Choice {
                 format!("throttling = \"{seconds}s\"")
             }
             Self::Longest { longest, .. } => longest_promise(longest),
+            Self::Penalises(_) => "penalties = \"an-address\"".to_owned(),
             Self::TurnsAway(_) => "starting = \"turns-away\"".to_owned(),
             Self::GivesUp { after, at_login } => {
                 let key = if *at_login {

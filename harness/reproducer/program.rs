@@ -91,7 +91,11 @@ fn constants(target: &Target, time: u64) -> String {
         }
     };
     let one_connection = target.profile.promises.serves == Some(Serves::OneConnection);
-    let rows: [(&str, Lines); 12] = [
+    let apart = match target.profile.promises.penalises_addresses() {
+        true => "itertools.count()",
+        false => "None",
+    };
+    let rows: [(&str, Lines); 13] = [
         ("COMMAND", command),
         ("ENVIRONMENT", table(&target.environment)),
         ("FILES", table(&target.files)),
@@ -122,6 +126,7 @@ fn constants(target: &Target, time: u64) -> String {
             "ONE_CONNECTION",
             vec![if one_connection { "True" } else { "False" }.to_owned()],
         ),
+        ("ADDRESSES", vec![apart.to_owned()]),
         ("TIME_LIMIT", vec![time.to_string()]),
     ];
     let mut all = String::from(

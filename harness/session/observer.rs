@@ -16,6 +16,7 @@ use crate::model::phase::Moment;
 use crate::session::calibration;
 use crate::session::own_delay;
 use crate::session::recorder::Recorder;
+use crate::session::sources::Sources;
 use crate::transcript::event::{ClientEvent, ClientId, Ended, ServerEvent, Transcript, What};
 use crate::transcript::fault::Fault;
 use std::cell::Cell;
@@ -30,6 +31,8 @@ pub(super) struct Observer {
     pub(super) lab: Arc<Lab>,
     pub(super) server: Option<Server>,
     pub(super) recorder: Recorder,
+    /// Where its clients come from.
+    pub(super) sources: Sources,
     pub(super) exit_watch: Option<JoinHandle<()>>,
     /// The memory of each process at the baseline.
     pub(super) memory: HashMap<i32, Memory>,
@@ -57,6 +60,7 @@ impl Observer {
             lab,
             server: Some(server),
             recorder,
+            sources: Sources::default(),
             exit_watch: None,
             memory: HashMap::new(),
             began: Instant::now(),
