@@ -464,7 +464,7 @@ fn exact_limit(subject: &Subject, held_before: usize, closes: bool) -> Found {
 }
 
 /// Whether a client found its connection ended.
-fn is_ended(cause: &Cause) -> bool {
+pub(super) fn is_ended(cause: &Cause) -> bool {
     let Cause::StepFailed { instead, .. } = cause else {
         return false;
     };

@@ -166,6 +166,13 @@ impl Need {
         reason: "most-connections is not promised, or more than are opened here",
     };
 
+    /// That a client may come again from where it came from, whatever it has done.
+    pub(crate) const SAME_ADDRESS: Self = Self {
+        word: "same address",
+        met: |subject| !subject.profile.promises.penalises_addresses(),
+        reason: "an address from which a client has come may be turned away (penalties)",
+    };
+
     /// The promise of how long a request may be.
     pub(crate) const LONGEST: Self = Self {
         word: "longest",

@@ -1,6 +1,6 @@
 //! Addresses that are turned away for a while: rate limits of connections, and penalties for what was said.
 
-use super::choices::BEYOND;
+use super::choices::{self, BEYOND};
 use super::derive::with_connect_options;
 use super::observations::Sighting;
 use crate::judge::Cause;
@@ -27,24 +27,26 @@ pub(crate) fn has_more_addresses(subject: &Subject) -> bool {
 
 /// Whether a failure may come of a penalty.
 pub(crate) fn fits(cause: &Cause) -> bool {
-    matches!(cause, Cause::StepFailed { .. } | Cause::NotServed { .. })
+    match cause {
+        Cause::StepFailed { .. } | Cause::NotServed { .. } => true,
+        // Whoever is connected may pay too.
+        Cause::Disturbed { step } => choices::is_ended(step),
+        _ => false,
+    }
 }
 
 /// The most polite clients that come one after the other to provoke a penalty.
 const MOST_POLITE: usize = 1_200;
 
-/// What brings a penalty about: what the clients have done, or that so many came.
-pub(crate) fn provocations(seen: &Sighting<'_>) -> [Scenario; 2] {
-    let connects = |event: &ClientEvent| matches!(event, ClientEvent::Connecting);
-    let came = seen.client_events().filter(|(_, event)| connects(event));
-    let polite = ClientSteps::of(0).polite(seen.subject).lines();
-    let times = (came.count() + BEYOND).min(MOST_POLITE);
-    let many = scenario(
-        "one polite client after the other",
-        &[("alice", 1)],
-        vec![vec![repeat(times as u32, polite)]],
-    );
-    [seen.scenario.clone(), many]
+/// How many polite clients it may take to bring a penalty about: some more than came, or spoke, when it was met.
+pub(crate) fn provoked_by(seen: &Sighting<'_>) -> usize {
+    let count = |counts: fn(&ClientEvent) -> bool| {
+        let events = seen.client_events();
+        events.filter(|(_, event)| counts(event)).count()
+    };
+    let came = count(|event| matches!(event, ClientEvent::Connecting));
+    let spoke = count(|event| matches!(event, ClientEvent::Sent(_)));
+    (came.max(spoke) + BEYOND).min(MOST_POLITE)
 }
 
 /// How many come from one address to see whether it is turned away: more than a person brings about.

@@ -167,7 +167,12 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/facebookarchive/nailgun/pull/76",
         method: "A client leaves half a conversation and connects again from the port it had.",
         fix: "Keep the state of a connection with its descriptor, and drop both together.",
-        needs: &[Need::TCP, Need::LONG_REQUEST, Need::MANY_CONNECTIONS],
+        needs: &[
+            Need::TCP,
+            Need::LONG_REQUEST,
+            Need::MANY_CONNECTIONS,
+            Need::SAME_ADDRESS,
+        ],
         policy: Policy::MUST,
         scenarios: |subject| {
             let request = crate::model::dialogue::request(&subject.profile).unwrap_or_default();

@@ -221,8 +221,11 @@ impl Rules<'_> {
                 ConnectKind::Plain => {}
                 ConnectKind::SmallBuffer => options.receive_buffer = Some(4 << 10),
                 ConnectKind::SmallSegments => options.segment_size = Some(88),
-                // After an orderly end the port is in TIME_WAIT, and our own host refuses it.
-                ConnectKind::SamePort => options.same_port = was_reset,
+                // After an orderly end the port is in TIME_WAIT, and our own host refuses it; with the port comes the address.
+                ConnectKind::SamePort => {
+                    let may = !self.subject.profile.promises.penalises_addresses();
+                    options.same_port = was_reset && may;
+                }
             }
         }
         options

@@ -3,7 +3,7 @@
 use super::attempt::Job;
 use super::probe::only_served;
 use crate::checks::observations::Sighting;
-use crate::checks::penalties::{fits, is_open, provocations};
+use crate::checks::penalties::{fits, is_open, provoked_by};
 use crate::judge::{Cause, Choice, Verdict};
 use crate::model::error::Error;
 use crate::model::scenario::Scenario;
@@ -22,15 +22,15 @@ impl<'a> Job<'a> {
         if !is_open(self.subject) || !fits(cause) || self.fails_apart(trial).await? {
             return Ok(None);
         }
-        for provocation in &provocations(seen) {
-            // What differs from one time to the next is an accident.
-            if self.provoked(provocation).await?.is_some()
-                && let Some(session) = self.provoked(provocation).await?
-            {
-                return Ok(session.forgives().await.map(Choice::Penalises));
-            }
+        let clients = provoked_by(seen);
+        // What differs from one time to the next is an accident.
+        if self.provoked(seen.scenario, clients).await?.is_none() {
+            return Ok(None);
         }
-        Ok(None)
+        Ok(match self.provoked(seen.scenario, clients).await? {
+            Some(session) => session.forgives().await.map(Choice::Penalises),
+            None => None,
+        })
     }
 
     /// Whether it fails in that way too where each connection comes from an address of its own.
@@ -42,11 +42,16 @@ impl<'a> Job<'a> {
         Ok(matches!(verdict, Verdict::Fail(finding) if fits(&finding.cause)))
     }
 
-    /// A server that turns the address away that something has just come from.
-    async fn provoked(self, provocation: &Scenario) -> Result<Option<Session<'a>>, Error> {
-        let trial = Trial::alone(only_served(provocation.clone())).of(&self.subject.profile);
+    /// A server that turns the address away from which the clients of a scenario and so many polite ones have come.
+    async fn provoked(
+        self,
+        scenario: &Scenario,
+        clients: usize,
+    ) -> Result<Option<Session<'a>>, Error> {
+        let trial = Trial::alone(only_served(scenario.clone())).of(&self.subject.profile);
         let mut session = self.start().await?;
         self.beside_others(&mut session, &trial).await?;
-        Ok(session.penalises_an_address().await.then_some(session))
+        let penalises = session.penalises_an_address(clients).await;
+        Ok(penalises.then_some(session))
     }
 }

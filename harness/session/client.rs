@@ -187,10 +187,8 @@ impl Client {
             (true, Some(last)) => last.port(),
             _ => 0,
         };
-        let apart = || {
-            let peer = peer.as_socket().filter(|_| port == 0);
-            peer.and_then(|peer| self.sources.next(peer))
-        };
+        let to = peer.as_socket().map(|peer| peer.ip());
+        let apart = || to.and_then(|to| self.sources.next(to, port != 0));
         if let Some(ip) = options.from.or_else(apart) {
             return socket.bind(&SocketAddr::new(ip, port).into());
         }

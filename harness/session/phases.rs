@@ -5,6 +5,7 @@ use super::observer::Observer;
 use super::open_files::{OpenFilesLimits, may_be_limited};
 use super::own_delay;
 use super::recorder::Recorder;
+use super::sources::Apart;
 use super::turn::Turn;
 use crate::launch::lab::Lab;
 use crate::launch::{Server, Target};
@@ -67,7 +68,7 @@ impl<'a> Session<'a> {
             turned_away: None,
         };
         if target.profile.promises.penalises_addresses() {
-            session.observer.sources.set_apart();
+            session.observer.sources.come(Apart::Usually);
         }
         if target.turns_away_at_first() {
             session.turned_away = session.until_it_serves().await?;

@@ -1,25 +1,50 @@
 //! The addresses that clients come from where each connection has one of its own.
 
 use std::cell::Cell;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr};
 use std::rc::Rc;
 
-/// The addresses that the clients of a server come from: the kernel's choice, or one of its own for each connection.
+/// Where connections come from that nothing is said of.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Apart {
+    /// From where the kernel lets them come from.
+    #[default]
+    No,
+    /// Each from an address of its own, but one that is to come from the port of the one before.
+    Usually,
+    /// Each from an address of its own.
+    Always,
+}
+
+/// The addresses that the clients of a server come from. Clones are the same.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct Sources(Rc<Cell<Option<u32>>>);
+pub(crate) struct Sources {
+    apart: Rc<Cell<Apart>>,
+    given: Rc<Cell<u32>>,
+}
 
 impl Sources {
-    /// From now on each connection has an address of its own, and none that one of the many before it had.
-    pub(crate) fn set_apart(&self) {
-        self.0.set(self.0.get().or(Some(0)));
+    /// From now on connections come from there.
+    pub(crate) fn come(&self, apart: Apart) {
+        self.apart.set(apart);
     }
 
-    /// The address of the next connection to this peer; `None` where the kernel chooses it. All of 127.0.0.0/8 is this host's
-    /// (RFC 1122, section 3.2.1.3), and of `::1` there is but one.
-    pub(crate) fn next(&self, peer: SocketAddr) -> Option<IpAddr> {
-        let number = self.0.get().filter(|_| peer.is_ipv4())?;
-        self.0.set(Some((number + 1) % ADDRESSES));
-        Some(numbered(number).into())
+    /// The address of the next connection; `None` where the kernel chooses it. All of 127.0.0.0/8 is this host's (RFC 1122,
+    /// section 3.2.1.3), and of `::1` there is but one.
+    pub(crate) fn next(&self, to: IpAddr, is_same_port: bool) -> Option<IpAddr> {
+        let is_apart = match self.apart.get() {
+            Apart::No => false,
+            Apart::Usually => !is_same_port,
+            Apart::Always => true,
+        };
+        (is_apart && to.is_ipv4()).then(|| self.another())
+    }
+
+    /// An address from which none of many before has come.
+    pub(crate) fn another(&self) -> IpAddr {
+        let number = self.given.get();
+        self.given.set((number + 1) % ADDRESSES);
+        numbered(number).into()
     }
 }
 
@@ -43,14 +68,28 @@ mod tests {
 
     #[test]
     fn many_come_before_an_address_comes_again_and_each_is_of_this_host() {
-        let peer = SocketAddr::from((Ipv4Addr::LOCALHOST, 80));
         let sources = Sources::default();
-        assert_eq!(sources.next(peer), None);
-        sources.set_apart();
-        let made: HashSet<_> = (0..ADDRESSES).filter_map(|_| sources.next(peer)).collect();
+        let made: HashSet<_> = (0..ADDRESSES).map(|_| sources.another()).collect();
         assert_eq!(made.len(), ADDRESSES as usize);
-        assert_eq!(sources.next(peer), Some(numbered(0).into()));
         assert!(made.iter().all(IpAddr::is_loopback));
         assert!(!made.contains(&Ipv4Addr::LOCALHOST.into()));
+        assert!(made.contains(&sources.another()));
+    }
+
+    #[test]
+    fn address_of_its_own_is_for_those_who_are_to_come_apart() {
+        let to = Ipv4Addr::LOCALHOST.into();
+        for (apart, new, same_port) in [
+            (Apart::No, false, false),
+            (Apart::Usually, true, false),
+            (Apart::Always, true, true),
+        ] {
+            let sources = Sources::default();
+            sources.come(apart);
+            assert_eq!(sources.next(to, false).is_some(), new, "{apart:?}");
+            assert_eq!(sources.next(to, true).is_some(), same_port, "{apart:?}");
+            let v6 = std::net::Ipv6Addr::LOCALHOST.into();
+            assert_eq!(sources.next(v6, false), None, "{apart:?}");
+        }
     }
 }

@@ -134,6 +134,7 @@ const NEEDS: &[&str] = &[
     "promises open",
     "reply",
     "request",
+    "same address",
     "sessions",
     "several at once",
     "shared process",
