@@ -134,10 +134,7 @@ fn longest_promise(longest: &Longest) -> String {
 
 /// A text as profiles have it: in single quotes, which leave its escapes alone.
 fn quoted(text: &Template) -> String {
-    let text = text.to_string();
-    let inside = text.strip_prefix('"').unwrap_or(&text);
-    let inside = inside.strip_suffix('"').unwrap_or(inside);
-    format!("'{}'", inside.replace('\'', r"\x27"))
+    format!("'{}'", text.text().replace('\'', r"\x27"))
 }
 
 #[cfg(test)]

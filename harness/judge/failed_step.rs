@@ -158,7 +158,7 @@ impl<'a> SoFar<'a> {
             trial,
             phase: Phase::Before,
             steps: trial.steps(Phase::Before),
-            client_states: ClientStates::default(),
+            client_states: ClientStates::hearing(&trial.unasked),
             server_state: ServerState::default(),
             last_received: HashMap::new(),
             silences: Silences::default(),
@@ -180,7 +180,9 @@ impl<'a> SoFar<'a> {
                 self.last_received.clear();
                 self.late.clear();
             }
-            What::Client(id, ClientEvent::Received(_)) => {
+            What::Client(id, ClientEvent::Received(bytes))
+                if !self.client_states.are_unasked(bytes) =>
+            {
                 self.last_received.insert(*id, event.at);
             }
             What::Client(id, ClientEvent::Late(by)) => {

@@ -171,6 +171,16 @@ impl Template {
         }
     }
 
+    /// The text as files have it, without its quotes.
+    pub(crate) fn text(&self) -> String {
+        let holes = self.rest.iter();
+        let rest = holes.map(|(hole, part)| format!("{hole}{}", literal::escaped(part)));
+        [literal::escaped(&self.first)]
+            .into_iter()
+            .chain(rest)
+            .collect()
+    }
+
     /// The template without holes, if it has none.
     pub(crate) fn as_literal(&self) -> Option<&[u8]> {
         self.rest.is_empty().then_some(self.first.as_slice())
@@ -190,11 +200,7 @@ fn hole(name: &str, offset: usize) -> Result<Hole, LiteralError> {
 
 impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}", literal::escaped(&self.first))?;
-        for (hole, part) in &self.rest {
-            write!(f, "{hole}{}", literal::escaped(part))?;
-        }
-        f.write_str("\"")
+        write!(f, "\"{}\"", self.text())
     }
 }
 

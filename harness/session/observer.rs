@@ -13,6 +13,7 @@ use crate::model::limits::{
     RETURN_WITHIN, STEP_WITHIN,
 };
 use crate::model::phase::Moment;
+use crate::model::unasked::Unasked;
 use crate::session::calibration;
 use crate::session::own_delay;
 use crate::session::recorder::Recorder;
@@ -30,6 +31,8 @@ pub(super) struct Observer {
     pub(super) lab: Arc<Lab>,
     pub(super) server: Option<Server>,
     pub(super) recorder: Recorder,
+    /// What the server may say at any time by itself.
+    unasked: Unasked,
     pub(super) exit_watch: Option<JoinHandle<()>>,
     /// The memory of each process at the baseline.
     pub(super) memory: HashMap<i32, Memory>,
@@ -47,8 +50,8 @@ pub(super) struct Observer {
 }
 
 impl Observer {
-    pub(super) fn of(server: Server, lab: Arc<Lab>, turn: Turn) -> Self {
-        let recorder = Recorder::new();
+    pub(super) fn of(server: Server, unasked: &Unasked, lab: Arc<Lab>, turn: Turn) -> Self {
+        let recorder = Recorder::new(unasked);
         Self {
             ends: Ends::new(Arc::clone(&lab), recorder.clone()),
             ends_watch: None,
@@ -57,6 +60,7 @@ impl Observer {
             lab,
             server: Some(server),
             recorder,
+            unasked: unasked.clone(),
             exit_watch: None,
             memory: HashMap::new(),
             began: Instant::now(),
@@ -69,7 +73,7 @@ impl Observer {
 
     /// Begins a transcript.
     pub(super) fn begin(&mut self) {
-        self.recorder = Recorder::new();
+        self.recorder = Recorder::new(&self.unasked);
         self.began = Instant::now();
         self.ends = Ends::new(Arc::clone(&self.lab), self.recorder.clone());
         self.begin_life();
