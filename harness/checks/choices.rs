@@ -13,6 +13,7 @@ use crate::model::need::Need;
 use crate::model::profile::{Drops, Speech, Transport};
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::subject::Subject;
+use crate::model::unasked::Unasked;
 use crate::transcript::event::{ClientEvent, ClientId, Transcript, What};
 use crate::transcript::instead::Instead;
 use std::collections::{BTreeMap, HashSet};
@@ -215,6 +216,7 @@ struct Arrival {
 
 impl Arrivals {
     fn of(seen: &Sighting<'_>) -> Self {
+        let unasked = seen.subject.profile.unasked();
         let mut arrivals = Self::default();
         let mut round: Vec<(ClientId, Arrival)> = Vec::new();
         for event in &seen.transcript.events {
@@ -223,7 +225,7 @@ impl Arrivals {
             };
             if matches!(happened, ClientEvent::Connected { .. }) {
                 if round.iter().any(|(other, _)| other == id) {
-                    arrivals.add(&std::mem::take(&mut round));
+                    arrivals.add(&std::mem::take(&mut round), &unasked);
                 }
                 round.push((*id, Arrival::default()));
             }
@@ -231,11 +233,11 @@ impl Arrivals {
                 arrival.apply(happened);
             }
         }
-        arrivals.add(&round);
+        arrivals.add(&round, &unasked);
         arrivals
     }
 
-    fn add(&mut self, round: &[(ClientId, Arrival)]) {
+    fn add(&mut self, round: &[(ClientId, Arrival)], unasked: &Unasked) {
         let mut inside = 0;
         let mut is_full = false;
         for (_, arrival) in round {
@@ -248,8 +250,9 @@ impl Arrivals {
             is_full = true;
             self.turned_away += 1;
             self.held = Some(self.held.map_or(inside, |held| held.min(inside)));
-            let how = arrival.told.is_empty().then_some(end);
-            self.manners.insert((arrival.told.clone(), how));
+            let told = &arrival.told[unasked.before(&arrival.told)..];
+            let how = told.is_empty().then_some(end);
+            self.manners.insert((told.to_vec(), how));
         }
     }
 }

@@ -260,6 +260,8 @@ impl Told {
                 _ => {}
             }
         }
+        let unasked = seen.subject.profile.unasked();
+        told.words.drain(..unasked.before(&told.words));
         told
     }
 

@@ -358,7 +358,10 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         read: |seen| {
             let mut events = seen.client_events();
             events.find(|(_, event)| **event == ClientEvent::HalfClosed)?;
-            let answers = events.any(|(_, event)| matches!(event, ClientEvent::Received(_)));
+            let unasked = seen.subject.profile.unasked();
+            let answers = events.any(|(_, event)| {
+                matches!(event, ClientEvent::Received(bytes) if !unasked.is_all_of(bytes))
+            });
             let answer = if answers {
                 "answers, "
             } else {
