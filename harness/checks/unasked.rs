@@ -8,7 +8,7 @@ use crate::model::data::find;
 use crate::model::dialogue::{self, ClientSteps, pause, scenario};
 use crate::model::expectation::Expectation;
 use crate::model::need::Need;
-use crate::model::profile::{Speech, may_be_unasked};
+use crate::model::profile::{Framing, Speech, may_be_unasked};
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::subject::Subject;
 use crate::model::template::{Template, common};
@@ -16,11 +16,13 @@ use crate::transcript::event::{ClientEvent, Transcript, What};
 use crate::transcript::instead::{Got, Instead};
 use std::time::Duration;
 
-/// Whether nothing is said of what the server says by itself, and clients could tell that.
+/// Whether nothing is said of what the server says by itself, and clients could tell that from replies.
 pub(super) fn is_open(subject: &Subject) -> bool {
     let needs = [Need::STREAM, Need::DIALOGUE];
-    let has_meaning = needs.iter().all(|need| need.unmet(subject).is_none());
-    has_meaning && subject.profile.promises.unasked.is_none()
+    let is_of_replies = needs.iter().all(|need| need.unmet(subject).is_none());
+    let is_of_any_bytes =
+        subject.profile.is_modelled_in(Framing::Stream) && dialogue::replies(&subject.profile);
+    is_of_replies && !is_of_any_bytes && subject.profile.promises.unasked.is_none()
 }
 
 /// Whether a client was told something else than it was owed, or something where nothing was.
@@ -103,7 +105,7 @@ fn texts(words: &[u8]) -> Vec<Vec<u8>> {
     };
     let texts_of =
         |length: usize| -> Vec<Vec<u8>> { pieces.chunks(length).map(<[&[u8]]>::concat).collect() };
-    let mut lengths = (1..=pieces.len()).filter(|length| pieces.len() % length == 0);
+    let mut lengths = (1..=pieces.len()).filter(|length| pieces.len().is_multiple_of(*length));
     let texts = lengths.find_map(|length| {
         let texts = texts_of(length);
         common(texts.iter().map(Vec::as_slice)).map(|_| texts)
