@@ -171,7 +171,7 @@ fn is_for_lack_of_room(cause: &Cause) -> bool {
 }
 
 /// So many come beyond a limit that each of them is turned away by what is exact, and hardly by what throws dice.
-const BEYOND: usize = 12;
+pub(super) const BEYOND: usize = 12;
 
 /// How often so many clients come that one is turned away, to learn at how many that begins.
 const ROUNDS: u32 = 10;

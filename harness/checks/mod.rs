@@ -14,6 +14,7 @@ mod longest;
 mod needs;
 pub(crate) mod observations;
 mod partial;
+pub(crate) mod penalties;
 mod polite;
 #[cfg(feature = "property")]
 mod property;

@@ -1,7 +1,7 @@
 //! The passport: what is observed of a server and never judged. Every observation is one row of [`OBSERVATIONS`].
 
 use super::derive::killed_and_started_again;
-use super::{choices, longest, stop, unasked};
+use super::{choices, longest, penalties, stop, unasked};
 use crate::checks;
 use crate::judge::Choice;
 use crate::model::action::{Action, ConnectOptions};
@@ -85,8 +85,12 @@ impl Sighting<'_> {
 
     /// Whether the last step was come to, so that all before it were done.
     pub(super) fn came_to_the_last_step(&self) -> bool {
-        let last = self.scenario.lines.len().saturating_sub(1);
-        let began = |what: &What| matches!(what, What::StepBegan(step) if *step == last);
+        self.came_to_step(self.scenario.steps().len().saturating_sub(1))
+    }
+
+    /// Whether a step was come to, numbered in the order of the text.
+    pub(super) fn came_to_step(&self, number: usize) -> bool {
+        let began = |what: &What| matches!(what, What::StepBegan(step) if *step == number);
         self.transcript
             .events
             .iter()
@@ -587,6 +591,20 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
             seen.transcript.server_events().find_map(remains)
         },
         line: NO_LINE,
+    },
+    Observation {
+        name: "penalties",
+        id: None,
+        about: "Whether an address from which many clients have come at once is turned away, where that is not promised.",
+        needs: &[Need::TCP, Need::REPLY, Need::MANY_CONNECTIONS],
+        occasion: Occasion::Own(|subject| {
+            penalties::is_open(subject).then(|| penalties::many_from_one(subject))
+        }),
+        read: penalties::observed,
+        line: |seen| {
+            let is_turned_away = penalties::turns_away_an_address(seen)?;
+            is_turned_away.then(|| Choice::Penalises(Duration::ZERO).promise())
+        },
     },
     Observation {
         name: "pipelining",

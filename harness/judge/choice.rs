@@ -45,6 +45,8 @@ pub(crate) enum Choice {
     },
     /// It takes no notice for so long of a client that has said what is no request.
     Throttles(Duration),
+    /// It turns away for so long whoever comes from the address of those before, and serves others.
+    Penalises(Duration),
     /// It turns clients away until it has started, and serves one that comes so much later.
     TurnsAway(Duration),
 }
@@ -60,6 +62,7 @@ impl Choice {
                 text_of([texts, more]).is_some()
             }
             (Self::Throttles(_), Self::Throttles(_)) => true,
+            (Self::Penalises(_), Self::Penalises(_)) => true,
             (Self::TurnsAway(_), Self::TurnsAway(_)) => true,
             (
                 Self::Limit {
@@ -145,6 +148,7 @@ impl Choice {
                     text.as_ref().map(quoted).unwrap_or_default()
                 )
             }
+            Self::Penalises(_) => "penalties = \"an-address\"".to_owned(),
             Self::TurnsAway(_) => "starting = \"turns-away\"".to_owned(),
             Self::GivesUp { after, at_login } => {
                 let key = if *at_login {

@@ -42,6 +42,9 @@ pub(crate) const MAY_DIE_WITHIN: Duration = Duration::from_secs(1);
 /// away by a queue of its own, some milliseconds later where the host is idle.
 pub(crate) const LET_GO_WITHIN: Duration = STEP_WITHIN;
 
+/// How long a server is looked on at that turns an address away, to tell a penalty from a place that is lost.
+pub(crate) const FORGIVES_WITHIN: Duration = LOOK_ON_FOR;
+
 /// The longest that one segment waits until the server has read the one before.
 pub(crate) const TAKEN_WITHIN: Duration = Duration::from_secs(2);
 

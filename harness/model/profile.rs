@@ -207,6 +207,8 @@ pub(crate) struct Promises {
     pub longest: Option<Longest>,
     /// How long it lets a client wait that has said what is no request, or too much.
     pub throttling: Option<Duration>,
+    /// Whether it turns clients away for a while whose address it has come to mistrust.
+    pub penalties: Option<Penalties>,
     /// The limit of its accept queue.
     pub backlog: Option<u32>,
     /// What it says by itself, at any time; nothing where there is no text.
@@ -282,14 +284,21 @@ pub(crate) enum TooLong {
 }
 
 impl Promises {
-    /// How many connections our clients may hold, who come from one address; `None` where nothing limits them.
+    /// How many connections our clients may hold; `None` where nothing limits them.
     pub(crate) fn most(&self) -> Option<u32> {
-        match &self.most_connections {
-            Some(MostConnections::Limit {
-                in_all, an_address, ..
-            }) => in_all.iter().chain(an_address).min().copied(),
-            Some(MostConnections::Unlimited) | None => None,
-        }
+        let Some(MostConnections::Limit {
+            in_all, an_address, ..
+        }) = &self.most_connections
+        else {
+            return None;
+        };
+        let an_address = an_address.filter(|_| !self.penalises_addresses());
+        in_all.iter().copied().chain(an_address).min()
+    }
+
+    /// Whether clients that come from one address are held responsible for each other, so that ours come from one each.
+    pub(crate) fn penalises_addresses(&self) -> bool {
+        self.penalties == Some(Penalties::AnAddress)
     }
 
     /// How long a client may be silent at least before the server gives up on it; `None` where it does not.
@@ -309,6 +318,7 @@ impl Promises {
             most_connections: self.most_connections.or(other.most_connections),
             longest: self.longest.or(other.longest),
             throttling: self.throttling.or(other.throttling),
+            penalties: self.penalties.or(other.penalties),
             backlog: self.backlog.or(other.backlog),
             unasked: self.unasked.or(other.unasked),
             pipelining: self.pipelining.or(other.pipelining),
@@ -359,6 +369,16 @@ pub(crate) enum Pipelining {
     Answers,
     /// Its protocol forbids it.
     Forbidden,
+}
+
+/// Whether a server turns clients away for a while for what others have done before them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Penalties {
+    /// It does not.
+    None,
+    /// Those that come from the same address.
+    AnAddress,
 }
 
 /// What a server does for a client that comes as soon as it listens.
@@ -478,6 +498,7 @@ pub(crate) struct RawPromises {
     most_connections: Option<RawMost>,
     longest: Option<RawLongest>,
     throttling: Option<String>,
+    penalties: Option<Penalties>,
     backlog: Option<u32>,
     unasked: Option<Vec<String>>,
     pipelining: Option<Pipelining>,
@@ -1070,6 +1091,7 @@ fn promises(raw: RawPromises) -> Result<Promises, String> {
         most_connections: raw.most_connections.map(most_connections).transpose()?,
         longest: raw.longest.map(longest).transpose()?,
         throttling: time("throttling", raw.throttling)?,
+        penalties: raw.penalties,
         backlog: raw.backlog,
         unasked: raw.unasked.as_deref().map(unasked).transpose()?,
         pipelining: raw.pipelining,

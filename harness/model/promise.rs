@@ -84,6 +84,14 @@ pub(crate) const PROMISES: &[Promise] = &[
         example: "\"8s\"",
     },
     Promise {
+        name: "penalties",
+        about: "Whether it turns away for a while, once clients misbehave or come too often, whoever comes from their address: \
+                each of our clients comes from an address of its own then.",
+        words: &["none", "an-address"],
+        otherwise: None,
+        example: "\"none\"",
+    },
+    Promise {
         name: "backlog",
         about: "The limit of its accept queue, as it gives it to listen(2).",
         words: &[],

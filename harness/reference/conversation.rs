@@ -2,8 +2,10 @@
 
 use crate::model::profile::Sessions;
 use std::io;
+use std::net::IpAddr;
 use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -30,9 +32,22 @@ const UNDER_WAY: Duration = Duration::from_millis(100);
 pub(super) const BUFFER_BYTES: usize = 8 << 10;
 
 /// A connected stream socket of either kind.
-pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
+pub(super) trait Stream: AsyncRead + AsyncWrite + Send + Unpin {
+    /// The address that the client comes from, where it has one.
+    fn source(&self) -> Option<IpAddr>;
+}
 
-impl<T: AsyncRead + AsyncWrite + Send + Unpin> Stream for T {}
+impl Stream for TcpStream {
+    fn source(&self) -> Option<IpAddr> {
+        self.peer_addr().ok().map(|peer| peer.ip())
+    }
+}
+
+impl Stream for UnixStream {
+    fn source(&self) -> Option<IpAddr> {
+        None
+    }
+}
 
 /// A connection with a client. Nothing is buffered here: who does not read is not read from.
 pub(super) struct Conversation {
@@ -50,6 +65,11 @@ impl Conversation {
             sessions,
             has_spoken: false,
         }
+    }
+
+    /// The address that the client comes from, where it has one.
+    pub(super) fn source(&self) -> Option<IpAddr> {
+        self.stream.source()
     }
 
     /// Reads what comes next. Nothing means the end: the client's, or that of a server that stops and has an idle client.

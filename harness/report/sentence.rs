@@ -381,6 +381,11 @@ impl fmt::Display for Choice {
                 "the server takes no notice for {} of a client that has said what is no request",
                 Measured(*time)
             ),
+            Self::Penalises(time) => write!(
+                f,
+                "the server turns away for {} whoever comes from the address of the clients before, and serves those from others",
+                Measured(*time)
+            ),
             Self::TurnsAway(later) => write!(
                 f,
                 "it was the first client of a server that had just begun to listen, and one that came {} later was served",

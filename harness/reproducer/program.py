@@ -4,6 +4,7 @@ import ctypes
 import errno
 import fcntl
 import ipaddress
+import itertools
 import os
 import re
 import resource
@@ -732,9 +733,17 @@ class Client:
             )
             for setting in settings:
                 setting(self)
+            if ADDRESSES is not None and family == socket.AF_INET:
+                self.come_apart()
         except OSError as error:
             raise Unable(f"{self.name} has no socket: {error}") from None
         return family
+
+    def come_apart(self):
+        """Come from where nobody came from, unless the case says where."""
+        if self.socket.getsockname()[1] == 0:
+            number = 0x7F010000 + 257 * next(ADDRESSES)
+            self.socket.bind((str(ipaddress.IPv4Address(number)), 0))
 
     def start_connecting(self, *settings, to=None):
         """Ask for a connection and go on."""

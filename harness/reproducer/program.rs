@@ -93,7 +93,11 @@ fn constants(target: &Target, time: u64) -> String {
         }
     };
     let one_connection = target.profile.promises.serves == Some(Serves::OneConnection);
-    let rows: [(&str, Lines); 13] = [
+    let apart = match target.profile.promises.penalises_addresses() {
+        true => "itertools.count()",
+        false => "None",
+    };
+    let rows: [(&str, Lines); 14] = [
         ("COMMAND", command),
         ("ENVIRONMENT", table(&target.environment)),
         ("FILES", table(&target.files)),
@@ -125,6 +129,7 @@ fn constants(target: &Target, time: u64) -> String {
             vec![if one_connection { "True" } else { "False" }.to_owned()],
         ),
         ("UNASKED", unasked(&target.profile.unasked())),
+        ("ADDRESSES", vec![apart.to_owned()]),
         ("TIME_LIMIT", vec![time.to_string()]),
     ];
     let mut all = String::from(

@@ -102,7 +102,7 @@ impl<'a> Job<'a> {
     }
 
     /// Starts a server in a lab of its own.
-    async fn start(self) -> Result<Session<'a>, Error> {
+    pub(super) async fn start(self) -> Result<Session<'a>, Error> {
         self.turn.come_back().await;
         let lab = Arc::new(Lab::open(self.settings.isolation)?);
         Session::start(self.target, lab, self.turn.clone()).await
@@ -183,7 +183,7 @@ impl<'a> Job<'a> {
             session = stays.then_some(used);
             let failed = matches!(verdict, Verdict::Fail(_));
             let ask = async |verdict| match options.ask {
-                true => self.unless_chosen(verdict, scenario, &seen).await,
+                true => self.unless_chosen(verdict, &trial, &seen).await,
                 false => Ok(verdict),
             };
             let verdict = match ask(verdict).await? {
@@ -223,7 +223,8 @@ impl<'a> Job<'a> {
         })
     }
 
-    async fn beside_others(
+    /// Performs a trial on a server while others are performed on theirs, and judges it.
+    pub(super) async fn beside_others(
         self,
         session: &mut Session<'_>,
         trial: &Trial,

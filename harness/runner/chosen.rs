@@ -92,7 +92,7 @@ impl Job<'_> {
     pub(super) async fn unless_chosen(
         self,
         verdict: Verdict,
-        scenario: &Scenario,
+        trial: &Trial,
         transcript: &Transcript,
     ) -> Result<Verdict, Error> {
         let Verdict::Fail(finding) = &verdict else {
@@ -100,10 +100,14 @@ impl Job<'_> {
         };
         let seen = Sighting {
             subject: self.subject,
-            scenario,
+            scenario: trial.scenario(),
             transcript,
         };
-        Ok(match self.choice(&finding.cause, &seen).await? {
+        let chosen = match self.penalty(&finding.cause, trial, &seen).await? {
+            Some(penalty) => Some(penalty),
+            None => self.choice(&finding.cause, &seen).await?,
+        };
+        Ok(match chosen {
             Some(choice) => Verdict::Inconclusive(Doubt::Chosen {
                 step: Box::new(finding.cause.clone()),
                 choice,

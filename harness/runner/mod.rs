@@ -11,6 +11,7 @@ mod exclusive;
 mod interrupt;
 mod observed;
 mod parallel;
+mod penalties;
 mod probe;
 mod saved;
 mod selection;

@@ -5,6 +5,7 @@ use super::descriptors;
 use super::drawn;
 use super::settings::Settings;
 use crate::checks::observations::Sighting;
+use crate::checks::penalties::has_more_addresses;
 use crate::judge::{Choice, Doubt, Verdict};
 use crate::kernel::Row;
 use crate::launch::lab::Lab;
@@ -115,7 +116,7 @@ fn turned_away(verdict: &Verdict) -> Option<Duration> {
 /// What is known of a server that has just been started.
 ///
 /// # Errors
-/// Its first process has ended, although something listens.
+/// Its first process has ended, although something listens; or a promise has no meaning at the address where it listens.
 pub(super) fn subject_of(
     session: &Session<'_>,
     lab: &Lab,
@@ -123,7 +124,7 @@ pub(super) fn subject_of(
     settings: &Settings,
 ) -> Result<Subject, Error> {
     let server = session.server().ok_or_else(|| in_background(target))?;
-    Ok(Subject {
+    let subject = Subject {
         own_namespace: lab.is_private(),
         isolation: lab.isolation(),
         told_loopback: target.names_loopback(),
@@ -134,7 +135,17 @@ pub(super) fn subject_of(
         most_clients: descriptors::most_clients(),
         somaxconn: lab.somaxconn(),
         ..Subject::of(target.profile.clone(), place_of(session, server))
-    })
+    };
+    let has_meaning =
+        !target.profile.promises.penalises_addresses() || has_more_addresses(&subject);
+    match has_meaning {
+        true => Ok(subject),
+        false => Err(Error::Usage(format!(
+            "promises.penalties = \"an-address\" has each client come from an address of its own, of which there are many for a \
+             server on 127.0.0.1, and one for a server on {}: let it listen on an IPv4 address, or remove the promise",
+            subject.place.address
+        ))),
+    }
 }
 
 /// Where a server was found to listen.

@@ -12,6 +12,7 @@ use crate::model::limits::{
 use crate::model::profile::Transport;
 use crate::session::blame::{is_of_server, is_told_of_server};
 use crate::session::recorder::Recorder;
+use crate::session::sources::Sources;
 use crate::sys::socket::{tcp_info, unsent_bytes};
 use crate::transcript::event::{ClientEvent, ClientId, What};
 use crate::transcript::fault::Fault;
@@ -46,6 +47,7 @@ pub(crate) struct Client {
     transport: Transport,
     link: Option<Link>,
     last_local: Option<SocketAddr>,
+    sources: Sources,
     /// How the coming connection is read.
     next_mode: ReadMode,
 }
@@ -79,6 +81,7 @@ impl Client {
         lab: Arc<Lab>,
         server: Address,
         transport: Transport,
+        sources: Sources,
     ) -> Self {
         Self {
             id,
@@ -88,6 +91,7 @@ impl Client {
             transport,
             link: None,
             last_local: None,
+            sources,
             next_mode: ReadMode::Free,
         }
     }
@@ -183,7 +187,11 @@ impl Client {
             (true, Some(last)) => last.port(),
             _ => 0,
         };
-        if let Some(ip) = options.from {
+        let apart = || {
+            let peer = peer.as_socket().filter(|_| port == 0);
+            peer.and_then(|peer| self.sources.next(peer))
+        };
+        if let Some(ip) = options.from.or_else(apart) {
             return socket.bind(&SocketAddr::new(ip, port).into());
         }
         match peer.as_socket() {

@@ -11,11 +11,13 @@ mod interpreter;
 mod observer;
 mod open_files;
 mod own_delay;
+mod penalties;
 mod phases;
 mod quiescence;
 mod recorder;
 mod sampler;
 mod server_steps;
+mod sources;
 mod starting;
 mod turn;
 

@@ -17,6 +17,7 @@ use crate::model::unasked::Unasked;
 use crate::session::calibration;
 use crate::session::own_delay;
 use crate::session::recorder::Recorder;
+use crate::session::sources::Sources;
 use crate::transcript::event::{ClientEvent, ClientId, Ended, ServerEvent, Transcript, What};
 use crate::transcript::fault::Fault;
 use std::cell::Cell;
@@ -33,6 +34,8 @@ pub(super) struct Observer {
     pub(super) recorder: Recorder,
     /// What the server may say at any time by itself.
     unasked: Unasked,
+    /// Where its clients come from.
+    pub(super) sources: Sources,
     pub(super) exit_watch: Option<JoinHandle<()>>,
     /// The memory of each process at the baseline.
     pub(super) memory: HashMap<i32, Memory>,
@@ -61,6 +64,7 @@ impl Observer {
             server: Some(server),
             recorder,
             unasked: unasked.clone(),
+            sources: Sources::default(),
             exit_watch: None,
             memory: HashMap::new(),
             began: Instant::now(),

@@ -66,6 +66,9 @@ impl<'a> Session<'a> {
             transcripts: 0,
             turned_away: None,
         };
+        if target.profile.promises.penalises_addresses() {
+            session.observer.sources.set_apart();
+        }
         if target.turns_away_at_first() {
             session.turned_away = session.until_it_serves().await?;
         }
@@ -251,6 +254,7 @@ pub(super) fn clients_of(
             Arc::clone(&observer.lab),
             server.address().clone(),
             server.transport(),
+            observer.sources.clone(),
         )
     };
     let groups = scenario.clients.iter().enumerate();

@@ -1,7 +1,7 @@
 //! A server that listens and does not serve yet: it tells each client, in words of its own, to come again later.
 
 use super::phases::{Session, clients_of};
-use crate::model::action::Action;
+use crate::model::action::{Action, ConnectOptions};
 use crate::model::dialogue::{ClientSteps, replies, scenario};
 use crate::model::error::Error;
 use crate::model::expectation::Expectation;
@@ -15,6 +15,7 @@ use crate::session::recorder::Recorder;
 use crate::transcript::client_state::{Matcher, Progress};
 use crate::transcript::event::Exit;
 use crate::transcript::instead::Instead;
+use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 /// The longest pause between two clients who look whether the server serves by now.
@@ -94,6 +95,15 @@ impl Session<'_> {
     /// How the server receives a polite client, whose part in the transcript nobody plays. One that has been told something
     /// else than it is owed waits for so long whether more comes.
     pub(super) async fn received(&self, patience: Duration) -> Reception {
+        self.received_from(None, patience).await
+    }
+
+    /// The same of a client that comes from this address.
+    pub(super) async fn received_from(
+        &self,
+        from: Option<IpAddr>,
+        patience: Duration,
+    ) -> Reception {
         let profile = &self.target.profile;
         let Some(server) = self.server() else {
             return Reception::Otherwise;
@@ -116,7 +126,11 @@ impl Session<'_> {
         for action in steps {
             let met = match action {
                 Action::Connect(options) => {
-                    client.connect(options).await;
+                    let options = ConnectOptions {
+                        from,
+                        ..options.clone()
+                    };
+                    client.connect(&options).await;
                     answered(client, &recorder, &Expectation::Connected, patience).await
                 }
                 Action::Send {

@@ -37,6 +37,8 @@ mod own_package;
 mod pages;
 /// What is observed of servers, and not judged.
 mod passport;
+/// Who is turned away for a while for what came from the same address.
+mod penalties;
 /// What the kernel shows, and what it does not.
 mod proof;
 /// What the front page and the pages of `docs` show is what the program prints.
