@@ -7,6 +7,7 @@ use crate::model::action::Action;
 use crate::model::data::find;
 use crate::model::dialogue::{self, ClientSteps, pause, scenario};
 use crate::model::expectation::Expectation;
+use crate::model::limits::SILENCE;
 use crate::model::need::Need;
 use crate::model::profile::{Framing, Speech, may_be_unasked};
 use crate::model::scenario::{Line, Scenario, Step};
@@ -40,11 +41,11 @@ pub(super) fn is_told_something_else(cause: &Cause) -> bool {
     is_more || instead.is_another_answer(expected)
 }
 
-/// How long a client had been silent at most before something came for it, and a little longer.
+/// How long a client had been silent at most before something came for it, and longer, to see what comes then.
 pub(super) fn silence_before_words(transcript: &Transcript) -> Option<Duration> {
     // What the server says again and again is told best by a client that is silent all the time.
     let comes = |event: &ClientEvent| matches!(event, ClientEvent::Received(_));
-    silence_before(transcript, comes, |_| false)
+    silence_before(transcript, comes, |_| false).map(|silence| silence + SILENCE)
 }
 
 /// A client that has said nothing yet, and is silent for so long.
@@ -80,21 +81,22 @@ pub(super) fn heard(seen: &Sighting<'_>) -> Option<(Vec<u8>, Duration)> {
             _ => {}
         }
     }
-    let mut words = Vec::new();
-    let mut after = None;
+    let mut words: Vec<(Duration, &[u8])> = Vec::new();
     for event in events {
         match &event.what {
             What::StepBegan(_) => break,
-            // What is said then is a farewell.
-            What::Client(_, ClientEvent::Ended(_)) => return None,
-            What::Client(_, ClientEvent::Received(bytes)) => {
-                words.extend_from_slice(bytes);
-                after = after.or(Some(event.at - since?));
+            What::Client(_, ClientEvent::Received(bytes)) => words.push((event.at, bytes)),
+            What::Client(_, ClientEvent::Ended(_)) => {
+                // What is said right before is a farewell.
+                words.retain(|(at, _)| *at + SILENCE <= event.at);
+                break;
             }
             _ => {}
         }
     }
-    after.map(|after| (words, after))
+    let (first, _) = *words.first()?;
+    let words: Vec<_> = words.into_iter().map(|(_, bytes)| bytes).collect();
+    Some((words.concat(), first - since?))
 }
 
 /// The texts that `words` are made of, where they are one text again and again, but for the numbers in it.
@@ -177,9 +179,11 @@ pub(super) fn found(seen: &Sighting<'_>) -> Option<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::expectation::End;
     use crate::model::profile::Profile;
     use crate::model::profile::Transport;
     use crate::model::subject::Place;
+    use crate::transcript::event::{ClientId, Event};
 
     #[test]
     fn text_that_comes_again_and_again_is_one() {
@@ -192,6 +196,53 @@ mod tests {
         assert_eq!(of(": still\n\n: still\n\n"), [": still\n\n"]);
         assert_eq!(of("   "), [" "]);
         assert_eq!(of("one\ntwo\n"), ["one\ntwo\n"]);
+    }
+
+    /// What is heard by a client that is silent from the second second on, of what happens to it then.
+    fn hears(happened: &[(u64, ClientEvent)]) -> Option<String> {
+        let alice = |event: ClientEvent| What::Client(ClientId { who: 0, member: 0 }, event);
+        let profile = Profile::parse("p", "model = 'echo'\nframing = 'line'\n").unwrap();
+        let subject = Subject::of(profile, Place::on(Transport::Tcp));
+        let scenario = silent_from_the_start(&subject, Duration::from_secs(5));
+        let began = (0..).zip([0, 2_000]);
+        let began = began.map(|(step, at)| (at, What::StepBegan(step)));
+        let connected = ClientEvent::Connected {
+            local: None,
+            peer: None,
+            datagrams: false,
+        };
+        let then = happened
+            .iter()
+            .map(|(at, event)| (*at, alice(event.clone())));
+        let what = began.chain([(2_000, alice(connected))]).chain(then);
+        let mut what: Vec<_> = what.collect();
+        what.swap(1, 2);
+        let events = what.into_iter().map(|(at, what)| Event {
+            at: Duration::from_millis(at),
+            what,
+        });
+        let (words, after) = heard(&Sighting {
+            subject: &subject,
+            scenario: &scenario,
+            transcript: &Transcript {
+                events: events.collect(),
+            },
+        })?;
+        Some(format!("{} {after:?}", String::from_utf8_lossy(&words)))
+    }
+
+    #[test]
+    fn what_is_said_right_before_the_end_is_a_farewell() {
+        let said = |at, words: &str| (at, ClientEvent::Received(words.into()));
+        let ended = |at| (at, ClientEvent::Ended(End::Fin));
+        let heard = |what: &[(u64, ClientEvent)]| hears(what).unwrap_or_default();
+        assert_eq!(heard(&[said(3_000, "?"), said(4_000, "?")]), "?? 1s");
+        assert_eq!(
+            heard(&[said(3_000, "?"), said(4_000, "bye"), ended(4_001)]),
+            "? 1s"
+        );
+        assert_eq!(heard(&[said(4_000, "bye"), ended(4_001)]), "");
+        assert_eq!(heard(&[ended(4_001)]), "");
     }
 
     #[test]
