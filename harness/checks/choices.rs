@@ -181,7 +181,11 @@ const ROUNDS: u32 = 10;
 pub(super) fn arrivals(subject: &Subject, clients: usize, rounds: u32) -> Scenario {
     let names: Vec<String> = (1..=clients).map(|n| format!("client-{n}")).collect();
     let names: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
-    let comes = |who| ClientSteps::of(who).connect().speak_if_deferred(subject);
+    // Who waits to be accepted has not been let in.
+    let comes = |who| {
+        let comes = ClientSteps::of(who).connect().speak_if_deferred(subject);
+        comes.expect(Expectation::Accepted)
+    };
     let leaves = |who| ClientSteps::of(who).then(Action::Close);
     let mut round: Vec<Line> = (0..clients).flat_map(|who| comes(who).lines()).collect();
     round.push(settle());

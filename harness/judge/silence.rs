@@ -1,7 +1,7 @@
 //! How long clients kept silent before their connections ended.
 
 use crate::transcript::event::{ClientEvent, ClientId, Event, What};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::time::Duration;
 
 /// How long clients were silent on their connections. A host that keeps a client from speaking makes it silent, too.
@@ -9,7 +9,8 @@ use std::time::Duration;
 pub(super) struct Silences {
     spoke: HashMap<ClientId, Duration>,
     longest: HashMap<ClientId, Duration>,
-    ended: HashSet<ClientId>,
+    /// When connections ended.
+    ended: HashMap<ClientId, Duration>,
     /// When each client's last step was over, and how long scenarios had paused by then.
     idle_since: HashMap<ClientId, (Duration, Duration)>,
     /// The same of those who have not spoken since: a step begins for a whole crowd, and each of it speaks in its turn.
@@ -39,14 +40,15 @@ impl Silences {
         }
     }
 
-    /// A client has waited since then for its turn.
+    /// A client has waited since then for its turn; what comes behind the end of its connection is no wait that led to it.
     fn was_kept(
         &mut self,
         id: ClientId,
         (since, paused_before): (Duration, Duration),
         at: Duration,
     ) {
-        let waited = at.saturating_sub(since + (self.paused - paused_before));
+        let until = self.ended.get(&id).map_or(at, |ended| at.min(*ended));
+        let waited = until.saturating_sub(since + (self.paused - paused_before));
         let longest = self.kept.entry(id).or_default();
         *longest = waited.max(*longest);
     }
@@ -55,7 +57,7 @@ impl Silences {
     /// ended.
     pub(super) fn kept_before_end_of(&self, id: ClientId) -> Option<Duration> {
         let kept = self.kept.get(&id).copied();
-        kept.filter(|_| self.ended.contains(&id))
+        kept.filter(|_| self.ended.contains_key(&id))
     }
 
     pub(super) fn apply(&mut self, event: &Event) {
@@ -77,7 +79,7 @@ impl Silences {
             }
             ClientEvent::Ended(_) => {
                 self.break_silence(*id, event.at);
-                self.ended.insert(*id);
+                self.ended.insert(*id, event.at);
             }
             _ => return,
         }
@@ -93,7 +95,7 @@ impl Silences {
     /// The longest time for which a client did not speak, where its connection has been ended.
     pub(super) fn before_end_of(&self, id: ClientId) -> Option<Duration> {
         let longest = self.longest.get(&id).copied();
-        longest.filter(|_| self.ended.contains(&id))
+        longest.filter(|_| self.ended.contains_key(&id))
     }
 }
 
@@ -140,5 +142,19 @@ mod tests {
         };
         assert_eq!(kept(0), Some(Duration::from_secs(5)));
         assert_eq!(kept(5), Some(Duration::ZERO));
+    }
+
+    #[test]
+    fn client_that_waits_for_its_turn_behind_the_end_was_not_kept_from_speaking_before_it() {
+        let id = ClientId { who: 0, member: 0 };
+        let mut silences = Silences::default();
+        silences.step_over(id, Duration::from_secs(1));
+        silences.apply(&Event {
+            at: Duration::from_secs(2),
+            what: What::Client(id, ClientEvent::Ended(End::Fin)),
+        });
+        silences.step_begins(|of| of == id, Duration::from_secs(9));
+        let kept = silences.kept_before_end_of(id);
+        assert_eq!(kept, Some(Duration::from_secs(1)));
     }
 }

@@ -37,6 +37,8 @@ pub(crate) struct Subject {
     pub may_be_limited: bool,
     /// How much later a client was served than the very first one, where that one was turned away.
     pub turned_away: Option<Duration>,
+    /// Whether it goes on answering polite clients as it answered the very first one, who was owed something else.
+    pub answers_otherwise: bool,
     /// The promises that were found broken.
     pub broken: Vec<Broken>,
     /// Whether the last exchange is answered again on the same connection, as was promised or, where nothing is said of
@@ -115,6 +117,7 @@ impl Subject {
             somaxconn: None,
             may_be_limited: true,
             turned_away: None,
+            answers_otherwise: false,
             broken: Vec::new(),
         }
     }

@@ -53,7 +53,9 @@ impl Job<'_> {
         trial: &Trial,
         seen: &Transcript,
     ) -> Verdict {
-        let is_open = self.subject.profile.promises.starting.is_none();
+        // Who has been waited for in vain once does not come to serve another time.
+        let is_open =
+            self.subject.profile.promises.starting.is_none() && !self.subject.answers_otherwise;
         let has_started = seen.is_restarted() || session.is_its_first_transcript();
         let first = seen.first_answered();
         let first = first.filter(|first| first.after < self.target.ready_within);
@@ -221,7 +223,7 @@ impl Job<'_> {
 }
 
 /// The step of a client that was answered in other words than it was owed, where a verdict rests on that alone.
-fn answered_otherwise(verdict: &Verdict) -> Option<&Cause> {
+pub(super) fn answered_otherwise(verdict: &Verdict) -> Option<&Cause> {
     let cause = match verdict {
         Verdict::Fail(finding) => {
             let mut evidence = finding.evidence.iter();

@@ -1,6 +1,7 @@
 //! The first look at a server: where it listens, and whether it serves a polite client.
 
 use super::attempt::{Job, perform};
+use super::chosen::answered_otherwise;
 use super::descriptors;
 use super::drawn;
 use super::settings::Settings;
@@ -59,6 +60,7 @@ pub(super) async fn probe(target: &Target, settings: &Settings) -> Result<Probed
     let (verdict, mut transcript) = job.performed(&mut session, &trial).await?;
     let verdict = job.unless_helper(verdict, &mut trial, &transcript).await?;
     let turned_away = turned_away(&verdict);
+    let answers_otherwise = answered_otherwise(&verdict).is_some();
     let mut unserved = (verdict != Verdict::Pass && turned_away.is_none()).then_some(verdict);
     if unserved.is_none() && goes_on(&subject) {
         let seen = perform(&mut session, &trial).await?;
@@ -71,6 +73,7 @@ pub(super) async fn probe(target: &Target, settings: &Settings) -> Result<Probed
     }
     let mut subject = Subject {
         turned_away: session.turned_away().or(turned_away),
+        answers_otherwise,
         ..subject
     };
     if unserved.is_none() && may_defer(&subject) {
