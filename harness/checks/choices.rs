@@ -3,6 +3,7 @@
 use super::derive::with_connect_options;
 use super::longest;
 use super::observations::Sighting;
+use super::unasked;
 use crate::judge::{Cause, Choice};
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::data::{Match, Segmentation, Source};
@@ -12,6 +13,7 @@ use crate::model::need::Need;
 use crate::model::profile::{Drops, Speech, Transport};
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::subject::Subject;
+use crate::model::unasked::Unasked;
 use crate::transcript::event::{ClientEvent, ClientId, Transcript, What};
 use crate::transcript::instead::Instead;
 use std::collections::{BTreeMap, HashSet};
@@ -72,6 +74,24 @@ pub(crate) const QUESTIONS: &[Question] = &[
         fits: |cause| matches!(cause, Cause::StepFailed { .. }),
         tries: longest::climbed,
         read: longest::longest,
+    },
+    Question {
+        is_open: unasked::is_open,
+        fits: unasked::is_told_something_else,
+        tries: |seen| {
+            let time = unasked::silence_before_words(seen.transcript)?;
+            Some(unasked::silent_from_the_start(seen.subject, time))
+        },
+        read: unasked::found,
+    },
+    Question {
+        is_open: unasked::is_open,
+        fits: unasked::is_told_something_else,
+        tries: |seen| {
+            let time = unasked::silence_before_words(seen.transcript)?;
+            Some(unasked::silent_once_served(seen.subject, time))
+        },
+        read: unasked::found,
     },
     Question {
         is_open: promises_no_limit,
@@ -200,6 +220,7 @@ struct Arrival {
 
 impl Arrivals {
     fn of(seen: &Sighting<'_>) -> Self {
+        let unasked = seen.subject.profile.unasked();
         let mut arrivals = Self::default();
         let mut round: Vec<(ClientId, Arrival)> = Vec::new();
         for event in &seen.transcript.events {
@@ -208,7 +229,7 @@ impl Arrivals {
             };
             if matches!(happened, ClientEvent::Connected { .. }) {
                 if round.iter().any(|(other, _)| other == id) {
-                    arrivals.add(&std::mem::take(&mut round));
+                    arrivals.add(&std::mem::take(&mut round), &unasked);
                 }
                 round.push((*id, Arrival::default()));
             }
@@ -216,11 +237,11 @@ impl Arrivals {
                 arrival.apply(happened);
             }
         }
-        arrivals.add(&round);
+        arrivals.add(&round, &unasked);
         arrivals
     }
 
-    fn add(&mut self, round: &[(ClientId, Arrival)]) {
+    fn add(&mut self, round: &[(ClientId, Arrival)], unasked: &Unasked) {
         let mut inside = 0;
         let mut is_full = false;
         for (_, arrival) in round {
@@ -233,8 +254,9 @@ impl Arrivals {
             is_full = true;
             self.turned_away += 1;
             self.held = Some(self.held.map_or(inside, |held| held.min(inside)));
-            let how = arrival.told.is_empty().then_some(end);
-            self.manners.insert((arrival.told.clone(), how));
+            let told = &arrival.told[unasked.before(&arrival.told)..];
+            let how = told.is_empty().then_some(end);
+            self.manners.insert((told.to_vec(), how));
         }
     }
 }
@@ -485,23 +507,37 @@ fn silent_client(lines: Vec<Line>) -> Scenario {
     )
 }
 
-/// How long a client had been silent before its connection was ended, at most.
+/// How long a client had been silent before its connection was ended, at most, and a little longer.
 fn silence_before_an_end(transcript: &Transcript) -> Option<Duration> {
+    let ends = |event: &ClientEvent| matches!(event, ClientEvent::Ended(_));
+    silence_before(transcript, ends, |event| {
+        matches!(event, ClientEvent::Received(_))
+    })
+}
+
+/// How long a client had been silent at most before this happened to it, and a little longer; what breaks its silence beside its
+/// own words.
+pub(super) fn silence_before(
+    transcript: &Transcript,
+    this: impl Fn(&ClientEvent) -> bool,
+    breaks: impl Fn(&ClientEvent) -> bool,
+) -> Option<Duration> {
     let mut spoke: BTreeMap<ClientId, Duration> = BTreeMap::new();
     let mut longest = None;
     for event in &transcript.events {
         let What::Client(id, happened) = &event.what else {
             continue;
         };
-        match happened {
-            ClientEvent::Connected { .. } | ClientEvent::Sent(_) | ClientEvent::Received(_) => {
-                spoke.insert(*id, event.at);
-            }
-            ClientEvent::Ended(_) => {
-                let silent = spoke.get(id).map(|last| event.at - *last);
-                longest = longest.max(silent);
-            }
-            _ => {}
+        if this(happened) {
+            let silent = spoke.get(id).map(|last| event.at - *last);
+            longest = longest.max(silent);
+        }
+        let speaks = matches!(
+            happened,
+            ClientEvent::Connected { .. } | ClientEvent::Sent(_)
+        );
+        if speaks || breaks(happened) {
+            spoke.insert(*id, event.at);
         }
     }
     // A clock of the server that ticks may let the next one wait for a little longer.

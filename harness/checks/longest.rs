@@ -8,12 +8,11 @@ use crate::model::action::Action;
 use crate::model::data::{Data, Segmentation, Source};
 use crate::model::dialogue::{self, ClientSteps, scenario, settle};
 use crate::model::expectation::{End, Expectation};
-use crate::model::literal;
 use crate::model::need::Need;
 use crate::model::profile::{Framing, Longest, Model, TooLong};
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::subject::Subject;
-use crate::model::template::Template;
+use crate::model::template::{Template, common};
 use crate::transcript::event::{ClientEvent, What};
 use std::time::Duration;
 
@@ -22,9 +21,6 @@ const PARTS: usize = 16;
 
 /// How many lengths are tried beyond the longest at most.
 const MOST_BEYOND: usize = 16;
-
-/// What says more than this says something else than that a request is too long.
-const WORDS_BYTES: usize = 1 << 10;
 
 /// Whether a request can be too long for a server, and something tells.
 pub(super) fn may_be_met(subject: &Subject) -> bool {
@@ -264,6 +260,8 @@ impl Told {
                 _ => {}
             }
         }
+        let unasked = seen.subject.profile.unasked();
+        told.words.drain(..unasked.before(&told.words));
         told
     }
 
@@ -281,32 +279,7 @@ impl Told {
 
 /// What all say, but for the numbers in it, such as how long the request was.
 fn common_words(told: &[Told]) -> Option<Template> {
-    let parts = |told: &Told| -> Vec<Vec<u8>> {
-        let parts = told
-            .words
-            .chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit());
-        let blank = |part: &[u8]| match part[0].is_ascii_digit() {
-            true => Vec::new(),
-            false => part.to_vec(),
-        };
-        parts.map(blank).collect()
-    };
-    let first = told.first()?;
-    if told.iter().any(|told| told.words.len() > WORDS_BYTES) {
-        return None;
-    }
-    let text = match told.iter().all(|told| told.words == first.words) {
-        true => literal::escaped(&first.words),
-        false if told.iter().all(|told| parts(told) == parts(first)) => {
-            let part = |part: Vec<u8>| match part.is_empty() {
-                true => "{any}".to_owned(),
-                false => literal::escaped(&part),
-            };
-            parts(first).into_iter().map(part).collect()
-        }
-        false => return None,
-    };
-    Template::parse_with_an_end(&text).ok()
+    common(told.iter().map(|told| told.words.as_slice()))
 }
 
 /// Whether clients are watched whose requests are too long: each of them is one of its own.

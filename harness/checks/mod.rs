@@ -23,6 +23,7 @@ mod stop;
 mod table;
 mod time_wait;
 mod timeout;
+mod unasked;
 
 pub use table::all;
 pub(crate) use table::find;

@@ -1,7 +1,7 @@
 //! The passport: what is observed of a server and never judged. Every observation is one row of [`OBSERVATIONS`].
 
 use super::derive::killed_and_started_again;
-use super::{choices, longest, penalties, stop};
+use super::{choices, longest, penalties, stop, unasked};
 use crate::checks;
 use crate::judge::Choice;
 use crate::model::action::{Action, ConnectOptions};
@@ -11,7 +11,7 @@ use crate::model::dialogue::{
 };
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::limits::LOOK_ON_FOR;
-use crate::model::literal::Measured;
+use crate::model::literal::{Excerpt, Measured};
 use crate::model::need::Need;
 use crate::model::phase::Moment;
 use crate::model::profile::{Drops, Longest, STOP_WITHIN};
@@ -362,7 +362,10 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         read: |seen| {
             let mut events = seen.client_events();
             events.find(|(_, event)| **event == ClientEvent::HalfClosed)?;
-            let answers = events.any(|(_, event)| matches!(event, ClientEvent::Received(_)));
+            let unasked = seen.subject.profile.unasked();
+            let answers = events.any(|(_, event)| {
+                matches!(event, ClientEvent::Received(bytes) if !unasked.is_all_of(bytes))
+            });
             let answer = if answers {
                 "answers, "
             } else {
@@ -863,6 +866,28 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         occasion: Occasion::Probe,
         read: |seen| Some(seen.subject.place.transport.to_string()),
         line: NO_LINE,
+    },
+    Observation {
+        name: "unasked",
+        id: None,
+        about: "What the server says by itself to a client that is silent, where that is not promised.",
+        needs: &[Need::STREAM, Need::DIALOGUE],
+        occasion: Occasion::Own(|subject| {
+            let is_open = unasked::is_open(subject);
+            is_open.then(|| unasked::silent_once_served(subject, WATCHED))
+        }),
+        read: |seen| {
+            Some(match unasked::heard(seen) {
+                Some((words, after)) => format!(
+                    "{} after {} of silence",
+                    Excerpt::of(&words),
+                    Measured(after)
+                ),
+                None if !seen.came_to_the_last_step() => return None,
+                None => format!("nothing (watched for {} s)", WATCHED.as_secs()),
+            })
+        },
+        line: |seen| Some(unasked::says(seen)?.promise()),
     },
 ];
 

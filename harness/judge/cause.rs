@@ -251,6 +251,14 @@ impl Figure {
 }
 
 impl Cause {
+    /// The step that failed, whoever's it was.
+    pub(crate) fn step(&self) -> &Self {
+        match self {
+            Self::NotServed { step } | Self::Disturbed { step } => step,
+            other => other,
+        }
+    }
+
     /// The kind of defect, permanent.
     pub(crate) fn kind(&self) -> &'static str {
         match self {

@@ -1,8 +1,9 @@
 //! Choices: what a server may do on purpose where its profile says nothing of it.
 
+use super::cause::Cause;
 use crate::model::literal::{Shown, Size};
 use crate::model::profile::{Drops, Framing, Longest, TooLong};
-use crate::model::template::Template;
+use crate::model::template::{Template, common};
 use std::time::Duration;
 
 /// Something that a server was seen to do, and may do on purpose.
@@ -33,6 +34,15 @@ pub(crate) enum Choice {
         /// Whether the client had not made an exchange yet.
         at_login: bool,
     },
+    /// It says something by itself to a client that is silent.
+    SaysUnasked {
+        /// What, as it was said each time: the same but for numbers.
+        texts: Vec<Vec<u8>>,
+        /// After so much silence.
+        after: Duration,
+        /// Whether the client had been served before.
+        was_served: bool,
+    },
     /// It takes no notice for so long of a client that has said what is no request.
     Throttles(Duration),
     /// It turns away for so long whoever comes from the address of those before, and serves others.
@@ -47,6 +57,9 @@ impl Choice {
         match (self, other) {
             (Self::GivesUp { at_login, .. }, Self::GivesUp { at_login: too, .. }) => {
                 at_login == too
+            }
+            (Self::SaysUnasked { texts, .. }, Self::SaysUnasked { texts: more, .. }) => {
+                text_of([texts, more]).is_some()
             }
             (Self::Throttles(_), Self::Throttles(_)) => true,
             (Self::Penalises(_), Self::Penalises(_)) => true,
@@ -80,7 +93,29 @@ impl Choice {
                 an_address,
                 drops,
             },
+            (
+                Self::SaysUnasked {
+                    texts,
+                    after,
+                    was_served,
+                },
+                Self::SaysUnasked { texts: more, .. },
+            ) => Self::SaysUnasked {
+                texts: [texts.as_slice(), more].concat(),
+                after,
+                was_served,
+            },
             (choice, _) => choice,
+        }
+    }
+
+    /// Whether it is what a step failed by, where that can be told from what the client got.
+    pub(crate) fn explains(&self, cause: &Cause) -> bool {
+        match (self, cause.step()) {
+            (Self::SaysUnasked { texts, .. }, Cause::StepFailed { instead, .. }) => {
+                text_of([texts]).is_some_and(|text| instead.is_told(&text))
+            }
+            _ => true,
         }
     }
 
@@ -106,6 +141,13 @@ impl Choice {
                 format!("throttling = \"{seconds}s\"")
             }
             Self::Longest { longest, .. } => longest_promise(longest),
+            Self::SaysUnasked { texts, .. } => {
+                let text = text_of([texts]);
+                format!(
+                    "unasked = [{}]",
+                    text.as_ref().map(quoted).unwrap_or_default()
+                )
+            }
             Self::Penalises(_) => "penalties = \"an-address\"".to_owned(),
             Self::TurnsAway(_) => "starting = \"turns-away\"".to_owned(),
             Self::GivesUp { after, at_login } => {
@@ -123,6 +165,13 @@ impl Choice {
     }
 }
 
+/// What all of these say, but for the numbers in it.
+pub(crate) fn text_of<'a>(
+    texts: impl IntoIterator<Item = &'a Vec<Vec<u8>>, IntoIter: Clone>,
+) -> Option<Template> {
+    common(texts.into_iter().flatten().map(Vec::as_slice))
+}
+
 fn longest_promise(longest: &Longest) -> String {
     let size = Size(longest.bytes);
     let refused = match &longest.refused {
@@ -138,10 +187,7 @@ fn longest_promise(longest: &Longest) -> String {
 
 /// A text as profiles have it: in single quotes, which leave its escapes alone.
 fn quoted(text: &Template) -> String {
-    let text = text.to_string();
-    let inside = text.strip_prefix('"').unwrap_or(&text);
-    let inside = inside.strip_suffix('"').unwrap_or(inside);
-    format!("'{}'", inside.replace('\'', r"\x27"))
+    format!("'{}'", text.text().replace('\'', r"\x27"))
 }
 
 #[cfg(test)]

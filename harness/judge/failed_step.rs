@@ -29,6 +29,8 @@ pub(super) struct FailedStep {
     limit: Option<Duration>,
     /// How long the server was looked on at, where it may still do it.
     not_yet: Option<Duration>,
+    /// The server spoke to the client by itself meanwhile, and again, so that no time-out keeps it from coming to that client.
+    spoken_to: bool,
     /// How long the kernel kept the client from a server that had room for it.
     kept_out: Option<Duration>,
     /// Bytes were still arriving when it ran out.
@@ -97,8 +99,9 @@ impl FailedStep {
             return Some(Doubt::KeptOut { step, after });
         }
         if let Some(after) = self.not_yet.filter(|_| !trial.is_undisturbed) {
-            // Who has run all the time is not waiting for anything.
-            return (self.ran * RAN_FROM_A < after).then_some(Doubt::NotYet { step, after });
+            // Who has run all the time, or has turned to this very client, is not waiting for anything.
+            let waits = self.ran * RAN_FROM_A < after && !self.spoken_to;
+            return waits.then_some(Doubt::NotYet { step, after });
         }
         let limit = self.limit?;
         if self.flowing {
@@ -146,6 +149,8 @@ struct SoFar<'a> {
     server_state: ServerState,
     /// When bytes last came for a client in the phase.
     last_received: HashMap<ClientId, Duration>,
+    /// How often the server has spoken to a client by itself since that spoke.
+    spoken_to: HashMap<ClientId, u32>,
     silences: Silences,
     deeds: Deeds,
     /// How late each client was with what it does at a pace.
@@ -158,9 +163,10 @@ impl<'a> SoFar<'a> {
             trial,
             phase: Phase::Before,
             steps: trial.steps(Phase::Before),
-            client_states: ClientStates::default(),
+            client_states: ClientStates::hearing(&trial.unasked),
             server_state: ServerState::default(),
             last_received: HashMap::new(),
+            spoken_to: HashMap::new(),
             silences: Silences::default(),
             deeds: Deeds::default(),
             late: HashMap::new(),
@@ -178,10 +184,17 @@ impl<'a> SoFar<'a> {
                 self.phase = *next;
                 self.steps = self.trial.steps(*next);
                 self.last_received.clear();
+                self.spoken_to.clear();
                 self.late.clear();
             }
-            What::Client(id, ClientEvent::Received(_)) => {
-                self.last_received.insert(*id, event.at);
+            What::Client(id, ClientEvent::Received(bytes)) => {
+                match self.client_states.are_unasked(bytes) {
+                    true => *self.spoken_to.entry(*id).or_default() += 1,
+                    false => drop(self.last_received.insert(*id, event.at)),
+                }
+            }
+            What::Client(id, ClientEvent::Connecting | ClientEvent::Sent(_)) => {
+                self.spoken_to.remove(id);
             }
             What::Client(id, ClientEvent::Late(by)) => {
                 *self.late.entry(*id).or_default() += *by;
@@ -243,6 +256,8 @@ impl<'a> SoFar<'a> {
             cause,
             limit,
             not_yet,
+            spoken_to: client
+                .is_some_and(|id| self.spoken_to.get(&id).is_some_and(|times| *times > 1)),
             kept_out,
             flowing: client.is_some_and(|id| self.flows(id, at, limit)),
             is_missing: client.is_some_and(|id| self.lacks_datagram(id, &line.step)),

@@ -19,7 +19,7 @@ mod thresholds;
 mod verdict;
 
 pub(crate) use cause::{Cause, Figure, Growth, StepRef, Unit};
-pub(crate) use choice::Choice;
+pub(crate) use choice::{Choice, text_of};
 pub(crate) use deeds::Deed;
 pub(crate) use doubt::{Doubt, Skip};
 pub(crate) use judgement::judge;

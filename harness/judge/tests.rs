@@ -6,6 +6,7 @@ use crate::model::expectation::*;
 use crate::model::phase::{Moment, Next, Phase};
 use crate::model::scenario::*;
 use crate::model::server_action::*;
+use crate::model::template::Template;
 use crate::model::trial::Trial;
 use crate::transcript::client_state::Progress;
 use crate::transcript::event::*;
@@ -1129,6 +1130,52 @@ fn server_that_runs_all_the_time_is_not_waiting_for_a_time_out() {
     seen.events.insert(3, ran);
     let verdict = judge(&expects_hello(), &seen);
     assert!(matches!(verdict, Verdict::Fail(_)), "{verdict:?}");
+}
+
+/// A client that is sent `HELLO` after so many questions whether it is still there, or is not.
+fn asks(questions: usize, text: &str, how: Ended) -> Verdict {
+    let mut hello = expects_hello();
+    let question = Template::parse(r"PING {any}\n").unwrap();
+    hello.unasked = [question].into_iter().collect();
+    let received = |bytes: &[u8]| What::Client(ALICE, ClientEvent::Received(bytes.to_vec()));
+    let said = (0..questions).map(|n| received(format!("PING {n}\n").as_bytes()));
+    let text = [text].into_iter().filter(|text| !text.is_empty());
+    let before = [What::Phase(Phase::Scenario), What::StepBegan(0)];
+    let mut what = Vec::from(before);
+    what.extend(said);
+    what.extend(text.map(|text| received(text.as_bytes())));
+    what.push(What::StepEnded {
+        step: 0,
+        member: Some(0),
+        how,
+    });
+    judge(&hello, &transcript(what))
+}
+
+#[test]
+fn what_is_said_unasked_is_neither_an_answer_nor_a_fault() {
+    let out = Ended::OutOfTime(Duration::from_secs(5));
+    assert_eq!(asks(3, "HELLO", Ended::Done), Verdict::Pass);
+    assert_eq!(
+        reason(asks(3, "", out)),
+        "alice expected \"HELLO\" within 5s, got nothing"
+    );
+    assert_eq!(
+        reason(asks(3, "HALLO", Ended::Done)),
+        "alice expected \"HELLO\", got \"HALLO\", wrong from byte 1 on, wanted \"HELLO\""
+    );
+}
+
+#[test]
+fn server_that_goes_on_asking_a_client_is_not_kept_from_it_by_a_time_out() {
+    let late = Ended::NotYet(Duration::from_secs(60));
+    assert_eq!(
+        reason(asks(9, "", late)),
+        "alice expected \"HELLO\", got nothing"
+    );
+    // Once is the time-out that was waited for before.
+    let verdict = asks(1, "", late);
+    assert!(matches!(verdict, Verdict::Inconclusive(_)), "{verdict:?}");
 }
 
 #[test]

@@ -166,6 +166,11 @@ impl Excerpt {
             bytes: bytes.len(),
         }
     }
+
+    /// The first of the bytes, as far as they are shown.
+    pub(crate) fn beginning(&self) -> &[u8] {
+        &self.head
+    }
 }
 
 /// Quoted, escaped, and cut in the middle where there are many.

@@ -21,3 +21,4 @@ pub(crate) mod server_action;
 pub(crate) mod subject;
 pub(crate) mod template;
 pub(crate) mod trial;
+pub(crate) mod unasked;

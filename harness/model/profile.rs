@@ -5,6 +5,7 @@ use crate::model::error::Error;
 use crate::model::literal::{self, LiteralError};
 use crate::model::server_action::Signal;
 use crate::model::template::Template;
+use crate::model::unasked::Unasked;
 use serde::Deserialize;
 use std::fmt;
 use std::ops::Range;
@@ -210,6 +211,8 @@ pub(crate) struct Promises {
     pub penalties: Option<Penalties>,
     /// The limit of its accept queue.
     pub backlog: Option<u32>,
+    /// What it says by itself, at any time; nothing where there is no text.
+    pub unasked: Option<Unasked>,
     /// How it answers requests that arrive together.
     pub pipelining: Option<Pipelining>,
     /// What it does for a client that comes as soon as it listens.
@@ -317,6 +320,7 @@ impl Promises {
             throttling: self.throttling.or(other.throttling),
             penalties: self.penalties.or(other.penalties),
             backlog: self.backlog.or(other.backlog),
+            unasked: self.unasked.or(other.unasked),
             pipelining: self.pipelining.or(other.pipelining),
             starting: self.starting.or(other.starting),
             second_instance: self.second_instance.or(other.second_instance),
@@ -496,6 +500,7 @@ pub(crate) struct RawPromises {
     throttling: Option<String>,
     penalties: Option<Penalties>,
     backlog: Option<u32>,
+    unasked: Option<Vec<String>>,
     pipelining: Option<Pipelining>,
     starting: Option<Starting>,
     second_instance: Option<SecondInstance>,
@@ -679,7 +684,7 @@ impl Profile {
             return Err("framing = \"datagram\" goes with transport = \"udp\" or \"unix-datagram\", and with no other".to_owned().into());
         }
         let promises = promises(raw.promises)?;
-        let speech = agreed(speech, &promises)?;
+        let speech = agreed(speech, raw.transport, &promises)?;
         Ok(Self {
             name: name.to_owned(),
             transport: raw.transport,
@@ -695,7 +700,7 @@ impl Profile {
     /// A promise is malformed, or contradicts what is known of the conversation.
     pub(crate) fn promising(self, raw: RawPromises) -> Result<Self, String> {
         let promises = promises(raw)?.over(self.promises);
-        let speech = agreed(self.speech, &promises)?;
+        let speech = agreed(self.speech, self.transport, &promises)?;
         Ok(Self {
             speech,
             promises,
@@ -778,6 +783,11 @@ impl Profile {
         self.promises.starting == Some(Starting::TurnsAway)
     }
 
+    /// What the server may say at any time by itself.
+    pub(crate) fn unasked(&self) -> Unasked {
+        self.promises.unasked.clone().unwrap_or_default()
+    }
+
     /// Whether several clients can be served at a time.
     pub(crate) fn serves_concurrently(&self) -> bool {
         self.promises.serves == Some(Serves::Concurrently)
@@ -854,8 +864,15 @@ fn dialogue(raw: &RawProfile, exchanges: &[RawExchange], file: &str) -> Result<S
 }
 
 /// What is known of the conversation, within what is promised of it, once nothing contradicts that.
-fn agreed(speech: Speech, promises: &Promises) -> Result<Speech, String> {
+fn agreed(
+    speech: Speech,
+    transport: Option<Transport>,
+    promises: &Promises,
+) -> Result<Speech, String> {
     agree(&speech, promises)?;
+    if let Some(unasked) = &promises.unasked {
+        agree_on_unasked(&speech, transport, unasked)?;
+    }
     Ok(match speech {
         Speech::Model(model) => Speech::Model(Model {
             longest: promises.longest.as_ref().map(|longest| longest.bytes),
@@ -883,6 +900,76 @@ fn agree_on_longest(speech: &Speech, longest: &Longest) -> Result<(), String> {
                 .to_owned(),
         ),
         (Framing::Line | Framing::Datagram, _) => Ok(()),
+    }
+}
+
+/// Makes sure that a client can tell what the server says unasked from all that it is owed.
+fn agree_on_unasked(
+    speech: &Speech,
+    transport: Option<Transport>,
+    unasked: &Unasked,
+) -> Result<(), String> {
+    if unasked.texts().is_empty() {
+        return Ok(());
+    }
+    let is_of_datagrams =
+        matches!(speech, Speech::Model(model) if model.framing == Framing::Datagram);
+    if is_of_datagrams || transport.is_some_and(Transport::is_datagram) {
+        return Err("promises.unasked: it is of connections, which datagrams have not".to_owned());
+    }
+    let mut texts = unasked.texts().iter();
+    texts.try_for_each(|text| {
+        may_be_unasked(text, speech).map_err(|error| format!("promises.unasked: {error}"))
+    })
+}
+
+/// Whether a client of this conversation can tell a text from all that it is owed.
+///
+/// # Errors
+/// Says from what it could not.
+pub(crate) fn may_be_unasked(text: &Template, speech: &Speech) -> Result<(), String> {
+    if text.first.is_empty() {
+        return Err(format!(
+            "{text} could be the beginning of anything; write what it begins with"
+        ));
+    }
+    let (greeting, exchanges) = match speech {
+        Speech::Dialogue {
+            greeting,
+            exchanges,
+        } => (greeting.as_ref(), exchanges.as_slice()),
+        Speech::Model(model) => return may_be_unasked_beside(text, model),
+        Speech::Unknown => (None, &[][..]),
+    };
+    let replies = exchanges.iter().map(|exchange| &exchange.reply);
+    let begins_alike = |owed: &&Template| {
+        owed.first.starts_with(&text.first) || text.first.starts_with(&owed.first)
+    };
+    match greeting.into_iter().chain(replies).find(begins_alike) {
+        Some(owed) => Err(format!(
+            "a client could not tell {text} from {owed}, which it is owed: one begins as the other does"
+        )),
+        None => Ok(()),
+    }
+}
+
+fn may_be_unasked_beside(text: &Template, model: &Model) -> Result<(), String> {
+    let is_of_letters = |bytes: &[u8]| {
+        bytes
+            .iter()
+            .all(|byte| byte.is_ascii_alphabetic() || *byte == b'\n')
+    };
+    match (model.rule, model.framing) {
+        (Rule::Discard, _) => Ok(()),
+        (_, Framing::Stream | Framing::Datagram) => Err(format!(
+            "a client could not tell {text} from a reply, which may have any bytes; it goes with [[exchange]] or framing = \
+             \"line\""
+        )),
+        (_, Framing::Line) if is_of_letters(&text.first) => Err(format!(
+            "a client could not tell {text} from a reply, which may be a line of letters as well; write what no line of \
+             letters begins with"
+        )),
+        (_, Framing::Line) => Ok(()),
     }
 }
 
@@ -1006,6 +1093,7 @@ fn promises(raw: RawPromises) -> Result<Promises, String> {
         throttling: time("throttling", raw.throttling)?,
         penalties: raw.penalties,
         backlog: raw.backlog,
+        unasked: raw.unasked.as_deref().map(unasked).transpose()?,
         pipelining: raw.pipelining,
         starting: raw.starting,
         second_instance: raw.second_instance,
@@ -1072,6 +1160,13 @@ fn longest(raw: RawLongest) -> Result<Longest, String> {
         (None, None) => None,
     };
     Ok(Longest { bytes, refused })
+}
+
+fn unasked(texts: &[String]) -> Result<Unasked, String> {
+    let texts = texts.iter().map(|text| Template::parse_with_an_end(text));
+    texts
+        .collect::<Result<_, _>>()
+        .map_err(|error| format!("promises.unasked: {error}"))
 }
 
 fn stop(raw: RawStop) -> Result<Stop, String> {
@@ -1279,6 +1374,45 @@ mod tests {
             )
             .is_ok()
         );
+    }
+
+    /// One that could be a reply would be taken for it, or hide that there is none.
+    #[test]
+    fn what_a_server_says_unasked_can_be_told_from_what_it_owes() {
+        let exchange = "[[exchange]]\nsend = 'PING\\r\\n'\nreply = '+PONG\\r\\n'\n";
+        let model =
+            |rule: &str, framing: &str| format!("model = \"{rule}\"\nframing = \"{framing}\"\n");
+        let said = |speech: &str, text: &str| {
+            let text = format!("{speech}[promises]\nunasked = ['{text}']\n");
+            Profile::parse("p", &text).map_err(|error| error.to_string())
+        };
+        let wrong = |speech: &str, text: &str, expected: &str| {
+            let error = said(speech, text).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        };
+        wrong(exchange, "+PONG", "which it is owed");
+        wrong(exchange, "+PONG\\r\\nagain\\r\\n", "which it is owed");
+        wrong(exchange, "{any}\\n", "the beginning of anything");
+        wrong(exchange, "", "the beginning of anything");
+        wrong(exchange, "PING :{any}", "nothing tells where {any} ends");
+        wrong(&model("echo", "stream"), ":\\n", "may have any bytes");
+        wrong(&model("echo", "datagram"), ":\\n", "of connections");
+        wrong(
+            &format!("transport = \"udp\"\n{exchange}"),
+            ":\\n",
+            "of connections",
+        );
+        wrong(&model("echo", "line"), "hello\\n", "a line of letters");
+        wrong(&model("echo", "line"), "o{any}!\\n", "a line of letters");
+        for speech in [
+            "",
+            exchange,
+            &model("echo", "line"),
+            &model("discard", "stream"),
+        ] {
+            let profile = said(speech, "PING :{any}\\r\\n").unwrap();
+            assert_eq!(profile.unasked().before(b"PING :1\r\n"), 9);
+        }
     }
 
     #[test]

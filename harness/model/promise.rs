@@ -99,6 +99,14 @@ pub(crate) const PROMISES: &[Promise] = &[
         example: "128",
     },
     Promise {
+        name: "unasked",
+        about: "What it says by itself to any client at any time, in front of a reply or between its lines, such as the question \
+                whether a silent client is still there; clients pass over it.",
+        words: &[],
+        otherwise: Some("a list of texts, as replies are written"),
+        example: r"['PING :{any}\r\n']",
+    },
+    Promise {
         name: "pipelining",
         about: "Whether it answers each of several requests that arrive together, or its protocol forbids them.",
         words: &["answers", "forbidden"],

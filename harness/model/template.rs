@@ -171,10 +171,54 @@ impl Template {
         }
     }
 
+    /// The text as files have it, without its quotes.
+    pub(crate) fn text(&self) -> String {
+        let holes = self.rest.iter();
+        let rest = holes.map(|(hole, part)| format!("{hole}{}", literal::escaped(part)));
+        [literal::escaped(&self.first)]
+            .into_iter()
+            .chain(rest)
+            .collect()
+    }
+
     /// The template without holes, if it has none.
     pub(crate) fn as_literal(&self) -> Option<&[u8]> {
         self.rest.is_empty().then_some(self.first.as_slice())
     }
+}
+
+/// More than this is no remark that a server makes again and again.
+const REMARK_BYTES: usize = 1 << 10;
+
+/// What all of these say, but for the numbers in it, where they say the same.
+pub(crate) fn common<'a>(
+    told: impl IntoIterator<Item = &'a [u8], IntoIter: Clone>,
+) -> Option<Template> {
+    let parts = |words: &[u8]| -> Vec<Vec<u8>> {
+        let parts = words.chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit());
+        let blank = |part: &[u8]| match part[0].is_ascii_digit() {
+            true => Vec::new(),
+            false => part.to_vec(),
+        };
+        parts.map(blank).collect()
+    };
+    let mut told = told.into_iter();
+    let first = told.clone().next()?;
+    if told.clone().any(|words| words.len() > REMARK_BYTES) {
+        return None;
+    }
+    let text = match told.clone().all(|words| words == first) {
+        true => literal::escaped(first),
+        false if told.all(|words| parts(words) == parts(first)) => {
+            let part = |part: Vec<u8>| match part.is_empty() {
+                true => "{any}".to_owned(),
+                false => literal::escaped(&part),
+            };
+            parts(first).into_iter().map(part).collect()
+        }
+        false => return None,
+    };
+    Template::parse_with_an_end(&text).ok()
 }
 
 fn hole(name: &str, offset: usize) -> Result<Hole, LiteralError> {
@@ -190,11 +234,7 @@ fn hole(name: &str, offset: usize) -> Result<Hole, LiteralError> {
 
 impl fmt::Display for Template {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "\"{}", literal::escaped(&self.first))?;
-        for (hole, part) in &self.rest {
-            write!(f, "{hole}{}", literal::escaped(part))?;
-        }
-        f.write_str("\"")
+        write!(f, "\"{}\"", self.text())
     }
 }
 
@@ -242,6 +282,21 @@ mod tests {
             ["{line} \"200\"", "{any} \"fine\"", "{any} \"and\""]
         );
         assert_eq!(took(b"200 fi"), ["{line} \"200\"", "{any} \"fi\""]);
+    }
+
+    #[test]
+    fn what_all_say_has_holes_for_numbers() {
+        let of = |told: &[&str]| common(told.iter().map(|words| words.as_bytes()));
+        assert_eq!(
+            of(&["no {room}\n", "no {room}\n"]),
+            Some(template(r"no \{room\}\n"))
+        );
+        assert_eq!(
+            of(&["in 9 s\n", "in 10 s\n"]),
+            Some(template(r"in {any} s\n"))
+        );
+        assert_eq!(of(&["in 9 s\n", "in 10 h\n"]), None);
+        assert_eq!(of(&["at 9", "at 10"]), None);
     }
 
     #[test]

@@ -4,6 +4,7 @@ use super::invariant::Invariant;
 use super::phase::Phase;
 use super::profile::{IdleTimeout, Profile, Serves};
 use super::scenario::{Line, Scenario};
+use super::unasked::Unasked;
 use std::time::Duration;
 
 /// A scenario with the polite conversations around it: what a transcript is held against.
@@ -23,6 +24,8 @@ pub(crate) struct Trial {
     pub is_undisturbed: bool,
     /// Nothing is promised of clients that are silent.
     pub may_close_silent: bool,
+    /// What the server may say at any time by itself.
+    pub unasked: Unasked,
     /// With these statuses processes of the server end also while no client is there.
     pub helpers_end_with: Vec<i32>,
 }
@@ -38,6 +41,7 @@ impl Trial {
             few_doses: false,
             is_undisturbed: false,
             may_close_silent: false,
+            unasked: Unasked::default(),
             helpers_end_with: Vec::new(),
         }
     }
@@ -58,6 +62,7 @@ impl Trial {
             ends_after_one: promises.serves == Some(Serves::OneConnection),
             throttling: promises.throttling.unwrap_or_default(),
             may_close_silent: promises.idle_timeout.is_none(),
+            unasked: profile.unasked(),
             closes_silent_after: promises.patience().map(IdleTimeout::margin),
             ..self
         }

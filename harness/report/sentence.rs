@@ -1,7 +1,7 @@
 //! Verdicts in words: every sentence that a report has for a cause, a doubt, or a fact that bears it out.
 
 use crate::judge::{
-    Cause, Choice, Deed, Doubt, Evidence, Figure, Growth, Skip, StepRef, Unit, Verdict,
+    Cause, Choice, Deed, Doubt, Evidence, Figure, Growth, Skip, StepRef, Unit, Verdict, text_of,
 };
 use crate::model::literal::{Measured, Shown};
 use crate::model::need::Unmet;
@@ -358,6 +358,23 @@ impl fmt::Display for Choice {
                     Some(TooLong::Cut) => write!(f, "the server cuts {longer}, there"),
                     Some(TooLong::Dropped) => write!(f, "the server does not answer {longer}"),
                 }
+            }
+            Self::SaysUnasked {
+                texts,
+                after,
+                was_served,
+            } => {
+                let text = text_of([texts]);
+                let text = text.map(|text| text.to_string()).unwrap_or_default();
+                let who = match was_served {
+                    true => "a client that has been served and is silent",
+                    false => "a client that has said nothing",
+                };
+                write!(
+                    f,
+                    "the server says {text} by itself to {who} for {}",
+                    Measured(*after)
+                )
             }
             Self::Throttles(time) => write!(
                 f,

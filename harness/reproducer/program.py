@@ -6,6 +6,7 @@ import fcntl
 import ipaddress
 import itertools
 import os
+import re
 import resource
 import select
 import shutil
@@ -998,6 +999,36 @@ class Client:
             return f"the end of the connection ({self.end})"
         return self.send_failure
 
+    def wrong_from(self, wanted):
+        """Return where what has come differs from what is wanted."""
+        got = bytes(self.stream[:len(wanted)])
+        if wanted.startswith(got):
+            return None
+        pairs = enumerate(zip(wanted, got))
+        return next(at for at, (one, two) in pairs if one != two)
+
+    def pass_over_unasked(self, at):
+        """Drop what the server says here by itself, if it does."""
+        for _, pattern in UNASKED:
+            said = re.match(pattern, bytes(self.stream[at:]))
+            if said:
+                del self.stream[at:at + said.end()]
+                return True
+        return False
+
+    def may_be_unasked(self, at):
+        """Return whether that may have begun here."""
+        got = bytes(self.stream[at:])
+        return any(first.startswith(got[:len(first)])
+                   for first, _ in UNASKED)
+
+    def has_more(self):
+        """Return whether something has come that nobody expects."""
+        while self.pass_over_unasked(0):
+            pass
+        over = self.end or not self.may_be_unasked(0)
+        return bool(self.datagrams or self.stream and over)
+
     def expect_bytes(self, *parts, lines=(), within=STEP_WITHIN):
         """Expect bytes next; between parts may stand any others.
 
@@ -1008,10 +1039,13 @@ class Client:
 
         def seen():
             nonlocal used
-            got = bytes(self.stream[:len(parts[0])])
-            if not parts[0].startswith(got):
-                pairs = enumerate(zip(parts[0], got))
-                at = next(at for at, (one, two) in pairs if one != two)
+            at = self.wrong_from(parts[0])
+            if at is not None:
+                line = parts[0].rfind(b"\n", 0, at) + 1
+                if self.pass_over_unasked(line):
+                    return seen()
+                if self.may_be_unasked(line) and not self.why_no_more():
+                    return False
                 around = shown(self.stream[max(at - 16, 0):at + 16])
                 raise Broken(
                     f"{self.name} got {around}, wrong from byte {at} on, "
@@ -1043,9 +1077,9 @@ class Client:
         """Expect neither bytes nor an end for a while."""
         with self.news:
             self.news.wait_for(
-                lambda: self.stream or self.datagrams or self.end, within
+                lambda: self.has_more() or self.end, within
             )
-            if self.stream or self.datagrams:
+            if self.has_more() or self.stream:
                 raise Broken(
                     f"{self.name} got {self.so_far()} for silence"
                 )
@@ -1138,7 +1172,7 @@ class Client:
     def expect_end(self, *kinds, within=STEP_WITHIN, all_bytes_first=False):
         """Expect the connection to end in one of these ways."""
         def seen():
-            if all_bytes_first and self.stream:
+            if all_bytes_first and self.has_more():
                 raise Broken(
                     f"{self.name} got {self.so_far()} before the end"
                 )

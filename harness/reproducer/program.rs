@@ -10,6 +10,8 @@ use crate::model::limits;
 use crate::model::profile::{Serves, Transport};
 use crate::model::scenario::Scenario;
 use crate::model::subject::{Place, Subject};
+use crate::model::template::{Hole, Template};
+use crate::model::unasked::Unasked;
 use crate::transcript::event::CRASHES;
 
 /// A program that shows what a server does.
@@ -95,7 +97,7 @@ fn constants(target: &Target, time: u64) -> String {
         true => "itertools.count()",
         false => "None",
     };
-    let rows: [(&str, Lines); 13] = [
+    let rows: [(&str, Lines); 14] = [
         ("COMMAND", command),
         ("ENVIRONMENT", table(&target.environment)),
         ("FILES", table(&target.files)),
@@ -126,6 +128,7 @@ fn constants(target: &Target, time: u64) -> String {
             "ONE_CONNECTION",
             vec![if one_connection { "True" } else { "False" }.to_owned()],
         ),
+        ("UNASKED", unasked(&target.profile.unasked())),
         ("ADDRESSES", vec![apart.to_owned()]),
         ("TIME_LIMIT", vec![time.to_string()]),
     ];
@@ -140,6 +143,52 @@ fn constants(target: &Target, time: u64) -> String {
         all.push_str(&format!("    signal.{name},\n"));
     }
     all + "]\n"
+}
+
+/// What the server says by itself: of each text what it begins with, and its pattern.
+fn unasked(unasked: &Unasked) -> Lines {
+    let row = |text: &Template| {
+        let parts = [python::bytes(&text.first), python::bytes(&pattern(text))];
+        let mut lines = python::inner_call("", &parts);
+        if let Some(last) = lines.last_mut() {
+            last.push(',');
+        }
+        lines.into_iter().map(|line| format!("    {line}"))
+    };
+    let texts = unasked.texts();
+    match texts.is_empty() {
+        true => vec!["[]".to_owned()],
+        false => {
+            let rows = texts.iter().flat_map(row);
+            [vec!["[".to_owned()], rows.collect(), vec!["]".to_owned()]].concat()
+        }
+    }
+}
+
+/// A text as a regular expression of Python's.
+fn pattern(text: &Template) -> Vec<u8> {
+    let escaped = |bytes: &[u8]| {
+        let bytes = bytes.iter().map(|byte| match byte {
+            b'\\' | b'.' | b'^' | b'$' | b'*' | b'+' | b'?' | b'{' | b'}' | b'[' | b']' | b'|'
+            | b'(' | b')' => {
+                vec![b'\\', *byte]
+            }
+            other => vec![*other],
+        });
+        bytes.collect::<Vec<_>>().concat()
+    };
+    let rest = text.rest.iter().map(|(hole, part)| {
+        let taken: &[u8] = match hole {
+            Hole::Any => br"[\s\S]*?",
+            Hole::Line => br"[^\n]*?",
+        };
+        [taken, &escaped(part)].concat()
+    });
+    [escaped(&text.first)]
+        .into_iter()
+        .chain(rest)
+        .collect::<Vec<_>>()
+        .concat()
 }
 
 fn docstring(scenarios: &[&Scenario], limits: &[String]) -> String {

@@ -109,3 +109,45 @@ fn program_knows_every_signal_of_a_crash() {
         );
     }
 }
+
+/// What the server says unasked is passed over where it may stand, and nowhere else.
+#[test]
+fn program_passes_over_what_is_said_unasked() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        return;
+    }
+    let text = r"unasked = ['PING :{any}\r\n', ': (still) \x27here\x27\n', '!{line}~\n']";
+    let text = format!("transport = 'tcp'\n[promises]\n{text}\n");
+    let profile = Profile::parse("p", &text).unwrap();
+    let target = Target::command(vec!["./server".to_owned(), "{port}".to_owned()], profile);
+    let case = "case c\n  clients: alice\n\n  alice connect\n  alice expect \"+PONG\"\n  alice expect silence\n  \
+                alice expect fin, all bytes first\n";
+    let case = DrillFile::parse("a.drill", case).unwrap().cases.remove(0);
+    let written = Reproducer::of(&[&case.scenario], &target).unwrap().program;
+    let asks = r#"
+client = Client.__new__(Client)
+client.datagrams, client.end, client.failure, client.send_failure = [], None, None, None
+client.name, client.news, client.due = "alice", threading.Condition(), 0
+def told(stream, *parts):
+    client.stream = bytearray(stream)
+    try:
+        client.expect_bytes(*parts, within=0)
+        return bytes(client.stream)
+    except Broken as broken:
+        return str(broken)
+assert told(b"PING :1\r\n+PONG", b"+PONG") == b""
+assert told(b": (still) 'here'\n+PONG.", b"+PONG") == b"."
+assert told(b"!x~\n1\nPING :2\r\n2\n", b"1\n2\n") == b""
+assert "waited" in told(b"PING :1\r\nPIN", b"+PONG")
+assert "wrong from byte 0" in told(b"PING :1\r\nNOTICE", b"+PONG")
+client.stream = bytearray(b"PING :1\r\nPI")
+assert not client.has_more()
+client.end = "fin"
+assert client.has_more()
+"#;
+    let (before, _) = written.split_once("\nif __name__").unwrap();
+    let mut python = Command::new("python3");
+    let output = python.arg("-c").arg(format!("{before}\n{asks}")).output();
+    let said = String::from_utf8_lossy(&output.unwrap().stderr).into_owned();
+    assert!(said.is_empty(), "{said}\n{written}");
+}

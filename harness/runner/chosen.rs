@@ -147,6 +147,7 @@ impl Job<'_> {
         for question in QUESTIONS {
             if (question.is_open)(self.subject) && (question.fits)(cause) {
                 let chosen = self.answer(question, seen).await?;
+                let chosen = chosen.filter(|choice| choice.explains(cause));
                 if chosen.is_some() {
                     return Ok(chosen);
                 }

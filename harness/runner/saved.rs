@@ -7,6 +7,7 @@ use crate::model::dialogue;
 use crate::model::error::Error;
 use crate::model::phase::Phase;
 use crate::model::scenario::{Line, Scenario, Step};
+use crate::model::template::Template;
 use crate::model::trial::Trial;
 use crate::report::sentence;
 use crate::transcript::event::{Event, Transcript};
@@ -181,6 +182,9 @@ struct RawTrial {
     may_close_silent: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     helpers_end_with: Vec<i32>,
+    /// As profiles have them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unasked: Vec<String>,
 }
 
 /// A scenario in the JSON form of `.drill` files.
@@ -208,6 +212,7 @@ impl RawTrial {
             closes_silent_after: trial.closes_silent_after,
             may_close_silent: trial.may_close_silent,
             helpers_end_with: trial.helpers_end_with.clone(),
+            unasked: trial.unasked.texts().iter().map(Template::text).collect(),
         })
     }
 
@@ -221,6 +226,10 @@ impl RawTrial {
         trial.closes_silent_after = self.closes_silent_after;
         trial.may_close_silent = self.may_close_silent;
         trial.helpers_end_with = self.helpers_end_with;
+        let unasked = self.unasked.iter().map(|text| Template::parse(text));
+        trial.unasked = unasked
+            .collect::<Result<_, _>>()
+            .map_err(|error| malformed(name, format!("trial.unasked: {error}")))?;
         for (n, phase) in self.phases.into_iter().enumerate() {
             let name = format!("{name}: trial.phases[{n}]");
             trial = trial.with(phase.phase, phase.scenario(&name)?);
@@ -385,6 +394,8 @@ mod tests {
         let mut trial = Trial::alone(script).with(Phase::Before, polite);
         trial.ends_after_one = true;
         trial.closes_silent_after = Some(Duration::from_millis(1500));
+        let unasked = Template::parse(r"PING :{any}\r\n").unwrap();
+        trial.unasked = [unasked].into_iter().collect();
         let folder = tempfile::tempdir().unwrap();
         let seen = Transcript::default();
         let verdict = judge(&trial, &seen);

@@ -13,6 +13,7 @@ use crate::model::limits::{
     RETURN_WITHIN, STEP_WITHIN,
 };
 use crate::model::phase::Moment;
+use crate::model::unasked::Unasked;
 use crate::session::calibration;
 use crate::session::own_delay;
 use crate::session::recorder::Recorder;
@@ -31,6 +32,8 @@ pub(super) struct Observer {
     pub(super) lab: Arc<Lab>,
     pub(super) server: Option<Server>,
     pub(super) recorder: Recorder,
+    /// What the server may say at any time by itself.
+    unasked: Unasked,
     /// Where its clients come from.
     pub(super) sources: Sources,
     pub(super) exit_watch: Option<JoinHandle<()>>,
@@ -50,8 +53,8 @@ pub(super) struct Observer {
 }
 
 impl Observer {
-    pub(super) fn of(server: Server, lab: Arc<Lab>, turn: Turn) -> Self {
-        let recorder = Recorder::new();
+    pub(super) fn of(server: Server, unasked: &Unasked, lab: Arc<Lab>, turn: Turn) -> Self {
+        let recorder = Recorder::new(unasked);
         Self {
             ends: Ends::new(Arc::clone(&lab), recorder.clone()),
             ends_watch: None,
@@ -60,6 +63,7 @@ impl Observer {
             lab,
             server: Some(server),
             recorder,
+            unasked: unasked.clone(),
             sources: Sources::default(),
             exit_watch: None,
             memory: HashMap::new(),
@@ -73,7 +77,7 @@ impl Observer {
 
     /// Begins a transcript.
     pub(super) fn begin(&mut self) {
-        self.recorder = Recorder::new();
+        self.recorder = Recorder::new(&self.unasked);
         self.began = Instant::now();
         self.ends = Ends::new(Arc::clone(&self.lab), self.recorder.clone());
         self.begin_life();

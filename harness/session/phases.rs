@@ -60,7 +60,7 @@ impl<'a> Session<'a> {
         let server = Server::start(target, Arc::clone(&lab)).await?;
         let mut session = Self {
             target,
-            observer: Observer::of(server, lab, turn),
+            observer: Observer::of(server, &target.profile.unasked(), lab, turn),
             clients: Clients::default(),
             files: OpenFilesLimits::default(),
             stopped: Cell::default(),
@@ -118,7 +118,7 @@ impl<'a> Session<'a> {
     pub(crate) async fn has_a_process_for_each(&self) -> bool {
         let before = self.observer.sockets_of_each();
         let alone = scenario("one more", &[("alice", 1)], Vec::new());
-        let recorder = Recorder::new();
+        let recorder = Recorder::new(&self.target.profile.unasked());
         let mut clients = clients_of(Phase::Scenario, &alone, &self.observer, &recorder);
         let Some(client) = clients.first_mut().and_then(|group| group.first_mut()) else {
             return false;

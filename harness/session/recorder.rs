@@ -1,5 +1,6 @@
 //! Where events are written down as they happen, on one clock, with what follows from them so far.
 
+use crate::model::unasked::Unasked;
 use crate::transcript::client_state::ClientStates;
 use crate::transcript::event::{ClientEvent, ClientId, Event, ServerEvent, Transcript, What};
 use crate::transcript::fault::Fault;
@@ -30,11 +31,11 @@ struct Book {
 }
 
 impl Recorder {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(unasked: &Unasked) -> Self {
         Self(Rc::new(Book {
             begun: Instant::now(),
             transcript: RefCell::default(),
-            client_states: RefCell::default(),
+            client_states: RefCell::new(ClientStates::hearing(unasked)),
             server_state: RefCell::default(),
             served: RefCell::default(),
             waiting: RefCell::default(),
@@ -68,7 +69,9 @@ impl Recorder {
 
     /// Keeps when bytes came, and wakes those who wait for the client.
     fn wake(&self, id: ClientId, event: &ClientEvent) {
-        if let ClientEvent::Received(_) = event {
+        if let ClientEvent::Received(bytes) = event
+            && !self.client_states().are_unasked(bytes)
+        {
             self.0.served.borrow_mut().insert(id.who, Instant::now());
         }
         // Who is woken looks once this fact is written down: nothing else runs on this thread until then.

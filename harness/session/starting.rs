@@ -114,7 +114,7 @@ impl Session<'_> {
         let subject = Subject::of(profile.clone(), Place::on(server.transport()));
         let lines = ClientSteps::of(0).polite(&subject).lines();
         let alone = scenario("a client that comes early", &[("early", 1)], vec![lines]);
-        let recorder = Recorder::new();
+        let recorder = Recorder::new(&profile.unasked());
         let mut clients = clients_of(Phase::Scenario, &alone, &self.observer, &recorder);
         let Some(client) = clients.first_mut().and_then(|group| group.first_mut()) else {
             return Reception::Otherwise;

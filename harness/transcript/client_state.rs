@@ -3,6 +3,7 @@
 use crate::model::data::{Excerpt, Match, compare};
 use crate::model::expectation::{End, Expectation};
 use crate::model::template::{Template, Took};
+use crate::model::unasked::Unasked;
 use crate::transcript::event::{ClientEvent, ClientId, Event, What};
 use crate::transcript::instead::{Got, Instead, Wanted};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -27,6 +28,10 @@ pub(crate) struct Matcher<'a> {
     wanted: Vec<u8>,
     /// How many of them have been compared.
     compared: usize,
+    /// How many bytes stand before and between those, of what the server says unasked.
+    passed: usize,
+    /// How many bytes of the stream it takes, once it has come.
+    used: usize,
 }
 
 impl<'a> Matcher<'a> {
@@ -40,18 +45,50 @@ impl<'a> Matcher<'a> {
             what,
             wanted,
             compared: 0,
+            passed: 0,
+            used: 0,
         }
     }
 
-    /// Holds the stream against what is wanted; what was compared before is not compared again.
-    fn compare(&mut self, got: &[u8]) -> Match {
-        let from = self.compared.min(got.len());
-        match compare(&self.wanted[from..], &got[from..]) {
-            Match::Full(bytes) => Match::Full(from + bytes),
-            Match::Wrong(at) => Match::Wrong(from + at),
-            Match::Partial => {
-                self.compared = got.len();
-                Match::Partial
+    /// Holds the stream against the bytes that are wanted; what was compared before is not compared again. What the server says
+    /// unasked may stand before them, and between their lines.
+    fn compare(&mut self, got: &[u8], unasked: &Unasked) -> Match {
+        loop {
+            let place = self.compared + self.passed;
+            let rest = got.get(place..).unwrap_or_default();
+            let wrong = match compare(&self.wanted[self.compared..], rest) {
+                Match::Full(bytes) => return Match::Full(place + bytes),
+                Match::Partial => {
+                    self.compared += rest.len();
+                    return Match::Partial;
+                }
+                Match::Wrong(at) => self.compared + at,
+            };
+            let newline = self.wanted[..wrong].iter().rposition(|byte| *byte == b'\n');
+            let line = newline.map_or(0, |newline| newline + 1);
+            match unasked.at(&got[line + self.passed..]) {
+                Match::Full(bytes) => {
+                    self.passed += bytes;
+                    self.compared = line;
+                }
+                Match::Partial => return Match::Partial,
+                Match::Wrong(_) => return Match::Wrong(wrong + self.passed),
+            }
+        }
+    }
+
+    /// Holds the stream against a text with holes; what the server says unasked may stand before it.
+    fn matches(&mut self, template: &Template, got: &[u8], unasked: &Unasked) -> Match {
+        loop {
+            let rest = got.get(self.passed..).unwrap_or_default();
+            match template.matches(rest) {
+                Match::Full(bytes) => return Match::Full(self.passed + bytes),
+                Match::Partial => return Match::Partial,
+                Match::Wrong(at) => match unasked.at(rest) {
+                    Match::Full(bytes) => self.passed += bytes,
+                    Match::Partial => return Match::Partial,
+                    Match::Wrong(_) => return Match::Wrong(self.passed + at),
+                },
             }
         }
     }
@@ -73,6 +110,8 @@ enum Link {
 /// What one client has seen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ClientState {
+    /// What the server may say to it at any time.
+    unasked: Unasked,
     link: Link,
     /// Bytes received and not yet consumed by an expectation.
     stream: Vec<u8>,
@@ -102,6 +141,14 @@ pub(crate) struct ClientState {
 }
 
 impl ClientState {
+    /// A client that has seen nothing yet, of a server that may say this at any time.
+    fn hearing(unasked: &Unasked) -> Self {
+        Self {
+            unasked: unasked.clone(),
+            ..Self::default()
+        }
+    }
+
     /// Whether the kernel keeps the client from the server, as far as was seen.
     pub(crate) fn is_deferred(&self) -> bool {
         self.deferred && !self.accepted
@@ -112,7 +159,7 @@ impl ClientState {
             ClientEvent::Connecting => {
                 *self = Self {
                     link: Link::Pending,
-                    ..Self::default()
+                    ..Self::hearing(&self.unasked)
                 };
             }
             ClientEvent::Connected {
@@ -202,9 +249,21 @@ impl ClientState {
         self.has_failed() || self.held_back || self.ended.is_some() || self.send_failed.is_some()
     }
 
+    /// Bytes that have come and that no expectation has consumed, behind those that the server says unasked.
+    fn unexpected(&self) -> &[u8] {
+        self.unread_from(0)
+    }
+
     /// Whether bytes have come that no expectation has consumed.
-    pub(crate) fn has_unexpected_bytes(&self) -> bool {
-        !self.stream.is_empty() || self.next_datagram(&|_| false).is_some()
+    fn has_unexpected_bytes(&self) -> bool {
+        !self.unexpected().is_empty() || self.next_datagram(&|_| false).is_some()
+    }
+
+    /// The same of bytes that will not become what the server may say unasked. Once it is `settled` nothing becomes of them.
+    fn has_stray_bytes(&self, settled: bool) -> bool {
+        let may_become_unasked = || self.unasked.at(self.unexpected()) == Match::Partial;
+        let may_go_on = !settled && self.ended.is_none();
+        self.has_unexpected_bytes() && !(may_go_on && may_become_unasked())
     }
 
     /// Whether a datagram that is awaited has simply not come.
@@ -225,7 +284,7 @@ impl ClientState {
     pub(crate) fn look(&self, sought: &mut Matcher<'_>, settled: bool) -> Progress {
         match sought.what {
             Expectation::Data(_) => self.look_for_data(sought),
-            Expectation::Template(template) => self.look_for_template(template),
+            Expectation::Template(template) => self.look_for_template(sought, template),
             Expectation::DataOrSilence(_) => match self.look_for_data(sought) {
                 Progress::Pending if settled => Progress::Met,
                 other => other,
@@ -283,17 +342,18 @@ impl ClientState {
         if self.takes_datagrams {
             return self.look_for_datagram(&|datagram| datagram == sought.wanted);
         }
-        let outcome = sought.compare(&self.stream);
-        self.conclude(outcome, &|| Wanted::Bytes(Excerpt::of(&sought.wanted)))
+        let outcome = sought.compare(&self.stream, &self.unasked);
+        self.conclude(outcome, sought, &|sought| {
+            Wanted::Bytes(Excerpt::of(&sought.wanted))
+        })
     }
 
-    fn look_for_template(&self, template: &Template) -> Progress {
+    fn look_for_template(&self, sought: &mut Matcher<'_>, template: &Template) -> Progress {
         if self.takes_datagrams {
             return self.look_for_datagram(&|datagram| is_whole(template, datagram));
         }
-        self.conclude(template.matches(&self.stream), &|| {
-            Wanted::Template(template.clone())
-        })
+        let outcome = sought.matches(template, &self.stream, &self.unasked);
+        self.conclude(outcome, sought, &|_| Wanted::Template(template.clone()))
     }
 
     /// A datagram that fits, which unlike bytes of a stream has to come even where it is empty.
@@ -314,16 +374,26 @@ impl ClientState {
     }
 
     /// What a match, or the lack of one, means for bytes that are expected next.
-    fn conclude(&self, outcome: Match, wanted: &dyn Fn() -> Wanted) -> Progress {
+    fn conclude(
+        &self,
+        outcome: Match,
+        sought: &mut Matcher<'_>,
+        wanted: &dyn Fn(&Matcher<'_>) -> Wanted,
+    ) -> Progress {
         match outcome {
-            Match::Full(_) => Progress::Met,
+            Match::Full(bytes) => {
+                sought.used = bytes;
+                Progress::Met
+            }
             Match::Wrong(at) => {
-                let (near, before) = around(&self.stream, at);
+                let unexpected = self.unexpected();
+                let at = at.saturating_sub(self.stream.len() - unexpected.len());
+                let (near, before) = around(unexpected, at);
                 Progress::Broken(Instead::Wrong {
                     near,
                     before,
                     at,
-                    wanted: wanted(),
+                    wanted: wanted(sought),
                 })
             }
             Match::Partial => self
@@ -348,7 +418,7 @@ impl ClientState {
     }
 
     fn look_for_silence(&self, settled: bool) -> Progress {
-        if self.has_unexpected_bytes() {
+        if self.has_stray_bytes(settled) {
             return Progress::Broken(Instead::Got(self.so_far()));
         }
         match self.ended {
@@ -376,7 +446,7 @@ impl ClientState {
     }
 
     fn look_for_end(&self, kinds: &[End], all_bytes_first: bool) -> Progress {
-        if all_bytes_first && self.has_unexpected_bytes() {
+        if all_bytes_first && self.has_stray_bytes(false) {
             return Progress::Broken(Instead::GotBeforeEnd(self.so_far()));
         }
         match self.ended {
@@ -394,8 +464,8 @@ impl ClientState {
     pub(crate) fn so_far(&self) -> Got {
         match self.datagrams.front() {
             Some(datagram) => Got::Datagram(Excerpt::of(datagram)),
-            None if self.stream.is_empty() => Got::Nothing,
-            None => Got::Bytes(Excerpt::of(&self.stream)),
+            None if self.unexpected().is_empty() => Got::Nothing,
+            None => Got::Bytes(Excerpt::of(self.unexpected())),
         }
     }
 
@@ -406,13 +476,14 @@ impl ClientState {
         };
         match self.datagrams.front() {
             Some(datagram) => template.took(datagram),
-            None => template.took(&self.stream),
+            None => template.took(self.unexpected()),
         }
     }
 
-    /// What has come on its stream and was not expected so far, from a byte on.
+    /// What has come on its stream and was not expected so far, from a byte on of what stands behind what the server says unasked.
     pub(crate) fn unread_from(&self, at: usize) -> &[u8] {
-        self.stream.get(at..).unwrap_or_default()
+        let unasked = self.unasked.before(&self.stream);
+        self.stream.get(unasked + at..).unwrap_or_default()
     }
 
     /// Takes what a met expectation has used up out of the state.
@@ -420,20 +491,10 @@ impl ClientState {
         if self.takes_datagrams {
             return self.consume_datagram(sought);
         }
-        let used = match sought.what {
-            Expectation::Data(_) | Expectation::DataOrSilence(_) => {
-                compare(&sought.wanted, &self.stream)
-            }
-            Expectation::Template(template) => template.matches(&self.stream),
-            Expectation::Nothing => {
-                self.nothing = false;
-                return;
-            }
-            _ => return,
-        };
-        if let Match::Full(bytes) = used {
-            self.stream.drain(..bytes);
+        if *sought.what == Expectation::Nothing {
+            self.nothing = false;
         }
+        self.stream.drain(..sought.used);
     }
 
     fn consume_datagram(&mut self, sought: &Matcher<'_>) {
@@ -467,6 +528,8 @@ fn around(bytes: &[u8], at: usize) -> (Excerpt, usize) {
 /// What every client of a phase has seen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ClientStates {
+    /// What the server may say to each of them at any time.
+    unasked: Unasked,
     clients: BTreeMap<ClientId, ClientState>,
     addresses: BTreeMap<SocketAddr, ClientId>,
     /// The address of the connection that each client has, or last had.
@@ -476,6 +539,19 @@ pub(crate) struct ClientStates {
 }
 
 impl ClientStates {
+    /// Clients of a server that may say this at any time.
+    pub(crate) fn hearing(unasked: &Unasked) -> Self {
+        Self {
+            unasked: unasked.clone(),
+            ..Self::default()
+        }
+    }
+
+    /// Whether these bytes are what the server says unasked, so that nobody is served by them.
+    pub(crate) fn are_unasked(&self, bytes: &[u8]) -> bool {
+        self.unasked.is_all_of(bytes)
+    }
+
     /// Takes an event in.
     pub(crate) fn apply(&mut self, event: &Event) {
         match &event.what {
@@ -499,7 +575,7 @@ impl ClientStates {
                     }
                     _ => {}
                 }
-                let client = self.clients.entry(*id).or_default();
+                let client = self.of(*id);
                 client.apply(event);
                 client.reused_address |= reused;
             }
@@ -516,7 +592,8 @@ impl ClientStates {
 
     /// What a client has seen.
     pub(crate) fn of(&mut self, id: ClientId) -> &mut ClientState {
-        self.clients.entry(id).or_default()
+        let new = || ClientState::hearing(&self.unasked);
+        self.clients.entry(id).or_insert_with(new)
     }
 }
 
@@ -631,6 +708,111 @@ mod tests {
             });
         }
         state.look(&mut Matcher::new(what, 0), false)
+    }
+
+    /// A client of a server that says `PING :` and something at any time, which has received this in pieces.
+    fn pinged(pieces: &[&str]) -> ClientState {
+        let ping = Template::parse(r"PING :{any}\r\n").unwrap();
+        let mut state = ClientState::hearing(&[ping].into_iter().collect());
+        for piece in pieces {
+            state.apply(&ClientEvent::Received(piece.as_bytes().to_vec()));
+        }
+        state
+    }
+
+    fn text(text: &str) -> Expectation {
+        Expectation::Data(crate::model::data::Data::literal(text))
+    }
+
+    #[test]
+    fn what_is_said_unasked_is_passed_over_before_a_reply_and_between_its_lines() {
+        let holes = Expectation::Template(Template::parse(r"+P{any}G\r\n").unwrap());
+        let came: [(&[&str], &Expectation); 5] = [
+            (&["PING :1\r\nPING :2\r\n+PONG\r\n"], &text("+PONG\r\n")),
+            (&["PING :1\r\n+PONG\r\n"], &holes),
+            (&["1\n2\nPING :1\r\n3\n"], &text("1\n2\n3\n")),
+            // The reply begins as that does, and that is what was looked for before.
+            (&["PIPING :1\r\n"], &text("PIPING :1\r\n")),
+            (&["PING :1\r\n"], &text("PING :1\r\n")),
+        ];
+        for (pieces, owed) in came {
+            let mut state = pinged(pieces);
+            let mut sought = Matcher::new(owed, 0);
+            assert_eq!(state.look(&mut sought, false), Progress::Met, "{pieces:?}");
+            state.consume(&sought);
+            assert_eq!(state.stream, b"", "{pieces:?}");
+        }
+    }
+
+    #[test]
+    fn beginning_of_what_is_said_unasked_is_waited_for() {
+        let reply = text("+PONG\r\n");
+        let mut sought = Matcher::new(&reply, 0);
+        let mut state = pinged(&[]);
+        for piece in ["PI", "NG :", "1\r", "\nPIN", "G :2\r\n", "+PO"] {
+            state.apply(&ClientEvent::Received(piece.into()));
+            assert_eq!(state.look(&mut sought, false), Progress::Pending, "{piece}");
+        }
+        assert_eq!(state.so_far(), Got::Bytes(Excerpt::of(b"+PO")));
+        state.apply(&ClientEvent::Received(b"NG\r\nPING :3\r\n".to_vec()));
+        assert_eq!(state.look(&mut sought, false), Progress::Met);
+        state.consume(&sought);
+        assert!(!state.has_unexpected_bytes());
+        assert_eq!(state.so_far(), Got::Nothing);
+    }
+
+    #[test]
+    fn another_text_than_what_is_said_unasked_is_wrong() {
+        for (pieces, from) in [
+            (["PING :1\r\n", "PONG\r\n"], 0),
+            (["PING :1\r\n+P", "ING\r\n"], 2),
+            (["+PONG\r\n", "NOTICE\r\n"], 7),
+        ] {
+            let owed = text("+PONG\r\n+PONG\r\n");
+            let state = pinged(&pieces);
+            match state.look(&mut Matcher::new(&owed, 0), false) {
+                Progress::Broken(Instead::Wrong { at, .. }) => assert_eq!(at, from),
+                other => panic!("{pieces:?}: {other:?}"),
+            }
+        }
+        // Nothing stands between the bytes of a line, and without a profile nothing is unasked.
+        let owed = text("+PONG\r\n");
+        for state in [
+            pinged(&["+POPING :1\r\nNG\r\n"]),
+            ClientState {
+                unasked: Unasked::default(),
+                ..pinged(&["PING :1\r\n+PONG\r\n"])
+            },
+        ] {
+            let seen = state.look(&mut Matcher::new(&owed, 0), false);
+            assert!(matches!(seen, Progress::Broken(_)), "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn silence_is_where_only_what_is_said_unasked_comes() {
+        let seen = |pieces: &[&str], what: &Expectation, settled: bool| {
+            let mut state = pinged(pieces);
+            state.nothing = true;
+            if matches!(what, Expectation::End { .. }) {
+                state.ended = Some(End::Fin);
+            }
+            state.look(&mut Matcher::new(what, 0), settled)
+        };
+        let end = Expectation::End {
+            kinds: vec![End::Fin],
+            all_bytes_first: true,
+        };
+        for what in [Expectation::Silence, Expectation::Nothing, end] {
+            let whole = seen(&["PING :1\r\nPING :2\r\n"], &what, true);
+            assert_eq!(whole, Progress::Met, "{what:?}");
+            let other = seen(&["PING :1\r\n+PONG\r\n"], &what, false);
+            assert!(matches!(other, Progress::Broken(_)), "{what:?}: {other:?}");
+        }
+        let begun = seen(&["PING :1\r\nPI"], &Expectation::Silence, false);
+        assert_eq!(begun, Progress::Pending);
+        let and_no_more = seen(&["PING :1\r\nPI"], &Expectation::Silence, true);
+        assert!(matches!(and_no_more, Progress::Broken(_)));
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! What was the case in the place of what was expected, of a client and of the server.
 
-use crate::model::data::Excerpt;
+use crate::model::data::{Excerpt, Match};
 use crate::model::expectation::{End, Expectation};
 use crate::model::template::Template;
 use crate::transcript::event::Exit;
@@ -143,6 +143,29 @@ impl Instead {
             } => opens_with_a_hole(),
             _ => false,
         }
+    }
+
+    /// Whether what came is this text, or its beginning: from the first wrong byte on, or from a little before it where that begins
+    /// as what was owed does.
+    pub(crate) fn is_told(&self, text: &Template) -> bool {
+        let (came, from) = match self {
+            Self::Wrong {
+                near, before, at, ..
+            } => (near, at - before),
+            Self::SoFar(Got::Bytes(came))
+            | Self::Got(Got::Bytes(came))
+            | Self::GotBeforeEnd(Got::Bytes(came))
+            | Self::EndedAfter {
+                got: Got::Bytes(came),
+                ..
+            } => (came, 0),
+            _ => return false,
+        };
+        (0..=from).any(|start| match text.matches(&came.beginning()[start..]) {
+            Match::Full(length) => start + length > from,
+            Match::Partial => true,
+            Match::Wrong(_) => false,
+        })
     }
 
     /// What it comes to, in a word: what one defect shows in different places has the same.

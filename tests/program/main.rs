@@ -49,6 +49,8 @@ mod reference;
 mod repeat;
 /// A server that listens may not serve yet, and says so to whoever comes.
 mod starting;
+/// What a server says by itself to clients that are silent.
+mod unasked;
 /// What is not promised is observed, and never held against a server.
 mod unpromised;
 

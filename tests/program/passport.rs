@@ -46,6 +46,8 @@ const TAKES_NO_NOTICE: &str = concat!(
 #[case::does_not("udp-echo", &["udp-echo", "--violate", "datagram/reply-source", "--port", "{port}"], "reply_source", "127.0.0.1, asked on 127.0.0.2")]
 #[case::takes_any_line("line-echo", &["line-echo", "--port", "{port}"], "longest", "answers 4194305 bytes")]
 #[case::takes_no_longer_line("line-echo", &["line-idle", "--port", "{port}"], "longest", "answers 65536 bytes, and not 65537; to have it judged, promise longest = \"64KiB\"")]
+#[case::asks("line-echo", &["line-idle", "--port", "{port}"], "unasked", "\": are you still there?\\n\" after ")]
+#[case::asks_nothing("chat", &["chat", "--port", "{port}"], "unasked", "nothing (watched for 2 s)")]
 #[case::tidy("echo", &["echo", "--path", "{path}"], "path_after_term", "removed")]
 #[case::lets_go("echo", &["echo", "--port", "{port}"], "listener_after_end", "goes with its last process")]
 #[case::untidy("echo", &["echo", "--violate", "local/stale-path", "--path", "{path}"], "path_after_term", "left behind")]

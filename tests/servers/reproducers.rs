@@ -117,6 +117,26 @@ const SHOWN: &[Shown] = &[
         has: "    mallory.reset()",
     },
     Shown {
+        name: "external_server_that_says_something_else_than_what_is_unasked",
+        speaks: "line-idle",
+        case: "clients: alice\n  alice connect\n  pause 1200ms\n  alice send \"hello\\n\"\n  alice expect \"hello\\n\"",
+        faulty: &[
+            "python3",
+            "fixtures/external/asks_whether_you_are_there.py",
+            "lines",
+            "{port}",
+        ],
+        correct: &[
+            env!("CARGO_BIN_EXE_sockdrill"),
+            "serve",
+            "line-idle",
+            "--port",
+            "{port}",
+        ],
+        says: "wrong from byte 0 on",
+        has: "UNASKED = [",
+    },
+    Shown {
         name: "reset_that_is_not_handled",
         speaks: "uppercase-in-turn",
         case: "clients: mallory\n  mallory connect\n  mallory send \"hel\"\n  mallory reset",
