@@ -1,8 +1,8 @@
 //! What a server that fails a check may have chosen: where its profile does not say, it is tried before the server is blamed.
 
 use super::derive::with_connect_options;
-use super::longest;
 use super::observations::Sighting;
+use super::{longest, output};
 use crate::judge::{Cause, Choice};
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::data::{Match, Segmentation, Source};
@@ -72,6 +72,12 @@ pub(crate) const QUESTIONS: &[Question] = &[
         fits: |cause| matches!(cause, Cause::StepFailed { .. }),
         tries: longest::climbed,
         read: longest::longest,
+    },
+    Question {
+        is_open: output::may_be_met,
+        fits: is_ended,
+        tries: output::unread_as_in,
+        read: output::limit,
     },
     Question {
         is_open: promises_no_limit,

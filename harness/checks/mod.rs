@@ -13,6 +13,7 @@ mod local;
 mod longest;
 mod needs;
 pub(crate) mod observations;
+mod output;
 mod partial;
 mod polite;
 #[cfg(feature = "property")]

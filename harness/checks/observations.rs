@@ -1,7 +1,7 @@
 //! The passport: what is observed of a server and never judged. Every observation is one row of [`OBSERVATIONS`].
 
 use super::derive::killed_and_started_again;
-use super::{choices, longest, stop};
+use super::{choices, longest, output, stop};
 use crate::checks;
 use crate::judge::Choice;
 use crate::model::action::{Action, ConnectOptions};
@@ -558,6 +558,29 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
             })
         },
         line: |seen| Some(met_limit(seen)?.choice.promise()),
+    },
+    Observation {
+        name: "output_limit",
+        id: None,
+        about: "What the server does about a client that asks for 4 MiB and does not read, where output-limit is not promised.",
+        needs: &[
+            Need::TCP,
+            Need::MODEL,
+            Need::REPLY,
+            Need::STAYS_OPEN,
+            Need::MANY_CONNECTIONS,
+            Need::NO_OUTPUT_LIMIT,
+        ],
+        occasion: Occasion::Own(output::unread),
+        read: |seen| {
+            let what = match output::Fate::of(0, seen)? {
+                output::Fate::Ended { .. } => "ends the connection",
+                output::Fate::HeldBack => "reads no more of it",
+                output::Fate::Kept => "reads all and keeps the replies",
+            };
+            Some(what.to_owned())
+        },
+        line: NO_LINE,
     },
     Observation {
         name: "path_after_term",

@@ -26,6 +26,11 @@ pub(crate) enum Choice {
         /// Whether they are lines or datagrams.
         framing: Framing,
     },
+    /// It ends the connection of a client that does not read, once so much waits for it.
+    OutputLimit {
+        /// How much the client had asked for, of those for whom it did so the one that had asked for the least.
+        asked: usize,
+    },
     /// It gives up on a client that is silent.
     GivesUp {
         /// After this time.
@@ -45,6 +50,10 @@ impl Choice {
         match (self, other) {
             (Self::GivesUp { at_login, .. }, Self::GivesUp { at_login: too, .. }) => {
                 at_login == too
+            }
+            (Self::OutputLimit { asked }, Self::OutputLimit { asked: too }) => {
+                // What the kernel takes of the output differs a little, so that it may be the next larger one.
+                asked.max(too) < &(2 * asked.min(too))
             }
             (Self::Throttles(_), Self::Throttles(_)) => true,
             (Self::TurnsAway(_), Self::TurnsAway(_)) => true,
@@ -103,6 +112,7 @@ impl Choice {
                 format!("throttling = \"{seconds}s\"")
             }
             Self::Longest { longest, .. } => longest_promise(longest),
+            Self::OutputLimit { asked } => format!("output-limit = \"{}\"", Size(*asked)),
             Self::TurnsAway(_) => "starting = \"turns-away\"".to_owned(),
             Self::GivesUp { after, at_login } => {
                 let key = if *at_login {

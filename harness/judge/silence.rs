@@ -78,10 +78,21 @@ impl Silences {
             ClientEvent::Ended(_) => {
                 self.break_silence(*id, event.at);
                 self.ended.insert(*id);
+                self.end(*id, event.at);
             }
+            // Who does not read learns of it later, and is not silent meanwhile.
+            ClientEvent::ServerSocketDestroyed { .. } => return self.end(*id, event.at),
             _ => return,
         }
         self.spoke.insert(*id, event.at);
+    }
+
+    /// The connection has ended: from here on nobody waits for the client to speak.
+    fn end(&mut self, id: ClientId, at: Duration) {
+        if let Some(since) = self.idle_since.remove(&id) {
+            self.was_kept(id, since, at);
+        }
+        self.mute_since.remove(&id);
     }
 
     fn break_silence(&mut self, id: ClientId, at: Duration) {
@@ -122,6 +133,30 @@ mod tests {
             });
         }
         assert_eq!(silences.kept_before_end_of(id), Some(at(4)));
+    }
+
+    #[test]
+    fn client_that_does_not_read_was_not_silent_after_its_connection_was_ended() {
+        let id = ClientId { who: 0, member: 0 };
+        let mut silences = Silences::default();
+        silences.step_over(id, Duration::from_secs(1));
+        let destroyed = ClientEvent::ServerSocketDestroyed {
+            lost_bytes: 9,
+            delivered_bytes: 0,
+        };
+        silences.apply(&Event {
+            at: Duration::from_secs(2),
+            what: What::Client(id, destroyed),
+        });
+        silences.step_begins(|of| of == id, Duration::from_secs(6));
+        silences.apply(&Event {
+            at: Duration::from_secs(7),
+            what: What::Client(id, ClientEvent::Ended(End::Reset)),
+        });
+        assert_eq!(
+            silences.kept_before_end_of(id),
+            Some(Duration::from_secs(1))
+        );
     }
 
     #[test]

@@ -1,9 +1,12 @@
 //! One connection, from its first byte to an end that destroys nothing.
 
 use crate::model::profile::Sessions;
+use std::future::poll_fn;
 use std::io;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
 
@@ -72,6 +75,35 @@ impl Conversation {
             biased;
             () = given_up(&mut self.stopping, patience) => 0,
             count = self.stream.read(buffer) => count?,
+        };
+        self.has_spoken |= count > 0;
+        Ok(count)
+    }
+
+    /// Reads what comes next, and writes meanwhile as much of `waiting` as the client takes.
+    pub(super) async fn read_while_writing(
+        &mut self,
+        buffer: &mut [u8],
+        waiting: &mut Vec<u8>,
+    ) -> io::Result<usize> {
+        let patience = if self.has_spoken { QUIET } else { UNDER_WAY };
+        let Self {
+            stream, stopping, ..
+        } = self;
+        let moves = poll_fn(|context| {
+            while !waiting.is_empty()
+                && let Poll::Ready(written) = Pin::new(&mut *stream).poll_write(context, waiting)
+            {
+                waiting.drain(..written?);
+            }
+            let mut into = ReadBuf::new(buffer);
+            let read = Pin::new(&mut *stream).poll_read(context, &mut into);
+            read.map_ok(|()| into.filled().len())
+        });
+        let count = tokio::select! {
+            biased;
+            () = given_up(stopping, patience) => 0,
+            count = moves => count?,
         };
         self.has_spoken |= count > 0;
         Ok(count)

@@ -123,6 +123,7 @@ pub(super) fn subject_of(
     settings: &Settings,
 ) -> Result<Subject, Error> {
     let server = session.server().ok_or_else(|| in_background(target))?;
+    let subject = Subject::of(target.profile.clone(), place_of(session, server));
     Ok(Subject {
         own_namespace: lab.is_private(),
         isolation: lab.isolation(),
@@ -133,7 +134,8 @@ pub(super) fn subject_of(
         cases: drawn::how_many(settings),
         most_clients: descriptors::most_clients(),
         somaxconn: lab.somaxconn(),
-        ..Subject::of(target.profile.clone(), place_of(session, server))
+        send_buffer: lab.send_buffer().unwrap_or(subject.send_buffer),
+        ..subject
     })
 }
 
