@@ -139,8 +139,9 @@ fn ever_less(most: usize) -> Vec<usize> {
 /// What became of a client that did not read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Fate {
-    /// The server ended the connection; so many bytes of its output the kernel had taken.
-    Ended { in_kernel: u64 },
+    /// The server ended the connection. So many bytes of its output the kernel had taken, where it has told: a close with
+    /// `SO_LINGER` of zero has it forget that, unless input was unread (`tcp_disconnect`, net/ipv4/tcp.c).
+    Ended { in_kernel: Option<u64> },
     /// The server read no more of it.
     HeldBack,
     /// The server read all, and the connection stood.
@@ -155,7 +156,7 @@ impl Fate {
             match &event.what {
                 What::Client(id, happened) if id.who == who => match happened {
                     ClientEvent::SendFailed(_) => {
-                        fate = fate.or(Some(Self::Ended { in_kernel: 0 }));
+                        fate = fate.or(Some(Self::Ended { in_kernel: None }));
                     }
                     ClientEvent::HeldBack { .. } => fate = fate.or(Some(Self::HeldBack)),
                     ClientEvent::Taken => fate = fate.or(Some(Self::Kept)),
@@ -168,10 +169,10 @@ impl Fate {
                 _ => {}
             }
         }
-        match fate? {
-            Self::Ended { .. } => in_kernel.map(|in_kernel| Self::Ended { in_kernel }),
-            other => Some(other),
-        }
+        Some(match fate? {
+            Self::Ended { .. } => Self::Ended { in_kernel },
+            other => other,
+        })
     }
 }
 
@@ -203,7 +204,7 @@ pub(super) fn limit(seen: &Sighting<'_>) -> Option<Found> {
         (asked, in_kernel) = (*size, in_kernel.max(now));
     }
     let kept = asked / 2;
-    (kept as u64 * 4 >= in_kernel * 5).then(|| Found {
+    (kept as u64 * 4 >= in_kernel? * 5).then(|| Found {
         confirm: Some(in_full(kept, most, model, seen.subject)),
         ..Found::of(Choice::OutputLimit { asked })
     })
