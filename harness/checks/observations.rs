@@ -563,14 +563,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         name: "output_limit",
         id: None,
         about: "What the server does about a client that asks for 4 MiB and does not read, where output-limit is not promised.",
-        needs: &[
-            Need::TCP,
-            Need::MODEL,
-            Need::REPLY,
-            Need::STAYS_OPEN,
-            Need::MANY_CONNECTIONS,
-            Need::NO_OUTPUT_LIMIT,
-        ],
+        needs: output::MAY_BE_MET,
         occasion: Occasion::Own(output::unread),
         read: |seen| {
             let what = match output::Fate::of(0, seen)? {

@@ -8,9 +8,9 @@ use crate::judge::Choice;
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::data::Segmentation;
 use crate::model::dialogue::{ClientSteps, repeat, scenario, settle};
-use crate::model::expectation::Expectation;
+use crate::model::expectation::{End, Expectation};
 use crate::model::need::Need;
-use crate::model::profile::Model;
+use crate::model::profile::{Model, Transport};
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::subject::Subject;
 use crate::transcript::event::{ClientEvent, What};
@@ -48,6 +48,13 @@ fn stalled(
         .expect_within(Expectation::HeldBack, ENDS_WITHIN + partial::within(bytes))
 }
 
+fn an_end() -> Expectation {
+    Expectation::End {
+        kinds: vec![End::Fin, End::Reset],
+        all_bytes_first: false,
+    }
+}
+
 /// What is promised of waiting output, as a scenario.
 pub(super) fn promised(subject: &Subject) -> Option<Vec<Scenario>> {
     let model = subject.profile.model()?;
@@ -68,17 +75,19 @@ pub(super) fn promised(subject: &Subject) -> Option<Vec<Scenario>> {
     )])
 }
 
-/// Whether a server can have a limit of its own, and something tells: the smallest window is one of TCP.
+/// What a server needs for a limit of its own to be found.
+pub(super) const MAY_BE_MET: &[Need] = &[
+    Need::STREAM,
+    Need::MODEL,
+    Need::REPLY,
+    Need::STAYS_OPEN,
+    Need::MANY_CONNECTIONS,
+    Need::NO_OUTPUT_LIMIT,
+];
+
+/// Whether a server can have a limit of its own of which nothing is promised.
 pub(super) fn may_be_met(subject: &Subject) -> bool {
-    let needs = [
-        Need::TCP,
-        Need::MODEL,
-        Need::REPLY,
-        Need::STAYS_OPEN,
-        Need::MANY_CONNECTIONS,
-        Need::NO_OUTPUT_LIMIT,
-    ];
-    needs.iter().all(|need| need.unmet(subject).is_none())
+    MAY_BE_MET.iter().all(|need| need.unmet(subject).is_none())
 }
 
 /// How much each client of a scenario sends on one connection at most.
@@ -99,13 +108,30 @@ fn asked_for(scenario: &Scenario) -> usize {
     most
 }
 
-/// Clients that do not read, one after the other. The window is the smallest there is, so that nearly all that waits does so in
-/// the server.
+/// A connection for which the kernel takes as little of the server as can be had.
+fn narrow(subject: &Subject) -> ConnectOptions {
+    match subject.place.transport {
+        Transport::Tcp => smallest_window(),
+        _ => ConnectOptions::default(),
+    }
+}
+
+/// How long a client reads what it has been left by a server that has ended the connection.
+const READS_FOR: Duration = Duration::from_secs(1);
+
+/// Clients that do not read, one after the other. Nearly all that waits does so in the server.
 fn never_read(sizes: &[usize], model: Model, subject: &Subject) -> Scenario {
     let names: Vec<String> = (1..=sizes.len()).map(|n| format!("client-{n}")).collect();
     let names: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
     let one = |(who, bytes): (usize, &usize)| {
-        let steps = stalled(who, smallest_window(), *bytes, model, subject);
+        let steps = stalled(who, narrow(subject), *bytes, model, subject);
+        // The kernel tells how much it had taken where the socket is one of TCP. Of others that can be read.
+        let steps = match subject.place.transport {
+            Transport::Tcp => steps,
+            _ => steps
+                .then(Action::Read(None))
+                .expect_within(an_end(), READS_FOR),
+        };
         steps.then(Action::Close).lines()
     };
     let mut lines: Vec<Line> = sizes.iter().enumerate().flat_map(one).collect();
@@ -151,7 +177,7 @@ pub(super) enum Fate {
 impl Fate {
     /// `None` where nothing of this was seen.
     pub(super) fn of(who: usize, seen: &Sighting<'_>) -> Option<Self> {
-        let (mut fate, mut in_kernel) = (None, None);
+        let (mut fate, mut in_kernel, mut left) = (None, None, 0);
         for event in &seen.transcript.events {
             match &event.what {
                 What::Client(id, happened) if id.who == who => match happened {
@@ -164,13 +190,16 @@ impl Fate {
                         lost_bytes,
                         delivered_bytes,
                     } => in_kernel = Some(lost_bytes + delivered_bytes),
+                    ClientEvent::Received(bytes) => left += bytes.len() as u64,
                     _ => {}
                 },
                 _ => {}
             }
         }
         Some(match fate? {
-            Self::Ended { .. } => Self::Ended { in_kernel },
+            Self::Ended { .. } => Self::Ended {
+                in_kernel: in_kernel.max((left > 0).then_some(left)),
+            },
             other => other,
         })
     }
@@ -219,7 +248,7 @@ fn in_full(kept: usize, most: usize, model: Model, subject: &Subject) -> Scenari
     };
     let (data, reply) = exchange(kept);
     let late = ClientSteps::of(0)
-        .then(Action::Connect(smallest_window()))
+        .then(Action::Connect(narrow(subject)))
         .then(Action::Stall)
         .send_in_background(data);
     let reads = ClientSteps::of(0)

@@ -8,8 +8,12 @@ const SERVER: &str = "fixtures/external/has_its_output_limit.py";
 
 /// Holds the server in one of its ways to what is promised, and to nothing else.
 fn check(how: &str, framing: &str, promise: &str, only: &[&str]) -> Run {
+    let (transport, how, address) = match how.strip_prefix("unix ") {
+        None => ("tcp", how, "{port}"),
+        Some(how) => ("unix", how, "{path}"),
+    };
     let profile = format!(
-        "transport = \"tcp\"\nmodel = \"echo\"\nframing = \"{framing}\"\n[promises]\nserves = \"concurrently\"\n{promise}\n"
+        "transport = \"{transport}\"\nmodel = \"echo\"\nframing = \"{framing}\"\n[promises]\nserves = \"concurrently\"\n{promise}\n"
     );
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("output.toml");
@@ -18,7 +22,7 @@ fn check(how: &str, framing: &str, promise: &str, only: &[&str]) -> Run {
     sockdrill(&["check", "--speaks", &file.to_string_lossy()])
         .args(only)
         .reporting()
-        .args(["--", "python3", SERVER, how, "{port}"])
+        .args(["--", "python3", SERVER, how, address])
         .run()
 }
 
@@ -36,6 +40,7 @@ const LATE: &[&str] = &[
 #[case::much("a-mebibyte", "stream")]
 #[case::little("little", "stream")]
 #[case::lines("little", "line")]
+#[case::much_of_a_path("unix a-mebibyte", "stream")]
 fn limit_of_waiting_output_is_a_choice_which_the_report_names(
     #[case] how: &str,
     #[case] framing: &str,
@@ -51,11 +56,7 @@ fn limit_of_waiting_output_is_a_choice_which_the_report_names(
         );
     }
     let property = format!("property/{framing}");
-    let ids = [
-        LATE,
-        &["partial/tiny-window", "partial/output-limit", &property],
-    ]
-    .concat();
+    let ids = [LATE, &["partial/output-limit", &property]].concat();
     let run = check(how, framing, line, &ids).code(0);
     for id in ids {
         let told = verdict(&run, id);
@@ -68,6 +69,7 @@ fn limit_of_waiting_output_is_a_choice_which_the_report_names(
 #[case::full_buffer_is_no_error("takes-full-for-broken", "partial/slow-reader")]
 #[case::full_buffer_of_who_stalls("takes-full-for-broken", "partial/stalled-reader")]
 #[case::full_buffer_of_who_is_slower("takes-full-for-broken", "partial/tiny-window")]
+#[case::full_buffer_of_a_path("unix takes-full-for-broken", "partial/slow-reader")]
 #[case::bytes_are_lost("drops-the-rest", "partial/slow-reader")]
 #[case::what_was_read_counts("counts-for-ever", "partial/full-duplex")]
 fn server_that_cannot_wait_for_a_client_has_failed(#[case] how: &str, #[case] id: &str) {
