@@ -57,12 +57,16 @@ impl Conversation {
 
     /// Reads what comes next. Nothing means the end: the client's, or that of a server that stops and has an idle client.
     pub(super) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let patience = match self.sessions {
+        self.read_with(self.patience(), buffer).await
+    }
+
+    /// How long a server that stops waits for the next request.
+    fn patience(&self) -> Duration {
+        match self.sessions {
             Sessions::WaitedFor { .. } => DRAIN,
             Sessions::Closed | Sessions::Kept if self.has_spoken => QUIET,
             Sessions::Closed | Sessions::Kept => UNDER_WAY,
-        };
-        self.read_with(patience, buffer).await
+        }
     }
 
     /// Reads more of a request that has begun. A server that stops waits for it as long as it can.
@@ -86,7 +90,7 @@ impl Conversation {
         buffer: &mut [u8],
         waiting: &mut Vec<u8>,
     ) -> io::Result<usize> {
-        let patience = if self.has_spoken { QUIET } else { UNDER_WAY };
+        let patience = self.patience();
         let Self {
             stream, stopping, ..
         } = self;
