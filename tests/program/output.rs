@@ -39,6 +39,7 @@ const LATE: &[&str] = &[
 #[rstest]
 #[case::much("a-mebibyte", "stream")]
 #[case::little("little", "stream")]
+#[case::behind_what_the_kernel_has("in-good-order", "stream")]
 #[case::lines("little", "line")]
 #[case::much_of_a_path("unix a-mebibyte", "stream")]
 fn limit_of_waiting_output_is_a_choice_which_the_report_names(
