@@ -1,9 +1,8 @@
 //! What a server that fails a check may have chosen: where its profile does not say, it is tried before the server is blamed.
 
 use super::derive::with_connect_options;
-use super::longest;
 use super::observations::Sighting;
-use super::unasked;
+use super::{longest, output, unasked};
 use crate::judge::{Cause, Choice};
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::data::{Match, Segmentation, Source};
@@ -92,6 +91,12 @@ pub(crate) const QUESTIONS: &[Question] = &[
             Some(unasked::silent_once_served(seen.subject, time))
         },
         read: unasked::found,
+    },
+    Question {
+        is_open: output::may_be_met,
+        fits: is_ended,
+        tries: output::unread_as_in,
+        read: output::limit,
     },
     Question {
         is_open: promises_no_limit,

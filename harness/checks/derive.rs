@@ -24,10 +24,16 @@ pub(super) fn cuts(length: usize, deep: bool) -> Vec<usize> {
         .collect()
 }
 
-/// About this many bytes of payload, in lines of a moderate length where the model is made of lines.
+/// About this many bytes of payload, or as many as a client may ask for before it reads, in lines of a moderate length where
+/// the model is made of lines.
 pub(super) fn bulk(model: Model, bytes: usize, seed: u64) -> Data {
+    bulk_of(model, model.may_wait(bytes), seed)
+}
+
+/// The same, however much of it the server lets wait.
+pub(super) fn bulk_of(model: Model, bytes: usize, seed: u64) -> Data {
     match model.framing {
-        Framing::Stream | Framing::Datagram => model.payload(bytes, seed),
+        Framing::Stream | Framing::Datagram => model.payload_of(bytes, seed),
         Framing::Line => {
             let line = model.at_most(1 << 10);
             let source = Source::Text {
@@ -35,7 +41,7 @@ pub(super) fn bulk(model: Model, bytes: usize, seed: u64) -> Data {
                 seed,
                 line: true,
             };
-            Data::from(source).times((bytes / line) as u32)
+            Data::from(source).times((bytes / line).max(1) as u32)
         }
     }
 }
@@ -53,6 +59,16 @@ pub(super) fn killed_and_started_again() -> Vec<Line> {
 pub(super) fn small_buffer() -> ConnectOptions {
     ConnectOptions {
         receive_buffer: Some(4 << 10),
+        ..ConnectOptions::default()
+    }
+}
+
+/// A connection with the smallest window and segments: for it the kernel takes some tens of KiB of a server, unless that asks
+/// for a larger send buffer (tcp(7)), whose size follows from that of segments (`tcp_sndbuf_expand`, net/ipv4/tcp_input.c).
+pub(super) fn smallest_window() -> ConnectOptions {
+    ConnectOptions {
+        receive_buffer: Some(1),
+        segment_size: Some(88),
         ..ConnectOptions::default()
     }
 }

@@ -13,6 +13,7 @@ mod local;
 mod longest;
 mod needs;
 pub(crate) mod observations;
+mod output;
 mod partial;
 pub(crate) mod penalties;
 mod polite;

@@ -1,5 +1,6 @@
 //! What checks and observations need: every need is one row.
 
+use super::output;
 use crate::model::check::Check;
 use crate::model::dialogue;
 use crate::model::limits::SILENCE;
@@ -19,6 +20,9 @@ const MOST_HELD: u32 = 1_000;
 
 /// The longest request that is sent to find out what becomes of a longer one.
 const LONGEST_SENT: usize = 4 << 20;
+
+/// The most that is asked for to find out what becomes of a client that does not read.
+const MOST_ASKED_FOR: usize = 96 << 20;
 
 /// Whether a client may be silent for so long.
 fn gives(subject: &Subject, time: Duration) -> bool {
@@ -182,6 +186,24 @@ impl Need {
             longest.is_some_and(|longest| longest.bytes <= LONGEST_SENT)
         },
         reason: "longest is not promised, or is longer than what is sent here",
+    };
+
+    /// The promise of how much output may wait for a client.
+    pub(crate) const OUTPUT_LIMIT: Self = Self {
+        word: "output limit",
+        met: |subject| {
+            // So much can be asked for here.
+            let limit = subject.profile.promises.output_limit;
+            limit.is_some_and(|limit| output::beyond(limit, subject) <= MOST_ASKED_FOR)
+        },
+        reason: "output-limit is not promised, or is more than is asked for here",
+    };
+
+    /// No such promise: who lets output wait may be held back, and need not be ended.
+    pub(crate) const NO_OUTPUT_LIMIT: Self = Self {
+        word: "no output limit",
+        met: |subject| subject.profile.promises.output_limit.is_none(),
+        reason: "output-limit is promised: partial/output-limit is about it",
     };
 
     /// The promise to serve one at a time.

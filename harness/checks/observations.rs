@@ -1,7 +1,7 @@
 //! The passport: what is observed of a server and never judged. Every observation is one row of [`OBSERVATIONS`].
 
 use super::derive::killed_and_started_again;
-use super::{choices, longest, penalties, stop, unasked};
+use super::{choices, longest, output, penalties, stop, unasked};
 use crate::checks;
 use crate::judge::Choice;
 use crate::model::action::{Action, ConnectOptions};
@@ -565,6 +565,22 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
             })
         },
         line: |seen| Some(met_limit(seen)?.choice.promise()),
+    },
+    Observation {
+        name: "output_limit",
+        id: None,
+        about: "What the server does about a client that asks for 4 MiB and does not read, where output-limit is not promised.",
+        needs: output::MAY_BE_MET,
+        occasion: Occasion::Own(output::unread),
+        read: |seen| {
+            let what = match output::Fate::of(0, seen)? {
+                output::Fate::Ended { .. } => "ends the connection",
+                output::Fate::HeldBack => "reads no more of it",
+                output::Fate::Kept => "reads all and keeps the replies",
+            };
+            Some(what.to_owned())
+        },
+        line: NO_LINE,
     },
     Observation {
         name: "path_after_term",

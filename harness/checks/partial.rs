@@ -1,6 +1,9 @@
 //! Partial reads and writes: a stream has no messages, and a write may take less than it was given.
 
-use super::derive::{bulk, cuts, in_one_or_each, small_buffer, with_connect_options};
+use super::derive::{
+    bulk, cuts, in_one_or_each, small_buffer, smallest_window, with_connect_options,
+};
+use super::output;
 use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::check::{Check, Counterexample, Policy};
@@ -8,7 +11,7 @@ use crate::model::data::{Data, Segmentation};
 use crate::model::dialogue::{self, ClientSteps, scenario};
 use crate::model::expectation::{End, Expectation};
 use crate::model::need::Need;
-use crate::model::profile::Model;
+use crate::model::profile::{Model, Transport};
 use crate::model::scenario::Line;
 use crate::model::subject::Subject;
 use std::io::{ErrorKind, Read, Write};
@@ -283,7 +286,8 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         id: "partial/large",
-        requirement: "Payloads of every size up to 4 MiB, or to what is promised as the longest line, are answered exactly.",
+        requirement: "Payloads of every size up to 4 MiB, or to what is promised as the longest line or as half of the output that may \
+                      wait, are answered exactly.",
         why: "Buffers end at powers of two; a payload that meets the end exactly, or passes it by one, is cut or stalls: \
               https://github.com/march-language/march/pull/260 https://github.com/puma/puma/issues/170",
         method: "Payloads of the sizes around the powers of two are sent, and the replies compared byte by byte.",
@@ -339,23 +343,18 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let model = subject.profile.model()?;
-            let data = bulk(model, 4 << 20, subject.seed);
-            let reply = model.reply(&data)?;
             let slowly = ReadRate {
                 bytes: 1 << 10,
                 every: Duration::ZERO,
             };
             let steps = ClientSteps::of(0)
                 .then(Action::Connect(small_buffer()))
-                .then(Action::Read(Some(slowly)))
-                .send_in_background(data)
-                .expect_within(Expectation::Data(reply), Duration::from_secs(60))
-                .finish(subject);
+                .then(Action::Read(Some(slowly)));
+            let lines = output::stream(steps, 4 << 20, Duration::from_secs(60), subject)?;
             Some(vec![scenario(
                 "a reader that is slower than the server",
                 &[("alice", 1)],
-                vec![steps.lines()],
+                vec![lines],
             )])
         },
         counterexample: Counterexample {
@@ -373,11 +372,7 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::DIALOGUE],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let options = ConnectOptions {
-                receive_buffer: Some(1),
-                segment_size: Some(88),
-                ..ConnectOptions::default()
-            };
+            let options = smallest_window();
             let mut lines = vec![with_connect_options(
                 ClientSteps::of(0).polite(subject).lines(),
                 &options,
@@ -418,8 +413,13 @@ pub(super) const CHECKS: &[Check] = &[
             let model = subject.profile.model()?;
             let data = bulk(model, 8 << 20, subject.seed);
             let reply = model.reply(&data)?;
+            // Of the little that a client may ask for, the kernel is to leave something to the server.
+            let options = match model.output_limit {
+                Some(_) if subject.place.transport == Transport::Tcp => smallest_window(),
+                _ => ConnectOptions::default(),
+            };
             let stalled = ClientSteps::of(1)
-                .connect()
+                .then(Action::Connect(options))
                 .then(Action::Stall)
                 .send_in_background(data);
             let rest = ClientSteps::of(1)
@@ -450,7 +450,12 @@ pub(super) const CHECKS: &[Check] = &[
         method: "A client with a small receive buffer sends 32 MiB and reads nothing; the server has to come to sleep over \
                    bytes that it has not read, or to end the connection.",
         fix: "Stop reading from a client while much of what it is owed is unsent (`pause`, `drain`, a full channel).",
-        needs: &[Need::STREAM, Need::MODEL, Need::REPLY],
+        needs: &[
+            Need::STREAM,
+            Need::MODEL,
+            Need::REPLY,
+            Need::NO_OUTPUT_LIMIT,
+        ],
         policy: Policy::SHOULD,
         scenarios: |subject| {
             let model = subject.profile.model()?;
@@ -468,6 +473,22 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
+            serve: |address| each(&listen(address)?, buffer_all),
+        },
+    },
+    Check {
+        id: "partial/output-limit",
+        requirement: "A client for whom more output waits than is promised is ended, or held back before: the server does not read on.",
+        why: "A limit that is looked at on some paths only, or that is met and not acted on, lets one client that does not read \
+              take all memory: https://github.com/redis/redis/issues/4005 https://github.com/http-kit/http-kit/issues/180",
+        method: "A client with a small receive buffer asks for twice the promised size and what the kernel takes beside, and reads \
+                   nothing; meanwhile another is served.",
+        fix: "Look at what waits for a client wherever something is added to it, and end the connection when it is too much.",
+        needs: &[Need::STREAM, Need::MODEL, Need::REPLY, Need::OUTPUT_LIMIT],
+        policy: Policy::MUST,
+        scenarios: output::promised,
+        counterexample: Counterexample {
+            instead_of: "eager",
             serve: |address| each(&listen(address)?, buffer_all),
         },
     },
@@ -505,23 +526,17 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A client that sends and reads at the same time gets every byte of a long stream.",
         why: "A server that reads all before it writes, or the other way round, comes to a stop when both buffers are \
               full: https://github.com/Karlson2k/libmicrohttpd/pull/11",
-        method: "16 MiB are sent while the reply is read.",
+        method: "16 MiB are sent while the reply is read; no more at a time than may wait, where that is promised.",
         fix: "Read and write independently of each other, with backpressure.",
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let model = subject.profile.model()?;
-            let data = bulk(model, 16 << 20, subject.seed);
-            let reply = model.reply(&data)?;
-            let steps = ClientSteps::of(0)
-                .connect()
-                .send_in_background(data)
-                .expect_within(Expectation::Data(reply), Duration::from_secs(30))
-                .finish(subject);
+            let steps = ClientSteps::of(0).connect();
+            let lines = output::stream(steps, 16 << 20, Duration::from_secs(30), subject)?;
             Some(vec![scenario(
                 "sending and reading at once",
                 &[("alice", 1)],
-                vec![steps.lines()],
+                vec![lines],
             )])
         },
         counterexample: Counterexample {

@@ -27,6 +27,11 @@ pub(crate) enum Choice {
         /// Whether they are lines or datagrams.
         framing: Framing,
     },
+    /// It ends the connection of a client that does not read, once so much waits for it.
+    OutputLimit {
+        /// How much the client had asked for, of those for whom it did so the one that had asked for the least.
+        asked: usize,
+    },
     /// It gives up on a client that is silent.
     GivesUp {
         /// After this time.
@@ -60,6 +65,10 @@ impl Choice {
             }
             (Self::SaysUnasked { texts, .. }, Self::SaysUnasked { texts: more, .. }) => {
                 text_of([texts, more]).is_some()
+            }
+            (Self::OutputLimit { asked }, Self::OutputLimit { asked: too }) => {
+                // What the kernel takes of the output differs a little, so that it may be the next larger one.
+                asked.max(too) < &(2 * asked.min(too))
             }
             (Self::Throttles(_), Self::Throttles(_)) => true,
             (Self::Penalises(_), Self::Penalises(_)) => true,
@@ -149,6 +158,7 @@ impl Choice {
                 )
             }
             Self::Penalises(_) => "penalties = \"an-address\"".to_owned(),
+            Self::OutputLimit { asked } => format!("output-limit = \"{}\"", Size(*asked)),
             Self::TurnsAway(_) => "starting = \"turns-away\"".to_owned(),
             Self::GivesUp { after, at_login } => {
                 let key = if *at_login {

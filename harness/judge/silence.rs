@@ -1,7 +1,7 @@
 //! How long clients kept silent before their connections ended.
 
 use crate::transcript::event::{ClientEvent, ClientId, Event, What};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// How long clients were silent on their connections. A host that keeps a client from speaking makes it silent, too.
@@ -9,8 +9,9 @@ use std::time::Duration;
 pub(super) struct Silences {
     spoke: HashMap<ClientId, Duration>,
     longest: HashMap<ClientId, Duration>,
-    /// When connections ended.
-    ended: HashMap<ClientId, Duration>,
+    ended: HashSet<ClientId>,
+    /// When connections were over, for the server or for us.
+    over: HashMap<ClientId, Duration>,
     /// When each client's last step was over, and how long scenarios had paused by then.
     idle_since: HashMap<ClientId, (Duration, Duration)>,
     /// The same of those who have not spoken since: a step begins for a whole crowd, and each of it speaks in its turn.
@@ -47,7 +48,7 @@ impl Silences {
         (since, paused_before): (Duration, Duration),
         at: Duration,
     ) {
-        let until = self.ended.get(&id).map_or(at, |ended| at.min(*ended));
+        let until = self.over.get(&id).map_or(at, |over| at.min(*over));
         let waited = until.saturating_sub(since + (self.paused - paused_before));
         let longest = self.kept.entry(id).or_default();
         *longest = waited.max(*longest);
@@ -57,7 +58,7 @@ impl Silences {
     /// ended.
     pub(super) fn kept_before_end_of(&self, id: ClientId) -> Option<Duration> {
         let kept = self.kept.get(&id).copied();
-        kept.filter(|_| self.ended.contains_key(&id))
+        kept.filter(|_| self.ended.contains(&id))
     }
 
     pub(super) fn apply(&mut self, event: &Event) {
@@ -70,6 +71,7 @@ impl Silences {
                 self.kept.remove(id);
                 self.mute_since.remove(id);
                 self.ended.remove(id);
+                self.over.remove(id);
             }
             ClientEvent::Sent(_) => {
                 self.break_silence(*id, event.at);
@@ -79,11 +81,19 @@ impl Silences {
             }
             ClientEvent::Ended(_) => {
                 self.break_silence(*id, event.at);
-                self.ended.insert(*id, event.at);
+                self.ended.insert(*id);
+                self.end(*id, event.at);
             }
+            // Who does not read learns of it later, and is not silent meanwhile.
+            ClientEvent::ServerSocketDestroyed { .. } => return self.end(*id, event.at),
             _ => return,
         }
         self.spoke.insert(*id, event.at);
+    }
+
+    /// The connection has ended: from here on nobody waits for the client to speak.
+    fn end(&mut self, id: ClientId, at: Duration) {
+        self.over.entry(id).or_insert(at);
     }
 
     fn break_silence(&mut self, id: ClientId, at: Duration) {
@@ -95,7 +105,7 @@ impl Silences {
     /// The longest time for which a client did not speak, where its connection has been ended.
     pub(super) fn before_end_of(&self, id: ClientId) -> Option<Duration> {
         let longest = self.longest.get(&id).copied();
-        longest.filter(|_| self.ended.contains_key(&id))
+        longest.filter(|_| self.ended.contains(&id))
     }
 }
 
@@ -124,6 +134,30 @@ mod tests {
             });
         }
         assert_eq!(silences.kept_before_end_of(id), Some(at(4)));
+    }
+
+    #[test]
+    fn client_that_does_not_read_was_not_silent_after_its_connection_was_ended() {
+        let id = ClientId { who: 0, member: 0 };
+        let mut silences = Silences::default();
+        silences.step_over(id, Duration::from_secs(1));
+        let destroyed = ClientEvent::ServerSocketDestroyed {
+            lost_bytes: 9,
+            delivered_bytes: 0,
+        };
+        silences.apply(&Event {
+            at: Duration::from_secs(2),
+            what: What::Client(id, destroyed),
+        });
+        silences.step_begins(|of| of == id, Duration::from_secs(6));
+        silences.apply(&Event {
+            at: Duration::from_secs(7),
+            what: What::Client(id, ClientEvent::Ended(End::Reset)),
+        });
+        assert_eq!(
+            silences.kept_before_end_of(id),
+            Some(Duration::from_secs(1))
+        );
     }
 
     #[test]

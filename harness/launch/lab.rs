@@ -195,6 +195,18 @@ impl Lab {
         rows.find(|row| row.local == ours).map(|row| row.send_queue)
     }
 
+    /// The largest send buffer of a connection here: as large as it grows by itself, or as the server may ask for it (`tcp_wmem`,
+    /// `wmem_max`, tcp(7) and socket(7)).
+    pub(crate) fn send_buffer(&self) -> Option<usize> {
+        let grows = std::fs::read_to_string("/proc/sys/net/ipv4/tcp_wmem").ok();
+        let grows = grows.and_then(|three| three.split_whitespace().last()?.parse().ok());
+        let socket = self.socket(AddressFamily::INET, SocketType::STREAM).ok()?;
+        let socket = socket2::Socket::from(socket);
+        socket.set_send_buffer_size(i32::MAX as usize / 2).ok()?;
+        let asked = socket.send_buffer_size().ok();
+        grows.max(asked)
+    }
+
     pub(crate) fn diag(&self) -> &Diag {
         &self.diag
     }

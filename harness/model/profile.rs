@@ -125,6 +125,8 @@ pub(crate) struct Model {
     pub framing: Framing,
     /// How many bytes a unit has at most, a line with its newline; `None` where nothing is promised.
     pub longest: Option<usize>,
+    /// How many bytes may wait for a client before the server ends its connection; `None` where nothing is promised.
+    pub output_limit: Option<usize>,
 }
 
 /// The rules that a model can follow.
@@ -166,7 +168,15 @@ impl Model {
 
     /// The most bytes of a unit up to `bytes`, that a client may send.
     pub(crate) fn at_most(&self, bytes: usize) -> usize {
+        let bytes = self.may_wait(bytes);
         self.longest.map_or(bytes, |longest| bytes.min(longest))
+    }
+
+    /// The most bytes up to `bytes` that a client may have asked for and not read. No more of them than these can wait in the
+    /// server; it is half of what is promised, for some count what they need to hold them, too.
+    pub(crate) fn may_wait(&self, bytes: usize) -> usize {
+        self.output_limit
+            .map_or(bytes, |limit| bytes.min(limit / 2))
     }
 
     /// A payload that the framing allows, seeded: of `bytes` bytes, or as many as are promised to be taken.
@@ -205,6 +215,8 @@ pub(crate) struct Promises {
     pub most_connections: Option<MostConnections>,
     /// How long a line or a datagram may be.
     pub longest: Option<Longest>,
+    /// How many bytes of its output may wait for a client before it ends the connection.
+    pub output_limit: Option<usize>,
     /// How long it lets a client wait that has said what is no request, or too much.
     pub throttling: Option<Duration>,
     /// Whether it turns clients away for a while whose address it has come to mistrust.
@@ -317,6 +329,7 @@ impl Promises {
             login_timeout: self.login_timeout.or(other.login_timeout),
             most_connections: self.most_connections.or(other.most_connections),
             longest: self.longest.or(other.longest),
+            output_limit: self.output_limit.or(other.output_limit),
             throttling: self.throttling.or(other.throttling),
             penalties: self.penalties.or(other.penalties),
             backlog: self.backlog.or(other.backlog),
@@ -497,6 +510,7 @@ pub(crate) struct RawPromises {
     login_timeout: Option<String>,
     most_connections: Option<RawMost>,
     longest: Option<RawLongest>,
+    output_limit: Option<String>,
     throttling: Option<String>,
     penalties: Option<Penalties>,
     backlog: Option<u32>,
@@ -808,6 +822,7 @@ fn speech(raw: &RawProfile, file: &str) -> Result<Speech, Mistake> {
             rule,
             framing,
             longest: None,
+            output_limit: None,
         })),
         (None, _, Some(_)) => {
             wrong("framing needs a model = \"echo\", \"ascii-uppercase\" or \"discard\"")
@@ -876,6 +891,7 @@ fn agreed(
     Ok(match speech {
         Speech::Model(model) => Speech::Model(Model {
             longest: promises.longest.as_ref().map(|longest| longest.bytes),
+            output_limit: promises.output_limit,
             ..model
         }),
         other => other,
@@ -973,8 +989,25 @@ fn may_be_unasked_beside(text: &Template, model: &Model) -> Result<(), String> {
     }
 }
 
+/// Makes sure that what is promised of waiting output has a meaning.
+fn agree_on_output(speech: &Speech, limit: usize, longest: Option<&Longest>) -> Result<(), String> {
+    let wrong = |message: &str| Err(format!("promises.output-limit: {message}"));
+    match speech {
+        Speech::Model(model) if model.framing == Framing::Datagram => {
+            wrong("a datagram has no connection that could be ended")
+        }
+        _ if longest.is_some_and(|longest| longest.bytes > limit) => wrong(
+            "the reply to the longest request would not fit; write a size of promises.longest or more",
+        ),
+        _ => Ok(()),
+    }
+}
+
 /// Makes sure that no promise contradicts what is known of the conversation.
 fn agree(speech: &Speech, promises: &Promises) -> Result<(), String> {
+    if let Some(limit) = promises.output_limit {
+        agree_on_output(speech, limit, promises.longest.as_ref())?;
+    }
     if let Some(longest) = &promises.longest {
         agree_on_longest(speech, longest)?;
     }
@@ -1090,6 +1123,7 @@ fn promises(raw: RawPromises) -> Result<Promises, String> {
         login_timeout: time("login-timeout", raw.login_timeout)?,
         most_connections: raw.most_connections.map(most_connections).transpose()?,
         longest: raw.longest.map(longest).transpose()?,
+        output_limit: raw.output_limit.map(output_limit).transpose()?,
         throttling: time("throttling", raw.throttling)?,
         penalties: raw.penalties,
         backlog: raw.backlog,
@@ -1167,6 +1201,17 @@ fn unasked(texts: &[String]) -> Result<Unasked, String> {
     texts
         .collect::<Result<_, _>>()
         .map_err(|error| format!("promises.unasked: {error}"))
+}
+
+/// A client may have asked for half of it, which has to be a request.
+const SMALLEST_OUTPUT_LIMIT: usize = 128;
+
+fn output_limit(size: String) -> Result<usize, String> {
+    let bytes = literal::size(&size).map_err(|error| format!("promises.output-limit: {error}"))?;
+    match bytes < SMALLEST_OUTPUT_LIMIT {
+        true => Err("promises.output-limit: write a size of 128B or more".to_owned()),
+        false => Ok(bytes),
+    }
 }
 
 fn stop(raw: RawStop) -> Result<Stop, String> {
@@ -1413,6 +1458,33 @@ mod tests {
             let profile = said(speech, "PING :{any}\\r\\n").unwrap();
             assert_eq!(profile.unasked().before(b"PING :1\r\n"), 9);
         }
+    }
+
+    #[test]
+    fn limit_of_waiting_output_bounds_what_clients_ask_for() {
+        let of = |framing: &str, promises: &str| {
+            let transport = match framing {
+                "datagram" => "udp",
+                _ => "tcp",
+            };
+            let text = format!(
+                "transport = \"{transport}\"\nmodel = \"echo\"\nframing = \"{framing}\"\n[promises]\n{promises}\n"
+            );
+            Profile::parse("p", &text).map_err(|error| error.to_string())
+        };
+        let profile = of("stream", "output-limit = \"1KiB\"").unwrap();
+        let model = profile.model().unwrap();
+        assert_eq!(model.payload(4096, 1).length(), 512);
+        assert_eq!(model.payload(100, 1).length(), 100);
+        let wrong = |framing: &str, promises: &str, expected: &str| {
+            let error = of(framing, promises).unwrap_err();
+            assert!(error.contains(expected), "{error}");
+        };
+        wrong("stream", "output-limit = \"64B\"", "128B or more");
+        wrong("stream", "output-limit = \"64\"", "a size with its unit");
+        wrong("datagram", "output-limit = \"1KiB\"", "no connection");
+        let longer = "longest = \"2KiB\"\noutput-limit = \"1KiB\"";
+        wrong("line", longer, "would not fit");
     }
 
     #[test]

@@ -77,6 +77,14 @@ pub(crate) const PROMISES: &[Promise] = &[
         example: "{ size = \"64KiB\", refused = \"closed\" }",
     },
     Promise {
+        name: "output-limit",
+        about: "How much of its output may wait for a client that does not read, where the model is of a stream or of lines: it ends the \
+                connection of a client for whom more waits.",
+        words: &[],
+        otherwise: Some("a size, such as \"1MiB\""),
+        example: "\"1MiB\"",
+    },
+    Promise {
         name: "throttling",
         about: "How long it lets a client wait that has said what is no request, or too much.",
         words: &[],

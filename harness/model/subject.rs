@@ -31,6 +31,8 @@ pub(crate) struct Subject {
     pub most_clients: u32,
     /// The deepest accept queue that the kernel gives where the server runs (`net.core.somaxconn`, listen(2)).
     pub somaxconn: Option<u32>,
+    /// The most bytes of a server that the kernel takes for a client that does not read.
+    pub send_buffer: usize,
     /// Whether it has a process for each client.
     pub process_for_each: bool,
     /// Whether the host lets us limit its open files while it runs.
@@ -115,6 +117,7 @@ impl Subject {
             cases: 1,
             most_clients: u32::MAX,
             somaxconn: None,
+            send_buffer: USUAL_SEND_BUFFER,
             may_be_limited: true,
             turned_away: None,
             answers_otherwise: false,
@@ -167,6 +170,9 @@ impl Subject {
         }
     }
 }
+
+/// The most that the kernel lets a send buffer grow by itself where nobody has set it otherwise (`tcp_wmem`, tcp(7)).
+const USUAL_SEND_BUFFER: usize = 4 << 20;
 
 /// The least promised limit of connections at which one of them is left to a bystander.
 const BYSTANDER_FROM: u32 = 5;

@@ -538,16 +538,17 @@ impl<'a> Speaker<'a> {
         let reply = Expectation::Data(reply);
         match waiting {
             Waiting::Hear | Waiting::GoOn => {
-                if waiting == Waiting::Hear || self.owed_bytes + bytes > UNHEARD_BYTES {
+                let unheard = model.may_wait(UNHEARD_BYTES);
+                if waiting == Waiting::Hear || self.owed_bytes + bytes > unheard {
                     self.hear();
                 }
                 // Who leaves without the answer need not wait until all is sent.
-                match is_unheard && bytes > UNHEARD_BYTES {
+                match is_unheard && bytes > unheard {
                     true => self.send(data, Segmentation::Whole, true),
                     false => self.send(data, segmentation, false),
                 }
                 self.owe(reply, None, bytes);
-                let waits = waiting == Waiting::Hear || self.owed_bytes > UNHEARD_BYTES;
+                let waits = waiting == Waiting::Hear || self.owed_bytes > unheard;
                 if waits && !is_unheard {
                     self.hear();
                 }
@@ -817,10 +818,12 @@ impl<'a> Speaker<'a> {
     fn payload(&self, message: &Message) -> Data {
         let narrow = self.options.receive_buffer.is_some() || self.options.segment_size.is_some();
         let most = if narrow { SMALL_WAY_BYTES } else { usize::MAX };
-        let most = self.rules.model().map_or(most, |model| model.at_most(most));
+        let model = self.rules.model();
+        let may_wait = model.map_or(usize::MAX, |model| model.may_wait(usize::MAX));
+        let most = model.map_or(most, |model| model.at_most(most));
         let size = message.size.clamp(1, most);
         match self.rules.kind {
-            Kind::Line => line(message, size, most),
+            Kind::Line => at_most(may_wait, line(message, size, most)),
             _ => self.bytes(message, size),
         }
     }
@@ -878,6 +881,13 @@ fn line(message: &Message, size: usize, most: usize) -> Data {
         Content::MultiByte => body("é".as_bytes()),
     }
     .times_more(message.times)
+}
+
+/// The same, as often as not more than so many bytes come of it.
+fn at_most(bytes: usize, data: Data) -> Data {
+    let times = data.times as usize;
+    let once = data.length() / times;
+    data.times(times.min((bytes / once).max(1)) as u32)
 }
 
 trait TimesMore {

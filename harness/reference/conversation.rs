@@ -1,10 +1,13 @@
 //! One connection, from its first byte to an end that destroys nothing.
 
 use crate::model::profile::Sessions;
+use std::future::poll_fn;
 use std::io;
 use std::net::IpAddr;
+use std::pin::Pin;
+use std::task::Poll;
 use std::time::Duration;
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 use tokio::sync::watch;
 use tokio::time::{Instant, sleep_until, timeout};
@@ -74,12 +77,16 @@ impl Conversation {
 
     /// Reads what comes next. Nothing means the end: the client's, or that of a server that stops and has an idle client.
     pub(super) async fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-        let patience = match self.sessions {
+        self.read_with(self.patience(), buffer).await
+    }
+
+    /// How long a server that stops waits for the next request.
+    fn patience(&self) -> Duration {
+        match self.sessions {
             Sessions::WaitedFor { .. } => DRAIN,
             Sessions::Closed | Sessions::Kept if self.has_spoken => QUIET,
             Sessions::Closed | Sessions::Kept => UNDER_WAY,
-        };
-        self.read_with(patience, buffer).await
+        }
     }
 
     /// Reads more of a request that has begun. A server that stops waits for it as long as it can.
@@ -92,6 +99,35 @@ impl Conversation {
             biased;
             () = given_up(&mut self.stopping, patience) => 0,
             count = self.stream.read(buffer) => count?,
+        };
+        self.has_spoken |= count > 0;
+        Ok(count)
+    }
+
+    /// Reads what comes next, and writes meanwhile as much of `waiting` as the client takes.
+    pub(super) async fn read_while_writing(
+        &mut self,
+        buffer: &mut [u8],
+        waiting: &mut Vec<u8>,
+    ) -> io::Result<usize> {
+        let patience = self.patience();
+        let Self {
+            stream, stopping, ..
+        } = self;
+        let moves = poll_fn(|context| {
+            while !waiting.is_empty()
+                && let Poll::Ready(written) = Pin::new(&mut *stream).poll_write(context, waiting)
+            {
+                waiting.drain(..written?);
+            }
+            let mut into = ReadBuf::new(buffer);
+            let read = Pin::new(&mut *stream).poll_read(context, &mut into);
+            read.map_ok(|()| into.filled().len())
+        });
+        let count = tokio::select! {
+            biased;
+            () = given_up(stopping, patience) => 0,
+            count = moves => count?,
         };
         self.has_spoken |= count > 0;
         Ok(count)

@@ -12,6 +12,7 @@ mod conversation;
 mod datagrams;
 mod discard;
 mod doorman;
+mod eager;
 mod echo;
 mod framed;
 mod http_one;

@@ -2,13 +2,14 @@
 
 use super::server::ReferenceServer;
 use super::{
-    banner, chat, club, discard, doorman, echo, framed, http_one, line_echo, line_idle, udp_echo,
-    udp_receiver, udp_timeout, uppercase, welcome_gate,
+    banner, chat, club, discard, doorman, eager, echo, framed, http_one, line_echo, line_idle,
+    udp_echo, udp_receiver, udp_timeout, uppercase, welcome_gate,
 };
 
 /// The reference servers.
 pub(crate) const SERVERS: &[ReferenceServer] = &[
     echo::ECHO,
+    eager::EAGER,
     uppercase::UPPERCASE,
     uppercase::UPPERCASE_ONE,
     uppercase::UPPERCASE_ONCE,

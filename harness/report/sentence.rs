@@ -376,6 +376,11 @@ impl fmt::Display for Choice {
                     Measured(*after)
                 )
             }
+            Self::OutputLimit { asked } => write!(
+                f,
+                "the server ends the connection of a client that has asked for {asked} bytes and read none, and serves in full \
+                 one that has asked for half of them and reads late"
+            ),
             Self::Throttles(time) => write!(
                 f,
                 "the server takes no notice for {} of a client that has said what is no request",

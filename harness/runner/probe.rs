@@ -127,6 +127,7 @@ pub(super) fn subject_of(
     settings: &Settings,
 ) -> Result<Subject, Error> {
     let server = session.server().ok_or_else(|| in_background(target))?;
+    let known = Subject::of(target.profile.clone(), place_of(session, server));
     let subject = Subject {
         own_namespace: lab.is_private(),
         isolation: lab.isolation(),
@@ -137,7 +138,8 @@ pub(super) fn subject_of(
         cases: drawn::how_many(settings),
         most_clients: descriptors::most_clients(),
         somaxconn: lab.somaxconn(),
-        ..Subject::of(target.profile.clone(), place_of(session, server))
+        send_buffer: lab.send_buffer().unwrap_or(known.send_buffer),
+        ..known
     };
     let has_meaning =
         !target.profile.promises.penalises_addresses() || has_more_addresses(&subject);

@@ -456,9 +456,11 @@ impl Client {
         self.is_connected() && !self.recorder.client_states().of(self.id).has_failed()
     }
 
-    /// Whether the server has ended the connection.
+    /// Whether the server has ended the connection, as the client has read or, where it does not read, as the kernel has told.
     pub(crate) fn has_ended(&self) -> bool {
-        self.recorder.client_states().of(self.id).ended().is_some()
+        let mut client_states = self.recorder.client_states();
+        let state = client_states.of(self.id);
+        state.ended().is_some() || state.is_destroyed()
     }
 
     /// Whether the kernel shows that the server has read all that was sent.

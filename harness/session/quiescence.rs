@@ -96,6 +96,7 @@ impl Observer {
                 let evidence = "the server was still reading it";
                 return self.prove(Fault::Sent, false, evidence);
             }
+            self.record_destroyed_sockets();
             let quiet = clients.all().all(Client::is_idle);
             let now = self.stillness();
             // One that sleeps over what clients have still to write takes no more of it; one that does not may lack a processor.

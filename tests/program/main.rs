@@ -31,6 +31,8 @@ mod leftovers;
 mod longest;
 /// What a host refuses, and what servers side by side would share, is not held against them.
 mod ours;
+/// How much may wait for a client that does not read, as the server promises or has chosen.
+mod output;
 /// Tests of a package that has a server of its own.
 mod own_package;
 /// Pages and files that the program writes for people: the HTML report, what `init` writes, completions and the manual.

@@ -1,0 +1,317 @@
+//! How much output a server lets wait for a client that does not read, before it ends the connection.
+
+use super::choices::Found;
+use super::derive::{bulk_of, small_buffer, smallest_window};
+use super::observations::Sighting;
+use super::partial;
+use crate::judge::Choice;
+use crate::model::action::{Action, ConnectOptions};
+use crate::model::data::Segmentation;
+use crate::model::dialogue::{ClientSteps, repeat, scenario, settle};
+use crate::model::expectation::{End, Expectation};
+use crate::model::need::Need;
+use crate::model::profile::{Model, Transport};
+use crate::model::scenario::{Line, Scenario, Step};
+use crate::model::subject::Subject;
+use crate::transcript::event::{ClientEvent, What};
+use std::time::Duration;
+
+/// The least that is asked for to find a limit: less fits the buffers of the kernel.
+const LEAST: usize = 64 << 10;
+
+/// What is asked for to observe whether there is a limit.
+const MUCH: usize = 4 << 20;
+
+/// How much a client asks for at a time that reads each reply before it asks on.
+const PIECE: usize = 64 << 10;
+
+/// How long a server is given to come to the end of a client that does not read, beside the time that so many bytes take.
+const ENDS_WITHIN: Duration = Duration::from_secs(20);
+
+/// How much is asked for at least for more than `limit` to wait in the server, whatever the kernel takes of it.
+pub(super) fn beyond(limit: usize, subject: &Subject) -> usize {
+    2 * limit + subject.send_buffer + LEAST
+}
+
+/// A client that asks for so much and reads nothing; it is held back, or its connection is ended.
+fn stalled(
+    who: usize,
+    options: ConnectOptions,
+    bytes: usize,
+    model: Model,
+    subject: &Subject,
+) -> ClientSteps {
+    ClientSteps::of(who)
+        .then(Action::Connect(options))
+        .then(Action::Stall)
+        .send_in_background(bulk_of(model, bytes, subject.seed))
+        .expect_within(Expectation::HeldBack, ENDS_WITHIN + partial::within(bytes))
+}
+
+fn an_end() -> Expectation {
+    Expectation::End {
+        kinds: vec![End::Fin, End::Reset],
+        all_bytes_first: false,
+    }
+}
+
+/// What is promised of waiting output, as a scenario.
+pub(super) fn promised(subject: &Subject) -> Option<Vec<Scenario>> {
+    let model = subject.profile.model()?;
+    let limit = subject.profile.promises.output_limit?;
+    let bytes = beyond(limit, subject);
+    let others = match subject.profile.serves_concurrently() {
+        true => ClientSteps::of(0).polite(subject).lines(),
+        false => Vec::new(),
+    };
+    Some(vec![scenario(
+        "a client that asks for more than may wait, and does not read",
+        &[("alice", 1), ("mallory", 1)],
+        vec![
+            stalled(1, small_buffer(), bytes, model, subject).lines(),
+            others,
+            ClientSteps::of(1).then(Action::Close).lines(),
+        ],
+    )])
+}
+
+/// What a server needs for a limit of its own to be found.
+pub(super) const MAY_BE_MET: &[Need] = &[
+    Need::STREAM,
+    Need::MODEL,
+    Need::REPLY,
+    Need::STAYS_OPEN,
+    Need::MANY_CONNECTIONS,
+    Need::NO_OUTPUT_LIMIT,
+];
+
+/// Whether a server can have a limit of its own of which nothing is promised.
+pub(super) fn may_be_met(subject: &Subject) -> bool {
+    MAY_BE_MET.iter().all(|need| need.unmet(subject).is_none())
+}
+
+/// How much each client of a scenario sends on one connection at most.
+fn asked_for(scenario: &Scenario) -> usize {
+    let mut asked = vec![0; scenario.clients.len()];
+    let mut most = 0;
+    for line in scenario.steps() {
+        let Step::Client { who, action } = &line.step else {
+            continue;
+        };
+        match action {
+            Action::Connect(_) => asked[*who] = 0,
+            Action::Send { data, .. } => asked[*who] += data.length(),
+            _ => {}
+        }
+        most = most.max(asked[*who]);
+    }
+    most
+}
+
+/// A connection for which the kernel takes as little of the server as can be had.
+fn narrow(subject: &Subject) -> ConnectOptions {
+    match subject.place.transport {
+        Transport::Tcp => smallest_window(),
+        _ => ConnectOptions::default(),
+    }
+}
+
+/// How long a client reads what it has been left by a server that has ended the connection.
+const READS_FOR: Duration = Duration::from_secs(1);
+
+/// Clients that do not read, one after the other. Nearly all that waits does so in the server.
+fn never_read(sizes: &[usize], model: Model, subject: &Subject) -> Scenario {
+    let names: Vec<String> = (1..=sizes.len()).map(|n| format!("client-{n}")).collect();
+    let names: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+    let one = |(who, bytes): (usize, &usize)| {
+        let steps = stalled(who, narrow(subject), *bytes, model, subject);
+        // The kernel tells how much it had taken where the socket is one of TCP. Of others that can be read.
+        let steps = match subject.place.transport {
+            Transport::Tcp => steps,
+            _ => steps
+                .then(Action::Read(None))
+                .expect_within(an_end(), READS_FOR),
+        };
+        steps.then(Action::Close).lines()
+    };
+    let mut lines: Vec<Line> = sizes.iter().enumerate().flat_map(one).collect();
+    lines.push(settle());
+    scenario("clients that do not read", &names, vec![lines])
+}
+
+/// A client that asks for much and does not read.
+pub(super) fn unread(subject: &Subject) -> Option<Scenario> {
+    let model = subject.profile.model()?;
+    Some(never_read(&[MUCH], model, subject))
+}
+
+/// A client that asks for as much as those of a scenario that failed, and does not read.
+pub(super) fn unread_as_in(seen: &Sighting<'_>) -> Option<Scenario> {
+    let model = seen.subject.profile.model()?;
+    let asked = asked_for(seen.scenario);
+    (asked >= LEAST).then(|| never_read(&[asked], model, seen.subject))
+}
+
+/// Ever less, from `most` on: powers of two, and what is halfway between them.
+fn ever_less(most: usize) -> Vec<usize> {
+    let powers = (LEAST.trailing_zeros()..usize::BITS - 2).map(|power| 1usize << power);
+    let sizes = powers.flat_map(|power| [power, power + power / 2]);
+    let mut sizes: Vec<usize> = sizes.take_while(|size| *size < most).collect();
+    sizes.push(most);
+    sizes.reverse();
+    sizes
+}
+
+/// What became of a client that did not read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// The server ended the connection. So many bytes of its output the kernel had taken, where it has told: a close with
+    /// `SO_LINGER` of zero has it forget that, unless input was unread (`tcp_disconnect`, net/ipv4/tcp.c).
+    Ended { in_kernel: Option<u64> },
+    /// The server read no more of it.
+    HeldBack,
+    /// The server read all, and the connection stood.
+    Kept,
+}
+
+impl Fate {
+    /// `None` where nothing of this was seen.
+    pub(super) fn of(who: usize, seen: &Sighting<'_>) -> Option<Self> {
+        let (mut fate, mut in_kernel, mut left) = (None, None, 0);
+        for event in &seen.transcript.events {
+            match &event.what {
+                What::Client(id, happened) if id.who == who => match happened {
+                    ClientEvent::SendFailed(_) => {
+                        fate = fate.or(Some(Self::Ended { in_kernel: None }));
+                    }
+                    ClientEvent::HeldBack { .. } => fate = fate.or(Some(Self::HeldBack)),
+                    ClientEvent::Taken => fate = fate.or(Some(Self::Kept)),
+                    ClientEvent::ServerSocketDestroyed {
+                        lost_bytes,
+                        delivered_bytes,
+                    } => in_kernel = Some(lost_bytes + delivered_bytes),
+                    ClientEvent::Received(bytes) => left += bytes.len() as u64,
+                    _ => {}
+                },
+                _ => {}
+            }
+        }
+        Some(match fate? {
+            Self::Ended { .. } => Self::Ended {
+                in_kernel: in_kernel.max((left > 0).then_some(left)),
+            },
+            other => other,
+        })
+    }
+}
+
+/// The least that was asked for by a client whose connection was ended for it.
+///
+/// A server that takes a full send buffer for an error (EAGAIN, send(2)) ends connections, too, but lets nothing wait. What tells
+/// them apart is that a client is kept, and gets all in the end, for whom more waits than the kernel takes of the server: half of
+/// what was asked for by the last that was ended has to be more, by a quarter for what differs from one connection to the next.
+/// A limit of less than some tens of KiB cannot be told from that fault.
+pub(super) fn limit(seen: &Sighting<'_>) -> Option<Found> {
+    let model = seen.subject.profile.model()?;
+    let most = asked_for(seen.scenario);
+    let sizes = ever_less(most);
+    let fate = |who| Fate::of(who, seen);
+    let Some(Fate::Ended { mut in_kernel }) = fate(0) else {
+        return None;
+    };
+    if seen.scenario.clients.len() == 1 {
+        return Some(Found {
+            further: Some(never_read(&sizes, model, seen.subject)),
+            ..Found::of(Choice::OutputLimit { asked: most })
+        });
+    }
+    let mut asked = most;
+    for (who, size) in sizes.iter().enumerate().skip(1) {
+        let Some(Fate::Ended { in_kernel: now }) = fate(who) else {
+            break;
+        };
+        (asked, in_kernel) = (*size, in_kernel.max(now));
+    }
+    let kept = asked / 2;
+    (kept as u64 * 4 >= in_kernel? * 5).then(|| Found {
+        confirm: Some(in_full(kept, most, model, seen.subject)),
+        ..Found::of(Choice::OutputLimit { asked })
+    })
+}
+
+/// A client that does not read for a while, and one that asks for much and reads each reply before it asks on.
+fn in_full(kept: usize, most: usize, model: Model, subject: &Subject) -> Scenario {
+    let exchange = |bytes| {
+        let data = bulk_of(model, bytes, subject.seed);
+        let reply = model.reply(&data).map(Expectation::Data);
+        (data, reply.unwrap_or(Expectation::Taken))
+    };
+    let (data, reply) = exchange(kept);
+    let late = ClientSteps::of(0)
+        .then(Action::Connect(narrow(subject)))
+        .then(Action::Stall)
+        .send_in_background(data);
+    let reads = ClientSteps::of(0)
+        .then(Action::Read(None))
+        .expect_within(reply, ENDS_WITHIN + partial::within(kept))
+        .finish(subject);
+    let (data, reply) = exchange(kept.min(PIECE));
+    let times = most.div_ceil(data.length()) as u32;
+    let in_turns = ClientSteps::of(1)
+        .send_data(data, Segmentation::Whole)
+        .expect(reply);
+    scenario(
+        "a late reader, and one that asks and reads in turns",
+        &[("bob", 1), ("alice", 1)],
+        vec![
+            late.lines(),
+            vec![settle()],
+            reads.lines(),
+            ClientSteps::of(1).connect().lines(),
+            vec![repeat(times, in_turns.lines())],
+            ClientSteps::of(1).finish(subject).lines(),
+        ],
+    )
+}
+
+/// A stream of about so many bytes that a client asks for and reads: at once, or where the server promises to let only so much
+/// wait, in parts of which each is read before the next is asked for.
+pub(super) fn stream(
+    steps: ClientSteps,
+    bytes: usize,
+    within: Duration,
+    subject: &Subject,
+) -> Option<Vec<Line>> {
+    let model = subject.profile.model()?;
+    let part = model.may_wait(bytes);
+    let data = bulk_of(model, part, subject.seed);
+    let reply = model.reply(&data)?;
+    let times = (bytes / part).clamp(1, MOST_PARTS);
+    let exchange = |steps: ClientSteps| {
+        let steps = steps.send_in_background(data.clone());
+        steps.expect_within(Expectation::Data(reply.clone()), within)
+    };
+    Some(
+        (0..times)
+            .fold(steps, |steps, _| exchange(steps))
+            .finish(subject)
+            .lines(),
+    )
+}
+
+/// Into so many parts a stream is divided at most.
+const MOST_PARTS: usize = 64;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ever_less_is_asked_for_down_to_what_the_kernel_takes() {
+        assert_eq!(
+            ever_less(200 << 10),
+            [200 << 10, 192 << 10, 128 << 10, 96 << 10, 64 << 10]
+        );
+        assert_eq!(ever_less(LEAST), [LEAST]);
+    }
+}
