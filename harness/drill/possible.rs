@@ -1,9 +1,12 @@
 //! Whether every step of a case can happen where it stands: what each client and the server have come to by then.
 
+use crate::model::action::Action;
+use crate::model::data::Segmentation;
+use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::form::{Does, Need, Wait};
 use crate::model::profile::Transport;
 use crate::model::scenario::{Line, Scenario, Step};
-use crate::model::server_action::Signal;
+use crate::model::server_action::{ServerAction, Signal};
 
 /// A step that cannot happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,6 +26,7 @@ pub(super) fn first_impossible(scenario: &Scenario, over: Option<Transport>) -> 
         server: Life::Runs,
         limits_files: false,
         is_signalled: false,
+        is_killed: false,
         has_streams: over.is_some_and(|transport| !transport.is_datagram()),
     };
     walk(scenario, &scenario.lines, 0, &mut state).err()
@@ -36,6 +40,8 @@ struct State {
     limits_files: bool,
     /// It was sent a signal since it was started.
     is_signalled: bool,
+    /// It was ended by KILL, and not started since.
+    is_killed: bool,
     /// Connections end with the server; a socket for datagrams is there for the next one too.
     has_streams: bool,
 }
@@ -49,6 +55,8 @@ struct Client {
     stalls: bool,
     /// It has heard of the end of its connection.
     heard_of_end: bool,
+    /// It ended its connection without a FIN.
+    has_cut_it_off: bool,
     /// It will not read from the next one: said where there is none, this holds for the one to come.
     will_stall: bool,
 }
@@ -125,27 +133,28 @@ fn take(
         _ => None,
     };
     let client = who.and_then(|who| state.clients.get(who).copied());
-    if let Some(need) = form.needs {
+    let lacks = form.needs.and_then(|need| {
         let of_client = client.filter(|_| need != Need::Server);
-        let lacks = match of_client {
+        match of_client {
             Some(client) => client
                 .lacks(need)
                 .or_else(|| state.has_ended(client, need, form.does))
                 .or_else(|| state.answers(need, form.does)),
             None => state.lacks(need),
-        };
-        if let Some((title, label)) = lacks {
-            let name = who.and_then(|who| scenario.clients.get(who));
-            let name = name.map_or("", |group| &group.name);
-            return Err(Impossible {
-                step: number,
-                title: title.replace("NAME", name),
-                label: label.replace("NAME", name),
-            });
         }
+    });
+    if let Some((title, label)) = lacks.or_else(|| state.is_in_vain(step)) {
+        let name = who.and_then(|who| scenario.clients.get(who));
+        let name = name.map_or("", |group| &group.name);
+        return Err(Impossible {
+            step: number,
+            title: title.replace("NAME", name),
+            label: label.replace("NAME", name),
+        });
     }
     if let Some(client) = who.and_then(|who| state.clients.get_mut(who)) {
         client.change(form.does);
+        client.has_cut_it_off |= matches!(step, Step::Client { action, .. } if action.cuts_off());
     }
     state.change(form.does);
     Ok(())
@@ -167,6 +176,31 @@ impl Client {
         self.connection.lacks(need).or(stalls)
     }
 
+    /// What has no effect, or cannot come of what it has done.
+    fn acts_in_vain(self, action: &Action) -> Option<Lack> {
+        match action {
+            Action::Expect { what, .. } | Action::Require { what, .. } => {
+                (*what == Expectation::TimeWait && self.has_cut_it_off).then_some((
+                    "NAME has sent no FIN, and what ends so has no TIME_WAIT",
+                    "write `NAME close` in the place of what ended its connection",
+                ))
+            }
+            Action::Send {
+                data,
+                segmentation: Segmentation::At(positions),
+                ..
+            } => {
+                let inside = 1..data.length();
+                let is_cut = positions.iter().all(|at| inside.contains(at));
+                (!is_cut).then_some((
+                    "the data is not cut there",
+                    "write positions inside of it, in bytes from its beginning",
+                ))
+            }
+            _ => None,
+        }
+    }
+
     fn change(&mut self, does: Does) {
         let has_one = matches!(
             self.connection,
@@ -177,7 +211,7 @@ impl Client {
             Does::Stalls | Does::Reads => self.will_stall = does == Does::Stalls,
             Does::Connects => {
                 self.stalls = std::mem::take(&mut self.will_stall);
-                self.heard_of_end = false;
+                (self.heard_of_end, self.has_cut_it_off) = (false, false);
             }
             Does::HearsOfEnd => self.heard_of_end = true,
             _ => {}
@@ -251,6 +285,34 @@ impl State {
         ))
     }
 
+    /// What is waited for although what was done before keeps it from coming, or is done to no effect.
+    fn is_in_vain(&self, step: &Step) -> Option<Lack> {
+        match step {
+            Step::Client { who, action } => self.clients.get(*who)?.acts_in_vain(action),
+            Step::Server(
+                ServerAction::Expect { what, .. } | ServerAction::Require { what, .. },
+            ) => self.ends_in_vain(what),
+            _ => None,
+        }
+    }
+
+    /// The end of a server that will not come, or not so.
+    fn ends_in_vain(&self, what: &ServerExpectation) -> Option<Lack> {
+        let is_of_end = matches!(what, ServerExpectation::Exit(_) | ServerExpectation::Gone);
+        let has_status = matches!(what, ServerExpectation::Exit(Some(_)));
+        match self.server {
+            Life::Stopped if is_of_end => Some((
+                "the server is stopped, and ends by nothing but KILL",
+                "write `server continue` above",
+            )),
+            _ if has_status && self.is_killed => Some((
+                "the server is ended by KILL, and has no status",
+                "write `server expect exit`",
+            )),
+            _ => None,
+        }
+    }
+
     /// What keeps the server from doing what a client waits for.
     fn answers(&self, need: Need, does: Does) -> Option<Lack> {
         let waits = need == Need::Reading && does.wait() == Wait::Event;
@@ -298,11 +360,13 @@ impl State {
                 // It goes to every process, and none can do anything about it.
                 if signal == Signal::Kill {
                     self.end_all();
+                    self.is_killed = true;
                 }
             }
             Does::Starts => {
                 self.end_all();
                 (self.server, self.limits_files) = (Life::Runs, false);
+                self.is_killed = false;
             }
             Does::LimitsFiles => self.limits_files = true,
             Does::RestoresFiles => self.limits_files = false,

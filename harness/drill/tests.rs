@@ -668,6 +668,41 @@ const IMPOSSIBLE: &[(&str, usize, &str)] = &[
         6,
         "write `server signal TERM` above",
     ),
+    (
+        "server stop\nserver signal TERM\nserver expect exit",
+        6,
+        "write `server continue` above",
+    ),
+    (
+        "server stop\nserver require gone",
+        5,
+        "ends by nothing but KILL",
+    ),
+    (
+        "server signal KILL\nserver expect exit 9",
+        5,
+        "has no status",
+    ),
+    (
+        "alice connect\nalice reset\nalice expect time-wait",
+        6,
+        "alice has sent no FIN",
+    ),
+    (
+        "mob connect\nmob vanish\nmob require time-wait",
+        6,
+        "write `mob close`",
+    ),
+    (
+        "alice connect\nalice send \"zy\" cut at 5",
+        5,
+        "not cut there",
+    ),
+    (
+        "alice connect\nalice send \"zyx\" cut at 1 3",
+        5,
+        "positions inside of it",
+    ),
 ];
 
 /// The same of servers that are reached over a stream: what follows on a connection that has ended or whose server was, and at which

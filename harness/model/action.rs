@@ -82,6 +82,11 @@ pub(crate) struct ReadRate {
 }
 
 impl Action {
+    /// Whether it ends the connection without a FIN.
+    pub(crate) fn cuts_off(&self) -> bool {
+        matches!(self, Self::Reset | Self::Vanish)
+    }
+
     /// Its row.
     pub(crate) fn form(&self) -> Form<'_> {
         match self {
