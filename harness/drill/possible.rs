@@ -28,6 +28,7 @@ pub(super) fn first_impossible(scenario: &Scenario, over: Option<Transport>) -> 
         is_signalled: false,
         is_killed: false,
         has_streams: over.is_some_and(|transport| !transport.is_datagram()),
+        has_datagrams: over.is_some_and(Transport::is_datagram),
     };
     walk(scenario, &scenario.lines, 0, &mut state).err()
 }
@@ -44,6 +45,8 @@ struct State {
     is_killed: bool,
     /// Connections end with the server; a socket for datagrams is there for the next one too.
     has_streams: bool,
+    /// No connection tells of the end of the server, and what comes from it comes at once.
+    has_datagrams: bool,
 }
 
 /// What a client, or each of a crowd, has come to by its own doing; what the server makes of it is known only when it is
@@ -55,6 +58,8 @@ struct Client {
     stalls: bool,
     /// It has heard of the end of its connection.
     heard_of_end: bool,
+    /// It has sent its last datagram to a server that had ended.
+    asks_nobody: bool,
     /// It ended its connection without a FIN.
     has_cut_it_off: bool,
     /// It will not read from the next one: said where there is none, this holds for the one to come.
@@ -139,7 +144,7 @@ fn take(
             Some(client) => client
                 .lacks(need)
                 .or_else(|| state.has_ended(client, need, form.does))
-                .or_else(|| state.answers(need, form.does)),
+                .or_else(|| state.answers(client, need, form.does)),
             None => state.lacks(need),
         }
     });
@@ -152,8 +157,12 @@ fn take(
             label: label.replace("NAME", name),
         });
     }
+    let has_ended = state.has_datagrams && state.server == Life::Ended;
     if let Some(client) = who.and_then(|who| state.clients.get_mut(who)) {
         client.change(form.does);
+        if form.does == Does::Talks {
+            client.asks_nobody = has_ended;
+        }
         client.has_cut_it_off |= matches!(step, Step::Client { action, .. } if action.cuts_off());
     }
     state.change(form.does);
@@ -314,8 +323,14 @@ impl State {
     }
 
     /// What keeps the server from doing what a client waits for.
-    fn answers(&self, need: Need, does: Does) -> Option<Lack> {
+    fn answers(&self, client: Client, need: Need, does: Does) -> Option<Lack> {
         let waits = need == Need::Reading && does.wait() == Wait::Event;
+        if waits && client.asks_nobody {
+            return Some((
+                "the server had ended when NAME asked, and answers nobody",
+                "write `server start` above that, or both before its end",
+            ));
+        }
         (waits && self.server == Life::Stopped).then_some((
             "the server is stopped, and answers nobody",
             "write `server continue` above",

@@ -758,6 +758,13 @@ fn steps_that_cannot_happen_are_pointed_at() {
         let datagrams = DrillFile::parse_over("a.drill", &text, Some(Transport::Udp));
         assert_eq!(datagrams.unwrap(), parse(&text));
     }
+    let text =
+        "case c\n  clients: a\n\na connect\nserver signal KILL\na send \"a\"\na expect \"a\"\n";
+    let error = DrillFile::parse_over("a.drill", text, Some(Transport::Udp)).unwrap_err();
+    assert!(
+        error.to_string().contains("had ended when a asked"),
+        "{error}"
+    );
     let json = r#"{"cases": [{"name": "c", "clients": ["a"], "steps": ["a connect", "a close", "a send \"a\""]}]}"#;
     let error = DrillFile::from_json("a.json", json).unwrap_err();
     let message = error.to_string();

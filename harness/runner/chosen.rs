@@ -5,6 +5,7 @@ use super::probe::only_served;
 use crate::checks::choices::{Found, QUESTIONS, Question};
 use crate::checks::observations::Sighting;
 use crate::judge::{Cause, Choice, Doubt, Evidence, Finding, Verdict};
+use crate::model::action::Action;
 use crate::model::dialogue::{ClientSteps, pause, scenario};
 use crate::model::error::Error;
 use crate::model::phase::Phase;
@@ -147,13 +148,27 @@ impl Job<'_> {
         for question in QUESTIONS {
             if (question.is_open)(self.subject) && (question.fits)(cause) {
                 let chosen = self.answer(question, seen).await?;
-                let chosen = chosen.filter(|choice| choice.explains(cause));
-                if chosen.is_some() {
-                    return Ok(chosen);
+                if let Some(choice) = chosen.filter(|choice| choice.explains(cause)) {
+                    let explains = self.gives_back(&choice, seen.scenario).await?;
+                    return Ok(explains.then_some(choice));
                 }
             }
         }
         Ok(None)
+    }
+
+    /// Whether the places of clients that have left are there for others, where a limit of them is to explain a failure. Who leaves
+    /// without a word has its place yet.
+    async fn gives_back(self, choice: &Choice, scenario: &Scenario) -> Result<bool, Error> {
+        let vanishes = |line: &&Line| line.action() == Some(&Action::Vanish);
+        let vanishes = scenario.steps().iter().any(vanishes);
+        if !matches!(choice, Choice::Limit { .. }) || vanishes {
+            return Ok(true);
+        }
+        let trial = Trial::alone(only_served(scenario.clone())).of(&self.subject.profile);
+        let mut session = self.start().await?;
+        self.beside_others(&mut session, &trial).await?;
+        Ok(session.comes_to_serve_again().await)
     }
 
     async fn answer(

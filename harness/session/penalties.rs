@@ -51,6 +51,11 @@ impl Session<'_> {
         true
     }
 
+    /// Whether the server serves a polite client, at once or in a while.
+    pub(crate) async fn comes_to_serve_again(&self) -> bool {
+        self.received(SILENCE).await == Reception::Served || self.forgives().await.is_some()
+    }
+
     /// After how long the server serves a polite client again that comes from where the others came from.
     pub(crate) async fn forgives(&self) -> Option<Duration> {
         let begun = Instant::now();

@@ -228,6 +228,10 @@ impl<'a> Session<'a> {
             Phase::Scenario if flow.is_continue() => {
                 self.clients.leave().await;
                 self.observer.catch_up().await;
+                if self.target.profile.promises.most().is_some() {
+                    // Those who have left count until the server has come to their ends.
+                    self.observer.settle(&self.clients).await;
+                }
             }
             _ if phase.is_only_work() => {
                 self.clients.leave().await;
