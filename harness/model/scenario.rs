@@ -77,6 +77,13 @@ impl Scenario {
         steps.find(|line| !line.step.form().over.allows(transport))
     }
 
+    /// Whether a client leaves without a word.
+    pub(crate) fn vanishes(&self) -> bool {
+        let steps = self.steps();
+        let mut actions = steps.iter().filter_map(|line| line.action());
+        actions.any(|action| *action == Action::Vanish)
+    }
+
     /// The lines in the order of the text, those inside of blocks included.
     pub(crate) fn steps(&self) -> Vec<&Line> {
         let mut steps = Vec::new();

@@ -1,11 +1,11 @@
 //! Before a server is blamed for what it may have chosen, and its profile does not say, it is tried.
 
 use super::attempt::{Job, perform};
+use super::penalties::Penalty;
 use super::probe::only_served;
 use crate::checks::choices::{Found, QUESTIONS, Question};
 use crate::checks::observations::Sighting;
 use crate::judge::{Cause, Choice, Doubt, Evidence, Finding, Verdict};
-use crate::model::action::Action;
 use crate::model::dialogue::{ClientSteps, pause, scenario};
 use crate::model::error::Error;
 use crate::model::phase::Phase;
@@ -107,8 +107,9 @@ impl Job<'_> {
             transcript,
         };
         let chosen = match self.penalty(&finding.cause, trial, &seen).await? {
-            Some(penalty) => Some(penalty),
-            None => self.choice(&finding.cause, &seen).await?,
+            Penalty::ForAWhile(penalty) => Some(penalty),
+            Penalty::ForGood => None,
+            Penalty::None => self.choice(&finding.cause, &seen).await?,
         };
         Ok(match chosen {
             Some(choice) => Verdict::Inconclusive(Doubt::Chosen {
@@ -160,9 +161,7 @@ impl Job<'_> {
     /// Whether the places of clients that have left are there for others, where a limit of them is to explain a failure. Who leaves
     /// without a word has its place yet.
     async fn gives_back(self, choice: &Choice, scenario: &Scenario) -> Result<bool, Error> {
-        let vanishes = |line: &&Line| line.action() == Some(&Action::Vanish);
-        let vanishes = scenario.steps().iter().any(vanishes);
-        if !matches!(choice, Choice::Limit { .. }) || vanishes {
+        if !matches!(choice, Choice::Limit { .. }) || scenario.vanishes() {
             return Ok(true);
         }
         let trial = Trial::alone(only_served(scenario.clone())).of(&self.subject.profile);

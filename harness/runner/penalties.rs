@@ -10,6 +10,16 @@ use crate::model::scenario::Scenario;
 use crate::model::trial::Trial;
 use crate::session::Session;
 
+/// What became of an address from which something was done.
+pub(super) enum Penalty {
+    /// It is served as others are.
+    None,
+    /// It is turned away, and served again in a while.
+    ForAWhile(Choice),
+    /// It is turned away, as if the places of clients that have left were lost.
+    ForGood,
+}
+
 impl<'a> Job<'a> {
     /// The penalty that explains a failure: where each connection comes from an address of its own it does not fail, and the
     /// one address is turned away where another is not, and for a while.
@@ -18,18 +28,23 @@ impl<'a> Job<'a> {
         cause: &Cause,
         trial: &Trial,
         seen: &Sighting<'_>,
-    ) -> Result<Option<Choice>, Error> {
+    ) -> Result<Penalty, Error> {
         if !is_open(self.subject) || !fits(cause) || self.fails_apart(trial).await? {
-            return Ok(None);
+            return Ok(Penalty::None);
         }
         let clients = provoked_by(seen);
         // What differs from one time to the next is an accident.
         if self.provoked(seen.scenario, clients).await?.is_none() {
-            return Ok(None);
+            return Ok(Penalty::None);
         }
-        Ok(match self.provoked(seen.scenario, clients).await? {
-            Some(session) => session.forgives().await.map(Choice::Penalises),
-            None => None,
+        let Some(session) = self.provoked(seen.scenario, clients).await? else {
+            return Ok(Penalty::None);
+        };
+        Ok(match session.forgives().await {
+            Some(time) => Penalty::ForAWhile(Choice::Penalises(time)),
+            // Who leaves without a word has its place yet.
+            None if seen.scenario.vanishes() => Penalty::None,
+            None => Penalty::ForGood,
         })
     }
 

@@ -254,6 +254,7 @@ fn limit_of_connections_that_is_promised_is_judged(
 #[rstest]
 #[case::starves("starves", "crowd/parallel")]
 #[case::forgets_its_places("forgets-five", "crowd/churn")]
+#[case::forgets_the_places_of_resets("forgets-resets", "reset/storm")]
 fn crowd_that_is_not_served_for_another_reason_is_a_failure(#[case] how: &str, #[case] id: &str) {
     let run = check(how, &profile("", ""), &[id]).code(1);
     let told = verdict(&run, id);
