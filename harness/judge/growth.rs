@@ -4,9 +4,10 @@
 use super::cause::{Figure, Growth, Step, Unit};
 use super::thresholds::{
     ADDED_TO_TELL, ALIKE_FROM, COLLECTED_BEFORE, DOSES_WITHIN, IN_PROPORTION, LARGEST_CACHE,
-    LARGEST_CACHE_BYTES, LARGEST_CACHE_OF_FILES, LARGEST_POOL, LEAST_DOSES, LEAST_LEAK,
-    LEAST_MEMORY, LEAST_PART_OF_MEMORY, LEAST_PART_OF_TAIL, MOST_MEMORY, PLAINLY_PROMISED, SELDOM,
-    SELDOM_TO_ONE, SLOPE_FROM_A, TIMES_ALONE, WORTH_DOSES_OF_MAPPINGS,
+    LARGEST_CACHE_BYTES, LARGEST_CACHE_OF_FILES, LARGEST_CACHE_OF_OTHERS, LARGEST_POOL,
+    LEAST_DOSES, LEAST_LEAK, LEAST_MEMORY, LEAST_PART_OF_MEMORY, LEAST_PART_OF_TAIL, MOST_MEMORY,
+    PLAINLY_PROMISED, SELDOM, SELDOM_TO_ONE, SLOPE_FROM_A, TIMES_ALONE, USUAL_LIMIT_OF_FILES,
+    WORTH_DOSES_OF_MAPPINGS,
 };
 use crate::kernel::FileKind;
 use crate::model::invariant::Invariant;
@@ -49,8 +50,14 @@ pub(super) fn wanted(trial: &Trial, transcript: &Transcript) -> Option<Wanted> {
         Moment::After => (!courses.is_empty()).then_some(Wanted::Warmth),
         Moment::Warm => Some(Wanted::Dose(1)),
         Moment::Dose if is_pressed => {
-            let mut waning = courses.iter().filter(|course| course.wanes());
-            waning.next().map(|_| Wanted::Dose(last_dose(&points)))
+            let last = last_dose(&points);
+            match courses.iter().any(Course::may_be_a_cache) {
+                true if !is_over => Some(Wanted::Dose(2 * last)),
+                _ => {
+                    let wanes = courses.iter().any(Course::wanes);
+                    wanes.then_some(Wanted::Dose(last))
+                }
+            }
         }
         Moment::Dose if grave().next().is_some() && !trial.few_doses => solitude(grave()),
         Moment::Dose if is_over || !any(Outlook::Open) => None,
@@ -224,6 +231,8 @@ struct Course {
     alone: Vec<(isize, Duration)>,
     /// The memory of the server at its baseline.
     memory_bytes: u64,
+    /// How many descriptors a process of it may have.
+    files_limit: usize,
     /// There is no time for more doses, or was none before the pressure.
     is_over: bool,
     /// It was told from a pool before.
@@ -335,6 +344,7 @@ impl Course {
             alone: alone.map(in_time).collect(),
             pressed,
             memory_bytes: baseline.sample.memory_bytes,
+            files_limit: baseline.sample.files_limit.unwrap_or(USUAL_LIMIT_OF_FILES),
             is_known: false,
             is_undisturbed: false,
             is_over: pressed.is_some()
@@ -542,6 +552,11 @@ impl Course {
         }
     }
 
+    /// Whether it has grown behind polite clients too, and too few have come to tell it from a cache of open files.
+    fn may_be_a_cache(&self) -> bool {
+        !is_rough(self.figure) && self.outlook() == Outlook::Open && !self.excludes_a_cache()
+    }
+
     /// Whether it is no cache that every client adds to: polite ones do not, or so many have come that the largest would be
     /// full.
     fn excludes_a_cache(&self) -> bool {
@@ -567,8 +582,18 @@ impl Course {
                 let pressed = self.pressed.map_or(0, |pressed| pressed.added);
                 units + polite >= LARGEST_CACHE || self.added() + pressed >= LARGEST_CACHE_BYTES
             }
-            _ if self.is_of_polite_clients() => polite >= LARGEST_CACHE_OF_FILES,
-            _ => units + polite >= LARGEST_CACHE_OF_FILES,
+            _ if self.is_of_polite_clients() => polite >= self.largest_cache(),
+            _ => units + polite >= self.largest_cache(),
+        }
+    }
+
+    /// The largest cache of what is counted in whole units.
+    fn largest_cache(&self) -> usize {
+        match self.figure {
+            Figure::CloseWait | Figure::Sockets | Figure::Files(_) => {
+                LARGEST_CACHE_OF_FILES.min(self.files_limit / 2)
+            }
+            _ => LARGEST_CACHE_OF_OTHERS,
         }
     }
 

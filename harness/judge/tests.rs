@@ -844,6 +844,34 @@ fn cache_of_files_that_every_client_fills_is_no_leak_on_a_slow_host_either() {
     }
 }
 
+/// A leak meets the limit on descriptors, and is not seen to go on there: it has to be told in half of what there is.
+#[test]
+fn cache_of_a_thousand_files_is_no_leak_and_what_half_of_all_descriptors_go_to_is_one() {
+    let said = |sockets: Held, most: usize| {
+        let verdicts = [3, 20, 100, 1_000].map(|connections| {
+            let trial = of_connections(connections);
+            let runs_of = |runs: usize, polite: usize| runs * connections as usize + polite;
+            let held = |runs: usize, polite: usize| 5 + runs_of(runs, polite).min(most);
+            judge(&trial, &dosed(&trial, sockets, held))
+        });
+        verdicts.map(|verdict| matches!(verdict, Verdict::Fail(_)))
+    };
+    let of_many: Held = |open| Sample {
+        files_limit: Some(20_000),
+        ..sockets(open)
+    };
+    for most in [200, 512, 1_000] {
+        assert_eq!(said(of_many, most), [false; 4], "{most}");
+    }
+    assert_eq!(said(of_many, usize::MAX), [true; 4]);
+    let of_few: Held = |open| Sample {
+        files_limit: Some(1_024),
+        ..sockets(open)
+    };
+    // Of scenarios with many connections the limit is met sooner, and clients are not served.
+    assert_eq!(said(of_few, 1_015)[..2], [true; 2]);
+}
+
 #[test]
 fn what_is_not_added_by_a_hundred_is_no_leak() {
     let trial = of_connections(50);

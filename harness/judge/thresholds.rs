@@ -60,8 +60,15 @@ pub(super) const LARGEST_CACHE: usize = 4_096;
 /// The largest, in bytes.
 pub(super) const LARGEST_CACHE_BYTES: isize = 256 << 20;
 
-/// The largest cache of open files, threads and the like that what every client costs is told from.
-pub(super) const LARGEST_CACHE_OF_FILES: usize = 512;
+/// The largest cache of open files that what every client costs is told from: more than the usual limit on them leaves room for
+/// (1,024, getrlimit(2)), and at most half of what the server's own limit does, beyond which a leak meets it and is not seen to go on.
+pub(super) const LARGEST_CACHE_OF_FILES: usize = 1_100;
+
+/// What is taken for the limit of a server of which it is not known.
+pub(super) const USUAL_LIMIT_OF_FILES: usize = 1_024;
+
+/// The largest cache of threads and the like.
+pub(super) const LARGEST_CACHE_OF_OTHERS: usize = 512;
 
 /// The part of what a connection of the scenario costs that one of a polite client costs where every client costs it.
 pub(super) const ALIKE_FROM: f64 = 0.5;

@@ -109,6 +109,15 @@ impl Process {
         numbers_in(&format!("{}/fd", self.folder()))
     }
 
+    /// How many it may have open (the soft RLIMIT_NOFILE, proc_pid_limits(5)).
+    pub(crate) fn descriptors_limit(&self) -> Option<usize> {
+        let limits = fs::read_to_string(format!("{}/limits", self.folder())).ok()?;
+        let mut rows = limits
+            .lines()
+            .filter_map(|line| line.strip_prefix("Max open files"));
+        rows.next()?.split_whitespace().next()?.parse().ok()
+    }
+
     /// Its open descriptors.
     pub(crate) fn descriptors(&self) -> Descriptors {
         let mut found = Descriptors::default();

@@ -93,6 +93,8 @@ impl Observer {
             held.share_with(process.descriptors());
             sample.threads += process.threads;
         }
+        let limits = living.iter().filter_map(kernel::Process::descriptors_limit);
+        sample.files_limit = limits.min();
         sample.sockets = held.socket_count();
         sample.files = held.file_counts();
         sample.output_bytes = self
