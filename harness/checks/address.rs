@@ -1,7 +1,7 @@
 //! Addresses: IPv6, IPv4 in IPv6, and only where the server was told to listen.
 
 use super::derive::with_connect_options;
-use crate::checks::counterexample::{each, echo, listen};
+use crate::checks::counterexample::{bound, each, echo, listen};
 use crate::model::action::ConnectOptions;
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
@@ -39,9 +39,12 @@ fn four_bytes_only(address: &Address) -> io::Result<()> {
     six.set_only_v6(true)?;
     six.set_reuse_address(true)?;
     six.bind(&SocketAddr::new(Ipv6Addr::UNSPECIFIED.into(), given.port()).into())?;
+    let four = bound(address, true)?;
+    // Both are there in the same moment, or only one of them may be found.
     six.listen(128)?;
+    four.listen(128)?;
     std::thread::spawn(move || while six.accept().is_ok() {});
-    each(&listen(address)?, echo)
+    each(&four.into(), echo)
 }
 
 /// Serves IPv6 clients as it should, and sends away whose address has the IPv4 form.

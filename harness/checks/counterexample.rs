@@ -17,6 +17,14 @@ pub(crate) fn listen(address: &Address) -> io::Result<TcpListener> {
 
 /// Listens with or without SO_REUSEADDR, and with the given backlog.
 pub(crate) fn listen_with(address: &Address, reuse: bool, backlog: i32) -> io::Result<TcpListener> {
+    let socket = bound(address, reuse)?;
+    socket.listen(backlog)?;
+    announce(&socket);
+    Ok(socket.into())
+}
+
+/// A socket that is about to listen.
+pub(crate) fn bound(address: &Address, reuse: bool) -> io::Result<Socket> {
     let Address::Inet(address) = address else {
         return Err(io::Error::other("counterexamples listen on IP addresses"));
     };
@@ -27,9 +35,7 @@ pub(crate) fn listen_with(address: &Address, reuse: bool, backlog: i32) -> io::R
     )?;
     socket.set_reuse_address(reuse)?;
     socket.bind(&SockAddr::from(*address))?;
-    socket.listen(backlog)?;
-    announce(&socket);
-    Ok(socket.into())
+    Ok(socket)
 }
 
 /// Binds a datagram socket.
