@@ -2,7 +2,7 @@
 
 use super::process::Process;
 use super::target::Target;
-use crate::kernel::{self, Descriptors, Row, State, tree};
+use crate::kernel::{self, Descriptors, Row, State, stillness, tree};
 use crate::launch::lab::Lab;
 use crate::model::address::Address;
 use crate::model::error::Error;
@@ -25,6 +25,18 @@ pub(super) struct Place {
     inode: u32,
 }
 
+/// The pause between the first two looks.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
+
+/// How long a server that does not come to rest is given to listen wherever it does, once it listens at all.
+const LISTENS_WITHIN: Duration = Duration::from_millis(50);
+
+/// Whether no thread of the server runs, or would if it had a processor.
+fn is_at_rest(lab: &Lab, process: &Process) -> bool {
+    let server = tree(lab.supervisor().pid());
+    stillness(&server, process.output_pipe()).at_rest
+}
+
 pub(super) async fn listening(
     target: &Target,
     lab: &Lab,
@@ -33,11 +45,23 @@ pub(super) async fn listening(
     let begun = Instant::now();
     let told = told(target, lab);
     // No kernel event tells that another process began to listen, so the tables are read again, ever more slowly.
-    let mut pause = Duration::from_millis(1);
+    let mut pause = SHORTEST_PAUSE;
+    let mut first: Option<(Place, Instant)> = None;
     loop {
+        // One that still runs may be about to listen elsewhere too, and what is drilled follows from all of it.
+        let is_ready = first.is_some() && is_at_rest(lab, process);
         let found = owned_places(lab)?;
         if let Some(place) = choose(target, &told, &found)? {
-            return Ok(place);
+            if is_ready {
+                return Ok(place);
+            }
+            first.get_or_insert_with(|| (place, Instant::now()));
+            pause = SHORTEST_PAUSE;
+        }
+        if let Some((place, since)) = &first
+            && (process.exit().is_some() || since.elapsed() > LISTENS_WITHIN)
+        {
+            return Ok(place.clone());
         }
         if let Some(exit) = process.exit()
             && tree(lab.supervisor().pid()).is_empty()
