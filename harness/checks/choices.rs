@@ -1,10 +1,10 @@
 //! What a server that fails a check may have chosen: where its profile does not say, it is tried before the server is blamed.
 
-use super::derive::with_connect_options;
+use super::derive::{from_elsewhere, with_connect_options};
 use super::observations::Sighting;
 use super::{longest, output, unasked};
 use crate::judge::{Cause, Choice};
-use crate::model::action::{Action, ConnectOptions};
+use crate::model::action::Action;
 use crate::model::data::{Match, Segmentation, Source};
 use crate::model::dialogue::{self, ClientSteps, pause, repeat, scenario, settle};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
@@ -16,7 +16,6 @@ use crate::model::unasked::Unasked;
 use crate::transcript::event::{ClientEvent, ClientId, Transcript, What};
 use crate::transcript::instead::Instead;
 use std::collections::{BTreeMap, HashSet};
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 /// Something that servers choose; a row of [`QUESTIONS`] is all there is to it.
@@ -473,11 +472,7 @@ fn exact_limit(subject: &Subject, held_before: usize, closes: bool) -> Found {
         .open(subject)
         .request_and_reply(subject);
     let leave = ClientSteps::of(0).then(Action::Close).lines();
-    let elsewhere = ConnectOptions {
-        from: Some(Ipv4Addr::new(127, 0, 0, 2).into()),
-        ..ConnectOptions::default()
-    };
-    let from_elsewhere = with_connect_options(next.clone().lines(), &elsewhere);
+    let from_elsewhere = with_connect_options(next.clone().lines(), &from_elsewhere());
     let is_tcp = subject.place.transport == Transport::Tcp;
     Found {
         confirm: Some(held(

@@ -9,6 +9,7 @@ use crate::model::profile::{Framing, Model};
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::server_action::{ServerAction, Signal, Streams};
 use crate::model::subject::Subject;
+use std::net::Ipv4Addr;
 
 /// The positions at which a request of `length` bytes is cut: every one, or in a quick run of a long request the first
 /// and last few and some between.
@@ -69,6 +70,14 @@ pub(super) fn smallest_window() -> ConnectOptions {
     ConnectOptions {
         receive_buffer: Some(1),
         segment_size: Some(88),
+        ..ConnectOptions::default()
+    }
+}
+
+/// A connection from another address than the usual one.
+pub(super) fn from_elsewhere() -> ConnectOptions {
+    ConnectOptions {
+        from: Some(Ipv4Addr::new(127, 0, 0, 2).into()),
         ..ConnectOptions::default()
     }
 }

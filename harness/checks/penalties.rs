@@ -1,17 +1,16 @@
 //! Addresses that are turned away for a while: rate limits of connections, and penalties for what was said.
 
 use super::choices::{self, BEYOND};
-use super::derive::with_connect_options;
+use super::derive::{from_elsewhere, with_connect_options};
 use super::observations::Sighting;
 use crate::judge::Cause;
-use crate::model::action::{Action, ConnectOptions};
+use crate::model::action::Action;
 use crate::model::address::Address;
 use crate::model::dialogue::{ClientSteps, repeat, scenario};
 use crate::model::need::Need;
 use crate::model::scenario::Scenario;
 use crate::model::subject::Subject;
 use crate::transcript::event::ClientEvent;
-use std::net::Ipv4Addr;
 
 /// Whether nothing is promised of penalties, and an address of its own would make a difference to a client.
 pub(crate) fn is_open(subject: &Subject) -> bool {
@@ -55,11 +54,8 @@ const CAME: u32 = 50;
 /// Many come from one address and leave at once; then one comes from another, and one more from the first.
 pub(super) fn many_from_one(subject: &Subject) -> Scenario {
     let leaves = ClientSteps::of(0).connect().then(Action::Close).lines();
-    let elsewhere = ConnectOptions {
-        from: Some(Ipv4Addr::new(127, 0, 0, 2).into()),
-        ..ConnectOptions::default()
-    };
-    let other = with_connect_options(ClientSteps::of(1).polite(subject).lines(), &elsewhere);
+    let other = ClientSteps::of(1).polite(subject).lines();
+    let other = with_connect_options(other, &from_elsewhere());
     scenario(
         "many from one address",
         &[("alice", 1), ("bob", 1)],

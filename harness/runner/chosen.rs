@@ -33,7 +33,7 @@ fn status_of_a_worker(verdict: &Verdict) -> Option<i32> {
     }
 }
 
-impl Job<'_> {
+impl<'a> Job<'a> {
     /// Performs a trial on a server and judges it. Where its first client was answered in other words, the verdict is the
     /// doubt whether the server was about to start, if the same server serves one that comes later.
     pub(super) async fn performed(
@@ -164,10 +164,7 @@ impl Job<'_> {
         if !matches!(choice, Choice::Limit { .. }) || scenario.vanishes() {
             return Ok(true);
         }
-        let trial = Trial::alone(only_served(scenario.clone())).of(&self.subject.profile);
-        let mut session = self.start().await?;
-        self.beside_others(&mut session, &trial).await?;
-        Ok(session.comes_to_serve_again().await)
+        Ok(self.left_by(scenario).await?.comes_to_serve_again().await)
     }
 
     async fn answer(
@@ -229,10 +226,22 @@ impl Job<'_> {
         }
     }
 
+    /// A server of its own as a scenario alone has left it.
+    pub(super) async fn left_by(self, scenario: &Scenario) -> Result<Session<'a>, Error> {
+        let mut session = self.start().await?;
+        self.beside_others(&mut session, &self.alone(scenario))
+            .await?;
+        Ok(session)
+    }
+
+    /// A scenario with nobody beside it, whatever it leaves behind.
+    fn alone(self, scenario: &Scenario) -> Trial {
+        Trial::alone(only_served(scenario.clone())).of(&self.subject.profile)
+    }
+
     /// What comes of a scenario alone, on a server of its own, whatever it leaves behind.
     async fn tried(self, scenario: &Scenario) -> Result<(Verdict, Transcript), Error> {
-        let trial = Trial::alone(only_served(scenario.clone())).of(&self.subject.profile);
-        self.on_fresh_server(&trial).await
+        self.on_fresh_server(&self.alone(scenario)).await
     }
 }
 

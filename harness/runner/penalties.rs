@@ -1,7 +1,6 @@
 //! Before a server is blamed that may turn an address away for what has come from it, it is tried from several.
 
 use super::attempt::Job;
-use super::probe::only_served;
 use crate::checks::observations::Sighting;
 use crate::checks::penalties::{fits, is_open, provoked_by};
 use crate::judge::{Cause, Choice, Verdict};
@@ -63,9 +62,7 @@ impl<'a> Job<'a> {
         scenario: &Scenario,
         clients: usize,
     ) -> Result<Option<Session<'a>>, Error> {
-        let trial = Trial::alone(only_served(scenario.clone())).of(&self.subject.profile);
-        let mut session = self.start().await?;
-        self.beside_others(&mut session, &trial).await?;
+        let session = self.left_by(scenario).await?;
         let penalises = session.penalises_an_address(clients).await;
         Ok(penalises.then_some(session))
     }

@@ -49,6 +49,9 @@ impl Observer {
                 if moment == Moment::Baseline {
                     self.baseline_delay = self.stillness().longest_delay;
                     self.idleness = looks.rest.seen();
+                    let limits = self.living();
+                    let limits = limits.filter_map(|process| process.descriptors_limit());
+                    sample.files_limit = limits.min();
                 }
                 self.weigh(&mut sample, moment);
                 return self.record(What::Sample(moment, sample));
@@ -93,8 +96,6 @@ impl Observer {
             held.share_with(process.descriptors());
             sample.threads += process.threads;
         }
-        let limits = living.iter().filter_map(kernel::Process::descriptors_limit);
-        sample.files_limit = limits.min();
         sample.sockets = held.socket_count();
         sample.files = held.file_counts();
         sample.output_bytes = self

@@ -388,7 +388,7 @@ pub(crate) struct Sample {
     pub sockets: usize,
     /// Other open descriptors, by what they stand for.
     pub files: BTreeMap<FileKind, usize>,
-    /// How many descriptors that process may have open which may have the fewest.
+    /// How many descriptors that process may have open which may have the fewest, at the baseline.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub files_limit: Option<usize>,
     /// Connections of the server's port in CLOSE_WAIT.
