@@ -1,12 +1,13 @@
 //! Causes: each kind of defect that the judge can name, with what was seen of it.
 
 use crate::kernel::FileKind;
-use crate::model::expectation::{Expectation, ServerExpectation};
+use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::invariant::Invariant;
 use crate::model::literal::name_in;
 use crate::model::scenario::{Line, Scenario};
 use crate::model::server_action::Signal;
 use crate::model::template::Took;
+use crate::model::trial::BUSY;
 use crate::transcript::event::{Ended, Exit};
 use crate::transcript::instead::Instead;
 use serde::{Serialize, Serializer};
@@ -235,6 +236,11 @@ impl Figure {
         }
     }
 
+    /// The key of the cause that it goes on growing.
+    pub(crate) fn key(self) -> String {
+        format!("left/{}", self.name().replace(' ', "-").to_lowercase())
+    }
+
     /// What it is called in keys of causes and in sentences.
     pub(crate) fn name(self) -> &'static str {
         match self {
@@ -282,7 +288,7 @@ impl Cause {
             Self::Disturbed { .. } => "disturbed",
             Self::Left(_) => "left",
             Self::LeftUnread => "left-unread",
-            Self::Busy { .. } => "busy",
+            Self::Busy { .. } => BUSY,
             Self::Queued { .. } => "queued",
             Self::Flooded { .. } => "flooded",
         }
@@ -308,17 +314,30 @@ impl Cause {
                 exit: Exit::Signal(signal),
                 ..
             } => format!("{kind}/signal-{signal}"),
+            Self::StepFailed {
+                expected,
+                instead: Instead::SoFar(_),
+                ..
+            } if matches!(**expected, Expectation::End { .. }) => format!("{kind}/no-end"),
             Self::StepFailed { instead, .. } | Self::ServerStepFailed { instead, .. } => {
                 format!("{kind}/{}", instead.word())
             }
             Self::EndedBySignal { signal, .. } => format!("{kind}/{}", signal.number()),
             Self::NotServed { step } | Self::Disturbed { step } => format!("{kind}/{}", step.key()),
-            Self::Left(growth) => format!(
-                "{kind}/{}",
-                growth.figure.name().replace(' ', "-").to_lowercase()
-            ),
+            Self::Left(growth) => growth.figure.key(),
             _ => kind.to_owned(),
         }
+    }
+
+    /// Whether a client got all that it was owed, and then a reset in the place of FIN.
+    pub(crate) fn is_reset_at_end(&self) -> bool {
+        matches!(
+            self,
+            Self::StepFailed {
+                instead: Instead::EndedOtherwise(End::Reset),
+                ..
+            }
+        )
     }
 
     /// Whether the server, or a process of it, crashed.

@@ -123,6 +123,11 @@ pub(crate) enum Doubt {
         /// Why, as who started it tells.
         reason: String,
     },
+    /// The run, which has found something, was over before.
+    OutOfRun {
+        /// For how long such a run goes on.
+        within: Duration,
+    },
     /// Too many of the cases that were drawn prove nothing.
     CasesUnproven {
         /// How many prove nothing.
@@ -160,8 +165,22 @@ impl Doubt {
             Self::NotStarted { .. } => "not-started",
             Self::Elsewhere { .. } => "elsewhere",
             Self::CouldNotRun { .. } => "could-not-run",
+            Self::OutOfRun { .. } => "out-of-run",
             Self::CasesUnproven { .. } => "cases-unproven",
         }
+    }
+
+    /// Whether what was seen says more than the reason does.
+    pub(crate) fn has_a_story(&self) -> bool {
+        !matches!(
+            self,
+            Self::Chosen { .. }
+                | Self::Unserved { .. }
+                | Self::NotStarted { .. }
+                | Self::CouldNotRun { .. }
+                | Self::OutOfRun { .. }
+                | Self::Elsewhere { .. }
+        )
     }
 
     /// Whether nothing was seen of a server at all.

@@ -82,14 +82,40 @@ pub(super) fn is_cut_short(transcript: &Transcript) -> bool {
     is_over(&points(transcript), now)
 }
 
-/// What goes on growing: each leak, surely.
+/// What goes on growing: each leak, surely, and of those that are known already what one run has shown.
 pub(super) fn leaks(trial: &Trial, transcript: &Transcript) -> Vec<Growth> {
-    outlooks(trial, transcript, |outlook| match outlook {
+    let leaks = outlooks(trial, transcript, |outlook| match outlook {
         Outlook::Leak => true,
         // It was pressed, and left alone, when it was told from a pool.
         Outlook::Steady => trial.few_doses,
         Outlook::Level | Outlook::Open => false,
-    })
+    });
+    leaks.into_iter().chain(known(trial, transcript)).collect()
+}
+
+/// The leaks that are known already, and that one run shows again: a unit at least with each connection.
+fn known(trial: &Trial, transcript: &Transcript) -> Vec<Growth> {
+    let points = points(transcript);
+    let known = raised(&points, |figure| {
+        !trial.waives(figure.invariant()) && knows(trial, figure)
+    });
+    let shows = |course: &Course| {
+        let first = course.first;
+        !is_rough(course.figure) && first.added >= first.units.max(1) as isize
+    };
+    let known = known.into_iter().filter(shows);
+    known
+        .map(|course| Growth {
+            figure: course.figure,
+            unit: course.unit,
+            doses: vec![course.first],
+        })
+        .collect()
+}
+
+/// Whether a leak of this figure is known already.
+fn knows(trial: &Trial, figure: Figure) -> bool {
+    trial.known.contains(&figure.key())
 }
 
 /// What still grew when the time was over, so that it may be a leak.
@@ -254,8 +280,21 @@ enum Outlook {
     Leak,
 }
 
-/// The figures that one run has raised, and that no waiver sets aside.
+/// The figures that one run has raised, that no waiver sets aside, and of which no leak is known yet.
 fn courses(trial: &Trial, points: &[Point<'_>]) -> Vec<Course> {
+    let counts = |figure: Figure| {
+        !trial.waives(figure.invariant()) && !knows(trial, figure) && !is_excused(figure, trial)
+    };
+    let courses = raised(points, counts).into_iter().map(|course| Course {
+        is_known: trial.few_doses,
+        is_undisturbed: trial.is_undisturbed,
+        ..course
+    });
+    courses.filter(Course::is_worth_doses).collect()
+}
+
+/// The courses of the figures that count.
+fn raised(points: &[Point<'_>], counts: impl Fn(Figure) -> bool) -> Vec<Course> {
     let mut first = points.iter();
     let baseline = first.find(|point| point.moment == Moment::Baseline);
     let after = first.find(|point| point.moment == Moment::After);
@@ -263,13 +302,8 @@ fn courses(trial: &Trial, points: &[Point<'_>]) -> Vec<Course> {
         return Vec::new();
     };
     figures()
-        .filter(|figure| !trial.waives(figure.invariant()) && !is_excused(*figure, trial))
-        .map(|figure| Course {
-            is_known: trial.few_doses,
-            is_undisturbed: trial.is_undisturbed,
-            ..Course::of(figure, baseline, after, points)
-        })
-        .filter(Course::is_worth_doses)
+        .filter(|figure| counts(*figure))
+        .map(|figure| Course::of(figure, baseline, after, points))
         .collect()
 }
 
@@ -278,17 +312,18 @@ fn is_rough(figure: Figure) -> bool {
     matches!(figure, Figure::Memory | Figure::Mappings)
 }
 
-/// Whether connections or workers may be kept, and with them the memory that they have.
+/// Whether connections or workers may be kept, or are known to be, and with them the memory that they have.
 fn is_excused(figure: Figure, trial: &Trial) -> bool {
     let may_keep = [
         Invariant::OpenFiles,
         Invariant::CloseWait,
         Invariant::Threads,
     ];
-    is_rough(figure)
-        && may_keep
-            .into_iter()
-            .any(|invariant| trial.waives(invariant))
+    let is_kept = |figure: Figure| {
+        let invariant = figure.invariant();
+        may_keep.contains(&invariant) && (trial.waives(invariant) || knows(trial, figure))
+    };
+    is_rough(figure) && figures().any(is_kept)
 }
 
 impl Course {
@@ -590,9 +625,8 @@ impl Course {
     /// The largest cache of what is counted in whole units.
     fn largest_cache(&self) -> usize {
         match self.figure {
-            Figure::CloseWait | Figure::Sockets | Figure::Files(_) => {
-                LARGEST_CACHE_OF_FILES.min(self.files_limit / 2)
-            }
+            Figure::Sockets | Figure::Files(_) => LARGEST_CACHE_OF_FILES.min(self.files_limit / 2),
+            // Nobody keeps what a client has left for the next one: it may only be collected late.
             _ => LARGEST_CACHE_OF_OTHERS,
         }
     }

@@ -14,9 +14,7 @@ use crate::model::trial::Trial;
 use crate::transcript::event::Transcript;
 use crate::transcript::fault::Fault;
 use crate::transcript::instead::Instead;
-
-/// So many of the last events are told with a failure.
-const TOLD: usize = 24;
+use crate::transcript::story::story;
 
 /// Judges what was seen.
 pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
@@ -38,11 +36,12 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
     let broken = invariants(trial, transcript);
     let failed = failure.as_ref().map(FailedStep::in_its_phase);
     let failed = failed.map(|step| with_its_end(step, transcript));
-    let mut causes = death
+    let causes = death
         .into_iter()
         .chain(deafness)
         .chain(failed)
         .chain(broken);
+    let mut causes = news_first(causes, trial);
     let Some(cause) = causes.next() else {
         if is_deferred(transcript) {
             return Verdict::Skip(Skip::Deferred);
@@ -60,11 +59,18 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
     match ours {
         Some(doubt) => Verdict::Inconclusive(doubt),
         None => Verdict::Fail(Finding {
-            cause,
             at: failure.map(|failed| failed.at),
-            evidence: evidence(trial, transcript, others),
+            evidence: evidence(trial, transcript, &cause, others),
+            cause,
         }),
     }
+}
+
+/// The causes that no simpler scenario has shown, and then those that are known.
+fn news_first(causes: impl Iterator<Item = Cause>, trial: &Trial) -> impl Iterator<Item = Cause> {
+    let (known, news): (Vec<_>, Vec<_>) =
+        causes.partition(|cause| trial.known.contains(&cause.key()));
+    news.into_iter().chain(known)
 }
 
 /// What a server did not show, with the signal that had ended it, where that is not said yet.
@@ -117,15 +123,40 @@ fn not_yet(trial: &Trial, transcript: &Transcript) -> Option<Doubt> {
     Some(Doubt::NotYet { step, after })
 }
 
-fn evidence(trial: &Trial, transcript: &Transcript, others: Vec<Cause>) -> Vec<Evidence> {
-    let mut events = transcript.lines(trial.scenario());
-    let earlier = events.len().saturating_sub(TOLD);
-    events.drain(..earlier);
+fn evidence(
+    trial: &Trial,
+    transcript: &Transcript,
+    cause: &Cause,
+    others: Vec<Cause>,
+) -> Vec<Evidence> {
+    let story = story(
+        &transcript.lines(trial.scenario()),
+        client_of(cause).as_deref(),
+    );
     let others = others.into_iter().map(Evidence::Also);
     others
         .chain(last_exit(transcript).map(Evidence::Exit))
         .chain(transcript.last_output().map(Evidence::Output))
-        .chain((earlier > 0).then_some(Evidence::Earlier(earlier)))
-        .chain(events.into_iter().map(Evidence::Event))
+        .chain((story.left_out > 0).then_some(Evidence::LeftOut(story.left_out)))
+        .chain(story.lines.into_iter().map(Evidence::Event))
         .collect()
+}
+
+/// The client that a cause is about, as events name it.
+fn client_of(cause: &Cause) -> Option<String> {
+    match cause {
+        Cause::NotServed { .. } => Some("polite client after".to_owned()),
+        Cause::Disturbed { .. } => Some("bystander".to_owned()),
+        Cause::StepFailed { client, .. } => Some(client.clone()),
+        Cause::Crosstalk { step, .. } | Cause::EndedBySignal { step, .. } => client_of(step),
+        // The step that it ended after begins with who took it.
+        Cause::Died { after, .. } | Cause::ProcessDied { after, .. } => {
+            let words = &after.as_ref()?.text;
+            let client = words.split_whitespace().next();
+            client
+                .filter(|client| *client != "server")
+                .map(str::to_owned)
+        }
+        _ => None,
+    }
 }

@@ -132,5 +132,7 @@ impl Done {
 fn never_rests(trial: &Trial, transcript: &Transcript) -> bool {
     let broken = invariants(trial, transcript);
     let mut broken = broken.iter();
-    broken.any(|cause| matches!(cause, Cause::Busy { .. }))
+    let after = transcript.sample(Moment::After);
+    let is_known = trial.is_known_to_be_busy() && after.is_some_and(|after| !after.at_rest);
+    is_known || broken.any(|cause| matches!(cause, Cause::Busy { .. }))
 }

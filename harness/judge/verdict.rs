@@ -30,6 +30,15 @@ pub(crate) struct Finding {
 }
 
 impl Finding {
+    /// All that the server did wrong, the gravest first.
+    pub(crate) fn causes(&self) -> impl Iterator<Item = &Cause> {
+        let also = self.evidence.iter().filter_map(|evidence| match evidence {
+            Evidence::Also(cause) => Some(cause),
+            _ => None,
+        });
+        std::iter::once(&self.cause).chain(also)
+    }
+
     /// The line of the scenario at which it showed; 0 where there is none.
     pub(crate) fn line(&self) -> usize {
         self.at.as_ref().map_or(0, |step| step.line)
@@ -56,8 +65,8 @@ pub(crate) enum Evidence {
     Exit(Exit),
     /// The last that it printed.
     Output(String),
-    /// So many events came before those that follow.
-    Earlier(usize),
+    /// So many events are not among those that follow.
+    LeftOut(usize),
     /// An event.
     Event(EventLine),
 }

@@ -253,7 +253,10 @@ impl ClientSteps {
     pub(crate) fn finish(self, subject: &Subject) -> Self {
         let steps = match subject.profile.closes_after_exchange() {
             true => self.expect(Expectation::End {
-                kinds: vec![End::Fin],
+                kinds: match subject.resets_at_end {
+                    true => vec![End::Fin, End::Reset],
+                    false => vec![End::Fin],
+                },
                 all_bytes_first: true,
             }),
             false => self,

@@ -167,15 +167,29 @@ impl Excerpt {
         }
     }
 
+    /// Whether there are many, and a person can read few of them.
+    fn is_binary(&self) -> bool {
+        let is_text = |byte: &&u8| matches!(byte, b' '..=b'~' | b'\r' | b'\n' | b'\t');
+        self.head.len() > 2 * FEW
+            && self.head.iter().filter(is_text).count() * 3 < self.head.len() * 2
+    }
+
     /// The first of the bytes, as far as they are shown.
     pub(crate) fn beginning(&self) -> &[u8] {
         &self.head
     }
 }
 
-/// Quoted, escaped, and cut in the middle where there are many.
+/// So many bytes are shown of those that nobody can read.
+const FEW: usize = 8;
+
+/// Quoted, escaped, and cut in the middle where there are many, or behind the first few where they are no text.
 impl fmt::Display for Excerpt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if self.is_binary() {
+            let first = escaped(&self.head[..FEW]);
+            return write!(f, "\"{first}\" … ({} bytes)", self.bytes);
+        }
         write!(f, "\"{}\"", escaped(&self.head))?;
         if self.tail.is_empty() {
             return Ok(());

@@ -41,6 +41,9 @@ pub(crate) struct Subject {
     pub turned_away: Option<Duration>,
     /// Whether it goes on answering polite clients as it answered the very first one, who was owed something else.
     pub answers_otherwise: bool,
+    /// Whether it ends a polite conversation by a reset, all bytes first, where it owes a FIN: that is one finding, and nothing
+    /// else is held to it.
+    pub resets_at_end: bool,
     /// The promises that were found broken.
     pub broken: Vec<Broken>,
     /// Whether the last exchange is answered again on the same connection, as was promised or, where nothing is said of
@@ -121,6 +124,7 @@ impl Subject {
             may_be_limited: true,
             turned_away: None,
             answers_otherwise: false,
+            resets_at_end: false,
             broken: Vec::new(),
         }
     }

@@ -7,6 +7,9 @@ use super::scenario::{Line, Scenario};
 use super::unasked::Unasked;
 use std::time::Duration;
 
+/// The key of the cause that a server with nothing to do does not rest.
+pub(crate) const BUSY: &str = "busy";
+
 /// A scenario with the polite conversations around it: what a transcript is held against.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Trial {
@@ -28,6 +31,9 @@ pub(crate) struct Trial {
     pub unasked: Unasked,
     /// With these statuses processes of the server end also while no client is there.
     pub helpers_end_with: Vec<i32>,
+    /// The keys of causes that a simpler scenario has shown: they are told where they are seen again, and what else is tested
+    /// is judged as if they were waived.
+    pub known: Vec<String>,
 }
 
 impl Trial {
@@ -43,6 +49,7 @@ impl Trial {
             may_close_silent: false,
             unasked: Unasked::default(),
             helpers_end_with: Vec::new(),
+            known: Vec::new(),
         }
     }
 
@@ -75,6 +82,17 @@ impl Trial {
             few_doses: true,
             ..self
         }
+    }
+
+    /// The same where these causes are known.
+    #[must_use]
+    pub(crate) fn knowing(self, known: Vec<String>) -> Self {
+        Self { known, ..self }
+    }
+
+    /// Whether it is known that the server does not come to rest by itself: there is no use in waiting for it.
+    pub(crate) fn is_known_to_be_busy(&self) -> bool {
+        self.known.iter().any(|key| key == BUSY)
     }
 
     /// The scenario that the trial is about.

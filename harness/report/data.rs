@@ -8,6 +8,7 @@ use crate::model::invariant::Invariant;
 use crate::report::concluded::{NoTests, TooLittle};
 use crate::report::sentence;
 use crate::transcript::event::EventLine;
+use crate::transcript::story::story;
 use serde::Serialize;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -37,6 +38,8 @@ pub struct Report {
     pub seed: u64,
     /// How long the run took.
     pub duration: Duration,
+    /// The run ended early: a server that does not serve a polite client shows nothing else.
+    pub serves_nobody: bool,
     /// The results, in the order of the table.
     pub results: Vec<CheckResult>,
     /// What was observed and not judged: the server's passport.
@@ -62,6 +65,8 @@ pub struct CheckResult {
     pub family: String,
     /// What must hold.
     pub requirement: String,
+    /// How servers that fail are mended, where it is a check.
+    pub fix: Option<String>,
     /// What was seen.
     pub(crate) verdict: Verdict,
     /// A failure counts only with `--strict`.
@@ -70,6 +75,8 @@ pub struct CheckResult {
     pub known: Option<String>,
     /// What was known of the check, where that has had its time.
     pub(crate) known_once: Option<Known>,
+    /// The check that shows the same defect more simply, where one does: the finding is told there.
+    pub under: Option<String>,
     /// How many scenarios were performed.
     pub scenarios: usize,
     /// Where the request was cut, if it was.
@@ -131,10 +138,12 @@ impl CheckResult {
             id: id.to_owned(),
             family: family.to_owned(),
             requirement: requirement.to_owned(),
+            fix: None,
             verdict,
             lenient: false,
             known: None,
             known_once: None,
+            under: None,
             scenarios: 1,
             coverage: None,
             duration: Duration::ZERO,
@@ -185,9 +194,15 @@ impl CheckResult {
         })
     }
 
-    /// What was seen of a failure, a line each.
+    /// What was seen of a failure, or of what proved nothing, a line each.
     pub fn evidence(&self) -> Vec<String> {
-        sentence::evidence(&self.verdict)
+        match &self.verdict {
+            Verdict::Inconclusive(doubt) if doubt.has_a_story() => {
+                let story = story(&self.transcript, None);
+                story.lines.iter().map(ToString::to_string).collect()
+            }
+            verdict => sentence::evidence(verdict),
+        }
     }
 
     /// What the server did wrong, where it did.
@@ -208,6 +223,8 @@ struct JsonReport<'a> {
     isolation_reason: Option<&'a str>,
     seed: u64,
     duration_ms: u64,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    serves_nobody: bool,
     summary: Summary,
     checks: Vec<JsonCheck<'a>>,
     findings: Vec<JsonFinding<'a>>,
@@ -257,6 +274,8 @@ struct JsonCheck<'a> {
     #[serde(skip_serializing_if = "Option::is_none")]
     cause: Option<JsonCause<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    under: Option<&'a str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     doubt: Option<&'static str>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     evidence: Vec<String>,
@@ -289,10 +308,13 @@ impl<'a> From<&'a Cause> for JsonCause<'a> {
     }
 }
 
-/// One defect, and the checks that fail for it.
+/// One defect: the check that shows it most simply, and all that fail for it.
 #[derive(Serialize)]
 struct JsonFinding<'a> {
     key: String,
+    reason: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<&'a str>,
     checks: Vec<&'a str>,
 }
 
@@ -314,6 +336,10 @@ impl From<&Coverage> for JsonCoverage {
     }
 }
 
+/// What is said where a run ends with its first finding.
+const SERVES_NOBODY: &str = "\nThe run ends here: the server, as its profile describes it, does not serve a polite client, so that nothing else \
+    can be told of it.\nCorrect the profile where it is wrong (`sockdrill init` writes one from what the server does), or else the server.\n";
+
 impl Report {
     /// How many results came out in each way.
     pub fn summary(&self) -> Summary {
@@ -332,19 +358,32 @@ impl Report {
         summary
     }
 
-    /// The results that share the key of their cause, in the order in which causes first showed.
-    pub fn findings(&self) -> Vec<(String, Vec<&CheckResult>)> {
-        let mut findings: Vec<(String, Vec<&CheckResult>)> = Vec::new();
-        for result in &self.results {
-            let Some(key) = result.cause().map(Cause::key) else {
-                continue;
-            };
-            match findings.iter_mut().find(|(known, _)| *known == key) {
-                Some((_, results)) => results.push(result),
-                None => findings.push((key, vec![result])),
-            }
-        }
-        findings
+    /// The defects that were found, in the order of the table: each with the result that shows it most simply, and those of the
+    /// checks that it also fails.
+    pub fn findings(&self) -> Vec<Vec<&CheckResult>> {
+        let fails = self
+            .results
+            .iter()
+            .filter(|result| result.cause().is_some());
+        let (heads, others): (Vec<_>, Vec<_>) =
+            fails.partition(|result| self.head_of(result).is_none());
+        let also = |head: &CheckResult| {
+            let others = others.iter().copied();
+            others
+                .filter(move |other| other.under.as_ref() == Some(&head.id))
+                .collect::<Vec<_>>()
+        };
+        let findings = heads
+            .into_iter()
+            .map(|head| [vec![head], also(head)].concat());
+        findings.collect()
+    }
+
+    /// The result that a failure is told under, where that is not itself.
+    fn head_of(&self, result: &CheckResult) -> Option<&CheckResult> {
+        let head = result.under.as_ref()?;
+        let mut results = self.results.iter();
+        results.find(|other| other.id == *head && other.cause().is_some() && other.under.is_none())
     }
 
     /// The exit code of the run: a failure comes first; where all was skipped, or more proved nothing than proved anything,
@@ -380,6 +419,7 @@ impl Report {
             duration_ms: result.duration.as_millis() as u64,
             reason: result.reason(),
             cause: result.cause().map(JsonCause::from),
+            under: result.under.as_deref(),
             doubt: match &result.verdict {
                 Verdict::Inconclusive(doubt) => Some(doubt.kind()),
                 Verdict::Pass | Verdict::Fail(_) | Verdict::Skip(_) => None,
@@ -389,13 +429,12 @@ impl Report {
             scenario: result.scenario.as_deref(),
             tried: result.tried.as_deref(),
         });
-        let findings = self
-            .findings()
-            .into_iter()
-            .map(|(key, results)| JsonFinding {
-                key,
-                checks: results.iter().map(|result| result.id.as_str()).collect(),
-            });
+        let findings = self.findings().into_iter().map(|results| JsonFinding {
+            key: results[0].cause().map(Cause::key).unwrap_or_default(),
+            reason: results[0].reason().unwrap_or_default(),
+            fix: results[0].fix.as_deref(),
+            checks: results.iter().map(|result| result.id.as_str()).collect(),
+        });
         let report = JsonReport {
             format: 1,
             target: &self.target,
@@ -403,6 +442,7 @@ impl Report {
             isolation_reason: self.why_host.as_deref(),
             seed: self.seed,
             duration_ms: self.duration.as_millis() as u64,
+            serves_nobody: self.serves_nobody,
             summary: self.summary(),
             checks: checks.collect(),
             findings: findings.collect(),
@@ -459,12 +499,29 @@ impl Report {
                 let _ = writeln!(text, "  {name:<24} {value}");
             }
         }
+        let is_told =
+            |result: &CheckResult| matches!(result.outcome(), Outcome::Fail | Outcome::Warn);
+        let mut findings = self.findings();
+        findings.retain(|results| is_told(results[0]));
+        for results in findings {
+            let _ = write!(text, "\n{}", finding(&results));
+        }
+        let is_unclear = |result: &&CheckResult| {
+            result.outcome() == Outcome::Inconclusive && !result.evidence().is_empty()
+        };
+        for result in self.results.iter().filter(is_unclear) {
+            let _ = write!(text, "\n{}", result.details());
+        }
+        // What is listed as known and passes is no finding, and has to be looked at.
         for result in self
             .results
             .iter()
-            .filter(|result| matches!(result.outcome(), Outcome::Fail | Outcome::Warn))
+            .filter(|result| result.cause().is_none() && is_told(result))
         {
             let _ = write!(text, "\n{}", result.details());
+        }
+        if self.serves_nobody {
+            text.push_str(SERVES_NOBODY);
         }
         let _ = writeln!(text, "\n{}", self.summary_line());
         text
@@ -473,10 +530,11 @@ impl Report {
     /// The counts, the time and the seed, in a line; a second one says why there was no namespace.
     pub(crate) fn summary_line(&self) -> String {
         let summary = self.summary();
-        let mut line = format!(
-            "{} passed, {} failed, {} inconclusive, {} skipped",
-            summary.pass, summary.fail, summary.inconclusive, summary.skip
-        );
+        let mut line = self.findings_in_words()
+            + &format!(
+                "{} passed, {} failed, {} inconclusive, {} skipped",
+                summary.pass, summary.fail, summary.inconclusive, summary.skip
+            );
         for (count, word) in [(summary.known, "known"), (summary.warn, "warned")] {
             if count > 0 {
                 let _ = write!(line, ", {count} {word}");
@@ -499,12 +557,55 @@ impl Report {
     }
 }
 
+impl Report {
+    /// How many defects have failed checks, and how many checks; nothing where none has.
+    fn findings_in_words(&self) -> String {
+        let fails =
+            |result: &&CheckResult| result.outcome() == Outcome::Fail && result.cause().is_some();
+        let findings = self.findings();
+        let findings = findings.iter().filter(|results| results.iter().any(fails));
+        let findings: Vec<usize> = findings
+            .map(|results| results.iter().filter(|result| fails(result)).count())
+            .collect();
+        let counted = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
+        // What has a remedy is a check.
+        let is_of_checks = self.results.iter().any(|result| result.fix.is_some());
+        let word = if is_of_checks { "check" } else { "case" };
+        let shown_by = findings.iter().sum();
+        match findings.len() {
+            0 => String::new(),
+            n => format!(
+                "{}, shown by {}; ",
+                counted(n, "finding"),
+                counted(shown_by, word)
+            ),
+        }
+    }
+}
+
+/// A defect in full: the check that shows it most simply, and the names of those that it also fails.
+fn finding(results: &[&CheckResult]) -> String {
+    let also: Vec<&str> = results[1..]
+        .iter()
+        .map(|result| result.id.as_str())
+        .collect();
+    let mut text = results[0].details();
+    if !also.is_empty() {
+        let _ = writeln!(text, "  also shown by: {}", also.join(", "));
+    }
+    text
+}
+
 impl CheckResult {
     /// The line of a result in the list.
     pub fn line(&self) -> String {
         let outcome = self.outcome();
         let reason = self.reason().or_else(|| self.tried.clone());
-        let reason = reason.map_or(String::new(), |reason| format!("  {reason}"));
+        let reason = match (&self.under, reason) {
+            (Some(head), _) => format!("  as {head} shows"),
+            (None, Some(reason)) => format!("  {reason}"),
+            (None, None) => String::new(),
+        };
         format!("{:<13} {}{reason}", outcome.word(), self.id)
     }
 
@@ -532,6 +633,9 @@ impl CheckResult {
         }
         if let Some(coverage) = &self.coverage {
             let _ = writeln!(text, "  until then: {coverage}");
+        }
+        if let Some(fix) = self.fix.as_ref().filter(|_| self.cause().is_some()) {
+            let _ = writeln!(text, "  fix: {fix}\n  more: sockdrill explain {}", self.id);
         }
         if let Some(reproduce) = &self.reproduce {
             let _ = writeln!(text, "  repeat: {reproduce}");
@@ -577,6 +681,7 @@ mod tests {
             why_host: None,
             seed: 1,
             duration: Duration::ZERO,
+            serves_nobody: false,
             results,
             observations: BTreeMap::new(),
         }
@@ -592,23 +697,42 @@ mod tests {
             fault: Fault::Reset,
             evidence: "no counter moved".to_owned(),
         };
+        let three = CheckResult {
+            under: Some("a/one".to_owned()),
+            ..fails("b/three", left(Figure::Sockets, 9))
+        };
         let report = report(vec![
             fails("a/one", left(Figure::Sockets, 5)),
             result("a/passes", Verdict::Pass),
             fails("a/two", left(Figure::Files(FileKind::File), 5)),
-            fails("b/three", left(Figure::Sockets, 9)),
+            three,
             fails("b/four", died(11)),
             fails("b/five", died(6)),
             result("b/proves-nothing", Verdict::Inconclusive(doubt)),
         ]);
         let json: serde_json::Value = serde_json::from_str(&report.to_json()).unwrap();
-        let findings = serde_json::json!([
-            {"key": "left/open-sockets", "checks": ["a/one", "b/three"]},
-            {"key": "left/open-files", "checks": ["a/two"]},
-            {"key": "died/signal-11", "checks": ["b/four"]},
-            {"key": "died/signal-6", "checks": ["b/five"]},
-        ]);
-        assert_eq!(json["findings"], findings);
+        let findings = json["findings"].as_array().unwrap().iter();
+        let findings: Vec<_> = findings
+            .map(|finding| (finding["key"].clone(), finding["checks"].clone()))
+            .collect();
+        let shown =
+            |key: &str, checks: &[&str]| (serde_json::json!(key), serde_json::json!(checks));
+        let wanted = [
+            shown("left/open-sockets", &["a/one", "b/three"]),
+            shown("left/open-files", &["a/two"]),
+            shown("died/signal-11", &["b/four"]),
+            shown("died/signal-6", &["b/five"]),
+        ];
+        assert_eq!(findings, wanted);
+        assert_eq!(json["checks"][3]["under"], "a/one");
+        assert!(
+            report
+                .summary_line()
+                .starts_with("4 findings, shown by 5 cases; 1 passed, 5 failed")
+        );
+        let told = report.closing_text();
+        assert_eq!(told.matches("also shown by: b/three").count(), 1, "{told}");
+        assert!(!told.contains("\nb/three: "), "{told}");
         assert_eq!(json["checks"][0]["cause"]["data"]["doses"][0]["added"], 5);
         assert_eq!(json["checks"][6]["doubt"], "unproven");
     }

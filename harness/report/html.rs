@@ -1,6 +1,6 @@
 //! The report as one HTML page that needs nothing from elsewhere.
 
-use crate::report::data::{CheckResult, Outcome, Report};
+use crate::report::data::{CheckResult, Report};
 use std::fmt::Write as _;
 
 const HEAD: &str = r#"<!doctype html>
@@ -29,13 +29,8 @@ impl Report {
             "<title>sockdrill: {target}</title>\n<h1>{target}</h1>"
         );
         let _ = writeln!(page, "<p>{}</p>", escaped(&self.summary_line()));
-        for result in &self.results {
-            if matches!(
-                result.outcome(),
-                Outcome::Fail | Outcome::Warn | Outcome::Known
-            ) {
-                failure(&mut page, result);
-            }
+        for results in self.findings() {
+            failure(&mut page, &results);
         }
         page.push_str(
             "<h2>Verdicts</h2>\n<table>\n<tr><th>verdict<th>id<th>requirement<th>reason\n",
@@ -62,7 +57,9 @@ impl Report {
     }
 }
 
-fn failure(page: &mut String, result: &CheckResult) {
+fn failure(page: &mut String, results: &[&CheckResult]) {
+    let (result, also) = (results[0], &results[1..]);
+    let also: Vec<&str> = also.iter().map(|result| result.id.as_str()).collect();
     let word = result.outcome().word();
     let _ = writeln!(
         page,
@@ -74,6 +71,8 @@ fn failure(page: &mut String, result: &CheckResult) {
     let transcript: Vec<_> = result.transcript.iter().map(ToString::to_string).collect();
     let parts = [
         ("Evidence", result.evidence().join("\n")),
+        ("Also shown by", also.join("\n")),
+        ("Fix", result.fix.clone().unwrap_or_default()),
         ("Repeat", result.reproduce.clone().unwrap_or_default()),
         ("Scenario", result.scenario.clone().unwrap_or_default()),
         ("Transcript", transcript.join("\n")),

@@ -4,3 +4,4 @@ pub(crate) mod concluded;
 pub(crate) mod data;
 mod html;
 pub(crate) mod sentence;
+mod step;

@@ -1,5 +1,6 @@
 //! Verdicts in words: every sentence that a report has for a cause, a doubt, or a fact that bears it out.
 
+use super::step;
 use crate::judge::{
     Cause, Choice, Deed, Doubt, Evidence, Figure, Growth, Skip, StepRef, Unit, Verdict, text_of,
 };
@@ -7,8 +8,7 @@ use crate::model::literal::{Measured, Shown};
 use crate::model::need::Unmet;
 use crate::model::profile::{Drops, Framing, TooLong};
 use crate::model::subject::Broken;
-use crate::transcript::event::{Ended, Exit};
-use crate::transcript::instead::Instead;
+use crate::transcript::event::Exit;
 use std::fmt;
 
 impl fmt::Display for Cause {
@@ -49,30 +49,16 @@ impl fmt::Display for Cause {
                 instead,
                 took,
             } => {
-                write!(f, "{client} expected {expected}{}, {instead}", Limit(*how))?;
-                if let (Instead::SoFar(_), Ended::Settled) = (instead, how) {
-                    f.write_str(
-                        " and nothing more will come: the server waits, all queues are empty",
-                    )?;
-                }
+                f.write_str(&step::of_client(client, expected, *how, instead))?;
                 let mut took = took.iter();
                 took.try_for_each(|took| write!(f, "; {} took {}", took.hole, took.bytes))
             }
             Self::Crosstalk { of, step } => write!(f, "bytes of {of} reached another: {step}"),
             Self::ServerStepFailed {
                 expected,
-                instead: instead @ Instead::Exited(_),
-                ..
-            } => write!(f, "server was expected to show {expected}: {instead}"),
-            Self::ServerStepFailed {
-                expected,
                 how,
                 instead,
-            } => write!(
-                f,
-                "server was expected to show {expected}{}, but {instead}",
-                Limit(*how)
-            ),
+            } => f.write_str(&step::of_server(expected, *how, instead)),
             Self::DidNotStart { reason } => write!(f, "the server did not start again: {reason}"),
             Self::FileRemoved => {
                 f.write_str("the server removed a regular file that stood at its path")
@@ -113,22 +99,14 @@ impl fmt::Display for Cause {
                 f,
                 "the server has nothing to do and uses {percent} % of a processor"
             ),
-            Self::Queued { connections } => {
-                write!(f, "{connections} connections are left in the accept queue")
+            Self::Queued { connections: 1 } => {
+                f.write_str("a connection lies in the accept queue, and nobody takes it")
             }
+            Self::Queued { connections } => write!(
+                f,
+                "{connections} connections lie in the accept queue, and nobody takes them"
+            ),
             Self::Flooded { bytes } => write!(f, "the server printed {} MiB", bytes >> 20),
-        }
-    }
-}
-
-/// ` within 1s`, where a limit ran out.
-struct Limit(Ended);
-
-impl fmt::Display for Limit {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0 {
-            Ended::OutOfTime(limit) => write!(f, " within {}", Shown(limit)),
-            Ended::Done | Ended::Settled | Ended::NotYet(_) | Ended::KeptOut(_) => Ok(()),
         }
     }
 }
@@ -210,7 +188,7 @@ impl fmt::Display for Doubt {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unproven { fault, evidence } => {
-                write!(f, "{fault} is not proven to have happened: {evidence}")
+                write!(f, "{}: {evidence}", step::unproven(fault))
             }
             Self::HostRefused { fault, evidence } => {
                 write!(f, "this host refused {fault}: {evidence}")
@@ -284,6 +262,11 @@ impl fmt::Display for Doubt {
                 write!(f, "{cause}; that is the matter of {}", see.join(" or "))
             }
             Self::CouldNotRun { reason } => write!(f, "it could not be run: {reason}"),
+            Self::OutOfRun { within } => write!(
+                f,
+                "not concluded: a run that has found something ends after {} s, unless it is --deep",
+                within.as_secs()
+            ),
             Self::CasesUnproven {
                 unproven,
                 all,
@@ -479,7 +462,7 @@ fn lines(evidence: &Evidence) -> Vec<String> {
         Evidence::Also(cause) => cause.to_string(),
         Evidence::Exit(exit) => format!("the server {exit} (wait status)"),
         Evidence::Output(output) => format!("last output of the server: {output}"),
-        Evidence::Earlier(events) => format!("({events} earlier events left out)"),
+        Evidence::LeftOut(events) => format!("({events} other events left out)"),
         Evidence::Event(event) => event.to_string(),
     };
     vec![line]

@@ -1,11 +1,13 @@
 //! Trials on a server: who stands beside whom, when a server is used again, and what is repeated.
 
+use super::findings::{Claim, Claimed, Findings, Shape};
 use super::saved;
 use super::settings::Settings;
 use crate::judge::cut_coverage::Coverage;
 use crate::judge::{Doubt, Evidence, Finding, Skip, Verdict, judge, next};
 use crate::launch::Target;
 use crate::launch::lab::Lab;
+use crate::model::check::Check;
 use crate::model::dialogue::{self, ClientSteps, repeat, scenario};
 use crate::model::error::Error;
 use crate::model::invariant::Invariant;
@@ -28,6 +30,8 @@ const REPEATED_WITHIN: Duration = Duration::from_secs(20);
 /// What came of trying a check's scenarios.
 pub(super) struct Attempt {
     pub(super) verdict: Verdict,
+    /// The check that had shown what it fails by before, where one had.
+    pub(super) under: Option<&'static str>,
     pub(super) failed: Option<Scenario>,
     /// The events of the last scenario.
     pub(super) transcript: Vec<EventLine>,
@@ -47,6 +51,7 @@ impl Attempt {
     pub(super) fn of(verdict: Verdict) -> Self {
         Self {
             verdict,
+            under: None,
             failed: None,
             transcript: Vec::new(),
             coverage: None,
@@ -63,8 +68,12 @@ pub(super) struct Job<'a> {
     pub(super) subject: &'a Subject,
     pub(super) settings: &'a Settings,
     turn: &'a Turn,
+    /// What the checks of the run have found so far.
+    pub(super) findings: &'a Findings,
     /// The check, the case or the observation that trials are made for.
     purpose: &'a str,
+    /// The check, where it is one.
+    check: Option<&'static Check>,
 }
 
 /// How each of the scenarios is tried.
@@ -86,19 +95,68 @@ impl<'a> Job<'a> {
         subject: &'a Subject,
         settings: &'a Settings,
         turn: &'a Turn,
+        findings: &'a Findings,
     ) -> Self {
         Self {
             target,
             subject,
             settings,
             turn,
+            findings,
             purpose: "probe",
+            check: None,
         }
     }
 
-    /// The same for a check, a case or an observation.
+    /// The same with what else is known of the server, in a turn of its own.
+    pub(super) fn with<'b>(self, subject: &'b Subject, turn: &'b Turn) -> Job<'b>
+    where
+        'a: 'b,
+    {
+        Job {
+            subject,
+            turn,
+            ..self
+        }
+    }
+
+    /// The same for a case or an observation.
     pub(super) fn of(self, purpose: &'a str) -> Self {
         Self { purpose, ..self }
+    }
+
+    /// The same for a check.
+    pub(super) fn of_check(self, check: &'static Check) -> Self {
+        Self {
+            check: Some(check),
+            ..self.of(check.id)
+        }
+    }
+
+    /// What a trial of it is made of, where it is one of a check.
+    pub(super) fn shape(self, trial: &Trial) -> Option<Shape> {
+        self.check.map(|check| Shape::of(check, trial.scenario()))
+    }
+
+    /// Performs one phase after the other, as the judge asks for them. What other checks find meanwhile is known from then on.
+    pub(super) async fn perform(
+        self,
+        session: &mut Session<'_>,
+        trial: &Trial,
+    ) -> Result<(Trial, Transcript), Error> {
+        let shape = self.shape(trial);
+        let mut trial = trial.clone();
+        session.begin();
+        loop {
+            if let Some(shape) = &shape {
+                trial.known = self.findings.known_to(shape);
+            }
+            let Some(next) = session.seen(|transcript| next(&trial, transcript)) else {
+                break;
+            };
+            session.perform(next, &trial).await?;
+        }
+        Ok((trial, session.finish().await))
     }
 
     /// Starts a server in a lab of its own.
@@ -181,16 +239,11 @@ impl<'a> Job<'a> {
             let is_undisturbed = verdict == Verdict::Pass;
             let stays = is_undisturbed && !options.fresh_server && !self.is_for_one();
             session = stays.then_some(used);
-            let failed = matches!(verdict, Verdict::Fail(_));
-            let ask = async |verdict| match options.ask {
-                true => self.unless_chosen(verdict, &trial, &seen).await,
-                false => Ok(verdict),
-            };
-            let verdict = match ask(verdict).await? {
-                // What the server does on purpose it does each time.
-                chosen @ Verdict::Inconclusive(_) if failed => chosen,
-                verdict if failed => self.again(verdict, &trial, options.tries).await,
-                verdict => ask(self.again(verdict, &trial, options.tries).await).await?,
+            let (verdict, under) = match verdict {
+                Verdict::Fail(finding) => {
+                    self.made_sure_of(finding, &trial, &seen, options).await?
+                }
+                verdict => (self.decided(verdict, &trial, &seen, options).await?, None),
             };
             last = Some((scenario, seen));
             match verdict {
@@ -202,6 +255,7 @@ impl<'a> Job<'a> {
                 }
                 fail @ Verdict::Fail(_) => {
                     return Ok(Attempt {
+                        under,
                         failed: Some(scenario.clone()),
                         transcript: told(last),
                         coverage: coverage.if_any(),
@@ -221,6 +275,95 @@ impl<'a> Job<'a> {
             unsure,
             ..Attempt::of(verdict)
         })
+    }
+
+    /// What a failure comes to: whether the server may have chosen it, and how often it fails. Where a simpler check has shown it,
+    /// that is known, and the rest of what was seen is judged; the name of that check comes with it.
+    async fn made_sure_of(
+        self,
+        mut finding: Finding,
+        trial: &Trial,
+        seen: &Transcript,
+        options: TrialOptions,
+    ) -> Result<(Verdict, Option<&'static str>), Error> {
+        let Some(shape) = self.shape(trial) else {
+            return Ok((
+                self.confirmed(finding, trial, seen, options, None).await?,
+                None,
+            ));
+        };
+        self.turn.make_room();
+        loop {
+            let key = finding.cause.key();
+            let claimed = match self.findings.claim(&finding, &shape).await {
+                Claim::Known(check) => {
+                    let known = self.findings.known_to(&shape);
+                    match judge(&trial.clone().knowing(known), seen) {
+                        Verdict::Fail(same) if same.cause.key() == key => {
+                            return Ok((Verdict::Fail(same), Some(check)));
+                        }
+                        Verdict::Fail(other) => {
+                            finding = other;
+                            continue;
+                        }
+                        verdict => return Ok((verdict, None)),
+                    }
+                }
+                Claim::First(claimed) => Some(claimed),
+                Claim::Alone => None,
+            };
+            let verdict = self
+                .confirmed(finding, trial, seen, options, claimed)
+                .await?;
+            return Ok((verdict, None));
+        }
+    }
+
+    /// Asks whether the server may have chosen what it fails by, and repeats it where it has not.
+    async fn confirmed(
+        self,
+        finding: Finding,
+        trial: &Trial,
+        seen: &Transcript,
+        options: TrialOptions,
+        claimed: Option<Claimed>,
+    ) -> Result<Verdict, Error> {
+        let verdict = self
+            .asked(Verdict::Fail(finding), trial, seen, options)
+            .await?;
+        // What the server does on purpose it does each time.
+        let Verdict::Fail(finding) = verdict else {
+            return Ok(verdict);
+        };
+        if let Some(claimed) = claimed {
+            claimed.is_known_now(&finding);
+        }
+        Ok(Verdict::Fail(self.counted(finding, trial).await))
+    }
+
+    /// What comes of what proved nothing, or passed: it is tried again until it does, and a failure then is asked about.
+    async fn decided(
+        self,
+        verdict: Verdict,
+        trial: &Trial,
+        seen: &Transcript,
+        options: TrialOptions,
+    ) -> Result<Verdict, Error> {
+        let again = self.again(verdict, trial, options.tries).await;
+        self.asked(again, trial, seen, options).await
+    }
+
+    async fn asked(
+        self,
+        verdict: Verdict,
+        trial: &Trial,
+        seen: &Transcript,
+        options: TrialOptions,
+    ) -> Result<Verdict, Error> {
+        match options.ask {
+            true => self.unless_chosen(verdict, trial, seen).await,
+            false => Ok(verdict),
+        }
     }
 
     /// Performs a trial on a server while others are performed on theirs, and judges it.
@@ -272,7 +415,12 @@ impl<'a> Job<'a> {
             if begun.elapsed() > REPEATED_WITHIN {
                 break;
             }
-            match self.on_fresh_server(&trial).await {
+            let again = tokio::select! {
+                biased;
+                again = self.on_fresh_server(&trial) => again,
+                () = self.findings.until_over() => break,
+            };
+            match again {
                 Ok((again, _)) => tried.count(&again),
                 Err(error) => {
                     tried.refused = Some(error.chain());
@@ -318,15 +466,6 @@ impl Tried {
         finding.evidence.insert(0, how_often);
         finding
     }
-}
-
-/// Performs one phase after the other, as the judge asks for them.
-pub(super) async fn perform(session: &mut Session<'_>, trial: &Trial) -> Result<Transcript, Error> {
-    session.begin();
-    while let Some(next) = session.seen(|transcript| next(trial, transcript)) {
-        session.perform(next, trial).await?;
-    }
-    Ok(session.finish().await)
 }
 
 /// Puts the polite client before and after a scenario, and a bystander beside it.

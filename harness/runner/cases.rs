@@ -2,6 +2,7 @@
 
 use super::attempt::{Attempt, Job, TRIES, TrialOptions};
 use super::descriptors;
+use super::findings::Findings;
 use super::parallel::{block_on, map_in_order, wait_in_line};
 use super::probe::subject_of;
 use super::saved::make_folder;
@@ -148,6 +149,7 @@ pub(crate) fn run_cases(
         why_host,
         seed: settings.seed,
         duration: begun.elapsed(),
+        serves_nobody: false,
         results,
         observations: BTreeMap::new(),
     })
@@ -219,7 +221,8 @@ async fn try_case(case: &CaseRun, settings: &Settings, turn: &Turn) -> Result<At
         // Now it is known what can happen.
         DrillFile::read_over(Path::new(&case.file), Some(transport))?;
     }
-    let job = Job::new(target, &subject, settings, turn).of(&case.id);
+    let findings = Findings::of_a_run(settings.deep);
+    let job = Job::new(target, &subject, settings, turn, &findings).of(&case.id);
     // The session keeps its lab for as long as its server is used.
     drop(lab);
     let options = TrialOptions {

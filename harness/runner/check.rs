@@ -3,6 +3,7 @@
 use super::attempt::Job;
 use super::checked::check_result;
 use super::descriptors::{self, take_what_there_is};
+use super::findings::Findings;
 use super::observed::{first_observations, observe, worth_a_server};
 use super::parallel::{block_on, map_in_order, wait_in_line};
 use super::probe::{Probed, probe};
@@ -17,8 +18,9 @@ use crate::model::check::Check;
 use crate::model::error::Error;
 use crate::model::scenario::Scenario;
 use crate::model::subject::Subject;
-use crate::report::data::{CheckResult, Report};
+use crate::report::data::{CheckResult, Outcome, Report};
 use crate::session::Turn;
+use std::collections::HashSet;
 use std::time::Instant;
 
 /// Checks a server against every check of the catalogue that applies to it and that the settings choose.
@@ -54,25 +56,38 @@ pub fn check(
         found_to_turn_away: probed.subject.turned_away.is_some(),
         ..target.on(probed.subject.place.transport)
     };
-    let turn = Turn::default();
-    let first = Job::new(&target, &probed.subject, settings, &turn);
-    let (subject, tried) = try_gates(&table, &probed, first)?;
-    let unserved = probed.unserved.as_ref();
-    let run_one = |check: &'static Check, job: Job<'_>| match tried
-        .iter()
-        .find(|result| result.id == check.id)
-    {
+    let (turn, findings) = (Turn::default(), Findings::of_a_run(settings.deep));
+    let first = Job::new(&target, &probed.subject, settings, &turn, &findings);
+    let tried = Tried::of(&table, &probed, first)?;
+    let report = |results, observations| Report {
+        target: target.name.clone(),
+        isolation: probed.subject.isolation.to_owned(),
+        why_host: probed.why_host.clone(),
+        seed: settings.seed,
+        duration: begun.elapsed(),
+        serves_nobody: tried.serves_nobody,
+        results,
+        observations,
+    };
+    if tried.serves_nobody {
+        tried.results.iter().for_each(on_result);
+        return Ok(report(tried.results.clone(), first_observations(&probed)));
+    }
+    let subject = &tried.subject;
+    let run_one = |check: &'static Check, job: Job<'_>| match tried.result_of(check) {
         Some(result) => Ok(result.clone()),
-        None => check_result(check, unserved, job),
+        None => check_result(check, tried.unserved, job),
     };
     let done = map_in_order(
         &all_work(selected, &probed, settings),
         jobs(first),
         |work, turn| match work {
-            Work::Check(check) => run_one(check, Job::new(&target, &subject, settings, turn))
-                .map(|result| Done::Checked(Box::new(result))),
+            Work::Check(check) => {
+                run_one(check, Job::new(&target, subject, settings, turn, &findings))
+                    .map(|result| Done::Checked(Box::new(result)))
+            }
             Work::Observe(observation, scenario) => {
-                let job = Job::new(&target, &subject, settings, turn);
+                let job = Job::new(&target, subject, settings, turn, &findings);
                 observe(observation, scenario, job).map(|(value, crash)| {
                     Done::Observed(observation.name, value, crash.map(Box::new))
                 })
@@ -95,50 +110,104 @@ pub fn check(
             }
         }
     }
-    Ok(Report {
-        target: target.name.clone(),
-        isolation: subject.isolation.to_owned(),
-        why_host: probed.why_host.clone(),
-        seed: settings.seed,
-        duration: begun.elapsed(),
-        results,
-        observations,
-    })
+    under_the_simplest(&mut results, &findings);
+    Ok(report(results, observations))
 }
 
-/// Tries what others build on: a promise that is broken is reported once, and not built on. The bystander builds on
-/// promises too, whatever is selected.
-fn try_gates(
-    table: &[&'static Check],
-    probed: &Probed,
-    first: Job<'_>,
-) -> Result<(Subject, Vec<CheckResult>), Error> {
-    let mut subject = probed.subject.clone();
-    let mut tried = Vec::new();
-    for check in table {
-        let Some(without) = check.subject_without(&subject) else {
-            continue;
-        };
-        let is_selected = first.settings.selects(check.id);
-        if !is_selected && subject.bystander == without.bystander {
-            continue;
-        }
-        let turn = Turn::default();
-        let job = Job::new(first.target, &subject, first.settings, &turn);
-        let result = check_result(check, probed.unserved.as_ref(), job)?;
-        if matches!(result.verdict, Verdict::Fail(_)) {
-            subject = match is_selected {
-                true => without,
-                // Who leaves the check out wants the others tried as if it had passed.
-                false => Subject {
-                    bystander: without.bystander,
-                    ..subject
-                },
-            };
-        }
-        tried.push(result);
+/// Puts what each check has found under the simplest one that shows it: of two at a time the other may have come first.
+fn under_the_simplest(results: &mut [CheckResult], findings: &Findings) {
+    for result in results.iter_mut().filter(|result| result.cause().is_some()) {
+        let head = result.under.clone().unwrap_or_else(|| result.id.clone());
+        let simplest = findings.simplest(&head).map(str::to_owned);
+        result.under = simplest.or_else(|| result.under.take());
     }
-    Ok((subject, tried))
+    // What a head was found to be no failure of is a failure of its own.
+    let fails = results.iter().filter(|result| result.cause().is_some());
+    let heads: HashSet<String> = fails.map(|result| result.id.clone()).collect();
+    for result in results.iter_mut() {
+        result.under = result.under.take().filter(|head| heads.contains(head));
+    }
+}
+
+/// What others build on was tried before them.
+struct Tried<'a> {
+    results: Vec<CheckResult>,
+    /// What is left of the server: a promise that is broken is reported once, and not built on.
+    subject: Subject,
+    /// Why not even a polite client is served, where none is.
+    unserved: Option<&'a Verdict>,
+    /// Nothing is to be told of the server but that.
+    serves_nobody: bool,
+}
+
+impl<'a> Tried<'a> {
+    fn of(table: &[&'static Check], probed: &'a Probed, first: Job<'_>) -> Result<Self, Error> {
+        let mut tried = Self {
+            results: Vec::new(),
+            subject: probed.subject.clone(),
+            unserved: probed.unserved.as_ref(),
+            serves_nobody: false,
+        };
+        tried.try_serving(table, first)?;
+        tried.serves_nobody = tried.unserved.is_some() && !tried.results.is_empty();
+        if !tried.serves_nobody {
+            tried.try_promises(table, first)?;
+        }
+        Ok(tried)
+    }
+
+    /// Tries whether a polite client is served as the server owes it.
+    fn try_serving(&mut self, table: &[&'static Check], first: Job<'_>) -> Result<(), Error> {
+        let strict = Subject {
+            resets_at_end: false,
+            ..self.subject.clone()
+        };
+        let is_meant =
+            |check: &&Check| check.judges_serving(&strict) && check.unmet(&strict).is_none();
+        for check in table
+            .iter()
+            .copied()
+            .filter(|check| is_meant(check) && first.settings.selects(check.id))
+        {
+            let turn = Turn::default();
+            let job = first.with(&strict, &turn);
+            self.results.push(check_result(check, self.unserved, job)?);
+        }
+        // The first look may have come at a bad moment.
+        let has_passed = |result: &CheckResult| result.outcome() == Outcome::Pass;
+        if self.results.iter().any(has_passed) {
+            self.unserved = None;
+        }
+        Ok(())
+    }
+
+    /// Tries the promises that others build on. The bystander builds on promises too, whatever is selected.
+    fn try_promises(&mut self, table: &[&'static Check], first: Job<'_>) -> Result<(), Error> {
+        for check in table {
+            let Some(without) = check.subject_without(&self.subject) else {
+                continue;
+            };
+            let is_selected = first.settings.selects(check.id);
+            if !is_selected && self.subject.bystander == without.bystander {
+                continue;
+            }
+            let turn = Turn::default();
+            let result = check_result(check, self.unserved, first.with(&self.subject, &turn))?;
+            if matches!(result.verdict, Verdict::Fail(_)) {
+                match is_selected {
+                    true => self.subject = without,
+                    // Who leaves the check out wants the others tried as if it had passed.
+                    false => self.subject.bystander = without.bystander,
+                }
+            }
+            self.results.push(result);
+        }
+        Ok(())
+    }
+
+    fn result_of(&self, check: &Check) -> Option<&CheckResult> {
+        self.results.iter().find(|result| result.id == check.id)
+    }
 }
 
 /// What a run does on a server of its own.

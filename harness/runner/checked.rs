@@ -3,6 +3,7 @@
 use super::attempt::{Attempt, Job, TrialOptions};
 use super::descriptors;
 use super::drawn::{Batches, concluded, saved_cases, tried_by};
+use super::findings::RUNS_FOR;
 use super::parallel::{block_on, wait_in_line};
 use super::selection::glob_matches;
 use crate::judge::{Doubt, Finding, Skip, Verdict};
@@ -21,7 +22,7 @@ pub(super) fn check_result(
     unserved: Option<&Verdict>,
     job: Job<'_>,
 ) -> Result<CheckResult, Error> {
-    let job = job.of(check.id);
+    let job = job.of_check(check);
     let begun = Instant::now();
     let (scenarios, attempt) = match not_tried(check, unserved, job) {
         Some(verdict) => (Vec::new(), Attempt::of(verdict)),
@@ -39,6 +40,7 @@ pub(super) fn check_result(
         requirement: invariant
             .map_or(check.requirement, Invariant::requirement)
             .to_owned(),
+        fix: Some(check.fix.to_owned()),
         lenient: is_recommended && !job.settings.strict,
         known: known.map(|known| known.reason.clone()),
         known_once: known_once(check, job.target).cloned(),
@@ -51,6 +53,7 @@ pub(super) fn check_result(
             .as_ref()
             .and_then(|_| job.settings.repeating(&["--only", check.id])),
         scenario: attempt.failed.map(|scenario| scenario.to_string()),
+        under: attempt.under.map(str::to_owned),
         verdict: attempt.verdict,
         transcript: attempt.transcript,
     })
@@ -60,6 +63,9 @@ pub(super) fn check_result(
 fn not_tried(check: &Check, unserved: Option<&Verdict>, job: Job<'_>) -> Option<Verdict> {
     if let Some(unmet) = check.unmet(job.subject) {
         return Some(Verdict::Skip(Skip::Unmet(unmet)));
+    }
+    if job.findings.is_over() {
+        return Some(Verdict::Inconclusive(Doubt::OutOfRun { within: RUNS_FOR }));
     }
     let unserved = unserved.filter(|_| !check.judges_serving(job.subject))?;
     let verdict = Box::new(unserved.clone());
@@ -79,7 +85,7 @@ fn tried(check: &'static Check, job: Job<'_>) -> Result<(Vec<Scenario>, Attempt)
         Ok(held) => held,
         Err(skip) => return Ok((scenarios, Attempt::of(Verdict::Skip(skip)))),
     };
-    let attempt = match block_on(job.settings, performed(batches, &scenarios, job))? {
+    let attempt = match block_on(job.settings, in_time(batches, &scenarios, job))? {
         Ok(attempt) => attempt,
         // It started before, so what keeps it from starting now is no fault of the command.
         Err(error) => Attempt::of(Verdict::Inconclusive(Doubt::NotStarted {
@@ -87,6 +93,20 @@ fn tried(check: &'static Check, job: Job<'_>) -> Result<(Vec<Scenario>, Attempt)
         })),
     };
     Ok((scenarios, attempt))
+}
+
+/// Performs all scenarios of a check, and concludes from them, unless the time of the run is over before.
+async fn in_time(
+    batches: Batches<'_>,
+    scenarios: &[Scenario],
+    job: Job<'_>,
+) -> Result<Attempt, Error> {
+    // What has failed ends by itself then, and is told.
+    tokio::select! {
+        biased;
+        attempt = performed(batches, scenarios, job) => attempt,
+        () = job.findings.until_over() => Ok(Attempt::of(Verdict::Inconclusive(Doubt::OutOfRun { within: RUNS_FOR }))),
+    }
 }
 
 /// Performs all scenarios of a check, and concludes from them.

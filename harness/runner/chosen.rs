@@ -1,6 +1,6 @@
 //! Before a server is blamed for what it may have chosen, and its profile does not say, it is tried.
 
-use super::attempt::{Job, perform};
+use super::attempt::Job;
 use super::penalties::Penalty;
 use super::probe::only_served;
 use crate::checks::choices::{Found, QUESTIONS, Question};
@@ -41,9 +41,9 @@ impl<'a> Job<'a> {
         session: &mut Session<'_>,
         trial: &Trial,
     ) -> Result<(Verdict, Transcript), Error> {
-        let seen = perform(session, trial).await?;
-        let verdict = self.judged(trial, &seen)?;
-        let verdict = self.unless_starting(verdict, session, trial, &seen).await;
+        let (trial, seen) = self.perform(session, trial).await?;
+        let verdict = self.judged(&trial, &seen)?;
+        let verdict = self.unless_starting(verdict, session, &trial, &seen).await;
         Ok((verdict, seen))
     }
 

@@ -202,7 +202,7 @@ async fn made_small(
     scenarios: &[Scenario],
     job: Job<'_>,
 ) -> Attempt {
-    let is_shrunk = batches.check.policy.drawn && job.settings.shrink;
+    let is_shrunk = batches.check.policy.drawn && job.settings.shrink && attempt.under.is_none();
     let failed = attempt.failed.as_ref().filter(|_| is_shrunk);
     let drawn = &scenarios[batches.saved..];
     let batch = failed.and_then(|failed| drawn.iter().position(|drawn| drawn == failed));
@@ -224,7 +224,11 @@ async fn made_small(
         surest(&found, job).await
     };
     // Where the server cannot be started once more, there is still what was seen of the first case.
-    let smaller: Result<Option<Attempt>, Error> = smaller.await;
+    let smaller: Result<Option<Attempt>, Error> = tokio::select! {
+        biased;
+        smaller = smaller => smaller,
+        () = job.findings.until_over() => Ok(None),
+    };
     smaller.ok().flatten().unwrap_or(attempt)
 }
 

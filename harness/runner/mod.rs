@@ -8,6 +8,7 @@ mod chosen;
 mod descriptors;
 mod drawn;
 mod exclusive;
+mod findings;
 mod interrupt;
 mod observed;
 mod parallel;

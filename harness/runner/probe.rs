@@ -1,9 +1,10 @@
 //! The first look at a server: where it listens, and whether it serves a polite client.
 
-use super::attempt::{Job, perform};
+use super::attempt::Job;
 use super::chosen::answered_otherwise;
 use super::descriptors;
 use super::drawn;
+use super::findings::Findings;
 use super::settings::Settings;
 use crate::checks::observations::Sighting;
 use crate::checks::penalties::has_more_addresses;
@@ -54,16 +55,24 @@ pub(super) async fn probe(target: &Target, settings: &Settings) -> Result<Probed
     let why_host = lab.why_host().map(str::to_owned);
     let turn = Turn::default();
     let mut session = Session::start(target, lab.clone(), turn.clone()).await?;
-    let subject = subject_of(&session, &lab, target, settings)?;
+    let mut subject = subject_of(&session, &lab, target, settings)?;
     let mut trial = Trial::alone(first_conversation(&subject)).of(&subject.profile);
-    let job = Job::new(target, &subject, settings, &turn);
-    let (verdict, mut transcript) = job.performed(&mut session, &trial).await?;
+    let findings = Findings::of_a_run(settings.deep);
+    let job = Job::new(target, &subject, settings, &turn, &findings);
+    let (mut verdict, mut transcript) = job.performed(&mut session, &trial).await?;
+    if is_reset_at_end(&verdict) && goes_on(&subject) {
+        subject.resets_at_end = true;
+        trial = Trial::alone(first_conversation(&subject)).of(&subject.profile);
+        let job = Job::new(target, &subject, settings, &turn, &findings);
+        (verdict, transcript) = job.performed(&mut session, &trial).await?;
+    }
+    let job = Job::new(target, &subject, settings, &turn, &findings);
     let verdict = job.unless_helper(verdict, &mut trial, &transcript).await?;
     let turned_away = turned_away(&verdict);
     let answers_otherwise = answered_otherwise(&verdict).is_some();
     let mut unserved = (verdict != Verdict::Pass && turned_away.is_none()).then_some(verdict);
     if unserved.is_none() && goes_on(&subject) {
-        let seen = perform(&mut session, &trial).await?;
+        let (_, seen) = job.perform(&mut session, &trial).await?;
         let verdict = job.judged(&trial, &seen)?;
         let verdict = job.unless_helper(verdict, &mut trial, &seen).await?;
         unserved = (verdict != Verdict::Pass).then_some(verdict);
@@ -78,13 +87,15 @@ pub(super) async fn probe(target: &Target, settings: &Settings) -> Result<Probed
     };
     if unserved.is_none() && may_defer(&subject) {
         let silent = Trial::alone(silent_client()).of(&subject.profile);
-        let seen = perform(&mut session, &silent).await?;
+        let job = Job::new(target, &subject, settings, &turn, &findings);
+        let (_, seen) = job.perform(&mut session, &silent).await?;
         subject.place.deferred = seen.shows_deferral();
     }
     if unserved.is_none() && may_answer_again(&subject) {
         let again = Trial::alone(same_again(&subject)).of(&subject.profile);
-        let seen = perform(&mut session, &again).await?;
-        let verdict = Job::new(target, &subject, settings, &turn).judged(&again, &seen)?;
+        let job = Job::new(target, &subject, settings, &turn, &findings);
+        let (_, seen) = job.perform(&mut session, &again).await?;
+        let verdict = job.judged(&again, &seen)?;
         if verdict == Verdict::Pass {
             subject = subject.answering_again();
         }
@@ -103,6 +114,11 @@ pub(super) async fn probe(target: &Target, settings: &Settings) -> Result<Probed
         transcript,
         unserved,
     })
+}
+
+/// Whether a polite client got all that it was owed, and then a reset.
+fn is_reset_at_end(verdict: &Verdict) -> bool {
+    matches!(verdict, Verdict::Fail(finding) if finding.causes().count() == 1 && finding.cause.is_reset_at_end())
 }
 
 /// How much later a client was served than the first one, who was turned away.

@@ -185,6 +185,10 @@ struct RawTrial {
     /// As profiles have them.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     unasked: Vec<String>,
+    #[serde(default, skip_serializing_if = "Duration::is_zero")]
+    throttling: Duration,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    known: Vec<String>,
 }
 
 /// A scenario in the JSON form of `.drill` files.
@@ -213,6 +217,8 @@ impl RawTrial {
             may_close_silent: trial.may_close_silent,
             helpers_end_with: trial.helpers_end_with.clone(),
             unasked: trial.unasked.texts().iter().map(Template::text).collect(),
+            throttling: trial.throttling,
+            known: trial.known.clone(),
         })
     }
 
@@ -226,6 +232,8 @@ impl RawTrial {
         trial.closes_silent_after = self.closes_silent_after;
         trial.may_close_silent = self.may_close_silent;
         trial.helpers_end_with = self.helpers_end_with;
+        trial.throttling = self.throttling;
+        trial.known = self.known;
         let unasked = self.unasked.iter().map(|text| Template::parse(text));
         trial.unasked = unasked
             .collect::<Result<_, _>>()

@@ -151,7 +151,7 @@ impl<'a> Session<'a> {
                 if moment != Moment::Baseline || !stands_by {
                     self.look_for_workers();
                 }
-                self.observer.sample(moment, trial.throttling).await;
+                self.observer.sample(moment, trial).await;
                 let processes = self.observer.processes();
                 self.observer.ends.settle_workers(&processes);
                 Flow::Continue(())
@@ -160,7 +160,7 @@ impl<'a> Session<'a> {
                 self.clients.leave().await;
                 self.observer.turn.step_aside();
                 tokio::time::sleep(time).await;
-                self.observer.sample(Moment::Alone, trial.throttling).await;
+                self.observer.sample(Moment::Alone, trial).await;
                 Flow::Continue(())
             }
             Next::CountWorkers => {

@@ -5,6 +5,7 @@ use super::quiescence::{is_busy, is_starved_of_proof};
 use crate::kernel::{self, Activity, BUSY_FROM, Idleness, Memory, RestDetector, State, percent};
 use crate::model::limits::{LOOK_EVERY, LOOK_ON_FOR, LOOKS_TO_BLAME, RETURN_WITHIN};
 use crate::model::phase::Moment;
+use crate::model::trial::Trial;
 use crate::transcript::event::{Sample, Transcript, What};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -13,8 +14,9 @@ impl Observer {
     /// Takes a sample once the server has come back to its baseline, or cannot be expected to any more; none of a server
     /// that has ended, which holds nothing.
     ///
-    /// A server that lets those wait who said what is no request notices only `throttling` later that they have left.
-    pub(super) async fn sample(&mut self, moment: Moment, throttling: Duration) {
+    /// A server that lets those wait who said what is no request notices only so much later that they have left. One that is
+    /// known to be busy is not waited for as one that may come to rest.
+    pub(super) async fn sample(&mut self, moment: Moment, trial: &Trial) {
         let home = self.recorder.with(|transcript| home(transcript, moment));
         let begun = Instant::now();
         let has_taken = moment == Moment::Pressed && self.recorder.with(has_taken_memory);
@@ -32,12 +34,17 @@ impl Observer {
                 return;
             }
             sample.spins = looks.rest.spins() && is_busy(&looks.rest, RETURN_WITHIN);
-            let out_of_time = begun.elapsed() > RETURN_WITHIN + throttling;
+            let out_of_time = begun.elapsed() > RETURN_WITHIN + trial.throttling;
+            let is_busy_still = trial.is_known_to_be_busy() && looks.is_busy();
             // How a server idles is no proof against it.
             let is_proof = moment != Moment::Baseline;
             let needs_more = is_proof && is_starved_of_proof(&looks.rest, RETURN_WITHIN);
-            let given_up = will_not || out_of_time && !needs_more;
-            if given_up && !will_not && leftovers.may_go(self, &sample, home.as_ref()) {
+            let given_up = will_not || is_busy_still || out_of_time && !needs_more;
+            if given_up
+                && !will_not
+                && !is_busy_still
+                && leftovers.may_go(self, &sample, home.as_ref())
+            {
                 self.turn.step_aside();
                 tokio::time::sleep(self.between_looks()).await;
                 continue;
@@ -146,6 +153,9 @@ impl Leftovers {
     }
 }
 
+/// A server that is known to be busy shows again within so long that it is.
+const BUSY_SHOWS_WITHIN: Duration = Duration::from_millis(500);
+
 /// Polls that follow each other, to tell rest from a moment's pause.
 struct Polls {
     rest: RestDetector,
@@ -158,6 +168,12 @@ impl Polls {
             rest: RestDetector::beside(idleness),
             last: None,
         }
+    }
+
+    /// Whether it has been busy for as long as it was looked at, and that was not too short to tell.
+    fn is_busy(&self) -> bool {
+        let watched = self.rest.watched;
+        watched >= BUSY_SHOWS_WITHIN && is_busy(&self.rest, watched)
     }
 
     /// Takes a sample; also says whether the server has not run since the look before, and waits: for us alone, where it is

@@ -57,13 +57,21 @@ impl Turn {
         }))
     }
 
-    /// Comes back to a place, where it had stepped aside from one.
+    /// Comes back to a place, where it has left one.
     pub(crate) async fn come_back(&self) {
         let aside = self.0.aside.take();
-        if let (Some(_), Some(places)) = (&aside, &self.0.places) {
+        let has_left = self.0.at_work.borrow().is_none();
+        if let Some(places) = self.0.places.as_ref().filter(|_| has_left) {
             let place = places.take().await;
             self.0.at_work.replace(place);
         }
+        drop(aside);
+    }
+
+    /// Lets others go on while there is no server to be performed on.
+    pub(crate) fn make_room(&self) {
+        self.end_trial();
+        self.0.at_work.take();
     }
 
     /// Whether it has stepped aside.

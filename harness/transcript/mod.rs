@@ -5,3 +5,4 @@ pub(crate) mod event;
 pub(crate) mod fault;
 pub(crate) mod instead;
 pub(crate) mod server_state;
+pub(crate) mod story;

@@ -1,0 +1,162 @@
+//! What a step was to show and did not, in words: what the kernel knows of it, and not the step's own word.
+
+use crate::model::expectation::{End, Expectation, ServerExpectation};
+use crate::model::literal::Shown;
+use crate::transcript::event::Ended;
+use crate::transcript::fault::Fault;
+use crate::transcript::instead::{Got, Instead};
+use std::fmt;
+
+/// ` within 1s`, where a limit ran out.
+pub(super) struct Limit(pub(super) Ended);
+
+impl fmt::Display for Limit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            Ended::OutOfTime(limit) => write!(f, " within {}", Shown(limit)),
+            Ended::Done | Ended::Settled | Ended::NotYet(_) | Ended::KeptOut(_) => Ok(()),
+        }
+    }
+}
+
+/// What a client was owed and did not see.
+pub(super) fn of_client(
+    client: &str,
+    expected: &Expectation,
+    how: Ended,
+    instead: &Instead,
+) -> String {
+    let within = Limit(how);
+    let has_come = |what: &str| match instead {
+        Instead::SoFar(Got::Nothing) => format!("{what}{within}"),
+        other => format!("{what}{within}: {other}"),
+    };
+    let rests = match (instead, how) {
+        (Instead::SoFar(_), Ended::Settled) => {
+            ": it waits, all queues are empty, and nothing more will come"
+        }
+        _ => "",
+    };
+    match expected {
+        Expectation::End { .. } => match instead {
+            Instead::SoFar(Got::Nothing) => {
+                format!("the server did not close {client}'s connection{within}{rests}")
+            }
+            Instead::SoFar(got) => {
+                format!(
+                    "the server sent {client} {got} and did not close the connection{within}{rests}"
+                )
+            }
+            Instead::Got(_) | Instead::GotBeforeEnd(_) => {
+                format!("{client}'s connection was to end by {expected}, and {client} {instead}")
+            }
+            other => format!("{client}'s connection was to end by {expected}, and {other}"),
+        },
+        Expectation::HeldBack => {
+            format!("{client}, who reads nothing of it, was to be held back{within}, and {instead}")
+        }
+        Expectation::Connected => has_come(&format!("{client} could not connect")),
+        Expectation::Accepted => {
+            has_come(&format!("the server did not accept {client}'s connection"))
+        }
+        Expectation::Taken => has_come(&format!("the server did not read what {client} had sent")),
+        Expectation::Refused => format!("{client} was to be refused, and {instead}"),
+        Expectation::Open => format!("{client}'s connection was to stay open, and {instead}"),
+        Expectation::Silence | Expectation::Nothing => {
+            format!("{client} was to hear nothing, and {instead}")
+        }
+        Expectation::Data(_)
+        | Expectation::Template(_)
+        | Expectation::DataOrSilence(_)
+        | Expectation::Pending
+        | Expectation::TimeWait => {
+            let rests = match rests {
+                "" => "",
+                _ => " and nothing more will come: the server waits, all queues are empty",
+            };
+            format!("{client} expected {expected}{within}, {instead}{rests}")
+        }
+    }
+}
+
+/// What the server was to show and did not.
+pub(super) fn of_server(expected: &ServerExpectation, how: Ended, instead: &Instead) -> String {
+    let within = Limit(how);
+    if let Instead::Exited(_) = instead {
+        return format!("{}, and {instead}", owed(expected));
+    }
+    match (expected, instead) {
+        (ServerExpectation::Exit(None), Instead::Runs) => format!("the server did not end{within}"),
+        (ServerExpectation::Gone, Instead::Processes(left)) => {
+            format!("{left} of the server's processes are left{within}")
+        }
+        (ServerExpectation::AcceptQueue(0), Instead::AcceptQueue(Some(1))) => {
+            format!("a connection lies in the accept queue, and nobody takes it{within}")
+        }
+        (ServerExpectation::AcceptQueue(0), Instead::AcceptQueue(Some(queued))) => {
+            format!("{queued} connections lie in the accept queue, and nobody takes them{within}")
+        }
+        (ServerExpectation::Rest, busy) => {
+            format!("the server does not come to rest{within}: {busy}")
+        }
+        (ServerExpectation::Output(_), Instead::NotPrinted) => {
+            format!("the server has not printed {}{within}", printed(expected))
+        }
+        _ => format!("{}{within}, and {instead}", owed(expected)),
+    }
+}
+
+fn owed(expected: &ServerExpectation) -> String {
+    match expected {
+        ServerExpectation::Exit(None) => "the server was to end".to_owned(),
+        ServerExpectation::Exit(Some(status)) => {
+            format!("the server was to end with status {status}")
+        }
+        other => format!("the server was to show {}", state(other)),
+    }
+}
+
+fn printed(expected: &ServerExpectation) -> String {
+    let form = expected.to_string();
+    form.split_once(' ')
+        .map_or(form.clone(), |(_, text)| text.to_owned())
+}
+
+/// A state of the server, as the kernel shows it.
+fn state(expected: &ServerExpectation) -> String {
+    match expected {
+        ServerExpectation::Exit(None) => "its end".to_owned(),
+        ServerExpectation::Exit(Some(status)) => format!("its end with status {status}"),
+        ServerExpectation::Gone => "that none of its processes is left".to_owned(),
+        ServerExpectation::AcceptQueue(length) => {
+            format!("{length} connections in its accept queue")
+        }
+        ServerExpectation::Backlog(limit) => format!("a backlog of {limit}"),
+        ServerExpectation::TimeWait => "a connection of its own in TIME_WAIT".to_owned(),
+        ServerExpectation::NoTimeWait => "no connection of its own in TIME_WAIT".to_owned(),
+        ServerExpectation::Rest => "rest".to_owned(),
+        ServerExpectation::Output(_) => format!("the output {}", printed(expected)),
+        ServerExpectation::OutOfFiles => "that it is out of descriptors".to_owned(),
+    }
+}
+
+/// What was done or required, of which there is no proof.
+pub(super) fn unproven(fault: &Fault) -> String {
+    match fault {
+        Fault::RequiredOfServer(what) => format!("the server did not show {}", state(what)),
+        Fault::Required(what) => match what {
+            Expectation::Accepted => "the server did not accept the client's connection".to_owned(),
+            Expectation::Taken => "the server did not read what the client had sent".to_owned(),
+            Expectation::HeldBack => "the client was not held back".to_owned(),
+            Expectation::Connected => "the client could not connect".to_owned(),
+            Expectation::TimeWait => {
+                "the client's end of the connection is not in TIME_WAIT".to_owned()
+            }
+            Expectation::End { kinds, .. } if kinds.as_slice() == [End::Fin] => {
+                "the server did not close the connection".to_owned()
+            }
+            other => format!("the client did not see {other}"),
+        },
+        fault => format!("{fault} is not proven to have happened"),
+    }
+}

@@ -1,0 +1,251 @@
+//! What the checks of a run have found so far. A cause that a simpler scenario has shown is not confirmed, counted, asked
+//! about or made small again: it is told under the check that has shown it.
+
+use crate::judge::Finding;
+use crate::model::check::{Check, Gate};
+use crate::model::scenario::Scenario;
+use std::collections::BTreeSet;
+use std::future::pending;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio::time::Instant;
+
+/// For how long a run goes on that has found something, unless it is deep: what is known by then is worth mending first.
+pub(super) const RUNS_FOR: Duration = Duration::from_secs(120);
+
+/// What the checks of a run have found so far.
+#[derive(Clone, Debug)]
+pub(super) struct Findings {
+    state: Arc<watch::Sender<State>>,
+    /// When a run ends that has found something.
+    over_at: Option<Instant>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    known: Vec<Shown>,
+    /// What is being made sure of.
+    claimed: Vec<Shown>,
+}
+
+/// A defect, and what has shown it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shown {
+    /// The key of the cause.
+    key: String,
+    by: Shape,
+}
+
+/// What a scenario of a check is made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Shape {
+    check: &'static str,
+    family: &'static str,
+    is_drawn: bool,
+    /// All others build on it.
+    is_built_on: bool,
+    /// The words of its steps, but for what polite clients do.
+    words: BTreeSet<&'static str>,
+}
+
+/// What polite clients do, and what nobody does.
+const POLITE: &[&str] = &[
+    "barrier", "close", "connect", "expect", "pause", "repeat", "require", "send", "settle",
+];
+
+impl Shape {
+    pub(super) fn of(check: &'static Check, scenario: &Scenario) -> Self {
+        let steps = scenario.steps().into_iter();
+        let words = steps.map(|line| line.step.form().word);
+        Self {
+            check: check.id,
+            family: check.family(),
+            is_drawn: check.policy.drawn,
+            is_built_on: matches!(check.policy.gate, Some(Gate::Serving(_))),
+            words: words.filter(|word| !POLITE.contains(word)).collect(),
+        }
+    }
+}
+
+/// Who fails by the first, fails by the second as well: a server that never closes its side does not do so when it is waited for.
+const IMPLIED: &[(&str, &str)] = &[("left/connections-in-close_wait", "step-failed/no-end")];
+
+/// The causes that are known with one.
+fn known_with(key: &str) -> impl Iterator<Item = &str> {
+    let implied = IMPLIED.iter().filter(move |(known, _)| *known == key);
+    std::iter::once(key).chain(implied.map(|(_, implied)| *implied))
+}
+
+impl Shown {
+    /// Whether a scenario of this shape shows nothing new by a cause of this key: it does all that the simpler one did. What a
+    /// client did not get is the matter of a family; whatever is done, what grows is lost in the same place, and an end is one
+    /// that has to be mended first.
+    fn covers(&self, key: &str, by: &Shape) -> bool {
+        let is_step = key.starts_with("step-failed") || key.starts_with("server-step-failed");
+        let is_of_the_server = ["left/", "died/", "process-died/"];
+        let is_everywhere = is_of_the_server
+            .iter()
+            .any(|kind| self.key.starts_with(kind));
+        let is_near = is_everywhere
+            || !is_step
+            || self.by.is_built_on
+            || by.is_drawn
+            || self.by.family == by.family;
+        let is_included = is_everywhere || self.by.words.is_subset(&by.words);
+        known_with(&self.key).any(|known| known == key)
+            && self.by.check != by.check
+            && is_near
+            && is_included
+    }
+}
+
+/// What becomes of a failure.
+#[derive(Debug)]
+pub(super) enum Claim {
+    /// It is the first of its kind, and to be made sure of.
+    First(Claimed),
+    /// Another one of its kind was found to be no failure: this one has to be made sure of alone.
+    Alone,
+    /// A check has shown it before.
+    Known(&'static str),
+}
+
+/// A failure that is being made sure of; those of its kind wait for what comes of it.
+#[derive(Debug)]
+pub(super) struct Claimed {
+    state: Arc<watch::Sender<State>>,
+    shown: Shown,
+}
+
+impl Claimed {
+    /// It is a failure, and so is what was seen beside it.
+    pub(super) fn is_known_now(&self, finding: &Finding) {
+        let by = &self.shown.by;
+        let shown = finding.causes().map(|cause| Shown {
+            key: cause.key(),
+            by: by.clone(),
+        });
+        self.state.send_modify(|state| state.known.extend(shown));
+    }
+}
+
+impl Drop for Claimed {
+    fn drop(&mut self) {
+        self.state.send_modify(|state| {
+            state.claimed.retain(|shown| *shown != self.shown);
+        });
+    }
+}
+
+impl Findings {
+    /// Nothing yet; a run that is not deep ends some time after its first finding.
+    pub(super) fn of_a_run(deep: bool) -> Self {
+        Self {
+            state: Arc::new(watch::Sender::default()),
+            over_at: (!deep).then(|| Instant::now() + RUNS_FOR),
+        }
+    }
+
+    /// The keys of the causes by which a scenario of this shape would show nothing new.
+    pub(super) fn known_to(&self, by: &Shape) -> Vec<String> {
+        let state = self.state.borrow();
+        let known = state.known.iter();
+        let known =
+            known.flat_map(|shown| known_with(&shown.key).filter(|key| shown.covers(key, by)));
+        known.map(str::to_owned).collect()
+    }
+
+    /// What becomes of a failure: waits for one of its kind that is being made sure of.
+    pub(super) async fn claim(&self, finding: &Finding, by: &Shape) -> Claim {
+        let key = finding.cause.key();
+        let mut changes = self.state.subscribe();
+        let mut has_waited = false;
+        loop {
+            let mut claim = None;
+            self.state.send_if_modified(|state| {
+                claim = state.claim(&key, by, has_waited, &self.state);
+                matches!(claim, Some(Claim::First(_)))
+            });
+            if let Some(claim) = claim {
+                return claim;
+            }
+            has_waited = true;
+            if changes.changed().await.is_err() {
+                return Claim::Alone;
+            }
+        }
+    }
+
+    /// Whether nothing has been found.
+    fn is_empty(state: &State) -> bool {
+        state.known.is_empty()
+    }
+
+    /// The simplest check that shows what this one has found, where another does.
+    pub(super) fn simplest(&self, check: &str) -> Option<&'static str> {
+        let state = self.state.borrow();
+        let of = |check: &str| state.known.iter().find(|shown| shown.by.check == check);
+        let simpler = |shown: &Shown| {
+            let mut known = state.known.iter();
+            known.find(|known| {
+                known.covers(&shown.key, &shown.by) && !shown.covers(&known.key, &known.by)
+            })
+        };
+        let mut simplest = simpler(of(check)?)?;
+        while let Some(simpler) = simpler(simplest) {
+            simplest = simpler;
+        }
+        Some(simplest.by.check)
+    }
+
+    /// Returns when the time of a run is over that has found something.
+    pub(super) async fn until_over(&self) {
+        let Some(over_at) = self.over_at else {
+            return pending().await;
+        };
+        tokio::time::sleep_until(over_at).await;
+        let mut changes = self.state.subscribe();
+        // Whoever watches holds the sender.
+        let _ = changes.wait_for(|state| !Self::is_empty(state)).await;
+    }
+
+    /// Whether it is over.
+    pub(super) fn is_over(&self) -> bool {
+        let is_late = self
+            .over_at
+            .is_some_and(|over_at| Instant::now() >= over_at);
+        is_late && !Self::is_empty(&self.state.borrow())
+    }
+}
+
+impl State {
+    fn claim(
+        &mut self,
+        key: &str,
+        by: &Shape,
+        has_waited: bool,
+        state: &Arc<watch::Sender<Self>>,
+    ) -> Option<Claim> {
+        let known = self.known.iter().find(|shown| shown.covers(key, by));
+        if let Some(known) = known {
+            return Some(Claim::Known(known.by.check));
+        }
+        let is_claimed = self.claimed.iter().any(|shown| shown.covers(key, by));
+        match (is_claimed, has_waited) {
+            (true, _) => None,
+            (false, true) => Some(Claim::Alone),
+            (false, false) => {
+                let shown = Shown {
+                    key: key.to_owned(),
+                    by: by.clone(),
+                };
+                self.claimed.push(shown.clone());
+                Some(Claim::First(Claimed {
+                    state: Arc::clone(state),
+                    shown,
+                }))
+            }
+        }
+    }
+}

@@ -1,0 +1,169 @@
+//! What a person reads of a trial with thousands of events: what became of the client that failed, beside one that was served,
+//! and what the server and the kernel did meanwhile.
+
+use super::event::EventLine;
+
+/// So few events are told all.
+const TOLD_ALL: usize = 24;
+
+/// So many events of the client that failed, its last ones.
+const OF_THE_FAILED: usize = 14;
+
+/// So many of the one that was served, its first ones.
+const OF_THE_SERVED: usize = 6;
+
+/// So many of the server, of the host and of the harness, the last ones.
+const OF_THE_SERVER: usize = 8;
+
+/// The events that are told, and how many are not.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Story {
+    pub(crate) lines: Vec<EventLine>,
+    pub(crate) left_out: usize,
+}
+
+/// The story of a client, or where none is named, of the last one that was not there to be polite.
+pub(crate) fn story(lines: &[EventLine], of: Option<&str>) -> Story {
+    let all = lines.len();
+    let folded = folded(lines);
+    let is_told = told(&folded, of);
+    let told = folded
+        .into_iter()
+        .zip(is_told)
+        .filter(|(_, is_told)| *is_told);
+    let (mut lines, mut events) = (Vec::new(), 0);
+    for (fold, _) in told {
+        events += fold.events;
+        lines.push(fold.line);
+    }
+    Story {
+        lines,
+        left_out: all - events,
+    }
+}
+
+/// Events of many of a crowd that are the same.
+struct Fold {
+    line: EventLine,
+    events: usize,
+}
+
+/// The same events, where those of a crowd that are the same and follow each other are one.
+fn folded(lines: &[EventLine]) -> Vec<Fold> {
+    let mut folds: Vec<Fold> = Vec::new();
+    for run in lines.chunk_by(|before, line| {
+        before.text == line.text && crowd(before).is_some() && crowd(before) == crowd(line)
+    }) {
+        let mut line = run[0].clone();
+        if let (Some(crowd), true) = (crowd(&line), run.len() > 1) {
+            line.who = Some(format!("{} of {crowd}", run.len()));
+            line.text = format!("each {}", line.text);
+        }
+        folds.push(Fold {
+            line,
+            events: run.len(),
+        });
+    }
+    folds
+}
+
+/// The crowd that an event is of a member of.
+fn crowd(line: &EventLine) -> Option<&str> {
+    let (crowd, _) = line.who.as_deref()?.split_once('[')?;
+    Some(crowd)
+}
+
+/// Which of the events are told.
+fn told(folds: &[Fold], of: Option<&str>) -> Vec<bool> {
+    let who = |fold: &Fold| fold.line.who.clone();
+    if folds.len() <= TOLD_ALL {
+        return vec![true; folds.len()];
+    }
+    let is_client = |fold: &&Fold| who(fold).is_some_and(|who| who != "server");
+    let is_polite = |who: &str| who == "bystander" || who.starts_with("polite client");
+    let is_hostile =
+        |fold: &&Fold| is_client(fold) && !who(fold).is_some_and(|who| is_polite(&who));
+    let hostile = folds.iter().rev().find(is_hostile);
+    let last = hostile
+        .or_else(|| folds.iter().rev().find(is_client))
+        .and_then(who);
+    let failed = of.map(str::to_owned).or(last);
+    let is_answer =
+        |fold: &&Fold| is_client(fold) && fold.line.text.starts_with("< \"") && who(fold) != failed;
+    let served = folds.iter().find(is_answer).and_then(who);
+    let mut told = vec![false; folds.len()];
+    let indices = |whose: &dyn Fn(&Fold) -> bool| -> Vec<usize> {
+        let indices = folds.iter().enumerate().filter(|(_, fold)| whose(fold));
+        indices.map(|(n, _)| n).collect()
+    };
+    let of_the_failed = indices(&|fold| failed.is_some() && who(fold) == failed);
+    let of_the_served = indices(&|fold| served.is_some() && who(fold) == served);
+    let of_the_server = indices(&|fold| !is_client(&fold));
+    let last = |of: &[usize], most: usize| of[of.len().saturating_sub(most)..].to_vec();
+    let first = of_the_served.iter().copied().take(OF_THE_SERVED);
+    let chosen = [
+        last(&of_the_failed, OF_THE_FAILED),
+        last(&of_the_server, OF_THE_SERVER),
+    ]
+    .concat();
+    for n in chosen.into_iter().chain(first) {
+        told[n] = true;
+    }
+    told
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::time::Duration;
+
+    fn event(at: u64, who: &str, text: &str) -> EventLine {
+        EventLine {
+            at: Duration::from_millis(at),
+            who: Some(who.to_owned()),
+            text: text.to_owned(),
+        }
+    }
+
+    fn read(story: &Story) -> Vec<String> {
+        let line =
+            |line: &EventLine| format!("{} {}", line.who.as_deref().unwrap_or("*"), line.text);
+        story.lines.iter().map(line).collect()
+    }
+
+    #[test]
+    fn client_that_failed_is_told_beside_one_that_was_served() {
+        let mut lines = vec![
+            event(0, "polite client before", "connects"),
+            event(1, "polite client before", "< \"HI\\n\""),
+        ];
+        lines.extend((0..500).map(|n| {
+            event(
+                2,
+                &format!("crowd[{n}]"),
+                if n % 2 == 0 { "connects" } else { "closes" },
+            )
+        }));
+        lines.push(event(3, "alice", "connects"));
+        lines.push(event(4, "server", "threads: all wait"));
+        let story = story(&lines, Some("alice"));
+        let told = [
+            "polite client before connects",
+            "polite client before < \"HI\\n\"",
+            "alice connects",
+            "server threads: all wait",
+        ];
+        assert_eq!(read(&story), told);
+        assert_eq!(story.left_out, 500);
+    }
+
+    #[test]
+    fn what_many_of_a_crowd_do_is_told_once() {
+        let lines: Vec<_> = (0..20)
+            .map(|n| event(n, &format!("crowd[{n}]"), "closes"))
+            .collect();
+        let story = story(&lines, None);
+        assert_eq!(read(&story), ["20 of crowd each closes"]);
+        assert_eq!(story.left_out, 0);
+    }
+}
