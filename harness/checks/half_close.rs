@@ -3,6 +3,7 @@
 use super::derive::{bulk, cuts, small_buffer, with_connect_options};
 use crate::checks::counterexample::{answer, each, listen};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
+use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Data, Segmentation};
 use crate::model::dialogue::{self, ClientSteps, scenario, server_does, settle};
@@ -11,8 +12,10 @@ use crate::model::need::Need;
 use crate::model::scenario::Scenario;
 use crate::model::server_action::ServerAction;
 use crate::model::subject::Subject;
+use socket2::SockRef;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::sync::Mutex;
 use std::time::Duration;
 
 fn orderly_end() -> Expectation {
@@ -55,6 +58,32 @@ fn close_when_read(stream: &mut TcpStream) -> std::io::Result<()> {
     writing
         .join()
         .map_err(|_| std::io::Error::other("the writer panicked"))?
+}
+
+/// Held while a connection is closed: nobody else is answered meanwhile.
+static CLOSING: Mutex<()> = Mutex::new(());
+
+/// Echoes, and waits in close(2) for what is unsent, as a loop would that serves all.
+fn linger_at_close(address: &Address) -> std::io::Result<()> {
+    let listener = listen(address)?;
+    loop {
+        match listener.accept() {
+            Ok((mut stream, _)) => {
+                std::thread::spawn(move || -> std::io::Result<()> {
+                    SockRef::from(&stream).set_linger(Some(Duration::from_secs(10)))?;
+                    answer(&mut stream, |bytes| {
+                        drop(CLOSING.lock());
+                        bytes.to_vec()
+                    })?;
+                    let _closing = CLOSING.lock();
+                    drop(stream);
+                    Ok(())
+                });
+            }
+            // Out of descriptors: a connection has to end first.
+            Err(_) => std::thread::park_timeout(Duration::from_millis(50)),
+        }
+    }
 }
 
 pub(super) const CHECKS: &[Check] = &[
@@ -248,6 +277,52 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
     Check {
+        id: "half-close/others-served",
+        requirement: "A client that half-closes and does not read its reply yet keeps nobody else from being served.",
+        why: "close(2) waits for what is unsent where SO_LINGER is set, also of a socket that does not block, and the loop waits \
+              with it: https://github.com/cilium/proxy/pull/1127 https://github.com/MisterTea/EternalTerminal/pull/792",
+        method: "A client with a small receive buffer sends 64 KiB and FIN and reads nothing; another is served; then the first \
+                 reads all.",
+        fix: "Leave SO_LINGER alone, or close where waiting harms nobody.",
+        needs: &[
+            Need::STREAM,
+            Need::REPLY,
+            Need::MODEL,
+            Need::HALF_CLOSE_ANSWERS,
+            Need::CONCURRENT,
+        ],
+        policy: Policy::MUST,
+        scenarios: |subject| {
+            let model = subject.profile.model()?;
+            let data = bulk(model, 64 << 10, subject.seed);
+            let reply = model.reply(&data)?;
+            let silent = ClientSteps::of(1)
+                .then(Action::Connect(small_buffer()))
+                .then(Action::Stall)
+                .send_data(data, Segmentation::Whole)
+                .then(Action::HalfClose);
+            let reads = ClientSteps::of(1)
+                .then(Action::Read(None))
+                .expect_within(Expectation::Data(reply), Duration::from_secs(20))
+                .expect(orderly_end())
+                .then(Action::Close);
+            Some(vec![scenario(
+                "a reply that nobody reads yet, and FIN",
+                &[("alice", 1), ("mallory", 1)],
+                vec![
+                    silent.lines(),
+                    vec![settle()],
+                    ClientSteps::of(0).polite(subject).lines(),
+                    reads.lines(),
+                ],
+            )])
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: linger_at_close,
+        },
+    },
+    Check {
         id: "half-close/unread-input",
         requirement: "A server that closes after its reply does not destroy the reply when more input has come.",
         why: "A close with unread input sends RST instead of FIN, and an RST can overtake the answer: \
@@ -293,7 +368,7 @@ pub(super) const CHECKS: &[Check] = &[
                     stream.set_read_timeout(Some(Duration::from_millis(50)))?;
                     let more = matches!(stream.peek(&mut [0]), Ok(1));
                     if more {
-                        socket2::SockRef::from(&*stream).set_linger(Some(Duration::ZERO))?;
+                        SockRef::from(&*stream).set_linger(Some(Duration::ZERO))?;
                         return Ok(());
                     }
                     match &buffer[..bytes] {

@@ -287,6 +287,17 @@ impl Need {
         reason: "no idle-timeout is promised",
     };
 
+    /// A promised time-out for idle clients that is not too long for a reply that takes a multiple of it.
+    pub(crate) const SHORT_IDLE_TIMEOUT: Self = Self {
+        word: "short idle timeout",
+        met: |subject| {
+            let promised = subject.profile.promises.idle_timeout;
+            let promised = promised.and_then(IdleTimeout::time);
+            promised.is_some_and(|time| subject.deep || time <= Duration::from_secs(10))
+        },
+        reason: "no idle-timeout of at most 10 s is promised (--deep takes any)",
+    };
+
     /// A promised time for a login.
     pub(crate) const LOGIN_TIMEOUT: Self = Self {
         word: "login timeout",

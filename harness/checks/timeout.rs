@@ -1,12 +1,13 @@
 //! Time: silent clients, slow clients, and a server that was stopped for a while.
 
+use super::derive::bulk;
 use super::needs::LATE;
 use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
-use crate::model::action::Action;
+use crate::model::action::{Action, ReadRate};
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Data, Segmentation};
 use crate::model::dialogue::{
-    self, ClientSteps, pause, scenario, server_does, server_expects, settle,
+    self, ClientSteps, pause, repeat, scenario, server_does, server_expects, settle,
 };
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::invariant::Invariant;
@@ -20,6 +21,12 @@ use std::net::TcpStream;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
+
+/// As many are in use of their connections at a time as are needed to get the descriptors of those before them.
+const IN_USE: u32 = 8;
+
+/// A slow reader takes what the kernel keeps for it in so many reads.
+const READS_IN_THAT: f64 = 128.0;
 
 fn idle_timeout(subject: &Subject) -> Option<Duration> {
     subject.profile.promises.idle_timeout?.time()
@@ -76,6 +83,47 @@ fn endless_request(subject: &Subject, promised: Duration) -> Option<Action> {
     })
 }
 
+/// A client that never says a word, and where connections stay open one that has been served: beside the first, where two can be
+/// served at a time.
+fn who_is_silent(subject: &Subject, promised: Duration) -> Vec<Scenario> {
+    // Of a client that the kernel keeps from it the server knows nothing.
+    let silent = |who| {
+        ClientSteps::of(who)
+            .greeted(subject)
+            .require(Expectation::Accepted)
+    };
+    let served = |who| {
+        ClientSteps::of(who)
+            .open(subject)
+            .request_and_reply(subject)
+    };
+    let alone =
+        |name, who, steps| scenario(name, &[(who, 1)], vec![closes_in_time(steps, promised)]);
+    let needs = [Need::DIALOGUE, Need::STAYS_OPEN];
+    let can_be_served =
+        subject.profile.has_request() && needs.iter().all(|need| need.unmet(subject).is_none());
+    match (can_be_served, Need::CONCURRENT.unmet(subject)) {
+        (false, _) => vec![alone("a silent client", "mallory", silent(0))],
+        (true, Some(_)) => vec![
+            alone("a silent client", "mallory", silent(0)),
+            alone("a client that falls silent", "oscar", served(0)),
+        ],
+        (true, None) => vec![scenario(
+            "a silent client, and one that falls silent",
+            &[("mallory", 1), ("oscar", 1)],
+            vec![
+                silent(0).lines(),
+                served(1).lines(),
+                vec![pause(IdleTimeout::margin(promised))],
+                is_there_yet(0).lines(),
+                is_there_yet(1).lines(),
+                ends_by_then(0, promised),
+                ends_by_then(1, promised),
+            ],
+        )],
+    }
+}
+
 /// Clients that do not log in: one says nothing, and one never comes to the end of its first words.
 fn who_does_not_log_in(subject: &Subject) -> Option<Vec<Scenario>> {
     let promises = &subject.profile.promises;
@@ -130,23 +178,11 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A client that sends nothing is disconnected when the promised time is over, and not before.",
         why: "Connections without a time-out pile up until descriptors or workers run out: \
               https://github.com/kite-org/kite/pull/461 https://github.com/gd-arnold/tiny-nginx/issues/3",
-        method: "A client connects and is silent.",
+        method: "A client connects and is silent; another makes an exchange and is silent then.",
         fix: "Give each connection a deadline, and close it when the deadline has passed.",
         needs: &[Need::STREAM, Need::IDLE_TIMEOUT],
         policy: Policy::MUST,
-        scenarios: |subject| {
-            let promised = idle_timeout(subject)?;
-            // Of a client that the kernel keeps from it the server knows nothing.
-            let silent = ClientSteps::of(0)
-                .greeted(subject)
-                .require(Expectation::Accepted);
-            let lines = closes_in_time(silent, promised);
-            Some(vec![scenario(
-                "a silent client",
-                &[("mallory", 1)],
-                vec![lines],
-            )])
-        },
+        scenarios: |subject| Some(who_is_silent(subject, idle_timeout(subject)?)),
         counterexample: Counterexample {
             instead_of: "welcome-gate",
             serve: |address| each(&listen(address)?, gate),
@@ -221,7 +257,8 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A connection in use is not cut by the idle time-out.",
         why: "A deadline that is set once and never moved ends conversations in the middle: \
               https://github.com/nodejs/node/issues/52649",
-        method: "A client makes an exchange at every half of the time-out, for longer than the time-out.",
+        method: "Clients come, are served and leave; at half of the time-out others come, as many, and make an exchange at every \
+                 quarter of it, until twice the time-out is over.",
         fix: "Move the deadline with every exchange.",
         needs: &[
             Need::STREAM,
@@ -233,27 +270,78 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let promised = idle_timeout(subject)?;
-            let request = dialogue::request(&subject.profile)?;
-            let mut lines = ClientSteps::of(0).open(subject).lines();
-            for _ in 0..3 {
-                lines.push(pause(promised.mul_f64(0.5)));
-                lines.extend(
-                    ClientSteps::of(0)
-                        .send(request.clone())
-                        .expect_reply(subject)
-                        .lines(),
-                );
-            }
-            lines.extend(ClientSteps::of(0).finish(subject).lines());
+            // Others get the descriptors of those who have left, and nothing else that was kept of them.
+            let members = match Need::CONCURRENT.unmet(subject) {
+                None => subject.at_once(IN_USE).min(subject.with_room(IN_USE)),
+                Some(_) => 1,
+            };
+            let exchange = ClientSteps::of(1).request_and_reply(subject).lines();
+            let mut now_and_then = vec![pause(promised.mul_f64(0.25))];
+            now_and_then.extend(exchange);
             Some(vec![scenario(
                 "an exchange now and then",
-                &[("alice", 1)],
-                vec![lines],
+                &[("early", members), ("alice", members)],
+                vec![
+                    ClientSteps::of(0).polite(subject).lines(),
+                    vec![pause(promised.mul_f64(0.5))],
+                    ClientSteps::of(1).open(subject).lines(),
+                    vec![repeat(6, now_and_then)],
+                    ClientSteps::of(1).finish(subject).lines(),
+                ],
             )])
         },
         counterexample: Counterexample {
             instead_of: "line-idle",
             serve: |address| each(&listen(address)?, deadline_never_moves),
+        },
+    },
+    Check {
+        id: "timeout/slow-reader-kept",
+        requirement: "A client that takes a long reply a little at a time is not cut by the idle time-out.",
+        why: "The time counts from what the client has said last, or a time-out of a send from its beginning; who reads for longer \
+              gets a part: https://github.com/twisted/twisted/issues/12498 https://github.com/NuSkooler/enigma-bbs/issues/262",
+        method: "A client asks for five times what the kernel keeps for it, at once, and reads all the time, so fast that this is \
+                 taken in half of the time-out, for two and a half times the time-out.",
+        fix: "Move the deadline whenever the client has taken something.",
+        needs: &[
+            Need::STREAM,
+            Need::SHORT_IDLE_TIMEOUT,
+            Need::MODEL,
+            Need::REPLY,
+            Need::NO_OUTPUT_LIMIT,
+        ],
+        policy: Policy {
+            reading_is_use: true,
+            ..Policy::SHOULD
+        },
+        scenarios: |subject| {
+            let promised = idle_timeout(subject)?;
+            let model = subject.profile.model()?;
+            let reads_in_all = promised.div_f64(2.0 * READS_IN_THAT);
+            let slowly = ReadRate {
+                bytes: subject.send_buffer / READS_IN_THAT as usize,
+                every: reads_in_all,
+            };
+            let data = bulk(model, 5 * subject.send_buffer, subject.seed);
+            let reply = model.reply(&data)?;
+            let steps = ClientSteps::of(0)
+                .connect()
+                .then(Action::Read(Some(slowly)))
+                .send_in_background(data)
+                .expect_within(
+                    Expectation::Data(reply),
+                    promised * 4 + Duration::from_secs(20),
+                )
+                .finish(subject);
+            Some(vec![scenario(
+                "a reply that is read for longer than the time-out",
+                &[("alice", 1)],
+                vec![steps.lines()],
+            )])
+        },
+        counterexample: Counterexample {
+            instead_of: "line-idle",
+            serve: |address| each(&listen(address)?, deadline_from_last_word),
         },
     },
     Check {
@@ -567,6 +655,19 @@ fn deadline_until_first_byte(stream: &mut TcpStream) -> std::io::Result<()> {
             stream.write_all(&std::mem::take(&mut line))?;
         }
     }
+}
+
+/// Takes all that comes, writes it beside that, and ends who has said nothing for so long, whatever is still owed.
+fn deadline_from_last_word(stream: &mut TcpStream) -> std::io::Result<()> {
+    let (queue, owed) = std::sync::mpsc::channel::<Vec<u8>>();
+    let mut writer = stream.try_clone()?;
+    std::thread::spawn(move || owed.iter().try_for_each(|bytes| writer.write_all(&bytes)));
+    stream.set_read_timeout(Some(LINE_IDLE))?;
+    let mut buffer = vec![0; 64 << 10];
+    while let Ok(bytes @ 1..) = stream.read(&mut buffer) {
+        queue.send(buffer[..bytes].to_vec()).unwrap_or(());
+    }
+    stream.shutdown(std::net::Shutdown::Both)
 }
 
 fn deadline_never_moves(stream: &mut TcpStream) -> std::io::Result<()> {

@@ -167,7 +167,7 @@ impl<'a> SoFar<'a> {
             server_state: ServerState::default(),
             last_received: HashMap::new(),
             spoken_to: HashMap::new(),
-            silences: Silences::default(),
+            silences: Silences::where_reading_is_use(trial.reading_is_use),
             deeds: Deeds::default(),
             late: HashMap::new(),
         }

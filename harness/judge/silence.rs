@@ -7,6 +7,8 @@ use std::time::Duration;
 /// How long clients were silent on their connections. A host that keeps a client from speaking makes it silent, too.
 #[derive(Default)]
 pub(super) struct Silences {
+    /// Who takes what it is owed is not silent.
+    reading_is_use: bool,
     spoke: HashMap<ClientId, Duration>,
     longest: HashMap<ClientId, Duration>,
     ended: HashSet<ClientId>,
@@ -22,6 +24,14 @@ pub(super) struct Silences {
 }
 
 impl Silences {
+    /// Those of a trial in which reading is use of a connection, or is not.
+    pub(super) fn where_reading_is_use(reading_is_use: bool) -> Self {
+        Self {
+            reading_is_use,
+            ..Self::default()
+        }
+    }
+
     /// A step of a client is over.
     pub(super) fn step_over(&mut self, id: ClientId, at: Duration) {
         self.idle_since.insert(id, (at, self.paused));
@@ -84,6 +94,7 @@ impl Silences {
                 self.ended.insert(*id);
                 self.end(*id, event.at);
             }
+            ClientEvent::Received(_) if self.reading_is_use => self.break_silence(*id, event.at),
             // Who does not read learns of it later, and is not silent meanwhile.
             ClientEvent::ServerSocketDestroyed { .. } => return self.end(*id, event.at),
             _ => return,

@@ -90,6 +90,8 @@ pub(crate) struct Policy {
     pub fresh_server: bool,
     /// What others build on, where they do.
     pub gate: Option<Gate>,
+    /// Whether a client that takes what it is owed is in use of its connection, however long it has said nothing.
+    pub reading_is_use: bool,
     /// Whether the scenarios are drawn from the seed, so that there are others and smaller ones.
     pub drawn: bool,
     /// The invariants that it is itself about, where it is a recommendation: every other one is none.
@@ -114,6 +116,7 @@ impl Policy {
         promised: |_| false,
         fresh_server: false,
         gate: None,
+        reading_is_use: false,
         drawn: false,
         recommends: &[],
         elsewhere: &[],

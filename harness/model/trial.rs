@@ -27,6 +27,8 @@ pub(crate) struct Trial {
     pub is_undisturbed: bool,
     /// Nothing is promised of clients that are silent.
     pub may_close_silent: bool,
+    /// A client that takes what it is owed is no silent one.
+    pub reading_is_use: bool,
     /// What the server may say at any time by itself.
     pub unasked: Unasked,
     /// With these statuses processes of the server end also while no client is there.
@@ -47,6 +49,7 @@ impl Trial {
             few_doses: false,
             is_undisturbed: false,
             may_close_silent: false,
+            reading_is_use: false,
             unasked: Unasked::default(),
             helpers_end_with: Vec::new(),
             known: Vec::new(),

@@ -28,7 +28,13 @@ impl Report {
             page,
             "<title>sockdrill: {target}</title>\n<h1>{target}</h1>"
         );
-        let _ = writeln!(page, "<p>{}</p>", escaped(&self.summary_line()));
+        for words in self
+            .findings_in_words()
+            .into_iter()
+            .chain([self.summary_line()])
+        {
+            let _ = writeln!(page, "<p>{}</p>", escaped(&words));
+        }
         for results in self.findings() {
             failure(&mut page, &results);
         }

@@ -173,7 +173,9 @@ impl<'a> Job<'a> {
 
     /// Puts the polite client before and after a scenario, and a bystander beside it, where there can be one.
     pub(super) fn trial(self, script: &Scenario, polite: bool) -> Trial {
-        trial(script, self.subject, polite && !self.is_for_one())
+        let mut trial = trial(script, self.subject, polite && !self.is_for_one());
+        trial.reading_is_use = self.check.is_some_and(|check| check.policy.reading_is_use);
+        trial
     }
 
     /// Performs a trial on a server of its own, and judges it.

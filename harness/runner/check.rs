@@ -50,13 +50,14 @@ pub fn check(
     saved::make_folder(settings)?;
     let begun = Instant::now();
     let held = wait_in_line(settings, take_what_there_is(descriptors::needed(&[])))?;
-    let probed = block_on(settings, probe(target, settings))??;
+    let findings = Findings::of_a_run(settings.deep);
+    let probed = block_on(settings, probe(target, settings, &findings))??;
     drop(held);
     let target = Target {
         found_to_turn_away: probed.subject.turned_away.is_some(),
         ..target.on(probed.subject.place.transport)
     };
-    let (turn, findings) = (Turn::default(), Findings::of_a_run(settings.deep));
+    let turn = Turn::default();
     let first = Job::new(&target, &probed.subject, settings, &turn, &findings);
     let tried = Tried::of(&table, &probed, first)?;
     let report = |results, observations| Report {

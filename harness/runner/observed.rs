@@ -52,8 +52,16 @@ pub(super) fn observe(
     let trial = job.trial(scenario, false);
     let needed = descriptors::needed(std::slice::from_ref(scenario));
     let _held = wait_in_line(job.settings, descriptors::take_what_there_is(needed))?;
-    match block_on(job.settings, job.on_fresh_server(&trial))? {
-        Ok((verdict, transcript)) => {
+    let observed = async {
+        tokio::select! {
+            biased;
+            () = job.findings.until_over() => None,
+            observed = job.on_fresh_server(&trial) => Some(observed),
+        }
+    };
+    match block_on(job.settings, observed)? {
+        None => Ok(("not observed: the run was over before".to_owned(), None)),
+        Some(Ok((verdict, transcript))) => {
             let value = observation.value(&Sighting {
                 subject: job.subject,
                 scenario,
@@ -66,7 +74,7 @@ pub(super) fn observe(
             });
             Ok((value, crash))
         }
-        Err(error) => Ok((format!("not observed: {}", error.in_one_line()), None)),
+        Some(Err(error)) => Ok((format!("not observed: {}", error.in_one_line()), None)),
     }
 }
 

@@ -50,23 +50,26 @@ impl Probed {
 }
 
 /// Starts the server once, talks to it politely, and tells what is to be known of it.
-pub(super) async fn probe(target: &Target, settings: &Settings) -> Result<Probed, Error> {
+pub(super) async fn probe(
+    target: &Target,
+    settings: &Settings,
+    findings: &Findings,
+) -> Result<Probed, Error> {
     let lab = Arc::new(Lab::open(settings.isolation)?);
     let why_host = lab.why_host().map(str::to_owned);
     let turn = Turn::default();
     let mut session = Session::start(target, lab.clone(), turn.clone()).await?;
     let mut subject = subject_of(&session, &lab, target, settings)?;
     let mut trial = Trial::alone(first_conversation(&subject)).of(&subject.profile);
-    let findings = Findings::of_a_run(settings.deep);
-    let job = Job::new(target, &subject, settings, &turn, &findings);
+    let job = Job::new(target, &subject, settings, &turn, findings);
     let (mut verdict, mut transcript) = job.performed(&mut session, &trial).await?;
     if is_reset_at_end(&verdict) && goes_on(&subject) {
         subject.resets_at_end = true;
         trial = Trial::alone(first_conversation(&subject)).of(&subject.profile);
-        let job = Job::new(target, &subject, settings, &turn, &findings);
+        let job = Job::new(target, &subject, settings, &turn, findings);
         (verdict, transcript) = job.performed(&mut session, &trial).await?;
     }
-    let job = Job::new(target, &subject, settings, &turn, &findings);
+    let job = Job::new(target, &subject, settings, &turn, findings);
     let verdict = job.unless_helper(verdict, &mut trial, &transcript).await?;
     let turned_away = turned_away(&verdict);
     let answers_otherwise = answered_otherwise(&verdict).is_some();
@@ -87,13 +90,13 @@ pub(super) async fn probe(target: &Target, settings: &Settings) -> Result<Probed
     };
     if unserved.is_none() && may_defer(&subject) {
         let silent = Trial::alone(silent_client()).of(&subject.profile);
-        let job = Job::new(target, &subject, settings, &turn, &findings);
+        let job = Job::new(target, &subject, settings, &turn, findings);
         let (_, seen) = job.perform(&mut session, &silent).await?;
         subject.place.deferred = seen.shows_deferral();
     }
     if unserved.is_none() && may_answer_again(&subject) {
         let again = Trial::alone(same_again(&subject)).of(&subject.profile);
-        let job = Job::new(target, &subject, settings, &turn, &findings);
+        let job = Job::new(target, &subject, settings, &turn, findings);
         let (_, seen) = job.perform(&mut session, &again).await?;
         let verdict = job.judged(&again, &seen)?;
         if verdict == Verdict::Pass {

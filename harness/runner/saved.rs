@@ -187,6 +187,8 @@ struct RawTrial {
     unasked: Vec<String>,
     #[serde(default, skip_serializing_if = "Duration::is_zero")]
     throttling: Duration,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    reading_is_use: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     known: Vec<String>,
 }
@@ -218,6 +220,7 @@ impl RawTrial {
             helpers_end_with: trial.helpers_end_with.clone(),
             unasked: trial.unasked.texts().iter().map(Template::text).collect(),
             throttling: trial.throttling,
+            reading_is_use: trial.reading_is_use,
             known: trial.known.clone(),
         })
     }
@@ -233,6 +236,7 @@ impl RawTrial {
         trial.may_close_silent = self.may_close_silent;
         trial.helpers_end_with = self.helpers_end_with;
         trial.throttling = self.throttling;
+        trial.reading_is_use = self.reading_is_use;
         trial.known = self.known;
         let unasked = self.unasked.iter().map(|text| Template::parse(text));
         trial.unasked = unasked

@@ -24,6 +24,7 @@ use std::cell::Cell;
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
@@ -205,10 +206,28 @@ impl Client {
                 socket.bind(&SocketAddr::new(any, 0).into())
             }
             Some(_) => Ok(()),
-            // An unnamed datagram socket cannot be answered; an empty address asks for a name (unix(7), autobind).
-            None if self.transport.is_datagram() => autobind(socket),
+            // An unnamed datagram socket cannot be answered.
+            None if self.transport.is_datagram() => self.bind_to_a_name(socket),
             None => Ok(()),
         }
+    }
+
+    /// The first client has the short name that an empty address asks for (unix(7), autobind); those of others are longer and
+    /// longer, since some servers keep the length of the first.
+    fn bind_to_a_name(&self, socket: &SockRef<'_>) -> std::io::Result<()> {
+        use rustix::net::{SocketAddrUnix, bind};
+        let place = self
+            .id
+            .who
+            .saturating_mul(7)
+            .saturating_add(self.id.member as usize);
+        let name = match place {
+            0 => SocketAddrUnix::new_unnamed(),
+            place => SocketAddrUnix::new_abstract_name(
+                abstract_name((30 + place).min(LONGEST_NAME)).as_bytes(),
+            )?,
+        };
+        Ok(bind(socket.as_fd(), &name)?)
     }
 
     fn drive(&mut self, socket: OwnedFd, peer: SockAddr, pending: bool) {
@@ -831,9 +850,17 @@ impl Client {
     }
 }
 
-fn autobind(socket: &SockRef<'_>) -> std::io::Result<()> {
-    use rustix::net::{SocketAddrUnix, bind};
-    Ok(bind(socket.as_fd(), &SocketAddrUnix::new_unnamed())?)
+/// How many abstract names were given away.
+static NAMES: AtomicU64 = AtomicU64::new(0);
+
+/// The longest name, without the byte in front that makes it abstract (unix(7)).
+const LONGEST_NAME: usize = 107;
+
+/// A name of this length at most that nobody else has on this host.
+fn abstract_name(length: usize) -> String {
+    let number = NAMES.fetch_add(1, Ordering::Relaxed);
+    let name = format!("sockdrill-{}-{number}", std::process::id());
+    format!("{name:x<length$}")
 }
 
 fn is_readable(link: &Link) -> bool {
