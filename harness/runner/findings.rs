@@ -68,8 +68,12 @@ impl Shape {
     }
 }
 
-/// Who fails by the first, fails by the second as well: a server that never closes its side does not do so when it is waited for.
-const IMPLIED: &[(&str, &str)] = &[("left/connections-in-close_wait", "step-failed/no-end")];
+/// Who fails by the first, fails by the second as well: a server that never closes its side does not do so when it is waited for,
+/// and a heap that grows takes mappings.
+const IMPLIED: &[(&str, &str)] = &[
+    ("left/connections-in-close_wait", "step-failed/no-end"),
+    ("left/memory", "left/mappings"),
+];
 
 /// The causes that are known with one.
 fn known_with(key: &str) -> impl Iterator<Item = &str> {
