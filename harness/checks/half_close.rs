@@ -312,7 +312,7 @@ pub(super) const CHECKS: &[Check] = &[
                 vec![
                     silent.lines(),
                     vec![settle()],
-                    ClientSteps::of(0).polite(subject).lines(),
+                    ClientSteps::of(0).served_in_time(subject).lines(),
                     reads.lines(),
                 ],
             )])

@@ -1,18 +1,17 @@
 //! Time: silent clients, slow clients, and a server that was stopped for a while.
 
-use super::derive::bulk;
 use super::needs::LATE;
 use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
 use crate::model::action::{Action, ReadRate};
 use crate::model::check::{Check, Counterexample, Policy};
-use crate::model::data::{Data, Segmentation};
+use crate::model::data::{Data, Segmentation, Source};
 use crate::model::dialogue::{
     self, ClientSteps, pause, repeat, scenario, server_does, server_expects, settle,
 };
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::invariant::Invariant;
 use crate::model::need::Need;
-use crate::model::profile::{Framing, IdleTimeout};
+use crate::model::profile::{Framing, IdleTimeout, Model};
 use crate::model::scenario::{Line, Scenario, Waiver};
 use crate::model::server_action::ServerAction;
 use crate::model::subject::Subject;
@@ -59,6 +58,22 @@ fn ends_by_then(who: usize, promised: Duration) -> Vec<Line> {
         .expect_within(end, fair_margin(promised))
         .then(Action::Close)
         .lines()
+}
+
+/// So many bytes in as few lines as are promised, since what is owed for a line may be sent as a whole.
+fn in_few_words(model: Model, bytes: usize, seed: u64) -> Data {
+    match model.framing {
+        Framing::Stream | Framing::Datagram => model.payload_of(bytes, seed),
+        Framing::Line => {
+            let longest = model.at_most(bytes);
+            let line = Source::Text {
+                bytes: longest,
+                seed,
+                line: true,
+            };
+            Data::from(line).times((bytes / longest).max(1) as u32)
+        }
+    }
 }
 
 /// A request of which a byte comes now and then, and the last one never: until nobody waits for the client's end any more.
@@ -300,7 +315,7 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A client that takes a long reply a little at a time is not cut by the idle time-out.",
         why: "The time counts from what the client has said last, or a time-out of a send from its beginning; who reads for longer \
               gets a part: https://github.com/twisted/twisted/issues/12498 https://github.com/NuSkooler/enigma-bbs/issues/262",
-        method: "A client asks for five times what the kernel keeps for it, at once, and reads all the time, so fast that this is \
+        method: "A client asks for five times what the kernel keeps for it, at once and where it may in a single line, and reads all the time, so fast that this is \
                  taken in half of the time-out, for two and a half times the time-out.",
         fix: "Move the deadline whenever the client has taken something.",
         needs: &[
@@ -322,7 +337,7 @@ pub(super) const CHECKS: &[Check] = &[
                 bytes: subject.send_buffer / READS_IN_THAT as usize,
                 every: reads_in_all,
             };
-            let data = bulk(model, 5 * subject.send_buffer, subject.seed);
+            let data = in_few_words(model, 5 * subject.send_buffer, subject.seed);
             let reply = model.reply(&data)?;
             let steps = ClientSteps::of(0)
                 .connect()

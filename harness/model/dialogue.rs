@@ -248,6 +248,18 @@ impl ClientSteps {
         self.expect(reply(&subject.profile).unwrap_or(Expectation::Taken))
     }
 
+    /// The request, and what is owed for it in no more time than a client takes that nobody keeps waiting; then its end.
+    #[must_use]
+    pub(crate) fn served_in_time(self, subject: &Subject) -> Self {
+        let steps = self.open(subject);
+        let Some(request) = request(&subject.profile) else {
+            return steps.finish(subject);
+        };
+        let owed = reply(&subject.profile).unwrap_or(Expectation::Taken);
+        let steps = steps.send(request).expect_within(owed, subject.in_time());
+        steps.finish(subject)
+    }
+
     /// Ends politely: waits for the server's end where it closes first, then closes.
     #[must_use]
     pub(crate) fn finish(self, subject: &Subject) -> Self {

@@ -1,6 +1,7 @@
 //! What is known of one server before it is judged.
 
 use crate::model::address::Address;
+use crate::model::limits::STEP_WITHIN;
 use crate::model::profile::{AfterExchange, IdleTimeout, Profile, Promises, Transport};
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
@@ -41,6 +42,8 @@ pub(crate) struct Subject {
     pub turned_away: Option<Duration>,
     /// Whether it goes on answering polite clients as it answered the very first one, who was owed something else.
     pub answers_otherwise: bool,
+    /// How long a polite client took to be served, when nobody else was there.
+    pub served_in: Duration,
     /// Whether it ends a polite conversation by a reset, all bytes first, where it owes a FIN: that is one finding, and nothing
     /// else is held to it.
     pub resets_at_end: bool,
@@ -124,6 +127,7 @@ impl Subject {
             may_be_limited: true,
             turned_away: None,
             answers_otherwise: false,
+            served_in: Duration::ZERO,
             resets_at_end: false,
             broken: Vec::new(),
         }
@@ -139,6 +143,12 @@ impl Subject {
         };
         let fitting = |backlog: u32| wanted.min(backlog.saturating_add(1));
         self.place.backlog.map_or(wanted, fitting)
+    }
+
+    /// For how long a client that nobody may keep waiting waits for its reply: as long as any step, and as long as one took that
+    /// was alone, and again.
+    pub(crate) fn in_time(&self) -> Duration {
+        STEP_WITHIN + 2 * self.served_in
     }
 
     /// How many of `wanted` clients may be connected at the same time beside one that talks and one that stands by, for the

@@ -84,6 +84,7 @@ pub(super) async fn probe(
         }
     }
     let mut subject = Subject {
+        served_in: transcript.served_in(),
         turned_away: session.turned_away().or(turned_away),
         answers_otherwise,
         ..subject

@@ -551,6 +551,21 @@ impl Transcript {
         last_line(&output)
     }
 
+    /// How long it took from the first client's call to the last that it heard.
+    pub(crate) fn served_in(&self) -> Duration {
+        let at = |event: &Event| event.at;
+        let mut clients = self
+            .events
+            .iter()
+            .filter(|event| matches!(event.what, What::Client(..)));
+        let called = clients.next().map(at);
+        let is_heard =
+            |event: &&Event| matches!(event.what, What::Client(_, ClientEvent::Received(_)));
+        let heard = clients.rfind(is_heard).map(at);
+        let (called, heard) = (called.unwrap_or_default(), heard.unwrap_or_default());
+        heard.saturating_sub(called)
+    }
+
     /// How many connections were made.
     pub(crate) fn connections(&self) -> usize {
         let made =
