@@ -4,6 +4,7 @@ use super::derive::bulk;
 use crate::checks::counterexample::{answer, die_of, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Elsewhere, Gate, Policy};
+use crate::model::data::Data;
 use crate::model::data::Segmentation;
 use crate::model::dialogue::{self, ClientSteps, repeat, scenario, settle};
 use crate::model::expectation::{End, Expectation};
@@ -90,6 +91,31 @@ fn still_there() -> Vec<Line> {
     let there = ClientSteps::of(0).expect_within(Expectation::Silence, Duration::from_millis(1));
     there.then(Action::Close).lines()
 }
+
+/// Clients too many speak before they see that they are: what nobody reads of them keeps no place, and nothing else.
+fn those_too_many_speak(crowd: u32, subject: &Subject) -> Option<Scenario> {
+    let request = dialogue::first_request(&subject.profile)?;
+    let late = ClientSteps::of(1)
+        .connect()
+        .send_in_background(Data::literal(request))
+        .expect_end(&[End::Fin, End::Reset])
+        .then(Action::Close);
+    let again = ClientSteps::of(2).come_to_stay(subject).then(Action::Close);
+    Some(scenario(
+        "those too many speak",
+        &[("crowd", crowd), ("late", 1), ("again", crowd)],
+        vec![
+            ClientSteps::of(0).come_to_stay(subject).lines(),
+            vec![repeat(TURNED_AWAY, late.lines()), settle()],
+            still_there(),
+            vec![settle()],
+            again.lines(),
+        ],
+    ))
+}
+
+/// So many are turned away one after the other.
+const TURNED_AWAY: u32 = 5;
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -292,7 +318,8 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "As many clients as promised are held at a time, and the next one sees what is promised.",
         why: "A client too many is left without a word, or ends those that are in; a slot that is not given back is lost: \
               https://github.com/projecteru/redis-cerberus/pull/29",
-        method: "As many clients as promised are served and stay; one more connects; the others leave, and one is served.",
+        method: "As many clients as promised are served and stay; one more connects; the others leave, and one is served. \
+                 Where those too many are closed, some speak before they see it; then all leave, and as many are served again.",
         fix: "Count the connections that are open, and say to the next one what is promised, or leave it in the queue.",
         needs: &[
             Need::STREAM,
@@ -342,11 +369,14 @@ pub(super) const CHECKS: &[Check] = &[
                 }
             };
             let leave = still_there();
-            Some(vec![scenario(
+            let one_more = scenario(
                 "one more than is promised",
                 &[("crowd", crowd), ("late", 1)],
                 vec![served.lines(), sees.lines(), leave, then, vec![settle()]],
-            )])
+            );
+            let speak =
+                matches!(refused, Refused::Closed(_)).then(|| those_too_many_speak(crowd, subject));
+            Some(std::iter::once(one_more).chain(speak.flatten()).collect())
         },
         counterexample: Counterexample {
             instead_of: "club",

@@ -148,7 +148,7 @@ impl Subject {
     /// For how long a client that nobody may keep waiting waits for its reply: as long as any step, and as long as one took that
     /// was alone, and again.
     pub(crate) fn in_time(&self) -> Duration {
-        STEP_WITHIN + 2 * self.served_in
+        STEP_WITHIN + Duration::from_secs((2 * self.served_in).as_secs_f64().ceil() as u64)
     }
 
     /// How many of `wanted` clients may be connected at the same time beside one that talks and one that stands by, for the

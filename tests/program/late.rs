@@ -161,5 +161,5 @@ fn text_that_the_server_does_not_print_fails_the_case() {
         .arg(&file)
         .run()
         .code(1)
-        .prints("output \"good bye\" within 300ms, but it has not printed that");
+        .prints("the server has not printed \"good bye\" within 300ms");
 }
