@@ -1,6 +1,8 @@
 //! Restarting on the same port: who closes first holds TIME_WAIT, and a server must live with its own.
 
-use super::derive::{killed_and_started_again, with_connect_options};
+use super::derive::{
+    SECOND_INSTANCE, killed_and_started_again, second_instance, with_connect_options,
+};
 use crate::checks::counterexample::{die_of, each, echo, listen, listen_with};
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::address::Address;
@@ -8,9 +10,8 @@ use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::dialogue::{ClientSteps, repeat, scenario, server_does, server_requires, settle};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::need::Need;
-use crate::model::profile::SecondInstance;
 use crate::model::scenario::Line;
-use crate::model::server_action::{Second, ServerAction, Signal, Streams};
+use crate::model::server_action::{ServerAction, Signal, Streams};
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -138,20 +139,8 @@ pub(super) const CHECKS: &[Check] = &[
                    second-instance is not promised, it may share the port.",
         fix: "Let an error of bind or listen end the program with a non-zero status.",
         needs: &[Need::TCP, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
-        policy: Policy {
-            fresh_server: true,
-            promised: |subject| subject.profile.promises.second_instance.is_some(),
-            ..Policy::SHOULD
-        },
-        scenarios: |subject| {
-            let wanted = match subject.profile.promises.second_instance {
-                Some(SecondInstance::Ends) => Second::Ends,
-                Some(SecondInstance::SharesPort) => Second::SharesPort,
-                None => Second::EitherWay,
-            };
-            let second = vec![server_does(ServerAction::StartSecond(wanted))];
-            Some(vec![scenario("a second instance", &[], vec![second])])
-        },
+        policy: SECOND_INSTANCE,
+        scenarios: |subject| Some(vec![second_instance(subject)]),
         counterexample: Counterexample {
             instead_of: "echo",
             serve: |address| match listen(address) {

@@ -126,8 +126,9 @@ pub(super) const SERVER_ACTIONS: &[Verb<ServerAction>] = &[
         },
     },
     Verb {
-        usage: "start [stdout-closed | stdin-closed]",
-        about: "Starts the server again where it ran before; what still runs of it is killed first.",
+        usage: "start [stdout-closed | stdin-closed | without-stdin | without-streams]",
+        about: "Starts the server again where it ran before, with an output that nobody reads, an input at its end, or with \
+                descriptor 0 or all of 0, 1 and 2 really closed; what still runs of it is killed first.",
         example: "server start stdout-closed",
         read: |line| {
             let streams = match line.peek() {
@@ -138,9 +139,9 @@ pub(super) const SERVER_ACTIONS: &[Verb<ServerAction>] = &[
         },
     },
     Verb {
-        usage: "start-second [shares-port | either-way]",
+        usage: "start-second [shares-port | takes-over | either-way]",
         about: "Starts a second instance beside the server, or in its place after its end, which must fail; or listen at the \
-                same port, or do one of both.",
+                same port, or take the path or the datagrams over from the first, or do one of the first two.",
         example: "server start-second shares-port",
         read: |line| {
             let second = match line.peek() {

@@ -92,7 +92,9 @@ pub(crate) enum Cause {
     SecondInstanceRunsWithout,
     /// A second instance listens at the same port.
     SecondInstanceShares,
-    /// A second instance was to listen at the same port, and ended.
+    /// A second instance has the address in place of the first one.
+    SecondInstanceTakesOver,
+    /// A second instance was to have the address too, and ended.
     SecondInstanceEnded {
         /// How.
         exit: Exit,
@@ -275,6 +277,7 @@ impl Cause {
             Self::SecondInstanceRuns => "second-instance-runs",
             Self::SecondInstanceRunsWithout => "second-instance-runs-without",
             Self::SecondInstanceShares => "second-instance-shares",
+            Self::SecondInstanceTakesOver => "second-instance-takes-over",
             Self::SecondInstanceEnded { .. } => "second-instance-ended",
             Self::SecondInstanceTries => "second-instance-tries",
             Self::SecondInstanceEndedWell => "second-instance-ended-well",
@@ -349,6 +352,7 @@ impl Cause {
             | Self::RunsOverFile
             | Self::SecondInstanceRuns
             | Self::SecondInstanceShares
+            | Self::SecondInstanceTakesOver
             | Self::SecondInstanceEnded { .. }
             | Self::SecondInstanceTries
             | Self::SecondInstanceRunsWithout

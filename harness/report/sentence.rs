@@ -87,11 +87,14 @@ impl fmt::Display for Cause {
                 f.write_str("a second server on the same address keeps running without it")
             }
             Self::SecondInstanceShares => {
-                f.write_str("a second server, which was to end, listens at the same port")
+                f.write_str("a second server, which was not to share it, listens at the same address")
             }
+            Self::SecondInstanceTakesOver => f.write_str(
+                "a second server takes the address over from the first, which runs on and no client reaches any more",
+            ),
             Self::SecondInstanceEnded { exit } => write!(
                 f,
-                "a second server, which was to listen at the same port, {exit}"
+                "a second server, which was to listen at the same address, {exit}"
             ),
             Self::SecondInstanceTries => {
                 f.write_str("a second server on the same address still tries")

@@ -156,6 +156,12 @@ def descriptors(pid):
     return found
 
 
+def close_all(*numbers):
+    """Close these descriptors."""
+    for number in numbers:
+        os.close(number)
+
+
 def in_words(status):
     """Return how a process ended, as a person says it."""
     if status < 0:
@@ -298,6 +304,14 @@ class Server:
             self.start_again(stdin=reader)
         finally:
             os.close(reader)
+
+    def start_without_stdin(self):
+        """Start it with descriptor 0 closed."""
+        self.start_again(preexec_fn=lambda: close_all(0))
+
+    def start_without_streams(self):
+        """Start it with descriptors 0, 1 and 2 closed."""
+        self.start_again(preexec_fn=lambda: close_all(0, 1, 2))
 
     def start_second(self):
         """Start a second instance, which must fail."""

@@ -16,6 +16,7 @@ mod phases;
 mod quiescence;
 mod recorder;
 mod sampler;
+mod second;
 mod server_steps;
 mod sources;
 mod starting;

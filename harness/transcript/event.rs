@@ -221,6 +221,8 @@ pub(crate) enum ServerEvent {
     SecondWithout,
     /// A second instance was started beside it, and listens at the same port.
     SecondShares,
+    /// A second instance was started beside it, and has the address in its place.
+    SecondTakesOver,
     /// A second instance was started beside it, and may still do something else.
     SecondTries,
     /// The regular file at its path is no longer there.
@@ -809,6 +811,9 @@ impl fmt::Display for ServerEvent {
                 f.write_str("started a second time keeps running without the address")
             }
             Self::SecondShares => f.write_str("started a second time listens at the same port"),
+            Self::SecondTakesOver => {
+                f.write_str("started a second time takes the address over from the first")
+            }
             Self::SecondTries => f.write_str("started a second time still tries"),
             Self::FileRemoved => f.write_str("has removed the file at its path"),
             Self::Stopped => f.write_str("is stopped"),

@@ -39,6 +39,8 @@ pub(crate) enum SecondInstance {
     RunsWithout,
     /// It listens at the same port.
     Shares,
+    /// It has the address in place of the first one, which runs on without clients.
+    TakesOver,
     /// A time-out of its own may still wake it.
     Tries,
 }
@@ -58,6 +60,7 @@ impl ServerState {
             ServerEvent::SecondLives => self.second = Some(SecondInstance::Lives),
             ServerEvent::SecondWithout => self.second = Some(SecondInstance::RunsWithout),
             ServerEvent::SecondShares => self.second = Some(SecondInstance::Shares),
+            ServerEvent::SecondTakesOver => self.second = Some(SecondInstance::TakesOver),
             ServerEvent::SecondTries => self.second = Some(SecondInstance::Tries),
             ServerEvent::FileRemoved => self.file_removed = true,
             ServerEvent::Exited(exit) => self.exit = Some(*exit),
