@@ -1,10 +1,10 @@
 //! What the scenarios of several families are made of.
 
 use crate::model::action::{Action, ConnectOptions};
+use crate::model::check::Policy;
 use crate::model::data::{Data, Source};
 use crate::model::dialogue::{scenario, server_does, server_requires};
 use crate::model::expectation::ServerExpectation;
-use crate::model::check::Policy;
 use crate::model::invariant::Invariant;
 use crate::model::need::Need;
 use crate::model::profile::{Framing, Model, SecondInstance};

@@ -567,6 +567,22 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         line: |seen| Some(met_limit(seen)?.choice.promise()),
     },
     Observation {
+        name: "open_files",
+        id: None,
+        about: "How many open files a process of the server may have: descriptors above 1,023, where select(2) ends, are in use \
+                by none that may have fewer.",
+        needs: &[],
+        occasion: Occasion::Probe,
+        read: |seen| {
+            let limit = seen.subject.open_files?;
+            Some(match limit <= 1_024 {
+                true => format!("at most {limit}, so that no descriptor above 1,023 is tried"),
+                false => format!("at most {limit}"),
+            })
+        },
+        line: NO_LINE,
+    },
+    Observation {
         name: "output_limit",
         id: None,
         about: "What the server does about a client that asks for 4 MiB and does not read, where output-limit is not promised.",

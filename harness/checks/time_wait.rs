@@ -6,7 +6,7 @@ use super::derive::{
 use crate::checks::counterexample::{die_of, each, echo, listen, listen_with};
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::address::Address;
-use crate::model::check::{Check, Counterexample, Policy};
+use crate::model::check::{Check, Counterexample, Elsewhere, Policy};
 use crate::model::dialogue::{ClientSteps, repeat, scenario, server_does, server_requires, settle};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::need::Need;
@@ -146,6 +146,44 @@ pub(super) const CHECKS: &[Check] = &[
             serve: |address| match listen(address) {
                 Ok(listener) => each(&listener, echo),
                 Err(_) => Ok(()),
+            },
+        },
+    },
+    Check {
+        id: "time-wait/inherited-listener",
+        requirement: "No helper that a server has started keeps its listening socket, so that a server that was killed can be \
+                      started again beside what it leaves.",
+        why: "A listening socket without close-on-exec is inherited by every program that is started, and its port taken for as \
+              long as one of them lives: https://github.com/zeek/zeek/issues/5798 \
+              https://github.com/cesanta/mongoose/issues/1302 https://github.com/mojolicious/mojo/issues/606",
+        method: "The process that listens is killed with all that run its program; whoever runs another lives on. A client comes: \
+                   who takes it was handed the socket, and who leaves it in the queue has inherited it. Then the server is \
+                   started again.",
+        fix: "Open the socket with SOCK_CLOEXEC, or set FD_CLOEXEC before the first program is started (socket(2), fcntl(2)).",
+        needs: &[Need::TCP, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
+        policy: Policy {
+            fresh_server: true,
+            elsewhere: &[Elsewhere {
+                cause: "did-not-start",
+                see: &["time-wait/restart-killed"],
+            }],
+            ..Policy::MUST
+        },
+        scenarios: |_| {
+            let again = server_does(ServerAction::StartBesideHelpers);
+            Some(vec![scenario(
+                "killed, and its helpers live on",
+                &[],
+                vec![vec![again]],
+            )])
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                let listener = listen(address)?;
+                rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty())?;
+                std::process::Command::new("sleep").arg("3600").spawn()?;
+                each(&listener, echo)
             },
         },
     },

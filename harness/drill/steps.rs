@@ -44,6 +44,13 @@ pub(super) const ACTIONS: &[Verb<Action>] = &[
         read: |line| line.byte().map(Action::SendDescriptor),
     },
     Verb {
+        usage: "send-without-source DATA",
+        about: "Sends a datagram that names no sender: from UDP port 0 (RFC 768), for which the lab needs a network of its own, \
+                or from a Unix socket without a name.",
+        example: "alice send-without-source \"hello\"",
+        read: |line| plain(line).map(Action::SendWithoutSource),
+    },
+    Verb {
         usage: "half-close",
         about: "Sends FIN and goes on reading.",
         example: "alice half-close",
@@ -137,6 +144,13 @@ pub(super) const SERVER_ACTIONS: &[Verb<ServerAction>] = &[
             };
             Ok(ServerAction::Start(streams))
         },
+    },
+    Verb {
+        usage: "start-beside-helpers",
+        about: "Kills the processes that listen and all that run their program, leaves those of other programs, and starts the \
+                server again; none of them may have kept its listening socket.",
+        example: "server start-beside-helpers",
+        read: |_| Ok(ServerAction::StartBesideHelpers),
     },
     Verb {
         usage: "start-second [shares-port | takes-over | either-way]",
@@ -238,6 +252,15 @@ pub(super) const SERVER_EXPECTATIONS: &[Verb<ServerExpectation>] = &[
         read: |line| {
             line.some_bytes("what it prints in quotes, such as \"ready\"")
                 .map(ServerExpectation::Output)
+        },
+    },
+    Verb {
+        usage: "descriptor NUMBER",
+        about: "One of its processes has an open file of this number or above.",
+        example: "server require descriptor 1024",
+        read: |line| {
+            line.count(0..=MOST_FILES)
+                .map(ServerExpectation::Descriptor)
         },
     },
     Verb {
@@ -442,6 +465,14 @@ fn send(line: &mut Reader<'_>) -> Read<Action> {
         every: tail.every,
         background: tail.background,
     })
+}
+
+/// Data that is sent as it is.
+fn plain(line: &mut Reader<'_>) -> Read<Data> {
+    let start = line.start();
+    let source = source(line)?;
+    let tail = line.choices(&with_data(&source, &[]))?;
+    tail.data(source, line, start)
 }
 
 fn source(line: &mut Reader<'_>) -> Read<Source> {

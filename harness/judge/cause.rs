@@ -9,6 +9,7 @@ use crate::model::server_action::Signal;
 use crate::model::template::Took;
 use crate::transcript::event::{Ended, Exit};
 use crate::transcript::instead::Instead;
+use crate::transcript::server_state::SecondInstance;
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -81,6 +82,14 @@ pub(crate) enum Cause {
     DidNotStart {
         /// Why, as who started it tells.
         reason: String,
+    },
+    /// A helper that runs another program has kept its listening socket, and takes nobody.
+    ListenerInherited {
+        /// What the helper runs.
+        program: String,
+        /// What became of a server that was started again.
+        #[serde(skip)]
+        second: Option<SecondInstance>,
     },
     /// It removed a regular file that stood at its path.
     FileRemoved,
@@ -272,6 +281,7 @@ impl Cause {
             Self::Crosstalk { .. } => "crosstalk",
             Self::ServerStepFailed { .. } => "server-step-failed",
             Self::DidNotStart { .. } => "did-not-start",
+            Self::ListenerInherited { .. } => "listener-inherited",
             Self::FileRemoved => "file-removed",
             Self::RunsOverFile => "runs-over-file",
             Self::SecondInstanceRuns => "second-instance-runs",
@@ -348,6 +358,7 @@ impl Cause {
             | Self::Crosstalk { .. }
             | Self::ServerStepFailed { .. }
             | Self::DidNotStart { .. }
+            | Self::ListenerInherited { .. }
             | Self::FileRemoved
             | Self::RunsOverFile
             | Self::SecondInstanceRuns

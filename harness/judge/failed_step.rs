@@ -327,7 +327,14 @@ fn failed(
                 instead,
             })
         }
-        Step::Server(ServerAction::Start(_)) => {
+        Step::Server(ServerAction::StartBesideHelpers) if server_state.inherited_by.is_some() => {
+            let program = server_state.inherited_by.clone()?;
+            Some(Cause::ListenerInherited {
+                program,
+                second: server_state.second,
+            })
+        }
+        Step::Server(ServerAction::Start(_) | ServerAction::StartBesideHelpers) => {
             let reason = server_state.start_failed.clone()?;
             Some(Cause::DidNotStart { reason })
         }

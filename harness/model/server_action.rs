@@ -1,7 +1,7 @@
 //! What can be done to the server.
 
 use super::expectation::ServerExpectation;
-use super::form::{Argument, Does, Form, Need};
+use super::form::{Argument, Does, Form, Need, Over};
 use super::literal::name_in;
 use std::fmt;
 use std::time::Duration;
@@ -21,6 +21,8 @@ pub(crate) enum ServerAction {
     Start(Streams),
     /// Starts a second instance beside it, or after its end in its place.
     StartSecond(Second),
+    /// Kills what listens of it, with all that run its program, and starts it again beside what it has started of others.
+    StartBesideHelpers,
     /// Puts a regular file at its path and starts it; it must fail, and leave the file.
     StartOverFile,
     /// Limits its open files to this many more than it has now (prlimit(2)).
@@ -192,6 +194,11 @@ impl ServerAction {
                 let unusual = *second != Second::Ends;
                 let unusual = unusual.then(|| Argument::Word(name_in(Second::ALL, *second)));
                 Form::new("start-second", method, Does::StartsSecond).with_all(unusual)
+            }
+            Self::StartBesideHelpers => {
+                Form::new("start-beside-helpers", "start_beside_helpers", Does::Starts)
+                    .needing(Need::RunningServer)
+                    .only_over(Over::Tcp)
             }
             Self::StartOverFile => Form::new("start-over-file", "start_over_file", Does::Replaces),
             Self::LimitOpenFiles(spare) => {

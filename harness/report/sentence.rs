@@ -9,6 +9,7 @@ use crate::model::profile::{Drops, Framing, TooLong};
 use crate::model::subject::Broken;
 use crate::transcript::event::{Ended, Exit};
 use crate::transcript::instead::Instead;
+use crate::transcript::server_state::SecondInstance;
 use std::fmt;
 
 impl fmt::Display for Cause {
@@ -74,6 +75,21 @@ impl fmt::Display for Cause {
                 Limit(*how)
             ),
             Self::DidNotStart { reason } => write!(f, "the server did not start again: {reason}"),
+            Self::ListenerInherited { program, second } => {
+                write!(
+                    f,
+                    "{program}, which the server has started, has its listening socket when it is killed, and takes nobody"
+                )?;
+                match second {
+                    Some(SecondInstance::Ended(exit)) => {
+                        write!(f, "; the server, started again, {exit}")
+                    }
+                    Some(SecondInstance::Shares) => f.write_str(
+                        "; started again, the server shares the port with it, and part of the clients wait there",
+                    ),
+                    _ => Ok(()),
+                }
+            }
             Self::FileRemoved => {
                 f.write_str("the server removed a regular file that stood at its path")
             }

@@ -902,6 +902,26 @@ class Client:
             except OSError as error:
                 self.note(send_failure=error.strerror)
 
+    def send_without_source(self, data):
+        """Send a datagram from port 0, or from a socket without a name."""
+        where = self.server.address
+        try:
+            if isinstance(where, str):
+                with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as gone:
+                    gone.sendto(data, where)
+                return
+            family = socket.AF_INET6 if ":" in where[0] else socket.AF_INET
+            with socket.socket(
+                family, socket.SOCK_RAW, socket.IPPROTO_UDP
+            ) as raw:
+                if family == socket.AF_INET6:
+                    checksum = 7
+                    raw.setsockopt(socket.IPPROTO_IPV6, checksum, 6)
+                head = struct.pack("!HHHH", 0, where[1], 8 + len(data), 0)
+                raw.sendto(head + data, (where[0], 0))
+        except PermissionError as error:
+            raise Unable(f"port 0: {error}") from None
+
     def row(self):
         """Return the server's end of the connection in the kernel."""
         for row in rows("tcp", "tcp6"):

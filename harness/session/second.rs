@@ -150,7 +150,9 @@ impl Session<'_> {
         let first: Vec<_> = self.observer.processes();
         let running = first.iter().filter(|process| process.state != 'T');
         let running: Vec<_> = running.collect();
-        running.iter().for_each(|process| kill(process, libc::SIGSTOP));
+        running
+            .iter()
+            .for_each(|process| kill(process, libc::SIGSTOP));
         self.until_stopped().await;
         // A reply that meets nobody is the matter of another check.
         let senders = self.send_from_everywhere();
@@ -159,7 +161,9 @@ impl Session<'_> {
         let is_first = |row: &crate::kernel::Row| !theirs.contains(&row.inode);
         let shares = rows.iter().filter(got).any(is_first);
         end(second).await;
-        running.iter().for_each(|process| kill(process, libc::SIGCONT));
+        running
+            .iter()
+            .for_each(|process| kill(process, libc::SIGCONT));
         self.observer.settle(&self.clients).await;
         drop(senders);
         match shares {

@@ -39,6 +39,7 @@ impl Session<'_> {
             }
             ServerAction::Start(streams) => return self.start_again(*streams).await,
             ServerAction::StartSecond(second) => return self.start_second(*second).await,
+            ServerAction::StartBesideHelpers => return self.start_beside_helpers().await,
             ServerAction::StartOverFile => return self.start_over_file().await,
             ServerAction::Expect { what, within } => {
                 let looks_on = within.is_none() && comes_of_itself(what);
@@ -189,7 +190,7 @@ impl Session<'_> {
     }
 
     /// Writes down what is to be known of a server of which nothing is left a moment later.
-    fn prepare_the_end(&self) {
+    pub(super) fn prepare_the_end(&self) {
         self.note_the_deferred();
         self.observer.ends.record();
         if self.observer.living().next().is_some() {
@@ -206,7 +207,7 @@ impl Session<'_> {
     }
 
     /// Starts the server again in its lab; what was left of the old one is swept away first.
-    async fn start_again(&mut self, streams: Streams) -> Result<(Ended, Flow), Error> {
+    pub(super) async fn start_again(&mut self, streams: Streams) -> Result<(Ended, Flow), Error> {
         self.observer.record_output();
         self.prepare_the_end();
         // The old guard would sweep the lab, the new server with it: it has to go first.
@@ -457,6 +458,7 @@ fn comes_of_itself(what: &ServerExpectation) -> bool {
         | ServerExpectation::AcceptQueue(_)
         | ServerExpectation::Output(_) => true,
         ServerExpectation::Backlog(_)
+        | ServerExpectation::Descriptor(_)
         | ServerExpectation::TimeWait
         | ServerExpectation::NoTimeWait
         | ServerExpectation::Rest
