@@ -310,12 +310,12 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         id: "datagram/source-port-zero",
-        requirement: "A server survives a datagram to which it cannot reply, for its source port is 0, and serves on.",
+        requirement: "A server survives a datagram that names no sender to reply to, and serves on.",
         why: "RFC 768 lets a sender that wants no reply give port 0; sendto then fails (EINVAL) and the error ends the receive \
               loop, or is tried again for ever: https://github.com/tokio-rs/mio/issues/1563 \
               https://github.com/MagicStack/uvloop/issues/338 https://github.com/netty/netty/pull/15528",
-        method: "Requests come from UDP port 0 (a raw socket), or from a Unix socket without a name; that they were read is seen \
-                   in the kernel's counter.",
+        method: "A request comes from UDP port 0 (a raw socket), or from a Unix socket without a name; that it was read is seen in \
+                   the kernel's counter.",
         fix: "Let an error of a reply be that reply's end, and nothing else.",
         needs: &[Need::DATAGRAM, Need::OWN_NAMESPACE, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
@@ -324,9 +324,9 @@ pub(super) const CHECKS: &[Check] = &[
             let request = Data::literal(request.unwrap_or_else(|| b"sockdrill".to_vec()));
             let send = ClientSteps::of(0).then(Action::SendWithoutSource(request));
             Some(vec![scenario(
-                "requests from nowhere",
+                "a request from nowhere",
                 &[("mallory", 1)],
-                vec![vec![repeat(3, send.lines()), settle()]],
+                vec![send.lines(), vec![settle()]],
             )])
         },
         counterexample: Counterexample {

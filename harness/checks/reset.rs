@@ -352,8 +352,9 @@ pub(super) const CHECKS: &[Check] = &[
             ..Policy::MUST
         },
         scenarios: |subject| {
+            let batch = subject.at_once(20);
             let crowd = match subject.profile.serves_concurrently() {
-                true => subject.at_once(20),
+                true => batch,
                 false => 1,
             };
             let opened = ClientSteps::of(0).open(subject);
@@ -361,13 +362,20 @@ pub(super) const CHECKS: &[Check] = &[
                 Some(request) => opened.send(request),
                 None => opened,
             };
-            let lines = [spoken.then(Action::Reset).lines(), vec![settle()]].concat();
+            let reset = spoken.then(Action::Reset).lines();
+            let lines = vec![repeat(batch / crowd, reset), settle()];
             let many = if subject.deep { 10 * MANY } else { MANY };
-            Some(vec![scenario(
+            let scenario = scenario(
                 "more than a thousand resets",
                 &[("mallory", crowd)],
-                vec![vec![repeat(many.div_ceil(crowd), lines)]],
-            )])
+                vec![vec![repeat(many.div_ceil(batch), lines)]],
+            );
+            let waived = vec![Waiver {
+                invariant: Invariant::Memory,
+                reason: "what so many cost is measured where there are fewer: reset/after-connect"
+                    .to_owned(),
+            }];
+            Some(vec![Scenario { waived, ..scenario }])
         },
         counterexample: Counterexample {
             instead_of: "echo",
