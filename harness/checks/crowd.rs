@@ -6,7 +6,7 @@ use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Elsewhere, Gate, Policy};
 use crate::model::data::Segmentation;
 use crate::model::dialogue::{
-    self, ClientSteps, repeat, scenario, server_expects, server_requires, settle,
+    self, ClientSteps, repeat, scenario, server_expects_within, server_requires, settle,
 };
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::invariant::Invariant;
@@ -104,6 +104,13 @@ const SET_SIZE: u32 = 1_024;
 /// So many descriptors are left to the server for what else it opens.
 const LEFT: u64 = 64;
 
+/// So many it may have for each connection: its socket, and the two ends of the pipe that splice(2) goes through. What happens
+/// where there are none is the matter of backlog/descriptor-limit.
+const FOR_EACH: u64 = 3;
+
+/// How long a server may take to come to rest that has just been given a thousand connections, each a thread or more.
+const RESTS_WITHIN: Duration = Duration::from_secs(10);
+
 /// So many connect together.
 const TOGETHER: u32 = 100;
 
@@ -114,7 +121,7 @@ const MOST_GROUPS: u32 = 20;
 fn to_hold(subject: &Subject) -> u32 {
     let wanted = if subject.deep { 10 * HELD } else { HELD };
     let its = subject.open_files.unwrap_or(SET_SIZE.into());
-    let its = u32::try_from(its.saturating_sub(LEFT)).unwrap_or(u32::MAX);
+    let its = u32::try_from(its.saturating_sub(LEFT) / FOR_EACH).unwrap_or(u32::MAX);
     subject.with_room(wanted).min(its).max(1)
 }
 
@@ -146,7 +153,7 @@ fn held(subject: &Subject) -> Scenario {
     if groups * together >= SET_SIZE {
         lines.push(server_requires(ServerExpectation::Descriptor(SET_SIZE)));
     }
-    lines.push(server_expects(ServerExpectation::Rest));
+    lines.push(server_expects_within(ServerExpectation::Rest, RESTS_WITHIN));
     if concurrent {
         lines.extend(ClientSteps::of(0).polite(subject).lines());
     }

@@ -357,6 +357,10 @@ impl Session<'_> {
             if self.observer.recorder.server_state().look(what) != Progress::Pending {
                 return Ended::Done;
             }
+            // Descriptors come with clients, and no other is to come.
+            if matches!(what, ServerExpectation::Descriptor(_)) && self.is_over(begun) {
+                return Ended::Settled;
+            }
             if *what == ServerExpectation::OutOfFiles {
                 all_in_hand = if self.all_accepted() {
                     all_in_hand + 1
