@@ -40,6 +40,15 @@ pub(crate) fn bound(address: &Address, reuse: bool) -> io::Result<Socket> {
 
 /// Binds a datagram socket.
 pub(crate) fn bind(address: &Address) -> io::Result<UdpSocket> {
+    bind_with(address, false)
+}
+
+/// Binds a datagram socket to a port that others may have too.
+pub(crate) fn bind_shared(address: &Address) -> io::Result<UdpSocket> {
+    bind_with(address, true)
+}
+
+fn bind_with(address: &Address, shared: bool) -> io::Result<UdpSocket> {
     let Address::Inet(address) = address else {
         return Err(io::Error::other("counterexamples listen on IP addresses"));
     };
@@ -48,6 +57,7 @@ pub(crate) fn bind(address: &Address) -> io::Result<UdpSocket> {
         Type::DGRAM,
         Some(Protocol::UDP),
     )?;
+    socket.set_reuse_address(shared)?;
     socket.bind(&SockAddr::from(*address))?;
     announce(&socket);
     Ok(socket.into())

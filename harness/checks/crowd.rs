@@ -6,14 +6,18 @@ use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Elsewhere, Gate, Policy};
 use crate::model::data::Data;
 use crate::model::data::Segmentation;
-use crate::model::dialogue::{self, ClientSteps, repeat, scenario, settle};
-use crate::model::expectation::{End, Expectation};
+use crate::model::dialogue::{
+    self, ClientSteps, repeat, scenario, server_expects_within, server_requires, settle,
+};
+use crate::model::expectation::{End, Expectation, ServerExpectation};
+use crate::model::invariant::Invariant;
 use crate::model::need::Need;
 use crate::model::profile::{Drops, MostConnections, Refused};
-use crate::model::scenario::{Line, Scenario};
+use crate::model::scenario::{Line, Scenario, Waiver};
 use crate::model::subject::Subject;
 use std::io::{Read, Write};
 use std::net::TcpStream;
+use std::os::fd::AsRawFd;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -116,6 +120,95 @@ fn those_too_many_speak(crowd: u32, subject: &Subject) -> Option<Scenario> {
 
 /// So many are turned away one after the other.
 const TURNED_AWAY: u32 = 5;
+
+/// More than the 1,024 descriptors that a set of select(2) has room for, by as many as a server may have open besides.
+const HELD: u32 = 1_100;
+
+/// The numbers of an fd_set end below it (FD_SETSIZE, select(2)).
+const SET_SIZE: u32 = 1_024;
+
+/// So many descriptors are left to the server for what else it opens.
+const LEFT: u64 = 64;
+
+/// So many it may have for each connection: its socket, and the two ends of the pipe that splice(2) goes through. What happens
+/// where there are none is the matter of backlog/descriptor-limit.
+const FOR_EACH: u64 = 3;
+
+/// How long a server may take to come to rest that has just been given a thousand connections, each a thread or more.
+const RESTS_WITHIN: Duration = Duration::from_secs(10);
+
+/// So many connect together.
+const TOGETHER: u32 = 100;
+
+/// In so many groups at most they come to a server that has promised nothing, whose queue may stay full: each is waited for.
+const MOST_GROUPS: u32 = 20;
+
+/// How many connections a server is to hold here: as many as it promises, and as it and we have descriptors for.
+fn to_hold(subject: &Subject) -> u32 {
+    let wanted = if subject.deep { 10 * HELD } else { HELD };
+    let its = subject.open_files.unwrap_or(SET_SIZE.into());
+    let its = u32::try_from(its.saturating_sub(LEFT) / FOR_EACH).unwrap_or(u32::MAX);
+    subject.with_room(wanted).min(its).max(1)
+}
+
+/// A thousand connections and more, held.
+fn held(subject: &Subject) -> Scenario {
+    let concurrent = subject.profile.serves_concurrently();
+    let many = to_hold(subject);
+    // One that is not in time is not waited for: a queue may be full, and the server has promised nothing.
+    let arrive = |who| match concurrent {
+        true => ClientSteps::of(who)
+            .connect_without_waiting()
+            .expect(Expectation::Connected)
+            .speak_if_deferred(subject),
+        false => ClientSteps::of(who).connect_without_waiting(),
+    };
+    let together = subject.at_once(TOGETHER.min(many));
+    let groups = match concurrent {
+        true => many / together,
+        false => (many / together).min(MOST_GROUPS),
+    };
+    let names: Vec<String> = (1..=groups).map(|n| format!("crowd-{n}")).collect();
+    let mut clients = vec![("alice", 1)];
+    clients.extend(names.iter().map(|name| (name.as_str(), together)));
+    let mut lines = Vec::new();
+    for who in 1..=groups as usize {
+        lines.extend(arrive(who).lines());
+        lines.push(settle());
+    }
+    if groups * together >= SET_SIZE {
+        lines.push(server_requires(ServerExpectation::Descriptor(SET_SIZE)));
+    }
+    lines.push(server_expects_within(ServerExpectation::Rest, RESTS_WITHIN));
+    if concurrent {
+        lines.extend(ClientSteps::of(0).polite(subject).lines());
+    }
+    for who in 1..=groups as usize {
+        lines.extend(ClientSteps::of(who).then(Action::Close).lines());
+    }
+    let waived = [
+        (
+            Invariant::Bystanders,
+            "who stands by is silent, too: how the server idles is seen with nobody there",
+        ),
+        (
+            Invariant::Memory,
+            "what is kept of a thousand connections may serve the next: crowd/churn is about it",
+        ),
+        (
+            Invariant::Threads,
+            "a pool may have grown to a thousand: crowd/churn is about it",
+        ),
+    ];
+    let waived = waived.map(|(invariant, reason)| Waiver {
+        invariant,
+        reason: reason.to_owned(),
+    });
+    Scenario {
+        waived: waived.to_vec(),
+        ..scenario("more than a thousand are held", &clients, vec![lines])
+    }
+}
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -381,6 +474,41 @@ pub(super) const CHECKS: &[Check] = &[
         counterexample: Counterexample {
             instead_of: "club",
             serve: |address| each(&listen(address)?, super::stop::member),
+        },
+    },
+    Check {
+        id: "crowd/held",
+        requirement: "A server that holds more than a thousand connections neither ends nor spins, and serves one more.",
+        why: "select(2) knows no descriptor above 1,023, and writes beyond its set: \
+              https://github.com/esnet/iperf/issues/1604 https://github.com/microsoft/omi/issues/625 \
+              https://github.com/samhocevar/rinetd/issues/1",
+        method: "Eleven hundred clients connect and stay, or as many as are promised and as the server and the host have \
+                   descriptors for; the kernel shows that descriptors above 1,023 are in use, where the server may have so many. \
+                   The server must come to rest, and serve another client where it serves concurrently.",
+        fix: "Use poll(2) or epoll(7), or refuse connections whose descriptor is FD_SETSIZE or more.",
+        needs: &[
+            Need::STREAM,
+            Need::SEVERAL_AT_ONCE,
+            Need::CROWD,
+            Need::SHARED_PROCESS,
+        ],
+        policy: Policy {
+            fresh_server: true,
+            ..Policy::MUST
+        },
+        scenarios: |subject| Some(vec![held(subject)]),
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                // So many as the limit on descriptors allows, for a set that has room for 1,024.
+                crate::sys::own_limits::open_files();
+                each(&listen(address)?, |stream| {
+                    if stream.as_raw_fd() >= 1_024 {
+                        std::process::abort();
+                    }
+                    echo(stream)
+                })
+            },
         },
     },
     Check {

@@ -1,7 +1,7 @@
 //! Datagrams: each stands alone, may be empty, large, lost, doubled, or answered too late.
 
-use super::derive::with_connect_options;
-use crate::checks::counterexample::bind;
+use super::derive::{SECOND_INSTANCE, second_instance, with_connect_options};
+use crate::checks::counterexample::{bind, bind_shared};
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
@@ -20,13 +20,19 @@ use std::net::{SocketAddr, UdpSocket};
 /// Answers each datagram with what `reply` makes of it; an error ends the server.
 fn answer_each(
     address: &Address,
+    reply: impl FnMut(&UdpSocket, &[u8], SocketAddr) -> io::Result<()>,
+) -> io::Result<()> {
+    answer_each_at(&bind(address)?, reply)
+}
+
+fn answer_each_at(
+    socket: &UdpSocket,
     mut reply: impl FnMut(&UdpSocket, &[u8], SocketAddr) -> io::Result<()>,
 ) -> io::Result<()> {
-    let socket = bind(address)?;
     let mut buffer = vec![0; 65_536];
     loop {
         let (bytes, from) = socket.recv_from(&mut buffer)?;
-        reply(&socket, &buffer[..bytes], from)?;
+        reply(socket, &buffer[..bytes], from)?;
     }
 }
 
@@ -303,6 +309,40 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
     Check {
+        id: "datagram/source-port-zero",
+        requirement: "A server survives a datagram that names no sender to reply to, and serves on.",
+        why: "RFC 768 lets a sender that wants no reply give port 0; sendto then fails (EINVAL) and the error ends the receive \
+              loop, or is tried again for ever: https://github.com/tokio-rs/mio/issues/1563 \
+              https://github.com/MagicStack/uvloop/issues/338 https://github.com/netty/netty/pull/15528",
+        method: "A request comes from UDP port 0 (a raw socket), or from a Unix socket without a name; that it was read is seen in \
+                   the kernel's counter.",
+        fix: "Let an error of a reply be that reply's end, and nothing else.",
+        needs: &[Need::DATAGRAM, Need::OWN_NAMESPACE, Need::MANY_CONNECTIONS],
+        policy: Policy::MUST,
+        scenarios: |subject| {
+            let request = dialogue::request(&subject.profile);
+            let request = Data::literal(request.unwrap_or_else(|| b"sockdrill".to_vec()));
+            let send = ClientSteps::of(0).then(Action::SendWithoutSource(request));
+            Some(vec![scenario(
+                "a request from nowhere",
+                &[("mallory", 1)],
+                vec![send.lines(), vec![settle()]],
+            )])
+        },
+        counterexample: Counterexample {
+            instead_of: "udp-echo",
+            serve: |address| {
+                answer_each(address, |socket, bytes, from| {
+                    // Any error but that of a sender that has gone ends the loop.
+                    match socket.send_to(bytes, from) {
+                        Err(error) if error.kind() == io::ErrorKind::InvalidInput => Err(error),
+                        _ => Ok(()),
+                    }
+                })
+            },
+        },
+    },
+    Check {
         id: "datagram/reply-source",
         requirement: "A reply comes from the address that was asked.",
         why: "On a wildcard socket the kernel chooses the source by the route, and clients drop the reply: \
@@ -333,6 +373,30 @@ pub(super) const CHECKS: &[Check] = &[
                 let any = SocketAddr::new(std::net::Ipv4Addr::UNSPECIFIED.into(), address.port());
                 answer_each(&Address::Inet(any), echo)
             },
+        },
+    },
+    Check {
+        id: "datagram/second-instance",
+        requirement: "A second server on the same UDP port ends with an error, or shares the port or takes it over where that is \
+                      promised, and leaves the first one undisturbed.",
+        why: "SO_REUSEADDR lets any number of datagram sockets have a port, and the last one gets all: \
+              https://github.com/gevent/gevent/issues/932 https://github.com/joyent/libuv/issues/412 \
+              https://github.com/h2o/h2o/pull/2264",
+        method: "The same command is started a second time beside the first, with a folder of its own. Where both have the port, \
+                   both are stopped, and datagrams come from many ports: the kernel shows in whose queue they lie.",
+        fix: "Set neither SO_REUSEADDR nor SO_REUSEPORT on a datagram socket: it has no TIME_WAIT. Let an error of bind end the \
+              program.",
+        needs: &[
+            Need::DATAGRAM,
+            Need::INTERNET,
+            Need::MANY_CONNECTIONS,
+            Need::OWN_SOCKET,
+        ],
+        policy: SECOND_INSTANCE,
+        scenarios: |subject| Some(vec![second_instance(subject)]),
+        counterexample: Counterexample {
+            instead_of: "udp-echo",
+            serve: |address| answer_each_at(&bind_shared(address)?, echo),
         },
     },
     Check {

@@ -1,13 +1,15 @@
 //! What the scenarios of several families are made of.
 
 use crate::model::action::{Action, ConnectOptions};
+use crate::model::check::Policy;
 use crate::model::data::{Data, Source};
 use crate::model::dialogue::{scenario, server_does, server_requires};
 use crate::model::expectation::ServerExpectation;
+use crate::model::invariant::Invariant;
 use crate::model::need::Need;
-use crate::model::profile::{Framing, Model};
-use crate::model::scenario::{Line, Scenario, Step};
-use crate::model::server_action::{ServerAction, Signal, Streams};
+use crate::model::profile::{Framing, Model, SecondInstance};
+use crate::model::scenario::{Line, Scenario, Step, Waiver};
+use crate::model::server_action::{Second, ServerAction, Signal, Streams};
 use crate::model::subject::Subject;
 use std::net::Ipv4Addr;
 
@@ -55,6 +57,32 @@ pub(super) fn killed_and_started_again() -> Vec<Line> {
         server_does(ServerAction::Start(Streams::Usual)),
     ]
 }
+
+/// A second instance is started beside the server. Who lets it take the address over is not reached afterwards.
+pub(super) fn second_instance(subject: &Subject) -> Scenario {
+    let wanted = match subject.profile.promises.second_instance {
+        Some(SecondInstance::Ends) => Second::Ends,
+        Some(SecondInstance::SharesPort) => Second::SharesPort,
+        Some(SecondInstance::TakesOver) => Second::TakesOver,
+        None => Second::EitherWay,
+    };
+    let waived = (wanted == Second::TakesOver).then(|| Waiver {
+        invariant: Invariant::Served,
+        reason: "the second has taken the address over, and is ended".to_owned(),
+    });
+    let lines = vec![server_does(ServerAction::StartSecond(wanted))];
+    Scenario {
+        waived: waived.into_iter().collect(),
+        ..scenario("a second instance", &[], vec![lines])
+    }
+}
+
+/// How a check of a second instance is tried: what is promised of it is judged like any promise.
+pub(super) const SECOND_INSTANCE: Policy = Policy {
+    fresh_server: true,
+    promised: |subject| subject.profile.promises.second_instance.is_some(),
+    ..Policy::SHOULD
+};
 
 /// A connection of a client that takes a few KiB of a reply before the server has to wait for it.
 pub(super) fn small_buffer() -> ConnectOptions {

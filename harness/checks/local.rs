@@ -1,6 +1,6 @@
 //! Unix sockets: the path outlives the server, and descriptors can be passed along.
 
-use super::derive::killed_and_started_again;
+use super::derive::{SECOND_INSTANCE, killed_and_started_again, second_instance};
 use crate::model::action::Action;
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Policy};
@@ -95,6 +95,29 @@ pub(super) const CHECKS: &[Check] = &[
         counterexample: Counterexample {
             instead_of: "echo",
             serve: |address| each(&UnixListener::bind(path(address)?)?, echo),
+        },
+    },
+    Check {
+        id: "local/second-instance",
+        requirement: "A second server on the path of one that lives ends with an error, or takes the path over where that is \
+                      promised, and leaves the first one undisturbed.",
+        why: "Who removes whatever socket stands at the path takes a living one away: both run, and the first is reached by \
+              nobody any more: https://github.com/marconvcm/sony-device-center/issues/27 \
+              https://github.com/NVIDIA/nvnmos/pull/28 https://github.com/clawnify/ateam/pull/50",
+        method: "The same command is started a second time beside the first, with a folder of its own; what stands at the path \
+                   is looked at before and afterwards.",
+        fix: "Before bind, connect to the path; remove it only where nobody answers (ECONNREFUSED), and end with an error where \
+              somebody does. A lock file beside it keeps two from doing so at once.",
+        needs: &[Need::LOCAL, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
+        policy: SECOND_INSTANCE,
+        scenarios: |subject| Some(vec![second_instance(subject)]),
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                let path = path(address)?;
+                let _ = std::fs::remove_file(path);
+                each(&UnixListener::bind(path)?, echo)
+            },
         },
     },
     Check {

@@ -52,6 +52,13 @@ impl Need {
         reason: "the server does not take datagrams",
     };
 
+    /// An address with a port, rather than a path.
+    pub(crate) const INTERNET: Self = Self {
+        word: "internet",
+        met: |subject| !subject.place.transport.is_local(),
+        reason: "the server is on a Unix socket",
+    };
+
     /// A good exchange or a model.
     pub(crate) const DIALOGUE: Self = Self {
         word: "dialogue",

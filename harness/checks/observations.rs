@@ -567,6 +567,22 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         line: |seen| Some(met_limit(seen)?.choice.promise()),
     },
     Observation {
+        name: "open_files",
+        id: None,
+        about: "How many open files a process of the server may have: descriptors above 1,023, where select(2) ends, are in use \
+                by none that may have fewer.",
+        needs: &[],
+        occasion: Occasion::Probe,
+        read: |seen| {
+            let limit = seen.subject.open_files?;
+            Some(match limit <= 1_024 {
+                true => format!("at most {limit}, so that no descriptor above 1,023 is tried"),
+                false => format!("at most {limit}"),
+            })
+        },
+        line: NO_LINE,
+    },
+    Observation {
         name: "output_limit",
         id: None,
         about: "What the server does about a client that asks for 4 MiB and does not read, where output-limit is not promised.",
@@ -707,8 +723,8 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
     Observation {
         name: "second_instance",
         id: None,
-        about: "What a second instance on the same port does, which has a folder of its own.",
-        needs: &[Need::TCP, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
+        about: "What a second instance on the same address does, which has a folder of its own.",
+        needs: &[Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
         occasion: Occasion::Own(|_| {
             let second = server_does(ServerAction::StartSecond(Second::EitherWay));
             Some(scenario("a second instance", &[], vec![vec![second]]))
@@ -717,7 +733,8 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
             let became = |event: &ServerEvent| match event {
                 ServerEvent::SecondEnded(exit, _) => Some(exit.to_string()),
                 ServerEvent::SecondShares => Some("shares the port".to_owned()),
-                ServerEvent::SecondWithout => Some("runs without the port".to_owned()),
+                ServerEvent::SecondTakesOver => Some("takes the address over".to_owned()),
+                ServerEvent::SecondWithout => Some("runs without the address".to_owned()),
                 ServerEvent::SecondTries => {
                     let tried = LOOK_ON_FOR.as_secs();
                     Some(format!("still tries (watched for {tried} s)"))
@@ -732,6 +749,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
             let word = events.find_map(|event| match event {
                 ServerEvent::SecondEnded(..) => Some("ends"),
                 ServerEvent::SecondShares => Some("shares-port"),
+                ServerEvent::SecondTakesOver => Some("takes-over"),
                 _ => None,
             });
             let word = word.filter(|_| !promised)?;

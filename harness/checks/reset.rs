@@ -26,7 +26,11 @@ fn large_request(subject: &Subject) -> Option<Data> {
     Some(bulk(subject.profile.model()?, 256 << 10, subject.seed))
 }
 
+static TAKEN: AtomicUsize = AtomicUsize::new(0);
 static CONVERSATIONS: AtomicUsize = AtomicUsize::new(0);
+
+/// More than the 1,024 at which tables of slots and counters of connections commonly end.
+const MANY: u32 = 1_100;
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -329,6 +333,61 @@ pub(super) const CHECKS: &[Check] = &[
                         std::process::exit(1);
                     }
                     result
+                })
+            },
+        },
+    },
+    Check {
+        id: "reset/many",
+        requirement: "A server that has seen more than a thousand resets serves on.",
+        why: "A counter of connections that an error path never counts down is full after some hundreds, and a table of slots \
+              that it never clears has none left: https://github.com/rsanchez-wsu/jfiles/issues/254 \
+              https://github.com/sockudo/sockudo/issues/51",
+        method: "Eleven hundred connections are reset on one server, after a request where there is one, twenty at a time or as \
+                   many as the accept queue holds: more than the 1,024 at which counters and tables of slots end.",
+        fix: "Count down where the connection is dropped, on every path out of a conversation.",
+        needs: &[Need::TCP, Need::MANY_CONNECTIONS],
+        policy: Policy {
+            fresh_server: true,
+            ..Policy::MUST
+        },
+        scenarios: |subject| {
+            let batch = subject.at_once(20);
+            let crowd = match subject.profile.serves_concurrently() {
+                true => batch,
+                false => 1,
+            };
+            let opened = ClientSteps::of(0).open(subject);
+            let spoken = match dialogue::request(&subject.profile) {
+                Some(request) => opened.send(request),
+                None => opened,
+            };
+            let reset = spoken.then(Action::Reset).lines();
+            let lines = vec![repeat(batch / crowd, reset), settle()];
+            let many = if subject.deep { 10 * MANY } else { MANY };
+            let scenario = scenario(
+                "more than a thousand resets",
+                &[("mallory", crowd)],
+                vec![vec![repeat(many.div_ceil(batch), lines)]],
+            );
+            let waived = vec![Waiver {
+                invariant: Invariant::Memory,
+                reason: "what so many cost is measured where there are fewer: reset/after-connect"
+                    .to_owned(),
+            }];
+            Some(vec![Scenario { waived, ..scenario }])
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    if TAKEN.fetch_add(1, Ordering::Relaxed) >= 1_000 {
+                        // No place is left.
+                        return Ok(());
+                    }
+                    echo(stream)?;
+                    TAKEN.fetch_sub(1, Ordering::Relaxed);
+                    Ok(())
                 })
             },
         },

@@ -11,7 +11,7 @@ use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::invariant::Invariant;
 use crate::model::need::Need;
 use crate::model::profile::{STOP_WITHIN, Sessions, Transport};
-use crate::model::scenario::{Line, Scenario, Step, Waiver};
+use crate::model::scenario::{ClientGroup, Line, Scenario, Step, Waiver};
 use crate::model::server_action::{ServerAction, Signal, Streams};
 use crate::model::subject::Subject;
 use crate::sys::signals::{block, wait_for};
@@ -483,7 +483,87 @@ pub(super) const CHECKS: &[Check] = &[
             },
         },
     },
+    Check {
+        id: "stop/descriptors-closed",
+        requirement: "A server that is started without standard streams listens and serves, and prints to no client.",
+        why: "The lowest number that is free goes to the next that is opened: a socket gets 0, which is taken for an error, or \
+              2, and the log goes to a client. Cron, supervisors and remote shells have started servers so, and POSIX leaves \
+              open what a program finds then (exec, standard descriptors), so that nobody is failed for it: \
+              https://github.com/zeromq/libzmq/issues/2328 https://github.com/golang/go/issues/57442",
+        method: "The server is killed and started again with descriptor 0 closed, then with 0, 1 and 2 closed, and clients are \
+                 served. Runtimes that open /dev/null in their place pass.",
+        fix: "Open /dev/null for each of 0, 1 and 2 that is closed before anything else is opened, as the runtimes of Go and \
+              Rust do; take -1 alone for an error.",
+        needs: &[Need::MANY_CONNECTIONS],
+        policy: Policy {
+            fresh_server: true,
+            recommends: &[
+                Invariant::Alive,
+                Invariant::Served,
+                Invariant::IdleCpu,
+                Invariant::Listens,
+            ],
+            ..Policy::SHOULD
+        },
+        scenarios: |subject| {
+            let ways = [Streams::WithoutStdin, Streams::WithoutStreams];
+            let started = |streams| {
+                let mut scenarios = started_with(streams, subject);
+                let lines = several(subject);
+                scenarios.iter_mut().for_each(|scenario| {
+                    scenario.clients.push(ClientGroup {
+                        name: "bob".to_owned(),
+                        members: at_once(subject),
+                    });
+                    scenario.lines.extend(lines.clone());
+                });
+                scenarios
+            };
+            Some(ways.map(started).concat())
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    if has_no_output()? {
+                        // The runtime has mended it; this is what is without that.
+                        rustix::stdio::dup2_stdout(&*stream)?;
+                    }
+                    writeln!(std::io::stdout(), "a client")?;
+                    echo(stream)
+                })
+            },
+        },
+    },
 ];
+
+/// So many have the numbers of all standard streams between them.
+fn at_once(subject: &Subject) -> u32 {
+    match subject.profile.serves_concurrently() {
+        true => subject.at_once(4),
+        false => 1,
+    }
+}
+
+/// Some who come to stay, and go on once all are there: nothing has been said to any of them that is not its due.
+fn several(subject: &Subject) -> Vec<Line> {
+    let stays = !subject.profile.closes_after_exchange() && subject.answers_again;
+    let again = match stays {
+        true => ClientSteps::of(1).request_and_reply(subject),
+        false => ClientSteps::of(1),
+    };
+    let there = ClientSteps::of(1).come_to_stay(subject).lines();
+    let leave = again.then(Action::Close).lines();
+    vec![there, vec![settle()], leave].concat()
+}
+
+/// Whether the standard output of this process was closed at its start, and is the device that swallows all since, or a client.
+fn has_no_output() -> std::io::Result<bool> {
+    let output = rustix::fs::fstat(std::io::stdout())?;
+    let kind = rustix::fs::FileType::from_raw_mode(output.st_mode);
+    let null = rustix::fs::stat("/dev/null")?;
+    Ok(output.st_rdev == null.st_rdev || kind == rustix::fs::FileType::Socket)
+}
 
 /// Ends the server and starts it again with other standard streams; the polite client afterwards is the judge.
 fn started_with(streams: Streams, subject: &Subject) -> Vec<Scenario> {

@@ -1,16 +1,17 @@
 //! Restarting on the same port: who closes first holds TIME_WAIT, and a server must live with its own.
 
-use super::derive::{killed_and_started_again, with_connect_options};
+use super::derive::{
+    SECOND_INSTANCE, killed_and_started_again, second_instance, with_connect_options,
+};
 use crate::checks::counterexample::{die_of, each, echo, listen, listen_with};
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::address::Address;
-use crate::model::check::{Check, Counterexample, Policy};
+use crate::model::check::{Check, Counterexample, Elsewhere, Policy};
 use crate::model::dialogue::{ClientSteps, repeat, scenario, server_does, server_requires, settle};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::need::Need;
-use crate::model::profile::SecondInstance;
 use crate::model::scenario::Line;
-use crate::model::server_action::{Second, ServerAction, Signal, Streams};
+use crate::model::server_action::{ServerAction, Signal, Streams};
 use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::SocketAddr;
@@ -138,25 +139,51 @@ pub(super) const CHECKS: &[Check] = &[
                    second-instance is not promised, it may share the port.",
         fix: "Let an error of bind or listen end the program with a non-zero status.",
         needs: &[Need::TCP, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
-        policy: Policy {
-            fresh_server: true,
-            promised: |subject| subject.profile.promises.second_instance.is_some(),
-            ..Policy::SHOULD
-        },
-        scenarios: |subject| {
-            let wanted = match subject.profile.promises.second_instance {
-                Some(SecondInstance::Ends) => Second::Ends,
-                Some(SecondInstance::SharesPort) => Second::SharesPort,
-                None => Second::EitherWay,
-            };
-            let second = vec![server_does(ServerAction::StartSecond(wanted))];
-            Some(vec![scenario("a second instance", &[], vec![second])])
-        },
+        policy: SECOND_INSTANCE,
+        scenarios: |subject| Some(vec![second_instance(subject)]),
         counterexample: Counterexample {
             instead_of: "echo",
             serve: |address| match listen(address) {
                 Ok(listener) => each(&listener, echo),
                 Err(_) => Ok(()),
+            },
+        },
+    },
+    Check {
+        id: "time-wait/inherited-listener",
+        requirement: "No helper that a server has started keeps its listening socket, so that a server that was killed can be \
+                      started again beside what it leaves.",
+        why: "A listening socket without close-on-exec is inherited by every program that is started, and its port taken for as \
+              long as one of them lives: https://github.com/zeek/zeek/issues/5798 \
+              https://github.com/cesanta/mongoose/issues/1302 https://github.com/mojolicious/mojo/issues/606",
+        method: "The process that listens is killed with all that run its program; whoever runs another lives on. A client comes: \
+                   who takes it was handed the socket, and who leaves it in the queue has inherited it. Then the server is \
+                   started again.",
+        fix: "Open the socket with SOCK_CLOEXEC, or set FD_CLOEXEC before the first program is started (socket(2), fcntl(2)).",
+        needs: &[Need::TCP, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
+        policy: Policy {
+            fresh_server: true,
+            elsewhere: &[Elsewhere {
+                cause: "did-not-start",
+                see: &["time-wait/restart-killed"],
+            }],
+            ..Policy::MUST
+        },
+        scenarios: |_| {
+            let again = server_does(ServerAction::StartBesideHelpers);
+            Some(vec![scenario(
+                "killed, and its helpers live on",
+                &[],
+                vec![vec![again]],
+            )])
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| {
+                let listener = listen(address)?;
+                rustix::io::fcntl_setfd(&listener, rustix::io::FdFlags::empty())?;
+                std::process::Command::new("sleep").arg("3600").spawn()?;
+                each(&listener, echo)
             },
         },
     },

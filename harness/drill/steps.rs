@@ -44,6 +44,13 @@ pub(super) const ACTIONS: &[Verb<Action>] = &[
         read: |line| line.byte().map(Action::SendDescriptor),
     },
     Verb {
+        usage: "send-without-source DATA",
+        about: "Sends a datagram that names no sender: from UDP port 0 (RFC 768), for which the lab needs a network of its own, \
+                or from a Unix socket without a name.",
+        example: "alice send-without-source \"hello\"",
+        read: |line| plain(line).map(Action::SendWithoutSource),
+    },
+    Verb {
         usage: "half-close",
         about: "Sends FIN and goes on reading.",
         example: "alice half-close",
@@ -126,8 +133,9 @@ pub(super) const SERVER_ACTIONS: &[Verb<ServerAction>] = &[
         },
     },
     Verb {
-        usage: "start [stdout-closed | stdin-closed]",
-        about: "Starts the server again where it ran before; what still runs of it is killed first.",
+        usage: "start [stdout-closed | stdin-closed | without-stdin | without-streams]",
+        about: "Starts the server again where it ran before, with an output that nobody reads, an input at its end, or with \
+                descriptor 0 or all of 0, 1 and 2 really closed; what still runs of it is killed first.",
         example: "server start stdout-closed",
         read: |line| {
             let streams = match line.peek() {
@@ -138,9 +146,16 @@ pub(super) const SERVER_ACTIONS: &[Verb<ServerAction>] = &[
         },
     },
     Verb {
-        usage: "start-second [shares-port | either-way]",
+        usage: "start-beside-helpers",
+        about: "Kills the processes that listen and all that run their program, leaves those of other programs, and starts the \
+                server again; none of them may have kept its listening socket.",
+        example: "server start-beside-helpers",
+        read: |_| Ok(ServerAction::StartBesideHelpers),
+    },
+    Verb {
+        usage: "start-second [shares-port | takes-over | either-way]",
         about: "Starts a second instance beside the server, or in its place after its end, which must fail; or listen at the \
-                same port, or do one of both.",
+                same port, or take the path or the datagrams over from the first, or do one of the first two.",
         example: "server start-second shares-port",
         read: |line| {
             let second = match line.peek() {
@@ -237,6 +252,15 @@ pub(super) const SERVER_EXPECTATIONS: &[Verb<ServerExpectation>] = &[
         read: |line| {
             line.some_bytes("what it prints in quotes, such as \"ready\"")
                 .map(ServerExpectation::Output)
+        },
+    },
+    Verb {
+        usage: "descriptor NUMBER",
+        about: "One of its processes has an open file of this number or above.",
+        example: "server require descriptor 1024",
+        read: |line| {
+            line.count(0..=MOST_FILES)
+                .map(ServerExpectation::Descriptor)
         },
     },
     Verb {
@@ -441,6 +465,14 @@ fn send(line: &mut Reader<'_>) -> Read<Action> {
         every: tail.every,
         background: tail.background,
     })
+}
+
+/// Data that is sent as it is.
+fn plain(line: &mut Reader<'_>) -> Read<Data> {
+    let start = line.start();
+    let source = source(line)?;
+    let tail = line.choices(&with_data(&source, &[]))?;
+    tail.data(source, line, start)
 }
 
 fn source(line: &mut Reader<'_>) -> Read<Source> {

@@ -1135,6 +1135,7 @@ fn actions() -> impl Strategy<Value = Action> {
         ),
         any::<u8>().prop_map(Action::SendUrgent),
         any::<u8>().prop_map(Action::SendDescriptor),
+        datas().prop_map(Action::SendWithoutSource),
         prop::sample::select(plain),
         (1usize..9_999, durations())
             .prop_map(|(bytes, every)| Action::Read(Some(ReadRate { bytes, every }))),
@@ -1158,6 +1159,7 @@ fn server_expectations() -> impl Strategy<Value = ServerExpectation> {
             ServerExpectation::Rest,
             ServerExpectation::OutOfFiles,
         ]),
+        (0u32..1_000_000).prop_map(ServerExpectation::Descriptor),
     ]
 }
 
@@ -1169,10 +1171,14 @@ fn server_actions() -> impl Strategy<Value = ServerAction> {
         ServerAction::Start(Streams::Usual),
         ServerAction::Start(Streams::StdinClosed),
         ServerAction::Start(Streams::StdoutClosed),
+        ServerAction::Start(Streams::WithoutStdin),
+        ServerAction::Start(Streams::WithoutStreams),
         ServerAction::StartSecond(Second::Ends),
         ServerAction::StartSecond(Second::SharesPort),
+        ServerAction::StartSecond(Second::TakesOver),
         ServerAction::StartSecond(Second::EitherWay),
         ServerAction::StartOverFile,
+        ServerAction::StartBesideHelpers,
         ServerAction::RestoreOpenFiles,
     ];
     prop_oneof![

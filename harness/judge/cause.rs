@@ -10,6 +10,7 @@ use crate::model::template::Took;
 use crate::model::trial::BUSY;
 use crate::transcript::event::{Ended, Exit};
 use crate::transcript::instead::Instead;
+use crate::transcript::server_state::SecondInstance;
 use serde::{Serialize, Serializer};
 use std::fmt;
 
@@ -83,6 +84,14 @@ pub(crate) enum Cause {
         /// Why, as who started it tells.
         reason: String,
     },
+    /// A helper that runs another program has kept its listening socket, and takes nobody.
+    ListenerInherited {
+        /// What the helper runs.
+        program: String,
+        /// What became of a server that was started again.
+        #[serde(skip)]
+        second: Option<SecondInstance>,
+    },
     /// It removed a regular file that stood at its path.
     FileRemoved,
     /// It runs although a regular file stands at its path.
@@ -93,7 +102,9 @@ pub(crate) enum Cause {
     SecondInstanceRunsWithout,
     /// A second instance listens at the same port.
     SecondInstanceShares,
-    /// A second instance was to listen at the same port, and ended.
+    /// A second instance has the address in place of the first one.
+    SecondInstanceTakesOver,
+    /// A second instance was to have the address too, and ended.
     SecondInstanceEnded {
         /// How.
         exit: Exit,
@@ -276,11 +287,13 @@ impl Cause {
             Self::Crosstalk { .. } => "crosstalk",
             Self::ServerStepFailed { .. } => "server-step-failed",
             Self::DidNotStart { .. } => "did-not-start",
+            Self::ListenerInherited { .. } => "listener-inherited",
             Self::FileRemoved => "file-removed",
             Self::RunsOverFile => "runs-over-file",
             Self::SecondInstanceRuns => "second-instance-runs",
             Self::SecondInstanceRunsWithout => "second-instance-runs-without",
             Self::SecondInstanceShares => "second-instance-shares",
+            Self::SecondInstanceTakesOver => "second-instance-takes-over",
             Self::SecondInstanceEnded { .. } => "second-instance-ended",
             Self::SecondInstanceTries => "second-instance-tries",
             Self::SecondInstanceEndedWell => "second-instance-ended-well",
@@ -364,10 +377,12 @@ impl Cause {
             | Self::Crosstalk { .. }
             | Self::ServerStepFailed { .. }
             | Self::DidNotStart { .. }
+            | Self::ListenerInherited { .. }
             | Self::FileRemoved
             | Self::RunsOverFile
             | Self::SecondInstanceRuns
             | Self::SecondInstanceShares
+            | Self::SecondInstanceTakesOver
             | Self::SecondInstanceEnded { .. }
             | Self::SecondInstanceTries
             | Self::SecondInstanceRunsWithout

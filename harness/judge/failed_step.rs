@@ -327,7 +327,14 @@ fn failed(
                 instead,
             })
         }
-        Step::Server(ServerAction::Start(_)) => {
+        Step::Server(ServerAction::StartBesideHelpers) if server_state.inherited_by.is_some() => {
+            let program = server_state.inherited_by.clone()?;
+            Some(Cause::ListenerInherited {
+                program,
+                second: server_state.second,
+            })
+        }
+        Step::Server(ServerAction::Start(_) | ServerAction::StartBesideHelpers) => {
             let reason = server_state.start_failed.clone()?;
             Some(Cause::DidNotStart { reason })
         }
@@ -339,6 +346,7 @@ fn failed(
             SecondInstance::Lives
             | SecondInstance::RunsWithout
             | SecondInstance::Shares
+            | SecondInstance::TakesOver
             | SecondInstance::Tries => Some(Cause::RunsOverFile),
         },
         Step::Server(ServerAction::StartSecond(wanted)) => {
@@ -352,13 +360,17 @@ fn failed(
 
 fn second_failed(wanted: Second, second: SecondInstance) -> Option<Cause> {
     match (second, wanted) {
-        (SecondInstance::Ended(exit), Second::SharesPort) => {
+        (SecondInstance::Ended(exit), Second::SharesPort | Second::TakesOver) => {
             Some(Cause::SecondInstanceEnded { exit })
         }
         (SecondInstance::Ended(Exit::Status(0)), Second::Ends | Second::EitherWay) => {
             Some(Cause::SecondInstanceEndedWell)
         }
-        (SecondInstance::Shares, Second::Ends) => Some(Cause::SecondInstanceShares),
+        (SecondInstance::Shares, Second::Ends | Second::TakesOver) => {
+            Some(Cause::SecondInstanceShares)
+        }
+        (SecondInstance::TakesOver, Second::TakesOver) => None,
+        (SecondInstance::TakesOver, _) => Some(Cause::SecondInstanceTakesOver),
         (SecondInstance::Lives, _) => Some(Cause::SecondInstanceRuns),
         (SecondInstance::RunsWithout, _) => Some(Cause::SecondInstanceRunsWithout),
         (SecondInstance::Tries, _) => Some(Cause::SecondInstanceTries),

@@ -25,6 +25,26 @@ const TOLD: &[&str] = &[
     "NoPorts",
 ];
 
+/// How many UDP datagrams have been read in the namespace that a process is in, since it was made.
+pub(crate) fn datagrams_read(pid: i32) -> u64 {
+    let file = |name: &str| fs::read_to_string(format!("/proc/{pid}/net/{name}"));
+    let (v4, v6) = (file("snmp"), file("snmp6"));
+    let v6 = v6.unwrap_or_default();
+    let of_v6 = v6
+        .lines()
+        .find_map(|line| line.strip_prefix("Udp6InDatagrams"));
+    let of_v6 = of_v6.and_then(|value| value.trim().parse().ok());
+    in_datagrams(&v4.unwrap_or_default()).unwrap_or(0) + of_v6.unwrap_or(0)
+}
+
+fn in_datagrams(snmp: &str) -> Option<u64> {
+    let mut lines = snmp.lines().filter(|line| line.starts_with("Udp:"));
+    let (names, values) = (lines.next()?, lines.next()?);
+    let names = names.split_ascii_whitespace();
+    let at = names.clone().position(|name| name == "InDatagrams")?;
+    values.split_ascii_whitespace().nth(at)?.parse().ok()
+}
+
 /// Counters of a network namespace at a moment.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Counters(BTreeMap<&'static str, u64>);
@@ -69,6 +89,12 @@ fn take_in(text: &str, found: &mut BTreeMap<&'static str, u64>) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn datagrams_that_were_read_stand_in_their_column() {
+        let snmp = "Tcp: InSegs\nTcp: 5\nUdp: InDatagrams NoPorts\nUdp: 7 2\n";
+        assert_eq!(in_datagrams(snmp), Some(7));
+    }
 
     #[test]
     fn only_what_moved_is_told() {

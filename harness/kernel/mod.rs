@@ -8,7 +8,7 @@ mod ends;
 mod process;
 mod rest;
 
-pub(crate) use counters::{Counters, RECEIVE_BUFFER_ERRORS};
+pub(crate) use counters::{Counters, RECEIVE_BUFFER_ERRORS, datagrams_read};
 pub(crate) use destroyed::{DestroyEvents, DestroyedSocket};
 pub(crate) use diag::{Diag, Row, State, Table};
 pub(crate) use ends::{ProcessEnds, Subscription};

@@ -236,6 +236,12 @@ impl Lab {
         self.supervisor.socket(family, kind, 0)
     }
 
+    /// A socket for UDP with headers of our own (raw(7)); a lab with a network of its own grants it.
+    pub(crate) fn raw_udp(&self, family: AddressFamily) -> rustix::io::Result<OwnedFd> {
+        self.supervisor
+            .socket(family, SocketType::RAW, libc::IPPROTO_UDP)
+    }
+
     pub(crate) fn spawn(&self, request: &SpawnRequest<'_>) -> rustix::io::Result<Spawned> {
         self.supervisor.spawn(request)
     }

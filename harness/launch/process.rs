@@ -121,7 +121,10 @@ impl Process {
         let (leaving_reader, left_end) = pipe().map_err(errno)?;
         let (stdout, leaving_reader) = match streams {
             Streams::StdoutClosed => (left_end.as_fd(), Some(leaving_reader)),
-            Streams::Usual | Streams::StdinClosed => (output_end.as_fd(), None),
+            Streams::Usual
+            | Streams::StdinClosed
+            | Streams::WithoutStdin
+            | Streams::WithoutStreams => (output_end.as_fd(), None),
         };
         let directory = std::env::current_dir().map_err(start_failed)?;
         let listener = match target.listen_fds {
@@ -140,6 +143,7 @@ impl Process {
             stdout,
             stderr: output_end.as_fd(),
             status: status_end.as_fd(),
+            closed: streams.closed(),
             listener: listener.as_ref().map(AsFd::as_fd),
             open_files: open_files.unwrap_or([given.soft, given.hard]),
         };
@@ -286,7 +290,10 @@ fn stdin(streams: Streams) -> std::io::Result<OwnedFd> {
             drop(writer);
             Ok(reader)
         }
-        Streams::Usual | Streams::StdoutClosed => Ok(std::fs::File::open("/dev/null")?.into()),
+        Streams::Usual
+        | Streams::StdoutClosed
+        | Streams::WithoutStdin
+        | Streams::WithoutStreams => Ok(std::fs::File::open("/dev/null")?.into()),
     }
 }
 

@@ -98,6 +98,14 @@ impl Server {
         rows
     }
 
+    /// The sockets that anybody has where clients reach the server: those that listen, and of datagrams those that are bound.
+    pub(crate) fn sockets(&self) -> Vec<u32> {
+        match self.place.transport {
+            Transport::Tcp => self.listeners().iter().map(|row| row.inode).collect(),
+            _ => sockets_at(&self.lab, &self.place),
+        }
+    }
+
     /// Whether the server is bound to all IPv4 addresses.
     pub(crate) fn is_on_every_address(&self) -> bool {
         let v4 = matches!(&self.place.address, Address::Inet(address) if address.is_ipv4());

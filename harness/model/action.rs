@@ -27,6 +27,8 @@ pub(crate) enum Action {
     SendUrgent(u8),
     /// Sends one byte together with an open descriptor (`SCM_RIGHTS`, unix(7)).
     SendDescriptor(u8),
+    /// Sends a datagram that names no sender: from UDP port 0, or from a Unix socket without a name.
+    SendWithoutSource(Data),
     /// Sends FIN and goes on reading (`shutdown(SHUT_WR)`).
     HalfClose,
     /// Closes with RST (`SO_LINGER` of zero).
@@ -127,6 +129,16 @@ impl Action {
                     .needing(Need::SendingSide)
                     .only_over(Over::Local)
                     .with(Argument::Byte(*byte))
+            }
+            Self::SendWithoutSource(data) => {
+                Form::new("send-without-source", "send_without_source", Does::Talks)
+                    .needing(Need::Server)
+                    .only_over(Over::Datagrams)
+                    .with(Argument::Data(data))
+                    .in_python(Python::Limited(
+                        "send_without_source",
+                        "a datagram from UDP port 0 takes root",
+                    ))
             }
             Self::HalfClose => Form::new("half-close", "half_close", Does::HalfCloses)
                 .needing(Need::SendingSide)

@@ -96,6 +96,8 @@ pub(crate) enum ServerExpectation {
     Rest,
     /// It has printed this since it was started, or does so now.
     Output(Vec<u8>),
+    /// One of its processes has an open file of this number or above.
+    Descriptor(u32),
     /// One of its processes has as many open files as its limit allows, but for one that it may keep in reserve.
     OutOfFiles,
 }
@@ -223,6 +225,9 @@ impl ServerExpectation {
             Self::NoTimeWait => looks("no-time-wait", "expect_no_time_wait").only_over(Over::Tcp),
             Self::Rest => looks("rest", "expect_rest").needing(Need::Server),
             Self::Output(text) => looks("output", "expect_output").with(Argument::Text(text)),
+            Self::Descriptor(least) => looks("descriptor", "expect_descriptor")
+                .needing(Need::Server)
+                .with(number(*least)),
             Self::OutOfFiles => {
                 looks("out-of-files", "expect_out_of_files").needing(Need::LimitedFiles)
             }

@@ -412,6 +412,8 @@ pub(crate) enum SecondInstance {
     Ends,
     /// It listens at the same port (SO_REUSEPORT, socket(7)).
     SharesPort,
+    /// It takes the path, or the datagrams, over from the first.
+    TakesOver,
 }
 
 /// When a server gives up on a silent client.

@@ -131,8 +131,9 @@ pub(crate) const PROMISES: &[Promise] = &[
     },
     Promise {
         name: "second-instance",
-        about: "What a second instance on the same address does: it ends with an error, or listens at the same port.",
-        words: &["ends", "shares-port"],
+        about: "What a second instance on the same address does: it ends with an error, listens at the same port too, or takes \
+                the path of a Unix socket, or the datagrams, over from the first.",
+        words: &["ends", "shares-port", "takes-over"],
         otherwise: None,
         example: "\"ends\"",
     },

@@ -1,7 +1,7 @@
 //! What can be done to the server.
 
 use super::expectation::ServerExpectation;
-use super::form::{Argument, Does, Form, Need};
+use super::form::{Argument, Does, Form, Need, Over};
 use super::literal::name_in;
 use std::fmt;
 use std::time::Duration;
@@ -21,6 +21,8 @@ pub(crate) enum ServerAction {
     Start(Streams),
     /// Starts a second instance beside it, or after its end in its place.
     StartSecond(Second),
+    /// Kills what listens of it, with all that run its program, and starts it again beside what it has started of others.
+    StartBesideHelpers,
     /// Puts a regular file at its path and starts it; it must fail, and leave the file.
     StartOverFile,
     /// Limits its open files to this many more than it has now (prlimit(2)).
@@ -53,6 +55,10 @@ pub(crate) enum Streams {
     StdoutClosed,
     /// An input that is a pipe at its end.
     StdinClosed,
+    /// No input at all: descriptor 0 is closed, and the next that is opened gets its number.
+    WithoutStdin,
+    /// No streams at all: descriptors 0, 1 and 2 are closed.
+    WithoutStreams,
 }
 
 /// What a second instance on the same address must do.
@@ -63,7 +69,9 @@ pub(crate) enum Second {
     Ends,
     /// It listens at the same port (SO_REUSEPORT, socket(7)).
     SharesPort,
-    /// One or the other.
+    /// It takes the path, or the datagrams, over from the first.
+    TakesOver,
+    /// It ends with an error, or listens at the same port.
     EitherWay,
 }
 
@@ -71,6 +79,7 @@ impl Second {
     /// The unusual ones with their names in files.
     pub(crate) const ALL: &[(Self, &'static str)] = &[
         (Self::SharesPort, "shares-port"),
+        (Self::TakesOver, "takes-over"),
         (Self::EitherWay, "either-way"),
     ];
 }
@@ -80,7 +89,18 @@ impl Streams {
     pub(crate) const ALL: &[(Self, &'static str)] = &[
         (Self::StdoutClosed, "stdout-closed"),
         (Self::StdinClosed, "stdin-closed"),
+        (Self::WithoutStdin, "without-stdin"),
+        (Self::WithoutStreams, "without-streams"),
     ];
+
+    /// The standard descriptors that are closed.
+    pub(crate) fn closed(self) -> &'static [i32] {
+        match self {
+            Self::Usual | Self::StdoutClosed | Self::StdinClosed => &[],
+            Self::WithoutStdin => &[0],
+            Self::WithoutStreams => &[0, 1, 2],
+        }
+    }
 }
 
 /// The signals that a scenario may send.
@@ -157,6 +177,8 @@ impl ServerAction {
                     Streams::Usual => "start_again",
                     Streams::StdoutClosed => "start_without_reader",
                     Streams::StdinClosed => "start_without_input",
+                    Streams::WithoutStdin => "start_without_stdin",
+                    Streams::WithoutStreams => "start_without_streams",
                 };
                 let unusual = *streams != Streams::Usual;
                 let unusual = unusual.then(|| Argument::Word(name_in(Streams::ALL, *streams)));
@@ -166,11 +188,17 @@ impl ServerAction {
                 let method = match second {
                     Second::Ends => "start_second",
                     Second::SharesPort => "start_second_sharing",
+                    Second::TakesOver => "start_second_taking_over",
                     Second::EitherWay => "start_second_either_way",
                 };
                 let unusual = *second != Second::Ends;
                 let unusual = unusual.then(|| Argument::Word(name_in(Second::ALL, *second)));
                 Form::new("start-second", method, Does::StartsSecond).with_all(unusual)
+            }
+            Self::StartBesideHelpers => {
+                Form::new("start-beside-helpers", "start_beside_helpers", Does::Starts)
+                    .needing(Need::RunningServer)
+                    .only_over(Over::Tcp)
             }
             Self::StartOverFile => Form::new("start-over-file", "start_over_file", Does::Replaces),
             Self::LimitOpenFiles(spare) => {

@@ -36,6 +36,8 @@ pub(crate) struct Subject {
     pub send_buffer: usize,
     /// Whether it has a process for each client.
     pub process_for_each: bool,
+    /// How many open files each of its processes may have at least.
+    pub open_files: Option<u64>,
     /// Whether the host lets us limit its open files while it runs.
     pub may_be_limited: bool,
     /// How much later a client was served than the very first one, where that one was turned away.
@@ -124,6 +126,7 @@ impl Subject {
             most_clients: u32::MAX,
             somaxconn: None,
             send_buffer: USUAL_SEND_BUFFER,
+            open_files: None,
             may_be_limited: true,
             turned_away: None,
             answers_otherwise: false,

@@ -9,6 +9,7 @@ use crate::model::need::Unmet;
 use crate::model::profile::{Drops, Framing, TooLong};
 use crate::model::subject::Broken;
 use crate::transcript::event::Exit;
+use crate::transcript::server_state::SecondInstance;
 use std::fmt;
 
 impl fmt::Display for Cause {
@@ -60,6 +61,21 @@ impl fmt::Display for Cause {
                 instead,
             } => f.write_str(&step::of_server(expected, *how, instead)),
             Self::DidNotStart { reason } => write!(f, "the server did not start again: {reason}"),
+            Self::ListenerInherited { program, second } => {
+                write!(
+                    f,
+                    "{program}, which the server has started, has its listening socket when it is killed, and takes nobody"
+                )?;
+                match second {
+                    Some(SecondInstance::Ended(exit)) => {
+                        write!(f, "; the server, started again, {exit}")
+                    }
+                    Some(SecondInstance::Shares) => f.write_str(
+                        "; started again, the server shares the port with it, and part of the clients wait there",
+                    ),
+                    _ => Ok(()),
+                }
+            }
             Self::FileRemoved => {
                 f.write_str("the server removed a regular file that stood at its path")
             }
@@ -73,11 +89,14 @@ impl fmt::Display for Cause {
                 f.write_str("a second server on the same address keeps running without it")
             }
             Self::SecondInstanceShares => {
-                f.write_str("a second server, which was to end, listens at the same port")
+                f.write_str("a second server, which was not to share it, listens at the same address")
             }
+            Self::SecondInstanceTakesOver => f.write_str(
+                "a second server takes the address over from the first, which runs on and no client reaches any more",
+            ),
             Self::SecondInstanceEnded { exit } => write!(
                 f,
-                "a second server, which was to listen at the same port, {exit}"
+                "a second server, which was to listen at the same address, {exit}"
             ),
             Self::SecondInstanceTries => {
                 f.write_str("a second server on the same address still tries")

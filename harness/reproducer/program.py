@@ -156,6 +156,20 @@ def descriptors(pid):
     return found
 
 
+def close_all(*numbers):
+    """Close these descriptors."""
+    for number in numbers:
+        os.close(number)
+
+
+def program_of(pid):
+    """Return the file that a process runs."""
+    try:
+        return os.readlink(f"/proc/{pid}/exe")
+    except OSError:
+        return None
+
+
 def in_words(status):
     """Return how a process ended, as a person says it."""
     if status < 0:
@@ -299,6 +313,14 @@ class Server:
         finally:
             os.close(reader)
 
+    def start_without_stdin(self):
+        """Start it with descriptor 0 closed."""
+        self.start_again(preexec_fn=lambda: close_all(0))
+
+    def start_without_streams(self):
+        """Start it with descriptors 0, 1 and 2 closed."""
+        self.start_again(preexec_fn=lambda: close_all(0, 1, 2))
+
     def start_second(self):
         """Start a second instance, which must fail."""
         second = self.spawn(bytearray())
@@ -315,9 +337,36 @@ class Server:
         """Tell whether a second instance listens at the same port."""
         pids = {pid for pid, _, _ in descendants(second.pid)} | {second.pid}
         names = [name for pid in pids for name in descriptors(pid).values()]
-        return any(row.state == LISTEN and row.port == self.address[1]
-                   and f"socket:[{row.inode}]" in names
-                   for row in rows("tcp", "tcp6"))
+        if isinstance(self.address, str):
+            return False
+        bound = [row for row in rows("tcp", "tcp6") if row.state == LISTEN]
+        bound += [row for row in rows("udp", "udp6") if row.state == CLOSED]
+        return any(row.port == self.address[1]
+                   and f"socket:[{row.inode}]" in names for row in bound)
+
+    def is_deaf_beside(self, second):
+        """Return whether of many datagrams the first one gets none."""
+        mine = [row.inode for row in rows("udp", "udp6")
+                if row.state == CLOSED and row.port == self.address[1]]
+        pids = {pid for pid, _, _ in descendants(second.pid)} | {second.pid}
+        names = [name for pid in pids for name in descriptors(pid).values()]
+        mine = [inode for inode in mine if f"socket:[{inode}]" not in names]
+        if not mine:
+            return False
+        self.signal_all(signal.SIGSTOP)
+        v6 = ":" in self.address[0]
+        family = socket.AF_INET6 if v6 else socket.AF_INET
+        senders = [socket.socket(family, socket.SOCK_DGRAM)
+                   for _ in range(32)]
+        for sender in senders:
+            sender.sendto(b"", self.address)
+        got = any(row.queue for row in rows("udp", "udp6")
+                  if row.inode in mine)
+        second.kill()
+        self.signal_all(signal.SIGCONT)
+        for sender in senders:
+            sender.close()
+        return not got
 
     def start_second_sharing(self):
         """Start a second instance, which must listen at the same port."""
@@ -331,18 +380,68 @@ class Server:
             second.kill()
             second.wait()
 
-    def start_second_either_way(self):
-        """Start a second instance, which must fail or share the port."""
+    def at_path(self):
+        """Return what stands at the path that the server is bound to."""
+        try:
+            found = os.lstat(self.address)
+        except (OSError, TypeError):
+            return None
+        return found.st_dev, found.st_ino
+
+    def start_second_taking_over(self):
+        """Start a second instance, which must have the address."""
+        stood = self.at_path()
         second = self.spawn(bytearray())
         try:
             self.wait_for(
-                lambda: second.poll() or self.shares_port(second),
-                STEP_WITHIN,
-                "a second instance neither fails nor shares the port"
+                lambda: self.at_path() not in (None, stood)
+                or self.shares_port(second), STEP_WITHIN,
+                "a second instance does not take the address over"
             )
         finally:
             second.kill()
             second.wait()
+
+    def start_second_either_way(self):
+        """Start a second instance, which must fail or share the port."""
+        second = self.spawn(bytearray())
+        stood = self.at_path()
+        try:
+            self.wait_for(
+                lambda: second.poll() or self.shares_port(second)
+                or self.at_path() != stood,
+                STEP_WITHIN,
+                "a second instance neither fails nor shares the port"
+            )
+            if self.at_path() != stood:
+                raise Broken("a second instance takes the path away")
+            if second.poll() is None and self.is_deaf_beside(second):
+                raise Broken("a second instance takes the datagrams away")
+        finally:
+            second.kill()
+            second.wait()
+
+    def start_beside_helpers(self):
+        """Kill all that run the server's program, and start it again."""
+        self.expect_life(0)
+        self.may_end = True
+        self.signals.add(signal.SIGKILL)
+        program = program_of(self.process.pid)
+        own = [pid for pid, _, _ in self.tree() if program_of(pid) == program]
+        for pid in own:
+            os.kill(pid, signal.SIGKILL)
+        self.process.wait()
+        self.wait_for(
+            lambda: not self.is_held(), STEP_WITHIN,
+            "a helper keeps the listening socket"
+        )
+        self.start_again()
+
+    def is_held(self):
+        """Return whether a process has the listening socket."""
+        mine = self.inodes()
+        return any(row.state == LISTEN and row.port == self.address[1]
+                   and row.inode in mine for row in rows("tcp", "tcp6"))
 
     def start_over_file(self):
         """Start it where a file of somebody else stands at its path."""
@@ -572,6 +671,14 @@ class Server:
                 resource.prlimit(pid, resource.RLIMIT_NOFILE, before)
             except ProcessLookupError:
                 pass
+
+    def expect_descriptor(self, least, within=STEP_WITHIN):
+        """Expect a process to have an open file of this number."""
+        self.wait_for(
+            lambda: any(max(descriptors(process[0]), default=0) >= least
+                        for process in self.tree()), within,
+            f"no process has descriptor {least}"
+        )
 
     def expect_out_of_files(self, within=STEP_WITHIN):
         """Expect a process that has all the files that it may have."""
@@ -887,6 +994,26 @@ class Client:
                 socket.send_fds(self.socket, [byte], [gift.fileno()])
             except OSError as error:
                 self.note(send_failure=error.strerror)
+
+    def send_without_source(self, data):
+        """Send a datagram from port 0, or from a socket without a name."""
+        where = self.server.address
+        try:
+            if isinstance(where, str):
+                with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as gone:
+                    gone.sendto(data, where)
+                return
+            family = socket.AF_INET6 if ":" in where[0] else socket.AF_INET
+            with socket.socket(
+                family, socket.SOCK_RAW, socket.IPPROTO_UDP
+            ) as raw:
+                if family == socket.AF_INET6:
+                    checksum = 7
+                    raw.setsockopt(socket.IPPROTO_IPV6, checksum, 6)
+                head = struct.pack("!HHHH", 0, where[1], 8 + len(data), 0)
+                raw.sendto(head + data, (where[0], 0))
+        except PermissionError as error:
+            raise Unable(f"port 0: {error}") from None
 
     def row(self):
         """Return the server's end of the connection in the kernel."""

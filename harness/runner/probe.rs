@@ -108,6 +108,7 @@ pub(super) async fn probe(
     let takes_more = needs.iter().all(|need| need.unmet(&subject).is_none());
     let subject = Subject {
         process_for_each: takes_more && session.has_a_process_for_each().await,
+        open_files: session.open_files(),
         may_be_limited: session.may_be_limited(),
         ..subject
     };

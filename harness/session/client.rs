@@ -2,7 +2,7 @@
 
 use crate::kernel::State;
 use crate::launch::lab::Lab;
-use crate::model::action::{ConnectOptions, ReadRate};
+use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::address::Address;
 use crate::model::data::{Data, Segmentation};
 use crate::model::expectation::End;
@@ -722,6 +722,24 @@ impl Client {
             }
             Err(errno) => self.fail_to_send(errno),
         }
+    }
+
+    /// Sends a datagram that names no sender.
+    pub(crate) async fn send_without_source(&mut self, data: &Data) {
+        let bytes = data.bytes(self.id.member);
+        let address = match &self.server {
+            Address::Path(path) => Address::Path(self.lab.reached(path)),
+            inet => inet.clone(),
+        };
+        let (is_read, evidence) = match super::anonymous::send_to(&address, &bytes, &self.lab).await
+        {
+            Ok(true) => (true, "it was read".to_owned()),
+            Ok(false) => (false, "nobody has read it".to_owned()),
+            Err(errno) => (false, errno.to_string()),
+        };
+        self.record(ClientEvent::SentWithoutSource(bytes.len()));
+        let step = Action::SendWithoutSource(data.clone()).to_string();
+        self.recorder.prove(Fault::Step(step), is_read, evidence);
     }
 
     pub(crate) fn set_rate(&mut self, rate: Option<ReadRate>) {

@@ -108,6 +108,7 @@ impl Session<'_> {
             } => client.send(data, segmentation, *every).await,
             Action::SendUrgent(byte) => client.send_urgent(*byte).await,
             Action::SendDescriptor(byte) => client.send_descriptor(*byte).await,
+            Action::SendWithoutSource(data) => client.send_without_source(data).await,
             Action::HalfClose => client.half_close(),
             Action::Reset => client.reset().await,
             Action::Close => client.close().await,

@@ -3,7 +3,7 @@
 use super::observer::Observer;
 use super::open_files::OpenFilesLimits;
 use super::quiescence::count_in;
-use crate::kernel::{RestDetector, State};
+use crate::kernel::{Process, RestDetector, State};
 use crate::model::address::Address;
 use crate::model::expectation::ServerExpectation;
 use crate::transcript::event::ServerEvent;
@@ -52,6 +52,10 @@ impl Observer {
             }
             // How busy it is says most at the end of the wait.
             ServerExpectation::Rest => return,
+            ServerExpectation::Descriptor(_) => match self.highest_descriptor() {
+                Some(event) => event,
+                None => return,
+            },
             ServerExpectation::OutOfFiles => match self.open_files(files, false) {
                 Some(event) => event,
                 None => return,
@@ -62,6 +66,20 @@ impl Observer {
             }
         };
         self.record_news(event);
+    }
+
+    /// The highest descriptor of all that the processes of the server have.
+    fn highest_descriptor(&self) -> Option<ServerEvent> {
+        let highest = |process: &Process| process.descriptor_numbers().into_iter().max();
+        let processes = self.processes().into_iter();
+        let each = processes.filter_map(|process| Some((highest(&process)?, process)));
+        let (number, process) = each.max_by_key(|(number, _)| *number)?;
+        Some(ServerEvent::Descriptors {
+            highest: number.unsigned_abs(),
+            limit: process
+                .descriptors_limit()
+                .map_or(u64::MAX, |limit| limit as u64),
+        })
     }
 
     /// How near the server is to its limit on open files; `settled` where nobody waits any more to be taken.

@@ -1,5 +1,6 @@
 //! Performs scenarios on one server, and writes down what its clients and the kernel see; decides nothing.
 
+mod anonymous;
 mod blame;
 mod calibration;
 mod client;
@@ -7,6 +8,7 @@ mod client_steps;
 mod clients;
 mod ends;
 mod facts;
+mod helpers;
 mod interpreter;
 mod observer;
 mod open_files;
@@ -16,6 +18,7 @@ mod phases;
 mod quiescence;
 mod recorder;
 mod sampler;
+mod second;
 mod server_steps;
 mod sources;
 mod starting;

@@ -108,6 +108,13 @@ impl<'a> Session<'a> {
         self.observer.recorder.with(look)
     }
 
+    /// How many open files the process of the server may have that may have the fewest.
+    pub(crate) fn open_files(&self) -> Option<u64> {
+        let processes = self.observer.processes().into_iter();
+        let limits = processes.filter_map(|process| process.descriptors_limit());
+        limits.min().map(|limit| limit as u64)
+    }
+
     /// Whether the host lets us limit the open files of every process of the server.
     pub(crate) fn may_be_limited(&self) -> bool {
         may_be_limited(&self.observer.processes())

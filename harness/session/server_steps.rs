@@ -3,16 +3,15 @@
 use super::open_files::lowest_with_room;
 use super::phases::{Flow, Session, go_on_if};
 use super::quiescence::{is_busy, is_starved_of_proof, looks_every};
-use crate::kernel::{Descriptors, RestDetector, Row, shows_waits, stillness};
+use crate::kernel::RestDetector;
 use crate::launch::{Process, Server, Target};
 use crate::model::error::Error;
 use crate::model::expectation::ServerExpectation;
 use crate::model::limits::{
-    LET_IN_WITHIN, LOOK_ASIDE, LOOK_EVERY, LOOK_ON_FOR, LOOK_SOON, LOOKS_TO_BLAME, MAY_DIE_WITHIN,
-    STEP_WITHIN,
+    LET_IN_WITHIN, LOOK_ASIDE, LOOK_EVERY, LOOK_ON_FOR, LOOK_SOON, LOOKS_TO_BLAME, STEP_WITHIN,
 };
 use crate::model::literal::Measured;
-use crate::model::server_action::{Second, ServerAction, Signal, Streams};
+use crate::model::server_action::{ServerAction, Signal, Streams};
 use crate::session::client::Client;
 use crate::transcript::client_state::Progress;
 use crate::transcript::event::{ClientEvent, Ended, Exit, ServerEvent, What, last_line};
@@ -40,6 +39,7 @@ impl Session<'_> {
             }
             ServerAction::Start(streams) => return self.start_again(*streams).await,
             ServerAction::StartSecond(second) => return self.start_second(*second).await,
+            ServerAction::StartBesideHelpers => return self.start_beside_helpers().await,
             ServerAction::StartOverFile => return self.start_over_file().await,
             ServerAction::Expect { what, within } => {
                 let looks_on = within.is_none() && comes_of_itself(what);
@@ -190,7 +190,7 @@ impl Session<'_> {
     }
 
     /// Writes down what is to be known of a server of which nothing is left a moment later.
-    fn prepare_the_end(&self) {
+    pub(super) fn prepare_the_end(&self) {
         self.note_the_deferred();
         self.observer.ends.record();
         if self.observer.living().next().is_some() {
@@ -207,7 +207,7 @@ impl Session<'_> {
     }
 
     /// Starts the server again in its lab; what was left of the old one is swept away first.
-    async fn start_again(&mut self, streams: Streams) -> Result<(Ended, Flow), Error> {
+    pub(super) async fn start_again(&mut self, streams: Streams) -> Result<(Ended, Flow), Error> {
         self.observer.record_output();
         self.prepare_the_end();
         // The old guard would sweep the lab, the new server with it: it has to go first.
@@ -251,106 +251,6 @@ impl Session<'_> {
         }
     }
 
-    /// Starts a second instance beside the first or in its place, and waits until it has ended or nothing else is to come of it.
-    async fn start_second(&mut self, wanted: Second) -> Result<(Ended, Flow), Error> {
-        if self.observer.server().is_none() {
-            self.observer.until_let_go().await;
-        }
-        let lab = &self.observer.lab;
-        // Beside the first it has a folder of its own; who comes in its place finds what it has left.
-        let second = match self.observer.server() {
-            Some(_) => Process::start_second(self.target, lab)?,
-            None => Process::start(self.target, lab, Streams::Usual)?,
-        };
-        let (how, became) = self.watch_second(second).await;
-        let is_fine = match became {
-            SecondInstance::Ended(exit) => wanted != Second::SharesPort && exit != Exit::Status(0),
-            SecondInstance::Shares => wanted != Second::Ends,
-            SecondInstance::Lives | SecondInstance::RunsWithout | SecondInstance::Tries => false,
-        };
-        Ok((how, go_on_if(is_fine)))
-    }
-
-    /// Waits for what becomes of another instance, and ends it.
-    async fn watch_second(&self, second: Process) -> (Ended, SecondInstance) {
-        let became = tokio::select! {
-            exit = second.ended() => SecondInstance::Ended(exit),
-            became = self.second_settles(&second) => became,
-        };
-        let (how, event) = match became {
-            SecondInstance::Ended(exit) => {
-                let words = last_line(&second.take_output());
-                (Ended::Done, ServerEvent::SecondEnded(exit, words))
-            }
-            SecondInstance::Shares => (Ended::Done, ServerEvent::SecondShares),
-            SecondInstance::Lives => (Ended::Done, ServerEvent::SecondLives),
-            SecondInstance::RunsWithout => {
-                (Ended::OutOfTime(STEP_WITHIN), ServerEvent::SecondWithout)
-            }
-            SecondInstance::Tries => (Ended::NotYet(LOOK_ON_FOR), ServerEvent::SecondTries),
-        };
-        self.observer.record_server(event);
-        if !matches!(became, SecondInstance::Ended(_)) {
-            for process in second.tree() {
-                kill(&process, libc::SIGKILL);
-            }
-            second.ended().await;
-        }
-        (how, became)
-    }
-
-    /// Resolves once another instance has come to rest, or has been looked on at for long enough.
-    async fn second_settles(&self, second: &Process) -> SecondInstance {
-        let begun = Instant::now();
-        let (mut looks, mut last, mut listens_since) = (0, None, None);
-        loop {
-            tokio::time::sleep(self.observer.between_looks()).await;
-            let processes = second.tree();
-            let now = stillness(&processes, second.output_pipe());
-            looks = match last == Some(now) && now.parked {
-                true => looks + 1,
-                false => 0,
-            };
-            last = Some(now);
-            let (listens, is_alone) = self.listens(&processes);
-            listens_since = match listens {
-                true => listens_since.or_else(|| Some(Instant::now())),
-                false => None,
-            };
-            // Who has the address may still find that another has what it needs besides.
-            if listens_since.is_some_and(|since| since.elapsed() >= MAY_DIE_WITHIN) {
-                return match is_alone {
-                    true => SecondInstance::Lives,
-                    false => SecondInstance::Shares,
-                };
-            }
-            let is_parked = looks >= LOOKS_TO_BLAME || !shows_waits();
-            if begun.elapsed() >= STEP_WITHIN && is_parked {
-                return SecondInstance::RunsWithout;
-            }
-            if begun.elapsed() >= LOOK_ON_FOR {
-                return SecondInstance::Tries;
-            }
-            if begun.elapsed() >= STEP_WITHIN {
-                self.observer.turn.step_aside();
-            }
-        }
-    }
-
-    /// Whether these processes have a listening socket at the server's port, and whether nobody else has.
-    fn listens(&self, processes: &[crate::kernel::Process]) -> (bool, bool) {
-        let mut held = Descriptors::default();
-        for process in processes {
-            held.share_with(process.descriptors());
-        }
-        let held: Vec<u32> = held.sockets().collect();
-        let listeners = self.observer.server.as_ref().map(Server::listeners);
-        let listeners = listeners.unwrap_or_default();
-        let is_theirs = |row: &Row| held.contains(&row.inode);
-        let is_alone = listeners.iter().all(is_theirs);
-        (listeners.iter().any(is_theirs), is_alone)
-    }
-
     /// Starts the server where a regular file stands at its path, and looks for the file afterwards.
     async fn start_over_file(&mut self) -> Result<(Ended, Flow), Error> {
         self.prepare_the_end();
@@ -360,8 +260,9 @@ impl Session<'_> {
         let failed = Error::file("writing", &path);
         let _ = std::fs::remove_file(&path);
         std::fs::write(&path, FOREIGN).map_err(failed)?;
+        let stands = self.stands_at_path();
         let another = Process::start(self.target, &self.observer.lab, Streams::Usual)?;
-        let (how, became) = self.watch_second(another).await;
+        let (how, became) = self.watch_second(another, stands).await;
         let flow =
             go_on_if(matches!(became, SecondInstance::Ended(exit) if exit != Exit::Status(0)));
         let is_there = std::fs::read(&path).is_ok_and(|content| content == FOREIGN);
@@ -456,6 +357,10 @@ impl Session<'_> {
             if self.observer.recorder.server_state().look(what) != Progress::Pending {
                 return Ended::Done;
             }
+            // Descriptors come with clients, and no other is to come.
+            if matches!(what, ServerExpectation::Descriptor(_)) && self.is_over(begun) {
+                return Ended::Settled;
+            }
             if *what == ServerExpectation::OutOfFiles {
                 all_in_hand = if self.all_accepted() {
                     all_in_hand + 1
@@ -538,7 +443,7 @@ impl Session<'_> {
 }
 
 /// Sends a process a signal.
-fn kill(process: &crate::kernel::Process, signal: i32) {
+pub(super) fn kill(process: &crate::kernel::Process, signal: i32) {
     if let (Some(pid), Some(signal)) = (
         rustix::process::Pid::from_raw(process.pid),
         rustix::process::Signal::from_named_raw(signal),
@@ -557,6 +462,7 @@ fn comes_of_itself(what: &ServerExpectation) -> bool {
         | ServerExpectation::AcceptQueue(_)
         | ServerExpectation::Output(_) => true,
         ServerExpectation::Backlog(_)
+        | ServerExpectation::Descriptor(_)
         | ServerExpectation::TimeWait
         | ServerExpectation::NoTimeWait
         | ServerExpectation::Rest

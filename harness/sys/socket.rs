@@ -127,6 +127,22 @@ pub(crate) fn report_errors(socket: &std::net::UdpSocket) -> std::io::Result<()>
     Ok(())
 }
 
+/// Lets the kernel fill in the checksum of UDP over IPv6, which may not be left out as over IPv4 (`IPV6_CHECKSUM`, ipv6(7)).
+pub(crate) fn fill_in_checksum(socket: BorrowedFd<'_>) -> Result<(), Errno> {
+    let in_udp_header: libc::c_int = 6;
+    // SAFETY: the option value is an int on this stack and its size is given.
+    check(unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_IPV6,
+            libc::IPV6_CHECKSUM,
+            (&raw const in_udp_header).cast(),
+            size_of::<libc::c_int>() as libc::socklen_t,
+        )
+    })?;
+    Ok(())
+}
+
 /// Asks for the address that each datagram was sent to (`IP_PKTINFO`, ip(7)).
 pub(crate) fn tell_destinations(socket: BorrowedFd<'_>) -> std::io::Result<()> {
     let on: libc::c_int = 1;

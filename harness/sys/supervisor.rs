@@ -78,6 +78,8 @@ pub(crate) struct SpawnRequest<'a> {
     pub(crate) stderr: BorrowedFd<'a>,
     /// Receives the wait status as four native-endian bytes when the process has been reaped.
     pub(crate) status: BorrowedFd<'a>,
+    /// The standard descriptors that the process is to find closed.
+    pub(crate) closed: &'a [RawFd],
     /// Becomes descriptor 3, with `LISTEN_PID` set to the process (sd_listen_fds(3)).
     pub(crate) listener: Option<BorrowedFd<'a>>,
     /// The soft and the hard limit on open files.
@@ -198,7 +200,7 @@ impl Supervisor {
             Operation::Spawn as i32,
             image.bytes as i32,
             i32::from(request.listener.is_some()),
-            0,
+            request.closed.iter().fold(0, |closed, fd| closed | 1 << fd),
         ];
         let pidfd = self.request(head, &[], &given)?.1.ok_or(Errno::SRCH)?;
         let pid = pid_of(&pidfd)?;
@@ -780,7 +782,7 @@ fn serve_one(control: BorrowedFd<'_>, charges: &mut [Option<Child>; MOST_CHARGES
     }
     let [operation, a, b, c] = words;
     let result = if operation == Operation::Spawn as i32 {
-        spawn(a as usize, b != 0, descriptors, charges).map(Some)
+        spawn(a as usize, b != 0, c, descriptors, charges).map(Some)
     } else if operation == Operation::Socket as i32 {
         open_socket(a, b, c).map(Some)
     } else if operation == Operation::Sweep as i32 {
@@ -821,6 +823,7 @@ fn open_socket(family: c_int, kind: c_int, protocol: c_int) -> Result<OwnedFd, E
 fn spawn(
     bytes: usize,
     listening: bool,
+    closed: c_int,
     descriptors: [Option<OwnedFd>; MOST_DESCRIPTORS],
     charges: &mut [Option<Child>; MOST_CHARGES],
 ) -> Result<OwnedFd, Errno> {
@@ -846,7 +849,8 @@ fn spawn(
     // SAFETY: the child calls only `become_server`, which is async-signal-safe and does not return on success.
     let pid = unsafe { raw_clone(0) };
     if pid == 0 {
-        let errno = become_server(image, streams, listener.map(IntoRawFd::into_raw_fd));
+        let listener = listener.map(IntoRawFd::into_raw_fd);
+        let errno = become_server(image, streams, closed, listener);
         let _ = rustix::io::write(&failure_out, &errno.raw_os_error().to_ne_bytes());
         // SAFETY: leaves without running destructors of the copied process.
         unsafe { libc::_exit(127) };
@@ -887,8 +891,13 @@ fn map(memory: &OwnedFd, bytes: usize) -> Result<*mut u64, Errno> {
 }
 
 /// Turns the forked child into the server; returns only on failure.
-fn become_server(image: *mut u64, streams: [RawFd; 3], listener: Option<RawFd>) -> Errno {
-    match exec(image, streams, listener) {
+fn become_server(
+    image: *mut u64,
+    streams: [RawFd; 3],
+    closed: c_int,
+    listener: Option<RawFd>,
+) -> Errno {
+    match exec(image, streams, closed, listener) {
         Err(errno) => errno,
         Ok(never) => match never {},
     }
@@ -897,12 +906,14 @@ fn become_server(image: *mut u64, streams: [RawFd; 3], listener: Option<RawFd>) 
 fn exec(
     image: *mut u64,
     streams: [RawFd; 3],
+    closed: c_int,
     listener: Option<RawFd>,
 ) -> Result<std::convert::Infallible, Errno> {
     let _ = rustix::process::setsid();
     // SAFETY: integers only. The parent is the supervisor, which cannot have ended: it waits for our answer on a pipe.
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })?;
     place_descriptors(streams, listener)?;
+    close_streams(closed);
     // SAFETY: the image holds the words counted in `Word`, then offsets, then nul-terminated strings; every offset
     // was made by `Image::of`. The mapping is private, so turning offsets into pointers in place is ours to do.
     unsafe {
@@ -955,6 +966,14 @@ fn place_descriptors(streams: [RawFd; 3], listener: Option<RawFd>) -> Result<(),
         }
         let cloexec = 1u32 << 2;
         check(libc::syscall(libc::SYS_close_range, first_hidden, u32::MAX, cloexec) as c_int)
+    }
+}
+
+/// Closes the standard streams whose bits are set.
+fn close_streams(closed: c_int) {
+    for fd in (0..3).filter(|fd| closed & 1 << fd != 0) {
+        // SAFETY: a descriptor number only, of a stream that was placed there for the server alone.
+        unsafe { libc::close(fd) };
     }
 }
 

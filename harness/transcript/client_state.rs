@@ -211,6 +211,7 @@ impl ClientState {
             | ClientEvent::Reset
             | ClientEvent::Closed
             | ClientEvent::Vanished
+            | ClientEvent::SentWithoutSource(_)
             | ClientEvent::Stalled
             | ClientEvent::Late(_)
             | ClientEvent::Reading => {}

@@ -149,6 +149,8 @@ pub(crate) enum ClientEvent {
     },
     /// It handed this many bytes to the kernel.
     Sent(#[serde(with = "as_text")] Vec<u8>),
+    /// It handed a datagram of so many bytes to the kernel that names no sender.
+    SentWithoutSource(usize),
     /// The kernel refused its bytes.
     SendFailed(String),
     /// It looked for bytes without waiting, and this is what the call said: there are none yet.
@@ -221,8 +223,24 @@ pub(crate) enum ServerEvent {
     SecondWithout,
     /// A second instance was started beside it, and listens at the same port.
     SecondShares,
+    /// A second instance was started beside it, and has the address in its place.
+    SecondTakesOver,
     /// A second instance was started beside it, and may still do something else.
     SecondTries,
+    /// So high is the number of an open file of one of its processes, which may have so many.
+    Descriptors {
+        /// The highest number.
+        highest: u32,
+        /// How many the process may have.
+        limit: u64,
+    },
+    /// A helper that runs another program has its listening socket when it is killed, and takes nobody.
+    ListenerInherited {
+        /// The program.
+        program: String,
+        /// The helper.
+        pid: i32,
+    },
     /// The regular file at its path is no longer there.
     FileRemoved,
     /// All of its processes are stopped.
@@ -764,6 +782,9 @@ impl fmt::Display for ClientEvent {
             },
             Self::ConnectFailed { error, .. } => write!(f, "is not connected: {error}"),
             Self::Sent(bytes) => write!(f, "> {}", literal::shown(bytes)),
+            Self::SentWithoutSource(bytes) => {
+                write!(f, "sends {bytes} bytes that name no sender")
+            }
             Self::SendFailed(error) => write!(f, "> fails: {error}"),
             Self::Received(bytes) => write!(f, "< {}", literal::shown(bytes)),
             Self::Datagram { from, bytes } => match from {
@@ -824,7 +845,20 @@ impl fmt::Display for ServerEvent {
                 f.write_str("started a second time keeps running without the address")
             }
             Self::SecondShares => f.write_str("started a second time listens at the same port"),
+            Self::SecondTakesOver => {
+                f.write_str("started a second time takes the address over from the first")
+            }
             Self::SecondTries => f.write_str("started a second time still tries"),
+            Self::Descriptors { highest, limit } => {
+                write!(
+                    f,
+                    "has open files up to number {highest}, of {limit} that it may have"
+                )
+            }
+            Self::ListenerInherited { program, pid } => write!(
+                f,
+                "is killed, and {program}, process {pid} of it, still has its listening socket and takes nobody"
+            ),
             Self::FileRemoved => f.write_str("has removed the file at its path"),
             Self::Stopped => f.write_str("is stopped"),
             Self::Continued => f.write_str("runs on"),

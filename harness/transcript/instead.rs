@@ -123,6 +123,13 @@ pub(crate) enum Instead {
         /// How many may be open.
         limit: u64,
     },
+    /// The numbers of its open files end here.
+    Descriptors {
+        /// The highest.
+        highest: u32,
+        /// How many it may have.
+        limit: u64,
+    },
     /// Its limit on open files was not lowered.
     NotLimited,
     /// It has not printed that.
@@ -191,7 +198,10 @@ impl Instead {
             Self::TimeWait(_) => "time-wait",
             Self::Busy { .. } => "busy",
             Self::NotPrinted => "not-printed",
-            Self::OpenFiles { .. } | Self::NobodyWaits { .. } | Self::NotLimited => "open-files",
+            Self::OpenFiles { .. }
+            | Self::NobodyWaits { .. }
+            | Self::Descriptors { .. }
+            | Self::NotLimited => "open-files",
         };
         word.to_owned()
     }
@@ -273,6 +283,11 @@ impl fmt::Display for Instead {
             Self::NobodyWaits { limit } => write!(
                 f,
                 "it has all of {limit} files open, and nobody waits for another"
+            ),
+            Self::Descriptors { highest, limit } => write!(
+                f,
+                "its highest descriptor is {highest}, of {limit} that it may have; where it is to hold no more, promise \
+                 most-connections"
             ),
             Self::NotPrinted => f.write_str("it has not printed that"),
             Self::NotLimited => f.write_str("its limit on open files was not lowered"),

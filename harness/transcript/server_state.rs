@@ -24,6 +24,9 @@ pub(crate) struct ServerState {
     out_of_files: bool,
     pub(crate) ran: Duration,
     pub(crate) file_removed: bool,
+    /// The program that has its listening socket.
+    pub(crate) inherited_by: Option<String>,
+    descriptors: Option<(u32, u64)>,
     /// What was waited for and has been printed.
     printed: Vec<Vec<u8>>,
 }
@@ -39,6 +42,8 @@ pub(crate) enum SecondInstance {
     RunsWithout,
     /// It listens at the same port.
     Shares,
+    /// It has the address in place of the first one, which runs on without clients.
+    TakesOver,
     /// A time-out of its own may still wake it.
     Tries,
 }
@@ -58,7 +63,14 @@ impl ServerState {
             ServerEvent::SecondLives => self.second = Some(SecondInstance::Lives),
             ServerEvent::SecondWithout => self.second = Some(SecondInstance::RunsWithout),
             ServerEvent::SecondShares => self.second = Some(SecondInstance::Shares),
+            ServerEvent::SecondTakesOver => self.second = Some(SecondInstance::TakesOver),
             ServerEvent::SecondTries => self.second = Some(SecondInstance::Tries),
+            ServerEvent::ListenerInherited { program, .. } => {
+                self.inherited_by = Some(program.clone());
+            }
+            ServerEvent::Descriptors { highest, limit } => {
+                self.descriptors = Some((*highest, *limit));
+            }
             ServerEvent::FileRemoved => self.file_removed = true,
             ServerEvent::Exited(exit) => self.exit = Some(*exit),
             ServerEvent::Gone => self.gone = true,
@@ -133,6 +145,10 @@ impl ServerState {
             ServerExpectation::TimeWait => met_when(self.time_wait.is_some_and(|rows| rows > 0)),
             ServerExpectation::NoTimeWait => met_when(self.time_wait == Some(0)),
             ServerExpectation::Rest => met_when(self.rests),
+            ServerExpectation::Descriptor(least) => met_when(
+                self.descriptors
+                    .is_some_and(|(highest, _)| highest >= *least),
+            ),
             ServerExpectation::OutOfFiles => met_when(self.out_of_files),
         }
     }
@@ -152,6 +168,10 @@ impl ServerState {
                 percent: self.cpu_percent,
                 spins: self.spins,
             },
+            ServerExpectation::Descriptor(_) => {
+                let (highest, limit) = self.descriptors.unwrap_or_default();
+                Instead::Descriptors { highest, limit }
+            }
             ServerExpectation::OutOfFiles => match self.open_files {
                 Some((held, limit)) if held < limit => Instead::OpenFiles { held, limit },
                 Some((_, limit)) => Instead::NobodyWaits { limit },

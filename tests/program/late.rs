@@ -111,12 +111,12 @@ const LOCKS: &str = "s = socket.create_server(('127.0.0.1', port), reuse_port=Tr
 #[case::that_shares_against_its_word(
     "second-instance = \"ends\"",
     SHARES,
-    "a second server, which was to end, listens at the same port"
+    "a second server, which was not to share it, listens at the same address"
 )]
 #[case::that_ends_against_its_word(
     "second-instance = \"shares-port\"",
     "s = socket.create_server(('127.0.0.1', port))",
-    "was to listen at the same port, exited with status 1"
+    "was to listen at the same address, exited with status 1"
 )]
 #[case::that_runs_without("", RUNS_WITHOUT, "keeps running without it")]
 fn report_says_what_became_of_a_second_instance(
