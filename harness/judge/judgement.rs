@@ -1,5 +1,6 @@
 //! Judging: from what was seen of a trial to the one verdict on it.
 
+use super::alarms;
 use super::cause::Cause;
 use super::doubt::{Doubt, Skip};
 use super::ending::{deafness, ended_by, last_exit, unexpected_end};
@@ -23,26 +24,28 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
     let failure = first_failed_step(trial, transcript);
     let early =
         |failed: &&FailedStep| matches!(failed.phase, Phase::Before | Phase::BystanderConnects);
+    let alarms = alarms::failures(trial, transcript);
+    let texts: Vec<_> = alarms.iter().map(|alarm| alarm.text.clone()).collect();
+    let alarms = alarms.into_iter().map(Cause::Alarm);
+    // What says itself what is wrong says more than how it ended for that.
     let death = unexpected_end(trial, transcript);
+    let mut grave = alarms.chain(death).peekable();
+    let is_grave = grave.peek().is_some();
     // A death is the server's fault in every phase: it may be late fruit of what an earlier trial did to it.
-    if let Some(failed) = failure.as_ref().filter(early).filter(|_| death.is_none()) {
+    if let Some(failed) = failure.as_ref().filter(early).filter(|_| !is_grave) {
         return Verdict::Inconclusive(Doubt::NotServedBefore {
             step: Box::new(failed.cause.clone()),
             exit: last_exit(transcript),
         });
     }
     let deafness = deafness(trial, transcript);
-    if let Some(doubt) = our_fault(transcript).filter(|_| death.is_none()) {
+    if let Some(doubt) = our_fault(transcript).filter(|_| !is_grave) {
         return Verdict::Inconclusive(doubt);
     }
     let broken = invariants(trial, transcript);
     let failed = failure.as_ref().map(FailedStep::in_its_phase);
     let failed = failed.map(|step| with_its_end(step, transcript));
-    let mut causes = death
-        .into_iter()
-        .chain(deafness)
-        .chain(failed)
-        .chain(broken);
+    let mut causes = grave.chain(deafness).chain(failed).chain(broken);
     let Some(cause) = causes.next() else {
         if is_deferred(transcript) {
             return Verdict::Skip(Skip::Deferred);
@@ -62,7 +65,7 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
         None => Verdict::Fail(Finding {
             cause,
             at: failure.map(|failed| failed.at),
-            evidence: evidence(trial, transcript, others),
+            evidence: evidence(trial, transcript, others, texts),
         }),
     }
 }
@@ -117,12 +120,18 @@ fn not_yet(trial: &Trial, transcript: &Transcript) -> Option<Doubt> {
     Some(Doubt::NotYet { step, after })
 }
 
-fn evidence(trial: &Trial, transcript: &Transcript, others: Vec<Cause>) -> Vec<Evidence> {
+fn evidence(
+    trial: &Trial,
+    transcript: &Transcript,
+    others: Vec<Cause>,
+    alarms: Vec<Vec<String>>,
+) -> Vec<Evidence> {
     let mut events = transcript.lines(trial.scenario());
     let earlier = events.len().saturating_sub(TOLD);
     events.drain(..earlier);
     let others = others.into_iter().map(Evidence::Also);
     others
+        .chain(alarms.into_iter().map(Evidence::Alarm))
         .chain(last_exit(transcript).map(Evidence::Exit))
         .chain(transcript.last_output().map(Evidence::Output))
         .chain((earlier > 0).then_some(Evidence::Earlier(earlier)))

@@ -1,7 +1,8 @@
 //! Verdicts in words: every sentence that a report has for a cause, a doubt, or a fact that bears it out.
 
 use crate::judge::{
-    Cause, Choice, Deed, Doubt, Evidence, Figure, Growth, Skip, StepRef, Unit, Verdict, text_of,
+    Alarmed, Cause, Choice, Deed, Doubt, Evidence, Figure, Growth, Occasion, Skip, StepRef, Unit,
+    Verdict, text_of,
 };
 use crate::model::literal::{Measured, Shown};
 use crate::model::need::Unmet;
@@ -116,7 +117,24 @@ impl fmt::Display for Cause {
             Self::Queued { connections } => {
                 write!(f, "{connections} connections are left in the accept queue")
             }
+            Self::Alarm(alarm) => alarm.fmt(f),
             Self::Flooded { bytes } => write!(f, "the server printed {} MiB", bytes >> 20),
+        }
+    }
+}
+
+impl fmt::Display for Alarmed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the server prints {}", self.form)?;
+        if self.times > 1 {
+            write!(f, " {} ×", self.times)?;
+        }
+        write!(f, ": {}", self.title)?;
+        let first = if self.times > 1 { "first " } else { "" };
+        match &self.occasion {
+            Occasion::Start => write!(f, "; {first}before anybody had come"),
+            Occasion::Polite => write!(f, "; {first}when a polite client had come"),
+            Occasion::After(step) => write!(f, "; {first}after `{}`", step.text),
         }
     }
 }
@@ -478,6 +496,12 @@ fn lines(evidence: &Evidence) -> Vec<String> {
         }
         Evidence::Also(cause) => cause.to_string(),
         Evidence::Exit(exit) => format!("the server {exit} (wait status)"),
+        Evidence::Alarm(text) => {
+            let text = text.iter().map(|line| format!("  {}", line.trim_end()));
+            let title = std::iter::once("the server printed:".to_owned());
+            return title.chain(text).collect();
+        }
+        Evidence::Unproven(doubt) => format!("beside that the check proves nothing: {doubt}"),
         Evidence::Output(output) => format!("last output of the server: {output}"),
         Evidence::Earlier(events) => format!("({events} earlier events left out)"),
         Evidence::Event(event) => event.to_string(),

@@ -1,9 +1,10 @@
 //! Trials on a server: who stands beside whom, when a server is used again, and what is repeated.
 
+use super::alarms::{self, Heard};
 use super::saved;
 use super::settings::Settings;
 use crate::judge::cut_coverage::Coverage;
-use crate::judge::{Doubt, Evidence, Finding, Skip, Verdict, judge, next};
+use crate::judge::{Doubt, Evidence, Finding, Skip, Verdict, judge, next, recommendations};
 use crate::launch::Target;
 use crate::launch::lab::Lab;
 use crate::model::dialogue::{self, ClientSteps, repeat, scenario};
@@ -44,6 +45,11 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
+    /// Whether there is something to repeat: a scenario that failed, or an alarm that was heard.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.is_some() || alarms::is_recommended(&self.verdict)
+    }
+
     pub(super) fn of(verdict: Verdict) -> Self {
         Self {
             verdict,
@@ -65,6 +71,8 @@ pub(super) struct Job<'a> {
     turn: &'a Turn,
     /// The check, the case or the observation that trials are made for.
     purpose: &'a str,
+    /// The alarms that are heard in them.
+    heard: Option<&'a Heard>,
 }
 
 /// How each of the scenarios is tried.
@@ -93,12 +101,18 @@ impl<'a> Job<'a> {
             settings,
             turn,
             purpose: "probe",
+            heard: None,
         }
     }
 
     /// The same for a check, a case or an observation.
-    pub(super) fn of(self, purpose: &'a str) -> Self {
-        Self { purpose, ..self }
+    pub(super) fn of(self, purpose: &'a str, heard: &'a Heard) -> Self {
+        let heard = Some(heard);
+        Self {
+            purpose,
+            heard,
+            ..self
+        }
     }
 
     /// Starts a server in a lab of its own.
@@ -139,6 +153,9 @@ impl<'a> Job<'a> {
     /// Judges what was seen of a trial, and saves all of it where that is wanted.
     pub(super) fn judged(self, trial: &Trial, seen: &Transcript) -> Result<Verdict, Error> {
         let verdict = judge(trial, seen);
+        if let Some(heard) = self.heard {
+            heard.add(recommendations(trial, seen));
+        }
         if let Some(folder) = &self.settings.transcripts {
             saved::save(folder, self.purpose, trial, seen, &verdict)?;
         }

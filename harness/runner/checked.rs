@@ -1,5 +1,6 @@
 //! One check against one server, and what the target's file says of its result.
 
+use super::alarms::{self, Heard};
 use super::attempt::{Attempt, Job, TrialOptions};
 use super::descriptors;
 use super::drawn::{Batches, concluded, saved_cases, tried_by};
@@ -21,18 +22,26 @@ pub(super) fn check_result(
     unserved: Option<&Verdict>,
     job: Job<'_>,
 ) -> Result<CheckResult, Error> {
-    let job = job.of(check.id);
+    let heard = Heard::default();
+    let job = job.of(check.id, &heard);
     let begun = Instant::now();
     let (scenarios, attempt) = match not_tried(check, unserved, job) {
         Some(verdict) => (Vec::new(), Attempt::of(verdict)),
         None => tried(check, job)?,
     };
     let attempt = about_another(check, attempt);
+    let attempt = Attempt {
+        verdict: heard.beside(attempt.verdict),
+        ..attempt
+    };
     let known = known(check, job.target, &attempt.verdict);
     let invariant = broken_beside(check, &attempt.verdict);
+    let reproduce = attempt.has_failed();
+    let reproduce = reproduce.then(|| job.settings.repeating(&["--only", check.id]));
     let is_recommended = check.policy.severity == Severity::Should
         && invariant.is_none()
-        && !(check.policy.promised)(job.subject);
+        && !(check.policy.promised)(job.subject)
+        || alarms::is_recommended(&attempt.verdict);
     Ok(CheckResult {
         id: check.id.to_owned(),
         family: check.family().to_owned(),
@@ -46,10 +55,7 @@ pub(super) fn check_result(
         coverage: attempt.coverage,
         duration: begun.elapsed(),
         tried: tried_by(check, &scenarios, job.subject, attempt.unproven),
-        reproduce: attempt
-            .failed
-            .as_ref()
-            .and_then(|_| job.settings.repeating(&["--only", check.id])),
+        reproduce: reproduce.flatten(),
         scenario: attempt.failed.map(|scenario| scenario.to_string()),
         verdict: attempt.verdict,
         transcript: attempt.transcript,
@@ -208,6 +214,8 @@ mod tests {
             evidence: Vec::new(),
         });
         for check in checks::all() {
+            let reproduce = attempt.has_failed();
+            let reproduce = reproduce.then(|| job.settings.repeating(&["--only", check.id]));
             let is_recommended = check.policy.severity == Severity::Should;
             let beside = broken_beside(check, &died);
             assert_eq!(beside.is_some(), is_recommended, "{}", check.id);

@@ -280,6 +280,16 @@ impl Observer {
         }
     }
 
+    /// Writes down the alarms that have come; of one that has not ended more may come, until `all` is over.
+    pub(super) fn record_alarms(&self, all: bool) {
+        let server = self.server.as_ref();
+        let alarms = server.map(|server| server.process().take_alarms(all));
+        for (at, alarm) in alarms.unwrap_or_default() {
+            let began = at.checked_duration_since(self.began);
+            self.record_server(ServerEvent::Alarm { alarm, began });
+        }
+    }
+
     /// A reset is seen by the client a moment before the kernel has told of the socket that sent it.
     pub(super) async fn await_destroy_event(&self, id: ClientId) {
         for _ in 0..10 {

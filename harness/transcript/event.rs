@@ -3,6 +3,7 @@
 //! A [`Transcript`] holds everything that the judge needs. It can be saved and judged again.
 
 use crate::kernel::{FileKind, RECEIVE_BUFFER_ERRORS};
+use crate::model::alarm::Alarm;
 use crate::model::expectation::End;
 use crate::model::literal::{self, Measured};
 use crate::model::phase::{Moment, Phase};
@@ -306,6 +307,13 @@ pub(crate) enum ServerEvent {
     },
     /// Its limit on open files was changed.
     OpenFilesLimited(u64),
+    /// It, or what watches it, has sounded an alarm.
+    Alarm {
+        /// What was said.
+        alarm: Alarm,
+        /// When that began, since the transcript did; none where it was before.
+        began: Option<Duration>,
+    },
     /// What its threads do, looked up when something that was expected had not come.
     Occupied(Vec<String>),
 }
@@ -863,6 +871,7 @@ impl fmt::Display for ServerEvent {
             Self::Occupied(threads) if threads.is_empty() => f.write_str("has no thread"),
             Self::Occupied(threads) => write!(f, "threads: {}", threads.join(", ")),
             Self::OpenFilesLimited(limit) => write!(f, "may open {limit} files"),
+            Self::Alarm { alarm, .. } => write!(f, "sounds an alarm: {}", alarm.title),
         }
     }
 }

@@ -103,6 +103,7 @@ impl ServerState {
             | ServerEvent::OpenFilesLimited(_)
             | ServerEvent::TimeWaitOfClients(_)
             | ServerEvent::PathRemains(_)
+            | ServerEvent::Alarm { .. }
             | ServerEvent::Occupied(_) => {}
         }
     }
