@@ -83,6 +83,11 @@ fn was_sent(alarm: &Alarm, transcript: &Transcript) -> bool {
     })
 }
 
+/// Whether a polite client comes in a phase before whom nothing was done to the server.
+fn comes_first(phase: Phase) -> bool {
+    matches!(phase, Phase::Before | Phase::BystanderConnects)
+}
+
 /// What was done, and when.
 struct Story<'a> {
     trial: &'a Trial,
@@ -106,7 +111,8 @@ impl<'a> Story<'a> {
             let deed = match &event.what {
                 What::Phase(next) => {
                     phase = *next;
-                    (phase != Phase::Scenario).then_some(Deed::Came)
+                    // A report may take its time: who comes behind a scenario is not blamed for what that has done.
+                    comes_first(phase).then_some(Deed::Came)
                 }
                 What::StepBegan(step) if phase == Phase::Scenario => {
                     let line = steps.get(*step).copied();
@@ -147,5 +153,114 @@ impl<'a> Story<'a> {
             Some(Deed::Came) => Occasion::Polite,
             Some(Deed::Started | Deed::ToldToEnd) | None => Occasion::Start,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::{Cause, Verdict, judge};
+    use crate::model::action::Action;
+    use crate::model::alarm_reader::AlarmReader;
+    use crate::model::dialogue::{ClientSteps, scenario};
+    use crate::model::server_action::Signal;
+    use crate::transcript::event::{ClientId, Event, Exit};
+
+    const PANIC: &str = "thread 'main' panicked at src/main.rs:1:2:\nboom\n";
+    const REPORT: &str =
+        "==7==ERROR: AddressSanitizer: SEGV\nSUMMARY: AddressSanitizer: SEGV a.c:1 in f\n";
+
+    /// A client that connects and resets.
+    fn trial() -> Trial {
+        let lines = ClientSteps::of(0).connect().then(Action::Reset).lines();
+        let polite = ClientSteps::of(0).connect().then(Action::Close).lines();
+        let of = |lines| scenario("case", &[("mallory", 1)], vec![lines]);
+        Trial::alone(of(lines)).with(Phase::Before, of(polite))
+    }
+
+    fn says(text: &str, began: Option<u64>) -> What {
+        let mut reader = AlarmReader::default();
+        reader.take_in(text.as_bytes(), ());
+        let (_, alarm) = reader.take(true, ()).remove(0);
+        let began = began.map(Duration::from_secs);
+        What::Server(ServerEvent::Alarm { alarm, began })
+    }
+
+    /// A polite client comes after 1 s, the scenario begins after 2 s, and its second step, a reset, after 4 s.
+    fn seen(then: Vec<What>) -> Transcript {
+        let story = [
+            What::Server(ServerEvent::Started { pid: 7 }),
+            What::Phase(Phase::Before),
+            What::Phase(Phase::Scenario),
+            What::StepBegan(0),
+            What::StepBegan(1),
+        ];
+        let all = (0..).zip(story.into_iter().chain(then));
+        let events = all.map(|(second, what)| Event {
+            at: Duration::from_secs(second),
+            what,
+        });
+        Transcript {
+            events: events.collect(),
+        }
+    }
+
+    #[test]
+    fn alarm_is_held_against_what_was_done_when_it_began() {
+        let occasion = |began| {
+            let seen = seen(vec![says(PANIC, began)]);
+            recommendations(&trial(), &seen).remove(0).occasion
+        };
+        assert_eq!(occasion(None), Occasion::Start);
+        assert_eq!(occasion(Some(1)), Occasion::Polite);
+        match occasion(Some(4)) {
+            Occasion::After(step) => assert_eq!(step.text, "mallory reset"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn alarms_of_a_shape_are_one_and_what_is_recommended_decides_nothing() {
+        let seen = seen(vec![says(PANIC, Some(4)), says(PANIC, Some(5))]);
+        let told = recommendations(&trial(), &seen);
+        assert_eq!((told.len(), told[0].times), (1, 2));
+        assert!(!matches!(judge(&trial(), &seen), Verdict::Fail(_)));
+    }
+
+    #[test]
+    fn report_says_more_than_the_end_that_it_brings() {
+        let end = What::Server(ServerEvent::Exited(Exit::Status(1)));
+        let Verdict::Fail(finding) = judge(&trial(), &seen(vec![says(REPORT, Some(4)), end]))
+        else {
+            panic!("no failure");
+        };
+        assert_eq!(
+            finding.cause.key(),
+            "alarm/AddressSanitizer: SEGV a.c:1 in f"
+        );
+        let also = |evidence: &crate::judge::Evidence| {
+            matches!(evidence, crate::judge::Evidence::Also(Cause::Died { .. }))
+        };
+        assert!(finding.evidence.iter().any(also));
+    }
+
+    #[test]
+    fn report_behind_a_signal_counts_and_a_panic_does_not() {
+        let signal = Signal::Term;
+        let told = What::Server(ServerEvent::Signalled {
+            signal,
+            inside: None,
+        });
+        let seen = seen(vec![told, says(PANIC, Some(6)), says(REPORT, Some(7))]);
+        assert_eq!(recommendations(&trial(), &seen), []);
+        assert_eq!(failures(&trial(), &seen).len(), 1);
+    }
+
+    #[test]
+    fn what_a_client_has_sent_is_no_alarm_of_the_server() {
+        let id = ClientId { who: 0, member: 0 };
+        let sent = ClientEvent::Sent(b"ERROR: AddressSanitizer: SEGV".to_vec());
+        let seen = seen(vec![What::Client(id, sent), says(REPORT, Some(6))]);
+        assert_eq!(failures(&trial(), &seen), []);
     }
 }

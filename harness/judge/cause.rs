@@ -128,6 +128,11 @@ pub(crate) enum Cause {
     },
     /// The server, or what watches it, sounded an alarm.
     Alarm(Alarmed),
+    /// The server printed many lines while nobody did anything.
+    Babbled {
+        /// How many.
+        lines: u64,
+    },
     /// The server printed more than a log of what it did explains.
     Flooded {
         /// How much.
@@ -320,7 +325,7 @@ impl Cause {
             Self::LeftUnread => "left-unread",
             Self::Busy { .. } => "busy",
             Self::Queued { .. } => "queued",
-            Self::Flooded { .. } => "flooded",
+            Self::Flooded { .. } | Self::Babbled { .. } => "flooded",
             Self::Alarm(_) => "alarm",
         }
     }
@@ -377,7 +382,7 @@ impl Cause {
             Self::Left(growth) => Some(growth.figure.invariant()),
             Self::Busy { .. } => Some(Invariant::IdleCpu),
             Self::Queued { .. } | Self::LeftUnread => Some(Invariant::Queues),
-            Self::Flooded { .. } => Some(Invariant::Output),
+            Self::Flooded { .. } | Self::Babbled { .. } => Some(Invariant::Output),
             Self::Alarm(_) => Some(Invariant::Alarm),
             Self::EndedBySignal { .. }
             | Self::StepFailed { .. }

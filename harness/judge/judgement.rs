@@ -3,7 +3,7 @@
 use super::alarms;
 use super::cause::Cause;
 use super::doubt::{Doubt, Skip};
-use super::ending::{deafness, ended_by, last_exit, unexpected_end};
+use super::ending::{deafness, deafness_so_far, ended_by, last_exit, unexpected_end};
 use super::failed_step::{FailedStep, first_failed_step};
 use super::growth;
 use super::invariants::{invariants, left_so_far};
@@ -115,7 +115,8 @@ fn unproven(transcript: &Transcript) -> Option<Doubt> {
 
 /// What the server has not put right, and may still put right.
 fn not_yet(trial: &Trial, transcript: &Transcript) -> Option<Doubt> {
-    let step = Box::new(left_so_far(trial, transcript)?);
+    let step = left_so_far(trial, transcript).or_else(|| deafness_so_far(trial, transcript));
+    let step = Box::new(step?);
     let after = LOOK_ON_FOR;
     Some(Doubt::NotYet { step, after })
 }

@@ -21,7 +21,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The first process of a server, watched.
 #[derive(Debug)]
@@ -86,7 +86,21 @@ struct Output {
     last: Vec<u8>,
     bytes: u64,
     alarms: AlarmReader<Instant>,
+    bursts: Vec<Burst>,
 }
+
+/// So many lines that were printed within a moment, from when on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Burst {
+    pub(crate) began: Instant,
+    pub(crate) lines: u64,
+}
+
+/// How long such a moment is: shorter than anything that a person would call a time, longer than the pauses of a host.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// Fewer lines in a moment are what a log is.
+const LINES_OF_A_LOG: u64 = 100;
 
 /// How much of its beginning is kept, in which is looked for what somebody waits for.
 const BEGINNING_KEPT: usize = 1 << 20;
@@ -97,7 +111,9 @@ const OUTPUT_KEPT: usize = 16 << 10;
 impl Output {
     fn take_in(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
-        self.alarms.take_in(bytes, Instant::now());
+        let now = Instant::now();
+        self.alarms.take_in(bytes, now);
+        self.count_lines(bytes, now);
         let room = OUTPUT_KEPT.saturating_sub(self.fresh.len());
         self.fresh
             .extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -107,6 +123,18 @@ impl Output {
         self.last.extend_from_slice(bytes);
         if self.last.len() > 2 * OUTPUT_KEPT {
             self.last.drain(..self.last.len() - OUTPUT_KEPT);
+        }
+    }
+}
+
+impl Output {
+    fn count_lines(&mut self, bytes: &[u8], now: Instant) {
+        let lines = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        match self.bursts.last_mut() {
+            Some(last) if now.duration_since(last.began) < MOMENT => last.lines += lines,
+            // What was only a log takes no place.
+            Some(last) if last.lines < LINES_OF_A_LOG => *last = Burst { began: now, lines },
+            _ => self.bursts.push(Burst { began: now, lines }),
         }
     }
 }
@@ -249,6 +277,15 @@ impl Process {
             |_| Vec::new(),
             |mut output| output.alarms.take(all, Instant::now()),
         )
+    }
+
+    /// Takes the moments since the last call in which it has printed more than a log has lines.
+    pub(crate) fn take_bursts(&self) -> Vec<Burst> {
+        let output = self.watch.output.lock();
+        let bursts = output.map(|mut output| std::mem::take(&mut output.bursts));
+        let mut bursts = bursts.unwrap_or_default();
+        bursts.retain(|burst| burst.lines >= LINES_OF_A_LOG);
+        bursts
     }
 
     /// Whether it has printed this, at the beginning or lately.

@@ -199,7 +199,7 @@ impl<T> Open<T> {
         let first = self.lines.first().map_or("", String::as_str);
         let known = first.get(self.known_at..).unwrap_or(first);
         let title = match self.form.title {
-            Title::First => known.to_owned(),
+            Title::First => known.trim_start_matches("== ").to_owned(),
             Title::FirstTwo => match self.lines.get(1) {
                 Some(second) => format!("{} {}", without_thread(known), second.trim()),
                 None => without_thread(known).to_owned(),

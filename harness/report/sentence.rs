@@ -118,6 +118,10 @@ impl fmt::Display for Cause {
                 write!(f, "{connections} connections are left in the accept queue")
             }
             Self::Alarm(alarm) => alarm.fmt(f),
+            Self::Babbled { lines } => write!(
+                f,
+                "the server printed {lines} lines in bursts while no client did anything"
+            ),
             Self::Flooded { bytes } => write!(f, "the server printed {} MiB", bytes >> 20),
         }
     }

@@ -214,8 +214,6 @@ mod tests {
             evidence: Vec::new(),
         });
         for check in checks::all() {
-            let reproduce = attempt.has_failed();
-            let reproduce = reproduce.then(|| job.settings.repeating(&["--only", check.id]));
             let is_recommended = check.policy.severity == Severity::Should;
             let beside = broken_beside(check, &died);
             assert_eq!(beside.is_some(), is_recommended, "{}", check.id);

@@ -213,6 +213,7 @@ impl ClientState {
             | ClientEvent::Vanished
             | ClientEvent::Stalled
             | ClientEvent::Late(_)
+            | ClientEvent::Unsent { .. }
             | ClientEvent::Reading => {}
         }
     }

@@ -104,6 +104,8 @@ impl ServerState {
             | ServerEvent::TimeWaitOfClients(_)
             | ServerEvent::PathRemains(_)
             | ServerEvent::Alarm { .. }
+            | ServerEvent::Burst { .. }
+            | ServerEvent::ListensNotYet(_)
             | ServerEvent::Occupied(_) => {}
         }
     }

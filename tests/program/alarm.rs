@@ -3,6 +3,8 @@
 use crate::kit::{Run, sockdrill};
 use crate::verdict;
 use rstest::rstest;
+use std::path::{Path, PathBuf};
+use std::process::Command;
 
 const SERVER: &str = "fixtures/external/sounds_an_alarm.py";
 
@@ -109,4 +111,67 @@ fn check_keeps_its_verdict_beside_an_alarm() {
     );
     let quiet = check("quiet").code(0);
     assert!(quiet.report["findings"].as_array().unwrap().is_empty());
+}
+
+#[test]
+fn flood_of_lines_while_nobody_does_anything_is_seen_although_it_ends() {
+    let case = resets("").replace("settle", "pause 2s\n  settle");
+    let flooded = run("babbles", &case, &[]).code(1);
+    let told = verdict(&flooded, "alarm::a reset");
+    assert!(
+        told.contains("lines in bursts while no client did anything"),
+        "{told}"
+    );
+    assert_eq!(flooded.report["checks"][0]["cause"]["invariant"], "output");
+    // As many lines of a log, each told by a client.
+    let crowd = "case many come\n  clients: crowd[40]\n\n  crowd connect\n  pause 1s\n  crowd close\n  settle\n";
+    run("chats", crowd, &["--strict"]).code(0);
+}
+
+/// A program of the page on sanitizers, built as it says; none where the compiler has no sanitizers.
+fn built(folder: &Path, flags: &[&str]) -> Option<PathBuf> {
+    let program = folder.join(format!("server{}", flags.len()));
+    let built = Command::new("cc")
+        .args(["-g", "-pthread"])
+        .args(flags)
+        .arg("-o")
+        .arg(&program)
+        .arg("fixtures/external/uses_what_it_freed.c")
+        .output();
+    let is_built = built.is_ok_and(|output| output.status.success());
+    assert!(
+        is_built || !crate::host::is_required("sanitizers"),
+        "no sanitizers of C, although they are required"
+    );
+    is_built.then_some(program)
+}
+
+const SANITIZED: &str = "-fsanitize=address,undefined";
+
+#[test]
+fn page_on_sanitizers_says_what_is_said_of_a_sanitizer_s_build() {
+    let page = std::fs::read_to_string("docs/sanitizers.md").unwrap();
+    let shown = page.lines().find(|line| line.starts_with("fail ")).unwrap();
+    assert!(page.contains("-DBUG -g -fsanitize=address,undefined"));
+    let folder = tempfile::tempdir().unwrap();
+    let programs = [&["-DBUG", SANITIZED][..], &[SANITIZED]];
+    let [Some(broken), Some(correct)] = programs.map(|flags| built(folder.path(), flags)) else {
+        return;
+    };
+    let check = |program: &Path, only: &[&str]| {
+        sockdrill(&["check", "--speaks", "echo"])
+            .args(only.iter().flat_map(|only| ["--only", only]))
+            .reporting()
+            .arg("--")
+            .arg(program)
+            .arg("{port}")
+            .run()
+    };
+    check(&broken, &["reset/mid-request"]).code(1).prints(shown);
+    // What is freed is kept, and is no leak.
+    check(
+        &correct,
+        &["reset/mid-request", "crowd/churn", "reset/storm"],
+    )
+    .code(0);
 }
