@@ -254,7 +254,7 @@ pub(crate) const FORMS: &[AlarmForm] = &[
         )],
         then: None,
         ends: Ends::Lines(1, &[]),
-        title: Title::Line("Error)"),
+        title: Title::Line(":in "),
         severity: Severity::Should,
     },
     AlarmForm {

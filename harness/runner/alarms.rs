@@ -50,11 +50,17 @@ fn told_of(verdict: Verdict, alarms: impl Iterator<Item = Alarmed>) -> Verdict {
     let Verdict::Fail(mut finding) = verdict else {
         return verdict;
     };
-    for alarm in alarms {
+    let told = alarms.flat_map(|alarm| {
         let text = Evidence::Alarm(alarm.text.clone());
-        finding.evidence.push(Evidence::Also(Cause::Alarm(alarm)));
-        finding.evidence.push(text);
-    }
+        [Evidence::Also(Cause::Alarm(alarm)), text]
+    });
+    // Behind how often it failed, and before its story.
+    let first = finding.evidence.first();
+    let behind = usize::from(matches!(
+        first,
+        Some(Evidence::FailedOf { .. } | Evidence::Alarm(_))
+    ));
+    finding.evidence.splice(behind..behind, told);
     Verdict::Fail(finding)
 }
 
