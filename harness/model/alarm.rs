@@ -1,6 +1,7 @@
 //! Alarms: what a server, or a tool that watches it, says of a defect by itself. Every form is one row of [`FORMS`].
 
 use super::check::Severity;
+use super::data::find;
 use serde::{Deserialize, Serialize};
 
 /// An alarm that a server has printed.
@@ -78,14 +79,17 @@ impl Begins {
         }
     }
 
-    /// Whether a line in which its text stands there is such a first line.
-    pub(crate) fn is_in(self, line: &str, at: usize) -> bool {
-        match self {
-            Self::With(_) => at == 0,
-            Self::Has(_) => true,
-            Self::HasBoth(first, then) => line[at + first.len()..].contains(then),
-            Self::AtSource(_) => is_source(&line[..at]),
-        }
+    /// Whether its text stands there in a line, and the line is such a first one.
+    pub(crate) fn is_in(self, line: &[u8], at: usize) -> bool {
+        let text = self.text().as_bytes();
+        let (before, rest) = line.split_at(at);
+        rest.starts_with(text)
+            && match self {
+                Self::With(_) => at == 0,
+                Self::Has(_) => true,
+                Self::HasBoth(_, then) => find(&rest[text.len()..], then.as_bytes()).is_some(),
+                Self::AtSource(_) => is_source(before),
+            }
     }
 }
 
@@ -317,9 +321,9 @@ pub(crate) const FORMS: &[AlarmForm] = &[
 ];
 
 /// Whether a text ends with a line and a column of a file.
-fn is_source(text: &str) -> bool {
-    let number = |text: &str| !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-    let mut parts = text.rsplit(':');
+fn is_source(text: &[u8]) -> bool {
+    let number = |text: &[u8]| !text.is_empty() && text.iter().all(u8::is_ascii_digit);
+    let mut parts = text.rsplit(|byte| *byte == b':');
     let (column, line, file) = (parts.next(), parts.next(), parts.next());
     column.is_some_and(number) && line.is_some_and(number) && file.is_some_and(|f| !f.is_empty())
 }

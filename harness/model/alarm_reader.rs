@@ -274,41 +274,65 @@ fn has_end(line: &str, end: &str) -> bool {
     }
 }
 
-/// The forms by the first byte of what is looked for.
-static BY_FIRST: LazyLock<Vec<Vec<(&'static AlarmForm, Begins)>>> = LazyLock::new(|| {
-    let mut by_first = vec![Vec::new(); 256];
-    for form in FORMS {
-        for begins in form.begins {
-            let first = begins.text().as_bytes()[0];
-            by_first[usize::from(first)].push((form, *begins));
+/// A way in which an alarm of a form begins.
+#[derive(Clone, Copy)]
+struct Beginning {
+    /// The form's place in the table.
+    row: usize,
+    begins: Begins,
+}
+
+/// What is looked for, by its first byte: a server that floods its output is not to wait for us.
+struct Sought {
+    /// At the beginning of a line.
+    first: Vec<Vec<Beginning>>,
+    /// Anywhere in it.
+    within: Vec<Vec<Beginning>>,
+    /// Whether anything that is looked for anywhere begins so.
+    is_anchor: [bool; 256],
+}
+
+static SOUGHT: LazyLock<Sought> = LazyLock::new(|| {
+    let mut sought = Sought {
+        first: vec![Vec::new(); 256],
+        within: vec![Vec::new(); 256],
+        is_anchor: [false; 256],
+    };
+    for (row, form) in FORMS.iter().enumerate() {
+        for begins in form.begins.iter().copied() {
+            let byte = usize::from(begins.text().as_bytes()[0]);
+            let is_first = matches!(begins, Begins::With(_));
+            let place = if is_first {
+                &mut sought.first
+            } else {
+                &mut sought.within
+            };
+            place[byte].push(Beginning { row, begins });
+            sought.is_anchor[byte] |= !is_first;
         }
     }
-    by_first
+    sought
 });
 
 /// The form of an alarm that begins with this line, and where the text stands by which it is known.
 fn begun(line: &[u8]) -> Option<(&'static AlarmForm, usize)> {
-    let by_first = &*BY_FIRST;
-    let mut best: Option<(usize, &'static AlarmForm, usize)> = None;
-    for (at, byte) in line.iter().enumerate() {
-        for (form, begins) in &by_first[usize::from(*byte)] {
-            if line[at..].starts_with(begins.text().as_bytes()) && is_first(*begins, line, at) {
-                let row = FORMS.iter().position(|row| std::ptr::eq(row, *form));
-                let row = row.unwrap_or_default();
-                if best.is_none_or(|(best, ..)| row < best) {
-                    best = Some((row, *form, at));
-                }
+    let sought = &*SOUGHT;
+    let mut best: Option<(usize, usize)> = None;
+    let mut look = |beginnings: &[Beginning], at: usize| {
+        for Beginning { row, begins } in beginnings {
+            let is_better = best.is_none_or(|(best, _)| *row < best);
+            if is_better && begins.is_in(line, at) {
+                best = Some((*row, at));
             }
         }
+    };
+    look(&sought.first[usize::from(*line.first()?)], 0);
+    for (at, byte) in line.iter().enumerate() {
+        if sought.is_anchor[usize::from(*byte)] {
+            look(&sought.within[usize::from(*byte)], at);
+        }
     }
-    best.map(|(_, form, at)| (form, at))
-}
-
-fn is_first(begins: Begins, line: &[u8], at: usize) -> bool {
-    let text = String::from_utf8_lossy(line);
-    // Where what is before is no UTF-8, it is longer in the text.
-    let at = String::from_utf8_lossy(&line[..at]).len();
-    text.is_char_boundary(at) && text.len() >= at + begins.text().len() && begins.is_in(&text, at)
+    best.map(|(row, at)| (&FORMS[row], at))
 }
 
 #[cfg(test)]
