@@ -19,6 +19,7 @@ pub(crate) mod penalties;
 mod polite;
 #[cfg(feature = "property")]
 mod property;
+mod reply_time;
 mod reset;
 mod stop;
 mod table;

@@ -1,7 +1,7 @@
 //! The passport: what is observed of a server and never judged. Every observation is one row of [`OBSERVATIONS`].
 
 use super::derive::killed_and_started_again;
-use super::{choices, longest, output, penalties, stop, unasked};
+use super::{choices, longest, output, penalties, reply_time, stop, unasked};
 use crate::checks;
 use crate::judge::Choice;
 use crate::model::action::{Action, ConnectOptions};
@@ -525,7 +525,16 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         about: "The resident memory of the server when no client is there, in MiB, without the pages of files and those that are shared.",
         needs: &[],
         occasion: Occasion::Probe,
-        read: |seen| Some((seen.idle()?.memory_bytes >> 20).to_string()),
+        read: |seen| {
+            let idle = seen.idle()?;
+            let mebibytes = idle.memory_bytes >> 20;
+            Some(match idle.shadowed {
+                true => format!(
+                    "{mebibytes}; a sanitizer keeps what is freed, so that growth of memory is not judged"
+                ),
+                false => mebibytes.to_string(),
+            })
+        },
         line: NO_LINE,
     },
     Observation {
@@ -718,6 +727,20 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                 false => format!("{}, asked on {OTHER_ADDRESS}", from.ip()),
             })
         },
+        line: NO_LINE,
+    },
+    Observation {
+        name: "reply_time",
+        id: None,
+        about: "How long the server's replies take to begin and to be whole, and whether a part of them waits for an acknowledgement of the part before (Nagle's algorithm).",
+        needs: &[
+            Need::DIALOGUE,
+            Need::REPLY,
+            Need::REQUEST,
+            Need::MANY_CONNECTIONS,
+        ],
+        occasion: Occasion::Own(reply_time::exchanges),
+        read: reply_time::observed,
         line: NO_LINE,
     },
     Observation {

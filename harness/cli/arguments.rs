@@ -147,9 +147,6 @@ pub(super) struct CheckArgs {
     /// How many cases of each property are drawn.
     #[arg(long, value_name = "N")]
     pub(super) cases: Option<usize>,
-    /// Counts broken recommendations as failures.
-    #[arg(long)]
-    pub(super) strict: bool,
     /// Says of each check what it did: its scenarios, where they cut the request, and the time they took.
     #[arg(long, short)]
     pub(super) verbose: bool,
@@ -186,6 +183,9 @@ pub(super) struct Shared {
     /// What becomes of a run in which nothing was tried: all was skipped, or nothing selected.
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = NoTestsArg::Fail)]
     pub(super) no_tests: NoTestsArg,
+    /// Counts broken recommendations as failures.
+    #[arg(long)]
+    pub(super) strict: bool,
     /// How many servers run side by side.
     #[arg(long, value_name = "N")]
     pub(super) jobs: Option<usize>,

@@ -16,7 +16,6 @@ pub(super) fn check(arguments: &CheckArgs, invocation: Invocation) -> Result<Exi
         deep: arguments.deep,
         cases: arguments.cases,
         saved: shared.artifacts.clone(),
-        strict: arguments.strict,
         ..settings(shared, invocation)?
     };
     let ran = runner::check(&target, &settings, &|result| {

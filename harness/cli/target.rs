@@ -39,6 +39,7 @@ pub(super) fn settings(shared: &Shared, invocation: Invocation) -> Result<Settin
         isolation: shared.isolation.into(),
         jobs: shared.jobs.unwrap_or(defaults.jobs),
         seed: shared.seed,
+        strict: shared.strict,
         transcripts: shared.transcripts.clone(),
         interrupt: interrupt()?,
         invocation: Some(invocation),

@@ -1,6 +1,7 @@
 //! Causes: each kind of defect that the judge can name, with what was seen of it.
 
 use crate::kernel::FileKind;
+use crate::model::check::Severity;
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::invariant::Invariant;
 use crate::model::literal::name_in;
@@ -137,11 +138,51 @@ pub(crate) enum Cause {
         /// How many.
         connections: u32,
     },
+    /// The server, or what watches it, sounded an alarm.
+    Alarm(Alarmed),
+    /// The server printed many lines while nobody did anything.
+    Babbled {
+        /// How many.
+        lines: u64,
+    },
     /// The server printed more than a log of what it did explains.
     Flooded {
         /// How much.
         bytes: u64,
     },
+}
+
+/// An alarm, as often as it was sounded.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub(crate) struct Alarmed {
+    /// What it is: a report of a sanitizer, a panic.
+    pub form: String,
+    /// What it said first, in a line.
+    pub title: String,
+    /// What all of them have in common.
+    pub shape: String,
+    /// How often.
+    pub times: usize,
+    /// What was done before the first.
+    pub occasion: Occasion,
+    /// How grave it is.
+    #[serde(serialize_with = "word_of")]
+    pub severity: Severity,
+    /// All that the first said: evidence.
+    #[serde(skip)]
+    pub text: Vec<String>,
+}
+
+/// What was done to a server before it sounded an alarm.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Occasion {
+    /// It was started, or an earlier scenario was over.
+    Start,
+    /// Nothing but that a polite client came.
+    Polite,
+    /// A step of the scenario.
+    After(StepRef),
 }
 
 /// A figure that goes on growing while a scenario is repeated.
@@ -303,7 +344,8 @@ impl Cause {
             Self::LeftUnread => "left-unread",
             Self::Busy { .. } => BUSY,
             Self::Queued { .. } => "queued",
-            Self::Flooded { .. } => "flooded",
+            Self::Flooded { .. } | Self::Babbled { .. } => "flooded",
+            Self::Alarm(_) => "alarm",
         }
     }
 
@@ -337,6 +379,7 @@ impl Cause {
             }
             Self::EndedBySignal { signal, .. } => format!("{kind}/{}", signal.number()),
             Self::NotServed { step } | Self::Disturbed { step } => format!("{kind}/{}", step.key()),
+            Self::Alarm(alarm) => format!("{kind}/{}", alarm.shape),
             Self::Left(growth) => growth.figure.key(),
             _ => kind.to_owned(),
         }
@@ -371,7 +414,8 @@ impl Cause {
             Self::Left(growth) => Some(growth.figure.invariant()),
             Self::Busy { .. } => Some(Invariant::IdleCpu),
             Self::Queued { .. } | Self::LeftUnread => Some(Invariant::Queues),
-            Self::Flooded { .. } => Some(Invariant::Output),
+            Self::Flooded { .. } | Self::Babbled { .. } => Some(Invariant::Output),
+            Self::Alarm(_) => Some(Invariant::Alarm),
             Self::EndedBySignal { .. }
             | Self::StepFailed { .. }
             | Self::Crosstalk { .. }
@@ -390,13 +434,22 @@ impl Cause {
         }
     }
 
-    /// Whether the server, a process of it, or its listening socket came to an end: no lack of time excuses that.
+    /// Whether it is told wherever it is seen, and whatever else is looked at: a crash, or an alarm.
+    pub(crate) fn is_told_anyway(&self) -> bool {
+        self.is_crash() || matches!(self, Self::Alarm(_))
+    }
+
+    /// Whether the server, a process of it, or its listening socket came to an end, or it said itself what is wrong: no lack of time excuses that.
     pub(crate) fn is_of_the_server(&self) -> bool {
         matches!(
             self,
-            Self::Died { .. } | Self::ProcessDied { .. } | Self::NoLongerListens
+            Self::Died { .. } | Self::ProcessDied { .. } | Self::NoLongerListens | Self::Alarm(_)
         )
     }
+}
+
+fn word_of<S: Serializer>(severity: &Severity, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_str(severity.word())
 }
 
 fn as_text<S: Serializer>(what: &impl fmt::Display, to: S) -> Result<S::Ok, S::Error> {

@@ -57,6 +57,14 @@ pub(super) fn deafness(trial: &Trial, transcript: &Transcript) -> Option<Cause> 
     is_deaf.then_some(Cause::NoLongerListens)
 }
 
+/// A listening socket that is gone, and that the server may still open again.
+pub(super) fn deafness_so_far(trial: &Trial, transcript: &Transcript) -> Option<Cause> {
+    let mut events = transcript.server_events();
+    let waits = events.any(|event| matches!(event, ServerEvent::ListensNotYet(_)));
+    let is_held = !trial.ends_after_one && !trial.waives(Invariant::Listens);
+    (waits && is_held).then_some(Cause::NoLongerListens)
+}
+
 /// The invariant *alive*: an end that nobody asked for, or a crash whoever asked.
 pub(super) fn unexpected_end(trial: &Trial, transcript: &Transcript) -> Option<Cause> {
     if trial.waives(Invariant::Alive) {

@@ -2,7 +2,10 @@
 
 use super::cause::Cause;
 use super::growth;
-use super::thresholds::{CERTAINLY_BUSY, LOGGED_FOR_A_BYTE, LOGGED_FOR_A_CONNECTION, OUTPUT_BOUND};
+use super::thresholds::{
+    CERTAINLY_BUSY, LINES_BOUND, LINES_FOR_A_CONNECTION, LOGGED_FOR_A_BYTE,
+    LOGGED_FOR_A_CONNECTION, OUTPUT_BOUND,
+};
 use crate::model::invariant::Invariant;
 use crate::model::phase::Moment;
 use crate::model::trial::Trial;
@@ -70,10 +73,24 @@ fn states(transcript: &Transcript, after: &Sample) -> Vec<(Invariant, Cause)> {
             Cause::Flooded { bytes },
         ),
     ];
-    let found = found.into_iter().filter(|(is_broken, ..)| *is_broken);
+    let lines = transcript.unasked_lines();
+    let babbled = (
+        lines > explained_lines(transcript),
+        Invariant::Output,
+        Cause::Babbled { lines },
+    );
+    let found = found.into_iter().chain([babbled]);
+    let found = found.filter(|(is_broken, ..)| *is_broken);
     found
         .map(|(_, invariant, cause)| (invariant, cause))
         .collect()
+}
+
+/// As many lines as a server may have printed while nobody did anything: what it says of the ends of those who were there, of
+/// what it reads late, and some more.
+fn explained_lines(transcript: &Transcript) -> u64 {
+    let connections = transcript.connections() as u64;
+    LINES_BOUND + LINES_FOR_A_CONNECTION * connections + transcript.sent_bytes()
 }
 
 /// As much as a server may have printed: what it logs of each connection and of what it was sent, and some more.

@@ -1,8 +1,9 @@
 //! Judging: from what was seen of a trial to the one verdict on it.
 
+use super::alarms;
 use super::cause::Cause;
 use super::doubt::{Doubt, Skip};
-use super::ending::{deafness, ended_by, last_exit, unexpected_end};
+use super::ending::{deafness, deafness_so_far, ended_by, last_exit, unexpected_end};
 use super::failed_step::{FailedStep, first_failed_step};
 use super::growth;
 use super::invariants::{invariants, left_so_far};
@@ -21,26 +22,28 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
     let failure = first_failed_step(trial, transcript);
     let early =
         |failed: &&FailedStep| matches!(failed.phase, Phase::Before | Phase::BystanderConnects);
+    let alarms = alarms::failures(trial, transcript);
+    let texts: Vec<_> = alarms.iter().map(|alarm| alarm.text.clone()).collect();
+    let alarms = alarms.into_iter().map(Cause::Alarm);
+    // What says itself what is wrong says more than how it ended for that.
     let death = unexpected_end(trial, transcript);
+    let mut grave = alarms.chain(death).peekable();
+    let is_grave = grave.peek().is_some();
     // A death is the server's fault in every phase: it may be late fruit of what an earlier trial did to it.
-    if let Some(failed) = failure.as_ref().filter(early).filter(|_| death.is_none()) {
+    if let Some(failed) = failure.as_ref().filter(early).filter(|_| !is_grave) {
         return Verdict::Inconclusive(Doubt::NotServedBefore {
             step: Box::new(failed.cause.clone()),
             exit: last_exit(transcript),
         });
     }
     let deafness = deafness(trial, transcript);
-    if let Some(doubt) = our_fault(transcript).filter(|_| death.is_none()) {
+    if let Some(doubt) = our_fault(transcript).filter(|_| !is_grave) {
         return Verdict::Inconclusive(doubt);
     }
     let broken = invariants(trial, transcript);
     let failed = failure.as_ref().map(FailedStep::in_its_phase);
     let failed = failed.map(|step| with_its_end(step, transcript));
-    let causes = death
-        .into_iter()
-        .chain(deafness)
-        .chain(failed)
-        .chain(broken);
+    let causes = grave.chain(deafness).chain(failed).chain(broken);
     let mut causes = news_first(causes, trial);
     let Some(cause) = causes.next() else {
         if is_deferred(transcript) {
@@ -60,7 +63,7 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
         Some(doubt) => Verdict::Inconclusive(doubt),
         None => Verdict::Fail(Finding {
             at: failure.map(|failed| failed.at),
-            evidence: evidence(trial, transcript, &cause, others),
+            evidence: evidence(trial, transcript, &cause, others, texts),
             cause,
         }),
     }
@@ -118,7 +121,8 @@ fn unproven(transcript: &Transcript) -> Option<Doubt> {
 
 /// What the server has not put right, and may still put right.
 fn not_yet(trial: &Trial, transcript: &Transcript) -> Option<Doubt> {
-    let step = Box::new(left_so_far(trial, transcript)?);
+    let step = left_so_far(trial, transcript).or_else(|| deafness_so_far(trial, transcript));
+    let step = Box::new(step?);
     let after = LOOK_ON_FOR;
     Some(Doubt::NotYet { step, after })
 }
@@ -128,6 +132,7 @@ fn evidence(
     transcript: &Transcript,
     cause: &Cause,
     others: Vec<Cause>,
+    alarms: Vec<Vec<String>>,
 ) -> Vec<Evidence> {
     let story = story(
         &transcript.lines(trial.scenario()),
@@ -135,6 +140,7 @@ fn evidence(
     );
     let others = others.into_iter().map(Evidence::Also);
     others
+        .chain(alarms.into_iter().map(Evidence::Alarm))
         .chain(last_exit(transcript).map(Evidence::Exit))
         .chain(transcript.last_output().map(Evidence::Output))
         .chain((story.left_out > 0).then_some(Evidence::LeftOut(story.left_out)))

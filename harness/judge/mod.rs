@@ -1,5 +1,6 @@
 //! The one judge: from a transcript to a verdict, without I/O and without time.
 
+mod alarms;
 pub(crate) mod cause;
 mod choice;
 mod crosstalk;
@@ -18,7 +19,8 @@ mod tests;
 mod thresholds;
 mod verdict;
 
-pub(crate) use cause::{Cause, Figure, Growth, StepRef, Unit};
+pub(crate) use alarms::{add as add_alarm, recommendations};
+pub(crate) use cause::{Alarmed, Cause, Figure, Growth, Occasion, StepRef, Unit};
 pub(crate) use choice::{Choice, text_of};
 pub(crate) use deeds::Deed;
 pub(crate) use doubt::{Doubt, Skip};

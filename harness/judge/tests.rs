@@ -62,6 +62,21 @@ fn exact_reply_passes() {
 }
 
 #[test]
+fn server_that_may_listen_again_is_neither_held_to_it_nor_passed() {
+    let mut seen = seen(ClientEvent::Received(b"HELLO".to_vec()), Ended::Done);
+    let minute = Duration::from_secs(60);
+    seen.events.push(Event {
+        at: minute,
+        what: What::Server(ServerEvent::ListensNotYet(minute)),
+    });
+    let verdict = judge(&expects_hello(), &seen);
+    assert!(
+        matches!(verdict, Verdict::Inconclusive(Doubt::NotYet { .. })),
+        "{verdict:?}"
+    );
+}
+
+#[test]
 fn short_reply_fails_and_says_what_came() {
     let out = Ended::OutOfTime(Duration::from_secs(1));
     let seen = seen(ClientEvent::Received(b"HEL".to_vec()), out);

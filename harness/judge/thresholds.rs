@@ -26,6 +26,12 @@ pub(super) const LOGGED_FOR_A_BYTE: u64 = 16;
 /// What a server may print beside that for each connection: a story of its life with every error's trace.
 pub(super) const LOGGED_FOR_A_CONNECTION: u64 = 64 << 10;
 
+/// How many lines a server may print in bursts while nobody does anything: a table of all that it knows, now and then.
+pub(super) const LINES_BOUND: u64 = 10_000;
+
+/// How many beside that for each connection: when many time out at once, each may leave a trace.
+pub(super) const LINES_FOR_A_CONNECTION: u64 = 100;
+
 // Growth. No number here tells a leak from a pool: that is told by what growing doses add. They say how far is looked.
 
 /// What one run must add to the memory of a server to be worth doses, in bytes. Less is what any first time costs.

@@ -63,6 +63,10 @@ pub(crate) enum Evidence {
     Also(Cause),
     /// How it ended.
     Exit(Exit),
+    /// What an alarm said, whole.
+    Alarm(Vec<String>),
+    /// What was not proven beside.
+    Unproven(Doubt),
     /// The last that it printed.
     Output(String),
     /// So many events are not among those that follow.

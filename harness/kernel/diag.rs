@@ -91,6 +91,18 @@ pub(crate) struct Row {
     pub(crate) drops: u32,
     /// How many bytes have come from the peer, where one TCP socket was asked for.
     pub(crate) received: Option<u64>,
+    /// How many bytes wait to be sent for the first time, and how large a segment is, where one TCP socket was asked for.
+    pub(crate) not_sent: Option<(u32, u32)>,
+}
+
+impl Row {
+    /// Whether it is a Unix socket that is bound to this path.
+    fn is_at(&self, path: &Path) -> bool {
+        let wanted = path.as_os_str().as_encoded_bytes();
+        let name = self.path.as_deref();
+        // The kernel counts the byte that ends the path.
+        name.is_some_and(|name| name.strip_suffix(&[0]).unwrap_or(name) == wanted)
+    }
 }
 
 /// A `sock_diag` socket in the server's network namespace.
@@ -149,6 +161,13 @@ impl Diag {
             Table::Udp => self.udp(),
         };
         let rows = rows.unwrap_or_default();
+        rows.iter()
+            .any(|row| row.local.is_some_and(|local| local.port() == port))
+    }
+
+    /// Whether a socket for datagrams has a port, connected to somebody or not.
+    pub(crate) fn has_udp(&self, port: u16) -> bool {
+        let rows = self.inet(Table::Udp, u32::MAX).unwrap_or_default();
         rows.iter()
             .any(|row| row.local.is_some_and(|local| local.port() == port))
     }
@@ -222,15 +241,15 @@ impl Diag {
 
     /// The rows of a Unix socket that listens at `path`.
     pub(crate) fn listening_at(&self, path: &Path) -> Result<Vec<Row>, Errno> {
-        let wanted = path.as_os_str().as_encoded_bytes();
-        let is_there = |row: &Row| {
-            let name = row.path.as_deref();
-            // The kernel counts the byte that ends the path.
-            name.is_some_and(|name| name.strip_suffix(&[0]).unwrap_or(name) == wanted)
-        };
         let mut rows = self.unix()?;
-        rows.retain(|row| row.state == State::Listen && is_there(row));
+        rows.retain(|row| row.state == State::Listen && row.is_at(path));
         Ok(rows)
+    }
+
+    /// Whether a Unix socket is bound to `path`.
+    pub(crate) fn is_bound_to(&self, path: &Path) -> bool {
+        let rows = self.unix().unwrap_or_default();
+        rows.iter().any(|row| row.is_at(path))
     }
 
     fn ask(&self, body: &[u8], flags: u16, take: &mut dyn FnMut(&[u8])) -> Result<(), Errno> {
@@ -300,6 +319,12 @@ const EXTENSIONS_AT: usize = 2;
 /// Where `tcpi_bytes_received` stands in `struct tcp_info` (`linux/tcp.h`).
 const BYTES_RECEIVED_AT: usize = 128;
 
+/// Where `tcpi_notsent_bytes` stands in it.
+const NOT_SENT_AT: usize = 144;
+
+/// Where `tcpi_snd_mss` stands in it.
+const SEGMENT_AT: usize = 16;
+
 fn inet_request(family: u8, table: Table, states: u32) -> Vec<u8> {
     let extensions = 1u8 << (INET_DIAG_SKMEMINFO - 1);
     let mut request = vec![family, table.protocol(), extensions, 0];
@@ -354,10 +379,12 @@ pub(super) fn inet_row(body: &[u8]) -> Option<Row> {
         v6_only: false,
         drops: 0,
         received: None,
+        not_sent: None,
     };
     for (kind, value) in attributes(body.get(72..)?) {
         if kind == INET_DIAG_INFO {
             row.received = u64_at(value, BYTES_RECEIVED_AT);
+            row.not_sent = u32_at(value, NOT_SENT_AT).zip(u32_at(value, SEGMENT_AT));
         }
         if kind == INET_DIAG_SKV6ONLY {
             row.v6_only = value.first() == Some(&1);
@@ -385,6 +412,7 @@ fn unix_row(body: &[u8]) -> Option<Row> {
         v6_only: false,
         drops: 0,
         received: None,
+        not_sent: None,
     };
     for (kind, value) in attributes(body.get(16..)?) {
         match kind {

@@ -172,6 +172,9 @@ struct Region {
     own_bytes: u64,
 }
 
+/// GHC and V8 reserve a tebibyte; AddressSanitizer takes fourteen, the others a hundred.
+const MOST_RESERVED: u64 = 8 << 40;
+
 impl Memory {
     fn parse(smaps: &str) -> Self {
         let mut regions: Vec<Region> = Vec::new();
@@ -189,6 +192,17 @@ impl Memory {
     /// How many mappings there are.
     pub(crate) fn mappings(&self) -> usize {
         self.regions.len()
+    }
+
+    /// Whether a sanitizer watches it: one that has a shadow byte for each few bytes of all addresses takes more of them than any
+    /// program does, and keeps what was freed for a while, to see whether it is used.
+    pub(crate) fn is_shadowed(&self) -> bool {
+        let reserved: u64 = self
+            .regions
+            .iter()
+            .map(|region| region.end - region.start)
+            .sum();
+        reserved > MOST_RESERVED
     }
 
     /// What the process alone has written, in bytes.

@@ -9,7 +9,7 @@ mod server;
 mod shell;
 mod target;
 
-pub(crate) use process::Process;
+pub(crate) use process::{Burst, Process};
 pub(crate) use server::Server;
 pub(crate) use shell::command_line;
 pub(crate) use target::Known;

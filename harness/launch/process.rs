@@ -3,6 +3,8 @@
 use super::target::{Target, find_program};
 use crate::kernel::{OutputPipe, tree_of};
 use crate::launch::lab::Lab;
+use crate::model::alarm::Alarm;
+use crate::model::alarm_reader::AlarmReader;
 use crate::model::data::find;
 use crate::model::error::{Error, OUTPUT_MARGIN};
 use crate::model::profile::Transport;
@@ -11,12 +13,15 @@ use crate::sys::own_limits;
 use crate::sys::supervisor::SpawnRequest;
 use crate::transcript::event::Exit;
 use rustix::fd::{AsFd, OwnedFd};
+use rustix::fs::OFlags;
+use rustix::io::Errno;
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 /// The first process of a server, watched.
 #[derive(Debug)]
@@ -34,7 +39,44 @@ pub(crate) struct Process {
 struct Watch {
     exit: tokio::sync::watch::Sender<Option<Exit>>,
     output: Mutex<Output>,
+    /// Our end of the pipe; reading it does not wait.
+    pipe: OwnedFd,
 }
+
+impl Watch {
+    /// Takes in what is in the pipe; false once nobody is left who could print.
+    fn read(&self, buffer: &mut [u8]) -> bool {
+        let Ok(mut output) = self.output.lock() else {
+            return false;
+        };
+        match rustix::io::read(&self.pipe, &mut *buffer) {
+            Ok(0) => false,
+            Ok(bytes) => {
+                output.take_in(&buffer[..bytes]);
+                true
+            }
+            Err(Errno::INTR | Errno::AGAIN) => true,
+            Err(_) => false,
+        }
+    }
+
+    /// Takes in all that was printed until now.
+    fn catch_up(&self) {
+        let printed = || rustix::io::ioctl_fionread(&self.pipe).unwrap_or(0);
+        let mut buffer = vec![0; PIPE_BYTES];
+        for _ in 0..MOST_AT_ONCE {
+            if printed() == 0 || !self.read(&mut buffer) {
+                return;
+            }
+        }
+    }
+}
+
+/// As much as a pipe holds (pipe(7)).
+const PIPE_BYTES: usize = 64 << 10;
+
+/// As many pipes full are read at once of a server that never stops printing.
+const MOST_AT_ONCE: usize = 16;
 
 /// The server's output: all of it counted, the beginning of what was not taken yet and the end kept.
 #[derive(Debug, Default)]
@@ -43,7 +85,22 @@ struct Output {
     first: Vec<u8>,
     last: Vec<u8>,
     bytes: u64,
+    alarms: AlarmReader<Instant>,
+    bursts: Vec<Burst>,
 }
+
+/// So many lines that were printed within a moment, from when on.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Burst {
+    pub(crate) began: Instant,
+    pub(crate) lines: u64,
+}
+
+/// How long such a moment is: shorter than anything that a person would call a time, longer than the pauses of a host.
+const MOMENT: Duration = Duration::from_millis(100);
+
+/// Fewer lines in a moment are what a log is.
+const LINES_OF_A_LOG: u64 = 100;
 
 /// How much of its beginning is kept, in which is looked for what somebody waits for.
 const BEGINNING_KEPT: usize = 1 << 20;
@@ -54,6 +111,9 @@ const OUTPUT_KEPT: usize = 16 << 10;
 impl Output {
     fn take_in(&mut self, bytes: &[u8]) {
         self.bytes += bytes.len() as u64;
+        let now = Instant::now();
+        self.alarms.take_in(bytes, now);
+        self.count_lines(bytes, now);
         let room = OUTPUT_KEPT.saturating_sub(self.fresh.len());
         self.fresh
             .extend_from_slice(&bytes[..bytes.len().min(room)]);
@@ -63,6 +123,18 @@ impl Output {
         self.last.extend_from_slice(bytes);
         if self.last.len() > 2 * OUTPUT_KEPT {
             self.last.drain(..self.last.len() - OUTPUT_KEPT);
+        }
+    }
+}
+
+impl Output {
+    fn count_lines(&mut self, bytes: &[u8], now: Instant) {
+        let lines = bytes.iter().filter(|byte| **byte == b'\n').count() as u64;
+        match self.bursts.last_mut() {
+            Some(last) if now.duration_since(last.began) < MOMENT => last.lines += lines,
+            // What was only a log takes no place.
+            Some(last) if last.lines < LINES_OF_A_LOG => *last = Burst { began: now, lines },
+            _ => self.bursts.push(Burst { began: now, lines }),
         }
     }
 }
@@ -112,7 +184,7 @@ impl Process {
             program: program.clone(),
             source,
         };
-        let errno = |errno: rustix::io::Errno| start_failed(errno.into());
+        let errno = |errno: Errno| start_failed(errno.into());
         let pipe = || rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC);
         let (output, output_end) = pipe().map_err(errno)?;
         let output_inode = rustix::fs::fstat(&output).map_err(errno)?.st_ino;
@@ -192,11 +264,32 @@ impl Process {
 
     /// Takes the output that came since the last call, cut where there was too much of it.
     pub(crate) fn take_output(&self) -> Vec<u8> {
+        self.watch.catch_up();
         let output = self.watch.output.lock();
         output.map_or_else(
             |_| Vec::new(),
             |mut output| std::mem::take(&mut output.fresh),
         )
+    }
+
+    /// Takes the alarms that it has printed since the last call, each with when it began; where `all` are wanted, one of which
+    /// more might come too.
+    pub(crate) fn take_alarms(&self, all: bool) -> Vec<(Instant, Alarm)> {
+        self.watch.catch_up();
+        let output = self.watch.output.lock();
+        output.map_or_else(
+            |_| Vec::new(),
+            |mut output| output.alarms.take(all, Instant::now()),
+        )
+    }
+
+    /// Takes the moments since the last call in which it has printed more than a log has lines.
+    pub(crate) fn take_bursts(&self) -> Vec<Burst> {
+        let output = self.watch.output.lock();
+        let bursts = output.map(|mut output| std::mem::take(&mut output.bursts));
+        let mut bursts = bursts.unwrap_or_default();
+        bursts.retain(|burst| burst.lines >= LINES_OF_A_LOG);
+        bursts
     }
 
     /// Whether it has printed this, at the beginning or lately.
@@ -337,22 +430,26 @@ impl Fill {
 
 /// Watches a process from a thread of its own, so that a full pipe never stops it and its end is never missed.
 fn watch(output: OwnedFd, status: OwnedFd) -> std::io::Result<Arc<Watch>> {
+    rustix::fs::fcntl_setfl(&output, OFlags::NONBLOCK)?;
     let watch = Arc::new(Watch {
         exit: tokio::sync::watch::Sender::new(None),
         output: Mutex::default(),
+        pipe: output,
     });
     let shared = Arc::clone(&watch);
     std::thread::Builder::new()
         .name("server-watch".to_owned())
-        .spawn(move || watch_until_both_end(Some(output), Some(status), &shared))?;
+        .spawn(move || watch_until_both_end(Some(status), &shared))?;
     Ok(watch)
 }
 
-fn watch_until_both_end(mut output: Option<OwnedFd>, mut status: Option<OwnedFd>, watch: &Watch) {
+fn watch_until_both_end(mut status: Option<OwnedFd>, watch: &Watch) {
     use rustix::event::{PollFd, PollFlags, poll};
-    let mut buffer = vec![0u8; 64 << 10];
-    while output.is_some() || status.is_some() {
-        let mut ready: Vec<PollFd<'_>> = [&output, &status]
+    let mut buffer = vec![0u8; PIPE_BYTES];
+    let mut prints = true;
+    while prints || status.is_some() {
+        let pipe = prints.then_some(&watch.pipe);
+        let mut ready: Vec<PollFd<'_>> = [pipe, status.as_ref()]
             .into_iter()
             .flatten()
             .map(|fd| PollFd::new(fd, PollFlags::IN))
@@ -365,18 +462,10 @@ fn watch_until_both_end(mut output: Option<OwnedFd>, mut status: Option<OwnedFd>
             .map(|fd| !fd.revents().is_empty())
             .collect::<Vec<_>>()
             .into_iter();
-        let output_ready = output.is_some() && readable.next().unwrap_or(false);
+        let output_ready = prints && readable.next().unwrap_or(false);
         let status_ready = status.is_some() && readable.next().unwrap_or(false);
-        if let Some(fd) = output.as_ref().filter(|_| output_ready) {
-            match rustix::io::read(fd, &mut buffer[..]) {
-                Ok(bytes @ 1..) => {
-                    if let Ok(mut output) = watch.output.lock() {
-                        output.take_in(&buffer[..bytes]);
-                    }
-                }
-                Err(rustix::io::Errno::INTR) => {}
-                Ok(_) | Err(_) => output = None,
-            }
+        if output_ready {
+            prints = watch.read(&mut buffer);
         }
         if let Some(fd) = status.as_ref().filter(|_| status_ready) {
             let mut word = [0u8; 4];

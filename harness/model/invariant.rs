@@ -30,6 +30,8 @@ pub(crate) enum Invariant {
     Queues,
     /// The server does not flood its output.
     Output,
+    /// The server, or what watches it, sounds no alarm.
+    Alarm,
 }
 
 impl Invariant {
@@ -118,6 +120,11 @@ pub(crate) const INVARIANTS: &[InvariantRow] = &[
         invariant: Invariant::Output,
         name: "output",
         requirement: "The server does not flood its output.",
+    },
+    InvariantRow {
+        invariant: Invariant::Alarm,
+        name: "alarm",
+        requirement: "The server prints no report of a sanitizer, a heap check or a failed assertion; and no client brings about a panic, an uncaught exception or a traceback (a recommendation).",
     },
 ];
 

@@ -2,6 +2,8 @@
 
 pub(crate) mod action;
 pub(crate) mod address;
+pub(crate) mod alarm;
+pub(crate) mod alarm_reader;
 pub(crate) mod check;
 pub(crate) mod data;
 pub(crate) mod date;

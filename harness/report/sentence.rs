@@ -2,7 +2,8 @@
 
 use super::step;
 use crate::judge::{
-    Cause, Choice, Deed, Doubt, Evidence, Figure, Growth, Skip, StepRef, Unit, Verdict, text_of,
+    Alarmed, Cause, Choice, Deed, Doubt, Evidence, Figure, Growth, Occasion, Skip, StepRef, Unit,
+    Verdict, text_of,
 };
 use crate::model::literal::{Measured, Shown};
 use crate::model::need::Unmet;
@@ -125,7 +126,28 @@ impl fmt::Display for Cause {
                 f,
                 "{connections} connections lie in the accept queue, and nobody takes them"
             ),
+            Self::Alarm(alarm) => alarm.fmt(f),
+            Self::Babbled { lines } => write!(
+                f,
+                "the server printed {lines} lines in bursts while no client did anything"
+            ),
             Self::Flooded { bytes } => write!(f, "the server printed {} MiB", bytes >> 20),
+        }
+    }
+}
+
+impl fmt::Display for Alarmed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "the server prints {}", self.form)?;
+        if self.times > 1 {
+            write!(f, " {} ×", self.times)?;
+        }
+        write!(f, ": {}", self.title)?;
+        let first = if self.times > 1 { "first " } else { "" };
+        match &self.occasion {
+            Occasion::Start => write!(f, "; {first}before anybody had come"),
+            Occasion::Polite => write!(f, "; {first}when a polite client had come"),
+            Occasion::After(step) => write!(f, "; {first}after `{}`", step.text),
         }
     }
 }
@@ -480,6 +502,12 @@ fn lines(evidence: &Evidence) -> Vec<String> {
         }
         Evidence::Also(cause) => cause.to_string(),
         Evidence::Exit(exit) => format!("the server {exit} (wait status)"),
+        Evidence::Alarm(text) => {
+            let text = text.iter().map(|line| format!("  {}", line.trim_end()));
+            let title = std::iter::once("the server printed:".to_owned());
+            return title.chain(text).collect();
+        }
+        Evidence::Unproven(doubt) => format!("beside that the check proves nothing: {doubt}"),
         Evidence::Output(output) => format!("last output of the server: {output}"),
         Evidence::LeftOut(events) => format!("({events} other events left out)"),
         Evidence::Event(event) => event.to_string(),

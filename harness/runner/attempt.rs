@@ -1,10 +1,11 @@
 //! Trials on a server: who stands beside whom, when a server is used again, and what is repeated.
 
+use super::alarms::{self, Heard};
 use super::findings::{Claim, Claimed, Findings, Shape};
 use super::saved;
 use super::settings::Settings;
 use crate::judge::cut_coverage::Coverage;
-use crate::judge::{Doubt, Evidence, Finding, Skip, Verdict, judge, next};
+use crate::judge::{Doubt, Evidence, Finding, Skip, Verdict, judge, next, recommendations};
 use crate::launch::Target;
 use crate::launch::lab::Lab;
 use crate::model::check::Check;
@@ -48,6 +49,11 @@ pub(super) struct Attempt {
 }
 
 impl Attempt {
+    /// Whether there is something to repeat: a scenario that failed, or an alarm that was heard.
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed.is_some() || alarms::is_recommended(&self.verdict)
+    }
+
     pub(super) fn of(verdict: Verdict) -> Self {
         Self {
             verdict,
@@ -74,6 +80,8 @@ pub(super) struct Job<'a> {
     purpose: &'a str,
     /// The check, where it is one.
     check: Option<&'static Check>,
+    /// The alarms that are heard in them.
+    heard: Option<&'a Heard>,
 }
 
 /// How each of the scenarios is tried.
@@ -105,6 +113,7 @@ impl<'a> Job<'a> {
             findings,
             purpose: "probe",
             check: None,
+            heard: None,
         }
     }
 
@@ -121,15 +130,20 @@ impl<'a> Job<'a> {
     }
 
     /// The same for a case or an observation.
-    pub(super) fn of(self, purpose: &'a str) -> Self {
-        Self { purpose, ..self }
+    pub(super) fn of(self, purpose: &'a str, heard: &'a Heard) -> Self {
+        let heard = Some(heard);
+        Self {
+            purpose,
+            heard,
+            ..self
+        }
     }
 
     /// The same for a check.
-    pub(super) fn of_check(self, check: &'static Check) -> Self {
+    pub(super) fn of_check(self, check: &'static Check, heard: &'a Heard) -> Self {
         Self {
             check: Some(check),
-            ..self.of(check.id)
+            ..self.of(check.id, heard)
         }
     }
 
@@ -199,6 +213,9 @@ impl<'a> Job<'a> {
     /// Judges what was seen of a trial, and saves all of it where that is wanted.
     pub(super) fn judged(self, trial: &Trial, seen: &Transcript) -> Result<Verdict, Error> {
         let verdict = judge(trial, seen);
+        if let Some(heard) = self.heard {
+            heard.add(recommendations(trial, seen));
+        }
         if let Some(folder) = &self.settings.transcripts {
             saved::save(folder, self.purpose, trial, seen, &verdict)?;
         }

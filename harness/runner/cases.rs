@@ -1,5 +1,6 @@
 //! Cases of scenario files, each on a server of its own.
 
+use super::alarms::{self, Heard};
 use super::attempt::{Attempt, Job, TRIES, TrialOptions};
 use super::descriptors;
 use super::findings::Findings;
@@ -166,17 +167,27 @@ pub(crate) fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResul
 fn run_in_turn(case: &CaseRun, settings: &Settings, turn: &Turn) -> Result<CheckResult, Error> {
     let begun = Instant::now();
     let needed = descriptors::needed(std::slice::from_ref(&case.scenario));
+    let heard = Heard::default();
     let (_held, attempt) = match wait_in_line(settings, descriptors::take(needed))? {
-        Ok(held) => (held, block_on(settings, try_case(case, settings, turn))??),
+        Ok(held) => {
+            let tried = try_case(case, settings, turn, &heard);
+            (held, block_on(settings, tried)??)
+        }
         Err(skip) => (None, Attempt::of(Verdict::Skip(skip))),
     };
+    let attempt = Attempt {
+        verdict: heard.beside(attempt.verdict),
+        ..attempt
+    };
+    let is_recommended = alarms::is_recommended(&attempt.verdict);
     let reproduce = attempt
-        .failed
-        .as_ref()
-        .and_then(|_| settings.repeating(&[&format!("{}:{}", case.file, line_of(case, &attempt))]));
+        .has_failed()
+        .then(|| format!("{}:{}", case.file, line_of(case, &attempt)))
+        .and_then(|place| settings.repeating(&[&place]));
     Ok(CheckResult {
         duration: begun.elapsed(),
         reproduce,
+        lenient: is_recommended && !settings.strict,
         ..result(case, attempt)
     })
 }
@@ -207,7 +218,12 @@ fn line_of(case: &CaseRun, attempt: &Attempt) -> usize {
     failed.max(first)
 }
 
-async fn try_case(case: &CaseRun, settings: &Settings, turn: &Turn) -> Result<Attempt, Error> {
+async fn try_case(
+    case: &CaseRun,
+    settings: &Settings,
+    turn: &Turn,
+    heard: &Heard,
+) -> Result<Attempt, Error> {
     let target = &case.target;
     let scenarios = std::slice::from_ref(&case.scenario);
     let lab = Arc::new(Lab::open(settings.isolation)?);
@@ -222,7 +238,7 @@ async fn try_case(case: &CaseRun, settings: &Settings, turn: &Turn) -> Result<At
         DrillFile::read_over(Path::new(&case.file), Some(transport))?;
     }
     let findings = Findings::of_a_run(settings.deep);
-    let job = Job::new(target, &subject, settings, turn, &findings).of(&case.id);
+    let job = Job::new(target, &subject, settings, turn, &findings).of(&case.id, heard);
     // The session keeps its lab for as long as its server is used.
     drop(lab);
     let options = TrialOptions {

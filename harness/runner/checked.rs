@@ -1,5 +1,6 @@
 //! One check against one server, and what the target's file says of its result.
 
+use super::alarms::{self, Heard};
 use super::attempt::{Attempt, Job, TrialOptions};
 use super::descriptors;
 use super::drawn::{Batches, concluded, saved_cases, tried_by};
@@ -22,18 +23,26 @@ pub(super) fn check_result(
     unserved: Option<&Verdict>,
     job: Job<'_>,
 ) -> Result<CheckResult, Error> {
-    let job = job.of_check(check);
+    let heard = Heard::default();
+    let job = job.of_check(check, &heard);
     let begun = Instant::now();
     let (scenarios, attempt) = match not_tried(check, unserved, job) {
         Some(verdict) => (Vec::new(), Attempt::of(verdict)),
         None => tried(check, job)?,
     };
     let attempt = about_another(check, attempt);
+    let attempt = Attempt {
+        verdict: heard.beside(attempt.verdict),
+        ..attempt
+    };
     let known = known(check, job.target, &attempt.verdict);
     let invariant = broken_beside(check, &attempt.verdict);
+    let reproduce = attempt.has_failed();
+    let reproduce = reproduce.then(|| job.settings.repeating(&["--only", check.id]));
     let is_recommended = check.policy.severity == Severity::Should
         && invariant.is_none()
-        && !(check.policy.promised)(job.subject);
+        && !(check.policy.promised)(job.subject)
+        || alarms::is_recommended(&attempt.verdict);
     Ok(CheckResult {
         id: check.id.to_owned(),
         family: check.family().to_owned(),
@@ -48,10 +57,7 @@ pub(super) fn check_result(
         coverage: attempt.coverage,
         duration: begun.elapsed(),
         tried: tried_by(check, &scenarios, job.subject, attempt.unproven),
-        reproduce: attempt
-            .failed
-            .as_ref()
-            .and_then(|_| job.settings.repeating(&["--only", check.id])),
+        reproduce: reproduce.flatten(),
         scenario: attempt.failed.map(|scenario| scenario.to_string()),
         under: attempt.under.map(str::to_owned),
         verdict: attempt.verdict,

@@ -87,7 +87,7 @@ impl Shown {
     /// that has to be mended first.
     fn covers(&self, key: &str, by: &Shape) -> bool {
         let is_step = key.starts_with("step-failed") || key.starts_with("server-step-failed");
-        let is_of_the_server = ["left/", "died/", "process-died/"];
+        let is_of_the_server = ["alarm/", "left/", "died/", "process-died/"];
         let is_everywhere = is_of_the_server
             .iter()
             .any(|kind| self.key.starts_with(kind));

@@ -1,5 +1,6 @@
 //! From a target and a selection of checks to a report: who is tried on which server, and what is repeated.
 
+mod alarms;
 mod attempt;
 mod cases;
 mod check;

@@ -1,12 +1,13 @@
 //! What is observed of a server beside the checks.
 
+use super::alarms::{self, Heard};
 use super::attempt::Job;
 use super::descriptors;
 use super::parallel::{block_on, wait_in_line};
 use super::probe::Probed;
 use super::settings::Settings;
 use crate::checks::observations::{OBSERVATIONS, Observation, Sighting};
-use crate::judge::Verdict;
+use crate::judge::{Evidence, Verdict};
 use crate::model::error::Error;
 use crate::model::invariant::Invariant;
 use crate::model::scenario::Scenario;
@@ -40,15 +41,16 @@ pub(super) fn worth_a_server(
     scenarios.collect()
 }
 
-/// Performs the scenario of an observation and says what was observed, or in words why nothing was. A crash is none of the
-/// things that are observed and not judged: it is a result besides.
+/// Performs the scenario of an observation and says what was observed, or in words why nothing was. A crash or an
+/// alarm is none of the things that are observed and not judged: it is a result besides.
 pub(super) fn observe(
     observation: &Observation,
     scenario: &Scenario,
     job: Job<'_>,
 ) -> Result<(String, Option<CheckResult>), Error> {
     let begun = Instant::now();
-    let job = job.of(observation.name);
+    let heard = Heard::default();
+    let job = job.of(observation.name, &heard);
     let trial = job.trial(scenario, false);
     let needed = descriptors::needed(std::slice::from_ref(scenario));
     let _held = wait_in_line(job.settings, descriptors::take_what_there_is(needed))?;
@@ -67,19 +69,38 @@ pub(super) fn observe(
                 scenario,
                 transcript: &transcript,
             });
-            let crash = crash(observation, verdict, scenario, &transcript);
-            let crash = crash.map(|result| CheckResult {
+            let told = told_anyway(verdict).unwrap_or(Verdict::Pass);
+            let told = heard.beside(told);
+            let lenient = alarms::is_recommended(&told) && !job.settings.strict;
+            let told = result(observation, told, scenario, &transcript);
+            let told = told.map(|result| CheckResult {
                 duration: begun.elapsed(),
+                lenient,
                 ..result
             });
-            Ok((value, crash))
+            Ok((value, told))
         }
         Some(Err(error)) => Ok((format!("not observed: {}", error.in_one_line()), None)),
     }
 }
 
-/// The result of an observation in which a process of the server crashed.
-fn crash(
+/// The failure that is told whatever is observed: a crash or an alarm, which may stand behind what was not shown.
+fn told_anyway(verdict: Verdict) -> Option<Verdict> {
+    let Verdict::Fail(mut finding) = verdict else {
+        return None;
+    };
+    let also = finding.evidence.iter().find_map(|evidence| match evidence {
+        Evidence::Also(cause) if cause.is_told_anyway() => Some(cause.clone()),
+        _ => None,
+    });
+    if !finding.cause.is_told_anyway() {
+        finding.cause = also?;
+    }
+    Some(Verdict::Fail(finding))
+}
+
+/// The result of an observation in which a process of the server crashed, or an alarm was heard.
+fn result(
     observation: &Observation,
     verdict: Verdict,
     scenario: &Scenario,
@@ -89,10 +110,10 @@ fn crash(
         return None;
     };
     let id = observation.id.unwrap_or(observation.name);
-    let requirement = Invariant::Alive.requirement();
-    finding.cause.is_crash().then(|| CheckResult {
+    let invariant = finding.cause.invariant().unwrap_or(Invariant::Alive);
+    Some(CheckResult {
         scenario: Some(scenario.to_string()),
         transcript: transcript.lines(scenario),
-        ..CheckResult::of(id, "observed", requirement, verdict)
+        ..CheckResult::of(id, "observed", invariant.requirement(), verdict)
     })
 }

@@ -415,6 +415,22 @@ impl Client {
         }
     }
 
+    /// How many bytes of the server's wait to be sent although they would fit a segment and nothing but an acknowledgement is
+    /// lacking.
+    pub(crate) fn held_by_nagle(&self) -> u64 {
+        let row = self
+            .server_row()
+            .filter(|_| self.transport == Transport::Tcp);
+        let Some((bytes, segment)) = row.as_ref().and_then(|row| row.not_sent) else {
+            return 0;
+        };
+        let awaits = row.is_some_and(|row| row.send_queue > bytes);
+        match awaits && bytes < segment {
+            true => bytes.into(),
+            false => 0,
+        }
+    }
+
     async fn send_segment(&self, bytes: &[u8]) -> bool {
         let Some(link) = &self.link else {
             self.record(ClientEvent::SendFailed("not connected".to_owned()));

@@ -16,7 +16,7 @@ use crate::session::client::Client;
 use crate::transcript::client_state::{Matcher, Progress};
 use crate::transcript::event::{ClientEvent, Ended, Exit, What};
 use crate::transcript::fault::Fault;
-use crate::transcript::instead::Instead;
+use crate::transcript::instead::{Got, Instead};
 use std::time::{Duration, Instant};
 
 /// What waits unread while the server sleeps, since when, and how many looks in a row have shown it.
@@ -54,6 +54,8 @@ struct Waiting {
     /// How many looks in a row have shown that nothing of the server is left.
     dead_looks: u64,
     held: Held,
+    /// A part of the reply was seen to wait for an acknowledgement.
+    is_nagled: bool,
     /// Another one has been tried, to tell whether this one hopes in vain.
     another_tried: bool,
 }
@@ -78,6 +80,7 @@ impl Waiting {
             ran_before: None,
             dead_looks: 0,
             held: Held::now(0),
+            is_nagled: false,
             another_tried: false,
         }
     }
@@ -289,6 +292,9 @@ impl Session<'_> {
         if waiting.dead_looks >= LOOKS_TO_BLAME && must_come {
             return Some(Ended::Done);
         }
+        if !waiting.is_nagled && self.observer.fresh_look().still.at_rest {
+            waiting.is_nagled = self.look_for_nagle(client);
+        }
         if *what == Expectation::HeldBack {
             waiting.held = self.look_for_restraint(client, waiting.held);
         }
@@ -329,6 +335,26 @@ impl Session<'_> {
             self.observer.record(What::Client(client.id(), event));
         }
         Held { looks, ..before }
+    }
+
+    /// Whether the rest of a reply of which a part has come waits in the kernel for an acknowledgement of that part, and nothing
+    /// is lacking of the server.
+    fn look_for_nagle(&self, client: &Client) -> bool {
+        let so_far = self
+            .observer
+            .recorder
+            .client_states()
+            .of(client.id())
+            .so_far();
+        if so_far == Got::Nothing {
+            return false;
+        }
+        let bytes = client.held_by_nagle();
+        if bytes > 0 {
+            let event = ClientEvent::Unsent { bytes };
+            self.observer.record(What::Client(client.id(), event));
+        }
+        bytes > 0
     }
 
     /// Whether no process of the server is left and nothing that it has sent is on its way, so that no more will come.

@@ -6,11 +6,12 @@ use super::turn::Turn;
 use crate::kernel::{
     Counters, Idleness, Memory, Process, RECEIVE_BUFFER_ERRORS, RestDetector, Table,
 };
-use crate::launch::Server;
 use crate::launch::lab::Lab;
+use crate::launch::{Burst, Server};
+use crate::model::address::Address;
 use crate::model::limits::{
-    DELAY_WORTH_RECORDING, LET_GO_WITHIN, LOOK_EVERY, LOOK_SOON, LOOKS_TO_BLAME, MAY_DIE_WITHIN,
-    RETURN_WITHIN, STEP_WITHIN,
+    DELAY_WORTH_RECORDING, LET_GO_WITHIN, LOOK_EVERY, LOOK_ON_FOR, LOOK_SOON, LOOKS_TO_BLAME,
+    MAY_DIE_WITHIN, RETURN_WITHIN, STEP_WITHIN,
 };
 use crate::model::phase::Moment;
 use crate::model::unasked::Unasked;
@@ -95,7 +96,7 @@ impl Observer {
             let pid = server.pid();
             self.record_server(ServerEvent::Started { pid });
             self.ends.begin(pid, &server.processes());
-            self.listened.set(self.listener().is_some());
+            self.listened.set(self.is_reachable());
         }
     }
 
@@ -253,13 +254,33 @@ impl Observer {
     pub(super) async fn record_deafness(&self, may_end: bool) {
         let begun = Instant::now();
         let first_look = self.looks.get().number;
-        while self.listened.get() && self.server().is_some() && self.listener().is_none() {
+        while self.listened.get() && self.server().is_some() && !self.is_reachable() {
             let will_not = self.is_settled(first_look, LOOKS_TO_BLAME);
-            if may_end || will_not || begun.elapsed() > RETURN_WITHIN {
+            let waited = begun.elapsed();
+            let may_still = self.may_still_act();
+            if may_end || will_not || waited > RETURN_WITHIN && !may_still {
                 return self.record_server(ServerEvent::NoLongerListens);
             }
+            if waited > LOOK_ON_FOR {
+                return self.record_server(ServerEvent::ListensNotYet(LOOK_ON_FOR));
+            }
+            if waited > RETURN_WITHIN {
+                self.turn.step_aside();
+            }
             // Nothing announces that a server listens again, and its end is no less an end for being seen a moment later.
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(self.between_looks()).await;
+        }
+    }
+
+    /// Whether the server's listening socket is there, or the one that its datagrams come to.
+    fn is_reachable(&self) -> bool {
+        let Some(server) = &self.server else {
+            return false;
+        };
+        match (server.transport().is_datagram(), server.address()) {
+            (false, _) => self.listener().is_some(),
+            (true, Address::Inet(address)) => self.lab.diag().has_udp(address.port()),
+            (true, Address::Path(path)) => self.lab.diag().is_bound_to(path),
         }
     }
 
@@ -276,6 +297,23 @@ impl Observer {
             let output = server.process().take_output();
             if !output.is_empty() {
                 self.record_server(ServerEvent::Output(output));
+            }
+        }
+    }
+
+    /// Writes down the bursts of lines and the alarms that have come; of one that has not ended more may come, until `all` is over.
+    pub(super) fn record_alarms(&self, all: bool) {
+        let server = self.server.as_ref();
+        let alarms = server.map(|server| server.process().take_alarms(all));
+        for (at, alarm) in alarms.unwrap_or_default() {
+            let began = at.checked_duration_since(self.began);
+            self.record_server(ServerEvent::Alarm { alarm, began });
+        }
+        let bursts = server.map(|server| server.process().take_bursts());
+        for Burst { began, lines } in bursts.unwrap_or_default() {
+            // What came before the transcript is nothing of what it tells of.
+            if let Some(began) = began.checked_duration_since(self.began) {
+                self.record_server(ServerEvent::Burst { began, lines });
             }
         }
     }

@@ -189,6 +189,7 @@ impl<'a> Session<'a> {
     pub(crate) async fn finish(&mut self) -> Transcript {
         self.observer.wait_for_the_dying().await;
         self.observer.record_output();
+        self.observer.record_alarms(true);
         self.observer.record_destroyed_sockets();
         self.observer.record_starvation();
         self.clients.leave_all().await;
@@ -229,6 +230,7 @@ impl<'a> Session<'a> {
         // Nor is one that was kept from opening files.
         self.restore_open_files();
         self.observer.record_output();
+        self.observer.record_alarms(false);
         match phase {
             Phase::BystanderConnects | Phase::BystanderAgain => self.clients.stand_by(),
             Phase::Before | Phase::After if flow.is_continue() => self.clients.leave().await,

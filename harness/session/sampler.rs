@@ -79,6 +79,7 @@ impl Observer {
             let before = self.memory.get(pid).unwrap_or(&nothing);
             sample.memory_bytes += memory.own_bytes();
             sample.mappings += memory.mappings();
+            sample.shadowed |= memory.is_shadowed();
             if moment != Moment::Baseline {
                 sample.taken_bytes += memory.taken_since(before);
             }

@@ -209,6 +209,7 @@ impl Session<'_> {
     /// Starts the server again in its lab; what was left of the old one is swept away first.
     pub(super) async fn start_again(&mut self, streams: Streams) -> Result<(Ended, Flow), Error> {
         self.observer.record_output();
+        self.observer.record_alarms(true);
         self.prepare_the_end();
         // The old guard would sweep the lab, the new server with it: it has to go first.
         let not_let_go = self.observer.end_server().await;

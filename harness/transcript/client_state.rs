@@ -214,6 +214,7 @@ impl ClientState {
             | ClientEvent::SentWithoutSource(_)
             | ClientEvent::Stalled
             | ClientEvent::Late(_)
+            | ClientEvent::Unsent { .. }
             | ClientEvent::Reading => {}
         }
     }

@@ -3,6 +3,7 @@
 //! A [`Transcript`] holds everything that the judge needs. It can be saved and judged again.
 
 use crate::kernel::{FileKind, RECEIVE_BUFFER_ERRORS};
+use crate::model::alarm::Alarm;
 use crate::model::expectation::End;
 use crate::model::literal::{self, Measured};
 use crate::model::phase::{Moment, Phase};
@@ -193,6 +194,12 @@ pub(crate) enum ClientEvent {
         /// How many of them wait.
         unread_bytes: u64,
     },
+    /// The kernel shows that the server sleeps although a part of its reply, less than a segment, has not been sent: Nagle's
+    /// algorithm holds it back until the part before it is acknowledged.
+    Unsent {
+        /// How many bytes.
+        bytes: u64,
+    },
     /// The kernel shows its own end, which it has closed, in TIME_WAIT.
     TimeWait,
     /// The server's socket is no more; the kernel's last account of it.
@@ -324,6 +331,22 @@ pub(crate) enum ServerEvent {
     },
     /// Its limit on open files was changed.
     OpenFilesLimited(u64),
+    /// It, or what watches it, has sounded an alarm.
+    Alarm {
+        /// What was said.
+        alarm: Alarm,
+        /// When that began, since the transcript did; none where it was before.
+        began: Option<Duration>,
+    },
+    /// It has printed so many lines within a tenth of a second.
+    Burst {
+        /// When that began, since the transcript did.
+        began: Duration,
+        /// How many.
+        lines: u64,
+    },
+    /// It lives, and its listening socket is gone; after so long a time-out of its own may still have it open another.
+    ListensNotYet(Duration),
     /// What its threads do, looked up when something that was expected had not come.
     Occupied(Vec<String>),
 }
@@ -418,6 +441,9 @@ pub(crate) struct Sample {
     /// What they have written since the baseline in mappings that they did not have then, in bytes.
     #[serde(default)]
     pub taken_bytes: u64,
+    /// A sanitizer keeps memory that was freed for a while.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub shadowed: bool,
     /// The mappings of its processes.
     #[serde(default)]
     pub mappings: usize,
@@ -598,6 +624,28 @@ impl Transcript {
         end.map_or(&self.events[..], |end| &self.events[..=end])
     }
 
+    /// How many lines the server has printed at once at moments at which nobody did anything.
+    pub(crate) fn unasked_lines(&self) -> u64 {
+        let deeds: Vec<Duration> = self
+            .events
+            .iter()
+            .filter(|event| is_deed(&event.what))
+            .map(|event| event.at)
+            .collect();
+        // The times are in order.
+        let is_alone = |began: Duration| {
+            let from = deeds.partition_point(|at| *at + ANSWERED_WITHIN < began);
+            deeds
+                .get(from)
+                .is_none_or(|next| *next > began + ANSWERED_WITHIN)
+        };
+        let bursts = self.server_events().filter_map(|event| match event {
+            ServerEvent::Burst { began, lines } if is_alone(*began) => Some(lines),
+            _ => None,
+        });
+        bursts.sum()
+    }
+
     /// How much the clients have sent.
     pub(crate) fn sent_bytes(&self) -> u64 {
         let sent = self.events.iter().map(|event| match &event.what {
@@ -690,6 +738,25 @@ impl fmt::Display for EventLine {
     }
 }
 
+/// So long after a deed what is printed may be about it.
+const ANSWERED_WITHIN: Duration = Duration::from_millis(200);
+
+/// Whether something was done of which a server may have much to say.
+fn is_deed(what: &What) -> bool {
+    match what {
+        What::Client(_, event) => !matches!(event, ClientEvent::ServerSocketDestroyed { .. }),
+        What::Server(event) => matches!(
+            event,
+            ServerEvent::Started { .. }
+                | ServerEvent::Signalled { .. }
+                | ServerEvent::Stopped
+                | ServerEvent::Continued
+                | ServerEvent::OpenFilesLimited(_)
+        ),
+        _ => false,
+    }
+}
+
 /// Whether reads before and after an event are one all the same: it tells of the scenario's progress alone, or of the
 /// server's socket, which dies when it likes.
 fn may_stand_between_reads(what: &What) -> bool {
@@ -726,7 +793,7 @@ fn line(what: &What, phase: Phase, scenario: &Scenario) -> Option<(Option<String
             };
             return Some((Some(name), event.to_string()));
         }
-        What::Server(ServerEvent::Output(_)) => return None,
+        What::Server(ServerEvent::Output(_) | ServerEvent::Burst { .. }) => return None,
         What::Server(event) => return Some((Some("server".to_owned()), event.to_string())),
         What::Proof {
             fault,
@@ -808,6 +875,10 @@ impl fmt::Display for ClientEvent {
                 f.write_str("* is kept from the server until it speaks (TCP_DEFER_ACCEPT)")
             }
             Self::Taken => f.write_str("* has been read to the last byte"),
+            Self::Unsent { bytes } => write!(
+                f,
+                "* the server sleeps, {bytes} bytes of its reply are not sent yet"
+            ),
             Self::HeldBack { unread_bytes } => {
                 write!(f, "* is held back: {unread_bytes} bytes wait unread")
             }
@@ -912,6 +983,11 @@ impl fmt::Display for ServerEvent {
             Self::Occupied(threads) if threads.is_empty() => f.write_str("has no thread"),
             Self::Occupied(threads) => write!(f, "threads: {}", threads.join(", ")),
             Self::OpenFilesLimited(limit) => write!(f, "may open {limit} files"),
+            Self::Burst { lines, .. } => write!(f, "prints {lines} lines at once"),
+            Self::ListensNotYet(after) => {
+                write!(f, "does not listen yet after {}", literal::Shown(*after))
+            }
+            Self::Alarm { alarm, .. } => write!(f, "sounds an alarm: {}", alarm.title),
         }
     }
 }
@@ -1031,6 +1107,32 @@ mod tests {
         );
         assert!(saved((0..=255).cycle().take(1000).collect()).len() < 2100);
         assert_eq!(saved(b"ab".to_vec()), r#"{"sent":"ab"}"#);
+    }
+
+    #[test]
+    fn lines_that_somebody_may_have_asked_for_are_not_counted() {
+        let event = |at, what| Event {
+            at: Duration::from_millis(at),
+            what,
+        };
+        let burst = |at| {
+            let began = Duration::from_millis(at);
+            let lines = 1_000;
+            event(9_000, What::Server(ServerEvent::Burst { began, lines }))
+        };
+        let connects = |at| {
+            let id = ClientId { who: 0, member: 0 };
+            event(at, What::Client(id, ClientEvent::Connecting))
+        };
+        let events = vec![connects(1_000), connects(3_000)];
+        let lines = |at| {
+            Transcript {
+                events: [events.clone(), vec![burst(at)]].concat(),
+            }
+            .unasked_lines()
+        };
+        assert_eq!([lines(1_100), lines(2_900), lines(3_000)], [0; 3]);
+        assert_eq!([lines(500), lines(2_000), lines(4_000)], [1_000; 3]);
     }
 
     #[test]

@@ -115,6 +115,9 @@ impl ServerState {
             | ServerEvent::OpenFilesLimited(_)
             | ServerEvent::TimeWaitOfClients(_)
             | ServerEvent::PathRemains(_)
+            | ServerEvent::Alarm { .. }
+            | ServerEvent::Burst { .. }
+            | ServerEvent::ListensNotYet(_)
             | ServerEvent::Occupied(_) => {}
         }
     }

@@ -7,6 +7,8 @@ mod kit;
 #[path = "../host.rs"]
 mod host;
 
+/// What a server says itself of a defect.
+mod alarm;
 /// What people and scripts see: exit codes, reports, and errors that say what to do.
 mod cli;
 /// What a run comes to where not all of it could be done.

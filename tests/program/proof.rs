@@ -72,6 +72,33 @@ fn server_that_lives_on_without_its_listener_has_failed() {
     run.demand(!is_told, "it is waived");
 }
 
+#[test]
+fn server_that_lives_on_without_its_socket_for_datagrams_has_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("bye.drill");
+    let case = |word: &str| {
+        let steps = format!("  alice send \"{word}\"\n  alice expect \"{word}\"\n");
+        format!(
+            "case a word\n  clients: alice\n\n  alice connect\n{steps}  alice close\n  settle\n"
+        )
+    };
+    let run = |word: &str| {
+        std::fs::write(&file, case(word)).unwrap();
+        sockdrill(&["run", "--speaks", "udp-echo", &file.to_string_lossy()])
+            .args([
+                "--",
+                "python3",
+                "fixtures/external/drops_its_datagrams.py",
+                "{port}",
+            ])
+            .run()
+    };
+    run("bye")
+        .code(1)
+        .prints("the server lives, and no longer listens");
+    run("hello").code(0);
+}
+
 #[rstest]
 #[case::end_of_a_side("udp-echo", "alice half-close", "a stream, TCP or Unix")]
 #[case::end_that_is_seen("udp-echo", "alice expect fin", "a stream, TCP or Unix")]
