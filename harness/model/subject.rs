@@ -39,6 +39,8 @@ pub(crate) struct Subject {
     pub may_be_limited: bool,
     /// How much later a client was served than the very first one, where that one was turned away.
     pub turned_away: Option<Duration>,
+    /// How long it took for the reply to the last request of a polite client, at its quickest.
+    pub reply_time: Option<Duration>,
     /// Whether it goes on answering polite clients as it answered the very first one, who was owed something else.
     pub answers_otherwise: bool,
     /// The promises that were found broken.
@@ -120,6 +122,7 @@ impl Subject {
             send_buffer: USUAL_SEND_BUFFER,
             may_be_limited: true,
             turned_away: None,
+            reply_time: None,
             answers_otherwise: false,
             broken: Vec::new(),
         }

@@ -65,6 +65,8 @@ const PERMANENT: &[&str] = &[
     "stop/term-idle-client",
     "stop/sessions",
     "stop/term-in-flight",
+    "stop/term-mid-request",
+    "stop/term-stalled-reader",
     "stop/term-twice",
     "stop/int",
     "stop/stdin-closed",
@@ -104,6 +106,7 @@ const PERMANENT: &[&str] = &[
 /// The words of needs, which the lists for machines have; never renamed.
 const NEEDS: &[&str] = &[
     "answers again",
+    "asks for much",
     "backlog",
     "closes",
     "completes in flight",
@@ -116,6 +119,7 @@ const NEEDS: &[&str] = &[
     "half close answers",
     "idle promise",
     "idle timeout",
+    "in flight",
     "IPv6",
     "line model",
     "local",
