@@ -98,6 +98,13 @@ pub(super) fn requests(subject: &Subject, bytes: usize) -> Option<Data> {
     are_answered.then(|| Data::literal(request).times(times as u32))
 }
 
+/// The same conversations of a crowd, none of whom leaves before all have come so far: who leaves frees the worker that the next one
+/// needs.
+pub(super) fn held_to_the_last(mut polite: Vec<Line>) -> Vec<Line> {
+    polite.insert(polite.len().saturating_sub(1), Step::Barrier.into());
+    polite
+}
+
 /// A connection from another address than the usual one.
 pub(super) fn from_elsewhere() -> ConnectOptions {
     ConnectOptions {

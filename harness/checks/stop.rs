@@ -466,9 +466,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "line-echo",
-            serve: |address| {
-                serve_until(address, echo_lines, |_, _| std::process::exit(0))
-            },
+            serve: |address| serve_until(address, echo_lines, |_, _| std::process::exit(0)),
         },
     },
     Check {
@@ -497,11 +495,7 @@ pub(super) const CHECKS: &[Check] = &[
             Some(vec![scenario(
                 "told to end in the middle of a request",
                 &[("alice", 1)],
-                vec![
-                    asks.lines(),
-                    vec![settle()],
-                    ends_beside_a_client(subject)?,
-                ],
+                vec![asks.lines(), vec![settle()], ends_beside_a_client(subject)?],
             )])
         },
         counterexample: Counterexample {

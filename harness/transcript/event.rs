@@ -458,9 +458,7 @@ impl Transcript {
 
     /// How long after a client's last words the first bytes came back.
     pub(crate) fn last_reply_time(&self) -> Option<Duration> {
-        let is = |wanted: fn(&ClientEvent) -> bool| {
-            move |event: &&Event| matches!(&event.what, What::Client(_, happened) if wanted(happened))
-        };
+        let is = |wanted: fn(&ClientEvent) -> bool| move |event: &&Event| matches!(&event.what, What::Client(_, happened) if wanted(happened));
         let sent = is(|event| matches!(event, ClientEvent::Sent(_)));
         let received = is(|event| matches!(event, ClientEvent::Received(_)));
         let asked = self.events.iter().rposition(|event| sent(&event))?;

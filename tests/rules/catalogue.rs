@@ -55,6 +55,7 @@ const PERMANENT: &[&str] = &[
     "backlog/descriptor-limit",
     "crowd/one-silent",
     "crowd/parallel",
+    "crowd/all-answered",
     "crowd/no-crosstalk",
     "crowd/own-bytes",
     "crowd/connect-and-leave",
