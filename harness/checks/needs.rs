@@ -371,6 +371,13 @@ impl Need {
                  reply without holes",
     };
 
+    /// The promise of how long a client is ignored that has said what is no request.
+    pub(crate) const THROTTLING: Self = Self {
+        word: "throttling",
+        met: |subject| subject.profile.promises.throttling.is_some(),
+        reason: "throttling is not promised",
+    };
+
     /// A server whose clients share a process, and with it the descriptors that one may have.
     pub(crate) const SHARED_PROCESS: Self = Self {
         word: "shared process",

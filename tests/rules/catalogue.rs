@@ -6,6 +6,7 @@ use sockdrill::{ReferenceServer, catalogue};
 /// is renamed or taken away.
 const PERMANENT: &[&str] = &[
     "polite/exchange",
+    "polite/again",
     "polite/stays-open",
     "reset/before-accept",
     "reset/after-connect",
@@ -78,6 +79,7 @@ const PERMANENT: &[&str] = &[
     "bytes/all-values",
     "bytes/garbage",
     "bytes/endless-line",
+    "bytes/throttled",
     "bytes/longest",
     "bytes/empty-write",
     "bytes/urgent",
@@ -152,6 +154,7 @@ const NEEDS: &[&str] = &[
     "stream",
     "stream model",
     "TCP",
+    "throttling",
     "time for a burst",
     "time to be late",
     "told loopback",
