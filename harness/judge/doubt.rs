@@ -170,6 +170,16 @@ impl Doubt {
         }
     }
 
+    /// Whether what a server was found to have chosen explains another failure of the same kind, too.
+    pub(crate) fn explains(&self, verdict: &Verdict) -> bool {
+        match (self, verdict) {
+            (Self::Chosen { step, choice }, Verdict::Fail(finding)) => {
+                step.kind() == finding.cause.kind() && choice.explains(&finding.cause)
+            }
+            _ => false,
+        }
+    }
+
     /// Whether nothing was seen of a server at all.
     pub(crate) fn is_of_no_run(&self) -> bool {
         matches!(self, Self::CouldNotRun { .. })

@@ -168,6 +168,7 @@ impl<'a> Job<'a> {
         let (mut skipped, mut passed) = (None, false);
         let request = dialogue::request(&self.subject.profile).unwrap_or_default();
         let mut coverage = Coverage::of(&request);
+        let mut chosen: Option<(&Scenario, Doubt)> = None;
         for (n, scenario) in scenarios.iter().enumerate() {
             let mut used = match session.take() {
                 Some(session) => session,
@@ -186,7 +187,14 @@ impl<'a> Job<'a> {
                 true => self.unless_chosen(verdict, &trial, &seen).await,
                 false => Ok(verdict),
             };
-            let verdict = match ask(verdict).await? {
+            let known = chosen.as_ref().filter(|(before, doubt)| {
+                before.lines == scenario.lines && doubt.explains(&verdict)
+            });
+            let verdict = match known {
+                Some((_, doubt)) => Verdict::Inconclusive(doubt.clone()),
+                None => ask(verdict).await?,
+            };
+            let verdict = match verdict {
                 // What the server does on purpose it does each time.
                 chosen @ Verdict::Inconclusive(_) if failed => chosen,
                 verdict if failed => self.again(verdict, &trial, options.tries).await,
@@ -198,6 +206,9 @@ impl<'a> Job<'a> {
                 Verdict::Skip(why) => skipped = skipped.or(Some(why)),
                 Verdict::Inconclusive(why) => {
                     unsure.push(n);
+                    if matches!(why, Doubt::Chosen { .. }) {
+                        chosen = Some((scenario, why.clone()));
+                    }
                     doubt = doubt.or(Some(why));
                 }
                 fail @ Verdict::Fail(_) => {

@@ -39,14 +39,3 @@ fn all_who_come_to_a_server_that_has_just_started_are_answered(
     let tells = said.starts_with("inconclusive");
     assert_eq!(verdict.contains(FOUR), tells, "{verdict}");
 }
-
-/// Who leaves once it is answered frees the worker that the next one needs, and hides that there are too few.
-#[test]
-fn clients_of_a_crowd_stay_until_all_are_answered() {
-    let run = check("four", "", "crowd/parallel");
-    let verdict = verdict(&run, "crowd/parallel");
-    assert!(
-        verdict.starts_with("inconclusive") && verdict.contains(FOUR),
-        "{verdict}"
-    );
-}
