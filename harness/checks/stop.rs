@@ -269,7 +269,7 @@ fn asked_a_slow_one(subject: &Subject) -> Vec<Line> {
     let asks = ClientSteps::of(0).open(subject).send(request);
     let unanswered = ClientSteps::of(0).require(Expectation::Nothing);
     let told = server_does(ServerAction::Signal(signal(subject)));
-    vec![
+    [
         asks.require(Expectation::Taken).lines(),
         vec![server_does(ServerAction::Stop)],
         unanswered.lines(),
