@@ -1,5 +1,6 @@
 //! The accept queue: how deep it is, what happens when it is full, and when descriptors run out.
 
+use super::derive::held_to_the_last;
 use crate::checks::counterexample::{die_of, each, echo, listen, listen_with};
 use crate::model::action::Action;
 use crate::model::address::Address;
@@ -100,7 +101,7 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "Twice as many clients as the accept queue holds can connect at once, and all are served.",
         why: "A burst shows what a trickle hides: accept that stops, or is starved by the connections it made: \
               https://github.com/ai-dynamo/dynamo/pull/15080 https://github.com/HigherOrderCO/Bend/pull/977",
-        method: "Twice the limit (at most 512) connect at once; each is served.",
+        method: "Twice the limit (at most 512) connect at once; each is served, and stays until all have been.",
         fix: "Accept until there is nothing to accept, with a backlog to match the load.",
         needs: &[
             Need::STREAM,
@@ -131,7 +132,7 @@ pub(super) const CHECKS: &[Check] = &[
             Some(vec![scenario(
                 "a burst of clients",
                 &[("crowd", crowd)],
-                vec![lines],
+                vec![held_to_the_last(lines)],
             )])
         },
         counterexample: Counterexample {

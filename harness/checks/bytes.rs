@@ -7,7 +7,8 @@ use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Data, Segmentation, Source};
 use crate::model::dialogue::{self, ClientSteps, scenario, settle};
-use crate::model::expectation::Expectation;
+use crate::model::expectation::{End, Expectation};
+use crate::model::limits::STEP_WITHIN;
 use crate::model::need::Need;
 use crate::model::profile::Framing;
 use crate::model::scenario::Scenario;
@@ -47,15 +48,58 @@ fn exchange(name: &str, payload: &[u8], subject: &Subject) -> Option<Vec<Scenari
 
 /// Sends without caring what comes of it, and leaves.
 fn throw(name: &str, data: Data) -> Vec<Scenario> {
-    let mut lines = ClientSteps::of(0)
-        .connect()
-        .send_in_background(data)
-        .lines();
-    lines.push(settle());
-    lines.extend(ClientSteps::of(0).then(Action::Close).lines());
-    lines.push(settle());
-    vec![scenario(name, &[("mallory", 1)], vec![lines])]
+    let steps = ClientSteps::of(0).connect();
+    vec![and_leave(name, steps.send_in_background(data))]
 }
+
+fn and_leave(name: &str, steps: ClientSteps) -> Scenario {
+    let leaves = ClientSteps::of(0).then(Action::Close).lines();
+    let lines = [steps.lines(), vec![settle()], leaves, vec![settle()]];
+    scenario(name, &[("mallory", 1)], lines.to_vec())
+}
+
+/// Clients of a dialogue that never come to the end of their request.
+fn without_an_end(bytes: usize, subject: &Subject) -> Vec<Scenario> {
+    let is_dialogue = subject.profile.model().is_none();
+    let request = dialogue::request(&subject.profile).filter(|_| is_dialogue);
+    let Some(request) = request else {
+        return Vec::new();
+    };
+    let begins = |head: &[u8]| ClientSteps::of(0).open(subject).send(head);
+    let line = beginning(&request).map(|head| {
+        let steps = begins(head).send_in_background(letters(bytes, false, subject));
+        and_leave("a request without an end", steps)
+    });
+    let lines = first_line(&request, subject).map(|first| {
+        let line = letters(HEADER_BYTES, true, subject);
+        let times = (bytes / HEADER_BYTES) as u32;
+        let steps = begins(first).send_in_background(line.times(times));
+        and_leave("a request of lines without an end", steps)
+    });
+    line.into_iter().chain(lines).collect()
+}
+
+/// A request less its end: the newlines, or the last byte.
+fn beginning(request: &[u8]) -> Option<&[u8]> {
+    let text = request.trim_ascii_end();
+    let most = text.len().min(request.len().saturating_sub(1));
+    (most > 0).then(|| &request[..most])
+}
+
+/// The first line of a request; none where whoever says what is no request is ignored for a while, each time.
+fn first_line<'a>(request: &'a [u8], subject: &Subject) -> Option<&'a [u8]> {
+    let takes_all = subject.profile.promises.throttling.is_none();
+    let end = request.iter().position(|byte| *byte == b'\n');
+    end.filter(|_| takes_all).map(|at| &request[..=at])
+}
+
+fn letters(bytes: usize, line: bool, subject: &Subject) -> Data {
+    let seed = subject.seed;
+    Source::Text { bytes, seed, line }.into()
+}
+
+/// As long as many a header of HTTP.
+const HEADER_BYTES: usize = 64;
 
 /// The longest line has its newline in it, and the buffer of this server has no room for that.
 fn no_room_for_the_newline(stream: &mut TcpStream) -> std::io::Result<()> {
@@ -70,6 +114,9 @@ fn no_room_for_the_newline(stream: &mut TcpStream) -> std::io::Result<()> {
         stream.write_all(&line)?;
     }
 }
+
+/// Longer than all that the reference server `club` knows.
+const LONGEST_WORD: usize = 16;
 
 const TEXT_WHY: &str = "A string type of the language, or a C string, does not hold every byte: one stray byte ends the \
                         conversation or the server.";
@@ -190,17 +237,16 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server survives megabytes without a newline, within bounded memory.",
         why: "A line is collected without a bound, and copied at each read: \
               https://github.com/BaseIntelligence/bounty-challenge/issues/1173",
-        method: "16 MiB of letters without a newline are sent.",
+        method: "16 MiB of letters without a newline are sent, by themselves and, where there is an exchange, behind the beginning of its \
+                   request; where that has lines, 16 MiB of lines behind its first one as well. More than any line, and a \
+                   collected buffer shows twice over; with --deep 60 MiB.",
         fix: "Bound what is collected, and end the conversation beyond it.",
         needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let source = Source::Text {
-                bytes: if subject.deep { 60 << 20 } else { 16 << 20 },
-                seed: subject.seed,
-                line: false,
-            };
-            Some(throw("a line without an end", source.into()))
+            let bytes = if subject.deep { 60 << 20 } else { 16 << 20 };
+            let alone = throw("a line without an end", letters(bytes, false, subject));
+            Some([alone, without_an_end(bytes, subject)].concat())
         },
         counterexample: Counterexample {
             instead_of: "line-echo",
@@ -222,6 +268,59 @@ pub(super) const CHECKS: &[Check] = &[
                             stream.write_all(&std::mem::take(&mut line))?;
                         }
                     }
+                })
+            },
+        },
+    },
+    Check {
+        id: "bytes/throttled",
+        requirement: "Who has said what is no request is noticed again within the time that is promised for that.",
+        why: "A penalty that was meant for guessing keeps a descriptor and a worker for ever: \
+              https://github.com/hfiref0x/LightFTP/issues/62",
+        method: "A client sends a line of 8 KiB that is no request, then FIN; the server has to close its side within the promised \
+                   time and five seconds.",
+        fix: "Bound the time for which a client is ignored, or promise what it is.",
+        needs: &[
+            Need::STREAM,
+            Need::EXCHANGES,
+            Need::MANY_CONNECTIONS,
+            Need::THROTTLING,
+        ],
+        policy: Policy::MUST,
+        scenarios: |subject| {
+            let promised = subject.profile.promises.throttling?;
+            let noise = letters(8 << 10, true, subject);
+            let end = Expectation::End {
+                kinds: vec![End::Fin, End::Reset],
+                all_bytes_first: false,
+            };
+            let steps = ClientSteps::of(0)
+                .open(subject)
+                .send_data(noise, Segmentation::Whole)
+                .then(Action::HalfClose)
+                .expect_within(end, promised + STEP_WITHIN)
+                .then(Action::Close);
+            Some(vec![scenario(
+                "a line that is no request, and the end",
+                &[("mallory", 1)],
+                vec![steps.lines()],
+            )])
+        },
+        counterexample: Counterexample {
+            instead_of: "club",
+            serve: |address| {
+                each(&listen(address)?, |stream| {
+                    let mut is_welcome = false;
+                    answer(stream, |bytes| {
+                        while bytes.len() > LONGEST_WORD {
+                            // For as long as nobody says how long.
+                            std::thread::park();
+                        }
+                        match std::mem::replace(&mut is_welcome, true) {
+                            false => b"WELCOME as number 1\n".to_vec(),
+                            true => b"PONG\n".to_vec(),
+                        }
+                    })
                 })
             },
         },

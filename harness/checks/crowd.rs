@@ -1,6 +1,6 @@
 //! Many clients at once, and after one another.
 
-use super::derive::bulk;
+use super::derive::{bulk, held_to_the_last};
 use crate::checks::counterexample::{answer, die_of, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Elsewhere, Gate, Policy};
@@ -16,10 +16,10 @@ use crate::model::profile::{Drops, MostConnections, Refused};
 use crate::model::scenario::{Line, Scenario, Waiver};
 use crate::model::subject::Subject;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 static AT_ONCE: AtomicUsize = AtomicUsize::new(0);
@@ -85,6 +85,41 @@ fn each_its_own_bytes(subject: &Subject) -> Option<Vec<Scenario>> {
     )];
     scenarios.extend(stalled);
     Some(scenarios)
+}
+
+/// How many clients come at once to a server that has just started: several for each worker of a small pool.
+const AT_A_COLD_SERVER: u32 = 16;
+
+/// On how many such servers. What happens on one of two is found on five of them with a chance of 97 in a hundred.
+const COLD_SERVERS: usize = 5;
+
+/// Starts a worker for a client, unless one of those that were started is free.
+fn cold_pool(listener: &TcpListener) -> std::io::Result<()> {
+    let (give, take) = std::sync::mpsc::channel::<TcpStream>();
+    let take = Arc::new(Mutex::new(take));
+    let free = Arc::new(AtomicUsize::new(0));
+    loop {
+        let (stream, _) = listener.accept()?;
+        if free.load(Ordering::SeqCst) == 0 {
+            let (take, free) = (Arc::clone(&take), Arc::clone(&free));
+            free.fetch_add(1, Ordering::SeqCst);
+            std::thread::spawn(move || {
+                loop {
+                    let next = take.lock().map(|take| take.recv());
+                    let Ok(Ok(mut stream)) = next else { return };
+                    // Whose client has not spoken counts as free: there is room for more, and no one is started for them.
+                    let _ = stream.peek(&mut [0]);
+                    free.fetch_sub(1, Ordering::SeqCst);
+                    // An error ends the conversation and nothing else.
+                    let _ = echo(&mut stream);
+                    free.fetch_add(1, Ordering::SeqCst);
+                }
+            });
+        }
+        if give.send(stream).is_err() {
+            return Ok(());
+        }
+    }
 }
 
 /// So many come too late that some are turned away where only some are.
@@ -247,13 +282,13 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A pool of workers that is smaller than the crowd makes the rest wait for ever: \
               https://github.com/projecteru/redis-cerberus/pull/29",
         method: "A hundred clients, or as many as the accept queue holds, connect; once all are \
-                   there, each sends its request and reads its reply.",
+                   there, each sends its request and reads its reply, and stays until all have been answered.",
         fix: "Do not tie a worker to a connection, or queue connections for workers.",
         needs: &[Need::STREAM, Need::DIALOGUE, Need::CONCURRENT],
         policy: Policy::MUST,
         scenarios: |subject| {
             let crowd = subject.at_once(if subject.deep { 2_000 } else { 100 });
-            let mut polite = ClientSteps::of(0).polite(subject).lines();
+            let mut polite = held_to_the_last(ClientSteps::of(0).polite(subject).lines());
             // All are there, and the server has done with them what it does with a new client, before one speaks.
             polite.insert(1, settle());
             Some(vec![scenario(
@@ -275,6 +310,47 @@ pub(super) const CHECKS: &[Check] = &[
                     result
                 })
             },
+        },
+    },
+    Check {
+        id: "crowd/all-answered",
+        requirement: "Each of several clients that come at once to a server that has just started is answered, although all of them stay.",
+        why: "A pool that is about to start its first workers gives two clients to one of them, and nobody else comes to take the \
+              second: https://github.com/cherrypy/cherrypy/issues/1205 https://github.com/yhirose/cpp-httplib/issues/1891",
+        method: "Before anybody else has come, sixteen clients connect at once, send their requests, and stay until all have been \
+                   answered; so on five servers one after the other, since a pool is cold once only. Of tiny_http 0.12, with \
+                   a pool of four, nine of ten such servers leave thirteen unanswered.",
+        fix: "Count the clients that wait for a worker together with the workers that are free, or do not tie one to a connection.",
+        needs: &[Need::STREAM, Need::DIALOGUE, Need::CONCURRENT],
+        policy: Policy {
+            fresh_server: true,
+            ..Policy::MUST
+        },
+        scenarios: |subject| {
+            let servers = if subject.deep { 50 } else { COLD_SERVERS };
+            let crowd = subject.at_once(AT_A_COLD_SERVER);
+            let steps = ClientSteps::of(0).connect_without_waiting();
+            let comes = steps.expect(Expectation::Connected).lines();
+            // The polite conversation less its connect, which is done.
+            let polite = ClientSteps::of(0).polite(subject).lines().split_off(1);
+            let lines = held_to_the_last([comes, polite].concat());
+            let waived = vec![Waiver {
+                invariant: Invariant::Served,
+                reason: "nobody comes before the first ones".to_owned(),
+            }];
+            let one = |number| Scenario {
+                waived: waived.clone(),
+                ..scenario(
+                    format!("many at once are the first, server {number}"),
+                    &[("crowd", crowd)],
+                    vec![lines.clone()],
+                )
+            };
+            Some((1..=servers).map(one).collect())
+        },
+        counterexample: Counterexample {
+            instead_of: "echo",
+            serve: |address| cold_pool(&listen(address)?),
         },
     },
     Check {

@@ -3,11 +3,11 @@
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::check::Policy;
 use crate::model::data::{Data, Source};
-use crate::model::dialogue::{scenario, server_does, server_requires};
-use crate::model::expectation::ServerExpectation;
+use crate::model::dialogue::{self, scenario, server_does, server_requires};
+use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::invariant::Invariant;
 use crate::model::need::Need;
-use crate::model::profile::{Framing, Model, SecondInstance};
+use crate::model::profile::{Framing, Model, SecondInstance, Transport};
 use crate::model::scenario::{Line, Scenario, Step, Waiver};
 use crate::model::server_action::{Second, ServerAction, Signal, Streams};
 use crate::model::subject::Subject;
@@ -100,6 +100,37 @@ pub(super) fn smallest_window() -> ConnectOptions {
         segment_size: Some(88),
         ..ConnectOptions::default()
     }
+}
+
+/// A connection for which the kernel takes as little of the server as can be had.
+pub(super) fn narrow(subject: &Subject) -> ConnectOptions {
+    match subject.place.transport {
+        Transport::Tcp => smallest_window(),
+        _ => ConnectOptions::default(),
+    }
+}
+
+/// Requests in a row whose replies are about so many bytes; `None` where the server does not promise to answer such, or their
+/// length is not known.
+pub(super) fn requests(subject: &Subject, bytes: usize) -> Option<Data> {
+    if let Some(model) = subject.profile.model() {
+        return Some(bulk(model, bytes, subject.seed));
+    }
+    let needs = [Need::STAYS_OPEN, Need::PIPELINING];
+    let request = dialogue::request(&subject.profile)?;
+    let Some(Expectation::Data(reply)) = dialogue::reply(&subject.profile) else {
+        return None;
+    };
+    let are_answered = needs.iter().all(|need| need.unmet(subject).is_none());
+    let times = (bytes / reply.length().max(1)).max(1);
+    are_answered.then(|| Data::literal(request).times(times as u32))
+}
+
+/// The same conversations of a crowd, none of whom leaves before all have come so far: who leaves frees the worker that the next one
+/// needs.
+pub(super) fn held_to_the_last(mut polite: Vec<Line>) -> Vec<Line> {
+    polite.insert(polite.len().saturating_sub(1), Step::Barrier.into());
+    polite
 }
 
 /// A connection from another address than the usual one.

@@ -1,6 +1,6 @@
 //! What checks and observations need: every need is one row.
 
-use super::output;
+use super::{derive, output, stop};
 use crate::model::check::Check;
 use crate::model::dialogue;
 use crate::model::limits::SILENCE;
@@ -371,6 +371,29 @@ impl Need {
                 .is_some_and(|stop| stop.completes_in_flight)
         },
         reason: "stop.in-flight = \"completes\" is not promised",
+    };
+
+    /// A server that may be told to end while a request is in its hands: it takes its time for an answer, or may be asked for
+    /// one that is more than the kernel takes for a client that does not read.
+    pub(crate) const IN_FLIGHT: Self = Self {
+        word: "in flight",
+        met: |subject| stop::takes_its_time(subject) || stop::long_line(subject).is_some(),
+        reason: "it answers at once, and no reply is too large for the kernel to take it: nothing is in flight when the signal comes",
+    };
+
+    /// Replies of any size that one client may ask for: of a model, or of many requests in a row.
+    pub(crate) const ASKS_FOR_MUCH: Self = Self {
+        word: "asks for much",
+        met: |subject| derive::requests(subject, 1).is_some(),
+        reason: "the profile has no model, and no request that may be sent many times in a row (pipelining = \"answers\") for a \
+                 reply without holes",
+    };
+
+    /// The promise of how long a client is ignored that has said what is no request.
+    pub(crate) const THROTTLING: Self = Self {
+        word: "throttling",
+        met: |subject| subject.profile.promises.throttling.is_some(),
+        reason: "throttling is not promised",
     };
 
     /// A server whose clients share a process, and with it the descriptors that one may have.

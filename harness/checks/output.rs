@@ -1,7 +1,7 @@
 //! How much output a server lets wait for a client that does not read, before it ends the connection.
 
 use super::choices::Found;
-use super::derive::{bulk_of, small_buffer, smallest_window};
+use super::derive::{bulk_of, narrow, small_buffer};
 use super::observations::Sighting;
 use super::partial;
 use crate::judge::Choice;
@@ -106,14 +106,6 @@ fn asked_for(scenario: &Scenario) -> usize {
         most = most.max(asked[*who]);
     }
     most
-}
-
-/// A connection for which the kernel takes as little of the server as can be had.
-fn narrow(subject: &Subject) -> ConnectOptions {
-    match subject.place.transport {
-        Transport::Tcp => smallest_window(),
-        _ => ConnectOptions::default(),
-    }
 }
 
 /// How long a client reads what it has been left by a server that has ended the connection.

@@ -1,7 +1,7 @@
 //! Partial reads and writes: a stream has no messages, and a write may take less than it was given.
 
 use super::derive::{
-    bulk, cuts, in_one_or_each, small_buffer, smallest_window, with_connect_options,
+    bulk, cuts, in_one_or_each, requests, small_buffer, smallest_window, with_connect_options,
 };
 use super::output;
 use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
@@ -11,7 +11,7 @@ use crate::model::data::{Data, Segmentation};
 use crate::model::dialogue::{self, ClientSteps, scenario, server_expects};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::need::Need;
-use crate::model::profile::{Model, Transport};
+use crate::model::profile::{Framing, Model, Transport};
 use crate::model::scenario::Line;
 use crate::model::subject::Subject;
 use std::io::{ErrorKind, Read, Write};
@@ -102,6 +102,14 @@ pub(super) fn sizes(model: Model, deep: bool) -> Vec<usize> {
     sizes.sort_unstable();
     sizes.dedup();
     sizes
+}
+
+/// Lines that differ, the long ones first: a server that answers each when it has done with it answers the short ones first.
+fn lines_of_their_own(model: Model, seed: u64) -> Option<Vec<Data>> {
+    let lengths = [400, 200, 100, 50, 31, 16, 9, 5, 3, 2];
+    let line = |(number, bytes): (u64, usize)| model.payload(bytes, seed + number);
+    let lines = (0..).zip(lengths).map(line).collect();
+    (model.framing == Framing::Line).then_some(lines)
 }
 
 /// How long a payload of this many bytes may take.
@@ -214,14 +222,27 @@ pub(super) const CHECKS: &[Check] = &[
     Check {
         id: "partial/coalesced",
         requirement: "Requests that arrive in one segment are all answered, in order.",
-        why: "What stands behind the first request in the buffer is dropped, and the client waits for ever: \
-              https://github.com/yhirose/cpp-httplib/issues/1271 https://github.com/warmcat/libwebsockets/issues/638",
-        method: "Two, three and ten requests are sent in one segment.",
+        why: "What stands behind the first request in the buffer is dropped, and the client waits for ever; or workers answer in \
+              whatever order they come to their end: \
+              https://github.com/yhirose/cpp-httplib/issues/1271 https://github.com/warmcat/libwebsockets/issues/638 \
+              https://github.com/guzba/mummy/issues/142",
+        method: "Two, three and ten requests are sent in one segment; where each line has its own reply, also ten lines that differ, \
+                   long ones before short ones.",
         fix: "After a message, look for the next one in the buffer before reading again.",
         needs: &[Need::STREAM, Need::DIALOGUE, Need::REPLY, Need::PIPELINING],
         policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;
+            let different = subject.profile.model().and_then(|model| {
+                let lines = lines_of_their_own(model, subject.seed)?;
+                let all: Vec<u8> = lines.iter().flat_map(|line| line.bytes(0)).collect();
+                let steps = ClientSteps::of(0).open(subject).send(all);
+                let steps = lines
+                    .iter()
+                    .filter_map(|line| model.reply(line))
+                    .fold(steps, |steps, reply| steps.expect(Expectation::Data(reply)));
+                Some(steps.finish(subject).lines())
+            });
             let conversation = |times: u32| {
                 let mut steps = ClientSteps::of(0).open(subject).send_data(
                     Data::literal(request.clone()).times(times),
@@ -232,7 +253,8 @@ pub(super) const CHECKS: &[Check] = &[
                 }
                 steps.finish(subject).lines()
             };
-            let lines = [2, 3, 10].map(conversation).to_vec();
+            let alike = [2, 3, 10].map(conversation);
+            let lines = alike.into_iter().chain(different).collect();
             Some(in_one_or_each(
                 "several requests in one segment",
                 lines,
@@ -448,31 +470,36 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         id: "partial/backpressure",
-        requirement: "A client that sends 32 MiB and reads nothing of what it is owed is held back: the server stops reading.",
+        requirement: "A client that asks for megabytes and reads nothing of what it is owed is held back: the server stops reading.",
         why: "Replies are buffered without a bound, until memory is at its end: \
               https://github.com/http-kit/http-kit/issues/180 https://github.com/BaseIntelligence/bounty-challenge/issues/1173",
-        method: "A client with a small receive buffer sends 32 MiB and reads nothing; the server has to come to sleep over \
-                   bytes that it has not read, or to end the connection.",
+        method: "A client with a small receive buffer sends 32 MiB to a server with a model, or as many requests in a row as are worth \
+                   8 MiB of replies, and reads nothing; the server has to come to sleep over bytes that it has not read, or to end \
+                   the connection. The kernel takes 4 MiB of it at most.",
         fix: "Stop reading from a client while much of what it is owed is unsent (`pause`, `drain`, a full channel).",
         needs: &[
             Need::STREAM,
-            Need::MODEL,
             Need::REPLY,
+            Need::ASKS_FOR_MUCH,
             Need::NO_OUTPUT_LIMIT,
         ],
         policy: Policy::SHOULD,
         scenarios: |subject| {
-            let model = subject.profile.model()?;
+            let replies = match subject.profile.model() {
+                Some(_) => 32 << 20,
+                // Requests are small, and each takes its time.
+                None => 8 << 20,
+            };
             let steps = ClientSteps::of(0)
-                .then(Action::Connect(small_buffer()))
+                .open(subject)
                 .then(Action::Stall)
-                .send_in_background(bulk(model, 32 << 20, subject.seed))
+                .send_in_background(requests(subject, replies)?)
                 .expect_within(Expectation::HeldBack, Duration::from_secs(20))
                 .then(Action::Close);
             Some(vec![scenario(
                 "a client that only sends",
                 &[("mallory", 1)],
-                vec![steps.lines()],
+                vec![with_connect_options(steps.lines(), &small_buffer())],
             )])
         },
         counterexample: Counterexample {

@@ -1,5 +1,6 @@
 //! What every other check builds on.
 
+use super::derive::held_to_the_last;
 use crate::checks::counterexample::{answer, each, listen};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Gate, Policy};
@@ -8,9 +9,28 @@ use crate::model::expectation::Expectation;
 use crate::model::need::Need;
 use crate::model::profile::Serves;
 use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::sync::Mutex;
 
 /// How often an exchange is made on one connection, where it is answered again: what closes behind some of them counts.
 const EXCHANGES: u32 = 20;
+
+/// The client who came last.
+static LAST: Mutex<Option<TcpStream>> = Mutex::new(None);
+
+/// Answers whoever came last, whoever has spoken.
+fn answer_the_last(stream: &mut TcpStream) -> std::io::Result<()> {
+    if let Ok(mut last) = LAST.lock() {
+        *last = Some(stream.try_clone()?);
+    }
+    answer(stream, |bytes| {
+        if let Ok(Some(last)) = LAST.lock().as_deref() {
+            // Whoever that is may have left.
+            let _ = (&*last).write_all(&bytes.to_ascii_uppercase());
+        }
+        Vec::new()
+    })
+}
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -44,6 +64,30 @@ pub(super) const CHECKS: &[Check] = &[
                     answer(stream, <[u8]>::to_ascii_lowercase)
                 })
             },
+        },
+    },
+    Check {
+        id: "polite/again",
+        requirement: "Two polite clients who are there at once are served like one.",
+        why: "What belongs to a connection is kept in one place for all, so that the second client takes it over from the first: \
+              https://github.com/quickfix/quickfix/issues/747",
+        method: "Two clients connect; once both are there, each goes through the exchange of the profile, and neither leaves before \
+                   the other has been answered.",
+        fix: "Keep all that belongs to a connection with that connection.",
+        needs: &[Need::DIALOGUE, Need::CONCURRENT],
+        policy: Policy::MUST,
+        scenarios: |subject| {
+            let mut polite = held_to_the_last(ClientSteps::of(0).polite(subject).lines());
+            polite.insert(1, settle());
+            Some(vec![scenario(
+                "two polite clients at once",
+                &[("pair", subject.with_room(2))],
+                vec![polite],
+            )])
+        },
+        counterexample: Counterexample {
+            instead_of: "uppercase",
+            serve: |address| each(&listen(address)?, answer_the_last),
         },
     },
     Check {

@@ -1,23 +1,27 @@
 //! Signals, and stopping: a server ends when it is told to, leaves nothing behind, and finishes what it has begun.
 
+use super::derive::{narrow, requests, with_connect_options};
+use super::partial;
 use crate::checks::counterexample::{answer, each, echo, listen};
 use crate::model::action::Action;
 use crate::model::address::Address;
 use crate::model::check::{Check, Counterexample, Elsewhere, Policy};
+use crate::model::data::Data;
 use crate::model::dialogue::{
     self, ClientSteps, scenario, server_does, server_expects, server_expects_within, settle,
 };
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::invariant::Invariant;
 use crate::model::need::Need;
-use crate::model::profile::{STOP_WITHIN, Sessions, Transport};
+use crate::model::profile::{Framing, Rule, STOP_WITHIN, Sessions, Transport};
 use crate::model::scenario::{ClientGroup, Line, Scenario, Step, Waiver};
 use crate::model::server_action::{ServerAction, Signal, Streams};
 use crate::model::subject::Subject;
 use crate::sys::signals::{block, wait_for};
-use std::io::Write;
+use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 /// The signal that stops the server: the promised one, or TERM.
@@ -113,6 +117,18 @@ fn ends_cleanly(subject: &Subject) -> Vec<Line> {
     ]
 }
 
+/// The same although the first client stays, who leaves once that is seen. `None` where the server may wait for it for ever.
+fn ends_beside_a_client(subject: &Subject) -> Option<Vec<Line>> {
+    let within = within_with_clients(subject)?;
+    let told = vec![
+        server_does(ServerAction::Signal(signal(subject))),
+        server_expects_within(ServerExpectation::Exit(None), within),
+    ];
+    let leaves = ClientSteps::of(0).then(Action::Close).lines();
+    let gone = vec![server_expects(ServerExpectation::Gone), start_again()];
+    Some([told, leaves, gone].concat())
+}
+
 /// What the reference server `club` does.
 pub(super) fn member(stream: &mut TcpStream) -> std::io::Result<()> {
     let mut line = Vec::new();
@@ -140,6 +156,15 @@ fn echo_until(
     address: &Address,
     on_signal: impl Fn(i32, usize) + Send + 'static,
 ) -> std::io::Result<()> {
+    serve_until(address, echo, on_signal)
+}
+
+/// Converses with each client, and runs `on_signal` with the number of the signal and how many came before it.
+fn serve_until(
+    address: &Address,
+    converse: fn(&mut TcpStream) -> std::io::Result<()>,
+    on_signal: impl Fn(i32, usize) + Send + 'static,
+) -> std::io::Result<()> {
     // Blocked before the first thread is made, so that all inherit it and one waits (sigwaitinfo(2)).
     block(&[libc::SIGTERM, libc::SIGINT])?;
     let listener = listen(address)?;
@@ -150,11 +175,11 @@ fn echo_until(
             }
         }
     });
-    each(&listener, |stream| {
+    each(&listener, move |stream| {
         if let (Ok(mut open), Ok(copy)) = (OPEN.lock(), stream.try_clone()) {
             open.push(copy);
         }
-        let result = echo(stream);
+        let result = converse(stream);
         let gone = stream.peer_addr().ok();
         if let Ok(mut open) = OPEN.lock() {
             open.retain(|other| other.peer_addr().ok() != gone && other.peer_addr().is_ok());
@@ -162,6 +187,120 @@ fn echo_until(
         result
     })
 }
+
+/// How many have sent the beginning of a line, or have not read what was written to them.
+static UNFINISHED: AtomicUsize = AtomicUsize::new(0);
+
+struct Unfinished;
+
+impl Unfinished {
+    fn begin() -> Self {
+        UNFINISHED.fetch_add(1, Ordering::SeqCst);
+        Self
+    }
+}
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        UNFINISHED.fetch_sub(1, Ordering::SeqCst);
+    }
+}
+
+/// Ends once nobody is unfinished, which may never be.
+fn end_when_all_have_finished(_: i32, _: usize) {
+    while UNFINISHED.load(Ordering::SeqCst) > 0 {
+        std::thread::park_timeout(Duration::from_millis(10));
+    }
+    std::process::exit(0);
+}
+
+/// Returns lines; who has sent the beginning of one is unfinished.
+fn echo_lines(stream: &mut TcpStream) -> std::io::Result<()> {
+    let (mut line, mut begun) = (Vec::new(), None);
+    let result = answer(stream, |bytes| {
+        line.extend_from_slice(bytes);
+        let end = line.iter().rposition(|byte| *byte == b'\n');
+        let whole = line.drain(..end.map_or(0, |at| at + 1)).collect();
+        begun = (!line.is_empty()).then(Unfinished::begin);
+        whole
+    });
+    drop(begun);
+    result
+}
+
+/// Returns what comes; who has not taken it is unfinished.
+fn echo_at_its_pace(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let bytes = stream.read(&mut buffer)?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        let _unfinished = Unfinished::begin();
+        stream.write_all(&buffer[..bytes])?;
+    }
+}
+
+/// A line whose reply is larger than what the kernel takes of a server for a client that does not read (`wmem_max`, twice:
+/// socket(7)), since no window lets the send buffer grow.
+const LONG_LINE: usize = 1 << 20;
+
+/// The long line, where the server takes so much, and may be owing as much.
+pub(super) fn long_line(subject: &Subject) -> Option<Data> {
+    let model = subject.profile.model()?;
+    let takes_it = model.framing == Framing::Line && model.at_most(LONG_LINE) == LONG_LINE;
+    (takes_it && model.rule != Rule::Discard).then(|| model.payload(LONG_LINE, subject.seed))
+}
+
+/// A server that takes so long for an answer can be stopped meanwhile: two looks, and the time in which signals arrive.
+const STOPPED_WITHIN: Duration = Duration::from_millis(20);
+
+/// Whether a server takes its time for an answer.
+pub(super) fn takes_its_time(subject: &Subject) -> bool {
+    let reply = subject.reply_time;
+    reply.is_some_and(|time| time >= STOPPED_WITHIN)
+}
+
+/// A client that has asked a question which the server has read, and not answered.
+///
+/// The server is stopped while it is looked whether that is so, and gets the signal when it runs on.
+fn asked_a_slow_one(subject: &Subject) -> Vec<Line> {
+    let request = dialogue::request(&subject.profile).unwrap_or_default();
+    let asks = ClientSteps::of(0).open(subject).send(request);
+    let unanswered = ClientSteps::of(0).require(Expectation::Nothing);
+    let told = server_does(ServerAction::Signal(signal(subject)));
+    [
+        asks.require(Expectation::Taken).lines(),
+        vec![server_does(ServerAction::Stop)],
+        unanswered.lines(),
+        vec![told, server_does(ServerAction::Continue)],
+        ClientSteps::of(0).expect_reply(subject).lines(),
+    ]
+    .concat()
+}
+
+/// A client that does not read, until the signal has come, an answer that is more than the kernel takes for it.
+fn asked_for_much(line: Data, subject: &Subject) -> Option<Vec<Line>> {
+    let reply = subject.profile.model()?.reply(&line)?;
+    let within = partial::within(line.length());
+    let asks = ClientSteps::of(0)
+        .then(Action::Connect(narrow(subject)))
+        .then(Action::Stall)
+        .send_in_background(line)
+        .require(Expectation::Taken);
+    let told = vec![
+        settle(),
+        server_does(ServerAction::Signal(signal(subject))),
+        settle(),
+    ];
+    let reads = ClientSteps::of(0)
+        .then(Action::Read(None))
+        .expect_within(Expectation::Data(reply), within);
+    Some([asks.lines(), told, reads.lines()].concat())
+}
+
+/// So much is asked for by a client that does not read.
+const MUCH: usize = 8 << 20;
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -295,45 +434,114 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         id: "stop/term-in-flight",
-        requirement: "A request that had begun when the server was told to end is answered.",
+        requirement: "A request that was read and not answered when the server was told to end is answered.",
         why: "The process ends under its conversations: https://github.com/benoitc/gunicorn/issues/2529",
-        method: "A client sends half a request, the server gets the signal, the client sends the rest.",
+        method: "Of a server that takes its time: a client sends its request; the server is stopped, the kernel shows that it has \
+                   read all of it and answered nothing, it gets the signal and runs on. Of one that answers lines at once: a \
+                   client sends a line of 1 MiB and reads nothing, so that the reply is in the server's hands; it gets the \
+                   signal, and the client reads. Either gets the whole reply.",
         fix: "Stop accepting, finish what has begun, then end.",
         needs: &[
             Need::STREAM,
-            Need::LONG_REQUEST,
+            Need::REQUEST,
             Need::REPLY,
             Need::COMPLETES_IN_FLIGHT,
+            Need::IN_FLIGHT,
         ],
         policy: Policy {
             fresh_server: true,
             ..Policy::MUST
         },
         scenarios: |subject| {
-            let request = dialogue::request(&subject.profile).unwrap_or_default();
-            let (half, rest) = request.split_at(request.len() / 2);
+            let asked = match takes_its_time(subject) {
+                true => asked_a_slow_one(subject),
+                false => asked_for_much(long_line(subject)?, subject)?,
+            };
+            let leaves = ClientSteps::of(0).then(Action::Close).lines();
             Some(vec![ended(scenario(
-                "told to end in the middle of a request",
+                "told to end before a request is answered",
                 &[("alice", 1)],
-                vec![
-                    ClientSteps::of(0).open(subject).send(half).lines(),
-                    vec![
-                        settle(),
-                        server_does(ServerAction::Signal(signal(subject))),
-                        settle(),
-                    ],
-                    ClientSteps::of(0)
-                        .send(rest)
-                        .expect_reply(subject)
-                        .then(Action::Close)
-                        .lines(),
-                    vec![expects_exit(subject)],
-                ],
+                vec![asked, leaves, vec![expects_exit(subject)]],
             ))])
         },
         counterexample: Counterexample {
+            instead_of: "line-echo",
+            serve: |address| serve_until(address, echo_lines, |_, _| std::process::exit(0)),
+        },
+    },
+    Check {
+        id: "stop/term-mid-request",
+        requirement: "Half a request does not keep a server that was told to end for longer than is promised.",
+        why: "The drain waits for the rest of what has begun, which never comes: \
+              https://github.com/hyperium/hyper/pull/3233",
+        method: "A client sends half a request, which the server reads, and falls silent; the server gets the signal.",
+        fix: "Give the rest of a request a limit when draining, and end the connection then.",
+        needs: &[
+            Need::STREAM,
+            Need::MANY_CONNECTIONS,
+            Need::LONG_REQUEST,
+            Need::STOPS,
+            Need::STOPS_WITH_CLIENTS,
+        ],
+        policy: Policy {
+            fresh_server: true,
+            elsewhere: RESTART,
+            ..Policy::MUST
+        },
+        scenarios: |subject| {
+            let request = dialogue::request(&subject.profile).unwrap_or_default();
+            let half = &request[..request.len() / 2];
+            let asks = ClientSteps::of(0).open(subject).send(half);
+            Some(vec![scenario(
+                "told to end in the middle of a request",
+                &[("alice", 1)],
+                vec![asks.lines(), vec![settle()], ends_beside_a_client(subject)?],
+            )])
+        },
+        counterexample: Counterexample {
+            instead_of: "line-echo",
+            serve: |address| serve_until(address, echo_lines, end_when_all_have_finished),
+        },
+    },
+    Check {
+        id: "stop/term-stalled-reader",
+        requirement: "A client that does not read what it is owed does not keep a server that was told to end for longer than is promised.",
+        why: "The drain waits until all output is written, and one client that takes none of it keeps the server for ever: \
+              https://github.com/utensils/mold/issues/1582 https://github.com/h2o/h2o/pull/1108",
+        method: "A client asks for megabytes and reads nothing; the server gets the signal.",
+        fix: "Give the last output a limit when draining, and end the connection then.",
+        needs: &[
+            Need::STREAM,
+            Need::MANY_CONNECTIONS,
+            Need::REPLY,
+            Need::ASKS_FOR_MUCH,
+            Need::NO_OUTPUT_LIMIT,
+            Need::STOPS,
+            Need::STOPS_WITH_CLIENTS,
+        ],
+        policy: Policy {
+            fresh_server: true,
+            elsewhere: RESTART,
+            ..Policy::MUST
+        },
+        scenarios: |subject| {
+            let asks = ClientSteps::of(0)
+                .open(subject)
+                .then(Action::Stall)
+                .send_in_background(requests(subject, MUCH)?);
+            Some(vec![scenario(
+                "told to end, with a client that does not read",
+                &[("alice", 1)],
+                vec![
+                    with_connect_options(asks.lines(), &narrow(subject)),
+                    vec![settle()],
+                    ends_beside_a_client(subject)?,
+                ],
+            )])
+        },
+        counterexample: Counterexample {
             instead_of: "echo",
-            serve: |address| echo_until(address, |_, _| std::process::exit(0)),
+            serve: |address| serve_until(address, echo_at_its_pace, end_when_all_have_finished),
         },
     },
     Check {

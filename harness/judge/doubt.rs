@@ -92,6 +92,11 @@ pub(crate) enum Doubt {
         /// What the client did not get.
         step: Box<Cause>,
     },
+    /// The server was still reading when the limit ran out, and had not read all.
+    StillReading {
+        /// What was not shown.
+        step: Box<Cause>,
+    },
     /// The harness itself did not get to run for a good part of the limit.
     Starved {
         /// What was not shown in time.
@@ -159,6 +164,7 @@ impl Doubt {
             Self::NotYet { .. } => "not-yet",
             Self::KeptOut { .. } => "kept-out",
             Self::StillArriving { .. } => "still-arriving",
+            Self::StillReading { .. } => "still-reading",
             Self::Starved { .. } => "starved",
             Self::StillGrows(_) => "still-grows",
             Self::Unserved { .. } => "unserved",
@@ -181,6 +187,16 @@ impl Doubt {
                 | Self::OutOfRun { .. }
                 | Self::Elsewhere { .. }
         )
+    }
+
+    /// Whether what a server was found to have chosen explains another failure of the same kind, too.
+    pub(crate) fn explains(&self, verdict: &Verdict) -> bool {
+        match (self, verdict) {
+            (Self::Chosen { step, choice }, Verdict::Fail(finding)) => {
+                step.kind() == finding.cause.kind() && choice.explains(&finding.cause)
+            }
+            _ => false,
+        }
     }
 
     /// Whether nothing was seen of a server at all.

@@ -35,6 +35,8 @@ pub(super) struct FailedStep {
     kept_out: Option<Duration>,
     /// Bytes were still arriving when it ran out.
     flowing: bool,
+    /// The server was to be seen to read no more, and was still reading.
+    reads_on: bool,
     /// It waited for a datagram that has not come.
     is_missing: bool,
     /// The server was to rest, did not, and hardly got a processor either.
@@ -104,6 +106,9 @@ impl FailedStep {
             return waits.then_some(Doubt::NotYet { step, after });
         }
         let limit = self.limit?;
+        if self.reads_on {
+            return Some(Doubt::StillReading { step });
+        }
         if self.flowing {
             return Some(Doubt::StillArriving { step });
         }
@@ -260,6 +265,7 @@ impl<'a> SoFar<'a> {
                 .is_some_and(|id| self.spoken_to.get(&id).is_some_and(|times| *times > 1)),
             kept_out,
             flowing: client.is_some_and(|id| self.flows(id, at, limit)),
+            reads_on: is_about_restraint(&line.step),
             is_missing: client.is_some_and(|id| self.lacks_datagram(id, &line.step)),
             idle: is_about_rest
                 && self.server_state.cpu_percent < CERTAINLY_BUSY
@@ -291,6 +297,16 @@ impl<'a> SoFar<'a> {
         );
         self.phase == Phase::Scenario && is_expected && self.client_states.of(id).lacks_datagram()
     }
+}
+
+fn is_about_restraint(step: &Step) -> bool {
+    let Step::Client { action, .. } = step else {
+        return false;
+    };
+    let Action::Expect { what, .. } = action else {
+        return false;
+    };
+    *what == Expectation::HeldBack
 }
 
 fn is_about_rest(step: &Step) -> bool {

@@ -42,10 +42,10 @@ pub(crate) struct Subject {
     pub may_be_limited: bool,
     /// How much later a client was served than the very first one, where that one was turned away.
     pub turned_away: Option<Duration>,
+    /// How long it took for the reply to the last request of a polite client, at its quickest.
+    pub reply_time: Option<Duration>,
     /// Whether it goes on answering polite clients as it answered the very first one, who was owed something else.
     pub answers_otherwise: bool,
-    /// How long a polite client took to be served, when nobody else was there.
-    pub served_in: Duration,
     /// Whether it ends a polite conversation by a reset, all bytes first, where it owes a FIN: that is one finding, and nothing
     /// else is held to it.
     pub resets_at_end: bool,
@@ -129,8 +129,8 @@ impl Subject {
             open_files: None,
             may_be_limited: true,
             turned_away: None,
+            reply_time: None,
             answers_otherwise: false,
-            served_in: Duration::ZERO,
             resets_at_end: false,
             broken: Vec::new(),
         }
@@ -151,7 +151,8 @@ impl Subject {
     /// For how long a client that nobody may keep waiting waits for its reply: as long as any step, and as long as one took that
     /// was alone, and again.
     pub(crate) fn in_time(&self) -> Duration {
-        STEP_WITHIN + Duration::from_secs((2 * self.served_in).as_secs_f64().ceil() as u64)
+        let alone = 2 * self.reply_time.unwrap_or_default();
+        STEP_WITHIN + Duration::from_secs(alone.as_secs_f64().ceil() as u64)
     }
 
     /// How many of `wanted` clients may be connected at the same time beside one that talks and one that stands by, for the

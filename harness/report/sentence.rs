@@ -281,6 +281,7 @@ impl fmt::Display for Doubt {
                  at a moment at which there was room",
                 after.as_secs()
             ),
+            Self::StillReading { step } => write!(f, "{step}, but the server was still reading"),
             Self::StillArriving { step } => write!(f, "{step}, but bytes were still arriving"),
             Self::Starved { step, by } => write!(
                 f,

@@ -245,6 +245,7 @@ impl<'a> Job<'a> {
         let (mut skipped, mut passed) = (None, false);
         let request = dialogue::request(&self.subject.profile).unwrap_or_default();
         let mut coverage = Coverage::of(&request);
+        let mut chosen: Option<(&Scenario, Doubt)> = None;
         for (n, scenario) in scenarios.iter().enumerate() {
             let mut used = match session.take() {
                 Some(session) => session,
@@ -258,11 +259,15 @@ impl<'a> Job<'a> {
             let is_undisturbed = verdict == Verdict::Pass;
             let stays = is_undisturbed && !options.fresh_server && !self.is_for_one();
             session = stays.then_some(used);
-            let (verdict, under) = match verdict {
-                Verdict::Fail(finding) => {
+            let known = chosen.as_ref().filter(|(before, doubt)| {
+                before.lines == scenario.lines && doubt.explains(&verdict)
+            });
+            let (verdict, under) = match (known, verdict) {
+                (Some((_, doubt)), _) => (Verdict::Inconclusive(doubt.clone()), None),
+                (None, Verdict::Fail(finding)) => {
                     self.made_sure_of(finding, &trial, &seen, options).await?
                 }
-                verdict => (self.decided(verdict, &trial, &seen, options).await?, None),
+                (None, verdict) => (self.decided(verdict, &trial, &seen, options).await?, None),
             };
             last = Some((scenario, seen));
             match verdict {
@@ -270,6 +275,9 @@ impl<'a> Job<'a> {
                 Verdict::Skip(why) => skipped = skipped.or(Some(why)),
                 Verdict::Inconclusive(why) => {
                     unsure.push(n);
+                    if matches!(why, Doubt::Chosen { .. }) {
+                        chosen = Some((scenario, why.clone()));
+                    }
                     doubt = doubt.or(Some(why));
                 }
                 fail @ Verdict::Fail(_) => {

@@ -12,7 +12,7 @@ use super::selection::selected;
 use super::settings::Settings;
 use crate::checks;
 use crate::checks::observations::Observation;
-use crate::judge::Verdict;
+use crate::judge::{Cause, Verdict};
 use crate::launch::Target;
 use crate::model::check::Check;
 use crate::model::error::Error;
@@ -20,7 +20,7 @@ use crate::model::scenario::Scenario;
 use crate::model::subject::Subject;
 use crate::report::data::{CheckResult, Outcome, Report};
 use crate::session::Turn;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Instant;
 
 /// Checks a server against every check of the catalogue that applies to it and that the settings choose.
@@ -121,6 +121,17 @@ fn under_the_simplest(results: &mut [CheckResult], findings: &Findings) {
         let head = result.under.clone().unwrap_or_else(|| result.id.clone());
         let simplest = findings.simplest(&head).map(str::to_owned);
         result.under = simplest.or_else(|| result.under.take());
+    }
+    // Alarms are heard beside what a check is about, wherever they sound.
+    let mut sounded: HashMap<String, String> = HashMap::new();
+    for result in results.iter_mut() {
+        let alarm = result
+            .cause()
+            .filter(|cause| matches!(cause, Cause::Alarm(_)));
+        if let Some(key) = alarm.map(Cause::key) {
+            let first = sounded.entry(key).or_insert_with(|| result.id.clone());
+            result.under = Some(first.clone()).filter(|first| *first != result.id);
+        }
     }
     // What a head was found to be no failure of is a failure of its own.
     let fails = results.iter().filter(|result| result.cause().is_some());

@@ -73,9 +73,11 @@ pub(super) async fn probe(
     let verdict = job.unless_helper(verdict, &mut trial, &transcript).await?;
     let turned_away = turned_away(&verdict);
     let answers_otherwise = answered_otherwise(&verdict).is_some();
+    let mut reply_time = transcript.last_reply_time();
     let mut unserved = (verdict != Verdict::Pass && turned_away.is_none()).then_some(verdict);
     if unserved.is_none() && goes_on(&subject) {
         let (_, seen) = job.perform(&mut session, &trial).await?;
+        reply_time = reply_time.min(seen.last_reply_time());
         let verdict = job.judged(&trial, &seen)?;
         let verdict = job.unless_helper(verdict, &mut trial, &seen).await?;
         unserved = (verdict != Verdict::Pass).then_some(verdict);
@@ -84,9 +86,9 @@ pub(super) async fn probe(
         }
     }
     let mut subject = Subject {
-        served_in: transcript.served_in(),
         turned_away: session.turned_away().or(turned_away),
         answers_otherwise,
+        reply_time,
         ..subject
     };
     if unserved.is_none() && may_defer(&subject) {

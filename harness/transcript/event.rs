@@ -500,6 +500,16 @@ impl Transcript {
         self.server_events().filter(started).count() > 1
     }
 
+    /// How long after a client's last words the first bytes came back.
+    pub(crate) fn last_reply_time(&self) -> Option<Duration> {
+        let is = |wanted: fn(&ClientEvent) -> bool| move |event: &&Event| matches!(&event.what, What::Client(_, happened) if wanted(happened));
+        let sent = is(|event| matches!(event, ClientEvent::Sent(_)));
+        let received = is(|event| matches!(event, ClientEvent::Received(_)));
+        let asked = self.events.iter().rposition(|event| sent(&event))?;
+        let answered = self.events[asked..].iter().find(received)?;
+        Some(answered.at - self.events[asked].at)
+    }
+
     /// The connection on which alone a client was answered since the server has begun to listen: when it came, and how long
     /// after that.
     pub(crate) fn first_answered(&self) -> Option<FirstAnswered> {
@@ -593,21 +603,6 @@ impl Transcript {
             }
         }
         last_line(&output)
-    }
-
-    /// How long it took from the first client's call to the last that it heard.
-    pub(crate) fn served_in(&self) -> Duration {
-        let at = |event: &Event| event.at;
-        let mut clients = self
-            .events
-            .iter()
-            .filter(|event| matches!(event.what, What::Client(..)));
-        let called = clients.next().map(at);
-        let is_heard =
-            |event: &&Event| matches!(event.what, What::Client(_, ClientEvent::Received(_)));
-        let heard = clients.rfind(is_heard).map(at);
-        let (called, heard) = (called.unwrap_or_default(), heard.unwrap_or_default());
-        heard.saturating_sub(called)
     }
 
     /// How many connections were made.

@@ -15,6 +15,8 @@ mod cli;
 mod conclusions;
 /// How much of a request was cut is counted from what was done.
 mod coverage;
+/// Who is answered while everybody else stays.
+mod crowds;
 /// Servers that seem to have ended, and what is left of those that have.
 mod ended;
 /// What a scenario file costs the server that it is for.
@@ -53,6 +55,8 @@ mod reference;
 mod repeat;
 /// A server that listens may not serve yet, and says so to whoever comes.
 mod starting;
+/// What is in a server's hands when it is told to end.
+mod stopping;
 /// What a server says by itself to clients that are silent.
 mod unasked;
 /// What is not promised is observed, and never held against a server.

@@ -6,6 +6,7 @@ use sockdrill::{ReferenceServer, catalogue};
 /// is renamed or taken away.
 const PERMANENT: &[&str] = &[
     "polite/exchange",
+    "polite/again",
     "polite/stays-open",
     "reset/before-accept",
     "reset/after-connect",
@@ -57,6 +58,7 @@ const PERMANENT: &[&str] = &[
     "backlog/descriptor-limit",
     "crowd/one-silent",
     "crowd/parallel",
+    "crowd/all-answered",
     "crowd/no-crosstalk",
     "crowd/own-bytes",
     "crowd/connect-and-leave",
@@ -68,6 +70,8 @@ const PERMANENT: &[&str] = &[
     "stop/term-idle-client",
     "stop/sessions",
     "stop/term-in-flight",
+    "stop/term-mid-request",
+    "stop/term-stalled-reader",
     "stop/term-twice",
     "stop/int",
     "stop/stdin-closed",
@@ -79,6 +83,7 @@ const PERMANENT: &[&str] = &[
     "bytes/all-values",
     "bytes/garbage",
     "bytes/endless-line",
+    "bytes/throttled",
     "bytes/longest",
     "bytes/empty-write",
     "bytes/urgent",
@@ -111,6 +116,7 @@ const PERMANENT: &[&str] = &[
 /// The words of needs, which the lists for machines have; never renamed.
 const NEEDS: &[&str] = &[
     "answers again",
+    "asks for much",
     "backlog",
     "closes",
     "completes in flight",
@@ -123,6 +129,7 @@ const NEEDS: &[&str] = &[
     "half close answers",
     "idle promise",
     "idle timeout",
+    "in flight",
     "internet",
     "IPv6",
     "line model",
@@ -155,6 +162,7 @@ const NEEDS: &[&str] = &[
     "stream",
     "stream model",
     "TCP",
+    "throttling",
     "time for a burst",
     "time to be late",
     "told loopback",

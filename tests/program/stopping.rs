@@ -1,0 +1,51 @@
+//! What is in a server's hands when it is told to end: a request that it has read and not answered, and half of one.
+
+use crate::kit::{Run, sockdrill};
+use crate::verdict;
+use rstest::rstest;
+
+const SERVER: &str = "fixtures/external/is_told_to_end.py";
+
+const PROFILE: &str = "transport = \"tcp\"\n[[exchange]]\nsend = 'hello\\n'\nreply = 'HELLO\\n'\n[promises]\n\
+                       serves = \"concurrently\"\nafter-exchange = \"stays-open\"\n\
+                       stop = { signal = \"TERM\", within = \"3s\", in-flight = \"completes\" }\n";
+
+/// Holds a server to what the profile promises of its end.
+fn check(command: &[&str]) -> Run {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lines.toml");
+    std::fs::write(&file, PROFILE).unwrap();
+    sockdrill(&["check", "--speaks", &file.to_string_lossy()])
+        .args(["--only", "stop/term-in-flight"])
+        .args(["--only", "stop/term-mid-request"])
+        .reporting()
+        .arg("--")
+        .args(command)
+        .run()
+}
+
+#[rstest]
+#[case::all_as_promised("completes", "pass", "pass")]
+#[case::the_request_is_lost("drops", "fail", "pass")]
+#[case::half_a_request_holds_it("holds", "pass", "fail")]
+fn request_that_was_read_is_answered_and_half_of_one_is_not_waited_for(
+    #[case] how: &str,
+    #[case] whole: &str,
+    #[case] half: &str,
+) {
+    let run = check(&["python3", SERVER, how, "{port}"]);
+    let in_flight = verdict(&run, "stop/term-in-flight");
+    assert!(in_flight.starts_with(whole), "{in_flight}");
+    let mid_request = verdict(&run, "stop/term-mid-request");
+    assert!(mid_request.starts_with(half), "{mid_request}");
+}
+
+/// Nobody can be told to end between a request and an answer that follows within some microseconds.
+#[test]
+fn nothing_is_in_flight_in_a_server_that_answers_at_once() {
+    let run = sockdrill(&["check", "chat", "--only", "stop/term-in-flight"])
+        .reporting()
+        .run();
+    let verdict = verdict(&run, "stop/term-in-flight");
+    assert!(verdict.starts_with("skip: it answers at once"), "{verdict}");
+}
