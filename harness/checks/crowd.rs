@@ -181,7 +181,7 @@ const MOST_GROUPS: u32 = 20;
 /// How many connections a server is to hold here: as many as it promises, and as it and we have descriptors for.
 fn to_hold(subject: &Subject) -> u32 {
     let wanted = if subject.deep { 10 * HELD } else { HELD };
-    let its = subject.open_files.unwrap_or(SET_SIZE.into());
+    let its = subject.open_files.unwrap_or(SET_SIZE as u64);
     let its = u32::try_from(its.saturating_sub(LEFT) / FOR_EACH).unwrap_or(u32::MAX);
     subject.with_room(wanted).min(its).max(1)
 }

@@ -714,7 +714,7 @@ pub(super) const CHECKS: &[Check] = &[
             ..Policy::SHOULD
         },
         scenarios: |subject| {
-            let ways = [Streams::WithoutStdin, Streams::WithoutStreams];
+            let ways = [Streams::NoStdin, Streams::NoneAtAll];
             let started = |streams| {
                 let mut scenarios = started_with(streams, subject);
                 let lines = several(subject);
@@ -762,7 +762,7 @@ fn several(subject: &Subject) -> Vec<Line> {
     };
     let there = ClientSteps::of(1).come_to_stay(subject).lines();
     let leave = again.then(Action::Close).lines();
-    vec![there, vec![settle()], leave].concat()
+    [there, vec![settle()], leave].concat()
 }
 
 /// Whether the standard output of this process was closed at its start, and is the device that swallows all since, or a client.

@@ -193,10 +193,9 @@ impl Process {
         let (leaving_reader, left_end) = pipe().map_err(errno)?;
         let (stdout, leaving_reader) = match streams {
             Streams::StdoutClosed => (left_end.as_fd(), Some(leaving_reader)),
-            Streams::Usual
-            | Streams::StdinClosed
-            | Streams::WithoutStdin
-            | Streams::WithoutStreams => (output_end.as_fd(), None),
+            Streams::Usual | Streams::StdinClosed | Streams::NoStdin | Streams::NoneAtAll => {
+                (output_end.as_fd(), None)
+            }
         };
         let directory = std::env::current_dir().map_err(start_failed)?;
         let listener = match target.listen_fds {
@@ -383,10 +382,9 @@ fn stdin(streams: Streams) -> std::io::Result<OwnedFd> {
             drop(writer);
             Ok(reader)
         }
-        Streams::Usual
-        | Streams::StdoutClosed
-        | Streams::WithoutStdin
-        | Streams::WithoutStreams => Ok(std::fs::File::open("/dev/null")?.into()),
+        Streams::Usual | Streams::StdoutClosed | Streams::NoStdin | Streams::NoneAtAll => {
+            Ok(std::fs::File::open("/dev/null")?.into())
+        }
     }
 }
 

@@ -56,9 +56,9 @@ pub(crate) enum Streams {
     /// An input that is a pipe at its end.
     StdinClosed,
     /// No input at all: descriptor 0 is closed, and the next that is opened gets its number.
-    WithoutStdin,
+    NoStdin,
     /// No streams at all: descriptors 0, 1 and 2 are closed.
-    WithoutStreams,
+    NoneAtAll,
 }
 
 /// What a second instance on the same address must do.
@@ -89,16 +89,16 @@ impl Streams {
     pub(crate) const ALL: &[(Self, &'static str)] = &[
         (Self::StdoutClosed, "stdout-closed"),
         (Self::StdinClosed, "stdin-closed"),
-        (Self::WithoutStdin, "without-stdin"),
-        (Self::WithoutStreams, "without-streams"),
+        (Self::NoStdin, "without-stdin"),
+        (Self::NoneAtAll, "without-streams"),
     ];
 
     /// The standard descriptors that are closed.
     pub(crate) fn closed(self) -> &'static [i32] {
         match self {
             Self::Usual | Self::StdoutClosed | Self::StdinClosed => &[],
-            Self::WithoutStdin => &[0],
-            Self::WithoutStreams => &[0, 1, 2],
+            Self::NoStdin => &[0],
+            Self::NoneAtAll => &[0, 1, 2],
         }
     }
 }
@@ -177,8 +177,8 @@ impl ServerAction {
                     Streams::Usual => "start_again",
                     Streams::StdoutClosed => "start_without_reader",
                     Streams::StdinClosed => "start_without_input",
-                    Streams::WithoutStdin => "start_without_stdin",
-                    Streams::WithoutStreams => "start_without_streams",
+                    Streams::NoStdin => "start_without_stdin",
+                    Streams::NoneAtAll => "start_without_streams",
                 };
                 let unusual = *streams != Streams::Usual;
                 let unusual = unusual.then(|| Argument::Word(name_in(Streams::ALL, *streams)));

@@ -45,7 +45,9 @@ impl Session<'_> {
             return (Vec::new(), Vec::new());
         };
         let living: Vec<_> = self.observer.living().collect();
-        let pid = server.inside().map_or(server.pid(), |inside| inside.pid);
+        let pid = server
+            .inside()
+            .map_or_else(|| server.pid(), |inside| inside.pid);
         let program = living.iter().find(|process| process.pid == pid);
         let program = program.and_then(Process::program);
         let is_own = |process: &Process| {
