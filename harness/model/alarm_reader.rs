@@ -43,6 +43,12 @@ impl<T: Copy> AlarmReader<T> {
     pub(crate) fn take_in(&mut self, bytes: &[u8], at: T) {
         for piece in bytes.split_inclusive(|byte| *byte == b'\n') {
             let text = piece.strip_suffix(b"\n").unwrap_or(piece);
+            // Nearly every line is whole, and nothing that is looked for.
+            let is_whole = text.len() < piece.len() && self.line.is_empty();
+            let looked_at = &text[..text.len().min(LOOKED_AT)];
+            if is_whole && self.open.is_none() && begun(looked_at).is_none() {
+                continue;
+            }
             let room = LOOKED_AT.saturating_sub(self.line.len());
             self.line.extend_from_slice(&text[..text.len().min(room)]);
             if text.len() < piece.len() {
@@ -288,15 +294,15 @@ struct Sought {
     first: Vec<Vec<Beginning>>,
     /// Anywhere in it.
     within: Vec<Vec<Beginning>>,
-    /// Whether anything that is looked for anywhere begins so.
-    is_anchor: [bool; 256],
+    /// Whether anything that is looked for anywhere begins with these two bytes.
+    is_anchor: Vec<bool>,
 }
 
 static SOUGHT: LazyLock<Sought> = LazyLock::new(|| {
     let mut sought = Sought {
         first: vec![Vec::new(); 256],
         within: vec![Vec::new(); 256],
-        is_anchor: [false; 256],
+        is_anchor: vec![false; 1 << 16],
     };
     for (row, form) in FORMS.iter().enumerate() {
         for begins in form.begins.iter().copied() {
@@ -308,11 +314,17 @@ static SOUGHT: LazyLock<Sought> = LazyLock::new(|| {
                 &mut sought.within
             };
             place[byte].push(Beginning { row, begins });
-            sought.is_anchor[byte] |= !is_first;
+            let pair = pair(begins.text().as_bytes());
+            sought.is_anchor[pair] |= !is_first;
         }
     }
     sought
 });
+
+/// The first two bytes as a number.
+fn pair(bytes: &[u8]) -> usize {
+    usize::from(bytes[0]) << 8 | usize::from(bytes[1])
+}
 
 /// The form of an alarm that begins with this line, and where the text stands by which it is known.
 fn begun(line: &[u8]) -> Option<(&'static AlarmForm, usize)> {
@@ -327,9 +339,9 @@ fn begun(line: &[u8]) -> Option<(&'static AlarmForm, usize)> {
         }
     };
     look(&sought.first[usize::from(*line.first()?)], 0);
-    for (at, byte) in line.iter().enumerate() {
-        if sought.is_anchor[usize::from(*byte)] {
-            look(&sought.within[usize::from(*byte)], at);
+    for (at, bytes) in line.windows(2).enumerate() {
+        if sought.is_anchor[pair(bytes)] {
+            look(&sought.within[usize::from(bytes[0])], at);
         }
     }
     best.map(|(row, at)| (&FORMS[row], at))
