@@ -110,6 +110,9 @@ pub(super) fn narrow(subject: &Subject) -> ConnectOptions {
     }
 }
 
+/// More small requests take longer than anybody waits.
+const MOST_REQUESTS: usize = 1_000_000;
+
 /// Requests in a row whose replies are about so many bytes; `None` where the server does not promise to answer such, or their
 /// length is not known.
 pub(super) fn requests(subject: &Subject, bytes: usize) -> Option<Data> {
@@ -122,7 +125,7 @@ pub(super) fn requests(subject: &Subject, bytes: usize) -> Option<Data> {
         return None;
     };
     let are_answered = needs.iter().all(|need| need.unmet(subject).is_none());
-    let times = (bytes / reply.length().max(1)).max(1);
+    let times = (bytes / reply.length().max(1)).clamp(1, MOST_REQUESTS);
     are_answered.then(|| Data::literal(request).times(times as u32))
 }
 
