@@ -564,10 +564,12 @@ impl Course {
         let added: isize = before.iter().map(|step| step.added).sum();
         let promised = added as f64 / units.max(1) as f64 * step.units as f64;
         let apart = (step.added as f64 - promised).abs();
-        match is_rough(self.figure) {
-            true => step.added as f64 >= part * promised,
+        match self.figure {
+            figure if is_rough(figure) => step.added as f64 >= part * promised,
+            // Of children that end together some are waited for, as signals have it that come at once (signal(7)).
+            Figure::Zombies => step.added as f64 >= LEAST_PART_OF_TAIL * promised,
             // What is counted in whole units may be one off its share.
-            false => apart <= 1.0 + promised * (1.0 - IN_PROPORTION),
+            _ => apart <= 1.0 + promised * (1.0 - IN_PROPORTION),
         }
     }
 

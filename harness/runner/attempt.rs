@@ -1,6 +1,7 @@
 //! Trials on a server: who stands beside whom, when a server is used again, and what is repeated.
 
 use super::alarms::{self, Heard};
+use super::checked::fails_the_run;
 use super::findings::{Claim, Claimed, Findings, Shape};
 use super::saved;
 use super::settings::Settings;
@@ -359,11 +360,14 @@ impl<'a> Job<'a> {
             .asked(Verdict::Fail(finding), trial, seen, options)
             .await?;
         // What the server does on purpose it does each time.
+        let is_grave = self
+            .check
+            .is_some_and(|check| fails_the_run(check, self, &verdict));
         let Verdict::Fail(finding) = verdict else {
             return Ok(verdict);
         };
         if let Some(claimed) = claimed {
-            claimed.is_known_now(&finding);
+            claimed.is_known_now(&finding, is_grave);
         }
         Ok(Verdict::Fail(self.counted(finding, trial).await))
     }

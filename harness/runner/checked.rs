@@ -39,10 +39,6 @@ pub(super) fn check_result(
     let invariant = broken_beside(check, &attempt.verdict);
     let reproduce = attempt.has_failed();
     let reproduce = reproduce.then(|| job.settings.repeating(&["--only", check.id]));
-    let is_recommended = check.policy.severity == Severity::Should
-        && invariant.is_none()
-        && !(check.policy.promised)(job.subject)
-        || alarms::is_recommended(&attempt.verdict);
     Ok(CheckResult {
         id: check.id.to_owned(),
         family: check.family().to_owned(),
@@ -50,7 +46,7 @@ pub(super) fn check_result(
             .map_or(check.requirement, Invariant::requirement)
             .to_owned(),
         fix: Some(check.fix.to_owned()),
-        lenient: is_recommended && !job.settings.strict,
+        lenient: is_lenient(check, job, &attempt.verdict),
         known: known.map(|known| known.reason.clone()),
         known_once: known_once(check, job.target).cloned(),
         scenarios: scenarios.len(),
@@ -63,6 +59,20 @@ pub(super) fn check_result(
         verdict: attempt.verdict,
         transcript: attempt.transcript,
     })
+}
+
+/// Whether a failure is of a recommendation, and counts with `--strict` only.
+fn is_lenient(check: &Check, job: Job<'_>, verdict: &Verdict) -> bool {
+    let is_recommended = check.policy.severity == Severity::Should
+        && broken_beside(check, verdict).is_none()
+        && !(check.policy.promised)(job.subject)
+        || alarms::is_recommended(verdict);
+    is_recommended && !job.settings.strict
+}
+
+/// Whether a failure of a check fails the run.
+pub(super) fn fails_the_run(check: &Check, job: Job<'_>, verdict: &Verdict) -> bool {
+    known(check, job.target, verdict).is_none() && !is_lenient(check, job, verdict)
 }
 
 /// What is said of a check without trying it, where it does not apply or nobody is served.

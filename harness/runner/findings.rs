@@ -25,6 +25,8 @@ pub(super) struct Findings {
 #[derive(Debug, Default)]
 struct State {
     known: Vec<Shown>,
+    /// Some of it fails the run.
+    is_grave: bool,
     /// What is being made sure of.
     claimed: Vec<Shown>,
 }
@@ -123,14 +125,17 @@ pub(super) struct Claimed {
 }
 
 impl Claimed {
-    /// It is a failure, and so is what was seen beside it.
-    pub(super) fn is_known_now(&self, finding: &Finding) {
+    /// It is a failure, and so is what was seen beside it; a grave one fails the run.
+    pub(super) fn is_known_now(&self, finding: &Finding, is_grave: bool) {
         let by = &self.shown.by;
         let shown = finding.causes().map(|cause| Shown {
             key: cause.key(),
             by: by.clone(),
         });
-        self.state.send_modify(|state| state.known.extend(shown));
+        self.state.send_modify(|state| {
+            state.known.extend(shown);
+            state.is_grave |= is_grave;
+        });
     }
 }
 
@@ -181,11 +186,6 @@ impl Findings {
         }
     }
 
-    /// Whether nothing has been found.
-    fn is_empty(state: &State) -> bool {
-        state.known.is_empty()
-    }
-
     /// The simplest check that shows what this one has found, where another does.
     pub(super) fn simplest(&self, check: &str) -> Option<&'static str> {
         let state = self.state.borrow();
@@ -211,7 +211,7 @@ impl Findings {
         tokio::time::sleep_until(over_at).await;
         let mut changes = self.state.subscribe();
         // Whoever watches holds the sender.
-        let _ = changes.wait_for(|state| !Self::is_empty(state)).await;
+        let _ = changes.wait_for(|state| state.is_grave).await;
     }
 
     /// Whether it is over.
@@ -219,7 +219,7 @@ impl Findings {
         let is_late = self
             .over_at
             .is_some_and(|over_at| Instant::now() >= over_at);
-        is_late && !Self::is_empty(&self.state.borrow())
+        is_late && self.state.borrow().is_grave
     }
 }
 
