@@ -567,6 +567,7 @@ pub(super) const CHECKS: &[Check] = &[
             Need::SEVERAL_AT_ONCE,
             Need::CROWD,
             Need::SHARED_PROCESS,
+            Need::TIME_FOR_A_BURST,
         ],
         policy: Policy {
             fresh_server: true,

@@ -12,8 +12,9 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Mutex;
 
-/// How often an exchange is made on one connection, where it is answered again: what closes behind some of them counts.
-const EXCHANGES: u32 = 20;
+/// How often an exchange is made on one connection, where it is answered again: what closes behind some of them counts. Some servers
+/// have a limit that is meant for a session's need of such (Exim's is ten commands, `smtp_accept_max_nonmail`).
+const EXCHANGES: u32 = 6;
 
 /// The client who came last.
 static LAST: Mutex<Option<TcpStream>> = Mutex::new(None);
@@ -95,7 +96,7 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A connection that is promised to stay open after an exchange does.",
         why: "Clients that keep connections for the next request lose it to a server that closes: \
               https://github.com/psf/requests/issues/3458",
-        method: "A client goes through the exchange of the profile, twenty times where it is answered again; once the server has \
+        method: "A client goes through the exchange of the profile, six times where it is answered again; once the server has \
                  come to rest its connection is open.",
         fix: "Keep the connection for the next request, or promise after-exchange = \"closes\".",
         needs: &[Need::STREAM, Need::DIALOGUE, Need::PROMISES_OPEN],

@@ -7,8 +7,10 @@ use std::time::Duration;
 /// How long clients were silent on their connections. A host that keeps a client from speaking makes it silent, too.
 #[derive(Default)]
 pub(super) struct Silences {
-    /// Who takes what it is owed is not silent.
+    /// Who takes what it is owed, and who waits for it, is not silent.
     reading_is_use: bool,
+    /// Who has spoken and heard nothing since.
+    waiting: HashSet<ClientId>,
     spoke: HashMap<ClientId, Duration>,
     longest: HashMap<ClientId, Duration>,
     ended: HashSet<ClientId>,
@@ -85,6 +87,7 @@ impl Silences {
             }
             ClientEvent::Sent(_) => {
                 self.break_silence(*id, event.at);
+                self.waiting.insert(*id);
                 if let Some(since) = self.mute_since.remove(id) {
                     self.was_kept(*id, since, event.at);
                 }
@@ -94,7 +97,11 @@ impl Silences {
                 self.ended.insert(*id);
                 self.end(*id, event.at);
             }
-            ClientEvent::Received(_) if self.reading_is_use => self.break_silence(*id, event.at),
+            ClientEvent::Received(_) if self.reading_is_use => {
+                if !self.waiting.remove(id) {
+                    self.break_silence(*id, event.at);
+                }
+            }
             // Who does not read learns of it later, and is not silent meanwhile.
             ClientEvent::ServerSocketDestroyed { .. } => return self.end(*id, event.at),
             _ => return,
@@ -145,6 +152,30 @@ mod tests {
             });
         }
         assert_eq!(silences.kept_before_end_of(id), Some(at(4)));
+    }
+
+    #[test]
+    fn who_takes_what_it_is_owed_or_waits_for_it_is_not_silent_where_reading_is_use() {
+        let id = ClientId { who: 0, member: 0 };
+        let longest = |reading_is_use: bool| {
+            let mut silences = Silences::where_reading_is_use(reading_is_use);
+            let events = [
+                (0, ClientEvent::Connecting),
+                (1, ClientEvent::Sent(vec![1])),
+                (5, ClientEvent::Received(vec![1])),
+                (6, ClientEvent::Received(vec![2])),
+                (8, ClientEvent::Ended(End::Fin)),
+            ];
+            for (second, event) in events {
+                silences.apply(&Event {
+                    at: Duration::from_secs(second),
+                    what: What::Client(id, event),
+                });
+            }
+            silences.before_end_of(id)
+        };
+        assert_eq!(longest(true), Some(Duration::from_secs(2)));
+        assert_eq!(longest(false), Some(Duration::from_secs(7)));
     }
 
     #[test]

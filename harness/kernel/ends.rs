@@ -118,7 +118,11 @@ impl Known {
                 } if is_first_thread && status != 0 || status & 0x7f != 0 => {
                     ended.extend(self.end(pid, status));
                 }
-                ProcessEvent::Born { .. } | ProcessEvent::Ended { .. } => {}
+                // Of who ends with status 0 nothing is told, and its number may be given to a process of somebody else.
+                ProcessEvent::Born { pid, .. } => {
+                    self.processes.remove(&pid);
+                }
+                ProcessEvent::Ended { .. } => {}
             }
         }
         ended
@@ -220,6 +224,21 @@ mod tests {
     fn process_of_somebody_else_is_nobody_s_worker() {
         let born = ProcessEvent::Born { parent: 4, pid: 8 };
         assert_eq!(heard(&[born, ended(8, true, 11)]), []);
+    }
+
+    #[test]
+    fn number_of_a_worker_that_is_gone_may_be_that_of_somebody_else() {
+        let worker = ProcessEvent::Born { parent: 7, pid: 8 };
+        let stranger = ProcessEvent::Born { parent: 4, pid: 8 };
+        let its_child = ProcessEvent::Born { parent: 8, pid: 9 };
+        let events = [
+            worker,
+            stranger,
+            its_child,
+            ended(9, true, 9),
+            ended(8, true, 6),
+        ];
+        assert_eq!(heard(&events), []);
     }
 
     #[test]

@@ -150,6 +150,9 @@ pub(super) fn unproven(fault: &Fault) -> String {
             Expectation::Taken => "the server did not read what the client had sent".to_owned(),
             Expectation::HeldBack => "the client was not held back".to_owned(),
             Expectation::Connected => "the client could not connect".to_owned(),
+            Expectation::Nothing | Expectation::Silence => {
+                "the client had been answered already".to_owned()
+            }
             Expectation::TimeWait => {
                 "the client's end of the connection is not in TIME_WAIT".to_owned()
             }
