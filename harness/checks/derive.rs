@@ -111,6 +111,10 @@ pub(super) fn narrow(subject: &Subject) -> ConnectOptions {
     }
 }
 
+/// So many times a step says the same at most, and so many bytes.
+const MOST_REQUESTS: usize = 1_000_000;
+const MOST_ASKED: usize = 60 << 20;
+
 /// Requests in a row whose replies are about so many bytes; `None` where the server does not promise to answer such, or their
 /// length is not known.
 pub(super) fn requests(subject: &Subject, bytes: usize) -> Option<Data> {
@@ -123,7 +127,9 @@ pub(super) fn requests(subject: &Subject, bytes: usize) -> Option<Data> {
         return None;
     };
     let are_answered = needs.iter().all(|need| need.unmet(subject).is_none());
-    let times = (bytes / reply.length().max(1)).max(1);
+    let all = bytes / reply.length().max(1);
+    let few = MOST_REQUESTS.min(MOST_ASKED / request.len().max(1));
+    let times = all.min(few).max(1);
     are_answered.then(|| Data::literal(request).times(times as u32))
 }
 

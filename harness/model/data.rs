@@ -2,7 +2,7 @@
 
 pub(crate) use super::literal::Excerpt;
 
-use super::literal::{self, Size};
+use super::literal::{self, EXCERPT_MOST, Size};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -195,7 +195,10 @@ impl Data {
     /// The same as it is written in files, but with a long literal cut.
     pub(crate) fn excerpt(&self) -> String {
         match &self.source {
-            Source::Literal(bytes) => format!("{}{}", Excerpt::of(bytes), self.manner()),
+            // Somebody has written it: a few bytes are told whole, whatever they are.
+            Source::Literal(bytes) if bytes.len() > EXCERPT_MOST => {
+                format!("{}{}", Excerpt::of(bytes), self.manner())
+            }
             _ => self.to_string(),
         }
     }
