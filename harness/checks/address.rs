@@ -63,6 +63,7 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server that listens on IPv6 serves clients over it.",
         why: "Addresses are parsed or printed as if they all had four bytes, and the first other one ends something.",
         method: "A client goes through the exchange over ::1.",
+        quantities: "",
         fix: "Treat addresses as opaque, or handle both families.",
         needs: &[Need::TCP, Need::IPV6, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
@@ -81,6 +82,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A dual-stack socket shows IPv4 clients as ::ffff:a.b.c.d (ipv6(7)); what compares addresses as text \
               meets a form it does not know.",
         method: "A client goes through the exchange over ::ffff:127.0.0.1.",
+        quantities: "",
         fix: "Take the IPv4 address out of its IPv6 form before looking at it.",
         needs: &[Need::TCP, Need::DUAL_STACK, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
@@ -102,6 +104,7 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server that is told to listen on 127.0.0.1 is not reachable on another address.",
         why: "A server that was meant for this machine alone is open to the network.",
         method: "A server whose command names 127.0.0.1 is called on 127.0.0.2.",
+        quantities: "",
         fix: "Bind to the address that was given, not to all.",
         needs: &[Need::TCP, Need::TOLD_LOOPBACK],
         policy: Policy::MUST,

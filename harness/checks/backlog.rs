@@ -1,6 +1,6 @@
 //! The accept queue: how deep it is, what happens when it is full, and when descriptors run out.
 
-use super::derive::held_to_the_last;
+use super::derive::{held_to_the_last, in_deeper_time};
 use crate::checks::counterexample::{die_of, each, echo, listen, listen_with};
 use crate::model::action::Action;
 use crate::model::address::Address;
@@ -62,6 +62,9 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A tiny backlog costs clients seconds of repeated SYNs in a burst: \
               https://github.com/grobian/carbon-c-relay/issues/143 https://github.com/ElementsProject/lightning/issues/2378",
         method: "With the server stopped, backlog + 1 clients connect; one more gets no answer, and is not refused.",
+        quantities: "One more than the promised limit, capped by net.core.somaxconn, is what listen(2) lets in. \
+                     Without --deep limits of up to 1,100 are filled, more than the 1,024 that are often asked for; \
+                     with it any.",
         fix: "Pass the promised number to listen(2); it is capped by net.core.somaxconn.",
         needs: &[Need::TCP, Need::BACKLOG, Need::ONE_LISTENER],
         policy: Policy {
@@ -102,6 +105,9 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A burst shows what a trickle hides: accept that stops, or is starved by the connections it made: \
               https://github.com/ai-dynamo/dynamo/pull/15080 https://github.com/HigherOrderCO/Bend/pull/977",
         method: "Twice the limit (at most 512) connect at once; each is served, and stays until all have been.",
+        quantities: "Twice the queue, so that it overflows however soon the server takes the first ones; 512 are \
+                     twice a queue of 256, and four times 128 (SOMAXCONN before Linux 5.4). With --deep up to 5,120: \
+                     more than 4,096, today's somaxconn, as far as the server has descriptors for.",
         fix: "Accept until there is nothing to accept, with a backlog to match the load.",
         needs: &[
             Need::STREAM,
@@ -111,10 +117,11 @@ pub(super) const CHECKS: &[Check] = &[
         ],
         policy: Policy::MUST,
         scenarios: |subject| {
+            let most = subject.deeper_crowd(512);
             let crowd = subject
                 .place
                 .backlog
-                .map_or(256, |backlog| (backlog * 2).clamp(2, 512));
+                .map_or(256, |backlog| (backlog * 2).clamp(2, most));
             let crowd = subject.with_room(crowd);
             // Who is in speaks at once: a client that waited for the last of them would be silent all that time.
             let mut lines = ClientSteps::of(0)
@@ -132,7 +139,7 @@ pub(super) const CHECKS: &[Check] = &[
             Some(vec![scenario(
                 "a burst of clients",
                 &[("crowd", crowd)],
-                vec![held_to_the_last(lines)],
+                vec![in_deeper_time(held_to_the_last(lines), subject)],
             )])
         },
         counterexample: Counterexample {
@@ -147,6 +154,8 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/dlang-community/DCD/pull/396",
         method: "With the server stopped, more clients connect than the queue holds; the full queue is seen in the \
                    kernel's table; the server runs on.",
+        quantities: "Ten more than the queue holds are dropped whatever the server does, for it is stopped. Without \
+                     --deep queues of up to 1,100 are filled, with it any.",
         fix: "Accept in a loop until accept(2) says that there is nothing left.",
         needs: &[Need::TCP, Need::MANY_CONNECTIONS, Need::ONE_LISTENER],
         policy: Policy::MUST,
@@ -196,6 +205,8 @@ pub(super) const CHECKS: &[Check] = &[
         why: "An edge-triggered loop that accepts once an event leaves the rest to wait for the next client: \
               https://github.com/h2o/h2o/issues/268",
         method: "With the server stopped, several clients connect at once; it runs on and must take them all.",
+        quantities: "Five, or one more than the backlog, come as one event: a loop that accepts once an event leaves \
+                     four. With --deep fifty, as far as the accept queue and the descriptors allow.",
         fix: "Accept until EAGAIN, or use level-triggered events.",
         needs: &[Need::STREAM, Need::CONCURRENT],
         policy: Policy::MUST,
@@ -203,7 +214,7 @@ pub(super) const CHECKS: &[Check] = &[
             let crowd = subject
                 .place
                 .backlog
-                .map_or(1, |backlog| (backlog + 1).min(5));
+                .map_or(1, |backlog| (backlog + 1).min(subject.deeper_crowd(5)));
             let crowd = subject.with_room(crowd);
             Some(vec![scenario(
                 "several wait at once",
@@ -251,6 +262,8 @@ pub(super) const CHECKS: &[Check] = &[
                    with such a limit where it has changed its user; more clients connect than that (and begin to speak, \
                    where the kernel keeps others from the server, TCP_DEFER_ACCEPT), and leave again; then the limit is \
                    restored.",
+        quantities: "Sixteen come to a server that may open eight more descriptors, so that some of them meet EMFILE \
+                     whatever else it opens. --deep changes nothing.",
         fix: "On EMFILE stop accepting until a connection has ended or some time has passed.",
         needs: &[
             Need::STREAM,

@@ -129,6 +129,7 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "NUL bytes in a payload are answered like any others.",
         why: TEXT_WHY,
         method: "A payload with NUL bytes at its beginning, in its middle and at its end is sent.",
+        quantities: "",
         fix: TEXT_CURE,
         needs: &[Need::MODEL],
         policy: Policy::MUST,
@@ -153,6 +154,7 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "Bytes that are no UTF-8 are answered like any others.",
         why: TEXT_WHY,
         method: "Payloads with lone continuation bytes, overlong forms and cut sequences are sent.",
+        quantities: "",
         fix: TEXT_CURE,
         needs: &[Need::MODEL],
         policy: Policy::MUST,
@@ -179,6 +181,7 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "Every byte value is answered as the model says.",
         why: TEXT_WHY,
         method: "A payload of all 256 byte values is sent.",
+        quantities: "",
         fix: TEXT_CURE,
         needs: &[Need::MODEL],
         policy: Policy::MUST,
@@ -203,11 +206,13 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server survives random bytes.",
         why: "Parsers meet lengths that are negative, indexes out of range, and states that cannot be.",
         method: "64 KiB of seeded random bytes are sent, three times.",
+        quantities: "Three times 64 KiB are three seeds: a parser takes a wrong turn in the first bytes of most of \
+                     them, and some buffers end at 64 KiB. With --deep thirty seeds; --seed gives others.",
         fix: "Check every length and index that comes from outside.",
         needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let seeds = (0..3).map(|n| subject.seed + n);
+            let seeds = (0..subject.deeper(3u64)).map(|n| subject.seed + n);
             let data = |seed| Source::Pattern {
                 bytes: 64 << 10,
                 seed,
@@ -238,13 +243,15 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A line is collected without a bound, and copied at each read: \
               https://github.com/BaseIntelligence/bounty-challenge/issues/1173",
         method: "16 MiB of letters without a newline are sent, by themselves and, where there is an exchange, behind the beginning of its \
-                   request; where that has lines, 16 MiB of lines behind its first one as well. More than any line, and a \
-                   collected buffer shows twice over; with --deep 60 MiB.",
+                   request; where that has lines, 16 MiB of lines behind its first one as well.",
+        quantities: "16 MiB are more than any line that usual protocols allow, and a buffer that collects them shows \
+                     twice over: in memory, and in the time of a server that copies it at each read. With --deep 60 \
+                     MiB, the most that one step sends.",
         fix: "Bound what is collected, and end the conversation beyond it.",
         needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let bytes = if subject.deep { 60 << 20 } else { 16 << 20 };
+            let bytes = subject.deeper_bytes(16 << 20);
             let alone = throw("a line without an end", letters(bytes, false, subject));
             Some([alone, without_an_end(bytes, subject)].concat())
         },
@@ -279,6 +286,8 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/hfiref0x/LightFTP/issues/62",
         method: "A client sends a line of 8 KiB that is no request, then FIN; the server has to close its side within the promised \
                    time and five seconds.",
+        quantities: "8 KiB are longer than a request in the protocols that have a penalty for noise. The promise says \
+                     how long it lasts; --deep changes nothing.",
         fix: "Bound the time for which a client is ignored, or promise what it is.",
         needs: &[
             Need::STREAM,
@@ -334,6 +343,8 @@ pub(super) const CHECKS: &[Check] = &[
         method: "Requests of half the promised length, of a byte less than it and of exactly that length are sent, and \
                    others that are longer by a byte, by half and by much more, the newline of a line by itself; then a polite client \
                    comes.",
+        quantities: "One byte less, exactly, and one byte more than is promised are where a buffer is too short by \
+                     one; half as much again and much more are where it is written beyond. --deep changes nothing.",
         fix: "Keep room for the longest request and its newline, and say no to a longer one as the protocol does.",
         needs: &[
             Need::MODEL,
@@ -353,6 +364,7 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A client that connects and speaks a moment later is answered.",
         why: "A first read that finds nothing is taken for a client that has gone: EAGAIN is not the end (read(2)).",
         method: "A client connects, writes nothing, and sends its request when the server has come to rest.",
+        quantities: "",
         fix: "Tell EAGAIN from the end of input.",
         needs: &[Need::STREAM, Need::DIALOGUE, Need::REQUEST],
         policy: Policy::MUST,
@@ -390,6 +402,7 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server survives an out-of-band byte.",
         why: "Urgent data raises POLLPRI and moves the read mark (tcp(7)); loops that never clear it spin or end.",
         method: "A client sends one urgent byte and leaves.",
+        quantities: "",
         fix: "Ignore urgent data, or read it in line (SO_OOBINLINE).",
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,

@@ -1,6 +1,6 @@
 //! Many clients at once, and after one another.
 
-use super::derive::{bulk, held_to_the_last};
+use super::derive::{bulk, held_to_the_last, in_deeper_time};
 use crate::checks::counterexample::{answer, die_of, each, echo, listen, one_at_a_time};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Elsewhere, Gate, Policy};
@@ -80,8 +80,8 @@ fn each_its_own_bytes(subject: &Subject) -> Option<Vec<Scenario>> {
     });
     let mut scenarios = vec![scenario(
         "each client its own bytes",
-        &[("crowd", subject.at_once(50))],
-        vec![vec![repeat(2, steps.lines())]],
+        &[("crowd", subject.at_once(subject.deeper_crowd(50)))],
+        vec![vec![repeat(2, in_deeper_time(steps.lines(), subject))]],
     )];
     scenarios.extend(stalled);
     Some(scenarios)
@@ -145,7 +145,7 @@ fn those_too_many_speak(crowd: u32, subject: &Subject) -> Option<Scenario> {
         &[("crowd", crowd), ("late", 1), ("again", crowd)],
         vec![
             ClientSteps::of(0).come_to_stay(subject).lines(),
-            vec![repeat(TURNED_AWAY, late.lines()), settle()],
+            vec![repeat(subject.deeper(TURNED_AWAY), late.lines()), settle()],
             still_there(),
             vec![settle()],
             again.lines(),
@@ -162,13 +162,6 @@ const HELD: u32 = 1_100;
 /// The numbers of an fd_set end below it (FD_SETSIZE, select(2)).
 const SET_SIZE: u32 = 1_024;
 
-/// So many descriptors are left to the server for what else it opens.
-const LEFT: u64 = 64;
-
-/// So many it may have for each connection: its socket, and the two ends of the pipe that splice(2) goes through. What happens
-/// where there are none is the matter of backlog/descriptor-limit.
-const FOR_EACH: u64 = 3;
-
 /// How long a server may take to come to rest that has just been given a thousand connections, each a thread or more.
 const RESTS_WITHIN: Duration = Duration::from_secs(10);
 
@@ -180,10 +173,8 @@ const MOST_GROUPS: u32 = 20;
 
 /// How many connections a server is to hold here: as many as it promises, and as it and we have descriptors for.
 fn to_hold(subject: &Subject) -> u32 {
-    let wanted = if subject.deep { 10 * HELD } else { HELD };
-    let its = subject.open_files.unwrap_or(SET_SIZE as u64);
-    let its = u32::try_from(its.saturating_sub(LEFT) / FOR_EACH).unwrap_or(u32::MAX);
-    subject.with_room(wanted).min(its).max(1)
+    let wanted = subject.with_room(subject.deeper(HELD));
+    wanted.min(subject.may_hold()).max(1)
 }
 
 /// A thousand connections and more, held.
@@ -214,7 +205,10 @@ fn held(subject: &Subject) -> Scenario {
     if groups * together >= SET_SIZE {
         lines.push(server_requires(ServerExpectation::Descriptor(SET_SIZE)));
     }
-    lines.push(server_expects_within(ServerExpectation::Rest, RESTS_WITHIN));
+    lines.push(server_expects_within(
+        ServerExpectation::Rest,
+        subject.deeper(RESTS_WITHIN),
+    ));
     if concurrent {
         lines.extend(ClientSteps::of(0).polite(subject).lines());
     }
@@ -252,6 +246,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "The handshake or the first read is done in the accept loop: \
               https://github.com/estuary/flow/pull/2333 https://github.com/danielealbano/cachegrand/pull/424",
         method: "A client connects and is silent; another is served.",
+        quantities: "",
         fix: "Accept in one place, and serve each connection by itself.",
         needs: &[Need::STREAM, Need::CONCURRENT],
         policy: Policy {
@@ -283,14 +278,19 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/projecteru/redis-cerberus/pull/29",
         method: "A hundred clients, or as many as the accept queue holds, connect; once all are \
                    there, each sends its request and reads its reply, and stays until all have been answered.",
+        quantities: "A hundred are more than the pools have that servers start with unless told otherwise, such as \
+                     10, 16, 25 or 64. A larger one that is meant is to be promised (most-connections). With --deep a \
+                     thousand, as far as the server has descriptors for: more than the 200 of Tomcat and the 400 of \
+                     Apache.",
         fix: "Do not tie a worker to a connection, or queue connections for workers.",
         needs: &[Need::STREAM, Need::DIALOGUE, Need::CONCURRENT],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let crowd = subject.at_once(if subject.deep { 2_000 } else { 100 });
+            let crowd = subject.at_once(subject.deeper_crowd(100));
             let mut polite = held_to_the_last(ClientSteps::of(0).polite(subject).lines());
             // All are there, and the server has done with them what it does with a new client, before one speaks.
             polite.insert(1, settle());
+            let polite = in_deeper_time(polite, subject);
             Some(vec![scenario(
                 "many at once",
                 &[("crowd", crowd)],
@@ -320,6 +320,9 @@ pub(super) const CHECKS: &[Check] = &[
         method: "Before anybody else has come, sixteen clients connect at once, send their requests, and stay until all have been \
                    answered; so on five servers one after the other, since a pool is cold once only. Of tiny_http 0.12, with \
                    a pool of four, nine of ten such servers leave thirteen unanswered.",
+        quantities: "Sixteen are several for each worker of a small pool: tiny_http leaves 13 of 16 unanswered. What \
+                     happens on one of two cold servers is found on five with a chance of 97 in a hundred. With \
+                     --deep fifty servers: what happens on one of ten is found as surely as 99 in a hundred.",
         fix: "Count the clients that wait for a worker together with the workers that are free, or do not tie one to a connection.",
         needs: &[Need::STREAM, Need::DIALOGUE, Need::CONCURRENT],
         policy: Policy {
@@ -327,7 +330,7 @@ pub(super) const CHECKS: &[Check] = &[
             ..Policy::MUST
         },
         scenarios: |subject| {
-            let servers = if subject.deep { 50 } else { COLD_SERVERS };
+            let servers = subject.deeper(COLD_SERVERS);
             let crowd = subject.at_once(AT_A_COLD_SERVER);
             let steps = ClientSteps::of(0).connect_without_waiting();
             let comes = steps.expect(Expectation::Connected).lines();
@@ -359,6 +362,10 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A descriptor closed twice, or a buffer shared by mistake, sends data to the wrong peer: \
               https://github.com/quickfix/quickfix/issues/747 https://github.com/MonetDB/MonetDB/issues/4066",
         method: "Fifty clients each send a pattern of their own in pieces, interleaved, and compare every byte.",
+        quantities: "Fifty with 32 KiB each, in pieces of 4 KiB, have their reads and writes mixed hundreds of times; \
+                     four who read late ask for 8 MiB each, more than the largest send buffer (4 MiB, tcp_wmem) \
+                     takes. With --deep five hundred, as far as the server has descriptors for; late readers stay \
+                     four, for all that is sent is kept.",
         fix: "Keep buffers with their connection, and close each descriptor exactly once.",
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY, Need::CONCURRENT],
         policy: Policy {
@@ -380,6 +387,8 @@ pub(super) const CHECKS: &[Check] = &[
         why: "What the kernel does not take at once is forgotten, or two threads write to one connection: \
               https://github.com/hyperium/hyper/pull/1803",
         method: "Fifty clients each send a pattern of their own in pieces, interleaved, and compare every byte.",
+        quantities: "Fifty with 32 KiB each, in pieces of 4 KiB, have their reads and writes mixed hundreds of times. \
+                     With --deep five hundred, as far as the server has descriptors for.",
         fix: "Keep what was not written with its connection, and write to each from one place.",
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY, Need::CONCURRENT],
         policy: Policy {
@@ -418,6 +427,9 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "Clients that connect and leave without a word cost the server no descriptor.",
         why: "The path that handles no request forgets to close: https://github.com/mattn/http-server/pull/7",
         method: "Two hundred clients connect and close.",
+        quantities: "Two hundred (fifty where one is served at a time) add enough to be worth growing doses, which \
+                     tell a descriptor that is kept from a pool (Growth in evidence.md). With --deep ten times as \
+                     many.",
         fix: "Close the descriptor on every path out of a conversation.",
         needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
         policy: Policy {
@@ -426,8 +438,8 @@ pub(super) const CHECKS: &[Check] = &[
         },
         scenarios: |subject| {
             let (crowd, rounds) = match subject.profile.serves_concurrently() {
-                true => (subject.at_once(20), 10),
-                false => (1, 50),
+                true => (subject.at_once(20), subject.deeper(10)),
+                false => (1, subject.deeper(50)),
             };
             let leave = ClientSteps::of(0).connect().then(Action::Close).lines();
             Some(vec![scenario(
@@ -454,13 +466,14 @@ pub(super) const CHECKS: &[Check] = &[
         why: "What is kept of each connection adds up: descriptors, threads, memory: \
               https://github.com/GreptimeTeam/greptimedb/pull/4019",
         method: "Twenty clients at once, or as many as the accept queue holds, are served again and again.",
+        quantities: "A thousand show what is kept of one connection in a hundred, and make a KiB that is kept of each \
+                     the MiB that is worth growing doses (Growth in evidence.md). With --deep ten thousand.",
         fix: "Give back all that a connection took when it ends.",
         needs: &[Need::STREAM, Need::DIALOGUE, Need::CONCURRENT],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let total = if subject.deep { 10_000 } else { 1_000 };
             let crowd = subject.at_once(20);
-            let rounds = total / crowd;
+            let rounds = subject.deeper(1_000) / crowd;
             let polite = ClientSteps::of(0).polite(subject).lines();
             Some(vec![scenario(
                 "some at a time",
@@ -489,6 +502,9 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/projecteru/redis-cerberus/pull/29",
         method: "As many clients as promised are served and stay; one more connects; the others leave, and one is served. \
                  Where those too many are closed, some speak before they see it; then all leave, and as many are served again.",
+        quantities: "As many as promised, and one more, or eight where only some of those too many are turned away; \
+                     five that speak and are turned away show a place that is kept of any, for all promised places \
+                     are asked for again. With --deep fifty of these.",
         fix: "Count the connections that are open, and say to the next one what is promised, or leave it in the queue.",
         needs: &[
             Need::STREAM,
@@ -561,6 +577,9 @@ pub(super) const CHECKS: &[Check] = &[
         method: "Eleven hundred clients connect and stay, or as many as are promised and as the server and the host have \
                    descriptors for; the kernel shows that descriptors above 1,023 are in use, where the server may have so many. \
                    The server must come to rest, and serve another client where it serves concurrently.",
+        quantities: "Eleven hundred are more than the 1,024 numbers of a set of select(2) (FD_SETSIZE), by as many \
+                     descriptors as a server may have open besides; that 1,024 is in use is required. With --deep \
+                     eleven thousand, as far as the server and the host have descriptors for.",
         fix: "Use poll(2) or epoll(7), or refuse connections whose descriptor is FD_SETSIZE or more.",
         needs: &[
             Need::STREAM,
@@ -593,6 +612,7 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A second client of a server that serves one at a time waits, and is served after the first.",
         why: "The one who waits is forgotten, or cut off with the first one.",
         method: "A client talks and stays; a second one connects and sends its request; the first one leaves.",
+        quantities: "",
         fix: "Go back to accept when a conversation has ended, however it ended.",
         needs: &[
             Need::STREAM,

@@ -80,6 +80,7 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server survives an empty datagram and receives the next one.",
         why: "A length of zero is taken for the end of a stream, which datagrams do not have (recv(2)).",
         method: "An empty datagram is sent, then others.",
+        quantities: "",
         fix: "Treat a length of zero as a datagram without content.",
         needs: &[Need::DATAGRAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
@@ -111,6 +112,8 @@ pub(super) const CHECKS: &[Check] = &[
         why: "What does not fit the buffer is cut off by the kernel, and the rest is taken for the whole: \
               https://github.com/PowerDNS/pdns/pull/2939 https://github.com/zephyrproject-rtos/zephyr/issues/31100",
         method: "Datagrams of the sizes around the powers of two and of the largest size are sent.",
+        quantities: "65,507 bytes are the largest payload of a datagram over IPv4 (udp(7)), and buffers of powers of \
+                     two below it end at sizes that are tried. There is no more for --deep.",
         fix: "Receive into 65,535 bytes, or look at MSG_TRUNC and drop what was cut (recv(2)).",
         needs: &[Need::DATAGRAM, Need::MODEL, Need::REPLY],
         policy: Policy::MUST,
@@ -152,12 +155,14 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server survives random datagrams.",
         why: "Parsers meet lengths that are negative and indexes out of range.",
         method: "Two hundred datagrams of seeded random bytes are sent.",
+        quantities: "Two hundred take a parser into most of the branches that depend on a byte or two. With --deep \
+                     two thousand.",
         fix: "Check every length and index that comes from outside.",
         needs: &[Need::DATAGRAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
             let noise = Source::Pattern {
-                bytes: 100_000,
+                bytes: subject.deeper(100_000),
                 seed: subject.seed,
             };
             let lines = ClientSteps::of(0)
@@ -190,11 +195,17 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server survives a thousand datagrams at once and goes on.",
         why: "A queue without a bound, or a task a datagram, does not survive a burst.",
         method: "The server is stopped, a thousand datagrams are sent, and it runs on.",
+        quantities: "A thousand of 50,000 bytes are many times what the kernel's queue holds (212,992 bytes, \
+                     rmem_default), so that it is full when the server runs on. With --deep ten thousand of 5,000 \
+                     bytes: as much, in more pieces.",
         fix: "Let the kernel drop what does not fit its queue.",
         needs: &[Need::DATAGRAM, Need::MODEL, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let datagram = subject.profile.model()?.payload(50_000, subject.seed);
+            let datagram = subject
+                .profile
+                .model()?
+                .payload(50_000 / subject.deeper(1), subject.seed);
             let crowd = match subject.profile.transport {
                 // What a Unix socket has no room for is not dropped: who sends has to wait (unix(7)), and the server
                 // stands still.
@@ -206,7 +217,10 @@ pub(super) const CHECKS: &[Check] = &[
                 &[("mallory", 20)],
                 vec![
                     ClientSteps::of(0).connect().lines(),
-                    vec![server_does(ServerAction::Stop), repeat(50, crowd.lines())],
+                    vec![
+                        server_does(ServerAction::Stop),
+                        repeat(subject.deeper(50), crowd.lines()),
+                    ],
                     vec![server_does(ServerAction::Continue), settle()],
                     ClientSteps::of(0).then(Action::Close).lines(),
                 ],
@@ -238,6 +252,9 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "Each of many senders gets the reply to its own datagram.",
         why: "The sender is kept in one place for all, and replies go to whoever came last.",
         method: "Twenty clients send datagrams of their own, interleaved.",
+        quantities: "Twenty who send five times each are more than the places that a server may have made for a few \
+                     peers, and all their datagrams fit its queue: none is dropped. With --deep fifty times each; \
+                     twenty they stay, for the queue.",
         fix: "Answer each datagram to the address it came from.",
         needs: &[Need::DATAGRAM, Need::MODEL, Need::REPLY],
         policy: Policy::MUST,
@@ -247,7 +264,7 @@ pub(super) const CHECKS: &[Check] = &[
             Some(vec![scenario(
                 "twenty senders",
                 &[("crowd", 20)],
-                vec![vec![repeat(5, lines)]],
+                vec![vec![repeat(subject.deeper(5), lines)]],
             )])
         },
         counterexample: Counterexample {
@@ -275,14 +292,21 @@ pub(super) const CHECKS: &[Check] = &[
         why: "The ICMP message comes back as an error of the next call, and ends the receive loop: \
               https://github.com/ikatson/rqbit/issues/664 https://github.com/oven-sh/bun/pull/35923",
         method: "The server is stopped, clients send a request and close, and the server runs on.",
+        quantities: "Ten errors come back one after the other, also to a server that tries once more after the first. \
+                     With --deep a hundred; ten on a Unix socket, whose queue has room for no more (max_dgram_qlen).",
         fix: "Treat ECONNREFUSED of a datagram socket as news about one peer.",
         needs: &[Need::DATAGRAM, Need::DIALOGUE],
         policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;
+            let senders = match subject.place.transport {
+                // The queue of a Unix socket has room for so many (net.unix.max_dgram_qlen); who comes later waits.
+                Transport::UnixDatagram => 10,
+                _ => subject.deeper(10),
+            };
             Some(vec![scenario(
                 "the sender is gone",
-                &[("mallory", 10)],
+                &[("mallory", senders)],
                 vec![
                     vec![server_does(ServerAction::Stop)],
                     ClientSteps::of(0)
@@ -316,6 +340,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/MagicStack/uvloop/issues/338 https://github.com/netty/netty/pull/15528",
         method: "A request comes from UDP port 0 (a raw socket), or from a Unix socket without a name; that it was read is seen in \
                    the kernel's counter.",
+        quantities: "",
         fix: "Let an error of a reply be that reply's end, and nothing else.",
         needs: &[Need::DATAGRAM, Need::OWN_NAMESPACE, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
@@ -348,6 +373,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "On a wildcard socket the kernel chooses the source by the route, and clients drop the reply: \
               https://github.com/esnet/iperf/issues/637 https://github.com/openSUSE/xinetd/pull/16",
         method: "A server bound to all addresses is asked on 127.0.0.2.",
+        quantities: "",
         fix: "Take the asked address from IP_PKTINFO, and reply from it (ip(7)).",
         needs: &[Need::DATAGRAM, Need::DIALOGUE, Need::REPLY, Need::WILDCARD],
         policy: Policy::MUST,
@@ -384,6 +410,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/h2o/h2o/pull/2264",
         method: "The same command is started a second time beside the first, with a folder of its own. Where both have the port, \
                    both are stopped, and datagrams come from many ports: the kernel shows in whose queue they lie.",
+        quantities: "",
         fix: "Set neither SO_REUSEADDR nor SO_REUSEPORT on a datagram socket: it has no TIME_WAIT. Let an error of bind end the \
               program.",
         needs: &[
@@ -404,6 +431,7 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A datagram that arrives twice is handled twice.",
         why: "Networks double datagrams; a server without a protocol for it must take each for itself.",
         method: "Each datagram is sent twice.",
+        quantities: "",
         fix: "Keep no state between datagrams, unless the protocol has one.",
         needs: &[Need::DATAGRAM, Need::MODEL, Need::REPLY],
         policy: Policy::MUST,
@@ -426,6 +454,7 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "Datagrams that arrive in another order are each handled alone.",
         why: "Networks swap datagrams; what belongs together must say so itself.",
         method: "Datagrams are sent forwards and backwards.",
+        quantities: "",
         fix: "Keep no state between datagrams, unless the protocol has one.",
         needs: &[Need::DATAGRAM, Need::MODEL, Need::REPLY],
         policy: Policy::MUST,

@@ -6,6 +6,7 @@ use crate::model::data::{Data, Source};
 use crate::model::dialogue::{self, scenario, server_does, server_requires};
 use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::invariant::Invariant;
+use crate::model::limits::STEP_WITHIN;
 use crate::model::need::Need;
 use crate::model::profile::{Framing, Model, SecondInstance, Transport};
 use crate::model::scenario::{Line, Scenario, Step, Waiver};
@@ -110,8 +111,9 @@ pub(super) fn narrow(subject: &Subject) -> ConnectOptions {
     }
 }
 
-/// More small requests take longer than anybody waits.
+/// So many times a step says the same at most, and so many bytes.
 const MOST_REQUESTS: usize = 1_000_000;
+const MOST_ASKED: usize = 60 << 20;
 
 /// Requests in a row whose replies are about so many bytes; `None` where the server does not promise to answer such, or their
 /// length is not known.
@@ -125,7 +127,9 @@ pub(super) fn requests(subject: &Subject, bytes: usize) -> Option<Data> {
         return None;
     };
     let are_answered = needs.iter().all(|need| need.unmet(subject).is_none());
-    let times = (bytes / reply.length().max(1)).clamp(1, MOST_REQUESTS);
+    let all = bytes / reply.length().max(1);
+    let few = MOST_REQUESTS.min(MOST_ASKED / request.len().max(1));
+    let times = all.min(few).max(1);
     are_answered.then(|| Data::literal(request).times(times as u32))
 }
 
@@ -134,6 +138,25 @@ pub(super) fn requests(subject: &Subject, bytes: usize) -> Option<Data> {
 pub(super) fn held_to_the_last(mut polite: Vec<Line>) -> Vec<Line> {
     polite.insert(polite.len().saturating_sub(1), Step::Barrier.into());
     polite
+}
+
+/// The same conversations of a crowd with limits for what they are owed that follow its size: who comes to a full queue is let
+/// in by the kernel when its segments are repeated, ever later.
+pub(super) fn in_deeper_time(mut lines: Vec<Line>, subject: &Subject) -> Vec<Line> {
+    for line in &mut lines {
+        let Step::Client { action, .. } = &mut line.step else {
+            continue;
+        };
+        if let Action::Expect {
+            what: Expectation::Data(_) | Expectation::Template(_) | Expectation::End { .. },
+            within,
+        } = action
+            && subject.deep
+        {
+            *within = Some(subject.deeper(within.unwrap_or(STEP_WITHIN)));
+        }
+    }
+    lines
 }
 
 /// A connection from another address than the usual one.

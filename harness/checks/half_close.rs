@@ -94,6 +94,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/enghitalo/vanilla/issues/103 https://github.com/cloudwu/skynet/issues/50",
         method: "A client sends its request and FIN, then reads. Once more with the server stopped meanwhile, so \
                    that it sees both at once.",
+        quantities: "",
         fix: "On end of input, finish and send what is owed, then close.",
         needs: &[
             Need::STREAM,
@@ -161,6 +162,9 @@ pub(super) const CHECKS: &[Check] = &[
         why: "The rest of the request can never come. Servers leave the connection in CLOSE_WAIT, or spin on it: \
               https://github.com/haproxy/haproxy/issues/1362 https://github.com/nodejs/node/issues/11307",
         method: "A client sends part of a request and FIN.",
+        quantities: "Of a request of up to 24 bytes every position is tried, of a longer one the first and the last \
+                     six and about a dozen between: parsers change their state at the edges. With --deep every \
+                     position.",
         fix: "Treat the end of input inside a request as the end of the connection, and close it.",
         needs: &[Need::STREAM, Need::LONG_REQUEST, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
@@ -199,15 +203,18 @@ pub(super) const CHECKS: &[Check] = &[
         why: "The hang-up event is not consumed and wakes the loop for ever, or the descriptor is kept: \
               https://github.com/apple/cups/issues/4605 https://github.com/oven-sh/bun/pull/37928",
         method: "Clients connect, send FIN and no byte, and after a while close.",
+        quantities: "A loop that wakes for ever does so for one; three differ from the polite client whatever the \
+                     server keeps for one. With --deep thirty, as far as places, descriptors and the accept queue \
+                     allow.",
         fix: "Close on end of input, also where no request has begun.",
         needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
-        scenarios: |_| {
+        scenarios: |subject| {
             let half = ClientSteps::of(0).connect().then(Action::HalfClose).lines();
             let leave = ClientSteps::of(0).then(Action::Close).lines();
             Some(vec![scenario(
                 "FIN and no byte",
-                &[("mallory", 3)],
+                &[("mallory", subject.deeper_few(3))],
                 vec![half, vec![settle()], leave],
             )])
         },
@@ -237,6 +244,9 @@ pub(super) const CHECKS: &[Check] = &[
         why: "Servers close on the end of input with data still queued in their own buffers: \
               https://github.com/mutability/dump1090/issues/137 https://github.com/objeck/objeck-lang/pull/670",
         method: "A client sends a large request and FIN, and reads the reply slowly through a small buffer.",
+        quantities: "8 MiB are more than the largest send buffer (4 MiB, tcp_wmem) and the client's window of 64 KiB \
+                     hold, so that the rest waits in the server when the FIN is read. With --deep 60 MiB, the most \
+                     that one step sends.",
         fix: "Close only when the write queue is empty.",
         needs: &[
             Need::STREAM,
@@ -247,7 +257,7 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let model = subject.profile.model()?;
-            let data = bulk(model, 8 << 20, subject.seed);
+            let data = bulk(model, subject.deeper_bytes(8 << 20), subject.seed);
             let reply = model.reply(&data)?;
             let slowly = ReadRate {
                 bytes: 16 << 10,
@@ -262,7 +272,10 @@ pub(super) const CHECKS: &[Check] = &[
                 .then(Action::Read(Some(slowly)))
                 .send_data(data, Segmentation::Whole)
                 .then(Action::HalfClose)
-                .expect_within(Expectation::Data(reply), Duration::from_secs(20))
+                .expect_within(
+                    Expectation::Data(reply),
+                    subject.deeper(Duration::from_secs(20)),
+                )
                 .expect(orderly_end())
                 .then(Action::Close);
             Some(vec![scenario(
@@ -283,6 +296,9 @@ pub(super) const CHECKS: &[Check] = &[
               with it: https://github.com/cilium/proxy/pull/1127 https://github.com/MisterTea/EternalTerminal/pull/792",
         method: "A client with a small receive buffer sends 64 KiB and FIN and reads nothing; another is served; then the first \
                  reads all.",
+        quantities: "64 KiB are more than the client's window of a few KiB, so that something is unsent when the \
+                     server closes, and as little as the kernel usually takes off a server at once. --deep changes \
+                     nothing: more would keep the server in its write.",
         fix: "Leave SO_LINGER alone, or close where waiting harms nobody.",
         needs: &[
             Need::STREAM,
@@ -329,6 +345,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/rwf2/Rocket/issues/2783 https://github.com/libevent/libevent/issues/321",
         method: "A client sends its request, and when the server has read it, bytes that nobody asked for. Where there is \
                  nothing to ask for, they wait for the server before it greets: it is stopped until they are there.",
+        quantities: "",
         fix: "After the reply, shut down the sending side and read what still comes, for a while, before closing.",
         needs: &[Need::STREAM, Need::DIALOGUE, Need::CLOSES, Need::REPLY],
         policy: Policy::MUST,

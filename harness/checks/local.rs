@@ -71,6 +71,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "The path of a Unix socket outlives its server, and bind then fails with EADDRINUSE (unix(7)): \
               https://github.com/nginx/nginx/issues/851 https://github.com/eclipse-zenoh/zenoh/issues/60",
         method: "The server is killed with a client connected, and started again on the path that it left behind.",
+        quantities: "",
         fix: "Before bind, connect to the path; where nobody answers, remove it.",
         needs: &[
             Need::LOCAL,
@@ -106,6 +107,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/NVIDIA/nvnmos/pull/28 https://github.com/clawnify/ateam/pull/50",
         method: "The same command is started a second time beside the first, with a folder of its own; what stands at the path \
                    is looked at before and afterwards.",
+        quantities: "",
         fix: "Before bind, connect to the path; remove it only where nobody answers (ECONNREFUSED), and end with an error where \
               somebody does. A lock file beside it keeps two from doing so at once.",
         needs: &[Need::LOCAL, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
@@ -125,6 +127,7 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server that finds a regular file at its path ends with an error and leaves the file alone.",
         why: "Removing whatever stands at the path destroys somebody's data where the path was misspelt.",
         method: "The server is ended, a regular file is put at its path, and it is started again.",
+        quantities: "",
         fix: "Remove only sockets: look at the file's type first (stat(2)).",
         needs: &[Need::LOCAL, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
         policy: Policy {
@@ -159,10 +162,12 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "Descriptors that nobody asked for are not kept.",
         why: "Descriptors that come with a message (SCM_RIGHTS) stay open until they are closed: a leak by remote.",
         method: "Clients send a byte with a descriptor beside it, and leave.",
+        quantities: "Ten add enough to be worth growing doses, which tell a leak (Growth in evidence.md). With --deep \
+                     a hundred.",
         fix: "Receive without room for control data, or close what comes.",
         needs: &[Need::LOCAL, Need::STREAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
-        scenarios: |_| {
+        scenarios: |subject| {
             let mut lines = ClientSteps::of(0)
                 .connect()
                 .then(Action::SendDescriptor(b'x'))
@@ -172,7 +177,7 @@ pub(super) const CHECKS: &[Check] = &[
             Some(vec![scenario(
                 "a descriptor that nobody asked for",
                 &[("mallory", 1)],
-                vec![vec![repeat(10, lines), settle()]],
+                vec![vec![repeat(subject.deeper(10), lines), settle()]],
             )])
         },
         counterexample: Counterexample {

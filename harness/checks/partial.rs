@@ -87,6 +87,9 @@ fn cut_requests(subject: &Subject, cuts: Vec<Segmentation>) -> Vec<Vec<Line>> {
     cuts.into_iter().map(conversation).collect()
 }
 
+/// The largest payload of a deep run: ten times the largest of another.
+const DEEPEST: usize = 40 << 20;
+
 /// Payload sizes around which buffers end, as far as the server takes them, and the largest that it takes.
 pub(super) fn sizes(model: Model, deep: bool) -> Vec<usize> {
     let powers: Vec<u32> = match deep {
@@ -97,7 +100,8 @@ pub(super) fn sizes(model: Model, deep: bool) -> Vec<usize> {
         let size = 1usize << power;
         [size - 1, size, size + 1]
     });
-    let sizes = around.filter(|size| *size > 0);
+    let beyond = deep.then_some(DEEPEST);
+    let sizes = around.filter(|size| *size > 0).chain(beyond);
     let mut sizes: Vec<usize> = sizes.map(|size| model.at_most(size)).collect();
     sizes.sort_unstable();
     sizes.dedup();
@@ -126,6 +130,8 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/uwplse/verdi-raft/issues/53 https://github.com/foxweb/pico/issues/29",
         method: "The request is sent in two segments, cut at each position; the second follows when the kernel shows \
                    that the server has read the first.",
+        quantities: "Of a request of up to 24 bytes every position is tried, of a longer one the first and the last \
+                     six and about a dozen between, where parsers change their state. With --deep every position.",
         fix: "Collect bytes until the protocol says that the message is complete.",
         needs: &[Need::STREAM, Need::LONG_REQUEST],
         policy: Policy::MUST,
@@ -151,6 +157,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A parser that starts afresh at each read never sees more than one byte: \
               https://github.com/marcomorain/garcon/issues/2",
         method: "The request is sent one byte a segment; each follows when the server has read the one before.",
+        quantities: "",
         fix: "Keep what was read until the message is complete.",
         needs: &[Need::STREAM, Need::LONG_REQUEST],
         policy: Policy::MUST,
@@ -181,6 +188,8 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A server that goes back to accept after one request, or forgets to read again, leaves its client waiting: \
               https://github.com/jacksonh/manos/issues/57 https://github.com/ratpack/ratpack/issues/825",
         method: "One client makes the last exchange of the profile three times, each time when it has read the reply.",
+        quantities: "The second shows who forgets to read again, the third who keeps something of the first. With \
+                     --deep thirty.",
         fix: "After a reply, wait for the next request of the same client.",
         needs: &[
             Need::STREAM,
@@ -190,11 +199,9 @@ pub(super) const CHECKS: &[Check] = &[
         ],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let steps = ClientSteps::of(0)
-                .open(subject)
-                .request_and_reply(subject)
-                .request_and_reply(subject)
-                .request_and_reply(subject)
+            let opened = ClientSteps::of(0).open(subject);
+            let steps = (0..subject.deeper(3))
+                .fold(opened, |steps, _| steps.request_and_reply(subject))
                 .finish(subject);
             Some(vec![scenario(
                 "the same again",
@@ -228,6 +235,8 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/guzba/mummy/issues/142",
         method: "Two, three and ten requests are sent in one segment; where each line has its own reply, also ten lines that differ, \
                    long ones before short ones.",
+        quantities: "Two and three show a remainder that is dropped; ten, and ten that differ, give each of several \
+                     workers something to overtake with. With --deep a hundred in the place of ten.",
         fix: "After a message, look for the next one in the buffer before reading again.",
         needs: &[Need::STREAM, Need::DIALOGUE, Need::REPLY, Need::PIPELINING],
         policy: Policy::MUST,
@@ -253,7 +262,7 @@ pub(super) const CHECKS: &[Check] = &[
                 }
                 steps.finish(subject).lines()
             };
-            let alike = [2, 3, 10].map(conversation);
+            let alike = [2, 3, subject.deeper(10)].map(conversation);
             let lines = alike.into_iter().chain(different).collect();
             Some(in_one_or_each(
                 "several requests in one segment",
@@ -272,6 +281,8 @@ pub(super) const CHECKS: &[Check] = &[
         why: "The half that came early is thrown away with the buffer: \
               https://github.com/aether-lang-dev/aether/issues/1834",
         method: "One and a half requests are sent in one segment, the other half in the next.",
+        quantities: "Of a request of up to 24 bytes every position is tried, of a longer one the first and the last \
+                     six and about a dozen between. With --deep every position.",
         fix: "Keep what is left in the buffer after a message.",
         needs: &[
             Need::STREAM,
@@ -313,6 +324,9 @@ pub(super) const CHECKS: &[Check] = &[
         why: "Buffers end at powers of two; a payload that meets the end exactly, or passes it by one, is cut or stalls: \
               https://github.com/march-language/march/pull/260 https://github.com/puma/puma/issues/170",
         method: "Payloads of the sizes around the powers of two are sent, and the replies compared byte by byte.",
+        quantities: "Buffers have sizes that are powers of two; up to 4 MiB covers those of languages and frameworks, \
+                     and the largest send buffer (tcp_wmem). Without --deep some powers below 4 KiB and above 256 KiB \
+                     are left out; with it none is, and 40 MiB are sent, too.",
         fix: "Read until the kernel has no more, and write until all is written.",
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY],
         policy: Policy::MUST,
@@ -361,6 +375,9 @@ pub(super) const CHECKS: &[Check] = &[
         why: "The write is short, and the rest is dropped: \
               https://github.com/tina4stack/tina4-php/issues/118 https://github.com/hyperium/hyper/pull/1803",
         method: "A client with a receive buffer of a few KiB reads a reply of megabytes 1 KiB at a time.",
+        quantities: "4 MiB are as many as the largest send buffer (tcp_wmem), which grows with the client's window, \
+                     and that is a few KiB here: the server has to wait thousands of times. With --deep 40 MiB, and \
+                     ten times as long for them.",
         fix: "Write until all is written (`sendall`), or keep the rest and go on when the socket is writable.",
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY],
         policy: Policy::MUST,
@@ -372,7 +389,12 @@ pub(super) const CHECKS: &[Check] = &[
             let steps = ClientSteps::of(0)
                 .then(Action::Connect(small_buffer()))
                 .then(Action::Read(Some(slowly)));
-            let lines = output::stream(steps, 4 << 20, Duration::from_secs(60), subject)?;
+            let lines = output::stream(
+                steps,
+                subject.deeper_bytes(4 << 20),
+                subject.deeper(Duration::from_secs(60)),
+                subject,
+            )?;
             Some(vec![scenario(
                 "a reader that is slower than the server",
                 &[("alice", 1)],
@@ -390,6 +412,8 @@ pub(super) const CHECKS: &[Check] = &[
         why: "What fits one segment everywhere else takes many here, in both directions: \
               https://github.com/hyperium/hyper/issues/1032",
         method: "A client connects with a receive buffer at its minimum and a maximum segment size of 88 bytes.",
+        quantities: "256 KiB take some 3,000 segments of 88 bytes, more than any buffer that a client with the \
+                     smallest window leaves the server. With --deep 2.5 MiB.",
         fix: "Expect short reads and short writes at any time.",
         needs: &[Need::TCP, Need::DIALOGUE],
         policy: Policy::MUST,
@@ -400,14 +424,14 @@ pub(super) const CHECKS: &[Check] = &[
                 &options,
             )];
             if let Some(model) = subject.profile.model() {
-                let data = bulk(model, 256 << 10, subject.seed);
+                let data = bulk(model, subject.deeper_bytes(256 << 10), subject.seed);
                 let expected = model
                     .reply(&data)
                     .map_or(Expectation::Taken, Expectation::Data);
                 let steps = ClientSteps::of(0)
                     .then(Action::Connect(options))
                     .send_in_background(data)
-                    .expect_within(expected, Duration::from_secs(30))
+                    .expect_within(expected, subject.deeper(Duration::from_secs(30)))
                     .finish(subject);
                 lines.push(steps.lines());
             }
@@ -430,12 +454,15 @@ pub(super) const CHECKS: &[Check] = &[
         method: "A client sends megabytes and does not read; another is served; then the first reads on, and is silent when it has \
                  all: the server comes to rest.",
 
+        quantities: "8 MiB are more than the largest send buffer (4 MiB, tcp_wmem) and the window of a client that \
+                     does not read (128 KiB at first, tcp_rmem) hold: the rest waits in the server, or is not read by \
+                     it. With --deep 60 MiB, the most that one step sends.",
         fix: "Write without blocking, and stop reading from a client that does not read.",
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY, Need::CONCURRENT],
         policy: Policy::MUST,
         scenarios: |subject| {
             let model = subject.profile.model()?;
-            let data = bulk(model, 8 << 20, subject.seed);
+            let data = bulk(model, subject.deeper_bytes(8 << 20), subject.seed);
             let reply = model.reply(&data)?;
             // Of the little that a client may ask for, the kernel is to leave something to the server.
             let options = match model.output_limit {
@@ -446,9 +473,10 @@ pub(super) const CHECKS: &[Check] = &[
                 .then(Action::Connect(options))
                 .then(Action::Stall)
                 .send_in_background(data);
-            let rest = ClientSteps::of(1)
-                .then(Action::Read(None))
-                .expect_within(Expectation::Data(reply), Duration::from_secs(20));
+            let rest = ClientSteps::of(1).then(Action::Read(None)).expect_within(
+                Expectation::Data(reply),
+                subject.deeper(Duration::from_secs(20)),
+            );
             Some(vec![scenario(
                 "one reader stalls, another is served",
                 &[("alice", 1), ("mallory", 1)],
@@ -476,6 +504,10 @@ pub(super) const CHECKS: &[Check] = &[
         method: "A client with a small receive buffer sends 32 MiB to a server with a model, or as many requests in a row as are worth \
                    8 MiB of replies, and reads nothing; the server has to come to sleep over bytes that it has not read, or to end \
                    the connection. The kernel takes 4 MiB of it at most.",
+        quantities: "Send buffers of 4 MiB and receive buffers of 6 MiB at most (tcp_wmem, tcp_rmem) hold 10 MiB on \
+                     the way to the server and 4 MiB on the way back, where the client's buffer is small: of 32 MiB \
+                     more than both hold has to wait in a server that reads all. Of 8 MiB of replies half has to. \
+                     With --deep 60 MiB, the most that one step sends, for limits of tens of MiB.",
         fix: "Stop reading from a client while much of what it is owed is unsent (`pause`, `drain`, a full channel).",
         needs: &[
             Need::STREAM,
@@ -493,8 +525,11 @@ pub(super) const CHECKS: &[Check] = &[
             let steps = ClientSteps::of(0)
                 .open(subject)
                 .then(Action::Stall)
-                .send_in_background(requests(subject, replies)?)
-                .expect_within(Expectation::HeldBack, Duration::from_secs(20))
+                .send_in_background(requests(subject, subject.deeper_bytes(replies))?)
+                .expect_within(
+                    Expectation::HeldBack,
+                    subject.deeper(Duration::from_secs(20)),
+                )
                 .then(Action::Close);
             Some(vec![scenario(
                 "a client that only sends",
@@ -514,6 +549,8 @@ pub(super) const CHECKS: &[Check] = &[
               take all memory: https://github.com/redis/redis/issues/4005 https://github.com/http-kit/http-kit/issues/180",
         method: "A client with a small receive buffer asks for twice the promised size and what the kernel takes beside, and reads \
                    nothing; meanwhile another is served.",
+        quantities: "Twice the promised size and what the kernel takes beside cannot be kept within the promise, \
+                     whatever is in the kernel. The promise says how much; --deep changes nothing.",
         fix: "Look at what waits for a client wherever something is added to it, and end the connection when it is too much.",
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY, Need::OUTPUT_LIMIT],
         policy: Policy::MUST,
@@ -529,6 +566,8 @@ pub(super) const CHECKS: &[Check] = &[
         why: "The first read is done in the accept loop: \
               https://github.com/scylladb/seastar/issues/335 https://github.com/Kitura/Kitura/issues/1143",
         method: "A client sends half a request and falls silent; another is served.",
+        quantities: "Five are more than a server has that serves one client after the other, or a pool of four. With \
+                     --deep fifty, as far as places, descriptors and the accept queue allow.",
         fix: "Never wait for one client in a loop that serves all.",
         needs: &[Need::STREAM, Need::LONG_REQUEST, Need::CONCURRENT],
         policy: Policy::MUST,
@@ -539,7 +578,7 @@ pub(super) const CHECKS: &[Check] = &[
                 .send(&request[..request.len() / 2]);
             Some(vec![scenario(
                 "half a request, then silence",
-                &[("alice", 1), ("mallory", subject.with_room(5))],
+                &[("alice", 1), ("mallory", subject.deeper_few(5))],
                 vec![
                     half.lines(),
                     vec![dialogue::settle()],
@@ -558,12 +597,21 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A server that reads all before it writes, or the other way round, comes to a stop when both buffers are \
               full: https://github.com/Karlson2k/libmicrohttpd/pull/11",
         method: "16 MiB are sent while the reply is read; no more at a time than may wait, where that is promised.",
+        quantities: "16 MiB are more than all buffers hold in both directions, with send buffers of 4 MiB and receive \
+                     buffers of 6 MiB at most (tcp_wmem, tcp_rmem): a server that reads all before it writes, and a \
+                     client that does so too, would stand still in a part of it. With --deep 60 MiB, the most that \
+                     one step sends.",
         fix: "Read and write independently of each other, with backpressure.",
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY],
         policy: Policy::MUST,
         scenarios: |subject| {
             let steps = ClientSteps::of(0).connect();
-            let lines = output::stream(steps, 16 << 20, Duration::from_secs(30), subject)?;
+            let lines = output::stream(
+                steps,
+                subject.deeper_bytes(16 << 20),
+                subject.deeper(Duration::from_secs(30)),
+                subject,
+            )?;
             Some(vec![scenario(
                 "sending and reading at once",
                 &[("alice", 1)],

@@ -40,6 +40,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A server that does not give the promised reply to the promised request cannot be drilled by dialogue; \
           either the server or its profile is wrong.",
         method: "A client connects, goes through the exchange of the profile and closes; a second one does the same after it.",
+        quantities: "",
         fix: "Correct the server, or the [[exchange]] or model of its profile.",
         needs: &[Need::DIALOGUE],
         policy: Policy {
@@ -74,6 +75,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/quickfix/quickfix/issues/747",
         method: "Two clients connect; once both are there, each goes through the exchange of the profile, and neither leaves before \
                    the other has been answered.",
+        quantities: "",
         fix: "Keep all that belongs to a connection with that connection.",
         needs: &[Need::DIALOGUE, Need::CONCURRENT],
         policy: Policy::MUST,
@@ -98,13 +100,15 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/psf/requests/issues/3458",
         method: "A client goes through the exchange of the profile, six times where it is answered again; once the server has \
                  come to rest its connection is open.",
+        quantities: "Twenty are more than a server answers that closes behind a few of them. With --deep two hundred: \
+                     more than the hundred behind which Apache closes (MaxKeepAliveRequests).",
         fix: "Keep the connection for the next request, or promise after-exchange = \"closes\".",
         needs: &[Need::STREAM, Need::DIALOGUE, Need::PROMISES_OPEN],
         policy: Policy::MUST,
         scenarios: |subject| {
             let talks = ClientSteps::of(0).request_and_reply(subject).lines();
             let talks = match subject.answers_again {
-                true => vec![repeat(EXCHANGES, talks)],
+                true => vec![repeat(subject.deeper(EXCHANGES), talks)],
                 false => talks,
             };
             let stays = ClientSteps::of(0).expect(Expectation::Open);

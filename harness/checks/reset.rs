@@ -40,11 +40,13 @@ pub(super) const CHECKS: &[Check] = &[
               ENOTCONN, options with EINVAL. Servers end their accept loop over it: \
               https://github.com/tiny-http/tiny-http/issues/180 https://github.com/hickory-dns/hickory-dns/pull/3726",
         method: "The server is stopped (SIGSTOP), clients connect and reset, the server runs on (SIGCONT).",
+        quantities: "Twenty, or as many as the accept queue holds, are several for each worker of a small pool; one \
+                     is enough for a loop that takes it for fatal. With --deep two hundred.",
         fix: "Treat every error of a new connection as the end of that connection, and accept the next.",
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let crowd = that_fit(subject, 20);
+            let crowd = that_fit(subject, subject.deeper(20)).min(subject.most_clients);
             Some(vec![scenario(
                 "clients reset before they are accepted",
                 &[("mallory", crowd)],
@@ -73,12 +75,15 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A port scan does this. Servers have unwrapped the error of the first read, or leaked the descriptor: \
               https://github.com/cyphernet-labs/netservices.rs/issues/37 https://github.com/mattn/http-server/pull/7",
         method: "Fifty times, a client connects and resets at once.",
+        quantities: "Fifty add enough to be worth growing doses, which tell a descriptor that is kept of each \
+                     connection from a pool (Growth in evidence.md). What adds up to a limit is for reset/many. With \
+                     --deep five hundred.",
         fix: "Close the descriptor on every path out of a conversation, errors included.",
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
-        scenarios: |_| {
+        scenarios: |subject| {
             let steps = ClientSteps::of(0).connect().then(Action::Reset).lines();
-            let lines = vec![repeat(50, steps), settle()];
+            let lines = vec![repeat(subject.deeper(50), steps), settle()];
             Some(vec![scenario(
                 "connect and reset, again and again",
                 &[("mallory", 1)],
@@ -106,6 +111,9 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A read that fails with ECONNRESET ends the whole server where nothing catches it: \
               https://github.com/chipsalliance/caliptra-mcu-sw/issues/1137 https://github.com/gattaca-com/flux/pull/7",
         method: "For each position of the request, a client sends that much of it and resets.",
+        quantities: "Of a request of up to 24 bytes every position is tried, of a longer one the first and the last \
+                     six and about a dozen between: parsers change their state at the edges. With --deep every \
+                     position.",
         fix: "Let an error of a read end the conversation and nothing else.",
         needs: &[Need::TCP, Need::LONG_REQUEST, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
@@ -139,6 +147,9 @@ pub(super) const CHECKS: &[Check] = &[
         method: "The server is stopped while a request and a reset arrive behind each other, then runs on: it reads \
                    the request and writes its reply to a dead peer. The same with a FIN before the reset, and without \
                    stopping it.",
+        quantities: "With the server stopped one would do, for the order is certain: five times each give the workers \
+                     of a small pool their turn. Twenty without stopping it are left to chance. With --deep fifty and \
+                     two hundred.",
         fix: "Ignore SIGPIPE (or send with MSG_NOSIGNAL), and let an error of a write end the conversation only.",
         needs: &[
             Need::TCP,
@@ -178,17 +189,17 @@ pub(super) const CHECKS: &[Check] = &[
                 scenario(
                     "a request, FIN and a reset arrive together",
                     &[("mallory", 1)],
-                    vec![vec![repeat(5, finished.concat())]],
+                    vec![vec![repeat(subject.deeper(5), finished.concat())]],
                 ),
                 scenario(
                     "a request and a reset arrive together",
                     &[("mallory", 1)],
-                    vec![vec![repeat(5, stopped.concat())]],
+                    vec![vec![repeat(subject.deeper(5), stopped.concat())]],
                 ),
                 scenario(
                     "reset right after a request",
                     &[("mallory", 1)],
-                    vec![vec![repeat(20, running.lines()), settle()]],
+                    vec![vec![repeat(subject.deeper(20), running.lines()), settle()]],
                 ),
             ])
         },
@@ -211,6 +222,9 @@ pub(super) const CHECKS: &[Check] = &[
         why: "The write of the rest fails; servers have died of it or leaked the connection: \
               https://github.com/scality/cloudserver/pull/1100",
         method: "A client sends a large request, does not read, and resets while the reply is on its way.",
+        quantities: "4 MiB are many times what the kernel takes at first for a client that does not read (128 KiB, \
+                     tcp_rmem, and a send buffer that grows with it), so that the rest still waits when the reset \
+                     comes. Three show a death; doses show what is kept. With --deep thirty times.",
         fix: "Let an error of a write end the conversation, and close its descriptor.",
         needs: &[Need::TCP, Need::REPLY, Need::MODEL, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
@@ -226,7 +240,7 @@ pub(super) const CHECKS: &[Check] = &[
             Some(vec![scenario(
                 "reset with a large reply on its way",
                 &[("mallory", 1)],
-                vec![vec![repeat(3, lines), settle()]],
+                vec![vec![repeat(subject.deeper(3), lines), settle()]],
             )])
         },
         counterexample: Counterexample {
@@ -250,6 +264,8 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A close with unread data sends RST (RFC 2525, section 2.17); the server's next read or write fails: \
               https://github.com/suntong/dbab--pre1.3.3/issues/9",
         method: "Ten times, a client sends a request, does not read the reply, and closes.",
+        quantities: "Ten give the workers of a small pool their turn, and doses show what is kept of each. With \
+                     --deep a hundred.",
         fix: "Let an error of a read or write end the conversation and nothing else.",
         needs: &[
             Need::TCP,
@@ -271,7 +287,7 @@ pub(super) const CHECKS: &[Check] = &[
             Some(vec![scenario(
                 "close with the reply unread",
                 &[("mallory", 1)],
-                vec![vec![repeat(10, lines), settle()]],
+                vec![vec![repeat(subject.deeper(10), lines), settle()]],
             )])
         },
         counterexample: Counterexample {
@@ -286,6 +302,9 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/quickfix/quickfix/issues/747 https://github.com/panjf2000/gnet/issues/621",
         method: "Five hundred connections are reset after a request, and as many inside of one, twenty at a time or as \
                    many as the accept queue holds, while another client talks.",
+        quantities: "Five hundred of either kind leave what goes wrong with one in a hundred no good chance to be \
+                     missed, and what is lost with each fills the limits of some hundreds that are usual. With --deep \
+                     five thousand.",
         fix: "Keep the state of a connection with the connection, and close each descriptor exactly once.",
         needs: &[
             Need::TCP,
@@ -317,7 +336,7 @@ pub(super) const CHECKS: &[Check] = &[
                 "a storm of resets beside a client that talks",
                 &[("alice", 1), ("mallory", crowd)],
                 vec![vec![
-                    repeat(500 / crowd, [storm, polite].concat()),
+                    repeat(subject.deeper(500) / crowd, [storm, polite].concat()),
                     settle(),
                 ]],
             )])
@@ -345,6 +364,8 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/sockudo/sockudo/issues/51",
         method: "Eleven hundred connections are reset on one server, after a request where there is one, twenty at a time or as \
                    many as the accept queue holds: more than the 1,024 at which counters and tables of slots end.",
+        quantities: "Eleven hundred are more than the 1,024 at which counters, tables of slots and the usual limit on \
+                     descriptors end. With --deep eleven thousand: more than 4,096 and 10,000 too.",
         fix: "Count down where the connection is dropped, on every path out of a conversation.",
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         policy: Policy {
@@ -364,11 +385,10 @@ pub(super) const CHECKS: &[Check] = &[
             };
             let reset = spoken.then(Action::Reset).lines();
             let lines = vec![repeat(batch / crowd, reset), settle()];
-            let many = if subject.deep { 10 * MANY } else { MANY };
             let scenario = scenario(
                 "more than a thousand resets",
                 &[("mallory", crowd)],
-                vec![vec![repeat(many.div_ceil(batch), lines)]],
+                vec![vec![repeat(subject.deeper(MANY).div_ceil(batch), lines)]],
             );
             let waived = vec![Waiver {
                 invariant: Invariant::Memory,
@@ -398,6 +418,9 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A peer that loses its power says nothing; a thread that waits for it waits for ever: \
               https://github.com/ArcadeData/arcadedb/issues/6761 https://github.com/ClickHouse/ClickHouse/pull/10751",
         method: "A client sends half a request and vanishes: its socket is destroyed silently (TCP_REPAIR, tcp(7)).",
+        quantities: "Three are more than a server has that serves one client after the other, or two. With --deep \
+                     thirty, as far as places, descriptors and the accept queue allow: more than a small pool of \
+                     workers has.",
         fix: "Serve each connection independently, and give it a time-out or keepalive.",
         needs: &[
             Need::TCP,
@@ -425,7 +448,7 @@ pub(super) const CHECKS: &[Check] = &[
                 waived: waived.to_vec(),
                 ..scenario(
                     "a client is gone without a word",
-                    &[("alice", 1), ("mallory", subject.with_room(3))],
+                    &[("alice", 1), ("mallory", subject.deeper_few(3))],
                     vec![gone, polite],
                 )
             }])

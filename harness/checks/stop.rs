@@ -309,6 +309,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "TERM is not handled, or ignored by a process that is number 1: containers are then killed after ten \
               seconds: https://github.com/drasi-project/drasi-server/issues/199 https://github.com/bpatrik/pigallery2/issues/662",
         method: "The server gets the signal of its profile; then it is started again.",
+        quantities: "",
         fix: "Let the default of SIGTERM be, or handle it by ending.",
         needs: &[Need::MANY_CONNECTIONS, Need::STOPS],
         policy: Policy {
@@ -335,6 +336,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "The drain waits for a connection that has nothing to say: \
               https://github.com/yesodweb/wai/issues/853 https://github.com/hasura/graphql-engine/issues/7785",
         method: "A client connects and is silent; the server gets the signal.",
+        quantities: "",
         fix: "Close idle connections when draining, and give the drain a limit.",
         needs: &[
             Need::STREAM,
@@ -386,6 +388,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/benoitc/gunicorn/issues/2529 https://github.com/hasura/graphql-engine/issues/7785",
         method: "A client is served and stays; the server gets the signal; the client is closed in time, or it goes on and \
                    leaves, and the server ends then.",
+        quantities: "",
         fix: "Close idle connections when told to end, or count the clients and end with the last, or promise what it does.",
         needs: &[
             Need::STREAM,
@@ -440,6 +443,9 @@ pub(super) const CHECKS: &[Check] = &[
                    read all of it and answered nothing, it gets the signal and runs on. Of one that answers lines at once: a \
                    client sends a line of 1 MiB and reads nothing, so that the reply is in the server's hands; it gets the \
                    signal, and the client reads. Either gets the whole reply.",
+        quantities: "1 MiB is several times what the kernel takes of a reply for a client with the smallest window, \
+                     also of a server that asks for the largest send buffer (wmem_max, 208 KiB, twice), so that the \
+                     answer is in flight when the signal comes. --deep changes nothing.",
         fix: "Stop accepting, finish what has begun, then end.",
         needs: &[
             Need::STREAM,
@@ -475,6 +481,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "The drain waits for the rest of what has begun, which never comes: \
               https://github.com/hyperium/hyper/pull/3233",
         method: "A client sends half a request, which the server reads, and falls silent; the server gets the signal.",
+        quantities: "",
         fix: "Give the rest of a request a limit when draining, and end the connection then.",
         needs: &[
             Need::STREAM,
@@ -509,6 +516,8 @@ pub(super) const CHECKS: &[Check] = &[
         why: "The drain waits until all output is written, and one client that takes none of it keeps the server for ever: \
               https://github.com/utensils/mold/issues/1582 https://github.com/h2o/h2o/pull/1108",
         method: "A client asks for megabytes and reads nothing; the server gets the signal.",
+        quantities: "8 MiB are more than the largest send buffer (4 MiB, tcp_wmem) takes, so that output waits in the \
+                     server when the signal comes. --deep changes nothing: more would wait in the same way.",
         fix: "Give the last output a limit when draining, and end the connection then.",
         needs: &[
             Need::STREAM,
@@ -550,6 +559,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "The handler runs twice and closes twice, or the second signal is lost: \
               https://github.com/cloudamqp/amqproxy/pull/74",
         method: "A client is connected; the server gets the signal, and once more unless that has ended it.",
+        quantities: "",
         fix: "Make the handler idempotent.",
         needs: &[Need::MANY_CONNECTIONS, Need::STOPS],
         policy: Policy {
@@ -601,6 +611,7 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server ends when it is interrupted.",
         why: "Ctrl-C is what a person at a terminal has: https://github.com/mrmn2/PdfDing/issues/165",
         method: "The server gets SIGINT.",
+        quantities: "",
         fix: "Let the default of SIGINT be, or handle it by ending.",
         needs: &[Need::MANY_CONNECTIONS, Need::STOPS],
         policy: Policy {
@@ -637,6 +648,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/official-stockfish/Stockfish/pull/7028",
         method: "The server's output is a pipe whose reader leaves as soon as the server listens; then clients are \
                    served.",
+        quantities: "",
         fix: "Ignore SIGPIPE and errors of logging.",
         needs: &[Need::MANY_CONNECTIONS],
         policy: Policy {
@@ -662,6 +674,7 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server whose standard input is at its end goes on serving.",
         why: "A prompt for an operator, or a library that reads commands, takes the end of input for the order to end.",
         method: "The server is started with its input at the end, and clients are served.",
+        quantities: "",
         fix: "Do not read standard input in a server, or take its end for silence.",
         needs: &[Need::MANY_CONNECTIONS],
         policy: Policy {
@@ -700,6 +713,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/zeromq/libzmq/issues/2328 https://github.com/golang/go/issues/57442",
         method: "The server is killed and started again with descriptor 0 closed, then with 0, 1 and 2 closed, and clients are \
                  served. Runtimes that open /dev/null in their place pass.",
+        quantities: "",
         fix: "Open /dev/null for each of 0, 1 and 2 that is closed before anything else is opened, as the runtimes of Go and \
               Rust do; take -1 alone for an error.",
         needs: &[Need::MANY_CONNECTIONS],

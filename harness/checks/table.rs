@@ -47,9 +47,10 @@ mod tests {
     use super::*;
     use crate::checks::observations::{OBSERVATIONS, Occasion};
     use crate::drill::{Case, DrillFile};
+    use crate::model::action::Action;
     use crate::model::need::{Need, Unmet};
     use crate::model::profile::{Profile, Transport};
-    use crate::model::scenario::Scenario;
+    use crate::model::scenario::{ClientGroup, Line, Scenario, Step};
     use crate::model::subject::{Place, Subject};
     use std::collections::HashSet;
 
@@ -153,6 +154,59 @@ mod tests {
             idle_checks.extend(idle.map(|check| format!("{} on {name}", check.id)));
         }
         assert!(idle_checks.is_empty(), "{idle_checks:#?}");
+    }
+
+    /// The largest crowd, repeat and payload of a scenario.
+    fn has_large_numbers(scenario: &Scenario) -> bool {
+        let is_large = |line: &&Line| match &line.step {
+            Step::Repeat { times, .. } => *times > 10,
+            Step::Client { action, .. } => match action {
+                Action::Send { data, .. } => data.length() > 64 << 10,
+                _ => false,
+            },
+            _ => false,
+        };
+        let is_crowd = |group: &ClientGroup| group.members > 10;
+        scenario.clients.iter().any(is_crowd) || scenario.steps().iter().any(is_large)
+    }
+
+    #[test]
+    fn large_numbers_are_explained() {
+        let all = Profile::built_in().iter().flat_map(|(name, text)| {
+            let profile = Profile::parse(name, text).unwrap();
+            let place = Place {
+                backlog: Some(128),
+                ..Place::on(profile.transport.unwrap_or(Transport::Tcp))
+            };
+            all_scenarios(&Subject::of(profile, place))
+        });
+        for (id, _) in all.filter(|(_, scenario)| has_large_numbers(scenario)) {
+            let explained = find(id).is_none_or(|check| !check.quantities.is_empty());
+            assert!(explained, "{id}: say what its numbers are enough for");
+        }
+    }
+
+    #[test]
+    fn what_a_deep_run_does_more_is_told() {
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/harness/checks");
+        let files = std::fs::read_dir(folder).unwrap();
+        let sources = files.map(|file| std::fs::read_to_string(file.unwrap().path()).unwrap());
+        let mut goes_deeper = 0;
+        for source in sources {
+            for text in source.split("\n        id: \"").skip(1) {
+                let Some(check) = text.split('"').next().and_then(find) else {
+                    continue;
+                };
+                // What follows the last check of a file is of the file.
+                let own = text.split("counterexample:").next().unwrap_or(text);
+                let is_deeper = own.contains("subject.deep");
+                goes_deeper += usize::from(is_deeper);
+                let is_told = check.quantities.contains("--deep");
+                assert!(is_told || !is_deeper, "{}: say what --deep does", check.id);
+                assert!(is_told || check.quantities.is_empty(), "{}", check.id);
+            }
+        }
+        assert!(goes_deeper > 20, "{goes_deeper}");
     }
 
     #[test]

@@ -42,6 +42,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: WHY,
         method: "The server is ended with a client connected, so that its side closes first; TIME_WAIT is seen in the \
                    kernel's table; the server is started again.",
+        quantities: "",
         fix: CURE,
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         policy: Policy {
@@ -81,6 +82,7 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server that is ended by TERM with clients connected can be started again at once.",
         why: WHY,
         method: "The server is ended by SIGTERM with clients connected that do not close, and started again.",
+        quantities: "",
         fix: CURE,
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         policy: Policy {
@@ -110,6 +112,7 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A server that was killed with clients connected can be started again at once.",
         why: WHY,
         method: "The server is killed (SIGKILL) with clients connected that do not close, and started again.",
+        quantities: "",
         fix: CURE,
         needs: &[Need::TCP, Need::MANY_CONNECTIONS],
         policy: Policy {
@@ -137,6 +140,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/xerj-org/xerj/pull/466",
         method: "The same command is started a second time beside the first, with a folder of its own. Where \
                    second-instance is not promised, it may share the port.",
+        quantities: "",
         fix: "Let an error of bind or listen end the program with a non-zero status.",
         needs: &[Need::TCP, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
         policy: SECOND_INSTANCE,
@@ -159,6 +163,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "The process that listens is killed with all that run its program; whoever runs another lives on. A client comes: \
                    who takes it was handed the socket, and who leaves it in the queue has inherited it. Then the server is \
                    started again.",
+        quantities: "",
         fix: "Open the socket with SOCK_CLOEXEC, or set FD_CLOEXEC before the first program is started (socket(2), fcntl(2)).",
         needs: &[Need::TCP, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
         policy: Policy {
@@ -193,6 +198,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "State that is kept by the client's address outlives its connection: \
               https://github.com/facebookarchive/nailgun/pull/76",
         method: "A client leaves half a conversation and connects again from the port it had.",
+        quantities: "",
         fix: "Keep the state of a connection with its descriptor, and drop both together.",
         needs: &[
             Need::TCP,
@@ -254,11 +260,14 @@ pub(super) const CHECKS: &[Check] = &[
         why: "Something is used up with every connection, and runs out after some hundreds: \
               https://github.com/projecteru/redis-cerberus/pull/29",
         method: "Two thousand clients are served, a few at a time.",
+        quantities: "Two thousand are more than the 1,024 descriptors that are usual, and twice what tables of slots \
+                     commonly hold: what is used up with every connection is at its end. With --deep twenty thousand, \
+                     which still have each a port of the 28,232 that clients get (ip_local_port_range).",
         fix: "Give back all that a connection took when it ends.",
         needs: &[Need::TCP, Need::DIALOGUE, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let rounds = if subject.deep { 10_000 } else { 2_000 };
+            let rounds = subject.deeper(2_000);
             let polite = ClientSteps::of(0).polite(subject).lines();
             Some(vec![scenario(
                 "many short connections",

@@ -6,10 +6,11 @@ use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Data, Segmentation, Source};
 use crate::model::dialogue::{
-    self, ClientSteps, pause, repeat, scenario, server_does, server_expects, settle,
+    self, ClientSteps, pause, repeat, scenario, server_does, server_expects_within, settle,
 };
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::invariant::Invariant;
+use crate::model::limits::STEP_WITHIN;
 use crate::model::need::Need;
 use crate::model::profile::{Framing, IdleTimeout, Model};
 use crate::model::scenario::{Line, Scenario, Waiver};
@@ -194,6 +195,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "Connections without a time-out pile up until descriptors or workers run out: \
               https://github.com/kite-org/kite/pull/461 https://github.com/gd-arnold/tiny-nginx/issues/3",
         method: "A client connects and is silent; another makes an exchange and is silent then.",
+        quantities: "",
         fix: "Give each connection a deadline, and close it when the deadline has passed.",
         needs: &[Need::STREAM, Need::IDLE_TIMEOUT],
         policy: Policy::MUST,
@@ -209,6 +211,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "The deadline is dropped with the first byte, and a half request is waited for without end: \
               https://github.com/ninenines/cowboy/pull/212",
         method: "A client sends half a request and is silent.",
+        quantities: "",
         fix: "Keep the deadline until the request is complete.",
         needs: &[
             Need::STREAM,
@@ -250,6 +253,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/gd-arnold/tiny-nginx/issues/3 https://github.com/ninenines/cowboy/pull/212",
         method: "A client connects and is silent; another one sends its first request a byte at a time, and never the last \
                  one.",
+        quantities: "",
         fix: "Give each connection a deadline for its login when it is accepted, and let no byte move it.",
         needs: &[Need::STREAM, Need::LOGIN_TIMEOUT],
         policy: Policy::MUST,
@@ -274,6 +278,10 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/nodejs/node/issues/52649",
         method: "Clients come, are served and leave; at half of the time-out others come, as many, and make an exchange at every \
                  quarter of it, until twice the time-out is over.",
+        quantities: "Eight come again at once, so that descriptors of clients that have left are used again; six \
+                     exchanges at a quarter of the time-out, behind half of it, last for twice the time-out, and a \
+                     deadline that was never moved is over by then. --deep changes nothing: the promise says how long \
+                     it takes.",
         fix: "Move the deadline with every exchange.",
         needs: &[
             Need::STREAM,
@@ -317,6 +325,8 @@ pub(super) const CHECKS: &[Check] = &[
               gets a part: https://github.com/twisted/twisted/issues/12498 https://github.com/NuSkooler/enigma-bbs/issues/262",
         method: "A client asks for more than the kernel keeps for it, at once and where it may in a single line, and reads all the \
                  time, for three times the time-out.",
+        quantities: "One and a half times the send buffer is more than the kernel takes at once, and is read for \
+                     three times the time-out. Without --deep time-outs of up to 10 s are tried, with it any.",
         fix: "Move the deadline whenever the client has taken something.",
         needs: &[
             Need::STREAM,
@@ -370,6 +380,8 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/nodejs/node/issues/17749",
         method: "A client makes an exchange, is silent for six and a half seconds, and makes another. Many servers that have a \
                    time-out nobody asked for have one of two or five; with --deep it is silent for 65 seconds, for those of 30 and 60.",
+        quantities: "Six and a half seconds are longer than time-outs of one, two and five seconds. With --deep 65 \
+                     seconds: longer than those of 30 and 60.",
         fix: "Wait for clients without a deadline, or promise one.",
         needs: &[
             Need::STREAM,
@@ -380,10 +392,7 @@ pub(super) const CHECKS: &[Check] = &[
         ],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let silence = match subject.deep {
-                true => Duration::from_secs(65),
-                false => Duration::from_millis(6_500),
-            };
+            let silence = subject.deeper(Duration::from_millis(6_500));
             let request = dialogue::request(&subject.profile)?;
             let exchange =
                 |steps: ClientSteps| steps.send(request.clone()).expect_reply(subject).lines();
@@ -414,6 +423,9 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A drip-fed request holds a worker for as long as it likes (slowloris): \
               https://github.com/gd-arnold/tiny-nginx/issues/3",
         method: "A request trickles in over a second while another client is served.",
+        quantities: "Three are more than a server has that serves one client after the other, or two. With --deep \
+                     thirty, as far as places, descriptors and the accept queue allow; the second in which the \
+                     request comes stays one.",
         fix: "Never wait for one client in a loop that serves all.",
         needs: &[Need::STREAM, Need::LONG_REQUEST, Need::CONCURRENT],
         policy: Policy::MUST,
@@ -428,7 +440,7 @@ pub(super) const CHECKS: &[Check] = &[
             };
             Some(vec![scenario(
                 "a request that trickles in",
-                &[("alice", 1), ("mallory", subject.with_room(3))],
+                &[("alice", 1), ("mallory", subject.deeper_few(3))],
                 vec![
                     ClientSteps::of(1).open(subject).then(drip).lines(),
                     ClientSteps::of(0).polite(subject).lines(),
@@ -452,14 +464,18 @@ pub(super) const CHECKS: &[Check] = &[
         method: "Some clients are served and stay, two hundred others connect and are silent, or begin to speak and are, where \
                  the kernel keeps others from the server (TCP_DEFER_ACCEPT); the server must come to rest, as it does with \
                  nobody there.",
+        quantities: "Two hundred that are looked at in turn cost processor time that would not show with one, and are \
+                     as many as the threads of a usual pool. With --deep two thousand, as far as the server has \
+                     descriptors for: more than the 1,024 of a set of select(2).",
         fix: "Wait for events; never poll a connection that has nothing to say.",
         needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
             let concurrent = subject.profile.serves_concurrently();
+            let most = subject.deeper_crowd(SILENT);
             let crowd = match (concurrent, subject.place.backlog) {
-                (true, _) => 200,
-                (false, backlog) => backlog.unwrap_or(0).clamp(1, 200),
+                (true, _) => most,
+                (false, backlog) => backlog.unwrap_or(0).clamp(1, most),
             };
             let crowd = subject.with_room(crowd);
             let arrive = match concurrent {
@@ -490,7 +506,10 @@ pub(super) const CHECKS: &[Check] = &[
                 vec![
                     stay,
                     arrive.lines(),
-                    vec![settle(), server_expects(ServerExpectation::Rest)],
+                    vec![
+                        settle(),
+                        server_expects_within(ServerExpectation::Rest, subject.deeper(STEP_WITHIN)),
+                    ],
                     polite,
                     ClientSteps::of(1).then(Action::Close).lines(),
                 ],
@@ -524,6 +543,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A server that expects the first bytes with the connection gives up too early: \
               https://github.com/hapijs/hapi/issues/3738",
         method: "A client connects, waits two seconds, and sends its request.",
+        quantities: "",
         fix: "Wait for the first bytes as long as for any others.",
         needs: &[
             Need::STREAM,
@@ -568,6 +588,7 @@ pub(super) const CHECKS: &[Check] = &[
               https://github.com/MisterTea/EternalTerminal/pull/516 https://github.com/h2o/h2o/pull/2358",
         method: "The server is stopped for a second while a client connects, then runs on; it is stopped again while it waits \
                  for a client that it has accepted and that has not spoken yet, whose request it must answer.",
+        quantities: "",
         fix: "Repeat a call that was interrupted.",
         needs: &[Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
@@ -656,6 +677,9 @@ pub(super) fn gate(stream: &mut TcpStream) -> std::io::Result<()> {
 
 /// The promised time of the profile `club` for the first word.
 const CLUB_LOGIN: Duration = Duration::from_secs(5);
+
+/// So many are silent.
+const SILENT: u32 = 200;
 
 /// So many of a silent crowd have been served.
 const SERVED_AND_SILENT: u32 = 16;

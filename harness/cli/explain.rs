@@ -23,8 +23,12 @@ pub(super) fn explain(id: &str) -> Result<ExitCode, Error> {
     for (title, text) in [
         ("why", check.why),
         ("how it is provoked", check.method),
+        ("what its numbers are enough for", check.quantities),
         ("how servers are mended", check.fix),
     ] {
+        if text.is_empty() {
+            continue;
+        }
         say(&format!(
             "{title}:\n  {}\n",
             text.split_whitespace().collect::<Vec<_>>().join(" ")

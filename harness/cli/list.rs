@@ -90,6 +90,7 @@ fn check_row(check: &Check) -> Row {
             "requirement": check.requirement,
             "why": check.why,
             "provoked": check.method,
+            "quantities": check.quantities,
             "cure": check.fix,
             "needs": check.needs.iter().map(ToString::to_string).collect::<Vec<_>>(),
             "severity": check.policy.severity.word(),

@@ -23,6 +23,16 @@ it is found out, with `{port}` and `{path}` filled in.
 | --- | --- | --- | --- | --- |
 ";
 
+const QUANTITIES_HEAD: &str = "
+## Quantities
+
+What the numbers in a check are enough for, and how much further `--deep` goes: ten times where that is not said otherwise. A check that
+is not listed has none that matters.
+
+| check | what its numbers are enough for |
+| --- | --- |
+";
+
 const INVARIANTS_HEAD: &str = "
 ## Invariants
 
@@ -62,6 +72,11 @@ pub(super) fn checks_page() -> String {
             cell(check.requirement),
             check.counterexample_arguments().join(" ")
         );
+    }
+    page.push_str(QUANTITIES_HEAD);
+    let counted = checks::all().into_iter();
+    for check in counted.filter(|check| !check.quantities.is_empty()) {
+        let _ = writeln!(page, "| {} | {} |", check.id, cell(check.quantities));
     }
     page.push_str(INVARIANTS_HEAD);
     for row in INVARIANTS {

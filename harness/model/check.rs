@@ -25,6 +25,8 @@ pub struct Check {
     pub why: &'static str,
     /// What is done to the server.
     pub method: &'static str,
+    /// What each number in the scenarios is enough for, and how far `--deep` goes; empty where none matters.
+    pub quantities: &'static str,
     /// How servers that fail are mended.
     pub fix: &'static str,
     /// What must be known or promised, or hold here, for the check to apply.

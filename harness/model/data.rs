@@ -2,7 +2,7 @@
 
 pub(crate) use super::literal::Excerpt;
 
-use super::literal::{self, Size};
+use super::literal::{self, EXCERPT_MOST, Size};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 
@@ -191,6 +191,28 @@ pub(crate) fn find(bytes: &[u8], wanted: &[u8]) -> Option<usize> {
         .position(|window| window == wanted)
 }
 
+impl Data {
+    /// The same as it is written in files, but with a long literal cut.
+    pub(crate) fn excerpt(&self) -> String {
+        match &self.source {
+            // Somebody has written it: a few bytes are told whole, whatever they are.
+            Source::Literal(bytes) if bytes.len() > EXCERPT_MOST => {
+                format!("{}{}", Excerpt::of(bytes), self.manner())
+            }
+            _ => self.to_string(),
+        }
+    }
+
+    /// What is done with the source.
+    fn manner(&self) -> String {
+        let capitals = if self.capitals { " in capitals" } else { "" };
+        match self.times {
+            1 => capitals.to_owned(),
+            times => format!("{capitals} * {times}"),
+        }
+    }
+}
+
 impl fmt::Display for Data {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
@@ -201,13 +223,7 @@ impl fmt::Display for Data {
                 write!(f, "{kind} {} seed {seed}", Size(*bytes))?;
             }
         }
-        if self.capitals {
-            f.write_str(" in capitals")?;
-        }
-        match self.times {
-            1 => Ok(()),
-            times => write!(f, " * {times}"),
-        }
+        f.write_str(&self.manner())
     }
 }
 
@@ -244,6 +260,16 @@ mod tests {
         );
         assert!(pattern(300).starts_with(&pattern(11)));
         assert_eq!(pattern(0), b"");
+    }
+
+    #[test]
+    fn long_literal_is_cut_where_it_is_shown_and_whole_in_files() {
+        let mut data = Data::literal(b"a".repeat(5_000)).times(3);
+        data.capitals = true;
+        let (head, tail) = ("a".repeat(64), "a".repeat(16));
+        let cut = format!("\"{head}\" … \"{tail}\" (5000 bytes) in capitals * 3");
+        assert_eq!(data.excerpt(), cut);
+        assert_eq!(data.to_string().len(), 5_000 + "\"\" in capitals * 3".len());
     }
 
     #[test]

@@ -155,10 +155,9 @@ pub(crate) struct Excerpt {
 
 impl Excerpt {
     pub(crate) fn of(bytes: &[u8]) -> Self {
-        const MOST: usize = 96;
         let (head, tail) = match bytes.len() {
-            0..=MOST => (bytes, &[][..]),
-            many => (&bytes[..64], &bytes[many - 16..]),
+            0..=EXCERPT_MOST => (bytes, &[][..]),
+            many => (&bytes[..EXCERPT_HEAD], &bytes[many - EXCERPT_TAIL..]),
         };
         Self {
             head: head.to_vec(),
@@ -179,6 +178,15 @@ impl Excerpt {
         &self.head
     }
 }
+
+/// So many bytes are shown whole.
+pub(crate) const EXCERPT_MOST: usize = 96;
+
+/// So many are shown of the beginning where there are more.
+pub(crate) const EXCERPT_HEAD: usize = 64;
+
+/// So many of the end.
+pub(crate) const EXCERPT_TAIL: usize = 16;
 
 /// So many bytes are shown of those that nobody can read.
 const FEW: usize = 8;

@@ -3,6 +3,7 @@
 use crate::model::address::Address;
 use crate::model::limits::STEP_WITHIN;
 use crate::model::profile::{AfterExchange, IdleTimeout, Profile, Promises, Transport};
+use std::iter::Sum;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -136,6 +137,41 @@ impl Subject {
         }
     }
 
+    /// The usual quantity of a check, or what a deep run has in its place.
+    pub(crate) fn deeper<T: Copy + Sum>(&self, usual: T) -> T {
+        let times = if self.deep { DEEPER } else { 1 };
+        (0..times).map(|_| usual).sum()
+    }
+
+    /// The same of bytes that one step sends or expects.
+    pub(crate) fn deeper_bytes(&self, usual: usize) -> usize {
+        self.deeper(usual).min(usual.max(DEEPEST_BYTES))
+    }
+
+    /// The same of clients that are connected at the same time: what is more than usual is no more than the server has
+    /// descriptors for, and nothing where each takes a process, of which the host may have few.
+    pub(crate) fn deeper_crowd(&self, usual: u32) -> u32 {
+        match self.process_for_each {
+            true => usual,
+            false => self.deeper(usual).min(usual.max(self.may_hold())),
+        }
+    }
+
+    /// The same of clients that come together to stay, beside one that talks and one that stands by: what is more than usual
+    /// is no more than fits the accept queue.
+    pub(crate) fn deeper_few(&self, usual: u32) -> u32 {
+        let queue = self.place.backlog.unwrap_or(0).saturating_add(1);
+        let few = self.deeper_crowd(usual).min(usual.max(queue));
+        self.with_room(few)
+    }
+
+    /// How many connections the server has descriptors for.
+    pub(crate) fn may_hold(&self) -> u32 {
+        let its = self.open_files.unwrap_or(USUAL_OPEN_FILES);
+        let held = its.saturating_sub(LEFT) / FOR_EACH;
+        u32::try_from(held).unwrap_or(u32::MAX)
+    }
+
     /// How many of `wanted` clients may connect at the same moment without one having to repeat its SYN after a second or
     /// more: what overflows the accept queue is the matter of the backlog checks alone.
     pub(crate) fn at_once(&self, wanted: u32) -> u32 {
@@ -188,6 +224,22 @@ impl Subject {
         }
     }
 }
+
+/// How many times the usual quantities a deep run has.
+pub(crate) const DEEPER: u32 = 10;
+
+/// So many bytes are sent in one step at most: a step may say 64 MiB, and all that is sent and received is kept.
+const DEEPEST_BYTES: usize = 60 << 20;
+
+/// The usual limit on open files (getrlimit(2)).
+const USUAL_OPEN_FILES: u64 = 1_024;
+
+/// So many descriptors are left to the server for what else it opens.
+const LEFT: u64 = 64;
+
+/// So many it may have for each connection: its socket, and the two ends of the pipe that splice(2) goes through. What happens
+/// where there are none is the matter of backlog/descriptor-limit.
+const FOR_EACH: u64 = 3;
 
 /// The most that the kernel lets a send buffer grow by itself where nobody has set it otherwise (`tcp_wmem`, tcp(7)).
 const USUAL_SEND_BUFFER: usize = 4 << 20;

@@ -2,6 +2,7 @@
 
 use super::data::{Excerpt, Match, compare, find};
 use super::literal::{self, LiteralError, Piece};
+use super::literal::{EXCERPT_HEAD, EXCERPT_MOST, EXCERPT_TAIL};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::Range;
@@ -181,6 +182,25 @@ impl Template {
             .collect()
     }
 
+    /// The same in quotes, cut in the middle where it is long.
+    pub(crate) fn excerpt(&self) -> String {
+        let bytes = |part: &[u8]| -> Vec<String> {
+            part.iter().map(|byte| literal::escaped(&[*byte])).collect()
+        };
+        let mut shown = bytes(&self.first);
+        for (hole, part) in &self.rest {
+            shown.push(hole.to_string());
+            shown.extend(bytes(part));
+        }
+        match shown.len() {
+            0..=EXCERPT_MOST => format!("\"{}\"", shown.concat()),
+            many => {
+                let (head, tail) = (&shown[..EXCERPT_HEAD], &shown[many - EXCERPT_TAIL..]);
+                format!("\"{}\" … \"{}\"", head.concat(), tail.concat())
+            }
+        }
+    }
+
     /// The template without holes, if it has none.
     pub(crate) fn as_literal(&self) -> Option<&[u8]> {
         self.rest.is_empty().then_some(self.first.as_slice())
@@ -253,6 +273,18 @@ mod tests {
         assert_eq!(template.matches(two), Match::Full(27));
         assert_eq!(template.matches(&two[..20]), Match::Partial);
         assert_eq!(template.matches(b"HTTP/1.0"), Match::Wrong(7));
+    }
+
+    #[test]
+    fn long_template_is_cut_where_it_is_shown() {
+        let long = template(&format!("{}{{line}}\\n{}", "a".repeat(60), "b".repeat(80)));
+        let (head, tail) = ("a".repeat(60), "b".repeat(16));
+        assert_eq!(
+            long.excerpt(),
+            format!("\"{head}{{line}}\\nbb\" … \"{tail}\"")
+        );
+        let short = template(r"ok {line}\r\n");
+        assert_eq!(short.excerpt(), short.to_string());
     }
 
     #[test]

@@ -74,8 +74,21 @@ pub(super) fn of_client(
                 "" => "",
                 _ => " and nothing more will come: the server waits, all queues are empty",
             };
-            format!("{client} expected {expected}{within}, {instead}{rests}")
+            format!(
+                "{client} expected {}{within}, {instead}{rests}",
+                shown(expected)
+            )
         }
+    }
+}
+
+/// What was expected, cut where it is long, as what came is.
+fn shown(expected: &Expectation) -> String {
+    match expected {
+        Expectation::Data(data) => data.excerpt(),
+        Expectation::DataOrSilence(data) => format!("{} or silence", data.excerpt()),
+        Expectation::Template(template) => template.excerpt(),
+        other => other.to_string(),
     }
 }
 
@@ -159,7 +172,7 @@ pub(super) fn unproven(fault: &Fault) -> String {
             Expectation::End { kinds, .. } if kinds.as_slice() == [End::Fin] => {
                 "the server did not close the connection".to_owned()
             }
-            other => format!("the client did not see {other}"),
+            other => format!("the client did not see {}", shown(other)),
         },
         fault => format!("{fault} is not proven to have happened"),
     }

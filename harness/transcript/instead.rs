@@ -221,7 +221,7 @@ impl fmt::Display for Wanted {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Bytes(bytes) => bytes.fmt(f),
-            Self::Template(template) => template.fmt(f),
+            Self::Template(template) => f.write_str(&template.excerpt()),
         }
     }
 }

@@ -280,6 +280,7 @@ fn list_of_the_checks_for_machines_has_all_there_is_to_a_check() {
             ("requirement", check.requirement),
             ("why", check.why),
             ("provoked", check.method),
+            ("quantities", check.quantities),
             ("cure", check.fix),
         ] {
             assert_eq!(row[key], value);
