@@ -389,7 +389,8 @@ pub(super) const CHECKS: &[Check] = &[
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     stream.set_nonblocking(true)?;
-                    std::thread::park_timeout(std::time::Duration::from_millis(2));
+                    // Long enough for a polite client on a loaded host.
+                    std::thread::park_timeout(std::time::Duration::from_millis(200));
                     stream.peek(&mut [0])?;
                     stream.set_nonblocking(false)?;
                     echo(stream)

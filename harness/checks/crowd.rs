@@ -1,7 +1,9 @@
 //! Many clients at once, and after one another.
 
 use super::derive::{bulk, held_to_the_last, in_deeper_time};
-use crate::checks::counterexample::{answer, die_of, each, echo, listen, one_at_a_time};
+use crate::checks::counterexample::{
+    answer, die_of, each, echo, echo_once_heard, listen, one_at_a_time,
+};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Elsewhere, Gate, Policy};
 use crate::model::data::Data;
@@ -268,7 +270,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            serve: |address| one_at_a_time(&listen(address)?, echo),
+            serve: |address| echo_once_heard(&listen(address)?),
         },
     },
     Check {

@@ -4,7 +4,7 @@ use super::derive::{
     bulk, cuts, in_one_or_each, requests, small_buffer, smallest_window, with_connect_options,
 };
 use super::output;
-use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
+use crate::checks::counterexample::{answer, each, echo_once_heard, listen};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Data, Segmentation};
@@ -16,6 +16,7 @@ use crate::model::scenario::Line;
 use crate::model::subject::Subject;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::sync::Mutex;
 use std::time::Duration;
 
 /// Takes each read for a whole request: what does not end in a newline is not answered.
@@ -32,6 +33,30 @@ fn one_message_a_read(stream: &mut TcpStream) -> std::io::Result<()> {
         let end = bytes.iter().position(|byte| *byte == b'\n');
         bytes[..end.map_or(bytes.len(), |end| end + 1)].to_vec()
     })
+}
+
+/// Answers the whole lines of each read: what has come of the next one is thrown away with the buffer.
+fn whole_lines_of_each_read(stream: &mut TcpStream) -> std::io::Result<()> {
+    answer(stream, |bytes| {
+        let end = bytes.iter().rposition(|byte| *byte == b'\n');
+        bytes[..end.map_or(0, |end| end + 1)].to_vec()
+    })
+}
+
+/// Held by whoever writes to a client, for as long as that takes.
+static OUTPUT: Mutex<()> = Mutex::new(());
+
+/// Sends everything back, to one client at a time.
+fn echo_under_one_lock(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut buffer = vec![0; 64 << 10];
+    loop {
+        let bytes = stream.read(&mut buffer)?;
+        if bytes == 0 {
+            return Ok(());
+        }
+        let _alone = OUTPUT.lock();
+        stream.write_all(&buffer[..bytes])?;
+    }
 }
 
 /// Writes once and drops what the kernel did not take.
@@ -314,7 +339,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            serve: |address| each(&listen(address)?, one_message_a_read),
+            serve: |address| each(&listen(address)?, whole_lines_of_each_read),
         },
     },
     Check {
@@ -493,7 +518,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            serve: |address| one_at_a_time(&listen(address)?, echo),
+            serve: |address| each(&listen(address)?, echo_under_one_lock),
         },
     },
     Check {
@@ -588,7 +613,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            serve: |address| one_at_a_time(&listen(address)?, echo),
+            serve: |address| echo_once_heard(&listen(address)?),
         },
     },
     Check {

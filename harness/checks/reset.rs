@@ -1,7 +1,7 @@
 //! Abrupt resets: a client may send RST at any moment, and no moment may be fatal to the server.
 
 use super::derive::{bulk, cuts};
-use crate::checks::counterexample::{die_of, each, echo, listen, one_at_a_time};
+use crate::checks::counterexample::{die_of, each, echo, echo_once_heard, listen};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::Data;
@@ -455,7 +455,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            serve: |address| one_at_a_time(&listen(address)?, echo),
+            serve: |address| echo_once_heard(&listen(address)?),
         },
     },
 ];

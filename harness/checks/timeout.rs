@@ -1,7 +1,7 @@
 //! Time: silent clients, slow clients, and a server that was stopped for a while.
 
 use super::needs::LATE;
-use crate::checks::counterexample::{answer, each, echo, listen, one_at_a_time};
+use crate::checks::counterexample::{answer, each, echo, echo_once_heard, listen};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Data, Segmentation, Source};
@@ -453,7 +453,7 @@ pub(super) const CHECKS: &[Check] = &[
         },
         counterexample: Counterexample {
             instead_of: "echo",
-            serve: |address| one_at_a_time(&listen(address)?, echo),
+            serve: |address| echo_once_heard(&listen(address)?),
         },
     },
     Check {

@@ -20,7 +20,9 @@ pub(crate) fn trials() -> Vec<Trial> {
     let counterexamples = catalogue().into_iter().map(counterexample);
     let real = targets().into_iter().chain(servers());
     let trials = real.chain(counterexamples).chain(polite_targets());
-    trials.chain([external()]).collect()
+    trials
+        .chain([external(), crate::ablation::trial()])
+        .collect()
 }
 
 /// A check that cannot fail is the worst bug that this project can have.
@@ -31,10 +33,16 @@ fn counterexample(proved: &'static Check) -> Trial {
         let program = env!("CARGO_BIN_EXE_sockdrill");
         let serve = ["--speaks", server, "--", program, "serve"];
         let broken = proved.counterexample_arguments();
-        demand(check(&[&one[..], &serve, &broken].concat()), 1, &["fail"]);
+        let failed = demand(check(&[&one[..], &serve, &broken].concat()), 1, &["fail"]);
         let correct = [&[server][..], place_for(proved)].concat();
         demand(check(&[&one[..], &serve, &correct].concat()), 0, &["pass"]);
-        Ok(())
+        let case = failed.report["checks"][0]["scenario"].as_str();
+        let case = case.ok_or("the scenario that failed is not in the report")?;
+        let (broken, correct) = (
+            &[&serve[..], &broken].concat(),
+            &[&serve[..], &correct].concat(),
+        );
+        crate::ablation::demand(proved, case, broken, correct)
     })
 }
 

@@ -12,6 +12,7 @@ mod kit;
 #[path = "../host.rs"]
 mod host;
 
+mod ablation;
 mod checks;
 /// Servers with faults that need two things at once.
 mod faulty;
