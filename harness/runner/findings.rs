@@ -253,3 +253,121 @@ impl State {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::Cause;
+    use crate::model::action::Action;
+    use crate::model::dialogue::{ClientSteps, scenario};
+    use crate::transcript::event::Exit;
+
+    /// A client of a check that connects, does this, and closes.
+    fn shape(check: &str, does: Option<Action>) -> Shape {
+        let all = crate::checks::all();
+        let check = all.into_iter().find(|known| known.id == check).unwrap();
+        let steps = ClientSteps::of(0).connect();
+        let steps = does.into_iter().fold(steps, ClientSteps::then);
+        let lines = steps.then(Action::Close).lines();
+        Shape::of(check, &scenario("a case", &[("alice", 1)], vec![lines]))
+    }
+
+    fn shown(key: &str, by: Shape) -> Shown {
+        let key = key.to_owned();
+        Shown { key, by }
+    }
+
+    fn found(cause: Cause) -> Finding {
+        Finding {
+            cause,
+            at: None,
+            evidence: Vec::new(),
+        }
+    }
+
+    fn died() -> Finding {
+        found(Cause::Died {
+            exit: Exit::Signal(11),
+            after: None,
+        })
+    }
+
+    #[test]
+    fn scenario_that_does_all_that_a_simpler_one_does_shows_nothing_new() {
+        let polite = shape("reset/after-connect", None);
+        let resets = shape("reset/storm", Some(Action::Reset));
+        let drawn = shape("property/stream", Some(Action::Reset));
+        let elsewhere = shape("bytes/garbage", Some(Action::Reset));
+        let step = shown("step-failed/nothing", polite.clone());
+        assert!(step.covers("step-failed/nothing", &resets));
+        assert!(step.covers("step-failed/nothing", &drawn));
+        assert!(!step.covers("step-failed/nothing", &elsewhere));
+        assert!(!step.covers("step-failed/wrong", &resets));
+        let step = shown("step-failed/nothing", resets.clone());
+        assert!(!step.covers("step-failed/nothing", &polite));
+        let busy = shown("busy", resets.clone());
+        assert!(busy.covers("busy", &elsewhere) && !busy.covers("busy", &polite));
+    }
+
+    #[test]
+    fn what_grows_and_what_ends_is_the_same_wherever_it_is_seen() {
+        let resets = shape("reset/storm", Some(Action::Reset));
+        let garbage = shape("bytes/garbage", None);
+        for key in ["left/open-sockets", "died/signal-11", "alarm/panic"] {
+            assert!(shown(key, resets.clone()).covers(key, &garbage), "{key}");
+        }
+        let never_closed = shown("left/connections-in-close_wait", resets);
+        assert!(never_closed.covers("step-failed/no-end", &garbage));
+    }
+
+    #[tokio::test]
+    async fn failure_of_a_kind_that_is_being_made_sure_of_is_waited_for() {
+        let findings = Findings::of_a_run(true);
+        let (first, second) = (
+            shape("reset/after-connect", None),
+            shape("reset/storm", None),
+        );
+        let Claim::First(claimed) = findings.claim(&died(), &first).await else {
+            panic!("nobody has come before");
+        };
+        let (claim, ()) = tokio::join!(findings.claim(&died(), &second), async {
+            claimed.is_known_now(&died(), true);
+        });
+        assert!(matches!(claim, Claim::Known("reset/after-connect")));
+        assert_eq!(findings.known_to(&second), ["died/signal-11"]);
+        assert!(findings.known_to(&first).is_empty());
+    }
+
+    #[tokio::test]
+    async fn those_who_wait_for_what_turns_out_to_be_none_go_on_alone() {
+        let findings = Findings::of_a_run(true);
+        let (first, second) = (
+            shape("reset/after-connect", None),
+            shape("reset/storm", None),
+        );
+        let Claim::First(claimed) = findings.claim(&died(), &first).await else {
+            panic!("nobody has come before");
+        };
+        let (claim, ()) = tokio::join!(findings.claim(&died(), &second), async {
+            drop(claimed);
+        });
+        assert!(matches!(claim, Claim::Alone));
+    }
+
+    #[tokio::test]
+    async fn run_ends_in_time_where_something_fails_it() {
+        let findings = Findings {
+            over_at: Some(Instant::now()),
+            ..Findings::of_a_run(true)
+        };
+        let by = shape("reset/after-connect", None);
+        let Claim::First(claimed) = findings.claim(&died(), &by).await else {
+            panic!("nobody has come before");
+        };
+        claimed.is_known_now(&died(), false);
+        assert!(!findings.is_over());
+        claimed.is_known_now(&died(), true);
+        assert!(findings.is_over());
+        findings.until_over().await;
+    }
+}
