@@ -160,10 +160,10 @@ mod tests {
     fn has_large_numbers(scenario: &Scenario) -> bool {
         let is_large = |line: &&Line| match &line.step {
             Step::Repeat { times, .. } => *times > 10,
-            Step::Client { action, .. } => match action {
-                Action::Send { data, .. } => data.length() > 64 << 10,
-                _ => false,
-            },
+            Step::Client {
+                action: Action::Send { data, .. },
+                ..
+            } => data.length() > 64 << 10,
             _ => false,
         };
         let is_crowd = |group: &ClientGroup| group.members > 10;
