@@ -330,7 +330,8 @@ mod tests {
         let Claim::First(claimed) = findings.claim(&died(), &first).await else {
             panic!("nobody has come before");
         };
-        let (claim, ()) = tokio::join!(findings.claim(&died(), &second), async {
+        let again = died();
+        let (claim, ()) = tokio::join!(findings.claim(&again, &second), async {
             claimed.is_known_now(&died(), true);
         });
         assert!(matches!(claim, Claim::Known("reset/after-connect")));
@@ -348,7 +349,8 @@ mod tests {
         let Claim::First(claimed) = findings.claim(&died(), &first).await else {
             panic!("nobody has come before");
         };
-        let (claim, ()) = tokio::join!(findings.claim(&died(), &second), async {
+        let again = died();
+        let (claim, ()) = tokio::join!(findings.claim(&again, &second), async {
             drop(claimed);
         });
         assert!(matches!(claim, Claim::Alone));
