@@ -119,7 +119,7 @@ fn owed(expected: &ServerExpectation) -> String {
 fn printed(expected: &ServerExpectation) -> String {
     let form = expected.to_string();
     form.split_once(' ')
-        .map_or(form.clone(), |(_, text)| text.to_owned())
+        .map_or_else(|| form.clone(), |(_, text)| text.to_owned())
 }
 
 /// A state of the server, as the kernel shows it.
