@@ -7,6 +7,7 @@
 
 use crate::kit::sockdrill;
 use libtest_mimic::{Failed, Trial};
+use serde_json::Value;
 use sockdrill::{Check, DrillFile};
 
 /// What can be taken out of a scenario.
@@ -244,6 +245,11 @@ const EXCUSED: &[(&str, &str, &str)] = &[
         "it makes certain that the input comes when the request has been read",
     ),
     (
+        "half-close/reply-complete",
+        "slow reads",
+        "it makes certain that the reply waits; on a loaded host so large a one waits alone",
+    ),
+    (
         "partial/slow-reader",
         "slow reads",
         "it makes certain that the buffers fill; so large a reply may fill them alone",
@@ -299,6 +305,11 @@ const EXCUSED: &[(&str, &str, &str)] = &[
         "they mix the clients more than their number does",
     ),
     (
+        "crowd/churn",
+        "numbers",
+        "what one connection leaves behind grows in the doses that the judge asks for",
+    ),
+    (
         "crowd/connect-and-leave",
         "numbers",
         "one connection leaks as well: the judge asks for larger doses itself",
@@ -307,6 +318,11 @@ const EXCUSED: &[(&str, &str, &str)] = &[
         "stop/term-in-flight",
         "stall",
         "it makes certain that the reply is on its way",
+    ),
+    (
+        "stop/term-stalled-reader",
+        "stall",
+        "it makes certain that the reply waits when the signal comes; on a loaded host it does alone",
     ),
     (
         "backlog/overflow-recovers",
@@ -556,7 +572,7 @@ fn failing<'a>(plan: &'a Plan, case: &str, broken: &[&str]) -> Result<Vec<&'a Ab
     cases.extend(ablated.iter().map(|ablated| ablated.case.as_str()));
     let mut verdicts = verdicts(&cases, broken).into_iter();
     match verdicts.next() {
-        Some(whole) if whole == "fail" => {}
+        Some(whole) if whole.starts_with("fail") => {}
         whole => {
             return Err(format!(
                 "as a file its scenario comes to {whole:?} on the counterexample"
@@ -594,10 +610,16 @@ fn verdicts(cases: &[&str], server: &[&str]) -> Vec<String> {
         .run();
     let results = run.report["checks"].as_array().cloned().unwrap_or_default();
     run.demand(results.len() == cases.len(), "each case has a verdict");
-    let verdicts = results
-        .iter()
-        .map(|case| case["verdict"].as_str().unwrap_or_default());
-    verdicts.map(str::to_owned).collect()
+    results.iter().map(verdict).collect()
+}
+
+/// The verdict of a case. What fails only sometimes is not what fails without a fault: the host may have done its part.
+fn verdict(case: &Value) -> String {
+    let evidence = case["evidence"][0].as_str().unwrap_or_default();
+    match case["verdict"].as_str().unwrap_or_default() {
+        "fail" if evidence.ends_with("(intermittent)") => "fail at times".to_owned(),
+        verdict => verdict.to_owned(),
+    }
 }
 
 /// Each row of the tables names a check that there is, and each step of the language is a fault or none.
