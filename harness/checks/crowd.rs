@@ -589,6 +589,7 @@ pub(super) const CHECKS: &[Check] = &[
             Need::CROWD,
             Need::SHARED_PROCESS,
             Need::TIME_FOR_A_BURST,
+            Need::HOLDS_CLIENTS,
         ],
         policy: Policy {
             fresh_server: true,

@@ -166,6 +166,13 @@ impl Need {
         reason: "the server promises to hold too few connections (most-connections) for a crowd",
     };
 
+    /// A server that waits for what its clients say.
+    pub(crate) const HOLDS_CLIENTS: Self = Self {
+        word: "holds clients",
+        met: |subject| !subject.profile.has_dialogue() || subject.profile.has_request(),
+        reason: "the server greets who connects, and closes: it holds nobody",
+    };
+
     /// The promise of how many connections the server holds.
     pub(crate) const MOST_CONNECTIONS: Self = Self {
         word: "most connections",

@@ -129,6 +129,7 @@ const NEEDS: &[&str] = &[
     "dual stack",
     "exchanges",
     "half close answers",
+    "holds clients",
     "idle promise",
     "idle timeout",
     "in flight",

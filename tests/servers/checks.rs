@@ -1,6 +1,7 @@
 //! Checks against servers, each pair a test of its own, named after what is claimed:
 //!
 //! - `counterexample::CHECK`: the check fails on its own counterexample, and passes on the server that this stands for;
+//! - `ablation::CHECK`, on demand: without what the check does to it the counterexample does not fail;
 //! - `server::NAME`: a reference server passes everything that it promises. `SOCKDRILL_TARGET='command {port}'` puts
 //!   a server of your own in their place, with the profile that `SOCKDRILL_SPEAKS` names;
 //! - `target::NAME`: a real server passes but for what its file lists as known, where its program is installed;
@@ -18,32 +19,55 @@ use std::path::PathBuf;
 
 pub(crate) fn trials() -> Vec<Trial> {
     let counterexamples = catalogue().into_iter().map(counterexample);
+    let ablations = catalogue().into_iter().map(ablation);
     let real = targets().into_iter().chain(servers());
     let trials = real.chain(counterexamples).chain(polite_targets());
+    let trials = trials.chain(ablations);
     trials
         .chain([external(), crate::ablation::trial()])
         .collect()
 }
 
-/// A check that cannot fail is the worst bug that this project can have.
-fn counterexample(proved: &'static Check) -> Trial {
-    Trial::test(format!("counterexample::{}", proved.id), || {
+/// The commands of a check's counterexample and of the server that it stands for, after `sockdrill check`.
+struct Twins {
+    broken: Vec<&'static str>,
+    correct: Vec<&'static str>,
+}
+
+impl Twins {
+    fn of(proved: &'static Check) -> Self {
         let server = proved.counterexample.instead_of;
-        let one = ["--strict", "--only", proved.id];
         let program = env!("CARGO_BIN_EXE_sockdrill");
         let serve = ["--speaks", server, "--", program, "serve"];
-        let broken = proved.counterexample_arguments();
-        let failed = demand(check(&[&one[..], &serve, &broken].concat()), 1, &["fail"]);
-        let correct = [&[server][..], place_for(proved)].concat();
-        demand(check(&[&one[..], &serve, &correct].concat()), 0, &["pass"]);
+        Self {
+            broken: [&serve[..], &proved.counterexample_arguments()].concat(),
+            correct: [&serve[..], &[server], place_for(proved)].concat(),
+        }
+    }
+}
+
+/// A check that cannot fail is the worst bug that this project can have.
+fn counterexample(proved: &'static Check) -> Trial {
+    Trial::test(format!("counterexample::{}", proved.id), move || {
+        let twins = Twins::of(proved);
+        let one = ["--strict", "--only", proved.id];
+        demand(check(&[&one[..], &twins.broken].concat()), 1, &["fail"]);
+        demand(check(&[&one[..], &twins.correct].concat()), 0, &["pass"]);
+        Ok(())
+    })
+}
+
+/// What the check does to the counterexample is what that fails by.
+fn ablation(proved: &'static Check) -> Trial {
+    let trial = Trial::test(format!("ablation::{}", proved.id), move || {
+        let twins = Twins::of(proved);
+        let one = ["--strict", "--only", proved.id];
+        let failed = demand(check(&[&one[..], &twins.broken].concat()), 1, &["fail"]);
         let case = failed.report["checks"][0]["scenario"].as_str();
         let case = case.ok_or("the scenario that failed is not in the report")?;
-        let (broken, correct) = (
-            &[&serve[..], &broken].concat(),
-            &[&serve[..], &correct].concat(),
-        );
-        crate::ablation::demand(proved, case, broken, correct)
-    })
+        crate::ablation::demand(proved, case, &twins.broken, &twins.correct)
+    });
+    trial.with_ignored_flag(true)
 }
 
 /// Where a correct server has to listen for a check to apply to it; on all addresses where it does not matter.

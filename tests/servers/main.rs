@@ -1,6 +1,6 @@
 //! Everything that is tried on servers, each claim a test of its own. Part of a name selects those that have it:
 //!
-//! - `counterexample::`, `server::`, `target::`, `polite::`, `external::`: checks, see `checks.rs`;
+//! - `counterexample::`, `ablation::`, `server::`, `target::`, `polite::`, `external::`: checks, see `checks.rs`;
 //! - `[scenario]`: the scenario files of the repository, and the cases that have failed before;
 //! - `[pair]`: servers with a slip, and the same servers without it;
 //! - `[property]`: faults that only drawn scenarios find;

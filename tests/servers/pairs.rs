@@ -25,7 +25,7 @@ struct Expected {
     report: Option<String>,
     /// What runs or builds it, and its argument: `python3` where nothing is said.
     how: Option<String>,
-    /// A profile's name, or a file of the folder.
+    /// A profile's name, or a file of the folder or of the repository.
     speaks: String,
     /// Families or checks in each of which something must fail.
     names: Vec<String>,
@@ -56,8 +56,9 @@ impl Expected {
 
     /// The profile as the command line has it.
     fn speaks(&self, folder: &Path) -> String {
-        match self.speaks.ends_with(".toml") {
-            true => folder.join(&self.speaks).display().to_string(),
+        let file = folder.join(&self.speaks);
+        match file.is_file() {
+            true => file.display().to_string(),
             false => self.speaks.clone(),
         }
     }
