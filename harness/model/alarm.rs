@@ -203,6 +203,7 @@ pub(crate) const FORMS: &[AlarmForm] = &[
             With("munmap_chunk(): invalid"),
             HasBoth("*** Error in ", "***"),
             HasBoth("*** ", " detected ***"),
+            HasBoth("*** ", " ***: terminated"),
         ],
         then: None,
         ends: Ends::There,
