@@ -3,6 +3,7 @@
 use super::cause::{Alarmed, Occasion, StepRef};
 use crate::model::alarm::Alarm;
 use crate::model::check::Severity;
+use crate::model::form::Does;
 use crate::model::invariant::Invariant;
 use crate::model::phase::Phase;
 use crate::model::scenario::Line;
@@ -115,9 +116,7 @@ impl<'a> Story<'a> {
                     comes_first(phase).then_some(Deed::Came)
                 }
                 What::StepBegan(step) if phase == Phase::Scenario => {
-                    let line = steps.get(*step).copied();
-                    line.filter(|line| line.step.form().does.is_deed())
-                        .map(Deed::Did)
+                    steps.get(*step).copied().and_then(deed)
                 }
                 What::Server(ServerEvent::Started { .. }) => Some(Deed::Started),
                 What::Server(ServerEvent::Signalled { signal, .. }) if signal.orders_end() => {
@@ -153,6 +152,14 @@ impl<'a> Story<'a> {
             Some(Deed::Came) => Occasion::Polite,
             Some(Deed::Started | Deed::ToldToEnd) | None => Occasion::Start,
         }
+    }
+}
+
+/// What a step does to the server, if anything. It may print what it does at a signal before we have noted that it was sent.
+fn deed(line: &Line) -> Option<Deed<'_>> {
+    match line.step.form().does {
+        Does::Signals(signal) if signal.orders_end() => Some(Deed::ToldToEnd),
+        does => does.is_deed().then_some(Deed::Did(line)),
     }
 }
 
