@@ -6,7 +6,7 @@ use crate::checks::counterexample::{answer, each, echo, listen};
 use crate::model::action::Action;
 use crate::model::check::{Check, Counterexample, Policy};
 use crate::model::data::{Data, Segmentation, Source};
-use crate::model::dialogue::{self, ClientSteps, scenario, settle};
+use crate::model::dialogue::{self, ClientSteps, pause, scenario, settle};
 use crate::model::expectation::{End, Expectation};
 use crate::model::limits::STEP_WITHIN;
 use crate::model::need::Need;
@@ -122,6 +122,9 @@ const TEXT_WHY: &str = "A string type of the language, or a C string, does not h
                         conversation or the server.";
 
 const TEXT_CURE: &str = "Handle bytes as bytes; decode late, and treat a failure as the client's.";
+
+/// Longer than a server looks at a client that it takes for gone, and shorter than any is given up.
+const A_MOMENT: std::time::Duration = std::time::Duration::from_millis(300);
 
 pub(super) const CHECKS: &[Check] = &[
     Check {
@@ -363,7 +366,8 @@ pub(super) const CHECKS: &[Check] = &[
         id: "bytes/empty-write",
         requirement: "A client that connects and speaks a moment later is answered.",
         why: "A first read that finds nothing is taken for a client that has gone: EAGAIN is not the end (read(2)).",
-        method: "A client connects, writes nothing, and sends its request when the server has come to rest.",
+        method: "A client connects, writes nothing, and sends its request when the server has come to rest, and a moment \
+                 later.",
         quantities: "",
         fix: "Tell EAGAIN from the end of input.",
         needs: &[Need::STREAM, Need::DIALOGUE, Need::REQUEST],
@@ -375,7 +379,7 @@ pub(super) const CHECKS: &[Check] = &[
                 &[("alice", 1)],
                 vec![
                     ClientSteps::of(0).open(subject).send("").lines(),
-                    vec![settle()],
+                    vec![settle(), pause(A_MOMENT)],
                     ClientSteps::of(0)
                         .send(request)
                         .expect_reply(subject)
