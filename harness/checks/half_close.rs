@@ -294,8 +294,7 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A client that half-closes and does not read its reply yet keeps nobody else from being served.",
         why: "close(2) waits for what is unsent where SO_LINGER is set, also of a socket that does not block, and the loop waits \
               with it: https://github.com/cilium/proxy/pull/1127 https://github.com/MisterTea/EternalTerminal/pull/792",
-        method: "A client with a small receive buffer sends 64 KiB and FIN and reads nothing; another is served; then the first \
-                 reads all.",
+        method: "A client with a small receive buffer sends 64 KiB and FIN and reads nothing, and another is served.",
         quantities: "64 KiB are more than the client's window of a few KiB, so that something is unsent when the \
                      server closes, and as little as the kernel usually takes off a server at once. --deep changes \
                      nothing: more would keep the server in its write.",
@@ -311,17 +310,13 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| {
             let model = subject.profile.model()?;
             let data = bulk(model, 64 << 10, subject.seed);
-            let reply = model.reply(&data)?;
             let silent = ClientSteps::of(1)
                 .then(Action::Connect(small_buffer()))
                 .then(Action::Stall)
                 .send_data(data, Segmentation::Whole)
                 .then(Action::HalfClose);
-            let reads = ClientSteps::of(1)
-                .then(Action::Read(None))
-                .expect_within(Expectation::Data(reply), Duration::from_secs(20))
-                .expect(orderly_end())
-                .then(Action::Close);
+            // What becomes of its reply is the matter of half-close/reply-complete.
+            let leaves = ClientSteps::of(1).then(Action::Close);
             Some(vec![scenario(
                 "a reply that nobody reads yet, and FIN",
                 &[("alice", 1), ("mallory", 1)],
@@ -329,7 +324,7 @@ pub(super) const CHECKS: &[Check] = &[
                     silent.lines(),
                     vec![settle()],
                     ClientSteps::of(0).served_in_time(subject).lines(),
-                    reads.lines(),
+                    leaves.lines(),
                 ],
             )])
         },
