@@ -502,7 +502,8 @@ impl Report {
         let is_told =
             |result: &CheckResult| matches!(result.outcome(), Outcome::Fail | Outcome::Warn);
         let mut findings = self.findings();
-        findings.retain(|results| is_told(results[0]));
+        // Its simplest check may be listed as known, and another may not.
+        findings.retain(|results| results.iter().any(|result| is_told(result)));
         for results in findings {
             let _ = write!(text, "\n{}", finding(&results));
         }
@@ -523,11 +524,7 @@ impl Report {
         if self.serves_nobody {
             text.push_str(SERVES_NOBODY);
         }
-        let counts = self
-            .findings_in_words()
-            .into_iter()
-            .chain([self.summary_line()]);
-        let _ = writeln!(text, "\n{}", counts.collect::<Vec<_>>().join("\n"));
+        let _ = writeln!(text, "\n{}", self.counts().join("\n"));
         text
     }
 
@@ -561,8 +558,14 @@ impl Report {
 }
 
 impl Report {
+    /// The last lines of a run: how many findings there are, where that says something, and how many results.
+    pub(crate) fn counts(&self) -> Vec<String> {
+        let findings = self.findings_in_words().into_iter();
+        findings.chain([self.summary_line()]).collect()
+    }
+
     /// How many defects have failed checks, and how many checks, where that is more than one.
-    pub(crate) fn findings_in_words(&self) -> Option<String> {
+    fn findings_in_words(&self) -> Option<String> {
         let fails =
             |result: &&CheckResult| result.outcome() == Outcome::Fail && result.cause().is_some();
         let findings = self.findings();
@@ -734,6 +737,20 @@ mod tests {
         assert!(!told.contains("\nb/three: "), "{told}");
         assert_eq!(json["checks"][0]["cause"]["data"]["doses"][0]["added"], 5);
         assert_eq!(json["checks"][6]["doubt"], "unproven");
+    }
+
+    #[test]
+    fn failure_under_one_that_is_listed_as_known_is_told() {
+        let listed = CheckResult {
+            known: Some("see issue 7".to_owned()),
+            ..fails("a/one", left(Figure::Sockets, 5))
+        };
+        let under = CheckResult {
+            under: Some("a/one".to_owned()),
+            ..fails("b/two", left(Figure::Sockets, 9))
+        };
+        let told = report(vec![listed, under]).closing_text();
+        assert!(told.contains("also shown by: b/two"), "{told}");
     }
 
     #[test]

@@ -28,11 +28,7 @@ impl Report {
             page,
             "<title>sockdrill: {target}</title>\n<h1>{target}</h1>"
         );
-        for words in self
-            .findings_in_words()
-            .into_iter()
-            .chain([self.summary_line()])
-        {
+        for words in self.counts() {
             let _ = writeln!(page, "<p>{}</p>", escaped(&words));
         }
         for results in self.findings() {

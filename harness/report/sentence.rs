@@ -119,13 +119,7 @@ impl fmt::Display for Cause {
                 f,
                 "the server has nothing to do and uses {percent} % of a processor"
             ),
-            Self::Queued { connections: 1 } => {
-                f.write_str("a connection lies in the accept queue, and nobody takes it")
-            }
-            Self::Queued { connections } => write!(
-                f,
-                "{connections} connections lie in the accept queue, and nobody takes them"
-            ),
+            Self::Queued { connections } => f.write_str(&step::queued(*connections)),
             Self::Alarm(alarm) => alarm.fmt(f),
             Self::Babbled { lines } => write!(
                 f,

@@ -8,7 +8,7 @@ use crate::transcript::instead::{Got, Instead};
 use std::fmt;
 
 /// ` within 1s`, where a limit ran out.
-pub(super) struct Limit(pub(super) Ended);
+struct Limit(Ended);
 
 impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -103,11 +103,8 @@ pub(super) fn of_server(expected: &ServerExpectation, how: Ended, instead: &Inst
         (ServerExpectation::Gone, Instead::Processes(left)) => {
             format!("{left} of the server's processes are left{within}")
         }
-        (ServerExpectation::AcceptQueue(0), Instead::AcceptQueue(Some(1))) => {
-            format!("a connection lies in the accept queue, and nobody takes it{within}")
-        }
-        (ServerExpectation::AcceptQueue(0), Instead::AcceptQueue(Some(queued))) => {
-            format!("{queued} connections lie in the accept queue, and nobody takes them{within}")
+        (ServerExpectation::AcceptQueue(0), Instead::AcceptQueue(Some(connections))) => {
+            format!("{}{within}", queued(*connections))
         }
         (ServerExpectation::Rest, busy) => {
             format!("the server does not come to rest{within}: {busy}")
@@ -116,6 +113,14 @@ pub(super) fn of_server(expected: &ServerExpectation, how: Ended, instead: &Inst
             format!("the server has not printed {}{within}", printed(expected))
         }
         _ => format!("{}{within}, and {instead}", owed(expected)),
+    }
+}
+
+/// Connections that are not accepted.
+pub(super) fn queued(connections: u32) -> String {
+    match connections {
+        1 => "a connection lies in the accept queue, and nobody takes it".to_owned(),
+        many => format!("{many} connections lie in the accept queue, and nobody takes them"),
     }
 }
 
