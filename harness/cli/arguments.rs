@@ -144,6 +144,9 @@ pub(super) struct CheckArgs {
     /// Goes to every position and to thousands.
     #[arg(long)]
     pub(super) deep: bool,
+    /// Goes on to the end of a run that has found something, however long it takes; usually it ends after two minutes.
+    #[arg(long)]
+    pub(super) no_fail_fast: bool,
     /// How many cases of each property are drawn.
     #[arg(long, value_name = "N")]
     pub(super) cases: Option<usize>,

@@ -14,6 +14,7 @@ pub(super) fn check(arguments: &CheckArgs, invocation: Invocation) -> Result<Exi
         only: arguments.only.clone(),
         skip: arguments.skip.clone(),
         deep: arguments.deep,
+        fail_fast: !arguments.no_fail_fast,
         cases: arguments.cases,
         saved: shared.artifacts.clone(),
         ..settings(shared, invocation)?

@@ -30,6 +30,7 @@ const EXCEPTIONS: &[(&str, &str, Repeated)] = &[
     ("check", "min_checks", Repeated::Not),
     ("check", "no_tests", Repeated::Not),
     ("run", "no_tests", Repeated::Not),
+    ("check", "no_fail_fast", Repeated::Not),
     ("check", "jobs", Repeated::Not),
     ("run", "jobs", Repeated::Not),
     // How much is told, and where. The folder of `--artifacts` is read too: its cases come first.
@@ -122,6 +123,7 @@ mod tests {
                 ("only", Not),
                 ("skip", Not),
                 ("deep", AsGiven),
+                ("no_fail_fast", Not),
                 ("cases", AsGiven),
                 ("verbose", Not),
                 ("min_checks", Not),

@@ -1,7 +1,7 @@
 //! The kernel's network counters of one namespace (`/proc/PID/net/snmp` and `netstat`), as differences.
 
+use super::proc_file::text_of;
 use std::collections::BTreeMap;
-use std::fs;
 
 /// The counter of datagrams that did not fit the buffer of their receiver and were dropped.
 pub(crate) const RECEIVE_BUFFER_ERRORS: &str = "RcvbufErrors";
@@ -27,7 +27,7 @@ const TOLD: &[&str] = &[
 
 /// How many UDP datagrams have been read in the namespace that a process is in, since it was made.
 pub(crate) fn datagrams_read(pid: i32) -> u64 {
-    let file = |name: &str| fs::read_to_string(format!("/proc/{pid}/net/{name}"));
+    let file = |name: &str| text_of(format!("/proc/{pid}/net/{name}"));
     let (v4, v6) = (file("snmp"), file("snmp6"));
     let v6 = v6.unwrap_or_default();
     let of_v6 = v6
@@ -54,7 +54,7 @@ impl Counters {
     pub(crate) fn of(pid: i32) -> Self {
         let mut found = BTreeMap::new();
         for file in ["snmp", "netstat"] {
-            let text = fs::read_to_string(format!("/proc/{pid}/net/{file}")).unwrap_or_default();
+            let text = text_of(format!("/proc/{pid}/net/{file}")).unwrap_or_default();
             take_in(&text, &mut found);
         }
         Self(found)

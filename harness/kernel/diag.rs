@@ -18,8 +18,10 @@ const NLMSG_ERROR: u16 = 2;
 const NLMSG_DONE: u16 = 3;
 const NETLINK_SOCK_DIAG: i32 = 4;
 const UDIAG_SHOW_NAME: u32 = 1;
+const UDIAG_SHOW_VFS: u32 = 2;
 const UDIAG_SHOW_RQLEN: u32 = 0x10;
 const UNIX_DIAG_NAME: u16 = 0;
+const UNIX_DIAG_VFS: u16 = 1;
 const UNIX_DIAG_RQLEN: u16 = 4;
 const INET_DIAG_INFO: u16 = 2;
 const INET_DIAG_SKMEMINFO: u16 = 7;
@@ -75,8 +77,10 @@ pub(crate) struct Row {
     pub(crate) state: State,
     pub(crate) local: Option<SocketAddr>,
     pub(crate) remote: Option<SocketAddr>,
-    /// For Unix sockets, the name it is bound to.
+    /// For Unix sockets, the name it was bound to.
     pub(crate) path: Option<Vec<u8>>,
+    /// For Unix sockets, the file that was made then; it may have other names by now (link(2), rename(2)).
+    pub(crate) file: Option<FileId>,
     /// Whose it is, where the table says so.
     pub(crate) uid: Option<u32>,
     /// 0 while no process holds the socket: not accepted yet, or closed already.
@@ -96,12 +100,36 @@ pub(crate) struct Row {
 }
 
 impl Row {
-    /// Whether it is a Unix socket that is bound to this path.
-    fn is_at(&self, path: &Path) -> bool {
+    /// Whether it is a Unix socket that was bound to this path, or whose file stands there now.
+    pub(crate) fn is_at(&self, path: &Path, there: Option<FileId>) -> bool {
         let wanted = path.as_os_str().as_encoded_bytes();
         let name = self.path.as_deref();
         // The kernel counts the byte that ends the path.
-        name.is_some_and(|name| name.strip_suffix(&[0]).unwrap_or(name) == wanted)
+        let by_name = name.is_some_and(|name| name.strip_suffix(&[0]).unwrap_or(name) == wanted);
+        by_name || there.is_some() && self.file == there
+    }
+}
+
+/// A file as the kernel's tables name it: the device, and the lower half of the inode number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct FileId {
+    device: u32,
+    inode: u32,
+}
+
+impl FileId {
+    /// The file at a path.
+    pub(crate) fn of(path: &Path) -> Option<Self> {
+        let found = rustix::fs::lstat(path).ok()?;
+        let (major, minor) = (
+            rustix::fs::major(found.st_dev),
+            rustix::fs::minor(found.st_dev),
+        );
+        Some(Self {
+            // `MKDEV` of `linux/kdev_t.h`.
+            device: major << 20 | minor,
+            inode: found.st_ino as u32,
+        })
     }
 }
 
@@ -230,26 +258,15 @@ impl Diag {
         let mut request = vec![libc::AF_UNIX as u8, 0, 0, 0];
         request.extend_from_slice(&u32::MAX.to_ne_bytes());
         request.extend_from_slice(&0u32.to_ne_bytes());
-        request.extend_from_slice(&(UDIAG_SHOW_NAME | UDIAG_SHOW_RQLEN).to_ne_bytes());
+        request.extend_from_slice(
+            &(UDIAG_SHOW_NAME | UDIAG_SHOW_VFS | UDIAG_SHOW_RQLEN).to_ne_bytes(),
+        );
         request.extend_from_slice(&[0xff; 8]);
         let mut rows = Vec::new();
         self.ask(&request, NLM_F_DUMP, &mut |body| {
             rows.extend(unix_row(body));
         })?;
         Ok(rows)
-    }
-
-    /// The rows of a Unix socket that listens at `path`.
-    pub(crate) fn listening_at(&self, path: &Path) -> Result<Vec<Row>, Errno> {
-        let mut rows = self.unix()?;
-        rows.retain(|row| row.state == State::Listen && row.is_at(path));
-        Ok(rows)
-    }
-
-    /// Whether a Unix socket is bound to `path`.
-    pub(crate) fn is_bound_to(&self, path: &Path) -> bool {
-        let rows = self.unix().unwrap_or_default();
-        rows.iter().any(|row| row.is_at(path))
     }
 
     fn ask(&self, body: &[u8], flags: u16, take: &mut dyn FnMut(&[u8])) -> Result<(), Errno> {
@@ -372,6 +389,7 @@ pub(super) fn inet_row(body: &[u8]) -> Option<Row> {
         local: Some(SocketAddr::new(address(8)?, port(4)?)),
         remote: Some(SocketAddr::new(address(24)?, port(6)?)),
         path: None,
+        file: None,
         receive_queue: u32_at(body, 56)?,
         send_queue: u32_at(body, 60)?,
         uid: u32_at(body, 64),
@@ -405,6 +423,7 @@ fn unix_row(body: &[u8]) -> Option<Row> {
         local: None,
         remote: None,
         path: None,
+        file: None,
         uid: None,
         inode: u32_at(body, 4)?,
         receive_queue: 0,
@@ -417,6 +436,11 @@ fn unix_row(body: &[u8]) -> Option<Row> {
     for (kind, value) in attributes(body.get(16..)?) {
         match kind {
             UNIX_DIAG_NAME => row.path = Some(value.to_vec()),
+            // `struct unix_diag_vfs`: the inode, then the device.
+            UNIX_DIAG_VFS => {
+                let file = u32_at(value, 4).zip(u32_at(value, 0));
+                row.file = file.map(|(device, inode)| FileId { device, inode });
+            }
             UNIX_DIAG_RQLEN => {
                 row.receive_queue = u32_at(value, 0).unwrap_or(0);
                 row.send_queue = u32_at(value, 4).unwrap_or(0);

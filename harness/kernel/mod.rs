@@ -5,12 +5,13 @@ mod counters;
 mod destroyed;
 mod diag;
 mod ends;
+mod proc_file;
 mod process;
 mod rest;
 
 pub(crate) use counters::{Counters, RECEIVE_BUFFER_ERRORS, datagrams_read};
 pub(crate) use destroyed::{DestroyEvents, DestroyedSocket};
-pub(crate) use diag::{Diag, Row, State, Table};
+pub(crate) use diag::{Diag, FileId, Row, State, Table};
 pub(crate) use ends::{ProcessEnds, Subscription};
 pub(crate) use process::{Descriptors, FileKind, Memory, Process, holder, tree, tree_of};
 pub(crate) use rest::{

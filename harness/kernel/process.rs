@@ -1,5 +1,6 @@
 //! A server's process tree through `/proc` (proc(5)).
 
+use super::proc_file::text_of;
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::{BTreeMap, HashMap};
@@ -32,7 +33,7 @@ impl Process {
     }
 
     fn read(pid: i32) -> Option<Self> {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let stat = text_of(format!("/proc/{pid}/stat")).ok()?;
         let (head, tail) = stat.rsplit_once(')')?;
         let name = head.split_once('(')?.1.to_owned();
         // Field 3 of proc_pid_stat(5) is the first of the tail.
@@ -56,7 +57,7 @@ impl Process {
     fn by_another_thread(self) -> Self {
         let threads = self.thread_ids().into_iter();
         let mut living = threads.filter_map(|thread| {
-            let stat = fs::read_to_string(format!("/proc/{}/task/{thread}/stat", self.pid)).ok()?;
+            let stat = text_of(format!("/proc/{}/task/{thread}/stat", self.pid)).ok()?;
             let state = stat.rsplit_once(')')?.1.trim_start().chars().next()?;
             (!has_ended(state)).then_some((thread, state))
         });
@@ -95,7 +96,7 @@ impl Process {
 
     /// Its memory, a region for each of its mappings (proc_pid_smaps(5)).
     pub(crate) fn memory(&self) -> Memory {
-        let smaps = fs::read_to_string(format!("{}/smaps", self.folder()));
+        let smaps = text_of(format!("{}/smaps", self.folder()));
         Memory::parse(&smaps.unwrap_or_default())
     }
 
@@ -111,7 +112,7 @@ impl Process {
 
     /// How many it may have open (the soft RLIMIT_NOFILE, proc_pid_limits(5)).
     pub(crate) fn descriptors_limit(&self) -> Option<usize> {
-        let limits = fs::read_to_string(format!("{}/limits", self.folder())).ok()?;
+        let limits = text_of(format!("{}/limits", self.folder())).ok()?;
         let mut rows = limits
             .lines()
             .filter_map(|line| line.strip_prefix("Max open files"));
@@ -147,7 +148,7 @@ pub(crate) fn holder(inode: u32) -> Option<Process> {
 
 /// The wait status of a process that has ended and that nobody has waited for yet (field 52 of proc_pid_stat(5)).
 pub(super) fn zombie_status(pid: i32) -> Option<i32> {
-    let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+    let stat = text_of(format!("/proc/{pid}/stat")).ok()?;
     let (_, tail) = stat.rsplit_once(')')?;
     let fields: Vec<&str> = tail.split_ascii_whitespace().collect();
     let is_zombie = Process::read(pid)?.is_zombie();
@@ -386,9 +387,9 @@ pub(crate) fn tree_of(pid: i32) -> Vec<Process> {
 
 fn children(pid: i32) -> Vec<i32> {
     let threads = numbers_in(&format!("/proc/{pid}/task"));
-    let lists = threads.iter().filter_map(|thread| {
-        fs::read_to_string(format!("/proc/{pid}/task/{thread}/children")).ok()
-    });
+    let lists = threads
+        .iter()
+        .filter_map(|thread| text_of(format!("/proc/{pid}/task/{thread}/children")).ok());
     lists
         .flat_map(|list| {
             let pids: Vec<i32> = list

@@ -1,5 +1,6 @@
 //! Whether anything more will come from a server: what its threads wait in, and whether a timer can wake them.
 
+use super::proc_file::text_of;
 use super::process::{Process, has_ended};
 use std::collections::VecDeque;
 use std::fs;
@@ -239,15 +240,17 @@ fn look_at_thread(process: &Process, thread: i32, output: OutputPipe, seen: &mut
     if state.is_some_and(has_ended) {
         return;
     }
-    seen.prints |= state == Some('S') && prints(&folder, output);
+    let call = (state == Some('S')).then(|| Call::of(&folder)).flatten();
+    let prints = |call: &Call| call.prints(&folder, output);
+    seen.prints |= call.as_ref().is_some_and(prints);
     seen.at_rest &= matches!(state, Some('S' | 'T' | 't' | 'I')) && !seen.prints;
-    seen.parked &= match state {
-        Some('T' | 't') => true,
-        Some('S') => waits_without_timeout(process, &folder),
-        _ => false,
-    };
+    seen.parked = seen.parked
+        && match state {
+            Some('T' | 't') => true,
+            _ => call.is_some_and(|call| call.waits_without_timeout(process, &folder)),
+        };
     // schedstat: nanoseconds on a processor, nanoseconds waiting for one, slices.
-    if let Ok(text) = fs::read_to_string(format!("{folder}/schedstat")) {
+    if let Ok(text) = text_of(format!("{folder}/schedstat")) {
         let mut numbers = text
             .split_ascii_whitespace()
             .map(|n| n.parse().unwrap_or(0));
@@ -257,7 +260,7 @@ fn look_at_thread(process: &Process, thread: i32, output: OutputPipe, seen: &mut
         seen.longest_delay = seen.longest_delay.max(delayed);
         seen.delayed += delayed;
     }
-    if let Ok(text) = fs::read_to_string(format!("{folder}/status")) {
+    if let Ok(text) = text_of(format!("{folder}/status")) {
         let count = |name| {
             let value = text.lines().find_map(|line| line.strip_prefix(name));
             value.map_or(0, |value| value.trim().parse::<u64>().unwrap_or(0))
@@ -268,15 +271,55 @@ fn look_at_thread(process: &Process, thread: i32, output: OutputPipe, seen: &mut
     }
 }
 
-/// Whether a thread waits for us to read what it prints: it goes on as soon as we have.
-fn prints(folder: &str, output: OutputPipe) -> bool {
-    let text = fs::read_to_string(format!("{folder}/syscall")).unwrap_or_default();
-    let mut words = text.split_ascii_whitespace();
-    let call = words.next().and_then(|word| word.parse().ok());
-    let writes = matches!(call, Some(libc::SYS_write | libc::SYS_writev));
-    let file = words.next().and_then(|word| word.strip_prefix("0x"));
-    let file = file.and_then(|file| u32::from_str_radix(file, 16).ok());
-    writes && file.is_some_and(|file| is_pipe(&format!("{folder}/fd/{file}"), output.inode))
+/// The system call that a thread is in (`/proc/PID/task/TID/syscall`).
+struct Call {
+    number: libc::c_long,
+    arguments: Vec<u64>,
+}
+
+impl Call {
+    fn of(folder: &str) -> Option<Self> {
+        let text = text_of(format!("{folder}/syscall")).ok()?;
+        let mut words = text.split_ascii_whitespace();
+        let number = words.next()?.parse().ok()?;
+        let arguments =
+            words.filter_map(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok());
+        Some(Self {
+            number,
+            arguments: arguments.collect(),
+        })
+    }
+
+    fn argument(&self, n: usize) -> Option<u64> {
+        self.arguments.get(n).copied()
+    }
+
+    /// Whether a thread waits for us to read what it prints: it goes on as soon as we have.
+    fn prints(&self, folder: &str, output: OutputPipe) -> bool {
+        let writes = matches!(self.number, libc::SYS_write | libc::SYS_writev);
+        let file = self.argument(0).filter(|_| writes);
+        file.is_some_and(|file| is_pipe(&format!("{folder}/fd/{file}"), output.inode))
+    }
+
+    fn wait(&self) -> Option<&'static Wait> {
+        WAITS.iter().find(|(call, ..)| *call == self.number)
+    }
+
+    /// Whether only what is waited for ends it.
+    fn waits_without_timeout(&self, process: &Process, folder: &str) -> bool {
+        self.wait().is_some_and(|(_, _, forever)| match forever {
+            Forever::Always => true,
+            Forever::NullAt(n) => self.argument(*n) == Some(0),
+            Forever::NegativeAt(n) => self.argument(*n).is_some_and(|time| (time as i32) < 0),
+            Forever::Descriptor => self
+                .argument(0)
+                .is_some_and(|fd| has_no_socket_timeout(process, fd as i32)),
+            Forever::Signals => {
+                let set = self.argument(0).and_then(|at| signal_set_at(folder, at));
+                self.argument(2) == Some(0) && set.is_some_and(|set| !has_alarm(set))
+            }
+        })
+    }
 }
 
 /// Whether a link in `/proc/PID/fd` is to a pipe: the standard output of a child may be a client's socket, or a pipe to
@@ -311,12 +354,9 @@ fn occupation(folder: &str) -> String {
         Some('Z' | 'X') => "has ended".to_owned(),
         Some('D') => "waits for the disk".to_owned(),
         _ => {
-            let text = fs::read_to_string(format!("{folder}/syscall")).unwrap_or_default();
-            let number = text
-                .split_ascii_whitespace()
-                .next()
-                .and_then(|word| word.parse().ok());
-            let known = WAITS.iter().find(|(call, ..)| Some(*call) == number);
+            let call = Call::of(folder);
+            let known = call.as_ref().and_then(Call::wait);
+            let number = call.as_ref().map(|call| call.number);
             let sleeps =
                 number == Some(libc::SYS_clock_nanosleep) || number == Some(libc::SYS_nanosleep);
             match (known, number) {
@@ -330,7 +370,7 @@ fn occupation(folder: &str) -> String {
 }
 
 fn thread_state(folder: &str) -> Option<char> {
-    let stat = fs::read_to_string(format!("{folder}/stat")).ok()?;
+    let stat = text_of(format!("{folder}/stat")).ok()?;
     stat.rsplit_once(')')?.1.trim_start().chars().next()
 }
 
@@ -349,7 +389,10 @@ enum Forever {
     Signals,
 }
 
-const WAITS: &[(libc::c_long, &str, Forever)] = &[
+/// A system call, its name, and how it says that it waits for ever.
+type Wait = (libc::c_long, &'static str, Forever);
+
+const WAITS: &[Wait] = &[
     (libc::SYS_epoll_pwait, "epoll_pwait", Forever::NegativeAt(3)),
     (libc::SYS_epoll_pwait2, "epoll_pwait2", Forever::NullAt(3)),
     (libc::SYS_ppoll, "ppoll", Forever::NullAt(2)),
@@ -382,37 +425,6 @@ const WAITS: &[(libc::c_long, &str, Forever)] = &[
     #[cfg(target_arch = "x86_64")]
     (libc::SYS_pause, "pause", Forever::Always),
 ];
-
-/// Reads `/proc/PID/task/TID/syscall`: the number of the call and its six arguments in hexadecimal.
-fn waits_without_timeout(process: &Process, folder: &str) -> bool {
-    let Ok(text) = fs::read_to_string(format!("{folder}/syscall")) else {
-        return false;
-    };
-    let mut words = text.split_ascii_whitespace();
-    let Some(number) = words
-        .next()
-        .and_then(|word| word.parse::<libc::c_long>().ok())
-    else {
-        return false;
-    };
-    let arguments: Vec<u64> = words
-        .filter_map(|word| u64::from_str_radix(word.strip_prefix("0x")?, 16).ok())
-        .collect();
-    let argument = |n: usize| arguments.get(n).copied();
-    let wait = WAITS.iter().find(|(call, ..)| *call == number);
-    wait.is_some_and(|(_, _, forever)| match forever {
-        Forever::Always => true,
-        Forever::NullAt(n) => argument(*n) == Some(0),
-        Forever::NegativeAt(n) => argument(*n).is_some_and(|timeout| (timeout as i32) < 0),
-        Forever::Descriptor => {
-            argument(0).is_some_and(|fd| has_no_socket_timeout(process, fd as i32))
-        }
-        Forever::Signals => {
-            let set = argument(0).and_then(|address| signal_set_at(folder, address));
-            argument(2) == Some(0) && set.is_some_and(|set| !has_alarm(set))
-        }
-    })
-}
 
 /// Reads a signal set, as the kernel has it, from the memory of another process.
 fn signal_set_at(folder: &str, address: u64) -> Option<u64> {
@@ -449,7 +461,7 @@ fn has_no_socket_timeout(process: &Process, fd: i32) -> bool {
 
 /// Whether a timer can wake the process: a POSIX timer, an armed timerfd, SIGALRM, or a ring whose waits cannot be seen.
 fn has_timer(process: &Process) -> bool {
-    let timers = fs::read_to_string(format!("/proc/{}/timers", process.pid));
+    let timers = text_of(format!("/proc/{}/timers", process.pid));
     let posix = timers.is_ok_and(|text| !text.is_empty());
     let folder = process.folder();
     posix || may_be_alarmed(&folder) || has_timer_descriptor(&folder)
@@ -458,7 +470,7 @@ fn has_timer(process: &Process) -> bool {
 /// Whether SIGALRM would not simply end the process: it is caught, or blocked to be read from a signalfd(2). Of an
 /// interval timer that is armed (setitimer(2)) the kernel shows nothing.
 fn may_be_alarmed(folder: &str) -> bool {
-    let Ok(status) = fs::read_to_string(format!("{folder}/status")) else {
+    let Ok(status) = text_of(format!("{folder}/status")) else {
         return true;
     };
     ["SigCgt:", "SigBlk:"].into_iter().any(|name| {
@@ -485,7 +497,7 @@ fn has_timer_descriptor(folder: &str) -> bool {
 }
 
 fn is_armed(folder: &str, fd: &str) -> bool {
-    let Ok(info) = fs::read_to_string(format!("{folder}/fdinfo/{fd}")) else {
+    let Ok(info) = text_of(format!("{folder}/fdinfo/{fd}")) else {
         return true;
     };
     let value = info.lines().find_map(|line| line.strip_prefix("it_value:"));

@@ -1,6 +1,8 @@
 //! Where a server runs: in a network, pid and mount namespace of its own, or on the plain host.
 
-use crate::kernel::{DestroyEvents, DestroyedSocket, Diag, ProcessEnds, Subscription};
+use crate::kernel::{
+    DestroyEvents, DestroyedSocket, Diag, FileId, ProcessEnds, Row, State, Subscription,
+};
 use crate::model::error::Error;
 use crate::sys::own_folders::is_below;
 use crate::sys::own_limits;
@@ -163,6 +165,21 @@ impl Lab {
             }
             _ => path.to_owned(),
         }
+    }
+
+    /// The Unix sockets that are at a path of the server's.
+    pub(crate) fn unix_at(&self, path: &Path) -> Vec<Row> {
+        let there = FileId::of(&self.reached(path));
+        let mut rows = self.diag().unix().unwrap_or_default();
+        rows.retain(|row| row.is_at(path, there));
+        rows
+    }
+
+    /// Those of them that listen.
+    pub(crate) fn listening_at(&self, path: &Path) -> Vec<Row> {
+        let mut rows = self.unix_at(path);
+        rows.retain(|row| row.state == State::Listen);
+        rows
     }
 
     /// Sets a kernel parameter of the lab's own network.

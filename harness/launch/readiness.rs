@@ -2,7 +2,7 @@
 
 use super::process::Process;
 use super::target::Target;
-use crate::kernel::{self, Descriptors, Row, State, stillness, tree};
+use crate::kernel::{self, Descriptors, FileId, Row, State, stillness, tree};
 use crate::launch::lab::Lab;
 use crate::model::address::Address;
 use crate::model::error::Error;
@@ -159,7 +159,7 @@ fn owned_places(lab: &Lab) -> Result<Vec<Place>, Error> {
     let listening = unix
         .iter()
         .filter(|row| owned(row) && row.state == State::Listen);
-    places.extend(listening.filter_map(|row| path_place(Transport::Unix, row)));
+    places.extend(listening.filter_map(|row| path_place(lab, Transport::Unix, row)));
     let udp = lab.diag().udp().map_err(failed)?;
     places.extend(
         udp.iter()
@@ -169,7 +169,7 @@ fn owned_places(lab: &Lab) -> Result<Vec<Place>, Error> {
     let bound = unix
         .iter()
         .filter(|row| owned(row) && row.state != State::Listen);
-    places.extend(bound.filter_map(|row| path_place(Transport::UnixDatagram, row)));
+    places.extend(bound.filter_map(|row| path_place(lab, Transport::UnixDatagram, row)));
     Ok(places)
 }
 
@@ -190,19 +190,27 @@ fn inet_place(transport: Transport, row: &Row) -> Option<Place> {
     })
 }
 
-fn path_place(transport: Transport, row: &Row) -> Option<Place> {
-    let path = row.path.as_ref()?;
-    let end = path
-        .iter()
-        .position(|byte| *byte == 0)
-        .unwrap_or(path.len());
-    let path = Path::new(std::ffi::OsStr::from_bytes(&path[..end]));
-    path.is_absolute().then(|| Place {
+/// Where a Unix socket is found: at the path that we give to servers, if its file stands there, whatever it was bound to.
+fn path_place(lab: &Lab, transport: Transport, row: &Row) -> Option<Place> {
+    let given = lab.socket_path();
+    let path = match row.is_at(&given, FileId::of(&lab.reached(&given))) {
+        true => given,
+        false => bound_path(row)?,
+    };
+    Some(Place {
         transport,
-        address: Address::Path(path.to_owned()),
+        address: Address::Path(path),
         wildcard: false,
         inode: row.inode,
     })
+}
+
+/// The absolute path that a Unix socket was bound to.
+fn bound_path(row: &Row) -> Option<PathBuf> {
+    let path = row.path.as_ref()?;
+    let name = path.split(|byte| *byte == 0).next()?;
+    let path = Path::new(std::ffi::OsStr::from_bytes(name));
+    path.is_absolute().then(|| path.to_owned())
 }
 
 /// Chooses among the places: as told, as the profile says, else the only port there is.
@@ -311,7 +319,7 @@ fn names_without_a_place(lab: &Lab) -> Vec<String> {
     let listening = rows
         .iter()
         .filter(|row| row.state == State::Listen && mine.contains(&row.inode));
-    let nowhere = listening.filter(|row| path_place(Transport::Unix, row).is_none());
+    let nowhere = listening.filter(|row| path_place(lab, Transport::Unix, row).is_none());
     let named = nowhere.filter_map(|row| match row.path.as_deref()? {
         [0, name @ ..] => Some(format!(
             "the abstract name @{} (an absolute path is needed, such as {{path}})",

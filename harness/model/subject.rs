@@ -196,7 +196,12 @@ impl Subject {
     pub(crate) fn with_room(&self, wanted: u32) -> u32 {
         let most = self.profile.promises.most();
         let fitting = most.map_or(wanted, |most| wanted.min(most.saturating_sub(2).max(1)));
-        fitting.min(self.most_clients)
+        let its = match self.process_for_each {
+            // Each has descriptors of its own.
+            true => u32::MAX,
+            false => self.may_hold().max(1),
+        };
+        fitting.min(self.most_clients).min(its)
     }
 
     /// The same of a server that was found to break a promise.

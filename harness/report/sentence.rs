@@ -300,7 +300,7 @@ impl fmt::Display for Doubt {
             Self::CouldNotRun { reason } => write!(f, "it could not be run: {reason}"),
             Self::OutOfRun { within } => write!(
                 f,
-                "not concluded: a run that has found something ends after {} s, unless it is --deep",
+                "not concluded: a run that has found something ends after {} s, unless it is --no-fail-fast",
                 within.as_secs()
             ),
             Self::CasesUnproven {

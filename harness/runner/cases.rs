@@ -237,7 +237,7 @@ async fn try_case(
         // Now it is known what can happen.
         DrillFile::read_over(Path::new(&case.file), Some(transport))?;
     }
-    let findings = Findings::of_a_run(settings.deep);
+    let findings = Findings::of_a_run(settings.fails_fast());
     let job = Job::new(target, &subject, settings, turn, &findings).of(&case.id, heard);
     // The session keeps its lab for as long as its server is used.
     drop(lab);
@@ -247,6 +247,7 @@ async fn try_case(
         tries: TRIES,
         // Who writes a scenario says what he expects.
         ask: false,
+        ends_when_late: false,
     };
     job.try_on(Some(session), scenarios, options).await
 }

@@ -9,7 +9,7 @@ use super::parallel::{block_on, wait_in_line};
 use super::selection::glob_matches;
 use crate::judge::{Doubt, Finding, Skip, Verdict};
 use crate::launch::{Known, Target};
-use crate::model::check::{Check, Severity};
+use crate::model::check::{Check, Gate, Severity};
 use crate::model::date::Date;
 use crate::model::error::Error;
 use crate::model::invariant::Invariant;
@@ -45,7 +45,7 @@ pub(super) fn check_result(
         requirement: invariant
             .map_or(check.requirement, Invariant::requirement)
             .to_owned(),
-        fix: Some(check.fix.to_owned()),
+        fix: Some(fix(check, &attempt.verdict).to_owned()),
         lenient: is_lenient(check, job, &attempt.verdict),
         known: known.map(|known| known.reason.clone()),
         known_once: known_once(check, job.target).cloned(),
@@ -137,6 +137,7 @@ async fn performed(
         polite: !check.judges_serving(job.subject),
         tries: batches.tries(),
         ask: true,
+        ends_when_late: !check.policy.drawn && !job.settings.deep,
     };
     let attempt = job.try_all(scenarios, options).await?;
     concluded(attempt, batches, scenarios, job).await
@@ -152,6 +153,17 @@ fn broken_beside(check: &Check, verdict: &Verdict) -> Option<Invariant> {
     let is_beside =
         check.policy.severity == Severity::Should && !check.policy.recommends.contains(&invariant);
     is_beside.then_some(invariant)
+}
+
+/// How the server is mended. Where clients do nothing but ask, and where an invariant was broken beside what a check recommends,
+/// what the check says is about something else.
+fn fix(check: &Check, verdict: &Verdict) -> &'static str {
+    let broken = match (verdict, check.policy.gate) {
+        (Verdict::Fail(finding), Some(Gate::Serving(_))) => finding.cause.invariant(),
+        _ => broken_beside(check, verdict),
+    };
+    let served = |invariant: &Invariant| *invariant != Invariant::Served;
+    broken.filter(served).map_or(check.fix, Invariant::fix)
 }
 
 /// The same attempt, which proves nothing of the check where what it shows is the matter of another one.

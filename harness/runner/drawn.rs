@@ -123,6 +123,7 @@ async fn case_by_case(
         polite: true,
         tries: TRIES,
         ask: true,
+        ends_when_late: false,
     };
     let mut failed = None;
     let verdict_of = async |case: &Scenario| {

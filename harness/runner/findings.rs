@@ -11,7 +11,7 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
-/// For how long a run goes on that has found something, unless it is deep: what is known by then is worth mending first.
+/// For how long a run goes on that has found something, where it is to fail fast: what is known by then is worth mending first.
 pub(super) const RUNS_FOR: Duration = Duration::from_secs(120);
 
 /// What the checks of a run have found so far.
@@ -148,11 +148,11 @@ impl Drop for Claimed {
 }
 
 impl Findings {
-    /// Nothing yet; a run that is not deep ends some time after its first finding.
-    pub(super) fn of_a_run(deep: bool) -> Self {
+    /// Nothing yet; a run that is to fail fast ends when it has found something, and some time has passed.
+    pub(super) fn of_a_run(fails_fast: bool) -> Self {
         Self {
             state: Arc::new(watch::Sender::default()),
-            over_at: (!deep).then(|| Instant::now() + RUNS_FOR),
+            over_at: fails_fast.then(|| Instant::now() + RUNS_FOR),
         }
     }
 
@@ -327,7 +327,7 @@ mod tests {
 
     #[tokio::test]
     async fn failure_of_a_kind_that_is_being_made_sure_of_is_waited_for() {
-        let findings = Findings::of_a_run(true);
+        let findings = Findings::of_a_run(false);
         let (first, second) = (
             shape(check_of("reset", 0), None),
             shape(check_of("reset", 1), None),
@@ -346,7 +346,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_wait_for_what_turns_out_to_be_none_go_on_alone() {
-        let findings = Findings::of_a_run(true);
+        let findings = Findings::of_a_run(false);
         let (first, second) = (
             shape(check_of("reset", 0), None),
             shape(check_of("reset", 1), None),
@@ -365,7 +365,7 @@ mod tests {
     async fn run_ends_in_time_where_something_fails_it() {
         let findings = Findings {
             over_at: Some(Instant::now()),
-            ..Findings::of_a_run(true)
+            ..Findings::of_a_run(false)
         };
         let by = shape(check_of("reset", 0), None);
         let Claim::First(claimed) = findings.claim(&died(), &by).await else {

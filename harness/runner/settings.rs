@@ -27,6 +27,8 @@ pub struct Settings {
     pub seed: u64,
     /// Every position and the large counts.
     pub deep: bool,
+    /// A run that has found something ends after two minutes, what is left of it `inconclusive`; one that is deep goes on.
+    pub fail_fast: bool,
     /// How many cases of each property are drawn; `None` for few, or with `deep` for many.
     pub cases: Option<usize>,
     /// Globs over check ids; empty means all.
@@ -79,6 +81,7 @@ impl Default for Settings {
             jobs: 8,
             seed: 1,
             deep: false,
+            fail_fast: true,
             cases: None,
             shrink: true,
             saved: None,
@@ -94,6 +97,11 @@ impl Default for Settings {
 }
 
 impl Settings {
+    /// Whether a run ends early that has found something.
+    pub(super) fn fails_fast(&self) -> bool {
+        self.fail_fast && !self.deep
+    }
+
     /// The options of `sockdrill check` that say the same, but for what is chosen and the seed.
     pub(crate) fn options(&self) -> Vec<String> {
         // All of them are named, so that a new one is not forgotten.
@@ -102,6 +110,7 @@ impl Settings {
             jobs: _,
             seed: _,
             deep,
+            fail_fast: _,
             cases,
             only: _,
             skip: _,

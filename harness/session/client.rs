@@ -550,7 +550,7 @@ impl Client {
                 let Address::Path(path) = &self.server else {
                     return false;
                 };
-                let rows = self.lab.diag().listening_at(path).unwrap_or_default();
+                let rows = self.lab.listening_at(path);
                 self.recorder.client_states().of(self.id).is_connected()
                     && rows.first().is_some_and(|row| row.receive_queue == 0)
             }

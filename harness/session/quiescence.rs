@@ -145,9 +145,7 @@ impl Observer {
                 });
                 rows
             }
-            crate::model::address::Address::Path(path) => {
-                self.lab.diag().listening_at(path).ok()?
-            }
+            crate::model::address::Address::Path(path) => self.lab.listening_at(path),
         };
         let queue = rows.iter().map(|row| row.receive_queue).sum();
         let backlog = rows.iter().map(|row| row.send_queue).min()?;

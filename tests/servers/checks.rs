@@ -179,7 +179,8 @@ fn external() -> Trial {
 
 /// A finished `sockdrill check` with its report.
 fn check(arguments: &[&str]) -> Run {
-    sockdrill(&["check"]).reporting().args(arguments).run()
+    let run = sockdrill(&["check", "--no-fail-fast"]);
+    run.reporting().args(arguments).run()
 }
 
 /// Holds a run to its exit code and to verdicts; all but a pass and a failure must have a reason.
