@@ -439,12 +439,17 @@ impl Cause {
         self.is_crash() || matches!(self, Self::Alarm(_))
     }
 
-    /// Whether the server, a process of it, or its listening socket came to an end, or it said itself what is wrong: no lack of time excuses that.
-    pub(crate) fn is_of_the_server(&self) -> bool {
+    /// Whether the server, a process of it, or its listening socket came to an end.
+    pub(crate) fn is_an_end(&self) -> bool {
         matches!(
             self,
-            Self::Died { .. } | Self::ProcessDied { .. } | Self::NoLongerListens | Self::Alarm(_)
+            Self::Died { .. } | Self::ProcessDied { .. } | Self::NoLongerListens
         )
+    }
+
+    /// Whether the server, a process of it, or its listening socket came to an end, or it said itself what is wrong: no lack of time excuses that.
+    pub(crate) fn is_of_the_server(&self) -> bool {
+        self.is_an_end() || matches!(self, Self::Alarm(_))
     }
 }
 

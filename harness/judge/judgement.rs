@@ -69,10 +69,15 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
     }
 }
 
-/// The causes that no simpler scenario has shown, and then those that are known.
+/// The causes that no simpler scenario has shown, and then those that are known. Who did not get something of a server that had
+/// ended did not get it for that reason.
 fn news_first(causes: impl Iterator<Item = Cause>, trial: &Trial) -> impl Iterator<Item = Cause> {
-    let (known, news): (Vec<_>, Vec<_>) =
-        causes.partition(|cause| trial.known.contains(&cause.key()));
+    let causes: Vec<Cause> = causes.collect();
+    let has_ended = causes.iter().any(Cause::is_an_end);
+    let is_told = |cause: &Cause| {
+        trial.known.contains(&cause.key()) || has_ended && !cause.is_of_the_server()
+    };
+    let (known, news): (Vec<_>, Vec<_>) = causes.into_iter().partition(is_told);
     news.into_iter().chain(known)
 }
 

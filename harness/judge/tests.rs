@@ -156,6 +156,23 @@ fn death_comes_before_every_other_reason() {
     );
 }
 
+/// A death that another check has shown is known, and so is what it kept from a client.
+#[test]
+fn what_a_death_brings_about_is_no_news_where_the_death_is_known() {
+    let mut seen = seen(ClientEvent::Ended(End::Reset), Ended::Settled);
+    let exit = Exit::Signal(6);
+    seen.events
+        .insert(2, transcript(vec![exited(exit)]).events.remove(0));
+    let mut trial = expects_hello();
+    let cause_of = |trial: &Trial| match judge(trial, &seen) {
+        Verdict::Fail(finding) => finding.cause.key(),
+        other => panic!("expected a fail, got {other:?}"),
+    };
+    assert_eq!(cause_of(&trial), "died/signal-6");
+    trial.known = vec!["died/signal-6".to_owned()];
+    assert_eq!(cause_of(&trial), "died/signal-6");
+}
+
 fn ended(exit: Exit, worker: Option<&str>) -> What {
     What::Server(ServerEvent::ProcessEnded {
         pid: 7,

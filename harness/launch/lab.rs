@@ -167,18 +167,16 @@ impl Lab {
         }
     }
 
-    /// The Unix sockets that are at a path of the server's.
-    pub(crate) fn unix_at(&self, path: &Path) -> Vec<Row> {
-        let there = FileId::of(&self.reached(path));
-        let mut rows = self.diag().unix().unwrap_or_default();
-        rows.retain(|row| row.is_at(path, there));
-        rows
+    /// The file at a path of the server's.
+    pub(crate) fn file_at(&self, path: &Path) -> Option<FileId> {
+        FileId::of(&self.reached(path))
     }
 
-    /// Those of them that listen.
+    /// The Unix sockets that listen at a path of the server's.
     pub(crate) fn listening_at(&self, path: &Path) -> Vec<Row> {
-        let mut rows = self.unix_at(path);
-        rows.retain(|row| row.state == State::Listen);
+        let there = self.file_at(path);
+        let mut rows = self.diag().unix().unwrap_or_default();
+        rows.retain(|row| row.state == State::Listen && row.is_at(path, there));
         rows
     }
 

@@ -2,7 +2,7 @@
 
 use super::process::Process;
 use super::target::Target;
-use crate::kernel::{self, Descriptors, FileId, Row, State, stillness, tree};
+use crate::kernel::{self, Descriptors, Row, State, stillness, tree};
 use crate::launch::lab::Lab;
 use crate::model::address::Address;
 use crate::model::error::Error;
@@ -22,7 +22,7 @@ pub(super) struct Place {
     /// Bound to all addresses of its family.
     pub(super) wildcard: bool,
     /// Its socket.
-    inode: u32,
+    pub(super) inode: u32,
 }
 
 /// The pause between the first two looks.
@@ -193,7 +193,7 @@ fn inet_place(transport: Transport, row: &Row) -> Option<Place> {
 /// Where a Unix socket is found: at the path that we give to servers, if its file stands there, whatever it was bound to.
 fn path_place(lab: &Lab, transport: Transport, row: &Row) -> Option<Place> {
     let given = lab.socket_path();
-    let path = match row.is_at(&given, FileId::of(&lab.reached(&given))) {
+    let path = match row.is_at(&given, lab.file_at(&given)) {
         true => given,
         false => bound_path(row)?,
     };

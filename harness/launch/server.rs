@@ -98,6 +98,18 @@ impl Server {
         rows
     }
 
+    /// The rows of the kernel's table that are at the server's path, and that of the socket which was there when it started:
+    /// another file may stand there since (rename(2)).
+    pub(crate) fn at_path(&self) -> Vec<Row> {
+        let Address::Path(path) = &self.place.address else {
+            return Vec::new();
+        };
+        let there = self.lab.file_at(path);
+        let mut rows = self.lab.diag().unix().unwrap_or_default();
+        rows.retain(|row| row.inode == self.place.inode || row.is_at(path, there));
+        rows
+    }
+
     /// The sockets that anybody has where clients reach the server: those that listen, and of datagrams those that are bound.
     pub(crate) fn sockets(&self) -> Vec<u32> {
         match self.place.transport {

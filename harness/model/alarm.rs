@@ -247,7 +247,7 @@ pub(crate) const FORMS: &[AlarmForm] = &[
     AlarmForm {
         name: "a Python traceback",
         begins: &[Has("Traceback (most recent call last)")],
-        then: None,
+        then: Some("File \""),
         ends: Ends::Python,
         title: Title::Exception,
         severity: Severity::Should,

@@ -519,6 +519,8 @@ mod tests {
             "==7==LeakSanitizer has encountered a fatal error.\n==7==HINT: LeakSanitizer does not work under ptrace\n",
             "thread 'main' started\n** (see the manual)\n\n",
             "connection reset: Error 104\nat 19:00 all is well\n",
+            "client says: Traceback (most recent call last):\nclient says: panic: runtime error\n",
+            "Traceback (most recent call last) is what we would print; got b'PING'\naccepted 7: yes\n",
         ];
         for text in innocent {
             assert_eq!(alarms(text), [], "{text}");

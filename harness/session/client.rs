@@ -60,6 +60,8 @@ struct Link {
     driver: JoinHandle<()>,
     /// Sends in the background, while there is something to send.
     writers: Vec<JoinHandle<()>>,
+    /// What of `sent` was there before the part that is being sent in the background.
+    part_from: Rc<Cell<Option<u64>>>,
     peer: SockAddr,
     /// How many bytes the kernel has taken from us.
     sent: Rc<Cell<u64>>,
@@ -264,6 +266,7 @@ impl Client {
             mode,
             driver,
             writers: Vec::new(),
+            part_from: Rc::default(),
             peer,
             sent: Rc::default(),
             is_paced: false,
@@ -323,12 +326,14 @@ impl Client {
         let (id, recorder, transport) = (self.id, self.recorder.clone(), self.transport);
         let (socket, peer) = (Rc::clone(&link.socket), link.peer.clone());
         let (sent, due) = (Rc::clone(&link.sent), Rc::clone(&link.due));
-        let late = Rc::clone(&link.late);
+        let (late, part) = (Rc::clone(&link.late), Rc::clone(&link.part_from));
         link.is_paced |= every.is_some();
         link.writers.push(tokio::task::spawn_local(async move {
             let last = segments.len().saturating_sub(1);
             for (n, segment) in segments.into_iter().enumerate() {
+                part.set(Some(sent.get()));
                 let done = send_all(&socket, &peer, &segment, transport, &sent).await;
+                part.set(None);
                 let event = match done {
                     Ok(()) => ClientEvent::Sent(segment),
                     Err(errno) => {
@@ -879,6 +884,10 @@ impl Client {
                 task.abort();
                 // A task that was aborted has let go of the socket once it has been joined.
                 let _ = task.await;
+            }
+            let part = link.part_from.get().map(|from| link.sent.get() - from);
+            if let Some(bytes @ 1..) = part {
+                self.record(ClientEvent::SentPart(bytes));
             }
         }
     }

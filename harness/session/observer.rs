@@ -280,7 +280,7 @@ impl Observer {
         match (server.transport().is_datagram(), server.address()) {
             (false, _) => self.listener().is_some(),
             (true, Address::Inet(address)) => self.lab.diag().has_udp(address.port()),
-            (true, Address::Path(path)) => !self.lab.unix_at(path).is_empty(),
+            (true, Address::Path(_)) => !server.at_path().is_empty(),
         }
     }
 

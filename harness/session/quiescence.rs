@@ -5,6 +5,7 @@ use super::observer::Observer;
 use crate::kernel::{
     Activity, BUSY_FROM, RestDetector, Row, State, percent, shows_waits, stillness,
 };
+use crate::model::address::Address;
 use crate::model::limits::{
     CATCH_UP_WITHIN, LOOK_ASIDE, LOOK_EVERY, LOOKS_TO_BLAME, PATIENCE_WITH_THE_STARVED,
     SERVED_WITHIN, SETTLE_WITHIN, STEP_WITHIN,
@@ -129,24 +130,19 @@ impl Observer {
 
     pub(super) fn port(&self) -> Option<u16> {
         match self.server.as_ref()?.address() {
-            crate::model::address::Address::Inet(address) => Some(address.port()),
-            crate::model::address::Address::Path(_) => None,
+            Address::Inet(address) => Some(address.port()),
+            Address::Path(_) => None,
         }
     }
 
     /// The listener's accept queue and its limit.
     pub(super) fn listener(&self) -> Option<(u32, u32)> {
-        let rows = match self.server.as_ref()?.address() {
-            crate::model::address::Address::Inet(address) => {
-                let mut rows = self.lab.diag().listeners().ok()?;
-                rows.retain(|row| {
-                    row.local
-                        .is_some_and(|local| local.port() == address.port())
-                });
-                rows
-            }
-            crate::model::address::Address::Path(path) => self.lab.listening_at(path),
+        let server = self.server.as_ref()?;
+        let mut rows = match server.address() {
+            Address::Inet(_) => server.listeners(),
+            Address::Path(_) => server.at_path(),
         };
+        rows.retain(|row| row.state == State::Listen);
         let queue = rows.iter().map(|row| row.receive_queue).sum();
         let backlog = rows.iter().map(|row| row.send_queue).min()?;
         Some((queue, backlog))

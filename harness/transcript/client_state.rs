@@ -211,6 +211,7 @@ impl ClientState {
             | ClientEvent::Reset
             | ClientEvent::Closed
             | ClientEvent::Vanished
+            | ClientEvent::SentPart(_)
             | ClientEvent::SentWithoutSource(_)
             | ClientEvent::Stalled
             | ClientEvent::Late(_)

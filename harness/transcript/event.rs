@@ -150,6 +150,8 @@ pub(crate) enum ClientEvent {
     },
     /// It handed this many bytes to the kernel.
     Sent(#[serde(with = "as_text")] Vec<u8>),
+    /// It handed so many bytes to the kernel of something longer, when it left.
+    SentPart(u64),
     /// It handed a datagram of so many bytes to the kernel that names no sender.
     SentWithoutSource(usize),
     /// The kernel refused its bytes.
@@ -645,6 +647,7 @@ impl Transcript {
     pub(crate) fn sent_bytes(&self) -> u64 {
         let sent = self.events.iter().map(|event| match &event.what {
             What::Client(_, ClientEvent::Sent(bytes)) => bytes.len() as u64,
+            What::Client(_, ClientEvent::SentPart(bytes)) => *bytes,
             _ => 0,
         });
         sent.sum()
@@ -844,6 +847,7 @@ impl fmt::Display for ClientEvent {
             },
             Self::ConnectFailed { error, .. } => write!(f, "is not connected: {error}"),
             Self::Sent(bytes) => write!(f, "> {}", literal::shown(bytes)),
+            Self::SentPart(bytes) => write!(f, "> the first {bytes} bytes of more"),
             Self::SentWithoutSource(bytes) => {
                 write!(f, "sends {bytes} bytes that name no sender")
             }

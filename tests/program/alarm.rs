@@ -128,6 +128,14 @@ fn flood_of_lines_while_nobody_does_anything_is_seen_although_it_ends() {
     run("chats", crowd, &["--strict"]).code(0);
 }
 
+/// Who speaks in the background does nothing that is written down, until it leaves.
+#[test]
+fn log_of_what_was_sent_in_the_background_is_no_flood() {
+    let case = "case many lines\n  clients: mallory\n\n  mallory connect\n  mallory stall\n  \
+                mallory send \"x\\nx\\nx\\nx\\nx\\nx\\nx\\nx\\n\" * 1000000 in the background\n  settle\n  mallory close\n  settle\n";
+    run("has-a-log", case, &["--strict"]).code(0);
+}
+
 /// A program of the page on sanitizers, built as it says; none where the compiler has no sanitizers.
 fn built(folder: &Path, flags: &[&str]) -> Option<PathBuf> {
     let program = folder.join(format!("server{}", flags.len()));
