@@ -13,11 +13,38 @@ use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::need::Need;
 use crate::model::profile::{Framing, Model, Transport};
 use crate::model::scenario::Line;
+use crate::model::scenario::Scenario;
 use crate::model::subject::Subject;
 use std::io::{ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::sync::Mutex;
 use std::time::Duration;
+
+/// Somebody asks for more than the kernel takes for him, and reads nothing of it; another is served.
+fn beside_who_is_held_back(subject: &Subject) -> Option<Scenario> {
+    let many = requests(subject, subject.deeper_bytes(REPLIES))?;
+    let stalled = ClientSteps::of(1)
+        .open(subject)
+        .then(Action::Stall)
+        .send_in_background(many)
+        .then(Action::Require {
+            what: Expectation::HeldBack,
+            within: Some(subject.deeper(Duration::from_secs(20))),
+        });
+    let leaves = ClientSteps::of(1).then(Action::Close);
+    Some(scenario(
+        "one asks and does not read, another is served",
+        &[("alice", 1), ("mallory", 1)],
+        vec![
+            with_connect_options(stalled.lines(), &small_buffer()),
+            ClientSteps::of(0).polite(subject).lines(),
+            leaves.lines(),
+        ],
+    ))
+}
+
+/// So many bytes of replies are asked for one by one: requests are small, and each takes its time.
+const REPLIES: usize = 8 << 20;
 
 /// Takes each read for a whole request: what does not end in a newline is not answered.
 fn one_read_one_message(stream: &mut TcpStream) -> std::io::Result<()> {
@@ -477,16 +504,24 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A blocking write to one client blocks all, or its reply is buffered without a bound: \
               https://github.com/http-kit/http-kit/issues/180 https://github.com/folio-org/okapi/pull/948",
         method: "A client sends megabytes and does not read; another is served; then the first reads on, and is silent when it has \
-                 all: the server comes to rest.",
+                 all: the server comes to rest. Without a model, a client asks for 8 MiB of replies, one request after the other, and \
+                 is held back; another is served.",
 
         quantities: "8 MiB are more than the largest send buffer (4 MiB, tcp_wmem) and the window of a client that \
                      does not read (128 KiB at first, tcp_rmem) hold: the rest waits in the server, or is not read by \
                      it. With --deep 60 MiB, the most that one step sends.",
         fix: "Write without blocking, and stop reading from a client that does not read.",
-        needs: &[Need::STREAM, Need::MODEL, Need::REPLY, Need::CONCURRENT],
+        needs: &[
+            Need::STREAM,
+            Need::REPLY,
+            Need::ASKS_FOR_MUCH,
+            Need::CONCURRENT,
+        ],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let model = subject.profile.model()?;
+            let Some(model) = subject.profile.model() else {
+                return Some(vec![beside_who_is_held_back(subject)?]);
+            };
             let data = bulk(model, subject.deeper_bytes(8 << 20), subject.seed);
             let reply = model.reply(&data)?;
             // Of the little that a client may ask for, the kernel is to leave something to the server.
@@ -544,8 +579,7 @@ pub(super) const CHECKS: &[Check] = &[
         scenarios: |subject| {
             let replies = match subject.profile.model() {
                 Some(_) => 32 << 20,
-                // Requests are small, and each takes its time.
-                None => 8 << 20,
+                None => REPLIES,
             };
             let steps = ClientSteps::of(0)
                 .open(subject)

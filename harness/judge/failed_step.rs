@@ -5,7 +5,7 @@ use super::crosstalk::crosstalk;
 use super::deeds::{Deed, Deeds};
 use super::doubt::Doubt;
 use super::silence::Silences;
-use super::thresholds::{CERTAINLY_BUSY, FLOWS_WITHIN, RAN_FROM_A, STARVED_FROM_A};
+use super::thresholds::{CERTAINLY_BUSY, FLOWS_WITHIN, LACKS_AT_MOST, RAN_FROM_A, STARVED_FROM_A};
 use crate::model::action::Action;
 use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::limits::SILENCE;
@@ -43,6 +43,8 @@ pub(super) struct FailedStep {
     idle: bool,
     /// The processor time that the server used before it ran out.
     ran: Duration,
+    /// How long it waited for a processor meanwhile.
+    lacked: Duration,
     /// How late the client was with what it does at a pace.
     late: Duration,
     /// What was done to the server that accounts for it.
@@ -102,7 +104,8 @@ impl FailedStep {
         }
         if let Some(after) = self.not_yet.filter(|_| !trial.is_undisturbed) {
             // Who has run all the time, or has turned to this very client, is not waiting for anything.
-            let waits = self.ran * RAN_FROM_A < after && !self.spoken_to;
+            let ran_or_would = self.ran + self.lacked.min(self.ran * LACKS_AT_MOST);
+            let waits = ran_or_would * RAN_FROM_A < after && !self.spoken_to;
             return waits.then_some(Doubt::NotYet { step, after });
         }
         let limit = self.limit?;
@@ -271,6 +274,7 @@ impl<'a> SoFar<'a> {
                 && self.server_state.cpu_percent < CERTAINLY_BUSY
                 && !self.server_state.spins,
             ran: self.server_state.ran,
+            lacked: self.server_state.lacked,
             late: client
                 .and_then(|id| self.late.get(&id).copied())
                 .unwrap_or_default(),

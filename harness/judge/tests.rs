@@ -1191,6 +1191,27 @@ fn server_that_runs_all_the_time_is_not_waiting_for_a_time_out() {
     assert!(matches!(verdict, Verdict::Fail(_)), "{verdict:?}");
 }
 
+/// On a loaded host a loop gets a part of what it wants.
+#[test]
+fn server_that_would_run_all_the_time_is_not_waiting_for_a_time_out() {
+    let late = Duration::from_secs(60);
+    let fails = |ran: u64, lacked: u64| {
+        let mut seen = seen(ClientEvent::Connecting, Ended::NotYet(late));
+        let used = [
+            ServerEvent::Ran(Duration::from_secs(ran)),
+            ServerEvent::Lacked(Duration::from_secs(lacked)),
+        ];
+        let used = used.map(What::Server);
+        let at = Duration::from_secs(2);
+        seen.events
+            .splice(3..3, used.map(|what| Event { at, what }));
+        matches!(judge(&expects_hello(), &seen), Verdict::Fail(_))
+    };
+    assert!(fails(20, 35));
+    assert!(!fails(20, 0));
+    assert!(!fails(2, 50));
+}
+
 /// A client that is sent `HELLO` after so many questions whether it is still there, or is not.
 fn asks(questions: usize, text: &str, how: Ended) -> Verdict {
     let mut hello = expects_hello();

@@ -16,6 +16,10 @@ pub(super) const STARVED_FROM_A: u32 = 4;
 /// something else.
 pub(super) const RAN_FROM_A: u32 = 2;
 
+/// One that wants more counts for no more than so many times what it got: threads that wake now and then wait on a loaded host for
+/// far longer than they run.
+pub(super) const LACKS_AT_MOST: u32 = 3;
+
 /// What a server may print during a scenario: a line a connection is fair, a line a turn of a busy loop is not.
 pub(super) const OUTPUT_BOUND: u64 = 8 << 20;
 

@@ -408,6 +408,11 @@ const WAITS: &[Wait] = &[
     (libc::SYS_writev, "writev", Forever::Descriptor),
     (libc::SYS_sendto, "sendto", Forever::Descriptor),
     (libc::SYS_sendmsg, "sendmsg", Forever::Descriptor),
+    // Who waits there waits for a lock that another process has (fcntl(2), F_SETLKW).
+    (libc::SYS_flock, "flock", Forever::Always),
+    (libc::SYS_fcntl, "fcntl", Forever::Always),
+    (libc::SYS_semop, "semop", Forever::Always),
+    (libc::SYS_msgrcv, "msgrcv", Forever::Always),
     (libc::SYS_wait4, "wait4", Forever::Always),
     (libc::SYS_waitid, "waitid", Forever::Always),
     (libc::SYS_rt_sigsuspend, "rt_sigsuspend", Forever::Always),

@@ -3,6 +3,7 @@
 use super::phases::{Flow, Session, go_on_if};
 use super::quiescence::looks_every;
 use super::starting::Reception;
+use crate::kernel::Activity;
 use crate::launch::Server;
 use crate::model::action::Action;
 use crate::model::expectation::Expectation;
@@ -50,7 +51,7 @@ struct Waiting {
     /// The look before it.
     begun: u64,
     /// The processor time that the server had used at the first look.
-    ran_before: Option<Duration>,
+    before: Option<Activity>,
     /// How many looks in a row have shown that nothing of the server is left.
     dead_looks: u64,
     held: Held,
@@ -77,7 +78,7 @@ impl Waiting {
             is_patient: within.is_none() && way != Wait::Absence,
             looks_on: within.is_none() && matches!(way, Wait::Event | Wait::Kernel),
             begun,
-            ran_before: None,
+            before: None,
             dead_looks: 0,
             held: Held::now(0),
             is_nagled: false,
@@ -276,14 +277,14 @@ impl Session<'_> {
             waiting.deadline += next_look;
             return None;
         }
-        self.observer.record_ran_since(waiting.ran_before);
+        self.observer.record_ran_since(waiting.before);
         Some(ended)
     }
 
     /// Looks in the kernel for what no event tells of, and whether anything may still come.
     fn at_look(&self, client: &Client, what: &Expectation, waiting: &mut Waiting) -> Option<Ended> {
-        let ran = self.observer.fresh_look().still.ran;
-        waiting.ran_before = waiting.ran_before.or(Some(ran));
+        let look = self.observer.fresh_look().still;
+        waiting.before = waiting.before.or(Some(look));
         waiting.dead_looks = match self.is_dead(client) {
             true => waiting.dead_looks + 1,
             false => 0,

@@ -7,8 +7,8 @@ use crate::kernel::{
 };
 use crate::model::address::Address;
 use crate::model::limits::{
-    CATCH_UP_WITHIN, LOOK_ASIDE, LOOK_EVERY, LOOKS_TO_BLAME, PATIENCE_WITH_THE_STARVED,
-    SERVED_WITHIN, SETTLE_WITHIN, STEP_WITHIN,
+    CATCH_UP_WITHIN, DELAY_WORTH_RECORDING, LOOK_ASIDE, LOOK_EVERY, LOOKS_TO_BLAME,
+    PATIENCE_WITH_THE_STARVED, SERVED_WITHIN, SETTLE_WITHIN, STEP_WITHIN,
 };
 use crate::session::client::Client;
 use crate::transcript::event::ServerEvent;
@@ -77,11 +77,15 @@ impl Observer {
         self.looks.get()
     }
 
-    /// Writes down how much processor time the server has used since a look, where there was one.
-    pub(super) fn record_ran_since(&self, before: Option<Duration>) {
+    /// Writes down how much processor time the server has used since a look, and has lacked, where there was one.
+    pub(super) fn record_ran_since(&self, before: Option<Activity>) {
         if let Some(before) = before {
-            let ran = self.fresh_look().still.ran.saturating_sub(before);
-            self.record_server(ServerEvent::Ran(ran));
+            let now = self.fresh_look().still;
+            let lacked = now.delayed.saturating_sub(before.delayed);
+            self.record_server(ServerEvent::Ran(now.ran.saturating_sub(before.ran)));
+            if lacked > DELAY_WORTH_RECORDING {
+                self.record_server(ServerEvent::Lacked(lacked));
+            }
         }
     }
 

@@ -318,6 +318,8 @@ pub(crate) enum ServerEvent {
     Workers(usize),
     /// The processor time that it used while something was waited for in vain.
     Ran(Duration),
+    /// The time that its threads were ready to run meanwhile, and others had the processors.
+    Lacked(Duration),
     /// How many files it has open, of how many, where its limit was lowered.
     OpenFiles {
         /// Descriptors below the limit that are in use, in the process that has fewest left.
@@ -978,6 +980,7 @@ impl fmt::Display for ServerEvent {
             }
             Self::Workers(workers) => write!(f, "has {workers} threads and processes"),
             Self::Ran(time) => write!(f, "used {} of a processor meanwhile", Measured(*time)),
+            Self::Lacked(time) => write!(f, "waited {} for a processor meanwhile", Measured(*time)),
             Self::OpenFiles { held, limit, .. } => write!(f, "has {held} of {limit} files open"),
             Self::Occupied(threads) if threads.is_empty() => f.write_str("has no thread"),
             Self::Occupied(threads) => write!(f, "threads: {}", threads.join(", ")),

@@ -23,6 +23,8 @@ pub(crate) struct ServerState {
     open_files: Option<(u64, u64)>,
     out_of_files: bool,
     pub(crate) ran: Duration,
+    /// How long its threads waited for a processor meanwhile.
+    pub(crate) lacked: Duration,
     pub(crate) file_removed: bool,
     /// The program that has its listening socket.
     pub(crate) inherited_by: Option<String>,
@@ -90,7 +92,8 @@ impl ServerState {
                 self.cpu_percent = *cpu_percent;
                 self.spins = *spins;
             }
-            ServerEvent::Ran(time) => self.ran = *time,
+            ServerEvent::Ran(time) => (self.ran, self.lacked) = (*time, Duration::ZERO),
+            ServerEvent::Lacked(time) => self.lacked = *time,
             ServerEvent::OpenFiles {
                 held,
                 limit,

@@ -147,3 +147,27 @@ fn server_that_cannot_start_with_few_descriptors_has_not_failed() {
         false => assert!(!verdict.starts_with("fail"), "{verdict}"),
     }
 }
+
+/// An echo server at a Unix path that was bound to another name, so that the path is there only once it listens.
+const PUT_AT_ITS_PATH: &str = "\
+import os, socket, sys
+path, how = sys.argv[1:]
+server = socket.socket(socket.AF_UNIX)
+server.bind(path + '.new')
+server.listen(8)
+os.rename(path + '.new', path) if how == 'renamed' else os.link(path + '.new', path)
+while True:
+    with server.accept()[0] as client:
+        while data := client.recv(4096):
+            client.sendall(data)
+";
+
+#[rstest]
+#[case::renamed("renamed")]
+#[case::linked("linked")]
+fn unix_socket_is_found_under_the_name_that_it_has_by_now(#[case] how: &str) {
+    let run = sockdrill(&["check", "--speaks", "echo", "--only", "polite/exchange"])
+        .args(["--", "python3", "-c", PUT_AT_ITS_PATH, "{path}", how])
+        .run();
+    run.code(0).prints("pass          polite/exchange");
+}

@@ -1,10 +1,10 @@
 //! Every server of `fixtures/faulty` and of `fixtures/broken` is found out, and the same server without the fault is not blamed for
 //! anything. The ones have slips that tutorials teach, the others are public bug reports, rebuilt.
 //!
-//! - `NAME::faulty`: the checks fail that are to fail, and no other. Where all checks take minutes, for nearly each of
-//!   them runs into its time limits, only those are run that `only` names; the rest of them is `NAME::faulty in all`,
-//!   on demand: `cargo test --test servers -- --ignored "faulty in all"`;
-//! - `NAME::fixed`: all checks are run, and none fails; of a report those that `only` names, and all as `NAME::fixed in all`.
+//! - `NAME::faulty`: the checks fail that are to fail, and no other of those that may show the fault, or that `only` names;
+//! - `NAME::fixed`: of the same checks none fails;
+//! - `NAME::faulty in all` and `NAME::fixed in all`: the same of all checks, which takes an hour, and so is done on demand:
+//!   `cargo test --test servers -- --ignored "in all"`.
 
 use crate::kit::{Run, sockdrill};
 use crate::{needing, needing_python};
@@ -22,6 +22,7 @@ struct Expected {
     #[expect(dead_code, reason = "for readers of the file")]
     fault: String,
     /// The public thread that tells of it.
+    #[expect(dead_code, reason = "for readers of the file")]
     report: Option<String>,
     /// What runs or builds it, and its argument: `python3` where nothing is said.
     how: Option<String>,
@@ -32,7 +33,7 @@ struct Expected {
     /// Families or checks in which something may fail; of `property` anything may.
     #[serde(default)]
     also: Vec<String>,
-    /// The checks of a run that has no minutes to spare; all where there are none.
+    /// The checks of a usual run; where there are none, those that show the fault, and whether polite clients are served.
     #[serde(default)]
     only: Vec<String>,
     /// Left out of a usual run: it takes long, or is like another one.
@@ -44,6 +45,21 @@ impl Expected {
     fn program(&self) -> &str {
         let how = self.how.as_deref().unwrap_or("python3");
         how.split(' ').next().unwrap_or(how)
+    }
+
+    /// The checks of a usual run.
+    fn usual(&self) -> Vec<String> {
+        let polite = "polite".to_owned();
+        match self.only.is_empty() {
+            true => self
+                .names
+                .iter()
+                .chain(&self.also)
+                .chain([&polite])
+                .cloned()
+                .collect(),
+            false => self.only.clone(),
+        }
     }
 
     fn extension(&self) -> &'static str {
@@ -129,17 +145,11 @@ fn of_each(folder: &Path, expectations: &BTreeMap<String, Expected>) -> Vec<Tria
             name: name.clone(),
             expected: expected.clone(),
         };
-        let is_report = expected.report.is_some();
-        let only = expected.only.clone();
-        let fixed_only = if is_report { only.clone() } else { Vec::new() };
-        trials.push(pair.trial("fixed", &fixed_only, expected.seldom, Pair::is_not_blamed));
+        let only = expected.usual();
+        trials.push(pair.trial("fixed", &only, expected.seldom, Pair::is_not_blamed));
         trials.push(pair.trial("faulty", &only, expected.seldom, Pair::is_found_out));
-        if !only.is_empty() {
-            trials.push(pair.trial("faulty in all", &[], true, Pair::is_found_out));
-        }
-        if !fixed_only.is_empty() {
-            trials.push(pair.trial("fixed in all", &[], true, Pair::is_not_blamed));
-        }
+        trials.push(pair.trial("faulty in all", &[], true, Pair::is_found_out));
+        trials.push(pair.trial("fixed in all", &[], true, Pair::is_not_blamed));
     }
     trials
 }
