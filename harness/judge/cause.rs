@@ -15,6 +15,9 @@ use crate::transcript::server_state::SecondInstance;
 use serde::{Serialize, Serializer};
 use std::fmt;
 
+/// The key of the cause that nobody takes connections from the accept queue.
+pub(crate) const QUEUED: &str = "queued";
+
 /// What a server did wrong: one variant a kind of defect. The sentences are the report's.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(untagged)]
@@ -343,7 +346,7 @@ impl Cause {
             Self::Left(_) => "left",
             Self::LeftUnread => "left-unread",
             Self::Busy { .. } => BUSY,
-            Self::Queued { .. } => "queued",
+            Self::Queued { .. } => QUEUED,
             Self::Flooded { .. } | Self::Babbled { .. } => "flooded",
             Self::Alarm(_) => "alarm",
         }
@@ -374,6 +377,7 @@ impl Cause {
                 instead: Instead::SoFar(_),
                 ..
             } if matches!(**expected, Expectation::End { .. }) => format!("{kind}/no-end"),
+            _ if self.is_queued() => QUEUED.to_owned(),
             Self::StepFailed { instead, .. } | Self::ServerStepFailed { instead, .. } => {
                 format!("{kind}/{}", instead.word())
             }
@@ -382,6 +386,20 @@ impl Cause {
             Self::Alarm(alarm) => format!("{kind}/{}", alarm.shape),
             Self::Left(growth) => growth.figure.key(),
             _ => kind.to_owned(),
+        }
+    }
+
+    /// Whether somebody did not get anything, or the server is not as it was, because connections lie in the accept queue that
+    /// nobody takes.
+    fn is_queued(&self) -> bool {
+        match self {
+            Self::Queued { .. } => true,
+            Self::NotServed { step } | Self::Disturbed { step } => step.is_queued(),
+            Self::StepFailed { instead, .. } => matches!(instead, Instead::AcceptQueue(Some(_))),
+            Self::ServerStepFailed { expected, .. } => {
+                matches!(expected, ServerExpectation::AcceptQueue(0))
+            }
+            _ => false,
         }
     }
 

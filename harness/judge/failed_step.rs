@@ -441,7 +441,10 @@ fn client_failed(
             return None;
         }
         Progress::Broken(instead) => instead,
-        Progress::Pending => Instead::SoFar(state.so_far()),
+        Progress::Pending => match state.queued().filter(|_| is_of_the_server(what)) {
+            None => Instead::SoFar(state.so_far()),
+            queued => Instead::AcceptQueue(queued),
+        },
     };
     Some(Cause::StepFailed {
         client: id.name(scenario),
@@ -450,4 +453,12 @@ fn client_failed(
         took: state.took(what),
         instead,
     })
+}
+
+/// Whether only a process of the server can show it.
+fn is_of_the_server(what: &Expectation) -> bool {
+    matches!(
+        what,
+        Expectation::Data(_) | Expectation::Template(_) | Expectation::End { .. }
+    )
 }

@@ -38,6 +38,9 @@ pub(super) fn of_client(
         _ => "",
     };
     match expected {
+        _ if matches!(instead, Instead::AcceptQueue(_)) => {
+            format!("{}{within}", not_taken(client, instead))
+        }
         Expectation::End { .. } => match instead {
             Instead::SoFar(Got::Nothing) => {
                 format!("the server did not close {client}'s connection{within}{rests}")
@@ -113,6 +116,16 @@ pub(super) fn of_server(expected: &ServerExpectation, how: Ended, instead: &Inst
             format!("the server has not printed {}{within}", printed(expected))
         }
         _ => format!("{}{within}, and {instead}", owed(expected)),
+    }
+}
+
+/// A client whose connection is not accepted.
+fn not_taken(client: &str, instead: &Instead) -> String {
+    match instead {
+        Instead::AcceptQueue(Some(many @ 2..)) => format!(
+            "{client}'s connection is one of {many} that lie in the accept queue, and nobody takes them"
+        ),
+        _ => format!("{client}'s connection lies in the accept queue, and nobody takes it"),
     }
 }
 

@@ -1,7 +1,7 @@
 //! What the checks of a run have found so far. A cause that a simpler scenario has shown is not confirmed, counted, asked
 //! about or made small again: it is told under the check that has shown it.
 
-use crate::judge::Finding;
+use crate::judge::{Finding, QUEUED};
 use crate::model::check::{Check, Gate};
 use crate::model::scenario::Scenario;
 use std::collections::BTreeSet;
@@ -95,6 +95,7 @@ impl Shown {
             .any(|kind| self.key.starts_with(kind));
         let is_near = is_everywhere
             || !is_step
+            || self.key == QUEUED
             || self.by.is_built_on
             || by.is_drawn
             || self.by.family == by.family;

@@ -103,7 +103,7 @@ impl Client {
         self.id
     }
 
-    fn record(&self, event: ClientEvent) {
+    pub(crate) fn record(&self, event: ClientEvent) {
         self.recorder.record(What::Client(self.id, event));
     }
 
@@ -545,6 +545,14 @@ impl Client {
         let local = local_address(&link.socket)?;
         let peer = link.peer.as_socket()?;
         self.lab.diag().find(peer, local).ok()?
+    }
+
+    /// Whether the kernel shows a connection that nobody has accepted.
+    pub(crate) fn lies_in_a_queue(&self) -> bool {
+        let has_come = |row: &crate::kernel::Row| {
+            row.inode == 0 && matches!(row.state, State::Established | State::CloseWait)
+        };
+        self.server_row().as_ref().is_some_and(has_come)
     }
 
     /// Whether the kernel shows the connection in the hands of a server process.

@@ -278,6 +278,11 @@ impl Session<'_> {
             return None;
         }
         self.observer.record_ran_since(waiting.before);
+        if client.lies_in_a_queue()
+            && let Some((queue @ 1.., _)) = self.observer.listener()
+        {
+            client.record(ClientEvent::NotTaken(queue));
+        }
         Some(ended)
     }
 

@@ -124,6 +124,8 @@ pub(crate) struct ClientState {
     foreign: Option<SocketAddr>,
     ended: Option<End>,
     accepted: bool,
+    /// Its connection lay in the accept queue, one of so many, when it was looked at last.
+    queued: Option<u32>,
     deferred: bool,
     taken: bool,
     held_back: bool,
@@ -206,6 +208,7 @@ impl ClientState {
                     self.acknowledged_bytes += delivered_bytes;
                 }
             }
+            ClientEvent::NotTaken(many) => self.queued = Some(*many),
             ClientEvent::Underway(_)
             | ClientEvent::HalfClosed
             | ClientEvent::Reset
@@ -235,6 +238,11 @@ impl ClientState {
     /// Whether the kernel has told of the end of the server's socket.
     pub(crate) fn is_destroyed(&self) -> bool {
         self.destroyed
+    }
+
+    /// How many connections lie in the accept queue with its own, where it has waited for anything in vain.
+    pub(crate) fn queued(&self) -> Option<u32> {
+        self.queued.filter(|_| self.so_far() == Got::Nothing)
     }
 
     /// Whether the handshake is complete.

@@ -150,6 +150,8 @@ pub(crate) enum ClientEvent {
     },
     /// It handed this many bytes to the kernel.
     Sent(#[serde(with = "as_text")] Vec<u8>),
+    /// Its connection lies in the server's accept queue, one of so many, when it has waited in vain.
+    NotTaken(u32),
     /// It handed so many bytes to the kernel of something longer, when it left.
     SentPart(u64),
     /// It handed a datagram of so many bytes to the kernel that names no sender.
@@ -849,6 +851,13 @@ impl fmt::Display for ClientEvent {
             },
             Self::ConnectFailed { error, .. } => write!(f, "is not connected: {error}"),
             Self::Sent(bytes) => write!(f, "> {}", literal::shown(bytes)),
+            Self::NotTaken(1) => f.write_str("* its connection lies in the accept queue"),
+            Self::NotTaken(many) => {
+                write!(
+                    f,
+                    "* its connection lies in the accept queue, one of {many}"
+                )
+            }
             Self::SentPart(bytes) => write!(f, "> the first {bytes} bytes of more"),
             Self::SentWithoutSource(bytes) => {
                 write!(f, "sends {bytes} bytes that name no sender")
