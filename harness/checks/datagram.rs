@@ -209,10 +209,10 @@ pub(super) const CHECKS: &[Check] = &[
                 .profile
                 .model()?
                 .payload(50_000 / subject.deeper(1), subject.seed);
-            let crowd = match subject.profile.transport {
+            let crowd = match subject.place.transport {
                 // What a Unix socket has no room for is not dropped: who sends has to wait (unix(7)), and the server
                 // stands still.
-                Some(Transport::UnixDatagram) => ClientSteps::of(0).send_in_background(datagram),
+                Transport::UnixDatagram => ClientSteps::of(0).send_in_background(datagram),
                 _ => ClientSteps::of(0).send_data(datagram, Segmentation::Whole),
             };
             Some(vec![scenario(
