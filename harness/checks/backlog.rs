@@ -179,11 +179,14 @@ pub(super) const CHECKS: &[Check] = &[
             serve: |address| {
                 // A server that gives up once its queue has ever been full.
                 let listener = listen_with(address, true, 64)?;
+                let mut gives_up = false;
                 loop {
-                    // Of a listener these are how many wait, and its limit (tcp_diag.c: tcp_get_info).
+                    // Of a listener these are how many wait, and its limit (tcp_get_info of the kernel).
                     let info = tcp_info(listener.as_fd())?;
-                    while info.tcpi_unacked >= info.tcpi_sacked {
+                    gives_up |= info.tcpi_unacked >= info.tcpi_sacked;
+                    if gives_up {
                         std::thread::park();
+                        continue;
                     }
                     let (mut stream, _) = listener.accept()?;
                     std::thread::spawn(move || echo(&mut stream));

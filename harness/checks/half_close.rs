@@ -375,7 +375,7 @@ pub(super) const CHECKS: &[Check] = &[
             serve: |address| {
                 each(&listen(address)?, |stream| {
                     let mut buffer = [0; 4096];
-                    stream.read(&mut buffer)?;
+                    let bytes = stream.read(&mut buffer)?;
                     // Time for more to come: as with any server that works on its reply.
                     stream.set_read_timeout(Some(Duration::from_millis(50)))?;
                     let more = matches!(stream.peek(&mut [0]), Ok(1));
@@ -383,7 +383,7 @@ pub(super) const CHECKS: &[Check] = &[
                         SockRef::from(&*stream).set_linger(Some(Duration::ZERO))?;
                         return Ok(());
                     }
-                    match buffer.first() {
+                    match buffer[..bytes].first() {
                         Some(b'1') => stream.write_all(b"welcome to server"),
                         _ => stream.write_all(b"please go out"),
                     }
