@@ -62,7 +62,8 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "The accept queue is as deep as promised: one more than the backlog connect, the next one waits.",
         why: "A tiny backlog costs clients seconds of repeated SYNs in a burst: \
               https://github.com/grobian/carbon-c-relay/issues/143 https://github.com/ElementsProject/lightning/issues/2378",
-        method: "With the server stopped, backlog + 1 clients connect; one more gets no answer, and is not refused.",
+        method: "The limit is read from the kernel. With the server stopped, backlog + 1 clients connect; one more gets no answer, and \
+                 is not refused.",
         quantities: "One more than the promised limit, capped by net.core.somaxconn, is what listen(2) lets in. \
                      Without --deep limits of up to 1,100 are filled, more than the 1,024 that are often asked for; \
                      with it any.",
@@ -74,13 +75,18 @@ pub(super) const CHECKS: &[Check] = &[
         },
         scenarios: |subject| {
             let limit = promised(subject).filter(|limit| subject.deep || *limit <= QUICK_DEPTH)?;
-            Some(vec![scenario(
+            let shown = scenario(
+                "the limit that the kernel shows",
+                &[],
+                vec![vec![server_expects(ServerExpectation::Backlog(limit))]],
+            );
+            let filled = scenario(
                 "the queue filled to its limit",
                 &[("crowd", limit + 1), ("late", 1)],
                 vec![
                     vec![server_does(ServerAction::Stop)],
+                    // The server is stopped: that a handshake takes its time on a loaded host is no fault of its own.
                     crowd_arrives(subject),
-                    ClientSteps::of(0).expect(Expectation::Connected).lines(),
                     vec![server_requires(ServerExpectation::AcceptQueue(limit + 1))],
                     ClientSteps::of(1)
                         .connect_without_waiting()
@@ -90,7 +96,8 @@ pub(super) const CHECKS: &[Check] = &[
                     ClientSteps::of(0).then(Action::Close).lines(),
                     ClientSteps::of(1).then(Action::Close).lines(),
                 ],
-            )])
+            );
+            Some(vec![shown, filled])
         },
         counterexample: Counterexample {
             instead_of: "welcome-gate",

@@ -339,7 +339,7 @@ pub(super) const CHECKS: &[Check] = &[
               else with it: https://github.com/flux-framework/flux-core/issues/83",
         method: "A client asks sixteen times and reads nothing; when the kernel shows that its queue is full another is served.",
         quantities: "The queue of a Unix socket takes eleven (max_dgram_qlen, which is ten in a network namespace of one's \
-                     own): the twelfth reply finds no room, and four requests more still leave some in the server's own queue. \
+                     own): the twelfth reply finds no room, and four requests more leave room for others in the server's queue. \
                      There is no more for --deep.",
         fix: "Send with MSG_DONTWAIT, and drop or keep for later what does not fit.",
         needs: &[

@@ -144,9 +144,10 @@ pub(super) const CHECKS: &[Check] = &[
                     let mut buffer = [0; 4096];
                     loop {
                         let bytes = stream.read(&mut buffer)?;
-                        stream.set_nonblocking(true)?;
+                        // Its reply takes it a while, and then it looks whether the client is there.
+                        stream.set_read_timeout(Some(Duration::from_millis(100)))?;
                         let finished = matches!(stream.peek(&mut [0]), Ok(0));
-                        stream.set_nonblocking(false)?;
+                        stream.set_read_timeout(None)?;
                         if finished {
                             return Ok(());
                         }
