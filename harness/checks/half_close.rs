@@ -52,7 +52,7 @@ fn close_when_read(stream: &mut TcpStream) -> std::io::Result<()> {
         }
     }
     // What little there is will have been sent by now.
-    std::thread::park_timeout(Duration::from_millis(20));
+    std::thread::park_timeout(Duration::from_millis(100));
     stream.shutdown(std::net::Shutdown::Both)?;
     drop(queue);
     writing
