@@ -91,16 +91,14 @@ pub(crate) fn each(
 }
 
 /// Sends everything back, in a thread a connection; but it hears the first words of a client before it accepts the next one,
-/// and serves a client that speaks in half lines to its end first.
+/// and serves a client that stops in the middle of a line to its end first.
 pub(crate) fn echo_once_heard(listener: &TcpListener) -> io::Result<()> {
     loop {
         let (mut stream, _) = listener.accept()?;
-        let mut first = vec![0; 64 << 10];
-        // An error ends the conversation and nothing else.
-        let heard = stream.read(&mut first).unwrap_or(0);
-        first.truncate(heard);
+        let first = first_words(&mut stream);
         let is_whole = first.ends_with(b"\n");
         let conversation = std::thread::spawn(move || {
+            stream.set_read_timeout(None)?;
             stream.write_all(&first)?;
             echo(&mut stream)
         });
@@ -108,6 +106,21 @@ pub(crate) fn echo_once_heard(listener: &TcpListener) -> io::Result<()> {
             let _ = conversation.join();
         }
     }
+}
+
+/// What a client says first, up to the end of a line, its own end, or the first moment in which it says nothing more.
+fn first_words(stream: &mut TcpStream) -> Vec<u8> {
+    const A_MOMENT: Duration = Duration::from_millis(50);
+    let mut words = Vec::new();
+    let mut buffer = vec![0; 64 << 10];
+    // An error ends the conversation and nothing else.
+    while let Ok(bytes @ 1..) = stream.read(&mut buffer) {
+        words.extend_from_slice(&buffer[..bytes]);
+        if words.ends_with(b"\n") || stream.set_read_timeout(Some(A_MOMENT)).is_err() {
+            break;
+        }
+    }
+    words
 }
 
 /// Serves one connection after the other.

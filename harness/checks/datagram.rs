@@ -13,9 +13,12 @@ use crate::model::profile::{Model, Transport};
 use crate::model::scenario::{Line, Scenario};
 use crate::model::server_action::ServerAction;
 use crate::model::subject::Subject;
+use crate::sys::socket::dropped;
 use std::collections::HashSet;
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::os::fd::AsFd;
+use std::os::unix::net::UnixDatagram;
 
 /// Answers each datagram with what `reply` makes of it; an error ends the server.
 fn answer_each(
@@ -206,10 +209,10 @@ pub(super) const CHECKS: &[Check] = &[
                 .profile
                 .model()?
                 .payload(50_000 / subject.deeper(1), subject.seed);
-            let crowd = match subject.profile.transport {
+            let crowd = match subject.place.transport {
                 // What a Unix socket has no room for is not dropped: who sends has to wait (unix(7)), and the server
                 // stands still.
-                Some(Transport::UnixDatagram) => ClientSteps::of(0).send_in_background(datagram),
+                Transport::UnixDatagram => ClientSteps::of(0).send_in_background(datagram),
                 _ => ClientSteps::of(0).send_data(datagram, Segmentation::Whole),
             };
             Some(vec![scenario(
@@ -229,20 +232,10 @@ pub(super) const CHECKS: &[Check] = &[
         counterexample: Counterexample {
             instead_of: "udp-receiver",
             serve: |address| {
-                let mut last = std::time::Instant::now();
-                let mut run = 0;
-                answer_each(address, move |_, _, _| {
-                    run = if last.elapsed() < std::time::Duration::from_millis(1) {
-                        run + 1
-                    } else {
-                        0
-                    };
-                    last = std::time::Instant::now();
-                    match run {
-                        // A queue of fixed size, overrun.
-                        3.. => std::process::abort(),
-                        _ => Ok(()),
-                    }
+                answer_each(address, |socket, _, _| match dropped(socket.as_fd())? {
+                    // What was lost is counted in eight bits.
+                    256.. => std::process::abort(),
+                    _ => Ok(()),
                 })
             },
         },
@@ -322,12 +315,72 @@ pub(super) const CHECKS: &[Check] = &[
             instead_of: "udp-echo",
             serve: |address| {
                 let socket = bind(address)?;
-                // The error queue is on, and any error is fatal.
+                // The error queue is on, and too many errors are fatal: as many as come only if nobody is left.
                 crate::sys::socket::report_errors(&socket)?;
+                let mut buffer = vec![0; 65_536];
+                let mut failed = 0;
+                loop {
+                    let came = socket.recv_from(&mut buffer);
+                    let answered =
+                        came.and_then(|(bytes, from)| socket.send_to(&buffer[..bytes], from));
+                    match answered {
+                        Err(error) if failed == 4 => return Err(error),
+                        Err(_) => failed += 1,
+                        Ok(_) => {}
+                    }
+                }
+            },
+        },
+    },
+    Check {
+        id: "datagram/stalled-reader",
+        requirement: "A client that does not read its replies keeps nobody else from being served.",
+        why: "The queue of a Unix datagram socket holds ten, and a reply that does not fit waits for whoever has asked, and everybody \
+              else with it: https://github.com/flux-framework/flux-core/issues/83",
+        method: "A client asks sixteen times and reads nothing; when the kernel shows that its queue is full another is served.",
+        quantities: "The queue of a Unix socket takes eleven (max_dgram_qlen, which is ten in a network namespace of one's \
+                     own): the twelfth reply finds no room, and four requests more leave room for others in the server's queue. \
+                     There is no more for --deep.",
+        fix: "Send with MSG_DONTWAIT, and drop or keep for later what does not fit.",
+        needs: &[
+            Need::DATAGRAM,
+            Need::UNIX_DATAGRAM,
+            Need::LOCAL,
+            Need::DIALOGUE,
+            Need::REPLY,
+            Need::SHORT_REPLY,
+            Need::CONCURRENT,
+            Need::OWN_NAMESPACE,
+        ],
+        policy: Policy::MUST,
+        scenarios: |subject| {
+            let request = Data::literal(dialogue::request(&subject.profile)?);
+            let asked = ClientSteps::of(1).send_in_background(request);
+            Some(vec![scenario(
+                "one does not read, another is served",
+                &[("alice", 1), ("mallory", 1)],
+                vec![
+                    ClientSteps::of(1).open(subject).then(Action::Stall).lines(),
+                    // Whatever the server does about it, it has done when another comes.
+                    vec![repeat(16, asked.lines()), settle()],
+                    ClientSteps::of(1).require(Expectation::Full).lines(),
+                    ClientSteps::of(0).polite(subject).lines(),
+                    ClientSteps::of(1).then(Action::Close).lines(),
+                ],
+            )])
+        },
+        counterexample: Counterexample {
+            instead_of: "udp-echo",
+            serve: |address| {
+                let Address::Path(path) = address else {
+                    return Err(io::Error::other("this counterexample is bound to a path"));
+                };
+                let socket = UnixDatagram::bind(path)?;
                 let mut buffer = vec![0; 65_536];
                 loop {
                     let (bytes, from) = socket.recv_from(&mut buffer)?;
-                    socket.send_to(&buffer[..bytes], from)?;
+                    // A sender that has gone is no concern of the others, but one that does not read is waited for.
+                    let _ = socket.send_to_addr(&buffer[..bytes], &from);
                 }
             },
         },

@@ -52,7 +52,7 @@ fn close_when_read(stream: &mut TcpStream) -> std::io::Result<()> {
         }
     }
     // What little there is will have been sent by now.
-    std::thread::park_timeout(Duration::from_millis(20));
+    std::thread::park_timeout(Duration::from_millis(100));
     stream.shutdown(std::net::Shutdown::Both)?;
     drop(queue);
     writing
@@ -144,9 +144,10 @@ pub(super) const CHECKS: &[Check] = &[
                     let mut buffer = [0; 4096];
                     loop {
                         let bytes = stream.read(&mut buffer)?;
-                        stream.set_nonblocking(true)?;
+                        // Its reply takes it a while, and then it looks whether the client is there.
+                        stream.set_read_timeout(Some(Duration::from_millis(100)))?;
                         let finished = matches!(stream.peek(&mut [0]), Ok(0));
-                        stream.set_nonblocking(false)?;
+                        stream.set_read_timeout(None)?;
                         if finished {
                             return Ok(());
                         }
@@ -374,7 +375,7 @@ pub(super) const CHECKS: &[Check] = &[
             instead_of: "welcome-gate",
             serve: |address| {
                 each(&listen(address)?, |stream| {
-                    let mut buffer = [0; 1024];
+                    let mut buffer = [0; 4096];
                     let bytes = stream.read(&mut buffer)?;
                     // Time for more to come: as with any server that works on its reply.
                     stream.set_read_timeout(Some(Duration::from_millis(50)))?;
@@ -383,8 +384,8 @@ pub(super) const CHECKS: &[Check] = &[
                         SockRef::from(&*stream).set_linger(Some(Duration::ZERO))?;
                         return Ok(());
                     }
-                    match &buffer[..bytes] {
-                        b"1" => stream.write_all(b"welcome to server"),
+                    match buffer[..bytes].first() {
+                        Some(b'1') => stream.write_all(b"welcome to server"),
                         _ => stream.write_all(b"please go out"),
                     }
                 })

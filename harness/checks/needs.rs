@@ -3,6 +3,7 @@
 use super::{derive, output, stop};
 use crate::model::check::Check;
 use crate::model::dialogue;
+use crate::model::expectation::Expectation;
 use crate::model::limits::SILENCE;
 use crate::model::need::Need;
 use crate::model::profile::{AfterExchange, Framing, HalfClose, IdleTimeout, Serves, Transport};
@@ -23,6 +24,9 @@ const LONGEST_SENT: usize = 4 << 20;
 
 /// The most that is asked for to find out what becomes of a client that does not read.
 const MOST_ASKED_FOR: usize = 96 << 20;
+
+/// Of replies so long, a dozen are far from what a server may have on its way (212,992 bytes with what the kernel needs beside).
+const SHORT: usize = 4 << 10;
 
 /// Whether a client may be silent for so long.
 fn gives(subject: &Subject, time: Duration) -> bool {
@@ -50,6 +54,23 @@ impl Need {
         word: "datagram",
         met: |subject| subject.place.transport.is_datagram(),
         reason: "the server does not take datagrams",
+    };
+
+    /// Datagrams of a Unix socket.
+    pub(crate) const UNIX_DATAGRAM: Self = Self {
+        word: "Unix datagram",
+        met: |subject| subject.place.transport == Transport::UnixDatagram,
+        reason: "the kernel drops what does not fit the queue of a UDP client: nobody waits for one who does not read",
+    };
+
+    /// Replies of which more fit what a server may have on its way than fit the queue of one client.
+    pub(crate) const SHORT_REPLY: Self = Self {
+        word: "short reply",
+        met: |subject| match dialogue::reply(&subject.profile) {
+            Some(Expectation::Data(reply)) => reply.length() <= SHORT,
+            _ => false,
+        },
+        reason: "a few replies may be all that a server can have on its way (wmem_default), and then nobody's queue is full",
     };
 
     /// An address with a port, rather than a path.

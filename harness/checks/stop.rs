@@ -131,6 +131,11 @@ fn ends_beside_a_client(subject: &Subject) -> Option<Vec<Line>> {
 
 /// What the reference server `club` does.
 pub(super) fn member(stream: &mut TcpStream) -> std::io::Result<()> {
+    member_who(stream, || {})
+}
+
+/// The same; `is_in` is called when the client has been welcomed.
+pub(super) fn member_who(stream: &mut TcpStream, is_in: impl Fn()) -> std::io::Result<()> {
     let mut line = Vec::new();
     let mut is_welcome = false;
     answer(stream, |bytes| {
@@ -144,6 +149,7 @@ pub(super) fn member(stream: &mut TcpStream) -> std::io::Result<()> {
             };
             said.extend_from_slice(reply);
             is_welcome = true;
+            is_in();
         }
         said
     })

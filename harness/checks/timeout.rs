@@ -262,11 +262,12 @@ pub(super) const CHECKS: &[Check] = &[
             instead_of: "club",
             serve: |address| {
                 each(&listen(address)?, |stream| {
-                    // The first byte takes the deadline away.
+                    // Each byte moves the deadline.
                     stream.set_read_timeout(Some(CLUB_LOGIN))?;
-                    stream.peek(&mut [0])?;
-                    stream.set_read_timeout(None)?;
-                    super::stop::member(stream)
+                    let socket = stream.try_clone()?;
+                    super::stop::member_who(stream, || {
+                        let _ = socket.set_read_timeout(None);
+                    })
                 })
             },
         },

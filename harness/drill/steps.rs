@@ -320,6 +320,10 @@ pub(super) const STATES: &[(Expectation, &str)] = &[
         "The server has stopped reading what is being sent, or has ended the connection, before it had read all.",
     ),
     (
+        Expectation::Full,
+        "No reply fits any more beside those that the client has not read (Unix datagrams: over UDP the kernel drops what does not fit).",
+    ),
+    (
         Expectation::TimeWait,
         "The client's own end of the connection, which it has closed, is in TIME_WAIT.",
     ),

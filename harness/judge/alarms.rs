@@ -252,6 +252,28 @@ mod tests {
     }
 
     #[test]
+    fn two_deaths_by_one_signal_are_two_findings_where_two_alarms_tell_of_them() {
+        const ABORT: i32 = 6;
+        let killed = || What::Server(ServerEvent::Exited(Exit::Signal(ABORT)));
+        let found = |text: &str, known: &[String]| match judge(
+            &trial().knowing(known.to_vec()),
+            &seen(vec![says(text, Some(4)), killed()]),
+        ) {
+            Verdict::Fail(finding) => finding,
+            other => panic!("no failure: {other:?}"),
+        };
+        let heap = found("free(): invalid pointer\n", &[]);
+        let known: Vec<_> = heap.causes().map(Cause::key).collect();
+        let set = found(
+            "*** bit out of range 0 - FD_SETSIZE on fd_set ***: terminated\n",
+            &known,
+        );
+        assert_eq!(heap.cause.key(), "alarm/free(): invalid pointer");
+        assert!(set.cause.key().contains("FD_SETSIZE"), "{:?}", set.cause);
+        assert!(!known.contains(&set.cause.key()));
+    }
+
+    #[test]
     fn report_behind_a_signal_counts_and_a_panic_does_not() {
         let signal = Signal::Term;
         let told = What::Server(ServerEvent::Signalled {

@@ -202,6 +202,16 @@ pub(crate) const FORMS: &[AlarmForm] = &[
             With("realloc(): invalid"),
             With("munmap_chunk(): invalid"),
             HasBoth("*** Error in ", "***"),
+        ],
+        then: None,
+        ends: Ends::There,
+        title: Title::First,
+        severity: Severity::Must,
+    },
+    // Of what is built with -D_FORTIFY_SOURCE or -fstack-protector.
+    AlarmForm {
+        name: "a failed check of the C library",
+        begins: &[
             HasBoth("*** ", " detected ***"),
             HasBoth("*** ", " ***: terminated"),
         ],

@@ -433,8 +433,14 @@ mod tests {
             ),
             (
                 "*** stack smashing detected ***: terminated\n",
-                "a failed heap check",
+                "a failed check of the C library",
                 "*** stack smashing detected ***: terminated",
+                1,
+            ),
+            (
+                "a\n*** bit out of range 0 - FD_SETSIZE on fd_set ***: terminated\nb\n",
+                "a failed check of the C library",
+                "*** bit out of range 0 - FD_SETSIZE on fd_set ***: terminated",
                 1,
             ),
             (

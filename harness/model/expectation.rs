@@ -35,6 +35,8 @@ pub(crate) enum Expectation {
     Taken,
     /// The server has stopped reading what is being sent, or has ended the connection, before it had read all.
     HeldBack,
+    /// What the server owes a client that does not read has no room any more: the queue of its socket is full.
+    Full,
     /// Its own end of the connection, which it has closed, is in TIME_WAIT.
     TimeWait,
     /// The connection ends in one of these ways.
@@ -154,6 +156,9 @@ impl Expectation {
                 of_connection("taken", "expect_read", Wait::Kernel).needing(Need::Peer)
             }
             Self::HeldBack => of_connection("held-back", "expect_held_back", Wait::Kernel),
+            // Over UDP the kernel drops what finds no room.
+            Self::Full => of_connection("full", "expect_full", Wait::Kernel)
+                .only_over(Over::LocalDatagrams),
             Self::TimeWait => of_connection("time-wait", "", Wait::Kernel)
                 .needing(Need::EarlierConnection)
                 .only_over(Over::Tcp)

@@ -264,6 +264,8 @@ pub(crate) enum Over {
     Internet,
     /// Unix sockets.
     Local,
+    /// Unix sockets with datagrams.
+    LocalDatagrams,
 }
 
 impl Over {
@@ -276,6 +278,7 @@ impl Over {
             Self::Tcp => transport == Transport::Tcp,
             Self::Internet => !transport.is_local(),
             Self::Local => transport.is_local(),
+            Self::LocalDatagrams => transport == Transport::UnixDatagram,
         }
     }
 }
@@ -289,6 +292,7 @@ impl fmt::Display for Over {
             Self::Tcp => "TCP",
             Self::Internet => "TCP or UDP",
             Self::Local => "a Unix socket",
+            Self::LocalDatagrams => "datagrams of a Unix socket",
         })
     }
 }

@@ -1,8 +1,10 @@
 //! Servers of datagrams: each is taken whole and reacted to alone.
 
 use super::console::Console;
+use super::path_datagrams;
 use crate::sys::socket::{receive_with_destination, send_from, tell_destinations};
-use socket2::Socket;
+use socket2::{Domain, Socket};
+use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd;
@@ -23,17 +25,20 @@ pub(super) enum Reaction {
 pub(super) type Remark = fn(Option<(&[u8], SocketAddr)>) -> String;
 
 /// More than a datagram can hold, so that none is ever cut.
-const BUFFER_BYTES: usize = 64 << 10;
+pub(super) const BUFFER_BYTES: usize = 64 << 10;
 
 /// Datagrams that have arrived before the stop are still reacted to, but a flood must not hold the server up.
-const LAST_DATAGRAMS: usize = 1024;
+pub(super) const LAST_DATAGRAMS: usize = 1024;
 
 /// Reacts to every datagram until told to stop, then to those that have arrived.
 pub(super) async fn live(
     socket: Socket,
-    react: fn(&[u8], SocketAddr) -> Reaction,
+    react: fn(&[u8], &dyn fmt::Display) -> Reaction,
     stop: impl Future<Output = ()>,
 ) -> io::Result<()> {
+    if socket.domain()? == Domain::UNIX {
+        return path_datagrams::live(socket, react, stop).await;
+    }
     let socket = UdpSocket::from_std(socket.into())?;
     let on_every_address =
         matches!(socket.local_addr()?.ip(), IpAddr::V4(ip) if ip.is_unspecified());
@@ -87,14 +92,14 @@ pub(super) async fn wait(
 }
 
 /// How long a stopping server takes for its last datagrams and lines.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+pub(super) const LAST_WORDS: Duration = Duration::from_secs(1);
 
 struct Desk {
     socket: UdpSocket,
     /// Bound to all IPv4 addresses, so that the one asked has to be told for each datagram.
     on_every_address: bool,
     console: Console,
-    react: fn(&[u8], SocketAddr) -> Reaction,
+    react: fn(&[u8], &dyn fmt::Display) -> Reaction,
     buffer: Vec<u8>,
 }
 
@@ -132,7 +137,7 @@ impl Desk {
     }
 
     async fn deal_with(&self, count: usize, from: SocketAddr, to: Option<Ipv4Addr>) {
-        match (self.react)(&self.buffer[..count], from) {
+        match (self.react)(&self.buffer[..count], &from) {
             Reaction::Answer(answer) => {
                 // A sender that cannot be reached any more is no concern of the others.
                 let _ = self.answer(&answer, from, to).await;

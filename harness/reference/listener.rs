@@ -34,7 +34,7 @@ pub(super) struct Bound {
 pub(super) fn stream(address: &Address, backlog: u32) -> io::Result<Bound> {
     let bound = match address {
         Address::Inet(address) => tcp(*address)?,
-        Address::Path(path) => unix(path)?,
+        Address::Path(path) => unix(path, Type::STREAM)?,
     };
     let backlog = i32::try_from(backlog).unwrap_or(i32::MAX);
     bound.socket.listen(backlog)?;
@@ -44,18 +44,18 @@ pub(super) fn stream(address: &Address, backlog: u32) -> io::Result<Bound> {
 
 /// Takes datagrams. Without SO_REUSEADDR: on UDP that would let a second server share the port.
 pub(super) fn datagram(address: &Address) -> io::Result<Bound> {
-    let Address::Inet(address) = address else {
-        let reason = "this server takes UDP datagrams and cannot listen on a path";
-        return Err(io::Error::new(ErrorKind::InvalidInput, reason));
+    let bound = match address {
+        Address::Inet(address) => udp(*address)?,
+        Address::Path(path) => unix(path, Type::DGRAM)?,
     };
-    let socket = Socket::new(
-        Domain::for_address(*address),
-        Type::DGRAM,
-        Some(Protocol::UDP),
-    )?;
-    let bound = bind_inet(socket, *address)?;
     bound.socket.set_nonblocking(true)?;
     Ok(bound)
+}
+
+fn udp(address: SocketAddr) -> io::Result<Bound> {
+    let domain = Domain::for_address(address);
+    let socket = Socket::new(domain, Type::DGRAM, Some(Protocol::UDP))?;
+    bind_inet(socket, address)
 }
 
 fn tcp(address: SocketAddr) -> io::Result<Bound> {
@@ -86,9 +86,9 @@ fn bind_inet(socket: Socket, address: SocketAddr) -> io::Result<Bound> {
     })
 }
 
-fn unix(path: &Path) -> io::Result<Bound> {
+fn unix(path: &Path, kind: Type) -> io::Result<Bound> {
     remove_if_stale(path)?;
-    let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
+    let socket = Socket::new(Domain::UNIX, kind, None)?;
     socket.bind(&SockAddr::unix(path)?)?;
     Ok(Bound {
         socket,

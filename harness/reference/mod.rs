@@ -2,7 +2,7 @@
 //!
 //! One server is one file here, one row of [`SERVERS`] and one profile of the same name in `fixtures/profiles`. A file
 //! holds the conversation only: accepting, draining, lingering and stopping are the same for all and live in
-//! `lifecycle`, `conversation` and `datagrams`.
+//! `lifecycle`, `conversation`, `datagrams` and `path_datagrams`.
 
 mod banner;
 mod chat;
@@ -21,6 +21,7 @@ mod line_echo;
 mod line_idle;
 mod lines;
 mod listener;
+mod path_datagrams;
 mod server;
 mod table;
 mod udp_echo;

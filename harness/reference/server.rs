@@ -4,8 +4,8 @@ use super::conversation::Conversation;
 use super::datagrams::{Reaction, Remark};
 use super::lifecycle::Running;
 use crate::model::profile::{Drops, Serves, Sessions};
+use std::fmt;
 use std::io;
-use std::net::SocketAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -46,7 +46,7 @@ pub(super) enum Manner {
     /// A conversation with each client that connects.
     Stream(fn(&mut Conversation) -> Talk<'_>),
     /// A reaction to each datagram.
-    Datagram(fn(&[u8], SocketAddr) -> Reaction),
+    Datagram(fn(&[u8], &dyn fmt::Display) -> Reaction),
     /// A wait for one datagram, which ends with a line on what came.
     Wait(Duration, Remark),
 }
@@ -77,7 +77,7 @@ impl ReferenceServer {
     pub(super) const fn datagram(
         name: &'static str,
         about: &'static str,
-        react: fn(&[u8], SocketAddr) -> Reaction,
+        react: fn(&[u8], &dyn fmt::Display) -> Reaction,
     ) -> Self {
         Self {
             name,
@@ -99,8 +99,8 @@ impl ReferenceServer {
     }
 }
 
-impl std::fmt::Debug for ReferenceServer {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+impl fmt::Debug for ReferenceServer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "ReferenceServer({})", self.name)
     }
 }

@@ -2,7 +2,7 @@
 
 use super::datagrams::Reaction;
 use super::server::ReferenceServer;
-use std::net::SocketAddr;
+use std::fmt;
 
 pub(super) const UDP_RECEIVER: ReferenceServer = ReferenceServer::datagram(
     "udp-receiver",
@@ -13,7 +13,7 @@ pub(super) const UDP_RECEIVER: ReferenceServer = ReferenceServer::datagram(
 /// The longest datagram that is printed. A longer one is dropped whole: half a message is worse than none.
 const MESSAGE_BYTES: usize = 1024;
 
-pub(super) fn line(datagram: &[u8], from: SocketAddr) -> String {
+pub(super) fn line(datagram: &[u8], from: &dyn fmt::Display) -> String {
     match datagram.len() {
         0 => format!("{from} has left"),
         1..=MESSAGE_BYTES => format!("{from}: {}", datagram.escape_ascii()),
@@ -26,7 +26,7 @@ mod tests {
     use super::*;
 
     fn printed(datagram: &[u8]) -> String {
-        line(datagram, SocketAddr::from(([127, 0, 0, 1], 7)))
+        line(datagram, &std::net::SocketAddr::from(([127, 0, 0, 1], 7)))
     }
 
     #[test]

@@ -13,7 +13,7 @@ pub(super) const UDP_TIMEOUT: ReferenceServer = ReferenceServer {
     sessions: Sessions::Closed,
     room: None,
     manner: Manner::Wait(PATIENCE, |came| match came {
-        Some((datagram, from)) => udp_receiver::line(datagram, from),
+        Some((datagram, from)) => udp_receiver::line(datagram, &from),
         None => "nobody came".to_owned(),
     }),
 };

@@ -58,6 +58,7 @@ pub(super) fn of_client(
         Expectation::HeldBack => {
             format!("{client}, who reads nothing of it, was to be held back{within}, and {instead}")
         }
+        Expectation::Full => has_come(&format!("{client}'s queue did not become full of replies")),
         Expectation::Connected => has_come(&format!("{client} could not connect")),
         Expectation::Accepted => {
             has_come(&format!("the server did not accept {client}'s connection"))
@@ -180,6 +181,7 @@ pub(super) fn unproven(fault: &Fault) -> String {
             Expectation::Accepted => "the server did not accept the client's connection".to_owned(),
             Expectation::Taken => "the server did not read what the client had sent".to_owned(),
             Expectation::HeldBack => "the client was not held back".to_owned(),
+            Expectation::Full => "replies still fit the client's queue".to_owned(),
             Expectation::Connected => "the client could not connect".to_owned(),
             Expectation::Nothing | Expectation::Silence => {
                 "the client had been answered already".to_owned()

@@ -1329,6 +1329,15 @@ class DatagramClient(Client):
         self.note(is_connected=True)
         self.begin(self.read_all, 0)
 
+    def expect_full(self, within=STEP_WITHIN):
+        """Expect that no more fits the queue of what it does not read."""
+        def seen():
+            with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as asker:
+                asker.connect(self.socket.getsockname())
+                return not select.select([], [asker], [], 0)[1]
+
+        self.wait_for(seen, within, "its queue to be full of replies")
+
     def read_all(self, outcome):
         """Receive datagrams."""
         while self.wait_for_data():

@@ -16,6 +16,7 @@ use crate::session::sources::Sources;
 use crate::sys::socket::{tcp_info, unsent_bytes};
 use crate::transcript::event::{ClientEvent, ClientId, What};
 use crate::transcript::fault::Fault;
+use rustix::event::{PollFd, PollFlags, Timespec};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, Shutdown, SocketType};
@@ -598,6 +599,22 @@ impl Client {
         rows.unwrap_or_default().iter().any(|row| {
             row.state == State::TimeWait
                 && row.local.map(|local| local.port()) == self.last_local.map(|local| local.port())
+        })
+    }
+
+    /// Whether nothing more fits the queue of what it has not read: who connects to a Unix datagram socket may write only while
+    /// there is room in it (`unix_dgram_poll` of the kernel).
+    pub(crate) fn has_no_room(&self) -> bool {
+        self.link.as_ref().is_some_and(|link| {
+            let may_write = || {
+                let asker = self.lab.socket(AddressFamily::UNIX, SocketType::DGRAM)?;
+                let name = rustix::net::getsockname(link.socket.get_ref())?;
+                rustix::net::connect(&asker, &name)?;
+                let mut asked = [PollFd::new(&asker, PollFlags::OUT)];
+                rustix::event::poll(&mut asked, Some(&Timespec::default()))?;
+                rustix::io::Result::Ok(asked[0].revents().contains(PollFlags::OUT))
+            };
+            may_write() == Ok(false)
         })
     }
 

@@ -392,6 +392,7 @@ impl Session<'_> {
                 None => (client.is_idle() && !client.has_ended(), ClientEvent::Taken),
             },
             Expectation::TimeWait => (client.is_in_time_wait(), ClientEvent::TimeWait),
+            Expectation::Full => (client.has_no_room(), ClientEvent::Full),
             Expectation::Nothing => match client.finds_nothing() {
                 Some(error) => (true, ClientEvent::Nothing(error)),
                 None => return false,

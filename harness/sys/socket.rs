@@ -66,6 +66,23 @@ pub(crate) fn tcp_info(socket: BorrowedFd<'_>) -> Result<libc::tcp_info, Errno> 
     }
 }
 
+/// How many datagrams the kernel has dropped for a socket (`SO_MEMINFO`, linux/sock_diag.h).
+pub(crate) fn dropped(socket: BorrowedFd<'_>) -> Result<u32, Errno> {
+    let mut figures = [0u32; libc::SK_MEMINFO_DROPS as usize + 1];
+    let mut bytes = size_of_val(&figures) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `bytes` bytes into an array of plain integers.
+    check(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_MEMINFO,
+            figures.as_mut_ptr().cast(),
+            &mut bytes,
+        )
+    })?;
+    Ok(figures[libc::SK_MEMINFO_DROPS as usize])
+}
+
 /// The bytes that the peer of a stream socket has not acknowledged yet (`SIOCOUTQ`, tcp(7)).
 pub(crate) fn unsent_bytes(socket: BorrowedFd<'_>) -> Result<usize, Errno> {
     let mut bytes: libc::c_int = 0;

@@ -129,6 +129,7 @@ pub(crate) struct ClientState {
     deferred: bool,
     taken: bool,
     held_back: bool,
+    full: bool,
     nothing: bool,
     time_wait: bool,
     send_failed: Option<String>,
@@ -197,6 +198,7 @@ impl ClientState {
             ClientEvent::Deferred => self.deferred = true,
             ClientEvent::Taken => self.taken = true,
             ClientEvent::HeldBack { .. } => self.held_back = true,
+            ClientEvent::Full => self.full = true,
             ClientEvent::TimeWait => self.time_wait = true,
             ClientEvent::ServerSocketDestroyed {
                 lost_bytes,
@@ -337,7 +339,8 @@ impl ClientState {
             Expectation::Taken if self.taken => Progress::Met,
             Expectation::HeldBack => self.look_for_restraint(settled),
             Expectation::TimeWait if self.time_wait => Progress::Met,
-            Expectation::TimeWait => Progress::Pending,
+            Expectation::Full if self.full => Progress::Met,
+            Expectation::TimeWait | Expectation::Full => Progress::Pending,
             Expectation::Accepted | Expectation::Taken => match self.ended {
                 Some(end) => Progress::Broken(Instead::EndedFirst(end)),
                 None => Progress::Pending,

@@ -198,6 +198,8 @@ pub(crate) enum ClientEvent {
         /// How many of them wait.
         unread_bytes: u64,
     },
+    /// The kernel shows that nothing more fits the queue of what it has not read.
+    Full,
     /// The kernel shows that the server sleeps although a part of its reply, less than a segment, has not been sent: Nagle's
     /// algorithm holds it back until the part before it is acknowledged.
     Unsent {
@@ -892,6 +894,7 @@ impl fmt::Display for ClientEvent {
             Self::HeldBack { unread_bytes } => {
                 write!(f, "* is held back: {unread_bytes} bytes wait unread")
             }
+            Self::Full => f.write_str("* has a queue that is full of replies"),
             Self::TimeWait => f.write_str("* has its end in TIME_WAIT"),
             Self::ServerSocketDestroyed {
                 lost_bytes: 0,

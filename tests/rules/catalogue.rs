@@ -95,6 +95,7 @@ const PERMANENT: &[&str] = &[
     "datagram/burst",
     "datagram/crowd",
     "datagram/sender-gone",
+    "datagram/stalled-reader",
     "datagram/source-port-zero",
     "datagram/reply-source",
     "datagram/second-instance",
@@ -160,6 +161,7 @@ const NEEDS: &[&str] = &[
     "several at once",
     "shared process",
     "short idle timeout",
+    "short reply",
     "stays open",
     "stops",
     "stops with clients",
@@ -170,6 +172,7 @@ const NEEDS: &[&str] = &[
     "time for a burst",
     "time to be late",
     "told loopback",
+    "Unix datagram",
     "wildcard",
 ];
 
