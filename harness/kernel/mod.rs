@@ -7,6 +7,7 @@ mod diag;
 mod ends;
 mod process;
 mod rest;
+mod toil;
 
 pub(crate) use counters::{Counters, RECEIVE_BUFFER_ERRORS, datagrams_read};
 pub(crate) use destroyed::{DestroyEvents, DestroyedSocket};
@@ -17,3 +18,4 @@ pub(crate) use rest::{
     Activity, BUSY_FROM, Idleness, OutputPipe, RestDetector, occupations, percent, shows_waits,
     stillness,
 };
+pub(crate) use toil::{Labour, Toil};
