@@ -76,7 +76,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "Two clients connect; once both are there, each goes through the exchange of the profile, and neither leaves before \
                    the other has been answered.",
         quantities: "",
-        fix: "Keep all that belongs to a connection with that connection.",
+        fix: "Keep all that belongs to a connection with that connection, and answer each datagram to its sender.",
         needs: &[Need::DIALOGUE, Need::CONCURRENT],
         policy: Policy::MUST,
         scenarios: |subject| {

@@ -1,6 +1,6 @@
 //! Causes: each kind of defect that the judge can name, with what was seen of it.
 
-use crate::kernel::FileKind;
+use crate::kernel::{FileKind, Toil};
 use crate::model::check::Severity;
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::invariant::Invariant;
@@ -135,6 +135,9 @@ pub(crate) enum Cause {
     Busy {
         /// The share of one processor that it uses, in percent.
         percent: u32,
+        /// What it is at.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        toil: Option<Toil>,
     },
     /// Connections are left in the accept queue.
     Queued {

@@ -69,6 +69,14 @@ pub(super) fn wanted(trial: &Trial, transcript: &Transcript) -> Option<Wanted> {
     }
 }
 
+/// The key of what has grown in one run, where doses are to begin that tell whether it goes on.
+pub(crate) fn begins_to_tell(trial: &Trial, transcript: &Transcript) -> Option<String> {
+    let points = points(transcript);
+    points.last().filter(|last| last.moment == Moment::After)?;
+    let first = courses(trial, &points).into_iter().next()?;
+    Some(first.figure.key())
+}
+
 /// For how long nobody is to come, to tell whether any of these grows with time alone.
 fn solitude<'a>(courses: impl Iterator<Item = &'a Course>) -> Option<Wanted> {
     let long = courses.filter_map(Course::time_to_tell).max()?;

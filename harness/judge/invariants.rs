@@ -9,7 +9,7 @@ use super::thresholds::{
 use crate::model::invariant::Invariant;
 use crate::model::phase::Moment;
 use crate::model::trial::Trial;
-use crate::transcript::event::{Sample, Transcript};
+use crate::transcript::event::{Sample, ServerEvent, Transcript};
 
 pub(super) fn invariants(trial: &Trial, transcript: &Transcript) -> Vec<Cause> {
     let Some(after) = transcript.sample(Moment::After) else {
@@ -54,11 +54,16 @@ fn states(transcript: &Transcript, after: &Sample) -> Vec<(Invariant, Cause)> {
     let is_busy = !after.at_rest && (after.cpu_percent >= CERTAINLY_BUSY || after.spins);
     let bytes = after.output_bytes.saturating_sub(baseline.output_bytes);
     let percent = after.cpu_percent;
+    let mut toil = transcript.server_events().filter_map(|event| match event {
+        ServerEvent::Toils(toil) => Some(*toil),
+        _ => None,
+    });
+    let toil = toil.next_back();
     let found = [
         (
             is_busy && baseline.at_rest,
             Invariant::IdleCpu,
-            Cause::Busy { percent },
+            Cause::Busy { percent, toil },
         ),
         (
             after.accept_queue > baseline.accept_queue,

@@ -24,6 +24,7 @@ pub(crate) use cause::{Alarmed, Cause, Figure, Growth, Occasion, QUEUED, StepRef
 pub(crate) use choice::{Choice, text_of};
 pub(crate) use deeds::Deed;
 pub(crate) use doubt::{Doubt, Skip};
+pub(crate) use growth::begins_to_tell;
 pub(crate) use judgement::judge;
 pub(crate) use next::next;
 pub(crate) use verdict::{Evidence, Finding, Verdict};

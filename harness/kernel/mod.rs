@@ -8,6 +8,7 @@ mod ends;
 mod proc_file;
 mod process;
 mod rest;
+mod toil;
 
 pub(crate) use counters::{Counters, RECEIVE_BUFFER_ERRORS, datagrams_read};
 pub(crate) use destroyed::{DestroyEvents, DestroyedSocket};
@@ -18,3 +19,4 @@ pub(crate) use rest::{
     Activity, BUSY_FROM, Idleness, OutputPipe, RestDetector, occupations, percent, shows_waits,
     stillness,
 };
+pub(crate) use toil::{Labour, Toil};

@@ -181,6 +181,11 @@ impl RestDetector {
         percent(self.ran, self.watched)
     }
 
+    /// Whether the server has wanted most of a processor since the first look, whatever it got and does when it is idle.
+    pub(crate) fn wants_a_processor(&self) -> bool {
+        percent(self.wanted, self.watched) >= WANTS_FROM
+    }
+
     /// Whether the server has run whenever it got a processor since the first look, beyond what it does when it is idle.
     /// One that works now and then sleeps in between, however long a loaded host makes it wait to run, and hardly uses
     /// what it gets; a loop may sleep in each round, as one that floods its log does while we read it, and beside it other

@@ -41,6 +41,7 @@ pub(super) async fn listening(
     target: &Target,
     lab: &Lab,
     process: &Process,
+    nowhere: &str,
 ) -> Result<Place, Error> {
     let begun = Instant::now();
     let told = told(target, lab);
@@ -80,7 +81,7 @@ pub(super) async fn listening(
                 target,
                 lab,
                 process,
-                &told,
+                (&told, nowhere),
                 begun.elapsed(),
             )?);
         }
@@ -285,7 +286,7 @@ fn never_listened(
     target: &Target,
     lab: &Lab,
     process: &Process,
-    told: &Told,
+    (told, nowhere): (&Told, &str),
     waited: Duration,
 ) -> Result<Error, Error> {
     if let Some(taken) = port_taken(target, lab, process, told) {
@@ -299,8 +300,11 @@ fn never_listened(
     // Several sockets may share an address.
     elsewhere.dedup();
     let hint = match elsewhere.as_slice() {
-        [] => "; is {port} in the right place of the command, and does the server stay in the foreground?".to_owned(),
-        places => format!("; it listens on {}, which is not what was awaited", places.join(", ")),
+        [] => nowhere.to_owned(),
+        places => format!(
+            "; it listens on {}, which is not what was awaited",
+            places.join(", ")
+        ),
     };
     Ok(Error::NeverListened {
         awaited: told.awaited(target),

@@ -13,6 +13,14 @@ use crate::model::server_action::Streams;
 use std::cell::Cell;
 use std::sync::Arc;
 
+/// What is said of a server that listens nowhere.
+const IS_THE_COMMAND_RIGHT: &str =
+    "; is {port} in the right place of the command, and does the server stay in the foreground?";
+
+/// The same of one that has listened before.
+const THE_COMMAND_IS_RIGHT: &str =
+    "; it runs and listens nowhere, though the same command has started it before";
+
 /// A running server. Dropping it ends its whole process tree and waits for that.
 #[derive(Debug)]
 #[must_use = "dropping the server stops it"]
@@ -33,19 +41,29 @@ impl Server {
     /// # Errors
     /// The program is missing, ends early, never listens, or something else listens in its place.
     pub(crate) async fn start(target: &Target, lab: Arc<Lab>) -> Result<Self, Error> {
-        Self::start_with(target, lab, Streams::Usual).await
+        Self::begin(target, lab, Streams::Usual, IS_THE_COMMAND_RIGHT).await
     }
 
+    /// The same where the command has started the server before.
     pub(crate) async fn start_with(
         target: &Target,
         lab: Arc<Lab>,
         streams: Streams,
     ) -> Result<Self, Error> {
+        Self::begin(target, lab, streams, THE_COMMAND_IS_RIGHT).await
+    }
+
+    async fn begin(
+        target: &Target,
+        lab: Arc<Lab>,
+        streams: Streams,
+        hint: &str,
+    ) -> Result<Self, Error> {
         for (name, value) in &target.sysctl {
             lab.set_sysctl(name, value)?;
         }
         let mut process = Process::start(target, &lab, streams)?;
-        match listening(target, &lab, &process).await {
+        match listening(target, &lab, &process, hint).await {
             Ok(place) => {
                 // A program may well die of a broken pipe before it is a server, as any filter does.
                 drop(process.leaving_reader.take());

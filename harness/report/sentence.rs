@@ -115,10 +115,13 @@ impl fmt::Display for Cause {
             Self::LeftUnread => {
                 f.write_str("what clients who have left had sent is not read by the server")
             }
-            Self::Busy { percent } => write!(
-                f,
-                "the server has nothing to do and uses {percent} % of a processor"
-            ),
+            Self::Busy { percent, toil } => {
+                write!(
+                    f,
+                    "the server has nothing to do and uses {percent} % of a processor"
+                )?;
+                toil.iter().try_for_each(|toil| toil.fmt(f))
+            }
             Self::Queued { connections } => f.write_str(&step::queued(*connections)),
             Self::Alarm(alarm) => alarm.fmt(f),
             Self::Babbled { lines } => write!(
@@ -275,7 +278,8 @@ impl fmt::Display for Doubt {
                  at a moment at which there was room",
                 after.as_secs()
             ),
-            Self::StillReading { step } => write!(f, "{step}, but the server was still reading"),
+            // That it read on is what the step says.
+            Self::StillReading { step } => write!(f, "{step}; where it stops is not known"),
             Self::StillArriving { step } => write!(f, "{step}, but bytes were still arriving"),
             Self::Starved { step, by } => write!(
                 f,

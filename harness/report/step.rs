@@ -110,6 +110,18 @@ pub(super) fn of_server(expected: &ServerExpectation, how: Ended, instead: &Inst
         (ServerExpectation::AcceptQueue(0), Instead::AcceptQueue(Some(connections))) => {
             format!("{}{within}", queued(*connections))
         }
+        (
+            ServerExpectation::Rest,
+            Instead::Busy {
+                toil: Some(toil), ..
+            },
+        ) if let Some(files) = toil.lacks_files() => {
+            let queued = queued(toil.queued);
+            format!(
+                "with no descriptor left, for it has all of {files}, the server does not come to rest{within}: {instead}, \
+                 while {queued}"
+            )
+        }
         (ServerExpectation::Rest, busy) => {
             format!("the server does not come to rest{within}: {busy}")
         }
@@ -195,5 +207,69 @@ pub(super) fn unproven(fault: &Fault) -> String {
             other => format!("the client did not see {}", shown(other)),
         },
         fault => format!("{fault} is not proven to have happened"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::{Cause, Doubt};
+    use crate::kernel::Toil;
+    use std::time::Duration;
+
+    fn busy(toil: Toil) -> Instead {
+        Instead::Busy {
+            percent: 98,
+            spins: false,
+            toil: Some(toil),
+        }
+    }
+
+    #[test]
+    fn what_the_kernel_knows_of_a_loop_is_said() {
+        let toil = Toil {
+            kernel_percent: Some(83),
+            all_files: Some(12),
+            queued: 5,
+            ..Toil::default()
+        };
+        let how = Ended::OutOfTime(Duration::from_secs(5));
+        let said = |toil| of_server(&ServerExpectation::Rest, how, &busy(toil));
+        assert_eq!(
+            said(toil),
+            "with no descriptor left, for it has all of 12, the server does not come to rest within 5s: it uses 98 % of \
+             a processor, 83 % of that in the kernel, while 5 connections lie in the accept queue, and nobody takes them"
+        );
+        let rested = Toil { queued: 0, ..toil };
+        assert_eq!(
+            said(rested),
+            "the server does not come to rest within 5s: it uses 98 % of a processor, 83 % of that in the kernel"
+        );
+        let reads = Toil {
+            reads: 210_000,
+            ..Toil::default()
+        };
+        let cause = Cause::Busy {
+            percent: 98,
+            toil: Some(reads),
+        };
+        assert_eq!(
+            cause.to_string(),
+            "the server has nothing to do and uses 98 % of a processor, and calls read 210000 times a second"
+        );
+    }
+
+    #[test]
+    fn server_that_reads_on_is_told_in_one_sentence() {
+        let step = Box::new(Cause::StepFailed {
+            client: "mallory".to_owned(),
+            expected: Box::new(Expectation::HeldBack),
+            how: Ended::OutOfTime(Duration::from_secs(20)),
+            instead: Instead::ReadOn,
+            took: Vec::new(),
+        });
+        let told = "mallory, who reads nothing of it, was to be held back within 20s, and the server read on and on; where it \
+                    stops is not known";
+        assert_eq!(Doubt::StillReading { step }.to_string(), told);
     }
 }

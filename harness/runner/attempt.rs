@@ -6,7 +6,9 @@ use super::findings::{Claim, Claimed, Findings, Shape};
 use super::saved;
 use super::settings::Settings;
 use crate::judge::cut_coverage::Coverage;
-use crate::judge::{Doubt, Evidence, Finding, Skip, Verdict, judge, next, recommendations};
+use crate::judge::{
+    Doubt, Evidence, Finding, Skip, Verdict, begins_to_tell, judge, next, recommendations,
+};
 use crate::launch::Target;
 use crate::launch::lab::Lab;
 use crate::model::check::Check;
@@ -153,7 +155,9 @@ impl<'a> Job<'a> {
 
     /// What a trial of it is made of, where it is one of a check.
     pub(super) fn shape(self, trial: &Trial) -> Option<Shape> {
-        self.check.map(|check| Shape::of(check, trial.scenario()))
+        let polite = ClientSteps::of(0).polite(self.subject).lines();
+        self.check
+            .map(|check| Shape::of(check, trial.scenario(), &polite))
     }
 
     /// Performs one phase after the other, as the judge asks for them. What other checks find meanwhile is known from then on.
@@ -164,6 +168,7 @@ impl<'a> Job<'a> {
     ) -> Result<(Trial, Transcript), Error> {
         let shape = self.shape(trial);
         let mut trial = trial.clone();
+        let mut has_its_turn = false;
         session.begin();
         loop {
             if let Some(shape) = &shape {
@@ -172,9 +177,30 @@ impl<'a> Job<'a> {
             let Some(next) = session.seen(|transcript| next(&trial, transcript)) else {
                 break;
             };
+            let grown = session.seen(|transcript| begins_to_tell(&trial, transcript));
+            if let Some((key, shape)) = grown.filter(|_| !has_its_turn).zip(shape.as_ref()) {
+                has_its_turn = true;
+                self.in_turn_to_tell(&key, shape).await;
+                // Meanwhile somebody else may have told.
+                continue;
+            }
             session.perform(next, &trial).await?;
         }
         Ok((trial, session.finish().await))
+    }
+
+    /// Waits while another check tells whether what grows is a leak, since that would be told twice; whoever waits makes room.
+    /// All clients have left by then, and none falls silent.
+    async fn in_turn_to_tell(self, key: &str, by: &Shape) {
+        if self.findings.begins_to_tell(key, by) {
+            return;
+        }
+        self.turn.step_aside();
+        if self.turn.is_aside() {
+            self.findings.until_told(key, by).await;
+            self.turn.come_back().await;
+            self.turn.hold(self.settings.exclusive.shared().await);
+        }
     }
 
     /// Starts a server in a lab of its own.
@@ -206,12 +232,12 @@ impl<'a> Job<'a> {
     }
 
     /// The same with no other trial of the run beside it.
-    async fn alone_on_fresh_server(self, trial: &Trial) -> Result<Verdict, Error> {
+    async fn alone_on_fresh_server(self, trial: &Trial) -> Result<(Verdict, Transcript), Error> {
         let mut session = self.start().await?;
         self.turn.hold(self.settings.exclusive.alone().await);
         let performed = self.performed(&mut session, trial).await;
         self.turn.end_trial();
-        Ok(performed?.0)
+        performed
     }
 
     /// Judges what was seen of a trial, and saves all of it where that is wanted.
@@ -271,8 +297,9 @@ impl<'a> Job<'a> {
                 (None, Verdict::Fail(finding)) => {
                     self.made_sure_of(finding, &trial, &seen, options).await?
                 }
-                (None, verdict) => (self.decided(verdict, &trial, &seen, options).await?, None),
+                (None, verdict) => self.decided(verdict, &trial, &seen, options).await?,
             };
+            self.findings.has_told(self.purpose);
             last = Some((scenario, seen));
             match verdict {
                 Verdict::Pass => passed = true,
@@ -379,16 +406,20 @@ impl<'a> Job<'a> {
         Ok(Verdict::Fail(self.counted(finding, trial).await))
     }
 
-    /// What comes of what proved nothing, or passed: it is tried again until it does, and a failure then is asked about.
+    /// What comes of what proved nothing, or passed: it is tried again until it does, and a failure then is made sure of.
     async fn decided(
         self,
         verdict: Verdict,
         trial: &Trial,
         seen: &Transcript,
         options: TrialOptions,
-    ) -> Result<Verdict, Error> {
-        let again = self.again(verdict, trial, options.tries).await;
-        self.asked(again, trial, seen, options).await
+    ) -> Result<(Verdict, Option<&'static str>), Error> {
+        let (again, seen_again) = self.again(verdict, trial, options.tries).await;
+        let seen = seen_again.as_ref().unwrap_or(seen);
+        match again {
+            Verdict::Fail(finding) => self.made_sure_of(finding, trial, seen, options).await,
+            other => Ok((self.asked(other, trial, seen, options).await?, None)),
+        }
     }
 
     async fn asked(
@@ -417,30 +448,37 @@ impl<'a> Job<'a> {
         performed
     }
 
-    /// Repeats what failed on fresh servers, to say how often it fails; repeats what proved nothing, until it does or
-    /// has been tried so often.
-    async fn again(self, verdict: Verdict, trial: &Trial, tries: usize) -> Verdict {
-        let decided = match verdict {
+    /// Repeats what proved nothing, until it does or has been tried so often; what was seen then comes with it.
+    async fn again(
+        self,
+        verdict: Verdict,
+        trial: &Trial,
+        tries: usize,
+    ) -> (Verdict, Option<Transcript>) {
+        match verdict {
             // What it needs is time, which another try would take once more, or a word in the profile.
-            late @ Verdict::Inconclusive(Doubt::NotYet { .. } | Doubt::Chosen { .. }) => late,
+            Verdict::Inconclusive(
+                Doubt::NotYet { .. } | Doubt::StillReading { .. } | Doubt::Chosen { .. },
+            ) => (verdict, None),
             Verdict::Inconclusive(doubt) => self.until_decided(doubt, trial, tries).await,
-            decided => decided,
-        };
-        match decided {
-            Verdict::Fail(finding) => Verdict::Fail(self.counted(finding, trial).await),
-            decided => decided,
+            decided => (decided, None),
         }
     }
 
-    async fn until_decided(self, mut doubt: Doubt, trial: &Trial, tries: usize) -> Verdict {
+    async fn until_decided(
+        self,
+        mut doubt: Doubt,
+        trial: &Trial,
+        tries: usize,
+    ) -> (Verdict, Option<Transcript>) {
         for _ in 1..tries {
             match self.alone_on_fresh_server(trial).await {
-                Ok(Verdict::Inconclusive(again)) => doubt = again,
-                Ok(decided) => return decided,
+                Ok((Verdict::Inconclusive(again), _)) => doubt = again,
+                Ok((decided, seen)) => return (decided, Some(seen)),
                 Err(_) => break,
             }
         }
-        Verdict::Inconclusive(doubt)
+        (Verdict::Inconclusive(doubt), None)
     }
 
     /// What was seen is in the report, however often it is seen again, and also where that cannot be tried.

@@ -28,7 +28,11 @@ pub(super) fn check_result(
     let begun = Instant::now();
     let (scenarios, attempt) = match not_tried(check, unserved, job) {
         Some(verdict) => (Vec::new(), Attempt::of(verdict)),
-        None => tried(check, job)?,
+        None => {
+            let tried = tried(check, job);
+            job.findings.has_told(check.id);
+            tried?
+        }
     };
     let attempt = about_another(check, attempt);
     let attempt = Attempt {

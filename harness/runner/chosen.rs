@@ -98,26 +98,61 @@ impl<'a> Job<'a> {
         trial: &Trial,
         transcript: &Transcript,
     ) -> Result<Verdict, Error> {
-        let Verdict::Fail(finding) = &verdict else {
-            return Ok(verdict);
+        let (cause, fails) = match &verdict {
+            Verdict::Fail(finding) => (&finding.cause, true),
+            Verdict::Inconclusive(Doubt::NotYet { step, .. }) => (&**step, false),
+            _ => return Ok(verdict),
         };
         let seen = Sighting {
             subject: self.subject,
             scenario: trial.scenario(),
             transcript,
         };
-        let chosen = match self.penalty(&finding.cause, trial, &seen).await? {
-            Penalty::ForAWhile(penalty) => Some(penalty),
-            Penalty::ForGood => None,
-            Penalty::None => self.choice(&finding.cause, &seen).await?,
+        let chosen = match self.choice_seen_before(cause, &seen).await? {
+            None if fails => self.choice_or_penalty(cause, trial, &seen).await?,
+            seen_before => seen_before,
         };
         Ok(match chosen {
             Some(choice) => Verdict::Inconclusive(Doubt::Chosen {
-                step: Box::new(finding.cause.clone()),
+                step: Box::new(cause.clone()),
                 choice,
             }),
             None => verdict,
         })
+    }
+
+    async fn choice_or_penalty(
+        self,
+        cause: &Cause,
+        trial: &Trial,
+        seen: &Sighting<'_>,
+    ) -> Result<Option<Choice>, Error> {
+        match self.penalty(cause, trial, seen).await? {
+            Penalty::ForAWhile(penalty) => Ok(Some(penalty)),
+            Penalty::ForGood => Ok(None),
+            Penalty::None => self.choice(cause, seen).await,
+        }
+    }
+
+    /// What another check has found the server to have chosen, where that is seen once more after this failure, and explains it.
+    async fn choice_seen_before(
+        self,
+        cause: &Cause,
+        seen: &Sighting<'_>,
+    ) -> Result<Option<Choice>, Error> {
+        for (question, choice) in self.findings.choices() {
+            let question = &QUESTIONS[question];
+            let may_explain = (question.is_open)(self.subject) && (question.fits)(cause);
+            let Some(scenario) = (question.tries)(seen).filter(|_| may_explain) else {
+                continue;
+            };
+            let found = self.found(question, scenario).await?;
+            let is_like = found.is_some_and(|(found, _)| found.choice.is_like(&choice));
+            if is_like && choice.explains(cause) && self.gives_back(&choice, seen.scenario).await? {
+                return Ok(Some(choice));
+            }
+        }
+        Ok(None)
     }
 
     /// The verdict on a trial, or what is to be said of it where a process ended as some of the server do with no client there:
@@ -146,12 +181,14 @@ impl<'a> Job<'a> {
 
     /// What the server has chosen, where that explains a failure.
     async fn choice(self, cause: &Cause, seen: &Sighting<'_>) -> Result<Option<Choice>, Error> {
-        for question in QUESTIONS {
+        for (n, question) in QUESTIONS.iter().enumerate() {
             if (question.is_open)(self.subject) && (question.fits)(cause) {
                 let chosen = self.answer(question, seen).await?;
                 if let Some(choice) = chosen.filter(|choice| choice.explains(cause)) {
                     let explains = self.gives_back(&choice, seen.scenario).await?;
-                    return Ok(explains.then_some(choice));
+                    let choice = Some(choice).filter(|_| explains);
+                    self.findings.add_choice(n, choice.as_ref());
+                    return Ok(choice);
                 }
             }
         }

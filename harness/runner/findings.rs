@@ -1,9 +1,10 @@
 //! What the checks of a run have found so far. A cause that a simpler scenario has shown is not confirmed, counted, asked
 //! about or made small again: it is told under the check that has shown it.
 
-use crate::judge::{Finding, QUEUED};
+use crate::judge::{Choice, Finding, QUEUED};
 use crate::model::check::{Check, Gate};
-use crate::model::scenario::Scenario;
+use crate::model::form::Form;
+use crate::model::scenario::{Line, Scenario};
 use std::collections::BTreeSet;
 use std::future::pending;
 use std::sync::Arc;
@@ -29,6 +30,12 @@ struct State {
     is_grave: bool,
     /// What is being made sure of.
     claimed: Vec<Shown>,
+    /// What grows, and is being told from what is kept for later.
+    growing: Vec<Shown>,
+    /// What the server was found to have chosen, each with the number of the question that it answers.
+    choices: Vec<(usize, Choice)>,
+    /// What was told once, and is no leak: checks that see it grow have to tell by themselves.
+    kept: BTreeSet<String>,
 }
 
 /// A defect, and what has shown it.
@@ -47,8 +54,16 @@ pub(super) struct Shape {
     is_drawn: bool,
     /// All others build on it.
     is_built_on: bool,
-    /// The words of its steps, but for what polite clients do.
+    /// What its steps are called, but for what polite clients do.
     words: BTreeSet<&'static str>,
+}
+
+/// What a step is called by what it does to a server: who sends in segments cuts, at whatever pace, and whoever waits is polite.
+fn name(form: &Form<'_>) -> &'static str {
+    match POLITE.contains(&form.word) && form.word != "send" {
+        true => form.word,
+        false => form.kind,
+    }
 }
 
 /// What polite clients do, and what nobody does.
@@ -57,9 +72,12 @@ const POLITE: &[&str] = &[
 ];
 
 impl Shape {
-    pub(super) fn of(check: &'static Check, scenario: &Scenario) -> Self {
+    /// The shape of a scenario, of which these are the steps of polite clients.
+    pub(super) fn of(check: &'static Check, scenario: &Scenario, polite: &[Line]) -> Self {
+        let polite: BTreeSet<_> = polite.iter().map(|line| name(&line.step.form())).collect();
         let steps = scenario.steps().into_iter();
-        let words = steps.map(|line| line.step.form().word);
+        let words = steps.map(|line| name(&line.step.form()));
+        let words = words.filter(|word| !polite.contains(word));
         Self {
             check: check.id,
             family: check.family(),
@@ -84,6 +102,13 @@ fn known_with(key: &str) -> impl Iterator<Item = &str> {
 }
 
 impl Shown {
+    fn of(key: &str, by: &Shape) -> Self {
+        Self {
+            key: key.to_owned(),
+            by: by.clone(),
+        }
+    }
+
     /// Whether a scenario of this shape shows nothing new by a cause of this key: it does all that the simpler one did. What a
     /// client did not get is the matter of a family; whatever is done, what grows is lost in the same place, and an end is one
     /// that has to be mended first.
@@ -93,13 +118,19 @@ impl Shown {
         let is_everywhere = is_of_the_server
             .iter()
             .any(|kind| self.key.starts_with(kind));
+        // What is done to a server is the same in every family; where nothing is, what is owed is the matter of one.
         let is_near = is_everywhere
             || !is_step
             || self.key == QUEUED
             || self.by.is_built_on
             || by.is_drawn
+            || !self.by.words.is_empty()
             || self.by.family == by.family;
-        let is_included = is_everywhere || self.by.words.is_subset(&by.words);
+        // Within a family it makes no difference in which pieces all is said.
+        let is_alike = |word: &&str| word.starts_with("send ") && self.by.family == by.family;
+        let mut words = self.by.words.iter();
+        let is_included =
+            is_everywhere || words.all(|word| by.words.contains(word) || is_alike(word));
         known_with(&self.key).any(|known| known == key)
             && self.by.check != by.check
             && is_near
@@ -187,6 +218,58 @@ impl Findings {
         }
     }
 
+    /// Whether this check is to tell whether what it sees grow is a leak: no other that shows the same is about to.
+    pub(super) fn begins_to_tell(&self, key: &str, by: &Shape) -> bool {
+        self.state.send_if_modified(|state| {
+            let begins = !state.is_being_told(key, by);
+            if begins && !state.kept.contains(key) {
+                state.growing.push(Shown::of(key, by));
+            }
+            begins
+        })
+    }
+
+    /// Returns when no other check is about to tell.
+    pub(super) async fn until_told(&self, key: &str, by: &Shape) {
+        let mut changes = self.state.subscribe();
+        // Whoever watches holds the sender.
+        let _ = changes
+            .wait_for(|state| !state.is_being_told(key, by))
+            .await;
+    }
+
+    /// A check has told of a scenario what it could.
+    pub(super) fn has_told(&self, check: &str) {
+        self.state.send_if_modified(|state| {
+            let mine = state
+                .growing
+                .extract_if(.., |shown| shown.by.check == check);
+            let told: Vec<String> = mine.map(|shown| shown.key).collect();
+            let is_leak = |key: &String| state.known.iter().any(|shown| shown.key == *key);
+            let kept = told.iter().filter(|key| !is_leak(key)).cloned();
+            state.kept.extend(kept.collect::<Vec<_>>());
+            !told.is_empty()
+        });
+    }
+
+    /// What the server was found to have chosen so far, each with the number of the question that it answers.
+    pub(super) fn choices(&self) -> Vec<(usize, Choice)> {
+        self.state.borrow().choices.clone()
+    }
+
+    /// The server was found to have chosen this, if anything.
+    pub(super) fn add_choice(&self, question: usize, choice: Option<&Choice>) {
+        self.state.send_if_modified(|state| {
+            let is_new = |choice: &&Choice| {
+                let mut known = state.choices.iter();
+                !known.any(|(_, known)| known.is_like(choice))
+            };
+            let new = choice.filter(is_new).cloned();
+            state.choices.extend(new.map(|choice| (question, choice)));
+            false
+        });
+    }
+
     /// The simplest check that shows what this one has found, where another does.
     pub(super) fn simplest(&self, check: &str) -> Option<&'static str> {
         let state = self.state.borrow();
@@ -225,6 +308,11 @@ impl Findings {
 }
 
 impl State {
+    fn is_being_told(&self, key: &str, by: &Shape) -> bool {
+        let is_known = self.known.iter().any(|shown| shown.covers(key, by));
+        !is_known && self.growing.iter().any(|shown| shown.covers(key, by))
+    }
+
     fn claim(
         &mut self,
         key: &str,
@@ -241,10 +329,7 @@ impl State {
             (true, _) => None,
             (false, true) => Some(Claim::Alone),
             (false, false) => {
-                let shown = Shown {
-                    key: key.to_owned(),
-                    by: by.clone(),
-                };
+                let shown = Shown::of(key, by);
                 self.claimed.push(shown.clone());
                 Some(Claim::First(Claimed {
                     state: Arc::clone(state),
@@ -260,6 +345,7 @@ mod tests {
     use super::*;
     use crate::judge::Cause;
     use crate::model::action::Action;
+    use crate::model::data::{Data, Segmentation};
     use crate::model::dialogue::{ClientSteps, scenario};
     use crate::transcript::event::Exit;
 
@@ -268,7 +354,21 @@ mod tests {
         let steps = ClientSteps::of(0).connect();
         let steps = does.into_iter().fold(steps, ClientSteps::then);
         let lines = steps.then(Action::Close).lines();
-        Shape::of(check, &scenario("a case", &[("alice", 1)], vec![lines]))
+        Shape::of(
+            check,
+            &scenario("a case", &[("alice", 1)], vec![lines]),
+            &[],
+        )
+    }
+
+    /// A request in segments, at a pace or one behind the other.
+    fn cuts(every: Option<Duration>) -> Action {
+        Action::Send {
+            data: Data::literal("hi"),
+            segmentation: Segmentation::Pieces(1),
+            every,
+            background: false,
+        }
     }
 
     /// A check on which no other builds, of the family of this name.
@@ -309,6 +409,18 @@ mod tests {
         assert!(step.covers("step-failed/nothing", &drawn));
         assert!(!step.covers("step-failed/nothing", &elsewhere));
         assert!(!step.covers("step-failed/wrong", &resets));
+        let cut = Some(cuts(None));
+        let (cut, drip) = (
+            shape(check_of("partial", 0), cut),
+            shape(
+                check_of("timeout", 2),
+                Some(cuts(Some(Duration::from_millis(10)))),
+            ),
+        );
+        let step = shown("step-failed/wrong", cut.clone());
+        assert!(step.covers("step-failed/wrong", &drip));
+        assert!(!step.covers("step-failed/wrong", &resets));
+        assert!(step.covers("step-failed/wrong", &shape(check_of("partial", 1), None)));
         let step = shown("step-failed/nothing", resets.clone());
         assert!(!step.covers("step-failed/nothing", &polite));
         let busy = shown("busy", resets.clone());
@@ -360,6 +472,34 @@ mod tests {
             drop(claimed);
         });
         assert!(matches!(claim, Claim::Alone));
+    }
+
+    #[tokio::test]
+    async fn one_check_tells_a_leak_from_a_pool_while_others_wait() {
+        let findings = Findings::of_a_run(true);
+        let (first, second) = (
+            shape(check_of("reset", 0), None),
+            shape(check_of("reset", 1), None),
+        );
+        let key = "left/memory";
+        assert!(findings.begins_to_tell(key, &first));
+        assert!(!findings.begins_to_tell(key, &second));
+        assert!(findings.begins_to_tell("left/threads", &second));
+        let ((), ()) = tokio::join!(findings.until_told(key, &second), async {
+            findings.has_told(first.check);
+        });
+        // It is no leak: whoever sees it grow has to tell by itself, and beside others.
+        assert!(findings.begins_to_tell(key, &second) && findings.begins_to_tell(key, &first));
+    }
+
+    #[test]
+    fn choice_that_was_found_once_is_known_to_the_run() {
+        let findings = Findings::of_a_run(true);
+        findings.add_choice(3, None);
+        let after = |seconds| Choice::Throttles(Duration::from_secs(seconds));
+        findings.add_choice(3, Some(&after(2)));
+        findings.add_choice(3, Some(&after(4)));
+        assert_eq!(findings.choices(), [(3, after(2))]);
     }
 
     #[tokio::test]

@@ -21,7 +21,7 @@ use crate::model::need::Need;
 use crate::model::profile::{Serves, Transport};
 use crate::model::scenario::{Line, Scenario, Waiver};
 use crate::model::subject::{Place, Subject};
-use crate::model::trial::Trial;
+use crate::model::trial::{BUSY, Trial};
 use crate::session::{Session, Turn};
 use crate::transcript::event::Transcript;
 use std::sync::Arc;
@@ -75,7 +75,14 @@ pub(super) async fn probe(
     let answers_otherwise = answered_otherwise(&verdict).is_some();
     let mut reply_time = transcript.last_reply_time();
     let mut unserved = (verdict != Verdict::Pass && turned_away.is_none()).then_some(verdict);
+    // What does not rest behind the first client is waited for once.
+    let known: Vec<String> = transcript
+        .is_busy_at_last()
+        .then(|| BUSY.to_owned())
+        .into_iter()
+        .collect();
     if unserved.is_none() && goes_on(&subject) {
+        trial = trial.knowing(known.clone());
         let (_, seen) = job.perform(&mut session, &trial).await?;
         reply_time = reply_time.min(seen.last_reply_time());
         let verdict = job.judged(&trial, &seen)?;
@@ -92,13 +99,17 @@ pub(super) async fn probe(
         ..subject
     };
     if unserved.is_none() && may_defer(&subject) {
-        let silent = Trial::alone(silent_client()).of(&subject.profile);
+        let silent = Trial::alone(silent_client())
+            .of(&subject.profile)
+            .knowing(known.clone());
         let job = Job::new(target, &subject, settings, &turn, findings);
         let (_, seen) = job.perform(&mut session, &silent).await?;
         subject.place.deferred = seen.shows_deferral();
     }
     if unserved.is_none() && may_answer_again(&subject) {
-        let again = Trial::alone(same_again(&subject)).of(&subject.profile);
+        let again = Trial::alone(same_again(&subject))
+            .of(&subject.profile)
+            .knowing(known.clone());
         let job = Job::new(target, &subject, settings, &turn, findings);
         let (_, seen) = job.perform(&mut session, &again).await?;
         let verdict = job.judged(&again, &seen)?;

@@ -48,6 +48,8 @@ pub(super) struct Observer {
     pub(super) baseline_delay: Duration,
     /// What the server does with no client there.
     pub(super) idleness: Idleness,
+    /// It is known that it does not come to rest: nobody waits for that.
+    pub(super) is_known_to_be_busy: bool,
     /// The counters of the lab's network at the beginning of the transcript.
     counters: Counters,
     pub(super) looks: Cell<Poll>,
@@ -71,6 +73,7 @@ impl Observer {
             began: Instant::now(),
             baseline_delay: Duration::ZERO,
             idleness: Idleness::default(),
+            is_known_to_be_busy: false,
             counters: Counters::default(),
             looks: Cell::default(),
         }

@@ -150,6 +150,7 @@ impl<'a> Session<'a> {
 
     /// Does what is to be done next on the server.
     pub(crate) async fn perform(&mut self, next: Next, trial: &Trial) -> Result<(), Error> {
+        self.observer.is_known_to_be_busy = trial.is_known_to_be_busy();
         let flow = match next {
             _ if self.server().is_none() => Flow::Break(()),
             Next::Sample(moment) => {

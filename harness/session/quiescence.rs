@@ -104,11 +104,7 @@ impl Observer {
             self.record_destroyed_sockets();
             let quiet = clients.all().all(Client::is_idle);
             let now = self.stillness();
-            // One that sleeps over what clients have still to write takes no more of it; one that does not may lack a processor.
-            let limit = match quiet || now.at_rest {
-                true => SETTLE_WITHIN,
-                false => STEP_WITHIN,
-            };
+            let limit = self.settles_within(quiet, now.at_rest);
             if since.elapsed() >= limit {
                 return;
             }
@@ -122,6 +118,17 @@ impl Observer {
             }
             // Nothing announces that another process has come to rest.
             tokio::time::sleep(LOOK_EVERY).await;
+        }
+    }
+
+    /// How long a server that does not come to rest is given for it, since it took what clients wrote.
+    fn settles_within(&self, quiet: bool, at_rest: bool) -> Duration {
+        match quiet || at_rest {
+            // It has read all, and will not rest: some of its rounds are enough.
+            true if self.is_known_to_be_busy => LOOK_EVERY * LOOKS_TO_BLAME as u32,
+            true => SETTLE_WITHIN,
+            // One that sleeps over what clients have still to write takes no more of it; one that does not may lack a processor.
+            false => STEP_WITHIN,
         }
     }
 

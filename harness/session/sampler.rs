@@ -2,11 +2,13 @@
 
 use super::observer::Observer;
 use super::quiescence::{is_busy, is_starved_of_proof};
-use crate::kernel::{self, Activity, BUSY_FROM, Idleness, Memory, RestDetector, State, percent};
+use crate::kernel::{
+    self, Activity, BUSY_FROM, Idleness, Labour, Memory, RestDetector, State, Toil, percent,
+};
 use crate::model::limits::{LOOK_EVERY, LOOK_ON_FOR, LOOKS_TO_BLAME, RETURN_WITHIN};
 use crate::model::phase::Moment;
 use crate::model::trial::Trial;
-use crate::transcript::event::{Sample, Transcript, What};
+use crate::transcript::event::{Sample, ServerEvent, Transcript, What};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
@@ -22,6 +24,7 @@ impl Observer {
         let has_taken = moment == Moment::Pressed && self.recorder.with(has_taken_memory);
         let mut leftovers = Leftovers::at(moment, has_taken);
         let mut looks = Polls::of(self.idleness);
+        let labour = Labour::of(&self.processes());
         let mut still_looks = 0;
         loop {
             self.ends.record_soon();
@@ -35,7 +38,11 @@ impl Observer {
             }
             sample.spins = looks.rest.spins() && is_busy(&looks.rest, RETURN_WITHIN);
             let out_of_time = begun.elapsed() > RETURN_WITHIN + trial.throttling;
-            let is_busy_still = trial.is_known_to_be_busy() && looks.is_busy();
+            // Who still waits to be accepted is given the time of a server that may lack a processor.
+            let is_taken = home
+                .iter()
+                .all(|home| sample.accept_queue <= home.accept_queue);
+            let is_busy_still = self.is_known_to_be_busy && looks.is_busy() && is_taken;
             // How a server idles is no proof against it.
             let is_proof = moment != Moment::Baseline;
             let needs_more = is_proof && is_starved_of_proof(&looks.rest, RETURN_WITHIN);
@@ -61,11 +68,24 @@ impl Observer {
                     sample.files_limit = limits.min();
                 }
                 self.weigh(&mut sample, moment);
+                if moment == Moment::After && !sample.at_rest {
+                    self.record_toil(&labour, None, sample.accept_queue);
+                }
                 return self.record(What::Sample(moment, sample));
             }
             // Nothing announces that a server has cleaned up; its state is looked at again.
             tokio::time::sleep(LOOK_EVERY).await;
         }
+    }
+
+    /// Writes down what the server is at that does not rest.
+    pub(super) fn record_toil(&self, before: &Labour, all_files: Option<u64>, queued: u32) {
+        let toil = Labour::of(&self.processes()).since(before);
+        self.record_server(ServerEvent::Toils(Toil {
+            all_files,
+            queued,
+            ..toil
+        }));
     }
 
     /// Counts the memory of all processes.
@@ -171,10 +191,12 @@ impl Polls {
         }
     }
 
-    /// Whether it has been busy for as long as it was looked at, and that was not too short to tell.
+    /// Whether it has been busy for as long as it was looked at, and that was not too short to tell: with several of its kind on
+    /// a host each gets little of what it wants.
     fn is_busy(&self) -> bool {
         let watched = self.rest.watched;
-        watched >= BUSY_SHOWS_WITHIN && is_busy(&self.rest, watched)
+        let is_seen = is_busy(&self.rest, watched) || self.rest.wants_a_processor();
+        watched >= BUSY_SHOWS_WITHIN && is_seen
     }
 
     /// Takes a sample; also says whether the server has not run since the look before, and waits: for us alone, where it is

@@ -3,7 +3,7 @@
 use super::open_files::lowest_with_room;
 use super::phases::{Flow, Session, go_on_if};
 use super::quiescence::{is_busy, is_starved_of_proof, looks_every};
-use crate::kernel::RestDetector;
+use crate::kernel::{Labour, RestDetector};
 use crate::launch::{Process, Server, Target};
 use crate::model::error::Error;
 use crate::model::expectation::ServerExpectation;
@@ -348,6 +348,7 @@ impl Session<'_> {
         let mut deadline = asked + limit;
         let mut look = looks_every(LOOK_EVERY);
         let mut rest = RestDetector::beside(self.observer.idleness);
+        let labour = Labour::of(&self.observer.processes());
         let begun = self.observer.looks.get().number;
         let mut all_in_hand = 0;
         let mut had_room = Instant::now();
@@ -406,6 +407,7 @@ impl Session<'_> {
             self.observer.record_server(event);
         }
         if *what == ServerExpectation::Rest {
+            self.record_toil(&labour);
             self.observer.record_server(ServerEvent::Rests {
                 rests: false,
                 cpu_percent: rest.cpu_percent(),
@@ -413,6 +415,17 @@ impl Session<'_> {
             });
         }
         Ended::OutOfTime(limit)
+    }
+
+    /// Writes down what a server is at that does not come to rest, and whether it is for lack of descriptors.
+    fn record_toil(&self, before: &Labour) {
+        let files = self.observer.open_files(&self.files, false);
+        let all_files = match files {
+            Some(ServerEvent::OpenFiles { held, limit, .. }) => (held >= limit).then_some(limit),
+            _ => None,
+        };
+        let queued = self.observer.listener().map_or(0, |(queue, _)| queue);
+        self.observer.record_toil(before, all_files, queued);
     }
 
     /// Whether the server has taken every client in hand, and none is still to come.

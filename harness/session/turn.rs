@@ -75,7 +75,7 @@ impl Turn {
     }
 
     /// Whether it has stepped aside.
-    pub(super) fn is_aside(&self) -> bool {
+    pub(crate) fn is_aside(&self) -> bool {
         self.0.aside.borrow().is_some()
     }
 
@@ -90,7 +90,7 @@ impl Turn {
     }
 
     /// Lets others go on, unless too many wait aside already.
-    pub(super) fn step_aside(&self) {
+    pub(crate) fn step_aside(&self) {
         if let Some(places) = self
             .0
             .places

@@ -2,7 +2,7 @@
 //!
 //! A [`Transcript`] holds everything that the judge needs. It can be saved and judged again.
 
-use crate::kernel::{FileKind, RECEIVE_BUFFER_ERRORS};
+use crate::kernel::{FileKind, RECEIVE_BUFFER_ERRORS, Toil};
 use crate::model::alarm::Alarm;
 use crate::model::expectation::End;
 use crate::model::literal::{self, Measured};
@@ -357,6 +357,8 @@ pub(crate) enum ServerEvent {
     ListensNotYet(Duration),
     /// What its threads do, looked up when something that was expected had not come.
     Occupied(Vec<String>),
+    /// What it is at, where it does not rest.
+    Toils(Toil),
 }
 
 /// How a process ended, as wait(2) tells it.
@@ -550,6 +552,12 @@ impl Transcript {
     /// The sample taken at a moment.
     pub(crate) fn sample(&self, moment: Moment) -> Option<&Sample> {
         self.samples(moment).next_back()
+    }
+
+    /// Whether the server did not rest when it was looked at behind the scenario.
+    pub(crate) fn is_busy_at_last(&self) -> bool {
+        self.sample(Moment::After)
+            .is_some_and(|after| !after.at_rest)
     }
 
     /// All samples that were taken at such a moment.
@@ -996,6 +1004,7 @@ impl fmt::Display for ServerEvent {
             Self::OpenFiles { held, limit, .. } => write!(f, "has {held} of {limit} files open"),
             Self::Occupied(threads) if threads.is_empty() => f.write_str("has no thread"),
             Self::Occupied(threads) => write!(f, "threads: {}", threads.join(", ")),
+            Self::Toils(toil) => write!(f, "does not rest{toil}"),
             Self::OpenFilesLimited(limit) => write!(f, "may open {limit} files"),
             Self::Burst { lines, .. } => write!(f, "prints {lines} lines at once"),
             Self::ListensNotYet(after) => {

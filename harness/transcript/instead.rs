@@ -1,5 +1,6 @@
 //! What was the case in the place of what was expected, of a client and of the server.
 
+use crate::kernel::Toil;
 use crate::model::data::{Excerpt, Match};
 use crate::model::expectation::{End, Expectation};
 use crate::model::template::Template;
@@ -110,6 +111,9 @@ pub(crate) enum Instead {
         percent: u32,
         /// Whether that is all that it gets.
         spins: bool,
+        /// What it is at.
+        #[serde(skip_serializing_if = "Option::is_none")]
+        toil: Option<Toil>,
     },
     /// So many files are open, and some are left.
     OpenFiles {
@@ -275,9 +279,14 @@ impl fmt::Display for Instead {
             Self::AcceptQueue(queue) => write!(f, "its accept queue {}", or_unseen(queue)),
             Self::Backlog(backlog) => write!(f, "its backlog {}", or_unseen(backlog)),
             Self::TimeWait(rows) => write!(f, "{rows} of its connections are in TIME_WAIT"),
-            Self::Busy { percent, spins } => {
+            Self::Busy {
+                percent,
+                spins,
+                toil,
+            } => {
                 let all = if *spins { ", all that it gets" } else { "" };
-                write!(f, "it uses {percent} % of a processor{all}")
+                write!(f, "it uses {percent} % of a processor{all}")?;
+                toil.iter().try_for_each(|toil| toil.fmt(f))
             }
             Self::OpenFiles { held, limit } => write!(f, "it has {held} of {limit} files open"),
             Self::NobodyWaits { limit } => write!(

@@ -1,5 +1,6 @@
 //! What is known of the server at a point of the transcript.
 
+use crate::kernel::Toil;
 use crate::model::expectation::ServerExpectation;
 use crate::transcript::client_state::Progress;
 use crate::transcript::event::{Event, Exit, ServerEvent, What};
@@ -20,6 +21,7 @@ pub(crate) struct ServerState {
     rests: bool,
     pub(crate) cpu_percent: u32,
     pub(crate) spins: bool,
+    toil: Option<Toil>,
     open_files: Option<(u64, u64)>,
     out_of_files: bool,
     pub(crate) ran: Duration,
@@ -94,6 +96,7 @@ impl ServerState {
             }
             ServerEvent::Ran(time) => (self.ran, self.lacked) = (*time, Duration::ZERO),
             ServerEvent::Lacked(time) => self.lacked = *time,
+            ServerEvent::Toils(toil) => self.toil = Some(*toil),
             ServerEvent::OpenFiles {
                 held,
                 limit,
@@ -173,6 +176,7 @@ impl ServerState {
             ServerExpectation::Rest => Instead::Busy {
                 percent: self.cpu_percent,
                 spins: self.spins,
+                toil: self.toil,
             },
             ServerExpectation::Descriptor(_) => {
                 let (highest, limit) = self.descriptors.unwrap_or_default();

@@ -1,7 +1,7 @@
 //! A request may be too long for a server, which is its choice where each that is longer meets the same.
 
-use crate::kit::{Run, sockdrill};
-use crate::verdict;
+use crate::kit::Run;
+use crate::{speaking, verdict};
 use rstest::rstest;
 
 const SERVER: &str = "fixtures/external/has_its_longest.py";
@@ -15,15 +15,8 @@ fn check(how: &str, promise: &str, only: &[&str]) -> Run {
     let profile = format!(
         "transport = \"{transport}\"\nmodel = \"echo\"\nframing = \"{framing}\"\n[promises]\nserves = \"concurrently\"\n{promise}\n"
     );
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("longest.toml");
-    std::fs::write(&file, profile).unwrap();
-    let only = only.iter().flat_map(|glob| ["--only", glob]);
-    sockdrill(&["check", "--speaks", &file.to_string_lossy()])
-        .args(only)
-        .reporting()
-        .args(["--", "python3", SERVER, how, "{port}"])
-        .run()
+    let server = ["python3", SERVER, how, "{port}"];
+    speaking::check(&profile, &speaking::only(only), &server)
 }
 
 /// The check that sends payloads of every size.

@@ -53,6 +53,7 @@ mod readme;
 mod reference;
 /// Every command that a report prints repeats its failure when it is pasted into a shell.
 mod repeat;
+mod speaking;
 /// A server that listens may not serve yet, and says so to whoever comes.
 mod starting;
 /// What is in a server's hands when it is told to end.

@@ -1,7 +1,7 @@
 //! What waits for a client that does not read may be too much for a server, which is its choice.
 
-use crate::kit::{Run, sockdrill};
-use crate::verdict;
+use crate::kit::Run;
+use crate::{speaking, verdict};
 use rstest::rstest;
 
 const SERVER: &str = "fixtures/external/has_its_output_limit.py";
@@ -15,15 +15,8 @@ fn check(how: &str, framing: &str, promise: &str, only: &[&str]) -> Run {
     let profile = format!(
         "transport = \"{transport}\"\nmodel = \"echo\"\nframing = \"{framing}\"\n[promises]\nserves = \"concurrently\"\n{promise}\n"
     );
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("output.toml");
-    std::fs::write(&file, profile).unwrap();
-    let only = only.iter().flat_map(|glob| ["--only", glob]);
-    sockdrill(&["check", "--speaks", &file.to_string_lossy()])
-        .args(only)
-        .reporting()
-        .args(["--", "python3", SERVER, how, address])
-        .run()
+    let server = ["python3", SERVER, how, address];
+    speaking::check(&profile, &speaking::only(only), &server)
 }
 
 /// The checks whose clients let output wait.

@@ -1,7 +1,7 @@
 //! An address may be turned away for a while for what has come from it, which is a server's choice where others are served.
 
 use crate::kit::{Run, sockdrill};
-use crate::verdict;
+use crate::{speaking, verdict};
 use rstest::rstest;
 
 const SERVER: &str = "fixtures/external/turns_an_address_away.py";
@@ -12,14 +12,8 @@ fn check(how: &str, promise: &str, arguments: &[&str]) -> Run {
         "transport = \"tcp\"\n[[exchange]]\nsend = 'hello\\n'\nreply = 'HELLO\\n'\n[promises]\n\
          serves = \"concurrently\"\nafter-exchange = \"stays-open\"\n{promise}\n"
     );
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("penalties.toml");
-    std::fs::write(&file, profile).unwrap();
-    sockdrill(&["check", "--strict", "--speaks", &file.to_string_lossy()])
-        .args(arguments)
-        .reporting()
-        .args(["--", "python3", SERVER, how, "{port}"])
-        .run()
+    let arguments = [&["--strict"], arguments].concat();
+    speaking::check(&profile, &arguments, &["python3", SERVER, how, "{port}"])
 }
 
 const AN_ADDRESS: &str = "penalties = \"an-address\"";

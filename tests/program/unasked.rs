@@ -1,7 +1,7 @@
 //! Some servers speak by themselves to clients that are silent, which is their choice where they say the same each time.
 
 use crate::kit::{Run, sockdrill};
-use crate::verdict;
+use crate::{speaking, verdict};
 use rstest::rstest;
 
 const SERVER: &str = "fixtures/external/asks_whether_you_are_there.py";
@@ -18,15 +18,8 @@ fn check_speaking(how: &str, speech: &str, promise: &str, only: &[&str]) -> Run 
         "transport = \"tcp\"\n{speech}[promises]\nserves = \"concurrently\"\nafter-exchange = \"stays-open\"\n\
          idle-timeout = \"none\"\npipelining = \"answers\"\nhalf-close = \"answers\"\n{promise}\n"
     );
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("asks.toml");
-    std::fs::write(&file, profile).unwrap();
-    let only = only.iter().flat_map(|glob| ["--only", glob]);
-    sockdrill(&["check", "--speaks", &file.to_string_lossy()])
-        .args(only)
-        .reporting()
-        .args(["--", "python3", SERVER, how, "{port}"])
-        .run()
+    let server = ["python3", SERVER, how, "{port}"];
+    speaking::check(&profile, &speaking::only(only), &server)
 }
 
 fn check(how: &str, promise: &str, only: &[&str]) -> Run {

@@ -1,7 +1,7 @@
 //! What a server does not promise is observed, and never held against it.
 
 use crate::kit::{Run, sockdrill};
-use crate::verdict;
+use crate::{speaking, verdict};
 use rstest::rstest;
 
 const SERVER: &str = "fixtures/external/has_its_ways.py";
@@ -16,15 +16,8 @@ fn profile(exchange: &str, promises: &str) -> String {
 
 /// Holds the server in one of its ways to what a profile promises.
 fn check(how: &str, profile: &str, only: &[&str]) -> Run {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("ways.toml");
-    std::fs::write(&file, profile).unwrap();
-    let only = only.iter().flat_map(|glob| ["--only", glob]);
-    sockdrill(&["check", "--strict", "--speaks", &file.to_string_lossy()])
-        .args(only)
-        .reporting()
-        .args(["--", "python3", SERVER, how, "{port}"])
-        .run()
+    let arguments = [vec!["--strict"], speaking::only(only)].concat();
+    speaking::check(profile, &arguments, &["python3", SERVER, how, "{port}"])
 }
 
 const TOGETHER: &[&str] = &["partial/coalesced", "partial/straddle"];
