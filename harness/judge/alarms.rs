@@ -3,12 +3,14 @@
 use super::cause::{Alarmed, Occasion, StepRef};
 use crate::model::alarm::Alarm;
 use crate::model::check::Severity;
+use crate::model::data::find;
 use crate::model::form::Does;
 use crate::model::invariant::Invariant;
 use crate::model::phase::Phase;
 use crate::model::scenario::Line;
 use crate::model::trial::Trial;
 use crate::transcript::event::{ClientEvent, ServerEvent, Transcript, What};
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 /// The alarms that are failures.
@@ -32,12 +34,13 @@ fn alarms(trial: &Trial, transcript: &Transcript) -> Vec<Alarmed> {
         return alarms;
     }
     let story = Story::of(trial, transcript);
+    let mut said = Said::by_clients(transcript);
     for event in transcript.server_events() {
         let ServerEvent::Alarm { alarm, began } = event else {
             continue;
         };
         let is_should = alarm.severity() == Severity::Should;
-        if is_should && story.is_told_to_end(*began) || was_sent(alarm, transcript) {
+        if is_should && story.is_told_to_end(*began) || said.has_words_of(alarm) {
             continue;
         }
         add(&mut alarms, alarmed(alarm, story.occasion(*began)));
@@ -71,17 +74,43 @@ fn sounds(transcript: &Transcript) -> bool {
     events.any(|event| matches!(event, ServerEvent::Alarm { .. }))
 }
 
-/// Whether a client has sent the words: a server may log what it is told.
-fn was_sent(alarm: &Alarm, transcript: &Transcript) -> bool {
-    let first = alarm.text.first().map_or("", String::as_str);
-    let said: Vec<&str> = alarm.words().filter(|word| first.contains(word)).collect();
-    transcript.events.iter().any(|event| match &event.what {
-        What::Client(_, ClientEvent::Sent(bytes)) => {
-            let sent = String::from_utf8_lossy(bytes);
-            said.iter().any(|said| sent.contains(said))
+/// What clients have said, each payload once: a server may log what it is told, and sound thousands of alarms.
+struct Said<'a> {
+    payloads: HashSet<&'a [u8]>,
+    /// The words that were looked for in them, and whether they are there.
+    words: HashMap<&'static str, bool>,
+}
+
+impl<'a> Said<'a> {
+    fn by_clients(transcript: &'a Transcript) -> Self {
+        let payloads = transcript
+            .events
+            .iter()
+            .filter_map(|event| match &event.what {
+                What::Client(_, ClientEvent::Sent(bytes)) => Some(bytes.as_slice()),
+                _ => None,
+            });
+        Self {
+            payloads: payloads.collect(),
+            words: HashMap::new(),
         }
-        _ => false,
-    })
+    }
+
+    /// Whether the words are among it by which an alarm is known.
+    fn has_words_of(&mut self, alarm: &Alarm) -> bool {
+        let first = alarm.text.first().map_or("", String::as_str);
+        let mut words = alarm.words().filter(|word| first.contains(word));
+        words.any(|word| self.has(word))
+    }
+
+    fn has(&mut self, word: &'static str) -> bool {
+        let is_in = |bytes: &&[u8]| find(bytes, word.as_bytes()).is_some();
+        let payloads = self.payloads.iter();
+        *self
+            .words
+            .entry(word)
+            .or_insert_with(|| payloads.clone().any(is_in))
+    }
 }
 
 /// Whether a polite client comes in a phase before whom nothing was done to the server.
@@ -131,8 +160,9 @@ impl<'a> Story<'a> {
 
     /// What was done until then, the last first.
     fn until(&self, began: Option<Duration>) -> impl Iterator<Item = Deed<'a>> {
-        let deeds = self.deeds.iter().rev();
-        let deeds = deeds.filter(move |(at, _)| began.is_some_and(|began| *at <= began));
+        // They are in the order of their times.
+        let until = |began| self.deeds.partition_point(|(at, _)| *at <= began);
+        let deeds = self.deeds[..began.map_or(0, until)].iter().rev();
         deeds.map(|(_, deed)| *deed)
     }
 

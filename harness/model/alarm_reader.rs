@@ -457,6 +457,21 @@ mod tests {
                 2,
             ),
             (
+                "Error: read ECONNRESET\n    at TCP.onStreamRead (node:internal/stream_base_commons:216:20)\n\
+                 Emitted 'error' event on Socket instance at:\n    at emitErrorNT (node:internal/streams/destroy:169:8) {\n\
+                 \x20 errno: -104\n}\n\nNode.js v20\n",
+                "an exception with its trace",
+                "Error: read ECONNRESET",
+                5,
+            ),
+            (
+                "2026/11/28 recovered: boom\ngoroutine 19 [running]:\nruntime/debug.Stack()\n\t/usr/lib/go/stack.go:24 +0x65\n\
+                 panic({0x6239a0?, 0x6f0e28?})\n\t/usr/lib/go/panic.go:920 +0x270\nnext line\n",
+                "a recovered Go panic",
+                "goroutine 19 [running]:",
+                5,
+            ),
+            (
                 "java.lang.RuntimeException: boom\n\tat Main.main(Main.java:3)\nCaused by: java.io.IOException\n\tat X.y(X.java:1)\n",
                 "an exception with its trace",
                 "java.lang.RuntimeException: boom",
@@ -524,6 +539,7 @@ mod tests {
             "[error] 3 free(): nothing\n",
             "==7==LeakSanitizer has encountered a fatal error.\n==7==HINT: LeakSanitizer does not work under ptrace\n",
             "thread 'main' started\n** (see the manual)\n\n",
+            "SIGQUIT: quit\ngoroutine 1 [running]:\nmain.main()\n\t/srv/main.go:9 +0x1d\n",
             "connection reset: Error 104\nat 19:00 all is well\n",
             "client says: Traceback (most recent call last):\nclient says: panic: runtime error\n",
             "Traceback (most recent call last) is what we would print; got b'PING'\naccepted 7: yes\n",
