@@ -9,6 +9,8 @@ mod host;
 
 /// What a server says itself of a defect.
 mod alarm;
+/// What is not promised is observed, and never held against a server.
+mod choices;
 /// What people and scripts see: exit codes, reports, and errors that say what to do.
 mod cli;
 /// What a run comes to where not all of it could be done.
@@ -60,8 +62,6 @@ mod starting;
 mod stopping;
 /// What a server says by itself to clients that are silent.
 mod unasked;
-/// What is not promised is observed, and never held against a server.
-mod unpromised;
 
 /// How the processes of a server end that are not its first one.
 mod workers;
