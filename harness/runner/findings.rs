@@ -221,7 +221,9 @@ impl Findings {
     /// Whether this check is to tell whether what it sees grow is a leak: no other that shows the same is about to.
     pub(super) fn begins_to_tell(&self, key: &str, by: &Shape) -> bool {
         self.state.send_if_modified(|state| {
-            let begins = !state.is_being_told(key, by);
+            // Who makes sure of a failure is waited for by others, and so waits for nobody.
+            let makes_sure = || state.claimed.iter().any(|shown| shown.by.check == by.check);
+            let begins = !state.is_being_told(key, by) || makes_sure();
             if begins && !state.kept.contains(key) {
                 state.growing.push(Shown::of(key, by));
             }
@@ -455,6 +457,23 @@ mod tests {
         assert!(matches!(claim, Claim::Known(check) if check == first.check));
         assert_eq!(findings.known_to(&second), ["died/signal-11"]);
         assert!(findings.known_to(&first).is_empty());
+    }
+
+    /// Else the one would wait for what the other tells, and that for what comes of the failure.
+    #[tokio::test]
+    async fn who_makes_sure_of_a_failure_does_not_wait_for_who_tells_of_growth() {
+        let findings = Findings::of_a_run(false);
+        let of_reset = |nth| shape(check_of("reset", nth), None);
+        let (tells, makes_sure, other) = (of_reset(0), of_reset(1), of_reset(2));
+        let grows = "left/open-sockets";
+        assert!(findings.begins_to_tell(grows, &tells));
+        let claim = findings.claim(&died(), &makes_sure).await;
+        assert!(matches!(claim, Claim::First(_)));
+        assert!(findings.begins_to_tell(grows, &makes_sure));
+        assert!(!findings.begins_to_tell(grows, &other));
+        findings.has_told(tells.check);
+        findings.has_told(makes_sure.check);
+        assert!(findings.begins_to_tell(grows, &other));
     }
 
     #[tokio::test]
