@@ -1,10 +1,10 @@
 //! What a server that does not rest is at, as far as the kernel counts it for everybody: system calls of a kind are seen by
 //! tracers alone, except that proc_pid_io(5) counts those that read and write.
 
+use super::proc_file::text_of;
 use super::process::Process;
 use serde::{Deserialize, Serialize};
 use std::fmt;
-use std::fs;
 use std::time::{Duration, Instant};
 
 /// Fewer ticks of a hundredth of a second say little of where they were spent.
@@ -76,14 +76,14 @@ impl Labour {
     }
 
     fn add(&mut self, pid: i32) {
-        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+        let stat = text_of(format!("/proc/{pid}/stat")).unwrap_or_default();
         let tail = stat.rsplit_once(')').map_or("", |(_, tail)| tail);
         // Fields 14 and 15 of proc_pid_stat(5); field 3 is the first of the tail.
         let mut ticks = tail.split_ascii_whitespace().skip(14 - 3);
         let mut next = || ticks.next().and_then(|ticks| ticks.parse::<u64>().ok());
         self.user_ticks += next().unwrap_or(0);
         self.kernel_ticks += next().unwrap_or(0);
-        let io = fs::read_to_string(format!("/proc/{pid}/io")).unwrap_or_default();
+        let io = text_of(format!("/proc/{pid}/io")).unwrap_or_default();
         let count = |name| {
             let value = io.lines().find_map(|line| line.strip_prefix(name));
             value.map_or(0, |value| value.trim().parse::<u64>().unwrap_or(0))
