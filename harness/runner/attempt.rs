@@ -135,6 +135,14 @@ impl<'a> Job<'a> {
         }
     }
 
+    /// The same whose findings are these.
+    pub(super) fn finding<'b>(self, findings: &'b Findings) -> Job<'b>
+    where
+        'a: 'b,
+    {
+        Job { findings, ..self }
+    }
+
     /// The same for a case or an observation.
     pub(super) fn of(self, purpose: &'a str, heard: &'a Heard) -> Self {
         let heard = Some(heard);

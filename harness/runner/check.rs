@@ -204,7 +204,14 @@ impl<'a> Tried<'a> {
                 continue;
             }
             let turn = Turn::default();
-            let result = check_result(check, self.unserved, first.with(&self.subject, &turn))?;
+            let job = first.with(&self.subject, &turn);
+            // What is not reported is known to nobody else: it would be lost.
+            let aside = Findings::of_a_run(first.settings.fails_fast());
+            let job = match is_selected {
+                true => job,
+                false => job.finding(&aside),
+            };
+            let result = check_result(check, self.unserved, job)?;
             // What a simpler check has shown is not what this promise is about.
             if matches!(result.verdict, Verdict::Fail(_)) && result.under.is_none() {
                 match is_selected {
