@@ -98,8 +98,8 @@ pub(super) struct TrialOptions {
     pub(super) tries: usize,
     /// What fails is held against the server only where it is nothing that the server may have chosen.
     pub(super) ask: bool,
-    /// Once a server was looked on at in vain for as long as a time-out of its own may wake it, the others are not tried: they
-    /// are of the same kind, and would be waited for as long.
+    /// Once a server was looked on at in vain for as long as a time-out of its own may wake it, or as what grows may be given back,
+    /// the others are not tried: they are of the same kind, and would be waited for as long.
     pub(super) ends_when_late: bool,
 }
 
@@ -317,7 +317,7 @@ impl<'a> Job<'a> {
                     if matches!(why, Doubt::Chosen { .. }) {
                         chosen = Some((scenario, why.clone()));
                     }
-                    let is_late = matches!(why, Doubt::NotYet { .. });
+                    let is_late = matches!(why, Doubt::NotYet { .. } | Doubt::StillGrows(_));
                     doubt = doubt.or(Some(why));
                     if is_late && options.ends_when_late {
                         break;
