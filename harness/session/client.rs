@@ -407,6 +407,21 @@ impl Client {
         writers.all(JoinHandle::is_finished)
     }
 
+    /// Whether the kernel would take more of what it still has to write, or has something that it reads: it is we who are late.
+    pub(crate) fn lags_behind(&self) -> bool {
+        let is_stream = !self.transport.is_datagram();
+        let link = self
+            .link
+            .as_ref()
+            .filter(|link| is_stream && !link.is_paced);
+        link.filter(|_| !self.has_written_all())
+            .is_some_and(|link| {
+                let reads = *link.mode.borrow() == ReadMode::Free;
+                let waits = || rustix::io::ioctl_fionread(link.socket.get_ref()).unwrap_or(0) > 0;
+                is_writable(link) || reads && waits()
+            })
+    }
+
     /// How many bytes have come to the server and wait to be read by it.
     pub(crate) fn unread_bytes(&self) -> u64 {
         let Some(link) = &self.link else {
@@ -932,13 +947,25 @@ fn abstract_name(length: usize) -> String {
 }
 
 fn is_readable(link: &Link) -> bool {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let mut fds = [PollFd::new(link.socket.get_ref(), PollFlags::IN)];
+    !shown_at_once(link, PollFlags::IN).is_empty()
+}
+
+/// Whether the kernel takes more; of a connection that has failed it takes nothing.
+fn is_writable(link: &Link) -> bool {
+    shown_at_once(link, PollFlags::OUT) == PollFlags::OUT
+}
+
+/// What a poll shows that does not wait.
+fn shown_at_once(link: &Link, wanted: PollFlags) -> PollFlags {
+    let mut fds = [PollFd::new(link.socket.get_ref(), wanted)];
     let at_once = Timespec {
         tv_sec: 0,
         tv_nsec: 0,
     };
-    !matches!(poll(&mut fds, Some(&at_once)), Ok(0))
+    match rustix::event::poll(&mut fds, Some(&at_once)) {
+        Ok(_) => fds[0].revents(),
+        Err(_) => wanted,
+    }
 }
 
 fn local_address(socket: &AsyncFd<OwnedFd>) -> Option<SocketAddr> {
