@@ -1,10 +1,10 @@
 //! Causes: each kind of defect that the judge can name, with what was seen of it.
 
-use crate::kernel::{FileKind, Toil};
+use crate::kernel::Toil;
 use crate::model::check::Severity;
 use crate::model::expectation::{End, Expectation, ServerExpectation};
+use crate::model::figure::Figure;
 use crate::model::invariant::Invariant;
-use crate::model::literal::name_in;
 use crate::model::scenario::{Line, Scenario};
 use crate::model::server_action::Signal;
 use crate::model::template::Took;
@@ -241,28 +241,6 @@ pub(crate) enum Unit {
     PoliteClient,
 }
 
-/// A figure that a leak raises.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub(crate) enum Figure {
-    /// Connections in CLOSE_WAIT.
-    CloseWait,
-    /// Open sockets.
-    Sockets,
-    /// Other open descriptors, of one kind.
-    Files(FileKind),
-    /// Children that have ended and were not waited for.
-    Zombies,
-    /// Processes.
-    Processes,
-    /// Threads.
-    Threads,
-    /// Bytes of memory.
-    Memory,
-    /// Mappings.
-    Mappings,
-}
-
 /// A step of a trial.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub(crate) struct StepRef {
@@ -278,38 +256,6 @@ impl StepRef {
         Self {
             line: line.number,
             text: line.step.text(&scenario.clients),
-        }
-    }
-}
-
-impl Figure {
-    /// The invariant that it is held to.
-    pub(super) fn invariant(self) -> Invariant {
-        match self {
-            Self::CloseWait => Invariant::CloseWait,
-            Self::Sockets | Self::Files(_) => Invariant::OpenFiles,
-            Self::Zombies => Invariant::Zombies,
-            Self::Processes | Self::Threads => Invariant::Threads,
-            Self::Memory | Self::Mappings => Invariant::Memory,
-        }
-    }
-
-    /// The key of the cause that it goes on growing.
-    pub(crate) fn key(self) -> String {
-        format!("left/{}", self.name().replace(' ', "-").to_lowercase())
-    }
-
-    /// What it is called in keys of causes and in sentences.
-    pub(crate) fn name(self) -> &'static str {
-        match self {
-            Self::CloseWait => "connections in CLOSE_WAIT",
-            Self::Sockets => "open sockets",
-            Self::Files(kind) => name_in(FileKind::ALL, kind),
-            Self::Zombies => "zombie children",
-            Self::Processes => "processes",
-            Self::Threads => "threads",
-            Self::Memory => "memory",
-            Self::Mappings => "mappings",
         }
     }
 }

@@ -133,6 +133,13 @@ pub(crate) enum Doubt {
         /// For how long such a run goes on.
         within: Duration,
     },
+    /// It failed on a server that other checks had left as they found it, and on a fresh one it did not.
+    SecondHand {
+        /// What it failed by.
+        cause: Box<Cause>,
+        /// The checks that had used the server before, oldest first.
+        used_by: Vec<&'static str>,
+    },
     /// Too many of the cases that were drawn prove nothing.
     CasesUnproven {
         /// How many prove nothing.
@@ -172,6 +179,7 @@ impl Doubt {
             Self::Elsewhere { .. } => "elsewhere",
             Self::CouldNotRun { .. } => "could-not-run",
             Self::OutOfRun { .. } => "out-of-run",
+            Self::SecondHand { .. } => "second-hand",
             Self::CasesUnproven { .. } => "cases-unproven",
         }
     }

@@ -1,7 +1,7 @@
 //! Growth: what a server adds with growing doses of a scenario tells a leak from a pool that is being filled, and from
 //! what is collected late. A leak goes on in proportion to the doses; a pool, a cache or a heap stops.
 
-use super::cause::{Figure, Growth, Step, Unit};
+use super::cause::{Growth, Step, Unit};
 use super::thresholds::{
     ADDED_TO_TELL, ALIKE_FROM, COLLECTED_BEFORE, DOSES_WITHIN, IN_PROPORTION, LARGEST_CACHE,
     LARGEST_CACHE_BYTES, LARGEST_CACHE_OF_FILES, LARGEST_CACHE_OF_OTHERS, LARGEST_POOL,
@@ -9,7 +9,7 @@ use super::thresholds::{
     PLAINLY_PROMISED, SELDOM, SELDOM_TO_ONE, SLOPE_FROM_A, TIMES_ALONE, USUAL_LIMIT_OF_FILES,
     WORTH_DOSES_OF_MAPPINGS,
 };
-use crate::kernel::FileKind;
+use crate::model::figure::Figure;
 use crate::model::invariant::Invariant;
 use crate::model::phase::{Moment, Phase};
 use crate::model::trial::Trial;
@@ -41,7 +41,7 @@ pub(super) fn wanted(trial: &Trial, transcript: &Transcript) -> Option<Wanted> {
     // Doses of a slow scenario are few, and between them nobody waits for what is given back a moment later.
     let is_grave = |course: &Course| match course.outlook() {
         Outlook::Steady => true,
-        Outlook::Open => is_over && !is_rough(course.figure),
+        Outlook::Open => is_over && !course.figure.is_rough(),
         Outlook::Level | Outlook::Leak => false,
     };
     let grave = || courses.iter().filter(|course| is_grave(course));
@@ -105,11 +105,11 @@ pub(super) fn leaks(trial: &Trial, transcript: &Transcript) -> Vec<Growth> {
 fn known(trial: &Trial, transcript: &Transcript) -> Vec<Growth> {
     let points = points(transcript);
     let known = raised(&points, |figure| {
-        !trial.waives(figure.invariant()) && knows(trial, figure)
+        !trial.waives(figure.invariant()) && trial.knows(figure)
     });
     let shows = |course: &Course| {
         let first = course.first;
-        !is_rough(course.figure) && first.added >= first.units.max(1) as isize
+        !course.figure.is_rough() && first.added >= first.units.max(1) as isize
     };
     let known = known.into_iter().filter(shows);
     known
@@ -119,11 +119,6 @@ fn known(trial: &Trial, transcript: &Transcript) -> Vec<Growth> {
             doses: vec![course.first],
         })
         .collect()
-}
-
-/// Whether a leak of this figure is known already.
-fn knows(trial: &Trial, figure: Figure) -> bool {
-    trial.known.contains(&figure.key())
 }
 
 /// What still grew when the time was over, so that it may be a leak.
@@ -216,35 +211,6 @@ fn is_over(points: &[Point<'_>], now: Duration) -> bool {
     doses >= LEAST_DOSES && (is_late || grown > MOST_MEMORY)
 }
 
-/// What is counted. What says most of a defect comes first.
-fn figures() -> impl Iterator<Item = Figure> {
-    let files = FileKind::ALL.iter().map(|(kind, _)| Figure::Files(*kind));
-    let after = [
-        Figure::Zombies,
-        Figure::Processes,
-        Figure::Threads,
-        Figure::Memory,
-        Figure::Mappings,
-    ];
-    let before = [Figure::CloseWait, Figure::Sockets].into_iter();
-    before.chain(files).chain(after)
-}
-
-/// What a figure shows in a sample.
-fn read(figure: Figure, sample: &Sample) -> usize {
-    match figure {
-        Figure::CloseWait => sample.close_wait,
-        Figure::Sockets => sample.sockets,
-        Figure::Files(kind) => sample.files.get(&kind).copied().unwrap_or(0),
-        Figure::Zombies => sample.zombies,
-        Figure::Processes => sample.processes,
-        Figure::Threads => sample.threads,
-        Figure::Mappings => sample.mappings,
-        // A heap that had its place before may be used up before it is collected.
-        Figure::Memory => sample.taken_bytes as usize,
-    }
-}
-
 /// What a figure did while the scenario was repeated.
 struct Course {
     figure: Figure,
@@ -290,9 +256,7 @@ enum Outlook {
 
 /// The figures that one run has raised, that no waiver sets aside, and of which no leak is known yet.
 fn courses(trial: &Trial, points: &[Point<'_>]) -> Vec<Course> {
-    let counts = |figure: Figure| {
-        !trial.waives(figure.invariant()) && !knows(trial, figure) && !is_excused(figure, trial)
-    };
+    let counts = |figure: Figure| !trial.gives_up(figure) && !is_excused(figure, trial);
     let courses = raised(points, counts).into_iter().map(|course| Course {
         is_known: trial.few_doses,
         is_undisturbed: trial.is_undisturbed,
@@ -310,16 +274,11 @@ fn raised(points: &[Point<'_>], counts: impl Fn(Figure) -> bool) -> Vec<Course> 
         return Vec::new();
     };
     // What is freed of a server that a sanitizer watches is kept, up to hundreds of mebibytes.
-    let is_kept = |figure: &Figure| baseline.sample.shadowed && is_rough(*figure);
-    figures()
+    let is_kept = |figure: &Figure| baseline.sample.shadowed && figure.is_rough();
+    Figure::all()
         .filter(|figure| !is_kept(figure) && counts(*figure))
         .map(|figure| Course::of(figure, baseline, after, points))
         .collect()
-}
-
-/// Whether it is taken and given back in pieces that are larger than what is used.
-fn is_rough(figure: Figure) -> bool {
-    matches!(figure, Figure::Memory | Figure::Mappings)
 }
 
 /// Whether connections or workers may be kept, or are known to be, and with them the memory that they have.
@@ -331,9 +290,9 @@ fn is_excused(figure: Figure, trial: &Trial) -> bool {
     ];
     let is_kept = |figure: Figure| {
         let invariant = figure.invariant();
-        may_keep.contains(&invariant) && (trial.waives(invariant) || knows(trial, figure))
+        may_keep.contains(&invariant) && (trial.waives(invariant) || trial.knows(figure))
     };
-    is_rough(figure) && figures().any(is_kept)
+    figure.is_rough() && Figure::all().any(is_kept)
 }
 
 impl Course {
@@ -342,7 +301,7 @@ impl Course {
             0 => Unit::Run,
             _ => Unit::Connection,
         };
-        let level = |point: &Point<'_>| read(figure, point.sample) as isize;
+        let level = |point: &Point<'_>| point.sample.figure(figure) as isize;
         let in_all = |point: &Point<'_>| match figure {
             Figure::Memory => point.sample.memory_bytes as isize,
             _ => level(point),
@@ -426,7 +385,7 @@ impl Course {
             true if is_steady && !self.excludes_a_cache() => Outlook::Open,
             true if is_steady => Outlook::Leak,
             // What timers and collectors have given back meanwhile is used again.
-            true if is_rough(self.figure) => Outlook::Level,
+            true if self.figure.is_rough() => Outlook::Level,
             false if is_steady && self.excludes_a_pool() => Outlook::Steady,
             true | false => Outlook::Open,
         }
@@ -478,7 +437,10 @@ impl Course {
             return false;
         };
         let is_less = last.rate() < IN_PROPORTION * before.rate();
-        self.tried_again == 1 && is_rough(self.figure) && is_less && self.outlook() == Outlook::Leak
+        self.tried_again == 1
+            && self.figure.is_rough()
+            && is_less
+            && self.outlook() == Outlook::Leak
     }
 
     /// Whether later doses add nothing, or less and less.
@@ -524,7 +486,7 @@ impl Course {
     fn is_irregular(&self) -> bool {
         let last = || self.doses.iter().rev().take(3).map(Step::rate);
         let mean = last().sum::<f64>() / last().count().max(1) as f64;
-        is_rough(self.figure) && last().any(|rate| rate < mean * SLOPE_FROM_A)
+        self.figure.is_rough() && last().any(|rate| rate < mean * SLOPE_FROM_A)
     }
 
     /// Whether all doses have added less than one would have to, to be worth any.
@@ -573,7 +535,7 @@ impl Course {
         let promised = added as f64 / units.max(1) as f64 * step.units as f64;
         let apart = (step.added as f64 - promised).abs();
         match self.figure {
-            figure if is_rough(figure) => step.added as f64 >= part * promised,
+            figure if figure.is_rough() => step.added as f64 >= part * promised,
             // Of children that end together some are waited for, as signals have it that come at once (signal(7)).
             Figure::Zombies => step.added as f64 >= LEAST_PART_OF_TAIL * promised,
             // What is counted in whole units may be one off its share.
@@ -601,7 +563,7 @@ impl Course {
 
     /// Whether it has grown behind polite clients too, and too few have come to tell it from a cache of open files.
     fn may_be_a_cache(&self) -> bool {
-        !is_rough(self.figure) && self.outlook() == Outlook::Open && !self.excludes_a_cache()
+        !self.figure.is_rough() && self.outlook() == Outlook::Open && !self.excludes_a_cache()
     }
 
     /// Whether it is no cache that every client adds to: polite ones do not, or so many have come that the largest would be
@@ -672,6 +634,6 @@ impl Course {
         };
         let alike = self.doses.iter().all(|dose| dose.added == smallest.added);
         let grows = alike && smallest.added > 0 && largest.units > 4 * smallest.units;
-        grows && !is_rough(self.figure)
+        grows && !self.figure.is_rough()
     }
 }

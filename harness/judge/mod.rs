@@ -20,7 +20,7 @@ mod thresholds;
 mod verdict;
 
 pub(crate) use alarms::{add as add_alarm, recommendations};
-pub(crate) use cause::{Alarmed, Cause, Figure, Growth, Occasion, QUEUED, StepRef, Unit};
+pub(crate) use cause::{Alarmed, Cause, Growth, Occasion, QUEUED, StepRef, Unit};
 pub(crate) use choice::{Choice, text_of};
 pub(crate) use deeds::Deed;
 pub(crate) use doubt::{Doubt, Skip};

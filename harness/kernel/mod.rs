@@ -9,6 +9,7 @@ mod proc_file;
 mod process;
 mod rest;
 mod toil;
+mod watched;
 
 pub(crate) use counters::{Counters, RECEIVE_BUFFER_ERRORS, datagrams_read};
 pub(crate) use destroyed::{DestroyEvents, DestroyedSocket};
@@ -20,3 +21,4 @@ pub(crate) use rest::{
     stillness,
 };
 pub(crate) use toil::{Labour, Toil};
+pub(crate) use watched::Watched;

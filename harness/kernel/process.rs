@@ -32,7 +32,7 @@ impl Process {
         self.is_zombie() && self.parent != init
     }
 
-    fn read(pid: i32) -> Option<Self> {
+    pub(super) fn read(pid: i32) -> Option<Self> {
         let stat = text_of(format!("/proc/{pid}/stat")).ok()?;
         let (head, tail) = stat.rsplit_once(')')?;
         let name = head.split_once('(')?.1.to_owned();
@@ -103,6 +103,11 @@ impl Process {
     /// Its threads' ids.
     pub(crate) fn thread_ids(&self) -> Vec<i32> {
         numbers_in(&format!("/proc/{}/task", self.pid))
+    }
+
+    /// The folder of one of its threads in `/proc`.
+    pub(super) fn folder_of(&self, thread: i32) -> String {
+        format!("/proc/{}/task/{thread}", self.pid)
     }
 
     /// The numbers of its open descriptors.
@@ -259,10 +264,10 @@ pub(crate) struct Descriptors {
 impl Descriptors {
     /// Adds those of another process. What a parent and its children hold alike is one thing that they share: each
     /// worker of a pool inherits the listening socket and the log.
-    pub(crate) fn share_with(&mut self, other: Self) {
-        for (target, count) in other.targets {
-            let held = self.targets.entry(target).or_default();
-            *held = count.max(*held);
+    pub(crate) fn share_with(&mut self, other: &Self) {
+        for (target, count) in &other.targets {
+            let held = self.targets.entry(target.clone()).or_default();
+            *held = (*count).max(*held);
         }
     }
 
@@ -387,18 +392,15 @@ pub(crate) fn tree_of(pid: i32) -> Vec<Process> {
 
 fn children(pid: i32) -> Vec<i32> {
     let threads = numbers_in(&format!("/proc/{pid}/task"));
-    let lists = threads
-        .iter()
-        .filter_map(|thread| text_of(format!("/proc/{pid}/task/{thread}/children")).ok());
-    lists
-        .flat_map(|list| {
-            let pids: Vec<i32> = list
-                .split_ascii_whitespace()
-                .filter_map(|pid| pid.parse().ok())
-                .collect();
-            pids
-        })
-        .collect()
+    let of = |thread: i32| children_of_thread(&format!("/proc/{pid}/task/{thread}"));
+    threads.into_iter().flat_map(of).collect()
+}
+
+/// The children of a thread whose folder in `/proc` this is.
+pub(super) fn children_of_thread(folder: &str) -> Vec<i32> {
+    let list = text_of(format!("{folder}/children")).unwrap_or_default();
+    let pids = list.split_ascii_whitespace();
+    pids.filter_map(|pid| pid.parse().ok()).collect()
 }
 
 #[cfg(test)]
@@ -493,11 +495,11 @@ mod tests {
     fn descriptors_that_workers_inherit_are_counted_once() {
         let mut tree = held(&[("socket:[7]", 1), ("/dev/null", 1)]);
         for _ in 0..20 {
-            tree.share_with(held(&[("socket:[7]", 1), ("/dev/null", 1)]));
+            tree.share_with(&held(&[("socket:[7]", 1), ("/dev/null", 1)]));
         }
         let device = |count| BTreeMap::from([(FileKind::Device, count)]);
         assert_eq!((tree.socket_count(), tree.file_counts()), (1, device(1)));
-        tree.share_with(held(&[("socket:[8]", 1), ("/dev/null", 3)]));
+        tree.share_with(&held(&[("socket:[8]", 1), ("/dev/null", 3)]));
         assert_eq!((tree.socket_count(), tree.file_counts()), (2, device(3)));
         assert_eq!(tree.sockets().sum::<u32>(), 15);
     }

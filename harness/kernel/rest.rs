@@ -38,17 +38,25 @@ pub(crate) struct OutputPipe {
     pub(crate) bytes: u64,
 }
 
+impl Activity {
+    /// What there is to be seen where nothing runs, of a server that prints to this pipe.
+    pub(super) fn of_nobody(output: OutputPipe) -> Self {
+        Self {
+            printed_bytes: output.bytes,
+            at_rest: true,
+            parked: true,
+            ..Self::default()
+        }
+    }
+}
+
 /// Looks at every thread of a process tree that prints to this pipe.
 pub(crate) fn stillness(processes: &[Process], output: OutputPipe) -> Activity {
-    let mut seen = Activity {
-        printed_bytes: output.bytes,
-        at_rest: true,
-        parked: true,
-        ..Activity::default()
-    };
+    let mut seen = Activity::of_nobody(output);
     for process in processes.iter().filter(|process| !process.is_zombie()) {
         for thread in process.thread_ids() {
-            look_at_thread(process, thread, output, &mut seen);
+            let folder = process.folder_of(thread);
+            ThreadLook::of(process, &folder, Pace::of(&folder), output).add_to(&mut seen);
         }
         seen.parked = seen.parked && !has_timer(process);
     }
@@ -238,41 +246,103 @@ pub(crate) fn percent(part: Duration, whole: Duration) -> u32 {
     }
 }
 
-fn look_at_thread(process: &Process, thread: i32, output: OutputPipe, seen: &mut Activity) {
-    let folder = format!("/proc/{}/task/{thread}", process.pid);
-    let state = thread_state(&folder);
-    // The first thread of a process stays in sight until the last one has ended.
-    if state.is_some_and(has_ended) {
-        return;
+/// What differs between two looks at a thread that has run in between, or is about to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Pace {
+    state: Option<char>,
+    /// Nothing where the kernel does not count it.
+    schedule: Option<Schedule>,
+}
+
+/// What the kernel's scheduler counts of a thread (`schedstat`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Schedule {
+    ran: Duration,
+    delayed: Duration,
+    slices: u64,
+}
+
+impl Pace {
+    /// The pace of a thread whose folder in `/proc` this is.
+    pub(super) fn of(folder: &str) -> Self {
+        Self {
+            state: thread_state(folder),
+            schedule: text_of(format!("{folder}/schedstat"))
+                .ok()
+                .and_then(|text| Schedule::parse(&text)),
+        }
     }
-    let call = (state == Some('S')).then(|| Call::of(&folder)).flatten();
-    let prints = |call: &Call| call.prints(&folder, output);
-    seen.prints |= call.as_ref().is_some_and(prints);
-    seen.at_rest &= matches!(state, Some('S' | 'T' | 't' | 'I')) && !seen.prints;
-    seen.parked = seen.parked
-        && match state {
-            Some('T' | 't') => true,
-            _ => call.is_some_and(|call| call.waits_without_timeout(process, &folder)),
-        };
-    // schedstat: nanoseconds on a processor, nanoseconds waiting for one, slices.
-    if let Ok(text) = text_of(format!("{folder}/schedstat")) {
-        let mut numbers = text
-            .split_ascii_whitespace()
-            .map(|n| n.parse().unwrap_or(0));
-        let mut next = || Duration::from_nanos(numbers.next().unwrap_or(0));
-        seen.ran += next();
-        let delayed = next();
-        seen.longest_delay = seen.longest_delay.max(delayed);
-        seen.delayed += delayed;
+
+    /// Whether a thread that shows the same another time has not run in between: all else is as it was, too.
+    pub(super) fn tells_stillness(self) -> bool {
+        matches!(self.state, Some('S' | 'T' | 't' | 'I')) && self.schedule.is_some()
     }
-    if let Ok(text) = text_of(format!("{folder}/status")) {
+}
+
+impl Schedule {
+    /// Nanoseconds on a processor, nanoseconds waiting for one, slices.
+    fn parse(text: &str) -> Option<Self> {
+        let mut numbers = text.split_ascii_whitespace().map(|n| n.parse().ok());
+        Some(Self {
+            ran: Duration::from_nanos(numbers.next()??),
+            delayed: Duration::from_nanos(numbers.next()??),
+            slices: numbers.next()??,
+        })
+    }
+}
+
+/// What a look at a thread shows.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct ThreadLook {
+    pub(super) pace: Pace,
+    prints: bool,
+    parked: bool,
+    switches: u64,
+    sleeps: u64,
+}
+
+impl ThreadLook {
+    /// Looks at a thread of a process that shows this pace, in a folder of `/proc`.
+    pub(super) fn of(process: &Process, folder: &str, pace: Pace, output: OutputPipe) -> Self {
+        let call = (pace.state == Some('S'))
+            .then(|| Call::of(folder))
+            .flatten();
+        let prints = |call: &Call| call.prints(folder, output);
+        let waits = |call: &Call| call.waits_without_timeout(process, folder);
+        let status = text_of(format!("{folder}/status")).unwrap_or_default();
         let count = |name| {
-            let value = text.lines().find_map(|line| line.strip_prefix(name));
+            let value = status.lines().find_map(|line| line.strip_prefix(name));
             value.map_or(0, |value| value.trim().parse::<u64>().unwrap_or(0))
         };
         let sleeps = count("voluntary_ctxt_switches:");
-        seen.sleeps += sleeps;
-        seen.switches += sleeps + count("nonvoluntary_ctxt_switches:");
+        Self {
+            pace,
+            prints: call.as_ref().is_some_and(prints),
+            parked: match pace.state {
+                Some('T' | 't') => true,
+                _ => call.as_ref().is_some_and(waits),
+            },
+            switches: sleeps + count("nonvoluntary_ctxt_switches:"),
+            sleeps,
+        }
+    }
+
+    /// Adds it to what is seen of all threads.
+    pub(super) fn add_to(self, seen: &mut Activity) {
+        // The first thread of a process stays in sight until the last one has ended.
+        if self.pace.state.is_some_and(has_ended) {
+            return;
+        }
+        seen.prints |= self.prints;
+        seen.at_rest &= matches!(self.pace.state, Some('S' | 'T' | 't' | 'I')) && !seen.prints;
+        seen.parked &= self.parked;
+        seen.sleeps += self.sleeps;
+        seen.switches += self.switches;
+        if let Some(schedule) = self.pace.schedule {
+            seen.ran += schedule.ran;
+            seen.longest_delay = seen.longest_delay.max(schedule.delayed);
+            seen.delayed += schedule.delayed;
+        }
     }
 }
 
@@ -470,7 +540,7 @@ fn has_no_socket_timeout(process: &Process, fd: i32) -> bool {
 }
 
 /// Whether a timer can wake the process: a POSIX timer, an armed timerfd, SIGALRM, or a ring whose waits cannot be seen.
-fn has_timer(process: &Process) -> bool {
+pub(super) fn has_timer(process: &Process) -> bool {
     let timers = text_of(format!("/proc/{}/timers", process.pid));
     let posix = timers.is_ok_and(|text| !text.is_empty());
     let folder = process.folder();

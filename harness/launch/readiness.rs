@@ -125,7 +125,7 @@ pub(super) fn told(target: &Target, lab: &Lab) -> Told {
 fn sockets_of(lab: &Lab) -> HashSet<u32> {
     let mut held = Descriptors::default();
     for process in tree(lab.supervisor().pid()) {
-        held.share_with(process.descriptors());
+        held.share_with(&process.descriptors());
     }
     held.sockets().collect()
 }

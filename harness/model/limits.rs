@@ -72,3 +72,6 @@ pub(crate) const PATIENCE_WITH_THE_STARVED: u32 = 8;
 
 /// From here on a delay of ours, or of the server's threads, is written down beside what was seen.
 pub(crate) const DELAY_WORTH_RECORDING: Duration = Duration::from_millis(100);
+
+/// From here on a pause is worth that others begin meanwhile.
+pub(crate) const WORTH_A_PLACE: Duration = Duration::from_millis(500);

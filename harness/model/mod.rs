@@ -10,6 +10,7 @@ pub(crate) mod date;
 pub(crate) mod dialogue;
 pub(crate) mod error;
 pub(crate) mod expectation;
+pub(crate) mod figure;
 pub(crate) mod form;
 pub(crate) mod invariant;
 pub(crate) mod limits;

@@ -84,12 +84,32 @@ impl Scenario {
         actions.any(|action| *action == Action::Vanish)
     }
 
+    /// Whether anything is done to the server but by clients.
+    pub(crate) fn acts_on_server(&self) -> bool {
+        let mut steps = self.steps().into_iter();
+        steps.any(|line| matches!(line.step, Step::Server(_)))
+    }
+
+    /// For how long nothing happens in it, as it is written: it takes that long at least.
+    pub(crate) fn pauses(&self) -> Duration {
+        pauses(&self.lines)
+    }
+
     /// The lines in the order of the text, those inside of blocks included.
     pub(crate) fn steps(&self) -> Vec<&Line> {
         let mut steps = Vec::new();
         flatten(&self.lines, &mut steps);
         steps
     }
+}
+
+fn pauses(lines: &[Line]) -> Duration {
+    let of = |line: &Line| match &line.step {
+        Step::Pause(time) => *time,
+        Step::Repeat { times, lines } => pauses(lines) * *times,
+        Step::Client { .. } | Step::Server(_) | Step::Settle | Step::Barrier => Duration::ZERO,
+    };
+    lines.iter().map(of).sum()
 }
 
 fn flatten<'a>(lines: &'a [Line], steps: &mut Vec<&'a Line>) {

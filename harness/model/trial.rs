@@ -1,5 +1,6 @@
 //! A trial: a scenario with the polite conversations around it, all on one server.
 
+use super::figure::Figure;
 use super::invariant::Invariant;
 use super::phase::Phase;
 use super::profile::{IdleTimeout, Profile, Serves};
@@ -126,5 +127,16 @@ impl Trial {
     pub(crate) fn waives(&self, invariant: Invariant) -> bool {
         let mut waived = self.scenario().waived.iter();
         waived.any(|waiver| waiver.invariant == invariant)
+    }
+
+    /// Whether it is known that the server does not bring a figure back, or nothing is held against it: there is no use in
+    /// waiting for it.
+    pub(crate) fn gives_up(&self, figure: Figure) -> bool {
+        self.waives(figure.invariant()) || self.knows(figure)
+    }
+
+    /// Whether a leak of this figure is known already.
+    pub(crate) fn knows(&self, figure: Figure) -> bool {
+        self.known.contains(&figure.key())
     }
 }

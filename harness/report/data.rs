@@ -652,9 +652,10 @@ impl CheckResult {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::cause::{Figure, Step, Unit};
+    use crate::judge::cause::{Step, Unit};
     use crate::judge::{Doubt, Finding, Growth};
     use crate::kernel::FileKind;
+    use crate::model::figure::Figure;
     use crate::transcript::event::Exit;
     use crate::transcript::fault::Fault;
 

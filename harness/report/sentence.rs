@@ -2,9 +2,10 @@
 
 use super::step;
 use crate::judge::{
-    Alarmed, Cause, Choice, Deed, Doubt, Evidence, Figure, Growth, Occasion, Skip, StepRef, Unit,
-    Verdict, text_of,
+    Alarmed, Cause, Choice, Deed, Doubt, Evidence, Growth, Occasion, Skip, StepRef, Unit, Verdict,
+    text_of,
 };
+use crate::model::figure::Figure;
 use crate::model::literal::{Measured, Shown};
 use crate::model::need::Unmet;
 use crate::model::profile::{Drops, Framing, TooLong};
@@ -306,6 +307,11 @@ impl fmt::Display for Doubt {
                 f,
                 "not concluded: a run that has found something ends after {} s, unless it is --no-fail-fast",
                 within.as_secs()
+            ),
+            Self::SecondHand { cause, used_by } => write!(
+                f,
+                "{cause}; not on a fresh server, though, but on one that {} had used before",
+                used_by.join(", ")
             ),
             Self::CasesUnproven {
                 unproven,

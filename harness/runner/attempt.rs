@@ -1,9 +1,11 @@
 //! Trials on a server: who stands beside whom, when a server is used again, and what is repeated.
 
 use super::alarms::{self, Heard};
-use super::checked::fails_the_run;
+use super::checked::{fails_the_run, is_listed};
+use super::descriptors;
 use super::findings::{Claim, Claimed, Findings, Shape};
 use super::saved;
+use super::servers::Servers;
 use super::settings::Settings;
 use crate::judge::cut_coverage::Coverage;
 use crate::judge::{
@@ -23,13 +25,9 @@ use crate::model::trial::Trial;
 use crate::session::{Session, Turn};
 use crate::transcript::event::{EventLine, Transcript};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
 
 /// How often something that failed, or that proved nothing, is tried on servers of its own.
 pub(super) const TRIES: usize = 3;
-
-/// For how long a failure is repeated: how often it fails is worth less than the other checks.
-const REPEATED_WITHIN: Duration = Duration::from_secs(20);
 
 /// What came of trying a check's scenarios.
 pub(super) struct Attempt {
@@ -85,6 +83,8 @@ pub(super) struct Job<'a> {
     check: Option<&'static Check>,
     /// The alarms that are heard in them.
     heard: Option<&'a Heard>,
+    /// The servers that checks leave to each other.
+    servers: Option<&'a Servers>,
 }
 
 /// How each of the scenarios is tried.
@@ -92,6 +92,8 @@ pub(super) struct Job<'a> {
 pub(super) struct TrialOptions {
     /// Each has a server of its own.
     pub(super) fresh_server: bool,
+    /// One that has none of its own may have one that another check has left.
+    pub(super) shares_servers: bool,
     /// A polite client comes before and after, and a bystander stands beside.
     pub(super) polite: bool,
     /// How often one that proves nothing is tried.
@@ -120,6 +122,7 @@ impl<'a> Job<'a> {
             purpose: "probe",
             check: None,
             heard: None,
+            servers: None,
         }
     }
 
@@ -133,6 +136,12 @@ impl<'a> Job<'a> {
             turn,
             ..self
         }
+    }
+
+    /// The same where checks leave servers to each other.
+    pub(super) fn sharing(self, servers: &'a Servers) -> Self {
+        let servers = Some(servers);
+        Self { servers, ..self }
     }
 
     /// The same whose findings are these.
@@ -218,6 +227,71 @@ impl<'a> Job<'a> {
         Session::start(self.target, lab, self.turn.clone()).await
     }
 
+    /// A server for a scenario: one that others have left, where that makes no difference.
+    async fn server_for(
+        self,
+        scenario: &Scenario,
+        options: TrialOptions,
+    ) -> Result<Session<'a>, Error> {
+        let servers = self.shared_servers(scenario, options);
+        match servers.and_then(Servers::take) {
+            Some(idle) => {
+                self.turn.come_back().await;
+                Ok(Session::taken_up(idle, self.target, self.turn.clone()))
+            }
+            None => self.start().await,
+        }
+    }
+
+    /// The servers of the run that are shared, where a scenario is of clients alone.
+    fn shared_servers(self, scenario: &Scenario, options: TrialOptions) -> Option<&'a Servers> {
+        let is_shared = options.shares_servers
+            && !options.fresh_server
+            && !self.is_for_one()
+            && !scenario.acts_on_server();
+        self.servers.filter(|_| is_shared)
+    }
+
+    /// Where a trial fails on a server that others have used, a fresh one decides.
+    async fn unless_second_hand(
+        self,
+        (verdict, seen): (Verdict, Transcript),
+        session: &mut Session<'a>,
+        trial: &Trial,
+    ) -> Result<(Verdict, Transcript), Error> {
+        let used_by = session.used_by().to_vec();
+        if verdict == Verdict::Pass || used_by.is_empty() {
+            return Ok((verdict, seen));
+        }
+        *session = self.start().await?;
+        let again = self.beside_others(session, trial).await?;
+        match (verdict, again) {
+            (Verdict::Fail(Finding { cause, .. }), (Verdict::Pass, _)) => {
+                let cause = Box::new(cause);
+                let doubt = Doubt::SecondHand { cause, used_by };
+                Ok((Verdict::Inconclusive(doubt), seen))
+            }
+            (_, again) => Ok(again),
+        }
+    }
+
+    /// Leaves a server to other checks that has passed.
+    fn leave_to_others(
+        self,
+        session: Option<Session<'a>>,
+        last: Option<&(&Scenario, Transcript)>,
+        options: TrialOptions,
+    ) {
+        let Some((session, (scenario, seen))) = session.zip(last) else {
+            return;
+        };
+        if let Some((servers, check)) = self.shared_servers(scenario, options).zip(self.check)
+            && let Some(idle) = session.left_idle(check.id, seen)
+        {
+            servers.put(idle);
+        }
+    }
+
     /// Whether the server is for one connection, and ends with it.
     fn is_for_one(self) -> bool {
         self.subject.profile.promises.serves == Some(Serves::OneConnection)
@@ -287,11 +361,14 @@ impl<'a> Job<'a> {
         for (n, scenario) in scenarios.iter().enumerate() {
             let mut used = match session.take() {
                 Some(session) => session,
-                None => self.start().await?,
+                None => self.server_for(scenario, options).await?,
             };
             let mut trial = self.trial(scenario, options.polite);
             trial.is_undisturbed = !options.polite || scenario.is_polite();
             let (verdict, seen) = self.beside_others(&mut used, &trial).await?;
+            let (verdict, seen) = self
+                .unless_second_hand((verdict, seen), &mut used, &trial)
+                .await?;
             let verdict = self.unless_helper(verdict, &mut trial, &seen).await?;
             coverage.add(&trial, &seen, &request);
             let is_undisturbed = verdict == Verdict::Pass;
@@ -334,6 +411,7 @@ impl<'a> Job<'a> {
                 }
             }
         }
+        self.leave_to_others(session, last.as_ref(), options);
         let verdict = match (doubt, skipped) {
             (Some(why), _) => Verdict::Inconclusive(why),
             (None, Some(why)) if !passed => Verdict::Skip(why),
@@ -389,7 +467,8 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Asks whether the server may have chosen what it fails by, and repeats it where it has not.
+    /// Asks whether the server may have chosen what it fails by, and repeats it where it has not; of what the target's file lists
+    /// once is enough.
     async fn confirmed(
         self,
         finding: Finding,
@@ -405,13 +484,20 @@ impl<'a> Job<'a> {
         let is_grave = self
             .check
             .is_some_and(|check| fails_the_run(check, self, &verdict));
+        let is_listed = self
+            .check
+            .is_some_and(|check| is_listed(check, self, &verdict));
         let Verdict::Fail(finding) = verdict else {
             return Ok(verdict);
         };
         if let Some(claimed) = claimed {
             claimed.is_known_now(&finding, is_grave);
         }
-        Ok(Verdict::Fail(self.counted(finding, trial).await))
+        let finding = match is_listed {
+            true => Tried::once().told_with(finding),
+            false => self.counted(finding, trial).await,
+        };
+        Ok(Verdict::Fail(finding))
     }
 
     /// What comes of what proved nothing, or passed: it is tried again until it does, and a failure then is made sure of.
@@ -464,9 +550,12 @@ impl<'a> Job<'a> {
         tries: usize,
     ) -> (Verdict, Option<Transcript>) {
         match verdict {
-            // What it needs is time, which another try would take once more, or a word in the profile.
+            // What it needs is time, which another try would take once more, or a word in the profile; or it was tried again already.
             Verdict::Inconclusive(
-                Doubt::NotYet { .. } | Doubt::StillReading { .. } | Doubt::Chosen { .. },
+                Doubt::NotYet { .. }
+                | Doubt::StillReading { .. }
+                | Doubt::Chosen { .. }
+                | Doubt::SecondHand { .. },
             ) => (verdict, None),
             Verdict::Inconclusive(doubt) => self.until_decided(doubt, trial, tries).await,
             decided => (decided, None),
@@ -489,30 +578,39 @@ impl<'a> Job<'a> {
         (Verdict::Inconclusive(doubt), None)
     }
 
-    /// What was seen is in the report, however often it is seen again, and also where that cannot be tried.
+    /// How often it fails, of two times more. What was seen is in the report, however often it is seen again, and also where that
+    /// cannot be tried.
     async fn counted(self, finding: Finding, trial: &Trial) -> Finding {
         let trial = trial.clone().again();
-        let mut tried = Tried::default();
-        tried.count_failure();
-        let begun = Instant::now();
-        for _ in 1..TRIES {
-            if begun.elapsed() > REPEATED_WITHIN {
-                break;
-            }
-            let again = tokio::select! {
-                biased;
-                again = self.on_fresh_server(&trial) => again,
-                () = self.findings.until_over() => break,
-            };
+        let again = tokio::select! {
+            biased;
+            again = self.twice_more(&trial) => Some(again),
+            () = self.findings.until_over() => None,
+        };
+        let mut tried = Tried::once();
+        for again in again.into_iter().flatten() {
             match again {
                 Ok((again, _)) => tried.count(&again),
-                Err(error) => {
-                    tried.refused = Some(error.chain());
-                    break;
-                }
+                Err(error) => tried.refused = Some(error.chain()),
             }
         }
         tried.told_with(finding)
+    }
+
+    /// The verdicts of two trials more, on two servers at once where there is room for them.
+    async fn twice_more(self, trial: &Trial) -> [Result<(Verdict, Transcript), Error>; 2] {
+        let needed = descriptors::needed(std::slice::from_ref(trial.scenario()));
+        let room = descriptors::take_at_once(needed).filter(|_| self.turn.may_have_others());
+        if room.is_none() {
+            return [
+                self.on_fresh_server(trial).await,
+                self.on_fresh_server(trial).await,
+            ];
+        }
+        // Who is done leaves its place to others.
+        let once = async |turn: Turn| self.with(self.subject, &turn).on_fresh_server(trial).await;
+        let (first, second) = tokio::join!(once(self.turn.another()), once(self.turn.another()));
+        [first, second]
     }
 }
 
@@ -526,6 +624,13 @@ pub(super) struct Tried {
 }
 
 impl Tried {
+    /// It has failed, and was not tried again.
+    pub(super) fn once() -> Self {
+        let mut tried = Self::default();
+        tried.count_failure();
+        tried
+    }
+
     fn count_failure(&mut self) {
         self.failed += 1;
         self.concluded += 1;

@@ -135,6 +135,7 @@ pub(crate) fn run_cases(
     drop(lab);
     let results = map_in_order(
         cases,
+        |case| case.scenario.pauses(),
         descriptors::jobs(settings.jobs),
         |case, turn| match run_in_turn(case, settings, turn) {
             Err(Error::Interrupted) => Err(Error::Interrupted),
@@ -243,6 +244,7 @@ async fn try_case(
     drop(lab);
     let options = TrialOptions {
         fresh_server: true,
+        shares_servers: false,
         polite: true,
         tries: TRIES,
         // Who writes a scenario says what he expects.

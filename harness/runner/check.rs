@@ -9,6 +9,7 @@ use super::parallel::{block_on, map_in_order, wait_in_line};
 use super::probe::{Probed, probe};
 use super::saved;
 use super::selection::selected;
+use super::servers::Servers;
 use super::settings::Settings;
 use crate::checks;
 use crate::checks::observations::Observation;
@@ -21,7 +22,7 @@ use crate::model::subject::Subject;
 use crate::report::data::{CheckResult, Outcome, Report};
 use crate::session::Turn;
 use std::collections::{HashMap, HashSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// Checks a server against every check of the catalogue that applies to it and that the settings choose.
 ///
@@ -75,17 +76,21 @@ pub fn check(
         return Ok(report(tried.results.clone(), first_observations(&probed)));
     }
     let subject = &tried.subject;
+    let jobs = jobs(first);
+    let servers = Servers::at_most(jobs);
     let run_one = |check: &'static Check, job: Job<'_>| match tried.result_of(check) {
         Some(result) => Ok(result.clone()),
         None => check_result(check, tried.unserved, job),
     };
     let done = map_in_order(
         &all_work(selected, &probed, settings),
-        jobs(first),
+        |work| work.pauses(subject),
+        jobs,
         |work, turn| match work {
             Work::Check(check) => {
-                run_one(check, Job::new(&target, subject, settings, turn, &findings))
-                    .map(|result| Done::Checked(Box::new(result)))
+                let job = Job::new(&target, subject, settings, turn, &findings);
+                let result = run_one(check, job.sharing(&servers));
+                result.map(|result| Done::Checked(Box::new(result)))
             }
             Work::Observe(observation, scenario) => {
                 let job = Job::new(&target, subject, settings, turn, &findings);
@@ -243,15 +248,25 @@ enum Done {
     Observed(&'static str, String, Option<Box<CheckResult>>),
 }
 
-/// Checks and observations in the order in which they begin.
+/// All checks, and then the observations.
 fn all_work(selected: Vec<&'static Check>, probed: &Probed, settings: &Settings) -> Vec<Work> {
-    let mut work: Vec<Work> = selected.into_iter().map(Work::Check).collect();
-    // In the middle, long waits are still to come, which those of the observations overlap; the first results come out.
-    let middle = work.len() / 2;
     let observed = worth_a_server(probed, settings).into_iter();
     let observed = observed.map(|(observation, scenario)| Work::Observe(observation, scenario));
-    work.splice(middle..middle, observed);
-    work
+    let checks = selected.into_iter().map(Work::Check);
+    checks.chain(observed).collect()
+}
+
+impl Work {
+    /// For how long nothing happens in it.
+    fn pauses(&self, subject: &Subject) -> Duration {
+        match self {
+            Self::Check(check) => {
+                let scenarios = (check.scenarios)(subject).unwrap_or_default();
+                scenarios.iter().map(Scenario::pauses).sum()
+            }
+            Self::Observe(_, scenario) => scenario.pauses(),
+        }
+    }
 }
 
 /// How many servers run at a time: on the plain host two with the same fixed port would meet.

@@ -76,7 +76,12 @@ fn is_lenient(check: &Check, job: Job<'_>, verdict: &Verdict) -> bool {
 
 /// Whether a failure of a check fails the run.
 pub(super) fn fails_the_run(check: &Check, job: Job<'_>, verdict: &Verdict) -> bool {
-    known(check, job.target, verdict).is_none() && !is_lenient(check, job, verdict)
+    !is_listed(check, job, verdict) && !is_lenient(check, job, verdict)
+}
+
+/// Whether the target's file lists a failure of a check.
+pub(super) fn is_listed(check: &Check, job: Job<'_>, verdict: &Verdict) -> bool {
+    known(check, job.target, verdict).is_some()
 }
 
 /// What is said of a check without trying it, where it does not apply or nobody is served.
@@ -138,6 +143,7 @@ async fn performed(
     let check = batches.check;
     let options = TrialOptions {
         fresh_server: check.policy.fresh_server,
+        shares_servers: true,
         polite: !check.judges_serving(job.subject),
         tries: batches.tries(),
         ask: true,

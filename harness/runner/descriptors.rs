@@ -68,6 +68,14 @@ pub(super) async fn take(needed: u64) -> Result<Option<OwnedSemaphorePermit>, Sk
     Ok(left.await.ok())
 }
 
+/// The same where so many are free now.
+pub(super) fn take_at_once(needed: u64) -> Option<OwnedSemaphorePermit> {
+    let needed = u32::try_from(needed).ok()?;
+    Arc::clone(&stock().left)
+        .try_acquire_many_owned(needed)
+        .ok()
+}
+
 /// The same where less has to do.
 pub(super) async fn take_what_there_is(needed: u64) -> Option<OwnedSemaphorePermit> {
     take(needed.min(stock().size)).await.ok().flatten()

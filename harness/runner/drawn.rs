@@ -120,6 +120,7 @@ async fn case_by_case(
     let all = job.subject.cases + batches.saved;
     let options = TrialOptions {
         fresh_server: false,
+        shares_servers: false,
         polite: true,
         tries: TRIES,
         ask: true,

@@ -17,6 +17,7 @@ mod penalties;
 mod probe;
 mod saved;
 mod selection;
+mod servers;
 mod settings;
 
 pub(crate) use cases::{CaseRun, Given, cases_of, run_case, run_cases};

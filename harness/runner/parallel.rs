@@ -2,14 +2,18 @@
 
 use super::settings::Settings;
 use crate::model::error::Error;
+use crate::model::limits::WORTH_A_PLACE;
 use crate::session::{Places, Turn};
+use std::cmp::Reverse;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
 
-/// Runs `run` over all items, `jobs` at a time beside those that have stepped aside, each on a thread of its own; results
-/// come back, and are shown, in the order of the items.
+/// Runs `run` over all items, `jobs` at a time beside those that have stepped aside, each on a thread of its own. Those that
+/// wait longest begin first, so that all else happens meanwhile; results come back, and are shown, in the order of the items.
 pub(super) fn map_in_order<T: Sync, R: Send>(
     items: &[T],
+    waits: impl Fn(&T) -> Duration,
     jobs: usize,
     run: impl Fn(&T, &Turn) -> Result<R, Error> + Sync,
     on_result: &(dyn Fn(&R) + Sync),
@@ -41,7 +45,11 @@ pub(super) fn map_in_order<T: Sync, R: Send>(
     let is_over = || done.lock().is_ok_and(|done| done.error.is_some());
     let places = Places::of(jobs.max(1));
     std::thread::scope(|scope| {
-        for (n, item) in items.iter().enumerate() {
+        let mut begun: Vec<(usize, &T)> = items.iter().enumerate().collect();
+        begun.sort_by_key(|(_, item)| {
+            Reverse(Some(waits(item)).filter(|wait| *wait >= WORTH_A_PLACE))
+        });
+        for (n, item) in begun {
             let place = wait_for(places.take());
             if is_over() {
                 break;
@@ -123,6 +131,27 @@ fn event_loop() -> Result<tokio::runtime::Runtime, Error> {
 mod tests {
     use super::*;
 
+    fn at_once(_: &usize) -> Duration {
+        Duration::ZERO
+    }
+
+    #[test]
+    fn what_waits_longest_begins_first_and_is_shown_in_its_place() {
+        let begun = Mutex::new(Vec::new());
+        let seen = Mutex::new(Vec::new());
+        let run = |n: &usize, _: &Turn| {
+            begun.lock().unwrap().push(*n);
+            Ok(*n)
+        };
+        let waits = |n: &usize| Duration::from_millis([0, 10, 700, 6_500][*n]);
+        map_in_order(&[0, 1, 2, 3], waits, 1, run, &|n| {
+            seen.lock().unwrap().push(*n)
+        })
+        .unwrap();
+        assert_eq!(begun.into_inner().unwrap(), [3, 2, 0, 1]);
+        assert_eq!(seen.into_inner().unwrap(), [0, 1, 2, 3]);
+    }
+
     #[test]
     fn what_was_concluded_before_an_error_is_shown() {
         let seen = Mutex::new(Vec::new());
@@ -130,7 +159,9 @@ mod tests {
             3 => Err(Error::Interrupted),
             n => Ok(*n),
         };
-        let over = map_in_order(&[1, 2, 3, 4], 8, run, &|n| seen.lock().unwrap().push(*n));
+        let over = map_in_order(&[1, 2, 3, 4], at_once, 8, run, &|n| {
+            seen.lock().unwrap().push(*n)
+        });
         assert!(matches!(over, Err(Error::Interrupted)));
         let seen = seen.into_inner().unwrap();
         assert!(seen.starts_with(&[1, 2]) && !seen.contains(&3), "{seen:?}");
@@ -140,8 +171,10 @@ mod tests {
     fn results_come_in_the_order_of_the_items() {
         let items: Vec<usize> = (0..50).collect();
         let seen = Mutex::new(Vec::new());
-        let results =
-            map_in_order(&items, 8, |n, _| Ok(*n), &|n| seen.lock().unwrap().push(*n)).unwrap();
+        let results = map_in_order(&items, at_once, 8, |n, _| Ok(*n), &|n| {
+            seen.lock().unwrap().push(*n)
+        })
+        .unwrap();
         assert_eq!(results, items);
         assert_eq!(*seen.lock().unwrap(), items);
     }

@@ -3,6 +3,7 @@
 use super::phases::{Flow, Session, go_on_if};
 use crate::kernel::{self};
 use crate::model::error::Error;
+use crate::model::limits::WORTH_A_PLACE;
 use crate::model::scenario::{Line, Step};
 use crate::session::client::Client;
 use crate::transcript::event::{ClientEvent, Ended, ServerEvent, What};
@@ -57,6 +58,9 @@ impl Session<'_> {
         let (how, flow) = match &line.step {
             Step::Server(action) => self.server_step(action).await?,
             Step::Pause(time) => {
+                if *time >= WORTH_A_PLACE {
+                    self.observer.turn.step_aside();
+                }
                 tokio::time::sleep(*time).await;
                 (Ended::Done, Flow::Continue(()))
             }

@@ -9,6 +9,7 @@ mod clients;
 mod ends;
 mod facts;
 mod helpers;
+mod idle;
 mod interpreter;
 mod observer;
 mod open_files;
@@ -24,5 +25,6 @@ mod sources;
 mod starting;
 mod turn;
 
+pub(crate) use idle::Idle;
 pub(crate) use phases::Session;
 pub(crate) use turn::{Places, Turn};

@@ -4,7 +4,7 @@ use super::ends::Ends;
 use super::quiescence::Poll;
 use super::turn::Turn;
 use crate::kernel::{
-    Counters, Idleness, Memory, Process, RECEIVE_BUFFER_ERRORS, RestDetector, Table,
+    Counters, Idleness, Memory, Process, RECEIVE_BUFFER_ERRORS, RestDetector, Table, Watched,
 };
 use crate::launch::lab::Lab;
 use crate::launch::{Burst, Server};
@@ -21,7 +21,7 @@ use crate::session::recorder::Recorder;
 use crate::session::sources::Sources;
 use crate::transcript::event::{ClientEvent, ClientId, Ended, ServerEvent, Transcript, What};
 use crate::transcript::fault::Fault;
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -53,12 +53,15 @@ pub(super) struct Observer {
     /// The counters of the lab's network at the beginning of the transcript.
     counters: Counters,
     pub(super) looks: Cell<Poll>,
+    /// The processes in the lab.
+    pub(super) watched: RefCell<Watched>,
 }
 
 impl Observer {
     pub(super) fn of(server: Server, unasked: &Unasked, lab: Arc<Lab>, turn: Turn) -> Self {
         let recorder = Recorder::new(unasked);
         Self {
+            watched: RefCell::new(Watched::below(lab.supervisor().pid())),
             ends: Ends::new(Arc::clone(&lab), recorder.clone()),
             ends_watch: None,
             listened: Cell::default(),

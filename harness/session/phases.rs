@@ -35,7 +35,9 @@ pub(crate) struct Session<'a> {
     /// How many transcripts have begun on it.
     transcripts: usize,
     /// For how long it turned clients away before the first transcript, where it did.
-    turned_away: Option<Duration>,
+    pub(super) turned_away: Option<Duration>,
+    /// The checks that have used the server before this session.
+    pub(super) used_by: Vec<&'static str>,
 }
 
 /// Whether the lines of a phase are gone on with.
@@ -58,7 +60,16 @@ impl<'a> Session<'a> {
     ) -> Result<Self, Error> {
         own_delay::start();
         let server = Server::start(target, Arc::clone(&lab)).await?;
-        let mut session = Self {
+        let mut session = Self::on(target, server, lab, turn);
+        if target.turns_away_at_first() {
+            session.turned_away = session.until_it_serves().await?;
+        }
+        Ok(session)
+    }
+
+    /// A session on a server that runs.
+    pub(super) fn on(target: &'a Target, server: Server, lab: Arc<Lab>, turn: Turn) -> Self {
+        let session = Self {
             target,
             observer: Observer::of(server, &target.profile.unasked(), lab, turn),
             clients: Clients::default(),
@@ -66,14 +77,12 @@ impl<'a> Session<'a> {
             stopped: Cell::default(),
             transcripts: 0,
             turned_away: None,
+            used_by: Vec::new(),
         };
         if target.profile.promises.penalises_addresses() {
             session.observer.sources.come(Apart::Usually);
         }
-        if target.turns_away_at_first() {
-            session.turned_away = session.until_it_serves().await?;
-        }
-        Ok(session)
+        session
     }
 
     /// The server, while one runs.
@@ -100,7 +109,7 @@ impl<'a> Session<'a> {
 
     /// Whether nothing has been done to the server before what the last transcript tells of.
     pub(crate) fn is_its_first_transcript(&self) -> bool {
-        self.transcripts == 1
+        self.transcripts == 1 && self.used_by.is_empty()
     }
 
     /// Looks at the transcript so far.

@@ -2,9 +2,7 @@
 
 use super::clients::Clients;
 use super::observer::Observer;
-use crate::kernel::{
-    Activity, BUSY_FROM, RestDetector, Row, State, percent, shows_waits, stillness,
-};
+use crate::kernel::{Activity, BUSY_FROM, RestDetector, Row, State, percent, shows_waits};
 use crate::model::address::Address;
 use crate::model::limits::{
     CATCH_UP_WITHIN, DELAY_WORTH_RECORDING, LOOK_ASIDE, LOOK_EVERY, LOOKS_TO_BLAME,
@@ -135,7 +133,10 @@ impl Observer {
 
     pub(super) fn stillness(&self) -> Activity {
         match &self.server {
-            Some(server) => stillness(&server.processes(), server.process().output_pipe()),
+            Some(server) => self
+                .watched
+                .borrow_mut()
+                .look(server.process().output_pipe()),
             None => Activity::default(),
         }
     }

@@ -3,8 +3,11 @@
 use super::observer::Observer;
 use super::quiescence::{is_busy, is_starved_of_proof};
 use crate::kernel::{
-    self, Activity, BUSY_FROM, Idleness, Labour, Memory, RestDetector, State, Toil, percent,
+    Activity, BUSY_FROM, Idleness, Labour, Memory, RestDetector, State, Toil, percent,
 };
+use crate::launch::Server;
+use crate::model::figure::Figure;
+use crate::model::invariant::Invariant;
 use crate::model::limits::{LOOK_EVERY, LOOK_ON_FOR, LOOKS_TO_BLAME, RETURN_WITHIN};
 use crate::model::phase::Moment;
 use crate::model::trial::Trial;
@@ -29,8 +32,9 @@ impl Observer {
         loop {
             self.ends.record_soon();
             let (mut sample, is_still) = looks.take(self, is_patient(moment));
-            let is_home =
-                |sample: &Sample| !has_taken && home.iter().all(|home| !is_above(sample, home));
+            let is_home = |sample: &Sample| {
+                !has_taken && home.iter().all(|home| !is_above(sample, home, trial))
+            };
             still_looks = if is_still { still_looks + 1 } else { 0 };
             let will_not = still_looks >= LOOKS_TO_BLAME && self.lab.is_private();
             if self.server().is_none() {
@@ -50,7 +54,7 @@ impl Observer {
             if given_up
                 && !will_not
                 && !is_busy_still
-                && leftovers.may_go(self, &sample, home.as_ref())
+                && leftovers.may_go(self, &sample, home.as_ref(), trial)
             {
                 self.turn.step_aside();
                 tokio::time::sleep(self.between_looks()).await;
@@ -94,44 +98,56 @@ impl Observer {
             .living()
             .map(|process| (process.pid, process.memory()))
             .collect();
-        let nothing = Memory::default();
-        for (pid, memory) in &memory {
-            let before = self.memory.get(pid).unwrap_or(&nothing);
+        for memory in memory.values() {
             sample.memory_bytes += memory.own_bytes();
             sample.mappings += memory.mappings();
             sample.shadowed |= memory.is_shadowed();
-            if moment != Moment::Baseline {
-                sample.taken_bytes += memory.taken_since(before);
-            }
+        }
+        if moment != Moment::Baseline {
+            sample.taken_bytes = self.taken_since_baseline(&memory, sample.memory_bytes);
         }
         if moment == Moment::Baseline {
             self.memory = memory;
         }
     }
 
-    fn look(&self) -> Sample {
-        let processes = self.processes().into_iter();
-        let (zombies, living): (Vec<_>, Vec<_>) = processes.partition(kernel::Process::is_zombie);
+    /// What the processes have written since the baseline in places that they did not have then. Of a server that was started
+    /// anew no place is the same: it is held against all that the one before it had written.
+    fn taken_since_baseline(&self, memory: &HashMap<i32, Memory>, bytes: u64) -> u64 {
+        let before = self.memory.values().map(Memory::own_bytes);
+        let first = self.server.as_ref().map(Server::pid);
+        if first.is_some_and(|first| !self.memory.contains_key(&first)) {
+            return bytes.saturating_sub(before.sum());
+        }
+        let nothing = Memory::default();
+        let before = |pid: &i32| self.memory.get(pid).unwrap_or(&nothing);
+        let taken = memory
+            .iter()
+            .map(|(pid, memory)| memory.taken_since(before(pid)));
+        taken.sum()
+    }
+
+    /// What the server holds, and what its threads are at.
+    fn look(&self) -> (Sample, Activity) {
+        let still = self.stillness();
+        let mut watched = self.watched.borrow_mut();
+        let held = watched.held();
+        let (zombies, living): (Vec<_>, Vec<_>) =
+            watched.processes().partition(|process| process.is_zombie());
         let init = self.lab.supervisor().pid();
         let neglected = zombies.iter().filter(|zombie| zombie.is_neglected(init));
-        let mut sample = Sample {
+        let server = self.server.as_ref();
+        let sample = Sample {
             processes: living.len(),
             zombies: neglected.count(),
+            threads: living.iter().map(|process| process.threads).sum(),
+            sockets: held.sockets,
+            files: held.files,
+            output_bytes: server.map_or(0, |server| server.process().output_bytes()),
+            accept_queue: self.listener().map_or(0, |(queue, _)| queue),
             ..Sample::default()
         };
-        let mut held = kernel::Descriptors::default();
-        for process in &living {
-            held.share_with(process.descriptors());
-            sample.threads += process.threads;
-        }
-        sample.sockets = held.socket_count();
-        sample.files = held.file_counts();
-        sample.output_bytes = self
-            .server
-            .as_ref()
-            .map_or(0, |server| server.process().output_bytes());
-        sample.accept_queue = self.listener().map_or(0, |(queue, _)| queue);
-        sample
+        (sample, still)
     }
 }
 
@@ -156,7 +172,13 @@ impl Leftovers {
     }
 
     /// Whether clients who have gone, or children who have ended, still wait for the server, and it may still act.
-    fn may_go(&mut self, observer: &Observer, sample: &Sample, home: Option<&Sample>) -> bool {
+    fn may_go(
+        &mut self,
+        observer: &Observer,
+        sample: &Sample,
+        home: Option<&Sample>,
+        trial: &Trial,
+    ) -> bool {
         let Some(home) = home.filter(|_| observer.may_still_act()) else {
             return false;
         };
@@ -165,7 +187,7 @@ impl Leftovers {
             Moment::After => {
                 sample.accept_queue > home.accept_queue || observer.has_unread_connections()
             }
-            Moment::Pressed => self.has_taken || is_above(sample, home),
+            Moment::Pressed => self.has_taken || is_above(sample, home, trial),
             Moment::Baseline | Moment::Warm | Moment::Dose | Moment::Alone => false,
         };
         let since = *self.since.get_or_insert_with(Instant::now);
@@ -202,9 +224,8 @@ impl Polls {
     /// Takes a sample; also says whether the server has not run since the look before, and waits: for us alone, where it is
     /// to be looked at patiently, as nothing but us can change then what it holds.
     fn take(&mut self, observer: &Observer, patiently: bool) -> (Sample, bool) {
-        let mut sample = observer.look();
+        let (mut sample, still) = observer.look();
         let now = Instant::now();
-        let still = observer.stillness();
         self.rest.take(now, still);
         sample.cpu_percent = self.rest.cpu_percent();
         let mut is_still = false;
@@ -252,12 +273,10 @@ fn has_taken_memory(transcript: &Transcript) -> bool {
     taken(Moment::Dose).saturating_sub(taken(Moment::Warm)) > 1 << 20
 }
 
-fn is_above(sample: &Sample, baseline: &Sample) -> bool {
-    sample.sockets > baseline.sockets
-        || sample.files.values().sum::<usize>() > baseline.files.values().sum()
-        || sample.threads > baseline.threads
-        || sample.processes > baseline.processes
-        || sample.zombies > baseline.zombies
-        || sample.close_wait > baseline.close_wait
-        || sample.accept_queue > baseline.accept_queue
+/// Whether the server has more than it had, of what it is waited for to bring back.
+fn is_above(sample: &Sample, home: &Sample, trial: &Trial) -> bool {
+    let mut awaited = Figure::all().filter(|figure| !figure.is_rough() && !trial.gives_up(*figure));
+    let is_queued = || sample.accept_queue > home.accept_queue;
+    awaited.any(|figure| sample.figure(figure) > home.figure(figure))
+        || !trial.waives(Invariant::Queues) && is_queued()
 }

@@ -202,7 +202,7 @@ impl Session<'_> {
 fn sockets(processes: &[crate::kernel::Process]) -> HashSet<u32> {
     let mut held = Descriptors::default();
     for process in processes {
-        held.share_with(process.descriptors());
+        held.share_with(&process.descriptors());
     }
     held.sockets().collect()
 }

@@ -12,6 +12,7 @@ const ASIDE_FOR_EACH: usize = 4;
 /// The places of those who are performed at a time, and of those who have stepped aside.
 #[derive(Clone, Debug)]
 pub(crate) struct Places {
+    most: usize,
     at_work: Arc<Semaphore>,
     aside: Arc<Semaphore>,
 }
@@ -20,6 +21,7 @@ impl Places {
     /// So many at a time.
     pub(crate) fn of(jobs: usize) -> Self {
         Self {
+            most: jobs,
             at_work: Arc::new(Semaphore::new(jobs)),
             aside: Arc::new(Semaphore::new(jobs * ASIDE_FOR_EACH)),
         }
@@ -53,6 +55,19 @@ impl Turn {
         Self(Rc::new(Held {
             places: Some(places),
             at_work: RefCell::new(place),
+            ..Held::default()
+        }))
+    }
+
+    /// Whether others may be performed beside it.
+    pub(crate) fn may_have_others(&self) -> bool {
+        self.0.places.as_ref().is_some_and(|places| places.most > 1)
+    }
+
+    /// A turn of its own for what is done beside this one; it has no place yet.
+    pub(crate) fn another(&self) -> Self {
+        Self(Rc::new(Held {
+            places: self.0.places.clone(),
             ..Held::default()
         }))
     }

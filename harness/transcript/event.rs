@@ -5,6 +5,7 @@
 use crate::kernel::{FileKind, RECEIVE_BUFFER_ERRORS, Toil};
 use crate::model::alarm::Alarm;
 use crate::model::expectation::End;
+use crate::model::figure::Figure;
 use crate::model::literal::{self, Measured};
 use crate::model::phase::{Moment, Phase};
 use crate::model::scenario::Scenario;
@@ -468,6 +469,23 @@ pub(crate) struct Sample {
     pub cpu_percent: u32,
     /// Whether that was all that it could get, for long enough to say that it will not rest.
     pub spins: bool,
+}
+
+impl Sample {
+    /// What a figure shows in it.
+    pub(crate) fn figure(&self, figure: Figure) -> usize {
+        match figure {
+            Figure::CloseWait => self.close_wait,
+            Figure::Sockets => self.sockets,
+            Figure::Files(kind) => self.files.get(&kind).copied().unwrap_or(0),
+            Figure::Zombies => self.zombies,
+            Figure::Processes => self.processes,
+            Figure::Threads => self.threads,
+            Figure::Mappings => self.mappings,
+            // A heap that had its place before may be used up before it is collected.
+            Figure::Memory => self.taken_bytes as usize,
+        }
+    }
 }
 
 /// All that was observed in one run of a scenario.

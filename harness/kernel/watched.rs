@@ -1,0 +1,289 @@
+//! A process tree that is looked at again and again: of what has not run since the last look nothing is read twice.
+
+use super::process::{Descriptors, FileKind, Process, children_of_thread};
+use super::rest::{Activity, OutputPipe, Pace, ThreadLook, has_timer};
+use std::collections::{BTreeMap, HashMap};
+
+/// The processes below one of ours, as the last look has shown them.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    root: i32,
+    /// The processes that are children of the root.
+    first: Vec<i32>,
+    processes: Vec<Seen>,
+    held: Option<Held>,
+}
+
+/// What all processes together have open.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Held {
+    pub(crate) sockets: usize,
+    pub(crate) files: BTreeMap<FileKind, usize>,
+}
+
+/// A process, and what was read of it.
+#[derive(Debug)]
+struct Seen {
+    process: Process,
+    threads: Vec<SeenThread>,
+    /// Once it was asked for.
+    has_timer: Option<bool>,
+    descriptors: Option<Descriptors>,
+}
+
+/// A thread, and what was read of it.
+#[derive(Clone, Debug)]
+struct SeenThread {
+    thread: i32,
+    look: ThreadLook,
+    children: Vec<i32>,
+}
+
+impl Watched {
+    /// Nothing was seen yet of those below this process.
+    pub(crate) fn below(root: i32) -> Self {
+        Self {
+            root,
+            first: Vec::new(),
+            processes: Vec::new(),
+            held: None,
+        }
+    }
+
+    /// Looks at every thread of a server that prints to this pipe.
+    pub(crate) fn look(&mut self, output: OutputPipe) -> Activity {
+        self.refresh(output);
+        let mut seen = Activity::of_nobody(output);
+        for process in self.processes.iter_mut().filter(|seen| seen.lives()) {
+            process.add_to(&mut seen);
+        }
+        seen
+    }
+
+    /// The processes that the last look has shown.
+    pub(crate) fn processes(&self) -> impl Iterator<Item = &Process> {
+        self.processes.iter().map(|seen| &seen.process)
+    }
+
+    /// What the processes that live had open at the last look. What a parent and its children hold alike is one thing that they
+    /// share.
+    pub(crate) fn held(&mut self) -> Held {
+        let living = self.processes.iter_mut().filter(|seen| seen.lives());
+        let held = self.held.get_or_insert_with(|| {
+            let mut all = Descriptors::default();
+            for seen in living {
+                all.share_with(seen.descriptors());
+            }
+            Held {
+                sockets: all.socket_count(),
+                files: all.file_counts(),
+            }
+        });
+        held.clone()
+    }
+
+    fn refresh(&mut self, output: OutputPipe) {
+        let first = children_of_thread(&format!("/proc/{0}/task/{0}", self.root));
+        if first == self.first && self.processes.iter().all(Seen::is_still) {
+            return;
+        }
+        let before: Vec<i32> = self.living().collect();
+        self.walk(&first, output, false);
+        let after: Vec<i32> = self.living().collect();
+        // The children of one that has ended are somebody else's now, who need not have run for that.
+        if before.iter().any(|pid| !after.contains(pid)) {
+            self.walk(&first, output, true);
+        }
+        self.first = first;
+        self.held = None;
+    }
+
+    fn living(&self) -> impl Iterator<Item = i32> {
+        let living = self.processes.iter().filter(|seen| seen.lives());
+        living.map(|seen| seen.process.pid)
+    }
+
+    /// Goes through the whole tree; where children may have changed hands, all are asked for theirs.
+    fn walk(&mut self, first: &[i32], output: OutputPipe, asks_for_children: bool) {
+        let before = std::mem::take(&mut self.processes).into_iter();
+        let mut before: HashMap<i32, Seen> = before.map(|seen| (seen.process.pid, seen)).collect();
+        let mut waiting = first.to_vec();
+        while let Some(pid) = waiting.pop() {
+            let Some(process) = Process::read(pid) else {
+                continue;
+            };
+            let mut known = before.remove(&pid);
+            if let Some(known) = known.as_mut().filter(|_| asks_for_children) {
+                known.ask_for_children();
+            }
+            let seen = Seen::of(process, known, output);
+            waiting.extend(seen.children());
+            self.processes.push(seen);
+        }
+        self.processes.sort_by_key(|seen| seen.process.pid);
+    }
+}
+
+impl Seen {
+    /// Reads of a process what is not known from the look before.
+    fn of(process: Process, known: Option<Self>, output: OutputPipe) -> Self {
+        let threads = match process.is_zombie() {
+            true => Vec::new(),
+            false => process.thread_ids(),
+        };
+        let old = |thread: &i32| known.as_ref()?.thread(*thread);
+        let of = |thread: i32| SeenThread::of(&process, thread, old(&thread), output);
+        let (threads, kept): (Vec<SeenThread>, Vec<bool>) = threads.into_iter().map(of).unzip();
+        let is_same = kept.iter().all(|kept| *kept)
+            && known
+                .as_ref()
+                .is_some_and(|known| known.threads.len() == threads.len());
+        let known = known.filter(|_| is_same);
+        let (has_timer, descriptors) =
+            known.map_or((None, None), |known| (known.has_timer, known.descriptors));
+        Self {
+            process,
+            threads,
+            has_timer,
+            descriptors,
+        }
+    }
+
+    fn lives(&self) -> bool {
+        !self.process.is_zombie()
+    }
+
+    fn thread(&self, thread: i32) -> Option<&SeenThread> {
+        self.threads.iter().find(|seen| seen.thread == thread)
+    }
+
+    /// Whether none of its threads has run since. One that has ended, and that nobody has waited for, goes only when another one
+    /// runs.
+    fn is_still(&self) -> bool {
+        let mut threads = self.threads.iter();
+        self.lives() != self.threads.is_empty()
+            && threads.all(|seen| {
+                let pace = Pace::of(&self.process.folder_of(seen.thread));
+                pace == seen.look.pace && pace.tells_stillness()
+            })
+    }
+
+    fn children(&self) -> impl Iterator<Item = i32> {
+        self.threads.iter().flat_map(|seen| seen.children.clone())
+    }
+
+    fn ask_for_children(&mut self) {
+        for seen in &mut self.threads {
+            seen.children = children_of_thread(&self.process.folder_of(seen.thread));
+        }
+    }
+
+    fn add_to(&mut self, all: &mut Activity) {
+        for seen in &self.threads {
+            seen.look.add_to(all);
+        }
+        if all.parked {
+            let has_timer = self
+                .has_timer
+                .get_or_insert_with(|| has_timer(&self.process));
+            all.parked = !*has_timer;
+        }
+    }
+
+    fn descriptors(&mut self) -> &Descriptors {
+        self.descriptors
+            .get_or_insert_with(|| self.process.descriptors())
+    }
+}
+
+impl SeenThread {
+    /// Reads of a thread what is not known from the look before; also says whether all was known.
+    fn of(
+        process: &Process,
+        thread: i32,
+        known: Option<&Self>,
+        output: OutputPipe,
+    ) -> (Self, bool) {
+        let folder = process.folder_of(thread);
+        let pace = Pace::of(&folder);
+        let is_same = |known: &&Self| known.look.pace == pace && pace.tells_stillness();
+        if let Some(known) = known.filter(is_same) {
+            return (known.clone(), true);
+        }
+        let seen = Self {
+            thread,
+            look: ThreadLook::of(process, &folder, pace, output),
+            children: children_of_thread(&folder),
+        };
+        (seen, false)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::{stillness, tree_of};
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Child, Command, Stdio};
+
+    /// A shell that starts a process for each line that it is told, and says so.
+    fn shell() -> Child {
+        let script = "while read -r line; do eval \"$line\"; echo done; done";
+        let mut shell = Command::new("sh");
+        shell.args(["-c", script]);
+        shell.stdin(Stdio::piped()).stdout(Stdio::piped());
+        shell.spawn().unwrap()
+    }
+
+    fn tell(shell: &mut Child, line: &str, said: &mut impl BufRead) {
+        writeln!(shell.stdin.as_mut().unwrap(), "{line}").unwrap();
+        let mut answer = String::new();
+        said.read_line(&mut answer).unwrap();
+        assert_eq!(answer, "done\n");
+    }
+
+    const NO_PIPE: OutputPipe = OutputPipe { inode: 0, bytes: 0 };
+
+    /// What a look at everything shows, once two in a row show the same.
+    fn at_rest(pid: i32) -> Activity {
+        loop {
+            let looks = [(); 2].map(|()| stillness(&tree_of(pid)[1..], NO_PIPE));
+            if looks[0] == looks[1] && looks[0].at_rest {
+                return looks[1];
+            }
+        }
+    }
+
+    #[test]
+    fn shows_what_a_look_at_everything_shows() {
+        let mut shell = shell();
+        let pid = shell.id() as i32;
+        let mut said = BufReader::new(shell.stdout.take().unwrap());
+        let mut watched = Watched::below(pid);
+        assert_eq!(watched.processes().count(), 0);
+        // A process, one below another, a zombie, and the orphans of one that is killed.
+        for line in [
+            "sleep 100 & one=$!",
+            "sh -c 'sleep 100 & sleep 100 & wait' & two=$!",
+            "true & true",
+            "exec 5</dev/null; sleep 100 & :",
+            "kill $one",
+        ] {
+            tell(&mut shell, line, &mut said);
+            for _ in 0..2 {
+                let whole = at_rest(pid);
+                assert_eq!(watched.look(NO_PIPE), whole, "{line}");
+                let seen: Vec<Process> = watched.processes().cloned().collect();
+                assert_eq!(seen, tree_of(pid)[1..], "{line}");
+                let mut all = Descriptors::default();
+                for process in seen.iter().filter(|process| !process.is_zombie()) {
+                    all.share_with(&process.descriptors());
+                }
+                assert_eq!(watched.held().files, all.file_counts(), "{line}");
+            }
+        }
+        tell(&mut shell, "kill $(jobs -p) 2>/dev/null; :", &mut said);
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
+    }
+}
