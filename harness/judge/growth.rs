@@ -281,7 +281,8 @@ fn raised(points: &[Point<'_>], counts: impl Fn(Figure) -> bool) -> Vec<Course> 
         .collect()
 }
 
-/// Whether connections or workers may be kept, or are known to be, and with them the memory that they have.
+/// Whether connections or workers may be kept, or are known to be, and with them the memory that they have; or the server is
+/// started anew each time, and nothing adds up.
 fn is_excused(figure: Figure, trial: &Trial) -> bool {
     let may_keep = [
         Invariant::OpenFiles,
@@ -292,7 +293,9 @@ fn is_excused(figure: Figure, trial: &Trial) -> bool {
         let invariant = figure.invariant();
         may_keep.contains(&invariant) && (trial.waives(invariant) || trial.knows(figure))
     };
+    let is_of_a_process = figure.is_rough() || matches!(figure, Figure::Files(_));
     figure.is_rough() && Figure::all().any(is_kept)
+        || is_of_a_process && trial.scenario().starts_server()
 }
 
 impl Course {

@@ -273,6 +273,11 @@ impl Pace {
         }
     }
 
+    /// Whether a thread whose process has not run meanwhile shows this again: it sleeps, and nothing has woken it.
+    pub(super) fn is_shown_again(self, folder: &str) -> bool {
+        self.tells_stillness() && thread_state(folder) == self.state
+    }
+
     /// Whether a thread that shows the same another time has not run in between: all else is as it was, too.
     pub(super) fn tells_stillness(self) -> bool {
         matches!(self.state, Some('S' | 'T' | 't' | 'I')) && self.schedule.is_some()

@@ -2,7 +2,9 @@
 
 use super::process::{Descriptors, FileKind, Process, children_of_thread};
 use super::rest::{Activity, OutputPipe, Pace, ThreadLook, has_timer};
+use crate::sys::cpu_clock::processor_time;
 use std::collections::{BTreeMap, HashMap};
+use std::time::Duration;
 
 /// The processes below one of ours, as the last look has shown them.
 #[derive(Debug)]
@@ -21,10 +23,15 @@ pub(crate) struct Held {
     pub(crate) files: BTreeMap<FileKind, usize>,
 }
 
+/// From here on a look at each thread takes longer than the time to the next look.
+const MANY_THREADS: usize = 32;
+
 /// A process, and what was read of it.
 #[derive(Debug)]
 struct Seen {
     process: Process,
+    /// The processor time that it had used before it was looked at.
+    processor_time: Option<Duration>,
     threads: Vec<SeenThread>,
     /// Once it was asked for.
     has_timer: Option<bool>,
@@ -58,6 +65,14 @@ impl Watched {
             process.add_to(&mut seen);
         }
         seen
+    }
+
+    /// Whether a process with many threads has run since the last look, or since this was asked: then a look at each of them shows
+    /// nothing yet that will last, and takes long.
+    pub(crate) fn is_at_work(&mut self) -> bool {
+        let many = |seen: &&mut Seen| seen.threads.len() >= MANY_THREADS;
+        let at_work = self.processes.iter_mut().filter(many).map(Seen::takes_up);
+        at_work.fold(false, |any, is_at_work| any | is_at_work)
     }
 
     /// The processes that the last look has shown.
@@ -127,6 +142,7 @@ impl Watched {
 impl Seen {
     /// Reads of a process what is not known from the look before.
     fn of(process: Process, known: Option<Self>, output: OutputPipe) -> Self {
+        let processor_time = processor_time(process.pid);
         let threads = match process.is_zombie() {
             true => Vec::new(),
             false => process.thread_ids(),
@@ -143,6 +159,7 @@ impl Seen {
             known.map_or((None, None), |known| (known.has_timer, known.descriptors));
         Self {
             process,
+            processor_time,
             threads,
             has_timer,
             descriptors,
@@ -157,15 +174,26 @@ impl Seen {
         self.threads.iter().find(|seen| seen.thread == thread)
     }
 
-    /// Whether none of its threads has run since. One that has ended, and that nobody has waited for, goes only when another one
-    /// runs.
+    /// Whether none of its threads has run since, or is about to. One that has ended, and that nobody has waited for, goes only
+    /// when another one runs.
     fn is_still(&self) -> bool {
-        let mut threads = self.threads.iter();
-        self.lives() != self.threads.is_empty()
-            && threads.all(|seen| {
-                let pace = Pace::of(&self.process.folder_of(seen.thread));
-                pace == seen.look.pace && pace.tells_stillness()
-            })
+        if !self.lives() {
+            return true;
+        }
+        let has_rested = self.processor_time.is_some()
+            && processor_time(self.process.pid) == self.processor_time;
+        let is_still = |seen: &SeenThread| {
+            let folder = self.process.folder_of(seen.thread);
+            seen.look.pace.is_shown_again(&folder)
+        };
+        has_rested && !self.threads.is_empty() && self.threads.iter().all(is_still)
+    }
+
+    /// Whether it has used processor time since this was asked last.
+    fn takes_up(&mut self) -> bool {
+        let now = processor_time(self.process.pid);
+        let before = std::mem::replace(&mut self.processor_time, now);
+        before != now
     }
 
     fn children(&self) -> impl Iterator<Item = i32> {

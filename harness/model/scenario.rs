@@ -90,6 +90,20 @@ impl Scenario {
         steps.any(|line| matches!(line.step, Step::Server(_)))
     }
 
+    /// Whether the server is started anew in it.
+    pub(crate) fn starts_server(&self) -> bool {
+        let starts = |line: &&Line| match &line.step {
+            Step::Server(action) => matches!(
+                action,
+                ServerAction::Start(_)
+                    | ServerAction::StartBesideHelpers
+                    | ServerAction::StartOverFile
+            ),
+            _ => false,
+        };
+        self.steps().iter().any(starts)
+    }
+
     /// For how long nothing happens in it, as it is written: it takes that long at least.
     pub(crate) fn pauses(&self) -> Duration {
         pauses(&self.lines)

@@ -72,6 +72,8 @@ struct Link {
     due: Rc<Cell<Option<Instant>>>,
     /// How late it was, all in all, with what it was to do at a pace.
     late: Rc<Cell<Duration>>,
+    /// Over TCP, whether the server was seen to have accepted it when that was looked at last.
+    is_accepted: Cell<bool>,
 }
 
 /// States of our own socket (`include/net/tcp_states.h`).
@@ -273,6 +275,7 @@ impl Client {
             is_paced: false,
             due: Rc::default(),
             late,
+            is_accepted: Cell::default(),
         });
     }
 
@@ -360,7 +363,10 @@ impl Client {
     /// Whether the client has nothing under way that the server has yet to take.
     pub(crate) fn is_idle(&self) -> bool {
         match &self.link {
-            Some(_) => self.has_written_all() && (self.is_taken() || self.has_ended()),
+            Some(link) => {
+                let has_been_taken = link.sent.get() == 0 && link.is_accepted.get();
+                self.has_written_all() && (has_been_taken || self.is_taken() || self.has_ended())
+            }
             None => true,
         }
     }
@@ -372,7 +378,8 @@ impl Client {
 
     /// How many bytes the server has read of what it writes, where it writes as fast as they are taken.
     pub(crate) fn read_bytes(&self) -> u64 {
-        let Some(link) = self.link.as_ref().filter(|link| !link.is_paced) else {
+        let speaks = |link: &&Link| !link.is_paced && link.sent.get() > 0;
+        let Some(link) = self.link.as_ref().filter(speaks) else {
             return 0;
         };
         let unread = || unsent_bytes(link.socket.get_ref().as_fd()).map_or(0, |bytes| bytes as u64);
@@ -519,7 +526,7 @@ impl Client {
         state.ended().is_some() || state.is_destroyed()
     }
 
-    /// Whether the kernel shows that the server has read all that was sent.
+    /// Whether the kernel shows that the server has accepted the connection, and read all that was sent.
     pub(crate) fn is_taken(&self) -> bool {
         let Some(link) = &self.link else {
             return false;
@@ -536,7 +543,9 @@ impl Client {
                 let has_arrived = |row: &crate::kernel::Row| {
                     unsent == 0 || row.received.is_some_and(|bytes| bytes >= link.sent.get())
                 };
-                row.is_some_and(|row| row.inode != 0 && row.receive_queue == 0 && has_arrived(&row))
+                let row = row.filter(|row| row.inode != 0);
+                link.is_accepted.set(row.is_some());
+                row.is_some_and(|row| row.receive_queue == 0 && has_arrived(&row))
             }
             Transport::Udp => self.datagram_queue_is_empty(link),
             Transport::UnixDatagram => {

@@ -93,7 +93,7 @@ impl Observer {
     pub(super) async fn settle(&self, clients: &Clients) {
         let begun = Instant::now();
         let (mut taken, mut since) = (0, begun);
-        let mut last = None;
+        let (mut last, mut shortest) = (None, u32::MAX);
         loop {
             if begun.elapsed() > SERVED_WITHIN {
                 let evidence = "the server was still reading it";
@@ -101,10 +101,20 @@ impl Observer {
             }
             self.record_destroyed_sockets();
             let quiet = clients.all().all(Client::is_idle);
-            let now = self.stillness();
+            let is_at_work = self.watched.borrow_mut().is_at_work();
+            let now = match is_at_work {
+                true => Activity::default(),
+                false => self.stillness(),
+            };
             let limit = self.settles_within(quiet, now.at_rest);
             if since.elapsed() >= limit {
-                return;
+                // Who comes next would find a queue that those who have left still fill.
+                match self.listener() {
+                    Some((queue @ 1.., _)) if queue < shortest => {
+                        (shortest, since) = (queue, Instant::now());
+                    }
+                    _ => return,
+                }
             }
             if quiet && now.at_rest && last.as_ref() == Some(&now) {
                 return;

@@ -5,7 +5,6 @@ use super::quiescence::{is_busy, is_starved_of_proof};
 use crate::kernel::{
     Activity, BUSY_FROM, Idleness, Labour, Memory, RestDetector, State, Toil, percent,
 };
-use crate::launch::Server;
 use crate::model::figure::Figure;
 use crate::model::invariant::Invariant;
 use crate::model::limits::{LOOK_EVERY, LOOK_ON_FOR, LOOKS_TO_BLAME, RETURN_WITHIN};
@@ -98,33 +97,19 @@ impl Observer {
             .living()
             .map(|process| (process.pid, process.memory()))
             .collect();
-        for memory in memory.values() {
+        let nothing = Memory::default();
+        for (pid, memory) in &memory {
+            let before = self.memory.get(pid).unwrap_or(&nothing);
             sample.memory_bytes += memory.own_bytes();
             sample.mappings += memory.mappings();
             sample.shadowed |= memory.is_shadowed();
-        }
-        if moment != Moment::Baseline {
-            sample.taken_bytes = self.taken_since_baseline(&memory, sample.memory_bytes);
+            if moment != Moment::Baseline {
+                sample.taken_bytes += memory.taken_since(before);
+            }
         }
         if moment == Moment::Baseline {
             self.memory = memory;
         }
-    }
-
-    /// What the processes have written since the baseline in places that they did not have then. Of a server that was started
-    /// anew no place is the same: it is held against all that the one before it had written.
-    fn taken_since_baseline(&self, memory: &HashMap<i32, Memory>, bytes: u64) -> u64 {
-        let before = self.memory.values().map(Memory::own_bytes);
-        let first = self.server.as_ref().map(Server::pid);
-        if first.is_some_and(|first| !self.memory.contains_key(&first)) {
-            return bytes.saturating_sub(before.sum());
-        }
-        let nothing = Memory::default();
-        let before = |pid: &i32| self.memory.get(pid).unwrap_or(&nothing);
-        let taken = memory
-            .iter()
-            .map(|(pid, memory)| memory.taken_since(before(pid)));
-        taken.sum()
     }
 
     /// What the server holds, and what its threads are at.
@@ -273,10 +258,17 @@ fn has_taken_memory(transcript: &Transcript) -> bool {
     taken(Moment::Dose).saturating_sub(taken(Moment::Warm)) > 1 << 20
 }
 
-/// Whether the server has more than it had, of what it is waited for to bring back.
+/// Whether the server has more than it had, of what it is waited for to bring back. Of what kind its files are does not matter.
 fn is_above(sample: &Sample, home: &Sample, trial: &Trial) -> bool {
-    let mut awaited = Figure::all().filter(|figure| !figure.is_rough() && !trial.gives_up(*figure));
+    let awaited = |figure: &Figure| !figure.is_rough() && !trial.gives_up(*figure);
+    let (files, others): (Vec<Figure>, Vec<Figure>) = Figure::all()
+        .filter(awaited)
+        .partition(|figure| matches!(figure, Figure::Files(_)));
+    let all_files = |of: &Sample| -> usize { files.iter().map(|kind| of.figure(*kind)).sum() };
     let is_queued = || sample.accept_queue > home.accept_queue;
-    awaited.any(|figure| sample.figure(figure) > home.figure(figure))
+    all_files(sample) > all_files(home)
+        || others
+            .iter()
+            .any(|figure| sample.figure(*figure) > home.figure(*figure))
         || !trial.waives(Invariant::Queues) && is_queued()
 }

@@ -6,6 +6,7 @@
     reason = "the one module that talks to the kernel below the safe wrappers"
 )]
 
+pub(crate) mod cpu_clock;
 pub(crate) mod own_folders;
 pub(crate) mod own_limits;
 pub(crate) mod pidfd;
