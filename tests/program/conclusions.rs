@@ -153,3 +153,22 @@ fn server_that_serves_one_client_and_no_other_has_one_defect() {
     .prints("fail          polite/exchange  bob expected \"hello from sockdrill\\n\"");
     run.prints("1 failed");
 }
+
+/// Checks leave servers to each other: what adds up over them is no failure of the one that meets it, and is not hidden either.
+#[test]
+fn server_that_fails_once_others_have_used_it_is_inconclusive() {
+    let ids = [
+        "partial/byte-by-byte",
+        "bytes/empty-write",
+        "half-close/silent",
+        "half-close/mid-request",
+    ];
+    let only = ids.iter().flat_map(|id| ["--only", id]);
+    let run = sockdrill(&["check", "--jobs", "1", "--speaks", "echo"])
+        .args(only)
+        .reporting()
+        .args(["--", "python3", "fixtures/external/wears_out.py", "{port}"])
+        .run();
+    run.code(0)
+        .prints("not on a fresh server, though, but on one that ");
+}
