@@ -9,6 +9,7 @@ use crate::model::expectation::End;
 use crate::model::limits::{
     DELAY_WORTH_RECORDING, LOOK_EVERY, LOOK_SOON, SEND_WITHIN, TAKEN_WITHIN,
 };
+use crate::model::passage::Passage;
 use crate::model::profile::Transport;
 use crate::session::blame::{is_of_server, is_told_of_server};
 use crate::session::recorder::Recorder;
@@ -116,13 +117,11 @@ impl Client {
     }
 
     /// The same client as one of a crowd of so many. On the plain host ports are the kernel's to give.
-    pub(crate) fn among(self, members: u32) -> Self {
+    pub(crate) fn among(mut self, members: u32) -> Self {
         let is_large = members > FOUND_A_PORT_SOON;
-        Self {
-            after: members.saturating_sub(self.id.member + 1),
-            picks_its_port: is_large && self.transport == Transport::Tcp && self.lab.is_private(),
-            ..self
-        }
+        self.after = members.saturating_sub(self.id.member + 1);
+        self.picks_its_port = is_large && self.transport == Transport::Tcp && self.lab.is_private();
+        self
     }
 
     pub(crate) fn id(&self) -> ClientId {
@@ -324,11 +323,12 @@ impl Client {
         segmentation: &Segmentation,
         every: Option<Duration>,
     ) {
-        let bytes = data.bytes(self.id.member);
-        let segments = segmentation.segments(&bytes);
+        let segments = segmentation.segments(data.length());
+        let data = Arc::new(data.clone());
         let last = segments.len().saturating_sub(1);
         let mut unread = 0;
         for (n, segment) in segments.into_iter().enumerate() {
+            let segment = Passage::part(&data, self.id.member, segment);
             if !self.send_segment(segment).await {
                 return;
             }
@@ -355,15 +355,11 @@ impl Client {
         segmentation: &Segmentation,
         every: Option<Duration>,
     ) {
-        let bytes = data.bytes(self.id.member);
         let Some(link) = &mut self.link else {
             return self.record(ClientEvent::SendFailed("not connected".to_owned()));
         };
-        let segments: Vec<_> = segmentation
-            .segments(&bytes)
-            .into_iter()
-            .map(<[u8]>::to_vec)
-            .collect();
+        let segments = segmentation.segments(data.length());
+        let data = Arc::new(data.clone());
         let (id, recorder, transport) = (self.id, self.recorder.clone(), self.transport);
         let (socket, peer) = (Rc::clone(&link.socket), link.peer.clone());
         let (sent, due) = (Rc::clone(&link.sent), Rc::clone(&link.due));
@@ -372,6 +368,7 @@ impl Client {
         link.writers.push(tokio::task::spawn_local(async move {
             let last = segments.len().saturating_sub(1);
             for (n, segment) in segments.into_iter().enumerate() {
+                let segment = Passage::part(&data, id.member, segment);
                 part.set(Some(sent.get()));
                 let done = send_all(&socket, &peer, &segment, transport, &sent).await;
                 part.set(None);
@@ -492,16 +489,16 @@ impl Client {
         }
     }
 
-    async fn send_segment(&self, bytes: &[u8]) -> bool {
+    async fn send_segment(&self, bytes: Passage) -> bool {
         let Some(link) = &self.link else {
             self.record(ClientEvent::SendFailed("not connected".to_owned()));
             return false;
         };
         let moved = || (link.sent.get(), self.unread_bytes());
-        let sending = send_all(&link.socket, &link.peer, bytes, self.transport, &link.sent);
+        let sending = send_all(&link.socket, &link.peer, &bytes, self.transport, &link.sent);
         match while_it_moves(SEND_WITHIN, moved, sending).await {
             Some(Ok(())) => {
-                self.record(ClientEvent::Sent(bytes.to_vec()));
+                self.record(ClientEvent::Sent(bytes.clone()));
                 return true;
             }
             Some(Err(errno)) => self.fail_to_send(errno),
@@ -790,7 +787,7 @@ impl Client {
         ) {
             Ok(_) => {
                 link.sent.set(link.sent.get() + 1);
-                self.record(ClientEvent::Sent(vec![byte]));
+                self.record(ClientEvent::Sent(vec![byte].into()));
             }
             Err(errno) => self.fail_to_send(errno),
         }
@@ -819,7 +816,7 @@ impl Client {
         ) {
             Ok(_) => {
                 link.sent.set(link.sent.get() + 1);
-                self.record(ClientEvent::Sent(vec![byte]));
+                self.record(ClientEvent::Sent(vec![byte].into()));
             }
             Err(errno) => self.fail_to_send(errno),
         }
@@ -1059,7 +1056,24 @@ fn describe(errno: Errno) -> String {
     std::io::Error::from(errno).to_string()
 }
 
+/// Sends all of it: a datagram whole, and what a stream carries as it is made.
 async fn send_all(
+    socket: &AsyncFd<OwnedFd>,
+    peer: &SockAddr,
+    bytes: &Passage,
+    transport: Transport,
+    count: &Cell<u64>,
+) -> Result<(), Errno> {
+    if transport.is_datagram() || bytes.len() == 0 {
+        return send_block(socket, peer, &bytes.bytes(), transport, count).await;
+    }
+    for block in bytes.blocks(0..bytes.len()) {
+        send_block(socket, peer, &block, transport, count).await?;
+    }
+    Ok(())
+}
+
+async fn send_block(
     socket: &AsyncFd<OwnedFd>,
     peer: &SockAddr,
     bytes: &[u8],

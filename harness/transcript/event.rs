@@ -7,6 +7,7 @@ use crate::model::alarm::Alarm;
 use crate::model::expectation::End;
 use crate::model::figure::Figure;
 use crate::model::literal::{self, Measured};
+use crate::model::passage::Passage;
 use crate::model::phase::{Moment, Phase};
 use crate::model::scenario::Scenario;
 use crate::model::server_action::Signal;
@@ -150,7 +151,7 @@ pub(crate) enum ClientEvent {
         error: String,
     },
     /// It handed this many bytes to the kernel.
-    Sent(#[serde(with = "as_text")] Vec<u8>),
+    Sent(#[serde(with = "as_passage")] Passage),
     /// Its connection lies in the server's accept queue, one of so many, when it has waited in vain.
     NotTaken(u32),
     /// It handed so many bytes to the kernel of something longer, when it left.
@@ -878,7 +879,7 @@ impl fmt::Display for ClientEvent {
                 None => f.write_str("is connected"),
             },
             Self::ConnectFailed { error, .. } => write!(f, "is not connected: {error}"),
-            Self::Sent(bytes) => write!(f, "> {}", literal::shown(bytes)),
+            Self::Sent(bytes) => write!(f, "> {}", bytes.excerpt()),
             Self::NotTaken(1) => f.write_str("* its connection lies in the accept queue"),
             Self::NotTaken(many) => {
                 write!(
@@ -1110,6 +1111,20 @@ mod as_text {
     }
 }
 
+mod as_passage {
+    use super::as_text;
+    use crate::model::passage::Passage;
+    use serde::{Deserializer, Serializer};
+
+    pub(super) fn serialize<S: Serializer>(bytes: &Passage, to: S) -> Result<S::Ok, S::Error> {
+        as_text::serialize(&bytes.bytes(), to)
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Passage, D::Error> {
+        as_text::deserialize(from).map(Passage::from)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -1141,7 +1156,8 @@ mod tests {
 
     #[test]
     fn large_payload_is_saved_in_little() {
-        let saved = |payload| serde_json::to_string(&ClientEvent::Sent(payload)).unwrap();
+        let saved =
+            |payload: Vec<u8>| serde_json::to_string(&ClientEvent::Sent(payload.into())).unwrap();
         assert_eq!(
             saved(b"ab".repeat(500_000)),
             r#"{"sent":{"text":"ab","bytes":1000000}}"#
