@@ -101,6 +101,12 @@ impl From<Vec<u8>> for Passage {
     }
 }
 
+impl<'a> From<&'a Passage> for Cow<'a, [u8]> {
+    fn from(passage: &'a Passage) -> Self {
+        passage.bytes()
+    }
+}
+
 impl PartialEq for Passage {
     fn eq(&self, other: &Self) -> bool {
         let all = 0..self.len();

@@ -151,7 +151,7 @@ pub(crate) enum ClientEvent {
         error: String,
     },
     /// It handed this many bytes to the kernel.
-    Sent(#[serde(with = "as_passage")] Passage),
+    Sent(#[serde(with = "as_text")] Passage),
     /// Its connection lies in the server's accept queue, one of so many, when it has waited in vain.
     NotTaken(u32),
     /// It handed so many bytes to the kernel of something longer, when it left.
@@ -1038,6 +1038,7 @@ impl fmt::Display for ServerEvent {
 mod as_text {
     use crate::model::literal;
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+    use std::borrow::Cow;
 
     /// Fewer bytes are written out, so that a person can read them.
     const MANY: usize = 256;
@@ -1102,26 +1103,21 @@ mod as_text {
         bytes[length..] == bytes[..bytes.len() - length]
     }
 
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        Form::of(bytes).serialize(to)
+    pub(super) fn serialize<'a, T, S>(bytes: &'a T, to: S) -> Result<S::Ok, S::Error>
+    where
+        &'a T: Into<Cow<'a, [u8]>>,
+        S: Serializer,
+    {
+        Form::of(&bytes.into()).serialize(to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        Form::deserialize(from)?.bytes().map_err(D::Error::custom)
-    }
-}
-
-mod as_passage {
-    use super::as_text;
-    use crate::model::passage::Passage;
-    use serde::{Deserializer, Serializer};
-
-    pub(super) fn serialize<S: Serializer>(bytes: &Passage, to: S) -> Result<S::Ok, S::Error> {
-        as_text::serialize(&bytes.bytes(), to)
-    }
-
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Passage, D::Error> {
-        as_text::deserialize(from).map(Passage::from)
+    pub(super) fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
+    where
+        T: From<Vec<u8>>,
+        D: Deserializer<'de>,
+    {
+        let bytes = Form::deserialize(from)?.bytes();
+        bytes.map(T::from).map_err(D::Error::custom)
     }
 }
 
