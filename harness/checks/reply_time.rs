@@ -120,9 +120,9 @@ mod tests {
         let bytes = || b"x".to_vec();
         let seen = [
             event(1, ClientEvent::Received(bytes())),
-            event(10, ClientEvent::Sent(bytes())),
+            event(10, ClientEvent::Sent(bytes().into())),
             event(11, ClientEvent::Received(bytes())),
-            event(20, ClientEvent::Sent(bytes())),
+            event(20, ClientEvent::Sent(bytes().into())),
             event(22, ClientEvent::Received(bytes())),
             event(30, ClientEvent::Unsent { bytes: 6 }),
             event(62, ClientEvent::Received(bytes())),

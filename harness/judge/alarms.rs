@@ -6,6 +6,7 @@ use crate::model::check::Severity;
 use crate::model::data::find;
 use crate::model::form::Does;
 use crate::model::invariant::Invariant;
+use crate::model::passage::Passage;
 use crate::model::phase::Phase;
 use crate::model::scenario::Line;
 use crate::model::trial::Trial;
@@ -77,21 +78,25 @@ fn sounds(transcript: &Transcript) -> bool {
 /// What clients have said, each payload once: a server may log what it is told, and sound thousands of alarms.
 struct Said<'a> {
     payloads: HashSet<&'a [u8]>,
+    /// Those that are made again where they are looked at.
+    parts: Vec<&'a Passage>,
     /// The words that were looked for in them, and whether they are there.
     words: HashMap<&'static str, bool>,
 }
 
 impl<'a> Said<'a> {
     fn by_clients(transcript: &'a Transcript) -> Self {
-        let payloads = transcript
+        let said = transcript
             .events
             .iter()
             .filter_map(|event| match &event.what {
-                What::Client(_, ClientEvent::Sent(bytes)) => Some(bytes.as_slice()),
+                What::Client(_, ClientEvent::Sent(bytes)) => Some(bytes),
                 _ => None,
             });
+        let parts = said.clone().filter(|bytes| bytes.plain().is_none());
         Self {
-            payloads: payloads.collect(),
+            payloads: said.clone().filter_map(Passage::plain).collect(),
+            parts: parts.collect(),
             words: HashMap::new(),
         }
     }
@@ -106,10 +111,10 @@ impl<'a> Said<'a> {
     fn has(&mut self, word: &'static str) -> bool {
         let is_in = |bytes: &&[u8]| find(bytes, word.as_bytes()).is_some();
         let payloads = self.payloads.iter();
-        *self
-            .words
-            .entry(word)
-            .or_insert_with(|| payloads.clone().any(is_in))
+        *self.words.entry(word).or_insert_with(|| {
+            let mut parts = self.parts.iter();
+            payloads.clone().any(is_in) || parts.any(|part| is_in(&&*part.bytes()))
+        })
     }
 }
 
@@ -318,7 +323,7 @@ mod tests {
     #[test]
     fn what_a_client_has_sent_is_no_alarm_of_the_server() {
         let id = ClientId { who: 0, member: 0 };
-        let sent = ClientEvent::Sent(b"ERROR: AddressSanitizer: SEGV".to_vec());
+        let sent = ClientEvent::Sent(b"ERROR: AddressSanitizer: SEGV".to_vec().into());
         let seen = seen(vec![What::Client(id, sent), says(REPORT, Some(6))]);
         assert_eq!(failures(&trial(), &seen), []);
     }

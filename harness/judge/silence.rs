@@ -140,8 +140,8 @@ mod tests {
         silences.step_over(id, at(1));
         silences.step_begins(|of| of.who == 0, at(1));
         let events = [
-            ClientEvent::Sent(vec![1]),
-            ClientEvent::Sent(vec![2]),
+            ClientEvent::Sent(vec![1].into()),
+            ClientEvent::Sent(vec![2].into()),
             ClientEvent::Ended(End::Fin),
         ];
         for (second, event) in (5..).step_by(10).zip(events) {
@@ -161,7 +161,7 @@ mod tests {
             let mut silences = Silences::where_reading_is_use(reading_is_use);
             let events = [
                 (0, ClientEvent::Connecting),
-                (1, ClientEvent::Sent(vec![1])),
+                (1, ClientEvent::Sent(vec![1].into())),
                 (5, ClientEvent::Received(vec![1])),
                 (6, ClientEvent::Received(vec![2])),
                 (8, ClientEvent::Ended(End::Fin)),

@@ -929,7 +929,7 @@ fn log_may_be_as_long_as_what_it_tells_of() {
     let mut seen = transcript(vec![sample(Moment::Baseline, 0), sample(Moment::After, 40)]);
     let reason = reason(judge(&trial(vec![]), &seen));
     assert_eq!(reason, "the server printed 40 MiB");
-    let sent = ClientEvent::Sent(vec![0; 4 << 20]);
+    let sent = ClientEvent::Sent(vec![0; 4 << 20].into());
     seen.events.push(Event {
         at: Duration::ZERO,
         what: What::Client(ALICE, sent),
@@ -975,7 +975,10 @@ fn client_that_is_kept_from_speaking_may_be_closed() {
         (0, What::Phase(Phase::Scenario)),
         (0, What::StepBegan(0)),
         (0, What::Client(ALICE, ClientEvent::Connecting)),
-        (3, What::Client(ALICE, ClientEvent::Sent(b"hello".to_vec()))),
+        (
+            3,
+            What::Client(ALICE, ClientEvent::Sent(b"hello".to_vec().into())),
+        ),
         (3, What::Client(ALICE, ClientEvent::Ended(End::Fin))),
         (
             3,
@@ -1455,7 +1458,7 @@ fn client_that_the_kernel_keeps_from_the_server_hears_of_no_end() {
     // A greeting is owed to whoever has not spoken.
     let greeted = after(&stop, vec![deferred()], hello());
     assert!(matches!(greeted, Verdict::Fail(_)), "{greeted:?}");
-    let spoke = What::Client(ALICE, ClientEvent::Sent(b"a".to_vec()));
+    let spoke = What::Client(ALICE, ClientEvent::Sent(b"a".to_vec().into()));
     let handed_over = after(&stop, vec![deferred(), spoke], fin());
     assert!(matches!(handed_over, Verdict::Fail(_)), "{handed_over:?}");
 }

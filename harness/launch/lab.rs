@@ -13,6 +13,7 @@ use serde::Deserialize;
 use std::ffi::CString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
 
 /// Where servers are to run.
@@ -62,6 +63,15 @@ pub(crate) struct Lab {
     port: u16,
     _lease: Option<OwnedFd>,
     folder: tempfile::TempDir,
+    /// Sockets that were opened together with one that was asked for.
+    stock: Mutex<Stock>,
+}
+
+/// Sockets of one kind that nobody has yet.
+#[derive(Debug, Default)]
+struct Stock {
+    of: Option<(AddressFamily, SocketType)>,
+    sockets: Vec<OwnedFd>,
 }
 
 /// The port for servers in a namespace of their own, where every port is free.
@@ -99,6 +109,7 @@ impl Lab {
             port,
             _lease: lease,
             folder,
+            stock: Mutex::default(),
         })
     }
 
@@ -249,6 +260,29 @@ impl Lab {
         kind: SocketType,
     ) -> rustix::io::Result<OwnedFd> {
         self.supervisor.socket(family, kind, 0)
+    }
+
+    /// The same where so many more are about to be wanted: each that the supervisor is asked for takes longer than what a client
+    /// does with it.
+    pub(crate) fn socket_of_many(
+        &self,
+        family: AddressFamily,
+        kind: SocketType,
+        more: usize,
+    ) -> rustix::io::Result<OwnedFd> {
+        let Ok(mut stock) = self.stock.lock() else {
+            return self.socket(family, kind);
+        };
+        if stock.of != Some((family, kind)) {
+            stock.of = Some((family, kind));
+            stock.sockets.clear();
+        }
+        if stock.sockets.is_empty() && more > 0 {
+            let opened = self.supervisor.sockets(family, kind, 0, 1 + more);
+            stock.sockets = opened.unwrap_or_default();
+        }
+        let taken = stock.sockets.pop();
+        taken.map_or_else(|| self.socket(family, kind), Ok)
     }
 
     /// A socket for UDP with headers of our own (raw(7)); a lab with a network of its own grants it.

@@ -5,6 +5,7 @@ pub(crate) use super::literal::Excerpt;
 use super::literal::{self, EXCERPT_MOST, Size};
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::ops::Range;
 
 /// Bytes to send or to expect, written out or generated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -55,31 +56,54 @@ impl Data {
 
     /// How many bytes there are.
     pub(crate) fn length(&self) -> usize {
-        let once = match &self.source {
+        self.once() * self.times as usize
+    }
+
+    /// How many bytes the source has.
+    fn once(&self) -> usize {
+        match &self.source {
             Source::Literal(bytes) => bytes.len(),
             Source::Pattern { bytes, .. } | Source::Text { bytes, .. } => *bytes,
-        };
-        once * self.times as usize
+        }
     }
 
     /// The bytes for the given member of a crowd.
     pub(crate) fn bytes(&self, member: u32) -> Vec<u8> {
-        let mut once = match &self.source {
-            Source::Literal(bytes) => bytes.clone(),
-            Source::Pattern { bytes, seed } => Noise::new(*seed, member).bytes(*bytes),
-            Source::Text { bytes, seed, line } => {
-                let mut text = Noise::new(*seed, member).bytes(*bytes);
+        self.part(member, 0..self.length())
+    }
+
+    /// Some of the bytes for the given member of a crowd.
+    pub(crate) fn part(&self, member: u32, range: Range<usize>) -> Vec<u8> {
+        let mut part = Vec::with_capacity(range.len());
+        while part.len() < range.len() {
+            let from = (range.start + part.len()) % self.once();
+            let to = self.once().min(from + range.len() - part.len());
+            self.source.append(member, from..to, &mut part);
+        }
+        if self.capitals {
+            part.make_ascii_uppercase();
+        }
+        part
+    }
+}
+
+impl Source {
+    /// Appends some of its bytes.
+    fn append(&self, member: u32, range: Range<usize>, to: &mut Vec<u8>) {
+        let begun = to.len();
+        match self {
+            Self::Literal(bytes) => to.extend_from_slice(&bytes[range]),
+            Self::Pattern { seed, .. } => Noise::new(*seed, member).append(range, to),
+            Self::Text { bytes, seed, line } => {
+                let is_last = range.end == *bytes;
+                Noise::new(*seed, member).append(range, to);
+                let text = &mut to[begun..];
                 text.iter_mut().for_each(|byte| *byte = b'a' + *byte % 26);
-                if let (true, Some(last)) = (*line, text.last_mut()) {
+                if let (true, Some(last)) = (*line && is_last, text.last_mut()) {
                     *last = b'\n';
                 }
-                text
             }
-        };
-        if self.capitals {
-            once.make_ascii_uppercase();
         }
-        once.repeat(self.times as usize)
     }
 }
 
@@ -106,23 +130,33 @@ impl Noise {
     }
 
     pub(crate) fn next_word(&mut self) -> u64 {
-        self.state = self.state.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        self.state = self.state.wrapping_add(STRIDE);
         let mut z = self.state;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
         z ^ (z >> 31)
     }
 
-    /// As many bytes from the beginning, by words: of megabytes each would be a call in a build without optimisation.
-    fn bytes(mut self, count: usize) -> Vec<u8> {
-        let mut bytes = vec![0; count];
-        for eight in bytes.chunks_mut(8) {
+    /// Appends some of the bytes, by words: of megabytes each byte would be a call in a build without optimisation.
+    fn append(mut self, range: Range<usize>, to: &mut Vec<u8>) {
+        let (begun, skipped) = (to.len(), range.start % 8);
+        let gone = (range.start / 8) as u64;
+        self.state = self.state.wrapping_add(gone.wrapping_mul(STRIDE));
+        to.resize(begun + range.len(), 0);
+        let (first, rest) = to[begun..].split_at_mut(range.len().min((8 - skipped) % 8));
+        if !first.is_empty() {
+            let word = self.next_word().to_le_bytes();
+            first.copy_from_slice(&word[skipped..skipped + first.len()]);
+        }
+        for eight in rest.chunks_mut(8) {
             let word = self.next_word().to_le_bytes();
             eight.copy_from_slice(&word[..eight.len()]);
         }
-        bytes
     }
 }
+
+/// By how much the state of the generator moves with each word.
+const STRIDE: u64 = 0x9e37_79b9_7f4a_7c15;
 
 /// Where data is divided into segments.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -136,18 +170,22 @@ pub(crate) enum Segmentation<Position = usize> {
 }
 
 impl Segmentation {
-    /// The segments of `bytes`.
-    pub(crate) fn segments<'a>(&self, bytes: &'a [u8]) -> Vec<&'a [u8]> {
+    /// Where the segments of so many bytes are.
+    pub(crate) fn segments(&self, bytes: usize) -> Vec<Range<usize>> {
         match self {
-            Self::Whole => vec![bytes],
-            Self::Pieces(size) => bytes.chunks((*size).max(1)).collect(),
+            Self::Whole => std::iter::once(0..bytes).collect(),
+            Self::Pieces(size) => {
+                let size = (*size).max(1);
+                let starts = (0..bytes).step_by(size);
+                starts.map(|from| from..bytes.min(from + size)).collect()
+            }
             Self::At(positions) => {
-                let ends = positions.iter().copied().chain([bytes.len()]);
+                let ends = positions.iter().copied().chain([bytes]);
                 let mut start = 0;
                 let mut segments = Vec::new();
-                for end in ends.map(|end| end.min(bytes.len())).filter(|end| *end > 0) {
+                for end in ends.map(|end| end.min(bytes)).filter(|end| *end > 0) {
                     if end > start {
-                        segments.push(&bytes[start..end]);
+                        segments.push(start..end);
                         start = end;
                     }
                 }
@@ -247,7 +285,7 @@ mod tests {
     #[test]
     fn cut_never_makes_an_empty_segment() {
         let segmentation = Segmentation::At(vec![0, 2, 2, 9]);
-        assert_eq!(segmentation.segments(b"abcd"), [b"ab", b"cd"]);
+        assert_eq!(segmentation.segments(4), [0..2, 2..4]);
     }
 
     /// Saved scenarios and programs of `sockdrill repro` mean these bytes.

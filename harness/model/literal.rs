@@ -166,6 +166,15 @@ impl Excerpt {
         }
     }
 
+    /// The same of bytes of which only the first and the last are at hand.
+    pub(crate) fn of_ends(head: &[u8], tail: &[u8], bytes: usize) -> Self {
+        Self {
+            head: head.to_vec(),
+            tail: tail.to_vec(),
+            bytes,
+        }
+    }
+
     /// Whether there are many, and a person can read few of them.
     fn is_binary(&self) -> bool {
         let is_text = |byte: &&u8| matches!(byte, b' '..=b'~' | b'\r' | b'\n' | b'\t');

@@ -16,6 +16,7 @@ pub(crate) mod invariant;
 pub(crate) mod limits;
 pub(crate) mod literal;
 pub(crate) mod need;
+pub(crate) mod passage;
 pub(crate) mod phase;
 pub(crate) mod profile;
 pub(crate) mod promise;

@@ -358,7 +358,7 @@ fn time_of_segments(form: &Form<'_>) -> Duration {
             Argument::Segmentation(segmentation),
             Argument::Every(every),
             ..,
-        ] => every.saturating_mul(segmentation.segments(&data.bytes(0)).len() as u32),
+        ] => every.saturating_mul(segmentation.segments(data.length()).len() as u32),
         [_, Argument::Segmentation(_), ..] => TAKEN_WITHIN,
         _ => Duration::ZERO,
     }

@@ -9,6 +9,7 @@ use crate::model::expectation::End;
 use crate::model::limits::{
     DELAY_WORTH_RECORDING, LOOK_EVERY, LOOK_SOON, SEND_WITHIN, TAKEN_WITHIN,
 };
+use crate::model::passage::Passage;
 use crate::model::profile::Transport;
 use crate::session::blame::{is_of_server, is_told_of_server};
 use crate::session::recorder::Recorder;
@@ -21,7 +22,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, Shutdown, SocketType};
 use socket2::{SockAddr, SockRef};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -50,6 +51,10 @@ pub(crate) struct Client {
     link: Option<Link>,
     last_local: Option<SocketAddr>,
     sources: Sources,
+    /// How many of its crowd come after it.
+    after: u32,
+    /// It is one of so many that the kernel would be slow to find a port for each.
+    picks_its_port: bool,
     /// How the coming connection is read.
     next_mode: ReadMode,
 }
@@ -76,6 +81,15 @@ struct Link {
     is_accepted: Cell<bool>,
 }
 
+/// A socket that is connected to somewhere, and what the call said where the connection is under way.
+type Opened = (OwnedFd, SockAddr, Option<Errno>);
+
+/// In a crowd of so many the kernel finds a port for each as fast as for one.
+const FOUND_A_PORT_SOON: u32 = 4_096;
+
+/// How many ports are tried that somebody has, or had a moment ago, before the kernel is left to look at all of them.
+const PORTS_TRIED: usize = 64;
+
 /// States of our own socket (`include/net/tcp_states.h`).
 const SYN_SENT: u8 = 2;
 const CLOSE: u8 = 7;
@@ -98,8 +112,18 @@ impl Client {
             link: None,
             last_local: None,
             sources,
+            after: 0,
+            picks_its_port: false,
             next_mode: ReadMode::Free,
         }
+    }
+
+    /// The same client as one of a crowd of so many. On the plain host ports are the kernel's to give.
+    pub(crate) fn among(mut self, members: u32) -> Self {
+        let is_large = members > FOUND_A_PORT_SOON;
+        self.after = members.saturating_sub(self.id.member + 1);
+        self.picks_its_port = is_large && self.transport == Transport::Tcp && self.lab.is_private();
+        self
     }
 
     pub(crate) fn id(&self) -> ClientId {
@@ -135,14 +159,30 @@ impl Client {
     }
 
     /// Makes a socket and asks for the connection; also says what the call said where it is under way.
-    fn open(&self, options: &ConnectOptions) -> Result<(OwnedFd, SockAddr, Option<Errno>), Errno> {
+    fn open(&self, options: &ConnectOptions) -> Result<Opened, Errno> {
+        let picks = self.picks_its_port && !options.same_port;
+        for _ in 0..if picks { PORTS_TRIED } else { 0 } {
+            match self.open_from(self.sources.port(), options) {
+                Err(Errno::ADDRNOTAVAIL | Errno::ADDRINUSE) => {}
+                opened => return opened,
+            }
+        }
+        let port = match (options.same_port, self.last_local) {
+            (true, Some(last)) => last.port(),
+            _ => 0,
+        };
+        self.open_from(port, options)
+    }
+
+    fn open_from(&self, port: u16, options: &ConnectOptions) -> Result<Opened, Errno> {
         let peer = self.peer(options)?;
         let kind = match self.transport.is_datagram() {
             true => SocketType::DGRAM,
             false => SocketType::STREAM,
         };
         let family = AddressFamily::from_raw(peer.family());
-        let socket = self.lab.socket(family, kind)?;
+        let more = self.after as usize;
+        let socket = self.lab.socket_of_many(family, kind, more)?;
         rustix::io::ioctl_fionbio(&socket, true)?;
         let socket_options = SockRef::from(&socket);
         let errno = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::INVAL);
@@ -157,7 +197,8 @@ impl Client {
         if let Some(bytes) = options.receive_buffer {
             socket_options.set_recv_buffer_size(bytes).map_err(errno)?;
         }
-        self.bind(options, &socket_options, &peer).map_err(errno)?;
+        self.bind(port, options, &socket_options, &peer)
+            .map_err(errno)?;
         if self.transport.is_datagram() {
             return Ok((socket, peer, None));
         }
@@ -183,32 +224,30 @@ impl Client {
         }
     }
 
+    /// Binds where that has to be done, to a port where it is not 0.
     fn bind(
         &self,
+        port: u16,
         options: &ConnectOptions,
         socket: &SockRef<'_>,
         peer: &SockAddr,
     ) -> std::io::Result<()> {
-        let port = match (options.same_port, self.last_local) {
-            (true, Some(last)) => last.port(),
-            _ => 0,
-        };
         let to = peer.as_socket().map(|peer| peer.ip());
-        let apart = || to.and_then(|to| self.sources.next(to, port != 0));
+        let apart = || to.and_then(|to| self.sources.next(to, options.same_port && port != 0));
         if let Some(ip) = options.from.or_else(apart) {
             return socket.bind(&SocketAddr::new(ip, port).into());
         }
         match peer.as_socket() {
-            Some(peer) if port != 0 => {
+            Some(peer) if options.same_port && port != 0 => {
                 let ip = self.last_local.unwrap_or(peer).ip();
                 socket.bind(&SocketAddr::new(ip, port).into())
             }
-            Some(peer) if self.transport.is_datagram() => {
+            Some(peer) if port != 0 || self.transport.is_datagram() => {
                 let any: IpAddr = match peer.ip() {
                     IpAddr::V4(_) => std::net::Ipv4Addr::UNSPECIFIED.into(),
                     IpAddr::V6(_) => std::net::Ipv6Addr::UNSPECIFIED.into(),
                 };
-                socket.bind(&SocketAddr::new(any, 0).into())
+                socket.bind(&SocketAddr::new(any, port).into())
             }
             Some(_) => Ok(()),
             // An unnamed datagram socket cannot be answered.
@@ -287,11 +326,12 @@ impl Client {
         segmentation: &Segmentation,
         every: Option<Duration>,
     ) {
-        let bytes = data.bytes(self.id.member);
-        let segments = segmentation.segments(&bytes);
+        let segments = segmentation.segments(data.length());
+        let data = Arc::new(data.clone());
         let last = segments.len().saturating_sub(1);
         let mut unread = 0;
         for (n, segment) in segments.into_iter().enumerate() {
+            let segment = Passage::part(&data, self.id.member, segment);
             if !self.send_segment(segment).await {
                 return;
             }
@@ -318,15 +358,11 @@ impl Client {
         segmentation: &Segmentation,
         every: Option<Duration>,
     ) {
-        let bytes = data.bytes(self.id.member);
         let Some(link) = &mut self.link else {
             return self.record(ClientEvent::SendFailed("not connected".to_owned()));
         };
-        let segments: Vec<_> = segmentation
-            .segments(&bytes)
-            .into_iter()
-            .map(<[u8]>::to_vec)
-            .collect();
+        let segments = segmentation.segments(data.length());
+        let data = Arc::new(data.clone());
         let (id, recorder, transport) = (self.id, self.recorder.clone(), self.transport);
         let (socket, peer) = (Rc::clone(&link.socket), link.peer.clone());
         let (sent, due) = (Rc::clone(&link.sent), Rc::clone(&link.due));
@@ -335,6 +371,7 @@ impl Client {
         link.writers.push(tokio::task::spawn_local(async move {
             let last = segments.len().saturating_sub(1);
             for (n, segment) in segments.into_iter().enumerate() {
+                let segment = Passage::part(&data, id.member, segment);
                 part.set(Some(sent.get()));
                 let done = send_all(&socket, &peer, &segment, transport, &sent).await;
                 part.set(None);
@@ -459,16 +496,16 @@ impl Client {
         }
     }
 
-    async fn send_segment(&self, bytes: &[u8]) -> bool {
+    async fn send_segment(&self, bytes: Passage) -> bool {
         let Some(link) = &self.link else {
             self.record(ClientEvent::SendFailed("not connected".to_owned()));
             return false;
         };
         let moved = || (link.sent.get(), self.unread_bytes());
-        let sending = send_all(&link.socket, &link.peer, bytes, self.transport, &link.sent);
+        let sending = send_all(&link.socket, &link.peer, &bytes, self.transport, &link.sent);
         match while_it_moves(SEND_WITHIN, moved, sending).await {
             Some(Ok(())) => {
-                self.record(ClientEvent::Sent(bytes.to_vec()));
+                self.record(ClientEvent::Sent(bytes.clone()));
                 return true;
             }
             Some(Err(errno)) => self.fail_to_send(errno),
@@ -759,7 +796,7 @@ impl Client {
         ) {
             Ok(_) => {
                 link.sent.set(link.sent.get() + 1);
-                self.record(ClientEvent::Sent(vec![byte]));
+                self.record(ClientEvent::Sent(vec![byte].into()));
             }
             Err(errno) => self.fail_to_send(errno),
         }
@@ -788,7 +825,7 @@ impl Client {
         ) {
             Ok(_) => {
                 link.sent.set(link.sent.get() + 1);
-                self.record(ClientEvent::Sent(vec![byte]));
+                self.record(ClientEvent::Sent(vec![byte].into()));
             }
             Err(errno) => self.fail_to_send(errno),
         }
@@ -1028,7 +1065,24 @@ fn describe(errno: Errno) -> String {
     std::io::Error::from(errno).to_string()
 }
 
+/// Sends all of it: a datagram whole, and what a stream carries as it is made.
 async fn send_all(
+    socket: &AsyncFd<OwnedFd>,
+    peer: &SockAddr,
+    bytes: &Passage,
+    transport: Transport,
+    count: &Cell<u64>,
+) -> Result<(), Errno> {
+    if transport.is_datagram() || bytes.len() == 0 {
+        return send_block(socket, peer, &bytes.bytes(), transport, count).await;
+    }
+    for block in bytes.blocks(0..bytes.len()) {
+        send_block(socket, peer, &block, transport, count).await?;
+    }
+    Ok(())
+}
+
+async fn send_block(
     socket: &AsyncFd<OwnedFd>,
     peer: &SockAddr,
     bytes: &[u8],
@@ -1082,6 +1136,11 @@ struct Driver {
 
 /// As much as one read takes; larger than any datagram.
 const READ_BYTES: usize = 128 << 10;
+
+thread_local! {
+    /// What a read is made into: thousands of connections read on one thread, one after the other.
+    static READ_INTO: RefCell<Vec<u8>> = RefCell::new(vec![0; READ_BYTES]);
+}
 
 impl Driver {
     fn record(&self, event: ClientEvent) {
@@ -1149,7 +1208,6 @@ impl Driver {
     }
 
     async fn read(&mut self) {
-        let mut buffer = vec![0u8; READ_BYTES];
         loop {
             if self
                 .mode
@@ -1164,7 +1222,7 @@ impl Driver {
                 ReadMode::Free | ReadMode::Stalled => None,
             };
             let room = rate.map_or(READ_BYTES, |rate| rate.bytes.min(READ_BYTES));
-            let Some(()) = self.read_once(&mut buffer[..room]).await else {
+            let Some(()) = self.read_once(room).await else {
                 return;
             };
             match rate {
@@ -1176,32 +1234,20 @@ impl Driver {
         }
     }
 
-    /// Reads once; `None` at the end of the connection.
-    async fn read_once(&mut self, buffer: &mut [u8]) -> Option<()> {
+    /// Reads once, so many bytes at most; `None` at the end of the connection.
+    async fn read_once(&mut self, most: usize) -> Option<()> {
         let mut guard = tokio::select! {
             guard = self.socket.readable() => guard.ok()?,
             // A change of the rate takes effect before the next byte.
             _ = self.mode.changed() => return Some(()),
         };
-        let datagram = self.datagram;
-        let attempt = guard.try_io(|socket| {
-            if datagram {
-                let (bytes, _, from) =
-                    rustix::net::recvfrom(socket.get_ref(), &mut *buffer, RecvFlags::empty())?;
-                let from = from.and_then(|from| SocketAddr::try_from(from).ok());
-                return Ok((bytes, from));
-            }
-            let (bytes, _) = rustix::net::recv(socket.get_ref(), &mut *buffer, RecvFlags::empty())?;
-            Ok((bytes, None))
+        let attempt = READ_INTO.with_borrow_mut(|buffer| {
+            let buffer = &mut buffer[..most];
+            guard.try_io(|socket| read_from(socket.get_ref(), buffer, self.datagram))
         });
         let event = match attempt {
             Err(_would_block) => return Some(()),
-            Ok(Ok((bytes, from))) if self.datagram => ClientEvent::Datagram {
-                from,
-                bytes: buffer[..bytes].to_vec(),
-            },
-            Ok(Ok((0, _))) => ClientEvent::Ended(End::Fin),
-            Ok(Ok((bytes, _))) => ClientEvent::Received(buffer[..bytes].to_vec()),
+            Ok(Ok(event)) => event,
             Ok(Err(error)) => {
                 let errno = errno_of(&error);
                 disprove_own_socket(&self.recorder, errno, is_told_of_server(errno));
@@ -1211,6 +1257,21 @@ impl Driver {
         let over = matches!(event, ClientEvent::Ended(_));
         self.record(event);
         (!over).then_some(())
+    }
+}
+
+/// What one read finds, a datagram or as much of a stream as fits.
+fn read_from(socket: &OwnedFd, buffer: &mut [u8], datagram: bool) -> std::io::Result<ClientEvent> {
+    if datagram {
+        let (bytes, _, from) = rustix::net::recvfrom(socket, &mut *buffer, RecvFlags::empty())?;
+        return Ok(ClientEvent::Datagram {
+            from: from.and_then(|from| SocketAddr::try_from(from).ok()),
+            bytes: buffer[..bytes].to_vec(),
+        });
+    }
+    match rustix::net::recv(socket, &mut *buffer, RecvFlags::empty())? {
+        (0, _) => Ok(ClientEvent::Ended(End::Fin)),
+        (bytes, _) => Ok(ClientEvent::Received(buffer[..bytes].to_vec())),
     }
 }
 

@@ -18,6 +18,7 @@ use crate::transcript::client_state::{Matcher, Progress};
 use crate::transcript::event::{ClientEvent, Ended, Exit, What};
 use crate::transcript::fault::Fault;
 use crate::transcript::instead::{Got, Instead};
+use std::cell::Cell;
 use std::time::{Duration, Instant};
 
 /// What waits unread while the server sleeps, since when, and how many looks in a row have shown it.
@@ -84,6 +85,35 @@ impl Waiting {
             is_nagled: false,
             another_tried: false,
         }
+    }
+}
+
+/// How many clients wait at once. What each of them looks for by itself is looked for the more seldom, the more they are: the
+/// looks of thousands would leave no time for what they wait for.
+#[derive(Debug, Default)]
+pub(super) struct Waiters(Cell<usize>);
+
+impl Waiters {
+    /// Counts one more until what is returned is dropped.
+    fn one_more(&self) -> OneWaiter<'_> {
+        self.0.set(self.0.get() + 1);
+        OneWaiter(&self.0)
+    }
+
+    /// In how many rounds they are looked after, of so many that they follow each other without haste.
+    fn rounds(&self) -> u32 {
+        (self.0.get() / OF_A_ROUND + 1).next_power_of_two() as u32
+    }
+}
+
+/// How many clients are looked after in the time between two looks.
+const OF_A_ROUND: usize = 256;
+
+struct OneWaiter<'a>(&'a Cell<usize>);
+
+impl Drop for OneWaiter<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 
@@ -194,6 +224,7 @@ impl Session<'_> {
         sought: &mut Matcher<'_>,
         mut waiting: Waiting,
     ) -> Ended {
+        let _counted = self.waiting.one_more();
         let mut look = looks_every(LOOK_EVERY);
         if waiting.way != Wait::Kernel {
             look.reset();
@@ -227,8 +258,10 @@ impl Session<'_> {
             if let Some(ended) = ended {
                 return ended;
             }
-            if look.period() != self.observer.between_looks() {
-                look = looks_every(self.observer.between_looks());
+            let apart = self.observer.between_looks() * self.waiting.rounds();
+            if look.period() != apart {
+                look = looks_every(apart);
+                look.reset();
             }
         }
     }
@@ -414,5 +447,21 @@ impl Session<'_> {
                 && server.transport().is_datagram()
                 && server.process().exit() == Some(Exit::Status(0))
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_of_a_large_crowd_is_looked_after_less_often_than_one_alone() {
+        let waiting = Waiters::default();
+        let alone = waiting.one_more();
+        assert_eq!(waiting.rounds(), 1);
+        let crowd: Vec<_> = (0..10_000).map(|_| waiting.one_more()).collect();
+        assert_eq!(waiting.rounds(), 64);
+        drop((alone, crowd));
+        assert_eq!(waiting.rounds(), 1);
     }
 }

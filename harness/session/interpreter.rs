@@ -7,9 +7,9 @@ use crate::model::limits::WORTH_A_PLACE;
 use crate::model::scenario::{Line, Step};
 use crate::session::client::Client;
 use crate::transcript::event::{ClientEvent, Ended, ServerEvent, What};
+use futures_util::future::join_all;
 use std::future::Future;
 use std::pin::Pin;
-use std::task::Poll;
 
 impl Session<'_> {
     /// Performs lines, numbered from `first` in the order of the text. Lines of the same clients that follow each
@@ -94,7 +94,7 @@ impl Session<'_> {
         };
         let walks = crowd.iter_mut();
         let walks = walks.map(|client| self.walk(client, lines, first));
-        let flows = join_all(walks.collect()).await;
+        let flows = join_all(walks).await;
         self.clients.put_back(who, crowd);
         go_on_if(flows.iter().all(Flow::is_continue))
     }
@@ -165,27 +165,4 @@ pub(super) fn count(lines: &[Line]) -> usize {
             _ => 1,
         })
         .sum()
-}
-
-/// Drives futures together until all are done, and returns their results in order.
-async fn join_all<F: Future + Unpin>(mut futures: Vec<F>) -> Vec<F::Output> {
-    let mut results: Vec<Option<F::Output>> = futures.iter().map(|_| None).collect();
-    std::future::poll_fn(|context| {
-        let mut waiting = false;
-        for (future, result) in futures.iter_mut().zip(&mut results) {
-            if result.is_none() {
-                match Pin::new(future).poll(context) {
-                    Poll::Ready(value) => *result = Some(value),
-                    Poll::Pending => waiting = true,
-                }
-            }
-        }
-        if waiting {
-            Poll::Pending
-        } else {
-            Poll::Ready(())
-        }
-    })
-    .await;
-    results.into_iter().flatten().collect()
 }

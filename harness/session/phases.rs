@@ -1,5 +1,6 @@
 //! A server in its lab, on which phases are performed one after the other.
 
+use super::client_steps::Waiters;
 use super::clients::Clients;
 use super::observer::Observer;
 use super::open_files::{OpenFilesLimits, may_be_limited};
@@ -32,6 +33,8 @@ pub(crate) struct Session<'a> {
     pub(super) files: OpenFilesLimits,
     /// Whether a step of this phase has stopped it.
     pub(super) stopped: Cell<bool>,
+    /// The clients that wait for something.
+    pub(super) waiting: Waiters,
     /// How many transcripts have begun on it.
     transcripts: usize,
     /// For how long it turned clients away before the first transcript, where it did.
@@ -75,6 +78,7 @@ impl<'a> Session<'a> {
             clients: Clients::default(),
             files: OpenFilesLimits::default(),
             stopped: Cell::default(),
+            waiting: Waiters::default(),
             transcripts: 0,
             turned_away: None,
             used_by: Vec::new(),
@@ -282,6 +286,10 @@ pub(super) fn clients_of(
         )
     };
     let groups = scenario.clients.iter().enumerate();
-    let groups = groups.map(|(who, group)| (0..group.members).map(|n| client(who, n)).collect());
+    let groups = groups.map(|(who, group)| {
+        let members = 0..group.members;
+        let members = members.map(|n| client(who, n).among(group.members));
+        members.collect()
+    });
     groups.collect()
 }

@@ -21,6 +21,7 @@ pub(crate) enum Apart {
 pub(crate) struct Sources {
     apart: Rc<Cell<Apart>>,
     given: Rc<Cell<u32>>,
+    ports: Rc<Cell<u16>>,
 }
 
 impl Sources {
@@ -46,7 +47,19 @@ impl Sources {
         self.given.set((number + 1) % ADDRESSES);
         numbered(number).into()
     }
+
+    /// A port from which nobody of a large crowd has come for the longest time. The kernel itself goes through one half of its
+    /// ports before it takes any of the other, and once that half is taken looks at all of it for each connection.
+    pub(crate) fn port(&self) -> u16 {
+        let number = self.ports.get();
+        self.ports.set((number + 1) % PORTS);
+        FIRST_PORT + number
+    }
 }
+
+/// The ports that the kernel gives to clients in a network of its own (`ip_local_port_range`, ip(7)).
+const FIRST_PORT: u16 = 32_768;
+const PORTS: u16 = 60_999 - FIRST_PORT + 1;
 
 /// How many addresses there are: more than any scenario has connections, and few enough that what a server remembers of each does
 /// not look like what it leaks with each connection.
@@ -74,6 +87,15 @@ mod tests {
         assert!(made.iter().all(IpAddr::is_loopback));
         assert!(!made.contains(&Ipv4Addr::LOCALHOST.into()));
         assert!(made.contains(&sources.another()));
+    }
+
+    #[test]
+    fn every_port_is_given_before_one_is_given_again() {
+        let sources = Sources::default();
+        let given: HashSet<_> = (0..PORTS).map(|_| sources.port()).collect();
+        assert_eq!(given.len(), PORTS as usize);
+        assert!(given.contains(&32_768) && given.contains(&60_999));
+        assert_eq!(sources.port(), 32_768);
     }
 
     #[test]

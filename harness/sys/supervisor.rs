@@ -114,6 +114,10 @@ enum Operation {
 const MESSAGE_BYTES: usize = 1024;
 const MOST_DESCRIPTORS: usize = 6;
 
+/// How many sockets come with one answer: the kernel takes up to 253 descriptors (`SCM_MAX_FD`, unix(7)), and what is spared
+/// by more than these is little.
+const MOST_SOCKETS: usize = 64;
+
 impl Supervisor {
     /// Forks a supervisor into `namespaces`; in those of its own, `folder` is the same for the harness and for servers,
     /// wherever it lies.
@@ -155,11 +159,11 @@ impl Supervisor {
 
     /// Waits until it lives; true where folders for temporary files are its own.
     fn await_birth(&self) -> Result<bool, ForkError> {
-        let (answer, _) = self.receive().map_err(|source| ForkError {
+        let answer = self.receive().map_err(|source| ForkError {
             stage: "hearing from the new process",
             source: source.into(),
         })?;
-        match answer {
+        match answer.words {
             [0, own_folders, _] => Ok(own_folders != 0),
             [errno, stage, _] => Err(ForkError {
                 stage: STAGES
@@ -202,7 +206,7 @@ impl Supervisor {
             i32::from(request.listener.is_some()),
             request.closed.iter().fold(0, |closed, fd| closed | 1 << fd),
         ];
-        let pidfd = self.request(head, &[], &given)?.1.ok_or(Errno::SRCH)?;
+        let pidfd = self.request(head, &[], &given)?.ok_or(Errno::SRCH)?;
         let pid = pid_of(&pidfd)?;
         Ok(Spawned { pidfd, pid })
     }
@@ -214,13 +218,27 @@ impl Supervisor {
         kind: SocketType,
         protocol: i32,
     ) -> Result<OwnedFd, Errno> {
+        let mut opened = self.sockets(family, kind, protocol, 1)?;
+        opened.pop().ok_or(Errno::BADF)
+    }
+
+    /// Opens up to so many sockets in the supervisor's network namespace, at least one.
+    pub(crate) fn sockets(
+        &self,
+        family: AddressFamily,
+        kind: SocketType,
+        protocol: i32,
+        many: usize,
+    ) -> Result<Vec<OwnedFd>, Errno> {
         let head = [
             Operation::Socket as i32,
             i32::from(family.as_raw()),
             kind.as_raw() as i32,
             protocol,
         ];
-        self.request(head, &[], &[])?.1.ok_or(Errno::BADF)
+        let many = many.clamp(1, MOST_SOCKETS) as i32;
+        let answer = self.ask(head, &many.to_ne_bytes(), &[])?;
+        Ok(answer.descriptors.into_iter().flatten().collect())
     }
 
     /// Kills and reaps every process below the supervisor; returns when none is left.
@@ -257,7 +275,16 @@ impl Supervisor {
         head: [i32; 4],
         body: &[u8],
         descriptors: &[BorrowedFd<'_>],
-    ) -> Result<([i32; 3], Option<OwnedFd>), Errno> {
+    ) -> Result<Option<OwnedFd>, Errno> {
+        Ok(self.ask(head, body, descriptors)?.first())
+    }
+
+    fn ask(
+        &self,
+        head: [i32; 4],
+        body: &[u8],
+        descriptors: &[BorrowedFd<'_>],
+    ) -> Result<Answer, Errno> {
         let guard = self.control.lock().map_err(|_| Errno::BADF)?;
         let control = guard.as_ref().ok_or(Errno::BADF)?;
         let mut message = Vec::with_capacity(16 + body.len());
@@ -266,14 +293,14 @@ impl Supervisor {
         }
         message.extend_from_slice(body);
         send_message(control.as_fd(), &message, descriptors)?;
-        let (answer, descriptor) = receive_answer(control.as_fd())?;
-        match answer[0] {
-            0 => Ok((answer, descriptor)),
+        let answer = receive_answer(control.as_fd())?;
+        match answer.words[0] {
+            0 => Ok(answer),
             errno => Err(Errno::from_raw_os_error(errno)),
         }
     }
 
-    fn receive(&self) -> Result<([i32; 3], Option<OwnedFd>), Errno> {
+    fn receive(&self) -> Result<Answer, Errno> {
         let guard = self.control.lock().map_err(|_| Errno::BADF)?;
         receive_answer(guard.as_ref().ok_or(Errno::BADF)?.as_fd())
     }
@@ -320,7 +347,7 @@ fn send_message(
     bytes: &[u8],
     descriptors: &[BorrowedFd<'_>],
 ) -> Result<(), Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_SOCKETS))];
     let mut control = SendAncillaryBuffer::new(&mut space);
     if !descriptors.is_empty() {
         control.push(SendAncillaryMessage::ScmRights(descriptors));
@@ -329,9 +356,22 @@ fn send_message(
     retry(|| rustix::net::sendmsg(to, &[IoSlice::new(bytes)], &mut control, flags)).map(drop)
 }
 
-fn receive_answer(from: BorrowedFd<'_>) -> Result<([i32; 3], Option<OwnedFd>), Errno> {
+/// What the supervisor answers.
+struct Answer {
+    words: [i32; 3],
+    descriptors: [Option<OwnedFd>; MOST_SOCKETS],
+}
+
+impl Answer {
+    /// The one descriptor that came with it.
+    fn first(self) -> Option<OwnedFd> {
+        self.descriptors.into_iter().flatten().next()
+    }
+}
+
+fn receive_answer(from: BorrowedFd<'_>) -> Result<Answer, Errno> {
     let mut words = [0u8; 12];
-    let mut descriptors = [const { None }; MOST_DESCRIPTORS];
+    let mut descriptors = [const { None }; MOST_SOCKETS];
     let received = receive_message(from, &mut words, &mut descriptors)?;
     if received != words.len() {
         return Err(Errno::CONNRESET);
@@ -344,16 +384,18 @@ fn receive_answer(from: BorrowedFd<'_>) -> Result<([i32; 3], Option<OwnedFd>), E
             words[n * 4 + 3],
         ])
     };
-    let [first, ..] = descriptors;
-    Ok(([word(0), word(1), word(2)], first))
+    Ok(Answer {
+        words: [word(0), word(1), word(2)],
+        descriptors,
+    })
 }
 
 fn receive_message(
     from: BorrowedFd<'_>,
     bytes: &mut [u8],
-    descriptors: &mut [Option<OwnedFd>; MOST_DESCRIPTORS],
+    descriptors: &mut [Option<OwnedFd>],
 ) -> Result<usize, Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_DESCRIPTORS))];
+    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_SOCKETS))];
     let mut control = RecvAncillaryBuffer::new(&mut space);
     let received = retry(|| {
         rustix::net::recvmsg(
@@ -739,6 +781,27 @@ fn answer(
     }
 }
 
+/// Answers with as many sockets as it gets of those that are asked for, or with why there is none.
+fn open_sockets(control: BorrowedFd<'_>, of: [c_int; 3], many: usize) -> Result<(), Errno> {
+    let mut opened = [const { None::<OwnedFd> }; MOST_SOCKETS];
+    let mut descriptors = [control; MOST_SOCKETS];
+    let mut count = 0;
+    for place in opened.iter_mut().take(many) {
+        match open_socket(of[0], of[1], of[2]) {
+            Ok(socket) => *place = Some(socket),
+            Err(errno) if count == 0 => {
+                return answer(control, [errno.raw_os_error(), 0, 0], None);
+            }
+            Err(_) => break,
+        }
+        count += 1;
+    }
+    for (place, socket) in descriptors.iter_mut().zip(opened.iter().flatten()) {
+        *place = socket.as_fd();
+    }
+    send_message(control, &[0; 12], &descriptors[..count])
+}
+
 fn serve_requests(
     control: BorrowedFd<'_>,
     children: OwnedFd,
@@ -781,10 +844,12 @@ fn serve_one(control: BorrowedFd<'_>, charges: &mut [Option<Child>; MOST_CHARGES
         *word = i32::from_ne_bytes(bytes.try_into().ok()?);
     }
     let [operation, a, b, c] = words;
+    if operation == Operation::Socket as i32 {
+        let many = i32::from_ne_bytes(body.try_into().ok()?);
+        return open_sockets(control, [a, b, c], many as usize).ok();
+    }
     let result = if operation == Operation::Spawn as i32 {
         spawn(a as usize, b != 0, c, descriptors, charges).map(Some)
-    } else if operation == Operation::Socket as i32 {
-        open_socket(a, b, c).map(Some)
     } else if operation == Operation::Sweep as i32 {
         sweep(charges);
         Ok(None)

@@ -2,6 +2,7 @@
 
 use crate::model::data::{Excerpt, Match, compare};
 use crate::model::expectation::{End, Expectation};
+use crate::model::passage::Passage;
 use crate::model::template::{Template, Took};
 use crate::model::unasked::Unasked;
 use crate::transcript::event::{ClientEvent, ClientId, Event, What};
@@ -24,8 +25,8 @@ pub(crate) enum Progress {
 #[derive(Clone, Debug)]
 pub(crate) struct Matcher<'a> {
     what: &'a Expectation,
-    /// The bytes that are wanted, made once: they may be many.
-    wanted: Vec<u8>,
+    /// The bytes that are wanted.
+    wanted: Passage,
     /// How many of them have been compared.
     compared: usize,
     /// How many bytes stand before and between those, of what the server says unasked.
@@ -38,8 +39,10 @@ impl<'a> Matcher<'a> {
     /// What is expected of a member of a crowd.
     pub(crate) fn new(what: &'a Expectation, member: u32) -> Self {
         let wanted = match what {
-            Expectation::Data(data) | Expectation::DataOrSilence(data) => data.bytes(member),
-            _ => Vec::new(),
+            Expectation::Data(data) | Expectation::DataOrSilence(data) => {
+                Passage::all(data, member)
+            }
+            _ => Passage::from(Vec::new()),
         };
         Self {
             what,
@@ -56,7 +59,7 @@ impl<'a> Matcher<'a> {
         loop {
             let place = self.compared + self.passed;
             let rest = got.get(place..).unwrap_or_default();
-            let wrong = match compare(&self.wanted[self.compared..], rest) {
+            let wrong = match self.compare_on(rest) {
                 Match::Full(bytes) => return Match::Full(place + bytes),
                 Match::Partial => {
                     self.compared += rest.len();
@@ -64,7 +67,11 @@ impl<'a> Matcher<'a> {
                 }
                 Match::Wrong(at) => self.compared + at,
             };
-            let newline = self.wanted[..wrong].iter().rposition(|byte| *byte == b'\n');
+            if unasked.texts().is_empty() {
+                return Match::Wrong(wrong + self.passed);
+            }
+            let before = self.wanted.slice(0..wrong);
+            let newline = before.iter().rposition(|byte| *byte == b'\n');
             let line = newline.map_or(0, |newline| newline + 1);
             match unasked.at(&got[line + self.passed..]) {
                 Match::Full(bytes) => {
@@ -74,6 +81,24 @@ impl<'a> Matcher<'a> {
                 Match::Partial => return Match::Partial,
                 Match::Wrong(_) => return Match::Wrong(wrong + self.passed),
             }
+        }
+    }
+
+    /// Holds what has come against the wanted bytes that were not compared before.
+    fn compare_on(&self, rest: &[u8]) -> Match {
+        let left = self.wanted.len() - self.compared;
+        let common = left.min(rest.len());
+        let blocks = self.wanted.blocks(self.compared..self.compared + common);
+        let mut at = 0;
+        for block in blocks {
+            if let Match::Wrong(wrong) = compare(&block, &rest[at..]) {
+                return Match::Wrong(at + wrong);
+            }
+            at += block.len();
+        }
+        match common < left {
+            true => Match::Partial,
+            false => Match::Full(left),
         }
     }
 
@@ -354,11 +379,11 @@ impl ClientState {
 
     fn look_for_data(&self, sought: &mut Matcher<'_>) -> Progress {
         if self.takes_datagrams {
-            return self.look_for_datagram(&|datagram| datagram == sought.wanted);
+            return self.look_for_datagram(&|datagram| datagram == &*sought.wanted.bytes());
         }
         let outcome = sought.compare(&self.stream, &self.unasked);
         self.conclude(outcome, sought, &|sought| {
-            Wanted::Bytes(Excerpt::of(&sought.wanted))
+            Wanted::Bytes(sought.wanted.excerpt())
         })
     }
 
@@ -513,7 +538,9 @@ impl ClientState {
 
     fn consume_datagram(&mut self, sought: &Matcher<'_>) {
         let fits = |datagram: &[u8]| match sought.what {
-            Expectation::Data(_) | Expectation::DataOrSilence(_) => datagram == sought.wanted,
+            Expectation::Data(_) | Expectation::DataOrSilence(_) => {
+                datagram == &*sought.wanted.bytes()
+            }
             Expectation::Template(template) => is_whole(template, datagram),
             _ => false,
         };
@@ -521,7 +548,7 @@ impl ClientState {
         match at.filter(|at| fits(&self.datagrams[*at])) {
             Some(at) => drop(self.datagrams.remove(at)),
             None if matches!(sought.what, Expectation::DataOrSilence(_)) => {
-                self.late.push(sought.wanted.clone());
+                self.late.push(sought.wanted.bytes().into_owned());
             }
             None => self.nothing &= *sought.what != Expectation::Nothing,
         }

@@ -7,6 +7,7 @@ use crate::model::alarm::Alarm;
 use crate::model::expectation::End;
 use crate::model::figure::Figure;
 use crate::model::literal::{self, Measured};
+use crate::model::passage::Passage;
 use crate::model::phase::{Moment, Phase};
 use crate::model::scenario::Scenario;
 use crate::model::server_action::Signal;
@@ -150,7 +151,7 @@ pub(crate) enum ClientEvent {
         error: String,
     },
     /// It handed this many bytes to the kernel.
-    Sent(#[serde(with = "as_text")] Vec<u8>),
+    Sent(#[serde(with = "as_text")] Passage),
     /// Its connection lies in the server's accept queue, one of so many, when it has waited in vain.
     NotTaken(u32),
     /// It handed so many bytes to the kernel of something longer, when it left.
@@ -878,7 +879,7 @@ impl fmt::Display for ClientEvent {
                 None => f.write_str("is connected"),
             },
             Self::ConnectFailed { error, .. } => write!(f, "is not connected: {error}"),
-            Self::Sent(bytes) => write!(f, "> {}", literal::shown(bytes)),
+            Self::Sent(bytes) => write!(f, "> {}", bytes.excerpt()),
             Self::NotTaken(1) => f.write_str("* its connection lies in the accept queue"),
             Self::NotTaken(many) => {
                 write!(
@@ -1037,6 +1038,7 @@ impl fmt::Display for ServerEvent {
 mod as_text {
     use crate::model::literal;
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+    use std::borrow::Cow;
 
     /// Fewer bytes are written out, so that a person can read them.
     const MANY: usize = 256;
@@ -1101,12 +1103,21 @@ mod as_text {
         bytes[length..] == bytes[..bytes.len() - length]
     }
 
-    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
-        Form::of(bytes).serialize(to)
+    pub(super) fn serialize<'a, T, S>(bytes: &'a T, to: S) -> Result<S::Ok, S::Error>
+    where
+        &'a T: Into<Cow<'a, [u8]>>,
+        S: Serializer,
+    {
+        Form::of(&bytes.into()).serialize(to)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
-        Form::deserialize(from)?.bytes().map_err(D::Error::custom)
+    pub(super) fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
+    where
+        T: From<Vec<u8>>,
+        D: Deserializer<'de>,
+    {
+        let bytes = Form::deserialize(from)?.bytes();
+        bytes.map(T::from).map_err(D::Error::custom)
     }
 }
 
@@ -1141,7 +1152,8 @@ mod tests {
 
     #[test]
     fn large_payload_is_saved_in_little() {
-        let saved = |payload| serde_json::to_string(&ClientEvent::Sent(payload)).unwrap();
+        let saved =
+            |payload: Vec<u8>| serde_json::to_string(&ClientEvent::Sent(payload.into())).unwrap();
         assert_eq!(
             saved(b"ab".repeat(500_000)),
             r#"{"sent":{"text":"ab","bytes":1000000}}"#

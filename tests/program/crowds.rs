@@ -39,3 +39,14 @@ fn all_who_come_to_a_server_that_has_just_started_are_answered(
     let tells = said.starts_with("inconclusive");
     assert_eq!(verdict.contains(FOUR), tells, "{verdict}");
 }
+
+/// So many that the kernel is not left to find a port for each.
+#[test]
+fn crowd_of_thousands_that_speaks_once_is_served_by_a_server_for_many() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("crowd.drill");
+    let case = "server: echo\n\ncase thousands\n  clients: crowd[4200] alice\n\n  crowd connect\n  alice connect\n  \
+                crowd send \"hello\\n\"\n  crowd expect \"hello\\n\"\n  alice send \"hi\"\n  alice expect \"hi\"\n";
+    std::fs::write(&file, case).unwrap();
+    sockdrill(&["run"]).arg(file).run().code(0);
+}
