@@ -21,4 +21,4 @@ pub(crate) use rest::{
     stillness,
 };
 pub(crate) use toil::{Labour, Toil};
-pub(crate) use watched::Watched;
+pub(crate) use watched::{Held, Watched};

@@ -145,7 +145,7 @@ mod tests {
         };
         let waits = |n: &usize| Duration::from_millis([0, 10, 700, 6_500][*n]);
         map_in_order(&[0, 1, 2, 3], waits, 1, run, &|n| {
-            seen.lock().unwrap().push(*n)
+            seen.lock().unwrap().push(*n);
         })
         .unwrap();
         assert_eq!(begun.into_inner().unwrap(), [3, 2, 0, 1]);
@@ -160,7 +160,7 @@ mod tests {
             n => Ok(*n),
         };
         let over = map_in_order(&[1, 2, 3, 4], at_once, 8, run, &|n| {
-            seen.lock().unwrap().push(*n)
+            seen.lock().unwrap().push(*n);
         });
         assert!(matches!(over, Err(Error::Interrupted)));
         let seen = seen.into_inner().unwrap();
@@ -172,7 +172,7 @@ mod tests {
         let items: Vec<usize> = (0..50).collect();
         let seen = Mutex::new(Vec::new());
         let results = map_in_order(&items, at_once, 8, |n, _| Ok(*n), &|n| {
-            seen.lock().unwrap().push(*n)
+            seen.lock().unwrap().push(*n);
         })
         .unwrap();
         assert_eq!(results, items);

@@ -3,7 +3,7 @@
 use super::observer::Observer;
 use super::quiescence::{is_busy, is_starved_of_proof};
 use crate::kernel::{
-    Activity, BUSY_FROM, Idleness, Labour, Memory, RestDetector, State, Toil, percent,
+    Activity, BUSY_FROM, Held, Idleness, Labour, Memory, RestDetector, State, Toil, percent,
 };
 use crate::model::figure::Figure;
 use crate::model::invariant::Invariant;
@@ -24,13 +24,14 @@ impl Observer {
         let home = self.recorder.with(|transcript| home(transcript, moment));
         let begun = Instant::now();
         let has_taken = moment == Moment::Pressed && self.recorder.with(has_taken_memory);
+        let all_files = home.as_ref().map(Sample::open_files);
         let mut leftovers = Leftovers::at(moment, has_taken);
         let mut looks = Polls::of(self.idleness);
         let labour = Labour::of(&self.processes());
         let mut still_looks = 0;
         loop {
             self.ends.record_soon();
-            let (mut sample, is_still) = looks.take(self, is_patient(moment));
+            let (mut sample, is_still) = looks.take(self, is_patient(moment), all_files);
             let is_home = |sample: &Sample| {
                 !has_taken && home.iter().all(|home| !is_above(sample, home, trial))
             };
@@ -61,6 +62,7 @@ impl Observer {
             }
             sample.may_still_go = leftovers.were_left;
             if given_up || (sample.at_rest && is_home(&sample)) {
+                self.tell_files_apart(&mut sample);
                 // The kernel goes through the table of all connections for this, which is dear.
                 sample.close_wait = self.count_connections(State::CloseWait);
                 if moment == Moment::Baseline {
@@ -91,6 +93,13 @@ impl Observer {
         }));
     }
 
+    /// Looks at all descriptors, where they were only counted.
+    fn tell_files_apart(&self, sample: &mut Sample) {
+        let held = self.watched.borrow_mut().held();
+        sample.sockets = held.sockets;
+        sample.files = held.files;
+    }
+
     /// Counts the memory of all processes.
     fn weigh(&mut self, sample: &mut Sample, moment: Moment) {
         let memory: HashMap<i32, Memory> = self
@@ -112,11 +121,22 @@ impl Observer {
         }
     }
 
-    /// What the server holds, and what its threads are at.
-    fn look(&self) -> (Sample, Activity) {
+    /// What the server holds, and what its threads are at. Where it has plainly more descriptors open than this many, they are counted,
+    /// and not told apart: to look at thousands takes longer than what they are waited for.
+    fn look(&self, plainly_above: Option<usize>) -> (Sample, Activity) {
         let still = self.stillness();
         let mut watched = self.watched.borrow_mut();
-        let held = watched.held();
+        let count = plainly_above.and_then(|most| {
+            let count = watched.open_files_of_one()?;
+            (count > most).then_some(count)
+        });
+        let held = match count {
+            Some(sockets) => Held {
+                sockets,
+                ..Held::default()
+            },
+            None => watched.held(),
+        };
         let (zombies, living): (Vec<_>, Vec<_>) =
             watched.processes().partition(|process| process.is_zombie());
         let init = self.lab.supervisor().pid();
@@ -208,8 +228,13 @@ impl Polls {
 
     /// Takes a sample; also says whether the server has not run since the look before, and waits: for us alone, where it is
     /// to be looked at patiently, as nothing but us can change then what it holds.
-    fn take(&mut self, observer: &Observer, patiently: bool) -> (Sample, bool) {
-        let (mut sample, still) = observer.look();
+    fn take(
+        &mut self,
+        observer: &Observer,
+        patiently: bool,
+        plainly_above: Option<usize>,
+    ) -> (Sample, bool) {
+        let (mut sample, still) = observer.look(plainly_above);
         let now = Instant::now();
         self.rest.take(now, still);
         sample.cpu_percent = self.rest.cpu_percent();

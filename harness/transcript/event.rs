@@ -473,6 +473,11 @@ pub(crate) struct Sample {
 }
 
 impl Sample {
+    /// How many descriptors are open, sockets and others.
+    pub(crate) fn open_files(&self) -> usize {
+        self.sockets + self.files.values().sum::<usize>()
+    }
+
     /// What a figure shows in it.
     pub(crate) fn figure(&self, figure: Figure) -> usize {
         match figure {
