@@ -86,6 +86,7 @@ pub use launch::Target;
 pub use launch::lab::Isolation;
 pub use model::check::{Check, Counterexample, Severity};
 pub use model::error::{Error, ExitCode};
+pub use model::partition::{NoPartition, Partition};
 pub use model::profile::Profile;
 pub use reference::{ReferenceServer, Running};
 pub use report::concluded::NoTests;

@@ -3,10 +3,13 @@
 use super::completions::Shell;
 use crate::launch::lab::Isolation;
 use crate::model::address::listener;
+use crate::model::literal::duration;
+use crate::model::partition::Partition;
 use crate::report::concluded::NoTests;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Drills socket servers: behaves like every legal but hostile client, watches the server through the kernel, and says
 /// what broke.
@@ -23,6 +26,8 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Runs scenario files; `file.drill:14` addresses one case.
     Run(RunArgs),
+    /// Makes one report of those of all parts of a run.
+    Report(ReportArgs),
     /// Writes a scenario as a Python program that shows without sockdrill what a server does.
     Repro(ReproArgs),
     /// Runs a reference server, correct or deliberately broken.
@@ -186,6 +191,15 @@ pub(super) struct Shared {
     /// What becomes of a run in which nothing was tried: all was skipped, or nothing selected.
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = NoTestsArg::Fail)]
     pub(super) no_tests: NoTestsArg,
+    /// Ends the run after this time, such as 30s; what is left out is said, and what tells the most is tried first.
+    #[arg(long, value_name = "TIME", value_parser = budget)]
+    pub(super) budget: Option<Duration>,
+    /// Tries a part of what is selected, such as slice:1/3 or hash:1/3; `report merge` makes one report of all parts.
+    #[arg(long, value_name = "PART")]
+    pub(super) partition: Option<Partition>,
+    /// Says where the time went, and which checks took the longest.
+    #[arg(long)]
+    pub(super) timings: bool,
     /// Counts broken recommendations as failures.
     #[arg(long)]
     pub(super) strict: bool,
@@ -195,15 +209,8 @@ pub(super) struct Shared {
     /// The seed of generated payloads.
     #[arg(long, value_name = "N", default_value_t = 1)]
     pub(super) seed: u64,
-    /// Writes the report as JSON.
-    #[arg(long, value_name = "FILE")]
-    pub(super) json: Option<PathBuf>,
-    /// Writes the report as JUnit XML.
-    #[arg(long, value_name = "FILE")]
-    pub(super) junit: Option<PathBuf>,
-    /// Writes the report as one HTML page that needs nothing from elsewhere.
-    #[arg(long, value_name = "FILE")]
-    pub(super) html: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) forms: Forms,
     /// Writes each failed scenario as a .drill file into this folder; cases of properties in it are repeated first.
     #[arg(long, value_name = "DIR")]
     pub(super) artifacts: Option<PathBuf>,
@@ -213,6 +220,47 @@ pub(super) struct Shared {
     /// The server's command; {port}, {addr}, {path} and {dir} are filled in.
     #[arg(last = true, value_name = "COMMAND")]
     pub(super) command: Vec<String>,
+}
+
+#[derive(Args)]
+pub(super) struct ReportArgs {
+    /// What to do with them.
+    pub(super) what: Reporting,
+    /// Reports of `--json`, one of each part.
+    #[arg(required = true)]
+    pub(super) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(super) forms: Forms,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum Reporting {
+    Merge,
+}
+
+/// The forms in which a report is written down.
+#[derive(Args)]
+pub(super) struct Forms {
+    /// Writes the report as JSON.
+    #[arg(long, value_name = "FILE")]
+    pub(super) json: Option<PathBuf>,
+    /// Writes the report as JUnit XML.
+    #[arg(long, value_name = "FILE")]
+    pub(super) junit: Option<PathBuf>,
+    /// Writes the report as one HTML page that needs nothing from elsewhere.
+    #[arg(long, value_name = "FILE")]
+    pub(super) html: Option<PathBuf>,
+}
+
+/// The time that a run has.
+fn budget(text: &str) -> Result<Duration, String> {
+    match duration(text) {
+        Ok(Duration::ZERO) => {
+            Err("no time is no budget; write how long the run may take, such as 30s".to_owned())
+        }
+        Ok(budget) => Ok(budget),
+        Err(error) => Err(error.to_string()),
+    }
 }
 
 #[derive(Args)]

@@ -3,7 +3,7 @@
 use super::arguments::{Cli, Command};
 use super::output::{complain, say};
 use super::repeat::invocation;
-use super::{check, doctor, explain, fmt, init, list, man, repro, run, serve};
+use super::{check, doctor, explain, fmt, init, list, man, report, repro, run, serve};
 use crate::model::error::{Error, ExitCode};
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
@@ -25,6 +25,7 @@ fn dispatch(command: Command, matches: &ArgMatches) -> Result<ExitCode, Error> {
     match command {
         Command::Check(arguments) => check::check(&arguments, invocation(matches)),
         Command::Run(arguments) => run::run(&arguments, invocation(matches)),
+        Command::Report(arguments) => report::report(&arguments),
         Command::Repro(arguments) => repro::repro(arguments),
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::List { what, format } => list::list(what, format),

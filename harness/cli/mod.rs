@@ -13,6 +13,7 @@ mod man;
 mod markdown;
 mod output;
 mod repeat;
+mod report;
 mod reports;
 mod repro;
 mod run;

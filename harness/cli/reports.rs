@@ -1,10 +1,11 @@
 //! The reports of a run, in the forms that were asked for.
 
-use super::arguments::Shared;
+use super::arguments::{Forms, Shared};
 use super::output::{say, write};
 use crate::model::error::{Error, ExitCode};
 use crate::report::concluded::NoTests;
 use crate::report::data::{CheckResult, Report};
+use crate::report::written::Written;
 use crate::runner;
 use std::path::Path;
 
@@ -24,31 +25,40 @@ pub(super) fn finish(
         }
         ran => ran?,
     };
-    write_all(&report, shared)?;
-    if let Some(too_little) = report.too_little().filter(|why| why.is_told(no_tests)) {
-        say(&too_little.to_string());
-    }
-    let code = report.exit_code_with(no_tests);
-    Ok((Some(report), code))
-}
-
-fn write_all(report: &Report, shared: &Shared) -> Result<(), Error> {
-    for line in report.closing_text().trim_end().lines() {
-        say(line);
-    }
-    if let Some(path) = &shared.json {
-        write(path, &report.to_json())?;
-    }
-    if let Some(path) = &shared.junit {
-        write(path, &report.to_junit())?;
-    }
-    if let Some(path) = &shared.html {
-        write(path, &report.to_html())?;
-    }
+    let code = conclude(&report.written(), &shared.forms, no_tests)?;
     if let Some(folder) = &shared.artifacts {
         for result in &report.results {
             write_artifact(folder, result)?;
         }
+    }
+    Ok((Some(report), code))
+}
+
+/// Writes a report in the forms that were asked for, and the end of its text, and returns the exit code.
+pub(super) fn conclude(
+    report: &Written,
+    forms: &Forms,
+    no_tests: NoTests,
+) -> Result<ExitCode, Error> {
+    write_all(report, forms)?;
+    if let Some(too_little) = report.too_little().filter(|why| why.is_told(no_tests)) {
+        say(&too_little.to_string());
+    }
+    Ok(report.exit_code(no_tests))
+}
+
+fn write_all(report: &Written, forms: &Forms) -> Result<(), Error> {
+    for line in report.closing_text().trim_end().lines() {
+        say(line);
+    }
+    if let Some(path) = &forms.json {
+        write(path, &report.to_json())?;
+    }
+    if let Some(path) = &forms.junit {
+        write(path, &report.to_junit())?;
+    }
+    if let Some(path) = &forms.html {
+        write(path, &report.to_html())?;
     }
     Ok(())
 }

@@ -140,6 +140,13 @@ pub(crate) enum Doubt {
         /// The checks that had used the server before, oldest first.
         used_by: Vec<&'static str>,
     },
+    /// The budget of the run was over before.
+    OutOfBudget {
+        /// How much time there was.
+        budget: Duration,
+        /// Whether it had been begun.
+        begun: bool,
+    },
     /// Too many of the cases that were drawn prove nothing.
     CasesUnproven {
         /// How many prove nothing.
@@ -180,6 +187,7 @@ impl Doubt {
             Self::CouldNotRun { .. } => "could-not-run",
             Self::OutOfRun { .. } => "out-of-run",
             Self::SecondHand { .. } => "second-hand",
+            Self::OutOfBudget { .. } => "out-of-budget",
             Self::CasesUnproven { .. } => "cases-unproven",
         }
     }
@@ -193,6 +201,7 @@ impl Doubt {
                 | Self::NotStarted { .. }
                 | Self::CouldNotRun { .. }
                 | Self::OutOfRun { .. }
+                | Self::OutOfBudget { .. }
                 | Self::Elsewhere { .. }
         )
     }
@@ -205,11 +214,6 @@ impl Doubt {
             }
             _ => false,
         }
-    }
-
-    /// Whether nothing was seen of a server at all.
-    pub(crate) fn is_of_no_run(&self) -> bool {
-        matches!(self, Self::CouldNotRun { .. })
     }
 }
 

@@ -42,6 +42,11 @@ pub(crate) enum TooLittle {
         /// Of how much that was tried.
         tried: usize,
     },
+    /// The run's budget was over before anything was concluded.
+    OutOfBudget {
+        /// For how much it left no time.
+        left_out: usize,
+    },
     /// A server could not be started, so that what is to be said of it is not said.
     NotRun {
         /// How often.
@@ -51,8 +56,9 @@ pub(crate) enum TooLittle {
 
 impl TooLittle {
     /// What keeps a run in which nothing failed from being green, if anything does; `not_run` of its results could not be
-    /// tried at all.
-    pub(crate) fn of(summary: &Summary, not_run: usize) -> Option<Self> {
+    /// tried at all, and for `left_out` of them the budget left no time: that is what was asked for, as long as there is
+    /// anything else.
+    pub(crate) fn of(summary: &Summary, not_run: usize, left_out: usize) -> Option<Self> {
         let Summary {
             pass,
             fail,
@@ -62,8 +68,12 @@ impl TooLittle {
             warn,
         } = *summary;
         let concluded = pass + fail + known + warn;
+        let inconclusive = inconclusive.saturating_sub(left_out);
         if not_run > 0 {
             return Some(Self::NotRun { times: not_run });
+        }
+        if concluded + inconclusive == 0 && left_out > 0 {
+            return Some(Self::OutOfBudget { left_out });
         }
         if concluded + inconclusive == 0 {
             return Some(Self::NothingTried { skipped: skip });
@@ -116,6 +126,10 @@ impl fmt::Display for TooLittle {
                 f,
                 "too little was concluded: {inconclusive} of {tried} that were tried proved nothing"
             ),
+            Self::OutOfBudget { left_out } => write!(
+                f,
+                "nothing was concluded: the budget was over before ({left_out} were left out)"
+            ),
             Self::NotRun { times: 1 } => f.write_str("one of them could not be run"),
             Self::NotRun { times } => write!(f, "{times} of them could not be run"),
         }
@@ -133,7 +147,7 @@ mod tests {
             skip,
             ..Summary::default()
         };
-        TooLittle::of(&summary, 0)
+        TooLittle::of(&summary, 0, 0)
     }
 
     #[test]
@@ -159,12 +173,25 @@ mod tests {
     }
 
     #[test]
+    fn what_a_budget_leaves_out_is_no_doubt_beside_what_was_concluded() {
+        let summary = |pass| Summary {
+            pass,
+            inconclusive: 40,
+            ..Summary::default()
+        };
+        assert_eq!(TooLittle::of(&summary(1), 0, 40), None);
+        assert!(TooLittle::of(&summary(1), 0, 38).is_some());
+        let nothing = TooLittle::of(&summary(0), 0, 40).unwrap();
+        assert_eq!(nothing.exit_code(NoTests::Pass), ExitCode::CouldNotRun);
+    }
+
+    #[test]
     fn what_could_not_be_run_is_no_pass() {
         let passed = Summary {
             pass: 9,
             ..Summary::default()
         };
-        let one = TooLittle::of(&passed, 1).unwrap();
+        let one = TooLittle::of(&passed, 1, 0).unwrap();
         assert_eq!(one.exit_code(NoTests::Pass), ExitCode::CouldNotRun);
     }
 }

@@ -4,14 +4,17 @@ use crate::judge::cut_coverage::Coverage;
 use crate::judge::{Cause, Verdict};
 use crate::launch::Known;
 use crate::model::error::ExitCode;
-use crate::model::invariant::Invariant;
-use crate::report::concluded::{NoTests, TooLittle};
+use crate::model::partition::Partition;
+use crate::model::spent::Spent;
+use crate::report::concluded::NoTests;
+use crate::report::findings::{Told, grouped};
 use crate::report::sentence;
+use crate::report::timings::Timings;
+use crate::report::written::{Written, WrittenCheck};
 use crate::transcript::event::EventLine;
 use crate::transcript::story::story;
-use serde::Serialize;
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+use serde::{Deserialize, Serialize};
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 /// All verdicts of a run.
@@ -40,6 +43,12 @@ pub struct Report {
     pub duration: Duration,
     /// The run ended early: a server that does not serve a polite client shows nothing else.
     pub serves_nobody: bool,
+    /// The time that the run had, where it had a budget.
+    pub budget: Option<Duration>,
+    /// Which part of a run over several machines it is, where it is one.
+    pub partition: Option<Partition>,
+    /// Where the time went, where that was asked for.
+    pub(crate) timings: Option<Timings>,
     /// The results, in the order of the table.
     pub results: Vec<CheckResult>,
     /// What was observed and not judged: the server's passport.
@@ -89,8 +98,23 @@ pub struct CheckResult {
     pub scenario: Option<String>,
     /// What the drawn clients of a property have tried.
     pub tried: Option<String>,
+    /// Its place among all results of the run that this one may be a part of.
+    pub(crate) place: usize,
+    /// What it has shown of the server, where it has been made sure of: reports of several machines are grouped by it.
+    pub(crate) shows: Option<Shows>,
+    /// What its time was spent on.
+    pub(crate) spent: Spent,
     /// The events of the last scenario, or of the one that failed.
     pub(crate) transcript: Vec<EventLine>,
+}
+
+/// What a failure of a check has shown: what its scenario is made of, and the keys of all causes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Shows {
+    /// What its steps are called, but for what polite clients do.
+    pub words: BTreeSet<String>,
+    /// The keys of the causes.
+    pub keys: Vec<String>,
 }
 
 /// How a result counts.
@@ -100,7 +124,8 @@ pub struct CheckResult {
 ///
 /// assert_eq!(Outcome::Inconclusive.word(), "inconclusive");
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 #[non_exhaustive]
 pub enum Outcome {
     /// The requirement held.
@@ -150,6 +175,9 @@ impl CheckResult {
             reproduce: None,
             scenario: None,
             tried: None,
+            place: 0,
+            shows: None,
+            spent: Spent::default(),
             transcript: Vec::new(),
         }
     }
@@ -165,11 +193,6 @@ impl CheckResult {
             (Verdict::Inconclusive(_), _) => Outcome::Inconclusive,
             (Verdict::Skip(_), _) => Outcome::Skip,
         }
-    }
-
-    /// Whether its server could not even be started.
-    pub(crate) fn could_not_run(&self) -> bool {
-        matches!(&self.verdict, Verdict::Inconclusive(doubt) if doubt.is_of_no_run())
     }
 
     /// The sentence that goes with the verdict, if there is one.
@@ -214,23 +237,6 @@ impl CheckResult {
     }
 }
 
-#[derive(Serialize)]
-struct JsonReport<'a> {
-    format: u32,
-    target: &'a str,
-    isolation: &'a str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    isolation_reason: Option<&'a str>,
-    seed: u64,
-    duration_ms: u64,
-    #[serde(skip_serializing_if = "std::ops::Not::not")]
-    serves_nobody: bool,
-    summary: Summary,
-    checks: Vec<JsonCheck<'a>>,
-    findings: Vec<JsonFinding<'a>>,
-    observations: &'a BTreeMap<String, String>,
-}
-
 /// How many results came out in each way.
 ///
 /// ```
@@ -242,7 +248,7 @@ struct JsonReport<'a> {
 ///     fail == 0 && pass > 20
 /// }
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Summary {
     /// Requirements that held.
@@ -259,93 +265,12 @@ pub struct Summary {
     pub warn: usize,
 }
 
-#[derive(Serialize)]
-struct JsonCheck<'a> {
-    id: &'a str,
-    family: &'a str,
-    requirement: &'a str,
-    verdict: &'static str,
-    scenarios: usize,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    coverage: Option<JsonCoverage>,
-    duration_ms: u64,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reason: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    cause: Option<JsonCause<'a>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    under: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    doubt: Option<&'static str>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    evidence: Vec<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    reproduce: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    scenario: Option<&'a str>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    tried: Option<&'a str>,
-}
-
-/// What a failure is about, for programs.
-#[derive(Serialize)]
-struct JsonCause<'a> {
-    kind: &'static str,
-    key: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    invariant: Option<&'static str>,
-    data: &'a Cause,
-}
-
-impl<'a> From<&'a Cause> for JsonCause<'a> {
-    fn from(cause: &'a Cause) -> Self {
-        Self {
-            kind: cause.kind(),
-            key: cause.key(),
-            invariant: cause.invariant().map(Invariant::name),
-            data: cause,
-        }
-    }
-}
-
-/// One defect: the check that shows it most simply, and all that fail for it.
-#[derive(Serialize)]
-struct JsonFinding<'a> {
-    key: String,
-    reason: String,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fix: Option<&'a str>,
-    checks: Vec<&'a str>,
-}
-
-/// Counts for programs, and the words of the text report for people.
-#[derive(Serialize)]
-struct JsonCoverage {
-    cut_points: usize,
-    of: usize,
-    text: String,
-}
-
-impl From<&Coverage> for JsonCoverage {
-    fn from(coverage: &Coverage) -> Self {
-        Self {
-            cut_points: coverage.covered(),
-            of: coverage.places(),
-            text: coverage.to_string(),
-        }
-    }
-}
-
-/// What is said where a run ends with its first finding.
-const SERVES_NOBODY: &str = "\nThe run ends here: the server, as its profile describes it, does not serve a polite client, so that nothing else \
-    can be told of it.\nCorrect the profile where it is wrong (`sockdrill init` writes one from what the server does), or else the server.\n";
-
-impl Report {
-    /// How many results came out in each way.
-    pub fn summary(&self) -> Summary {
-        let mut summary = Summary::default();
-        for result in &self.results {
-            let count = match result.outcome() {
+impl Summary {
+    /// Counts how results came out.
+    pub(crate) fn of(outcomes: impl Iterator<Item = Outcome>) -> Self {
+        let mut summary = Self::default();
+        for outcome in outcomes {
+            let count = match outcome {
                 Outcome::Pass => &mut summary.pass,
                 Outcome::Fail => &mut summary.fail,
                 Outcome::Known => &mut summary.known,
@@ -357,295 +282,80 @@ impl Report {
         }
         summary
     }
+}
+
+impl Report {
+    /// How many results came out in each way.
+    pub fn summary(&self) -> Summary {
+        Summary::of(self.results.iter().map(CheckResult::outcome))
+    }
 
     /// The defects that were found, in the order of the table: each with the result that shows it most simply, and those of the
     /// checks that it also fails.
     pub fn findings(&self) -> Vec<Vec<&CheckResult>> {
-        let fails = self
-            .results
-            .iter()
-            .filter(|result| result.cause().is_some());
-        let (heads, others): (Vec<_>, Vec<_>) =
-            fails.partition(|result| self.head_of(result).is_none());
-        let also = |head: &CheckResult| {
-            let others = others.iter().copied();
-            others
-                .filter(move |other| other.under.as_ref() == Some(&head.id))
-                .collect::<Vec<_>>()
+        let of = |result: &'_ CheckResult| Told {
+            id: result.id.clone(),
+            fails: result.cause().is_some(),
+            under: result.under.clone(),
         };
-        let findings = heads
-            .into_iter()
-            .map(|head| [vec![head], also(head)].concat());
-        findings.collect()
-    }
-
-    /// The result that a failure is told under, where that is not itself.
-    fn head_of(&self, result: &CheckResult) -> Option<&CheckResult> {
-        let head = result.under.as_ref()?;
-        let mut results = self.results.iter();
-        results.find(|other| other.id == *head && other.cause().is_some() && other.under.is_none())
+        let told: Vec<Told> = self.results.iter().map(of).collect();
+        let findings = grouped(&told).into_iter();
+        let results = |group: Vec<usize>| group.into_iter().map(|n| &self.results[n]).collect();
+        findings.map(results).collect()
     }
 
     /// The exit code of the run: a failure comes first; where all was skipped, or more proved nothing than proved anything,
-    /// too little was concluded.
+    /// too little was concluded. What a budget left no time for counts as neither.
     pub fn exit_code(&self) -> ExitCode {
         self.exit_code_with(NoTests::Fail)
     }
 
     /// The same where something else is to become of a run in which nothing was tried.
     pub fn exit_code_with(&self, no_tests: NoTests) -> ExitCode {
-        match self.too_little() {
-            _ if self.summary().fail > 0 => ExitCode::Failed,
-            Some(too_little) => too_little.exit_code(no_tests),
-            None => ExitCode::Passed,
-        }
-    }
-
-    /// Why the run says too little of its server, if it does.
-    pub(crate) fn too_little(&self) -> Option<TooLittle> {
-        let not_run = self.results.iter().filter(|result| result.could_not_run());
-        TooLittle::of(&self.summary(), not_run.count())
+        self.written().exit_code(no_tests)
     }
 
     /// The report as JSON, format 1.
     pub fn to_json(&self) -> String {
-        let checks = self.results.iter().map(|result| JsonCheck {
-            id: &result.id,
-            family: &result.family,
-            requirement: &result.requirement,
-            verdict: result.outcome().word(),
-            scenarios: result.scenarios,
-            coverage: result.coverage.as_ref().map(JsonCoverage::from),
-            duration_ms: result.duration.as_millis() as u64,
-            reason: result.reason(),
-            cause: result.cause().map(JsonCause::from),
-            under: result.under.as_deref(),
-            doubt: match &result.verdict {
-                Verdict::Inconclusive(doubt) => Some(doubt.kind()),
-                Verdict::Pass | Verdict::Fail(_) | Verdict::Skip(_) => None,
-            },
-            evidence: result.evidence(),
-            reproduce: result.reproduce.as_deref(),
-            scenario: result.scenario.as_deref(),
-            tried: result.tried.as_deref(),
-        });
-        let findings = self.findings().into_iter().map(|results| JsonFinding {
-            key: results[0].cause().map(Cause::key).unwrap_or_default(),
-            reason: results[0].reason().unwrap_or_default(),
-            fix: results[0].fix.as_deref(),
-            checks: results.iter().map(|result| result.id.as_str()).collect(),
-        });
-        let report = JsonReport {
-            format: 1,
-            target: &self.target,
-            isolation: &self.isolation,
-            isolation_reason: self.why_host.as_deref(),
-            seed: self.seed,
-            duration_ms: self.duration.as_millis() as u64,
-            serves_nobody: self.serves_nobody,
-            summary: self.summary(),
-            checks: checks.collect(),
-            findings: findings.collect(),
-            observations: &self.observations,
-        };
-        // Strings and numbers only: there is nothing in it that cannot be written.
-        let mut text = serde_json::to_string_pretty(&report).unwrap_or_default();
-        text.push('\n');
-        text
+        self.written().to_json()
     }
 
     /// The report as a JUnit file.
     #[cfg(feature = "report")]
     pub fn to_junit(&self) -> String {
-        use quick_junit::{NonSuccessKind, TestCase, TestCaseStatus, TestSuite};
-        let mut report = quick_junit::Report::new("sockdrill");
-        let mut suite = TestSuite::new(self.target.as_str());
-        for result in &self.results {
-            let reason = result.reason().unwrap_or_default();
-            let status = match result.outcome() {
-                Outcome::Pass => TestCaseStatus::success(),
-                Outcome::Fail => {
-                    let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-                    status.set_message(reason);
-                    status.set_description(result.details());
-                    status
-                }
-                Outcome::Inconclusive if result.could_not_run() => {
-                    let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-                    status.set_message(reason);
-                    status
-                }
-                Outcome::Known | Outcome::Warn | Outcome::Inconclusive | Outcome::Skip => {
-                    let mut status = TestCaseStatus::skipped();
-                    status.set_message(format!("{}: {reason}", result.outcome().word()));
-                    status
-                }
-            };
-            let mut case = TestCase::new(result.id.as_str(), status);
-            case.set_classname(result.family.as_str());
-            case.set_time(result.duration);
-            suite.add_test_case(case);
-        }
-        report.add_test_suite(suite);
-        report.to_string().unwrap_or_default()
+        self.written().to_junit()
+    }
+
+    /// The report as an HTML page: verdicts, reasons, and of each failure the evidence and the transcript.
+    pub fn to_html(&self) -> String {
+        self.written().to_html()
     }
 
     /// The last lines of a run: the passport, every failure in full, and the counts.
     pub fn closing_text(&self) -> String {
-        let mut text = String::new();
-        if !self.observations.is_empty() {
-            text.push_str("\nobserved, not judged:\n");
-            for (name, value) in &self.observations {
-                let _ = writeln!(text, "  {name:<24} {value}");
-            }
-        }
-        let is_told =
-            |result: &CheckResult| matches!(result.outcome(), Outcome::Fail | Outcome::Warn);
-        let mut findings = self.findings();
-        // Its simplest check may be listed as known, and another may not.
-        findings.retain(|results| results.iter().any(|result| is_told(result)));
-        for results in findings {
-            let _ = write!(text, "\n{}", finding(&results));
-        }
-        let is_unclear = |result: &&CheckResult| {
-            result.outcome() == Outcome::Inconclusive && !result.evidence().is_empty()
-        };
-        for result in self.results.iter().filter(is_unclear) {
-            let _ = write!(text, "\n{}", result.details());
-        }
-        // What is listed as known and passes is no finding, and has to be looked at.
-        for result in self
-            .results
-            .iter()
-            .filter(|result| result.cause().is_none() && is_told(result))
-        {
-            let _ = write!(text, "\n{}", result.details());
-        }
-        if self.serves_nobody {
-            text.push_str(SERVES_NOBODY);
-        }
-        let _ = writeln!(text, "\n{}", self.counts().join("\n"));
-        text
+        self.written().closing_text()
     }
 
-    /// The counts, the time and the seed, in a line; a second one says why there was no namespace.
-    pub(crate) fn summary_line(&self) -> String {
-        let summary = self.summary();
-        let mut line = format!(
-            "{} passed, {} failed, {} inconclusive, {} skipped",
-            summary.pass, summary.fail, summary.inconclusive, summary.skip
-        );
-        for (count, word) in [(summary.known, "known"), (summary.warn, "warned")] {
-            if count > 0 {
-                let _ = write!(line, ", {count} {word}");
-            }
-        }
-        let _ = write!(
-            line,
-            " in {:.1} s (seed {}, isolation {})",
-            self.duration.as_secs_f64(),
-            self.seed,
-            self.isolation
-        );
-        if let Some(why) = &self.why_host {
-            let _ = write!(
-                line,
-                "\nno namespace: {why}; `sockdrill doctor` tells how to permit it"
-            );
-        }
-        line
+    /// The report in the form in which it is written down.
+    pub(crate) fn written(&self) -> Written {
+        Written::of(self)
     }
-}
-
-impl Report {
-    /// The last lines of a run: how many findings there are, where that says something, and how many results.
-    pub(crate) fn counts(&self) -> Vec<String> {
-        let findings = self.findings_in_words().into_iter();
-        findings.chain([self.summary_line()]).collect()
-    }
-
-    /// How many defects have failed checks, and how many checks, where that is more than one.
-    fn findings_in_words(&self) -> Option<String> {
-        let fails =
-            |result: &&CheckResult| result.outcome() == Outcome::Fail && result.cause().is_some();
-        let findings = self.findings();
-        let findings = findings.iter().filter(|results| results.iter().any(fails));
-        let findings: Vec<usize> = findings
-            .map(|results| results.iter().filter(|result| fails(result)).count())
-            .collect();
-        let counted = |n: usize, word: &str| format!("{n} {word}{}", if n == 1 { "" } else { "s" });
-        // What has a remedy is a check.
-        let is_of_checks = self.results.iter().any(|result| result.fix.is_some());
-        let word = if is_of_checks { "check" } else { "case" };
-        let shown_by: usize = findings.iter().sum();
-        let n = findings.len();
-        let words = format!(
-            "{}, shown by {}",
-            counted(n, "finding"),
-            counted(shown_by, word)
-        );
-        (shown_by > 1).then_some(words)
-    }
-}
-
-/// A defect in full: the check that shows it most simply, and the names of those that it also fails.
-fn finding(results: &[&CheckResult]) -> String {
-    let also: Vec<&str> = results[1..]
-        .iter()
-        .map(|result| result.id.as_str())
-        .collect();
-    let mut text = results[0].details();
-    if !also.is_empty() {
-        let _ = writeln!(text, "  also shown by: {}", also.join(", "));
-    }
-    text
 }
 
 impl CheckResult {
     /// The line of a result in the list.
     pub fn line(&self) -> String {
-        let outcome = self.outcome();
-        let reason = self.reason().or_else(|| self.tried.clone());
-        let reason = match (&self.under, reason) {
-            (Some(head), _) => format!("  as {head} shows"),
-            (None, Some(reason)) => format!("  {reason}"),
-            (None, None) => String::new(),
-        };
-        format!("{:<13} {}{reason}", outcome.word(), self.id)
+        WrittenCheck::of(self).line()
     }
 
     /// What was done for the result: scenarios, cuts, time.
     pub fn effort(&self) -> String {
-        let mut text = match self.scenarios {
-            1 => "1 scenario".to_owned(),
-            n => format!("{n} scenarios"),
-        };
-        if let Some(coverage) = &self.coverage {
-            let _ = write!(text, ", {coverage}");
-        }
-        let _ = write!(text, ", {:.1} s", self.duration.as_secs_f64());
-        text
+        WrittenCheck::of(self).effort()
     }
 
     /// A failure in full: id, requirement, what was seen, how to repeat it.
     pub fn details(&self) -> String {
-        let mut text = format!("{}: {}\n", self.id, self.requirement);
-        if let Some(reason) = self.reason() {
-            let _ = writeln!(text, "  {reason}");
-        }
-        for line in self.evidence() {
-            let _ = writeln!(text, "    {line}");
-        }
-        if let Some(coverage) = &self.coverage {
-            let _ = writeln!(text, "  until then: {coverage}");
-        }
-        if let Some(fix) = self.fix.as_ref().filter(|_| self.cause().is_some()) {
-            let _ = writeln!(text, "  fix: {fix}\n  more: sockdrill explain {}", self.id);
-        }
-        if let Some(reproduce) = &self.reproduce {
-            let _ = writeln!(text, "  repeat: {reproduce}");
-        }
-        text
+        WrittenCheck::of(self).details()
     }
 }
 
@@ -688,6 +398,9 @@ mod tests {
             seed: 1,
             duration: Duration::ZERO,
             serves_nobody: false,
+            budget: None,
+            partition: None,
+            timings: None,
             results,
             observations: BTreeMap::new(),
         }
@@ -731,8 +444,8 @@ mod tests {
         ];
         assert_eq!(findings, wanted);
         assert_eq!(json["checks"][3]["under"], "a/one");
-        let words = "4 findings, shown by 5 cases".to_owned();
-        assert_eq!(report.findings_in_words(), Some(words));
+        let words = "4 findings, shown by 5 checks".to_owned();
+        assert_eq!(report.written().findings_in_words(), Some(words));
         let told = report.closing_text();
         assert_eq!(told.matches("also shown by: b/three").count(), 1, "{told}");
         assert!(!told.contains("\nb/three: "), "{told}");

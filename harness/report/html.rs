@@ -1,6 +1,6 @@
 //! The report as one HTML page that needs nothing from elsewhere.
 
-use crate::report::data::{CheckResult, Report};
+use crate::report::written::{Written, WrittenCheck};
 use std::fmt::Write as _;
 
 const HEAD: &str = r#"<!doctype html>
@@ -19,9 +19,9 @@ section { border-left: 4px solid #b3141f; padding-left: 1rem; margin: 1.5rem 0 }
 </style>
 "#;
 
-impl Report {
+impl Written {
     /// The report as an HTML page: verdicts, reasons, and of each failure the evidence and the transcript.
-    pub fn to_html(&self) -> String {
+    pub(crate) fn to_html(&self) -> String {
         let mut page = HEAD.to_owned();
         let target = escaped(&self.target);
         let _ = writeln!(
@@ -31,23 +31,31 @@ impl Report {
         for words in self.counts() {
             let _ = writeln!(page, "<p>{}</p>", escaped(&words));
         }
-        for results in self.findings() {
-            failure(&mut page, &results);
+        for checks in self.findings() {
+            failure(&mut page, &checks);
         }
         page.push_str(
             "<h2>Verdicts</h2>\n<table>\n<tr><th>verdict<th>id<th>requirement<th>reason\n",
         );
-        for result in &self.results {
-            let (word, reason) = (result.outcome().word(), result.reason().unwrap_or_default());
+        for check in &self.checks {
+            let word = check.verdict.word();
             let _ = writeln!(
                 page,
                 "<tr><td class=\"{word}\">{word}<td>{}<td>{}<td>{}",
-                escaped(&result.id),
-                escaped(&result.requirement),
-                escaped(&reason)
+                escaped(&check.id),
+                escaped(&check.requirement),
+                escaped(check.reason.as_deref().unwrap_or_default())
             );
         }
         page.push_str("</table>\n");
+        if let Some(timings) = &self.timings {
+            let table = timings.table(&self.checks, self.duration_ms);
+            let _ = writeln!(
+                page,
+                "<h2>Time</h2>\n<pre>{}</pre>",
+                escaped(table.trim_end())
+            );
+        }
         if !self.observations.is_empty() {
             page.push_str("<h2>Observed, not judged</h2>\n<table>\n");
             for (name, value) in &self.observations {
@@ -59,25 +67,24 @@ impl Report {
     }
 }
 
-fn failure(page: &mut String, results: &[&CheckResult]) {
-    let (result, also) = (results[0], &results[1..]);
-    let also: Vec<&str> = also.iter().map(|result| result.id.as_str()).collect();
-    let word = result.outcome().word();
+fn failure(page: &mut String, checks: &[&WrittenCheck]) {
+    let (check, also) = (checks[0], &checks[1..]);
+    let also: Vec<&str> = also.iter().map(|check| check.id.as_str()).collect();
+    let word = check.verdict.word();
     let _ = writeln!(
         page,
         "<section>\n<h2><span class=\"{word}\">{word}</span> {}</h2>\n<p>{}</p>\n<p><strong>{}</strong></p>",
-        escaped(&result.id),
-        escaped(&result.requirement),
-        escaped(&result.reason().unwrap_or_default())
+        escaped(&check.id),
+        escaped(&check.requirement),
+        escaped(check.reason.as_deref().unwrap_or_default())
     );
-    let transcript: Vec<_> = result.transcript.iter().map(ToString::to_string).collect();
     let parts = [
-        ("Evidence", result.evidence().join("\n")),
+        ("Evidence", check.evidence.join("\n")),
         ("Also shown by", also.join("\n")),
-        ("Fix", result.fix.clone().unwrap_or_default()),
-        ("Repeat", result.reproduce.clone().unwrap_or_default()),
-        ("Scenario", result.scenario.clone().unwrap_or_default()),
-        ("Transcript", transcript.join("\n")),
+        ("Fix", check.fix.clone().unwrap_or_default()),
+        ("Repeat", check.reproduce.clone().unwrap_or_default()),
+        ("Scenario", check.scenario.clone().unwrap_or_default()),
+        ("Transcript", check.transcript.join("\n")),
     ];
     for (title, text) in parts.iter().filter(|(_, text)| !text.is_empty()) {
         let open = if *title == "Transcript" { "" } else { " open" };

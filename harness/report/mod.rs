@@ -2,6 +2,12 @@
 
 pub(crate) mod concluded;
 pub(crate) mod data;
+mod findings;
 mod html;
+#[cfg(feature = "report")]
+mod junit;
 pub(crate) mod sentence;
 mod step;
+mod text;
+pub(crate) mod timings;
+pub(crate) mod written;

@@ -313,6 +313,14 @@ impl fmt::Display for Doubt {
                 "{cause}; not on a fresh server, though, but on one that {} had used before",
                 used_by.join(", ")
             ),
+            Self::OutOfBudget { budget, begun } => {
+                let how_far = if *begun { "concluded" } else { "tried" };
+                write!(
+                    f,
+                    "not {how_far}: the run's budget of {} was over",
+                    Shown(*budget)
+                )
+            }
             Self::CasesUnproven {
                 unproven,
                 all,

@@ -20,6 +20,7 @@ use crate::model::invariant::Invariant;
 use crate::model::phase::Phase;
 use crate::model::profile::Serves;
 use crate::model::scenario::Scenario;
+use crate::model::spent::SpentOn;
 use crate::model::subject::Subject;
 use crate::model::trial::Trial;
 use crate::session::{Session, Turn};
@@ -74,7 +75,7 @@ pub(super) struct Job<'a> {
     pub(super) target: &'a Target,
     pub(super) subject: &'a Subject,
     pub(super) settings: &'a Settings,
-    turn: &'a Turn,
+    pub(super) turn: &'a Turn,
     /// What the checks of the run have found so far.
     pub(super) findings: &'a Findings,
     /// The check, the case or the observation that trials are made for.
@@ -214,9 +215,10 @@ impl<'a> Job<'a> {
         }
         self.turn.step_aside();
         if self.turn.is_aside() {
-            self.findings.until_told(key, by).await;
+            self.turn.in_line(self.findings.until_told(key, by)).await;
             self.turn.come_back().await;
-            self.turn.hold(self.settings.exclusive.shared().await);
+            let shared = self.settings.exclusive.shared();
+            self.turn.hold(self.turn.in_line(shared).await);
         }
     }
 
@@ -316,7 +318,8 @@ impl<'a> Job<'a> {
     /// The same with no other trial of the run beside it.
     async fn alone_on_fresh_server(self, trial: &Trial) -> Result<(Verdict, Transcript), Error> {
         let mut session = self.start().await?;
-        self.turn.hold(self.settings.exclusive.alone().await);
+        let alone = self.settings.exclusive.alone();
+        self.turn.hold(self.turn.in_line(alone).await);
         let performed = self.performed(&mut session, trial).await;
         self.turn.end_trial();
         performed
@@ -443,7 +446,8 @@ impl<'a> Job<'a> {
         self.turn.make_room();
         loop {
             let key = finding.cause.key();
-            let claimed = match self.findings.claim(&finding, &shape).await {
+            let claim = self.findings.claim(&finding, &shape);
+            let claimed = match self.turn.in_line(claim).await {
                 Claim::Known(check) => {
                     let known = self.findings.known_to(&shape);
                     match judge(&trial.clone().knowing(known), seen) {
@@ -477,6 +481,7 @@ impl<'a> Job<'a> {
         options: TrialOptions,
         claimed: Option<Claimed>,
     ) -> Result<Verdict, Error> {
+        let _confirmation = self.turn.spends_on(SpentOn::Confirmation);
         let verdict = self
             .asked(Verdict::Fail(finding), trial, seen, options)
             .await?;
@@ -536,7 +541,8 @@ impl<'a> Job<'a> {
         trial: &Trial,
     ) -> Result<(Verdict, Transcript), Error> {
         self.turn.come_back().await;
-        self.turn.hold(self.settings.exclusive.shared().await);
+        let shared = self.settings.exclusive.shared();
+        self.turn.hold(self.turn.in_line(shared).await);
         let performed = self.performed(session, trial).await;
         self.turn.end_trial();
         performed
@@ -568,6 +574,7 @@ impl<'a> Job<'a> {
         trial: &Trial,
         tries: usize,
     ) -> (Verdict, Option<Transcript>) {
+        let _again = self.turn.spends_on(SpentOn::Again);
         for _ in 1..tries {
             match self.alone_on_fresh_server(trial).await {
                 Ok((Verdict::Inconclusive(again), _)) => doubt = again,
@@ -585,7 +592,7 @@ impl<'a> Job<'a> {
         let again = tokio::select! {
             biased;
             again = self.twice_more(&trial) => Some(again),
-            () = self.findings.until_over() => None,
+            _ = self.findings.until_over() => None,
         };
         let mut tried = Tried::once();
         for again in again.into_iter().flatten() {

@@ -2,11 +2,14 @@
 
 use super::alarms::{self, Heard};
 use super::attempt::{Attempt, Job, TRIES, TrialOptions};
+use super::begun::Begun;
 use super::descriptors;
 use super::findings::Findings;
-use super::parallel::{block_on, map_in_order, wait_in_line};
+use super::parallel::{block_on, longest_first, map_in_order, wait_in_line};
 use super::probe::subject_of;
+use super::run_end::RunEnd;
 use super::saved::make_folder;
+use super::selection::part_of;
 use super::settings::Settings;
 use crate::drill::DrillFile;
 use crate::judge::{Doubt, Skip, Verdict};
@@ -15,13 +18,14 @@ use crate::launch::lab::Lab;
 use crate::model::error::Error;
 use crate::model::profile::Profile;
 use crate::model::scenario::Scenario;
+use crate::model::spent::Spent;
 use crate::reference;
 use crate::report::data::{CheckResult, Report};
 use crate::session::{Session, Turn};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A case of a scenario file, with the server that it is for.
 #[derive(Clone, Debug)]
@@ -125,8 +129,11 @@ pub(crate) fn run_cases(
             "there is no case in these files".to_owned(),
         ));
     };
+    let cases: Vec<(usize, &CaseRun)> = cases.iter().enumerate().collect();
+    let cases = part_of(cases, settings, |(_, case)| &case.id)?;
     make_folder(settings)?;
-    let begun = Instant::now();
+    let begun = Begun::now();
+    let end = RunEnd::of(settings.fails_fast(), settings.budget);
     let lab = Lab::open(settings.isolation)?;
     let (isolation, why_host) = (
         lab.isolation().to_owned(),
@@ -134,17 +141,26 @@ pub(crate) fn run_cases(
     );
     drop(lab);
     let results = map_in_order(
-        cases,
-        |case| case.scenario.pauses(),
+        &cases,
+        |(_, case)| match settings.budget {
+            // As they stand in their files.
+            Some(_) => longest_first(Duration::ZERO),
+            None => longest_first(case.scenario.pauses()),
+        },
         descriptors::jobs(settings.jobs),
-        |case, turn| match run_in_turn(case, settings, turn) {
-            Err(Error::Interrupted) => Err(Error::Interrupted),
-            // What keeps one server from running says nothing of the others.
-            Err(error) => Ok(not_run(case, &error)),
-            ran => ran,
+        |&(place, case), turn| {
+            let ran = match run_in_turn(case, settings, end, turn) {
+                Err(Error::Interrupted) => Err(Error::Interrupted),
+                // What keeps one server from running says nothing of the others.
+                Err(error) => Ok(not_run(case, &error)),
+                ran => ran,
+            };
+            ran.map(|result| CheckResult { place, ..result })
         },
         on_result,
     )?;
+    let mut spent = Spent::default();
+    results.iter().for_each(|result| spent.add(&result.spent));
     Ok(Report {
         target: first.target.name.clone(),
         isolation,
@@ -152,6 +168,9 @@ pub(crate) fn run_cases(
         seed: settings.seed,
         duration: begun.elapsed(),
         serves_nobody: false,
+        budget: settings.budget,
+        partition: settings.partition,
+        timings: settings.timings.then(|| begun.timings(spent)),
         results,
         observations: BTreeMap::new(),
     })
@@ -162,16 +181,24 @@ pub(crate) fn run_cases(
 /// # Errors
 /// The server could not be started.
 pub(crate) fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResult, Error> {
-    run_in_turn(case, settings, &Turn::default())
+    let end = RunEnd::of(settings.fails_fast(), settings.budget);
+    run_in_turn(case, settings, end, &Turn::default())
 }
 
-fn run_in_turn(case: &CaseRun, settings: &Settings, turn: &Turn) -> Result<CheckResult, Error> {
+fn run_in_turn(
+    case: &CaseRun,
+    settings: &Settings,
+    end: RunEnd,
+    turn: &Turn,
+) -> Result<CheckResult, Error> {
     let begun = Instant::now();
     let needed = descriptors::needed(std::slice::from_ref(&case.scenario));
     let heard = Heard::default();
-    let (_held, attempt) = match wait_in_line(settings, descriptors::take(needed))? {
+    let findings = Findings::of_a_run(end.of_part());
+    let taken = turn.in_line(descriptors::take(needed));
+    let (_held, attempt) = match wait_in_line(settings, taken)? {
         Ok(held) => {
-            let tried = try_case(case, settings, turn, &heard);
+            let tried = in_time(case, settings, turn, &findings, &heard);
             (held, block_on(settings, tried)??)
         }
         Err(skip) => (None, Attempt::of(Verdict::Skip(skip))),
@@ -187,6 +214,7 @@ fn run_in_turn(case: &CaseRun, settings: &Settings, turn: &Turn) -> Result<Check
         .and_then(|place| settings.repeating(&[&place]));
     Ok(CheckResult {
         duration: begun.elapsed(),
+        spent: turn.spent(),
         reproduce,
         lenient: is_recommended && !settings.strict,
         ..result(case, attempt)
@@ -219,10 +247,31 @@ fn line_of(case: &CaseRun, attempt: &Attempt) -> usize {
     failed.max(first)
 }
 
+/// Tries a case, unless the budget of the run is used up before.
+async fn in_time(
+    case: &CaseRun,
+    settings: &Settings,
+    turn: &Turn,
+    findings: &Findings,
+    heard: &Heard,
+) -> Result<Attempt, Error> {
+    if let Some(over) = findings.is_over() {
+        let doubt = over.doubt_of_the_untried();
+        return Ok(Attempt::of(Verdict::Inconclusive(doubt)));
+    }
+    // What has failed ends by itself then, and is told.
+    tokio::select! {
+        biased;
+        attempt = try_case(case, settings, turn, findings, heard) => attempt,
+        over = findings.until_over() => Ok(Attempt::of(Verdict::Inconclusive(over.doubt()))),
+    }
+}
+
 async fn try_case(
     case: &CaseRun,
     settings: &Settings,
     turn: &Turn,
+    findings: &Findings,
     heard: &Heard,
 ) -> Result<Attempt, Error> {
     let target = &case.target;
@@ -238,8 +287,7 @@ async fn try_case(
         // Now it is known what can happen.
         DrillFile::read_over(Path::new(&case.file), Some(transport))?;
     }
-    let findings = Findings::of_a_run(settings.fails_fast());
-    let job = Job::new(target, &subject, settings, turn, &findings).of(&case.id, heard);
+    let job = Job::new(target, &subject, settings, turn, findings).of(&case.id, heard);
     // The session keeps its lab for as long as its server is used.
     drop(lab);
     let options = TrialOptions {

@@ -1,28 +1,31 @@
 //! From a target and a selection of checks to a report.
 
 use super::attempt::Job;
+use super::begun::Begun;
 use super::checked::check_result;
 use super::descriptors::{self, take_what_there_is};
 use super::findings::Findings;
-use super::observed::{first_observations, observe, worth_a_server};
-use super::parallel::{block_on, map_in_order, wait_in_line};
+use super::observed::{first_observations, observe};
+use super::parallel::{block_on, longest_first, map_in_order, wait_in_line};
 use super::probe::{Probed, probe};
+use super::run_end::{Over, RunEnd};
 use super::saved;
-use super::selection::selected;
+use super::selection::{part_of, selected};
 use super::servers::Servers;
 use super::settings::Settings;
+use super::simplest::{Row, under_the_simplest};
+use super::work::{self, What, Work};
 use crate::checks;
-use crate::checks::observations::Observation;
 use crate::judge::{Cause, Verdict};
 use crate::launch::Target;
+use crate::launch::lab::Lab;
 use crate::model::check::Check;
 use crate::model::error::Error;
-use crate::model::scenario::Scenario;
+use crate::model::spent::Spent;
 use crate::model::subject::Subject;
 use crate::report::data::{CheckResult, Outcome, Report};
 use crate::session::Turn;
-use std::collections::{HashMap, HashSet};
-use std::time::{Duration, Instant};
+use std::collections::BTreeMap;
 
 /// Checks a server against every check of the catalogue that applies to it and that the settings choose.
 ///
@@ -47,13 +50,19 @@ pub fn check(
     on_result: &(dyn Fn(&CheckResult) + Sync),
 ) -> Result<Report, Error> {
     let table = checks::all();
-    let selected = selected(target, &table, settings)?;
+    let whole = selected(target, &table, settings)?;
+    let placed = whole.iter().copied().enumerate().collect();
+    let chosen = part_of(placed, settings, |(_, check): &(usize, &Check)| check.id)?;
     saved::make_folder(settings)?;
-    let begun = Instant::now();
+    let begun = Begun::now();
     let held = wait_in_line(settings, take_what_there_is(descriptors::needed(&[])))?;
-    let findings = Findings::of_a_run(settings.fails_fast());
-    let probed = block_on(settings, probe(target, settings, &findings))??;
+    let findings = Findings::of_a_run(RunEnd::of(settings.fails_fast(), settings.budget));
+    let probed = block_on(settings, in_time(target, settings, &findings))??;
     drop(held);
+    let probed = match probed {
+        Ok(probed) => probed,
+        Err(over) => return untried(target, settings, &chosen, over, begun),
+    };
     let target = Target {
         found_to_turn_away: probed.subject.turned_away.is_some(),
         ..target.on(probed.subject.place.transport)
@@ -61,89 +70,177 @@ pub fn check(
     let turn = Turn::default();
     let first = Job::new(&target, &probed.subject, settings, &turn, &findings);
     let tried = Tried::of(&table, &probed, first)?;
-    let report = |results, observations| Report {
+    let all = work::all(&whole, &probed, settings);
+    let mut came = Came {
+        results: tried.placed(&all),
+        observations: first_observations(&probed),
+        spent: tried.spent(&probed),
+    };
+    match tried.serves_nobody {
+        true => came.results.iter().for_each(on_result),
+        false => {
+            let work = work::part_of(all, settings.partition);
+            // What others build on is told by each part of a run where it is broken.
+            came.results.retain(|result| result.cause().is_some());
+            let is_of_another_part =
+                |result: &&CheckResult| !work.iter().any(|work| work.place == result.place);
+            let elsewhere = came.results.iter().filter(is_of_another_part);
+            elsewhere.for_each(on_result);
+            let parts = performed(&work, &tried, first, on_result)?;
+            parts.into_iter().for_each(|part| came.add(part));
+        }
+    }
+    group(&mut came.results, &findings);
+    Ok(Report {
         target: target.name.clone(),
         isolation: probed.subject.isolation.to_owned(),
         why_host: probed.why_host.clone(),
         seed: settings.seed,
         duration: begun.elapsed(),
         serves_nobody: tried.serves_nobody,
-        results,
-        observations,
-    };
-    if tried.serves_nobody {
-        tried.results.iter().for_each(on_result);
-        return Ok(report(tried.results.clone(), first_observations(&probed)));
-    }
-    let subject = &tried.subject;
-    let jobs = jobs(first);
-    let servers = Servers::at_most(jobs);
-    let run_one = |check: &'static Check, job: Job<'_>| match tried.result_of(check) {
-        Some(result) => Ok(result.clone()),
-        None => check_result(check, tried.unserved, job),
-    };
-    let done = map_in_order(
-        &all_work(selected, &probed, settings),
-        |work| work.pauses(subject),
-        jobs,
-        |work, turn| match work {
-            Work::Check(check) => {
-                let job = Job::new(&target, subject, settings, turn, &findings);
-                let result = run_one(check, job.sharing(&servers));
-                result.map(|result| Done::Checked(Box::new(result)))
-            }
-            Work::Observe(observation, scenario) => {
-                let job = Job::new(&target, subject, settings, turn, &findings);
-                observe(observation, scenario, job).map(|(value, crash)| {
-                    Done::Observed(observation.name, value, crash.map(Box::new))
-                })
-            }
-        },
-        &|done| {
-            if let Done::Checked(result) | Done::Observed(_, _, Some(result)) = done {
-                on_result(result);
-            }
-        },
-    )?;
-    let mut results = Vec::new();
-    let mut observations = first_observations(&probed);
-    for done in done {
-        match done {
-            Done::Checked(result) => results.push(*result),
-            Done::Observed(name, value, crash) => {
-                observations.insert(name.to_owned(), value);
-                results.extend(crash.map(|crash| *crash));
-            }
-        }
-    }
-    under_the_simplest(&mut results, &findings);
-    Ok(report(results, observations))
+        budget: settings.budget,
+        partition: settings.partition,
+        timings: settings.timings.then(|| begun.timings(came.spent)),
+        results: came.results,
+        observations: came.observations,
+    })
 }
 
-/// Puts what each check has found under the simplest one that shows it: of two at a time the other may have come first.
-fn under_the_simplest(results: &mut [CheckResult], findings: &Findings) {
-    for result in results.iter_mut().filter(|result| result.cause().is_some()) {
-        let head = result.under.clone().unwrap_or_else(|| result.id.clone());
-        let simplest = findings.simplest(&head).map(str::to_owned);
-        result.under = simplest.or_else(|| result.under.take());
+/// What the server is, unless the run is over before that is known.
+async fn in_time(
+    target: &Target,
+    settings: &Settings,
+    findings: &Findings,
+) -> Result<Result<Probed, Over>, Error> {
+    tokio::select! {
+        biased;
+        probed = probe(target, settings, findings) => probed.map(Ok),
+        over = findings.until_over() => Ok(Err(over)),
     }
-    // Alarms are heard beside what a check is about, wherever they sound.
-    let mut sounded: HashMap<String, String> = HashMap::new();
-    for result in results.iter_mut() {
-        let alarm = result
-            .cause()
-            .filter(|cause| matches!(cause, Cause::Alarm(_)));
-        if let Some(key) = alarm.map(Cause::key) {
-            let first = sounded.entry(key).or_insert_with(|| result.id.clone());
-            result.under = Some(first.clone()).filter(|first| *first != result.id);
+}
+
+/// The report of a run that was over before the server was known.
+fn untried(
+    target: &Target,
+    settings: &Settings,
+    chosen: &[(usize, &'static Check)],
+    over: Over,
+    begun: Begun,
+) -> Result<Report, Error> {
+    let lab = Lab::open(settings.isolation)?;
+    let verdict = || Verdict::Inconclusive(over.doubt_of_the_untried());
+    let results = chosen.iter().map(|(place, check)| CheckResult {
+        place: *place,
+        ..CheckResult::of(check.id, check.family(), check.requirement, verdict())
+    });
+    Ok(Report {
+        target: target.name.clone(),
+        isolation: lab.isolation().to_owned(),
+        why_host: lab.why_host().map(str::to_owned),
+        seed: settings.seed,
+        duration: begun.elapsed(),
+        serves_nobody: false,
+        budget: settings.budget,
+        partition: settings.partition,
+        timings: settings.timings.then(|| begun.timings(Spent::default())),
+        results: results.collect(),
+        observations: BTreeMap::new(),
+    })
+}
+
+/// Performs all that is to be done, several at a time. Where there may not be time for all, what tells the most begins first.
+fn performed(
+    work: &[Work],
+    tried: &Tried<'_>,
+    first: Job<'_>,
+    on_result: &(dyn Fn(&CheckResult) + Sync),
+) -> Result<Vec<Came>, Error> {
+    let Job {
+        target,
+        settings,
+        findings,
+        ..
+    } = first;
+    let jobs = jobs(first);
+    let servers = Servers::at_most(jobs);
+    let worth = settings.budget.map(|_| work::worth(work, &tried.subject));
+    map_in_order(
+        work,
+        |work| {
+            let rank = worth.as_ref().map(|worth| work.rank(worth));
+            (rank, longest_first(work.pauses(&tried.subject)))
+        },
+        jobs,
+        |work, turn| {
+            let job = Job::new(target, &tried.subject, settings, turn, findings);
+            let what = match &work.what {
+                What::Check(check) => tried.or_try(check, job.sharing(&servers)),
+                What::Observe(observation, scenario) => observe(observation, scenario, job)
+                    .map(|(value, crash)| Came::observed(observation.name, value, crash, turn)),
+            };
+            what.map(|came| came.at(work.place))
+        },
+        &|came: &Came| came.results.iter().for_each(on_result),
+    )
+}
+
+/// What came of a run, or of a part of it.
+struct Came {
+    results: Vec<CheckResult>,
+    observations: BTreeMap<String, String>,
+    spent: Spent,
+}
+
+impl Came {
+    fn of(checked: CheckResult, spent: Spent) -> Self {
+        Self {
+            spent,
+            results: vec![checked],
+            observations: BTreeMap::new(),
         }
     }
-    // What a head was found to be no failure of is a failure of its own.
-    let fails = results.iter().filter(|result| result.cause().is_some());
-    let heads: HashSet<String> = fails.map(|result| result.id.clone()).collect();
-    for result in results.iter_mut() {
-        result.under = result.under.take().filter(|head| heads.contains(head));
+
+    /// What was observed, and the crash that was seen besides.
+    fn observed(name: &str, value: String, crash: Option<CheckResult>, turn: &Turn) -> Self {
+        Self {
+            results: crash.into_iter().collect(),
+            observations: BTreeMap::from([(name.to_owned(), value)]),
+            spent: turn.spent(),
+        }
     }
+
+    /// The same with its place in the whole run.
+    fn at(mut self, place: usize) -> Self {
+        let results = self.results.iter_mut();
+        results.for_each(|result| result.place = place);
+        self
+    }
+
+    /// Adds what came of a part; a result that is there already is the same.
+    fn add(&mut self, came: Self) {
+        let is_new = |result: &CheckResult| !self.results.iter().any(|known| known.id == result.id);
+        let is_new = came.results.iter().all(is_new);
+        if is_new {
+            self.results.extend(came.results);
+        }
+        self.spent.add(&came.spent);
+        self.observations.extend(came.observations);
+    }
+}
+
+/// Puts what each check has found under the simplest one that shows it, and all in the order of the whole run.
+fn group(results: &mut [CheckResult], findings: &Findings) {
+    results.sort_by_key(|result| result.place);
+    for result in results.iter_mut().filter(|result| result.cause().is_some()) {
+        result.shows = findings.shown_by(&result.id);
+    }
+    let rows = results.iter_mut().map(|result| Row {
+        key: result.cause().map(Cause::key),
+        is_alarm: matches!(result.cause(), Some(Cause::Alarm(_))),
+        id: &result.id,
+        under: &mut result.under,
+    });
+    under_the_simplest(rows.collect(), findings);
 }
 
 /// What others build on was tried before them.
@@ -211,7 +308,7 @@ impl<'a> Tried<'a> {
             let turn = Turn::default();
             let job = first.with(&self.subject, &turn);
             // What is not reported is known to nobody else: it would be lost.
-            let aside = Findings::of_a_run(first.settings.fails_fast());
+            let aside = first.findings.aside();
             let job = match is_selected {
                 true => job,
                 false => job.finding(&aside),
@@ -230,42 +327,40 @@ impl<'a> Tried<'a> {
         Ok(())
     }
 
-    fn result_of(&self, check: &Check) -> Option<&CheckResult> {
-        self.results.iter().find(|result| result.id == check.id)
+    /// What came of a check that was tried before, and else of one that is tried now.
+    fn or_try(&self, check: &'static Check, job: Job<'_>) -> Result<Came, Error> {
+        let result = match self.results.iter().find(|result| result.id == check.id) {
+            // What was spent on it is counted already.
+            Some(result) => return Ok(Came::of(result.clone(), Spent::default())),
+            None => check_result(check, self.unserved, job)?,
+        };
+        let spent = result.spent.clone();
+        Ok(Came::of(result, spent))
     }
-}
 
-/// What a run does on a server of its own.
-enum Work {
-    Check(&'static Check),
-    Observe(&'static Observation, Scenario),
-}
+    /// The results of what is reported of it, each with its place in the whole run.
+    fn placed(&self, all: &[Work]) -> Vec<CheckResult> {
+        let place = |result: &CheckResult| {
+            let mut all = all.iter();
+            all.find(|work| matches!(work.what, What::Check(check) if check.id == result.id))
+                .map(|work| work.place)
+        };
+        let placed = self.results.iter().filter_map(|result| {
+            Some(CheckResult {
+                place: place(result)?,
+                ..result.clone()
+            })
+        });
+        placed.collect()
+    }
 
-/// What came of it.
-enum Done {
-    Checked(Box<CheckResult>),
-    /// What was observed, and the crash that was seen besides.
-    Observed(&'static str, String, Option<Box<CheckResult>>),
-}
-
-/// All checks, and then the observations.
-fn all_work(selected: Vec<&'static Check>, probed: &Probed, settings: &Settings) -> Vec<Work> {
-    let observed = worth_a_server(probed, settings).into_iter();
-    let observed = observed.map(|(observation, scenario)| Work::Observe(observation, scenario));
-    let checks = selected.into_iter().map(Work::Check);
-    checks.chain(observed).collect()
-}
-
-impl Work {
-    /// For how long nothing happens in it.
-    fn pauses(&self, subject: &Subject) -> Duration {
-        match self {
-            Self::Check(check) => {
-                let scenarios = (check.scenarios)(subject).unwrap_or_default();
-                scenarios.iter().map(Scenario::pauses).sum()
-            }
-            Self::Observe(_, scenario) => scenario.pauses(),
-        }
+    /// What was spent on it, and on the first look at the server.
+    fn spent(&self, probed: &Probed) -> Spent {
+        let mut spent = probed.spent.clone();
+        self.results
+            .iter()
+            .for_each(|result| spent.add(&result.spent));
+        spent
     }
 }
 

@@ -4,7 +4,6 @@ use super::alarms::{self, Heard};
 use super::attempt::{Attempt, Job, TrialOptions};
 use super::descriptors;
 use super::drawn::{Batches, concluded, saved_cases, tried_by};
-use super::findings::RUNS_FOR;
 use super::parallel::{block_on, wait_in_line};
 use super::selection::glob_matches;
 use crate::judge::{Doubt, Finding, Skip, Verdict};
@@ -60,6 +59,9 @@ pub(super) fn check_result(
         reproduce: reproduce.flatten(),
         scenario: attempt.failed.map(|scenario| scenario.to_string()),
         under: attempt.under.map(str::to_owned),
+        place: 0,
+        shows: None,
+        spent: job.turn.spent(),
         verdict: attempt.verdict,
         transcript: attempt.transcript,
     })
@@ -89,8 +91,8 @@ fn not_tried(check: &Check, unserved: Option<&Verdict>, job: Job<'_>) -> Option<
     if let Some(unmet) = check.unmet(job.subject) {
         return Some(Verdict::Skip(Skip::Unmet(unmet)));
     }
-    if job.findings.is_over() {
-        return Some(Verdict::Inconclusive(Doubt::OutOfRun { within: RUNS_FOR }));
+    if let Some(over) = job.findings.is_over() {
+        return Some(Verdict::Inconclusive(over.doubt_of_the_untried()));
     }
     let unserved = unserved.filter(|_| !check.judges_serving(job.subject))?;
     let verdict = Box::new(unserved.clone());
@@ -106,7 +108,8 @@ fn tried(check: &'static Check, job: Job<'_>) -> Result<(Vec<Scenario>, Attempt)
     };
     scenarios.splice(0..0, saved);
     let needed = descriptors::needed(&scenarios);
-    let _held = match wait_in_line(job.settings, descriptors::take(needed))? {
+    let taken = job.turn.in_line(descriptors::take(needed));
+    let _held = match wait_in_line(job.settings, taken)? {
         Ok(held) => held,
         Err(skip) => return Ok((scenarios, Attempt::of(Verdict::Skip(skip)))),
     };
@@ -130,7 +133,7 @@ async fn in_time(
     tokio::select! {
         biased;
         attempt = performed(batches, scenarios, job) => attempt,
-        () = job.findings.until_over() => Ok(Attempt::of(Verdict::Inconclusive(Doubt::OutOfRun { within: RUNS_FOR }))),
+        over = job.findings.until_over() => Ok(Attempt::of(Verdict::Inconclusive(over.doubt()))),
     }
 }
 

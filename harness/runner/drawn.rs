@@ -10,6 +10,8 @@ use crate::judge::{Doubt, Evidence, Verdict};
 use crate::model::check::Check;
 use crate::model::error::Error;
 use crate::model::scenario::Scenario;
+#[cfg(feature = "property")]
+use crate::model::spent::SpentOn;
 use crate::model::subject::Subject;
 #[cfg(feature = "property")]
 use crate::property;
@@ -222,6 +224,7 @@ async fn made_small(
         _ => 0,
     };
     let smaller = async {
+        let _confirmation = job.turn.spends_on(SpentOn::Confirmation);
         let found = property::smallest(&rules, batch, line, &name, fails).await?;
         surest(&found, job).await
     };
@@ -229,7 +232,7 @@ async fn made_small(
     let smaller: Result<Option<Attempt>, Error> = tokio::select! {
         biased;
         smaller = smaller => smaller,
-        () = job.findings.until_over() => Ok(None),
+        _ = job.findings.until_over() => Ok(None),
     };
     smaller.ok().flatten().unwrap_or(attempt)
 }

@@ -1,26 +1,21 @@
 //! What the checks of a run have found so far. A cause that a simpler scenario has shown is not confirmed, counted, asked
 //! about or made small again: it is told under the check that has shown it.
 
+use super::run_end::{Over, RunEnd};
 use crate::judge::{Choice, Finding, QUEUED};
 use crate::model::check::{Check, Gate};
 use crate::model::form::Form;
 use crate::model::scenario::{Line, Scenario};
+use crate::report::data::Shows;
 use std::collections::BTreeSet;
-use std::future::pending;
 use std::sync::Arc;
-use std::time::Duration;
 use tokio::sync::watch;
-use tokio::time::Instant;
-
-/// For how long a run goes on that has found something, where it is to fail fast: what is known by then is worth mending first.
-pub(super) const RUNS_FOR: Duration = Duration::from_secs(120);
 
 /// What the checks of a run have found so far.
 #[derive(Clone, Debug)]
 pub(super) struct Findings {
     state: Arc<watch::Sender<State>>,
-    /// When a run ends that has found something.
-    over_at: Option<Instant>,
+    end: RunEnd,
 }
 
 #[derive(Debug, Default)]
@@ -55,7 +50,7 @@ pub(super) struct Shape {
     /// All others build on it.
     is_built_on: bool,
     /// What its steps are called, but for what polite clients do.
-    words: BTreeSet<&'static str>,
+    words: BTreeSet<String>,
 }
 
 /// What a step is called by what it does to a server: who sends in segments cuts, at whatever pace, and whoever waits is polite.
@@ -78,12 +73,17 @@ impl Shape {
         let steps = scenario.steps().into_iter();
         let words = steps.map(|line| name(&line.step.form()));
         let words = words.filter(|word| !polite.contains(word));
+        let words = words.filter(|word| !POLITE.contains(word));
+        Self::with(check, words.map(str::to_owned).collect())
+    }
+
+    fn with(check: &'static Check, words: BTreeSet<String>) -> Self {
         Self {
             check: check.id,
             family: check.family(),
             is_drawn: check.policy.drawn,
             is_built_on: matches!(check.policy.gate, Some(Gate::Serving(_))),
-            words: words.filter(|word| !POLITE.contains(word)).collect(),
+            words,
         }
     }
 }
@@ -127,7 +127,7 @@ impl Shown {
             || !self.by.words.is_empty()
             || self.by.family == by.family;
         // Within a family it makes no difference in which pieces all is said.
-        let is_alike = |word: &&str| word.starts_with("send ") && self.by.family == by.family;
+        let is_alike = |word: &String| word.starts_with("send ") && self.by.family == by.family;
         let mut words = self.by.words.iter();
         let is_included =
             is_everywhere || words.all(|word| by.words.contains(word) || is_alike(word));
@@ -180,12 +180,17 @@ impl Drop for Claimed {
 }
 
 impl Findings {
-    /// Nothing yet; a run that is to fail fast ends when it has found something, and some time has passed.
-    pub(super) fn of_a_run(fails_fast: bool) -> Self {
+    /// Nothing yet, of a run that ends so.
+    pub(super) fn of_a_run(end: RunEnd) -> Self {
         Self {
             state: Arc::new(watch::Sender::default()),
-            over_at: fails_fast.then(|| Instant::now() + RUNS_FOR),
+            end,
         }
+    }
+
+    /// Nothing yet, for what is known to nobody else in the run.
+    pub(super) fn aside(&self) -> Self {
+        Self::of_a_run(self.end)
     }
 
     /// The keys of the causes by which a scenario of this shape would show nothing new.
@@ -272,6 +277,25 @@ impl Findings {
         });
     }
 
+    /// What a check was made sure to have shown, if anything.
+    pub(super) fn shown_by(&self, check: &str) -> Option<Shows> {
+        let state = self.state.borrow();
+        let mut shown = state.known.iter().filter(|shown| shown.by.check == check);
+        let first = shown.next()?;
+        let keys = std::iter::once(first).chain(shown);
+        Some(Shows {
+            words: first.by.words.clone(),
+            keys: keys.map(|shown| shown.key.clone()).collect(),
+        })
+    }
+
+    /// What checks were made sure to have shown in other parts of a run is known.
+    pub(super) fn add_shown(&self, check: &'static Check, shows: &Shows) {
+        let by = Shape::with(check, shows.words.clone());
+        let shown = shows.keys.iter().map(|key| Shown::of(key, &by));
+        self.state.send_modify(|state| state.known.extend(shown));
+    }
+
     /// The simplest check that shows what this one has found, where another does.
     pub(super) fn simplest(&self, check: &str) -> Option<&'static str> {
         let state = self.state.borrow();
@@ -289,23 +313,23 @@ impl Findings {
         Some(simplest.by.check)
     }
 
-    /// Returns when the time of a run is over that has found something.
-    pub(super) async fn until_over(&self) {
-        let Some(over_at) = self.over_at else {
-            return pending().await;
+    /// Returns when the run is over, with the reason.
+    pub(super) async fn until_over(&self) -> Over {
+        let has_found_enough = async {
+            self.end.until_enough().await;
+            let mut changes = self.state.subscribe();
+            // Whoever watches holds the sender.
+            let _ = changes.wait_for(|state| state.is_grave).await;
         };
-        tokio::time::sleep_until(over_at).await;
-        let mut changes = self.state.subscribe();
-        // Whoever watches holds the sender.
-        let _ = changes.wait_for(|state| state.is_grave).await;
+        tokio::select! {
+            over = self.end.until_budget() => over,
+            () = has_found_enough => Over::HasFound,
+        }
     }
 
-    /// Whether it is over.
-    pub(super) fn is_over(&self) -> bool {
-        let is_late = self
-            .over_at
-            .is_some_and(|over_at| Instant::now() >= over_at);
-        is_late && self.state.borrow().is_grave
+    /// Why the run is over, if it is.
+    pub(super) fn is_over(&self) -> Option<Over> {
+        self.end.now(self.state.borrow().is_grave)
     }
 }
 
@@ -350,6 +374,7 @@ mod tests {
     use crate::model::data::{Data, Segmentation};
     use crate::model::dialogue::{ClientSteps, scenario};
     use crate::transcript::event::Exit;
+    use std::time::Duration;
 
     /// A client of a check that connects, does this, and closes.
     fn shape(check: &'static Check, does: Option<Action>) -> Shape {
@@ -442,7 +467,7 @@ mod tests {
 
     #[tokio::test]
     async fn failure_of_a_kind_that_is_being_made_sure_of_is_waited_for() {
-        let findings = Findings::of_a_run(false);
+        let findings = Findings::of_a_run(RunEnd::default());
         let (first, second) = (
             shape(check_of("reset", 0), None),
             shape(check_of("reset", 1), None),
@@ -462,7 +487,7 @@ mod tests {
     /// Else the one would wait for what the other tells, and that for what comes of the failure.
     #[tokio::test]
     async fn who_makes_sure_of_a_failure_does_not_wait_for_who_tells_of_growth() {
-        let findings = Findings::of_a_run(false);
+        let findings = Findings::of_a_run(RunEnd::default());
         let of_reset = |nth| shape(check_of("reset", nth), None);
         let (tells, makes_sure, other) = (of_reset(0), of_reset(1), of_reset(2));
         let grows = "left/open-sockets";
@@ -478,7 +503,7 @@ mod tests {
 
     #[tokio::test]
     async fn those_who_wait_for_what_turns_out_to_be_none_go_on_alone() {
-        let findings = Findings::of_a_run(false);
+        let findings = Findings::of_a_run(RunEnd::default());
         let (first, second) = (
             shape(check_of("reset", 0), None),
             shape(check_of("reset", 1), None),
@@ -495,7 +520,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_check_tells_a_leak_from_a_pool_while_others_wait() {
-        let findings = Findings::of_a_run(true);
+        let findings = Findings::of_a_run(RunEnd::of(true, None));
         let (first, second) = (
             shape(check_of("reset", 0), None),
             shape(check_of("reset", 1), None),
@@ -513,7 +538,7 @@ mod tests {
 
     #[test]
     fn choice_that_was_found_once_is_known_to_the_run() {
-        let findings = Findings::of_a_run(true);
+        let findings = Findings::of_a_run(RunEnd::of(true, None));
         findings.add_choice(3, None);
         let after = |seconds| Choice::Throttles(Duration::from_secs(seconds));
         findings.add_choice(3, Some(&after(2)));
@@ -523,18 +548,15 @@ mod tests {
 
     #[tokio::test]
     async fn run_ends_in_time_where_something_fails_it() {
-        let findings = Findings {
-            over_at: Some(Instant::now()),
-            ..Findings::of_a_run(false)
-        };
+        let findings = Findings::of_a_run(RunEnd::where_found());
         let by = shape(check_of("reset", 0), None);
         let Claim::First(claimed) = findings.claim(&died(), &by).await else {
             panic!("nobody has come before");
         };
         claimed.is_known_now(&died(), false);
-        assert!(!findings.is_over());
+        assert_eq!(findings.is_over(), None);
         claimed.is_known_now(&died(), true);
-        assert!(findings.is_over());
-        findings.until_over().await;
+        assert_eq!(findings.is_over(), Some(Over::HasFound));
+        assert_eq!(findings.until_over().await, Over::HasFound);
     }
 }

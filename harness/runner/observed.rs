@@ -57,7 +57,7 @@ pub(super) fn observe(
     let observed = async {
         tokio::select! {
             biased;
-            () = job.findings.until_over() => None,
+            _ = job.findings.until_over() => None,
             observed = job.on_fresh_server(&trial) => Some(observed),
         }
     };

@@ -9,11 +9,17 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
-/// Runs `run` over all items, `jobs` at a time beside those that have stepped aside, each on a thread of its own. Those that
-/// wait longest begin first, so that all else happens meanwhile; results come back, and are shown, in the order of the items.
-pub(super) fn map_in_order<T: Sync, R: Send>(
+/// The place in the order in which things begin of one that waits so long: the longest waits come first, so that all else
+/// happens meanwhile.
+pub(super) fn longest_first(wait: Duration) -> impl Ord {
+    Reverse(Some(wait).filter(|wait| *wait >= WORTH_A_PLACE))
+}
+
+/// Runs `run` over all items, `jobs` at a time beside those that have stepped aside, each on a thread of its own. They begin
+/// in the order that `begins` says; results come back, and are shown, in the order of the items.
+pub(super) fn map_in_order<T: Sync, R: Send, K: Ord>(
     items: &[T],
-    waits: impl Fn(&T) -> Duration,
+    begins: impl Fn(&T) -> K,
     jobs: usize,
     run: impl Fn(&T, &Turn) -> Result<R, Error> + Sync,
     on_result: &(dyn Fn(&R) + Sync),
@@ -46,9 +52,7 @@ pub(super) fn map_in_order<T: Sync, R: Send>(
     let places = Places::of(jobs.max(1));
     std::thread::scope(|scope| {
         let mut begun: Vec<(usize, &T)> = items.iter().enumerate().collect();
-        begun.sort_by_key(|(_, item)| {
-            Reverse(Some(waits(item)).filter(|wait| *wait >= WORTH_A_PLACE))
-        });
+        begun.sort_by_cached_key(|(_, item)| begins(item));
         for (n, item) in begun {
             let place = wait_for(places.take());
             if is_over() {
@@ -131,8 +135,8 @@ fn event_loop() -> Result<tokio::runtime::Runtime, Error> {
 mod tests {
     use super::*;
 
-    fn at_once(_: &usize) -> Duration {
-        Duration::ZERO
+    fn at_once(_: &usize) -> impl Ord {
+        longest_first(Duration::ZERO)
     }
 
     #[test]
@@ -144,7 +148,8 @@ mod tests {
             Ok(*n)
         };
         let waits = |n: &usize| Duration::from_millis([0, 10, 700, 6_500][*n]);
-        map_in_order(&[0, 1, 2, 3], waits, 1, run, &|n| {
+        let begins = |n: &usize| longest_first(waits(n));
+        map_in_order(&[0, 1, 2, 3], begins, 1, run, &|n| {
             seen.lock().unwrap().push(*n);
         })
         .unwrap();

@@ -20,6 +20,7 @@ use crate::model::invariant::Invariant;
 use crate::model::need::Need;
 use crate::model::profile::{Serves, Transport};
 use crate::model::scenario::{Line, Scenario, Waiver};
+use crate::model::spent::Spent;
 use crate::model::subject::{Place, Subject};
 use crate::model::trial::{BUSY, Trial};
 use crate::session::{Session, Turn};
@@ -36,6 +37,8 @@ pub(super) struct Probed {
     transcript: Transcript,
     /// Why the server does not even serve a polite client.
     pub(super) unserved: Option<Verdict>,
+    /// What the time of the look was spent on.
+    pub(super) spent: Spent,
 }
 
 impl Probed {
@@ -126,6 +129,7 @@ pub(super) async fn probe(
         ..subject
     };
     Ok(Probed {
+        spent: turn.spent(),
         subject,
         why_host,
         conversation: trial.scenario().clone(),

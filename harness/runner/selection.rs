@@ -28,6 +28,25 @@ pub(crate) fn selected(
     )))
 }
 
+/// What of it the part of the run does that the settings say, if they say one.
+pub(crate) fn part_of<T>(
+    selected: Vec<T>,
+    settings: &Settings,
+    name: impl Fn(&T) -> &str,
+) -> Result<Vec<T>, Error> {
+    let Some(partition) = settings.partition else {
+        return Ok(selected);
+    };
+    let all = selected.len();
+    let part = partition.part_of(selected, name);
+    match part.is_empty() {
+        false => Ok(part),
+        true => Err(Error::NothingSelected(format!(
+            "of the {all} that are selected none is in --partition {partition}"
+        ))),
+    }
+}
+
 impl Settings {
     /// Whether an id is chosen by `only` and not by `skip`.
     pub(super) fn selects(&self, id: &str) -> bool {

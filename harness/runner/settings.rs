@@ -4,7 +4,9 @@ use super::exclusive::Exclusive;
 use super::interrupt::Interrupt;
 use crate::launch::command_line;
 use crate::launch::lab::Isolation;
+use crate::model::partition::Partition;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// How a run is carried out.
 ///
@@ -29,6 +31,12 @@ pub struct Settings {
     pub deep: bool,
     /// A run that has found something ends after two minutes, what is left of it `inconclusive`; one that is deep goes on.
     pub fail_fast: bool,
+    /// For how long a run goes on; what is left of it is `inconclusive`, and what tells the most is tried first.
+    pub budget: Option<Duration>,
+    /// The part of what is selected that a run tries, where others try the rest.
+    pub partition: Option<Partition>,
+    /// The report says where the time went.
+    pub timings: bool,
     /// How many cases of each property are drawn; `None` for few, or with `deep` for many.
     pub cases: Option<usize>,
     /// Globs over check ids; empty means all.
@@ -82,6 +90,9 @@ impl Default for Settings {
             seed: 1,
             deep: false,
             fail_fast: true,
+            budget: None,
+            partition: None,
+            timings: false,
             cases: None,
             shrink: true,
             saved: None,
@@ -111,6 +122,9 @@ impl Settings {
             seed: _,
             deep,
             fail_fast: _,
+            budget: _,
+            partition: _,
+            timings: _,
             cases,
             only: _,
             skip: _,

@@ -1,5 +1,6 @@
 //! Performs scenarios on one server, and writes down what its clients and the kernel see; decides nothing.
 
+mod account;
 mod anonymous;
 mod blame;
 mod calibration;

@@ -17,6 +17,7 @@ use crate::model::limits::{LOOK_EVERY, SETTLE_WITHIN};
 use crate::model::phase::{Moment, Next, Phase};
 use crate::model::profile::Serves;
 use crate::model::scenario::Scenario;
+use crate::model::spent::SpentOn;
 use crate::model::trial::Trial;
 use crate::session::client::Client;
 use crate::transcript::event::{ServerEvent, Transcript, What};
@@ -62,6 +63,7 @@ impl<'a> Session<'a> {
         turn: Turn,
     ) -> Result<Self, Error> {
         own_delay::start();
+        let _start = turn.spends_on(SpentOn::Start);
         let server = Server::start(target, Arc::clone(&lab)).await?;
         let mut session = Self::on(target, server, lab, turn);
         if target.turns_away_at_first() {
@@ -180,7 +182,9 @@ impl<'a> Session<'a> {
             Next::LeaveAlone(time) => {
                 self.clients.leave().await;
                 self.observer.turn.step_aside();
+                let alone = self.observer.turn.spends_on(SpentOn::Scenario);
                 tokio::time::sleep(time).await;
+                drop(alone);
                 self.observer.sample(Moment::Alone, trial).await;
                 Flow::Continue(())
             }
@@ -201,6 +205,7 @@ impl<'a> Session<'a> {
 
     /// Ends the transcript, with what becomes known of the server once all is over.
     pub(crate) async fn finish(&mut self) -> Transcript {
+        let _rest = self.observer.turn.spends_on(SpentOn::Rest);
         self.observer.wait_for_the_dying().await;
         self.observer.record_output();
         self.observer.record_alarms(true);
@@ -239,7 +244,9 @@ impl<'a> Session<'a> {
         self.clients.enter(phase, || {
             clients_of(phase, scenario, observer, &observer.recorder)
         });
+        let performing = self.observer.turn.spends_on(SpentOn::Scenario);
         let flow = self.lines(&scenario.lines, 0).await?;
+        drop(performing);
         self.continue_if_left_stopped();
         // Nor is one that was kept from opening files.
         self.restore_open_files();

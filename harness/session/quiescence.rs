@@ -8,6 +8,7 @@ use crate::model::limits::{
     CATCH_UP_WITHIN, DELAY_WORTH_RECORDING, LOOK_ASIDE, LOOK_EVERY, LOOKS_TO_BLAME,
     PATIENCE_WITH_THE_STARVED, SERVED_WITHIN, SETTLE_WITHIN, STEP_WITHIN,
 };
+use crate::model::spent::SpentOn;
 use crate::session::client::Client;
 use crate::transcript::event::ServerEvent;
 use crate::transcript::fault::Fault;
@@ -17,6 +18,7 @@ impl Observer {
     /// Lets a server that serves one after the other get through those who have left: as long as its accept queue
     /// becomes shorter, the next client has no claim to be served at once.
     pub(super) async fn catch_up(&self) {
+        let _rest = self.turn.spends_on(SpentOn::Rest);
         let begun = Instant::now();
         let (mut shortest, mut since) = (u32::MAX, begun);
         while let Some((queue @ 1.., _)) = self.listener() {
@@ -91,6 +93,7 @@ impl Observer {
     /// clients have written, it is on its way there, however slow it or the host is; what it has not read when that takes
     /// too long is not proven to have reached it.
     pub(super) async fn settle(&self, clients: &Clients) {
+        let _rest = self.turn.spends_on(SpentOn::Rest);
         let begun = Instant::now();
         let (mut taken, mut since) = (0, begun);
         let (mut last, mut shortest) = (None, u32::MAX);

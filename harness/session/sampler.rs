@@ -9,6 +9,7 @@ use crate::model::figure::Figure;
 use crate::model::invariant::Invariant;
 use crate::model::limits::{LOOK_EVERY, LOOK_ON_FOR, LOOKS_TO_BLAME, RETURN_WITHIN};
 use crate::model::phase::Moment;
+use crate::model::spent::SpentOn;
 use crate::model::trial::Trial;
 use crate::transcript::event::{Sample, ServerEvent, Transcript, What};
 use std::collections::HashMap;
@@ -21,6 +22,7 @@ impl Observer {
     /// A server that lets those wait who said what is no request notices only so much later that they have left. One that is
     /// known to be busy is not waited for as one that may come to rest.
     pub(super) async fn sample(&mut self, moment: Moment, trial: &Trial) {
+        let _rest = self.turn.spends_on(SpentOn::Rest);
         let home = self.recorder.with(|transcript| home(transcript, moment));
         let begun = Instant::now();
         let has_taken = moment == Moment::Pressed && self.recorder.with(has_taken_memory);

@@ -1,5 +1,7 @@
 //! A trial's turn among the few that are performed at a time, which it gives back to wait for long.
 
+use super::account::{Account, Spending};
+use crate::model::spent::{Spent, SpentOn};
 use std::any::Any;
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -47,6 +49,7 @@ struct Held {
     aside: RefCell<Option<OwnedSemaphorePermit>>,
     /// What else keeps others from going on, for one trial.
     guard: RefCell<Option<Box<dyn Any>>>,
+    account: Account,
 }
 
 impl Turn {
@@ -64,12 +67,29 @@ impl Turn {
         self.0.places.as_ref().is_some_and(|places| places.most > 1)
     }
 
-    /// A turn of its own for what is done beside this one; it has no place yet.
+    /// A turn of its own for what is done beside this one, on the same account; it has no place yet.
     pub(crate) fn another(&self) -> Self {
         Self(Rc::new(Held {
             places: self.0.places.clone(),
+            account: self.0.account.clone(),
             ..Held::default()
         }))
+    }
+
+    /// Spends its time on something for as long as what is returned is held.
+    pub(crate) fn spends_on(&self, what: SpentOn) -> Spending {
+        self.0.account.begin(what)
+    }
+
+    /// Waits in line for what others give.
+    pub(crate) async fn in_line<T>(&self, what: impl Future<Output = T>) -> T {
+        let _line = self.spends_on(SpentOn::Line);
+        what.await
+    }
+
+    /// What its time was spent on so far.
+    pub(crate) fn spent(&self) -> Spent {
+        self.0.account.spent()
     }
 
     /// Comes back to a place, where it has left one.
@@ -77,7 +97,7 @@ impl Turn {
         let aside = self.0.aside.take();
         let has_left = self.0.at_work.borrow().is_none();
         if let Some(places) = self.0.places.as_ref().filter(|_| has_left) {
-            let place = places.take().await;
+            let place = self.in_line(places.take()).await;
             self.0.at_work.replace(place);
         }
         drop(aside);

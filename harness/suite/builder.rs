@@ -146,7 +146,10 @@ impl Suite {
         if let Some(target) = &self.checks {
             tests.extend(checks::tests(&self, target));
         }
-        tests
+        match self.settings.partition {
+            Some(partition) => partition.part_of(tests, Test::name),
+            None => tests,
+        }
     }
 }
 

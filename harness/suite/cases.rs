@@ -38,6 +38,7 @@ fn tests_of_file(suite: &Suite, folder: &Path, file: &Path) -> Vec<Test> {
     let prefix = parts.join("::");
     let settings = Settings {
         invocation: run_again(suite),
+        partition: None,
         ..suite.settings.clone()
     };
     match runner::cases_of(&file.display().to_string(), &suite.given) {

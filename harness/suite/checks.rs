@@ -21,6 +21,7 @@ pub(super) fn tests(suite: &Suite, target: &Target) -> Vec<Test> {
         let settings = Settings {
             only: vec![check.id.to_owned()],
             skip: Vec::new(),
+            partition: None,
             invocation: check_again(suite, target),
             ..suite.settings.clone()
         };

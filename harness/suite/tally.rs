@@ -41,7 +41,7 @@ impl Tally {
     fn summary_says_too_little(&self) -> Option<TooLittle> {
         let summary = *self.0.lock().ok()?;
         let asked = summary != Summary::default();
-        TooLittle::of(&summary, 0).filter(|_| asked)
+        TooLittle::of(&summary, 0, 0).filter(|_| asked)
     }
 }
 

@@ -9,6 +9,7 @@
 pub(crate) mod cpu_clock;
 pub(crate) mod own_folders;
 pub(crate) mod own_limits;
+pub(crate) mod own_use;
 pub(crate) mod pidfd;
 pub(crate) mod signals;
 pub(crate) mod socket;

@@ -1,0 +1,44 @@
+//! The report as a JUnit file.
+
+use super::data::Outcome;
+use super::written::{Written, WrittenCheck};
+use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use std::time::Duration;
+
+impl Written {
+    pub(crate) fn to_junit(&self) -> String {
+        let mut report = Report::new("sockdrill");
+        let mut suite = TestSuite::new(self.target.as_str());
+        for check in &self.checks {
+            let mut case = TestCase::new(check.id.as_str(), status(check));
+            case.set_classname(check.family.as_str());
+            case.set_time(Duration::from_millis(check.duration_ms));
+            suite.add_test_case(case);
+        }
+        report.add_test_suite(suite);
+        report.to_string().unwrap_or_default()
+    }
+}
+
+fn status(check: &WrittenCheck) -> TestCaseStatus {
+    let reason = check.reason.clone().unwrap_or_default();
+    match check.verdict {
+        Outcome::Pass => TestCaseStatus::success(),
+        Outcome::Fail => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_message(reason);
+            status.set_description(check.details());
+            status
+        }
+        Outcome::Inconclusive if check.could_not_run() => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
+            status.set_message(reason);
+            status
+        }
+        Outcome::Known | Outcome::Warn | Outcome::Inconclusive | Outcome::Skip => {
+            let mut status = TestCaseStatus::skipped();
+            status.set_message(format!("{}: {reason}", check.verdict.word()));
+            status
+        }
+    }
+}

@@ -1,0 +1,293 @@
+//! A report as it is written down: what all its forms are made of, and what is read back of it.
+
+use super::concluded::{NoTests, TooLittle};
+use super::data::{CheckResult, Outcome, Report, Shows, Summary};
+use super::findings::{Told, grouped};
+use super::timings::WrittenTimings;
+use crate::judge::cut_coverage::Coverage;
+use crate::judge::{Cause, Verdict};
+use crate::model::error::{Error, ExitCode};
+use crate::model::invariant::Invariant;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::time::Duration;
+
+/// The version of the format.
+const FORMAT: u32 = 1;
+
+/// All of a report. What can be told from the rest is written for its readers, and told anew when it is read.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct Written {
+    pub format: u32,
+    pub target: String,
+    pub isolation: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub isolation_reason: Option<String>,
+    pub seed: u64,
+    pub duration_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub budget_ms: Option<u64>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partition: Option<String>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub serves_nobody: bool,
+    pub summary: Summary,
+    pub checks: Vec<WrittenCheck>,
+    #[serde(default)]
+    pub findings: Vec<WrittenFinding>,
+    pub observations: BTreeMap<String, String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub timings: Option<WrittenTimings>,
+}
+
+/// One result.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct WrittenCheck {
+    pub id: String,
+    pub family: String,
+    pub requirement: String,
+    pub verdict: Outcome,
+    pub scenarios: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub coverage: Option<WrittenCoverage>,
+    pub duration_ms: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cause: Option<WrittenCause>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub under: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub doubt: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub evidence: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reproduce: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scenario: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tried: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub transcript: Vec<String>,
+    #[serde(default)]
+    pub place: usize,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub shows: Option<Shows>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spent_ms: Option<BTreeMap<String, u64>>,
+}
+
+/// What a failure is about, for programs.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct WrittenCause {
+    pub kind: String,
+    pub key: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub invariant: Option<String>,
+    pub data: serde_json::Value,
+}
+
+/// One defect: the check that shows it most simply, and all that fail for it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct WrittenFinding {
+    pub key: String,
+    #[serde(default)]
+    pub reason: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fix: Option<String>,
+    pub checks: Vec<String>,
+}
+
+/// Counts for programs, and the words of the text report for people.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct WrittenCoverage {
+    pub cut_points: usize,
+    pub of: usize,
+    pub text: String,
+}
+
+impl From<&Coverage> for WrittenCoverage {
+    fn from(coverage: &Coverage) -> Self {
+        Self {
+            cut_points: coverage.covered(),
+            of: coverage.places(),
+            text: coverage.to_string(),
+        }
+    }
+}
+
+impl From<&Cause> for WrittenCause {
+    fn from(cause: &Cause) -> Self {
+        Self {
+            kind: cause.kind().to_owned(),
+            key: cause.key(),
+            invariant: cause
+                .invariant()
+                .map(|broken| Invariant::name(broken).to_owned()),
+            // Strings and numbers only: there is nothing in it that cannot be written.
+            data: serde_json::to_value(cause).unwrap_or_default(),
+        }
+    }
+}
+
+pub(super) fn milliseconds(time: Duration) -> u64 {
+    time.as_millis() as u64
+}
+
+impl WrittenCheck {
+    pub(super) fn of(result: &CheckResult) -> Self {
+        let fails = result.cause().is_some();
+        let transcript = result
+            .transcript
+            .iter()
+            .filter(|_| fails && result.under.is_none());
+        Self {
+            id: result.id.clone(),
+            family: result.family.clone(),
+            requirement: result.requirement.clone(),
+            verdict: result.outcome(),
+            scenarios: result.scenarios,
+            coverage: result.coverage.as_ref().map(WrittenCoverage::from),
+            duration_ms: milliseconds(result.duration),
+            reason: result.reason(),
+            cause: result.cause().map(WrittenCause::from),
+            under: result.under.clone(),
+            doubt: match &result.verdict {
+                Verdict::Inconclusive(doubt) => Some(doubt.kind().to_owned()),
+                Verdict::Pass | Verdict::Fail(_) | Verdict::Skip(_) => None,
+            },
+            evidence: result.evidence(),
+            fix: result.fix.clone().filter(|_| fails),
+            reproduce: result.reproduce.clone(),
+            scenario: result.scenario.clone(),
+            tried: result.tried.clone(),
+            transcript: transcript.map(ToString::to_string).collect(),
+            place: result.place,
+            shows: result.shows.clone(),
+            spent_ms: None,
+        }
+    }
+
+    /// Whether its server could not even be started.
+    pub(super) fn could_not_run(&self) -> bool {
+        self.doubt.as_deref() == Some("could-not-run")
+    }
+
+    /// Whether the run's budget left no time for it.
+    pub(super) fn is_left_out(&self) -> bool {
+        self.doubt.as_deref() == Some("out-of-budget")
+    }
+}
+
+impl Written {
+    /// Reads a report of `--json`.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is no report, or one of another format.
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
+        let text = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
+        let malformed = |message: String| Error::Malformed {
+            file: path.display().to_string(),
+            message,
+        };
+        let value: serde_json::Value = serde_json::from_str(&text)
+            .map_err(|error| malformed(format!("this is no report of --json: {error}")))?;
+        let format = &value["format"];
+        if format
+            .as_u64()
+            .is_some_and(|format| format != u64::from(FORMAT))
+        {
+            let message =
+                format!("this report has format {format}, and format {FORMAT} is understood");
+            return Err(malformed(message));
+        }
+        serde_json::from_value(value)
+            .map_err(|error| malformed(format!("this is no report of --json: {error}")))
+    }
+
+    pub(super) fn of(report: &Report) -> Self {
+        let checks = report.results.iter().map(|result| WrittenCheck {
+            spent_ms: report
+                .timings
+                .as_ref()
+                .map(|_| WrittenTimings::of_one(&result.spent)),
+            ..WrittenCheck::of(result)
+        });
+        let written = Self {
+            format: FORMAT,
+            target: report.target.clone(),
+            isolation: report.isolation.clone(),
+            isolation_reason: report.why_host.clone(),
+            seed: report.seed,
+            duration_ms: milliseconds(report.duration),
+            budget_ms: report.budget.map(milliseconds),
+            partition: report.partition.map(|partition| partition.to_string()),
+            serves_nobody: report.serves_nobody,
+            summary: Summary::default(),
+            checks: checks.collect(),
+            findings: Vec::new(),
+            observations: report.observations.clone(),
+            timings: report.timings.as_ref().map(WrittenTimings::of),
+        };
+        written.summed_up()
+    }
+
+    /// The same with what is told from its results.
+    pub(crate) fn summed_up(mut self) -> Self {
+        self.summary = Summary::of(self.checks.iter().map(|check| check.verdict));
+        let findings = self.findings().into_iter().map(|checks| WrittenFinding {
+            key: checks[0]
+                .cause
+                .as_ref()
+                .map_or_else(String::new, |cause| cause.key.clone()),
+            reason: checks[0].reason.clone().unwrap_or_default(),
+            fix: checks[0].fix.clone(),
+            checks: checks.iter().map(|check| check.id.clone()).collect(),
+        });
+        self.findings = findings.collect();
+        self
+    }
+
+    /// The defects, each with the result that shows it most simply first.
+    pub(super) fn findings(&self) -> Vec<Vec<&WrittenCheck>> {
+        let of = |check: &'_ WrittenCheck| Told {
+            id: check.id.clone(),
+            fails: check.cause.is_some(),
+            under: check.under.clone(),
+        };
+        let told: Vec<Told> = self.checks.iter().map(of).collect();
+        let findings = grouped(&told).into_iter();
+        let checks = |group: Vec<usize>| group.into_iter().map(|n| &self.checks[n]).collect();
+        findings.map(checks).collect()
+    }
+
+    pub(crate) fn exit_code(&self, no_tests: NoTests) -> ExitCode {
+        match self.too_little() {
+            _ if self.summary.fail > 0 => ExitCode::Failed,
+            Some(too_little) => too_little.exit_code(no_tests),
+            None => ExitCode::Passed,
+        }
+    }
+
+    /// Why the run says too little of its server, if it does.
+    pub(crate) fn too_little(&self) -> Option<TooLittle> {
+        let not_run = self.checks.iter().filter(|check| check.could_not_run());
+        TooLittle::of(&self.summary, not_run.count(), self.left_out())
+    }
+
+    /// For how many results the run's budget left no time.
+    pub(super) fn left_out(&self) -> usize {
+        let left_out = self.checks.iter().filter(|check| check.is_left_out());
+        left_out.count()
+    }
+
+    pub(crate) fn to_json(&self) -> String {
+        // Strings and numbers only: there is nothing in it that cannot be written.
+        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
+        text.push('\n');
+        text
+    }
+}

@@ -1,0 +1,130 @@
+//! One report of all parts of a run that was spread over machines.
+
+use super::findings::Findings;
+use super::run_end::RunEnd;
+use super::simplest::{Row, under_the_simplest};
+use crate::checks;
+use crate::model::error::Error;
+use crate::report::data::Outcome;
+use crate::report::written::{Written, WrittenCheck};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// The report of a run of which these are the parts, each with the file that it was read from, and the parts that are not
+/// among them.
+///
+/// # Errors
+/// There is none, or they are of different runs.
+pub(crate) fn merged(parts: Vec<(PathBuf, Written)>) -> Result<(Written, Vec<String>), Error> {
+    let missing = missing(&parts);
+    let mut parts = parts.into_iter();
+    let Some((first, mut whole)) = parts.next() else {
+        return Err(Error::Usage("there is no report to merge".to_owned()));
+    };
+    for (file, part) in parts {
+        refuse_another_run(&first, &whole, &file, &part)?;
+        add(&mut whole, part);
+    }
+    whole.partition = None;
+    whole.checks = in_order(std::mem::take(&mut whole.checks));
+    group(&mut whole.checks);
+    Ok((whole.summed_up(), missing))
+}
+
+fn refuse_another_run(
+    first: &Path,
+    whole: &Written,
+    file: &Path,
+    part: &Written,
+) -> Result<(), Error> {
+    let differs = |what: &str, one: &str, other: &str| {
+        Err(Error::Usage(format!(
+            "{} and {} are no parts of one run: the {what} is {one} in the one and {other} in the other",
+            first.display(),
+            file.display()
+        )))
+    };
+    if whole.target != part.target {
+        return differs("server", &whole.target, &part.target);
+    }
+    if whole.seed != part.seed {
+        return differs("seed", &whole.seed.to_string(), &part.seed.to_string());
+    }
+    Ok(())
+}
+
+/// Adds a part that ran beside the others.
+fn add(whole: &mut Written, part: Written) {
+    whole.duration_ms = whole.duration_ms.max(part.duration_ms);
+    whole.budget_ms = whole.budget_ms.max(part.budget_ms);
+    whole.serves_nobody |= part.serves_nobody;
+    if whole.isolation_reason.is_none() && part.isolation_reason.is_some() {
+        whole.isolation = part.isolation;
+        whole.isolation_reason = part.isolation_reason;
+    }
+    whole.checks.extend(part.checks);
+    for (name, value) in part.observations {
+        whole.observations.entry(name).or_insert(value);
+    }
+    match (&mut whole.timings, part.timings) {
+        (Some(timings), Some(other)) => timings.add(&other),
+        (timings @ None, other) => *timings = other,
+        (Some(_), None) => {}
+    }
+}
+
+/// The results in the order of the whole run. What several parts have looked at, such as what all others build on, is told
+/// once, as the part tells it that came to the gravest end.
+fn in_order(mut checks: Vec<WrittenCheck>) -> Vec<WrittenCheck> {
+    let gravity = |check: &WrittenCheck| match check.verdict {
+        Outcome::Fail => 0,
+        Outcome::Warn => 1,
+        Outcome::Known => 2,
+        Outcome::Inconclusive => 3,
+        Outcome::Pass => 4,
+        Outcome::Skip => 5,
+    };
+    checks.sort_by(|one, other| {
+        let key = |check: &WrittenCheck| (check.place, check.id.clone(), gravity(check));
+        key(one).cmp(&key(other))
+    });
+    checks.dedup_by(|later, earlier| (later.place, &later.id) == (earlier.place, &earlier.id));
+    checks
+}
+
+/// Puts what each check has found under the simplest one that shows it, wherever that was tried.
+fn group(checks: &mut [WrittenCheck]) {
+    let findings = Findings::of_a_run(RunEnd::default());
+    for check in checks::all() {
+        let shown = checks.iter().filter(|row| row.id == check.id);
+        let shown = shown.filter_map(|row| row.shows.as_ref());
+        shown.for_each(|shows| findings.add_shown(check, shows));
+    }
+    let rows = checks.iter_mut().map(|check| Row {
+        id: &check.id,
+        key: check.cause.as_ref().map(|cause| cause.key.clone()),
+        is_alarm: check
+            .cause
+            .as_ref()
+            .is_some_and(|cause| cause.kind == "alarm"),
+        under: &mut check.under,
+    });
+    under_the_simplest(rows.collect(), &findings);
+}
+
+/// The parts that are missing of a run of which some are there.
+fn missing(parts: &[(PathBuf, Written)]) -> Vec<String> {
+    let there = parts.iter().filter_map(|(_, part)| part.partition.clone());
+    let there: BTreeSet<String> = there.collect();
+    let siblings = |part: &String| {
+        let (by, of) = part.split_once('/')?;
+        let (by, _) = by.split_once(':')?;
+        let all = 1..=of.parse::<usize>().ok()?;
+        Some(
+            all.map(move |n| format!("{by}:{n}/{of}"))
+                .collect::<Vec<_>>(),
+        )
+    };
+    let all: BTreeSet<String> = there.iter().filter_map(siblings).flatten().collect();
+    all.difference(&there).cloned().collect()
+}
