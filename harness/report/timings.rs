@@ -11,6 +11,9 @@ use std::time::Duration;
 /// How many checks are named that took the longest.
 const SLOWEST: usize = 8;
 
+/// How wide a column is.
+const WIDTH: usize = 12;
+
 /// Where the time of a run went.
 #[derive(Clone, Debug)]
 pub(crate) struct Timings {
@@ -72,17 +75,18 @@ impl WrittenTimings {
             let time = spent_on(what, &self.spent_ms);
             let share = share(time, all);
             let line = format!(
-                "  {:<41} {} {share:>4} %{}",
+                "  {:<WIDTH$} {:<37} {} {share:>4} %{}",
+                what.word(),
                 in_words(what),
                 Seconds(time),
                 self.beside(what)
             );
             let _ = writeln!(text, "{}", line.trim_end());
         }
-        let _ = writeln!(text, "  {:<41} {}", "all of these", Seconds(all));
+        let _ = writeln!(text, "  {:<50} {}", "all of these", Seconds(all));
         let _ = writeln!(
             text,
-            "  {:<41} {}        {} of processor time ({} % of one), {} MiB of memory at most",
+            "  {:<50} {}         {} of processor time ({} % of one), {} MiB of memory at most",
             "by the clock, and of the host",
             Seconds(wall_ms),
             Measured(Duration::from_millis(self.processor_ms)),
@@ -98,7 +102,7 @@ impl WrittenTimings {
         starts.sort_unstable();
         match (what, starts.get(starts.len() / 2)) {
             (SpentOn::Start, Some(median)) => format!(
-                "  {} servers, {} for one of them (median), {} for all",
+                "  {} started, {} for one of them (median), {} for all",
                 starts.len(),
                 Measured(Duration::from_millis(*median)),
                 Measured(Duration::from_millis(starts.iter().sum()))
@@ -122,21 +126,20 @@ fn slowest(checks: &[WrittenCheck]) -> String {
     if spent.is_empty() {
         return String::new();
     }
-    let words = ALL.map(|what| format!("{:>12}", what.word()));
+    let words = ALL.map(|what| format!("{:>WIDTH$}", what.word()));
     let mut text = format!(
         "\n  {:<32} {:>9} {}\n",
-        "the slowest",
+        "the slowest, in seconds",
         "all",
         words.join(" ")
     );
     for (check, spent, all) in spent {
-        let times =
-            ALL.map(|what| format!("{:>12}", Seconds(spent_on(what, spent)).to_string().trim()));
+        let times = ALL.map(|what| format!("{:>WIDTH$.2}", spent_on(what, spent) as f64 / 1e3));
         let _ = writeln!(
             text,
-            "  {:<32} {} {}",
+            "  {:<32} {:>9.2} {}",
             check.id,
-            Seconds(all),
+            all as f64 / 1e3,
             times.join(" ")
         );
     }
@@ -147,9 +150,9 @@ fn spent_on(what: SpentOn, spent: &BTreeMap<String, u64>) -> u64 {
     spent.get(what.word()).copied().unwrap_or(0)
 }
 
-/// What time is spent on, as the table has it, with the word that stands for it in the rows of checks.
-fn in_words(what: SpentOn) -> String {
-    let words = match what {
+/// What time is spent on, in more than a word.
+fn in_words(what: SpentOn) -> &'static str {
+    match what {
         SpentOn::Line => "waiting in line",
         SpentOn::Confirmation => "making sure of failures",
         SpentOn::Again => "trying again what proved nothing",
@@ -158,8 +161,7 @@ fn in_words(what: SpentOn) -> String {
         SpentOn::Scenario => "replies, and time that scenarios want",
         SpentOn::Work => "own work",
         SpentOn::Else => "all else",
-    };
-    words.to_owned()
+    }
 }
 
 /// How many hundredths of all it is.

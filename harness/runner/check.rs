@@ -61,7 +61,11 @@ pub fn check(
     drop(held);
     let probed = match probed {
         Ok(probed) => probed,
-        Err(over) => return untried(target, settings, &chosen, over, begun),
+        Err(over) => {
+            let report = untried(target, settings, &chosen, over, begun)?;
+            report.results.iter().for_each(on_result);
+            return Ok(report);
+        }
     };
     let target = Target {
         found_to_turn_away: probed.subject.turned_away.is_some(),

@@ -313,6 +313,19 @@ impl Findings {
         Some(simplest.by.check)
     }
 
+    /// The first check that shows no more and no less than this one has found, where others do: of two machines each may be the
+    /// first on its own.
+    pub(super) fn first_alike(&self, check: &str) -> Option<&'static str> {
+        let state = self.state.borrow();
+        let shown = state.known.iter().find(|shown| shown.by.check == check)?;
+        let is_alike = |known: &Shown| {
+            known.covers(&shown.key, &shown.by) && shown.covers(&known.key, &known.by)
+        };
+        let mut known = state.known.iter();
+        let first = known.find(|known| known.by.check == check || is_alike(known))?;
+        Some(first.by.check).filter(|first| *first != check)
+    }
+
     /// Returns when the run is over, with the reason.
     pub(super) async fn until_over(&self) -> Over {
         let has_found_enough = async {

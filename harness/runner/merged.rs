@@ -100,6 +100,11 @@ fn group(checks: &mut [WrittenCheck]) {
         let shown = shown.filter_map(|row| row.shows.as_ref());
         shown.for_each(|shows| findings.add_shown(check, shows));
     }
+    for check in checks.iter_mut().filter(|check| check.cause.is_some()) {
+        let head = check.under.as_ref().unwrap_or(&check.id);
+        let alike = findings.first_alike(head).map(str::to_owned);
+        check.under = alike.or_else(|| check.under.take());
+    }
     let rows = checks.iter_mut().map(|check| Row {
         id: &check.id,
         key: check.cause.as_ref().map(|cause| cause.key.clone()),

@@ -135,7 +135,7 @@ fn event_loop() -> Result<tokio::runtime::Runtime, Error> {
 mod tests {
     use super::*;
 
-    fn at_once(_: &usize) -> impl Ord {
+    fn at_once(_: &usize) -> impl Ord + use<> {
         longest_first(Duration::ZERO)
     }
 

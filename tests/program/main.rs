@@ -56,6 +56,8 @@ mod reference;
 /// Every command that a report prints repeats its failure when it is pasted into a shell.
 mod repeat;
 mod speaking;
+/// A run in parts, the report of all of them, a run that has to end in time, and where its time went.
+mod spread;
 /// A server that listens may not serve yet, and says so to whoever comes.
 mod starting;
 /// What is in a server's hands when it is told to end.
