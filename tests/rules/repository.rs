@@ -1,3 +1,4 @@
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -50,6 +51,21 @@ fn files(folder: &str, found: &mut Vec<PathBuf>) {
             false => found.push(path),
         }
     }
+}
+
+/// Whoever takes the library alone into a package compiles it in every build of its tests.
+#[test]
+fn light_library_takes_few_crates() {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--package", "sockdrill", "--no-default-features"])
+        .args(["--edges", "normal", "--prefix", "none", "--offline"])
+        .output()
+        .unwrap();
+    let tree = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines = tree.lines().map(|line| line.trim_end_matches(" (*)"));
+    let crates: BTreeSet<&str> = lines.filter(|line| !line.is_empty()).collect();
+    let is_few = (10..=50).contains(&crates.len());
+    assert!(is_few, "{} crates: {crates:#?}\n{output:?}", crates.len());
 }
 
 /// `ci/release` builds the package; that nothing is missing from it is seen without building.
