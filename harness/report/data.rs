@@ -321,7 +321,6 @@ impl Report {
     }
 
     /// The report as a JUnit file.
-    #[cfg(feature = "report")]
     pub fn to_junit(&self) -> String {
         self.written().to_junit()
     }

@@ -31,7 +31,8 @@ pub struct Settings {
     pub deep: bool,
     /// A run that has found something ends after two minutes, what is left of it `inconclusive`; one that is deep goes on.
     pub fail_fast: bool,
-    /// For how long a run goes on; what is left of it is `inconclusive`, and what tells the most is tried first.
+    /// For how long a run goes on; what is left of it is `inconclusive`, and what tells the most is tried first. In a suite, each
+    /// test is a run.
     pub budget: Option<Duration>,
     /// The part of what is selected that a run tries, where others try the rest.
     pub partition: Option<Partition>,

@@ -31,8 +31,10 @@ impl Worth {
             .into_iter()
             .map(|(check, takes)| {
                 let nth = of_family.entry(check.family()).or_default();
-                *nth += 1;
-                ((is_recommended(check, subject), *nth, takes), check.id)
+                // What does not apply is told at once.
+                *nth += usize::from(takes.is_some());
+                let nth = takes.map(|_| *nth);
+                ((is_recommended(check, subject), nth, takes), check.id)
             })
             .collect();
         rows.sort_unstable();
@@ -51,16 +53,17 @@ fn is_recommended(check: &Check, subject: &Subject) -> bool {
     check.severity() == Severity::Should && !(check.policy.promised)(subject)
 }
 
-/// About how long a check takes, by what its scenarios wait for; nothing where it does not apply.
-fn takes(check: &Check, subject: &Subject) -> Duration {
+/// About how long a check takes, by what its scenarios wait for, where it applies.
+fn takes(check: &Check, subject: &Subject) -> Option<Duration> {
     if check.unmet(subject).is_some() {
-        return Duration::ZERO;
+        return None;
     }
-    let scenarios = (check.scenarios)(subject).unwrap_or_default();
+    let scenarios = (check.scenarios)(subject)?;
     let scenarios = scenarios.iter();
-    scenarios
+    let takes = scenarios
         .map(|scenario| OF_A_TRIAL + of_scenario(scenario))
-        .sum()
+        .sum();
+    Some(takes)
 }
 
 fn of_scenario(scenario: &Scenario) -> Duration {
