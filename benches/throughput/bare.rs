@@ -9,7 +9,7 @@ use std::sync::OnceLock;
 use std::time::{Duration, Instant};
 
 /// How many connections a round has.
-const CONNECTIONS: u32 = 2_000;
+const CONNECTIONS: u32 = 1_000;
 
 /// How many servers a round has.
 const SERVERS: u32 = 20;

@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 const SERVERS: u32 = 40;
 
 /// How many connections a round has.
-const CONNECTIONS: u32 = 2_000;
+const CONNECTIONS: u32 = 1_000;
 
 /// How many drawn cases a round has.
-const CASES: u32 = 300;
+const CASES: u32 = 100;
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_sockdrill");
 

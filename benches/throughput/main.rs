@@ -12,7 +12,7 @@ mod drilled;
 use std::time::Duration;
 
 /// How often most figures are taken; the median is printed.
-const ROUNDS: usize = 5;
+const ROUNDS: usize = 3;
 
 /// A figure, and what is the least that it can be.
 struct Row {
@@ -68,14 +68,14 @@ const ROWS: &[Row] = &[
     },
     Row {
         name: "64 MiB through echo",
-        rounds: 3,
+        rounds: ROUNDS,
         drilled: || drilled::bytes(64),
         bare: Some(|| bare::bytes(64)),
         shown: milliseconds,
     },
     Row {
         name: "crowd of 1,000: a word each",
-        rounds: 3,
+        rounds: ROUNDS,
         drilled: || drilled::crowd(1_000),
         bare: Some(|| bare::crowd(1_000)),
         shown: milliseconds,

@@ -26,12 +26,12 @@ pub(super) enum Command {
     Check(CheckArgs),
     /// Runs scenario files; `file.drill:14` addresses one case.
     Run(RunArgs),
-    /// Makes one report of those of all parts of a run.
-    Report(ReportArgs),
     /// Writes a scenario as a Python program that shows without sockdrill what a server does.
     Repro(ReproArgs),
     /// Runs a reference server, correct or deliberately broken.
     Serve(ServeArgs),
+    /// Makes one report of those of all parts of a run.
+    Report(ReportArgs),
     /// Lists what there is.
     List {
         /// What to list.

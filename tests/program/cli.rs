@@ -132,6 +132,7 @@ fn json_report_has_the_fields_of_format_1() {
             "duration_ms",
             "family",
             "id",
+            "place",
             "requirement",
             "scenarios",
             "verdict"
@@ -148,6 +149,7 @@ fn json_report_has_the_fields_of_format_1() {
             "duration_ms",
             "family",
             "id",
+            "place",
             "reason",
             "requirement",
             "scenarios",
