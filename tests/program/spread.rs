@@ -3,6 +3,8 @@
 use crate::kit::{Run, Sockdrill, sockdrill};
 use rstest::rstest;
 use serde_json::Value;
+use sockdrill::Settings;
+use sockdrill::suite::Suite;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use tempfile::TempDir;
@@ -261,4 +263,20 @@ fn time_of_a_run_is_accounted_for() {
         .map(|check| sum(&check["spent_ms"]))
         .sum();
     assert!(sum(&timings["spent_ms"]) >= of_the_checks, "{timings}");
+}
+
+#[test]
+fn suite_is_spread_by_the_names_of_its_tests() {
+    let names = |partition: Option<&str>| {
+        let mut settings = Settings::default();
+        settings.partition = partition.map(|part| part.parse().unwrap());
+        let suite = Suite::of_scenarios("fixtures/scenarios/reset").settings(settings);
+        let tests = suite.tests().into_iter();
+        tests.map(|test| test.name().to_owned()).collect::<Vec<_>>()
+    };
+    let whole = names(None);
+    let parts = ["hash:1/2", "hash:2/2"].map(|part| names(Some(part)));
+    let in_both = |name: &&String| parts[0].contains(name) == parts[1].contains(name);
+    assert!(whole.len() > 2 && parts.iter().all(|part| !part.is_empty()));
+    assert_eq!(whole.iter().find(in_both), None, "{parts:?}");
 }
