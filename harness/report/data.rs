@@ -321,6 +321,7 @@ impl Report {
     }
 
     /// The report as a JUnit file.
+    #[cfg(feature = "report")]
     pub fn to_junit(&self) -> String {
         self.written().to_junit()
     }

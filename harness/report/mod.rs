@@ -4,6 +4,7 @@ pub(crate) mod concluded;
 pub(crate) mod data;
 mod findings;
 mod html;
+#[cfg(feature = "report")]
 mod junit;
 pub(crate) mod sentence;
 mod step;

@@ -62,6 +62,7 @@ impl Session<'_> {
                     self.observer.turn.step_aside();
                 }
                 tokio::time::sleep(*time).await;
+                self.observer.turn.come_back_if_free();
                 (Ended::Done, Flow::Continue(()))
             }
             Step::Settle => {

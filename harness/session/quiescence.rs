@@ -6,7 +6,7 @@ use crate::kernel::{Activity, BUSY_FROM, RestDetector, Row, State, percent, show
 use crate::model::address::Address;
 use crate::model::limits::{
     CATCH_UP_WITHIN, DELAY_WORTH_RECORDING, LOOK_ASIDE, LOOK_EVERY, LOOKS_TO_BLAME,
-    PATIENCE_WITH_THE_STARVED, SERVED_WITHIN, SETTLE_WITHIN, STEP_WITHIN,
+    PATIENCE_WITH_THE_STARVED, SERVED_WITHIN, SETTLE_WITHIN, STEP_WITHIN, WORTH_A_PLACE,
 };
 use crate::model::spent::SpentOn;
 use crate::session::client::Client;
@@ -66,15 +66,29 @@ impl Observer {
             let still = self.stillness();
             let parked = last.still == still && still.parked;
             let settled = parked && self.lab.is_private();
+            let rests = last.still == still && still.at_rest;
+            let now = Instant::now();
+            let rests_since = rests.then(|| last.rests_since.unwrap_or(now));
+            self.leave_place_while_it_rests(rests_since);
             self.looks.set(Poll {
                 number: last.number + 1,
-                at: Some(Instant::now()),
+                at: Some(now),
+                rests_since,
                 parked: if parked { last.parked + 1 } else { 0 },
                 settled: if settled { last.settled + 1 } else { 0 },
                 still,
             });
         }
         self.looks.get()
+    }
+
+    /// While neither the server nor any of its clients does anything, others go on in their place.
+    fn leave_place_while_it_rests(&self, since: Option<Instant>) {
+        match since {
+            Some(since) if since.elapsed() >= WORTH_A_PLACE => self.turn.step_aside(),
+            Some(_) => {}
+            None => self.turn.come_back_if_free(),
+        }
     }
 
     /// Writes down how much processor time the server has used since a look, and has lacked, where there was one.
@@ -202,6 +216,8 @@ pub(super) fn count_in(state: State, rows: &[Row]) -> usize {
 pub(super) struct Poll {
     pub(super) number: u64,
     at: Option<Instant>,
+    /// Since when looks have shown the server at rest, and the same.
+    rests_since: Option<Instant>,
     pub(super) still: Activity,
     /// How many looks in a row have found the same as the one before, and all threads in waits without a time-out.
     parked: u64,

@@ -396,7 +396,8 @@ impl Session<'_> {
                 }
                 // Of all that is waited for here only the exit is told; the rest is looked for, at times of our own.
                 () = next_fact, if matches!(what, ServerExpectation::Exit(_)) => {}
-                _ = look.tick() => {}
+                // Meanwhile others may go on.
+                _ = look.tick() => drop(self.observer.fresh_look()),
             }
         }
         // A server that tries again and again never settles, and somebody still waits.

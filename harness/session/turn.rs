@@ -103,6 +103,16 @@ impl Turn {
         drop(aside);
     }
 
+    /// The same in the midst of a trial, where there is a place free: nobody is kept silent for it.
+    pub(crate) fn come_back_if_free(&self) {
+        let places = self.0.places.as_ref().filter(|_| self.is_aside());
+        let place = places.and_then(|places| Arc::clone(&places.at_work).try_acquire_owned().ok());
+        if place.is_some() {
+            self.0.at_work.replace(place);
+            self.0.aside.take();
+        }
+    }
+
     /// Lets others go on while there is no server to be performed on.
     pub(crate) fn make_room(&self) {
         self.end_trial();
@@ -157,6 +167,21 @@ mod tests {
         let second = Turn::at(places.clone(), places.take().await);
         drop(second);
         first.come_back().await;
+        assert_eq!(places.at_work.available_permits(), 0);
+        assert_eq!(places.aside.available_permits(), ASIDE_FOR_EACH);
+    }
+
+    #[tokio::test]
+    async fn who_has_stepped_aside_comes_back_in_between_where_there_is_a_place_free() {
+        let places = Places::of(1);
+        let first = Turn::at(places.clone(), places.take().await);
+        first.step_aside();
+        let second = places.take().await;
+        first.come_back_if_free();
+        assert!(first.is_aside());
+        drop(second);
+        first.come_back_if_free();
+        assert!(!first.is_aside());
         assert_eq!(places.at_work.available_permits(), 0);
         assert_eq!(places.aside.available_permits(), ASIDE_FOR_EACH);
     }
