@@ -316,7 +316,7 @@ pub(super) const CHECKS: &[Check] = &[
         policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile)?;
-            let crowd = subject.at_once(20);
+            let crowd = subject.at_once_again(20, 2);
             let half = request[..request.len() / 2].to_vec();
             let reset_after = |said: Vec<u8>| {
                 let opened = ClientSteps::of(1).open(subject);

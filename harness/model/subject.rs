@@ -184,6 +184,14 @@ impl Subject {
         self.place.backlog.map_or(wanted, fitting)
     }
 
+    /// The same of clients who each come so many times in a row, and leave before they are accepted: the accept queue holds those who
+    /// have left until the server comes to them. One more has room behind them.
+    pub(crate) fn at_once_again(&self, wanted: u32, times: u32) -> u32 {
+        let fitting = |backlog: u32| (backlog / times).max(1);
+        let fitting = self.place.backlog.map_or(wanted, fitting);
+        self.at_once(wanted).min(fitting)
+    }
+
     /// For how long a client that nobody may keep waiting waits for its reply: as long as any step, and as long as one took that
     /// was alone, and again.
     pub(crate) fn in_time(&self) -> Duration {
