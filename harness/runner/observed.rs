@@ -10,7 +10,7 @@ use crate::checks::observations::{OBSERVATIONS, Observation, Sighting};
 use crate::judge::{Evidence, Verdict};
 use crate::model::error::Error;
 use crate::model::invariant::Invariant;
-use crate::model::scenario::Scenario;
+use crate::model::scenario::{Scenario, Waiver};
 use crate::report::data::CheckResult;
 use crate::transcript::event::Transcript;
 use std::collections::BTreeMap;
@@ -51,7 +51,7 @@ pub(super) fn observe(
     let begun = Instant::now();
     let heard = Heard::default();
     let job = job.of(observation.name, &heard);
-    let trial = job.trial(scenario, false);
+    let trial = job.trial(&unmeasured(scenario), false);
     let needed = descriptors::needed(std::slice::from_ref(scenario));
     let _held = wait_in_line(job.settings, descriptors::take_what_there_is(needed))?;
     let observed = async {
@@ -81,6 +81,26 @@ pub(super) fn observe(
             Ok((value, told))
         }
         Some(Err(error)) => Ok((format!("not observed: {}", error.in_one_line()), None)),
+    }
+}
+
+/// The same with nothing held against what the server keeps, which takes doses to be told from a pool and is the matter of checks.
+fn unmeasured(scenario: &Scenario) -> Scenario {
+    let kept = [
+        Invariant::OpenFiles,
+        Invariant::CloseWait,
+        Invariant::Threads,
+        Invariant::Zombies,
+        Invariant::Memory,
+        Invariant::Queues,
+    ];
+    let waived = kept.map(|invariant| Waiver {
+        invariant,
+        reason: "it is observed, and not judged".to_owned(),
+    });
+    Scenario {
+        waived: waived.into_iter().chain(scenario.waived.clone()).collect(),
+        ..scenario.clone()
     }
 }
 
