@@ -95,6 +95,11 @@ pub(super) async fn probe(
             transcript = seen;
         }
     }
+    // What was slow once may have been the host.
+    if unserved.is_none() && !goes_on(&subject) {
+        let (_, seen) = job.on_fresh_server(&trial).await?;
+        reply_time = reply_time.min(seen.last_reply_time());
+    }
     let mut subject = Subject {
         turned_away: session.turned_away().or(turned_away),
         answers_otherwise,
