@@ -288,11 +288,13 @@ impl Schedule {
     /// Nanoseconds on a processor, nanoseconds waiting for one, slices.
     fn parse(text: &str) -> Option<Self> {
         let mut numbers = text.split_ascii_whitespace().map(|n| n.parse().ok());
-        Some(Self {
+        let schedule = Self {
             ran: Duration::from_nanos(numbers.next()??),
             delayed: Duration::from_nanos(numbers.next()??),
             slices: numbers.next()??,
-        })
+        };
+        // A kernel that counts nothing says so of all.
+        (schedule.slices > 0).then_some(schedule)
     }
 }
 

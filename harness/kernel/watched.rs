@@ -3,7 +3,7 @@
 use super::process::{Descriptors, FileKind, Process, children_of_thread};
 use super::rest::{Activity, OutputPipe, Pace, ThreadLook, has_timer};
 use crate::sys::cpu_clock::processor_time;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::time::Duration;
 
 /// The processes below one of ours, as the last look has shown them.
@@ -32,6 +32,8 @@ struct Seen {
     process: Process,
     /// The processor time that it had used before it was looked at.
     processor_time: Option<Duration>,
+    /// What it had used when it was asked last whether it is at work.
+    asked: Option<Duration>,
     threads: Vec<SeenThread>,
     /// Once it was asked for.
     has_timer: Option<bool>,
@@ -115,20 +117,20 @@ impl Watched {
         if first == self.first && self.processes.iter().all(Seen::is_still) {
             return;
         }
-        let before: Vec<i32> = self.living().collect();
+        let before: Vec<i32> = self.threads().collect();
         self.walk(&first, output, false);
-        let after: Vec<i32> = self.living().collect();
-        // The children of one that has ended are somebody else's now, who need not have run for that.
-        if before.iter().any(|pid| !after.contains(pid)) {
+        let after: HashSet<i32> = self.threads().collect();
+        // The children of a thread that has ended are another one's now, which need not have run for that.
+        if before.iter().any(|thread| !after.contains(thread)) {
             self.walk(&first, output, true);
         }
         self.first = first;
         self.held = None;
     }
 
-    fn living(&self) -> impl Iterator<Item = i32> {
-        let living = self.processes.iter().filter(|seen| seen.lives());
-        living.map(|seen| seen.process.pid)
+    fn threads(&self) -> impl Iterator<Item = i32> {
+        let seen = self.processes.iter().flat_map(|seen| &seen.threads);
+        seen.map(|seen| seen.thread)
     }
 
     /// Goes through the whole tree; where children may have changed hands, all are asked for theirs.
@@ -173,6 +175,7 @@ impl Seen {
         Self {
             process,
             processor_time,
+            asked: processor_time,
             threads,
             has_timer,
             descriptors,
@@ -205,7 +208,7 @@ impl Seen {
     /// Whether it has used processor time since this was asked last.
     fn takes_up(&mut self) -> bool {
         let now = processor_time(self.process.pid);
-        let before = std::mem::replace(&mut self.processor_time, now);
+        let before = std::mem::replace(&mut self.asked, now);
         before != now
     }
 
@@ -326,5 +329,35 @@ mod tests {
         tell(&mut shell, "kill $(jobs -p) 2>/dev/null; :", &mut said);
         drop(shell.stdin.take());
         shell.wait().unwrap();
+    }
+
+    /// Forty threads that wait for each other, and one that waits for a line and then sleeps.
+    const MANY: &str = "import sys, threading, time\nlock = threading.Lock()\nlock.acquire()\n\
+        [threading.Thread(target=lock.acquire, daemon=True).start() for _ in range(40)]\n\
+        print('done', flush=True)\nsys.stdin.readline()\ntime.sleep(1000)";
+
+    #[test]
+    fn who_is_asked_whether_it_is_at_work_is_looked_at_again_all_the_same() {
+        let mut many = Command::new("python3");
+        many.args(["-c", MANY]);
+        many.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut many = many.spawn().unwrap();
+        let pid = std::process::id() as i32;
+        let mut said = String::new();
+        let mut answers = BufReader::new(many.stdout.take().unwrap());
+        answers.read_line(&mut said).unwrap();
+        let this = Process::read(many.id() as i32).unwrap();
+        let whole = || stillness(std::slice::from_ref(&this), NO_PIPE);
+        while !whole().parked {}
+        let mut watched = Watched::below(pid);
+        watched.processes = vec![Seen::of(this.clone(), None, NO_PIPE)];
+        writeln!(many.stdin.as_mut().unwrap()).unwrap();
+        while !watched.is_at_work() {}
+        while whole().parked || !whole().at_rest {}
+        while watched.is_at_work() {}
+        let seen = &watched.processes[0];
+        assert!(seen.threads.len() >= MANY_THREADS && !seen.is_still());
+        many.kill().unwrap();
+        many.wait().unwrap();
     }
 }

@@ -235,45 +235,50 @@ impl<'a> Job<'a> {
         scenario: &Scenario,
         options: TrialOptions,
     ) -> Result<Session<'a>, Error> {
-        let servers = self.shared_servers(scenario, options);
-        match servers.and_then(Servers::take) {
-            Some(idle) => {
-                self.turn.come_back().await;
-                Ok(Session::taken_up(idle, self.target, self.turn.clone()))
-            }
+        let Some(servers) = self.shared_servers(scenario, options) else {
+            return self.start().await;
+        };
+        self.turn.come_back().await;
+        match servers.take() {
+            Some(idle) => Ok(Session::taken_up(idle, self.target, self.turn.clone())),
             None => self.start().await,
         }
     }
 
     /// The servers of the run that are shared, where a scenario is of clients alone.
     fn shared_servers(self, scenario: &Scenario, options: TrialOptions) -> Option<&'a Servers> {
+        // Where addresses are punished, those of later clients may have been.
+        let may_punish = self.subject.profile.promises.penalises_addresses();
         let is_shared = options.shares_servers
             && !options.fresh_server
+            && !may_punish
             && !self.is_for_one()
             && !scenario.acts_on_server();
         self.servers.filter(|_| is_shared)
     }
 
-    /// Where a trial fails on a server that others have used, a fresh one decides.
-    async fn unless_second_hand(
+    /// Performs a trial; where it does not pass on a server that others have used, a fresh one decides. The session is that of the
+    /// server which did.
+    async fn decided_by(
         self,
-        (verdict, seen): (Verdict, Transcript),
-        session: &mut Session<'a>,
+        mut session: Session<'a>,
         trial: &Trial,
-    ) -> Result<(Verdict, Transcript), Error> {
+    ) -> Result<(Verdict, Transcript, Session<'a>), Error> {
+        let (verdict, seen) = self.beside_others(&mut session, trial).await?;
         let used_by = session.used_by().to_vec();
         if verdict == Verdict::Pass || used_by.is_empty() {
-            return Ok((verdict, seen));
+            return Ok((verdict, seen, session));
         }
-        *session = self.start().await?;
-        let again = self.beside_others(session, trial).await?;
+        drop(session);
+        let mut session = self.start().await?;
+        let (again, seen_again) = self.beside_others(&mut session, trial).await?;
         match (verdict, again) {
-            (Verdict::Fail(Finding { cause, .. }), (Verdict::Pass, _)) => {
+            (Verdict::Fail(Finding { cause, .. }), Verdict::Pass | Verdict::Inconclusive(_)) => {
                 let cause = Box::new(cause);
                 let doubt = Doubt::SecondHand { cause, used_by };
-                Ok((Verdict::Inconclusive(doubt), seen))
+                Ok((Verdict::Inconclusive(doubt), seen, session))
             }
-            (_, again) => Ok(again),
+            (_, again) => Ok((again, seen_again, session)),
         }
     }
 
@@ -319,7 +324,7 @@ impl<'a> Job<'a> {
     async fn alone_on_fresh_server(self, trial: &Trial) -> Result<(Verdict, Transcript), Error> {
         let mut session = self.start().await?;
         let alone = self.settings.exclusive.alone();
-        self.turn.hold(self.turn.in_line(alone).await);
+        self.turn.hold_alone(self.turn.in_line(alone).await);
         let performed = self.performed(&mut session, trial).await;
         self.turn.end_trial();
         performed
@@ -362,16 +367,13 @@ impl<'a> Job<'a> {
         let mut coverage = Coverage::of(&request);
         let mut chosen: Option<(&Scenario, Doubt)> = None;
         for (n, scenario) in scenarios.iter().enumerate() {
-            let mut used = match session.take() {
+            let used = match session.take() {
                 Some(session) => session,
                 None => self.server_for(scenario, options).await?,
             };
             let mut trial = self.trial(scenario, options.polite);
             trial.is_undisturbed = !options.polite || scenario.is_polite();
-            let (verdict, seen) = self.beside_others(&mut used, &trial).await?;
-            let (verdict, seen) = self
-                .unless_second_hand((verdict, seen), &mut used, &trial)
-                .await?;
+            let (verdict, seen, used) = self.decided_by(used, &trial).await?;
             let verdict = self.unless_helper(verdict, &mut trial, &seen).await?;
             coverage.add(&trial, &seen, &request);
             let is_undisturbed = verdict == Verdict::Pass;
@@ -607,14 +609,17 @@ impl<'a> Job<'a> {
     /// The verdicts of two trials more, on two servers at once where there is room for them.
     async fn twice_more(self, trial: &Trial) -> [Result<(Verdict, Transcript), Error>; 2] {
         let needed = descriptors::needed(std::slice::from_ref(trial.scenario()));
-        let room = descriptors::take_at_once(needed).filter(|_| self.turn.may_have_others());
+        let fit_beside = self.subject.own_namespace || self.target.takes_any_place();
+        let may_have_others = fit_beside && self.turn.may_have_others();
+        let room = descriptors::take_at_once(needed).filter(|_| may_have_others);
         if room.is_none() {
             return [
                 self.on_fresh_server(trial).await,
                 self.on_fresh_server(trial).await,
             ];
         }
-        // Who is done leaves its place to others.
+        // They need places, which all who repeat something may have; who is done leaves its own to others.
+        self.turn.make_room();
         let once = async |turn: Turn| self.with(self.subject, &turn).on_fresh_server(trial).await;
         let (first, second) = tokio::join!(once(self.turn.another()), once(self.turn.another()));
         [first, second]

@@ -195,7 +195,7 @@ fn run_in_turn(
     let needed = descriptors::needed(std::slice::from_ref(&case.scenario));
     let heard = Heard::default();
     let findings = Findings::of_a_run(end.of_part());
-    let taken = turn.in_line(descriptors::take(needed));
+    let taken = descriptors::take_in_turn(needed, turn);
     let (_held, attempt) = match wait_in_line(settings, taken)? {
         Ok(held) => {
             let tried = in_time(case, settings, turn, &findings, &heard);
@@ -276,6 +276,7 @@ async fn try_case(
 ) -> Result<Attempt, Error> {
     let target = &case.target;
     let scenarios = std::slice::from_ref(&case.scenario);
+    turn.come_back().await;
     let lab = Arc::new(Lab::open(settings.isolation)?);
     let session = Session::start(target, lab.clone(), turn.clone()).await?;
     let subject = subject_of(&session, &lab, target, settings)?;

@@ -166,7 +166,8 @@ fn performed(
         ..
     } = first;
     let jobs = jobs(first);
-    let servers = Servers::at_most(jobs);
+    // Where one server runs at a time, none stays behind.
+    let servers = Servers::at_most(if jobs > 1 { jobs } else { 0 });
     let worth = settings.budget.map(|_| work::worth(work, &tried.subject));
     map_in_order(
         work,

@@ -108,7 +108,7 @@ fn tried(check: &'static Check, job: Job<'_>) -> Result<(Vec<Scenario>, Attempt)
     };
     scenarios.splice(0..0, saved);
     let needed = descriptors::needed(&scenarios);
-    let taken = job.turn.in_line(descriptors::take(needed));
+    let taken = descriptors::take_in_turn(needed, job.turn);
     let _held = match wait_in_line(job.settings, taken)? {
         Ok(held) => held,
         Err(skip) => return Ok((scenarios, Attempt::of(Verdict::Skip(skip)))),

@@ -2,12 +2,13 @@
 
 use crate::judge::Skip;
 use crate::model::scenario::Scenario;
+use crate::session::Turn;
 use crate::sys::own_limits::{most_open_files, open_files_now};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What a lab, its server and the loop that drives both take.
-const OF_A_LAB: u64 = 20;
+pub(super) const OF_A_LAB: u64 = 20;
 
 /// What is left for what takes some for a moment, as starting a server does, and for the run itself.
 const IN_RESERVE: u64 = 20;
@@ -68,6 +69,20 @@ pub(super) async fn take(needed: u64) -> Result<Option<OwnedSemaphorePermit>, Sk
     Ok(left.await.ok())
 }
 
+/// The same of who has a turn. Who holds what is waited for may itself wait for a place.
+pub(super) async fn take_in_turn(
+    needed: u64,
+    turn: &Turn,
+) -> Result<Option<OwnedSemaphorePermit>, Skip> {
+    match take_at_once(needed) {
+        Some(held) => Ok(Some(held)),
+        None => {
+            turn.make_room();
+            turn.in_line(take(needed)).await
+        }
+    }
+}
+
 /// The same where so many are free now.
 pub(super) fn take_at_once(needed: u64) -> Option<OwnedSemaphorePermit> {
     let needed = u32::try_from(needed).ok()?;
@@ -79,6 +94,15 @@ pub(super) fn take_at_once(needed: u64) -> Option<OwnedSemaphorePermit> {
 /// The same where less has to do.
 pub(super) async fn take_what_there_is(needed: u64) -> Option<OwnedSemaphorePermit> {
     take(needed.min(stock().size)).await.ok().flatten()
+}
+
+/// The same of who has a turn.
+pub(super) async fn take_what_there_is_in_turn(
+    needed: u64,
+    turn: &Turn,
+) -> Option<OwnedSemaphorePermit> {
+    let there_is = needed.min(stock().size);
+    take_in_turn(there_is, turn).await.ok().flatten()
 }
 
 #[cfg(test)]

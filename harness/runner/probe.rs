@@ -97,8 +97,9 @@ pub(super) async fn probe(
     }
     // What was slow once may have been the host.
     if unserved.is_none() && !goes_on(&subject) {
-        let (_, seen) = job.on_fresh_server(&trial).await?;
-        reply_time = reply_time.min(seen.last_reply_time());
+        let again = job.on_fresh_server(&trial).await.ok();
+        let again = again.and_then(|(_, seen)| seen.last_reply_time());
+        reply_time = reply_time.into_iter().chain(again).min();
     }
     let mut subject = Subject {
         turned_away: session.turned_away().or(turned_away),

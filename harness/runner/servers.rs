@@ -1,13 +1,16 @@
 //! Servers that a check has left as it found them: the next one that minds no company takes them up, which saves their start, and
 //! what it takes until they are warm.
 
+use super::descriptors::{self, OF_A_LAB};
 use crate::session::Idle;
 use std::sync::Mutex;
+use tokio::sync::OwnedSemaphorePermit;
 
 /// Servers that nobody is at.
 #[derive(Debug)]
 pub(super) struct Servers {
-    idle: Mutex<Vec<Idle>>,
+    /// Each with the descriptors that its lab takes.
+    idle: Mutex<Vec<(Idle, OwnedSemaphorePermit)>>,
     /// How many are kept.
     most: usize,
 }
@@ -24,15 +27,17 @@ impl Servers {
     /// One that has had its first clients, if there is any.
     pub(super) fn take(&self) -> Option<Idle> {
         let mut idle = self.idle.lock().ok()?;
-        std::iter::from_fn(|| idle.pop()).find(Idle::is_alive)
+        let mut idle = std::iter::from_fn(|| idle.pop().map(|(server, _)| server));
+        idle.find(Idle::is_alive)
     }
 
-    /// Keeps one for whoever comes next, where there is room.
+    /// Keeps one for whoever comes next, where there is room for it.
     pub(super) fn put(&self, server: Idle) {
         if let Ok(mut idle) = self.idle.lock()
             && idle.len() < self.most
+            && let Some(held) = descriptors::take_at_once(OF_A_LAB)
         {
-            idle.push(server);
+            idle.push((server, held));
         }
     }
 }

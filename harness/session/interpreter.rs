@@ -59,7 +59,7 @@ impl Session<'_> {
             Step::Server(action) => self.server_step(action).await?,
             Step::Pause(time) => {
                 if *time >= WORTH_A_PLACE {
-                    self.observer.turn.step_aside();
+                    self.observer.turn.pause();
                 }
                 tokio::time::sleep(*time).await;
                 self.observer.turn.come_back_if_free();

@@ -85,7 +85,7 @@ impl Observer {
     /// While neither the server nor any of its clients does anything, others go on in their place.
     fn leave_place_while_it_rests(&self, since: Option<Instant>) {
         match since {
-            Some(since) if since.elapsed() >= WORTH_A_PLACE => self.turn.step_aside(),
+            Some(since) if since.elapsed() >= WORTH_A_PLACE => self.turn.pause(),
             Some(_) => {}
             None => self.turn.come_back_if_free(),
         }

@@ -3,7 +3,7 @@
 use super::account::{Account, Spending};
 use crate::model::spent::{Spent, SpentOn};
 use std::any::Any;
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -49,6 +49,8 @@ struct Held {
     aside: RefCell<Option<OwnedSemaphorePermit>>,
     /// What else keeps others from going on, for one trial.
     guard: RefCell<Option<Box<dyn Any>>>,
+    /// Nobody else is to be performed meanwhile.
+    is_alone: Cell<bool>,
     account: Account,
 }
 
@@ -129,18 +131,32 @@ impl Turn {
         self.0.guard.replace(Some(Box::new(guard)));
     }
 
+    /// The same of what keeps all others away.
+    pub(crate) fn hold_alone(&self, guard: impl Any) {
+        self.hold(guard);
+        self.0.is_alone.set(true);
+    }
+
     /// The trial is over.
     pub(crate) fn end_trial(&self) {
         self.0.guard.take();
+        self.0.is_alone.set(false);
     }
 
-    /// Lets others go on, unless too many wait aside already.
+    /// Lets others go on for a while in which nothing happens; who is to be alone stays so.
+    pub(crate) fn pause(&self) {
+        if !self.0.is_alone.get() {
+            self.step_aside();
+        }
+    }
+
+    /// Lets others go on, unless too many wait aside already, or one server is to run at a time.
     pub(crate) fn step_aside(&self) {
         if let Some(places) = self
             .0
             .places
             .as_ref()
-            .filter(|_| self.0.aside.borrow().is_none())
+            .filter(|places| places.most > 1 && self.0.aside.borrow().is_none())
         {
             let Ok(aside) = Arc::clone(&places.aside).try_acquire_owned() else {
                 return;
@@ -158,31 +174,47 @@ mod tests {
 
     #[tokio::test]
     async fn who_waits_for_long_makes_room_and_comes_back_when_there_is_some() {
-        let places = Places::of(1);
+        let places = Places::of(2);
         let first = Turn::at(places.clone(), places.take().await);
-        assert_eq!(places.at_work.available_permits(), 0);
+        assert_eq!(places.at_work.available_permits(), 1);
         first.step_aside();
         first.step_aside();
-        assert_eq!(places.aside.available_permits(), ASIDE_FOR_EACH - 1);
-        let second = Turn::at(places.clone(), places.take().await);
-        drop(second);
+        assert_eq!(places.aside.available_permits(), 2 * ASIDE_FOR_EACH - 1);
+        let others = [places.take().await, places.take().await];
+        drop(others);
         first.come_back().await;
-        assert_eq!(places.at_work.available_permits(), 0);
-        assert_eq!(places.aside.available_permits(), ASIDE_FOR_EACH);
+        assert_eq!(places.at_work.available_permits(), 1);
+        assert_eq!(places.aside.available_permits(), 2 * ASIDE_FOR_EACH);
     }
 
     #[tokio::test]
     async fn who_has_stepped_aside_comes_back_in_between_where_there_is_a_place_free() {
-        let places = Places::of(1);
+        let places = Places::of(2);
         let first = Turn::at(places.clone(), places.take().await);
-        first.step_aside();
-        let second = places.take().await;
+        first.pause();
+        let others = [places.take().await, places.take().await];
         first.come_back_if_free();
         assert!(first.is_aside());
-        drop(second);
+        drop(others);
         first.come_back_if_free();
         assert!(!first.is_aside());
-        assert_eq!(places.at_work.available_permits(), 0);
-        assert_eq!(places.aside.available_permits(), ASIDE_FOR_EACH);
+        assert_eq!(places.at_work.available_permits(), 1);
+        assert_eq!(places.aside.available_permits(), 2 * ASIDE_FOR_EACH);
+    }
+
+    #[tokio::test]
+    async fn who_is_to_be_alone_and_who_is_the_only_one_at_a_time_keep_their_place() {
+        let places = Places::of(2);
+        let alone = Turn::at(places.clone(), places.take().await);
+        alone.hold_alone(());
+        alone.pause();
+        assert!(!alone.is_aside());
+        alone.end_trial();
+        alone.pause();
+        assert!(alone.is_aside());
+        let places = Places::of(1);
+        let only = Turn::at(places.clone(), places.take().await);
+        only.step_aside();
+        assert!(!only.is_aside());
     }
 }

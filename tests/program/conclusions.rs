@@ -164,11 +164,29 @@ fn server_that_fails_once_others_have_used_it_is_inconclusive() {
         "bytes/urgent",
     ];
     let only = ids.iter().flat_map(|id| ["--only", id]);
-    let run = sockdrill(&["check", "--jobs", "1", "--speaks", "echo"])
+    let run = sockdrill(&["check", "--jobs", "2", "--speaks", "echo"])
         .args(only)
         .reporting()
         .args(["--", "python3", "fixtures/external/wears_out.py", "{port}"])
         .run();
     run.code(0)
         .prints("not on a fresh server, though, but on one that ");
+}
+
+/// Who repeats what has failed leaves its place to those who repeat something else.
+#[test]
+fn failures_of_as_many_as_run_at_a_time_are_all_repeated() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = env!("CARGO_BIN_EXE_sockdrill");
+    let echo = [program, "serve", "echo", "--port", "{port}"];
+    let one = case_on(folder.path(), "one", &echo, "ABC");
+    let another = case_on(folder.path(), "another", &echo, "ABC");
+    let run = sockdrill(&["run", "--jobs", "2", &one, &another])
+        .reporting()
+        .run();
+    let run = run.code(1);
+    for check in run.report["checks"].as_array().unwrap() {
+        let evidence = check["evidence"][0].as_str().unwrap();
+        assert_eq!(evidence, "failed 3 of 3");
+    }
 }
