@@ -43,7 +43,7 @@ impl<'a> Session<'a> {
 
     /// Takes up a server that others have left.
     pub(crate) fn taken_up(idle: Idle, target: &'a Target, turn: Turn) -> Self {
-        // What it has printed meanwhile is nothing of what is done to it now.
+        // What it has printed meanwhile is nothing of what is done to it now; processes that have crashed are told of all the same.
         drop(idle.server.process().take_output());
         drop(idle.server.process().take_alarms(true));
         drop(idle.server.process().take_bursts());

@@ -41,6 +41,16 @@ fn with_descriptors(limit: &str, options: &[&str]) -> (Option<i32>, String) {
     (output.status.code(), printed)
 }
 
+/// Who holds what another one waits for may itself wait for the place that this one has.
+#[test]
+fn checks_that_pause_and_checks_that_wait_for_descriptors_all_end() {
+    let only = ["timeout/frozen-server", "reset/after-connect"];
+    let only = only.iter().flat_map(|id| ["--only", id]);
+    let options: Vec<&str> = ["check", "echo"].into_iter().chain(only).collect();
+    let (code, printed) = with_descriptors("-n 64", &options);
+    assert_eq!(code, Some(0), "{printed}");
+}
+
 #[rstest]
 #[case::few("-n 64")]
 #[case::some("-n 256")]
