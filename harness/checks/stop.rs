@@ -269,7 +269,9 @@ pub(super) fn takes_its_time(subject: &Subject) -> bool {
 
 /// A client that has asked a question which the server has read, and not answered.
 ///
-/// The server is stopped while it is looked whether that is so, and gets the signal when it runs on.
+/// The kernel's queue is empty before the thread that reads has noted what it has read: not until that thread waits again
+/// is the request in the server's hands. The server is stopped while it is looked whether it has answered, and gets the
+/// signal when it runs on.
 fn asked_a_slow_one(subject: &Subject) -> Vec<Line> {
     let request = dialogue::request(&subject.profile).unwrap_or_default();
     let asks = ClientSteps::of(0).open(subject).send(request);
@@ -277,7 +279,7 @@ fn asked_a_slow_one(subject: &Subject) -> Vec<Line> {
     let told = server_does(ServerAction::Signal(signal(subject)));
     [
         asks.require(Expectation::Taken).lines(),
-        vec![server_does(ServerAction::Stop)],
+        vec![settle(), server_does(ServerAction::Stop)],
         unanswered.lines(),
         vec![told, server_does(ServerAction::Continue)],
         ClientSteps::of(0).expect_reply(subject).lines(),
@@ -445,8 +447,8 @@ pub(super) const CHECKS: &[Check] = &[
         id: "stop/term-in-flight",
         requirement: "A request that was read and not answered when the server was told to end is answered.",
         why: "The process ends under its conversations: https://github.com/benoitc/gunicorn/issues/2529",
-        method: "Of a server that takes its time: a client sends its request; the server is stopped, the kernel shows that it has \
-                   read all of it and answered nothing, it gets the signal and runs on. Of one that answers lines at once: a \
+        method: "Of a server that takes its time: a client sends its request, which the server reads, and comes to rest; it is \
+                   stopped, the kernel shows that it has answered nothing, it gets the signal and runs on. Of one that answers lines at once: a \
                    client sends a line of 1 MiB and reads nothing, so that the reply is in the server's hands; it gets the \
                    signal, and the client reads. Either gets the whole reply.",
         quantities: "1 MiB is several times what the kernel takes of a reply for a client with the smallest window, \

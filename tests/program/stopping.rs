@@ -26,6 +26,7 @@ fn check(command: &[&str]) -> Run {
 
 #[rstest]
 #[case::all_as_promised("completes", "pass", "pass")]
+#[case::noted_after_it_was_read("slowly", "pass", "pass")]
 #[case::the_request_is_lost("drops", "fail", "pass")]
 #[case::half_a_request_holds_it("holds", "pass", "fail")]
 fn request_that_was_read_is_answered_and_half_of_one_is_not_waited_for(
