@@ -48,6 +48,12 @@ impl Coverage {
         (!self.cuts.is_empty()).then_some(self)
     }
 
+    /// The same with what other scenarios have cut of the same request.
+    pub(crate) fn with(mut self, other: Self) -> Self {
+        self.cuts.extend(other.cuts);
+        self
+    }
+
     /// How many places were cut.
     pub(crate) fn covered(&self) -> usize {
         self.cuts.len()

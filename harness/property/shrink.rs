@@ -10,7 +10,8 @@ use super::rules::Rules;
 use crate::model::data::Segmentation;
 use crate::model::error::Error;
 use crate::model::scenario::Scenario;
-use std::collections::HashMap;
+use futures_util::future::try_join_all;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 /// The most that may be tried, each time on a server of its own.
@@ -27,9 +28,9 @@ const TRIES_WITH_LUCK: usize = 6;
 /// The longest that may be tried. A case that is not the smallest is better than a long wait.
 const TIME: Duration = Duration::from_secs(60);
 
-/// Seeks the smallest case that still fails; `fails` performs a scenario on a healthy server. Returns all that were
-/// found on the way, the smallest first: the last of them are the surest. `line` is where the batch failed, 0 where
-/// that is not known.
+/// Seeks the smallest case that still fails; `fails` performs a scenario on a healthy server, and is asked about so many
+/// at once. Returns all that were found on the way, the smallest first: the last of them are the surest. `line` is where
+/// the batch failed, 0 where that is not known.
 ///
 /// # Errors
 /// What keeps a scenario from being performed.
@@ -38,18 +39,22 @@ pub(crate) async fn smallest(
     batch: usize,
     line: usize,
     name: &str,
-    fails: impl AsyncFnMut(&Scenario) -> Result<bool, Error>,
+    at_once: usize,
+    fails: impl AsyncFn(&Scenario) -> Result<bool, Error>,
 ) -> Result<Vec<Scenario>, Error> {
     let mut search = Search {
         rules,
         name,
         fails,
+        at_once: at_once.max(1),
+        asked: HashSet::new(),
         known: HashMap::new(),
         tries: TRIES,
         begun: Instant::now(),
         found: Vec::new(),
     };
     let mut cases = rules.cases(batch);
+    search.knows_to_fail(&cases);
     search.look_at(&mut cases, line).await?;
     search.leave_out(&mut cases).await?;
     for n in 0..cases.len() {
@@ -64,39 +69,104 @@ struct Search<'a, F> {
     rules: &'a Rules<'a>,
     name: &'a str,
     fails: F,
-    /// What came of scenarios that were tried before: different cases often become the same scenario.
-    known: HashMap<String, bool>,
+    at_once: usize,
+    /// The scenarios that it was asked of so far.
+    asked: HashSet<String>,
+    /// What came of scenarios that were tried before, or tried ahead of the question: different cases often become the same
+    /// scenario.
+    known: HashMap<String, Tried>,
     /// How often a scenario is tried at most.
     tries: usize,
     begun: Instant,
     found: Vec<Scenario>,
 }
 
-impl<F: AsyncFnMut(&Scenario) -> Result<bool, Error>> Search<'_, F> {
+/// What came of a scenario.
+#[derive(Clone, Copy)]
+struct Tried {
+    failed: bool,
+    tries: usize,
+}
+
+impl<F: AsyncFn(&Scenario) -> Result<bool, Error>> Search<'_, F> {
     /// Whether these cases fail; once the search has taken too long, none does.
     async fn fails(&mut self, cases: &[Case]) -> Result<bool, Error> {
-        let scenario = self.rules.batch(self.name, cases);
-        let text = scenario.to_string();
-        if let Some(known) = self.known.get(&text) {
-            return Ok(*known);
+        let one = std::iter::once(cases.to_vec());
+        Ok(self.first_that_fails(one).await?.is_some())
+    }
+
+    /// The first of these that fails, with its number. Those behind it may have been tried as well, and are known then.
+    async fn first_that_fails(
+        &mut self,
+        all: impl Iterator<Item = Vec<Case>>,
+    ) -> Result<Option<(usize, Vec<Case>)>, Error> {
+        let mut all = all.enumerate();
+        loop {
+            let some: Vec<_> = all.by_ref().take(self.at_once).collect();
+            if some.is_empty() {
+                return Ok(None);
+            }
+            let batch = |(_, cases): &(usize, Vec<Case>)| self.rules.batch(self.name, cases);
+            let scenarios: Vec<Scenario> = some.iter().map(batch).collect();
+            self.try_all(&scenarios).await?;
+            for (found, scenario) in some.into_iter().zip(scenarios) {
+                if self.is_known_to_fail(scenario) {
+                    return Ok(Some(found));
+                }
+            }
         }
-        if self.known.len() >= ATTEMPTS || self.begun.elapsed() > TIME {
-            return Ok(false);
+    }
+
+    /// Tries all of these at once that are not known yet, unless the search has taken too long.
+    async fn try_all(&mut self, scenarios: &[Scenario]) -> Result<(), Error> {
+        if self.asked.len() >= ATTEMPTS || self.begun.elapsed() > TIME {
+            return Ok(());
         }
+        let mut new: Vec<(String, &Scenario)> = Vec::new();
+        for scenario in scenarios {
+            let text = scenario.to_string();
+            if !self.known.contains_key(&text) && !new.iter().any(|(known, _)| *known == text) {
+                new.push((text, scenario));
+            }
+        }
+        let tried = new.iter().map(|(_, scenario)| self.tried(scenario));
+        let tried = try_join_all(tried).await?;
+        let texts = new.into_iter().map(|(text, _)| text);
+        self.known.extend(texts.zip(tried));
+        Ok(())
+    }
+
+    async fn tried(&self, scenario: &Scenario) -> Result<Tried, Error> {
         let (mut failures, mut tries) = (0, 0);
         while failures < NEEDED && NEEDED - failures <= self.tries - tries {
-            failures += usize::from((self.fails)(&scenario).await?);
+            failures += usize::from((self.fails)(scenario).await?);
             tries += 1;
         }
         let failed = failures == NEEDED;
-        if failed {
+        Ok(Tried { failed, tries })
+    }
+
+    /// The whole batch has failed; what comes to the same need not be tried.
+    fn knows_to_fail(&mut self, cases: &[Case]) {
+        let text = self.rules.batch(self.name, cases).to_string();
+        let (failed, tries) = (true, NEEDED);
+        self.asked.insert(text.clone());
+        self.known.insert(text, Tried { failed, tries });
+    }
+
+    /// What is known of a scenario, which is asked for now.
+    fn is_known_to_fail(&mut self, scenario: Scenario) -> bool {
+        let text = scenario.to_string();
+        let Some(Tried { failed, tries }) = self.known.get(&text).copied() else {
+            return false;
+        };
+        if self.asked.insert(text) && failed {
             self.found.push(scenario);
+            if tries > NEEDED {
+                self.tries = TRIES_WITH_LUCK;
+            }
         }
-        if failed && tries > NEEDED {
-            self.tries = TRIES_WITH_LUCK;
-        }
-        self.known.insert(text, failed);
-        Ok(failed)
+        failed
     }
 
     /// Leaves out all but the case that the failure showed in, or at least all behind it.
@@ -120,12 +190,18 @@ impl<F: AsyncFnMut(&Scenario) -> Result<bool, Error>> Search<'_, F> {
         while size > 0 && cases.len() > 1 {
             let mut at = 0;
             while at < cases.len() && cases.len() > 1 {
-                let end = (at + size).min(cases.len());
-                let rest = [&cases[..at], &cases[end..]].concat();
-                if !rest.is_empty() && self.fails(&rest).await? {
-                    *cases = rest;
-                } else {
-                    at = end;
+                let whole = cases.clone();
+                let rests = (at..whole.len()).step_by(size).map(|at| {
+                    let end = (at + size).min(whole.len());
+                    [&whole[..at], &whole[end..]].concat()
+                });
+                let rests = rests.filter(|rest| !rest.is_empty());
+                match self.first_that_fails(rests).await? {
+                    Some((n, rest)) => {
+                        at += n * size;
+                        *cases = rest;
+                    }
+                    None => break,
                 }
             }
             size = match size {
@@ -140,27 +216,28 @@ impl<F: AsyncFnMut(&Scenario) -> Result<bool, Error>> Search<'_, F> {
     async fn simplify(&mut self, cases: &mut Vec<Case>, n: usize) -> Result<(), Error> {
         let (mut at, mut is_simpler) = (0, false);
         loop {
-            let Some(simpler) = simpler(&cases[n]).into_iter().nth(at) else {
-                if !is_simpler {
-                    return Ok(());
+            let whole = cases.clone();
+            let simpler = simpler(&whole[n]);
+            let left = simpler.into_iter().enumerate().skip(at);
+            let is_less = |case: &Case| weight(case) < weight(&whole[n]);
+            let less = left.filter(|(_, case)| is_less(case));
+            let (numbers, attempts): (Vec<usize>, Vec<Vec<Case>>) = less
+                .map(|(number, case)| {
+                    let mut attempt = whole.clone();
+                    attempt[n] = case;
+                    (number, attempt)
+                })
+                .unzip();
+            match self.first_that_fails(attempts.into_iter()).await? {
+                Some((number, attempt)) => {
+                    at = numbers[number];
+                    *cases = attempt;
+                    is_simpler = true;
                 }
-                (at, is_simpler) = (0, false);
-                continue;
-            };
-            let is_less = weight(&simpler) < weight(&cases[n]);
-            let mut attempt = cases.clone();
-            attempt[n] = simpler;
-            if is_less && (self.text(&attempt) == self.text(cases) || self.fails(&attempt).await?) {
-                *cases = attempt;
-                is_simpler = true;
-            } else {
-                at += 1;
+                None if is_simpler => (at, is_simpler) = (0, false),
+                None => return Ok(()),
             }
         }
-    }
-
-    fn text(&self, cases: &[Case]) -> String {
-        self.rules.batch(self.name, cases).to_string()
     }
 }
 

@@ -257,8 +257,10 @@ fn shrunk(name: &str, fails: impl Fn(&Scenario) -> bool) -> Scenario {
         .build()
         .unwrap();
     let attempt = async |scenario: &Scenario| Ok(fails(scenario));
-    let found = runtime.block_on(smallest(&rules, batch, 0, "small", attempt));
-    found.unwrap().remove(0)
+    let seek = |at_once| runtime.block_on(smallest(&rules, batch, 0, "small", at_once, attempt));
+    let [one_by_one, at_once] = [1, 5].map(|at_once| seek(at_once).unwrap());
+    assert_eq!(one_by_one, at_once, "it is the same search");
+    at_once.into_iter().next().unwrap()
 }
 
 fn sends(scenario: &Scenario) -> impl Iterator<Item = (usize, &crate::model::data::Segmentation)> {

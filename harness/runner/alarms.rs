@@ -17,6 +17,11 @@ impl Heard {
         }
     }
 
+    /// All that was heard.
+    pub(super) fn all(self) -> Vec<Alarmed> {
+        self.0.into_inner()
+    }
+
     /// The verdict with what was heard: a failure keeps its cause, and is told of them; whatever else it is, the first of them
     /// is a failure.
     pub(super) fn beside(&self, verdict: Verdict) -> Verdict {

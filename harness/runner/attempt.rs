@@ -9,7 +9,7 @@ use super::servers::Servers;
 use super::settings::Settings;
 use crate::judge::cut_coverage::Coverage;
 use crate::judge::{
-    Doubt, Evidence, Finding, Skip, Verdict, begins_to_tell, judge, next, recommendations,
+    Alarmed, Doubt, Evidence, Finding, Skip, Verdict, begins_to_tell, judge, next, recommendations,
 };
 use crate::launch::Target;
 use crate::launch::lab::Lab;
@@ -56,6 +56,16 @@ impl Attempt {
         self.failed.is_some() || alarms::is_recommended(&self.verdict)
     }
 
+    /// Adds what came of other scenarios, but for the verdict.
+    pub(super) fn add(&mut self, other: Self) {
+        self.transcript = other.transcript;
+        self.unsure.extend(other.unsure);
+        self.coverage = match (self.coverage.take(), other.coverage) {
+            (Some(one), Some(other)) => Some(one.with(other)),
+            (one, other) => one.or(other),
+        };
+    }
+
     pub(super) fn of(verdict: Verdict) -> Self {
         Self {
             verdict,
@@ -81,11 +91,11 @@ pub(super) struct Job<'a> {
     /// The check, the case or the observation that trials are made for.
     purpose: &'a str,
     /// The check, where it is one.
-    check: Option<&'static Check>,
+    pub(super) check: Option<&'static Check>,
     /// The alarms that are heard in them.
     heard: Option<&'a Heard>,
     /// The servers that checks leave to each other.
-    servers: Option<&'a Servers>,
+    pub(super) servers: Option<&'a Servers>,
 }
 
 /// How each of the scenarios is tried.
@@ -168,6 +178,13 @@ impl<'a> Job<'a> {
         Self {
             check: Some(check),
             ..self.of(check.id, heard)
+        }
+    }
+
+    /// Alarms were heard in a trial of it.
+    pub(super) fn hear(self, alarms: Vec<Alarmed>) {
+        if let Some(heard) = self.heard {
+            heard.add(alarms);
         }
     }
 
@@ -282,6 +299,24 @@ impl<'a> Job<'a> {
         }
     }
 
+    /// The verdict of a trial on a server that earlier ones may have left, or on a fresh one; it is left as well where it passes.
+    pub(super) async fn on_some_server(self, trial: &Trial) -> Result<Verdict, Error> {
+        let options = TrialOptions {
+            fresh_server: false,
+            shares_servers: true,
+            polite: true,
+            tries: 1,
+            ask: false,
+            ends_when_late: false,
+        };
+        let scenario = trial.scenario();
+        let session = self.server_for(scenario, options).await?;
+        let (verdict, seen, session) = self.decided_by(session, trial).await?;
+        let passed = (verdict == Verdict::Pass).then_some(session);
+        self.leave_to_others(passed, Some(&(scenario, seen)), options);
+        Ok(verdict)
+    }
+
     /// Leaves a server to other checks that has passed.
     fn leave_to_others(
         self,
@@ -333,9 +368,7 @@ impl<'a> Job<'a> {
     /// Judges what was seen of a trial, and saves all of it where that is wanted.
     pub(super) fn judged(self, trial: &Trial, seen: &Transcript) -> Result<Verdict, Error> {
         let verdict = judge(trial, seen);
-        if let Some(heard) = self.heard {
-            heard.add(recommendations(trial, seen));
-        }
+        self.hear(recommendations(trial, seen));
         if let Some(folder) = &self.settings.transcripts {
             saved::save(folder, self.purpose, trial, seen, &verdict)?;
         }
@@ -348,25 +381,23 @@ impl<'a> Job<'a> {
         scenarios: &[Scenario],
         options: TrialOptions,
     ) -> Result<Attempt, Error> {
-        self.try_on(None, scenarios, options).await
+        self.try_on(None, scenarios.iter().enumerate(), options)
+            .await
     }
 
-    /// The same, beginning with a server that runs already.
+    /// The same with those that come, each with its number, beginning with a server that runs already.
     pub(super) async fn try_on(
         self,
         mut session: Option<Session<'a>>,
-        scenarios: &[Scenario],
+        scenarios: impl Iterator<Item = (usize, &Scenario)>,
         options: TrialOptions,
     ) -> Result<Attempt, Error> {
-        if scenarios.is_empty() {
-            return Ok(Attempt::of(Verdict::Skip(Skip::NothingToDo)));
-        }
         let (mut unsure, mut doubt, mut last) = (Vec::new(), None, None);
         let (mut skipped, mut passed) = (None, false);
         let request = dialogue::request(&self.subject.profile).unwrap_or_default();
         let mut coverage = Coverage::of(&request);
         let mut chosen: Option<(&Scenario, Doubt)> = None;
-        for (n, scenario) in scenarios.iter().enumerate() {
+        for (n, scenario) in scenarios {
             let used = match session.take() {
                 Some(session) => session,
                 None => self.server_for(scenario, options).await?,
@@ -419,7 +450,7 @@ impl<'a> Job<'a> {
         self.leave_to_others(session, last.as_ref(), options);
         let verdict = match (doubt, skipped) {
             (Some(why), _) => Verdict::Inconclusive(why),
-            (None, Some(why)) if !passed => Verdict::Skip(why),
+            (None, why) if !passed => Verdict::Skip(why.unwrap_or(Skip::NothingToDo)),
             (None, _) => Verdict::Pass,
         };
         Ok(Attempt {
@@ -587,6 +618,11 @@ impl<'a> Job<'a> {
         (Verdict::Inconclusive(doubt), None)
     }
 
+    /// Whether several servers can run at a time: on the plain host two with the same fixed port would meet.
+    pub(super) fn may_have_servers(self) -> bool {
+        self.subject.own_namespace || self.target.takes_any_place()
+    }
+
     /// How often it fails, of two times more. What was seen is in the report, however often it is seen again, and also where that
     /// cannot be tried.
     async fn counted(self, finding: Finding, trial: &Trial) -> Finding {
@@ -607,10 +643,12 @@ impl<'a> Job<'a> {
     }
 
     /// The verdicts of two trials more, on two servers at once where there is room for them.
-    async fn twice_more(self, trial: &Trial) -> [Result<(Verdict, Transcript), Error>; 2] {
+    pub(super) async fn twice_more(
+        self,
+        trial: &Trial,
+    ) -> [Result<(Verdict, Transcript), Error>; 2] {
         let needed = descriptors::needed(std::slice::from_ref(trial.scenario()));
-        let fit_beside = self.subject.own_namespace || self.target.takes_any_place();
-        let may_have_others = fit_beside && self.turn.may_have_others();
+        let may_have_others = self.may_have_servers() && self.turn.may_have_others();
         let room = descriptors::take_at_once(needed).filter(|_| may_have_others);
         if room.is_none() {
             return [

@@ -275,7 +275,6 @@ async fn try_case(
     heard: &Heard,
 ) -> Result<Attempt, Error> {
     let target = &case.target;
-    let scenarios = std::slice::from_ref(&case.scenario);
     turn.come_back().await;
     let lab = Arc::new(Lab::open(settings.isolation)?);
     let session = Session::start(target, lab.clone(), turn.clone()).await?;
@@ -300,5 +299,6 @@ async fn try_case(
         ask: false,
         ends_when_late: false,
     };
-    job.try_on(Some(session), scenarios, options).await
+    job.try_on(Some(session), std::iter::once((0, &case.scenario)), options)
+        .await
 }

@@ -369,9 +369,9 @@ impl<'a> Tried<'a> {
     }
 }
 
-/// How many servers run at a time: on the plain host two with the same fixed port would meet.
+/// How many servers run at a time.
 fn jobs(job: Job<'_>) -> usize {
-    match job.subject.own_namespace || job.target.takes_any_place() {
+    match job.may_have_servers() {
         true => descriptors::jobs(job.settings.jobs),
         false => 1,
     }

@@ -1,5 +1,6 @@
 //! One check against one server, and what the target's file says of its result.
 
+use super::abreast::abreast;
 use super::alarms::{self, Heard};
 use super::attempt::{Attempt, Job, TrialOptions};
 use super::descriptors;
@@ -113,8 +114,9 @@ fn tried(check: &'static Check, job: Job<'_>) -> Result<(Vec<Scenario>, Attempt)
         Ok(held) => held,
         Err(skip) => return Ok((scenarios, Attempt::of(Verdict::Skip(skip)))),
     };
-    let attempt = match block_on(job.settings, in_time(batches, &scenarios, job))? {
+    let attempt = match performed(batches, &scenarios, job) {
         Ok(attempt) => attempt,
+        Err(Error::Interrupted) => return Err(Error::Interrupted),
         // It started before, so what keeps it from starting now is no fault of the command.
         Err(error) => Attempt::of(Verdict::Inconclusive(Doubt::NotStarted {
             reason: error.chain(),
@@ -123,26 +125,21 @@ fn tried(check: &'static Check, job: Job<'_>) -> Result<(Vec<Scenario>, Attempt)
     Ok((scenarios, attempt))
 }
 
-/// Performs all scenarios of a check, and concludes from them, unless the time of the run is over before.
-async fn in_time(
-    batches: Batches<'_>,
-    scenarios: &[Scenario],
+/// What comes of trials, unless the time of the run is over before.
+pub(super) async fn in_time(
     job: Job<'_>,
+    trials: impl Future<Output = Result<Attempt, Error>>,
 ) -> Result<Attempt, Error> {
     // What has failed ends by itself then, and is told.
     tokio::select! {
         biased;
-        attempt = performed(batches, scenarios, job) => attempt,
+        attempt = trials => attempt,
         over = job.findings.until_over() => Ok(Attempt::of(Verdict::Inconclusive(over.doubt()))),
     }
 }
 
 /// Performs all scenarios of a check, and concludes from them.
-async fn performed(
-    batches: Batches<'_>,
-    scenarios: &[Scenario],
-    job: Job<'_>,
-) -> Result<Attempt, Error> {
+fn performed(batches: Batches<'_>, scenarios: &[Scenario], job: Job<'_>) -> Result<Attempt, Error> {
     let check = batches.check;
     let options = TrialOptions {
         fresh_server: check.policy.fresh_server,
@@ -152,8 +149,13 @@ async fn performed(
         ask: true,
         ends_when_late: !check.policy.drawn && !job.settings.deep,
     };
-    let attempt = job.try_all(scenarios, options).await?;
-    concluded(attempt, batches, scenarios, job).await
+    if !check.policy.drawn {
+        let tried = job.try_all(scenarios, options);
+        return block_on(job.settings, in_time(job, tried))?;
+    }
+    let attempt = abreast(scenarios, options, job)?;
+    let concluded = concluded(attempt, batches, scenarios, job);
+    block_on(job.settings, in_time(job, concluded))?
 }
 
 /// The invariant that was broken where a check recommends something else: that holds for every server, and is no

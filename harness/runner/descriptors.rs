@@ -91,6 +91,12 @@ pub(super) fn take_at_once(needed: u64) -> Option<OwnedSemaphorePermit> {
         .ok()
 }
 
+/// What up to so many more take who perform these scenarios at the same time, as far as it is free.
+pub(super) fn take_for_others(scenarios: &[Scenario], most: usize) -> Vec<OwnedSemaphorePermit> {
+    let needed = needed(scenarios);
+    (0..most).map_while(|_| take_at_once(needed)).collect()
+}
+
 /// The same where less has to do.
 pub(super) async fn take_what_there_is(needed: u64) -> Option<OwnedSemaphorePermit> {
     take(needed.min(stock().size)).await.ok().flatten()

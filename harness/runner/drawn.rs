@@ -3,6 +3,10 @@
 use super::attempt::{Attempt, Job, TRIES};
 #[cfg(feature = "property")]
 use super::attempt::{TrialOptions, Tried};
+#[cfg(feature = "property")]
+use super::descriptors;
+#[cfg(feature = "property")]
+use super::servers::Servers;
 use super::settings::Settings;
 use crate::drill::DrillFile;
 #[cfg(feature = "property")]
@@ -16,7 +20,11 @@ use crate::model::subject::Subject;
 #[cfg(feature = "property")]
 use crate::property;
 use crate::report::data::CheckResult;
+#[cfg(feature = "property")]
+use crate::session::Places;
 use std::path::PathBuf;
+#[cfg(feature = "property")]
+use tokio::sync::OwnedSemaphorePermit;
 
 /// How many cases of a property a quick run has: no row of the table should take longer than its longest wait.
 const FEW_CASES: usize = 30;
@@ -213,9 +221,15 @@ async fn made_small(
     let (Some(batch), Some(rules)) = (batch, property::Rules::of(job.subject)) else {
         return attempt;
     };
+    let held = others(drawn, job);
+    let at_once = held.len() + 1;
+    job.turn.make_room();
+    let servers = Servers::at_most(at_once);
     let fails = async |scenario: &Scenario| {
+        let turn = job.turn.another();
+        let job = job.with(job.subject, &turn).sharing(&servers);
         let trial = job.trial(scenario, true).again();
-        let (verdict, _) = job.on_fresh_server(&trial).await?;
+        let verdict = job.on_some_server(&trial).await?;
         Ok(matches!(verdict, Verdict::Fail(_)))
     };
     let name = format!("the smallest case of seed {}", job.settings.seed);
@@ -225,7 +239,7 @@ async fn made_small(
     };
     let smaller = async {
         let _confirmation = job.turn.spends_on(SpentOn::Confirmation);
-        let found = property::smallest(&rules, batch, line, &name, fails).await?;
+        let found = property::smallest(&rules, batch, line, &name, at_once, fails).await?;
         surest(&found, job).await
     };
     // Where the server cannot be started once more, there is still what was seen of the first case.
@@ -235,6 +249,15 @@ async fn made_small(
         _ = job.findings.until_over() => Ok(None),
     };
     smaller.ok().flatten().unwrap_or(attempt)
+}
+
+/// What others take who try cases beside this one, as far as there are places and descriptors for them.
+#[cfg(feature = "property")]
+fn others(scenarios: &[Scenario], job: Job<'_>) -> Vec<OwnedSemaphorePermit> {
+    // What is tried ahead may be in vain: it should take nobody's processor.
+    let processors = std::thread::available_parallelism().map_or(1, usize::from);
+    let places = job.turn.places().map_or(1, Places::most);
+    descriptors::take_for_others(scenarios, places.min(processors) - 1)
 }
 
 /// The first of ever larger cases that fails each time, or the one that fails most often: the smallest may have failed
@@ -261,8 +284,10 @@ async fn confirmed(small: &Scenario, job: Job<'_>) -> Result<(usize, Attempt), E
     let trial = job.trial(small, true).again();
     let mut tried = Tried::default();
     let mut seen = Attempt::of(Verdict::Pass);
-    for _ in 0..TRIES {
-        let (verdict, transcript) = job.on_fresh_server(&trial).await?;
+    let first = job.on_fresh_server(&trial).await;
+    let [second, third] = job.twice_more(&trial).await;
+    for once in [first, second, third] {
+        let (verdict, transcript) = once?;
         tried.count(&verdict);
         if matches!(verdict, Verdict::Fail(_)) {
             seen = Attempt {

@@ -1,5 +1,6 @@
 //! From a target and a selection of checks to a report: who is tried on which server, and what is repeated.
 
+mod abreast;
 mod alarms;
 mod attempt;
 mod begun;
@@ -23,6 +24,7 @@ mod selection;
 mod servers;
 mod settings;
 mod simplest;
+
 mod work;
 mod worth;
 

@@ -49,6 +49,11 @@ impl Account {
         }
     }
 
+    /// Adds what was spent elsewhere.
+    pub(super) fn add(&self, elsewhere: &Spent) {
+        self.0.borrow_mut().spent.add(elsewhere);
+    }
+
     /// What was spent so far.
     pub(super) fn spent(&self) -> Spent {
         let mut ledger = self.0.borrow_mut();

@@ -29,6 +29,11 @@ impl Places {
         }
     }
 
+    /// How many are performed at a time.
+    pub(crate) fn most(&self) -> usize {
+        self.most
+    }
+
     /// Waits for a place; none where there is nobody to wait for.
     pub(crate) async fn take(&self) -> Option<OwnedSemaphorePermit> {
         // The semaphore is closed by nobody.
@@ -64,9 +69,14 @@ impl Turn {
         }))
     }
 
+    /// The places of those among whom it has its turn, where there is more than one.
+    pub(crate) fn places(&self) -> Option<&Places> {
+        self.0.places.as_ref().filter(|places| places.most > 1)
+    }
+
     /// Whether others may be performed beside it.
     pub(crate) fn may_have_others(&self) -> bool {
-        self.0.places.as_ref().is_some_and(|places| places.most > 1)
+        self.places().is_some()
     }
 
     /// A turn of its own for what is done beside this one, on the same account; it has no place yet.
@@ -92,6 +102,11 @@ impl Turn {
     /// What its time was spent on so far.
     pub(crate) fn spent(&self) -> Spent {
         self.0.account.spent()
+    }
+
+    /// Adds what was spent on the same in other threads.
+    pub(crate) fn has_spent(&self, elsewhere: &Spent) {
+        self.0.account.add(elsewhere);
     }
 
     /// Comes back to a place, where it has left one.

@@ -19,6 +19,8 @@ mod conclusions;
 mod coverage;
 /// Who is answered while everybody else stays.
 mod crowds;
+/// Cases of properties, many at once.
+mod drawn;
 /// Servers that seem to have ended, and what is left of those that have.
 mod ended;
 /// What a scenario file costs the server that it is for.
