@@ -8,6 +8,7 @@ use crate::model::action::Action;
 use crate::model::data::{Match, Segmentation, Source};
 use crate::model::dialogue::{self, ClientSteps, pause, repeat, scenario, settle};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
+use crate::model::limits::STEP_WITHIN;
 use crate::model::need::Need;
 use crate::model::profile::{Drops, Speech, Transport};
 use crate::model::scenario::{Line, Scenario, Step};
@@ -185,13 +186,14 @@ const ROUNDS: u32 = 10;
 pub(super) fn arrivals(subject: &Subject, clients: usize, rounds: u32) -> Scenario {
     let names: Vec<String> = (1..=clients).map(|n| format!("client-{n}")).collect();
     let names: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
-    // Who waits to be accepted has not been let in.
+    // Who waits to be accepted has not been let in; where the server rests meanwhile, it turns nobody away.
     let comes = |who| {
         let comes = ClientSteps::of(who).connect().speak_if_deferred(subject);
-        comes.expect(Expectation::Accepted)
+        let accepted = ClientSteps::of(who).expect_within(Expectation::Accepted, STEP_WITHIN);
+        [comes.lines(), vec![settle()], accepted.lines()].concat()
     };
     let leaves = |who| ClientSteps::of(who).then(Action::Close);
-    let mut round: Vec<Line> = (0..clients).flat_map(|who| comes(who).lines()).collect();
+    let mut round: Vec<Line> = (0..clients).flat_map(comes).collect();
     round.push(settle());
     round.extend((0..clients).flat_map(|who| leaves(who).lines()));
     round.push(settle());

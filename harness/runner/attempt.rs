@@ -41,10 +41,6 @@ pub(super) struct Attempt {
     /// Where the profile's request was cut.
     pub(super) coverage: Option<Coverage>,
     /// Which of the scenarios proved nothing.
-    #[cfg_attr(
-        not(feature = "property"),
-        expect(dead_code, reason = "only drawn ones are looked at again")
-    )]
     pub(super) unsure: Vec<usize>,
     /// How many cases of them proved nothing alone either, where they have several.
     pub(super) unproven: usize,
