@@ -3,12 +3,14 @@
 use super::cause::{Cause, Growth, StepRef};
 use super::choice::Choice;
 use super::deeds::Deed;
+use super::thresholds::STARVED_FROM_A;
 use super::verdict::Verdict;
 use crate::model::form::Over;
+use crate::model::limits::STEP_WITHIN;
 use crate::model::need::Unmet;
 use crate::model::profile::Transport;
 use crate::model::scenario::Scenario;
-use crate::transcript::event::Exit;
+use crate::transcript::event::{Exit, Transcript};
 use crate::transcript::fault::Fault;
 use std::time::Duration;
 
@@ -192,6 +194,23 @@ impl Doubt {
         }
     }
 
+    /// Whether another try may come to a conclusion. What a host refuses it refuses again; what takes time, or a word in the
+    /// profile, does so once more; and where a fault was waited for in vain while nobody lacked a processor, it is no matter of
+    /// chance or of load.
+    pub(crate) fn may_pass(&self, seen: &Transcript) -> bool {
+        match self {
+            Self::NotYet { .. }
+            | Self::StillReading { .. }
+            | Self::Chosen { .. }
+            | Self::SecondHand { .. }
+            | Self::HostRefused { .. } => false,
+            Self::Unproven { .. } => {
+                seen.lasted() < STEP_WITHIN || seen.starved() * STARVED_FROM_A > STEP_WITHIN
+            }
+            _ => true,
+        }
+    }
+
     /// Whether what was seen says more than the reason does.
     pub(crate) fn has_a_story(&self) -> bool {
         !matches!(
@@ -253,5 +272,40 @@ impl Skip {
             over: line.step.form().over,
             transport,
         })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transcript::event::{Event, What};
+
+    /// A trial that took so long, in which somebody lacked a processor for so long.
+    fn seen(seconds: u64, lacked_ms: u64) -> Transcript {
+        let what = What::Starved(Duration::from_millis(lacked_ms));
+        let at = Duration::from_secs(seconds);
+        Transcript {
+            events: vec![Event { at, what }],
+        }
+    }
+
+    #[test]
+    fn fault_is_waited_for_again_where_that_may_have_been_chance_or_load() {
+        let unproven = Doubt::Unproven {
+            fault: Fault::Sent,
+            evidence: String::new(),
+        };
+        assert!(unproven.may_pass(&seen(1, 0)), "a race that was lost");
+        assert!(unproven.may_pass(&seen(10, 2_000)), "a loaded host");
+        assert!(!unproven.may_pass(&seen(10, 100)), "time that is spent");
+    }
+
+    #[test]
+    fn what_a_host_refuses_is_not_asked_for_again() {
+        let refused = Doubt::HostRefused {
+            fault: Fault::Sent,
+            evidence: "EPERM".to_owned(),
+        };
+        assert!(!refused.may_pass(&seen(1, 0)));
     }
 }

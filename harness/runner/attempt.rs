@@ -270,8 +270,8 @@ impl<'a> Job<'a> {
         self.servers.filter(|_| is_shared)
     }
 
-    /// Performs a trial; where it does not pass on a server that others have used, a fresh one decides. The session is that of the
-    /// server which did.
+    /// Performs a trial; where it does not pass on a server that others have used, a fresh one decides, and more of them where
+    /// chance may have. The session is that of the server which did.
     async fn decided_by(
         self,
         mut session: Session<'a>,
@@ -287,9 +287,12 @@ impl<'a> Job<'a> {
         let (again, seen_again) = self.beside_others(&mut session, trial).await?;
         match (verdict, again) {
             (Verdict::Fail(Finding { cause, .. }), Verdict::Pass | Verdict::Inconclusive(_)) => {
+                let mut more = self.twice_more(trial).await.into_iter().flatten();
+                let failed = more.find(|(verdict, _)| matches!(verdict, Verdict::Fail(_)));
                 let cause = Box::new(cause);
-                let doubt = Doubt::SecondHand { cause, used_by };
-                Ok((Verdict::Inconclusive(doubt), seen, session))
+                let doubt = || Verdict::Inconclusive(Doubt::SecondHand { cause, used_by });
+                let (verdict, seen) = failed.unwrap_or_else(|| (doubt(), seen));
+                Ok((verdict, seen, session))
             }
             (_, again) => Ok((again, seen_again, session)),
         }
@@ -542,7 +545,7 @@ impl<'a> Job<'a> {
         seen: &Transcript,
         options: TrialOptions,
     ) -> Result<(Verdict, Option<&'static str>), Error> {
-        let (again, seen_again) = self.again(verdict, trial, options.tries).await;
+        let (again, seen_again) = self.again(verdict, trial, seen, options.tries).await;
         let seen = seen_again.as_ref().unwrap_or(seen);
         match again {
             Verdict::Fail(finding) => self.made_sure_of(finding, trial, seen, options).await,
@@ -577,22 +580,18 @@ impl<'a> Job<'a> {
         performed
     }
 
-    /// Repeats what proved nothing, until it does or has been tried so often; what was seen then comes with it.
+    /// Repeats what proved nothing, where that may pass, until it does or has been tried so often; what was seen then comes with it.
     async fn again(
         self,
         verdict: Verdict,
         trial: &Trial,
+        seen: &Transcript,
         tries: usize,
     ) -> (Verdict, Option<Transcript>) {
         match verdict {
-            // What it needs is time, which another try would take once more, or a word in the profile; or it was tried again already.
-            Verdict::Inconclusive(
-                Doubt::NotYet { .. }
-                | Doubt::StillReading { .. }
-                | Doubt::Chosen { .. }
-                | Doubt::SecondHand { .. },
-            ) => (verdict, None),
-            Verdict::Inconclusive(doubt) => self.until_decided(doubt, trial, tries).await,
+            Verdict::Inconclusive(doubt) if doubt.may_pass(seen) => {
+                self.until_decided(doubt, trial, tries).await
+            }
             decided => (decided, None),
         }
     }

@@ -3,7 +3,7 @@
 use super::attempt::Job;
 use super::begun::Begun;
 use super::checked::check_result;
-use super::descriptors::{self, take_what_there_is};
+use super::descriptors;
 use super::findings::Findings;
 use super::observed::{first_observations, observe};
 use super::parallel::{block_on, longest_first, map_in_order, wait_in_line};
@@ -55,7 +55,9 @@ pub fn check(
     let chosen = part_of(placed, settings, |(_, check): &(usize, &Check)| check.id)?;
     saved::make_folder(settings)?;
     let begun = Begun::now();
-    let held = wait_in_line(settings, take_what_there_is(descriptors::needed(&[])))?;
+    let turn = Turn::default();
+    let taken = descriptors::take_what_there_is(descriptors::needed(&[]), &turn);
+    let held = wait_in_line(settings, taken)?;
     let findings = Findings::of_a_run(RunEnd::of(settings.fails_fast(), settings.budget));
     let probed = block_on(settings, in_time(target, settings, &findings))??;
     drop(held);
@@ -71,7 +73,6 @@ pub fn check(
         found_to_turn_away: probed.subject.turned_away.is_some(),
         ..target.on(probed.subject.place.transport)
     };
-    let turn = Turn::default();
     let first = Job::new(&target, &probed.subject, settings, &turn, &findings);
     let tried = Tried::of(&table, &probed, first)?;
     let all = work::all(&whole, &probed, settings);

@@ -98,15 +98,7 @@ pub(super) fn take_for_others(scenarios: &[Scenario], most: usize) -> Vec<OwnedS
 }
 
 /// The same where less has to do.
-pub(super) async fn take_what_there_is(needed: u64) -> Option<OwnedSemaphorePermit> {
-    take(needed.min(stock().size)).await.ok().flatten()
-}
-
-/// The same of who has a turn.
-pub(super) async fn take_what_there_is_in_turn(
-    needed: u64,
-    turn: &Turn,
-) -> Option<OwnedSemaphorePermit> {
+pub(super) async fn take_what_there_is(needed: u64, turn: &Turn) -> Option<OwnedSemaphorePermit> {
     let there_is = needed.min(stock().size);
     take_in_turn(there_is, turn).await.ok().flatten()
 }
@@ -132,6 +124,10 @@ mod tests {
                 given
             })
         );
-        assert!(take_what_there_is(given + 1).await.is_some());
+        assert!(
+            take_what_there_is(given + 1, &Turn::default())
+                .await
+                .is_some()
+        );
     }
 }

@@ -53,7 +53,7 @@ pub(super) fn observe(
     let job = job.of(observation.name, &heard);
     let trial = job.trial(&unmeasured(scenario), false);
     let needed = descriptors::needed(std::slice::from_ref(scenario));
-    let taken = descriptors::take_what_there_is_in_turn(needed, job.turn);
+    let taken = descriptors::take_what_there_is(needed, job.turn);
     let _held = wait_in_line(job.settings, taken)?;
     let observed = async {
         tokio::select! {

@@ -594,6 +594,11 @@ impl Transcript {
             })
     }
 
+    /// How long all of it took.
+    pub(crate) fn lasted(&self) -> Duration {
+        self.events.last().map_or(Duration::ZERO, |event| event.at)
+    }
+
     /// The longest time for which the harness did not get to run, or for which our own echo server was late.
     pub(crate) fn starved(&self) -> Duration {
         let starved = self.events.iter().filter_map(|event| match &event.what {
