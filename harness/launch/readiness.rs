@@ -2,7 +2,7 @@
 
 use super::process::Process;
 use super::target::Target;
-use crate::kernel::{self, Descriptors, Row, State, stillness, tree};
+use crate::kernel::{self, Activity, Descriptors, Row, State, stillness, tree};
 use crate::launch::lab::Lab;
 use crate::model::address::Address;
 use crate::model::error::Error;
@@ -28,13 +28,21 @@ pub(super) struct Place {
 /// The pause between the first two looks.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(1);
 
+/// The pause between looks at a server that takes its time.
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+
 /// How long a server that does not come to rest is given to listen wherever it does, once it listens at all.
 const LISTENS_WITHIN: Duration = Duration::from_millis(50);
 
-/// Whether no thread of the server runs, or would if it had a processor.
-fn is_at_rest(lab: &Lab, process: &Process) -> bool {
+/// What the threads of the server are at.
+fn activity(lab: &Lab, process: &Process) -> Activity {
     let server = tree(lab.supervisor().pid());
-    stillness(&server, process.output_pipe()).at_rest
+    stillness(&server, process.output_pipe())
+}
+
+/// How long is waited between two looks at a server that was begun so long ago: the longer it takes, the more seldom.
+fn pause_after(waited: Duration) -> Duration {
+    (waited / 4).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
 }
 
 pub(super) async fn listening(
@@ -45,19 +53,22 @@ pub(super) async fn listening(
 ) -> Result<Place, Error> {
     let begun = Instant::now();
     let told = told(target, lab);
-    // No kernel event tells that another process began to listen, so the tables are read again, ever more slowly.
-    let mut pause = SHORTEST_PAUSE;
+    // No kernel event tells that another process began to listen, so the tables are read again, ever more seldom.
     let mut first: Option<(Place, Instant)> = None;
     loop {
         // One that still runs may be about to listen elsewhere too, and what is drilled follows from all of it.
-        let is_ready = first.is_some() && is_at_rest(lab, process);
+        let is_ready = first.is_some() && activity(lab, process).at_rest;
         let found = owned_places(lab)?;
         if let Some(place) = choose(target, &told, &found)? {
             if is_ready {
                 return Ok(place);
             }
+            let is_first = first.is_none();
             first.get_or_insert_with(|| (place, Instant::now()));
-            pause = SHORTEST_PAUSE;
+            if is_first && lab.is_private() && activity(lab, process).parked {
+                // Only we can wake it, so that a later look shows nothing else.
+                continue;
+            }
         }
         if let Some((place, since)) = &first
             && (process.exit().is_some() || since.elapsed() > LISTENS_WITHIN)
@@ -85,8 +96,8 @@ pub(super) async fn listening(
                 begun.elapsed(),
             )?);
         }
-        tokio::time::sleep(pause).await;
-        pause = (pause * 2).min(Duration::from_millis(20));
+        let waited = first.as_ref().map_or(begun, |(_, since)| *since).elapsed();
+        tokio::time::sleep(pause_after(waited)).await;
     }
 }
 

@@ -5,7 +5,7 @@ use super::observer::Observer;
 use crate::kernel::{Activity, BUSY_FROM, RestDetector, Row, State, percent, shows_waits};
 use crate::model::address::Address;
 use crate::model::limits::{
-    CATCH_UP_WITHIN, DELAY_WORTH_RECORDING, LOOK_ASIDE, LOOK_EVERY, LOOKS_TO_BLAME,
+    CATCH_UP_WITHIN, DELAY_WORTH_RECORDING, LOOK_ASIDE, LOOK_EVERY, LOOK_SOON, LOOKS_TO_BLAME,
     PATIENCE_WITH_THE_STARVED, SERVED_WITHIN, SETTLE_WITHIN, STEP_WITHIN, WORTH_A_PLACE,
 };
 use crate::model::spent::SpentOn;
@@ -50,6 +50,15 @@ impl Observer {
     pub(super) fn between_looks(&self) -> Duration {
         match self.turn.is_aside() {
             true => LOOK_ASIDE,
+            false => LOOK_EVERY,
+        }
+    }
+
+    /// How long is waited before a look that may confirm this one. Of a server whose threads all wait for us alone, two looks
+    /// show the same at any distance unless one of them has run in between.
+    pub(super) fn before_a_second_look(&self, first: &Activity) -> Duration {
+        match first.parked && self.lab.is_private() {
+            true => LOOK_SOON,
             false => LOOK_EVERY,
         }
     }
@@ -143,7 +152,7 @@ impl Observer {
                 (taken, since) = (read, Instant::now());
             }
             // Nothing announces that another process has come to rest.
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(self.before_a_second_look(&now)).await;
         }
     }
 

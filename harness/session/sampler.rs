@@ -81,7 +81,7 @@ impl Observer {
                 return self.record(What::Sample(moment, sample));
             }
             // Nothing announces that a server has cleaned up; its state is looked at again.
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep(looks.apart(self)).await;
         }
     }
 
@@ -210,6 +210,8 @@ const BUSY_SHOWS_WITHIN: Duration = Duration::from_millis(500);
 struct Polls {
     rest: RestDetector,
     last: Option<(Instant, Activity)>,
+    /// There has been one alone.
+    is_first: bool,
 }
 
 impl Polls {
@@ -217,6 +219,7 @@ impl Polls {
         Self {
             rest: RestDetector::beside(idleness),
             last: None,
+            is_first: false,
         }
     }
 
@@ -226,6 +229,15 @@ impl Polls {
         let watched = self.rest.watched;
         let is_seen = is_busy(&self.rest, watched) || self.rest.wants_a_processor();
         watched >= BUSY_SHOWS_WITHIN && is_seen
+    }
+
+    /// How long is waited before the next one: a server that has come to rest shows that at once, and how long it stays so is not
+    /// to be hurried.
+    fn apart(&self, observer: &Observer) -> Duration {
+        match &self.last {
+            Some((_, first)) if self.is_first => observer.before_a_second_look(first),
+            _ => LOOK_EVERY,
+        }
     }
 
     /// Takes a sample; also says whether the server has not run since the look before, and waits: for us alone, where it is
@@ -243,7 +255,9 @@ impl Polls {
         let mut is_still = false;
         if let Some((at, last)) = &self.last {
             let lately = percent(still.ran.saturating_sub(last.ran), now - *at);
-            sample.at_rest = still.at_rest && last.at_rest && lately < BUSY_FROM;
+            // Too short a time to tell how much it runs in.
+            let tells = *last == still || now - *at >= LOOK_EVERY;
+            sample.at_rest = tells && still.at_rest && last.at_rest && lately < BUSY_FROM;
             let waits = if patiently {
                 still.parked
             } else {
@@ -251,6 +265,7 @@ impl Polls {
             };
             is_still = waits && *last == still;
         }
+        self.is_first = self.last.is_none();
         self.last = Some((now, still));
         (sample, is_still)
     }
