@@ -4,6 +4,7 @@ use crate::kernel::{
     DestroyEvents, DestroyedSocket, Diag, FileId, ProcessEnds, Row, State, Subscription,
 };
 use crate::model::error::Error;
+use crate::sys::nursery::Nursery;
 use crate::sys::own_folders::is_below;
 use crate::sys::own_limits;
 use crate::sys::supervisor::{Namespaces, SpawnRequest, Spawned, Supervisor};
@@ -13,8 +14,8 @@ use serde::Deserialize;
 use std::ffi::CString;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Arc, Mutex};
 
 /// Where servers are to run.
 ///
@@ -124,6 +125,11 @@ impl Lab {
     /// Why the lab is the plain host although a namespace would have been taken.
     pub(crate) fn why_host(&self) -> Option<&str> {
         self.why_host.as_deref()
+    }
+
+    /// What it comes from: the next lab is there sooner for as long as somebody holds that.
+    pub(crate) fn nursery(&self) -> Option<Arc<Nursery>> {
+        self.supervisor.nursery()
     }
 
     /// Whether nothing but the server and our clients is in the network.

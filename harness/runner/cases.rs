@@ -139,6 +139,7 @@ pub(crate) fn run_cases(
         lab.isolation().to_owned(),
         lab.why_host().map(str::to_owned),
     );
+    let _nursery = lab.nursery();
     drop(lab);
     let results = map_in_order(
         &cases,

@@ -24,6 +24,7 @@ use crate::model::spent::Spent;
 use crate::model::subject::{Place, Subject};
 use crate::model::trial::{BUSY, Trial};
 use crate::session::{Session, Turn};
+use crate::sys::nursery::Nursery;
 use crate::transcript::event::Transcript;
 use std::sync::Arc;
 use std::time::Duration;
@@ -39,6 +40,8 @@ pub(super) struct Probed {
     pub(super) unserved: Option<Verdict>,
     /// What the time of the look was spent on.
     pub(super) spent: Spent,
+    /// What the other labs of the run come from.
+    _nursery: Option<Arc<Nursery>>,
 }
 
 impl Probed {
@@ -60,6 +63,7 @@ pub(super) async fn probe(
 ) -> Result<Probed, Error> {
     let lab = Arc::new(Lab::open(settings.isolation)?);
     let why_host = lab.why_host().map(str::to_owned);
+    let nursery = lab.nursery();
     let turn = Turn::default();
     let mut session = Session::start(target, lab.clone(), turn.clone()).await?;
     let mut subject = subject_of(&session, &lab, target, settings)?;
@@ -141,6 +145,7 @@ pub(super) async fn probe(
         conversation: trial.scenario().clone(),
         transcript,
         unserved,
+        _nursery: nursery,
     })
 }
 

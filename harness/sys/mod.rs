@@ -7,8 +7,13 @@
 )]
 
 pub(crate) mod cpu_clock;
+mod fork;
+mod message;
+mod net_tables;
+pub(crate) mod nursery;
 pub(crate) mod own_folders;
 pub(crate) mod own_limits;
+mod own_memory;
 pub(crate) mod own_use;
 pub(crate) mod pidfd;
 pub(crate) mod signals;

@@ -24,8 +24,9 @@ pub(crate) fn is_below(path: &Path) -> bool {
     folders.any(|folder| path.starts_with(OsStr::from_bytes(folder.to_bytes())))
 }
 
-/// What lies in these folders and stays the host's own: what is mounted there, and the folder that a lab shares with us.
-pub(super) struct Kept(Vec<CString>);
+/// What lies in these folders and stays the host's own: what is mounted there, and the folder that a lab shares with us. Paths
+/// that each end with a zero byte.
+pub(super) struct Kept(Vec<u8>);
 
 impl Kept {
     pub(super) fn of_this_host(folder: &Path) -> Self {
@@ -34,7 +35,11 @@ impl Kept {
         let kept = mounts.chain([folder.to_owned()]);
         let kept = kept.filter(|path| is_below(path) && !is_folder_itself(path));
         let paths = kept.filter_map(|path| CString::new(path.as_os_str().as_bytes()).ok());
-        Self(paths.collect())
+        Self(paths.flat_map(CString::into_bytes_with_nul).collect())
+    }
+
+    pub(super) fn as_bytes(&self) -> &[u8] {
+        &self.0
     }
 }
 
@@ -57,8 +62,8 @@ fn mount_point(line: &[u8]) -> Option<PathBuf> {
     Some(PathBuf::from(OsStr::from_bytes(&path)))
 }
 
-/// Covers each folder that there is; true where that was possible for the first one. Where it is not, all is as it was.
-pub(super) fn take(kept: &Kept, in_user_namespace: bool) -> bool {
+/// Covers each folder that there is, but for what is kept of it, as [`Kept::as_bytes`] says it; true where that was possible for the first one. Where it is not, all is as it was.
+pub(super) fn take(kept: &[u8], in_user_namespace: bool) -> bool {
     let folders = FOLDERS.map(|folder| open(folder, OFlags::DIRECTORY | OFlags::NOFOLLOW).ok());
     // Before anything is covered: by its path it is found no more then.
     let Some(held) = hold(kept) else {
@@ -97,15 +102,14 @@ type Held<'a> = [Option<(OwnedFd, &'a CStr)>; MOST_KEPT];
 const MOST_KEPT: usize = 64;
 
 /// Opens what is kept; nothing where there is too much of it.
-fn hold(kept: &Kept) -> Option<Held<'_>> {
+fn hold(kept: &[u8]) -> Option<Held<'_>> {
     let mut held = [const { None }; MOST_KEPT];
     let mut places = held.iter_mut();
-    for path in &kept.0 {
+    for path in kept.split_inclusive(|byte| *byte == 0) {
+        let path = CStr::from_bytes_with_nul(path).ok()?;
         let place = places.next()?;
         // What is gone, or covered by another mount, needs no keeping.
-        *place = open(path, OFlags::empty())
-            .ok()
-            .map(|fd| (fd, path.as_c_str()));
+        *place = open(path, OFlags::empty()).ok().map(|fd| (fd, path));
     }
     Some(held)
 }

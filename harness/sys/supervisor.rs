@@ -12,19 +12,21 @@
 //! The child of a multi-threaded process may only do what is async-signal-safe (fork(2)): nothing in [`life`] or
 //! below allocates, locks or panics.
 
+use super::fork::{clone_with_signals_blocked, keep_only, raw_clone, wait_for_child};
+use super::message::{
+    Answer, MOST_SOCKETS, answer, receive_answer, receive_message, retry, send_message,
+};
+use super::net_tables::{Limits, ask_for_small_ones, take_small_ones, write_file};
+use super::nursery::{Nursery, control_sockets};
 use super::own_folders::{self, Kept};
+use super::own_memory::give_memory_back;
 use super::socket::check;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
-use rustix::net::{
-    AddressFamily, RecvAncillaryBuffer, RecvAncillaryMessage, RecvFlags, ReturnFlags,
-    SendAncillaryBuffer, SendAncillaryMessage, SendFlags, SocketFlags, SocketType,
-};
+use rustix::net::{AddressFamily, SocketType};
 use std::ffi::{CStr, CString, c_char, c_int};
-use std::io::{IoSlice, IoSliceMut};
-use std::mem::MaybeUninit;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex, Weak};
 
 /// The namespaces that a supervisor is born into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -98,7 +100,89 @@ pub(crate) struct Spawned {
 pub(crate) struct Supervisor {
     control: Mutex<Option<OwnedFd>>,
     pid: i32,
+    /// Where it was forked, and a descriptor of it, unless it is a child of ours.
+    nursed: Option<(Arc<Nursery>, OwnedFd)>,
     has_own_folders: bool,
+}
+
+/// A supervisor that was forked.
+struct Born {
+    pid: i32,
+    nursed: Option<(Arc<Nursery>, OwnedFd)>,
+}
+
+/// The nurseries that somebody holds: for namespaces of root, and for those of others.
+static NURSERIES: [Mutex<Weak<Nursery>>; 2] = [const { Mutex::new(Weak::new()) }; 2];
+
+/// Where supervisors are forked into such namespaces: on the host, where they inherit what is orphaned, by the harness alone.
+fn nursery(namespaces: Namespaces) -> Option<Arc<Nursery>> {
+    let place = match namespaces {
+        Namespaces::Host => return None,
+        Namespaces::Own => 0,
+        Namespaces::OwnInUserNamespace => 1,
+    };
+    let mut current = NURSERIES[place].lock().ok()?;
+    let opened = match current.upgrade() {
+        Some(opened) => opened,
+        None => Arc::new(open_nursery(namespaces).ok()?),
+    };
+    *current = Arc::downgrade(&opened);
+    Some(opened)
+}
+
+/// It has a network, and where need be a user, namespace of its own: in that one is asked for small tables in those of supervisors.
+fn open_nursery(namespaces: Namespaces) -> Result<Nursery, Errno> {
+    let maps = IdMaps::of_this_user();
+    let user = namespaces.clone_flags() & libc::CLONE_NEWUSER;
+    let of_supervisors = namespaces.clone_flags() & !libc::CLONE_NEWUSER;
+    Nursery::open([libc::CLONE_NEWNET | user, of_supervisors], || {
+        if user != 0 {
+            maps.write()?;
+        }
+        let limits = ask_for_small_ones();
+        Ok(move |control: RawFd, kept: &[u8]| {
+            let birth = Birth {
+                namespaces,
+                origin: Origin::Nursery(limits.as_ref()),
+                kept,
+            };
+            life(&birth, control)
+        })
+    })
+}
+
+/// Nothing where there is no nursery, or it cannot fork one: the harness says then what the host refuses.
+fn born_in_nursery(namespaces: Namespaces, kept: &Kept, theirs: BorrowedFd<'_>) -> Option<Born> {
+    let nursery = nursery(namespaces)?;
+    let newborn = nursery.bear(kept.as_bytes(), theirs).ok()?;
+    Some(Born {
+        pid: newborn.pid,
+        nursed: Some((nursery, newborn.pidfd)),
+    })
+}
+
+fn born_of_harness(
+    namespaces: Namespaces,
+    kept: &Kept,
+    theirs: &OwnedFd,
+) -> Result<Born, ForkError> {
+    let maps = IdMaps::of_this_user();
+    let birth = Birth {
+        namespaces,
+        origin: Origin::Harness(&maps),
+        kept: kept.as_bytes(),
+    };
+    let control = theirs.as_raw_fd();
+    let pid = clone_with_signals_blocked(namespaces.clone_flags(), || life(&birth, control));
+    let pid = pid.map_err(failed(STAGES[0]))?;
+    Ok(Born { pid, nursed: None })
+}
+
+fn failed(stage: &'static str) -> impl FnOnce(Errno) -> ForkError {
+    move |source| ForkError {
+        stage,
+        source: source.into(),
+    }
 }
 
 #[repr(i32)]
@@ -114,10 +198,6 @@ enum Operation {
 const MESSAGE_BYTES: usize = 1024;
 const MOST_DESCRIPTORS: usize = 6;
 
-/// How many sockets come with one answer: the kernel takes up to 253 descriptors (`SCM_MAX_FD`, unix(7)), and what is spared
-/// by more than these is little.
-const MOST_SOCKETS: usize = 64;
-
 impl Supervisor {
     /// Forks a supervisor into `namespaces`; in those of its own, `folder` is the same for the harness and for servers,
     /// wherever it lies.
@@ -125,32 +205,18 @@ impl Supervisor {
     /// # Errors
     /// Names the stage at which the host refused.
     pub(crate) fn fork(namespaces: Namespaces, folder: &Path) -> Result<Self, ForkError> {
-        let failed = |stage: &'static str| {
-            move |source: Errno| ForkError {
-                stage,
-                source: source.into(),
-            }
+        let sockets = control_sockets().map_err(failed("opening the control socket"))?;
+        let (ours, theirs) = sockets;
+        let kept = Kept::of_this_host(folder);
+        let born = match born_in_nursery(namespaces, &kept, theirs.as_fd()) {
+            Some(born) => born,
+            None => born_of_harness(namespaces, &kept, &theirs)?,
         };
-        let (ours, theirs) = rustix::net::socketpair(
-            AddressFamily::UNIX,
-            SocketType::SEQPACKET,
-            SocketFlags::CLOEXEC,
-            None,
-        )
-        .map_err(failed("opening the control socket"))?;
-        let birth = Birth {
-            namespaces,
-            maps: IdMaps::of_this_user(),
-            kept: Kept::of_this_host(folder),
-        };
-        let pid = clone_with_signals_blocked(namespaces.clone_flags(), || {
-            life(&birth, theirs.as_raw_fd())
-        })
-        .map_err(failed(STAGES[0]))?;
         drop(theirs);
         let mut supervisor = Self {
             control: Mutex::new(Some(ours)),
-            pid,
+            pid: born.pid,
+            nursed: born.nursed,
             has_own_folders: false,
         };
         supervisor.has_own_folders = supervisor.await_birth()?;
@@ -178,6 +244,11 @@ impl Supervisor {
     /// The process id of the supervisor as the harness sees it.
     pub(crate) fn pid(&self) -> i32 {
         self.pid
+    }
+
+    /// What it was forked from, if not from the harness: the next one is forked sooner for as long as somebody holds that.
+    pub(crate) fn nursery(&self) -> Option<Arc<Nursery>> {
+        self.nursed.as_ref().map(|(nursery, _)| Arc::clone(nursery))
     }
 
     /// Whether servers have folders for temporary files of their own.
@@ -311,23 +382,17 @@ impl Drop for Supervisor {
         if let Ok(mut control) = self.control.lock() {
             control.take();
         }
-        if let Some(pid) = rustix::process::Pid::from_raw(self.pid) {
-            // ECHILD: the embedding program has reaped it already, which serves as well.
-            let _ = retry(|| {
-                rustix::process::waitpid(Some(pid), rustix::process::WaitOptions::empty())
-            });
+        match &self.nursed {
+            Some((_, pidfd)) => until_ended(pidfd),
+            None => wait_for_child(self.pid),
         }
     }
 }
 
-/// Repeats a call that a signal interrupted.
-fn retry<T>(mut call: impl FnMut() -> Result<T, Errno>) -> Result<T, Errno> {
-    loop {
-        match call() {
-            Err(Errno::INTR) => {}
-            other => return other,
-        }
-    }
+/// Waits for the end of a process that somebody else's child is. As process 1 it ends when all below it have ended.
+fn until_ended(pidfd: &OwnedFd) {
+    use rustix::event::{PollFd, PollFlags, poll};
+    let _ = retry(|| poll(&mut [PollFd::new(pidfd, PollFlags::IN)], None));
 }
 
 /// Reads the process id that the reader's own pid namespace gives to the process behind `pidfd`; 0 once it was reaped,
@@ -340,84 +405,6 @@ fn pid_of(pidfd: &OwnedFd) -> Result<i32, Errno> {
         .and_then(|pid| pid.trim().parse().ok())
         .map(|pid: i32| pid.max(0))
         .ok_or(Errno::SRCH)
-}
-
-fn send_message(
-    to: BorrowedFd<'_>,
-    bytes: &[u8],
-    descriptors: &[BorrowedFd<'_>],
-) -> Result<(), Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_SOCKETS))];
-    let mut control = SendAncillaryBuffer::new(&mut space);
-    if !descriptors.is_empty() {
-        control.push(SendAncillaryMessage::ScmRights(descriptors));
-    }
-    let flags = SendFlags::NOSIGNAL;
-    retry(|| rustix::net::sendmsg(to, &[IoSlice::new(bytes)], &mut control, flags)).map(drop)
-}
-
-/// What the supervisor answers.
-struct Answer {
-    words: [i32; 3],
-    descriptors: [Option<OwnedFd>; MOST_SOCKETS],
-}
-
-impl Answer {
-    /// The one descriptor that came with it.
-    fn first(self) -> Option<OwnedFd> {
-        self.descriptors.into_iter().flatten().next()
-    }
-}
-
-fn receive_answer(from: BorrowedFd<'_>) -> Result<Answer, Errno> {
-    let mut words = [0u8; 12];
-    let mut descriptors = [const { None }; MOST_SOCKETS];
-    let received = receive_message(from, &mut words, &mut descriptors)?;
-    if received != words.len() {
-        return Err(Errno::CONNRESET);
-    }
-    let word = |n: usize| {
-        i32::from_ne_bytes([
-            words[n * 4],
-            words[n * 4 + 1],
-            words[n * 4 + 2],
-            words[n * 4 + 3],
-        ])
-    };
-    Ok(Answer {
-        words: [word(0), word(1), word(2)],
-        descriptors,
-    })
-}
-
-fn receive_message(
-    from: BorrowedFd<'_>,
-    bytes: &mut [u8],
-    descriptors: &mut [Option<OwnedFd>],
-) -> Result<usize, Errno> {
-    let mut space = [MaybeUninit::uninit(); rustix::cmsg_space!(ScmRights(MOST_SOCKETS))];
-    let mut control = RecvAncillaryBuffer::new(&mut space);
-    let received = retry(|| {
-        rustix::net::recvmsg(
-            from,
-            &mut [IoSliceMut::new(bytes)],
-            &mut control,
-            RecvFlags::CMSG_CLOEXEC,
-        )
-    })?;
-    // A descriptor that the limit of this process leaves no place for is dropped, and nothing else says so (recvmsg(2)).
-    if received.flags.contains(ReturnFlags::CTRUNC) {
-        return Err(Errno::MFILE);
-    }
-    let mut places = descriptors.iter_mut();
-    for message in control.drain() {
-        if let RecvAncillaryMessage::ScmRights(fds) = message {
-            for (place, fd) in (&mut places).zip(fds) {
-                *place = Some(fd);
-            }
-        }
-    }
-    Ok(received.bytes)
 }
 
 /// The lines that map the user's own ids to themselves in a new user namespace (user_namespaces(7)).
@@ -433,6 +420,13 @@ impl IdMaps {
             uid: line(rustix::process::geteuid().as_raw()),
             gid: line(rustix::process::getegid().as_raw()),
         }
+    }
+
+    /// Maps those of this process, which is in a new user namespace.
+    fn write(&self) -> Result<(), Errno> {
+        write_file(c"/proc/self/setgroups", b"deny")?;
+        write_file(c"/proc/self/gid_map", &self.gid)?;
+        write_file(c"/proc/self/uid_map", &self.uid)
     }
 }
 
@@ -507,46 +501,6 @@ impl Image {
     }
 }
 
-/// Clones this process with every signal blocked, so that no handler of the harness ever runs in the child.
-fn clone_with_signals_blocked(flags: c_int, child: impl FnOnce() -> c_int) -> Result<i32, Errno> {
-    // SAFETY: the signal sets live on this stack; the child runs only `child`, which keeps to async-signal-safe
-    // calls, and leaves by `_exit`, so no destructor of the harness runs twice.
-    unsafe {
-        let mut all: libc::sigset_t = std::mem::zeroed();
-        let mut before: libc::sigset_t = std::mem::zeroed();
-        libc::sigfillset(&mut all);
-        libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut before);
-        let pid = raw_clone(flags);
-        if pid == 0 {
-            libc::_exit(child());
-        }
-        let errno = *libc::__errno_location();
-        libc::pthread_sigmask(libc::SIG_SETMASK, &before, std::ptr::null_mut());
-        if pid < 0 {
-            return Err(Errno::from_raw_os_error(errno));
-        }
-        Ok(pid as i32)
-    }
-}
-
-/// `clone` as `fork` with extra flags: no new stack, `SIGCHLD` at the end.
-///
-/// # Safety
-/// In the child only async-signal-safe calls are allowed.
-unsafe fn raw_clone(flags: c_int) -> libc::c_long {
-    // SAFETY: the caller promises what the child does; without CLONE_VM the child has its own copy of this stack.
-    unsafe {
-        libc::syscall(
-            libc::SYS_clone,
-            (flags | libc::SIGCHLD) as libc::c_ulong,
-            0usize,
-            0usize,
-            0usize,
-            0usize,
-        )
-    }
-}
-
 /// A process that the supervisor started and has not reaped yet.
 #[derive(Clone, Copy)]
 struct Child {
@@ -557,29 +511,42 @@ struct Child {
 const MOST_CHARGES: usize = 64;
 
 /// What a supervisor is born with; all of it was allocated before the fork.
-struct Birth {
+struct Birth<'a> {
     namespaces: Namespaces,
-    maps: IdMaps,
-    kept: Kept,
+    origin: Origin<'a>,
+    kept: &'a [u8],
+}
+
+/// What a supervisor is a copy of.
+#[derive(Clone, Copy)]
+enum Origin<'a> {
+    Harness(&'a IdMaps),
+    /// A small process in the user namespace of supervisors. Where the tables of its network are small already, these are the
+    /// limits that go with those of the host.
+    Nursery(Option<&'a Limits>),
 }
 
 /// The supervisor's whole life, in the forked process; returns its exit code.
-fn life(birth: &Birth, control: RawFd) -> c_int {
+fn life(birth: &Birth<'_>, control: RawFd) -> c_int {
     // SAFETY: the descriptor came through the fork and is closed by nobody else in this process.
     let control = unsafe { BorrowedFd::borrow_raw(control) };
     keep_only(control.as_raw_fd());
     let _ = rustix::process::setsid();
-    if let Err((stage, errno)) = settle_in(birth.namespaces, &birth.maps) {
+    // SAFETY: the disposition of a signal of this process alone. Ignored, it would say nothing of servers.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    if let Err((stage, errno)) = settle_in(birth.namespaces, birth.origin) {
         let _ = answer(control, [errno.raw_os_error(), stage, 0], None);
         return 1;
     }
     let own_folders = match birth.namespaces {
         Namespaces::Host => false,
-        Namespaces::Own => own_folders::take(&birth.kept, false),
-        Namespaces::OwnInUserNamespace => own_folders::take(&birth.kept, true),
+        Namespaces::Own => own_folders::take(birth.kept, false),
+        Namespaces::OwnInUserNamespace => own_folders::take(birth.kept, true),
     };
     let namespaces = birth.namespaces;
-    give_memory_back();
+    if let Origin::Harness(_) = birth.origin {
+        give_memory_back();
+    }
     let Ok(children) = child_signals() else {
         return 1;
     };
@@ -592,28 +559,15 @@ fn life(birth: &Birth, control: RawFd) -> c_int {
     0
 }
 
-/// Closes every descriptor but the control socket: a copy of a client's socket held here would swallow its FIN.
-fn keep_only(control: RawFd) {
-    // SAFETY: close_range(2) touches no memory; standard streams go too, so that nobody waits for our end of a pipe.
-    unsafe {
-        if control > 0 {
-            libc::syscall(libc::SYS_close_range, 0u32, control as u32 - 1, 0u32);
-        }
-        libc::syscall(libc::SYS_close_range, control as u32 + 1, u32::MAX, 0u32);
-    }
-}
-
-fn settle_in(namespaces: Namespaces, maps: &IdMaps) -> Result<(), (i32, Errno)> {
+fn settle_in(namespaces: Namespaces, origin: Origin<'_>) -> Result<(), (i32, Errno)> {
     let at = |stage: i32| move |errno: Errno| (stage, errno);
     if namespaces == Namespaces::Host {
         // SAFETY: prctl with integer arguments only.
         let done = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
         return check(done).map_err(at(5));
     }
-    if namespaces == Namespaces::OwnInUserNamespace {
-        write_file(c"/proc/self/setgroups", b"deny").map_err(at(1))?;
-        write_file(c"/proc/self/gid_map", &maps.gid).map_err(at(1))?;
-        write_file(c"/proc/self/uid_map", &maps.uid).map_err(at(1))?;
+    if let (Namespaces::OwnInUserNamespace, Origin::Harness(maps)) = (namespaces, origin) {
+        maps.write().map_err(at(1))?;
     }
     // SAFETY: all pointers are to constant, nul-terminated strings, or null where mount(2) allows it.
     unsafe {
@@ -632,125 +586,12 @@ fn settle_in(namespaces: Namespaces, maps: &IdMaps) -> Result<(), (i32, Errno)> 
         ))
         .map_err(at(3))?;
     }
-    take_small_tables().map_err(at(0))?;
+    match origin {
+        Origin::Nursery(Some(limits)) => limits.set(),
+        Origin::Nursery(None) | Origin::Harness(_) => take_small_ones(),
+    }
+    .map_err(at(0))?;
     super::socket::loopback_up().map_err(at(4))
-}
-
-/// The sizes of the tables of connections that a network namespace gives to those that are made inside of it.
-const TABLES: [(&CStr, &[u8]); 2] = [
-    (c"/proc/sys/net/ipv4/tcp_child_ehash_entries", b"512"),
-    (c"/proc/sys/net/ipv4/udp_child_hash_entries", b"256"),
-];
-
-/// What the kernel sets by the size of the table (`tcp_set_hashinfo`, net/ipv4/tcp_ipv4.c): a small one would end
-/// TIME_WAIT early.
-const LIMITS_OF_TABLES: [&CStr; 2] = [
-    c"/proc/sys/net/ipv4/tcp_max_tw_buckets",
-    c"/proc/sys/net/ipv4/tcp_max_syn_backlog",
-];
-
-/// Moves on into a network namespace whose tables of connections are its own. Without, all namespaces share that of the
-/// host, of which the kernel goes through hundreds of thousands of places for every list of a lab's dozen connections.
-/// The limits that go with them stay as they were, so that nothing but the time that a list takes depends on them; a
-/// kernel before Linux 6.1 knows no such tables.
-fn take_small_tables() -> Result<(), Errno> {
-    let [in_time_wait, in_syn_received] = LIMITS_OF_TABLES;
-    let before = [read_start(in_time_wait)?, read_start(in_syn_received)?];
-    let asked = TABLES.map(|(path, entries)| write_file(path, entries).is_ok());
-    // SAFETY: unshare(2) touches no memory; this process has one thread and no socket but the control socket.
-    if !asked.contains(&true) || unsafe { libc::unshare(libc::CLONE_NEWNET) } != 0 {
-        return Ok(());
-    }
-    let mut limits = LIMITS_OF_TABLES.iter().zip(before);
-    limits.try_for_each(|(path, (text, bytes))| write_file(path, &text[..bytes]))
-}
-
-/// Gives back the memory that came through the fork, but for what this thread stands on. As long as both processes have
-/// a page, the harness pays for a copy of it when it writes there next, and every fork below copies the table of them.
-fn give_memory_back() {
-    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
-    let Ok(maps) = rustix::fs::open(c"/proc/self/maps", flags, rustix::fs::Mode::empty()) else {
-        return;
-    };
-    // SAFETY: no memory is touched.
-    let own = [
-        &raw const maps as usize,
-        unsafe { libc::__errno_location() } as usize,
-    ];
-    let mut text = [0u8; 8192];
-    let (mut filled, mut file_end) = (0, 0);
-    while let Some(room) = text.get_mut(filled..)
-        && let Ok(read @ 1..) = rustix::io::read(&maps, room)
-    {
-        filled += read;
-        let mut lines = text.get(..filled).unwrap_or_default();
-        while let Some(end) = lines.iter().position(|byte| *byte == b'\n') {
-            let (line, rest) = lines.split_at(end);
-            lines = rest.get(1..).unwrap_or_default();
-            let Some(mapping) = Mapping::read(line) else {
-                continue;
-            };
-            if mapping.is_heap(own, file_end) {
-                let (start, bytes) = (mapping.place.start, mapping.place.len());
-                // SAFETY: private memory of the harness's threads, none of which came through the fork; nothing that
-                // runs from here on allocates, or reads what was allocated.
-                unsafe { libc::madvise(start as *mut libc::c_void, bytes, libc::MADV_DONTNEED) };
-            }
-            if mapping.is_of_file {
-                file_end = mapping.place.end;
-            }
-        }
-        let begun = filled - lines.len();
-        text.copy_within(begun..filled, 0);
-        filled -= begun;
-    }
-}
-
-/// A line of `/proc/PID/maps` (proc_pid_maps(5)).
-struct Mapping {
-    place: std::ops::Range<usize>,
-    is_private: bool,
-    is_of_file: bool,
-    has_name: bool,
-}
-
-impl Mapping {
-    fn read(line: &[u8]) -> Option<Self> {
-        let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
-        let (start, end) = words.next()?.split_once('-')?;
-        let [start, end] = [start, end].map(|address| usize::from_str_radix(address, 16));
-        let (access, _offset, _device) = (words.next()?, words.next()?, words.next()?);
-        Some(Self {
-            place: start.ok()?..end.ok()?,
-            is_private: access == "rw-p",
-            is_of_file: words.next()? != "0",
-            has_name: words.next().is_some_and(|name| name != "[heap]"),
-        })
-    }
-
-    /// Whether it is large, of no file, and holds none of the addresses `own`. What follows a file without a gap may be
-    /// the part of a program or library that is zero at first (.bss), with a heap behind it.
-    fn is_heap(&self, own: [usize; 2], file_end: usize) -> bool {
-        const LARGE: usize = 1 << 20;
-        let is_own = own.iter().any(|address| self.place.contains(address));
-        let is_anonymous = self.is_private && !self.is_of_file && !self.has_name;
-        is_anonymous && !is_own && self.place.len() >= LARGE && self.place.start != file_end
-    }
-}
-
-fn write_file(path: &CStr, value: &[u8]) -> Result<(), Errno> {
-    let flags = rustix::fs::OFlags::WRONLY | rustix::fs::OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty())?;
-    retry(|| rustix::io::write(&file, value)).map(drop)
-}
-
-/// The beginning of a file, and how many bytes of it there are.
-fn read_start(path: &CStr) -> Result<([u8; 32], usize), Errno> {
-    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
-    let file = rustix::fs::open(path, flags, rustix::fs::Mode::empty())?;
-    let mut text = [0; 32];
-    let bytes = retry(|| rustix::io::read(&file, &mut text))?;
-    Ok((text, bytes))
 }
 
 /// Opens a descriptor that is readable when a child has ended; every signal is blocked already.
@@ -763,21 +604,6 @@ fn child_signals() -> Result<OwnedFd, Errno> {
         let fd = libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
         check(fd)?;
         Ok(OwnedFd::from_raw_fd(fd))
-    }
-}
-
-fn answer(
-    control: BorrowedFd<'_>,
-    words: [i32; 3],
-    descriptor: Option<BorrowedFd<'_>>,
-) -> Result<(), Errno> {
-    let mut bytes = [0u8; 12];
-    for (place, word) in bytes.chunks_exact_mut(4).zip(words) {
-        place.copy_from_slice(&word.to_ne_bytes());
-    }
-    match descriptor {
-        Some(fd) => send_message(control, &bytes, &[fd]),
-        None => send_message(control, &bytes, &[]),
     }
 }
 
@@ -1172,38 +998,5 @@ fn kill_children() {
 fn end_everything(namespaces: Namespaces, charges: &mut [Option<Child>; MOST_CHARGES]) {
     if namespaces == Namespaces::Host {
         sweep(charges);
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn memory_is_given_back_where_nothing_but_the_harness_uses_it() {
-        const OWN: [usize; 2] = [0x7f00_0080_0000, 0x7f00_0180_0000];
-        let given = |line: &str| {
-            let mapping = Mapping::read(line.as_bytes());
-            mapping.is_some_and(|mapping| mapping.is_heap(OWN, 0x7f00_0300_0000))
-        };
-        assert!(given("7f0002000000-7f0004000000 rw-p 00000000 00:00 0 "));
-        assert!(given(
-            "55d000000000-55d000200000 rw-p 00000000 00:00 0   [heap]"
-        ));
-        for kept in [
-            // Small, a thread's stack, behind a file, shared, of a file, read only, the first stack, and no mapping at all.
-            "7f0002000000-7f0002001000 rw-p 00000000 00:00 0 ",
-            "7f0000000000-7f0001000000 rw-p 00000000 00:00 0 ",
-            "7f0001000000-7f0002000000 rw-p 00000000 00:00 0 ",
-            "7f0003000000-7f0004000000 rw-p 00000000 00:00 0 ",
-            "7f0002000000-7f0004000000 rw-s 00000000 00:01 5 /memfd:x (deleted)",
-            "7f0002000000-7f0004000000 rw-p 00000000 08:01 5 /usr/bin/true",
-            "7f0002000000-7f0004000000 r--p 00000000 00:00 0 ",
-            "7ffd00000000-7ffd00200000 rw-p 00000000 00:00 0   [stack]",
-            "7f0002000000",
-            "",
-        ] {
-            assert!(!given(kept), "{kept}");
-        }
     }
 }
