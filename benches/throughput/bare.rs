@@ -1,5 +1,6 @@
 //! What is done to a server in as few system calls as it takes.
 
+use rustix::process::{Pid, Signal, kill_process};
 use socket2::SockRef;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -16,8 +17,8 @@ const SERVERS: u32 = 20;
 
 const WORD: &[u8; 5] = b"hello";
 
-/// How long a server takes from its start, in namespaces of its own, to its end, with an exchange between; unshare(1) makes
-/// the namespaces, which is one `exec` more.
+/// How long a server takes from its start, in namespaces of its own, until it has ended and been waited for, with an exchange
+/// between; unshare(1) makes the namespaces, which is one `exec` more.
 pub(super) fn server() -> Duration {
     let folder = tempfile::tempdir().expect("a folder");
     let begun = Instant::now();
@@ -42,10 +43,41 @@ pub(super) fn server() -> Duration {
         };
         exchange_with(&mut stream);
         drop(stream);
-        child.kill().expect("our child");
+        end_server_of(&child);
         child.wait().expect("our child");
     }
     begun.elapsed() / SERVERS
+}
+
+/// Ends what unshare(1) has started, and will wait for.
+fn end_server_of(unshare: &Child) {
+    let id = unshare.id();
+    let children = format!("/proc/{id}/task/{id}/children");
+    let children = std::fs::read_to_string(children).expect("the kernel tells of children");
+    let server = children.trim().parse().ok().and_then(Pid::from_raw);
+    kill_process(server.expect("one child"), Signal::KILL).expect("our child's child");
+}
+
+/// How long a test of VTest2, or of the varnishtest(1) that it comes from, takes of a server that is a thread of its own; `None`
+/// where neither is installed.
+pub(super) fn vtest() -> Option<Duration> {
+    const CASES: u32 = 200;
+    const CASE: &str = "vtest \"an exchange\"\nserver s1 {\n\trxreq\n\ttxresp\n} -start\n\
+        client c1 -connect ${s1_sock} {\n\ttxreq\n\trxresp\n} -run\n";
+    let folder = tempfile::tempdir().expect("a folder");
+    let case = folder.path().join("exchange.vtc");
+    std::fs::write(&case, CASE).expect("a file");
+    let times = CASES.to_string();
+    ["vtest", "varnishtest"].into_iter().find_map(|program| {
+        let mut tests = Command::new(program);
+        tests.args(["-q", "-j", "2", "-n", &times]).arg(&case);
+        let begun = Instant::now();
+        let status = tests.stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let took = begun.elapsed();
+        status
+            .is_ok_and(|status| status.success())
+            .then(|| took / CASES)
+    })
 }
 
 /// What lets who is not root make namespaces.

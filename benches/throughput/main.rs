@@ -20,7 +20,8 @@ struct Row {
     rounds: usize,
     /// How long one of its kind takes.
     drilled: fn() -> Drilled,
-    bare: Option<fn() -> Duration>,
+    /// `None` where what it takes is not there.
+    bare: fn() -> Option<Duration>,
     shown: fn(Duration) -> String,
 }
 
@@ -35,84 +36,91 @@ const ROWS: &[Row] = &[
         name: "a server: start, exchange, stop",
         rounds: ROUNDS,
         drilled: || drilled::servers(1),
-        bare: Some(bare::server),
+        bare: || Some(bare::server()),
         shown: milliseconds,
     },
     Row {
         name: "a server, two at a time",
         rounds: ROUNDS,
         drilled: || drilled::servers(2),
-        bare: Some(bare::server),
+        bare: || Some(bare::server()),
+        shown: milliseconds,
+    },
+    Row {
+        name: "a server, beside VTest2's threads",
+        rounds: ROUNDS,
+        drilled: || drilled::servers(2),
+        bare: bare::vtest,
         shown: milliseconds,
     },
     Row {
         name: "connect, exchange, close",
         rounds: ROUNDS,
         drilled: || drilled::connections("send \"hello\"\nexpect \"hello\"\nclose"),
-        bare: Some(bare::exchange),
+        bare: || Some(bare::exchange()),
         shown: microseconds,
     },
     Row {
         name: "connect, reset",
         rounds: ROUNDS,
         drilled: || drilled::connections("reset"),
-        bare: Some(bare::reset),
+        bare: || Some(bare::reset()),
         shown: microseconds,
     },
     Row {
         name: "16 MiB through echo",
         rounds: ROUNDS,
         drilled: || drilled::bytes(16),
-        bare: Some(|| bare::bytes(16)),
+        bare: || Some(bare::bytes(16)),
         shown: milliseconds,
     },
     Row {
         name: "64 MiB through echo",
         rounds: ROUNDS,
         drilled: || drilled::bytes(64),
-        bare: Some(|| bare::bytes(64)),
+        bare: || Some(bare::bytes(64)),
         shown: milliseconds,
     },
     Row {
         name: "crowd of 1,000: a word each",
         rounds: ROUNDS,
         drilled: || drilled::crowd(1_000),
-        bare: Some(|| bare::crowd(1_000)),
+        bare: || Some(bare::crowd(1_000)),
         shown: milliseconds,
     },
     Row {
         name: "crowd of 10,000: a word each",
         rounds: 1,
         drilled: || drilled::crowd(10_000),
-        bare: Some(|| bare::crowd(10_000)),
+        bare: || Some(bare::crowd(10_000)),
         shown: milliseconds,
     },
     Row {
         name: "property/stream, a case",
         rounds: ROUNDS,
         drilled: || drilled::property("echo", "property/stream"),
-        bare: Some(bare::exchange),
+        bare: || Some(bare::exchange()),
         shown: rate,
     },
     Row {
         name: "property/line, a case",
         rounds: ROUNDS,
         drilled: || drilled::property("line-echo", "property/line"),
-        bare: Some(bare::exchange),
+        bare: || Some(bare::exchange()),
         shown: rate,
     },
     Row {
         name: "property/datagram, a case",
         rounds: ROUNDS,
         drilled: || drilled::property("udp-echo", "property/datagram"),
-        bare: None,
+        bare: || None,
         shown: rate,
     },
     Row {
         name: "property/exchange, a case",
         rounds: ROUNDS,
         drilled: || drilled::property("chat", "property/exchange"),
-        bare: Some(bare::exchange),
+        bare: || Some(bare::exchange()),
         shown: rate,
     },
 ];
@@ -132,8 +140,11 @@ fn main() {
     for row in ROWS.iter().filter(|row| is_wanted(row.name)) {
         println!("{}", line(row));
     }
-    if is_wanted("battery") {
-        drilled::print_battery();
+    for server in ["echo", "redis", "memcached", "nginx"] {
+        let name = format!("battery on {server}");
+        if is_wanted(&name) {
+            drilled::print_battery(&name, server);
+        }
     }
 }
 
@@ -145,9 +156,8 @@ fn line(row: &Row) -> String {
         peak_bytes = round.peak_bytes.max(peak_bytes);
     }
     let drilled = median(drilled);
-    let bare = row
-        .bare
-        .map(|bare| median((0..row.rounds).map(|_| bare()).collect()));
+    let bare: Option<Vec<Duration>> = (0..row.rounds).map(|_| (row.bare)()).collect();
+    let bare = bare.map(median);
     let ratio = bare.map(|bare| drilled.as_secs_f64() / bare.as_secs_f64());
     format!(
         "{:<34} {:>14} {:>14} {:>7} {:>5} MiB",

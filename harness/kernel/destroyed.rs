@@ -5,6 +5,7 @@
 
 use super::diag::{attributes, inet_row, messages};
 use crate::sys::supervisor::Supervisor;
+use rustix::buffer::spare_capacity;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::netlink::SocketAddrNetlink;
@@ -55,12 +56,11 @@ impl DestroyEvents {
             return Vec::new();
         };
         let mut found = Vec::new();
-        let mut buffer = vec![0u8; 8 << 10];
+        let mut buffer = Vec::with_capacity(8 << 10);
         loop {
-            match rustix::net::recv(&*netlink, &mut buffer[..], RecvFlags::empty()) {
-                Ok((_, bytes)) => {
-                    found.extend(messages(&buffer[..bytes]).into_iter().filter_map(destroyed));
-                }
+            buffer.clear();
+            match rustix::net::recv(&*netlink, spare_capacity(&mut buffer), RecvFlags::empty()) {
+                Ok(_) => found.extend(messages(&buffer).into_iter().filter_map(destroyed)),
                 // Some were lost for want of room; those that were not follow.
                 Err(Errno::NOBUFS | Errno::INTR) => {}
                 Err(_) => break,

@@ -1,6 +1,7 @@
 //! The kernel's socket tables through `sock_diag` (sock_diag(7)): a request, a dump of rows, no privilege needed.
 
 use crate::sys::supervisor::Supervisor;
+use rustix::buffer::spare_capacity;
 use rustix::fd::OwnedFd;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType};
@@ -11,6 +12,10 @@ use std::sync::Mutex;
 /// An answer always comes from the kernel at once; the limit keeps a surprise from hanging the harness.
 const ANSWERS_WITHIN: std::time::Duration = std::time::Duration::from_secs(5);
 
+/// As much as one datagram of an answer has.
+const LONGEST_ANSWER: usize = 64 << 10;
+
+const TCPDIAG_GETSOCK: u16 = 18;
 const SOCK_DIAG_BY_FAMILY: u16 = 20;
 const NLM_F_REQUEST: u16 = 1;
 const NLM_F_DUMP: u16 = 0x300;
@@ -26,6 +31,9 @@ const UNIX_DIAG_RQLEN: u16 = 4;
 const INET_DIAG_INFO: u16 = 2;
 const INET_DIAG_SKMEMINFO: u16 = 7;
 const INET_DIAG_SKV6ONLY: u16 = 11;
+
+/// What is told of each socket besides.
+const EXTENSIONS: u8 = 1 << (INET_DIAG_SKMEMINFO - 1);
 
 /// The state of a row (`include/net/tcp_states.h`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -215,6 +223,11 @@ impl Diag {
     }
 
     fn inet(&self, table: Table, states: u32) -> Result<Vec<Row>, Errno> {
+        if table == Table::Tcp
+            && let Ok(rows) = self.tcp_of_both_families(states)
+        {
+            return Ok(rows);
+        }
         let mut rows = Vec::new();
         for family in [libc::AF_INET, libc::AF_INET6] {
             let mut request = inet_request(family as u8, table, states);
@@ -227,6 +240,20 @@ impl Diag {
                 other => other?,
             }
         }
+        Ok(rows)
+    }
+
+    /// The TCP rows of IPv4 and IPv6: asked in the words of its first version (`struct inet_diag_req`), the kernel goes through its
+    /// tables once for both, of which that of listeners is the host's and has tens of thousands of places.
+    fn tcp_of_both_families(&self, states: u32) -> Result<Vec<Row>, Errno> {
+        let mut request = vec![0, 0, 0, EXTENSIONS];
+        request.extend_from_slice(&[0; 48]);
+        request.extend_from_slice(&states.to_ne_bytes());
+        request.extend_from_slice(&[0; 4]);
+        let mut rows = Vec::new();
+        self.ask_for(TCPDIAG_GETSOCK, &request, NLM_F_DUMP, &mut |body| {
+            rows.extend(inet_row(body));
+        })?;
         Ok(rows)
     }
 
@@ -270,22 +297,32 @@ impl Diag {
     }
 
     fn ask(&self, body: &[u8], flags: u16, take: &mut dyn FnMut(&[u8])) -> Result<(), Errno> {
+        self.ask_for(SOCK_DIAG_BY_FAMILY, body, flags, take)
+    }
+
+    fn ask_for(
+        &self,
+        kind: u16,
+        body: &[u8],
+        flags: u16,
+        take: &mut dyn FnMut(&[u8]),
+    ) -> Result<(), Errno> {
         let netlink = self.netlink.lock().map_err(|_| Errno::BADF)?;
         let mut message = Vec::with_capacity(16 + body.len());
         message.extend_from_slice(&(16 + body.len() as u32).to_ne_bytes());
-        message.extend_from_slice(&SOCK_DIAG_BY_FAMILY.to_ne_bytes());
+        message.extend_from_slice(&kind.to_ne_bytes());
         message.extend_from_slice(&(NLM_F_REQUEST | flags).to_ne_bytes());
         message.extend_from_slice(&[0; 8]);
         message.extend_from_slice(body);
         rustix::net::send(&*netlink, &message, SendFlags::empty())?;
-        let mut answer = vec![0u8; 64 << 10];
+        let mut answer = Vec::with_capacity(LONGEST_ANSWER);
         loop {
-            let (_, bytes) = match rustix::net::recv(&*netlink, &mut answer[..], RecvFlags::empty())
-            {
+            answer.clear();
+            match rustix::net::recv(&*netlink, spare_capacity(&mut answer), RecvFlags::empty()) {
                 Err(Errno::INTR) => continue,
                 other => other?,
             };
-            if take_messages(&answer[..bytes], flags == NLM_F_DUMP, take)? {
+            if take_messages(&answer, flags == NLM_F_DUMP, take)? {
                 return Ok(());
             }
         }
@@ -343,8 +380,7 @@ const NOT_SENT_AT: usize = 144;
 const SEGMENT_AT: usize = 16;
 
 fn inet_request(family: u8, table: Table, states: u32) -> Vec<u8> {
-    let extensions = 1u8 << (INET_DIAG_SKMEMINFO - 1);
-    let mut request = vec![family, table.protocol(), extensions, 0];
+    let mut request = vec![family, table.protocol(), EXTENSIONS, 0];
     request.extend_from_slice(&states.to_ne_bytes());
     request
 }

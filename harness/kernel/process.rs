@@ -102,7 +102,7 @@ impl Process {
 
     /// Its threads' ids.
     pub(crate) fn thread_ids(&self) -> Vec<i32> {
-        numbers_in(&format!("/proc/{}/task", self.pid))
+        threads_of(self.pid)
     }
 
     /// The folder of one of its threads in `/proc`.
@@ -391,9 +391,19 @@ pub(crate) fn tree_of(pid: i32) -> Vec<Process> {
 }
 
 fn children(pid: i32) -> Vec<i32> {
-    let threads = numbers_in(&format!("/proc/{pid}/task"));
     let of = |thread: i32| children_of_thread(&format!("/proc/{pid}/task/{thread}"));
-    threads.into_iter().flat_map(of).collect()
+    threads_of(pid).into_iter().flat_map(of).collect()
+}
+
+/// The threads of a process. The kernel tells how many there are as links of the folder, as it does of any folder in another, and
+/// one that is alone has the number of its process: to list it takes five system calls.
+fn threads_of(pid: i32) -> Vec<i32> {
+    const OF_AN_EMPTY_FOLDER: u64 = 2;
+    let folder = format!("/proc/{pid}/task");
+    match rustix::fs::stat(&folder) {
+        Ok(found) if found.st_nlink as u64 == OF_AN_EMPTY_FOLDER + 1 => vec![pid],
+        _ => numbers_in(&folder),
+    }
 }
 
 /// The children of a thread whose folder in `/proc` this is.

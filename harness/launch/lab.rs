@@ -73,7 +73,12 @@ pub(crate) struct Lab {
 struct Stock {
     of: Option<(AddressFamily, SocketType)>,
     sockets: Vec<OwnedFd>,
+    /// How many more than asked for are opened the next time.
+    ahead: usize,
 }
+
+/// How many sockets are opened ahead of those who want them, at most.
+pub(crate) const MOST_AHEAD: usize = 7;
 
 /// The port for servers in a namespace of their own, where every port is free.
 const PORT_IN_NAMESPACE: u16 = 7000;
@@ -268,24 +273,29 @@ impl Lab {
         self.supervisor.socket(family, kind, 0)
     }
 
-    /// The same where so many more are about to be wanted: each that the supervisor is asked for takes longer than what a client
-    /// does with it.
+    /// The same, which does not wait, where so many more are about to be wanted: each that the supervisor is asked for takes longer
+    /// than what a client does with it. Who comes again and again is given some of those to come.
     pub(crate) fn socket_of_many(
         &self,
         family: AddressFamily,
         kind: SocketType,
         more: usize,
     ) -> rustix::io::Result<OwnedFd> {
+        let kind = SocketType::from_raw(kind.as_raw() | libc::SOCK_NONBLOCK as u32);
         let Ok(mut stock) = self.stock.lock() else {
             return self.socket(family, kind);
         };
         if stock.of != Some((family, kind)) {
-            stock.of = Some((family, kind));
-            stock.sockets.clear();
+            *stock = Stock {
+                of: Some((family, kind)),
+                ..Stock::default()
+            };
         }
-        if stock.sockets.is_empty() && more > 0 {
-            let opened = self.supervisor.sockets(family, kind, 0, 1 + more);
+        if stock.sockets.is_empty() {
+            let many = 1 + more.max(stock.ahead);
+            let opened = self.supervisor.sockets(family, kind, 0, many);
             stock.sockets = opened.unwrap_or_default();
+            stock.ahead = (2 * stock.ahead + 1).min(MOST_AHEAD);
         }
         let taken = stock.sockets.pop();
         taken.map_or_else(|| self.socket(family, kind), Ok)

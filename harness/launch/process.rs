@@ -12,6 +12,7 @@ use crate::model::server_action::Streams;
 use crate::sys::own_limits;
 use crate::sys::supervisor::SpawnRequest;
 use crate::transcript::event::Exit;
+use rustix::buffer::spare_capacity;
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
@@ -45,14 +46,15 @@ struct Watch {
 
 impl Watch {
     /// Takes in what is in the pipe; false once nobody is left who could print.
-    fn read(&self, buffer: &mut [u8]) -> bool {
+    fn read(&self, buffer: &mut Vec<u8>) -> bool {
         let Ok(mut output) = self.output.lock() else {
             return false;
         };
-        match rustix::io::read(&self.pipe, &mut *buffer) {
+        buffer.clear();
+        match rustix::io::read(&self.pipe, spare_capacity(buffer)) {
             Ok(0) => false,
-            Ok(bytes) => {
-                output.take_in(&buffer[..bytes]);
+            Ok(_) => {
+                output.take_in(buffer);
                 true
             }
             Err(Errno::INTR | Errno::AGAIN) => true,
@@ -63,7 +65,7 @@ impl Watch {
     /// Takes in all that was printed until now.
     fn catch_up(&self) {
         let printed = || rustix::io::ioctl_fionread(&self.pipe).unwrap_or(0);
-        let mut buffer = vec![0; PIPE_BYTES];
+        let mut buffer = Vec::with_capacity(PIPE_BYTES);
         for _ in 0..MOST_AT_ONCE {
             if printed() == 0 || !self.read(&mut buffer) {
                 return;
@@ -443,7 +445,7 @@ fn watch(output: OwnedFd, status: OwnedFd) -> std::io::Result<Arc<Watch>> {
 
 fn watch_until_both_end(mut status: Option<OwnedFd>, watch: &Watch) {
     use rustix::event::{PollFd, PollFlags, poll};
-    let mut buffer = vec![0u8; PIPE_BYTES];
+    let mut buffer = Vec::with_capacity(PIPE_BYTES);
     let mut prints = true;
     while prints || status.is_some() {
         let pipe = prints.then_some(&watch.pipe);

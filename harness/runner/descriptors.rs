@@ -1,14 +1,15 @@
 //! How many descriptors this process may have, and who may take some of them now: no trial begins that would run out.
 
 use crate::judge::Skip;
+use crate::launch::lab::MOST_AHEAD;
 use crate::model::scenario::Scenario;
 use crate::session::Turn;
 use crate::sys::own_limits::{most_open_files, open_files_now};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-/// What a lab, its server and the loop that drives both take.
-pub(super) const OF_A_LAB: u64 = 20;
+/// What a lab, its server and the loop that drives both take, with the sockets that are opened ahead.
+pub(super) const OF_A_LAB: u64 = 20 + MOST_AHEAD as u64;
 
 /// What is left for what takes some for a moment, as starting a server does, and for the run itself.
 const IN_RESERVE: u64 = 20;

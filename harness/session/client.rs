@@ -84,6 +84,9 @@ struct Link {
 /// A socket that is connected to somewhere, and what the call said where the connection is under way.
 type Opened = (OwnedFd, SockAddr, Option<Errno>);
 
+/// How long the server's end of a connection is given to go that is reset, or ended by both sides.
+const GOES_WITHIN: Duration = Duration::from_secs(1);
+
 /// In a crowd of so many the kernel finds a port for each as fast as for one.
 const FOUND_A_PORT_SOON: u32 = 4_096;
 
@@ -183,7 +186,6 @@ impl Client {
         let family = AddressFamily::from_raw(peer.family());
         let more = self.after as usize;
         let socket = self.lab.socket_of_many(family, kind, more)?;
-        rustix::io::ioctl_fionbio(&socket, true)?;
         let socket_options = SockRef::from(&socket);
         let errno = |error: std::io::Error| Errno::from_io_error(&error).unwrap_or(Errno::INVAL);
         if self.transport == Transport::Tcp {
@@ -604,7 +606,7 @@ impl Client {
     /// The server's end of the connection in the kernel's table.
     pub(crate) fn server_row(&self) -> Option<crate::kernel::Row> {
         let link = self.link.as_ref()?;
-        let local = local_address(&link.socket)?;
+        let local = self.last_local?;
         let peer = link.peer.as_socket()?;
         self.lab.diag().find(peer, local).ok()?
     }
@@ -914,14 +916,15 @@ impl Client {
 
     /// Waits until the server's end of a connection is gone from the kernel's table, or only its TIME_WAIT is left.
     async fn row_goes(&self, local: SocketAddr, peer: SocketAddr) -> bool {
-        for _ in 0..200 {
+        let begun = Instant::now();
+        while begun.elapsed() < GOES_WITHIN {
             match self.lab.diag().find(peer, local) {
                 Ok(None) => return true,
                 Ok(Some(row)) if row.state == State::TimeWait => return true,
                 Ok(Some(_)) | Err(_) => {}
             }
             // What we send crosses the loopback at once unless the machine is loaded; no event tells of the server.
-            tokio::time::sleep(LOOK_EVERY).await;
+            tokio::time::sleep((begun.elapsed() / 4).clamp(LOOK_SOON, LOOK_EVERY)).await;
         }
         false
     }
