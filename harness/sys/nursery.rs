@@ -73,6 +73,13 @@ impl Nursery {
         Ok(Newborn { pid, pidfd })
     }
 
+    /// Ends it as somebody else might.
+    #[cfg(test)]
+    pub(super) fn kill(&self) {
+        let pid = rustix::process::Pid::from_raw(self.pid).unwrap();
+        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+    }
+
     /// Asks, and waits for the answer.
     fn asked(
         &self,

@@ -1,6 +1,7 @@
 //! The supervisor: a process of ours that stands between the harness and the server.
 //!
-//! It is forked from the harness without `exec`, so it needs no second program and works from any test binary.
+//! It is forked without `exec`, from the harness or from a small copy of it ([`super::nursery`]), so it needs no second program
+//! and works from any test binary.
 //! It starts servers, reaps them, opens sockets where the server lives, and ends everything below it when the
 //! harness lets go of the control socket, however the harness ends, `SIGKILL` included.
 //!
@@ -998,5 +999,30 @@ fn kill_children() {
 fn end_everything(namespaces: Namespaces, charges: &mut [Option<Child>; MOST_CHARGES]) {
     if namespaces == Namespaces::Host {
         sweep(charges);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn is_forked_though_what_others_were_forked_from_has_been_killed() {
+        let namespaces = match rustix::process::geteuid().is_root() {
+            true => Namespaces::Own,
+            false => Namespaces::OwnInUserNamespace,
+        };
+        let folder = std::env::temp_dir();
+        let opens =
+            |supervisor: &Supervisor| supervisor.socket(AddressFamily::INET, SocketType::STREAM, 0);
+        let Ok(first) = Supervisor::fork(namespaces, &folder) else {
+            // The host permits no namespaces.
+            return;
+        };
+        if let Some(nursery) = first.nursery() {
+            nursery.kill();
+        }
+        let second = Supervisor::fork(namespaces, &folder).unwrap();
+        assert!(opens(&first).is_ok() && opens(&second).is_ok());
     }
 }
