@@ -401,7 +401,7 @@ fn threads_of(pid: i32) -> Vec<i32> {
     const OF_AN_EMPTY_FOLDER: u64 = 2;
     let folder = format!("/proc/{pid}/task");
     match rustix::fs::stat(&folder) {
-        Ok(found) if found.st_nlink as u64 == OF_AN_EMPTY_FOLDER + 1 => vec![pid],
+        Ok(found) if found.st_nlink == OF_AN_EMPTY_FOLDER + 1 => vec![pid],
         _ => numbers_in(&folder),
     }
 }

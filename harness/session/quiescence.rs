@@ -3,6 +3,7 @@
 use super::clients::Clients;
 use super::observer::Observer;
 use crate::kernel::{Activity, BUSY_FROM, RestDetector, Row, State, percent, shows_waits};
+use crate::launch::lab::Lab;
 use crate::model::address::Address;
 use crate::model::limits::{
     CATCH_UP_WITHIN, DELAY_WORTH_RECORDING, LOOK_ASIDE, LOOK_EVERY, LOOK_SOON, LOOKS_TO_BLAME,
@@ -54,10 +55,12 @@ impl Observer {
         }
     }
 
-    /// How long is waited before a look that may confirm this one. Of a server whose threads all wait for us alone, two looks
-    /// show the same at any distance unless one of them has run in between.
-    pub(super) fn before_a_second_look(&self, first: &Activity) -> Duration {
-        match first.parked && self.lab.is_private() {
+    /// How long is waited before the next look, after so many. One at a server that is at work is soon followed by others, which
+    /// may find it done. Of a server whose threads all wait for us alone, two looks show the same at any distance unless one of
+    /// them has run in between; any other that rests is given its time to show that it does not.
+    pub(super) fn before_another_look(&self, last: &Activity, looks: u32) -> Duration {
+        let is_told_soon = !last.at_rest || is_for_us(last, &self.lab);
+        match is_told_soon && looks <= LOOKS_SOON {
             true => LOOK_SOON,
             false => LOOK_EVERY,
         }
@@ -119,7 +122,7 @@ impl Observer {
         let _rest = self.turn.spends_on(SpentOn::Rest);
         let begun = Instant::now();
         let (mut taken, mut since) = (0, begun);
-        let (mut last, mut shortest) = (None, u32::MAX);
+        let (mut last, mut shortest, mut looks) = (None, u32::MAX, 0);
         loop {
             if begun.elapsed() > SERVED_WITHIN {
                 let evidence = "the server was still reading it";
@@ -152,7 +155,8 @@ impl Observer {
                 (taken, since) = (read, Instant::now());
             }
             // Nothing announces that another process has come to rest.
-            tokio::time::sleep(self.before_a_second_look(&now)).await;
+            looks += 1;
+            tokio::time::sleep(self.before_another_look(&now, looks)).await;
         }
     }
 
@@ -213,6 +217,14 @@ impl Observer {
             .and_then(|port| self.lab.diag().connections(port).ok());
         count_in(state, &rows.unwrap_or_default())
     }
+}
+
+/// So many looks follow each other soon.
+const LOOKS_SOON: u32 = 3;
+
+/// Whether all threads of a server wait for us alone.
+pub(super) fn is_for_us(look: &Activity, lab: &Lab) -> bool {
+    look.parked && lab.is_private()
 }
 
 /// How many of these connections are in a state.

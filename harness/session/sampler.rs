@@ -1,7 +1,7 @@
 //! Samples: what the kernel holds for the server before and after a scenario.
 
 use super::observer::Observer;
-use super::quiescence::{is_busy, is_starved_of_proof};
+use super::quiescence::{is_busy, is_for_us, is_starved_of_proof};
 use crate::kernel::{
     Activity, BUSY_FROM, Held, Idleness, Labour, Memory, RestDetector, State, Toil, percent,
 };
@@ -210,8 +210,8 @@ const BUSY_SHOWS_WITHIN: Duration = Duration::from_millis(500);
 struct Polls {
     rest: RestDetector,
     last: Option<(Instant, Activity)>,
-    /// There has been one alone.
-    is_first: bool,
+    /// How many there were.
+    taken: u32,
 }
 
 impl Polls {
@@ -219,7 +219,7 @@ impl Polls {
         Self {
             rest: RestDetector::beside(idleness),
             last: None,
-            is_first: false,
+            taken: 0,
         }
     }
 
@@ -231,13 +231,12 @@ impl Polls {
         watched >= BUSY_SHOWS_WITHIN && is_seen
     }
 
-    /// How long is waited before the next one: a server that has come to rest shows that at once, and how long it stays so is not
-    /// to be hurried.
+    /// How long is waited before the next one.
     fn apart(&self, observer: &Observer) -> Duration {
-        match &self.last {
-            Some((_, first)) if self.is_first => observer.before_a_second_look(first),
-            _ => LOOK_EVERY,
-        }
+        let last = self.last.as_ref().map(|(_, last)| last);
+        last.map_or(LOOK_EVERY, |last| {
+            observer.before_another_look(last, self.taken)
+        })
     }
 
     /// Takes a sample; also says whether the server has not run since the look before, and waits: for us alone, where it is
@@ -255,17 +254,18 @@ impl Polls {
         let mut is_still = false;
         if let Some((at, last)) = &self.last {
             let lately = percent(still.ran.saturating_sub(last.ran), now - *at);
-            // Too short a time to tell how much it runs in.
-            let tells = *last == still || now - *at >= LOOK_EVERY;
+            // What follows soon tells of nobody who may wake by himself, nor how much he runs.
+            let has_waited = now - *at >= LOOK_EVERY;
+            let tells = has_waited || *last == still && is_for_us(&still, &observer.lab);
             sample.at_rest = tells && still.at_rest && last.at_rest && lately < BUSY_FROM;
             let waits = if patiently {
                 still.parked
             } else {
                 sample.at_rest
             };
-            is_still = waits && *last == still;
+            is_still = has_waited && waits && *last == still;
         }
-        self.is_first = self.last.is_none();
+        self.taken += 1;
         self.last = Some((now, still));
         (sample, is_still)
     }
