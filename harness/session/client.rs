@@ -27,6 +27,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
 use tokio::sync::watch;
@@ -1051,6 +1052,11 @@ async fn while_it_moves<T, M: PartialEq>(
     work: impl Future<Output = T>,
 ) -> Option<T> {
     let mut work = std::pin::pin!(work);
+    // Most of it is done at once, and to ask what has moved takes longer.
+    let at_once = std::future::poll_fn(|context| Poll::Ready(work.as_mut().poll(context)));
+    if let Poll::Ready(done) = at_once.await {
+        return Some(done);
+    }
     let mut last = moved();
     loop {
         if let Ok(done) = tokio::time::timeout(limit, &mut work).await {
