@@ -33,7 +33,9 @@ pub(super) fn server() -> Duration {
         let path_of = path.to_string_lossy().into_owned();
         unshare
             .args(["serve", "echo", "--path", &path_of])
-            .stdout(Stdio::null());
+            .stdout(Stdio::null())
+            // Some say that they cannot be killed as their child was.
+            .stderr(Stdio::null());
         let mut child = unshare.spawn().expect("unshare(1)");
         let mut stream = loop {
             match UnixStream::connect(&path) {
