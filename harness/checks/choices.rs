@@ -270,7 +270,7 @@ impl Arrivals {
 impl Arrival {
     fn apply(&mut self, happened: &ClientEvent) {
         match happened {
-            ClientEvent::Received(bytes) => self.told.extend_from_slice(bytes),
+            ClientEvent::Received(bytes) => self.told.extend_from_slice(&bytes.bytes()),
             ClientEvent::Ended(end) if !self.has_left => self.end = Some(*end),
             ClientEvent::Closed => self.has_left = true,
             _ => {}

@@ -267,9 +267,8 @@ impl Told {
 
     fn apply(&mut self, happened: &ClientEvent) {
         match happened {
-            ClientEvent::Received(bytes) | ClientEvent::Datagram { bytes, .. } => {
-                self.words.extend_from_slice(bytes);
-            }
+            ClientEvent::Received(bytes) => self.words.extend_from_slice(&bytes.bytes()),
+            ClientEvent::Datagram { bytes, .. } => self.words.extend_from_slice(bytes),
             ClientEvent::Ended(_) if !self.has_left => self.is_ended = true,
             ClientEvent::Closed => self.has_left = true,
             _ => {}

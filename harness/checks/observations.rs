@@ -364,7 +364,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
             events.find(|(_, event)| **event == ClientEvent::HalfClosed)?;
             let unasked = seen.subject.profile.unasked();
             let answers = events.any(|(_, event)| {
-                matches!(event, ClientEvent::Received(bytes) if !unasked.is_all_of(bytes))
+                matches!(event, ClientEvent::Received(bytes) if !unasked.is_all_of(&bytes.bytes()))
             });
             let answer = if answers {
                 "answers, "
@@ -999,7 +999,7 @@ mod tests {
 
     #[test]
     fn reply_before_the_fin_is_no_answer_to_it() {
-        let reply = || client(ClientEvent::Received(b"hello".to_vec()));
+        let reply = || client(ClientEvent::Received(b"hello".to_vec().into()));
         let fin = || client(ClientEvent::HalfClosed);
         assert_eq!(
             read("half_close", vec![reply(), fin()]),

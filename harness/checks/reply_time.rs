@@ -119,13 +119,13 @@ mod tests {
         };
         let bytes = || b"x".to_vec();
         let seen = [
-            event(1, ClientEvent::Received(bytes())),
+            event(1, ClientEvent::Received(bytes().into())),
             event(10, ClientEvent::Sent(bytes().into())),
-            event(11, ClientEvent::Received(bytes())),
+            event(11, ClientEvent::Received(bytes().into())),
             event(20, ClientEvent::Sent(bytes().into())),
-            event(22, ClientEvent::Received(bytes())),
+            event(22, ClientEvent::Received(bytes().into())),
             event(30, ClientEvent::Unsent { bytes: 6 }),
-            event(62, ClientEvent::Received(bytes())),
+            event(62, ClientEvent::Received(bytes().into())),
             event(63, ClientEvent::Closed),
         ];
         let reply = |first, last, is_held| Reply {

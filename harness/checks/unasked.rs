@@ -15,6 +15,7 @@ use crate::model::subject::Subject;
 use crate::model::template::{Template, common};
 use crate::transcript::event::{ClientEvent, Transcript, What};
 use crate::transcript::instead::{Got, Instead};
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Whether nothing is said of what the server says by itself, and clients could tell that from replies.
@@ -81,11 +82,11 @@ pub(super) fn heard(seen: &Sighting<'_>) -> Option<(Vec<u8>, Duration)> {
             _ => {}
         }
     }
-    let mut words: Vec<(Duration, &[u8])> = Vec::new();
+    let mut words: Vec<(Duration, Cow<'_, [u8]>)> = Vec::new();
     for event in events {
         match &event.what {
             What::StepBegan(_) => break,
-            What::Client(_, ClientEvent::Received(bytes)) => words.push((event.at, bytes)),
+            What::Client(_, ClientEvent::Received(bytes)) => words.push((event.at, bytes.bytes())),
             What::Client(_, ClientEvent::Ended(_)) => {
                 // What is said right before is a farewell.
                 words.retain(|(at, _)| *at + SILENCE <= event.at);
@@ -94,7 +95,7 @@ pub(super) fn heard(seen: &Sighting<'_>) -> Option<(Vec<u8>, Duration)> {
             _ => {}
         }
     }
-    let (first, _) = *words.first()?;
+    let first = words.first()?.0;
     let words: Vec<_> = words.into_iter().map(|(_, bytes)| bytes).collect();
     Some((words.concat(), first - since?))
 }
@@ -233,7 +234,7 @@ mod tests {
 
     #[test]
     fn what_is_said_right_before_the_end_is_a_farewell() {
-        let said = |at, words: &str| (at, ClientEvent::Received(words.into()));
+        let said = |at, words: &str| (at, ClientEvent::Received(words.as_bytes().into()));
         let ended = |at| (at, ClientEvent::Ended(End::Fin));
         let heard = |what: &[(u64, ClientEvent)]| hears(what).unwrap_or_default();
         assert_eq!(heard(&[said(3_000, "?"), said(4_000, "?")]), "?? 1s");

@@ -8,7 +8,7 @@ use crate::model::scenario::{Line, Scenario, Step};
 use crate::transcript::event::ClientId;
 
 /// So many bytes of somebody else are no chance, and so few of them were all that came: names and numbers are short.
-const TELLING: std::ops::RangeInclusive<usize> = 4..=16;
+pub(super) const TELLING: std::ops::RangeInclusive<usize> = 4..=16;
 
 /// The cause where wrong bytes that a client got are those of another one, of the scenario that it is `of` or of the one
 /// `beside` it; `step` is what it did not get. Bytes that it is owed itself, sooner or later, are its own.

@@ -94,6 +94,13 @@ pub(crate) enum Doubt {
         /// What the client did not get.
         step: Box<Cause>,
     },
+    /// More came than is kept, and what is not kept would decide.
+    Unkept {
+        /// What the client did not get, as far as is known.
+        step: Box<Cause>,
+        /// How many bytes had come.
+        bytes: usize,
+    },
     /// The server was still reading when the limit ran out, and had not read all.
     StillReading {
         /// What was not shown.
@@ -180,6 +187,7 @@ impl Doubt {
             Self::NotYet { .. } => "not-yet",
             Self::KeptOut { .. } => "kept-out",
             Self::StillArriving { .. } => "still-arriving",
+            Self::Unkept { .. } => "unkept",
             Self::StillReading { .. } => "still-reading",
             Self::Starved { .. } => "starved",
             Self::StillGrows(_) => "still-grows",

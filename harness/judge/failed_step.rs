@@ -1,7 +1,7 @@
 //! The step at which a trial stopped, and whether the server is to blame for it.
 
 use super::cause::{Cause, StepRef};
-use super::crosstalk::crosstalk;
+use super::crosstalk::{TELLING, crosstalk};
 use super::deeds::{Deed, Deeds};
 use super::doubt::Doubt;
 use super::silence::Silences;
@@ -33,6 +33,8 @@ pub(super) struct FailedStep {
     spoken_to: bool,
     /// How long the kernel kept the client from a server that had room for it.
     kept_out: Option<Duration>,
+    /// How many bytes had come, where those that would decide are not kept.
+    unkept: Option<usize>,
     /// Bytes were still arriving when it ran out.
     flowing: bool,
     /// The server was to be seen to read no more, and was still reading.
@@ -73,6 +75,9 @@ impl FailedStep {
     /// Says that the harness may be to blame: it did not get to run for a good part of the limit.
     pub(super) fn blames_us(&self, trial: &Trial, transcript: &Transcript) -> Option<Doubt> {
         let step = Box::new(self.cause.clone());
+        if let Some(bytes) = self.unkept {
+            return Some(Doubt::Unkept { step, bytes });
+        }
         if self.idle {
             return Some(Doubt::TooLittleToCallBusy { step });
         }
@@ -247,6 +252,13 @@ impl<'a> SoFar<'a> {
             &self.server_state,
         )?;
         let is_about_rest = is_about_rest(&line.step);
+        let unkept = match cause.step() {
+            Cause::StepFailed {
+                instead: Instead::Unkept { bytes },
+                ..
+            } => Some(*bytes),
+            _ => None,
+        };
         let limit = match how {
             // Rest is measured in processor time used, which a loaded host makes less, not more.
             Ended::OutOfTime(limit) if !is_about_rest => Some(limit),
@@ -267,6 +279,7 @@ impl<'a> SoFar<'a> {
             spoken_to: client
                 .is_some_and(|id| self.spoken_to.get(&id).is_some_and(|times| *times > 1)),
             kept_out,
+            unkept,
             flowing: client.is_some_and(|id| self.flows(id, at, limit)),
             reads_on: is_about_restraint(&line.step),
             is_missing: client.is_some_and(|id| self.lacks_datagram(id, &line.step)),
@@ -414,8 +427,8 @@ fn of_others(
         _ => None,
     };
     let found = from.and_then(|from| {
-        let wrong = client_states.of(id).unread_from(from);
-        crosstalk(scenarios, id, wrong, &cause)
+        let wrong = client_states.of(id).unread_from(from, *TELLING.end());
+        crosstalk(scenarios, id, &wrong, &cause)
     });
     found.unwrap_or(cause)
 }

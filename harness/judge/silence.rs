@@ -162,8 +162,8 @@ mod tests {
             let events = [
                 (0, ClientEvent::Connecting),
                 (1, ClientEvent::Sent(vec![1].into())),
-                (5, ClientEvent::Received(vec![1])),
-                (6, ClientEvent::Received(vec![2])),
+                (5, ClientEvent::Received(vec![1].into())),
+                (6, ClientEvent::Received(vec![2].into())),
                 (8, ClientEvent::Ended(End::Fin)),
             ];
             for (second, event) in events {

@@ -57,13 +57,13 @@ fn reason(verdict: Verdict) -> String {
 
 #[test]
 fn exact_reply_passes() {
-    let seen = seen(ClientEvent::Received(b"HELLO".to_vec()), Ended::Done);
+    let seen = seen(ClientEvent::Received(b"HELLO".to_vec().into()), Ended::Done);
     assert_eq!(judge(&expects_hello(), &seen), Verdict::Pass);
 }
 
 #[test]
 fn server_that_may_listen_again_is_neither_held_to_it_nor_passed() {
-    let mut seen = seen(ClientEvent::Received(b"HELLO".to_vec()), Ended::Done);
+    let mut seen = seen(ClientEvent::Received(b"HELLO".to_vec().into()), Ended::Done);
     let minute = Duration::from_secs(60);
     seen.events.push(Event {
         at: minute,
@@ -79,7 +79,7 @@ fn server_that_may_listen_again_is_neither_held_to_it_nor_passed() {
 #[test]
 fn short_reply_fails_and_says_what_came() {
     let out = Ended::OutOfTime(Duration::from_secs(1));
-    let seen = seen(ClientEvent::Received(b"HEL".to_vec()), out);
+    let seen = seen(ClientEvent::Received(b"HEL".to_vec().into()), out);
     let reason = reason(judge(&expects_hello(), &seen));
     assert_eq!(reason, "alice expected \"HELLO\" within 1s, got \"HEL\"");
 }
@@ -87,7 +87,7 @@ fn short_reply_fails_and_says_what_came() {
 #[test]
 fn short_reply_is_not_held_against_the_server_when_we_starved() {
     let out = Ended::OutOfTime(Duration::from_secs(1));
-    let mut seen = seen(ClientEvent::Received(b"HEL".to_vec()), out);
+    let mut seen = seen(ClientEvent::Received(b"HEL".to_vec().into()), out);
     seen.events.push(Event {
         at: Duration::ZERO,
         what: What::Starved(Duration::from_millis(400)),
@@ -251,7 +251,7 @@ fn in_a_crowd(got: Vec<u8>) -> Cause {
     let seen = transcript(vec![
         What::Phase(Phase::Scenario),
         What::StepBegan(0),
-        What::Client(first, ClientEvent::Received(got)),
+        What::Client(first, ClientEvent::Received(got.into())),
         What::StepEnded {
             step: 0,
             member: Some(0),
@@ -470,7 +470,7 @@ fn end_that_was_asked_of_the_first_server_is_no_excuse_for_the_second() {
 
 #[test]
 fn unproven_fault_is_never_a_pass() {
-    let mut seen = seen(ClientEvent::Received(b"HELLO".to_vec()), Ended::Done);
+    let mut seen = seen(ClientEvent::Received(b"HELLO".to_vec().into()), Ended::Done);
     seen.events.push(Event {
         at: Duration::ZERO,
         what: What::Proof {
@@ -950,7 +950,7 @@ fn reply_that_still_arrives_at_the_limit_proves_nothing() {
             at(0, What::StepBegan(0)),
             at(
                 received,
-                What::Client(ALICE, ClientEvent::Received(b"HEL".to_vec())),
+                What::Client(ALICE, ClientEvent::Received(b"HEL".to_vec().into())),
             ),
             at(
                 20_000,
@@ -1220,7 +1220,7 @@ fn asks(questions: usize, text: &str, how: Ended) -> Verdict {
     let mut hello = expects_hello();
     let question = Template::parse(r"PING {any}\n").unwrap();
     hello.unasked = [question].into_iter().collect();
-    let received = |bytes: &[u8]| What::Client(ALICE, ClientEvent::Received(bytes.to_vec()));
+    let received = |bytes: &[u8]| What::Client(ALICE, ClientEvent::Received(bytes.into()));
     let said = (0..questions).map(|n| received(format!("PING {n}\n").as_bytes()));
     let text = [text].into_iter().filter(|text| !text.is_empty());
     let before = [What::Phase(Phase::Scenario), What::StepBegan(0)];

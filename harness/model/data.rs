@@ -59,6 +59,32 @@ impl Data {
         self.once() * self.times as usize
     }
 
+    /// Up to which byte it is known without a look at the bytes that another data comes to the same.
+    pub(crate) fn alike(&self, other: &Self) -> usize {
+        let sooner = self.once().min(other.once());
+        match (&self.source, &other.source) {
+            _ if self == other => self.length(),
+            _ if self.capitals != other.capitals => 0,
+            (Source::Pattern { seed, .. }, Source::Pattern { seed: of, .. }) if seed == of => {
+                sooner
+            }
+            // The last byte may be a newline.
+            (Source::Text { seed, .. }, Source::Text { seed: of, .. }) if seed == of => {
+                sooner.saturating_sub(1)
+            }
+            _ => 0,
+        }
+    }
+
+    /// The same with ASCII letters turned into capitals.
+    #[must_use]
+    pub(crate) fn in_capitals(&self) -> Self {
+        Self {
+            capitals: true,
+            ..self.clone()
+        }
+    }
+
     /// How many bytes the source has.
     fn once(&self) -> usize {
         match &self.source {

@@ -1,6 +1,7 @@
 //! What a server says by itself, at any time, such as the question whether a silent client is still there.
 
 use super::data::Match;
+use super::stream::Stream;
 use super::template::Template;
 use std::sync::Arc;
 
@@ -32,6 +33,25 @@ impl Unasked {
         let mut at = 0;
         while at < bytes.len()
             && let Match::Full(length) = self.at(&bytes[at..])
+        {
+            at += length;
+        }
+        at
+    }
+
+    /// Holds one of the texts against what a stream has from a byte on.
+    pub(crate) fn at_of(&self, stream: &Stream, at: usize) -> Match {
+        match self.texts().is_empty() {
+            true => Match::Wrong(0),
+            false => stream.decide(at, |bytes| self.at(bytes)),
+        }
+    }
+
+    /// How many bytes the whole texts have that a stream begins with.
+    pub(crate) fn before_of(&self, stream: &Stream) -> usize {
+        let mut at = 0;
+        while at < stream.len()
+            && let Match::Full(length) = self.at_of(stream, at)
         {
             at += length;
         }

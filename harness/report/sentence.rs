@@ -281,6 +281,10 @@ impl fmt::Display for Doubt {
             ),
             // That it read on is what the step says.
             Self::StillReading { step } => write!(f, "{step}; where it stops is not known"),
+            Self::Unkept { step, .. } => write!(
+                f,
+                "{step}: nothing is known of the bytes that were not kept"
+            ),
             Self::StillArriving { step } => write!(f, "{step}, but bytes were still arriving"),
             Self::Starved { step, by } => write!(
                 f,

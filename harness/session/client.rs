@@ -1252,35 +1252,38 @@ impl Driver {
         };
         let attempt = READ_INTO.with_borrow_mut(|buffer| {
             let buffer = &mut buffer[..most];
-            guard.try_io(|socket| read_from(socket.get_ref(), buffer, self.datagram))
+            guard.try_io(|socket| self.read_into(socket.get_ref(), buffer))
         });
-        let event = match attempt {
-            Err(_would_block) => return Some(()),
-            Ok(Ok(event)) => event,
+        match attempt {
+            Err(_) | Ok(Ok(Some(()))) => Some(()),
+            Ok(Ok(None)) => {
+                self.record(ClientEvent::Ended(End::Fin));
+                None
+            }
             Ok(Err(error)) => {
                 let errno = errno_of(&error);
                 disprove_own_socket(&self.recorder, errno, is_told_of_server(errno));
-                ClientEvent::Ended(end(errno))
+                self.record(ClientEvent::Ended(end(errno)));
+                None
             }
-        };
-        let over = matches!(event, ClientEvent::Ended(_));
-        self.record(event);
-        (!over).then_some(())
+        }
     }
-}
 
-/// What one read finds, a datagram or as much of a stream as fits.
-fn read_from(socket: &OwnedFd, buffer: &mut [u8], datagram: bool) -> std::io::Result<ClientEvent> {
-    if datagram {
-        let (bytes, _, from) = rustix::net::recvfrom(socket, &mut *buffer, RecvFlags::empty())?;
-        return Ok(ClientEvent::Datagram {
-            from: from.and_then(|from| SocketAddr::try_from(from).ok()),
-            bytes: buffer[..bytes].to_vec(),
-        });
-    }
-    match rustix::net::recv(socket, &mut *buffer, RecvFlags::empty())? {
-        (0, _) => Ok(ClientEvent::Ended(End::Fin)),
-        (bytes, _) => Ok(ClientEvent::Received(buffer[..bytes].to_vec())),
+    /// Reads a datagram, or as much of a stream as fits, and writes it down; `None` at the end of a stream.
+    fn read_into(&self, socket: &OwnedFd, buffer: &mut [u8]) -> std::io::Result<Option<()>> {
+        if self.datagram {
+            let (bytes, _, from) = rustix::net::recvfrom(socket, &mut *buffer, RecvFlags::empty())?;
+            let from = from.and_then(|from| SocketAddr::try_from(from).ok());
+            self.recorder
+                .receive_datagram(self.id, from, &buffer[..bytes]);
+            return Ok(Some(()));
+        }
+        let (bytes, _) = rustix::net::recv(socket, &mut *buffer, RecvFlags::empty())?;
+        if bytes == 0 {
+            return Ok(None);
+        }
+        self.recorder.receive(self.id, &buffer[..bytes]);
+        Ok(Some(()))
     }
 }
 

@@ -233,15 +233,12 @@ impl Session<'_> {
         let facts = self.observer.recorder.waiting_for(id);
         loop {
             let next_fact = facts.notified();
-            if self
-                .observer
-                .recorder
-                .client_states()
-                .of(id)
-                .look(sought, false)
-                != Progress::Pending
-            {
+            let recorder = &self.observer.recorder;
+            if recorder.client_states().of(id).look(sought, false) != Progress::Pending {
                 return Ended::Done;
+            }
+            if let Some(next) = sought.foresees() {
+                recorder.foresee(id, next);
             }
             let ended = tokio::select! {
                 biased;

@@ -2,6 +2,7 @@
 
 mod account;
 mod anonymous;
+mod arrivals;
 mod blame;
 mod calibration;
 mod client;

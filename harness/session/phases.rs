@@ -239,6 +239,7 @@ impl<'a> Session<'a> {
             self.look_for_workers();
         }
         self.observer.record(What::Phase(phase));
+        self.observer.recorder.know(phase, scenario);
         self.stopped.set(false);
         let observer = &self.observer;
         self.clients.enter(phase, || {

@@ -1,5 +1,10 @@
 //! Where events are written down as they happen, on one clock, with what follows from them so far.
 
+use super::arrivals::Arrivals;
+use crate::model::data::Data;
+use crate::model::passage::{Cut, Passage};
+use crate::model::phase::Phase;
+use crate::model::scenario::Scenario;
 use crate::model::unasked::Unasked;
 use crate::transcript::client_state::ClientStates;
 use crate::transcript::event::{ClientEvent, ClientId, Event, ServerEvent, Transcript, What};
@@ -7,8 +12,10 @@ use crate::transcript::fault::Fault;
 use crate::transcript::server_state::ServerState;
 use std::cell::{RefCell, RefMut};
 use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::rc::Rc;
-use std::time::Instant;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 use tokio::sync::Notify;
 use tokio::sync::futures::Notified;
 
@@ -22,6 +29,8 @@ struct Book {
     transcript: RefCell<Transcript>,
     client_states: RefCell<ClientStates>,
     server_state: RefCell<ServerState>,
+    /// How what comes for clients is kept.
+    arrivals: RefCell<Arrivals>,
     /// When bytes last came for any of the clients behind each name.
     served: RefCell<BTreeMap<usize, Instant>>,
     /// Wakes those who wait for a fact about a client; in a crowd, waking all for each would be quadratic.
@@ -37,6 +46,7 @@ impl Recorder {
             transcript: RefCell::default(),
             client_states: RefCell::new(ClientStates::hearing(unasked)),
             server_state: RefCell::default(),
+            arrivals: RefCell::default(),
             served: RefCell::default(),
             waiting: RefCell::default(),
             changed: Notify::new(),
@@ -49,13 +59,59 @@ impl Recorder {
             at: self.0.begun.elapsed(),
             what,
         };
-        if let What::Client(id, happened) = &event.what {
-            self.wake(*id, happened);
+        match &event.what {
+            What::Client(id, ClientEvent::Connecting) => {
+                self.0.arrivals.borrow_mut().connects(*id);
+            }
+            What::Client(id, happened) => self.wake(*id, happened),
+            _ => {}
         }
         self.0.client_states.borrow_mut().apply(&event);
         self.0.server_state.borrow_mut().apply(&event);
-        self.0.transcript.borrow_mut().events.push(event);
+        self.write(event);
         self.0.changed.notify_waiters();
+    }
+
+    /// Writes an event down. What is not kept of a flood is one fact for a while: reads of megabytes follow each other within
+    /// microseconds, and never end.
+    fn write(&self, event: Event) {
+        let events = &mut self.0.transcript.borrow_mut().events;
+        match events.last_mut().and_then(|last| flood(last, &event)) {
+            Some((last, more)) => *last = more.into(),
+            None => events.push(event),
+        }
+    }
+
+    /// What those behind the names of a scenario say, and are owed, may come from now on.
+    pub(crate) fn know(&self, phase: Phase, scenario: &Scenario) {
+        let id_of = |who| phase.client(who, 0);
+        self.0.arrivals.borrow_mut().know(scenario, id_of);
+    }
+
+    /// A client is owed the rest of this next.
+    pub(crate) fn foresee(&self, id: ClientId, (of, from): (&Arc<Data>, usize)) {
+        self.0.arrivals.borrow_mut().foresee(id, of, from);
+    }
+
+    /// Writes down that bytes have come for a client.
+    pub(crate) fn receive(&self, id: ClientId, bytes: &[u8]) {
+        let pieces = self.0.arrivals.borrow_mut().keep(id, bytes);
+        for piece in pieces {
+            self.record(What::Client(id, ClientEvent::Received(piece)));
+        }
+    }
+
+    /// Writes down that a datagram has come for a client, or, of a flood of them, no more than how long it was.
+    pub(crate) fn receive_datagram(&self, id: ClientId, from: Option<SocketAddr>, bytes: &[u8]) {
+        let is_kept = self.0.arrivals.borrow_mut().keeps_datagram(bytes.len());
+        let event = match is_kept {
+            true => ClientEvent::Datagram {
+                from,
+                bytes: bytes.to_vec(),
+            },
+            false => ClientEvent::Received(Cut::of(bytes).into()),
+        };
+        self.record(What::Client(id, event));
     }
 
     /// Writes down whether a fault has happened, and what shows it.
@@ -125,4 +181,22 @@ impl Recorder {
     pub(crate) fn take(&self) -> Transcript {
         self.0.transcript.take()
     }
+}
+
+/// So long what is not kept of a flood is told as if it had come at once.
+const FLOODS_FOR: Duration = Duration::from_millis(100);
+
+/// The place of the last event, and what becomes of it where the next goes on with the same flood.
+fn flood<'a>(last: &'a mut Event, next: &Event) -> Option<(&'a mut Passage, Cut)> {
+    let is_soon = last.at.as_millis() / FLOODS_FOR.as_millis()
+        == next.at.as_millis() / FLOODS_FOR.as_millis();
+    let (
+        What::Client(id, ClientEvent::Received(last)),
+        What::Client(of, ClientEvent::Received(next)),
+    ) = (&mut last.what, &next.what)
+    else {
+        return None;
+    };
+    let more = last.cut()?.with(next.cut()?);
+    (is_soon && id == of).then_some((last, more))
 }

@@ -1,14 +1,16 @@
 //! What one client has seen so far, folded from events; the runner and the judge look at the same value.
 
-use crate::model::data::{Excerpt, Match, compare};
+use crate::model::data::{Data, Excerpt, Match};
 use crate::model::expectation::{End, Expectation};
 use crate::model::passage::Passage;
+use crate::model::stream::{Compared, Stop, Stream};
 use crate::model::template::{Template, Took};
 use crate::model::unasked::Unasked;
 use crate::transcript::event::{ClientEvent, ClientId, Event, What};
 use crate::transcript::instead::{Got, Instead, Wanted};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 /// Whether something that was expected has been seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -33,6 +35,8 @@ pub(crate) struct Matcher<'a> {
     passed: usize,
     /// How many bytes of the stream it takes, once it has come.
     used: usize,
+    /// What would decide it has come, and nobody has kept it.
+    lacks_bytes: bool,
 }
 
 impl<'a> Matcher<'a> {
@@ -50,30 +54,34 @@ impl<'a> Matcher<'a> {
             compared: 0,
             passed: 0,
             used: 0,
+            lacks_bytes: false,
         }
     }
 
     /// Holds the stream against the bytes that are wanted; what was compared before is not compared again. What the server says
     /// unasked may stand before them, and between their lines.
-    fn compare(&mut self, got: &[u8], unasked: &Unasked) -> Match {
+    fn compare(&mut self, got: &Stream, unasked: &Unasked) -> Match {
         loop {
             let place = self.compared + self.passed;
-            let rest = got.get(place..).unwrap_or_default();
-            let wrong = match self.compare_on(rest) {
-                Match::Full(bytes) => return Match::Full(place + bytes),
-                Match::Partial => {
-                    self.compared += rest.len();
+            let Compared { same, stop } = got.compare(place, &self.wanted, self.compared);
+            let wrong = self.compared + same;
+            match stop {
+                None if wrong == self.wanted.len() => return Match::Full(place + same),
+                None => {
+                    self.compared = wrong;
                     return Match::Partial;
                 }
-                Match::Wrong(at) => self.compared + at,
-            };
-            if unasked.texts().is_empty() {
-                return Match::Wrong(wrong + self.passed);
+                Some(Stop::Unkept) => {
+                    self.lacks_bytes = true;
+                    return Match::Partial;
+                }
+                Some(Stop::Wrong) if unasked.texts().is_empty() => {
+                    return Match::Wrong(wrong + self.passed);
+                }
+                Some(Stop::Wrong) => {}
             }
-            let before = self.wanted.slice(0..wrong);
-            let newline = before.iter().rposition(|byte| *byte == b'\n');
-            let line = newline.map_or(0, |newline| newline + 1);
-            match unasked.at(&got[line + self.passed..]) {
+            let line = self.line_of(wrong);
+            match unasked.at_of(got, line + self.passed) {
                 Match::Full(bytes) => {
                     self.passed += bytes;
                     self.compared = line;
@@ -84,38 +92,35 @@ impl<'a> Matcher<'a> {
         }
     }
 
-    /// Holds what has come against the wanted bytes that were not compared before.
-    fn compare_on(&self, rest: &[u8]) -> Match {
-        let left = self.wanted.len() - self.compared;
-        let common = left.min(rest.len());
-        let blocks = self.wanted.blocks(self.compared..self.compared + common);
-        let mut at = 0;
-        for block in blocks {
-            if let Match::Wrong(wrong) = compare(&block, &rest[at..]) {
-                return Match::Wrong(at + wrong);
-            }
-            at += block.len();
-        }
-        match common < left {
-            true => Match::Partial,
-            false => Match::Full(left),
-        }
+    /// Where the line begins in which a wanted byte stands.
+    fn line_of(&self, at: usize) -> usize {
+        let before = self.wanted.slice(0..at);
+        let newline = before.iter().rposition(|byte| *byte == b'\n');
+        newline.map_or(0, |newline| newline + 1)
     }
 
     /// Holds the stream against a text with holes; what the server says unasked may stand before it.
-    fn matches(&mut self, template: &Template, got: &[u8], unasked: &Unasked) -> Match {
+    fn matches(&mut self, template: &Template, got: &Stream, unasked: &Unasked) -> Match {
         loop {
-            let rest = got.get(self.passed..).unwrap_or_default();
-            match template.matches(rest) {
+            match got.decide(self.passed, |bytes| template.matches(bytes)) {
                 Match::Full(bytes) => return Match::Full(self.passed + bytes),
-                Match::Partial => return Match::Partial,
-                Match::Wrong(at) => match unasked.at(rest) {
+                Match::Partial => {
+                    self.lacks_bytes = got.kept_from(self.passed) + self.passed < got.len();
+                    return Match::Partial;
+                }
+                Match::Wrong(at) => match unasked.at_of(got, self.passed) {
                     Match::Full(bytes) => self.passed += bytes,
                     Match::Partial => return Match::Partial,
                     Match::Wrong(_) => return Match::Wrong(self.passed + at),
                 },
             }
         }
+    }
+
+    /// What the next bytes are a part of, and from where on, where all that has come is a part of that.
+    pub(crate) fn foresees(&self) -> Option<(&Arc<Data>, usize)> {
+        let (data, _, end) = self.wanted.place()?;
+        (self.compared < end).then_some((data, self.compared))
     }
 }
 
@@ -139,7 +144,7 @@ pub(crate) struct ClientState {
     unasked: Unasked,
     link: Link,
     /// Bytes received and not yet consumed by an expectation.
-    stream: Vec<u8>,
+    stream: Stream,
     datagrams: VecDeque<Vec<u8>>,
     /// Datagrams that might have been lost, and were taken to be: they may still come, and are nobody's fault then.
     late: Vec<Vec<u8>>,
@@ -209,7 +214,7 @@ impl ClientState {
             ClientEvent::Nothing(_) => self.nothing = true,
             ClientEvent::Received(bytes) => {
                 self.received_bytes += bytes.len() as u64;
-                self.stream.extend_from_slice(bytes);
+                self.stream.push(bytes);
             }
             ClientEvent::Datagram { bytes, from } => {
                 // The port may differ: some protocols answer from a new one (RFC 1350, section 4).
@@ -287,19 +292,25 @@ impl ClientState {
         self.has_failed() || self.held_back || self.ended.is_some() || self.send_failed.is_some()
     }
 
-    /// Bytes that have come and that no expectation has consumed, behind those that the server says unasked.
-    fn unexpected(&self) -> &[u8] {
-        self.unread_from(0)
+    /// Where bytes stand in the stream that no expectation has consumed, behind those that the server says unasked.
+    fn unexpected_from(&self) -> usize {
+        self.unasked.before_of(&self.stream)
+    }
+
+    /// Whether such bytes have come.
+    fn has_unread_bytes(&self) -> bool {
+        self.unexpected_from() < self.stream.len()
     }
 
     /// Whether bytes have come that no expectation has consumed.
     fn has_unexpected_bytes(&self) -> bool {
-        !self.unexpected().is_empty() || self.next_datagram(&|_| false).is_some()
+        self.has_unread_bytes() || self.next_datagram(&|_| false).is_some()
     }
 
     /// The same of bytes that will not become what the server may say unasked. Once it is `settled` nothing becomes of them.
     fn has_stray_bytes(&self, settled: bool) -> bool {
-        let may_become_unasked = || self.unasked.at(self.unexpected()) == Match::Partial;
+        let may_become_unasked =
+            || self.unasked.at_of(&self.stream, self.unexpected_from()) == Match::Partial;
         let may_go_on = !settled && self.ended.is_none();
         self.has_unexpected_bytes() && !(may_go_on && may_become_unasked())
     }
@@ -406,6 +417,10 @@ impl ClientState {
         match self.next_datagram(fits).map(|at| &self.datagrams[at]) {
             Some(datagram) if fits(datagram) => Progress::Met,
             Some(datagram) => Progress::Broken(Instead::Got(Got::Datagram(Excerpt::of(datagram)))),
+            // Datagrams are kept one by one, but for those of a flood.
+            None if self.stream.len() > 0 => Progress::Broken(Instead::Unkept {
+                bytes: self.stream.len(),
+            }),
             None => self
                 .why_not_more()
                 .map_or(Progress::Pending, Progress::Broken),
@@ -425,9 +440,9 @@ impl ClientState {
                 Progress::Met
             }
             Match::Wrong(at) => {
-                let unexpected = self.unexpected();
-                let at = at.saturating_sub(self.stream.len() - unexpected.len());
-                let (near, before) = around(unexpected, at);
+                let from = self.unexpected_from();
+                let at = at.saturating_sub(from);
+                let (near, before) = self.around(from, at);
                 Progress::Broken(Instead::Wrong {
                     near,
                     before,
@@ -435,10 +450,20 @@ impl ClientState {
                     wanted: wanted(sought),
                 })
             }
+            Match::Partial if sought.lacks_bytes => Progress::Broken(Instead::Unkept {
+                bytes: self.stream.len(),
+            }),
             Match::Partial => self
                 .why_not_more()
                 .map_or(Progress::Pending, Progress::Broken),
         }
+    }
+
+    /// The received bytes near the first wrong one, and how many came before them, counted from a byte on.
+    fn around(&self, from: usize, at: usize) -> (Excerpt, usize) {
+        let before = at.saturating_sub(16);
+        let near = self.stream.first_from(from + before, at + 16 - before);
+        (Excerpt::of(&near), before)
     }
 
     /// Why no more bytes can come, where that is so.
@@ -503,8 +528,8 @@ impl ClientState {
     pub(crate) fn so_far(&self) -> Got {
         match self.datagrams.front() {
             Some(datagram) => Got::Datagram(Excerpt::of(datagram)),
-            None if self.unexpected().is_empty() => Got::Nothing,
-            None => Got::Bytes(Excerpt::of(self.unexpected())),
+            None if !self.has_unread_bytes() => Got::Nothing,
+            None => Got::Bytes(self.stream.excerpt_from(self.unexpected_from())),
         }
     }
 
@@ -515,14 +540,14 @@ impl ClientState {
         };
         match self.datagrams.front() {
             Some(datagram) => template.took(datagram),
-            None => template.took(self.unexpected()),
+            None => template.took(&self.stream.first_from(self.unexpected_from(), usize::MAX)),
         }
     }
 
-    /// What has come on its stream and was not expected so far, from a byte on of what stands behind what the server says unasked.
-    pub(crate) fn unread_from(&self, at: usize) -> &[u8] {
-        let unasked = self.unasked.before(&self.stream);
-        self.stream.get(unasked + at..).unwrap_or_default()
+    /// What has come on its stream and was not expected so far, from a byte on of what stands behind what the server says unasked:
+    /// as many bytes at most.
+    pub(crate) fn unread_from(&self, at: usize, most: usize) -> Vec<u8> {
+        self.stream.first_from(self.unexpected_from() + at, most)
     }
 
     /// Takes what a met expectation has used up out of the state.
@@ -533,7 +558,7 @@ impl ClientState {
         if *sought.what == Expectation::Nothing {
             self.nothing = false;
         }
-        self.stream.drain(..sought.used);
+        self.stream.drop_first(sought.used);
     }
 
     fn consume_datagram(&mut self, sought: &Matcher<'_>) {
@@ -559,13 +584,6 @@ fn is_whole(template: &Template, datagram: &[u8]) -> bool {
     template.matches_whole(datagram) == Match::Full(datagram.len())
 }
 
-/// The received bytes near the first wrong one, and how many came before them.
-fn around(bytes: &[u8], at: usize) -> (Excerpt, usize) {
-    let from = at.saturating_sub(16);
-    let near = &bytes[from..bytes.len().min(at + 16)];
-    (Excerpt::of(near), from)
-}
-
 /// What every client of a phase has seen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ClientStates {
@@ -589,8 +607,9 @@ impl ClientStates {
     }
 
     /// Whether these bytes are what the server says unasked, so that nobody is served by them.
-    pub(crate) fn are_unasked(&self, bytes: &[u8]) -> bool {
-        self.unasked.is_all_of(bytes)
+    pub(crate) fn are_unasked(&self, bytes: &Passage) -> bool {
+        let speaks_unasked = !self.unasked.texts().is_empty() && bytes.cut().is_none();
+        speaks_unasked && self.unasked.is_all_of(&bytes.bytes())
     }
 
     /// Takes an event in.
@@ -721,7 +740,7 @@ mod tests {
     #[test]
     fn answer_can_be_read_after_sending_has_failed() {
         let mut state = ClientState::default();
-        let reply = Expectation::Data(crate::model::data::Data::literal("go out"));
+        let reply = Expectation::Data(Data::literal("go out"));
         let mut sought = Matcher::new(&reply, 0);
         state.apply(&ClientEvent::Connected {
             local: None,
@@ -730,7 +749,7 @@ mod tests {
         });
         state.apply(&ClientEvent::SendFailed("Broken pipe".to_owned()));
         assert_eq!(state.look(&mut sought, false), Progress::Pending);
-        state.apply(&ClientEvent::Received(b"go out".to_vec()));
+        state.apply(&ClientEvent::Received(b"go out".to_vec().into()));
         assert_eq!(state.look(&mut sought, false), Progress::Met);
     }
 
@@ -756,13 +775,13 @@ mod tests {
         let ping = Template::parse(r"PING :{any}\r\n").unwrap();
         let mut state = ClientState::hearing(&[ping].into_iter().collect());
         for piece in pieces {
-            state.apply(&ClientEvent::Received(piece.as_bytes().to_vec()));
+            state.apply(&ClientEvent::Received(piece.as_bytes().into()));
         }
         state
     }
 
     fn text(text: &str) -> Expectation {
-        Expectation::Data(crate::model::data::Data::literal(text))
+        Expectation::Data(Data::literal(text))
     }
 
     #[test]
@@ -781,7 +800,7 @@ mod tests {
             let mut sought = Matcher::new(owed, 0);
             assert_eq!(state.look(&mut sought, false), Progress::Met, "{pieces:?}");
             state.consume(&sought);
-            assert_eq!(state.stream, b"", "{pieces:?}");
+            assert_eq!(state.stream.len(), 0, "{pieces:?}");
         }
     }
 
@@ -791,11 +810,11 @@ mod tests {
         let mut sought = Matcher::new(&reply, 0);
         let mut state = pinged(&[]);
         for piece in ["PI", "NG :", "1\r", "\nPIN", "G :2\r\n", "+PO"] {
-            state.apply(&ClientEvent::Received(piece.into()));
+            state.apply(&ClientEvent::Received(piece.as_bytes().into()));
             assert_eq!(state.look(&mut sought, false), Progress::Pending, "{piece}");
         }
         assert_eq!(state.so_far(), Got::Bytes(Excerpt::of(b"+PO")));
-        state.apply(&ClientEvent::Received(b"NG\r\nPING :3\r\n".to_vec()));
+        state.apply(&ClientEvent::Received(b"NG\r\nPING :3\r\n".to_vec().into()));
         assert_eq!(state.look(&mut sought, false), Progress::Met);
         state.consume(&sought);
         assert!(!state.has_unexpected_bytes());
@@ -858,7 +877,7 @@ mod tests {
 
     #[test]
     fn empty_datagram_has_to_come() {
-        let empty = Expectation::Data(crate::model::data::Data::literal(""));
+        let empty = Expectation::Data(Data::literal(""));
         assert_eq!(look(&empty, &[]), Progress::Pending);
         assert_eq!(look(&empty, &[b""]), Progress::Met);
         assert!(matches!(look(&empty, &[b"x"]), Progress::Broken(_)));
@@ -867,7 +886,7 @@ mod tests {
     #[test]
     fn bytes_that_came_and_were_not_acknowledged_are_not_lost() {
         let mut state = ClientState::default();
-        state.apply(&ClientEvent::Received(vec![b'x'; 51]));
+        state.apply(&ClientEvent::Received(vec![b'x'; 51].into()));
         let dies = |lost_bytes| ClientEvent::ServerSocketDestroyed {
             lost_bytes,
             delivered_bytes: 34,
@@ -875,14 +894,14 @@ mod tests {
         state.apply(&dies(17));
         assert_eq!(state.lost_bytes(), 0);
         let mut state = ClientState::default();
-        state.apply(&ClientEvent::Received(vec![b'x'; 51]));
+        state.apply(&ClientEvent::Received(vec![b'x'; 51].into()));
         state.apply(&dies(100));
         assert_eq!(state.lost_bytes(), 83);
     }
 
     #[test]
     fn datagram_that_comes_late_is_not_taken_for_the_next() {
-        let data = |bytes: &str| crate::model::data::Data::literal(bytes);
+        let data = |bytes: &str| Data::literal(bytes);
         let (may_come, comes) = (
             Expectation::DataOrSilence(data("large")),
             Expectation::Data(data("small")),

@@ -11,6 +11,7 @@ use crate::model::passage::Passage;
 use crate::model::phase::{Moment, Phase};
 use crate::model::scenario::Scenario;
 use crate::model::server_action::Signal;
+use crate::model::stream::Stream;
 use crate::transcript::fault::Fault;
 use serde::{Deserialize, Serialize};
 use std::collections::{BTreeMap, BTreeSet};
@@ -151,7 +152,7 @@ pub(crate) enum ClientEvent {
         error: String,
     },
     /// It handed this many bytes to the kernel.
-    Sent(#[serde(with = "as_text")] Passage),
+    Sent(Passage),
     /// Its connection lies in the server's accept queue, one of so many, when it has waited in vain.
     NotTaken(u32),
     /// It handed so many bytes to the kernel of something longer, when it left.
@@ -163,7 +164,7 @@ pub(crate) enum ClientEvent {
     /// It looked for bytes without waiting, and this is what the call said: there are none yet.
     Nothing(String),
     /// It read bytes.
-    Received(#[serde(with = "as_text")] Vec<u8>),
+    Received(Passage),
     /// It read a datagram.
     Datagram {
         /// The sender.
@@ -701,7 +702,12 @@ impl Transcript {
         let mut phase = Phase::Before;
         let mut lines = Vec::new();
         let mut chosen = BTreeSet::new();
-        for (event, reads) in self.with_reads_joined() {
+        for Shown {
+            event,
+            reads,
+            joined,
+        } in self.with_reads_joined()
+        {
             match &event.what {
                 What::Phase(next) => {
                     phase = *next;
@@ -711,6 +717,9 @@ impl Transcript {
                     let Some((who, mut text)) = line(what, phase, scenario) else {
                         continue;
                     };
+                    if let Some(joined) = joined {
+                        text = format!("< {}", joined.excerpt_from(0));
+                    }
                     match what {
                         What::Client(id, ClientEvent::Reading) => {
                             chosen.insert(*id);
@@ -734,27 +743,63 @@ impl Transcript {
         lines
     }
 
-    /// The events, where reads of one client with nothing to tell between them are one, and how many each is made of.
-    fn with_reads_joined(&self) -> Vec<(Event, usize)> {
-        let mut joined: Vec<(Event, usize)> = Vec::new();
+    /// The events, where reads of one client with nothing to tell between them are one.
+    fn with_reads_joined(&self) -> Vec<Shown<'_>> {
+        let mut shown: Vec<Shown<'_>> = Vec::new();
         for event in &self.events {
-            let What::Client(id, ClientEvent::Received(bytes)) = &event.what else {
-                joined.push((event.clone(), 1));
-                continue;
+            let last = match &event.what {
+                What::Client(_, ClientEvent::Received(_)) => shown
+                    .iter_mut()
+                    .rev()
+                    .find(|shown| !may_stand_between_reads(&shown.event.what)),
+                _ => None,
             };
-            let mut shown = joined
-                .iter_mut()
-                .rev()
-                .filter(|(event, _)| !may_stand_between_reads(&event.what));
-            match shown.next().map(|(last, reads)| (&mut last.what, reads)) {
-                Some((What::Client(last, ClientEvent::Received(all)), reads)) if last == id => {
-                    all.extend_from_slice(bytes);
-                    *reads += 1;
-                }
-                _ => joined.push((event.clone(), 1)),
+            if !last.is_some_and(|last| last.goes_on_with(event)) {
+                shown.push(Shown::of(event));
             }
         }
-        joined
+        shown
+    }
+}
+
+/// An event as it is shown, perhaps with reads that go on with it.
+struct Shown<'a> {
+    event: &'a Event,
+    /// How many reads it is made of.
+    reads: usize,
+    /// What they read, where they are more than one.
+    joined: Option<Stream>,
+}
+
+impl<'a> Shown<'a> {
+    fn of(event: &'a Event) -> Self {
+        Self {
+            event,
+            reads: 1,
+            joined: None,
+        }
+    }
+
+    /// Takes in what came next, where it is a read of the same client too.
+    fn goes_on_with(&mut self, event: &Event) -> bool {
+        let (
+            What::Client(id, ClientEvent::Received(first)),
+            What::Client(of, ClientEvent::Received(next)),
+        ) = (&self.event.what, &event.what)
+        else {
+            return false;
+        };
+        if id != of {
+            return false;
+        }
+        let joined = self.joined.get_or_insert_with(|| {
+            let mut stream = Stream::default();
+            stream.push(first);
+            stream
+        });
+        joined.push(next);
+        self.reads += 1;
+        true
     }
 }
 
@@ -902,7 +947,7 @@ impl fmt::Display for ClientEvent {
                 write!(f, "sends {bytes} bytes that name no sender")
             }
             Self::SendFailed(error) => write!(f, "> fails: {error}"),
-            Self::Received(bytes) => write!(f, "< {}", literal::shown(bytes)),
+            Self::Received(bytes) => write!(f, "< {}", bytes.excerpt()),
             Self::Datagram { from, bytes } => match from {
                 Some(from) => write!(f, "< {} from {from}", literal::shown(bytes)),
                 None => write!(f, "< {}", literal::shown(bytes)),
@@ -1047,8 +1092,8 @@ impl fmt::Display for ServerEvent {
 /// Bytes in saved transcripts: in the notation of `.drill` files, or shorter where they are many.
 mod as_text {
     use crate::model::literal;
+    use crate::model::passage::{Cut, Passage};
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
-    use std::borrow::Cow;
 
     /// Fewer bytes are written out, so that a person can read them.
     const MANY: usize = 256;
@@ -1067,6 +1112,11 @@ mod as_text {
         },
         Hex {
             hex: String,
+        },
+        /// More than is kept: so many bytes, and the last ones behind them.
+        Cut {
+            unkept: usize,
+            then: String,
         },
     }
 
@@ -1093,7 +1143,7 @@ mod as_text {
         fn bytes(&self) -> Result<Vec<u8>, String> {
             let read = |text| literal::bytes(text).map_err(|error| error.to_string());
             match self {
-                Self::Text(text) => read(text),
+                Self::Text(text) | Self::Cut { then: text, .. } => read(text),
                 Self::Repeated { text, bytes } => {
                     let piece = read(text)?;
                     Ok(piece.into_iter().cycle().take(*bytes).collect())
@@ -1113,27 +1163,48 @@ mod as_text {
         bytes[length..] == bytes[..bytes.len() - length]
     }
 
-    pub(super) fn serialize<'a, T, S>(bytes: &'a T, to: S) -> Result<S::Ok, S::Error>
-    where
-        &'a T: Into<Cow<'a, [u8]>>,
-        S: Serializer,
-    {
-        Form::of(&bytes.into()).serialize(to)
+    pub(super) fn serialize<S: Serializer>(bytes: &[u8], to: S) -> Result<S::Ok, S::Error> {
+        Form::of(bytes).serialize(to)
     }
 
-    pub(super) fn deserialize<'de, T, D>(from: D) -> Result<T, D::Error>
-    where
-        T: From<Vec<u8>>,
-        D: Deserializer<'de>,
-    {
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Vec<u8>, D::Error> {
         let bytes = Form::deserialize(from)?.bytes();
-        bytes.map(T::from).map_err(D::Error::custom)
+        bytes.map_err(D::Error::custom)
+    }
+
+    impl Serialize for Passage {
+        fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+            let form = match self.cut() {
+                None => Form::of(&self.bytes()),
+                Some(cut) => Form::Cut {
+                    unkept: cut.unkept,
+                    then: literal::escaped(&cut.then),
+                },
+            };
+            form.serialize(to)
+        }
+    }
+
+    impl<'de> Deserialize<'de> for Passage {
+        fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+            let form = Form::deserialize(from)?;
+            let bytes = form.bytes().map_err(D::Error::custom)?;
+            let unkept = match form {
+                Form::Cut { unkept, .. } => unkept,
+                Form::Text(_) | Form::Repeated { .. } | Form::Hex { .. } => {
+                    return Ok(bytes.into());
+                }
+            };
+            let then = bytes.into();
+            Ok(Cut { unkept, then }.into())
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::passage::Cut;
 
     #[test]
     fn transcript_survives_saving() {
@@ -1147,7 +1218,7 @@ mod tests {
             at: Duration::from_millis(3),
             what: What::Client(
                 ClientId { who: 0, member: 1 },
-                ClientEvent::Received(payload.clone()),
+                ClientEvent::Received(payload.clone().into()),
             ),
         };
         let transcript = Transcript {
@@ -1170,6 +1241,18 @@ mod tests {
         );
         assert!(saved((0..=255).cycle().take(1000).collect()).len() < 2100);
         assert_eq!(saved(b"ab".to_vec()), r#"{"sent":"ab"}"#);
+    }
+
+    #[test]
+    fn flood_is_saved_as_what_is_kept_of_it() {
+        let flood = ClientEvent::Received(Cut::of(&b"ab\n".repeat(500_000)).into());
+        let saved = r#"{"received":{"unkept":1499984,"then":"\\nab\\nab\\nab\\nab\\nab\\n"}}"#;
+        assert_eq!(serde_json::to_string(&flood).unwrap(), saved);
+        assert_eq!(serde_json::from_str::<ClientEvent>(saved).unwrap(), flood);
+        assert_eq!(
+            flood.to_string(),
+            r#"< "" … "\nab\nab\nab\nab\nab\n" (1500000 bytes)"#
+        );
     }
 
     #[test]

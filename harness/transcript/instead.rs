@@ -68,6 +68,11 @@ pub(crate) enum Instead {
         /// The error with which sending had failed, where it had.
         sending: Option<String>,
     },
+    /// So many bytes had come, of which those that would decide are not kept.
+    Unkept {
+        /// How many.
+        bytes: usize,
+    },
     /// Sending failed.
     SendingFailed(String),
     /// The connection ended.
@@ -192,6 +197,7 @@ impl Instead {
             | Self::EndedFirst(end)
             | Self::EndedOtherwise(end) => return end.to_string(),
             Self::Destroyed { .. } => "destroyed",
+            Self::Unkept { .. } => "unkept",
             Self::SendingFailed(_) => "sending-failed",
             Self::Established => "connected",
             Self::NotConnected(_) | Self::NotRefused(_) => "not-connected",
@@ -260,6 +266,12 @@ impl fmt::Display for Instead {
                     Some(error) => write!(f, "; sending failed: {error}"),
                     None => Ok(()),
                 }
+            }
+            Self::Unkept { bytes } => {
+                write!(
+                    f,
+                    "got {bytes} bytes, more than is kept of what nobody foresaw"
+                )
             }
             Self::SendingFailed(error) => write!(f, "sending failed: {error}"),
             Self::Ended(end) => write!(f, "the connection ended: {end}"),

@@ -25,6 +25,8 @@ mod drawn;
 mod ended;
 /// What a scenario file costs the server that it is for.
 mod files;
+/// How much is kept of what servers send.
+mod floods;
 /// What a server leaves behind, told from what it will use again or give back.
 mod growth;
 /// Known failures, selections, strictness and the least number of passes: what makes a run pass or fail.

@@ -1,0 +1,330 @@
+//! What comes for clients, and how it is kept: as a part of what they say or are owed, where it is that, which takes next to
+//! nothing; as it is, up to a bound; and of a flood no more than how much it was.
+
+use crate::model::action::Action;
+use crate::model::data::Data;
+use crate::model::expectation::Expectation;
+use crate::model::passage::{Cut, FEW, Passage};
+use crate::model::scenario::{Line, Scenario, Step};
+use crate::transcript::event::ClientId;
+use std::collections::{BTreeMap, HashMap};
+use std::rc::Rc;
+use std::sync::Arc;
+
+/// So many bytes that are no part of anything known are kept in one transcript: more than a page of anything that a
+/// server says by itself, and little beside what the harness takes without.
+pub(crate) const KEPT_BYTES: usize = 8 << 20;
+
+/// So many are kept of each connection, however many others have used up: each of a crowd is told what it is owed.
+pub(crate) const KEPT_BYTES_OF_EACH: usize = 16 << 10;
+
+/// So many bytes tell where data begins, or goes on.
+const TELLING: usize = 16;
+
+/// So far into what came is looked for that: behind a header, or what frames a message.
+const HEADER_BYTES: usize = 4 << 10;
+
+/// What has come so far, as far as it says how the next bytes are to be kept.
+#[derive(Debug, Default)]
+pub(super) struct Arrivals {
+    /// What may come, for those behind each name.
+    known: BTreeMap<usize, Rc<[Arc<Data>]>>,
+    /// Where the connection of a client stands in what is known.
+    places: HashMap<ClientId, Place>,
+    /// The last bytes that came for it, of which too few may have come to tell what they are a part of.
+    last: HashMap<ClientId, Vec<u8>>,
+    /// How many bytes are kept as they are.
+    kept: usize,
+    kept_of: HashMap<ClientId, usize>,
+}
+
+/// A place in what comes.
+#[derive(Clone, Debug)]
+struct Place {
+    of: Arc<Data>,
+    next: usize,
+}
+
+impl Place {
+    fn begin(of: &Arc<Data>) -> Self {
+        let of = Arc::clone(of);
+        Self { of, next: 0 }
+    }
+
+    /// The next bytes, as many as tell.
+    fn telling(&self, member: u32) -> Vec<u8> {
+        let end = self.of.length().min(self.next + TELLING);
+        self.of.part(member, self.next..end)
+    }
+
+    /// How many of these bytes go on from here.
+    fn agree(&self, member: u32, bytes: &[u8]) -> usize {
+        let all = Passage::part(&self.of, member, self.next..self.of.length());
+        all.common_with(0, bytes)
+    }
+
+    /// Whether these bytes go on from here. Where the first does so by chance, what goes on is found behind it.
+    fn goes_on_with(&self, member: u32, bytes: &[u8]) -> bool {
+        bytes.starts_with(&self.of.part(member, self.next..self.next + 1))
+    }
+
+    /// The same place, or one a little behind it, and where it stands in these bytes, which stand behind the `last` ones.
+    fn found_in(mut self, member: u32, last: &[u8], bytes: &[u8]) -> Option<(usize, Self)> {
+        let telling = self.telling(member);
+        let header = &bytes[..bytes.len().min(HEADER_BYTES)];
+        let seen = [last, header].concat();
+        let mut windows = seen.windows(telling.len().max(1)).enumerate();
+        let found = windows.find(|(at, few)| *few == telling && at + few.len() > last.len());
+        let (at, _) = found?;
+        self.next += last.len().saturating_sub(at);
+        Some((at.saturating_sub(last.len()), self))
+    }
+}
+
+impl Arrivals {
+    /// What those behind the names of a scenario say, and are owed, is known from now on.
+    pub(super) fn know(&mut self, scenario: &Scenario, id_of: impl Fn(usize) -> ClientId) {
+        self.known.retain(|who, _| *who == ClientId::BYSTANDER.who);
+        for who in 0..scenario.clients.len() {
+            let (mut owed, mut said) = (Vec::new(), Vec::new());
+            collect(&scenario.lines, who, &mut owed, &mut said);
+            let mut known: Vec<Data> = Vec::new();
+            let capitals: Vec<Data> = said.iter().map(|data| data.in_capitals()).collect();
+            for data in owed.into_iter().chain(said).chain(&capitals) {
+                if !known.contains(data) {
+                    known.push(data.clone());
+                }
+            }
+            let known = known.into_iter().map(Arc::new).collect();
+            self.known.insert(id_of(who).who, known);
+        }
+    }
+
+    /// What is owed next, and from where on: the bytes before have come.
+    pub(super) fn foresee(&mut self, id: ClientId, of: &Arc<Data>, next: usize) {
+        let of = Arc::clone(of);
+        self.places.insert(id, Place { of, next });
+    }
+
+    /// Whoever connects is told everything from the beginning.
+    pub(super) fn connects(&mut self, id: ClientId) {
+        self.places.remove(&id);
+        self.last.remove(&id);
+        self.kept_of.remove(&id);
+    }
+
+    /// How what has come is kept, in pieces.
+    pub(super) fn keep(&mut self, id: ClientId, bytes: &[u8]) -> Vec<Passage> {
+        let mut pieces = Vec::new();
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let unknown = self.begin(id, rest);
+            let part = self.part(id, &rest[unknown..]);
+            let (before, behind) = rest.split_at(unknown);
+            if !before.is_empty() {
+                pieces.push(self.keep_unknown(id, before));
+            }
+            let known = part.as_ref().map_or(0, Passage::len);
+            self.remember(id, &rest[..unknown + known]);
+            rest = &behind[known..];
+            pieces.extend(part);
+        }
+        pieces
+    }
+
+    /// How many bytes stand before what is known, or goes on with what came.
+    fn begin(&mut self, id: ClientId, bytes: &[u8]) -> usize {
+        let stood = self.places.get(&id);
+        if stood.is_some_and(|place| place.goes_on_with(id.member, bytes)) {
+            return 0;
+        }
+        let last = self.last.get(&id).map_or(&[][..], Vec::as_slice);
+        let known = self.known.get(&id.who).into_iter();
+        let known = known.flat_map(|known| known.iter().map(Place::begin));
+        let places = stood.cloned().into_iter().chain(known);
+        let found = places.filter_map(|place| place.found_in(id.member, last, bytes));
+        let Some((at, place)) = found.min_by_key(|(at, _)| *at) else {
+            return bytes.len();
+        };
+        self.places.insert(id, place);
+        at
+    }
+
+    /// The part of what is known with which these bytes begin.
+    fn part(&mut self, id: ClientId, bytes: &[u8]) -> Option<Passage> {
+        let place = self.places.get_mut(&id).filter(|_| !bytes.is_empty())?;
+        let agree = place.agree(id.member, bytes);
+        let part = Passage::part(&place.of, id.member, place.next..place.next + agree);
+        place.next += agree;
+        if place.next == place.of.length() {
+            self.places.remove(&id);
+        }
+        Some(part)
+    }
+
+    /// Keeps the last bytes in mind, where they may turn out to be a part of something.
+    fn remember(&mut self, id: ClientId, bytes: &[u8]) {
+        let is_of_something = self
+            .known
+            .get(&id.who)
+            .is_some_and(|known| !known.is_empty());
+        if is_of_something || self.places.contains_key(&id) {
+            let last = self.last.entry(id).or_default();
+            last.extend_from_slice(&bytes[bytes.len().saturating_sub(TELLING - 1)..]);
+            last.drain(..last.len().saturating_sub(TELLING - 1));
+        }
+    }
+
+    /// What is no part of anything known is kept as it is, or not at all.
+    fn keep_unknown(&mut self, id: ClientId, bytes: &[u8]) -> Passage {
+        let of_it = self.kept_of.entry(id).or_default();
+        let more = bytes.len();
+        if self.kept + more > KEPT_BYTES && *of_it + more > KEPT_BYTES_OF_EACH {
+            return Cut::of(bytes).into();
+        }
+        *of_it += more;
+        self.kept += more;
+        bytes.into()
+    }
+
+    /// Whether another datagram of so many bytes is kept: each is, where there is room for it and for what is told of it.
+    pub(super) fn keeps_datagram(&mut self, bytes: usize) -> bool {
+        let more = bytes + TOLD_OF_A_DATAGRAM;
+        let fits = self.kept + more <= KEPT_BYTES;
+        self.kept += if fits { more } else { 0 };
+        fits
+    }
+}
+
+/// What else is kept of a datagram than its content.
+const TOLD_OF_A_DATAGRAM: usize = 256;
+
+/// All that those behind a name are owed, and say, but for what is short.
+fn collect<'a>(lines: &'a [Line], who: usize, owed: &mut Vec<&'a Data>, said: &mut Vec<&'a Data>) {
+    for line in lines {
+        match &line.step {
+            Step::Repeat { lines, .. } => collect(lines, who, owed, said),
+            Step::Client { who: of, action } if *of == who => match action {
+                Action::Expect { what, .. } | Action::Require { what, .. } => {
+                    owed.extend(exactly(what).filter(|data| data.length() > FEW));
+                }
+                Action::Send { data, .. } if data.length() > FEW => said.push(data),
+                _ => {}
+            },
+            _ => {}
+        }
+    }
+}
+
+/// What has to come to the byte.
+fn exactly(what: &Expectation) -> Option<&Data> {
+    match what {
+        Expectation::Data(data) | Expectation::DataOrSilence(data) => Some(data),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::data::Source;
+
+    const ALICE: ClientId = ClientId { who: 0, member: 0 };
+
+    fn arrivals(known: &[Data]) -> Arrivals {
+        let known = known.iter().cloned().map(Arc::new).collect();
+        Arrivals {
+            known: [(0, known)].into(),
+            ..Arrivals::default()
+        }
+    }
+
+    fn pattern(bytes: usize) -> Data {
+        Source::Pattern { bytes, seed: 7 }.into()
+    }
+
+    /// What is kept of bytes that come in pieces, and how many of them are kept as they are.
+    fn kept(mut arrivals: Arrivals, all: &[u8], pieces: usize) -> (Vec<u8>, usize) {
+        let pieces = all.chunks(pieces);
+        let kept: Vec<_> = pieces
+            .flat_map(|bytes| arrivals.keep(ALICE, bytes))
+            .collect();
+        let bytes: Vec<_> = kept.iter().map(Passage::bytes).collect();
+        (bytes.concat(), arrivals.kept)
+    }
+
+    #[test]
+    fn echo_is_a_part_of_what_was_sent_however_it_is_cut() {
+        let all = pattern(60_000).bytes(0);
+        for pieces in [1, 7, 300, 4_096, 60_000] {
+            let (bytes, plain) = kept(arrivals(&[pattern(60_000)]), &all, pieces);
+            assert_eq!(bytes, all, "{pieces}");
+            assert!(plain < TELLING, "{pieces}: {plain}");
+        }
+    }
+
+    #[test]
+    fn frames_are_passed_over() {
+        let all = pattern(60_000).bytes(0);
+        let framed: Vec<u8> = all
+            .chunks(1_000)
+            .flat_map(|chunk| [b"3e8\r\n".as_slice(), chunk, b"\r\n"].concat())
+            .collect();
+        for pieces in [3, 311, 1_007, 4_096, 70_000] {
+            let (bytes, plain) = kept(arrivals(&[pattern(60_000)]), &framed, pieces);
+            assert_eq!(bytes, framed, "{pieces}");
+            assert!(plain < 60 * (7 + TELLING), "{pieces}: {plain}");
+        }
+    }
+
+    #[test]
+    fn replies_follow_each_other_behind_a_header_each() {
+        let (one, two) = (pattern(5_000), pattern(9_000).in_capitals());
+        let parts = [b"one:", &*one.bytes(0), b"two:", &*two.bytes(0), b"end"];
+        let all = parts.concat();
+        for pieces in [10, 1_000, 20_000] {
+            let (bytes, plain) = kept(arrivals(&[two.clone(), one.clone()]), &all, pieces);
+            assert_eq!(bytes, all, "{pieces}");
+            assert!(plain < 11 + 2 * TELLING, "{pieces}: {plain}");
+        }
+    }
+
+    #[test]
+    fn wrong_byte_is_kept_with_all_that_is_not_owed() {
+        let mut all = pattern(60_000).bytes(0);
+        all[30_000] ^= 1;
+        for pieces in [100, 4_096, 60_000] {
+            let (bytes, plain) = kept(arrivals(&[pattern(60_000)]), &all, pieces);
+            assert_eq!(bytes, all, "{pieces}");
+            assert!(plain < 60_000, "{pieces}");
+        }
+    }
+
+    #[test]
+    fn what_is_owed_now_is_known_from_where_it_stands() {
+        let (of, all) = (Arc::new(pattern(60_000)), pattern(60_000).bytes(0));
+        let mut arrivals = arrivals(&[]);
+        assert!(arrivals.keep(ALICE, &all[..1_000])[0].plain().is_some());
+        arrivals.foresee(ALICE, &of, 1_000);
+        let rest = arrivals.keep(ALICE, &all[1_000..]);
+        assert_eq!(rest, [Passage::part(&of, 0, 1_000..60_000)]);
+        assert!(rest[0].plain().is_none());
+        assert_eq!(arrivals.kept, 1_000);
+    }
+
+    #[test]
+    fn flood_is_kept_up_to_a_bound_and_the_first_of_each_beyond_it() {
+        let mut arrivals = arrivals(&[]);
+        let bob = ClientId { who: 1, member: 0 };
+        let read = vec![b'x'; 64 << 10];
+        for _ in 0..KEPT_BYTES / read.len() {
+            assert_eq!(arrivals.keep(ALICE, &read)[0].plain(), Some(&*read));
+        }
+        let more = arrivals.keep(ALICE, &read);
+        assert_eq!(more, [Passage::from(Cut::of(&read))]);
+        assert_eq!(arrivals.keep(bob, b"hello")[0].plain(), Some(&b"hello"[..]));
+        assert!(!arrivals.keeps_datagram(1));
+        arrivals.connects(ALICE);
+        assert_eq!(arrivals.keep(ALICE, b"hi")[0].plain(), Some(&b"hi"[..]));
+    }
+}
