@@ -719,7 +719,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         }),
         read: |seen| {
             let from = seen.client_events().find_map(|(_, event)| match event {
-                ClientEvent::Datagram { from, .. } => *from,
+                ClientEvent::Datagram { from, .. } => from.as_deref().copied(),
                 _ => None,
             })?;
             Some(match from.ip() == IpAddr::from(OTHER_ADDRESS) {

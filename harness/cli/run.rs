@@ -5,7 +5,7 @@ use super::output::say;
 use super::reports::finish;
 use super::target::{settings, target};
 use crate::model::error::{Error, ExitCode};
-use crate::runner::{self, CaseRun, Given, Invocation};
+use crate::runner::{self, CaseRun, Given, Invocation, Settings};
 
 pub(super) fn run(arguments: &RunArgs, invocation: Invocation) -> Result<ExitCode, Error> {
     let shared = &arguments.shared;
@@ -15,7 +15,10 @@ pub(super) fn run(arguments: &RunArgs, invocation: Invocation) -> Result<ExitCod
         speaks: shared.speaks.clone(),
         program: None,
     };
-    let settings = settings(shared, invocation)?;
+    let settings = Settings {
+        verbose: arguments.verbose,
+        ..settings(shared, invocation)?
+    };
     let ran = cases(arguments, &given).and_then(|cases| {
         runner::run_cases(&cases, &settings, &|result| {
             say(&result.line());

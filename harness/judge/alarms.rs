@@ -225,6 +225,7 @@ mod tests {
         reader.take_in(text.as_bytes(), ());
         let (_, alarm) = reader.take(true, ()).remove(0);
         let began = began.map(Duration::from_secs);
+        let alarm = Box::new(alarm);
         What::Server(ServerEvent::Alarm { alarm, began })
     }
 

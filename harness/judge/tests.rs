@@ -474,7 +474,7 @@ fn unproven_fault_is_never_a_pass() {
     seen.events.push(Event {
         at: Duration::ZERO,
         what: What::Proof {
-            fault: Fault::Reset,
+            fault: Box::new(Fault::Reset),
             shown: false,
             evidence: "no counter moved".into(),
         },
@@ -569,12 +569,13 @@ fn dosed_over_time(
                     Sample {
                         at_rest,
                         ..sample(level)
-                    },
+                    }
+                    .into(),
                 )
             }
             Next::LeaveAlone(time) => {
                 at += time;
-                What::Sample(Moment::Alone, sample(held(runs, polite, at)))
+                What::Sample(Moment::Alone, sample(held(runs, polite, at)).into())
             }
             Next::CountWorkers => What::Server(ServerEvent::Workers(sample(level).threads)),
         };
@@ -787,7 +788,7 @@ fn what_is_given_back_while_nobody_is_there_is_no_leak() {
     let at = seen.events.iter().position(is_alone);
     seen.events.truncate(at.expect("it was left alone"));
     let at = seen.events[seen.events.len() - 1].at + Duration::from_secs(1);
-    let what = What::Sample(Moment::Alone, sockets(3));
+    let what = What::Sample(Moment::Alone, sockets(3).into());
     seen.events.push(Event { at, what });
     assert_eq!(next(&trial, &seen), None);
     assert_eq!(judge(&trial, &seen), Verdict::Pass);
@@ -813,7 +814,7 @@ fn leak_that_shows_late_is_told_from_growth_with_time() {
     assert!(matches!(next(&trial, &seen), Some(Next::LeaveAlone(_))));
     let again = Event {
         at: seen.events[at].at + Duration::from_secs(1),
-        what: What::Sample(Moment::Alone, sockets(held)),
+        what: What::Sample(Moment::Alone, sockets(held).into()),
     };
     seen.events.push(again);
     // It is no more, and told from a pool as any other.
@@ -925,7 +926,7 @@ fn log_may_be_as_long_as_what_it_tells_of() {
         output_bytes: mebibytes << 20,
         ..Sample::default()
     };
-    let sample = |at, mebibytes| What::Sample(at, printed(mebibytes));
+    let sample = |at, mebibytes| What::Sample(at, printed(mebibytes).into());
     let mut seen = transcript(vec![sample(Moment::Baseline, 0), sample(Moment::After, 40)]);
     let reason = reason(judge(&trial(vec![]), &seen));
     assert_eq!(reason, "the server printed 40 MiB");
@@ -1070,7 +1071,8 @@ fn asked_for(trial: &Trial, threads_seen: &[usize]) -> Vec<Next> {
                     Sample {
                         at_rest,
                         ..threads(figure)
-                    },
+                    }
+                    .into(),
                 )
             }
             Next::LeaveAlone(_) => break,
@@ -1138,10 +1140,10 @@ fn what_grows_in_a_server_that_spins_is_not_run_again() {
         at_rest: true,
         ..threads(1)
     };
-    let mut phases: Vec<What> = vec![What::Sample(Moment::Baseline, resting)];
+    let mut phases: Vec<What> = vec![What::Sample(Moment::Baseline, resting.into())];
     let then = [Phase::Scenario, Phase::BystanderAgain, Phase::After];
     phases.extend(then.map(What::Phase));
-    phases.push(What::Sample(Moment::After, spinning));
+    phases.push(What::Sample(Moment::After, spinning.into()));
     let seen = transcript(phases);
     assert_eq!(next(&surrounded(), &seen), None);
     let verdict = judge(&surrounded(), &seen);
@@ -1271,8 +1273,8 @@ fn connections_that_a_time_out_may_still_accept_are_no_failure_yet() {
             ..Sample::default()
         };
         let seen = transcript(vec![
-            What::Sample(Moment::Baseline, Sample::default()),
-            What::Sample(Moment::After, queued),
+            What::Sample(Moment::Baseline, Box::default()),
+            What::Sample(Moment::After, queued.into()),
         ]);
         judge(&trial(vec![]), &seen)
     };

@@ -50,6 +50,8 @@ pub struct Settings {
     pub saved: Option<PathBuf>,
     /// The folder in which each trial is saved with what was seen of it and its verdict.
     pub transcripts: Option<PathBuf>,
+    /// What passes is told with all that was seen, too.
+    pub(crate) verbose: bool,
     /// Recommendations count as requirements.
     pub strict: bool,
     /// Ends the run when it is raised.
@@ -98,6 +100,7 @@ impl Default for Settings {
             shrink: true,
             saved: None,
             transcripts: None,
+            verbose: false,
             only: Vec::new(),
             skip: Vec::new(),
             strict: false,
@@ -132,6 +135,7 @@ impl Settings {
             shrink: _,
             saved,
             transcripts: _,
+            verbose: _,
             strict,
             interrupt: _,
             exclusive: _,

@@ -30,7 +30,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use tokio::io::unix::AsyncFd;
-use tokio::sync::watch;
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
 /// How a client reads.
@@ -39,6 +39,14 @@ enum ReadMode {
     Free,
     Stalled,
     AtRate(ReadRate),
+}
+
+/// How a connection is read, as who reads it and who says so share it: a channel would take more than all else of a client.
+#[derive(Debug)]
+struct Mode {
+    now: Cell<ReadMode>,
+    /// Holds a permit where it has changed since who reads looked last.
+    changed: Notify,
 }
 
 /// A client of a scenario, connected or not.
@@ -63,13 +71,13 @@ pub(crate) struct Client {
 #[derive(Debug)]
 struct Link {
     socket: Rc<AsyncFd<OwnedFd>>,
-    mode: watch::Sender<ReadMode>,
+    mode: Rc<Mode>,
     driver: JoinHandle<()>,
     /// Sends in the background, while there is something to send.
     writers: Vec<JoinHandle<()>>,
     /// What of `sent` was there before the part that is being sent in the background.
     part_from: Rc<Cell<Option<u64>>>,
-    peer: SockAddr,
+    peer: Rc<SockAddr>,
     /// How many bytes the kernel has taken from us.
     sent: Rc<Cell<u64>>,
     /// Whether it pauses between the pieces of what it sends in the background.
@@ -290,15 +298,18 @@ impl Client {
             }
         };
         let late = Rc::<Cell<Duration>>::default();
-        let (mode, mode_seen) =
-            watch::channel(std::mem::replace(&mut self.next_mode, ReadMode::Free));
+        let peer = Rc::new(peer);
+        let mode = Rc::new(Mode {
+            now: Cell::new(std::mem::replace(&mut self.next_mode, ReadMode::Free)),
+            changed: Notify::new(),
+        });
         let driver = Driver {
             id: self.id,
             recorder: self.recorder.clone(),
             socket: Rc::clone(&socket),
-            mode: mode_seen,
+            mode: Rc::clone(&mode),
             datagram: self.transport.is_datagram(),
-            peer: peer.clone(),
+            peer: Rc::clone(&peer),
             late: Rc::clone(&late),
         };
         if !pending {
@@ -367,7 +378,7 @@ impl Client {
         let segments = segmentation.segments(data.length());
         let data = Arc::new(data.clone());
         let (id, recorder, transport) = (self.id, self.recorder.clone(), self.transport);
-        let (socket, peer) = (Rc::clone(&link.socket), link.peer.clone());
+        let (socket, peer) = (Rc::clone(&link.socket), Rc::clone(&link.peer));
         let (sent, due) = (Rc::clone(&link.sent), Rc::clone(&link.due));
         let (late, part) = (Rc::clone(&link.late), Rc::clone(&link.part_from));
         link.is_paced |= every.is_some();
@@ -463,7 +474,7 @@ impl Client {
             .filter(|link| is_stream && !link.is_paced);
         link.filter(|_| !self.has_written_all())
             .is_some_and(|link| {
-                let reads = *link.mode.borrow() == ReadMode::Free;
+                let reads = link.mode.now.get() == ReadMode::Free;
                 let waits = || rustix::io::ioctl_fionread(link.socket.get_ref()).unwrap_or(0) > 0;
                 is_writable(link) || reads && waits()
             })
@@ -700,7 +711,7 @@ impl Client {
         };
         // Who reads slowly has heard all once nothing is left to read.
         if !self.has_written_all()
-            || *link.mode.borrow() == ReadMode::Stalled
+            || link.mode.now.get() == ReadMode::Stalled
             || !self.has_heard_all(link)
         {
             return false;
@@ -866,7 +877,8 @@ impl Client {
     fn set_mode(&mut self, mode: ReadMode) {
         match &self.link {
             Some(link) => {
-                link.mode.send_replace(mode);
+                link.mode.now.set(mode);
+                link.mode.changed.notify_one();
             }
             None => self.next_mode = mode,
         }
@@ -956,7 +968,7 @@ impl Client {
     /// read on, nor where the client itself does not read, which holds a server up that answers.
     fn cuts_itself_short(&self) -> bool {
         self.link.as_ref().is_some_and(|link| {
-            let reads = *link.mode.borrow() == ReadMode::Free;
+            let reads = link.mode.now.get() == ReadMode::Free;
             reads
                 && !self.has_written_all()
                 && !self.recorder.client_states().of(self.id).is_held_up()
@@ -1137,9 +1149,9 @@ struct Driver {
     id: ClientId,
     recorder: Recorder,
     socket: Rc<AsyncFd<OwnedFd>>,
-    mode: watch::Receiver<ReadMode>,
+    mode: Rc<Mode>,
     datagram: bool,
-    peer: SockAddr,
+    peer: Rc<SockAddr>,
     late: Rc<Cell<Duration>>,
 }
 
@@ -1162,13 +1174,14 @@ impl Driver {
             local: socket
                 .local_addr()
                 .ok()
-                .and_then(|address| address.as_socket()),
-            peer: self.peer.as_socket(),
+                .and_then(|address| address.as_socket())
+                .map(Box::new),
+            peer: self.peer.as_socket().map(Box::new),
             datagrams: self.datagram,
         });
     }
 
-    async fn run(mut self, pending: bool) {
+    async fn run(self, pending: bool) {
         if pending && !self.finish_handshake().await {
             return;
         }
@@ -1216,19 +1229,15 @@ impl Driver {
         }
     }
 
-    async fn read(&mut self) {
+    async fn read(&self) {
         loop {
-            if self
-                .mode
-                .wait_for(|mode| *mode != ReadMode::Stalled)
-                .await
-                .is_err()
-            {
-                return;
-            }
-            let rate = match *self.mode.borrow() {
+            let rate = match self.mode.now.get() {
                 ReadMode::AtRate(rate) => Some(rate),
-                ReadMode::Free | ReadMode::Stalled => None,
+                ReadMode::Free => None,
+                ReadMode::Stalled => {
+                    self.mode.changed.notified().await;
+                    continue;
+                }
             };
             let room = rate.map_or(READ_BYTES, |rate| rate.bytes.min(READ_BYTES));
             let Some(()) = self.read_once(room).await else {
@@ -1244,11 +1253,11 @@ impl Driver {
     }
 
     /// Reads once, so many bytes at most; `None` at the end of the connection.
-    async fn read_once(&mut self, most: usize) -> Option<()> {
+    async fn read_once(&self, most: usize) -> Option<()> {
         let mut guard = tokio::select! {
             guard = self.socket.readable() => guard.ok()?,
             // A change of the rate takes effect before the next byte.
-            _ = self.mode.changed() => return Some(()),
+            () = self.mode.changed.notified() => return Some(()),
         };
         let attempt = READ_INTO.with_borrow_mut(|buffer| {
             let buffer = &mut buffer[..most];

@@ -139,7 +139,7 @@ impl Session<'_> {
                 segmentation,
                 every,
                 ..
-            } => client.send(data, segmentation, *every).await,
+            } => Box::pin(client.send(data, segmentation, *every)).await,
             Action::SendUrgent(byte) => client.send_urgent(*byte).await,
             Action::SendDescriptor(byte) => client.send_descriptor(*byte).await,
             Action::SendWithoutSource(data) => client.send_without_source(data).await,
@@ -245,7 +245,8 @@ impl Session<'_> {
                 () = next_fact => None,
                 () = tokio::time::sleep_until(waiting.deadline) => {
                     let is_first = !std::mem::replace(&mut waiting.another_tried, true);
-                    match is_first && self.hopes_in_vain(client, what).await {
+                    // Every client of a crowd has room for what it waits in; few come to this.
+                    match is_first && Box::pin(self.hopes_in_vain(client, what)).await {
                         true => Some(Ended::OutOfTime(waiting.limit)),
                         false => self.at_deadline(client, &mut waiting),
                     }

@@ -313,6 +313,7 @@ impl Observer {
         let alarms = server.map(|server| server.process().take_alarms(all));
         for (at, alarm) in alarms.unwrap_or_default() {
             let began = at.checked_duration_since(self.began);
+            let alarm = Box::new(alarm);
             self.record_server(ServerEvent::Alarm { alarm, began });
         }
         let bursts = server.map(|server| server.process().take_bursts());

@@ -106,7 +106,7 @@ impl Recorder {
         let is_kept = self.0.arrivals.borrow_mut().keeps_datagram(bytes.len());
         let event = match is_kept {
             true => ClientEvent::Datagram {
-                from,
+                from: from.map(Box::new),
                 bytes: bytes.to_vec(),
             },
             false => ClientEvent::Received(Cut::of(bytes).into()),
@@ -117,7 +117,7 @@ impl Recorder {
     /// Writes down whether a fault has happened, and what shows it.
     pub(crate) fn prove(&self, fault: Fault, shown: bool, evidence: impl Into<String>) {
         self.record(What::Proof {
-            fault,
+            fault: Box::new(fault),
             shown,
             evidence: evidence.into(),
         });

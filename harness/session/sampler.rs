@@ -78,7 +78,7 @@ impl Observer {
                 if moment == Moment::After && !sample.at_rest {
                     self.record_toil(&labour, None, sample.accept_queue);
                 }
-                return self.record(What::Sample(moment, sample));
+                return self.record(What::Sample(moment, Box::new(sample)));
             }
             // Nothing announces that a server has cleaned up; its state is looked at again.
             tokio::time::sleep(looks.apart(self)).await;

@@ -199,7 +199,7 @@ impl ClientState {
                 peer, datagrams, ..
             } => {
                 self.link = Link::Up;
-                self.peer = *peer;
+                self.peer = peer.as_deref().copied();
                 self.takes_datagrams = *datagrams;
             }
             ClientEvent::ConnectFailed { refused, error } => {
@@ -220,6 +220,7 @@ impl ClientState {
                 // The port may differ: some protocols answer from a new one (RFC 1350, section 4).
                 let elsewhere =
                     |from: &SocketAddr| self.peer.is_some_and(|peer| peer.ip() != from.ip());
+                let from = from.as_deref().copied();
                 self.foreign = self.foreign.or_else(|| from.filter(elsewhere));
                 self.datagrams.push_back(bytes.clone());
             }
@@ -629,9 +630,9 @@ impl ClientStates {
                     ClientEvent::Connected {
                         local: Some(local), ..
                     } => {
-                        reused = !self.used.insert(*local);
-                        self.addresses.insert(*local, *id);
-                        self.latest.insert(*id, *local);
+                        reused = !self.used.insert(**local);
+                        self.addresses.insert(**local, *id);
+                        self.latest.insert(*id, **local);
                     }
                     _ => {}
                 }
@@ -667,7 +668,7 @@ mod tests {
     fn late_news_of_a_connection_of_an_earlier_phase_is_not_held_against_who_has_its_port_now() {
         let (mallory, polite) = (Phase::Scenario.client(0, 0), Phase::After.client(0, 0));
         let connected = ClientEvent::Connected {
-            local: Some(SocketAddr::from(([127, 0, 0, 1], 1))),
+            local: Some(SocketAddr::from(([127, 0, 0, 1], 1)).into()),
             peer: None,
             datagrams: false,
         };
@@ -706,7 +707,7 @@ mod tests {
             ]
         };
         let connected = |port| ClientEvent::Connected {
-            local: Some(at(port)),
+            local: Some(at(port).into()),
             peer: None,
             datagrams: false,
         };

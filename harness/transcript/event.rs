@@ -91,11 +91,11 @@ pub(crate) enum What {
     /// Something happened to the server's processes.
     Server(ServerEvent),
     /// What the kernel holds for the server at a moment.
-    Sample(Moment, Sample),
+    Sample(Moment, Box<Sample>),
     /// Whether a fault is proven to have happened.
     Proof {
         /// The fault.
-        fault: Fault,
+        fault: Box<Fault>,
         /// Whether the kernel shows it.
         shown: bool,
         /// What the kernel shows.
@@ -137,9 +137,9 @@ pub(crate) enum ClientEvent {
     /// The handshake is complete.
     Connected {
         /// Its own address, where it has one.
-        local: Option<SocketAddr>,
+        local: Option<Box<SocketAddr>>,
         /// The server's address, where it has one.
-        peer: Option<SocketAddr>,
+        peer: Option<Box<SocketAddr>>,
         /// It is a socket for datagrams, each of which may be empty.
         #[serde(default)]
         datagrams: bool,
@@ -168,7 +168,7 @@ pub(crate) enum ClientEvent {
     /// It read a datagram.
     Datagram {
         /// The sender.
-        from: Option<SocketAddr>,
+        from: Option<Box<SocketAddr>>,
         /// The content.
         #[serde(with = "as_text")]
         bytes: Vec<u8>,
@@ -345,7 +345,7 @@ pub(crate) enum ServerEvent {
     /// It, or what watches it, has sounded an alarm.
     Alarm {
         /// What was said.
-        alarm: Alarm,
+        alarm: Box<Alarm>,
         /// When that began, since the transcript did; none where it was before.
         began: Option<Duration>,
     },
@@ -590,7 +590,7 @@ impl Transcript {
         self.events
             .iter()
             .filter_map(move |event| match &event.what {
-                What::Sample(at, sample) if *at == moment => Some(sample),
+                What::Sample(at, sample) if *at == moment => Some(&**sample),
                 _ => None,
             })
     }
@@ -629,7 +629,7 @@ impl Transcript {
                 fault,
                 shown: false,
                 evidence,
-            } => Some((fault, evidence.as_str())),
+            } => Some((&**fault, evidence.as_str())),
             _ => None,
         })
     }

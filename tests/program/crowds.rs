@@ -48,5 +48,8 @@ fn crowd_of_thousands_that_speaks_once_is_served_by_a_server_for_many() {
     let case = "server: echo\n\ncase thousands\n  clients: crowd[4200] alice\n\n  crowd connect\n  alice connect\n  \
                 crowd send \"hello\\n\"\n  crowd expect \"hello\\n\"\n  alice send \"hi\"\n  alice expect \"hi\"\n";
     std::fs::write(&file, case).unwrap();
-    sockdrill(&["run"]).arg(file).run().code(0);
+    let run = sockdrill(&["run", "--timings"]).reporting().arg(file).run();
+    let peak = run.report["timings"]["peak_memory_bytes"].as_u64().unwrap();
+    run.code(0)
+        .demand(peak >> 20 < 64, &format!("it takes {} MiB", peak >> 20));
 }
