@@ -60,3 +60,13 @@ pub(crate) enum Next {
     /// How many workers the server has is written down at once.
     CountWorkers,
 }
+
+impl Next {
+    /// Whether it is to tell a leak from what is given back, behind doses that have not.
+    pub(crate) fn is_to_tell_growth(self) -> bool {
+        matches!(
+            self,
+            Self::LeaveAlone(_) | Self::Perform(Phase::Pressure) | Self::Sample(Moment::Pressed)
+        )
+    }
+}

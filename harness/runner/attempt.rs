@@ -208,6 +208,10 @@ impl<'a> Job<'a> {
             let Some(next) = session.seen(|transcript| next(&trial, transcript)) else {
                 break;
             };
+            // What grows in a server that others have used may be theirs: it is for a fresh one to tell, which is soon level.
+            if next.is_to_tell_growth() && !session.used_by().is_empty() {
+                break;
+            }
             let grown = session.seen(|transcript| begins_to_tell(&trial, transcript));
             if let Some((key, shape)) = grown.filter(|_| !has_its_turn).zip(shape.as_ref()) {
                 has_its_turn = true;

