@@ -213,7 +213,7 @@ impl Doubt {
             | Self::SecondHand { .. }
             | Self::HostRefused { .. } => false,
             Self::Unproven { .. } => {
-                seen.lasted() < STEP_WITHIN || seen.starved() * STARVED_FROM_A > STEP_WITHIN
+                seen.waited_in_vain() < STEP_WITHIN || seen.starved() * STARVED_FROM_A > STEP_WITHIN
             }
             _ => true,
         }
@@ -288,12 +288,25 @@ mod tests {
     use super::*;
     use crate::transcript::event::{Event, What};
 
-    /// A trial that took so long, in which somebody lacked a processor for so long.
+    /// A trial in which a fault was waited for in vain for so long, while somebody lacked a processor for so long.
     fn seen(seconds: u64, lacked_ms: u64) -> Transcript {
-        let what = What::Starved(Duration::from_millis(lacked_ms));
-        let at = Duration::from_secs(seconds);
+        let missing = What::Proof {
+            fault: Box::new(Fault::Sent),
+            shown: false,
+            evidence: String::new(),
+        };
+        let starved = What::Starved(Duration::from_millis(lacked_ms));
+        let event = |seconds: u64, what| Event {
+            at: Duration::from_secs(seconds),
+            what,
+        };
+        let then = 60 + seconds;
         Transcript {
-            events: vec![Event { at, what }],
+            events: vec![
+                event(60, What::StepBegan(1)),
+                event(then, missing),
+                event(then, starved),
+            ],
         }
     }
 

@@ -79,8 +79,14 @@ struct Stock {
     ahead: usize,
 }
 
-/// How many sockets are opened ahead of those who want them, at most.
-pub(crate) const MOST_AHEAD: usize = 7;
+/// How many sockets are opened ahead of those who want them, at most; none where this process may have few files open.
+pub(crate) fn most_ahead() -> usize {
+    const FEW_FILES: u64 = 1_024;
+    match own_limits::most_open_files() < FEW_FILES {
+        true => 0,
+        false => 7,
+    }
+}
 
 /// The port for servers in a namespace of their own, where every port is free.
 const PORT_IN_NAMESPACE: u16 = 7000;
@@ -313,7 +319,7 @@ impl Lab {
             let many = 1 + more.max(stock.ahead);
             let opened = self.supervisor.sockets(family, kind, 0, many);
             stock.sockets = opened.unwrap_or_default();
-            stock.ahead = (2 * stock.ahead + 1).min(MOST_AHEAD);
+            stock.ahead = (2 * stock.ahead + 1).min(most_ahead());
         }
         let taken = stock.sockets.pop();
         taken.map_or_else(|| self.socket(family, kind), Ok)

@@ -28,8 +28,8 @@ const TRIES_WITH_LUCK: usize = 6;
 /// The longest that may be tried. A case that is not the smallest is better than a long wait.
 const TIME: Duration = Duration::from_secs(60);
 
-/// Seeks the smallest case that still fails; `fails` performs a scenario on a healthy server, and is asked about so many
-/// at once. Returns all that were found on the way, the smallest first: the last of them are the surest. `line` is where
+/// Seeks the smallest case that still fails; `fails` performs a scenario on a healthy server, and on a fresh one where it has
+/// failed already. It is asked about so many at once. Returns all that were found on the way, the smallest first: the last of them are the surest. `line` is where
 /// the batch failed, 0 where that is not known.
 ///
 /// # Errors
@@ -40,7 +40,7 @@ pub(crate) async fn smallest(
     line: usize,
     name: &str,
     at_once: usize,
-    fails: impl AsyncFn(&Scenario) -> Result<bool, Error>,
+    fails: impl AsyncFn(&Scenario, bool) -> Result<bool, Error>,
 ) -> Result<Vec<Scenario>, Error> {
     let mut search = Search {
         rules,
@@ -88,7 +88,7 @@ struct Tried {
     tries: usize,
 }
 
-impl<F: AsyncFn(&Scenario) -> Result<bool, Error>> Search<'_, F> {
+impl<F: AsyncFn(&Scenario, bool) -> Result<bool, Error>> Search<'_, F> {
     /// Whether these cases fail; once the search has taken too long, none does.
     async fn fails(&mut self, cases: &[Case]) -> Result<bool, Error> {
         let one = std::iter::once(cases.to_vec());
@@ -139,7 +139,7 @@ impl<F: AsyncFn(&Scenario) -> Result<bool, Error>> Search<'_, F> {
     async fn tried(&self, scenario: &Scenario) -> Result<Tried, Error> {
         let (mut failures, mut tries) = (0, 0);
         while failures < NEEDED && NEEDED - failures <= self.tries - tries {
-            failures += usize::from((self.fails)(scenario).await?);
+            failures += usize::from((self.fails)(scenario, failures > 0).await?);
             tries += 1;
         }
         let failed = failures == NEEDED;

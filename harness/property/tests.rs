@@ -256,7 +256,7 @@ fn shrunk(name: &str, fails: impl Fn(&Scenario) -> bool) -> Scenario {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .build()
         .unwrap();
-    let attempt = async |scenario: &Scenario| Ok(fails(scenario));
+    let attempt = async |scenario: &Scenario, _: bool| Ok(fails(scenario));
     let seek = |at_once| runtime.block_on(smallest(&rules, batch, 0, "small", at_once, attempt));
     let [one_by_one, at_once] = [1, 5].map(|at_once| seek(at_once).unwrap());
     assert_eq!(one_by_one, at_once, "it is the same search");

@@ -45,11 +45,15 @@ pub(super) fn abreast(
             let more = places.most().min(scenarios.len()).saturating_sub(1);
             let held = descriptors::take_for_others(scenarios, more);
             let afar = &afar;
-            held.into_iter().map(move |held| {
-                scope.spawn(move || {
+            // Where the host has no more threads, those that there are do it.
+            held.into_iter().map_while(move |held| {
+                let performs = move || {
                     let _held = held;
                     afar(places)
-                })
+                };
+                std::thread::Builder::new()
+                    .spawn_scoped(scope, performs)
+                    .ok()
             })
         });
         let others: Vec<_> = others.collect();
@@ -68,6 +72,8 @@ pub(super) fn abreast(
         job.hear(alarms);
     }
     job.turn.has_spent(&spent);
+    // Whoever was of no more interest has left it open.
+    check.iter().for_each(|check| findings.has_told(check.id));
     together(came.into_iter().flatten().collect())
 }
 

@@ -275,34 +275,39 @@ impl<'a> Job<'a> {
     }
 
     /// Performs a trial; where it does not pass on a server that others have used, a fresh one decides, and more of them where
-    /// chance may have. The session is that of the server which did.
+    /// chance may have. The session is that of the server which passes it.
     async fn decided_by(
         self,
         mut session: Session<'a>,
         trial: &Trial,
-    ) -> Result<(Verdict, Transcript, Session<'a>), Error> {
+    ) -> Result<(Verdict, Transcript, Option<Session<'a>>), Error> {
         let (verdict, seen) = self.beside_others(&mut session, trial).await?;
         let used_by = session.used_by().to_vec();
-        if verdict == Verdict::Pass || used_by.is_empty() {
-            return Ok((verdict, seen, session));
+        if verdict == Verdict::Pass {
+            return Ok((verdict, seen, Some(session)));
         }
         drop(session);
+        if used_by.is_empty() {
+            return Ok((verdict, seen, None));
+        }
         let mut session = self.start().await?;
         let (again, seen_again) = self.beside_others(&mut session, trial).await?;
         match (verdict, again) {
             (Verdict::Fail(Finding { cause, .. }), Verdict::Pass | Verdict::Inconclusive(_)) => {
+                drop(session);
                 let mut more = self.twice_more(trial).await.into_iter().flatten();
                 let failed = more.find(|(verdict, _)| matches!(verdict, Verdict::Fail(_)));
                 let cause = Box::new(cause);
                 let doubt = || Verdict::Inconclusive(Doubt::SecondHand { cause, used_by });
                 let (verdict, seen) = failed.unwrap_or_else(|| (doubt(), seen));
-                Ok((verdict, seen, session))
+                Ok((verdict, seen, None))
             }
-            (_, again) => Ok((again, seen_again, session)),
+            (_, Verdict::Pass) => Ok((Verdict::Pass, seen_again, Some(session))),
+            (_, again) => Ok((again, seen_again, None)),
         }
     }
 
-    /// The verdict of a trial on a server that earlier ones may have left, or on a fresh one; it is left as well where it passes.
+    /// The verdict of a trial on a server that earlier ones may have left, else on a fresh one; it is left as well where it passes.
     pub(super) async fn on_some_server(self, trial: &Trial) -> Result<Verdict, Error> {
         let options = TrialOptions {
             fresh_server: false,
@@ -313,8 +318,8 @@ impl<'a> Job<'a> {
             ends_when_late: false,
         };
         let scenario = trial.scenario();
-        let session = self.server_for(scenario, options).await?;
-        let (verdict, seen, session) = self.decided_by(session, trial).await?;
+        let mut session = self.server_for(scenario, options).await?;
+        let (verdict, seen) = self.beside_others(&mut session, trial).await?;
         let passed = (verdict == Verdict::Pass).then_some(session);
         self.leave_to_others(passed, Some(&(scenario, seen)), options);
         Ok(verdict)
@@ -412,7 +417,7 @@ impl<'a> Job<'a> {
             coverage.add(&trial, &seen, &request);
             let is_undisturbed = verdict == Verdict::Pass;
             let stays = is_undisturbed && !options.fresh_server && !self.is_for_one();
-            session = stays.then_some(used);
+            session = used.filter(|_| stays);
             let known = chosen.as_ref().filter(|(before, doubt)| {
                 before.lines == scenario.lines && doubt.explains(&verdict)
             });

@@ -1,7 +1,7 @@
 //! How many descriptors this process may have, and who may take some of them now: no trial begins that would run out.
 
 use crate::judge::Skip;
-use crate::launch::lab::MOST_AHEAD;
+use crate::launch::lab::most_ahead;
 use crate::model::scenario::Scenario;
 use crate::session::Turn;
 use crate::sys::own_limits::{most_open_files, open_files_now};
@@ -9,7 +9,9 @@ use std::sync::{Arc, OnceLock};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 /// What a lab, its server and the loop that drives both take, with the sockets that are opened ahead.
-pub(super) const OF_A_LAB: u64 = 20 + MOST_AHEAD as u64;
+pub(super) fn of_a_lab() -> u64 {
+    20 + most_ahead() as u64
+}
 
 /// What is left for what takes some for a moment, as starting a server does, and for the run itself.
 const IN_RESERVE: u64 = 20;
@@ -37,12 +39,12 @@ fn stock() -> &'static Stock {
 
 /// How many of these jobs there are descriptors for.
 pub(super) fn jobs(wanted: usize) -> usize {
-    wanted.min((stock().size / OF_A_LAB) as usize).max(1)
+    wanted.min((stock().size / of_a_lab()) as usize).max(1)
 }
 
 /// The most clients that a trial can have on this host, beside those that come before it and stand by.
 pub(super) fn most_clients() -> u32 {
-    stock().size.saturating_sub(OF_A_LAB + BESIDE).max(1) as u32
+    stock().size.saturating_sub(of_a_lab() + BESIDE).max(1) as u32
 }
 
 /// A polite client and a bystander.
@@ -55,7 +57,7 @@ pub(super) fn needed(scenarios: &[Scenario]) -> u64 {
         groups.map(|group| u64::from(group.members)).sum::<u64>()
     };
     let most = scenarios.iter().map(clients).max();
-    OF_A_LAB + BESIDE + most.unwrap_or(0)
+    of_a_lab() + BESIDE + most.unwrap_or(0)
 }
 
 /// Waits until so many are free, and holds them.
@@ -112,7 +114,7 @@ mod tests {
     #[test]
     fn largest_crowd_is_what_counts() {
         let of = |members| scenario("case", &[("crowd", members), ("alice", 1)], Vec::new());
-        assert_eq!(needed(&[of(10), of(100), of(1)]), OF_A_LAB + BESIDE + 101);
+        assert_eq!(needed(&[of(10), of(100), of(1)]), of_a_lab() + BESIDE + 101);
     }
 
     #[tokio::test]

@@ -224,12 +224,16 @@ async fn made_small(
     let held = others(drawn, job);
     let at_once = held.len() + 1;
     job.turn.make_room();
-    let servers = Servers::at_most(at_once);
-    let fails = async |scenario: &Scenario| {
+    // Where one server runs at a time, none stays behind.
+    let servers = Servers::at_most(if job.may_have_servers() { at_once } else { 0 });
+    let fails = async |scenario: &Scenario, again: bool| {
         let turn = job.turn.another();
         let job = job.with(job.subject, &turn).sharing(&servers);
         let trial = job.trial(scenario, true).again();
-        let verdict = job.on_some_server(&trial).await?;
+        let verdict = match again {
+            true => job.on_fresh_server(&trial).await?.0,
+            false => job.on_some_server(&trial).await?,
+        };
         Ok(matches!(verdict, Verdict::Fail(_)))
     };
     let name = format!("the smallest case of seed {}", job.settings.seed);

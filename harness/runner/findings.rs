@@ -174,7 +174,10 @@ impl Claimed {
 impl Drop for Claimed {
     fn drop(&mut self) {
         self.state.send_modify(|state| {
-            state.claimed.retain(|shown| *shown != self.shown);
+            // Of those that are alike, whose claims are as good, one.
+            let mut claimed = state.claimed.iter();
+            let mine = claimed.position(|shown| *shown == self.shown);
+            mine.map(|mine| state.claimed.remove(mine));
         });
     }
 }

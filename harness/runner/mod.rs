@@ -24,7 +24,6 @@ mod selection;
 mod servers;
 mod settings;
 mod simplest;
-
 mod work;
 mod worth;
 

@@ -1,7 +1,7 @@
 //! Servers that a check has left as it found them: the next one that minds no company takes them up, which saves their start, and
 //! what it takes until they are warm.
 
-use super::descriptors::{self, OF_A_LAB};
+use super::descriptors::{self, of_a_lab};
 use crate::session::Idle;
 use std::sync::Mutex;
 use tokio::sync::OwnedSemaphorePermit;
@@ -35,7 +35,7 @@ impl Servers {
     pub(super) fn put(&self, server: Idle) {
         if let Ok(mut idle) = self.idle.lock()
             && idle.len() < self.most
-            && let Some(held) = descriptors::take_at_once(OF_A_LAB)
+            && let Some(held) = descriptors::take_at_once(of_a_lab())
         {
             idle.push((server, held));
         }

@@ -36,6 +36,8 @@ pub(super) struct Arrivals {
     /// How many bytes are kept as they are.
     kept: usize,
     kept_of: HashMap<ClientId, usize>,
+    /// How much may come in datagrams for those who send them: as much as they have sent.
+    answers: HashMap<ClientId, usize>,
 }
 
 /// A place in what comes.
@@ -187,11 +189,29 @@ impl Arrivals {
         bytes.into()
     }
 
-    /// Whether another datagram of so many bytes is kept: each is, where there is room for it and for what is told of it.
-    pub(super) fn keeps_datagram(&mut self, bytes: usize) -> bool {
-        let more = bytes + TOLD_OF_A_DATAGRAM;
-        let fits = self.kept + more <= KEPT_BYTES;
-        self.kept += if fits { more } else { 0 };
+    /// A client is there that sends datagrams.
+    pub(super) fn sends_datagrams(&mut self, id: ClientId) {
+        self.answers.entry(id).or_default();
+    }
+
+    /// A client has sent so many bytes. As much as it sends in datagrams is kept of what comes for it.
+    pub(super) fn has_sent(&mut self, id: ClientId, bytes: usize) {
+        if let Some(answers) = self.answers.get_mut(&id) {
+            *answers += bytes + TOLD_OF_A_DATAGRAM;
+        }
+    }
+
+    /// Whether another datagram of so many bytes is kept: each is that may be an answer, and of others as many as there is room for,
+    /// with what is told of them.
+    pub(super) fn keeps_datagram(&mut self, id: ClientId, bytes: usize) -> bool {
+        let answers = self.answers.entry(id).or_default();
+        let told = bytes + TOLD_OF_A_DATAGRAM;
+        let more = told.saturating_sub(*answers);
+        let fits = more == 0 || self.kept + more <= KEPT_BYTES;
+        if fits {
+            *answers = answers.saturating_sub(told);
+            self.kept += more;
+        }
         fits
     }
 }
@@ -323,7 +343,11 @@ mod tests {
         let more = arrivals.keep(ALICE, &read);
         assert_eq!(more, [Passage::from(Cut::of(&read))]);
         assert_eq!(arrivals.keep(bob, b"hello")[0].plain(), Some(&b"hello"[..]));
-        assert!(!arrivals.keeps_datagram(1));
+        assert!(!arrivals.keeps_datagram(ALICE, 1));
+        arrivals.sends_datagrams(ALICE);
+        arrivals.has_sent(ALICE, 5);
+        assert!(arrivals.keeps_datagram(ALICE, 5), "the answer to another");
+        assert!(!arrivals.keeps_datagram(ALICE, 5));
         arrivals.connects(ALICE);
         assert_eq!(arrivals.keep(ALICE, b"hi")[0].plain(), Some(&b"hi"[..]));
     }

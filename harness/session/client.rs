@@ -13,6 +13,7 @@ use crate::model::passage::Passage;
 use crate::model::profile::Transport;
 use crate::session::blame::{is_of_server, is_told_of_server};
 use crate::session::recorder::Recorder;
+use crate::session::socket::Socket;
 use crate::session::sources::Sources;
 use crate::sys::socket::{tcp_info, unsent_bytes};
 use crate::transcript::event::{ClientEvent, ClientId, What};
@@ -29,7 +30,6 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::task::Poll;
 use std::time::{Duration, Instant};
-use tokio::io::unix::AsyncFd;
 use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 
@@ -70,7 +70,7 @@ pub(crate) struct Client {
 
 #[derive(Debug)]
 struct Link {
-    socket: Rc<AsyncFd<OwnedFd>>,
+    socket: Rc<Socket>,
     mode: Rc<Mode>,
     driver: JoinHandle<()>,
     /// Sends in the background, while there is something to send.
@@ -286,7 +286,12 @@ impl Client {
     }
 
     fn drive(&mut self, socket: OwnedFd, peer: SockAddr, pending: bool) {
-        let socket = match crate::sys::socket::watched(socket) {
+        let is_connected = !pending || !self.transport.is_local();
+        let socket = match is_connected {
+            true => Socket::watched(socket),
+            false => Ok(Socket::unconnected(socket)),
+        };
+        let socket = match socket {
             Ok(socket) => Rc::new(socket),
             Err(error) => {
                 let errno = errno_of(&error);
@@ -1030,7 +1035,7 @@ fn shown_at_once(link: &Link, wanted: PollFlags) -> PollFlags {
     }
 }
 
-fn local_address(socket: &AsyncFd<OwnedFd>) -> Option<SocketAddr> {
+fn local_address(socket: &Socket) -> Option<SocketAddr> {
     SockRef::from(socket.get_ref())
         .local_addr()
         .ok()?
@@ -1088,7 +1093,7 @@ fn describe(errno: Errno) -> String {
 
 /// Sends all of it: a datagram whole, and what a stream carries as it is made.
 async fn send_all(
-    socket: &AsyncFd<OwnedFd>,
+    socket: &Socket,
     peer: &SockAddr,
     bytes: &Passage,
     transport: Transport,
@@ -1104,7 +1109,7 @@ async fn send_all(
 }
 
 async fn send_block(
-    socket: &AsyncFd<OwnedFd>,
+    socket: &Socket,
     peer: &SockAddr,
     bytes: &[u8],
     transport: Transport,
@@ -1148,7 +1153,7 @@ async fn send_block(
 struct Driver {
     id: ClientId,
     recorder: Recorder,
-    socket: Rc<AsyncFd<OwnedFd>>,
+    socket: Rc<Socket>,
     mode: Rc<Mode>,
     datagram: bool,
     peer: Rc<SockAddr>,
@@ -1264,7 +1269,11 @@ impl Driver {
             guard.try_io(|socket| self.read_into(socket.get_ref(), buffer))
         });
         match attempt {
-            Err(_) | Ok(Ok(Some(()))) => Some(()),
+            Err(_) | Ok(Ok(Some(()))) => {
+                // However much comes, others have their turn.
+                tokio::task::coop::consume_budget().await;
+                Some(())
+            }
             Ok(Ok(None)) => {
                 self.record(ClientEvent::Ended(End::Fin));
                 None

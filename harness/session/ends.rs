@@ -109,7 +109,7 @@ impl Ends {
 
     /// Writes down who ends from now on, as the kernel tells it; `None` where it does not.
     pub(super) fn watch(&self) -> Option<JoinHandle<()>> {
-        let told = watched(self.0.lab.ends().descriptor()?).ok()?;
+        let told = watched(Rc::new(self.0.lab.ends().descriptor()?)).ok()?;
         let ends = self.clone();
         Some(tokio::task::spawn_local(async move {
             // Where messages were lost, those that still come are no better than looks, and far more.

@@ -23,6 +23,7 @@ mod recorder;
 mod sampler;
 mod second;
 mod server_steps;
+mod socket;
 mod sources;
 mod starting;
 mod turn;

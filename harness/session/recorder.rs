@@ -63,13 +63,26 @@ impl Recorder {
             What::Client(id, ClientEvent::Connecting) => {
                 self.0.arrivals.borrow_mut().connects(*id);
             }
-            What::Client(id, happened) => self.wake(*id, happened),
+            What::Client(id, happened) => {
+                self.tell_arrivals(*id, happened);
+                self.wake(*id, happened);
+            }
             _ => {}
         }
         self.0.client_states.borrow_mut().apply(&event);
         self.0.server_state.borrow_mut().apply(&event);
         self.write(event);
         self.0.changed.notify_waiters();
+    }
+
+    /// As much as a client sends in datagrams may be answered.
+    fn tell_arrivals(&self, id: ClientId, event: &ClientEvent) {
+        let mut arrivals = self.0.arrivals.borrow_mut();
+        match event {
+            ClientEvent::Connected { datagrams, .. } if *datagrams => arrivals.sends_datagrams(id),
+            ClientEvent::Sent(bytes) => arrivals.has_sent(id, bytes.len()),
+            _ => {}
+        }
     }
 
     /// Writes an event down. What is not kept of a flood is one fact for a while: reads of megabytes follow each other within
@@ -103,7 +116,7 @@ impl Recorder {
 
     /// Writes down that a datagram has come for a client, or, of a flood of them, no more than how long it was.
     pub(crate) fn receive_datagram(&self, id: ClientId, from: Option<SocketAddr>, bytes: &[u8]) {
-        let is_kept = self.0.arrivals.borrow_mut().keeps_datagram(bytes.len());
+        let is_kept = self.0.arrivals.borrow_mut().keeps_datagram(id, bytes.len());
         let event = match is_kept {
             true => ClientEvent::Datagram {
                 from: from.map(Box::new),

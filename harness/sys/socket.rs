@@ -4,6 +4,7 @@ use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
 use rustix::io::Errno;
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, SocketAddrV4};
+use std::rc::Rc;
 
 /// The error of the last call of this thread, where its result says that there is one.
 pub(super) fn check(result: libc::c_int) -> Result<(), Errno> {
@@ -123,8 +124,10 @@ fn set_open_files(pid: i32, limits: &libc::rlimit) -> Result<(), Errno> {
 }
 
 /// Registers a socket with the event loop of the calling thread.
-pub(crate) fn watched(socket: OwnedFd) -> std::io::Result<tokio::io::unix::AsyncFd<OwnedFd>> {
-    // SAFETY: an `OwnedFd` gives the same open descriptor for as long as it lives, and the registration owns it.
+pub(crate) fn watched(
+    socket: Rc<OwnedFd>,
+) -> std::io::Result<tokio::io::unix::AsyncFd<Rc<OwnedFd>>> {
+    // SAFETY: an `OwnedFd` gives the same open descriptor for as long as it lives, and the registration holds it.
     unsafe { tokio::io::unix::AsyncFd::register(socket) }.map_err(std::io::Error::from)
 }
 

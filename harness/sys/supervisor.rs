@@ -117,18 +117,28 @@ static NURSERIES: [Mutex<Weak<Nursery>>; 2] = [const { Mutex::new(Weak::new()) }
 
 /// Where supervisors are forked into such namespaces: on the host, where they inherit what is orphaned, by the harness alone.
 fn nursery(namespaces: Namespaces) -> Option<Arc<Nursery>> {
-    let place = match namespaces {
-        Namespaces::Host => return None,
-        Namespaces::Own => 0,
-        Namespaces::OwnInUserNamespace => 1,
-    };
-    let mut current = NURSERIES[place].lock().ok()?;
+    let mut current = place(namespaces)?.lock().ok()?;
     let opened = match current.upgrade() {
         Some(opened) => opened,
         None => Arc::new(open_nursery(namespaces).ok()?),
     };
     *current = Arc::downgrade(&opened);
     Some(opened)
+}
+
+fn place(namespaces: Namespaces) -> Option<&'static Mutex<Weak<Nursery>>> {
+    match namespaces {
+        Namespaces::Host => None,
+        Namespaces::Own => Some(&NURSERIES[0]),
+        Namespaces::OwnInUserNamespace => Some(&NURSERIES[1]),
+    }
+}
+
+/// Whoever comes next opens another one.
+fn forget(namespaces: Namespaces) {
+    if let Some(Ok(mut current)) = place(namespaces).map(Mutex::lock) {
+        *current = Weak::new();
+    }
 }
 
 /// It has a network, and where need be a user, namespace of its own: in that one is asked for small tables in those of supervisors.
@@ -155,7 +165,11 @@ fn open_nursery(namespaces: Namespaces) -> Result<Nursery, Errno> {
 /// Nothing where there is no nursery, or it cannot fork one: the harness says then what the host refuses.
 fn born_in_nursery(namespaces: Namespaces, kept: &Kept, theirs: BorrowedFd<'_>) -> Option<Born> {
     let nursery = nursery(namespaces)?;
-    let newborn = nursery.bear(kept.as_bytes(), theirs).ok()?;
+    let Ok(newborn) = nursery.bear(kept.as_bytes(), theirs) else {
+        // The next one is forked from another.
+        forget(namespaces);
+        return None;
+    };
     Some(Born {
         pid: newborn.pid,
         nursed: Some((nursery, newborn.pidfd)),
@@ -209,9 +223,14 @@ impl Supervisor {
         let sockets = control_sockets().map_err(failed("opening the control socket"))?;
         let (ours, theirs) = sockets;
         let kept = Kept::of_this_host(folder);
-        let born = match born_in_nursery(namespaces, &kept, theirs.as_fd()) {
-            Some(born) => born,
-            None => born_of_harness(namespaces, &kept, &theirs)?,
+        let (ours, born) = match born_in_nursery(namespaces, &kept, theirs.as_fd()) {
+            Some(born) => (ours, born),
+            // One may have been forked all the same: it is told by the end of the sockets that were for it.
+            None => {
+                let sockets = control_sockets().map_err(failed("opening the control socket"))?;
+                let (ours, theirs) = sockets;
+                (ours, born_of_harness(namespaces, &kept, &theirs)?)
+            }
         };
         drop(theirs);
         let mut supervisor = Self {

@@ -482,7 +482,20 @@ impl ClientState {
         failed.map(Instead::SendingFailed)
     }
 
+    /// Bytes that nobody has kept, where they may have been what the server may say unasked.
+    fn unkept_unasked(&self) -> Option<Instead> {
+        let at = self.unexpected_from();
+        let kept = self.stream.kept_from(at);
+        let is_cut = at + kept < self.stream.len() && !self.unasked.texts().is_empty();
+        let may_go_on = || self.unasked.at_of(&self.stream, at) == Match::Partial;
+        let bytes = self.stream.len();
+        (is_cut && (kept == 0 || may_go_on())).then_some(Instead::Unkept { bytes })
+    }
+
     fn look_for_silence(&self, settled: bool) -> Progress {
+        if let Some(unkept) = self.unkept_unasked() {
+            return Progress::Broken(unkept);
+        }
         if self.has_stray_bytes(settled) {
             return Progress::Broken(Instead::Got(self.so_far()));
         }
@@ -511,6 +524,9 @@ impl ClientState {
     }
 
     fn look_for_end(&self, kinds: &[End], all_bytes_first: bool) -> Progress {
+        if all_bytes_first && let Some(unkept) = self.unkept_unasked() {
+            return Progress::Broken(unkept);
+        }
         if all_bytes_first && self.has_stray_bytes(false) {
             return Progress::Broken(Instead::GotBeforeEnd(self.so_far()));
         }
@@ -661,6 +677,7 @@ impl ClientStates {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::passage::Cut;
     use crate::model::phase::Phase;
     use std::time::Duration;
 
@@ -847,6 +864,21 @@ mod tests {
         ] {
             let seen = state.look(&mut Matcher::new(&owed, 0), false);
             assert!(matches!(seen, Progress::Broken(_)), "{seen:?}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_known_of_silence_where_what_may_be_unasked_was_not_kept() {
+        for (kept, is_unkept) in [("PING :1\r\n", true), ("PING :", true), ("NO", false)] {
+            let mut state = pinged(&[kept]);
+            state
+                .stream
+                .push(&Cut::of(&b"2\r\nPING :3\r\n".repeat(9)).into());
+            for settled in [false, true] {
+                let seen = state.look(&mut Matcher::new(&Expectation::Silence, 0), settled);
+                let unkept = matches!(seen, Progress::Broken(Instead::Unkept { .. }));
+                assert_eq!(unkept, is_unkept, "{kept:?}: {seen:?}");
+            }
         }
     }
 

@@ -595,9 +595,14 @@ impl Transcript {
             })
     }
 
-    /// How long all of it took.
-    pub(crate) fn lasted(&self) -> Duration {
-        self.events.last().map_or(Duration::ZERO, |event| event.at)
+    /// How long the first fault was waited for that was not proven: from the step before.
+    pub(crate) fn waited_in_vain(&self) -> Duration {
+        let is_missing = |event: &&Event| matches!(event.what, What::Proof { shown: false, .. });
+        let missing = self.events.iter().find(is_missing);
+        let until = missing.map_or(Duration::ZERO, |event| event.at);
+        let begins = |event: &&Event| matches!(event.what, What::StepBegan(_)) && event.at <= until;
+        let from = self.events.iter().rfind(begins);
+        until.saturating_sub(from.map_or(until, |event| event.at))
     }
 
     /// The longest time for which the harness did not get to run, or for which our own echo server was late.
