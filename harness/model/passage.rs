@@ -70,6 +70,9 @@ pub(crate) const BLOCK: usize = 256 << 10;
 /// The same where they are held against others, so that they are still at hand for the processor.
 const COMPARED_AT_ONCE: usize = 16 << 10;
 
+/// So many bytes are compared at first.
+const COMPARED_FIRST: usize = 256;
+
 impl Passage {
     /// A part of what data comes to for a member of a crowd.
     pub(crate) fn part(of: &Arc<Data>, member: u32, range: Range<usize>) -> Self {
@@ -191,9 +194,11 @@ impl Passage {
             return 0;
         }
         let most = (self.len() - at).min(bytes.len());
-        let mut same = 0;
+        // Often few agree, and what is not looked at need not be made.
+        let (mut same, mut at_once) = (0, COMPARED_FIRST);
         while same < most {
-            let next = COMPARED_AT_ONCE.min(most - same);
+            let next = at_once.min(most - same);
+            at_once = COMPARED_AT_ONCE.min(8 * at_once);
             let ours = self.slice(at + same..at + same + next);
             let agree = agreeing(&ours, &bytes[same..]);
             same += agree;

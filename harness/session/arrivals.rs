@@ -38,7 +38,15 @@ pub(super) struct Arrivals {
     kept_of: HashMap<ClientId, usize>,
     /// How much may come in datagrams for those who send them: as much as they have sent.
     answers: HashMap<ClientId, usize>,
+    /// How many short frames in a row have come for those whose replies are framed.
+    in_short_frames: HashMap<ClientId, u32>,
 }
+
+/// A frame with less of what is known is a short one.
+const SHORT: usize = 512;
+
+/// After so many in a row what comes is kept as it is.
+const MOST_SHORT: u32 = 64;
 
 /// A place in what comes.
 #[derive(Clone, Debug)]
@@ -70,14 +78,21 @@ impl Place {
         bytes.starts_with(&self.of.part(member, self.next..self.next + 1))
     }
 
-    /// The same place, or one a little behind it, and where it stands in these bytes, which stand behind the `last` ones.
-    fn found_in(mut self, member: u32, last: &[u8], bytes: &[u8]) -> Option<(usize, Self)> {
+    /// The same place, or one a little behind it, and where it stands in the first of these bytes, which stand behind the `last` ones.
+    fn found_in(
+        mut self,
+        member: u32,
+        last: &[u8],
+        bytes: &[u8],
+        most: usize,
+    ) -> Option<(usize, Self)> {
         let telling = self.telling(member);
-        let header = &bytes[..bytes.len().min(HEADER_BYTES)];
+        let first = telling.first()?;
+        let header = &bytes[..bytes.len().min(most + telling.len() - 1)];
         let seen = [last, header].concat();
-        let mut windows = seen.windows(telling.len().max(1)).enumerate();
-        let found = windows.find(|(at, few)| *few == telling && at + few.len() > last.len());
-        let (at, _) = found?;
+        let mut windows = seen.windows(telling.len()).enumerate();
+        let (at, _) = windows
+            .find(|(at, few)| few[0] == *first && *few == telling && at + few.len() > last.len())?;
         self.next += last.len().saturating_sub(at);
         Some((at.saturating_sub(last.len()), self))
     }
@@ -113,6 +128,7 @@ impl Arrivals {
         self.places.remove(&id);
         self.last.remove(&id);
         self.kept_of.remove(&id);
+        self.in_short_frames.remove(&id);
     }
 
     /// How what has come is kept, in pieces.
@@ -120,6 +136,10 @@ impl Arrivals {
         let mut pieces = Vec::new();
         let mut rest = bytes;
         while !rest.is_empty() {
+            if self.in_short_frames.get(&id).copied() >= Some(MOST_SHORT) {
+                pieces.push(self.keep_unknown(id, rest));
+                break;
+            }
             let unknown = self.begin(id, rest);
             let part = self.part(id, &rest[unknown..]);
             let (before, behind) = rest.split_at(unknown);
@@ -127,11 +147,20 @@ impl Arrivals {
                 pieces.push(self.keep_unknown(id, before));
             }
             let known = part.as_ref().map_or(0, Passage::len);
+            self.count_frame(id, unknown, known);
             self.remember(id, &rest[..unknown + known]);
             rest = &behind[known..];
             pieces.extend(part);
         }
         pieces
+    }
+
+    /// What comes in short frames takes longer to tell than to keep.
+    fn count_frame(&mut self, id: ClientId, unknown: usize, known: usize) {
+        if unknown > 0 {
+            let short = self.in_short_frames.entry(id).or_default();
+            *short = if known < SHORT { *short + 1 } else { 0 };
+        }
     }
 
     /// How many bytes stand before what is known, or goes on with what came.
@@ -144,12 +173,22 @@ impl Arrivals {
         let known = self.known.get(&id.who).into_iter();
         let known = known.flat_map(|known| known.iter().map(Place::begin));
         let places = stood.cloned().into_iter().chain(known);
-        let found = places.filter_map(|place| place.found_in(id.member, last, bytes));
-        let Some((at, place)) = found.min_by_key(|(at, _)| *at) else {
+        // The first of all. Where frames are short, what goes on stands right behind each, and little is looked through.
+        let mut first = None;
+        let mut most = HEADER_BYTES;
+        for place in places {
+            if let Some((at, place)) = place.found_in(id.member, last, bytes, most) {
+                (most, first) = (at, Some(place));
+            }
+            if most == 0 {
+                break;
+            }
+        }
+        let Some(place) = first else {
             return bytes.len();
         };
         self.places.insert(id, place);
-        at
+        most
     }
 
     /// The part of what is known with which these bytes begin.

@@ -1,6 +1,6 @@
 //! One client: a socket made in the lab, driven by the steps of a scenario, reading all the time unless it stalls.
 
-use crate::kernel::State;
+use crate::kernel::{Row, State};
 use crate::launch::lab::Lab;
 use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::address::Address;
@@ -470,7 +470,8 @@ impl Client {
         writers.all(JoinHandle::is_finished)
     }
 
-    /// Whether the kernel would take more of what it still has to write, or has something that it reads: it is we who are late.
+    /// Whether the kernel would take more of what it still has to write, or has something that it reads, or has yet to bring: where
+    /// it dropped segments for want of room, it brings them again after a fifth of a second, or two. It is not the server who is late.
     pub(crate) fn lags_behind(&self) -> bool {
         let is_stream = !self.transport.is_datagram();
         let link = self
@@ -481,7 +482,11 @@ impl Client {
             .is_some_and(|link| {
                 let reads = link.mode.now.get() == ReadMode::Free;
                 let waits = || rustix::io::ioctl_fionread(link.socket.get_ref()).unwrap_or(0) > 0;
-                is_writable(link) || reads && waits()
+                let unsent =
+                    || unsent_bytes(link.socket.get_ref().as_fd()).is_ok_and(|bytes| bytes > 0);
+                let comes = |row: &Row| row.send_queue > 0 || row.receive_queue == 0 && unsent();
+                let is_on_its_way = || self.server_row().as_ref().is_some_and(comes);
+                is_writable(link) || reads && (waits() || is_on_its_way())
             })
     }
 
@@ -596,7 +601,7 @@ impl Client {
                 let unsent = unsent_bytes(link.socket.get_ref().as_fd()).unwrap_or(0);
                 let row = self.server_row();
                 // What has arrived may be acknowledged only 40 ms later (RFC 1122, section 4.2.3.2).
-                let has_arrived = |row: &crate::kernel::Row| {
+                let has_arrived = |row: &Row| {
                     unsent == 0 || row.received.is_some_and(|bytes| bytes >= link.sent.get())
                 };
                 let row = row.filter(|row| row.inode != 0);
@@ -621,7 +626,7 @@ impl Client {
     }
 
     /// The server's end of the connection in the kernel's table.
-    pub(crate) fn server_row(&self) -> Option<crate::kernel::Row> {
+    pub(crate) fn server_row(&self) -> Option<Row> {
         let link = self.link.as_ref()?;
         let local = self.last_local?;
         let peer = link.peer.as_socket()?;
@@ -630,7 +635,7 @@ impl Client {
 
     /// Whether the kernel shows a connection that nobody has accepted.
     pub(crate) fn lies_in_a_queue(&self) -> bool {
-        let has_come = |row: &crate::kernel::Row| {
+        let has_come = |row: &Row| {
             row.inode == 0 && matches!(row.state, State::Established | State::CloseWait)
         };
         self.server_row().as_ref().is_some_and(has_come)
@@ -659,8 +664,8 @@ impl Client {
         self.transport == Transport::Tcp && row.is_some_and(|row| self.is_kept_back(&row))
     }
 
-    fn is_kept_back(&self, server_end: &crate::kernel::Row) -> bool {
-        let has_room = |row: &crate::kernel::Row| {
+    fn is_kept_back(&self, server_end: &Row) -> bool {
+        let has_room = |row: &Row| {
             row.local.map(|at| at.port()) == server_end.local.map(|at| at.port())
                 && row.receive_queue == 0
         };
@@ -724,8 +729,7 @@ impl Client {
         match self.transport {
             Transport::Tcp => {
                 let unsent = unsent_bytes(link.socket.get_ref().as_fd()).unwrap_or(0);
-                let drained =
-                    |row: &crate::kernel::Row| row.send_queue == 0 && row.receive_queue == 0;
+                let drained = |row: &Row| row.send_queue == 0 && row.receive_queue == 0;
                 unsent == 0 && self.server_row().is_none_or(|row| drained(&row))
             }
             Transport::Udp | Transport::Unix | Transport::UnixDatagram => self.is_taken(),
@@ -761,7 +765,7 @@ impl Client {
                 .is_some_and(|row| row.state.is_half_open())
         };
         // A queue takes one more than its limit (`sk_acceptq_is_full` of the kernel).
-        let has_room = |row: &crate::kernel::Row| {
+        let has_room = |row: &Row| {
             row.local.is_some_and(|local| local.port() == server.port())
                 && row.receive_queue <= row.send_queue
         };
