@@ -135,6 +135,11 @@ impl Observer {
                 true => Activity::default(),
                 false => self.stillness(),
             };
+            let read = clients.all().map(Client::read_bytes).sum();
+            // On a loaded host it may be we who have not come to write, or to read what keeps the server from reading, or to look.
+            if read != taken || clients.all().any(Client::lags_behind) {
+                (taken, since) = (read, Instant::now());
+            }
             let limit = self.settles_within(quiet, now.at_rest);
             if since.elapsed() >= limit {
                 // Who comes next would find a queue that those who have left still fill.
@@ -149,11 +154,6 @@ impl Observer {
                 return;
             }
             last = quiet.then_some(now);
-            let read = clients.all().map(Client::read_bytes).sum();
-            // On a loaded host it may be we who have not come to write, or to read what keeps the server from reading.
-            if read != taken || clients.all().any(Client::lags_behind) {
-                (taken, since) = (read, Instant::now());
-            }
             // Nothing announces that another process has come to rest.
             looks += 1;
             tokio::time::sleep(self.before_another_look(&now, looks)).await;
