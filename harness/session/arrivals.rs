@@ -147,7 +147,9 @@ impl Arrivals {
                 pieces.push(self.keep_unknown(id, before));
             }
             let known = part.as_ref().map_or(0, Passage::len);
-            self.count_frame(id, unknown, known);
+            if bytes.len() > HEADER_BYTES {
+                self.count_frame(id, unknown, known);
+            }
             self.remember(id, &rest[..unknown + known]);
             rest = &behind[known..];
             pieces.extend(part);
