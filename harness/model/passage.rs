@@ -175,17 +175,13 @@ impl Passage {
             return 0;
         }
         let most = (self.len() - at).min(other.len() - other_at);
-        let mut same = self.made_alike(at, other, other_at).min(most);
-        while same < most {
-            let next = COMPARED_AT_ONCE.min(most - same);
-            let from = at + same;
-            let agree = other.common_with(other_at + same, &self.slice(from..from + next));
-            same += agree;
-            if agree < next {
-                break;
-            }
-        }
-        same
+        let alike = self.made_alike(at, other, other_at).min(most);
+        let (at, other_at) = (at + alike, other_at + alike);
+        alike
+            + agreeing_in_blocks(most - alike, |block| {
+                let others = other.slice(behind(other_at, &block));
+                agreeing(&self.slice(behind(at, &block)), &others)
+            })
     }
 
     /// How many bytes from `at` on are these.
@@ -194,19 +190,9 @@ impl Passage {
             return 0;
         }
         let most = (self.len() - at).min(bytes.len());
-        // Often few agree, and what is not looked at need not be made.
-        let (mut same, mut at_once) = (0, COMPARED_FIRST);
-        while same < most {
-            let next = at_once.min(most - same);
-            at_once = COMPARED_AT_ONCE.min(8 * at_once);
-            let ours = self.slice(at + same..at + same + next);
-            let agree = agreeing(&ours, &bytes[same..]);
-            same += agree;
-            if agree < next {
-                break;
-            }
-        }
-        same
+        agreeing_in_blocks(most, |block| {
+            agreeing(&self.slice(behind(at, &block)), &bytes[block])
+        })
     }
 
     /// How many bytes are known to be the same by how they are made.
@@ -228,6 +214,27 @@ impl Passage {
             false => 0,
         }
     }
+}
+
+/// A range that begins so far behind.
+fn behind(at: usize, range: &Range<usize>) -> Range<usize> {
+    at + range.start..at + range.end
+}
+
+/// How many bytes agree from the first on, of so many, where that is told of one block after the other. Often few agree, and what
+/// is not looked at need not be made.
+fn agreeing_in_blocks(most: usize, agree: impl Fn(Range<usize>) -> usize) -> usize {
+    let (mut same, mut at_once) = (0, COMPARED_FIRST);
+    while same < most {
+        let next = at_once.min(most - same);
+        at_once = COMPARED_AT_ONCE.min(8 * at_once);
+        let agree = agree(same..same + next);
+        same += agree;
+        if agree < next {
+            break;
+        }
+    }
+    same
 }
 
 /// How many bytes agree from the first on.

@@ -1,16 +1,18 @@
 //! Scenarios that have nothing to do with each other, on as many servers at once as there are places for.
 
 use super::alarms::Heard;
-use super::attempt::{Attempt, Job, TrialOptions};
+use super::attempt::{Attempt, TrialOptions};
 use super::checked::in_time;
 use super::descriptors;
+use super::job::Job;
 use super::parallel::block_on;
 use crate::judge::{Skip, Verdict};
 use crate::model::error::Error;
 use crate::model::scenario::Scenario;
 use crate::model::spent::Spent;
 use crate::session::{Places, Turn};
-use std::cell::Cell;
+use std::cell::RefCell;
+use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;
 
@@ -22,21 +24,10 @@ pub(super) fn abreast(
     job: Job<'_>,
 ) -> Result<Attempt, Error> {
     let queue = Queue::of(scenarios);
-    let Job {
-        target,
-        subject,
-        settings,
-        findings,
-        check,
-        servers,
-        ..
-    } = job;
+    let share = job.share();
     let afar = |places: &Places| {
         let (turn, heard) = (Turn::at(places.clone(), None), Heard::default());
-        let job = Job::new(target, subject, settings, &turn, findings);
-        let job = check.map_or(job, |check| job.of_check(check, &heard));
-        let job = servers.map_or(job, |servers| job.sharing(servers));
-        let came = queue.work(options, job);
+        let came = queue.help(options, share.taken(&turn, &heard));
         (came, turn.spent(), heard.all())
     };
     let (mine, others) = std::thread::scope(|scope| {
@@ -64,6 +55,8 @@ pub(super) fn abreast(
         (mine, others.collect::<Vec<_>>())
     });
     let mut came = vec![mine];
+    // What others have given back after that.
+    came.push(queue.work(options, job));
     let mut spent = Spent::default();
     for other in others {
         let (other, on, alarms) = other.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -73,7 +66,7 @@ pub(super) fn abreast(
     }
     job.turn.has_spent(&spent);
     // Whoever was of no more interest has left it open.
-    check.iter().for_each(|check| findings.has_told(check.id));
+    job.findings.has_told(job.purpose);
     together(came.into_iter().flatten().collect())
 }
 
@@ -81,6 +74,8 @@ pub(super) fn abreast(
 struct Queue<'a> {
     scenarios: &'a [Scenario],
     next: AtomicUsize,
+    /// Those for which somebody had no server.
+    given_back: Mutex<Vec<usize>>,
     /// The first that has failed so far, or could not be performed.
     first: watch::Sender<usize>,
 }
@@ -96,13 +91,15 @@ impl<'a> Queue<'a> {
         Self {
             scenarios,
             next: AtomicUsize::new(0),
+            given_back: Mutex::default(),
             first: watch::Sender::new(usize::MAX),
         }
     }
 
     /// The next one, as long as none before it has failed.
     fn next(&self) -> Option<(usize, &'a Scenario)> {
-        let n = self.next.fetch_add(1, Ordering::Relaxed);
+        let given_back = self.given_back.lock().ok()?.pop();
+        let n = given_back.unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed));
         let is_of_interest = n < *self.first.borrow();
         self.scenarios
             .get(n)
@@ -112,19 +109,45 @@ impl<'a> Queue<'a> {
 
     /// Performs one after the other; nothing comes of it where they are of no interest any more.
     fn work(&self, options: TrialOptions, job: Job<'_>) -> Option<Came> {
-        let at = Cell::new(None);
-        let next = || self.next().inspect(|(n, _)| at.set(Some(*n)));
+        let taken = RefCell::default();
+        let attempt = self.performed(&taken, options, job)?;
+        Some(self.came(&taken.take(), attempt))
+    }
+
+    /// The same for who helps: where it gets no server, it gives back what it has taken, since others may have one.
+    fn help(&self, options: TrialOptions, job: Job<'_>) -> Option<Came> {
+        let taken = RefCell::default();
+        let attempt = self.performed(&taken, options, job)?;
+        let mut taken = taken.take();
+        if attempt.is_ok() {
+            return Some(self.came(&taken, attempt));
+        }
+        self.given_back.lock().ok()?.append(&mut taken);
+        None
+    }
+
+    fn performed(
+        &self,
+        taken: &RefCell<Vec<usize>>,
+        options: TrialOptions,
+        job: Job<'_>,
+    ) -> Option<Result<Attempt, Error>> {
+        let next = || self.next().inspect(|(n, _)| taken.borrow_mut().push(*n));
         let performed = block_on(job.settings, async {
             let performed = job.try_on(None, std::iter::from_fn(next), options);
             tokio::select! {
                 biased;
                 attempt = in_time(job, performed) => Some(attempt),
-                () = self.until_of_no_interest(&at) => None,
+                () = self.until_of_no_interest(taken) => None,
             }
         });
-        let attempt = performed.transpose()?.and_then(|attempt| attempt);
+        Some(performed.transpose()?.and_then(|attempt| attempt))
+    }
+
+    /// What has come of those that were taken; what is behind an end is of no interest.
+    fn came(&self, taken: &[usize], attempt: Result<Attempt, Error>) -> Came {
         // Who has found none left has nothing to tell.
-        let last = at.get().unwrap_or(usize::MAX);
+        let last = taken.last().copied().unwrap_or(usize::MAX);
         let is_an_end = match &attempt {
             Ok(attempt) => matches!(attempt.verdict, Verdict::Fail(_)),
             Err(_) => true,
@@ -133,16 +156,15 @@ impl<'a> Queue<'a> {
             self.first
                 .send_if_modified(|first| std::mem::replace(first, last.min(*first)) > last);
         }
-        Some(Came { last, attempt })
+        Came { last, attempt }
     }
 
     /// Returns when one before that which is performed now has failed.
-    async fn until_of_no_interest(&self, at: &Cell<Option<usize>>) {
+    async fn until_of_no_interest(&self, taken: &RefCell<Vec<usize>>) {
         let mut changes = self.first.subscribe();
+        let is_behind = |first: &usize| taken.borrow().last().is_some_and(|at| at > first);
         // The sender is here.
-        let _ = changes
-            .wait_for(|first| at.get().is_some_and(|at| at > *first))
-            .await;
+        let _ = changes.wait_for(is_behind).await;
     }
 }
 
@@ -247,6 +269,20 @@ mod tests {
         let all = vec![came(1, skipped(), &[]), came(2, skipped(), &[])];
         assert_eq!(together(all).unwrap().verdict, skipped());
         assert_eq!(together(Vec::new()).unwrap().verdict, skipped());
+    }
+
+    #[test]
+    fn what_was_given_back_is_taken_by_another_one() {
+        let scenario = crate::model::dialogue::scenario("case", &[("alice", 1)], Vec::new());
+        let scenarios = vec![scenario; 3];
+        let queue = Queue::of(&scenarios);
+        let taken: Vec<_> = std::iter::from_fn(|| queue.next())
+            .map(|(n, _)| n)
+            .collect();
+        assert_eq!(taken, [0, 1, 2]);
+        queue.given_back.lock().unwrap().push(1);
+        assert_eq!(queue.next().map(|(n, _)| n), Some(1));
+        assert!(queue.next().is_none());
     }
 
     #[test]

@@ -1,10 +1,11 @@
 //! Cases of scenario files, each on a server of its own.
 
 use super::alarms::{self, Heard};
-use super::attempt::{Attempt, Job, TRIES, TrialOptions};
+use super::attempt::{Attempt, TRIES, TrialOptions};
 use super::begun::Begun;
 use super::descriptors;
 use super::findings::Findings;
+use super::job::Job;
 use super::parallel::{block_on, longest_first, map_in_order, wait_in_line};
 use super::probe::subject_of;
 use super::run_end::RunEnd;

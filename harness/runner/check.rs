@@ -1,10 +1,11 @@
 //! From a target and a selection of checks to a report.
 
-use super::attempt::Job;
+use super::alarms::Heard;
 use super::begun::Begun;
 use super::checked::check_result;
 use super::descriptors;
 use super::findings::Findings;
+use super::job::Job;
 use super::observed::{first_observations, observe};
 use super::parallel::{block_on, longest_first, map_in_order, wait_in_line};
 use super::probe::{Probed, probe};
@@ -160,16 +161,13 @@ fn performed(
     first: Job<'_>,
     on_result: &(dyn Fn(&CheckResult) + Sync),
 ) -> Result<Vec<Came>, Error> {
-    let Job {
-        target,
-        settings,
-        findings,
-        ..
-    } = first;
-    let jobs = jobs(first);
+    let (share, jobs) = (first.share(), jobs(first));
     // Where one server runs at a time, none stays behind.
     let servers = Servers::at_most(if jobs > 1 { jobs } else { 0 });
-    let worth = settings.budget.map(|_| work::worth(work, &tried.subject));
+    let worth = first
+        .settings
+        .budget
+        .map(|_| work::worth(work, &tried.subject));
     map_in_order(
         work,
         |work| {
@@ -178,7 +176,8 @@ fn performed(
         },
         jobs,
         |work, turn| {
-            let job = Job::new(target, &tried.subject, settings, turn, findings);
+            let heard = Heard::default();
+            let job = share.taken(turn, &heard).with(&tried.subject, turn);
             let what = match &work.what {
                 What::Check(check) => tried.or_try(check, job.sharing(&servers)),
                 What::Observe(observation, scenario) => observe(observation, scenario, job)

@@ -2,9 +2,10 @@
 
 use super::abreast::abreast;
 use super::alarms::{self, Heard};
-use super::attempt::{Attempt, Job, TrialOptions};
+use super::attempt::{Attempt, TrialOptions};
 use super::descriptors;
 use super::drawn::{Batches, concluded, saved_cases, tried_by};
+use super::job::Job;
 use super::parallel::{block_on, wait_in_line};
 use super::selection::glob_matches;
 use crate::judge::{Doubt, Finding, Skip, Verdict};

@@ -1,6 +1,6 @@
 //! Before a server is blamed for what it may have chosen, and its profile does not say, it is tried.
 
-use super::attempt::Job;
+use super::job::Job;
 use super::penalties::Penalty;
 use super::probe::only_served;
 use crate::checks::choices::{Found, QUESTIONS, Question};

@@ -1,13 +1,16 @@
 //! Properties: how many cases are drawn, which earlier ones are repeated first, and the smallest one that fails.
 
-use super::attempt::{Attempt, Job, TRIES};
 #[cfg(feature = "property")]
-use super::attempt::{TrialOptions, Tried};
+use super::attempt::TrialOptions;
+use super::attempt::{Attempt, TRIES};
 #[cfg(feature = "property")]
 use super::descriptors;
+use super::job::Job;
 #[cfg(feature = "property")]
 use super::servers::Servers;
 use super::settings::Settings;
+#[cfg(feature = "property")]
+use super::sure::Tried;
 use crate::drill::DrillFile;
 #[cfg(feature = "property")]
 use crate::judge::{Doubt, Evidence, Verdict};

@@ -1,8 +1,8 @@
 //! What is observed of a server beside the checks.
 
 use super::alarms::{self, Heard};
-use super::attempt::Job;
 use super::descriptors;
+use super::job::Job;
 use super::parallel::{block_on, wait_in_line};
 use super::probe::Probed;
 use super::settings::Settings;

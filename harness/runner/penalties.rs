@@ -1,6 +1,6 @@
 //! Before a server is blamed that may turn an address away for what has come from it, it is tried from several.
 
-use super::attempt::Job;
+use super::job::Job;
 use crate::checks::observations::Sighting;
 use crate::checks::penalties::{fits, is_open, provoked_by};
 use crate::judge::{Cause, Choice, Verdict};

@@ -1,10 +1,10 @@
 //! The first look at a server: where it listens, and whether it serves a polite client.
 
-use super::attempt::Job;
 use super::chosen::answered_otherwise;
 use super::descriptors;
 use super::drawn;
 use super::findings::Findings;
+use super::job::Job;
 use super::settings::Settings;
 use crate::checks::observations::Sighting;
 use crate::checks::penalties::has_more_addresses;

@@ -29,17 +29,25 @@ const HEADER_BYTES: usize = 4 << 10;
 pub(super) struct Arrivals {
     /// What may come, for those behind each name.
     known: BTreeMap<usize, Rc<[Arc<Data>]>>,
-    /// Where the connection of a client stands in what is known.
-    places: HashMap<ClientId, Place>,
-    /// The last bytes that came for it, of which too few may have come to tell what they are a part of.
-    last: HashMap<ClientId, Vec<u8>>,
+    /// What has come for each client.
+    clients: HashMap<ClientId, Arrived>,
     /// How many bytes are kept as they are.
     kept: usize,
-    kept_of: HashMap<ClientId, usize>,
-    /// How much may come in datagrams for those who send them: as much as they have sent.
-    answers: HashMap<ClientId, usize>,
-    /// How many short frames in a row have come for those whose replies are framed.
-    in_short_frames: HashMap<ClientId, u32>,
+}
+
+/// What has come for a client.
+#[derive(Debug, Default)]
+struct Arrived {
+    /// Where its connection stands in what is known.
+    place: Option<Place>,
+    /// The last bytes, of which too few may have come to tell what they are a part of.
+    last: Vec<u8>,
+    /// How many bytes are kept as they are.
+    kept: usize,
+    /// How many short frames have come in a row.
+    in_short_frames: u32,
+    /// How much may come in datagrams: as much as it has sent, where it sends any.
+    answers: Option<usize>,
 }
 
 /// A frame with less of what is known is a short one.
@@ -98,6 +106,16 @@ impl Place {
     }
 }
 
+impl Arrived {
+    /// What comes in short frames takes longer to tell than to keep.
+    fn count_frame(&mut self, unknown: usize, known: usize) {
+        if unknown > 0 {
+            let short = self.in_short_frames;
+            self.in_short_frames = if known < SHORT { short + 1 } else { 0 };
+        }
+    }
+}
+
 impl Arrivals {
     /// What those behind the names of a scenario say, and are owed, is known from now on.
     pub(super) fn know(&mut self, scenario: &Scenario, id_of: impl Fn(usize) -> ClientId) {
@@ -120,15 +138,20 @@ impl Arrivals {
     /// What is owed next, and from where on: the bytes before have come.
     pub(super) fn foresee(&mut self, id: ClientId, of: &Arc<Data>, next: usize) {
         let of = Arc::clone(of);
-        self.places.insert(id, Place { of, next });
+        self.of(id).place = Some(Place { of, next });
+    }
+
+    fn of(&mut self, id: ClientId) -> &mut Arrived {
+        self.clients.entry(id).or_default()
     }
 
     /// Whoever connects is told everything from the beginning.
     pub(super) fn connects(&mut self, id: ClientId) {
-        self.places.remove(&id);
-        self.last.remove(&id);
-        self.kept_of.remove(&id);
-        self.in_short_frames.remove(&id);
+        let arrived = self.of(id);
+        *arrived = Arrived {
+            answers: arrived.answers,
+            ..Arrived::default()
+        };
     }
 
     /// How what has come is kept, in pieces.
@@ -136,7 +159,7 @@ impl Arrivals {
         let mut pieces = Vec::new();
         let mut rest = bytes;
         while !rest.is_empty() {
-            if self.in_short_frames.get(&id).copied() >= Some(MOST_SHORT) {
+            if self.of(id).in_short_frames >= MOST_SHORT {
                 pieces.push(self.keep_unknown(id, rest));
                 break;
             }
@@ -148,7 +171,7 @@ impl Arrivals {
             }
             let known = part.as_ref().map_or(0, Passage::len);
             if bytes.len() > HEADER_BYTES {
-                self.count_frame(id, unknown, known);
+                self.of(id).count_frame(unknown, known);
             }
             self.remember(id, &rest[..unknown + known]);
             rest = &behind[known..];
@@ -157,29 +180,22 @@ impl Arrivals {
         pieces
     }
 
-    /// What comes in short frames takes longer to tell than to keep.
-    fn count_frame(&mut self, id: ClientId, unknown: usize, known: usize) {
-        if unknown > 0 {
-            let short = self.in_short_frames.entry(id).or_default();
-            *short = if known < SHORT { *short + 1 } else { 0 };
-        }
-    }
-
     /// How many bytes stand before what is known, or goes on with what came.
     fn begin(&mut self, id: ClientId, bytes: &[u8]) -> usize {
-        let stood = self.places.get(&id);
-        if stood.is_some_and(|place| place.goes_on_with(id.member, bytes)) {
+        let arrived = self.clients.entry(id).or_default();
+        let stood = &arrived.place;
+        let goes_on = |place: &Place| place.goes_on_with(id.member, bytes);
+        if stood.as_ref().is_some_and(goes_on) {
             return 0;
         }
-        let last = self.last.get(&id).map_or(&[][..], Vec::as_slice);
         let known = self.known.get(&id.who).into_iter();
         let known = known.flat_map(|known| known.iter().map(Place::begin));
-        let places = stood.cloned().into_iter().chain(known);
+        let places = stood.iter().cloned().chain(known);
         // The first of all. Where frames are short, what goes on stands right behind each, and little is looked through.
         let mut first = None;
         let mut most = HEADER_BYTES;
         for place in places {
-            if let Some((at, place)) = place.found_in(id.member, last, bytes, most) {
+            if let Some((at, place)) = place.found_in(id.member, &arrived.last, bytes, most) {
                 (most, first) = (at, Some(place));
             }
             if most == 0 {
@@ -189,19 +205,18 @@ impl Arrivals {
         let Some(place) = first else {
             return bytes.len();
         };
-        self.places.insert(id, place);
+        arrived.place = Some(place);
         most
     }
 
     /// The part of what is known with which these bytes begin.
     fn part(&mut self, id: ClientId, bytes: &[u8]) -> Option<Passage> {
-        let place = self.places.get_mut(&id).filter(|_| !bytes.is_empty())?;
+        let stands = &mut self.of(id).place;
+        let place = stands.as_mut().filter(|_| !bytes.is_empty())?;
         let agree = place.agree(id.member, bytes);
         let part = Passage::part(&place.of, id.member, place.next..place.next + agree);
         place.next += agree;
-        if place.next == place.of.length() {
-            self.places.remove(&id);
-        }
+        stands.take_if(|place| place.next == place.of.length());
         Some(part)
     }
 
@@ -211,8 +226,9 @@ impl Arrivals {
             .known
             .get(&id.who)
             .is_some_and(|known| !known.is_empty());
-        if is_of_something || self.places.contains_key(&id) {
-            let last = self.last.entry(id).or_default();
+        let arrived = self.of(id);
+        if is_of_something || arrived.place.is_some() {
+            let last = &mut arrived.last;
             last.extend_from_slice(&bytes[bytes.len().saturating_sub(TELLING - 1)..]);
             last.drain(..last.len().saturating_sub(TELLING - 1));
         }
@@ -220,7 +236,7 @@ impl Arrivals {
 
     /// What is no part of anything known is kept as it is, or not at all.
     fn keep_unknown(&mut self, id: ClientId, bytes: &[u8]) -> Passage {
-        let of_it = self.kept_of.entry(id).or_default();
+        let of_it = &mut self.clients.entry(id).or_default().kept;
         let more = bytes.len();
         if self.kept + more > KEPT_BYTES && *of_it + more > KEPT_BYTES_OF_EACH {
             return Cut::of(bytes).into();
@@ -232,12 +248,13 @@ impl Arrivals {
 
     /// A client is there that sends datagrams.
     pub(super) fn sends_datagrams(&mut self, id: ClientId) {
-        self.answers.entry(id).or_default();
+        self.of(id).answers.get_or_insert_default();
     }
 
     /// A client has sent so many bytes. As much as it sends in datagrams is kept of what comes for it.
     pub(super) fn has_sent(&mut self, id: ClientId, bytes: usize) {
-        if let Some(answers) = self.answers.get_mut(&id) {
+        let arrived = self.clients.get_mut(&id);
+        if let Some(answers) = arrived.and_then(|arrived| arrived.answers.as_mut()) {
             *answers += bytes + TOLD_OF_A_DATAGRAM;
         }
     }
@@ -245,7 +262,8 @@ impl Arrivals {
     /// Whether another datagram of so many bytes is kept: each is that may be an answer, and of others as many as there is room for,
     /// with what is told of them.
     pub(super) fn keeps_datagram(&mut self, id: ClientId, bytes: usize) -> bool {
-        let answers = self.answers.entry(id).or_default();
+        let answers = self.clients.entry(id).or_default();
+        let answers = answers.answers.get_or_insert_default();
         let told = bytes + TOLD_OF_A_DATAGRAM;
         let more = told.saturating_sub(*answers);
         let fits = more == 0 || self.kept + more <= KEPT_BYTES;

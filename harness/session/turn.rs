@@ -6,7 +6,7 @@ use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore};
 
 /// How many trials wait aside, for each that is performed: a server that is waited for takes memory, and no processor.
 const ASIDE_FOR_EACH: usize = 4;
@@ -17,6 +17,25 @@ pub(crate) struct Places {
     most: usize,
     at_work: Arc<Semaphore>,
     aside: Arc<Semaphore>,
+    /// Told when a place is left.
+    left: Arc<Notify>,
+}
+
+/// A place among those who are at work, or all of them; it is left when this is dropped.
+#[derive(Debug)]
+pub(crate) struct Place {
+    // Fields are dropped in their order: who is told finds it free.
+    _permit: OwnedSemaphorePermit,
+    _left: Left,
+}
+
+#[derive(Debug)]
+struct Left(Arc<Notify>);
+
+impl Drop for Left {
+    fn drop(&mut self) {
+        self.0.notify_waiters();
+    }
 }
 
 impl Places {
@@ -26,6 +45,7 @@ impl Places {
             most: jobs,
             at_work: Arc::new(Semaphore::new(jobs)),
             aside: Arc::new(Semaphore::new(jobs * ASIDE_FOR_EACH)),
+            left: Arc::default(),
         }
     }
 
@@ -35,9 +55,37 @@ impl Places {
     }
 
     /// Waits for a place; none where there is nobody to wait for.
-    pub(crate) async fn take(&self) -> Option<OwnedSemaphorePermit> {
+    pub(crate) async fn take(&self) -> Option<Place> {
         // The semaphore is closed by nobody.
-        Arc::clone(&self.at_work).acquire_owned().await.ok()
+        let permit = Arc::clone(&self.at_work).acquire_owned().await.ok()?;
+        Some(self.place(permit))
+    }
+
+    /// A place where one is free.
+    fn take_at_once(&self) -> Option<Place> {
+        let permit = Arc::clone(&self.at_work).try_acquire_owned().ok()?;
+        Some(self.place(permit))
+    }
+
+    /// Waits until nobody has a place nor waits for one, and takes all of them.
+    async fn take_last(&self) -> Place {
+        loop {
+            let mut left = std::pin::pin!(self.left.notified());
+            left.as_mut().enable();
+            // Whoever waits for a place has what is given back before this is told.
+            let all = Arc::clone(&self.at_work).try_acquire_many_owned(self.most as u32);
+            match all {
+                Ok(all) => return self.place(all),
+                Err(_) => left.await,
+            }
+        }
+    }
+
+    fn place(&self, permit: OwnedSemaphorePermit) -> Place {
+        Place {
+            _permit: permit,
+            _left: Left(Arc::clone(&self.left)),
+        }
     }
 }
 
@@ -50,7 +98,7 @@ pub(crate) struct Turn(Rc<Held>);
 #[derive(Debug, Default)]
 struct Held {
     places: Option<Places>,
-    at_work: RefCell<Option<OwnedSemaphorePermit>>,
+    at_work: RefCell<Option<Place>>,
     aside: RefCell<Option<OwnedSemaphorePermit>>,
     /// What else keeps others from going on, for one trial.
     guard: RefCell<Option<Box<dyn Any>>>,
@@ -61,7 +109,7 @@ struct Held {
 
 impl Turn {
     /// The turn of who holds one of the places.
-    pub(crate) fn at(places: Places, place: Option<OwnedSemaphorePermit>) -> Self {
+    pub(crate) fn at(places: Places, place: Option<Place>) -> Self {
         Self(Rc::new(Held {
             places: Some(places),
             at_work: RefCell::new(place),
@@ -123,11 +171,19 @@ impl Turn {
     /// The same in the midst of a trial, where there is a place free: nobody is kept silent for it.
     pub(crate) fn come_back_if_free(&self) {
         let places = self.0.places.as_ref().filter(|_| self.is_aside());
-        let place = places.and_then(|places| Arc::clone(&places.at_work).try_acquire_owned().ok());
+        let place = places.and_then(Places::take_at_once);
         if place.is_some() {
             self.0.at_work.replace(place);
             self.0.aside.take();
         }
+    }
+
+    /// Waits until all others have had their turn, or wait aside, and keeps them from another one until it makes room.
+    pub(crate) async fn be_last(&self) {
+        let Some(places) = &self.0.places else { return };
+        self.make_room();
+        let all = self.in_line(places.take_last()).await;
+        self.0.at_work.replace(Some(all));
     }
 
     /// Lets others go on while there is no server to be performed on.
@@ -186,6 +242,7 @@ impl Turn {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures_util::FutureExt;
 
     #[tokio::test]
     async fn who_waits_for_long_makes_room_and_comes_back_when_there_is_some() {
@@ -215,6 +272,24 @@ mod tests {
         assert!(!first.is_aside());
         assert_eq!(places.at_work.available_permits(), 1);
         assert_eq!(places.aside.available_permits(), 2 * ASIDE_FOR_EACH);
+    }
+
+    #[tokio::test]
+    async fn who_is_to_be_last_comes_behind_all_who_wait_and_keeps_them_away_then() {
+        let places = Places::of(2);
+        let last = Turn::at(places.clone(), places.take().await);
+        let at_work = (places.take().await, places.take_at_once());
+        let mut waits = Box::pin(last.be_last());
+        let mut later = Box::pin(places.take());
+        assert!((&mut waits).now_or_never().is_none());
+        drop(at_work);
+        let in_time = later.as_mut().await;
+        assert!((&mut waits).now_or_never().is_none(), "one is at work");
+        drop(in_time);
+        waits.await;
+        assert!(places.take_at_once().is_none());
+        last.make_room();
+        assert_eq!(places.at_work.available_permits(), 2);
     }
 
     #[tokio::test]
