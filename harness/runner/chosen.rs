@@ -98,8 +98,14 @@ impl<'a> Job<'a> {
         trial: &Trial,
         transcript: &Transcript,
     ) -> Result<Verdict, Error> {
-        let (cause, fails) = match &verdict {
+        let (cause, asks) = match &verdict {
             Verdict::Fail(finding) => (&finding.cause, true),
+            // It may be more than that.
+            Verdict::Inconclusive(Doubt::SilentByUs {
+                step,
+                timeout: None,
+                ..
+            }) => (&**step, true),
             Verdict::Inconclusive(Doubt::NotYet { step, .. }) => (&**step, false),
             _ => return Ok(verdict),
         };
@@ -109,7 +115,7 @@ impl<'a> Job<'a> {
             transcript,
         };
         let chosen = match self.choice_seen_before(cause, &seen).await? {
-            None if fails => self.choice_or_penalty(cause, trial, &seen).await?,
+            None if asks => self.choice_or_penalty(cause, trial, &seen).await?,
             seen_before => seen_before,
         };
         Ok(match chosen {

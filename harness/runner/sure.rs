@@ -153,20 +153,23 @@ impl<'a> Job<'a> {
     /// others: whoever was starved by their load has none of it then, and none of them is stopped for it.
     pub(super) async fn tried_again(
         self,
-        mut doubt: Doubt,
+        doubt: Doubt,
         trial: &Trial,
         tries: usize,
     ) -> (Verdict, Option<Transcript>) {
         let _again = self.turn.spends_on(SpentOn::Again);
         self.turn.be_last().await;
+        let mut last = (Verdict::Inconclusive(doubt), None);
         for _ in 1..tries {
-            match self.alone_on_fresh_server(trial).await {
-                Ok((Verdict::Inconclusive(again), _)) => doubt = again,
-                Ok((decided, seen)) => return (decided, Some(seen)),
-                Err(_) => break,
+            let Ok((verdict, seen)) = self.alone_on_fresh_server(trial).await else {
+                break;
+            };
+            last = (verdict, Some(seen));
+            if !matches!(last.0, Verdict::Inconclusive(_)) {
+                break;
             }
         }
-        (Verdict::Inconclusive(doubt), None)
+        last
     }
 
     /// How often it fails, of two times more. What was seen is in the report, however often it is seen again, and also where that
