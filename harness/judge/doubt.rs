@@ -203,8 +203,8 @@ impl Doubt {
     }
 
     /// Whether another try may come to a conclusion. What a host refuses it refuses again; what takes time, or a word in the
-    /// profile, does so once more; and where a fault was waited for in vain while nobody lacked a processor, it is no matter of
-    /// chance or of load.
+    /// profile, does so once more; and where a fault was waited for in vain while nobody lacked a processor, or a state was that
+    /// the server did not come to by itself, it is no matter of chance or of load.
     pub(crate) fn may_pass(&self, seen: &Transcript) -> bool {
         match self {
             Self::NotYet { .. }
@@ -212,8 +212,9 @@ impl Doubt {
             | Self::Chosen { .. }
             | Self::SecondHand { .. }
             | Self::HostRefused { .. } => false,
-            Self::Unproven { .. } => {
-                seen.waited_in_vain() < STEP_WITHIN || seen.starved() * STARVED_FROM_A > STEP_WITHIN
+            Self::Unproven { fault, .. } => {
+                let is_a_race = !fault.is_of_a_state() && seen.waited_in_vain() < STEP_WITHIN;
+                is_a_race || seen.starved() * STARVED_FROM_A > STEP_WITHIN
             }
             _ => true,
         }
@@ -286,6 +287,7 @@ impl Skip {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::expectation::ServerExpectation;
     use crate::transcript::event::{Event, What};
 
     /// A trial in which a fault was waited for in vain for so long, while somebody lacked a processor for so long.
@@ -319,6 +321,12 @@ mod tests {
         assert!(unproven.may_pass(&seen(1, 0)), "a race that was lost");
         assert!(unproven.may_pass(&seen(10, 2_000)), "a loaded host");
         assert!(!unproven.may_pass(&seen(10, 100)), "time that is spent");
+        let unproven = Doubt::Unproven {
+            fault: Fault::RequiredOfServer(ServerExpectation::Descriptor(1_024)),
+            evidence: String::new(),
+        };
+        assert!(!unproven.may_pass(&seen(1, 0)), "it rests as it is");
+        assert!(unproven.may_pass(&seen(1, 2_000)), "a loaded host");
     }
 
     #[test]

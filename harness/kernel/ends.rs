@@ -11,7 +11,7 @@ use crate::sys::pidfd::wait_status;
 use rustix::event::{PollFd, PollFlags, poll};
 use rustix::fd::{AsFd, OwnedFd};
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Mutex;
 
 /// A process that has ended.
@@ -153,9 +153,9 @@ impl Known {
             }
         }
         // The number of one that was waited for may be given to another.
-        let is_listed = |pid| tree.iter().any(|process| process.pid == pid);
+        let listed: HashSet<i32> = tree.iter().map(|process| process.pid).collect();
         self.processes
-            .retain(|pid, watched| !watched.has_ended || is_listed(*pid));
+            .retain(|pid, watched| !watched.has_ended || listed.contains(pid));
         ended
     }
 }

@@ -376,7 +376,10 @@ pub(crate) fn tree(root: i32) -> Vec<Process> {
     let mut waiting = children(root);
     while let Some(pid) = waiting.pop() {
         if let Some(process) = Process::read(pid) {
-            waiting.extend(children(pid));
+            // The children of one that has ended are another one's.
+            if !process.is_zombie() {
+                waiting.extend(children(pid));
+            }
             found.push(process);
         }
     }

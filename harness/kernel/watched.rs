@@ -139,10 +139,16 @@ impl Watched {
         let mut before: HashMap<i32, Seen> = before.map(|seen| (seen.process.pid, seen)).collect();
         let mut waiting = first.to_vec();
         while let Some(pid) = waiting.pop() {
+            let mut known = before.remove(&pid);
+            // Nothing more becomes of one that has ended until its parent waits for it; it may be another one's by now.
+            let has_ended = |known: &mut Seen| !known.lives() && !asks_for_children;
+            if let Some(ended) = known.take_if(has_ended) {
+                self.processes.push(ended);
+                continue;
+            }
             let Some(process) = Process::read(pid) else {
                 continue;
             };
-            let mut known = before.remove(&pid);
             if let Some(known) = known.as_mut().filter(|_| asks_for_children) {
                 known.ask_for_children();
             }

@@ -8,6 +8,7 @@ use crate::checks::observations::Sighting;
 use crate::judge::{Cause, Choice, Doubt, Evidence, Finding, Verdict};
 use crate::model::dialogue::{ClientSteps, pause, scenario};
 use crate::model::error::Error;
+use crate::model::limits::WORTH_A_PLACE;
 use crate::model::phase::Phase;
 use crate::model::scenario::{Line, Scenario};
 use crate::model::trial::Trial;
@@ -172,8 +173,7 @@ impl<'a> Job<'a> {
         let Some(status) = status_of_a_worker(&verdict) else {
             return Ok(verdict);
         };
-        let watched = transcript.events.last().map(|event| event.at * 2);
-        let watched = watched.unwrap_or_default().max(WATCHED_FOR);
+        let watched = (transcript.lasted() * 2).max(WATCHED_FOR);
         let nobody = scenario("nobody comes", &[], vec![vec![pause(watched)]]);
         let (_, alone) = self.tried(&nobody).await?;
         let mut ends = alone.server_events();
@@ -218,11 +218,10 @@ impl<'a> Job<'a> {
         let Some(scenario) = (question.tries)(seen) else {
             return Ok(None);
         };
-        let Some((found, told)) = self.found(question, scenario).await? else {
+        let Some((found, again)) = self.found_twice(question, scenario).await? else {
             return Ok(None);
         };
         // What differs from one time to the next is an accident.
-        let again = self.found(question, told).await?.map(|(again, _)| again);
         let is_same =
             |again: &Found| again.choice.is_like(&found.choice) && again.manner == found.manner;
         let Some(again) = again.filter(is_same) else {
@@ -249,6 +248,34 @@ impl<'a> Job<'a> {
         }))
     }
 
+    /// What an undisturbed server seems to have chosen, and what it seems to another time, which is the same where it waits.
+    async fn found_twice(
+        self,
+        question: &Question,
+        mut scenario: Scenario,
+    ) -> Result<Option<(Found, Option<Found>)>, Error> {
+        while scenario.pauses() >= WORTH_A_PLACE && self.may_have_others_beside() {
+            let [first, second] = self.twice_more(&self.alone(&scenario)).await;
+            let Some(mut found) = self.read(question, &scenario, &first?.1) else {
+                return Ok(None);
+            };
+            if let Some(further) = found.further.take() {
+                scenario = further;
+                continue;
+            }
+            let mut again = self.read(question, &scenario, &second?.1);
+            if let Some(further) = again.as_mut().and_then(|again| again.further.take()) {
+                again = self.found(question, further).await?.map(|(again, _)| again);
+            }
+            return Ok(Some((found, again)));
+        }
+        let Some((found, told)) = self.found(question, scenario).await? else {
+            return Ok(None);
+        };
+        let again = self.found(question, told).await?;
+        Ok(Some((found, again.map(|(again, _)| again))))
+    }
+
     /// What an undisturbed server seems to have chosen, with the scenario that told it at last.
     async fn found(
         self,
@@ -257,16 +284,21 @@ impl<'a> Job<'a> {
     ) -> Result<Option<(Found, Scenario)>, Error> {
         loop {
             let (_, transcript) = self.tried(&scenario).await?;
-            let mut found = (question.read)(&Sighting {
-                subject: self.subject,
-                scenario: &scenario,
-                transcript: &transcript,
-            });
+            let mut found = self.read(question, &scenario, &transcript);
             match found.as_mut().and_then(|found| found.further.take()) {
                 Some(further) => scenario = further,
                 None => return Ok(found.map(|found| (found, scenario))),
             }
         }
+    }
+
+    /// What a question makes of what was seen of a scenario.
+    fn read(self, question: &Question, scenario: &Scenario, seen: &Transcript) -> Option<Found> {
+        (question.read)(&Sighting {
+            subject: self.subject,
+            scenario,
+            transcript: seen,
+        })
     }
 
     /// A server of its own as a scenario alone has left it.

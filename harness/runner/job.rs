@@ -338,14 +338,18 @@ impl<'a> Job<'a> {
         self.subject.own_namespace || self.target.takes_any_place()
     }
 
+    /// Whether something else may be tried for it at the same time, on another server.
+    pub(super) fn may_have_others_beside(self) -> bool {
+        self.may_have_servers() && self.turn.may_have_others()
+    }
+
     /// The verdicts of two trials more, on two servers at once where there is room for them.
     pub(super) async fn twice_more(
         self,
         trial: &Trial,
     ) -> [Result<(Verdict, Transcript), Error>; 2] {
         let needed = descriptors::needed(std::slice::from_ref(trial.scenario()));
-        let may_have_others = self.may_have_servers() && self.turn.may_have_others();
-        let room = descriptors::take_at_once(needed).filter(|_| may_have_others);
+        let room = descriptors::take_at_once(needed).filter(|_| self.may_have_others_beside());
         if room.is_none() {
             return [
                 self.on_fresh_server(trial).await,

@@ -6,10 +6,12 @@ use super::findings::{Claim, Claimed};
 use super::job::Job;
 use crate::judge::{Doubt, Evidence, Finding, Verdict, judge};
 use crate::model::error::Error;
+use crate::model::limits::WORTH_A_PLACE;
 use crate::model::spent::SpentOn;
 use crate::model::trial::Trial;
 use crate::session::Session;
 use crate::transcript::event::Transcript;
+use futures_util::future::{Either, maybe_done, select};
 
 impl<'a> Job<'a> {
     /// Performs a trial; where it does not pass on a server that others have used, a fresh one decides, and more of them where
@@ -99,27 +101,40 @@ impl<'a> Job<'a> {
         claimed: Option<Claimed>,
     ) -> Result<Verdict, Error> {
         let _confirmation = self.turn.spends_on(SpentOn::Confirmation);
-        let verdict = self
-            .asked(Verdict::Fail(finding), trial, seen, options)
-            .await?;
+        let verdict = Verdict::Fail(finding);
+        // What took long is repeated while it is asked about.
+        let takes_long = seen.lasted() >= WORTH_A_PLACE;
+        let meanwhile = takes_long && self.may_have_others_beside() && !self.lists(&verdict);
+        let turn = self.turn.another();
+        let job = self.with(self.subject, if meanwhile { &turn } else { self.turn });
+        let mut counted = std::pin::pin!(maybe_done(job.counted(trial)));
+        let asked = self.asked(verdict, trial, seen, options);
+        let verdict = match meanwhile {
+            true => beside(asked, counted.as_mut()).await?,
+            false => asked.await?,
+        };
         // What the server does on purpose it does each time.
-        let is_grave = self
-            .check
-            .is_some_and(|check| fails_the_run(check, self, &verdict));
-        let is_listed = self
-            .check
-            .is_some_and(|check| is_listed(check, self, &verdict));
+        let mut check = self.check.iter();
+        let is_grave = check.any(|check| fails_the_run(check, self, &verdict));
+        let once = self.lists(&verdict);
         let Verdict::Fail(finding) = verdict else {
             return Ok(verdict);
         };
         if let Some(claimed) = claimed {
             claimed.is_known_now(&finding, is_grave);
         }
-        let finding = match is_listed {
-            true => Tried::once().told_with(finding),
-            false => self.counted(finding, trial).await,
-        };
-        Ok(Verdict::Fail(finding))
+        if once {
+            return Ok(Verdict::Fail(Tried::once().told_with(finding)));
+        }
+        counted.as_mut().await;
+        let tried = counted.take_output().unwrap_or_else(Tried::once);
+        Ok(Verdict::Fail(tried.told_with(finding)))
+    }
+
+    /// Whether the target's file lists a failure.
+    fn lists(self, verdict: &Verdict) -> bool {
+        self.check
+            .is_some_and(|check| is_listed(check, self, verdict))
     }
 
     /// What comes of a scenario: a failure is made sure of, and the name of the simpler check comes with it that had shown it.
@@ -174,7 +189,7 @@ impl<'a> Job<'a> {
 
     /// How often it fails, of two times more. What was seen is in the report, however often it is seen again, and also where that
     /// cannot be tried.
-    async fn counted(self, finding: Finding, trial: &Trial) -> Finding {
+    async fn counted(self, trial: &Trial) -> Tried {
         let trial = trial.clone().again();
         let again = tokio::select! {
             biased;
@@ -188,7 +203,15 @@ impl<'a> Job<'a> {
                 Err(error) => tried.refused = Some(error.chain()),
             }
         }
-        tried.told_with(finding)
+        tried
+    }
+}
+
+/// What comes of one thing, beside which another is begun.
+async fn beside<T>(wanted: impl Future<Output = T>, other: impl Future<Output = ()> + Unpin) -> T {
+    match select(std::pin::pin!(wanted), other).await {
+        Either::Left((came, _)) => came,
+        Either::Right(((), wanted)) => wanted.await,
     }
 }
 

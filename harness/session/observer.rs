@@ -236,9 +236,16 @@ impl Observer {
         let begun = Instant::now();
         let mut rest = RestDetector::default();
         loop {
-            let is_dying = server.process().exit().is_some()
-                || server.processes().iter().any(|process| process.is_zombie());
             let listens = || server.transport().is_datagram() || self.listener().is_some();
+            // A worker that nobody waits for says nothing of a server whose socket is still there.
+            let is_told_by = |ended: &Process| {
+                ended.pid == server.process().pid
+                    || server.transport().is_datagram()
+                    || self.listener().is_none()
+            };
+            let mut ended = server.processes().into_iter().filter(Process::is_zombie);
+            let is_dying =
+                server.process().exit().is_some() || ended.any(|ended| is_told_by(&ended));
             let grace = match is_dying {
                 true => STEP_WITHIN,
                 // It has served somebody since, and come to rest.

@@ -595,6 +595,11 @@ impl Transcript {
             })
     }
 
+    /// How long all of it took.
+    pub(crate) fn lasted(&self) -> Duration {
+        self.events.last().map_or(Duration::ZERO, |event| event.at)
+    }
+
     /// How long the first fault was waited for that was not proven: from the step before.
     pub(crate) fn waited_in_vain(&self) -> Duration {
         let is_missing = |event: &&Event| matches!(event.what, What::Proof { shown: false, .. });

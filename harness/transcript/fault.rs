@@ -30,6 +30,16 @@ pub(crate) enum Fault {
     RequiredOfServer(ServerExpectation),
 }
 
+impl Fault {
+    /// Whether it is a state that a server at rest has come to by itself, with all the time that it made use of.
+    pub(crate) fn is_of_a_state(&self) -> bool {
+        matches!(
+            self,
+            Self::RequiredOfServer(ServerExpectation::Descriptor(_))
+        )
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
