@@ -434,6 +434,6 @@ fn limit_ms<S: Serializer>(how: &Ended, to: S) -> Result<S::Ok, S::Error> {
         Ended::OutOfTime(limit) | Ended::NotYet(limit) | Ended::KeptOut(limit) => {
             to.serialize_some(&(limit.as_millis() as u64))
         }
-        Ended::Done | Ended::Settled => to.serialize_none(),
+        Ended::Done | Ended::Settled | Ended::StandsStill(_) => to.serialize_none(),
     }
 }

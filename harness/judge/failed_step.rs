@@ -267,7 +267,9 @@ impl<'a> SoFar<'a> {
         let (not_yet, kept_out) = match how {
             Ended::NotYet(after) => (Some(after), None),
             Ended::KeptOut(after) => (None, Some(after)),
-            Ended::OutOfTime(_) | Ended::Done | Ended::Settled => (None, None),
+            Ended::OutOfTime(_) | Ended::Done | Ended::Settled | Ended::StandsStill(_) => {
+                (None, None)
+            }
         };
         Some(FailedStep {
             phase,

@@ -14,7 +14,11 @@ impl fmt::Display for Limit {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             Ended::OutOfTime(limit) => write!(f, " within {}", Shown(limit)),
-            Ended::Done | Ended::Settled | Ended::NotYet(_) | Ended::KeptOut(_) => Ok(()),
+            Ended::Done
+            | Ended::Settled
+            | Ended::StandsStill(_)
+            | Ended::NotYet(_)
+            | Ended::KeptOut(_) => Ok(()),
         }
     }
 }
@@ -33,9 +37,12 @@ pub(super) fn of_client(
     };
     let rests = match (instead, how) {
         (Instead::SoFar(_), Ended::Settled) => {
-            ": it waits, all queues are empty, and nothing more will come"
+            ": it waits, all queues are empty, and nothing more will come".to_owned()
         }
-        _ => "",
+        (Instead::SoFar(_), Ended::StandsStill(unread)) => {
+            format!(": it waits, does not read {unread} bytes, and nothing more will come")
+        }
+        _ => String::new(),
     };
     match expected {
         _ if matches!(instead, Instead::AcceptQueue(_)) => {
@@ -74,9 +81,14 @@ pub(super) fn of_client(
         | Expectation::DataOrSilence(_)
         | Expectation::Pending
         | Expectation::TimeWait => {
-            let rests = match rests {
-                "" => "",
-                _ => " and nothing more will come: the server waits, all queues are empty",
+            let rests = match (instead, how) {
+                (Instead::SoFar(_), Ended::Settled) => {
+                    " and nothing more will come: the server waits, all queues are empty".to_owned()
+                }
+                (Instead::SoFar(_), Ended::StandsStill(unread)) => format!(
+                    " and nothing more will come: the server waits, and does not read {unread} bytes"
+                ),
+                _ => String::new(),
             };
             format!(
                 "{client} expected {}{within}, {instead}{rests}",

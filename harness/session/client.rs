@@ -15,7 +15,7 @@ use crate::session::blame::{is_of_server, is_told_of_server};
 use crate::session::recorder::Recorder;
 use crate::session::socket::Socket;
 use crate::session::sources::Sources;
-use crate::sys::socket::{tcp_info, unsent_bytes};
+use crate::sys::socket::{send_window, tcp_info, unsent_bytes};
 use crate::transcript::event::{ClientEvent, ClientId, What};
 use crate::transcript::fault::Fault;
 use rustix::event::{PollFd, PollFlags, Timespec};
@@ -736,6 +736,30 @@ impl Client {
         }
     }
 
+    /// How many bytes of it the server has not read, where nothing moves any more: it has heard all that the server has sent, and
+    /// nothing of it can come to the server that is not there.
+    pub(crate) fn unread_at_a_standstill(&self) -> Option<u64> {
+        let link = self.link.as_ref()?;
+        let hears = link.mode.now.get() != ReadMode::Stalled && self.transport == Transport::Tcp;
+        if !hears || !self.has_heard_all(link) || !has_said_all(link) || can_deliver(link) {
+            return None;
+        }
+        let row = self.server_row().filter(|row| row.inode != 0)?;
+        let is_unread = row.send_queue == 0 && row.receive_queue > 0;
+        is_unread.then_some(row.receive_queue.into())
+    }
+
+    /// Whether it does nothing by itself before it goes on to its next step, nor lets the server go on.
+    pub(crate) fn stands_by(&self) -> bool {
+        let Some(link) = &self.link else {
+            return true;
+        };
+        let is_owed =
+            || is_readable(link) || self.server_row().is_some_and(|row| row.send_queue > 0);
+        let reads = link.mode.now.get() != ReadMode::Stalled;
+        has_said_all(link) && !(reads && is_owed())
+    }
+
     /// Whether all that the kernel has for us has been written down: the handshake, bytes, the end.
     fn has_heard_all(&self, link: &Link) -> bool {
         let mut client_states = self.recorder.client_states();
@@ -1015,6 +1039,21 @@ fn abstract_name(length: usize) -> String {
     let number = NAMES.fetch_add(1, Ordering::Relaxed);
     let name = format!("sockdrill-{}-{number}", std::process::id());
     format!("{name:x<length$}")
+}
+
+/// Whether nothing more is written by itself: all is, or the kernel takes no more of it.
+fn has_said_all(link: &Link) -> bool {
+    let has_written = link.writers.iter().all(JoinHandle::is_finished);
+    has_written || !link.is_paced && !is_writable(link)
+}
+
+/// Whether bytes that a TCP socket of ours has taken may still come to the server, which is as long as some are underway, or the
+/// server's kernel has room for some.
+fn can_deliver(link: &Link) -> bool {
+    let socket = link.socket.get_ref().as_fd();
+    let unsent = || unsent_bytes(socket).is_ok_and(|bytes| bytes > 0);
+    let are_underway = || tcp_info(socket).map_or(true, |info| info.tcpi_unacked > 0);
+    unsent() && (are_underway() || send_window(socket) != Some(0))
 }
 
 fn is_readable(link: &Link) -> bool {

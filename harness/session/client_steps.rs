@@ -56,6 +56,8 @@ struct Waiting {
     /// How many looks in a row have shown that nothing of the server is left.
     dead_looks: u64,
     held: Held,
+    /// The same where nothing moves any more.
+    standstill: Held,
     /// A part of the reply was seen to wait for an acknowledgement.
     is_nagled: bool,
     /// Another one has been tried, to tell whether this one hopes in vain.
@@ -82,6 +84,7 @@ impl Waiting {
             before: None,
             dead_looks: 0,
             held: Held::now(0),
+            standstill: Held::now(0),
             is_nagled: false,
             another_tried: false,
         }
@@ -342,7 +345,28 @@ impl Session<'_> {
         let settled =
             || self.observer.is_settled(waiting.begun, looks) && self.is_quiet(client, what);
         let found = waiting.way == Wait::Kernel && self.look_in_kernel(client, what);
-        (!found && settled()).then_some(Ended::Settled)
+        if found {
+            return None;
+        }
+        match settled() {
+            true => Some(Ended::Settled),
+            false => self.at_standstill(client, waiting),
+        }
+    }
+
+    /// Whether nothing more will come although bytes wait: all threads of the server wait without reading them, and nobody of ours
+    /// does anything before this has come.
+    fn at_standstill(&self, client: &Client, waiting: &mut Waiting) -> Option<Ended> {
+        let is_alone = waiting.way == Wait::Event && self.at_once == 1;
+        let stands = is_alone && self.observer.is_settled(waiting.begun, LOOKS_TO_BLAME);
+        let unread_bytes = Some(client).filter(|_| stands)?.unread_at_a_standstill()?;
+        if unread_bytes != waiting.standstill.unread_bytes {
+            waiting.standstill = Held::now(unread_bytes);
+        }
+        waiting.standstill.looks += 1;
+        let lasts = waiting.standstill.looks > LOOKS_TO_BLAME;
+        let ended = lasts && self.clients.all().all(Client::stands_by);
+        ended.then_some(Ended::StandsStill(unread_bytes))
     }
 
     /// Whether nothing of a client is on its way. A SYN that was not answered is repeated, so that an answer may

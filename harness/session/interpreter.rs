@@ -93,6 +93,7 @@ impl Session<'_> {
         let Some(mut crowd) = self.clients.take(who) else {
             return Flow::Break(());
         };
+        self.at_once = crowd.len();
         let walks = crowd.iter_mut();
         let walks = walks.map(|client| self.walk(client, lines, first));
         let flows = join_all(walks).await;

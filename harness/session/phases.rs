@@ -36,6 +36,8 @@ pub(crate) struct Session<'a> {
     pub(super) stopped: Cell<bool>,
     /// The clients that wait for something.
     pub(super) waiting: Waiters,
+    /// How many clients go through lines of theirs at the same time.
+    pub(super) at_once: usize,
     /// How many transcripts have begun on it.
     transcripts: usize,
     /// For how long it turned clients away before the first transcript, where it did.
@@ -81,6 +83,7 @@ impl<'a> Session<'a> {
             files: OpenFilesLimits::default(),
             stopped: Cell::default(),
             waiting: Waiters::default(),
+            at_once: 0,
             transcripts: 0,
             turned_away: None,
             used_by: Vec::new(),

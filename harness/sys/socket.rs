@@ -67,6 +67,25 @@ pub(crate) fn tcp_info(socket: BorrowedFd<'_>) -> Result<libc::tcp_info, Errno> 
     }
 }
 
+/// How many bytes the peer of a socket of ours has room for, as it has said last (`tcpi_snd_wnd` of `linux/tcp.h`, since Linux 5.4).
+pub(crate) fn send_window(socket: BorrowedFd<'_>) -> Option<u32> {
+    const AT: usize = 228 / size_of::<u32>();
+    let mut info = [0u32; AT + 1];
+    let mut bytes = size_of_val(&info) as libc::socklen_t;
+    // SAFETY: the kernel writes at most `bytes` bytes into an array of plain integers.
+    check(unsafe {
+        libc::getsockopt(
+            socket.as_raw_fd(),
+            libc::IPPROTO_TCP,
+            libc::TCP_INFO,
+            info.as_mut_ptr().cast(),
+            &mut bytes,
+        )
+    })
+    .ok()?;
+    (bytes as usize == size_of_val(&info)).then_some(info[AT])
+}
+
 /// How many datagrams the kernel has dropped for a socket (`SO_MEMINFO`, linux/sock_diag.h).
 pub(crate) fn dropped(socket: BorrowedFd<'_>) -> Result<u32, Errno> {
     let mut figures = [0u32; libc::SK_MEMINFO_DROPS as usize + 1];

@@ -119,6 +119,8 @@ pub(crate) enum Ended {
     OutOfTime(Duration),
     /// The kernel shows that nothing more will come: queues are empty and the server waits without a timeout.
     Settled,
+    /// The kernel shows that nothing more will come: the server waits without a timeout, and does not read so many bytes.
+    StandsStill(u64),
     /// The time ran out for which a server is looked on at that may still do it, as a thread of it waits with a time-out.
     NotYet(Duration),
     /// So long after it began, the kernel still kept the client from the server: it has dropped the handshake, as it does when
@@ -924,6 +926,10 @@ fn line(what: &What, phase: Phase, scenario: &Scenario) -> Option<(Option<String
             how: Ended::Settled,
             ..
         } => "nothing more will come: queues are empty, the server waits".to_owned(),
+        What::StepEnded {
+            how: Ended::StandsStill(unread),
+            ..
+        } => format!("nothing more will come: the server waits, and does not read {unread} bytes"),
         What::Phase(_)
         | What::Stopped
         | What::StepBegan(_)
