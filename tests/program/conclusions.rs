@@ -190,3 +190,18 @@ fn failures_of_as_many_as_run_at_a_time_are_all_repeated() {
         assert_eq!(evidence, "failed 3 of 3");
     }
 }
+
+/// Its threads wait for ever, and bytes lie there that it does not read: it is as certain as where all queues are empty, and no
+/// time limit has to say it.
+#[test]
+fn server_that_forgets_to_read_on_is_told_by_what_it_does_not_read() {
+    let run = sockdrill(&["check", "--only", "half-close/reply-complete"])
+        .args(["--speaks", "fixtures/broken/profiles/echo-none.toml"])
+        .reporting()
+        .args(["--", "node", "fixtures/broken/pause_never_resumed.js"])
+        .run()
+        .code(1);
+    let reason = run.report["checks"][0]["reason"].as_str().unwrap();
+    let told = "and nothing more will come: the server waits, and does not read ";
+    assert!(reason.contains(told), "{reason}");
+}
