@@ -364,7 +364,9 @@ impl Session<'_> {
             waiting.standstill = Held::now(unread_bytes);
         }
         waiting.standstill.looks += 1;
-        let lasts = waiting.standstill.looks > LOOKS_TO_BLAME;
+        // What the kernel repeats between processes of the server, it repeats after a fifth of a second.
+        let lasts = waiting.standstill.looks > LOOKS_TO_BLAME
+            && waiting.standstill.since.elapsed() >= SILENCE;
         let ended = lasts && self.clients.all().all(Client::stands_by);
         ended.then_some(Ended::StandsStill(unread_bytes))
     }
