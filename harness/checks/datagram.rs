@@ -9,7 +9,7 @@ use crate::model::data::{Data, Segmentation, Source};
 use crate::model::dialogue::{self, ClientSteps, repeat, scenario, server_does, settle};
 use crate::model::expectation::Expectation;
 use crate::model::need::Need;
-use crate::model::profile::{Model, Transport};
+use crate::model::profile::{Model, Serves, Transport};
 use crate::model::scenario::{Line, Scenario};
 use crate::model::server_action::ServerAction;
 use crate::model::subject::Subject;
@@ -302,10 +302,15 @@ pub(super) const CHECKS: &[Check] = &[
                 asks_and_leaves,
                 vec![server_does(ServerAction::Continue), settle()],
             ];
+            // Who is there for one ends behind it.
+            let times = match subject.profile.promises.serves {
+                Some(Serves::OneConnection) => 1,
+                _ => subject.deeper(10),
+            };
             Some(vec![scenario(
                 "the sender is gone",
                 &[("mallory", 1)],
-                vec![vec![repeat(subject.deeper(10), one.concat())]],
+                vec![vec![repeat(times, one.concat())]],
             )])
         },
         counterexample: Counterexample {

@@ -5,7 +5,6 @@ use super::cause::Cause;
 use super::growth::{Wanted, is_cut_short, wanted};
 use super::invariants::invariants;
 use super::thresholds::{FULL_AFTER, MOST_IN_A_POOL, PRESSED_TIMES, PRESSED_WITHIN, WARM_WITHIN};
-use crate::model::limits::WORTH_A_PLACE;
 use crate::model::phase::{Moment, Next, Phase};
 use crate::model::trial::Trial;
 use crate::transcript::event::{ServerEvent, Transcript, What};
@@ -18,7 +17,7 @@ pub(crate) fn next(trial: &Trial, transcript: &Transcript) -> Option<Next> {
         return None;
     }
     match done.last_sample {
-        None => Some(done.in_turn(trial, before(trial), Moment::Baseline)),
+        None => Some(done.in_turn(trial, BEFORE, Moment::Baseline)),
         Some(Moment::Baseline) => Some(done.in_turn(trial, THEN, Moment::After)),
         Some(_) if never_rests(trial, transcript) => None,
         Some(_) => Some(match wanted(trial, transcript)? {
@@ -31,16 +30,6 @@ pub(crate) fn next(trial: &Trial, transcript: &Transcript) -> Option<Next> {
 }
 
 const BEFORE: &[Phase] = &[Phase::Before, Phase::BystanderConnects];
-const WARMED: &[Phase] = &[Phase::Before, Phase::Crowd, Phase::BystanderConnects];
-
-/// What comes first. Doses of a scenario that waits take as long each: what is only a pool is filled before.
-fn before(trial: &Trial) -> &'static [Phase] {
-    match trial.scenario().pauses() >= WORTH_A_PLACE {
-        true => WARMED,
-        false => BEFORE,
-    }
-}
-
 const THEN: &[Phase] = &[Phase::Scenario, Phase::BystanderAgain, Phase::After];
 
 /// What was done so far.

@@ -1,7 +1,7 @@
 use super::*;
 use crate::model::action::Action;
 use crate::model::data::*;
-use crate::model::dialogue::{ClientSteps, pause, scenario};
+use crate::model::dialogue::{ClientSteps, scenario};
 use crate::model::expectation::*;
 use crate::model::phase::{Moment, Next, Phase};
 use crate::model::scenario::*;
@@ -1043,11 +1043,6 @@ fn sockets_that_grow_once_are_a_pool() {
 
 /// A trial with a polite client before and after, and a bystander.
 fn surrounded() -> Trial {
-    around(vec![])
-}
-
-/// The same around these lines.
-fn around(lines: Vec<Line>) -> Trial {
     let nobody = || scenario("nobody", &[], vec![]);
     let phases = [
         Phase::Before,
@@ -1057,7 +1052,7 @@ fn around(lines: Vec<Line>) -> Trial {
     ];
     phases
         .into_iter()
-        .fold(trial(lines), |trial, phase| trial.with(phase, nobody()))
+        .fold(trial(vec![]), |trial, phase| trial.with(phase, nobody()))
 }
 
 /// What the judge asks for, one after the other, of a server that has so many threads at each sample and count.
@@ -1132,21 +1127,6 @@ fn pool_is_filled_and_what_has_grown_is_given_growing_doses() {
         dose
     };
     assert_eq!(asked[43..], [dose(1), dose(2), dose(4)].concat());
-}
-
-/// Each dose of a scenario that waits would take as long again.
-#[test]
-fn pool_is_filled_before_a_scenario_that_waits() {
-    use Next::{Perform, Sample};
-    let crowd = scenario("at once", &[("polite", 20)], vec![]);
-    let trial = around(vec![pause(Duration::from_secs(1))]).with(Phase::Crowd, crowd);
-    let before = [
-        Perform(Phase::Before),
-        Perform(Phase::Crowd),
-        Perform(Phase::BystanderConnects),
-        Sample(Moment::Baseline),
-    ];
-    assert_eq!(asked_for(&trial, &[4, 4])[..4], before);
 }
 
 /// Each look at a server that does not come to rest takes all the time that there is.

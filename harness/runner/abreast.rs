@@ -11,8 +11,7 @@ use crate::model::error::Error;
 use crate::model::scenario::Scenario;
 use crate::model::spent::Spent;
 use crate::session::{Places, Turn};
-use std::cell::RefCell;
-use std::sync::Mutex;
+use std::cell::Cell;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::sync::watch;
 
@@ -27,7 +26,7 @@ pub(super) fn abreast(
     let share = job.share();
     let afar = |places: &Places| {
         let (turn, heard) = (Turn::at(places.clone(), None), Heard::default());
-        let came = queue.help(options, share.taken(&turn, &heard));
+        let came = queue.work(options, share.taken(&turn, &heard));
         (came, turn.spent(), heard.all())
     };
     let (mine, others) = std::thread::scope(|scope| {
@@ -55,8 +54,6 @@ pub(super) fn abreast(
         (mine, others.collect::<Vec<_>>())
     });
     let mut came = vec![mine];
-    // What others have given back after that.
-    came.push(queue.work(options, job));
     let mut spent = Spent::default();
     for other in others {
         let (other, on, alarms) = other.unwrap_or_else(|panic| std::panic::resume_unwind(panic));
@@ -74,8 +71,6 @@ pub(super) fn abreast(
 struct Queue<'a> {
     scenarios: &'a [Scenario],
     next: AtomicUsize,
-    /// Those for which somebody had no server.
-    given_back: Mutex<Vec<usize>>,
     /// The first that has failed so far, or could not be performed.
     first: watch::Sender<usize>,
 }
@@ -91,15 +86,13 @@ impl<'a> Queue<'a> {
         Self {
             scenarios,
             next: AtomicUsize::new(0),
-            given_back: Mutex::default(),
             first: watch::Sender::new(usize::MAX),
         }
     }
 
     /// The next one, as long as none before it has failed.
     fn next(&self) -> Option<(usize, &'a Scenario)> {
-        let given_back = self.given_back.lock().ok()?.pop();
-        let n = given_back.unwrap_or_else(|| self.next.fetch_add(1, Ordering::Relaxed));
+        let n = self.next.fetch_add(1, Ordering::Relaxed);
         let is_of_interest = n < *self.first.borrow();
         self.scenarios
             .get(n)
@@ -109,45 +102,19 @@ impl<'a> Queue<'a> {
 
     /// Performs one after the other; nothing comes of it where they are of no interest any more.
     fn work(&self, options: TrialOptions, job: Job<'_>) -> Option<Came> {
-        let taken = RefCell::default();
-        let attempt = self.performed(&taken, options, job)?;
-        Some(self.came(&taken.take(), attempt))
-    }
-
-    /// The same for who helps: where it gets no server, it gives back what it has taken, since others may have one.
-    fn help(&self, options: TrialOptions, job: Job<'_>) -> Option<Came> {
-        let taken = RefCell::default();
-        let attempt = self.performed(&taken, options, job)?;
-        let mut taken = taken.take();
-        if attempt.is_ok() {
-            return Some(self.came(&taken, attempt));
-        }
-        self.given_back.lock().ok()?.append(&mut taken);
-        None
-    }
-
-    fn performed(
-        &self,
-        taken: &RefCell<Vec<usize>>,
-        options: TrialOptions,
-        job: Job<'_>,
-    ) -> Option<Result<Attempt, Error>> {
-        let next = || self.next().inspect(|(n, _)| taken.borrow_mut().push(*n));
+        let at = Cell::new(None);
+        let next = || self.next().inspect(|(n, _)| at.set(Some(*n)));
         let performed = block_on(job.settings, async {
             let performed = job.try_on(None, std::iter::from_fn(next), options);
             tokio::select! {
                 biased;
                 attempt = in_time(job, performed) => Some(attempt),
-                () = self.until_of_no_interest(taken) => None,
+                () = self.until_of_no_interest(&at) => None,
             }
         });
-        Some(performed.transpose()?.and_then(|attempt| attempt))
-    }
-
-    /// What has come of those that were taken; what is behind an end is of no interest.
-    fn came(&self, taken: &[usize], attempt: Result<Attempt, Error>) -> Came {
+        let attempt = performed.transpose()?.and_then(|attempt| attempt);
         // Who has found none left has nothing to tell.
-        let last = taken.last().copied().unwrap_or(usize::MAX);
+        let last = at.get().unwrap_or(usize::MAX);
         let is_an_end = match &attempt {
             Ok(attempt) => matches!(attempt.verdict, Verdict::Fail(_)),
             Err(_) => true,
@@ -156,15 +123,16 @@ impl<'a> Queue<'a> {
             self.first
                 .send_if_modified(|first| std::mem::replace(first, last.min(*first)) > last);
         }
-        Came { last, attempt }
+        Some(Came { last, attempt })
     }
 
     /// Returns when one before that which is performed now has failed.
-    async fn until_of_no_interest(&self, taken: &RefCell<Vec<usize>>) {
+    async fn until_of_no_interest(&self, at: &Cell<Option<usize>>) {
         let mut changes = self.first.subscribe();
-        let is_behind = |first: &usize| taken.borrow().last().is_some_and(|at| at > first);
         // The sender is here.
-        let _ = changes.wait_for(is_behind).await;
+        let _ = changes
+            .wait_for(|first| at.get().is_some_and(|at| at > *first))
+            .await;
     }
 }
 
@@ -269,20 +237,6 @@ mod tests {
         let all = vec![came(1, skipped(), &[]), came(2, skipped(), &[])];
         assert_eq!(together(all).unwrap().verdict, skipped());
         assert_eq!(together(Vec::new()).unwrap().verdict, skipped());
-    }
-
-    #[test]
-    fn what_was_given_back_is_taken_by_another_one() {
-        let scenario = crate::model::dialogue::scenario("case", &[("alice", 1)], Vec::new());
-        let scenarios = vec![scenario; 3];
-        let queue = Queue::of(&scenarios);
-        let taken: Vec<_> = std::iter::from_fn(|| queue.next())
-            .map(|(n, _)| n)
-            .collect();
-        assert_eq!(taken, [0, 1, 2]);
-        queue.given_back.lock().unwrap().push(1);
-        assert_eq!(queue.next().map(|(n, _)| n), Some(1));
-        assert!(queue.next().is_none());
     }
 
     #[test]

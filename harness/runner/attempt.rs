@@ -122,6 +122,9 @@ impl<'a> Job<'a> {
         }
         self.leave_to_others(session, tally.last.as_ref(), options);
         for once in put_off {
+            if tally.is_late && options.ends_when_late {
+                break;
+            }
             let again = self.once_again(once, options).await;
             if let Some(failed) = self.concludes(again, &mut tally, options).await? {
                 return Ok(failed);

@@ -2,6 +2,7 @@
 
 use super::attempt::TrialOptions;
 use super::checked::{fails_the_run, is_listed};
+use super::descriptors;
 use super::findings::{Claim, Claimed};
 use super::job::Job;
 use crate::judge::{Doubt, Evidence, Finding, Verdict, judge};
@@ -102,17 +103,25 @@ impl<'a> Job<'a> {
     ) -> Result<Verdict, Error> {
         let _confirmation = self.turn.spends_on(SpentOn::Confirmation);
         let verdict = Verdict::Fail(finding);
-        // What took long is repeated while it is asked about.
-        let takes_long = seen.lasted() >= WORTH_A_PLACE;
-        let meanwhile = takes_long && self.may_have_others_beside() && !self.lists(&verdict);
+        // What took long is repeated while it is asked about, where there is room for that.
+        let takes_long = seen.lasted() >= WORTH_A_PLACE && !self.lists(&verdict);
+        let needed = descriptors::needed(std::slice::from_ref(trial.scenario()));
+        let room = Some(needed).filter(|_| takes_long && self.may_have_others_beside());
+        let room = room.and_then(descriptors::take_at_once);
         let turn = self.turn.another();
-        let job = self.with(self.subject, if meanwhile { &turn } else { self.turn });
+        let meanwhile = self.with(self.subject, &turn);
+        let job = if room.is_some() { meanwhile } else { self };
         let mut counted = std::pin::pin!(maybe_done(job.counted(trial)));
         let asked = self.asked(verdict, trial, seen, options);
-        let verdict = match meanwhile {
-            true => beside(asked, counted.as_mut()).await?,
-            false => asked.await?,
+        let verdict = match room {
+            Some(_) => {
+                // Each needs places of its own, and neither may keep one that the other waits for.
+                self.turn.make_room();
+                beside(asked, counted.as_mut()).await?
+            }
+            None => asked.await?,
         };
+        self.turn.make_room();
         // What the server does on purpose it does each time.
         let mut check = self.check.iter();
         let is_grave = check.any(|check| fails_the_run(check, self, &verdict));
@@ -196,6 +205,7 @@ impl<'a> Job<'a> {
             again = self.twice_more(&trial) => Some(again),
             _ = self.findings.until_over() => None,
         };
+        self.turn.make_room();
         let mut tried = Tried::once();
         for again in again.into_iter().flatten() {
             match again {

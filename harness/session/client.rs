@@ -749,15 +749,14 @@ impl Client {
         is_unread.then_some(row.receive_queue.into())
     }
 
-    /// Whether it does nothing by itself before it goes on to its next step, nor lets the server go on.
-    pub(crate) fn stands_by(&self) -> bool {
-        let Some(link) = &self.link else {
-            return true;
-        };
-        let is_owed =
-            || is_readable(link) || self.server_row().is_some_and(|row| row.send_queue > 0);
-        let reads = link.mode.now.get() != ReadMode::Stalled;
-        has_said_all(link) && !(reads && is_owed())
+    /// Whether it writes nothing more by itself before it goes on to its next step.
+    pub(crate) fn has_said_all(&self) -> bool {
+        self.link.as_ref().is_none_or(has_said_all)
+    }
+
+    /// Its own address, where it has one.
+    pub(crate) fn local(&self) -> Option<SocketAddr> {
+        self.last_local
     }
 
     /// Whether all that the kernel has for us has been written down: the handshake, bytes, the end.

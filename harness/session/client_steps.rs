@@ -3,7 +3,7 @@
 use super::phases::{Flow, Session, go_on_if};
 use super::quiescence::looks_every;
 use super::starting::Reception;
-use crate::kernel::Activity;
+use crate::kernel::{Activity, Row, State};
 use crate::launch::Server;
 use crate::model::action::Action;
 use crate::model::expectation::Expectation;
@@ -19,6 +19,7 @@ use crate::transcript::event::{ClientEvent, Ended, Exit, What};
 use crate::transcript::fault::Fault;
 use crate::transcript::instead::{Got, Instead};
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::time::{Duration, Instant};
 
 /// What waits unread while the server sleeps, since when, and how many looks in a row have shown it.
@@ -354,21 +355,51 @@ impl Session<'_> {
         }
     }
 
-    /// Whether nothing more will come although bytes wait: all threads of the server wait without reading them, and nobody of ours
-    /// does anything before this has come.
+    /// Whether nothing more will come although bytes wait: for as long as the kernel may take to repeat what was lost, all threads of
+    /// the server wait without reading them, and nothing of ours moves.
     fn at_standstill(&self, client: &Client, waiting: &mut Waiting) -> Option<Ended> {
         let is_alone = waiting.way == Wait::Event && self.at_once == 1;
         let stands = is_alone && self.observer.is_settled(waiting.begun, LOOKS_TO_BLAME);
-        let unread_bytes = Some(client).filter(|_| stands)?.unread_at_a_standstill()?;
-        if unread_bytes != waiting.standstill.unread_bytes {
-            waiting.standstill = Held::now(unread_bytes);
-        }
-        waiting.standstill.looks += 1;
-        // What the kernel repeats between processes of the server, it repeats after a fifth of a second.
-        let lasts = waiting.standstill.looks > LOOKS_TO_BLAME
+        let client = Some(client).filter(|_| stands);
+        let unread_bytes = client.and_then(Client::unread_at_a_standstill);
+        let before = waiting.standstill;
+        waiting.standstill = match unread_bytes {
+            Some(unread_bytes) if unread_bytes == before.unread_bytes => Held {
+                looks: before.looks + 1,
+                ..before
+            },
+            now => Held::now(now.unwrap_or(0)),
+        };
+        let lasts = waiting.standstill.looks >= LOOKS_TO_BLAME
             && waiting.standstill.since.elapsed() >= SILENCE;
-        let ended = lasts && self.clients.all().all(Client::stands_by);
-        ended.then_some(Ended::StandsStill(unread_bytes))
+        let ended = lasts && self.nothing_else_moves(client?);
+        ended.then_some(Ended::StandsStill(waiting.standstill.unread_bytes))
+    }
+
+    /// Whether nobody else says anything by itself, and the kernel shows nothing underway between the server and anybody else, who is
+    /// there: of who has gone without a word the server's kernel may learn yet, by keepalive or by a time-out.
+    fn nothing_else_moves(&self, client: &Client) -> bool {
+        let diag = self.observer.lab.diag();
+        let Some(port) = self.observer.port() else {
+            return false;
+        };
+        let (Ok(theirs), Ok(ours)) = (diag.connections(port), diag.connections_to(port)) else {
+            return false;
+        };
+        let own = client.local();
+        let is_calm = |row: &Row| {
+            row.send_queue == 0
+                && !matches!(
+                    row.state,
+                    State::SynSent | State::SynRecv | State::NewSynRecv
+                )
+        };
+        let there: HashSet<_> = ours.iter().map(|row| row.local).collect();
+        let has_peer = |row: &Row| row.inode == 0 || there.contains(&row.remote);
+        let mut others = ours.iter().filter(|row| row.local != own);
+        self.clients.all().all(Client::has_said_all)
+            && theirs.iter().all(|row| is_calm(row) && has_peer(row))
+            && others.all(is_calm)
     }
 
     /// Whether nothing of a client is on its way. A SYN that was not answered is repeated, so that an answer may

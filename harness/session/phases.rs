@@ -7,7 +7,6 @@ use super::open_files::{OpenFilesLimits, may_be_limited};
 use super::own_delay;
 use super::recorder::Recorder;
 use super::sources::Apart;
-use super::starting::until_it_waits;
 use super::turn::Turn;
 use crate::launch::lab::Lab;
 use crate::launch::{Server, Target};
@@ -67,17 +66,7 @@ impl<'a> Session<'a> {
     ) -> Result<Self, Error> {
         own_delay::start();
         let _start = turn.spends_on(SpentOn::Start);
-        let mut starts = std::pin::pin!(Server::start(target, Arc::clone(&lab)));
-        let server = tokio::select! {
-            biased;
-            server = starts.as_mut() => server?,
-            () = until_it_waits(&lab) => {
-                turn.pause();
-                let server = starts.await?;
-                turn.come_back().await;
-                server
-            }
-        };
+        let server = Server::start(target, Arc::clone(&lab)).await?;
         let mut session = Self::on(target, server, lab, turn);
         if target.turns_away_at_first() {
             session.turned_away = session.until_it_serves().await?;

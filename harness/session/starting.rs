@@ -1,13 +1,11 @@
 //! A server that listens and does not serve yet: it tells each client, in words of its own, to come again later.
 
 use super::phases::{Session, clients_of};
-use crate::kernel::{OutputPipe, Watched};
-use crate::launch::lab::Lab;
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::dialogue::{ClientSteps, replies, scenario};
 use crate::model::error::Error;
 use crate::model::expectation::Expectation;
-use crate::model::limits::{LOOK_ASIDE, SILENCE, STEP_WITHIN, WORTH_A_PLACE};
+use crate::model::limits::{SILENCE, STEP_WITHIN};
 use crate::model::phase::Phase;
 use crate::model::profile::Serves;
 use crate::model::scenario::Step;
@@ -22,23 +20,6 @@ use std::time::{Duration, Instant};
 
 /// The longest pause between two clients who look whether the server serves by now.
 const COMES_AGAIN: Duration = Duration::from_millis(20);
-
-/// Returns once what is being started in a lab has waited for so long that others had better go on in its place. One that is at work would
-/// only have to share a processor with them.
-pub(super) async fn until_it_waits(lab: &Lab) {
-    let nothing_printed = OutputPipe { inode: 0, bytes: 0 };
-    let mut watched = Watched::below(lab.supervisor().pid());
-    let (mut last, mut since) = (None, Instant::now());
-    while since.elapsed() < WORTH_A_PLACE {
-        // Nothing announces that another process has come to rest.
-        tokio::time::sleep(LOOK_ASIDE).await;
-        let now = watched.look(nothing_printed);
-        if !now.at_rest || last != Some(now) {
-            since = Instant::now();
-        }
-        last = Some(now);
-    }
-}
 
 /// How a server that may be starting received a client.
 #[derive(Clone, Debug, PartialEq, Eq)]

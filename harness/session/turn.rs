@@ -56,9 +56,11 @@ impl Places {
 
     /// Waits for a place; none where there is nobody to wait for.
     pub(crate) async fn take(&self) -> Option<Place> {
+        // Told of also where whoever waits leaves the line with a place that was given already: what waits is dropped first.
+        let _left = Left(Arc::clone(&self.left));
+        let permit = Arc::clone(&self.at_work).acquire_owned();
         // The semaphore is closed by nobody.
-        let permit = Arc::clone(&self.at_work).acquire_owned().await.ok()?;
-        Some(self.place(permit))
+        Some(self.place(permit.await.ok()?))
     }
 
     /// A place where one is free.

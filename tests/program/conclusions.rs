@@ -174,13 +174,20 @@ fn server_that_fails_once_others_have_used_it_is_inconclusive() {
 }
 
 /// Who repeats what has failed leaves its place to those who repeat something else.
-#[test]
-fn failures_of_as_many_as_run_at_a_time_are_all_repeated() {
+#[rstest]
+#[case::at_once("")]
+#[case::that_take_long("  pause 700ms\n")]
+fn failures_of_as_many_as_run_at_a_time_are_all_repeated(#[case] then: &str) {
     let folder = tempfile::tempdir().unwrap();
     let program = env!("CARGO_BIN_EXE_sockdrill");
     let echo = [program, "serve", "echo", "--port", "{port}"];
     let one = case_on(folder.path(), "one", &echo, "ABC");
     let another = case_on(folder.path(), "another", &echo, "ABC");
+    for case in [&one, &another] {
+        let text = std::fs::read_to_string(case).unwrap();
+        let text = text.replace("alice connect\n", &format!("alice connect\n{then}"));
+        std::fs::write(case, text).unwrap();
+    }
     let run = sockdrill(&["run", "--jobs", "2", &one, &another])
         .reporting()
         .run();
@@ -204,4 +211,16 @@ fn server_that_forgets_to_read_on_is_told_by_what_it_does_not_read() {
     let reason = run.report["checks"][0]["reason"].as_str().unwrap();
     let told = "and nothing more will come: the server waits, and does not read ";
     assert!(reason.contains(told), "{reason}");
+}
+
+/// A worker that waits for a client who is gone without a word learns of it from the kernel, and goes on with the next one.
+#[rstest]
+#[case::bystander_takes_the_last("3")]
+#[case::one_is_left_for_who_is_gone("4")]
+fn server_that_the_kernel_s_keepalive_wakes_is_waited_for(#[case] workers: &str) {
+    let run = sockdrill(&["check", "--only", "reset/half-open", "--speaks", "echo"])
+        .args(["--", "python3", "fixtures/external/pool_with_keepalive.py"])
+        .args(["{port}", workers])
+        .run();
+    run.code(0);
 }
