@@ -9,6 +9,9 @@ mod host;
 
 /// What a server says itself of a defect.
 mod alarm;
+/// What a server says by itself to clients that are silent. Here stands what takes longest, since tests begin in the order of
+/// their names.
+mod by_itself;
 /// What is not promised is observed, and never held against a server.
 mod choices;
 /// What people and scripts see: exit codes, reports, and errors that say what to do.
@@ -66,9 +69,6 @@ mod spread;
 mod starting;
 /// What is in a server's hands when it is told to end.
 mod stopping;
-/// What a server says by itself to clients that are silent.
-mod unasked;
-
 /// How the processes of a server end that are not its first one.
 mod workers;
 
