@@ -372,8 +372,13 @@ impl Session<'_> {
         };
         let lasts = waiting.standstill.looks >= LOOKS_TO_BLAME
             && waiting.standstill.since.elapsed() >= SILENCE;
-        let ended = lasts && self.nothing_else_moves(client?);
-        ended.then_some(Ended::StandsStill(waiting.standstill.unread_bytes))
+        let unread_bytes = unread_bytes.filter(|_| lasts)?;
+        if self.nothing_else_moves(client?) {
+            return Some(Ended::StandsStill(unread_bytes));
+        }
+        // What still moved may have woken the server just now: it has all of that time again.
+        waiting.standstill = Held::now(unread_bytes);
+        None
     }
 
     /// Whether nobody else says anything by itself, and the kernel shows nothing underway between the server and anybody else, who is
