@@ -4,10 +4,11 @@ use crate::kernel::{
     DestroyEvents, DestroyedSocket, Diag, FileId, ProcessEnds, Row, State, Subscription,
 };
 use crate::model::error::Error;
+use crate::sys::birth::Namespaces;
 use crate::sys::nursery::Nursery;
 use crate::sys::own_folders::is_below;
 use crate::sys::own_limits;
-use crate::sys::supervisor::{Namespaces, SpawnRequest, Spawned, Supervisor};
+use crate::sys::supervisor::{SpawnRequest, Spawned, Supervisor};
 use rustix::fd::OwnedFd;
 use rustix::net::{AddressFamily, SocketType};
 use serde::Deserialize;

@@ -6,8 +6,11 @@
     reason = "the one module that talks to the kernel below the safe wrappers"
 )]
 
+pub(crate) mod birth;
 pub(crate) mod cpu_clock;
 mod fork;
+mod image;
+mod life;
 mod message;
 mod net_tables;
 pub(crate) mod nursery;

@@ -1,0 +1,240 @@
+//! A command laid out in a memory file, and the process that it becomes.
+
+use super::message::retry;
+use super::socket::check;
+use super::supervisor::SpawnRequest;
+use rustix::fd::{AsRawFd, OwnedFd, RawFd};
+use rustix::io::Errno;
+use std::ffi::{CStr, c_char, c_int};
+
+/// A command laid out in a memory file, so that the supervisor can map it and call `execve` without allocating.
+///
+/// Words first (counts, then offsets, which the supervisor turns into pointers), then the strings they point to.
+pub(super) struct Image {
+    pub(super) memory: OwnedFd,
+    pub(super) bytes: usize,
+}
+
+/// The words before the argument and environment offsets.
+#[repr(usize)]
+#[derive(Clone, Copy)]
+enum Word {
+    Program,
+    Directory,
+    SoftOpenFiles,
+    HardOpenFiles,
+    Arguments,
+    Environment,
+    First,
+}
+
+/// What the supervisor's child overwrites with its own process id; there is room for the longest.
+const LISTEN_PID: &[u8] = b"LISTEN_PID=0000000000";
+
+impl Image {
+    pub(super) fn of(request: &SpawnRequest<'_>) -> Result<Self, Errno> {
+        let mut environment: Vec<&[u8]> = request
+            .environment
+            .iter()
+            .map(|entry| entry.to_bytes())
+            .collect();
+        if request.listener.is_some() {
+            environment.extend([LISTEN_PID, b"LISTEN_FDS=1"]);
+        }
+        let words = Word::First as usize + request.arguments.len() + environment.len() + 2;
+        let mut strings = Vec::new();
+        let mut place = |text: &[u8]| {
+            let offset = words * 8 + strings.len();
+            strings.extend_from_slice(text);
+            strings.push(0);
+            offset as u64
+        };
+        let [soft, hard] = request.open_files;
+        let mut table = vec![
+            place(request.program.to_bytes()),
+            place(request.directory.to_bytes()),
+            soft,
+            hard,
+            request.arguments.len() as u64,
+            environment.len() as u64,
+        ];
+        table.extend(request.arguments.iter().map(|text| place(text.to_bytes())));
+        table.push(0);
+        table.extend(environment.iter().map(|text| place(text)));
+        table.push(0);
+        let mut image: Vec<u8> = table.iter().flat_map(|word| word.to_ne_bytes()).collect();
+        image.extend_from_slice(&strings);
+        let memory =
+            rustix::fs::memfd_create("sockdrill-command", rustix::fs::MemfdFlags::CLOEXEC)?;
+        let mut rest = image.as_slice();
+        while !rest.is_empty() {
+            let written = retry(|| rustix::io::write(&memory, rest))?;
+            rest = &rest[written..];
+        }
+        Ok(Self {
+            memory,
+            bytes: image.len(),
+        })
+    }
+}
+
+pub(super) fn map(memory: &OwnedFd, bytes: usize) -> Result<*mut u64, Errno> {
+    // SAFETY: a fresh private mapping of a file that the harness has filled; checked for failure.
+    let address = unsafe {
+        libc::mmap(
+            std::ptr::null_mut(),
+            bytes,
+            libc::PROT_READ | libc::PROT_WRITE,
+            libc::MAP_PRIVATE,
+            memory.as_raw_fd(),
+            0,
+        )
+    };
+    if address == libc::MAP_FAILED {
+        return Err(Errno::NOMEM);
+    }
+    Ok(address.cast())
+}
+
+/// Turns the forked child into the server; returns only on failure.
+pub(super) fn become_server(
+    image: *mut u64,
+    streams: [RawFd; 3],
+    closed: c_int,
+    listener: Option<RawFd>,
+) -> Errno {
+    match exec(image, streams, closed, listener) {
+        Err(errno) => errno,
+        Ok(never) => match never {},
+    }
+}
+
+fn exec(
+    image: *mut u64,
+    streams: [RawFd; 3],
+    closed: c_int,
+    listener: Option<RawFd>,
+) -> Result<std::convert::Infallible, Errno> {
+    let _ = rustix::process::setsid();
+    // SAFETY: integers only. The parent is the supervisor, which cannot have ended: it waits for our answer on a pipe.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })?;
+    place_descriptors(streams, listener)?;
+    close_streams(closed);
+    // SAFETY: the image holds the words counted in `Word`, then offsets, then nul-terminated strings; every offset
+    // was made by `Image::of`. The mapping is private, so turning offsets into pointers in place is ours to do.
+    unsafe {
+        let word = |n: Word| *image.add(n as usize);
+        let base = image.cast::<u8>();
+        let text = |offset: u64| base.add(offset as usize).cast::<c_char>();
+        limit_open_files(word(Word::SoftOpenFiles), word(Word::HardOpenFiles))?;
+        let no_core = libc::rlimit {
+            rlim_cur: 0,
+            rlim_max: 0,
+        };
+        libc::setrlimit(libc::RLIMIT_CORE, &no_core);
+        check(libc::chdir(text(word(Word::Directory))))?;
+        let arguments = image.add(Word::First as usize);
+        let count = word(Word::Arguments) as usize;
+        let environment = arguments.add(count + 1);
+        relocate(arguments, count, base);
+        relocate(environment, word(Word::Environment) as usize, base);
+        if listener.is_some() {
+            write_listen_pid(environment, word(Word::Environment) as usize);
+        }
+        default_signals();
+        libc::execve(
+            text(word(Word::Program)),
+            arguments.cast(),
+            environment.cast(),
+        );
+    }
+    check(-1)?;
+    Err(Errno::NOEXEC)
+}
+
+/// Puts the standard streams at 0, 1 and 2 and the listener at 3; marks all above as closed on exec.
+fn place_descriptors(streams: [RawFd; 3], listener: Option<RawFd>) -> Result<(), Errno> {
+    // SAFETY: descriptor numbers only. Sources are moved above the targets first, so that none is overwritten.
+    unsafe {
+        let mut high = [0; 3];
+        for (place, fd) in high.iter_mut().zip(streams) {
+            *place = libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 10);
+            check(*place)?;
+        }
+        let listener = listener.map(|fd| libc::fcntl(fd, libc::F_DUPFD_CLOEXEC, 10));
+        for (target, fd) in (0..).zip(high) {
+            check(libc::dup2(fd, target))?;
+        }
+        let mut first_hidden = 3u32;
+        if let Some(fd) = listener {
+            check(libc::dup2(fd, 3))?;
+            first_hidden = 4;
+        }
+        let cloexec = 1u32 << 2;
+        check(libc::syscall(libc::SYS_close_range, first_hidden, u32::MAX, cloexec) as c_int)
+    }
+}
+
+/// Closes the standard streams whose bits are set.
+fn close_streams(closed: c_int) {
+    for fd in (0..3).filter(|fd| closed & 1 << fd != 0) {
+        // SAFETY: a descriptor number only, of a stream that was placed there for the server alone.
+        unsafe { libc::close(fd) };
+    }
+}
+
+unsafe fn relocate(words: *mut u64, count: usize, base: *mut u8) {
+    for n in 0..count {
+        // SAFETY: the caller passes a table of `count` offsets into the mapping at `base`.
+        unsafe {
+            let word = words.add(n);
+            *word = base.add(*word as usize) as u64;
+        }
+    }
+}
+
+unsafe fn write_listen_pid(environment: *mut u64, count: usize) {
+    for n in 0..count {
+        // SAFETY: the table holds pointers to nul-terminated strings of the private mapping.
+        unsafe {
+            let entry = *environment.add(n) as *mut c_char;
+            if CStr::from_ptr(entry).to_bytes() == LISTEN_PID {
+                let place = entry.add(b"LISTEN_PID=".len());
+                let mut digits = [0u8; 10];
+                let mut count = 0;
+                let mut pid = libc::getpid();
+                while pid > 0 && count < digits.len() {
+                    digits[count] = b'0' + (pid % 10) as u8;
+                    pid /= 10;
+                    count += 1;
+                }
+                for (n, digit) in digits[..count].iter().rev().enumerate() {
+                    *place.add(n) = *digit as c_char;
+                }
+                *place.add(count) = 0;
+            }
+        }
+    }
+}
+
+fn limit_open_files(soft: u64, hard: u64) -> Result<(), Errno> {
+    let limit = libc::rlimit {
+        rlim_cur: soft,
+        rlim_max: hard,
+    };
+    // SAFETY: the struct lives on this stack.
+    check(unsafe { libc::setrlimit(libc::RLIMIT_NOFILE, &limit) })
+}
+
+/// Restores every signal to its default: Rust programs ignore SIGPIPE, and an ignored signal survives `execve`.
+fn default_signals() {
+    // SAFETY: dispositions and mask of this process only; failures (SIGKILL, SIGSTOP) are expected.
+    unsafe {
+        for signal in 1..=64 {
+            libc::signal(signal, libc::SIG_DFL);
+        }
+        let mut none: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut none);
+        libc::sigprocmask(libc::SIG_SETMASK, &none, std::ptr::null_mut());
+    }
+}

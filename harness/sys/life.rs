@@ -1,0 +1,356 @@
+//! What the supervisor does in its own process: it starts servers, reaps them and opens sockets, as it is asked to.
+//!
+//! The child of a multi-threaded process may only do what is async-signal-safe (fork(2)): nothing here or
+//! below allocates, locks or panics.
+
+use super::birth::{IdMaps, Namespaces};
+use super::fork::{keep_only, raw_clone};
+use super::image::{become_server, map};
+use super::message::{MOST_SOCKETS, answer, receive_message, retry, send_message};
+use super::net_tables::{Limits, take_small_ones, write_file};
+use super::own_folders;
+use super::own_memory::give_memory_back;
+use super::socket::check;
+use super::supervisor::{MESSAGE_BYTES, MOST_DESCRIPTORS, Operation};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use rustix::io::Errno;
+use std::ffi::{CStr, c_int};
+
+/// A process that the supervisor started and has not reaped yet.
+#[derive(Clone, Copy)]
+struct Child {
+    pid: i32,
+    status: RawFd,
+}
+
+const MOST_CHARGES: usize = 64;
+
+/// What a supervisor is born with; all of it was allocated before the fork.
+pub(super) struct Birth<'a> {
+    pub(super) namespaces: Namespaces,
+    pub(super) origin: Origin<'a>,
+    pub(super) kept: &'a [u8],
+}
+
+/// What a supervisor is a copy of.
+#[derive(Clone, Copy)]
+pub(super) enum Origin<'a> {
+    Harness(&'a IdMaps),
+    /// A small process in the user namespace of supervisors. Where the tables of its network are small already, these are the
+    /// limits that go with those of the host.
+    Nursery(Option<&'a Limits>),
+}
+
+/// The supervisor's whole life, in the forked process; returns its exit code.
+pub(super) fn life(birth: &Birth<'_>, control: RawFd) -> c_int {
+    // SAFETY: the descriptor came through the fork and is closed by nobody else in this process.
+    let control = unsafe { BorrowedFd::borrow_raw(control) };
+    keep_only(control.as_raw_fd());
+    let _ = rustix::process::setsid();
+    // SAFETY: the disposition of a signal of this process alone. Ignored, it would say nothing of servers.
+    unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
+    if let Err((stage, errno)) = settle_in(birth.namespaces, birth.origin) {
+        let _ = answer(control, [errno.raw_os_error(), stage, 0], None);
+        return 1;
+    }
+    let own_folders = match birth.namespaces {
+        Namespaces::Host => false,
+        Namespaces::Own => own_folders::take(birth.kept, false),
+        Namespaces::OwnInUserNamespace => own_folders::take(birth.kept, true),
+    };
+    let namespaces = birth.namespaces;
+    if let Origin::Harness(_) = birth.origin {
+        give_memory_back();
+    }
+    let Ok(children) = child_signals() else {
+        return 1;
+    };
+    if answer(control, [0, i32::from(own_folders), 0], None).is_err() {
+        return 1;
+    }
+    let mut charges = [None; MOST_CHARGES];
+    serve_requests(control, children, &mut charges);
+    end_everything(namespaces, &mut charges);
+    0
+}
+
+fn settle_in(namespaces: Namespaces, origin: Origin<'_>) -> Result<(), (i32, Errno)> {
+    let at = |stage: i32| move |errno: Errno| (stage, errno);
+    if namespaces == Namespaces::Host {
+        // SAFETY: prctl with integer arguments only.
+        let done = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
+        return check(done).map_err(at(5));
+    }
+    if let (Namespaces::OwnInUserNamespace, Origin::Harness(maps)) = (namespaces, origin) {
+        maps.write().map_err(at(1))?;
+    }
+    // SAFETY: all pointers are to constant, nul-terminated strings, or null where mount(2) allows it.
+    unsafe {
+        let private = (libc::MS_REC | libc::MS_PRIVATE) as libc::c_ulong;
+        let null = std::ptr::null();
+        let root = c"/".as_ptr();
+        check(libc::mount(null, root, null, private, null.cast())).map_err(at(2))?;
+        let quiet = (libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC) as libc::c_ulong;
+        let proc = c"proc".as_ptr();
+        check(libc::mount(
+            proc,
+            c"/proc".as_ptr(),
+            proc,
+            quiet,
+            null.cast(),
+        ))
+        .map_err(at(3))?;
+    }
+    match origin {
+        Origin::Nursery(Some(limits)) => limits.set(),
+        Origin::Nursery(None) | Origin::Harness(_) => take_small_ones(),
+    }
+    .map_err(at(0))?;
+    super::socket::loopback_up().map_err(at(4))
+}
+
+/// Opens a descriptor that is readable when a child has ended; every signal is blocked already.
+fn child_signals() -> Result<OwnedFd, Errno> {
+    // SAFETY: the set lives on this stack, and the returned descriptor is owned by nobody else.
+    unsafe {
+        let mut set: libc::sigset_t = std::mem::zeroed();
+        libc::sigemptyset(&mut set);
+        libc::sigaddset(&mut set, libc::SIGCHLD);
+        let fd = libc::signalfd(-1, &set, libc::SFD_CLOEXEC | libc::SFD_NONBLOCK);
+        check(fd)?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+/// Answers with as many sockets as it gets of those that are asked for, or with why there is none.
+fn open_sockets(control: BorrowedFd<'_>, of: [c_int; 3], many: usize) -> Result<(), Errno> {
+    let mut opened = [const { None::<OwnedFd> }; MOST_SOCKETS];
+    let mut descriptors = [control; MOST_SOCKETS];
+    let mut count = 0;
+    for place in opened.iter_mut().take(many) {
+        match open_socket(of[0], of[1], of[2]) {
+            Ok(socket) => *place = Some(socket),
+            Err(errno) if count == 0 => {
+                return answer(control, [errno.raw_os_error(), 0, 0], None);
+            }
+            Err(_) => break,
+        }
+        count += 1;
+    }
+    for (place, socket) in descriptors.iter_mut().zip(opened.iter().flatten()) {
+        *place = socket.as_fd();
+    }
+    send_message(control, &[0; 12], &descriptors[..count])
+}
+
+fn serve_requests(
+    control: BorrowedFd<'_>,
+    children: OwnedFd,
+    charges: &mut [Option<Child>; MOST_CHARGES],
+) {
+    use rustix::event::{PollFd, PollFlags, poll};
+    loop {
+        let mut ready = [
+            PollFd::from_borrowed_fd(control, PollFlags::IN),
+            PollFd::from_borrowed_fd(children.as_fd(), PollFlags::IN),
+        ];
+        if retry(|| poll(&mut ready, None)).is_err() {
+            return;
+        }
+        let [asked, ended] = ready.map(|fd| !fd.revents().is_empty());
+        if ended {
+            let mut scratch = [0u8; 128 * 8];
+            let _ = rustix::io::read(&children, &mut scratch);
+            reap(charges);
+        }
+        if asked && serve_one(control, charges).is_none() {
+            return;
+        }
+    }
+}
+
+/// Serves one request; `None` when the harness is gone.
+fn serve_one(control: BorrowedFd<'_>, charges: &mut [Option<Child>; MOST_CHARGES]) -> Option<()> {
+    let mut message = [0u8; MESSAGE_BYTES];
+    let mut descriptors = [const { None }; MOST_DESCRIPTORS];
+    let received = match receive_message(control, &mut message, &mut descriptors) {
+        Err(errno @ Errno::MFILE) => {
+            return answer(control, [errno.raw_os_error(), 0, 0], None).ok();
+        }
+        received => received.ok()?,
+    };
+    let (head, body) = message.get(..received)?.split_at_checked(16)?;
+    let mut words = [0i32; 4];
+    for (word, bytes) in words.iter_mut().zip(head.chunks_exact(4)) {
+        *word = i32::from_ne_bytes(bytes.try_into().ok()?);
+    }
+    let [operation, a, b, c] = words;
+    if operation == Operation::Socket as i32 {
+        let many = i32::from_ne_bytes(body.try_into().ok()?);
+        return open_sockets(control, [a, b, c], many as usize).ok();
+    }
+    let result = if operation == Operation::Spawn as i32 {
+        spawn(a as usize, b != 0, c, descriptors, charges).map(Some)
+    } else if operation == Operation::Sweep as i32 {
+        sweep(charges);
+        Ok(None)
+    } else if operation == Operation::Write as i32 {
+        write_requested(body, a as usize).map(|()| None)
+    } else if operation == Operation::Vanish as i32 {
+        let [socket, ..] = descriptors;
+        super::socket::vanish(socket).map(|()| None)
+    } else {
+        Err(Errno::NOSYS)
+    };
+    match result {
+        Ok(fd) => answer(control, [0, 0, 0], fd.as_ref().map(AsFd::as_fd)),
+        Err(errno) => answer(control, [errno.raw_os_error(), 0, 0], None),
+    }
+    .ok()
+}
+
+fn write_requested(body: &[u8], path_bytes: usize) -> Result<(), Errno> {
+    let (path, value) = body.split_at_checked(path_bytes).ok_or(Errno::INVAL)?;
+    write_file(
+        CStr::from_bytes_with_nul(path).map_err(|_| Errno::INVAL)?,
+        value,
+    )
+}
+
+fn open_socket(family: c_int, kind: c_int, protocol: c_int) -> Result<OwnedFd, Errno> {
+    // SAFETY: socket(2) with integers; the descriptor it returns is ours alone.
+    unsafe {
+        let fd = libc::socket(family, kind | libc::SOCK_CLOEXEC, protocol);
+        check(fd)?;
+        Ok(OwnedFd::from_raw_fd(fd))
+    }
+}
+
+fn spawn(
+    bytes: usize,
+    listening: bool,
+    closed: c_int,
+    descriptors: [Option<OwnedFd>; MOST_DESCRIPTORS],
+    charges: &mut [Option<Child>; MOST_CHARGES],
+) -> Result<OwnedFd, Errno> {
+    let [
+        Some(memory),
+        Some(stdin),
+        Some(stdout),
+        Some(stderr),
+        Some(status),
+        listener,
+    ] = descriptors
+    else {
+        return Err(Errno::BADF);
+    };
+    let charge = charges
+        .iter_mut()
+        .find(|charge| charge.is_none())
+        .ok_or(Errno::MFILE)?;
+    let image = map(&memory, bytes)?;
+    let (failure_in, failure_out) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
+    let streams = [stdin.as_raw_fd(), stdout.as_raw_fd(), stderr.as_raw_fd()];
+    let listener = listener.filter(|_| listening);
+    // SAFETY: the child calls only `become_server`, which is async-signal-safe and does not return on success.
+    let pid = unsafe { raw_clone(0) };
+    if pid == 0 {
+        let listener = listener.map(IntoRawFd::into_raw_fd);
+        let errno = become_server(image, streams, closed, listener);
+        let _ = rustix::io::write(&failure_out, &errno.raw_os_error().to_ne_bytes());
+        // SAFETY: leaves without running destructors of the copied process.
+        unsafe { libc::_exit(127) };
+    }
+    // SAFETY: the mapping was made above and is used no more.
+    unsafe { libc::munmap(image.cast(), bytes) };
+    check(pid as c_int)?;
+    drop(failure_out);
+    let mut errno = [0u8; 4];
+    if let Ok(4) = retry(|| rustix::io::read(&failure_in, &mut errno)) {
+        return Err(Errno::from_raw_os_error(i32::from_ne_bytes(errno)));
+    }
+    let pid = pid as i32;
+    *charge = Some(Child {
+        pid,
+        status: status.into_raw_fd(),
+    });
+    let pid = rustix::process::Pid::from_raw(pid).ok_or(Errno::SRCH)?;
+    rustix::process::pidfd_open(pid, rustix::process::PidfdFlags::empty())
+}
+
+/// Reaps all that has ended and reports the charges among it.
+fn reap(charges: &mut [Option<Child>; MOST_CHARGES]) {
+    let mut status: c_int = 0;
+    loop {
+        // SAFETY: `status` lives on this stack.
+        let pid = unsafe { libc::waitpid(-1, &mut status, libc::WNOHANG) };
+        if pid <= 0 {
+            return;
+        }
+        report(pid, status, charges);
+    }
+}
+
+fn report(pid: i32, status: c_int, charges: &mut [Option<Child>; MOST_CHARGES]) {
+    let ended = charges
+        .iter_mut()
+        .find(|charge| charge.is_some_and(|c| c.pid == pid));
+    if let Some(charge) = ended.and_then(Option::take) {
+        // SAFETY: the descriptor was given up to the charge when the process was started.
+        let pipe = unsafe { OwnedFd::from_raw_fd(charge.status) };
+        let _ = rustix::io::write(&pipe, &status.to_ne_bytes());
+    }
+}
+
+/// Kills and reaps until the kernel says that there is no child left (ECHILD).
+fn sweep(charges: &mut [Option<Child>; MOST_CHARGES]) {
+    loop {
+        kill_children();
+        let mut status: c_int = 0;
+        // SAFETY: `status` lives on this stack.
+        let pid = unsafe { libc::waitpid(-1, &mut status, 0) };
+        if pid > 0 {
+            report(pid, status, charges);
+        } else if !matches!(check(pid), Err(Errno::INTR)) {
+            return;
+        }
+    }
+}
+
+/// Sends SIGKILL to every child; orphaned grandchildren become children and are met in the next round.
+fn kill_children() {
+    // SAFETY: kill(2) with integers. As process 1 of a pid namespace, -1 means everything in it but us.
+    if unsafe { libc::getpid() } == 1 {
+        // SAFETY: as above.
+        unsafe { libc::kill(-1, libc::SIGKILL) };
+        return;
+    }
+    let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
+    let Ok(list) = rustix::fs::open(
+        c"/proc/thread-self/children",
+        flags,
+        rustix::fs::Mode::empty(),
+    ) else {
+        return;
+    };
+    let mut text = [0u8; 4096];
+    let mut pid = 0i32;
+    while let Ok(read @ 1..) = rustix::io::read(&list, &mut text) {
+        for byte in text.iter().take(read) {
+            if byte.is_ascii_digit() {
+                pid = pid.wrapping_mul(10).wrapping_add(i32::from(byte - b'0'));
+            } else if pid > 1 {
+                // SAFETY: a child of ours that nobody else reaps, so its number cannot have been given away.
+                unsafe { libc::kill(pid, libc::SIGKILL) };
+                pid = 0;
+            }
+        }
+    }
+}
+
+/// The last act: as process 1 leaving is enough, on the host the descendants are swept.
+fn end_everything(namespaces: Namespaces, charges: &mut [Option<Child>; MOST_CHARGES]) {
+    if namespaces == Namespaces::Host {
+        sweep(charges);
+    }
+}
