@@ -92,3 +92,4 @@ pub use reference::{ReferenceServer, Running};
 pub use report::concluded::NoTests;
 pub use report::data::{CheckResult, Outcome, Report, Summary};
 pub use runner::{Interrupt, SavedTrial, SavedVerdict, Settings, check};
+pub use sys::root_plan::Writes;

@@ -3,6 +3,7 @@
 use super::output::say;
 use crate::launch::lab::{self, Isolation, Lab};
 use crate::model::error::{Error, ExitCode};
+use crate::sys::root_plan::Writes;
 
 pub(super) fn doctor() -> Result<ExitCode, Error> {
     let mut code = ExitCode::Passed;
@@ -11,15 +12,16 @@ pub(super) fn doctor() -> Result<ExitCode, Error> {
         ("namespace", Isolation::Namespace),
         ("host", Isolation::Host),
     ] {
-        match Lab::open(isolation) {
+        match Lab::open(isolation, Writes::default()) {
             Ok(lab) => {
                 hears_of_ends = lab.ends().is_told();
                 say(&format!("ok       {name}: servers can run in it"));
                 if lab.is_private() {
-                    say_whether(
-                        lab.has_own_folders(),
-                        "overlayfs: /tmp, /var/tmp and /dev/shm of a server are its own",
-                    );
+                    let is_bounded = "writes: what a server writes goes to memory of its lab, and vanishes with it";
+                    match lab.why_unbounded() {
+                        None => say(&format!("ok       {is_bounded}")),
+                        Some(why) => say(&format!("missing  {is_bounded}: {why}")),
+                    }
                 }
             }
             Err(error) => {

@@ -4,12 +4,12 @@ use crate::kernel::{
     DestroyEvents, DestroyedSocket, Diag, FileId, ProcessEnds, Row, State, Subscription,
 };
 use crate::model::error::Error;
-use crate::sys::birth::Namespaces;
+use crate::sys::birth::{ForkError, Namespaces};
 use crate::sys::nursery::Nursery;
-use crate::sys::own_folders::is_below;
 use crate::sys::own_limits;
-use crate::sys::supervisor::{SpawnRequest, Spawned, Supervisor};
-use rustix::fd::OwnedFd;
+use crate::sys::root_plan::Writes;
+use crate::sys::supervisor::{ANSWER_WITHIN, Home, SpawnRequest, Spawned, Supervisor};
+use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::net::{AddressFamily, SocketType};
 use serde::Deserialize;
 use std::ffi::CString;
@@ -64,9 +64,10 @@ pub(crate) struct Lab {
     why_host: Option<String>,
     port: u16,
     _lease: Option<OwnedFd>,
-    folder: tempfile::TempDir,
+    folder: PathBuf,
     /// Sockets that were opened together with one that was asked for.
     stock: Mutex<Stock>,
+    writes: Writes,
     /// Whether a kernel parameter of its network was set.
     has_own_parameters: AtomicBool,
 }
@@ -97,12 +98,15 @@ impl Lab {
     ///
     /// # Errors
     /// The host refuses a namespace that was demanded, or nothing can be started at all.
-    pub(crate) fn open(isolation: Isolation) -> Result<Self, Error> {
+    pub(crate) fn open(isolation: Isolation, writes: Writes) -> Result<Self, Error> {
         own_limits::open_files();
-        // Before the fork, so that it is the same folder on both sides.
-        let folder = folder()?;
         let subscription = Subscription::ask();
-        let (supervisor, namespaces, why_host) = supervisor(isolation, folder.path())?;
+        let Begun {
+            supervisor,
+            namespaces,
+            folder,
+            why_host,
+        } = begin(isolation, writes)?;
         let ends = ProcessEnds::below(supervisor.pid(), subscription);
         let diag = Diag::open(&supervisor).map_err(|errno| Error::Kernel {
             doing: "opening a sock_diag socket",
@@ -125,6 +129,7 @@ impl Lab {
             _lease: lease,
             folder,
             stock: Mutex::default(),
+            writes,
             has_own_parameters: AtomicBool::default(),
         })
     }
@@ -160,20 +165,21 @@ impl Lab {
 
     /// An empty folder of the lab's own, writable for every user.
     pub(crate) fn folder(&self) -> &Path {
-        self.folder.path()
+        &self.folder
     }
 
     /// An empty folder for a second instance, writable for every user.
     pub(crate) fn second_folder(&self) -> Result<PathBuf, Error> {
         let folder = self.folder().join("second");
+        let reached = self.reached(&folder);
         let failed = Error::file("making", &folder);
-        let made = match std::fs::create_dir(&folder) {
+        let made = match std::fs::create_dir(&reached) {
             Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                std::fs::remove_dir_all(&folder).and_then(|()| std::fs::create_dir(&folder))
+                std::fs::remove_dir_all(&reached).and_then(|()| std::fs::create_dir(&reached))
             }
             made => made,
         };
-        made.and_then(|()| std::fs::set_permissions(&folder, for_everybody()))
+        made.and_then(|()| std::fs::set_permissions(&reached, for_everybody()))
             .map_err(failed)?;
         Ok(folder)
     }
@@ -183,17 +189,18 @@ impl Lab {
         self.folder().join("socket")
     }
 
-    /// Whether a server's folders for temporary files are its own.
-    pub(crate) fn has_own_folders(&self) -> bool {
-        self.supervisor.has_own_folders()
+    /// Why what servers write goes to the host, where it does although they are in a namespace.
+    pub(crate) fn why_unbounded(&self) -> Option<String> {
+        let refused = self.supervisor.why_no_root().map(|error| reason(error));
+        let wanted = (self.writes == Writes::Host).then(|| "as the target wants it".to_owned());
+        refused.or(wanted).filter(|_| self.is_private())
     }
 
-    /// A path of the server's, as we reach it: what it makes in a folder for temporary files is in its lab alone.
+    /// A path of the server's, as we reach it.
     pub(crate) fn reached(&self, path: &Path) -> PathBuf {
-        let is_shared = !self.supervisor.has_own_folders() || path.starts_with(self.folder());
-        match path.strip_prefix("/") {
-            Ok(below_root) if !is_shared && is_below(path) => {
-                Path::new(&format!("/proc/{}/root", self.supervisor.pid())).join(below_root)
+        match (self.supervisor.root(), path.strip_prefix("/")) {
+            (Some(root), Ok(below)) => {
+                Path::new(&format!("/proc/self/fd/{}", root.as_raw_fd())).join(below)
             }
             _ => path.to_owned(),
         }
@@ -336,6 +343,24 @@ impl Lab {
         self.supervisor.spawn(request)
     }
 
+    /// The error of a lab whose supervisor is no more, where that is what such an answer says.
+    pub(crate) fn lost(&self, errno: rustix::io::Errno) -> Option<Error> {
+        use rustix::io::Errno;
+        let pid = self.supervisor.pid();
+        let what = match errno {
+            Errno::TIMEDOUT => format!(
+                "process {pid}, which starts the servers, did not answer within {} s, or was stopped or traced by one of them; it \
+                 has been ended with all below it",
+                ANSWER_WITHIN.as_secs()
+            ),
+            Errno::OWNERDEAD | Errno::CONNRESET | Errno::PIPE => format!(
+                "process {pid}, which starts the servers, has been ended by one of them, and all below it with it"
+            ),
+            _ => return None,
+        };
+        Some(Error::Lab { reason: what })
+    }
+
     /// Kills every process in the lab and waits until it is gone.
     pub(crate) fn sweep(&self) {
         // The only failure is a supervisor that has ended, and then its processes have ended too.
@@ -343,26 +368,69 @@ impl Lab {
     }
 }
 
-fn supervisor(
-    isolation: Isolation,
-    folder: &Path,
-) -> Result<(Supervisor, Namespaces, Option<String>), Error> {
-    let on_host = |why| match Supervisor::fork(Namespaces::Host, folder) {
-        Ok(supervisor) => Ok((supervisor, Namespaces::Host, why)),
-        Err(error) => Err(lab_error(&error)),
-    };
+/// What a lab begins with.
+struct Begun {
+    supervisor: Supervisor,
+    namespaces: Namespaces,
+    folder: PathBuf,
+    why_host: Option<String>,
+}
+
+fn begin(isolation: Isolation, writes: Writes) -> Result<Begun, Error> {
+    let on_host =
+        |why_host| begin_in(Namespaces::Host, writes, why_host).map_err(|error| lab_error(&error));
     if isolation == Isolation::Host {
         return on_host(None);
     }
-    let namespaces = match rustix::process::geteuid().is_root() {
-        true => Namespaces::Own,
-        false => Namespaces::OwnInUserNamespace,
-    };
-    match Supervisor::fork(namespaces, folder) {
-        Ok(supervisor) => Ok((supervisor, namespaces, None)),
-        Err(error) if isolation == Isolation::Namespace => Err(lab_error(&error)),
-        Err(error) => on_host(Some(reason(&error))),
+    let mut refused = None;
+    for namespaces in own_namespaces() {
+        match begin_in(*namespaces, writes, None) {
+            Ok(begun) => return Ok(begun),
+            Err(error) => refused = refused.or(Some(error)),
+        }
     }
+    match refused {
+        Some(error) if isolation == Isolation::Namespace => Err(lab_error(&error)),
+        refused => on_host(refused.map(|error| reason(&error))),
+    }
+}
+
+/// Namespaces of a lab's own, the better ones first: without a user namespace root's servers have the rights of root itself.
+fn own_namespaces() -> &'static [Namespaces] {
+    match rustix::process::geteuid().is_root() {
+        true => &[Namespaces::OwnInUserNamespace, Namespaces::Own],
+        false => &[Namespaces::OwnInUserNamespace],
+    }
+}
+
+fn begin_in(
+    namespaces: Namespaces,
+    writes: Writes,
+    why_host: Option<String>,
+) -> Result<Begun, ForkError> {
+    // In a root of its own there is always such a folder, whatever the host's variables say.
+    let parent = match namespaces {
+        Namespaces::Host => std::env::temp_dir(),
+        Namespaces::Own | Namespaces::OwnInUserNamespace => PathBuf::from("/tmp"),
+    };
+    let folder = parent.join(folder_name());
+    let home = Home {
+        folder: &folder,
+        writes,
+    };
+    Ok(Begun {
+        supervisor: Supervisor::fork(namespaces, &home)?,
+        namespaces,
+        folder,
+        why_host,
+    })
+}
+
+/// A name that nobody can know before.
+fn folder_name() -> String {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    let random = RandomState::new().build_hasher().finish();
+    format!("sockdrill-{random:016x}")
 }
 
 fn lab_error(error: &dyn std::error::Error) -> Error {
@@ -376,17 +444,6 @@ fn reason(error: &dyn std::error::Error) -> String {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     }
-}
-
-fn folder() -> Result<tempfile::TempDir, Error> {
-    let parent = std::env::temp_dir();
-    let failed = Error::file("making a folder in", &parent);
-    let folder = tempfile::Builder::new()
-        .prefix("sockdrill-")
-        .tempdir()
-        .map_err(failed)?;
-    std::fs::set_permissions(folder.path(), for_everybody()).map_err(failed)?;
-    Ok(folder)
 }
 
 /// Servers that give up root must still be able to write.

@@ -3,6 +3,7 @@
 pub(crate) mod lab;
 mod loopback;
 mod process;
+mod reach;
 mod readiness;
 mod recipient;
 mod server;

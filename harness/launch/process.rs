@@ -1,5 +1,6 @@
 //! A command of the target that runs: its streams, its output so far, and how it ended.
 
+use super::reach::write_below;
 use super::target::{Target, find_program};
 use crate::kernel::{OutputPipe, tree_of};
 use crate::launch::lab::Lab;
@@ -144,12 +145,8 @@ impl Output {
 /// Writes the files of a target into its folder, filled in for it.
 fn write_files(target: &Target, folder: &Path, fill: &Fill) -> Result<(), Error> {
     for (name, text) in &target.files {
-        let path = folder.join(name);
-        let failed = Error::file("writing", &path);
-        if let Some(folder) = path.parent() {
-            std::fs::create_dir_all(folder).map_err(failed)?;
-        }
-        std::fs::write(&path, fill.in_text(text)).map_err(failed)?;
+        let failed = Error::file("writing", Path::new(name));
+        write_below(folder, Path::new(name), fill.in_text(text).as_bytes()).map_err(failed)?;
     }
     Ok(())
 }
@@ -173,7 +170,7 @@ impl Process {
         folder: &Path,
     ) -> Result<Self, Error> {
         let fill = Fill::of(lab, folder);
-        write_files(target, folder, &fill)?;
+        write_files(target, &lab.reached(folder), &fill)?;
         let words = target.command.iter().map(|word| fill.in_text(word));
         let words: Vec<String> = words.collect();
         let program = words.first().map_or("", String::as_str).to_owned();
@@ -220,7 +217,10 @@ impl Process {
             listener: listener.as_ref().map(AsFd::as_fd),
             open_files: open_files.unwrap_or([given.soft, given.hard]),
         };
-        let spawned = lab.spawn(&request).map_err(errno)?;
+        let spawned = lab.spawn(&request).map_err(|errno| {
+            lab.lost(errno)
+                .unwrap_or_else(|| start_failed(errno.into()))
+        })?;
         // Held any longer, the listener would be ours too.
         drop((output_end, status_end, left_end, listener));
         Ok(Self {

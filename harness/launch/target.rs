@@ -1,12 +1,14 @@
 //! A target: how to start a server, and what it speaks.
 
 use super::loopback::tells_loopback;
+use super::reach;
 use super::shell::command_line;
 use crate::model::address;
 use crate::model::date::Date;
 use crate::model::error::Error;
 use crate::model::profile::{Mistake, Profile, RawProfile, RawPromises, Transport};
 use crate::reference;
+use crate::sys::root_plan::Writes;
 use serde::Deserialize;
 use std::collections::BTreeMap;
 use std::os::unix::fs::PermissionsExt;
@@ -45,6 +47,8 @@ pub struct Target {
     pub open_files: Option<u64>,
     /// Kernel parameters of its own network.
     pub sysctl: BTreeMap<String, String>,
+    /// Where what it writes outside of the folders for temporary files goes.
+    pub writes: Writes,
     /// Which of several listeners to drill.
     pub listen: Option<String>,
     /// The package that has the program, for the error where it is missing.
@@ -107,6 +111,8 @@ struct RawLab {
     #[serde(default)]
     sysctl: BTreeMap<String, toml::Value>,
     open_files: Option<u64>,
+    #[serde(default)]
+    writes: Writes,
 }
 
 impl Target {
@@ -128,6 +134,7 @@ impl Target {
             listen_fds: false,
             open_files: None,
             sysctl: BTreeMap::new(),
+            writes: Writes::default(),
             listen: None,
             package: None,
             programs: Vec::new(),
@@ -259,6 +266,15 @@ impl Target {
         });
         let listen = listen.transpose()?;
         let sysctl = raw.lab.sysctl.into_iter();
+        let sysctl: BTreeMap<_, _> = sysctl.map(|(name, value)| (name, plain(value))).collect();
+        sysctl
+            .keys()
+            .try_for_each(|name| reach::parameter(name))
+            .map_err(malformed)?;
+        raw.files
+            .keys()
+            .try_for_each(|name| reach::file(name))
+            .map_err(malformed)?;
         Ok(Self {
             name: name.to_owned(),
             environment: raw.environment,
@@ -266,7 +282,8 @@ impl Target {
             profile,
             ready_within,
             open_files: raw.lab.open_files,
-            sysctl: sysctl.map(|(name, value)| (name, plain(value))).collect(),
+            sysctl,
+            writes: raw.lab.writes,
             listen,
             listen_fds: raw.listen_fds,
             package: raw.package,

@@ -37,6 +37,8 @@ pub struct Report {
     pub isolation: String,
     /// Why the server ran on the plain host although a namespace was preferred.
     pub why_host: Option<String>,
+    /// Why what servers write outside of their own folder goes to the host, where it does.
+    pub why_writes_to_host: Option<String>,
     /// The seed of generated payloads.
     pub seed: u64,
     /// How long the run took.
@@ -395,6 +397,7 @@ mod tests {
             target: "server".to_owned(),
             isolation: "namespace".to_owned(),
             why_host: None,
+            why_writes_to_host: None,
             seed: 1,
             duration: Duration::ZERO,
             serves_nobody: false,

@@ -85,6 +85,8 @@ impl Written {
                 line,
                 "\nno namespace: {why}; `sockdrill doctor` tells how to permit it"
             );
+        } else if let Some(why) = &self.writes_reason {
+            let _ = write!(line, "\nservers write to the host's own files: {why}");
         }
         line
     }

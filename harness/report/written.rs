@@ -24,6 +24,8 @@ pub(crate) struct Written {
     pub isolation: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub isolation_reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub writes_reason: Option<String>,
     pub seed: u64,
     pub duration_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -221,6 +223,7 @@ impl Written {
             target: report.target.clone(),
             isolation: report.isolation.clone(),
             isolation_reason: report.why_host.clone(),
+            writes_reason: report.why_writes_to_host.clone(),
             seed: report.seed,
             duration_ms: milliseconds(report.duration),
             budget_ms: report.budget.map(milliseconds),

@@ -135,11 +135,12 @@ pub(crate) fn run_cases(
     make_folder(settings)?;
     let begun = Begun::now();
     let end = RunEnd::of(settings.fails_fast(), settings.budget);
-    let lab = Lab::open(settings.isolation)?;
+    let lab = Lab::open(settings.isolation, first.target.writes)?;
     let (isolation, why_host) = (
         lab.isolation().to_owned(),
         lab.why_host().map(str::to_owned),
     );
+    let why_writes_to_host = lab.why_unbounded();
     let _nursery = lab.nursery();
     drop(lab);
     let results = map_in_order(
@@ -167,6 +168,7 @@ pub(crate) fn run_cases(
         target: first.target.name.clone(),
         isolation,
         why_host,
+        why_writes_to_host,
         seed: settings.seed,
         duration: begun.elapsed(),
         serves_nobody: false,
@@ -278,7 +280,7 @@ async fn try_case(
 ) -> Result<Attempt, Error> {
     let target = &case.target;
     turn.come_back().await;
-    let lab = Arc::new(Lab::open(settings.isolation)?);
+    let lab = Arc::new(Lab::open(settings.isolation, target.writes)?);
     let session = Session::start(target, lab.clone(), turn.clone()).await?;
     let subject = subject_of(&session, &lab, target, settings)?;
     let transport = subject.place.transport;

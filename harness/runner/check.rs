@@ -101,6 +101,7 @@ pub fn check(
         target: target.name.clone(),
         isolation: probed.subject.isolation.to_owned(),
         why_host: probed.why_host.clone(),
+        why_writes_to_host: probed.why_writes_to_host.clone(),
         seed: settings.seed,
         duration: begun.elapsed(),
         serves_nobody: tried.serves_nobody,
@@ -133,7 +134,7 @@ fn untried(
     over: Over,
     begun: Begun,
 ) -> Result<Report, Error> {
-    let lab = Lab::open(settings.isolation)?;
+    let lab = Lab::open(settings.isolation, target.writes)?;
     let verdict = || Verdict::Inconclusive(over.doubt_of_the_untried());
     let results = chosen.iter().map(|(place, check)| CheckResult {
         place: *place,
@@ -143,6 +144,7 @@ fn untried(
         target: target.name.clone(),
         isolation: lab.isolation().to_owned(),
         why_host: lab.why_host().map(str::to_owned),
+        why_writes_to_host: lab.why_unbounded(),
         seed: settings.seed,
         duration: begun.elapsed(),
         serves_nobody: false,

@@ -215,7 +215,7 @@ impl<'a> Job<'a> {
     /// Starts a server in a lab of its own.
     pub(super) async fn start(self) -> Result<Session<'a>, Error> {
         self.turn.come_back().await;
-        let lab = Arc::new(Lab::open(self.settings.isolation)?);
+        let lab = Arc::new(Lab::open(self.settings.isolation, self.target.writes)?);
         Session::start(self.target, lab, self.turn.clone()).await
     }
 

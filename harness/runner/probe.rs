@@ -33,6 +33,7 @@ use std::time::Duration;
 pub(super) struct Probed {
     pub(super) subject: Subject,
     pub(super) why_host: Option<String>,
+    pub(super) why_writes_to_host: Option<String>,
     /// The first conversation, and what was seen of it.
     conversation: Scenario,
     transcript: Transcript,
@@ -61,8 +62,9 @@ pub(super) async fn probe(
     settings: &Settings,
     findings: &Findings,
 ) -> Result<Probed, Error> {
-    let lab = Arc::new(Lab::open(settings.isolation)?);
+    let lab = Arc::new(Lab::open(settings.isolation, target.writes)?);
     let why_host = lab.why_host().map(str::to_owned);
+    let why_writes_to_host = lab.why_unbounded();
     let nursery = lab.nursery();
     let turn = Turn::default();
     let mut session = Session::start(target, lab.clone(), turn.clone()).await?;
@@ -142,6 +144,7 @@ pub(super) async fn probe(
         spent: turn.spent(),
         subject,
         why_host,
+        why_writes_to_host,
         conversation: trial.scenario().clone(),
         transcript,
         unserved,

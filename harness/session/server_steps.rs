@@ -216,7 +216,8 @@ impl Session<'_> {
         self.observer.ends.discard();
         if streams != Streams::Usual {
             // What the streams do to a server shows in one that has nothing else in its way: another case is about that.
-            let _ = std::fs::remove_file(self.observer.lab.socket_path());
+            let path = self.observer.lab.socket_path();
+            let _ = std::fs::remove_file(self.observer.lab.reached(&path));
         }
         let started = Server::start_with(self.target, Arc::clone(&self.observer.lab), streams);
         let started = match started.await {
@@ -259,6 +260,7 @@ impl Session<'_> {
         self.observer.ends.discard();
         let path = self.observer.lab.socket_path();
         let failed = Error::file("writing", &path);
+        let path = self.observer.lab.reached(&path);
         let _ = std::fs::remove_file(&path);
         std::fs::write(&path, FOREIGN).map_err(failed)?;
         let stands = self.stands_at_path();

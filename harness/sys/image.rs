@@ -5,6 +5,7 @@ use super::socket::check;
 use super::supervisor::SpawnRequest;
 use rustix::fd::{AsRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
+use rustix::process::Pid;
 use std::ffi::{CStr, c_char, c_int};
 
 /// A command laid out in a memory file, so that the supervisor can map it and call `execve` without allocating.
@@ -96,14 +97,18 @@ pub(super) fn map(memory: &OwnedFd, bytes: usize) -> Result<*mut u64, Errno> {
     Ok(address.cast())
 }
 
+/// What a forked child finds when it becomes the server.
+pub(super) struct Place {
+    pub(super) streams: [RawFd; 3],
+    /// A bit for each of them that is to be closed.
+    pub(super) closed: c_int,
+    /// The supervisor.
+    pub(super) parent: Pid,
+}
+
 /// Turns the forked child into the server; returns only on failure.
-pub(super) fn become_server(
-    image: *mut u64,
-    streams: [RawFd; 3],
-    closed: c_int,
-    listener: Option<RawFd>,
-) -> Errno {
-    match exec(image, streams, closed, listener) {
+pub(super) fn become_server(image: *mut u64, place: &Place, listener: Option<RawFd>) -> Errno {
+    match exec(image, place, listener) {
         Err(errno) => errno,
         Ok(never) => match never {},
     }
@@ -111,15 +116,19 @@ pub(super) fn become_server(
 
 fn exec(
     image: *mut u64,
-    streams: [RawFd; 3],
-    closed: c_int,
+    place: &Place,
     listener: Option<RawFd>,
 ) -> Result<std::convert::Infallible, Errno> {
     let _ = rustix::process::setsid();
-    // SAFETY: integers only. The parent is the supervisor, which cannot have ended: it waits for our answer on a pipe.
+    // SAFETY: integers only.
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })?;
-    place_descriptors(streams, listener)?;
-    close_streams(closed);
+    // Whoever ends before that is asked for gives no signal (prctl(2)).
+    if rustix::process::getppid() != Some(place.parent) {
+        return Err(Errno::SRCH);
+    }
+    give_up_rights(place.parent)?;
+    place_descriptors(place.streams, listener)?;
+    close_streams(place.closed);
     // SAFETY: the image holds the words counted in `Word`, then offsets, then nul-terminated strings; every offset
     // was made by `Image::of`. The mapping is private, so turning offsets into pointers in place is ours to do.
     unsafe {
@@ -150,6 +159,38 @@ fn exec(
     }
     check(-1)?;
     Err(Errno::NOEXEC)
+}
+
+/// The capabilities (capabilities(7)) that reach beyond a lab where user 0 is the host's, or that would undo its mounts: a server has
+/// no use for them. Devices, kernel modules and clocks are the host's in every namespace.
+const BEYOND_A_LAB: [u32; 8] = [
+    CAP_SYS_ADMIN,
+    16, // CAP_SYS_MODULE
+    17, // CAP_SYS_RAWIO
+    22, // CAP_SYS_BOOT
+    25, // CAP_SYS_TIME
+    27, // CAP_MKNOD
+    34, // CAP_SYSLOG
+    39, // CAP_BPF
+];
+
+const CAP_SYS_ADMIN: u32 = 21;
+
+/// As process 1 the supervisor is in a lab. On the host, a program that changes its user (set-user-ID, execve(2)) would be one that
+/// an ordinary user cannot end.
+fn give_up_rights(supervisor: Pid) -> Result<(), Errno> {
+    if supervisor == Pid::INIT {
+        for capability in BEYOND_A_LAB {
+            // SAFETY: integers only. EPERM: an ordinary user's server has none to lose.
+            unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability as libc::c_ulong, 0, 0, 0) };
+        }
+        return Ok(());
+    }
+    match rustix::process::geteuid().is_root() {
+        true => Ok(()),
+        // SAFETY: integers only.
+        false => check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }),
+    }
 }
 
 /// Puts the standard streams at 0, 1 and 2 and the listener at 3; marks all above as closed on exec.

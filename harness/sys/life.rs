@@ -3,17 +3,19 @@
 //! The child of a multi-threaded process may only do what is async-signal-safe (fork(2)): nothing here or
 //! below allocates, locks or panics.
 
-use super::birth::{IdMaps, Namespaces};
+use super::birth::Stage;
 use super::fork::{keep_only, raw_clone};
-use super::image::{become_server, map};
+use super::image::{Place, become_server, map};
 use super::message::{MOST_SOCKETS, answer, receive_message, retry, send_message};
 use super::net_tables::{Limits, take_small_ones, write_file};
-use super::own_folders;
-use super::own_memory::give_memory_back;
+use super::own_root::{self, Order};
+use super::removal::remove_folder;
 use super::socket::check;
 use super::supervisor::{MESSAGE_BYTES, MOST_DESCRIPTORS, Operation};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, IntoRawFd, OwnedFd, RawFd};
+use rustix::fs::{AtFlags, CWD, Mode};
 use rustix::io::Errno;
+use rustix::mount::MountPropagationFlags;
 use std::ffi::{CStr, c_int};
 
 /// A process that the supervisor started and has not reaped yet.
@@ -27,18 +29,10 @@ const MOST_CHARGES: usize = 64;
 
 /// What a supervisor is born with; all of it was allocated before the fork.
 pub(super) struct Birth<'a> {
-    pub(super) namespaces: Namespaces,
-    pub(super) origin: Origin<'a>,
-    pub(super) kept: &'a [u8],
-}
-
-/// What a supervisor is a copy of.
-#[derive(Clone, Copy)]
-pub(super) enum Origin<'a> {
-    Harness(&'a IdMaps),
-    /// A small process in the user namespace of supervisors. Where the tables of its network are small already, these are the
-    /// limits that go with those of the host.
-    Nursery(Option<&'a Limits>),
+    /// Where the tables of its network are small already: the limits that go with those of the host.
+    pub(super) limits: Option<&'a Limits>,
+    /// What its root is made with; nothing on the host.
+    pub(super) order: Option<Order<'a>>,
 }
 
 /// The supervisor's whole life, in the forked process; returns its exit code.
@@ -49,68 +43,112 @@ pub(super) fn life(birth: &Birth<'_>, control: RawFd) -> c_int {
     let _ = rustix::process::setsid();
     // SAFETY: the disposition of a signal of this process alone. Ignored, it would say nothing of servers.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
-    if let Err((stage, errno)) = settle_in(birth.namespaces, birth.origin) {
-        let _ = answer(control, [errno.raw_os_error(), stage, 0], None);
-        return 1;
-    }
-    let own_folders = match birth.namespaces {
-        Namespaces::Host => false,
-        Namespaces::Own => own_folders::take(birth.kept, false),
-        Namespaces::OwnInUserNamespace => own_folders::take(birth.kept, true),
+    let root = match settle_in(birth) {
+        Ok(root) => root,
+        Err((stage, errno)) => return refuse(control, stage, errno),
     };
-    let namespaces = birth.namespaces;
-    if let Origin::Harness(_) = birth.origin {
-        give_memory_back();
-    }
     let Ok(children) = child_signals() else {
         return 1;
     };
-    if answer(control, [0, i32::from(own_folders), 0], None).is_err() {
+    if tell_of_birth(control, &root).is_err() {
         return 1;
     }
     let mut charges = [None; MOST_CHARGES];
     serve_requests(control, children, &mut charges);
-    end_everything(namespaces, &mut charges);
+    if let (Some(order), Err(_)) = (&birth.order, &root) {
+        kill_children();
+        remove_folder(order.folder);
+    }
     0
 }
 
-fn settle_in(namespaces: Namespaces, origin: Origin<'_>) -> Result<(), (i32, Errno)> {
-    let at = |stage: i32| move |errno: Errno| (stage, errno);
-    if namespaces == Namespaces::Host {
-        // SAFETY: prctl with integer arguments only.
-        let done = unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) };
-        return check(done).map_err(at(5));
+/// Tells the harness what failed; returns the exit code.
+pub(super) fn refuse(control: BorrowedFd<'_>, stage: Stage, errno: Errno) -> c_int {
+    let _ = answer(control, [errno.raw_os_error(), stage as i32, 0], None);
+    1
+}
+
+/// Hands over a descriptor of this process and one of its root, or says why it has none of its own.
+fn tell_of_birth(control: BorrowedFd<'_>, root: &Result<OwnedFd, Errno>) -> Result<(), Errno> {
+    let own = rustix::process::pidfd_open(
+        rustix::process::getpid(),
+        rustix::process::PidfdFlags::empty(),
+    )?;
+    let why = root.as_ref().err().map_or(0, |errno| errno.raw_os_error());
+    let mut words = [0; 12];
+    for (place, word) in words.chunks_exact_mut(4).zip([0, 0, why]) {
+        place.copy_from_slice(&word.to_ne_bytes());
     }
-    if let (Namespaces::OwnInUserNamespace, Origin::Harness(maps)) = (namespaces, origin) {
-        maps.write().map_err(at(1))?;
+    match root {
+        Ok(root) => send_message(control, &words, &[own.as_fd(), root.as_fd()]),
+        Err(_) => send_message(control, &words, &[own.as_fd()]),
     }
-    // SAFETY: all pointers are to constant, nul-terminated strings, or null where mount(2) allows it.
-    unsafe {
-        let private = (libc::MS_REC | libc::MS_PRIVATE) as libc::c_ulong;
-        let null = std::ptr::null();
-        let root = c"/".as_ptr();
-        check(libc::mount(null, root, null, private, null.cast())).map_err(at(2))?;
-        let quiet = (libc::MS_NOSUID | libc::MS_NODEV | libc::MS_NOEXEC) as libc::c_ulong;
-        let proc = c"proc".as_ptr();
-        check(libc::mount(
-            proc,
-            c"/proc".as_ptr(),
-            proc,
-            quiet,
-            null.cast(),
-        ))
-        .map_err(at(3))?;
+}
+
+/// Nobody but the host's root traces it from here on, or reads what it has of the harness's memory (`PR_SET_DUMPABLE`,
+/// prctl(2); ptrace(2)).
+pub(super) fn hide() -> Result<(), Errno> {
+    // SAFETY: prctl with integer arguments only.
+    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) })
+}
+
+/// Comes to be where servers are to live; returns a root of its own, or why there is none.
+fn settle_in(birth: &Birth<'_>) -> Result<Result<OwnedFd, Errno>, (Stage, Errno)> {
+    let at = |stage| move |errno: Errno| (stage, errno);
+    let Some(order) = &birth.order else {
+        become_reaper()
+            .and_then(|()| hide())
+            .map_err(at(Stage::Reaper))?;
+        return Ok(Err(Errno::NOSYS));
+    };
+    follow_nursery().map_err(at(Stage::Namespaces))?;
+    let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
+    rustix::mount::mount_change(c"/", private).map_err(at(Stage::PrivateMounts))?;
+    let root = own_root::take(order);
+    if root.is_err() {
+        live_with_host_root(order.folder)?;
     }
-    match origin {
-        Origin::Nursery(Some(limits)) => limits.set(),
-        Origin::Nursery(None) | Origin::Harness(_) => take_small_ones(),
+    match birth.limits {
+        Some(limits) => limits.set(),
+        None => take_small_ones(),
     }
-    .map_err(at(0))?;
-    super::socket::loopback_up().map_err(at(4))
+    .map_err(at(Stage::Namespaces))?;
+    super::socket::loopback_up().map_err(at(Stage::Loopback))?;
+    Ok(root)
+}
+
+/// Only what is private to the pid namespace is its own then, and a folder that it removes as its last act.
+fn live_with_host_root(folder: &CStr) -> Result<(), (Stage, Errno)> {
+    let at = |stage| move |errno: Errno| (stage, errno);
+    let processes = own_root::processes().map_err(at(Stage::Processes))?;
+    own_root::attach(&processes, CWD, c"/proc").map_err(at(Stage::Processes))?;
+    // SAFETY: integers only. Killed, it could not remove the folder.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0, 0, 0, 0) })
+        .map_err(at(Stage::Namespaces))?;
+    make_own_folder(folder).map_err(at(Stage::Folder))
+}
+
+/// Servers that give up root must still be able to write, and no umask narrows that.
+pub(super) fn make_own_folder(folder: &CStr) -> Result<(), Errno> {
+    rustix::fs::mkdirat(CWD, folder, Mode::RWXU)?;
+    let mode = Mode::from_raw_mode(0o1777);
+    rustix::fs::chmodat(CWD, folder, mode, AtFlags::empty())
+}
+
+fn become_reaper() -> Result<(), Errno> {
+    // SAFETY: prctl with integer arguments only.
+    check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })
+}
+
+/// Ends with the nursery, which ends with the harness: also when it waits for something else than requests. That the nursery
+/// has ended before this was asked for, it hears from the control socket.
+fn follow_nursery() -> Result<(), Errno> {
+    // SAFETY: integers only.
+    check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })
 }
 
 /// Opens a descriptor that is readable when a child has ended; every signal is blocked already.
-fn child_signals() -> Result<OwnedFd, Errno> {
+pub(super) fn child_signals() -> Result<OwnedFd, Errno> {
     // SAFETY: the set lives on this stack, and the returned descriptor is owned by nobody else.
     unsafe {
         let mut set: libc::sigset_t = std::mem::zeroed();
@@ -252,11 +290,16 @@ fn spawn(
     let (failure_in, failure_out) = rustix::pipe::pipe_with(rustix::pipe::PipeFlags::CLOEXEC)?;
     let streams = [stdin.as_raw_fd(), stdout.as_raw_fd(), stderr.as_raw_fd()];
     let listener = listener.filter(|_| listening);
+    let place = Place {
+        streams,
+        closed,
+        parent: rustix::process::getpid(),
+    };
     // SAFETY: the child calls only `become_server`, which is async-signal-safe and does not return on success.
     let pid = unsafe { raw_clone(0) };
     if pid == 0 {
         let listener = listener.map(IntoRawFd::into_raw_fd);
-        let errno = become_server(image, streams, closed, listener);
+        let errno = become_server(image, &place, listener);
         let _ = rustix::io::write(&failure_out, &errno.raw_os_error().to_ne_bytes());
         // SAFETY: leaves without running destructors of the copied process.
         unsafe { libc::_exit(127) };
@@ -318,7 +361,7 @@ fn sweep(charges: &mut [Option<Child>; MOST_CHARGES]) {
 }
 
 /// Sends SIGKILL to every child; orphaned grandchildren become children and are met in the next round.
-fn kill_children() {
+pub(super) fn kill_children() {
     // SAFETY: kill(2) with integers. As process 1 of a pid namespace, -1 means everything in it but us.
     if unsafe { libc::getpid() } == 1 {
         // SAFETY: as above.
@@ -326,11 +369,7 @@ fn kill_children() {
         return;
     }
     let flags = rustix::fs::OFlags::RDONLY | rustix::fs::OFlags::CLOEXEC;
-    let Ok(list) = rustix::fs::open(
-        c"/proc/thread-self/children",
-        flags,
-        rustix::fs::Mode::empty(),
-    ) else {
+    let Ok(list) = rustix::fs::open(c"/proc/thread-self/children", flags, Mode::empty()) else {
         return;
     };
     let mut text = [0u8; 4096];
@@ -345,12 +384,5 @@ fn kill_children() {
                 pid = 0;
             }
         }
-    }
-}
-
-/// The last act: as process 1 leaving is enough, on the host the descendants are swept.
-fn end_everything(namespaces: Namespaces, charges: &mut [Option<Child>; MOST_CHARGES]) {
-    if namespaces == Namespaces::Host {
-        sweep(charges);
     }
 }

@@ -5,9 +5,13 @@
 //! harness lets go of its socket, however the harness ends. Nobody waits for what it forks (`SIGCHLD` is ignored, wait(2)):
 //! the harness sees the end by a descriptor of the process.
 
+use super::birth::{ForkError, Stage};
 use super::fork::{clone_with_signals_blocked, keep_only, raw_clone_with_pidfd, wait_for_child};
+use super::id_maps::IdMaps;
+use super::life::{hide, refuse};
 use super::message::{answer, receive_answer, receive_message, send_message};
 use super::own_memory::give_memory_back;
+use super::root_plan::LONGEST_PLAN;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
@@ -21,14 +25,8 @@ pub(crate) struct Nursery {
     pid: i32,
 }
 
-/// A process that it has forked.
-pub(super) struct Newborn {
-    pub(super) pid: i32,
-    pub(super) pidfd: OwnedFd,
-}
-
 /// The longest letter to a newborn.
-const LONGEST_LETTER: usize = 16 << 10;
+const LONGEST_LETTER: usize = LONGEST_PLAN + (4 << 10);
 
 /// A pair of sockets between the harness and a process that it forks.
 pub(super) fn control_sockets() -> Result<(OwnedFd, OwnedFd), Errno> {
@@ -37,40 +35,47 @@ pub(super) fn control_sockets() -> Result<(OwnedFd, OwnedFd), Errno> {
 }
 
 impl Nursery {
-    /// Forks one into the namespaces of the first flags. What `begin` comes to there is the life of each that it forks into
-    /// those of the second: it is given its socket and its letter, and returns its exit code.
+    /// Forks one into the namespaces of the first flags, of which a user namespace has these ids. What `begin` comes to there is
+    /// the life of each that it forks into those of the second: it is given its socket and its letter, and returns its exit code.
     ///
     /// # Errors
-    /// The host refuses it, or `begin` fails.
+    /// The host refuses it.
     pub(super) fn open<Life: Fn(RawFd, &[u8]) -> c_int>(
         [own, of_newborns]: [c_int; 2],
-        begin: impl FnOnce() -> Result<Life, Errno>,
-    ) -> Result<Self, Errno> {
-        let (ours, theirs) = control_sockets()?;
+        ids: Option<&IdMaps>,
+        begin: impl FnOnce() -> Life,
+    ) -> Result<Self, ForkError> {
+        let at = |stage: Stage| move |errno| ForkError::at(stage as i32, errno);
+        let (ours, theirs) = control_sockets().map_err(at(Stage::Namespaces))?;
         let fd = theirs.as_raw_fd();
-        let pid = clone_with_signals_blocked(own, || live(fd, of_newborns, begin))?;
+        let pid = clone_with_signals_blocked(own, || live(fd, of_newborns, begin));
+        let pid = pid.map_err(at(Stage::Namespaces))?;
         drop(theirs);
         let nursery = Self {
             control: Mutex::new(Some(ours)),
             pid,
         };
-        nursery.asked(|_| Ok(()))?;
+        // The ids of root can be given from outside alone (user_namespaces(7)); it waits for that.
+        if let Some(ids) = ids {
+            ids.write(pid).map_err(at(Stage::Ids))?;
+        }
+        let begun = nursery.asked(|control| send_message(control, &[0], &[]));
+        begun.map_err(at(Stage::Namespaces))?;
         Ok(nursery)
     }
 
-    /// Forks a process that has this end of a pair of sockets, and nothing else.
+    /// Forks a process that has this end of a pair of sockets, and nothing else; returns a descriptor of it.
     ///
     /// # Errors
     /// The host refuses it, the letter is too long, or the nursery has ended.
-    pub(super) fn bear(&self, letter: &[u8], end: BorrowedFd<'_>) -> Result<Newborn, Errno> {
+    pub(super) fn bear(&self, letter: &[u8], end: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
         if letter.len() >= LONGEST_LETTER {
             return Err(Errno::MSGSIZE);
         }
         // A message of no bytes would be the end of all.
         let message = [&[0], letter].concat();
-        let (pid, pidfd) = self.asked(|control| send_message(control, &message, &[end]))?;
-        let pidfd = pidfd.ok_or(Errno::SRCH)?;
-        Ok(Newborn { pid, pidfd })
+        let newborn = self.asked(|control| send_message(control, &message, &[end]))?;
+        newborn.ok_or(Errno::SRCH)
     }
 
     /// Ends it as somebody else might.
@@ -84,13 +89,13 @@ impl Nursery {
     fn asked(
         &self,
         ask: impl FnOnce(BorrowedFd<'_>) -> Result<(), Errno>,
-    ) -> Result<(i32, Option<OwnedFd>), Errno> {
+    ) -> Result<Option<OwnedFd>, Errno> {
         let control = self.control.lock().map_err(|_| Errno::BADF)?;
         let control = control.as_ref().ok_or(Errno::BADF)?.as_fd();
         ask(control)?;
         let answer = receive_answer(control)?;
         match answer.words {
-            [0, pid, _] => Ok((pid, answer.first())),
+            [0, ..] => Ok(answer.first()),
             [errno, ..] => Err(Errno::from_raw_os_error(errno)),
         }
     }
@@ -110,7 +115,7 @@ impl Drop for Nursery {
 fn live<Life: Fn(RawFd, &[u8]) -> c_int>(
     control: RawFd,
     of_newborns: c_int,
-    begin: impl FnOnce() -> Result<Life, Errno>,
+    begin: impl FnOnce() -> Life,
 ) -> c_int {
     // SAFETY: the descriptor came through the fork and is closed by nobody else in this process.
     let control = unsafe { BorrowedFd::borrow_raw(control) };
@@ -118,14 +123,15 @@ fn live<Life: Fn(RawFd, &[u8]) -> c_int>(
     let _ = rustix::process::setsid();
     // SAFETY: the disposition of a signal of this process alone.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_IGN) };
-    let life = match begin() {
-        Ok(life) => life,
-        Err(errno) => {
-            let _ = answer(control, [errno.raw_os_error(), 0, 0], None);
-            return 1;
-        }
-    };
+    if receive_message(control, &mut [0], &mut []).is_err() {
+        return 1;
+    }
+    let life = begin();
     give_memory_back();
+    // All that it forks is so as well.
+    if let Err(errno) = hide() {
+        return refuse(control, Stage::Namespaces, errno);
+    }
     let begun = answer(control, [0, 0, 0], None);
     while begun.is_ok() && fork_one(control, of_newborns, &life).is_some() {}
     0
@@ -153,10 +159,10 @@ fn fork_one(
         forked
     };
     match forked {
-        Ok((pid, pidfd)) => {
+        Ok((_, pidfd)) => {
             // SAFETY: the kernel has just opened it for this process.
             let pidfd = unsafe { OwnedFd::from_raw_fd(pidfd) };
-            answer(control, [0, pid, 0], Some(pidfd.as_fd()))
+            answer(control, [0, 0, 0], Some(pidfd.as_fd()))
         }
         Err(errno) => answer(control, [errno.raw_os_error(), 0, 0], None),
     }

@@ -12,20 +12,28 @@
 //!
 //! What it does itself is in [`super::life`], how it is forked in [`super::birth`].
 
-use super::birth::{self, ForkError, Namespaces, STAGES, failed};
+use super::birth::{self, Born, ForkError, Namespaces};
 use super::fork::wait_for_child;
 use super::image::Image;
 use super::message::{Answer, MOST_SOCKETS, receive_answer, retry, send_message};
 use super::nursery::{Nursery, control_sockets};
-use super::own_folders::Kept;
+use super::root_plan::{self, Writes};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType};
+use rustix::process::Signal;
 use std::ffi::{CStr, CString};
+use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-/// The namespaces that a supervisor is born into.
+/// What is to be where a supervisor lives.
+pub(crate) struct Home<'a> {
+    /// A folder for its servers, that goes with it. It is made on the host only where servers have the host's root.
+    pub(crate) folder: &'a Path,
+    pub(crate) writes: Writes,
+}
 
 /// One command for [`Supervisor::spawn`].
 pub(crate) struct SpawnRequest<'a> {
@@ -57,10 +65,11 @@ pub(crate) struct Spawned {
 #[derive(Debug)]
 pub(crate) struct Supervisor {
     control: Mutex<Option<OwnedFd>>,
-    pid: i32,
-    /// Where it was forked, and a descriptor of it, unless it is a child of ours.
-    nursed: Option<(Arc<Nursery>, OwnedFd)>,
-    has_own_folders: bool,
+    born: Born,
+    /// The supervisor itself, and its process id as the harness sees it.
+    process: Option<(OwnedFd, i32)>,
+    root: Option<OwnedFd>,
+    why_no_root: Option<std::io::Error>,
 }
 
 #[repr(i32)]
@@ -77,66 +86,79 @@ pub(super) const MESSAGE_BYTES: usize = 1024;
 pub(super) const MOST_DESCRIPTORS: usize = 6;
 
 impl Supervisor {
-    /// Forks a supervisor into `namespaces`; in those of its own, `folder` is the same for the harness and for servers,
-    /// wherever it lies.
+    /// Forks a supervisor into `namespaces`, where `home` says what is to be there.
     ///
     /// # Errors
     /// Names the stage at which the host refused.
-    pub(crate) fn fork(namespaces: Namespaces, folder: &Path) -> Result<Self, ForkError> {
-        let sockets = control_sockets().map_err(failed("opening the control socket"))?;
-        let (ours, theirs) = sockets;
-        let kept = Kept::of_this_host(folder);
-        let (ours, born) = match birth::born_in_nursery(namespaces, &kept, theirs.as_fd()) {
-            Some(born) => (ours, born),
-            // One may have been forked all the same: it is told by the end of the sockets that were for it.
-            None => {
-                let sockets = control_sockets().map_err(failed("opening the control socket"))?;
-                let (ours, theirs) = sockets;
-                (ours, birth::born_of_harness(namespaces, &kept, &theirs)?)
+    pub(crate) fn fork(namespaces: Namespaces, home: &Home<'_>) -> Result<Self, ForkError> {
+        let failed = |errno| ForkError::of("opening the control socket", errno);
+        let (ours, theirs) = control_sockets().map_err(failed)?;
+        let folder = c_string(home.folder)?;
+        let (plan, why_no_plan) = match root_plan::plan(home.writes) {
+            Ok(plan) => (plan, None),
+            // An order without a plan is one that fails.
+            Err(error) => (Vec::new(), Some(error)),
+        };
+        let born = match namespaces {
+            Namespaces::Host => birth::on_host(&folder, &theirs)?,
+            Namespaces::Own | Namespaces::OwnInUserNamespace => {
+                let letter = birth::letter(&folder, &layer_size(), &plan);
+                birth::in_namespaces(namespaces, &letter, theirs.as_fd())?
             }
         };
         drop(theirs);
         let mut supervisor = Self {
             control: Mutex::new(Some(ours)),
-            pid: born.pid,
-            nursed: born.nursed,
-            has_own_folders: false,
+            born,
+            process: None,
+            root: None,
+            why_no_root: None,
         };
-        supervisor.has_own_folders = supervisor.await_birth()?;
+        supervisor.await_birth()?;
+        if let Some(error) = why_no_plan.filter(|_| supervisor.root.is_none()) {
+            supervisor.why_no_root = Some(std::io::Error::other(error));
+        }
         Ok(supervisor)
     }
 
-    /// Waits until it lives; true where folders for temporary files are its own.
-    fn await_birth(&self) -> Result<bool, ForkError> {
-        let answer = self.receive().map_err(|source| ForkError {
-            stage: "hearing from the new process",
-            source: source.into(),
-        })?;
-        match answer.words {
-            [0, own_folders, _] => Ok(own_folders != 0),
-            [errno, stage, _] => Err(ForkError {
-                stage: STAGES
-                    .get(stage as usize)
-                    .copied()
-                    .unwrap_or("starting the new process"),
-                source: std::io::Error::from_raw_os_error(errno),
-            }),
+    /// Waits until it lives, and takes what it hands over.
+    fn await_birth(&mut self) -> Result<(), ForkError> {
+        let failed = |errno| ForkError::of("hearing from the new process", errno);
+        let answer = self.receive().map_err(failed)?;
+        let [errno, stage, why_no_root] = answer.words;
+        if errno != 0 {
+            return Err(ForkError::at(stage, Errno::from_raw_os_error(errno)));
         }
+        let mut descriptors = answer.descriptors.into_iter().flatten();
+        let process = descriptors.next().ok_or(Errno::SRCH).map_err(failed)?;
+        let pid = pid_of(&process).map_err(failed)?;
+        self.process = Some((process, pid));
+        self.root = descriptors.next();
+        self.why_no_root = match self.root {
+            Some(_) => None,
+            None => Some(std::io::Error::from_raw_os_error(why_no_root)),
+        };
+        Ok(())
     }
 
     /// The process id of the supervisor as the harness sees it.
     pub(crate) fn pid(&self) -> i32 {
-        self.pid
+        self.process.as_ref().map_or(0, |(_, pid)| *pid)
     }
 
     /// What it was forked from, if not from the harness: the next one is forked sooner for as long as somebody holds that.
     pub(crate) fn nursery(&self) -> Option<Arc<Nursery>> {
-        self.nursed.as_ref().map(|(nursery, _)| Arc::clone(nursery))
+        self.born.nursery.clone()
     }
 
-    /// Whether servers have folders for temporary files of their own.
-    pub(crate) fn has_own_folders(&self) -> bool {
-        self.has_own_folders
+    /// The root of its servers, where that is not the host's.
+    pub(crate) fn root(&self) -> Option<BorrowedFd<'_>> {
+        self.root.as_ref().map(AsFd::as_fd)
+    }
+
+    /// Why its servers have the host's root.
+    pub(crate) fn why_no_root(&self) -> Option<&std::io::Error> {
+        self.why_no_root.as_ref()
     }
 
     /// Starts a process below the supervisor.
@@ -239,43 +261,126 @@ impl Supervisor {
         body: &[u8],
         descriptors: &[BorrowedFd<'_>],
     ) -> Result<Answer, Errno> {
-        let guard = self.control.lock().map_err(|_| Errno::BADF)?;
-        let control = guard.as_ref().ok_or(Errno::BADF)?;
+        let mut guard = self.control.lock().map_err(|_| Errno::BADF)?;
+        let control = guard.as_ref().ok_or(Errno::OWNERDEAD)?;
         let mut message = Vec::with_capacity(16 + body.len());
         for word in head {
             message.extend_from_slice(&word.to_ne_bytes());
         }
         message.extend_from_slice(body);
         send_message(control.as_fd(), &message, descriptors)?;
-        let answer = receive_answer(control.as_fd())?;
+        let answer = self.answer_within(control.as_fd());
+        if answer
+            .as_ref()
+            .is_err_and(|errno| *errno == Errno::TIMEDOUT)
+        {
+            // What it would answer later is nobody's.
+            guard.take();
+            self.kill();
+        }
+        let answer = answer?;
         match answer.words[0] {
             0 => Ok(answer),
             errno => Err(Errno::from_raw_os_error(errno)),
         }
     }
 
+    /// Waits for the answer as long as one may come: not from a process that is stopped or traced, as a server of the same user
+    /// may do to it on the plain host.
+    fn answer_within(&self, control: BorrowedFd<'_>) -> Result<Answer, Errno> {
+        let asked = Instant::now();
+        while !is_ready(control, LOOK)? {
+            let is_late = asked.elapsed() >= ANSWER_WITHIN;
+            if is_late || is_stopped(self.pid()) {
+                return Err(Errno::TIMEDOUT);
+            }
+        }
+        receive_answer(control)
+    }
+
+    /// Ends it whatever it does; in a namespace all below it goes along, on the host the guard sees to that.
+    fn kill(&self) {
+        let process = self.process.as_ref().map_or(&self.born.last, |(fd, _)| fd);
+        // ESRCH: it has ended.
+        let _ = rustix::process::pidfd_send_signal(process, Signal::KILL);
+    }
+
     fn receive(&self) -> Result<Answer, Errno> {
         let guard = self.control.lock().map_err(|_| Errno::BADF)?;
-        receive_answer(guard.as_ref().ok_or(Errno::BADF)?.as_fd())
+        self.answer_within(guard.as_ref().ok_or(Errno::BADF)?.as_fd())
     }
-}
 
-impl Drop for Supervisor {
-    fn drop(&mut self) {
+    /// Ends it with all below it; false where something is left, as it would be of a process that waits for a dead disk.
+    pub(crate) fn end(&self) -> bool {
         if let Ok(mut control) = self.control.lock() {
             control.take();
         }
-        match &self.nursed {
-            Some((_, pidfd)) => until_ended(pidfd),
-            None => wait_for_child(self.pid),
+        let ended = self.is_gone_within(END_WITHIN) || {
+            self.kill();
+            self.is_gone_within(END_WITHIN)
+        };
+        if let Some(child) = self.born.child.filter(|_| ended) {
+            wait_for_child(child);
         }
+        ended
+    }
+
+    fn is_gone_within(&self, within: Duration) -> bool {
+        let begun = Instant::now();
+        let last = &self.born.last;
+        while !is_ready(last.as_fd(), LOOK).unwrap_or(true) {
+            if pid_of(last).is_ok_and(is_stopped) {
+                // A server of the same user has stopped the guard.
+                let _ = rustix::process::pidfd_send_signal(last, Signal::CONT);
+            }
+            if begun.elapsed() >= within {
+                return false;
+            }
+        }
+        true
     }
 }
 
-/// Waits for the end of a process that somebody else's child is. As process 1 it ends when all below it have ended.
-fn until_ended(pidfd: &OwnedFd) {
-    use rustix::event::{PollFd, PollFlags, poll};
-    let _ = retry(|| poll(&mut [PollFd::new(pidfd, PollFlags::IN)], None));
+/// How long a supervisor may take for an answer. Nothing that it does waits for a server, but for the end of one that was killed.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// How long what was killed may take to be gone.
+const END_WITHIN: Duration = Duration::from_secs(30);
+
+/// How often is looked at a supervisor that does not answer.
+const LOOK: Duration = Duration::from_secs(1);
+
+impl Drop for Supervisor {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+/// Waits until a descriptor is readable; false where it is not in time.
+fn is_ready(fd: BorrowedFd<'_>, within: Duration) -> Result<bool, Errno> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let within = Timespec::try_from(within).map_err(|_| Errno::INVAL)?;
+    let mut ready = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+    retry(|| poll(&mut ready, Some(&within))).map(|ready| ready > 0)
+}
+
+/// Whether a process is stopped or traced (proc_pid_stat(5)).
+fn is_stopped(pid: i32) -> bool {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let behind_name = stat.iter().rposition(|byte| *byte == b')');
+    let state = behind_name.and_then(|end| stat.get(end + 2));
+    matches!(state, Some(b'T' | b't'))
+}
+
+fn c_string(path: &Path) -> Result<CString, ForkError> {
+    CString::new(path.as_os_str().as_bytes())
+        .map_err(|_| ForkError::of("naming the lab's folder", Errno::INVAL))
+}
+
+/// How much the servers of a lab may write, as tmpfs(5) takes it: an eighth of the memory, so that labs side by side do not take
+/// all of it.
+fn layer_size() -> CString {
+    CString::from(c"12%")
 }
 
 /// Reads the process id that the reader's own pid namespace gives to the process behind `pidfd`; 0 once it was reaped,
@@ -296,21 +401,22 @@ mod tests {
 
     #[test]
     fn is_forked_though_what_others_were_forked_from_has_been_killed() {
-        let namespaces = match rustix::process::geteuid().is_root() {
-            true => Namespaces::Own,
-            false => Namespaces::OwnInUserNamespace,
+        let namespaces = Namespaces::OwnInUserNamespace;
+        let home = Home {
+            folder: Path::new("/tmp/sockdrill-test"),
+            writes: Writes::Layer,
         };
-        let folder = std::env::temp_dir();
         let opens =
             |supervisor: &Supervisor| supervisor.socket(AddressFamily::INET, SocketType::STREAM, 0);
-        let Ok(first) = Supervisor::fork(namespaces, &folder) else {
+        let Ok(first) = Supervisor::fork(namespaces, &home) else {
             // The host permits no namespaces.
             return;
         };
         if let Some(nursery) = first.nursery() {
             nursery.kill();
         }
-        let second = Supervisor::fork(namespaces, &folder).unwrap();
-        assert!(opens(&first).is_ok() && opens(&second).is_ok());
+        let second = Supervisor::fork(namespaces, &home).unwrap();
+        assert!(opens(&second).is_ok());
+        assert!(first.end(), "what a nursery has forked ends with it");
     }
 }

@@ -56,6 +56,8 @@ mod passport;
 mod penalties;
 /// What the kernel shows, and what it does not.
 mod proof;
+/// What a server and its target may do to the host.
+mod reach;
 /// What the front page and the pages of `docs` show is what the program prints.
 mod readme;
 /// Reference servers in this process keep their promises, whoever their clients are.

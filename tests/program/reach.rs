@@ -1,0 +1,96 @@
+use crate::kit::{Run, sockdrill};
+use rstest::rstest;
+use std::path::Path;
+use tempfile::TempDir;
+
+/// A target in a folder of the checkout, which is none for temporary files; the lines are behind its command.
+fn target(lines: &str) -> (TempDir, String) {
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let server =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/hostile/writes_everywhere.py");
+    let text = format!(
+        "command = [\"python3\", {server:?}, \"{{port}}\", {:?}]\nspeaks = \"echo\"\n{lines}",
+        folder.path()
+    );
+    let file = folder.path().join("target.toml");
+    std::fs::write(&file, text).unwrap();
+    let file = file.display().to_string();
+    (folder, file)
+}
+
+fn check(file: &str) -> Run {
+    let run = sockdrill(&["check", file, "--only", "polite/exchange", "--isolation"]);
+    run.args(["namespace", "-v"]).reporting().run()
+}
+
+/// Whether namespaces are permitted here.
+fn is_permitted() -> bool {
+    let doctor = sockdrill(&["doctor"]).run();
+    let is_missing =
+        doctor.stdout.contains("missing  writes") || doctor.stdout.contains("missing  namespace");
+    let claim = "writes cannot be bounded here, although that is required";
+    doctor.demand(!is_missing || !crate::host::is_required("namespace"), claim);
+    !is_missing
+}
+
+#[test]
+fn what_a_server_writes_goes_with_its_lab() {
+    if !is_permitted() {
+        return;
+    }
+    let before = std::fs::read("/proc/sys/kernel/core_pattern").unwrap();
+    let (folder, file) = target("");
+    let run = check(&file).code(0);
+    assert!(run.report.get("writes_reason").is_none(), "{run:?}");
+    assert!(!folder.path().join("written").exists());
+    assert!(!Path::new("/tmp/sockdrill-written-everywhere").exists());
+    assert_eq!(
+        std::fs::read("/proc/sys/kernel/core_pattern").unwrap(),
+        before
+    );
+}
+
+#[test]
+fn server_is_told_what_it_may_not_do() {
+    if !is_permitted() {
+        return;
+    }
+    let (_folder, file) = target("");
+    // It ends at once, and what it has printed is told.
+    let text = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, text.replace("\"{port}\"", "\"none\"")).unwrap();
+    let run = check(&file).code(3);
+    let run = run.complains("temporary done").complains("kernel refused");
+    run.complains("device refused").complains("system refused");
+}
+
+#[test]
+fn target_that_wants_the_hosts_files_gets_them_and_the_report_says_so() {
+    if !is_permitted() {
+        return;
+    }
+    let (folder, file) = target("[lab]\nwrites = \"host\"\n");
+    let run = check(&file).code(0);
+    let run = run.prints("servers write to the host's own files: as the target wants it");
+    assert_eq!(run.report["writes_reason"], "as the target wants it");
+    assert!(folder.path().join("written").exists());
+    assert!(!Path::new("/tmp/sockdrill-written-everywhere").exists());
+}
+
+#[rstest]
+#[case::parameter_of_the_host(
+    "[lab.sysctl]\n\"kernel.core_pattern\" = \"core\"\n",
+    "begin with `net.`"
+)]
+#[case::path_as_a_parameter(
+    "[lab.sysctl]\n\"net.ipv4/../../vm.swappiness\" = 1\n",
+    "begin with `net.`"
+)]
+#[case::file_above_the_folder("[files]\n\"../above\" = \"text\"\n", "does not stay below")]
+#[case::file_anywhere("[files]\n\"/etc/anywhere\" = \"text\"\n", "does not stay below")]
+#[case::unknown_place("[lab]\nwrites = \"disk\"\n", "`layer` or `host`")]
+fn target_that_reaches_beyond_its_lab_is_refused(#[case] lines: &str, #[case] complaint: &str) {
+    let (folder, file) = target(lines);
+    check(&file).code(2).complains(complaint);
+    assert!(!folder.path().join("above").exists());
+}
