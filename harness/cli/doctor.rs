@@ -18,6 +18,10 @@ pub(super) fn doctor() -> Result<ExitCode, Error> {
                 say(&format!("ok       {name}: servers can run in it"));
                 if lab.is_private() {
                     let is_bounded = "writes: what a server writes goes to memory of its lab, and vanishes with it";
+                    say_whether(
+                        lab.has_own_users(),
+                        "users: the rights of a server's users, of root too, end with its lab",
+                    );
                     match lab.why_unbounded() {
                         None => say(&format!("ok       {is_bounded}")),
                         Some(why) => say(&format!("missing  {is_bounded}: {why}")),

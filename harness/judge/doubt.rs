@@ -89,6 +89,11 @@ pub(crate) enum Doubt {
         /// For how long it asked.
         after: Duration,
     },
+    /// The server's first process has ended, as nobody had asked it to, and the server goes on.
+    InBackground {
+        /// How it ended.
+        exit: Exit,
+    },
     /// Bytes were still arriving when the limit ran out.
     StillArriving {
         /// What the client did not get.
@@ -186,6 +191,7 @@ impl Doubt {
             Self::KernelDropped { .. } => "kernel-dropped",
             Self::NotYet { .. } => "not-yet",
             Self::KeptOut { .. } => "kept-out",
+            Self::InBackground { .. } => "in-background",
             Self::StillArriving { .. } => "still-arriving",
             Self::Unkept { .. } => "unkept",
             Self::StillReading { .. } => "still-reading",
@@ -211,6 +217,7 @@ impl Doubt {
             | Self::StillReading { .. }
             | Self::Chosen { .. }
             | Self::SecondHand { .. }
+            | Self::InBackground { .. }
             | Self::HostRefused { .. } => false,
             Self::Unproven { fault, .. } => {
                 let is_a_race = !fault.is_of_a_state() && seen.waited_in_vain() < STEP_WITHIN;

@@ -12,7 +12,7 @@ use crate::model::expectation::Expectation;
 use crate::model::limits::LOOK_ON_FOR;
 use crate::model::phase::Phase;
 use crate::model::trial::Trial;
-use crate::transcript::event::Transcript;
+use crate::transcript::event::{ServerEvent, Transcript};
 use crate::transcript::fault::Fault;
 use crate::transcript::instead::Instead;
 use crate::transcript::story::story;
@@ -27,6 +27,10 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
     let alarms = alarms.into_iter().map(Cause::Alarm);
     // What says itself what is wrong says more than how it ended for that.
     let death = unexpected_end(trial, transcript);
+    if let Some(Cause::Died { exit, .. }) = death.as_ref().filter(|_| is_in_background(transcript))
+    {
+        return Verdict::Inconclusive(Doubt::InBackground { exit: *exit });
+    }
     let mut grave = alarms.chain(death).peekable();
     let is_grave = grave.peek().is_some();
     // A death is the server's fault in every phase: it may be late fruit of what an earlier trial did to it.
@@ -37,7 +41,10 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
         });
     }
     let deafness = deafness(trial, transcript);
-    if let Some(doubt) = our_fault(transcript).filter(|_| !is_grave) {
+    if let Some(doubt) = refused(transcript, &Fault::Room) {
+        return Verdict::Inconclusive(doubt);
+    }
+    if let Some(doubt) = refused(transcript, &Fault::OwnSocket).filter(|_| !is_grave) {
         return Verdict::Inconclusive(doubt);
     }
     let broken = invariants(trial, transcript);
@@ -100,14 +107,20 @@ fn with_its_end(step: Cause, transcript: &Transcript) -> Cause {
     }
 }
 
-/// Why the harness could not play its part, if it could not.
-fn our_fault(transcript: &Transcript) -> Option<Doubt> {
+/// Why the harness could not play its part, if it is this that was refused.
+fn refused(transcript: &Transcript, what: &Fault) -> Option<Doubt> {
     let mut unproven = transcript.unproven();
-    let (fault, evidence) = unproven.find(|(fault, _)| **fault == Fault::OwnSocket)?;
+    let (fault, evidence) = unproven.find(|(fault, _)| *fault == what)?;
     Some(Doubt::HostRefused {
         fault: fault.clone(),
         evidence: evidence.to_owned(),
     })
+}
+
+/// Whether the server goes on without its first process.
+fn is_in_background(transcript: &Transcript) -> bool {
+    let mut events = transcript.server_events();
+    events.any(|event| matches!(event, ServerEvent::InBackground))
 }
 
 /// Whether a case asks for a client in the server's hands that has not spoken, of a server that has the kernel keep such.

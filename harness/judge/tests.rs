@@ -135,6 +135,33 @@ fn datagram_that_the_kernel_dropped_is_not_held_against_the_server() {
     assert!(matches!(verdict, Verdict::Inconclusive(_)), "{verdict:?}");
 }
 
+/// What it did for lack of room, even if it ended, it would not have done on the host.
+#[test]
+fn server_without_room_to_write_is_judged_by_nothing_that_it_does() {
+    let mut seen = seen(ClientEvent::Ended(End::Reset), Ended::Done);
+    seen.events.push(Event {
+        at: Duration::ZERO,
+        what: What::Server(ServerEvent::Exited(Exit::Signal(6))),
+    });
+    assert!(matches!(judge(&expects_hello(), &seen), Verdict::Fail(_)));
+    seen.events.push(Event {
+        at: Duration::ZERO,
+        what: What::Proof {
+            fault: Box::new(Fault::Room),
+            shown: false,
+            evidence: "all 64 MiB are used".to_owned(),
+        },
+    });
+    let Verdict::Inconclusive(doubt) = judge(&expects_hello(), &seen) else {
+        panic!("it is held against the server");
+    };
+    let told = doubt.to_string();
+    assert!(
+        told.ends_with("more room for what the server writes: all 64 MiB are used"),
+        "{told}"
+    );
+}
+
 #[test]
 fn reset_instead_of_reply_is_told_from_fin() {
     let seen = seen(ClientEvent::Ended(End::Reset), Ended::Done);

@@ -189,11 +189,23 @@ impl Lab {
         self.folder().join("socket")
     }
 
+    /// Whether the rights of its users end with the lab.
+    pub(crate) fn has_own_users(&self) -> bool {
+        self.namespaces == Namespaces::OwnInUserNamespace
+    }
+
     /// Why what servers write goes to the host, where it does although they are in a namespace.
     pub(crate) fn why_unbounded(&self) -> Option<String> {
         let refused = self.supervisor.why_no_root().map(|error| reason(error));
         let wanted = (self.writes == Writes::Host).then(|| "as the target wants it".to_owned());
         refused.or(wanted).filter(|_| self.is_private())
+    }
+
+    /// How large the layer is that its servers write to, in bytes, where there is no room left in it.
+    pub(crate) fn full_layer(&self) -> Option<u64> {
+        let layer = rustix::fs::fstatvfs(self.supervisor.root()?).ok()?;
+        let is_full = self.writes == Writes::Layer && (layer.f_bfree == 0 || layer.f_ffree == 0);
+        is_full.then_some(layer.f_blocks * layer.f_frsize)
     }
 
     /// A path of the server's, as we reach it.

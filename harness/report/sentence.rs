@@ -273,6 +273,11 @@ impl fmt::Display for Doubt {
                 "not yet after {} s: {step}, and a time-out of its own may still wake the server",
                 after.as_secs()
             ),
+            Self::InBackground { exit } => write!(
+                f,
+                "the server put itself into the background, and its first process {exit}; give it the option that keeps it in the \
+                 foreground"
+            ),
             Self::KeptOut { step, after } => write!(
                 f,
                 "{step}, but the kernel dropped its handshake when the accept queue was full, and has not repeated it in {} s \

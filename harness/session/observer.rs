@@ -19,7 +19,7 @@ use crate::session::calibration;
 use crate::session::own_delay;
 use crate::session::recorder::Recorder;
 use crate::session::sources::Sources;
-use crate::transcript::event::{ClientEvent, ClientId, Ended, ServerEvent, Transcript, What};
+use crate::transcript::event::{ClientEvent, ClientId, Ended, Exit, ServerEvent, Transcript, What};
 use crate::transcript::fault::Fault;
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
@@ -109,7 +109,9 @@ impl Observer {
     /// Ends the transcript.
     pub(super) fn end(&mut self) -> Transcript {
         self.ends.record();
+        self.record_background();
         self.record_counters();
+        self.record_room();
         for watch in [self.exit_watch.take(), self.ends_watch.take()] {
             watch.inspect(JoinHandle::abort);
         }
@@ -303,6 +305,29 @@ impl Observer {
         let mut moved = Counters::of(self.lab.supervisor().pid()).since(&self.counters);
         moved.retain(|(name, _)| self.lab.is_private() || name == RECEIVE_BUFFER_ERRORS);
         self.record(What::Counters(moved));
+    }
+
+    /// Writes down that a server has left its first process behind, which is an end that nobody asked for and no failure.
+    fn record_background(&self) {
+        let exit = self
+            .server
+            .as_ref()
+            .and_then(|server| server.process().exit());
+        if exit == Some(Exit::Status(0)) && self.is_reachable() {
+            self.record_server(ServerEvent::InBackground);
+        }
+    }
+
+    /// Writes down that a server found no more room in its lab's layer: what it did for that reason is not its fault.
+    pub(super) fn record_room(&self) {
+        if let Some(bytes) = self.lab.full_layer() {
+            let mib = bytes >> 20;
+            let evidence = format!(
+                "all {mib} MiB that the servers of a lab may write are used; `[lab] writes = \"host\"` in the target gives it \
+                 the host's own files"
+            );
+            self.recorder.prove(Fault::Room, false, evidence);
+        }
     }
 
     pub(super) fn record_output(&self) {

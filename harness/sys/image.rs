@@ -163,18 +163,18 @@ fn exec(
 
 /// The capabilities (capabilities(7)) that reach beyond a lab where user 0 is the host's, or that would undo its mounts: a server has
 /// no use for them. Devices, kernel modules and clocks are the host's in every namespace.
-const BEYOND_A_LAB: [u32; 8] = [
-    CAP_SYS_ADMIN,
+const BEYOND_A_LAB: [u32; 10] = [
+    2,  // CAP_DAC_READ_SEARCH, with which files are opened by handles
+    21, // CAP_SYS_ADMIN
     16, // CAP_SYS_MODULE
     17, // CAP_SYS_RAWIO
     22, // CAP_SYS_BOOT
     25, // CAP_SYS_TIME
     27, // CAP_MKNOD
     34, // CAP_SYSLOG
+    38, // CAP_PERFMON
     39, // CAP_BPF
 ];
-
-const CAP_SYS_ADMIN: u32 = 21;
 
 /// As process 1 the supervisor is in a lab. On the host, a program that changes its user (set-user-ID, execve(2)) would be one that
 /// an ordinary user cannot end.

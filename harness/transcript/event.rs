@@ -287,6 +287,8 @@ pub(crate) enum ServerEvent {
         #[serde(default)]
         worker: Option<String>,
     },
+    /// Its first process has ended, and its listening socket is still there.
+    InBackground,
     /// It lives, and its listening socket is gone.
     NoLongerListens,
     /// Nothing of its process tree is left.
@@ -1056,6 +1058,7 @@ impl fmt::Display for ServerEvent {
                 Some(name) => write!(f, "worker {name}, process {pid}, {exit}"),
                 None => write!(f, "process {pid} of it {exit}"),
             },
+            Self::InBackground => f.write_str("still listens, without its first process"),
             Self::NoLongerListens => f.write_str("no longer listens"),
             Self::Gone => f.write_str("has left no process"),
             Self::LetGo(after) => write!(

@@ -10,6 +10,8 @@ use std::fmt;
 pub(crate) enum Fault {
     /// Our own host gave the client a socket: where it refuses one, nothing that follows is the server's fault.
     OwnSocket,
+    /// The server had room to write: of a lab's layer there is only so much.
+    Room,
     /// What was sent came to the server in the segments into which it was cut.
     Cut,
     /// The client's RST came to the server.
@@ -44,6 +46,7 @@ impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OwnSocket => f.write_str("a socket of the client's own"),
+            Self::Room => f.write_str("more room for what the server writes"),
             Self::Cut => f.write_str("the cut"),
             Self::Reset => f.write_str("the reset"),
             Self::Vanish => f.write_str("the silent loss"),

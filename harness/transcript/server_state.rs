@@ -109,6 +109,7 @@ impl ServerState {
                 self.out_of_files = full || *settled && *held + 1 >= *limit;
             }
             ServerEvent::ProcessEnded { .. }
+            | ServerEvent::InBackground
             | ServerEvent::NoLongerListens
             | ServerEvent::Killed
             | ServerEvent::LetGo(_)

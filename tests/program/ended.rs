@@ -1,6 +1,7 @@
 //! Servers that seem to have ended, and what is left of those that have.
 
 use crate::kit::sockdrill;
+use rstest::rstest;
 
 /// The kernel shows nothing of a process by its first thread once that has ended.
 #[test]
@@ -28,4 +29,22 @@ fn server_is_started_again_once_the_kernel_has_let_go_of_its_port() {
         .code(0)
         .prints("pass          time-wait/restart-killed")
         .prints("pass          time-wait/restart-connected");
+}
+
+/// Whenever its first process ends: it is no failure of a server, and no pass either.
+#[rstest]
+fn server_that_goes_into_the_background_is_told_how_it_is_drilled(
+    #[values("0", "0.05", "0.3")] seconds: &str,
+) {
+    let server = format!(
+        "{}/fixtures/hostile/goes_into_the_background.py",
+        env!("CARGO_MANIFEST_DIR")
+    );
+    let run = sockdrill(&["check", "--speaks", "echo", "--only", "polite", "--only"]);
+    let run = run.args(["reset", "--", "python3", &server, "{port}", seconds]);
+    let run = run.run();
+    let told = format!("{}{}", run.stdout, run.stderr);
+    let reason = "put itself into the background, and its first process";
+    let is_told = told.contains(reason) && !matches!(run.code, Some(1));
+    run.demand(is_told, "it is a failure, or not told why");
 }

@@ -336,7 +336,7 @@ fn unix_socket_that_no_client_finds_is_named(#[case] name: &str, #[case] message
     let script = folder.path().join("server.py");
     std::fs::write(&script, server).unwrap();
     let settings =
-        format!("speaks = \"echo\"\ncommand = [\"python3\", {script:?}]\nready-within = \"2s\"\n");
+        format!("speaks = \"echo\"\ncommand = [\"python3\", {script:?}]\nready-within = \"5s\"\n");
     std::fs::write(&target, settings).unwrap();
     sockdrill(&["check"])
         .arg(&target)
