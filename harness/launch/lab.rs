@@ -5,10 +5,11 @@ use crate::kernel::{
 };
 use crate::model::error::Error;
 use crate::sys::birth::{ForkError, Namespaces};
+use crate::sys::message::ANSWER_WITHIN;
 use crate::sys::nursery::Nursery;
 use crate::sys::own_limits;
 use crate::sys::root_plan::Writes;
-use crate::sys::supervisor::{ANSWER_WITHIN, Home, SpawnRequest, Spawned, Supervisor};
+use crate::sys::supervisor::{Home, SpawnRequest, Spawned, Supervisor};
 use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::net::{AddressFamily, SocketType};
 use serde::Deserialize;

@@ -8,6 +8,7 @@ use rustix::net::{
 };
 use std::io::{IoSlice, IoSliceMut};
 use std::mem::MaybeUninit;
+use std::time::{Duration, Instant};
 
 /// How many sockets come with one answer: the kernel takes up to 253 descriptors (`SCM_MAX_FD`, unix(7)), and what is spared
 /// by more than these is little.
@@ -50,7 +51,41 @@ impl Answer {
     }
 }
 
-pub(super) fn receive_answer(from: BorrowedFd<'_>) -> Result<Answer, Errno> {
+/// How long an answer may take. Nothing that is asked for waits for a server, but for the end of one that was killed.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
+
+/// How often is looked at who does not answer.
+pub(super) const LOOK: Duration = Duration::from_secs(1);
+
+/// Waits for the answer of a process as long as one may come: not from one that is stopped or traced, as a server of the same
+/// user may do to it on the plain host.
+pub(super) fn await_answer(from: BorrowedFd<'_>, pid: i32) -> Result<Answer, Errno> {
+    let asked = Instant::now();
+    while !is_ready(from, LOOK)? {
+        if asked.elapsed() >= ANSWER_WITHIN || is_stopped(pid) {
+            return Err(Errno::TIMEDOUT);
+        }
+    }
+    receive_answer(from)
+}
+
+/// Waits until a descriptor is readable; false where it is not in time.
+pub(super) fn is_ready(fd: BorrowedFd<'_>, within: Duration) -> Result<bool, Errno> {
+    use rustix::event::{PollFd, PollFlags, Timespec, poll};
+    let within = Timespec::try_from(within).map_err(|_| Errno::INVAL)?;
+    let mut ready = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
+    retry(|| poll(&mut ready, Some(&within))).map(|ready| ready > 0)
+}
+
+/// Whether a process is stopped or traced (proc_pid_stat(5)).
+pub(super) fn is_stopped(pid: i32) -> bool {
+    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
+    let behind_name = stat.iter().rposition(|byte| *byte == b')');
+    let state = behind_name.and_then(|end| stat.get(end + 2));
+    matches!(state, Some(b'T' | b't'))
+}
+
+fn receive_answer(from: BorrowedFd<'_>) -> Result<Answer, Errno> {
     let mut words = [0u8; 12];
     let mut descriptors = [const { None }; MOST_SOCKETS];
     let received = receive_message(from, &mut words, &mut descriptors)?;

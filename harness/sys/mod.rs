@@ -13,7 +13,7 @@ mod guard;
 mod id_maps;
 mod image;
 mod life;
-mod message;
+pub(crate) mod message;
 mod net_tables;
 pub(crate) mod nursery;
 pub(crate) mod own_limits;

@@ -9,7 +9,7 @@ use super::birth::{ForkError, Stage};
 use super::fork::{clone_with_signals_blocked, keep_only, raw_clone_with_pidfd, wait_for_child};
 use super::id_maps::IdMaps;
 use super::life::{hide, refuse};
-use super::message::{answer, receive_answer, receive_message, send_message};
+use super::message::{answer, await_answer, receive_message, send_message};
 use super::own_memory::give_memory_back;
 use super::root_plan::LONGEST_PLAN;
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, FromRawFd, OwnedFd, RawFd};
@@ -78,11 +78,12 @@ impl Nursery {
         newborn.ok_or(Errno::SRCH)
     }
 
-    /// Ends it as somebody else might.
-    #[cfg(test)]
+    /// Ends it whatever it does, with all that it has forked.
     pub(super) fn kill(&self) {
-        let pid = rustix::process::Pid::from_raw(self.pid).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
+        // Nobody has waited for it yet, so that its number is given to no other.
+        if let Some(pid) = rustix::process::Pid::from_raw(self.pid) {
+            let _ = rustix::process::kill_process(pid, rustix::process::Signal::KILL);
+        }
     }
 
     /// Asks, and waits for the answer.
@@ -93,7 +94,11 @@ impl Nursery {
         let control = self.control.lock().map_err(|_| Errno::BADF)?;
         let control = control.as_ref().ok_or(Errno::BADF)?.as_fd();
         ask(control)?;
-        let answer = receive_answer(control)?;
+        let answer = await_answer(control, self.pid).inspect_err(|errno| {
+            if *errno == Errno::TIMEDOUT {
+                self.kill();
+            }
+        })?;
         match answer.words {
             [0, ..] => Ok(answer.first()),
             [errno, ..] => Err(Errno::from_raw_os_error(errno)),

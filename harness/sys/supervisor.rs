@@ -15,7 +15,9 @@
 use super::birth::{self, Born, ForkError, Namespaces};
 use super::fork::wait_for_child;
 use super::image::Image;
-use super::message::{Answer, MOST_SOCKETS, receive_answer, retry, send_message};
+use super::message::{
+    Answer, LOOK, MOST_SOCKETS, await_answer, is_ready, is_stopped, send_message,
+};
 use super::nursery::{Nursery, control_sockets};
 use super::root_plan::{self, Writes};
 use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
@@ -269,7 +271,7 @@ impl Supervisor {
         }
         message.extend_from_slice(body);
         send_message(control.as_fd(), &message, descriptors)?;
-        let answer = self.answer_within(control.as_fd());
+        let answer = await_answer(control.as_fd(), self.pid());
         if answer
             .as_ref()
             .is_err_and(|errno| *errno == Errno::TIMEDOUT)
@@ -285,19 +287,6 @@ impl Supervisor {
         }
     }
 
-    /// Waits for the answer as long as one may come: not from a process that is stopped or traced, as a server of the same user
-    /// may do to it on the plain host.
-    fn answer_within(&self, control: BorrowedFd<'_>) -> Result<Answer, Errno> {
-        let asked = Instant::now();
-        while !is_ready(control, LOOK)? {
-            let is_late = asked.elapsed() >= ANSWER_WITHIN;
-            if is_late || is_stopped(self.pid()) {
-                return Err(Errno::TIMEDOUT);
-            }
-        }
-        receive_answer(control)
-    }
-
     /// Ends it whatever it does; in a namespace all below it goes along, on the host the guard sees to that.
     fn kill(&self) {
         let process = self.process.as_ref().map_or(&self.born.last, |(fd, _)| fd);
@@ -307,7 +296,7 @@ impl Supervisor {
 
     fn receive(&self) -> Result<Answer, Errno> {
         let guard = self.control.lock().map_err(|_| Errno::BADF)?;
-        self.answer_within(guard.as_ref().ok_or(Errno::BADF)?.as_fd())
+        await_answer(guard.as_ref().ok_or(Errno::BADF)?.as_fd(), self.pid())
     }
 
     /// Ends it with all below it; false where something is left, as it would be of a process that waits for a dead disk.
@@ -341,35 +330,13 @@ impl Supervisor {
     }
 }
 
-/// How long a supervisor may take for an answer. Nothing that it does waits for a server, but for the end of one that was killed.
-pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(30);
-
 /// How long what was killed may take to be gone.
 const END_WITHIN: Duration = Duration::from_secs(30);
-
-/// How often is looked at a supervisor that does not answer.
-const LOOK: Duration = Duration::from_secs(1);
 
 impl Drop for Supervisor {
     fn drop(&mut self) {
         self.end();
     }
-}
-
-/// Waits until a descriptor is readable; false where it is not in time.
-fn is_ready(fd: BorrowedFd<'_>, within: Duration) -> Result<bool, Errno> {
-    use rustix::event::{PollFd, PollFlags, Timespec, poll};
-    let within = Timespec::try_from(within).map_err(|_| Errno::INVAL)?;
-    let mut ready = [PollFd::from_borrowed_fd(fd, PollFlags::IN)];
-    retry(|| poll(&mut ready, Some(&within))).map(|ready| ready > 0)
-}
-
-/// Whether a process is stopped or traced (proc_pid_stat(5)).
-fn is_stopped(pid: i32) -> bool {
-    let stat = std::fs::read(format!("/proc/{pid}/stat")).unwrap_or_default();
-    let behind_name = stat.iter().rposition(|byte| *byte == b')');
-    let state = behind_name.and_then(|end| stat.get(end + 2));
-    matches!(state, Some(b'T' | b't'))
 }
 
 fn c_string(path: &Path) -> Result<CString, ForkError> {
