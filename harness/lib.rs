@@ -49,7 +49,7 @@
 //! Each module uses only those that stand behind it in this list; a test reads the list and holds the code to it.
 //!
 //! main, cli, suite, runner, reproducer, report, checks, property, judge, session, launch,
-//! reference, drill, transcript, model, kernel, sys.
+//! reference, drill, transcript, model, kernel, sys, foreign.
 
 #![cfg_attr(
     not(feature = "cli"),
@@ -64,6 +64,7 @@ mod checks;
 #[cfg(feature = "cli")]
 pub mod cli;
 mod drill;
+mod foreign;
 mod judge;
 mod kernel;
 mod launch;

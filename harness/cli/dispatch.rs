@@ -1,16 +1,17 @@
 //! From the words of the command line to a command, and from what came of it to an exit code.
 
 use super::arguments::{Cli, Command};
-use super::output::{complain, say};
+use super::output::{complain, say, say_aside};
 use super::repeat::invocation;
 use super::{check, doctor, explain, fmt, init, list, man, report, repro, run, serve};
+use crate::foreign::is_active;
 use crate::model::error::{Error, ExitCode};
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 /// Does what the command line says, and returns the exit code.
 pub fn main() -> i32 {
-    let matches = Cli::command().get_matches();
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+    let matches = Cli::command().try_get_matches().unwrap_or_else(refuse);
+    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(refuse);
     let code = match dispatch(cli.command, &matches) {
         Ok(code) => code,
         Err(error) => {
@@ -19,6 +20,16 @@ pub fn main() -> i32 {
         }
     };
     code as i32
+}
+
+/// Ends as clap does, which quotes arguments as they are, where they do nothing.
+fn refuse<T>(error: clap::Error) -> T {
+    let mut arguments = std::env::args_os();
+    if !arguments.any(|argument| argument.to_string_lossy().contains(is_active)) {
+        error.exit();
+    }
+    say_aside(error.render().to_string().trim_end());
+    std::process::exit(error.exit_code())
 }
 
 fn dispatch(command: Command, matches: &ArgMatches) -> Result<ExitCode, Error> {

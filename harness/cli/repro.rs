@@ -1,13 +1,12 @@
 //! `sockdrill repro`: a scenario as a Python program.
 
 use super::arguments::ReproArgs;
-use super::output::{say, write};
+use super::output::{say, warn, write};
 use crate::launch::Target;
 use crate::model::error::{Error, ExitCode};
 use crate::model::profile::Profile;
 use crate::reproducer::Reproducer;
 use crate::runner::{self, Given};
-use std::io::Write;
 
 pub(super) fn repro(arguments: ReproArgs) -> Result<ExitCode, Error> {
     let command = arguments.command;
@@ -28,7 +27,7 @@ pub(super) fn repro(arguments: ReproArgs) -> Result<ExitCode, Error> {
     let scenarios: Vec<_> = cases.iter().map(|case| &case.scenario).collect();
     let reproducer = Reproducer::of(&scenarios, &target)?;
     for limit in &reproducer.limits {
-        let _ = writeln!(std::io::stderr(), "warning: {limit}");
+        warn(limit);
     }
     match &arguments.output {
         Some(path) => write(path, &reproducer.program)?,

@@ -5,6 +5,7 @@ use super::diagnostic::{Diagnostic, Place};
 use super::file::{Case, DrillFile};
 use super::reader::{Read, Reader};
 use super::statement::{self, Statement};
+use crate::foreign::JSON;
 use crate::model::error::Error;
 use crate::model::invariant::Invariant;
 use crate::model::profile::Transport;
@@ -94,7 +95,9 @@ impl DrillFile {
             speaks: self.speaks.clone(),
             cases: self.cases.iter().map(RawCase::from).collect(),
         };
-        serde_json::to_string_pretty(&raw).map_err(|error| Error::Scenario(error.to_string()))
+        let text = serde_json::to_string_pretty(&raw);
+        let text = text.map_err(|error| Error::Scenario(error.to_string()))?;
+        Ok(JSON.text(&text).into_owned())
     }
 }
 

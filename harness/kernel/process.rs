@@ -1,6 +1,7 @@
 //! A server's process tree through `/proc` (proc(5)).
 
 use super::proc_file::text_of;
+use crate::foreign::LINE;
 use rustix::fd::OwnedFd;
 use rustix::process::{Pid, PidfdFlags, pidfd_open};
 use std::collections::{BTreeMap, HashMap};
@@ -12,6 +13,7 @@ use std::path::{Path, PathBuf};
 pub(crate) struct Process {
     pub(crate) pid: i32,
     pub(crate) parent: i32,
+    /// What it is called, as a line may hold it.
     pub(crate) name: String,
     /// The state letter of the first thread that has not ended: `R`, `S`, `T`, …; `Z` where all have.
     pub(crate) state: char,
@@ -35,7 +37,8 @@ impl Process {
     pub(super) fn read(pid: i32) -> Option<Self> {
         let stat = text_of(format!("/proc/{pid}/stat")).ok()?;
         let (head, tail) = stat.rsplit_once(')')?;
-        let name = head.split_once('(')?.1.to_owned();
+        // A program names its processes as it likes (PR_SET_NAME(2const)), with brackets and ends of lines.
+        let name = LINE.text(head.split_once('(')?.1).into_owned();
         // Field 3 of proc_pid_stat(5) is the first of the tail.
         let fields: Vec<&str> = tail.split_ascii_whitespace().collect();
         let number = |field: usize| fields.get(field - 3)?.parse::<u64>().ok();

@@ -1,5 +1,6 @@
 //! Why sockdrill could not look: everything that stands between a command and a verdict.
 
+use crate::foreign::{LINE, TERMINAL};
 use crate::model::literal::Measured;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -18,7 +19,7 @@ use std::time::Duration;
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be read or written.
-    #[error("{doing} {}", path.display())]
+    #[error("{doing} {}", LINE.text(&path.to_string_lossy()))]
     File {
         /// What was being done, such as `reading`.
         doing: &'static str,
@@ -28,7 +29,7 @@ pub enum Error {
         source: io::Error,
     },
     /// A name that is neither a built-in nor a file.
-    #[error("there is no {kind} `{name}`{hint}")]
+    #[error("there is no {kind} `{}`{hint}", LINE.text(name))]
     Unknown {
         /// What was looked for: a server, a profile, a target, a check.
         kind: &'static str,
@@ -38,7 +39,7 @@ pub enum Error {
         hint: String,
     },
     /// A profile or target file that cannot be understood.
-    #[error("{file}: {message}")]
+    #[error("{}: {message}", LINE.text(file))]
     Malformed {
         /// The file.
         file: String,
@@ -55,7 +56,7 @@ pub enum Error {
     #[error("nothing selected: {0}")]
     NothingSelected(String),
     /// The server's program does not exist.
-    #[error("starting `{program}`: no such program{searched}")]
+    #[error("starting `{}`: no such program{searched}", LINE.text(program))]
     MissingProgram {
         /// The program.
         program: String,
@@ -63,7 +64,7 @@ pub enum Error {
         searched: String,
     },
     /// The server's program could not be started.
-    #[error("starting `{program}`")]
+    #[error("starting `{}`", LINE.text(program))]
     Start {
         /// The program.
         program: String,
@@ -247,7 +248,7 @@ impl Error {
         }
     }
 
-    /// The error and its causes in one line each.
+    /// The error and its causes in one line each, as a terminal may be told: what names and files say is shown and does nothing.
     pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut cause = std::error::Error::source(self);
@@ -255,6 +256,6 @@ impl Error {
             text.push_str(&format!(": {next}"));
             cause = next.source();
         }
-        text
+        TERMINAL.text(&text).into_owned()
     }
 }

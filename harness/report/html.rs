@@ -1,5 +1,6 @@
 //! The report as one HTML page that needs nothing from elsewhere.
 
+use crate::foreign::HTML;
 use crate::report::written::{Written, WrittenCheck};
 use std::fmt::Write as _;
 
@@ -98,17 +99,6 @@ fn failure(page: &mut String, checks: &[&WrittenCheck]) {
 }
 
 /// Text in which nothing is markup: servers and scenarios say what they like.
-fn escaped(text: &str) -> String {
-    let mut safe = String::with_capacity(text.len());
-    for letter in text.chars() {
-        match letter {
-            '&' => safe.push_str("&amp;"),
-            '<' => safe.push_str("&lt;"),
-            '>' => safe.push_str("&gt;"),
-            '"' => safe.push_str("&quot;"),
-            '\'' => safe.push_str("&#39;"),
-            other => safe.push(other),
-        }
-    }
-    safe
+fn escaped(text: &str) -> std::borrow::Cow<'_, str> {
+    HTML.text(text)
 }

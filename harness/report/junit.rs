@@ -2,16 +2,17 @@
 
 use super::data::Outcome;
 use super::written::{Written, WrittenCheck};
+use crate::foreign::XML;
 use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
 use std::time::Duration;
 
 impl Written {
     pub(crate) fn to_junit(&self) -> String {
         let mut report = Report::new("sockdrill");
-        let mut suite = TestSuite::new(self.target.as_str());
+        let mut suite = TestSuite::new(&*XML.text(&self.target));
         for check in &self.checks {
-            let mut case = TestCase::new(check.id.as_str(), status(check));
-            case.set_classname(check.family.as_str());
+            let mut case = TestCase::new(&*XML.text(&check.id), status(check));
+            case.set_classname(&*XML.text(&check.family));
             case.set_time(Duration::from_millis(check.duration_ms));
             suite.add_test_case(case);
         }
@@ -21,18 +22,18 @@ impl Written {
 }
 
 fn status(check: &WrittenCheck) -> TestCaseStatus {
-    let reason = check.reason.clone().unwrap_or_default();
+    let reason = XML.text(check.reason.as_deref().unwrap_or_default());
     match check.verdict {
         Outcome::Pass => TestCaseStatus::success(),
         Outcome::Fail => {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
-            status.set_message(reason);
-            status.set_description(check.details());
+            status.set_message(&*reason);
+            status.set_description(&*XML.text(&check.details()));
             status
         }
         Outcome::Inconclusive if check.could_not_run() => {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Error);
-            status.set_message(reason);
+            status.set_message(&*reason);
             status
         }
         Outcome::Known | Outcome::Warn | Outcome::Inconclusive | Outcome::Skip => {

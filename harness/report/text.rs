@@ -2,6 +2,7 @@
 
 use super::data::Outcome;
 use super::written::{Written, WrittenCheck};
+use crate::foreign::TERMINAL;
 use crate::model::literal::Shown;
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -50,7 +51,7 @@ impl Written {
             let _ = write!(text, "\n{}", timings.table(&self.checks, self.duration_ms));
         }
         let _ = writeln!(text, "\n{}", self.counts().join("\n"));
-        text
+        TERMINAL.text(&text).into_owned()
     }
 
     /// The last lines of a run: how many findings there are, where that says something, what the budget left out, and how many
@@ -151,7 +152,8 @@ impl WrittenCheck {
             (None, Some(reason)) => format!("  {reason}"),
             (None, None) => String::new(),
         };
-        format!("{:<13} {}{reason}", self.verdict.word(), self.id)
+        let line = format!("{:<13} {}{reason}", self.verdict.word(), self.id);
+        TERMINAL.text(&line).into_owned()
     }
 
     /// What was done for the result: scenarios, cuts, time.
@@ -185,6 +187,6 @@ impl WrittenCheck {
         if let Some(reproduce) = &self.reproduce {
             let _ = writeln!(text, "  repeat: {reproduce}");
         }
-        text
+        TERMINAL.text(&text).into_owned()
     }
 }

@@ -4,6 +4,7 @@ use super::ground::Ground;
 use super::parts;
 use super::python::{self, Lines, text};
 use super::steps::Script;
+use crate::foreign::TERMINAL;
 use crate::launch::Target;
 use crate::model::error::Error;
 use crate::model::limits;
@@ -193,7 +194,9 @@ fn pattern(text: &Template) -> Vec<u8> {
 
 fn docstring(scenarios: &[&Scenario], limits: &[String]) -> String {
     let cases: Vec<_> = scenarios.iter().map(ToString::to_string).collect();
-    let cases = cases.join("\n").replace("\"\"\"", "\\\"\\\"\\\"");
+    let cases = TERMINAL
+        .text(&cases.join("\n"))
+        .replace("\"\"\"", "\\\"\\\"\\\"");
     let mut all = format!(
         "r\"\"\"Shows what a server does in a conversation, without more than Python.\n\n{}\n\n\
          It starts the server, performs the steps, and looks whether the server still\n\

@@ -1,5 +1,6 @@
 //! Values and calls as Python writes them, in lines that are not too long.
 
+use crate::foreign::{LINE, is_active};
 use std::time::Duration;
 
 /// The longest line that Python's style guide allows (PEP 8).
@@ -55,7 +56,7 @@ pub(super) fn text(text: &str) -> String {
         match c {
             '"' | '\\' => quoted.extend(['\\', c]),
             '\n' => quoted.push_str("\\n"),
-            c if c.is_control() => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
+            c if is_active(c) => quoted.push_str(&format!("\\u{:04x}", u32::from(c))),
             c => quoted.push(c),
         }
     }
@@ -96,6 +97,7 @@ pub(super) fn seconds(time: Duration) -> String {
 
 /// A comment of one line, cut where it is too long.
 pub(super) fn comment(width: usize, text: &str) -> String {
+    let text = LINE.text(text);
     let room = width.saturating_sub(2);
     if text.chars().count() <= room {
         return format!("# {text}");

@@ -44,14 +44,14 @@ impl Script {
         ground: Ground,
         subject: &Subject,
     ) -> Result<Self, Error> {
-        let title = scenario.name.replace('\\', "\\\\").replace('"', "\\\"");
+        let title = text(&format!("{}.", scenario.name));
         let mut writer = Writer {
             clients: &scenario.clients,
             ground,
             names: variables(&scenario.clients),
             lines: vec![
                 format!("def {name}(server):"),
-                format!("    \"\"\"{title}.\"\"\""),
+                format!("    \"\"{title}\"\""),
             ],
             walks: 0,
             times: 1,

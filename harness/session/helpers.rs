@@ -2,6 +2,7 @@
 
 use super::phases::{Flow, Session};
 use super::server_steps::kill;
+use crate::foreign::LINE;
 use crate::kernel::{Process, State, stillness};
 use crate::launch::Process as Started;
 use crate::model::error::Error;
@@ -141,6 +142,6 @@ impl Session<'_> {
 
 fn name_of(helper: &Process) -> String {
     let program = helper.program();
-    let program = program.map(|program| program.display().to_string());
+    let program = program.map(|program| LINE.text(&program.to_string_lossy()).into_owned());
     program.unwrap_or_else(|| helper.name.clone())
 }

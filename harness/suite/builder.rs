@@ -3,6 +3,7 @@
 use super::tally::Tally;
 use super::test::{End, Test};
 use super::{cases, checks};
+use crate::foreign::{LINE, TERMINAL};
 use crate::launch::Target;
 use crate::report::concluded::NoTests;
 use crate::runner::{Given, Settings};
@@ -154,16 +155,16 @@ impl Suite {
 }
 
 fn trial(test: Test, tally: Tally) -> Trial {
-    let (name, is_ignored) = (test.name().to_owned(), test.is_ignored());
+    let (name, is_ignored) = (LINE.text(test.name()).into_owned(), test.is_ignored());
     let run = move || {
         let end = test.end();
         tally.count(&end);
         match end {
             Ok(End::Passed) => Ok(Completion::Completed),
             Ok(End::Tolerated(reason) | End::NotTried(reason)) => {
-                Ok(Completion::ignored_with(reason))
+                Ok(Completion::ignored_with(TERMINAL.text(&reason)))
             }
-            Err(failure) => Err(Failed::from(failure)),
+            Err(failure) => Err(Failed::from(TERMINAL.text(&failure))),
         }
     };
     Trial::ignorable_test(name, run).with_ignored_flag(is_ignored)

@@ -51,7 +51,11 @@ struct Mapping {
 
 impl Mapping {
     fn read(line: &[u8]) -> Option<Self> {
-        let mut words = std::str::from_utf8(line).ok()?.split_ascii_whitespace();
+        // The path of a file may be no UTF-8, and nothing of it matters.
+        let words = line
+            .split(|byte| *byte == b' ')
+            .filter(|word| !word.is_empty());
+        let mut words = words.map(|word| std::str::from_utf8(word).unwrap_or("?"));
         let (start, end) = words.next()?.split_once('-')?;
         let [start, end] = [start, end].map(|address| usize::from_str_radix(address, 16));
         let (access, _offset, _device) = (words.next()?, words.next()?, words.next()?);
@@ -103,5 +107,8 @@ mod tests {
         ] {
             assert!(!given(kept), "{kept}");
         }
+        let of_a_strange_name = b"7f0002000000-7f0004000000 rw-p 00000000 08:01 5 /srv/\xff\xfe";
+        let mapping = Mapping::read(of_a_strange_name).unwrap();
+        assert!(mapping.is_of_file && mapping.place.end == 0x7f00_0400_0000);
     }
 }

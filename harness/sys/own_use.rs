@@ -15,7 +15,9 @@ pub(crate) fn process_time() -> Duration {
 
 /// The most memory that this process has had at a time (VmHWM, proc_pid_status(5)).
 pub(crate) fn peak_memory_bytes() -> u64 {
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    // The name of a program's file may be no UTF-8, and stands there too.
+    let status = std::fs::read("/proc/self/status").unwrap_or_default();
+    let status = String::from_utf8_lossy(&status);
     let peak = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
     let kibibytes = peak.and_then(|rest| rest.split_whitespace().next()?.parse::<u64>().ok());
     kibibytes.unwrap_or(0) * 1024
