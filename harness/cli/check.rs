@@ -1,7 +1,7 @@
 //! `sockdrill check`: every check that applies, on one server.
 
 use super::arguments::CheckArgs;
-use super::output::say;
+use super::output::{say, warn};
 use super::reports::finish;
 use super::target::{settings, target};
 use crate::model::error::{Error, ExitCode};
@@ -19,6 +19,13 @@ pub(super) fn check(arguments: &CheckArgs, invocation: Invocation) -> Result<Exi
         saved: shared.artifacts.clone(),
         ..settings(shared, invocation)?
     };
+    let unreadable = runner::unreadable_saved_cases(&settings);
+    for error in &unreadable {
+        warn(&format!("a saved case is left out: {}", error.chain()));
+    }
+    if unreadable.len() > 1 {
+        warn(&format!("{} saved cases are left out", unreadable.len()));
+    }
     let ran = runner::check(&target, &settings, &|result| {
         say(&result.line());
         if arguments.verbose && result.scenarios > 0 {

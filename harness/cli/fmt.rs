@@ -4,6 +4,7 @@ use super::arguments::Conversion;
 use super::output::{say, write};
 use crate::drill::{self, DrillFile};
 use crate::model::error::{Error, ExitCode};
+use crate::model::text_file::Kind;
 use std::path::PathBuf;
 
 pub(super) fn fmt(
@@ -17,7 +18,7 @@ pub(super) fn fmt(
             say(DrillFile::read(path)?.to_json()?.trim_end());
             continue;
         }
-        let text = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
+        let text = Kind::SCENARIOS.read(path)?;
         let formatted = drill::format(&path.display().to_string(), &text)?;
         if formatted == text {
             continue;

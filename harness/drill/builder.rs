@@ -1,16 +1,13 @@
 //! Puts lines together: settings to the file, steps to their case and block.
 
+use super::bounds::{DEEPEST, LONGEST_TIME, MOST_CASES, MOST_CLIENTS, MOST_STEPS, MOST_TIMES};
 use super::diagnostic::{Diagnostic, Place};
 use super::file::{Case, DrillFile};
 use super::possible::first_impossible;
 use super::statement::Statement;
-use super::steps::MOST_TIMES;
 use crate::model::error::Error;
 use crate::model::profile::Transport;
 use crate::model::scenario::{ClientGroup, Line, Scenario, Step, Waiver};
-
-/// Deeper nesting serves nobody who reads the file.
-const DEEPEST: usize = 16;
 
 /// A file in the making.
 #[derive(Default)]
@@ -26,6 +23,8 @@ pub(super) struct Builder<'a> {
     is_record: bool,
     /// What the server is reached over, where that is known.
     over: Option<Transport>,
+    /// How many steps there are in all cases.
+    steps: usize,
 }
 
 struct Block<'a> {
@@ -70,7 +69,7 @@ impl<'a> Builder<'a> {
             Statement::Server(name) => self.setting(|file| &mut file.server, name),
             Statement::Speaks(name) => self.setting(|file| &mut file.speaks, name),
             Statement::Case(name) => return self.begin_case(place, name),
-            Statement::Clients(clients) => self.add_clients(clients),
+            Statement::Clients(clients) => self.add_clients(place, clients),
             Statement::Waive(waiver) => self.waive(waiver),
             Statement::Step(step) => self.step(place, step),
             Statement::Repeat(times) => self.begin_block(place, times),
@@ -110,6 +109,13 @@ impl<'a> Builder<'a> {
 
     fn begin_case(&mut self, place: Place<'a>, name: String) -> Result<(), Error> {
         self.end_case()?;
+        if self.file.cases.len() == MOST_CASES {
+            let problem = Problem(
+                "a file has at most 10,000 cases",
+                "write the rest into another file",
+            );
+            return Err(problem.about(place));
+        }
         self.case = Some(place);
         self.places.clear();
         self.file.cases.push(Case {
@@ -137,6 +143,13 @@ impl<'a> Builder<'a> {
         };
         if case.scenario.lines.is_empty() {
             let problem = Problem("this case has no steps", "write its steps below");
+            return Err(problem.about(place));
+        }
+        if case.scenario.pauses() > LONGEST_TIME {
+            let problem = Problem(
+                "its pauses come to more than a week",
+                "write fewer or shorter ones",
+            );
             return Err(problem.about(place));
         }
         match first_impossible(&case.scenario, self.over) {
@@ -169,9 +182,27 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn add_clients(&mut self, clients: Vec<ClientGroup>) -> Result<(), Problem> {
-        self.heading()?.clients.extend(clients);
-        Ok(())
+    fn add_clients(&mut self, place: Place<'a>, clients: Vec<ClientGroup>) -> Result<(), Problem> {
+        let scenario = self.heading()?;
+        // In JSON each has a place of its own.
+        if !scenario.clients.is_empty() && place.number > 0 {
+            return Err(Problem(
+                "this is set twice",
+                "write all clients in one line",
+            ));
+        }
+        scenario.clients.extend(clients);
+        let all = scenario
+            .clients
+            .iter()
+            .map(|group| u64::from(group.members));
+        match all.sum::<u64>() > u64::from(MOST_CLIENTS) {
+            false => Ok(()),
+            true => Err(Problem(
+                "the clients of a case are at most 64,512, as many as an address has ports",
+                "write a smaller number",
+            )),
+        }
     }
 
     fn waive(&mut self, waiver: Waiver) -> Result<(), Problem> {
@@ -187,6 +218,13 @@ impl<'a> Builder<'a> {
 
     /// Adds a step, or a block that is complete, to the case or to the block around it.
     fn put(&mut self, place: Place<'a>, step: Step) -> Result<(), Problem> {
+        if self.steps == MOST_STEPS {
+            return Err(Problem(
+                "a file has at most 100,000 steps",
+                "write `repeat NUMBER` for what comes again, or the rest into another file",
+            ));
+        }
+        self.steps += 1;
         let scenario = self
             .file
             .cases

@@ -1,13 +1,15 @@
 //! A `.drill` file as a value: read, formatted and printed.
 
+use super::bounds::LONGEST_LINE;
 use super::builder::Builder;
-use super::diagnostic::Place;
+use super::diagnostic::{Diagnostic, Place};
 use super::layout::{Layout, Row};
 use super::reader::Reader;
 use super::statement;
 use crate::model::error::Error;
 use crate::model::profile::Transport;
 use crate::model::scenario::Scenario;
+use crate::model::text_file::Kind;
 use std::fmt;
 use std::path::Path;
 
@@ -68,22 +70,50 @@ impl DrillFile {
     /// # Errors
     /// The file cannot be read, or as [`DrillFile::parse`].
     pub fn read(path: &Path) -> Result<Self, Error> {
-        Self::read_over(path, None)
+        DrillText::read(path)?.parsed(None)
     }
 
-    /// Reads a file for a server that is reached over this, where that is known: what can happen depends on it.
+    /// Reads a file that was found in a folder; as [`DrillFile::read`], but of regular files alone.
+    pub(crate) fn read_found(path: &Path) -> Result<Self, Error> {
+        let text = Kind::SCENARIOS.read_found(path)?;
+        DrillText::of(path, text).parsed(None)
+    }
+}
+
+/// The text of a file, which is read once: a pipe has nothing more to say.
+#[derive(Clone, Debug)]
+pub(crate) struct DrillText {
+    name: String,
+    text: String,
+    is_json: bool,
+}
+
+impl DrillText {
+    /// Reads the text of a file that the user has named.
     ///
     /// # Errors
-    /// As [`DrillFile::read`].
-    pub(crate) fn read_over(path: &Path, over: Option<Transport>) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
-        let name = path.display().to_string();
-        let is_json = path
-            .extension()
-            .is_some_and(|extension| extension == "json");
-        match is_json {
-            true => Self::from_json_over(&name, &text, over),
-            false => Self::parse_over(&name, &text, over),
+    /// The file cannot be read, is too large, or is no text.
+    pub(crate) fn read(path: &Path) -> Result<Self, Error> {
+        Kind::SCENARIOS.read(path).map(|text| Self::of(path, text))
+    }
+
+    fn of(path: &Path, text: String) -> Self {
+        let extension = path.extension();
+        Self {
+            name: path.display().to_string(),
+            text,
+            is_json: extension.is_some_and(|extension| extension == "json"),
+        }
+    }
+
+    /// What it says of a server that is reached over this, where that is known: what can happen depends on it.
+    ///
+    /// # Errors
+    /// As [`DrillFile::parse`].
+    pub(crate) fn parsed(&self, over: Option<Transport>) -> Result<DrillFile, Error> {
+        match self.is_json {
+            true => DrillFile::from_json_over(&self.name, &self.text, over),
+            false => DrillFile::parse_over(&self.name, &self.text, over),
         }
     }
 }
@@ -118,6 +148,9 @@ fn walk<'a>(
             text,
             ..last
         };
+        if text.len() > LONGEST_LINE {
+            return Err(too_long(place));
+        }
         let mut line = Reader::new(text, builder.clients());
         let sentence = statement::read(&mut line).map_err(|mistake| mistake.at(place))?;
         see(Row {
@@ -133,6 +166,17 @@ fn walk<'a>(
         last = place;
     }
     builder.finish(last)
+}
+
+/// Says so at the beginning of the line.
+fn too_long(place: Place<'_>) -> Error {
+    const SHOWN: usize = 60;
+    let cut = place.text.char_indices().nth(SHOWN);
+    let text = &place.text[..cut.map_or(place.text.len(), |(cut, _)| cut)];
+    let title = format!("this line has {} bytes", place.text.len());
+    let label = format!("write at most {LONGEST_LINE} in one line");
+    let mistake = Diagnostic::new(0..text.len(), title).label(label);
+    mistake.at(Place { text, ..place })
 }
 
 impl fmt::Display for DrillFile {

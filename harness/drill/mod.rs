@@ -6,6 +6,7 @@
 //!
 //! The language itself is in tables: `sentence` has the lines, `steps` the steps.
 
+mod bounds;
 mod builder;
 mod diagnostic;
 mod file;
@@ -22,5 +23,5 @@ mod tokens;
 mod tests;
 
 pub use file::DrillFile;
-pub(crate) use file::{Case, format};
+pub(crate) use file::{Case, DrillText, format};
 pub(crate) use language::usages;

@@ -1,5 +1,6 @@
 //! Reads one line from left to right: words of tables, strings, numbers with their units.
 
+use super::bounds::{LONGEST_TIME, LONGEST_TIME_IN_WORDS};
 use super::diagnostic::{Diagnostic, quote};
 use super::tokens::{Kind, Token, tokens};
 use crate::model::literal::{self, LiteralError};
@@ -266,7 +267,15 @@ impl<'a> Reader<'a> {
     /// Reads `250ms`.
     pub(super) fn duration(&mut self) -> Read<Duration> {
         let token = self.word("a duration, such as 250ms or 2s")?;
-        literal::duration(token.text).map_err(|error| Diagnostic::new(token.span(), error.message))
+        let time = literal::duration(token.text)
+            .map_err(|error| Diagnostic::new(token.span(), error.message))?;
+        match time > LONGEST_TIME {
+            false => Ok(time),
+            true => {
+                let mistake = Diagnostic::new(token.span(), "this is too long");
+                Err(mistake.label(format!("write at most {LONGEST_TIME_IN_WORDS}")))
+            }
+        }
     }
 
     /// Reads `64KiB`.

@@ -1,15 +1,15 @@
 //! What one line of a `.drill` file says.
 
+use super::bounds::{MOST_CLIENTS, MOST_NAMES, MOST_TIMES};
 use super::diagnostic::{Diagnostic, quote};
 use super::reader::{Read, Reader, Verb, words};
-use super::steps::{ACTIONS, MOST_TIMES, SERVER_ACTIONS};
+use super::steps::{ACTIONS, SERVER_ACTIONS};
 use super::tokens::is_word_char;
 use crate::model::invariant::Invariant;
 use crate::model::literal;
 use crate::model::scenario::{ClientGroup, Step, Waiver};
 
 /// The most clients behind one name: more than there are local ports.
-const MOST_MEMBERS: u32 = 100_000;
 
 /// What one line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -215,6 +215,11 @@ fn clients(line: &mut Reader<'_>) -> Read<Vec<ClientGroup>> {
     while line.peek().is_some() {
         let next = client(line)?;
         found.push(next);
+        if line.clients.len() + found.len() > MOST_NAMES {
+            let title = format!("these are more than {MOST_NAMES} names");
+            let mistake = Diagnostic::new(line.last(), title);
+            return Err(mistake.label("write `name[NUMBER]` for a crowd"));
+        }
         declared_once(line, &found)?;
     }
     declared_once(line, &found)?;
@@ -246,7 +251,7 @@ fn client(line: &mut Reader<'_>) -> Read<ClientGroup> {
     })?;
     let members = crowd.map_or(Some(1), members).ok_or_else(|| {
         let title = "this is not the size of a crowd";
-        let label = format!("write `{name}[NUMBER]` with a number from 1 to {MOST_MEMBERS}");
+        let label = format!("write `{name}[NUMBER]` with a number from 1 to {MOST_CLIENTS}");
         Diagnostic::new(token.start + name.len()..token.span().end, title).label(label)
     })?;
     let name = name.to_owned();
@@ -269,7 +274,7 @@ fn named(name: &str) -> Result<(), String> {
 
 fn members(crowd: &str) -> Option<u32> {
     let number = crowd.strip_suffix(']')?.parse().ok()?;
-    (1..=MOST_MEMBERS).contains(&number).then_some(number)
+    (1..=MOST_CLIENTS).contains(&number).then_some(number)
 }
 
 /// A setting's value, in quotes where it needs them.

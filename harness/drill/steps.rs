@@ -1,5 +1,6 @@
 //! The steps of the language, as tables: what clients do, what is done to the server, what both may expect.
 
+use super::bounds::{MOST_BYTES, MOST_FILES, MOST_PIECES, MOST_TIMES};
 use super::diagnostic::Diagnostic;
 use super::reader::{Choice, Read, Reader, Verb, words};
 use super::tokens::Kind;
@@ -9,13 +10,6 @@ use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::literal::Size;
 use crate::model::server_action::{Second, ServerAction, Signal, Streams};
 use std::time::Duration;
-
-/// More would hold the harness's memory to account, not the server.
-const MOST_BYTES: usize = 64 << 20;
-/// As many lines as anyone reads in a transcript, and then some.
-pub(super) const MOST_TIMES: u32 = 1_000_000;
-/// Beyond it stand the limits of ports and open files.
-const MOST_FILES: u32 = 1_000_000;
 
 /// What a client can do.
 pub(super) const ACTIONS: &[Verb<Action>] = &[
@@ -463,8 +457,16 @@ fn send(line: &mut Reader<'_>) -> Read<Action> {
     let start = line.start();
     let source = source(line)?;
     let tail = line.choices(&with_data(&source, &[PIECES, CUT, EVERY, BACKGROUND]))?;
+    let data = tail.data(source, line, start)?;
+    if let Some(Segmentation::Pieces(bytes)) = tail.segmentation
+        && data.length().div_ceil(bytes) > MOST_PIECES
+    {
+        let title = format!("these are {} pieces", data.length().div_ceil(bytes));
+        let label = format!("write a size that makes at most {MOST_PIECES}");
+        return Err(Diagnostic::new(line.since(start), title).label(label));
+    }
     Ok(Action::Send {
-        data: tail.data(source, line, start)?,
+        data,
         segmentation: tail.segmentation.unwrap_or(Segmentation::Whole),
         every: tail.every,
         background: tail.background,

@@ -7,6 +7,7 @@ use crate::model::address;
 use crate::model::date::Date;
 use crate::model::error::Error;
 use crate::model::profile::{Mistake, Profile, RawProfile, RawPromises, Transport};
+use crate::model::text_file::Kind;
 use crate::reference;
 use crate::sys::root_plan::Writes;
 use serde::Deserialize;
@@ -157,7 +158,7 @@ impl Target {
             return Self::reference(name, &program);
         }
         let path = Path::new(name);
-        if path.is_file() {
+        if path.exists() {
             return Self::read(path);
         }
         let known: Vec<_> = reference::SERVERS
@@ -203,7 +204,7 @@ impl Target {
     /// # Errors
     /// The file cannot be read or is malformed, or names a profile that does not exist.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
+        let text = Kind::SETTINGS.read(path)?;
         let stem = path
             .file_stem()
             .unwrap_or_default()
@@ -255,7 +256,7 @@ impl Target {
             None => profile,
         };
         let ready_within = match raw.ready_within {
-            Some(text) => crate::model::literal::duration(&text)
+            Some(text) => crate::model::literal::wait(&text)
                 .map_err(|error| malformed(format!("ready-within: {error}")))?,
             None => READY_WITHIN,
         };

@@ -249,6 +249,27 @@ pub(crate) fn duration(text: &str) -> Result<Duration, LiteralError> {
     Ok(Duration::from_micros(micros.round() as u64))
 }
 
+/// The shortest time that a server may take for anything; the clocks that it is held against tick no finer.
+const SHORTEST_WAIT: Duration = Duration::from_millis(1);
+
+/// The longest; whatever takes longer nobody waits for.
+const LONGEST_WAIT: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Parses a time that a server has for something, as [`duration`] does.
+///
+/// # Errors
+/// As there, and where it is no time at all, or longer than anybody waits.
+pub(crate) fn wait(text: &str) -> Result<Duration, LiteralError> {
+    let time = duration(text)?;
+    match (SHORTEST_WAIT..=LONGEST_WAIT).contains(&time) {
+        true => Ok(time),
+        false => Err(LiteralError::new(
+            0,
+            format!("write 1ms or more, and 24h at most, not `{text}`"),
+        )),
+    }
+}
+
 /// A duration as a person writes it, in the largest unit that leaves a whole number.
 pub(crate) struct Shown(pub(crate) Duration);
 

@@ -27,5 +27,6 @@ pub(crate) mod spent;
 pub(crate) mod stream;
 pub(crate) mod subject;
 pub(crate) mod template;
+pub(crate) mod text_file;
 pub(crate) mod trial;
 pub(crate) mod unasked;

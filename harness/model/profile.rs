@@ -5,6 +5,7 @@ use crate::model::error::Error;
 use crate::model::literal::{self, LiteralError};
 use crate::model::server_action::Signal;
 use crate::model::template::Template;
+use crate::model::text_file::Kind;
 use crate::model::unasked::Unasked;
 use serde::Deserialize;
 use std::fmt;
@@ -650,7 +651,7 @@ impl Profile {
             return Self::parse(name, text).map(found);
         }
         let path = Path::new(name);
-        if !path.is_file() {
+        if !path.exists() {
             let known: Vec<_> = PROFILES.iter().map(|(known, _)| *known).collect();
             return Err(Error::Unknown {
                 kind: "profile",
@@ -658,7 +659,7 @@ impl Profile {
                 hint: format!("; there are {}, or name a .toml file", known.join(", ")),
             });
         }
-        let text = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
+        let text = Kind::SETTINGS.read(path)?;
         let stem = path
             .file_stem()
             .map_or_else(|| name.into(), |stem| stem.to_string_lossy());
@@ -810,8 +811,14 @@ impl Profile {
     }
 }
 
+/// A client goes through all of them again and again.
+const MOST_EXCHANGES: usize = 1_000;
+
 fn speech(raw: &RawProfile, file: &str) -> Result<Speech, Mistake> {
     let wrong = |message: &str| Err(message.to_owned().into());
+    if raw.exchange.len() > MOST_EXCHANGES {
+        return Err(format!("write {MOST_EXCHANGES} [[exchange]] at most").into());
+    }
     match (raw.model, raw.exchange.as_slice(), raw.framing) {
         (Some(_), [_, ..], _) => wrong("model and [[exchange]] exclude each other"),
         (Some(_), [], _) if raw.greeting.is_some() || raw.speaks_first => {
@@ -1109,12 +1116,12 @@ fn promises(raw: RawPromises) -> Result<Promises, String> {
         None => None,
         Some("none") => Some(IdleTimeout::Never),
         Some(text) => Some(IdleTimeout::After(
-            literal::duration(text)
+            literal::wait(text)
                 .map_err(|error| format!("promises.idle-timeout: {error}, or \"none\""))?,
         )),
     };
     let time = |key: &str, text: Option<String>| {
-        let time = text.as_deref().map(literal::duration).transpose();
+        let time = text.as_deref().map(literal::wait).transpose();
         time.map_err(|error| format!("promises.{key}: {error}"))
     };
     Ok(Promises {
@@ -1128,13 +1135,26 @@ fn promises(raw: RawPromises) -> Result<Promises, String> {
         output_limit: raw.output_limit.map(output_limit).transpose()?,
         throttling: time("throttling", raw.throttling)?,
         penalties: raw.penalties,
-        backlog: raw.backlog,
+        backlog: raw
+            .backlog
+            .map(|most| counted("backlog", most))
+            .transpose()?,
         unasked: raw.unasked.as_deref().map(unasked).transpose()?,
         pipelining: raw.pipelining,
         starting: raw.starting,
         second_instance: raw.second_instance,
         stop: raw.stop.map(stop).transpose()?,
     })
+}
+
+/// More than any host has descriptors for, or its kernel room in a queue.
+const MOST_COUNTED: u32 = 1_000_000;
+
+fn counted(key: &str, count: u32) -> Result<u32, String> {
+    match count > MOST_COUNTED {
+        true => Err(format!("promises.{key}: write {MOST_COUNTED} at most")),
+        false => Ok(count),
+    }
 }
 
 fn most_connections(raw: RawMost) -> Result<MostConnections, String> {
@@ -1145,6 +1165,9 @@ fn most_connections(raw: RawMost) -> Result<MostConnections, String> {
     let mut limits = raw.in_all.iter().chain(&raw.an_address);
     if limits.clone().next().is_none() || limits.any(|limit| *limit == 0) {
         return wrong("write in-all or an-address, a number above nought");
+    }
+    for limit in raw.in_all.iter().chain(&raw.an_address) {
+        counted("most-connections", *limit)?;
     }
     if (&raw.refused, raw.drops) == (&RefusedWord::Waits, Drops::Some) {
         return wrong("drops = \"some\" goes with refused = \"closed\"");
@@ -1198,7 +1221,15 @@ fn longest(raw: RawLongest) -> Result<Longest, String> {
     Ok(Longest { bytes, refused })
 }
 
+/// All of them are looked for in whatever comes.
+const MOST_UNASKED: usize = 100;
+
 fn unasked(texts: &[String]) -> Result<Unasked, String> {
+    if texts.len() > MOST_UNASKED {
+        return Err(format!(
+            "promises.unasked: write {MOST_UNASKED} texts at most"
+        ));
+    }
     let texts = texts.iter().map(|text| Template::parse_with_an_end(text));
     texts
         .collect::<Result<_, _>>()
@@ -1218,7 +1249,7 @@ fn output_limit(size: String) -> Result<usize, String> {
 
 fn stop(raw: RawStop) -> Result<Stop, String> {
     let time = |key: &str, text: &Option<String>| {
-        let time = text.as_deref().map(literal::duration).transpose();
+        let time = text.as_deref().map(literal::wait).transpose();
         time.map_err(|error| format!("promises.stop.{key}: {error}"))
     };
     let drain = time("drain", &raw.drain)?;
@@ -1248,6 +1279,50 @@ mod tests {
         for (name, text) in Profile::built_in() {
             Profile::parse(name, text).unwrap_or_else(|error| panic!("{name}: {error}"));
         }
+    }
+
+    #[test]
+    fn what_is_promised_has_bounds() {
+        let many = |what: &str| vec![what; 101].join(", ");
+        for (promise, complaint) in [
+            (
+                "idle-timeout = \"0s\"",
+                "idle-timeout: write 1ms or more, and 24h at most, not `0s`, or \"none\"",
+            ),
+            ("idle-timeout = \"25h\"", "24h at most, not `25h`"),
+            (
+                "login-timeout = \"0ms\"",
+                "login-timeout: write 1ms or more",
+            ),
+            (
+                "throttling = \"48h\"",
+                "throttling: write 1ms or more, and 24h at most",
+            ),
+            (
+                "stop = { signal = \"TERM\", within = \"0s\" }",
+                "stop.within: write 1ms",
+            ),
+            ("backlog = 4294967295", "backlog: write 1000000 at most"),
+            (
+                "most-connections = { in-all = 2000000, refused = \"closed\" }",
+                "most-connections: write 1000000 at most",
+            ),
+            (
+                &format!("unasked = [{}]", many("'a\\n'")),
+                "unasked: write 100 texts at most",
+            ),
+        ] {
+            let error = Profile::parse("p", &format!("[promises]\n{promise}\n")).unwrap_err();
+            assert!(error.to_string().contains(complaint), "{error}");
+        }
+        let exchanges = "[[exchange]]\nsend = 'a'\nreply = 'b'\n".repeat(1_001);
+        let error = Profile::parse("p", &exchanges).unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .contains("write 1000 [[exchange]] at most"),
+            "{error}"
+        );
     }
 
     #[test]

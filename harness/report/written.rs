@@ -4,10 +4,12 @@ use super::concluded::{NoTests, TooLittle};
 use super::data::{CheckResult, Outcome, Report, Shows, Summary};
 use super::findings::{Told, grouped};
 use super::timings::WrittenTimings;
+use crate::foreign::JSON;
 use crate::judge::cut_coverage::Coverage;
 use crate::judge::{Cause, Verdict};
 use crate::model::error::{Error, ExitCode};
 use crate::model::invariant::Invariant;
+use crate::model::text_file::Kind;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -190,7 +192,7 @@ impl Written {
     /// # Errors
     /// The file cannot be read, or is no report, or one of another format.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
+        let text = Kind::REPORT.read(path)?;
         let malformed = |message: String| Error::Malformed {
             file: path.display().to_string(),
             message,
@@ -289,8 +291,7 @@ impl Written {
 
     pub(crate) fn to_json(&self) -> String {
         // Strings and numbers only: there is nothing in it that cannot be written.
-        let mut text = serde_json::to_string_pretty(self).unwrap_or_default();
-        text.push('\n');
-        text
+        let text = serde_json::to_string_pretty(self).unwrap_or_default();
+        format!("{}\n", JSON.text(&text))
     }
 }

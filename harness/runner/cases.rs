@@ -12,7 +12,8 @@ use super::run_end::RunEnd;
 use super::saved::make_folder;
 use super::selection::part_of;
 use super::settings::Settings;
-use crate::drill::DrillFile;
+use crate::drill::DrillText;
+use crate::foreign::LINE;
 use crate::judge::{Doubt, Skip, Verdict};
 use crate::launch::Target;
 use crate::launch::lab::Lab;
@@ -39,6 +40,8 @@ pub(crate) struct CaseRun {
     pub scenario: Scenario,
     /// The server.
     pub target: Target,
+    /// What the file says, to be asked again once it is known what the server is reached over.
+    text: Arc<DrillText>,
 }
 
 /// What is decided outside of a scenario file.
@@ -64,7 +67,8 @@ pub(crate) fn cases_of(place: &str, given: &Given) -> Result<Vec<CaseRun>, Error
         Some((path, line)) => (Path::new(path), Some(line)),
         None => (Path::new(place), None),
     };
-    let file = DrillFile::read(path)?;
+    let text = Arc::new(DrillText::read(path)?);
+    let file = text.parsed(None)?;
     let mut target = match (&given.target, &file.server) {
         (Some(target), _) => target.clone(),
         (None, Some(name)) => target_of_file(name, path, given.program.as_deref())?,
@@ -85,9 +89,10 @@ pub(crate) fn cases_of(place: &str, given: &Given) -> Result<Vec<CaseRun>, Error
     // What the server is reached over says whether connections end with it.
     let file = match target.profile.transport {
         None => file,
-        over => DrillFile::read_over(path, over)?,
+        over => text.parsed(over)?,
     };
     let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let stem = LINE.text(&stem);
     let chosen = line.map(|line: usize| file.cases.iter().filter(|case| case.line <= line).count());
     if chosen == Some(0) {
         return Err(Error::NothingSelected(format!(
@@ -102,6 +107,7 @@ pub(crate) fn cases_of(place: &str, given: &Given) -> Result<Vec<CaseRun>, Error
             file: path.display().to_string(),
             scenario: case.scenario.clone(),
             target: target.clone(),
+            text: Arc::clone(&text),
         })
         .collect())
 }
@@ -289,7 +295,7 @@ async fn try_case(
     }
     if target.profile.transport.is_none() {
         // Now it is known what can happen.
-        DrillFile::read_over(Path::new(&case.file), Some(transport))?;
+        case.text.parsed(Some(transport))?;
     }
     let job = Job::new(target, &subject, settings, turn, findings).of(&case.id, heard);
     // The session keeps its lab for as long as its server is used.

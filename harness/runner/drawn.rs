@@ -11,6 +11,7 @@ use super::servers::Servers;
 use super::settings::Settings;
 #[cfg(feature = "property")]
 use super::sure::Tried;
+use crate::checks;
 use crate::drill::DrillFile;
 #[cfg(feature = "property")]
 use crate::judge::{Doubt, Evidence, Verdict};
@@ -165,8 +166,8 @@ async fn case_by_case(
     })
 }
 
-/// The cases of a property that have failed in earlier runs. A file that is no longer understood has had its time.
-pub(super) fn saved_cases(check: &Check, settings: &Settings) -> Vec<Scenario> {
+/// The files with the cases of a property that have failed in earlier runs. One that is no longer understood has had its time.
+fn read_saved(check: &Check, settings: &Settings) -> Vec<Result<DrillFile, Error>> {
     let Some(folder) = settings.saved.as_ref().filter(|_| check.policy.drawn) else {
         return Vec::new();
     };
@@ -178,10 +179,25 @@ pub(super) fn saved_cases(check: &Check, settings: &Settings) -> Vec<Scenario> {
         name.starts_with(&begins) && name.ends_with(".drill")
     });
     files.sort();
-    let read = files.iter().filter_map(|path| DrillFile::read(path).ok());
+    files
+        .iter()
+        .map(|path| DrillFile::read_found(path))
+        .collect()
+}
+
+/// The same where they can be read.
+pub(super) fn saved_cases(check: &Check, settings: &Settings) -> Vec<Scenario> {
+    let read = read_saved(check, settings).into_iter().flatten();
     read.flat_map(|file| file.cases)
         .map(|case| case.scenario)
         .collect()
+}
+
+/// Why files of saved cases are left out, of all checks that draw any.
+pub(crate) fn unreadable_saved_cases(settings: &Settings) -> Vec<Error> {
+    let all = checks::all().into_iter();
+    let read = all.flat_map(|check| read_saved(check, settings));
+    read.filter_map(Result::err).collect()
 }
 
 /// The name of a check as the name of a file.

@@ -32,7 +32,7 @@ mod worth;
 
 pub(crate) use cases::{CaseRun, Given, cases_of, run_case, run_cases};
 pub use check::check;
-pub(crate) use drawn::artifact_name;
+pub(crate) use drawn::{artifact_name, unreadable_saved_cases};
 pub use interrupt::Interrupt;
 pub(crate) use merged::merged;
 pub use saved::{SavedTrial, SavedVerdict};

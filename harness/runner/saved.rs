@@ -2,18 +2,20 @@
 
 use super::settings::Settings;
 use crate::drill::{Case, DrillFile};
+use crate::foreign::JSON;
 use crate::judge::{Verdict, judge};
 use crate::model::dialogue;
 use crate::model::error::Error;
 use crate::model::phase::Phase;
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::template::Template;
+use crate::model::text_file::Kind;
 use crate::model::trial::Trial;
 use crate::report::sentence;
 use crate::transcript::event::{Event, Transcript};
 use serde::{Deserialize, Serialize};
 use std::fs::File;
-use std::io::{ErrorKind, Write};
+use std::io::{BufWriter, ErrorKind, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -106,7 +108,7 @@ impl SavedTrial {
     /// # Errors
     /// The file cannot be read, or is not a saved trial; the message names it.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        let text = std::fs::read_to_string(path).map_err(Error::file("reading", path))?;
+        let text = Kind::TRIAL.read(path)?;
         Self::parse(&path.display().to_string(), &text)
     }
 
@@ -132,19 +134,21 @@ impl SavedTrial {
         SavedVerdict::of(&judge(&self.trial, &self.transcript))
     }
 
-    /// The text of the file, an event a line.
-    fn to_json(&self) -> Result<String, Error> {
-        let failed = |error: serde_json::Error| malformed(&self.check, error.to_string());
-        let events = self.transcript.events.iter().map(serde_json::to_string);
-        let events = events.collect::<Result<Vec<_>, _>>().map_err(failed)?;
-        let trial = RawTrial::of(&self.trial)?;
-        Ok(format!(
-            "{{\n\"format\": {FORMAT},\n\"check\": {},\n\"verdict\": {},\n\"trial\": {},\n\"transcript\": [\n{}\n]\n}}\n",
-            serde_json::to_string(&self.check).map_err(failed)?,
-            serde_json::to_string_pretty(&self.verdict).map_err(failed)?,
-            serde_json::to_string_pretty(&trial).map_err(failed)?,
-            events.join(",\n")
-        ))
+    /// Writes the text of the file, an event a line: all of it at once would take several times what the transcript does.
+    fn write(&self, to: &mut impl Write) -> std::io::Result<()> {
+        let mut text = |text: String| to.write_all(JSON.text(&text).as_bytes());
+        let trial = RawTrial::of(&self.trial).map_err(std::io::Error::other)?;
+        text(format!(
+            "{{\n\"format\": {FORMAT},\n\"check\": {},\n\"verdict\": {},\n\"trial\": {},\n\"transcript\": [\n",
+            serde_json::to_string(&self.check)?,
+            serde_json::to_string_pretty(&self.verdict)?,
+            serde_json::to_string_pretty(&trial)?,
+        ))?;
+        for (n, event) in self.transcript.events.iter().enumerate() {
+            let between = if n == 0 { "" } else { ",\n" };
+            text(format!("{between}{}", serde_json::to_string(event)?))?;
+        }
+        text("\n]\n}\n".to_owned())
     }
 }
 
@@ -332,9 +336,12 @@ pub(super) fn save(
         match File::create_new(&path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             opened => {
-                let text = saved.to_json()?;
                 return opened
-                    .and_then(|mut file| file.write_all(text.as_bytes()))
+                    .and_then(|file| {
+                        let mut file = BufWriter::new(file);
+                        saved.write(&mut file)?;
+                        file.flush()
+                    })
                     .map_err(Error::file("writing", &path));
             }
         }
@@ -352,6 +359,12 @@ mod tests {
 
     /// A change of the judge that is meant: the verdicts are written anew, and their diff shows what it does.
     const BLESS: &str = "SOCKDRILL_BLESS";
+
+    fn json(trial: &SavedTrial) -> String {
+        let mut text = Vec::new();
+        trial.write(&mut text).unwrap();
+        String::from_utf8(text).unwrap()
+    }
 
     fn kept() -> Vec<(String, PathBuf, SavedTrial)> {
         let entries = std::fs::read_dir(FOLDER).unwrap();
@@ -375,7 +388,7 @@ mod tests {
                     verdict: again,
                     ..saved
                 };
-                std::fs::write(path, blessed.to_json().unwrap()).unwrap();
+                std::fs::write(path, json(&blessed)).unwrap();
             } else if again != saved.verdict {
                 let [was, is] = [&saved.verdict, &again].map(in_lines);
                 changed.push(format!("{name}\n  was: {was}\n  is:  {is}"));
@@ -424,7 +437,7 @@ mod tests {
     #[test]
     fn saved_trials_are_written_as_they_were_read() {
         for (name, _, saved) in kept() {
-            let text = saved.to_json().unwrap();
+            let text = json(&saved);
             assert_eq!(SavedTrial::parse(&name, &text).unwrap(), saved, "{name}");
         }
     }
@@ -432,7 +445,7 @@ mod tests {
     #[test]
     fn what_is_wrong_with_a_saved_trial_is_told_with_its_name() {
         let (name, _, saved) = kept().swap_remove(0);
-        let text = saved.to_json().unwrap();
+        let text = json(&saved);
         let of = |text: &str| SavedTrial::parse(&name, text).unwrap_err().to_string();
         let wrong = [
             of("{}"),

@@ -12,6 +12,7 @@ use crate::model::limits::{
 };
 use crate::model::literal::Measured;
 use crate::model::server_action::{ServerAction, Signal, Streams};
+use crate::model::text_file::Kind;
 use crate::session::client::Client;
 use crate::transcript::client_state::Progress;
 use crate::transcript::event::{ClientEvent, Ended, Exit, ServerEvent, What, last_line};
@@ -268,7 +269,9 @@ impl Session<'_> {
         let (how, became) = self.watch_second(another, stands).await;
         let flow =
             go_on_if(matches!(became, SecondInstance::Ended(exit) if exit != Exit::Status(0)));
-        let is_there = std::fs::read(&path).is_ok_and(|content| content == FOREIGN);
+        // The server may have put anything in its place.
+        let found = Kind::SETTINGS.read_found(&path);
+        let is_there = found.is_ok_and(|content| content.as_bytes() == FOREIGN);
         if !is_there {
             self.observer.record_server(ServerEvent::FileRemoved);
         }
