@@ -16,7 +16,19 @@ pub(crate) struct AlarmReader<T> {
     line: Vec<u8>,
     open: Option<Open<T>>,
     found: Vec<(T, Alarm)>,
+    /// How many have been found, and how many bytes of their texts are kept.
+    all: usize,
+    kept: usize,
 }
+
+/// So many alarms are told one by one: a server that sounds one for everything is known by then.
+const MOST_ALARMS: usize = 10_000;
+
+/// So much of their texts is kept, in bytes, and of those behind no more than their titles.
+const KEPT_OF_TEXTS: usize = 1 << 20;
+
+/// What stands for a text that is not kept.
+const NOT_KEPT: &str = "(its text is not kept: the alarms before it fill 1 MiB)";
 
 /// An alarm of which more may come.
 #[derive(Debug)]
@@ -34,6 +46,8 @@ impl<T> Default for AlarmReader<T> {
             line: Vec::new(),
             open: None,
             found: Vec::new(),
+            all: 0,
+            kept: 0,
         }
     }
 }
@@ -102,13 +116,21 @@ impl<T: Copy> AlarmReader<T> {
         let Some(open) = self.open.take().filter(Open::is_confirmed) else {
             return;
         };
+        let times = open.times().min(MOST_ALARMS - self.all);
+        let bytes = open.lines.iter().map(String::len).sum::<usize>();
+        let text = match self.kept + times * bytes > KEPT_OF_TEXTS && self.all > 0 {
+            true => vec![NOT_KEPT.to_owned()],
+            false => open.lines.clone(),
+        };
         let alarm = Alarm {
             form: open.form.name.to_owned(),
             title: open.title(),
-            text: open.lines.clone(),
+            text,
         };
-        let times = std::iter::repeat_n((open.at, alarm), open.times());
-        self.found.extend(times);
+        self.all += times;
+        self.kept += times * bytes;
+        self.found
+            .extend(std::iter::repeat_n((open.at, alarm), times));
     }
 }
 

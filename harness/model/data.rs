@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::Range;
 
+/// So many bytes are few.
+const FEW: usize = 256;
+
 /// Bytes to send or to expect, written out or generated.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Data {
@@ -57,6 +60,16 @@ impl Data {
     /// How many bytes there are.
     pub(crate) fn length(&self) -> usize {
         self.once() * self.times as usize
+    }
+
+    /// The same, where that is a number at all.
+    pub(crate) fn checked_length(&self) -> Option<usize> {
+        self.once().checked_mul(self.times as usize)
+    }
+
+    /// Whether what says how it is made is short.
+    pub(crate) fn is_told_in_few(&self) -> bool {
+        !matches!(&self.source, Source::Literal(bytes) if bytes.len() > FEW)
     }
 
     /// Up to which byte it is known without a look at the bytes that another data comes to the same.

@@ -64,6 +64,9 @@ impl Cut {
 /// As many bytes are kept as they are: what says how they are made takes as much.
 pub(crate) const FEW: usize = 256;
 
+/// Fewer bytes are copied to be put together with what came next.
+const JOINED: usize = 4 << 10;
+
 /// So many bytes are made at a time where many are gone through.
 pub(crate) const BLOCK: usize = 256 << 10;
 
@@ -119,6 +122,14 @@ impl Passage {
     /// The first of the bytes that is kept, with all behind it.
     pub(crate) fn known_from(&self) -> usize {
         self.cut().map_or(0, |cut| cut.unkept)
+    }
+
+    /// What the bytes are a part of, for which member of a crowd, and where in it they stand.
+    pub(crate) fn part_of(&self) -> Option<(&Arc<Data>, u32, &Range<usize>)> {
+        match &self.0 {
+            Form::Part { of, member, range } => Some((of, *member, range)),
+            Form::Plain(_) | Form::Cut(_) => None,
+        }
     }
 
     /// What the bytes are a part of, for which member of a crowd, and where they end in it.
@@ -193,6 +204,32 @@ impl Passage {
         agreeing_in_blocks(most, |block| {
             agreeing(&self.slice(behind(at, &block)), &bytes[block])
         })
+    }
+
+    /// The same with what came next, where that goes on with it and little is copied.
+    pub(crate) fn joined(&self, next: &Self) -> Option<Self> {
+        match (&self.0, &next.0) {
+            (Form::Plain(first), Form::Plain(second)) if first.len() < JOINED => {
+                Some([&**first, &**second].concat().into())
+            }
+            (
+                Form::Part { of, member, range },
+                Form::Part {
+                    of: next_of,
+                    member: next_member,
+                    range: next,
+                },
+            ) => {
+                let goes_on = of == next_of && member == next_member && range.end == next.start;
+                goes_on.then(|| Self::part(of, *member, range.start..next.end))
+            }
+            (Form::Part { of, member, range }, Form::Plain(second)) => {
+                let end = range.end + second.len();
+                let goes_on = end <= of.length() && of.part(*member, range.end..end) == **second;
+                goes_on.then(|| Self::part(of, *member, range.start..end))
+            }
+            _ => None,
+        }
     }
 
     /// How many bytes are known to be the same by how they are made.

@@ -288,8 +288,8 @@ impl fmt::Display for Doubt {
             Self::StillReading { step } => write!(f, "{step}; where it stops is not known"),
             Self::Unkept { step, .. } => write!(
                 f,
-                "{step}: nothing is known of the bytes that were not kept (8 MiB of what a scenario neither sends nor expects are, and \
-                 16 KiB of each connection)"
+                "{step}: nothing is known of the bytes that were not kept (8 MiB of what a scenario neither sends nor expects are, or \
+                 32 MiB of all scenarios at a time, and 16 KiB of each connection)"
             ),
             Self::StillArriving { step } => write!(f, "{step}, but bytes were still arriving"),
             Self::Starved { step, by } => write!(

@@ -10,10 +10,17 @@ use crate::transcript::event::ClientId;
 use std::collections::{BTreeMap, HashMap};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// So many bytes that are no part of anything known are kept in one transcript: more than a page of anything that a
 /// server says by itself, and little beside what the harness takes without.
 pub(crate) const KEPT_BYTES: usize = 8 << 20;
+
+/// So many in all transcripts that are written at the same time: of a server that floods everybody.
+pub(crate) const KEPT_BYTES_OF_ALL: usize = 32 << 20;
+
+/// So many are kept in each of them, however many others have used up.
+pub(crate) const KEPT_BYTES_AT_LEAST: usize = 1 << 20;
 
 /// So many are kept of each connection, however many others have used up: each of a crowd is told what it is owed.
 pub(crate) const KEPT_BYTES_OF_EACH: usize = 16 << 10;
@@ -31,8 +38,38 @@ pub(super) struct Arrivals {
     known: BTreeMap<usize, Rc<[Arc<Data>]>>,
     /// What has come for each client.
     clients: HashMap<ClientId, Arrived>,
-    /// How many bytes are kept as they are.
-    kept: usize,
+    kept: Kept,
+}
+
+/// How many bytes are kept as they are in a transcript, which count for all of them as long as it is written.
+#[derive(Debug, Default)]
+struct Kept(usize);
+
+/// How many are kept in all transcripts.
+static KEPT_IN_ALL: AtomicUsize = AtomicUsize::new(0);
+
+impl Kept {
+    /// Whether so many more would be too many, where so many are kept in all.
+    fn has_no_room(&self, more: usize, in_all: usize) -> bool {
+        let bytes = self.0.saturating_add(more);
+        let too_many_in_all = in_all.saturating_add(more) > KEPT_BYTES_OF_ALL;
+        bytes > KEPT_BYTES || too_many_in_all && bytes > KEPT_BYTES_AT_LEAST
+    }
+
+    fn has_room(&self, more: usize) -> bool {
+        !self.has_no_room(more, KEPT_IN_ALL.load(Ordering::Relaxed))
+    }
+
+    fn add(&mut self, more: usize) {
+        self.0 += more;
+        KEPT_IN_ALL.fetch_add(more, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Kept {
+    fn drop(&mut self) {
+        KEPT_IN_ALL.fetch_sub(self.0, Ordering::Relaxed);
+    }
 }
 
 /// What has come for a client.
@@ -238,11 +275,11 @@ impl Arrivals {
     fn keep_unknown(&mut self, id: ClientId, bytes: &[u8]) -> Passage {
         let of_it = &mut self.clients.entry(id).or_default().kept;
         let more = bytes.len();
-        if self.kept + more > KEPT_BYTES && *of_it + more > KEPT_BYTES_OF_EACH {
+        if !self.kept.has_room(more) && *of_it + more > KEPT_BYTES_OF_EACH {
             return Cut::of(bytes).into();
         }
         *of_it += more;
-        self.kept += more;
+        self.kept.add(more);
         bytes.into()
     }
 
@@ -266,10 +303,10 @@ impl Arrivals {
         let answers = answers.answers.get_or_insert_default();
         let told = bytes + TOLD_OF_A_DATAGRAM;
         let more = told.saturating_sub(*answers);
-        let fits = more == 0 || self.kept + more <= KEPT_BYTES;
+        let fits = more == 0 || self.kept.has_room(more);
         if fits {
             *answers = answers.saturating_sub(told);
-            self.kept += more;
+            self.kept.add(more);
         }
         fits
     }
@@ -329,7 +366,7 @@ mod tests {
             .flat_map(|bytes| arrivals.keep(ALICE, bytes))
             .collect();
         let bytes: Vec<_> = kept.iter().map(Passage::bytes).collect();
-        (bytes.concat(), arrivals.kept)
+        (bytes.concat(), arrivals.kept.0)
     }
 
     #[test]
@@ -388,7 +425,7 @@ mod tests {
         let rest = arrivals.keep(ALICE, &all[1_000..]);
         assert_eq!(rest, [Passage::part(&of, 0, 1_000..60_000)]);
         assert!(rest[0].plain().is_none());
-        assert_eq!(arrivals.kept, 1_000);
+        assert_eq!(arrivals.kept.0, 1_000);
     }
 
     #[test]
@@ -409,5 +446,30 @@ mod tests {
         assert!(!arrivals.keeps_datagram(ALICE, 5));
         arrivals.connects(ALICE);
         assert_eq!(arrivals.keep(ALICE, b"hi")[0].plain(), Some(&b"hi"[..]));
+    }
+
+    #[test]
+    fn flood_of_everybody_is_kept_up_to_a_bound_and_the_first_of_each_transcript_beyond_it() {
+        let few = Kept(0);
+        assert!(!few.has_no_room(KEPT_BYTES, 0));
+        assert!(few.has_no_room(KEPT_BYTES + 1, 0));
+        assert!(!few.has_no_room(KEPT_BYTES, KEPT_BYTES_OF_ALL - KEPT_BYTES));
+        assert!(few.has_no_room(KEPT_BYTES, KEPT_BYTES_OF_ALL));
+        assert!(!few.has_no_room(KEPT_BYTES_AT_LEAST, KEPT_BYTES_OF_ALL));
+        assert!(few.has_no_room(KEPT_BYTES_AT_LEAST + 1, KEPT_BYTES_OF_ALL));
+    }
+
+    #[test]
+    fn transcript_that_is_over_gives_its_room_back() {
+        let mut kept = Kept::default();
+        kept.add(7);
+        assert!(KEPT_IN_ALL.load(Ordering::Relaxed) >= 7);
+        // Others come and go meanwhile, so that only what never becomes less is told apart from what does.
+        for _ in 0..1_000 {
+            let mut another = Kept::default();
+            another.add(KEPT_BYTES_AT_LEAST);
+        }
+        drop(kept);
+        assert!(KEPT_IN_ALL.load(Ordering::Relaxed) < 1_000 * KEPT_BYTES_AT_LEAST);
     }
 }

@@ -11,7 +11,7 @@ use crate::transcript::event::{ClientEvent, ClientId, Event, ServerEvent, Transc
 use crate::transcript::fault::Fault;
 use crate::transcript::server_state::ServerState;
 use std::cell::{RefCell, RefMut};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
@@ -27,6 +27,7 @@ pub(crate) struct Recorder(Rc<Book>);
 struct Book {
     begun: Instant,
     transcript: RefCell<Transcript>,
+    latest: RefCell<Latest>,
     client_states: RefCell<ClientStates>,
     server_state: RefCell<ServerState>,
     /// How what comes for clients is kept.
@@ -44,6 +45,7 @@ impl Recorder {
         Self(Rc::new(Book {
             begun: Instant::now(),
             transcript: RefCell::default(),
+            latest: RefCell::default(),
             client_states: RefCell::new(ClientStates::hearing(unasked)),
             server_state: RefCell::default(),
             arrivals: RefCell::default(),
@@ -86,13 +88,28 @@ impl Recorder {
     }
 
     /// Writes an event down. What is not kept of a flood is one fact for a while: reads of megabytes follow each other within
-    /// microseconds, and never end.
+    /// microseconds, and never end. So is what comes in very many pieces.
     fn write(&self, event: Event) {
         let events = &mut self.0.transcript.borrow_mut().events;
-        match events.last_mut().and_then(|last| flood(last, &event)) {
-            Some((last, more)) => *last = more.into(),
-            None => events.push(event),
+        let latest = &mut self.0.latest.borrow_mut();
+        let What::Client(id, happened) = &event.what else {
+            latest.forget_all();
+            return events.push(event);
+        };
+        let ClientEvent::Received(next) = happened else {
+            latest.of.remove(id);
+            return events.push(event);
+        };
+        let are_many = events.len() >= MANY_EVENTS;
+        let last = latest.of(*id).and_then(|at| events.get_mut(at));
+        if let Some(last) = last
+            && let Some((last, both)) = joined(last, &event, next, are_many)
+        {
+            *last = both;
+            return;
         }
+        latest.set(*id, events.len());
+        events.push(event);
     }
 
     /// What those behind the names of a scenario say, and are owed, may come from now on.
@@ -192,24 +209,137 @@ impl Recorder {
 
     /// Takes the transcript; what follows begins a new one.
     pub(crate) fn take(&self) -> Transcript {
+        self.0.latest.borrow_mut().forget_all();
         self.0.transcript.take()
+    }
+}
+
+/// Where bytes stand in the transcript that have come for clients to whom nothing else has happened since.
+#[derive(Debug, Default)]
+struct Latest {
+    of: HashMap<ClientId, (u64, usize)>,
+    /// How often all were forgotten: to go through all of a crowd each time would be quadratic.
+    times: u64,
+}
+
+impl Latest {
+    fn of(&self, id: ClientId) -> Option<usize> {
+        let (times, at) = self.of.get(&id)?;
+        (*times == self.times).then_some(*at)
+    }
+
+    fn set(&mut self, id: ClientId, at: usize) {
+        self.of.insert(id, (self.times, at));
+    }
+
+    /// Something has happened that is no client's alone, such as a step.
+    fn forget_all(&mut self) {
+        self.times += 1;
     }
 }
 
 /// So long what is not kept of a flood is told as if it had come at once.
 const FLOODS_FOR: Duration = Duration::from_millis(100);
 
-/// The place of the last event, and what becomes of it where the next goes on with the same flood.
-fn flood<'a>(last: &'a mut Event, next: &Event) -> Option<(&'a mut Passage, Cut)> {
-    let is_soon = last.at.as_millis() / FLOODS_FOR.as_millis()
-        == next.at.as_millis() / FLOODS_FOR.as_millis();
-    let (
-        What::Client(id, ClientEvent::Received(last)),
-        What::Client(of, ClientEvent::Received(next)),
-    ) = (&mut last.what, &next.what)
-    else {
+/// In a transcript of so many events, of which each takes a hundred bytes and more, that is told so of all that comes.
+const MANY_EVENTS: usize = 100_000;
+
+/// The place of what came last, and what it comes to where the next goes on with the same flood.
+fn joined<'a>(
+    last: &'a mut Event,
+    event: &Event,
+    next: &Passage,
+    are_many: bool,
+) -> Option<(&'a mut Passage, Passage)> {
+    let moment = |event: &Event| event.at.as_millis() / FLOODS_FOR.as_millis();
+    if moment(last) != moment(event) {
+        return None;
+    }
+    let What::Client(_, ClientEvent::Received(last)) = &mut last.what else {
         return None;
     };
-    let more = last.cut()?.with(next.cut()?);
-    (is_soon && id == of).then_some((last, more))
+    let both = match (last.cut(), next.cut()) {
+        (Some(last), Some(next)) => last.with(next).into(),
+        _ => last.joined(next).filter(|_| are_many)?,
+    };
+    Some((last, both))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::data::Source;
+
+    const ALICE: ClientId = ClientId { who: 0, member: 0 };
+    const BOB: ClientId = ClientId { who: 1, member: 0 };
+
+    fn received(recorder: &Recorder, id: ClientId) -> Vec<Passage> {
+        recorder.with(|transcript| {
+            let events = transcript.events.iter();
+            let received = events.filter_map(|event| match &event.what {
+                What::Client(of, ClientEvent::Received(bytes)) if *of == id => Some(bytes.clone()),
+                _ => None,
+            });
+            received.collect()
+        })
+    }
+
+    #[test]
+    fn transcript_of_a_drip_is_bounded_and_loses_nothing() {
+        let recorder = Recorder::new(&Unasked::default());
+        let seed = 7;
+        let bytes = 4 * MANY_EVENTS;
+        let data = Arc::new(Data::from(Source::Pattern { bytes, seed }));
+        for at in 0..bytes {
+            let piece = Passage::part(&data, 0, at..at + 1);
+            recorder.write(Event {
+                at: recorder.0.begun.elapsed(),
+                what: What::Client(ALICE, ClientEvent::Received(piece)),
+            });
+            if at % 2 == 0 {
+                let piece = Passage::from(vec![b'x']);
+                recorder.write(Event {
+                    at: recorder.0.begun.elapsed(),
+                    what: What::Client(BOB, ClientEvent::Received(piece)),
+                });
+            }
+        }
+        let (alice, bob) = (received(&recorder, ALICE), received(&recorder, BOB));
+        assert!(alice.len() + bob.len() < 2 * MANY_EVENTS);
+        let all: Vec<u8> = alice
+            .iter()
+            .flat_map(|piece| piece.bytes().into_owned())
+            .collect();
+        assert!(all == data.bytes(0), "bytes are lost");
+        assert_eq!(bob.iter().map(Passage::len).sum::<usize>(), bytes / 2);
+    }
+
+    #[test]
+    fn floods_of_several_clients_are_told_apart_in_few_events() {
+        let recorder = Recorder::new(&Unasked::default());
+        let flood = |id| {
+            let piece = Cut::of(&[b'x'; 1_000]).into();
+            recorder.write(Event {
+                at: Duration::from_millis(1),
+                what: What::Client(id, ClientEvent::Received(piece)),
+            });
+        };
+        for _ in 0..1_000 {
+            flood(ALICE);
+            flood(BOB);
+        }
+        recorder.write(Event {
+            at: Duration::from_millis(1),
+            what: What::Client(ALICE, ClientEvent::Stalled),
+        });
+        flood(ALICE);
+        let lengths = |id| {
+            received(&recorder, id)
+                .iter()
+                .map(Passage::len)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(lengths(ALICE), [1_000_000, 1_000]);
+        assert_eq!(lengths(BOB), [1_000_000]);
+    }
 }

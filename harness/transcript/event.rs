@@ -1110,9 +1110,11 @@ impl fmt::Display for ServerEvent {
 
 /// Bytes in saved transcripts: in the notation of `.drill` files, or shorter where they are many.
 mod as_text {
+    use crate::model::data::Data;
     use crate::model::literal;
     use crate::model::passage::{Cut, Passage};
     use serde::{Deserialize, Deserializer, Serialize, Serializer, de::Error};
+    use std::sync::Arc;
 
     /// Fewer bytes are written out, so that a person can read them.
     const MANY: usize = 256;
@@ -1137,7 +1139,18 @@ mod as_text {
             unkept: usize,
             then: String,
         },
+        /// A part of what this comes to for a member of a crowd.
+        Part {
+            of: Data,
+            member: u32,
+            from: usize,
+            to: usize,
+        },
     }
+
+    /// The most that is written so, in bytes: as much as a client sends or expects in one step, and then some. Nobody is to hold
+    /// what a few words of a file come to.
+    const MOST: usize = 1 << 30;
 
     impl Form {
         fn of(bytes: &[u8]) -> Self {
@@ -1162,7 +1175,12 @@ mod as_text {
         fn bytes(&self) -> Result<Vec<u8>, String> {
             let read = |text| literal::bytes(text).map_err(|error| error.to_string());
             match self {
+                Self::Repeated { bytes, .. } if *bytes > MOST => Err(too_many(*bytes)),
+                Self::Cut { unkept, .. } if *unkept > usize::MAX / 2 => Err(too_many(*unkept)),
                 Self::Text(text) | Self::Cut { then: text, .. } => read(text),
+                Self::Part { .. } => {
+                    Err("this is known of what comes over a connection alone".to_owned())
+                }
                 Self::Repeated { text, bytes } => {
                     let piece = read(text)?;
                     Ok(piece.into_iter().cycle().take(*bytes).collect())
@@ -1175,6 +1193,10 @@ mod as_text {
                 }
             }
         }
+    }
+
+    fn too_many(bytes: usize) -> String {
+        format!("these are {bytes} bytes, and {MOST} is the most")
     }
 
     /// Whether the first `length` bytes follow each other again and again.
@@ -1193,9 +1215,16 @@ mod as_text {
 
     impl Serialize for Passage {
         fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
-            let form = match self.cut() {
-                None => Form::of(&self.bytes()),
-                Some(cut) => Form::Cut {
+            let part = self.part_of().filter(|(of, ..)| of.is_told_in_few());
+            let form = match (self.cut(), part) {
+                (None, None) => Form::of(&self.bytes()),
+                (None, Some((of, member, range))) => Form::Part {
+                    of: Data::clone(of),
+                    member,
+                    from: range.start,
+                    to: range.end,
+                },
+                (Some(cut), _) => Form::Cut {
                     unkept: cut.unkept,
                     then: literal::escaped(&cut.then),
                 },
@@ -1207,10 +1236,23 @@ mod as_text {
     impl<'de> Deserialize<'de> for Passage {
         fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
             let form = Form::deserialize(from)?;
+            if let Form::Part {
+                of,
+                member,
+                from,
+                to,
+            } = form
+            {
+                let is_of_it = from <= to && of.checked_length().is_some_and(|all| to <= all);
+                return match is_of_it && to - from <= MOST {
+                    true => Ok(Self::part(&Arc::new(of), member, from..to)),
+                    false => Err(D::Error::custom("there is no such part")),
+                };
+            }
             let bytes = form.bytes().map_err(D::Error::custom)?;
             let unkept = match form {
                 Form::Cut { unkept, .. } => unkept,
-                Form::Text(_) | Form::Repeated { .. } | Form::Hex { .. } => {
+                Form::Text(_) | Form::Repeated { .. } | Form::Hex { .. } | Form::Part { .. } => {
                     return Ok(bytes.into());
                 }
             };
@@ -1223,7 +1265,9 @@ mod as_text {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::data::{Data, Source};
     use crate::model::passage::Cut;
+    use std::sync::Arc;
 
     #[test]
     fn transcript_survives_saving() {
@@ -1272,6 +1316,41 @@ mod tests {
             flood.to_string(),
             r#"< "" … "\nab\nab\nab\nab\nab\n" (1500000 bytes)"#
         );
+    }
+
+    #[test]
+    fn part_of_a_pattern_is_saved_in_a_line() {
+        let data: Data = Source::Pattern {
+            bytes: 64 << 20,
+            seed: 7,
+        }
+        .into();
+        let part = Passage::part(&Arc::new(data), 3, 1_000..60 << 20);
+        let came = ClientEvent::Received(part);
+        let saved = serde_json::to_string(&came).unwrap();
+        assert!(saved.len() < 200, "{saved}");
+        let read: ClientEvent = serde_json::from_str(&saved).unwrap();
+        let (ClientEvent::Received(came), ClientEvent::Received(read)) = (&came, &read) else {
+            panic!("{saved}");
+        };
+        assert!(came == read);
+    }
+
+    #[test]
+    fn saved_bytes_are_no_more_than_there_can_be() {
+        for saved in [
+            r#"{"text":"ab","bytes":1000000000000}"#,
+            r#"{"unkept":18446744073709551615,"then":"ab"}"#,
+            r#"{"of":{"source":{"pattern":{"bytes":5,"seed":0}},"times":1,"capitals":false},"member":0,"from":0,"to":6}"#,
+            r#"{"of":{"source":{"pattern":{"bytes":5,"seed":0}},"times":1,"capitals":false},"member":0,"from":3,"to":2}"#,
+            r#"{"of":{"source":{"pattern":{"bytes":9223372036854775807,"seed":0}},"times":4294967295,"capitals":false},"member":0,"from":0,"to":6}"#,
+        ] {
+            let saved = format!("{{\"received\":{saved}}}");
+            assert!(
+                serde_json::from_str::<ClientEvent>(&saved).is_err(),
+                "{saved}"
+            );
+        }
     }
 
     #[test]
