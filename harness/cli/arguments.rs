@@ -3,7 +3,7 @@
 use super::completions::Shell;
 use crate::launch::lab::Isolation;
 use crate::model::address::listener;
-use crate::model::literal::duration;
+use crate::model::literal::{duration, wait};
 use crate::model::partition::Partition;
 use crate::report::concluded::NoTests;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -188,6 +188,9 @@ pub(super) struct Shared {
     /// Which of several listeners to drill: a port, or an address as the error lists them.
     #[arg(long, value_name = "ADDRESS", value_parser = listener)]
     pub(super) listen: Option<String>,
+    /// How long the server may take to listen, such as 1m; the target file's ready-within otherwise, or 10s.
+    #[arg(long, value_name = "TIME", value_parser = ready_within)]
+    pub(super) ready_within: Option<Duration>,
     /// What becomes of a run in which nothing was tried: all was skipped, or nothing selected.
     #[arg(long, value_enum, value_name = "WHAT", default_value_t = NoTestsArg::Fail)]
     pub(super) no_tests: NoTestsArg,
@@ -253,6 +256,10 @@ pub(super) struct Forms {
 }
 
 /// The time that a run has.
+fn ready_within(text: &str) -> Result<Duration, String> {
+    wait(text).map_err(|error| error.to_string())
+}
+
 fn budget(text: &str) -> Result<Duration, String> {
     match duration(text) {
         Ok(Duration::ZERO) => {

@@ -3,7 +3,7 @@
 use super::arguments::RunArgs;
 use super::output::say;
 use super::reports::finish;
-use super::target::{settings, target};
+use super::target::{settings, started_as_told, target};
 use crate::model::error::{Error, ExitCode};
 use crate::runner::{self, CaseRun, Given, Invocation, Settings};
 
@@ -39,11 +39,8 @@ fn cases(arguments: &RunArgs, given: &Given) -> Result<Vec<CaseRun>, Error> {
     for file in &arguments.files {
         cases.extend(runner::cases_of(file, given)?);
     }
-    let listen = &arguments.shared.listen;
-    if listen.is_some() {
-        for case in &mut cases {
-            case.target.listen.clone_from(listen);
-        }
+    for case in &mut cases {
+        started_as_told(&mut case.target, &arguments.shared);
     }
     Ok(cases)
 }

@@ -27,10 +27,16 @@ pub(super) fn target(name: Option<&str>, shared: &Shared) -> Result<Target, Erro
     if let Some(speaks) = speaks {
         target.profile = speaks;
     }
+    started_as_told(&mut target, shared);
+    Ok(target)
+}
+
+/// What the command line says of how the server comes up, whatever its target says.
+pub(super) fn started_as_told(target: &mut Target, shared: &Shared) {
     if shared.listen.is_some() {
         target.listen.clone_from(&shared.listen);
     }
-    Ok(target)
+    target.ready_within = shared.ready_within.unwrap_or(target.ready_within);
 }
 
 pub(super) fn settings(shared: &Shared, invocation: Invocation) -> Result<Settings, Error> {

@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -169,6 +169,7 @@ impl Process {
         streams: Streams,
         folder: &Path,
     ) -> Result<Self, Error> {
+        let directory = working_folder()?;
         let fill = Fill::of(lab, folder);
         write_files(target, &lab.reached(folder), &fill)?;
         let words = target.command.iter().map(|word| fill.in_text(word));
@@ -196,7 +197,6 @@ impl Process {
                 (output_end.as_fd(), None)
             }
         };
-        let directory = std::env::current_dir().map_err(start_failed)?;
         let listener = match target.listen_fds {
             true => Some(activated(target, lab).map_err(start_failed)?),
             false => None,
@@ -360,6 +360,18 @@ const ACTIVATED_BACKLOG: i32 = 128;
 
 fn c_string(bytes: &[u8]) -> std::io::Result<CString> {
     CString::new(bytes).map_err(std::io::Error::other)
+}
+
+/// Where we are, which the server is to be too.
+///
+/// # Errors
+/// It has been removed, and no program is found from there.
+fn working_folder() -> Result<PathBuf, Error> {
+    std::env::current_dir().map_err(|source| {
+        let link = Path::new("/proc/self/cwd");
+        let name = std::fs::read_link(link).unwrap_or_else(|_| link.to_owned());
+        Error::file("looking for the working folder", &name)(source)
+    })
 }
 
 pub(super) fn missing(program: &str, target: &Target) -> Error {

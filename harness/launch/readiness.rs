@@ -6,6 +6,7 @@ use crate::kernel::{self, Activity, Descriptors, Row, State, stillness, tree};
 use crate::launch::lab::Lab;
 use crate::model::address::Address;
 use crate::model::error::Error;
+use crate::model::literal::Shown;
 use crate::model::profile::Transport;
 use crate::transcript::event::Exit;
 use std::collections::HashSet;
@@ -311,7 +312,11 @@ fn never_listened(
     // Several sockets may share an address.
     elsewhere.dedup();
     let hint = match elsewhere.as_slice() {
-        [] => nowhere.to_owned(),
+        [] => format!(
+            "{nowhere}; if it needs longer to start, --ready-within {longer}, or ready-within = \"{longer}\" in its target file, \
+             gives it the time",
+            longer = Shown(target.ready_within.saturating_mul(6))
+        ),
         places => format!(
             "; it listens on {}, which is not what was awaited",
             places.join(", ")

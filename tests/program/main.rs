@@ -9,6 +9,8 @@ mod host;
 
 /// What a server says itself of a defect.
 mod alarm;
+/// What users name and servers send is bounded.
+mod bounds;
 /// What a server says by itself to clients that are silent. Here stands what takes longest, since tests begin in the order of
 /// their names.
 mod by_itself;
@@ -30,6 +32,8 @@ mod ended;
 mod files;
 /// How much is kept of what servers send.
 mod floods;
+/// What is foreign does nothing where it is written.
+mod foreign;
 /// What a server leaves behind, told from what it will use again or give back.
 mod growth;
 /// Known failures, selections, strictness and the least number of passes: what makes a run pass or fail.
