@@ -197,6 +197,10 @@ pub(super) struct Shared {
     /// Ends the run after this time, such as 30s; what is left out is said, and what tells the most is tried first.
     #[arg(long, value_name = "TIME", value_parser = budget)]
     pub(super) budget: Option<Duration>,
+    /// Ends a check, or a case, that takes longer than this beside waiting for others; usually 10m, and more where its scenarios say
+    /// so.
+    #[arg(long, value_name = "TIME", value_parser = budget)]
+    pub(super) check_budget: Option<Duration>,
     /// Tries a part of what is selected, such as slice:1/3 or hash:1/3; `report merge` makes one report of all parts.
     #[arg(long, value_name = "PART")]
     pub(super) partition: Option<Partition>,
@@ -255,15 +259,16 @@ pub(super) struct Forms {
     pub(super) html: Option<PathBuf>,
 }
 
-/// The time that a run has.
+/// The time that a server has to begin.
 fn ready_within(text: &str) -> Result<Duration, String> {
     wait(text).map_err(|error| error.to_string())
 }
 
+/// The time that a run has, or a check.
 fn budget(text: &str) -> Result<Duration, String> {
     match duration(text) {
         Ok(Duration::ZERO) => {
-            Err("no time is no budget; write how long the run may take, such as 30s".to_owned())
+            Err("no time is no budget; write how long it may take, such as 30s".to_owned())
         }
         Ok(budget) => Ok(budget),
         Err(error) => Err(error.to_string()),

@@ -2,7 +2,7 @@
 
 use super::arguments::CheckArgs;
 use super::output::{say, warn};
-use super::reports::finish;
+use super::reports::{finish, try_places};
 use super::target::{settings, target};
 use crate::model::error::{Error, ExitCode};
 use crate::runner::{self, Invocation, Settings};
@@ -10,6 +10,7 @@ use crate::runner::{self, Invocation, Settings};
 pub(super) fn check(arguments: &CheckArgs, invocation: Invocation) -> Result<ExitCode, Error> {
     let shared = &arguments.shared;
     let target = target(arguments.target.as_deref(), shared)?;
+    try_places(shared)?;
     let settings = Settings {
         only: arguments.only.clone(),
         skip: arguments.skip.clone(),
@@ -34,6 +35,10 @@ pub(super) fn check(arguments: &CheckArgs, invocation: Invocation) -> Result<Exi
     });
     let (report, code) = finish(ran, shared)?;
     let passed = report.map_or(0, |report| report.summary().pass);
+    // Of what the user did not wait for nothing is demanded.
+    if code == ExitCode::Interrupted {
+        return Ok(code);
+    }
     if let Some(least) = arguments.min_checks.filter(|least| passed < *least) {
         say(&format!(
             "{passed} checks passed, and --min-checks wants {least}"

@@ -6,10 +6,13 @@ use super::repeat::invocation;
 use super::{check, doctor, explain, fmt, init, list, man, report, repro, run, serve};
 use crate::foreign::is_active;
 use crate::model::error::{Error, ExitCode};
+use crate::sys::signals::ignore_file_size_signal;
 use clap::{ArgMatches, CommandFactory, FromArgMatches};
 
 /// Does what the command line says, and returns the exit code.
 pub fn main() -> i32 {
+    // A report that grows beyond `ulimit -f` is one that cannot be written, and told as such: no reason to be killed.
+    ignore_file_size_signal();
     let matches = Cli::command().try_get_matches().unwrap_or_else(refuse);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(refuse);
     let code = match dispatch(cli.command, &matches) {

@@ -3,6 +3,7 @@
 mod arguments;
 mod check;
 mod completions;
+mod destination;
 mod dispatch;
 mod doctor;
 mod explain;

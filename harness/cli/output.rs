@@ -1,5 +1,6 @@
 //! What is written for the user: lines, errors and files.
 
+use super::destination;
 use crate::foreign::TERMINAL;
 use crate::model::error::Error;
 use std::io::Write;
@@ -25,5 +26,5 @@ pub(super) fn say(line: &str) {
 }
 
 pub(super) fn write(path: &Path, text: &str) -> Result<(), Error> {
-    std::fs::write(path, text).map_err(Error::file("writing", path))
+    destination::write(path, text.as_bytes()).map_err(Error::file("writing", path))
 }

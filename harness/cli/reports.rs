@@ -1,13 +1,57 @@
 //! The reports of a run, in the forms that were asked for.
 
 use super::arguments::{Forms, Shared};
-use super::output::{say, write};
+use super::destination::Destination;
+use super::output::{complain, say};
 use crate::model::error::{Error, ExitCode};
 use crate::report::concluded::NoTests;
 use crate::report::data::{CheckResult, Report};
 use crate::report::written::Written;
 use crate::runner;
-use std::path::Path;
+
+/// Tries all places that reports are to be written to, before there is anything to lose: each that cannot be written to is said.
+pub(super) fn try_places(shared: &Shared) -> Result<(), Error> {
+    let folders = [
+        ("artifacts", &shared.artifacts),
+        ("transcripts", &shared.transcripts),
+    ];
+    let folders = folders.into_iter().filter_map(|(option, folder)| {
+        let folder = folder.as_ref()?;
+        Some(Destination::of(option, folder).tried_as_folder())
+    });
+    all_but_the_last(tried(&shared.forms).chain(folders))
+}
+
+/// The same of the files alone.
+pub(super) fn try_files(forms: &Forms) -> Result<(), Error> {
+    all_but_the_last(tried(forms))
+}
+
+fn tried(forms: &Forms) -> impl Iterator<Item = Result<(), Error>> {
+    asked(forms).map(|(destination, _)| destination.tried_as_file())
+}
+
+/// Says all errors but the last, which is for the caller to say.
+fn all_but_the_last(tried: impl Iterator<Item = Result<(), Error>>) -> Result<(), Error> {
+    let mut errors: Vec<Error> = tried.filter_map(Result::err).collect();
+    let last = errors.pop();
+    errors.iter().for_each(complain);
+    last.map_or(Ok(()), Err)
+}
+
+/// What makes a report in one of its forms.
+type Form = fn(&Written) -> String;
+
+/// The files that reports are to be written to, and what makes them.
+fn asked(forms: &Forms) -> impl Iterator<Item = (Destination<'_>, Form)> {
+    let all: [(_, _, Form); 3] = [
+        ("json", &forms.json, Written::to_json),
+        ("junit", &forms.junit, Written::to_junit),
+        ("html", &forms.html, Written::to_html),
+    ];
+    let asked = all.into_iter();
+    asked.filter_map(|(option, path, form)| Some((Destination::of(option, path.as_ref()?), form)))
+}
 
 /// What a run comes to, in which there may have been nothing to try: writes the reports that were asked for and the end of
 /// the text, and returns the exit code.
@@ -25,52 +69,49 @@ pub(super) fn finish(
         }
         ran => ran?,
     };
-    let code = conclude(&report.written(), &shared.forms, no_tests)?;
-    if let Some(folder) = &shared.artifacts {
-        for result in &report.results {
-            write_artifact(folder, result)?;
-        }
-    }
+    let code = conclude(&report.written(), &shared.forms, no_tests);
+    let saved = report.results.iter().map(|result| saved(result, shared));
+    let unsaved = report.unsaved.iter().map(|reason| {
+        Err(Error::Unwritable {
+            option: "transcripts",
+            path: shared.transcripts.clone().unwrap_or_default(),
+            reason: reason.clone(),
+        })
+    });
+    let code = all_written(code, saved.chain(unsaved));
     Ok((Some(report), code))
 }
 
 /// Writes a report in the forms that were asked for, and the end of its text, and returns the exit code.
-pub(super) fn conclude(
-    report: &Written,
-    forms: &Forms,
-    no_tests: NoTests,
-) -> Result<ExitCode, Error> {
-    write_all(report, forms)?;
-    if let Some(too_little) = report.too_little().filter(|why| why.is_told(no_tests)) {
-        say(&too_little.to_string());
-    }
-    Ok(report.exit_code(no_tests))
-}
-
-fn write_all(report: &Written, forms: &Forms) -> Result<(), Error> {
+pub(super) fn conclude(report: &Written, forms: &Forms, no_tests: NoTests) -> ExitCode {
     for line in report.closing_text().trim_end().lines() {
         say(line);
     }
-    if let Some(path) = &forms.json {
-        write(path, &report.to_json())?;
+    let written = asked(forms).map(|(destination, form)| destination.write(&form(report)));
+    let code = all_written(report.exit_code(no_tests), written);
+    if let Some(too_little) = report.too_little().filter(|why| why.is_told(no_tests)) {
+        say(&too_little.to_string());
     }
-    if let Some(path) = &forms.junit {
-        write(path, &report.to_junit())?;
-    }
-    if let Some(path) = &forms.html {
-        write(path, &report.to_html())?;
-    }
-    Ok(())
+    code
 }
 
-fn write_artifact(folder: &Path, result: &CheckResult) -> Result<(), Error> {
-    let Some(scenario) = &result.scenario else {
+/// The exit code where not all could be written, of which each is said: what a run has found, and that the user has ended it,
+/// is no less true.
+fn all_written(code: ExitCode, written: impl Iterator<Item = Result<(), Error>>) -> ExitCode {
+    let missing = written.filter_map(Result::err).inspect(complain).count();
+    match code {
+        ExitCode::Passed if missing > 0 => ExitCode::CouldNotRun,
+        code => code,
+    }
+}
+
+/// Writes the scenario of a failure into the folder for them, if there is one.
+fn saved(result: &CheckResult, shared: &Shared) -> Result<(), Error> {
+    let Some((folder, scenario)) = shared.artifacts.as_ref().zip(result.scenario.as_ref()) else {
         return Ok(());
     };
-    let path = folder.join(runner::artifact_name(result));
-    std::fs::create_dir_all(folder).map_err(Error::file("making", folder))?;
-    write(
-        &path,
+    Destination::of("artifacts", folder).write_within(
+        &runner::artifact_name(result),
         &format!("# {}: {}\n{scenario}", result.id, result.requirement),
     )
 }

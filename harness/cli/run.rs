@@ -2,7 +2,7 @@
 
 use super::arguments::RunArgs;
 use super::output::say;
-use super::reports::finish;
+use super::reports::{finish, try_places};
 use super::target::{settings, started_as_told, target};
 use crate::model::error::{Error, ExitCode};
 use crate::runner::{self, CaseRun, Given, Invocation, Settings};
@@ -15,6 +15,7 @@ pub(super) fn run(arguments: &RunArgs, invocation: Invocation) -> Result<ExitCod
         speaks: shared.speaks.clone(),
         program: None,
     };
+    try_places(shared)?;
     let settings = Settings {
         verbose: arguments.verbose,
         ..settings(shared, invocation)?

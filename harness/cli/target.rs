@@ -47,6 +47,7 @@ pub(super) fn settings(shared: &Shared, invocation: Invocation) -> Result<Settin
         seed: shared.seed,
         strict: shared.strict,
         budget: shared.budget,
+        check_budget: shared.check_budget,
         partition: shared.partition,
         timings: shared.timings,
         transcripts: shared.transcripts.clone(),

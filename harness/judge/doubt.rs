@@ -161,6 +161,18 @@ pub(crate) enum Doubt {
         /// Whether it had been begun.
         begun: bool,
     },
+    /// What the check itself may take was used up before.
+    OutOfCheckBudget {
+        /// How much time there was.
+        budget: Duration,
+        /// Whether it had been begun, or the first look at the server took that long.
+        begun: bool,
+    },
+    /// The user has ended the run before.
+    Interrupted {
+        /// Whether it had been begun.
+        begun: bool,
+    },
     /// Too many of the cases that were drawn prove nothing.
     CasesUnproven {
         /// How many prove nothing.
@@ -204,6 +216,8 @@ impl Doubt {
             Self::OutOfRun { .. } => "out-of-run",
             Self::SecondHand { .. } => "second-hand",
             Self::OutOfBudget { .. } => "out-of-budget",
+            Self::OutOfCheckBudget { .. } => "out-of-check-budget",
+            Self::Interrupted { .. } => "interrupted",
             Self::CasesUnproven { .. } => "cases-unproven",
         }
     }
@@ -237,6 +251,8 @@ impl Doubt {
                 | Self::CouldNotRun { .. }
                 | Self::OutOfRun { .. }
                 | Self::OutOfBudget { .. }
+                | Self::OutOfCheckBudget { .. }
+                | Self::Interrupted { .. }
                 | Self::Elsewhere { .. }
         )
     }

@@ -210,6 +210,15 @@ pub(crate) enum Segmentation<Position = usize> {
 }
 
 impl Segmentation {
+    /// How many segments of so many bytes there are at most.
+    pub(crate) fn most_segments(&self, bytes: usize) -> usize {
+        match self {
+            Self::Whole => 1,
+            Self::Pieces(size) => bytes.div_ceil((*size).max(1)),
+            Self::At(positions) => positions.len() + 1,
+        }
+    }
+
     /// Where the segments of so many bytes are.
     pub(crate) fn segments(&self, bytes: usize) -> Vec<Range<usize>> {
         match self {

@@ -155,9 +155,16 @@ pub enum Error {
         /// The cause.
         source: io::Error,
     },
-    /// The user ended the run.
-    #[error("interrupted")]
-    Interrupted,
+    /// A report cannot be written where an option says.
+    #[error("--{option} {}: {reason}", path.display())]
+    Unwritable {
+        /// The option.
+        option: &'static str,
+        /// The file or the folder.
+        path: PathBuf,
+        /// What is in the way, and what to do.
+        reason: String,
+    },
 }
 
 /// What stands before each line of a server's output.
@@ -222,8 +229,8 @@ impl Error {
                 ExitCode::Usage
             }
             Self::NothingSelected(_) => ExitCode::NothingSelected,
-            Self::Interrupted => ExitCode::Interrupted,
             Self::File { .. }
+            | Self::Unwritable { .. }
             | Self::MissingProgram { .. }
             | Self::Start { .. }
             | Self::EndedEarly { .. }

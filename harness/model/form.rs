@@ -76,6 +76,26 @@ impl<'a> Form<'a> {
         self
     }
 
+    /// For how long it may go on by the times that are written in it.
+    pub(crate) fn time_written(&self) -> Duration {
+        let (mut bytes, mut pieces, mut time) = (0, 1, Duration::ZERO);
+        for argument in &self.arguments {
+            match argument {
+                Argument::Data(data) => bytes = data.length(),
+                Argument::Segmentation(segmentation) => pieces = segmentation.most_segments(bytes),
+                Argument::Every(every) => {
+                    let pieces = u32::try_from(pieces).unwrap_or(u32::MAX);
+                    time = every.saturating_mul(pieces).saturating_add(time);
+                }
+                Argument::Time(limit) | Argument::Within(limit) => {
+                    time = time.saturating_add(*limit);
+                }
+                _ => {}
+            }
+        }
+        time
+    }
+
     /// The same with other arguments.
     pub(crate) fn with_all(mut self, arguments: impl IntoIterator<Item = Argument<'a>>) -> Self {
         self.arguments.extend(arguments);

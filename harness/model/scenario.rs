@@ -106,7 +106,15 @@ impl Scenario {
 
     /// For how long nothing happens in it, as it is written: it takes that long at least.
     pub(crate) fn pauses(&self) -> Duration {
-        pauses(&self.lines)
+        time_of(&self.lines, &|line| match &line.step {
+            Step::Pause(time) => *time,
+            _ => Duration::ZERO,
+        })
+    }
+
+    /// For how long it may go on by the times that are written in it, where each is waited for in full.
+    pub(crate) fn time_written(&self) -> Duration {
+        time_of(&self.lines, &|line| line.step.form().time_written())
     }
 
     /// The lines in the order of the text, those inside of blocks included.
@@ -117,13 +125,14 @@ impl Scenario {
     }
 }
 
-fn pauses(lines: &[Line]) -> Duration {
+/// What all lines take, each as often as it is performed, where a step takes so long.
+fn time_of(lines: &[Line], step: &dyn Fn(&Line) -> Duration) -> Duration {
     let of = |line: &Line| match &line.step {
-        Step::Pause(time) => *time,
-        Step::Repeat { times, lines } => pauses(lines) * *times,
-        Step::Client { .. } | Step::Server(_) | Step::Settle | Step::Barrier => Duration::ZERO,
+        Step::Repeat { times, lines } => time_of(lines, step).saturating_mul(*times),
+        _ => step(line),
     };
-    lines.iter().map(of).sum()
+    let all = lines.iter().map(of);
+    all.fold(Duration::ZERO, Duration::saturating_add)
 }
 
 fn flatten<'a>(lines: &'a [Line], steps: &mut Vec<&'a Line>) {

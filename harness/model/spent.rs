@@ -73,6 +73,12 @@ impl Spent {
         self.on[what as usize]
     }
 
+    /// How much was spent on all but waiting in line.
+    pub(crate) fn beside_the_line(&self) -> Duration {
+        let own = ALL.iter().filter(|what| **what != SpentOn::Line);
+        own.map(|what| self.on(*what)).sum()
+    }
+
     /// Adds what was spent on something.
     pub(crate) fn spend(&mut self, what: SpentOn, time: Duration) {
         self.on[what as usize] += time;
@@ -103,6 +109,8 @@ mod tests {
         assert_eq!(one.on(SpentOn::Rest), ms(2));
         assert_eq!(one.on(SpentOn::Start), ms(5));
         assert_eq!(one.starts, [ms(5)]);
+        one.spend(SpentOn::Line, ms(9));
+        assert_eq!(one.beside_the_line(), ms(7));
     }
 
     #[test]

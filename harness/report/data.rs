@@ -45,6 +45,10 @@ pub struct Report {
     pub duration: Duration,
     /// The run ended early: a server that does not serve a polite client shows nothing else.
     pub serves_nobody: bool,
+    /// The user has ended the run, and this is what was known by then.
+    pub interrupted: bool,
+    /// Why trials could not be saved that were to be, where that is so: nothing else is missing.
+    pub unsaved: Option<String>,
     /// The time that the run had, where it had a budget.
     pub budget: Option<Duration>,
     /// Which part of a run over several machines it is, where it is one.
@@ -306,7 +310,7 @@ impl Report {
         findings.map(results).collect()
     }
 
-    /// The exit code of the run: a failure comes first; where all was skipped, or more proved nothing than proved anything,
+    /// The exit code of the run: that the user has ended it comes first, and then a failure; where all was skipped, or more proved nothing than proved anything,
     /// too little was concluded. What a budget left no time for counts as neither.
     pub fn exit_code(&self) -> ExitCode {
         self.exit_code_with(NoTests::Fail)
@@ -401,6 +405,8 @@ mod tests {
             seed: 1,
             duration: Duration::ZERO,
             serves_nobody: false,
+            interrupted: false,
+            unsaved: None,
             budget: None,
             partition: None,
             timings: None,

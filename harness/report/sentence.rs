@@ -14,6 +14,11 @@ use crate::transcript::event::Exit;
 use crate::transcript::server_state::SecondInstance;
 use std::fmt;
 
+/// How far something had come.
+fn how_far(begun: bool) -> &'static str {
+    if begun { "concluded" } else { "tried" }
+}
+
 impl fmt::Display for Cause {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -323,13 +328,27 @@ impl fmt::Display for Doubt {
                 "{cause}; not on a fresh server, though, but on one that {} had used before",
                 used_by.join(", ")
             ),
-            Self::OutOfBudget { budget, begun } => {
-                let how_far = if *begun { "concluded" } else { "tried" };
+            Self::OutOfBudget { budget, begun } => write!(
+                f,
+                "not {}: the run's budget of {} was over",
+                how_far(*begun),
+                Shown(*budget)
+            ),
+            Self::OutOfCheckBudget { budget, begun } => {
+                let what = if *begun {
+                    "it"
+                } else {
+                    "the first look at the server"
+                };
                 write!(
                     f,
-                    "not {how_far}: the run's budget of {} was over",
+                    "not {}: {what} took longer than {} (--check-budget)",
+                    how_far(*begun),
                     Shown(*budget)
                 )
+            }
+            Self::Interrupted { begun } => {
+                write!(f, "not {}: the run was interrupted", how_far(*begun))
             }
             Self::CasesUnproven {
                 unproven,

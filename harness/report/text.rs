@@ -54,10 +54,14 @@ impl Written {
         TERMINAL.text(&text).into_owned()
     }
 
-    /// The last lines of a run: how many findings there are, where that says something, what the budget left out, and how many
-    /// results.
+    /// The last lines of a run: how many findings there are, where that says something, what the budget or the user left out, and
+    /// how many results.
     pub(super) fn counts(&self) -> Vec<String> {
-        let lines = [self.findings_in_words(), self.left_out_in_words()];
+        let lines = [
+            self.findings_in_words(),
+            self.left_out_in_words(),
+            self.interrupted_in_words(),
+        ];
         let lines = lines.into_iter().flatten();
         lines.chain([self.summary_line()]).collect()
     }
@@ -102,6 +106,16 @@ impl Written {
             "left out: {left_out} of {all} {word}s, for which the budget of {budget} was too short"
         );
         (left_out > 0).then_some(words)
+    }
+
+    /// How many results the user did not wait for, where he has ended the run.
+    fn interrupted_in_words(&self) -> Option<String> {
+        let (missing, all, word) = (self.not_waited_for(), self.checks.len(), self.word());
+        let words = match missing {
+            0 => format!("interrupted, when all {word}s were concluded"),
+            _ => format!("interrupted: {missing} of {all} {word}s were not tried to their end"),
+        };
+        self.interrupted.then_some(words)
     }
 
     /// How many defects have failed checks, and how many checks, where that is more than one.

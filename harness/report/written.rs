@@ -36,6 +36,8 @@ pub(crate) struct Written {
     pub partition: Option<String>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub serves_nobody: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub interrupted: bool,
     pub summary: Summary,
     pub checks: Vec<WrittenCheck>,
     #[serde(default)]
@@ -231,6 +233,7 @@ impl Written {
             budget_ms: report.budget.map(milliseconds),
             partition: report.partition.map(|partition| partition.to_string()),
             serves_nobody: report.serves_nobody,
+            interrupted: report.interrupted,
             summary: Summary::default(),
             checks: checks.collect(),
             findings: Vec::new(),
@@ -271,16 +274,26 @@ impl Written {
 
     pub(crate) fn exit_code(&self, no_tests: NoTests) -> ExitCode {
         match self.too_little() {
+            _ if self.interrupted => ExitCode::Interrupted,
             _ if self.summary.fail > 0 => ExitCode::Failed,
             Some(too_little) => too_little.exit_code(no_tests),
             None => ExitCode::Passed,
         }
     }
 
-    /// Why the run says too little of its server, if it does.
+    /// Why the run says too little of its server, if it does. Of one that the user has ended, that is said.
     pub(crate) fn too_little(&self) -> Option<TooLittle> {
+        if self.interrupted {
+            return None;
+        }
         let not_run = self.checks.iter().filter(|check| check.could_not_run());
         TooLittle::of(&self.summary, not_run.count(), self.left_out())
+    }
+
+    /// How many results the user did not wait for.
+    pub(super) fn not_waited_for(&self) -> usize {
+        let doubts = self.checks.iter().map(|check| check.doubt.as_deref());
+        doubts.filter(|doubt| *doubt == Some("interrupted")).count()
     }
 
     /// For how many results the run's budget left no time.

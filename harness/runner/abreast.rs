@@ -104,7 +104,7 @@ impl<'a> Queue<'a> {
     fn work(&self, options: TrialOptions, job: Job<'_>) -> Option<Came> {
         let at = Cell::new(None);
         let next = || self.next().inspect(|(n, _)| at.set(Some(*n)));
-        let performed = block_on(job.settings, async {
+        let performed = block_on(async {
             let performed = job.try_on(None, std::iter::from_fn(next), options);
             tokio::select! {
                 biased;
@@ -210,7 +210,7 @@ mod tests {
     fn what_cannot_be_performed_ends_all_behind_it() {
         let refused = |last| Came {
             last,
-            attempt: Err(Error::Interrupted),
+            attempt: Err(Error::NothingSelected(String::new())),
         };
         let behind = vec![came(4, fails("first"), &[]), refused(5)];
         assert_eq!(together(behind).unwrap().verdict, fails("first"));

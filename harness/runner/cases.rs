@@ -3,6 +3,7 @@
 use super::alarms::{self, Heard};
 use super::attempt::{Attempt, TRIES, TrialOptions};
 use super::begun::Begun;
+use super::check_budget;
 use super::descriptors;
 use super::findings::Findings;
 use super::job::Job;
@@ -125,7 +126,7 @@ fn target_of_file(name: &str, file: &Path, program: Option<&Path>) -> Result<Tar
 /// Runs cases of scenario files and reports on them.
 ///
 /// # Errors
-/// There is no case, no lab, or the user ended the run.
+/// There is no case, or no lab.
 pub(crate) fn run_cases(
     cases: &[CaseRun],
     settings: &Settings,
@@ -140,7 +141,7 @@ pub(crate) fn run_cases(
     let cases = part_of(cases, settings, |(_, case)| &case.id)?;
     make_folder(settings)?;
     let begun = Begun::now();
-    let end = RunEnd::of(settings.fails_fast(), settings.budget);
+    let end = RunEnd::of(settings);
     let lab = Lab::open(settings.isolation, first.target.writes)?;
     let (isolation, why_host) = (
         lab.isolation().to_owned(),
@@ -158,16 +159,13 @@ pub(crate) fn run_cases(
         },
         descriptors::jobs(settings.jobs),
         |&(place, case), turn| {
-            let ran = match run_in_turn(case, settings, end, turn) {
-                Err(Error::Interrupted) => Err(Error::Interrupted),
-                // What keeps one server from running says nothing of the others.
-                Err(error) => Ok(not_run(case, &error)),
-                ran => ran,
-            };
-            ran.map(|result| CheckResult { place, ..result })
+            let ran = run_in_turn(case, settings, &end, turn);
+            // What keeps one server from running says nothing of the others.
+            let result = ran.unwrap_or_else(|error| not_run(case, &error));
+            CheckResult { place, ..result }
         },
         on_result,
-    )?;
+    );
     let mut spent = Spent::default();
     results.iter().for_each(|result| spent.add(&result.spent));
     Ok(Report {
@@ -178,6 +176,8 @@ pub(crate) fn run_cases(
         seed: settings.seed,
         duration: begun.elapsed(),
         serves_nobody: false,
+        interrupted: settings.interrupt.is_raised(),
+        unsaved: settings.unsaved.take(),
         budget: settings.budget,
         partition: settings.partition,
         timings: settings.timings.then(|| begun.timings(spent)),
@@ -191,14 +191,14 @@ pub(crate) fn run_cases(
 /// # Errors
 /// The server could not be started.
 pub(crate) fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResult, Error> {
-    let end = RunEnd::of(settings.fails_fast(), settings.budget);
-    run_in_turn(case, settings, end, &Turn::default())
+    let end = RunEnd::of(settings);
+    run_in_turn(case, settings, &end, &Turn::default())
 }
 
 fn run_in_turn(
     case: &CaseRun,
     settings: &Settings,
-    end: RunEnd,
+    end: &RunEnd,
     turn: &Turn,
 ) -> Result<CheckResult, Error> {
     let begun = Instant::now();
@@ -206,12 +206,13 @@ fn run_in_turn(
     let heard = Heard::default();
     let findings = Findings::of_a_run(end.of_part());
     let taken = descriptors::take_in_turn(needed, turn);
-    let (_held, attempt) = match wait_in_line(settings, taken)? {
-        Ok(held) => {
+    let (_held, attempt) = match wait_in_line(settings, taken) {
+        Ok(Ok(held)) => {
             let tried = in_time(case, settings, turn, &findings, &heard);
-            (held, block_on(settings, tried)??)
+            (held, block_on(tried)??)
         }
-        Err(skip) => (None, Attempt::of(Verdict::Skip(skip))),
+        Ok(Err(skip)) => (None, Attempt::of(Verdict::Skip(skip))),
+        Err(over) => (None, Attempt::of(over.verdict_on_the_untried())),
     };
     let attempt = Attempt {
         verdict: heard.beside(attempt.verdict),
@@ -257,7 +258,7 @@ fn line_of(case: &CaseRun, attempt: &Attempt) -> usize {
     failed.max(first)
 }
 
-/// Tries a case, unless the budget of the run is used up before.
+/// Tries a case, unless the run is over before, or its own time.
 async fn in_time(
     case: &CaseRun,
     settings: &Settings,
@@ -266,14 +267,15 @@ async fn in_time(
     heard: &Heard,
 ) -> Result<Attempt, Error> {
     if let Some(over) = findings.is_over() {
-        let doubt = over.doubt_of_the_untried();
-        return Ok(Attempt::of(Verdict::Inconclusive(doubt)));
+        return Ok(Attempt::of(over.verdict_on_the_untried()));
     }
+    let most = check_budget::of(std::slice::from_ref(&case.scenario), settings);
     // What has failed ends by itself then, and is told.
     tokio::select! {
         biased;
         attempt = try_case(case, settings, turn, findings, heard) => attempt,
-        over = findings.until_over() => Ok(Attempt::of(Verdict::Inconclusive(over.doubt()))),
+        over = findings.until_over() => Ok(Attempt::of(over.verdict())),
+        over = check_budget::until_used(Some(most), turn) => Ok(Attempt::of(over.verdict())),
     }
 }
 
@@ -298,6 +300,7 @@ async fn try_case(
         case.text.parsed(Some(transport))?;
     }
     let job = Job::new(target, &subject, settings, turn, findings).of(&case.id, heard);
+    let job = job.in_time_of(std::slice::from_ref(&case.scenario));
     // The session keeps its lab for as long as its server is used.
     drop(lab);
     let options = TrialOptions {

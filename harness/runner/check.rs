@@ -2,6 +2,7 @@
 
 use super::alarms::Heard;
 use super::begun::Begun;
+use super::check_budget;
 use super::checked::check_result;
 use super::descriptors;
 use super::findings::Findings;
@@ -58,10 +59,11 @@ pub fn check(
     let begun = Begun::now();
     let turn = Turn::default();
     let taken = descriptors::take_what_there_is(descriptors::needed(&[]), &turn);
-    let held = wait_in_line(settings, taken)?;
-    let findings = Findings::of_a_run(RunEnd::of(settings.fails_fast(), settings.budget));
-    let probed = block_on(settings, in_time(target, settings, &findings))??;
-    drop(held);
+    let findings = Findings::of_a_run(RunEnd::of(settings));
+    let probed = match wait_in_line(settings, taken) {
+        Ok(_held) => block_on(in_time(target, settings, &findings, &turn))??,
+        Err(over) => Err(over),
+    };
     let probed = match probed {
         Ok(probed) => probed,
         Err(over) => {
@@ -75,7 +77,7 @@ pub fn check(
         ..target.on(probed.subject.place.transport)
     };
     let first = Job::new(&target, &probed.subject, settings, &turn, &findings);
-    let tried = Tried::of(&table, &probed, first)?;
+    let tried = Tried::of(&table, &probed, first);
     let all = work::all(&whole, &probed, settings);
     let mut came = Came {
         results: tried.placed(&all),
@@ -92,7 +94,7 @@ pub fn check(
                 |result: &&CheckResult| !work.iter().any(|work| work.place == result.place);
             let elsewhere = came.results.iter().filter(is_of_another_part);
             elsewhere.for_each(on_result);
-            let parts = performed(&work, &tried, first, on_result)?;
+            let parts = performed(&work, &tried, first, on_result);
             parts.into_iter().for_each(|part| came.add(part));
         }
     }
@@ -105,6 +107,8 @@ pub fn check(
         seed: settings.seed,
         duration: begun.elapsed(),
         serves_nobody: tried.serves_nobody,
+        interrupted: settings.interrupt.is_raised(),
+        unsaved: settings.unsaved.take(),
         budget: settings.budget,
         partition: settings.partition,
         timings: settings.timings.then(|| begun.timings(came.spent)),
@@ -113,16 +117,19 @@ pub fn check(
     })
 }
 
-/// What the server is, unless the run is over before that is known.
+/// What the server is, unless the run is over before that is known, or the first look at it has no end.
 async fn in_time(
     target: &Target,
     settings: &Settings,
     findings: &Findings,
+    turn: &Turn,
 ) -> Result<Result<Probed, Over>, Error> {
+    let most = check_budget::of(&[], settings);
     tokio::select! {
         biased;
         probed = probe(target, settings, findings) => probed.map(Ok),
         over = findings.until_over() => Ok(Err(over)),
+        over = check_budget::until_used(Some(most), turn) => Ok(Err(over)),
     }
 }
 
@@ -135,7 +142,7 @@ fn untried(
     begun: Begun,
 ) -> Result<Report, Error> {
     let lab = Lab::open(settings.isolation, target.writes)?;
-    let verdict = || Verdict::Inconclusive(over.doubt_of_the_untried());
+    let verdict = || over.verdict_on_the_untried();
     let results = chosen.iter().map(|(place, check)| CheckResult {
         place: *place,
         ..CheckResult::of(check.id, check.family(), check.requirement, verdict())
@@ -148,6 +155,8 @@ fn untried(
         seed: settings.seed,
         duration: begun.elapsed(),
         serves_nobody: false,
+        interrupted: settings.interrupt.is_raised(),
+        unsaved: settings.unsaved.take(),
         budget: settings.budget,
         partition: settings.partition,
         timings: settings.timings.then(|| begun.timings(Spent::default())),
@@ -162,7 +171,7 @@ fn performed(
     tried: &Tried<'_>,
     first: Job<'_>,
     on_result: &(dyn Fn(&CheckResult) + Sync),
-) -> Result<Vec<Came>, Error> {
+) -> Vec<Came> {
     let (share, jobs) = (first.share(), jobs(first));
     // Where one server runs at a time, none stays behind.
     let servers = Servers::at_most(if jobs > 1 { jobs } else { 0 });
@@ -180,12 +189,14 @@ fn performed(
         |work, turn| {
             let heard = Heard::default();
             let job = share.taken(turn, &heard).with(&tried.subject, turn);
-            let what = match &work.what {
+            let came = match &work.what {
                 What::Check(check) => tried.or_try(check, job.sharing(&servers)),
-                What::Observe(observation, scenario) => observe(observation, scenario, job)
-                    .map(|(value, crash)| Came::observed(observation.name, value, crash, turn)),
+                What::Observe(observation, scenario) => {
+                    let (value, crash) = observe(observation, scenario, job);
+                    Came::observed(observation.name, value, crash, turn)
+                }
             };
-            what.map(|came| came.at(work.place))
+            came.at(work.place)
         },
         &|came: &Came| came.results.iter().for_each(on_result),
     )
@@ -262,23 +273,23 @@ struct Tried<'a> {
 }
 
 impl<'a> Tried<'a> {
-    fn of(table: &[&'static Check], probed: &'a Probed, first: Job<'_>) -> Result<Self, Error> {
+    fn of(table: &[&'static Check], probed: &'a Probed, first: Job<'_>) -> Self {
         let mut tried = Self {
             results: Vec::new(),
             subject: probed.subject.clone(),
             unserved: probed.unserved.as_ref(),
             serves_nobody: false,
         };
-        tried.try_serving(table, first)?;
+        tried.try_serving(table, first);
         tried.serves_nobody = tried.unserved.is_some() && !tried.results.is_empty();
         if !tried.serves_nobody {
-            tried.try_promises(table, first)?;
+            tried.try_promises(table, first);
         }
-        Ok(tried)
+        tried
     }
 
     /// Tries whether a polite client is served as the server owes it.
-    fn try_serving(&mut self, table: &[&'static Check], first: Job<'_>) -> Result<(), Error> {
+    fn try_serving(&mut self, table: &[&'static Check], first: Job<'_>) {
         let strict = Subject {
             resets_at_end: false,
             ..self.subject.clone()
@@ -292,18 +303,17 @@ impl<'a> Tried<'a> {
         {
             let turn = Turn::default();
             let job = first.with(&strict, &turn);
-            self.results.push(check_result(check, self.unserved, job)?);
+            self.results.push(check_result(check, self.unserved, job));
         }
         // The first look may have come at a bad moment.
         let has_passed = |result: &CheckResult| result.outcome() == Outcome::Pass;
         if self.results.iter().any(has_passed) {
             self.unserved = None;
         }
-        Ok(())
     }
 
     /// Tries the promises that others build on. The bystander builds on promises too, whatever is selected.
-    fn try_promises(&mut self, table: &[&'static Check], first: Job<'_>) -> Result<(), Error> {
+    fn try_promises(&mut self, table: &[&'static Check], first: Job<'_>) {
         for check in table {
             let Some(without) = check.subject_without(&self.subject) else {
                 continue;
@@ -320,7 +330,7 @@ impl<'a> Tried<'a> {
                 true => job,
                 false => job.finding(&aside),
             };
-            let result = check_result(check, self.unserved, job)?;
+            let result = check_result(check, self.unserved, job);
             // What a simpler check has shown is not what this promise is about.
             if matches!(result.verdict, Verdict::Fail(_)) && result.under.is_none() {
                 match is_selected {
@@ -331,18 +341,17 @@ impl<'a> Tried<'a> {
             }
             self.results.push(result);
         }
-        Ok(())
     }
 
     /// What came of a check that was tried before, and else of one that is tried now.
-    fn or_try(&self, check: &'static Check, job: Job<'_>) -> Result<Came, Error> {
+    fn or_try(&self, check: &'static Check, job: Job<'_>) -> Came {
         let result = match self.results.iter().find(|result| result.id == check.id) {
             // What was spent on it is counted already.
-            Some(result) => return Ok(Came::of(result.clone(), Spent::default())),
-            None => check_result(check, self.unserved, job)?,
+            Some(result) => return Came::of(result.clone(), Spent::default()),
+            None => check_result(check, self.unserved, job),
         };
         let spent = result.spent.clone();
-        Ok(Came::of(result, spent))
+        Came::of(result, spent)
     }
 
     /// The results of what is reported of it, each with its place in the whole run.

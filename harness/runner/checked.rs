@@ -23,7 +23,7 @@ pub(super) fn check_result(
     check: &'static Check,
     unserved: Option<&Verdict>,
     job: Job<'_>,
-) -> Result<CheckResult, Error> {
+) -> CheckResult {
     let heard = Heard::default();
     let job = job.of_check(check, &heard);
     let begun = Instant::now();
@@ -32,7 +32,7 @@ pub(super) fn check_result(
         None => {
             let tried = tried(check, job);
             job.findings.has_told(check.id);
-            tried?
+            tried
         }
     };
     let attempt = about_another(check, attempt);
@@ -44,7 +44,7 @@ pub(super) fn check_result(
     let invariant = broken_beside(check, &attempt.verdict);
     let reproduce = attempt.has_failed();
     let reproduce = reproduce.then(|| job.settings.repeating(&["--only", check.id]));
-    Ok(CheckResult {
+    CheckResult {
         id: check.id.to_owned(),
         family: check.family().to_owned(),
         requirement: invariant
@@ -66,7 +66,7 @@ pub(super) fn check_result(
         spent: job.turn.spent(),
         verdict: attempt.verdict,
         transcript: attempt.transcript,
-    })
+    }
 }
 
 /// Whether a failure is of a recommendation, and counts with `--strict` only.
@@ -94,14 +94,14 @@ fn not_tried(check: &Check, unserved: Option<&Verdict>, job: Job<'_>) -> Option<
         return Some(Verdict::Skip(Skip::Unmet(unmet)));
     }
     if let Some(over) = job.findings.is_over() {
-        return Some(Verdict::Inconclusive(over.doubt_of_the_untried()));
+        return Some(over.verdict_on_the_untried());
     }
     let unserved = unserved.filter(|_| !check.judges_serving(job.subject))?;
     let verdict = Box::new(unserved.clone());
     Some(Verdict::Inconclusive(Doubt::Unserved { verdict }))
 }
 
-fn tried(check: &'static Check, job: Job<'_>) -> Result<(Vec<Scenario>, Attempt), Error> {
+fn tried(check: &'static Check, job: Job<'_>) -> (Vec<Scenario>, Attempt) {
     let mut scenarios = (check.scenarios)(job.subject).unwrap_or_default();
     let saved = saved_cases(check, job.settings);
     let batches = Batches {
@@ -111,22 +111,22 @@ fn tried(check: &'static Check, job: Job<'_>) -> Result<(Vec<Scenario>, Attempt)
     scenarios.splice(0..0, saved);
     let needed = descriptors::needed(&scenarios);
     let taken = descriptors::take_in_turn(needed, job.turn);
-    let _held = match wait_in_line(job.settings, taken)? {
-        Ok(held) => held,
-        Err(skip) => return Ok((scenarios, Attempt::of(Verdict::Skip(skip)))),
+    let _held = match wait_in_line(job.settings, taken) {
+        Ok(Ok(held)) => held,
+        Ok(Err(skip)) => return (scenarios, Attempt::of(Verdict::Skip(skip))),
+        Err(over) => return (scenarios, Attempt::of(over.verdict_on_the_untried())),
     };
-    let attempt = match performed(batches, &scenarios, job) {
-        Ok(attempt) => attempt,
-        Err(Error::Interrupted) => return Err(Error::Interrupted),
-        // It started before, so what keeps it from starting now is no fault of the command.
-        Err(error) => Attempt::of(Verdict::Inconclusive(Doubt::NotStarted {
+    let attempt = performed(batches, &scenarios, job.in_time_of(&scenarios));
+    // It started before, so what keeps it from starting now is no fault of the command.
+    let attempt = attempt.unwrap_or_else(|error| {
+        Attempt::of(Verdict::Inconclusive(Doubt::NotStarted {
             reason: error.chain(),
-        })),
-    };
-    Ok((scenarios, attempt))
+        }))
+    });
+    (scenarios, attempt)
 }
 
-/// What comes of trials, unless the time of the run is over before.
+/// What comes of trials, unless the time of the run is over before, or theirs.
 pub(super) async fn in_time(
     job: Job<'_>,
     trials: impl Future<Output = Result<Attempt, Error>>,
@@ -135,7 +135,7 @@ pub(super) async fn in_time(
     tokio::select! {
         biased;
         attempt = trials => attempt,
-        over = job.findings.until_over() => Ok(Attempt::of(Verdict::Inconclusive(over.doubt()))),
+        over = job.until_over() => Ok(Attempt::of(over.verdict())),
     }
 }
 
@@ -152,11 +152,11 @@ fn performed(batches: Batches<'_>, scenarios: &[Scenario], job: Job<'_>) -> Resu
     };
     if !check.policy.drawn {
         let tried = job.try_all(scenarios, options);
-        return block_on(job.settings, in_time(job, tried))?;
+        return block_on(in_time(job, tried))?;
     }
     let attempt = abreast(scenarios, options, job)?;
     let concluded = concluded(attempt, batches, scenarios, job);
-    block_on(job.settings, in_time(job, concluded))?
+    block_on(in_time(job, concluded))?
 }
 
 /// The invariant that was broken where a check recommends something else: that holds for every server, and is no

@@ -43,7 +43,7 @@ impl<'a> Job<'a> {
         trial: &Trial,
     ) -> Result<(Verdict, Transcript), Error> {
         let (trial, seen) = self.perform(session, trial).await?;
-        let verdict = self.judged(&trial, &seen)?;
+        let verdict = self.judged(&trial, &seen);
         let verdict = self.unless_starting(verdict, session, &trial, &seen).await;
         Ok((verdict, seen))
     }
@@ -182,7 +182,7 @@ impl<'a> Job<'a> {
             return Ok(verdict);
         }
         trial.helpers_end_with.push(status);
-        self.judged(trial, transcript)
+        Ok(self.judged(trial, transcript))
     }
 
     /// What the server has chosen, where that explains a failure.

@@ -269,7 +269,7 @@ async fn made_small(
     let smaller: Result<Option<Attempt>, Error> = tokio::select! {
         biased;
         smaller = smaller => smaller,
-        _ = job.findings.until_over() => Ok(None),
+        _ = job.until_over() => Ok(None),
     };
     smaller.ok().flatten().unwrap_or(attempt)
 }

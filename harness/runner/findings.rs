@@ -193,7 +193,7 @@ impl Findings {
 
     /// Nothing yet, for what is known to nobody else in the run.
     pub(super) fn aside(&self) -> Self {
-        Self::of_a_run(self.end)
+        Self::of_a_run(self.end.clone())
     }
 
     /// The keys of the causes by which a scenario of this shape would show nothing new.
@@ -338,7 +338,7 @@ impl Findings {
             let _ = changes.wait_for(|state| state.is_grave).await;
         };
         tokio::select! {
-            over = self.end.until_budget() => over,
+            over = self.end.until_ended() => over,
             () = has_found_enough => Over::HasFound,
         }
     }
@@ -389,6 +389,7 @@ mod tests {
     use crate::model::action::Action;
     use crate::model::data::{Data, Segmentation};
     use crate::model::dialogue::{ClientSteps, scenario};
+    use crate::runner::settings::Settings;
     use crate::transcript::event::Exit;
     use std::time::Duration;
 
@@ -536,7 +537,7 @@ mod tests {
 
     #[tokio::test]
     async fn one_check_tells_a_leak_from_a_pool_while_others_wait() {
-        let findings = Findings::of_a_run(RunEnd::of(true, None));
+        let findings = Findings::of_a_run(RunEnd::of(&Settings::default()));
         let (first, second) = (
             shape(check_of("reset", 0), None),
             shape(check_of("reset", 1), None),
@@ -554,7 +555,7 @@ mod tests {
 
     #[test]
     fn choice_that_was_found_once_is_known_to_the_run() {
-        let findings = Findings::of_a_run(RunEnd::of(true, None));
+        let findings = Findings::of_a_run(RunEnd::of(&Settings::default()));
         findings.add_choice(3, None);
         let after = |seconds| Choice::Throttles(Duration::from_secs(seconds));
         findings.add_choice(3, Some(&after(2)));

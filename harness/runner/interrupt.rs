@@ -2,8 +2,8 @@
 
 use tokio::sync::watch;
 
-/// Ends a run before it is done, from another thread or from a handler of signals: servers are stopped, and the run
-/// is an error. A clone ends the same runs.
+/// Ends a run before it is done, from another thread or from a handler of signals: servers are stopped, and the report tells
+/// what is known by then. A clone ends the same runs.
 ///
 /// ```no_run
 /// use sockdrill::{Interrupt, Profile, Settings, Target, check};
@@ -17,6 +17,9 @@ use tokio::sync::watch;
 /// });
 /// let target = Target::command(["./server", "{port}"], Profile::unknown());
 /// let report = check(&target, &settings, &|_| {})?;
+/// if report.interrupted {
+///     println!("this is what is known by now");
+/// }
 /// # Ok::<(), sockdrill::Error>(())
 /// ```
 #[derive(Clone, Debug, Default)]
@@ -28,6 +31,11 @@ impl Interrupt {
     /// Ends the runs, those that are still to begin too.
     pub fn raise(&self) {
         self.raised.send_replace(true);
+    }
+
+    /// Whether it was raised.
+    pub(super) fn is_raised(&self) -> bool {
+        *self.raised.borrow()
     }
 
     /// Waits until it is raised.

@@ -2,8 +2,10 @@
 
 use super::alarms::Heard;
 use super::attempt::TrialOptions;
+use super::check_budget;
 use super::descriptors;
 use super::findings::{Findings, Shape};
+use super::run_end::Over;
 use super::saved;
 use super::servers::Servers;
 use super::settings::Settings;
@@ -20,6 +22,7 @@ use crate::model::trial::Trial;
 use crate::session::{Session, Turn};
 use crate::transcript::event::Transcript;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A server's command, what is known of the server, and how it is tried.
 #[derive(Clone, Copy)]
@@ -38,6 +41,8 @@ pub(super) struct Job<'a> {
     heard: Option<&'a Heard>,
     /// The servers that checks leave to each other.
     pub(super) servers: Option<&'a Servers>,
+    /// For how long it may go on, beside waiting for others.
+    most: Option<Duration>,
 }
 
 /// What of a job others can do, on threads of their own.
@@ -50,6 +55,7 @@ pub(super) struct Share<'a> {
     purpose: &'a str,
     check: Option<&'static Check>,
     servers: Option<&'a Servers>,
+    most: Option<Duration>,
 }
 
 impl<'a> Share<'a> {
@@ -68,6 +74,7 @@ impl<'a> Share<'a> {
             check: self.check,
             heard: Some(heard),
             servers: self.servers,
+            most: self.most,
         }
     }
 }
@@ -90,6 +97,7 @@ impl<'a> Job<'a> {
             check: None,
             heard: None,
             servers: None,
+            most: None,
         }
     }
 
@@ -103,6 +111,7 @@ impl<'a> Job<'a> {
             purpose: self.purpose,
             check: self.check,
             servers: self.servers,
+            most: self.most,
         }
     }
 
@@ -147,6 +156,21 @@ impl<'a> Job<'a> {
         Self {
             check: Some(check),
             ..self.of(check.id, heard)
+        }
+    }
+
+    /// The same where all these scenarios, and what is done to be sure of what they show, have their time.
+    pub(super) fn in_time_of(self, scenarios: &[Scenario]) -> Self {
+        let most = Some(check_budget::of(scenarios, self.settings));
+        Self { most, ..self }
+    }
+
+    /// Returns when the run is over, or the time that the job has, with the reason.
+    pub(super) async fn until_over(self) -> Over {
+        tokio::select! {
+            biased;
+            over = self.findings.until_over() => over,
+            over = check_budget::until_used(self.most, self.turn) => over,
         }
     }
 
@@ -310,13 +334,15 @@ impl<'a> Job<'a> {
     }
 
     /// Judges what was seen of a trial, and saves all of it where that is wanted.
-    pub(super) fn judged(self, trial: &Trial, seen: &Transcript) -> Result<Verdict, Error> {
+    pub(super) fn judged(self, trial: &Trial, seen: &Transcript) -> Verdict {
         let verdict = judge(trial, seen);
         self.hear(recommendations(trial, seen));
         if let Some(folder) = &self.settings.transcripts {
-            saved::save(folder, self.purpose, trial, seen, &verdict)?;
+            let saved = saved::save(folder, self.purpose, trial, seen, &verdict);
+            // What was seen is no less true where it cannot be saved.
+            saved.unwrap_or_else(|error| self.settings.unsaved.add(&error));
         }
-        Ok(verdict)
+        verdict
     }
 
     /// Performs a trial on a server while others are performed on theirs, and judges it.

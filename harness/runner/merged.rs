@@ -58,6 +58,7 @@ fn add(whole: &mut Written, part: Written) {
     whole.duration_ms = whole.duration_ms.max(part.duration_ms);
     whole.budget_ms = whole.budget_ms.max(part.budget_ms);
     whole.serves_nobody |= part.serves_nobody;
+    whole.interrupted |= part.interrupted;
     if whole.isolation_reason.is_none() && part.isolation_reason.is_some() {
         whole.isolation = part.isolation;
         whole.isolation_reason = part.isolation_reason;

@@ -6,6 +6,7 @@ mod attempt;
 mod begun;
 mod cases;
 mod check;
+mod check_budget;
 mod checked;
 mod chosen;
 mod company;
@@ -27,6 +28,7 @@ mod servers;
 mod settings;
 mod simplest;
 mod sure;
+mod unsaved;
 mod work;
 mod worth;
 

@@ -5,10 +5,10 @@ use super::descriptors;
 use super::job::Job;
 use super::parallel::{block_on, wait_in_line};
 use super::probe::Probed;
+use super::run_end::Over;
 use super::settings::Settings;
 use crate::checks::observations::{OBSERVATIONS, Observation, Sighting};
 use crate::judge::{Evidence, Verdict};
-use crate::model::error::Error;
 use crate::model::invariant::Invariant;
 use crate::model::scenario::{Scenario, Waiver};
 use crate::report::data::CheckResult;
@@ -47,24 +47,29 @@ pub(super) fn observe(
     observation: &Observation,
     scenario: &Scenario,
     job: Job<'_>,
-) -> Result<(String, Option<CheckResult>), Error> {
+) -> (String, Option<CheckResult>) {
     let begun = Instant::now();
     let heard = Heard::default();
     let job = job.of(observation.name, &heard);
+    let job = job.in_time_of(std::slice::from_ref(scenario));
     let trial = job.trial(&unmeasured(scenario), false);
     let needed = descriptors::needed(std::slice::from_ref(scenario));
     let taken = descriptors::take_what_there_is(needed, job.turn);
-    let _held = wait_in_line(job.settings, taken)?;
+    let not_observed = |why: &str| (format!("not observed: {why}"), None);
+    let Ok(_held) = wait_in_line(job.settings, taken) else {
+        return not_observed("the run was over before");
+    };
     let observed = async {
         tokio::select! {
             biased;
-            _ = job.findings.until_over() => None,
-            observed = job.on_fresh_server(&trial) => Some(observed),
+            over = job.until_over() => Ok(Err(over)),
+            observed = job.on_fresh_server(&trial) => observed.map(Ok),
         }
     };
-    match block_on(job.settings, observed)? {
-        None => Ok(("not observed: the run was over before".to_owned(), None)),
-        Some(Ok((verdict, transcript))) => {
+    match block_on(observed).and_then(|observed| observed) {
+        Ok(Err(Over::CheckBudget(_))) => not_observed("it took too long"),
+        Ok(Err(_)) => not_observed("the run was over before"),
+        Ok(Ok((verdict, transcript))) => {
             let value = observation.value(&Sighting {
                 subject: job.subject,
                 scenario,
@@ -79,9 +84,9 @@ pub(super) fn observe(
                 lenient,
                 ..result
             });
-            Ok((value, told))
+            (value, told)
         }
-        Some(Err(error)) => Ok((format!("not observed: {}", error.in_one_line()), None)),
+        Err(error) => not_observed(&error.in_one_line()),
     }
 }
 

@@ -1,5 +1,6 @@
-//! Work on several things at a time, until the user ends the run.
+//! Work on several things at a time.
 
+use super::run_end::Over;
 use super::settings::Settings;
 use crate::model::error::Error;
 use crate::model::limits::WORTH_A_PLACE;
@@ -21,43 +22,32 @@ pub(super) fn map_in_order<T: Sync, R: Send, K: Ord>(
     items: &[T],
     begins: impl Fn(&T) -> K,
     jobs: usize,
-    run: impl Fn(&T, &Turn) -> Result<R, Error> + Sync,
+    run: impl Fn(&T, &Turn) -> R + Sync,
     on_result: &(dyn Fn(&R) + Sync),
-) -> Result<Vec<R>, Error> {
+) -> Vec<R> {
     struct Done<R> {
         results: Vec<Option<R>>,
         shown: usize,
-        error: Option<Error>,
     }
     let done = Mutex::new(Done {
         results: items.iter().map(|_| None).collect(),
         shown: 0,
-        error: None,
     });
     let work = |n: usize, item: &T, turn: &Turn| {
         let result = run(item, turn);
         let Ok(mut done) = done.lock() else { return };
-        match result {
-            Ok(result) => done.results[n] = Some(result),
-            Err(error) => {
-                done.error.get_or_insert(error);
-            }
-        }
+        done.results[n] = Some(result);
         while let Some(Some(result)) = done.results.get(done.shown) {
             on_result(result);
             done.shown += 1;
         }
     };
-    let is_over = || done.lock().is_ok_and(|done| done.error.is_some());
     let places = Places::of(jobs.max(1));
     std::thread::scope(|scope| {
         let mut begun: Vec<(usize, &T)> = items.iter().enumerate().collect();
         begun.sort_by_cached_key(|(_, item)| begins(item));
         for (n, item) in begun {
             let place = wait_for(places.take());
-            if is_over() {
-                break;
-            }
             let (work, places) = (&work, places.clone());
             scope.spawn(move || work(n, item, &Turn::at(places, place)));
         }
@@ -65,17 +55,7 @@ pub(super) fn map_in_order<T: Sync, R: Send, K: Ord>(
     let done = done
         .into_inner()
         .unwrap_or_else(|poisoned| poisoned.into_inner());
-    match done.error {
-        Some(error) => {
-            // What was concluded behind one that was not is no less true.
-            done.results[done.shown..]
-                .iter()
-                .flatten()
-                .for_each(on_result);
-            Err(error)
-        }
-        None => Ok(done.results.into_iter().flatten().collect()),
-    }
+    done.results.into_iter().flatten().collect()
 }
 
 /// Waits for what another thread gives, without the descriptors that an event loop takes.
@@ -97,29 +77,24 @@ fn wait_for<T>(what: impl Future<Output = T>) -> T {
     }
 }
 
-/// The same, until the user interrupts it.
+/// The same, unless the user ends the run before.
 pub(super) fn wait_in_line<T>(
     settings: &Settings,
     what: impl Future<Output = T>,
-) -> Result<T, Error> {
+) -> Result<T, Over> {
     wait_for(async {
         tokio::select! {
             given = what => Ok(given),
-            () = settings.interrupt.until_raised() => Err(Error::Interrupted),
+            () = settings.interrupt.until_raised() => Err(Over::Interrupted),
         }
     })
 }
 
-/// Runs a future on a thread's own runtime, until the user interrupts it.
-pub(super) fn block_on<T>(settings: &Settings, work: impl Future<Output = T>) -> Result<T, Error> {
+/// Runs a future on a thread's own runtime. It is to end by itself when the run is over.
+pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Error> {
     let runtime = event_loop()?;
     let local = tokio::task::LocalSet::new();
-    local.block_on(&runtime, async {
-        tokio::select! {
-            result = work => Ok(result),
-            () = settings.interrupt.until_raised() => Err(Error::Interrupted),
-        }
-    })
+    Ok(local.block_on(&runtime, work))
 }
 
 fn event_loop() -> Result<tokio::runtime::Runtime, Error> {
@@ -145,41 +120,24 @@ mod tests {
         let seen = Mutex::new(Vec::new());
         let run = |n: &usize, _: &Turn| {
             begun.lock().unwrap().push(*n);
-            Ok(*n)
+            *n
         };
         let waits = |n: &usize| Duration::from_millis([0, 10, 700, 6_500][*n]);
         let begins = |n: &usize| longest_first(waits(n));
         map_in_order(&[0, 1, 2, 3], begins, 1, run, &|n| {
             seen.lock().unwrap().push(*n);
-        })
-        .unwrap();
+        });
         assert_eq!(begun.into_inner().unwrap(), [3, 2, 0, 1]);
         assert_eq!(seen.into_inner().unwrap(), [0, 1, 2, 3]);
-    }
-
-    #[test]
-    fn what_was_concluded_before_an_error_is_shown() {
-        let seen = Mutex::new(Vec::new());
-        let run = |n: &usize, _: &Turn| match n {
-            3 => Err(Error::Interrupted),
-            n => Ok(*n),
-        };
-        let over = map_in_order(&[1, 2, 3, 4], at_once, 8, run, &|n| {
-            seen.lock().unwrap().push(*n);
-        });
-        assert!(matches!(over, Err(Error::Interrupted)));
-        let seen = seen.into_inner().unwrap();
-        assert!(seen.starts_with(&[1, 2]) && !seen.contains(&3), "{seen:?}");
     }
 
     #[test]
     fn results_come_in_the_order_of_the_items() {
         let items: Vec<usize> = (0..50).collect();
         let seen = Mutex::new(Vec::new());
-        let results = map_in_order(&items, at_once, 8, |n, _| Ok(*n), &|n| {
+        let results = map_in_order(&items, at_once, 8, |n, _| *n, &|n| {
             seen.lock().unwrap().push(*n);
-        })
-        .unwrap();
+        });
         assert_eq!(results, items);
         assert_eq!(*seen.lock().unwrap(), items);
     }

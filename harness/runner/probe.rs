@@ -94,7 +94,7 @@ pub(super) async fn probe(
         trial = trial.knowing(known.clone());
         let (_, seen) = job.perform(&mut session, &trial).await?;
         reply_time = reply_time.min(seen.last_reply_time());
-        let verdict = job.judged(&trial, &seen)?;
+        let verdict = job.judged(&trial, &seen);
         let verdict = job.unless_helper(verdict, &mut trial, &seen).await?;
         unserved = (verdict != Verdict::Pass).then_some(verdict);
         if turned_away.is_some() {
@@ -127,7 +127,7 @@ pub(super) async fn probe(
             .knowing(known.clone());
         let job = Job::new(target, &subject, settings, &turn, findings);
         let (_, seen) = job.perform(&mut session, &again).await?;
-        let verdict = job.judged(&again, &seen)?;
+        let verdict = job.judged(&again, &seen);
         if verdict == Verdict::Pass {
             subject = subject.answering_again();
         }

@@ -1,6 +1,8 @@
 //! When a run is over, whatever is left of it.
 
-use crate::judge::Doubt;
+use super::interrupt::Interrupt;
+use super::settings::Settings;
+use crate::judge::{Doubt, Verdict};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -8,44 +10,56 @@ use tokio::time::Instant;
 const RUNS_FOR: Duration = Duration::from_secs(120);
 
 /// When a run is over, whatever is left of it.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct RunEnd {
     /// When it is where it has found something.
     where_found: Option<Instant>,
     /// When its budget is used up, and how much that was.
     budget: Option<(Instant, Duration)>,
+    /// The user may end it.
+    interrupt: Interrupt,
 }
 
-/// Why a run is over.
+/// Why a run is over, or a part of it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Over {
     /// It has found something, and has gone on for long enough.
     HasFound,
     /// Its budget is used up.
     Budget(Duration),
+    /// What a check may take is used up, and the run goes on.
+    CheckBudget(Duration),
+    /// The user has ended it.
+    Interrupted,
 }
 
 impl RunEnd {
     /// The end of a run that begins now.
-    pub(super) fn of(fails_fast: bool, budget: Option<Duration>) -> Self {
+    pub(super) fn of(settings: &Settings) -> Self {
         let now = Instant::now();
+        let budget = settings.budget;
         Self {
-            where_found: fails_fast.then(|| now + RUNS_FOR),
-            budget: budget.map(|budget| (now + budget, budget)),
+            where_found: settings.fails_fast().then(|| now + RUNS_FOR),
+            // A time that no clock tells is none.
+            budget: budget.and_then(|budget| Some((now.checked_add(budget)?, budget))),
+            interrupt: settings.interrupt.clone(),
         }
     }
 
     /// The same for a part of the run that begins now, and has found nothing yet.
-    pub(super) fn of_part(self) -> Self {
+    pub(super) fn of_part(&self) -> Self {
         let now = Instant::now();
         Self {
             where_found: self.where_found.map(|_| now + RUNS_FOR),
-            ..self
+            ..self.clone()
         }
     }
 
     /// Why the run is over, if it is.
-    pub(super) fn now(self, has_found: bool) -> Option<Over> {
+    pub(super) fn now(&self, has_found: bool) -> Option<Over> {
+        if self.interrupt.is_raised() {
+            return Some(Over::Interrupted);
+        }
         let now = Instant::now();
         let budget = self.budget.filter(|(at, _)| now >= *at);
         let has_found = has_found && self.where_found.is_some_and(|at| now >= at);
@@ -53,19 +67,26 @@ impl RunEnd {
         budget.map(|(_, budget)| Over::Budget(budget)).or(has_found)
     }
 
-    /// Returns when the budget is used up.
-    pub(super) async fn until_budget(self) -> Over {
-        match self.budget {
-            Some((at, budget)) => {
-                tokio::time::sleep_until(at).await;
-                Over::Budget(budget)
+    /// Returns when the budget is used up, or the user ends the run.
+    pub(super) async fn until_ended(&self) -> Over {
+        let budget = async {
+            match self.budget {
+                Some((at, budget)) => {
+                    tokio::time::sleep_until(at).await;
+                    Over::Budget(budget)
+                }
+                None => std::future::pending().await,
             }
-            None => std::future::pending().await,
+        };
+        tokio::select! {
+            biased;
+            () = self.interrupt.until_raised() => Over::Interrupted,
+            over = budget => over,
         }
     }
 
     /// Returns when the time is over of a run that has found something.
-    pub(super) async fn until_enough(self) {
+    pub(super) async fn until_enough(&self) {
         match self.where_found {
             Some(at) => tokio::time::sleep_until(at).await,
             None => std::future::pending().await,
@@ -74,25 +95,22 @@ impl RunEnd {
 }
 
 impl Over {
-    /// The doubt about what has begun and did not come to an end.
-    pub(super) fn doubt(self) -> Doubt {
-        match self {
-            Self::HasFound => Doubt::OutOfRun { within: RUNS_FOR },
-            Self::Budget(budget) => Doubt::OutOfBudget {
-                budget,
-                begun: true,
-            },
-        }
+    /// What is said of what has begun and did not come to an end.
+    pub(super) fn verdict(self) -> Verdict {
+        Verdict::Inconclusive(self.doubt(true))
     }
 
-    /// The doubt about what has not begun.
-    pub(super) fn doubt_of_the_untried(self) -> Doubt {
+    /// What is said of what has not begun.
+    pub(super) fn verdict_on_the_untried(self) -> Verdict {
+        Verdict::Inconclusive(self.doubt(false))
+    }
+
+    fn doubt(self, begun: bool) -> Doubt {
         match self {
-            Self::HasFound => self.doubt(),
-            Self::Budget(budget) => Doubt::OutOfBudget {
-                budget,
-                begun: false,
-            },
+            Self::HasFound => Doubt::OutOfRun { within: RUNS_FOR },
+            Self::Budget(budget) => Doubt::OutOfBudget { budget, begun },
+            Self::CheckBudget(budget) => Doubt::OutOfCheckBudget { budget, begun },
+            Self::Interrupted => Doubt::Interrupted { begun },
         }
     }
 }
@@ -103,7 +121,7 @@ impl RunEnd {
     pub(super) fn where_found() -> Self {
         Self {
             where_found: Some(Instant::now()),
-            budget: None,
+            ..Self::default()
         }
     }
 }
@@ -112,12 +130,36 @@ impl RunEnd {
 mod tests {
     use super::*;
 
+    fn with_budget(budget: Duration) -> Settings {
+        Settings {
+            budget: Some(budget),
+            ..Settings::default()
+        }
+    }
+
+    #[tokio::test]
+    async fn run_is_over_when_the_user_ends_it_whatever_else_ends_it() {
+        let settings = with_budget(Duration::from_secs(3_600));
+        let end = RunEnd::of(&settings);
+        assert_eq!(end.now(true), None);
+        settings.interrupt.raise();
+        assert_eq!(end.until_ended().await, Over::Interrupted);
+        assert_eq!(end.now(false), Some(Over::Interrupted));
+        assert_eq!(end.of_part().now(false), Some(Over::Interrupted));
+        let spent = Settings {
+            budget: Some(Duration::ZERO),
+            ..settings
+        };
+        let both = RunEnd::of(&spent);
+        assert_eq!(both.until_ended().await, Over::Interrupted);
+    }
+
     #[tokio::test]
     async fn run_is_over_when_its_budget_is_or_when_it_has_found_something() {
         let budget = Duration::from_millis(20);
-        let end = RunEnd::of(true, Some(budget));
+        let end = RunEnd::of(&with_budget(budget));
         assert_eq!(end.now(true), None);
-        assert_eq!(end.until_budget().await, Over::Budget(budget));
+        assert_eq!(end.until_ended().await, Over::Budget(budget));
         assert_eq!(end.now(false), Some(Over::Budget(budget)));
         let unlimited = RunEnd::where_found();
         unlimited.until_enough().await;
@@ -127,7 +169,7 @@ mod tests {
 
     #[test]
     fn part_of_a_run_has_the_budget_of_the_run_and_has_found_nothing_yet() {
-        let run = RunEnd::of(true, Some(Duration::ZERO));
+        let run = RunEnd::of(&with_budget(Duration::ZERO));
         assert_eq!(run.of_part().now(false), Some(Over::Budget(Duration::ZERO)));
         assert_eq!(RunEnd::where_found().of_part().now(true), None);
     }

@@ -336,13 +336,14 @@ pub(super) fn save(
         match File::create_new(&path) {
             Err(error) if error.kind() == ErrorKind::AlreadyExists => {}
             opened => {
-                return opened
-                    .and_then(|file| {
-                        let mut file = BufWriter::new(file);
-                        saved.write(&mut file)?;
-                        file.flush()
-                    })
-                    .map_err(Error::file("writing", &path));
+                let file = opened.map_err(Error::file("writing", &path))?;
+                let mut file = BufWriter::new(file);
+                let written = saved.write(&mut file).and_then(|()| file.flush());
+                return written.map_err(|error| {
+                    // A part of it can be read by nobody.
+                    let _ = std::fs::remove_file(&path);
+                    Error::file("writing", &path)(error)
+                });
             }
         }
     }

@@ -2,6 +2,7 @@
 
 use super::exclusive::Exclusive;
 use super::interrupt::Interrupt;
+use super::unsaved::Unsaved;
 use crate::launch::command_line;
 use crate::launch::lab::Isolation;
 use crate::model::partition::Partition;
@@ -34,6 +35,9 @@ pub struct Settings {
     /// For how long a run goes on; what is left of it is `inconclusive`, and what tells the most is tried first. In a suite, each
     /// test is a run.
     pub budget: Option<Duration>,
+    /// For how long a check goes on, or a case, beside waiting for others; then it is `inconclusive`, and the run goes on. `None`
+    /// for far longer than any takes: a server that never rests keeps none of them going for ever.
+    pub check_budget: Option<Duration>,
     /// The part of what is selected that a run tries, where others try the rest.
     pub partition: Option<Partition>,
     /// The report says where the time went.
@@ -56,6 +60,8 @@ pub struct Settings {
     pub strict: bool,
     /// Ends the run when it is raised.
     pub interrupt: Interrupt,
+    /// What could not be saved of the trials of all runs that have a clone of these settings.
+    pub(crate) unsaved: Unsaved,
     /// Lets a trial be alone among those of all runs that have a clone of these settings.
     pub(crate) exclusive: Exclusive,
     /// The command that asked for the run, where one did: a failure shows how a part of it is repeated.
@@ -94,6 +100,7 @@ impl Default for Settings {
             deep: false,
             fail_fast: true,
             budget: None,
+            check_budget: None,
             partition: None,
             timings: false,
             cases: None,
@@ -105,6 +112,7 @@ impl Default for Settings {
             skip: Vec::new(),
             strict: false,
             interrupt: Interrupt::default(),
+            unsaved: Unsaved::default(),
             exclusive: Exclusive::default(),
             invocation: None,
         }
@@ -127,6 +135,7 @@ impl Settings {
             deep,
             fail_fast: _,
             budget: _,
+            check_budget: _,
             partition: _,
             timings: _,
             cases,
@@ -138,6 +147,7 @@ impl Settings {
             verbose: _,
             strict,
             interrupt: _,
+            unsaved: _,
             exclusive: _,
             invocation: _,
         } = self;

@@ -203,7 +203,7 @@ impl<'a> Job<'a> {
         let again = tokio::select! {
             biased;
             again = self.twice_more(&trial) => Some(again),
-            _ = self.findings.until_over() => None,
+            _ = self.until_over() => None,
         };
         self.turn.make_room();
         let mut tried = Tried::once();

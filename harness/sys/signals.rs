@@ -1,4 +1,4 @@
-//! Signals taken by waiting for them, in a thread, where a handler could do next to nothing.
+//! Signals taken by waiting for them, in a thread, where a handler could do next to nothing; and those that are ignored.
 
 use std::io;
 
@@ -22,6 +22,29 @@ pub(crate) fn block(signals: &[i32]) -> io::Result<()> {
         0 => Ok(()),
         errno => Err(io::Error::from_raw_os_error(errno)),
     }
+}
+
+/// Lets a write fail that goes beyond the limit on the size of files, in the place of the signal that ends us (signal(7), SIGXFSZ).
+/// Servers are started with the default of every signal.
+pub(crate) fn ignore_file_size_signal() {
+    // SAFETY: no handler is installed, so that nothing runs; the call cannot fail for this signal.
+    unsafe { libc::signal(libc::SIGXFSZ, libc::SIG_IGN) };
+}
+
+/// Whether whoever has started us has seen to it that the end of a terminal does not end us (nohup(1)).
+pub(crate) fn outlives_terminal() -> bool {
+    // SAFETY: an all-zero value is a valid place for what is there now, which is only asked for.
+    unsafe {
+        let mut now: libc::sigaction = std::mem::zeroed();
+        libc::sigaction(libc::SIGHUP, std::ptr::null(), &mut now) == 0
+            && now.sa_sigaction == libc::SIG_IGN
+    }
+}
+
+/// Ends this process at once: nothing is waited for, and no handler runs that might wait.
+pub(crate) fn end_at_once(status: i32) -> ! {
+    // SAFETY: the call takes no memory of ours, and does not return.
+    unsafe { libc::_exit(status) }
 }
 
 /// Waits until one of the blocked signals has come, and returns its number (sigwait(3)).
