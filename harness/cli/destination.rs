@@ -58,7 +58,7 @@ impl<'a> Destination<'a> {
                 format!("there is no folder {folder}; make it, or name another one")
             }
             ErrorKind::NotADirectory => return self.is_no_folder(folder),
-            ErrorKind::PermissionDenied | ErrorKind::ReadOnlyFilesystem => {
+            _ if is_refused(error) || error.kind() == ErrorKind::NotFound => {
                 format!("{error}; name a place that can be written to")
             }
             _ => error.to_string(),
@@ -171,7 +171,8 @@ fn replace(file: &Path, there: Option<Metadata>, text: &[u8]) -> io::Result<()> 
         Err(error) if there.is_some() && is_refused(&error) => return std::fs::write(file, text),
         Err(error) => return Err(error),
     };
-    beside.write_all(text)?;
+    // The file itself: its name is no matter of who reads an error.
+    beside.as_file_mut().write_all(text)?;
     if let Some(there) = &there {
         beside.as_file().set_permissions(there.permissions())?;
         // It stays whose it was, where we may say so.

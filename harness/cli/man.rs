@@ -14,7 +14,10 @@ const EXIT_STATUS: &[(&str, &str)] = &[
         "sockdrill or a server could not run, or too little was concluded.",
     ),
     ("4", "Nothing was selected."),
-    ("130", "Interrupted; every server has been stopped."),
+    (
+        "130",
+        "Interrupted: every server has been stopped, and what was known is reported. A second interrupt ends a run at once.",
+    ),
 ];
 
 /// The manual page of the program, as `man` reads it.

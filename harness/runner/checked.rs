@@ -131,6 +131,7 @@ pub(super) async fn in_time(
     job: Job<'_>,
     trials: impl Future<Output = Result<Attempt, Error>>,
 ) -> Result<Attempt, Error> {
+    let trials = std::pin::pin!(trials);
     // What has failed ends by itself then, and is told.
     tokio::select! {
         biased;

@@ -10,6 +10,7 @@ use super::settings::Settings;
 use crate::checks::observations::{OBSERVATIONS, Observation, Sighting};
 use crate::judge::{Evidence, Verdict};
 use crate::model::invariant::Invariant;
+use crate::model::literal::Shown;
 use crate::model::scenario::{Scenario, Waiver};
 use crate::report::data::CheckResult;
 use crate::transcript::event::Transcript;
@@ -67,7 +68,9 @@ pub(super) fn observe(
         }
     };
     match block_on(observed).and_then(|observed| observed) {
-        Ok(Err(Over::CheckBudget(_))) => not_observed("it took too long"),
+        Ok(Err(Over::CheckBudget(most))) => {
+            not_observed(&format!("it took longer than {}", Shown(most)))
+        }
         Ok(Err(_)) => not_observed("the run was over before"),
         Ok(Ok((verdict, transcript))) => {
             let value = observation.value(&Sighting {

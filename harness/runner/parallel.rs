@@ -94,7 +94,8 @@ pub(super) fn wait_in_line<T>(
 pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Error> {
     let runtime = event_loop()?;
     let local = tokio::task::LocalSet::new();
-    Ok(local.block_on(&runtime, work))
+    // Pinned here, since each move of a large future takes as much of the stack once more.
+    Ok(local.block_on(&runtime, std::pin::pin!(work)))
 }
 
 fn event_loop() -> Result<tokio::runtime::Runtime, Error> {

@@ -68,6 +68,8 @@ mod readme;
 mod reference;
 /// Every command that a report prints repeats its failure when it is pasted into a shell.
 mod repeat;
+/// However a run ends, what is known by then is reported, in every form that was asked for.
+mod reported;
 mod speaking;
 /// A run in parts, the report of all of them, a run that has to end in time, and where its time went.
 mod spread;
