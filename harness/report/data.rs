@@ -463,6 +463,34 @@ mod tests {
     }
 
     #[test]
+    fn run_that_the_user_has_ended_is_exit_code_130_whatever_it_has_found() {
+        let untried = || Verdict::Inconclusive(Doubt::Interrupted { begun: false });
+        let mut report = report(vec![
+            fails("a/one", Cause::FileRemoved),
+            result("a/two", untried()),
+            result("a/three", untried()),
+        ]);
+        assert_eq!(report.exit_code(), ExitCode::Failed);
+        report.interrupted = true;
+        assert_eq!(report.exit_code(), ExitCode::Interrupted);
+        assert_eq!(report.written().too_little(), None);
+        let told = report.closing_text();
+        let words = "interrupted: 2 of 3 checks were not tried to their end\n";
+        assert!(told.contains(words), "{told}");
+        let lines: Vec<String> = report.results.iter().map(CheckResult::line).collect();
+        assert_eq!(
+            lines[1],
+            "inconclusive  a/two  not tried: the run was interrupted"
+        );
+        report.results.truncate(1);
+        let told = report.closing_text();
+        assert!(
+            told.contains("interrupted, when all checks were concluded"),
+            "{told}"
+        );
+    }
+
+    #[test]
     fn failure_under_one_that_is_listed_as_known_is_told() {
         let listed = CheckResult {
             known: Some("see issue 7".to_owned()),

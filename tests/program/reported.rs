@@ -316,6 +316,36 @@ fn places_of_reports_are_tried_before_anything_is_started() {
     assert_eq!(earlier.unwrap(), "earlier");
 }
 
+/// What was seen is no less true where it cannot be saved. The limit counts in blocks of 512 bytes or of 1024, and the words that a
+/// server is started with are held to it, too.
+#[test]
+fn trial_that_cannot_be_saved_is_told_and_changes_no_verdict() {
+    let folder = tempfile::tempdir().unwrap();
+    let limited = Command::new("sh")
+        .env_clear()
+        .args(["-c", "ulimit -f 2; exec \"$0\" \"$@\"", PROGRAM])
+        .args(["check", "echo", "--only", "polite/exchange"])
+        .args(["--transcripts", "seen", "--junit", "r.xml"])
+        .current_dir(folder.path())
+        .output()
+        .unwrap();
+    let errors = String::from_utf8_lossy(&limited.stderr);
+    let text = String::from_utf8_lossy(&limited.stdout);
+    assert_eq!(limited.status.code(), Some(3), "{text}{errors}");
+    assert!(
+        text.contains("pass          polite/exchange"),
+        "{text}{errors}"
+    );
+    assert!(
+        errors.contains("error: --transcripts seen: writing seen/"),
+        "{errors}"
+    );
+    assert!(errors.contains("File too large"), "{errors}");
+    assert!(folder.path().join("r.xml").is_file());
+    let saved = std::fs::read_dir(folder.path().join("seen")).unwrap();
+    assert_eq!(saved.count(), 0, "a part of a trial was left behind");
+}
+
 #[test]
 fn run_that_does_not_start_leaves_no_empty_report() {
     let folder = tempfile::tempdir().unwrap();
@@ -377,7 +407,7 @@ const DRIPS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/external/drip
 fn check_that_comes_to_no_end_has_its_budget_and_the_run_goes_on() {
     let run = sockdrill(&["check", "--check-budget", "10s", "--speaks", "echo"])
         .reporting()
-        .args(["--only", "partial/large", "--only", "stop/term"])
+        .args(["--only", "partial/large", "--only", "stop/int"])
         .args(["--", "python3", DRIPS, "echoes", "{port}"])
         .run()
         .prints("not concluded: it took longer than 10s (--check-budget)");

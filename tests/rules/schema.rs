@@ -168,12 +168,14 @@ fn schema_of_reports_refuses_what_is_no_report() {
                 "id": "a/b", "family": "a", "requirement": "It does.", "verdict": "pass", "scenarios": 1, "duration_ms": 1,
             }],
             "observations": {"idle": "stays open"},
+            "interrupted": true,
         });
         demand_validity(&schema, &report);
         spoil(&mut report);
         !mistakes(&schema, &schema, &report, "$").is_empty()
     };
     assert!(refused(&|report| report["format"] = 2.into()));
+    assert!(refused(&|report| report["interrupted"] = "yes".into()));
     assert!(refused(
         &|report| report["checks"][0]["verdict"] = "perhaps".into()
     ));
