@@ -48,7 +48,7 @@
 //!
 //! Each module uses only those that stand behind it in this list; a test reads the list and holds the code to it.
 //!
-//! main, cli, suite, runner, reproducer, report, checks, property, judge, session, launch,
+//! main, cli, suite, fuzzing, runner, reproducer, report, checks, property, judge, session, launch,
 //! reference, drill, transcript, model, kernel, sys, foreign.
 
 #![cfg_attr(
@@ -65,6 +65,9 @@ mod checks;
 pub mod cli;
 mod drill;
 mod foreign;
+#[cfg(any(fuzzing, test))]
+#[doc(hidden)]
+pub mod fuzzing;
 mod judge;
 mod kernel;
 mod launch;

@@ -490,7 +490,11 @@ pub(super) const CHECKS: &[Check] = &[
             let crowd = crowd.min(subject.most_clients.saturating_sub(1));
             let served = match concurrent {
                 // Of one whose handshake finds the queue full, and is answered by a cookie, a server may never know (tcp_syncookies).
-                true => subject.at_once((crowd / 2).min(SERVED_AND_SILENT)),
+                true => {
+                    let served = subject.at_once((crowd / 2).min(SERVED_AND_SILENT));
+                    // Of a crowd of one, that one is silent.
+                    served.min(crowd.saturating_sub(1))
+                }
                 false => 0,
             };
             let mut clients = vec![("alice", 1), ("mallory", crowd - served)];

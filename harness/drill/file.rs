@@ -9,6 +9,8 @@ use super::statement;
 use crate::model::error::Error;
 use crate::model::profile::Transport;
 use crate::model::scenario::Scenario;
+#[cfg(any(fuzzing, test))]
+use crate::model::scenario::{Line, Step};
 use crate::model::text_file::Kind;
 use std::fmt;
 use std::path::Path;
@@ -114,6 +116,28 @@ impl DrillText {
         match self.is_json {
             true => DrillFile::from_json_over(&self.name, &self.text, over),
             false => DrillFile::parse_over(&self.name, &self.text, over),
+        }
+    }
+}
+
+#[cfg(any(fuzzing, test))]
+impl DrillFile {
+    /// The same, wherever its lines stood.
+    pub(crate) fn unnumbered(mut self) -> Self {
+        for case in &mut self.cases {
+            case.line = 0;
+            forget(&mut case.scenario.lines);
+        }
+        self
+    }
+}
+
+#[cfg(any(fuzzing, test))]
+fn forget(lines: &mut [Line]) {
+    for line in lines {
+        line.number = 0;
+        if let Step::Repeat { lines, .. } = &mut line.step {
+            forget(lines);
         }
     }
 }

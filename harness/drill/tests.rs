@@ -925,7 +925,7 @@ fn json_form_says_the_same() {
     });
     assert_eq!(value, expected);
     let back = DrillFile::from_json("a.json", &json).unwrap();
-    assert_eq!(unnumbered(back), unnumbered(file));
+    assert_eq!(back.unnumbered(), file.unnumbered());
 }
 
 #[test]
@@ -1030,24 +1030,7 @@ fn every_example_of_a_step_becomes_json_and_back() {
         };
         let json = file.to_json().unwrap();
         assert_eq!(DrillFile::from_json("a.json", &json).unwrap(), file);
-        assert_eq!(unnumbered(parse(&file.to_string())), file);
-    }
-}
-
-fn unnumbered(mut file: DrillFile) -> DrillFile {
-    for case in &mut file.cases {
-        case.line = 0;
-        forget(&mut case.scenario.lines);
-    }
-    file
-}
-
-fn forget(lines: &mut [Line]) {
-    for line in lines {
-        line.number = 0;
-        if let Step::Repeat { lines, .. } = &mut line.step {
-            forget(lines);
-        }
+        assert_eq!(parse(&file.to_string()).unnumbered(), file);
     }
 }
 
@@ -1312,7 +1295,7 @@ proptest! {
     fn what_is_printed_parses_to_the_same_value(file in files()) {
         let text = file.to_string();
         let back = DrillFile::parse("a.drill", &text).unwrap();
-        prop_assert_eq!(unnumbered(back), file, "{}", text);
+        prop_assert_eq!(back.unnumbered(), file, "{}", text);
     }
 
     #[test]
@@ -1355,7 +1338,7 @@ proptest! {
         let text: String = text.into_iter().collect();
         if let Ok(file) = DrillFile::parse("a.drill", &text) {
             let formatted = format("a.drill", &text).unwrap();
-            prop_assert_eq!(unnumbered(DrillFile::parse("a.drill", &formatted).unwrap()), unnumbered(file));
+            prop_assert_eq!(DrillFile::parse("a.drill", &formatted).unwrap().unnumbered(), file.unnumbered());
             prop_assert_eq!(format("a.drill", &formatted).unwrap(), formatted);
         }
     }

@@ -114,7 +114,7 @@ fn subscription() -> Vec<u8> {
 }
 
 /// Reads `struct proc_event` behind its heads; threads that are born are nobody's business.
-fn event(message: &[u8]) -> Option<ProcessEvent> {
+pub(super) fn event(message: &[u8]) -> Option<ProcessEvent> {
     let word = |at: usize| {
         Some(u32::from_ne_bytes(
             message.get(at..at + 4)?.try_into().ok()?,

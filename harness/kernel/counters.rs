@@ -37,7 +37,7 @@ pub(crate) fn datagrams_read(pid: i32) -> u64 {
     in_datagrams(&v4.unwrap_or_default()).unwrap_or(0) + of_v6.unwrap_or(0)
 }
 
-fn in_datagrams(snmp: &str) -> Option<u64> {
+pub(super) fn in_datagrams(snmp: &str) -> Option<u64> {
     let mut lines = snmp.lines().filter(|line| line.starts_with("Udp:"));
     let (names, values) = (lines.next()?, lines.next()?);
     let names = names.split_ascii_whitespace();
@@ -71,7 +71,7 @@ impl Counters {
 }
 
 /// Reads pairs of lines: names, then values, each with the protocol in front.
-fn take_in(text: &str, found: &mut BTreeMap<&'static str, u64>) {
+pub(super) fn take_in(text: &str, found: &mut BTreeMap<&'static str, u64>) {
     let mut lines = text.lines();
     while let (Some(names), Some(values)) = (lines.next(), lines.next()) {
         let pairs = names
@@ -80,7 +80,8 @@ fn take_in(text: &str, found: &mut BTreeMap<&'static str, u64>) {
         for (name, value) in pairs {
             let told = TOLD.iter().find(|told| **told == name);
             if let (Some(told), Ok(value)) = (told, value.parse::<u64>()) {
-                *found.entry(told).or_default() += value;
+                let counted = found.entry(told).or_default();
+                *counted = counted.saturating_add(value);
             }
         }
     }

@@ -70,7 +70,7 @@ impl DestroyEvents {
     }
 }
 
-fn destroyed(body: &[u8]) -> Option<DestroyedSocket> {
+pub(super) fn destroyed(body: &[u8]) -> Option<DestroyedSocket> {
     let row = inet_row(body)?;
     let info = attributes(body.get(72..)?);
     let (_, info) = info.into_iter().find(|(kind, _)| *kind == INET_DIAG_INFO)?;

@@ -330,17 +330,22 @@ impl Diag {
 }
 
 /// Takes the messages of one datagram; true when the answer is complete.
-fn take_messages(mut bytes: &[u8], dump: bool, take: &mut dyn FnMut(&[u8])) -> Result<bool, Errno> {
+pub(super) fn take_messages(
+    mut bytes: &[u8],
+    dump: bool,
+    take: &mut dyn FnMut(&[u8]),
+) -> Result<bool, Errno> {
     while let (Some(length), Some(kind)) = (u32_at(bytes, 0), u16_at(bytes, 4)) {
         let length = length as usize;
         let body = bytes.get(16..length).ok_or(Errno::BADMSG)?;
         match kind {
             NLMSG_DONE => return Ok(true),
             NLMSG_ERROR => {
-                let errno = u32_at(body, 0).unwrap_or(0) as i32;
-                return match errno {
+                return match u32_at(body, 0).unwrap_or(0) as i32 {
                     0 => Ok(true),
-                    errno => Err(Errno::from_raw_os_error(-errno)),
+                    // The numbers that system calls have for errors (`IS_ERR_VALUE`, linux/err.h), negative.
+                    errno @ -4095..=-1 => Err(Errno::from_raw_os_error(-errno)),
+                    _ => Err(Errno::BADMSG),
                 };
             }
             _ => take(body),
@@ -452,7 +457,7 @@ pub(super) fn inet_row(body: &[u8]) -> Option<Row> {
 }
 
 /// Reads `struct unix_diag_msg` (`linux/unix_diag.h`).
-fn unix_row(body: &[u8]) -> Option<Row> {
+pub(super) fn unix_row(body: &[u8]) -> Option<Row> {
     let state = State::from_number(*body.get(2)?)?;
     let mut row = Row {
         state,

@@ -5,6 +5,8 @@ mod counters;
 mod destroyed;
 mod diag;
 mod ends;
+#[cfg(any(fuzzing, test))]
+pub(crate) mod fuzzing;
 mod proc_file;
 mod process;
 mod rest;

@@ -185,14 +185,15 @@ struct Region {
 const MOST_RESERVED: u64 = 8 << 40;
 
 impl Memory {
-    fn parse(smaps: &str) -> Self {
+    pub(super) fn parse(smaps: &str) -> Self {
         let mut regions: Vec<Region> = Vec::new();
         for line in smaps.lines() {
             if let Some(region) = Region::parse(line) {
                 regions.push(region);
             } else if let Some(region) = regions.last_mut() {
                 let names = ["Private_Dirty:", "Swap:"].into_iter();
-                region.own_bytes += names.filter_map(|name| kibibytes(line, name)).sum::<u64>();
+                let found = names.filter_map(|name| kibibytes(line, name));
+                region.own_bytes = sum(found.chain([region.own_bytes]));
             }
         }
         Self { regions }
@@ -206,17 +207,13 @@ impl Memory {
     /// Whether a sanitizer watches it: one that has a shadow byte for each few bytes of all addresses takes more of them than any
     /// program does, and keeps what was freed for a while, to see whether it is used.
     pub(crate) fn is_shadowed(&self) -> bool {
-        let reserved: u64 = self
-            .regions
-            .iter()
-            .map(|region| region.end - region.start)
-            .sum();
+        let reserved = sum(self.regions.iter().map(|region| region.end - region.start));
         reserved > MOST_RESERVED
     }
 
     /// What the process alone has written, in bytes.
     pub(crate) fn own_bytes(&self) -> u64 {
-        self.regions.iter().map(|region| region.own_bytes).sum()
+        sum(self.regions.iter().map(|region| region.own_bytes))
     }
 
     /// What it has written since in regions that it did not have before. A heap that had its place already may be used up
@@ -228,13 +225,21 @@ impl Memory {
             let old = before.regions.iter().filter(meets);
             // Mappings that have grown, or that were joined since, are held against all that they consist of.
             let (size, written) = old.fold((0, 0), |(size, written), old| {
-                (size + old.end - old.start, written + old.own_bytes)
+                (
+                    sum([size, old.end - old.start]),
+                    sum([written, old.own_bytes]),
+                )
             });
             let grown = (region.end - region.start).saturating_sub(size);
             grown.min(region.own_bytes.saturating_sub(written))
         });
-        taken.sum()
+        sum(taken)
     }
+}
+
+/// All of them, or the most that there is.
+fn sum(parts: impl IntoIterator<Item = u64>) -> u64 {
+    parts.into_iter().fold(0, u64::saturating_add)
 }
 
 impl Region {
@@ -243,9 +248,11 @@ impl Region {
         let mut words = line.split(' ');
         let (start, end) = words.next()?.split_once('-')?;
         let address = |text| u64::from_str_radix(text, 16).ok();
+        let (start, end) = (address(start)?, address(end)?);
+        (start <= end).then_some(())?;
         Some(Self {
-            start: address(start)?,
-            end: address(end)?,
+            start,
+            end,
             writable: words.next()?.contains('w'),
             own_bytes: 0,
         })

@@ -429,7 +429,7 @@ pub(crate) fn occupations(processes: &[Process]) -> Vec<String> {
     shown.collect()
 }
 
-fn occupation(folder: &str) -> String {
+pub(super) fn occupation(folder: &str) -> String {
     match thread_state(folder) {
         Some('R') => "runs".to_owned(),
         Some('T' | 't') => "is stopped".to_owned(),
@@ -556,7 +556,7 @@ pub(super) fn has_timer(process: &Process) -> bool {
 
 /// Whether SIGALRM would not simply end the process: it is caught, or blocked to be read from a signalfd(2). Of an
 /// interval timer that is armed (setitimer(2)) the kernel shows nothing.
-fn may_be_alarmed(folder: &str) -> bool {
+pub(super) fn may_be_alarmed(folder: &str) -> bool {
     let Ok(status) = text_of(format!("{folder}/status")) else {
         return true;
     };
@@ -583,7 +583,7 @@ fn has_timer_descriptor(folder: &str) -> bool {
     })
 }
 
-fn is_armed(folder: &str, fd: &str) -> bool {
+pub(super) fn is_armed(folder: &str, fd: &str) -> bool {
     let Ok(info) = text_of(format!("{folder}/fdinfo/{fd}")) else {
         return true;
     };

@@ -28,9 +28,14 @@ enum By {
     Hash,
 }
 
+/// There are far fewer checks and scenarios; and each part of which there is no report is named.
+const MOST_PARTS: usize = 10_000;
+
 /// Why a text says no part.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("`{0}` is no part of a run; write slice:1/3 or hash:1/3 for the first of three")]
+#[error(
+    "`{0}` is no part of a run; write slice:1/3 or hash:1/3 for the first of three, of {MOST_PARTS} at most"
+)]
 pub struct NoPartition(String);
 
 impl Partition {
@@ -47,6 +52,11 @@ impl Partition {
             takes[n] = part + 1 == self.part;
         }
         takes
+    }
+
+    /// Every part of the run that this is one of.
+    pub(crate) fn all(self) -> impl Iterator<Item = Self> {
+        (1..=self.of).map(move |part| Self { part, ..self })
     }
 
     /// The items of which the names belong to the part.
@@ -78,7 +88,8 @@ impl FromStr for Partition {
             };
             let (part, of) = rest.split_once('/')?;
             let (part, of) = (part.parse().ok()?, of.parse().ok()?);
-            (1..=of).contains(&part).then_some(Self { by, part, of })
+            let is_part = (1..=of).contains(&part) && of <= MOST_PARTS;
+            is_part.then_some(Self { by, part, of })
         };
         read().ok_or_else(|| NoPartition(text.to_owned()))
     }
@@ -139,6 +150,7 @@ mod tests {
             "hash:1",
             "count:1/3",
             "slice:1/0",
+            "slice:1/10001",
             "",
         ] {
             let error = text.parse::<Partition>().unwrap_err().to_string();

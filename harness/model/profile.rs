@@ -948,16 +948,22 @@ fn agree_on_unasked(
     })
 }
 
+/// Makes sure that a text which may be said at any time is not said all the time.
+pub(crate) fn begins_with_something(text: &Template) -> Result<(), String> {
+    match text.first.is_empty() {
+        true => Err(format!(
+            "{text} could be the beginning of anything; write what it begins with"
+        )),
+        false => Ok(()),
+    }
+}
+
 /// Whether a client of this conversation can tell a text from all that it is owed.
 ///
 /// # Errors
 /// Says from what it could not.
 pub(crate) fn may_be_unasked(text: &Template, speech: &Speech) -> Result<(), String> {
-    if text.first.is_empty() {
-        return Err(format!(
-            "{text} could be the beginning of anything; write what it begins with"
-        ));
-    }
+    begins_with_something(text)?;
     let (greeting, exchanges) = match speech {
         Speech::Dialogue {
             greeting,

@@ -60,16 +60,17 @@ impl WrittenTimings {
     /// Adds those of another part of the run.
     pub(crate) fn add(&mut self, other: &Self) {
         for (word, time) in &other.spent_ms {
-            *self.spent_ms.entry(word.clone()).or_default() += time;
+            let spent = self.spent_ms.entry(word.clone()).or_default();
+            *spent = sum([&*spent, time]);
         }
         self.starts_ms.extend(&other.starts_ms);
-        self.processor_ms += other.processor_ms;
+        self.processor_ms = sum([&self.processor_ms, &other.processor_ms]);
         self.peak_memory_bytes = self.peak_memory_bytes.max(other.peak_memory_bytes);
     }
 
     /// The table: what time was spent on, and which checks took the longest.
     pub(super) fn table(&self, checks: &[WrittenCheck], wall_ms: u64) -> String {
-        let all: u64 = self.spent_ms.values().sum();
+        let all = sum(self.spent_ms.values());
         let mut text = "where the time went, summed over what ran side by side:\n".to_owned();
         for what in ALL {
             let time = spent_on(what, &self.spent_ms);
@@ -105,11 +106,17 @@ impl WrittenTimings {
                 "  {} started, {} for one of them (median), {} for all",
                 starts.len(),
                 Measured(Duration::from_millis(*median)),
-                Measured(Duration::from_millis(starts.iter().sum()))
+                Measured(Duration::from_millis(sum(&starts)))
             ),
             _ => String::new(),
         }
     }
+}
+
+/// All of these times. They may be of a file that anybody has written: what is too much is the most that there is.
+fn sum<'a>(times: impl IntoIterator<Item = &'a u64>) -> u64 {
+    let times = times.into_iter();
+    times.fold(0, |all, time| all.saturating_add(*time))
 }
 
 /// The checks that took the longest, with what it was spent on.
@@ -118,7 +125,7 @@ fn slowest(checks: &[WrittenCheck]) -> String {
         .iter()
         .filter_map(|check| Some((check, check.spent_ms.as_ref()?)));
     let mut spent: Vec<_> = spent
-        .map(|(check, spent)| (check, spent, spent.values().sum::<u64>()))
+        .map(|(check, spent)| (check, spent, sum(spent.values())))
         .filter(|(_, _, all)| *all > 0)
         .collect();
     spent.sort_by_key(|(_, _, all)| std::cmp::Reverse(*all));
@@ -166,7 +173,8 @@ fn in_words(what: SpentOn) -> &'static str {
 
 /// How many hundredths of all it is.
 fn share(part: u64, all: u64) -> u64 {
-    (part * 100 + all / 2).checked_div(all).unwrap_or(0)
+    let [part, all] = [part, all].map(u128::from);
+    (part * 100 + all / 2).checked_div(all).unwrap_or(0) as u64
 }
 
 /// Milliseconds as seconds.

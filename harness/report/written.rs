@@ -195,11 +195,19 @@ impl Written {
     /// The file cannot be read, or is no report, or one of another format.
     pub(crate) fn read(path: &Path) -> Result<Self, Error> {
         let text = Kind::REPORT.read(path)?;
+        Self::parse(&path.display().to_string(), &text)
+    }
+
+    /// Reads the text of such a report; `name` is what messages call it.
+    ///
+    /// # Errors
+    /// As [`Written::read`].
+    pub(crate) fn parse(name: &str, text: &str) -> Result<Self, Error> {
         let malformed = |message: String| Error::Malformed {
-            file: path.display().to_string(),
+            file: name.to_owned(),
             message,
         };
-        let value: serde_json::Value = serde_json::from_str(&text)
+        let value: serde_json::Value = serde_json::from_str(text)
             .map_err(|error| malformed(format!("this is no report of --json: {error}")))?;
         let format = &value["format"];
         if format

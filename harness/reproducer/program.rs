@@ -193,10 +193,9 @@ fn pattern(text: &Template) -> Vec<u8> {
 }
 
 fn docstring(scenarios: &[&Scenario], limits: &[String]) -> String {
+    let harmless = |text: &str| TERMINAL.text(text).replace("\"\"\"", "\\\"\\\"\\\"");
     let cases: Vec<_> = scenarios.iter().map(ToString::to_string).collect();
-    let cases = TERMINAL
-        .text(&cases.join("\n"))
-        .replace("\"\"\"", "\\\"\\\"\\\"");
+    let cases = harmless(&cases.join("\n"));
     let mut all = format!(
         "r\"\"\"Shows what a server does in a conversation, without more than Python.\n\n{}\n\n\
          It starts the server, performs the steps, and looks whether the server still\n\
@@ -206,7 +205,7 @@ fn docstring(scenarios: &[&Scenario], limits: &[String]) -> String {
         cases.trim_end()
     );
     for limit in limits {
-        all.push_str(&format!("\nNote: {limit}.\n"));
+        all.push_str(&format!("\nNote: {}.\n", harmless(limit)));
     }
     all + "\"\"\"\n\n"
 }

@@ -5,6 +5,7 @@ use super::run_end::RunEnd;
 use super::simplest::{Row, under_the_simplest};
 use crate::checks;
 use crate::model::error::Error;
+use crate::model::partition::Partition;
 use crate::report::data::Outcome;
 use crate::report::written::{Written, WrittenCheck};
 use std::collections::BTreeSet;
@@ -122,15 +123,8 @@ fn group(checks: &mut [WrittenCheck]) {
 fn missing(parts: &[(PathBuf, Written)]) -> Vec<String> {
     let there = parts.iter().filter_map(|(_, part)| part.partition.clone());
     let there: BTreeSet<String> = there.collect();
-    let siblings = |part: &String| {
-        let (by, of) = part.split_once('/')?;
-        let (by, _) = by.split_once(':')?;
-        let all = 1..=of.parse::<usize>().ok()?;
-        Some(
-            all.map(move |n| format!("{by}:{n}/{of}"))
-                .collect::<Vec<_>>(),
-        )
-    };
-    let all: BTreeSet<String> = there.iter().filter_map(siblings).flatten().collect();
+    let known = there.iter().filter_map(|part| part.parse().ok());
+    let all = known.flat_map(Partition::all).map(|part| part.to_string());
+    let all: BTreeSet<String> = all.collect();
     all.difference(&there).cloned().collect()
 }

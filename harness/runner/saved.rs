@@ -7,6 +7,7 @@ use crate::judge::{Verdict, judge};
 use crate::model::dialogue;
 use crate::model::error::Error;
 use crate::model::phase::Phase;
+use crate::model::profile::begins_with_something;
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::template::Template;
 use crate::model::text_file::Kind;
@@ -112,7 +113,8 @@ impl SavedTrial {
         Self::parse(&path.display().to_string(), &text)
     }
 
-    fn parse(name: &str, text: &str) -> Result<Self, Error> {
+    /// Reads the text of such a file; `name` is what messages call it.
+    pub(crate) fn parse(name: &str, text: &str) -> Result<Self, Error> {
         let raw: RawFile =
             serde_json::from_str(text).map_err(|error| malformed(name, error.to_string()))?;
         if raw.format != FORMAT {
@@ -135,7 +137,7 @@ impl SavedTrial {
     }
 
     /// Writes the text of the file, an event a line: all of it at once would take several times what the transcript does.
-    fn write(&self, to: &mut impl Write) -> std::io::Result<()> {
+    pub(crate) fn write(&self, to: &mut impl Write) -> std::io::Result<()> {
         let mut text = |text: String| to.write_all(JSON.text(&text).as_bytes());
         let trial = RawTrial::of(&self.trial).map_err(std::io::Error::other)?;
         text(format!(
@@ -242,9 +244,12 @@ impl RawTrial {
         trial.throttling = self.throttling;
         trial.reading_is_use = self.reading_is_use;
         trial.known = self.known;
-        let unasked = self.unasked.iter().map(|text| Template::parse(text));
+        let unasked = self.unasked.iter().map(|text| {
+            let text = Template::parse(text).map_err(|error| error.to_string())?;
+            begins_with_something(&text).map(|()| text)
+        });
         trial.unasked = unasked
-            .collect::<Result<_, _>>()
+            .collect::<Result<_, String>>()
             .map_err(|error| malformed(name, format!("trial.unasked: {error}")))?;
         for (n, phase) in self.phases.into_iter().enumerate() {
             let name = format!("{name}: trial.phases[{n}]");
@@ -452,6 +457,8 @@ mod tests {
             of("{}"),
             of(&text.replace(&format!("\"format\": {FORMAT}"), "\"format\": 9")),
             of(&text.replace(" connect", " conect")),
+            // Nothing would be looked at but this.
+            of(&text.replace("\"phases\"", "\"unasked\": [\"{any}\"],\n  \"phases\"")),
         ];
         for message in wrong {
             assert!(message.contains(&name), "{message}");
