@@ -212,6 +212,7 @@ fn waiver(line: &mut Reader<'_>) -> Read<Waiver> {
 
 fn clients(line: &mut Reader<'_>) -> Read<Vec<ClientGroup>> {
     let mut found = vec![client(line)?];
+    declared_once(line, &found)?;
     while line.peek().is_some() {
         let next = client(line)?;
         found.push(next);
@@ -222,7 +223,6 @@ fn clients(line: &mut Reader<'_>) -> Read<Vec<ClientGroup>> {
         }
         declared_once(line, &found)?;
     }
-    declared_once(line, &found)?;
     Ok(found)
 }
 

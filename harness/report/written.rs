@@ -218,8 +218,9 @@ impl Written {
                 format!("this report has format {format}, and format {FORMAT} is understood");
             return Err(malformed(message));
         }
-        serde_json::from_value(value)
-            .map_err(|error| malformed(format!("this is no report of --json: {error}")))
+        let written: Self = serde_json::from_value(value)
+            .map_err(|error| malformed(format!("this is no report of --json: {error}")))?;
+        Ok(written.summed_up())
     }
 
     pub(super) fn of(report: &Report) -> Self {
