@@ -1,7 +1,7 @@
 //! The cases of scenario files as tests.
 
 use super::builder::Suite;
-use super::outcome::end_of;
+use super::outcome::{end_of, unless_unsaved};
 use super::repeat::run_again;
 use super::test::Test;
 use crate::runner::{self, CaseRun, Settings};
@@ -70,7 +70,7 @@ fn test(prefix: &str, case: CaseRun, settings: Settings) -> Test {
     let name = format!("{prefix}::{}", case.scenario.name);
     Test::of(&case.target.clone(), name.clone(), move || {
         let result = runner::run_case(&case, &settings).map_err(|error| error.chain())?;
-        end_of(&result, &name)
+        unless_unsaved(end_of(&result, &name), settings.unsaved.take())
     })
 }
 

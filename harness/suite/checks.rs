@@ -1,7 +1,7 @@
 //! Checks as tests.
 
 use super::builder::Suite;
-use super::outcome::end_of;
+use super::outcome::{end_of, unless_unsaved};
 use super::repeat::check_again;
 use super::test::{End, Test};
 use crate::checks;
@@ -36,7 +36,7 @@ pub(super) fn tests(suite: &Suite, target: &Target) -> Vec<Test> {
 fn run(target: &Target, settings: &Settings, name: &str) -> Result<End, String> {
     let report = runner::check(target, settings, &|_| {}).map_err(|error| error.chain())?;
     match report.results.as_slice() {
-        [result] => end_of(result, name),
+        [result] => unless_unsaved(end_of(result, name), report.unsaved),
         results => Err(format!("{} results of one check", results.len())),
     }
 }

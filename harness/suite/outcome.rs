@@ -26,6 +26,17 @@ pub(super) fn end_of(result: &CheckResult, test: &str) -> Result<End, String> {
     }
 }
 
+/// The same where trials were to be saved, and some could not be.
+pub(super) fn unless_unsaved(
+    end: Result<End, String>,
+    unsaved: Option<String>,
+) -> Result<End, String> {
+    match (end, unsaved) {
+        (Ok(_), Some(reason)) => Err(format!("not all trials could be saved: {reason}")),
+        (end, _) => end,
+    }
+}
+
 fn failed(text: &str, test: &str) -> String {
     format!("{text}  as a test: {}", test_again(test))
 }
