@@ -7,7 +7,7 @@ use futures_util::future::select_all;
 use std::io::{self, Write};
 use std::time::Duration;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::time::Instant;
+use tokio::time::timeout;
 
 /// Signals that come so soon after the first are the same interrupt: timeout(1) sends its own to the program and to its group, and
 /// who has started us may pass on what the terminal has sent to both.
@@ -65,13 +65,14 @@ async fn next(signals: &mut [Signal]) {
 
 /// Waits for one that is no echo of the first.
 async fn until_meant_again(signals: &mut [Signal]) {
-    let same_until = Instant::now() + SAME_WITHIN;
-    loop {
-        next(signals).await;
-        if Instant::now() >= same_until {
-            return;
+    let echoes = async {
+        loop {
+            next(signals).await;
         }
-    }
+    };
+    // What has come is taken before it is asked for the time, so that a host which lets us wait makes no echo a second interrupt.
+    let _: Result<(), _> = timeout(SAME_WITHIN, echoes).await;
+    next(signals).await;
 }
 
 /// Says what happens now. Whoever reads that may have stopped to read, and the second interrupt is to be heard all the same.

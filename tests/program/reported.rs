@@ -155,6 +155,26 @@ fn interrupted_check_is_reported_in_every_form(
     assert!(seen.is_file());
 }
 
+/// As timeout(1) does, which signals its program and then the group that it is in.
+#[test]
+fn signals_that_come_together_are_one_interrupt() {
+    let arguments = [
+        "check",
+        "echo",
+        "--only",
+        "timeout",
+        "--only",
+        "polite/exchange",
+    ];
+    let mut going = begin(&[&arguments[..], &["--json", "r.json"]].concat());
+    going.until("pass          polite/exchange");
+    going.signal(Signal::TERM);
+    going.signal(Signal::INT);
+    let (code, errors) = going.end();
+    assert_eq!(code, Some(130), "{}{errors}", going.text);
+    assert_eq!(going.json("r.json")["interrupted"], true);
+}
+
 #[test]
 fn interrupted_cases_are_reported() {
     let folder = tempfile::tempdir().unwrap();
