@@ -42,9 +42,8 @@ fn text(bytes: &[u8]) -> &str {
 /// A scenario file prints and parses to the same, formatting twice is formatting once, and JSON says the same.
 pub(super) fn drill(bytes: &[u8]) -> bool {
     let text = text(bytes);
-    for over in OVER {
-        let _ = DrillFile::parse_over("f", text, over);
-    }
+    // One of them, chosen by the input, as all take five times as long.
+    let _ = DrillFile::parse_over("f", text, OVER[bytes.len() % OVER.len()]);
     let Ok(file) = DrillFile::parse("f", text) else {
         assert!(format("f", text).is_err(), "it is formatted and no file");
         return false;
