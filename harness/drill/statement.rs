@@ -9,8 +9,6 @@ use crate::model::invariant::Invariant;
 use crate::model::literal;
 use crate::model::scenario::{ClientGroup, Step, Waiver};
 
-/// The most clients behind one name: more than there are local ports.
-
 /// What one line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Statement {

@@ -1072,7 +1072,7 @@ fn cuts() -> impl Strategy<Value = Segmentation> {
     prop_oneof![
         Just(Segmentation::Whole),
         positions,
-        (1usize..9_999).prop_map(Segmentation::Pieces)
+        (16usize..9_999).prop_map(Segmentation::Pieces)
     ]
 }
 
@@ -1199,7 +1199,8 @@ fn lines() -> impl Strategy<Value = Vec<Line>> {
     let step = prop_oneof![
         4 => (0usize..2, actions()).prop_map(|(who, action)| Step::Client { who, action }),
         1 => server_actions().prop_map(Step::Server),
-        1 => durations().prop_map(Step::Pause),
+        // Within blocks in blocks they come to less than a week.
+        1 => (0u64..10_000).prop_map(|micros| Step::Pause(Duration::from_micros(micros))),
         1 => Just(Step::Settle),
         1 => Just(Step::Barrier),
         2 => prop::sample::select(examples()),

@@ -95,15 +95,15 @@ fn saved_case_that_cannot_be_read_is_said_and_left_out() {
 
 /// Each deeper than anything is read, and than our own stack is.
 #[rstest]
-#[case::json("json", "", "[", "recursion limit")]
+#[case::json("json", "{\"cases\":[{\"steps\":", "[", "expected")]
 #[case::blocks(
     "json",
     "{\"cases\":[{\"name\":\"x\",\"steps\":[",
     "{\"repeat\":1,\"steps\":[",
     "recursion limit"
 )]
-#[case::toml("toml", "a=", "[", "recursion limit")]
-#[case::toml_tables("toml", "a=", "{a=", "recursion limit")]
+#[case::toml("toml", "a=", "[", "max recursion depth met")]
+#[case::toml_tables("toml", "a=", "{a=", "max recursion depth met")]
 fn nesting_has_a_bound(
     #[case] extension: &str,
     #[case] first: &str,

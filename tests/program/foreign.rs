@@ -51,28 +51,29 @@ fn harmless(run: Run) -> Run {
     run.demand(holds, "a control character reaches the terminal")
 }
 
-/// What each check said of it, with the observations, but for times.
-fn told(name: &str) -> Vec<String> {
-    let only = ["reset/mid-request", "crowd", "timeout", "polite"];
+/// The checks that were tried on it, of which none fails. How many of them prove something is for the load of the host.
+fn tried(name: &str) -> Vec<String> {
+    let only = ["reset/mid-request", "polite", "crowd/one-silent"];
     let only = only.iter().flat_map(|only| ["--only", only]);
     let run = sockdrill(&["check", "--speaks", "echo"]).args(only);
     let server = ["--", "python3", "-c", SERVER, name, "{port}"];
     let run = harmless(run.reporting().args(server).run());
-    let checks = run.report["checks"].as_array().unwrap();
-    let checks = checks
-        .iter()
-        .map(|check| format!("{} {}", check["id"], check["verdict"]));
-    checks.collect()
+    let checks = run.report["checks"].as_array().unwrap().iter();
+    let checks = checks.filter(|check| check["verdict"] != "skip");
+    let tried = checks.map(|check| {
+        assert_ne!(check["verdict"], "fail", "{check}");
+        check["id"].as_str().unwrap().to_owned()
+    });
+    tried.collect()
 }
 
 #[rstest]
 #[case::no_utf8(NO_UTF8)]
 #[case::with_lines_and_colours(OF_LINES)]
 fn process_is_checked_whatever_it_is_called(#[case] name: &[u8]) {
-    let (plain, named) = (told(PLAIN), told(&hex(name)));
-    assert_eq!(plain, named);
-    let passes = named.iter().filter(|line| line.ends_with("\"pass\""));
-    assert!(passes.count() > 5, "{named:?}");
+    let named = tried(&hex(name));
+    assert_eq!(tried(PLAIN), named);
+    assert!(named.len() > 3, "{named:?}");
 }
 
 /// The name of who is in the way is part of an error.
