@@ -95,7 +95,7 @@ fn saved_case_that_cannot_be_read_is_said_and_left_out() {
 
 /// Each deeper than anything is read, and than our own stack is.
 #[rstest]
-#[case::json("json", "{\"cases\":[{\"steps\":", "[", "expected")]
+#[case::json("json", "{\"cases\":[{\"steps\":", "[", "recursion limit")]
 #[case::blocks(
     "json",
     "{\"cases\":[{\"name\":\"x\",\"steps\":[",
@@ -148,8 +148,10 @@ fn slow_starter_is_told_what_gives_it_the_time() {
     let check = |within: &str, sleeps: &str| {
         let run = sockdrill(&[
             "check",
+            "--speaks",
+            "echo",
             "--only",
-            "polite/connect",
+            "polite/exchange",
             "--ready-within",
             within,
         ]);
