@@ -1,5 +1,6 @@
 //! Where a server runs: in a network, pid and mount namespace of its own, or on the plain host.
 
+use super::reach::resolved;
 use crate::kernel::{
     DestroyEvents, DestroyedSocket, Diag, FileId, ProcessEnds, Row, State, Subscription,
 };
@@ -211,9 +212,10 @@ impl Lab {
 
     /// A path of the server's, as we reach it.
     pub(crate) fn reached(&self, path: &Path) -> PathBuf {
-        match (self.supervisor.root(), path.strip_prefix("/")) {
-            (Some(root), Ok(below)) => {
-                Path::new(&format!("/proc/self/fd/{}", root.as_raw_fd())).join(below)
+        match self.supervisor.root() {
+            Some(root) if path.is_absolute() => {
+                let seen = format!("/proc/self/fd/{}", root.as_raw_fd());
+                Path::new(&seen).join(resolved(root, path))
             }
             _ => path.to_owned(),
         }

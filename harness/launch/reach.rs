@@ -1,10 +1,12 @@
 //! What a target may reach: kernel parameters of its own network, and files below its own folder.
 
-use rustix::fd::OwnedFd;
+use rustix::fd::{BorrowedFd, OwnedFd};
 use rustix::fs::{AtFlags, CWD, Mode, OFlags};
 use rustix::io::Errno;
+use std::ffi::{OsStr, OsString};
 use std::io;
-use std::path::{Component, Path};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Component, Path, PathBuf};
 
 /// Whether a kernel parameter belongs to a network namespace (network_namespaces(7)): all others are the host's as well.
 pub(super) fn parameter(name: &str) -> Result<(), String> {
@@ -32,6 +34,46 @@ pub(super) fn file(name: &str) -> Result<(), String> {
             "[files]: {name:?} does not stay below the server's folder; write a relative path without `..`, which lies in {{dir}}"
         )),
     }
+}
+
+/// How many links are followed on the way to a file, as the kernel does (path_resolution(7)).
+const MOST_LINKS: usize = 40;
+
+/// The path below a root to which a path of its inhabitants leads: a link to an absolute path leads nowhere else.
+pub(super) fn resolved(root: BorrowedFd<'_>, path: &Path) -> PathBuf {
+    let mut reached = PathBuf::new();
+    let mut rest: Vec<OsString> = parts_from_behind(path);
+    let mut links = 0;
+    while let Some(part) = rest.pop() {
+        if part == ".." {
+            reached.pop();
+            continue;
+        }
+        let next = reached.join(&part);
+        match rustix::fs::readlinkat(root, &next, Vec::new()) {
+            Ok(target) if links < MOST_LINKS => {
+                links += 1;
+                let target = Path::new(OsStr::from_bytes(target.as_bytes()));
+                if target.is_absolute() {
+                    reached.clear();
+                }
+                rest.extend(parts_from_behind(target));
+            }
+            _ => reached = next,
+        }
+    }
+    reached
+}
+
+/// The names of a path and its `..`, the last one first.
+fn parts_from_behind(path: &Path) -> Vec<OsString> {
+    let mut parts: Vec<_> = path
+        .components()
+        .filter(|part| matches!(part, Component::Normal(_) | Component::ParentDir))
+        .map(|part| part.as_os_str().to_owned())
+        .collect();
+    parts.reverse();
+    parts
 }
 
 /// Writes a file below a folder. The server may have been there before: nothing that it has left is followed.
@@ -75,6 +117,7 @@ fn write_anew(at: &OwnedFd, name: &Path, content: &[u8]) -> io::Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use rustix::fd::AsFd;
 
     #[test]
     fn only_parameters_of_a_network_are_a_labs_own() {
@@ -103,6 +146,34 @@ mod tests {
         for name in ["", "/etc/passwd", "../a", "a/../../b", "..", "a/", "a\0b"] {
             assert!(file(name).is_err(), "{name:?}");
         }
+    }
+
+    #[test]
+    fn links_lead_nowhere_but_below_their_root() {
+        use std::os::unix::fs::symlink;
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        std::fs::create_dir_all(at("run/deep")).unwrap();
+        std::fs::create_dir(at("var")).unwrap();
+        symlink("/run", at("var/run")).unwrap();
+        symlink("../../../../etc", at("run/up")).unwrap();
+        symlink("round", at("round")).unwrap();
+        let root = open_folder(None, folder.path()).unwrap();
+        for (path, below) in [
+            ("/run/deep/socket", "run/deep/socket"),
+            ("/var/run/deep/socket", "run/deep/socket"),
+            ("/var/run/../run/socket", "run/socket"),
+            ("/run/up/passwd", "etc/passwd"),
+            ("/../../etc", "etc"),
+            ("/", ""),
+        ] {
+            let found = resolved(root.as_fd(), Path::new(path));
+            assert_eq!(found, Path::new(below), "{path}");
+        }
+        assert_eq!(
+            resolved(root.as_fd(), Path::new("/round")),
+            Path::new("round")
+        );
     }
 
     #[test]

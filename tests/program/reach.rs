@@ -94,3 +94,23 @@ fn target_that_reaches_beyond_its_lab_is_refused(#[case] lines: &str, #[case] co
     check(&file).code(2).complains(complaint);
     assert!(!folder.path().join("above").exists());
 }
+
+/// `/var/run` is a link to `/run` on most hosts, which leads to the lab's own there.
+#[test]
+fn socket_behind_a_link_of_the_host_is_the_one_of_the_lab() {
+    if !is_permitted() {
+        return;
+    }
+    let path = "/var/run/sockdrill-behind-a-link";
+    let program = env!("CARGO_BIN_EXE_sockdrill");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("target.toml");
+    let text = format!(
+        "command = [{program:?}, \"serve\", \"uppercase\", \"--path={path}\", \"--port=0\"]\n\
+         profile = {{ transport = \"unix\", model = \"ascii-uppercase\", framing = \"stream\" }}\n"
+    );
+    std::fs::write(&file, text).unwrap();
+    let run = check(&file.display().to_string());
+    run.code(0).prints("1 passed");
+    assert!(!Path::new(path).exists());
+}
