@@ -27,8 +27,8 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
     let alarms = alarms.into_iter().map(Cause::Alarm);
     // What says itself what is wrong says more than how it ended for that.
     let death = unexpected_end(trial, transcript);
-    if let Some(Cause::Died { exit, .. }) = death.as_ref().filter(|_| is_in_background(transcript))
-    {
+    let leaves = |_: &&Cause| texts.is_empty() && is_in_background(transcript);
+    if let Some(Cause::Died { exit, .. }) = death.as_ref().filter(leaves) {
         return Verdict::Inconclusive(Doubt::InBackground { exit: *exit });
     }
     let mut grave = alarms.chain(death).peekable();
@@ -117,10 +117,11 @@ fn refused(transcript: &Transcript, what: &Fault) -> Option<Doubt> {
     })
 }
 
-/// Whether the server goes on without its first process.
+/// Whether the server goes on without its first process, and none of the others has crashed.
 fn is_in_background(transcript: &Transcript) -> bool {
-    let mut events = transcript.server_events();
-    events.any(|event| matches!(event, ServerEvent::InBackground))
+    let events = || transcript.server_events();
+    let crashes = |event: &ServerEvent| matches!(event, ServerEvent::ProcessEnded { exit, .. } if exit.is_crash());
+    events().any(|event| matches!(event, ServerEvent::InBackground)) && !events().any(crashes)
 }
 
 /// Whether a case asks for a client in the server's hands that has not spoken, of a server that has the kernel keep such.

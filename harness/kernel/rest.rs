@@ -329,7 +329,7 @@ impl ThreadLook {
                 Some('T' | 't') => true,
                 _ => call.as_ref().is_some_and(waits),
             },
-            switches: sleeps + count("nonvoluntary_ctxt_switches:"),
+            switches: sleeps.saturating_add(count("nonvoluntary_ctxt_switches:")),
             sleeps,
         }
     }

@@ -1,6 +1,6 @@
 //! Where a server runs: in a network, pid and mount namespace of its own, or on the plain host.
 
-use super::reach::resolved;
+use super::reach::{make_below, resolved};
 use crate::kernel::{
     DestroyEvents, DestroyedSocket, Diag, FileId, ProcessEnds, Row, State, Subscription,
 };
@@ -15,9 +15,8 @@ use rustix::fd::{AsRawFd, OwnedFd};
 use rustix::net::{AddressFamily, SocketType};
 use serde::Deserialize;
 use std::ffi::CString;
-use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU16, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU16, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
 /// Where servers are to run.
@@ -70,6 +69,8 @@ pub(crate) struct Lab {
     /// Sockets that were opened together with one that was asked for.
     stock: Mutex<Stock>,
     writes: Writes,
+    /// How large the layer of what its servers write is, in bytes, once it was seen to be full.
+    full_layer: AtomicU64,
     /// Whether a kernel parameter of its network was set.
     has_own_parameters: AtomicBool,
 }
@@ -91,6 +92,9 @@ pub(crate) fn most_ahead() -> usize {
         false => 7,
     }
 }
+
+/// A layer is full when less than one of so many parts is left: who writes in blocks of a size finds no room before the last is used.
+const ALL_OF_IT: u64 = 128;
 
 /// The port for servers in a namespace of their own, where every port is free.
 const PORT_IN_NAMESPACE: u16 = 7000;
@@ -132,6 +136,7 @@ impl Lab {
             folder,
             stock: Mutex::default(),
             writes,
+            full_layer: AtomicU64::default(),
             has_own_parameters: AtomicBool::default(),
         })
     }
@@ -172,17 +177,9 @@ impl Lab {
 
     /// An empty folder for a second instance, writable for every user.
     pub(crate) fn second_folder(&self) -> Result<PathBuf, Error> {
-        let folder = self.folder().join("second");
-        let reached = self.reached(&folder);
-        let failed = Error::file("making", &folder);
-        let made = match std::fs::create_dir(&reached) {
-            Err(error) if error.kind() == std::io::ErrorKind::AlreadyExists => {
-                std::fs::remove_dir_all(&reached).and_then(|()| std::fs::create_dir(&reached))
-            }
-            made => made,
-        };
-        made.and_then(|()| std::fs::set_permissions(&reached, for_everybody()))
-            .map_err(failed)?;
+        const NAME: &str = "second";
+        let folder = self.folder().join(NAME);
+        make_below(&self.reached(self.folder()), NAME).map_err(Error::file("making", &folder))?;
         Ok(folder)
     }
 
@@ -198,19 +195,45 @@ impl Lab {
 
     /// Why what servers write goes to the host, where it does although they are in a namespace.
     pub(crate) fn why_unbounded(&self) -> Option<String> {
-        let refused = self.supervisor.why_no_root().map(|error| reason(error));
+        let refused = self.supervisor.why_not_layered();
+        let refused = refused.map(|error| reason(error));
         let wanted = (self.writes == Writes::Host).then(|| "as the target wants it".to_owned());
         refused.or(wanted).filter(|_| self.is_private())
     }
 
-    /// How large the layer is that its servers write to, in bytes, where there is no room left in it.
-    pub(crate) fn full_layer(&self) -> Option<u64> {
-        let layer = rustix::fs::fstatvfs(self.supervisor.root()?).ok()?;
-        let is_full = self.writes == Writes::Layer && (layer.f_bfree == 0 || layer.f_ffree == 0);
-        is_full.then_some(layer.f_blocks * layer.f_frsize)
+    /// Looks how much room is left to write.
+    pub(crate) fn look_at_room(&self) {
+        if self.supervisor.root().is_none() {
+            return;
+        }
+        let Ok(layer) = rustix::fs::statvfs(self.reached(self.folder())) else {
+            return;
+        };
+        let is_full = layer.f_bfree * ALL_OF_IT < layer.f_blocks || layer.f_ffree == 0;
+        if is_full {
+            let bytes = layer.f_blocks * layer.f_frsize;
+            self.full_layer.store(bytes, Ordering::Relaxed);
+        }
     }
 
-    /// A path of the server's, as we reach it.
+    /// How large the layer is that its servers write to, in bytes, where they have been seen to use up all of it.
+    pub(crate) fn full_layer(&self) -> Option<u64> {
+        self.look_at_room();
+        match self.full_layer.load(Ordering::Relaxed) {
+            0 => None,
+            bytes => Some(bytes),
+        }
+    }
+
+    /// What stands at a path of the server's, be it a link, as we reach it.
+    pub(crate) fn standing(&self, path: &Path) -> PathBuf {
+        match (path.parent(), path.file_name()) {
+            (Some(folder), Some(name)) => self.reached(folder).join(name),
+            _ => self.reached(path),
+        }
+    }
+
+    /// Where a path of the server's leads, as we reach it.
     pub(crate) fn reached(&self, path: &Path) -> PathBuf {
         match self.supervisor.root() {
             Some(root) if path.is_absolute() => {
@@ -426,7 +449,11 @@ fn begin_in(
     // In a root of its own there is always such a folder, whatever the host's variables say.
     let parent = match namespaces {
         Namespaces::Host => std::env::temp_dir(),
-        Namespaces::Own | Namespaces::OwnInUserNamespace => PathBuf::from("/tmp"),
+        Namespaces::Own | Namespaces::OwnInUserNamespace => {
+            // A link there would lead to the host's own folder.
+            let place = Path::new("/tmp");
+            place.canonicalize().unwrap_or_else(|_| place.to_owned())
+        }
     };
     let folder = parent.join(folder_name());
     let home = Home {
@@ -459,11 +486,6 @@ fn reason(error: &dyn std::error::Error) -> String {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
     }
-}
-
-/// Servers that give up root must still be able to write.
-fn for_everybody() -> std::fs::Permissions {
-    std::fs::Permissions::from_mode(0o1777)
 }
 
 /// Chooses a port that the kernel gives to nobody by itself and that no other sockdrill uses.

@@ -103,6 +103,24 @@ fn open_folder(at: Option<&OwnedFd>, path: &Path) -> io::Result<OwnedFd> {
     Ok(opened?)
 }
 
+/// Makes an empty folder below another, writable for every user, whatever stood there before.
+pub(super) fn make_below(folder: &Path, name: &str) -> io::Result<()> {
+    let at = open_folder(None, folder)?;
+    let made = || rustix::fs::mkdirat(&at, name, Mode::RWXU);
+    match made() {
+        Err(Errno::EXIST) => {
+            // It follows no link.
+            std::fs::remove_dir_all(folder.join(name))?;
+            made()?;
+        }
+        done => done?,
+    }
+    let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+    let made = rustix::fs::openat(&at, name, flags, Mode::empty())?;
+    // Servers that give up root must still be able to write, and no umask narrows that.
+    Ok(rustix::fs::fchmod(made, Mode::from_raw_mode(0o1777))?)
+}
+
 fn write_anew(at: &OwnedFd, name: &Path, content: &[u8]) -> io::Result<()> {
     use std::io::Write;
     match rustix::fs::unlinkat(at, name, AtFlags::empty()) {

@@ -29,7 +29,7 @@ impl Observer {
             ServerExpectation::Gone => {
                 let left = self.living().count();
                 if let (0, Address::Path(path)) = (left, server.address()) {
-                    let remains = self.lab.reached(path).symlink_metadata().is_ok();
+                    let remains = self.lab.standing(path).symlink_metadata().is_ok();
                     self.record_news(ServerEvent::PathRemains(remains));
                 }
                 match left {

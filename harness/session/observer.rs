@@ -3,6 +3,7 @@
 use super::ends::Ends;
 use super::quiescence::Poll;
 use super::turn::Turn;
+use crate::kernel::tree_of;
 use crate::kernel::{
     Counters, Idleness, Memory, Process, RECEIVE_BUFFER_ERRORS, RestDetector, Table, Watched,
 };
@@ -21,6 +22,7 @@ use crate::session::recorder::Recorder;
 use crate::session::sources::Sources;
 use crate::transcript::event::{ClientEvent, ClientId, Ended, Exit, ServerEvent, Transcript, What};
 use crate::transcript::fault::Fault;
+use rustix::process::{Pid, getsid};
 use std::cell::{Cell, RefCell};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -307,15 +309,29 @@ impl Observer {
         self.record(What::Counters(moved));
     }
 
-    /// Writes down that a server has left its first process behind, which is an end that nobody asked for and no failure.
+    /// Writes down that a server has left its first process behind, which is an end that nobody asked for and no failure: another
+    /// process, in a session of its own, is there while the socket listens (daemon(3)). Who is forked for a client alone stays in that
+    /// of the first one.
     fn record_background(&self) {
         let exit = self
             .server
             .as_ref()
             .and_then(|server| server.process().exit());
-        if exit == Some(Exit::Status(0)) && self.is_reachable() {
+        if exit == Some(Exit::Status(0)) && self.is_reachable() && self.has_left_its_session() {
             self.record_server(ServerEvent::InBackground);
         }
+    }
+
+    fn has_left_its_session(&self) -> bool {
+        let first = self.server.as_ref().map(Server::pid);
+        let supervisor = self.lab.supervisor().pid();
+        let mut others = tree_of(supervisor)
+            .into_iter()
+            .filter(|process| process.pid != supervisor && !process.is_zombie());
+        others.any(|process| {
+            let session = Pid::from_raw(process.pid).and_then(|pid| getsid(Some(pid)).ok());
+            session.is_some_and(|session| Some(session.as_raw_nonzero().get()) != first)
+        })
     }
 
     /// Writes down that a server found no more room in its lab's layer: what it did for that reason is not its fault.

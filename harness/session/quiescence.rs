@@ -75,6 +75,7 @@ impl Observer {
         {
             self.record_destroyed_sockets();
             self.ends.record_soon();
+            self.lab.look_at_room();
             let still = self.stillness();
             let parked = last.still == still && still.parked;
             let settled = parked && self.lab.is_private();

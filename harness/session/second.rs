@@ -45,7 +45,7 @@ impl Session<'_> {
         let Address::Path(path) = self.observer.server.as_ref()?.address() else {
             return None;
         };
-        let found = self.observer.lab.reached(path).symlink_metadata().ok()?;
+        let found = self.observer.lab.standing(path).symlink_metadata().ok()?;
         Some((found.dev(), found.ino()))
     }
 

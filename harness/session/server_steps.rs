@@ -218,7 +218,7 @@ impl Session<'_> {
         if streams != Streams::Usual {
             // What the streams do to a server shows in one that has nothing else in its way: another case is about that.
             let path = self.observer.lab.socket_path();
-            let _ = std::fs::remove_file(self.observer.lab.reached(&path));
+            let _ = std::fs::remove_file(self.observer.lab.standing(&path));
         }
         let started = Server::start_with(self.target, Arc::clone(&self.observer.lab), streams);
         let started = match started.await {
@@ -261,7 +261,7 @@ impl Session<'_> {
         self.observer.ends.discard();
         let path = self.observer.lab.socket_path();
         let failed = Error::file("writing", &path);
-        let path = self.observer.lab.reached(&path);
+        let path = self.observer.lab.standing(&path);
         let _ = std::fs::remove_file(&path);
         std::fs::write(&path, FOREIGN).map_err(failed)?;
         let stands = self.stands_at_path();

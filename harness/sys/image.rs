@@ -163,8 +163,9 @@ fn exec(
 
 /// The capabilities (capabilities(7)) that reach beyond a lab where user 0 is the host's, or that would undo its mounts: a server has
 /// no use for them. Devices, kernel modules and clocks are the host's in every namespace.
-const BEYOND_A_LAB: [u32; 10] = [
+const BEYOND_A_LAB: [u32; 11] = [
     2,  // CAP_DAC_READ_SEARCH, with which files are opened by handles
+    19, // CAP_SYS_PTRACE, with which the supervisor is traced
     21, // CAP_SYS_ADMIN
     16, // CAP_SYS_MODULE
     17, // CAP_SYS_RAWIO
@@ -184,12 +185,36 @@ fn give_up_rights(supervisor: Pid) -> Result<(), Errno> {
             // SAFETY: integers only. EPERM: an ordinary user's server has none to lose.
             unsafe { libc::prctl(libc::PR_CAPBSET_DROP, capability as libc::c_ulong, 0, 0, 0) };
         }
-        return Ok(());
+        return inherit_no_rights();
     }
     match rustix::process::geteuid().is_root() {
         true => Ok(()),
         // SAFETY: integers only.
         false => check(unsafe { libc::prctl(libc::PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) }),
+    }
+}
+
+/// What is inheritable, or ambient, would outlive `execve` without being in the bounding set.
+fn inherit_no_rights() -> Result<(), Errno> {
+    /// `_LINUX_CAPABILITY_VERSION_3` (capget(2)).
+    const VERSION: u32 = 0x2008_0522;
+    // The version and no process, which is this one; then effective, permitted and inheritable rights, low and high.
+    let head = [VERSION, 0];
+    let mut rights = [[0u32; 3]; 2];
+    // SAFETY: both live on this stack and have the sizes that the version says; what the kernel is given back, it has just told.
+    unsafe {
+        libc::prctl(
+            libc::PR_CAP_AMBIENT,
+            libc::PR_CAP_AMBIENT_CLEAR_ALL,
+            0,
+            0,
+            0,
+        );
+        check(libc::syscall(libc::SYS_capget, head.as_ptr(), rights.as_mut_ptr()) as c_int)?;
+        for [_, _, inheritable] in &mut rights {
+            *inheritable = 0;
+        }
+        check(libc::syscall(libc::SYS_capset, head.as_ptr(), rights.as_ptr()) as c_int)
     }
 }
 

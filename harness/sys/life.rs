@@ -56,7 +56,8 @@ pub(super) fn life(birth: &Birth<'_>, control: RawFd) -> c_int {
     let mut charges = [None; MOST_CHARGES];
     serve_requests(control, children, &mut charges);
     if let (Some(order), Err(_)) = (&birth.order, &root) {
-        kill_children();
+        // Whoever is left may still write.
+        sweep(&mut charges);
         remove_folder(order.folder);
     }
     0
@@ -122,6 +123,7 @@ fn live_with_host_root(folder: &CStr) -> Result<(), (Stage, Errno)> {
     let at = |stage| move |errno: Errno| (stage, errno);
     let processes = own_root::processes().map_err(at(Stage::Processes))?;
     own_root::attach(&processes, CWD, c"/proc").map_err(at(Stage::Processes))?;
+    own_root::guard_the_host().map_err(at(Stage::PrivateMounts))?;
     // SAFETY: integers only. Killed, it could not remove the folder.
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, 0, 0, 0, 0) })
         .map_err(at(Stage::Namespaces))?;

@@ -28,6 +28,9 @@ pub(super) struct Order<'a> {
     pub(super) in_user_namespace: bool,
 }
 
+/// What of a mode is no type (inode(7)).
+const PERMISSIONS: u32 = 0o7777;
+
 /// Where the new root is put together: of all folders the one of which nothing below is layered.
 const SITE: &CStr = c"/sys";
 
@@ -112,7 +115,6 @@ struct Site<'a> {
     /// The memory that holds all layers.
     memory: OwnedFd,
     root: OwnedFd,
-    is_whole_host: bool,
 }
 
 impl<'a> Site<'a> {
@@ -131,7 +133,6 @@ impl<'a> Site<'a> {
         ] {
             make_folder(&memory, name, mode)?;
         }
-        let is_whole_host = whole.is_some();
         let mount = match whole {
             Some(whole) => whole,
             None => copied(&memory, c"root")?,
@@ -144,14 +145,11 @@ impl<'a> Site<'a> {
             host,
             memory,
             root,
-            is_whole_host,
         })
     }
 
     fn build(&self, system: &OwnedFd) -> Result<(), Errno> {
-        if !self.is_whole_host {
-            self.add_devices()?;
-        }
+        self.add_devices()?;
         let (mut rest, mut number) = (self.order.plan, 0);
         while let Some(entry) = next_entry(&mut rest) {
             number += 1;
@@ -159,12 +157,9 @@ impl<'a> Site<'a> {
         }
         self.add_own_folder()?;
         self.add_processes()?;
-        if !self.is_whole_host {
-            make_folder(&self.root, c"sys", 0o555)?;
-            set_read_only(system)?;
-            attach(system, &self.root, c"sys")?;
-        }
-        Ok(())
+        make_folder(&self.root, c"sys", 0o555)?;
+        set_read_only(system)?;
+        attach(system, &self.root, c"sys")
     }
 
     fn add(&self, entry: &Entry<'_>, number: usize) -> Result<(), Errno> {
@@ -184,7 +179,7 @@ impl<'a> Site<'a> {
         if entry.path.is_empty() {
             return Ok(());
         }
-        make_folder(&self.root, entry.path, entry.mode)?;
+        make_folder(&self.root, entry.path, entry.mode & PERMISSIONS)?;
         // Refused where the owner has no place in the user namespace.
         let _ = give(&self.root, entry.path, entry);
         Ok(())
@@ -196,24 +191,16 @@ impl<'a> Site<'a> {
             return Ok(());
         };
         set_read_only(&seen)?;
-        let is_folder = FileType::from_raw_mode(rustix::fs::fstat(&seen)?.st_mode).is_dir();
-        self.make_place(entry.path, is_folder)?;
+        let is_folder = FileType::from_raw_mode(entry.mode).is_dir();
+        make_place(&self.root, entry.path, is_folder)?;
         attach(&seen, &self.root, entry.path)
-    }
-
-    fn make_place(&self, path: &CStr, is_folder: bool) -> Result<(), Errno> {
-        if is_folder {
-            return make_folder(&self.root, path, 0o755);
-        }
-        let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
-        rustix::fs::openat(&self.root, path, flags, Mode::RUSR).map(drop)
     }
 
     fn add_layered(&self, entry: &Entry<'_>, number: usize) -> Result<(), Errno> {
         let below = open(&self.host, entry.path, OFlags::DIRECTORY | OFlags::NOFOLLOW)?;
         let upper = StackText::of(format_args!("upper/{number}"))?;
         let work = StackText::of(format_args!("work/{number}"))?;
-        make_folder(&self.memory, upper.as_c_str()?, entry.mode)?;
+        make_folder(&self.memory, upper.as_c_str()?, entry.mode & PERMISSIONS)?;
         make_folder(&self.memory, work.as_c_str()?, 0o700)?;
         // The merged folder has the owner of its upper layer.
         let _ = give(&self.memory, upper.as_c_str()?, entry);
@@ -254,49 +241,30 @@ impl<'a> Site<'a> {
     }
 
     fn add_processes(&self) -> Result<(), Errno> {
-        if !self.is_whole_host {
-            make_folder(&self.root, c"proc", 0o555)?;
-        }
+        make_folder(&self.root, c"proc", 0o555)?;
         attach(&processes()?, &self.root, c"proc")?;
-        match rustix::process::geteuid().is_root() {
-            true => self.guard_the_kernel(),
-            false => Ok(()),
-        }
-    }
-
-    /// All but what the lab's own network is made with.
-    fn guard_the_kernel(&self) -> Result<(), Errno> {
-        let network = copied(&self.root, c"proc/sys/net")?;
-        for path in OF_THE_KERNEL {
-            match copied(&self.root, path) {
-                Err(Errno::NOENT) => {}
-                seen => {
-                    let seen = seen?;
-                    set_read_only(&seen)?;
-                    attach(&seen, &self.root, path)?;
-                }
-            }
-        }
-        attach(&network, &self.root, c"proc/sys/net")
+        guard_the_kernel(&self.root)
     }
 
     fn add_devices(&self) -> Result<(), Errno> {
         for (folder, mode) in [(c"dev", 0o755), (c"dev/shm", 0o1777), (c"dev/pts", 0o755)] {
-            make_folder(&self.root, folder, mode)?;
+            make_folder(&self.memory, folder, mode)?;
         }
         for device in DEVICES {
             // A host may lack one, as containers do.
             if let Ok(seen) = copied(&self.host, device) {
-                self.make_place(device, false)?;
-                attach(&seen, &self.root, device)?;
+                make_place(&self.memory, device, false)?;
+                attach(&seen, &self.memory, device)?;
             }
         }
         for (target, link) in DEVICE_LINKS {
-            rustix::fs::symlinkat(target, &self.root, link)?;
+            rustix::fs::symlinkat(target, &self.memory, link)?;
         }
         let terminals = rustix::mount::fsopen(c"devpts", FsOpenFlags::FSOPEN_CLOEXEC)?;
         rustix::mount::fsconfig_set_string(terminals.as_fd(), c"ptmxmode", c"0666")?;
-        attach(&mounted(&terminals)?, &self.root, c"dev/pts")
+        attach(&mounted(&terminals)?, &self.memory, c"dev/pts")?;
+        make_folder(&self.root, c"dev", 0o755)?;
+        attach(&copied(&self.memory, c"dev")?, &self.root, c"dev")
     }
 
     /// Leaves the host's root.
@@ -307,6 +275,53 @@ impl<'a> Site<'a> {
         rustix::mount::unmount(c".", UnmountFlags::DETACH)?;
         rustix::process::chdir(c"/")?;
         Ok(self.root)
+    }
+}
+
+/// Where something is to be mounted.
+fn make_place(at: impl AsFd, path: &CStr, is_folder: bool) -> Result<(), Errno> {
+    if is_folder {
+        return make_folder(at, path, 0o755);
+    }
+    let flags = OFlags::CREATE | OFlags::WRONLY | OFlags::CLOEXEC | OFlags::NOFOLLOW;
+    rustix::fs::openat(at, path, flags, Mode::RUSR).map(drop)
+}
+
+/// What is the whole kernel's is to be read there, but for what the lab's own network is made with. An ordinary user may not write
+/// to it anyway.
+pub(super) fn guard_the_kernel(root: &OwnedFd) -> Result<(), Errno> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let network = copied(root, c"proc/sys/net")?;
+    for path in OF_THE_KERNEL {
+        match copied(root, path) {
+            Err(Errno::NOENT) => {}
+            seen => {
+                let seen = seen?;
+                set_read_only(&seen)?;
+                attach(&seen, root, path)?;
+            }
+        }
+    }
+    attach(&network, root, c"proc/sys/net")
+}
+
+/// The same where servers have the host's root.
+pub(super) fn guard_the_host() -> Result<(), Errno> {
+    if !rustix::process::geteuid().is_root() {
+        return Ok(());
+    }
+    let root = open(CWD, c"/", OFlags::DIRECTORY)?;
+    let guarded = guard_the_kernel(&root).and_then(|()| {
+        let system = copied(&root, c"sys")?;
+        set_read_only(&system)?;
+        attach(&system, &root, c"sys")
+    });
+    match guarded {
+        // Before Linux 5.12 mounts are not made so (mount_setattr(2)), and a host may have no such folder.
+        Err(Errno::NOSYS | Errno::NOENT) => Ok(()),
+        guarded => guarded,
     }
 }
 
@@ -365,7 +380,12 @@ fn give(at: impl AsFd, path: &CStr, entry: &Entry<'_>) -> Result<(), Errno> {
     let (uid, gid) = (Uid::from_raw(entry.uid), Gid::from_raw(entry.gid));
     rustix::fs::chownat(&at, path, Some(uid), Some(gid), AtFlags::SYMLINK_NOFOLLOW)?;
     // A change of the owner takes bits of the mode away (chown(2)).
-    rustix::fs::chmodat(at, path, Mode::from_raw_mode(entry.mode), AtFlags::empty())
+    rustix::fs::chmodat(
+        at,
+        path,
+        Mode::from_raw_mode(entry.mode & PERMISSIONS),
+        AtFlags::empty(),
+    )
 }
 
 /// Lets nobody write to what is mounted there, and to all that is mounted below (mount_setattr(2)).

@@ -27,18 +27,15 @@ fn open_folder(at: impl AsFd, path: &CStr) -> Result<OwnedFd, Errno> {
 
 /// Removes the files of a folder, and one folder of those below it; false where there was none, or none that could be removed.
 fn remove_one_below(mut folder: OwnedFd) -> bool {
-    loop {
-        let Some((name, below)) = emptied(&folder) else {
-            return false;
-        };
-        let Ok(name) = CStr::from_bytes_until_nul(&name) else {
-            return false;
-        };
-        if rustix::fs::unlinkat(&folder, name, AtFlags::REMOVEDIR).is_ok() {
-            return true;
-        }
-        folder = below;
+    let Some((mut name, mut below)) = emptied(&folder) else {
+        return false;
+    };
+    while let Some((next, deeper)) = emptied(&below) {
+        folder = std::mem::replace(&mut below, deeper);
+        name = next;
     }
+    let name = CStr::from_bytes_until_nul(&name);
+    name.is_ok_and(|name| rustix::fs::unlinkat(&folder, name, AtFlags::REMOVEDIR).is_ok())
 }
 
 /// As long as a name can be, with its end.
@@ -95,7 +92,12 @@ mod tests {
         std::fs::create_dir_all(at("folder/a/b/c")).unwrap();
         std::fs::create_dir_all(at("folder/d/e")).unwrap();
         std::fs::create_dir(at("beside")).unwrap();
-        for file in ["folder/one", "folder/a/b/two", "beside/kept"] {
+        for file in [
+            "folder/one",
+            "folder/a/b/two",
+            "folder/d/e/three",
+            "beside/kept",
+        ] {
             std::fs::write(at(file), "text").unwrap();
         }
         std::os::unix::fs::symlink(at("beside"), at("folder/d/link")).unwrap();

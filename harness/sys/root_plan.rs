@@ -4,7 +4,7 @@
 //! mount_namespaces(7), and the kernel gives nobody what they cover). So a folder without mounts becomes a layer as it
 //! is, and one with mounts becomes a folder of memory whose entries are gone through in the same way.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::ffi::{CStr, OsString};
 use std::io;
 use std::ops::Bound;
@@ -88,18 +88,27 @@ pub(super) const LONGEST_PLAN: usize = 60 << 10;
 /// How many entries of a folder are gone through one by one.
 const MOST_ENTRIES: usize = 1_000;
 
-/// Why there is no plan for a root of a lab's own.
+/// How much of a plan a folder may take in which no server works, in bytes: beyond it, the folder is only to be read.
+const MOST_OF_A_FOLDER: usize = 8 << 10;
+
+/// Why what servers write is not layered.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum PlanError {
-    #[error("{folder} has mounts below it and cannot be read", folder = folder.display())]
+    #[error("{folder} cannot be read", folder = folder.display())]
     Unread {
         folder: PathBuf,
         #[source]
         source: io::Error,
     },
-    #[error("{folder} has mounts below it and more than {MOST_ENTRIES} entries", folder = folder.display())]
-    TooMany { folder: PathBuf },
-    #[error("the host has too many mounts for a root of the lab's own")]
+    #[error("{folder} has mounts below it, or is an ancestor of such a folder with more than {MOST_ENTRIES} entries", folder = folder.display())]
+    Mounts { folder: PathBuf },
+    #[error("{folder} belongs to a user or group that has no place in a user namespace of this user", folder = folder.display())]
+    Owner { folder: PathBuf },
+    #[error(
+        "before Linux 6.6, tmpfs keeps no attributes that an overlay in a user namespace needs"
+    )]
+    Attributes,
+    #[error("the host has too many mounts")]
     TooLong,
 }
 
@@ -117,55 +126,109 @@ pub enum Writes {
 
 /// A plan under way.
 struct Survey<'a> {
-    mounts: &'a BTreeSet<PathBuf>,
+    mounts: &'a Mounts,
     /// What has to be writable: where the server works.
     wanted: Vec<PathBuf>,
     plan: Vec<u8>,
 }
 
-/// A plan for this host, as bytes for [`next_entry`].
-pub(super) fn plan(writes: Writes) -> Result<Vec<u8>, PlanError> {
-    let mounts = mounts();
-    let mut wanted: Vec<PathBuf> = TEMPORARY.iter().map(PathBuf::from).collect();
-    wanted.extend(std::env::current_dir());
-    wanted.push(std::env::temp_dir());
-    let mut survey = Survey {
-        mounts: &mounts,
-        wanted,
-        plan: Vec::new(),
+/// A plan for this host, as bytes for [`next_entry`]. Where it cannot be layered, also why.
+pub(super) fn plan(writes: Writes) -> (Vec<u8>, Option<PlanError>) {
+    let mounts = Mounts::of_this_host();
+    let layered = match writes {
+        Writes::Layer => Some(layered(&mounts)),
+        Writes::Host => None,
     };
-    match writes {
-        Writes::Host => survey.shared()?,
-        Writes::Layer => {
-            survey.folder(Path::new("/"))?;
-            survey.see(Path::new("/dev/shm"))?;
-        }
+    match layered {
+        Some(Ok(plan)) => (plan, None),
+        refused => (shared(&mounts), refused.and_then(Result::err)),
     }
+}
+
+/// Everything is layered or to be read.
+fn layered(mounts: &Mounts) -> Result<Vec<u8>, PlanError> {
+    if !keeps_attributes() {
+        return Err(PlanError::Attributes);
+    }
+    let mut survey = Survey::of(mounts);
+    survey.is_fit()?;
+    survey.folder(Path::new("/"))?;
+    survey.add_wanted();
     match survey.plan.len() {
         ..=LONGEST_PLAN => Ok(survey.plan),
         _ => Err(PlanError::TooLong),
     }
 }
 
-impl Survey<'_> {
-    /// All as it is, but for the folders for temporary files.
-    fn shared(&mut self) -> Result<(), PlanError> {
-        self.add(Sight::Shared, Path::new("/"), None, Path::new(""));
-        TEMPORARY
-            .iter()
-            .try_for_each(|folder| self.see(Path::new(folder)))
+/// All as it is, but for the folders for temporary files.
+fn shared(mounts: &Mounts) -> Vec<u8> {
+    let mut survey = Survey::of(mounts);
+    survey.add(Sight::Shared, Path::new("/"), None, Path::new(""));
+    for folder in TEMPORARY {
+        survey.add_layer(Path::new(folder));
+    }
+    survey.plan
+}
+
+/// Whether the memory of a layer keeps attributes of users (`user.*`, xattr(7)), without which an overlay in a user namespace cannot
+/// tell that a folder was made anew.
+fn keeps_attributes() -> bool {
+    let release = rustix::system::uname();
+    let release = release.release().to_string_lossy();
+    let mut numbers = release.split(|c: char| !c.is_ascii_digit());
+    let mut number = || numbers.next().and_then(|number| number.parse::<u32>().ok());
+    (number(), number()) >= (Some(6), Some(6))
+}
+
+impl<'a> Survey<'a> {
+    fn of(mounts: &'a Mounts) -> Self {
+        let mut wanted: Vec<PathBuf> = TEMPORARY.iter().map(PathBuf::from).collect();
+        wanted.extend(std::env::current_dir());
+        wanted.extend(std::env::temp_dir().canonicalize());
+        wanted.retain(|folder| folder != Path::new("/"));
+        Self {
+            mounts,
+            wanted,
+            plan: Vec::new(),
+        }
+    }
+
+    /// Whether a server can work below layers as it would without them.
+    fn is_fit(&self) -> Result<(), PlanError> {
+        for folder in &self.wanted {
+            let Ok(found) = folder.symlink_metadata() else {
+                continue;
+            };
+            let folder = || folder.clone();
+            if self.has_mounts_below(&folder()) {
+                // What lies directly in it could be neither written to nor removed.
+                return Err(PlanError::Mounts { folder: folder() });
+            }
+            if !has_a_place(&found) && may_write(&folder()) {
+                return Err(PlanError::Owner { folder: folder() });
+            }
+        }
+        Ok(())
     }
 
     fn see(&mut self, path: &Path) -> Result<(), PlanError> {
+        let is_wanted = self.is_wanted(path);
+        if self.mounts.is_of_network(path) && !is_wanted {
+            // It may be of a host that does not answer: not even its mode is asked for.
+            self.add(Sight::Read, path, None, Path::new(""));
+            return Ok(());
+        }
         let Ok(found) = path.symlink_metadata() else {
             return Ok(());
         };
-        let (kind, is_wanted) = (found.file_type(), self.is_wanted(path));
+        let kind = found.file_type();
         if kind.is_symlink() {
             let target = path.read_link().unwrap_or_default();
             self.add(Sight::Link, path, Some(&found), &target);
-        } else if !kind.is_dir() {
+        } else if kind.is_file() {
             self.add(Sight::Read, path, Some(&found), Path::new(""));
+        } else if !kind.is_dir() {
+            // Somebody of the host listens or reads there: no business of a lab's.
         } else if self.has_mounts_below(path) {
             return self.folder_or_read(path, is_wanted);
         } else if is_empty(path) {
@@ -182,15 +245,16 @@ impl Survey<'_> {
 
     fn folder_or_read(&mut self, path: &Path, is_wanted: bool) -> Result<(), PlanError> {
         let before = self.plan.len();
-        match self.folder(path) {
-            Err(_) if !is_wanted => {
-                self.plan.truncate(before);
-                let found = path.symlink_metadata().ok();
-                self.add(Sight::Read, path, found.as_ref(), Path::new(""));
-                Ok(())
-            }
-            done => done,
+        let done = self.folder(path);
+        if is_wanted {
+            return done;
         }
+        if done.is_err() || self.plan.len() - before > MOST_OF_A_FOLDER {
+            self.plan.truncate(before);
+            let found = path.symlink_metadata().ok();
+            self.add(Sight::Read, path, found.as_ref(), Path::new(""));
+        }
+        Ok(())
     }
 
     /// A folder of memory, and what is in it.
@@ -204,7 +268,7 @@ impl Survey<'_> {
         let entries = std::fs::read_dir(path).map_err(unread)?;
         for (n, entry) in entries.enumerate() {
             if n == MOST_ENTRIES {
-                return Err(PlanError::TooMany {
+                return Err(PlanError::Mounts {
                     folder: path.to_owned(),
                 });
             }
@@ -216,11 +280,26 @@ impl Survey<'_> {
         Ok(())
     }
 
+    /// Where a server works, a layer of its own: in one that begins further above, folders on the way are copied up, which a
+    /// user namespace refuses where their owners have no place in it. All have of root's.
+    fn add_wanted(&mut self) {
+        if rustix::process::geteuid().is_root() {
+            return;
+        }
+        for folder in std::mem::take(&mut self.wanted) {
+            self.add_layer(&folder);
+        }
+    }
+
+    fn add_layer(&mut self, folder: &Path) {
+        let found = folder.symlink_metadata();
+        if let Some(found) = found.ok().filter(std::fs::Metadata::is_dir) {
+            self.add(Sight::Layered, folder, Some(&found), Path::new(""));
+        }
+    }
+
     fn has_mounts_below(&self, path: &Path) -> bool {
-        let from = (Bound::Included(path), Bound::Unbounded);
-        let behind = self.mounts.range::<Path, _>(from);
-        let mut below = behind.take_while(|mount| mount.starts_with(path));
-        below.any(|mount| mount != path)
+        self.mounts.is_any_below(path)
     }
 
     fn is_wanted(&self, path: &Path) -> bool {
@@ -228,8 +307,8 @@ impl Survey<'_> {
     }
 
     fn add(&mut self, sight: Sight, path: &Path, found: Option<&std::fs::Metadata>, target: &Path) {
-        let words = found.map_or([0o755, 0, 0], |found| {
-            [found.mode() & 0o7777, found.uid(), found.gid()]
+        let words = found.map_or([libc::S_IFDIR | 0o755, 0, 0], |found| {
+            [found.mode(), found.uid(), found.gid()]
         });
         self.plan.push(sight as u8);
         for word in words {
@@ -248,11 +327,53 @@ fn is_empty(folder: &Path) -> bool {
     std::fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_none())
 }
 
-/// Where something is mounted on this host (proc_pid_mountinfo(5)).
-fn mounts() -> BTreeSet<PathBuf> {
-    let lines = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
-    let mounts = lines.split(|byte| *byte == b'\n').filter_map(mount_point);
-    mounts.collect()
+/// Whether an owner has a place in a new user namespace: of an ordinary user it has the one user and the one group.
+fn has_a_place(found: &std::fs::Metadata) -> bool {
+    let (user, group) = (rustix::process::geteuid(), rustix::process::getegid());
+    user.is_root() || found.uid() == user.as_raw() && found.gid() == group.as_raw()
+}
+
+/// Whether this user may write in a folder in which not everybody may.
+fn may_write(folder: &Path) -> bool {
+    const EVERYBODY: u32 = 0o002;
+    let is_of_all = folder
+        .metadata()
+        .is_ok_and(|found| found.mode() & EVERYBODY != 0);
+    !is_of_all && rustix::fs::access(folder, rustix::fs::Access::WRITE_OK).is_ok()
+}
+
+/// Where something is mounted on this host, and of which kind it is.
+struct Mounts(BTreeMap<PathBuf, Vec<u8>>);
+
+impl Mounts {
+    fn of_this_host() -> Self {
+        let lines = std::fs::read("/proc/self/mountinfo").unwrap_or_default();
+        let mounts = lines.split(|byte| *byte == b'\n').filter_map(mount);
+        Self(mounts.collect())
+    }
+
+    fn is_any_below(&self, path: &Path) -> bool {
+        let from = (Bound::Excluded(path), Bound::Unbounded);
+        let behind = self.0.range::<Path, _>(from);
+        let mut below = behind.map(|(mount, _)| mount);
+        below.next().is_some_and(|mount| mount.starts_with(path))
+    }
+
+    /// Whether it is a mount that may wait for another host, or for a program.
+    fn is_of_network(&self, path: &Path) -> bool {
+        const KINDS: [&[u8]; 8] = [
+            b"nfs", b"cifs", b"smb", b"fuse", b"autofs", b"ceph", b"afs", b"9p",
+        ];
+        let kind = self.0.get(path);
+        kind.is_some_and(|kind| KINDS.iter().any(|start| kind.starts_with(start)))
+    }
+}
+
+/// Where something is mounted, and of which kind it is, which stands behind a dash (proc_pid_mountinfo(5)).
+fn mount(line: &[u8]) -> Option<(PathBuf, Vec<u8>)> {
+    let mut words = line.split(|byte| *byte == b' ');
+    let kind = words.by_ref().skip_while(|word| *word != b"-").nth(1)?;
+    Some((mount_point(line)?, kind.to_vec()))
 }
 
 /// The fifth word of a line, in which spaces and the like are written as octal numbers (proc_pid_mountinfo(5)).
@@ -280,13 +401,17 @@ mod tests {
     #[test]
     fn place_of_a_mount_is_read_with_its_spaces() {
         let line = b"41 27 0:25 / /tmp/two\\040words rw,relatime - tmpfs tmpfs rw";
-        assert_eq!(mount_point(line), Some(PathBuf::from("/tmp/two words")));
-        assert_eq!(mount_point(b"short"), None);
+        let place = PathBuf::from("/tmp/two words");
+        assert_eq!(mount(line), Some((place, b"tmpfs".to_vec())));
+        assert_eq!(mount(b"short"), None);
     }
 
     /// What a plan for a folder with such mounts says, a word for each entry.
     fn planned(folder: &Path, mounts: &[&Path], wanted: &Path) -> Result<Vec<String>, PlanError> {
-        let mounts: BTreeSet<PathBuf> = mounts.iter().map(|mount| (*mount).to_owned()).collect();
+        let mounts = mounts
+            .iter()
+            .map(|mount| ((*mount).to_owned(), b"ext4".to_vec()));
+        let mounts = Mounts(mounts.collect());
         let mut survey = Survey {
             mounts: &mounts,
             wanted: vec![wanted.to_owned()],
@@ -312,6 +437,7 @@ mod tests {
         }
         std::fs::write(at("file"), "").unwrap();
         std::os::unix::fs::symlink("plain", at("link")).unwrap();
+        let _listens = std::os::unix::net::UnixListener::bind(at("socket")).unwrap();
         let whole = planned(folder.path(), &[], &at("work/here")).unwrap();
         assert_eq!(whole, ["Layered "]);
         let mounted = at("disk/mounted");
@@ -341,6 +467,6 @@ mod tests {
         let elsewhere = planned(folder.path(), &[&mounted], Path::new("/elsewhere")).unwrap();
         assert_eq!(elsewhere, ["Read "]);
         let here = planned(folder.path(), &[&mounted], folder.path());
-        assert!(matches!(here, Err(PlanError::TooMany { .. })));
+        assert!(matches!(here, Err(PlanError::Mounts { .. })));
     }
 }

@@ -71,7 +71,7 @@ pub(crate) struct Supervisor {
     /// The supervisor itself, and its process id as the harness sees it.
     process: Option<(OwnedFd, i32)>,
     root: Option<OwnedFd>,
-    why_no_root: Option<std::io::Error>,
+    why_not_layered: Option<std::io::Error>,
 }
 
 #[repr(i32)]
@@ -96,11 +96,7 @@ impl Supervisor {
         let failed = |errno| ForkError::of("opening the control socket", errno);
         let (ours, theirs) = control_sockets().map_err(failed)?;
         let folder = c_string(home.folder)?;
-        let (plan, why_no_plan) = match root_plan::plan(home.writes) {
-            Ok(plan) => (plan, None),
-            // An order without a plan is one that fails.
-            Err(error) => (Vec::new(), Some(error)),
-        };
+        let (plan, why_not_layered) = root_plan::plan(home.writes);
         let born = match namespaces {
             Namespaces::Host => birth::on_host(&folder, &theirs)?,
             Namespaces::Own | Namespaces::OwnInUserNamespace => {
@@ -114,11 +110,11 @@ impl Supervisor {
             born,
             process: None,
             root: None,
-            why_no_root: None,
+            why_not_layered: None,
         };
         supervisor.await_birth()?;
-        if let Some(error) = why_no_plan.filter(|_| supervisor.root.is_none()) {
-            supervisor.why_no_root = Some(std::io::Error::other(error));
+        if let Some(error) = why_not_layered {
+            supervisor.why_not_layered = Some(std::io::Error::other(error));
         }
         Ok(supervisor)
     }
@@ -136,7 +132,7 @@ impl Supervisor {
         let pid = pid_of(&process).map_err(failed)?;
         self.process = Some((process, pid));
         self.root = descriptors.next();
-        self.why_no_root = match self.root {
+        self.why_not_layered = match self.root {
             Some(_) => None,
             None => Some(std::io::Error::from_raw_os_error(why_no_root)),
         };
@@ -158,9 +154,9 @@ impl Supervisor {
         self.root.as_ref().map(AsFd::as_fd)
     }
 
-    /// Why its servers have the host's root.
-    pub(crate) fn why_no_root(&self) -> Option<&std::io::Error> {
-        self.why_no_root.as_ref()
+    /// Why its servers write to the host's own files although that was not wanted.
+    pub(crate) fn why_not_layered(&self) -> Option<&std::io::Error> {
+        self.why_not_layered.as_ref()
     }
 
     /// Starts a process below the supervisor.

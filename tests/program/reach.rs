@@ -1,6 +1,9 @@
 use crate::kit::{Run, sockdrill};
 use rstest::rstest;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
 use std::path::Path;
+use std::process::Command;
 use tempfile::TempDir;
 
 /// A target in a folder of the checkout, which is none for temporary files; the lines are behind its command.
@@ -50,12 +53,14 @@ fn what_a_server_writes_goes_with_its_lab() {
     );
 }
 
-#[test]
-fn server_is_told_what_it_may_not_do() {
+#[rstest]
+#[case::in_layers("")]
+#[case::with_the_hosts_files("[lab]\nwrites = \"host\"\n")]
+fn server_is_told_what_it_may_not_do(#[case] lines: &str) {
     if !is_permitted() {
         return;
     }
-    let (_folder, file) = target("");
+    let (_folder, file) = target(lines);
     // It ends at once, and what it has printed is told.
     let text = std::fs::read_to_string(&file).unwrap();
     std::fs::write(&file, text.replace("\"{port}\"", "\"none\"")).unwrap();
@@ -113,4 +118,46 @@ fn socket_behind_a_link_of_the_host_is_the_one_of_the_lab() {
     let run = check(&file.display().to_string());
     run.code(0).prints("1 passed");
     assert!(!Path::new(path).exists());
+}
+
+/// A user namespace of an ordinary user has no place for the owners of the folders on the way.
+#[test]
+fn server_of_an_ordinary_user_writes_where_it_works_and_to_temporary_folders() {
+    const NOBODY: u32 = 65_534;
+    if !is_permitted() || !rustix::process::geteuid().is_root() {
+        return;
+    }
+    let outer = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let place = outer.path().join("of/root/place");
+    std::fs::create_dir_all(&place).unwrap();
+    let open_to_all = std::fs::Permissions::from_mode(0o755);
+    std::fs::set_permissions(outer.path(), open_to_all).unwrap();
+    std::os::unix::fs::chown(&place, Some(NOBODY), Some(NOBODY)).unwrap();
+    // By another process: a child that is forked meanwhile would hold our descriptor, and ETXTBSY be the answer (execve(2)).
+    let program = place.join("sockdrill");
+    let copied = Command::new("cp")
+        .arg(env!("CARGO_BIN_EXE_sockdrill"))
+        .arg(&program)
+        .status();
+    assert!(copied.unwrap().success());
+    let writes = "echo 1 > ./written && echo in its folder; \
+                  echo 1 > /var/tmp/sockdrill-written && echo in var; \
+                  echo 1 > /dev/shm/sockdrill-written && echo in shm";
+    let mut command = Command::new(&program);
+    command.args([
+        "check",
+        "--isolation",
+        "namespace",
+        "--",
+        "sh",
+        "-c",
+        writes,
+    ]);
+    command.current_dir(&place).uid(NOBODY).gid(NOBODY);
+    let output = command.output().unwrap();
+    let told = String::from_utf8_lossy(&output.stderr);
+    for written in ["in its folder", "in var", "in shm"] {
+        assert!(told.contains(written), "{written}: {told}");
+    }
+    assert!(!place.join("written").exists());
 }
