@@ -2,13 +2,26 @@ use crate::kit::{Run, sockdrill};
 use rstest::rstest;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::process::CommandExt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use tempfile::TempDir;
 
-/// A target in a folder of the checkout, which is none for temporary files; the lines are behind its command.
+/// A folder that is none for temporary files, wherever the checkout lies.
+fn own_folder() -> TempDir {
+    let is_temporary = |folder: &PathBuf| {
+        let mut all = ["/tmp", "/var/tmp", "/dev/shm"].into_iter();
+        all.any(|temporary| folder.starts_with(temporary))
+    };
+    let home = std::env::var_os("HOME").map(PathBuf::from);
+    let checkout = PathBuf::from(env!("CARGO_TARGET_TMPDIR"));
+    let mut all = [Some(checkout), home].into_iter().flatten();
+    let folder = all.find(|folder| !is_temporary(folder));
+    tempfile::tempdir_in(folder.expect("neither the checkout nor HOME is temporary")).unwrap()
+}
+
+/// A target in such a folder; the lines are behind its command.
 fn target(lines: &str) -> (TempDir, String) {
-    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let folder = own_folder();
     let server =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("fixtures/hostile/writes_everywhere.py");
     let text = format!(
@@ -127,7 +140,7 @@ fn server_of_an_ordinary_user_writes_where_it_works_and_to_temporary_folders() {
     if !is_permitted() || !rustix::process::geteuid().is_root() {
         return;
     }
-    let outer = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
+    let outer = tempfile::tempdir_in("/var").unwrap();
     let place = outer.path().join("of/root/place");
     std::fs::create_dir_all(&place).unwrap();
     let open_to_all = std::fs::Permissions::from_mode(0o755);
