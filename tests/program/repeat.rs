@@ -188,6 +188,7 @@ case a reset
 
   mallory connect
   mallory send \"hel\"
+  mallory expect taken
   mallory reset
   alice connect
   alice send \"hello\"
