@@ -227,7 +227,7 @@ fn failed_case_is_repeated_with_its_profile_seed_and_isolation() {
 fn failed_case_of_a_file_that_names_its_server_is_repeated_on_it() {
     let text = format!("server: uppercase\n\n{CASE}");
     let command = run_file(PROGRAM, "case.drill", &text, &[], &[]);
-    assert_eq!(command, format!("{PROGRAM} run case.drill:11"));
+    assert_eq!(command, format!("{PROGRAM} run case.drill:12"));
 }
 
 #[test]
