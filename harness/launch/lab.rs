@@ -12,6 +12,7 @@ use crate::sys::own_limits;
 use crate::sys::root_plan::Writes;
 use crate::sys::supervisor::{Home, SpawnRequest, Spawned, Supervisor};
 use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketType};
 use serde::Deserialize;
 use std::ffi::CString;
@@ -56,7 +57,6 @@ impl Isolation {
 /// Where a server runs. Dropping it ends every process in it and waits for that.
 #[derive(Debug)]
 pub(crate) struct Lab {
-    // Dropped first: the supervisor ends the servers before their folder goes.
     diag: Diag,
     destroy_events: Option<DestroyEvents>,
     ends: ProcessEnds,
@@ -69,6 +69,8 @@ pub(crate) struct Lab {
     /// Sockets that were opened together with one that was asked for.
     stock: Mutex<Stock>,
     writes: Writes,
+    /// A descriptor in the layer that its servers write to.
+    layer: Option<OwnedFd>,
     /// How large the layer of what its servers write is, in bytes, once it was seen to be full.
     full_layer: AtomicU64,
     /// Whether a kernel parameter of its network was set.
@@ -124,7 +126,7 @@ impl Lab {
             Namespaces::Host => lease_port(&diag)?,
             Namespaces::Own | Namespaces::OwnInUserNamespace => (PORT_IN_NAMESPACE, None),
         };
-        Ok(Self {
+        let mut lab = Self {
             diag,
             destroy_events,
             ends,
@@ -137,8 +139,18 @@ impl Lab {
             stock: Mutex::default(),
             writes,
             full_layer: AtomicU64::default(),
+            layer: None,
             has_own_parameters: AtomicBool::default(),
-        })
+        };
+        lab.layer = lab.opened_layer();
+        Ok(lab)
+    }
+
+    /// What is looked at again and again is opened once.
+    fn opened_layer(&self) -> Option<OwnedFd> {
+        self.supervisor.root()?;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        rustix::fs::open(self.reached(self.folder()), flags, Mode::empty()).ok()
     }
 
     /// `namespace` or `host`.
@@ -203,10 +215,8 @@ impl Lab {
 
     /// Looks how much room is left to write.
     pub(crate) fn look_at_room(&self) {
-        if self.supervisor.root().is_none() {
-            return;
-        }
-        let Ok(layer) = rustix::fs::statvfs(self.reached(self.folder())) else {
+        let layer = self.layer.as_ref();
+        let Some(Ok(layer)) = layer.map(rustix::fs::fstatvfs) else {
             return;
         };
         let is_full = layer.f_bfree * ALL_OF_IT < layer.f_blocks || layer.f_ffree == 0;

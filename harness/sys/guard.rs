@@ -7,11 +7,13 @@
 
 use super::birth::Stage;
 use super::fork::{keep_only, raw_clone};
-use super::life::{Birth, child_signals, hide, kill_children, life, make_own_folder, refuse};
+use super::life::{
+    Birth, MOST_CHARGES, become_reaper, child_signals, end_with_parent, hide, life,
+    make_own_folder, refuse, sweep,
+};
 use super::message::retry;
 use super::own_memory::give_memory_back;
 use super::removal::remove_folder;
-use super::socket::check;
 use rustix::fd::{AsFd, BorrowedFd, OwnedFd, RawFd};
 use rustix::io::Errno;
 use std::ffi::{CStr, c_int};
@@ -51,7 +53,7 @@ pub(super) fn guard(guarded: &Guarded<'_>) -> c_int {
     if supervisor > 0 {
         watch(control, &children, supervisor);
     }
-    end_all();
+    sweep(&mut [None; MOST_CHARGES]);
     remove_folder(guarded.folder);
     0
 }
@@ -62,8 +64,7 @@ fn own_pid() -> c_int {
 
 /// Ends with its parent, also where that has ended before this is asked for (`PR_SET_PDEATHSIG`, prctl(2)).
 fn follow(parent: c_int, life: impl FnOnce() -> c_int) -> c_int {
-    // SAFETY: integers only.
-    let asked = check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) });
+    let asked = end_with_parent();
     // SAFETY: no memory is touched.
     match asked.is_ok() && unsafe { libc::getppid() } == parent {
         true => life(),
@@ -72,9 +73,7 @@ fn follow(parent: c_int, life: impl FnOnce() -> c_int) -> c_int {
 }
 
 fn prepared(folder: &CStr) -> Result<OwnedFd, (Stage, Errno)> {
-    // SAFETY: prctl with integer arguments only.
-    check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })
-        .map_err(|errno| (Stage::Reaper, errno))?;
+    become_reaper().map_err(|errno| (Stage::Reaper, errno))?;
     // SAFETY: the disposition of a signal of this process alone. Ignored, it would say nothing of the supervisor.
     unsafe { libc::signal(libc::SIGCHLD, libc::SIG_DFL) };
     let children = child_signals().map_err(|errno| (Stage::Reaper, errno))?;
@@ -115,19 +114,6 @@ fn reap_until(supervisor: c_int) -> bool {
             pid if pid == supervisor => return true,
             ..=0 => return false,
             _ => {}
-        }
-    }
-}
-
-/// Kills and reaps until the kernel says that there is no child left (ECHILD).
-fn end_all() {
-    loop {
-        kill_children();
-        let mut status: c_int = 0;
-        // SAFETY: `status` lives on this stack.
-        let pid = unsafe { libc::waitpid(-1, &mut status, 0) };
-        if pid < 0 && check(pid) != Err(Errno::INTR) {
-            return;
         }
     }
 }

@@ -20,12 +20,12 @@ use std::ffi::{CStr, c_int};
 
 /// A process that the supervisor started and has not reaped yet.
 #[derive(Clone, Copy)]
-struct Child {
+pub(super) struct Child {
     pid: i32,
     status: RawFd,
 }
 
-const MOST_CHARGES: usize = 64;
+pub(super) const MOST_CHARGES: usize = 64;
 
 /// What a supervisor is born with; all of it was allocated before the fork.
 pub(super) struct Birth<'a> {
@@ -102,7 +102,7 @@ fn settle_in(birth: &Birth<'_>) -> Result<Result<OwnedFd, Errno>, (Stage, Errno)
             .map_err(at(Stage::Reaper))?;
         return Ok(Err(Errno::NOSYS));
     };
-    follow_nursery().map_err(at(Stage::Namespaces))?;
+    end_with_parent().map_err(at(Stage::Namespaces))?;
     let private = MountPropagationFlags::PRIVATE | MountPropagationFlags::REC;
     rustix::mount::mount_change(c"/", private).map_err(at(Stage::PrivateMounts))?;
     let root = own_root::take(order);
@@ -137,14 +137,14 @@ pub(super) fn make_own_folder(folder: &CStr) -> Result<(), Errno> {
     rustix::fs::chmodat(CWD, folder, mode, AtFlags::empty())
 }
 
-fn become_reaper() -> Result<(), Errno> {
+pub(super) fn become_reaper() -> Result<(), Errno> {
     // SAFETY: prctl with integer arguments only.
     check(unsafe { libc::prctl(libc::PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0) })
 }
 
-/// Ends with the nursery, which ends with the harness: also when it waits for something else than requests. That the nursery
-/// has ended before this was asked for, it hears from the control socket.
-fn follow_nursery() -> Result<(), Errno> {
+/// Ends with its parent (`PR_SET_PDEATHSIG`, prctl(2)), unless that has ended already. A nursery ends with the harness, also where
+/// its supervisors wait for something else than requests; of an end before this they hear from the control socket.
+pub(super) fn end_with_parent() -> Result<(), Errno> {
     // SAFETY: integers only.
     check(unsafe { libc::prctl(libc::PR_SET_PDEATHSIG, libc::SIGKILL, 0, 0, 0) })
 }
@@ -348,7 +348,7 @@ fn report(pid: i32, status: c_int, charges: &mut [Option<Child>; MOST_CHARGES]) 
 }
 
 /// Kills and reaps until the kernel says that there is no child left (ECHILD).
-fn sweep(charges: &mut [Option<Child>; MOST_CHARGES]) {
+pub(super) fn sweep(charges: &mut [Option<Child>; MOST_CHARGES]) {
     loop {
         kill_children();
         let mut status: c_int = 0;
@@ -363,7 +363,7 @@ fn sweep(charges: &mut [Option<Child>; MOST_CHARGES]) {
 }
 
 /// Sends SIGKILL to every child; orphaned grandchildren become children and are met in the next round.
-pub(super) fn kill_children() {
+fn kill_children() {
     // SAFETY: kill(2) with integers. As process 1 of a pid namespace, -1 means everything in it but us.
     if unsafe { libc::getpid() } == 1 {
         // SAFETY: as above.
