@@ -31,10 +31,15 @@ pub(super) struct Guarded<'a> {
 pub(super) fn guard(guarded: &Guarded<'_>) -> c_int {
     keep_only(guarded.control);
     let _ = rustix::process::setsid();
+    // What was allocated is given back.
+    let mut place = [0; libc::PATH_MAX as usize];
+    let Some(folder) = copied(guarded.folder, &mut place) else {
+        return 1;
+    };
     give_memory_back();
     // SAFETY: the descriptor came through the fork and is closed by nobody else in this process.
     let control = unsafe { BorrowedFd::borrow_raw(guarded.control) };
-    let children = match prepared(guarded.folder) {
+    let children = match prepared(folder) {
         Ok(children) => children,
         Err((stage, errno)) => return refuse(control, stage, errno),
     };
@@ -54,8 +59,15 @@ pub(super) fn guard(guarded: &Guarded<'_>) -> c_int {
         watch(control, &children, supervisor);
     }
     sweep(&mut [None; MOST_CHARGES]);
-    remove_folder(guarded.folder);
+    remove_folder(folder);
     0
+}
+
+/// A text on this stack; `None` where it is longer than any path (path_resolution(7)).
+fn copied<'a>(text: &CStr, place: &'a mut [u8]) -> Option<&'a CStr> {
+    let bytes = text.to_bytes_with_nul();
+    place.get_mut(..bytes.len())?.copy_from_slice(bytes);
+    CStr::from_bytes_until_nul(place).ok()
 }
 
 fn own_pid() -> c_int {

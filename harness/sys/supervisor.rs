@@ -382,4 +382,39 @@ mod tests {
         assert!(opens(&second).is_ok());
         assert!(first.end(), "what a nursery has forked ends with it");
     }
+
+    /// A guard gives back all memory that was allocated, in the arenas of threads first of all.
+    #[test]
+    fn guard_knows_its_folder_whichever_thread_it_is_of() {
+        let folders: Vec<_> = (0..8)
+            .map(|n| {
+                let name = format!("sockdrill-test-{}-{n}", std::process::id());
+                std::env::temp_dir().join(name)
+            })
+            .collect();
+        let fork = |folder: &Path| {
+            let writes = Writes::Host;
+            // Small arenas are not worth giving back.
+            let held: Vec<Vec<u8>> = (0..2_048).map(|_| vec![1; 1_024]).collect();
+            let made =
+                Supervisor::fork(Namespaces::Host, &Home { folder, writes }).map(|supervisor| {
+                    let is_there = folder.is_dir();
+                    supervisor.end();
+                    is_there
+                });
+            drop(held);
+            made.map_err(|error| error.to_string())
+        };
+        let all: Vec<_> = std::thread::scope(|scope| {
+            let threads: Vec<_> = folders
+                .iter()
+                .map(|folder| scope.spawn(|| fork(folder)))
+                .collect();
+            threads
+                .into_iter()
+                .map(|thread| thread.join().unwrap())
+                .collect()
+        });
+        assert_eq!(all, vec![Ok(true); 8]);
+    }
 }
