@@ -86,8 +86,8 @@ mod transcript;
 
 pub use checks::all as catalogue;
 pub use drill::DrillFile;
-pub use launch::Target;
 pub use launch::lab::Isolation;
+pub use launch::{Elsewhere, Target};
 pub use model::check::{Check, Counterexample, Severity};
 pub use model::error::{Error, ExitCode};
 pub use model::partition::{NoPartition, Partition};

@@ -433,7 +433,7 @@ pub(super) const CHECKS: &[Check] = &[
                      tell a descriptor that is kept from a pool (Growth in evidence.md). With --deep ten times as \
                      many.",
         fix: "Close the descriptor on every path out of a conversation.",
-        needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
+        needs: &[Need::OWN_PROCESS, Need::STREAM, Need::MANY_CONNECTIONS],
         policy: Policy {
             gate: Some(Gate::Serving(|subject| !subject.profile.has_dialogue())),
             ..Policy::MUST
@@ -471,7 +471,12 @@ pub(super) const CHECKS: &[Check] = &[
         quantities: "A thousand show what is kept of one connection in a hundred, and make a KiB that is kept of each \
                      the MiB that is worth growing doses (Growth in evidence.md). With --deep ten thousand.",
         fix: "Give back all that a connection took when it ends.",
-        needs: &[Need::STREAM, Need::DIALOGUE, Need::CONCURRENT],
+        needs: &[
+            Need::OWN_PROCESS,
+            Need::STREAM,
+            Need::DIALOGUE,
+            Need::CONCURRENT,
+        ],
         policy: Policy::MUST,
         scenarios: |subject| {
             let crowd = subject.at_once(20);

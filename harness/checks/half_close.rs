@@ -208,7 +208,7 @@ pub(super) const CHECKS: &[Check] = &[
                      server keeps for one. With --deep thirty, as far as places, descriptors and the accept queue \
                      allow.",
         fix: "Close on end of input, also where no request has begun.",
-        needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
+        needs: &[Need::OWN_PROCESS, Need::STREAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
             let half = ClientSteps::of(0).connect().then(Action::HalfClose).lines();

@@ -35,6 +35,13 @@ fn gives(subject: &Subject, time: Duration) -> bool {
 }
 
 impl Need {
+    /// A server that is started for its tests.
+    pub(crate) const OWN_PROCESS: Self = Self {
+        word: "own process",
+        met: |subject| !subject.is_elsewhere,
+        reason: "somebody else has started the server: what it is about shows in its processes alone",
+    };
+
     /// A stream transport.
     pub(crate) const STREAM: Self = Self {
         word: "stream",

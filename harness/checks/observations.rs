@@ -310,7 +310,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         name: "at_rest_when_idle",
         id: None,
         about: "Whether every thread of the server waits when no client is there.",
-        needs: &[],
+        needs: &[Need::OWN_PROCESS],
         occasion: Occasion::Probe,
         read: |seen| Some(seen.idle()?.at_rest.to_string()),
         line: NO_LINE,
@@ -523,7 +523,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         name: "memory_mib",
         id: None,
         about: "The resident memory of the server when no client is there, in MiB, without the pages of files and those that are shared.",
-        needs: &[],
+        needs: &[Need::OWN_PROCESS],
         occasion: Occasion::Probe,
         read: |seen| {
             let idle = seen.idle()?;
@@ -580,7 +580,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         id: None,
         about: "How many open files a process of the server may have: descriptors above 1,023, where select(2) ends, are in use \
                 by none that may have fewer.",
-        needs: &[],
+        needs: &[Need::OWN_PROCESS],
         occasion: Occasion::Probe,
         read: |seen| {
             let limit = seen.subject.open_files?;
@@ -690,7 +690,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         name: "processes",
         id: None,
         about: "How many processes the server has when no client is there.",
-        needs: &[],
+        needs: &[Need::OWN_PROCESS],
         occasion: Occasion::Probe,
         read: |seen| Some(seen.idle()?.processes.to_string()),
         line: NO_LINE,
@@ -859,7 +859,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         name: "threads",
         id: None,
         about: "How many threads the server has when no client is there.",
-        needs: &[],
+        needs: &[Need::OWN_PROCESS],
         occasion: Occasion::Probe,
         read: |seen| Some(seen.idle()?.threads.to_string()),
         line: NO_LINE,

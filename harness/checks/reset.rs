@@ -79,7 +79,7 @@ pub(super) const CHECKS: &[Check] = &[
                      connection from a pool (Growth in evidence.md). What adds up to a limit is for reset/many. With \
                      --deep five hundred.",
         fix: "Close the descriptor on every path out of a conversation, errors included.",
-        needs: &[Need::TCP, Need::MANY_CONNECTIONS],
+        needs: &[Need::OWN_PROCESS, Need::TCP, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
             let steps = ClientSteps::of(0).connect().then(Action::Reset).lines();

@@ -188,6 +188,15 @@ pub(super) struct Shared {
     /// Which of several listeners to drill: a port, or an address as the error lists them.
     #[arg(long, value_name = "ADDRESS", value_parser = listener)]
     pub(super) listen: Option<String>,
+    /// Drills a server that somebody else has started, as its clients see it: HOST:PORT of this host.
+    #[arg(long, value_name = "HOST:PORT")]
+    pub(super) address: Option<String>,
+    /// Lets `--address` be one of another host, which is yours or whose owner has agreed.
+    #[arg(long)]
+    pub(super) i_own_this_host: bool,
+    /// Lets a server at an address be flooded: by more than 64 connections, or by more than 1 MiB.
+    #[arg(long)]
+    pub(super) flood: bool,
     /// How long the server may take to listen, such as 1m; the target file's ready-within otherwise, or 10s.
     #[arg(long, value_name = "TIME", value_parser = ready_within)]
     pub(super) ready_within: Option<Duration>,

@@ -2,6 +2,7 @@
 
 use super::arguments::ReproArgs;
 use super::output::{say, warn, write};
+use crate::foreign::LINE;
 use crate::launch::Target;
 use crate::model::error::{Error, ExitCode};
 use crate::model::profile::Profile;
@@ -23,6 +24,12 @@ pub(super) fn repro(arguments: ReproArgs) -> Result<ExitCode, Error> {
         )));
     };
     let mut target = first.target.clone();
+    if let Some(elsewhere) = &target.elsewhere {
+        return Err(Error::Usage(format!(
+            "the program would start the server itself, and somebody else starts the one at {}: give its command after `--`",
+            LINE.text(&elsewhere.address)
+        )));
+    }
     target.listen = arguments.listen.or(target.listen);
     let scenarios: Vec<_> = cases.iter().map(|case| &case.scenario).collect();
     let reproducer = Reproducer::of(&scenarios, &target)?;

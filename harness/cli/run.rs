@@ -3,15 +3,14 @@
 use super::arguments::RunArgs;
 use super::output::say;
 use super::reports::{finish, try_places};
-use super::target::{settings, started_as_told, target};
+use super::target::{is_named, settings, started_as_told, target};
 use crate::model::error::{Error, ExitCode};
 use crate::runner::{self, CaseRun, Given, Invocation, Settings};
 
 pub(super) fn run(arguments: &RunArgs, invocation: Invocation) -> Result<ExitCode, Error> {
     let shared = &arguments.shared;
-    let commanded = !shared.command.is_empty();
     let given = Given {
-        target: commanded.then(|| target(None, shared)).transpose()?,
+        target: is_named(shared).then(|| target(None, shared)).transpose()?,
         speaks: shared.speaks.clone(),
         program: None,
     };
@@ -41,7 +40,7 @@ fn cases(arguments: &RunArgs, given: &Given) -> Result<Vec<CaseRun>, Error> {
         cases.extend(runner::cases_of(file, given)?);
     }
     for case in &mut cases {
-        started_as_told(&mut case.target, &arguments.shared);
+        started_as_told(&mut case.target, &arguments.shared)?;
     }
     Ok(cases)
 }

@@ -5,11 +5,13 @@ use super::choice::Choice;
 use super::deeds::Deed;
 use super::thresholds::STARVED_FROM_A;
 use super::verdict::Verdict;
+use crate::model::flood::Flood;
 use crate::model::form::Over;
 use crate::model::limits::STEP_WITHIN;
 use crate::model::need::Unmet;
 use crate::model::profile::Transport;
 use crate::model::scenario::Scenario;
+use crate::model::subject::Subject;
 use crate::transcript::event::{Exit, Transcript};
 use crate::transcript::fault::Fault;
 use std::time::Duration;
@@ -79,6 +81,13 @@ pub(crate) enum Doubt {
         /// What it has not done.
         step: Box<Cause>,
         /// How long it was looked on at.
+        after: Duration,
+    },
+    /// It was not shown, and nothing tells whether the server, which somebody else has started, is still at work.
+    Unseen {
+        /// What the client did not get.
+        step: Box<Cause>,
+        /// How long it was waited for.
         after: Duration,
     },
     /// The kernel dropped the client's handshake when the server's accept queue was full, and has not repeated it since there
@@ -202,6 +211,7 @@ impl Doubt {
             },
             Self::KernelDropped { .. } => "kernel-dropped",
             Self::NotYet { .. } => "not-yet",
+            Self::Unseen { .. } => "unseen",
             Self::KeptOut { .. } => "kept-out",
             Self::InBackground { .. } => "in-background",
             Self::StillArriving { .. } => "still-arriving",
@@ -228,6 +238,7 @@ impl Doubt {
     pub(crate) fn may_pass(&self, seen: &Transcript) -> bool {
         match self {
             Self::NotYet { .. }
+            | Self::Unseen { .. }
             | Self::StillReading { .. }
             | Self::Chosen { .. }
             | Self::SecondHand { .. }
@@ -286,6 +297,13 @@ pub(crate) enum Skip {
     },
     /// The check has no scenario for this server.
     NothingToDo,
+    /// A step is done to the server's processes, or looks at them, and somebody else has started it.
+    NotOurs {
+        /// The step.
+        step: StepRef,
+    },
+    /// It floods a server that somebody else has started.
+    Floods(Flood),
     /// It takes more descriptors than this host gives to one process.
     TooFewDescriptors {
         /// How many it takes.
@@ -296,6 +314,19 @@ pub(crate) enum Skip {
 }
 
 impl Skip {
+    /// Why a scenario is not run with a server that somebody else has started, where it is not.
+    pub(crate) fn elsewhere(subject: &Subject, scenario: &Scenario) -> Option<Self> {
+        if !subject.is_elsewhere {
+            return None;
+        }
+        if let Some(line) = scenario.first_of_server() {
+            let step = StepRef::of(line, scenario);
+            return Some(Self::NotOurs { step });
+        }
+        let flood = Flood::of(scenario).filter(|_| !subject.may_be_flooded);
+        flood.map(Self::Floods)
+    }
+
     /// Why a scenario is not run with a server that is reached over this transport, where it cannot happen over it.
     pub(crate) fn over(transport: Transport, scenario: &Scenario) -> Option<Self> {
         let line = scenario.first_impossible_over(transport)?;

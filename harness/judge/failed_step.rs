@@ -5,7 +5,9 @@ use super::crosstalk::{TELLING, crosstalk};
 use super::deeds::{Deed, Deeds};
 use super::doubt::Doubt;
 use super::silence::Silences;
-use super::thresholds::{CERTAINLY_BUSY, FLOWS_WITHIN, LACKS_AT_MOST, RAN_FROM_A, STARVED_FROM_A};
+use super::thresholds::{
+    CERTAINLY_BUSY, FLOWS_WITHIN, LACKS_AT_MOST, OFTEN_AS_LONG, RAN_FROM_A, STARVED_FROM_A,
+};
 use crate::model::action::Action;
 use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::limits::SILENCE;
@@ -107,6 +109,10 @@ impl FailedStep {
         if let Some(after) = self.kept_out {
             return Some(Doubt::KeptOut { step, after });
         }
+        if let Some(after) = self.not_yet.filter(|_| transcript.is_elsewhere()) {
+            let is_owed_soon = self.is_owed_soon(transcript, after);
+            return (!is_owed_soon).then_some(Doubt::Unseen { step, after });
+        }
         if let Some(after) = self.not_yet.filter(|_| !trial.is_undisturbed) {
             // Who has run all the time, or has turned to this very client, is not waiting for anything.
             let ran_or_would = self.ran + self.lacked.min(self.ran * LACKS_AT_MOST);
@@ -126,6 +132,22 @@ impl FailedStep {
         }
         let by = transcript.starved().max(self.late);
         (by * STARVED_FROM_A > limit).then_some(Doubt::Starved { step, by })
+    }
+}
+
+impl FailedStep {
+    /// Whether what was waited for so long is a reply, which comes to others in a small part of that time. When a server has to
+    /// end a connection that it may keep for a while is another matter.
+    fn is_owed_soon(&self, transcript: &Transcript, waited: Duration) -> bool {
+        let is_reply = matches!(
+            self.cause.step(),
+            Cause::StepFailed { expected, .. }
+                if matches!(**expected, Expectation::Data(_) | Expectation::Template(_) | Expectation::Connected)
+        );
+        let usual = transcript.quickest_reply();
+        // A datagram may be lost on the way, and that is nobody's fault.
+        let may_be_lost = transcript.is_over_a_network_for_datagrams();
+        is_reply && !may_be_lost && usual.is_some_and(|usual| usual * OFTEN_AS_LONG < waited)
     }
 }
 

@@ -1200,6 +1200,65 @@ fn server_that_a_time_out_may_still_wake_is_not_said_never_to_answer() {
     assert!(matches!(not_yet(Ended::Settled), Verdict::Fail(_)));
 }
 
+/// Alice waits in vain for half a minute for this of a server that somebody else has started, and that has answered another one
+/// within so many milliseconds; its kind, where nothing is proven.
+fn unseen(expected: Expectation, peer: &str, replied_after_ms: u64) -> Option<&'static str> {
+    let bob = ClientId { who: 1, member: 0 };
+    let from = ClientEvent::Connected {
+        local: None,
+        peer: Some(Box::new(peer.parse().unwrap())),
+        datagrams: true,
+    };
+    let event = |ms, what| Event {
+        at: Duration::from_millis(ms),
+        what,
+    };
+    let client = |ms, event_of| event(ms, What::Client(bob, event_of));
+    let mut seen = seen(
+        ClientEvent::Sent(b"hello".to_vec().into()),
+        Ended::NotYet(Duration::from_secs(30)),
+    );
+    let before = [
+        event(0, What::Server(ServerEvent::Elsewhere)),
+        client(0, from),
+        client(0, ClientEvent::Sent(b"hi".to_vec().into())),
+        client(
+            replied_after_ms,
+            ClientEvent::Received(b"hi".to_vec().into()),
+        ),
+    ];
+    seen.events.splice(0..0, before);
+    match judge(&trial(ClientSteps::of(0).expect(expected).lines()), &seen) {
+        Verdict::Inconclusive(doubt) => Some(doubt.kind()),
+        verdict => {
+            assert!(matches!(verdict, Verdict::Fail(_)), "{verdict:?}");
+            None
+        }
+    }
+}
+
+#[test]
+fn server_that_nobody_sees_fails_for_replies_that_others_got_far_sooner() {
+    let hello = || Expectation::Data(Data::literal("HELLO"));
+    let closed = Expectation::End {
+        kinds: vec![End::Fin],
+        all_bytes_first: false,
+    };
+    let here = "127.0.0.1:80";
+    assert_eq!(unseen(hello(), here, 299), None);
+    assert_eq!(unseen(hello(), here, 301), Some("unseen"), "it is slow");
+    assert_eq!(
+        unseen(closed, here, 1),
+        Some("unseen"),
+        "it may close later"
+    );
+    assert_eq!(
+        unseen(hello(), "192.0.2.1:80", 1),
+        Some("unseen"),
+        "a datagram may be lost"
+    );
+}
+
 #[test]
 fn client_whose_handshake_the_kernel_has_dropped_is_not_owed_anything_yet() {
     let long = Duration::from_secs(65);

@@ -9,6 +9,9 @@ pub(super) const CERTAINLY_BUSY: u32 = 50;
 /// A time limit that runs out so soon after bytes have come was too short, or the host too slow.
 pub(super) const FLOWS_WITHIN: Duration = Duration::from_millis(500);
 
+/// A reply that has not come in so many times as long as the quickest one took is not one that takes a while.
+pub(super) const OFTEN_AS_LONG: u32 = 100;
+
 /// A harness that did not get to run for this part of a limit may have missed what came in time.
 pub(super) const STARVED_FROM_A: u32 = 4;
 

@@ -31,7 +31,7 @@ pub(crate) struct Activity {
 }
 
 /// The pipe that we read what a server prints from.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct OutputPipe {
     pub(crate) inode: u64,
     /// What was read from it so far.

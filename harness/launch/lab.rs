@@ -1,6 +1,7 @@
 //! Where a server runs: in a network, pid and mount namespace of its own, or on the plain host.
 
 use super::reach::{make_below, resolved};
+use super::target::Target;
 use crate::kernel::{
     DestroyEvents, DestroyedSocket, Diag, FileId, ProcessEnds, Row, State, Subscription,
 };
@@ -151,6 +152,23 @@ impl Lab {
         self.supervisor.root()?;
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         rustix::fs::open(self.reached(self.folder()), flags, Mode::empty()).ok()
+    }
+
+    /// The lab for the servers of a target; who is started by somebody else runs where that one has started it.
+    ///
+    /// # Errors
+    /// As [`Lab::open`].
+    pub(crate) fn of(target: &Target, isolation: Isolation) -> Result<Self, Error> {
+        match (&target.elsewhere, isolation) {
+            (None, _) => Self::open(isolation, target.writes),
+            (Some(_), Isolation::Auto | Isolation::Host) => {
+                Self::open(Isolation::Host, Writes::Host)
+            }
+            (Some(_), Isolation::Namespace) => Err(Error::Usage(
+                "a server that somebody else has started is in no namespace of ours: leave out --isolation namespace"
+                    .to_owned(),
+            )),
+        }
     }
 
     /// `namespace` or `host`.

@@ -1,5 +1,7 @@
 //! How the system under test is started, and the guard over its running process tree.
 
+mod answer;
+mod elsewhere;
 pub(crate) mod lab;
 mod loopback;
 mod process;
@@ -10,6 +12,7 @@ mod server;
 mod shell;
 mod target;
 
+pub use elsewhere::Elsewhere;
 pub(crate) use process::{Burst, Process};
 pub(crate) use server::Server;
 pub(crate) use shell::command_line;

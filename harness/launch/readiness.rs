@@ -42,7 +42,7 @@ fn activity(lab: &Lab, process: &Process) -> Activity {
 }
 
 /// How long is waited between two looks at a server that was begun so long ago: the longer it takes, the more seldom.
-fn pause_after(waited: Duration) -> Duration {
+pub(super) fn pause_after(waited: Duration) -> Duration {
     (waited / 4).clamp(SHORTEST_PAUSE, LONGEST_PAUSE)
 }
 

@@ -1,17 +1,22 @@
 //! The guard over a running target: dropping it stops and reaps the whole process tree.
 
-use super::process::Process;
+use super::answer::answering;
+use super::elsewhere::{Elsewhere, takes};
+use super::process::{Burst, Process};
 use super::readiness::{Place, listening, sockets_at};
 use super::recipient::Family;
 use super::target::Target;
-use crate::kernel::{Row, Table, tree};
+use crate::kernel::{OutputPipe, Row, Table, tree};
 use crate::launch::lab::Lab;
 use crate::model::address::Address;
+use crate::model::alarm::Alarm;
 use crate::model::error::Error;
 use crate::model::profile::Transport;
 use crate::model::server_action::Streams;
+use crate::transcript::event::Exit;
 use std::cell::Cell;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// What is said of a server that listens nowhere.
 const IS_THE_COMMAND_RIGHT: &str =
@@ -26,7 +31,8 @@ const THE_COMMAND_IS_RIGHT: &str =
 #[must_use = "dropping the server stops it"]
 pub(crate) struct Server {
     lab: Arc<Lab>,
-    process: Process,
+    /// `None` where somebody else has started it.
+    process: Option<Process>,
     place: Place,
     /// The process that signals go to, once it was looked for.
     recipient: Cell<Option<i32>>,
@@ -41,7 +47,20 @@ impl Server {
     /// # Errors
     /// The program is missing, ends early, never listens, or something else listens in its place.
     pub(crate) async fn start(target: &Target, lab: Arc<Lab>) -> Result<Self, Error> {
-        Self::begin(target, lab, Streams::Usual, IS_THE_COMMAND_RIGHT).await
+        match &target.elsewhere {
+            None => Self::begin(target, lab, Streams::Usual, IS_THE_COMMAND_RIGHT).await,
+            Some(elsewhere) => Self::reach(target, elsewhere, lab).await,
+        }
+    }
+
+    /// Reaches a server that somebody else has started.
+    async fn reach(target: &Target, elsewhere: &Elsewhere, lab: Arc<Lab>) -> Result<Self, Error> {
+        Ok(Self {
+            place: answering(target, elsewhere, &lab).await?,
+            process: None,
+            lab,
+            recipient: Cell::default(),
+        })
     }
 
     /// The same where the command has started the server before.
@@ -69,7 +88,7 @@ impl Server {
                 drop(process.leaving_reader.take());
                 Ok(Self {
                     lab,
-                    process,
+                    process: Some(process),
                     place,
                     recipient: Cell::default(),
                 })
@@ -109,9 +128,11 @@ impl Server {
             return Vec::new();
         };
         let mut rows = self.lab.diag().listeners().unwrap_or_default();
-        rows.retain(|row| {
-            row.local
-                .is_some_and(|local| local.port() == address.port())
+        rows.retain(|row| match (row.local, &self.process) {
+            (Some(local), Some(_)) => local.port() == address.port(),
+            // On the host anybody may have the port at another address.
+            (Some(local), None) => takes(local, *address),
+            (None, _) => false,
         });
         rows
     }
@@ -142,27 +163,67 @@ impl Server {
         self.place.wildcard && v4
     }
 
-    /// The process id of the server's first process.
-    pub(crate) fn pid(&self) -> i32 {
-        self.process.pid
+    /// The process id of the server's first process; `None` where somebody else has started it.
+    pub(crate) fn pid(&self) -> Option<i32> {
+        self.process.as_ref().map(|process| process.pid)
     }
 
     /// The process that a signal for the server goes to, where that is not the first one: what a shell, `runuser` or `npm`
     /// has started ends by its own signal, not by theirs. Who no longer listens is the same that it was.
     pub(crate) fn inside(&self) -> Option<crate::kernel::Process> {
+        let first = self.pid()?;
         let processes = self.processes();
         let listening = sockets_at(&self.lab, &self.place);
-        let family = Family::of(self.pid(), &processes, &listening);
+        let family = Family::of(first, &processes, &listening);
         let recipient = family.recipient().or_else(|| self.recipient.get());
         self.recipient.set(recipient);
         let mut inside = processes.into_iter();
         inside.find(|process| {
-            Some(process.pid) == recipient && process.pid != self.pid() && !process.is_zombie()
+            Some(process.pid) == recipient && process.pid != first && !process.is_zombie()
         })
     }
 
-    pub(crate) fn process(&self) -> &Process {
-        &self.process
+    /// Its first process, as who started it knows it.
+    pub(crate) fn process(&self) -> Option<&Process> {
+        self.process.as_ref()
+    }
+
+    /// Whether somebody else has started it, so that nothing is known of its processes.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.process.is_none()
+    }
+
+    /// How its first process ended, if it has.
+    pub(crate) fn exit(&self) -> Option<Exit> {
+        self.process()?.exit()
+    }
+
+    /// Takes what it has printed since the last call.
+    pub(crate) fn take_output(&self) -> Vec<u8> {
+        self.process().map(Process::take_output).unwrap_or_default()
+    }
+
+    /// Takes the alarms that it has sounded since the last call, each with when it began.
+    pub(crate) fn take_alarms(&self, all: bool) -> Vec<(Instant, Alarm)> {
+        let process = self.process();
+        process
+            .map(|process| process.take_alarms(all))
+            .unwrap_or_default()
+    }
+
+    /// Takes the moments since the last call in which it has printed more than a log has lines.
+    pub(crate) fn take_bursts(&self) -> Vec<Burst> {
+        self.process().map(Process::take_bursts).unwrap_or_default()
+    }
+
+    /// How much it has printed, in bytes.
+    pub(crate) fn output_bytes(&self) -> u64 {
+        self.process().map_or(0, Process::output_bytes)
+    }
+
+    /// The pipe that it prints to.
+    pub(crate) fn output_pipe(&self) -> OutputPipe {
+        self.process().map(Process::output_pipe).unwrap_or_default()
     }
 
     /// The processes that belong to the server.

@@ -1,5 +1,6 @@
 //! A target: how to start a server, and what it speaks.
 
+use super::elsewhere::Elsewhere;
 use super::loopback::tells_loopback;
 use super::reach;
 use super::shell::command_line;
@@ -38,6 +39,8 @@ pub struct Target {
     pub environment: BTreeMap<String, String>,
     /// Files to write into `{dir}` before the start, filled in likewise.
     pub files: BTreeMap<String, String>,
+    /// Where it is, if somebody else has started it: then there is no command.
+    pub elsewhere: Option<Elsewhere>,
     /// What it speaks and promises.
     pub profile: Profile,
     /// How long it may take to listen.
@@ -85,7 +88,9 @@ const READY_WITHIN: Duration = Duration::from_secs(10);
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawTarget {
+    #[serde(default)]
     command: Vec<String>,
+    address: Option<Spanned<String>>,
     speaks: Option<String>,
     profile: Option<RawProfile>,
     promises: Option<RawPromises>,
@@ -106,7 +111,33 @@ struct RawTarget {
     known: Vec<Known>,
 }
 
-#[derive(Default, Deserialize)]
+impl RawTarget {
+    /// Where the server is that somebody else has started, where its file says so.
+    fn elsewhere(&self) -> Result<Option<Elsewhere>, Mistake> {
+        let Some(address) = &self.address else {
+            return Ok(None);
+        };
+        let mistake = |message| Mistake::of(address, format!("address: {message}"));
+        let of_a_start = [
+            ("command", !self.command.is_empty()),
+            ("[environment]", !self.environment.is_empty()),
+            ("[files]", !self.files.is_empty()),
+            ("[lab]", self.lab != RawLab::default()),
+            ("listen", self.listen.is_some()),
+            ("listen-fds", self.listen_fds),
+            ("package", self.package.is_some()),
+            ("programs", !self.programs.is_empty()),
+        ];
+        match of_a_start.iter().find(|(_, is_given)| *is_given) {
+            Some((word, _)) => Err(mistake(format!(
+                "it excludes {word}, which is for a server that is started for its tests; this one somebody else starts"
+            ))),
+            None => Elsewhere::at(address.get_ref()).map(Some).map_err(mistake),
+        }
+    }
+}
+
+#[derive(Default, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 struct RawLab {
     #[serde(default)]
@@ -130,6 +161,7 @@ impl Target {
             command,
             environment: BTreeMap::new(),
             files: BTreeMap::new(),
+            elsewhere: None,
             profile,
             ready_within: READY_WITHIN,
             listen_fds: false,
@@ -143,6 +175,21 @@ impl Target {
             known: Vec::new(),
             file: None,
         }
+    }
+
+    /// A server that somebody else has started, at HOST:PORT of this host. It has to be there: `ready_within` says for how long it
+    /// is waited for, which is not at all unless that is changed.
+    ///
+    /// # Errors
+    /// It is no HOST:PORT.
+    pub fn at(address: &str, profile: Profile) -> Result<Self, Error> {
+        let elsewhere = Elsewhere::at(address).map_err(Error::Usage)?;
+        Ok(Self {
+            name: address.to_owned(),
+            elsewhere: Some(elsewhere),
+            ready_within: Duration::ZERO,
+            ..Self::command([""; 0], profile)
+        })
     }
 
     /// Finds a target by the name of a reference server, which this program serves itself, or reads it from a file.
@@ -235,9 +282,14 @@ impl Target {
         };
         let raw: RawTarget =
             toml::from_str(text).map_err(|error| malformed(error.to_string().trim().to_owned()))?;
-        if raw.command.is_empty() {
+        let elsewhere = raw
+            .elsewhere()
+            .map_err(|mistake| malformed(mistake.shown(text)))?;
+        if raw.command.is_empty() && elsewhere.is_none() {
             return Err(malformed(
-                "command is empty; write command = [\"program\", \"argument\"]".to_owned(),
+                "command is empty; write command = [\"program\", \"argument\"], or address = \"127.0.0.1:8080\" where somebody \
+                 else starts the server"
+                    .to_owned(),
             ));
         }
         let profile = match (raw.speaks, raw.profile) {
@@ -258,6 +310,7 @@ impl Target {
         let ready_within = match raw.ready_within {
             Some(text) => crate::model::literal::wait(&text)
                 .map_err(|error| malformed(format!("ready-within: {error}")))?,
+            None if elsewhere.is_some() => Duration::ZERO,
             None => READY_WITHIN,
         };
         let listen = raw.listen.as_ref().map(|listen| {
@@ -280,6 +333,7 @@ impl Target {
             name: name.to_owned(),
             environment: raw.environment,
             files: raw.files,
+            elsewhere,
             profile,
             ready_within,
             open_files: raw.lab.open_files,
@@ -357,13 +411,37 @@ impl Target {
             }
         };
         let command = self.command.clone();
-        let is_all = Self::command(command.clone(), profile) == *self;
-        is_all.then_some((options, command))
+        let said = match &self.elsewhere {
+            None => Self::command(command.clone(), profile),
+            Some(elsewhere) => Self {
+                elsewhere: Some(elsewhere.clone()),
+                ..Self::at(&elsewhere.address, profile).ok()?
+            },
+        };
+        let options = self.address_options().into_iter().chain(options);
+        (said == *self).then_some((options.collect(), command))
     }
 
     /// The command as a person would type it.
     pub fn command_line(&self) -> String {
         command_line(self.command.iter().map(String::as_str))
+    }
+
+    /// The options of a command line that name a server which somebody else has started.
+    fn address_options(&self) -> Vec<String> {
+        let Some(elsewhere) = &self.elsewhere else {
+            return Vec::new();
+        };
+        let said = [
+            ("--i-own-this-host", elsewhere.own_host),
+            ("--flood", elsewhere.may_be_flooded),
+        ];
+        let said = said.into_iter().filter(|(_, is_said)| *is_said);
+        ["--address", &elsewhere.address]
+            .into_iter()
+            .chain(said.map(|(option, _)| option))
+            .map(str::to_owned)
+            .collect()
     }
 }
 

@@ -139,6 +139,19 @@ pub enum Error {
         /// The places.
         places: String,
     },
+    /// Nothing answers where somebody else is to have started a server.
+    #[error("nothing answers at {}: {why}{}; is the server started, and is that its address? --ready-within 30s waits until it is there",
+        LINE.text(address),
+        waited.map_or(String::new(), |waited| format!(", for {}", Measured(waited)))
+    )]
+    NotReached {
+        /// Where it was looked for.
+        address: String,
+        /// What was met instead.
+        why: String,
+        /// For how long it was awaited, where it was.
+        waited: Option<Duration>,
+    },
     /// The lab could not be made.
     #[error(
         "making a namespace for the server: {reason}; `sockdrill doctor` tells what this host permits"
@@ -238,6 +251,7 @@ impl Error {
             | Self::NeverServed { .. }
             | Self::PortTaken { .. }
             | Self::SeveralListeners { .. }
+            | Self::NotReached { .. }
             | Self::Lab { .. }
             | Self::Kernel { .. } => ExitCode::CouldNotRun,
         }

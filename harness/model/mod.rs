@@ -11,6 +11,7 @@ pub(crate) mod dialogue;
 pub(crate) mod error;
 pub(crate) mod expectation;
 pub(crate) mod figure;
+pub(crate) mod flood;
 pub(crate) mod form;
 pub(crate) mod invariant;
 pub(crate) mod limits;

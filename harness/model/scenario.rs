@@ -86,8 +86,13 @@ impl Scenario {
 
     /// Whether anything is done to the server but by clients.
     pub(crate) fn acts_on_server(&self) -> bool {
+        self.first_of_server().is_some()
+    }
+
+    /// The first step that is done to the server, or that looks at its processes.
+    pub(crate) fn first_of_server(&self) -> Option<&Line> {
         let mut steps = self.steps().into_iter();
-        steps.any(|line| matches!(line.step, Step::Server(_)))
+        steps.find(|line| matches!(line.step, Step::Server(_)))
     }
 
     /// Whether the server is started anew in it.

@@ -19,6 +19,10 @@ pub(crate) struct Subject {
     pub own_namespace: bool,
     /// Where servers run, in a word.
     pub isolation: &'static str,
+    /// Whether somebody else has started it, so that nothing is seen of its processes.
+    pub is_elsewhere: bool,
+    /// Whether it may then be flooded.
+    pub may_be_flooded: bool,
     /// Whether its command names 127.0.0.1 as the address to listen on.
     pub told_loopback: bool,
     /// Whether it is handed its listening socket.
@@ -119,6 +123,8 @@ impl Subject {
             place,
             own_namespace: false,
             isolation: "unknown",
+            is_elsewhere: false,
+            may_be_flooded: false,
             told_loopback: false,
             socket_is_given: false,
             seed: 1,

@@ -254,7 +254,7 @@ impl Rules<'_> {
 
     /// Stops the server around some steps for which it need not run: it then finds all at once what they have done.
     fn freeze(&self, mut lines: Vec<Line>, at: u8, steps: usize) -> Vec<Line> {
-        if self.subject.place.transport == Transport::UnixDatagram {
+        if self.subject.place.transport == Transport::UnixDatagram || self.subject.is_elsewhere {
             return lines;
         }
         let from = usize::from(at) * lines.len() / 256;
@@ -313,7 +313,8 @@ impl Rules<'_> {
 
     fn can_restart(&self) -> bool {
         // What becomes of the path of a Unix socket is for the family local.
-        !self.is_one_connection() && !self.subject.place.transport.is_local()
+        let is_local = self.subject.place.transport.is_local();
+        !self.is_one_connection() && !is_local && !self.subject.is_elsewhere
     }
 
     fn can_reset(&self) -> bool {

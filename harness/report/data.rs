@@ -39,6 +39,8 @@ pub struct Report {
     pub why_host: Option<String>,
     /// Why what servers write outside of their own folder goes to the host, where it does.
     pub why_writes_to_host: Option<String>,
+    /// The address of a server that somebody else has started: of it only what its clients see is judged.
+    pub elsewhere: Option<String>,
     /// The seed of generated payloads.
     pub seed: u64,
     /// How long the run took.
@@ -402,6 +404,7 @@ mod tests {
             isolation: "namespace".to_owned(),
             why_host: None,
             why_writes_to_host: None,
+            elsewhere: None,
             seed: 1,
             duration: Duration::ZERO,
             serves_nobody: false,

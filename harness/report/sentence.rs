@@ -278,6 +278,11 @@ impl fmt::Display for Doubt {
                 "not yet after {} s: {step}, and a time-out of its own may still wake the server",
                 after.as_secs()
             ),
+            Self::Unseen { step, after } => write!(
+                f,
+                "not within {} s: {step}; somebody else has started the server, so that nothing tells whether it is still at work",
+                after.as_secs()
+            ),
             Self::InBackground { exit } => write!(
                 f,
                 "the server put itself into the background, and its first process {exit}; give it the option that keeps it in the \
@@ -490,6 +495,15 @@ impl fmt::Display for Skip {
             } => write!(
                 f,
                 "line {line}, `{text}`, takes {over}, and the server is reached over {transport}"
+            ),
+            Self::NotOurs { step } => write!(
+                f,
+                "somebody else has started the server, and `{}` takes its process",
+                step.text
+            ),
+            Self::Floods(flood) => write!(
+                f,
+                "it floods a server that somebody else has started, with {flood}; --flood permits that"
             ),
             Self::NothingToDo => f.write_str("there is nothing to do for this server"),
             Self::TooFewDescriptors { needed, given } => write!(

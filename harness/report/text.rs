@@ -93,6 +93,12 @@ impl Written {
         } else if let Some(why) = &self.writes_reason {
             let _ = write!(line, "\nservers write to the host's own files: {why}");
         }
+        if let Some(address) = &self.elsewhere {
+            let _ = write!(
+                line,
+                "\nsomebody else has started the server at {address}: only what its clients see was judged"
+            );
+        }
         line
     }
 

@@ -28,6 +28,8 @@ pub(crate) struct Written {
     pub isolation_reason: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub writes_reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub elsewhere: Option<String>,
     pub seed: u64,
     pub duration_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -237,6 +239,7 @@ impl Written {
             isolation: report.isolation.clone(),
             isolation_reason: report.why_host.clone(),
             writes_reason: report.why_writes_to_host.clone(),
+            elsewhere: report.elsewhere.clone(),
             seed: report.seed,
             duration_ms: milliseconds(report.duration),
             budget_ms: report.budget.map(milliseconds),

@@ -142,7 +142,7 @@ pub(crate) fn run_cases(
     make_folder(settings)?;
     let begun = Begun::now();
     let end = RunEnd::of(settings);
-    let lab = Lab::open(settings.isolation, first.target.writes)?;
+    let lab = Lab::of(&first.target, settings.isolation)?;
     let (isolation, why_host) = (
         lab.isolation().to_owned(),
         lab.why_host().map(str::to_owned),
@@ -157,7 +157,7 @@ pub(crate) fn run_cases(
             Some(_) => longest_first(Duration::ZERO),
             None => longest_first(case.scenario.pauses()),
         },
-        descriptors::jobs(settings.jobs),
+        at_a_time(&cases, settings),
         |&(place, case), turn| {
             let ran = run_in_turn(case, settings, &end, turn);
             // What keeps one server from running says nothing of the others.
@@ -173,6 +173,11 @@ pub(crate) fn run_cases(
         isolation,
         why_host,
         why_writes_to_host,
+        elsewhere: first
+            .target
+            .elsewhere
+            .as_ref()
+            .map(|there| there.address.clone()),
         seed: settings.seed,
         duration: begun.elapsed(),
         serves_nobody: false,
@@ -184,6 +189,17 @@ pub(crate) fn run_cases(
         results,
         observations: BTreeMap::new(),
     })
+}
+
+/// How many cases are run at a time; of a server that somebody else has started there is but one.
+fn at_a_time(cases: &[(usize, &CaseRun)], settings: &Settings) -> usize {
+    match cases
+        .iter()
+        .any(|(_, case)| case.target.elsewhere.is_some())
+    {
+        true => 1,
+        false => descriptors::jobs(settings.jobs),
+    }
 }
 
 /// Runs one case and says what came of it.
@@ -288,11 +304,14 @@ async fn try_case(
 ) -> Result<Attempt, Error> {
     let target = &case.target;
     turn.come_back().await;
-    let lab = Arc::new(Lab::open(settings.isolation, target.writes)?);
+    let lab = Arc::new(Lab::of(target, settings.isolation)?);
     let session = Session::start(target, lab.clone(), turn.clone()).await?;
     let subject = subject_of(&session, &lab, target, settings)?;
     let transport = subject.place.transport;
     if let Some(skip) = Skip::over(transport, &case.scenario) {
+        return Ok(Attempt::of(Verdict::Skip(skip)));
+    }
+    if let Some(skip) = Skip::elsewhere(&subject, &case.scenario) {
         return Ok(Attempt::of(Verdict::Skip(skip)));
     }
     if target.profile.transport.is_none() {

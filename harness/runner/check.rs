@@ -104,6 +104,7 @@ pub fn check(
         isolation: probed.subject.isolation.to_owned(),
         why_host: probed.why_host.clone(),
         why_writes_to_host: probed.why_writes_to_host.clone(),
+        elsewhere: target.elsewhere.as_ref().map(|there| there.address.clone()),
         seed: settings.seed,
         duration: begun.elapsed(),
         serves_nobody: tried.serves_nobody,
@@ -141,7 +142,7 @@ fn untried(
     over: Over,
     begun: Begun,
 ) -> Result<Report, Error> {
-    let lab = Lab::open(settings.isolation, target.writes)?;
+    let lab = Lab::of(target, settings.isolation)?;
     let verdict = || over.verdict_on_the_untried();
     let results = chosen.iter().map(|(place, check)| CheckResult {
         place: *place,
@@ -152,6 +153,7 @@ fn untried(
         isolation: lab.isolation().to_owned(),
         why_host: lab.why_host().map(str::to_owned),
         why_writes_to_host: lab.why_unbounded(),
+        elsewhere: target.elsewhere.as_ref().map(|there| there.address.clone()),
         seed: settings.seed,
         duration: begun.elapsed(),
         serves_nobody: false,

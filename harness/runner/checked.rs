@@ -93,12 +93,24 @@ fn not_tried(check: &Check, unserved: Option<&Verdict>, job: Job<'_>) -> Option<
     if let Some(unmet) = check.unmet(job.subject) {
         return Some(Verdict::Skip(Skip::Unmet(unmet)));
     }
+    if let Some(skip) = not_elsewhere(check, job) {
+        return Some(Verdict::Skip(skip));
+    }
     if let Some(over) = job.findings.is_over() {
         return Some(over.verdict_on_the_untried());
     }
     let unserved = unserved.filter(|_| !check.judges_serving(job.subject))?;
     let verdict = Box::new(unserved.clone());
     Some(Verdict::Inconclusive(Doubt::Unserved { verdict }))
+}
+
+/// Why a check is not tried on a server that somebody else has started: what one of its scenarios is about would be missing.
+fn not_elsewhere(check: &Check, job: Job<'_>) -> Option<Skip> {
+    let subject = Some(job.subject).filter(|subject| subject.is_elsewhere)?;
+    let scenarios = (check.scenarios)(subject).unwrap_or_default();
+    scenarios
+        .iter()
+        .find_map(|scenario| Skip::elsewhere(subject, scenario))
 }
 
 fn tried(check: &'static Check, job: Job<'_>) -> (Vec<Scenario>, Attempt) {
@@ -119,8 +131,10 @@ fn tried(check: &'static Check, job: Job<'_>) -> (Vec<Scenario>, Attempt) {
     let attempt = performed(batches, &scenarios, job.in_time_of(&scenarios));
     // It started before, so what keeps it from starting now is no fault of the command.
     let attempt = attempt.unwrap_or_else(|error| {
-        Attempt::of(Verdict::Inconclusive(Doubt::NotStarted {
-            reason: error.chain(),
+        let reason = error.chain();
+        Attempt::of(Verdict::Inconclusive(match error {
+            Error::NotReached { .. } => Doubt::CouldNotRun { reason },
+            _ => Doubt::NotStarted { reason },
         }))
     });
     (scenarios, attempt)

@@ -239,7 +239,7 @@ impl<'a> Job<'a> {
     /// Starts a server in a lab of its own.
     pub(super) async fn start(self) -> Result<Session<'a>, Error> {
         self.turn.come_back().await;
-        let lab = Arc::new(Lab::open(self.settings.isolation, self.target.writes)?);
+        let lab = Arc::new(Lab::of(self.target, self.settings.isolation)?);
         Session::start(self.target, lab, self.turn.clone()).await
     }
 
@@ -352,8 +352,17 @@ impl<'a> Job<'a> {
         trial: &Trial,
     ) -> Result<(Verdict, Transcript), Error> {
         self.turn.come_back().await;
-        let shared = self.settings.exclusive.shared();
-        self.turn.hold(self.turn.in_line(shared).await);
+        match self.target.elsewhere {
+            // There is but one server of which trials would have to share what it does.
+            Some(_) => {
+                let alone = self.settings.exclusive.alone();
+                self.turn.hold_alone(self.turn.in_line(alone).await);
+            }
+            None => {
+                let shared = self.settings.exclusive.shared();
+                self.turn.hold(self.turn.in_line(shared).await);
+            }
+        }
         let performed = self.performed(session, trial).await;
         self.turn.end_trial();
         performed

@@ -8,7 +8,7 @@ use super::probe::Probed;
 use super::run_end::Over;
 use super::settings::Settings;
 use crate::checks::observations::{OBSERVATIONS, Observation, Sighting};
-use crate::judge::{Evidence, Verdict};
+use crate::judge::{Evidence, Skip, Verdict};
 use crate::model::invariant::Invariant;
 use crate::model::literal::Shown;
 use crate::model::scenario::{Scenario, Waiver};
@@ -39,7 +39,9 @@ pub(super) fn worth_a_server(
         .iter()
         .filter(|observation| observation.id.is_none_or(|id| settings.selects(id)))
         .filter_map(|observation| Some((observation, observation.scenario(&probed.subject)?)));
-    scenarios.collect()
+    let is_for =
+        |(_, scenario): &(_, Scenario)| Skip::elsewhere(&probed.subject, scenario).is_none();
+    scenarios.filter(is_for).collect()
 }
 
 /// Performs the scenario of an observation and says what was observed, or in words why nothing was. A crash or an

@@ -62,7 +62,7 @@ pub(super) async fn probe(
     settings: &Settings,
     findings: &Findings,
 ) -> Result<Probed, Error> {
-    let lab = Arc::new(Lab::open(settings.isolation, target.writes)?);
+    let lab = Arc::new(Lab::of(target, settings.isolation)?);
     let why_host = lab.why_host().map(str::to_owned);
     let why_writes_to_host = lab.why_unbounded();
     let nursery = lab.nursery();
@@ -183,6 +183,11 @@ pub(super) fn subject_of(
     let subject = Subject {
         own_namespace: lab.is_private(),
         isolation: lab.isolation(),
+        is_elsewhere: target.elsewhere.is_some(),
+        may_be_flooded: target
+            .elsewhere
+            .as_ref()
+            .is_some_and(|there| there.may_be_flooded),
         told_loopback: target.names_loopback(),
         socket_is_given: target.listen_fds,
         seed: settings.seed,

@@ -302,6 +302,9 @@ impl Session<'_> {
         let limit = waiting.limit;
         let (bound, next_look, ended) = if waiting.looks_on && client.is_yet_to_come() {
             (LET_IN_WITHIN, limit, Ended::KeptOut(LET_IN_WITHIN))
+        } else if waiting.looks_on && self.server().is_some_and(Server::is_elsewhere) {
+            // Nothing of it is seen but that others are served meanwhile.
+            (SERVED_WITHIN, LOOK_ASIDE, Ended::NotYet(SERVED_WITHIN))
         } else if waiting.looks_on && self.observer.may_still_act() {
             (LOOK_ON_FOR, LOOK_ASIDE, Ended::NotYet(LOOK_ON_FOR))
         } else {
@@ -458,9 +461,8 @@ impl Session<'_> {
 
     /// Whether no process of the server is left and nothing that it has sent is on its way, so that no more will come.
     fn is_dead(&self, client: &Client) -> bool {
-        let dead = |server: &Server| {
-            server.process().exit().is_some() && self.observer.living().next().is_none()
-        };
+        let dead =
+            |server: &Server| server.exit().is_some() && self.observer.living().next().is_none();
         // The kernel goes on sending for a stream whose owner has ended; datagrams are there at once or never.
         let nothing_comes = |server: &Server| server.transport().is_datagram() || client.is_quiet();
         self.observer
@@ -503,9 +505,7 @@ impl Session<'_> {
     fn has_had_its_datagram(&self) -> bool {
         let is_for_one = self.target.profile.promises.serves == Some(Serves::OneConnection);
         self.observer.server.as_ref().is_some_and(|server| {
-            is_for_one
-                && server.transport().is_datagram()
-                && server.process().exit() == Some(Exit::Status(0))
+            is_for_one && server.transport().is_datagram() && server.exit() == Some(Exit::Status(0))
         })
     }
 }

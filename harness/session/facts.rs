@@ -22,7 +22,10 @@ impl Observer {
         };
         let event = match what {
             ServerExpectation::Exit(_) => return,
-            ServerExpectation::Output(text) => match server.process().has_printed(text) {
+            ServerExpectation::Output(text) => match server
+                .process()
+                .is_some_and(|process| process.has_printed(text))
+            {
                 true => ServerEvent::Printed(text.clone()),
                 false => return,
             },

@@ -48,11 +48,11 @@ impl Session<'_> {
         let living: Vec<_> = self.observer.living().collect();
         let pid = server
             .inside()
-            .map_or_else(|| server.pid(), |inside| inside.pid);
-        let program = living.iter().find(|process| process.pid == pid);
+            .map_or_else(|| server.pid(), |inside| Some(inside.pid));
+        let program = living.iter().find(|process| Some(process.pid) == pid);
         let program = program.and_then(Process::program);
         let is_own = |process: &Process| {
-            process.pid == pid || program.is_some() && process.program() == program
+            Some(process.pid) == pid || program.is_some() && process.program() == program
         };
         living.into_iter().partition(is_own)
     }
@@ -93,7 +93,7 @@ impl Session<'_> {
     /// Whether none of them runs.
     fn are_still(&self, helpers: &[Process]) -> bool {
         let server = self.observer.server.as_ref();
-        server.is_none_or(|server| stillness(helpers, server.process().output_pipe()).at_rest)
+        server.is_none_or(|server| stillness(helpers, server.output_pipe()).at_rest)
     }
 
     /// Whether a client that comes now, and speaks, is taken by one of the helpers before all of them sleep.

@@ -21,7 +21,7 @@ pub(crate) struct Idle {
 impl Idle {
     /// Whether it has not ended meanwhile.
     pub(crate) fn is_alive(&self) -> bool {
-        self.server.process().exit().is_none()
+        self.server.exit().is_none()
     }
 }
 
@@ -44,9 +44,9 @@ impl<'a> Session<'a> {
     /// Takes up a server that others have left.
     pub(crate) fn taken_up(idle: Idle, target: &'a Target, turn: Turn) -> Self {
         // What it has printed meanwhile is nothing of what is done to it now; processes that have crashed are told of all the same.
-        drop(idle.server.process().take_output());
-        drop(idle.server.process().take_alarms(true));
-        drop(idle.server.process().take_bursts());
+        drop(idle.server.take_output());
+        drop(idle.server.take_alarms(true));
+        drop(idle.server.take_bursts());
         let mut session = Self::on(target, idle.server, idle.lab, turn);
         session.turned_away = idle.turned_away;
         session.used_by = idle.used_by;

@@ -101,7 +101,9 @@ impl Observer {
     /// Writes down that the server runs, before anybody has spoken to it.
     pub(super) fn begin_life(&self) {
         if let Some(server) = &self.server {
-            let pid = server.pid();
+            let Some(pid) = server.pid() else {
+                return self.record_server(ServerEvent::Elsewhere);
+            };
             self.record_server(ServerEvent::Started { pid });
             self.ends.begin(pid, &server.processes());
             self.listened.set(self.is_reachable());
@@ -124,7 +126,7 @@ impl Observer {
     pub(super) fn server(&self) -> Option<&Server> {
         self.server
             .as_ref()
-            .filter(|server| server.process().exit().is_none())
+            .filter(|server| server.exit().is_none())
     }
 
     /// Ends what still runs of the server, and waits until the kernel has let go of its listening socket. Returns for how long
@@ -201,10 +203,10 @@ impl Observer {
         if let Some(old) = self.exit_watch.take() {
             old.abort();
         }
-        let Some(server) = &self.server else {
+        let Some(process) = self.server.as_ref().and_then(Server::process) else {
             return;
         };
-        let mut ended = server.process().exit_receiver();
+        let mut ended = process.exit_receiver();
         let recorder = self.recorder.clone();
         self.exit_watch = Some(tokio::task::spawn_local(async move {
             if let Ok(exit) = ended.wait_for(Option::is_some).await
@@ -217,7 +219,11 @@ impl Observer {
 
     /// A client may see the end of its connection before the wait status of the server has come through.
     pub(super) async fn wait_for_the_dying(&mut self) {
-        let Some(server) = &self.server else {
+        let Some((server, process)) = self
+            .server
+            .as_ref()
+            .and_then(|server| Some((server, server.process()?)))
+        else {
             return;
         };
         let has_served = self
@@ -225,7 +231,7 @@ impl Observer {
             .with(|transcript| transcript.sample(Moment::After).is_some());
         // One that lives is the usual case.
         let has_ended = tokio::select! {
-            _ = server.process().ended() => true,
+            _ = process.ended() => true,
             () = self.shows_that_it_lives(server, has_served) => false,
         };
         // Who writes its end down may be told of it a moment later than we.
@@ -243,13 +249,12 @@ impl Observer {
             let listens = || server.transport().is_datagram() || self.listener().is_some();
             // A worker that nobody waits for says nothing of a server whose socket is still there.
             let is_told_by = |ended: &Process| {
-                ended.pid == server.process().pid
+                Some(ended.pid) == server.pid()
                     || server.transport().is_datagram()
                     || self.listener().is_none()
             };
             let mut ended = server.processes().into_iter().filter(Process::is_zombie);
-            let is_dying =
-                server.process().exit().is_some() || ended.any(|ended| is_told_by(&ended));
+            let is_dying = server.exit().is_some() || ended.any(|ended| is_told_by(&ended));
             let grace = match is_dying {
                 true => STEP_WITHIN,
                 // It has served somebody since, and come to rest.
@@ -313,17 +318,14 @@ impl Observer {
     /// process, in a session of its own, is there while the socket listens (daemon(3)). Who is forked for a client alone stays in that
     /// of the first one.
     fn record_background(&self) {
-        let exit = self
-            .server
-            .as_ref()
-            .and_then(|server| server.process().exit());
+        let exit = self.server.as_ref().and_then(|server| server.exit());
         if exit == Some(Exit::Status(0)) && self.is_reachable() && self.has_left_its_session() {
             self.record_server(ServerEvent::InBackground);
         }
     }
 
     fn has_left_its_session(&self) -> bool {
-        let first = self.server.as_ref().map(Server::pid);
+        let first = self.server.as_ref().and_then(Server::pid);
         let supervisor = self.lab.supervisor().pid();
         let mut others = tree_of(supervisor)
             .into_iter()
@@ -348,7 +350,7 @@ impl Observer {
 
     pub(super) fn record_output(&self) {
         if let Some(server) = &self.server {
-            let output = server.process().take_output();
+            let output = server.take_output();
             if !output.is_empty() {
                 self.record_server(ServerEvent::Output(output));
             }
@@ -358,13 +360,13 @@ impl Observer {
     /// Writes down the bursts of lines and the alarms that have come; of one that has not ended more may come, until `all` is over.
     pub(super) fn record_alarms(&self, all: bool) {
         let server = self.server.as_ref();
-        let alarms = server.map(|server| server.process().take_alarms(all));
+        let alarms = server.map(|server| server.take_alarms(all));
         for (at, alarm) in alarms.unwrap_or_default() {
             let began = at.checked_duration_since(self.began);
             let alarm = Box::new(alarm);
             self.record_server(ServerEvent::Alarm { alarm, began });
         }
-        let bursts = server.map(|server| server.process().take_bursts());
+        let bursts = server.map(|server| server.take_bursts());
         for Burst { began, lines } in bursts.unwrap_or_default() {
             // What came before the transcript is nothing of what it tells of.
             if let Some(began) = began.checked_duration_since(self.began) {

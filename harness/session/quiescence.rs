@@ -173,11 +173,9 @@ impl Observer {
     }
 
     pub(super) fn stillness(&self) -> Activity {
-        match &self.server {
-            Some(server) => self
-                .watched
-                .borrow_mut()
-                .look(server.process().output_pipe()),
+        match self.server.as_ref().filter(|server| !server.is_elsewhere()) {
+            Some(server) => self.watched.borrow_mut().look(server.output_pipe()),
+            // Of who is not seen nothing says that it rests.
             None => Activity::default(),
         }
     }

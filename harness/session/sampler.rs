@@ -5,6 +5,7 @@ use super::quiescence::{is_busy, is_for_us, is_starved_of_proof};
 use crate::kernel::{
     Activity, BUSY_FROM, Held, Idleness, Labour, Memory, RestDetector, State, Toil, percent,
 };
+use crate::launch::Server;
 use crate::model::figure::Figure;
 use crate::model::invariant::Invariant;
 use crate::model::limits::{LOOK_EVERY, LOOK_ON_FOR, LOOKS_TO_BLAME, RETURN_WITHIN};
@@ -22,6 +23,9 @@ impl Observer {
     /// A server that lets those wait who said what is no request notices only so much later that they have left. One that is
     /// known to be busy is not waited for as one that may come to rest.
     pub(super) async fn sample(&mut self, moment: Moment, trial: &Trial) {
+        if self.server().is_some_and(Server::is_elsewhere) {
+            return self.record(What::Sample(moment, Box::new(unseen())));
+        }
         let _rest = self.turn.spends_on(SpentOn::Rest);
         let home = self.recorder.with(|transcript| home(transcript, moment));
         let begun = Instant::now();
@@ -150,11 +154,19 @@ impl Observer {
             threads: living.iter().map(|process| process.threads).sum(),
             sockets: held.sockets,
             files: held.files,
-            output_bytes: server.map_or(0, |server| server.process().output_bytes()),
+            output_bytes: server.map_or(0, Server::output_bytes),
             accept_queue: self.listener().map_or(0, |(queue, _)| queue),
             ..Sample::default()
         };
         (sample, still)
+    }
+}
+
+/// What there is to be seen of a server that somebody else has started: nothing that it holds, and nothing that it does.
+fn unseen() -> Sample {
+    Sample {
+        at_rest: true,
+        ..Sample::default()
     }
 }
 

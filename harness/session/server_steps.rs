@@ -171,7 +171,10 @@ impl Session<'_> {
         let inside = server.inside();
         match &inside {
             Some(process) => kill(process, signal.number()),
-            None => server.process().signal(signal.number()),
+            None => {
+                let first = server.process();
+                first.inspect(|first| first.signal(signal.number()));
+            }
         }
         if signal == Signal::Kill {
             // Nothing tells the workers of a killed master to go; a service manager kills them too.
@@ -311,14 +314,16 @@ impl Session<'_> {
         let lab = Arc::clone(&self.observer.lab);
         match Server::start_with(&limited, lab, Streams::Usual).await {
             Ok(server) => {
-                self.observer.ends.tell_elsewhere(server.pid());
+                server
+                    .pid()
+                    .inspect(|pid| self.observer.ends.tell_elsewhere(*pid));
                 self.observer.server = Some(server);
             }
             Err(error) => return self.not_limited(&error.in_one_line()),
         }
         if let Some(exit) = self.ends_before_it_serves().await {
             let server = self.observer.server.take();
-            let output = server.map(|server| server.process().take_output());
+            let output = server.map(|server| server.take_output());
             // What it leaves behind is no worker of anybody.
             self.observer.ends.discard();
             let words = last_line(&output.unwrap_or_default());
@@ -494,6 +499,6 @@ fn comes_of_itself(what: &ServerExpectation) -> bool {
 fn is_there(server: &Server) -> bool {
     let first = server.pid();
     let mut processes = server.processes().into_iter();
-    server.process().exit().is_none()
-        && processes.any(|process| process.pid == first && !process.is_zombie())
+    server.exit().is_none()
+        && processes.any(|process| Some(process.pid) == first && !process.is_zombie())
 }

@@ -89,7 +89,7 @@ impl Session<'_> {
         }
         self.observer.wait_for_the_dying().await;
         let server = self.observer.server.as_ref()?;
-        server.process().exit().filter(|exit| !exit.is_crash())
+        server.exit().filter(|exit| !exit.is_crash())
     }
 
     /// How the server receives a polite client, whose part in the transcript nobody plays. One that has been told something

@@ -231,6 +231,8 @@ pub(crate) enum ServerEvent {
         /// Its first process.
         pid: i32,
     },
+    /// It runs, and somebody else has started it: nothing is seen of its processes.
+    Elsewhere,
     /// It did not come up.
     StartFailed(String),
     /// A second instance was started, and ended with these last words.
@@ -539,6 +541,12 @@ impl Transcript {
         self.server_events().filter(started).count() > 1
     }
 
+    /// Whether somebody else has started the server, so that nothing is seen of its processes.
+    pub(crate) fn is_elsewhere(&self) -> bool {
+        self.server_events()
+            .any(|event| matches!(event, ServerEvent::Elsewhere))
+    }
+
     /// How long after a client's last words the first bytes came back.
     pub(crate) fn last_reply_time(&self) -> Option<Duration> {
         let is = |wanted: fn(&ClientEvent) -> bool| move |event: &&Event| matches!(&event.what, What::Client(_, happened) if wanted(happened));
@@ -547,6 +555,40 @@ impl Transcript {
         let asked = self.events.iter().rposition(|event| sent(&event))?;
         let answered = self.events[asked..].iter().find(received)?;
         Some(answered.at - self.events[asked].at)
+    }
+
+    /// Whether datagrams of clients go to another host.
+    pub(crate) fn is_over_a_network_for_datagrams(&self) -> bool {
+        self.events.iter().any(|event| match &event.what {
+            What::Client(
+                _,
+                ClientEvent::Connected {
+                    peer,
+                    datagrams: true,
+                    ..
+                },
+            ) => {
+                let mut peer = peer.iter();
+                peer.any(|peer| !peer.ip().to_canonical().is_loopback())
+            }
+            _ => false,
+        })
+    }
+
+    /// How long the quickest reply took, from the client's last words before it.
+    pub(crate) fn quickest_reply(&self) -> Option<Duration> {
+        let mut asked: BTreeMap<ClientId, Duration> = BTreeMap::new();
+        let replies = self.events.iter().filter_map(|event| match &event.what {
+            What::Client(id, ClientEvent::Sent(_)) => {
+                asked.insert(*id, event.at);
+                None
+            }
+            What::Client(id, ClientEvent::Received(_) | ClientEvent::Datagram { .. }) => {
+                Some(event.at - asked.remove(id)?)
+            }
+            _ => None,
+        });
+        replies.min()
     }
 
     /// The connection on which alone a client was answered since the server has begun to listen: when it came, and how long
@@ -1018,6 +1060,7 @@ impl fmt::Display for ServerEvent {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Started { pid } => write!(f, "listens, process {pid}"),
+            Self::Elsewhere => f.write_str("runs, started by somebody else"),
             Self::Killed => f.write_str("is killed, to be started in its place"),
             Self::StartFailed(reason) => write!(f, "does not start: {reason}"),
             Self::SecondEnded(exit, None) => write!(f, "started a second time {exit}"),

@@ -59,7 +59,7 @@ impl ServerState {
             return;
         };
         match event {
-            ServerEvent::Started { .. } => {
+            ServerEvent::Started { .. } | ServerEvent::Elsewhere => {
                 *self = Self::default();
             }
             ServerEvent::StartFailed(reason) => self.start_failed = Some(reason.clone()),

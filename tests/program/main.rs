@@ -26,6 +26,8 @@ mod coverage;
 mod crowds;
 /// Cases of properties, many at once.
 mod drawn;
+/// A server that somebody else has started.
+mod elsewhere;
 /// Servers that seem to have ended, and what is left of those that have.
 mod ended;
 /// What a scenario file costs the server that it is for.

@@ -150,6 +150,7 @@ const NEEDS: &[&str] = &[
     "one listener",
     "output limit",
     "own namespace",
+    "own process",
     "own socket",
     "pipelining",
     "promises again",
