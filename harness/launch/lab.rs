@@ -2,6 +2,7 @@
 
 use super::reach::{make_below, resolved};
 use super::target::Target;
+use crate::foreign::LINE;
 use crate::kernel::{
     DestroyEvents, DestroyedSocket, Diag, FileId, ProcessEnds, Row, State, Subscription,
 };
@@ -443,8 +444,11 @@ struct Begun {
 }
 
 fn begin(isolation: Isolation, writes: Writes) -> Result<Begun, Error> {
-    let on_host =
-        |why_host| begin_in(Namespaces::Host, writes, why_host).map_err(|error| lab_error(&error));
+    let on_host = |why_host| {
+        begin_in(Namespaces::Host, writes, why_host).map_err(|error| Error::Lab {
+            reason: reason(&error) + &where_folders_are(&error),
+        })
+    };
     if isolation == Isolation::Host {
         return on_host(None);
     }
@@ -501,6 +505,16 @@ fn folder_name() -> String {
     use std::hash::{BuildHasher, Hasher, RandomState};
     let random = RandomState::new().build_hasher().finish();
     format!("sockdrill-{random:016x}")
+}
+
+/// Where on the host folders are made, if it is a folder that cannot be.
+fn where_folders_are(error: &ForkError) -> String {
+    let place = std::env::temp_dir();
+    let place = LINE.text(&place.to_string_lossy()).into_owned();
+    match error.is_of_folder() {
+        true => format!(" in {place} (TMPDIR says where else)"),
+        false => String::new(),
+    }
 }
 
 fn lab_error(error: &dyn std::error::Error) -> Error {

@@ -154,7 +154,7 @@ pub enum Error {
     },
     /// The lab could not be made.
     #[error(
-        "making a namespace for the server: {reason}; `sockdrill doctor` tells what this host permits"
+        "making a lab for the server: {reason}; `sockdrill doctor` tells what this host permits"
     )]
     Lab {
         /// What the host refused.

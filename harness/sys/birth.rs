@@ -72,6 +72,12 @@ const STAGES: [(Stage, &str); 7] = [
 ];
 
 impl ForkError {
+    /// Whether the folder of the lab could not be made.
+    pub(crate) fn is_of_folder(&self) -> bool {
+        let mut stages = STAGES.iter();
+        stages.any(|(stage, name)| *stage == Stage::Folder && *name == self.stage)
+    }
+
     pub(super) fn of(stage: &'static str, source: Errno) -> Self {
         Self {
             stage,

@@ -7,9 +7,10 @@
 
 use super::birth::Stage;
 use super::fork::{keep_only, raw_clone};
+use super::hidden::hide;
 use super::life::{
-    Birth, MOST_CHARGES, become_reaper, child_signals, end_with_parent, hide, life,
-    make_own_folder, refuse, sweep,
+    Birth, MOST_CHARGES, become_reaper, child_signals, end_with_parent, life, make_own_folder,
+    refuse, sweep,
 };
 use super::message::retry;
 use super::own_memory::give_memory_back;

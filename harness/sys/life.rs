@@ -5,6 +5,7 @@
 
 use super::birth::Stage;
 use super::fork::{keep_only, raw_clone};
+use super::hidden::hide;
 use super::image::{Place, become_server, map};
 use super::message::{MOST_SOCKETS, answer, receive_message, retry, send_message};
 use super::net_tables::{Limits, take_small_ones, write_file};
@@ -84,13 +85,6 @@ fn tell_of_birth(control: BorrowedFd<'_>, root: &Result<OwnedFd, Errno>) -> Resu
         Ok(root) => send_message(control, &words, &[own.as_fd(), root.as_fd()]),
         Err(_) => send_message(control, &words, &[own.as_fd()]),
     }
-}
-
-/// Nobody but the host's root traces it from here on, or reads what it has of the harness's memory (`PR_SET_DUMPABLE`,
-/// prctl(2); ptrace(2)).
-pub(super) fn hide() -> Result<(), Errno> {
-    // SAFETY: prctl with integer arguments only.
-    check(unsafe { libc::prctl(libc::PR_SET_DUMPABLE, 0, 0, 0, 0) })
 }
 
 /// Comes to be where servers are to live; returns a root of its own, or why there is none.

@@ -10,6 +10,7 @@ pub(crate) mod birth;
 pub(crate) mod cpu_clock;
 mod fork;
 mod guard;
+mod hidden;
 mod id_maps;
 mod image;
 mod life;

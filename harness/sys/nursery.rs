@@ -7,8 +7,9 @@
 
 use super::birth::{ForkError, Stage};
 use super::fork::{clone_with_signals_blocked, keep_only, raw_clone_with_pidfd, wait_for_child};
+use super::hidden::hide;
 use super::id_maps::IdMaps;
-use super::life::{hide, refuse};
+use super::life::refuse;
 use super::message::{answer, await_answer, receive_message, send_message};
 use super::own_memory::give_memory_back;
 use super::root_plan::LONGEST_PLAN;

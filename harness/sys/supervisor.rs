@@ -14,6 +14,7 @@
 
 use super::birth::{self, Born, ForkError, Namespaces};
 use super::fork::wait_for_child;
+use super::hidden::look_at_proc;
 use super::image::Image;
 use super::message::{
     Answer, LOOK, MOST_SOCKETS, await_answer, is_ready, is_stopped, send_message,
@@ -94,6 +95,7 @@ impl Supervisor {
     /// Names the stage at which the host refused.
     pub(crate) fn fork(namespaces: Namespaces, home: &Home<'_>) -> Result<Self, ForkError> {
         let failed = |errno| ForkError::of("opening the control socket", errno);
+        look_at_proc();
         let (ours, theirs) = control_sockets().map_err(failed)?;
         let folder = c_string(home.folder)?;
         let (plan, why_not_layered) = root_plan::plan(home.writes);

@@ -49,6 +49,30 @@ fn is_permitted() -> bool {
     !is_missing
 }
 
+/// Where `/proc` shows an ordinary user its own processes alone.
+#[test]
+fn server_is_seen_where_proc_hides_what_may_not_be_traced() {
+    let hidden = "mount -t proc -o hidepid=2 proc /proc; exec setpriv --bounding-set -all --inh-caps -all \"$@\"";
+    let before = [
+        "-Ur", "--pid", "--fork", "--mount", "sh", "-ec", hidden, "sh",
+    ];
+    let may = Command::new("unshare").args(before).arg("true").output();
+    let may = may.is_ok_and(|may| may.status.success());
+    assert!(may || !crate::host::is_required("namespace"), "{before:?}");
+    if !may {
+        return;
+    }
+    let inner = sockdrill(&["check", "echo", "--only", "stop/term-idle"]).command;
+    let mut command = Command::new("unshare");
+    command
+        .args(before)
+        .arg(inner.get_program())
+        .args(inner.get_args());
+    let output = command.output().unwrap();
+    let printed = String::from_utf8_lossy(&output.stdout);
+    assert!(printed.contains("1 passed"), "{printed}{output:?}");
+}
+
 #[test]
 fn what_a_server_writes_goes_with_its_lab() {
     if !is_permitted() {
