@@ -34,11 +34,11 @@ fn hides_others(mounts: &[u8]) -> bool {
         line.split(' ').map(str::to_owned).collect()
     };
     // What was mounted last lies on top.
-    let options = lines.map(words).filter_map(|words| match words.as_slice() {
+    let mut options = lines.map(words).filter_map(|words| match words.as_slice() {
         [_, place, _, options, ..] if place == "/proc" => Some(options.clone()),
         _ => None,
     });
-    let options = options.last().unwrap_or_default();
+    let options = options.next_back().unwrap_or_default();
     let mut hidden = options
         .split(',')
         .filter_map(|option| option.strip_prefix("hidepid="));
