@@ -72,6 +72,8 @@ mod reference;
 mod repeat;
 /// However a run ends, what is known by then is reported, in every form that was asked for.
 mod reported;
+/// What measures how often a verdict is wrong.
+mod soak;
 mod speaking;
 /// A run in parts, the report of all of them, a run that has to end in time, and where its time went.
 mod spread;
