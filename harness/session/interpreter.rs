@@ -82,8 +82,11 @@ impl Session<'_> {
         self.observer.ends.record_soon();
         if flow == Flow::Break(()) && !self.stopped.replace(true) {
             self.note_the_deferred();
-            let doing = kernel::occupations(&self.observer.processes());
-            self.observer.record_server(ServerEvent::Occupied(doing));
+            // Of who is not seen nothing is told.
+            if self.server().is_none_or(|server| !server.is_elsewhere()) {
+                let doing = kernel::occupations(&self.observer.processes());
+                self.observer.record_server(ServerEvent::Occupied(doing));
+            }
         }
         self.observer.record(What::StepEnded { step, member, how });
     }

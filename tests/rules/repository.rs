@@ -87,3 +87,24 @@ fn package_has_the_sources_and_what_the_build_embeds() {
     assert!(missing.is_empty(), "{missing:?}\n{output:?}");
     assert!(!packed.contains(".ci/"), "{packed}");
 }
+
+/// Each figure of the page is made again by the command beside it.
+#[test]
+fn reliability_page_names_commands_that_there_are() {
+    let measures = std::fs::read_to_string("ci/soak").unwrap();
+    let figures = measures.split_once("FIGURES = {").unwrap().1;
+    let figures = figures.split_once('}').unwrap().0;
+    let mut commands = 0;
+    for command in quoted("docs/reliability.md") {
+        let mut words = command.split(' ').skip_while(|word| word.contains('='));
+        let Some(script) = words.next().filter(|word| word.starts_with("ci/")) else {
+            continue;
+        };
+        commands += 1;
+        assert!(Path::new(script).is_file(), "{command}");
+        let figure = words.next().filter(|_| script == "ci/soak");
+        let is_measured = |figure: &str| figures.contains(&format!("\"{figure}\":"));
+        assert!(figure.is_none_or(is_measured), "{command}");
+    }
+    assert!(commands > 5, "{commands}");
+}
