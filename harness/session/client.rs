@@ -12,6 +12,7 @@ use crate::model::limits::{
 use crate::model::passage::Passage;
 use crate::model::profile::Transport;
 use crate::session::blame::{is_of_server, is_told_of_server};
+use crate::session::guests::{Guest, Guests};
 use crate::session::recorder::Recorder;
 use crate::session::socket::Socket;
 use crate::session::sources::Sources;
@@ -60,6 +61,7 @@ pub(crate) struct Client {
     link: Option<Link>,
     last_local: Option<SocketAddr>,
     sources: Sources,
+    guests: Guests,
     /// How many of its crowd come after it.
     after: u32,
     /// It is one of so many that the kernel would be slow to find a port for each.
@@ -88,6 +90,8 @@ struct Link {
     late: Rc<Cell<Duration>>,
     /// Over TCP, whether the server was seen to have accepted it when that was looked at last.
     is_accepted: Cell<bool>,
+    /// The server counts it.
+    _guest: Guest,
 }
 
 /// A socket that is connected to somewhere, and what the call said where the connection is under way.
@@ -114,6 +118,7 @@ impl Client {
         server: Address,
         transport: Transport,
         sources: Sources,
+        guests: Guests,
     ) -> Self {
         Self {
             id,
@@ -124,6 +129,7 @@ impl Client {
             link: None,
             last_local: None,
             sources,
+            guests,
             after: 0,
             picks_its_port: false,
             next_mode: ReadMode::Free,
@@ -334,6 +340,7 @@ impl Client {
             due: Rc::default(),
             late,
             is_accepted: Cell::default(),
+            _guest: self.guests.one_more(),
         });
     }
 
@@ -986,6 +993,8 @@ impl Client {
                 .recorder
                 .prove(Fault::Vanish, false, format!("TCP_REPAIR: {errno}"));
         }
+        // Nothing tells the server that it is gone.
+        self.guests.one_for_good();
         self.release().await;
         self.record(ClientEvent::Vanished);
         let row = ends.and_then(|(local, peer)| self.lab.diag().find(peer, local).ok()?);

@@ -126,6 +126,7 @@ impl Session<'_> {
         self.prove_connection(client, action);
         match action {
             Action::Connect(options) => {
+                self.make_room().await;
                 client.connect(options).await;
                 if !options.without_waiting {
                     let wait = Waiting::for_this(&Expectation::Connected, None, self.looked());

@@ -1,5 +1,6 @@
 //! A server between two trials, which nobody is at: it may change hands.
 
+use super::guests::{GuestBook, Guests};
 use super::phases::Session;
 use super::turn::Turn;
 use crate::launch::lab::Lab;
@@ -16,6 +17,7 @@ pub(crate) struct Idle {
     lab: Arc<Lab>,
     turned_away: Option<Duration>,
     used_by: Vec<&'static str>,
+    guests: GuestBook,
 }
 
 impl Idle {
@@ -38,6 +40,7 @@ impl<'a> Session<'a> {
             lab: Arc::clone(&self.observer.lab),
             turned_away: self.turned_away,
             used_by: std::mem::take(&mut self.used_by),
+            guests: self.observer.guests.book(),
         })
     }
 
@@ -50,6 +53,7 @@ impl<'a> Session<'a> {
         let mut session = Self::on(target, idle.server, idle.lab, turn);
         session.turned_away = idle.turned_away;
         session.used_by = idle.used_by;
+        session.observer.guests = Guests::known_as(idle.guests);
         session
     }
 

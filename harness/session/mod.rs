@@ -10,6 +10,7 @@ mod client_steps;
 mod clients;
 mod ends;
 mod facts;
+mod guests;
 mod helpers;
 mod idle;
 mod interpreter;

@@ -1,6 +1,7 @@
 //! The observer: how the server ends, what it prints, what the kernel tells of it, who starved.
 
 use super::ends::Ends;
+use super::guests::Guests;
 use super::quiescence::Poll;
 use super::turn::Turn;
 use crate::kernel::tree_of;
@@ -39,6 +40,8 @@ pub(super) struct Observer {
     unasked: Unasked,
     /// Where its clients come from.
     pub(super) sources: Sources,
+    /// Whom the server may count.
+    pub(super) guests: Guests,
     pub(super) exit_watch: Option<JoinHandle<()>>,
     /// The memory of each process at the baseline.
     pub(super) memory: HashMap<i32, Memory>,
@@ -73,6 +76,7 @@ impl Observer {
             recorder,
             unasked: unasked.clone(),
             sources: Sources::default(),
+            guests: Guests::default(),
             exit_watch: None,
             memory: HashMap::new(),
             began: Instant::now(),

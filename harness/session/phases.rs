@@ -148,6 +148,7 @@ impl<'a> Session<'a> {
         let Some(client) = clients.first_mut().and_then(|group| group.first_mut()) else {
             return false;
         };
+        self.make_room().await;
         client.connect(&ConnectOptions::default()).await;
         let begun = Instant::now();
         let mut is_found = false;
@@ -294,6 +295,7 @@ pub(super) fn clients_of(
             server.address().clone(),
             server.transport(),
             observer.sources.clone(),
+            observer.guests.clone(),
         )
     };
     let groups = scenario.clients.iter().enumerate();

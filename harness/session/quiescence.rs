@@ -245,6 +245,13 @@ pub(super) struct Poll {
     settled: u64,
 }
 
+impl Poll {
+    /// Whether the server slept when it was looked at, and had not run since the look before.
+    pub(super) fn rests(&self) -> bool {
+        self.rests_since.is_some()
+    }
+}
+
 /// The times at which to look. On a loaded host looks come late; they must not all come at once then, as a burst of them
 /// shows no more than one.
 pub(super) fn looks_every(time: Duration) -> tokio::time::Interval {

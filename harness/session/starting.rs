@@ -130,6 +130,7 @@ impl Session<'_> {
                         from,
                         ..options.clone()
                     };
+                    self.make_room().await;
                     client.connect(&options).await;
                     answered(client, &recorder, &Expectation::Connected, patience).await
                 }

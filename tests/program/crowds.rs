@@ -1,7 +1,7 @@
 //! Who is answered while everybody else stays.
 
 use crate::kit::{Run, sockdrill};
-use crate::verdict;
+use crate::{speaking, verdict};
 use rstest::rstest;
 
 const SERVER: &str = "fixtures/external/has_a_pool.py";
@@ -38,6 +38,31 @@ fn all_who_come_to_a_server_that_has_just_started_are_answered(
     assert!(verdict.starts_with(said), "{verdict}");
     let tells = said.starts_with("inconclusive");
     assert_eq!(verdict.contains(FOUR), tells, "{verdict}");
+}
+
+/// It holds 22, and has room for whoever comes once it has come to know of those who have left, which takes it a while.
+#[rstest]
+#[case::keeps_the_connection_meanwhile("keeps", &["crowd/churn", "reset/many"], "pass")]
+#[case::wakes_by_itself_now_and_then("wakes", &["crowd/churn"], "pass")]
+#[case::has_closed_it_before("closes", &["crowd/churn", "backlog/overflow-recovers", "time-wait/churn"], "pass")]
+#[case::loses_a_place_now_and_then("never", &["crowd/churn"], "fail")]
+fn server_with_room_for_some_has_its_time_to_notice_who_has_left(
+    #[case] how: &str,
+    #[case] ids: &[&str],
+    #[case] said: &str,
+) {
+    const PROFILE: &str = "transport = \"tcp\"\nmodel = \"echo\"\nframing = \"stream\"\n[promises]\nserves = \"concurrently\"\n\
+                           most-connections = { in-all = 22, refused = \"closed\", text = 'FULL\\n' }\n";
+    const SERVER: &str = "fixtures/external/lets_go_late.py";
+    let run = speaking::check(
+        PROFILE,
+        &speaking::only(ids),
+        &["python3", SERVER, how, "{port}"],
+    );
+    for id in ids {
+        let told = verdict(&run, id);
+        assert!(told.starts_with(said), "{id}: {told}");
+    }
 }
 
 /// So many that the kernel is not left to find a port for each, five times over; each takes some KiB of the harness.
