@@ -135,6 +135,10 @@ impl RestDetector {
 
     /// What the server did at last: by then it rests, if it ever does.
     pub(crate) fn seen(&self) -> Idleness {
+        // What it did before it slept is work that it had been given, and what it waited for was its turn on a loaded host.
+        if self.has_slept() {
+            return Idleness::default();
+        }
         let ends = self.looks.front().zip(self.looks.back());
         let Some(((begun, before), (now, still))) = ends else {
             return Idleness::default();
@@ -180,8 +184,13 @@ impl RestDetector {
         self.wanted = self.ran + still.delayed.saturating_sub(first.delayed);
         self.sleeps = still.sleeps.saturating_sub(first.sleeps);
         self.printed_bytes = still.printed_bytes.saturating_sub(first.printed_bytes);
-        let still_for_long = still.at_rest && self.unchanged >= UNCHANGED_LOOKS;
-        still_for_long || self.has_rested(now, still)
+        self.has_slept() || self.has_rested(now, still)
+    }
+
+    /// Whether so many looks in a row have found it asleep that nothing of it has run in between.
+    fn has_slept(&self) -> bool {
+        let sleeps = self.looks.back().is_some_and(|(_, last)| last.at_rest);
+        sleeps && self.unchanged >= UNCHANGED_LOOKS
     }
 
     /// The share of one processor used since the first look, in percent.
@@ -628,6 +637,23 @@ mod tests {
             watch.take(begun + Duration::from_millis(5) * n, still);
         }
         watch.spins()
+    }
+
+    /// A loaded host gives it a processor late for the last that it has to do; then it sleeps.
+    #[test]
+    fn server_that_came_late_to_its_rest_is_idle_then() {
+        let (mut watch, begun) = (RestDetector::default(), Instant::now());
+        for n in 0..10 {
+            let has_run = n > 0;
+            let still = Activity {
+                at_rest: true,
+                delayed: Duration::from_millis(40) * u32::from(has_run),
+                switches: u64::from(has_run),
+                ..Activity::default()
+            };
+            watch.take(begun + Duration::from_millis(5) * n, still);
+        }
+        assert_eq!(watch.seen(), Idleness::default());
     }
 
     #[test]
