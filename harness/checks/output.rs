@@ -5,8 +5,8 @@ use super::derive::{bulk_of, narrow, small_buffer};
 use super::observations::Sighting;
 use super::partial;
 use crate::judge::Choice;
-use crate::model::action::{Action, ConnectOptions};
-use crate::model::data::Segmentation;
+use crate::model::action::{Action, ConnectOptions, ReadRate};
+use crate::model::data::{Data, Segmentation};
 use crate::model::dialogue::{ClientSteps, repeat, scenario, settle};
 use crate::model::expectation::{End, Expectation};
 use crate::model::need::Need;
@@ -277,14 +277,10 @@ pub(super) fn stream(
     within: Duration,
     subject: &Subject,
 ) -> Option<Vec<Line>> {
-    let model = subject.profile.model()?;
-    let part = model.may_wait(bytes);
-    let data = bulk_of(model, part, subject.seed);
-    let reply = model.reply(&data)?;
-    let times = (bytes / part).clamp(1, MOST_PARTS);
+    let Parts { data, reply, times } = Parts::of(bytes, subject)?;
     let exchange = |steps: ClientSteps| {
         let steps = steps.send_in_background(data.clone());
-        steps.expect_within(Expectation::Data(reply.clone()), within)
+        steps.expect_within(reply.clone(), within)
     };
     Some(
         (0..times)
@@ -292,6 +288,46 @@ pub(super) fn stream(
             .finish(subject)
             .lines(),
     )
+}
+
+/// The same stream, of which the client at this index reads nothing until the server has made of it what it can, and then goes on at
+/// a pace: on a loaded host a server may be slower than whoever reads slowly, and never have to wait.
+pub(super) fn stream_read_late(
+    who: usize,
+    options: ConnectOptions,
+    pace: ReadRate,
+    (bytes, within): (usize, Duration),
+    subject: &Subject,
+) -> Option<Vec<Line>> {
+    let Parts { data, reply, times } = Parts::of(bytes, subject)?;
+    let client = || ClientSteps::of(who);
+    let asks = client().then(Action::Stall).send_in_background(data);
+    let reads = client()
+        .then(Action::Read(Some(pace)))
+        .expect_within(reply, within);
+    let part = [asks.lines(), vec![settle()], reads.lines()].concat();
+    let connects = client().then(Action::Connect(options)).lines();
+    let parts = std::iter::repeat_n(part, times).flatten();
+    let leaves = client().finish(subject).lines();
+    Some(connects.into_iter().chain(parts).chain(leaves).collect())
+}
+
+/// A stream in parts of which each may wait in the server, where that promises to let only so much wait.
+struct Parts {
+    data: Data,
+    reply: Expectation,
+    times: usize,
+}
+
+impl Parts {
+    fn of(bytes: usize, subject: &Subject) -> Option<Self> {
+        let model = subject.profile.model()?;
+        let part = model.may_wait(bytes);
+        let data = bulk_of(model, part, subject.seed);
+        let reply = Expectation::Data(model.reply(&data)?);
+        let times = (bytes / part).clamp(1, MOST_PARTS);
+        Some(Self { data, reply, times })
+    }
 }
 
 /// Into so many parts a stream is divided at most.

@@ -423,10 +423,11 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A client that reads slowly through a small buffer gets every byte of a large reply, in order.",
         why: "The write is short, and the rest is dropped: \
               https://github.com/tina4stack/tina4-php/issues/118 https://github.com/hyperium/hyper/pull/1803",
-        method: "A client with a receive buffer of a few KiB reads a reply of megabytes 1 KiB at a time.",
+        method: "A client with a receive buffer of a few KiB asks for megabytes and reads none of them until the server rests or \
+                   waits for it, and then 1 KiB at a time.",
         quantities: "4 MiB are as many as the largest send buffer (tcp_wmem), which grows with the client's window, \
-                     and that is a few KiB here: the server has to wait thousands of times. With --deep 40 MiB, and \
-                     ten times as long for them.",
+                     and that is a few KiB here: the server has to wait, however slow it is, and thousands of times. With \
+                     --deep 40 MiB, and ten times as long for them.",
         fix: "Write until all is written (`sendall`), or keep the rest and go on when the socket is writable.",
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY],
         policy: Policy::MUST,
@@ -435,15 +436,10 @@ pub(super) const CHECKS: &[Check] = &[
                 bytes: 1 << 10,
                 every: Duration::ZERO,
             };
-            let steps = ClientSteps::of(0)
-                .then(Action::Connect(small_buffer()))
-                .then(Action::Read(Some(slowly)));
-            let lines = output::stream(
-                steps,
-                subject.deeper_bytes(4 << 20),
-                subject.deeper(Duration::from_secs(60)),
-                subject,
-            )?;
+            let bytes = subject.deeper_bytes(4 << 20);
+            let within = subject.deeper(Duration::from_secs(60));
+            let options = small_buffer();
+            let lines = output::stream_read_late(0, options, slowly, (bytes, within), subject)?;
             Some(vec![scenario(
                 "a reader that is slower than the server",
                 &[("alice", 1)],

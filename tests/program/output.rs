@@ -65,6 +65,7 @@ fn limit_of_waiting_output_is_a_choice_which_the_report_names(
 #[case::full_buffer_of_who_is_slower("takes-full-for-broken", "partial/tiny-window")]
 #[case::full_buffer_of_a_path("unix takes-full-for-broken", "partial/slow-reader")]
 #[case::bytes_are_lost("drops-the-rest", "partial/slow-reader")]
+#[case::bytes_are_lost_of_a_server_that_is_slow("drops-the-rest-slowly", "partial/slow-reader")]
 #[case::what_was_read_counts("counts-for-ever", "partial/full-duplex")]
 fn server_that_cannot_wait_for_a_client_has_failed(#[case] how: &str, #[case] id: &str) {
     let told = verdict(&check(how, "stream", "", &[id]).code(1), id);

@@ -278,6 +278,16 @@ const EXCUSED: &[(&str, &str, &str)] = &[
     ),
     ("half-close/silent", "half-close", "a close sends FIN too"),
     (
+        "partial/slow-reader",
+        "stall",
+        "it makes certain that the server has to wait, as it does for slow reads where it is fast enough",
+    ),
+    (
+        "partial/slow-reader",
+        "slow reads",
+        "the server has had to wait before; that each KiB is waited for shows who cannot go on after a part",
+    ),
+    (
         "half-close/reply-complete",
         "slow reads",
         "so large a reply waits for a while whoever reads it; its size has to matter",
