@@ -39,6 +39,11 @@ pub(crate) struct OutputPipe {
 }
 
 impl Activity {
+    /// Whether the server would run, and has had a processor for less than half of the time that has passed since an earlier look.
+    pub(crate) fn lacks_a_processor_since(&self, before: &Self, passed: Duration) -> bool {
+        !self.at_rest && self.ran.saturating_sub(before.ran) * 2 < passed
+    }
+
     /// What there is to be seen where nothing runs, of a server that prints to this pipe.
     pub(super) fn of_nobody(output: OutputPipe) -> Self {
         Self {
@@ -637,6 +642,22 @@ mod tests {
             watch.take(begun + Duration::from_millis(5) * n, still);
         }
         watch.spins()
+    }
+
+    #[test]
+    fn server_that_would_run_and_may_not_lacks_a_processor() {
+        let passed = Duration::from_millis(500);
+        let lacks = |ran, at_rest| {
+            let now = Activity {
+                ran: Duration::from_millis(ran),
+                at_rest,
+                ..Activity::default()
+            };
+            now.lacks_a_processor_since(&Activity::default(), passed)
+        };
+        assert!(lacks(100, false));
+        assert!(!lacks(300, false));
+        assert!(!lacks(100, true));
     }
 
     /// A loaded host gives it a processor late for the last that it has to do; then it sleeps.

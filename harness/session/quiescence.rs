@@ -124,6 +124,7 @@ impl Observer {
         let begun = Instant::now();
         let (mut taken, mut since) = (0, begun);
         let (mut last, mut shortest, mut looks) = (None, u32::MAX, 0);
+        let mut first = None;
         loop {
             if begun.elapsed() > SERVED_WITHIN {
                 let evidence = "the server was still reading it";
@@ -139,10 +140,12 @@ impl Observer {
             let read = clients.all().map(Client::read_bytes).sum();
             // On a loaded host it may be we who have not come to write, or to read what keeps the server from reading, or to look.
             if read != taken || clients.all().any(Client::lags_behind) {
-                (taken, since) = (read, Instant::now());
+                (taken, since, first) = (read, Instant::now(), None);
             }
+            first = first.or((!is_at_work).then_some(now));
             let limit = self.settles_within(quiet, now.at_rest);
-            if since.elapsed() >= limit {
+            let waited = since.elapsed();
+            if waited >= limit && !self.is_starved_since(first, waited, limit) {
                 // Who comes next would find a queue that those who have left still fill.
                 match self.listener() {
                     Some((queue @ 1.., _)) if queue < shortest => {
@@ -159,6 +162,17 @@ impl Observer {
             looks += 1;
             tokio::time::sleep(self.before_another_look(&now, looks)).await;
         }
+    }
+
+    /// Whether a server that has been waited for so long would run and has hardly got a processor since it was looked at first.
+    pub(super) fn is_starved_since(
+        &self,
+        first: Option<Activity>,
+        waited: Duration,
+        limit: Duration,
+    ) -> bool {
+        let lacks = |first: &Activity| self.stillness().lacks_a_processor_since(first, waited);
+        waited < limit * PATIENCE_WITH_THE_STARVED && first.as_ref().is_some_and(lacks)
     }
 
     /// How long a server that does not come to rest is given for it, since it took what clients wrote.
