@@ -2,8 +2,9 @@
 
 use super::observer::Observer;
 use super::phases::Session;
+use super::quiescence::count_in;
 use crate::kernel::State;
-use crate::model::limits::{LOOK_EVERY, LOOKS_TO_BLAME, RETURN_WITHIN};
+use crate::model::limits::{LOOK_EVERY, LOOK_SOON, LOOKS_TO_BLAME, RETURN_WITHIN};
 use crate::model::spent::SpentOn;
 use std::cell::Cell;
 use std::rc::Rc;
@@ -20,8 +21,8 @@ pub(crate) struct GuestBook {
     there: u32,
     /// How many the server may count: those who are there, and those of whose leaving it need not have come to know.
     counted: u32,
-    /// The server was seen to wait for us alone: it does so whenever it has nothing to do.
-    parks: bool,
+    /// Whether the server waits for us alone whenever it has nothing to do, once that was seen.
+    parks: Option<bool>,
     /// It was seen to keep who had left for longer than it may.
     lingers: bool,
 }
@@ -86,8 +87,8 @@ impl Observer {
     /// who have left only when it has let in those who come after them.
     async fn make_room(&self, most: u32) {
         let guests = &self.guests;
-        if !guests.book().parks {
-            let parks = self.fresh_look().still.parked;
+        if guests.book().parks.is_none() {
+            let parks = self.parks().await;
             guests.note(|book| book.parks = parks);
         }
         let counted = || guests.book().counted;
@@ -96,7 +97,8 @@ impl Observer {
         }
         let _rest = self.turn.spends_on(SpentOn::Rest);
         let (asked, begun) = (Instant::now(), self.looks.get().number);
-        let within = match guests.book().lingers || self.is_known_to_be_busy {
+        let first = self.stillness();
+        let within = match guests.book().lingers {
             true => LOOK_EVERY * LOOKS_TO_BLAME as u32,
             false => RETURN_WITHIN,
         };
@@ -104,31 +106,53 @@ impl Observer {
         while counted() >= most {
             // Nothing announces what a server counts no more.
             tokio::time::sleep(self.between_looks()).await;
-            let is_late = asked.elapsed() >= within;
+            let waited = asked.elapsed();
+            let is_late = waited >= within && !self.is_starved_since(Some(first), waited, within);
             if is_late || self.has_let_go(begun) {
-                // One that keeps who has left for so long is not waited for as long each time.
-                guests.note(|book| book.lingers |= is_late);
+                // One that keeps who has left is not waited for as long each time; nor is it known how any other rests.
+                guests.note(|book| {
+                    let keeps = self.looks.get().rests() && book.parks == Some(false);
+                    book.lingers |= is_late && keeps;
+                    book.parks = book.parks.filter(|_| !is_late).or(is_late.then_some(false));
+                });
                 return guests.are_let_go();
             }
         }
     }
 
-    /// Whether the server has rested since look `begun`, and has done with all who have left.
+    /// Whether the server waits for us alone, where two looks show it at rest between which it has not run: one may find it so in
+    /// passing. One that does not may wait until it counts somebody no more, once somebody has come.
+    async fn parks(&self) -> Option<bool> {
+        let first = self.stillness();
+        tokio::time::sleep(LOOK_SOON).await;
+        let is_same = first.at_rest && self.stillness() == first;
+        let nobody_came = self.guests.book().counted == 0;
+        is_same
+            .then_some(first.parked)
+            .filter(|parks| *parks || nobody_came)
+    }
+
+    /// Whether the server has rested since look `begun`, unless it is known that it does not, and has done with all who have left.
     fn has_let_go(&self, begun: u64) -> bool {
         let last = self.fresh_look();
         let rests = last.rests() && last.number > begun + 1;
-        rests && self.knows_who_has_left(last.still.parked)
+        (rests || self.is_known_to_be_busy) && self.knows_who_has_left(last.still.parked)
     }
 
-    /// Whether a server at rest has come to know of all who have left: nothing but us wakes it, where it rests so, or none of their
+    /// Whether the server has come to know of all who have left: nothing but us wakes it, where that is how it rests, or none of their
     /// connections is open.
     fn knows_who_has_left(&self, is_parked: bool) -> bool {
+        let rows = self.port().map(|port| self.lab.diag().connections(port));
+        let Ok(rows) = rows.unwrap_or(Ok(Vec::new())) else {
+            return false;
+        };
         let book = self.guests.book();
         let there = book.there as usize;
-        let open = self.count_connections(State::Established);
-        let left = || self.count_connections(State::CloseWait);
+        let open = count_in(State::Established, &rows);
+        let left = count_in(State::CloseWait, &rows);
         // Of an end that is still on its way it has not been told.
-        open <= there && (is_parked || !book.parks && open + left() <= there)
+        let parks = book.parks != Some(false);
+        open <= there && (is_parked || !parks && open + left <= there)
     }
 }
 
