@@ -113,7 +113,9 @@ impl Observer {
                 guests.note(|book| {
                     let keeps = self.looks.get().rests() && book.parks == Some(false);
                     book.lingers |= is_late && keeps;
-                    book.parks = book.parks.filter(|_| !is_late).or(is_late.then_some(false));
+                    if is_late {
+                        book.parks = Some(false);
+                    }
                 });
                 return guests.are_let_go();
             }

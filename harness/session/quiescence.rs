@@ -142,7 +142,7 @@ impl Observer {
             if read != taken || clients.all().any(Client::lags_behind) {
                 (taken, since, first) = (read, Instant::now(), None);
             }
-            first = first.or((!is_at_work).then_some(now));
+            first = first.or_else(|| (!is_at_work).then_some(now));
             let limit = self.settles_within(quiet, now.at_rest);
             let waited = since.elapsed();
             if waited >= limit && !self.is_starved_since(first, waited, limit) {
