@@ -171,8 +171,14 @@ impl Observer {
         waited: Duration,
         limit: Duration,
     ) -> bool {
+        // Of who is not seen nobody can say what it lacks.
+        let is_seen = self
+            .server
+            .as_ref()
+            .is_some_and(|server| !server.is_elsewhere());
         let lacks = |first: &Activity| self.stillness().lacks_a_processor_since(first, waited);
-        waited < limit * PATIENCE_WITH_THE_STARVED && first.as_ref().is_some_and(lacks)
+        let has_time = waited < limit * PATIENCE_WITH_THE_STARVED;
+        is_seen && has_time && first.as_ref().is_some_and(lacks)
     }
 
     /// How long a server that does not come to rest is given for it, since it took what clients wrote.
