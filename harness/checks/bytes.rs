@@ -274,7 +274,7 @@ pub(super) const CHECKS: &[Check] = &[
                      twice over: in memory, and in the time of a server that copies it at each read. With --deep 60 \
                      MiB, the most that one step sends.",
         fix: "Bound what is collected, and end the conversation beyond it.",
-        needs: &[Need::STREAM, Need::MANY_CONNECTIONS],
+        needs: &[Need::OWN_PROCESS, Need::STREAM, Need::MANY_CONNECTIONS],
         policy: Policy::MUST,
         scenarios: |subject| {
             let bytes = subject.deeper_bytes(16 << 20);

@@ -326,7 +326,12 @@ pub(super) const CHECKS: &[Check] = &[
                      happens on one of two cold servers is found on five with a chance of 97 in a hundred. With \
                      --deep fifty servers: what happens on one of ten is found as surely as 99 in a hundred.",
         fix: "Count the clients that wait for a worker together with the workers that are free, or do not tie one to a connection.",
-        needs: &[Need::STREAM, Need::DIALOGUE, Need::CONCURRENT],
+        needs: &[
+            Need::OWN_PROCESS,
+            Need::STREAM,
+            Need::DIALOGUE,
+            Need::CONCURRENT,
+        ],
         policy: Policy {
             fresh_server: true,
             ..Policy::MUST
@@ -514,6 +519,7 @@ pub(super) const CHECKS: &[Check] = &[
                      are asked for again. With --deep fifty of these.",
         fix: "Count the connections that are open, and say to the next one what is promised, or leave it in the queue.",
         needs: &[
+            Need::OWN_PROCESS,
             Need::STREAM,
             Need::REPLY,
             Need::REQUEST,

@@ -167,7 +167,12 @@ pub(super) const CHECKS: &[Check] = &[
                      six and about a dozen between: parsers change their state at the edges. With --deep every \
                      position.",
         fix: "Treat the end of input inside a request as the end of the connection, and close it.",
-        needs: &[Need::STREAM, Need::LONG_REQUEST, Need::MANY_CONNECTIONS],
+        needs: &[
+            Need::OWN_PROCESS,
+            Need::STREAM,
+            Need::LONG_REQUEST,
+            Need::MANY_CONNECTIONS,
+        ],
         policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile).unwrap_or_default();

@@ -197,7 +197,8 @@ pub(super) struct Shared {
     /// Lets a server at an address be flooded: by more than 64 connections, or by more than 1 MiB.
     #[arg(long)]
     pub(super) flood: bool,
-    /// How long the server may take to listen, such as 1m; the target file's ready-within otherwise, or 10s.
+    /// How long the server may take to listen, such as 1m; the target file's ready-within otherwise, or 10s, or not at all at an
+    /// address.
     #[arg(long, value_name = "TIME", value_parser = ready_within)]
     pub(super) ready_within: Option<Duration>,
     /// What becomes of a run in which nothing was tried: all was skipped, or nothing selected.

@@ -3,7 +3,7 @@
 use super::arguments::RunArgs;
 use super::output::say;
 use super::reports::{finish, try_places};
-use super::target::{is_named, settings, started_as_told, target};
+use super::target::{is_named, refuse_misplaced, settings, started_as_told, target};
 use crate::model::error::{Error, ExitCode};
 use crate::runner::{self, CaseRun, Given, Invocation, Settings};
 
@@ -40,7 +40,9 @@ fn cases(arguments: &RunArgs, given: &Given) -> Result<Vec<CaseRun>, Error> {
         cases.extend(runner::cases_of(file, given)?);
     }
     for case in &mut cases {
-        started_as_told(&mut case.target, &arguments.shared)?;
+        started_as_told(&mut case.target, &arguments.shared);
     }
+    let targets: Vec<_> = cases.iter().map(|case| &case.target).collect();
+    refuse_misplaced(&targets, &arguments.shared)?;
     Ok(cases)
 }

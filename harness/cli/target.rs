@@ -17,7 +17,8 @@ pub(super) fn target(name: Option<&str>, shared: &Shared) -> Result<Target, Erro
         (None, None, Some(command)) => Target::command(command.clone(), Profile::unknown()),
         (None, None, None) => {
             return Err(Error::Usage(
-                "give a TARGET, or the server's command after `--`: sockdrill check -- ./server --port {port}".to_owned(),
+                "give a TARGET, an --address HOST:PORT, or the server's command after `--`: sockdrill check -- ./server --port {port}"
+                    .to_owned(),
             ));
         }
         _ => {
@@ -29,7 +30,8 @@ pub(super) fn target(name: Option<&str>, shared: &Shared) -> Result<Target, Erro
     if let Some(speaks) = speaks {
         target.profile = speaks;
     }
-    started_as_told(&mut target, shared)?;
+    started_as_told(&mut target, shared);
+    refuse_misplaced(&[&target], shared)?;
     Ok(target)
 }
 
@@ -38,38 +40,42 @@ pub(super) fn is_named(shared: &Shared) -> bool {
     shared.address.is_some() || !shared.command.is_empty()
 }
 
-/// What the command line says of how the server comes up, whatever its target says.
-///
-/// # Errors
-/// It says so of a server that somebody else has started, or the other way round.
-pub(super) fn started_as_told(target: &mut Target, shared: &Shared) -> Result<(), Error> {
-    if shared.listen.is_some() {
-        target.listen.clone_from(&shared.listen);
-    }
+/// What the command line says of how the server comes up, or is reached, whatever its target says.
+pub(super) fn started_as_told(target: &mut Target, shared: &Shared) {
     target.ready_within = shared.ready_within.unwrap_or(target.ready_within);
-    let is_started_by_us = target.elsewhere.is_none();
-    let misplaced = [
+    match &mut target.elsewhere {
+        Some(elsewhere) => {
+            elsewhere.own_host |= shared.i_own_this_host;
+            elsewhere.may_be_flooded |= shared.flood;
+        }
+        None if shared.listen.is_some() => target.listen.clone_from(&shared.listen),
+        None => {}
+    }
+}
+
+/// Refuses options that say something of none of these servers.
+pub(super) fn refuse_misplaced(targets: &[&Target], shared: &Shared) -> Result<(), Error> {
+    let some_elsewhere = targets.iter().any(|target| target.elsewhere.is_some());
+    let some_ours = targets.iter().any(|target| target.elsewhere.is_none());
+    let theirs = "a server that somebody else has started (--address HOST:PORT)";
+    let ours = "a server that is started for its tests";
+    let options = [
         (
             "--i-own-this-host",
             shared.i_own_this_host,
-            is_started_by_us,
+            some_elsewhere,
+            theirs,
         ),
-        ("--flood", shared.flood, is_started_by_us),
-        ("--listen", shared.listen.is_some(), !is_started_by_us),
+        ("--flood", shared.flood, some_elsewhere, theirs),
+        ("--listen", shared.listen.is_some(), some_ours, ours),
     ];
-    let mut misplaced = misplaced.iter();
-    if let Some((option, ..)) = misplaced.find(|(_, given, out_of_place)| *given && *out_of_place) {
-        let of = match is_started_by_us {
-            true => "a server that somebody else has started (--address HOST:PORT)",
-            false => "a server that is started for its tests",
-        };
-        return Err(Error::Usage(format!("{option} is for {of}")));
+    let mut options = options.iter();
+    match options.find(|(_, is_given, has_its_place, _)| *is_given && !has_its_place) {
+        Some((option, _, _, of)) if !targets.is_empty() => {
+            Err(Error::Usage(format!("{option} is for {of}")))
+        }
+        _ => Ok(()),
     }
-    if let Some(elsewhere) = &mut target.elsewhere {
-        elsewhere.own_host |= shared.i_own_this_host;
-        elsewhere.may_be_flooded |= shared.flood;
-    }
-    Ok(())
 }
 
 pub(super) fn settings(shared: &Shared, invocation: Invocation) -> Result<Settings, Error> {

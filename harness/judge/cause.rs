@@ -40,6 +40,8 @@ pub(crate) enum Cause {
     },
     /// It lives, and its listening socket is gone.
     NoLongerListens,
+    /// It has ended, and somebody has started it again: its listening socket is another one.
+    Replaced,
     /// It was ended by a signal that was sent to it and need not end a server.
     EndedBySignal {
         /// Which.
@@ -275,6 +277,7 @@ impl Cause {
             Self::Died { .. } => "died",
             Self::ProcessDied { .. } => "process-died",
             Self::NoLongerListens => "no-longer-listens",
+            Self::Replaced => "replaced",
             Self::EndedBySignal { .. } => "ended-by-signal",
             Self::StepFailed { .. } => "step-failed",
             Self::Crosstalk { .. } => "crosstalk",
@@ -374,7 +377,7 @@ impl Cause {
     /// The invariant that is broken, where it is one.
     pub(crate) fn invariant(&self) -> Option<Invariant> {
         match self {
-            Self::Died { .. } | Self::ProcessDied { .. } => Some(Invariant::Alive),
+            Self::Died { .. } | Self::ProcessDied { .. } | Self::Replaced => Some(Invariant::Alive),
             Self::NoLongerListens => Some(Invariant::Listens),
             Self::NotServed { .. } => Some(Invariant::Served),
             Self::Disturbed { .. } => Some(Invariant::Bystanders),
@@ -410,7 +413,7 @@ impl Cause {
     pub(crate) fn is_an_end(&self) -> bool {
         matches!(
             self,
-            Self::Died { .. } | Self::ProcessDied { .. } | Self::NoLongerListens
+            Self::Died { .. } | Self::ProcessDied { .. } | Self::NoLongerListens | Self::Replaced
         )
     }
 

@@ -90,6 +90,15 @@ pub(crate) enum Doubt {
         /// How long it was waited for.
         after: Duration,
     },
+    /// It failed, and when it was repeated it did not: others may have had to do with a server that somebody else has started.
+    NotAgain {
+        /// What it failed by.
+        cause: Box<Cause>,
+        /// How often it failed.
+        failed: usize,
+        /// Of how many times.
+        tries: usize,
+    },
     /// The kernel dropped the client's handshake when the server's accept queue was full, and has not repeated it since there
     /// is room.
     KeptOut {
@@ -212,6 +221,7 @@ impl Doubt {
             Self::KernelDropped { .. } => "kernel-dropped",
             Self::NotYet { .. } => "not-yet",
             Self::Unseen { .. } => "unseen",
+            Self::NotAgain { .. } => "not-again",
             Self::KeptOut { .. } => "kept-out",
             Self::InBackground { .. } => "in-background",
             Self::StillArriving { .. } => "still-arriving",
@@ -239,6 +249,7 @@ impl Doubt {
         match self {
             Self::NotYet { .. }
             | Self::Unseen { .. }
+            | Self::NotAgain { .. }
             | Self::StillReading { .. }
             | Self::Chosen { .. }
             | Self::SecondHand { .. }
@@ -250,6 +261,14 @@ impl Doubt {
             }
             _ => true,
         }
+    }
+
+    /// Whether it was waited for in vain for as long as anything is.
+    pub(crate) fn is_of_time(&self) -> bool {
+        matches!(
+            self,
+            Self::NotYet { .. } | Self::Unseen { .. } | Self::StillGrows(_)
+        )
     }
 
     /// Whether what was seen says more than the reason does.
@@ -302,6 +321,11 @@ pub(crate) enum Skip {
         /// The step.
         step: StepRef,
     },
+    /// A step connects to another host than the server's, and nothing keeps it in a network of its own.
+    OtherHost {
+        /// The step.
+        step: StepRef,
+    },
     /// It floods a server that somebody else has started.
     Floods(Flood),
     /// It takes more descriptors than this host gives to one process.
@@ -314,8 +338,13 @@ pub(crate) enum Skip {
 }
 
 impl Skip {
-    /// Why a scenario is not run with a server that somebody else has started, where it is not.
-    pub(crate) fn elsewhere(subject: &Subject, scenario: &Scenario) -> Option<Self> {
+    /// Why a scenario is not run: it reaches further than it may, or, with a server that somebody else has started, takes what only
+    /// who starts one has.
+    pub(crate) fn out_of_reach(subject: &Subject, scenario: &Scenario) -> Option<Self> {
+        if let Some(line) = scenario.first_to_another_host(subject) {
+            let step = StepRef::of(line, scenario);
+            return Some(Self::OtherHost { step });
+        }
         if !subject.is_elsewhere {
             return None;
         }

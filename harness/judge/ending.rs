@@ -70,6 +70,10 @@ pub(super) fn unexpected_end(trial: &Trial, transcript: &Transcript) -> Option<C
     if trial.waives(Invariant::Alive) {
         return None;
     }
+    let mut seen = transcript.server_events();
+    if seen.any(|event| matches!(event, ServerEvent::Replaced)) {
+        return Some(Cause::Replaced);
+    }
     let mut life = Life::of(trial);
     let mut events = transcript.events.iter();
     let death = events

@@ -15,6 +15,7 @@ use crate::model::phase::Phase;
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::server_action::{Second, ServerAction};
 use crate::model::trial::Trial;
+use crate::transcript::asked::Asked;
 use crate::transcript::client_state::{ClientStates, Matcher, Progress};
 use crate::transcript::event::{ClientEvent, ClientId, Ended, Event, Exit, Transcript, What};
 use crate::transcript::instead::{Got, Instead};
@@ -51,6 +52,8 @@ pub(super) struct FailedStep {
     lacked: Duration,
     /// How late the client was with what it does at a pace.
     late: Duration,
+    /// What the client had asked for and was not answered, where that is known.
+    asked: Option<Vec<u8>>,
     /// What was done to the server that accounts for it.
     deed: Option<Deed>,
     /// How long the client had not spoken, where the server then ended its connection.
@@ -109,9 +112,12 @@ impl FailedStep {
         if let Some(after) = self.kept_out {
             return Some(Doubt::KeptOut { step, after });
         }
-        if let Some(after) = self.not_yet.filter(|_| transcript.is_elsewhere()) {
-            let is_owed_soon = self.is_owed_soon(transcript, after);
-            return (!is_owed_soon).then_some(Doubt::Unseen { step, after });
+        if let Some(waited) = self
+            .not_yet
+            .or(self.limit)
+            .filter(|_| transcript.is_elsewhere())
+        {
+            return self.blames_what_is_unseen(trial, transcript, waited);
         }
         if let Some(after) = self.not_yet.filter(|_| !trial.is_undisturbed) {
             // Who has run all the time, or has turned to this very client, is not waiting for anything.
@@ -133,21 +139,50 @@ impl FailedStep {
         let by = transcript.starved().max(self.late);
         (by * STARVED_FROM_A > limit).then_some(Doubt::Starved { step, by })
     }
-}
 
-impl FailedStep {
-    /// Whether what was waited for so long is a reply, which comes to others in a small part of that time. When a server has to
-    /// end a connection that it may keep for a while is another matter.
-    fn is_owed_soon(&self, transcript: &Transcript, waited: Duration) -> bool {
-        let is_reply = matches!(
+    /// The same of a server that somebody else has started, after this wait.
+    fn blames_what_is_unseen(
+        &self,
+        trial: &Trial,
+        transcript: &Transcript,
+        waited: Duration,
+    ) -> Option<Doubt> {
+        let step = Box::new(self.cause.clone());
+        if self.flowing {
+            return Some(Doubt::StillArriving { step });
+        }
+        let by = transcript.starved().max(self.late);
+        if by * STARVED_FROM_A > waited {
+            return Some(Doubt::Starved { step, by });
+        }
+        let is_told_when = self.not_yet.is_none() && !self.is_about_a_reply();
+        let is_known = is_told_when || self.is_owed_soon(trial, transcript, waited);
+        (!is_known).then_some(Doubt::Unseen {
+            step,
+            after: waited,
+        })
+    }
+
+    fn is_about_a_reply(&self) -> bool {
+        matches!(
             self.cause.step(),
             Cause::StepFailed { expected, .. }
-                if matches!(**expected, Expectation::Data(_) | Expectation::Template(_) | Expectation::Connected)
-        );
-        let usual = transcript.quickest_reply();
-        // A datagram may be lost on the way, and that is nobody's fault.
-        let may_be_lost = transcript.is_over_a_network_for_datagrams();
-        is_reply && !may_be_lost && usual.is_some_and(|usual| usual * OFTEN_AS_LONG < waited)
+                if matches!(**expected, Expectation::Data(_) | Expectation::Template(_))
+        )
+    }
+
+    /// Whether what was waited for so long is a reply that comes to others in a small part of that time, from a server that serves
+    /// several at a time. When it ends a connection that it may keep for a while is another matter; and a datagram may be lost on
+    /// the way, which is nobody's fault.
+    fn is_owed_soon(&self, trial: &Trial, transcript: &Transcript, waited: Duration) -> bool {
+        let same = self.asked.as_deref().filter(|_| !trial.replies_alike);
+        let usual = match (same, trial.replies_alike) {
+            (None, false) => None,
+            _ => transcript.quickest_reply(same),
+        };
+        let may_be_lost = transcript.has_datagrams();
+        let is_served = self.is_about_a_reply() && trial.serves_at_once && !may_be_lost;
+        is_served && usual.is_some_and(|usual| usual * OFTEN_AS_LONG < waited)
     }
 }
 
@@ -190,6 +225,8 @@ struct SoFar<'a> {
     deeds: Deeds,
     /// How late each client was with what it does at a pace.
     late: HashMap<ClientId, Duration>,
+    /// What each client has asked for since it was answered last.
+    asked: Asked,
 }
 
 impl<'a> SoFar<'a> {
@@ -205,6 +242,7 @@ impl<'a> SoFar<'a> {
             silences: Silences::where_reading_is_use(trial.reading_is_use),
             deeds: Deeds::default(),
             late: HashMap::new(),
+            asked: Asked::default(),
         }
     }
 
@@ -213,6 +251,7 @@ impl<'a> SoFar<'a> {
         self.server_state.apply(event);
         self.silences.apply(event);
         self.deeds.apply(event);
+        self.asked.apply(event);
         match &event.what {
             What::StepBegan(step) => self.begin(*step, event.at),
             What::Phase(next) => {
@@ -315,6 +354,7 @@ impl<'a> SoFar<'a> {
             late: client
                 .and_then(|id| self.late.get(&id).copied())
                 .unwrap_or_default(),
+            asked: client.and_then(|id| self.asked.of(id).map(<[u8]>::to_vec)),
             silent: client.and_then(|id| self.silences.before_end_of(id)),
             kept: client.and_then(|id| self.silences.kept_before_end_of(id)),
         })

@@ -1200,14 +1200,18 @@ fn server_that_a_time_out_may_still_wake_is_not_said_never_to_answer() {
     assert!(matches!(not_yet(Ended::Settled), Verdict::Fail(_)));
 }
 
-/// Alice waits in vain for half a minute for this of a server that somebody else has started, and that has answered another one
-/// within so many milliseconds; its kind, where nothing is proven.
-fn unseen(expected: Expectation, peer: &str, replied_after_ms: u64) -> Option<&'static str> {
+/// Alice asks and waits in vain for half a minute for this, of a server that somebody else has started and that has answered Bob, who
+/// asked in these words, within so many milliseconds; the kind of doubt, where nothing is proven.
+fn unseen(
+    expected: Expectation,
+    change: impl Fn(&mut Trial),
+    (asked, datagrams, replied_after_ms): (&str, bool, u64),
+) -> Option<&'static str> {
     let bob = ClientId { who: 1, member: 0 };
     let from = ClientEvent::Connected {
         local: None,
-        peer: Some(Box::new(peer.parse().unwrap())),
-        datagrams: true,
+        peer: None,
+        datagrams,
     };
     let event = |ms, what| Event {
         at: Duration::from_millis(ms),
@@ -1221,14 +1225,17 @@ fn unseen(expected: Expectation, peer: &str, replied_after_ms: u64) -> Option<&'
     let before = [
         event(0, What::Server(ServerEvent::Elsewhere)),
         client(0, from),
-        client(0, ClientEvent::Sent(b"hi".to_vec().into())),
+        client(0, ClientEvent::Sent(asked.as_bytes().to_vec().into())),
         client(
             replied_after_ms,
             ClientEvent::Received(b"hi".to_vec().into()),
         ),
     ];
     seen.events.splice(0..0, before);
-    match judge(&trial(ClientSteps::of(0).expect(expected).lines()), &seen) {
+    let mut trial = trial(ClientSteps::of(0).expect(expected).lines());
+    trial.serves_at_once = true;
+    change(&mut trial);
+    match judge(&trial, &seen) {
         Verdict::Inconclusive(doubt) => Some(doubt.kind()),
         verdict => {
             assert!(matches!(verdict, Verdict::Fail(_)), "{verdict:?}");
@@ -1244,19 +1251,48 @@ fn server_that_nobody_sees_fails_for_replies_that_others_got_far_sooner() {
         kinds: vec![End::Fin],
         all_bytes_first: false,
     };
-    let here = "127.0.0.1:80";
-    assert_eq!(unseen(hello(), here, 299), None);
-    assert_eq!(unseen(hello(), here, 301), Some("unseen"), "it is slow");
+    let usual = |_: &mut Trial| {};
+    let doubt = Some("unseen");
+    assert_eq!(unseen(hello(), usual, ("hello", false, 299)), None);
     assert_eq!(
-        unseen(closed, here, 1),
-        Some("unseen"),
+        unseen(hello(), usual, ("hello", false, 301)),
+        doubt,
+        "it is slow"
+    );
+    assert_eq!(
+        unseen(hello(), usual, ("ping", false, 1)),
+        doubt,
+        "it was asked for less"
+    );
+    let alike = |trial: &mut Trial| trial.replies_alike = true;
+    assert_eq!(unseen(hello(), alike, ("ping", false, 1)), None);
+    assert_eq!(
+        unseen(closed, usual, ("hello", false, 1)),
+        doubt,
         "it may close later"
     );
     assert_eq!(
-        unseen(hello(), "192.0.2.1:80", 1),
-        Some("unseen"),
+        unseen(hello(), usual, ("hello", true, 1)),
+        doubt,
         "a datagram may be lost"
     );
+    let in_turn = |trial: &mut Trial| trial.serves_at_once = false;
+    assert_eq!(
+        unseen(hello(), in_turn, ("hello", false, 1)),
+        doubt,
+        "another may be at it"
+    );
+}
+
+#[test]
+fn server_that_somebody_has_started_again_had_ended() {
+    let seen = |event| {
+        let events = [ServerEvent::Elsewhere, event].map(What::Server);
+        judge(&trial(vec![]), &transcript(events.to_vec()))
+    };
+    let said = reason(seen(ServerEvent::Replaced));
+    assert!(said.contains("another socket"), "{said}");
+    assert_eq!(seen(ServerEvent::Continued), Verdict::Pass);
 }
 
 #[test]

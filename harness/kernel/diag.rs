@@ -108,6 +108,26 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// A listener of nobody.
+    #[cfg(test)]
+    pub(crate) fn listening_at(local: SocketAddr) -> Self {
+        Self {
+            state: State::Listen,
+            local: Some(local),
+            remote: None,
+            path: None,
+            file: None,
+            uid: None,
+            inode: 0,
+            receive_queue: 0,
+            send_queue: 0,
+            v6_only: false,
+            drops: 0,
+            received: None,
+            not_sent: None,
+        }
+    }
+
     /// Whether it is a Unix socket that was bound to this path, or whose file stands there now.
     pub(crate) fn is_at(&self, path: &Path, there: Option<FileId>) -> bool {
         let wanted = path.as_os_str().as_encoded_bytes();

@@ -1,6 +1,6 @@
 //! Whether a server that somebody else has started answers.
 
-use super::elsewhere::{Elsewhere, takes};
+use super::elsewhere::{Elsewhere, is_here, takes};
 use super::readiness::{Place, pause_after};
 use super::target::Target;
 use crate::foreign::LINE;
@@ -38,8 +38,12 @@ pub(super) async fn answering(
     }
     let begun = Instant::now();
     loop {
-        let mut why = "there is no such place".to_owned();
-        for place in elsewhere.places()? {
+        let (places, mut why) = match elsewhere.places() {
+            Ok(places) => (places, "there is no such place".to_owned()),
+            Err(Error::NotReached { why, .. }) => (Vec::new(), why),
+            Err(refused) => return Err(refused),
+        };
+        for place in places {
             match call(lab, transport, place).await {
                 Ok(()) => {
                     return Ok(Place {
@@ -72,9 +76,9 @@ async fn call(lab: &Lab, transport: Transport, place: SocketAddr) -> Result<(), 
         true => lab.diag().udp(),
         false => lab.diag().listeners(),
     };
-    let mut listeners = rows.unwrap_or_default().into_iter();
-    let is_here = place.ip().to_canonical().is_loopback();
-    let is_listed = listeners.any(|row| row.local.is_some_and(|local| takes(local, place)));
+    let listeners = rows.unwrap_or_default();
+    let is_listed = listeners.iter().any(|row| takes(row, place));
+    let is_here = is_here(place);
     match (is_here && is_listed, transport.is_datagram()) {
         (true, _) => Ok(()),
         (false, true) if is_here => Err("no UDP socket is bound there".to_owned()),

@@ -1,8 +1,9 @@
 //! A server that somebody else has started: where it is, and what may be done to it.
 
 use crate::foreign::LINE;
+use crate::kernel::Row;
 use crate::model::error::Error;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 
 /// A server that somebody else has started, and of which nothing is known but what its clients see.
 ///
@@ -63,8 +64,7 @@ impl Elsewhere {
                 waited: None,
             })?
             .collect();
-        let is_here = |place: &SocketAddr| place.ip().to_canonical().is_loopback();
-        match places.iter().find(|place| !is_here(place)) {
+        match places.iter().find(|place| !is_here(**place)) {
             Some(place) if !self.own_host => Err(Error::Usage(format!(
                 "{} is {}, which is not this host's loopback: a server there is somebody's who has to be asked; where that is you, \
                  say so with --i-own-this-host",
@@ -76,10 +76,25 @@ impl Elsewhere {
     }
 }
 
-/// Whether a listener at this address takes the clients of that one.
-pub(super) fn takes(listener: SocketAddr, address: SocketAddr) -> bool {
-    let (at, to) = (listener.ip().to_canonical(), address.ip().to_canonical());
-    listener.port() == address.port() && (at == to || at.is_unspecified())
+/// Whether a listener takes the clients of this address.
+pub(super) fn takes(listener: &Row, address: SocketAddr) -> bool {
+    let Some(local) = listener
+        .local
+        .filter(|local| local.port() == address.port())
+    else {
+        return false;
+    };
+    let (at, to) = (local.ip().to_canonical(), address.ip().to_canonical());
+    let takes_all = match at {
+        IpAddr::V4(at) => at.is_unspecified() && to.is_ipv4(),
+        IpAddr::V6(at) => at.is_unspecified() && (to.is_ipv6() || !listener.v6_only),
+    };
+    at == to || takes_all
+}
+
+/// Whether an address is of this host alone.
+pub(super) fn is_here(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
 }
 
 #[cfg(test)]
@@ -122,5 +137,24 @@ mod tests {
         for here in ["127.0.0.2:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
             assert_eq!(Elsewhere::at(here).unwrap().places().unwrap().len(), 1);
         }
+    }
+
+    #[test]
+    fn listener_on_all_addresses_takes_those_of_its_family() {
+        let listener = |local: &str, v6_only| Row {
+            v6_only,
+            ..Row::listening_at(local.parse().unwrap())
+        };
+        let is_taken = |local: &str, v6_only, address: &str| {
+            takes(&listener(local, v6_only), address.parse().unwrap())
+        };
+        assert!(is_taken("0.0.0.0:80", false, "127.0.0.1:80"));
+        assert!(!is_taken("0.0.0.0:80", false, "[::1]:80"));
+        assert!(is_taken("[::]:80", false, "127.0.0.1:80"));
+        assert!(!is_taken("[::]:80", true, "127.0.0.1:80"));
+        assert!(is_taken("[::]:80", true, "[::1]:80"));
+        assert!(is_taken("127.0.0.1:80", false, "127.0.0.1:80"));
+        assert!(!is_taken("127.0.0.1:80", false, "127.0.0.2:80"));
+        assert!(!is_taken("0.0.0.0:81", false, "127.0.0.1:80"));
     }
 }

@@ -1,7 +1,7 @@
 //! The guard over a running target: dropping it stops and reaps the whole process tree.
 
 use super::answer::answering;
-use super::elsewhere::{Elsewhere, takes};
+use super::elsewhere::{Elsewhere, is_here, takes};
 use super::process::{Burst, Process};
 use super::readiness::{Place, listening, sockets_at};
 use super::recipient::Family;
@@ -128,11 +128,14 @@ impl Server {
             return Vec::new();
         };
         let mut rows = self.lab.diag().listeners().unwrap_or_default();
-        rows.retain(|row| match (row.local, &self.process) {
-            (Some(local), Some(_)) => local.port() == address.port(),
-            // On the host anybody may have the port at another address.
-            (Some(local), None) => takes(local, *address),
-            (None, _) => false,
+        let has_port = |row: &Row| {
+            row.local
+                .is_some_and(|local| local.port() == address.port())
+        };
+        rows.retain(|row| match self.process {
+            Some(_) => has_port(row),
+            // On the host anybody may have the port at another address, and here is nobody who has that of another host.
+            None => is_here(*address) && takes(row, *address),
         });
         rows
     }
@@ -151,10 +154,20 @@ impl Server {
 
     /// The sockets that anybody has where clients reach the server: those that listen, and of datagrams those that are bound.
     pub(crate) fn sockets(&self) -> Vec<u32> {
-        match self.place.transport {
-            Transport::Tcp => self.listeners().iter().map(|row| row.inode).collect(),
+        match (self.place.transport, &self.process, &self.place.address) {
+            (Transport::Tcp, ..) => self.listeners().iter().map(|row| row.inode).collect(),
+            (_, None, Address::Inet(address)) => {
+                let mut bound = self.lab.diag().udp().unwrap_or_default();
+                bound.retain(|row| is_here(*address) && takes(row, *address));
+                bound.iter().map(|row| row.inode).collect()
+            }
             _ => sockets_at(&self.lab, &self.place),
         }
+    }
+
+    /// Whether the kernel shows us nothing of the server's ends of its connections: it is on another host.
+    pub(crate) fn is_far(&self) -> bool {
+        matches!(self.place.address, Address::Inet(address) if self.is_elsewhere() && !is_here(address))
     }
 
     /// Whether the server is bound to all IPv4 addresses.

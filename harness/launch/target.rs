@@ -4,6 +4,7 @@ use super::elsewhere::Elsewhere;
 use super::loopback::tells_loopback;
 use super::reach;
 use super::shell::command_line;
+use crate::foreign::LINE;
 use crate::model::address;
 use crate::model::date::Date;
 use crate::model::error::Error;
@@ -424,7 +425,30 @@ impl Target {
 
     /// The command as a person would type it.
     pub fn command_line(&self) -> String {
-        command_line(self.command.iter().map(String::as_str))
+        match &self.elsewhere {
+            None => command_line(self.command.iter().map(String::as_str)),
+            Some(elsewhere) => format!("none of ours, for {}", LINE.text(&elsewhere.address)),
+        }
+    }
+
+    /// Whether it is a server that somebody else has started and given to be flooded.
+    pub(crate) fn may_be_flooded(&self) -> bool {
+        let mut elsewhere = self.elsewhere.iter();
+        elsewhere.any(|elsewhere| elsewhere.may_be_flooded)
+    }
+
+    /// The address of a server that somebody else has started.
+    pub(crate) fn address_elsewhere(&self) -> Option<String> {
+        let elsewhere = self.elsewhere.as_ref();
+        elsewhere.map(|elsewhere| elsewhere.address.clone())
+    }
+
+    /// How long a server that listens may take until it serves; who is there already needs no time to listen.
+    pub(crate) fn serves_within(&self) -> Duration {
+        match self.elsewhere {
+            None => self.ready_within,
+            Some(_) => self.ready_within.max(READY_WITHIN),
+        }
     }
 
     /// The options of a command line that name a server which somebody else has started.

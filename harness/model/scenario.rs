@@ -2,12 +2,14 @@
 //! that repeats it.
 
 use super::action::Action;
+use super::address::Address;
 use super::data::Segmentation;
 use super::form::{Argument, Ask, Does, Form, Python};
 use super::invariant::Invariant;
 use super::literal;
 use super::profile::Transport;
 use super::server_action::ServerAction;
+use super::subject::Subject;
 use std::fmt;
 use std::time::Duration;
 
@@ -87,6 +89,24 @@ impl Scenario {
     /// Whether anything is done to the server but by clients.
     pub(crate) fn acts_on_server(&self) -> bool {
         self.first_of_server().is_some()
+    }
+
+    /// The first step that connects to another host than this one or the server's, where the network is the host's own.
+    pub(crate) fn first_to_another_host(&self, subject: &Subject) -> Option<&Line> {
+        let servers = match subject.place.address {
+            Address::Inet(address) => Some(address.ip().to_canonical()),
+            Address::Path(_) => None,
+        };
+        let leads_away = |line: &&Line| match line.action() {
+            Some(Action::Connect(options)) => {
+                let to = options.to.map(|to| to.to_canonical());
+                to.is_some_and(|to| !to.is_loopback() && Some(to) != servers)
+            }
+            _ => false,
+        };
+        let steps = self.steps().into_iter();
+        let mut steps = steps.filter(|_| !subject.own_namespace);
+        steps.find(leads_away)
     }
 
     /// The first step that is done to the server, or that looks at its processes.

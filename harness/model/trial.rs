@@ -30,6 +30,10 @@ pub(crate) struct Trial {
     pub may_close_silent: bool,
     /// A client that takes what it is owed is no silent one.
     pub reading_is_use: bool,
+    /// The server promises to serve several at a time.
+    pub serves_at_once: bool,
+    /// All that is asked for is answered in the same way, as by a model.
+    pub replies_alike: bool,
     /// What the server may say at any time by itself.
     pub unasked: Unasked,
     /// With these statuses processes of the server end also while no client is there.
@@ -51,6 +55,8 @@ impl Trial {
             is_undisturbed: false,
             may_close_silent: false,
             reading_is_use: false,
+            serves_at_once: false,
+            replies_alike: false,
             unasked: Unasked::default(),
             helpers_end_with: Vec::new(),
             known: Vec::new(),
@@ -73,6 +79,8 @@ impl Trial {
             ends_after_one: promises.serves == Some(Serves::OneConnection),
             throttling: promises.throttling.unwrap_or_default(),
             may_close_silent: promises.idle_timeout.is_none(),
+            serves_at_once: profile.serves_concurrently(),
+            replies_alike: profile.model().is_some(),
             unasked: profile.unasked(),
             closes_silent_after: promises.patience().map(IdleTimeout::margin),
             ..self

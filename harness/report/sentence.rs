@@ -42,6 +42,9 @@ impl fmt::Display for Cause {
                 }
             }
             Self::NoLongerListens => f.write_str("the server lives, and no longer listens"),
+            Self::Replaced => f.write_str(
+                "the server has ended, and somebody has started it again: it listens on another socket than before",
+            ),
             Self::EndedBySignal {
                 exit: exit @ Exit::Signal(_),
                 step,
@@ -283,6 +286,14 @@ impl fmt::Display for Doubt {
                 "not within {} s: {step}; somebody else has started the server, so that nothing tells whether it is still at work",
                 after.as_secs()
             ),
+            Self::NotAgain {
+                cause,
+                failed,
+                tries,
+            } => write!(
+                f,
+                "{cause}, {failed} of {tries} times; somebody else has started the server, and others may have had to do with it"
+            ),
             Self::InBackground { exit } => write!(
                 f,
                 "the server put itself into the background, and its first process {exit}; give it the option that keeps it in the \
@@ -499,6 +510,11 @@ impl fmt::Display for Skip {
             Self::NotOurs { step } => write!(
                 f,
                 "somebody else has started the server, and `{}` takes its process",
+                step.text
+            ),
+            Self::OtherHost { step } => write!(
+                f,
+                "`{}` connects to another host, which a network of the server's own alone keeps from being reached",
                 step.text
             ),
             Self::Floods(flood) => write!(

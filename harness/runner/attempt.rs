@@ -274,7 +274,7 @@ impl<'s> Tally<'s> {
                 if matches!(why, Doubt::Chosen { .. }) {
                     self.chosen = Some((scenario, why.clone()));
                 }
-                self.is_late |= matches!(why, Doubt::NotYet { .. } | Doubt::StillGrows(_));
+                self.is_late |= why.is_of_time();
                 if self.doubt.is_none() {
                     self.doubtful = seen.lines(scenario);
                     self.doubt = Some(why);

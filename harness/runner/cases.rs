@@ -75,7 +75,7 @@ pub(crate) fn cases_of(place: &str, given: &Given) -> Result<Vec<CaseRun>, Error
         (None, Some(name)) => target_of_file(name, path, given.program.as_deref())?,
         (None, None) => {
             return Err(Error::Usage(format!(
-                "{}: no server; write `server: NAME_OR_FILE` at its top, or give a command after `--`",
+                "{}: no server; write `server: NAME_OR_FILE` at its top, or give an --address or a command after `--`",
                 path.display()
             )));
         }
@@ -311,7 +311,7 @@ async fn try_case(
     if let Some(skip) = Skip::over(transport, &case.scenario) {
         return Ok(Attempt::of(Verdict::Skip(skip)));
     }
-    if let Some(skip) = Skip::elsewhere(&subject, &case.scenario) {
+    if let Some(skip) = Skip::out_of_reach(&subject, &case.scenario) {
         return Ok(Attempt::of(Verdict::Skip(skip)));
     }
     if target.profile.transport.is_none() {

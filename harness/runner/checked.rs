@@ -110,12 +110,13 @@ fn not_elsewhere(check: &Check, job: Job<'_>) -> Option<Skip> {
     let scenarios = (check.scenarios)(subject).unwrap_or_default();
     scenarios
         .iter()
-        .find_map(|scenario| Skip::elsewhere(subject, scenario))
+        .find_map(|scenario| Skip::out_of_reach(subject, scenario))
 }
 
 fn tried(check: &'static Check, job: Job<'_>) -> (Vec<Scenario>, Attempt) {
     let mut scenarios = (check.scenarios)(job.subject).unwrap_or_default();
-    let saved = saved_cases(check, job.settings);
+    let mut saved = saved_cases(check, job.settings);
+    saved.retain(|saved| Skip::out_of_reach(job.subject, saved).is_none());
     let batches = Batches {
         check,
         saved: saved.len(),

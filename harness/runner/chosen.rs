@@ -5,7 +5,7 @@ use super::penalties::Penalty;
 use super::probe::only_served;
 use crate::checks::choices::{Found, QUESTIONS, Question};
 use crate::checks::observations::Sighting;
-use crate::judge::{Cause, Choice, Doubt, Evidence, Finding, Verdict};
+use crate::judge::{Cause, Choice, Doubt, Evidence, Finding, Skip, Verdict};
 use crate::model::dialogue::{ClientSteps, pause, scenario};
 use crate::model::error::Error;
 use crate::model::limits::WORTH_A_PLACE;
@@ -42,6 +42,10 @@ impl<'a> Job<'a> {
         session: &mut Session<'_>,
         trial: &Trial,
     ) -> Result<(Verdict, Transcript), Error> {
+        // Questions to a server are scenarios too.
+        if let Some(skip) = Skip::out_of_reach(self.subject, trial.scenario()) {
+            return Ok((Verdict::Skip(skip), Transcript::default()));
+        }
         let (trial, seen) = self.perform(session, trial).await?;
         let verdict = self.judged(&trial, &seen);
         let verdict = self.unless_starting(verdict, session, &trial, &seen).await;
@@ -107,7 +111,9 @@ impl<'a> Job<'a> {
                 timeout: None,
                 ..
             }) => (&**step, true),
-            Verdict::Inconclusive(Doubt::NotYet { step, .. }) => (&**step, false),
+            Verdict::Inconclusive(Doubt::NotYet { step, .. } | Doubt::Unseen { step, .. }) => {
+                (&**step, false)
+            }
             _ => return Ok(verdict),
         };
         let seen = Sighting {
@@ -329,9 +335,11 @@ pub(super) fn answered_otherwise(verdict: &Verdict) -> Option<&Cause> {
             is_all.then_some(&finding.cause)?
         }
         Verdict::Inconclusive(Doubt::NotServedBefore { step, exit: None })
-        | Verdict::Inconclusive(Doubt::SilentByUs { step, .. } | Doubt::NotYet { step, .. }) => {
-            step
-        }
+        | Verdict::Inconclusive(
+            Doubt::SilentByUs { step, .. }
+            | Doubt::NotYet { step, .. }
+            | Doubt::Unseen { step, .. },
+        ) => step,
         Verdict::Inconclusive(_) | Verdict::Pass | Verdict::Skip(_) => return None,
     };
     let step = match cause {

@@ -353,11 +353,7 @@ impl<'a> Job<'a> {
     ) -> Result<(Verdict, Transcript), Error> {
         self.turn.come_back().await;
         match self.target.elsewhere {
-            // There is but one server of which trials would have to share what it does.
-            Some(_) => {
-                let alone = self.settings.exclusive.alone();
-                self.turn.hold_alone(self.turn.in_line(alone).await);
-            }
+            Some(_) => self.be_alone_at_it().await,
             None => {
                 let shared = self.settings.exclusive.shared();
                 self.turn.hold(self.turn.in_line(shared).await);
@@ -366,6 +362,14 @@ impl<'a> Job<'a> {
         let performed = self.performed(session, trial).await;
         self.turn.end_trial();
         performed
+    }
+
+    /// Keeps all others away from a server of which there is but one, until the trial is over.
+    pub(super) async fn be_alone_at_it(self) {
+        if self.target.elsewhere.is_some() && !self.turn.is_alone() {
+            let alone = self.settings.exclusive.alone();
+            self.turn.hold_alone(self.turn.in_line(alone).await);
+        }
     }
 
     /// Whether several servers can run at a time: on the plain host two with the same fixed port would meet.

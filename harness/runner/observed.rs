@@ -40,7 +40,7 @@ pub(super) fn worth_a_server(
         .filter(|observation| observation.id.is_none_or(|id| settings.selects(id)))
         .filter_map(|observation| Some((observation, observation.scenario(&probed.subject)?)));
     let is_for =
-        |(_, scenario): &(_, Scenario)| Skip::elsewhere(&probed.subject, scenario).is_none();
+        |(_, scenario): &(_, Scenario)| Skip::out_of_reach(&probed.subject, scenario).is_none();
     scenarios.filter(is_for).collect()
 }
 

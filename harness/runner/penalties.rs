@@ -28,7 +28,10 @@ impl<'a> Job<'a> {
         trial: &Trial,
         seen: &Sighting<'_>,
     ) -> Result<Penalty, Error> {
-        if !is_open(self.subject) || !fits(cause) || self.fails_apart(trial).await? {
+        // To provoke one takes hundreds of clients.
+        let may_provoke = !self.subject.is_elsewhere || self.subject.may_be_flooded;
+        if !may_provoke || !is_open(self.subject) || !fits(cause) || self.fails_apart(trial).await?
+        {
             return Ok(Penalty::None);
         }
         let clients = provoked_by(seen);

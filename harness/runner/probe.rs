@@ -71,6 +71,7 @@ pub(super) async fn probe(
     let mut subject = subject_of(&session, &lab, target, settings)?;
     let mut trial = Trial::alone(first_conversation(&subject)).of(&subject.profile);
     let job = Job::new(target, &subject, settings, &turn, findings);
+    job.be_alone_at_it().await;
     let (mut verdict, mut transcript) = job.performed(&mut session, &trial).await?;
     if is_reset_at_end(&verdict) && goes_on(&subject) {
         subject.resets_at_end = true;
@@ -184,10 +185,7 @@ pub(super) fn subject_of(
         own_namespace: lab.is_private(),
         isolation: lab.isolation(),
         is_elsewhere: target.elsewhere.is_some(),
-        may_be_flooded: target
-            .elsewhere
-            .as_ref()
-            .is_some_and(|there| there.may_be_flooded),
+        may_be_flooded: target.may_be_flooded(),
         told_loopback: target.names_loopback(),
         socket_is_given: target.listen_fds,
         seed: settings.seed,

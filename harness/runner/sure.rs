@@ -137,7 +137,16 @@ impl<'a> Job<'a> {
         }
         counted.as_mut().await;
         let tried = counted.take_output().unwrap_or_else(Tried::once);
-        Ok(Verdict::Fail(tried.told_with(finding)))
+        Ok(
+            match self.subject.is_elsewhere && tried.failed < tried.concluded {
+                true => Verdict::Inconclusive(Doubt::NotAgain {
+                    cause: Box::new(finding.cause),
+                    failed: tried.failed,
+                    tries: tried.concluded,
+                }),
+                false => Verdict::Fail(tried.told_with(finding)),
+            },
+        )
     }
 
     /// Whether the target's file lists a failure.

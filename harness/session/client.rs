@@ -62,6 +62,8 @@ pub(crate) struct Client {
     last_local: Option<SocketAddr>,
     sources: Sources,
     guests: Guests,
+    /// The server is on another host, whose kernel shows nothing.
+    is_far: bool,
     /// How many of its crowd come after it.
     after: u32,
     /// It is one of so many that the kernel would be slow to find a port for each.
@@ -130,10 +132,16 @@ impl Client {
             last_local: None,
             sources,
             guests,
+            is_far: false,
             after: 0,
             picks_its_port: false,
             next_mode: ReadMode::Free,
         }
+    }
+
+    /// The same of a server on another host, or not.
+    pub(crate) fn far(self, is_far: bool) -> Self {
+        Self { is_far, ..self }
     }
 
     /// The same client as one of a crowd of so many. On the plain host ports are the kernel's to give.
@@ -629,7 +637,7 @@ impl Client {
             .iter()
             .filter(|row| row.local.map(|local| local.port()) == port)
             .peekable();
-        mine.peek().is_some() && mine.all(|row| row.receive_queue == 0)
+        !self.is_far && mine.peek().is_some() && mine.all(|row| row.receive_queue == 0)
     }
 
     /// The server's end of the connection in the kernel's table.
@@ -789,6 +797,9 @@ impl Client {
         let (Some(link), Address::Inet(server)) = (&self.link, &self.server) else {
             return false;
         };
+        if self.is_far {
+            return false;
+        }
         let has_sent = || unsent_bytes(link.socket.get_ref().as_fd()).is_ok_and(|bytes| bytes > 0);
         let is_half_open = || {
             self.server_row()
@@ -947,10 +958,13 @@ impl Client {
         // These are the states in which a close with zero linger sends RST (`tcp_need_reset`, net/ipv4/tcp.c).
         let sends = matches!(state, Ok(1 | 3 | 4 | 5 | 8));
         let gone = match ends {
-            Some((local, peer)) => self.row_goes(local, peer).await,
-            None => false,
+            Some((local, peer)) if !self.is_far => self.row_goes(local, peer).await,
+            _ => false,
         };
         let evidence = match (sends, gone) {
+            (true, _) if self.is_far => {
+                "nothing shows the server's end, on another host".to_owned()
+            }
             (false, _) => "the connection had ended before".to_owned(),
             (true, false) => "the server's end still stands in the kernel's table".to_owned(),
             (true, true) => "the server's end is gone from the kernel's table".to_owned(),

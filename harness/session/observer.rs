@@ -42,6 +42,8 @@ pub(super) struct Observer {
     pub(super) sources: Sources,
     /// Whom the server may count.
     pub(super) guests: Guests,
+    /// The sockets on which a server listened that somebody else has started.
+    listening: RefCell<Vec<u32>>,
     pub(super) exit_watch: Option<JoinHandle<()>>,
     /// The memory of each process at the baseline.
     pub(super) memory: HashMap<i32, Memory>,
@@ -77,6 +79,7 @@ impl Observer {
             unasked: unasked.clone(),
             sources: Sources::default(),
             guests: Guests::default(),
+            listening: RefCell::default(),
             exit_watch: None,
             memory: HashMap::new(),
             began: Instant::now(),
@@ -106,6 +109,7 @@ impl Observer {
     pub(super) fn begin_life(&self) {
         if let Some(server) = &self.server {
             let Some(pid) = server.pid() else {
+                self.listening.replace(server.sockets());
                 return self.record_server(ServerEvent::Elsewhere);
             };
             self.record_server(ServerEvent::Started { pid });
@@ -117,6 +121,7 @@ impl Observer {
     /// Ends the transcript.
     pub(super) fn end(&mut self) -> Transcript {
         self.ends.record();
+        self.record_replacement();
         self.record_background();
         self.record_counters();
         self.record_room();
@@ -316,6 +321,17 @@ impl Observer {
         let mut moved = Counters::of(self.lab.supervisor().pid()).since(&self.counters);
         moved.retain(|(name, _)| self.lab.is_private() || name == RECEIVE_BUFFER_ERRORS);
         self.record(What::Counters(moved));
+    }
+
+    /// Writes down that none of the sockets on which a server of somebody else has listened is there, and others are: it was started again.
+    fn record_replacement(&self) {
+        let before = self.listening.borrow();
+        let now = self.server.as_ref().filter(|server| server.is_elsewhere());
+        let now = now.map(Server::sockets).unwrap_or_default();
+        let is_another = !now.iter().any(|inode| before.contains(inode));
+        if is_another && !now.is_empty() && !before.is_empty() {
+            self.record_server(ServerEvent::Replaced);
+        }
     }
 
     /// Writes down that a server has left its first process behind, which is an end that nobody asked for and no failure: another

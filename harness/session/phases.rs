@@ -301,7 +301,7 @@ pub(super) fn clients_of(
     let groups = scenario.clients.iter().enumerate();
     let groups = groups.map(|(who, group)| {
         let members = 0..group.members;
-        let members = members.map(|n| client(who, n).among(group.members));
+        let members = members.map(|n| client(who, n).far(server.is_far()).among(group.members));
         members.collect()
     });
     groups.collect()

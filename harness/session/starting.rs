@@ -66,7 +66,7 @@ impl Session<'_> {
             };
             clients += 1;
             let waited = begun.elapsed();
-            if waited > self.target.ready_within {
+            if waited > self.target.serves_within() {
                 return Err(Error::NeverServed {
                     waited,
                     clients,

@@ -210,6 +210,11 @@ impl Turn {
         self.0.is_alone.set(true);
     }
 
+    /// Whether all others are kept away.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.0.is_alone.get()
+    }
+
     /// The trial is over.
     pub(crate) fn end_trial(&self) {
         self.0.guard.take();

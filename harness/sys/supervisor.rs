@@ -402,7 +402,7 @@ mod tests {
                 Supervisor::fork(Namespaces::Host, &Home { folder, writes }).map(|supervisor| {
                     let is_there = folder.is_dir();
                     supervisor.end();
-                    is_there
+                    is_there && !folder.exists()
                 });
             drop(held);
             made.map_err(|error| error.to_string())

@@ -2,6 +2,7 @@
 //!
 //! A [`Transcript`] holds everything that the judge needs. It can be saved and judged again.
 
+use super::asked::Asked;
 use crate::kernel::{FileKind, RECEIVE_BUFFER_ERRORS, Toil};
 use crate::model::alarm::Alarm;
 use crate::model::expectation::End;
@@ -233,6 +234,8 @@ pub(crate) enum ServerEvent {
     },
     /// It runs, and somebody else has started it: nothing is seen of its processes.
     Elsewhere,
+    /// The socket that it listens on is another one than when somebody else had started it.
+    Replaced,
     /// It did not come up.
     StartFailed(String),
     /// A second instance was started, and ended with these last words.
@@ -557,38 +560,29 @@ impl Transcript {
         Some(answered.at - self.events[asked].at)
     }
 
-    /// Whether datagrams of clients go to another host.
-    pub(crate) fn is_over_a_network_for_datagrams(&self) -> bool {
-        self.events.iter().any(|event| match &event.what {
-            What::Client(
-                _,
-                ClientEvent::Connected {
-                    peer,
-                    datagrams: true,
-                    ..
-                },
-            ) => {
-                let mut peer = peer.iter();
-                peer.any(|peer| !peer.ip().to_canonical().is_loopback())
-            }
-            _ => false,
+    /// Whether clients speak in datagrams.
+    pub(crate) fn has_datagrams(&self) -> bool {
+        let mut events = self.events.iter();
+        events.any(|event| {
+            matches!(
+                event.what,
+                What::Client(
+                    _,
+                    ClientEvent::Connected {
+                        datagrams: true,
+                        ..
+                    }
+                )
+            )
         })
     }
 
-    /// How long the quickest reply took, from the client's last words before it.
-    pub(crate) fn quickest_reply(&self) -> Option<Duration> {
-        let mut asked: BTreeMap<ClientId, Duration> = BTreeMap::new();
-        let replies = self.events.iter().filter_map(|event| match &event.what {
-            What::Client(id, ClientEvent::Sent(_)) => {
-                asked.insert(*id, event.at);
-                None
-            }
-            What::Client(id, ClientEvent::Received(_) | ClientEvent::Datagram { .. }) => {
-                Some(event.at - asked.remove(id)?)
-            }
-            _ => None,
-        });
-        replies.min()
+    /// How long the quickest reply took, to these words where some are given, from the client's last ones before it.
+    pub(crate) fn quickest_reply(&self, to: Option<&[u8]>) -> Option<Duration> {
+        let mut asked = Asked::default();
+        let replies = self.events.iter().filter_map(|event| asked.apply(event));
+        let same = replies.filter(|(words, _)| to.is_none() || words.as_deref() == to);
+        same.map(|(_, took)| took).min()
     }
 
     /// The connection on which alone a client was answered since the server has begun to listen: when it came, and how long
@@ -1061,6 +1055,7 @@ impl fmt::Display for ServerEvent {
         match self {
             Self::Started { pid } => write!(f, "listens, process {pid}"),
             Self::Elsewhere => f.write_str("runs, started by somebody else"),
+            Self::Replaced => f.write_str("listens on another socket than before"),
             Self::Killed => f.write_str("is killed, to be started in its place"),
             Self::StartFailed(reason) => write!(f, "does not start: {reason}"),
             Self::SecondEnded(exit, None) => write!(f, "started a second time {exit}"),

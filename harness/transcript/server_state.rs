@@ -111,6 +111,7 @@ impl ServerState {
             ServerEvent::ProcessEnded { .. }
             | ServerEvent::InBackground
             | ServerEvent::NoLongerListens
+            | ServerEvent::Replaced
             | ServerEvent::Killed
             | ServerEvent::LetGo(_)
             | ServerEvent::NotLetGo(_)

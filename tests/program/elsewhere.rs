@@ -3,9 +3,12 @@
 use crate::kit::{Run, sockdrill};
 use rstest::rstest;
 use rustix::net::{AddressFamily, SocketType};
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 /// A reference server that somebody has started, correct or not.
 struct Somebodys {
@@ -95,6 +98,7 @@ fn broken_server_fails_by_what_its_clients_see(
 #[case("reset/after-connect")]
 #[case("half-close/silent")]
 #[case("crowd/churn")]
+#[case("half-close/mid-request")]
 fn what_nobody_sees_is_not_passed(#[case] check: &str) {
     let server = Somebodys::starting("echo", Some(check));
     let run = server.check("echo", &["--only", check, "--flood"]).code(3);
@@ -106,15 +110,61 @@ fn what_nobody_sees_is_not_passed(#[case] check: &str) {
     );
 }
 
+/// Whoever manages it starts it again at once.
 #[test]
-fn server_that_may_still_close_a_connection_is_not_accused() {
-    let server = Somebodys::starting("echo", Some("half-close/mid-request"));
-    let run = server.check("echo", &["--only", "half-close/mid-request"]);
-    let run = run.code(3);
-    let (outcome, why) = verdict(&run, "half-close/mid-request");
-    assert_eq!(outcome, "inconclusive");
+fn server_that_ends_and_is_there_again_has_ended() {
+    // An address that nobody else listens on.
+    let address = SocketAddr::from((Ipv4Addr::new(127, 83, 68, 1), 7_000));
+    let is_over = Arc::new(AtomicBool::new(false));
+    let manager = std::thread::spawn({
+        let is_over = Arc::clone(&is_over);
+        move || {
+            while !is_over.load(Ordering::Relaxed) {
+                let mut command = Command::new(env!("CARGO_BIN_EXE_sockdrill"));
+                command.args([
+                    "serve",
+                    "echo",
+                    "--violate",
+                    "reset/mid-request",
+                    "--port",
+                    "7000",
+                    "--host",
+                ]);
+                let server = command.arg(address.ip().to_string()).stderr(Stdio::null());
+                server.stdout(Stdio::null()).status().unwrap();
+            }
+        }
+    });
+    // Nobody stands by where nothing is promised.
+    let folder = tempfile::tempdir().unwrap();
+    let profile = folder.path().join("profile.toml");
+    let exchange = "transport = \"tcp\"\n[[exchange]]\nsend = 'hello'\nreply = 'hello'\n";
+    std::fs::write(&profile, exchange).unwrap();
+    let run = sockdrill(&[
+        "check",
+        "--only",
+        "reset/mid-request",
+        "--ready-within",
+        "5m",
+    ]);
+    let run = run.args(["--address", &address.to_string(), "--speaks"]);
+    let run = run.arg(&profile).reporting().run();
+    is_over.store(true, Ordering::Relaxed);
+    // A reset inside of a request is its end.
+    while !manager.is_finished() {
+        if let Ok(mut last) = TcpStream::connect(address) {
+            last.write_all(b"h").unwrap();
+            let last = socket2::SockRef::from(&last)
+                .set_linger(Some(Duration::ZERO))
+                .map(|()| last);
+            drop(last.unwrap());
+        }
+    }
+    manager.join().unwrap();
+    let (outcome, why) = verdict(&run, "reset/mid-request");
+    assert_eq!(outcome, "fail", "{why}");
     assert!(
-        why.contains("nothing tells whether it is still at work"),
+        why.contains("it listens on another socket than before"),
         "{why}"
     );
 }
@@ -159,6 +209,26 @@ fn scenario_is_run_there_unless_it_needs_the_process() {
     assert_eq!(outcome, "skip");
     assert!(
         why.contains("`server signal TERM` takes its process"),
+        "{why}"
+    );
+}
+
+/// Where nothing keeps a scenario in a network of its own.
+#[test]
+fn scenario_leads_to_no_other_host() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("away.drill");
+    let text =
+        "server: echo\n\ncase connects away\n  clients: alice\n\n  alice connect to 192.0.2.1\n";
+    std::fs::write(&file, text).unwrap();
+    let run = sockdrill(&["run", "--isolation", "host"])
+        .arg(&file)
+        .reporting()
+        .run();
+    let (outcome, why) = verdict(&run, "away::connects away");
+    assert_eq!(outcome, "skip");
+    assert!(
+        why.contains("`alice connect to 192.0.2.1` connects to another host"),
         "{why}"
     );
 }
@@ -223,7 +293,7 @@ fn server_that_is_to_come_is_waited_for() {
     };
     check("1500ms")
         .code(3)
-        .complains("Connection refused (os error 111), for 1.5");
+        .complains("Connection refused (os error 111), for ");
     rustix::net::listen(&socket, 8).unwrap();
     let listener = TcpListener::from(socket);
     std::thread::spawn(move || {

@@ -38,10 +38,10 @@ fn broken_server_that_is_found_out_is_no_wrong_verdict() {
     let (code, printed) = soak(Path::new(SOCKDRILL), &ONE);
     assert_eq!(code, Some(0), "{printed}");
     assert!(
-        printed.contains("wrong 0 of 1: 0.000 % (95 %: 0.000 to 97.500 %)"),
+        printed.contains("wrong verdicts: 0 of 1, 0.000 % (95 %: 0.000 to 97.500 %)"),
         "{printed}"
     );
-    assert!(printed.contains("left something: 0 of 1 runs"), "{printed}");
+    assert!(printed.contains("left something: 0 of 1,"), "{printed}");
 }
 
 /// Without its fault the server passes, which is what may not happen to a broken one.
@@ -57,7 +57,7 @@ fn broken_server_that_is_passed_is_counted_and_told() {
         printed.contains("wrong: polite/exchange: polite/exchange is pass"),
         "{printed}"
     );
-    assert!(printed.contains("wrong 1 of 1"), "{printed}");
+    assert!(printed.contains("wrong verdicts: 1 of 1"), "{printed}");
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn run_that_leaves_something_or_says_nothing_is_told() {
     let mute = instead(r#"case "$1" in check) exit 7 ;; *) exec "$sockdrill" "$@" ;; esac"#);
     let (code, printed) = soak(&mute, &ONE);
     assert_eq!(code, Some(1), "{printed}");
-    assert!(printed.contains("exit code 7 without a word"), "{printed}");
+    assert!(printed.contains("ended with 7"), "{printed}");
 }
 
 #[test]
@@ -96,4 +96,35 @@ fn intervals_are_those_of_clopper_and_pearson() {
     let python = Command::new("python3").args(["-c", tried]).output();
     let python = python.unwrap();
     assert!(python.status.success(), "{python:?}");
+}
+
+#[test]
+fn crash_behind_a_report_and_a_figure_without_a_conclusion_are_told() {
+    let report = r#"'{"checks":[{"id":"a","verdict":"VERDICT"}]}' > "$3""#;
+    let says = |verdict: &str, then: &str| {
+        let report = report.replace("VERDICT", verdict);
+        instead(&format!(
+            r#"case "$1" in check) echo {report}; {then} ;; *) exec "$sockdrill" "$@" ;; esac"#
+        ))
+    };
+    let (code, printed) = soak(&says("fail", "kill -SEGV $$"), &ONE);
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(printed.contains("ended with -11"), "{printed}");
+    let (code, printed) = soak(&says("inconclusive", "exit 3"), &ONE);
+    assert_eq!(code, Some(1), "{printed}");
+    assert!(
+        printed.contains("inconclusive verdicts: 1 of 1"),
+        "{printed}"
+    );
+}
+
+/// Its own server is nothing that a run has left.
+#[test]
+fn broken_server_at_an_address_is_none_that_was_left() {
+    let (code, printed) = soak(
+        Path::new(SOCKDRILL),
+        &["elsewhere", "--only", "polite/exchange"],
+    );
+    assert_eq!(code, Some(0), "{printed}");
+    assert!(printed.contains("wrong verdicts: 0 of 1,"), "{printed}");
 }
