@@ -13,9 +13,7 @@ const TARGET: &str = r#"# How your server is started, and what it speaks: sockdr
 # The program and its arguments. {port} is a port that sockdrill chooses; {addr}, {path} (for a Unix socket) and {dir} (a
 # folder of its own) are filled in likewise. A server that always takes the same port can leave them out.
 command = ["./your-server", "--port", "{port}"]
-
-# In the place of a command: where somebody else has started it. Only what its clients see is judged then.
-# address = "127.0.0.1:8080"
+# Where somebody else has started it, address="127.0.0.1:8080" stands in its place; only what its clients see is judged then.
 
 # How long it may take to listen.
 # ready-within = "10s"

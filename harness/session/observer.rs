@@ -257,14 +257,17 @@ impl Observer {
         loop {
             let listens = || server.transport().is_datagram() || self.listener().is_some();
             // A worker that nobody waits for says nothing of a server whose socket is still there.
-            let is_told_by = |ended: &Process| {
+            let is_told_by = |ended: &Process| -> bool {
                 Some(ended.pid) == server.pid()
                     || server.transport().is_datagram()
                     || self.listener().is_none()
             };
-            let mut ended = server.processes().into_iter().filter(Process::is_zombie);
-            let is_dying = server.exit().is_some() || ended.any(|ended| is_told_by(&ended));
+            let processes = server.processes();
+            let mut ended = processes.iter().filter(|process| process.is_zombie());
+            let is_dying = server.exit().is_some() || ended.any(is_told_by);
             let grace = match is_dying {
+                // Who has waited for the last of it has yet to get a processor to say so.
+                _ if processes.is_empty() => LOOK_ON_FOR,
                 true => STEP_WITHIN,
                 // It has served somebody since, and come to rest.
                 false if has_served => return,

@@ -309,7 +309,7 @@ fn misspelt_step_is_shown_with_a_caret_and_exit_code_2() {
 #[case::check(&["explain", "nonesuch"], "there is no check `nonesuch`")]
 #[case::counterexample(&["serve", "uppercase", "--violate", "reset/mid-request"], "serve echo --violate reset/mid-request")]
 #[case::nothing_to_check(&["check"], "sockdrill check -- ./server --port {port}")]
-#[case::target_and_command(&["check", "echo", "--", "true"], "not both")]
+#[case::target_and_command(&["check", "echo", "--", "true"], "give one of a TARGET")]
 #[case::option(&["check", "echo", "--nonesuch"], "--nonesuch")]
 fn what_does_not_exist_is_exit_code_2_with_what_to_write(
     #[case] arguments: &[&str],

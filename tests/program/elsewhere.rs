@@ -2,7 +2,7 @@
 
 use crate::kit::{Run, sockdrill};
 use rstest::rstest;
-use rustix::net::{AddressFamily, SocketType};
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 use std::io::{BufRead, BufReader, Write};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::process::{Child, Command, Stdio};
@@ -153,20 +153,19 @@ fn server_that_ends_and_is_there_again_has_ended() {
     // A reset inside of a request is its end.
     while !manager.is_finished() {
         if let Ok(mut last) = TcpStream::connect(address) {
-            last.write_all(b"h").unwrap();
-            let last = socket2::SockRef::from(&last)
-                .set_linger(Some(Duration::ZERO))
-                .map(|()| last);
-            drop(last.unwrap());
+            let _ = socket2::SockRef::from(&last).set_linger(Some(Duration::ZERO));
+            let _ = last.write_all(b"h");
         }
     }
     manager.join().unwrap();
     let (outcome, why) = verdict(&run, "reset/mid-request");
     assert_eq!(outcome, "fail", "{why}");
-    assert!(
-        why.contains("it listens on another socket than before"),
-        "{why}"
-    );
+    // On a loaded host it may not be back when the next client comes.
+    let is_told = [
+        "it listens on another socket than before",
+        "Connection refused",
+    ];
+    assert!(is_told.iter().any(|words| why.contains(words)), "{why}");
 }
 
 #[test]
@@ -274,7 +273,10 @@ fn address_that_cannot_be_drilled_is_told(
 #[test]
 fn server_that_is_to_come_is_waited_for() {
     // A place that refuses clients, and that nobody else can take.
-    let socket = rustix::net::socket(AddressFamily::INET, SocketType::STREAM, None).unwrap();
+    // Programs that other tests start meanwhile do not inherit it.
+    let flags = SocketFlags::CLOEXEC;
+    let socket = rustix::net::socket_with(AddressFamily::INET, SocketType::STREAM, flags, None);
+    let socket = socket.unwrap();
     let any = SocketAddr::from((Ipv4Addr::LOCALHOST, 0));
     rustix::net::bind(&socket, &any).unwrap();
     let there = SocketAddr::try_from(rustix::net::getsockname(&socket).unwrap()).unwrap();

@@ -5,7 +5,7 @@ use rstest::rstest;
 use std::fmt::Write as _;
 
 /// What the program takes at most beside what it takes for any scenario, however much comes.
-const MIB_AT_MOST: u64 = 48;
+const MIB_AT_MOST: u64 = 64;
 
 /// Runs the steps of a client, where the server's target is this.
 fn run(target: &str, steps: &[&str]) -> Run {
