@@ -205,7 +205,8 @@ mod tests {
     use crate::model::action::Action;
     use crate::model::alarm_reader::AlarmReader;
     use crate::model::dialogue::{ClientSteps, scenario};
-    use crate::model::server_action::Signal;
+    use crate::model::scenario::{Step, Waiver};
+    use crate::model::server_action::{ServerAction, Signal};
     use crate::transcript::event::{ClientId, Event, Exit};
 
     const PANIC: &str = "thread 'main' panicked at src/main.rs:1:2:\nboom\n";
@@ -327,5 +328,76 @@ mod tests {
         let sent = ClientEvent::Sent(b"ERROR: AddressSanitizer: SEGV".to_vec().into());
         let seen = seen(vec![What::Client(id, sent), says(REPORT, Some(6))]);
         assert_eq!(failures(&trial(), &seen), []);
+    }
+
+    #[test]
+    fn waived_alarm_is_not_told() {
+        let mut waiving = trial().scenario().clone();
+        waiving.waived.push(Waiver {
+            invariant: Invariant::Alarm,
+            reason: "it is known".to_owned(),
+        });
+        let seen = seen(vec![says(REPORT, Some(4))]);
+        assert_eq!(failures(&trial(), &seen).len(), 1);
+        assert_eq!(failures(&Trial::alone(waiving), &seen), []);
+    }
+
+    #[test]
+    fn alarms_of_one_form_and_two_shapes_are_two() {
+        let other = REPORT.replace("a.c:1 in f", "b.c:2 in g");
+        let seen = seen(vec![says(REPORT, Some(4)), says(&other, Some(5))]);
+        let told = failures(&trial(), &seen);
+        let times: Vec<_> = told.iter().map(|alarm| alarm.times).collect();
+        assert_eq!(times, [1, 1]);
+    }
+
+    /// What was done last, where this comes behind the reset and then an alarm.
+    fn occasion_behind(what: Vec<What>) -> Occasion {
+        let began = 4 + what.len() as u64;
+        let seen = seen([what, vec![says(PANIC, Some(began))]].concat());
+        recommendations(&trial(), &seen).remove(0).occasion
+    }
+
+    #[test]
+    fn polite_client_behind_a_scenario_is_not_blamed_for_what_that_has_done() {
+        match occasion_behind(vec![What::Phase(Phase::After)]) {
+            Occasion::After(step) => assert_eq!(step.text, "mallory reset"),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn steps_of_a_polite_client_are_no_steps_of_the_scenario() {
+        let comes = vec![What::Phase(Phase::BystanderConnects), What::StepBegan(1)];
+        assert_eq!(occasion_behind(comes), Occasion::Polite);
+    }
+
+    #[test]
+    fn alarm_of_a_server_that_was_started_again_is_not_of_what_was_done_to_the_one_before() {
+        let again = What::Server(ServerEvent::Started { pid: 8 });
+        assert_eq!(occasion_behind(vec![again]), Occasion::Start);
+    }
+
+    /// A server may print what it does at a signal before anybody has noted that it was sent.
+    #[test]
+    fn panic_counts_unless_the_server_was_ordered_to_end() {
+        let panics = |signal: Signal, noted: bool| {
+            let sends = Step::Server(ServerAction::Signal(signal));
+            let trial = Trial::alone(scenario("case", &[], vec![vec![sends.into()]]));
+            let sent = What::Server(ServerEvent::Signalled {
+                signal,
+                inside: None,
+            });
+            let begins = [What::Phase(Phase::Scenario), What::StepBegan(0)];
+            let sent = noted.then_some(sent);
+            let what: Vec<_> = begins.into_iter().chain(sent).collect();
+            let began = 4 + what.len() as u64;
+            let seen = seen([what, vec![says(PANIC, Some(began))]].concat());
+            recommendations(&trial, &seen).len()
+        };
+        for noted in [false, true] {
+            assert_eq!(panics(Signal::Term, noted), 0, "{noted}");
+            assert_eq!(panics(Signal::Hup, noted), 1, "{noted}");
+        }
     }
 }

@@ -440,3 +440,153 @@ fn limit_ms<S: Serializer>(how: &Ended, to: S) -> Result<S::Ok, S::Error> {
         Ended::Done | Ended::Settled | Ended::StandsStill(_) => to.serialize_none(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transcript::instead::Got;
+
+    fn died(exit: Exit) -> Cause {
+        Cause::Died { exit, after: None }
+    }
+
+    fn worker_died(exit: Exit) -> Cause {
+        Cause::ProcessDied {
+            exit,
+            worker: None,
+            after: None,
+        }
+    }
+
+    fn step_failed(expected: Expectation, instead: Instead) -> Cause {
+        Cause::StepFailed {
+            client: "alice".to_owned(),
+            expected: Box::new(expected),
+            how: Ended::Settled,
+            instead,
+            took: Vec::new(),
+        }
+    }
+
+    fn server_failed(expected: ServerExpectation, instead: Instead) -> Cause {
+        Cause::ServerStepFailed {
+            expected,
+            how: Ended::Settled,
+            instead,
+        }
+    }
+
+    fn not_served(step: Cause) -> Cause {
+        Cause::NotServed {
+            step: Box::new(step),
+        }
+    }
+
+    fn alarm() -> Cause {
+        Cause::Alarm(Alarmed {
+            form: "panic".to_owned(),
+            title: "boom".to_owned(),
+            shape: "boom at f".to_owned(),
+            times: 1,
+            occasion: Occasion::Start,
+            severity: Severity::Must,
+            text: Vec::new(),
+        })
+    }
+
+    /// Keys are compared between runs, and a defect that is known under one is not told again under it.
+    #[test]
+    fn key_tells_defects_apart_by_what_was_seen_of_them() {
+        let end = || Expectation::End {
+            kinds: vec![End::Fin],
+            all_bytes_first: true,
+        };
+        let nothing = || Instead::SoFar(Got::Nothing);
+        let queued = || step_failed(Expectation::Silence, Instead::AcceptQueue(Some(3)));
+        let stops_at = |signal| Cause::EndedBySignal {
+            signal,
+            exit: Exit::Signal(1),
+            step: Box::new(died(Exit::Signal(1))),
+        };
+        let keys = [
+            (died(Exit::Status(3)), "died/status-3"),
+            (died(Exit::Signal(11)), "died/signal-11"),
+            (worker_died(Exit::Status(3)), "process-died/status-3"),
+            (worker_died(Exit::Signal(11)), "process-died/signal-11"),
+            (step_failed(end(), nothing()), "step-failed/no-end"),
+            (
+                step_failed(Expectation::Silence, nothing()),
+                "step-failed/nothing",
+            ),
+            (
+                step_failed(end(), Instead::EndedOtherwise(End::Reset)),
+                "step-failed/reset",
+            ),
+            (
+                server_failed(ServerExpectation::Gone, Instead::Processes(2)),
+                "server-step-failed/runs",
+            ),
+            (stops_at(Signal::Hup), "ended-by-signal/1"),
+            (
+                not_served(step_failed(Expectation::Silence, nothing())),
+                "not-served/step-failed/nothing",
+            ),
+            (alarm(), "alarm/boom at f"),
+            (Cause::FileRemoved, "file-removed"),
+            // Whoever is kept waiting by connections that nobody takes, it is one defect.
+            (Cause::Queued { connections: 3 }, QUEUED),
+            (queued(), QUEUED),
+            (not_served(queued()), QUEUED),
+            (
+                Cause::Disturbed {
+                    step: Box::new(queued()),
+                },
+                QUEUED,
+            ),
+            (
+                server_failed(
+                    ServerExpectation::AcceptQueue(0),
+                    Instead::AcceptQueue(Some(3)),
+                ),
+                QUEUED,
+            ),
+            // A queue that is to fill is another matter.
+            (
+                server_failed(
+                    ServerExpectation::AcceptQueue(4),
+                    Instead::AcceptQueue(Some(3)),
+                ),
+                "server-step-failed/queue",
+            ),
+        ];
+        for (cause, key) in keys {
+            assert_eq!(cause.key(), key);
+        }
+    }
+
+    #[test]
+    fn crash_or_alarm_is_told_anyway_and_no_lack_of_time_excuses_an_end() {
+        let reset = step_failed(Expectation::Silence, Instead::EndedOtherwise(End::Reset));
+        let of = |cause: &Cause| {
+            (
+                cause.is_crash(),
+                cause.is_told_anyway(),
+                cause.is_of_the_server(),
+            )
+        };
+        assert_eq!(of(&died(Exit::Signal(11))), (true, true, true));
+        assert_eq!(of(&worker_died(Exit::Signal(11))), (true, true, true));
+        assert_eq!(of(&died(Exit::Status(0))), (false, false, true));
+        assert_eq!(of(&Cause::NoLongerListens), (false, false, true));
+        assert_eq!(of(&alarm()), (false, true, true));
+        assert_eq!(of(&reset), (false, false, false));
+    }
+
+    #[test]
+    fn reset_at_the_end_is_one_in_the_place_of_another_end() {
+        let got = |instead| step_failed(Expectation::Silence, instead).is_reset_at_end();
+        assert!(got(Instead::EndedOtherwise(End::Reset)));
+        assert!(!got(Instead::EndedOtherwise(End::Fin)));
+        assert!(!got(Instead::EndedFirst(End::Reset)));
+    }
+}

@@ -234,4 +234,93 @@ mod tests {
             assert_eq!(promised.unwrap(), Some(longest), "{promise}");
         }
     }
+
+    fn says(text: &str) -> Choice {
+        Choice::SaysUnasked {
+            texts: vec![text.as_bytes().to_vec()],
+            after: Duration::from_secs(1),
+            was_served: false,
+        }
+    }
+
+    fn holds(held: usize, drops: Drops) -> Choice {
+        Choice::Limit {
+            held,
+            closes: true,
+            an_address: false,
+            drops,
+        }
+    }
+
+    #[test]
+    fn choices_of_one_making_are_alike_although_what_is_measured_differs() {
+        let of_output = |asked| Choice::OutputLimit { asked };
+        let gives_up = |seconds, at_login| Choice::GivesUp {
+            after: Duration::from_secs(seconds),
+            at_login,
+        };
+        let time = Duration::from_secs;
+        let alike = [
+            (gives_up(1, true), gives_up(9, true)),
+            (says("bye in 9 s\n"), says("bye in 10 s\n")),
+            // What the kernel takes of it differs by less than the next larger output does.
+            (of_output(100), of_output(199)),
+            (Choice::Throttles(time(1)), Choice::Throttles(time(2))),
+            (Choice::Penalises(time(1)), Choice::Penalises(time(2))),
+            (Choice::TurnsAway(time(1)), Choice::TurnsAway(time(2))),
+            (holds(5, Drops::Some), holds(6, Drops::Some)),
+            (holds(5, Drops::All), holds(5, Drops::All)),
+        ];
+        for (one, other) in alike {
+            assert!(one.is_like(&other), "{one:?} {other:?}");
+            assert!(other.is_like(&one), "{one:?} {other:?}");
+        }
+        let apart = [
+            (gives_up(1, true), gives_up(1, false)),
+            (says("bye\n"), says("who are you?\n")),
+            (of_output(100), of_output(200)),
+            (holds(5, Drops::All), holds(6, Drops::All)),
+            (holds(5, Drops::All), holds(5, Drops::Some)),
+            (Choice::Throttles(time(1)), Choice::Penalises(time(1))),
+        ];
+        for (one, other) in apart {
+            assert!(!one.is_like(&other), "{one:?} {other:?}");
+            assert!(!other.is_like(&one), "{one:?} {other:?}");
+        }
+    }
+
+    /// The server's time ran before ours, so that the round one below is its own.
+    #[test]
+    fn promise_of_a_time_out_is_a_round_time_that_is_no_longer_than_was_measured() {
+        let promise = |millis| {
+            let after = Duration::from_millis(millis);
+            let at_login = false;
+            Choice::GivesUp { after, at_login }.promise()
+        };
+        assert_eq!(promise(1_299), "idle-timeout = \"1200ms\"");
+        assert_eq!(promise(2_050), "idle-timeout = \"2s\"");
+        assert_eq!(promise(70), "idle-timeout = \"70ms\"");
+    }
+
+    #[test]
+    fn what_a_server_says_unasked_explains_only_that_it_was_said() {
+        use crate::judge::cause::Cause;
+        use crate::model::data::Excerpt;
+        use crate::model::expectation::Expectation;
+        use crate::transcript::event::Ended;
+        use crate::transcript::instead::{Got, Instead};
+
+        let got = |text: &str| Cause::StepFailed {
+            client: "alice".to_owned(),
+            expected: Box::new(Expectation::Silence),
+            how: Ended::Settled,
+            instead: Instead::Got(Got::Bytes(Excerpt::of(text.as_bytes()))),
+            took: Vec::new(),
+        };
+        let choice = says("bye in 9 s\n");
+        assert!(choice.explains(&got("bye in 9 s\n")));
+        assert!(!choice.explains(&got("who are you?\n")));
+        // A limit does not show in what one client got.
+        assert!(holds(5, Drops::All).explains(&got("who are you?\n")));
+    }
 }

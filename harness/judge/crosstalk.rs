@@ -69,3 +69,51 @@ fn collect<'a>(lines: &'a [Line], who: usize, found: &mut Vec<&'a Data>) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::model::dialogue::{ClientSteps, repeat, scenario};
+
+    /// Of alice and bob, each of whom is owed a text, and bob his one in a block.
+    fn owed_each(alice: &str, bob: &str) -> Scenario {
+        let owed = |who, text: &str| {
+            let data = Data::literal(text);
+            ClientSteps::of(who).expect(Expectation::Data(data)).lines()
+        };
+        let bob = vec![repeat(2, owed(1, bob))];
+        let clients = [("alice", 1), ("bob", 1)];
+        scenario("case", &clients, vec![owed(0, alice), bob])
+    }
+
+    /// Whose bytes these are that came for alice.
+    fn whose(scenario: &Scenario, wrong: &str) -> Option<String> {
+        let alice = ClientId { who: 0, member: 0 };
+        let step = Cause::LeftUnread;
+        let found = crosstalk((scenario, scenario), alice, wrong.as_bytes(), &step)?;
+        match found {
+            Cause::Crosstalk { of, .. } => Some(of),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn bytes_that_another_client_is_owed_are_his() {
+        let of_both = owed_each("for alice", "for robert");
+        assert_eq!(whose(&of_both, "robert"), Some("bob".to_owned()));
+        assert_eq!(whose(&of_both, "rob."), None);
+    }
+
+    #[test]
+    fn bytes_that_a_client_is_owed_sooner_or_later_are_its_own() {
+        assert_eq!(whose(&owed_each("hello 12", "hello 34"), "hello"), None);
+    }
+
+    /// Names and numbers are short, and meet by chance.
+    #[test]
+    fn four_bytes_tell_and_three_are_chance() {
+        let of_both = owed_each("alice", "abcd");
+        assert_eq!(whose(&of_both, "abcd"), Some("bob".to_owned()));
+        assert_eq!(whose(&of_both, "abc"), None);
+    }
+}

@@ -198,4 +198,50 @@ mod tests {
             "cut points 1..4 of 4"
         );
     }
+
+    #[test]
+    fn cuts_of_something_else_are_no_cuts_of_the_request() {
+        let other = |cut| {
+            let lines = ClientSteps::of(0).send_data(Data::literal("other"), cut);
+            covered(lines.lines(), 1).if_any()
+        };
+        assert_eq!(other(Segmentation::At(vec![1, 3])), None);
+        assert_eq!(other(Segmentation::Pieces(2)), None);
+        let mut capitals = Data::literal("hel");
+        capitals.capitals = true;
+        let lines = ClientSteps::of(0).send_data(capitals, Segmentation::Whole);
+        assert_eq!(covered(lines.lines(), 1).if_any(), None);
+    }
+
+    #[test]
+    fn cuts_of_several_scenarios_are_counted_together_and_each_once() {
+        let at = |places: &[usize]| covered(at(Segmentation::At(places.to_vec()), 1), 1);
+        let all = at(&[1, 3]).with(at(&[3, 4]));
+        assert_eq!(all.cuts, [1, 3, 4].into());
+        assert_eq!(all.clone().if_any(), Some(all));
+    }
+
+    #[test]
+    fn what_polite_clients_send_is_no_cut_of_the_scenario() {
+        let lines = at(Segmentation::At(vec![1]), 1);
+        let trial = Trial::alone(scenario("case", &[("alice", 1)], vec![lines]));
+        let what = [
+            What::Phase(Phase::After),
+            What::StepEnded {
+                member: Some(0),
+                step: 0,
+                how: Ended::Done,
+            },
+        ];
+        let events = what.map(|what| Event {
+            at: Duration::ZERO,
+            what,
+        });
+        let transcript = Transcript {
+            events: events.into(),
+        };
+        let mut coverage = Coverage::of(REQUEST);
+        coverage.add(&trial, &transcript, REQUEST);
+        assert_eq!(coverage.if_any(), None);
+    }
 }

@@ -370,8 +370,13 @@ impl Skip {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::model::expectation::ServerExpectation;
-    use crate::transcript::event::{Event, What};
+    use crate::judge::verdict::Finding;
+    use crate::model::action::Action;
+    use crate::model::data::Excerpt;
+    use crate::model::dialogue::{ClientSteps, scenario};
+    use crate::model::expectation::{Expectation, ServerExpectation};
+    use crate::transcript::event::{Ended, Event, What};
+    use crate::transcript::instead::{Got, Instead};
 
     /// A trial in which a fault was waited for in vain for so long, while somebody lacked a processor for so long.
     fn seen(seconds: u64, lacked_ms: u64) -> Transcript {
@@ -419,5 +424,57 @@ mod tests {
             evidence: "EPERM".to_owned(),
         };
         assert!(!refused.may_pass(&seen(1, 0)));
+    }
+
+    #[test]
+    fn what_a_server_chose_explains_failures_of_its_kind_that_it_may_cause() {
+        let reset = |text: &str| Cause::StepFailed {
+            client: "alice".to_owned(),
+            expected: Box::new(Expectation::Silence),
+            how: Ended::Settled,
+            instead: Instead::Got(Got::Bytes(Excerpt::of(text.as_bytes()))),
+            took: Vec::new(),
+        };
+        let fails = |cause| {
+            Verdict::Fail(Finding {
+                cause,
+                at: None,
+                evidence: Vec::new(),
+            })
+        };
+        let says = Doubt::Chosen {
+            step: Box::new(reset("bye\n")),
+            choice: Choice::SaysUnasked {
+                texts: vec![b"bye\n".to_vec()],
+                after: Duration::from_secs(1),
+                was_served: true,
+            },
+        };
+        assert!(says.explains(&fails(reset("bye\n"))));
+        assert!(!says.explains(&fails(reset("what?\n"))));
+        assert!(!says.explains(&fails(Cause::LeftUnread)));
+        assert!(!says.explains(&Verdict::Pass));
+        let still = Doubt::StillReading {
+            step: Box::new(Cause::LeftUnread),
+        };
+        assert!(!still.explains(&fails(Cause::LeftUnread)));
+        // What was chosen is told whole in the reason; what was seen of the other says more.
+        assert!(!says.has_a_story());
+        assert!(still.has_a_story());
+    }
+
+    #[test]
+    fn step_that_a_transport_does_not_have_is_named_where_its_case_is_skipped() {
+        let resets = ClientSteps::of(0).connect().then(Action::Reset).lines();
+        let resets = scenario("case", &[("mallory", 1)], vec![resets]);
+        assert_eq!(Skip::over(Transport::Tcp, &resets), None);
+        let Some(Skip::NotOver {
+            step, transport, ..
+        }) = Skip::over(Transport::Udp, &resets)
+        else {
+            panic!("there is no reset over UDP");
+        };
+        assert_eq!(step.text, "mallory reset");
+        assert_eq!(transport, Transport::Udp);
     }
 }

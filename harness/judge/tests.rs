@@ -3,6 +3,7 @@ use crate::model::action::Action;
 use crate::model::data::*;
 use crate::model::dialogue::{ClientSteps, scenario};
 use crate::model::expectation::*;
+use crate::model::invariant::Invariant;
 use crate::model::phase::{Moment, Next, Phase};
 use crate::model::scenario::*;
 use crate::model::server_action::*;
@@ -1604,4 +1605,352 @@ fn server_that_was_told_to_end_need_not_let_anybody_in() {
     assert_eq!(doubt_of(comes(Signal::Term)), "told-to-end");
     let hung_up = comes(Signal::Hup);
     assert!(matches!(hung_up, Verdict::Fail(_)), "{hung_up:?}");
+}
+
+#[test]
+fn what_ended_a_server_is_forgotten_when_it_is_started_again() {
+    let started = || What::Server(ServerEvent::Started { pid: 8 });
+    let failed = || exited(Exit::Status(1));
+    let seen = transcript(vec![failed(), started()]);
+    assert_eq!(ending::last_exit(&seen), None);
+    let seen = transcript(vec![sent(Signal::Hup), failed()]);
+    let by_signal = Some((Signal::Hup, Exit::Status(1)));
+    assert_eq!(ending::ended_by(&seen), by_signal);
+    let seen = transcript(vec![sent(Signal::Hup), started(), failed()]);
+    assert_eq!(ending::ended_by(&seen), None);
+}
+
+/// A trial that sets an invariant aside.
+fn waiving(invariant: Invariant) -> Trial {
+    let mut waiving = trial(vec![]).scenario().clone();
+    let reason = "it is meant".to_owned();
+    waiving.waived.push(Waiver { invariant, reason });
+    Trial::alone(waiving)
+}
+
+#[test]
+fn listening_socket_that_is_gone_is_a_failure_unless_somebody_may_have_meant_it() {
+    let deaf = || What::Server(ServerEvent::NoLongerListens);
+    let alone = transcript(vec![deaf()]);
+    let said = |trial: &Trial, seen: &Transcript| match judge(trial, seen) {
+        Verdict::Pass => None,
+        Verdict::Fail(finding) => Some(finding.cause),
+        other => panic!("{other:?}"),
+    };
+    let gone = Some(Cause::NoLongerListens);
+    assert_eq!(said(&trial(vec![]), &alone), gone);
+    let told = transcript(vec![sent(Signal::Term), deaf()]);
+    assert_eq!(said(&trial(vec![]), &told), None);
+    assert_eq!(said(&waiving(Invariant::Listens), &alone), None);
+    let mut of_one = trial(vec![]);
+    of_one.ends_after_one = true;
+    assert_eq!(said(&of_one, &alone), None);
+}
+
+#[test]
+fn listening_socket_that_may_come_back_is_waited_for_only_where_it_has_to() {
+    let not_yet = ServerEvent::ListensNotYet(Duration::from_secs(60));
+    let seen = transcript(vec![What::Server(not_yet)]);
+    assert_eq!(doubt_of(judge(&trial(vec![]), &seen)), "not-yet");
+    assert_eq!(judge(&waiving(Invariant::Listens), &seen), Verdict::Pass);
+    let mut of_one = trial(vec![]);
+    of_one.ends_after_one = true;
+    assert_eq!(judge(&of_one, &seen), Verdict::Pass);
+}
+
+#[test]
+fn server_of_one_client_ends_well_or_has_died() {
+    let mut of_one = trial(vec![]);
+    of_one.ends_after_one = true;
+    assert_eq!(end_of(&of_one, vec![exited(Exit::Status(0))]), None);
+    assert!(end_of(&of_one, vec![exited(Exit::Status(1))]).is_some());
+}
+
+/// What a client does once nobody is there asks nothing of anybody.
+#[test]
+fn end_that_is_awaited_may_come_while_clients_leave_or_wait() {
+    let ended_while = |steps: ClientSteps| {
+        let awaits = Step::Server(waits(ServerExpectation::Exit(None)));
+        let lines = [steps.lines(), vec![awaits.into()]].concat();
+        let began = What::StepBegan;
+        let events = vec![exited(Exit::Status(0)), began(0), began(1)];
+        end_of(&trial(lines), events)
+    };
+    let alice = || ClientSteps::of(0);
+    assert_eq!(ended_while(alice().then(Action::Close)), None);
+    assert_eq!(ended_while(alice().expect(Expectation::Silence)), None);
+    assert!(ended_while(alice().send("HELLO")).is_some());
+}
+
+#[test]
+fn queue_that_is_not_emptied_is_excused_by_what_keeps_the_server_from_it() {
+    let look = |does: ServerAction, event: ServerEvent| {
+        let queue = waits(ServerExpectation::AcceptQueue(0));
+        let trial = told(&[does, queue]);
+        let listener = ServerEvent::Listener {
+            queue: 1,
+            backlog: 9,
+        };
+        let seen = transcript(vec![
+            What::Phase(Phase::Scenario),
+            What::StepBegan(0),
+            What::Server(event),
+            What::StepBegan(1),
+            What::Server(listener),
+            What::StepEnded {
+                step: 1,
+                member: None,
+                how: Ended::OutOfTime(Duration::from_secs(5)),
+            },
+        ]);
+        judge(&trial, &seen)
+    };
+    let limit = ServerAction::LimitOpenFiles(2);
+    let limited = ServerEvent::OpenFilesLimited(9);
+    assert_eq!(doubt_of(look(limit, limited)), "files-limited");
+    let stopped = look(ServerAction::Stop, ServerEvent::Stopped);
+    assert!(matches!(stopped, Verdict::Fail(_)), "{stopped:?}");
+}
+
+#[test]
+fn server_that_was_started_again_has_to_let_clients_in() {
+    let again = [
+        ServerAction::Signal(Signal::Term),
+        ServerAction::Start(Streams::Usual),
+    ];
+    let refused = ClientEvent::ConnectFailed {
+        refused: true,
+        error: "Connection refused".to_owned(),
+    };
+    let events = vec![
+        sent(Signal::Term),
+        exited(Exit::Status(0)),
+        What::StepBegan(2),
+        What::Server(ServerEvent::Started { pid: 8 }),
+        What::Client(ALICE, refused),
+    ];
+    let verdict = after(&again, events, Expectation::Connected);
+    assert!(matches!(verdict, Verdict::Fail(_)), "{verdict:?}");
+}
+
+/// What the limit of a wait for a server that stops reading says: it may read on for longer than anybody looks.
+#[test]
+fn server_that_reads_on_at_the_limit_may_still_stop() {
+    let steps = ClientSteps::of(0).expect(Expectation::HeldBack);
+    let out = Ended::OutOfTime(Duration::from_secs(5));
+    let seen = seen(ClientEvent::Reading, out);
+    assert_eq!(
+        doubt_of(judge(&trial(steps.lines()), &seen)),
+        "still-reading"
+    );
+}
+
+#[test]
+fn half_of_a_processor_is_no_rest() {
+    let rest = told(&[waits(ServerExpectation::Rest)]);
+    let uses = |percent| {
+        let usage = ServerEvent::Rests {
+            rests: false,
+            cpu_percent: percent,
+            spins: false,
+        };
+        let seen = transcript(vec![
+            What::Phase(Phase::Scenario),
+            What::StepBegan(0),
+            What::Server(usage),
+            What::StepEnded {
+                step: 0,
+                member: None,
+                how: Ended::OutOfTime(Duration::from_secs(5)),
+            },
+        ]);
+        judge(&rest, &seen)
+    };
+    assert!(matches!(uses(50), Verdict::Fail(_)));
+    assert!(matches!(uses(49), Verdict::Inconclusive(_)));
+}
+
+/// A polite client sends so little that nothing of it is dropped, and other steps wait for no datagram.
+#[test]
+fn datagram_is_missed_only_by_a_client_of_the_scenario_that_waits_for_one() {
+    let connected = ClientEvent::Connected {
+        local: None,
+        peer: None,
+        datagrams: true,
+    };
+    let said = |phase, steps: ClientSteps| {
+        let polite = scenario("polite", &[("alice", 1)], vec![steps.lines()]);
+        let trial = Trial::alone(polite.clone()).with(Phase::After, polite);
+        let id = match phase {
+            Phase::After => Phase::After.client(0, 0),
+            _ => ALICE,
+        };
+        judge(
+            &trial,
+            &transcript(vec![
+                What::Counters(vec![("RcvbufErrors".to_owned(), 2)]),
+                What::Phase(phase),
+                What::StepBegan(0),
+                What::Client(id, connected.clone()),
+                What::StepEnded {
+                    step: 0,
+                    member: Some(0),
+                    how: Ended::OutOfTime(Duration::from_secs(1)),
+                },
+            ]),
+        )
+    };
+    let waits = || ClientSteps::of(0).expect(hello());
+    assert_eq!(doubt_of(said(Phase::Scenario, waits())), "kernel-dropped");
+    let after = said(Phase::After, waits());
+    assert!(matches!(after, Verdict::Fail(_)), "{after:?}");
+}
+
+#[test]
+fn bytes_in_the_place_of_silence_may_be_those_of_another_client() {
+    let silent = ClientSteps::of(0).expect(Expectation::Silence).lines();
+    let data = Expectation::Data(Data::literal("for bob alone"));
+    let owed = ClientSteps::of(1).expect(data).lines();
+    let clients = [("alice", 1), ("bob", 1)];
+    let both = Trial::alone(scenario("case", &clients, vec![silent, owed]));
+    let came = ClientEvent::Received(b"for bob alone".to_vec().into());
+    let Verdict::Fail(finding) = judge(&both, &seen(came, Ended::Settled)) else {
+        panic!("no failure");
+    };
+    let cause = finding.cause;
+    assert!(
+        matches!(&cause, Cause::Crosstalk { of, .. } if of == "bob"),
+        "{cause}"
+    );
+}
+
+/// Lines that a server printed in bursts, and whether that is more than what was done explains.
+#[test]
+fn bursts_may_be_as_long_as_what_clients_leave_behind_explains() {
+    let babbles = |lines: u64, connections: usize, sent: usize| {
+        let client = |event| What::Client(ALICE, event);
+        let clients = std::iter::repeat_n(client(connection()), connections);
+        let mut what = vec![What::Sample(Moment::Baseline, Box::default())];
+        what.extend(clients);
+        what.push(client(ClientEvent::Sent(vec![0; sent].into())));
+        let mut seen = transcript(what);
+        let began = Duration::from_secs(3_600);
+        let burst = What::Server(ServerEvent::Burst { began, lines });
+        let rested = Sample {
+            at_rest: true,
+            ..Sample::default()
+        };
+        let after = What::Sample(Moment::After, rested.into());
+        let late = [burst, after].map(|what| Event { at: began, what });
+        seen.events.extend(late);
+        matches!(judge(&trial(vec![]), &seen), Verdict::Fail(_))
+    };
+    assert!(!babbles(10_000, 0, 0));
+    assert!(babbles(10_001, 0, 0));
+    // Each connection may leave a trace, and each byte may be a line that is read late.
+    assert!(!babbles(10_500, 3, 200));
+    assert!(babbles(10_501, 3, 200));
+}
+
+#[test]
+fn queue_that_may_still_be_emptied_is_no_matter_where_queues_are_waived() {
+    let queued = Sample {
+        at_rest: true,
+        accept_queue: 1,
+        may_still_go: true,
+        ..Sample::default()
+    };
+    let seen = transcript(vec![
+        What::Sample(Moment::Baseline, Box::default()),
+        What::Sample(Moment::After, queued.into()),
+    ]);
+    let cause = |trial: &Trial| match judge(trial, &seen) {
+        Verdict::Inconclusive(Doubt::NotYet { step, .. }) => *step,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(cause(&trial(vec![])), Cause::Queued { connections: 1 });
+    assert_eq!(cause(&waiving(Invariant::Queues)), Cause::LeftUnread);
+}
+
+#[test]
+fn server_that_goes_on_in_the_background_is_not_judged_by_the_end_of_its_first_process() {
+    let in_background = || What::Server(ServerEvent::InBackground);
+    let seen = |then: Vec<What>| {
+        let first = vec![
+            What::Phase(Phase::Scenario),
+            exited(Exit::Status(0)),
+            in_background(),
+        ];
+        transcript([first, then].concat())
+    };
+    assert_eq!(
+        doubt_of(judge(&trial(vec![]), &seen(vec![]))),
+        "in-background"
+    );
+    let crashed = What::Server(ServerEvent::ProcessEnded {
+        pid: 9,
+        exit: Exit::Signal(libc::SIGSEGV),
+        worker: None,
+    });
+    let verdict = judge(&trial(vec![]), &seen(vec![crashed]));
+    assert!(matches!(verdict, Verdict::Fail(_)), "{verdict:?}");
+}
+
+/// Who is kept from the server by the kernel as it has asked cannot be in its hands.
+#[test]
+fn case_about_a_client_in_the_servers_hands_is_skipped_only_where_clients_are_deferred() {
+    let seen = |deferred: bool, fault: Fault| {
+        let deferred = deferred.then_some(What::Client(ALICE, ClientEvent::Deferred));
+        let proof = What::Proof {
+            fault: Box::new(fault),
+            shown: false,
+            evidence: String::new(),
+        };
+        transcript(deferred.into_iter().chain([proof]).collect())
+    };
+    let accepted = || Fault::Required(Expectation::Accepted);
+    let said = |deferred, fault| judge(&trial(vec![]), &seen(deferred, fault));
+    assert_eq!(said(true, accepted()), Verdict::Skip(Skip::Deferred));
+    assert_eq!(doubt_of(said(false, accepted())), "unproven");
+    assert_eq!(doubt_of(said(true, Fault::Reset)), "unproven");
+}
+
+/// Who got nothing of a server that had ended got nothing for that reason.
+#[test]
+fn news_are_told_before_what_is_known_and_ends_before_what_they_bring() {
+    let at_rest = Sample {
+        at_rest: true,
+        accept_queue: 3,
+        output_bytes: 1 << 40,
+        ..Sample::default()
+    };
+    let seen = transcript(vec![
+        What::Sample(Moment::Baseline, Box::default()),
+        What::Sample(Moment::After, at_rest.into()),
+    ]);
+    let first = |known: &[&str]| {
+        let known = known.iter().map(|key| (*key).to_owned()).collect();
+        match judge(&trial(vec![]).knowing(known), &seen) {
+            Verdict::Fail(finding) => finding.cause.key(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(first(&[]), "queued");
+    assert_eq!(first(&["queued"]), "flooded");
+    assert_eq!(first(&["queued", "flooded"]), "queued");
+}
+
+#[test]
+fn finding_names_all_of_its_causes() {
+    let died = Cause::Died {
+        exit: Exit::Status(1),
+        after: None,
+    };
+    let finding = Finding {
+        cause: Cause::LeftUnread,
+        at: None,
+        evidence: vec![Evidence::Output("bye".into()), Evidence::Also(died.clone())],
+    };
+    let causes: Vec<_> = finding.causes().collect();
+    assert_eq!(causes, [&Cause::LeftUnread, &died]);
 }
