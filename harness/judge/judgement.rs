@@ -185,3 +185,51 @@ fn client_of(cause: &Cause) -> Option<String> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::cause::StepRef;
+    use crate::transcript::event::{Ended, Exit};
+    use crate::transcript::instead::Got;
+
+    #[test]
+    fn evidence_is_of_the_client_that_a_cause_is_about() {
+        let step = || {
+            Box::new(Cause::StepFailed {
+                client: "alice".to_owned(),
+                expected: Box::new(Expectation::Silence),
+                how: Ended::Settled,
+                instead: Instead::SoFar(Got::Nothing),
+                took: Vec::new(),
+            })
+        };
+        let died_after = |text: Option<&str>| Cause::Died {
+            exit: Exit::Status(1),
+            after: text.map(|text| StepRef {
+                line: 3,
+                text: text.to_owned(),
+            }),
+        };
+        let of_bob = Cause::Crosstalk {
+            of: "bob".to_owned(),
+            step: step(),
+        };
+        let of = [
+            (*step(), Some("alice")),
+            (of_bob, Some("alice")),
+            (
+                Cause::NotServed { step: step() },
+                Some("polite client after"),
+            ),
+            (Cause::Disturbed { step: step() }, Some("bystander")),
+            (died_after(Some("mallory reset")), Some("mallory")),
+            (died_after(Some("server stop")), None),
+            (died_after(None), None),
+            (Cause::LeftUnread, None),
+        ];
+        for (cause, client) in of {
+            assert_eq!(client_of(&cause).as_deref(), client, "{cause}");
+        }
+    }
+}

@@ -1954,3 +1954,163 @@ fn finding_names_all_of_its_causes() {
     let causes: Vec<_> = finding.causes().collect();
     assert_eq!(causes, [&Cause::LeftUnread, &died]);
 }
+
+/// A transcript of events at these milliseconds.
+fn timed(events: Vec<(u64, What)>) -> Transcript {
+    let events = events.into_iter().map(|(at, what)| Event {
+        at: Duration::from_millis(at),
+        what,
+    });
+    Transcript {
+        events: events.collect(),
+    }
+}
+
+fn done(step: usize) -> What {
+    What::StepEnded {
+        step,
+        member: Some(0),
+        how: Ended::Done,
+    }
+}
+
+fn finished() -> What {
+    What::Client(ALICE, ClientEvent::Ended(End::Fin))
+}
+
+/// A trial about a server of which nobody knows for how long it bears with silent clients.
+fn of_impatience(lines: Vec<Line>) -> Trial {
+    let mut trial = trial(lines);
+    trial.may_close_silent = true;
+    trial
+}
+
+#[test]
+fn client_that_waits_for_its_turn_and_then_is_late_is_silent_for_both() {
+    let lines = ClientSteps::of(0).connect().expect(hello()).lines();
+    let trial = of_impatience(lines);
+    let late = |millis| {
+        let late = ClientEvent::Late(Duration::from_millis(millis));
+        let what = vec![
+            (0, What::Phase(Phase::Scenario)),
+            (0, What::StepBegan(0)),
+            (0, What::Client(ALICE, ClientEvent::Connecting)),
+            (0, What::Client(ALICE, connection())),
+            (0, done(0)),
+            (200, What::StepBegan(1)),
+            (200, What::Client(ALICE, late)),
+            (600, finished()),
+            (600, done(1)),
+        ];
+        judge(&trial, &timed(what))
+    };
+    assert_eq!(doubt_of(late(150)), "silent-by-us");
+    let little = late(50);
+    assert!(matches!(little, Verdict::Fail(_)), "{little:?}");
+}
+
+/// What the scenario asks for is the case; what comes on top of it is the host's.
+#[test]
+fn client_is_kept_silent_by_what_is_no_pause_of_the_scenario() {
+    let pause = || vec![crate::model::dialogue::pause(Duration::from_secs(5))];
+    let connect = ClientSteps::of(0).connect().lines();
+    let expect = ClientSteps::of(0).expect(hello()).lines();
+    let opens = |at| {
+        vec![
+            (at, What::Client(ALICE, ClientEvent::Connecting)),
+            (at, What::Client(ALICE, connection())),
+        ]
+    };
+    let paused = of_impatience([connect.clone(), pause(), expect.clone()].concat());
+    let first = vec![(0, What::Phase(Phase::Scenario)), (0, What::StepBegan(0))];
+    let then = vec![
+        (0, done(0)),
+        (0, What::StepBegan(1)),
+        (5_000, What::StepBegan(2)),
+        (5_000, finished()),
+        (5_000, done(2)),
+    ];
+    let meant = judge(&paused, &timed([first.clone(), opens(0), then].concat()));
+    assert!(matches!(meant, Verdict::Fail(_)), "{meant:?}");
+    let paused_before = of_impatience([pause(), connect, expect].concat());
+    let then = vec![
+        (5_000, done(1)),
+        (9_000, What::StepBegan(2)),
+        (9_000, finished()),
+        (9_000, done(2)),
+    ];
+    let begins = vec![(5_000, What::StepBegan(1))];
+    let late = timed([first, begins, opens(5_000), then].concat());
+    assert_eq!(doubt_of(judge(&paused_before, &late)), "silent-by-us");
+}
+
+#[test]
+fn server_whose_questions_a_client_has_answered_may_be_waiting_for_a_time_out() {
+    let question = Template::parse(r"PING {any}\n").unwrap();
+    let mut trial = expects_hello();
+    trial.unasked = [question].into_iter().collect();
+    let asks = || {
+        let question = b"PING 1\n".to_vec();
+        What::Client(ALICE, ClientEvent::Received(question.into()))
+    };
+    let answers = What::Client(ALICE, ClientEvent::Sent(b"PONG 1\n".to_vec().into()));
+    let said = |between: Option<What>| {
+        let mut what = vec![What::Phase(Phase::Scenario), What::StepBegan(0)];
+        what.extend([asks(), asks()]);
+        what.extend(between);
+        what.push(asks());
+        what.push(What::StepEnded {
+            step: 0,
+            member: Some(0),
+            how: Ended::NotYet(Duration::from_secs(60)),
+        });
+        judge(&trial, &transcript(what))
+    };
+    assert_eq!(doubt_of(said(Some(answers))), "not-yet");
+    assert!(matches!(said(None), Verdict::Fail(_)));
+}
+
+/// How often a phase was performed before the first sample of a moment, where each event takes so long.
+fn performed_before(
+    moment: Moment,
+    phase: Phase,
+    pace: Duration,
+    sample: Held,
+    held: impl Fn(usize, usize) -> usize,
+) -> usize {
+    let seen = dosed_in(pace, &with_polite_clients(), sample, held);
+    let events = seen.events.iter().map(|event| &event.what);
+    let before = events.take_while(|what| !matches!(what, What::Sample(at, _) if *at == moment));
+    let since_sample = before.collect::<Vec<_>>();
+    let mut since_sample = since_sample
+        .rsplit(|what| matches!(what, What::Sample(..)))
+        .take(1);
+    let since_sample = since_sample.next().unwrap_or_default();
+    since_sample
+        .iter()
+        .filter(|what| ***what == What::Phase(phase))
+        .count()
+}
+
+#[test]
+fn pools_are_filled_and_servers_pressed_for_as_long_as_there_is_time() {
+    let slowly = Duration::from_millis(1_500);
+    let endless = |runs: usize, polite: usize| 3 + runs + polite;
+    let filled = performed_before(Moment::Warm, Phase::After, slowly, threads, endless);
+    assert_eq!(filled, 2);
+    let leaks = |runs: usize, _| 3 + 100 * runs;
+    let pressed = |pace| performed_before(Moment::Pressed, Phase::Pressure, pace, sockets, leaks);
+    assert_eq!(pressed(Duration::from_millis(10)), 5);
+    assert_eq!(pressed(Duration::from_secs(6)), 2);
+}
+
+#[test]
+fn server_that_is_known_to_be_busy_and_rests_after_all_is_looked_at_for_leaks() {
+    let trial = with_polite_clients().knowing(vec!["busy".to_owned()]);
+    let seen = dosed(&trial, sockets, |runs, _| 3 + runs);
+    let reason = reason(judge(&trial, &seen));
+    assert!(
+        reason.starts_with("open sockets grow by 1 a run"),
+        "{reason}"
+    );
+}

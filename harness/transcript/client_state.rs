@@ -677,6 +677,7 @@ impl ClientStates {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::data::Source;
     use crate::model::passage::Cut;
     use crate::model::phase::Phase;
     use std::time::Duration;
@@ -972,5 +973,287 @@ mod tests {
             look(&hole("ok {any}7"), &[b"ok 178"]),
             Progress::Broken(_)
         ));
+    }
+
+    /// A client that has seen these.
+    fn after(events: &[ClientEvent]) -> ClientState {
+        let mut state = ClientState::default();
+        events.iter().for_each(|event| state.apply(event));
+        state
+    }
+
+    fn connected(datagrams: bool) -> ClientEvent {
+        ClientEvent::Connected {
+            local: None,
+            peer: None,
+            datagrams,
+        }
+    }
+
+    fn refused() -> ClientEvent {
+        ClientEvent::ConnectFailed {
+            refused: true,
+            error: "Connection refused".to_owned(),
+        }
+    }
+
+    fn received(bytes: &[u8]) -> ClientEvent {
+        ClientEvent::Received(bytes.into())
+    }
+
+    fn datagram(bytes: &[u8]) -> ClientEvent {
+        ClientEvent::Datagram {
+            from: None,
+            bytes: bytes.into(),
+        }
+    }
+
+    fn seen(what: &Expectation, events: &[ClientEvent], settled: bool) -> Progress {
+        after(events).look(&mut Matcher::new(what, 0), settled)
+    }
+
+    #[test]
+    fn connection_is_there_once_its_handshake_is_complete() {
+        let of = |events: &[ClientEvent]| {
+            let state = after(events);
+            (state.is_connected(), state.has_failed())
+        };
+        assert_eq!(of(&[]), (false, false));
+        assert_eq!(of(&[ClientEvent::Connecting]), (false, false));
+        assert_eq!(
+            of(&[ClientEvent::Connecting, connected(false)]),
+            (true, false)
+        );
+        assert_eq!(of(&[ClientEvent::Connecting, refused()]), (false, true));
+    }
+
+    #[test]
+    fn client_is_held_up_by_whatever_keeps_what_it_sends_from_the_server() {
+        let held_up = [
+            refused(),
+            ClientEvent::HeldBack { unread_bytes: 7 },
+            ClientEvent::Ended(End::Fin),
+            ClientEvent::SendFailed("Broken pipe".to_owned()),
+        ];
+        for event in held_up {
+            assert!(after(&[event.clone()]).is_held_up(), "{event:?}");
+        }
+        assert!(!after(&[connected(false), received(b"x")]).is_held_up());
+    }
+
+    #[test]
+    fn client_is_kept_from_the_server_until_it_has_spoken_or_is_accepted() {
+        let of = |events: &[ClientEvent]| after(events).is_deferred();
+        assert!(of(&[ClientEvent::Deferred]));
+        assert!(!of(&[ClientEvent::Deferred, ClientEvent::Accepted]));
+        let spoke = ClientEvent::Sent(b"a".to_vec().into());
+        assert!(!of(&[ClientEvent::Deferred, spoke]));
+        assert!(!of(&[ClientEvent::Accepted]));
+        assert!(!of(&[]));
+    }
+
+    #[test]
+    fn end_of_a_connection_is_not_that_of_the_servers_socket() {
+        let destroyed = ClientEvent::ServerSocketDestroyed {
+            lost_bytes: 0,
+            delivered_bytes: 0,
+        };
+        let of = |event| {
+            let state = after(&[event]);
+            (state.ended(), state.is_destroyed())
+        };
+        assert_eq!(
+            of(ClientEvent::Ended(End::Reset)),
+            (Some(End::Reset), false)
+        );
+        assert_eq!(of(destroyed), (None, true));
+    }
+
+    /// Who got something was taken from the queue.
+    #[test]
+    fn queue_that_a_client_lies_in_tells_only_while_it_gets_nothing() {
+        let waits = ClientEvent::NotTaken(3);
+        assert_eq!(after(&[waits.clone()]).queued(), Some(3));
+        assert_eq!(after(&[waits, received(b"x")]).queued(), None);
+        assert_eq!(after(&[]).queued(), None);
+    }
+
+    #[test]
+    fn datagram_is_missed_where_none_came_and_none_was_refused() {
+        let lacks = |events: &[ClientEvent]| after(events).lacks_datagram();
+        assert!(lacks(&[connected(true)]));
+        assert!(!lacks(&[connected(false)]));
+        let failed = ClientEvent::SendFailed("Connection refused".to_owned());
+        assert!(!lacks(&[connected(true), failed]));
+        assert!(!lacks(&[connected(true), datagram(b"x")]));
+    }
+
+    /// A connection that the server ends was in its hands, and it is not told of one that is kept from it.
+    #[test]
+    fn client_is_accepted_where_the_server_has_had_it_or_need_not() {
+        let met = [
+            ClientEvent::Accepted,
+            ClientEvent::Deferred,
+            ClientEvent::Ended(End::Fin),
+        ];
+        let accepted = Expectation::Accepted;
+        for event in met {
+            assert_eq!(seen(&accepted, &[event], false), Progress::Met);
+        }
+        assert_eq!(seen(&accepted, &[], false), Progress::Pending);
+        let reset = seen(&accepted, &[ClientEvent::Ended(End::Reset)], false);
+        assert_eq!(reset, Progress::Broken(Instead::EndedFirst(End::Reset)));
+    }
+
+    #[test]
+    fn what_shows_by_nothing_is_met_only_once_nothing_more_will_come() {
+        let may_come = Expectation::DataOrSilence(Data::literal("x"));
+        let connecting = [ClientEvent::Connecting];
+        for (what, before) in [
+            (may_come, &[][..]),
+            (Expectation::Open, &[]),
+            (Expectation::Silence, &[]),
+            (Expectation::Pending, &connecting),
+        ] {
+            assert_eq!(seen(&what, before, false), Progress::Pending, "{what}");
+            assert_eq!(seen(&what, before, true), Progress::Met, "{what}");
+        }
+        let there = seen(&Expectation::Pending, &[connected(false)], true);
+        assert_eq!(there, Progress::Broken(Instead::Established));
+        let ended = seen(&Expectation::Open, &[ClientEvent::Ended(End::Fin)], true);
+        assert_eq!(ended, Progress::Broken(Instead::Ended(End::Fin)));
+    }
+
+    #[test]
+    fn what_the_kernel_shows_of_a_connection_is_waited_for() {
+        for (what, shows) in [
+            (Expectation::TimeWait, ClientEvent::TimeWait),
+            (Expectation::Full, ClientEvent::Full),
+            (Expectation::Nothing, ClientEvent::Nothing(String::new())),
+        ] {
+            assert_eq!(seen(&what, &[], false), Progress::Pending, "{what}");
+            assert_eq!(seen(&what, &[shows], false), Progress::Met, "{what}");
+        }
+    }
+
+    #[test]
+    fn nothing_is_looked_for_anew_once_it_was_seen() {
+        let nothing = || ClientEvent::Nothing(String::new());
+        for events in [vec![nothing()], vec![connected(true), nothing()]] {
+            let mut state = after(&events);
+            let silence = Matcher::new(&Expectation::Silence, 0);
+            state.consume(&silence);
+            let mut sought = Matcher::new(&Expectation::Nothing, 0);
+            assert_eq!(state.look(&mut sought, false), Progress::Met);
+            state.consume(&sought);
+            assert_eq!(state.look(&mut sought, false), Progress::Pending);
+        }
+    }
+
+    #[test]
+    fn bytes_of_a_flood_that_nobody_kept_are_neither_right_nor_wrong() {
+        let flood = || ClientEvent::Received(Cut::of(&b"x".repeat(4_096)).into());
+        let wanted = "x".repeat(4_096);
+        let holes = Template::parse(&format!("{wanted}{{any}}y")).unwrap();
+        for what in [text(&wanted), Expectation::Template(holes)] {
+            let came = seen(&what, &[flood()], false);
+            assert_eq!(came, Progress::Broken(Instead::Unkept { bytes: 4_096 }));
+        }
+        let came = seen(&text("x"), &[connected(true), flood()], false);
+        assert_eq!(came, Progress::Broken(Instead::Unkept { bytes: 4_096 }));
+        let begun = Expectation::Template(Template::parse("x{any}y").unwrap());
+        assert_eq!(seen(&begun, &[received(b"xx")], false), Progress::Pending);
+    }
+
+    #[test]
+    fn wrong_byte_is_told_with_sixteen_before_it_and_as_many_from_it_on() {
+        let came: Vec<u8> = (b'0'..=b'z').collect();
+        let mut owed = came.clone();
+        owed[20] = b'!';
+        let owed = Expectation::Data(Data::literal(owed));
+        match seen(&owed, &[received(&came)], false) {
+            Progress::Broken(Instead::Wrong {
+                near, before, at, ..
+            }) => {
+                assert_eq!(near, Excerpt::of(&came[4..36]));
+                assert_eq!((before, at), (4, 20));
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn text_with_holes_behind_what_is_said_unasked_is_wrong_from_its_own_bytes_on() {
+        let holes = Expectation::Template(Template::parse(r"+P{any}G\r\n").unwrap());
+        let looked = |state: ClientState| state.look(&mut Matcher::new(&holes, 0), false);
+        assert_eq!(looked(pinged(&["PING :1\r\n+P"])), Progress::Pending);
+        match looked(pinged(&["PING :1\r\n+XONG\r\n"])) {
+            Progress::Broken(Instead::Wrong { at, .. }) => assert_eq!(at, 1),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn datagram_that_fits_a_text_with_holes_is_used_up_and_another_is_not() {
+        let mut state = after(&[connected(true), datagram(b"ok 17"), datagram(b"no")]);
+        let ok = Expectation::Template(Template::parse("ok {any}").unwrap());
+        state.consume(&Matcher::new(&ok, 0));
+        assert_eq!(state.so_far(), Got::Datagram(Excerpt::of(b"no")));
+        state.consume(&Matcher::new(&ok, 0));
+        assert_eq!(state.so_far(), Got::Datagram(Excerpt::of(b"no")));
+        // Only what might have been lost may come late.
+        assert!(state.late.is_empty());
+        state.consume(&Matcher::new(&text("yes"), 0));
+        assert!(state.late.is_empty());
+    }
+
+    #[test]
+    fn bytes_that_continue_what_is_owed_are_foreseen() {
+        let pattern = Expectation::Data(
+            Source::Pattern {
+                bytes: 4_096,
+                seed: 1,
+            }
+            .into(),
+        );
+        let Expectation::Data(data) = &pattern else {
+            unreachable!();
+        };
+        let begun = after(&[received(&data.bytes(0)[..100])]);
+        let mut sought = Matcher::new(&pattern, 0);
+        assert_eq!(begun.look(&mut sought, false), Progress::Pending);
+        let foreseen = sought.foresees().map(|(of, at)| ((**of).clone(), at));
+        assert_eq!(foreseen, Some((data.clone(), 100)));
+    }
+
+    #[test]
+    fn bytes_are_unasked_where_all_of_them_are_known_to_be() {
+        let ping = Template::parse(r"PING :{any}\r\n").unwrap();
+        let speaks = ClientStates::hearing(&[ping].into_iter().collect());
+        let ping = || Passage::from(b"PING :1\r\n".to_vec());
+        assert!(speaks.are_unasked(&ping()));
+        assert!(!speaks.are_unasked(&b"PING :1\r\n+OK\r\n".to_vec().into()));
+        let kept_in_part = Cut::of(&b"PING :1\r\n".repeat(900));
+        assert!(!speaks.are_unasked(&kept_in_part.into()));
+        assert!(!ClientStates::default().are_unasked(&ping()));
+        assert!(!ClientStates::default().are_unasked(&Vec::new().into()));
+    }
+
+    #[test]
+    fn clients_of_a_phase_are_new_and_the_bystander_stays() {
+        let mallory = Phase::Scenario.client(0, 0);
+        let mut client_states = ClientStates::default();
+        let ended = || ClientEvent::Ended(End::Fin);
+        for what in [
+            What::Client(mallory, ended()),
+            What::Client(ClientId::BYSTANDER, ended()),
+            What::Phase(Phase::Scenario),
+        ] {
+            let at = Duration::ZERO;
+            client_states.apply(&Event { at, what });
+        }
+        assert_eq!(client_states.of(mallory).ended(), None);
+        let bystander = client_states.of(ClientId::BYSTANDER);
+        assert_eq!(bystander.ended(), Some(End::Fin));
     }
 }
