@@ -1424,4 +1424,204 @@ mod tests {
         assert!(Exit::Signal(13).is_crash());
         assert!(!Exit::Signal(15).is_crash());
     }
+
+    const ALICE: ClientId = ClientId { who: 0, member: 0 };
+    const BOB: ClientId = ClientId { who: 1, member: 0 };
+
+    /// A transcript of events, one each second.
+    fn seen(what: Vec<What>) -> Transcript {
+        let events = (0..).zip(what).map(|(second, what)| Event {
+            at: Duration::from_secs(second),
+            what,
+        });
+        Transcript {
+            events: events.collect(),
+        }
+    }
+
+    fn of(id: ClientId, event: ClientEvent) -> What {
+        What::Client(id, event)
+    }
+
+    fn received(bytes: &[u8]) -> ClientEvent {
+        ClientEvent::Received(bytes.into())
+    }
+
+    fn sent(bytes: &[u8]) -> ClientEvent {
+        ClientEvent::Sent(bytes.into())
+    }
+
+    fn started() -> What {
+        What::Server(ServerEvent::Started { pid: 7 })
+    }
+
+    #[test]
+    fn transcript_knows_where_it_stands() {
+        let whole = seen(vec![
+            started(),
+            What::Phase(Phase::Before),
+            What::Phase(Phase::Scenario),
+            started(),
+        ]);
+        assert_eq!(whole.last_phase(), Some(Phase::Scenario));
+        assert!(whole.is_restarted());
+        assert_eq!(whole.lasted(), Duration::from_secs(3));
+        let once = seen(vec![started()]);
+        assert_eq!(once.last_phase(), None);
+        assert!(!once.is_restarted());
+        assert!(!seen(vec![]).is_restarted());
+    }
+
+    #[test]
+    fn reply_time_is_that_of_the_last_words_that_were_answered() {
+        let conversation = seen(vec![
+            of(ALICE, sent(b"one")),
+            of(ALICE, received(b"1")),
+            of(ALICE, sent(b"two")),
+            What::StepBegan(3),
+            What::StepBegan(4),
+            of(ALICE, received(b"2")),
+            of(ALICE, received(b"more")),
+        ]);
+        let after = conversation.last_reply_time();
+        assert_eq!(after, Some(Duration::from_secs(3)));
+        assert_eq!(seen(vec![of(ALICE, sent(b"one"))]).last_reply_time(), None);
+    }
+
+    #[test]
+    fn connection_on_which_alone_a_server_answered_is_found_from_its_last_start_on() {
+        let connects = |id| of(id, ClientEvent::Connecting);
+        let datagram = |id| {
+            let bytes = b"x".to_vec();
+            of(id, ClientEvent::Datagram { from: None, bytes })
+        };
+        let before = vec![connects(BOB), of(BOB, received(b"x")), started()];
+        let alone = vec![connects(BOB), connects(ALICE), of(ALICE, received(b"x"))];
+        let found = seen([before.clone(), alone.clone()].concat()).first_answered();
+        let found = found.expect("one was answered");
+        assert_eq!(found.came, Duration::from_secs(4));
+        assert_eq!(found.after, Duration::from_secs(2));
+        let both = [before.clone(), alone, vec![datagram(BOB)]].concat();
+        assert!(seen(both).first_answered().is_none());
+        assert!(seen(before).first_answered().is_none());
+    }
+
+    #[test]
+    fn server_is_busy_at_last_where_it_was_looked_at_and_did_not_rest() {
+        let looked = |at_rest| {
+            let sample = Sample {
+                at_rest,
+                ..Sample::default()
+            };
+            seen(vec![What::Sample(Moment::After, sample.into())]).is_busy_at_last()
+        };
+        assert!(looked(false));
+        assert!(!looked(true));
+        assert!(!seen(vec![]).is_busy_at_last());
+    }
+
+    #[test]
+    fn open_files_are_sockets_and_all_others() {
+        let sample = Sample {
+            sockets: 3,
+            files: [(FileKind::Pipe, 2), (FileKind::File, 4)].into(),
+            ..Sample::default()
+        };
+        assert_eq!(sample.open_files(), 9);
+    }
+
+    #[test]
+    fn what_clients_did_is_counted_over_all_of_them() {
+        let connected = || ClientEvent::Connected {
+            local: None,
+            peer: None,
+            datagrams: false,
+        };
+        let both = seen(vec![
+            of(ALICE, connected()),
+            of(BOB, connected()),
+            of(ALICE, sent(b"abc")),
+            of(BOB, ClientEvent::SentPart(40)),
+            of(BOB, received(b"x")),
+        ]);
+        assert_eq!(both.connections(), 2);
+        assert_eq!(both.sent_bytes(), 43);
+        assert!(!both.shows_deferral());
+        assert!(seen(vec![of(BOB, ClientEvent::Deferred)]).shows_deferral());
+    }
+
+    /// What is told of these events of two clients, without the times.
+    fn told(what: Vec<What>) -> Vec<String> {
+        let clients = [("alice", 1), ("bob", 1)];
+        let scenario = crate::model::dialogue::scenario("case", &clients, vec![]);
+        let what = [vec![What::Phase(Phase::Scenario)], what].concat();
+        let lines = seen(what).lines(&scenario).into_iter();
+        lines
+            .map(|line| format!("{} {}", line.who.unwrap_or_default(), line.text))
+            .collect()
+    }
+
+    #[test]
+    fn reads_of_one_client_with_nothing_to_tell_between_them_are_one() {
+        let gone = ClientEvent::ServerSocketDestroyed {
+            lost_bytes: 0,
+            delivered_bytes: 2,
+        };
+        let step_over = |how| What::StepEnded {
+            step: 0,
+            member: Some(0),
+            how,
+        };
+        let reads = |between: What| {
+            let (first, next) = (of(ALICE, received(b"a")), of(ALICE, received(b"b")));
+            let told = told(vec![first, between, next]);
+            told.contains(&"alice < \"ab\"".to_owned())
+        };
+        assert!(reads(What::StepBegan(0)));
+        assert!(reads(step_over(Ended::Done)));
+        assert!(reads(of(BOB, gone)));
+        assert!(!reads(step_over(Ended::Settled)));
+        assert!(!reads(of(BOB, ClientEvent::HalfClosed)));
+        assert!(!reads(of(BOB, received(b"c"))));
+        let three = vec![of(ALICE, received(b"a")); 3];
+        assert_eq!(told(three), ["alice < \"aaa\""]);
+    }
+
+    /// How many reads it takes says something where the scenario chose how to read.
+    #[test]
+    fn reads_are_counted_for_a_client_that_chose_how_to_read() {
+        let reads = |id, times| vec![of(id, received(b"a")); times];
+        let alice_reads = vec![of(ALICE, ClientEvent::Reading)];
+        let last = |what: Vec<Vec<What>>| told(what.concat()).pop().unwrap();
+        let two = vec![alice_reads.clone(), reads(ALICE, 2)];
+        assert_eq!(last(two), "alice < \"aa\" in 2 reads");
+        let one = vec![alice_reads.clone(), reads(ALICE, 1)];
+        assert_eq!(last(one), "alice < \"a\"");
+        let of_another = vec![alice_reads.clone(), reads(BOB, 3)];
+        assert_eq!(last(of_another), "bob < \"aaa\"");
+        let next_phase = vec![What::Phase(Phase::BystanderAgain)];
+        let later = vec![alice_reads, next_phase, reads(ALICE, 2)];
+        assert_eq!(last(later), "alice < \"aa\"");
+    }
+
+    #[test]
+    fn saved_bytes_that_are_too_many_are_told_with_the_most_there_may_be() {
+        let repeated = |bytes: usize| {
+            let saved = format!(r#"{{"received":{{"text":"","bytes":{bytes}}}}}"#);
+            serde_json::from_str::<ClientEvent>(&saved).map_err(|error| error.to_string())
+        };
+        let most = 1 << 30;
+        assert!(repeated(most).is_ok());
+        let refused = repeated(most + 1).unwrap_err();
+        let reason = "these are 1073741825 bytes, and 1073741824 is the most";
+        assert!(refused.contains(reason), "{refused}");
+        let part = |from: u64, to: u64| {
+            let of = r#"{"source":{"pattern":{"bytes":3221225472,"seed":0}},"times":1,"capitals":false}"#;
+            let saved =
+                format!(r#"{{"received":{{"of":{of},"member":0,"from":{from},"to":{to}}}}}"#);
+            serde_json::from_str::<ClientEvent>(&saved).is_ok()
+        };
+        assert!(part(2 << 30, 3 << 30));
+        assert!(!part((2 << 30) - 1, 3 << 30));
+    }
 }

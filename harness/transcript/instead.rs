@@ -315,3 +315,105 @@ impl fmt::Display for Instead {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn bytes(text: &str) -> Got {
+        Got::Bytes(Excerpt::of(text.as_bytes()))
+    }
+
+    fn template(text: &str) -> Template {
+        Template::parse(text).unwrap()
+    }
+
+    fn ended_after(got: Got) -> Instead {
+        Instead::EndedAfter {
+            got,
+            end: End::Fin,
+            sending: None,
+        }
+    }
+
+    /// What came near a wrong byte, behind so many, and which byte that is.
+    fn wrong(near: &str, before: usize, at: usize) -> Instead {
+        Instead::Wrong {
+            near: Excerpt::of(near.as_bytes()),
+            before,
+            at,
+            wanted: Wanted::Bytes(Excerpt::of(b"HELLO")),
+        }
+    }
+
+    #[test]
+    fn answer_in_other_words_is_told_from_silence_and_from_a_beginning() {
+        let hello = Expectation::Template(template("HELLO {any}"));
+        let whatever = Expectation::Template(template("{any}\\n"));
+        let of =
+            |instead: &Instead| [&hello, &whatever].map(|owed| instead.is_another_answer(owed));
+        assert_eq!(of(&wrong("HALLO", 1, 1)), [true, true]);
+        let datagram = Got::Datagram(Excerpt::of(b"no"));
+        assert_eq!(of(&Instead::Got(datagram)), [true, true]);
+        // Where a text begins with a hole, whatever comes may be words of another.
+        assert_eq!(of(&Instead::SoFar(bytes("HEL"))), [false, true]);
+        assert_eq!(of(&ended_after(bytes("HEL"))), [false, true]);
+        assert_eq!(of(&Instead::SoFar(Got::Nothing)), [false, false]);
+        assert_eq!(of(&ended_after(Got::Nothing)), [false, false]);
+        assert_eq!(of(&Instead::Ended(End::Fin)), [false, false]);
+    }
+
+    #[test]
+    fn text_is_told_where_it_or_its_beginning_came() {
+        let bye = template("bye {any}\\n");
+        for came in [
+            Instead::SoFar(bytes("bye now\n")),
+            Instead::Got(bytes("bye now\n")),
+            Instead::GotBeforeEnd(bytes("by")),
+            ended_after(bytes("bye now\n")),
+            wrong("bye now\n", 0, 0),
+        ] {
+            assert!(came.is_told(&bye), "{came}");
+        }
+        for other in [
+            Instead::SoFar(bytes("hello\n")),
+            Instead::SoFar(bytes("so bye now\n")),
+            Instead::Ended(End::Fin),
+        ] {
+            assert!(!other.is_told(&bye), "{other}");
+        }
+    }
+
+    #[test]
+    fn text_that_begins_as_what_was_owed_does_is_told_though_it_is_wrong_later() {
+        let help = template("HELP {any}\\n");
+        // It was right up to here, for both begin alike.
+        assert!(wrong("HELP me\n", 0, 3).is_told(&help));
+        assert!(wrong("HELP me\n", 16, 19).is_told(&help));
+        assert!(wrong("1\nHELP me\n", 0, 5).is_told(&help));
+        // A whole one before the first wrong byte was right.
+        assert!(!wrong("HELP me\nHALLO", 0, 9).is_told(&help));
+        assert!(!wrong("HELP me\nHALLO", 0, 8).is_told(&help));
+    }
+
+    /// Keys of causes end in it, and are published.
+    #[test]
+    fn each_case_has_its_word() {
+        for (instead, word) in [
+            (Instead::SoFar(Got::Nothing), "nothing"),
+            (Instead::SoFar(bytes("HEL")), "incomplete"),
+            (Instead::Got(bytes("HEL")), "unexpected"),
+            (wrong("HALLO", 1, 1), "wrong"),
+            (Instead::Ended(End::Fin), "fin"),
+            (Instead::EndedOtherwise(End::Reset), "reset"),
+            (Instead::Established, "connected"),
+            (Instead::NotRefused(String::new()), "not-connected"),
+            (Instead::ReadOn, "read"),
+            (Instead::Processes(2), "runs"),
+            (Instead::AcceptQueue(None), "queue"),
+            (Instead::NotLimited, "open-files"),
+        ] {
+            assert_eq!(instead.word(), word);
+        }
+    }
+}
