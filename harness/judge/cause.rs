@@ -341,11 +341,9 @@ impl Cause {
         }
     }
 
-    /// Whether somebody did not get anything, or the server is not as it was, because connections lie in the accept queue that
-    /// nobody takes.
+    /// Whether a step failed because connections lie in the accept queue that nobody takes, as [`Self::Queued`] has it.
     fn is_queued(&self) -> bool {
         match self {
-            Self::Queued { .. } => true,
             Self::NotServed { step } | Self::Disturbed { step } => step.is_queued(),
             Self::StepFailed { instead, .. } => matches!(instead, Instead::AcceptQueue(Some(_))),
             Self::ServerStepFailed { expected, .. } => {

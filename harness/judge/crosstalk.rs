@@ -88,9 +88,13 @@ mod tests {
 
     /// Whose bytes these are that came for alice.
     fn whose(scenario: &Scenario, wrong: &str) -> Option<String> {
-        let alice = ClientId { who: 0, member: 0 };
+        whose_for(0, scenario, wrong)
+    }
+
+    fn whose_for(who: usize, scenario: &Scenario, wrong: &str) -> Option<String> {
+        let client = ClientId { who, member: 0 };
         let step = Cause::LeftUnread;
-        let found = crosstalk((scenario, scenario), alice, wrong.as_bytes(), &step)?;
+        let found = crosstalk((scenario, scenario), client, wrong.as_bytes(), &step)?;
         match found {
             Cause::Crosstalk { of, .. } => Some(of),
             other => panic!("{other:?}"),
@@ -102,6 +106,7 @@ mod tests {
         let of_both = owed_each("for alice", "for robert");
         assert_eq!(whose(&of_both, "robert"), Some("bob".to_owned()));
         assert_eq!(whose(&of_both, "rob."), None);
+        assert_eq!(whose_for(1, &of_both, "alice"), Some("alice".to_owned()));
     }
 
     #[test]

@@ -277,7 +277,7 @@ impl Asked {
     /// Whether this is an end that was asked for.
     fn for_this(&self, exit: Exit) -> bool {
         match exit {
-            _ if exit.is_crash() => false,
+            // None of those that are sent is one that a program crashes by.
             Exit::Signal(number) => {
                 let sent = self.signals.iter().any(|signal| signal.number() == number);
                 sent || (self.awaited && !is_violent(exit))

@@ -2114,3 +2114,147 @@ fn server_that_is_known_to_be_busy_and_rests_after_all_is_looked_at_for_leaks() 
         "{reason}"
     );
 }
+
+#[test]
+fn end_by_a_signal_may_be_awaited_and_a_violent_one_may_not() {
+    let trial = told(&[waits(ServerExpectation::Exit(None))]);
+    let by = |signal| {
+        end_of(
+            &trial,
+            vec![What::StepBegan(0), exited(Exit::Signal(signal))],
+        )
+    };
+    assert_eq!(by(libc::SIGTERM), None);
+    assert!(by(libc::SIGKILL).is_some());
+    assert!(by(libc::SIGSEGV).is_some());
+}
+
+#[test]
+fn reply_of_which_not_all_was_kept_is_not_said_to_be_wrong() {
+    let long = "x".repeat(4_096);
+    let owed = Expectation::Data(Data::literal(long.clone()));
+    let trial = trial(ClientSteps::of(0).expect(owed).lines());
+    let kept = crate::model::passage::Cut::of(long.as_bytes());
+    let verdict = judge(
+        &trial,
+        &seen(ClientEvent::Received(kept.into()), Ended::Done),
+    );
+    assert!(
+        matches!(verdict, Verdict::Inconclusive(Doubt::Unkept { .. })),
+        "{verdict:?}"
+    );
+}
+
+#[test]
+fn server_that_does_not_start_beside_its_helpers_may_have_left_them_its_socket() {
+    let beside = told(&[ServerAction::StartBesideHelpers]);
+    let why = |events: Vec<ServerEvent>| {
+        let events = events.into_iter().map(What::Server);
+        let before = [What::Phase(Phase::Scenario), What::StepBegan(0)];
+        let over = What::StepEnded {
+            step: 0,
+            member: None,
+            how: Ended::Done,
+        };
+        let what = before.into_iter().chain(events).chain([over]);
+        match judge(&beside, &transcript(what.collect())) {
+            Verdict::Fail(finding) => finding.cause.kind(),
+            other => panic!("{other:?}"),
+        }
+    };
+    let failed = || ServerEvent::StartFailed("it exited with status 1".to_owned());
+    let inherited = ServerEvent::ListenerInherited {
+        program: "sleep".to_owned(),
+        pid: 9,
+    };
+    assert_eq!(why(vec![failed()]), "did-not-start");
+    assert_eq!(why(vec![inherited, failed()]), "listener-inherited");
+}
+
+/// Who waits for what the kernel does alone is not kept from it by a server that takes nobody.
+#[test]
+fn client_that_lies_in_the_queue_is_kept_from_what_only_a_server_gives() {
+    let failed = |what: Expectation| {
+        let trial = trial(ClientSteps::of(0).expect(what).lines());
+        let out = Ended::OutOfTime(Duration::from_secs(5));
+        match judge(&trial, &seen(ClientEvent::NotTaken(3), out)) {
+            Verdict::Fail(finding) => finding.cause.key(),
+            other => panic!("{other:?}"),
+        }
+    };
+    assert_eq!(failed(hello()), "queued");
+    assert_eq!(failed(fin()), "queued");
+    assert_eq!(failed(Expectation::Connected), "step-failed/nothing");
+}
+
+/// What a server that was sampled so is said to have done wrong.
+fn said_of_sample(before: Vec<What>, after: Sample) -> Option<Cause> {
+    let baseline = Sample {
+        at_rest: true,
+        ..Sample::default()
+    };
+    let first = vec![What::Sample(Moment::Baseline, baseline.into())];
+    let last = vec![What::Sample(Moment::After, after.into())];
+    match judge(&trial(vec![]), &transcript([first, before, last].concat())) {
+        Verdict::Pass => None,
+        Verdict::Fail(finding) => Some(finding.cause),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn output_may_be_as_long_as_what_is_logged_of_connections_and_bytes_explains() {
+    let floods = |output_bytes| {
+        let client = |event| What::Client(ALICE, event);
+        let sent = ClientEvent::Sent(vec![0; 100].into());
+        let before = [connection(), connection(), connection(), sent].map(client);
+        let after = Sample {
+            at_rest: true,
+            output_bytes,
+            ..Sample::default()
+        };
+        said_of_sample(before.into(), after).is_some()
+    };
+    let explained = (8 << 20) + 3 * (64 << 10) + 100 * 16;
+    assert!(!floods(explained));
+    assert!(floods(explained + 1));
+}
+
+#[test]
+fn server_that_does_not_rest_is_said_to_be_at_what_it_was_seen_at_last() {
+    let toil = |reads| crate::kernel::Toil {
+        reads,
+        ..crate::kernel::Toil::default()
+    };
+    let toils = |reads| What::Server(ServerEvent::Toils(toil(reads)));
+    let spins = Sample {
+        cpu_percent: 100,
+        spins: true,
+        ..Sample::default()
+    };
+    let seen = vec![toils(7), toils(9_000)];
+    let busy = Cause::Busy {
+        percent: 100,
+        toil: Some(toil(9_000)),
+    };
+    assert_eq!(said_of_sample(seen, spins), Some(busy));
+}
+
+#[test]
+fn time_that_we_lacked_does_not_excuse_what_the_server_did_beside() {
+    let out = Ended::OutOfTime(Duration::from_secs(1));
+    let mut seen = seen(ClientEvent::Received(b"HEL".to_vec().into()), out);
+    let at = Duration::from_secs(4);
+    let starved = What::Starved(Duration::from_secs(9));
+    seen.events.push(Event { at, what: starved });
+    assert_eq!(doubt_of(judge(&expects_hello(), &seen)), "starved");
+    let flooded = Sample {
+        at_rest: true,
+        output_bytes: 1 << 30,
+        ..Sample::default()
+    };
+    let what = What::Sample(Moment::After, flooded.into());
+    seen.events.push(Event { at, what });
+    let verdict = judge(&expects_hello(), &seen);
+    assert!(matches!(verdict, Verdict::Fail(_)), "{verdict:?}");
+}

@@ -107,4 +107,84 @@ fn reliability_page_names_commands_that_there_are() {
         assert!(figure.is_none_or(is_measured), "{command}");
     }
     assert!(commands > 5, "{commands}");
+
+/// A mutant of a file, as the page about them has it.
+struct Explained {
+    file: String,
+    mutant: String,
+    reason: String,
+}
+
+impl Explained {
+    /// The function that is changed: what stands before the arrow, or behind the last `in`.
+    fn function(&self) -> Option<&str> {
+        let change = self.mutant.split(" -> ").next()?;
+        let place = match self.mutant.rsplit_once(" in ") {
+            Some((_, function)) => function,
+            None => change.strip_prefix("replace ")?,
+        };
+        place.rsplit("::").next()
+    }
+}
+
+/// The mutants that the page explains: those of a list have the reason that follows it.
+fn explained(page: &str) -> Vec<Explained> {
+    let (mut all, mut file): (Vec<Explained>, _) = (Vec::new(), "");
+    // A list without a reason behind it is not given that of the next one.
+    let mut list = 0;
+    let mut is_listed = false;
+    for line in page.lines() {
+        if let Some(heading) = line.strip_prefix("## ") {
+            (file, list) = (heading, all.len());
+        } else if let Some(mutant) = line.strip_prefix("- `") {
+            if !is_listed {
+                list = all.len();
+            }
+            is_listed = true;
+            all.push(Explained {
+                file: file.to_owned(),
+                mutant: mutant.trim_end_matches('`').to_owned(),
+                reason: String::new(),
+            });
+        } else if !line.is_empty() {
+            is_listed = false;
+            let of_list = all[list..].iter_mut();
+            of_list.for_each(|explained| explained.reason.push_str(line));
+        }
+    }
+    all
+}
+
+#[test]
+fn mutants_that_no_test_kills_are_explained_once_and_of_functions_that_are_there() {
+    let page = std::fs::read_to_string("docs/mutants.md").unwrap();
+    let mut files: Vec<_> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .collect();
+    let missing: Vec<_> = files
+        .iter()
+        .filter(|file| !Path::new(file).exists())
+        .collect();
+    assert!(missing.is_empty(), "{missing:?}");
+    let many = files.len();
+    files.sort_unstable();
+    files.dedup();
+    assert_eq!(files.len(), many, "each file has one section");
+    let mut known = BTreeSet::new();
+    for mutant in explained(&page) {
+        let name = format!("{}: {}", mutant.file, mutant.mutant);
+        assert!(mutant.reason.len() > 20, "{name} has no reason");
+        let source = std::fs::read_to_string(&mutant.file).unwrap();
+        let function = mutant
+            .function()
+            .unwrap_or_else(|| panic!("{name} names no function"));
+        let is_there = [format!("fn {function}("), format!("fn {function}<")];
+        let is_there = is_there
+            .iter()
+            .any(|function| source.contains(function.as_str()));
+        assert!(is_there, "{name}: there is no {function}");
+        assert!(known.insert(name.clone()), "{name} is explained twice");
+    }
+    assert!(!known.is_empty());
 }
