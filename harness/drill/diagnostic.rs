@@ -153,6 +153,32 @@ mod tests {
     }
 
     #[test]
+    fn longer_word_may_have_more_slips_and_a_letter_stands_for_no_other() {
+        let known = ["send-urgent", "y"];
+        assert_eq!(nearest("snd-rgnt", &known), Some("send-urgent"));
+        assert_eq!(nearest("snd-rgt", &known), None);
+        assert_eq!(nearest("x", &known), None);
+    }
+
+    #[test]
+    fn slip_is_a_letter_too_many_or_too_few_or_another_or_two_that_are_swapped() {
+        let slips = |a: &str, b: &str| {
+            let letters = |word: &str| word.chars().collect::<Vec<_>>();
+            let there = distance(&letters(a), &letters(b));
+            assert_eq!(there, distance(&letters(b), &letters(a)), "{a} {b}");
+            there
+        };
+        assert_eq!(slips("send", "send"), 0);
+        assert_eq!(slips("send", "sends"), 1);
+        assert_eq!(slips("send", "sent"), 1);
+        assert_eq!(slips("sedn", "send"), 1);
+        assert_eq!(slips("esnd", "send"), 1);
+        assert_eq!(slips("esdn", "send"), 2);
+        assert_eq!(slips("kitten", "sitting"), 3);
+        assert_eq!(slips("", "send"), 4);
+    }
+
+    #[test]
     fn caret_stands_under_the_word() {
         let place = Place {
             file: "a.drill",

@@ -1392,3 +1392,52 @@ fn what_a_file_asks_for_has_bounds() {
     }
     assert!(DrillFile::parse("a.drill", &case("alice", &steps(100_000))).is_ok());
 }
+
+#[test]
+fn as_much_as_there_may_be_is_taken() {
+    for taken in [
+        "case x\n  clients: alice[64512]\n\n  alice connect\n",
+        "case x\n  pause 167h\n  pause 1h\n",
+        "case x\n  repeat 1000\n    repeat 1000\n      settle\n    end\n  end\n",
+    ] {
+        let read = DrillFile::parse("a.drill", taken);
+        assert!(read.is_ok(), "{taken}{:?}", read.err());
+    }
+    let line = |bytes: usize| {
+        let (before, after) = ("  alice send \"", "\"");
+        let text = "x".repeat(bytes - before.len() - after.len());
+        let text = format!("case x\n  clients: alice\n\n  alice connect\n{before}{text}{after}\n");
+        DrillFile::parse("a.drill", &text).is_ok()
+    };
+    assert!(line(4 << 20));
+    assert!(!line((4 << 20) + 1));
+}
+
+#[test]
+fn comments_right_above_a_case_stay_with_it_and_no_blank_line_is_last() {
+    let written = "case a\n\n  settle\n\n# One.\n\n# Two.\n# Three.\ncase b\n\n  settle\n\n\n";
+    let formatted = written.trim_end().to_owned() + "\n";
+    assert_eq!(format("a.drill", written).unwrap(), formatted);
+    let close = "case a\n  settle\n# One.\n# Two.\ncase b\n  settle\n";
+    let apart = format("a.drill", close).unwrap();
+    assert!(
+        apart.contains("settle\n\n# One.\n# Two.\ncase b"),
+        "{apart}"
+    );
+}
+
+#[test]
+fn file_is_read_as_its_text_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = parse("case a\n  settle\n\ncase b\n  pause 1s\n");
+    let json = file.to_json().unwrap();
+    for (name, text) in [("a.drill", file.to_string()), ("a.json", json)] {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        let read = DrillFile::read(&path).unwrap().unnumbered();
+        assert_eq!(read, file.clone().unnumbered(), "{name}");
+        let found = DrillFile::read_found(&path).unwrap().unnumbered();
+        assert_eq!(found, read, "{name}");
+    }
+    assert!(DrillFile::read(&folder.path().join("missing.drill")).is_err());
+}
