@@ -641,6 +641,11 @@ const IMPOSSIBLE: &[(&str, usize, &str)] = &[
     ),
     ("server restore-open-files", 4, "open files are not limited"),
     (
+        "server limit-open-files 1\nserver restore-open-files\nserver restore-open-files",
+        6,
+        "open files are not limited",
+    ),
+    (
         "server limit-open-files 1\nserver start\nserver restore-open-files",
         6,
         "not limited",
@@ -1397,12 +1402,23 @@ fn what_a_file_asks_for_has_bounds() {
 fn as_much_as_there_may_be_is_taken() {
     for taken in [
         "case x\n  clients: alice[64512]\n\n  alice connect\n",
+        "case x\n  pause 168h\n",
         "case x\n  pause 167h\n  pause 1h\n",
+        "case x\n  clients: a\n\n  a connect\n  a send pattern 64MiB\n",
+        "case x\n  clients: a\n\n  a connect\n  a send pattern 1000000B in pieces of 1B\n",
+        "case x\n  clients: a\n\n  a connect\n  a send \"hello\" cut at 3 3\n",
         "case x\n  repeat 1000\n    repeat 1000\n      settle\n    end\n  end\n",
     ] {
         let read = DrillFile::parse("a.drill", taken);
         assert!(read.is_ok(), "{taken}{:?}", read.err());
     }
+    let names = |many: usize| {
+        let names: String = (0..many).map(|n| format!(" n{n}")).collect();
+        let text = format!("case x\n  clients:{names}\n\n  n0 connect\n");
+        DrillFile::parse("a.drill", &text).is_ok()
+    };
+    assert!(names(1_000));
+    assert!(!names(1_001));
     let line = |bytes: usize| {
         let (before, after) = ("  alice send \"", "\"");
         let text = "x".repeat(bytes - before.len() - after.len());
@@ -1424,6 +1440,24 @@ fn comments_right_above_a_case_stay_with_it_and_no_blank_line_is_last() {
         apart.contains("settle\n\n# One.\n# Two.\ncase b"),
         "{apart}"
     );
+}
+
+#[test]
+fn mistake_within_a_text_is_pointed_at() {
+    let message = complaint("case x\n  clients: a\n\n  a connect\n  a send \"ab\\qz\"\n");
+    let shown = "  a send \"ab\\qz\"\n  |             ^^";
+    assert!(message.contains(shown), "{message}");
+}
+
+#[test]
+fn setting_stands_in_quotes_unless_it_is_a_word() {
+    let file = |server: &str| DrillFile {
+        server: Some(server.to_owned()),
+        ..DrillFile::default()
+    };
+    assert_eq!(file("echo").to_string(), "server: echo\n");
+    assert_eq!(file("").to_string(), "server: \"\"\n");
+    assert_eq!(file("a b").to_string(), "server: \"a b\"\n");
 }
 
 #[test]
