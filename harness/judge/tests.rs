@@ -2258,3 +2258,28 @@ fn time_that_we_lacked_does_not_excuse_what_the_server_did_beside() {
     let verdict = judge(&expects_hello(), &seen);
     assert!(matches!(verdict, Verdict::Fail(_)), "{verdict:?}");
 }
+
+#[test]
+fn high_descriptor_is_seen_from_its_number_on() {
+    let sees = |highest: u32| {
+        let mut server_state = ServerState::default();
+        let limit = 20_000;
+        server_state.apply(&Event {
+            at: Duration::ZERO,
+            what: What::Server(ServerEvent::Descriptors { highest, limit }),
+        });
+        server_state.look(&ServerExpectation::Descriptor(1_024)) == Progress::Met
+    };
+    assert_eq!([1_023, 1_024, 1_025].map(sees), [false, true, true]);
+}
+
+#[test]
+fn dose_of_a_slow_scenario_is_one_run_at_least_and_no_more_than_there_is_time_for() {
+    let leaks = |runs: usize, _: usize| 3 + 100 * runs;
+    let pace = Duration::from_secs(13);
+    let seen = dosed_in(pace, &with_polite_clients(), sockets, leaks);
+    let what = seen.events.iter().map(|event| &event.what);
+    let behind = what.skip_while(|what| !matches!(what, What::Sample(Moment::Pressed, _)));
+    let runs = behind.filter(|what| **what == What::Phase(Phase::Scenario));
+    assert_eq!(runs.count(), 1);
+}

@@ -1256,4 +1256,33 @@ mod tests {
         let bystander = client_states.of(ClientId::BYSTANDER);
         assert_eq!(bystander.ended(), Some(End::Fin));
     }
+
+    #[test]
+    fn address_of_an_earlier_phase_is_of_nobody_but_the_bystander() {
+        let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+        let came = |id, port| {
+            let local = Some(at(port).into());
+            let (peer, datagrams) = (None, false);
+            What::Client(
+                id,
+                ClientEvent::Connected {
+                    local,
+                    peer,
+                    datagrams,
+                },
+            )
+        };
+        let mallory = Phase::Scenario.client(0, 0);
+        let mut client_states = ClientStates::default();
+        for what in [
+            came(mallory, 1),
+            came(ClientId::BYSTANDER, 2),
+            What::Phase(Phase::After),
+        ] {
+            let at = Duration::ZERO;
+            client_states.apply(&Event { at, what });
+        }
+        assert_eq!(client_states.client_at(at(1)), None);
+        assert_eq!(client_states.client_at(at(2)), Some(ClientId::BYSTANDER));
+    }
 }

@@ -1406,7 +1406,14 @@ mod tests {
             let id = ClientId { who: 0, member: 0 };
             event(at, What::Client(id, ClientEvent::Connecting))
         };
-        let events = vec![connects(1_000), connects(3_000)];
+        let signalled = |at| {
+            let told = ServerEvent::Signalled {
+                signal: Signal::Hup,
+                inside: None,
+            };
+            event(at, What::Server(told))
+        };
+        let events = vec![connects(1_000), signalled(1_500), connects(3_000)];
         let lines = |at| {
             Transcript {
                 events: [events.clone(), vec![burst(at)]].concat(),
@@ -1414,6 +1421,7 @@ mod tests {
             .unasked_lines()
         };
         assert_eq!([lines(1_100), lines(2_900), lines(3_000)], [0; 3]);
+        assert_eq!(lines(1_600), 0, "what is printed at a signal");
         assert_eq!([lines(500), lines(2_000), lines(4_000)], [1_000; 3]);
     }
 
@@ -1623,5 +1631,19 @@ mod tests {
         };
         assert!(part(2 << 30, 3 << 30));
         assert!(!part((2 << 30) - 1, 3 << 30));
+    }
+
+    /// A person reads transcripts too.
+    #[test]
+    fn long_text_is_saved_as_text_and_what_is_none_in_hexadecimal_digits() {
+        let saved = |payload: &[u8]| {
+            let sent = ClientEvent::Sent(payload.into());
+            serde_json::to_value(&sent).unwrap()["sent"].clone()
+        };
+        let numbers: Vec<String> = (0..200).map(|n| n.to_string()).collect();
+        let text = numbers.join("\n");
+        assert!(saved(text.as_bytes()).is_string());
+        let bytes: Vec<u8> = (0..400).map(|n: u32| (n * n % 251) as u8).collect();
+        assert!(saved(&bytes)["hex"].is_string());
     }
 }

@@ -394,6 +394,7 @@ mod tests {
         // A whole one before the first wrong byte was right.
         assert!(!wrong("HELP me\nHALLO", 0, 9).is_told(&help));
         assert!(!wrong("HELP me\nHALLO", 0, 8).is_told(&help));
+        assert!(!wrong("HELP me\nHALLO", 16, 25).is_told(&help));
     }
 
     /// Keys of causes end in it, and are published.
@@ -415,5 +416,13 @@ mod tests {
         ] {
             assert_eq!(instead.word(), word);
         }
+    }
+
+    #[test]
+    fn bytes_near_a_wrong_one_are_told_to_be_cut_where_others_stood_before_them() {
+        let whole = "got \"HALLO\", wrong from byte 1 on, wanted \"HELLO\"";
+        assert_eq!(wrong("HALLO", 0, 1).to_string(), whole);
+        let cut = "got … \"HALLO\", wrong from byte 17 on, wanted \"HELLO\"";
+        assert_eq!(wrong("HALLO", 16, 17).to_string(), cut);
     }
 }

@@ -166,4 +166,21 @@ mod tests {
         assert_eq!(read(&story), ["20 of crowd each closes"]);
         assert_eq!(story.left_out, 0);
     }
+
+    /// One that came and got nothing shows nothing of how others are served.
+    #[test]
+    fn client_that_is_told_as_served_has_got_something() {
+        let mut lines = vec![
+            event(0, "bob", "connects"),
+            event(1, "carol", "connects"),
+            event(2, "carol", "< \"HI\\n\""),
+        ];
+        let crowd = ["connects", "closes"].into_iter().cycle().take(500);
+        let crowd = crowd.enumerate();
+        lines.extend(crowd.map(|(n, does)| event(3, &format!("crowd[{n}]"), does)));
+        lines.push(event(4, "alice", "connects"));
+        let story = story(&lines, Some("alice"));
+        let told = ["carol connects", "carol < \"HI\\n\"", "alice connects"];
+        assert_eq!(read(&story), told);
+    }
 }
