@@ -2070,7 +2070,7 @@ fn server_whose_questions_a_client_has_answered_may_be_waiting_for_a_time_out() 
     assert!(matches!(said(None), Verdict::Fail(_)));
 }
 
-/// How often a phase was performed before the first sample of a moment, where each event takes so long.
+/// How often a phase was performed between the first sample of a moment and the one before, where each event takes so long.
 fn performed_before(
     moment: Moment,
     phase: Phase,
@@ -2079,17 +2079,14 @@ fn performed_before(
     held: impl Fn(usize, usize) -> usize,
 ) -> usize {
     let seen = dosed_in(pace, &with_polite_clients(), sample, held);
-    let events = seen.events.iter().map(|event| &event.what);
-    let before = events.take_while(|what| !matches!(what, What::Sample(at, _) if *at == moment));
-    let since_sample = before.collect::<Vec<_>>();
-    let mut since_sample = since_sample
-        .rsplit(|what| matches!(what, What::Sample(..)))
-        .take(1);
-    let since_sample = since_sample.next().unwrap_or_default();
-    since_sample
-        .iter()
-        .filter(|what| ***what == What::Phase(phase))
-        .count()
+    let what: Vec<&What> = seen.events.iter().map(|event| &event.what).collect();
+    let is_sample = |what: &&&What| matches!(what, What::Sample(..));
+    let at = |what: &&What| matches!(what, What::Sample(at, _) if *at == moment);
+    let end = what.iter().position(at).expect("it was sampled");
+    let since_sample = what[..end].iter().rev();
+    let since_sample = since_sample.take_while(|what| !is_sample(what));
+    let performed = since_sample.filter(|what| ***what == What::Phase(phase));
+    performed.count()
 }
 
 #[test]
