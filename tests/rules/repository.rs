@@ -107,6 +107,7 @@ fn reliability_page_names_commands_that_there_are() {
         assert!(figure.is_none_or(is_measured), "{command}");
     }
     assert!(commands > 5, "{commands}");
+}
 
 /// A mutant of a file, as the page about them has it.
 struct Explained {
