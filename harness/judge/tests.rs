@@ -1206,7 +1206,24 @@ fn server_that_a_time_out_may_still_wake_is_not_said_never_to_answer() {
 fn unseen(
     expected: Expectation,
     change: impl Fn(&mut Trial),
+    said: (&str, bool, u64),
+) -> Option<&'static str> {
+    unseen_while(
+        expected,
+        change,
+        said,
+        Ended::NotYet(Duration::from_secs(30)),
+        None,
+    )
+}
+
+/// The same of a wait that ends in this way, and in which something else happens.
+fn unseen_while(
+    expected: Expectation,
+    change: impl Fn(&mut Trial),
     (asked, datagrams, replied_after_ms): (&str, bool, u64),
+    ended: Ended,
+    meanwhile: Option<What>,
 ) -> Option<&'static str> {
     let bob = ClientId { who: 1, member: 0 };
     let from = ClientEvent::Connected {
@@ -1219,10 +1236,11 @@ fn unseen(
         what,
     };
     let client = |ms, event_of| event(ms, What::Client(bob, event_of));
-    let mut seen = seen(
-        ClientEvent::Sent(b"hello".to_vec().into()),
-        Ended::NotYet(Duration::from_secs(30)),
-    );
+    let mut seen = seen(ClientEvent::Sent(b"hello".to_vec().into()), ended);
+    let at = Duration::from_secs(3);
+    let last = seen.events.len() - 1;
+    let meanwhile = meanwhile.map(|what| Event { at, what });
+    seen.events.splice(last..last, meanwhile);
     let before = [
         event(0, What::Server(ServerEvent::Elsewhere)),
         client(0, from),
@@ -1283,6 +1301,30 @@ fn server_that_nobody_sees_fails_for_replies_that_others_got_far_sooner() {
         doubt,
         "another may be at it"
     );
+}
+
+#[test]
+fn what_is_unseen_of_a_server_is_not_held_against_it_where_we_lacked_the_time() {
+    let hello = || Expectation::Data(Data::literal("HELLO"));
+    let closed = || Expectation::End {
+        kinds: vec![End::Fin],
+        all_bytes_first: false,
+    };
+    let half_a_minute = Duration::from_secs(30);
+    let usual = |_: &mut Trial| {};
+    let not_yet = Ended::NotYet(half_a_minute);
+    let out_of_time = Ended::OutOfTime(half_a_minute);
+    let waits = |expected, ended, meanwhile| {
+        unseen_while(expected, usual, ("hello", false, 1), ended, meanwhile)
+    };
+    let starved = |seconds| Some(What::Starved(Duration::from_secs(seconds)));
+    assert_eq!(waits(hello(), not_yet, starved(8)), Some("starved"));
+    assert_eq!(waits(hello(), not_yet, starved(7)), None);
+    let part = ClientEvent::Received(b"HEL".to_vec().into());
+    let arrives = Some(What::Client(ALICE, part));
+    assert_eq!(waits(hello(), not_yet, arrives), Some("still-arriving"));
+    assert_eq!(waits(closed(), out_of_time, None), None, "it was said when");
+    assert_eq!(waits(closed(), not_yet, None), Some("unseen"));
 }
 
 #[test]
