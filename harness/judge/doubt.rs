@@ -321,6 +321,11 @@ pub(crate) enum Skip {
         /// The step.
         step: StepRef,
     },
+    /// Only the server's end of the connection shows whether a step has happened, and it is on another host.
+    NotSeen {
+        /// The step.
+        step: StepRef,
+    },
     /// A step connects to another host than the server's, and nothing keeps it in a network of its own.
     OtherHost {
         /// The step.
@@ -351,6 +356,13 @@ impl Skip {
         if let Some(line) = scenario.first_of_server() {
             let step = StepRef::of(line, scenario);
             return Some(Self::NotOurs { step });
+        }
+        if let Some(line) = scenario
+            .first_seen_at_the_server()
+            .filter(|_| subject.is_far())
+        {
+            let step = StepRef::of(line, scenario);
+            return Some(Self::NotSeen { step });
         }
         let flood = Flood::of(scenario).filter(|_| !subject.may_be_flooded);
         flood.map(Self::Floods)

@@ -4,6 +4,7 @@
 use super::action::Action;
 use super::address::Address;
 use super::data::Segmentation;
+use super::expectation::Expectation;
 use super::form::{Argument, Ask, Does, Form, Python};
 use super::invariant::Invariant;
 use super::literal;
@@ -107,6 +108,28 @@ impl Scenario {
         let steps = self.steps().into_iter();
         let mut steps = steps.filter(|_| !subject.own_namespace);
         steps.find(leads_away)
+    }
+
+    /// The first step of which the server's end of a connection has to show that it happened: where it is on another host, nothing does.
+    pub(crate) fn first_seen_at_the_server(&self) -> Option<&Line> {
+        let shows_there = |line: &&Line| match line.action() {
+            Some(Action::Reset | Action::Vanish) => true,
+            Some(Action::Send {
+                segmentation,
+                every: None,
+                ..
+            }) => *segmentation != Segmentation::Whole,
+            Some(Action::Expect { what, .. } | Action::Require { what, .. }) => matches!(
+                what,
+                Expectation::Accepted
+                    | Expectation::Taken
+                    | Expectation::HeldBack
+                    | Expectation::Full
+                    | Expectation::Pending
+            ),
+            _ => false,
+        };
+        self.steps().into_iter().find(shows_there)
     }
 
     /// The first step that is done to the server, or that looks at its processes.

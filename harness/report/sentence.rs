@@ -512,6 +512,11 @@ impl fmt::Display for Skip {
                 "somebody else has started the server, and `{}` takes its process",
                 step.text
             ),
+            Self::NotSeen { step } => write!(
+                f,
+                "nothing shows that `{}` has happened, as the server is on another host",
+                step.text
+            ),
             Self::OtherHost { step } => write!(
                 f,
                 "`{}` connects to another host, which a network of the server's own alone keeps from being reached",

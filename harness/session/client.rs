@@ -436,7 +436,9 @@ impl Client {
         match &self.link {
             Some(link) => {
                 let has_been_taken = link.sent.get() == 0 && link.is_accepted.get();
-                self.has_written_all() && (has_been_taken || self.is_taken() || self.has_ended())
+                // What another host's server has taken nobody sees.
+                let is_taken = self.is_far || has_been_taken || self.is_taken();
+                self.has_written_all() && (is_taken || self.has_ended())
             }
             None => true,
         }

@@ -39,7 +39,8 @@ impl Asked {
             }
             What::Client(id, ClientEvent::Received(_) | ClientEvent::Datagram { .. }) => {
                 let request = self.0.remove(id)?;
-                Some((request.words, event.at - request.last))
+                // A transcript that was read from a file may be in any order.
+                Some((request.words, event.at.saturating_sub(request.last)))
             }
             _ => None,
         }
