@@ -3,7 +3,7 @@
 use crate::foreign::LINE;
 use crate::kernel::Row;
 use crate::model::error::Error;
-use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
 /// A server that somebody else has started, and of which nothing is known but what its clients see.
 ///
@@ -63,6 +63,7 @@ impl Elsewhere {
                 why: source.to_string(),
                 waited: None,
             })?
+            .map(as_clients_reach_it)
             .collect();
         match places.iter().find(|place| !is_here(**place)) {
             Some(place) if !self.own_host => Err(Error::Usage(format!(
@@ -74,6 +75,17 @@ impl Elsewhere {
             _ => Ok(places),
         }
     }
+}
+
+/// Who listens on all addresses of this host, and says so, is reached by its loopback.
+fn as_clients_reach_it(mut place: SocketAddr) -> SocketAddr {
+    if place.ip().is_unspecified() {
+        place.set_ip(match place.is_ipv4() {
+            true => Ipv4Addr::LOCALHOST.into(),
+            false => Ipv6Addr::LOCALHOST.into(),
+        });
+    }
+    place
 }
 
 /// Whether a listener takes the clients of this address.
@@ -136,6 +148,14 @@ mod tests {
         assert_eq!(there.places().unwrap(), ["192.0.2.1:80".parse().unwrap()]);
         for here in ["127.0.0.2:80", "[::1]:80", "[::ffff:127.0.0.1]:80"] {
             assert_eq!(Elsewhere::at(here).unwrap().places().unwrap().len(), 1);
+        }
+    }
+
+    #[test]
+    fn all_addresses_of_this_host_are_reached_by_its_loopback() {
+        for (said, reached) in [("0.0.0.0:80", "127.0.0.1:80"), ("[::]:80", "[::1]:80")] {
+            let places = Elsewhere::at(said).unwrap().places().unwrap();
+            assert_eq!(places, [reached.parse().unwrap()]);
         }
     }
 
