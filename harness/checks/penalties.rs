@@ -21,13 +21,10 @@ pub(crate) fn is_open(subject: &Subject) -> bool {
 
 /// Whether there is more than one address from which a client can come to the server.
 pub(crate) fn has_more_addresses(subject: &Subject) -> bool {
-    match subject.place.address {
-        // All addresses of 127.0.0.0/8 are this host's; what others it has is not known.
-        Address::Inet(address) => {
-            address.is_ipv4() && (!subject.is_elsewhere || address.ip().is_loopback())
-        }
-        Address::Path(_) => false,
-    }
+    // All addresses of 127.0.0.0/8 are this host's; what others it has is not known.
+    let has_more =
+        |address: &Address| matches!(address, Address::Inet(address) if address.is_ipv4());
+    has_more(&subject.place.address) && !subject.is_far()
 }
 
 /// Whether a failure may come of a penalty.

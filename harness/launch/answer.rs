@@ -1,11 +1,11 @@
 //! Whether a server that somebody else has started answers.
 
-use super::elsewhere::{Elsewhere, is_here, takes};
+use super::elsewhere::{Elsewhere, takes};
 use super::readiness::{Place, pause_after};
 use super::target::Target;
 use crate::foreign::LINE;
 use crate::launch::lab::Lab;
-use crate::model::address::Address;
+use crate::model::address::{Address, is_here};
 use crate::model::error::Error;
 use crate::model::limits::STEP_WITHIN;
 use crate::model::literal::Shown;

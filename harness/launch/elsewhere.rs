@@ -2,6 +2,7 @@
 
 use crate::foreign::LINE;
 use crate::kernel::Row;
+use crate::model::address::is_here;
 use crate::model::error::Error;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 
@@ -102,11 +103,6 @@ pub(super) fn takes(listener: &Row, address: SocketAddr) -> bool {
         IpAddr::V6(at) => at.is_unspecified() && (to.is_ipv6() || !listener.v6_only),
     };
     at == to || takes_all
-}
-
-/// Whether an address is of this host alone.
-pub(super) fn is_here(address: SocketAddr) -> bool {
-    address.ip().to_canonical().is_loopback()
 }
 
 #[cfg(test)]

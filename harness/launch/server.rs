@@ -1,14 +1,14 @@
 //! The guard over a running target: dropping it stops and reaps the whole process tree.
 
 use super::answer::answering;
-use super::elsewhere::{Elsewhere, is_here, takes};
+use super::elsewhere::{Elsewhere, takes};
 use super::process::{Burst, Process};
 use super::readiness::{Place, listening, sockets_at};
 use super::recipient::Family;
 use super::target::Target;
 use crate::kernel::{OutputPipe, Row, Table, tree};
 use crate::launch::lab::Lab;
-use crate::model::address::Address;
+use crate::model::address::{Address, is_here};
 use crate::model::alarm::Alarm;
 use crate::model::error::Error;
 use crate::model::profile::Transport;
@@ -167,7 +167,7 @@ impl Server {
 
     /// Whether the kernel shows us nothing of the server's ends of its connections: it is on another host.
     pub(crate) fn is_far(&self) -> bool {
-        matches!(self.place.address, Address::Inet(address) if self.is_elsewhere() && !is_here(address))
+        self.is_elsewhere() && !self.place.address.is_here()
     }
 
     /// Whether the server is bound to all IPv4 addresses.

@@ -29,6 +29,21 @@ pub(crate) fn listener(text: &str) -> Result<String, String> {
     }
 }
 
+impl Address {
+    /// Whether it is of this host alone: its loopback, or a path.
+    pub(crate) fn is_here(&self) -> bool {
+        match self {
+            Self::Inet(address) => is_here(*address),
+            Self::Path(_) => true,
+        }
+    }
+}
+
+/// Whether an address is of this host's loopback.
+pub(crate) fn is_here(address: SocketAddr) -> bool {
+    address.ip().to_canonical().is_loopback()
+}
+
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

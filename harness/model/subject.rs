@@ -114,11 +114,7 @@ impl Place {
 impl Subject {
     /// Whether it is on another host, whose kernel shows nothing.
     pub(crate) fn is_far(&self) -> bool {
-        let is_here = match self.place.address {
-            Address::Inet(address) => address.ip().to_canonical().is_loopback(),
-            Address::Path(_) => true,
-        };
-        self.is_elsewhere && !is_here
+        self.is_elsewhere && !self.place.address.is_here()
     }
 
     /// A server of which nothing but its profile and its place is known, on a run that asks for nothing special.
