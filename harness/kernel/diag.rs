@@ -108,6 +108,14 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// The other end of a connection, as it is called there: an IPv6 socket of an IPv4 client names it by a mapped address (ipv6(7)).
+    pub(crate) fn peer(&self) -> Option<SocketAddr> {
+        let peer = self.remote?;
+        Some(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
+    }
+}
+
+impl Row {
     /// A listener of nobody.
     #[cfg(test)]
     pub(crate) fn listening_at(local: SocketAddr) -> Self {
@@ -240,6 +248,14 @@ impl Diag {
         let mut rows = self.inet(Table::Tcp, !(1 << 10))?;
         rows.retain(|row| row.remote.is_some_and(|remote| remote.port() == port));
         Ok(rows)
+    }
+
+    /// Both sides of the TCP connections that are not over yet with a local port, or to one: those of a server, and those of its clients.
+    pub(crate) fn both_sides(&self, port: u16) -> Result<[Vec<Row>; 2], Errno> {
+        let rows = self.inet(Table::Tcp, !(1 << 10 | 1 << 6))?;
+        let at = |end: Option<SocketAddr>| end.is_some_and(|end| end.port() == port);
+        let (theirs, ours) = rows.into_iter().partition(|row| at(row.local));
+        Ok([theirs, ours])
     }
 
     fn inet(&self, table: Table, states: u32) -> Result<Vec<Row>, Errno> {

@@ -404,7 +404,7 @@ impl Session<'_> {
                 )
         };
         let there: HashSet<_> = ours.iter().map(|row| row.local).collect();
-        let has_peer = |row: &Row| row.inode == 0 || there.contains(&row.remote);
+        let has_peer = |row: &Row| row.inode == 0 || there.contains(&row.peer());
         let mut others = ours.iter().filter(|row| row.local != own);
         self.clients.all().all(Client::has_said_all)
             && theirs.iter().all(|row| is_calm(row) && has_peer(row))

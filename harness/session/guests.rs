@@ -3,10 +3,11 @@
 use super::observer::Observer;
 use super::phases::Session;
 use super::quiescence::count_in;
-use crate::kernel::State;
+use crate::kernel::{Activity, Row, State};
 use crate::model::limits::{LOOK_EVERY, LOOK_SOON, LOOKS_TO_BLAME, RETURN_WITHIN};
 use crate::model::spent::SpentOn;
 use std::cell::Cell;
+use std::collections::HashSet;
 use std::rc::Rc;
 use std::time::Instant;
 
@@ -21,6 +22,8 @@ pub(crate) struct GuestBook {
     there: u32,
     /// How many the server may count: those who are there, and those of whose leaving it need not have come to know.
     counted: u32,
+    /// How many of them have left without the server's knowing.
+    for_good: u32,
     /// Whether the server waits for us alone whenever it has nothing to do, once that was seen.
     parks: Option<bool>,
     /// It was seen to keep who had left for longer than it may.
@@ -30,6 +33,43 @@ pub(crate) struct GuestBook {
 /// A connection that is there until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Guest(Guests);
+
+/// How things stand while room is waited for, since nobody has come or gone.
+struct Standstill {
+    since: Instant,
+    first: Activity,
+    there: u32,
+    left: Option<OfWhoHasLeft>,
+}
+
+/// The connections that a server has of clients who have left.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct OfWhoHasLeft {
+    /// Their end is still on its way, as it may be for long where the kernel has many packets to deliver.
+    untold: usize,
+    /// Their end has come, and the server has not closed its side.
+    kept: usize,
+}
+
+impl OfWhoHasLeft {
+    /// Those among the connections of a server, beside the clients' side of the same: a socket that nobody holds is of who has left.
+    fn among(theirs: &[Row], ours: &[Row]) -> Self {
+        let there: HashSet<_> = ours
+            .iter()
+            .filter(|row| row.inode != 0)
+            .map(|row| row.local)
+            .collect();
+        let left: Vec<Row> = theirs
+            .iter()
+            .filter(|row| !there.contains(&row.peer()))
+            .cloned()
+            .collect();
+        Self {
+            untold: count_in(State::Established, &left),
+            kept: count_in(State::CloseWait, &left),
+        }
+    }
+}
 
 impl Guests {
     /// Those of a server that others have left.
@@ -58,7 +98,10 @@ impl Guests {
 
     /// One has left of whom the server cannot know that: it counts for good.
     pub(super) fn one_for_good(&self) {
-        self.note(|book| book.there += 1);
+        self.note(|book| {
+            book.there += 1;
+            book.for_good += 1;
+        });
     }
 
     /// The server has come to know of all who have left, or has had its time for that.
@@ -96,8 +139,8 @@ impl Observer {
             return;
         }
         let _rest = self.turn.spends_on(SpentOn::Rest);
-        let (asked, begun) = (Instant::now(), self.looks.get().number);
-        let first = self.stillness();
+        let begun = self.looks.get().number;
+        let mut standstill = self.standstill();
         let within = match guests.book().lingers {
             true => LOOK_EVERY * LOOKS_TO_BLAME as u32,
             false => RETURN_WITHIN,
@@ -106,8 +149,10 @@ impl Observer {
         while counted() >= most {
             // Nothing announces what a server counts no more.
             tokio::time::sleep(self.between_looks()).await;
-            let waited = asked.elapsed();
-            let is_late = waited >= within && !self.is_starved_since(Some(first), waited, within);
+            let waited = standstill.since.elapsed();
+            let is_late = waited >= within
+                && !self.is_starved_since(Some(standstill.first), waited, within)
+                && !self.has_moved_since(&mut standstill);
             if is_late || self.has_let_go(begun) {
                 // One that keeps who has left is not waited for as long each time; nor is it known how any other rests.
                 guests.note(|book| {
@@ -120,6 +165,36 @@ impl Observer {
                 return guests.are_let_go();
             }
         }
+    }
+
+    /// How things stand with the clients.
+    fn standstill(&self) -> Standstill {
+        Standstill {
+            since: Instant::now(),
+            first: self.stillness(),
+            there: self.guests.book().there,
+            left: self.of_who_has_left(),
+        }
+    }
+
+    /// Whether somebody has come or gone since, and if so, how things stand now: where others of a crowd are served, or left, the
+    /// server is not waited for in vain.
+    fn has_moved_since(&self, before: &mut Standstill) -> bool {
+        let now = self.standstill();
+        let has_moved = (now.there, now.left) != (before.there, before.left);
+        if has_moved {
+            *before = now;
+        }
+        has_moved
+    }
+
+    /// The connections that the server has of clients who have left, where the kernel tells of any.
+    fn of_who_has_left(&self) -> Option<OfWhoHasLeft> {
+        let (Some(port), diag) = (self.port(), self.lab.diag()) else {
+            return Some(OfWhoHasLeft::default());
+        };
+        let [theirs, ours] = diag.both_sides(port).ok()?;
+        Some(OfWhoHasLeft::among(&theirs, &ours))
     }
 
     /// Whether the server waits for us alone, where two looks show it at rest between which it has not run: one may find it so in
@@ -137,30 +212,32 @@ impl Observer {
     /// Whether the server has rested since look `begun`, unless it is known that it does not, and has done with all who have left.
     fn has_let_go(&self, begun: u64) -> bool {
         let last = self.fresh_look();
-        let rests = last.rests() && last.number > begun + 1;
-        (rests || self.is_known_to_be_busy) && self.knows_who_has_left(last.still.parked)
+        if last.number <= begun + 1 || !(last.rests() || self.is_known_to_be_busy) {
+            return false;
+        }
+        // Others may have left since that look. What has come of it to the server shows in the next one, and what has not in the
+        // kernel's table before.
+        let left = self.of_who_has_left();
+        let now = self.stillness();
+        let still_rests = last.rests() && now == last.still || self.is_known_to_be_busy;
+        still_rests && left.is_some_and(|left| self.is_done_with(left, now.parked))
     }
 
     /// Whether the server has come to know of all who have left: nothing but us wakes it, where that is how it rests, or none of their
     /// connections is open.
-    fn knows_who_has_left(&self, is_parked: bool) -> bool {
-        let rows = self.port().map(|port| self.lab.diag().connections(port));
-        let Ok(rows) = rows.unwrap_or(Ok(Vec::new())) else {
-            return false;
-        };
+    fn is_done_with(&self, left: OfWhoHasLeft, is_parked: bool) -> bool {
         let book = self.guests.book();
-        let there = book.there as usize;
-        let open = count_in(State::Established, &rows);
-        let left = count_in(State::CloseWait, &rows);
-        // Of an end that is still on its way it has not been told.
+        let for_good = book.for_good as usize;
         let parks = book.parks != Some(false);
-        open <= there && (is_parked || !parks && open + left <= there)
+        let has_closed = left.untold + left.kept <= for_good;
+        left.untold <= for_good && (is_parked || !parks && has_closed)
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::net::SocketAddr;
 
     #[test]
     fn who_has_left_is_counted_until_the_server_has_let_go() {
@@ -176,6 +253,48 @@ mod tests {
         drop(bob);
         guests.are_let_go();
         assert_eq!((guests.book().there, guests.book().counted), (2, 2));
+    }
+
+    fn row(state: State, from: u16, to: u16, inode: u32) -> Row {
+        let at = |port| Some(SocketAddr::from(([127, 0, 0, 1], port)));
+        Row {
+            state,
+            local: at(from),
+            remote: at(to),
+            inode,
+            path: None,
+            file: None,
+            uid: None,
+            receive_queue: 0,
+            send_queue: 0,
+            v6_only: false,
+            drops: 0,
+            received: None,
+            not_sent: None,
+        }
+    }
+
+    #[test]
+    fn connection_of_who_has_left_is_told_from_that_of_who_is_there() {
+        let (port, alice, bob, carol, dora) = (7000, 1, 2, 3, 4);
+        let theirs = [
+            row(State::Established, port, alice, 11),
+            row(State::Established, port, bob, 12),
+            row(State::CloseWait, port, carol, 13),
+            row(State::CloseWait, port, dora, 14),
+        ];
+        let ours = [
+            row(State::Established, alice, port, 21),
+            row(State::FinWait1, bob, port, 0),
+            row(State::FinWait2, carol, port, 0),
+            // She has only ended her side.
+            row(State::FinWait2, dora, port, 24),
+        ];
+        let left = OfWhoHasLeft::among(&theirs, &ours);
+        assert_eq!(left, OfWhoHasLeft { untold: 1, kept: 1 });
+        // A reset leaves nothing on the client's side.
+        let left = OfWhoHasLeft::among(&theirs[..1], &[]);
+        assert_eq!(left, OfWhoHasLeft { untold: 1, kept: 0 });
     }
 
     #[test]
