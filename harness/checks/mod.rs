@@ -21,7 +21,7 @@ mod polite;
 mod property;
 mod reply_time;
 mod reset;
-mod stop;
+pub(crate) mod stop;
 mod table;
 mod time_wait;
 mod timeout;
