@@ -38,8 +38,8 @@ pub(crate) struct Guest(Guests);
 struct Standstill {
     since: Instant,
     first: Activity,
-    there: u32,
-    left: Option<OfWhoHasLeft>,
+    /// How many are there, and how many are counted.
+    guests: (u32, u32),
 }
 
 /// The connections that a server has of clients who have left.
@@ -169,11 +169,11 @@ impl Observer {
 
     /// How things stand with the clients.
     fn standstill(&self) -> Standstill {
+        let book = self.guests.book();
         Standstill {
             since: Instant::now(),
             first: self.stillness(),
-            there: self.guests.book().there,
-            left: self.of_who_has_left(),
+            guests: (book.there, book.counted),
         }
     }
 
@@ -181,7 +181,7 @@ impl Observer {
     /// server is not waited for in vain.
     fn has_moved_since(&self, before: &mut Standstill) -> bool {
         let now = self.standstill();
-        let has_moved = (now.there, now.left) != (before.there, before.left);
+        let has_moved = now.guests != before.guests;
         if has_moved {
             *before = now;
         }
@@ -212,15 +212,17 @@ impl Observer {
     /// Whether the server has rested since look `begun`, unless it is known that it does not, and has done with all who have left.
     fn has_let_go(&self, begun: u64) -> bool {
         let last = self.fresh_look();
-        if last.number <= begun + 1 || !(last.rests() || self.is_known_to_be_busy) {
+        let is_busy = self.is_known_to_be_busy;
+        let parks = self.guests.book().parks != Some(false);
+        if last.number <= begun + 1 || !(last.rests() || is_busy) || parks && !last.still.parked {
             return false;
         }
         // Others may have left since that look. What has come of it to the server shows in the next one, and what has not in the
         // kernel's table before.
         let left = self.of_who_has_left();
         let now = self.stillness();
-        let still_rests = last.rests() && now == last.still || self.is_known_to_be_busy;
-        still_rests && left.is_some_and(|left| self.is_done_with(left, now.parked))
+        let still_rests = last.rests() && now == last.still;
+        (still_rests || is_busy) && left.is_some_and(|left| self.is_done_with(left, now.parked))
     }
 
     /// Whether the server has come to know of all who have left: nothing but us wakes it, where that is how it rests, or none of their
