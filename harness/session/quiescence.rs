@@ -47,11 +47,12 @@ impl Observer {
         shows_waits() && self.fresh_look().parked < LOOKS_TO_BLAME
     }
 
-    /// How long is waited between two looks.
+    /// How long is waited between two looks. One at hundreds of threads that all run takes milliseconds, and looks are not to
+    /// take the processor from the server.
     pub(super) fn between_looks(&self) -> Duration {
         match self.turn.is_aside() {
             true => LOOK_ASIDE,
-            false => LOOK_EVERY,
+            false => (self.looks.get().took * 4).clamp(LOOK_EVERY, LOOK_ASIDE),
         }
     }
 
@@ -76,6 +77,7 @@ impl Observer {
             self.record_destroyed_sockets();
             self.ends.record_soon();
             self.lab.look_at_room();
+            let begun = Instant::now();
             let still = self.stillness();
             let parked = last.still == still && still.parked;
             let settled = parked && self.lab.is_private();
@@ -86,6 +88,7 @@ impl Observer {
             self.looks.set(Poll {
                 number: last.number + 1,
                 at: Some(now),
+                took: now - begun,
                 rests_since,
                 parked: if parked { last.parked + 1 } else { 0 },
                 settled: if settled { last.settled + 1 } else { 0 },
@@ -256,6 +259,8 @@ pub(super) fn count_in(state: State, rows: &[Row]) -> usize {
 pub(super) struct Poll {
     pub(super) number: u64,
     at: Option<Instant>,
+    /// How long it took.
+    took: Duration,
     /// Since when looks have shown the server at rest, and the same.
     rests_since: Option<Instant>,
     pub(super) still: Activity,
