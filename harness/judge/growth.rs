@@ -640,3 +640,826 @@ impl Course {
         grows && !self.figure.is_rough()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::FileKind;
+    use crate::model::dialogue::{scenario, server_does};
+    use crate::model::scenario::Waiver;
+    use crate::model::server_action::{ServerAction, Streams};
+    use crate::transcript::event::{ClientId, Event};
+    use proptest::prelude::*;
+
+    const MIB: isize = 1 << 20;
+
+    fn step((units, added): (usize, isize)) -> Step {
+        Step { units, added }
+    }
+
+    /// What a figure did: what the first run of the scenario added, and what each dose did, to so many connections.
+    fn course(figure: Figure, first: (usize, isize), doses: &[(usize, isize)]) -> Course {
+        let doses: Vec<Step> = doses.iter().copied().map(step).collect();
+        let first = step(first);
+        Course {
+            figure,
+            unit: Unit::Connection,
+            first,
+            in_all: std::iter::once(first)
+                .chain(doses.iter().copied())
+                .collect(),
+            doses,
+            pressed: None,
+            tried_again: 0,
+            dosed: None,
+            alone: Vec::new(),
+            memory_bytes: 0,
+            files_limit: USUAL_LIMIT_OF_FILES,
+            is_over: false,
+            is_known: false,
+            is_undisturbed: false,
+        }
+    }
+
+    fn sockets(doses: &[(usize, isize)]) -> Course {
+        course(Figure::Sockets, (1, 1), doses)
+    }
+
+    /// Doses of a scenario that costs ten mebibytes each time, but for the last.
+    fn memory(doses: &[(usize, isize)]) -> Course {
+        let doses: Vec<_> = doses
+            .iter()
+            .map(|(units, added)| (*units, added * MIB))
+            .collect();
+        course(Figure::Memory, (1, 10 * MIB), &doses)
+    }
+
+    /// The same behind polite clients in number, whom this was added by.
+    fn behind(pressed: (usize, isize), course: Course) -> Course {
+        Course {
+            pressed: Some(step(pressed)),
+            tried_again: 1,
+            is_over: true,
+            ..course
+        }
+    }
+
+    fn late(course: Course) -> Course {
+        Course {
+            is_over: true,
+            ..course
+        }
+    }
+
+    fn seconds(alone: &[(isize, u64)]) -> Vec<(isize, Duration)> {
+        let alone = alone.iter();
+        alone
+            .map(|(added, time)| (*added, Duration::from_secs(*time)))
+            .collect()
+    }
+
+    #[test]
+    fn memory_is_worth_doses_from_a_mebibyte_on_and_from_an_eighth_of_what_there_was() {
+        let of = |memory: u64, added| Course {
+            memory_bytes: memory,
+            ..course(Figure::Memory, (1, added), &[])
+        };
+        assert!(of(0, MIB).is_worth_doses());
+        assert!(!of(0, MIB - 1).is_worth_doses());
+        assert!(of(16 << 20, 2 * MIB).is_worth_doses());
+        assert!(!of(16 << 20, 2 * MIB - 1).is_worth_doses());
+    }
+
+    #[test]
+    fn mappings_are_worth_doses_from_eight_on_and_from_one_for_each_connection() {
+        let of = |units, added| course(Figure::Mappings, (units, added), &[]).is_worth_doses();
+        assert!(of(3, 8) && !of(3, 7));
+        assert!(of(20, 20) && !of(20, 19));
+    }
+
+    #[test]
+    fn what_is_counted_is_worth_doses_where_a_dose_adds_one_for_each_of_its_runs() {
+        let of = |dose| course(Figure::Threads, (10, 0), &[dose]).is_worth_doses();
+        assert!(of((20, 2)));
+        assert!(!of((20, 1)));
+    }
+
+    #[test]
+    fn what_is_given_back_has_fallen_where_it_is_half_of_the_last_dose() {
+        let pressed = |added| Course {
+            pressed: Some(step((128, added))),
+            ..sockets(&[(1, 1), (8, 8)])
+        };
+        let alone = |added| Course {
+            alone: seconds(&[(added, 1)]),
+            ..sockets(&[(1, 1), (8, 8)])
+        };
+        assert!(pressed(-4).has_fallen() && alone(-4).has_fallen());
+        assert!(!pressed(-3).has_fallen() && !alone(-3).has_fallen());
+        assert!(!pressed(9).has_fallen() && !alone(0).has_fallen());
+        let nothing = Course {
+            pressed: Some(step((128, 0))),
+            ..sockets(&[(1, 0)])
+        };
+        assert!(!nothing.has_fallen());
+    }
+
+    #[test]
+    fn dose_behind_which_there_is_less_than_before_is_a_fall() {
+        assert!(sockets(&[(1, 5), (2, -1), (4, 9)]).has_fallen());
+        assert!(!sockets(&[(1, 5), (2, 0), (4, 9)]).has_fallen());
+    }
+
+    #[test]
+    fn nobody_comes_for_as_long_as_the_last_dose_took_or_until_four_would_be_added() {
+        let after = |added| {
+            let course = Course {
+                dosed: Some((added, Duration::from_secs(10))),
+                ..sockets(&[(1, 1)])
+            };
+            course.time_to_tell()
+        };
+        assert_eq!(after(8), Some(Duration::from_secs(10)));
+        assert_eq!(after(2), Some(Duration::from_secs(20)));
+        assert_eq!(after(0), Some(Duration::from_secs(40)));
+        assert_eq!(sockets(&[(1, 1)]).time_to_tell(), None);
+    }
+
+    /// The last dose added two a second.
+    #[test]
+    fn what_grows_twice_with_nobody_there_at_half_the_rate_of_a_dose_grows_with_time() {
+        let left = |alone: &[(isize, u64)]| {
+            let course = Course {
+                dosed: Some((20, Duration::from_secs(10))),
+                alone: seconds(alone),
+                ..sockets(&[(1, 1)])
+            };
+            (course.grows_alone(), course.may_grow_alone())
+        };
+        assert_eq!(left(&[]), (false, true));
+        assert_eq!(left(&[(10, 10)]), (false, true));
+        assert_eq!(left(&[(10, 10), (20, 20)]), (true, false));
+        assert_eq!(left(&[(5, 10)]), (false, false));
+        assert_eq!(left(&[(10, 10), (10, 20)]), (false, false));
+        let idle = Course {
+            dosed: Some((0, Duration::from_secs(10))),
+            alone: seconds(&[(0, 10)]),
+            ..sockets(&[(1, 1)])
+        };
+        assert!(!idle.may_grow_alone());
+    }
+
+    #[test]
+    fn memory_wanes_where_the_dose_behind_polite_clients_costs_a_tenth_less_than_the_one_before() {
+        let last = |added| memory(&[(1, 10), (2, 20), (4, 40), (8, added)]);
+        assert!(behind((128, MIB), last(71)).wanes());
+        assert!(!behind((128, MIB), last(72)).wanes());
+        // It was tried again already.
+        let again = Course {
+            tried_again: 2,
+            ..behind((128, MIB), last(71))
+        };
+        assert_eq!(again.outlook(), Outlook::Leak);
+        assert!(!again.wanes());
+        // Much of it was given back.
+        assert!(!behind((128, -40 * MIB), last(71)).wanes());
+        // What is counted in whole units is not used for another dose.
+        let sockets = behind((128, 0), sockets(&[(1, 2), (2, 4), (4, 8), (8, 14)]));
+        assert_eq!(sockets.outlook(), Outlook::Leak);
+        assert!(!sockets.wanes());
+    }
+
+    #[test]
+    fn two_doses_that_add_nothing_are_level() {
+        assert!(sockets(&[(1, 0), (2, 0)]).is_level());
+        assert!(sockets(&[(1, 1), (2, 0), (4, -1)]).is_level());
+        assert!(!sockets(&[(1, 1), (2, 0)]).is_level());
+        assert!(!sockets(&[(1, 0), (2, 1)]).is_level());
+        assert!(!sockets(&[(1, 0)]).is_level());
+    }
+
+    #[test]
+    fn memory_is_level_where_each_of_the_last_doses_costs_a_tenth_less_than_the_one_before() {
+        assert!(memory(&[(1, 10), (2, 10), (4, 10)]).is_level());
+        assert!(!memory(&[(1, 10), (2, 20), (4, 20)]).is_level());
+        assert!(!memory(&[(1, 10), (2, 10), (4, 20)]).is_level());
+        assert!(!memory(&[(1, 20), (2, 20), (4, 36)]).is_level());
+        assert!(memory(&[(1, 20), (2, 20), (4, 35)]).is_level());
+    }
+
+    #[test]
+    fn memory_is_level_where_all_doses_cost_less_than_is_worth_any() {
+        let of = |doses: &[isize]| {
+            let doses: Vec<_> = doses.iter().map(|added| (1, *added)).collect();
+            course(Figure::Memory, (1, 0), &doses)
+        };
+        let (quarter, half) = (MIB / 4, MIB / 2);
+        assert!(!of(&[quarter, quarter, half]).is_level());
+        assert!(of(&[quarter, quarter, half - 1]).is_level());
+        assert!(!of(&[half, half]).is_level());
+        assert!(of(&[half, half - 1]).is_level());
+        // One dose tells nothing, unless there is no time for another one.
+        assert!(!of(&[half]).is_level());
+        assert!(late(of(&[half])).is_level());
+        assert!(!late(of(&[MIB])).is_level());
+    }
+
+    #[test]
+    fn pool_is_full_where_two_are_promised_and_none_are_added() {
+        assert!(sockets(&[(1, 1), (1, 1), (2, 0)]).is_full());
+        assert!(sockets(&[(1, 1), (1, 1), (2, -1)]).is_full());
+        assert!(!sockets(&[(1, 1), (1, 1), (2, 1)]).is_full());
+        assert!(!sockets(&[(2, 1), (2, 1), (2, 0)]).is_full());
+        assert!(!sockets(&[]).is_full());
+    }
+
+    #[test]
+    fn what_a_hundred_do_not_add_comes_by_chance() {
+        let threads = |doses: &[(usize, isize)]| course(Figure::Threads, (1, 1), doses);
+        assert!(threads(&[(100, 0)]).is_seldom());
+        assert!(!threads(&[(99, 0)]).is_seldom());
+        assert!(!threads(&[(100, 1)]).is_seldom());
+        assert!(!course(Figure::Memory, (1, 1), &[(100, 0)]).is_seldom());
+    }
+
+    #[test]
+    fn what_comes_once_a_dose_and_to_one_in_ten_comes_by_chance_where_the_time_is_over() {
+        let threads = |doses: &[(usize, isize)]| course(Figure::Threads, (1, 1), doses);
+        let is_seldom = |doses: &[(usize, isize)]| late(threads(doses)).is_seldom();
+        assert!(is_seldom(&[(10, 1)]) && is_seldom(&[(10, 0)]));
+        assert!(!is_seldom(&[(9, 1)]) && !is_seldom(&[(9, 0)]));
+        assert!(is_seldom(&[(10, 1), (10, 1)]));
+        assert!(!is_seldom(&[(10, 1), (9, 1)]));
+        assert!(!is_seldom(&[(30, 2)]));
+        assert!(!threads(&[(10, 1)]).is_seldom());
+        // That is the polite client behind each dose.
+        assert!(!is_seldom(&[(10, 1), (100, 1)]));
+    }
+
+    #[test]
+    fn memory_is_irregular_where_one_of_the_last_doses_costs_less_than_half_of_their_mean() {
+        assert!(memory(&[(1, 10), (1, 10), (1, 1)]).is_irregular());
+        assert!(!memory(&[(1, 10), (1, 10), (1, 4)]).is_irregular());
+        assert!(!memory(&[(1, 0), (1, 10), (1, 10), (1, 10)]).is_irregular());
+        assert!(!sockets(&[(1, 10), (1, 10), (1, 1)]).is_irregular());
+    }
+
+    #[test]
+    fn step_that_adds_nothing_is_not_steady_although_it_is_near_to_what_is_promised() {
+        let of = |first| course(Figure::Sockets, (1, first), &[(1, 1), (1, 1)]);
+        assert!(of(1).is_steady());
+        assert!(!of(0).is_steady());
+        assert!(!course(Figure::Sockets, (1, 1), &[(1, 1)]).is_steady());
+    }
+
+    #[test]
+    fn each_of_the_last_two_steps_has_to_go_on() {
+        let of = |doses: &[(usize, isize)]| course(Figure::Sockets, (1, 10), doses).is_steady();
+        assert!(of(&[(1, 10), (2, 20)]));
+        assert!(!of(&[(1, 10), (2, 40)]));
+        assert!(!of(&[(1, 20), (2, 30)]));
+    }
+
+    #[test]
+    fn what_polite_clients_left_is_used_for_half_of_the_dose_behind_them() {
+        let doses = || memory(&[(1, 10), (2, 20), (4, 20)]);
+        assert!(!doses().is_steady());
+        assert!(behind((128, 0), doses()).is_steady());
+        // Of two doses behind them the first counts no more.
+        let doses = || memory(&[(1, 10), (2, 20), (4, 0), (4, 40)]);
+        let tried = |tried_again| Course {
+            tried_again,
+            ..behind((128, 0), doses())
+        };
+        assert!(!tried(1).is_steady());
+        assert!(tried(2).is_steady());
+    }
+
+    #[test]
+    fn what_polite_clients_are_said_to_leave_they_leave_in_number_too() {
+        let pressed = |added| behind((128, added), sockets(&[(1, 1), (8, 1)]));
+        assert!(sockets(&[(1, 1), (8, 1)]).is_steady());
+        assert!(pressed(128).is_steady());
+        assert!(!pressed(0).is_steady());
+    }
+
+    /// Ten were added by each connection before.
+    #[test]
+    fn step_goes_on_where_it_is_within_a_tenth_of_what_is_promised_and_one() {
+        let goes_on = |figure, added, part| {
+            let before = [(2, 20), (2, 20)].map(step);
+            course(figure, (1, 1), &[]).goes_on(&step((10, added)), &before, part)
+        };
+        let sockets = |added| goes_on(Figure::Sockets, added, IN_PROPORTION);
+        assert!(sockets(110) && sockets(90));
+        assert!(!sockets(112) && !sockets(88));
+        let memory = |added, part| goes_on(Figure::Memory, added, part);
+        assert!(memory(90, IN_PROPORTION) && memory(1_000, IN_PROPORTION));
+        assert!(!memory(89, IN_PROPORTION));
+        assert!(memory(50, LEAST_PART_OF_TAIL) && !memory(49, LEAST_PART_OF_TAIL));
+        // Of children that end together some are waited for.
+        let zombies = |added| goes_on(Figure::Zombies, added, IN_PROPORTION);
+        assert!(zombies(50) && !zombies(49));
+    }
+
+    #[test]
+    fn pool_holds_a_hundred_at_most_and_a_dozen_where_the_time_is_over() {
+        let added = |added| sockets(&[(1, added)]);
+        assert!(added(100).excludes_a_pool());
+        assert!(!added(99).excludes_a_pool());
+        assert!(late(added(12)).excludes_a_pool());
+        assert!(!late(added(11)).excludes_a_pool());
+        // It was told from a pool before, or polite clients in number will tell.
+        let known = Course {
+            is_known: true,
+            ..added(1)
+        };
+        assert!(known.excludes_a_pool());
+        assert!(sockets(&[(1, 1), (8, 1)]).excludes_a_pool());
+    }
+
+    #[test]
+    fn pool_of_what_polite_clients_use_too_is_as_large_as_a_cache() {
+        let of = |units| Course {
+            is_undisturbed: true,
+            ..sockets(&[(units, 100)])
+        };
+        assert!(of(512).excludes_a_pool());
+        assert!(!of(511).excludes_a_pool());
+    }
+
+    #[test]
+    fn heap_may_grow_to_four_times_what_there_was() {
+        let of = |units, added| Course {
+            memory_bytes: 10 << 20,
+            ..memory(&[(units, added)])
+        };
+        assert!(late(of(1, 40)).excludes_a_pool());
+        assert!(!late(of(1, 39)).excludes_a_pool());
+        assert!(!of(1, 40).excludes_a_pool());
+        assert!(of(LARGEST_CACHE, 40).excludes_a_pool());
+    }
+
+    #[test]
+    fn every_client_costs_something_where_a_polite_one_costs_half_of_one_of_the_scenario() {
+        let of = |pressed, doses: &[(usize, isize)]| {
+            let course = behind(pressed, sockets(doses));
+            course.is_of_all_clients()
+        };
+        assert!(of((10, 10), &[(10, 20)]));
+        assert!(!of((10, 9), &[(10, 20)]));
+        assert!(of((10, 0), &[(1, 1), (8, 1)]));
+        // None were polite: it depends on the scenario.
+        let nobody = |pressed, is_undisturbed| Course {
+            pressed,
+            is_undisturbed,
+            ..sockets(&[(10, 20)])
+        };
+        for pressed in [None, Some(step((0, 0)))] {
+            assert!(nobody(pressed, true).is_of_all_clients());
+            assert!(!nobody(pressed, false).is_of_all_clients());
+        }
+    }
+
+    #[test]
+    fn memory_is_looked_at_until_the_largest_cache_is_full() {
+        let far = |dose: (usize, isize), pressed| {
+            let course = course(Figure::Memory, (1, 1), &[dose]);
+            behind(pressed, course).has_looked_far()
+        };
+        assert!(far((4_000, 0), (96, 0)) && !far((4_000, 0), (95, 0)));
+        assert!(far((1, 255 * MIB), (1, MIB)) && !far((1, 255 * MIB), (1, MIB - 1)));
+        assert!(course(Figure::Memory, (1, 1), &[(LARGEST_CACHE, 0)]).has_looked_far());
+    }
+
+    #[test]
+    fn what_is_counted_is_looked_at_until_the_largest_cache_of_it_is_full() {
+        let far = |doses: &[(usize, isize)], pressed| {
+            let course = course(Figure::Threads, (1, 1), doses);
+            behind((pressed, 0), course).has_looked_far()
+        };
+        assert!(far(&[(500, 5)], 12) && !far(&[(500, 5)], 11));
+        // Of what polite clients leave, they alone count.
+        assert!(far(&[(1, 1), (600, 1)], 512) && !far(&[(1, 1), (600, 1)], 511));
+    }
+
+    #[test]
+    fn cache_of_files_is_at_most_half_of_what_a_process_may_have_open() {
+        let of = |figure, files_limit| {
+            let course = Course {
+                files_limit,
+                ..course(figure, (1, 1), &[])
+            };
+            course.largest_cache()
+        };
+        assert_eq!(of(Figure::Sockets, 1_024), 512);
+        assert_eq!(of(Figure::Sockets, 20_000), LARGEST_CACHE_OF_FILES);
+        assert_eq!(of(Figure::Threads, 100), LARGEST_CACHE_OF_OTHERS);
+    }
+
+    #[test]
+    fn doses_that_add_the_same_although_each_is_larger_are_those_of_the_polite_client_behind_them()
+    {
+        let is_polite = |doses: &[(usize, isize)]| sockets(doses).is_of_polite_clients();
+        assert!(is_polite(&[(1, 1), (5, 1)]) && is_polite(&[(2, 3), (4, 3), (9, 3)]));
+        assert!(!is_polite(&[(1, 1), (4, 1)]) && !is_polite(&[(2, 1), (8, 1)]));
+        assert!(!is_polite(&[(1, 0), (5, 0)]));
+        assert!(!is_polite(&[(1, 1), (3, 2), (5, 1)]) && !is_polite(&[(1, 1), (5, 2)]));
+        assert!(!is_polite(&[]));
+        let mappings = course(Figure::Mappings, (1, 1), &[(1, 1), (5, 1)]);
+        assert!(!mappings.is_of_polite_clients());
+        let growth = sockets(&[(1, 1), (5, 1)]).into_growth();
+        let doses = [(1, 1), (1, 1)].map(step).to_vec();
+        assert_eq!((growth.unit, growth.doses), (Unit::PoliteClient, doses));
+    }
+
+    #[test]
+    fn outlook_follows_the_doses_and_what_came_behind_them() {
+        let doses = || sockets(&[(1, 1), (2, 2), (4, 4), (8, 8)]);
+        assert_eq!(doses().outlook(), Outlook::Open);
+        assert_eq!(late(doses()).outlook(), Outlook::Steady);
+        // Polite clients leave nothing; or each of them costs as much, and it may be a cache; or they made it fall.
+        assert_eq!(behind((128, 0), doses()).outlook(), Outlook::Leak);
+        let cache = behind((128, 128), doses());
+        assert_eq!(cache.outlook(), Outlook::Open);
+        assert!(cache.may_be_a_cache());
+        assert_eq!(behind((128, -8), doses()).outlook(), Outlook::Level);
+        let by_time = Course {
+            dosed: Some((8, Duration::from_secs(1))),
+            alone: seconds(&[(8, 1), (8, 1)]),
+            ..behind((128, 0), doses())
+        };
+        assert_eq!(by_time.outlook(), Outlook::Level);
+        let seldom = sockets(&[(50, 50), (100, 0)]);
+        assert_eq!(seldom.outlook(), Outlook::Level);
+        assert_eq!(sockets(&[(1, 0), (2, 0)]).outlook(), Outlook::Level);
+    }
+
+    #[test]
+    fn pool_that_is_full_behind_polite_clients_is_level_and_before_them_open() {
+        let doses = || sockets(&[(1, 1), (2, 2), (4, 4), (8, 0)]);
+        assert_eq!(behind((128, 0), doses()).outlook(), Outlook::Level);
+        assert_eq!(doses().outlook(), Outlook::Open);
+    }
+
+    #[test]
+    fn memory_that_stops_is_level_once_there_is_no_time_for_more() {
+        let doses = || memory(&[(1, 10), (2, 20), (4, 40), (8, 8)]);
+        assert_eq!(doses().outlook(), Outlook::Open);
+        assert_eq!(late(doses()).outlook(), Outlook::Level);
+        // It was used again behind polite clients.
+        let less = || {
+            let doses = memory(&[(1, 10), (2, 20), (4, 40), (8, 32)]);
+            behind((128, MIB), doses)
+        };
+        assert_eq!(less().outlook(), Outlook::Level);
+        let sockets = behind((128, 0), sockets(&[(1, 1), (2, 2), (4, 4), (8, 3)]));
+        assert_eq!(sockets.outlook(), Outlook::Open);
+    }
+
+    #[test]
+    fn memory_that_every_client_costs_is_no_cache_of_files() {
+        let doses = || memory(&[(1, 10), (2, 20), (4, 40), (8, 80)]);
+        let cache = behind((2, 20 * MIB), doses());
+        assert_eq!(cache.outlook(), Outlook::Open);
+        assert!(!cache.may_be_a_cache());
+        assert_eq!(behind((128, 0), doses()).outlook(), Outlook::Leak);
+        // Nobody has come in number yet.
+        let open = sockets(&[(1, 1), (2, 2), (4, 4)]);
+        assert_eq!(open.outlook(), Outlook::Open);
+        assert!(!open.may_be_a_cache());
+        let leak = behind((128, 0), sockets(&[(1, 1), (2, 2), (4, 4), (8, 8)]));
+        assert!(!leak.may_be_a_cache());
+    }
+
+    proptest! {
+        /// Whatever is lost by each connection, and however the doses are.
+        #[test]
+        fn what_every_connection_of_the_scenario_costs_is_a_leak_of_that_rate(
+            rate in 1..50_isize,
+            times in 1..6_usize,
+            connections in 1..20_usize,
+        ) {
+            let doses: Vec<_> = (0..3).map(|n| {
+                let units = connections * (times << n);
+                (units, rate * units as isize)
+            }).collect();
+            let first = (connections, rate * connections as isize);
+            let leak = behind((128, 0), course(Figure::Sockets, first, &doses));
+            prop_assert_eq!(leak.outlook(), Outlook::Leak);
+            prop_assert_eq!(leak.into_growth().rate(), rate as f64);
+        }
+
+        /// A pool of any size that is full before the last two doses.
+        #[test]
+        fn what_stops_is_no_leak(size in 1..500_isize, rest in 2..5_usize) {
+            let mut doses = vec![(8, size)];
+            doses.extend((0..rest).map(|n| (16 << n, 0)));
+            let pool = course(Figure::Sockets, (8, 8), &doses);
+            prop_assert_eq!(pool.outlook(), Outlook::Level);
+        }
+
+        /// What comes and goes ends where it began, whatever is there meanwhile.
+        #[test]
+        fn what_comes_and_goes_is_no_leak(noise in proptest::collection::vec(0..100_isize, 4..8)) {
+            let mut doses: Vec<_> = noise.windows(2).map(|pair| (8, pair[1] - pair[0])).collect();
+            doses.push((8, -noise[noise.len() - 1] - 1));
+            let course = course(Figure::Sockets, (8, noise[0]), &doses);
+            prop_assert_eq!(course.outlook(), Outlook::Level);
+        }
+    }
+
+    fn trial() -> Trial {
+        Trial::alone(scenario("case", &[("alice", 1)], vec![]))
+    }
+
+    /// One look at the server: when, after how many runs of the scenario with a connection each, behind so many polite clients,
+    /// and how many sockets it had.
+    type Look = (u64, Moment, usize, usize, usize);
+
+    fn seen(looks: &[Look]) -> Transcript {
+        let mut events = Vec::new();
+        for (at, moment, runs, polite, sockets) in looks {
+            let connected = || {
+                let made = ClientEvent::Connected {
+                    local: None,
+                    peer: None,
+                    datagrams: false,
+                };
+                What::Client(ClientId { who: 0, member: 0 }, made)
+            };
+            let run = || [What::Phase(Phase::Scenario), connected()];
+            let mut what: Vec<What> = (0..*runs).flat_map(|_| run()).collect();
+            what.push(What::Phase(Phase::After));
+            what.extend((0..*polite).map(|_| connected()));
+            let sample = Sample {
+                sockets: *sockets,
+                ..Sample::default()
+            };
+            what.push(What::Sample(*moment, sample.into()));
+            let at = Duration::from_secs(*at);
+            events.extend(what.into_iter().map(|what| Event { at, what }));
+        }
+        Transcript { events }
+    }
+
+    #[test]
+    fn what_was_done_is_counted_from_one_look_to_the_next() {
+        let seen = seen(&[
+            (0, Moment::Baseline, 0, 1, 3),
+            (1, Moment::After, 1, 2, 4),
+            (5, Moment::Dose, 3, 1, 7),
+        ]);
+        let points = points(&seen);
+        let told = points.iter().map(|point| {
+            let at = point.at.as_secs();
+            (
+                at,
+                point.moment,
+                point.runs,
+                point.connections,
+                point.polite,
+            )
+        });
+        let expected = [
+            (0, Moment::Baseline, 0, 0, 1),
+            (1, Moment::After, 1, 1, 2),
+            (5, Moment::Dose, 3, 3, 1),
+        ];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
+        assert_eq!(last_dose(&points), 3);
+        assert_eq!(last_dose(&points[..2]), 1);
+    }
+
+    const BASELINE: Look = (0, Moment::Baseline, 0, 1, 3);
+    const AFTER: Look = (0, Moment::After, 1, 1, 4);
+    const WARM: Look = (0, Moment::Warm, 0, 9, 4);
+
+    fn dose(at: u64, runs: usize, sockets: usize) -> Look {
+        (at, Moment::Dose, runs, 1, sockets)
+    }
+
+    /// What is wanted next behind these looks.
+    fn next(trial: &Trial, looks: &[Look]) -> Option<Wanted> {
+        wanted(trial, &seen(looks))
+    }
+
+    #[test]
+    fn server_that_has_not_grown_is_given_no_doses() {
+        assert_eq!(next(&trial(), &[]), None);
+        assert_eq!(next(&trial(), &[BASELINE]), None);
+        assert_eq!(
+            next(&trial(), &[BASELINE, (0, Moment::After, 1, 1, 3)]),
+            None
+        );
+        assert_eq!(next(&trial(), &[BASELINE, AFTER]), Some(Wanted::Warmth));
+        let warm = [BASELINE, AFTER, WARM];
+        assert_eq!(next(&trial(), &warm), Some(Wanted::Dose(1)));
+    }
+
+    #[test]
+    fn doses_grow_as_long_as_it_is_open_and_there_is_time() {
+        let doses = |at| [BASELINE, AFTER, WARM, dose(1, 1, 5), dose(at, 2, 7)];
+        assert_eq!(next(&trial(), &doses(12)), Some(Wanted::Dose(4)));
+        // Too little for a leak, and too late for another dose; then whoever is left alone for a while may give it back.
+        let late = Some(Wanted::Solitude(Duration::from_secs(24)));
+        assert_eq!(next(&trial(), &doses(13)), late);
+        assert_eq!(next(&trial().again(), &doses(13)), None);
+        let level = [BASELINE, AFTER, WARM, dose(1, 1, 4), dose(2, 2, 4)];
+        assert_eq!(next(&trial(), &level), None);
+    }
+
+    /// A hundred with each run: two doses are enough.
+    fn steady(then: &[Look]) -> Vec<Look> {
+        let after = (0, Moment::After, 1, 1, 103);
+        let warm = (0, Moment::Warm, 0, 9, 103);
+        let doses = [dose(1, 1, 203), dose(3, 2, 403)];
+        let looks = [BASELINE, after, warm].into_iter().chain(doses);
+        looks.chain(then.iter().copied()).collect()
+    }
+
+    #[test]
+    fn what_is_steady_is_left_alone_then_pressed_and_then_tried_again() {
+        let looks = |then: &[Look]| next(&trial(), &steady(then));
+        let alone = Some(Wanted::Solitude(Duration::from_secs(2)));
+        assert_eq!(looks(&[]), alone);
+        assert_eq!(
+            looks(&[(5, Moment::Alone, 0, 0, 403)]),
+            Some(Wanted::Pressure)
+        );
+        // It grows: once more, to tell whether it does so with time.
+        assert_eq!(looks(&[(5, Moment::Alone, 0, 0, 603)]), alone);
+        let still = [
+            (5, Moment::Alone, 0, 0, 403),
+            (6, Moment::Pressed, 0, 128, 403),
+        ];
+        assert_eq!(looks(&still), Some(Wanted::Dose(2)));
+        let fell = [
+            (5, Moment::Alone, 0, 0, 403),
+            (6, Moment::Pressed, 0, 128, 3),
+        ];
+        assert_eq!(looks(&fell), None);
+        // Where it was told before, what one sees again is enough.
+        assert_eq!(next(&trial().again(), &steady(&[])), None);
+    }
+
+    #[test]
+    fn what_polite_clients_cost_too_is_given_larger_doses_until_no_cache_would_hold_it() {
+        let looks = |pressed, last: Look| {
+            let alone = (5, Moment::Alone, 0, 0, 403);
+            let pressed = (6, Moment::Pressed, 0, 128, pressed);
+            steady(&[alone, pressed, last])
+        };
+        let leak = looks(403, dose(7, 2, 603));
+        assert_eq!(next(&trial(), &leak), None);
+        assert_eq!(leaks(&trial(), &seen(&leak)).len(), 1);
+        assert_eq!(open(&trial(), &seen(&leak)), None);
+        let cache = |at| looks(403 + 12_800, dose(at, 3, 703 + 12_800));
+        assert_eq!(next(&trial(), &cache(7)), Some(Wanted::Dose(6)));
+        // No time is left for more.
+        assert_eq!(next(&trial(), &cache(19)), None);
+        let cache = cache(7);
+        assert!(leaks(&trial(), &seen(&cache)).is_empty());
+        assert!(open(&trial(), &seen(&cache)).is_some());
+    }
+
+    #[test]
+    fn what_is_steady_is_a_leak_where_it_was_told_from_a_pool_before() {
+        let looks = seen(&steady(&[]));
+        assert!(leaks(&trial(), &looks).is_empty());
+        assert!(open(&trial(), &looks).is_some());
+        assert_eq!(leaks(&trial().again(), &looks).len(), 1);
+        assert_eq!(open(&trial().again(), &looks), None);
+    }
+
+    #[test]
+    fn nothing_is_said_of_growth_before_the_first_dose() {
+        let looks = seen(&[BASELINE, AFTER]);
+        assert_eq!(open(&trial(), &looks), None);
+        let key = begins_to_tell(&trial(), &looks);
+        assert_eq!(key, Some(Figure::Sockets.key()));
+        assert_eq!(
+            begins_to_tell(&trial(), &seen(&[BASELINE, AFTER, WARM])),
+            None
+        );
+    }
+
+    #[test]
+    fn known_leak_is_shown_again_by_one_run_that_costs_one_for_each_connection() {
+        let known = trial().knowing(vec![Figure::Sockets.key()]);
+        let after = |runs, sockets| seen(&[BASELINE, (0, Moment::After, runs, 1, sockets)]);
+        let shown = leaks(&known, &after(2, 5));
+        assert_eq!(shown.len(), 1);
+        assert_eq!(shown[0].doses, [step((2, 2))]);
+        assert!(leaks(&known, &after(2, 4)).is_empty());
+        assert!(leaks(&trial(), &after(2, 5)).is_empty());
+        // It is given no doses, and not told where it is waived.
+        assert_eq!(next(&known, &[BASELINE, (0, Moment::After, 2, 1, 5)]), None);
+        let mut waived = scenario("case", &[("alice", 1)], vec![]);
+        waived.waived.push(Waiver {
+            invariant: Invariant::OpenFiles,
+            reason: "it keeps some".to_owned(),
+        });
+        let waived = Trial::alone(waived).knowing(vec![Figure::Sockets.key()]);
+        assert!(leaks(&waived, &after(2, 5)).is_empty());
+    }
+
+    #[test]
+    fn memory_of_connections_that_may_be_kept_is_not_held_against_a_server() {
+        let waiving = |invariant: &[Invariant]| {
+            let mut case = scenario("case", &[("alice", 1)], vec![]);
+            let reason = || "it keeps some".to_owned();
+            case.waived = invariant
+                .iter()
+                .map(|invariant| Waiver {
+                    invariant: *invariant,
+                    reason: reason(),
+                })
+                .collect();
+            Trial::alone(case)
+        };
+        assert!(!is_excused(Figure::Memory, &trial()));
+        assert!(is_excused(Figure::Memory, &waiving(&[Invariant::Threads])));
+        assert!(!is_excused(Figure::Memory, &waiving(&[Invariant::Zombies])));
+        assert!(!is_excused(
+            Figure::Sockets,
+            &waiving(&[Invariant::Threads])
+        ));
+        let known = |figure: Figure| trial().knowing(vec![figure.key()]);
+        assert!(is_excused(Figure::Memory, &known(Figure::Sockets)));
+        assert!(!is_excused(Figure::Memory, &known(Figure::Zombies)));
+    }
+
+    #[test]
+    fn what_a_process_holds_does_not_add_up_where_the_scenario_starts_the_server() {
+        let starts = server_does(ServerAction::Start(Streams::Usual));
+        let starts = Trial::alone(scenario("case", &[], vec![vec![starts]]));
+        let (kind, _) = FileKind::ALL[0];
+        for figure in [Figure::Memory, Figure::Files(kind)] {
+            assert!(is_excused(figure, &starts), "{figure:?}");
+            assert!(!is_excused(figure, &trial()), "{figure:?}");
+        }
+        assert!(!is_excused(Figure::Sockets, &starts));
+        assert!(!is_excused(Figure::Threads, &starts));
+    }
+
+    #[test]
+    fn memory_under_a_sanitizer_is_not_looked_at() {
+        let figures = |shadowed| {
+            let mut seen = seen(&[BASELINE, AFTER]);
+            for event in &mut seen.events {
+                if let What::Sample(_, sample) = &mut event.what {
+                    sample.shadowed = shadowed;
+                }
+            }
+            let raised = raised(&points(&seen), |figure| figure != Figure::Sockets);
+            let raised = raised.into_iter().map(|course| course.figure);
+            raised.collect::<Vec<_>>()
+        };
+        assert!(figures(false).contains(&Figure::Memory));
+        assert!(!figures(true).contains(&Figure::Memory));
+        assert!(figures(true).contains(&Figure::Threads));
+        assert!(!figures(true).contains(&Figure::Sockets));
+    }
+
+    #[test]
+    fn doses_end_where_the_time_or_the_memory_is_over_and_two_were_made() {
+        let is_over_at = |looks: &[Look], now: u64| {
+            let seen = seen(looks);
+            is_over(&points(&seen), Duration::from_secs(now))
+        };
+        let doses = [BASELINE, AFTER, WARM, dose(1, 1, 5), dose(2, 2, 7)];
+        assert!(!is_over_at(&doses, 12) && is_over_at(&doses, 13));
+        assert!(!is_over_at(&doses[..4], 13));
+        // There is some time again behind polite clients in number.
+        let pressed = (20, Moment::Pressed, 0, 128, 7);
+        let again = [&doses[..], &[pressed]].concat();
+        assert!(!is_over_at(&again, 32) && is_over_at(&again, 33));
+        assert!(!is_over_at(
+            &[BASELINE, AFTER, dose(1, 1, 5), dose(2, 2, 7)],
+            99
+        ));
+        assert!(is_cut_short(&seen(
+            &[&doses[..], &[dose(13, 4, 9)]].concat()
+        )));
+        assert!(!is_cut_short(&seen(&doses)));
+    }
+
+    #[test]
+    fn doses_end_where_the_server_has_taken_a_gibibyte() {
+        let grown = |bytes: u64| {
+            let mut seen = seen(&[BASELINE, AFTER, WARM, dose(1, 1, 5), dose(2, 2, 7)]);
+            let samples = seen
+                .events
+                .iter_mut()
+                .filter_map(|event| match &mut event.what {
+                    What::Sample(_, sample) => Some(sample),
+                    _ => None,
+                });
+            samples.last().unwrap().memory_bytes = bytes;
+            is_cut_short(&seen)
+        };
+        assert!(grown((1 << 30) + 1));
+        assert!(!grown(1 << 30));
+    }
+}

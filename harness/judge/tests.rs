@@ -1304,6 +1304,36 @@ fn server_that_nobody_sees_fails_for_replies_that_others_got_far_sooner() {
 }
 
 #[test]
+fn server_that_nobody_sees_is_not_held_to_what_was_not_asked_for() {
+    let mut seen = transcript(vec![
+        What::Server(ServerEvent::Elsewhere),
+        What::Client(
+            ClientId { who: 1, member: 0 },
+            ClientEvent::Sent(b"hi".to_vec().into()),
+        ),
+        What::Client(
+            ClientId { who: 1, member: 0 },
+            ClientEvent::Received(b"hi".to_vec().into()),
+        ),
+    ]);
+    for event in &mut seen.events {
+        event.at = Duration::ZERO;
+    }
+    let greeted = self::seen(
+        ClientEvent::Connecting,
+        Ended::NotYet(Duration::from_secs(30)),
+    );
+    seen.events.extend(greeted.events);
+    let mut trial = expects_hello();
+    trial.serves_at_once = true;
+    let verdict = judge(&trial, &seen);
+    assert!(
+        matches!(verdict, Verdict::Inconclusive(Doubt::Unseen { .. })),
+        "{verdict:?}"
+    );
+}
+
+#[test]
 fn what_is_unseen_of_a_server_is_not_held_against_it_where_we_lacked_the_time() {
     let hello = || Expectation::Data(Data::literal("HELLO"));
     let closed = || Expectation::End {
