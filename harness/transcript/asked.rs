@@ -77,4 +77,43 @@ mod tests {
         assert_eq!(seen(9, said(b"QUIT")), None);
         assert_eq!(asked.of(ALICE), Some(&b"QUIT"[..]));
     }
+
+    fn event(ms: u64, who: usize, event: ClientEvent) -> Event {
+        Event {
+            at: Duration::from_millis(ms),
+            what: What::Client(ClientId { who, member: 0 }, event),
+        }
+    }
+
+    #[test]
+    fn client_that_connects_anew_has_asked_for_nothing() {
+        let mut asked = Asked::default();
+        asked.apply(&event(0, 0, ClientEvent::Sent(b"PING".to_vec().into())));
+        asked.apply(&event(0, 1, ClientEvent::Sent(b"QUIT".to_vec().into())));
+        asked.apply(&event(1, 0, ClientEvent::Connecting));
+        let of = |who| asked.of(ClientId { who, member: 0 });
+        assert_eq!(of(0), None);
+        assert_eq!(of(1), Some(&b"QUIT"[..]), "it is another one");
+    }
+
+    #[test]
+    fn request_of_more_than_64_kib_is_timed_and_not_kept() {
+        let reply_to = |parts: &[usize]| {
+            let mut asked = Asked::default();
+            for bytes in parts {
+                asked.apply(&event(1, 0, ClientEvent::Sent(vec![b'a'; *bytes].into())));
+            }
+            let from = None;
+            let heard = ClientEvent::Datagram {
+                from,
+                bytes: vec![1],
+            };
+            let (words, time) = asked.apply(&event(4, 0, heard)).unwrap();
+            (words.map(|words| words.len()), time.as_millis())
+        };
+        assert_eq!(reply_to(&[65_000, 536]), (Some(65_536), 3));
+        assert_eq!(reply_to(&[65_000, 537]), (None, 3));
+        // The beginning of it is not known any more.
+        assert_eq!(reply_to(&[70_000, 1]), (None, 3));
+    }
 }
