@@ -1304,6 +1304,13 @@ mod tests {
     }
 
     #[test]
+    fn what_polite_clients_are_themselves_is_given_doses_until_no_cache_would_hold_it() {
+        let mut undisturbed = trial();
+        undisturbed.is_undisturbed = true;
+        assert_eq!(next(&undisturbed, &steady(&[])), Some(Wanted::Dose(4)));
+    }
+
+    #[test]
     fn what_polite_clients_cost_too_is_given_larger_doses_until_no_cache_would_hold_it() {
         let looks = |pressed, last: Look| {
             let alone = (5, Moment::Alone, 0, 0, 403);
@@ -1329,6 +1336,9 @@ mod tests {
         assert!(leaks(&trial(), &looks).is_empty());
         assert!(open(&trial(), &looks).is_some());
         assert_eq!(leaks(&trial().again(), &looks).len(), 1);
+        let few = [BASELINE, AFTER, WARM, dose(1, 1, 5), dose(2, 2, 7)];
+        assert!(leaks(&trial(), &seen(&few)).is_empty());
+        assert_eq!(leaks(&trial().again(), &seen(&few)).len(), 1);
         assert_eq!(open(&trial().again(), &looks), None);
     }
 
