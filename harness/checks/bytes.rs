@@ -466,3 +466,17 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn beginning_of_a_request_is_all_but_its_newlines_or_its_last_byte() {
+        assert_eq!(beginning(b"PING\r\n"), Some(&b"PING"[..]));
+        assert_eq!(beginning(b"PING"), Some(&b"PIN"[..]));
+        assert_eq!(beginning(b"P"), None);
+        assert_eq!(beginning(b"\n"), None);
+        assert_eq!(beginning(b""), None);
+    }
+}

@@ -554,3 +554,380 @@ fn gives_up(seen: &Sighting<'_>, at_login: bool) -> Option<Found> {
     let after = silence_before_an_end(seen.transcript)?.div_f64(1.25);
     Some(Found::of(Choice::GivesUp { after, at_login }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::staged::{Staged, connected, says, server, told};
+    use crate::transcript::event::Ended;
+    use crate::transcript::instead::Got;
+
+    const LINES: &str = "model = \"echo\"\nframing = \"line\"\n";
+
+    fn fin() -> ClientEvent {
+        ClientEvent::Ended(End::Fin)
+    }
+
+    /// Clients that came one after the other to a server that says nothing by itself; what the ones with these words were told
+    /// before their connections ended, and all leave at last.
+    fn come(profile: &str, met: &[Option<&str>]) -> Staged {
+        let subject = server(profile);
+        let scenario = arrivals(&subject, met.len(), 1);
+        let mut staged = Staged::of(&subject, scenario).whole();
+        for (who, words) in met.iter().enumerate() {
+            staged = staged.client(1, who, connected());
+            if let Some(words) = words {
+                staged = staged.client(2, who, told(words)).client(3, who, fin());
+            }
+        }
+        for who in 0..met.len() {
+            let left = staged.client(4, who, ClientEvent::Closed);
+            staged = left.client(5, who, fin());
+        }
+        staged
+    }
+
+    fn limit_of(found: Option<Found>) -> Option<(usize, Drops)> {
+        match found?.choice {
+            Choice::Limit { held, drops, .. } => Some((held, drops)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn limit_is_how_many_are_there_when_all_who_come_then_meet_the_same() {
+        let full = Some("FULL\n");
+        let of = |met: &[Option<&str>]| limit_of(come(LINES, met).read(turned_away));
+        assert_eq!(of(&[None, None, full, full]), Some((2, Drops::All)));
+        assert_eq!(of(&[None, full]), Some((1, Drops::All)));
+        assert_eq!(of(&[None, full, None, full]), Some((1, Drops::Some)));
+        // Nobody was let in, nobody was turned away, or not all in the same manner.
+        assert_eq!(of(&[full, full]), None);
+        assert_eq!(of(&[None, None]), None);
+        assert_eq!(of(&[None, None, full, Some("NO\n")]), None);
+    }
+
+    #[test]
+    fn who_is_turned_away_is_told_something_or_meets_an_end() {
+        let manner = |profile: &str, words| {
+            let found = come(profile, &[None, Some(words)]).read(turned_away);
+            found.unwrap().manner.unwrap()
+        };
+        assert_eq!(manner(LINES, "FULL\n"), (b"FULL\n".to_vec(), None));
+        assert_eq!(manner(LINES, ""), (Vec::new(), Some(End::Fin)));
+        // What the server says to everybody counts for nothing.
+        let speaks = format!("{LINES}[promises]\nunasked = [': hi\\n']\n");
+        assert_eq!(manner(&speaks, ": hi\nFULL\n").0, b"FULL\n");
+    }
+
+    #[test]
+    fn who_is_greeted_is_not_turned_away() {
+        let greets = "speaks-first = true\ngreeting = 'hello\\n'\n[[exchange]]\nsend = 'PING\\n'\nreply = 'PONG\\n'\n";
+        let of = |words| limit_of(come(greets, &[None, Some(words)]).read(turned_away));
+        assert_eq!(of("hello\n"), None);
+        assert_eq!(of("hel"), None);
+        assert_eq!(of("FULL\n"), Some((1, Drops::All)));
+        assert_eq!(of(""), Some((1, Drops::All)));
+    }
+
+    #[test]
+    fn least_that_were_there_in_any_round_are_the_limit() {
+        let subject = server(LINES);
+        let mut staged = Staged::of(&subject, arrivals(&subject, 4, 2)).whole();
+        for (round, held) in [3, 2].into_iter().enumerate() {
+            let at = 10 * round as u64;
+            for who in 0..4 {
+                staged = staged.client(at, who, connected());
+                if who >= held {
+                    staged = staged.client(at + 1, who, fin());
+                }
+            }
+            for who in 0..4 {
+                staged = staged.client(at + 2, who, ClientEvent::Closed);
+            }
+        }
+        assert_eq!(limit_of(staged.read(turned_away)), Some((2, Drops::All)));
+        let arrivals = staged.read(Arrivals::of);
+        assert_eq!((arrivals.came, arrivals.turned_away), (8, 3));
+    }
+
+    /// One in four is turned away: of seven times as many, who come alone, one would hardly be spared.
+    #[test]
+    fn limit_that_is_not_exact_is_confirmed_by_as_many_who_come_alone_as_would_show_it() {
+        let met = [
+            None,
+            None,
+            None,
+            Some("FULL\n"),
+            None,
+            None,
+            None,
+            Some("FULL\n"),
+        ];
+        let found = come(LINES, &met).read(turned_away).unwrap();
+        let confirm = found.confirm.unwrap().to_string();
+        // Three were there: two come, then the server has the time to notice that they have left.
+        assert!(confirm.contains("repeat 14\n"), "{confirm}");
+        assert!(confirm.contains("repeat 2\n"), "{confirm}");
+        let sharper = found.sharper.unwrap().to_string();
+        assert!(sharper.contains("repeat 10\n"), "{sharper}");
+        assert!(sharper.contains("client-4 connect"), "{sharper}");
+        assert!(!sharper.contains("client-5"), "{sharper}");
+    }
+
+    #[test]
+    fn exact_limit_is_confirmed_by_one_who_leaves_and_closer_looked_at_from_another_address() {
+        let found = come(LINES, &[None, None, Some("FULL\n")]).read(turned_away);
+        let found = found.unwrap();
+        let confirm = found.confirm.unwrap().to_string();
+        let leaves = confirm.find("client-1 close").unwrap();
+        assert!(
+            leaves < confirm.find("client-3 connect").unwrap(),
+            "{confirm}"
+        );
+        let (closer, choice) = found.closer.unwrap();
+        assert!(
+            closer
+                .to_string()
+                .contains("client-3 connect from 127.0.0.2")
+        );
+        let is_of_an_address = matches!(
+            choice,
+            Choice::Limit {
+                an_address: true,
+                ..
+            }
+        );
+        assert!(is_of_an_address);
+        // A Unix socket has no other address to come from.
+        let unix = format!("transport = \"unix\"\n{LINES}");
+        let found = come(&unix, &[None, Some("FULL\n")]).read(turned_away);
+        assert!(found.unwrap().closer.is_none());
+    }
+
+    #[test]
+    fn one_of_those_who_are_served_and_stay_meets_the_limit() {
+        let subject = server(LINES);
+        let stays = |last: usize, event: ClientEvent| {
+            let scenario = one_by_one(&subject, 4);
+            let staged = Staged::of(&subject, scenario).until(2);
+            let came = (0..=last).fold(staged, |staged, who| staged.client(1, who, connected()));
+            came.client(2, last, event)
+        };
+        let of = |staged: Staged| match staged.read(limit)?.choice {
+            Choice::Limit { held, closes, .. } => Some((held, closes)),
+            _ => None,
+        };
+        assert_eq!(of(stays(2, fin())), Some((2, true)));
+        assert_eq!(of(stays(2, told("?"))), Some((2, false)));
+        // The first one already, or none of them.
+        assert_eq!(of(stays(0, fin())), None);
+        assert_eq!(of(stays(2, fin()).whole()), None);
+        // It was another one's connection that ended.
+        assert_eq!(
+            of(stays(2, told("?")).client(3, 1, fin())),
+            Some((2, false))
+        );
+    }
+
+    const PINGS: &str = "[[exchange]]\nsend = 'PING\\n'\nreply = 'PONG\\n'\n[promises]\nafter-exchange = \"stays-open\"\n";
+
+    #[test]
+    fn what_is_neither_a_request_nor_the_beginning_of_one_is_noise() {
+        let of = |profile: &str, words: &str| {
+            let sent = ClientSteps::of(0).connect().send(words).lines();
+            let case = scenario("case", &[("alice", 1)], vec![sent]);
+            Staged::of(&server(profile), case).read(says_noise)
+        };
+        assert!(of(PINGS, "HELP\n"));
+        assert!(!of(PINGS, "PI") && !of(PINGS, "PING\n") && !of(PINGS, "PING\nPING\n"));
+        assert!(!of(LINES, "HELP\n"));
+    }
+
+    /// A client whose noise is taken after a while, or whose connection ends.
+    fn noisy(events: &[(u64, ClientEvent)]) -> Staged {
+        let subject = server(PINGS);
+        let staged = Staged::of(&subject, noise(&subject)).until(1);
+        let events = events.iter();
+        events.fold(staged, |staged, (at, event)| {
+            staged.client(*at, 0, event.clone())
+        })
+    }
+
+    #[test]
+    fn server_reads_on_when_it_first_takes_what_was_said_last() {
+        let taken = || ClientEvent::Taken;
+        let after = |events: &[(u64, ClientEvent)]| {
+            let time = noisy(events).whole().read(read_on_after);
+            time.map(|time| time.as_millis())
+        };
+        let said = [(0, says("?")), (100, taken()), (1_000, says("?"))];
+        assert_eq!(after(&said), None);
+        let read = [&said[..], &[(3_000, taken()), (4_000, taken())]].concat();
+        assert_eq!(after(&read), Some(2_000));
+        assert_eq!(noisy(&read).read(read_on_after), None);
+        assert_eq!(after(&[(0, taken())]), None);
+    }
+
+    #[test]
+    fn server_throttles_that_takes_a_second_or_more() {
+        let throttled = |staged: Staged| match staged.read(throttles)?.choice {
+            Choice::Throttles(time) => Some(time.as_millis()),
+            _ => None,
+        };
+        let reads = |at| {
+            let read = [(1_000, says("?")), (at, ClientEvent::Taken)];
+            throttled(noisy(&read).whole())
+        };
+        assert_eq!(reads(2_000), Some(1_000));
+        assert_eq!(reads(1_999), None);
+        let ends = |at| throttled(noisy(&[(1_000, says("?")), (at, fin())]));
+        assert_eq!(ends(4_000), Some(3_000));
+        assert_eq!(ends(1_500), None);
+        assert_eq!(throttled(noisy(&[(1_000, says("?"))])), None);
+    }
+
+    #[test]
+    fn silence_is_that_before_an_end_and_a_quarter_longer() {
+        let heard = |event: ClientEvent, at| {
+            let staged = noisy(&[(0, connected()), (4_000, event), (at, fin())]);
+            let silence = staged.read(|seen| silence_before_an_end(seen.transcript));
+            silence.map(|time| time.as_millis())
+        };
+        assert_eq!(heard(ClientEvent::Reading, 8_000), Some(10_000));
+        assert_eq!(heard(says("?"), 8_000), Some(5_000));
+        assert_eq!(heard(told("?"), 8_000), Some(5_000));
+        let nobody = noisy(&[(0, connected())]);
+        assert_eq!(
+            nobody.read(|seen| silence_before_an_end(seen.transcript)),
+            None
+        );
+    }
+
+    #[test]
+    fn longest_silence_of_any_client_counts() {
+        let silence = noisy(&[(0, connected()), (2_000, fin())])
+            .client(2_000, 1, connected())
+            .client(6_000, 1, fin())
+            .client(7_000, 1, connected())
+            .client(8_000, 1, fin());
+        let silence = silence.read(|seen| silence_before_an_end(seen.transcript));
+        assert_eq!(silence, Some(Duration::from_secs(5)));
+    }
+
+    #[test]
+    fn server_gives_up_on_who_was_silent_for_so_long() {
+        let ended = || noisy(&[(0, connected()), (4_000, fin())]);
+        let found = ended().read(|seen| gives_up(seen, true)).unwrap();
+        let after = Duration::from_secs(4);
+        let at_login = true;
+        assert_eq!(found.choice, Choice::GivesUp { after, at_login });
+        assert!(ended().whole().read(|seen| gives_up(seen, true)).is_none());
+    }
+
+    fn step_failed(instead: Instead) -> Cause {
+        Cause::StepFailed {
+            client: "alice".to_owned(),
+            expected: Expectation::Silence.into(),
+            how: Ended::Settled,
+            instead,
+            took: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn only_a_client_whose_connection_was_ended_is_ended() {
+        let got = || Got::Bytes(crate::model::literal::Excerpt::of(b"?"));
+        assert!(is_ended(&step_failed(Instead::Ended(End::Fin))));
+        assert!(is_ended(&step_failed(Instead::EndedFirst(End::Fin))));
+        assert!(is_ended(&step_failed(
+            Instead::SendingFailed(String::new())
+        )));
+        assert!(!is_ended(&step_failed(Instead::Got(got()))));
+        assert!(!is_ended(&Cause::Replaced));
+    }
+
+    #[test]
+    fn lack_of_room_shows_in_clients_and_in_the_accept_queue() {
+        let server_failed = |expected| Cause::ServerStepFailed {
+            expected,
+            how: Ended::Settled,
+            instead: Instead::Ended(End::Fin),
+        };
+        let is_it = |cause: &Cause| is_for_lack_of_room(cause);
+        assert!(is_it(&step_failed(Instead::Ended(End::Fin))));
+        assert!(is_it(&Cause::Queued { connections: 1 }));
+        assert!(is_it(&server_failed(ServerExpectation::AcceptQueue(3))));
+        assert!(!is_it(&server_failed(ServerExpectation::Gone)));
+        assert!(!is_it(&Cause::Replaced));
+    }
+
+    /// Which questions are open for a server, in their order.
+    fn open(profile: &str) -> Vec<usize> {
+        let subject = server(profile);
+        let questions = QUESTIONS.iter().enumerate();
+        let open = questions.filter(|(_, question)| (question.is_open)(&subject));
+        open.map(|(at, _)| at).collect()
+    }
+
+    #[test]
+    fn question_is_open_as_long_as_nothing_is_promised_of_it() {
+        let promising = |what: &str| {
+            open(&format!(
+                "{LINES}[promises]\nafter-exchange = \"stays-open\"\n{what}\n"
+            ))
+        };
+        assert_eq!(promising(""), [0, 1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(promising("longest = \"64KiB\""), [1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(promising("unasked = []"), [0, 3, 4, 5, 6, 7]);
+        assert_eq!(promising("output-limit = \"1MiB\""), [0, 1, 2, 4, 5, 6, 7]);
+        let most = "most-connections = \"unlimited\"";
+        assert_eq!(promising(most), [0, 1, 2, 3, 6, 7]);
+        assert_eq!(promising("idle-timeout = \"5s\""), [0, 1, 2, 3, 4, 5]);
+        assert_eq!(promising("login-timeout = \"5s\""), [0, 1, 2, 3, 4, 5, 7]);
+        let in_turn = promising("serves = \"one-at-a-time\"");
+        assert_eq!(in_turn, [0, 1, 2, 3, 6, 7]);
+        // Whoever is only greeted, and whoever is closed, is held by nobody.
+        let greets = open("speaks-first = true\ngreeting = 'hello\\n'\n");
+        assert_eq!(greets, [1, 2, 6, 7]);
+        // Only of exchanges can something be no request.
+        assert_eq!(open(PINGS), [1, 2, 4, 5, 6, 7, 8]);
+        let throttling = format!("{PINGS}throttling = \"1s\"\n");
+        assert_eq!(open(&throttling), [1, 2, 4, 5, 6, 7]);
+    }
+
+    #[test]
+    fn dozen_more_come_than_came_when_there_was_no_room_and_two_more_stay() {
+        let subject = server(LINES);
+        let case = scenario("case", &[("crowd", 3), ("alice", 1)], vec![]);
+        let came = (0..3).fold(Staged::of(&subject, case), |staged, who| {
+            staged.client(1, who, ClientEvent::Connecting)
+        });
+        let tries = |at: usize| came.read(QUESTIONS[at].tries).unwrap().clients.len();
+        assert_eq!(tries(4), 3 + BEYOND);
+        // There is a name for one who comes last.
+        assert_eq!(tries(5), 4 + 2 + 1);
+    }
+
+    #[test]
+    fn silent_client_is_silent_before_its_login_or_before_its_next_request() {
+        let subject = server(LINES);
+        let case = scenario("case", &[("alice", 1)], vec![]);
+        let ended = Staged::of(&subject, case).client(0, 0, connected());
+        let ended = ended.client(4_000, 0, fin());
+        let silent_at = |at: usize| {
+            let tried = ended.read(QUESTIONS[at].tries).unwrap();
+            let pause = |line: &Line| matches!(line.step, Step::Pause(time) if time == Duration::from_secs(5));
+            tried.lines.iter().position(pause)
+        };
+        assert_eq!(silent_at(6), Some(1));
+        assert_eq!(silent_at(7), Some(1));
+        let greets = "speaks-first = true\ngreeting = 'hello\\n'\n[[exchange]]\nonce = true\nsend = 'HI\\n'\nreply = 'IN\\n'\n[[exchange]]\nsend = 'PING\\n'\nreply = 'PONG\\n'\n";
+        let ended = Staged::of(&server(greets), scenario("case", &[("alice", 1)], vec![]));
+        let ended = ended.client(0, 0, connected()).client(4_000, 0, fin());
+        let text = |at: usize| ended.read(QUESTIONS[at].tries).unwrap().to_string();
+        let before = |text: &str, word: &str| text.find("pause") < text.find(word);
+        assert!(before(&text(6), "HI"));
+        assert!(!before(&text(7), "HI") && before(&text(7), "PING"));
+    }
+}

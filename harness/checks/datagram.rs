@@ -545,3 +545,23 @@ fn ordered(name: &str, order: &[u64], subject: &Subject) -> Option<Vec<Scenario>
         vec![exchange(data, subject)?],
     )])
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::staged::server;
+
+    #[test]
+    fn datagrams_are_of_the_sizes_around_which_buffers_end() {
+        let of = |promise: &str| {
+            let profile = format!(
+                "transport = \"udp\"\nmodel = \"echo\"\nframing = \"datagram\"\n[promises]\n{promise}\n"
+            );
+            sizes(server(&profile).profile.model().unwrap())
+        };
+        let all = of("");
+        assert_eq!(all[..4], [15, 16, 17, 31]);
+        assert_eq!(all[all.len() - 4..], [32_767, 32_768, 32_769, LARGEST]);
+        assert_eq!(of("longest = \"20B\""), [15, 16, 17, 20]);
+    }
+}

@@ -196,3 +196,106 @@ pub(super) fn in_one_or_each(
             .collect(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::staged::server;
+    use crate::model::dialogue::ClientSteps;
+
+    #[test]
+    fn long_request_is_cut_at_its_edges_and_at_some_places_between() {
+        assert_eq!(cuts(5, false), [1, 2, 3, 4]);
+        assert_eq!(cuts(24, false), (1..24).collect::<Vec<_>>());
+        assert_eq!(cuts(100, true), (1..100).collect::<Vec<_>>());
+        let quick = [
+            1, 2, 3, 4, 5, 6, 8, 16, 24, 32, 40, 48, 56, 64, 72, 80, 88, 94, 95, 96, 97, 98, 99,
+        ];
+        assert_eq!(cuts(100, false), quick);
+        assert_eq!(cuts(25, false).first(), Some(&1));
+        assert_eq!(cuts(0, false), [0; 0]);
+    }
+
+    fn model(promises: &str) -> Model {
+        let profile = format!("model = \"echo\"\nframing = \"line\"\n[promises]\n{promises}\n");
+        server(&profile).profile.model().unwrap()
+    }
+
+    #[test]
+    fn bulk_of_lines_is_made_of_kibibytes_and_is_a_line_at_least() {
+        let length = |bytes| bulk(model(""), bytes, 1).length();
+        assert_eq!(length(10_000), 9 << 10);
+        assert_eq!(length(100), 1 << 10);
+        // No longer lines are said than are taken, and no more than may wait.
+        assert_eq!(bulk(model("longest = \"100B\""), 1_000, 1).length(), 1_000);
+        assert!(bulk(model("output-limit = \"4KiB\""), 1 << 20, 1).length() <= 4 << 10);
+        assert_eq!(
+            bulk_of(model("output-limit = \"4KiB\""), 1 << 20, 1).length(),
+            1 << 20
+        );
+    }
+
+    /// How often a request is said for replies of so many bytes, which are a hundred each.
+    fn times(request: usize, promises: &str, bytes: usize) -> Option<usize> {
+        let (send, reply) = ("a".repeat(request), "b".repeat(100));
+        let profile =
+            format!("[[exchange]]\nsend = '{send}'\nreply = '{reply}'\n[promises]\n{promises}\n");
+        let asked = requests(&server(&profile), bytes)?;
+        Some(asked.length() / request)
+    }
+
+    #[test]
+    fn request_is_said_as_often_as_its_replies_have_so_many_bytes() {
+        let promises = "after-exchange = \"stays-open\"\npipelining = \"answers\"";
+        assert_eq!(times(7, promises, 1_000), Some(10));
+        assert_eq!(times(7, promises, 99), Some(1));
+        // No more than a step may say.
+        assert_eq!(times(7, promises, 1 << 30), Some(1_000_000));
+        assert_eq!(times(1 << 10, promises, 1 << 30), Some(60 << 10));
+        assert_eq!(times(7, "after-exchange = \"stays-open\"", 1_000), None);
+        assert_eq!(times(7, "pipelining = \"answers\"", 1_000), None);
+    }
+
+    #[test]
+    fn reply_of_unknown_length_is_not_asked_for_in_number() {
+        let profile = "[[exchange]]\nsend = 'a'\nreply = '{any}\\n'\n[promises]\nafter-exchange = \"stays-open\"\npipelining = \"answers\"\n";
+        assert!(requests(&server(profile), 1_000).is_none());
+    }
+
+    #[test]
+    fn who_lets_another_instance_take_over_is_not_reached_afterwards() {
+        let of = |promise: &str| {
+            let profile = format!("model = \"echo\"\nframing = \"line\"\n[promises]\n{promise}\n");
+            second_instance(&server(&profile)).to_string()
+        };
+        assert!(of("").contains("start-second either-way"), "{}", of(""));
+        let ends = of("second-instance = \"ends\"");
+        assert!(!ends.contains("waive:"), "{ends}");
+        let takes_over = of("second-instance = \"takes-over\"");
+        assert!(takes_over.contains("waive: served"), "{takes_over}");
+        let is_promised = |promise: &str| {
+            let profile = format!("model = \"echo\"\nframing = \"line\"\n[promises]\n{promise}\n");
+            (SECOND_INSTANCE.promised)(&server(&profile))
+        };
+        assert!(is_promised("second-instance = \"ends\"") && !is_promised(""));
+    }
+
+    #[test]
+    fn deep_run_gives_what_is_owed_ten_times_as_long() {
+        let subject = |deep| Subject {
+            deep,
+            ..server("model = \"echo\"\nframing = \"line\"\n")
+        };
+        let limits = |deep| {
+            let subject = subject(deep);
+            let lines = in_deeper_time(ClientSteps::of(0).polite(&subject).lines(), &subject);
+            let within = lines.iter().filter_map(|line| match line.action()? {
+                Action::Expect { within, .. } => *within,
+                _ => None,
+            });
+            within.collect::<Vec<_>>()
+        };
+        assert_eq!(limits(false), []);
+        assert_eq!(limits(true), [10 * STEP_WITHIN]);
+    }
+}

@@ -109,8 +109,7 @@ pub(super) fn climbed(seen: &Sighting<'_>) -> Option<Scenario> {
     let mut lengths: Vec<usize> = sent.map(|(_, bytes)| bytes).collect();
     lengths.retain(|bytes| *bytes > polite);
     let longest = *lengths.iter().max()?;
-    let powers = (1..usize::BITS).map(|power| 1 << power);
-    lengths.extend(powers.take_while(|bytes| *bytes < longest));
+    lengths.extend((1..=longest.ilog2()).map(|power| 1 << power));
     lengths.sort_unstable();
     lengths.dedup();
     Some(ladder(&lengths, model, seen.subject))
@@ -457,6 +456,7 @@ pub(super) fn promised(subject: &Subject) -> Option<Vec<Scenario>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::staged::{Staged, server, told};
     use crate::model::profile::{Profile, Transport};
     use crate::model::subject::Place;
     use crate::transcript::event::{ClientId, Event, Transcript};
@@ -559,5 +559,242 @@ mod tests {
         assert_eq!(concluded(&counted), text(r"{any} are too many\n"));
         assert_eq!(concluded(&|sent| sent[..3].to_vec()), None);
         assert_eq!(concluded(&|sent| sent[1..].to_vec()), None);
+    }
+
+    #[test]
+    fn request_can_be_too_long_where_lines_or_datagrams_are_answered_and_nothing_is_promised() {
+        let may = |profile: &str| may_be_met(&server(profile));
+        assert!(may("model = \"echo\"\nframing = \"line\"\n"));
+        assert!(may(
+            "transport = \"udp\"\nmodel = \"echo\"\nframing = \"datagram\"\n"
+        ));
+        assert!(!may("model = \"echo\"\nframing = \"stream\"\n"));
+        assert!(!may("model = \"discard\"\nframing = \"line\"\n"));
+        let promised = "model = \"echo\"\nframing = \"line\"\n[promises]\nlongest = \"64KiB\"\n";
+        assert!(!may(promised));
+    }
+
+    /// A scenario in which a client sends these, of a server of lines.
+    fn sends(all: &[Data]) -> Scenario {
+        let steps = all
+            .iter()
+            .fold(ClientSteps::of(0).connect(), |steps, data| {
+                steps.send_data(data.clone(), Segmentation::Whole)
+            });
+        scenario("case", &[("alice", 1)], vec![steps.lines()])
+    }
+
+    fn line(bytes: usize) -> Data {
+        Source::Text {
+            bytes,
+            seed: 1,
+            line: true,
+        }
+        .into()
+    }
+
+    #[test]
+    fn longest_request_in_some_bytes_is_the_longest_line_or_all_of_them() {
+        let three = Data::literal("a\nlonger\nb\n");
+        assert_eq!(longest_in(&three, Framing::Line), 7);
+        assert_eq!(longest_in(&three, Framing::Datagram), 11);
+        assert_eq!(longest_in(&line(50).times(3), Framing::Line), 50);
+        assert_eq!(longest_in(&line(50).times(3), Framing::Stream), 150);
+    }
+
+    #[test]
+    fn ladder_has_powers_of_two_up_to_the_longest_and_what_was_sent_beside() {
+        let subject = subject(Transport::Tcp, "line");
+        let climbs = |sent: &[Data]| {
+            let staged = Staged::of(&subject, sends(sent));
+            let ladder = staged.read(climbed)?;
+            let sent = super::sent(&ladder, Framing::Line).into_iter();
+            Some(sent.map(|(_, bytes)| bytes).collect::<Vec<_>>())
+        };
+        let all = [2, 4, 8, 16, 32, 64, 100, 128, 129];
+        assert_eq!(
+            climbs(&[line(100), line(129), line(100), line(5)]),
+            Some(all.to_vec())
+        );
+        assert_eq!(climbs(&[line(64)]), Some(vec![2, 4, 8, 16, 32, 64]));
+        // A polite request has 21 bytes.
+        assert_eq!(climbs(&[line(21)]), None);
+        assert!(climbs(&[line(22)]).is_some());
+    }
+
+    #[test]
+    fn usual_ladder_begins_with_a_request_that_is_more_than_its_end() {
+        let first = |transport, framing| {
+            let subject = subject(transport, framing);
+            let ladder = usual_ladder(&subject).unwrap();
+            let framing = subject.profile.model().unwrap().framing;
+            sent(&ladder, framing)[..2]
+                .iter()
+                .map(|(_, bytes)| *bytes)
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(first(Transport::Tcp, "line"), [2, 3]);
+        assert_eq!(first(Transport::Udp, "datagram"), [15, 16]);
+    }
+
+    #[test]
+    fn lengths_beyond_the_longest_are_the_next_ones_and_much_more() {
+        assert_eq!(beyond(64, Framing::Line), [65, 66, 68, 96, 128, 256]);
+        assert_eq!(beyond(1, Framing::Line), [2, 3, 4]);
+        assert_eq!(
+            beyond(30_000, Framing::Datagram),
+            [30_001, 30_002, 31_875, 45_000, 60_000]
+        );
+    }
+
+    #[test]
+    fn few_of_many_lengths_are_tried_and_the_last_of_them() {
+        let all: Vec<usize> = (1..=40).collect();
+        assert_eq!(
+            some_of(&all),
+            [1, 4, 7, 10, 13, 16, 19, 22, 25, 28, 31, 34, 37, 40]
+        );
+        assert_eq!(some_of(&all[..38]).last(), Some(&38));
+        assert_eq!(some_of(&all[..16]), &all[..16]);
+        assert_eq!(some_of(&[]), [0; 0]);
+        let climb = Climb {
+            answered: 64,
+            longer: vec![100, 128, 300],
+        };
+        let tried = longer_than(&climb, Framing::Line);
+        assert_eq!(tried, [65, 66, 68, 96, 100, 128, 256, 300]);
+    }
+
+    #[test]
+    fn ladder_between_two_rungs_has_sixteen_parts() {
+        let subject = subject(Transport::Tcp, "line");
+        let model = subject.profile.model().unwrap();
+        let narrower = |answered, longer: &[usize]| {
+            let longer = longer.to_vec();
+            let ladder = Climb { answered, longer }.narrower(model, &subject)?;
+            let sent = sent(&ladder, Framing::Line).into_iter();
+            Some(sent.map(|(_, bytes)| bytes).collect::<Vec<_>>())
+        };
+        let rungs = (0..16).map(|n| 100 + 2 * n).chain([132, 500]).collect();
+        assert_eq!(narrower(100, &[132, 500]), Some(rungs));
+        assert_eq!(narrower(100, &[102]), Some(vec![100, 101, 102]));
+        assert_eq!(narrower(100, &[101]), None);
+    }
+
+    #[test]
+    fn answered_are_all_or_those_below_the_first_that_is_not() {
+        let subject = subject(Transport::Tcp, "line");
+        let ladder = || ladder(&[2, 4, 8], subject.profile.model().unwrap(), &subject);
+        // Each client connects, sends, expects and closes.
+        let until = |step| Staged::of(&subject, ladder()).until(step).read(answered);
+        assert_eq!(until(6), Some((2, Some(4))));
+        assert_eq!(until(10), Some((4, Some(8))));
+        assert_eq!(until(9), None);
+        let whole = Staged::of(&subject, ladder()).whole();
+        assert_eq!(whole.read(answered), Some((8, None)));
+    }
+
+    /// What is concluded of a server of lines, whose clients with too long requests met this, and left.
+    fn refused(met: &[&[ClientEvent]]) -> Option<TooLong> {
+        let speaks = "model = \"echo\"\nframing = \"line\"\n[promises]\nunasked = [': hi\\n']\n";
+        let subject = server(speaks);
+        let model = subject.profile.model().unwrap();
+        let longer: Vec<usize> = (0..met.len()).map(|n| 100 << n).collect();
+        let scenario = watched(64, &longer, Outcome::Ends, model, &subject);
+        let mut staged = Staged::of(&subject, scenario).whole();
+        for (who, events) in (1..).zip(met) {
+            for event in *events {
+                staged = staged.client(1, who, event.clone());
+            }
+            staged = staged.client(2, who, ClientEvent::Closed);
+            staged = staged.client(3, who, ClientEvent::Ended(End::Fin));
+        }
+        match staged.read(longest)?.choice {
+            Choice::Longest { longest, .. } => longest.refused,
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn what_becomes_of_a_request_that_is_too_long_is_what_becomes_of_each() {
+        let fin = || ClientEvent::Ended(End::Fin);
+        let no = || told("no\n");
+        let text = || Template::parse(r"no\n").unwrap();
+        assert_eq!(refused(&[&[fin()], &[fin()]]), Some(TooLong::Closed(None)));
+        assert_eq!(
+            refused(&[&[no(), fin()], &[no(), fin()]]),
+            Some(TooLong::Closed(Some(text())))
+        );
+        assert_eq!(refused(&[&[fin()], &[]]), None);
+        assert_eq!(refused(&[&[], &[]]), Some(TooLong::Dropped));
+        assert_eq!(
+            refused(&[&[no()], &[no()]]),
+            Some(TooLong::Answered(text()))
+        );
+        // What it says to everybody by itself is no answer.
+        assert_eq!(refused(&[&[told(": hi\n")], &[]]), Some(TooLong::Dropped));
+    }
+
+    #[test]
+    fn clients_that_are_not_ended_are_watched_to_stay() {
+        let subject = subject(Transport::Tcp, "line");
+        let model = subject.profile.model().unwrap();
+        let watch = |outcome| {
+            let scenario = watched(64, &[65, 66], outcome, model, &subject);
+            let staged = Staged::of(&subject, scenario).until(5);
+            staged.read(longest).and_then(|found| found.further)
+        };
+        let further = watch(Outcome::Ends).unwrap();
+        assert!(
+            further.to_string().contains("expect open within 1s"),
+            "{further}"
+        );
+        assert!(watch(Outcome::Stays).is_none());
+    }
+
+    #[test]
+    fn limit_that_was_found_is_confirmed_by_requests_up_to_it_and_beyond() {
+        let subject = subject(Transport::Tcp, "line");
+        let model = subject.profile.model().unwrap();
+        let longest = Longest {
+            bytes: 64,
+            refused: Some(TooLong::Dropped),
+        };
+        let lengths = |longest: &Longest| {
+            let held = held(longest, &[65, 128], model, &subject);
+            let sent = sent(&held, Framing::Line).into_iter();
+            sent.map(|(_, bytes)| bytes).collect::<Vec<_>>()
+        };
+        // Who is not answered makes a polite exchange, as does whoever comes last.
+        assert_eq!(lengths(&longest), [32, 63, 64, 65, 21, 128, 21, 21]);
+        let shortest = Longest {
+            bytes: 1,
+            refused: None,
+        };
+        assert_eq!(lengths(&shortest), [1, 65, 128, 21]);
+    }
+
+    #[test]
+    fn ladder_is_watched_beyond_its_end_where_no_length_is_between() {
+        let further = |transport, framing: &str| {
+            let subject = subject(transport, framing);
+            let model = subject.profile.model().unwrap();
+            let ladder = ladder(&[64, 65], model, &subject);
+            let steps = ladder.steps();
+            let asks = |line: &&Line| {
+                matches!(
+                    line.action(),
+                    Some(Action::Expect {
+                        what: Expectation::Data(_),
+                        ..
+                    })
+                )
+            };
+            let second = steps.iter().rposition(asks).unwrap();
+            let staged = Staged::of(&subject, ladder.clone()).until(second);
+            staged.read(longest).unwrap().further.unwrap().to_string()
+        };
+        assert!(further(Transport::Tcp, "line").contains("expect fin or reset"));
+        assert!(further(Transport::Udp, "datagram").contains("expect open"));
     }
 }

@@ -21,6 +21,10 @@ mod polite;
 mod property;
 mod reply_time;
 mod reset;
+#[cfg(test)]
+pub(crate) mod snapshots;
+#[cfg(test)]
+mod staged;
 pub(crate) mod stop;
 mod table;
 mod time_wait;

@@ -508,3 +508,129 @@ impl Check {
         arguments
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks;
+    use crate::checks::staged::server;
+
+    const LINES: &str = "model = \"echo\"\nframing = \"line\"\n";
+
+    /// Whether a need is met by a server of lines that promises this.
+    fn met(need: Need, promise: &str) -> bool {
+        let subject = server(&format!("{LINES}[promises]\n{promise}\n"));
+        need.unmet(&subject).is_none()
+    }
+
+    #[test]
+    fn late_request_and_burst_need_a_server_that_waits_for_silent_clients() {
+        assert!(met(Need::TIME_TO_BE_LATE, ""));
+        assert!(met(Need::TIME_TO_BE_LATE, "idle-timeout = \"4s\""));
+        assert!(!met(Need::TIME_TO_BE_LATE, "idle-timeout = \"3999ms\""));
+        assert!(met(Need::TIME_FOR_A_BURST, "login-timeout = \"30s\""));
+        assert!(!met(Need::TIME_FOR_A_BURST, "login-timeout = \"29s\""));
+    }
+
+    #[test]
+    fn limits_are_tried_that_can_be_reached_here() {
+        let most = |most| format!("most-connections = {{ in-all = {most}, refused = \"closed\" }}");
+        assert!(met(Need::MOST_CONNECTIONS, &most(1_000)));
+        assert!(!met(Need::MOST_CONNECTIONS, &most(1_001)));
+        assert!(met(Need::CROWD, &most(17)) && !met(Need::CROWD, &most(16)));
+        let longest = |bytes: usize| format!("longest = \"{bytes}B\"");
+        assert!(met(Need::LONGEST, &longest(4 << 20)));
+        assert!(!met(Need::LONGEST, &longest((4 << 20) + 1)));
+        // Twice so much, and what the kernel takes, is 96 MiB.
+        let output = |bytes: usize| format!("output-limit = \"{bytes}B\"");
+        assert!(met(Need::OUTPUT_LIMIT, &output(48_201_728)));
+        assert!(!met(Need::OUTPUT_LIMIT, &output(48_201_729)));
+    }
+
+    #[test]
+    fn time_out_is_waited_for_three_times_where_it_is_short_or_the_run_deep() {
+        let need = Need::SHORT_IDLE_TIMEOUT;
+        assert!(met(need, "idle-timeout = \"10s\"") && !met(need, "idle-timeout = \"11s\""));
+        assert!(!met(need, "idle-timeout = \"none\""));
+        let deep = Subject {
+            deep: true,
+            ..server(&format!("{LINES}[promises]\nidle-timeout = \"11s\"\n"))
+        };
+        assert!(need.unmet(&deep).is_none());
+    }
+
+    /// A server of one exchange.
+    fn exchanging(request: &str, reply: &str) -> Subject {
+        server(&format!(
+            "[[exchange]]\nsend = '{request}'\nreply = '{reply}'\n"
+        ))
+    }
+
+    #[test]
+    fn request_that_is_cut_has_two_bytes_and_a_short_reply_a_page() {
+        assert!(Need::LONG_REQUEST.unmet(&exchanging("ab", "c")).is_none());
+        assert!(Need::LONG_REQUEST.unmet(&exchanging("a", "c")).is_some());
+        let replies = |bytes| Need::SHORT_REPLY.unmet(&exchanging("a", &"b".repeat(bytes)));
+        assert!(replies(4_096).is_none());
+        assert!(replies(4_097).is_some());
+    }
+
+    #[test]
+    fn server_that_only_greets_holds_nobody() {
+        let holds = |subject: &Subject| Need::HOLDS_CLIENTS.unmet(subject).is_none();
+        assert!(holds(&exchanging("a", "b")));
+        assert!(holds(&server("transport = \"tcp\"\n")));
+        assert!(!holds(&server("speaks-first = true\ngreeting = 'hello'\n")));
+    }
+
+    #[test]
+    fn connection_is_promised_open_for_as_long_as_it_is_looked_at() {
+        let open = "after-exchange = \"stays-open\"";
+        assert!(met(Need::PROMISES_OPEN, open));
+        assert!(!met(Need::PROMISES_OPEN, ""));
+        assert!(met(
+            Need::PROMISES_OPEN,
+            &format!("{open}\nidle-timeout = \"600ms\"")
+        ));
+        assert!(!met(
+            Need::PROMISES_OPEN,
+            &format!("{open}\nidle-timeout = \"599ms\"")
+        ));
+    }
+
+    #[test]
+    fn server_on_somebody_elses_terms_meets_less() {
+        let given = Subject {
+            socket_is_given: true,
+            process_for_each: true,
+            is_elsewhere: true,
+            ..server(LINES)
+        };
+        for need in [Need::OWN_SOCKET, Need::SHARED_PROCESS, Need::OWN_PROCESS] {
+            assert!(need.unmet(&given).is_some(), "{need:?}");
+            assert!(need.unmet(&server(LINES)).is_none(), "{need:?}");
+        }
+        let mut shared = server(LINES);
+        shared.place.shared_port = true;
+        assert!(Need::ONE_LISTENER.unmet(&shared).is_some());
+    }
+
+    #[test]
+    fn counterexample_is_given_a_path_or_a_port_and_the_loopback_where_it_has_to_be_told() {
+        let arguments = |id| {
+            checks::find(id)
+                .unwrap()
+                .counterexample_arguments()
+                .join(" ")
+        };
+        assert_eq!(
+            arguments("address/only-where-told"),
+            "echo --violate address/only-where-told --port {port} --host 127.0.0.1"
+        );
+        assert_eq!(
+            arguments("address/ipv6"),
+            "echo --violate address/ipv6 --port {port}"
+        );
+        assert!(arguments("local/stale-path").ends_with(" --path {path}"));
+    }
+}

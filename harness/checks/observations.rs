@@ -951,7 +951,9 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::staged::{Staged, connected, says, server, told};
     use crate::model::subject::Place;
+    use crate::transcript::event::Exit;
 
     #[test]
     fn names_are_in_the_order_of_the_alphabet_and_stand_once() {
@@ -1025,13 +1027,523 @@ mod tests {
 
     #[test]
     fn what_did_not_come_to_the_point_is_not_guessed() {
-        let died = What::Server(ServerEvent::Exited(crate::transcript::event::Exit::Status(
-            1,
-        )));
+        let died = What::Server(ServerEvent::Exited(Exit::Status(1)));
         assert_eq!(
             read("idle", vec![died]),
             "not observed: the server exited with status 1 first"
         );
         assert!(read("half_close", vec![]).starts_with("not observed: "));
+    }
+
+    const LINES: &str = "model = \"echo\"\nframing = \"line\"\n";
+
+    fn row(name: &str) -> &'static Observation {
+        find(name).expect("an observation")
+    }
+
+    /// What is staged for an observation of a server.
+    fn staged(name: &str, subject: &Subject) -> Staged {
+        Staged::of(subject, row(name).scenario(subject).unwrap())
+    }
+
+    fn value(name: &str, staged: &Staged) -> String {
+        staged.read(|seen| row(name).value(seen))
+    }
+
+    fn fin() -> ClientEvent {
+        ClientEvent::Ended(End::Fin)
+    }
+
+    #[test]
+    fn observation_is_found_by_its_name_or_its_id() {
+        assert_eq!(find("hup").map(|row| row.name), Some("hup"));
+        let by_id = find("stop/hup-ignored-or-obeyed");
+        assert_eq!(by_id.map(|row| row.name), Some("hup"));
+        assert!(find("nothing").is_none());
+    }
+
+    #[test]
+    fn need_of_checks_or_observations_is_listed_once() {
+        let words: Vec<_> = needs().iter().map(|need| need.word).collect();
+        let once: std::collections::HashSet<_> = words.iter().collect();
+        assert_eq!(once.len(), words.len());
+        // One of checks alone, and one of observations alone.
+        assert!(
+            words.contains(&"wildcard") && words.contains(&"TCP"),
+            "{words:?}"
+        );
+        assert!(words.len() > 40, "{words:?}");
+    }
+
+    #[test]
+    fn observation_of_the_first_conversation_is_made_where_it_has_a_meaning() {
+        let at_the_probe = |name: &str, profile: &str| {
+            let subject = server(profile);
+            let nothing = Staged::of(&subject, scenario("nothing", &[], vec![]));
+            nothing.read(|seen| row(name).at_the_probe(seen))
+        };
+        assert_eq!(at_the_probe("transport", LINES).as_deref(), Some("tcp"));
+        assert_eq!(
+            at_the_probe("close_after_reply", LINES).as_deref(),
+            Some("stays open")
+        );
+        assert_eq!(
+            at_the_probe("close_after_reply", "transport = \"tcp\"\n"),
+            None
+        );
+        // It has an occasion of its own.
+        assert_eq!(at_the_probe("idle", LINES), None);
+        assert!(row("transport").scenario(&server(LINES)).is_none());
+        assert!(row("idle").scenario(&server(LINES)).is_some());
+    }
+
+    #[test]
+    fn amplification_is_what_is_sent_for_each_byte() {
+        let subject = server("transport = \"udp\"\nmodel = \"echo\"\nframing = \"datagram\"\n");
+        let nothing = || Staged::of(&subject, scenario("nothing", &[], vec![]));
+        let datagram = |bytes: usize| ClientEvent::Datagram {
+            from: None,
+            bytes: vec![0; bytes],
+        };
+        let asked = nothing()
+            .client(0, 0, says("four"))
+            .client(0, 0, says("four"));
+        let answered = asked.client(1, 0, datagram(10)).client(1, 0, datagram(2));
+        let expected = "1.50 reply bytes for each request byte";
+        assert_eq!(value("amplification", &answered), expected);
+        let unasked = nothing().client(1, 0, datagram(2));
+        assert!(value("amplification", &unasked).starts_with("not observed"));
+    }
+
+    #[test]
+    fn again_is_observed_where_nothing_is_said_of_it() {
+        let pings = |once: &str| {
+            server(&format!(
+                "[[exchange]]\n{once}send = 'PING\\n'\nreply = 'PONG\\n'\n"
+            ))
+        };
+        let seen = |subject: &Subject| {
+            let nothing = Staged::of(subject, scenario("nothing", &[], vec![]));
+            value("answers_again", &nothing)
+        };
+        let no = "does not answer the same request again; to have it judged, promise once = true in its [[exchange]]";
+        assert_eq!(seen(&pings("")), no);
+        let yes = "answers the same request again; to have it judged, promise once = false in its [[exchange]]";
+        assert_eq!(seen(&pings("").answering_again()), yes);
+        assert!(seen(&pings("once = true\n")).starts_with("not observed"));
+    }
+
+    #[test]
+    fn what_is_said_unasked_is_no_answer_to_a_fin() {
+        let subject = server(&format!("{LINES}[promises]\nunasked = [': hi\\n']\n"));
+        let said = |words| {
+            let finished = staged("half_close", &subject).client(0, 0, ClientEvent::HalfClosed);
+            value(
+                "half_close",
+                &finished.client(1, 0, told(words)).client(2, 0, fin()),
+            )
+        };
+        assert_eq!(said(": hi\n"), "does not answer, then fin");
+        assert_eq!(said("hello\n"), "answers, then fin");
+    }
+
+    #[test]
+    fn server_that_is_hung_up_ends_or_goes_on_and_serves_or_does_not() {
+        let subject = server(LINES);
+        let hung_up = || staged("hup", &subject);
+        assert_eq!(value("hup", &hung_up().whole()), "goes on and serves");
+        assert_eq!(
+            value("hup", &hung_up().until(2)),
+            "goes on and does not serve"
+        );
+        let exited = hung_up().server(1, ServerEvent::Exited(Exit::Status(0)));
+        assert_eq!(value("hup", &exited), "exited with status 0");
+    }
+
+    #[test]
+    fn signal_is_obeyed_within_a_second_by_who_takes_datagrams() {
+        let limits = |profile: &str| {
+            let lines = after_the_signal(&server(profile));
+            let within = lines.iter().filter_map(|line| match line.action()? {
+                Action::Expect { within, .. } => Some(*within),
+                _ => None,
+            });
+            within.collect::<Vec<_>>()
+        };
+        let udp = "transport = \"udp\"\nmodel = \"echo\"\nframing = \"datagram\"\n";
+        assert_eq!(limits(udp), [Some(OBEYS_WITHIN)]);
+        assert_eq!(limits(LINES), [None]);
+    }
+
+    #[test]
+    fn silent_client_is_kept_or_given_up() {
+        let silent = |promises: &str| {
+            let subject = server(&format!("{LINES}[promises]\n{promises}\n"));
+            staged("idle", &subject).client(500, 0, connected())
+        };
+        let open = silent("").client(2_500, 0, ClientEvent::Closed);
+        assert_eq!(value("idle", &open), "stays open (watched for 2 s)");
+        let closed = |promises: &str| value("idle", &silent(promises).client(2_000, 0, fin()));
+        let seen = "closed by the server after 1.5 s (fin)";
+        let promise = format!("{seen}; to have it judged, promise login-timeout = \"1500ms\"");
+        assert_eq!(closed(""), promise);
+        assert_eq!(closed("idle-timeout = \"5s\""), seen);
+        assert_eq!(closed("login-timeout = \"5s\""), seen);
+    }
+
+    #[test]
+    fn listener_goes_with_its_process_or_outlives_it() {
+        let subject = server(LINES);
+        let killed = |event| {
+            value(
+                "listener_after_end",
+                &staged("listener_after_end", &subject).server(1, event),
+            )
+        };
+        let second = Duration::from_secs(1);
+        assert_eq!(
+            killed(ServerEvent::LetGo(second)),
+            "outlives its last process by 1.00 s"
+        );
+        assert_eq!(
+            killed(ServerEvent::NotLetGo(second)),
+            "is there 1.00 s after its last process"
+        );
+        assert!(killed(ServerEvent::Stopped).starts_with("not observed"));
+    }
+
+    #[test]
+    fn longest_that_is_answered_is_promised_where_a_longer_one_is_not() {
+        let subject = server(LINES);
+        let ladder = || staged("longest", &subject);
+        let refused = value("longest", &ladder().until(6));
+        let expected = "answers 2 bytes, and not 3; to have it judged, promise longest = \"2B\"";
+        assert_eq!(refused, expected);
+        let all = value("longest", &ladder().whole());
+        assert!(
+            all.starts_with("answers ") && !all.contains("promise"),
+            "{all}"
+        );
+    }
+
+    #[test]
+    fn memory_under_a_sanitizer_is_said_not_to_be_judged() {
+        let memory = |shadowed| {
+            let sample = Sample {
+                memory_bytes: 5 << 20,
+                shadowed,
+                ..Sample::default()
+            };
+            read(
+                "memory_mib",
+                vec![What::Sample(Moment::Baseline, sample.into())],
+            )
+        };
+        assert_eq!(memory(false), "5");
+        assert!(memory(true).starts_with("5; a sanitizer"));
+    }
+
+    #[test]
+    fn server_is_idle_when_its_first_client_has_left() {
+        let threads = |moment, threads| {
+            let sample = Sample {
+                threads,
+                ..Sample::default()
+            };
+            What::Sample(moment, sample.into())
+        };
+        let both = vec![threads(Moment::Baseline, 2), threads(Moment::After, 3)];
+        assert_eq!(read("threads", both), "3");
+        assert_eq!(read("threads", vec![threads(Moment::Baseline, 2)]), "2");
+    }
+
+    #[test]
+    fn clients_who_stay_are_served_up_to_a_limit() {
+        let stays = server(&format!(
+            "{LINES}[promises]\nafter-exchange = \"stays-open\"\n"
+        ));
+        let most = |subject: &Subject| staged("most_connections", subject);
+        let all = value("most_connections", &most(&stays).whole());
+        assert_eq!(all, "serves 64 at the same time");
+        let two = |staged: Staged| {
+            (0..3).fold(staged.until(2), |staged, who| {
+                staged.client(1, who, connected())
+            })
+        };
+        let closed = value("most_connections", &two(most(&stays)).client(2, 2, fin()));
+        let promise = "holds 2 and closes the next; to have it judged, promise most-connections = { in-all = 2, refused = \"closed\" }";
+        assert_eq!(closed, promise);
+        let waits = value("most_connections", &two(most(&stays)));
+        assert!(
+            waits.starts_with("holds 2 and leaves the next unanswered"),
+            "{waits}"
+        );
+        // Clients whom an exchange ends have come, and nothing more.
+        let closes = server(&format!("{LINES}[promises]\nafter-exchange = \"closes\"\n"));
+        let all = value("most_connections", &most(&closes).whole());
+        assert_eq!(all, "holds 64 at the same time");
+        let some = two(most(&closes)).client(2, 1, fin());
+        let some = value("most_connections", &some);
+        assert!(
+            some.starts_with("holds 1 and closes some of those that come then"),
+            "{some}"
+        );
+    }
+
+    #[test]
+    fn descriptors_beyond_the_reach_of_select_are_tried_where_there_can_be_any() {
+        let files = |open_files| {
+            let subject = Subject {
+                open_files,
+                ..server(LINES)
+            };
+            value(
+                "open_files",
+                &Staged::of(&subject, scenario("nothing", &[], vec![])),
+            )
+        };
+        assert_eq!(files(Some(1_025)), "at most 1025");
+        assert!(files(Some(1_024)).ends_with("so that no descriptor above 1,023 is tried"));
+        assert!(files(None).starts_with("not observed"));
+    }
+
+    #[test]
+    fn client_that_does_not_read_is_ended_held_back_or_kept() {
+        let subject = server(&format!(
+            "{LINES}[promises]\nafter-exchange = \"stays-open\"\n"
+        ));
+        let what = |event| {
+            value(
+                "output_limit",
+                &staged("output_limit", &subject).client(0, 0, event),
+            )
+        };
+        let failed = ClientEvent::SendFailed("broken pipe".to_owned());
+        assert_eq!(what(failed), "ends the connection");
+        let held = ClientEvent::HeldBack { unread_bytes: 1 };
+        assert_eq!(what(held), "reads no more of it");
+        assert_eq!(what(ClientEvent::Taken), "reads all and keeps the replies");
+    }
+
+    #[test]
+    fn path_is_removed_or_left_behind() {
+        let path = |remains| {
+            let remains = What::Server(ServerEvent::PathRemains(remains));
+            read("path_after_term", vec![remains])
+        };
+        assert_eq!(path(true), "left behind");
+        assert_eq!(path(false), "removed");
+    }
+
+    #[test]
+    fn address_that_is_turned_away_is_promised() {
+        let subject = server(LINES);
+        let many = || staged("penalties", &subject);
+        let last = row("penalties").scenario(&subject).unwrap().steps().len() - 1;
+        let polite = ClientSteps::of(0).polite(&subject).lines().len();
+        let served = value("penalties", &many().whole());
+        assert!(
+            served.starts_with("serves") && !served.contains("promise"),
+            "{served}"
+        );
+        let away = value("penalties", &many().until(last + 1 - polite));
+        assert!(
+            away.ends_with("promise penalties = \"an-address\""),
+            "{away}"
+        );
+    }
+
+    #[test]
+    fn two_requests_that_come_together_are_answered_or_not() {
+        let subject =
+            server("[[exchange]]\nsend = 'PING\\n'\nreply = 'PONG\\n'\n").answering_again();
+        let two = || staged("pipelining", &subject);
+        let answers = value("pipelining", &two().whole());
+        assert!(
+            answers.ends_with("promise pipelining = \"answers\""),
+            "{answers}"
+        );
+        let silent = value("pipelining", &two().until(1));
+        let expected = "does not answer two requests that arrive together; to have it judged, promise pipelining = \"forbidden\"";
+        assert_eq!(silent, expected);
+        let ended = value("pipelining", &two().until(1).client(1, 0, fin()));
+        assert!(
+            ended.starts_with("does not answer two requests that arrive together, then fin"),
+            "{ended}"
+        );
+        let said = server(
+            "[[exchange]]\nonce = false\nsend = 'PING\\n'\nreply = 'PONG\\n'\n[promises]\npipelining = \"answers\"\n",
+        );
+        assert!(row("pipelining").scenario(&said).is_none());
+    }
+
+    #[test]
+    fn reply_comes_from_the_address_that_was_asked_or_from_another_one() {
+        let from = |ip: [u8; 4]| {
+            let from = Some(Box::new((ip, 80).into()));
+            let bytes = Vec::new();
+            read(
+                "reply_source",
+                vec![client(ClientEvent::Datagram { from, bytes })],
+            )
+        };
+        assert_eq!(from([127, 0, 0, 2]), "the address that was asked");
+        assert_eq!(from([127, 0, 0, 1]), "127.0.0.1, asked on 127.0.0.2");
+    }
+
+    #[test]
+    fn second_instance_ends_or_runs_in_one_way_or_another() {
+        let second = |event, promises: &str| {
+            let subject = server(&format!("{LINES}[promises]\n{promises}\n"));
+            value(
+                "second_instance",
+                &staged("second_instance", &subject).server(1, event),
+            )
+        };
+        let ended = || ServerEvent::SecondEnded(Exit::Status(1), None);
+        let promise = "exited with status 1; to have it judged, promise second-instance = \"ends\"";
+        assert_eq!(second(ended(), ""), promise);
+        assert_eq!(
+            second(ended(), "second-instance = \"ends\""),
+            "exited with status 1"
+        );
+        let said = |event| second(event, "");
+        assert!(said(ServerEvent::SecondShares).contains("second-instance = \"shares-port\""));
+        assert!(said(ServerEvent::SecondTakesOver).contains("second-instance = \"takes-over\""));
+        assert_eq!(said(ServerEvent::SecondWithout), "runs without the address");
+        assert!(said(ServerEvent::SecondTries).starts_with("still tries"));
+    }
+
+    #[test]
+    fn server_that_turns_clients_away_at_first_is_said_to() {
+        let starting = |turned_away, promises: &str| {
+            let subject = Subject {
+                turned_away,
+                ..server(&format!("{LINES}[promises]\n{promises}\n"))
+            };
+            value(
+                "starting",
+                &Staged::of(&subject, scenario("nothing", &[], vec![])),
+            )
+        };
+        assert_eq!(starting(None, ""), "serves the first client");
+        let later = Some(Duration::from_secs(1));
+        assert!(starting(later, "").ends_with("promise starting = \"turns-away\""));
+        let promised = starting(later, "starting = \"turns-away\"");
+        assert!(
+            promised.ends_with("serves one that comes 1.00 s later"),
+            "{promised}"
+        );
+    }
+
+    #[test]
+    fn server_that_is_told_to_end_closes_its_client_or_keeps_it_or_waits_for_it() {
+        let subject = server(LINES);
+        let signalled = ServerEvent::Signalled {
+            signal: Signal::Term,
+            inside: None,
+        };
+        let exit = || ServerEvent::Exited(Exit::Status(0));
+        let told_to = || staged("stop", &subject).server(1_000, signalled.clone());
+        let closed = told_to().client(1_100, 0, fin()).server(1_500, exit());
+        let closed = value("stop", &closed.client(3_000, 0, ClientEvent::Closed));
+        let promise = "closes its client and ends, 500.0 ms later; to have it judged, promise stop = { signal = \"TERM\", within = \"1s\", sessions = \"closed\" }";
+        assert_eq!(closed, promise);
+        let kept = told_to()
+            .server(1_500, exit())
+            .client(3_000, 0, ClientEvent::Closed);
+        assert!(
+            value("stop", &kept).starts_with("ends and has its client served on, 500.0 ms later")
+        );
+        let waits = told_to()
+            .client(3_000, 0, ClientEvent::Closed)
+            .server(4_600, exit());
+        let waits = value("stop", &waits);
+        assert!(
+            waits.starts_with("waits for its client and ends, 1.60 s later"),
+            "{waits}"
+        );
+        assert!(
+            waits.contains("within = \"4s\", sessions = \"waited-for\""),
+            "{waits}"
+        );
+        let stays = told_to().client(3_000, 0, ClientEvent::Closed);
+        assert_eq!(
+            value("stop", &stays),
+            "still runs 2.00 s later, its client gone"
+        );
+        let promised = server(&format!(
+            "{LINES}[promises]\nstop = {{ signal = \"TERM\", within = \"5s\" }}\n"
+        ));
+        let promised = staged("stop", &promised).server(1_000, signalled.clone());
+        let promised = promised
+            .server(1_500, exit())
+            .client(3_000, 0, ClientEvent::Closed);
+        assert!(value("stop", &promised).ends_with("promise sessions = \"kept\" in stop"));
+    }
+
+    #[test]
+    fn client_that_says_what_is_no_request_is_read_on_sooner_or_later_or_ended() {
+        let subject = server(
+            "[[exchange]]\nsend = 'PING\\n'\nreply = 'PONG\\n'\n[promises]\nafter-exchange = \"stays-open\"\n",
+        );
+        let noisy = || staged("throttling", &subject).client(1_000, 0, says("?"));
+        let reads = |at| {
+            value(
+                "throttling",
+                &noisy().client(at, 0, ClientEvent::Taken).whole(),
+            )
+        };
+        assert_eq!(reads(1_999), "reads on");
+        let late = "reads on 1.00 s later; to have it judged, promise throttling = \"1s\"";
+        assert_eq!(reads(2_000), late);
+        assert_eq!(
+            value("throttling", &noisy().client(1_100, 0, fin())),
+            "ends the connection (fin)"
+        );
+        assert_eq!(value("throttling", &noisy()), "reads no more");
+    }
+
+    #[test]
+    fn one_of_both_is_left_in_time_wait() {
+        let rows = |server, client| {
+            let rows = [
+                What::Server(ServerEvent::TimeWait(server)),
+                What::Server(ServerEvent::TimeWaitOfClients(client)),
+            ];
+            read("time_wait", rows.to_vec())
+        };
+        assert_eq!(rows(1, 0), "server");
+        assert_eq!(rows(0, 1), "client");
+    }
+
+    #[test]
+    fn what_is_said_to_a_silent_client_is_told_and_promised() {
+        let subject = server(&format!(
+            "{LINES}[promises]\nafter-exchange = \"stays-open\"\n"
+        ));
+        let scenario = row("unasked").scenario(&subject).unwrap();
+        let is_pause = |line: &Line| matches!(line.step, Step::Pause(_));
+        let silence = scenario.lines.iter().position(is_pause).unwrap();
+        let silent = || {
+            staged("unasked", &subject)
+                .client(0, 0, connected())
+                .until(silence)
+        };
+        let said = value(
+            "unasked",
+            &silent().client(1_000, 0, told("still there?\n")),
+        );
+        assert!(
+            said.starts_with(
+                "\"still there?\\n\" after 1.00 s of silence; to have it judged, promise unasked = "
+            ),
+            "{said}"
+        );
+        assert!(value("unasked", &silent()).starts_with("not observed"));
+        assert_eq!(
+            value("unasked", &staged("unasked", &subject).whole()),
+            "nothing (watched for 2 s)"
+        );
     }
 }

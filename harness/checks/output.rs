@@ -149,7 +149,7 @@ const ASK_FOR_MOST: usize = 12;
 
 /// Ever less, from `most` on, which several ask for: powers of two, and what is halfway between them.
 fn ever_less(most: usize) -> Vec<usize> {
-    let powers = (LEAST.trailing_zeros()..usize::BITS - 2).map(|power| 1usize << power);
+    let powers = (LEAST.trailing_zeros()..).map(|power| 1usize << power);
     let sizes = powers.flat_map(|power| [power, power + power / 2]);
     let mut sizes: Vec<usize> = sizes.take_while(|size| *size < most).collect();
     sizes.extend([most; ASK_FOR_MOST]);
@@ -336,6 +336,7 @@ const MOST_PARTS: usize = 64;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::staged::{Staged, server};
 
     #[test]
     fn ever_less_is_asked_for_down_to_what_the_kernel_takes() {
@@ -344,5 +345,156 @@ mod tests {
         assert!(most.iter().all(|size| *size == 200 << 10), "{most:?}");
         assert_eq!(less, [192 << 10, 128 << 10, 96 << 10, 64 << 10]);
         assert_eq!(ever_less(LEAST), [LEAST; ASK_FOR_MOST]);
+    }
+
+    const LINES: &str =
+        "model = \"echo\"\nframing = \"line\"\n[promises]\nafter-exchange = \"stays-open\"\n";
+
+    #[test]
+    fn more_waits_in_the_server_than_twice_the_limit_and_what_the_kernel_takes() {
+        let subject = server(LINES);
+        assert_eq!(beyond(1 << 20, &subject), (6 << 20) + (64 << 10));
+    }
+
+    #[test]
+    fn limit_of_its_own_can_be_met_where_nothing_is_promised_of_it() {
+        assert!(may_be_met(&server(LINES)));
+        assert!(!may_be_met(&server(&format!(
+            "{LINES}output-limit = \"1MiB\"\n"
+        ))));
+    }
+
+    fn send(bytes: usize) -> ClientSteps {
+        ClientSteps::of(0).send_data(Data::literal(b"a".repeat(bytes)), Segmentation::Whole)
+    }
+
+    #[test]
+    fn most_that_any_client_asks_for_on_one_connection_counts() {
+        let connect = || ClientSteps::of(0).connect().lines();
+        let other = ClientSteps::of(1).connect().send("abcd").lines();
+        let case = |lines| scenario("case", &[("alice", 1), ("bob", 1)], lines);
+        let two = vec![connect(), send(3).lines(), send(4).lines(), other];
+        assert_eq!(asked_for(&case(two)), 7);
+        let again = vec![connect(), send(3).lines(), connect(), send(2).lines()];
+        assert_eq!(asked_for(&case(again)), 3);
+        assert_eq!(asked_for(&case(vec![])), 0);
+    }
+
+    #[test]
+    fn client_that_had_not_asked_for_more_than_the_kernel_takes_met_no_limit() {
+        let subject = server(LINES);
+        let tried = |bytes| {
+            let lines = vec![ClientSteps::of(0).connect().lines(), send(bytes).lines()];
+            let case = scenario("case", &[("alice", 1)], lines);
+            Staged::of(&subject, case).read(unread_as_in).is_some()
+        };
+        assert!(tried(64 << 10));
+        assert!(!tried((64 << 10) - 1));
+    }
+
+    fn destroyed(lost_bytes: u64, delivered_bytes: u64) -> ClientEvent {
+        ClientEvent::ServerSocketDestroyed {
+            lost_bytes,
+            delivered_bytes,
+        }
+    }
+
+    fn failed() -> ClientEvent {
+        ClientEvent::SendFailed("broken pipe".to_owned())
+    }
+
+    #[test]
+    fn fate_of_who_does_not_read_is_what_happened_first() {
+        let subject = server(LINES);
+        let fate = |events: &[ClientEvent]| {
+            let staged = Staged::of(&subject, unread(&subject).unwrap());
+            let staged = events.iter().fold(staged, |staged, event| {
+                staged
+                    .client(0, 0, event.clone())
+                    .client(0, 1, destroyed(9, 9))
+            });
+            staged.read(|seen| Fate::of(0, seen))
+        };
+        let held_back = || ClientEvent::HeldBack { unread_bytes: 1 };
+        let ended = |in_kernel| Some(Fate::Ended { in_kernel });
+        assert_eq!(fate(&[]), None);
+        assert_eq!(fate(&[failed()]), ended(None));
+        assert_eq!(fate(&[held_back(), failed()]), Some(Fate::HeldBack));
+        assert_eq!(fate(&[ClientEvent::Taken, held_back()]), Some(Fate::Kept));
+        // How much the kernel had taken is told by it, or can be read.
+        assert_eq!(fate(&[failed(), destroyed(30, 12)]), ended(Some(42)));
+        let read = || ClientEvent::Received(b"seven b".to_vec().into());
+        assert_eq!(fate(&[failed(), read()]), ended(Some(7)));
+        assert_eq!(fate(&[failed(), read(), destroyed(1, 2)]), ended(Some(7)));
+    }
+
+    /// What is found of a server that ends whoever asks for so much or more, in kibibytes, of whose output the kernel takes this.
+    fn found(limit: usize, in_kernel: u64) -> Option<Found> {
+        let subject = server(LINES);
+        let model = subject.profile.model()?;
+        let sizes = ever_less(1 << 20);
+        let mut staged = Staged::of(&subject, never_read(&sizes, model, &subject));
+        for (who, size) in sizes.iter().enumerate() {
+            let event = match *size >= limit << 10 {
+                true => failed(),
+                false => ClientEvent::Taken,
+            };
+            staged = staged.client(0, who, event);
+            staged = staged.client(0, who, destroyed(0, in_kernel << 10));
+        }
+        staged.read(super::limit)
+    }
+
+    #[test]
+    fn limit_is_the_least_that_was_asked_for_by_who_was_ended() {
+        let asked = |limit, in_kernel| match found(limit, in_kernel)?.choice {
+            Choice::OutputLimit { asked } => Some(asked >> 10),
+            _ => None,
+        };
+        assert_eq!(asked(200, 10), Some(256));
+        assert_eq!(asked(1_024, 10), Some(1_024));
+        assert_eq!(asked(2_000, 10), None);
+        // Half of it has to be more, by a quarter, than what the kernel takes.
+        assert_eq!(asked(200, 102), Some(256));
+        assert_eq!(asked(200, 103), None);
+    }
+
+    #[test]
+    fn limit_is_confirmed_by_one_who_reads_late_and_one_who_asks_in_turns() {
+        let confirm = found(200, 10).unwrap().confirm.unwrap().to_string();
+        // All that was asked for at most, in pieces of 64 KiB.
+        assert!(confirm.contains("repeat 16\n"), "{confirm}");
+        // Half of what the last asked for that was ended, in the time that it takes and what a server is given.
+        assert!(confirm.contains("128"), "{confirm}");
+        assert!(confirm.contains("within 25s"), "{confirm}");
+    }
+
+    #[test]
+    fn client_that_is_ended_is_followed_by_others_that_ask_for_less() {
+        let subject = server(LINES);
+        let alone = || Staged::of(&subject, unread(&subject).unwrap());
+        let found = alone().client(0, 0, failed()).read(limit).unwrap();
+        assert_eq!(found.choice, Choice::OutputLimit { asked: MUCH });
+        assert_eq!(found.further.unwrap().clients.len(), ever_less(MUCH).len());
+        assert!(
+            alone()
+                .client(0, 0, ClientEvent::Taken)
+                .read(limit)
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn stream_is_read_in_as_many_parts_as_may_wait() {
+        let parts = |promise: &str, bytes| {
+            let subject = server(&format!("{LINES}{promise}"));
+            let parts = Parts::of(bytes, &subject).unwrap();
+            (parts.data.length() >> 10, parts.times)
+        };
+        assert_eq!(parts("", 1 << 20), (1_024, 1));
+        let (part, times) = parts("output-limit = \"64KiB\"\n", 1 << 20);
+        assert_eq!(part * times, 1_024);
+        let (_, times) = parts("output-limit = \"64KiB\"\n", 1 << 30);
+        assert_eq!(times, MOST_PARTS);
     }
 }

@@ -1,7 +1,8 @@
 //! Partial reads and writes: a stream has no messages, and a write may take less than it was given.
 
 use super::derive::{
-    bulk, cuts, in_one_or_each, requests, small_buffer, smallest_window, with_connect_options,
+    bulk, cuts, in_one_or_each, narrow, requests, small_buffer, smallest_window,
+    with_connect_options,
 };
 use super::output;
 use crate::checks::counterexample::{answer, each, echo_once_heard, listen};
@@ -11,7 +12,7 @@ use crate::model::data::{Data, Segmentation};
 use crate::model::dialogue::{self, ClientSteps, scenario, server_expects};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::need::Need;
-use crate::model::profile::{Framing, Model, Transport};
+use crate::model::profile::{Framing, Model};
 use crate::model::scenario::Line;
 use crate::model::scenario::Scenario;
 use crate::model::subject::Subject;
@@ -519,8 +520,8 @@ pub(super) const CHECKS: &[Check] = &[
             let reply = model.reply(&data)?;
             // Of the little that a client may ask for, the kernel is to leave something to the server.
             let options = match model.output_limit {
-                Some(_) if subject.place.transport == Transport::Tcp => smallest_window(),
-                _ => ConnectOptions::default(),
+                Some(_) => narrow(subject),
+                None => ConnectOptions::default(),
             };
             let stalled = ClientSteps::of(1)
                 .then(Action::Connect(options))
@@ -689,3 +690,46 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::staged::server;
+
+    fn lines(promises: &str) -> Model {
+        let profile = format!("model = \"echo\"\nframing = \"line\"\n[promises]\n{promises}\n");
+        server(&profile).profile.model().unwrap()
+    }
+
+    #[test]
+    fn payloads_are_of_the_sizes_around_which_buffers_end() {
+        let sizes_of = |deep| sizes(lines(""), deep);
+        let quick = sizes_of(false);
+        assert_eq!(quick[..9], [1, 2, 3, 15, 16, 17, 63, 64, 65]);
+        assert_eq!(quick[quick.len() - 2..], [4 << 20, (4 << 20) + 1]);
+        let deep = sizes_of(true);
+        assert_eq!(deep[..9], [1, 2, 3, 4, 5, 7, 8, 9, 15]);
+        assert_eq!(deep.last(), Some(&DEEPEST));
+        // The largest that is taken is the last.
+        let few = sizes(lines("longest = \"20B\""), false);
+        assert_eq!(few, [1, 2, 3, 15, 16, 17, 20]);
+    }
+
+    #[test]
+    fn payload_may_take_five_seconds_and_one_for_each_mebibyte() {
+        assert_eq!(within((1 << 20) - 1), Duration::from_secs(5));
+        assert_eq!(within(3 << 20), Duration::from_secs(8));
+    }
+
+    #[test]
+    fn lines_that_differ_begin_with_the_long_ones() {
+        let of_lines = lines_of_their_own(lines(""), 1).unwrap();
+        let lengths: Vec<_> = of_lines.iter().map(Data::length).collect();
+        assert_eq!(lengths, [400, 200, 100, 50, 31, 16, 9, 5, 3, 2]);
+        let texts: std::collections::HashSet<_> =
+            of_lines.iter().map(|line| line.bytes(0)).collect();
+        assert_eq!(texts.len(), lengths.len());
+        let stream = server("model = \"echo\"\nframing = \"stream\"\n");
+        assert!(lines_of_their_own(stream.profile.model().unwrap(), 1).is_none());
+    }
+}

@@ -88,3 +88,104 @@ pub(super) fn observed(seen: &Sighting<'_>) -> Option<String> {
         false => format!("serves {came}"),
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::staged::{Staged, says, server};
+    use crate::model::expectation::{End, Expectation};
+    use crate::model::literal::Excerpt;
+    use crate::model::profile::Transport;
+    use crate::model::subject::Place;
+    use crate::transcript::event::Ended;
+    use crate::transcript::instead::{Got, Instead};
+    use std::net::Ipv6Addr;
+
+    const LINES: &str = "model = \"echo\"\nframing = \"line\"\n";
+
+    #[test]
+    fn penalties_are_open_where_nothing_is_promised_and_there_are_more_addresses() {
+        assert!(is_open(&server(LINES)));
+        assert!(!is_open(&server(&format!(
+            "{LINES}[promises]\npenalties = \"none\"\n"
+        ))));
+        assert!(!is_open(&server(
+            "model = \"discard\"\nframing = \"line\"\n"
+        )));
+        let one = Subject {
+            place: Place {
+                address: Address::Inet((Ipv6Addr::LOCALHOST, 0).into()),
+                ..Place::on(Transport::Tcp)
+            },
+            ..server(LINES)
+        };
+        assert!(!is_open(&one));
+    }
+
+    #[test]
+    fn server_on_another_host_is_called_from_one_address() {
+        let at = |address: [u8; 4]| Subject {
+            is_elsewhere: true,
+            place: Place {
+                address: Address::Inet((address, 80).into()),
+                ..Place::on(Transport::Tcp)
+            },
+            ..server(LINES)
+        };
+        assert!(has_more_addresses(&at([127, 0, 0, 1])));
+        assert!(!has_more_addresses(&at([192, 0, 2, 1])));
+    }
+
+    #[test]
+    fn failure_of_a_client_or_an_end_of_who_stands_by_may_come_of_a_penalty() {
+        let failed = |instead| Cause::StepFailed {
+            client: "alice".to_owned(),
+            expected: Expectation::Silence.into(),
+            how: Ended::Settled,
+            instead,
+            took: Vec::new(),
+        };
+        let got = || failed(Instead::Got(Got::Bytes(Excerpt::of(b"?"))));
+        let ended = || failed(Instead::Ended(End::Fin)).into();
+        assert!(fits(&got()));
+        assert!(fits(&Cause::NotServed { step: got().into() }));
+        assert!(fits(&Cause::Disturbed { step: ended() }));
+        assert!(!fits(&Cause::Disturbed { step: got().into() }));
+        assert!(!fits(&Cause::Replaced));
+    }
+
+    #[test]
+    fn penalty_is_provoked_by_a_dozen_more_than_came_or_spoke() {
+        let case = scenario("case", &[("alice", 1)], vec![]);
+        let provoked = |came, spoke| {
+            let subject = server(LINES);
+            let staged = Staged::of(&subject, case.clone());
+            let staged = (0..came).fold(staged, |staged, at| {
+                staged.client(at, 0, ClientEvent::Connecting)
+            });
+            let staged = (0..spoke).fold(staged, |staged, at| staged.client(at, 0, says("?")));
+            staged.read(provoked_by)
+        };
+        assert_eq!(provoked(30, 2), 30 + BEYOND);
+        assert_eq!(provoked(1, 3), 3 + BEYOND);
+        assert_eq!(provoked(1_300, 0), MOST_POLITE);
+    }
+
+    #[test]
+    fn address_is_turned_away_where_the_last_polite_client_is_not_served() {
+        let subject = server(LINES);
+        let staged = || Staged::of(&subject, many_from_one(&subject));
+        let steps = many_from_one(&subject).steps().len();
+        let polite = ClientSteps::of(0).polite(&subject).lines().len();
+        assert_eq!(staged().whole().read(turns_away_an_address), Some(false));
+        let began = steps - polite;
+        assert_eq!(
+            staged().until(began).read(turns_away_an_address),
+            Some(true)
+        );
+        assert_eq!(staged().until(began - 1).read(turns_away_an_address), None);
+        let words = |until| staged().until(until).read(observed).unwrap_or_default();
+        assert!(words(began).starts_with("turns away an address"));
+        assert!(words(steps - 1).starts_with("serves an address"));
+    }
+}

@@ -109,6 +109,7 @@ fn replies(events: &[Event]) -> Vec<Reply> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::staged::{Staged, says, server, told};
     use crate::transcript::event::ClientId;
 
     #[test]
@@ -134,5 +135,59 @@ mod tests {
             is_held,
         };
         assert_eq!(replies(&seen), [reply(1, 1, false), reply(2, 42, true)]);
+    }
+
+    #[test]
+    fn reply_time_is_that_of_the_median_and_of_the_worst() {
+        let subject = server("model = \"echo\"\nframing = \"line\"\n");
+        let took = |times: &[u64]| {
+            let staged = Staged::of(&subject, exchanges(&subject).unwrap());
+            let staged = (0..).zip(times).fold(staged, |staged, (n, time)| {
+                let asked = staged.client(1_000 * n, 0, says("?"));
+                asked.client(1_000 * n + time, 0, told("!"))
+            });
+            staged.read(observed)
+        };
+        let expected =
+            "begins after 3.0 ms (worst 50.0 ms), whole after 3.0 ms (worst 50.0 ms), 5 exchanges";
+        assert_eq!(took(&[50, 3, 1, 4, 2]).as_deref(), Some(expected));
+        assert_eq!(took(&[]), None);
+    }
+
+    #[test]
+    fn reply_of_which_a_part_was_held_is_told() {
+        let subject = server("model = \"echo\"\nframing = \"line\"\n");
+        let staged = Staged::of(&subject, exchanges(&subject).unwrap());
+        let staged = staged.client(0, 0, says("?")).client(1, 0, told("!"));
+        let held = staged.client(2, 0, ClientEvent::Unsent { bytes: 1 });
+        let held = held.client(40, 0, told("!")).client(50, 0, says("?"));
+        let words = held.client(51, 0, told("!")).read(observed).unwrap();
+        assert!(
+            words.contains("2 exchanges; in 1 of them a part lay in"),
+            "{words}"
+        );
+    }
+
+    #[test]
+    fn reply_is_over_when_the_client_has_finished() {
+        let event = |at, what| Event {
+            at: Duration::from_millis(at),
+            what: What::Client(ClientId { who: 0, member: 0 }, what),
+        };
+        for end in [ClientEvent::Closed, ClientEvent::HalfClosed] {
+            let heard = |at| {
+                event(
+                    at,
+                    ClientEvent::Datagram {
+                        from: None,
+                        bytes: vec![1],
+                    },
+                )
+            };
+            let seen = [event(0, says("?")), heard(5), event(6, end), heard(9)];
+            let replies = replies(&seen);
+            assert_eq!(replies.len(), 1);
+            assert_eq!(replies[0].last, Duration::from_millis(5));
+        }
     }
 }

@@ -825,3 +825,51 @@ fn started_with(streams: Streams, subject: &Subject) -> Vec<Scenario> {
         )
     }]
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::staged::server;
+
+    #[test]
+    fn server_that_takes_twenty_milliseconds_for_an_answer_takes_its_time() {
+        let replying = |reply_time| Subject {
+            reply_time,
+            ..server("model = \"echo\"\nframing = \"line\"\n")
+        };
+        assert!(takes_its_time(&replying(Some(Duration::from_millis(20)))));
+        assert!(!takes_its_time(&replying(Some(Duration::from_millis(19)))));
+        assert!(!takes_its_time(&replying(None)));
+    }
+
+    #[test]
+    fn long_line_is_said_to_a_server_that_takes_it_and_answers() {
+        let said = |profile: &str| long_line(&server(profile)).map(|line| line.length());
+        let lines = "model = \"echo\"\nframing = \"line\"\n";
+        assert_eq!(said(lines), Some(1 << 20));
+        let longest = |bytes: usize| said(&format!("{lines}[promises]\nlongest = \"{bytes}B\"\n"));
+        assert_eq!(longest(1 << 20), Some(1 << 20));
+        assert_eq!(longest((1 << 20) - 1), None);
+        assert_eq!(said("model = \"discard\"\nframing = \"line\"\n"), None);
+        assert_eq!(said("model = \"echo\"\nframing = \"stream\"\n"), None);
+    }
+
+    #[test]
+    fn clients_go_on_where_they_stay_and_are_answered_again() {
+        let asks = |subject: &Subject| {
+            let lines = several(subject);
+            let sends = lines.iter().filter_map(Line::action);
+            sends
+                .filter(|action| matches!(action, Action::Send { .. }))
+                .count()
+        };
+        let subject = |after: &str| {
+            server(&format!(
+                "[[exchange]]\nsend = 'PING\\n'\nreply = 'PONG\\n'\n[promises]\nafter-exchange = \"{after}\"\n"
+            ))
+        };
+        assert_eq!(asks(&subject("stays-open")), 1);
+        assert_eq!(asks(&subject("stays-open").answering_again()), 2);
+        assert_eq!(asks(&subject("closes").answering_again()), 0);
+    }
+}

@@ -742,3 +742,80 @@ fn deadline_never_moves(stream: &mut TcpStream) -> std::io::Result<()> {
     });
     answer(stream, <[u8]>::to_vec)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::staged::server;
+
+    #[test]
+    fn end_is_waited_for_behind_the_promised_time_for_most_of_it_and_three_seconds() {
+        assert_eq!(
+            fair_margin(Duration::from_secs(10)),
+            Duration::from_secs(11)
+        );
+    }
+
+    fn lines(promises: &str) -> Subject {
+        server(&format!(
+            "model = \"echo\"\nframing = \"line\"\n[promises]\n{promises}\n"
+        ))
+    }
+
+    #[test]
+    fn much_is_said_in_one_line_or_in_as_few_as_are_taken() {
+        let model = |promises: &str| lines(promises).profile.model().unwrap();
+        let words = in_few_words(model(""), 10_000, 1);
+        assert_eq!(
+            (
+                words.length(),
+                words.bytes(0).iter().filter(|byte| **byte == b'\n').count()
+            ),
+            (10_000, 1)
+        );
+        let words = in_few_words(model("longest = \"3000B\""), 10_000, 1);
+        assert_eq!(words.length(), 9_000);
+    }
+
+    #[test]
+    fn request_without_an_end_lasts_until_nobody_waits_for_the_end_any_more() {
+        let drip = |promises: &str| {
+            let subject = lines(promises);
+            match endless_request(&subject, Duration::from_secs(10))? {
+                Action::Send { data, every, .. } => Some((data.length(), every)),
+                _ => None,
+            }
+        };
+        let lasts = IdleTimeout::margin(Duration::from_secs(10)) + Duration::from_secs(11);
+        assert_eq!(drip("idle-timeout = \"10s\""), Some((16, Some(lasts / 16))));
+        // A byte would come too late; nothing is promised of silence; any byte is a request.
+        assert_eq!(drip("idle-timeout = \"1s\""), None);
+        assert_eq!(drip(""), None);
+        let stream =
+            server("model = \"echo\"\nframing = \"stream\"\n[promises]\nidle-timeout = \"10s\"\n");
+        assert!(endless_request(&stream, Duration::from_secs(10)).is_none());
+    }
+
+    #[test]
+    fn client_falls_silent_where_it_can_be_served_and_stay() {
+        let named = |profile: &str| {
+            let scenarios = who_is_silent(&server(profile), Duration::from_secs(5));
+            let names = scenarios.into_iter().map(|scenario| scenario.name);
+            names.collect::<Vec<_>>()
+        };
+        let exchange = "[[exchange]]\nsend = 'PING\\n'\nreply = 'PONG\\n'\n[promises]\nidle-timeout = \"5s\"\n";
+        assert_eq!(named(exchange), ["a silent client"]);
+        let stays = format!("{exchange}after-exchange = \"stays-open\"\n");
+        assert_eq!(
+            named(&stays),
+            ["a silent client", "a client that falls silent"]
+        );
+        let together = format!("{stays}serves = \"concurrently\"\n");
+        assert_eq!(
+            named(&together),
+            ["a silent client, and one that falls silent"]
+        );
+        let greets = "speaks-first = true\ngreeting = 'hello\\n'\n[promises]\nidle-timeout = \"5s\"\nafter-exchange = \"stays-open\"\n";
+        assert_eq!(named(greets), ["a silent client"]);
+    }
+}

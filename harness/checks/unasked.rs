@@ -180,11 +180,13 @@ pub(super) fn found(seen: &Sighting<'_>) -> Option<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::staged::{Staged, connected, server, told};
     use crate::model::expectation::End;
+    use crate::model::literal::Excerpt;
     use crate::model::profile::Profile;
     use crate::model::profile::Transport;
     use crate::model::subject::Place;
-    use crate::transcript::event::{ClientId, Event};
+    use crate::transcript::event::{ClientId, Ended, Event};
 
     #[test]
     fn text_that_comes_again_and_again_is_one() {
@@ -263,5 +265,153 @@ mod tests {
                 "{unasked}"
             );
         }
+    }
+
+    #[test]
+    fn what_is_said_unasked_is_open_where_replies_are_known_and_nothing_is_promised() {
+        let open = |profile: &str| is_open(&server(profile));
+        assert!(open("model = \"echo\"\nframing = \"line\"\n"));
+        assert!(open("model = \"discard\"\nframing = \"stream\"\n"));
+        // Whatever comes may be a reply.
+        assert!(!open("model = \"echo\"\nframing = \"stream\"\n"));
+        assert!(!open(
+            "transport = \"udp\"\nmodel = \"echo\"\nframing = \"datagram\"\n"
+        ));
+        assert!(!open("transport = \"tcp\"\n"));
+        assert!(!open(
+            "model = \"echo\"\nframing = \"line\"\n[promises]\nunasked = []\n"
+        ));
+    }
+
+    #[test]
+    fn client_is_silent_for_longer_than_it_was_before_something_came() {
+        let subject = server("model = \"echo\"\nframing = \"line\"\n");
+        let told_at = |events: &[(u64, ClientEvent)]| {
+            let scenario = silent_from_the_start(&subject, Duration::from_secs(1));
+            let events = events.iter();
+            let staged = events.fold(Staged::of(&subject, scenario), |staged, (at, event)| {
+                staged.client(*at, 0, event.clone())
+            });
+            staged.read(|seen| silence_before_words(seen.transcript))
+        };
+        let said = |at| (at, told("?"));
+        let after = |seconds| Some(Duration::from_secs(seconds) + SILENCE);
+        assert_eq!(told_at(&[(0, connected()), said(4_000)]), after(5));
+        // What has come before does not break the silence.
+        assert_eq!(
+            told_at(&[(0, connected()), said(2_000), said(4_000)]),
+            after(5)
+        );
+        assert_eq!(told_at(&[(0, connected())]), None);
+    }
+
+    #[test]
+    fn client_is_told_something_else_where_bytes_come_that_are_not_owed() {
+        let failed = |instead| Cause::StepFailed {
+            client: "alice".to_owned(),
+            expected: Expectation::Silence.into(),
+            how: Ended::Settled,
+            instead,
+            took: Vec::new(),
+        };
+        let got = || Got::Bytes(Excerpt::of(b"?"));
+        assert!(is_told_something_else(&failed(Instead::Got(got()))));
+        assert!(is_told_something_else(&failed(
+            Instead::GotBeforeEnd(got())
+        )));
+        assert!(!is_told_something_else(&failed(Instead::Ended(End::Fin))));
+        assert!(!is_told_something_else(&Cause::Replaced));
+        let disturbed = Cause::Disturbed {
+            step: failed(Instead::Got(got())).into(),
+        };
+        assert!(is_told_something_else(&disturbed));
+    }
+
+    /// What is concluded of a server of lines that says this while its client is silent.
+    fn said(words: &[&str], scenario: fn(&Subject, Duration) -> Scenario) -> Option<(usize, bool)> {
+        let subject = server(
+            "model = \"echo\"\nframing = \"line\"\n[promises]\nafter-exchange = \"stays-open\"\n",
+        );
+        let scenario = scenario(&subject, Duration::from_secs(5));
+        let is_pause = |line: &Line| matches!(line.step, Step::Pause(_));
+        let silence = scenario.lines.iter().position(is_pause).unwrap();
+        let staged = Staged::of(&subject, scenario).client(0, 0, connected());
+        let staged = staged.until(silence);
+        let words = words.iter();
+        let staged = words.fold(staged, |staged, words| staged.client(3_000, 0, told(words)));
+        match staged.read(says)? {
+            Choice::SaysUnasked {
+                texts, was_served, ..
+            } => Some((texts.len(), was_served)),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn what_comes_in_silence_is_said_unasked_to_who_was_served_or_was_not() {
+        assert_eq!(
+            said(&["still there?\n"], silent_from_the_start),
+            Some((1, false))
+        );
+        assert_eq!(
+            said(&["still there?\n"], silent_once_served),
+            Some((1, true))
+        );
+        assert_eq!(
+            said(&["ping 1\n", "ping 2\n"], silent_once_served),
+            Some((2, true))
+        );
+        assert_eq!(said(&[], silent_once_served), None);
+        // It has strayed from the conversation.
+        assert_eq!(said(&["hello from sockdrill\n"], silent_once_served), None);
+    }
+
+    #[test]
+    fn client_whose_connection_has_ended_before_its_silence_heard_nothing() {
+        let subject = server("model = \"echo\"\nframing = \"line\"\n");
+        let scenario = silent_from_the_start(&subject, Duration::from_secs(5));
+        let staged = Staged::of(&subject, scenario);
+        let staged = staged.client(0, 0, connected());
+        let ended = staged.client(0, 0, ClientEvent::Ended(End::Fin)).until(1);
+        assert_eq!(ended.client(9, 0, told("?")).read(heard), None);
+    }
+
+    #[test]
+    fn what_comes_behind_the_silence_is_not_heard_in_it() {
+        let subject = server("model = \"echo\"\nframing = \"line\"\n");
+        let scenario = silent_from_the_start(&subject, Duration::from_secs(5));
+        let staged = Staged::of(&subject, scenario).client(0, 0, connected());
+        let over = staged.until(2).client(9, 0, told("?"));
+        assert_eq!(over.read(heard), None);
+    }
+
+    #[test]
+    fn every_part_of_the_conversation_may_stray() {
+        let strays =
+            |profile: &str, text: &str| is_of_the_conversation(text.as_bytes(), &server(profile));
+        let capitals = "model = \"ascii-uppercase\"\nframing = \"line\"\n";
+        assert!(strays(capitals, "HELLO FROM") && strays(capitals, "hello from"));
+        assert!(!strays(capitals, "Hello from"));
+        let talks = "speaks-first = true\ngreeting = 'welcome\\n'\n[[exchange]]\nonce = true\nsend = 'first question\\n'\nreply = 'good answer\\n'\n[[exchange]]\nsend = 'second question\\n'\nreply = 'poor answer\\n'\n";
+        for said in ["welco", "first", "good", "second", "poor"] {
+            assert!(strays(talks, said), "{said}");
+        }
+        assert!(!strays(talks, "third"));
+    }
+
+    #[test]
+    fn what_is_found_is_what_the_server_says() {
+        let subject = server("model = \"echo\"\nframing = \"line\"\n");
+        let staged = Staged::of(
+            &subject,
+            silent_from_the_start(&subject, Duration::from_secs(5)),
+        );
+        let staged = staged.client(0, 0, connected()).until(1);
+        let heard = staged.client(3_000, 0, told("still there?\n"));
+        assert_eq!(
+            heard.read(found).map(|found| found.choice),
+            heard.read(says)
+        );
+        assert!(heard.read(found).is_some());
     }
 }

@@ -358,13 +358,11 @@ pub(super) fn save(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::checks::snapshots::BLESS;
     use std::path::PathBuf;
 
     /// Where trials are kept that show what the judge says, and why.
     const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/transcripts");
-
-    /// A change of the judge that is meant: the verdicts are written anew, and their diff shows what it does.
-    const BLESS: &str = "SOCKDRILL_BLESS";
 
     fn json(trial: &SavedTrial) -> String {
         let mut text = Vec::new();
