@@ -122,7 +122,7 @@ impl Explained {
         let change = self.mutant.split(" -> ").next()?;
         let place = match self.mutant.rsplit_once(" in ") {
             Some((_, function)) => function,
-            None => change.strip_prefix("replace ")?,
+            None => change.strip_prefix("replace ")?.split(" with ").next()?,
         };
         place.rsplit("::").next()
     }
@@ -188,4 +188,61 @@ fn mutants_that_no_test_kills_are_explained_once_and_of_functions_that_are_there
         assert!(known.insert(name.clone()), "{name} is explained twice");
     }
     assert!(!known.is_empty());
+}
+
+#[test]
+fn mutants_of_each_file_are_gone_through_where_those_of_its_folder_are() {
+    let page = std::fs::read_to_string("docs/mutants.md").unwrap();
+    let sections: BTreeSet<_> = page
+        .lines()
+        .filter_map(|line| line.strip_prefix("## "))
+        .collect();
+    let of_tests_alone = ["tests.rs", "staged.rs", "snapshots.rs"];
+    for folder in ["judge", "transcript", "drill", "checks"] {
+        for file in std::fs::read_dir(format!("harness/{folder}")).unwrap() {
+            let name = file.unwrap().file_name().into_string().unwrap();
+            let is_left_out = of_tests_alone.contains(&name.as_str())
+                || ["mod.rs", "counterexample.rs"].contains(&name.as_str());
+            let file = format!("harness/{folder}/{name}");
+            let is_gone_through = sections.contains(file.as_str());
+            assert!(
+                is_gone_through || is_left_out,
+                "{file}: go through its mutants"
+            );
+        }
+    }
+}
+
+/// What is done by a counterexample is left out of the mutants, and all that does I/O is taken for that.
+#[test]
+fn checks_do_nothing_themselves_but_in_counterexamples() {
+    let mut asked = Command::new("bash");
+    let lines = asked.args(["ci/mutants", "--counterexamples"]).output();
+    let lines = String::from_utf8(lines.unwrap().stdout).unwrap();
+    let lines: BTreeSet<&str> = lines.lines().collect();
+    let mut counterexamples = 0;
+    for file in std::fs::read_dir("harness/checks").unwrap() {
+        let path = file.unwrap().path();
+        let source = std::fs::read_to_string(&path).unwrap();
+        let code = source.split("#[cfg(test)]\nmod tests").next().unwrap();
+        for (number, line) in (1..).zip(code.lines()) {
+            let place = format!("{}:{number}:", path.display());
+            let is_left_out = lines.contains(place.as_str());
+            let begins = line.contains("counterexample: Counterexample {");
+            counterexamples += usize::from(begins);
+            let does = [
+                ": &mut TcpStream",
+                ": &TcpListener",
+                "io::Result<",
+                "serve: ",
+            ];
+            let does = does.iter().any(|what| line.contains(what));
+            assert!(is_left_out || !begins && !does, "{place} {line}");
+            assert!(
+                !is_left_out || !line.contains("scenarios: "),
+                "{place} {line}"
+            );
+        }
+    }
+    assert!(counterexamples > 50, "{counterexamples}");
 }
