@@ -383,10 +383,15 @@ impl Skip {
 mod tests {
     use super::*;
     use crate::judge::verdict::Finding;
-    use crate::model::action::Action;
+    use crate::model::action::{Action, ConnectOptions};
+    use crate::model::address::Address;
     use crate::model::data::Excerpt;
-    use crate::model::dialogue::{ClientSteps, scenario};
+    use crate::model::dialogue::{ClientSteps, scenario, server_does};
     use crate::model::expectation::{Expectation, ServerExpectation};
+    use crate::model::profile::Profile;
+    use crate::model::scenario::Line;
+    use crate::model::server_action::ServerAction;
+    use crate::model::subject::Place;
     use crate::transcript::event::{Ended, Event, What};
     use crate::transcript::instead::{Got, Instead};
 
@@ -488,5 +493,73 @@ mod tests {
         };
         assert_eq!(step.text, "mallory reset");
         assert_eq!(transport, Transport::Udp);
+    }
+
+    /// Why these steps are not taken with a server that somebody else has started, or nobody else, at this address.
+    fn skipped(is_elsewhere: bool, ip: [u8; 4], lines: &[Line]) -> Option<&'static str> {
+        let place = Place {
+            address: Address::Inet((ip, 80).into()),
+            ..Place::on(Transport::Tcp)
+        };
+        let subject = Subject {
+            is_elsewhere,
+            ..Subject::of(Profile::unknown(), place)
+        };
+        let case = scenario("case", &[("crowd", 60_000)], vec![lines.to_vec()]);
+        Skip::out_of_reach(&subject, &case).map(|skip| match skip {
+            Skip::OtherHost { .. } => "another host",
+            Skip::NotOurs { .. } => "not ours",
+            Skip::NotSeen { .. } => "not seen",
+            Skip::Floods(_) => "floods",
+            _ => "something else",
+        })
+    }
+
+    #[test]
+    fn server_that_somebody_else_has_started_is_not_stopped_or_flooded_nor_looked_into_from_afar() {
+        const HERE: [u8; 4] = [127, 0, 0, 1];
+        const FAR: [u8; 4] = [192, 0, 2, 1];
+        let stop = [server_does(ServerAction::Stop)];
+        assert_eq!(skipped(false, HERE, &stop), None);
+        assert_eq!(skipped(true, HERE, &stop), Some("not ours"));
+        let taken = ClientSteps::of(0).require(Expectation::Accepted).lines();
+        assert_eq!(skipped(true, HERE, &taken), None);
+        assert_eq!(skipped(true, FAR, &taken), Some("not seen"));
+        let crowd = ClientSteps::of(0).connect().lines();
+        assert_eq!(skipped(true, HERE, &crowd), Some("floods"));
+        assert_eq!(skipped(false, HERE, &crowd), None);
+        let to = Some([192, 0, 2, 2].into());
+        let away = Action::Connect(ConnectOptions {
+            to,
+            ..ConnectOptions::default()
+        });
+        let away = ClientSteps::of(0).then(away).lines();
+        assert_eq!(skipped(false, HERE, &away), Some("another host"));
+    }
+
+    #[test]
+    fn what_was_waited_for_as_long_as_anything_is_a_matter_of_time() {
+        let step = || {
+            let lines = ClientSteps::of(0).connect().lines();
+            let case = scenario("case", &[("alice", 1)], vec![lines]);
+            StepRef::of(&case.lines[0], &case)
+        };
+        let after = Duration::from_secs(30);
+        let cause = || {
+            Box::new(Cause::Died {
+                exit: Exit::Status(1),
+                after: Some(step()),
+            })
+        };
+        let unseen = Doubt::Unseen {
+            step: cause(),
+            after,
+        };
+        assert!(unseen.is_of_time());
+        let starved = Doubt::Starved {
+            step: cause(),
+            by: after,
+        };
+        assert!(!starved.is_of_time());
     }
 }
