@@ -98,6 +98,10 @@ fn servers() -> Vec<(&'static str, Subject)> {
         is_elsewhere: true,
         ..built_in("line-echo")
     };
+    let slow_club = Subject {
+        reply_time: Some(Duration::from_secs(1)),
+        ..built_in("club")
+    };
     vec![
         ("echo", built_in("echo")),
         ("line-echo", built_in("line-echo")),
@@ -108,7 +112,7 @@ fn servers() -> Vec<(&'static str, Subject)> {
         ("deep line-echo", deep("line-echo")),
         ("http", built_in("http")),
         ("http-close", built_in("http-close")),
-        ("club", built_in("club")),
+        ("club", slow_club),
         ("doorman", built_in("doorman")),
         ("banner", built_in("banner")),
         ("uppercase-in-turn", built_in("uppercase-in-turn")),
