@@ -5,7 +5,7 @@ use crate::checks::counterexample::{
     answer, die_of, each, echo, echo_once_heard, listen, one_at_a_time,
 };
 use crate::model::action::Action;
-use crate::model::check::{Check, Counterexample, Elsewhere, Gate, Policy};
+use crate::model::check::{Check, Counterexample, Gate, Policy, Referral};
 use crate::model::data::Data;
 use crate::model::data::Segmentation;
 use crate::model::dialogue::{
@@ -376,7 +376,7 @@ pub(super) const CHECKS: &[Check] = &[
         fix: "Keep buffers with their connection, and close each descriptor exactly once.",
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY, Need::CONCURRENT],
         policy: Policy {
-            elsewhere: &[Elsewhere {
+            referrals: &[Referral {
                 cause: "step-failed",
                 see: &["crowd/own-bytes"],
             }],
@@ -399,7 +399,7 @@ pub(super) const CHECKS: &[Check] = &[
         fix: "Keep what was not written with its connection, and write to each from one place.",
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY, Need::CONCURRENT],
         policy: Policy {
-            elsewhere: &[Elsewhere {
+            referrals: &[Referral {
                 cause: "crosstalk",
                 see: &["crowd/no-crosstalk"],
             }],

@@ -3,7 +3,7 @@
 
 use super::observations::OBSERVATIONS;
 use super::table;
-use crate::model::check::{Check, Elsewhere, Policy};
+use crate::model::check::{Check, Policy, Referral};
 use crate::model::need::Unmet;
 use crate::model::profile::{Profile, Transport};
 use crate::model::scenario::Scenario;
@@ -230,7 +230,7 @@ fn policy(check: &Check) -> String {
         reading_is_use,
         drawn,
         recommends,
-        elsewhere,
+        referrals,
     } = check.policy;
     let names = |of: &dyn Fn(&Subject) -> bool| {
         let servers = SERVERS.iter().filter(|(_, subject)| of(subject));
@@ -259,9 +259,8 @@ fn policy(check: &Check) -> String {
         !recommends.is_empty(),
         format!("recommends {recommends:?}"),
     ));
-    let of =
-        |elsewhere: &Elsewhere| format!("{}: see {}", elsewhere.cause, elsewhere.see.join(", "));
-    words.extend(elsewhere.iter().map(of));
+    let of = |referral: &Referral| format!("{}: see {}", referral.cause, referral.see.join(", "));
+    words.extend(referrals.iter().map(of));
     words.join("; ")
 }
 

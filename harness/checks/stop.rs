@@ -5,7 +5,7 @@ use super::partial;
 use crate::checks::counterexample::{answer, each, echo, listen};
 use crate::model::action::Action;
 use crate::model::address::Address;
-use crate::model::check::{Check, Counterexample, Elsewhere, Policy};
+use crate::model::check::{Check, Counterexample, Policy, Referral};
 use crate::model::data::Data;
 use crate::model::dialogue::{
     self, ClientSteps, scenario, server_does, server_expects, server_expects_within, settle,
@@ -99,7 +99,7 @@ fn ends() -> Expectation {
 }
 
 /// Starting again is a part of the proof, and where it fails for what is left of connections or of a path, not its matter.
-const RESTART: &[Elsewhere] = &[Elsewhere {
+const RESTART: &[Referral] = &[Referral {
     cause: "did-not-start",
     see: &["time-wait/restart", "local/stale-path"],
 }];
@@ -326,7 +326,7 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::MANY_CONNECTIONS, Need::STOPS],
         policy: Policy {
             fresh_server: true,
-            elsewhere: RESTART,
+            referrals: RESTART,
             ..Policy::MUST
         },
         scenarios: |subject| {
@@ -358,7 +358,7 @@ pub(super) const CHECKS: &[Check] = &[
         ],
         policy: Policy {
             fresh_server: true,
-            elsewhere: RESTART,
+            referrals: RESTART,
             ..Policy::MUST
         },
         scenarios: |subject| {
@@ -505,7 +505,7 @@ pub(super) const CHECKS: &[Check] = &[
         ],
         policy: Policy {
             fresh_server: true,
-            elsewhere: RESTART,
+            referrals: RESTART,
             ..Policy::MUST
         },
         scenarios: |subject| {
@@ -543,7 +543,7 @@ pub(super) const CHECKS: &[Check] = &[
         ],
         policy: Policy {
             fresh_server: true,
-            elsewhere: RESTART,
+            referrals: RESTART,
             ..Policy::MUST
         },
         scenarios: |subject| {
@@ -577,7 +577,7 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::MANY_CONNECTIONS, Need::STOPS],
         policy: Policy {
             fresh_server: true,
-            elsewhere: RESTART,
+            referrals: RESTART,
             ..Policy::MUST
         },
         scenarios: |subject| {
@@ -629,7 +629,7 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::MANY_CONNECTIONS, Need::STOPS],
         policy: Policy {
             fresh_server: true,
-            elsewhere: RESTART,
+            referrals: RESTART,
             ..Policy::SHOULD
         },
         scenarios: |subject| {

@@ -6,7 +6,7 @@ use super::derive::{
 use crate::checks::counterexample::{die_of, each, echo, listen, listen_with};
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::address::Address;
-use crate::model::check::{Check, Counterexample, Elsewhere, Policy};
+use crate::model::check::{Check, Counterexample, Policy, Referral};
 use crate::model::dialogue::{ClientSteps, repeat, scenario, server_does, server_requires, settle};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::need::Need;
@@ -168,7 +168,7 @@ pub(super) const CHECKS: &[Check] = &[
         needs: &[Need::TCP, Need::MANY_CONNECTIONS, Need::OWN_SOCKET],
         policy: Policy {
             fresh_server: true,
-            elsewhere: &[Elsewhere {
+            referrals: &[Referral {
                 cause: "did-not-start",
                 see: &["time-wait/restart-killed"],
             }],

@@ -149,7 +149,7 @@ pub(crate) enum Doubt {
         reason: String,
     },
     /// The server did something wrong, which is not what the check is about.
-    Elsewhere {
+    Referred {
         /// What it did.
         cause: Box<Cause>,
         /// The checks that are about it.
@@ -231,7 +231,7 @@ impl Doubt {
             Self::StillGrows(_) => "still-grows",
             Self::Unserved { .. } => "unserved",
             Self::NotStarted { .. } => "not-started",
-            Self::Elsewhere { .. } => "elsewhere",
+            Self::Referred { .. } => "referred",
             Self::CouldNotRun { .. } => "could-not-run",
             Self::OutOfRun { .. } => "out-of-run",
             Self::SecondHand { .. } => "second-hand",
@@ -283,7 +283,7 @@ impl Doubt {
                 | Self::OutOfBudget { .. }
                 | Self::OutOfCheckBudget { .. }
                 | Self::Interrupted { .. }
-                | Self::Elsewhere { .. }
+                | Self::Referred { .. }
         )
     }
 

@@ -99,12 +99,12 @@ pub(crate) struct Policy {
     /// The invariants that it is itself about, where it is a recommendation: every other one is none.
     pub recommends: &'static [Invariant],
     /// What its scenarios may show beside that is the matter of another check.
-    pub elsewhere: &'static [Elsewhere],
+    pub referrals: &'static [Referral],
 }
 
 /// What a scenario may show of a server that is the matter of another check than the one that it is of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Elsewhere {
+pub(crate) struct Referral {
     /// The word of the cause.
     pub cause: &'static str,
     /// The checks that are about it.
@@ -121,7 +121,7 @@ impl Policy {
         reading_is_use: false,
         drawn: false,
         recommends: &[],
-        elsewhere: &[],
+        referrals: &[],
     };
 
     /// A failure fails the run with `--strict` only.

@@ -330,7 +330,7 @@ impl fmt::Display for Doubt {
             Self::NotStarted { reason } => {
                 write!(f, "the server could not be started again: {reason}")
             }
-            Self::Elsewhere { cause, see } => {
+            Self::Referred { cause, see } => {
                 write!(f, "{cause}; that is the matter of {}", see.join(" or "))
             }
             Self::CouldNotRun { reason } => write!(f, "it could not be run: {reason}"),

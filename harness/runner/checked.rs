@@ -203,12 +203,12 @@ fn about_another(check: &Check, attempt: Attempt) -> Attempt {
     let Verdict::Fail(Finding { cause, .. }) = &attempt.verdict else {
         return attempt;
     };
-    let mut elsewhere = check.policy.elsewhere.iter();
-    match elsewhere.find(|elsewhere| elsewhere.cause == cause.kind()) {
-        Some(elsewhere) => Attempt {
-            verdict: Verdict::Inconclusive(Doubt::Elsewhere {
+    let mut referrals = check.policy.referrals.iter();
+    match referrals.find(|referral| referral.cause == cause.kind()) {
+        Some(referral) => Attempt {
+            verdict: Verdict::Inconclusive(Doubt::Referred {
                 cause: Box::new(cause.clone()),
-                see: elsewhere.see,
+                see: referral.see,
             }),
             failed: None,
             ..attempt
@@ -247,7 +247,7 @@ mod tests {
     use super::*;
     use crate::checks;
     use crate::judge::Cause;
-    use crate::model::check::Elsewhere;
+    use crate::model::check::Referral;
     use std::collections::HashSet;
 
     #[test]
@@ -268,13 +268,13 @@ mod tests {
         let kinds = causes.iter().map(Cause::kind).chain(["step-failed"]);
         let kinds: HashSet<_> = kinds.collect();
         let all = checks::all();
-        let elsewhere = all.iter().flat_map(|check| check.policy.elsewhere);
-        for Elsewhere { cause, see } in elsewhere {
+        let referrals = all.iter().flat_map(|check| check.policy.referrals);
+        for Referral { cause, see } in referrals {
             assert!(kinds.contains(cause), "{cause}");
             for id in *see {
                 let about = all.iter().find(|check| check.id == *id);
                 let about = about.unwrap_or_else(|| panic!("there is no {id}"));
-                let mut sent_on = about.policy.elsewhere.iter();
+                let mut sent_on = about.policy.referrals.iter();
                 assert!(!sent_on.any(|further| further.cause == *cause), "{id}");
             }
         }
@@ -309,18 +309,18 @@ mod tests {
         };
         let all = checks::all();
         let about = |check: &Check| {
-            let mut elsewhere = check.policy.elsewhere.iter();
-            elsewhere.any(|elsewhere| elsewhere.cause == restart.kind())
+            let mut referrals = check.policy.referrals.iter();
+            referrals.any(|referral| referral.cause == restart.kind())
         };
         let stop = all.iter().find(|check| about(check)).unwrap();
         let verdict = about_another(stop, fails(restart.clone())).verdict;
         assert!(matches!(
             verdict,
-            Verdict::Inconclusive(Doubt::Elsewhere { .. })
+            Verdict::Inconclusive(Doubt::Referred { .. })
         ));
         let verdict = about_another(stop, fails(Cause::FileRemoved)).verdict;
         assert!(matches!(verdict, Verdict::Fail(_)));
-        let other = stop.policy.elsewhere[0].see[0];
+        let other = stop.policy.referrals[0].see[0];
         let other = all.iter().find(|check| check.id == other).unwrap();
         let verdict = about_another(other, fails(restart)).verdict;
         assert!(matches!(verdict, Verdict::Fail(_)));
