@@ -113,9 +113,7 @@ impl Row {
         let peer = self.remote?;
         Some(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
     }
-}
 
-impl Row {
     /// A listener of nobody.
     #[cfg(test)]
     pub(crate) fn listening_at(local: SocketAddr) -> Self {
@@ -254,7 +252,8 @@ impl Diag {
     pub(crate) fn both_sides(&self, port: u16) -> Result<[Vec<Row>; 2], Errno> {
         let rows = self.inet(Table::Tcp, !(1 << 10 | 1 << 6))?;
         let at = |end: Option<SocketAddr>| end.is_some_and(|end| end.port() == port);
-        let (theirs, ours) = rows.into_iter().partition(|row| at(row.local));
+        let (theirs, mut ours): (Vec<_>, Vec<_>) = rows.into_iter().partition(|row| at(row.local));
+        ours.retain(|row| at(row.remote));
         Ok([theirs, ours])
     }
 

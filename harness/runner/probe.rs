@@ -113,11 +113,16 @@ pub(super) async fn probe(
             break;
         }
         let seen = match goes_on(&subject) {
-            true => Some(job.perform(&mut session, &trial).await?.1),
-            false => job.on_fresh_server(&trial).await.ok().map(|(_, seen)| seen),
+            true => job
+                .perform(&mut session, &trial)
+                .await
+                .map(|(_, seen)| seen),
+            false => job.on_fresh_server(&trial).await.map(|(_, seen)| seen),
         };
-        let again = seen.and_then(|seen| seen.last_reply_time());
-        reply_time = reply_time.into_iter().chain(again).min();
+        let Ok(seen) = seen else {
+            break;
+        };
+        reply_time = reply_time.into_iter().chain(seen.last_reply_time()).min();
     }
     let mut subject = Subject {
         turned_away: session.turned_away().or(turned_away),

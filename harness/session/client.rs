@@ -949,6 +949,7 @@ impl Client {
             return;
         };
         let _ = SockRef::from(link.socket.get_ref()).set_linger(Some(Duration::ZERO));
+        self.guests.one_by_reset();
         if self.transport != Transport::Tcp {
             self.release().await;
             return self.record(ClientEvent::Reset);
@@ -1033,7 +1034,7 @@ impl Client {
     }
 
     /// Stops reading for good and closes the socket; returns when the kernel has it back.
-    async fn release(&mut self) {
+    pub(crate) async fn release(&mut self) {
         if self.cuts_itself_short() {
             let evidence = "the client left before all was written".to_owned();
             self.recorder.prove(Fault::Sent, false, evidence);

@@ -126,6 +126,8 @@ impl Session<'_> {
         self.prove_connection(client, action);
         match action {
             Action::Connect(options) => {
+                // Its last place is free before another is asked for, which nobody takes in between.
+                client.release().await;
                 self.make_room().await;
                 client.connect(options).await;
                 if !options.without_waiting {

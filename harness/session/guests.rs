@@ -2,14 +2,13 @@
 
 use super::observer::Observer;
 use super::phases::Session;
-use super::quiescence::count_in;
 use crate::kernel::{Activity, Row, State};
-use crate::model::limits::{LOOK_EVERY, LOOK_SOON, LOOKS_TO_BLAME, RETURN_WITHIN};
+use crate::model::limits::{LOOK_SOON, LOOKS_TO_BLAME, PATIENCE_WITH_THE_STARVED, RETURN_WITHIN};
 use crate::model::spent::SpentOn;
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::rc::Rc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// The connections of a server's clients. Clones are the same.
 #[derive(Clone, Debug, Default)]
@@ -22,8 +21,12 @@ pub(crate) struct GuestBook {
     there: u32,
     /// How many the server may count: those who are there, and those of whose leaving it need not have come to know.
     counted: u32,
-    /// How many of them have left without the server's knowing.
+    /// How many of those are gone without a word, of which the server cannot know.
     for_good: u32,
+    /// Some of those who left since the server has let go did it by a reset.
+    has_resets: bool,
+    /// How many have left so far.
+    left: u64,
     /// Whether the server waits for us alone whenever it has nothing to do, once that was seen.
     parks: Option<bool>,
     /// It was seen to keep who had left for longer than it may.
@@ -34,12 +37,12 @@ pub(crate) struct GuestBook {
 #[derive(Debug)]
 pub(crate) struct Guest(Guests);
 
-/// How things stand while room is waited for, since nobody has come or gone.
+/// How things stand while room is waited for, since the last one has left.
 struct Standstill {
     since: Instant,
     first: Activity,
-    /// How many are there, and how many are counted.
-    guests: (u32, u32),
+    /// How many have left.
+    left: u64,
 }
 
 /// The connections that a server has of clients who have left.
@@ -47,7 +50,7 @@ struct Standstill {
 struct OfWhoHasLeft {
     /// Their end is still on its way, as it may be for long where the kernel has many packets to deliver.
     untold: usize,
-    /// Their end has come, and the server has not closed its side.
+    /// Their end has come, and the server still holds its side.
     kept: usize,
 }
 
@@ -59,14 +62,22 @@ impl OfWhoHasLeft {
             .filter(|row| row.inode != 0)
             .map(|row| row.local)
             .collect();
-        let left: Vec<Row> = theirs
-            .iter()
-            .filter(|row| !there.contains(&row.peer()))
-            .cloned()
-            .collect();
+        let left = || theirs.iter().filter(|row| !there.contains(&row.peer()));
+        let is_held = |row: &Row| row.inode != 0;
+        // A server may have ended its side first, and wait for the end of theirs.
+        let is_untold = |row: &&Row| match row.state {
+            State::Established => true,
+            State::FinWait1 | State::FinWait2 => is_held(row),
+            _ => false,
+        };
+        let is_kept = |row: &&Row| match row.state {
+            State::CloseWait => true,
+            State::LastAck | State::Closing => is_held(row),
+            _ => false,
+        };
         Self {
-            untold: count_in(State::Established, &left),
-            kept: count_in(State::CloseWait, &left),
+            untold: left().filter(is_untold).count(),
+            kept: left().filter(is_kept).count(),
         }
     }
 }
@@ -104,15 +115,26 @@ impl Guests {
         });
     }
 
+    /// One leaves by a reset: the server may still hold a socket that is no connection any more.
+    pub(super) fn one_by_reset(&self) {
+        self.note(|book| book.has_resets = true);
+    }
+
     /// The server has come to know of all who have left, or has had its time for that.
     fn are_let_go(&self) {
-        self.note(|book| book.counted = book.there);
+        self.note(|book| {
+            book.counted = book.there;
+            book.has_resets = false;
+        });
     }
 }
 
 impl Drop for Guest {
     fn drop(&mut self) {
-        self.0.note(|book| book.there -= 1);
+        self.0.note(|book| {
+            book.there -= 1;
+            book.left += 1;
+        });
     }
 }
 
@@ -141,24 +163,20 @@ impl Observer {
         let _rest = self.turn.spends_on(SpentOn::Rest);
         let begun = self.looks.get().number;
         let mut standstill = self.standstill();
-        let within = match guests.book().lingers {
-            true => LOOK_EVERY * LOOKS_TO_BLAME as u32,
-            false => RETURN_WITHIN,
-        };
         // Others of a crowd may have found meanwhile that there is room.
         while counted() >= most {
             // Nothing announces what a server counts no more.
             tokio::time::sleep(self.between_looks()).await;
-            let waited = standstill.since.elapsed();
-            let is_late = waited >= within
-                && !self.is_starved_since(Some(standstill.first), waited, within)
-                && !self.has_moved_since(&mut standstill);
-            if is_late || self.has_let_go(begun) {
+            if guests.book().left != standstill.left {
+                standstill = self.standstill();
+            }
+            let has_let_go = self.has_let_go(begun, standstill.first.ran);
+            if has_let_go || self.looks.get().number > begun + 1 && self.is_late(&standstill) {
                 // One that keeps who has left is not waited for as long each time; nor is it known how any other rests.
                 guests.note(|book| {
                     let keeps = self.looks.get().rests() && book.parks == Some(false);
-                    book.lingers |= is_late && keeps;
-                    if is_late {
+                    book.lingers |= !has_let_go && keeps;
+                    if !has_let_go {
                         book.parks = Some(false);
                     }
                 });
@@ -169,31 +187,37 @@ impl Observer {
 
     /// How things stand with the clients.
     fn standstill(&self) -> Standstill {
-        let book = self.guests.book();
         Standstill {
             since: Instant::now(),
             first: self.stillness(),
-            guests: (book.there, book.counted),
+            left: self.guests.book().left,
         }
     }
 
-    /// Whether somebody has come or gone since, and if so, how things stand now: where others of a crowd are served, or left, the
-    /// server is not waited for in vain.
-    fn has_moved_since(&self, before: &mut Standstill) -> bool {
-        let now = self.standstill();
-        let has_moved = now.guests != before.guests;
-        if has_moved {
-            *before = now;
-        }
-        has_moved
+    /// Whether the server has had its time to notice that the last one has left, who has been seen to leave by its kernel.
+    fn is_late(&self, standstill: &Standstill) -> bool {
+        let within = match self.guests.book().lingers {
+            true => self.between_looks() * LOOKS_TO_BLAME as u32,
+            false => RETURN_WITHIN,
+        };
+        let waited = standstill.since.elapsed();
+        let is_underway = || {
+            let left = self.of_who_has_left();
+            let for_good = self.guests.book().for_good as usize;
+            left.is_some_and(|left| left.untold > for_good)
+        };
+        waited >= within
+            && !self.is_starved_since(Some(standstill.first), waited, within)
+            && (waited >= within * PATIENCE_WITH_THE_STARVED || !is_underway())
     }
 
-    /// The connections that the server has of clients who have left, where the kernel tells of any.
+    /// The connections that the server has of clients who have left; none of a server without a port. Nothing where the kernel does
+    /// not tell.
     fn of_who_has_left(&self) -> Option<OfWhoHasLeft> {
-        let (Some(port), diag) = (self.port(), self.lab.diag()) else {
+        let Some(port) = self.port() else {
             return Some(OfWhoHasLeft::default());
         };
-        let [theirs, ours] = diag.both_sides(port).ok()?;
+        let [theirs, ours] = self.lab.diag().both_sides(port).ok()?;
         Some(OfWhoHasLeft::among(&theirs, &ours))
     }
 
@@ -209,8 +233,9 @@ impl Observer {
             .filter(|parks| *parks || nobody_came)
     }
 
-    /// Whether the server has rested since look `begun`, unless it is known that it does not, and has done with all who have left.
-    fn has_let_go(&self, begun: u64) -> bool {
+    /// Whether the server has rested since look `begun`, unless it is known that it does not, and has done with all who have left; it
+    /// had run for so long when the last one left.
+    fn has_let_go(&self, begun: u64, ran: Duration) -> bool {
         let last = self.fresh_look();
         let is_busy = self.is_known_to_be_busy;
         let parks = self.guests.book().parks != Some(false);
@@ -222,16 +247,20 @@ impl Observer {
         let left = self.of_who_has_left();
         let now = self.stillness();
         let still_rests = last.rests() && now == last.still;
-        (still_rests || is_busy) && left.is_some_and(|left| self.is_done_with(left, now.parked))
+        let has_run = now.ran > ran;
+        (still_rests || is_busy)
+            && left.is_some_and(|left| self.is_done_with(left, now.parked, has_run))
     }
 
-    /// Whether the server has come to know of all who have left: nothing but us wakes it, where that is how it rests, or none of their
-    /// connections is open.
-    fn is_done_with(&self, left: OfWhoHasLeft, is_parked: bool) -> bool {
+    /// Whether the server has come to know of all who have left, of whom none is on its way: nothing but us wakes it, where that is how
+    /// it rests, or it holds none of their connections, or where that does not show has run since the last has left.
+    fn is_done_with(&self, left: OfWhoHasLeft, is_parked: bool, has_run: bool) -> bool {
         let book = self.guests.book();
         let for_good = book.for_good as usize;
         let parks = book.parks != Some(false);
-        let has_closed = left.untold + left.kept <= for_good;
+        // No table tells whether it holds a Unix socket whose peer has gone, or one that was reset.
+        let is_told = self.port().is_some() && !book.has_resets;
+        let has_closed = left.untold + left.kept <= for_good && (is_told || has_run);
         left.untold <= for_good && (is_parked || !parks && has_closed)
     }
 }
@@ -261,18 +290,9 @@ mod tests {
         let at = |port| Some(SocketAddr::from(([127, 0, 0, 1], port)));
         Row {
             state,
-            local: at(from),
             remote: at(to),
             inode,
-            path: None,
-            file: None,
-            uid: None,
-            receive_queue: 0,
-            send_queue: 0,
-            v6_only: false,
-            drops: 0,
-            received: None,
-            not_sent: None,
+            ..Row::listening_at(at(from).unwrap())
         }
     }
 
@@ -294,9 +314,19 @@ mod tests {
         ];
         let left = OfWhoHasLeft::among(&theirs, &ours);
         assert_eq!(left, OfWhoHasLeft { untold: 1, kept: 1 });
-        // A reset leaves nothing on the client's side.
+        // A reset that is on its way leaves nothing on the client's side.
         let left = OfWhoHasLeft::among(&theirs[..1], &[]);
         assert_eq!(left, OfWhoHasLeft { untold: 1, kept: 0 });
+        // The server has ended its side first, and holds what it has not closed.
+        let ended = |state, inode| OfWhoHasLeft::among(&[row(state, port, alice, inode)], &[]);
+        let (untold, kept) = (
+            OfWhoHasLeft { untold: 1, kept: 0 },
+            OfWhoHasLeft { untold: 0, kept: 1 },
+        );
+        assert_eq!(ended(State::FinWait2, 11), untold);
+        assert_eq!(ended(State::LastAck, 11), kept);
+        assert_eq!(ended(State::FinWait2, 0), OfWhoHasLeft::default());
+        assert_eq!(ended(State::LastAck, 0), OfWhoHasLeft::default());
     }
 
     #[test]

@@ -52,7 +52,13 @@ impl Observer {
     pub(super) fn between_looks(&self) -> Duration {
         match self.turn.is_aside() {
             true => LOOK_ASIDE,
-            false => (self.looks.get().took * 4).clamp(LOOK_EVERY, LOOK_ASIDE),
+            // It doubles, so that who waits by it need not begin anew with each look.
+            false => {
+                let took = self.looks.get().took;
+                let rare = [1, 2, 4].map(|times| LOOK_EVERY * times);
+                let enough = rare.into_iter().find(|every| *every >= took * 4);
+                enough.unwrap_or(LOOK_ASIDE)
+            }
         }
     }
 
