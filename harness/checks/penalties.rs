@@ -92,12 +92,11 @@ pub(super) fn observed(seen: &Sighting<'_>) -> Option<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::staged::{Staged, says, server};
-    use crate::model::expectation::{End, Expectation};
+    use crate::checks::staged::{Staged, failed, says, server};
+    use crate::model::expectation::End;
     use crate::model::literal::Excerpt;
     use crate::model::profile::Transport;
     use crate::model::subject::Place;
-    use crate::transcript::event::Ended;
     use crate::transcript::instead::{Got, Instead};
     use std::net::Ipv6Addr;
 
@@ -138,13 +137,6 @@ mod tests {
 
     #[test]
     fn failure_of_a_client_or_an_end_of_who_stands_by_may_come_of_a_penalty() {
-        let failed = |instead| Cause::StepFailed {
-            client: "alice".to_owned(),
-            expected: Expectation::Silence.into(),
-            how: Ended::Settled,
-            instead,
-            took: Vec::new(),
-        };
         let got = || failed(Instead::Got(Got::Bytes(Excerpt::of(b"?"))));
         let ended = || failed(Instead::Ended(End::Fin)).into();
         assert!(fits(&got()));

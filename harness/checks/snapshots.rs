@@ -2,6 +2,7 @@
 //! looks at.
 
 use super::observations::OBSERVATIONS;
+use super::staged::known;
 use super::table;
 use crate::model::check::{Check, Policy, Referral};
 use crate::model::need::Unmet;
@@ -19,22 +20,6 @@ const FOLDER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/fixtures/checks");
 
 /// A change of what is kept that is meant: it is written anew, and its diff shows what the change does.
 pub(crate) const BLESS: &str = "SOCKDRILL_BLESS";
-
-/// A server that speaks so, of which all is known that lets something be tried.
-fn known(profile: Profile, transport: Transport) -> Subject {
-    let place = Place {
-        backlog: Some(128),
-        wildcard: true,
-        ipv6: true,
-        dual_stack: true,
-        ..Place::on(transport)
-    };
-    Subject {
-        own_namespace: true,
-        told_loopback: true,
-        ..Subject::of(profile, place)
-    }
-}
 
 /// A server that speaks as a built-in profile says, over its own transport.
 fn built_in(name: &str) -> Subject {

@@ -1,10 +1,15 @@
 //! What tests of this folder stage: a server that speaks in a certain way, and what was seen of it.
 
 use super::observations::Sighting;
+use crate::judge::Cause;
+use crate::model::expectation::Expectation;
 use crate::model::profile::{Profile, Transport};
 use crate::model::scenario::Scenario;
 use crate::model::subject::{Place, Subject};
-use crate::transcript::event::{ClientEvent, ClientId, Event, ServerEvent, Transcript, What};
+use crate::transcript::event::{
+    ClientEvent, ClientId, Ended, Event, ServerEvent, Transcript, What,
+};
+use crate::transcript::instead::Instead;
 use std::time::Duration;
 
 /// A server with this profile, over TCP where that names no other transport.
@@ -12,6 +17,22 @@ pub(super) fn server(profile: &str) -> Subject {
     let profile = Profile::parse("staged", profile).unwrap();
     let transport = profile.transport.unwrap_or(Transport::Tcp);
     Subject::of(profile, Place::on(transport))
+}
+
+/// A server that speaks so, of which all is known that lets something be tried.
+pub(super) fn known(profile: Profile, transport: Transport) -> Subject {
+    let place = Place {
+        backlog: Some(128),
+        wildcard: true,
+        ipv6: true,
+        dual_stack: true,
+        ..Place::on(transport)
+    };
+    Subject {
+        own_namespace: true,
+        told_loopback: true,
+        ..Subject::of(profile, place)
+    }
 }
 
 /// A scenario, and what was seen of it.
@@ -91,4 +112,15 @@ pub(super) fn told(text: &str) -> ClientEvent {
 /// The client says this.
 pub(super) fn says(text: &str) -> ClientEvent {
     ClientEvent::Sent(text.as_bytes().into())
+}
+
+/// A client was to hear nothing, and this came of it.
+pub(super) fn failed(instead: Instead) -> Cause {
+    Cause::StepFailed {
+        client: "alice".to_owned(),
+        expected: Expectation::Silence.into(),
+        how: Ended::Settled,
+        instead,
+        took: Vec::new(),
+    }
 }

@@ -46,6 +46,7 @@ pub(crate) fn find(id: &str) -> Option<&'static Check> {
 mod tests {
     use super::*;
     use crate::checks::observations::{OBSERVATIONS, Occasion};
+    use crate::checks::staged::known;
     use crate::drill::{Case, DrillFile};
     use crate::model::action::Action;
     use crate::model::need::{Need, Unmet};
@@ -135,18 +136,8 @@ mod tests {
         for (name, text) in Profile::built_in() {
             let profile = Profile::parse(name, text).unwrap();
             let transport = profile.transport.unwrap_or(Transport::Tcp);
-            let place = Place {
-                backlog: Some(4),
-                wildcard: true,
-                ipv6: true,
-                dual_stack: true,
-                ..Place::on(transport)
-            };
-            let subject = Subject {
-                own_namespace: true,
-                told_loopback: true,
-                ..Subject::of(profile, place)
-            };
+            let mut subject = known(profile, transport);
+            subject.place.backlog = Some(4);
             let met = all()
                 .into_iter()
                 .filter(|check| check.unmet(&subject).is_none());

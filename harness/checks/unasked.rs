@@ -180,13 +180,13 @@ pub(super) fn found(seen: &Sighting<'_>) -> Option<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::staged::{Staged, connected, server, told};
+    use crate::checks::staged::{Staged, connected, failed, server, told};
     use crate::model::expectation::End;
     use crate::model::literal::Excerpt;
     use crate::model::profile::Profile;
     use crate::model::profile::Transport;
     use crate::model::subject::Place;
-    use crate::transcript::event::{ClientId, Ended, Event};
+    use crate::transcript::event::{ClientId, Event};
 
     #[test]
     fn text_that_comes_again_and_again_is_one() {
@@ -307,13 +307,6 @@ mod tests {
 
     #[test]
     fn client_is_told_something_else_where_bytes_come_that_are_not_owed() {
-        let failed = |instead| Cause::StepFailed {
-            client: "alice".to_owned(),
-            expected: Expectation::Silence.into(),
-            how: Ended::Settled,
-            instead,
-            took: Vec::new(),
-        };
         let got = || Got::Bytes(Excerpt::of(b"?"));
         assert!(is_told_something_else(&failed(Instead::Got(got()))));
         assert!(is_told_something_else(&failed(

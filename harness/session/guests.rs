@@ -33,6 +33,13 @@ pub(crate) struct GuestBook {
     lingers: bool,
 }
 
+impl GuestBook {
+    /// Whether nothing says yet that the server rests in another way than to wait for us alone.
+    fn may_park(&self) -> bool {
+        self.parks != Some(false)
+    }
+}
+
 /// A connection that is there until this is dropped.
 #[derive(Debug)]
 pub(crate) struct Guest(Guests);
@@ -49,9 +56,9 @@ struct Standstill {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 struct OfWhoHasLeft {
     /// Their end is still on its way, as it may be for long where the kernel has many packets to deliver.
-    untold: usize,
+    untold: u32,
     /// Their end has come, and the server still holds its side.
-    kept: usize,
+    kept: u32,
 }
 
 impl OfWhoHasLeft {
@@ -76,8 +83,8 @@ impl OfWhoHasLeft {
             _ => false,
         };
         Self {
-            untold: left().filter(is_untold).count(),
-            kept: left().filter(is_kept).count(),
+            untold: left().filter(is_untold).count() as u32,
+            kept: left().filter(is_kept).count() as u32,
         }
     }
 }
@@ -170,15 +177,14 @@ impl Observer {
             if guests.book().left != standstill.left {
                 standstill = self.standstill();
             }
-            let has_let_go = self.has_let_go(begun, standstill.first.ran);
-            if has_let_go || self.looks.get().number > begun + 1 && self.is_late(&standstill) {
+            if self.has_let_go(begun, standstill.first.ran) {
+                return guests.are_let_go();
+            }
+            if self.looks.get().number > begun + 1 && self.is_late(&standstill) {
                 // One that keeps who has left is not waited for as long each time; nor is it known how any other rests.
                 guests.note(|book| {
-                    let keeps = self.looks.get().rests() && book.parks == Some(false);
-                    book.lingers |= !has_let_go && keeps;
-                    if !has_let_go {
-                        book.parks = Some(false);
-                    }
+                    book.lingers |= self.looks.get().rests() && !book.may_park();
+                    book.parks = Some(false);
                 });
                 return guests.are_let_go();
             }
@@ -203,8 +209,7 @@ impl Observer {
         let waited = standstill.since.elapsed();
         let is_underway = || {
             let left = self.of_who_has_left();
-            let for_good = self.guests.book().for_good as usize;
-            left.is_some_and(|left| left.untold > for_good)
+            left.is_some_and(|left| left.untold > self.guests.book().for_good)
         };
         waited >= within
             && !self.is_starved_since(Some(standstill.first), waited, within)
@@ -238,8 +243,9 @@ impl Observer {
     fn has_let_go(&self, begun: u64, ran: Duration) -> bool {
         let last = self.fresh_look();
         let is_busy = self.is_known_to_be_busy;
-        let parks = self.guests.book().parks != Some(false);
-        if last.number <= begun + 1 || !(last.rests() || is_busy) || parks && !last.still.parked {
+        let may_rest = last.rests() || is_busy;
+        let is_seen_to_run = self.guests.book().may_park() && !last.still.parked;
+        if last.number <= begun + 1 || !may_rest || is_seen_to_run {
             return false;
         }
         // Others may have left since that look. What has come of it to the server shows in the next one, and what has not in the
@@ -256,12 +262,10 @@ impl Observer {
     /// it rests, or it holds none of their connections, or where that does not show has run since the last has left.
     fn is_done_with(&self, left: OfWhoHasLeft, is_parked: bool, has_run: bool) -> bool {
         let book = self.guests.book();
-        let for_good = book.for_good as usize;
-        let parks = book.parks != Some(false);
         // No table tells whether it holds a Unix socket whose peer has gone, or one that was reset.
         let is_told = self.port().is_some() && !book.has_resets;
-        let has_closed = left.untold + left.kept <= for_good && (is_told || has_run);
-        left.untold <= for_good && (is_parked || !parks && has_closed)
+        let has_closed = left.untold + left.kept <= book.for_good && (is_told || has_run);
+        left.untold <= book.for_good && (is_parked || !book.may_park() && has_closed)
     }
 }
 

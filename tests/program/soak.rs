@@ -77,12 +77,11 @@ fn correct_server_that_is_failed_is_counted_and_told() {
 #[test]
 fn run_that_leaves_something_or_says_nothing_is_told() {
     let leaves = instead(
-        r#"case "$1" in check) sleep 1000 & echo "error: no" >&2 ;; *) exec "$sockdrill" "$@" ;; esac"#,
+        r#"case "$1" in check) sleep 1000 & until grep -q sleep "/proc/$!/comm"; do :; done; echo "error: no" >&2 ;; *) exec "$sockdrill" "$@" ;; esac"#,
     );
     let (code, printed) = soak(&leaves, &ONE);
     assert_eq!(code, Some(1), "{printed}");
-    // Whoever was forked may not have come to run another program yet.
-    assert!(printed.contains("left behind: "), "{printed}");
+    assert!(printed.contains("left behind: sleep"), "{printed}");
     let mute = instead(r#"case "$1" in check) exit 7 ;; *) exec "$sockdrill" "$@" ;; esac"#);
     let (code, printed) = soak(&mute, &ONE);
     assert_eq!(code, Some(1), "{printed}");
