@@ -1109,7 +1109,7 @@ class Client:
         with self.news:
             while not seen():
                 if within == STEP_WITHIN:
-                    # Who is still speaking is owed nothing before.
+                    # Who still speaks, or gets what is wanted, has time.
                     deadline = max(deadline, self.due + within)
                 if time.monotonic() > deadline:
                     raise Broken(
@@ -1126,12 +1126,12 @@ class Client:
             return f"the end of the connection ({self.end})"
         return self.send_failure
 
-    def wrong_from(self, wanted):
-        """Return where what has come differs from what is wanted."""
-        got = bytes(self.stream[:len(wanted)])
-        if wanted.startswith(got):
+    def wrong_from(self, wanted, start):
+        """Return where what has come from `start` on is not as wanted."""
+        got = bytes(self.stream[start:len(wanted)])
+        if wanted.startswith(got, start):
             return None
-        pairs = enumerate(zip(wanted, got))
+        pairs = enumerate(zip(wanted[start:], got), start)
         return next(at for at, (one, two) in pairs if one != two)
 
     def pass_over_unasked(self, at):
@@ -1162,13 +1162,14 @@ class Client:
         Before the parts whose numbers are among `lines` stands no newline.
         """
         wanted = " ... ".join(map(shown, parts))
-        used = 0
+        used = right = 0
 
         def seen():
-            nonlocal used
-            at = self.wrong_from(parts[0])
+            nonlocal used, right
+            at = self.wrong_from(parts[0], right)
             if at is not None:
                 line = parts[0].rfind(b"\n", 0, at) + 1
+                right = min(right, line)
                 if self.pass_over_unasked(line):
                     return seen()
                 if self.may_be_unasked(line) and not self.why_no_more():
@@ -1179,6 +1180,9 @@ class Client:
                     f"for {wanted}"
                 )
             used = len(parts[0])
+            if right < min(used, len(self.stream)):
+                right = min(used, len(self.stream))
+                self.due = max(self.due, time.monotonic())
             for number, part in enumerate(parts[1:], 1):
                 at = self.stream.find(part, used)
                 passed = self.stream[used:max(at, 0)]

@@ -145,9 +145,56 @@ assert not client.has_more()
 client.end = "fin"
 assert client.has_more()
 "#;
-    let (before, _) = written.split_once("\nif __name__").unwrap();
+    holds(&written, asks);
+}
+
+/// A wait of five seconds begins again with each byte that was wanted; one whose time the case gives does not.
+#[test]
+fn program_waits_while_what_is_wanted_comes() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        return;
+    }
+    let case = "case c\n  clients: alice\n\n  alice connect\n  alice expect \"four\"\n";
+    let case = DrillFile::parse("a.drill", case).unwrap().cases.remove(0);
+    let written = Reproducer::of(&[&case.scenario], &target(Transport::Tcp))
+        .unwrap()
+        .program;
+    let asks = r#"
+class Slowly:
+    """News of a byte each three seconds, by a clock of its own."""
+    def __init__(self, coming):
+        self.coming, self.now = list(coming), 0
+    def __enter__(self):
+        return self
+    def __exit__(self, *why):
+        pass
+    def wait(self, _):
+        self.now += 3
+        client.stream += bytes(self.coming[:1])
+        self.coming = self.coming[1:]
+client = Client.__new__(Client)
+client.datagrams, client.end, client.failure, client.send_failure = [], None, None, None
+client.name, client.due = "alice", 0
+def told(coming, **limit):
+    client.news, client.stream = Slowly(coming), bytearray()
+    client.due, time.monotonic = 0, lambda: client.news.now
+    try:
+        client.expect_bytes(b"four", **limit)
+        return client.news.now
+    except Broken as broken:
+        return str(broken)
+assert told(b"four") == 12
+assert "waited 7 s" in told(b"four", within=7)
+assert "waited 5 s" in told(b"fou")
+"#;
+    holds(&written, asks);
+}
+
+/// Run what the program defines, and then `asks`, which says nothing where all is as it should be.
+fn holds(program: &str, asks: &str) {
+    let (before, _) = program.split_once("\nif __name__").unwrap();
     let mut python = Command::new("python3");
     let output = python.arg("-c").arg(format!("{before}\n{asks}")).output();
     let said = String::from_utf8_lossy(&output.unwrap().stderr).into_owned();
-    assert!(said.is_empty(), "{said}\n{written}");
+    assert!(said.is_empty(), "{said}\n{program}");
 }
