@@ -520,28 +520,29 @@ fn silence_before_an_end(transcript: &Transcript) -> Option<Duration> {
 }
 
 /// How long a client had been silent at most before this happened to it, and a little longer; what breaks its silence beside its
-/// own words.
+/// own words. It may have happened in an earlier silence than the last, and we have come to notice only when it had spoken again.
 pub(super) fn silence_before(
     transcript: &Transcript,
     this: impl Fn(&ClientEvent) -> bool,
     breaks: impl Fn(&ClientEvent) -> bool,
 ) -> Option<Duration> {
-    let mut spoke: BTreeMap<ClientId, Duration> = BTreeMap::new();
+    let mut spoke: BTreeMap<ClientId, (Duration, Duration)> = BTreeMap::new();
     let mut longest = None;
     for event in &transcript.events {
         let What::Client(id, happened) = &event.what else {
             continue;
         };
+        let silences = spoke
+            .get(id)
+            .map(|(last, silent)| (event.at - *last).max(*silent));
         if this(happened) {
-            let silent = spoke.get(id).map(|last| event.at - *last);
-            longest = longest.max(silent);
+            longest = longest.max(silences);
         }
-        let speaks = matches!(
-            happened,
-            ClientEvent::Connected { .. } | ClientEvent::Sent(_)
-        );
-        if speaks || breaks(happened) {
-            spoke.insert(*id, event.at);
+        let is_new = matches!(happened, ClientEvent::Connected { .. });
+        let speaks = matches!(happened, ClientEvent::Sent(_));
+        if is_new || speaks || breaks(happened) {
+            let silent = silences.filter(|_| !is_new).unwrap_or_default();
+            spoke.insert(*id, (event.at, silent));
         }
     }
     // A clock of the server that ticks may let the next one wait for a little longer.
@@ -803,6 +804,21 @@ mod tests {
             nobody.read(|seen| silence_before_an_end(seen.transcript)),
             None
         );
+    }
+
+    /// On a loaded host we may speak before we come to notice what the server has said, or done, in our silence.
+    #[test]
+    fn silence_may_be_over_when_its_end_is_noticed() {
+        let late = [(0, connected()), (4_000, says("?")), (4_010, fin())];
+        let silence = noisy(&late).read(|seen| silence_before_an_end(seen.transcript));
+        assert_eq!(silence, Some(Duration::from_secs(5)));
+        let told = [
+            (0, connected()),
+            (4_000, says("?")),
+            (4_010, told("are you there?")),
+        ];
+        let silence = noisy(&told).read(|seen| unasked::silence_before_words(seen.transcript));
+        assert!(silence.unwrap() > Duration::from_secs(5));
     }
 
     #[test]

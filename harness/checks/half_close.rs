@@ -9,7 +9,8 @@ use crate::model::data::{Data, Segmentation};
 use crate::model::dialogue::{self, ClientSteps, scenario, server_does, settle};
 use crate::model::expectation::{End, Expectation};
 use crate::model::need::Need;
-use crate::model::scenario::Scenario;
+use crate::model::profile::Transport;
+use crate::model::scenario::{Line, Scenario};
 use crate::model::server_action::ServerAction;
 use crate::model::subject::Subject;
 use socket2::SockRef;
@@ -58,6 +59,27 @@ fn close_when_read(stream: &mut TcpStream) -> std::io::Result<()> {
     writing
         .join()
         .map_err(|_| std::io::Error::other("the writer panicked"))?
+}
+
+/// A client that asks for so many bytes, half-closes, and reads at a pace what it is owed.
+fn half_closed_and_read(
+    options: ConnectOptions,
+    pace: ReadRate,
+    bytes: usize,
+    subject: &Subject,
+) -> Option<Vec<Line>> {
+    let model = subject.profile.model()?;
+    let data = bulk(model, subject.deeper_bytes(bytes), subject.seed);
+    let reply = Expectation::Data(model.reply(&data)?);
+    let steps = ClientSteps::of(0)
+        .then(Action::Connect(options))
+        .then(Action::Read(Some(pace)))
+        .send_data(data, Segmentation::Whole)
+        .then(Action::HalfClose)
+        .expect_within(reply, subject.deeper(Duration::from_secs(20)))
+        .expect(orderly_end())
+        .then(Action::Close);
+    Some(steps.lines())
 }
 
 /// Held while a connection is closed: nobody else is answered meanwhile.
@@ -249,10 +271,13 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A client that half-closes and reads slowly gets every byte of a large reply before the end.",
         why: "Servers close on the end of input with data still queued in their own buffers: \
               https://github.com/mutability/dump1090/issues/137 https://github.com/objeck/objeck-lang/pull/670",
-        method: "A client sends a large request and FIN, and reads the reply slowly through a small buffer.",
+        method: "A client sends a large request and FIN, and reads the reply slowly through a small buffer. Another does so with small \
+                 segments.",
         quantities: "8 MiB are more than the largest send buffer (4 MiB, tcp_wmem) and the client's window of 64 KiB \
-                     hold, so that the rest waits in the server when the FIN is read. With --deep 60 MiB, the most \
-                     that one step sends.",
+                     hold, so that the rest waits in a server that has read the FIN. One that reads no more than it can \
+                     soon send meets the FIN with something to send where the kernel's buffer for it is smaller than its own: of \
+                     segments of 536 bytes (RFC 9293, section 3.7.1) it is some 50 KiB, so that 1 MiB will do. With --deep 60 MiB, the most \
+                     that one step sends, and 10 MiB.",
         fix: "Close only when the write queue is empty.",
         needs: &[
             Need::STREAM,
@@ -262,33 +287,38 @@ pub(super) const CHECKS: &[Check] = &[
         ],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let model = subject.profile.model()?;
-            let data = bulk(model, subject.deeper_bytes(8 << 20), subject.seed);
-            let reply = model.reply(&data)?;
-            let slowly = ReadRate {
-                bytes: 16 << 10,
-                every: Duration::from_micros(500),
-            };
-            let options = ConnectOptions {
+            let fast = ConnectOptions {
                 receive_buffer: Some(64 << 10),
                 ..ConnectOptions::default()
             };
-            let lines = ClientSteps::of(0)
-                .then(Action::Connect(options))
-                .then(Action::Read(Some(slowly)))
-                .send_data(data, Segmentation::Whole)
-                .then(Action::HalfClose)
-                .expect_within(
-                    Expectation::Data(reply),
-                    subject.deeper(Duration::from_secs(20)),
-                )
-                .expect(orderly_end())
-                .then(Action::Close);
-            Some(vec![scenario(
-                "a large request, FIN, a slow reader",
-                &[("alice", 1)],
-                vec![lines.lines()],
-            )])
+            let has_segments = subject.place.transport == Transport::Tcp;
+            let narrow = ConnectOptions {
+                segment_size: has_segments.then_some(536),
+                ..small_buffer()
+            };
+            let pace = |bytes, every| ReadRate { bytes, every };
+            Some(vec![
+                scenario(
+                    "a large request, FIN, a slow reader",
+                    &[("alice", 1)],
+                    vec![half_closed_and_read(
+                        fast,
+                        pace(16 << 10, Duration::from_micros(500)),
+                        8 << 20,
+                        subject,
+                    )?],
+                ),
+                scenario(
+                    "a large request, FIN, a slow reader of small segments",
+                    &[("alice", 1)],
+                    vec![half_closed_and_read(
+                        narrow,
+                        pace(1 << 10, Duration::from_millis(1)),
+                        1 << 20,
+                        subject,
+                    )?],
+                ),
+            ])
         },
         counterexample: Counterexample {
             instead_of: "echo",

@@ -412,7 +412,7 @@ impl Need {
     /// one that is more than the kernel takes for a client that does not read.
     pub(crate) const IN_FLIGHT: Self = Self {
         word: "in flight",
-        met: |subject| stop::takes_its_time(subject) || stop::long_line(subject).is_some(),
+        met: |subject| subject.takes_its_time || stop::long_line(subject).is_some(),
         reason: "it answers at once, and no reply is too large for the kernel to take it: nothing is in flight when the signal comes",
     };
 

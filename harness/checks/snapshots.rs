@@ -85,6 +85,7 @@ fn servers() -> Vec<(&'static str, Subject)> {
     };
     let slow_club = Subject {
         reply_time: Some(Duration::from_secs(1)),
+        takes_its_time: true,
         ..built_in("club")
     };
     vec![

@@ -258,33 +258,58 @@ pub(super) fn long_line(subject: &Subject) -> Option<Data> {
     (takes_it && model.rule != Rule::Discard).then(|| model.payload(LONG_LINE, subject.seed))
 }
 
-/// A server that takes so long for an answer can be stopped meanwhile: two looks, and the time in which signals arrive.
+/// A server that answers sooner need not be tried: to stop one takes two looks, and the time in which signals arrive.
 const STOPPED_WITHIN: Duration = Duration::from_millis(20);
 
-/// Whether an answer that took so long leaves the time to stop the server meanwhile.
-pub(crate) fn is_slow(took: Duration) -> bool {
-    took >= STOPPED_WITHIN
-}
-
-/// Whether a server takes its time for an answer.
-pub(super) fn takes_its_time(subject: &Subject) -> bool {
-    subject.reply_time.is_some_and(is_slow)
+/// What tells, of a server that is to complete what is in flight, whether it takes its time for an answer: that it was seen to do so
+/// once may have been the host's doing.
+pub(crate) fn caught_unanswered(subject: &Subject) -> Option<Scenario> {
+    let needs = [
+        Need::STREAM,
+        Need::REQUEST,
+        Need::REPLY,
+        Need::COMPLETES_IN_FLIGHT,
+    ];
+    let seems_slow = subject
+        .reply_time
+        .is_some_and(|took| took >= STOPPED_WITHIN);
+    let is_asked = needs.iter().all(|need| need.unmet(subject).is_none());
+    if subject.is_elsewhere || !is_asked || !seems_slow || long_line(subject).is_some() {
+        return None;
+    }
+    let goes_on = ClientSteps::of(0).expect_reply(subject).finish(subject);
+    Some(scenario(
+        "a server that is stopped before it has answered",
+        &[("alice", 1)],
+        vec![
+            stopped_unanswered(subject),
+            vec![server_does(ServerAction::Continue)],
+            goes_on.lines(),
+        ],
+    ))
 }
 
 /// A client that has asked a question which the server has read, and not answered.
 ///
 /// The kernel's queue is empty before the thread that reads has noted what it has read: not until that thread waits again
-/// is the request in the server's hands. The server is stopped while it is looked whether it has answered, and gets the
-/// signal when it runs on.
-fn asked_a_slow_one(subject: &Subject) -> Vec<Line> {
+/// is the request in the server's hands. The server is stopped while it is looked whether it has answered.
+fn stopped_unanswered(subject: &Subject) -> Vec<Line> {
     let request = dialogue::request(&subject.profile).unwrap_or_default();
     let asks = ClientSteps::of(0).open(subject).send(request);
     let unanswered = ClientSteps::of(0).require(Expectation::Nothing);
-    let told = server_does(ServerAction::Signal(signal(subject)));
     [
         asks.require(Expectation::Taken).lines(),
         vec![settle(), server_does(ServerAction::Stop)],
         unanswered.lines(),
+    ]
+    .concat()
+}
+
+/// The same, of which the server is told to end, and runs on.
+fn asked_a_slow_one(subject: &Subject) -> Vec<Line> {
+    let told = server_does(ServerAction::Signal(signal(subject)));
+    [
+        stopped_unanswered(subject),
         vec![told, server_does(ServerAction::Continue)],
         ClientSteps::of(0).expect_reply(subject).lines(),
     ]
@@ -474,7 +499,7 @@ pub(super) const CHECKS: &[Check] = &[
             // Whoever takes its time over a long line is asked for one, too: how slow it is then decides nothing.
             let asked = match long_line(subject) {
                 Some(line) => asked_for_much(line, subject)?,
-                None => takes_its_time(subject).then(|| asked_a_slow_one(subject))?,
+                None => subject.takes_its_time.then(|| asked_a_slow_one(subject))?,
             };
             let leaves = ClientSteps::of(0).then(Action::Close).lines();
             Some(vec![ended(scenario(
@@ -832,14 +857,33 @@ mod tests {
     use crate::checks::staged::server;
 
     #[test]
-    fn server_that_takes_twenty_milliseconds_for_an_answer_takes_its_time() {
-        let replying = |reply_time| Subject {
-            reply_time,
-            ..server("model = \"echo\"\nframing = \"line\"\n")
+    fn server_that_seems_slow_and_completes_what_is_in_flight_is_stopped_before_it_answers() {
+        let promises = "[promises]\nstop = { signal = \"TERM\", in-flight = \"completes\" }\n";
+        let of = |model: &str, promises: &str, took: Option<u64>| {
+            let subject = Subject {
+                reply_time: took.map(Duration::from_millis),
+                ..server(&format!("{model}{promises}"))
+            };
+            caught_unanswered(&subject).map(|tried| tried.to_string())
         };
-        assert!(takes_its_time(&replying(Some(Duration::from_millis(20)))));
-        assert!(!takes_its_time(&replying(Some(Duration::from_millis(19)))));
-        assert!(!takes_its_time(&replying(None)));
+        let streams = "model = \"echo\"\nframing = \"stream\"\n";
+        let tried = of(streams, promises, Some(20)).unwrap();
+        let order = [
+            "require taken",
+            "settle",
+            "server stop",
+            "require nothing",
+            "server continue",
+        ];
+        let places: Vec<_> = order.iter().map(|step| tried.find(step).unwrap()).collect();
+        assert!(places.is_sorted(), "{tried}");
+        assert!(!tried.contains("server signal"), "{tried}");
+        assert_eq!(of(streams, promises, Some(19)), None);
+        assert_eq!(of(streams, promises, None), None);
+        assert_eq!(of(streams, "", Some(20)), None);
+        // Who answers lines is asked for a long one.
+        let lines = "model = \"echo\"\nframing = \"line\"\n";
+        assert_eq!(of(lines, promises, Some(20)), None);
     }
 
     #[test]

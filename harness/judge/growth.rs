@@ -451,8 +451,11 @@ impl Course {
         let last: Vec<&Step> = self.doses.iter().rev().take(3).collect();
         match (self.figure, last.as_slice()) {
             (Figure::Memory, [last, before, first]) => {
-                let declines =
-                    |step: &Step, before: &Step| step.rate() < IN_PROPORTION * before.rate();
+                let declines = |step: &Step, before: &Step| {
+                    // A heap that has stopped adds nothing again and again.
+                    let stands = step.added <= 0 && before.added <= 0;
+                    stands || step.rate() < IN_PROPORTION * before.rate()
+                };
                 self.is_little() || declines(last, before) && declines(before, first)
             }
             (Figure::Memory, [_, _]) => self.is_little(),
@@ -845,6 +848,17 @@ mod tests {
         assert!(!memory(&[(1, 10), (2, 10), (4, 20)]).is_level());
         assert!(!memory(&[(1, 20), (2, 20), (4, 36)]).is_level());
         assert!(memory(&[(1, 20), (2, 20), (4, 35)]).is_level());
+    }
+
+    #[test]
+    fn memory_is_level_where_the_last_doses_cost_nothing() {
+        let grown = [(1, 16), (2, 31), (4, 0), (8, 0), (16, 0)];
+        assert_eq!(memory(&grown[..3]).outlook(), Outlook::Open);
+        assert_eq!(memory(&grown[..4]).outlook(), Outlook::Level);
+        assert_eq!(memory(&grown).outlook(), Outlook::Level);
+        // Nothing for once is no end of it.
+        assert!(!memory(&[(1, 0), (2, 0), (4, 8)]).is_level());
+        assert!(!memory(&[(1, 0), (2, 8), (4, 16)]).is_level());
     }
 
     #[test]

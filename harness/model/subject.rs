@@ -49,6 +49,8 @@ pub(crate) struct Subject {
     pub turned_away: Option<Duration>,
     /// How long it took for the reply to the last request of a polite client, at its quickest.
     pub reply_time: Option<Duration>,
+    /// Whether it could be stopped between a request that it had read and its answer.
+    pub takes_its_time: bool,
     /// Whether it goes on answering polite clients as it answered the very first one, who was owed something else.
     pub answers_otherwise: bool,
     /// Whether it ends a polite conversation by a reset, all bytes first, where it owes a FIN: that is one finding, and nothing
@@ -142,6 +144,7 @@ impl Subject {
             may_be_limited: true,
             turned_away: None,
             reply_time: None,
+            takes_its_time: false,
             answers_otherwise: false,
             resets_at_end: false,
             broken: Vec::new(),

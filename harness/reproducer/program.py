@@ -885,7 +885,9 @@ class Client:
                 outcome = self.socket.getsockopt(
                     socket.SOL_SOCKET, socket.SO_ERROR
                 )
-        if outcome:
+        # What a reset says that comes behind a complete handshake.
+        gone = {errno.ECONNRESET: "reset", errno.EPIPE: "fin"}.get(outcome)
+        if outcome and not gone:
             self.note(failure=outcome)
             return
         self.note(is_connected=True)
@@ -898,7 +900,7 @@ class Client:
                 self.note(end=ENDS.get(error.errno, "unreachable"))
                 return
             if not data:
-                self.note(end="fin")
+                self.note(end=gone or "fin")
                 return
             with self.news:
                 self.stream += data

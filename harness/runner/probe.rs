@@ -30,9 +30,6 @@ use crate::transcript::event::Transcript;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// How many more times a server is asked that seems to take its time.
-const ASKED_AGAIN: u32 = 4;
-
 /// What the first look at a server tells.
 pub(super) struct Probed {
     pub(super) subject: Subject,
@@ -106,30 +103,22 @@ pub(super) async fn probe(
             transcript = seen;
         }
     }
-    // What was slow once may have been the host, which has nobody wait for a second each time.
-    let may_be_the_host = |took: &Duration| took.as_secs() == 0 && stop::is_slow(*took);
-    for _ in 0..ASKED_AGAIN {
-        if unserved.is_some() || !reply_time.is_some_and(|took| may_be_the_host(&took)) {
-            break;
-        }
-        let seen = match goes_on(&subject) {
-            true => job
-                .perform(&mut session, &trial)
-                .await
-                .map(|(_, seen)| seen),
-            false => job.on_fresh_server(&trial).await.map(|(_, seen)| seen),
-        };
-        let Ok(seen) = seen else {
-            break;
-        };
-        reply_time = reply_time.into_iter().chain(seen.last_reply_time()).min();
-    }
     let mut subject = Subject {
         turned_away: session.turned_away().or(turned_away),
         answers_otherwise,
         reply_time,
         ..subject
     };
+    if unserved.is_none()
+        && let Some(scenario) = stop::caught_unanswered(&subject)
+    {
+        let trial = Trial::alone(scenario)
+            .of(&subject.profile)
+            .knowing(known.clone());
+        let job = Job::new(target, &subject, settings, &turn, findings);
+        let (verdict, _) = job.on_fresh_server(&trial).await?;
+        subject.takes_its_time = !matches!(verdict, Verdict::Inconclusive(_));
+    }
     if unserved.is_none() && may_defer(&subject) {
         let silent = Trial::alone(silent_client())
             .of(&subject.profile)

@@ -330,6 +330,7 @@ impl Client {
             datagram: self.transport.is_datagram(),
             peer: Rc::clone(&peer),
             late: Rc::clone(&late),
+            gone: Cell::default(),
         };
         if !pending {
             driver.connected();
@@ -736,21 +737,19 @@ impl Client {
         let Some(link) = &self.link else {
             return true;
         };
-        // Who reads slowly has heard all once nothing is left to read.
-        if !self.has_written_all()
-            || link.mode.now.get() == ReadMode::Stalled
-            || !self.has_heard_all(link)
-        {
+        if !self.has_written_all() || link.mode.now.get() == ReadMode::Stalled {
             return false;
         }
-        match self.transport {
+        let is_drained = match self.transport {
             Transport::Tcp => {
                 let unsent = unsent_bytes(link.socket.get_ref().as_fd()).unwrap_or(0);
                 let drained = |row: &Row| row.send_queue == 0 && row.receive_queue == 0;
                 unsent == 0 && self.server_row().is_none_or(|row| drained(&row))
             }
             Transport::Udp | Transport::Unix | Transport::UnixDatagram => self.is_taken(),
-        }
+        };
+        // What has left the server's queue is in ours, in this order. Who reads slowly has heard all once nothing is left to read.
+        is_drained && self.has_heard_all(link)
     }
 
     /// How many bytes of it the server has not read, where nothing moves any more: it has heard all that the server has sent, and
@@ -758,11 +757,12 @@ impl Client {
     pub(crate) fn unread_at_a_standstill(&self) -> Option<u64> {
         let link = self.link.as_ref()?;
         let hears = link.mode.now.get() != ReadMode::Stalled && self.transport == Transport::Tcp;
-        if !hears || !self.has_heard_all(link) || !has_said_all(link) || can_deliver(link) {
+        if !hears || !has_said_all(link) || can_deliver(link) {
             return None;
         }
         let row = self.server_row().filter(|row| row.inode != 0)?;
         let is_unread = row.send_queue == 0 && row.receive_queue > 0;
+        let is_unread = is_unread && self.has_heard_all(link);
         is_unread.then_some(row.receive_queue.into())
     }
 
@@ -1226,6 +1226,8 @@ struct Driver {
     datagram: bool,
     peer: Rc<SockAddr>,
     late: Rc<Cell<Duration>>,
+    /// The end of the connection that asking for the outcome of the handshake has told of, and that no read tells again.
+    gone: Cell<Option<End>>,
 }
 
 /// As much as one read takes; larger than any datagram.
@@ -1273,6 +1275,11 @@ impl Driver {
             }
             Err(error) => {
                 let errno = errno_of(&error);
+                if let Some(end) = end_of_the_connected(errno) {
+                    self.connected();
+                    self.gone.set(Some(end));
+                    return true;
+                }
                 disprove_own_socket(&self.recorder, errno, is_told_of_server(errno));
                 self.record(ClientEvent::ConnectFailed {
                     refused: error.kind() == std::io::ErrorKind::ConnectionRefused,
@@ -1343,7 +1350,8 @@ impl Driver {
                 Some(())
             }
             Ok(Ok(None)) => {
-                self.record(ClientEvent::Ended(End::Fin));
+                let end = self.gone.get().unwrap_or(End::Fin);
+                self.record(ClientEvent::Ended(end));
                 None
             }
             Ok(Err(error)) => {
@@ -1370,6 +1378,16 @@ impl Driver {
         }
         self.recorder.receive(self.id, &buffer[..bytes]);
         Ok(Some(()))
+    }
+}
+
+/// How the connection ended, where this outcome of a handshake says that it was complete, and the connection reset before we came
+/// to look: a reset in answer to a SYN is `ECONNREFUSED`, and one behind the server's FIN `EPIPE` (tcp_input.c: tcp_reset).
+fn end_of_the_connected(outcome: Errno) -> Option<End> {
+    match outcome {
+        Errno::CONNRESET => Some(End::Reset),
+        Errno::PIPE => Some(End::Fin),
+        _ => None,
     }
 }
 

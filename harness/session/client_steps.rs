@@ -56,6 +56,8 @@ struct Waiting {
     before: Option<Activity>,
     /// How many looks in a row have shown that nothing of the server is left.
     dead_looks: u64,
+    /// The look since which nothing was on its way, nor did the server do anything.
+    quiet_since: Option<u64>,
     held: Held,
     /// The same where nothing moves any more.
     standstill: Held,
@@ -84,6 +86,7 @@ impl Waiting {
             begun,
             before: None,
             dead_looks: 0,
+            quiet_since: None,
             held: Held::now(0),
             standstill: Held::now(0),
             is_nagled: false,
@@ -349,16 +352,24 @@ impl Session<'_> {
             Wait::Absence => 1,
             Wait::Event | Wait::Kernel | Wait::Either => LOOKS_TO_BLAME,
         };
-        let settled =
-            || self.observer.is_settled(waiting.begun, looks) && self.is_quiet(client, what);
         let found = waiting.way == Wait::Kernel && self.look_in_kernel(client, what);
         if found {
             return None;
         }
-        match settled() {
+        let is_quiet =
+            self.observer.is_settled(waiting.begun, looks) && self.is_quiet(client, what);
+        match self.was_quiet_before(is_quiet, waiting) {
             true => Some(Ended::Settled),
             false => self.at_standstill(client, waiting),
         }
+    }
+
+    /// Whether this look is not the first since which all is quiet: what was still on its way at the one before may have woken
+    /// the server behind it.
+    fn was_quiet_before(&self, is_quiet: bool, waiting: &mut Waiting) -> bool {
+        let now = self.observer.fresh_look().number;
+        waiting.quiet_since = is_quiet.then(|| waiting.quiet_since.unwrap_or(now));
+        waiting.quiet_since.is_some_and(|since| since < now)
     }
 
     /// Whether nothing more will come although bytes wait: for as long as the kernel may take to repeat what was lost, all threads of

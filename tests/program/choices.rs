@@ -190,6 +190,7 @@ const CROWDS: &[&str] = &[
 #[rstest]
 #[case::an_address("five", "{ an-address = 5, refused = \"closed\" }")]
 #[case::in_all("full", "{ in-all = 5, refused = \"closed\" }")]
+#[case::resets("five-reset", "{ in-all = 5, refused = \"closed\" }")]
 #[case::waits("five-wait", "{ in-all = 5, refused = \"waits\" }")]
 #[case::waits_for_three("five-sleep", "{ in-all = 5, refused = \"waits\" }")]
 fn limit_of_connections_is_no_failure_where_none_is_promised(
@@ -220,6 +221,7 @@ fn limit_of_connections_is_no_failure_where_none_is_promised(
     "{ in-all = 5, refused = \"closed\", text = 'FULL\\n' }",
     "pass"
 )]
+#[case::resets("five-reset", "{ in-all = 5, refused = \"closed\" }", "pass")]
 #[case::waits("five-wait", "{ in-all = 5, refused = \"waits\" }", "pass")]
 #[case::waits_for_three("five-sleep", "{ in-all = 5, refused = \"waits\" }", "pass")]
 #[case::more("five", "{ an-address = 9, refused = \"closed\" }", "fail")]
