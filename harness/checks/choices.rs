@@ -504,11 +504,11 @@ pub(super) fn is_ended(cause: &Cause) -> bool {
 }
 
 fn silent_client(lines: Vec<Line>) -> Scenario {
-    scenario(
-        "a client that is silent for a while",
-        &[("alice", 1)],
-        vec![lines],
-    )
+    one_client("a client that is silent for a while", lines)
+}
+
+fn one_client(name: &str, lines: Vec<Line>) -> Scenario {
+    scenario(name, &[("alice", 1)], vec![lines])
 }
 
 /// How long a client had been silent before its connection was ended, at most, and a little longer.
@@ -555,7 +555,14 @@ fn gives_up(seen: &Sighting<'_>, at_login: bool) -> Option<Found> {
         return None;
     }
     let after = silence_before_an_end(seen.transcript)?.div_f64(1.25);
-    Some(Found::of(Choice::GivesUp { after, at_login }))
+    Some(Found {
+        // Who is turned away whatever he does has not been silent for too long.
+        confirm: Some(one_client(
+            "a client that is not silent",
+            ClientSteps::of(0).polite(seen.subject).lines(),
+        )),
+        ..Found::of(Choice::GivesUp { after, at_login })
+    })
 }
 
 #[cfg(test)]
@@ -839,6 +846,12 @@ mod tests {
         let after = Duration::from_secs(4);
         let at_login = true;
         assert_eq!(found.choice, Choice::GivesUp { after, at_login });
+        // It is no time-out that meets who speaks at once, too.
+        let confirm = found.confirm.unwrap().to_string();
+        assert!(
+            confirm.contains("send") && !confirm.contains("pause"),
+            "{confirm}"
+        );
         assert!(ended().whole().read(|seen| gives_up(seen, true)).is_none());
     }
 

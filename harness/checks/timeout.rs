@@ -423,32 +423,29 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A client whose request trickles in keeps nobody else from being served.",
         why: "A drip-fed request holds a worker for as long as it likes (slowloris): \
               https://github.com/gd-arnold/tiny-nginx/issues/3",
-        method: "A request trickles in over a second while another client is served.",
+        method: "A request comes in ten pieces, and another client is served behind each.",
         quantities: "Three are more than a server has that serves one client after the other, or two. With --deep \
-                     thirty, as far as places, descriptors and the accept queue allow; the second in which the \
-                     request comes stays one.",
+                     thirty, as far as places, descriptors and the accept queue allow.",
         fix: "Never wait for one client in a loop that serves all.",
         needs: &[Need::STREAM, Need::LONG_REQUEST, Need::CONCURRENT],
         policy: Policy::MUST,
         scenarios: |subject| {
             let request = dialogue::request(&subject.profile).unwrap_or_default();
-            let piece = request.len().div_ceil(10);
-            let drip = Action::Send {
-                data: Data::literal(request.clone()),
-                segmentation: Segmentation::Pieces(piece),
-                every: Some(Duration::from_millis(100)),
-                background: true,
-            };
+            let served = ClientSteps::of(0).polite(subject).lines();
+            let trickles = request.chunks(request.len().div_ceil(DROPS).max(1));
+            let trickles = trickles.flat_map(|drop| {
+                let drop = ClientSteps::of(1).send(drop).lines();
+                [drop, served.clone()].concat()
+            });
+            // A server may have no patience with such a client, and owes it nothing here.
+            let leaves = ClientSteps::of(1).then(Action::Close).lines();
             Some(vec![scenario(
                 "a request that trickles in",
                 &[("alice", 1), ("mallory", subject.deeper_few(3))],
                 vec![
-                    ClientSteps::of(1).open(subject).then(drip).lines(),
-                    ClientSteps::of(0).polite(subject).lines(),
-                    ClientSteps::of(1)
-                        .expect_reply(subject)
-                        .then(Action::Close)
-                        .lines(),
+                    ClientSteps::of(1).open(subject).lines(),
+                    trickles.collect(),
+                    leaves,
                 ],
             )])
         },
@@ -693,6 +690,9 @@ const CLUB_LOGIN: Duration = Duration::from_secs(5);
 
 /// So many are silent.
 const SILENT: u32 = 200;
+
+/// In how many pieces a request trickles in.
+const DROPS: usize = 10;
 
 /// So many of a silent crowd have been served.
 const SERVED_AND_SILENT: u32 = 16;

@@ -273,6 +273,13 @@ fn time_for_the_first_word_is_a_choice(#[case] promises: &str, #[case] expected:
     assert!(told.starts_with(expected), "{told}");
 }
 
+/// Whose request trickles in is owed nothing by a server that wants it whole.
+#[test]
+fn client_whose_request_trickles_in_may_be_shown_out() {
+    let run = check("impatient", &profile("", ""), &["timeout/drip"]).code(0);
+    assert!(verdict(&run, "timeout/drip").starts_with("pass"), "{run:?}");
+}
+
 /// Nothing is held against a server for the time for which it takes no notice of noise, where that is promised.
 #[test]
 fn noise_may_be_answered_late() {
