@@ -473,9 +473,10 @@ fn exact_limit(subject: &Subject, held_before: usize, closes: bool) -> Found {
     let next = ClientSteps::of(held_before)
         .open(subject)
         .request_and_reply(subject);
-    // All of them leave: there are servers that let nobody in before many have.
+    // There are servers that let nobody in before many have left. One that waits for the last of them has them wait in vain.
+    let many = (held_before - 1).max(1);
     let leave = |who| ClientSteps::of(who).then(Action::Close).lines();
-    let leave: Vec<Line> = (0..held_before).flat_map(leave).collect();
+    let leave: Vec<Line> = (0..many).flat_map(leave).collect();
     let from_elsewhere = with_connect_options(next.clone().lines(), &from_elsewhere());
     let is_tcp = subject.place.transport == Transport::Tcp;
     Found {
@@ -686,19 +687,24 @@ mod tests {
     }
 
     #[test]
-    fn exact_limit_is_confirmed_by_all_who_leave_and_closer_looked_at_from_another_address() {
-        let found = come(LINES, &[None, None, Some("FULL\n")]).read(turned_away);
+    fn exact_limit_is_confirmed_by_all_but_one_who_leave_and_closer_looked_at_from_another_address()
+    {
+        let found = come(LINES, &[None, None, None, Some("FULL\n")]).read(turned_away);
         let found = found.unwrap();
         let confirm = found.confirm.unwrap().to_string();
-        let comes = confirm.find("client-3 connect").unwrap();
+        let comes = confirm.find("client-4 connect").unwrap();
         for leaves in ["client-1 close", "client-2 close"] {
             assert!(confirm.find(leaves).unwrap() < comes, "{confirm}");
         }
+        assert!(!confirm.contains("client-3 close"), "{confirm}");
+        let of_one = come(LINES, &[None, Some("FULL\n")]).read(turned_away);
+        let confirm = of_one.unwrap().confirm.unwrap().to_string();
+        assert!(confirm.contains("client-1 close"), "{confirm}");
         let (closer, choice) = found.closer.unwrap();
         assert!(
             closer
                 .to_string()
-                .contains("client-3 connect from 127.0.0.2")
+                .contains("client-4 connect from 127.0.0.2")
         );
         let is_of_an_address = matches!(
             choice,

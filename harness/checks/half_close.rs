@@ -61,19 +61,51 @@ fn close_when_read(stream: &mut TcpStream) -> std::io::Result<()> {
         .map_err(|_| std::io::Error::other("the writer panicked"))?
 }
 
-/// A client that asks for so many bytes, half-closes, and reads at a pace what it is owed.
-fn half_closed_and_read(
-    options: ConnectOptions,
+/// A client that reads a large reply slowly.
+struct SlowReader {
+    name: &'static str,
+    receive_buffer: usize,
+    segment_size: Option<usize>,
     pace: ReadRate,
     bytes: usize,
-    subject: &Subject,
-) -> Option<Vec<Line>> {
+}
+
+const SLOW_READERS: [SlowReader; 2] = [
+    SlowReader {
+        name: "a slow reader",
+        receive_buffer: 64 << 10,
+        segment_size: None,
+        pace: ReadRate {
+            bytes: 16 << 10,
+            every: Duration::from_micros(500),
+        },
+        bytes: 8 << 20,
+    },
+    SlowReader {
+        name: "a slow reader of small segments",
+        receive_buffer: 4 << 10,
+        segment_size: Some(536),
+        pace: ReadRate {
+            bytes: 2 << 10,
+            every: Duration::from_millis(2),
+        },
+        bytes: 1 << 20,
+    },
+];
+
+/// A client that asks for much, half-closes, and reads at its pace what it is owed.
+fn half_closed_and_read(reader: &SlowReader, subject: &Subject) -> Option<Vec<Line>> {
     let model = subject.profile.model()?;
-    let data = bulk(model, subject.deeper_bytes(bytes), subject.seed);
+    let data = bulk(model, subject.deeper_bytes(reader.bytes), subject.seed);
     let reply = Expectation::Data(model.reply(&data)?);
+    let options = ConnectOptions {
+        receive_buffer: Some(reader.receive_buffer),
+        segment_size: reader.segment_size,
+        ..ConnectOptions::default()
+    };
     let steps = ClientSteps::of(0)
         .then(Action::Connect(options))
-        .then(Action::Read(Some(pace)))
+        .then(Action::Read(Some(reader.pace)))
         .send_data(data, Segmentation::Whole)
         .then(Action::HalfClose)
         .expect_within(reply, subject.deeper(Duration::from_secs(20)))
@@ -287,38 +319,14 @@ pub(super) const CHECKS: &[Check] = &[
         ],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let fast = ConnectOptions {
-                receive_buffer: Some(64 << 10),
-                ..ConnectOptions::default()
+            let tried = |reader: &SlowReader| {
+                let name = format!("a large request, FIN, {}", reader.name);
+                let lines = half_closed_and_read(reader, subject)?;
+                Some(scenario(&name, &[("alice", 1)], vec![lines]))
             };
             let has_segments = subject.place.transport == Transport::Tcp;
-            let narrow = ConnectOptions {
-                segment_size: has_segments.then_some(536),
-                ..small_buffer()
-            };
-            let pace = |bytes, every| ReadRate { bytes, every };
-            Some(vec![
-                scenario(
-                    "a large request, FIN, a slow reader",
-                    &[("alice", 1)],
-                    vec![half_closed_and_read(
-                        fast,
-                        pace(16 << 10, Duration::from_micros(500)),
-                        8 << 20,
-                        subject,
-                    )?],
-                ),
-                scenario(
-                    "a large request, FIN, a slow reader of small segments",
-                    &[("alice", 1)],
-                    vec![half_closed_and_read(
-                        narrow,
-                        pace(1 << 10, Duration::from_millis(1)),
-                        1 << 20,
-                        subject,
-                    )?],
-                ),
-            ])
+            let fits = |reader: &&SlowReader| has_segments || reader.segment_size.is_none();
+            SLOW_READERS.iter().filter(fits).map(tried).collect()
         },
         counterexample: Counterexample {
             instead_of: "echo",

@@ -413,7 +413,7 @@ impl Need {
     pub(crate) const IN_FLIGHT: Self = Self {
         word: "in flight",
         met: |subject| subject.takes_its_time || stop::long_line(subject).is_some(),
-        reason: "it answers at once, and no reply is too large for the kernel to take it: nothing is in flight when the signal comes",
+        reason: "it answers before it can be stopped, and no reply is too large for the kernel to take it: nothing is in flight when the signal comes",
     };
 
     /// Replies of any size that one client may ask for: of a model, or of many requests in a row.

@@ -18,6 +18,7 @@ use crate::model::scenario::{ClientGroup, Line, Scenario, Step, Waiver};
 use crate::model::server_action::{ServerAction, Signal, Streams};
 use crate::model::subject::Subject;
 use crate::sys::signals::{block, wait_for};
+use crate::transcript::fault::Fault;
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::sync::Mutex;
@@ -260,6 +261,11 @@ pub(super) fn long_line(subject: &Subject) -> Option<Data> {
 
 /// A server that answers sooner need not be tried: to stop one takes two looks, and the time in which signals arrive.
 const STOPPED_WITHIN: Duration = Duration::from_millis(20);
+
+/// What is shown of a server that was stopped before it had answered.
+pub(crate) fn unanswered() -> Fault {
+    Fault::Required(Expectation::Nothing)
+}
 
 /// What tells, of a server that is to complete what is in flight, whether it takes its time for an answer: that it was seen to do so
 /// once may have been the host's doing.

@@ -423,7 +423,7 @@ pub(super) const CHECKS: &[Check] = &[
         requirement: "A client whose request trickles in keeps nobody else from being served.",
         why: "A drip-fed request holds a worker for as long as it likes (slowloris): \
               https://github.com/gd-arnold/tiny-nginx/issues/3",
-        method: "A request comes in ten pieces, and another client is served behind each.",
+        method: "A request comes in up to ten pieces, and another client is served behind each.",
         quantities: "Three are more than a server has that serves one client after the other, or two. With --deep \
                      thirty, as far as places, descriptors and the accept queue allow.",
         fix: "Never wait for one client in a loop that serves all.",
@@ -691,7 +691,7 @@ const CLUB_LOGIN: Duration = Duration::from_secs(5);
 /// So many are silent.
 const SILENT: u32 = 200;
 
-/// In how many pieces a request trickles in.
+/// In how many pieces a request trickles in at most.
 const DROPS: usize = 10;
 
 /// So many of a silent crowd have been served.

@@ -451,12 +451,11 @@ impl Course {
         let last: Vec<&Step> = self.doses.iter().rev().take(3).collect();
         match (self.figure, last.as_slice()) {
             (Figure::Memory, [last, before, first]) => {
-                let declines = |step: &Step, before: &Step| {
-                    // A heap that has stopped adds nothing again and again.
-                    let stands = step.added <= 0 && before.added <= 0;
-                    stands || step.rate() < IN_PROPORTION * before.rate()
-                };
-                self.is_little() || declines(last, before) && declines(before, first)
+                let declines =
+                    |step: &Step, before: &Step| step.rate() < IN_PROPORTION * before.rate();
+                // A heap that has stopped adds nothing again and again.
+                let stands = [last, before, first].iter().all(|step| step.added <= 0);
+                self.is_little() || stands || declines(last, before) && declines(before, first)
             }
             (Figure::Memory, [_, _]) => self.is_little(),
             (Figure::Memory, _) => self.is_over && self.is_little(),
@@ -851,10 +850,10 @@ mod tests {
     }
 
     #[test]
-    fn memory_is_level_where_the_last_doses_cost_nothing() {
+    fn memory_is_level_where_the_last_three_doses_cost_nothing() {
         let grown = [(1, 16), (2, 31), (4, 0), (8, 0), (16, 0)];
         assert_eq!(memory(&grown[..3]).outlook(), Outlook::Open);
-        assert_eq!(memory(&grown[..4]).outlook(), Outlook::Level);
+        assert_eq!(memory(&grown[..4]).outlook(), Outlook::Open);
         assert_eq!(memory(&grown).outlook(), Outlook::Level);
         // Nothing for once is no end of it.
         assert!(!memory(&[(1, 0), (2, 0), (4, 8)]).is_level());

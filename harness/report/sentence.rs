@@ -414,7 +414,7 @@ impl fmt::Display for Choice {
                 let from = if *an_address { " from one address" } else { "" };
                 write!(
                     f,
-                    "the server {does} a further client{from} while it holds {held}, and serves one when others have left"
+                    "the server {does} a further client{from} while it holds {held}, and serves one once there is room"
                 )
             }
             Self::Longest { longest, framing } => {

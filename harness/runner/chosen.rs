@@ -233,8 +233,9 @@ impl<'a> Job<'a> {
         let Some(again) = again.filter(is_same) else {
             return Ok(None);
         };
+        // What could not be tried on a loaded host says nothing against it.
         if let Some(confirm) = &found.confirm
-            && self.tried(confirm).await?.0 != Verdict::Pass
+            && matches!(self.tried(confirm).await?.0, Verdict::Fail(_))
         {
             return Ok(None);
         }

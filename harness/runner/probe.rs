@@ -30,6 +30,10 @@ use crate::transcript::event::Transcript;
 use std::sync::Arc;
 use std::time::Duration;
 
+/// How often a server is stopped that seems to take its time, before it is taken for one that answers at once: on a loaded host it
+/// is we who are late.
+const TRIES_TO_CATCH: u32 = 3;
+
 /// What the first look at a server tells.
 pub(super) struct Probed {
     pub(super) subject: Subject,
@@ -116,8 +120,8 @@ pub(super) async fn probe(
             .of(&subject.profile)
             .knowing(known.clone());
         let job = Job::new(target, &subject, settings, &turn, findings);
-        let (verdict, _) = job.on_fresh_server(&trial).await?;
-        subject.takes_its_time = !matches!(verdict, Verdict::Inconclusive(_));
+        let is_caught = is_caught(job, &mut session, &trial).await;
+        subject.takes_its_time = is_caught;
     }
     if unserved.is_none() && may_defer(&subject) {
         let silent = Trial::alone(silent_client())
@@ -156,6 +160,20 @@ pub(super) async fn probe(
         unserved,
         _nursery: nursery,
     })
+}
+
+/// Whether the server can be stopped between a request that it has read and its answer.
+async fn is_caught(job: Job<'_>, session: &mut Session<'_>, trial: &Trial) -> bool {
+    for _ in 0..TRIES_TO_CATCH {
+        let seen = match goes_on(job.subject) {
+            true => job.perform(session, trial).await.map(|(_, seen)| seen),
+            false => job.on_fresh_server(trial).await.map(|(_, seen)| seen),
+        };
+        if seen.is_ok_and(|seen| seen.has_shown(&stop::unanswered())) {
+            return true;
+        }
+    }
+    false
 }
 
 /// Whether a polite client got all that it was owed, and then a reset.

@@ -93,6 +93,13 @@ impl Waiting {
             another_tried: false,
         }
     }
+
+    /// Whether this look is not the first since which all is quiet: what was still on its way at the one before may have woken
+    /// the server behind it.
+    fn was_quiet_before(&mut self, now: u64, is_quiet: bool) -> bool {
+        self.quiet_since = is_quiet.then(|| self.quiet_since.unwrap_or(now));
+        self.quiet_since.is_some_and(|since| since < now)
+    }
 }
 
 /// How many clients wait at once. What each of them looks for by itself is looked for the more seldom, the more they are: the
@@ -356,20 +363,14 @@ impl Session<'_> {
         if found {
             return None;
         }
+        // Any newer look at which the rest is judged only asks for more.
+        let now = self.observer.fresh_look().number;
         let is_quiet =
             self.observer.is_settled(waiting.begun, looks) && self.is_quiet(client, what);
-        match self.was_quiet_before(is_quiet, waiting) {
+        match waiting.was_quiet_before(now, is_quiet) {
             true => Some(Ended::Settled),
             false => self.at_standstill(client, waiting),
         }
-    }
-
-    /// Whether this look is not the first since which all is quiet: what was still on its way at the one before may have woken
-    /// the server behind it.
-    fn was_quiet_before(&self, is_quiet: bool, waiting: &mut Waiting) -> bool {
-        let now = self.observer.fresh_look().number;
-        waiting.quiet_since = is_quiet.then(|| waiting.quiet_since.unwrap_or(now));
-        waiting.quiet_since.is_some_and(|since| since < now)
     }
 
     /// Whether nothing more will come although bytes wait: for as long as the kernel may take to repeat what was lost, all threads of

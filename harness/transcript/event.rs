@@ -684,6 +684,12 @@ impl Transcript {
         })
     }
 
+    /// Whether a fault is shown to have happened.
+    pub(crate) fn has_shown(&self, wanted: &Fault) -> bool {
+        let is_shown = |event: &Event| matches!(&event.what, What::Proof { fault, shown: true, .. } if **fault == *wanted);
+        self.before_repeats().iter().any(is_shown)
+    }
+
     /// Whether the kernel kept a client from the server because it had not spoken.
     pub(crate) fn shows_deferral(&self) -> bool {
         let mut events = self.events.iter();

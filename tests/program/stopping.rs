@@ -11,11 +11,12 @@ const PROFILE: &str = "transport = \"tcp\"\n[[exchange]]\nsend = 'hello\\n'\nrep
                        stop = { signal = \"TERM\", within = \"3s\", in-flight = \"completes\" }\n";
 
 /// Holds a server to what the profile promises of its end.
-fn check(command: &[&str]) -> Run {
+fn check(command: &[&str], isolation: &str) -> Run {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("lines.toml");
     std::fs::write(&file, PROFILE).unwrap();
     sockdrill(&["check", "--speaks", &file.to_string_lossy()])
+        .args(["--isolation", isolation])
         .args(["--only", "stop/term-in-flight"])
         .args(["--only", "stop/term-mid-request"])
         .reporting()
@@ -34,11 +35,19 @@ fn request_that_was_read_is_answered_and_half_of_one_is_not_waited_for(
     #[case] whole: &str,
     #[case] half: &str,
 ) {
-    let run = check(&["python3", SERVER, how, "{port}"]);
+    let run = check(&["python3", SERVER, how, "{port}"], "auto");
     let in_flight = verdict(&run, "stop/term-in-flight");
     assert!(in_flight.starts_with(whole), "{in_flight}");
     let mid_request = verdict(&run, "stop/term-mid-request");
     assert!(mid_request.starts_with(half), "{mid_request}");
+}
+
+/// Where no other server can run beside it, the one that is there is asked whether it takes its time.
+#[test]
+fn request_that_was_read_is_answered_on_the_plain_host_too() {
+    let run = check(&["python3", SERVER, "drops", "{port}"], "host");
+    let in_flight = verdict(&run, "stop/term-in-flight");
+    assert!(in_flight.starts_with("fail"), "{in_flight}");
 }
 
 /// Nobody can be told to end between a request and an answer that follows within some microseconds.
@@ -48,5 +57,8 @@ fn nothing_is_in_flight_in_a_server_that_answers_at_once() {
         .reporting()
         .run();
     let verdict = verdict(&run, "stop/term-in-flight");
-    assert!(verdict.starts_with("skip: it answers at once"), "{verdict}");
+    assert!(
+        verdict.starts_with("skip: it answers before it can be stopped"),
+        "{verdict}"
+    );
 }
