@@ -437,7 +437,8 @@ pub(super) const CHECKS: &[Check] = &[
                 let drop = ClientSteps::of(1).send(drop).lines();
                 [drop, served.clone()].concat()
             });
-            // A server may have no patience with such a client, and owes it nothing here.
+            // A server may have no patience with such a client, and owes it nothing here. What it answers all the same is read:
+            // who leaves it unread leaves by a reset.
             let leaves = ClientSteps::of(1).then(Action::Close).lines();
             Some(vec![scenario(
                 "a request that trickles in",
@@ -445,6 +446,7 @@ pub(super) const CHECKS: &[Check] = &[
                 vec![
                     ClientSteps::of(1).open(subject).lines(),
                     trickles.collect(),
+                    vec![settle()],
                     leaves,
                 ],
             )])
