@@ -233,9 +233,8 @@ impl<'a> Job<'a> {
         let Some(again) = again.filter(is_same) else {
             return Ok(None);
         };
-        // What could not be tried on a loaded host says nothing against it.
         if let Some(confirm) = &found.confirm
-            && matches!(self.tried(confirm).await?.0, Verdict::Fail(_))
+            && self.tried(confirm).await?.0 != Verdict::Pass
         {
             return Ok(None);
         }
