@@ -1398,3 +1398,43 @@ fn end(errno: Errno) -> End {
         _ => End::Reset,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use socket2::{Domain, Type};
+    use std::io::{Read, Write};
+
+    /// Nobody asks for the outcome before the server has reset the connection, behind these words.
+    fn outcome_of_one_that_is_reset(words: &[u8]) -> (Errno, Vec<u8>) {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let socket = socket2::Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        socket.set_nonblocking(true).unwrap();
+        let pending = socket.connect(&listener.local_addr().unwrap().into());
+        assert_eq!(errno_of(&pending.unwrap_err()), Errno::INPROGRESS);
+        let (mut server, _) = listener.accept().unwrap();
+        server.write_all(words).unwrap();
+        SockRef::from(&server)
+            .set_linger(Some(Duration::ZERO))
+            .unwrap();
+        drop(server);
+        let mut fds = [PollFd::new(&socket, PollFlags::empty())];
+        rustix::event::poll(&mut fds, None).unwrap();
+        let outcome = socket.take_error().unwrap().unwrap();
+        let mut told = Vec::new();
+        std::net::TcpStream::from(socket)
+            .read_to_end(&mut told)
+            .unwrap();
+        (errno_of(&outcome), told)
+    }
+
+    #[test]
+    fn connection_that_is_reset_before_anybody_looks_was_made() {
+        for words in [b"".as_slice(), b"full"] {
+            let (outcome, told) = outcome_of_one_that_is_reset(words);
+            assert_eq!(end_of_the_connected(outcome), Some(End::Reset));
+            assert_eq!(told, words);
+        }
+        assert_eq!(end_of_the_connected(Errno::CONNREFUSED), None);
+    }
+}

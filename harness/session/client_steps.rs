@@ -530,6 +530,21 @@ mod tests {
     use super::*;
 
     #[test]
+    fn all_has_to_be_quiet_at_two_looks_in_a_row() {
+        let mut waiting = Waiting::for_this(&Expectation::Silence, None, 0);
+        let looks = [
+            (7, true),
+            (7, true),
+            (8, true),
+            (9, false),
+            (10, true),
+            (11, true),
+        ];
+        let quiet = looks.map(|(look, is_quiet)| waiting.was_quiet_before(look, is_quiet));
+        assert_eq!(quiet, [false, false, true, false, false, true]);
+    }
+
+    #[test]
     fn each_of_a_large_crowd_is_looked_after_less_often_than_one_alone() {
         let waiting = Waiters::default();
         let alone = waiting.one_more();
