@@ -569,7 +569,7 @@ fn gives_up(seen: &Sighting<'_>, at_login: bool) -> Option<Found> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::checks::staged::{Staged, connected, says, server, told};
+    use crate::checks::staged::{Staged, connected, failed, says, server, told};
     use crate::transcript::event::Ended;
     use crate::transcript::instead::Got;
 
@@ -861,25 +861,13 @@ mod tests {
         assert!(ended().whole().read(|seen| gives_up(seen, true)).is_none());
     }
 
-    fn step_failed(instead: Instead) -> Cause {
-        Cause::StepFailed {
-            client: "alice".to_owned(),
-            expected: Expectation::Silence.into(),
-            how: Ended::Settled,
-            instead,
-            took: Vec::new(),
-        }
-    }
-
     #[test]
     fn only_a_client_whose_connection_was_ended_is_ended() {
         let got = || Got::Bytes(crate::model::literal::Excerpt::of(b"?"));
-        assert!(is_ended(&step_failed(Instead::Ended(End::Fin))));
-        assert!(is_ended(&step_failed(Instead::EndedFirst(End::Fin))));
-        assert!(is_ended(&step_failed(
-            Instead::SendingFailed(String::new())
-        )));
-        assert!(!is_ended(&step_failed(Instead::Got(got()))));
+        assert!(is_ended(&failed(Instead::Ended(End::Fin))));
+        assert!(is_ended(&failed(Instead::EndedFirst(End::Fin))));
+        assert!(is_ended(&failed(Instead::SendingFailed(String::new()))));
+        assert!(!is_ended(&failed(Instead::Got(got()))));
         assert!(!is_ended(&Cause::Replaced));
     }
 
@@ -891,7 +879,7 @@ mod tests {
             instead: Instead::Ended(End::Fin),
         };
         let is_it = |cause: &Cause| is_for_lack_of_room(cause);
-        assert!(is_it(&step_failed(Instead::Ended(End::Fin))));
+        assert!(is_it(&failed(Instead::Ended(End::Fin))));
         assert!(is_it(&Cause::Queued { connections: 1 }));
         assert!(is_it(&server_failed(ServerExpectation::AcceptQueue(3))));
         assert!(!is_it(&server_failed(ServerExpectation::Gone)));
