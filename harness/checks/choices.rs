@@ -107,7 +107,7 @@ pub(crate) const QUESTIONS: &[Question] = &[
             let came = came.count() + BEYOND;
             Some(arrivals(seen.subject, came.min(MOST_HELD), 1))
         },
-        read: turned_away,
+        read: met_on_arrival,
     },
     Question {
         is_open: promises_no_limit,
@@ -186,14 +186,8 @@ const ROUNDS: u32 = 10;
 pub(super) fn arrivals(subject: &Subject, clients: usize, rounds: u32) -> Scenario {
     let names: Vec<String> = (1..=clients).map(|n| format!("client-{n}")).collect();
     let names: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
-    // Who waits to be accepted has not been let in; where the server rests meanwhile, it turns nobody away.
-    let comes = |who| {
-        let comes = ClientSteps::of(who).connect().speak_if_deferred(subject);
-        let accepted = ClientSteps::of(who).expect_within(Expectation::Accepted, STEP_WITHIN);
-        [comes.lines(), vec![settle()], accepted.lines()].concat()
-    };
     let leaves = |who| ClientSteps::of(who).then(Action::Close);
-    let mut round: Vec<Line> = (0..clients).flat_map(comes).collect();
+    let mut round: Vec<Line> = (0..clients).flat_map(|who| comes(subject, who)).collect();
     round.push(settle());
     round.extend((0..clients).flat_map(|who| leaves(who).lines()));
     round.push(settle());
@@ -202,6 +196,18 @@ pub(super) fn arrivals(subject: &Subject, clients: usize, rounds: u32) -> Scenar
         &names,
         vec![vec![repeat(rounds, round)]],
     )
+}
+
+/// Who waits to be accepted has not been let in; where the server rests meanwhile, it turns nobody away.
+fn comes(subject: &Subject, who: usize) -> Vec<Line> {
+    let comes = ClientSteps::of(who).connect().speak_if_deferred(subject);
+    let accepted = ClientSteps::of(who).expect_within(Expectation::Accepted, STEP_WITHIN);
+    [comes.lines(), vec![settle()], accepted.lines()].concat()
+}
+
+/// The same of one that is served before it stays.
+fn comes_and_is_served(subject: &Subject, who: usize) -> Vec<Line> {
+    ClientSteps::of(who).come_to_stay(subject).lines()
 }
 
 /// What became of clients that came one after the other.
@@ -278,8 +284,13 @@ impl Arrival {
     }
 }
 
-/// The limit that is met by clients that come and stay: those beyond it, or some of them, are all closed in the same manner.
-pub(super) fn turned_away(seen: &Sighting<'_>) -> Option<Found> {
+/// The limit that is met by clients that come and stay.
+pub(super) fn met_on_arrival(seen: &Sighting<'_>) -> Option<Found> {
+    turned_away(seen).or_else(|| gives_places_away(seen, comes))
+}
+
+/// Those beyond a limit, or some of them, are all closed in the same manner.
+fn turned_away(seen: &Sighting<'_>) -> Option<Found> {
     let arrivals = Arrivals::of(seen);
     let held = arrivals.held.filter(|held| *held > 0)?;
     let mut manners = arrivals.manners.iter();
@@ -298,6 +309,56 @@ pub(super) fn turned_away(seen: &Sighting<'_>) -> Option<Found> {
         manner: Some(manner.clone()),
         ..found
     })
+}
+
+/// Whoever comes is let in, and those who came first go, one after the other.
+fn gives_places_away(seen: &Sighting<'_>, comes: Comes) -> Option<Found> {
+    let (mut came, mut gone, mut left) = (Vec::new(), HashSet::new(), HashSet::new());
+    let mut held = None;
+    for event in &seen.transcript.events {
+        let What::Client(id, happened) = &event.what else {
+            continue;
+        };
+        match happened {
+            ClientEvent::Connected { .. } => came.push(*id),
+            ClientEvent::Closed => drop(left.insert(*id)),
+            ClientEvent::Ended(_) if !left.contains(id) => {
+                // The last one to come has had the first one go.
+                held.get_or_insert(came.len() - 1);
+                gone.insert(*id);
+            }
+            _ => {}
+        }
+    }
+    let are_the_first =
+        gone.len() < came.len() && came[..gone.len()].iter().all(|id| gone.contains(id));
+    let held = held.filter(|held| *held > 0 && are_the_first && seen.came_to_the_last_step())?;
+    let silence = silence_before_an_end(seen.transcript)?;
+    Some(Found {
+        confirm: Some(held_for(seen.subject, held, comes, silence)),
+        ..Found::of(Choice::Limit {
+            held,
+            closes: true,
+            an_address: false,
+            drops: Drops::Oldest,
+        })
+    })
+}
+
+/// How a client comes that is to stay.
+type Comes = fn(&Subject, usize) -> Vec<Line>;
+
+/// As many as there is room for stay for so long: no time-out is over by then.
+fn held_for(subject: &Subject, clients: usize, comes: Comes, time: Duration) -> Scenario {
+    let is_there = |who| {
+        ClientSteps::of(who)
+            .expect_within(Expectation::Silence, Duration::from_millis(1))
+            .lines()
+    };
+    let come = (0..clients).flat_map(|who| comes(subject, who));
+    let are_there = (0..clients).flat_map(is_there);
+    let lines = come.chain([pause(time)]).chain(are_there).collect();
+    one_after_the_other(clients, lines)
 }
 
 /// Whether this is what the server says to whoever comes, or the beginning of it.
@@ -432,11 +493,14 @@ pub(super) fn one_by_one(subject: &Subject, clients: usize) -> Scenario {
 
 /// So many clients that are served and stay, and what comes then.
 fn held(subject: &Subject, clients: usize, then: Vec<Line>) -> Scenario {
+    let come = (0..clients).flat_map(|who| comes_and_is_served(subject, who));
+    one_after_the_other(clients, come.chain(then).collect())
+}
+
+/// What so many clients do, of whom each stays, and perhaps one more.
+fn one_after_the_other(clients: usize, mut lines: Vec<Line>) -> Scenario {
     let names: Vec<String> = (0..=clients).map(|n| format!("client-{}", n + 1)).collect();
     let names: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
-    let served = |who| ClientSteps::of(who).come_to_stay(subject);
-    let mut lines: Vec<Line> = (0..clients).flat_map(|who| served(who).lines()).collect();
-    lines.extend(then);
     lines.push(settle());
     scenario(
         "one client after the other, each of whom stays",
@@ -445,10 +509,10 @@ fn held(subject: &Subject, clients: usize, then: Vec<Line>) -> Scenario {
     )
 }
 
-/// The limit that is met when clients come one by one.
+/// The limit that is met when clients come one by one and are served.
 pub(super) fn limit(seen: &Sighting<'_>) -> Option<Found> {
     if seen.came_to_the_last_step() {
-        return None;
+        return gives_places_away(seen, comes_and_is_served);
     }
     let events = seen.transcript.events.iter();
     let clients = events.filter_map(|event| match &event.what {
@@ -743,6 +807,57 @@ mod tests {
             of(stays(2, told("?")).client(3, 1, fin())),
             Some((2, false))
         );
+    }
+
+    /// Four come and are let in; some find their connections ended when another has come.
+    fn come_and_go(scenario: fn(&Subject, usize) -> Scenario, gone: &[(usize, usize)]) -> Staged {
+        let subject = server(LINES);
+        let mut staged = Staged::of(&subject, scenario(&subject, 4)).whole();
+        for who in 0..4 {
+            staged = staged.client(1_000 * who as u64, who, connected());
+            for (gone, _) in gone.iter().filter(|(_, at)| *at == who) {
+                staged = staged.client(1_000 * who as u64 + 1, *gone, fin());
+            }
+        }
+        (0..4).fold(staged, |staged, who| {
+            let left = staged.client(4_000, who, ClientEvent::Closed);
+            left.client(4_001, who, fin())
+        })
+    }
+
+    #[test]
+    fn place_of_who_came_first_goes_to_the_next() {
+        let arrive = |subject: &Subject, clients| arrivals(subject, clients, 1);
+        let of = |gone: &[(usize, usize)]| {
+            let arrived = limit_of(come_and_go(arrive, gone).read(met_on_arrival));
+            let served = limit_of(come_and_go(one_by_one, gone).read(limit));
+            assert_eq!(arrived, served);
+            arrived
+        };
+        assert_eq!(of(&[(0, 2), (1, 3)]), Some((2, Drops::Oldest)));
+        // Several go at once, in whatever order that is noticed.
+        assert_eq!(of(&[(1, 3), (0, 3)]), Some((3, Drops::Oldest)));
+        assert_eq!(of(&[]), None);
+        let is_of_age = |gone| limit_of(come_and_go(one_by_one, gone).read(limit)).is_some();
+        assert!(!is_of_age(&[(1, 2), (2, 3)]), "another than the first");
+        assert!(!is_of_age(&[(0, 0), (1, 1), (2, 2), (3, 3)]), "everybody");
+    }
+
+    #[test]
+    fn place_that_is_given_away_is_confirmed_by_those_who_stay_as_long_where_nobody_else_comes() {
+        let gone = &[(0, 2), (1, 3)];
+        let found = come_and_go(one_by_one, gone).read(limit).unwrap();
+        let confirm = found.confirm.unwrap().to_string();
+        assert!(confirm.contains("client-2 send"), "{confirm}");
+        assert!(!confirm.contains("client-3 connect"), "{confirm}");
+        // Until another had come, the first had been silent for four seconds at last.
+        assert!(confirm.contains("pause 5"), "{confirm}");
+        assert!(confirm.contains("client-1 expect silence"), "{confirm}");
+        // Who was only let in stays as such.
+        let arrive = |subject: &Subject, clients| arrivals(subject, clients, 1);
+        let found = come_and_go(arrive, gone).read(met_on_arrival).unwrap();
+        let confirm = found.confirm.unwrap().to_string();
+        assert!(!confirm.contains("client-2 send"), "{confirm}");
     }
 
     const PINGS: &str = "[[exchange]]\nsend = 'PING\\n'\nreply = 'PONG\\n'\n[promises]\nafter-exchange = \"stays-open\"\n";

@@ -17,6 +17,7 @@ use crate::model::need::Need;
 use crate::model::profile::{Drops, MostConnections, Refused};
 use crate::model::scenario::{Line, Scenario, Waiver};
 use crate::model::subject::Subject;
+use crate::model::template::Template;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::os::fd::AsRawFd;
@@ -129,8 +130,11 @@ const LATE_COMERS: u32 = 8;
 
 /// Clients that came to stay are there yet, and leave.
 fn still_there() -> Vec<Line> {
-    let there = ClientSteps::of(0).expect_within(Expectation::Silence, Duration::from_millis(1));
-    there.then(Action::Close).lines()
+    is_there(ClientSteps::of(0)).then(Action::Close).lines()
+}
+
+fn is_there(client: ClientSteps) -> ClientSteps {
+    client.expect_within(Expectation::Silence, Duration::from_millis(1))
 }
 
 /// Clients too many speak before they see that they are: what nobody reads of them keeps no place, and nothing else.
@@ -153,6 +157,41 @@ fn those_too_many_speak(crowd: u32, subject: &Subject) -> Option<Scenario> {
             again.lines(),
         ],
     ))
+}
+
+/// As many as are promised stay; whoever comes then is served and stays, and the one who came first sees that it has to go.
+fn the_oldest_goes(most: u32, text: Option<&Template>, subject: &Subject) -> Scenario {
+    let (oldest, late, again, crowd) = (0, 1, 2, 3);
+    let mut clients = vec![("oldest", 1), ("late", 1), ("again", most)];
+    clients.extend((most > 1).then(|| ("crowd", most - 1)));
+    let of = |who| (who < clients.len()).then(|| ClientSteps::of(who));
+    let lines = |steps: Option<ClientSteps>| steps.map_or_else(Vec::new, ClientSteps::lines);
+    let comes = |who| lines(of(who).map(|steps| steps.come_to_stay(subject)));
+    let stays = |who| lines(of(who).map(is_there));
+    let leaves = |who| lines(of(who).map(|steps| steps.then(Action::Close)));
+    let told = text.cloned().map(Expectation::Template);
+    let goes = told
+        .into_iter()
+        .fold(ClientSteps::of(oldest), ClientSteps::expect);
+    let goes = goes.expect_end(&[End::Fin, End::Reset]);
+    let rests = || vec![settle()];
+    let all_come = [comes(oldest), rests(), comes(crowd), rests()];
+    let are_there = [stays(oldest), stays(crowd)];
+    let one_goes = [comes(late), goes.lines(), rests(), stays(late)];
+    let leave = [leaves(oldest), leaves(crowd), leaves(late), rests()];
+    let come_again = [comes(again), rests(), stays(again), leaves(again)];
+    let parts = [
+        all_come.concat(),
+        are_there.concat(),
+        one_goes.concat(),
+        leave.concat(),
+        come_again.concat(),
+    ];
+    scenario(
+        "one more than is promised, for whom the oldest goes",
+        &clients,
+        parts.to_vec(),
+    )
 }
 
 /// So many are turned away one after the other.
@@ -513,7 +552,8 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A client too many is left without a word, or ends those that are in; a slot that is not given back is lost: \
               https://github.com/projecteru/redis-cerberus/pull/29",
         method: "As many clients as promised are served and stay; one more connects; the others leave, and one is served. \
-                 Where those too many are closed, some speak before they see it; then all leave, and as many are served again.",
+                 Where those too many are closed, some speak before they see it; then all leave, and as many are served again. Where \
+                 the oldest goes, it is that one who sees it, and the one more is served and stays.",
         quantities: "As many as promised, and one more, or eight where only some of those too many are turned away; \
                      five that speak and are turned away show a place that is kept of any, for all promised places \
                      are asked for again. With --deep fifty of these.",
@@ -535,6 +575,9 @@ pub(super) const CHECKS: &[Check] = &[
             };
             // A bystander is one of them.
             let crowd = most.checked_sub(u32::from(subject.bystander))?.max(1);
+            if let (Refused::Closed(text), Drops::Oldest) = (refused, drops) {
+                return Some(vec![the_oldest_goes(most, text.as_ref(), subject)]);
+            }
             let served = ClientSteps::of(0).come_to_stay(subject);
             let late = ClientSteps::of(1);
             let (sees, then) = match refused {

@@ -347,6 +347,13 @@ impl Need {
         reason: "no login-timeout is promised",
     };
 
+    /// A promised time for a whole request.
+    pub(crate) const REQUEST_TIMEOUT: Self = Self {
+        word: "request timeout",
+        met: |subject| subject.profile.promises.request_timeout.is_some(),
+        reason: "no request-timeout is promised",
+    };
+
     /// The promise never to time out.
     pub(crate) const NO_IDLE_TIMEOUT: Self = Self {
         word: "no idle timeout",

@@ -3,7 +3,7 @@
 use super::derive::killed_and_started_again;
 use super::{choices, longest, output, penalties, reply_time, stop, unasked};
 use crate::checks;
-use crate::judge::Choice;
+use crate::judge::{Choice, timeout_promise};
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::data::{Data, Segmentation};
 use crate::model::dialogue::{
@@ -14,7 +14,7 @@ use crate::model::limits::LOOK_ON_FOR;
 use crate::model::literal::{Excerpt, Measured};
 use crate::model::need::Need;
 use crate::model::phase::Moment;
-use crate::model::profile::{Drops, Longest, STOP_WITHIN};
+use crate::model::profile::{Drops, Framing, IdleTimeout, Longest, STOP_WITHIN};
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::server_action::{Second, ServerAction, Signal};
 use crate::model::subject::Subject;
@@ -185,8 +185,16 @@ const SERVED_AT_ONCE: usize = 64;
 fn met_limit(seen: &Sighting<'_>) -> Option<choices::Found> {
     match Need::STAYS_OPEN.unmet(seen.subject) {
         None => choices::limit(seen),
-        Some(_) => choices::turned_away(seen),
+        Some(_) => choices::met_on_arrival(seen),
     }
+}
+
+/// How long after a client's last words its connection was ended.
+fn ended_after_the_last_word(seen: &Sighting<'_>) -> Option<(Duration, End)> {
+    let said = |event: &ClientEvent| matches!(event, ClientEvent::Sent(_));
+    let said = seen.client_events().filter(|(_, event)| said(event)).last();
+    let (at, end) = seen.ended()?;
+    Some((at.saturating_sub(said?.0), end))
 }
 
 /// How long a silent client watches the server.
@@ -562,6 +570,11 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                     ..
                 }) => format!("holds {held} and closes some of those that come then"),
                 Some(Choice::Limit {
+                    held,
+                    drops: Drops::Oldest,
+                    ..
+                }) => format!("holds {held} and closes the oldest for the next"),
+                Some(Choice::Limit {
                     held, closes: true, ..
                 }) => format!("holds {held} and closes the next"),
                 Some(Choice::Limit { held, .. }) => {
@@ -742,6 +755,48 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         occasion: Occasion::Own(reply_time::exchanges),
         read: reply_time::observed,
         line: NO_LINE,
+    },
+    Observation {
+        name: "request_timeout",
+        id: None,
+        about: "What the server does with a client that begins a request and does not end it, where request-timeout is not promised.",
+        needs: &[Need::STREAM, Need::LONG_REQUEST],
+        occasion: Occasion::Own(|subject| {
+            let is_open = subject.profile.promises.request_timeout.is_none();
+            let framing = subject.profile.model().map(|model| model.framing);
+            // Any byte is a request.
+            let request = dialogue::request(&subject.profile)
+                .filter(|_| is_open && framing != Some(Framing::Stream))?;
+            let begins = ClientSteps::of(0).open(subject);
+            let begins = begins.send(&request[..request.len() / 2]);
+            Some(scenario(
+                "a request without an end",
+                &[("alice", 1)],
+                vec![
+                    begins.lines(),
+                    vec![pause(WATCHED)],
+                    ClientSteps::of(0).then(Action::Close).lines(),
+                ],
+            ))
+        }),
+        read: |seen| {
+            Some(match ended_after_the_last_word(seen) {
+                Some((time, end)) => {
+                    format!(
+                        "closed by the server after {:.1} s ({end})",
+                        time.as_secs_f64()
+                    )
+                }
+                None => format!("is waited for (watched for {} s)", WATCHED.as_secs()),
+            })
+        },
+        line: |seen| {
+            let (time, _) = ended_after_the_last_word(seen)?;
+            // A server may have no patience with a client that is silent, whatever it has said before.
+            let patience = seen.subject.profile.promises.idle_timeout?.time();
+            let is_silence = patience.is_some_and(|patience| IdleTimeout::margin(patience) <= time);
+            (!is_silence).then(|| timeout_promise("request-timeout", time))
+        },
     },
     Observation {
         name: "second_instance",
@@ -1192,6 +1247,27 @@ mod tests {
     }
 
     #[test]
+    fn client_that_does_not_end_its_request_is_waited_for_or_given_up() {
+        let begun = |promises: &str| {
+            let subject = server(&format!("{LINES}[promises]\n{promises}\n"));
+            let begun = staged("request_timeout", &subject).client(100, 0, connected());
+            begun.client(500, 0, says("hel"))
+        };
+        let open = begun("").client(2_500, 0, ClientEvent::Closed);
+        let open = value("request_timeout", &open);
+        assert_eq!(open, "is waited for (watched for 2 s)");
+        let closed =
+            |promises: &str| value("request_timeout", &begun(promises).client(2_000, 0, fin()));
+        let seen = "closed by the server after 1.5 s (fin)";
+        let promise = format!("{seen}; to have it judged, promise request-timeout = \"1500ms\"");
+        // A server may have no patience with who is silent, whatever that one has said before.
+        assert_eq!(closed(""), seen);
+        assert_eq!(closed("idle-timeout = \"2s\""), seen);
+        assert_eq!(closed("idle-timeout = \"5s\""), promise);
+        assert_eq!(closed("idle-timeout = \"none\""), promise);
+    }
+
+    #[test]
     fn listener_goes_with_its_process_or_outlives_it() {
         let subject = server(LINES);
         let killed = |event| {
@@ -1278,6 +1354,12 @@ mod tests {
             waits.starts_with("holds 2 and leaves the next unanswered"),
             "{waits}"
         );
+        let oldest = (0..3).fold(most(&stays).whole(), |staged, who| {
+            staged.client(1, who, connected())
+        });
+        let oldest = value("most_connections", &oldest.client(2, 0, fin()));
+        let promise = "holds 2 and closes the oldest for the next; to have it judged, promise most-connections = { in-all = 2, refused = \"closed\", drops = \"oldest\" }";
+        assert_eq!(oldest, promise);
         // Clients whom an exchange ends have come, and nothing more.
         let closes = server(&format!("{LINES}[promises]\nafter-exchange = \"closes\"\n"));
         let all = value("most_connections", &most(&closes).whole());

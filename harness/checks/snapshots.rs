@@ -100,6 +100,7 @@ fn servers() -> Vec<(&'static str, Subject)> {
         ("http-close", built_in("http-close")),
         ("club", slow_club),
         ("doorman", built_in("doorman")),
+        ("carousel", built_in("carousel")),
         ("banner", built_in("banner")),
         ("uppercase-in-turn", built_in("uppercase-in-turn")),
         ("uppercase-one", built_in("uppercase-one")),

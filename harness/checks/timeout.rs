@@ -77,21 +77,26 @@ fn in_few_words(model: Model, bytes: usize, seed: u64) -> Data {
     }
 }
 
-/// A request of which a byte comes now and then, and the last one never: until nobody waits for the client's end any more.
+/// This request, of which a byte comes now and then, and the last one never: until nobody waits for the client's end any more.
 /// `None` where that takes longer between two bytes than a client may be silent.
-fn endless_request(subject: &Subject, promised: Duration) -> Option<Action> {
+fn without_an_end(
+    request: Option<Vec<u8>>,
+    subject: &Subject,
+    promised: Duration,
+) -> Option<Action> {
     let model = subject.profile.model();
     let mut words = match model.map(|model| (model, model.framing)) {
         // Any byte is a request.
         Some((_, Framing::Stream | Framing::Datagram)) => return None,
         Some((model, Framing::Line)) => b"a".repeat(model.at_most(17)),
-        None => dialogue::first_request(&subject.profile)?,
+        None => request?,
     };
     words.pop();
     let lasts = IdleTimeout::margin(promised) + fair_margin(promised);
     let every = lasts.div_f64(words.len().max(1) as f64);
-    let patience = subject.profile.promises.patience()?;
-    (every < IdleTimeout::margin(patience)).then(|| Action::Send {
+    let patience = subject.profile.promises.patience();
+    let is_kept = patience.is_none_or(|patience| every < IdleTimeout::margin(patience));
+    is_kept.then(|| Action::Send {
         data: Data::literal(words),
         segmentation: Segmentation::Pieces(1),
         every: Some(every),
@@ -151,22 +156,58 @@ fn who_does_not_log_in(subject: &Subject) -> Option<Vec<Scenario>> {
             .require(Expectation::Accepted),
         promises.patience()?,
     );
-    let dripping = endless_request(subject, login).map(|drip| {
-        (
-            "oscar",
-            ClientSteps::of(0).greeted(subject).then(drip),
-            login,
-        )
+    let first = dialogue::first_request(&subject.profile);
+    let dripping = without_an_end(first, subject, login).map(|drip| {
+        let gone_after = promises.request_timeout.unwrap_or(login).min(login);
+        let drips = ClientSteps::of(0).greeted(subject).then(drip);
+        ("oscar", drips, gone_after)
     });
     let alone = [Some(silent), dripping].into_iter().flatten();
-    let scenarios = alone.map(|(name, steps, gone_after)| {
+    Some(alone_and_gone("does not log in", alone).collect())
+}
+
+/// When the server gives up on a client in the middle of its request, behind all that comes before it: of several times that are
+/// promised the first to be over.
+fn given_up_in_a_request(subject: &Subject, is_silent: bool) -> Option<Duration> {
+    let promises = &subject.profile.promises;
+    let is_first = subject.profile.earlier_exchanges().next().is_none();
+    let login = promises.login_timeout.filter(|_| is_first);
+    let idle = idle_timeout(subject).filter(|_| is_silent);
+    let times = [promises.request_timeout, login, idle];
+    times.into_iter().flatten().min()
+}
+
+/// Clients whose request has no end: one stops in the middle of it, and of another one a byte comes now and then.
+fn who_does_not_end_a_request(subject: &Subject) -> Option<Vec<Scenario>> {
+    let promised = subject.profile.promises.request_timeout?;
+    // Any byte is a request.
+    let framing = subject.profile.model().map(|model| model.framing);
+    let request =
+        dialogue::request(&subject.profile).filter(|_| framing != Some(Framing::Stream))?;
+    let half = &request[..request.len() / 2];
+    let stops = ClientSteps::of(0).open(subject).send(half);
+    let gone_after = |is_silent| given_up_in_a_request(subject, is_silent).unwrap_or(promised);
+    let stops = Some(("mallory", stops, gone_after(true)));
+    let drips = without_an_end(Some(request), subject, promised).map(|drip| {
+        let drips = ClientSteps::of(0).open(subject).then(drip);
+        ("oscar", drips, gone_after(false))
+    });
+    let alone = stops.into_iter().chain(drips);
+    Some(alone_and_gone("does not end a request", alone).collect())
+}
+
+/// Clients with their names, each alone and gone after a time.
+fn alone_and_gone<'a>(
+    what: &str,
+    clients: impl IntoIterator<Item = (&'a str, ClientSteps, Duration)>,
+) -> impl Iterator<Item = Scenario> {
+    clients.into_iter().map(move |(name, steps, gone_after)| {
         scenario(
-            format!("{name} does not log in"),
+            format!("{name} {what}"),
             &[(name, 1)],
             vec![closes_in_time(steps, gone_after)],
         )
-    });
-    Some(scenarios.collect())
+    })
 }
 
 /// How many are connected to the counterexample of the silent crowd.
@@ -221,7 +262,7 @@ pub(super) const CHECKS: &[Check] = &[
         ],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let promised = idle_timeout(subject)?;
+            let promised = given_up_in_a_request(subject, true)?;
             let request = dialogue::request(&subject.profile).unwrap_or_default();
             if subject
                 .profile
@@ -270,6 +311,24 @@ pub(super) const CHECKS: &[Check] = &[
                     })
                 })
             },
+        },
+    },
+    Check {
+        id: "timeout/request-closes",
+        requirement: "A client that begins a request and does not end it is disconnected when the promised time is over, and not \
+                      before, whether it stops or goes on without an end.",
+        why: "A deadline that each byte moves is none for who sends one now and then (slowloris), and holds a worker for ever: \
+              https://github.com/gd-arnold/tiny-nginx/issues/3 https://github.com/ninenines/cowboy/pull/212",
+        method: "A client sends half of its request and is silent; another one sends its request a byte at a time, and never \
+                 the last one.",
+        quantities: "",
+        fix: "Give each request a deadline when its first byte comes, or before, and let no other byte move it.",
+        needs: &[Need::STREAM, Need::REQUEST_TIMEOUT, Need::LONG_REQUEST],
+        policy: Policy::MUST,
+        scenarios: who_does_not_end_a_request,
+        counterexample: Counterexample {
+            instead_of: "carousel",
+            serve: |address| each(&listen(address)?, deadline_that_each_byte_moves),
         },
     },
     Check {
@@ -702,6 +761,25 @@ const SERVED_AND_SILENT: u32 = 16;
 /// The promised time of the profile `line-idle`.
 const LINE_IDLE: Duration = Duration::from_secs(2);
 
+/// The promised time of the profile `carousel` for a whole line.
+const CAROUSEL_WHOLE: Duration = Duration::from_secs(2);
+
+fn deadline_that_each_byte_moves(stream: &mut TcpStream) -> std::io::Result<()> {
+    let mut is_whole = true;
+    let mut buffer = [0; 4096];
+    loop {
+        stream.set_read_timeout((!is_whole).then_some(CAROUSEL_WHOLE))?;
+        let count = stream.read(&mut buffer)?;
+        let bytes = &buffer[..count];
+        let lines = bytes.iter().filter(|byte| **byte == b'\n').count();
+        stream.write_all(&b"ROUND AND ROUND\n".repeat(lines))?;
+        is_whole = match bytes.last() {
+            Some(byte) => *byte == b'\n',
+            None => return Ok(()),
+        };
+    }
+}
+
 fn deadline_until_first_byte(stream: &mut TcpStream) -> std::io::Result<()> {
     stream.set_read_timeout(Some(LINE_IDLE))?;
     let mut line = Vec::new();
@@ -783,19 +861,39 @@ mod tests {
     fn request_without_an_end_lasts_until_nobody_waits_for_the_end_any_more() {
         let drip = |promises: &str| {
             let subject = lines(promises);
-            match endless_request(&subject, Duration::from_secs(10))? {
+            match without_an_end(None, &subject, Duration::from_secs(10))? {
                 Action::Send { data, every, .. } => Some((data.length(), every)),
                 _ => None,
             }
         };
         let lasts = IdleTimeout::margin(Duration::from_secs(10)) + Duration::from_secs(11);
         assert_eq!(drip("idle-timeout = \"10s\""), Some((16, Some(lasts / 16))));
-        // A byte would come too late; nothing is promised of silence; any byte is a request.
+        assert_eq!(drip(""), Some((16, Some(lasts / 16))));
+        // A byte would come too late; any byte is a request.
         assert_eq!(drip("idle-timeout = \"1s\""), None);
-        assert_eq!(drip(""), None);
         let stream =
             server("model = \"echo\"\nframing = \"stream\"\n[promises]\nidle-timeout = \"10s\"\n");
-        assert!(endless_request(&stream, Duration::from_secs(10)).is_none());
+        assert!(without_an_end(None, &stream, Duration::from_secs(10)).is_none());
+    }
+
+    #[test]
+    fn client_in_a_request_is_given_up_when_the_first_of_the_promised_times_is_over() {
+        let exchange = "[[exchange]]\nsend = 'PING\\n'\nreply = 'PONG\\n'\n";
+        let opening =
+            format!("[[exchange]]\nonce = true\nsend = 'HI\\n'\nreply = 'IN\\n'\n{exchange}");
+        let of = |exchanges: &str, promises: &str| {
+            let subject = server(&format!("{exchanges}[promises]\n{promises}\n"));
+            [true, false].map(|is_silent| {
+                given_up_in_a_request(&subject, is_silent).map(|time| time.as_secs())
+            })
+        };
+        assert_eq!(of(exchange, "request-timeout = \"9s\""), [Some(9), Some(9)]);
+        let silent = "request-timeout = \"9s\"\nidle-timeout = \"5s\"";
+        assert_eq!(of(exchange, silent), [Some(5), Some(9)]);
+        let login = "request-timeout = \"9s\"\nlogin-timeout = \"5s\"";
+        assert_eq!(of(exchange, login), [Some(5), Some(5)]);
+        assert_eq!(of(&opening, login), [Some(9), Some(9)]);
+        assert_eq!(of(exchange, "idle-timeout = \"none\""), [None, None]);
     }
 
     #[test]

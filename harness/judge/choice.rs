@@ -75,12 +75,11 @@ impl Choice {
             (Self::TurnsAway(_), Self::TurnsAway(_)) => true,
             (
                 Self::Limit {
-                    drops: Drops::Some, ..
+                    drops: drops @ (Drops::Some | Drops::Oldest),
+                    ..
                 },
-                Self::Limit {
-                    drops: Drops::Some, ..
-                },
-            ) => true,
+                Self::Limit { drops: too, .. },
+            ) => drops == too,
             _ => self == other,
         }
     }
@@ -142,6 +141,7 @@ impl Choice {
                 let drops = match drops {
                     Drops::All => "",
                     Drops::Some => ", drops = \"some\"",
+                    Drops::Oldest => ", drops = \"oldest\"",
                 };
                 format!("most-connections = {{ {of} = {held}, refused = \"{refused}\"{drops} }}")
             }
@@ -166,13 +166,18 @@ impl Choice {
                 } else {
                     "idle-timeout"
                 };
-                // The server's time ran before ours, and is a round one.
-                let tenths = Duration::from_millis(after.as_millis() as u64 / 100 * 100);
-                let time = if tenths.is_zero() { *after } else { tenths };
-                format!("{key} = \"{}\"", Shown(time))
+                timeout_promise(key, *after)
             }
         }
     }
+}
+
+/// The line of a profile that promises a time-out that was seen to be over after this time.
+pub(crate) fn timeout_promise(key: &str, after: Duration) -> String {
+    // The server's time ran before ours, and is a round one.
+    let tenths = Duration::from_millis(after.as_millis() as u64 / 100 * 100);
+    let time = if tenths.is_zero() { after } else { tenths };
+    format!("{key} = \"{}\"", Shown(time))
 }
 
 /// What all of these say, but for the numbers in it.
@@ -269,6 +274,7 @@ mod tests {
             (Choice::Penalises(time(1)), Choice::Penalises(time(2))),
             (Choice::TurnsAway(time(1)), Choice::TurnsAway(time(2))),
             (holds(5, Drops::Some), holds(6, Drops::Some)),
+            (holds(5, Drops::Oldest), holds(6, Drops::Oldest)),
             (holds(5, Drops::All), holds(5, Drops::All)),
         ];
         for (one, other) in alike {
@@ -281,6 +287,7 @@ mod tests {
             (of_output(100), of_output(200)),
             (holds(5, Drops::All), holds(6, Drops::All)),
             (holds(5, Drops::All), holds(5, Drops::Some)),
+            (holds(5, Drops::Oldest), holds(5, Drops::Some)),
             (Choice::Throttles(time(1)), Choice::Penalises(time(1))),
         ];
         for (one, other) in apart {

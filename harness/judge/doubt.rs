@@ -55,6 +55,16 @@ pub(crate) enum Doubt {
         /// How long a client may be, where that is promised.
         timeout: Option<Duration>,
     },
+    /// The server ended a connection whose client had been about its request for longer than the server promises to wait for
+    /// the whole of it.
+    SlowByUs {
+        /// What the client did not get.
+        step: Box<Cause>,
+        /// For how long its request had been under way.
+        under_way: Duration,
+        /// How long it may be.
+        timeout: Duration,
+    },
     /// The server may do on purpose what it was seen to do, and its profile says nothing of that.
     Chosen {
         /// What the client did not get.
@@ -211,6 +221,7 @@ impl Doubt {
             Self::NotServedBefore { .. } => "not-served-before",
             Self::TooLittleToCallBusy { .. } => "too-little-to-call-busy",
             Self::SilentByUs { .. } => "silent-by-us",
+            Self::SlowByUs { .. } => "slow-by-us",
             Self::Chosen { .. } => "chosen",
             Self::Excused { deed, .. } => match deed {
                 Deed::Killed => "killed",

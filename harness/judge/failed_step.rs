@@ -58,6 +58,8 @@ pub(super) struct FailedStep {
     deed: Option<Deed>,
     /// How long the client had not spoken, where the server then ended its connection.
     silent: Option<Duration>,
+    /// For how long the client had been about what it asked for, where the same was.
+    under_way: Option<Duration>,
     /// How long it was kept from speaking at most for which the scenario does not ask, where the same was.
     kept: Option<Duration>,
 }
@@ -95,6 +97,14 @@ impl FailedStep {
                 step,
                 silent,
                 timeout: Some(timeout),
+            });
+        }
+        let slow = self.under_way.zip(trial.closes_unfinished_after);
+        if let Some((under_way, timeout)) = slow.filter(|(slow, timeout)| slow >= timeout) {
+            return Some(Doubt::SlowByUs {
+                step,
+                under_way,
+                timeout,
             });
         }
         let kept = self.kept.map(|kept| kept + self.late);
@@ -356,6 +366,7 @@ impl<'a> SoFar<'a> {
                 .unwrap_or_default(),
             asked: client.and_then(|id| self.asked.of(id).map(<[u8]>::to_vec)),
             silent: client.and_then(|id| self.silences.before_end_of(id)),
+            under_way: client.and_then(|id| self.silences.under_way_at_end_of(id)),
             kept: client.and_then(|id| self.silences.kept_before_end_of(id)),
         })
     }

@@ -21,7 +21,7 @@ mod verdict;
 
 pub(crate) use alarms::{add as add_alarm, recommendations};
 pub(crate) use cause::{Alarmed, Cause, Growth, Occasion, QUEUED, StepRef, Unit};
-pub(crate) use choice::{Choice, text_of};
+pub(crate) use choice::{Choice, text_of, timeout_promise};
 pub(crate) use deeds::Deed;
 pub(crate) use doubt::{Doubt, Skip};
 pub(crate) use growth::begins_to_tell;

@@ -1,4 +1,4 @@
-//! How long clients kept silent before their connections ended.
+//! How long clients kept silent before their connections ended, or were about what they asked for.
 
 use crate::transcript::event::{ClientEvent, ClientId, Event, What};
 use std::collections::{HashMap, HashSet};
@@ -13,6 +13,10 @@ pub(super) struct Silences {
     waiting: HashSet<ClientId>,
     spoke: HashMap<ClientId, Duration>,
     longest: HashMap<ClientId, Duration>,
+    /// When those began to speak who have heard nothing since.
+    began: HashMap<ClientId, Duration>,
+    /// For how long those had been about it whose connections are over.
+    under_way: HashMap<ClientId, Duration>,
     ended: HashSet<ClientId>,
     /// When connections were over, for the server or for us.
     over: HashMap<ClientId, Duration>,
@@ -80,6 +84,8 @@ impl Silences {
         match what {
             ClientEvent::Connecting => {
                 self.longest.remove(id);
+                self.began.remove(id);
+                self.under_way.remove(id);
                 self.kept.remove(id);
                 self.mute_since.remove(id);
                 self.ended.remove(id);
@@ -87,6 +93,7 @@ impl Silences {
             }
             ClientEvent::Sent(_) => {
                 self.break_silence(*id, event.at);
+                self.began.entry(*id).or_insert(event.at);
                 self.waiting.insert(*id);
                 if let Some(since) = self.mute_since.remove(id) {
                     self.was_kept(*id, since, event.at);
@@ -97,7 +104,11 @@ impl Silences {
                 self.ended.insert(*id);
                 self.end(*id, event.at);
             }
-            ClientEvent::Received(_) if self.reading_is_use => {
+            ClientEvent::Received(_) => {
+                self.began.remove(id);
+                if !self.reading_is_use {
+                    return;
+                }
                 if !self.waiting.remove(id) {
                     self.break_silence(*id, event.at);
                 }
@@ -112,12 +123,21 @@ impl Silences {
     /// The connection has ended: from here on nobody waits for the client to speak.
     fn end(&mut self, id: ClientId, at: Duration) {
         self.over.entry(id).or_insert(at);
+        if let Some(began) = self.began.remove(&id) {
+            self.under_way.insert(id, at.saturating_sub(began));
+        }
     }
 
     fn break_silence(&mut self, id: ClientId, at: Duration) {
         let silent = self.spoke.get(&id).map(|spoke| at.saturating_sub(*spoke));
         let longest = self.longest.entry(id).or_default();
         *longest = silent.unwrap_or_default().max(*longest);
+    }
+
+    /// For how long a client had been about what it asked for, where its connection has been ended meanwhile.
+    pub(super) fn under_way_at_end_of(&self, id: ClientId) -> Option<Duration> {
+        let under_way = self.under_way.get(&id).copied();
+        under_way.filter(|_| self.ended.contains(&id))
     }
 
     /// The longest time for which a client did not speak, where its connection has been ended.
@@ -176,6 +196,32 @@ mod tests {
         };
         assert_eq!(longest(true), Some(Duration::from_secs(2)));
         assert_eq!(longest(false), Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn client_is_about_its_request_from_the_first_byte_until_it_hears_something() {
+        let id = ClientId { who: 0, member: 0 };
+        let under_way = |events: &[(u64, ClientEvent)]| {
+            let mut silences = Silences::default();
+            for (second, event) in events {
+                silences.apply(&Event {
+                    at: Duration::from_secs(*second),
+                    what: What::Client(id, event.clone()),
+                });
+            }
+            silences.under_way_at_end_of(id)
+        };
+        let sent = || ClientEvent::Sent(vec![1].into());
+        let heard = || ClientEvent::Received(vec![1].into());
+        let end = || ClientEvent::Ended(End::Fin);
+        let seconds = |time| Some(Duration::from_secs(time));
+        let begins = [(0, ClientEvent::Connecting), (1, sent()), (3, sent())];
+        let of = |rest: &[(u64, ClientEvent)]| under_way(&[&begins, rest].concat());
+        assert_eq!(of(&[(6, end())]), seconds(5));
+        assert_eq!(of(&[(6, heard()), (7, end())]), None);
+        assert_eq!(of(&[(6, heard()), (7, sent()), (9, end())]), seconds(2));
+        assert_eq!(of(&[]), None);
+        assert_eq!(of(&[(6, end()), (7, ClientEvent::Connecting)]), None);
     }
 
     #[test]

@@ -1524,6 +1524,35 @@ fn connection_that_ends_while_its_client_is_kept_silent_proves_nothing_where_not
     assert_eq!(doubt.kind(), "silent-by-us");
 }
 
+/// A client whose request takes longer than it may is given up; one that is given up earlier is not.
+#[test]
+fn client_that_is_slow_with_its_request_blames_us_where_it_is_to_be_whole_in_time() {
+    let lines = ClientSteps::of(0).connect().send("HELLO").lines();
+    let mut trial = trial([lines, ClientSteps::of(0).expect(hello()).lines()].concat());
+    trial.closes_unfinished_after = Some(Duration::from_secs(2));
+    let ends_after = |millis: u64| {
+        let what = vec![
+            (0, What::Phase(Phase::Scenario)),
+            (0, What::StepBegan(0)),
+            (0, What::Client(ALICE, ClientEvent::Connecting)),
+            (0, What::Client(ALICE, connection())),
+            (0, done(0)),
+            (5_000, What::StepBegan(1)),
+            (
+                5_000,
+                What::Client(ALICE, ClientEvent::Sent(b"HEL".to_vec().into())),
+            ),
+            (5_000 + millis, finished()),
+            (5_000 + millis, What::StepBegan(2)),
+            (5_000 + millis, done(2)),
+        ];
+        judge(&trial, &timed(what))
+    };
+    assert_eq!(doubt_of(ends_after(2_000)), "slow-by-us");
+    let early = ends_after(1_900);
+    assert!(matches!(early, Verdict::Fail(_)), "{early:?}");
+}
+
 /// Who reads at a pace that our own host does not keep has not been kept waiting by the server.
 #[test]
 fn client_that_was_late_with_its_own_pace_blames_us() {

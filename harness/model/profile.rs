@@ -212,6 +212,8 @@ pub(crate) struct Promises {
     pub idle_timeout: Option<IdleTimeout>,
     /// When it gives up on a client that has not spoken, or not logged in.
     pub login_timeout: Option<Duration>,
+    /// When it gives up on a client whose request has begun and is not whole, whatever comes of it meanwhile.
+    pub request_timeout: Option<Duration>,
     /// How many connections it holds.
     pub most_connections: Option<MostConnections>,
     /// How long a line or a datagram may be.
@@ -247,14 +249,14 @@ pub(crate) enum MostConnections {
         in_all: Option<u32>,
         /// From one address.
         an_address: Option<u32>,
-        /// What the next one sees.
+        /// What those see who are turned away.
         refused: Refused,
-        /// Which of those that come then.
+        /// Which of those that come then, or have come before.
         drops: Drops,
     },
 }
 
-/// Which clients a server turns away that come when it holds as many as it promises.
+/// Which clients a server turns away when it holds as many as it promises and others come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Drops {
@@ -263,6 +265,8 @@ pub(crate) enum Drops {
     All,
     /// Some, and more as there are more, as random early drop does.
     Some,
+    /// None of them: those go in their place who came first, or have been silent for the longest.
+    Oldest,
 }
 
 /// What a client sees for which a server has no room.
@@ -309,6 +313,15 @@ impl Promises {
         in_all.iter().copied().chain(an_address).min()
     }
 
+    /// Whether those who came first go when others come for whom there is no room.
+    pub(crate) fn drops_the_oldest(&self) -> bool {
+        let drops = match &self.most_connections {
+            Some(MostConnections::Limit { drops, .. }) => Some(*drops),
+            _ => None,
+        };
+        drops == Some(Drops::Oldest)
+    }
+
     /// Whether clients that come from one address are held responsible for each other, so that ours come from one each.
     pub(crate) fn penalises_addresses(&self) -> bool {
         self.penalties == Some(Penalties::AnAddress)
@@ -328,6 +341,7 @@ impl Promises {
             after_exchange: self.after_exchange.or(other.after_exchange),
             idle_timeout: self.idle_timeout.or(other.idle_timeout),
             login_timeout: self.login_timeout.or(other.login_timeout),
+            request_timeout: self.request_timeout.or(other.request_timeout),
             most_connections: self.most_connections.or(other.most_connections),
             longest: self.longest.or(other.longest),
             output_limit: self.output_limit.or(other.output_limit),
@@ -511,6 +525,7 @@ pub(crate) struct RawPromises {
     after_exchange: Option<AfterExchange>,
     idle_timeout: Option<String>,
     login_timeout: Option<String>,
+    request_timeout: Option<String>,
     most_connections: Option<RawMost>,
     longest: Option<RawLongest>,
     output_limit: Option<String>,
@@ -528,7 +543,7 @@ pub(crate) struct RawPromises {
 #[serde(
     untagged,
     expecting = "most-connections is \"unlimited\" or a table of in-all, an-address, refused (waits or closed), text and drops \
-                 (all or some)"
+                 (all, some or oldest)"
 )]
 enum RawMost {
     Word(MostWord),
@@ -1136,6 +1151,7 @@ fn promises(raw: RawPromises) -> Result<Promises, String> {
         after_exchange: raw.after_exchange,
         idle_timeout,
         login_timeout: time("login-timeout", raw.login_timeout)?,
+        request_timeout: time("request-timeout", raw.request_timeout)?,
         most_connections: raw.most_connections.map(most_connections).transpose()?,
         longest: raw.longest.map(longest).transpose()?,
         output_limit: raw.output_limit.map(output_limit).transpose()?,
@@ -1175,8 +1191,8 @@ fn most_connections(raw: RawMost) -> Result<MostConnections, String> {
     for limit in raw.in_all.iter().chain(&raw.an_address) {
         counted("most-connections", *limit)?;
     }
-    if (&raw.refused, raw.drops) == (&RefusedWord::Waits, Drops::Some) {
-        return wrong("drops = \"some\" goes with refused = \"closed\"");
+    if raw.refused == RefusedWord::Waits && raw.drops != Drops::All {
+        return wrong("drops = \"some\" or \"oldest\" goes with refused = \"closed\"");
     }
     let refused = match (raw.refused, raw.text) {
         (RefusedWord::Waits, None) => Refused::Waits,
@@ -1424,21 +1440,23 @@ mod tests {
     }
 
     #[test]
-    fn limit_that_is_not_exact_is_one_that_closes() {
-        let drops = |refused: &str| {
-            let limit = format!("{{ in-all = 10, refused = \"{refused}\", drops = \"some\" }}");
+    fn limit_that_does_not_turn_all_of_the_next_away_is_one_that_closes() {
+        let drops = |refused: &str, which: &str| {
+            let limit = format!("{{ in-all = 10, refused = \"{refused}\", drops = \"{which}\" }}");
             of_exchange("", &format!("most-connections = {limit}"))
         };
-        let limit = drops("closed").unwrap().promises.most_connections;
-        let some = Some(MostConnections::Limit {
-            in_all: Some(10),
-            an_address: None,
-            refused: Refused::Closed(None),
-            drops: Drops::Some,
-        });
-        assert_eq!(limit, some);
-        let error = drops("waits").unwrap_err().to_string();
-        assert!(error.contains("goes with refused"), "{error}");
+        for (which, drops_which) in [("some", Drops::Some), ("oldest", Drops::Oldest)] {
+            let limit = drops("closed", which).unwrap().promises.most_connections;
+            let promised = Some(MostConnections::Limit {
+                in_all: Some(10),
+                an_address: None,
+                refused: Refused::Closed(None),
+                drops: drops_which,
+            });
+            assert_eq!(limit, promised);
+            let error = drops("waits", which).unwrap_err().to_string();
+            assert!(error.contains("goes with refused"), "{error}");
+        }
     }
 
     fn of_model(transport: &str, framing: &str, longest: &str) -> Result<Profile, String> {

@@ -54,13 +54,21 @@ pub(crate) const PROMISES: &[Promise] = &[
         example: "\"10s\"",
     },
     Promise {
+        name: "request-timeout",
+        about: "When it gives up on a client whose request has begun and is not whole, however often a byte of it comes.",
+        words: &[],
+        otherwise: Some("a time, such as \"20s\""),
+        example: "\"20s\"",
+    },
+    Promise {
         name: "most-connections",
         about: "How many connections it holds at most, in all or from one address, and what the next one sees: it waits, or is \
-                closed, behind a text or without; or only some of those that come then are.",
+                closed, behind a text or without; or only some of those that come then are, or the oldest of those who are in, \
+                and the next one is served.",
         words: &["unlimited"],
         otherwise: Some(
             "a table of in-all or an-address (a number), refused (waits or closed), text (what the refused one reads) and \
-             drops (all or some of those that come then)",
+             drops (all or some of those that come then, or the oldest)",
         ),
         example: "{ an-address = 20, refused = \"closed\" }",
     },

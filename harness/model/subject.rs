@@ -279,7 +279,10 @@ fn can_stand_by(profile: &Profile, transport: Transport) -> bool {
     let promises = &profile.promises;
     // Those who come again while the server has not noticed that they had left need the few places that there are.
     let has_room = promises.most().is_none_or(|most| most >= BYSTANDER_FROM);
+    // Who stands by would be the first to go.
+    let may_stay = !promises.drops_the_oldest();
     has_room
+        && may_stay
         && !transport.is_datagram()
         && profile.has_request()
         && profile.serves_concurrently()

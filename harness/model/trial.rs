@@ -20,6 +20,8 @@ pub(crate) struct Trial {
     pub ends_after_one: bool,
     /// The server may end the connection of a client that has been silent for so long.
     pub closes_silent_after: Option<Duration>,
+    /// The server may end the connection of a client whose request has been under way for so long.
+    pub closes_unfinished_after: Option<Duration>,
     /// How long the server may take no notice of a client that has said what is no request, or too much.
     pub throttling: Duration,
     /// What grows was told from a pool already, by a trial with as many doses as that takes: few are enough to see it again.
@@ -50,6 +52,7 @@ impl Trial {
             phases: vec![(Phase::Scenario, scenario)],
             ends_after_one: false,
             closes_silent_after: None,
+            closes_unfinished_after: None,
             throttling: Duration::ZERO,
             few_doses: false,
             is_undisturbed: false,
@@ -83,6 +86,7 @@ impl Trial {
             replies_alike: profile.model().is_some(),
             unasked: profile.unasked(),
             closes_silent_after: promises.patience().map(IdleTimeout::margin),
+            closes_unfinished_after: promises.request_timeout.map(IdleTimeout::margin),
             ..self
         }
     }

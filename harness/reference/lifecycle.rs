@@ -145,6 +145,8 @@ struct Service {
     listener: Option<Listener>,
     stopping: watch::Sender<Option<Instant>>,
     conversations: JoinSet<()>,
+    /// Where the places of those who came first go to others, whom to tell so, and in which words: the first is the oldest.
+    places: VecDeque<oneshot::Sender<&'static [u8]>>,
     /// Conversations with those for whom there was no room.
     refusals: JoinSet<()>,
     /// How many have come when there was no room for certain.
@@ -163,6 +165,7 @@ impl Service {
             listener: Some(listener),
             stopping: watch::Sender::new(None),
             conversations: JoinSet::new(),
+            places: VecDeque::new(),
             refusals: JoinSet::new(),
             came_too_late: 0,
         }
@@ -216,6 +219,7 @@ impl Service {
         }
         self.came_too_late += 1;
         match room.drops {
+            Drops::Oldest => false,
             Drops::All => true,
             Drops::Some => held >= 2 * room.most || self.came_too_late % 2 == 1,
         }
@@ -223,7 +227,24 @@ impl Service {
 
     fn begin(&mut self, stream: Box<dyn Stream>) {
         let conversation = self.conversation(stream);
-        self.conversations.spawn(hold(conversation, self.converse));
+        let (place, is_given_away) = oneshot::channel();
+        if let Some(room) = self.server.room.filter(|room| room.drops == Drops::Oldest) {
+            self.give_places_away(room);
+            self.places.push_back(place);
+        }
+        let talk = hold(conversation, self.converse, is_given_away);
+        self.conversations.spawn(talk);
+    }
+
+    /// Gives the places of those who came first to others, as far as none is free for one more.
+    fn give_places_away(&mut self, room: Room) {
+        // Who has left by itself has left a place that is free.
+        self.places.retain(|place| !place.is_closed());
+        let too_many = (self.places.len() + 1).saturating_sub(room.most);
+        for oldest in self.places.drain(..too_many) {
+            // It may have left by itself now.
+            let _ = oldest.send(room.refusal);
+        }
     }
 
     fn refuse(&mut self, stream: Box<dyn Stream>, room: Room) {
@@ -264,9 +285,22 @@ impl Service {
     }
 }
 
-async fn hold(mut conversation: Conversation, converse: fn(&mut Conversation) -> Talk<'_>) {
+async fn hold(
+    mut conversation: Conversation,
+    converse: fn(&mut Conversation) -> Talk<'_>,
+    is_given_away: oneshot::Receiver<&'static [u8]>,
+) {
+    let is_told = tokio::select! {
+        biased;
+        ended = converse(&mut conversation) => Err(ended),
+        Ok(words) = is_given_away => Ok(words),
+    };
+    let ended = match is_told {
+        Ok(words) => conversation.write_all(words).await,
+        Err(ended) => ended,
+    };
     // An error means that the client is gone, which ends one conversation and never the server.
-    if converse(&mut conversation).await.is_ok() {
+    if ended.is_ok() {
         conversation.finish().await;
     }
 }

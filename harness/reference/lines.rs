@@ -2,6 +2,8 @@
 
 use super::conversation::{BUFFER_BYTES, Conversation};
 use std::io;
+use std::time::Duration;
+use tokio::time::{Instant, timeout_at};
 
 /// The lines of one client.
 pub(super) struct Lines {
@@ -9,6 +11,8 @@ pub(super) struct Lines {
     buffer: Vec<u8>,
     /// What has come of a line that is not whole yet.
     begun: Vec<u8>,
+    /// In which time a line that has begun has to be whole.
+    within: Option<Duration>,
 }
 
 impl Lines {
@@ -19,17 +23,34 @@ impl Lines {
             limit_bytes,
             buffer: vec![0; BUFFER_BYTES],
             begun: Vec::new(),
+            within: None,
+        }
+    }
+
+    /// The same, each of which has to be whole so long after its first byte.
+    pub(super) fn whole_within(self, time: Duration) -> Self {
+        Self {
+            within: Some(time),
+            ..self
         }
     }
 
     /// Waits for a line and returns all that are whole, newlines included; `None` at the end, and for a line that is
-    /// longer than the limit. A last line without a newline is not one.
+    /// longer than the limit or takes too long. A last line without a newline is not one.
     pub(super) async fn next(&mut self, client: &mut Conversation) -> io::Result<Option<Vec<u8>>> {
+        let mut whole_by = self.whole_by();
         while self.begun.len() < self.limit_bytes {
-            let count = match self.begun.is_empty() {
-                true => client.read(&mut self.buffer).await?,
-                false => client.read_rest(&mut self.buffer).await?,
+            let count = match (self.begun.is_empty(), whole_by) {
+                (true, _) => client.read(&mut self.buffer).await?,
+                (false, None) => client.read_rest(&mut self.buffer).await?,
+                (false, Some(whole_by)) => {
+                    let rest = timeout_at(whole_by, client.read_rest(&mut self.buffer)).await;
+                    rest.unwrap_or(Ok(0))?
+                }
             };
+            if self.begun.is_empty() {
+                whole_by = self.whole_by();
+            }
             if count == 0 {
                 break;
             }
@@ -40,6 +61,11 @@ impl Lines {
             }
         }
         Ok(None)
+    }
+
+    /// When a line has to be whole that begins now.
+    fn whole_by(&self) -> Option<Instant> {
+        self.within.map(|time| Instant::now() + time)
     }
 
     fn take(&mut self, count: usize) -> Option<Vec<u8>> {

@@ -5,6 +5,7 @@
 //! `lifecycle`, `conversation`, `datagrams` and `path_datagrams`.
 
 mod banner;
+mod carousel;
 mod chat;
 mod club;
 mod console;

@@ -34,9 +34,9 @@ pub struct ReferenceServer {
 #[derive(Clone, Copy)]
 pub(super) struct Room {
     pub(super) most: usize,
-    /// What the next client is told.
+    /// What those are told who are turned away.
     pub(super) refusal: &'static [u8],
-    /// Which of those that come then.
+    /// Which of those that come then, or have come before.
     pub(super) drops: Drops,
 }
 

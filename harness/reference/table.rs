@@ -2,8 +2,8 @@
 
 use super::server::ReferenceServer;
 use super::{
-    banner, chat, club, discard, doorman, eager, echo, framed, http_one, line_echo, line_idle,
-    udp_echo, udp_receiver, udp_timeout, uppercase, welcome_gate,
+    banner, carousel, chat, club, discard, doorman, eager, echo, framed, http_one, line_echo,
+    line_idle, udp_echo, udp_receiver, udp_timeout, uppercase, welcome_gate,
 };
 
 /// The reference servers.
@@ -18,6 +18,7 @@ pub(crate) const SERVERS: &[ReferenceServer] = &[
     discard::DISCARD,
     welcome_gate::WELCOME_GATE,
     banner::BANNER,
+    carousel::CAROUSEL,
     chat::CHAT,
     club::CLUB,
     doorman::DOORMAN,

@@ -266,6 +266,16 @@ impl fmt::Display for Doubt {
                     None => f.write_str("no idle-timeout is promised either way"),
                 }
             }
+            Self::SlowByUs {
+                step,
+                under_way,
+                timeout,
+            } => write!(
+                f,
+                "{step}, but the client's request had been under way for {}, and the server may close after {}",
+                Measured(*under_way),
+                Shown(*timeout)
+            ),
             Self::Chosen { step, choice } => write!(
                 f,
                 "{step}, but {choice}; if that is meant, promise {}",
@@ -395,6 +405,15 @@ impl fmt::Display for Deed {
 impl fmt::Display for Choice {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Limit {
+                held,
+                drops: Drops::Oldest,
+                ..
+            } => write!(
+                f,
+                "the server closes who came first, and has been silent since, when another client comes while it holds {held}, \
+                 and holds as many for as long"
+            ),
             Self::Limit {
                 held,
                 drops: Drops::Some,

@@ -184,6 +184,8 @@ struct RawTrial {
     is_undisturbed: bool,
     #[serde(default)]
     closes_silent_after: Option<Duration>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    closes_unfinished_after: Option<Duration>,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     may_close_silent: bool,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -222,6 +224,7 @@ impl RawTrial {
             few_doses: trial.few_doses,
             is_undisturbed: trial.is_undisturbed,
             closes_silent_after: trial.closes_silent_after,
+            closes_unfinished_after: trial.closes_unfinished_after,
             may_close_silent: trial.may_close_silent,
             helpers_end_with: trial.helpers_end_with.clone(),
             unasked: trial.unasked.texts().iter().map(Template::text).collect(),
@@ -239,6 +242,7 @@ impl RawTrial {
         trial.few_doses = self.few_doses;
         trial.is_undisturbed = self.is_undisturbed;
         trial.closes_silent_after = self.closes_silent_after;
+        trial.closes_unfinished_after = self.closes_unfinished_after;
         trial.may_close_silent = self.may_close_silent;
         trial.helpers_end_with = self.helpers_end_with;
         trial.throttling = self.throttling;
@@ -423,6 +427,7 @@ mod tests {
         let mut trial = Trial::alone(script).with(Phase::Before, polite);
         trial.ends_after_one = true;
         trial.closes_silent_after = Some(Duration::from_millis(1500));
+        trial.closes_unfinished_after = Some(Duration::from_millis(700));
         let unasked = Template::parse(r"PING :{any}\r\n").unwrap();
         trial.unasked = [unasked].into_iter().collect();
         let folder = tempfile::tempdir().unwrap();

@@ -247,6 +247,60 @@ fn limit_of_connections_that_is_promised_is_judged(
     }
 }
 
+/// Who is let in beyond a limit, and another has to go, is one of the ways to keep it.
+#[test]
+fn place_of_the_oldest_may_go_to_the_next_where_nothing_is_promised() {
+    if !crate::gives_descriptors(256) {
+        return;
+    }
+    let run = check("oldest-goes", &profile("once = false", ""), CROWDS);
+    let told = CROWDS.iter().map(|id| verdict(&run, id));
+    let told: Vec<_> = told
+        .filter(|verdict| !verdict.starts_with("pass"))
+        .collect();
+    assert!(!told.is_empty(), "{run:?}");
+    for verdict in told {
+        assert!(
+            verdict.starts_with("inconclusive") && verdict.contains(TWENTY),
+            "{verdict}"
+        );
+    }
+}
+
+const TWENTY: &str =
+    "promise most-connections = { in-all = 20, refused = \"closed\", drops = \"oldest\" }";
+
+#[rstest]
+#[case::as_promised("oldest-goes", 20, "oldest", "pass")]
+#[case::fewer("oldest-goes", 21, "oldest", "fail")]
+#[case::more("oldest-goes", 19, "oldest", "fail")]
+#[case::turns_the_next_away("full", 5, "oldest", "fail")]
+#[case::another_than_the_oldest("newest-goes", 20, "oldest", "fail")]
+#[case::nobody("plain", 20, "oldest", "fail")]
+#[case::place_is_lost("forgets-the-oldest", 20, "oldest", "fail")]
+#[case::not_the_next("oldest-goes", 20, "all", "fail")]
+fn promise_that_the_oldest_goes_is_judged(
+    #[case] how: &str,
+    #[case] most: u32,
+    #[case] drops: &str,
+    #[case] expected: &str,
+) {
+    let limit = format!("{{ in-all = {most}, refused = \"closed\", drops = \"{drops}\" }}");
+    let promises = format!("idle-timeout = \"none\"\nmost-connections = {limit}");
+    let ids = [CROWDS, &["crowd/most-connections"]].concat();
+    let ids = if expected == "pass" {
+        &ids[..]
+    } else {
+        &["crowd/most-connections"]
+    };
+    let run = check(how, &profile("once = false", &promises), ids);
+    let told = verdict(&run, "crowd/most-connections");
+    assert!(told.starts_with(expected), "{told}");
+    if expected == "pass" {
+        run.code(0);
+    }
+}
+
 /// What no limit explains is a failure.
 #[rstest]
 #[case::starves("starves", "crowd/parallel")]
@@ -379,6 +433,31 @@ fn limit_that_is_met_before_an_exchange_is_judged_where_it_is_promised(
     let run = check_door(how, &promise, &["crowd/most-connections"]).code(1);
     let told = verdict(&run, "crowd/most-connections");
     assert!(told.starts_with("fail"), "{told}");
+}
+
+/// A client that stops in the middle of a request, and one that never comes to its end, are gone in time.
+#[rstest]
+#[case::in_time("whole-in-a-second", "1s", "pass")]
+#[case::too_early("whole-in-a-second", "3s", "fail")]
+#[case::each_byte_counts_anew("byte-in-a-second", "1s", "fail")]
+#[case::never("plain", "1s", "fail")]
+fn time_for_a_whole_request_is_judged_where_it_is_promised(
+    #[case] how: &str,
+    #[case] time: &str,
+    #[case] expected: &str,
+) {
+    let promise = format!("idle-timeout = \"none\"\nrequest-timeout = \"{time}\"");
+    let profile = profile("once = false", &promise);
+    let run = check(
+        how,
+        &profile,
+        &["timeout/request-closes", "partial", "timeout/drip"],
+    );
+    let told = verdict(&run, "timeout/request-closes");
+    assert!(told.starts_with(expected), "{told}");
+    if expected == "pass" {
+        run.code(0);
+    }
 }
 
 /// A client that says nothing, and one that never comes to the end of its first word, are gone in time.
