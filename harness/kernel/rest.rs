@@ -141,9 +141,26 @@ impl RestDetector {
     /// What the server did at last: by then it rests, if it ever does.
     pub(crate) fn seen(&self) -> Idleness {
         // What it did before it slept is work that it had been given, and what it waited for was its turn on a loaded host.
-        if self.has_slept() {
+        if self.has_slept() || self.waits_for_us() {
             return Idleness::default();
         }
+        self.seen_lately()
+    }
+
+    /// Whether what was seen says how the server idles: the work that it has just been given is none of that.
+    pub(crate) fn tells_idleness(&self) -> bool {
+        let lately = self.seen_lately();
+        let hardly_runs = lately.wanted_percent < BUSY_FROM;
+        self.has_slept() || self.waits_for_us() || hardly_runs || self.watched >= REST_SHOWS_WITHIN
+    }
+
+    /// Whether nothing has run between the last two looks, and nothing but us wakes the server.
+    fn waits_for_us(&self) -> bool {
+        let last = self.looks.back();
+        self.unchanged > 0 && last.is_some_and(|(_, last)| last.at_rest && last.parked)
+    }
+
+    fn seen_lately(&self) -> Idleness {
         let ends = self.looks.front().zip(self.looks.back());
         let Some(((begun, before), (now, still))) = ends else {
             return Idleness::default();
@@ -675,6 +692,39 @@ mod tests {
             watch.take(begun + Duration::from_millis(5) * n, still);
         }
         assert_eq!(watch.seen(), Idleness::default());
+    }
+
+    /// What a server does that has come to its rest by the last of these looks, each 5 ms after the one before.
+    fn idles(looks: &[(u64, bool)]) -> (bool, Idleness) {
+        let (mut watch, begun) = (RestDetector::default(), Instant::now());
+        for (n, (wanted, parked)) in (0..).zip(looks) {
+            let still = Activity {
+                at_rest: true,
+                parked: *parked,
+                delayed: Duration::from_millis(*wanted),
+                switches: *wanted,
+                ..Activity::default()
+            };
+            watch.take(begun + Duration::from_millis(5) * n, still);
+        }
+        (watch.tells_idleness(), watch.seen())
+    }
+
+    /// On a loaded host the last client's request is answered late: that is no way to idle, and no measure for a loop.
+    #[test]
+    fn work_that_was_given_is_no_idling() {
+        let (tells, nothing) = idles(&[(0, true), (4, true), (4, true)]);
+        assert!(tells);
+        assert_eq!(nothing, Idleness::default());
+        // A timer may wake it: it is looked at for longer.
+        assert!(!idles(&[(0, false), (4, false), (4, false)]).0);
+        assert!(!idles(&[(0, true), (4, true)]).0);
+        let hardly: Vec<_> = (0..6).map(|n| (n / 5, false)).collect();
+        assert!(idles(&hardly).0);
+        let always: Vec<_> = (0..60).map(|n| (4 * n, false)).collect();
+        let (tells, idles) = idles(&always);
+        assert!(tells);
+        assert_eq!(idles.wanted_percent, 80);
     }
 
     #[test]

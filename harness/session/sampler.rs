@@ -67,7 +67,8 @@ impl Observer {
                 continue;
             }
             sample.may_still_go = leftovers.were_left;
-            if given_up || (sample.at_rest && is_home(&sample)) {
+            let is_known = is_proof || looks.rest.tells_idleness();
+            if given_up || (sample.at_rest && is_home(&sample) && is_known) {
                 self.tell_files_apart(&mut sample);
                 // The kernel goes through the table of all connections for this, which is dear.
                 sample.close_wait = self.count_connections(State::CloseWait);
