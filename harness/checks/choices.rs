@@ -116,10 +116,8 @@ pub(crate) const QUESTIONS: &[Question] = &[
             let clients = seen.scenario.clients.iter();
             let members: u32 = clients.map(|group| group.members).sum();
             // One may stand by, and one have been before.
-            Some(one_by_one(
-                seen.subject,
-                (members as usize + 2).min(MOST_HELD),
-            ))
+            let members = (members as usize + 2).min(MOST_HELD);
+            Some(one_by_one(seen.subject, members, comes_and_is_served))
         },
         read: limit,
     },
@@ -167,6 +165,8 @@ fn promises_no_limit(subject: &Subject) -> bool {
 /// Whether a failure may come of a limit of connections.
 fn is_for_lack_of_room(cause: &Cause) -> bool {
     match cause {
+        // Who stands by has been there for longest.
+        Cause::Disturbed { step } => is_ended(step),
         Cause::StepFailed { .. } | Cause::Queued { .. } => true,
         Cause::ServerStepFailed { expected, .. } => {
             matches!(expected, ServerExpectation::AcceptQueue(_))
@@ -206,8 +206,13 @@ fn comes(subject: &Subject, who: usize) -> Vec<Line> {
 }
 
 /// The same of one that is served before it stays.
-fn comes_and_is_served(subject: &Subject, who: usize) -> Vec<Line> {
+pub(super) fn is_served(subject: &Subject, who: usize) -> Vec<Line> {
     ClientSteps::of(who).come_to_stay(subject).lines()
+}
+
+/// The same, where whatever comes of it is seen before the next one comes.
+fn comes_and_is_served(subject: &Subject, who: usize) -> Vec<Line> {
+    [is_served(subject, who), vec![settle()]].concat()
 }
 
 /// What became of clients that came one after the other.
@@ -311,50 +316,98 @@ fn turned_away(seen: &Sighting<'_>) -> Option<Found> {
     })
 }
 
-/// Whoever comes is let in, and those who came first go, one after the other.
+/// Whoever comes is let in, and stays longer than those of the older half, some of whom go.
 fn gives_places_away(seen: &Sighting<'_>, comes: Comes) -> Option<Found> {
-    let (mut came, mut gone, mut left) = (Vec::new(), HashSet::new(), HashSet::new());
-    let mut held = None;
-    for event in &seen.transcript.events {
-        let What::Client(id, happened) = &event.what else {
-            continue;
-        };
-        match happened {
-            ClientEvent::Connected { .. } => came.push(*id),
-            ClientEvent::Closed => drop(left.insert(*id)),
-            ClientEvent::Ended(_) if !left.contains(id) => {
-                // The last one to come has had the first one go.
-                held.get_or_insert(came.len() - 1);
-                gone.insert(*id);
-            }
-            _ => {}
-        }
-    }
-    let are_the_first =
-        gone.len() < came.len() && came[..gone.len()].iter().all(|id| gone.contains(id));
-    let held = held.filter(|held| *held > 0 && are_the_first && seen.came_to_the_last_step())?;
+    let places = GivenAway::of(seen).filter(|_| seen.came_to_the_last_step())?;
     let silence = silence_before_an_end(seen.transcript)?;
+    let held = places.held();
+    let (choice, kept) = match places.are_the_first() {
+        true => {
+            let limit = Choice::Limit {
+                held,
+                closes: true,
+                an_address: false,
+                drops: Drops::Oldest,
+            };
+            (limit, held)
+        }
+        // With several workers, each of which has so many places, it is chance where one is to go first.
+        false => (Choice::GivesPlacesAway(held), held.div_ceil(2)),
+    };
     Some(Found {
-        confirm: Some(held_for(seen.subject, held, comes, silence)),
-        ..Found::of(Choice::Limit {
-            held,
-            closes: true,
-            an_address: false,
-            drops: Drops::Oldest,
-        })
+        confirm: Some(held_for(seen.subject, kept, comes, silence)),
+        ..Found::of(choice)
     })
 }
 
+/// What is seen of a server that gives the places of clients to others.
+#[derive(Default)]
+struct GivenAway {
+    came: Vec<ClientId>,
+    /// Those who were there when the last one came.
+    there: Vec<ClientId>,
+    /// Those whose connections have been ended.
+    gone: HashSet<ClientId>,
+    /// Those who have left by themselves.
+    left: HashSet<ClientId>,
+    /// How many were there when one more came, and the first of them went.
+    held: Option<usize>,
+    /// Whether somebody has gone who is not of the older half.
+    is_another_matter: bool,
+}
+
+impl GivenAway {
+    /// What one more client costs those of the older half who are there; nothing where it costs nobody his place, or others theirs.
+    fn of(seen: &Sighting<'_>) -> Option<Self> {
+        let mut given_away = Self::default();
+        for event in &seen.transcript.events {
+            if let What::Client(id, happened) = &event.what {
+                given_away.apply(*id, happened);
+            }
+        }
+        let is_it = given_away.held() > 0 && !given_away.is_another_matter;
+        is_it.then_some(given_away)
+    }
+
+    fn apply(&mut self, id: ClientId, happened: &ClientEvent) {
+        match happened {
+            // Its place may have been another's before we come to know that it has one.
+            ClientEvent::Connecting => {
+                self.there.clone_from(&self.came);
+                self.there.retain(|id| !self.gone.contains(id));
+                self.came.push(id);
+            }
+            ClientEvent::Closed => drop(self.left.insert(id)),
+            ClientEvent::Ended(_) if !self.left.contains(&id) => self.goes(id),
+            _ => {}
+        }
+    }
+
+    fn goes(&mut self, id: ClientId) {
+        self.held.get_or_insert(self.there.len());
+        let older = &self.there[..self.there.len().div_ceil(2)];
+        // That all go when one more comes is another matter, and so is that this one does.
+        self.is_another_matter |= !older.contains(&id);
+        self.gone.insert(id);
+    }
+
+    fn held(&self) -> usize {
+        self.held.unwrap_or(0)
+    }
+
+    /// Whether it were always those who came first.
+    fn are_the_first(&self) -> bool {
+        let first = &self.came[..self.gone.len()];
+        first.iter().all(|id| self.gone.contains(id))
+    }
+}
+
 /// How a client comes that is to stay.
-type Comes = fn(&Subject, usize) -> Vec<Line>;
+pub(super) type Comes = fn(&Subject, usize) -> Vec<Line>;
 
 /// As many as there is room for stay for so long: no time-out is over by then.
 fn held_for(subject: &Subject, clients: usize, comes: Comes, time: Duration) -> Scenario {
-    let is_there = |who| {
-        ClientSteps::of(who)
-            .expect_within(Expectation::Silence, Duration::from_millis(1))
-            .lines()
-    };
+    let is_there = |who| ClientSteps::of(who).expect_to_be_kept().lines();
     let come = (0..clients).flat_map(|who| comes(subject, who));
     let are_there = (0..clients).flat_map(is_there);
     let lines = come.chain([pause(time)]).chain(are_there).collect();
@@ -487,13 +540,14 @@ pub(super) fn can_be_held(subject: &Subject) -> bool {
 }
 
 /// Clients that connect one after the other, are served, and stay.
-pub(super) fn one_by_one(subject: &Subject, clients: usize) -> Scenario {
-    held(subject, clients, Vec::new())
+pub(super) fn one_by_one(subject: &Subject, clients: usize, comes: Comes) -> Scenario {
+    let come = (0..clients).flat_map(|who| comes(subject, who));
+    one_after_the_other(clients, come.collect())
 }
 
 /// So many clients that are served and stay, and what comes then.
 fn held(subject: &Subject, clients: usize, then: Vec<Line>) -> Scenario {
-    let come = (0..clients).flat_map(|who| comes_and_is_served(subject, who));
+    let come = (0..clients).flat_map(|who| is_served(subject, who));
     one_after_the_other(clients, come.chain(then).collect())
 }
 
@@ -788,7 +842,7 @@ mod tests {
     fn one_of_those_who_are_served_and_stay_meets_the_limit() {
         let subject = server(LINES);
         let stays = |last: usize, event: ClientEvent| {
-            let scenario = one_by_one(&subject, 4);
+            let scenario = one_by_one(&subject, 4, is_served);
             let staged = Staged::of(&subject, scenario).until(2);
             let came = (0..=last).fold(staged, |staged, who| staged.client(1, who, connected()));
             came.client(2, last, event)
@@ -814,6 +868,7 @@ mod tests {
         let subject = server(LINES);
         let mut staged = Staged::of(&subject, scenario(&subject, 4)).whole();
         for who in 0..4 {
+            staged = staged.client(1_000 * who as u64, who, ClientEvent::Connecting);
             staged = staged.client(1_000 * who as u64, who, connected());
             for (gone, _) in gone.iter().filter(|(_, at)| *at == who) {
                 staged = staged.client(1_000 * who as u64 + 1, *gone, fin());
@@ -825,28 +880,40 @@ mod tests {
         })
     }
 
+    fn served(subject: &Subject, clients: usize) -> Scenario {
+        one_by_one(subject, clients, comes_and_is_served)
+    }
+
     #[test]
     fn place_of_who_came_first_goes_to_the_next() {
         let arrive = |subject: &Subject, clients| arrivals(subject, clients, 1);
         let of = |gone: &[(usize, usize)]| {
             let arrived = limit_of(come_and_go(arrive, gone).read(met_on_arrival));
-            let served = limit_of(come_and_go(one_by_one, gone).read(limit));
+            let served = limit_of(come_and_go(served, gone).read(limit));
             assert_eq!(arrived, served);
             arrived
         };
         assert_eq!(of(&[(0, 2), (1, 3)]), Some((2, Drops::Oldest)));
         // Several go at once, in whatever order that is noticed.
         assert_eq!(of(&[(1, 3), (0, 3)]), Some((3, Drops::Oldest)));
+        // Each of several workers gives its own places away.
+        let found = come_and_go(served, &[(1, 3)]).read(limit).unwrap();
+        assert_eq!(found.choice, Choice::GivesPlacesAway(3));
+        let confirm = found.confirm.unwrap().to_string();
+        assert!(confirm.contains("client-2 connect") && !confirm.contains("client-3 connect"));
         assert_eq!(of(&[]), None);
-        let is_of_age = |gone| limit_of(come_and_go(one_by_one, gone).read(limit)).is_some();
-        assert!(!is_of_age(&[(1, 2), (2, 3)]), "another than the first");
-        assert!(!is_of_age(&[(0, 0), (1, 1), (2, 2), (3, 3)]), "everybody");
+        let is_found = |gone| come_and_go(served, gone).read(limit).is_some();
+        assert!(!is_found(&[(1, 2), (2, 3)]), "one of the younger half");
+        assert!(!is_found(&[(0, 2), (1, 2)]), "all who are there");
+        assert!(!is_found(&[(0, 0), (1, 1), (2, 2), (3, 3)]), "everybody");
+        // There is one place, which goes from each to the next.
+        assert_eq!(of(&[(0, 1), (1, 2), (2, 3)]), Some((1, Drops::Oldest)));
     }
 
     #[test]
     fn place_that_is_given_away_is_confirmed_by_those_who_stay_as_long_where_nobody_else_comes() {
         let gone = &[(0, 2), (1, 3)];
-        let found = come_and_go(one_by_one, gone).read(limit).unwrap();
+        let found = come_and_go(served, gone).read(limit).unwrap();
         let confirm = found.confirm.unwrap().to_string();
         assert!(confirm.contains("client-2 send"), "{confirm}");
         assert!(!confirm.contains("client-3 connect"), "{confirm}");
@@ -997,6 +1064,13 @@ mod tests {
         assert!(is_it(&failed(Instead::Ended(End::Fin))));
         assert!(is_it(&Cause::Queued { connections: 1 }));
         assert!(is_it(&server_failed(ServerExpectation::AcceptQueue(3))));
+        // Who stands by goes for others, or is told something else.
+        let disturbed = |instead| Cause::Disturbed {
+            step: Box::new(failed(instead)),
+        };
+        assert!(is_it(&disturbed(Instead::Ended(End::Fin))));
+        let told = Got::Bytes(crate::model::literal::Excerpt::of(b"?"));
+        assert!(!is_it(&disturbed(Instead::Got(told))));
         assert!(!is_it(&server_failed(ServerExpectation::Gone)));
         assert!(!is_it(&Cause::Replaced));
     }

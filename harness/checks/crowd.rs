@@ -13,6 +13,7 @@ use crate::model::dialogue::{
 };
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::invariant::Invariant;
+use crate::model::limits::STEP_WITHIN;
 use crate::model::need::Need;
 use crate::model::profile::{Drops, MostConnections, Refused};
 use crate::model::scenario::{Line, Scenario, Waiver};
@@ -60,7 +61,7 @@ fn each_its_own_bytes(subject: &Subject) -> Option<Vec<Scenario>> {
     let reply = model.reply(&data)?;
     let steps = ClientSteps::of(0)
         .connect()
-        .send_data(data, Segmentation::Pieces(4 << 10))
+        .send_data(data, Segmentation::Pieces(INSIDE_OF_LINES))
         .expect(Expectation::Data(reply))
         .finish(subject);
     // A buffer that all share is overwritten while a write from it waits for a client that does not read.
@@ -89,6 +90,9 @@ fn each_its_own_bytes(subject: &Subject) -> Option<Vec<Scenario>> {
     scenarios.extend(stalled);
     Some(scenarios)
 }
+
+/// Pieces of about 4 KiB end inside of lines of 1 KiB, so that some of a line waits for the rest while others are heard.
+const INSIDE_OF_LINES: usize = (4 << 10) - 5;
 
 /// How many clients come at once to a server that has just started: several for each worker of a small pool.
 const AT_A_COLD_SERVER: u32 = 16;
@@ -130,11 +134,10 @@ const LATE_COMERS: u32 = 8;
 
 /// Clients that came to stay are there yet, and leave.
 fn still_there() -> Vec<Line> {
-    is_there(ClientSteps::of(0)).then(Action::Close).lines()
-}
-
-fn is_there(client: ClientSteps) -> ClientSteps {
-    client.expect_within(Expectation::Silence, Duration::from_millis(1))
+    ClientSteps::of(0)
+        .expect_to_be_kept()
+        .then(Action::Close)
+        .lines()
 }
 
 /// Clients too many speak before they see that they are: what nobody reads of them keeps no place, and nothing else.
@@ -159,39 +162,72 @@ fn those_too_many_speak(crowd: u32, subject: &Subject) -> Option<Scenario> {
     ))
 }
 
-/// As many as are promised stay; whoever comes then is served and stays, and the one who came first sees that it has to go.
+/// So many places are needed for one more to be given away than to the first who comes late.
+const PLACES_FOR_TWO: u32 = 4;
+
+/// As many as are promised stay; whoever comes then is served and stays, and the one who came first sees that it has to go; then
+/// the next one.
 fn the_oldest_goes(most: u32, text: Option<&Template>, subject: &Subject) -> Scenario {
-    let (oldest, late, again, crowd) = (0, 1, 2, 3);
-    let mut clients = vec![("oldest", 1), ("late", 1), ("again", most)];
-    clients.extend((most > 1).then(|| ("crowd", most - 1)));
-    let of = |who| (who < clients.len()).then(|| ClientSteps::of(who));
-    let lines = |steps: Option<ClientSteps>| steps.map_or_else(Vec::new, ClientSteps::lines);
-    let comes = |who| lines(of(who).map(|steps| steps.come_to_stay(subject)));
-    let stays = |who| lines(of(who).map(is_there));
-    let leaves = |who| lines(of(who).map(|steps| steps.then(Action::Close)));
-    let told = text.cloned().map(Expectation::Template);
-    let goes = told
-        .into_iter()
-        .fold(ClientSteps::of(oldest), ClientSteps::expect);
-    let goes = goes.expect_end(&[End::Fin, End::Reset]);
-    let rests = || vec![settle()];
-    let all_come = [comes(oldest), rests(), comes(crowd), rests()];
-    let are_there = [stays(oldest), stays(crowd)];
-    let one_goes = [comes(late), goes.lines(), rests(), stays(late)];
-    let leave = [leaves(oldest), leaves(crowd), leaves(late), rests()];
-    let come_again = [comes(again), rests(), stays(again), leaves(again)];
-    let parts = [
-        all_come.concat(),
-        are_there.concat(),
-        one_goes.concat(),
-        leave.concat(),
-        come_again.concat(),
+    let twice = u32::from(most >= PLACES_FOR_TWO);
+    let clients = [
+        ("oldest", 1),
+        ("older", twice),
+        ("crowd", most.saturating_sub(2 + twice)),
+        ("newest", u32::from(most > 1)),
+        ("late", 1),
+        ("later", twice),
+        ("again", most),
+    ];
+    let clients: Vec<_> = clients.into_iter().filter(|(_, many)| *many > 0).collect();
+    let each = |names: &[&str], does: &dyn Fn(ClientSteps) -> ClientSteps| {
+        let all = clients.iter().enumerate();
+        let these = all.filter(|(_, (name, _))| names.contains(name));
+        let lines = these.flat_map(|(who, _)| does(ClientSteps::of(who)).lines());
+        lines.collect::<Vec<_>>()
+    };
+    let come = |names: &[&str]| each(names, &|steps| steps.come_to_stay(subject));
+    let stay = |names: &[&str]| each(names, &ClientSteps::expect_to_be_kept);
+    let goes = |name| each(&[name], &|steps| is_shown_out(steps, text, subject));
+    let leave = |names: &[&str]| each(names, &|steps| steps.then(Action::Close));
+    // A server that may wake by itself is not waited for: those who are silent meanwhile would be gone.
+    let rests = || match subject.profile.promises.patience() {
+        None => vec![settle()],
+        Some(_) => Vec::new(),
+    };
+    let parts = vec![
+        come(&["oldest", "older", "crowd", "newest"]),
+        stay(&["oldest", "older", "crowd", "newest"]),
+        [come(&["late"]), goes("oldest"), rests()].concat(),
+        stay(&["newest", "late"]),
+        match twice {
+            0 => Vec::new(),
+            _ => [come(&["later"]), goes("older"), rests()].concat(),
+        },
+        stay(&["newest", "late", "later"]),
+        leave(&["oldest", "older", "crowd", "newest", "late", "later"]),
+        vec![settle()],
+        [come(&["again"]), rests(), stay(&["again"])].concat(),
+        leave(&["again"]),
     ];
     scenario(
         "one more than is promised, for whom the oldest goes",
         &clients,
-        parts.to_vec(),
+        parts,
     )
+}
+
+/// A client for which there is no room sees what is promised, before any time-out is over that would end it as well.
+fn is_shown_out(client: ClientSteps, text: Option<&Template>, subject: &Subject) -> ClientSteps {
+    let told = text.cloned().map(Expectation::Template);
+    let told = told.into_iter().fold(client, ClientSteps::expect);
+    let end = Expectation::End {
+        kinds: vec![End::Fin, End::Reset],
+        all_bytes_first: false,
+    };
+    match subject.profile.promises.patience() {
+        None => told.expect(end),
+        Some(patience) => told.expect_within(end, STEP_WITHIN.min(patience / 2)),
+    }
 }
 
 /// So many are turned away one after the other.
@@ -408,7 +444,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "A descriptor closed twice, or a buffer shared by mistake, sends data to the wrong peer: \
               https://github.com/quickfix/quickfix/issues/747 https://github.com/MonetDB/MonetDB/issues/4066",
         method: "Fifty clients each send a pattern of their own in pieces, interleaved, and compare every byte.",
-        quantities: "Fifty with 32 KiB each, in pieces of 4 KiB, have their reads and writes mixed hundreds of times; \
+        quantities: "Fifty with 32 KiB each, in pieces of some 4 KiB that end inside of lines, have their reads and writes mixed hundreds of times; \
                      four who read late ask for 8 MiB each, more than the largest send buffer (4 MiB, tcp_wmem) \
                      takes. With --deep five hundred, as far as the server has descriptors for; late readers stay \
                      four, for all that is sent is kept.",
@@ -433,7 +469,7 @@ pub(super) const CHECKS: &[Check] = &[
         why: "What the kernel does not take at once is forgotten, or two threads write to one connection: \
               https://github.com/hyperium/hyper/pull/1803",
         method: "Fifty clients each send a pattern of their own in pieces, interleaved, and compare every byte.",
-        quantities: "Fifty with 32 KiB each, in pieces of 4 KiB, have their reads and writes mixed hundreds of times. \
+        quantities: "Fifty with 32 KiB each, in pieces of some 4 KiB that end inside of lines, have their reads and writes mixed hundreds of times. \
                      With --deep five hundred, as far as the server has descriptors for.",
         fix: "Keep what was not written with its connection, and write to each from one place.",
         needs: &[Need::STREAM, Need::MODEL, Need::REPLY, Need::CONCURRENT],
@@ -548,12 +584,12 @@ pub(super) const CHECKS: &[Check] = &[
     },
     Check {
         id: "crowd/most-connections",
-        requirement: "As many clients as promised are held at a time, and the next one sees what is promised.",
+        requirement: "As many clients as promised are held at a time, and the next one, or the oldest, sees what is promised.",
         why: "A client too many is left without a word, or ends those that are in; a slot that is not given back is lost: \
               https://github.com/projecteru/redis-cerberus/pull/29",
         method: "As many clients as promised are served and stay; one more connects; the others leave, and one is served. \
                  Where those too many are closed, some speak before they see it; then all leave, and as many are served again. Where \
-                 the oldest goes, it is that one who sees it, and the one more is served and stays.",
+                 the oldest goes, it is that one who sees it, and the one more comes as those before it and stays; then one more, for the next oldest.",
         quantities: "As many as promised, and one more, or eight where only some of those too many are turned away; \
                      five that speak and are turned away show a place that is kept of any, for all promised places \
                      are asked for again. With --deep fifty of these.",
@@ -594,12 +630,8 @@ pub(super) const CHECKS: &[Check] = &[
                     )]);
                 }
                 Refused::Closed(text) => {
-                    let text = text.clone().map(Expectation::Template);
-                    let late = text.into_iter().fold(
-                        late.connect().speak_if_deferred(subject),
-                        ClientSteps::expect,
-                    );
-                    let late = late.expect_end(&[End::Fin, End::Reset]);
+                    let late = late.connect().speak_if_deferred(subject);
+                    let late = is_shown_out(late, text.as_ref(), subject);
                     (late.then(Action::Close), Vec::new())
                 }
                 Refused::Waits => {

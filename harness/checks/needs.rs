@@ -169,10 +169,12 @@ impl Need {
     pub(crate) const SEVERAL_AT_ONCE: Self = Self {
         word: "several at once",
         met: |subject| {
-            !matches!(
-                subject.profile.promises.serves,
+            let promises = &subject.profile.promises;
+            let serves_one = matches!(
+                promises.serves,
                 Some(Serves::OneConnection | Serves::OneAtATime)
-            )
+            );
+            !serves_one && promises.most() != Some(1)
         },
         reason: "the server holds no more than one connection",
     };
@@ -181,7 +183,7 @@ impl Need {
     pub(crate) const CONCURRENT: Self = Self {
         word: "concurrent",
         met: |subject| subject.profile.serves_concurrently(),
-        reason: "serves = \"concurrently\" is not promised",
+        reason: "serves = \"concurrently\" is not promised, or with room for one alone (most-connections)",
     };
 
     /// Room for so many clients that a server runs out of something else than room.

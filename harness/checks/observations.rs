@@ -10,11 +10,11 @@ use crate::model::dialogue::{
     self, ClientSteps, pause, scenario, server_does, server_expects, server_expects_within, settle,
 };
 use crate::model::expectation::{End, Expectation, ServerExpectation};
-use crate::model::limits::LOOK_ON_FOR;
+use crate::model::limits::{LOOK_ON_FOR, SILENCE};
 use crate::model::literal::{Excerpt, Measured};
 use crate::model::need::Need;
 use crate::model::phase::Moment;
-use crate::model::profile::{Drops, Framing, IdleTimeout, Longest, STOP_WITHIN};
+use crate::model::profile::{Drops, IdleTimeout, Longest, STOP_WITHIN};
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::server_action::{Second, ServerAction, Signal};
 use crate::model::subject::Subject;
@@ -195,6 +195,16 @@ fn ended_after_the_last_word(seen: &Sighting<'_>) -> Option<(Duration, End)> {
     let said = seen.client_events().filter(|(_, event)| said(event)).last();
     let (at, end) = seen.ended()?;
     Some((at.saturating_sub(said?.0), end))
+}
+
+/// Whether a client was told anything after its last words.
+fn is_told_after_the_last_word(seen: &Sighting<'_>) -> bool {
+    let events: Vec<_> = seen.client_events().map(|(_, event)| event).collect();
+    let mut since = events.rsplitn(2, |event| matches!(event, ClientEvent::Sent(_)));
+    let since = since.next().unwrap_or_default();
+    since
+        .iter()
+        .any(|event| matches!(event, ClientEvent::Received(_)))
 }
 
 /// How long a silent client watches the server.
@@ -455,7 +465,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                 after,
                 at_login: true,
             };
-            is_open.then(|| choice.promise())
+            is_open.then(|| choice.promise())?
         },
     },
     Observation {
@@ -524,7 +534,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                 },
                 framing: seen.subject.profile.model()?.framing,
             };
-            refused.map(|_| choice.promise())
+            refused.and_then(|_| choice.promise())
         },
     },
     Observation {
@@ -558,7 +568,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         occasion: Occasion::Own(|subject| {
             let is_open = subject.profile.promises.most_connections.is_none();
             is_open.then(|| match Need::STAYS_OPEN.unmet(subject) {
-                None => choices::one_by_one(subject, SERVED_AT_ONCE),
+                None => choices::one_by_one(subject, SERVED_AT_ONCE, choices::is_served),
                 Some(_) => choices::arrivals(subject, SERVED_AT_ONCE, 1),
             })
         }),
@@ -573,7 +583,10 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                     held,
                     drops: Drops::Oldest,
                     ..
-                }) => format!("holds {held} and closes the oldest for the next"),
+                })
+                | Some(Choice::GivesPlacesAway(held)) => {
+                    format!("holds {held}, then closes those who came first")
+                }
                 Some(Choice::Limit {
                     held, closes: true, ..
                 }) => format!("holds {held} and closes the next"),
@@ -586,7 +599,14 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                 },
             })
         },
-        line: |seen| Some(met_limit(seen)?.choice.promise()),
+        line: |seen| match met_limit(seen)?.choice {
+            // It may as well be a time-out that those who came first have met.
+            Choice::Limit {
+                drops: Drops::Oldest,
+                ..
+            } => None,
+            choice => choice.promise(),
+        },
     },
     Observation {
         name: "open_files",
@@ -657,7 +677,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         read: penalties::observed,
         line: |seen| {
             let is_turned_away = penalties::turns_away_an_address(seen)?;
-            is_turned_away.then(|| Choice::Penalises(Duration::ZERO).promise())
+            is_turned_away.then(|| Choice::Penalises(Duration::ZERO).promise())?
         },
     },
     Observation {
@@ -763,12 +783,8 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         needs: &[Need::STREAM, Need::LONG_REQUEST],
         occasion: Occasion::Own(|subject| {
             let is_open = subject.profile.promises.request_timeout.is_none();
-            let framing = subject.profile.model().map(|model| model.framing);
-            // Any byte is a request.
-            let request = dialogue::request(&subject.profile)
-                .filter(|_| is_open && framing != Some(Framing::Stream))?;
-            let begins = ClientSteps::of(0).open(subject);
-            let begins = begins.send(&request[..request.len() / 2]);
+            let half = dialogue::half_a_request(&subject.profile).filter(|_| is_open)?;
+            let begins = ClientSteps::of(0).open(subject).send(half);
             Some(scenario(
                 "a request without an end",
                 &[("alice", 1)],
@@ -787,15 +803,20 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                         time.as_secs_f64()
                     )
                 }
+                None if is_told_after_the_last_word(seen) => {
+                    "answers before it has come to its end".to_owned()
+                }
                 None => format!("is waited for (watched for {} s)", WATCHED.as_secs()),
             })
         },
         line: |seen| {
             let (time, _) = ended_after_the_last_word(seen)?;
-            // A server may have no patience with a client that is silent, whatever it has said before.
-            let patience = seen.subject.profile.promises.idle_timeout?.time();
+            // A server may have no patience with a client that is silent, whatever it has said before, and end who talks nonsense.
+            seen.subject.profile.promises.idle_timeout?;
+            let patience = seen.subject.profile.promises.patience();
             let is_silence = patience.is_some_and(|patience| IdleTimeout::margin(patience) <= time);
-            (!is_silence).then(|| timeout_promise("request-timeout", time))
+            let is_a_time = time >= SILENCE && !is_silence;
+            is_a_time.then(|| timeout_promise("request-timeout", time))
         },
     },
     Observation {
@@ -852,7 +873,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         line: |seen| {
             let is_open = seen.subject.profile.promises.starting.is_none();
             let turned_away = seen.subject.turned_away.filter(|_| is_open)?;
-            Some(Choice::TurnsAway(turned_away).promise())
+            Choice::TurnsAway(turned_away).promise()
         },
     },
     Observation {
@@ -936,7 +957,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                 (None, None) => "reads no more".to_owned(),
             })
         },
-        line: |seen| Some(choices::throttles(seen)?.choice.promise()),
+        line: |seen| choices::throttles(seen)?.choice.promise(),
     },
     Observation {
         name: "time_wait",
@@ -999,7 +1020,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                 None => format!("nothing (watched for {} s)", WATCHED.as_secs()),
             })
         },
-        line: |seen| Some(unasked::says(seen)?.promise()),
+        line: |seen| unasked::says(seen)?.promise(),
     },
 ];
 
@@ -1265,6 +1286,13 @@ mod tests {
         assert_eq!(closed("idle-timeout = \"2s\""), seen);
         assert_eq!(closed("idle-timeout = \"5s\""), promise);
         assert_eq!(closed("idle-timeout = \"none\""), promise);
+        let login = "idle-timeout = \"none\"\nlogin-timeout = \"2s\"";
+        assert_eq!(closed(login), seen);
+        let never = || begun("idle-timeout = \"none\"");
+        let at_once = value("request_timeout", &never().client(510, 0, fin()));
+        assert_eq!(at_once, "closed by the server after 0.0 s (fin)");
+        let told = value("request_timeout", &never().client(510, 0, told("what?\n")));
+        assert_eq!(told, "answers before it has come to its end");
     }
 
     #[test]
@@ -1355,11 +1383,11 @@ mod tests {
             "{waits}"
         );
         let oldest = (0..3).fold(most(&stays).whole(), |staged, who| {
-            staged.client(1, who, connected())
+            let comes = staged.client(1, who, ClientEvent::Connecting);
+            comes.client(1, who, connected())
         });
         let oldest = value("most_connections", &oldest.client(2, 0, fin()));
-        let promise = "holds 2 and closes the oldest for the next; to have it judged, promise most-connections = { in-all = 2, refused = \"closed\", drops = \"oldest\" }";
-        assert_eq!(oldest, promise);
+        assert_eq!(oldest, "holds 2, then closes those who came first");
         // Clients whom an exchange ends have come, and nothing more.
         let closes = server(&format!("{LINES}[promises]\nafter-exchange = \"closes\"\n"));
         let all = value("most_connections", &most(&closes).whole());

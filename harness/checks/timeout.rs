@@ -39,26 +39,29 @@ fn fair_margin(promised: Duration) -> Duration {
 
 /// Expects silence for most of the promised time, then the end within a fair margin after it.
 fn closes_in_time(steps: ClientSteps, promised: Duration) -> Vec<Line> {
+    closes_within(steps, promised, fair_margin(promised))
+}
+
+/// The same, but for how long the end is waited for.
+fn closes_within(steps: ClientSteps, promised: Duration, within: Duration) -> Vec<Line> {
     let mut lines = steps.lines();
     lines.push(pause(IdleTimeout::margin(promised)));
-    lines.extend(is_there_yet(0).lines());
-    lines.extend(ends_by_then(0, promised));
+    lines.extend(ClientSteps::of(0).expect_to_be_kept().lines());
+    lines.extend(ends_within(0, within));
     lines
 }
 
-fn is_there_yet(who: usize) -> ClientSteps {
-    ClientSteps::of(who).expect_within(Expectation::Silence, Duration::from_millis(1))
+fn ends_by_then(who: usize, promised: Duration) -> Vec<Line> {
+    ends_within(who, fair_margin(promised))
 }
 
-fn ends_by_then(who: usize, promised: Duration) -> Vec<Line> {
+fn ends_within(who: usize, within: Duration) -> Vec<Line> {
     let end = Expectation::End {
         kinds: vec![End::Fin, End::Reset],
         all_bytes_first: false,
     };
-    ClientSteps::of(who)
-        .expect_within(end, fair_margin(promised))
-        .then(Action::Close)
-        .lines()
+    let ends = ClientSteps::of(who).expect_within(end, within);
+    ends.then(Action::Close).lines()
 }
 
 /// So many bytes in as few lines as are promised, since what is owed for a line may be sent as a whole.
@@ -77,31 +80,48 @@ fn in_few_words(model: Model, bytes: usize, seed: u64) -> Data {
     }
 }
 
-/// This request, of which a byte comes now and then, and the last one never: until nobody waits for the client's end any more.
-/// `None` where that takes longer between two bytes than a client may be silent.
-fn without_an_end(
-    request: Option<Vec<u8>>,
-    subject: &Subject,
-    promised: Duration,
-) -> Option<Action> {
-    let model = subject.profile.model();
-    let mut words = match model.map(|model| (model, model.framing)) {
-        // Any byte is a request.
-        Some((_, Framing::Stream | Framing::Datagram)) => return None,
-        Some((model, Framing::Line)) => b"a".repeat(model.at_most(17)),
-        None => request?,
-    };
-    words.pop();
-    let lasts = IdleTimeout::margin(promised) + fair_margin(promised);
-    let every = lasts.div_f64(words.len().max(1) as f64);
-    let patience = subject.profile.promises.patience();
-    let is_kept = patience.is_none_or(|patience| every < IdleTimeout::margin(patience));
-    is_kept.then(|| Action::Send {
-        data: Data::literal(words),
-        segmentation: Segmentation::Pieces(1),
-        every: Some(every),
-        background: true,
-    })
+/// A client of which a byte of its request comes now and then, and the last one never; and for how long its end is waited for.
+struct Drip {
+    send: Action,
+    within: Duration,
+}
+
+impl Drip {
+    /// Up to the time when nobody waits for the end any more, or as long as the request lasts. `None` where each byte could have moved
+    /// a deadline and that would not show, or the client may not be silent from one byte to the next.
+    fn of(request: Option<Vec<u8>>, subject: &Subject, gone_after: Duration) -> Option<Self> {
+        let model = subject.profile.model();
+        let mut words = match model.map(|model| (model, model.framing)) {
+            // Any byte is a request.
+            Some((_, Framing::Stream | Framing::Datagram)) => return None,
+            Some((model, Framing::Line)) => b"a".repeat(model.at_most(17)),
+            None => request?,
+        };
+        words.pop();
+        let begun = IdleTimeout::margin(gone_after);
+        let lasts = begun + fair_margin(gone_after);
+        let every = (lasts / words.len().max(1) as u32).min(gone_after / 2);
+        // A deadline that each byte moves is over a whole time after the last one.
+        let last = every * words.len().saturating_sub(1) as u32;
+        let not_moved = last + gone_after.mul_f64(0.75);
+        let patience = subject.profile.promises.patience();
+        let is_kept = patience.is_none_or(|patience| every < IdleTimeout::margin(patience));
+        (is_kept && not_moved >= gone_after * 2).then(|| Self {
+            send: Action::Send {
+                data: Data::literal(words),
+                segmentation: Segmentation::Pieces(1),
+                every: Some(every),
+                background: true,
+            },
+            within: lasts.min(not_moved) - begun,
+        })
+    }
+
+    /// The scenario of a client that comes so far, and then drips.
+    fn scenario(self, name: &str, steps: ClientSteps, gone_after: Duration) -> Scenario {
+        let lines = closes_within(steps.then(self.send), gone_after, self.within);
+        scenario(name, &[("oscar", 1)], vec![lines])
+    }
 }
 
 /// A client that never says a word, and where connections stay open one that has been served: beside the first, where two can be
@@ -119,25 +139,28 @@ fn who_is_silent(subject: &Subject, promised: Duration) -> Vec<Scenario> {
             .request_and_reply(subject)
     };
     let alone =
-        |name, who, steps| scenario(name, &[(who, 1)], vec![closes_in_time(steps, promised)]);
+        |name, who, steps, time| scenario(name, &[(who, 1)], vec![closes_in_time(steps, time)]);
     let needs = [Need::DIALOGUE, Need::STAYS_OPEN];
     let can_be_served =
         subject.profile.has_request() && needs.iter().all(|need| need.unmet(subject).is_none());
-    match (can_be_served, Need::CONCURRENT.unmet(subject)) {
-        (false, _) => vec![alone("a silent client", "mallory", silent(0))],
-        (true, Some(_)) => vec![
-            alone("a silent client", "mallory", silent(0)),
-            alone("a client that falls silent", "oscar", served(0)),
+    // Who has not logged in may be gone before.
+    let silent_for = subject.profile.promises.patience().unwrap_or(promised);
+    let together = Need::CONCURRENT.unmet(subject).is_none() && silent_for == promised;
+    match (can_be_served, together) {
+        (false, _) => vec![alone("a silent client", "mallory", silent(0), silent_for)],
+        (true, false) => vec![
+            alone("a silent client", "mallory", silent(0), silent_for),
+            alone("a client that falls silent", "oscar", served(0), promised),
         ],
-        (true, None) => vec![scenario(
+        (true, true) => vec![scenario(
             "a silent client, and one that falls silent",
             &[("mallory", 1), ("oscar", 1)],
             vec![
                 silent(0).lines(),
                 served(1).lines(),
                 vec![pause(IdleTimeout::margin(promised))],
-                is_there_yet(0).lines(),
-                is_there_yet(1).lines(),
+                ClientSteps::of(0).expect_to_be_kept().lines(),
+                ClientSteps::of(1).expect_to_be_kept().lines(),
                 ends_by_then(0, promised),
                 ends_by_then(1, promised),
             ],
@@ -148,66 +171,71 @@ fn who_is_silent(subject: &Subject, promised: Duration) -> Vec<Scenario> {
 /// Clients that do not log in: one says nothing, and one never comes to the end of its first words.
 fn who_does_not_log_in(subject: &Subject) -> Option<Vec<Scenario>> {
     let promises = &subject.profile.promises;
-    let login = promises.login_timeout?;
-    let silent = (
-        "mallory",
-        ClientSteps::of(0)
-            .greeted(subject)
-            .require(Expectation::Accepted),
-        promises.patience()?,
-    );
+    promises.login_timeout?;
+    let silent = ClientSteps::of(0).greeted(subject);
+    let silent = closes_in_time(silent.require(Expectation::Accepted), promises.patience()?);
+    let silent = scenario("mallory does not log in", &[("mallory", 1)], vec![silent]);
+    let gone_after = promises.time_for_a_request()?;
     let first = dialogue::first_request(&subject.profile);
-    let dripping = without_an_end(first, subject, login).map(|drip| {
-        let gone_after = promises.request_timeout.unwrap_or(login).min(login);
-        let drips = ClientSteps::of(0).greeted(subject).then(drip);
-        ("oscar", drips, gone_after)
+    let drips = Drip::of(first, subject, gone_after).map(|drip| {
+        let comes = ClientSteps::of(0).greeted(subject);
+        drip.scenario("oscar does not log in", comes, gone_after)
     });
-    let alone = [Some(silent), dripping].into_iter().flatten();
-    Some(alone_and_gone("does not log in", alone).collect())
+    Some([Some(silent), drips].into_iter().flatten().collect())
 }
 
-/// When the server gives up on a client in the middle of its request, behind all that comes before it: of several times that are
-/// promised the first to be over.
-fn given_up_in_a_request(subject: &Subject, is_silent: bool) -> Option<Duration> {
+/// Within which time a request has to come whole, behind all that comes before it.
+fn time_for_a_request(subject: &Subject) -> Option<Duration> {
     let promises = &subject.profile.promises;
     let is_first = subject.profile.earlier_exchanges().next().is_none();
-    let login = promises.login_timeout.filter(|_| is_first);
-    let idle = idle_timeout(subject).filter(|_| is_silent);
-    let times = [promises.request_timeout, login, idle];
-    times.into_iter().flatten().min()
+    match is_first {
+        true => promises.time_for_a_request(),
+        false => promises.request_timeout,
+    }
+}
+
+/// After which time somebody has to go who stops in the middle of it.
+fn time_to_stop_in_a_request(subject: &Subject) -> Option<Duration> {
+    let whole = time_for_a_request(subject).into_iter();
+    whole.chain(idle_timeout(subject)).min()
 }
 
 /// Clients whose request has no end: one stops in the middle of it, and of another one a byte comes now and then.
 fn who_does_not_end_a_request(subject: &Subject) -> Option<Vec<Scenario>> {
-    let promised = subject.profile.promises.request_timeout?;
-    // Any byte is a request.
-    let framing = subject.profile.model().map(|model| model.framing);
-    let request =
-        dialogue::request(&subject.profile).filter(|_| framing != Some(Framing::Stream))?;
-    let half = &request[..request.len() / 2];
+    let half = dialogue::half_a_request(&subject.profile)?;
     let stops = ClientSteps::of(0).open(subject).send(half);
-    let gone_after = |is_silent| given_up_in_a_request(subject, is_silent).unwrap_or(promised);
-    let stops = Some(("mallory", stops, gone_after(true)));
-    let drips = without_an_end(Some(request), subject, promised).map(|drip| {
-        let drips = ClientSteps::of(0).open(subject).then(drip);
-        ("oscar", drips, gone_after(false))
+    let stops = closes_in_time(stops, time_to_stop_in_a_request(subject)?);
+    let stops = scenario("half a request, and no end", &[("mallory", 1)], vec![stops]);
+    let later = half_a_later_request(subject);
+    let gone_after = time_for_a_request(subject)?;
+    let request = dialogue::request(&subject.profile);
+    let drips = Drip::of(request, subject, gone_after).map(|drip| {
+        let comes = ClientSteps::of(0).open(subject);
+        drip.scenario("a request a byte at a time, and no end", comes, gone_after)
     });
-    let alone = stops.into_iter().chain(drips);
-    Some(alone_and_gone("does not end a request", alone).collect())
+    Some([Some(stops), later, drips].into_iter().flatten().collect())
 }
 
-/// Clients with their names, each alone and gone after a time.
-fn alone_and_gone<'a>(
-    what: &str,
-    clients: impl IntoIterator<Item = (&'a str, ClientSteps, Duration)>,
-) -> impl Iterator<Item = Scenario> {
-    clients.into_iter().map(move |(name, steps, gone_after)| {
-        scenario(
-            format!("{name} {what}"),
-            &[(name, 1)],
-            vec![closes_in_time(steps, gone_after)],
-        )
-    })
+/// A client that stops in the middle of its second request, which it begins when a deadline that counts from its first one, or from
+/// before, is over.
+fn half_a_later_request(subject: &Subject) -> Option<Scenario> {
+    let promised = subject.profile.promises.request_timeout?;
+    let needs = [Need::STAYS_OPEN, Need::ANSWERS_AGAIN];
+    let may_be_silent = subject.profile.promises.patience();
+    let may_be_silent = may_be_silent.is_none_or(|time| promised < IdleTimeout::margin(time));
+    if !may_be_silent || needs.iter().any(|need| need.unmet(subject).is_some()) {
+        return None;
+    }
+    let half = dialogue::half_a_request(&subject.profile)?;
+    let served = ClientSteps::of(0).open(subject).request_and_reply(subject);
+    let begins = ClientSteps::of(0).expect_to_be_kept().send(half);
+    let lines = [
+        served.lines(),
+        vec![pause(promised)],
+        closes_in_time(begins, promised),
+    ];
+    let stops = "half a later request, and no end";
+    Some(scenario(stops, &[("mallory", 1)], lines.to_vec()))
 }
 
 /// How many are connected to the counterexample of the silent crowd.
@@ -262,19 +290,9 @@ pub(super) const CHECKS: &[Check] = &[
         ],
         policy: Policy::MUST,
         scenarios: |subject| {
-            let promised = given_up_in_a_request(subject, true)?;
-            let request = dialogue::request(&subject.profile).unwrap_or_default();
-            if subject
-                .profile
-                .model()
-                .is_some_and(|model| model.framing == Framing::Stream)
-            {
-                return None;
-            }
-            let half = ClientSteps::of(0)
-                .open(subject)
-                .send(&request[..request.len() / 2]);
-            let lines = closes_in_time(half, promised);
+            let half = dialogue::half_a_request(&subject.profile)?;
+            let half = ClientSteps::of(0).open(subject).send(half);
+            let lines = closes_in_time(half, time_to_stop_in_a_request(subject)?);
             Some(vec![scenario(
                 "half a request, then silence",
                 &[("mallory", 1)],
@@ -319,9 +337,11 @@ pub(super) const CHECKS: &[Check] = &[
                       before, whether it stops or goes on without an end.",
         why: "A deadline that each byte moves is none for who sends one now and then (slowloris), and holds a worker for ever: \
               https://github.com/gd-arnold/tiny-nginx/issues/3 https://github.com/ninenines/cowboy/pull/212",
-        method: "A client sends half of its request and is silent; another one sends its request a byte at a time, and never \
-                 the last one.",
-        quantities: "",
+        method: "A client sends half of its request and is silent; another one does so with its second request, when it has been \
+                 silent for as long; one sends its request a byte at a time, and never the last one.",
+        quantities: "A byte comes at every half of the promised time at most, so that a deadline which each byte moves would be \
+                     over much later; of a request of fewer than five bytes there are too few for that, and only half of one is sent. \
+                     --deep changes nothing.",
         fix: "Give each request a deadline when its first byte comes, or before, and let no other byte move it.",
         needs: &[Need::STREAM, Need::REQUEST_TIMEOUT, Need::LONG_REQUEST],
         policy: Policy::MUST,
@@ -859,21 +879,48 @@ mod tests {
 
     #[test]
     fn request_without_an_end_lasts_until_nobody_waits_for_the_end_any_more() {
-        let drip = |promises: &str| {
-            let subject = lines(promises);
-            match without_an_end(None, &subject, Duration::from_secs(10))? {
-                Action::Send { data, every, .. } => Some((data.length(), every)),
-                _ => None,
-            }
-        };
-        let lasts = IdleTimeout::margin(Duration::from_secs(10)) + Duration::from_secs(11);
-        assert_eq!(drip("idle-timeout = \"10s\""), Some((16, Some(lasts / 16))));
-        assert_eq!(drip(""), Some((16, Some(lasts / 16))));
+        let gone_after = Duration::from_secs(10);
+        let drip = |promises: &str| paced(Drip::of(None, &lines(promises), gone_after));
+        let waited = fair_margin(gone_after);
+        let every = (IdleTimeout::margin(gone_after) + waited) / 16;
+        assert_eq!(drip("idle-timeout = \"10s\""), Some((16, every, waited)));
+        assert_eq!(drip(""), Some((16, every, waited)));
         // A byte would come too late; any byte is a request.
         assert_eq!(drip("idle-timeout = \"1s\""), None);
         let stream =
             server("model = \"echo\"\nframing = \"stream\"\n[promises]\nidle-timeout = \"10s\"\n");
-        assert!(without_an_end(None, &stream, Duration::from_secs(10)).is_none());
+        assert!(Drip::of(None, &stream, gone_after).is_none());
+    }
+
+    /// How many bytes come, how far apart, and for how long the end is waited for behind most of the promised time.
+    fn paced(drip: Option<Drip>) -> Option<(usize, Duration, Duration)> {
+        let drip = drip?;
+        match drip.send {
+            Action::Send {
+                data,
+                every: Some(every),
+                ..
+            } => Some((data.length(), every, drip.within)),
+            _ => None,
+        }
+    }
+
+    /// A server that counts anew at each byte would end it so much later that it shows.
+    #[test]
+    fn request_of_few_bytes_is_watched_for_as_long_as_it_lasts() {
+        let subject = lines("");
+        let exchange = server("[[exchange]]\nsend = 'PING\\n'\nreply = 'PONG\\n'\n");
+        let of = |request: &[u8], seconds| {
+            let gone_after = Duration::from_secs(seconds);
+            paced(Drip::of(Some(request.to_vec()), &exchange, gone_after))
+        };
+        let millis = Duration::from_millis;
+        // The last byte comes after a second and a half: a deadline that was moved is over a second later.
+        let (half, short) = (millis(500), millis(2_250) - millis(700));
+        assert_eq!(of(b"PING\n", 1), Some((4, half, short)));
+        assert_eq!(of(b"PIN\n", 1), None);
+        assert_eq!(of(b"", 1), None);
+        assert!(paced(Drip::of(None, &subject, Duration::from_secs(1))).is_some());
     }
 
     #[test]
@@ -883,9 +930,8 @@ mod tests {
             format!("[[exchange]]\nonce = true\nsend = 'HI\\n'\nreply = 'IN\\n'\n{exchange}");
         let of = |exchanges: &str, promises: &str| {
             let subject = server(&format!("{exchanges}[promises]\n{promises}\n"));
-            [true, false].map(|is_silent| {
-                given_up_in_a_request(&subject, is_silent).map(|time| time.as_secs())
-            })
+            let times = [time_to_stop_in_a_request, time_for_a_request];
+            times.map(|time| time(&subject).map(|time| time.as_secs()))
         };
         assert_eq!(of(exchange, "request-timeout = \"9s\""), [Some(9), Some(9)]);
         let silent = "request-timeout = \"9s\"\nidle-timeout = \"5s\"";
@@ -917,5 +963,29 @@ mod tests {
         );
         let greets = "speaks-first = true\ngreeting = 'hello\\n'\n[promises]\nidle-timeout = \"5s\"\nafter-exchange = \"stays-open\"\n";
         assert_eq!(named(greets), ["a silent client"]);
+        // Who has not logged in is gone sooner.
+        let login = format!("{together}login-timeout = \"2s\"\n");
+        let apart = ["a silent client", "a client that falls silent"];
+        assert_eq!(named(&login), apart);
+        let scenarios = who_is_silent(&server(&login), Duration::from_secs(5));
+        let pauses: Vec<_> = scenarios.iter().map(Scenario::pauses).collect();
+        let margins = [2, 5].map(|time| IdleTimeout::margin(Duration::from_secs(time)));
+        assert_eq!(pauses, margins);
+    }
+
+    #[test]
+    fn later_request_has_its_time_where_the_client_may_be_silent_before_it() {
+        let later = |promises: &str| {
+            let exchange = "[[exchange]]\nsend = 'PING\\n'\nreply = 'PONG\\n'\nonce = false\n";
+            let subject = server(&format!(
+                "{exchange}[promises]\nrequest-timeout = \"2s\"\n{promises}\n"
+            ));
+            half_a_later_request(&subject).is_some()
+        };
+        let stays = "after-exchange = \"stays-open\"\n";
+        assert!(later(stays));
+        assert!(later(&format!("{stays}idle-timeout = \"3s\"")));
+        assert!(!later(&format!("{stays}idle-timeout = \"2s\"")));
+        assert!(!later("after-exchange = \"closes\""));
     }
 }

@@ -20,6 +20,8 @@ pub(crate) enum Choice {
         /// Which of those that come then.
         drops: Drops,
     },
+    /// It closes one of the older clients when another comes, from so many on, and which one is chance.
+    GivesPlacesAway(usize),
     /// It takes requests up to a length, and no longer ones.
     Longest {
         /// Up to which, and what becomes of longer ones.
@@ -70,6 +72,7 @@ impl Choice {
                 // What the kernel takes of the output differs a little, so that it may be the next larger one.
                 asked.max(too) < &(2 * asked.min(too))
             }
+            (Self::GivesPlacesAway(_), Self::GivesPlacesAway(_)) => true,
             (Self::Throttles(_), Self::Throttles(_)) => true,
             (Self::Penalises(_), Self::Penalises(_)) => true,
             (Self::TurnsAway(_), Self::TurnsAway(_)) => true,
@@ -120,6 +123,14 @@ impl Choice {
     /// Whether it is what a step failed by, where that can be told from what the client got.
     pub(crate) fn explains(&self, cause: &Cause) -> bool {
         match (self, cause.step()) {
+            // Who turns others away does nothing to who was there before.
+            (
+                Self::Limit {
+                    drops: Drops::All | Drops::Some,
+                    ..
+                },
+                _,
+            ) => !matches!(cause, Cause::Disturbed { .. }),
             (Self::SaysUnasked { texts, .. }, Cause::StepFailed { instead, .. }) => {
                 text_of([texts]).is_some_and(|text| instead.is_told(&text))
             }
@@ -127,9 +138,10 @@ impl Choice {
         }
     }
 
-    /// The line of a profile that promises it.
-    pub(crate) fn promise(&self) -> String {
-        match self {
+    /// The line of a profile that promises it, where there is one.
+    pub(crate) fn promise(&self) -> Option<String> {
+        Some(match self {
+            Self::GivesPlacesAway(_) => return None,
             Self::Limit {
                 held,
                 closes,
@@ -168,7 +180,7 @@ impl Choice {
                 };
                 timeout_promise(key, *after)
             }
-        }
+        })
     }
 }
 
@@ -233,7 +245,7 @@ mod tests {
                 longest: longest.clone(),
                 framing: Framing::Line,
             };
-            let promise = choice.promise();
+            let promise = choice.promise().unwrap();
             let profile = Profile::parse("p", &format!("[promises]\n{promise}\n"));
             let promised = profile.map(|profile| profile.promises.longest);
             assert_eq!(promised.unwrap(), Some(longest), "{promise}");
@@ -270,6 +282,7 @@ mod tests {
             (says("bye in 9 s\n"), says("bye in 10 s\n")),
             // What the kernel takes of it differs by less than the next larger output does.
             (of_output(100), of_output(199)),
+            (Choice::GivesPlacesAway(5), Choice::GivesPlacesAway(6)),
             (Choice::Throttles(time(1)), Choice::Throttles(time(2))),
             (Choice::Penalises(time(1)), Choice::Penalises(time(2))),
             (Choice::TurnsAway(time(1)), Choice::TurnsAway(time(2))),
@@ -302,7 +315,7 @@ mod tests {
         let promise = |millis| {
             let after = Duration::from_millis(millis);
             let at_login = false;
-            Choice::GivesUp { after, at_login }.promise()
+            Choice::GivesUp { after, at_login }.promise().unwrap()
         };
         assert_eq!(promise(1_299), "idle-timeout = \"1200ms\"");
         assert_eq!(promise(2_050), "idle-timeout = \"2s\"");
@@ -327,6 +340,17 @@ mod tests {
         let choice = says("bye in 9 s\n");
         assert!(choice.explains(&got("bye in 9 s\n")));
         assert!(!choice.explains(&got("who are you?\n")));
+        let disturbed = Cause::Disturbed {
+            step: Box::new(got("bye\n")),
+        };
+        let takes_places = [holds(5, Drops::Oldest), Choice::GivesPlacesAway(5)];
+        assert!(
+            takes_places
+                .iter()
+                .all(|choice| choice.explains(&disturbed))
+        );
+        let refuses = [holds(5, Drops::All), holds(5, Drops::Some)];
+        assert!(!refuses.iter().any(|choice| choice.explains(&disturbed)));
         // A limit does not show in what one client got.
         assert!(holds(5, Drops::All).explains(&got("who are you?\n")));
     }

@@ -165,20 +165,12 @@ impl FailedStep {
         if by * STARVED_FROM_A > waited {
             return Some(Doubt::Starved { step, by });
         }
-        let is_told_when = self.not_yet.is_none() && !self.is_about_a_reply();
+        let is_told_when = self.not_yet.is_none() && !is_about_a_reply(&self.cause);
         let is_known = is_told_when || self.is_owed_soon(trial, transcript, waited);
         (!is_known).then_some(Doubt::Unseen {
             step,
             after: waited,
         })
-    }
-
-    fn is_about_a_reply(&self) -> bool {
-        matches!(
-            self.cause.step(),
-            Cause::StepFailed { expected, .. }
-                if matches!(**expected, Expectation::Data(_) | Expectation::Template(_))
-        )
     }
 
     /// Whether what was waited for so long is a reply that comes to others in a small part of that time, from a server that serves
@@ -191,7 +183,7 @@ impl FailedStep {
             _ => transcript.quickest_reply(same),
         };
         let may_be_lost = transcript.has_datagrams();
-        let is_served = self.is_about_a_reply() && trial.serves_at_once && !may_be_lost;
+        let is_served = is_about_a_reply(&self.cause) && trial.serves_at_once && !may_be_lost;
         is_served && usual.is_some_and(|usual| usual * OFTEN_AS_LONG < waited)
     }
 }
@@ -323,6 +315,7 @@ impl<'a> SoFar<'a> {
             &self.server_state,
         )?;
         let is_about_rest = is_about_rest(&line.step);
+        let is_for_a_reply = is_about_a_reply(&cause);
         let unkept = match cause.step() {
             Cause::StepFailed {
                 instead: Instead::Unkept { bytes },
@@ -366,7 +359,7 @@ impl<'a> SoFar<'a> {
                 .unwrap_or_default(),
             asked: client.and_then(|id| self.asked.of(id).map(<[u8]>::to_vec)),
             silent: client.and_then(|id| self.silences.before_end_of(id)),
-            under_way: client.and_then(|id| self.silences.under_way_at_end_of(id)),
+            under_way: client.and_then(|id| self.silences.under_way_at_end_of(id, is_for_a_reply)),
             kept: client.and_then(|id| self.silences.kept_before_end_of(id)),
         })
     }
@@ -399,6 +392,15 @@ fn is_about_restraint(step: &Step) -> bool {
         return false;
     };
     *what == Expectation::HeldBack
+}
+
+/// Whether a client waited for a reply.
+fn is_about_a_reply(cause: &Cause) -> bool {
+    matches!(
+        cause.step(),
+        Cause::StepFailed { expected, .. }
+            if matches!(**expected, Expectation::Data(_) | Expectation::Template(_))
+    )
 }
 
 fn is_about_rest(step: &Step) -> bool {

@@ -13,10 +13,8 @@ pub(super) struct Silences {
     waiting: HashSet<ClientId>,
     spoke: HashMap<ClientId, Duration>,
     longest: HashMap<ClientId, Duration>,
-    /// When those began to speak who have heard nothing since.
-    began: HashMap<ClientId, Duration>,
-    /// For how long those had been about it whose connections are over.
-    under_way: HashMap<ClientId, Duration>,
+    /// What clients have asked for on their connections and heard nothing for.
+    asking: HashMap<ClientId, Asking>,
     ended: HashSet<ClientId>,
     /// When connections were over, for the server or for us.
     over: HashMap<ClientId, Duration>,
@@ -27,6 +25,46 @@ pub(super) struct Silences {
     paused: Duration,
     /// The longest time for which a client waited for its next step, without the pauses that the scenario makes.
     kept: HashMap<ClientId, Duration>,
+}
+
+/// When a client has said what it asks for.
+struct Asking {
+    /// Its first word.
+    began: Duration,
+    /// Its last one, before its connection was over.
+    last: Duration,
+    over: Option<Duration>,
+    /// Whether it went on when its connection was over.
+    goes_on: bool,
+}
+
+impl Asking {
+    fn begins(at: Duration) -> Self {
+        Self {
+            began: at,
+            last: at,
+            over: None,
+            goes_on: false,
+        }
+    }
+
+    fn goes_on(&mut self, at: Duration) {
+        match self.over {
+            Some(_) => self.goes_on = true,
+            None => self.last = at,
+        }
+    }
+
+    /// For how long the request was under way when the connection was over, where it was not whole. Who has not gone on since had
+    /// said all, if it waits for a reply.
+    fn lasted(&self, waits_for_a_reply: bool) -> Option<Duration> {
+        let over = self.over?;
+        let until = match waits_for_a_reply && !self.goes_on {
+            true => self.last,
+            false => over,
+        };
+        Some(until.saturating_sub(self.began))
+    }
 }
 
 impl Silences {
@@ -84,8 +122,7 @@ impl Silences {
         match what {
             ClientEvent::Connecting => {
                 self.longest.remove(id);
-                self.began.remove(id);
-                self.under_way.remove(id);
+                self.asking.remove(id);
                 self.kept.remove(id);
                 self.mute_since.remove(id);
                 self.ended.remove(id);
@@ -93,7 +130,7 @@ impl Silences {
             }
             ClientEvent::Sent(_) => {
                 self.break_silence(*id, event.at);
-                self.began.entry(*id).or_insert(event.at);
+                self.asks(*id, event.at);
                 self.waiting.insert(*id);
                 if let Some(since) = self.mute_since.remove(id) {
                     self.was_kept(*id, since, event.at);
@@ -105,7 +142,10 @@ impl Silences {
                 self.end(*id, event.at);
             }
             ClientEvent::Received(_) => {
-                self.began.remove(id);
+                // What was under way when the connection was over shows in what the client does then.
+                if !self.over.contains_key(id) {
+                    self.asking.remove(id);
+                }
                 if !self.reading_is_use {
                     return;
                 }
@@ -113,6 +153,7 @@ impl Silences {
                     self.break_silence(*id, event.at);
                 }
             }
+            ClientEvent::SendFailed(_) => return self.asks(*id, event.at),
             // Who does not read learns of it later, and is not silent meanwhile.
             ClientEvent::ServerSocketDestroyed { .. } => return self.end(*id, event.at),
             _ => return,
@@ -123,8 +164,17 @@ impl Silences {
     /// The connection has ended: from here on nobody waits for the client to speak.
     fn end(&mut self, id: ClientId, at: Duration) {
         self.over.entry(id).or_insert(at);
-        if let Some(began) = self.began.remove(&id) {
-            self.under_way.insert(id, at.saturating_sub(began));
+        if let Some(asking) = self.asking.get_mut(&id) {
+            asking.over.get_or_insert(at);
+        }
+    }
+
+    /// A client says something; nothing that begins when its connection is over is a request.
+    fn asks(&mut self, id: ClientId, at: Duration) {
+        match self.asking.get_mut(&id) {
+            Some(asking) => asking.goes_on(at),
+            None if self.over.contains_key(&id) => {}
+            None => drop(self.asking.insert(id, Asking::begins(at))),
         }
     }
 
@@ -134,10 +184,14 @@ impl Silences {
         *longest = silent.unwrap_or_default().max(*longest);
     }
 
-    /// For how long a client had been about what it asked for, where its connection has been ended meanwhile.
-    pub(super) fn under_way_at_end_of(&self, id: ClientId) -> Option<Duration> {
-        let under_way = self.under_way.get(&id).copied();
-        under_way.filter(|_| self.ended.contains(&id))
+    /// For how long a client had been about a request that was not whole, where its connection has been ended meanwhile.
+    pub(super) fn under_way_at_end_of(
+        &self,
+        id: ClientId,
+        waits_for_a_reply: bool,
+    ) -> Option<Duration> {
+        let asking = self.asking.get(&id).filter(|_| self.ended.contains(&id));
+        asking?.lasted(waits_for_a_reply)
     }
 
     /// The longest time for which a client did not speak, where its connection has been ended.
@@ -199,9 +253,9 @@ mod tests {
     }
 
     #[test]
-    fn client_is_about_its_request_from_the_first_byte_until_it_hears_something() {
+    fn client_is_about_its_request_from_the_first_byte_until_it_has_said_all_or_hears_something() {
         let id = ClientId { who: 0, member: 0 };
-        let under_way = |events: &[(u64, ClientEvent)]| {
+        let under_way = |waits_for_a_reply, events: &[(u64, ClientEvent)]| {
             let mut silences = Silences::default();
             for (second, event) in events {
                 silences.apply(&Event {
@@ -209,19 +263,34 @@ mod tests {
                     what: What::Client(id, event.clone()),
                 });
             }
-            silences.under_way_at_end_of(id)
+            silences.under_way_at_end_of(id, waits_for_a_reply)
         };
         let sent = || ClientEvent::Sent(vec![1].into());
         let heard = || ClientEvent::Received(vec![1].into());
         let end = || ClientEvent::Ended(End::Fin);
         let seconds = |time| Some(Duration::from_secs(time));
         let begins = [(0, ClientEvent::Connecting), (1, sent()), (3, sent())];
-        let of = |rest: &[(u64, ClientEvent)]| under_way(&[&begins, rest].concat());
-        assert_eq!(of(&[(6, end())]), seconds(5));
+        let of = |rest: &[(u64, ClientEvent)]| under_way(true, &[&begins, rest].concat());
+        // It had said all, or the end came in the midst of it.
+        assert_eq!(of(&[(6, end())]), seconds(2));
+        assert_eq!(of(&[(6, end()), (7, sent())]), seconds(5));
         assert_eq!(of(&[(6, heard()), (7, end())]), None);
-        assert_eq!(of(&[(6, heard()), (7, sent()), (9, end())]), seconds(2));
+        assert_eq!(of(&[(6, heard()), (7, sent()), (9, end())]), seconds(0));
         assert_eq!(of(&[]), None);
         assert_eq!(of(&[(6, end()), (7, ClientEvent::Connecting)]), None);
+        // What we come to notice late was over before.
+        let destroyed = ClientEvent::ServerSocketDestroyed {
+            lost_bytes: 0,
+            delivered_bytes: 0,
+        };
+        assert_eq!(of(&[(6, destroyed), (7, sent()), (8, end())]), seconds(5));
+        // Nobody knows of one that waits for no reply what else it would have said.
+        assert_eq!(
+            under_way(false, &[&begins, &[(6, end())][..]].concat()),
+            seconds(5)
+        );
+        let idle = [(0, ClientEvent::Connecting), (5, end()), (6, sent())];
+        assert_eq!(under_way(true, &idle), None);
     }
 
     #[test]

@@ -1530,27 +1530,31 @@ fn client_that_is_slow_with_its_request_blames_us_where_it_is_to_be_whole_in_tim
     let lines = ClientSteps::of(0).connect().send("HELLO").lines();
     let mut trial = trial([lines, ClientSteps::of(0).expect(hello()).lines()].concat());
     trial.closes_unfinished_after = Some(Duration::from_secs(2));
-    let ends_after = |millis: u64| {
-        let what = vec![
+    let ends_after = |millis: u64, rest: &[u8]| {
+        let sends = |bytes: &[u8]| What::Client(ALICE, ClientEvent::Sent(bytes.to_vec().into()));
+        let mut what = vec![
             (0, What::Phase(Phase::Scenario)),
             (0, What::StepBegan(0)),
             (0, What::Client(ALICE, ClientEvent::Connecting)),
             (0, What::Client(ALICE, connection())),
             (0, done(0)),
             (5_000, What::StepBegan(1)),
-            (
-                5_000,
-                What::Client(ALICE, ClientEvent::Sent(b"HEL".to_vec().into())),
-            ),
+            (5_000, sends(b"HELLO".strip_suffix(rest).unwrap())),
             (5_000 + millis, finished()),
+        ];
+        what.extend((!rest.is_empty()).then(|| (5_000 + millis, sends(rest))));
+        what.extend([
             (5_000 + millis, What::StepBegan(2)),
             (5_000 + millis, done(2)),
-        ];
+        ]);
         judge(&trial, &timed(what))
     };
-    assert_eq!(doubt_of(ends_after(2_000)), "slow-by-us");
-    let early = ends_after(1_900);
+    assert_eq!(doubt_of(ends_after(2_000, b"LO")), "slow-by-us");
+    let early = ends_after(1_900, b"LO");
     assert!(matches!(early, Verdict::Fail(_)), "{early:?}");
+    // It had been whole at once.
+    let whole = ends_after(2_000, b"");
+    assert!(matches!(whole, Verdict::Fail(_)), "{whole:?}");
 }
 
 /// Who reads at a pace that our own host does not keep has not been kept waiting by the server.

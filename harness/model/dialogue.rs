@@ -30,6 +30,15 @@ pub(crate) fn request(profile: &Profile) -> Option<Vec<u8>> {
     }
 }
 
+/// The first half of the request, which is none yet; `None` where any byte is one.
+pub(crate) fn half_a_request(profile: &Profile) -> Option<Vec<u8>> {
+    let framing = profile.model().map(|model| model.framing);
+    let is_stream = framing == Some(Framing::Stream);
+    let mut request = request(profile).filter(|request| request.len() > 1 && !is_stream)?;
+    request.truncate(request.len() / 2);
+    Some(request)
+}
+
 /// What a client says first on a connection, whole.
 pub(crate) fn first_request(profile: &Profile) -> Option<Vec<u8>> {
     let first = profile.earlier_exchanges().next();
@@ -158,6 +167,12 @@ impl ClientSteps {
     pub(crate) fn expect_within(self, what: Expectation, within: Duration) -> Self {
         let within = Some(within);
         self.then(Action::Expect { what, within })
+    }
+
+    /// Finds its connection still open, and nothing to read.
+    #[must_use]
+    pub(crate) fn expect_to_be_kept(self) -> Self {
+        self.expect_within(Expectation::Silence, Duration::from_millis(1))
     }
 
     /// Expects the connection to end by FIN or RST.

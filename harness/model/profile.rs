@@ -333,6 +333,12 @@ impl Promises {
         idle.into_iter().chain(self.login_timeout).min()
     }
 
+    /// How long a client may be about its first request at least before the server gives up on it; `None` where it does not.
+    pub(crate) fn time_for_a_request(&self) -> Option<Duration> {
+        let times = self.request_timeout.into_iter();
+        times.chain(self.login_timeout).min()
+    }
+
     /// These promises, and where nothing is promised those of `other`.
     fn over(self, other: Self) -> Self {
         Self {
@@ -820,9 +826,9 @@ impl Profile {
         self.promises.unasked.clone().unwrap_or_default()
     }
 
-    /// Whether several clients can be served at a time.
+    /// Whether several clients can be served at a time, and are there at the same time.
     pub(crate) fn serves_concurrently(&self) -> bool {
-        self.promises.serves == Some(Serves::Concurrently)
+        self.promises.serves == Some(Serves::Concurrently) && self.promises.most() != Some(1)
     }
 }
 

@@ -86,7 +86,7 @@ impl Trial {
             replies_alike: profile.model().is_some(),
             unasked: profile.unasked(),
             closes_silent_after: promises.patience().map(IdleTimeout::margin),
-            closes_unfinished_after: promises.request_timeout.map(IdleTimeout::margin),
+            closes_unfinished_after: promises.time_for_a_request().map(IdleTimeout::margin),
             ..self
         }
     }

@@ -170,10 +170,9 @@ impl Rules<'_> {
     }
 
     fn lines(&self, case: &Case) -> Vec<Line> {
-        let most = if self.is_one_connection() {
-            1
-        } else {
-            NAMES.len()
+        let most = match self.is_one_connection() {
+            true => 1,
+            false => self.room().min(NAMES.len()),
         };
         let plans = case.plans.iter().take(most).enumerate();
         let lines = plans.flat_map(|(who, plan)| {
@@ -194,6 +193,13 @@ impl Rules<'_> {
             Some((at, steps)) => self.freeze(together, at, steps.into()),
             None => together,
         }
+    }
+
+    /// How many clients the server has room for, beside one that stands by.
+    fn room(&self) -> usize {
+        let most = self.subject.profile.promises.most();
+        let room = most.map(|most| most - u32::from(self.subject.bystander));
+        room.map_or(usize::MAX, |room| room as usize)
     }
 
     fn plan(&self, who: usize, connections: &[Connection]) -> Vec<Line> {

@@ -276,11 +276,16 @@ impl fmt::Display for Doubt {
                 Measured(*under_way),
                 Shown(*timeout)
             ),
-            Self::Chosen { step, choice } => write!(
-                f,
-                "{step}, but {choice}; if that is meant, promise {}",
-                choice.promise()
-            ),
+            Self::Chosen { step, choice } => match choice.promise() {
+                Some(promise) => write!(
+                    f,
+                    "{step}, but {choice}; if that is meant, promise {promise}"
+                ),
+                None => write!(
+                    f,
+                    "{step}, but {choice}; if that is meant, give it room for more, for a profile has no word for it"
+                ),
+            },
             Self::Excused { step, deed } => write!(f, "{step}, but {deed}"),
             Self::KernelDropped { step, datagrams } => write!(
                 f,
@@ -436,6 +441,11 @@ impl fmt::Display for Choice {
                     "the server {does} a further client{from} while it holds {held}, and serves one once there is room"
                 )
             }
+            Self::GivesPlacesAway(held) => write!(
+                f,
+                "the server closes one of the older clients, and not always the oldest, when another comes while it holds {held} or \
+                 more, as several workers do that have so many places each, and keeps half as many for as long"
+            ),
             Self::Longest { longest, framing } => {
                 let bytes = longest.bytes;
                 let longer = match framing {

@@ -210,7 +210,8 @@ impl<'a> Job<'a> {
     /// Whether the places of clients that have left are there for others, where a limit of them is to explain a failure. Who leaves
     /// without a word has its place yet.
     async fn gives_back(self, choice: &Choice, scenario: &Scenario) -> Result<bool, Error> {
-        if !matches!(choice, Choice::Limit { .. }) || scenario.vanishes() {
+        let is_of_places = matches!(choice, Choice::Limit { .. } | Choice::GivesPlacesAway(_));
+        if !is_of_places || scenario.vanishes() {
             return Ok(true);
         }
         Ok(self.left_by(scenario).await?.comes_to_serve_again().await)

@@ -247,13 +247,20 @@ fn limit_of_connections_that_is_promised_is_judged(
     }
 }
 
-/// Who is let in beyond a limit, and another has to go, is one of the ways to keep it.
-#[test]
-fn place_of_the_oldest_may_go_to_the_next_where_nothing_is_promised() {
+/// Who is let in beyond a limit, and another has to go, is one of the ways to keep it; who stands by is the first to go.
+#[rstest]
+#[case::nobody_stands_by("oldest-goes", "", TWENTY)]
+#[case::one_stands_by("oldest-goes", "idle-timeout = \"none\"", TWENTY)]
+#[case::one_of_the_older("older-goes", "", "a profile has no word for it")]
+fn place_of_an_older_one_may_go_to_the_next_where_nothing_is_promised(
+    #[case] how: &str,
+    #[case] promises: &str,
+    #[case] advice: &str,
+) {
     if !crate::gives_descriptors(256) {
         return;
     }
-    let run = check("oldest-goes", &profile("once = false", ""), CROWDS);
+    let run = check(how, &profile("once = false", promises), CROWDS);
     let told = CROWDS.iter().map(|id| verdict(&run, id));
     let told: Vec<_> = told
         .filter(|verdict| !verdict.starts_with("pass"))
@@ -261,7 +268,7 @@ fn place_of_the_oldest_may_go_to_the_next_where_nothing_is_promised() {
     assert!(!told.is_empty(), "{run:?}");
     for verdict in told {
         assert!(
-            verdict.starts_with("inconclusive") && verdict.contains(TWENTY),
+            verdict.starts_with("inconclusive") && verdict.contains(advice),
             "{verdict}"
         );
     }
@@ -278,6 +285,9 @@ const TWENTY: &str =
 #[case::another_than_the_oldest("newest-goes", 20, "oldest", "fail")]
 #[case::nobody("plain", 20, "oldest", "fail")]
 #[case::place_is_lost("forgets-the-oldest", 20, "oldest", "fail")]
+#[case::once("oldest-goes-once", 20, "oldest", "fail")]
+#[case::another_too("oldest-and-newest-go", 20, "oldest", "fail")]
+#[case::all("all-go", 20, "oldest", "fail")]
 #[case::not_the_next("oldest-goes", 20, "all", "fail")]
 fn promise_that_the_oldest_goes_is_judged(
     #[case] how: &str,
@@ -301,8 +311,36 @@ fn promise_that_the_oldest_goes_is_judged(
     }
 }
 
+/// No more come together than have room, however few that are.
+#[test]
+fn nobody_comes_beyond_a_small_limit_that_is_promised() {
+    let limit = "most-connections = { in-all = 2, refused = \"closed\", text = 'FULL\\n' }";
+    let promises = format!("idle-timeout = \"none\"\n{limit}");
+    let ids = [
+        "property",
+        "partial",
+        "timeout/drip",
+        "crowd/most-connections",
+    ];
+    let run = check("two", &profile("once = false", &promises), &ids).code(0);
+    let told = verdict(&run, "crowd/most-connections");
+    assert!(told.starts_with("pass"), "{told}");
+}
+
+/// A time-out that closes the oldest is no limit.
+#[test]
+fn promise_that_the_oldest_goes_is_not_kept_by_a_time_out() {
+    let limit = "most-connections = { in-all = 5, refused = \"closed\", drops = \"oldest\" }";
+    let promises = format!("idle-timeout = \"20s\"\n{limit}");
+    let profile = profile("once = false", &promises);
+    let run = check("gives-up", &profile, &["crowd/most-connections"]).code(1);
+    let told = verdict(&run, "crowd/most-connections");
+    assert!(told.starts_with("fail"), "{told}");
+}
+
 /// What no limit explains is a failure.
 #[rstest]
+#[case::all_go("all-go", "crowd/parallel")]
 #[case::starves("starves", "crowd/parallel")]
 #[case::forgets_its_places("forgets-five", "crowd/churn")]
 #[case::forgets_the_places_of_resets("forgets-resets", "reset/storm")]
@@ -440,6 +478,7 @@ fn limit_that_is_met_before_an_exchange_is_judged_where_it_is_promised(
 #[case::in_time("whole-in-a-second", "1s", "pass")]
 #[case::too_early("whole-in-a-second", "3s", "fail")]
 #[case::each_byte_counts_anew("byte-in-a-second", "1s", "fail")]
+#[case::first_request_alone("first-in-a-second", "1s", "fail")]
 #[case::never("plain", "1s", "fail")]
 fn time_for_a_whole_request_is_judged_where_it_is_promised(
     #[case] how: &str,
@@ -462,8 +501,9 @@ fn time_for_a_whole_request_is_judged_where_it_is_promised(
 
 /// A client that says nothing, and one that never comes to the end of its first word, are gone in time.
 #[rstest]
-#[case::silence_alone_is_cut("hurries", "500ms", "pass")]
-#[case::too_early("hurries", "2s", "fail")]
+#[case::in_time("hurries-in-all", "500ms", "pass")]
+#[case::too_early("hurries-in-all", "2s", "fail")]
+#[case::each_byte_counts_anew("hurries", "500ms", "fail")]
 #[case::never("plain", "1s", "fail")]
 fn time_for_a_login_is_judged_where_it_is_promised(
     #[case] how: &str,
