@@ -80,6 +80,10 @@ fn in_few_words(model: Model, bytes: usize, seed: u64) -> Data {
     }
 }
 
+/// A deadline that is over by so much late, or by its own time, may as well be one that a loaded host has come late to: no drip is made
+/// that would show no more.
+const LATE_BY_LOAD: Duration = Duration::from_secs(1);
+
 /// A client of which a byte of its request comes now and then, and the last one never; and for how long its end is waited for.
 struct Drip {
     send: Action,
@@ -106,7 +110,8 @@ impl Drip {
         let not_moved = last + gone_after.mul_f64(0.75);
         let patience = subject.profile.promises.patience();
         let is_kept = patience.is_none_or(|patience| every < IdleTimeout::margin(patience));
-        (is_kept && not_moved >= gone_after * 2).then(|| Self {
+        let shows = not_moved >= gone_after + gone_after.max(LATE_BY_LOAD);
+        (is_kept && shows).then(|| Self {
             send: Action::Send {
                 data: Data::literal(words),
                 segmentation: Segmentation::Pieces(1),
@@ -340,7 +345,7 @@ pub(super) const CHECKS: &[Check] = &[
         method: "A client sends half of its request and is silent; another one does so with its second request, when it has been \
                  silent for as long; one sends its request a byte at a time, and never the last one.",
         quantities: "A byte comes at every half of the promised time at most, so that a deadline which each byte moves would be \
-                     over much later; of a request of fewer than five bytes there are too few for that, and only half of one is sent. \
+                     over much later; of a request of fewer than five bytes, or where that takes less than a second, it would not show, and only half of one is sent. \
                      --deep changes nothing.",
         fix: "Give each request a deadline when its first byte comes, or before, and let no other byte move it.",
         needs: &[Need::STREAM, Need::REQUEST_TIMEOUT, Need::LONG_REQUEST],
@@ -919,6 +924,8 @@ mod tests {
         let (half, short) = (millis(500), millis(2_250) - millis(700));
         assert_eq!(of(b"PING\n", 1), Some((4, half, short)));
         assert_eq!(of(b"PIN\n", 1), None);
+        let soon = Drip::of(Some(b"PING\n".to_vec()), &exchange, half);
+        assert_eq!(paced(soon), None);
         assert_eq!(of(b"", 1), None);
         assert!(paced(Drip::of(None, &subject, Duration::from_secs(1))).is_some());
     }

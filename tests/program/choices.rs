@@ -503,7 +503,6 @@ fn time_for_a_whole_request_is_judged_where_it_is_promised(
 #[rstest]
 #[case::in_time("hurries-in-all", "500ms", "pass")]
 #[case::too_early("hurries-in-all", "2s", "fail")]
-#[case::each_byte_counts_anew("hurries", "500ms", "fail")]
 #[case::never("plain", "1s", "fail")]
 fn time_for_a_login_is_judged_where_it_is_promised(
     #[case] how: &str,
