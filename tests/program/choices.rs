@@ -186,6 +186,16 @@ const CROWDS: &[&str] = &[
     "timeout/silent-crowd",
 ];
 
+/// What is said of the crowds that did not pass, of which there are some.
+fn not_passed(run: &Run) -> Vec<String> {
+    let told = CROWDS.iter().map(|id| verdict(run, id));
+    let told: Vec<_> = told
+        .filter(|verdict| !verdict.starts_with("pass"))
+        .collect();
+    assert!(!told.is_empty(), "{run:?}");
+    told
+}
+
 /// A limit that is met by a crowd is found, and the report tells the line that promises it.
 #[rstest]
 #[case::an_address("five", "{ an-address = 5, refused = \"closed\" }")]
@@ -199,12 +209,7 @@ fn limit_of_connections_is_no_failure_where_none_is_promised(
 ) {
     let run = check(how, &profile("once = false", ""), CROWDS);
     let run = run.demand(true, "a report");
-    let told = CROWDS.iter().map(|id| verdict(&run, id));
-    let told: Vec<_> = told
-        .filter(|verdict| !verdict.starts_with("pass"))
-        .collect();
-    assert!(!told.is_empty(), "{run:?}");
-    for verdict in told {
+    for verdict in not_passed(&run) {
         let promise = format!("promise most-connections = {line}");
         assert!(
             verdict.starts_with("inconclusive") && verdict.contains(&promise),
@@ -261,12 +266,7 @@ fn place_of_an_older_one_may_go_to_the_next_where_nothing_is_promised(
         return;
     }
     let run = check(how, &profile("once = false", promises), CROWDS);
-    let told = CROWDS.iter().map(|id| verdict(&run, id));
-    let told: Vec<_> = told
-        .filter(|verdict| !verdict.starts_with("pass"))
-        .collect();
-    assert!(!told.is_empty(), "{run:?}");
-    for verdict in told {
+    for verdict in not_passed(&run) {
         assert!(
             verdict.starts_with("inconclusive") && verdict.contains(advice),
             "{verdict}"
