@@ -756,3 +756,30 @@ pub(super) const CHECKS: &[Check] = &[
         },
     },
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::checks::staged::server;
+
+    /// One buffer for the input of all would hold nothing of anybody else's when a piece comes that is whole lines.
+    #[test]
+    fn pieces_of_a_crowd_end_inside_of_lines() {
+        let subject = server("model = \"echo\"\nframing = \"line\"\n");
+        let scenarios = each_its_own_bytes(&subject).unwrap();
+        let steps = scenarios[0].steps();
+        let sent = steps.into_iter().find_map(|line| match line.action()? {
+            Action::Send {
+                data,
+                segmentation: Segmentation::Pieces(bytes),
+                ..
+            } => Some((data.bytes(0), *bytes)),
+            _ => None,
+        });
+        let (bytes, piece) = sent.unwrap();
+        let all_but_the_last = &bytes[..bytes.len() - 1];
+        let mut pieces = all_but_the_last.chunks_exact(piece);
+        assert!(pieces.len() > 3);
+        assert!(pieces.all(|piece| piece.last() != Some(&b'\n')));
+    }
+}
