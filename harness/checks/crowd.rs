@@ -220,10 +220,7 @@ fn the_oldest_goes(most: u32, text: Option<&Template>, subject: &Subject) -> Sce
 fn is_shown_out(client: ClientSteps, text: Option<&Template>, subject: &Subject) -> ClientSteps {
     let told = text.cloned().map(Expectation::Template);
     let told = told.into_iter().fold(client, ClientSteps::expect);
-    let end = Expectation::End {
-        kinds: vec![End::Fin, End::Reset],
-        all_bytes_first: false,
-    };
+    let end = Expectation::any_end();
     match subject.profile.promises.patience() {
         None => told.expect(end),
         Some(patience) => told.expect_within(end, STEP_WITHIN.min(patience / 2)),

@@ -7,7 +7,7 @@ use crate::judge::Choice;
 use crate::model::action::Action;
 use crate::model::data::{Data, Segmentation, Source};
 use crate::model::dialogue::{self, ClientSteps, scenario, settle};
-use crate::model::expectation::{End, Expectation};
+use crate::model::expectation::Expectation;
 use crate::model::need::Need;
 use crate::model::profile::{Framing, Longest, Model, TooLong};
 use crate::model::scenario::{Line, Scenario, Step};
@@ -226,7 +226,7 @@ fn watched(
         let within = partial::within(*bytes);
         let steps = asks(who, *bytes, model, subject);
         let steps = match outcome {
-            Outcome::Ends => steps.expect_within(an_end(), within),
+            Outcome::Ends => steps.expect_within(Expectation::any_end(), within),
             Outcome::Stays => steps
                 .expect_within(Expectation::Taken, within)
                 .expect_within(Expectation::Open, STAYS_FOR),
@@ -283,13 +283,6 @@ fn common_words(told: &[Told]) -> Option<Template> {
 /// Whether clients are watched whose requests are too long: each of them is one of its own.
 fn is_watched(scenario: &Scenario) -> bool {
     scenario.clients.len() > 1
-}
-
-fn an_end() -> Expectation {
-    Expectation::End {
-        kinds: vec![End::Fin, End::Reset],
-        all_bytes_first: false,
-    }
 }
 
 /// What becomes of each request that is longer than `bytes`, where that is the same.
@@ -402,7 +395,7 @@ fn is_refused(bytes: usize, longest: &Longest, model: Model, subject: &Subject) 
         }
         Some(TooLong::Closed(text)) => {
             let text = text.clone().map(Expectation::Template).into_iter();
-            text.chain([an_end()])
+            text.chain([Expectation::any_end()])
                 .fold(steps, |steps, what| steps.expect_within(what, within))
                 .then(Action::Close)
         }
@@ -457,6 +450,7 @@ pub(super) fn promised(subject: &Subject) -> Option<Vec<Scenario>> {
 mod tests {
     use super::*;
     use crate::checks::staged::{Staged, server, told};
+    use crate::model::expectation::End;
     use crate::model::profile::{Profile, Transport};
     use crate::model::subject::Place;
     use crate::transcript::event::{ClientId, Event, Transcript};

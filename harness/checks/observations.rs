@@ -189,6 +189,13 @@ fn met_limit(seen: &Sighting<'_>) -> Option<choices::Found> {
     }
 }
 
+fn closed_after(time: Duration, end: End) -> String {
+    format!(
+        "closed by the server after {:.1} s ({end})",
+        time.as_secs_f64()
+    )
+}
+
 /// How long after a client's last words its connection was ended.
 fn ended_after_the_last_word(seen: &Sighting<'_>) -> Option<(Duration, End)> {
     let said = |event: &ClientEvent| matches!(event, ClientEvent::Sent(_));
@@ -215,13 +222,6 @@ const OBEYS_WITHIN: Duration = Duration::from_secs(1);
 
 /// An address of the machine that is not the usual one.
 const OTHER_ADDRESS: Ipv4Addr = Ipv4Addr::new(127, 0, 0, 2);
-
-fn either_end(kinds: &[End]) -> Expectation {
-    Expectation::End {
-        kinds: kinds.to_vec(),
-        all_bytes_first: false,
-    }
-}
 
 /// A polite client. Nobody tells the sender of a datagram that the server is gone, so that it waits no longer than for
 /// the server's end.
@@ -363,7 +363,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
             let request = dialogue::request(&subject.profile)?;
             let ask = ClientSteps::of(0).send(request).then(Action::HalfClose);
             let watch = ClientSteps::of(0)
-                .expect_within(either_end(&[End::Fin, End::Reset]), WATCHED)
+                .expect_within(Expectation::any_end(), WATCHED)
                 .then(Action::Close);
             Some(scenario(
                 "a request and FIN arrive together",
@@ -446,10 +446,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                 _ => None,
             })?;
             Some(match seen.ended() {
-                Some((at, end)) => format!(
-                    "closed by the server after {:.1} s ({end})",
-                    (at - connected).as_secs_f64()
-                ),
+                Some((at, end)) => closed_after(at - connected, end),
                 None => format!("stays open (watched for {} s)", WATCHED.as_secs()),
             })
         },
@@ -797,12 +794,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
         }),
         read: |seen| {
             Some(match ended_after_the_last_word(seen) {
-                Some((time, end)) => {
-                    format!(
-                        "closed by the server after {:.1} s ({end})",
-                        time.as_secs_f64()
-                    )
-                }
+                Some((time, end)) => closed_after(time, end),
                 None if is_told_after_the_last_word(seen) => {
                     "answers before it has come to its end".to_owned()
                 }

@@ -8,7 +8,7 @@ use crate::judge::Choice;
 use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::data::{Data, Segmentation};
 use crate::model::dialogue::{ClientSteps, repeat, scenario, settle};
-use crate::model::expectation::{End, Expectation};
+use crate::model::expectation::Expectation;
 use crate::model::need::Need;
 use crate::model::profile::{Model, Transport};
 use crate::model::scenario::{Line, Scenario, Step};
@@ -46,13 +46,6 @@ fn stalled(
         .then(Action::Stall)
         .send_in_background(bulk_of(model, bytes, subject.seed))
         .expect_within(Expectation::HeldBack, ENDS_WITHIN + partial::within(bytes))
-}
-
-fn an_end() -> Expectation {
-    Expectation::End {
-        kinds: vec![End::Fin, End::Reset],
-        all_bytes_first: false,
-    }
 }
 
 /// What is promised of waiting output, as a scenario.
@@ -122,7 +115,7 @@ fn never_read(sizes: &[usize], model: Model, subject: &Subject) -> Scenario {
             Transport::Tcp => steps,
             _ => steps
                 .then(Action::Read(None))
-                .expect_within(an_end(), READS_FOR),
+                .expect_within(Expectation::any_end(), READS_FOR),
         };
         steps.then(Action::Close).lines()
     };

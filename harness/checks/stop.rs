@@ -10,7 +10,7 @@ use crate::model::data::Data;
 use crate::model::dialogue::{
     self, ClientSteps, scenario, server_does, server_expects, server_expects_within, settle,
 };
-use crate::model::expectation::{End, Expectation, ServerExpectation};
+use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::invariant::Invariant;
 use crate::model::need::Need;
 use crate::model::profile::{Framing, Rule, STOP_WITHIN, Sessions, Transport};
@@ -89,14 +89,6 @@ fn ended(scenario: Scenario) -> Scenario {
         reason: "the server has ended".to_owned(),
     }];
     Scenario { waived, ..scenario }
-}
-
-/// The server's end of a connection, in either way.
-fn ends() -> Expectation {
-    Expectation::End {
-        kinds: vec![End::Fin, End::Reset],
-        all_bytes_first: false,
-    }
 }
 
 /// Starting again is a part of the proof, and where it fails for what is left of connections or of a path, not its matter.
@@ -448,7 +440,7 @@ pub(super) const CHECKS: &[Check] = &[
             let told = server_does(ServerAction::Signal(signal(subject)));
             let again = ClientSteps::of(0).request_and_reply(subject).lines();
             let leave = ClientSteps::of(0).then(Action::Close).lines();
-            let end = ClientSteps::of(0).expect_within(ends(), within(subject));
+            let end = ClientSteps::of(0).expect_within(Expectation::any_end(), within(subject));
             let rest = match subject.profile.promises.stop?.sessions? {
                 Sessions::Closed => vec![end.lines(), vec![expects_exit(subject)], leave],
                 Sessions::WaitedFor { .. } => {

@@ -8,7 +8,7 @@ use crate::model::data::{Data, Segmentation, Source};
 use crate::model::dialogue::{
     self, ClientSteps, pause, repeat, scenario, server_does, server_expects_within, settle,
 };
-use crate::model::expectation::{End, Expectation, ServerExpectation};
+use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::invariant::Invariant;
 use crate::model::limits::STEP_WITHIN;
 use crate::model::need::Need;
@@ -56,11 +56,7 @@ fn ends_by_then(who: usize, promised: Duration) -> Vec<Line> {
 }
 
 fn ends_within(who: usize, within: Duration) -> Vec<Line> {
-    let end = Expectation::End {
-        kinds: vec![End::Fin, End::Reset],
-        all_bytes_first: false,
-    };
-    let ends = ClientSteps::of(who).expect_within(end, within);
+    let ends = ClientSteps::of(who).expect_within(Expectation::any_end(), within);
     ends.then(Action::Close).lines()
 }
 

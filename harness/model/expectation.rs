@@ -111,6 +111,14 @@ const NEXT: Python = Python::ByTransport {
 };
 
 impl Expectation {
+    /// The end of the connection, by FIN or by a reset, whatever has come before it.
+    pub(crate) fn any_end() -> Self {
+        Self::End {
+            kinds: vec![End::Fin, End::Reset],
+            all_bytes_first: false,
+        }
+    }
+
     /// The row of waiting for it; of what can be said in one word, that word.
     pub(crate) fn form(&self) -> Form<'_> {
         let next = |wait| Form {
