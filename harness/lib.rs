@@ -90,6 +90,7 @@ pub use launch::lab::Isolation;
 pub use launch::{Elsewhere, Target};
 pub use model::check::{Check, Counterexample, Severity};
 pub use model::error::{Error, ExitCode};
+pub use model::mistake::{Mistake, Mistakes};
 pub use model::partition::{NoPartition, Partition};
 pub use model::profile::Profile;
 pub use reference::{ReferenceServer, Running};

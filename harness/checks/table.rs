@@ -47,7 +47,7 @@ mod tests {
     use super::*;
     use crate::checks::observations::{OBSERVATIONS, Occasion};
     use crate::checks::staged::known;
-    use crate::drill::{Case, DrillFile};
+    use crate::drill::DrillFile;
     use crate::model::action::Action;
     use crate::model::need::{Need, Unmet};
     use crate::model::profile::{Profile, Transport};
@@ -101,12 +101,7 @@ mod tests {
             for (transport, id, scenario) in all {
                 let not_here = scenario.first_impossible_over(transport);
                 assert_eq!(not_here, None, "{id} on {name}");
-                let case = Case { line: 0, scenario };
-                let file = DrillFile {
-                    cases: vec![case],
-                    ..DrillFile::default()
-                };
-                let text = file.to_string();
+                let text = scenario.to_string();
                 let back = DrillFile::parse_over(id, &text, Some(transport));
                 let back = back.unwrap_or_else(|error| panic!("{id} on {name}: {error}\n{text}"));
                 assert_eq!(back.to_string(), text, "{id} on {name}");

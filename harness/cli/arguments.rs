@@ -76,7 +76,10 @@ pub(super) enum Command {
 
 #[derive(Clone, Copy, ValueEnum)]
 pub(super) enum Conversion {
+    /// The JSON form.
     Json,
+    /// The `.drill` form, without comments.
+    Drill,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

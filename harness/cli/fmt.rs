@@ -2,9 +2,8 @@
 
 use super::arguments::Conversion;
 use super::output::{say, write};
-use crate::drill::{self, DrillFile};
+use crate::drill::{DrillFile, DrillText};
 use crate::model::error::{Error, ExitCode};
-use crate::model::text_file::Kind;
 use std::path::PathBuf;
 
 pub(super) fn fmt(
@@ -14,13 +13,20 @@ pub(super) fn fmt(
 ) -> Result<ExitCode, Error> {
     let mut code = ExitCode::Passed;
     for path in files {
-        if let Some(Conversion::Json) = to {
-            say(DrillFile::read(path)?.to_json()?.trim_end());
-            continue;
+        match to {
+            Some(Conversion::Json) => {
+                say(DrillFile::read(path)?.to_json()?.trim_end());
+                continue;
+            }
+            Some(Conversion::Drill) => {
+                say(DrillFile::read(path)?.to_string().trim_end());
+                continue;
+            }
+            None => {}
         }
-        let text = Kind::SCENARIOS.read(path)?;
-        let formatted = drill::format(&path.display().to_string(), &text)?;
-        if formatted == text {
+        let text = DrillText::read(path)?;
+        let formatted = text.formatted()?;
+        if formatted == text.text() {
             continue;
         }
         if only_check {

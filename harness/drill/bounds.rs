@@ -20,6 +20,9 @@ pub(super) const MOST_NAMES: usize = 1_000;
 /// Deeper nesting of blocks serves nobody who reads the file.
 pub(super) const DEEPEST: usize = 16;
 
+/// Files that include each other; one that includes itself comes to that too.
+pub(super) const DEEPEST_INCLUDE: usize = 8;
+
 /// The steps of a file, in all of its cases, which take a few hundred bytes each.
 pub(super) const MOST_STEPS: usize = 100_000;
 

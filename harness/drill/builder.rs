@@ -1,20 +1,37 @@
-//! Puts lines together: settings to the file, steps to their case and block.
+//! Puts lines together: settings to the file, steps to their case and block, and every mistake to those before it.
 
-use super::bounds::{DEEPEST, LONGEST_TIME, MOST_CASES, MOST_CLIENTS, MOST_STEPS, MOST_TIMES};
+use super::bounds::{
+    DEEPEST, DEEPEST_INCLUDE, LONGEST_TIME, MOST_CASES, MOST_CLIENTS, MOST_STEPS, MOST_TIMES,
+};
 use super::diagnostic::{Diagnostic, Place};
-use super::file::{Case, DrillFile};
+use super::file::{Case, DrillFile, DrillText};
+use super::payload::Payload;
 use super::possible::first_impossible;
+use super::reader::Known;
+use super::shared::Shared;
 use super::statement::Statement;
+use super::terms::Terms;
 use crate::model::error::Error;
+use crate::model::mistake::{Mistake, Mistakes};
 use crate::model::profile::Transport;
 use crate::model::scenario::{ClientGroup, Line, Scenario, Step, Waiver};
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 /// A file in the making.
 #[derive(Default)]
 pub(super) struct Builder<'a> {
     file: DrillFile,
-    /// Where the case began that is being read.
-    case: Option<Place<'a>>,
+    /// The folder that the file stands in, where it is one.
+    folder: Option<PathBuf>,
+    /// How many files include this one, each in the one before.
+    included: usize,
+    /// Every payload that a line may name, those of included files too.
+    payloads: Vec<Payload>,
+    /// What is being read.
+    part: Part,
+    /// Where the part began that is being read.
+    began: Option<Place<'a>>,
     /// Where its steps stand, in the order of the text, those that begin a block included.
     places: Vec<Place<'a>>,
     /// The blocks that are not closed, from the outermost.
@@ -25,6 +42,18 @@ pub(super) struct Builder<'a> {
     over: Option<Transport>,
     /// How many steps there are in all cases.
     steps: usize,
+    mistakes: Vec<Mistake>,
+    /// What has been said to be wrong in the part that is being read: a name that is not declared is so in all of its lines.
+    told: BTreeSet<String>,
+}
+
+/// The part of a file that lines belong to.
+#[derive(Clone, Copy, Default, PartialEq)]
+enum Part {
+    #[default]
+    Top,
+    Setup,
+    Case,
 }
 
 struct Block<'a> {
@@ -50,12 +79,29 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The clients of the case that is being read.
+    /// The same of a file that stands in this folder.
+    pub(super) fn in_folder(self, folder: Option<&Path>) -> Self {
+        Self {
+            folder: folder.map(Path::to_owned),
+            ..self
+        }
+    }
+
+    /// What the next line may name.
+    pub(super) fn known(&self) -> Known<'_> {
+        Known {
+            clients: self.clients(),
+            payloads: &self.payloads,
+            folder: self.folder.as_deref(),
+        }
+    }
+
+    /// The clients of the part that is being read.
     pub(super) fn clients(&self) -> &[ClientGroup] {
-        self.file
-            .cases
-            .last()
-            .map_or(&[], |case| &case.scenario.clients)
+        match (self.part, self.file.cases.last()) {
+            (Part::Case, Some(case)) => &case.scenario.clients,
+            _ => &self.file.setup.clients,
+        }
     }
 
     /// How many blocks are open.
@@ -63,30 +109,82 @@ impl<'a> Builder<'a> {
         self.open.len()
     }
 
+    /// Whether nobody wants to hear of more mistakes.
+    pub(super) fn is_full(&self) -> bool {
+        self.mistakes.len() >= Mistakes::MOST
+    }
+
+    /// Adds a mistake in a line.
+    pub(super) fn mistake(&mut self, place: Place<'_>, mistake: Diagnostic) {
+        let mistake = mistake.at(place);
+        if self.told.insert(mistake.message.clone()) {
+            self.mistakes.push(mistake);
+        }
+    }
+
+    /// Adds what can be told of a line that says something wrong, so that others are not wrong because of it.
+    pub(super) fn guess(&mut self, place: Place<'a>) {
+        let mut words = place.text.split_whitespace();
+        match words.next() {
+            Some("case") => self.begin_case(place, String::new()),
+            Some("setup") => drop(self.begin_setup(place)),
+            Some("repeat") => drop(self.begin_block(place, 1)),
+            Some("clients:") => {
+                let names = words.map(|word| word.split_once('[').map_or(word, |(name, _)| name));
+                let groups = names.map(|name| ClientGroup {
+                    name: name.to_owned(),
+                    members: 1,
+                });
+                let groups: Vec<_> = groups.collect();
+                drop(self.add_clients(place, groups));
+            }
+            _ => {}
+        }
+    }
+
     /// Adds what a line says.
-    pub(super) fn add(&mut self, place: Place<'a>, sentence: Statement) -> Result<(), Error> {
+    pub(super) fn add(&mut self, place: Place<'a>, sentence: Statement) {
         let added = match sentence {
             Statement::Server(name) => self.setting(|file| &mut file.server, name),
             Statement::Speaks(name) => self.setting(|file| &mut file.speaks, name),
-            Statement::Case(name) => return self.begin_case(place, name),
+            Statement::Include(name) => return self.include(place, name),
+            Statement::Payload(payload) => self.payload(payload),
+            Statement::Tags(tags) => self.once(|terms| &mut terms.tags, tags),
+            Statement::Within(time) => self.once(|terms| &mut terms.within, Some(time)),
+            Statement::Promise(text) => self.terms().map(|terms| terms.promises.push(text)),
+            Statement::Expected(expected) => match self.part {
+                Part::Case => self.once(|terms| &mut terms.expected, Some(expected)),
+                Part::Top | Part::Setup => Err(OUTSIDE),
+            },
+            Statement::Setup => self.begin_setup(place),
+            Statement::Case(name) => {
+                self.begin_case(place, name);
+                Ok(())
+            }
             Statement::Clients(clients) => self.add_clients(place, clients),
             Statement::Waive(waiver) => self.waive(waiver),
             Statement::Step(step) => self.step(place, step),
             Statement::Repeat(times) => self.begin_block(place, times),
             Statement::End => self.end_block(),
         };
-        added.map_err(|problem| problem.about(place))
+        if let Err(problem) = added {
+            self.mistake(place, problem.about(place));
+        }
     }
 
     /// The whole file.
+    ///
+    /// # Errors
+    /// Every mistake that was made in it.
     pub(super) fn finish(mut self, file: Place<'a>) -> Result<DrillFile, Error> {
-        self.end_case()?;
-        match self.file.cases.is_empty() {
-            false => Ok(self.file),
-            true => {
-                let problem = Problem("there is no case in this file", "write `case WHAT HAPPENS`");
-                Err(problem.about(file))
-            }
+        self.end_part();
+        if self.file.cases.is_empty() && self.included == 0 && self.mistakes.is_empty() {
+            let problem = Problem("there is no case in this file", "write `case WHAT HAPPENS`");
+            self.mistake(file, problem.about(file));
+        }
+        match self.mistakes.is_empty() {
+            true => Ok(self.file),
+            false => Err(Error::Scenario(Mistakes::of(self.mistakes))),
         }
     }
 
@@ -95,107 +193,244 @@ impl<'a> Builder<'a> {
         slot: fn(&mut DrillFile) -> &mut Option<String>,
         value: String,
     ) -> Result<(), Problem> {
-        if self.case.is_some() {
-            return Err(Problem(
-                "this setting is for the whole file",
-                "write it above the first case",
-            ));
-        }
+        self.at_top()?;
         match slot(&mut self.file).replace(value) {
             None => Ok(()),
-            Some(_) => Err(Problem("this is set twice", "remove one of the two")),
+            Some(_) => Err(TWICE),
         }
     }
 
-    fn begin_case(&mut self, place: Place<'a>, name: String) -> Result<(), Error> {
-        self.end_case()?;
+    fn at_top(&self) -> Result<(), Problem> {
+        match self.part {
+            Part::Top => Ok(()),
+            Part::Setup | Part::Case => Err(Problem(
+                "this setting is for the whole file",
+                "write it above the first case, and above `setup`",
+            )),
+        }
+    }
+
+    fn payload(&mut self, payload: Payload) -> Result<(), Problem> {
+        self.at_top()?;
+        self.payloads.push(payload.clone());
+        self.file.payloads.push(payload);
+        Ok(())
+    }
+
+    /// The terms of the file, or of the case that is being read.
+    fn terms(&mut self) -> Result<&mut Terms, Problem> {
+        match self.part {
+            Part::Top => Ok(&mut self.file.terms),
+            Part::Setup => Err(Problem(
+                "this is nothing that a setup has",
+                "write it above `setup`, or into a case",
+            )),
+            Part::Case => {
+                self.heading()?;
+                let case = self.file.cases.last_mut().ok_or(OUTSIDE)?;
+                Ok(&mut case.terms)
+            }
+        }
+    }
+
+    fn once<T: Default + PartialEq>(
+        &mut self,
+        slot: fn(&mut Terms) -> &mut T,
+        value: T,
+    ) -> Result<(), Problem> {
+        let slot = slot(self.terms()?);
+        match *slot == T::default() {
+            true => *slot = value,
+            false => return Err(TWICE),
+        }
+        Ok(())
+    }
+
+    /// Takes what another file has above its cases.
+    fn include(&mut self, place: Place<'a>, name: String) {
+        if let Err(problem) = self.at_top() {
+            return self.mistake(place, problem.about(place));
+        }
+        let taken = self.read_included(&name).and_then(|taken| {
+            self.file.beside.add(taken.clone())?;
+            Ok(taken)
+        });
+        match taken {
+            Ok(taken) => {
+                self.payloads.extend(taken.payloads);
+                self.file.setup.clients.extend(taken.setup.clients);
+                self.file.includes.push(name);
+            }
+            Err(error) => {
+                let end = place.text.trim_end().len();
+                let start = place.text.find(&name).unwrap_or(0).min(end);
+                let title = format!("this file is not taken: {error}");
+                self.mistake(place, Diagnostic::new(start..end, title));
+            }
+        }
+    }
+
+    fn read_included(&self, name: &str) -> Result<Shared, String> {
+        let folder = self.folder.as_ref();
+        let folder = folder.ok_or("a scenario that is no file can include none")?;
+        if self.included == DEEPEST_INCLUDE {
+            return Err(format!(
+                "{DEEPEST_INCLUDE} files include each other already"
+            ));
+        }
+        let text = DrillText::read_found(&folder.join(name));
+        let text = text.map_err(|error| error.chain())?;
+        let file = text.included(self.included + 1);
+        file.map(DrillFile::shared).map_err(|error| error.chain())
+    }
+
+    /// Lets a file have no cases: so many others include it, each in the one before.
+    pub(super) fn included_in(self, included: usize) -> Self {
+        Self { included, ..self }
+    }
+
+    fn begin_setup(&mut self, place: Place<'a>) -> Result<(), Problem> {
+        match self.part {
+            Part::Top => {
+                self.begin(Part::Setup, place);
+                Ok(())
+            }
+            Part::Setup => Err(TWICE),
+            Part::Case => Err(Problem(
+                "a setup stands above the first case",
+                "write it there",
+            )),
+        }
+    }
+
+    fn begin(&mut self, part: Part, place: Place<'a>) {
+        self.part = part;
+        self.began = Some(place);
+        self.places.clear();
+        self.told.clear();
+    }
+
+    fn begin_case(&mut self, place: Place<'a>, name: String) {
+        self.end_part();
+        self.begin(Part::Case, place);
         if self.file.cases.len() == MOST_CASES {
             let problem = Problem(
                 "a file has at most 10,000 cases",
                 "write the rest into another file",
             );
-            return Err(problem.about(place));
+            return self.mistake(place, problem.about(place));
         }
-        self.case = Some(place);
-        self.places.clear();
         self.file.cases.push(Case {
             line: place.number,
+            terms: Terms::default(),
             scenario: Scenario {
                 name,
-                clients: Vec::new(),
+                clients: self.file.setup.clients.clone(),
                 waived: Vec::new(),
                 lines: Vec::new(),
             },
         });
-        Ok(())
     }
 
-    fn end_case(&mut self) -> Result<(), Error> {
-        if let Some(block) = self.open.last() {
+    /// Whether something is wrong in the part that is being read: what else seems so may follow from it.
+    fn is_flawed(&self) -> bool {
+        !self.told.is_empty()
+    }
+
+    fn end_part(&mut self) {
+        let open = std::mem::take(&mut self.open);
+        if let Some(block) = open.first() {
             let problem = Problem(
                 "this block is not closed",
                 "write `end` below its last step",
             );
-            return Err(problem.about(block.place));
+            self.mistake(block.place, problem.about(block.place));
         }
-        let (Some(place), Some(case)) = (self.case, self.file.cases.last()) else {
-            return Ok(());
+        if let Some(place) = self.began.filter(|_| !self.is_flawed()) {
+            self.judge(place);
+        }
+    }
+
+    /// Whether a part that began here can be performed.
+    fn judge(&mut self, place: Place<'a>) {
+        let (lines, name) = match (self.part, self.file.cases.last()) {
+            (Part::Case, Some(case)) => (&case.scenario.lines, "this case has no steps"),
+            _ => (&self.file.setup.lines, "this setup has no steps"),
         };
-        if case.scenario.lines.is_empty() {
-            let problem = Problem("this case has no steps", "write its steps below");
-            return Err(problem.about(place));
+        if lines.is_empty() {
+            let problem = Problem(name, "write its steps below");
+            return self.mistake(place, problem.about(place));
         }
-        if case.scenario.pauses() > LONGEST_TIME {
+        let Some(case) = self.file.cases.last().filter(|_| self.part == Part::Case) else {
+            return;
+        };
+        let scenario = self.file.performed(case);
+        if scenario.pauses() > LONGEST_TIME {
             let problem = Problem(
                 "its pauses come to more than a week",
                 "write fewer or shorter ones",
             );
-            return Err(problem.about(place));
+            return self.mistake(place, problem.about(place));
         }
-        match first_impossible(&case.scenario, self.over) {
-            _ if self.is_record => Ok(()),
-            None => Ok(()),
-            Some(impossible) => {
-                let place = self.places.get(impossible.step).copied().unwrap_or(place);
-                let mistake = Diagnostic::new(first_word(place.text), impossible.title);
-                Err(mistake.label(impossible.label).at(place))
+        if let Some(impossible) = first_impossible(&scenario, self.over).filter(|_| !self.is_record)
+        {
+            let before = scenario.steps().len() - self.places.len();
+            let step = impossible.step.checked_sub(before);
+            let place = step
+                .and_then(|step| self.places.get(step))
+                .copied()
+                .unwrap_or(place);
+            let span = impossible
+                .span(place.text)
+                .unwrap_or_else(|| first_word(place.text));
+            let mistake = Diagnostic::new(span, impossible.title);
+            self.mistake(place, mistake.label(impossible.label));
+        }
+    }
+
+    /// What the lines of the part that is being read are added to.
+    fn lines(&mut self) -> Result<&mut Vec<Line>, Problem> {
+        match self.part {
+            Part::Top => Err(OUTSIDE),
+            Part::Setup => Ok(&mut self.file.setup.lines),
+            Part::Case => {
+                let case = self.file.cases.last_mut().ok_or(OUTSIDE)?;
+                Ok(&mut case.scenario.lines)
             }
         }
     }
 
-    /// The case of a line that needs one.
-    fn scenario(&mut self) -> Result<&mut Scenario, Problem> {
-        let case = self.file.cases.last_mut().ok_or(OUTSIDE)?;
-        Ok(&mut case.scenario)
-    }
-
-    /// The case of a setting, which stands above the steps.
-    fn heading(&mut self) -> Result<&mut Scenario, Problem> {
+    /// The clients and waivers that are set above the steps.
+    fn heading(&mut self) -> Result<(&mut Vec<ClientGroup>, &mut Vec<Waiver>), Problem> {
         let in_block = !self.open.is_empty();
-        let scenario = self.scenario()?;
-        match scenario.lines.is_empty() && !in_block {
-            true => Ok(scenario),
-            false => Err(Problem(
+        if !self.lines()?.is_empty() || in_block {
+            return Err(Problem(
                 "this setting comes after a step",
-                "write it between `case` and the first step",
-            )),
+                "write it above the first step",
+            ));
         }
+        let setup = &mut self.file.setup;
+        Ok(match (self.part, self.file.cases.last_mut()) {
+            (Part::Case, Some(case)) => (&mut case.scenario.clients, &mut case.scenario.waived),
+            _ => (&mut setup.clients, &mut setup.waived),
+        })
     }
 
     fn add_clients(&mut self, place: Place<'a>, clients: Vec<ClientGroup>) -> Result<(), Problem> {
-        let scenario = self.heading()?;
+        let shared = match self.part {
+            Part::Case => self.file.setup.clients.len(),
+            Part::Top | Part::Setup => self.file.beside.setup.clients.len(),
+        };
+        let (declared, _) = self.heading()?;
         // In JSON each has a place of its own.
-        if !scenario.clients.is_empty() && place.number > 0 {
+        if declared.len() > shared && place.number > 0 {
             return Err(Problem(
                 "this is set twice",
                 "write all clients in one line",
             ));
         }
-        scenario.clients.extend(clients);
-        let all = scenario
-            .clients
-            .iter()
-            .map(|group| u64::from(group.members));
+        declared.extend(clients);
+        let all = declared.iter().map(|group| u64::from(group.members));
         match all.sum::<u64>() > u64::from(MOST_CLIENTS) {
             false => Ok(()),
             true => Err(Problem(
@@ -206,7 +441,7 @@ impl<'a> Builder<'a> {
     }
 
     fn waive(&mut self, waiver: Waiver) -> Result<(), Problem> {
-        self.heading()?.waived.push(waiver);
+        self.heading()?.1.push(waiver);
         Ok(())
     }
 
@@ -225,20 +460,17 @@ impl<'a> Builder<'a> {
             ));
         }
         self.steps += 1;
-        let scenario = self
-            .file
-            .cases
-            .last_mut()
-            .map(|case| &mut case.scenario.lines);
-        let block = self.open.last_mut().map(|block| &mut block.lines);
-        let lines = block.or(scenario).ok_or(OUTSIDE)?;
         let number = place.number;
-        lines.push(Line { number, step });
+        let line = Line { number, step };
+        match self.open.last_mut() {
+            Some(block) => block.lines.push(line),
+            None => self.lines()?.push(line),
+        }
         Ok(())
     }
 
     fn begin_block(&mut self, place: Place<'a>, times: u32) -> Result<(), Problem> {
-        self.scenario()?;
+        self.lines()?;
         if self.open.len() == DEEPEST {
             return Err(Problem(
                 "these blocks are nested too deep",
@@ -276,6 +508,8 @@ impl<'a> Builder<'a> {
     }
 }
 
+const TWICE: Problem = Problem("this is set twice", "remove one of the two");
+
 const OUTSIDE: Problem = Problem(
     "this belongs to a case",
     "write `case WHAT HAPPENS` above it",
@@ -285,11 +519,9 @@ const OUTSIDE: Problem = Problem(
 struct Problem(&'static str, &'static str);
 
 impl Problem {
-    /// The error that points at the line's first word.
-    fn about(self, place: Place<'_>) -> Error {
-        Diagnostic::new(first_word(place.text), self.0)
-            .label(self.1)
-            .at(place)
+    /// The mistake that points at the line's first word.
+    fn about(self, place: Place<'_>) -> Diagnostic {
+        Diagnostic::new(first_word(place.text), self.0).label(self.1)
     }
 }
 

@@ -1,7 +1,6 @@
 //! What is wrong with a line, shown with a caret at the place and with what to write instead.
 
-use crate::model::error::Error;
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use crate::model::mistake::Mistake;
 use std::ops::Range;
 
 /// Where a line stands: in which file, as which line, and what it says.
@@ -80,20 +79,23 @@ impl Diagnostic {
         }
     }
 
-    /// The mistake as the error that shows it in its place.
-    pub(super) fn at(self, place: Place<'_>) -> Error {
-        let annotation = AnnotationKind::Primary
-            .span(self.span)
-            .label(self.label.as_deref());
-        let snippet = Snippet::source(place.text)
-            .line_start(place.number.max(1))
-            .path(place.file)
-            .annotation(annotation);
-        // The caller says that this is an error, so the title does not.
-        let title = Level::ERROR.no_name().primary_title(self.title);
-        let help = self.help.map(|help| Level::HELP.message(help));
-        let report = title.element(snippet).elements(help);
-        Error::Scenario(Renderer::plain().render(&[report]))
+    /// The mistake in its place.
+    pub(super) fn at(self, place: Place<'_>) -> Mistake {
+        let column = |byte: usize| {
+            let before = place.text.get(..byte).unwrap_or(place.text);
+            before.chars().count() + 1
+        };
+        Mistake {
+            file: place.file.to_owned(),
+            line: place.number,
+            column: column(self.span.start),
+            end_column: column(self.span.end),
+            message: self.title,
+            label: self.label,
+            help: self.help,
+            text: place.text.to_owned(),
+            span: self.span,
+        }
     }
 }
 

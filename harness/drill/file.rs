@@ -4,16 +4,17 @@ use super::bounds::LONGEST_LINE;
 use super::builder::Builder;
 use super::diagnostic::{Diagnostic, Place};
 use super::layout::{Layout, Row};
+use super::payload::Payload;
 use super::reader::Reader;
-use super::statement;
+use super::shared::{self, Setup, Shared};
+use super::statement::{self, Statement};
+use super::terms::Terms;
 use crate::model::error::Error;
 use crate::model::profile::Transport;
-use crate::model::scenario::Scenario;
-#[cfg(any(fuzzing, test))]
-use crate::model::scenario::{Line, Step};
+use crate::model::scenario::{Line, Scenario, Step, text_of, with_each_step};
 use crate::model::text_file::Kind;
 use std::fmt;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// A parsed file: its settings and its cases.
 ///
@@ -36,7 +37,17 @@ pub struct DrillFile {
     pub server: Option<String>,
     /// What the server speaks: a profile's name or file.
     pub speaks: Option<String>,
-    /// The cases, at least one.
+    /// The files that it takes what it shares from, as it names them.
+    pub(crate) includes: Vec<String>,
+    /// The data that has names.
+    pub(crate) payloads: Vec<Payload>,
+    /// On what terms all of its cases are run.
+    pub(crate) terms: Terms,
+    /// What all of its cases begin with; its clients are behind those of the files that it includes.
+    pub(crate) setup: Setup,
+    /// What the files share that it includes.
+    pub(crate) beside: Shared,
+    /// The cases, at least one where nobody includes it.
     pub(crate) cases: Vec<Case>,
 }
 
@@ -45,8 +56,62 @@ pub struct DrillFile {
 pub(crate) struct Case {
     /// The line of the word `case`, counted from one; 0 where the file is JSON.
     pub line: usize,
-    /// What happens in it.
+    /// On what terms it is run.
+    pub terms: Terms,
+    /// What is written of it: its clients are behind those of the setup, whose steps it does not have.
     pub scenario: Scenario,
+}
+
+impl DrillFile {
+    /// A file of this case, and of nothing else.
+    pub(crate) fn of(scenario: Scenario) -> Self {
+        Self {
+            cases: vec![Case {
+                line: 0,
+                terms: Terms::default(),
+                scenario,
+            }],
+            ..Self::default()
+        }
+    }
+
+    /// What happens in a case from the beginning to the end, which needs nothing else of the file.
+    pub(crate) fn performed(&self, case: &Case) -> Scenario {
+        let terms = self.terms_of(case);
+        let spelt_out = |step: &Step| step.spelt_out(terms.within);
+        let of = |lines: &[Line]| with_each_step(lines, &spelt_out);
+        let (beside, own) = (&self.beside.setup, &case.scenario);
+        Scenario {
+            name: own.name.clone(),
+            clients: own.clients.clone(),
+            waived: [beside.waived.as_slice(), &self.setup.waived, &own.waived].concat(),
+            lines: [of(&beside.lines), of(&self.setup.lines), of(&own.lines)].concat(),
+        }
+    }
+
+    /// On what terms a case is run.
+    pub(crate) fn terms_of(&self, case: &Case) -> Terms {
+        let outer = self.terms.within_those(&self.beside.terms);
+        case.terms.within_those(&outer)
+    }
+
+    /// What it has for a file that includes it.
+    pub(super) fn shared(self) -> Shared {
+        let others = self.beside.setup.clients.len();
+        let mut own = self.setup;
+        // Their lines stand in another file than the cases.
+        forget(&mut own.lines);
+        let mut setup = self.beside.setup;
+        // Its own steps count the others' clients already.
+        setup.lines.extend(own.lines);
+        setup.waived.extend(own.waived);
+        setup.clients.extend_from_slice(&own.clients[others..]);
+        Shared {
+            payloads: [self.beside.payloads, self.payloads].concat(),
+            terms: self.terms.within_those(&self.beside.terms),
+            setup,
+        }
+    }
 }
 
 impl DrillFile {
@@ -77,14 +142,14 @@ impl DrillFile {
 
     /// Reads a file that was found in a folder; as [`DrillFile::read`], but of regular files alone.
     pub(crate) fn read_found(path: &Path) -> Result<Self, Error> {
-        let text = Kind::SCENARIOS.read_found(path)?;
-        DrillText::of(path, text).parsed(None)
+        DrillText::read_found(path)?.parsed(None)
     }
 }
 
 /// The text of a file, which is read once: a pipe has nothing more to say.
 #[derive(Clone, Debug)]
 pub(crate) struct DrillText {
+    path: PathBuf,
     name: String,
     text: String,
     is_json: bool,
@@ -99,9 +164,19 @@ impl DrillText {
         Kind::SCENARIOS.read(path).map(|text| Self::of(path, text))
     }
 
+    /// Reads the text of a file that was found in a folder, or that another one names.
+    ///
+    /// # Errors
+    /// As [`DrillText::read`], and for all that is no regular file.
+    pub(crate) fn read_found(path: &Path) -> Result<Self, Error> {
+        let text = Kind::SCENARIOS.read_found(path);
+        text.map(|text| Self::of(path, text))
+    }
+
     fn of(path: &Path, text: String) -> Self {
         let extension = path.extension();
         Self {
+            path: path.to_owned(),
             name: path.display().to_string(),
             text,
             is_json: extension.is_some_and(|extension| extension == "json"),
@@ -113,10 +188,41 @@ impl DrillText {
     /// # Errors
     /// As [`DrillFile::parse`].
     pub(crate) fn parsed(&self, over: Option<Transport>) -> Result<DrillFile, Error> {
+        self.built_by(Builder::over(over))
+    }
+
+    /// The same of a file that so many others include, each in the one before.
+    pub(super) fn included(&self, included: usize) -> Result<DrillFile, Error> {
+        self.built_by(Builder::default().included_in(included))
+    }
+
+    fn built_by(&self, builder: Builder<'_>) -> Result<DrillFile, Error> {
+        let builder = builder.in_folder(self.path.parent());
         match self.is_json {
-            true => DrillFile::from_json_over(&self.name, &self.text, over),
-            false => DrillFile::parse_over(&self.name, &self.text, over),
+            true => DrillFile::from_json_by(&self.name, &self.text, builder),
+            false => walk(&self.name, &self.text, builder, |_| {}),
         }
+    }
+
+    /// Its canonical form, with its comments and with single blank lines where it has some.
+    ///
+    /// # Errors
+    /// As [`DrillFile::parse`].
+    pub(crate) fn formatted(&self) -> Result<String, Error> {
+        if self.is_json {
+            return self.parsed(None)?.to_json();
+        }
+        let mut layout = Layout::default();
+        let builder = Builder::default()
+            .in_folder(self.path.parent())
+            .included_in(1);
+        walk(&self.name, &self.text, builder, |row| layout.add(&row))?;
+        Ok(layout.finish())
+    }
+
+    /// The text as it stands.
+    pub(crate) fn text(&self) -> &str {
+        &self.text
     }
 }
 
@@ -124,6 +230,7 @@ impl DrillText {
 impl DrillFile {
     /// The same, wherever its lines stood.
     pub(crate) fn unnumbered(mut self) -> Self {
+        forget(&mut self.setup.lines);
         for case in &mut self.cases {
             case.line = 0;
             forget(&mut case.scenario.lines);
@@ -132,7 +239,7 @@ impl DrillFile {
     }
 }
 
-#[cfg(any(fuzzing, test))]
+/// Takes where lines stand from them.
 fn forget(lines: &mut [Line]) {
     for line in lines {
         line.number = 0;
@@ -142,10 +249,11 @@ fn forget(lines: &mut [Line]) {
     }
 }
 
-/// Prints the text of a file in the canonical form, with its comments and with single blank lines where it has some.
+/// Prints a text in the canonical form, with its comments and with single blank lines where it has some.
 ///
 /// # Errors
 /// As [`DrillFile::parse`].
+#[cfg(any(fuzzing, test))]
 pub(crate) fn format(name: &str, text: &str) -> Result<String, Error> {
     let mut layout = Layout::default();
     walk(name, text, Builder::default(), |row| layout.add(&row))?;
@@ -172,11 +280,24 @@ fn walk<'a>(
             text,
             ..last
         };
-        if text.len() > LONGEST_LINE {
-            return Err(too_long(place));
+        last = place;
+        if builder.is_full() {
+            break;
         }
-        let mut line = Reader::new(text, builder.clients());
-        let sentence = statement::read(&mut line).map_err(|mistake| mistake.at(place))?;
+        if text.len() > LONGEST_LINE {
+            too_long(place, &mut builder);
+            continue;
+        }
+        let mut line = Reader::new(text, builder.known());
+        let read = statement::read(&mut line);
+        let sentence = match read {
+            Ok(sentence) => sentence,
+            Err(mistake) => {
+                builder.mistake(place, mistake);
+                builder.guess(place);
+                continue;
+            }
+        };
         see(Row {
             sentence: sentence.as_ref(),
             clients: builder.clients(),
@@ -185,40 +306,76 @@ fn walk<'a>(
             indented: text.starts_with(char::is_whitespace),
         });
         if let Some(sentence) = sentence {
-            builder.add(place, sentence)?;
+            builder.add(place, sentence);
         }
-        last = place;
     }
     builder.finish(last)
 }
 
 /// Says so at the beginning of the line.
-fn too_long(place: Place<'_>) -> Error {
+fn too_long(place: Place<'_>, builder: &mut Builder<'_>) {
     const SHOWN: usize = 60;
     let cut = place.text.char_indices().nth(SHOWN);
     let text = &place.text[..cut.map_or(place.text.len(), |(cut, _)| cut)];
     let title = format!("this line has {} bytes", place.text.len());
     let label = format!("write at most {LONGEST_LINE} in one line");
     let mistake = Diagnostic::new(0..text.len(), title).label(label);
-    mistake.at(Place { text, ..place })
+    builder.mistake(Place { text, ..place }, mistake);
 }
 
 impl fmt::Display for DrillFile {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let settings = [("server", &self.server), ("speaks", &self.speaks)];
-        let mut first = true;
-        for (name, value) in settings {
-            if let Some(value) = value {
-                writeln!(f, "{name}: {}", statement::value(value))?;
-                first = false;
-            }
+        let mut parts = Vec::new();
+        let top = self.top();
+        if !top.is_empty() {
+            parts.push(top);
         }
-        for case in &self.cases {
-            if !std::mem::take(&mut first) {
-                writeln!(f)?;
-            }
-            case.scenario.fmt(f)?;
+        let others = self.beside.setup.clients.len();
+        if self.has_setup() {
+            parts.push(self.setup.text(others));
         }
-        Ok(())
+        let shared = self.setup.clients.len();
+        parts.extend(self.cases.iter().map(|case| case.text(shared)));
+        f.write_str(&parts.join("\n"))
+    }
+}
+
+impl DrillFile {
+    /// Whether it has steps of its own that all cases begin with.
+    pub(super) fn has_setup(&self) -> bool {
+        !self.setup.lines.is_empty()
+    }
+
+    /// The settings above all.
+    fn top(&self) -> String {
+        let setting = |name, value: &Option<String>| {
+            let value = value.as_deref().map(statement::value);
+            value.map(|value| format!("{name}: {value}"))
+        };
+        let settings = [
+            setting("server", &self.server),
+            setting("speaks", &self.speaks),
+        ];
+        let includes = self.includes.iter();
+        let includes = includes.map(|file| Statement::Include(file.clone()).text(&[]));
+        let payloads = self.payloads.iter();
+        let payloads = payloads.map(|payload| Statement::Payload(payload.clone()).text(&[]));
+        let all = settings.into_iter().flatten().chain(includes);
+        let all = all.chain(self.terms.lines()).chain(payloads);
+        all.map(|line| line + "\n").collect()
+    }
+}
+
+impl Case {
+    /// The case as its file has it, where so many clients are the setup's.
+    fn text(&self, shared: usize) -> String {
+        let Scenario {
+            name,
+            clients,
+            waived,
+            lines,
+        } = &self.scenario;
+        let heading = shared::heading(&clients[shared..], waived, &self.terms.lines());
+        format!("case {name}\n{heading}\n{}", text_of(lines, clients))
     }
 }

@@ -3,12 +3,14 @@
 use super::builder::Builder;
 use super::diagnostic::{Diagnostic, Place};
 use super::file::{Case, DrillFile};
-use super::reader::{Read, Reader};
+use super::reader::{Known, Read, Reader};
 use super::statement::{self, Statement};
+use super::terms::Expected;
 use crate::foreign::JSON;
 use crate::model::error::Error;
 use crate::model::invariant::Invariant;
-use crate::model::profile::Transport;
+use crate::model::literal::Shown;
+use crate::model::mistake::Mistakes;
 use crate::model::scenario::{ClientGroup, Line, Step, Waiver};
 use serde::{Deserialize, Serialize};
 
@@ -19,13 +21,57 @@ struct RawFile {
     server: Option<String>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     speaks: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    include: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    within: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    promises: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    payloads: Vec<RawPayload>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    setup: Option<RawSetup>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     cases: Vec<RawCase>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawPayload {
+    name: String,
+    data: String,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSetup {
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    clients: Vec<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    waive: Vec<RawWaiver>,
+    steps: Vec<RawStep>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawExpected {
+    fail: String,
 }
 
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct RawCase {
     name: String,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    tags: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    within: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    promises: Vec<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    expected: Option<RawExpected>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     clients: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -63,17 +109,17 @@ impl DrillFile {
     /// # Errors
     /// As [`DrillFile::parse`], with the way to the element in the place of the line.
     pub fn from_json(name: &str, text: &str) -> Result<Self, Error> {
-        Self::from_json_over(name, text, None)
+        Self::from_json_by(name, text, Builder::default())
     }
 
-    /// The same of a server that is reached over this, where that is known.
-    pub(super) fn from_json_over(
+    /// The same with what a builder knows of it.
+    pub(super) fn from_json_by(
         name: &str,
         text: &str,
-        over: Option<Transport>,
+        builder: Builder<'_>,
     ) -> Result<Self, Error> {
         let sayings = Statements::read(name, text)?;
-        sayings.put_together(Builder::over(over))
+        sayings.put_together(builder)
     }
 
     /// Parses the JSON form of cases that have been performed, some of which go on where others have ended.
@@ -90,33 +136,71 @@ impl DrillFile {
     /// # Errors
     /// Never in practice: JSON has room for every value.
     pub fn to_json(&self) -> Result<String, Error> {
+        let shared = self.setup.clients.len();
+        let cases = self.cases.iter();
+        let payloads = self.payloads.iter().map(|payload| RawPayload {
+            name: payload.name.clone(),
+            data: payload.data.to_string(),
+        });
         let raw = RawFile {
             server: self.server.clone(),
             speaks: self.speaks.clone(),
-            cases: self.cases.iter().map(RawCase::from).collect(),
+            include: self.includes.clone(),
+            tags: self.terms.tags.clone(),
+            within: self.terms.within.map(|time| Shown(time).to_string()),
+            promises: self.terms.promises.clone(),
+            payloads: payloads.collect(),
+            setup: self.has_setup().then(|| RawSetup::of(self)),
+            cases: cases.map(|case| RawCase::of(case, shared)).collect(),
         };
-        let text = serde_json::to_string_pretty(&raw);
-        let text = text.map_err(|error| Error::Scenario(error.to_string()))?;
+        let text = serde_json::to_string_pretty(&raw).map_err(|error| Error::Malformed {
+            file: "the scenario".to_owned(),
+            message: error.to_string(),
+        })?;
         Ok(JSON.text(&text).into_owned())
     }
 }
 
-impl From<&Case> for RawCase {
-    fn from(case: &Case) -> Self {
-        let scenario = &case.scenario;
-        let waivers = scenario.waived.iter().map(|waiver| RawWaiver {
-            invariant: waiver.invariant,
-            reason: waiver.reason.clone(),
-        });
+impl RawSetup {
+    fn of(file: &DrillFile) -> Self {
+        let setup = &file.setup;
+        let own = &setup.clients[file.beside.setup.clients.len()..];
+        Self {
+            clients: own.iter().map(ClientGroup::to_string).collect(),
+            waive: setup.waived.iter().map(RawWaiver::from).collect(),
+            steps: raw_steps(&setup.clients, &setup.lines),
+        }
+    }
+}
+
+impl RawCase {
+    /// A case of a file whose setup has so many clients.
+    fn of(case: &Case, shared: usize) -> Self {
+        let (scenario, terms) = (&case.scenario, &case.terms);
+        let expected = terms.expected.as_ref();
         Self {
             name: scenario.name.clone(),
-            clients: scenario
-                .clients
+            tags: terms.tags.clone(),
+            within: terms.within.map(|time| Shown(time).to_string()),
+            promises: terms.promises.clone(),
+            expected: expected.map(|expected| RawExpected {
+                fail: expected.reason.clone(),
+            }),
+            clients: scenario.clients[shared..]
                 .iter()
                 .map(ClientGroup::to_string)
                 .collect(),
-            waive: waivers.collect(),
+            waive: scenario.waived.iter().map(RawWaiver::from).collect(),
             steps: raw_steps(&scenario.clients, &scenario.lines),
+        }
+    }
+}
+
+impl From<&Waiver> for RawWaiver {
+    fn from(waiver: &Waiver) -> Self {
+        Self {
+            invariant: waiver.invariant,
+            reason: waiver.reason.clone(),
         }
     }
 }
@@ -150,9 +234,9 @@ impl JsonLine {
         }
     }
 
-    fn read(&self, clients: &[ClientGroup]) -> Read<Statement> {
+    fn read(&self, known: Known<'_>) -> Read<Statement> {
         let all = 0..self.line.len();
-        match statement::read(&mut Reader::new(&self.line, clients))? {
+        match statement::read(&mut Reader::new(&self.line, known))? {
             Some(sentence) if !self.is_step || matches!(sentence, Statement::Step(_)) => {
                 Ok(sentence)
             }
@@ -184,10 +268,17 @@ impl<'a> Statements<'a> {
     fn put_together<'b>(&'b self, mut builder: Builder<'b>) -> Result<DrillFile, Error> {
         for saying in &self.all {
             let place = saying.place();
-            let sentence = saying
-                .read(builder.clients())
-                .map_err(|mistake| mistake.at(place))?;
-            builder.add(place, sentence)?;
+            let read = saying.read(builder.known());
+            match read {
+                Ok(sentence) => builder.add(place, sentence),
+                Err(mistake) => {
+                    builder.mistake(place, mistake);
+                    builder.guess(place);
+                }
+            }
+            if builder.is_full() {
+                break;
+            }
         }
         builder.finish(Place {
             file: self.file,
@@ -214,21 +305,64 @@ impl<'a> Statements<'a> {
                 self.say(key, setting.text(&[]));
             }
         }
+        for (number, file) in raw.include.into_iter().enumerate() {
+            let statement = Statement::Include(file);
+            self.say(&format!("include[{number}]"), statement.text(&[]));
+        }
+        self.terms("", &raw.tags, raw.within.as_deref(), &raw.promises);
+        for (number, RawPayload { name, data }) in raw.payloads.iter().enumerate() {
+            self.say(
+                &format!("payloads[{number}]"),
+                format!("payload: {name} {data}"),
+            );
+        }
+        if let Some(setup) = raw.setup {
+            self.say("setup", Statement::Setup.text(&[]));
+            self.heading("setup", &setup.clients, setup.waive);
+            self.steps("setup", setup.steps);
+        }
         for (number, case) in raw.cases.into_iter().enumerate() {
             self.case(&format!("cases[{number}]"), case);
         }
     }
 
-    fn case(&mut self, way: &str, raw: RawCase) {
-        self.say(&format!("{way}.name"), format!("case {}", raw.name));
-        for (number, client) in raw.clients.iter().enumerate() {
+    fn terms(&mut self, way: &str, tags: &[String], within: Option<&str>, promises: &[String]) {
+        if !tags.is_empty() {
+            self.say(&format!("{way}tags"), format!("tags: {}", tags.join(" ")));
+        }
+        if let Some(time) = within {
+            self.say(&format!("{way}within"), format!("within: {time}"));
+        }
+        for (number, promise) in promises.iter().enumerate() {
+            let way = format!("{way}promises[{number}]");
+            self.say(&way, format!("promise: {promise}"));
+        }
+    }
+
+    fn heading(&mut self, way: &str, clients: &[String], waive: Vec<RawWaiver>) {
+        for (number, client) in clients.iter().enumerate() {
             let way = format!("{way}.clients[{number}]");
             self.say(&way, format!("clients: {client}"));
         }
-        for (number, RawWaiver { invariant, reason }) in raw.waive.into_iter().enumerate() {
+        for (number, RawWaiver { invariant, reason }) in waive.into_iter().enumerate() {
             let waiver = Statement::Waive(Waiver { invariant, reason });
             self.say(&format!("{way}.waive[{number}]"), waiver.text(&[]));
         }
+    }
+
+    fn case(&mut self, way: &str, raw: RawCase) {
+        self.say(&format!("{way}.name"), format!("case {}", raw.name));
+        self.terms(
+            &format!("{way}."),
+            &raw.tags,
+            raw.within.as_deref(),
+            &raw.promises,
+        );
+        if let Some(RawExpected { fail: reason }) = raw.expected {
+            let statement = Statement::Expected(Expected { reason });
+            self.say(&format!("{way}.expected"), statement.text(&[]));
+        }
+        self.heading(way, &raw.clients, raw.waive);
         self.steps(way, raw.steps);
     }
 
@@ -269,5 +403,7 @@ fn malformed(name: &str, text: &str, error: &serde_json::Error) -> Error {
     let message = error.to_string();
     // The place is shown by the caret.
     let message = message.split(" at line ").next().unwrap_or_default();
-    Diagnostic::new(at..at + wrong.len_utf8().min(line.len()), message).at(place)
+    let span = at..at + wrong.len_utf8().min(line.len());
+    let mistake = Diagnostic::new(span, message).at(place);
+    Error::Scenario(Mistakes::of(vec![mistake]))
 }

@@ -27,11 +27,22 @@ enum Part {
 }
 
 impl Part {
-    fn of(sentence: &Statement) -> Self {
+    /// What a line is behind one of this part.
+    fn of(sentence: &Statement, last: Option<Self>) -> Self {
         match sentence {
-            Statement::Server(_) | Statement::Speaks(_) => Self::Top,
-            Statement::Case(_) => Self::Case,
-            Statement::Clients(_) | Statement::Waive(_) => Self::Heading,
+            Statement::Server(_)
+            | Statement::Speaks(_)
+            | Statement::Include(_)
+            | Statement::Payload(_) => Self::Top,
+            Statement::Tags(_) | Statement::Within(_) | Statement::Promise(_) => {
+                if matches!(last, None | Some(Self::Top)) {
+                    Self::Top
+                } else {
+                    Self::Heading
+                }
+            }
+            Statement::Case(_) | Statement::Setup => Self::Case,
+            Statement::Clients(_) | Statement::Waive(_) | Statement::Expected(_) => Self::Heading,
             Statement::Step(_) | Statement::Repeat(_) | Statement::End => Self::Body,
         }
     }
@@ -77,7 +88,7 @@ impl Layout {
     }
 
     fn sentence(&mut self, row: &Row<'_>, sentence: &Statement) {
-        let part = Part::of(sentence);
+        let part = Part::of(sentence, self.last);
         let level = match part {
             Part::Top | Part::Case => 0,
             Part::Heading => 1,

@@ -13,15 +13,20 @@ mod file;
 mod json;
 mod language;
 mod layout;
+mod payload;
 mod possible;
 mod reader;
+mod shared;
 mod statement;
 mod steps;
+mod terms;
 mod tokens;
 
 #[cfg(test)]
 mod tests;
 
 pub use file::DrillFile;
-pub(crate) use file::{Case, DrillText, format};
+#[cfg(any(fuzzing, test))]
+pub(crate) use file::format;
+pub(crate) use file::{Case, DrillText};
 pub(crate) use language::usages;

@@ -1,5 +1,6 @@
 //! Whether every step of a case can happen where it stands: what each client and the server have come to by then.
 
+use super::diagnostic::nearest;
 use crate::model::action::Action;
 use crate::model::data::Segmentation;
 use crate::model::expectation::{Expectation, ServerExpectation};
@@ -7,6 +8,8 @@ use crate::model::form::{Does, Need, Wait};
 use crate::model::profile::Transport;
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::server_action::{ServerAction, Signal};
+use std::collections::BTreeMap;
+use std::ops::Range;
 
 /// A step that cannot happen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,6 +20,17 @@ pub(super) struct Impossible {
     pub(super) title: String,
     /// What to write.
     pub(super) label: String,
+    /// The words of the step that are meant; its first word where it says nothing.
+    words: Option<String>,
+}
+
+impl Impossible {
+    /// The place in the step's line that is meant.
+    pub(super) fn span(&self, line: &str) -> Option<Range<usize>> {
+        let words = self.words.as_deref()?;
+        let start = line.find(words)?;
+        Some(start..start + words.len())
+    }
 }
 
 /// The first step that cannot happen with a server that is reached over this, where that is known.
@@ -29,6 +43,7 @@ pub(super) fn first_impossible(scenario: &Scenario, over: Option<Transport>) -> 
         is_killed: false,
         has_streams: over.is_some_and(|transport| !transport.is_datagram()),
         has_datagrams: over.is_some_and(Transport::is_datagram),
+        captured: BTreeMap::new(),
     };
     walk(scenario, &scenario.lines, 0, &mut state).err()
 }
@@ -47,6 +62,8 @@ struct State {
     has_streams: bool,
     /// No connection tells of the end of the server, and what comes from it comes at once.
     has_datagrams: bool,
+    /// The variables that have a value, and the crowd each of which has one of its own.
+    captured: BTreeMap<String, Option<usize>>,
 }
 
 /// What a client, or each of a crowd, has come to by its own doing; what the server makes of it is known only when it is
@@ -155,7 +172,11 @@ fn take(
             step: number,
             title: title.replace("NAME", name),
             label: label.replace("NAME", name),
+            words: None,
         });
+    }
+    if let Step::Client { who, action } = step {
+        state.know(scenario, *who, action, number)?;
     }
     let has_ended = state.has_datagrams && state.server == Life::Ended;
     if let Some(client) = who.and_then(|who| state.clients.get_mut(who)) {
@@ -199,11 +220,15 @@ impl Client {
                 segmentation: Segmentation::At(positions),
                 ..
             } => {
-                let inside = 1..data.length();
+                let inside = match data.variables().is_empty() {
+                    true => 1..data.length(),
+                    // Behind a variable nobody knows where a byte stands.
+                    false => 1..data.known_length() + 1,
+                };
                 let is_cut = positions.iter().all(|at| inside.contains(at));
                 (!is_cut).then_some((
                     "the data is not cut there",
-                    "write positions inside of it, in bytes from its beginning",
+                    "write positions inside of it, in bytes from its beginning, and before its first variable",
                 ))
             }
             _ => None,
@@ -271,6 +296,64 @@ impl Connection {
 }
 
 impl State {
+    /// Makes sure that the variables of an action have a value, and gives one to those that it captures.
+    fn know(
+        &mut self,
+        scenario: &Scenario,
+        who: usize,
+        action: &Action,
+        step: usize,
+    ) -> Result<(), Impossible> {
+        for name in action.variables() {
+            let lack = match self.captured.get(name) {
+                None => Some(self.unknown(name)),
+                Some(Some(crowd)) if *crowd != who => {
+                    let crowd = scenario.clients.get(*crowd);
+                    let crowd = crowd.map_or("", |group| &group.name);
+                    Some((
+                        format!("each of `{crowd}` has a {{{name}}} of its own"),
+                        format!("only `{crowd}` can use it"),
+                    ))
+                }
+                Some(_) => None,
+            };
+            if let Some((title, label)) = lack {
+                let words = Some(format!("{{{name}}}"));
+                return Err(Impossible {
+                    step,
+                    title,
+                    label,
+                    words,
+                });
+            }
+        }
+        let is_crowd = scenario
+            .clients
+            .get(who)
+            .is_some_and(|group| group.members > 1);
+        let captures = action
+            .awaited()
+            .map_or_else(Vec::new, Expectation::captures);
+        for name in captures {
+            self.captured
+                .insert(name.to_owned(), is_crowd.then_some(who));
+        }
+        Ok(())
+    }
+
+    /// What is said of a variable that has no value.
+    fn unknown(&self, name: &str) -> (String, String) {
+        let known: Vec<_> = self.captured.keys().map(String::as_str).collect();
+        let all = [known.as_slice(), &["any", "line"]].concat();
+        let label = match nearest(name, &all) {
+            Some(near) => format!("did you mean `{{{near}}}`?"),
+            None => {
+                format!("write {{{name}:REGEX}} in what is expected above, or \\{{ for a brace")
+            }
+        };
+        (format!("{{{name}}} has no value here"), label)
+    }
+
     /// What does not happen on a connection that has ended, or whose server was ended.
     fn has_ended(&self, client: Client, need: Need, does: Does) -> Option<Lack> {
         // That nothing changes is not to be seen where the end comes.

@@ -2,11 +2,14 @@
 
 use super::bounds::{LONGEST_TIME, LONGEST_TIME_IN_WORDS};
 use super::diagnostic::{Diagnostic, quote};
+use super::payload::Payload;
 use super::tokens::{Kind, Token, tokens};
-use crate::model::literal::{self, LiteralError};
+use crate::model::data::{Part, Source};
+use crate::model::literal::{self, LiteralError, Piece};
 use crate::model::scenario::ClientGroup;
-use crate::model::template::Template;
+use crate::model::template::{Template, is_variable};
 use std::ops::{Range, RangeInclusive};
+use std::path::Path;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -37,23 +40,33 @@ pub(super) fn words<T>(table: &[Verb<T>]) -> Vec<&'static str> {
 /// Something that may follow, in any order and once: its words, and what they set.
 pub(super) type Choice<T> = (&'static str, fn(&mut T, &mut Reader<'_>) -> Read<()>);
 
+/// What a line may name.
+#[derive(Clone, Copy, Default)]
+pub(super) struct Known<'a> {
+    /// The clients of its case.
+    pub(super) clients: &'a [ClientGroup],
+    /// The payloads of its file.
+    pub(super) payloads: &'a [Payload],
+    /// The folder of its file, which other files stand in; none where it is no file.
+    pub(super) folder: Option<&'a Path>,
+}
+
 /// The unread rest of a line.
 pub(super) struct Reader<'a> {
     line: &'a str,
-    /// The clients that the line may name.
-    pub(super) clients: &'a [ClientGroup],
+    pub(super) known: Known<'a>,
     tokens: Vec<Token<'a>>,
     next: usize,
     comment: Option<&'a str>,
 }
 
 impl<'a> Reader<'a> {
-    pub(super) fn new(line: &'a str, clients: &'a [ClientGroup]) -> Self {
+    pub(super) fn new(line: &'a str, known: Known<'a>) -> Self {
         let mut tokens = tokens(line);
         let comment = tokens.pop_if(|last| last.kind == Kind::Comment);
         Self {
             line,
-            clients,
+            known,
             tokens,
             next: 0,
             comment: comment.map(|comment| comment.text.trim_end()),
@@ -84,6 +97,13 @@ impl<'a> Reader<'a> {
         self.next = self.tokens.len();
         self.comment = None;
         self.line[at..].trim()
+    }
+
+    /// The text after the last token that was read, up to a comment.
+    pub(super) fn rest_before_comment(&mut self) -> &'a str {
+        let at = self.start();
+        self.next = self.tokens.len();
+        self.line[at..self.end().max(at)].trim()
     }
 
     /// The end of what was read.
@@ -161,16 +181,35 @@ impl<'a> Reader<'a> {
     /// Reads a word of a table, then what belongs to it.
     pub(super) fn verb<T>(&mut self, what: &str, table: &[Verb<T>]) -> Read<T> {
         let row = self.row_of(what, &words(table))?;
-        let verb = &table[row];
+        self.rest_of_verb(&table[row])
+    }
+
+    /// Reads what belongs to a word that has been read.
+    pub(super) fn rest_of_verb<T>(&mut self, verb: &Verb<T>) -> Read<T> {
         (verb.read)(self).map_err(|mistake| mistake.in_usage(verb.usage))
     }
 
     /// Reads what may follow, in any order and each at most once, to the end of the line.
     pub(super) fn choices<T: Default>(&mut self, table: &[Choice<T>]) -> Read<T> {
         let mut chosen = T::default();
+        self.choices_before(None, table, &mut chosen)?;
+        Ok(chosen)
+    }
+
+    /// The same up to a word that none of them begins with.
+    pub(super) fn choices_before<T>(
+        &mut self,
+        stop: Option<&str>,
+        table: &[Choice<T>],
+        chosen: &mut T,
+    ) -> Read<()> {
         let mut used = Vec::new();
         while let Some(token) = self.peek() {
-            let Some((phrase, set)) = table.iter().find(|(phrase, _)| self.begins(phrase)) else {
+            let row = table.iter().find(|(phrase, _)| self.begins(phrase));
+            if row.is_none() && stop.is_some_and(|stop| token.is(stop)) {
+                break;
+            }
+            let Some((phrase, set)) = row else {
                 let phrases: Vec<_> = table.iter().map(|(phrase, _)| *phrase).collect();
                 return Err(surplus(token, &phrases));
             };
@@ -183,9 +222,9 @@ impl<'a> Reader<'a> {
                 ));
             }
             used.push(phrase);
-            set(&mut chosen, self)?;
+            set(chosen, self)?;
         }
-        Ok(chosen)
+        Ok(())
     }
 
     fn begins(&self, phrase: &str) -> bool {
@@ -202,7 +241,37 @@ impl<'a> Reader<'a> {
     /// Reads a string and gives its parts between `{any}` holes.
     pub(super) fn template(&mut self, wanted: &str) -> Read<Template> {
         let token = self.take_kind(Kind::Quoted, wanted)?;
-        Template::parse(inside(token)).map_err(|error| within(token, &error))
+        Template::parse_with_variables(inside(token)).map_err(|error| within(token, &error))
+    }
+
+    /// Reads a string that may have variables.
+    pub(super) fn parts(&mut self, wanted: &str) -> Read<Source> {
+        let token = self.take_kind(Kind::Quoted, wanted)?;
+        let pieces = literal::pieces(inside(token)).map_err(|error| within(token, &error))?;
+        let part = |piece| match piece {
+            Piece::Bytes(bytes) => Ok(Part::Bytes(bytes)),
+            Piece::Name { name, .. } if is_variable(&name) => Ok(Part::Variable(name)),
+            Piece::Name { name, offset } => {
+                let message = format!("{{{name}}} has no meaning here; write \\{{ for a brace");
+                Err(within(token, &LiteralError { offset, message }))
+            }
+        };
+        let parts: Vec<Part> = pieces.into_iter().map(part).collect::<Read<_>>()?;
+        Ok(match parts.as_slice() {
+            [] => Source::Literal(Vec::new()),
+            [Part::Bytes(bytes)] => Source::Literal(bytes.clone()),
+            _ => Source::Parts(parts),
+        })
+    }
+
+    /// Reads a string with what `read` makes of its bytes.
+    pub(super) fn decoded<T>(
+        &mut self,
+        wanted: &str,
+        read: impl FnOnce(&[u8]) -> Result<T, String>,
+    ) -> Read<T> {
+        let bytes = self.bytes(wanted)?;
+        read(&bytes).map_err(|message| Diagnostic::new(self.last(), message))
     }
 
     /// Reads a string without holes.

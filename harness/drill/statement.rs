@@ -2,12 +2,18 @@
 
 use super::bounds::{MOST_CLIENTS, MOST_NAMES, MOST_TIMES};
 use super::diagnostic::{Diagnostic, quote};
+use super::payload::Payload;
 use super::reader::{Read, Reader, Verb, words};
-use super::steps::{ACTIONS, SERVER_ACTIONS};
+use super::steps::{ACTIONS, SERVER_ACTIONS, data_words, plain};
+use super::terms::Expected;
 use super::tokens::is_word_char;
 use crate::model::invariant::Invariant;
-use crate::model::literal;
+use crate::model::literal::{self, Shown};
+use crate::model::profile::Promises;
+use crate::model::promise::PROMISES;
 use crate::model::scenario::{ClientGroup, Step, Waiver};
+use crate::model::template::is_name;
+use std::time::Duration;
 
 /// What one line says.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,6 +22,20 @@ pub(super) enum Statement {
     Server(String),
     /// `speaks: PROFILE`.
     Speaks(String),
+    /// `include: FILE`.
+    Include(String),
+    /// `payload: NAME DATA`.
+    Payload(Payload),
+    /// `tags: NAME…`.
+    Tags(Vec<String>),
+    /// `within: DURATION`.
+    Within(Duration),
+    /// `promise: WORD = VALUE`.
+    Promise(String),
+    /// `expected: fail "REASON"`.
+    Expected(Expected),
+    /// The beginning of the steps that all cases share.
+    Setup,
     /// The beginning of a case.
     Case(String),
     /// Clients of a case.
@@ -45,6 +65,42 @@ pub(super) const KEYWORDS: &[Verb<Statement>] = &[
         read: |line| setting(line, "a profile's name or file").map(Statement::Speaks),
     },
     Verb {
+        usage: "include: FILE",
+        about: "Takes the payloads, the terms and the setup of another file, which stands beside this one or below its folder.",
+        example: "include: login.drill",
+        read: |line| setting(line, "the name of a file").map(Statement::Include),
+    },
+    Verb {
+        usage: "payload: NAME DATA",
+        about: "Gives data a name, by which all lines below may send and expect it.",
+        example: "payload: hello \"HELO there\\r\\n\"",
+        read: payload,
+    },
+    Verb {
+        usage: "tags: NAME…",
+        about: "Names by which cases are chosen, `sockdrill run -E 'tag(NAME)'`: of a case, or of all of a file.",
+        example: "tags: slow udp",
+        read: tags,
+    },
+    Verb {
+        usage: "within: DURATION",
+        about: "How long each expectation may take that says nothing of it: of a case, or of all of a file.",
+        example: "within: 3s",
+        read: |line| line.duration().map(Statement::Within),
+    },
+    Verb {
+        usage: "promise: WORD = VALUE",
+        about: "What the server promises beside its profile, or otherwise, as profiles have it: in a case, or in all of a file.",
+        example: "promise: idle-timeout = \"2s\"",
+        read: promise,
+    },
+    Verb {
+        usage: "setup",
+        about: "Begins the steps that each case of the file begins with; it has clients of its own, which all cases have.",
+        example: "setup",
+        read: |_| Ok(Statement::Setup),
+    },
+    Verb {
         usage: "case WHAT HAPPENS",
         about: "Begins a case; what happens in it is its name.",
         example: "case half a message, then reset",
@@ -61,6 +117,12 @@ pub(super) const KEYWORDS: &[Verb<Statement>] = &[
         about: "Sets an invariant aside in this case.",
         example: "waive: memory \"the crowd is large\"",
         read: |line| waiver(line).map(Statement::Waive),
+    },
+    Verb {
+        usage: "expected: fail \"REASON\"",
+        about: "The case is known to fail, for this reason: that fails no run, and a pass does.",
+        example: "expected: fail \"issue 17\"",
+        read: expected,
     },
     Verb {
         usage: "server ACTION",
@@ -114,7 +176,12 @@ pub(super) fn read(line: &mut Reader<'_>) -> Read<Option<Statement>> {
     if let Some(mistake) = line.unclosed().filter(|_| !first.is("case")) {
         return Err(mistake);
     }
-    let sentence = match line.clients.iter().position(|group| first.is(&group.name)) {
+    let sentence = match line
+        .known
+        .clients
+        .iter()
+        .position(|group| first.is(&group.name))
+    {
         Some(who) => action(line, who)?,
         None if words(KEYWORDS).contains(&first.text) => line.verb("a line", KEYWORDS)?,
         None => return Err(unknown_first_word(line, first.text)),
@@ -131,6 +198,7 @@ fn action(line: &mut Reader<'_>, who: usize) -> Read<Statement> {
 
 fn unknown_first_word(line: &Reader<'_>, word: &str) -> Diagnostic {
     let names: Vec<_> = line
+        .known
         .clients
         .iter()
         .map(|group| group.name.as_str())
@@ -157,8 +225,17 @@ fn unknown_first_word(line: &Reader<'_>, word: &str) -> Diagnostic {
     if let Some(declare) = declare {
         mistake = mistake.or_label(declare);
     }
+    /// As many as anyone looks through.
+    const MOST: usize = 12;
     let clients = match names.as_slice() {
         [] => "none".to_owned(),
+        names if names.len() > MOST => {
+            format!(
+                "{} and {} more",
+                names[..MOST].join(", "),
+                names.len() - MOST
+            )
+        }
         names => names.join(", "),
     };
     mistake.help(format!(
@@ -199,6 +276,88 @@ fn case(line: &mut Reader<'_>) -> Read<Statement> {
     }
 }
 
+fn payload(line: &mut Reader<'_>) -> Read<Statement> {
+    let token = line.word("a name")?;
+    let name = token.text.to_owned();
+    let wrong = |title: String| {
+        let label = "write a name such as `hello`: letters, digits, `-` and `_`";
+        Err(Diagnostic::new(token.span(), title).label(label))
+    };
+    if !is_name(&name) {
+        return wrong(format!("{} cannot be the name of a payload", quote(&name)));
+    }
+    if data_words().contains(&name.as_str()) {
+        return wrong(format!("`{name}` means something else where data stands"));
+    }
+    if line
+        .known
+        .payloads
+        .iter()
+        .any(|payload| payload.name == name)
+    {
+        return wrong(format!("there is a payload `{name}` already"));
+    }
+    let data = plain(line)?;
+    match data.variables().first() {
+        None => Ok(Statement::Payload(Payload { name, data })),
+        Some(variable) => {
+            let title = format!("nothing is captured here, so that {{{variable}}} has no value");
+            Err(Diagnostic::new(line.since(token.span().end), title).label("write \\{ for a brace"))
+        }
+    }
+}
+
+fn tags(line: &mut Reader<'_>) -> Read<Statement> {
+    let mut tags: Vec<String> = Vec::new();
+    while line.peek().is_some() || tags.is_empty() {
+        let token = line.word("a tag, such as slow")?;
+        if !is_name(token.text) {
+            let title = format!("{} cannot be a tag", quote(token.text));
+            let label = "write a name such as `slow`: letters, digits, `-` and `_`";
+            return Err(Diagnostic::new(token.span(), title).label(label));
+        }
+        if tags.iter().any(|tag| tag == token.text) {
+            return Err(Diagnostic::new(token.span(), "this tag stands here twice"));
+        }
+        tags.push(token.text.to_owned());
+    }
+    Ok(Statement::Tags(tags))
+}
+
+fn promise(line: &mut Reader<'_>) -> Read<Statement> {
+    let start = line.start();
+    let text = line.rest_before_comment().to_owned();
+    let word = text.split(['=', ' ', '.']).next().unwrap_or_default();
+    let names: Vec<_> = PROMISES.iter().map(|row| row.name).collect();
+    if !names.contains(&word) {
+        let title = format!("{} is no promise", quote(word));
+        return Err(Diagnostic::unknown(
+            start..start + word.len(),
+            title,
+            word,
+            &names,
+        ));
+    }
+    match Promises::parse(&text) {
+        Ok(_) => Ok(Statement::Promise(text)),
+        Err(message) => {
+            let row = PROMISES.iter().find(|row| row.name == word);
+            let example = row.map_or("", |row| row.example);
+            let mistake = Diagnostic::new(line.since(start), message);
+            Err(mistake.label(format!("write it as in `{word} = {example}`")))
+        }
+    }
+}
+
+fn expected(line: &mut Reader<'_>) -> Read<Statement> {
+    line.one_of("a verdict", &[((), "fail")])?;
+    let reason = line.text("the reason in quotes")?;
+    match reason.trim() {
+        "" => Err(Diagnostic::new(line.last(), "this reason is empty").label("write why")),
+        _ => Ok(Statement::Expected(Expected { reason })),
+    }
+}
+
 fn waiver(line: &mut Reader<'_>) -> Read<Waiver> {
     let invariant = line.one_of("an invariant", Invariant::ALL)?;
     let reason = line.text("the reason in quotes")?;
@@ -214,7 +373,7 @@ fn clients(line: &mut Reader<'_>) -> Read<Vec<ClientGroup>> {
     while line.peek().is_some() {
         let next = client(line)?;
         found.push(next);
-        if line.clients.len() + found.len() > MOST_NAMES {
+        if line.known.clients.len() + found.len() > MOST_NAMES {
             let title = format!("these are more than {MOST_NAMES} names");
             let mistake = Diagnostic::new(line.last(), title);
             return Err(mistake.label("write `name[NUMBER]` for a crowd"));
@@ -228,7 +387,7 @@ fn declared_once(line: &Reader<'_>, found: &[ClientGroup]) -> Read<()> {
     let Some((newest, earlier)) = found.split_last() else {
         return Ok(());
     };
-    let mut before = line.clients.iter().chain(earlier);
+    let mut before = line.known.clients.iter().chain(earlier);
     if before.all(|group| group.name != newest.name) {
         return Ok(());
     }
@@ -289,6 +448,15 @@ impl Statement {
         match self {
             Self::Server(name) => format!("server: {}", value(name)),
             Self::Speaks(name) => format!("speaks: {}", value(name)),
+            Self::Include(file) => format!("include: {}", value(file)),
+            Self::Payload(Payload { name, data }) => format!("payload: {name} {data}"),
+            Self::Tags(tags) => format!("tags: {}", tags.join(" ")),
+            Self::Within(time) => format!("within: {}", Shown(*time)),
+            Self::Promise(text) => format!("promise: {text}"),
+            Self::Expected(Expected { reason }) => {
+                format!("expected: fail \"{}\"", literal::escaped(reason.as_bytes()))
+            }
+            Self::Setup => "setup".to_owned(),
             Self::Case(name) => format!("case {name}"),
             Self::Clients(clients) => {
                 let clients: Vec<_> = clients.iter().map(ClientGroup::to_string).collect();

@@ -2,11 +2,13 @@
 
 use super::bounds::{MOST_BYTES, MOST_FILES, MOST_PIECES, MOST_TIMES};
 use super::diagnostic::Diagnostic;
+use super::payload;
 use super::reader::{Choice, Read, Reader, Verb, words};
 use super::tokens::Kind;
 use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::data::{Data, Segmentation, Source};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
+use crate::model::form::Wait;
 use crate::model::literal::Size;
 use crate::model::server_action::{Second, ServerAction, Signal, Streams};
 use std::time::Duration;
@@ -81,13 +83,19 @@ pub(super) const ACTIONS: &[Verb<Action>] = &[
         read: |line| rate(line).map(Action::Read),
     },
     Verb {
-        usage: "expect WHAT [within DURATION]",
-        about: "Waits for something, and holds the server to it.",
-        example: "alice expect \"hello\" within 1s",
+        usage: "never DATA",
+        about: "Holds the server to it that this does not come to the client from here on, to the end of the case.",
+        example: "alice never \"password\"",
+        read: |line| some_plain(line).map(Action::Never),
+    },
+    Verb {
+        usage: "expect WHAT [or WHAT]… [after DURATION] [within DURATION]",
+        about: "Waits for something, or for the first of several, and holds the server to it; what comes sooner than `after` is wrong too.",
+        example: "alice expect \"hello\" or fin after 200ms within 1s",
         read: |line| expectation(line).map(|(what, within)| Action::Expect { what, within }),
     },
     Verb {
-        usage: "require WHAT [within DURATION]",
+        usage: "require WHAT [or WHAT]… [after DURATION] [within DURATION]",
         about: "Waits for something without which the case proves nothing, whoever is to blame.",
         example: "alice require accepted",
         read: |line| expectation(line).map(|(what, within)| Action::Require { what, within }),
@@ -176,6 +184,16 @@ pub(super) const SERVER_ACTIONS: &[Verb<ServerAction>] = &[
         about: "Gives it back the limit on open files that it had.",
         example: "server restore-open-files",
         read: |_| Ok(ServerAction::RestoreOpenFiles),
+    },
+    Verb {
+        usage: "never output \"TEXT\"",
+        about: "Holds it to that it does not print this from its start to the end of the case.",
+        example: "server never output \"Traceback\"",
+        read: |line| {
+            line.one_of("something that it does", &[((), "output")])?;
+            line.some_bytes("what it must not print in quotes, such as \"Traceback\"")
+                .map(ServerAction::NeverOutput)
+        },
     },
     Verb {
         usage: "expect WHAT [within DURATION]",
@@ -285,7 +303,31 @@ pub(super) const SOURCES: &[Verb<Source>] = &[
         example: "alice send line 80B seed 1",
         read: |line| text(line, true),
     },
+    Verb {
+        usage: "hex \"DIGITS\"",
+        about: "Bytes in hexadecimal digits, with spaces anywhere.",
+        example: "alice send hex \"1603 0100\"",
+        read: payload::hex,
+    },
+    Verb {
+        usage: "base64 \"TEXT\"",
+        about: "Bytes in base64 (RFC 4648, section 4).",
+        example: "alice send base64 \"AAEC/w==\"",
+        read: payload::base64,
+    },
+    Verb {
+        usage: "file \"PATH\"",
+        about: "The bytes of a file beside the scenario, or below its folder; 1MiB at most.",
+        example: "alice send file \"request.bin\"",
+        read: payload::file,
+    },
 ];
+
+/// Every word that data begins with, but for the names of payloads.
+pub(super) fn data_words() -> Vec<&'static str> {
+    let others = ["never", "or", "output", "any", "line"];
+    expectation_words().into_iter().chain(others).collect()
+}
 
 /// What a client can be owed beside data and an end.
 pub(super) const STATES: &[(Expectation, &str)] = &[
@@ -361,6 +403,7 @@ struct Tail {
     background: bool,
     or_silence: bool,
     all_bytes_first: bool,
+    after: Option<Duration>,
     within: Option<Duration>,
 }
 
@@ -400,10 +443,25 @@ const ALL_BYTES_FIRST: Choice<Tail> = (", all bytes first", |tail, _| {
     tail.all_bytes_first = true;
     Ok(())
 });
-const WITHIN: Choice<Tail> = ("within", |tail, line| {
-    tail.within = Some(line.duration()?);
-    Ok(())
+const AFTER: Choice<Tail> = ("after", |tail, line| {
+    let time = line.duration()?;
+    once(tail.after.replace(time), line)
 });
+const WITHIN: Choice<Tail> = ("within", |tail, line| {
+    let time = line.duration()?;
+    once(tail.within.replace(time), line)
+});
+
+/// Makes sure that no way has brought a time before.
+fn once(before: Option<Duration>, line: &Reader<'_>) -> Read<()> {
+    match before {
+        None => Ok(()),
+        Some(_) => Err(Diagnostic::new(
+            line.last(),
+            "this time is the second of its kind",
+        )),
+    }
+}
 
 impl Tail {
     fn divide(&mut self, segmentation: Segmentation, line: &Reader<'_>) -> Read<()> {
@@ -418,26 +476,21 @@ impl Tail {
 
     /// The data that the line says, unless it is absurdly much.
     fn data(&self, mut source: Source, line: &Reader<'_>, start: usize) -> Read<Data> {
-        let once = match &mut source {
-            Source::Literal(bytes) => bytes.len(),
-            Source::Pattern { bytes, seed } | Source::Text { bytes, seed, .. } => {
-                *seed = self.seed;
-                *bytes
-            }
+        if let Source::Pattern { seed, .. } | Source::Text { seed, .. } = &mut source {
+            *seed = self.seed;
+        }
+        let data = Data {
+            source,
+            times: self.times.unwrap_or(1),
+            capitals: self.capitals,
         };
-        let times = self.times.unwrap_or(1);
-        let bytes = once.saturating_mul(times as usize);
+        let bytes = data.checked_length().unwrap_or(usize::MAX);
         if bytes > MOST_BYTES {
             let title = format!("this is {} of data", Size(bytes));
             let label = format!("write at most {} in one step", Size(MOST_BYTES));
             return Err(Diagnostic::new(line.since(start), title).label(label));
         }
-        let capitals = self.capitals;
-        Ok(Data {
-            source,
-            times,
-            capitals,
-        })
+        Ok(data)
     }
 }
 
@@ -447,7 +500,7 @@ const IN_QUOTES: &str = "a text stands in quotes";
 /// What may follow data: a seed only where there is something to generate.
 fn with_data(source: &Source, more: &[Choice<Tail>]) -> Vec<Choice<Tail>> {
     let seed: &[_] = match source {
-        Source::Literal(_) => &[],
+        Source::Literal(_) | Source::Parts(_) | Source::Written { .. } => &[],
         Source::Pattern { .. } | Source::Text { .. } => &[SEED],
     };
     [seed, &[CAPITALS, TIMES], more].concat()
@@ -473,8 +526,20 @@ fn send(line: &mut Reader<'_>) -> Read<Action> {
     })
 }
 
+/// Data that is not nothing.
+fn some_plain(line: &mut Reader<'_>) -> Read<Data> {
+    let start = line.start();
+    let data = plain(line)?;
+    match data.length() == 0 && data.variables().is_empty() {
+        true => {
+            Err(Diagnostic::new(line.since(start), "this is nothing").label("write what it is"))
+        }
+        false => Ok(data),
+    }
+}
+
 /// Data that is sent as it is.
-fn plain(line: &mut Reader<'_>) -> Read<Data> {
+pub(super) fn plain(line: &mut Reader<'_>) -> Read<Data> {
     let start = line.start();
     let source = source(line)?;
     let tail = line.choices(&with_data(&source, &[]))?;
@@ -484,12 +549,22 @@ fn plain(line: &mut Reader<'_>) -> Read<Data> {
 fn source(line: &mut Reader<'_>) -> Read<Source> {
     match line.peek() {
         Some(token) if token.kind == Kind::Word => {
-            let source = line.verb("data", SOURCES);
+            let source = some_source(line);
             source.map_err(|mistake| mistake.or_label(IN_QUOTES))
         }
-        _ => line
-            .bytes("the data, such as \"hello\" or pattern 64KiB")
-            .map(Source::Literal),
+        _ => line.parts("the data, such as \"hello\" or pattern 64KiB"),
+    }
+}
+
+/// Reads data that begins with a word: one of the table, or the name of a payload.
+fn some_source(line: &mut Reader<'_>) -> Read<Source> {
+    let payloads = line.known.payloads;
+    let names = payloads.iter().map(|payload| payload.name.as_str());
+    let all: Vec<_> = words(SOURCES).into_iter().chain(names).collect();
+    let row = line.row_of("data", &all)?;
+    match row.checked_sub(SOURCES.len()) {
+        Some(row) => Ok(payload::named(&payloads[row])),
+        None => line.rest_of_verb(&SOURCES[row]),
     }
 }
 
@@ -551,26 +626,105 @@ pub(super) fn expectation_words() -> Vec<&'static str> {
 }
 
 fn expectation(line: &mut Reader<'_>) -> Read<(Expectation, Option<Duration>)> {
-    let Some(token) = line.peek().filter(|token| token.kind == Kind::Word) else {
-        return expected_text(line);
+    let start = line.start();
+    let mut tail = Tail::default();
+    let mut ways = vec![way(line, &mut tail)?];
+    while line.took("or") {
+        let next = way(line, &mut tail)?;
+        add(&mut ways, next);
+    }
+    let alone = ways.len() == 1;
+    let mut what = match ways.pop() {
+        Some(only) if alone => only,
+        last => Expectation::OneOf(ways.into_iter().chain(last).collect()),
     };
-    if words(SOURCES).contains(&token.text) {
-        let source = line.verb("data", SOURCES)?;
-        return expected_data(line, source, token.start);
+    let wrong = |title| Err(Diagnostic::new(line.since(start), title));
+    match &mut what {
+        Expectation::Data(data) if tail.or_silence => {
+            what = Expectation::DataOrSilence(data.clone());
+        }
+        _ if tail.or_silence => return wrong("`or silence` follows data, and nothing else"),
+        Expectation::End {
+            all_bytes_first, ..
+        } => *all_bytes_first = tail.all_bytes_first,
+        _ if tail.all_bytes_first => {
+            return wrong("`all bytes first` follows ways to end, and nothing else");
+        }
+        Expectation::OneOf(all) if all.iter().any(is_state) => {
+            return wrong("this can only be expected alone");
+        }
+        _ => {}
     }
-    if End::ALL.iter().any(|(_, word)| token.is(word)) {
-        return expected_end(line);
+    match tail.after {
+        None => Ok((what, tail.within)),
+        Some(after) if tail.within.is_some_and(|within| within <= after) => {
+            wrong("this limit is over before anything may come")
+        }
+        Some(_) if what.form().does.wait() != Wait::Event || tail.or_silence => {
+            wrong("`after` goes with what comes, and not with what does not, or is looked for")
+        }
+        Some(after) => {
+            let what = Box::new(what);
+            Ok((Expectation::NotBefore { after, what }, tail.within))
+        }
     }
+}
+
+/// Whether it is neither data nor an end.
+fn is_state(what: &Expectation) -> bool {
+    STATES.iter().any(|(state, _)| state == what)
+}
+
+/// Adds a way; ways to end become one.
+fn add(ways: &mut Vec<Expectation>, next: Expectation) {
+    match (ways.last_mut(), next) {
+        (Some(Expectation::End { kinds, .. }), Expectation::End { kinds: more, .. }) => {
+            kinds.extend(more)
+        }
+        (_, next) => ways.push(next),
+    }
+}
+
+/// What may follow each way.
+const OF_ALL: [Choice<Tail>; 2] = [AFTER, WITHIN];
+
+/// Reads one of the ways in which an expectation may be met, and what stands behind it.
+fn way(line: &mut Reader<'_>, tail: &mut Tail) -> Read<Expectation> {
+    let Some(token) = line.peek().filter(|token| token.kind == Kind::Word) else {
+        return expected_text(line, tail);
+    };
+    let payloads = line.known.payloads;
+    let is_payload = payloads.iter().any(|payload| token.is(&payload.name));
+    if is_payload || words(SOURCES).contains(&token.text) {
+        let source = some_source(line)?;
+        return expected_data(line, source, token.start, tail);
+    }
+    if let Some((end, _)) = End::ALL.iter().find(|(_, word)| token.is(word)) {
+        let kinds = vec![*end];
+        line.one_of("an end", End::ALL)?;
+        line.choices_before(
+            Some("or"),
+            &[&[ALL_BYTES_FIRST], &OF_ALL[..]].concat(),
+            tail,
+        )?;
+        let all_bytes_first = false;
+        return Ok(Expectation::End {
+            kinds,
+            all_bytes_first,
+        });
+    }
+    let names = payloads.iter().map(|payload| payload.name.as_str());
+    let all: Vec<_> = expectation_words().into_iter().chain(names).collect();
     let row = line
-        .row_of("something to expect", &expectation_words())
+        .row_of("something to expect", &all)
         .map_err(|mistake| mistake.or_label(IN_QUOTES))?;
     // The generated data stands before the states, and none of it comes this far.
     let (state, _) = &STATES[row - SOURCES.len()];
-    let tail = line.choices(&[WITHIN])?;
-    Ok((state.clone(), tail.within))
+    line.choices_before(Some("or"), &OF_ALL, tail)?;
+    Ok(state.clone())
 }
 
-fn expected_text(line: &mut Reader<'_>) -> Read<(Expectation, Option<Duration>)> {
+fn expected_text(line: &mut Reader<'_>, tail: &mut Tail) -> Read<Expectation> {
     let start = line.start();
     let listed = format!("there are: \"TEXT\", {}", expectation_words().join(", "));
     let template = line
@@ -578,35 +732,21 @@ fn expected_text(line: &mut Reader<'_>) -> Read<(Expectation, Option<Duration>)>
         .map_err(|mistake| mistake.or_help(listed))?;
     if let Some(bytes) = template.as_literal() {
         let source = Source::Literal(bytes.to_vec());
-        return expected_data(line, source, start);
+        return expected_data(line, source, start, tail);
     }
-    let tail = line.choices(&[WITHIN])?;
-    Ok((Expectation::Template(template), tail.within))
+    line.choices_before(Some("or"), &OF_ALL, tail)?;
+    Ok(Expectation::Template(template))
 }
 
 fn expected_data(
     line: &mut Reader<'_>,
     source: Source,
     start: usize,
-) -> Read<(Expectation, Option<Duration>)> {
-    let tail = line.choices(&with_data(&source, &[OR_SILENCE, WITHIN]))?;
-    let data = tail.data(source, line, start)?;
-    let what = match tail.or_silence {
-        true => Expectation::DataOrSilence(data),
-        false => Expectation::Data(data),
-    };
-    Ok((what, tail.within))
-}
-
-fn expected_end(line: &mut Reader<'_>) -> Read<(Expectation, Option<Duration>)> {
-    let mut kinds = vec![line.one_of("an end", End::ALL)?];
-    while line.took("or") {
-        kinds.push(line.one_of("an end", End::ALL)?);
-    }
-    let tail = line.choices(&[ALL_BYTES_FIRST, WITHIN])?;
-    let end = Expectation::End {
-        kinds,
-        all_bytes_first: tail.all_bytes_first,
-    };
-    Ok((end, tail.within))
+    tail: &mut Tail,
+) -> Read<Expectation> {
+    // What belongs to one data is none of the next.
+    (tail.seed, tail.capitals, tail.times) = (0, false, None);
+    let table = with_data(&source, &[&[OR_SILENCE], &OF_ALL[..]].concat());
+    line.choices_before(Some("or"), &table, tail)?;
+    tail.data(source, line, start).map(Expectation::Data)
 }

@@ -1,10 +1,13 @@
+use super::payload::Payload;
 use super::possible::first_impossible;
-use super::reader::Reader;
+use super::reader::{Known, Reader};
 use super::statement::{self, Statement};
+use super::terms::{Expected, Terms};
 use super::*;
 use super::{steps, usages};
 use crate::model::action::{Action, ConnectOptions, ReadRate};
-use crate::model::data::{Data, Segmentation, Source};
+use crate::model::data::{Data, Part, Segmentation, Source};
+use crate::model::error::Error;
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::form::Need;
 use crate::model::invariant::Invariant;
@@ -52,7 +55,12 @@ fn sentence(line: &str) -> Statement {
         true => Vec::new(),
         false => alice().to_vec(),
     };
-    match statement::read(&mut Reader::new(line, &clients)) {
+    let known = Known {
+        clients: &clients,
+        payloads: &[],
+        folder: Some(Path::new("fixtures/scenarios/client")),
+    };
+    match statement::read(&mut Reader::new(line, known)) {
         Ok(Some(sentence)) => sentence,
         other => panic!("{line}: {other:?}"),
     }
@@ -429,7 +437,11 @@ const WRONG_LINES: &[(&str, usize, &[&str])] = &[
         &["there are: \"TEXT\", pattern", "unreachable"],
     ),
     ("alice expect silense", 16, &["did you mean `silence`?"]),
-    ("alice expect fin or rst", 23, &["`rst` is not an end"]),
+    (
+        "alice expect fin or rst",
+        23,
+        &["`rst` is not something to expect"],
+    ),
     (
         "alice expect fin, all byte first",
         19,
@@ -486,6 +498,112 @@ const WRONG_LINES: &[(&str, usize, &[&str])] = &[
     ("waive: memory \" \"", 17, &["write why"]),
     ("wave: memory \"x\"", 3, &["no setting `wave:`", "`waive:`"]),
     ("case", 7, &["write what happens in it"]),
+    (
+        "alice send \"{sid}\"",
+        15,
+        &["{sid} has no value here", "write {sid:REGEX}"],
+    ),
+    ("alice expect \"{sid}\"", 17, &["{sid} has no value here"]),
+    ("alice never \"{sid}\"", 16, &["{sid} has no value here"]),
+    (
+        "alice expect \"{any:x}\"",
+        17,
+        &["`any` cannot be the name of a variable"],
+    ),
+    (
+        "alice expect \"{1x:y}\"",
+        17,
+        &["`1x` cannot be the name of a variable"],
+    ),
+    (
+        "alice expect \"{id:[0-9}\"",
+        17,
+        &["no regular expression: unclosed character class"],
+    ),
+    ("alice expect \"{id:[0-9]\"", 17, &[r"write \{ for a brace"]),
+    (
+        "alice expect \"a\" or silense",
+        23,
+        &["did you mean `silence`?"],
+    ),
+    (
+        "alice expect \"a\" or accepted",
+        16,
+        &["can only be expected alone"],
+    ),
+    (
+        "alice expect \"a\" or fin, all bytes first",
+        16,
+        &["follows ways to end"],
+    ),
+    (
+        "alice expect \"a\" or \"b\" or silence",
+        16,
+        &["`or silence` follows data"],
+    ),
+    (
+        "alice expect silence after 1s",
+        16,
+        &["goes with what comes"],
+    ),
+    (
+        "alice expect \"a\" after 2s within 1s",
+        16,
+        &["over before anything may come"],
+    ),
+    (
+        "alice expect \"a\" within 1s or fin within 2s",
+        42,
+        &["the second of its kind"],
+    ),
+    (
+        "alice never \"\"",
+        15,
+        &["this is nothing", "write what it is"],
+    ),
+    (
+        "alice send hex \"6 8 zz\"",
+        18,
+        &["`z` is none of them", "two for each byte"],
+    ),
+    ("alice send hex \"123\"", 18, &["two for each byte"]),
+    (
+        "alice send base64 \"SGk\"",
+        21,
+        &["four letters for three bytes"],
+    ),
+    (
+        "alice send file \"x.bin\"",
+        19,
+        &["no folder to look for this file in"],
+    ),
+    (
+        "alice send hello",
+        14,
+        &["`hello` is not data", "a text stands in quotes"],
+    ),
+    ("server never outptu \"x\"", 16, &["did you mean `output`?"]),
+    ("tags: a b", 3, &["comes after a step"]),
+    ("tags: 7", 9, &["`7` cannot be a tag"]),
+    ("tags: slow slow", 14, &["stands here twice"]),
+    ("within: 3", 11, &["with its unit"]),
+    (
+        "promise: backlgo = 4",
+        12,
+        &["`backlgo` is no promise", "did you mean `backlog`?"],
+    ),
+    (
+        "promise: backlog = many",
+        12,
+        &["write it as in `backlog = "],
+    ),
+    ("expected: fial \"x\"", 13, &["did you mean `fail`?"]),
+    ("expected: fail \"\"", 18, &["write why"]),
+    ("setup", 3, &["stands above the first case"]),
+    ("payload: hi \"x\"", 3, &["above the first case"]),
+    ("payload: fin \"x\"", 12, &["means something else"]),
+    ("payload: hi \"{x}\"", 15, &["nothing is captured here"]),
+    ("include: other.drill", 3, &["above the first case"]),
 ];
 
 #[test]
@@ -850,9 +968,32 @@ fn steps_that_can_happen_may_stand_where_they_do() {
 }
 
 #[test]
-fn only_the_first_mistake_is_reported() {
-    let message = message("case a\n  bob stop\n  eve stop\n");
-    assert!(message.contains("`bob`") && !message.contains("`eve`"));
+fn all_mistakes_are_told_and_none_that_follows_from_another() {
+    let text = "servr: echo\ncase a\n  clients: alice\n  bob stop\n  bob stop\n  eve stop\n  alice connect\n  alice sned\n\
+                case b\n  clients: al!ce carl\n  carl connect\n  repeat 0\n    carl close\n  end\ncase c\n  settle\n  repeat 2\n    settle\n";
+    let Err(Error::Scenario(mistakes)) = DrillFile::parse("a.drill", text) else {
+        panic!("these are mistakes");
+    };
+    let told = mistakes
+        .all()
+        .iter()
+        .map(|mistake| (mistake.line, mistake.column));
+    let told: Vec<_> = told.collect();
+    assert_eq!(
+        told,
+        [(1, 1), (4, 3), (6, 3), (8, 9), (10, 12), (12, 10), (17, 3)],
+        "{mistakes}"
+    );
+    assert!(mistakes.to_string().ends_with("\n\n7 mistakes"));
+}
+
+#[test]
+fn file_of_mistakes_is_read_no_further_than_anybody_mends_it() {
+    let text = format!("case a\n  clients: alice\n{}", "  alice sned\n".repeat(2));
+    let cases = (0..1_000).map(|_| text.as_str()).collect::<String>();
+    let message = message(&cases);
+    assert!(message.ends_with("the rest of the file was not read"));
+    assert_eq!(message.matches("alice sned").count(), 100);
 }
 
 #[test]
@@ -946,7 +1087,7 @@ fn mistakes_in_json_are_pointed_at() {
     };
     let wrong = [
         ("{\n  \"cases\": [}".to_owned(), "a.json:2:13"),
-        ("{}".to_owned(), "missing field `cases`"),
+        ("{}".to_owned(), "there is no case"),
         (r#"{"cases": []}"#.to_owned(), "there is no case"),
         (case(""), "a.json: cases[0].name:1:1"),
         (case("7"), "a step is a string such as"),
@@ -1001,6 +1142,8 @@ fn every_line_of_the_language_is_described_and_its_example_prints_itself() {
 fn examples() -> Vec<Step> {
     let examples = usages().into_iter().map(|row| sentence(&row.example));
     let steps = examples.filter_map(|sentence| match sentence {
+        // A text that stands in no file knows of no others.
+        Statement::Step(step) if step.text(&alice()).contains(" file ") => None,
         Statement::Step(step) => Some(step),
         _ => None,
     });
@@ -1034,11 +1177,7 @@ fn every_example_of_a_step_becomes_json_and_back() {
             lines: begun(vec![step.into()]),
         };
         assert_eq!(first_impossible(&scenario, STREAM), None, "{scenario}");
-        let case = Case { line: 0, scenario };
-        let file = DrillFile {
-            cases: vec![case],
-            ..DrillFile::default()
-        };
+        let file = DrillFile::of(scenario);
         let json = file.to_json().unwrap();
         assert_eq!(DrillFile::from_json("a.json", &json).unwrap(), file);
         assert_eq!(parse(&file.to_string()).unnumbered(), file);
@@ -1058,7 +1197,43 @@ fn sources() -> impl Strategy<Value = Source> {
             seed,
             line
         }),
+        vec(any::<u8>(), 0..9).prop_map(|bytes| {
+            match sentence(&format!("alice send hex \"{}\"", digits(&bytes))) {
+                Statement::Step(Step::Client {
+                    action: Action::Send { data, .. },
+                    ..
+                }) => data.source,
+                other => panic!("{other:?}"),
+            }
+        }),
+        vec(
+            prop_oneof![
+                vec(any::<u8>(), 1..5).prop_map(Part::Bytes),
+                Just(Part::Variable("sid".into()))
+            ],
+            1..4
+        )
+        .prop_map(of_parts),
     ]
+}
+
+fn digits(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Parts as they are read: bytes that follow each other are one.
+fn of_parts(parts: Vec<Part>) -> Source {
+    let mut joined: Vec<Part> = Vec::new();
+    for part in parts {
+        match (joined.last_mut(), part) {
+            (Some(Part::Bytes(last)), Part::Bytes(more)) => last.extend(more),
+            (_, part) => joined.push(part),
+        }
+    }
+    match joined.as_slice() {
+        [Part::Bytes(bytes)] => Source::Literal(bytes.clone()),
+        _ => Source::Parts(joined),
+    }
 }
 
 fn datas() -> impl Strategy<Value = Data> {
@@ -1098,25 +1273,66 @@ fn dials() -> impl Strategy<Value = ConnectOptions> {
 }
 
 fn holes() -> impl Strategy<Value = (Hole, Vec<u8>)> {
-    (prop::sample::select(Hole::ALL), vec(any::<u8>(), 0..6))
+    let holes = ["{any}", "{line}", "{sid:[0-9a-f]{2}}", "{:a|b+}", "{sid}"].map(|text| {
+        let mut template = Template::parse_with_variables(text).unwrap();
+        template.rest.remove(0).0
+    });
+    (prop::sample::select(holes.to_vec()), vec(any::<u8>(), 0..6))
+}
+
+fn templates() -> impl Strategy<Value = Expectation> {
+    (vec(any::<u8>(), 0..6), vec(holes(), 1..4))
+        .prop_map(|(first, rest)| Expectation::Template(Template { first, rest }))
+}
+
+/// Data that is expected; a text with variables is one with holes.
+fn expected_datas() -> impl Strategy<Value = Data> {
+    datas().prop_filter("a text with variables is a template", |data| {
+        data.variables().is_empty()
+    })
+}
+
+fn ends() -> impl Strategy<Value = Vec<End>> {
+    let ends: Vec<_> = End::ALL.iter().map(|(end, _)| *end).collect();
+    vec(prop::sample::select(ends), 1..4)
+}
+
+fn ways() -> impl Strategy<Value = Expectation> {
+    let way = prop_oneof![expected_datas().prop_map(Expectation::Data), templates()];
+    let end = ends().prop_map(|kinds| Expectation::End {
+        kinds,
+        all_bytes_first: false,
+    });
+    (vec(way, 2..4), option::of(end))
+        .prop_map(|(ways, end)| Expectation::OneOf(ways.into_iter().chain(end).collect()))
 }
 
 fn expectations() -> impl Strategy<Value = Expectation> {
     let states = steps::STATES.iter().map(|(state, _)| state.clone());
     let states: Vec<_> = states.collect();
-    let ends: Vec<_> = End::ALL.iter().map(|(end, _)| *end).collect();
+    let ends = || {
+        (ends(), any::<bool>()).prop_map(|(kinds, all_bytes_first)| Expectation::End {
+            kinds,
+            all_bytes_first,
+        })
+    };
+    let later = prop_oneof![
+        ways(),
+        templates(),
+        ends(),
+        expected_datas().prop_map(Expectation::Data)
+    ];
     prop_oneof![
-        datas().prop_map(Expectation::Data),
-        datas().prop_map(Expectation::DataOrSilence),
-        (vec(any::<u8>(), 0..6), vec(holes(), 1..4))
-            .prop_map(|(first, rest)| Expectation::Template(Template { first, rest })),
+        expected_datas().prop_map(Expectation::Data),
+        expected_datas().prop_map(Expectation::DataOrSilence),
+        templates(),
+        ways(),
         prop::sample::select(states),
-        (vec(prop::sample::select(ends), 1..4), any::<bool>()).prop_map(
-            |(kinds, all_bytes_first)| Expectation::End {
-                kinds,
-                all_bytes_first
-            }
-        ),
+        ends(),
+        (1u64..1_000, later).prop_map(|(after, what)| Expectation::NotBefore {
+            after: Duration::from_micros(after),
+            what: Box::new(what),
+        }),
     ]
 }
 
@@ -1294,11 +1510,45 @@ fn begun(lines: Vec<Line>) -> Vec<Line> {
 
 fn files() -> impl Strategy<Value = DrillFile> {
     let names = || option::of("\\PC{1,12}");
-    let cases = scenarios().prop_map(|scenario| Case { line: 0, scenario });
-    (names(), names(), vec(cases, 1..4)).prop_map(|(server, speaks, cases)| DrillFile {
-        server,
-        speaks,
-        cases,
+    let cases = (scenarios(), terms(), option::of("[a-z]\\PC{0,12}"));
+    let cases = cases.prop_map(|(scenario, terms, reason)| Case {
+        line: 0,
+        terms: Terms {
+            expected: reason.map(|reason| Expected { reason }),
+            ..terms
+        },
+        scenario,
+    });
+    let payloads = option::of(expected_datas()).prop_map(|data| {
+        let payload = |data| Payload {
+            name: "hello".to_owned(),
+            data,
+        };
+        data.into_iter().map(payload).collect()
+    });
+    (names(), names(), payloads, terms(), vec(cases, 1..4)).prop_map(
+        |(server, speaks, payloads, terms, cases)| DrillFile {
+            server,
+            speaks,
+            payloads,
+            terms,
+            cases,
+            ..DrillFile::default()
+        },
+    )
+}
+
+fn terms() -> impl Strategy<Value = Terms> {
+    let tags = prop::sample::subsequence(vec!["slow".to_owned(), "udp".to_owned()], 0..=2);
+    let promises = prop::sample::subsequence(
+        vec!["backlog = 4".to_owned(), "idle-timeout = \"2s\"".to_owned()],
+        0..=2,
+    );
+    (tags, option::of(durations()), promises).prop_map(|(tags, within, promises)| Terms {
+        tags,
+        within,
+        promises,
+        expected: None,
     })
 }
 

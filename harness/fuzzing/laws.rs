@@ -2,7 +2,7 @@
 
 use super::python::compiles;
 use crate::checks::all as catalogue_of_checks;
-use crate::drill::{Case, DrillFile, format};
+use crate::drill::{DrillFile, format};
 use crate::launch::Target;
 use crate::model::address;
 use crate::model::alarm::Alarm;
@@ -200,12 +200,7 @@ fn can_be_repeated(id: &str, scenario: Scenario, transport: Transport) {
     if scenario.lines.is_empty() {
         return;
     }
-    let case = Case { line: 0, scenario };
-    let file = DrillFile {
-        cases: vec![case],
-        ..DrillFile::default()
-    };
-    let text = file.to_string();
+    let text = scenario.to_string();
     let back = DrillFile::parse_over(id, &text, Some(transport));
     let back = back.unwrap_or_else(|error| panic!("{id}: {error}\n{text}"));
     assert_eq!(back.to_string(), text, "{id}");

@@ -153,6 +153,13 @@ pub(crate) enum Cause {
         /// How many.
         lines: u64,
     },
+    /// What a step says must never come to a client, or be printed, came.
+    Forbidden {
+        /// The client; none where the server printed it.
+        client: Option<String>,
+        /// What came, as it is shown.
+        text: String,
+    },
     /// The server printed more than a log of what it did explains.
     Flooded {
         /// How much.
@@ -299,6 +306,7 @@ impl Cause {
             Self::LeftUnread => "left-unread",
             Self::Busy { .. } => BUSY,
             Self::Queued { .. } => QUEUED,
+            Self::Forbidden { .. } => "forbidden",
             Self::Flooded { .. } | Self::Babbled { .. } => "flooded",
             Self::Alarm(_) => "alarm",
         }
@@ -385,6 +393,7 @@ impl Cause {
             Self::Flooded { .. } | Self::Babbled { .. } => Some(Invariant::Output),
             Self::Alarm(_) => Some(Invariant::Alarm),
             Self::EndedBySignal { .. }
+            | Self::Forbidden { .. }
             | Self::StepFailed { .. }
             | Self::Crosstalk { .. }
             | Self::ServerStepFailed { .. }

@@ -517,19 +517,22 @@ fn client_failed(
     how: Ended,
     client_states: &mut ClientStates,
 ) -> Option<Cause> {
-    let state = client_states.of(id);
-    let what = match action {
-        Action::Expect { what, .. } => what,
+    let action = client_states.filled(id, action).into_owned();
+    let what = match &action {
+        Action::Expect { what, .. } | Action::Require { what, .. } => what,
         Action::Connect(options) if !options.without_waiting => &Expectation::Connected,
         _ => return None,
     };
     let settled = how != Ended::Done;
     let mut sought = Matcher::new(what, id.member);
+    let state = client_states.of(id);
     let instead = match state.look(&mut sought, settled) {
         Progress::Met => {
-            state.consume(&sought);
+            client_states.consume(id, &sought);
             return None;
         }
+        // What is only required proves nothing where it does not come, and is nobody's fault.
+        _ if action.form().required => return None,
         Progress::Broken(instead) => instead,
         Progress::Pending => match state.queued().filter(|_| is_of_the_server(what)) {
             None => Instead::SoFar(state.so_far()),
@@ -549,6 +552,10 @@ fn client_failed(
 fn is_of_the_server(what: &Expectation) -> bool {
     matches!(
         what,
-        Expectation::Data(_) | Expectation::Template(_) | Expectation::End { .. }
+        Expectation::Data(_)
+            | Expectation::Template(_)
+            | Expectation::OneOf(_)
+            | Expectation::NotBefore { .. }
+            | Expectation::End { .. }
     )
 }

@@ -5,6 +5,7 @@ use super::cause::Cause;
 use super::doubt::{Doubt, Skip};
 use super::ending::{deafness, deafness_so_far, ended_by, last_exit, unexpected_end};
 use super::failed_step::{FailedStep, first_failed_step};
+use super::forbidden::forbidden;
 use super::growth;
 use super::invariants::{invariants, left_so_far};
 use super::verdict::{Evidence, Finding, Verdict};
@@ -48,9 +49,14 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
         return Verdict::Inconclusive(doubt);
     }
     let broken = invariants(trial, transcript);
+    let forbidden = forbidden(trial, transcript);
     let failed = failure.as_ref().map(FailedStep::in_its_phase);
     let failed = failed.map(|step| with_its_end(step, transcript));
-    let causes = grave.chain(deafness).chain(failed).chain(broken);
+    let causes = grave
+        .chain(deafness)
+        .chain(forbidden)
+        .chain(failed)
+        .chain(broken);
     let mut causes = news_first(causes, trial);
     let Some(cause) = causes.next() else {
         if is_deferred(transcript) {
@@ -173,6 +179,7 @@ fn client_of(cause: &Cause) -> Option<String> {
         Cause::NotServed { .. } => Some("polite client after".to_owned()),
         Cause::Disturbed { .. } => Some("bystander".to_owned()),
         Cause::StepFailed { client, .. } => Some(client.clone()),
+        Cause::Forbidden { client, .. } => client.clone(),
         Cause::Crosstalk { step, .. } | Cause::EndedBySignal { step, .. } => client_of(step),
         // The step that it ended after begins with who took it.
         Cause::Died { after, .. } | Cause::ProcessDied { after, .. } => {

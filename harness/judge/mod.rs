@@ -9,6 +9,7 @@ mod deeds;
 mod doubt;
 mod ending;
 mod failed_step;
+mod forbidden;
 mod growth;
 mod invariants;
 mod judgement;

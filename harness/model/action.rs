@@ -2,7 +2,7 @@
 
 use super::data::{Data, Segmentation};
 use super::expectation::Expectation;
-use super::form::{Argument, Bound, Does, Form, Need, Over, Python};
+use super::form::{Argument, Bound, Does, Form, Need, Over, Python, Wait};
 use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
@@ -41,6 +41,8 @@ pub(crate) enum Action {
     Stall,
     /// Reads again, at full speed or at a pace; before `connect`, the coming connection is read so.
     Read(Option<ReadRate>),
+    /// This must not come to it from here on, to the end of the case.
+    Never(Data),
     /// Waits for something, and holds the server to it.
     Expect {
         /// What must be seen.
@@ -160,9 +162,85 @@ impl Action {
                     .with(Argument::Size(*bytes))
                     .with_all(every)
             }
+            Self::Never(data) => Form::new("never", "", Does::Nothing)
+                .with(Argument::Data(data))
+                .in_python(Python::Nothing("nobody looks for what must not come")),
             Self::Expect { what, within } => what.form().expected(*within),
             Self::Require { what, within } => what.form().required(*within),
         }
+    }
+
+    /// The data in it that is sent, or must not come.
+    fn data_mut(&mut self) -> Option<&mut Data> {
+        match self {
+            Self::Send { data, .. } | Self::SendWithoutSource(data) | Self::Never(data) => {
+                Some(data)
+            }
+            _ => None,
+        }
+    }
+
+    /// What it waits for.
+    pub(crate) fn awaited(&self) -> Option<&Expectation> {
+        match self {
+            Self::Expect { what, .. } | Self::Require { what, .. } => Some(what),
+            _ => None,
+        }
+    }
+
+    fn awaited_mut(&mut self) -> Option<&mut Expectation> {
+        match self {
+            Self::Expect { what, .. } | Self::Require { what, .. } => Some(what),
+            _ => None,
+        }
+    }
+
+    /// The variables that it uses, in the order of the text.
+    pub(crate) fn variables(&self) -> Vec<&str> {
+        match self {
+            Self::Send { data, .. } | Self::SendWithoutSource(data) | Self::Never(data) => {
+                data.variables()
+            }
+            _ => self.awaited().map_or_else(Vec::new, Expectation::variables),
+        }
+    }
+
+    /// The same with the bytes of its variables.
+    #[must_use]
+    pub(crate) fn filled(&self, value: &dyn Fn(&str) -> Option<Vec<u8>>) -> Self {
+        let mut filled = self.clone();
+        if let Some(data) = filled.data_mut() {
+            *data = data.filled(value);
+        }
+        if let Some(what) = filled.awaited_mut() {
+            *what = what.filled(value);
+        }
+        filled
+    }
+
+    /// The same without the names and the ways in which its data is written.
+    #[must_use]
+    pub(crate) fn spelt_out(&self) -> Self {
+        let mut spelt_out = self.clone();
+        if let Some(data) = spelt_out.data_mut() {
+            *data = data.spelt_out();
+        }
+        if let Some(what) = spelt_out.awaited_mut() {
+            *what = what.spelt_out();
+        }
+        spelt_out
+    }
+
+    /// The same with this limit for what comes, where none is written.
+    #[must_use]
+    pub(crate) fn limited(&self, limit: Duration) -> Self {
+        let mut limited = self.clone();
+        if let Self::Expect { what, within } | Self::Require { what, within } = &mut limited
+            && what.form().does.wait() != Wait::Absence
+        {
+            within.get_or_insert(limit);
+        }
+        limited
     }
 }
 

@@ -27,6 +27,15 @@ pub(crate) struct Data {
 pub(crate) enum Source {
     /// Written in the scenario.
     Literal(Vec<u8>),
+    /// The same with variables, whose bytes an earlier expectation has captured.
+    Parts(Vec<Part>),
+    /// Written in the scenario in another way than as a text: by a name, from a file, in hexadecimal digits.
+    Written {
+        /// The words of the scenario.
+        words: String,
+        /// What they stand for.
+        data: Box<Data>,
+    },
     /// Every byte value, from a seeded generator: any loss, repetition or exchange shows.
     Pattern {
         /// How many.
@@ -43,6 +52,16 @@ pub(crate) enum Source {
         /// Whether the last byte is a newline.
         line: bool,
     },
+}
+
+/// A part of a text.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub(crate) enum Part {
+    /// As they are.
+    Bytes(Vec<u8>),
+    /// What was captured under this name.
+    Variable(String),
 }
 
 impl Data {
@@ -69,7 +88,11 @@ impl Data {
 
     /// Whether what says how it is made is short.
     pub(crate) fn is_told_in_few(&self) -> bool {
-        !matches!(&self.source, Source::Literal(bytes) if bytes.len() > FEW)
+        match &self.source {
+            Source::Literal(bytes) => bytes.len() <= FEW,
+            Source::Written { data, .. } => data.is_told_in_few(),
+            Source::Parts(_) | Source::Pattern { .. } | Source::Text { .. } => true,
+        }
     }
 
     /// Up to which byte it is known without a look at the bytes that another data comes to the same.
@@ -102,7 +125,60 @@ impl Data {
     fn once(&self) -> usize {
         match &self.source {
             Source::Literal(bytes) => bytes.len(),
+            Source::Parts(parts) => parts.iter().map(Part::known_bytes).sum(),
+            Source::Written { data, .. } => data.length(),
             Source::Pattern { bytes, .. } | Source::Text { bytes, .. } => *bytes,
+        }
+    }
+
+    /// The variables in it, in the order of the text.
+    pub(crate) fn variables(&self) -> Vec<&str> {
+        match &self.source {
+            Source::Parts(parts) => parts.iter().filter_map(Part::variable).collect(),
+            Source::Written { data, .. } => data.variables(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// How many bytes stand before the first variable, which has as many as were captured.
+    pub(crate) fn known_length(&self) -> usize {
+        match &self.source {
+            Source::Parts(parts) => {
+                let known = parts.iter().take_while(|part| part.variable().is_none());
+                known.map(Part::known_bytes).sum()
+            }
+            _ => self.length(),
+        }
+    }
+
+    /// The same with the bytes of its variables; those without any are left out.
+    #[must_use]
+    pub(crate) fn filled(&self, value: &dyn Fn(&str) -> Option<Vec<u8>>) -> Self {
+        let Source::Parts(parts) = &self.source else {
+            return self.clone();
+        };
+        let bytes = parts.iter().filter_map(|part| match part {
+            Part::Bytes(bytes) => Some(bytes.clone()),
+            Part::Variable(name) => value(name),
+        });
+        let source = Source::Literal(bytes.collect::<Vec<_>>().concat());
+        Self {
+            source,
+            ..self.clone()
+        }
+    }
+
+    /// The same without the names and the ways in which it is written: a scenario of such needs nothing else.
+    #[must_use]
+    pub(crate) fn spelt_out(&self) -> Self {
+        let Source::Written { data, .. } = &self.source else {
+            return self.clone();
+        };
+        let inner = data.spelt_out();
+        Self {
+            times: inner.times.saturating_mul(self.times),
+            capitals: inner.capitals || self.capitals,
+            ..inner
         }
     }
 
@@ -126,12 +202,46 @@ impl Data {
     }
 }
 
+impl Part {
+    fn known_bytes(&self) -> usize {
+        match self {
+            Self::Bytes(bytes) => bytes.len(),
+            Self::Variable(_) => 0,
+        }
+    }
+
+    fn variable(&self) -> Option<&str> {
+        match self {
+            Self::Bytes(_) => None,
+            Self::Variable(name) => Some(name),
+        }
+    }
+}
+
+/// As a text has it, without quotes.
+impl fmt::Display for Part {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes(bytes) => f.write_str(&literal::escaped(bytes)),
+            Self::Variable(name) => write!(f, "{{{name}}}"),
+        }
+    }
+}
+
 impl Source {
     /// Appends some of its bytes.
     fn append(&self, member: u32, range: Range<usize>, to: &mut Vec<u8>) {
         let begun = to.len();
         match self {
             Self::Literal(bytes) => to.extend_from_slice(&bytes[range]),
+            Self::Parts(parts) => {
+                let known = parts.iter().filter_map(|part| match part {
+                    Part::Bytes(bytes) => Some(bytes.as_slice()),
+                    Part::Variable(_) => None,
+                });
+                to.extend_from_slice(&known.collect::<Vec<_>>().concat()[range]);
+            }
+            Self::Written { data, .. } => to.extend(data.part(member, range)),
             Self::Pattern { seed, .. } => Noise::new(*seed, member).append(range, to),
             Self::Text { bytes, seed, line } => {
                 let is_last = range.end == *bytes;
@@ -304,6 +414,11 @@ impl fmt::Display for Data {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match &self.source {
             Source::Literal(bytes) => write!(f, "\"{}\"", literal::escaped(bytes))?,
+            Source::Parts(parts) => {
+                let text: String = parts.iter().map(Part::to_string).collect();
+                write!(f, "\"{text}\"")?;
+            }
+            Source::Written { words, .. } => f.write_str(words)?,
             Source::Pattern { bytes, seed } => write!(f, "pattern {} seed {seed}", Size(*bytes))?,
             Source::Text { bytes, seed, line } => {
                 let kind = if *line { "line" } else { "text" };

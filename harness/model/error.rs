@@ -2,6 +2,7 @@
 
 use crate::foreign::{LINE, TERMINAL};
 use crate::model::literal::Measured;
+use crate::model::mistake::Mistakes;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -46,9 +47,9 @@ pub enum Error {
         /// What is wrong, where, and what to write.
         message: String,
     },
-    /// A scenario that cannot be understood; the message shows the place.
+    /// A scenario file that cannot be understood; each mistake is shown in its place.
     #[error("{0}")]
-    Scenario(String),
+    Scenario(Mistakes),
     /// Options that do not go together.
     #[error("{0}")]
     Usage(String),

@@ -6,6 +6,7 @@ use super::literal::name_in;
 use super::template::Template;
 use serde::{Deserialize, Serialize};
 use std::fmt;
+use std::time::Duration;
 
 /// What a client can be owed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -17,6 +18,15 @@ pub(crate) enum Expectation {
     Template(Template),
     /// The next datagram is exactly this, or none comes.
     DataOrSilence(Data),
+    /// One of these comes, of which the first that fits is taken.
+    OneOf(Vec<Expectation>),
+    /// It comes, and no sooner than so long after it began to be waited for.
+    NotBefore {
+        /// The time that passes first.
+        after: Duration,
+        /// What comes.
+        what: Box<Expectation>,
+    },
     /// Nothing comes, neither bytes nor an end.
     Silence,
     /// The connection does not end, whatever comes over it.
@@ -119,6 +129,64 @@ impl Expectation {
         }
     }
 
+    /// The variables that it uses, in the order of the text.
+    pub(crate) fn variables(&self) -> Vec<&str> {
+        match self {
+            Self::Data(data) | Self::DataOrSilence(data) => data.variables(),
+            Self::Template(template) => template.variables().collect(),
+            Self::OneOf(all) => all.iter().flat_map(Self::variables).collect(),
+            Self::NotBefore { what, .. } => what.variables(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The variables that have a value once it has come. One that only some of several ways capture has none for sure.
+    pub(crate) fn captures(&self) -> Vec<&str> {
+        match self {
+            Self::Template(template) => template.captures().collect(),
+            Self::OneOf(all) => {
+                let mut ways = all.iter().map(Self::captures);
+                let first = ways.next().unwrap_or_default();
+                ways.fold(first, |all, way| {
+                    all.into_iter().filter(|name| way.contains(name)).collect()
+                })
+            }
+            Self::NotBefore { what, .. } => what.captures(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// The same with the bytes of its variables.
+    #[must_use]
+    pub(crate) fn filled(&self, value: &dyn Fn(&str) -> Option<Vec<u8>>) -> Self {
+        match self {
+            Self::Data(data) => Self::Data(data.filled(value)),
+            Self::DataOrSilence(data) => Self::DataOrSilence(data.filled(value)),
+            Self::Template(template) => Self::Template(template.filled(value)),
+            Self::OneOf(all) => Self::OneOf(all.iter().map(|what| what.filled(value)).collect()),
+            Self::NotBefore { after, what } => Self::NotBefore {
+                after: *after,
+                what: Box::new(what.filled(value)),
+            },
+            other => other.clone(),
+        }
+    }
+
+    /// The same without the names and the ways in which its data is written.
+    #[must_use]
+    pub(crate) fn spelt_out(&self) -> Self {
+        match self {
+            Self::Data(data) => Self::Data(data.spelt_out()),
+            Self::DataOrSilence(data) => Self::DataOrSilence(data.spelt_out()),
+            Self::OneOf(all) => Self::OneOf(all.iter().map(Self::spelt_out).collect()),
+            Self::NotBefore { after, what } => Self::NotBefore {
+                after: *after,
+                what: Box::new(what.spelt_out()),
+            },
+            other => other.clone(),
+        }
+    }
+
     /// The row of waiting for it; of what can be said in one word, that word.
     pub(crate) fn form(&self) -> Form<'_> {
         let next = |wait| Form {
@@ -132,6 +200,19 @@ impl Expectation {
                 .with(Argument::Data(data))
                 .with(Argument::Flag("or silence", "or_silence=True"))
                 .only_over(Over::Datagrams),
+            Self::OneOf(all) => {
+                let forms = all.iter().map(|what| what.form().arguments);
+                let between = [Argument::Word("or")];
+                let arguments = forms.reduce(|all, next| [all, between.to_vec(), next].concat());
+                let over = all.iter().map(|what| what.form().over);
+                let over = over.fold(Over::Any, |all, next| if next == Over::Any { all } else { next });
+                next(Wait::Event)
+                    .of_kind("expect one of several")
+                    .only_over(over)
+                    .with_all(arguments.unwrap_or_default())
+                    .in_python(Python::Method("expect_one_of"))
+            }
+            Self::NotBefore { after, what } => what.form().with(Argument::After(*after)),
             Self::Silence => {
                 of_connection("silence", "expect_silence", Wait::Absence).needing(Need::Reading)
             }

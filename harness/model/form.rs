@@ -177,6 +177,8 @@ pub(crate) enum Argument<'a> {
     Time(Duration),
     /// The time between two of something.
     Every(Duration),
+    /// How long it must not come.
+    After(Duration),
     /// By when.
     Within(Duration),
     /// A number.
@@ -211,6 +213,7 @@ impl fmt::Display for Argument<'_> {
             Self::To(to) => write!(f, "to {to}"),
             Self::Time(time) => Shown(*time).fmt(f),
             Self::Every(time) => write!(f, "every {}", Shown(*time)),
+            Self::After(time) => write!(f, "after {}", Shown(*time)),
             Self::Within(time) => write!(f, "within {}", Shown(*time)),
             Self::Number(number) => number.fmt(f),
             Self::Signal(signal) => signal.fmt(f),

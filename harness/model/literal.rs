@@ -93,7 +93,7 @@ fn name(
     rest: &mut std::str::CharIndices<'_>,
 ) -> Result<Piece, LiteralError> {
     let inside = &text[offset + 1..];
-    let Some(end) = inside.find('}') else {
+    let Some(end) = closing_brace(inside) else {
         return Err(LiteralError::new(offset, r"write \{ for a brace"));
     };
     rest.by_ref()
@@ -103,6 +103,22 @@ fn name(
         name: inside[..end].to_owned(),
         offset,
     })
+}
+
+/// Where the brace stands that closes the one before a text. A name has no braces in it, and a regular expression pairs of them.
+fn closing_brace(inside: &str) -> Option<usize> {
+    let (mut open, mut is_escaped) = (0, false);
+    for (at, c) in inside.char_indices() {
+        match c {
+            _ if std::mem::take(&mut is_escaped) => {}
+            '\\' => is_escaped = true,
+            '{' => open += 1,
+            '}' if open == 0 => return Some(at),
+            '}' => open -= 1,
+            _ => {}
+        }
+    }
+    None
 }
 
 /// Parses text without any `{name}`.

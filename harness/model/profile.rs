@@ -732,6 +732,14 @@ impl Profile {
         })
     }
 
+    /// The same of a server that promises this too, in the words of profiles.
+    ///
+    /// # Errors
+    /// As [`Profile::promising`], and for what is no promise.
+    pub(crate) fn promising_also(self, text: &str) -> Result<Self, String> {
+        self.promising(raw_promises(text)?)
+    }
+
     /// The same of a server that promises more than its protocol, or otherwise.
     ///
     /// # Errors
@@ -1136,6 +1144,20 @@ impl Mistake {
             self.message
         )
     }
+}
+
+impl Promises {
+    /// Parses promises in the words of profiles.
+    ///
+    /// # Errors
+    /// What is wrong, in one line.
+    pub(crate) fn parse(text: &str) -> Result<Self, String> {
+        promises(raw_promises(text)?)
+    }
+}
+
+fn raw_promises(text: &str) -> Result<RawPromises, String> {
+    toml::from_str(text).map_err(|error| error.message().replace('\n', "; "))
 }
 
 fn promises(raw: RawPromises) -> Result<Promises, String> {

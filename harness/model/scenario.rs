@@ -173,6 +173,24 @@ impl Scenario {
     }
 }
 
+/// The same lines, each step of which is what this makes of it.
+pub(crate) fn with_each_step(lines: &[Line], change: &dyn Fn(&Step) -> Step) -> Vec<Line> {
+    let changed = |line: &Line| {
+        let step = match &line.step {
+            Step::Repeat { times, lines } => Step::Repeat {
+                times: *times,
+                lines: with_each_step(lines, change),
+            },
+            step => change(step),
+        };
+        Line {
+            step,
+            ..line.clone()
+        }
+    };
+    lines.iter().map(changed).collect()
+}
+
 /// What all lines take, each as often as it is performed, where a step takes so long.
 fn time_of(lines: &[Line], step: &dyn Fn(&Line) -> Duration) -> Duration {
     let of = |line: &Line| match &line.step {
@@ -291,8 +309,15 @@ impl fmt::Display for Scenario {
             writeln!(f, "  waive: {waiver}")?;
         }
         writeln!(f)?;
-        write_lines(f, &self.clients, &self.lines, 1)
+        f.write_str(&text_of(&self.lines, &self.clients))
     }
+}
+
+/// Lines as files have them below a heading.
+pub(crate) fn text_of(lines: &[Line], clients: &[ClientGroup]) -> String {
+    let mut text = String::new();
+    write_lines(&mut text, clients, lines, 1);
+    text
 }
 
 impl fmt::Display for ClientGroup {
@@ -334,6 +359,23 @@ impl Step {
         }
     }
 
+    /// The same without the names and the ways in which its data is written, and with this limit where none is written.
+    pub(crate) fn spelt_out(&self, within: Option<Duration>) -> Self {
+        match self {
+            Self::Client { who, action } => {
+                let action = action.spelt_out();
+                Self::Client {
+                    who: *who,
+                    action: within.map_or_else(|| action.clone(), |limit| action.limited(limit)),
+                }
+            }
+            Self::Server(action) => {
+                Self::Server(within.map_or_else(|| action.clone(), |limit| action.limited(limit)))
+            }
+            step => step.clone(),
+        }
+    }
+
     /// The step as a line of a file, without indentation; of a block only the first line.
     pub(crate) fn text(&self, clients: &[ClientGroup]) -> String {
         match self {
@@ -347,19 +389,13 @@ impl Step {
     }
 }
 
-fn write_lines(
-    f: &mut fmt::Formatter<'_>,
-    clients: &[ClientGroup],
-    lines: &[Line],
-    depth: usize,
-) -> fmt::Result {
+fn write_lines(text: &mut String, clients: &[ClientGroup], lines: &[Line], depth: usize) {
     let indent = "  ".repeat(depth);
     for line in lines {
-        writeln!(f, "{indent}{}", line.step.text(clients))?;
+        text.push_str(&format!("{indent}{}\n", line.step.text(clients)));
         if let Step::Repeat { lines, .. } = &line.step {
-            write_lines(f, clients, lines, depth + 1)?;
-            writeln!(f, "{indent}end")?;
+            write_lines(text, clients, lines, depth + 1);
+            text.push_str(&format!("{indent}end\n"));
         }
     }
-    Ok(())
 }

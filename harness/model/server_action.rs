@@ -1,7 +1,7 @@
 //! What can be done to the server.
 
 use super::expectation::ServerExpectation;
-use super::form::{Argument, Does, Form, Need, Over};
+use super::form::{Argument, Does, Form, Need, Over, Python};
 use super::literal::name_in;
 use std::fmt;
 use std::time::Duration;
@@ -29,6 +29,8 @@ pub(crate) enum ServerAction {
     LimitOpenFiles(u32),
     /// Gives it back the limit it had.
     RestoreOpenFiles,
+    /// It must not print this from its start to the end of the case.
+    NeverOutput(Vec<u8>),
     /// Waits for something, and holds it to that.
     Expect {
         /// What must be seen.
@@ -212,9 +214,25 @@ impl ServerAction {
                 Does::RestoresFiles,
             )
             .needing(Need::LimitedFiles),
+            Self::NeverOutput(text) => Form::new("never", "", Does::Nothing)
+                .with(Argument::Word("output"))
+                .with(Argument::Text(text))
+                .in_python(Python::Nothing("nobody looks for what must not be printed")),
             Self::Expect { what, within } => what.form().expected(*within),
             Self::Require { what, within } => what.form().required(*within),
         }
+    }
+}
+
+impl ServerAction {
+    /// The same with this limit for what comes, where none is written.
+    #[must_use]
+    pub(crate) fn limited(&self, limit: Duration) -> Self {
+        let mut limited = self.clone();
+        if let Self::Expect { within, .. } | Self::Require { within, .. } = &mut limited {
+            within.get_or_insert(limit);
+        }
+        limited
     }
 }
 

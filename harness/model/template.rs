@@ -3,12 +3,13 @@
 use super::data::{Excerpt, Match, compare, find};
 use super::literal::{self, LiteralError, Piece};
 use super::literal::{EXCERPT_HEAD, EXCERPT_MOST, EXCERPT_TAIL};
+use super::pattern::{Pattern, Reach};
 use serde::{Deserialize, Serialize};
 use std::fmt;
 use std::ops::Range;
 
 /// A text with holes.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Template {
     /// What it begins with.
     pub first: Vec<u8>,
@@ -17,48 +18,113 @@ pub(crate) struct Template {
 }
 
 /// What may stand in a place of a text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub(crate) enum Hole {
     /// Any bytes.
     Any,
     /// Any bytes but a newline.
     Line,
+    /// What a regular expression takes, which is captured where it has a name.
+    Pattern {
+        /// The name of the variable that it becomes.
+        name: Option<String>,
+        /// What it may be.
+        pattern: Pattern,
+    },
+    /// What was captured under this name.
+    Variable(String),
 }
 
-impl Hole {
-    /// Every kind of hole.
-    pub(crate) const ALL: &[Self] = &[Self::Any, Self::Line];
+/// The names that a hole has a meaning by, and a variable not.
+const RESERVED: [&str; 2] = ["any", "line"];
 
-    fn name(self) -> &'static str {
-        match self {
-            Self::Any => "any",
-            Self::Line => "line",
+impl Hole {
+    /// The hole that is written so between braces.
+    fn parse(text: &str) -> Result<Self, String> {
+        match text {
+            "any" => return Ok(Self::Any),
+            "line" => return Ok(Self::Line),
+            _ => {}
         }
+        let Some((name, expression)) = text.split_once(':') else {
+            return match is_variable(text) {
+                true => Ok(Self::Variable(text.to_owned())),
+                false => Err(no_hole(text)),
+            };
+        };
+        if !name.is_empty() && !is_variable(name) {
+            return Err(format!(
+                "`{name}` cannot be the name of a variable; write one such as `id`: letters, digits, `-` and `_`"
+            ));
+        }
+        let pattern = Pattern::parse(expression)
+            .map_err(|error| format!("this is no regular expression: {error}"))?;
+        Ok(Self::Pattern {
+            name: (!name.is_empty()).then(|| name.to_owned()),
+            pattern,
+        })
     }
 
-    /// How much it takes of bytes before `part` stands behind it, or else where it takes what it may not.
-    fn until(self, bytes: &[u8], part: &[u8]) -> Result<Option<usize>, usize> {
-        let found = find(bytes, part);
+    /// How much it takes of bytes before `part` stands behind it.
+    fn until(&self, bytes: &[u8], part: &[u8]) -> Reach {
         let newline = match self {
-            Self::Any => None,
+            Self::Any | Self::Variable(_) => None,
             Self::Line => bytes.iter().position(|byte| *byte == b'\n'),
+            Self::Pattern { pattern, .. } => return pattern.until(bytes, part),
         };
+        let found = find(bytes, part);
         match newline {
             Some(newline) if found.is_none_or(|found| found > newline) => {
                 // The part may have begun, with the newline or before it, and not all of it have come.
                 let has_begun = (0..=newline).any(|at| part.starts_with(&bytes[at..]));
-                if has_begun { Ok(None) } else { Err(newline) }
+                if has_begun {
+                    Reach::NotYet
+                } else {
+                    Reach::Breaks(newline)
+                }
             }
-            _ => Ok(found),
+            _ => found.map_or(Reach::NotYet, Reach::Ends),
         }
     }
+
+    /// Whether it may take these bytes, all of them.
+    fn may_be(&self, bytes: &[u8]) -> bool {
+        match self {
+            Self::Any | Self::Variable(_) => true,
+            Self::Line => !bytes.contains(&b'\n'),
+            Self::Pattern { pattern, .. } => pattern.is_all_of(bytes),
+        }
+    }
+
+    /// Whether its end is told by what it takes.
+    fn ends_by_itself(&self) -> bool {
+        matches!(self, Self::Pattern { .. })
+    }
+}
+
+/// Whether this can be the name of a variable.
+pub(crate) fn is_variable(text: &str) -> bool {
+    is_name(text) && !RESERVED.contains(&text)
+}
+
+/// Whether this can be the name of something in a scenario.
+pub(crate) fn is_name(text: &str) -> bool {
+    let fits = |c: char| c.is_ascii_alphanumeric() || ['-', '_'].contains(&c);
+    text.starts_with(|c: char| c.is_ascii_alphabetic()) && text.chars().all(fits)
 }
 
 /// As files say it: `{any}`.
 impl fmt::Display for Hole {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{{{}}}", self.name())
+        match self {
+            Self::Any => f.write_str("{any}"),
+            Self::Line => f.write_str("{line}"),
+            Self::Pattern { name, pattern } => {
+                write!(f, "{{{}:{pattern}}}", name.as_deref().unwrap_or_default())
+            }
+            Self::Variable(name) => write!(f, "{{{name}}}"),
+        }
     }
 }
 
@@ -72,19 +138,89 @@ pub(crate) struct Took {
 }
 
 impl Template {
-    /// Parses a text that may have holes.
+    /// Parses a text that may have holes, but no variables: it stands alone.
     pub(crate) fn parse(text: &str) -> Result<Self, LiteralError> {
-        let (mut first, mut rest) = (Vec::new(), Vec::new());
+        let is_of_scenarios = |hole: &Hole| match hole {
+            Hole::Variable(_) | Hole::Pattern { name: Some(_), .. } => true,
+            Hole::Any | Hole::Line | Hole::Pattern { name: None, .. } => false,
+        };
+        Self::of(text, &|hole, inside| match is_of_scenarios(hole) {
+            true => Err(no_hole(inside)),
+            false => Ok(()),
+        })
+    }
+
+    /// Parses a text that may have holes, capture what they take, and have variables.
+    pub(crate) fn parse_with_variables(text: &str) -> Result<Self, LiteralError> {
+        Self::of(text, &|_, _| Ok(()))
+    }
+
+    /// Parses a text with holes that are allowed.
+    fn of(
+        text: &str,
+        allowed: &dyn Fn(&Hole, &str) -> Result<(), String>,
+    ) -> Result<Self, LiteralError> {
+        let mut template = Self::default();
         for piece in literal::pieces(text)? {
             match piece {
-                Piece::Bytes(bytes) => {
-                    let last = rest.last_mut().map(|(_, part)| part);
-                    last.unwrap_or(&mut first).extend_from_slice(&bytes);
+                Piece::Bytes(bytes) => template.append(&bytes),
+                Piece::Name { name, offset } => {
+                    let wrong = |message| LiteralError { offset, message };
+                    let hole = Hole::parse(&name).map_err(wrong)?;
+                    allowed(&hole, &name).map_err(wrong)?;
+                    template.rest.push((hole, Vec::new()));
                 }
-                Piece::Name { name, offset } => rest.push((hole(&name, offset)?, Vec::new())),
             }
         }
-        Ok(Self { first, rest })
+        Ok(template)
+    }
+
+    fn append(&mut self, bytes: &[u8]) {
+        let last = self.rest.last_mut().map(|(_, part)| part);
+        last.unwrap_or(&mut self.first).extend_from_slice(bytes);
+    }
+
+    /// The variables that it uses, in the order of the text.
+    pub(crate) fn variables(&self) -> impl Iterator<Item = &str> {
+        self.rest.iter().filter_map(|(hole, _)| match hole {
+            Hole::Variable(name) => Some(name.as_str()),
+            _ => None,
+        })
+    }
+
+    /// Whether regular expressions say what may stand in it.
+    pub(crate) fn has_patterns(&self) -> bool {
+        let mut holes = self.rest.iter();
+        holes.any(|(hole, _)| matches!(hole, Hole::Pattern { .. }))
+    }
+
+    /// Whether nothing but what comes next tells where it ends.
+    pub(crate) fn is_open(&self) -> bool {
+        let last = self.rest.last();
+        last.is_some_and(|(hole, part)| part.is_empty() && hole.ends_by_itself())
+    }
+
+    /// The variables that it captures.
+    pub(crate) fn captures(&self) -> impl Iterator<Item = &str> {
+        self.rest.iter().filter_map(|(hole, _)| match hole {
+            Hole::Pattern { name, .. } => name.as_deref(),
+            _ => None,
+        })
+    }
+
+    /// The same with the bytes of its variables, where they have any.
+    pub(crate) fn filled(&self, value: &dyn Fn(&str) -> Option<Vec<u8>>) -> Self {
+        let first = self.first.clone();
+        let rest = Vec::new();
+        let mut filled = Self { first, rest };
+        for (hole, part) in &self.rest {
+            match hole {
+                Hole::Variable(name) => filled.append(&value(name).unwrap_or_default()),
+                hole => filled.rest.push((hole.clone(), Vec::new())),
+            }
+            filled.append(part);
+        }
+        filled
     }
 
     /// The same of a text whose end nothing but its last byte tells, as in a stream.
@@ -96,7 +232,8 @@ impl Template {
             Piece::Bytes(_) => None,
         });
         let mut holes = template.rest.iter().zip(offsets);
-        match holes.find(|((_, part), _)| part.is_empty()) {
+        let has_no_end = |(hole, part): &(Hole, Vec<u8>)| part.is_empty() && !hole.ends_by_itself();
+        match holes.find(|(hole, _)| has_no_end(hole)) {
             None => Ok(template),
             Some(((hole, _), offset)) => Err(LiteralError {
                 offset,
@@ -109,22 +246,47 @@ impl Template {
 
     /// Holds `bytes` against the template.
     pub(crate) fn matches(&self, bytes: &[u8]) -> Match {
-        self.walk(bytes).0
+        self.walk(bytes, false).0
+    }
+
+    /// The same of bytes behind which nothing comes.
+    pub(crate) fn matches_last(&self, bytes: &[u8]) -> Match {
+        self.walk(bytes, true).0
+    }
+
+    /// What it captures of bytes that are a match, behind which nothing comes.
+    pub(crate) fn captured(&self, bytes: &[u8]) -> Vec<(String, Vec<u8>)> {
+        self.named(bytes, self.walk(bytes, true).1)
+    }
+
+    /// The same of a message that is known to its end.
+    pub(crate) fn captured_of_whole(&self, message: &[u8]) -> Vec<(String, Vec<u8>)> {
+        self.named(message, self.walk_whole(message).1)
+    }
+
+    fn named(&self, bytes: &[u8], took: Vec<Range<usize>>) -> Vec<(String, Vec<u8>)> {
+        let took = took.into_iter().zip(&self.rest);
+        let named = took.filter_map(|(range, (hole, _))| match hole {
+            Hole::Pattern { name, .. } => Some((name.clone()?, bytes[range].to_vec())),
+            _ => None,
+        });
+        named.collect()
     }
 
     /// What each hole takes of `bytes`, as far as they go.
     pub(crate) fn took(&self, bytes: &[u8]) -> Vec<Took> {
-        let (_, took) = self.walk(bytes);
+        let (_, took) = self.walk(bytes, true);
         let took = took.into_iter().zip(&self.rest);
         took.map(|(range, (hole, _))| Took {
-            hole: *hole,
+            hole: hole.clone(),
             bytes: Excerpt::of(&bytes[range]),
         })
         .collect()
     }
 
-    /// How far `bytes` go, and what each hole takes that they come to. A hole takes as little as it can.
-    fn walk(&self, bytes: &[u8]) -> (Match, Vec<Range<usize>>) {
+    /// How far `bytes` go, and what each hole takes that they come to. A hole takes as little as it can, but for a pattern behind
+    /// which nothing stands: it takes all that it may, which is known by what it does not take, or by the `end` of all.
+    fn walk(&self, bytes: &[u8], end: bool) -> (Match, Vec<Range<usize>>) {
         let mut took = Vec::new();
         match compare(&self.first, bytes) {
             Match::Full(_) => {}
@@ -133,15 +295,19 @@ impl Template {
         let mut at = self.first.len();
         for (hole, part) in &self.rest {
             match hole.until(&bytes[at..], part) {
-                Ok(Some(found)) => {
+                Reach::Ends(found) => {
                     took.push(at..at + found);
                     at += found + part.len();
                 }
-                Ok(None) => {
+                Reach::MayGoOn(found) if end => {
+                    took.push(at..at + found);
+                    at += found;
+                }
+                Reach::MayGoOn(_) | Reach::NotYet => {
                     took.push(at..bytes.len());
                     return (Match::Partial, took);
                 }
-                Err(wrong) => {
+                Reach::Breaks(wrong) => {
                     took.push(at..at + wrong);
                     return (Match::Wrong(at + wrong), took);
                 }
@@ -152,23 +318,27 @@ impl Template {
 
     /// Holds a message that is known to its end against the template: the last hole takes all that the last part leaves.
     pub(crate) fn matches_whole(&self, message: &[u8]) -> Match {
+        self.walk_whole(message).0
+    }
+
+    fn walk_whole(&self, message: &[u8]) -> (Match, Vec<Range<usize>>) {
         let Some(((hole, last), before)) = self.rest.split_last() else {
-            return self.matches(message);
+            return self.walk(message, true);
         };
         let begins = Self {
             first: self.first.clone(),
             rest: before.to_vec(),
         };
-        let at = match begins.matches(message) {
-            Match::Full(at) => at,
-            other => return other,
+        let (begun, mut took) = begins.walk(message, true);
+        let Match::Full(at) = begun else {
+            return (begun, took);
         };
-        let Some(taken) = message[at..].strip_suffix(last.as_slice()) else {
-            return Match::Partial;
-        };
-        match hole {
-            Hole::Line if taken.contains(&b'\n') => Match::Partial,
-            Hole::Line | Hole::Any => Match::Full(message.len()),
+        match message[at..].strip_suffix(last.as_slice()) {
+            Some(taken) if hole.may_be(taken) => {
+                took.push(at..at + taken.len());
+                (Match::Full(message.len()), took)
+            }
+            _ => (Match::Partial, took),
         }
     }
 
@@ -241,15 +411,12 @@ pub(crate) fn common<'a>(
     Template::parse_with_an_end(&text).ok()
 }
 
-fn hole(name: &str, offset: usize) -> Result<Hole, LiteralError> {
-    let known = Hole::ALL.iter().find(|hole| hole.name() == name);
-    known.copied().ok_or_else(|| LiteralError {
-        offset,
-        message: format!(
-            "{{{name}}} has no meaning here; {{any}} stands for any bytes, {{line}} for any without a newline, \\{{ for a \
-             brace"
-        ),
-    })
+/// What to write where a hole has no meaning.
+fn no_hole(inside: &str) -> String {
+    format!(
+        "{{{inside}}} has no meaning here; {{any}} stands for any bytes, {{line}} for any without a newline, {{:REGEX}} for \
+         what a regular expression takes, \\{{ for a brace"
+    )
 }
 
 impl fmt::Display for Template {

@@ -21,6 +21,9 @@ impl Kind {
     /// Profiles and targets are written by hand.
     pub(crate) const SETTINGS: Self = Self::new("a profile or target file", 1 << 20);
 
+    /// Bytes that a scenario sends or expects, which are written out where it is to need nothing else: a line has room for no more.
+    pub(crate) const PAYLOAD: Self = Self::new("a payload", 1 << 20);
+
     /// A report of `--json`, with the transcripts of all that failed.
     pub(crate) const REPORT: Self = Self::new("a report", 256 << 20);
 
@@ -37,7 +40,7 @@ impl Kind {
     /// It cannot be read, is too large, or is no UTF-8 text.
     pub(crate) fn read(self, path: &Path) -> Result<String, Error> {
         let file = File::open(path).map_err(Error::file("reading", path))?;
-        self.text_of(file, path)
+        text_of(self.bytes_of(file, path)?, path)
     }
 
     /// Reads a file that was found in a folder. Nobody has named it, and what is there may be a pipe that nobody writes to.
@@ -45,13 +48,22 @@ impl Kind {
     /// # Errors
     /// As [`Kind::read`], and for all that is no regular file.
     pub(crate) fn read_found(self, path: &Path) -> Result<String, Error> {
+        let bytes = self.bytes_found(path)?;
+        text_of(bytes, path)
+    }
+
+    /// The same of a file that need not be text.
+    ///
+    /// # Errors
+    /// As [`Kind::read_found`], but for what is no text.
+    pub(crate) fn bytes_found(self, path: &Path) -> Result<Vec<u8>, Error> {
         let failed = Error::file("reading", path);
         // Without O_NONBLOCK, to open a pipe is to wait for its writer (fifo(7)).
         let flags = OFlags::RDONLY | OFlags::CLOEXEC | OFlags::NONBLOCK | OFlags::NOCTTY;
         let file = open(path, flags, Mode::empty()).map_err(|errno| failed(errno.into()))?;
         let file = File::from(file);
         match file.metadata().map_err(failed)?.is_file() {
-            true => self.text_of(file, path),
+            true => self.bytes_of(file, path),
             false => Err(failed(io::Error::new(
                 ErrorKind::InvalidInput,
                 "it is no regular file",
@@ -59,7 +71,7 @@ impl Kind {
         }
     }
 
-    fn text_of(self, file: File, path: &Path) -> Result<String, Error> {
+    fn bytes_of(self, file: File, path: &Path) -> Result<Vec<u8>, Error> {
         let failed = Error::file("reading", path);
         let mut bytes = Vec::new();
         let mut some = file.take(self.most_bytes as u64 + 1);
@@ -69,8 +81,12 @@ impl Kind {
             let message = format!("it is larger than {most}, the most that {name} may have");
             return Err(failed(io::Error::new(ErrorKind::FileTooLarge, message)));
         }
-        String::from_utf8(bytes).map_err(|error| no_text(path, &error))
+        Ok(bytes)
     }
+}
+
+fn text_of(bytes: Vec<u8>, path: &Path) -> Result<String, Error> {
+    String::from_utf8(bytes).map_err(|error| no_text(path, &error))
 }
 
 /// Says where the first byte stands that is no text.

@@ -76,7 +76,16 @@ pub(super) fn of_client(
         Expectation::Silence | Expectation::Nothing => {
             format!("{client} was to hear nothing, and {instead}")
         }
+        Expectation::NotBefore { after, .. } if matches!(instead, Instead::TooSoon { .. }) => {
+            let after = Shown(*after);
+            format!(
+                "{client} was to wait {after} for {}, and {instead}",
+                shown(expected)
+            )
+        }
+        Expectation::NotBefore { what, .. } => of_client(client, what, how, instead),
         Expectation::Data(_)
+        | Expectation::OneOf(_)
         | Expectation::Template(_)
         | Expectation::DataOrSilence(_)
         | Expectation::Pending
@@ -104,6 +113,8 @@ fn shown(expected: &Expectation) -> String {
         Expectation::Data(data) => data.excerpt(),
         Expectation::DataOrSilence(data) => format!("{} or silence", data.excerpt()),
         Expectation::Template(template) => template.excerpt(),
+        Expectation::OneOf(all) => all.iter().map(shown).collect::<Vec<_>>().join(" or "),
+        Expectation::NotBefore { what, .. } => shown(what),
         other => other.to_string(),
     }
 }

@@ -40,6 +40,7 @@ fn expressions(argument: &Argument<'_>, member: Option<&str>) -> Vec<Lines> {
         Argument::From(from, Bound::ByAddress) => one(format!("source(\"{from}\")")),
         Argument::To(to) => one(format!("to=\"{to}\"")),
         Argument::Time(time) | Argument::Every(time) => one(seconds(*time)),
+        Argument::After(time) => one(format!("after={}", seconds(*time))),
         Argument::Within(time) => one(format!("within={}", seconds(*time))),
         Argument::Number(number) => one(number.to_string()),
         Argument::Signal(signal) => one(format!("signal.SIG{signal}")),
@@ -71,7 +72,7 @@ fn data_of(data: &Data, member: Option<&str>) -> Lines {
         Source::Text { bytes, seed, line } if is_long(*bytes) => {
             Some((if *line { "line" } else { "letters" }, bytes, seed))
         }
-        Source::Literal(_) | Source::Pattern { .. } | Source::Text { .. } => None,
+        _ => None,
     };
     let mut lines = match generator {
         Some((name, size, seed)) => {

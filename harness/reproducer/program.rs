@@ -7,6 +7,7 @@ use super::steps::Script;
 use crate::foreign::TERMINAL;
 use crate::launch::Target;
 use crate::model::error::Error;
+use crate::model::expectation::Expectation;
 use crate::model::limits;
 use crate::model::profile::{Serves, Transport};
 use crate::model::scenario::Scenario;
@@ -40,6 +41,14 @@ impl Reproducer {
             )));
         }
         let transport = target.profile.transport.unwrap_or(Transport::Tcp);
+        if let Some(step) = scenarios
+            .iter()
+            .find_map(|scenario| first_unsayable(scenario))
+        {
+            return Err(Error::Usage(format!(
+                "a reproducer cannot say `{step}`: variables, regular expressions, several ways and `after` are known to sockdrill alone"
+            )));
+        }
         let subject = Subject::of(target.profile.clone(), Place::on(transport));
         let ground = Ground::of(target, transport);
         let mut limits = Vec::new();
@@ -79,6 +88,22 @@ impl Reproducer {
         );
         Ok(Self { program, limits })
     }
+}
+
+/// The first step that has what the program has no words for.
+fn first_unsayable(scenario: &Scenario) -> Option<String> {
+    let is_unsayable = |what: &Expectation| match what {
+        Expectation::OneOf(_) | Expectation::NotBefore { .. } => true,
+        Expectation::Template(template) => template.has_patterns(),
+        _ => false,
+    };
+    let steps = scenario.steps().into_iter();
+    let mut steps = steps.filter(|line| {
+        line.action().is_some_and(|action| {
+            !action.variables().is_empty() || action.awaited().is_some_and(is_unsayable)
+        })
+    });
+    steps.next().map(|line| line.step.text(&scenario.clients))
 }
 
 /// How the target is started, as constants.
@@ -180,8 +205,11 @@ fn pattern(text: &Template) -> Vec<u8> {
     };
     let rest = text.rest.iter().map(|(hole, part)| {
         let taken: &[u8] = match hole {
-            Hole::Any => br"[\s\S]*?",
+            Hole::Any | Hole::Variable(_) => br"[\s\S]*?",
             Hole::Line => br"[^\n]*?",
+            Hole::Pattern { pattern, .. } => {
+                return [format!("(?:{pattern})").as_bytes(), &escaped(part)].concat();
+            }
         };
         [taken, &escaped(part)].concat()
     });

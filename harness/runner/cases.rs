@@ -13,7 +13,7 @@ use super::run_end::RunEnd;
 use super::saved::make_folder;
 use super::selection::part_of;
 use super::settings::Settings;
-use crate::drill::DrillText;
+use crate::drill::{Case, DrillText};
 use crate::foreign::LINE;
 use crate::judge::{Doubt, Skip, Verdict};
 use crate::launch::Target;
@@ -37,9 +37,15 @@ pub(crate) struct CaseRun {
     pub id: String,
     /// The file, for reports.
     pub file: String,
-    /// The case.
+    /// The case, from the steps of the setup on.
     pub scenario: Scenario,
-    /// The server.
+    /// The line that it begins at; 0 where the file has none.
+    pub line: usize,
+    /// The names by which it is chosen.
+    pub tags: Vec<String>,
+    /// Why it is known to fail, where it is.
+    pub known: Option<String>,
+    /// The server, with what it promises in this case.
     pub target: Target,
     /// What the file says, to be asked again once it is known what the server is reached over.
     text: Arc<DrillText>,
@@ -102,15 +108,33 @@ pub(crate) fn cases_of(place: &str, given: &Given) -> Result<Vec<CaseRun>, Error
     }
     let cases = file.cases.iter().enumerate();
     let cases = cases.filter(|(n, _)| chosen.is_none_or(|chosen| n + 1 == chosen));
-    Ok(cases
-        .map(|(_, case)| CaseRun {
+    let run = |(_, case): (usize, &Case)| {
+        let terms = file.terms_of(case);
+        Ok(CaseRun {
             id: format!("{stem}::{}", case.scenario.name),
             file: path.display().to_string(),
-            scenario: case.scenario.clone(),
-            target: target.clone(),
+            scenario: file.performed(case),
+            line: case.line,
+            tags: terms.tags,
+            known: terms.expected.map(|expected| expected.reason),
+            target: promising(&target, &terms.promises, path)?,
             text: Arc::clone(&text),
         })
-        .collect())
+    };
+    cases.map(run).collect()
+}
+
+/// The target with these promises beside those of its profile.
+fn promising(target: &Target, promises: &[String], file: &Path) -> Result<Target, Error> {
+    let mut target = target.clone();
+    for text in promises {
+        let profile = target.profile.promising_also(text);
+        target.profile = profile.map_err(|error| Error::Malformed {
+            file: file.display().to_string(),
+            message: format!("promise: {text}: {error}"),
+        })?;
+    }
+    Ok(target)
 }
 
 /// A target that a scenario file names: by name, or as a path beside the file or from here.
@@ -261,6 +285,7 @@ fn result(case: &CaseRun, attempt: Attempt) -> CheckResult {
     CheckResult {
         scenario: attempt.failed.as_ref().map(ToString::to_string),
         transcript: attempt.transcript,
+        known: case.known.clone(),
         ..CheckResult::of(&case.id, &case.file, &case.scenario.name, attempt.verdict)
     }
 }
@@ -270,8 +295,8 @@ fn line_of(case: &CaseRun, attempt: &Attempt) -> usize {
         Verdict::Fail(finding) => finding.line(),
         _ => 0,
     };
-    let first = case.scenario.lines.first().map_or(1, |line| line.number);
-    failed.max(first)
+    // A step of the setup stands above all cases.
+    failed.max(case.line).max(1)
 }
 
 /// Tries a case, unless the run is over before, or its own time.

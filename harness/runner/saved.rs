@@ -1,7 +1,7 @@
 //! Saved trials: what was done, what was seen and what was said of it, to be judged again.
 
 use super::settings::Settings;
-use crate::drill::{Case, DrillFile};
+use crate::drill::DrillFile;
 use crate::foreign::JSON;
 use crate::judge::{Verdict, judge};
 use crate::model::dialogue;
@@ -265,13 +265,7 @@ impl RawTrial {
 
 impl RawPhase {
     fn of(phase: Phase, scenario: &Scenario) -> Result<Self, Error> {
-        let file = DrillFile {
-            cases: vec![Case {
-                line: 0,
-                scenario: scenario.clone(),
-            }],
-            ..DrillFile::default()
-        };
+        let file = DrillFile::of(scenario.clone());
         let mut file: serde_json::Value = serde_json::from_str(&file.to_json()?)
             .map_err(|error| malformed(&scenario.name, error.to_string()))?;
         let mut lines = Vec::new();

@@ -324,7 +324,9 @@ fn collect<'a>(lines: &'a [Line], who: usize, owed: &mut Vec<&'a Data>, said: &m
                 Action::Expect { what, .. } | Action::Require { what, .. } => {
                     owed.extend(exactly(what).filter(|data| data.length() > FEW));
                 }
-                Action::Send { data, .. } if data.length() > FEW => said.push(data),
+                Action::Send { data, .. } if data.length() > FEW && data.variables().is_empty() => {
+                    said.push(data);
+                }
                 _ => {}
             },
             _ => {}

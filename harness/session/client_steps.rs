@@ -65,6 +65,8 @@ struct Waiting {
     is_nagled: bool,
     /// Another one has been tried, to tell whether this one hopes in vain.
     another_tried: bool,
+    /// So many bytes had come when all that has to come was there, and more might.
+    whole_at: Option<usize>,
 }
 
 impl Waiting {
@@ -74,7 +76,7 @@ impl Waiting {
             Wait::Absence => SILENCE,
             Wait::Event | Wait::Kernel | Wait::Either => STEP_WITHIN,
         };
-        let limit = within.unwrap_or(unsaid);
+        let limit = within.unwrap_or_else(|| unsaid + not_before(what));
         let asked = tokio::time::Instant::now();
         Self {
             way,
@@ -91,6 +93,16 @@ impl Waiting {
             standstill: Held::now(0),
             is_nagled: false,
             another_tried: false,
+            whole_at: None,
+        }
+    }
+
+    /// All that has to come is there, so many bytes: nothing but silence tells that no more belongs to it.
+    fn ends_with_silence_after(&mut self, bytes: usize) {
+        if self.whole_at.replace(bytes) != Some(bytes) {
+            (self.way, self.limit) = (Wait::Absence, SILENCE);
+            (self.is_patient, self.looks_on, self.another_tried) = (false, false, true);
+            self.deadline = tokio::time::Instant::now() + SILENCE;
         }
     }
 
@@ -99,6 +111,14 @@ impl Waiting {
     fn was_quiet_before(&mut self, now: u64, is_quiet: bool) -> bool {
         self.quiet_since = is_quiet.then(|| self.quiet_since.unwrap_or(now));
         self.quiet_since.is_some_and(|since| since < now)
+    }
+}
+
+/// How long it must not come.
+fn not_before(what: &Expectation) -> Duration {
+    match what {
+        Expectation::NotBefore { after, .. } => *after,
+        _ => Duration::ZERO,
     }
 }
 
@@ -134,6 +154,9 @@ impl Drop for OneWaiter<'_> {
 impl Session<'_> {
     pub(super) async fn client_move(&self, client: &mut Client, action: &Action) -> (Ended, Flow) {
         self.prove_connection(client, action);
+        let filled = self.observer.recorder.client_states();
+        let action = &*filled.filled(client.id(), action);
+        drop(filled);
         match action {
             Action::Connect(options) => {
                 // Its last place is free before another is asked for, which nobody takes in between.
@@ -166,6 +189,8 @@ impl Session<'_> {
             Action::Vanish => client.vanish().await,
             Action::Stall => client.stall(),
             Action::Read(rate) => client.set_rate(*rate),
+            // The judge looks for it in all that comes.
+            Action::Never(_) => {}
             Action::Expect { what, within } => {
                 let wait = Waiting::for_this(what, *within, self.looked());
                 return self.expect(client, what, wait).await;
@@ -217,15 +242,20 @@ impl Session<'_> {
     async fn expect(&self, client: &Client, what: &Expectation, waiting: Waiting) -> (Ended, Flow) {
         let id = client.id();
         let mut sought = Matcher::new(what, id.member);
+        let asked = waiting.asked;
         let how = self.wait_for(client, what, &mut sought, waiting).await;
         if matches!(what, Expectation::End { .. }) {
             self.observer.await_destroy_event(id).await;
+        }
+        if matches!(what, Expectation::NotBefore { .. }) && how == Ended::Done {
+            let waited = ClientEvent::Waited(asked.elapsed());
+            self.observer.record(What::Client(id, waited));
         }
         let mut client_states = self.observer.recorder.client_states();
         let state = client_states.of(id);
         match state.look(&mut sought, how != Ended::Done) {
             Progress::Met => {
-                state.consume(&sought);
+                client_states.consume(id, &sought);
                 (how, Flow::Continue(()))
             }
             Progress::Pending | Progress::Broken(_) => (how, Flow::Break(())),
@@ -253,6 +283,9 @@ impl Session<'_> {
             let recorder = &self.observer.recorder;
             if recorder.client_states().of(id).look(sought, false) != Progress::Pending {
                 return Ended::Done;
+            }
+            if let Some(bytes) = sought.may_be_whole() {
+                waiting.ends_with_silence_after(bytes);
             }
             if let Some(next) = sought.foresees() {
                 recorder.foresee(id, next);

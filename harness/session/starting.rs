@@ -170,12 +170,11 @@ async fn answered(
         let next_fact = facts.notified();
         let (seen, words) = {
             let mut states = recorder.client_states();
-            let state = states.of(id);
-            let seen = state.look(&mut sought, false);
+            let seen = states.of(id).look(&mut sought, false);
             if seen == Progress::Met {
-                state.consume(&sought);
+                states.consume(id, &sought);
             }
-            (seen, state.so_far())
+            (seen, states.of(id).so_far())
         };
         let so_far = Reception::TurnedAway(words.to_string());
         match seen {

@@ -1,5 +1,6 @@
 //! What one client has seen so far, folded from events; the runner and the judge look at the same value.
 
+use crate::model::action::Action;
 use crate::model::data::{Data, Excerpt, Match};
 use crate::model::expectation::{End, Expectation};
 use crate::model::passage::Passage;
@@ -8,9 +9,11 @@ use crate::model::template::{Template, Took};
 use crate::model::unasked::Unasked;
 use crate::transcript::event::{ClientEvent, ClientId, Event, What};
 use crate::transcript::instead::{Got, Instead, Wanted};
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Whether something that was expected has been seen.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -37,6 +40,12 @@ pub(crate) struct Matcher<'a> {
     used: usize,
     /// What would decide it has come, and nobody has kept it.
     lacks_bytes: bool,
+    /// It is all there, so many bytes, unless what comes next belongs to it.
+    whole_at: Option<usize>,
+    /// The ways in which it may come, where there are several, or it must not come at once.
+    ways: Vec<Matcher<'a>>,
+    /// The first of them in which it has come.
+    came: Option<usize>,
 }
 
 impl<'a> Matcher<'a> {
@@ -48,6 +57,11 @@ impl<'a> Matcher<'a> {
             }
             _ => Passage::from(Vec::new()),
         };
+        let ways = match what {
+            Expectation::OneOf(all) => all.iter().map(|way| Self::new(way, member)).collect(),
+            Expectation::NotBefore { what, .. } => vec![Self::new(what, member)],
+            _ => Vec::new(),
+        };
         Self {
             what,
             wanted,
@@ -55,7 +69,22 @@ impl<'a> Matcher<'a> {
             passed: 0,
             used: 0,
             lacks_bytes: false,
+            whole_at: None,
+            ways,
+            came: None,
         }
+    }
+
+    /// How many bytes it has, where it is all there unless what comes next belongs to it.
+    pub(crate) fn may_be_whole(&self) -> Option<usize> {
+        let mut ways = self.ways.iter();
+        self.whole_at.or_else(|| ways.find_map(Self::may_be_whole))
+    }
+
+    /// The way in which it has come, or the only one that there is.
+    fn way(&self) -> &Self {
+        let at = self.came.unwrap_or(0);
+        self.ways.get(at).map_or(self, Self::way)
     }
 
     /// Holds the stream against the bytes that are wanted; what was compared before is not compared again. What the server says
@@ -162,6 +191,8 @@ pub(crate) struct ClientState {
     full: bool,
     nothing: bool,
     time_wait: bool,
+    /// How long it has waited for what came last.
+    waited: Option<Duration>,
     send_failed: Option<String>,
     /// Bytes that have come to this client.
     received_bytes: u64,
@@ -231,6 +262,7 @@ impl ClientState {
             ClientEvent::HeldBack { .. } => self.held_back = true,
             ClientEvent::Full => self.full = true,
             ClientEvent::TimeWait => self.time_wait = true,
+            ClientEvent::Waited(time) => self.waited = Some(*time),
             ClientEvent::ServerSocketDestroyed {
                 lost_bytes,
                 delivered_bytes,
@@ -334,7 +366,17 @@ impl ClientState {
     pub(crate) fn look(&self, sought: &mut Matcher<'_>, settled: bool) -> Progress {
         match sought.what {
             Expectation::Data(_) => self.look_for_data(sought),
-            Expectation::Template(template) => self.look_for_template(sought, template),
+            Expectation::Template(template) => self.look_for_template(sought, template, settled),
+            Expectation::OneOf(_) => self.look_for_one(sought, settled),
+            Expectation::NotBefore { after, .. } => {
+                let seen = sought.ways.first_mut().map(|way| self.look(way, settled));
+                match (seen.unwrap_or(Progress::Pending), self.waited) {
+                    (Progress::Met, Some(waited)) if waited < *after => {
+                        Progress::Broken(Instead::TooSoon { waited })
+                    }
+                    (seen, _) => seen,
+                }
+            }
             Expectation::DataOrSilence(_) => match self.look_for_data(sought) {
                 Progress::Pending if settled => Progress::Met,
                 other => other,
@@ -399,12 +441,54 @@ impl ClientState {
         })
     }
 
-    fn look_for_template(&self, sought: &mut Matcher<'_>, template: &Template) -> Progress {
+    fn look_for_template(
+        &self,
+        sought: &mut Matcher<'_>,
+        template: &Template,
+        settled: bool,
+    ) -> Progress {
         if self.takes_datagrams {
             return self.look_for_datagram(&|datagram| is_whole(template, datagram));
         }
-        let outcome = sought.matches(template, &self.stream, &self.unasked);
+        let mut outcome = sought.matches(template, &self.stream, &self.unasked);
+        if outcome == Match::Partial && template.is_open() && !sought.lacks_bytes {
+            let rest = self.stream.first_from(sought.passed, usize::MAX);
+            let whole = match template.matches_last(&rest) {
+                Match::Full(bytes) => Some(sought.passed + bytes),
+                Match::Partial | Match::Wrong(_) => None,
+            };
+            // A pattern that may take more has come to its end where nothing more comes.
+            match whole.filter(|_| settled || self.ended.is_some()) {
+                Some(bytes) => outcome = Match::Full(bytes),
+                None => sought.whole_at = whole,
+            }
+        }
         self.conclude(outcome, sought, &|_| Wanted::Template(template.clone()))
+    }
+
+    /// The first of several ways that fits; none does that comes behind other bytes.
+    fn look_for_one(&self, sought: &mut Matcher<'_>, settled: bool) -> Progress {
+        let mut broken = None;
+        let mut is_pending = false;
+        for (at, way) in sought.ways.iter_mut().enumerate() {
+            let is_end = matches!(way.what, Expectation::End { .. });
+            let seen = match is_end && self.has_stray_bytes(settled) {
+                true => Progress::Broken(Instead::GotBeforeEnd(self.so_far())),
+                false => self.look(way, settled),
+            };
+            match seen {
+                Progress::Met => {
+                    sought.came = Some(at);
+                    return Progress::Met;
+                }
+                Progress::Pending => is_pending = true,
+                Progress::Broken(instead) => broken = broken.or(Some(instead)),
+            }
+        }
+        match broken.filter(|_| !is_pending) {
+            Some(instead) => Progress::Broken(instead),
+            None => Progress::Pending,
+        }
     }
 
     /// A datagram that fits, which unlike bytes of a stream has to come even where it is empty.
@@ -552,8 +636,10 @@ impl ClientState {
 
     /// What the holes of an expected text took of what has come.
     pub(crate) fn took(&self, what: &Expectation) -> Vec<Took> {
-        let Expectation::Template(template) = what else {
-            return Vec::new();
+        let template = match what {
+            Expectation::Template(template) => template,
+            Expectation::NotBefore { what, .. } => return self.took(what),
+            _ => return Vec::new(),
         };
         match self.datagrams.front() {
             Some(datagram) => template.took(datagram),
@@ -567,18 +653,28 @@ impl ClientState {
         self.stream.first_from(self.unexpected_from() + at, most)
     }
 
-    /// Takes what a met expectation has used up out of the state.
-    pub(crate) fn consume(&mut self, sought: &Matcher<'_>) {
+    /// Takes what a met expectation has used up out of the state, and returns what it captures of that.
+    fn consume(&mut self, sought: &Matcher<'_>) -> Vec<(String, Vec<u8>)> {
+        self.waited = None;
+        let sought = sought.way();
         if self.takes_datagrams {
             return self.consume_datagram(sought);
         }
         if *sought.what == Expectation::Nothing {
             self.nothing = false;
         }
+        let captured = match sought.what {
+            Expectation::Template(template) if template.captures().next().is_some() => {
+                let bytes = sought.used.saturating_sub(sought.passed);
+                template.captured(&self.stream.first_from(sought.passed, bytes))
+            }
+            _ => Vec::new(),
+        };
         self.stream.drop_first(sought.used);
+        captured
     }
 
-    fn consume_datagram(&mut self, sought: &Matcher<'_>) {
+    fn consume_datagram(&mut self, sought: &Matcher<'_>) -> Vec<(String, Vec<u8>)> {
         let fits = |datagram: &[u8]| match sought.what {
             Expectation::Data(_) | Expectation::DataOrSilence(_) => {
                 datagram == &*sought.wanted.bytes()
@@ -588,12 +684,18 @@ impl ClientState {
         };
         let at = self.next_datagram(&fits);
         match at.filter(|at| fits(&self.datagrams[*at])) {
-            Some(at) => drop(self.datagrams.remove(at)),
+            Some(at) => {
+                let datagram = self.datagrams.remove(at).unwrap_or_default();
+                if let Expectation::Template(template) = sought.what {
+                    return template.captured_of_whole(&datagram);
+                }
+            }
             None if matches!(sought.what, Expectation::DataOrSilence(_)) => {
                 self.late.push(sought.wanted.bytes().into_owned());
             }
             None => self.nothing &= *sought.what != Expectation::Nothing,
         }
+        Vec::new()
     }
 }
 
@@ -612,6 +714,8 @@ pub(crate) struct ClientStates {
     latest: BTreeMap<ClientId, SocketAddr>,
     /// Every address that a connection has had, in earlier phases too.
     used: BTreeSet<SocketAddr>,
+    /// What was captured under a name in the phase, and by whom; last of all by the last.
+    captured: BTreeMap<String, Vec<(ClientId, Vec<u8>)>>,
 }
 
 impl ClientStates {
@@ -636,6 +740,7 @@ impl ClientStates {
             What::Phase(_) => {
                 self.clients.retain(|id, _| *id == ClientId::BYSTANDER);
                 self.addresses.retain(|_, id| *id == ClientId::BYSTANDER);
+                self.captured.clear();
             }
             What::Client(id, event) => {
                 let mut reused = false;
@@ -667,6 +772,28 @@ impl ClientStates {
         owner.filter(|id| self.latest.get(id) == Some(&address))
     }
 
+    /// Takes what a client's met expectation has used up out of its state, and keeps what it captures of that.
+    pub(crate) fn consume(&mut self, id: ClientId, sought: &Matcher<'_>) {
+        for (name, bytes) in self.of(id).consume(sought) {
+            let all = self.captured.entry(name).or_default();
+            all.retain(|(by, _)| *by != id);
+            all.push((id, bytes));
+        }
+    }
+
+    /// An action of a client with the bytes of its variables: what the client has captured itself, or else whoever did so last.
+    pub(crate) fn filled<'a>(&self, id: ClientId, action: &'a Action) -> Cow<'a, Action> {
+        if action.variables().is_empty() {
+            return Cow::Borrowed(action);
+        }
+        let value = |name: &str| {
+            let all = self.captured.get(name)?;
+            let own = all.iter().find(|(by, _)| *by == id);
+            own.or(all.last()).map(|(_, bytes)| bytes.clone())
+        };
+        Cow::Owned(action.filled(&value))
+    }
+
     /// What a client has seen.
     pub(crate) fn of(&mut self, id: ClientId) -> &mut ClientState {
         let new = || ClientState::hearing(&self.unasked);
@@ -680,7 +807,6 @@ mod tests {
     use crate::model::data::Source;
     use crate::model::passage::Cut;
     use crate::model::phase::Phase;
-    use std::time::Duration;
 
     #[test]
     fn late_news_of_a_connection_of_an_earlier_phase_is_not_held_against_who_has_its_port_now() {

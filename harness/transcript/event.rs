@@ -214,6 +214,8 @@ pub(crate) enum ClientEvent {
     },
     /// The kernel shows its own end, which it has closed, in TIME_WAIT.
     TimeWait,
+    /// It has waited so long for what came, which must not come at once.
+    Waited(Duration),
     /// The server's socket is no more; the kernel's last account of it.
     ServerSocketDestroyed {
         /// Bytes that it had for this client and that never arrived.
@@ -1038,6 +1040,7 @@ impl fmt::Display for ClientEvent {
             }
             Self::Full => f.write_str("* has a queue that is full of replies"),
             Self::TimeWait => f.write_str("* has its end in TIME_WAIT"),
+            Self::Waited(time) => write!(f, "* has waited {} for that", Measured(*time)),
             Self::ServerSocketDestroyed {
                 lost_bytes: 0,
                 delivered_bytes,

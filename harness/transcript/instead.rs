@@ -3,11 +3,17 @@
 use crate::kernel::Toil;
 use crate::model::data::{Excerpt, Match};
 use crate::model::expectation::{End, Expectation};
+use crate::model::literal::Measured;
 use crate::model::template::Template;
 use crate::transcript::event::Exit;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::fmt;
 use std::net::IpAddr;
+use std::time::Duration;
+
+fn in_milliseconds<S: Serializer>(time: &Duration, to: S) -> Result<S::Ok, S::Error> {
+    to.serialize_u64(time.as_millis() as u64)
+}
 
 /// What had come to a client and was not expected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -51,6 +57,12 @@ pub(crate) enum Instead {
         at: usize,
         /// What was wanted.
         wanted: Wanted,
+    },
+    /// It came, and so soon after it was waited for that it may not come yet.
+    TooSoon {
+        /// How long it was waited for.
+        #[serde(rename = "waited_ms", serialize_with = "in_milliseconds")]
+        waited: Duration,
     },
     /// The reply came from elsewhere.
     Elsewhere {
@@ -191,6 +203,7 @@ impl Instead {
             Self::SoFar(_) => "incomplete",
             Self::Got(_) | Self::GotBeforeEnd(_) => "unexpected",
             Self::Wrong { .. } => "wrong",
+            Self::TooSoon { .. } => "too-soon",
             Self::Elsewhere { .. } => "from-elsewhere",
             Self::EndedAfter { end, .. }
             | Self::Ended(end)
@@ -257,6 +270,7 @@ impl fmt::Display for Instead {
                     "got {cut}{near}, wrong from byte {at} on, wanted {wanted}"
                 )
             }
+            Self::TooSoon { waited } => write!(f, "it came after {}", Measured(*waited)),
             Self::Elsewhere { asked, answered } => {
                 write!(f, "asked {asked} and was answered from {answered}")
             }

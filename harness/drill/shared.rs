@@ -1,0 +1,96 @@
+//! What stands above the cases of a file and is shared by them, its own or of files that it includes.
+
+use super::payload::Payload;
+use super::terms::Terms;
+use crate::model::scenario::{ClientGroup, Line, Step, Waiver, text_of, with_each_step};
+
+/// The steps that each case begins with, and who takes them.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Setup {
+    /// The clients, which all cases have.
+    pub(crate) clients: Vec<ClientGroup>,
+    /// The invariants that no case holds the server to.
+    pub(crate) waived: Vec<Waiver>,
+    /// The steps.
+    pub(crate) lines: Vec<Line>,
+}
+
+impl Setup {
+    /// Puts another one behind it, whose steps name its own clients.
+    pub(super) fn add(&mut self, other: Self) {
+        let before = self.clients.len();
+        let moved = |step: &Step| match step {
+            Step::Client { who, action } => Step::Client {
+                who: who + before,
+                action: action.clone(),
+            },
+            step => step.clone(),
+        };
+        self.lines.extend(with_each_step(&other.lines, &moved));
+        self.clients.extend(other.clients);
+        self.waived.extend(other.waived);
+    }
+
+    /// Its own part as a file has it, behind so many clients of others.
+    pub(super) fn text(&self, others: usize) -> String {
+        let mut text = "setup\n".to_owned();
+        text.push_str(&heading(&self.clients[others..], &self.waived, &[]));
+        text.push('\n');
+        text.push_str(&text_of(&self.lines, &self.clients));
+        text
+    }
+}
+
+/// What stands between the name of a case, or of a setup, and its steps.
+pub(super) fn heading(clients: &[ClientGroup], waived: &[Waiver], terms: &[String]) -> String {
+    let mut text = String::new();
+    for line in terms {
+        text.push_str(&format!("  {line}\n"));
+    }
+    if !clients.is_empty() {
+        let clients: Vec<_> = clients.iter().map(ClientGroup::to_string).collect();
+        text.push_str(&format!("  clients: {}\n", clients.join(" ")));
+    }
+    for waiver in waived {
+        text.push_str(&format!("  waive: {waiver}\n"));
+    }
+    text
+}
+
+/// What a file has above its cases, with what the files have that it includes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Shared {
+    /// The data that has names.
+    pub(crate) payloads: Vec<Payload>,
+    /// On what terms cases are run.
+    pub(crate) terms: Terms,
+    /// What cases begin with.
+    pub(crate) setup: Setup,
+}
+
+impl Shared {
+    /// Puts what another file shares behind it.
+    ///
+    /// # Errors
+    /// Both give a name to something.
+    pub(super) fn add(&mut self, other: Self) -> Result<(), String> {
+        let of_payloads = other.payloads.iter().find(|payload| {
+            let mut own = self.payloads.iter();
+            own.any(|own| own.name == payload.name)
+        });
+        if let Some(payload) = of_payloads {
+            return Err(format!("there is a payload `{}` already", payload.name));
+        }
+        let of_clients = other.setup.clients.iter().find(|group| {
+            let mut own = self.setup.clients.iter();
+            own.any(|own| own.name == group.name)
+        });
+        if let Some(group) = of_clients {
+            return Err(format!("there is a client `{}` already", group.name));
+        }
+        self.payloads.extend(other.payloads);
+        self.terms = other.terms.within_those(&self.terms);
+        self.setup.add(other.setup);
+        Ok(())
+    }
+}

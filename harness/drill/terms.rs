@@ -1,0 +1,56 @@
+//! On what terms cases are run: what files and cases say beside clients and steps.
+
+use crate::model::literal::{self, Shown};
+use std::fmt;
+use std::time::Duration;
+
+/// On what terms a case is run, or all of a file.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Terms {
+    /// The names by which it is chosen.
+    pub(crate) tags: Vec<String>,
+    /// How long each expectation may take that says nothing of it.
+    pub(crate) within: Option<Duration>,
+    /// What the server promises beside its profile, or otherwise, each as profiles have it.
+    pub(crate) promises: Vec<String>,
+    /// The verdict that is known to come.
+    pub(crate) expected: Option<Expected>,
+}
+
+/// A case that is known to fail.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Expected {
+    /// Why.
+    pub(crate) reason: String,
+}
+
+impl Terms {
+    /// The same with these where it says nothing: what is promised later counts.
+    pub(super) fn within_those(&self, outer: &Self) -> Self {
+        let own = self.tags.iter().filter(|tag| !outer.tags.contains(tag));
+        Self {
+            tags: outer.tags.iter().chain(own).cloned().collect(),
+            within: self.within.or(outer.within),
+            promises: [outer.promises.as_slice(), &self.promises].concat(),
+            expected: self.expected.clone(),
+        }
+    }
+
+    /// Each as its line has it.
+    pub(super) fn lines(&self) -> Vec<String> {
+        let tags = (!self.tags.is_empty()).then(|| format!("tags: {}", self.tags.join(" ")));
+        let within = self.within.map(|time| format!("within: {}", Shown(time)));
+        let promises = self.promises.iter().map(|text| format!("promise: {text}"));
+        let expected = self.expected.as_ref().map(|Expected { reason }| {
+            format!("expected: fail \"{}\"", literal::escaped(reason.as_bytes()))
+        });
+        let all = tags.into_iter().chain(within).chain(promises);
+        all.chain(expected).collect()
+    }
+}
+
+impl fmt::Display for Terms {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.lines().join("\n"))
+    }
+}
