@@ -56,6 +56,9 @@ pub(super) enum Command {
         /// Prints the file in another form instead.
         #[arg(long, value_enum)]
         to: Option<Conversion>,
+        /// How mistakes in the files are told.
+        #[arg(long, value_enum, default_value_t = MessageFormat::Human)]
+        message_format: MessageFormat,
     },
     /// Tells what this host permits, and how to permit the rest.
     Doctor,
@@ -74,12 +77,33 @@ pub(super) enum Command {
     Man,
 }
 
+impl Command {
+    /// How mistakes in files are told.
+    pub(super) fn message_format(&self) -> MessageFormat {
+        match self {
+            Self::Run(arguments) => arguments.message_format,
+            Self::Fmt { message_format, .. } => *message_format,
+            _ => MessageFormat::Human,
+        }
+    }
+}
+
 #[derive(Clone, Copy, ValueEnum)]
 pub(super) enum Conversion {
     /// The JSON form.
     Json,
     /// The `.drill` form, without comments.
     Drill,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub(super) enum MessageFormat {
+    /// Each in its line, with a caret.
+    Human,
+    /// One a line, as compilers do: FILE:LINE:COLUMN: error: MESSAGE.
+    Short,
+    /// One a line, as JSON.
+    Json,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -98,8 +122,10 @@ pub(super) enum Listing {
 pub(super) enum Format {
     Text,
     Json,
-    /// A page of documentation; of checks only, with the observations.
+    /// A page of documentation: of checks, with the observations, or of steps.
     Markdown,
+    /// A grammar by which editors colour scenario files; of steps only.
+    Textmate,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -176,6 +202,9 @@ pub(super) struct RunArgs {
     /// Prints every event of every case.
     #[arg(long, short)]
     pub(super) verbose: bool,
+    /// How mistakes in the files are told.
+    #[arg(long, value_enum, default_value_t = MessageFormat::Human)]
+    pub(super) message_format: MessageFormat,
     #[command(flatten)]
     pub(super) shared: Shared,
 }

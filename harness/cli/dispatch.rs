@@ -1,7 +1,7 @@
 //! From the words of the command line to a command, and from what came of it to an exit code.
 
 use super::arguments::{Cli, Command};
-use super::output::{complain, say, say_aside};
+use super::output::{complain_as, say, say_aside};
 use super::repeat::invocation;
 use super::{check, doctor, explain, fmt, init, list, man, report, repro, run, serve};
 use crate::foreign::is_active;
@@ -15,10 +15,11 @@ pub fn main() -> i32 {
     ignore_file_size_signal();
     let matches = Cli::command().try_get_matches().unwrap_or_else(refuse);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(refuse);
+    let format = cli.command.message_format();
     let code = match dispatch(cli.command, &matches) {
         Ok(code) => code,
         Err(error) => {
-            complain(&error);
+            complain_as(format, &error);
             error.exit_code()
         }
     };
@@ -44,7 +45,9 @@ fn dispatch(command: Command, matches: &ArgMatches) -> Result<ExitCode, Error> {
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::List { what, format } => list::list(what, format),
         Command::Explain { check } => explain::explain(&check),
-        Command::Fmt { files, check, to } => fmt::fmt(&files, check, to),
+        Command::Fmt {
+            files, check, to, ..
+        } => fmt::fmt(&files, check, to),
         Command::Doctor => doctor::doctor(),
         Command::Init { folder } => init::init(&folder),
         Command::Completions { shell } => {

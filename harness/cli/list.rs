@@ -1,6 +1,8 @@
 //! `sockdrill list`: what there is, for people and for programs.
 
 use super::arguments::{Format, Listing};
+use super::grammar::grammar;
+use super::language_page::language_page;
 use super::markdown::checks_page;
 use super::output::say;
 use crate::checks;
@@ -33,6 +35,7 @@ pub(super) fn list(what: Listing, format: Format) -> Result<ExitCode, Error> {
             .into_iter()
             .map(|row| Row {
                 json: serde_json::json!({
+                    "part": row.part.title(),
                     "step": row.usage,
                     "about": row.about,
                     "example": row.example,
@@ -49,10 +52,17 @@ pub(super) fn list(what: Listing, format: Format) -> Result<ExitCode, Error> {
             say(&serde_json::Value::Array(rows).to_string());
         }
         (Format::Markdown, Listing::Checks) => say(checks_page().trim_end()),
+        (Format::Markdown, Listing::Steps) => say(language_page().trim_end()),
         (Format::Markdown, _) => {
             return Err(Error::Usage(
-                "only `list checks` has a --format markdown, which holds the observations too"
+                "only `list checks`, which holds the observations too, and `list steps` have a --format markdown"
                     .to_owned(),
+            ));
+        }
+        (Format::Textmate, Listing::Steps) => say(grammar().trim_end()),
+        (Format::Textmate, _) => {
+            return Err(Error::Usage(
+                "only `list steps` has a --format textmate, a grammar for editors".to_owned(),
             ));
         }
         (Format::Text, _) => {

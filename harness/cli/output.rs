@@ -1,13 +1,39 @@
 //! What is written for the user: lines, errors and files.
 
+use super::arguments::MessageFormat;
 use super::destination;
-use crate::foreign::TERMINAL;
+use crate::foreign::{JSON, TERMINAL};
 use crate::model::error::Error;
 use std::io::Write;
 use std::path::Path;
 
 pub(super) fn complain(error: &Error) {
     say_aside(&format!("error: {}", error.chain()));
+}
+
+/// The same, and mistakes in scenario files as the user wants them.
+pub(super) fn complain_as(format: MessageFormat, error: &Error) {
+    let mistakes = match error {
+        Error::Scenario(mistakes) => mistakes.all(),
+        _ => &[],
+    };
+    match format {
+        MessageFormat::Short if !mistakes.is_empty() => {
+            for mistake in mistakes {
+                say_aside(&mistake.in_one_line());
+            }
+        }
+        // Programs read the standard output, as they do with compilers.
+        MessageFormat::Json if !mistakes.is_empty() => {
+            for mistake in mistakes {
+                say(&JSON.text(&serde_json::json!(mistake).to_string()));
+            }
+        }
+        MessageFormat::Json => {
+            say(&JSON.text(&serde_json::json!({ "message": error.chain() }).to_string()))
+        }
+        MessageFormat::Human | MessageFormat::Short => complain(error),
+    }
 }
 
 /// Tells what is not as the user may think, beside what is printed.

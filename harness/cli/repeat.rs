@@ -54,6 +54,7 @@ const EXCEPTIONS: &[(&str, &str, Repeated)] = &[
     ("run", "artifacts", Repeated::Not),
     ("check", "transcripts", Repeated::Not),
     ("run", "transcripts", Repeated::Not),
+    ("run", "message_format", Repeated::Not),
 ];
 
 fn repeated(command: &str, argument: &str) -> Repeated {
@@ -164,6 +165,7 @@ mod tests {
             &[
                 ("files", Not),
                 ("verbose", Not),
+                ("message_format", Not),
                 ("speaks", AsGiven),
                 ("isolation", AsGiven),
                 ("listen", AsGiven),

@@ -178,7 +178,9 @@ impl<'a> Builder<'a> {
     /// Every mistake that was made in it.
     pub(super) fn finish(mut self, file: Place<'a>) -> Result<DrillFile, Error> {
         self.end_part();
-        if self.file.cases.is_empty() && self.included == 0 && self.mistakes.is_empty() {
+        // What has something to share may have no cases of its own.
+        let is_of_use = !self.file.cases.is_empty() || self.file.shares_something();
+        if !is_of_use && self.mistakes.is_empty() {
             let problem = Problem("there is no case in this file", "write `case WHAT HAPPENS`");
             self.mistake(file, problem.about(file));
         }

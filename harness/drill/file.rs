@@ -95,6 +95,12 @@ impl DrillFile {
         case.terms.within_those(&outer)
     }
 
+    /// Whether it has anything for a file that includes it.
+    pub(super) fn shares_something(&self) -> bool {
+        let has_terms = self.terms != Terms::default();
+        has_terms || self.has_setup() || !self.payloads.is_empty() || !self.includes.is_empty()
+    }
+
     /// What it has for a file that includes it.
     pub(super) fn shared(self) -> Shared {
         let others = self.beside.setup.clients.len();
@@ -213,9 +219,7 @@ impl DrillText {
             return self.parsed(None)?.to_json();
         }
         let mut layout = Layout::default();
-        let builder = Builder::default()
-            .in_folder(self.path.parent())
-            .included_in(1);
+        let builder = Builder::default().in_folder(self.path.parent());
         walk(&self.name, &self.text, builder, |row| layout.add(&row))?;
         Ok(layout.finish())
     }

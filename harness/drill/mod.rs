@@ -29,4 +29,4 @@ pub use file::DrillFile;
 #[cfg(any(fuzzing, test))]
 pub(crate) use file::format;
 pub(crate) use file::{Case, DrillText};
-pub(crate) use language::usages;
+pub(crate) use language::{Part, Usage, usages};

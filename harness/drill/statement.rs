@@ -73,7 +73,7 @@ pub(super) const KEYWORDS: &[Verb<Statement>] = &[
     Verb {
         usage: "payload: NAME DATA",
         about: "Gives data a name, by which all lines below may send and expect it.",
-        example: "payload: hello \"HELO there\\r\\n\"",
+        example: "payload: greeting \"HELO there\\r\\n\"",
         read: payload,
     },
     Verb {

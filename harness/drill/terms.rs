@@ -1,7 +1,6 @@
 //! On what terms cases are run: what files and cases say beside clients and steps.
 
 use crate::model::literal::{self, Shown};
-use std::fmt;
 use std::time::Duration;
 
 /// On what terms a case is run, or all of a file.
@@ -46,11 +45,5 @@ impl Terms {
         });
         let all = tags.into_iter().chain(within).chain(promises);
         all.chain(expected).collect()
-    }
-}
-
-impl fmt::Display for Terms {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.lines().join("\n"))
     }
 }

@@ -132,11 +132,15 @@ impl<'a> Seen<'a> {
 
     fn of_client(&mut self, client: ClientId, action: &Action, how: Ended) {
         if let Action::Never(data) = action {
-            self.watches.push(Watch {
-                client,
-                bytes: data.bytes(client.member),
-                last: Vec::new(),
-            });
+            let bytes = data.bytes(client.member);
+            // A variable that was captured as nothing forbids nothing.
+            if !bytes.is_empty() {
+                self.watches.push(Watch {
+                    client,
+                    bytes,
+                    last: Vec::new(),
+                });
+            }
         }
         if let Some(what) = action.awaited() {
             let mut sought = Matcher::new(what, client.member);
@@ -154,18 +158,177 @@ impl<'a> Seen<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::model::data::{Data, Part, Source};
+    use crate::model::dialogue::{ClientSteps, scenario};
+    use crate::model::expectation::Expectation;
+    use crate::model::phase::Phase;
+    use crate::model::template::Template;
+    use std::time::Duration;
+
+    const ALICE: ClientId = ClientId { who: 0, member: 0 };
+    const BOB: ClientId = ClientId { who: 1, member: 0 };
+
+    fn never(text: &str) -> Action {
+        Action::Never(Data::literal(text))
+    }
+
+    fn done(step: usize) -> What {
+        What::StepEnded {
+            step,
+            member: Some(0),
+            how: Ended::Done,
+        }
+    }
+
+    fn received(id: ClientId, text: &str) -> What {
+        let bytes = text.as_bytes().to_vec();
+        What::Client(id, ClientEvent::Received(bytes.into()))
+    }
+
+    /// What is found in a scenario of these steps, where this happens.
+    fn found(steps: Vec<Vec<Line>>, what: Vec<What>) -> Option<Cause> {
+        let trial = Trial::alone(scenario("case", &[("alice", 1), ("bob", 1)], steps));
+        let what = [vec![What::Phase(Phase::Scenario)], what].concat();
+        let at = Duration::ZERO;
+        let events = what.into_iter().map(|what| Event { at, what });
+        let events = events.collect();
+        forbidden(&trial, &Transcript { events })
+    }
+
+    fn of_alice(action: Action) -> Vec<Vec<Line>> {
+        vec![ClientSteps::of(0).then(action).lines()]
+    }
+
+    fn came_to(client: Option<&str>, text: &str) -> Option<Cause> {
+        Some(Cause::Forbidden {
+            client: client.map(str::to_owned),
+            text: format!("\"{text}\""),
+        })
+    }
 
     #[test]
     fn bytes_are_found_across_what_came_in_pieces() {
         let mut watch = Watch {
-            client: ClientId { who: 0, member: 0 },
+            client: ALICE,
             bytes: b"secret".to_vec(),
             last: Vec::new(),
         };
-        let found: Vec<bool> = [&b"a sec"[..], b"r", b"et!", b"secre"]
-            .iter()
-            .map(|came| watch.finds(came))
-            .collect();
+        let came = [&b"a sec"[..], b"r", b"et!", b"secre"];
+        let found = came.map(|came| watch.finds(came));
         assert_eq!(found, [false, false, true, false]);
+    }
+
+    #[test]
+    fn it_is_forbidden_from_its_step_on_and_to_its_client() {
+        let of = |what| found(of_alice(never("secret")), what);
+        let secret = || received(ALICE, "secret");
+        assert_eq!(
+            of(vec![done(0), secret()]),
+            came_to(Some("alice"), "secret")
+        );
+        assert_eq!(of(vec![secret(), done(0)]), None);
+        assert_eq!(of(vec![done(0), received(BOB, "secret")]), None);
+        assert_eq!(of(vec![done(0), received(ALICE, "secre")]), None);
+        assert_eq!(of(vec![done(0), What::Phase(Phase::After), secret()]), None);
+    }
+
+    #[test]
+    fn a_datagram_and_a_new_connection_begin_anew() {
+        let of = |what| found(of_alice(never("secret")), what);
+        let datagram = |text: &str| {
+            let bytes = text.as_bytes().to_vec();
+            What::Client(ALICE, ClientEvent::Datagram { from: None, bytes })
+        };
+        let again = || What::Client(ALICE, ClientEvent::Connecting);
+        assert_eq!(
+            of(vec![done(0), datagram("a secret")]),
+            came_to(Some("alice"), "secret")
+        );
+        assert_eq!(of(vec![done(0), datagram("sec"), datagram("ret")]), None);
+        let (sec, ret) = (received(ALICE, "sec"), received(ALICE, "ret"));
+        assert_eq!(of(vec![done(0), sec.clone(), again(), ret.clone()]), None);
+        assert_eq!(
+            of(vec![done(0), again(), sec, ret]),
+            came_to(Some("alice"), "secret")
+        );
+    }
+
+    #[test]
+    fn what_one_client_captures_another_one_may_not_get() {
+        let sid = Template::parse_with_variables("{sid:[0-9]+};").unwrap();
+        let parts = vec![Part::Variable("sid".to_owned())];
+        let steps = vec![
+            ClientSteps::of(0)
+                .expect(Expectation::Template(sid))
+                .lines(),
+            ClientSteps::of(1)
+                .then(Action::Never(Source::Parts(parts).into()))
+                .lines(),
+        ];
+        let what = |text| {
+            vec![
+                received(ALICE, "17;"),
+                done(0),
+                done(1),
+                received(BOB, text),
+            ]
+        };
+        assert_eq!(
+            found(steps.clone(), what("it is 17")),
+            came_to(Some("bob"), "17")
+        );
+        assert_eq!(found(steps, what("it is 16")), None);
+    }
+
+    #[test]
+    fn what_ends_where_the_server_rests_is_captured_and_nothing_forbids_nothing() {
+        let steps = |regex: &str| {
+            let sid = Template::parse_with_variables(&format!("{{sid:{regex}}}")).unwrap();
+            let parts = vec![Part::Variable("sid".to_owned())];
+            vec![
+                ClientSteps::of(0)
+                    .expect(Expectation::Template(sid))
+                    .lines(),
+                ClientSteps::of(1)
+                    .then(Action::Never(Source::Parts(parts).into()))
+                    .lines(),
+            ]
+        };
+        let over = What::StepEnded {
+            step: 0,
+            member: Some(0),
+            how: Ended::Settled,
+        };
+        let told = vec![
+            received(ALICE, "17"),
+            over.clone(),
+            done(1),
+            received(BOB, "17"),
+        ];
+        assert_eq!(found(steps("[0-9]+"), told), came_to(Some("bob"), "17"));
+        let nothing = vec![over, done(1), received(BOB, "17")];
+        assert_eq!(found(steps("[0-9]*"), nothing), None);
+    }
+
+    #[test]
+    fn what_was_printed_before_is_forbidden_too() {
+        let action = ServerAction::NeverOutput(b"panic".to_vec());
+        let steps = || vec![vec![Step::Server(action.clone()).into()]];
+        let printed = |text: &str| What::Server(ServerEvent::Output(text.as_bytes().to_vec()));
+        let over = || What::StepEnded {
+            step: 0,
+            member: None,
+            how: Ended::Done,
+        };
+        let (pa, nic) = (printed("pa"), printed("nic"));
+        assert_eq!(
+            found(steps(), vec![over(), pa.clone(), nic.clone()]),
+            came_to(None, "panic")
+        );
+        assert_eq!(
+            found(steps(), vec![pa.clone(), nic, over()]),
+            came_to(None, "panic")
+        );
+        assert_eq!(found(steps(), vec![over(), pa]), None);
     }
 }

@@ -210,7 +210,7 @@ impl Expectation {
                     .of_kind("expect one of several")
                     .only_over(over)
                     .with_all(arguments.unwrap_or_default())
-                    .in_python(Python::Method("expect_one_of"))
+                    .in_python(Python::Nothing("one way is looked for"))
             }
             Self::NotBefore { after, what } => what.form().with(Argument::After(*after)),
             Self::Silence => {

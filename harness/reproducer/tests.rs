@@ -62,7 +62,14 @@ fn every_step_is_a_method_that_the_program_has() {
                 waived: Vec::new(),
                 lines: vec![line.clone()],
             };
-            let written = Reproducer::of(&[&case], &target).unwrap().program;
+            let written = match Reproducer::of(&[&case], &target) {
+                Ok(written) => written.program,
+                // What the program has no words for is refused, and said.
+                Err(error) => {
+                    assert!(error.to_string().contains("cannot say"), "{error}");
+                    continue;
+                }
+            };
             let method = line.step.form().python;
             let is_called = |name: &str| written.contains(&format!(".{name}("));
             let called = match method {
@@ -84,7 +91,9 @@ fn program_of_every_step_is_python() {
     }
     let folder = tempfile::tempdir().unwrap();
     let cases = cases();
-    let cases: Vec<_> = cases.iter().collect();
+    let is_sayable = |case: &&Scenario| Reproducer::of(&[case], &target(Transport::Tcp)).is_ok();
+    let cases: Vec<_> = cases.iter().filter(is_sayable).collect();
+    assert!(cases.len() > 40, "{}", cases.len());
     for transport in [Transport::Tcp, Transport::Udp] {
         let written = Reproducer::of(&cases, &target(transport)).unwrap();
         let file = folder.path().join("program.py");

@@ -1414,4 +1414,118 @@ mod tests {
         assert_eq!(client_states.client_at(at(1)), None);
         assert_eq!(client_states.client_at(at(2)), Some(ClientId::BYSTANDER));
     }
+
+    fn of_text(events: Vec<ClientEvent>) -> ClientState {
+        let mut state = ClientState::default();
+        events.iter().for_each(|event| state.apply(event));
+        state
+    }
+
+    fn came(text: &str) -> ClientEvent {
+        ClientEvent::Received(text.as_bytes().to_vec().into())
+    }
+
+    fn holes(text: &str) -> Expectation {
+        Expectation::Template(Template::parse_with_variables(text).unwrap())
+    }
+
+    #[test]
+    fn pattern_that_nothing_follows_ends_where_nothing_more_comes() {
+        let number = holes("{n:[0-9]+}");
+        let look = |events, settled| {
+            let mut sought = Matcher::new(&number, 0);
+            let seen = of_text(events).look(&mut sought, settled);
+            (seen, sought.may_be_whole())
+        };
+        assert_eq!(look(vec![], false), (Progress::Pending, None));
+        assert_eq!(look(vec![came("17")], false), (Progress::Pending, Some(2)));
+        assert_eq!(look(vec![came("17")], true).0, Progress::Met);
+        assert_eq!(look(vec![came("17 ")], false).0, Progress::Met);
+        let end = ClientEvent::Ended(End::Fin);
+        assert_eq!(look(vec![came("17"), end.clone()], false).0, Progress::Met);
+        assert!(matches!(
+            look(vec![came("x"), end], false).0,
+            Progress::Broken(_)
+        ));
+    }
+
+    #[test]
+    fn first_way_that_fits_is_taken_and_an_end_only_where_nothing_else_came() {
+        let end = Expectation::End {
+            kinds: vec![End::Fin],
+            all_bytes_first: false,
+        };
+        let ways = Expectation::OneOf(vec![holes("yes {line}\n"), data_of("no"), end]);
+        let fin = || ClientEvent::Ended(End::Fin);
+        let look = |events| of_text(events).look(&mut Matcher::new(&ways, 0), false);
+        assert_eq!(look(vec![came("n")]), Progress::Pending);
+        assert_eq!(look(vec![came("no")]), Progress::Met);
+        assert_eq!(look(vec![came("yes 1\n")]), Progress::Met);
+        assert_eq!(look(vec![fin()]), Progress::Met);
+        assert!(matches!(look(vec![came("x"), fin()]), Progress::Broken(_)));
+        assert!(matches!(look(vec![came("n"), fin()]), Progress::Broken(_)));
+        // What nobody has kept of the ways may still be the end.
+        assert_eq!(look(vec![]), Progress::Pending);
+        let mut state = of_text(vec![came("no more")]);
+        let mut sought = Matcher::new(&ways, 0);
+        assert_eq!(state.look(&mut sought, false), Progress::Met);
+        state.consume(&sought);
+        assert_eq!(state.so_far().to_string(), "\" more\"");
+    }
+
+    fn data_of(text: &str) -> Expectation {
+        Expectation::Data(Data::literal(text))
+    }
+
+    #[test]
+    fn what_comes_before_its_time_is_too_soon() {
+        let later = Expectation::NotBefore {
+            after: Duration::from_millis(200),
+            what: Box::new(data_of("now")),
+        };
+        let look = |events| of_text(events).look(&mut Matcher::new(&later, 0), false);
+        let waited = |ms| ClientEvent::Waited(Duration::from_millis(ms));
+        assert_eq!(look(vec![waited(300)]), Progress::Pending);
+        assert_eq!(look(vec![came("now"), waited(200)]), Progress::Met);
+        let waited_too_little = Duration::from_millis(199);
+        let too_soon = Progress::Broken(Instead::TooSoon {
+            waited: waited_too_little,
+        });
+        assert_eq!(look(vec![came("now"), waited(199)]), too_soon);
+    }
+
+    #[test]
+    fn variable_is_the_clients_own_or_else_that_of_the_last_who_captured_it() {
+        let (one, two, other) = (
+            ClientId { who: 0, member: 0 },
+            ClientId { who: 0, member: 1 },
+            ClientId { who: 1, member: 0 },
+        );
+        let mut states = ClientStates::default();
+        let number = holes("{n:[0-9]+};");
+        for (id, text) in [(one, "1;"), (two, "2;")] {
+            let what = What::Client(id, came(text));
+            states.apply(&Event {
+                at: Duration::ZERO,
+                what,
+            });
+            let mut sought = Matcher::new(&number, id.member);
+            assert_eq!(states.of(id).look(&mut sought, false), Progress::Met);
+            states.consume(id, &sought);
+        }
+        let wants = Action::Expect {
+            what: holes("<{n}>"),
+            within: None,
+        };
+        let filled = |states: &ClientStates, id| states.filled(id, &wants).to_string();
+        assert_eq!(filled(&states, one), "expect \"<1>\"");
+        assert_eq!(filled(&states, two), "expect \"<2>\"");
+        assert_eq!(filled(&states, other), "expect \"<2>\"");
+        let what = What::Phase(Phase::Scenario);
+        states.apply(&Event {
+            at: Duration::ZERO,
+            what,
+        });
+        assert_eq!(filled(&states, one), "expect \"<>\"");
+    }
 }

@@ -42,6 +42,8 @@ mod growth;
 mod guards;
 /// Where servers run, and what is read from the kernel there.
 mod lab;
+/// The language of scenario files, where a server breaks what they say.
+mod language;
 /// What a server does a while after the end of a connection.
 mod late;
 /// However a run ends, and whatever the server does, no process outlives it.

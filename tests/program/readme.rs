@@ -145,3 +145,31 @@ fn wildcards_stand_for_any_text_and_any_lines() {
     assert!(!matches(&expected, &["one two", "last"]));
     assert!(!matches(&expected, &["one two three", "last", "but one"]));
 }
+
+/// The fenced `drill` blocks of a text.
+fn scenarios(text: &str) -> Vec<String> {
+    let blocks = text.split("```drill\n").skip(1);
+    let blocks = blocks.filter_map(|rest| rest.split_once("```"));
+    blocks.map(|(block, _)| block.to_owned()).collect()
+}
+
+/// A scenario that a page shows can be copied into a file and run as it is.
+#[test]
+fn scenarios_of_pages_pass() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut files = Vec::new();
+    for page in pages() {
+        let name = page.file_stem().unwrap().to_string_lossy().into_owned();
+        let text = std::fs::read_to_string(&page).unwrap();
+        for (number, block) in scenarios(&text).iter().enumerate() {
+            let file = folder.path().join(format!("{name}-{number}.drill"));
+            std::fs::write(&file, block).unwrap();
+            files.push(file);
+        }
+    }
+    assert!(files.len() > 3, "{files:?}");
+    let run = crate::kit::sockdrill(&["run"]).args(&files).run();
+    run.code(0).prints(" 0 failed, 0 inconclusive");
+    let check = crate::kit::sockdrill(&["fmt", "--check"]);
+    check.args(&files).run().code(0);
+}

@@ -5,6 +5,8 @@ mod kit;
 
 /// The checks that there are, their permanent ids, and the page that lists them.
 mod catalogue;
+/// What is made of the tables of the language.
+mod language;
 /// The crate keeps the order of modules that it declares, and a `mod.rs` is a roof.
 mod layers;
 /// The pages for contributors, and the package, have all that there is.

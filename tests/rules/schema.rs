@@ -219,7 +219,9 @@ fn schema_of_scenarios_and_program_refuse_the_same() {
         json!({"server": "echo", "cases": [case]})
     };
     for wrong in [
-        json!({"server": "echo"}),
+        json!({"server": "echo", "cases": 7}),
+        case("expected", json!({"pass": "why"})),
+        case("tags", "slow".into()),
         case("colour", "red".into()),
         case("steps", json!([1])),
         case("steps", json!([{"repeat": 2}])),

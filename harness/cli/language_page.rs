@@ -1,0 +1,167 @@
+//! The language of scenario files as a page of documentation: prose, and the tables that read it.
+
+use crate::drill::{Part, usages};
+use crate::model::invariant::INVARIANTS;
+use std::fmt::Write as _;
+
+const HEAD: &str = r#"# The language of scenario files
+
+This page is what `sockdrill list steps --format markdown` prints. Each block of it that is a file is run by a test.
+
+A `.drill` file says who does what to a server, and what each may expect. A line is a step, words that end in a colon are
+settings, `#` begins a comment, and everything stands where it happens: there are no conditions and no arithmetic. What a line
+cannot say is a step that is missing.
+
+```drill
+# A client that resets in the middle of its request must not disturb the next one.
+server: uppercase
+
+case half a message, then reset
+  clients: alice mallory
+
+  mallory connect
+  mallory send "hel"
+  mallory reset  # RST, not FIN
+  alice connect
+  alice send "hello"
+  alice expect "HELLO" within 1s
+  alice close
+```
+
+`sockdrill run FILE` runs it, each case on a server of its own, and `sockdrill run FILE:4` the case that line 4 is in.
+`sockdrill fmt` puts a file in order and keeps its comments. All mistakes of a file are told at once, each in its line with what to
+write; `--message-format short` tells them in a line each, and `--message-format json` to programs.
+
+## How a case is judged
+
+A step is over when what it asks for has happened: a `connect` when the handshake is complete, a `send` when the kernel has the
+bytes. What is to be waited for is expected. Each expectation takes what it matches from what has come to the client, so that the next one
+begins behind it; a limit is written behind it (`within 1s`), or above the steps for all of the case (`within: 3s`), and else it is
+long and the kernel says when nothing more will come.
+
+A case passes where everything that was expected was seen, where each fault was proven to have happened, and where the server is none the worse
+for it: it lives, serves a polite client before and after, and has closed what its clients have left. These *invariants* hold after
+every case; one that a case has to break is set aside by name, with the reason (`waive: memory "the crowd is large"`).
+They are INVARIANTS.
+
+`require` is as `expect`, but nobody's fault: where it is not met the case proves nothing, and is *inconclusive*.
+
+## Clients
+
+Each name is a client, and `mallory[20]` is a crowd of twenty that do the same: lines of a crowd that follow each other are gone through by each of
+them at its own pace, and `barrier` is where they wait for each other. Lines of different clients happen in the order of the text.
+
+## Data, holes and variables
+
+A text stands in quotes. `\r \n \t \0 \\ \" \{ \}` are what they are everywhere, and `\xff` is one byte. In what is expected, a hole in
+braces stands for what may differ:
+
+| hole | stands for |
+| --- | --- |
+| `{any}` | any bytes, as few as what stands behind it leaves |
+| `{line}` | the same without a newline |
+| `{:REGEX}` | what a [regular expression](https://docs.rs/regex) of bytes takes, as few as what stands behind it leaves |
+| `{NAME:REGEX}` | the same, and captures it: `{NAME}` stands for these bytes in every line below, of any client |
+
+What is captured by a crowd belongs to each of its clients alone. Where nothing stands behind a regular expression it takes as much as
+comes; it is over when something else comes, the connection ends, or nothing has come for a while, so write what stands behind it where you can.
+
+```drill
+# What the server makes up is said again by whoever is meant to, and comes to nobody else.
+server: uppercase
+
+case a session is told to one client alone
+  clients: alice bob
+
+  alice connect
+  alice send "sid=17f3;\n"
+  alice expect "SID={sid:[0-9A-F]+};\n"
+  bob connect
+  bob never "{sid}"
+  bob send "who are you?\n"
+  bob expect "WHO ARE YOU?\n"
+  alice send "{sid} again\n"
+  alice expect "{sid} AGAIN\n"
+```
+
+Where a server has the choice, several ways are written, and the first that fits is taken: `alice expect "400{any}\r\n" or fin or reset`.
+An end that stands beside others is met where nothing else has come before it. `, all bytes first` asks the same of ends that stand alone, and that
+none is lost to a reset. `after 200ms` is the time before which it must not come, `within 1s` the one by which it must.
+
+Bytes that are no text are written in digits (`hex "1603 0100"`), in base64, generated (`pattern 64KiB`), or stand in a file beside the
+scenario (`file "request.bin"`). Data that is used more than once gets a name:
+
+```drill
+# A name for data, and bytes in digits.
+server: echo
+payload: hello "hello\n" * 3
+
+case what is sent comes back
+  clients: alice
+
+  alice connect
+  alice send hello in pieces of 4B
+  alice expect hello
+  alice send hex "00ff"
+  alice expect hex "00ff"
+```
+
+## What cases share
+
+Above the first case stands what holds for all of them: the server, tags, limits, promises, payloads, and a `setup` whose steps
+each case begins with, on a server of its own. `include: FILE` takes all of that from another file, but for its server.
+
+```drill
+# Every case begins with a client who has said hello.
+server: echo
+tags: docs
+within: 10s
+
+setup
+  clients: alice
+
+  alice connect
+  alice send "hello\n"
+  alice expect "hello\n"
+
+case another client is served beside her
+  tags: two
+  clients: bob
+
+  bob connect
+  bob send "me too\n"
+  bob expect "me too\n"
+
+case she is still there
+
+  alice send "still here\n"
+  alice expect "still here\n"
+```
+
+A case that is known to fail says so with the reason, `expected: fail "issue 17"`: it fails no run as long as it does, and does when it passes.
+
+## JSON
+
+`sockdrill fmt --to json FILE` prints a file as JSON ([schema](scenario.schema.json)), for programs that write scenarios: the
+steps are the same lines. `run` and `fmt` take it where the name ends in `.json`, and `fmt --to drill` turns it back.
+"#;
+
+/// The page.
+pub(super) fn language_page() -> String {
+    let invariants: Vec<_> = INVARIANTS
+        .iter()
+        .map(|row| format!("`{}`", row.name))
+        .collect();
+    let mut page = HEAD.replace("INVARIANTS", &invariants.join(", "));
+    for part in Part::ALL {
+        let _ = write!(page, "\n## {}\n", part.title());
+        for row in usages().into_iter().filter(|row| row.part == *part) {
+            let _ = write!(
+                page,
+                "\n### `{}`\n\n{}\n\n    {}\n",
+                row.usage, row.about, row.example
+            );
+        }
+    }
+    page
+}

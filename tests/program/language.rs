@@ -1,0 +1,126 @@
+//! The language of scenario files where a server breaks what they say.
+
+use crate::kit::{Run, sockdrill};
+
+/// Runs a case on the server of sessions that breaks its word in these ways.
+fn against(ways: &[&str], case: &str) -> Run {
+    let folder = tempfile::tempdir().unwrap();
+    let target = std::fs::read_to_string("fixtures/scenarios/language/sessions.toml").unwrap();
+    let ways: String = ways.iter().map(|way| format!(", \"{way}\"")).collect();
+    let target = target.replace("\"{port}\"", &format!("\"{{port}}\"{ways}"));
+    let here = std::env::current_dir().unwrap();
+    let target = target.replace("fixtures/", &format!("{}/fixtures/", here.display()));
+    std::fs::write(folder.path().join("target.toml"), target).unwrap();
+    let file = folder.path().join("case.drill");
+    std::fs::write(&file, case).unwrap();
+    sockdrill(&["run"]).arg(&file).run()
+}
+
+fn case(steps: &str) -> String {
+    format!("server: target.toml\n\ncase c\n  clients: alice bob\n\n  alice connect\n{steps}")
+}
+
+#[test]
+fn what_must_never_come_is_found_in_what_comes() {
+    let steps = "  alice send \"LOGIN alice\\r\\n\"
+  alice expect \"OK sid={sid:[0-9a-f]+}\\r\\n\"
+  bob connect
+  bob never \"{sid}\"
+  bob send \"LOGIN bob\\r\\n\"
+  bob expect \"OK sid={other:[0-9a-f]+}\\r\\n\"
+  bob send \"WHO {other}\\r\\n\"
+  bob expect \"bob {line}\\n\"
+";
+    against(&[], &case(steps)).code(0);
+    let told = against(&["leaks"], &case(steps)).code(1);
+    told.prints("came to bob, to whom it must never come");
+}
+
+#[test]
+fn what_comes_too_soon_is_told_with_the_time_it_took() {
+    let steps = "  alice send \"SOON 300\\r\\n\"\n  alice expect \"now\\r\\n\" after 300ms\n";
+    against(&[], &case(steps)).code(0);
+    let told = against(&["hasty"], &case(steps)).code(1);
+    told.prints("alice was to wait 300ms for \"now\\r\\n\", and it came after");
+}
+
+#[test]
+fn what_must_never_be_printed_is_found_in_the_output() {
+    let steps = "  server never output \"Traceback\"\n  alice send \"FAIL\\r\\n\"\n  alice expect \"failed\\r\\n\"\n";
+    against(&[], &case(steps)).code(0);
+    let told = against(&["prints"], &case(steps)).code(1);
+    told.prints("the server printed \"Traceback\", which it must never print");
+}
+
+#[test]
+fn none_of_several_ways_is_met_by_what_fits_none() {
+    let steps = "  alice send \"NUMBER\\r\\nBYE\\r\\n\"\n  alice expect \"{n:[0-9]+}\" or \"none\" or fin\n";
+    against(&[], &case(steps)).code(0);
+    // The end comes, and other bytes before it.
+    let told = against(&["words"], &case(steps)).code(1);
+    told.prints(
+        "alice expected \"{n:[0-9]+}\" or \"none\" or fin, got \"seventeen\", wrong from byte 0 on",
+    );
+}
+
+#[test]
+fn case_that_is_known_to_fail_fails_no_run_until_it_passes() {
+    let known =
+        |steps: &str| case(steps).replace("  clients", "  expected: fail \"issue 17\"\n  clients");
+    let steps = "  alice send \"NUMBER\\r\\n\"\n  alice expect \"17\"\n";
+    let told = against(&["words"], &known(steps)).code(0);
+    told.prints("(known: issue 17)")
+        .prints("0 failed, 0 inconclusive, 0 skipped, 1 known");
+    let told = against(&[], &known(steps)).code(1);
+    told.prints("passes although it is listed as known (issue 17)");
+}
+
+#[test]
+fn promise_of_a_case_counts_in_that_case_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("promise.drill");
+    let text = "server: echo\n\ncase a\n  promise: serves = \"one-connection\"\n  clients: alice\n\n  alice connect\n\n\
+                case b\n  clients: alice\n\n  alice connect\n";
+    std::fs::write(&file, text).unwrap();
+    let run = sockdrill(&["run", "--verbose"]).arg(&file).run().code(0);
+    let (first, second) = run.stdout.split_once("promise::b").unwrap();
+    // Nobody comes before or after where the server has promised to serve one connection.
+    let connections = |text: &str| text.matches("is connected").count();
+    assert!(connections(first) < connections(second), "{}", run.stdout);
+}
+
+#[test]
+fn all_mistakes_of_a_file_are_told_at_once() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wrong.drill");
+    let text = "server: echo\n\ncase a\n  clients: alice\n\n  alice conect\n  alice send \"{sid}\"\n  alcie close\n  alice expect fin or rst\n";
+    std::fs::write(&file, text).unwrap();
+    let run = sockdrill(&["run"]).arg(&file).run().code(2);
+    for part in [
+        "wrong.drill:6:9",
+        "did you mean `connect`?",
+        "wrong.drill:8:3",
+        "did you mean `alice`?",
+        "wrong.drill:9:23",
+        "3 mistakes",
+    ] {
+        assert!(run.stderr.contains(part), "{part} in {}", run.stderr);
+    }
+}
+
+#[test]
+fn file_that_includes_itself_is_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("round.drill");
+    std::fs::write(
+        &file,
+        "include: round.drill\nserver: echo\n\ncase a\n  settle\n",
+    )
+    .unwrap();
+    let run = sockdrill(&["run"]).arg(&file).run().code(2);
+    assert!(
+        run.stderr.contains("8 files include each other already"),
+        "{}",
+        run.stderr
+    );
+}
