@@ -297,12 +297,13 @@ fn payload(line: &mut Reader<'_>) -> Read<Statement> {
     {
         return wrong(format!("there is a payload `{name}` already"));
     }
+    let start = line.start();
     let data = plain(line)?;
     match data.variables().first() {
         None => Ok(Statement::Payload(Payload { name, data })),
         Some(variable) => {
             let title = format!("nothing is captured here, so that {{{variable}}} has no value");
-            Err(Diagnostic::new(line.since(token.span().end), title).label("write \\{ for a brace"))
+            Err(Diagnostic::new(line.since(start), title).label("write \\{ for a brace"))
         }
     }
 }
