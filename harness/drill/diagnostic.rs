@@ -1,7 +1,7 @@
 //! What is wrong with a line, shown with a caret at the place and with what to write instead.
 
 use crate::model::error::Error;
-use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use std::ops::Range;
 
 /// Where a line stands: in which file, as which line, and what it says.
@@ -95,6 +95,22 @@ impl Diagnostic {
         let report = title.element(snippet).elements(help);
         Error::Scenario(Renderer::plain().render(&[report]))
     }
+}
+
+/// Some bytes of a line, pointed at in their place; the line has a number where its file is named or what it stands in is shown.
+pub(crate) fn snippet(
+    file: Option<&str>,
+    number: usize,
+    text: &str,
+    span: Range<usize>,
+    label: Option<&str>,
+) -> String {
+    let annotation = AnnotationKind::Primary.span(span).label(label);
+    let snippet = Snippet::source(text)
+        .line_start(number)
+        .path(file)
+        .annotation(annotation);
+    Renderer::plain().render(&[Group::with_level(Level::ERROR).element(snippet)])
 }
 
 /// A word as messages quote it: whole, unless it would fill the screen.

@@ -6,6 +6,7 @@
 //!
 //! The language itself is in tables: `sentence` has the lines, `steps` the steps.
 
+mod awaited;
 mod bounds;
 mod builder;
 mod diagnostic;
@@ -22,6 +23,8 @@ mod tokens;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use awaited::awaited;
+pub(crate) use diagnostic::snippet;
 pub use file::DrillFile;
 pub(crate) use file::{Case, DrillText, format};
 pub(crate) use language::usages;

@@ -7,12 +7,12 @@ use super::ending::{deafness, deafness_so_far, ended_by, last_exit, unexpected_e
 use super::failed_step::{FailedStep, first_failed_step};
 use super::growth;
 use super::invariants::{invariants, left_so_far};
-use super::verdict::{Evidence, Finding, Verdict};
+use super::verdict::{Evidence, Finding, Halt, Verdict};
 use crate::model::expectation::Expectation;
 use crate::model::limits::LOOK_ON_FOR;
 use crate::model::phase::Phase;
 use crate::model::trial::Trial;
-use crate::transcript::event::{ServerEvent, Transcript};
+use crate::transcript::event::{EventLine, ServerEvent, Transcript};
 use crate::transcript::fault::Fault;
 use crate::transcript::instead::Instead;
 use crate::transcript::story::story;
@@ -68,11 +68,14 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
         .and_then(|failed| failed.blames_us(trial, transcript));
     match ours {
         Some(doubt) => Verdict::Inconclusive(doubt),
-        None => Verdict::Fail(Finding {
-            at: failure.map(|failed| failed.at),
-            evidence: evidence(trial, transcript, &cause, others, texts),
-            cause,
-        }),
+        None => {
+            let halt = failure.map(|failed| failed.halt);
+            Verdict::Fail(Finding {
+                evidence: evidence(trial, transcript, (&cause, halt.as_ref()), others, texts),
+                halt,
+                cause,
+            })
+        }
     }
 }
 
@@ -149,14 +152,14 @@ fn not_yet(trial: &Trial, transcript: &Transcript) -> Option<Doubt> {
 fn evidence(
     trial: &Trial,
     transcript: &Transcript,
-    cause: &Cause,
+    (cause, halt): (&Cause, Option<&Halt>),
     others: Vec<Cause>,
     alarms: Vec<Vec<String>>,
 ) -> Vec<Evidence> {
-    let story = story(
-        &transcript.lines(trial.scenario()),
-        client_of(cause).as_deref(),
-    );
+    let client = client_of(cause);
+    let mut lines = transcript.lines(trial.scenario());
+    mark_the_wrong_one(&mut lines, cause, halt, client.as_deref());
+    let story = story(&lines, client.as_deref());
     let others = others.into_iter().map(Evidence::Also);
     others
         .chain(alarms.into_iter().map(Evidence::Alarm))
@@ -165,6 +168,39 @@ fn evidence(
         .chain((story.left_out > 0).then_some(Evidence::LeftOut(story.left_out)))
         .chain(story.lines.into_iter().map(Evidence::Event))
         .collect()
+}
+
+/// Marks the event that shows the cause: how the server or a process of it ended, or else what ended the step that failed.
+fn mark_the_wrong_one(
+    lines: &mut [EventLine],
+    cause: &Cause,
+    halt: Option<&Halt>,
+    client: Option<&str>,
+) {
+    let of_the_server = |line: &EventLine| line.who.as_deref() == Some("server");
+    let wrong = match cause {
+        Cause::Died { exit, .. } | Cause::ProcessDied { exit, .. } => {
+            let ends = |line: &EventLine| of_the_server(line) && line.text.contains(&exit.to_string());
+            lines.iter().position(ends)
+        }
+        Cause::StepFailed { .. }
+        | Cause::ServerStepFailed { .. }
+        | Cause::Crosstalk { .. }
+        | Cause::NotServed { .. }
+        | Cause::Disturbed { .. } => halt.and_then(|halt| {
+            let shows = |line: &EventLine| match client {
+                _ if line.at > halt.at => false,
+                _ if line.tells_of_a_step => line.at == halt.at,
+                Some(client) => line.who.as_deref() == Some(client),
+                None => of_the_server(line),
+            };
+            lines.iter().rposition(shows)
+        }),
+        _ => None,
+    };
+    if let Some(line) = wrong.and_then(|at| lines.get_mut(at)) {
+        line.is_wrong = true;
+    }
 }
 
 /// The client that a cause is about, as events name it.
@@ -209,6 +245,7 @@ mod tests {
             after: text.map(|text| StepRef {
                 line: 3,
                 text: text.to_owned(),
+                step: None,
             }),
         };
         let of_bob = Cause::Crosstalk {

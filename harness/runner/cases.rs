@@ -24,6 +24,7 @@ use crate::model::scenario::Scenario;
 use crate::model::spent::Spent;
 use crate::reference;
 use crate::report::data::{CheckResult, Report};
+use crate::report::place::Place;
 use crate::session::{Session, Turn};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -37,6 +38,8 @@ pub(crate) struct CaseRun {
     pub id: String,
     /// The file, for reports.
     pub file: String,
+    /// The line at which the case begins; 0 where the file is JSON.
+    pub line: usize,
     /// The case.
     pub scenario: Scenario,
     /// The server.
@@ -106,6 +109,7 @@ pub(crate) fn cases_of(place: &str, given: &Given) -> Result<Vec<CaseRun>, Error
         .map(|(_, case)| CaseRun {
             id: format!("{stem}::{}", case.scenario.name),
             file: path.display().to_string(),
+            line: case.line,
             scenario: case.scenario.clone(),
             target: target.clone(),
             text: Arc::clone(&text),
@@ -258,8 +262,15 @@ fn not_run(case: &CaseRun, error: &Error) -> CheckResult {
 }
 
 fn result(case: &CaseRun, attempt: Attempt) -> CheckResult {
+    let scenario = attempt.failed.as_ref().map(ToString::to_string);
+    let at = match &attempt.verdict {
+        Verdict::Fail(finding) => Place::in_file(&case.text, case.line, finding)
+            .or_else(|| Place::in_scenario(scenario.as_deref()?, finding)),
+        Verdict::Pass | Verdict::Inconclusive(_) | Verdict::Skip(_) => None,
+    };
     CheckResult {
-        scenario: attempt.failed.as_ref().map(ToString::to_string),
+        at,
+        scenario,
         transcript: attempt.transcript,
         ..CheckResult::of(&case.id, &case.file, &case.scenario.name, attempt.verdict)
     }

@@ -58,6 +58,7 @@ fn folded(lines: &[EventLine]) -> Vec<Fold> {
         if let (Some(crowd), true) = (crowd(&line), run.len() > 1) {
             line.who = Some(format!("{} of {crowd}", run.len()));
             line.text = format!("each {}", line.text);
+            line.is_wrong = run.iter().any(|line| line.is_wrong);
         }
         folds.push(Fold {
             line,
@@ -106,7 +107,8 @@ fn told(folds: &[Fold], of: Option<&str>) -> Vec<bool> {
         last(&of_the_server, OF_THE_SERVER),
     ]
     .concat();
-    for n in chosen.into_iter().chain(first) {
+    let wrong = indices(&|fold| fold.line.is_wrong);
+    for n in chosen.into_iter().chain(first).chain(wrong) {
         told[n] = true;
     }
     told
@@ -122,6 +124,8 @@ mod tests {
             at: Duration::from_millis(at),
             who: Some(who.to_owned()),
             text: text.to_owned(),
+            tells_of_a_step: false,
+            is_wrong: false,
         }
     }
 
