@@ -30,7 +30,10 @@ mod tests {
     fn what_a_step_waits_for_is_pointed_at_or_else_what_it_does() {
         for (line, part) in [
             (r#"  alice expect "a \"b\"" within 1s # c"#, r#""a \"b\"""#),
-            ("  alice expect end by fin, all bytes first", "end by fin, all bytes first"),
+            (
+                "  alice expect end by fin, all bytes first",
+                "end by fin, all bytes first",
+            ),
             ("  server expect exit 3 within 2s", "exit 3"),
             ("  alice require accepted", "accepted"),
             ("  mallory reset", "reset"),

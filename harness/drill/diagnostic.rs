@@ -97,7 +97,7 @@ impl Diagnostic {
     }
 }
 
-/// Some bytes of a line, pointed at in their place; the line has a number where its file is named or what it stands in is shown.
+/// Lines, the first of which has this number, and a caret under some bytes of them.
 pub(crate) fn snippet(
     file: Option<&str>,
     number: usize,
@@ -109,6 +109,7 @@ pub(crate) fn snippet(
     let snippet = Snippet::source(text)
         .line_start(number)
         .path(file)
+        .fold(false)
         .annotation(annotation);
     Renderer::plain().render(&[Group::with_level(Level::ERROR).element(snippet)])
 }

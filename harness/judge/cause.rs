@@ -285,6 +285,33 @@ impl Cause {
         }
     }
 
+    /// What was the case in the place of what was owed, where it is a step that failed.
+    pub(super) fn instead(&self) -> Option<&Instead> {
+        match self {
+            Self::StepFailed { instead, .. } | Self::ServerStepFailed { instead, .. } => {
+                Some(instead)
+            }
+            Self::Crosstalk { step, .. } | Self::NotServed { step } | Self::Disturbed { step } => {
+                step.instead()
+            }
+            _ => None,
+        }
+    }
+
+    /// How the server, or a process of it, ended, where that is what is wrong.
+    pub(super) fn exit(&self) -> Option<Exit> {
+        match self {
+            Self::Died { exit, .. }
+            | Self::ProcessDied { exit, .. }
+            | Self::EndedBySignal { exit, .. }
+            | Self::ServerStepFailed {
+                instead: Instead::Exited(exit),
+                ..
+            } => Some(*exit),
+            _ => None,
+        }
+    }
+
     /// The kind of defect, permanent.
     pub(crate) fn kind(&self) -> &'static str {
         match self {

@@ -219,8 +219,8 @@ struct SoFar<'a> {
     phase: Phase,
     /// The steps of the phase.
     steps: Vec<&'a Line>,
-    /// How often each of them has begun.
-    rounds: HashMap<usize, usize>,
+    /// How often each of them is over for each member of a crowd.
+    rounds: HashMap<(usize, u32), usize>,
     client_states: ClientStates,
     server_state: ServerState,
     /// When bytes last came for a client in the phase.
@@ -290,7 +290,6 @@ impl<'a> SoFar<'a> {
         let Some(line) = self.steps.get(step) else {
             return;
         };
-        *self.rounds.entry(step).or_default() += 1;
         self.deeds.begin(line);
         match &line.step {
             Step::Pause(time) => self.silences.pause(*time),
@@ -306,6 +305,9 @@ impl<'a> SoFar<'a> {
     fn failed(&mut self, at: Duration, step: usize, member: u32, how: Ended) -> Option<FailedStep> {
         let (phase, line) = (self.phase, *self.steps.get(step)?);
         let scenario = self.trial.performs(phase)?;
+        let round = self.rounds.entry((step, member)).or_default();
+        *round += 1;
+        let round = *round;
         let client = match &line.step {
             Step::Client { who, .. } => Some(phase.client(*who, member)),
             _ => None,
@@ -349,7 +351,7 @@ impl<'a> SoFar<'a> {
             halt: Halt {
                 step: StepRef::of(line, scenario).in_phase(phase),
                 at,
-                round: self.rounds.get(&step).copied().unwrap_or(1),
+                round,
                 difference,
             },
             cause,

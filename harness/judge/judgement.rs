@@ -8,11 +8,12 @@ use super::failed_step::{FailedStep, first_failed_step};
 use super::growth;
 use super::invariants::{invariants, left_so_far};
 use super::verdict::{Evidence, Finding, Halt, Verdict};
+use super::wrong_event::wrong_event;
 use crate::model::expectation::Expectation;
 use crate::model::limits::LOOK_ON_FOR;
 use crate::model::phase::Phase;
 use crate::model::trial::Trial;
-use crate::transcript::event::{EventLine, ServerEvent, Transcript};
+use crate::transcript::event::{ServerEvent, Transcript};
 use crate::transcript::fault::Fault;
 use crate::transcript::instead::Instead;
 use crate::transcript::story::story;
@@ -158,7 +159,10 @@ fn evidence(
 ) -> Vec<Evidence> {
     let client = client_of(cause);
     let mut lines = transcript.lines(trial.scenario());
-    mark_the_wrong_one(&mut lines, cause, halt, client.as_deref());
+    let wrong = wrong_event(&lines, cause, halt, client.as_deref());
+    if let Some(line) = wrong.and_then(|at| lines.get_mut(at)) {
+        line.is_wrong = true;
+    }
     let story = story(&lines, client.as_deref());
     let others = others.into_iter().map(Evidence::Also);
     others
@@ -168,39 +172,6 @@ fn evidence(
         .chain((story.left_out > 0).then_some(Evidence::LeftOut(story.left_out)))
         .chain(story.lines.into_iter().map(Evidence::Event))
         .collect()
-}
-
-/// Marks the event that shows the cause: how the server or a process of it ended, or else what ended the step that failed.
-fn mark_the_wrong_one(
-    lines: &mut [EventLine],
-    cause: &Cause,
-    halt: Option<&Halt>,
-    client: Option<&str>,
-) {
-    let of_the_server = |line: &EventLine| line.who.as_deref() == Some("server");
-    let wrong = match cause {
-        Cause::Died { exit, .. } | Cause::ProcessDied { exit, .. } => {
-            let ends = |line: &EventLine| of_the_server(line) && line.text.contains(&exit.to_string());
-            lines.iter().position(ends)
-        }
-        Cause::StepFailed { .. }
-        | Cause::ServerStepFailed { .. }
-        | Cause::Crosstalk { .. }
-        | Cause::NotServed { .. }
-        | Cause::Disturbed { .. } => halt.and_then(|halt| {
-            let shows = |line: &EventLine| match client {
-                _ if line.at > halt.at => false,
-                _ if line.tells_of_a_step => line.at == halt.at,
-                Some(client) => line.who.as_deref() == Some(client),
-                None => of_the_server(line),
-            };
-            lines.iter().rposition(shows)
-        }),
-        _ => None,
-    };
-    if let Some(line) = wrong.and_then(|at| lines.get_mut(at)) {
-        line.is_wrong = true;
-    }
 }
 
 /// The client that a cause is about, as events name it.

@@ -13,7 +13,7 @@ impl WrittenCheck {
     pub(super) fn picture(&self) -> String {
         let mut picture = String::new();
         if let Some(at) = &self.at {
-            let _ = writeln!(picture, "{}", at.picture());
+            let _ = writeln!(picture, "{}", at.picture(self.scenario.as_deref()));
         }
         for line in self.compared() {
             let _ = writeln!(picture, "{}", line.trim_end());
@@ -49,12 +49,15 @@ impl Difference {
     fn remark(&self) -> String {
         let (offset, came) = (self.offset, self.actual_bytes);
         match self.expected_bytes {
-            Some(0) => format!("{} too many", bytes(came)),
+            Some(0) => format!("{} came", bytes(came)),
             Some(owed) if offset == owed => {
                 format!("{} too many, from byte {offset} on", bytes(came - offset))
             }
             Some(owed) if offset >= came => {
-                format!("{} of {owed} missing, from byte {offset} on", bytes(owed - offset))
+                format!(
+                    "{} of {owed} missing, from byte {offset} on",
+                    bytes(owed - offset)
+                )
             }
             owed => {
                 let of = owed.map_or_else(String::new, |owed| format!(" of {owed}"));
@@ -123,7 +126,11 @@ fn as_numbers(difference: &Difference, expected: &str) -> [String; 3] {
             b' '..=b'~' => char::from(*byte),
             _ => '.',
         });
-        format!("{:<width$} |{}|", numbers.join(" "), text.collect::<String>())
+        format!(
+            "{:<width$} |{}|",
+            numbers.join(" "),
+            text.collect::<String>()
+        )
     };
     let owed = difference.expected.as_ref().map(|owed| part(&owed.0));
     let (mark, between) = (same * 3, width - 3 * same - 2 + 2 + same);
@@ -132,4 +139,118 @@ fn as_numbers(difference: &Difference, expected: &str) -> [String; 3] {
         row(&part(&difference.actual.0)),
         format!("{:mark$}^^{:between$}^ {}", "", "", difference.remark()),
     ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transcript::difference::Escaped;
+
+    fn difference(expected: &[u8], actual: &[u8], offset: usize) -> Difference {
+        Difference {
+            offset,
+            from: 0,
+            expected: Some(Escaped(expected.to_vec())),
+            actual: Escaped(actual.to_vec()),
+            expected_bytes: Some(expected.len()),
+            actual_bytes: actual.len(),
+            goes_on_at: None,
+        }
+    }
+
+    #[test]
+    fn mark_stands_below_the_first_other_byte_whatever_is_escaped_before_it() {
+        let rows = as_text(&difference(b"a\r\nb!", b"a\r\nc!", 3), "");
+        let expected = [r#""a\r\nb!""#, r#""a\r\nc!""#, "      ^ byte 3 of 5"];
+        assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn text_that_is_cut_at_both_ends_says_so() {
+        let cut = Difference {
+            offset: 102,
+            from: 100,
+            expected_bytes: Some(200),
+            actual_bytes: 104,
+            ..difference(b"abcd", b"abxd", 0)
+        };
+        let expected = ["… \"abcd\" …", "… \"abxd\"", "     ^ byte 102 of 200"];
+        assert_eq!(as_text(&cut, ""), expected);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_numbers_with_marks_in_both_columns() {
+        let rows = as_numbers(&difference(b"ab\0\x01c", b"ab\0\x02c", 3), "");
+        let expected = [
+            "61 62 00 01 63                    |ab..c|",
+            "61 62 00 02 63                    |ab..c|",
+            "         ^^                           ^ byte 3 of 5",
+        ];
+        assert_eq!(rows, expected);
+    }
+
+    #[test]
+    fn sixteen_bytes_at_most_are_shown_as_numbers() {
+        let all: Vec<u8> = (0..64).collect();
+        let long = Difference {
+            from: 1_000,
+            expected_bytes: Some(2_000),
+            actual_bytes: 2_000,
+            ..difference(&all, &all, 1_020)
+        };
+        let [expected, actual, mark] = as_numbers(&long, "");
+        assert_eq!(expected, actual);
+        assert!(
+            expected.starts_with("0c 0d 0e 0f 10 11 12 13 14 15"),
+            "{expected}"
+        );
+        assert_eq!(expected.len(), 16 * 3 + 1 + 18);
+        assert_eq!(&expected[mark.find("^^").unwrap()..][..2], "14");
+    }
+
+    #[test]
+    fn text_with_holes_stands_as_it_is_written() {
+        let in_a_hole = Difference {
+            expected: None,
+            expected_bytes: None,
+            ..difference(b"", b"ok\nx", 2)
+        };
+        let [expected, actual, mark] = as_text(&in_a_hole, "\"ok{line}\"");
+        assert_eq!(
+            (expected.as_str(), actual.as_str()),
+            ("\"ok{line}\"", r#""ok\nx""#)
+        );
+        assert_eq!(mark, "   ^ byte 2");
+    }
+
+    #[test]
+    fn remark_says_what_is_missing_or_too_much_and_where_it_goes_on() {
+        let goes_on = |goes_on_at| Difference {
+            expected_bytes: Some(100),
+            goes_on_at: Some(goes_on_at),
+            ..difference(b"abcd", b"abxd", 2)
+        };
+        let remarks = [
+            (
+                difference(b"abcd", b"ab", 2),
+                "2 bytes of 4 missing, from byte 2 on",
+            ),
+            (
+                difference(b"ab", b"abc", 2),
+                "1 byte too many, from byte 2 on",
+            ),
+            (difference(b"", b"abc", 0), "3 bytes came"),
+            (
+                goes_on(42),
+                "byte 2 of 100: goes on as was owed from byte 42 on, 40 bytes are missing",
+            ),
+            (
+                goes_on(1),
+                "byte 2 of 100: goes on as was owed from byte 1 on, 1 byte came twice",
+            ),
+        ];
+        for (difference, remark) in remarks {
+            assert_eq!(difference.remark(), remark);
+        }
+    }
 }

@@ -4,6 +4,9 @@ use crate::drill::{DrillText, awaited, snippet};
 use crate::judge::{Finding, StepRef};
 use serde::{Deserialize, Serialize};
 
+/// So many steps are shown before the one that failed.
+const STEPS_BEFORE: usize = 4;
+
 /// A part of a line of a scenario. Lines and columns are counted from one, columns in characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
@@ -53,16 +56,32 @@ impl Place {
         }
     }
 
-    /// The line with a caret under the part, as mistakes of a file are shown.
-    pub(super) fn picture(&self) -> String {
+    /// The line with a caret under the part, as mistakes of a file are shown. Of a scenario that nobody has at hand the lines before
+    /// it are shown too.
+    pub(super) fn picture(&self, scenario: Option<&str>) -> String {
+        let scenario = scenario.filter(|_| self.file.is_none());
+        let before = scenario.map_or_else(String::new, |scenario| self.lines_before(scenario));
         let byte = |column: usize| {
             let mut starts = self.text.char_indices().map(|(at, _)| at);
             starts.nth(column - 1).unwrap_or(self.text.len())
         };
         let round = self.round.map(|round| format!("the {} time", nth(round)));
-        let span = byte(self.column)..byte(self.end_column);
-        let file = self.file.as_deref();
-        snippet(file, self.line, &self.text, span, round.as_deref())
+        let at = |column| before.len() + byte(column);
+        let span = at(self.column)..at(self.end_column);
+        let first = self.line - before.lines().count();
+        let text = format!("{before}{}", self.text);
+        snippet(self.file.as_deref(), first, &text, span, round.as_deref())
+    }
+
+    /// The steps before the line, as many as are shown.
+    fn lines_before(&self, scenario: &str) -> String {
+        let before: Vec<_> = scenario.lines().take(self.line - 1).collect();
+        let steps = before
+            .rsplit(|line| line.is_empty())
+            .next()
+            .unwrap_or_default();
+        let last = &steps[steps.len().saturating_sub(STEPS_BEFORE)..];
+        last.iter().map(|line| format!("{line}\n")).collect()
     }
 }
 
@@ -90,6 +109,8 @@ fn nth(number: usize) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::judge::{Cause, Halt};
+    use std::time::Duration;
 
     #[test]
     fn step_is_found_in_a_printed_scenario_by_its_number_whatever_else_says_the_same() {
@@ -117,12 +138,61 @@ mod tests {
             text: "  ä expect   \"é\"  # é".to_owned(),
             round: Some(12),
         };
-        let expected = "\
+        let expected = "
  --> ä.drill:9:14
   |
 9 |   ä expect   \"é\"  # é
   |              ^^^ the 12th time";
-        assert_eq!(place.picture(), expected);
+        assert_eq!(format!("\n{}", place.picture(None)), expected);
+    }
+
+    #[test]
+    fn failure_of_no_step_of_its_own_stands_at_the_case() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("a.drill");
+        std::fs::write(&path, "# a\ncase b  # c\n\n  alice connect\n").unwrap();
+        let file = DrillText::read(&path).unwrap();
+        let of = |line: usize| {
+            let step = StepRef {
+                line,
+                text: String::new(),
+                step: None,
+            };
+            let finding = Finding {
+                cause: Cause::LeftUnread,
+                halt: Some(Halt {
+                    step,
+                    at: Duration::ZERO,
+                    round: 1,
+                    difference: None,
+                }),
+                evidence: Vec::new(),
+            };
+            let place = Place::in_file(&file, 2, &finding).unwrap();
+            (place.line, place.column, place.end_column)
+        };
+        assert_eq!(of(4), (4, 9, 16));
+        assert_eq!(of(0), (2, 6, 7));
+    }
+
+    #[test]
+    fn steps_before_it_are_shown_where_there_is_no_file() {
+        let scenario = "case a\n  clients: a\n\n  a connect\n  a send \"é\"\n  a expect \"é\"\n";
+        let place = Place {
+            file: None,
+            line: 6,
+            column: 12,
+            end_column: 15,
+            text: "  a expect \"é\"".to_owned(),
+            round: None,
+        };
+        let expected = "
+  |
+4 |   a connect
+5 |   a send \"é\"
+6 |   a expect \"é\"
+  |            ^^^";
+        assert_eq!(format!("\n{}", place.picture(Some(scenario))), expected);
     }
 
     #[test]

@@ -107,7 +107,10 @@ pub(super) fn pair(cause: &Cause) -> Option<(String, String)> {
             how,
             instead,
             ..
-        } => Some((format!("{}{}", shown(expected), Limit(*how)), instead.to_string())),
+        } => Some((
+            format!("{}{}", shown(expected), Limit(*how)),
+            instead.to_string(),
+        )),
         Cause::ServerStepFailed {
             expected,
             how,
