@@ -310,7 +310,6 @@ fn misspelt_step_is_shown_with_a_caret_and_exit_code_2() {
 #[case::target_that_is_nearly_one(&["check", "ehco"], "; did you mean `echo`?")]
 #[case::server_that_is_nearly_one(&["serve", "ehco"], "; did you mean `echo`?")]
 #[case::check_that_is_nearly_one(&["explain", "reset/mid-reqest"], "; did you mean `reset/mid-request`?")]
-#[case::selection_that_is_nearly_one(&["check", "echo", "--only", "rest/storm"], "; did you mean `reset/storm`?")]
 #[case::check(&["explain", "nonesuch"], "there is no check `nonesuch`")]
 #[case::counterexample(&["serve", "uppercase", "--violate", "reset/mid-request"], "serve echo --violate reset/mid-request")]
 #[case::nothing_to_check(&["check"], "sockdrill check -- ./server --port {port}")]
