@@ -3,7 +3,9 @@
 use super::arguments::{Cli, Command};
 use super::output::{complain, say, say_aside};
 use super::repeat::invocation;
-use super::{check, completions, doctor, explain, fmt, init, list, man, report, repro, run, serve};
+use super::{
+    check, completions, doctor, explain, fmt, init, list, log, man, report, repro, run, serve,
+};
 use crate::foreign::is_active;
 use crate::model::error::{Error, ExitCode};
 use crate::sys::signals::ignore_file_size_signal;
@@ -39,6 +41,7 @@ fn refuse<T>(error: clap::Error) -> T {
 }
 
 fn dispatch(command: Command, matches: &ArgMatches) -> Result<ExitCode, Error> {
+    log::begin()?;
     match command {
         Command::Check(arguments) => check::check(&arguments, invocation(matches)),
         Command::Run(arguments) => run::run(&arguments, invocation(matches)),

@@ -10,6 +10,7 @@ mod explain;
 mod fmt;
 mod init;
 mod list;
+mod log;
 mod man;
 mod markdown;
 mod output;

@@ -215,6 +215,7 @@ pub(crate) fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResul
     run_in_turn(case, settings, &end, &Turn::default())
 }
 
+#[tracing::instrument(level = "debug", name = "case", skip_all, fields(id = case.id))]
 fn run_in_turn(
     case: &CaseRun,
     settings: &Settings,

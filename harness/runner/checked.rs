@@ -20,6 +20,7 @@ use crate::report::place::Place;
 use std::time::Instant;
 
 /// Tries a check on a server that is known already.
+#[tracing::instrument(level = "debug", name = "check", skip_all, fields(id = check.id))]
 pub(super) fn check_result(
     check: &'static Check,
     unserved: Option<&Verdict>,

@@ -323,6 +323,29 @@ fn what_does_not_exist_is_exit_code_2_with_what_to_write(
 }
 
 #[test]
+fn program_tells_what_it_is_about_where_it_is_asked_to_and_nothing_else() {
+    let run = |level: Option<&str>| {
+        let mut run = sockdrill(&["run", "fixtures/mistaken/wrong-byte.drill"]);
+        run.command.env_remove("SOCKDRILL_LOG");
+        level.map(|level| run.command.env("SOCKDRILL_LOG", level));
+        run.run()
+    };
+    let silent = run(None).code(1);
+    assert_eq!(silent.stderr, "");
+    let told = run(Some("debug")).code(1);
+    for part in [
+        "case{id=\"wrong-byte::a zero for an O\"}",
+        "start{target=",
+        "StepBegan",
+    ] {
+        assert!(told.stderr.contains(part), "{part}: {}", told.stderr);
+    }
+    assert!(!told.stderr.contains("HELLO"), "{}", told.stderr);
+    assert!(run(Some("trace")).stderr.contains("HELLO"));
+    run(Some("loud")).code(2).complains("there are off, error,");
+}
+
+#[test]
 fn malformed_profile_is_exit_code_2_with_its_file_and_what_is_wrong() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("odd.toml");

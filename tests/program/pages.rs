@@ -235,7 +235,10 @@ fn completions_offer_commands_options_and_the_names_that_the_program_knows() {
     let reset = ["reset/mid-request", "reset/mid-reply"];
     assert_eq!(completions(&["check", "--only", "reset/mid"]), reset);
     assert_eq!(completions(&["explain", "reset/mid"]), reset);
-    assert_eq!(completions(&["serve", "echo", "--violate", "reset/mid"]), reset);
+    assert_eq!(
+        completions(&["serve", "echo", "--violate", "reset/mid"]),
+        reset
+    );
     assert_eq!(
         completions(&["check", "echo", "--isolation", ""]),
         ["auto", "namespace", "host"]
