@@ -123,7 +123,7 @@ fn difference_far_inside_of_a_long_payload_is_shown_in_numbers_with_its_place() 
 fn bytes_that_were_lost_are_counted() {
     let run = failing(
         "echo",
-        "  alice send \"0123456789abcdef\"\n  alice send \"ghijklmnopqrstuv\"\n  alice expect \"0123456789---abcdefghijklmnopqrstuv\"\n",
+        "  alice send \"0123456789abcdefghijklmnopqrstuv\"\n  alice expect \"0123456789---abcdefghijklmnopqrstuv\"\n",
     );
     run.prints("byte 10 of 35: goes on as was owed from byte 13 on, 3 bytes are missing");
 }
