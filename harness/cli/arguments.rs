@@ -1,12 +1,12 @@
 //! The command line as clap reads it: commands, their options, and a line on each.
 
-use super::completions::Shell;
 use crate::launch::lab::Isolation;
 use crate::model::address::listener;
 use crate::model::literal::{duration, wait};
 use crate::model::partition::Partition;
 use crate::report::concluded::NoTests;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap_complete::Shell;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;

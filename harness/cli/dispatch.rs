@@ -3,7 +3,9 @@
 use super::arguments::{Cli, Command};
 use super::output::{complain_as, say, say_aside};
 use super::repeat::invocation;
-use super::{check, doctor, explain, fmt, init, list, man, report, repro, run, serve};
+use super::{
+    check, completions, doctor, explain, fmt, init, list, log, man, report, repro, run, serve,
+};
 use crate::foreign::is_active;
 use crate::model::error::{Error, ExitCode};
 use crate::sys::signals::ignore_file_size_signal;
@@ -13,6 +15,9 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 pub fn main() -> i32 {
     // A report that grows beyond `ulimit -f` is one that cannot be written, and told as such: no reason to be killed.
     ignore_file_size_signal();
+    if completions::is_answered(Cli::command).unwrap_or_else(refuse) {
+        return ExitCode::Passed as i32;
+    }
     let matches = Cli::command().try_get_matches().unwrap_or_else(refuse);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(refuse);
     let format = cli.command.message_format();
@@ -37,6 +42,7 @@ fn refuse<T>(error: clap::Error) -> T {
 }
 
 fn dispatch(command: Command, matches: &ArgMatches) -> Result<ExitCode, Error> {
+    log::begin()?;
     match command {
         Command::Check(arguments) => check::check(&arguments, invocation(matches)),
         Command::Run(arguments) => run::run(&arguments, invocation(matches)),
@@ -51,11 +57,11 @@ fn dispatch(command: Command, matches: &ArgMatches) -> Result<ExitCode, Error> {
         Command::Doctor => doctor::doctor(),
         Command::Init { folder } => init::init(&folder),
         Command::Completions { shell } => {
-            say(shell.script(&Cli::command()).trim_end());
+            say(&completions::script(shell));
             Ok(ExitCode::Passed)
         }
         Command::Man => {
-            say(man::man_page(&Cli::command()).trim_end());
+            say(man::man_page(Cli::command()).trim_end());
             Ok(ExitCode::Passed)
         }
     }

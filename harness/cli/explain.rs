@@ -5,6 +5,7 @@ use crate::checks;
 use crate::checks::observations;
 use crate::model::error::{Error, ExitCode};
 use crate::model::need::in_words;
+use crate::model::spelling::did_you_mean;
 
 pub(super) fn explain(id: &str) -> Result<ExitCode, Error> {
     if let Some(observation) = observations::find(id) {
@@ -48,6 +49,9 @@ pub(super) fn unknown_check(id: &str) -> Error {
     Error::Unknown {
         kind: "check",
         name: id.to_owned(),
-        hint: "; `sockdrill list checks` names them".to_owned(),
+        hint: format!(
+            "; `sockdrill list checks` names them{}",
+            did_you_mean(id, checks::all().iter().map(|check| check.id))
+        ),
     }
 }

@@ -1,8 +1,9 @@
 //! `sockdrill man`: the manual page, made of the arguments that the program takes.
 
-use clap::builder::StyledStr;
-use clap::{Arg, ArgAction, Command};
+use clap::Command;
+use clap_mangen::Man;
 use std::fmt::Write as _;
+use std::io;
 
 /// The exit codes, as the README has them.
 const EXIT_STATUS: &[(&str, &str)] = &[
@@ -20,92 +21,43 @@ const EXIT_STATUS: &[(&str, &str)] = &[
     ),
 ];
 
-/// The manual page of the program, as `man` reads it.
-pub(super) fn man_page(command: &Command) -> String {
-    let text_of = |text: Option<&StyledStr>| text.map(ToString::to_string).unwrap_or_default();
-    let about = text_of(command.get_about());
-    let mut page = format!(
-        ".TH SOCKDRILL 1 \"\" \"sockdrill {}\"\n.SH NAME\nsockdrill \\- drills socket servers\n.SH SYNOPSIS\n",
-        command.get_version().unwrap_or_default()
-    );
-    for sub in command.get_subcommands() {
-        let _ = writeln!(page, ".B sockdrill {}", roff(sub.get_name()));
-        let rest = synopsis(sub);
-        if !rest.is_empty() {
-            let _ = writeln!(page, "{}", roff(&rest));
-        }
-        page.push_str(".br\n");
-    }
-    let _ = writeln!(page, ".SH DESCRIPTION\n{}\n.SH COMMANDS", roff(&about));
-    for sub in command.get_subcommands() {
-        let about = text_of(sub.get_about());
-        let _ = writeln!(page, ".SS {}\n{}", roff(sub.get_name()), roff(&about));
-        for argument in sub.get_arguments() {
-            let help = text_of(argument.get_help());
-            let _ = writeln!(
-                page,
-                ".TP\n.B {}\n{}",
-                roff(&heading(argument)),
-                roff(&help)
-            );
-        }
-    }
-    page.push_str(".SH EXIT STATUS\n");
-    for (code, meaning) in EXIT_STATUS {
-        let _ = writeln!(page, ".TP\n.B {code}\n{}", roff(meaning));
-    }
-    page
-}
+/// What an apostrophe is, which each part of a page says anew.
+const APOSTROPHE: &str = ".ie \\n(.g .ds Aq \\(aq\n.el .ds Aq '\n";
 
-/// What follows the name of a command.
-fn synopsis(command: &Command) -> String {
-    let mut words = Vec::new();
-    if command.get_opts().next().is_some() {
-        words.push("[OPTIONS]".to_owned());
-    }
-    for argument in command.get_positionals() {
-        let name = heading(argument);
-        let name = if argument.is_last_set() {
-            format!("-- {name}")
-        } else {
-            name
-        };
-        words.push(if argument.is_required_set() {
-            name
-        } else {
-            format!("[{name}]")
+/// The manual page of the program, as `man` reads it: all commands are on one page.
+pub(super) fn man_page(command: Command) -> String {
+    let mut command = command.disable_help_subcommand(true);
+    command.build();
+    let whole = Man::new(command.clone()).title("SOCKDRILL");
+    let mut page = rendered(|to| {
+        whole.render_title(to)?;
+        whole.render_name_section(to)?;
+        whole.render_synopsis_section(to)?;
+        whole.render_description_section(to)
+    });
+    for command in command.get_subcommands() {
+        let part = Man::new(command.clone());
+        let sections = rendered(|to| {
+            part.render_description_section(to)?;
+            part.render_synopsis_section(to)?;
+            part.render_options_section(to)
         });
+        let sections = sections.replace(".SH DESCRIPTION\n", "");
+        let title = command.get_name().to_uppercase();
+        let _ = writeln!(page, ".SH \"{title}\"");
+        page.push_str(&sections.replace("\n.SH ", "\n.SS "));
     }
-    words.join(" ")
+    page.push_str(".SH \"EXIT STATUS\"\n");
+    for (code, meaning) in EXIT_STATUS {
+        let _ = writeln!(page, ".TP\n\\fB{code}\\fR\n{meaning}");
+    }
+    format!("{APOSTROPHE}{page}")
 }
 
-/// An argument as a person writes it: `-v, --verbose`, `--only GLOB`, `FILES`.
-fn heading(argument: &Arg) -> String {
-    let short = argument.get_short().map(|short| format!("-{short}"));
-    let long = argument.get_long().map(|long| format!("--{long}"));
-    let spellings: Vec<_> = short.into_iter().chain(long).collect();
-    let value = argument.get_value_names().unwrap_or_default();
-    let value = match value {
-        [] => argument.get_id().as_str().to_uppercase(),
-        names => names.join(" "),
-    };
-    match (spellings.is_empty(), argument.get_action().takes_values()) {
-        (true, _) if matches!(argument.get_action(), ArgAction::Append) => format!("{value}…"),
-        (true, _) => value,
-        (false, true) => format!("{} {value}", spellings.join(", ")),
-        (false, false) => spellings.join(", "),
-    }
-}
-
-/// Text in which nothing is a request to the formatter: no escapes, no control lines, no hyphenated minus signs.
-fn roff(text: &str) -> String {
-    let text = text
-        .replace('…', "...")
-        .replace('\\', "\\e")
-        .replace('-', "\\-")
-        .replace('\n', " ");
-    match text.starts_with(['.', '\'']) {
-        true => format!("\\&{text}"),
-        false => text,
-    }
+/// A part of a page.
+fn rendered(render: impl FnOnce(&mut dyn io::Write) -> io::Result<()>) -> String {
+    let mut part = Vec::new();
+    // Nothing is written but to memory.
+    let _ = render(&mut part);
+    String::from_utf8_lossy(&part).replace(APOSTROPHE, "")
 }

@@ -12,6 +12,7 @@ mod grammar;
 mod init;
 mod language_page;
 mod list;
+mod log;
 mod man;
 mod markdown;
 mod output;

@@ -5,6 +5,7 @@ use super::explain::unknown_check;
 use crate::checks;
 use crate::model::address::Address;
 use crate::model::error::{Error, ExitCode};
+use crate::model::spelling::did_you_mean;
 use crate::reference;
 use std::net::SocketAddr;
 
@@ -44,6 +45,10 @@ fn unknown_server(name: &str) -> Error {
     Error::Unknown {
         kind: "reference server",
         name: name.to_owned(),
-        hint: format!("; there are {}", known.join(", ")),
+        hint: format!(
+            "; there are {}{}",
+            known.join(", "),
+            did_you_mean(name, known.iter().copied())
+        ),
     }
 }

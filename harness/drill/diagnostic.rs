@@ -1,6 +1,8 @@
 //! What is wrong with a line, shown with a caret at the place and with what to write instead.
 
 use crate::model::mistake::Mistake;
+use crate::model::spelling::nearest;
+use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
 use std::ops::Range;
 
 /// Where a line stands: in which file, as which line, and what it says.
@@ -73,7 +75,7 @@ impl Diagnostic {
     /// A word that is none of the known ones.
     pub(super) fn unknown(span: Range<usize>, title: String, word: &str, known: &[&str]) -> Self {
         let mistake = Self::new(span, title).help(format!("there are: {}", known.join(", ")));
-        match nearest(word, known) {
+        match nearest(word, known.iter().copied()) {
             Some(near) => mistake.label(format!("did you mean `{near}`?")),
             None => mistake,
         }
@@ -99,6 +101,23 @@ impl Diagnostic {
     }
 }
 
+/// Lines, the first of which has this number, and a caret under some bytes of them.
+pub(crate) fn snippet(
+    file: Option<&str>,
+    number: usize,
+    text: &str,
+    span: Range<usize>,
+    label: Option<&str>,
+) -> String {
+    let annotation = AnnotationKind::Primary.span(span).label(label);
+    let snippet = Snippet::source(text)
+        .line_start(number)
+        .path(file)
+        .fold(false)
+        .annotation(annotation);
+    Renderer::plain().render(&[Group::with_level(Level::ERROR).element(snippet)])
+}
+
 /// A word as messages quote it: whole, unless it would fill the screen.
 pub(super) fn quote(word: &str) -> String {
     const MOST: usize = 40;
@@ -108,77 +127,9 @@ pub(super) fn quote(word: &str) -> String {
     }
 }
 
-/// The known word that `word` most likely stands for, if any is close.
-pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
-    /// No word of the language is longer; comparing more would only cost time.
-    const LONGEST: usize = 40;
-    let word: Vec<char> = word.to_lowercase().chars().take(LONGEST).collect();
-    let close = 1 + word.len() / 4;
-    let distances = known.iter().map(|known| {
-        let letters: Vec<char> = known.to_lowercase().chars().collect();
-        (distance(&word, &letters), *known)
-    });
-    let (distance, nearest) = distances.min_by_key(|(distance, _)| *distance)?;
-    (distance <= close && distance < word.len()).then_some(nearest)
-}
-
-/// The number of letters to add, drop, replace or swap with their neighbour.
-fn distance(a: &[char], b: &[char]) -> usize {
-    let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let replaced = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let mut least = replaced.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            if i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1] {
-                least = least.min(rows[i - 2][j - 2] + 1);
-            }
-            row.push(least);
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn nearest_word_is_a_slip_of_the_finger_away() {
-        let known = ["connect", "send", "send-urgent", "reset"];
-        assert_eq!(nearest("conect", &known), Some("connect"));
-        assert_eq!(nearest("sned", &known), Some("send"));
-        assert_eq!(nearest("RESET", &known), Some("reset"));
-        assert_eq!(nearest("unplug", &known), None);
-        assert_eq!(nearest("", &known), None);
-    }
-
-    #[test]
-    fn longer_word_may_have_more_slips_and_a_letter_stands_for_no_other() {
-        let known = ["send-urgent", "y"];
-        assert_eq!(nearest("snd-rgnt", &known), Some("send-urgent"));
-        assert_eq!(nearest("snd-rgt", &known), None);
-        assert_eq!(nearest("x", &known), None);
-    }
-
-    #[test]
-    fn slip_is_a_letter_too_many_or_too_few_or_another_or_two_that_are_swapped() {
-        let slips = |a: &str, b: &str| {
-            let letters = |word: &str| word.chars().collect::<Vec<_>>();
-            let there = distance(&letters(a), &letters(b));
-            assert_eq!(there, distance(&letters(b), &letters(a)), "{a} {b}");
-            there
-        };
-        assert_eq!(slips("send", "send"), 0);
-        assert_eq!(slips("send", "sends"), 1);
-        assert_eq!(slips("send", "sent"), 1);
-        assert_eq!(slips("sedn", "send"), 1);
-        assert_eq!(slips("esnd", "send"), 1);
-        assert_eq!(slips("esdn", "send"), 2);
-        assert_eq!(slips("kitten", "sitting"), 3);
-        assert_eq!(slips("", "send"), 4);
-    }
 
     #[test]
     fn caret_stands_under_the_word() {

@@ -179,6 +179,18 @@ impl DrillText {
         text.map(|text| Self::of(path, text))
     }
 
+    /// What messages call the file.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// A line, counted from one; a file of JSON has none that a person would look for.
+    pub(crate) fn line(&self, number: usize) -> Option<&str> {
+        let text = self.text.strip_prefix('\u{feff}').unwrap_or(&self.text);
+        let lines = (!self.is_json).then(|| text.lines());
+        lines?.nth(number.checked_sub(1)?)
+    }
+
     fn of(path: &Path, text: String) -> Self {
         let extension = path.extension();
         Self {

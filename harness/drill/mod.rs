@@ -6,6 +6,7 @@
 //!
 //! The language itself is in tables: `sentence` has the lines, `steps` the steps.
 
+mod awaited;
 mod bounds;
 mod builder;
 mod diagnostic;
@@ -25,6 +26,8 @@ mod tokens;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use awaited::awaited;
+pub(crate) use diagnostic::snippet;
 pub use file::DrillFile;
 #[cfg(any(fuzzing, test))]
 pub(crate) use file::format;

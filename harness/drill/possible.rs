@@ -1,6 +1,5 @@
 //! Whether every step of a case can happen where it stands: what each client and the server have come to by then.
 
-use super::diagnostic::nearest;
 use crate::model::action::Action;
 use crate::model::data::Segmentation;
 use crate::model::expectation::{Expectation, ServerExpectation};
@@ -8,6 +7,7 @@ use crate::model::form::{Does, Need, Wait};
 use crate::model::profile::Transport;
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::server_action::{ServerAction, Signal};
+use crate::model::spelling::nearest;
 use std::collections::BTreeMap;
 use std::ops::Range;
 
@@ -345,7 +345,7 @@ impl State {
     fn unknown(&self, name: &str) -> (String, String) {
         let known: Vec<_> = self.captured.keys().map(String::as_str).collect();
         let all = [known.as_slice(), &["any", "line"]].concat();
-        let label = match nearest(name, &all) {
+        let label = match nearest(name, all) {
             Some(near) => format!("did you mean `{{{near}}}`?"),
             None => {
                 format!("write {{{name}:REGEX}} in what is expected above, or \\{{ for a brace")

@@ -5,6 +5,7 @@ use crate::model::check::Severity;
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::figure::Figure;
 use crate::model::invariant::Invariant;
+use crate::model::phase::Phase;
 use crate::model::scenario::{Line, Scenario};
 use crate::model::server_action::Signal;
 use crate::model::template::Took;
@@ -257,6 +258,9 @@ pub(crate) struct StepRef {
     pub line: usize,
     /// The step as `.drill` files say it.
     pub text: String,
+    /// Which of the steps of its scenario it is, in the order of the text; `None` where others than the scenario's clients took it.
+    #[serde(skip)]
+    pub step: Option<usize>,
 }
 
 impl StepRef {
@@ -265,7 +269,17 @@ impl StepRef {
         Self {
             line: line.number,
             text: line.step.text(&scenario.clients),
+            step: scenario
+                .steps()
+                .into_iter()
+                .position(|step| std::ptr::eq(step, line)),
         }
+    }
+
+    /// The same of a step that is taken in a phase: only one of them is the scenario's own.
+    pub(super) fn in_phase(self, phase: Phase) -> Self {
+        let step = self.step.filter(|_| phase == Phase::Scenario);
+        Self { step, ..self }
     }
 }
 
@@ -275,6 +289,33 @@ impl Cause {
         match self {
             Self::NotServed { step } | Self::Disturbed { step } => step,
             other => other,
+        }
+    }
+
+    /// What was the case in the place of what was owed, where it is a step that failed.
+    pub(super) fn instead(&self) -> Option<&Instead> {
+        match self {
+            Self::StepFailed { instead, .. } | Self::ServerStepFailed { instead, .. } => {
+                Some(instead)
+            }
+            Self::Crosstalk { step, .. } | Self::NotServed { step } | Self::Disturbed { step } => {
+                step.instead()
+            }
+            _ => None,
+        }
+    }
+
+    /// How the server, or a process of it, ended, where that is what is wrong.
+    pub(super) fn exit(&self) -> Option<Exit> {
+        match self {
+            Self::Died { exit, .. }
+            | Self::ProcessDied { exit, .. }
+            | Self::EndedBySignal { exit, .. }
+            | Self::ServerStepFailed {
+                instead: Instead::Exited(exit),
+                ..
+            } => Some(*exit),
+            _ => None,
         }
     }
 

@@ -466,7 +466,7 @@ mod tests {
         let fails = |cause| {
             Verdict::Fail(Finding {
                 cause,
-                at: None,
+                halt: None,
                 evidence: Vec::new(),
             })
         };

@@ -8,6 +8,7 @@ use super::silence::Silences;
 use super::thresholds::{
     CERTAINLY_BUSY, FLOWS_WITHIN, LACKS_AT_MOST, OFTEN_AS_LONG, RAN_FROM_A, STARVED_FROM_A,
 };
+use super::verdict::Halt;
 use crate::model::action::Action;
 use crate::model::expectation::{Expectation, ServerExpectation};
 use crate::model::limits::SILENCE;
@@ -17,6 +18,7 @@ use crate::model::server_action::{Second, ServerAction};
 use crate::model::trial::Trial;
 use crate::transcript::asked::Asked;
 use crate::transcript::client_state::{ClientStates, Matcher, Progress};
+use crate::transcript::difference::Difference;
 use crate::transcript::event::{ClientEvent, ClientId, Ended, Event, Exit, Transcript, What};
 use crate::transcript::instead::{Got, Instead};
 use crate::transcript::server_state::{SecondInstance, ServerState};
@@ -26,7 +28,7 @@ use std::time::Duration;
 /// The step at which the trial stopped.
 pub(super) struct FailedStep {
     pub(super) phase: Phase,
-    pub(super) at: StepRef,
+    pub(super) halt: Halt,
     pub(super) cause: Cause,
     /// The time limit that ran out, where that is the reason.
     limit: Option<Duration>,
@@ -217,6 +219,8 @@ struct SoFar<'a> {
     phase: Phase,
     /// The steps of the phase.
     steps: Vec<&'a Line>,
+    /// How often each of them is over for each member of a crowd.
+    rounds: HashMap<(usize, u32), usize>,
     client_states: ClientStates,
     server_state: ServerState,
     /// When bytes last came for a client in the phase.
@@ -237,6 +241,7 @@ impl<'a> SoFar<'a> {
             trial,
             phase: Phase::Before,
             steps: trial.steps(Phase::Before),
+            rounds: HashMap::new(),
             client_states: ClientStates::hearing(&trial.unasked),
             server_state: ServerState::default(),
             last_received: HashMap::new(),
@@ -259,6 +264,7 @@ impl<'a> SoFar<'a> {
             What::Phase(next) => {
                 self.phase = *next;
                 self.steps = self.trial.steps(*next);
+                self.rounds.clear();
                 self.last_received.clear();
                 self.spoken_to.clear();
                 self.late.clear();
@@ -299,6 +305,9 @@ impl<'a> SoFar<'a> {
     fn failed(&mut self, at: Duration, step: usize, member: u32, how: Ended) -> Option<FailedStep> {
         let (phase, line) = (self.phase, *self.steps.get(step)?);
         let scenario = self.trial.performs(phase)?;
+        let round = self.rounds.entry((step, member)).or_default();
+        *round += 1;
+        let round = *round;
         let client = match &line.step {
             Step::Client { who, .. } => Some(phase.client(*who, member)),
             _ => None,
@@ -314,6 +323,7 @@ impl<'a> SoFar<'a> {
             &mut self.client_states,
             &self.server_state,
         )?;
+        let difference = client.and_then(|id| self.difference(id, &cause));
         let is_about_rest = is_about_rest(&line.step);
         let is_for_a_reply = is_about_a_reply(&cause);
         let unkept = match cause.step() {
@@ -338,7 +348,12 @@ impl<'a> SoFar<'a> {
         Some(FailedStep {
             phase,
             deed: self.deeds.excuse(client, &cause),
-            at: StepRef::of(line, scenario),
+            halt: Halt {
+                step: StepRef::of(line, scenario).in_phase(phase),
+                at,
+                round,
+                difference,
+            },
             cause,
             limit,
             not_yet,
@@ -362,6 +377,21 @@ impl<'a> SoFar<'a> {
             under_way: client.and_then(|id| self.silences.under_way_at_end_of(id, is_for_a_reply)),
             kept: client.and_then(|id| self.silences.kept_before_end_of(id)),
         })
+    }
+
+    /// Where what came to a client is not what it was owed.
+    fn difference(&mut self, id: ClientId, cause: &Cause) -> Option<Difference> {
+        let cause = match cause {
+            Cause::Crosstalk { step, .. } => step,
+            cause => cause,
+        };
+        let Cause::StepFailed {
+            expected, instead, ..
+        } = cause
+        else {
+            return None;
+        };
+        Difference::of(self.client_states.of(id), id.member, expected, instead)
     }
 
     /// Whether bytes have just come for a client.

@@ -8,7 +8,8 @@ use super::failed_step::{FailedStep, first_failed_step};
 use super::forbidden::forbidden;
 use super::growth;
 use super::invariants::{invariants, left_so_far};
-use super::verdict::{Evidence, Finding, Verdict};
+use super::verdict::{Evidence, Finding, Halt, Verdict};
+use super::wrong_event::wrong_event;
 use crate::model::expectation::Expectation;
 use crate::model::limits::LOOK_ON_FOR;
 use crate::model::phase::Phase;
@@ -74,11 +75,14 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
         .and_then(|failed| failed.blames_us(trial, transcript));
     match ours {
         Some(doubt) => Verdict::Inconclusive(doubt),
-        None => Verdict::Fail(Finding {
-            at: failure.map(|failed| failed.at),
-            evidence: evidence(trial, transcript, &cause, others, texts),
-            cause,
-        }),
+        None => {
+            let halt = failure.map(|failed| failed.halt);
+            Verdict::Fail(Finding {
+                evidence: evidence(trial, transcript, (&cause, halt.as_ref()), others, texts),
+                halt,
+                cause,
+            })
+        }
     }
 }
 
@@ -155,14 +159,17 @@ fn not_yet(trial: &Trial, transcript: &Transcript) -> Option<Doubt> {
 fn evidence(
     trial: &Trial,
     transcript: &Transcript,
-    cause: &Cause,
+    (cause, halt): (&Cause, Option<&Halt>),
     others: Vec<Cause>,
     alarms: Vec<Vec<String>>,
 ) -> Vec<Evidence> {
-    let story = story(
-        &transcript.lines(trial.scenario()),
-        client_of(cause).as_deref(),
-    );
+    let client = client_of(cause);
+    let mut lines = transcript.lines(trial.scenario());
+    let wrong = wrong_event(&lines, cause, halt, client.as_deref());
+    if let Some(line) = wrong.and_then(|at| lines.get_mut(at)) {
+        line.is_wrong = true;
+    }
+    let story = story(&lines, client.as_deref());
     let others = others.into_iter().map(Evidence::Also);
     others
         .chain(alarms.into_iter().map(Evidence::Alarm))
@@ -216,6 +223,7 @@ mod tests {
             after: text.map(|text| StepRef {
                 line: 3,
                 text: text.to_owned(),
+                step: None,
             }),
         };
         let of_bob = Cause::Crosstalk {

@@ -19,6 +19,7 @@ mod silence;
 mod tests;
 mod thresholds;
 mod verdict;
+mod wrong_event;
 
 pub(crate) use alarms::{add as add_alarm, recommendations};
 pub(crate) use cause::{Alarmed, Cause, Growth, Occasion, QUEUED, StepRef, Unit};
@@ -28,4 +29,6 @@ pub(crate) use doubt::{Doubt, Skip};
 pub(crate) use growth::begins_to_tell;
 pub(crate) use judgement::judge;
 pub(crate) use next::next;
+#[cfg(test)]
+pub(crate) use verdict::Halt;
 pub(crate) use verdict::{Evidence, Finding, Verdict};

@@ -2053,7 +2053,7 @@ fn finding_names_all_of_its_causes() {
     };
     let finding = Finding {
         cause: Cause::LeftUnread,
-        at: None,
+        halt: None,
         evidence: vec![Evidence::Output("bye".into()), Evidence::Also(died.clone())],
     };
     let causes: Vec<_> = finding.causes().collect();

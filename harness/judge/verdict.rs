@@ -1,9 +1,11 @@
 //! What the judge says: a verdict, with the cause of a failure and what bears it out.
 
-use super::cause::{Cause, StepRef};
+use super::cause::{Alarmed, Cause, Occasion, StepRef};
 use super::doubt::{Doubt, Skip};
 use crate::model::scenario::Scenario;
+use crate::transcript::difference::Difference;
 use crate::transcript::event::{EventLine, Exit};
+use std::time::Duration;
 
 /// What was seen of one scenario or one check.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -23,8 +25,8 @@ pub(crate) enum Verdict {
 pub(crate) struct Finding {
     /// The first and gravest of the reasons.
     pub cause: Cause,
-    /// The step at which the trial stopped, where it did.
-    pub at: Option<StepRef>,
+    /// Where the trial stopped, where it did.
+    pub halt: Option<Halt>,
     /// Facts that bear the cause out, in the order in which they are told.
     pub evidence: Vec<Evidence>,
 }
@@ -41,8 +43,34 @@ impl Finding {
 
     /// The line of the scenario at which it showed; 0 where there is none.
     pub(crate) fn line(&self) -> usize {
-        self.at.as_ref().map_or(0, |step| step.line)
+        self.halt.as_ref().map_or(0, |halt| halt.step.line)
     }
+
+    /// The step of the scenario that a person looks at: the last one before an end or an alarm, or else the one that failed.
+    pub(crate) fn step(&self) -> Option<&StepRef> {
+        let before = match &self.cause {
+            Cause::Died { after, .. } | Cause::ProcessDied { after, .. } => after.as_ref(),
+            Cause::Alarm(Alarmed {
+                occasion: Occasion::After(step),
+                ..
+            }) => Some(step),
+            _ => None,
+        };
+        before.or(self.halt.as_ref().map(|halt| &halt.step))
+    }
+}
+
+/// The step at which a trial stopped.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Halt {
+    /// Which.
+    pub step: StepRef,
+    /// When it was over.
+    pub at: Duration,
+    /// Which time it was, counted from 1, of a step that is performed several times.
+    pub round: usize,
+    /// Where what came is not what was owed, where that is a matter of bytes.
+    pub difference: Option<Difference>,
 }
 
 /// A fact that bears a failure out.

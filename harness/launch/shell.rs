@@ -1,5 +1,7 @@
 //! Words as a person types them: what a shell reads back as the same words.
 
+use std::borrow::Cow;
+
 /// What stands for a place in a server's command. No shell takes it for anything else.
 const PLACES: &[&str] = &["{port}", "{addr}", "{path}", "{dir}"];
 
@@ -17,7 +19,8 @@ fn quoted(word: &str) -> String {
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./:=@,+%".contains(c);
     match !word.is_empty() && !word.starts_with('=') && rest.chars().all(is_plain) {
         true => word.to_owned(),
-        false => format!("'{}'", word.replace('\'', r"'\''")),
+        // No word of a command holds a NUL, and nothing else is refused.
+        false => shlex::try_quote(word).map_or_else(|_| word.to_owned(), Cow::into_owned),
     }
 }
 
@@ -50,7 +53,7 @@ mod tests {
     #[test]
     fn shell_reads_back_the_same_words() {
         let line = format!("printf '%s\\0' {}", command_line(WORDS.iter().copied()));
-        for shell in ["sh", "bash", "zsh"] {
+        for shell in ["sh", "bash", "zsh", "fish"] {
             // Where there is no such shell, nobody pastes into it.
             let Ok(output) = Command::new(shell).args(["-c", &line]).output() else {
                 continue;

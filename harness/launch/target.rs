@@ -9,6 +9,7 @@ use crate::model::address;
 use crate::model::date::Date;
 use crate::model::error::Error;
 use crate::model::profile::{Mistake, Profile, RawProfile, RawPromises, Transport};
+use crate::model::spelling::did_you_mean;
 use crate::model::text_file::Kind;
 use crate::reference;
 use crate::sys::root_plan::Writes;
@@ -217,8 +218,9 @@ impl Target {
             kind: "target",
             name: name.to_owned(),
             hint: format!(
-                "; name a target file, one of {}, or a command after `--`",
-                known.join(", ")
+                "; name a target file, one of {}, or a command after `--`{}",
+                known.join(", "),
+                did_you_mean(name, known.iter().copied())
             ),
         })
     }

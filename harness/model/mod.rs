@@ -26,6 +26,7 @@ pub(crate) mod profile;
 pub(crate) mod promise;
 pub(crate) mod scenario;
 pub(crate) mod server_action;
+pub(crate) mod spelling;
 pub(crate) mod spent;
 pub(crate) mod stream;
 pub(crate) mod subject;

@@ -4,6 +4,7 @@ use crate::model::data::{Data, Source};
 use crate::model::error::Error;
 use crate::model::literal::{self, LiteralError};
 use crate::model::server_action::Signal;
+use crate::model::spelling::did_you_mean;
 use crate::model::template::Template;
 use crate::model::text_file::Kind;
 use crate::model::unasked::Unasked;
@@ -677,7 +678,11 @@ impl Profile {
             return Err(Error::Unknown {
                 kind: "profile",
                 name: name.to_owned(),
-                hint: format!("; there are {}, or name a .toml file", known.join(", ")),
+                hint: format!(
+                    "; there are {}, or name a .toml file{}",
+                    known.join(", "),
+                    did_you_mean(name, known.iter().copied())
+                ),
             });
         }
         let text = Kind::SETTINGS.read(path)?;

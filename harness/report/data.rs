@@ -1,13 +1,14 @@
 //! All verdicts of a run, as data; text, JSON and JUnit are written from it.
 
 use crate::judge::cut_coverage::Coverage;
-use crate::judge::{Cause, Verdict};
+use crate::judge::{Cause, Evidence, Finding, Verdict};
 use crate::launch::Known;
 use crate::model::error::ExitCode;
 use crate::model::partition::Partition;
 use crate::model::spent::Spent;
 use crate::report::concluded::NoTests;
 use crate::report::findings::{Told, grouped};
+use crate::report::place::Place;
 use crate::report::sentence;
 use crate::report::timings::Timings;
 use crate::report::written::{Written, WrittenCheck};
@@ -112,6 +113,8 @@ pub struct CheckResult {
     pub(crate) shows: Option<Shows>,
     /// What its time was spent on.
     pub(crate) spent: Spent,
+    /// Where in its scenario it failed.
+    pub(crate) at: Option<Place>,
     /// The events of the last scenario, or of the one that failed.
     pub(crate) transcript: Vec<EventLine>,
 }
@@ -186,6 +189,7 @@ impl CheckResult {
             place: 0,
             shows: None,
             spent: Spent::default(),
+            at: None,
             transcript: Vec::new(),
         }
     }
@@ -238,10 +242,24 @@ impl CheckResult {
 
     /// What the server did wrong, where it did.
     pub(crate) fn cause(&self) -> Option<&Cause> {
+        self.finding().map(|finding| &finding.cause)
+    }
+
+    /// The same with what bears it out.
+    pub(crate) fn finding(&self) -> Option<&Finding> {
         match &self.verdict {
-            Verdict::Fail(finding) => Some(&finding.cause),
+            Verdict::Fail(finding) => Some(finding),
             Verdict::Pass | Verdict::Inconclusive(_) | Verdict::Skip(_) => None,
         }
+    }
+
+    /// The event that was not to happen, where one event shows what failed.
+    pub(crate) fn wrong_event(&self) -> Option<&EventLine> {
+        let mut evidence = self.finding()?.evidence.iter();
+        evidence.find_map(|evidence| match evidence {
+            Evidence::Event(event) if event.is_wrong => Some(event),
+            _ => None,
+        })
     }
 }
 
@@ -371,7 +389,7 @@ impl CheckResult {
 mod tests {
     use super::*;
     use crate::judge::cause::{Step, Unit};
-    use crate::judge::{Doubt, Finding, Growth};
+    use crate::judge::{Doubt, Growth};
     use crate::kernel::FileKind;
     use crate::model::figure::Figure;
     use crate::transcript::event::Exit;
@@ -384,7 +402,7 @@ mod tests {
     fn fails(id: &str, cause: Cause) -> CheckResult {
         let finding = Finding {
             cause,
-            at: None,
+            halt: None,
             evidence: Vec::new(),
         };
         result(id, Verdict::Fail(finding))

@@ -80,6 +80,7 @@ fn failure(page: &mut String, checks: &[&WrittenCheck]) {
         escaped(check.reason.as_deref().unwrap_or_default())
     );
     let parts = [
+        ("Where", check.picture()),
         ("Evidence", check.evidence.join("\n")),
         ("Also shown by", also.join("\n")),
         ("Fix", check.fix.clone().unwrap_or_default()),

@@ -12,6 +12,15 @@ impl Written {
         let mut suite = TestSuite::new(&*XML.text(&self.target));
         for check in &self.checks {
             let mut case = TestCase::new(&*XML.text(&check.id), status(check));
+            if let Some((at, file)) = check
+                .at
+                .as_ref()
+                .and_then(|at| Some((at, at.file.as_ref()?)))
+            {
+                let extra = &mut case.extra;
+                extra.insert("file".into(), (&*XML.text(file)).into());
+                extra.insert("line".into(), at.line.to_string().into());
+            }
             case.set_classname(&*XML.text(&check.family));
             case.set_time(Duration::from_millis(check.duration_ms));
             suite.add_test_case(case);

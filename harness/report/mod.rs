@@ -1,11 +1,13 @@
 //! What came out of a run, and how it is written down.
 
+mod compared;
 pub(crate) mod concluded;
 pub(crate) mod data;
 mod findings;
 mod html;
 #[cfg(feature = "report")]
 mod junit;
+pub(crate) mod place;
 pub(crate) mod sentence;
 mod step;
 mod text;

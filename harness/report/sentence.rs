@@ -533,7 +533,7 @@ impl fmt::Display for Skip {
                 "the kernel keeps clients from the server that have not spoken yet (TCP_DEFER_ACCEPT)",
             ),
             Self::NotOver {
-                step: StepRef { line, text },
+                step: StepRef { line, text, .. },
                 over,
                 transport,
             } => write!(

@@ -1,5 +1,6 @@
 //! What a step was to show and did not, in words: what the kernel knows of it, and not the step's own word.
 
+use crate::judge::Cause;
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::literal::Shown;
 use crate::transcript::event::Ended;
@@ -104,6 +105,34 @@ pub(super) fn of_client(
                 shown(expected)
             )
         }
+    }
+}
+
+/// What was expected and what was the case instead, where a step was to show something.
+pub(super) fn pair(cause: &Cause) -> Option<(String, String)> {
+    match cause {
+        Cause::StepFailed {
+            expected,
+            how,
+            instead,
+            ..
+        } => Some((
+            format!("{}{}", shown(expected), Limit(*how)),
+            instead.to_string(),
+        )),
+        Cause::ServerStepFailed {
+            expected,
+            how,
+            instead,
+        } => Some((format!("{expected}{}", Limit(*how)), instead.to_string())),
+        Cause::Crosstalk { of, step } => {
+            let (expected, actual) = pair(step)?;
+            Some((expected, format!("{actual}: bytes of {of}")))
+        }
+        Cause::NotServed { step }
+        | Cause::Disturbed { step }
+        | Cause::EndedBySignal { step, .. } => pair(step),
+        _ => None,
     }
 }
 
@@ -236,7 +265,7 @@ pub(super) fn unproven(fault: &Fault) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::judge::{Cause, Doubt};
+    use crate::judge::Doubt;
     use crate::kernel::Toil;
     use std::time::Duration;
 

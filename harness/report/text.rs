@@ -195,6 +195,9 @@ impl WrittenCheck {
         if let Some(reason) = &self.reason {
             let _ = writeln!(text, "  {reason}");
         }
+        for line in self.picture().lines() {
+            let _ = writeln!(text, "  {line}");
+        }
         for line in &self.evidence {
             let _ = writeln!(text, "    {line}");
         }

@@ -3,6 +3,8 @@
 use super::concluded::{NoTests, TooLittle};
 use super::data::{CheckResult, Outcome, Report, Shows, Summary};
 use super::findings::{Told, grouped};
+use super::place::Place;
+use super::step;
 use super::timings::WrittenTimings;
 use crate::foreign::JSON;
 use crate::judge::cut_coverage::Coverage;
@@ -10,6 +12,8 @@ use crate::judge::{Cause, Verdict};
 use crate::model::error::{Error, ExitCode};
 use crate::model::invariant::Invariant;
 use crate::model::text_file::Kind;
+use crate::transcript::difference::Difference;
+use crate::transcript::event::EventLine;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -62,6 +66,14 @@ pub(crate) struct WrittenCheck {
     pub duration_ms: u64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at: Option<Place>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expected: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub actual: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub difference: Option<Difference>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cause: Option<WrittenCause>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -148,10 +160,15 @@ pub(super) fn milliseconds(time: Duration) -> u64 {
 impl WrittenCheck {
     pub(super) fn of(result: &CheckResult) -> Self {
         let fails = result.cause().is_some();
-        let transcript = result
-            .transcript
-            .iter()
-            .filter(|_| fails && result.under.is_none());
+        let (expected, actual) = result.cause().and_then(step::pair).unzip();
+        let halt = result.finding().and_then(|finding| finding.halt.as_ref());
+        let wrong = result.wrong_event();
+        let transcript = result.transcript.iter();
+        let transcript = transcript.filter(|_| fails && result.under.is_none());
+        let transcript = transcript.map(|line| EventLine {
+            is_wrong: wrong.is_some_and(|wrong| (wrong.at, &wrong.text) == (line.at, &line.text)),
+            ..line.clone()
+        });
         Self {
             id: result.id.clone(),
             family: result.family.clone(),
@@ -161,6 +178,10 @@ impl WrittenCheck {
             coverage: result.coverage.as_ref().map(WrittenCoverage::from),
             duration_ms: milliseconds(result.duration),
             reason: result.reason(),
+            at: result.at.clone(),
+            expected,
+            actual,
+            difference: halt.and_then(|halt| halt.difference.clone()),
             cause: result.cause().map(WrittenCause::from),
             under: result.under.clone(),
             doubt: match &result.verdict {
@@ -172,7 +193,7 @@ impl WrittenCheck {
             reproduce: result.reproduce.clone(),
             scenario: result.scenario.clone(),
             tried: result.tried.clone(),
-            transcript: transcript.map(ToString::to_string).collect(),
+            transcript: transcript.map(|line| line.to_string()).collect(),
             place: result.place,
             shows: result.shows.clone(),
             spent_ms: None,

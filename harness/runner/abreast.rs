@@ -186,7 +186,7 @@ mod tests {
         let reason = reason.to_owned();
         Verdict::Fail(Finding {
             cause: Cause::DidNotStart { reason },
-            at: None,
+            halt: None,
             evidence: Vec::new(),
         })
     }

@@ -46,7 +46,7 @@ fn alone(alarm: Alarmed, otherwise: Verdict) -> Verdict {
     };
     Verdict::Fail(Finding {
         cause: Cause::Alarm(alarm),
-        at: None,
+        halt: None,
         evidence: [text].into_iter().chain(doubt).collect(),
     })
 }

@@ -24,6 +24,7 @@ use crate::model::scenario::Scenario;
 use crate::model::spent::Spent;
 use crate::reference;
 use crate::report::data::{CheckResult, Report};
+use crate::report::place::Place;
 use crate::session::{Session, Turn};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -239,6 +240,7 @@ pub(crate) fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResul
     run_in_turn(case, settings, &end, &Turn::default())
 }
 
+#[tracing::instrument(level = "debug", name = "case", skip_all, fields(id = case.id))]
 fn run_in_turn(
     case: &CaseRun,
     settings: &Settings,
@@ -286,8 +288,15 @@ fn not_run(case: &CaseRun, error: &Error) -> CheckResult {
 }
 
 fn result(case: &CaseRun, attempt: Attempt) -> CheckResult {
+    let scenario = attempt.failed.as_ref().map(ToString::to_string);
+    let at = match &attempt.verdict {
+        Verdict::Fail(finding) => Place::in_file(&case.text, case.line, finding)
+            .or_else(|| Place::in_scenario(scenario.as_deref()?, finding)),
+        Verdict::Pass | Verdict::Inconclusive(_) | Verdict::Skip(_) => None,
+    };
     CheckResult {
-        scenario: attempt.failed.as_ref().map(ToString::to_string),
+        at,
+        scenario,
         transcript: attempt.transcript,
         known: case.known.clone(),
         ..CheckResult::of(&case.id, &case.file, &case.scenario.name, attempt.verdict)

@@ -16,9 +16,11 @@ use crate::model::error::Error;
 use crate::model::invariant::Invariant;
 use crate::model::scenario::Scenario;
 use crate::report::data::CheckResult;
+use crate::report::place::Place;
 use std::time::Instant;
 
 /// Tries a check on a server that is known already.
+#[tracing::instrument(level = "debug", name = "check", skip_all, fields(id = check.id))]
 pub(super) fn check_result(
     check: &'static Check,
     unserved: Option<&Verdict>,
@@ -44,6 +46,7 @@ pub(super) fn check_result(
     let invariant = broken_beside(check, &attempt.verdict);
     let reproduce = attempt.has_failed();
     let reproduce = reproduce.then(|| job.settings.repeating(&["--only", check.id]));
+    let scenario = attempt.failed.map(|scenario| scenario.to_string());
     CheckResult {
         id: check.id.to_owned(),
         family: check.family().to_owned(),
@@ -59,13 +62,22 @@ pub(super) fn check_result(
         duration: begun.elapsed(),
         tried: tried_by(check, &scenarios, job.subject, attempt.unproven),
         reproduce: reproduce.flatten(),
-        scenario: attempt.failed.map(|scenario| scenario.to_string()),
+        at: at(scenario.as_deref(), &attempt.verdict),
+        scenario,
         under: attempt.under.map(str::to_owned),
         place: 0,
         shows: None,
         spent: job.turn.spent(),
         verdict: attempt.verdict,
         transcript: attempt.transcript,
+    }
+}
+
+/// Where in its scenario a check failed.
+fn at(scenario: Option<&str>, verdict: &Verdict) -> Option<Place> {
+    match verdict {
+        Verdict::Fail(finding) => Place::in_scenario(scenario?, finding),
+        Verdict::Pass | Verdict::Inconclusive(_) | Verdict::Skip(_) => None,
     }
 }
 
@@ -284,7 +296,7 @@ mod tests {
     fn recommendation_excuses_no_loss_that_it_is_not_about() {
         let died = Verdict::Fail(Finding {
             cause: Cause::NoLongerListens,
-            at: None,
+            halt: None,
             evidence: Vec::new(),
         });
         for check in checks::all() {
@@ -300,7 +312,7 @@ mod tests {
         let fails = |cause| {
             Attempt::of(Verdict::Fail(Finding {
                 cause,
-                at: None,
+                halt: None,
                 evidence: Vec::new(),
             }))
         };

@@ -430,7 +430,7 @@ mod tests {
     fn found(cause: Cause) -> Finding {
         Finding {
             cause,
-            at: None,
+            halt: None,
             evidence: Vec::new(),
         }
     }

@@ -189,6 +189,7 @@ impl<'a> Job<'a> {
     }
 
     /// Performs one phase after the other, as the judge asks for them. What other checks find meanwhile is known from then on.
+    #[tracing::instrument(level = "debug", name = "trial", skip_all, fields(scenario = trial.scenario().name))]
     pub(super) async fn perform(
         self,
         session: &mut Session<'_>,

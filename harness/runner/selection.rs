@@ -5,6 +5,7 @@ use crate::checks::observations::OBSERVATIONS;
 use crate::launch::Target;
 use crate::model::check::Check;
 use crate::model::error::Error;
+use crate::model::spelling::did_you_mean;
 
 /// The checks of a table that a run is to try, in its order.
 pub(crate) fn selected(
@@ -66,11 +67,14 @@ fn refuse_misspelt(
         let mut ids = OBSERVATIONS.iter().filter_map(|row| row.id);
         ids.any(|id| glob_matches(glob, id))
     };
-    let list = "`sockdrill list checks` names them";
+    let list = |glob: &str| {
+        let near = did_you_mean(glob, table.iter().map(|check| check.id));
+        format!("`sockdrill list checks` names them{near}")
+    };
     if let Some(glob) = settings.only.iter().find(|glob| !names_check(glob)) {
         return Err(Error::NothingSelected(match names_observation(glob) {
             true => format!("--only {glob} names what is observed without --only and never judged"),
-            false => format!("no check matches --only {glob}; {list}"),
+            false => format!("no check matches --only {glob}; {}", list(glob)),
         }));
     }
     let skips = settings.skip.iter().map(|glob| (glob, "--skip"));
@@ -80,7 +84,7 @@ fn refuse_misspelt(
         Some((glob, place)) => Err(Error::Unknown {
             kind: "check",
             name: glob.clone(),
-            hint: format!(", which {place} names; {list}"),
+            hint: format!(", which {place} names; {}", list(glob)),
         }),
         None => Ok(()),
     }

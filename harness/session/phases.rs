@@ -59,6 +59,7 @@ pub(super) fn go_on_if(met: bool) -> Flow {
 
 impl<'a> Session<'a> {
     /// Starts the target in a lab.
+    #[tracing::instrument(level = "debug", name = "start", skip_all, fields(target = target.name))]
     pub(crate) async fn start(
         target: &'a Target,
         lab: Arc<Lab>,
@@ -237,6 +238,7 @@ impl<'a> Session<'a> {
             })
     }
 
+    #[tracing::instrument(level = "debug", skip(self, scenario))]
     async fn phase(&mut self, phase: Phase, scenario: &Scenario) -> Result<Flow, Error> {
         self.clients.leave().await;
         if phase == Phase::BystanderConnects {

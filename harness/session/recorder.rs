@@ -40,6 +40,16 @@ struct Book {
     changed: Notify,
 }
 
+/// Tells who follows a run what is written down: the steps, and in greater detail all that is seen.
+fn log(what: &What) {
+    match what {
+        What::StepBegan(_) | What::StepEnded { .. } => tracing::debug!("{what:?}"),
+        What::Client(id, event) => tracing::trace!("{id:?} {event}"),
+        What::Server(event) => tracing::trace!("server {event}"),
+        _ => {}
+    }
+}
+
 impl Recorder {
     pub(crate) fn new(unasked: &Unasked) -> Self {
         Self(Rc::new(Book {
@@ -57,6 +67,7 @@ impl Recorder {
 
     /// Writes a fact down and wakes whoever waits for one.
     pub(crate) fn record(&self, what: What) {
+        log(&what);
         let event = Event {
             at: self.0.begun.elapsed(),
             what,

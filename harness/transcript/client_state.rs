@@ -653,6 +653,17 @@ impl ClientState {
         self.stream.first_from(self.unexpected_from() + at, most)
     }
 
+    /// How many bytes there are of those.
+    pub(crate) fn unread(&self) -> usize {
+        self.stream.len() - self.unexpected_from()
+    }
+
+    /// The first datagram that no expectation has consumed, and that does not come late.
+    pub(crate) fn unexpected_datagram(&self) -> Option<&[u8]> {
+        let at = self.next_datagram(&|_| false)?;
+        self.datagrams.get(at).map(Vec::as_slice)
+    }
+
     /// Takes what a met expectation has used up out of the state, and returns what it captures of that.
     fn consume(&mut self, sought: &Matcher<'_>) -> Vec<(String, Vec<u8>)> {
         self.waited = None;

@@ -794,6 +794,8 @@ impl Transcript {
                         at: event.at,
                         who,
                         text,
+                        tells_of_a_step: matches!(what, What::StepEnded { .. }),
+                        is_wrong: false,
                     });
                 }
             }
@@ -870,11 +872,17 @@ pub(crate) struct EventLine {
     pub who: Option<String>,
     /// What happened.
     pub text: String,
+    /// It tells how the wait of a step ended.
+    pub tells_of_a_step: bool,
+    /// It is the one that was not to happen.
+    pub is_wrong: bool,
 }
 
+/// With a mark in the margin where it was not to happen.
 impl fmt::Display for EventLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:>10}  ", Measured(self.at).to_string())?;
+        let mark = if self.is_wrong { '!' } else { ' ' };
+        write!(f, "{mark}{:>9}  ", Measured(self.at).to_string())?;
         if let Some(who) = &self.who {
             write!(f, "{who} ")?;
         }

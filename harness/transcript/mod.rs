@@ -2,6 +2,7 @@
 
 pub(crate) mod asked;
 pub(crate) mod client_state;
+pub(crate) mod difference;
 pub(crate) mod event;
 pub(crate) mod fault;
 pub(crate) mod instead;

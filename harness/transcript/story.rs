@@ -42,22 +42,31 @@ pub(crate) fn story(lines: &[EventLine], of: Option<&str>) -> Story {
     }
 }
 
-/// Events of many of a crowd that are the same.
+/// Events that are the same: of many of a crowd, or of steps of theirs that ended.
 struct Fold {
     line: EventLine,
     events: usize,
 }
 
-/// The same events, where those of a crowd that are the same and follow each other are one.
+/// The same events, where those that are the same and follow each other are one; a wrong one is told by itself.
 fn folded(lines: &[EventLine]) -> Vec<Fold> {
     let mut folds: Vec<Fold> = Vec::new();
-    for run in lines.chunk_by(|before, line| {
-        before.text == line.text && crowd(before).is_some() && crowd(before) == crowd(line)
-    }) {
+    let are_one = |before: &EventLine, line: &EventLine| {
+        let are_steps = before.tells_of_a_step && line.tells_of_a_step;
+        let are_of_a_crowd = crowd(before).is_some() && crowd(before) == crowd(line);
+        let are_wrong = before.is_wrong || line.is_wrong;
+        before.text == line.text && (are_of_a_crowd || are_steps) && !are_wrong
+    };
+    for run in lines.chunk_by(are_one) {
         let mut line = run[0].clone();
-        if let (Some(crowd), true) = (crowd(&line), run.len() > 1) {
-            line.who = Some(format!("{} of {crowd}", run.len()));
-            line.text = format!("each {}", line.text);
+        let many = Some(run.len()).filter(|many| *many > 1);
+        match (many, crowd(&line)) {
+            (Some(many), Some(crowd)) => {
+                line.who = Some(format!("{many} of {crowd}"));
+                line.text = format!("each {}", line.text);
+            }
+            (Some(many), None) => line.text.push_str(&format!(" ({many} times)")),
+            (None, _) => {}
         }
         folds.push(Fold {
             line,
@@ -106,7 +115,8 @@ fn told(folds: &[Fold], of: Option<&str>) -> Vec<bool> {
         last(&of_the_server, OF_THE_SERVER),
     ]
     .concat();
-    for n in chosen.into_iter().chain(first) {
+    let wrong = indices(&|fold| fold.line.is_wrong);
+    for n in chosen.into_iter().chain(first).chain(wrong) {
         told[n] = true;
     }
     told
@@ -122,6 +132,8 @@ mod tests {
             at: Duration::from_millis(at),
             who: Some(who.to_owned()),
             text: text.to_owned(),
+            tells_of_a_step: false,
+            is_wrong: false,
         }
     }
 
@@ -165,6 +177,23 @@ mod tests {
         let story = story(&lines, None);
         assert_eq!(read(&story), ["20 of crowd each closes"]);
         assert_eq!(story.left_out, 0);
+    }
+
+    #[test]
+    fn wrong_event_is_told_and_the_same_ends_of_other_steps_are_one() {
+        let step = |at, is_wrong| EventLine {
+            who: None,
+            tells_of_a_step: true,
+            is_wrong,
+            ..event(at, "", "* nothing more")
+        };
+        let mut lines = vec![step(0, true)];
+        lines.extend((1..20).map(|at| step(at, false)));
+        lines.extend((0..30).map(|n| event(20, "bob", &format!("< {n}"))));
+        let story = story(&lines, Some("bob"));
+        let told = ["* * nothing more", "* * nothing more (19 times)"];
+        assert_eq!(read(&story)[..2], told);
+        assert!(story.lines[0].is_wrong && !story.lines[1].is_wrong);
     }
 
     /// One that came and got nothing shows nothing of how others are served.

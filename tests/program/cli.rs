@@ -306,6 +306,10 @@ fn misspelt_step_is_shown_with_a_caret_and_exit_code_2() {
 #[case::profile(&["check", "--speaks", "nonesuch", "--", "true"], "there is no profile `nonesuch`")]
 #[case::target(&["check", "nonesuch"], "there is no target `nonesuch`")]
 #[case::server(&["serve", "nonesuch"], "there is no reference server `nonesuch`")]
+#[case::profile_that_is_nearly_one(&["check", "--speaks", "ehco", "--", "true"], "; did you mean `echo`?")]
+#[case::target_that_is_nearly_one(&["check", "ehco"], "; did you mean `echo`?")]
+#[case::server_that_is_nearly_one(&["serve", "ehco"], "; did you mean `echo`?")]
+#[case::check_that_is_nearly_one(&["explain", "reset/mid-reqest"], "; did you mean `reset/mid-request`?")]
 #[case::check(&["explain", "nonesuch"], "there is no check `nonesuch`")]
 #[case::counterexample(&["serve", "uppercase", "--violate", "reset/mid-request"], "serve echo --violate reset/mid-request")]
 #[case::nothing_to_check(&["check"], "sockdrill check -- ./server --port {port}")]
@@ -316,6 +320,29 @@ fn what_does_not_exist_is_exit_code_2_with_what_to_write(
     #[case] message: &str,
 ) {
     sockdrill(arguments).run().code(2).complains(message);
+}
+
+#[test]
+fn program_tells_what_it_is_about_where_it_is_asked_to_and_nothing_else() {
+    let run = |level: Option<&str>| {
+        let mut run = sockdrill(&["run", "fixtures/mistaken/wrong-byte.drill"]);
+        run.command.env_remove("SOCKDRILL_LOG");
+        level.map(|level| run.command.env("SOCKDRILL_LOG", level));
+        run.run()
+    };
+    let silent = run(None).code(1);
+    assert_eq!(silent.stderr, "");
+    let told = run(Some("debug")).code(1);
+    for part in [
+        "case{id=\"wrong-byte::a zero for an O\"}",
+        "start{target=",
+        "StepBegan",
+    ] {
+        assert!(told.stderr.contains(part), "{part}: {}", told.stderr);
+    }
+    assert!(!told.stderr.contains("HELLO"), "{}", told.stderr);
+    assert!(run(Some("trace")).stderr.contains("HELLO"));
+    run(Some("loud")).code(2).complains("there are off, error,");
 }
 
 #[test]

@@ -130,6 +130,10 @@ fn misspelt_glob_is_an_error_beside_one_that_is_not() {
         .run()
         .code(4)
         .complains("no check matches --only resett; `sockdrill list checks`");
+    sockdrill(&["check", "echo", "--only", "rest/storm"])
+        .run()
+        .code(4)
+        .complains("names them; did you mean `reset/storm`?");
     sockdrill(&["check", "echo", "--skip", "resett/*"])
         .run()
         .code(2)

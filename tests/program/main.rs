@@ -74,6 +74,8 @@ mod reference;
 mod repeat;
 /// However a run ends, what is known by then is reported, in every form that was asked for.
 mod reported;
+/// What a failure shows: its line, both sides, and the event that was wrong.
+mod shown;
 /// What measures how often a verdict is wrong.
 mod soak;
 mod speaking;

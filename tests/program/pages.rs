@@ -211,39 +211,67 @@ fn printed(shell: &str, script: &str) -> std::io::Result<String> {
         .replace('\n', " "))
 }
 
+/// What is offered for the last of some words.
+fn completions(words: &[&str]) -> Vec<String> {
+    let asked = sockdrill(&["--", "sockdrill"]).args(words);
+    let mut asked = asked.command;
+    asked
+        .env("SOCKDRILL_COMPLETE", "bash")
+        .env("_CLAP_IFS", "\n");
+    asked.env("_CLAP_COMPLETE_INDEX", words.len().to_string());
+    let output = asked.output().unwrap();
+    assert!(
+        output.status.success() && output.stderr.is_empty(),
+        "{output:?}"
+    );
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines().map(str::to_owned).collect()
+}
+
 #[test]
 fn completions_offer_commands_options_and_the_names_that_the_program_knows() {
-    let script = sockdrill(&["completions", "bash"]).run().stdout;
-    // The function that finds the words is the same for bash and zsh, and needs neither.
-    let (words, _) = script.split_once("\n}\n").unwrap();
-    let offered =
-        |line: &str| printed("sh", &format!("{words}\n}}\n_sockdrill_words {line}")).unwrap();
-    assert!(
-        offered("''").starts_with("check run repro serve "),
-        "{}",
-        offered("''")
+    assert_eq!(completions(&[""])[..4], ["check", "run", "repro", "serve"]);
+    assert_eq!(completions(&["check", "--onl"]), ["--only"]);
+    let reset = ["reset/mid-request", "reset/mid-reply"];
+    assert_eq!(completions(&["check", "--only", "reset/mid"]), reset);
+    assert_eq!(completions(&["explain", "reset/mid"]), reset);
+    assert_eq!(
+        completions(&["serve", "echo", "--violate", "reset/mid"]),
+        reset
     );
-    assert!(
-        offered("check ''").contains("--only"),
-        "{}",
-        offered("check ''")
+    assert_eq!(
+        completions(&["check", "echo", "--isolation", ""]),
+        ["auto", "namespace", "host"]
     );
-    assert!(offered("check --only ''").contains("reset/mid-request"));
-    assert_eq!(offered("check echo --isolation ''"), "auto namespace host");
-    assert!(offered("serve ''").contains("line-echo"));
-    assert_eq!(offered("list checks --format ''"), "text json markdown");
-    assert_eq!(offered("check -- ''"), "");
-    let source =
-        "source <(sockdrill completions bash); COMP_WORDS=(sockdrill check --only reset/mid)";
-    let bash = format!("{source}; COMP_CWORD=3; _sockdrill; echo \"${{COMPREPLY[*]}}\"");
+    assert_eq!(completions(&["serve", "line-"]), ["line-echo", "line-idle"]);
+    assert_eq!(completions(&["check", "--speaks", "line-e"]), ["line-echo"]);
+    assert_eq!(
+        completions(&["list", "checks", "--format", ""]),
+        ["text", "json", "markdown"]
+    );
+    // Beside the names there may be files.
+    assert_eq!(completions(&["check", "README"]), ["README.md"]);
+    assert_eq!(completions(&["run", "README"]), ["README.md"]);
+}
+
+#[test]
+fn shell_that_has_read_the_script_asks_the_program() {
+    let asks = "COMP_WORDS=(sockdrill check --only reset/mid); COMP_CWORD=3; \
+                _clap_complete_sockdrill sockdrill reset/mid --only; echo \"${COMPREPLY[@]}\"";
+    let bash = format!("source <(sockdrill completions bash); {asks}");
     // Where there is no bash, there is nobody to complete for.
     if let Ok(completed) = printed("bash", &bash) {
         assert_eq!(completed, "reset/mid-request reset/mid-reply");
     }
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = sockdrill(&["completions", shell]).run().code(0).stdout;
+        assert!(script.contains("SOCKDRILL_COMPLETE"), "{shell}: {script}");
+    }
+    sockdrill(&["completions", "tcsh"]).run().code(2);
 }
 
 #[test]
-fn every_shell_has_every_command() {
+fn every_command_is_offered_and_in_the_manual() {
     let help = sockdrill(&["--help"]).run().stdout;
     let commands = help
         .lines()
@@ -254,19 +282,18 @@ fn every_shell_has_every_command() {
         .filter(|name| *name != "help")
         .collect();
     assert!(commands.contains(&"init"), "{help}");
-    for shell in ["bash", "zsh", "fish"] {
-        let script = sockdrill(&["completions", shell]).run().stdout;
-        for command in &commands {
-            assert!(script.contains(command), "{shell}: {command}");
-        }
+    let (offered, page) = (completions(&[""]), sockdrill(&["man"]).run().stdout);
+    for command in commands {
+        assert!(offered.iter().any(|name| name == command), "{command}");
+        let title = format!("\n.SH \"{}\"\n", command.to_uppercase());
+        assert!(page.contains(&title), "{command}");
     }
-    sockdrill(&["completions", "tcsh"]).run().code(2);
 }
 
 #[test]
 fn manual_page_has_every_option_and_every_exit_code() {
     let page = sockdrill(&["man"]).run().stdout;
-    assert!(page.starts_with(".TH SOCKDRILL 1 "), "{page}");
+    assert!(page.contains("\n.TH SOCKDRILL 1 "), "{page}");
     let help = sockdrill(&["check", "--help"]).run().stdout;
     let options = help
         .split_whitespace()
@@ -283,7 +310,7 @@ fn manual_page_has_every_option_and_every_exit_code() {
     let mut seen = 0;
     for (code, meaning) in codes {
         let words = meaning.trim_end_matches([' ', '|']).to_lowercase();
-        assert!(page.contains(&format!(".B {code}\n")), "{code}");
+        assert!(page.contains(&format!("\\fB{code}\\fR\n")), "{code}");
         assert!(page.to_lowercase().contains(&words), "{words}");
         seen += 1;
     }

@@ -1,0 +1,55 @@
+//! What somebody most likely meant who wrote a word that does not exist.
+
+use strsim::osa_distance;
+
+/// No word of the language is longer; comparing more would only cost time.
+const LONGEST: usize = 40;
+
+/// The known word that is the fewest slips of the finger away, if any is close: a letter too many, too few or another one, or two that
+/// are swapped.
+pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let word: String = word.to_lowercase().chars().take(LONGEST).collect();
+    let letters = word.chars().count();
+    let known = known.into_iter();
+    let distances = known.map(|known| (osa_distance(&word, &known.to_lowercase()), known));
+    let (distance, nearest) = distances.min_by_key(|(distance, _)| *distance)?;
+    (distance <= 1 + letters / 4 && distance < letters).then_some(nearest)
+}
+
+/// `; did you mean ...?`, for the end of a message, where a known word is close.
+pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
+    let near = nearest(word, known);
+    near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nearest_word_is_a_slip_of_the_finger_away() {
+        let known = ["connect", "send", "send-urgent", "reset"];
+        assert_eq!(nearest("conect", known), Some("connect"));
+        assert_eq!(nearest("sned", known), Some("send"));
+        assert_eq!(nearest("RESET", known), Some("reset"));
+        assert_eq!(nearest("unplug", known), None);
+        assert_eq!(nearest("", known), None);
+    }
+
+    #[test]
+    fn longer_word_may_have_more_slips_and_a_letter_stands_for_no_other() {
+        let known = ["send-urgent", "y"];
+        assert_eq!(nearest("snd-rgnt", known), Some("send-urgent"));
+        assert_eq!(nearest("snd-rgt", known), None);
+        assert_eq!(nearest("x", known), None);
+    }
+
+    #[test]
+    fn word_that_is_far_from_all_is_not_guessed_at() {
+        assert_eq!(
+            did_you_mean("ech", ["echo", "banner"]),
+            "; did you mean `echo`?"
+        );
+        assert_eq!(did_you_mean("./server", ["echo", "banner"]), "");
+    }
+}
