@@ -16,6 +16,9 @@ use std::time::Duration;
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 pub(super) struct Cli {
+    /// When words are coloured: `auto` is on terminals, as NO_COLOR and CLICOLOR_FORCE say.
+    #[arg(long, value_enum, global = true, value_name = "WHEN", default_value_t = ColorArg::Auto)]
+    pub(super) color: ColorArg,
     #[command(subcommand)]
     pub(super) command: Command,
 }
@@ -24,7 +27,7 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Checks a server: a reference server by name, a target file, or the command after `--`.
     Check(CheckArgs),
-    /// Runs scenario files; `file.drill:14` addresses one case.
+    /// Runs scenario files, and those of folders; `file.drill:14` addresses one case.
     Run(RunArgs),
     /// Writes a scenario as a Python program that shows without sockdrill what a server does.
     Repro(ReproArgs),
@@ -72,6 +75,13 @@ pub(super) enum Command {
     },
     /// Prints the manual page.
     Man,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub(super) enum ColorArg {
+    Auto,
+    Always,
+    Never,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -149,9 +159,6 @@ pub(super) struct CheckArgs {
     /// Goes to every position and to thousands.
     #[arg(long)]
     pub(super) deep: bool,
-    /// Goes on to the end of a run that has found something, however long it takes; usually it ends after two minutes.
-    #[arg(long)]
-    pub(super) no_fail_fast: bool,
     /// How many cases of each property are drawn.
     #[arg(long, value_name = "N")]
     pub(super) cases: Option<usize>,
@@ -167,9 +174,15 @@ pub(super) struct CheckArgs {
 
 #[derive(Args)]
 pub(super) struct RunArgs {
-    /// Scenario files, each perhaps with `:LINE`.
-    #[arg(required = true)]
+    /// Scenario files, each perhaps with `:LINE`, and folders of them.
+    #[arg(value_name = "FILES_OR_FOLDERS")]
     pub(super) files: Vec<String>,
+    /// Only cases that have this text in their names; `*` stands for any text.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) only: Vec<String>,
+    /// No case that has this text in its name.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) skip: Vec<String>,
     /// Prints every event of every case.
     #[arg(long, short)]
     pub(super) verbose: bool,
@@ -177,8 +190,86 @@ pub(super) struct RunArgs {
     pub(super) shared: Shared,
 }
 
+/// How much of a run is done, in which order, and how often.
+#[derive(Args)]
+pub(super) struct Selection {
+    /// Only what this expression means, such as 'test(reset) - tag(slow)'; the words are those of nextest.
+    #[arg(short = 'E', long, value_name = "EXPRESSION")]
+    pub(super) filter_expr: Vec<String>,
+    /// Lists what is selected, and starts no server.
+    #[arg(long)]
+    pub(super) list: bool,
+    /// How the list is printed.
+    #[arg(long, value_enum, requires = "list", default_value_t = ListFormat::Text)]
+    pub(super) format: ListFormat,
+}
+
+/// When a run ends, and how often all of it is tried.
+#[derive(Args)]
+pub(super) struct Effort {
+    /// Begins nothing more once something has failed; what has begun comes to its end.
+    #[arg(long, conflicts_with_all = ["no_fail_fast", "max_fail"])]
+    pub(super) fail_fast: bool,
+    /// Goes on to the end of a run that has found something, however long it takes; usually one of checks ends after two minutes then.
+    #[arg(long, conflicts_with = "max_fail")]
+    pub(super) no_fail_fast: bool,
+    /// Begins nothing more once so many have failed; `all` is --no-fail-fast.
+    #[arg(long, value_name = "N", value_parser = max_fail)]
+    pub(super) max_fail: Option<MaxFail>,
+    /// Tries each so often; the first failure is told.
+    #[arg(long, value_name = "N", value_parser = times, conflicts_with = "repeat_for")]
+    pub(super) repeat: Option<usize>,
+    /// Tries all again and again for this time, such as 10m.
+    #[arg(long = "for", value_name = "TIME", value_parser = budget)]
+    pub(super) repeat_for: Option<Duration>,
+    /// Tries what fails so often again; what passes then is flaky. A crash is none.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) retries: usize,
+    /// What is flaky passes or fails the run.
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = FlakyArg::Pass)]
+    pub(super) flaky: FlakyArg,
+}
+
+/// How much may fail before a run begins nothing more.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum MaxFail {
+    All,
+    So(usize),
+}
+
+fn max_fail(text: &str) -> Result<MaxFail, String> {
+    match text {
+        "all" => Ok(MaxFail::All),
+        text => times(text)
+            .map(MaxFail::So)
+            .map_err(|error| format!("{error}, or all")),
+    }
+}
+
+/// How often something is done that is done at all.
+fn times(text: &str) -> Result<usize, String> {
+    let times = text.parse().ok().filter(|times| *times > 0);
+    times.ok_or_else(|| "write a number from 1 up".to_owned())
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub(super) enum FlakyArg {
+    Pass,
+    Fail,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub(super) enum ListFormat {
+    Text,
+    Json,
+}
+
 #[derive(Args)]
 pub(super) struct Shared {
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    #[command(flatten)]
+    pub(super) effort: Effort,
     /// What the server speaks: a profile's name or file.
     #[arg(long, value_name = "PROFILE")]
     pub(super) speaks: Option<String>,

@@ -1,25 +1,37 @@
 //! `sockdrill check`: every check that applies, on one server.
 
 use super::arguments::CheckArgs;
-use super::output::{say, warn};
+use super::output::{say, say_result, say_round, warn};
 use super::reports::{finish, try_places};
-use super::target::{settings, target};
+use super::selected::list_checks;
+use super::selection::chosen_checks;
+use super::target::{is_named, settings, target};
+use crate::checks;
+use crate::launch::Target;
 use crate::model::error::{Error, ExitCode};
+use crate::model::profile::Profile;
+use crate::report::data::CheckResult;
 use crate::runner::{self, Invocation, Settings};
 
 pub(super) fn check(arguments: &CheckArgs, invocation: Invocation) -> Result<ExitCode, Error> {
     let shared = &arguments.shared;
-    let target = target(arguments.target.as_deref(), shared)?;
-    try_places(shared)?;
     let settings = Settings {
         only: arguments.only.clone(),
         skip: arguments.skip.clone(),
         deep: arguments.deep,
-        fail_fast: !arguments.no_fail_fast,
         cases: arguments.cases,
         saved: shared.artifacts.clone(),
         ..settings(shared, invocation)?
     };
+    let settings = Settings {
+        among: chosen_checks(&shared.selection, &settings)?,
+        ..settings
+    };
+    if shared.selection.list {
+        return list(arguments, &settings);
+    }
+    let target = target(arguments.target.as_deref(), shared)?;
+    try_places(shared)?;
     let unreadable = runner::unreadable_saved_cases(&settings);
     for error in &unreadable {
         warn(&format!("a saved case is left out: {}", error.chain()));
@@ -27,11 +39,14 @@ pub(super) fn check(arguments: &CheckArgs, invocation: Invocation) -> Result<Exi
     if unreadable.len() > 1 {
         warn(&format!("{} saved cases are left out", unreadable.len()));
     }
-    let ran = runner::check(&target, &settings, &|result| {
-        say(&result.line());
+    let on_result = |result: &CheckResult| {
+        say_result(result);
         if arguments.verbose && result.scenarios > 0 {
             say(&format!("    {}", result.effort()));
         }
+    };
+    let ran = runner::in_rounds(&settings, &say_round, &on_result, |settings, on_result| {
+        runner::check(&target, settings, on_result)
     });
     let (report, code) = finish(ran, shared)?;
     let passed = report.map_or(0, |report| report.summary().pass);
@@ -46,4 +61,16 @@ pub(super) fn check(arguments: &CheckArgs, invocation: Invocation) -> Result<Exi
         return Ok(ExitCode::Failed);
     }
     Ok(code)
+}
+
+/// Lists the checks that are chosen, of which no server has to be known.
+fn list(arguments: &CheckArgs, settings: &Settings) -> Result<ExitCode, Error> {
+    let shared = &arguments.shared;
+    let is_known = arguments.target.is_some() || is_named(shared);
+    let target = match is_known {
+        true => target(arguments.target.as_deref(), shared)?,
+        false => Target::command([""; 0], Profile::unknown()),
+    };
+    let selected = runner::selected(&target, &checks::all(), settings)?;
+    list_checks(selected, settings, &shared.selection)
 }

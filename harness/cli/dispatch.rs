@@ -1,7 +1,7 @@
 //! From the words of the command line to a command, and from what came of it to an exit code.
 
 use super::arguments::{Cli, Command};
-use super::output::{complain, say, say_aside};
+use super::output::{colour, complain, say, say_aside};
 use super::repeat::invocation;
 use super::{check, doctor, explain, fmt, init, list, man, report, repro, run, serve};
 use crate::foreign::is_active;
@@ -15,6 +15,7 @@ pub fn main() -> i32 {
     ignore_file_size_signal();
     let matches = Cli::command().try_get_matches().unwrap_or_else(refuse);
     let cli = Cli::from_arg_matches(&matches).unwrap_or_else(refuse);
+    colour(cli.color);
     let code = match dispatch(cli.command, &matches) {
         Ok(code) => code,
         Err(error) => {

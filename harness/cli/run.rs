@@ -1,10 +1,13 @@
 //! `sockdrill run`: scenario files.
 
 use super::arguments::RunArgs;
-use super::output::say;
+use super::output::{say, say_result, say_round};
 use super::reports::{finish, try_places};
+use super::selected::list_cases;
+use super::selection::chosen_cases;
 use super::target::{is_named, refuse_misplaced, settings, started_as_told, target};
 use crate::model::error::{Error, ExitCode};
+use crate::report::data::CheckResult;
 use crate::runner::{self, CaseRun, Given, Invocation, Settings};
 
 pub(super) fn run(arguments: &RunArgs, invocation: Invocation) -> Result<ExitCode, Error> {
@@ -14,27 +17,39 @@ pub(super) fn run(arguments: &RunArgs, invocation: Invocation) -> Result<ExitCod
         speaks: shared.speaks.clone(),
         program: None,
     };
-    try_places(shared)?;
     let settings = Settings {
         verbose: arguments.verbose,
         ..settings(shared, invocation)?
     };
-    let ran = cases(arguments, &given).and_then(|cases| {
-        runner::run_cases(&cases, &settings, &|result| {
-            say(&result.line());
-            if arguments.verbose {
-                for line in &result.transcript {
-                    say(&format!("    {line}"));
-                }
+    let cases = cases(arguments, &given);
+    if shared.selection.list {
+        return list_cases(&cases?, &settings, &shared.selection);
+    }
+    try_places(shared)?;
+    let on_result = |result: &CheckResult| {
+        say_result(result);
+        if arguments.verbose {
+            for line in &result.transcript {
+                say(&format!("    {line}"));
             }
+        }
+    };
+    let ran = cases.and_then(|cases| {
+        runner::in_rounds(&settings, &say_round, &on_result, |settings, on_result| {
+            runner::run_cases(&cases, settings, on_result)
         })
     });
     let (_, code) = finish(ran, shared)?;
     Ok(code)
 }
 
-/// The cases of all files.
+/// The cases of all files that are chosen.
 fn cases(arguments: &RunArgs, given: &Given) -> Result<Vec<CaseRun>, Error> {
+    if arguments.files.is_empty() {
+        return Err(Error::Usage(
+            "give a scenario file, or a folder of them: sockdrill run tests/scenarios".to_owned(),
+        ));
+    }
     let mut cases = Vec::new();
     for file in &arguments.files {
         cases.extend(runner::cases_of(file, given)?);
@@ -44,5 +59,5 @@ fn cases(arguments: &RunArgs, given: &Given) -> Result<Vec<CaseRun>, Error> {
     }
     let targets: Vec<_> = cases.iter().map(|case| &case.target).collect();
     refuse_misplaced(&targets, &arguments.shared)?;
-    Ok(cases)
+    chosen_cases(cases, arguments)
 }
