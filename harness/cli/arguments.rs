@@ -60,6 +60,8 @@ pub(super) enum Command {
         #[arg(long, value_enum)]
         to: Option<Conversion>,
     },
+    /// Shows what the project file, the environment and the program itself say of each option.
+    Config(ConfigArgs),
     /// Tells what this host permits, and how to permit the rest.
     Doctor,
     /// Writes a target with its profile and a first scenario, to be filled in; overwrites nothing.
@@ -190,12 +192,45 @@ pub(super) struct RunArgs {
     pub(super) shared: Shared,
 }
 
+#[derive(Args)]
+pub(super) struct ConfigArgs {
+    /// What to do with it.
+    pub(super) what: Showing,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+    pub(super) format: ListFormat,
+    #[command(flatten)]
+    pub(super) config: ConfigFile,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum Showing {
+    Show,
+}
+
+/// Which project file has its say.
+#[derive(Args, Default)]
+pub(super) struct ConfigFile {
+    /// The project file, in the place of the sockdrill.toml of this folder or of one above it.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Reads no project file.
+    #[arg(long, conflicts_with_all = ["config", "profile"])]
+    pub(super) no_config: bool,
+    /// The profile of the project file, such as ci, whose options come before its defaults.
+    #[arg(long, value_name = "NAME")]
+    pub(super) profile: Option<String>,
+}
+
 /// How much of a run is done, in which order, and how often.
 #[derive(Args)]
 pub(super) struct Selection {
     /// Only what this expression means, such as 'test(reset) - tag(slow)'; the words are those of nextest.
     #[arg(short = 'E', long, value_name = "EXPRESSION")]
     pub(super) filter_expr: Vec<String>,
+    /// Only what has failed before and has not passed since; all, where nothing has.
+    #[arg(long)]
+    pub(super) last_failed: bool,
     /// Lists what is selected, and starts no server.
     #[arg(long)]
     pub(super) list: bool,
@@ -270,6 +305,8 @@ pub(super) struct Shared {
     pub(super) selection: Selection,
     #[command(flatten)]
     pub(super) effort: Effort,
+    #[command(flatten)]
+    pub(super) config: ConfigFile,
     /// What the server speaks: a profile's name or file.
     #[arg(long, value_name = "PROFILE")]
     pub(super) speaks: Option<String>,
@@ -389,6 +426,8 @@ pub(super) struct ReproArgs {
     /// Which of several listeners is meant: a port, or an address as the error lists them.
     #[arg(long, value_name = "ADDRESS", value_parser = listener)]
     pub(super) listen: Option<String>,
+    #[command(flatten)]
+    pub(super) config: ConfigFile,
     /// The server's command, in the place of the server that the file names.
     #[arg(last = true, value_name = "COMMAND")]
     pub(super) command: Vec<String>,

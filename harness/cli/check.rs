@@ -1,19 +1,39 @@
 //! `sockdrill check`: every check that applies, on one server.
 
-use super::arguments::CheckArgs;
+use super::arguments::{CheckArgs, Shared};
+use super::last_run::LastRun;
+use super::layers::Layers;
 use super::output::{say, say_result, say_round, warn};
 use super::reports::{finish, try_places};
 use super::selected::list_checks;
 use super::selection::chosen_checks;
 use super::target::{is_named, settings, target};
 use crate::checks;
-use crate::launch::Target;
+use crate::launch::{Project, Target};
 use crate::model::error::{Error, ExitCode};
 use crate::model::profile::Profile;
 use crate::report::data::CheckResult;
 use crate::runner::{self, Invocation, Settings};
 
-pub(super) fn check(arguments: &CheckArgs, invocation: Invocation) -> Result<ExitCode, Error> {
+pub(super) fn check(
+    arguments: &CheckArgs,
+    layers: &Layers,
+    invocation: Invocation,
+) -> Result<ExitCode, Error> {
+    match tried(arguments, layers, invocation) {
+        Err(error @ Error::NothingSelected(_)) => {
+            let (_, code) = finish(Err(error), &arguments.shared)?;
+            Ok(code)
+        }
+        done => done,
+    }
+}
+
+fn tried(
+    arguments: &CheckArgs,
+    layers: &Layers,
+    invocation: Invocation,
+) -> Result<ExitCode, Error> {
     let shared = &arguments.shared;
     let settings = Settings {
         only: arguments.only.clone(),
@@ -28,9 +48,11 @@ pub(super) fn check(arguments: &CheckArgs, invocation: Invocation) -> Result<Exi
         ..settings
     };
     if shared.selection.list {
-        return list(arguments, &settings);
+        return list(arguments, &layers.project, settings);
     }
-    let target = target(arguments.target.as_deref(), shared)?;
+    let target = target(arguments.target.as_deref(), shared, &layers.project)?;
+    let last = LastRun::of(&layers.project);
+    let settings = narrowed(settings, &last, shared, Some(&target))?;
     try_places(shared)?;
     let unreadable = runner::unreadable_saved_cases(&settings);
     for error in &unreadable {
@@ -48,6 +70,9 @@ pub(super) fn check(arguments: &CheckArgs, invocation: Invocation) -> Result<Exi
     let ran = runner::in_rounds(&settings, &say_round, &on_result, |settings, on_result| {
         runner::check(&target, settings, on_result)
     });
+    if let Ok(report) = &ran {
+        last.keep_checks(&target, report);
+    }
     let (report, code) = finish(ran, shared)?;
     let passed = report.map_or(0, |report| report.summary().pass);
     // Of what the user did not wait for nothing is demanded.
@@ -64,13 +89,41 @@ pub(super) fn check(arguments: &CheckArgs, invocation: Invocation) -> Result<Exi
 }
 
 /// Lists the checks that are chosen, of which no server has to be known.
-fn list(arguments: &CheckArgs, settings: &Settings) -> Result<ExitCode, Error> {
+fn list(arguments: &CheckArgs, project: &Project, settings: Settings) -> Result<ExitCode, Error> {
     let shared = &arguments.shared;
     let is_known = arguments.target.is_some() || is_named(shared);
-    let target = match is_known {
-        true => target(arguments.target.as_deref(), shared)?,
-        false => Target::command([""; 0], Profile::unknown()),
+    let known = is_known.then(|| target(arguments.target.as_deref(), shared, project));
+    let known = known.transpose()?;
+    let settings = narrowed(settings, &LastRun::of(project), shared, known.as_ref())?;
+    let unknown = || Target::command([""; 0], Profile::unknown());
+    let target = known.unwrap_or_else(unknown);
+    let selected = runner::selected(&target, &checks::all(), &settings)?;
+    list_checks(selected, &settings, &shared.selection)
+}
+
+/// The same where only what has failed is tried, if that is wanted.
+fn narrowed(
+    settings: Settings,
+    last: &LastRun,
+    shared: &Shared,
+    target: Option<&Target>,
+) -> Result<Settings, Error> {
+    if !shared.selection.last_failed {
+        return Ok(settings);
+    }
+    let Some(failed) = last.checks(target)? else {
+        return Ok(settings);
     };
-    let selected = runner::selected(&target, &checks::all(), settings)?;
-    list_checks(selected, settings, &shared.selection)
+    let table = checks::all().into_iter().map(|check| check.id);
+    let has_failed = |id: &&str| failed.iter().any(|failed| failed == id) && settings.selects(id);
+    let among: Vec<&str> = table.filter(has_failed).collect();
+    match among.is_empty() {
+        true => Err(Error::NothingSelected(
+            "none of the checks that have failed before is chosen".to_owned(),
+        )),
+        false => Ok(Settings {
+            among: Some(among),
+            ..settings
+        }),
+    }
 }

@@ -1,9 +1,10 @@
 //! From the words of the command line to a command, and from what came of it to an exit code.
 
 use super::arguments::{Cli, Command};
+use super::layers::{Layers, layered};
 use super::output::{colour, complain, say, say_aside};
 use super::repeat::invocation;
-use super::{check, doctor, explain, fmt, init, list, man, report, repro, run, serve};
+use super::{check, config, doctor, explain, fmt, init, list, man, report, repro, run, serve};
 use crate::foreign::is_active;
 use crate::model::error::{Error, ExitCode};
 use crate::sys::signals::ignore_file_size_signal;
@@ -13,10 +14,17 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches};
 pub fn main() -> i32 {
     // A report that grows beyond `ulimit -f` is one that cannot be written, and told as such: no reason to be killed.
     ignore_file_size_signal();
-    let matches = Cli::command().try_get_matches().unwrap_or_else(refuse);
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(refuse);
-    colour(cli.color);
-    let code = match dispatch(cli.command, &matches) {
+    let words: Vec<_> = std::env::args_os().collect();
+    let plain = Cli::command()
+        .try_get_matches_from(&words)
+        .unwrap_or_else(refuse);
+    let done = layered(&words, plain).and_then(|layered| {
+        let (matches, layers) = layered.unwrap_or_else(refuse);
+        let cli = Cli::from_arg_matches(&matches).unwrap_or_else(refuse);
+        colour(cli.color);
+        dispatch(cli.command, &matches, &layers)
+    });
+    let code = match done {
         Ok(code) => code,
         Err(error) => {
             complain(&error);
@@ -36,16 +44,17 @@ fn refuse<T>(error: clap::Error) -> T {
     std::process::exit(error.exit_code())
 }
 
-fn dispatch(command: Command, matches: &ArgMatches) -> Result<ExitCode, Error> {
+fn dispatch(command: Command, matches: &ArgMatches, layers: &Layers) -> Result<ExitCode, Error> {
     match command {
-        Command::Check(arguments) => check::check(&arguments, invocation(matches)),
-        Command::Run(arguments) => run::run(&arguments, invocation(matches)),
+        Command::Check(arguments) => check::check(&arguments, layers, invocation(matches, layers)),
+        Command::Run(arguments) => run::run(&arguments, layers, invocation(matches, layers)),
         Command::Report(arguments) => report::report(&arguments),
-        Command::Repro(arguments) => repro::repro(arguments),
+        Command::Repro(arguments) => repro::repro(arguments, layers),
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::List { what, format } => list::list(what, format),
         Command::Explain { check } => explain::explain(&check),
         Command::Fmt { files, check, to } => fmt::fmt(&files, check, to),
+        Command::Config(arguments) => config::config(&arguments, layers),
         Command::Doctor => doctor::doctor(),
         Command::Init { folder } => init::init(&folder),
         Command::Completions { shell } => {

@@ -3,6 +3,7 @@
 mod arguments;
 mod check;
 mod completions;
+mod config;
 mod destination;
 mod dispatch;
 mod doctor;
@@ -11,6 +12,8 @@ mod filterset;
 mod filterset_reader;
 mod fmt;
 mod init;
+mod last_run;
+mod layers;
 mod list;
 mod man;
 mod markdown;

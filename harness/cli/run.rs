@@ -1,6 +1,8 @@
 //! `sockdrill run`: scenario files.
 
 use super::arguments::RunArgs;
+use super::last_run::LastRun;
+use super::layers::Layers;
 use super::output::{say, say_result, say_round};
 use super::reports::{finish, try_places};
 use super::selected::list_cases;
@@ -10,18 +12,26 @@ use crate::model::error::{Error, ExitCode};
 use crate::report::data::CheckResult;
 use crate::runner::{self, CaseRun, Given, Invocation, Settings};
 
-pub(super) fn run(arguments: &RunArgs, invocation: Invocation) -> Result<ExitCode, Error> {
+pub(super) fn run(
+    arguments: &RunArgs,
+    layers: &Layers,
+    invocation: Invocation,
+) -> Result<ExitCode, Error> {
     let shared = &arguments.shared;
     let given = Given {
-        target: is_named(shared).then(|| target(None, shared)).transpose()?,
+        target: is_named(shared)
+            .then(|| target(None, shared, &layers.project))
+            .transpose()?,
         speaks: shared.speaks.clone(),
         program: None,
+        project: layers.project.clone(),
     };
     let settings = Settings {
         verbose: arguments.verbose,
         ..settings(shared, invocation)?
     };
-    let cases = cases(arguments, &given);
+    let last = LastRun::of(&layers.project);
+    let cases = cases(arguments, &given, &last);
     if shared.selection.list {
         return list_cases(&cases?, &settings, &shared.selection);
     }
@@ -39,19 +49,33 @@ pub(super) fn run(arguments: &RunArgs, invocation: Invocation) -> Result<ExitCod
             runner::run_cases(&cases, settings, on_result)
         })
     });
+    if let Ok(report) = &ran {
+        last.keep_cases(report);
+    }
     let (_, code) = finish(ran, shared)?;
     Ok(code)
 }
 
 /// The cases of all files that are chosen.
-fn cases(arguments: &RunArgs, given: &Given) -> Result<Vec<CaseRun>, Error> {
-    if arguments.files.is_empty() {
+fn cases(arguments: &RunArgs, given: &Given, last: &LastRun) -> Result<Vec<CaseRun>, Error> {
+    let asks_for_failed = arguments.shared.selection.last_failed;
+    let failed = last.files();
+    let files = match arguments.files.is_empty() && asks_for_failed {
+        true => &failed,
+        false => &arguments.files,
+    };
+    if files.is_empty() && asks_for_failed {
+        return Err(Error::NothingSelected(
+            "no case has failed here before; give scenario files, or a folder of them".to_owned(),
+        ));
+    }
+    if files.is_empty() {
         return Err(Error::Usage(
             "give a scenario file, or a folder of them: sockdrill run tests/scenarios".to_owned(),
         ));
     }
     let mut cases = Vec::new();
-    for file in &arguments.files {
+    for file in files {
         cases.extend(runner::cases_of(file, given)?);
     }
     for case in &mut cases {
@@ -59,5 +83,9 @@ fn cases(arguments: &RunArgs, given: &Given) -> Result<Vec<CaseRun>, Error> {
     }
     let targets: Vec<_> = cases.iter().map(|case| &case.target).collect();
     refuse_misplaced(&targets, &arguments.shared)?;
-    chosen_cases(cases, arguments)
+    let cases = chosen_cases(cases, arguments)?;
+    match asks_for_failed {
+        true => last.cases(cases),
+        false => Ok(cases),
+    }
 }

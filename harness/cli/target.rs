@@ -2,17 +2,22 @@
 
 use super::arguments::{Effort, FlakyArg, MaxFail, Shared};
 use super::signals::interrupt;
-use crate::launch::Target;
+use crate::launch::{Project, Target};
 use crate::model::error::Error;
 use crate::model::profile::Profile;
 use crate::runner::{Invocation, Rounds, Settings};
 
 /// The target that the command line names: a reference server, a file, or a command.
-pub(super) fn target(name: Option<&str>, shared: &Shared) -> Result<Target, Error> {
-    let speaks = shared.speaks.as_deref().map(Profile::find).transpose()?;
+pub(super) fn target(
+    name: Option<&str>,
+    shared: &Shared,
+    project: &Project,
+) -> Result<Target, Error> {
+    let speaks = shared.speaks.as_deref();
+    let speaks = speaks.map(|name| project.profile(name)).transpose()?;
     let command = Some(&shared.command).filter(|command| !command.is_empty());
     let mut target = match (name, &shared.address, command) {
-        (Some(name), None, None) => Target::find(name)?,
+        (Some(name), None, None) => Target::find_in(name, project)?,
         (None, Some(address), None) => Target::at(address, Profile::unknown())?,
         (None, None, Some(command)) => Target::command(command.clone(), Profile::unknown()),
         (None, None, None) => {

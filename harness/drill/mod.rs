@@ -22,7 +22,7 @@ mod tokens;
 #[cfg(test)]
 mod tests;
 
-pub(crate) use diagnostic::{Diagnostic, Place};
+pub(crate) use diagnostic::{Diagnostic, Place, nearest};
 pub use file::DrillFile;
 pub(crate) use file::{Case, DrillText, format};
 pub(crate) use language::usages;

@@ -18,10 +18,9 @@ use super::settings::Settings;
 use crate::drill::DrillText;
 use crate::foreign::LINE;
 use crate::judge::{Doubt, Skip, Verdict};
-use crate::launch::Target;
 use crate::launch::lab::Lab;
+use crate::launch::{Project, Target};
 use crate::model::error::Error;
-use crate::model::profile::Profile;
 use crate::model::scenario::Scenario;
 use crate::model::spent::Spent;
 use crate::reference;
@@ -58,6 +57,8 @@ pub(crate) struct Given {
     pub speaks: Option<String>,
     /// The sockdrill program that starts reference servers; the program that runs now where `None`.
     pub program: Option<PathBuf>,
+    /// The project file, which names targets and profiles.
+    pub project: Project,
 }
 
 /// Reads the cases of a scenario file, or of all of a folder; `file.drill:14` is the case that line 14 is in.
@@ -118,7 +119,7 @@ fn cases_of_file(path: &Path, prefix: &str, given: &Given) -> Result<Vec<CaseRun
     let file = text.parsed(None)?;
     let mut target = match (&given.target, &file.server) {
         (Some(target), _) => target.clone(),
-        (None, Some(name)) => target_of_file(name, path, given.program.as_deref())?,
+        (None, Some(name)) => target_of_file(name, path, given)?,
         (None, None) => {
             return Err(Error::Usage(format!(
                 "{}: no server; write `server: NAME_OR_FILE` at its top, or give an --address or a command after `--`",
@@ -127,9 +128,9 @@ fn cases_of_file(path: &Path, prefix: &str, given: &Given) -> Result<Vec<CaseRun
         }
     };
     match (&given.speaks, &file.speaks) {
-        (Some(speaks), _) => target.profile = Profile::find(speaks)?,
+        (Some(speaks), _) => target.profile = given.project.profile(speaks)?,
         (None, Some(speaks)) if !target.profile.has_dialogue() => {
-            target.profile = Profile::find(speaks)?;
+            target.profile = given.project.profile(speaks)?;
         }
         (None, _) => {}
     }
@@ -150,12 +151,15 @@ fn cases_of_file(path: &Path, prefix: &str, given: &Given) -> Result<Vec<CaseRun
 }
 
 /// A target that a scenario file names: by name, or as a path beside the file or from here.
-fn target_of_file(name: &str, file: &Path, program: Option<&Path>) -> Result<Target, Error> {
+fn target_of_file(name: &str, file: &Path, given: &Given) -> Result<Target, Error> {
     let beside = file.with_file_name(name);
-    match program {
-        _ if beside.is_file() => Target::read(&beside),
-        Some(program) if reference::find(name).is_some() => Target::reference(name, program),
-        _ => Target::find(name),
+    let project = &given.project;
+    match &given.program {
+        _ if beside.is_file() => Target::read_in(&beside, project),
+        Some(program) if reference::find(name).is_some() && project.target(name).is_none() => {
+            Target::reference(name, program)
+        }
+        _ => Target::find_in(name, project),
     }
 }
 
