@@ -71,6 +71,11 @@ fn words_for(argument: &Arg) -> String {
     }
 }
 
+/// The arguments of a command, and those of all.
+fn arguments<'a>(all: &'a Command, sub: &'a Command) -> impl Iterator<Item = &'a Arg> {
+    sub.get_arguments().chain(all.get_arguments())
+}
+
 /// A POSIX function that prints what may come next, given the words so far, the one under the cursor last.
 fn words_function(command: &Command) -> String {
     let names: Vec<_> = command.get_subcommands().map(Command::get_name).collect();
@@ -81,7 +86,8 @@ fn words_function(command: &Command) -> String {
         names.join("|")
     );
     for sub in command.get_subcommands() {
-        for option in sub.get_arguments().filter(|argument| takes_value(argument)) {
+        let options = arguments(command, sub);
+        for option in options.filter(|argument| takes_value(argument)) {
             for spelling in spellings(option) {
                 let _ = writeln!(
                     text,
@@ -98,7 +104,7 @@ fn words_function(command: &Command) -> String {
         names.join(" ")
     );
     for sub in command.get_subcommands() {
-        let options = sub.get_arguments().flat_map(spellings);
+        let options = arguments(command, sub).flat_map(spellings);
         let positionals = sub.get_positionals().map(words_for);
         let words: Vec<_> = options
             .chain(positionals)
@@ -125,7 +131,7 @@ fn fish(command: &Command) -> String {
             "complete -c sockdrill -n __fish_use_subcommand -f -a {name} -d {}",
             quoted(&about)
         );
-        for argument in sub.get_arguments() {
+        for argument in arguments(command, sub) {
             let mut line = format!("complete -c sockdrill -n '__fish_seen_subcommand_from {name}'");
             if let Some(long) = argument.get_long() {
                 let _ = write!(line, " -l {long}");

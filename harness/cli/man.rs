@@ -36,25 +36,32 @@ pub(super) fn man_page(command: &Command) -> String {
         }
         page.push_str(".br\n");
     }
-    let _ = writeln!(page, ".SH DESCRIPTION\n{}\n.SH COMMANDS", roff(&about));
+    let _ = writeln!(page, ".SH DESCRIPTION\n{}\n.SH OPTIONS", roff(&about));
+    options(&mut page, command);
+    page.push_str(".SH COMMANDS\n");
     for sub in command.get_subcommands() {
         let about = text_of(sub.get_about());
         let _ = writeln!(page, ".SS {}\n{}", roff(sub.get_name()), roff(&about));
-        for argument in sub.get_arguments() {
-            let help = text_of(argument.get_help());
-            let _ = writeln!(
-                page,
-                ".TP\n.B {}\n{}",
-                roff(&heading(argument)),
-                roff(&help)
-            );
-        }
+        options(&mut page, sub);
     }
     page.push_str(".SH EXIT STATUS\n");
     for (code, meaning) in EXIT_STATUS {
         let _ = writeln!(page, ".TP\n.B {code}\n{}", roff(meaning));
     }
     page
+}
+
+/// The arguments of a command, each with its line.
+fn options(page: &mut String, command: &Command) {
+    for argument in command.get_arguments() {
+        let help = argument.get_help().map(ToString::to_string);
+        let _ = writeln!(
+            page,
+            ".TP\n.B {}\n{}",
+            roff(&heading(argument)),
+            roff(&help.unwrap_or_default())
+        );
+    }
 }
 
 /// What follows the name of a command.
