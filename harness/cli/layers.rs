@@ -230,7 +230,7 @@ fn beneath(command: &Command, matches: &ArgMatches, layers: &[Layer]) -> Result<
             continue;
         }
         let rivals = IN_PLACE.iter().find(|rivals| rivals.contains(&option));
-        let rivals = rivals.map_or(vec![option], |rivals| rivals.to_vec());
+        let rivals = rivals.map_or_else(|| vec![option], |rivals| rivals.to_vec());
         if !rivals.iter().any(|option| is_typed(option)) {
             given.extend(first_of(&rivals, argument, command.get_name(), layers)?);
         }
@@ -438,7 +438,7 @@ fn with_defaults(command: Command, name: Option<&str>, given: &[Given]) -> Comma
     };
     let command = set(command);
     match name.filter(|name| *name != "config") {
-        Some(name) => command.mut_subcommand(name.to_owned(), set),
+        Some(name) => command.mut_subcommand(name, set),
         None => command,
     }
 }

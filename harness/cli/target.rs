@@ -119,5 +119,5 @@ fn most_failures(effort: &Effort) -> Option<usize> {
 /// How often the run is made, where that is not once.
 fn rounds(effort: &Effort) -> Option<Rounds> {
     let times = effort.repeat.map(Rounds::Times);
-    times.or(effort.repeat_for.map(Rounds::For))
+    times.or_else(|| effort.repeat_for.map(Rounds::For))
 }

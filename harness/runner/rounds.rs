@@ -115,7 +115,7 @@ fn counted(mut report: Report) -> Report {
 fn add(whole: &mut Report, mut round: Report) {
     whole.interrupted |= round.interrupted;
     whole.serves_nobody |= round.serves_nobody;
-    whole.unsaved = whole.unsaved.take().or(round.unsaved.take());
+    whole.unsaved = whole.unsaved.take().or_else(|| round.unsaved.take());
     for result in counted(round).results {
         let mut known = whole.results.iter_mut();
         let known = known.find(|known| (known.place, &known.id) == (result.place, &result.id));
