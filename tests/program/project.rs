@@ -10,13 +10,11 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_sockdrill");
 /// A project file with a target that is broken, a profile of its own, and options.
 fn project() -> TempDir {
     let folder = tempfile::tempdir().unwrap();
-    let text = format!(
-        "[targets.mine]\ncommand = [\"bin/serve\", \"{{port}}\"]\nspeaks = \"hello\"\n\
+    let text = "[targets.mine]\ncommand = [\"bin/serve\", \"{port}\"]\nspeaks = \"hello\"\n\
          [profiles.hello]\ntransport = \"tcp\"\n[[profiles.hello.exchange]]\nsend = 'hello'\nreply = 'hello'\n\
          [profiles.hello.promises]\nserves = \"concurrently\"\n\
          [defaults]\njobs = 3\nseed = 5\n[defaults.check]\nonly = [\"reset/mid-request\"]\n\
-         [profile.ci]\njobs = 4\nstrict = true\nno-fail-fast = true\n[profile.ci.run]\nseed = 6\n"
-    );
+         [profile.ci]\njobs = 4\nstrict = true\nno-fail-fast = true\n[profile.ci.run]\nseed = 6\n";
     let serve =
         format!("#!/bin/sh\nexec {PROGRAM} serve echo --violate reset/mid-request --port \"$1\"\n");
     fs::create_dir_all(folder.path().join("bin")).unwrap();
