@@ -16,6 +16,9 @@ use std::time::Duration;
 #[derive(Parser)]
 #[command(version, max_term_width = 100)]
 pub(super) struct Cli {
+    /// When words are coloured: `auto` is on terminals, as NO_COLOR and CLICOLOR_FORCE say.
+    #[arg(long, value_enum, global = true, value_name = "WHEN", default_value_t = ColorArg::Auto)]
+    pub(super) color: ColorArg,
     #[command(subcommand)]
     pub(super) command: Command,
 }
@@ -24,7 +27,7 @@ pub(super) struct Cli {
 pub(super) enum Command {
     /// Checks a server: a reference server by name, a target file, or the command after `--`.
     Check(CheckArgs),
-    /// Runs scenario files; `file.drill:14` addresses one case.
+    /// Runs scenario files, and those of folders; `file.drill:14` addresses one case.
     Run(RunArgs),
     /// Writes a scenario as a Python program that shows without sockdrill what a server does.
     Repro(ReproArgs),
@@ -60,6 +63,8 @@ pub(super) enum Command {
         #[arg(long, value_enum, default_value_t = MessageFormat::Human)]
         message_format: MessageFormat,
     },
+    /// Shows what the project file, the environment and the program itself say of each option.
+    Config(ConfigArgs),
     /// Tells what this host permits, and how to permit the rest.
     Doctor,
     /// Writes a target with its profile and a first scenario, to be filled in; overwrites nothing.
@@ -86,6 +91,13 @@ impl Command {
             _ => MessageFormat::Human,
         }
     }
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub(super) enum ColorArg {
+    Auto,
+    Always,
+    Never,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -178,9 +190,6 @@ pub(super) struct CheckArgs {
     /// Goes to every position and to thousands.
     #[arg(long)]
     pub(super) deep: bool,
-    /// Goes on to the end of a run that has found something, however long it takes; usually it ends after two minutes.
-    #[arg(long)]
-    pub(super) no_fail_fast: bool,
     /// How many cases of each property are drawn.
     #[arg(long, value_name = "N")]
     pub(super) cases: Option<usize>,
@@ -196,9 +205,15 @@ pub(super) struct CheckArgs {
 
 #[derive(Args)]
 pub(super) struct RunArgs {
-    /// Scenario files, each perhaps with `:LINE`.
-    #[arg(required = true)]
+    /// Scenario files, each perhaps with `:LINE`, and folders of them.
+    #[arg(value_name = "FILES_OR_FOLDERS")]
     pub(super) files: Vec<String>,
+    /// Only cases that have this text in their names; `*` stands for any text.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) only: Vec<String>,
+    /// No case that has this text in its name.
+    #[arg(long, value_name = "TEXT")]
+    pub(super) skip: Vec<String>,
     /// Prints every event of every case.
     #[arg(long, short)]
     pub(super) verbose: bool,
@@ -210,7 +225,120 @@ pub(super) struct RunArgs {
 }
 
 #[derive(Args)]
+pub(super) struct ConfigArgs {
+    /// What to do with it.
+    pub(super) what: Showing,
+    /// How to print it.
+    #[arg(long, value_enum, default_value_t = ListFormat::Text)]
+    pub(super) format: ListFormat,
+    #[command(flatten)]
+    pub(super) config: ConfigFile,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+pub(super) enum Showing {
+    Show,
+}
+
+/// Which project file has its say.
+#[derive(Args, Default)]
+pub(super) struct ConfigFile {
+    /// The project file, in the place of the sockdrill.toml of this folder or of one above it.
+    #[arg(long, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    /// Reads no project file.
+    #[arg(long, conflicts_with_all = ["config", "profile"])]
+    pub(super) no_config: bool,
+    /// The profile of the project file, such as ci, whose options come before its defaults.
+    #[arg(long, value_name = "NAME")]
+    pub(super) profile: Option<String>,
+}
+
+/// How much of a run is done, in which order, and how often.
+#[derive(Args)]
+pub(super) struct Selection {
+    /// Only what this expression means, such as 'test(reset) - tag(slow)'; the words are those of nextest.
+    #[arg(short = 'E', long, value_name = "EXPRESSION")]
+    pub(super) filter_expr: Vec<String>,
+    /// Only what has failed before and has not passed since; all, where nothing has.
+    #[arg(long)]
+    pub(super) last_failed: bool,
+    /// Lists what is selected, and starts no server.
+    #[arg(long)]
+    pub(super) list: bool,
+    /// How the list is printed.
+    #[arg(long, value_enum, requires = "list", default_value_t = ListFormat::Text)]
+    pub(super) format: ListFormat,
+}
+
+/// When a run ends, and how often all of it is tried.
+#[derive(Args)]
+pub(super) struct Effort {
+    /// Begins nothing more once something has failed; what has begun comes to its end.
+    #[arg(long, conflicts_with_all = ["no_fail_fast", "max_fail"])]
+    pub(super) fail_fast: bool,
+    /// Goes on to the end of a run that has found something, however long it takes; usually one of checks ends after two minutes then.
+    #[arg(long, conflicts_with = "max_fail")]
+    pub(super) no_fail_fast: bool,
+    /// Begins nothing more once so many have failed; `all` is --no-fail-fast.
+    #[arg(long, value_name = "N", value_parser = max_fail)]
+    pub(super) max_fail: Option<MaxFail>,
+    /// Tries each so often; the first failure is told.
+    #[arg(long, value_name = "N", value_parser = times, conflicts_with = "repeat_for")]
+    pub(super) repeat: Option<usize>,
+    /// Tries all again and again for this time, such as 10m.
+    #[arg(long = "for", value_name = "TIME", value_parser = budget)]
+    pub(super) repeat_for: Option<Duration>,
+    /// Tries what fails so often again; what passes then is flaky. A crash is none.
+    #[arg(long, value_name = "N", default_value_t = 0)]
+    pub(super) retries: usize,
+    /// What is flaky passes or fails the run.
+    #[arg(long, value_enum, value_name = "WHAT", default_value_t = FlakyArg::Pass)]
+    pub(super) flaky: FlakyArg,
+}
+
+/// How much may fail before a run begins nothing more.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum MaxFail {
+    All,
+    So(usize),
+}
+
+fn max_fail(text: &str) -> Result<MaxFail, String> {
+    match text {
+        "all" => Ok(MaxFail::All),
+        text => times(text)
+            .map(MaxFail::So)
+            .map_err(|error| format!("{error}, or all")),
+    }
+}
+
+/// How often something is done that is done at all.
+fn times(text: &str) -> Result<usize, String> {
+    let times = text.parse().ok().filter(|times| *times > 0);
+    times.ok_or_else(|| "write a number from 1 up".to_owned())
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub(super) enum FlakyArg {
+    Pass,
+    Fail,
+}
+
+#[derive(Clone, Copy, PartialEq, ValueEnum)]
+pub(super) enum ListFormat {
+    Text,
+    Json,
+}
+
+#[derive(Args)]
 pub(super) struct Shared {
+    #[command(flatten)]
+    pub(super) selection: Selection,
+    #[command(flatten)]
+    pub(super) effort: Effort,
+    #[command(flatten)]
+    pub(super) config: ConfigFile,
     /// What the server speaks: a profile's name or file.
     #[arg(long, value_name = "PROFILE")]
     pub(super) speaks: Option<String>,
@@ -330,6 +458,8 @@ pub(super) struct ReproArgs {
     /// Which of several listeners is meant: a port, or an address as the error lists them.
     #[arg(long, value_name = "ADDRESS", value_parser = listener)]
     pub(super) listen: Option<String>,
+    #[command(flatten)]
+    pub(super) config: ConfigFile,
     /// The server's command, in the place of the server that the file names.
     #[arg(last = true, value_name = "COMMAND")]
     pub(super) command: Vec<String>,

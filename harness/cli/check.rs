@@ -1,25 +1,59 @@
 //! `sockdrill check`: every check that applies, on one server.
 
-use super::arguments::CheckArgs;
-use super::output::{say, warn};
+use super::arguments::{CheckArgs, Shared};
+use super::last_run::LastRun;
+use super::layers::Layers;
+use super::output::{say, say_result, say_round, warn};
 use super::reports::{finish, try_places};
-use super::target::{settings, target};
+use super::selected::list_checks;
+use super::selection::chosen_checks;
+use super::target::{is_named, settings, target};
+use crate::checks;
+use crate::launch::{Project, Target};
 use crate::model::error::{Error, ExitCode};
+use crate::model::profile::Profile;
+use crate::report::data::CheckResult;
 use crate::runner::{self, Invocation, Settings};
 
-pub(super) fn check(arguments: &CheckArgs, invocation: Invocation) -> Result<ExitCode, Error> {
+pub(super) fn check(
+    arguments: &CheckArgs,
+    layers: &Layers,
+    invocation: Invocation,
+) -> Result<ExitCode, Error> {
+    match tried(arguments, layers, invocation) {
+        Err(error @ Error::NothingSelected(_)) => {
+            let (_, code) = finish(Err(error), &arguments.shared)?;
+            Ok(code)
+        }
+        done => done,
+    }
+}
+
+fn tried(
+    arguments: &CheckArgs,
+    layers: &Layers,
+    invocation: Invocation,
+) -> Result<ExitCode, Error> {
     let shared = &arguments.shared;
-    let target = target(arguments.target.as_deref(), shared)?;
-    try_places(shared)?;
     let settings = Settings {
         only: arguments.only.clone(),
         skip: arguments.skip.clone(),
         deep: arguments.deep,
-        fail_fast: !arguments.no_fail_fast,
         cases: arguments.cases,
         saved: shared.artifacts.clone(),
         ..settings(shared, invocation)?
     };
+    let settings = Settings {
+        among: chosen_checks(&shared.selection, &settings)?,
+        ..settings
+    };
+    if shared.selection.list {
+        return list(arguments, &layers.project, settings);
+    }
+    let target = target(arguments.target.as_deref(), shared, &layers.project)?;
+    let last = LastRun::of(&layers.project);
+    let settings = narrowed(settings, &last, shared, Some(&target))?;
+    try_places(shared)?;
     let unreadable = runner::unreadable_saved_cases(&settings);
     for error in &unreadable {
         warn(&format!("a saved case is left out: {}", error.chain()));
@@ -27,12 +61,18 @@ pub(super) fn check(arguments: &CheckArgs, invocation: Invocation) -> Result<Exi
     if unreadable.len() > 1 {
         warn(&format!("{} saved cases are left out", unreadable.len()));
     }
-    let ran = runner::check(&target, &settings, &|result| {
-        say(&result.line());
+    let on_result = |result: &CheckResult| {
+        say_result(result);
         if arguments.verbose && result.scenarios > 0 {
             say(&format!("    {}", result.effort()));
         }
+    };
+    let ran = runner::in_rounds(&settings, &say_round, &on_result, |settings, on_result| {
+        runner::check(&target, settings, on_result)
     });
+    if let Ok(report) = &ran {
+        last.keep_checks(&target, report);
+    }
     let (report, code) = finish(ran, shared)?;
     let passed = report.map_or(0, |report| report.summary().pass);
     // Of what the user did not wait for nothing is demanded.
@@ -46,4 +86,44 @@ pub(super) fn check(arguments: &CheckArgs, invocation: Invocation) -> Result<Exi
         return Ok(ExitCode::Failed);
     }
     Ok(code)
+}
+
+/// Lists the checks that are chosen, of which no server has to be known.
+fn list(arguments: &CheckArgs, project: &Project, settings: Settings) -> Result<ExitCode, Error> {
+    let shared = &arguments.shared;
+    let is_known = arguments.target.is_some() || is_named(shared);
+    let known = is_known.then(|| target(arguments.target.as_deref(), shared, project));
+    let known = known.transpose()?;
+    let settings = narrowed(settings, &LastRun::of(project), shared, known.as_ref())?;
+    let unknown = || Target::command([""; 0], Profile::unknown());
+    let target = known.unwrap_or_else(unknown);
+    let selected = runner::selected(&target, &checks::all(), &settings)?;
+    list_checks(selected, &settings, &shared.selection)
+}
+
+/// The same where only what has failed is tried, if that is wanted.
+fn narrowed(
+    settings: Settings,
+    last: &LastRun,
+    shared: &Shared,
+    target: Option<&Target>,
+) -> Result<Settings, Error> {
+    if !shared.selection.last_failed {
+        return Ok(settings);
+    }
+    let Some(failed) = last.checks(target)? else {
+        return Ok(settings);
+    };
+    let table = checks::all().into_iter().map(|check| check.id);
+    let has_failed = |id: &&str| failed.iter().any(|failed| failed == id) && settings.selects(id);
+    let among: Vec<&str> = table.filter(has_failed).collect();
+    match among.is_empty() {
+        true => Err(Error::NothingSelected(
+            "none of the checks that have failed before is chosen".to_owned(),
+        )),
+        false => Ok(Settings {
+            among: Some(among),
+            ..settings
+        }),
+    }
 }

@@ -1,10 +1,12 @@
 //! From the words of the command line to a command, and from what came of it to an exit code.
 
-use super::arguments::{Cli, Command};
-use super::output::{complain_as, say, say_aside};
+use super::arguments::{Cli, Command, MessageFormat};
+use super::layers::{Layers, layered};
+use super::output::{colour, complain_as, say, say_aside};
 use super::repeat::invocation;
 use super::{
-    check, completions, doctor, explain, fmt, init, list, log, man, report, repro, run, serve,
+    check, completions, config, doctor, explain, fmt, init, list, log, man, report, repro, run,
+    serve,
 };
 use crate::foreign::is_active;
 use crate::model::error::{Error, ExitCode};
@@ -18,10 +20,19 @@ pub fn main() -> i32 {
     if completions::is_answered(Cli::command).unwrap_or_else(refuse) {
         return ExitCode::Passed as i32;
     }
-    let matches = Cli::command().try_get_matches().unwrap_or_else(refuse);
-    let cli = Cli::from_arg_matches(&matches).unwrap_or_else(refuse);
-    let format = cli.command.message_format();
-    let code = match dispatch(cli.command, &matches) {
+    let words: Vec<_> = std::env::args_os().collect();
+    let plain = Cli::command()
+        .try_get_matches_from(&words)
+        .unwrap_or_else(refuse);
+    let mut format = MessageFormat::Human;
+    let done = layered(&words, plain).and_then(|layered| {
+        let (matches, layers) = layered.unwrap_or_else(refuse);
+        let cli = Cli::from_arg_matches(&matches).unwrap_or_else(refuse);
+        colour(cli.color);
+        format = cli.command.message_format();
+        dispatch(cli.command, &matches, &layers)
+    });
+    let code = match done {
         Ok(code) => code,
         Err(error) => {
             complain_as(format, &error);
@@ -41,19 +52,20 @@ fn refuse<T>(error: clap::Error) -> T {
     std::process::exit(error.exit_code())
 }
 
-fn dispatch(command: Command, matches: &ArgMatches) -> Result<ExitCode, Error> {
+fn dispatch(command: Command, matches: &ArgMatches, layers: &Layers) -> Result<ExitCode, Error> {
     log::begin()?;
     match command {
-        Command::Check(arguments) => check::check(&arguments, invocation(matches)),
-        Command::Run(arguments) => run::run(&arguments, invocation(matches)),
+        Command::Check(arguments) => check::check(&arguments, layers, invocation(matches, layers)),
+        Command::Run(arguments) => run::run(&arguments, layers, invocation(matches, layers)),
         Command::Report(arguments) => report::report(&arguments),
-        Command::Repro(arguments) => repro::repro(arguments),
+        Command::Repro(arguments) => repro::repro(arguments, layers),
         Command::Serve(arguments) => serve::serve(&arguments),
         Command::List { what, format } => list::list(what, format),
         Command::Explain { check } => explain::explain(&check),
         Command::Fmt {
             files, check, to, ..
         } => fmt::fmt(&files, check, to),
+        Command::Config(arguments) => config::config(&arguments, layers),
         Command::Doctor => doctor::doctor(),
         Command::Init { folder } => init::init(&folder),
         Command::Completions { shell } => {

@@ -47,10 +47,7 @@ pub(super) fn list(what: Listing, format: Format) -> Result<ExitCode, Error> {
             .collect(),
     };
     match (format, what) {
-        (Format::Json, _) => {
-            let rows: Vec<_> = rows.into_iter().map(|row| row.json).collect();
-            say(&serde_json::Value::Array(rows).to_string());
-        }
+        (Format::Json, _) => print_rows(rows, true),
         (Format::Markdown, Listing::Checks) => say(checks_page().trim_end()),
         (Format::Markdown, Listing::Steps) => say(language_page().trim_end()),
         (Format::Markdown, _) => {
@@ -65,21 +62,28 @@ pub(super) fn list(what: Listing, format: Format) -> Result<ExitCode, Error> {
                 "only `list steps` has a --format textmate, a grammar for editors".to_owned(),
             ));
         }
-        (Format::Text, _) => {
-            let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
-            for Row { name, about, .. } in rows {
-                say(format!("{name:<width$}  {about}").trim_end());
-            }
-        }
+        (Format::Text, _) => print_rows(rows, false),
     }
     Ok(ExitCode::Passed)
 }
 
+/// Prints lines, or a JSON array of all there is to say.
+pub(super) fn print_rows(rows: Vec<Row>, as_json: bool) {
+    if as_json {
+        let rows: Vec<_> = rows.into_iter().map(|row| row.json).collect();
+        return say(&serde_json::Value::Array(rows).to_string());
+    }
+    let width = rows.iter().map(|row| row.name.len()).max().unwrap_or(0);
+    for Row { name, about, .. } in rows {
+        say(format!("{name:<width$}  {about}").trim_end());
+    }
+}
+
 /// A line of a list, and all there is to say of it.
-struct Row {
-    name: String,
-    about: String,
-    json: serde_json::Value,
+pub(super) struct Row {
+    pub(super) name: String,
+    pub(super) about: String,
+    pub(super) json: serde_json::Value,
 }
 
 fn named(name: &str, about: &str) -> Row {
@@ -90,7 +94,7 @@ fn named(name: &str, about: &str) -> Row {
     }
 }
 
-fn check_row(check: &Check) -> Row {
+pub(super) fn check_row(check: &Check) -> Row {
     Row {
         name: check.id.to_owned(),
         about: check.requirement.to_owned(),

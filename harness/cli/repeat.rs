@@ -3,6 +3,7 @@
 //! Whatever is given is repeated, so that no new option can be forgotten; the exceptions are listed here.
 
 use super::arguments::Cli;
+use super::layers::{From, Layers};
 use crate::runner::Invocation;
 use clap::parser::ValueSource;
 use clap::{Arg, ArgMatches, CommandFactory};
@@ -25,12 +26,36 @@ const EXCEPTIONS: &[(&str, &str, Repeated)] = &[
     // What failed is named in their place.
     ("check", "only", Repeated::Not),
     ("check", "skip", Repeated::Not),
+    ("check", "filter_expr", Repeated::Not),
+    ("check", "last_failed", Repeated::Not),
+    ("check", "list", Repeated::Not),
+    ("check", "format", Repeated::Not),
     ("run", "files", Repeated::Not),
+    ("run", "only", Repeated::Not),
+    ("run", "skip", Repeated::Not),
+    ("run", "filter_expr", Repeated::Not),
+    ("run", "last_failed", Repeated::Not),
+    ("run", "list", Repeated::Not),
+    ("run", "format", Repeated::Not),
     // One part is no run of so many.
     ("check", "min_checks", Repeated::Not),
     ("check", "no_tests", Repeated::Not),
     ("run", "no_tests", Repeated::Not),
+    // Once is enough to see it.
+    ("check", "fail_fast", Repeated::Not),
     ("check", "no_fail_fast", Repeated::Not),
+    ("check", "max_fail", Repeated::Not),
+    ("check", "repeat", Repeated::Not),
+    ("check", "repeat_for", Repeated::Not),
+    ("check", "retries", Repeated::Not),
+    ("check", "flaky", Repeated::Not),
+    ("run", "fail_fast", Repeated::Not),
+    ("run", "no_fail_fast", Repeated::Not),
+    ("run", "max_fail", Repeated::Not),
+    ("run", "repeat", Repeated::Not),
+    ("run", "repeat_for", Repeated::Not),
+    ("run", "retries", Repeated::Not),
+    ("run", "flaky", Repeated::Not),
     // One part is repeated whole, wherever it was tried.
     ("check", "budget", Repeated::Not),
     ("run", "budget", Repeated::Not),
@@ -64,23 +89,28 @@ fn repeated(command: &str, argument: &str) -> Repeated {
 }
 
 /// The command that was given, with a gap for the part that is to be repeated.
-pub(super) fn invocation(matches: &ArgMatches) -> Invocation {
+pub(super) fn invocation(matches: &ArgMatches, layers: &Layers) -> Invocation {
     // As it was called, so that it is found again from the same folder.
     let program = std::env::args().next();
     let program = program.unwrap_or_else(|| "sockdrill".to_owned());
-    let mut invocation = Invocation {
-        before: vec![program],
-        after: Vec::new(),
-    };
     let all = Cli::command();
     let Some((name, matches)) = matches.subcommand() else {
-        return invocation;
+        return Invocation {
+            before: vec![program],
+            after: Vec::new(),
+        };
     };
+    let mut invocation = Invocation {
+        before: without_variables(name, layers),
+        after: Vec::new(),
+    };
+    invocation.before.push(program);
     invocation.before.push(name.to_owned());
     let command = all.find_subcommand(name).into_iter();
     for argument in command.flat_map(clap::Command::get_arguments) {
-        let was_given =
-            matches.value_source(argument.get_id().as_str()) == Some(ValueSource::CommandLine);
+        let id = argument.get_id().as_str();
+        let was_given = matches.value_source(id) == Some(ValueSource::CommandLine)
+            || variable_of(id, layers).is_some() && !is_unset_flag(argument, matches);
         match repeated(name, argument.get_id().as_str()) {
             Repeated::AsGiven if !was_given => {}
             Repeated::Not => {}
@@ -93,6 +123,32 @@ pub(super) fn invocation(matches: &ArgMatches) -> Invocation {
         }
     }
     invocation
+}
+
+/// The variable that has given an argument its value, where one has: it may have been there for one command alone.
+fn variable_of<'a>(id: &str, layers: &'a Layers) -> Option<&'a str> {
+    layers.given.iter().find_map(|given| match &given.from {
+        From::Environment(variable) if given.id == id => Some(variable.as_str()),
+        _ => None,
+    })
+}
+
+/// What takes away the variables of all that is not repeated: they would choose another part, or write over a report.
+fn without_variables(name: &str, layers: &Layers) -> Vec<String> {
+    let is_not = |id: &str| repeated(name, id) == Repeated::Not;
+    let given = layers.given.iter().filter(|given| is_not(&given.id));
+    let variables = given.filter_map(|given| variable_of(&given.id, layers));
+    let words: Vec<String> = variables
+        .flat_map(|variable| ["-u".to_owned(), variable.to_owned()])
+        .collect();
+    match words.is_empty() {
+        true => words,
+        false => std::iter::once("env".to_owned()).chain(words).collect(),
+    }
+}
+
+fn is_unset_flag(argument: &Arg, matches: &ArgMatches) -> bool {
+    !argument.get_action().takes_values() && !matches.get_flag(argument.get_id().as_str())
 }
 
 /// The words that give an argument the value that it has.
@@ -133,10 +189,23 @@ mod tests {
                 ("only", Not),
                 ("skip", Not),
                 ("deep", AsGiven),
-                ("no_fail_fast", Not),
                 ("cases", AsGiven),
                 ("verbose", Not),
                 ("min_checks", Not),
+                ("filter_expr", Not),
+                ("last_failed", Not),
+                ("list", Not),
+                ("format", Not),
+                ("fail_fast", Not),
+                ("no_fail_fast", Not),
+                ("max_fail", Not),
+                ("repeat", Not),
+                ("repeat_for", Not),
+                ("retries", Not),
+                ("flaky", Not),
+                ("config", AsGiven),
+                ("no_config", AsGiven),
+                ("profile", AsGiven),
                 ("speaks", AsGiven),
                 ("isolation", AsGiven),
                 ("listen", AsGiven),
@@ -164,8 +233,24 @@ mod tests {
             "run",
             &[
                 ("files", Not),
+                ("only", Not),
+                ("skip", Not),
                 ("verbose", Not),
                 ("message_format", Not),
+                ("filter_expr", Not),
+                ("last_failed", Not),
+                ("list", Not),
+                ("format", Not),
+                ("fail_fast", Not),
+                ("no_fail_fast", Not),
+                ("max_fail", Not),
+                ("repeat", Not),
+                ("repeat_for", Not),
+                ("retries", Not),
+                ("flaky", Not),
+                ("config", AsGiven),
+                ("no_config", AsGiven),
+                ("profile", AsGiven),
                 ("speaks", AsGiven),
                 ("isolation", AsGiven),
                 ("listen", AsGiven),
@@ -219,8 +304,10 @@ mod tests {
     /// The command that repeats `part` of what these words ask for.
     fn repeating(words: &[&str], part: &str) -> Vec<String> {
         let words = std::iter::once("sockdrill").chain(words.iter().copied());
-        let Invocation { before, after } =
-            invocation(&Cli::command().try_get_matches_from(words).unwrap());
+        let Invocation { before, after } = invocation(
+            &Cli::command().try_get_matches_from(words).unwrap(),
+            &Layers::default(),
+        );
         let part = std::iter::once(part.to_owned());
         before
             .into_iter()

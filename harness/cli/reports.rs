@@ -2,7 +2,7 @@
 
 use super::arguments::{Forms, Shared};
 use super::destination::Destination;
-use super::output::{complain, say};
+use super::output::{complain, say, say_counts};
 use crate::model::error::{Error, ExitCode};
 use crate::report::concluded::NoTests;
 use crate::report::data::{CheckResult, Report};
@@ -84,11 +84,16 @@ pub(super) fn finish(
 
 /// Writes a report in the forms that were asked for, and the end of its text, and returns the exit code.
 pub(super) fn conclude(report: &Written, forms: &Forms, no_tests: NoTests) -> ExitCode {
+    let code = report.exit_code(no_tests);
+    let counts = report.summary.in_words();
     for line in report.closing_text().trim_end().lines() {
-        say(line);
+        match line.strip_prefix(&counts) {
+            Some(rest) => say_counts(&counts, rest, code == ExitCode::Passed),
+            None => say(line),
+        }
     }
     let written = asked(forms).map(|(destination, form)| destination.write(&form(report)));
-    let code = all_written(report.exit_code(no_tests), written);
+    let code = all_written(code, written);
     if let Some(too_little) = report.too_little().filter(|why| why.is_told(no_tests)) {
         say(&too_little.to_string());
     }

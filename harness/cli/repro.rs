@@ -1,6 +1,7 @@
 //! `sockdrill repro`: a scenario as a Python program.
 
 use super::arguments::ReproArgs;
+use super::layers::Layers;
 use super::output::{say, warn, write};
 use crate::foreign::LINE;
 use crate::launch::Target;
@@ -8,14 +9,22 @@ use crate::model::error::{Error, ExitCode};
 use crate::model::profile::Profile;
 use crate::reproducer::Reproducer;
 use crate::runner::{self, Given};
+use std::path::Path;
 
-pub(super) fn repro(arguments: ReproArgs) -> Result<ExitCode, Error> {
+pub(super) fn repro(arguments: ReproArgs, layers: &Layers) -> Result<ExitCode, Error> {
     let command = arguments.command;
     let given = Given {
         target: (!command.is_empty()).then(|| Target::command(command, Profile::unknown())),
         speaks: arguments.speaks,
         program: None,
+        project: layers.project.clone(),
     };
+    if Path::new(&arguments.file).is_dir() {
+        return Err(Error::Usage(format!(
+            "{} is a folder, and a program is made of a file",
+            arguments.file
+        )));
+    }
     let cases = runner::cases_of(&arguments.file, &given)?;
     let Some(first) = cases.first() else {
         return Err(Error::NothingSelected(format!(

@@ -1,42 +1,81 @@
 //! `sockdrill run`: scenario files.
 
 use super::arguments::RunArgs;
-use super::output::say;
+use super::last_run::LastRun;
+use super::layers::Layers;
+use super::output::{say, say_result, say_round};
 use super::reports::{finish, try_places};
+use super::selected::list_cases;
+use super::selection::chosen_cases;
 use super::target::{is_named, refuse_misplaced, settings, started_as_told, target};
 use crate::model::error::{Error, ExitCode};
+use crate::report::data::CheckResult;
 use crate::runner::{self, CaseRun, Given, Invocation, Settings};
 
-pub(super) fn run(arguments: &RunArgs, invocation: Invocation) -> Result<ExitCode, Error> {
+pub(super) fn run(
+    arguments: &RunArgs,
+    layers: &Layers,
+    invocation: Invocation,
+) -> Result<ExitCode, Error> {
     let shared = &arguments.shared;
     let given = Given {
-        target: is_named(shared).then(|| target(None, shared)).transpose()?,
+        target: is_named(shared)
+            .then(|| target(None, shared, &layers.project))
+            .transpose()?,
         speaks: shared.speaks.clone(),
         program: None,
+        project: layers.project.clone(),
     };
-    try_places(shared)?;
     let settings = Settings {
         verbose: arguments.verbose,
         ..settings(shared, invocation)?
     };
-    let ran = cases(arguments, &given).and_then(|cases| {
-        runner::run_cases(&cases, &settings, &|result| {
-            say(&result.line());
-            if arguments.verbose {
-                for line in &result.transcript {
-                    say(&format!("    {line}"));
-                }
+    let last = LastRun::of(&layers.project);
+    let cases = cases(arguments, &given, &last);
+    if shared.selection.list {
+        return list_cases(&cases?, &settings, &shared.selection);
+    }
+    try_places(shared)?;
+    let on_result = |result: &CheckResult| {
+        say_result(result);
+        if arguments.verbose {
+            for line in &result.transcript {
+                say(&format!("    {line}"));
             }
+        }
+    };
+    let ran = cases.and_then(|cases| {
+        runner::in_rounds(&settings, &say_round, &on_result, |settings, on_result| {
+            runner::run_cases(&cases, settings, on_result)
         })
     });
+    if let Ok(report) = &ran {
+        last.keep_cases(report);
+    }
     let (_, code) = finish(ran, shared)?;
     Ok(code)
 }
 
-/// The cases of all files.
-fn cases(arguments: &RunArgs, given: &Given) -> Result<Vec<CaseRun>, Error> {
+/// The cases of all files that are chosen.
+fn cases(arguments: &RunArgs, given: &Given, last: &LastRun) -> Result<Vec<CaseRun>, Error> {
+    let asks_for_failed = arguments.shared.selection.last_failed;
+    let failed = last.files();
+    let files = match arguments.files.is_empty() && asks_for_failed {
+        true => &failed,
+        false => &arguments.files,
+    };
+    if files.is_empty() && asks_for_failed {
+        return Err(Error::NothingSelected(
+            "no case has failed here before; give scenario files, or a folder of them".to_owned(),
+        ));
+    }
+    if files.is_empty() {
+        return Err(Error::Usage(
+            "give a scenario file, or a folder of them: sockdrill run tests/scenarios".to_owned(),
+        ));
+    }
     let mut cases = Vec::new();
-    for file in &arguments.files {
+    for file in files {
         cases.extend(runner::cases_of(file, given)?);
     }
     for case in &mut cases {
@@ -44,5 +83,9 @@ fn cases(arguments: &RunArgs, given: &Given) -> Result<Vec<CaseRun>, Error> {
     }
     let targets: Vec<_> = cases.iter().map(|case| &case.target).collect();
     refuse_misplaced(&targets, &arguments.shared)?;
-    Ok(cases)
+    let cases = chosen_cases(cases, arguments)?;
+    match asks_for_failed {
+        true => last.cases(cases),
+        false => Ok(cases),
+    }
 }

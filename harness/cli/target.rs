@@ -1,18 +1,23 @@
 //! The server that a command line names, and how it is to be drilled.
 
-use super::arguments::Shared;
+use super::arguments::{Effort, FlakyArg, MaxFail, Shared};
 use super::signals::interrupt;
-use crate::launch::Target;
+use crate::launch::{Project, Target};
 use crate::model::error::Error;
 use crate::model::profile::Profile;
-use crate::runner::{Invocation, Settings};
+use crate::runner::{Invocation, Rounds, Settings};
 
 /// The target that the command line names: a reference server, a file, or a command.
-pub(super) fn target(name: Option<&str>, shared: &Shared) -> Result<Target, Error> {
-    let speaks = shared.speaks.as_deref().map(Profile::find).transpose()?;
+pub(super) fn target(
+    name: Option<&str>,
+    shared: &Shared,
+    project: &Project,
+) -> Result<Target, Error> {
+    let speaks = shared.speaks.as_deref();
+    let speaks = speaks.map(|name| project.profile(name)).transpose()?;
     let command = Some(&shared.command).filter(|command| !command.is_empty());
     let mut target = match (name, &shared.address, command) {
-        (Some(name), None, None) => Target::find(name)?,
+        (Some(name), None, None) => Target::find_in(name, project)?,
         (None, Some(address), None) => Target::at(address, Profile::unknown())?,
         (None, None, Some(command)) => Target::command(command.clone(), Profile::unknown()),
         (None, None, None) => {
@@ -80,11 +85,17 @@ pub(super) fn refuse_misplaced(targets: &[&Target], shared: &Shared) -> Result<(
 
 pub(super) fn settings(shared: &Shared, invocation: Invocation) -> Result<Settings, Error> {
     let defaults = Settings::default();
+    let effort = &shared.effort;
     Ok(Settings {
         isolation: shared.isolation.into(),
         jobs: shared.jobs.unwrap_or(defaults.jobs),
         seed: shared.seed,
         strict: shared.strict,
+        fail_fast: !effort.fail_fast && !effort.no_fail_fast && effort.max_fail.is_none(),
+        max_fail: most_failures(effort),
+        retries: effort.retries,
+        flaky_fails: effort.flaky == FlakyArg::Fail,
+        rounds: rounds(effort),
         budget: shared.budget,
         check_budget: shared.check_budget,
         partition: shared.partition,
@@ -94,4 +105,19 @@ pub(super) fn settings(shared: &Shared, invocation: Invocation) -> Result<Settin
         invocation: Some(invocation),
         ..defaults
     })
+}
+
+/// How much may fail before nothing more is begun.
+fn most_failures(effort: &Effort) -> Option<usize> {
+    match effort.max_fail {
+        Some(MaxFail::So(most)) => Some(most),
+        Some(MaxFail::All) => None,
+        None => effort.fail_fast.then_some(1),
+    }
+}
+
+/// How often the run is made, where that is not once.
+fn rounds(effort: &Effort) -> Option<Rounds> {
+    let times = effort.repeat.map(Rounds::Times);
+    times.or_else(|| effort.repeat_for.map(Rounds::For))
 }

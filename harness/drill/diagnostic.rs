@@ -7,16 +7,16 @@ use std::ops::Range;
 
 /// Where a line stands: in which file, as which line, and what it says.
 #[derive(Clone, Copy, Debug)]
-pub(super) struct Place<'a> {
-    pub(super) file: &'a str,
+pub(crate) struct Place<'a> {
+    pub(crate) file: &'a str,
     /// Counted from one; 0 where the file has no lines of its own.
-    pub(super) number: usize,
-    pub(super) text: &'a str,
+    pub(crate) number: usize,
+    pub(crate) text: &'a str,
 }
 
 /// One mistake in one line.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Diagnostic {
+pub(crate) struct Diagnostic {
     /// The bytes of the line that are wrong; empty where something is missing.
     span: Range<usize>,
     /// What is wrong.
@@ -28,7 +28,7 @@ pub(super) struct Diagnostic {
 }
 
 impl Diagnostic {
-    pub(super) fn new(span: Range<usize>, title: impl Into<String>) -> Self {
+    pub(crate) fn new(span: Range<usize>, title: impl Into<String>) -> Self {
         Self {
             span,
             title: title.into(),
@@ -37,14 +37,14 @@ impl Diagnostic {
         }
     }
 
-    pub(super) fn label(self, label: impl Into<String>) -> Self {
+    pub(crate) fn label(self, label: impl Into<String>) -> Self {
         Self {
             label: Some(label.into()),
             ..self
         }
     }
 
-    pub(super) fn help(self, help: impl Into<String>) -> Self {
+    pub(crate) fn help(self, help: impl Into<String>) -> Self {
         Self {
             help: Some(help.into()),
             ..self
@@ -73,7 +73,7 @@ impl Diagnostic {
     }
 
     /// A word that is none of the known ones.
-    pub(super) fn unknown(span: Range<usize>, title: String, word: &str, known: &[&str]) -> Self {
+    pub(crate) fn unknown(span: Range<usize>, title: String, word: &str, known: &[&str]) -> Self {
         let mistake = Self::new(span, title).help(format!("there are: {}", known.join(", ")));
         match nearest(word, known.iter().copied()) {
             Some(near) => mistake.label(format!("did you mean `{near}`?")),
@@ -82,7 +82,7 @@ impl Diagnostic {
     }
 
     /// The mistake in its place.
-    pub(super) fn at(self, place: Place<'_>) -> Mistake {
+    pub(crate) fn at(self, place: Place<'_>) -> Mistake {
         let column = |byte: usize| {
             let before = place.text.get(..byte).unwrap_or(place.text);
             before.chars().count() + 1

@@ -27,7 +27,7 @@ mod tokens;
 mod tests;
 
 pub(crate) use awaited::awaited;
-pub(crate) use diagnostic::snippet;
+pub(crate) use diagnostic::{Diagnostic, Place, snippet};
 pub use file::DrillFile;
 #[cfg(any(fuzzing, test))]
 pub(crate) use file::format;

@@ -196,6 +196,11 @@ pub(crate) enum Doubt {
         /// Whether it had been begun, or the first look at the server took that long.
         begun: bool,
     },
+    /// So much had failed before that nothing more was to be begun.
+    EnoughFailed {
+        /// How much.
+        failed: usize,
+    },
     /// The user has ended the run before.
     Interrupted {
         /// Whether it had been begun.
@@ -248,6 +253,7 @@ impl Doubt {
             Self::SecondHand { .. } => "second-hand",
             Self::OutOfBudget { .. } => "out-of-budget",
             Self::OutOfCheckBudget { .. } => "out-of-check-budget",
+            Self::EnoughFailed { .. } => "enough-failed",
             Self::Interrupted { .. } => "interrupted",
             Self::CasesUnproven { .. } => "cases-unproven",
         }
@@ -293,6 +299,7 @@ impl Doubt {
                 | Self::OutOfRun { .. }
                 | Self::OutOfBudget { .. }
                 | Self::OutOfCheckBudget { .. }
+                | Self::EnoughFailed { .. }
                 | Self::Interrupted { .. }
                 | Self::Referred { .. }
         )

@@ -4,7 +4,9 @@ mod answer;
 mod elsewhere;
 pub(crate) mod lab;
 mod loopback;
+pub(crate) mod options;
 mod process;
+pub(crate) mod project;
 mod reach;
 mod readiness;
 mod recipient;
@@ -14,6 +16,7 @@ mod target;
 
 pub use elsewhere::Elsewhere;
 pub(crate) use process::{Burst, Process};
+pub(crate) use project::Project;
 pub(crate) use server::Server;
 pub(crate) use shell::command_line;
 pub(crate) use target::Known;

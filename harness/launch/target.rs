@@ -2,6 +2,7 @@
 
 use super::elsewhere::Elsewhere;
 use super::loopback::tells_loopback;
+use super::project::Project;
 use super::reach;
 use super::shell::command_line;
 use crate::foreign::LINE;
@@ -65,8 +66,10 @@ pub struct Target {
     pub(crate) found_to_turn_away: bool,
     /// Failures that are known and have a reason.
     pub(crate) known: Vec<Known>,
-    /// The file that it was read from.
+    /// The file that it was read from, where it is all of it.
     pub(crate) file: Option<PathBuf>,
+    /// The project file in which it has its name, where it is in one.
+    pub(crate) project: Option<PathBuf>,
 }
 
 /// A failure of a target that is known.
@@ -89,7 +92,7 @@ const READY_WITHIN: Duration = Duration::from_secs(10);
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct RawTarget {
+pub(super) struct RawTarget {
     #[serde(default)]
     command: Vec<String>,
     address: Option<Spanned<String>>,
@@ -176,6 +179,7 @@ impl Target {
             found_to_turn_away: false,
             known: Vec::new(),
             file: None,
+            project: None,
         }
     }
 
@@ -194,11 +198,20 @@ impl Target {
         })
     }
 
-    /// Finds a target by the name of a reference server, which this program serves itself, or reads it from a file.
+    /// Finds a target by the name that the project file `sockdrill.toml` gives it, or of a reference server, which this program serves
+    /// itself, or reads it from a file.
     ///
     /// # Errors
     /// There is no such name or file, or the file is malformed.
     pub fn find(name: &str) -> Result<Self, Error> {
+        Self::find_in(name, &Project::here()?)
+    }
+
+    /// The same where the project file is known.
+    pub(crate) fn find_in(name: &str, project: &Project) -> Result<Self, Error> {
+        if let Some(target) = project.target(name) {
+            return Ok(target.clone());
+        }
         if reference::find(name).is_some() {
             let program = std::env::current_exe().map_err(|source| Error::Start {
                 program: name.to_owned(),
@@ -208,12 +221,11 @@ impl Target {
         }
         let path = Path::new(name);
         if path.exists() {
-            return Self::read(path);
+            return Self::read_in(path, project);
         }
-        let known: Vec<_> = reference::SERVERS
-            .iter()
-            .map(|server| server.name)
-            .collect();
+        let named = project.targets().iter().map(|target| target.name.as_str());
+        let known = reference::SERVERS.iter().map(|server| server.name);
+        let known: Vec<_> = named.chain(known).collect();
         Err(Error::Unknown {
             kind: "target",
             name: name.to_owned(),
@@ -254,6 +266,11 @@ impl Target {
     /// # Errors
     /// The file cannot be read or is malformed, or names a profile that does not exist.
     pub fn read(path: &Path) -> Result<Self, Error> {
+        Self::read_in(path, &Project::here()?)
+    }
+
+    /// The same where the project file is known, which may name profiles.
+    pub(crate) fn read_in(path: &Path, project: &Project) -> Result<Self, Error> {
         let text = Kind::SETTINGS.read(path)?;
         let stem = path
             .file_stem()
@@ -261,13 +278,14 @@ impl Target {
             .to_string_lossy()
             .into_owned();
         let folder = path.parent().unwrap_or_else(|| Path::new(""));
-        let parsed = Self::parse(&stem, &text, folder).map_err(|error| match error {
-            Error::Malformed { message, .. } => Error::Malformed {
-                file: path.display().to_string(),
-                message,
-            },
-            other => other,
-        })?;
+        let parsed =
+            Self::parse_in(&stem, &text, folder, project).map_err(|error| match error {
+                Error::Malformed { message, .. } => Error::Malformed {
+                    file: path.display().to_string(),
+                    message,
+                },
+                other => other,
+            })?;
         Ok(Self {
             file: Some(path.to_owned()),
             ..parsed
@@ -279,12 +297,32 @@ impl Target {
     /// # Errors
     /// As [`Target::read`].
     pub fn parse(name: &str, text: &str, folder: &Path) -> Result<Self, Error> {
+        Self::parse_in(name, text, folder, &Project::default())
+    }
+
+    fn parse_in(name: &str, text: &str, folder: &Path, project: &Project) -> Result<Self, Error> {
+        let raw = toml::from_str(text).map_err(|error| Error::Malformed {
+            file: name.to_owned(),
+            message: error.to_string().trim().to_owned(),
+        })?;
+        Self::from_raw(name, raw, text, folder, project)
+    }
+
+    /// What was read from this text makes.
+    ///
+    /// # Errors
+    /// As [`Target::parse`].
+    pub(super) fn from_raw(
+        name: &str,
+        raw: RawTarget,
+        text: &str,
+        folder: &Path,
+        project: &Project,
+    ) -> Result<Self, Error> {
         let malformed = |message: String| Error::Malformed {
             file: name.to_owned(),
             message,
         };
-        let raw: RawTarget =
-            toml::from_str(text).map_err(|error| malformed(error.to_string().trim().to_owned()))?;
         let elsewhere = raw
             .elsewhere()
             .map_err(|mistake| malformed(mistake.shown(text)))?;
@@ -301,7 +339,7 @@ impl Target {
                     "speaks and [profile] exclude each other".to_owned(),
                 ));
             }
-            (Some(speaks), None) => profile_beside(folder, &speaks)?,
+            (Some(speaks), None) => profile_beside(folder, &speaks, project)?,
             (None, Some(raw)) => Profile::from_raw(name, raw, text)
                 .map_err(|mistake| malformed(mistake.shown(text)))?,
             (None, None) => Profile::unknown(),
@@ -347,7 +385,7 @@ impl Target {
             package: raw.package,
             programs: raw.programs,
             known: raw.known,
-            ..Self::command(raw.command, Profile::unknown())
+            ..Self::command(beside(folder, raw.command), Profile::unknown())
         })
     }
 
@@ -397,6 +435,11 @@ impl Target {
 
     /// The words of a command line that name this very target, and those behind `--`, where such words can.
     pub(crate) fn on_command_line(&self) -> Option<(Vec<String>, Vec<String>)> {
+        if let Some(project) = &self.project {
+            let project = Project::read(project).ok()?;
+            let is_as_written = project.target(&self.name) == Some(self);
+            return is_as_written.then(|| (vec![self.name.clone()], Vec::new()));
+        }
         let Some(file) = &self.file else {
             return self.as_command();
         };
@@ -410,7 +453,8 @@ impl Target {
             None => (Vec::new(), Profile::unknown()),
             Some(source) => {
                 let options = vec!["--speaks".to_owned(), source.clone()];
-                (options, Profile::find(source).ok()?)
+                let project = Project::here().unwrap_or_default();
+                (options, project.profile(source).ok()?)
             }
         };
         let command = self.command.clone();
@@ -471,12 +515,26 @@ impl Target {
     }
 }
 
+/// A command of a target file, whose program is a path beside that file if there is such a program, and else one from here.
+fn beside(folder: &Path, mut command: Vec<String>) -> Vec<String> {
+    if let Some(program) = command.first_mut() {
+        let path = folder.join(&*program);
+        if program.contains('/') && !folder.as_os_str().is_empty() && is_program(&path) {
+            // Without a slash it would be looked for in `PATH`; joined to a folder it has one.
+            *program = path.to_string_lossy().into_owned();
+        }
+    }
+    command
+}
+
+/// Whether something can be run.
+fn is_program(path: &Path) -> bool {
+    path.metadata()
+        .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
+}
+
 /// Finds a program the way a shell does: by its path if there is a slash in it, else in `PATH`.
 pub(super) fn find_program(program: &str) -> Option<PathBuf> {
-    let is_program = |path: &Path| {
-        path.metadata()
-            .is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
-    };
     if program.contains('/') {
         let path = std::env::current_dir().ok()?.join(program);
         return is_program(&path).then_some(path);
@@ -490,12 +548,12 @@ pub(super) fn find_program(program: &str) -> Option<PathBuf> {
         .find(|path| is_program(path))
 }
 
-/// The profile that a target file names: a file beside it, or one that everybody knows.
-fn profile_beside(folder: &Path, speaks: &str) -> Result<Profile, Error> {
+/// The profile that a target file names: a file beside it, or one that the project or everybody knows.
+fn profile_beside(folder: &Path, speaks: &str, project: &Project) -> Result<Profile, Error> {
     let beside = folder.join(speaks);
     match beside.is_file() {
         true => Profile::find(&beside.to_string_lossy()),
-        false => Profile::find(speaks),
+        false => project.profile(speaks),
     }
 }
 

@@ -1098,8 +1098,13 @@ impl From<String> for Mistake {
 impl Mistake {
     /// A mistake that is the whole of a quoted text.
     pub(crate) fn of(quoted: &Spanned<String>, message: String) -> Self {
+        Self::at(quoted.span(), message)
+    }
+
+    /// A mistake in these bytes of the file.
+    pub(crate) fn at(place: Range<usize>, message: String) -> Self {
         Self {
-            place: Some(quoted.span()),
+            place: Some(place),
             message,
         }
     }

@@ -65,9 +65,10 @@ impl TooLittle {
             inconclusive,
             skip,
             known,
+            flaky,
             warn,
         } = *summary;
-        let concluded = pass + fail + known + warn;
+        let concluded = pass + fail + known + flaky + warn;
         let inconclusive = inconclusive.saturating_sub(left_out);
         if not_run > 0 {
             return Some(Self::NotRun { times: not_run });

@@ -52,6 +52,8 @@ pub struct Report {
     pub interrupted: bool,
     /// Why trials could not be saved that were to be, where that is so: nothing else is missing.
     pub unsaved: Option<String>,
+    /// What is flaky fails the run.
+    pub flaky_fails: bool,
     /// The time that the run had, where it had a budget.
     pub budget: Option<Duration>,
     /// Which part of a run over several machines it is, where it is one.
@@ -95,6 +97,8 @@ pub struct CheckResult {
     pub(crate) known_once: Option<Known>,
     /// The check that shows the same defect more simply, where one does: the finding is told there.
     pub under: Option<String>,
+    /// How often it was tried as a whole, where that is more than once.
+    pub(crate) tries: Option<Tries>,
     /// How many scenarios were performed.
     pub scenarios: usize,
     /// Where the request was cut, if it was.
@@ -117,6 +121,39 @@ pub struct CheckResult {
     pub(crate) at: Option<Place>,
     /// The events of the last scenario, or of the one that failed.
     pub(crate) transcript: Vec<EventLine>,
+}
+
+/// How often something was tried as a whole, in rounds of a run or because it had failed, and what came of it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Tries {
+    /// How often.
+    pub times: usize,
+    /// How often it failed.
+    pub failed: usize,
+    /// How often it proved nothing.
+    pub unproven: usize,
+    /// It was tried again because it had failed.
+    #[serde(skip)]
+    pub is_retry: bool,
+    /// It passed then.
+    #[serde(skip)]
+    pub is_flaky: bool,
+}
+
+impl Tries {
+    /// The first of them.
+    pub(crate) fn first_of(verdict: &Verdict) -> Self {
+        let mut tries = Self::default();
+        tries.add(verdict);
+        tries
+    }
+
+    /// Adds another one.
+    pub(crate) fn add(&mut self, verdict: &Verdict) {
+        self.times += 1;
+        self.failed += usize::from(matches!(verdict, Verdict::Fail(_)));
+        self.unproven += usize::from(matches!(verdict, Verdict::Inconclusive(_)));
+    }
 }
 
 /// What a failure of a check has shown: what its scenario is made of, and the keys of all causes.
@@ -145,6 +182,8 @@ pub enum Outcome {
     Fail,
     /// It did not, which is known and has a reason.
     Known,
+    /// It did not, and did when it was tried again.
+    Flaky,
     /// It did not, and is only recommended.
     Warn,
     /// Nothing is proven.
@@ -160,6 +199,7 @@ impl Outcome {
             Self::Pass => "pass",
             Self::Fail => "fail",
             Self::Known => "known",
+            Self::Flaky => "flaky",
             Self::Warn => "warn",
             Self::Inconclusive => "inconclusive",
             Self::Skip => "skip",
@@ -180,6 +220,7 @@ impl CheckResult {
             known: None,
             known_once: None,
             under: None,
+            tries: None,
             scenarios: 1,
             coverage: None,
             duration: Duration::ZERO,
@@ -201,14 +242,45 @@ impl CheckResult {
             (Verdict::Pass, Some(_)) => Outcome::Fail,
             (Verdict::Fail(_), Some(_)) => Outcome::Known,
             (Verdict::Fail(_), None) if self.lenient => Outcome::Warn,
+            (Verdict::Fail(_), None) if self.is_flaky() => Outcome::Flaky,
             (Verdict::Fail(_), None) => Outcome::Fail,
             (Verdict::Inconclusive(_), _) => Outcome::Inconclusive,
             (Verdict::Skip(_), _) => Outcome::Skip,
         }
     }
 
-    /// The sentence that goes with the verdict, if there is one.
+    fn is_flaky(&self) -> bool {
+        self.tries.is_some_and(|tries| tries.is_flaky)
+    }
+
+    /// The sentence that goes with the verdict, if there is one, and how often it was tried, where that is more than once.
     pub fn reason(&self) -> Option<String> {
+        match (self.reason_of_one(), self.tries) {
+            (Some(reason), Some(tries)) => Some(format!("{reason} ({})", Self::counted(tries))),
+            (None, Some(tries)) => Some(Self::counted(tries)),
+            (reason, None) => reason,
+        }
+    }
+
+    /// How often it was tried, and what came of that.
+    fn counted(tries: Tries) -> String {
+        let Tries {
+            times,
+            failed,
+            unproven,
+            is_retry,
+            is_flaky: _,
+        } = tries;
+        let word = if is_retry { "tries" } else { "times" };
+        match (failed, unproven) {
+            (0, 0) => format!("tried {times} times"),
+            (0, unproven) => format!("tried {times} times, of which {unproven} proved nothing"),
+            (failed, _) => format!("failed {failed} of {times} {word}"),
+        }
+    }
+
+    /// The sentence that goes with the verdict alone.
+    fn reason_of_one(&self) -> Option<String> {
         let sentence = sentence::of(&self.verdict);
         match (&self.verdict, &self.known) {
             (Verdict::Pass, Some(known)) => Some(format!(
@@ -287,6 +359,9 @@ pub struct Summary {
     pub skip: usize,
     /// Broken requirements that are known, with a reason.
     pub known: usize,
+    /// Requirements that were broken, and held when they were tried again.
+    #[serde(default)]
+    pub flaky: usize,
     /// Broken recommendations.
     pub warn: usize,
 }
@@ -300,6 +375,7 @@ impl Summary {
                 Outcome::Pass => &mut summary.pass,
                 Outcome::Fail => &mut summary.fail,
                 Outcome::Known => &mut summary.known,
+                Outcome::Flaky => &mut summary.flaky,
                 Outcome::Warn => &mut summary.warn,
                 Outcome::Inconclusive => &mut summary.inconclusive,
                 Outcome::Skip => &mut summary.skip,
@@ -428,6 +504,7 @@ mod tests {
             serves_nobody: false,
             interrupted: false,
             unsaved: None,
+            flaky_fails: false,
             budget: None,
             partition: None,
             timings: None,

@@ -15,7 +15,7 @@ table { border-collapse: collapse; width: 100% }
 th, td { text-align: left; vertical-align: top; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid #ddd }
 pre { background: #f5f5f5; padding: .75rem; overflow-x: auto }
 td:first-child { font-weight: 600; white-space: nowrap }
-.pass { color: #17692d } .fail { color: #b3141f } .warn, .known, .inconclusive { color: #8a5a00 } .skip { color: #666 }
+.pass { color: #17692d } .fail { color: #b3141f } .warn, .known, .flaky, .inconclusive { color: #8a5a00 } .skip { color: #666 }
 section { border-left: 4px solid #b3141f; padding-left: 1rem; margin: 1.5rem 0 }
 </style>
 "#;

@@ -3,15 +3,20 @@
 use super::data::Outcome;
 use super::written::{Written, WrittenCheck};
 use crate::foreign::XML;
-use quick_junit::{NonSuccessKind, Report, TestCase, TestCaseStatus, TestSuite};
+use quick_junit::{
+    FlakyOrRerun, NonSuccessKind, Report, TestCase, TestCaseStatus, TestRerun, TestSuite,
+};
 use std::time::Duration;
+
+/// Of a run that goes on for hours, each of whose failures would be an element: the counts are in the message.
+const MOST_RERUNS: usize = 20;
 
 impl Written {
     pub(crate) fn to_junit(&self) -> String {
         let mut report = Report::new("sockdrill");
         let mut suite = TestSuite::new(&*XML.text(&self.target));
         for check in &self.checks {
-            let mut case = TestCase::new(&*XML.text(&check.id), status(check));
+            let mut case = TestCase::new(&*XML.text(&check.id), status(check, self.flaky_fails));
             if let Some((at, file)) = check
                 .at
                 .as_ref()
@@ -30,7 +35,7 @@ impl Written {
     }
 }
 
-fn status(check: &WrittenCheck) -> TestCaseStatus {
+fn status(check: &WrittenCheck, flaky_fails: bool) -> TestCaseStatus {
     let reason = XML.text(check.reason.as_deref().unwrap_or_default());
     match check.verdict {
         Outcome::Pass => TestCaseStatus::success(),
@@ -38,6 +43,20 @@ fn status(check: &WrittenCheck) -> TestCaseStatus {
             let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
             status.set_message(&*reason);
             status.set_description(&*XML.text(&check.details()));
+            status.add_reruns(reruns(check).skip(1));
+            status
+        }
+        Outcome::Flaky if flaky_fails => {
+            let mut status = TestCaseStatus::non_success(NonSuccessKind::Failure);
+            status.set_message(&*reason);
+            status.set_description(&*XML.text(&check.details()));
+            status.set_rerun_kind(FlakyOrRerun::Flaky);
+            status.add_reruns(reruns(check));
+            status
+        }
+        Outcome::Flaky => {
+            let mut status = TestCaseStatus::success();
+            status.add_reruns(reruns(check));
             status
         }
         Outcome::Inconclusive if check.could_not_run() => {
@@ -51,4 +70,18 @@ fn status(check: &WrittenCheck) -> TestCaseStatus {
             status
         }
     }
+}
+
+/// The tries that failed; what was seen of the first is told with it.
+fn reruns(check: &WrittenCheck) -> impl Iterator<Item = TestRerun> {
+    let failed = check.tries.map_or(1, |tries| tries.failed);
+    (0..failed.min(MOST_RERUNS)).map(|n| {
+        let mut rerun = TestRerun::new(NonSuccessKind::Failure);
+        let reason = check.reason.as_deref().unwrap_or_default();
+        rerun.set_message(&*XML.text(reason));
+        if n == 0 {
+            rerun.set_description(&*XML.text(&check.details()));
+        }
+        rerun
+    })
 }

@@ -369,6 +369,10 @@ impl fmt::Display for Doubt {
                 how_far(*begun),
                 Shown(*budget)
             ),
+            Self::EnoughFailed { failed } => {
+                let s = if *failed == 1 { "" } else { "s" };
+                write!(f, "not tried: the run ends after {failed} failure{s}")
+            }
             Self::OutOfCheckBudget { budget, begun } => {
                 let what = if *begun {
                     "it"

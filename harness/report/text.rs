@@ -1,6 +1,6 @@
 //! The report as text.
 
-use super::data::Outcome;
+use super::data::{Outcome, Summary};
 use super::written::{Written, WrittenCheck};
 use crate::foreign::TERMINAL;
 use crate::model::literal::Shown;
@@ -26,7 +26,12 @@ impl Written {
                 let _ = writeln!(text, "  {name:<24} {value}");
             }
         }
-        let is_told = |check: &WrittenCheck| matches!(check.verdict, Outcome::Fail | Outcome::Warn);
+        let is_told = |check: &WrittenCheck| {
+            matches!(
+                check.verdict,
+                Outcome::Fail | Outcome::Flaky | Outcome::Warn
+            )
+        };
         let mut findings = self.findings();
         // Its simplest check may be listed as known, and another may not.
         findings.retain(|checks| checks.iter().any(|check| is_told(check)));
@@ -60,6 +65,7 @@ impl Written {
         let lines = [
             self.findings_in_words(),
             self.left_out_in_words(),
+            self.not_begun_in_words(),
             self.interrupted_in_words(),
         ];
         let lines = lines.into_iter().flatten();
@@ -68,16 +74,7 @@ impl Written {
 
     /// The counts, the time and the seed, in a line; a second one says why there was no namespace.
     pub(super) fn summary_line(&self) -> String {
-        let summary = self.summary;
-        let mut line = format!(
-            "{} passed, {} failed, {} inconclusive, {} skipped",
-            summary.pass, summary.fail, summary.inconclusive, summary.skip
-        );
-        for (count, word) in [(summary.known, "known"), (summary.warn, "warned")] {
-            if count > 0 {
-                let _ = write!(line, ", {count} {word}");
-            }
-        }
+        let mut line = self.summary.in_words();
         let _ = write!(
             line,
             " in {:.1} s (seed {}, isolation {})",
@@ -112,6 +109,13 @@ impl Written {
             "left out: {left_out} of {all} {word}s, for which the budget of {budget} was too short"
         );
         (left_out > 0).then_some(words)
+    }
+
+    /// How many results were not tried because enough had failed, where there are such.
+    fn not_begun_in_words(&self) -> Option<String> {
+        let (missing, all, word) = (self.not_begun(), self.checks.len(), self.word());
+        let words = format!("left out: {missing} of {all} {word}s, since enough had failed");
+        (missing > 0).then_some(words)
     }
 
     /// How many results the user did not wait for, where he has ended the run.
@@ -150,6 +154,27 @@ impl Written {
             true => "check",
             false => "case",
         }
+    }
+}
+
+impl Summary {
+    /// How many results came out in each way.
+    pub(crate) fn in_words(&self) -> String {
+        let mut words = format!(
+            "{} passed, {} failed, {} inconclusive, {} skipped",
+            self.pass, self.fail, self.inconclusive, self.skip
+        );
+        let rare = [
+            (self.flaky, "flaky"),
+            (self.known, "known"),
+            (self.warn, "warned"),
+        ];
+        for (count, word) in rare {
+            if count > 0 {
+                let _ = write!(words, ", {count} {word}");
+            }
+        }
+        words
     }
 }
 

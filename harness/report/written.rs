@@ -1,7 +1,7 @@
 //! A report as it is written down: what all its forms are made of, and what is read back of it.
 
 use super::concluded::{NoTests, TooLittle};
-use super::data::{CheckResult, Outcome, Report, Shows, Summary};
+use super::data::{CheckResult, Outcome, Report, Shows, Summary, Tries};
 use super::findings::{Told, grouped};
 use super::place::Place;
 use super::step;
@@ -44,6 +44,8 @@ pub(crate) struct Written {
     pub serves_nobody: bool,
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     pub interrupted: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub flaky_fails: bool,
     pub summary: Summary,
     pub checks: Vec<WrittenCheck>,
     #[serde(default)]
@@ -60,6 +62,8 @@ pub(crate) struct WrittenCheck {
     pub family: String,
     pub requirement: String,
     pub verdict: Outcome,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tries: Option<Tries>,
     pub scenarios: usize,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub coverage: Option<WrittenCoverage>,
@@ -174,6 +178,7 @@ impl WrittenCheck {
             family: result.family.clone(),
             requirement: result.requirement.clone(),
             verdict: result.outcome(),
+            tries: result.tries,
             scenarios: result.scenarios,
             coverage: result.coverage.as_ref().map(WrittenCoverage::from),
             duration_ms: milliseconds(result.duration),
@@ -267,6 +272,7 @@ impl Written {
             partition: report.partition.map(|partition| partition.to_string()),
             serves_nobody: report.serves_nobody,
             interrupted: report.interrupted,
+            flaky_fails: report.flaky_fails,
             summary: Summary::default(),
             checks: checks.collect(),
             findings: Vec::new(),
@@ -309,6 +315,7 @@ impl Written {
         match self.too_little() {
             _ if self.interrupted => ExitCode::Interrupted,
             _ if self.summary.fail > 0 => ExitCode::Failed,
+            _ if self.flaky_fails && self.summary.flaky > 0 => ExitCode::Failed,
             Some(too_little) => too_little.exit_code(no_tests),
             None => ExitCode::Passed,
         }
@@ -327,6 +334,14 @@ impl Written {
     pub(super) fn not_waited_for(&self) -> usize {
         let doubts = self.checks.iter().map(|check| check.doubt.as_deref());
         doubts.filter(|doubt| *doubt == Some("interrupted")).count()
+    }
+
+    /// How many results were not tried because enough had failed.
+    pub(super) fn not_begun(&self) -> usize {
+        let doubts = self.checks.iter().map(|check| check.doubt.as_deref());
+        doubts
+            .filter(|doubt| *doubt == Some("enough-failed"))
+            .count()
     }
 
     /// For how many results the run's budget left no time.

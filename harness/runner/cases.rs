@@ -9,17 +9,18 @@ use super::findings::Findings;
 use super::job::Job;
 use super::parallel::{block_on, longest_first, map_in_order, wait_in_line};
 use super::probe::subject_of;
+use super::retried::retried;
 use super::run_end::RunEnd;
 use super::saved::make_folder;
+use super::scenario_files::{prefix_below, scenario_files};
 use super::selection::part_of;
 use super::settings::Settings;
 use crate::drill::{Case, DrillText};
 use crate::foreign::LINE;
 use crate::judge::{Doubt, Skip, Verdict};
-use crate::launch::Target;
 use crate::launch::lab::Lab;
+use crate::launch::{Project, Target};
 use crate::model::error::Error;
-use crate::model::profile::Profile;
 use crate::model::scenario::Scenario;
 use crate::model::spent::Spent;
 use crate::reference;
@@ -61,20 +62,64 @@ pub(crate) struct Given {
     pub speaks: Option<String>,
     /// The sockdrill program that starts reference servers; the program that runs now where `None`.
     pub program: Option<PathBuf>,
+    /// The project file, which names targets and profiles.
+    pub project: Project,
 }
 
-/// Reads the cases of a scenario file; `file.drill:14` is the case that line 14 is in.
+/// Reads the cases of a scenario file, or of all of a folder; `file.drill:14` is the case that line 14 is in.
 ///
 /// # Errors
-/// The file cannot be read or understood, names no server, or has no such line.
+/// A file cannot be read or understood, names no server, or has no such line, or the folder has no scenario file.
 pub(crate) fn cases_of(place: &str, given: &Given) -> Result<Vec<CaseRun>, Error> {
+    let path = Path::new(place);
+    if path.is_dir() {
+        return cases_below(path, given);
+    }
     let (path, line) = match place
         .rsplit_once(':')
         .and_then(|(path, line)| Some((path, line.parse().ok()?)))
     {
         Some((path, line)) => (Path::new(path), Some(line)),
-        None => (Path::new(place), None),
+        None => (path, None),
     };
+    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
+    let cases = cases_of_file(path, &stem, given)?;
+    let Some(line) = line else {
+        return Ok(cases);
+    };
+    let chosen = cases.into_iter().rfind(|case| case.line <= line);
+    match chosen {
+        Some(case) => Ok(vec![case]),
+        None => Err(Error::NothingSelected(format!(
+            "no case begins at or above {place}"
+        ))),
+    }
+}
+
+/// The cases of all scenario files below a folder, in the order of the files.
+fn cases_below(folder: &Path, given: &Given) -> Result<Vec<CaseRun>, Error> {
+    let files = scenario_files(folder);
+    if files.is_empty() {
+        return Err(Error::NothingSelected(format!(
+            "there is no scenario file below {}; they are called NAME.drill, and what is hidden or in a folder `target` is left out",
+            folder.display()
+        )));
+    }
+    let mut cases = Vec::new();
+    for file in files {
+        if !file.is_file() {
+            return Err(Error::Usage(format!(
+                "{} is no regular file",
+                file.display()
+            )));
+        }
+        cases.extend(cases_of_file(&file, &prefix_below(folder, &file), given)?);
+    }
+    Ok(cases)
+}
+
+/// All cases of a file, called so in front of their names.
+fn cases_of_file(path: &Path, prefix: &str, given: &Given) -> Result<Vec<CaseRun>, Error> {
     let text = Arc::new(DrillText::read(path)?);
     let file = text.parsed(None)?;
     // It is there for others, which include it.
@@ -83,7 +128,7 @@ pub(crate) fn cases_of(place: &str, given: &Given) -> Result<Vec<CaseRun>, Error
     }
     let mut target = match (&given.target, &file.server) {
         (Some(target), _) => target.clone(),
-        (None, Some(name)) => target_of_file(name, path, given.program.as_deref())?,
+        (None, Some(name)) => target_of_file(name, path, given)?,
         (None, None) => {
             return Err(Error::Usage(format!(
                 "{}: no server; write `server: NAME_OR_FILE` at its top, or give an --address or a command after `--`",
@@ -92,9 +137,9 @@ pub(crate) fn cases_of(place: &str, given: &Given) -> Result<Vec<CaseRun>, Error
         }
     };
     match (&given.speaks, &file.speaks) {
-        (Some(speaks), _) => target.profile = Profile::find(speaks)?,
+        (Some(speaks), _) => target.profile = given.project.profile(speaks)?,
         (None, Some(speaks)) if !target.profile.has_dialogue() => {
-            target.profile = Profile::find(speaks)?;
+            target.profile = given.project.profile(speaks)?;
         }
         (None, _) => {}
     }
@@ -103,20 +148,10 @@ pub(crate) fn cases_of(place: &str, given: &Given) -> Result<Vec<CaseRun>, Error
         None => file,
         over => text.parsed(over)?,
     };
-    let stem = path.file_stem().unwrap_or_default().to_string_lossy();
-    let stem = LINE.text(&stem);
-    let chosen = line.map(|line: usize| file.cases.iter().filter(|case| case.line <= line).count());
-    if chosen == Some(0) {
-        return Err(Error::NothingSelected(format!(
-            "no case begins at or above {place}"
-        )));
-    }
-    let cases = file.cases.iter().enumerate();
-    let cases = cases.filter(|(n, _)| chosen.is_none_or(|chosen| n + 1 == chosen));
-    let run = |(_, case): (usize, &Case)| {
+    let run = |case: &Case| {
         let terms = file.terms_of(case);
         Ok(CaseRun {
-            id: format!("{stem}::{}", case.scenario.name),
+            id: id_of(prefix, &case.scenario),
             file: path.display().to_string(),
             scenario: file.performed(case),
             line: case.line,
@@ -126,7 +161,7 @@ pub(crate) fn cases_of(place: &str, given: &Given) -> Result<Vec<CaseRun>, Error
             text: Arc::clone(&text),
         })
     };
-    cases.map(run).collect()
+    file.cases.iter().map(run).collect()
 }
 
 /// The target with these promises beside those of its profile.
@@ -143,12 +178,15 @@ fn promising(target: &Target, promises: &[String], file: &Path) -> Result<Target
 }
 
 /// A target that a scenario file names: by name, or as a path beside the file or from here.
-fn target_of_file(name: &str, file: &Path, program: Option<&Path>) -> Result<Target, Error> {
+fn target_of_file(name: &str, file: &Path, given: &Given) -> Result<Target, Error> {
     let beside = file.with_file_name(name);
-    match program {
-        _ if beside.is_file() => Target::read(&beside),
-        Some(program) if reference::find(name).is_some() => Target::reference(name, program),
-        _ => Target::find(name),
+    let project = &given.project;
+    match &given.program {
+        _ if beside.is_file() => Target::read_in(&beside, project),
+        Some(program) if reference::find(name).is_some() && project.target(name).is_none() => {
+            Target::reference(name, program)
+        }
+        _ => Target::find_in(name, project),
     }
 }
 
@@ -188,9 +226,11 @@ pub(crate) fn run_cases(
         },
         at_a_time(&cases, settings),
         |&(place, case), turn| {
-            let ran = run_in_turn(case, settings, &end, turn);
-            // What keeps one server from running says nothing of the others.
-            let result = ran.unwrap_or_else(|error| not_run(case, &error));
+            let result = retried(settings, &end, || {
+                let ran = run_in_turn(case, settings, &end, turn);
+                // What keeps one server from running says nothing of the others.
+                ran.unwrap_or_else(|error| not_run(case, &error))
+            });
             CheckResult { place, ..result }
         },
         on_result,
@@ -212,6 +252,7 @@ pub(crate) fn run_cases(
         serves_nobody: false,
         interrupted: settings.interrupt.is_raised(),
         unsaved: settings.unsaved.take(),
+        flaky_fails: settings.flaky_fails,
         budget: settings.budget,
         partition: settings.partition,
         timings: settings.timings.then(|| begun.timings(spent)),
@@ -265,10 +306,12 @@ fn run_in_turn(
         ..attempt
     };
     let is_recommended = alarms::is_recommended(&attempt.verdict);
-    let reproduce = attempt
-        .has_failed()
-        .then(|| format!("{}:{}", case.file, line_of(case, &attempt)))
-        .and_then(|place| settings.repeating(&[&place]));
+    let reproduce = attempt.has_failed();
+    let reproduce = reproduce.then(|| place_of(case, &attempt));
+    let reproduce = reproduce.and_then(|place| {
+        let place: Vec<&str> = place.iter().map(String::as_str).collect();
+        settings.repeating(&place)
+    });
     Ok(CheckResult {
         duration: begun.elapsed(),
         spent: turn.spent(),
@@ -301,6 +344,29 @@ fn result(case: &CaseRun, attempt: Attempt) -> CheckResult {
         known: case.known.clone(),
         ..CheckResult::of(&case.id, &case.file, &case.scenario.name, attempt.verdict)
     }
+}
+
+/// The words of a command line that name a case: by the line at which it failed, or where its file has no lines of its own by its
+/// name.
+fn place_of(case: &CaseRun, attempt: &Attempt) -> Vec<String> {
+    if case.line > 0 {
+        return vec![format!("{}:{}", case.file, line_of(case, attempt))];
+    }
+    let stem = Path::new(&case.file).file_stem().unwrap_or_default();
+    let id = id_of(&stem.to_string_lossy(), &case.scenario);
+    let expression = format!("test(={})", in_expression(&id));
+    ["--filter-expr", &expression, &case.file]
+        .map(str::to_owned)
+        .to_vec()
+}
+
+/// A text as an expression of `-E` has it.
+fn in_expression(text: &str) -> String {
+    text.replace('\\', r"\\").replace(')', r"\)")
+}
+
+fn id_of(prefix: &str, scenario: &Scenario) -> String {
+    format!("{}::{}", LINE.text(prefix), scenario.name)
 }
 
 fn line_of(case: &CaseRun, attempt: &Attempt) -> usize {

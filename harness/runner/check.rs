@@ -3,7 +3,7 @@
 use super::alarms::Heard;
 use super::begun::Begun;
 use super::check_budget;
-use super::checked::check_result;
+use super::checked::retried_result;
 use super::descriptors;
 use super::findings::Findings;
 use super::job::Job;
@@ -110,6 +110,7 @@ pub fn check(
         serves_nobody: tried.serves_nobody,
         interrupted: settings.interrupt.is_raised(),
         unsaved: settings.unsaved.take(),
+        flaky_fails: settings.flaky_fails,
         budget: settings.budget,
         partition: settings.partition,
         timings: settings.timings.then(|| begun.timings(came.spent)),
@@ -159,6 +160,7 @@ fn untried(
         serves_nobody: false,
         interrupted: settings.interrupt.is_raised(),
         unsaved: settings.unsaved.take(),
+        flaky_fails: settings.flaky_fails,
         budget: settings.budget,
         partition: settings.partition,
         timings: settings.timings.then(|| begun.timings(Spent::default())),
@@ -192,6 +194,9 @@ fn performed(
             let heard = Heard::default();
             let job = share.taken(turn, &heard).with(&tried.subject, turn);
             let came = match &work.what {
+                What::Observe(observation, _) if job.findings.is_over().is_some() => {
+                    Came::unobserved(observation.name)
+                }
                 What::Check(check) => tried.or_try(check, job.sharing(&servers)),
                 What::Observe(observation, scenario) => {
                     let (value, crash) = observe(observation, scenario, job);
@@ -226,6 +231,16 @@ impl Came {
             results: crash.into_iter().collect(),
             observations: BTreeMap::from([(name.to_owned(), value)]),
             spent: turn.spent(),
+        }
+    }
+
+    /// The run was over before.
+    fn unobserved(name: &str) -> Self {
+        let value = "not observed: the run was over before".to_owned();
+        Self {
+            results: Vec::new(),
+            spent: Spent::default(),
+            observations: BTreeMap::from([(name.to_owned(), value)]),
         }
     }
 
@@ -305,7 +320,7 @@ impl<'a> Tried<'a> {
         {
             let turn = Turn::default();
             let job = first.with(&strict, &turn);
-            self.results.push(check_result(check, self.unserved, job));
+            self.results.push(retried_result(check, self.unserved, job));
         }
         // The first look may have come at a bad moment.
         let has_passed = |result: &CheckResult| result.outcome() == Outcome::Pass;
@@ -332,7 +347,7 @@ impl<'a> Tried<'a> {
                 true => job,
                 false => job.finding(&aside),
             };
-            let result = check_result(check, self.unserved, job);
+            let result = retried_result(check, self.unserved, job);
             // What a simpler check has shown is not what this promise is about.
             if matches!(result.verdict, Verdict::Fail(_)) && result.under.is_none() {
                 match is_selected {
@@ -350,7 +365,7 @@ impl<'a> Tried<'a> {
         let result = match self.results.iter().find(|result| result.id == check.id) {
             // What was spent on it is counted already.
             Some(result) => return Came::of(result.clone(), Spent::default()),
-            None => check_result(check, self.unserved, job),
+            None => retried_result(check, self.unserved, job),
         };
         let spent = result.spent.clone();
         Came::of(result, spent)

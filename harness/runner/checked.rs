@@ -7,6 +7,7 @@ use super::descriptors;
 use super::drawn::{Batches, concluded, saved_cases, tried_by};
 use super::job::Job;
 use super::parallel::{block_on, wait_in_line};
+use super::retried::retried;
 use super::selection::glob_matches;
 use crate::judge::{Doubt, Finding, Skip, Verdict};
 use crate::launch::{Known, Target};
@@ -17,15 +18,29 @@ use crate::model::invariant::Invariant;
 use crate::model::scenario::Scenario;
 use crate::report::data::CheckResult;
 use crate::report::place::Place;
+use std::cell::Cell;
 use std::time::Instant;
 
-/// Tries a check on a server that is known already.
+/// Tries a check on a server that is known already, and once more where it fails and that was asked for.
 #[tracing::instrument(level = "debug", name = "check", skip_all, fields(id = check.id))]
-pub(super) fn check_result(
+pub(super) fn retried_result(
     check: &'static Check,
     unserved: Option<&Verdict>,
     job: Job<'_>,
 ) -> CheckResult {
+    let is_first = Cell::new(true);
+    retried(job.settings, job.findings.end(), || {
+        // What it has found itself is no reason to look less closely.
+        let aside = job.findings.aside();
+        match is_first.replace(false) {
+            true => check_result(check, unserved, job),
+            false => check_result(check, unserved, job.finding(&aside)),
+        }
+    })
+}
+
+/// Tries a check on a server that is known already.
+fn check_result(check: &'static Check, unserved: Option<&Verdict>, job: Job<'_>) -> CheckResult {
     let heard = Heard::default();
     let job = job.of_check(check, &heard);
     let begun = Instant::now();
@@ -65,6 +80,7 @@ pub(super) fn check_result(
         at: at(scenario.as_deref(), &attempt.verdict),
         scenario,
         under: attempt.under.map(str::to_owned),
+        tries: None,
         place: 0,
         shows: None,
         spent: job.turn.spent(),

@@ -196,6 +196,11 @@ impl Findings {
         Self::of_a_run(self.end.clone())
     }
 
+    /// When the run ends.
+    pub(super) fn end(&self) -> &RunEnd {
+        &self.end
+    }
+
     /// The keys of the causes by which a scenario of this shape would show nothing new.
     pub(super) fn known_to(&self, by: &Shape) -> Vec<String> {
         let state = self.state.borrow();

@@ -60,6 +60,7 @@ fn add(whole: &mut Written, part: Written) {
     whole.budget_ms = whole.budget_ms.max(part.budget_ms);
     whole.serves_nobody |= part.serves_nobody;
     whole.interrupted |= part.interrupted;
+    whole.flaky_fails |= part.flaky_fails;
     if whole.isolation_reason.is_none() && part.isolation_reason.is_some() {
         whole.isolation = part.isolation;
         whole.isolation_reason = part.isolation_reason;
@@ -80,11 +81,12 @@ fn add(whole: &mut Written, part: Written) {
 fn in_order(mut checks: Vec<WrittenCheck>) -> Vec<WrittenCheck> {
     let gravity = |check: &WrittenCheck| match check.verdict {
         Outcome::Fail => 0,
-        Outcome::Warn => 1,
-        Outcome::Known => 2,
-        Outcome::Inconclusive => 3,
-        Outcome::Pass => 4,
-        Outcome::Skip => 5,
+        Outcome::Flaky => 1,
+        Outcome::Warn => 2,
+        Outcome::Known => 3,
+        Outcome::Inconclusive => 4,
+        Outcome::Pass => 5,
+        Outcome::Skip => 6,
     };
     checks.sort_by(|one, other| {
         let key = |check: &WrittenCheck| (check.place, check.id.clone(), gravity(check));

@@ -32,7 +32,8 @@ pub(super) fn worth_a_server(
     probed: &Probed,
     settings: &Settings,
 ) -> Vec<(&'static Observation, Scenario)> {
-    if !settings.only.is_empty() || probed.unserved.is_some() {
+    let chooses = !settings.only.is_empty() || settings.among.is_some();
+    if chooses || probed.unserved.is_some() {
         return Vec::new();
     }
     let scenarios = OBSERVATIONS

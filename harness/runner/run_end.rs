@@ -3,6 +3,9 @@
 use super::interrupt::Interrupt;
 use super::settings::Settings;
 use crate::judge::{Doubt, Verdict};
+use crate::report::data::{CheckResult, Outcome};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 use tokio::time::Instant;
 
@@ -16,6 +19,10 @@ pub(super) struct RunEnd {
     where_found: Option<Instant>,
     /// When its budget is used up, and how much that was.
     budget: Option<(Instant, Duration)>,
+    /// How much may fail before nothing more is begun.
+    max_fail: Option<usize>,
+    /// How much has failed, in all parts.
+    failed: Arc<AtomicUsize>,
     /// The user may end it.
     interrupt: Interrupt,
 }
@@ -29,6 +36,8 @@ pub(super) enum Over {
     Budget(Duration),
     /// What a check may take is used up, and the run goes on.
     CheckBudget(Duration),
+    /// So many have failed, and nothing more is begun.
+    EnoughFailed(usize),
     /// The user has ended it.
     Interrupted,
 }
@@ -42,8 +51,26 @@ impl RunEnd {
             where_found: settings.fails_fast().then(|| now + RUNS_FOR),
             // A time that no clock tells is none.
             budget: budget.and_then(|budget| Some((now.checked_add(budget)?, budget))),
+            max_fail: settings.max_fail,
+            failed: Arc::default(),
             interrupt: settings.interrupt.clone(),
         }
+    }
+
+    /// Counts a result that fails the run.
+    pub(super) fn count(&self, result: &CheckResult, flaky_fails: bool) {
+        let fails = match result.outcome() {
+            Outcome::Fail => true,
+            Outcome::Flaky => flaky_fails,
+            _ => false,
+        };
+        self.failed.fetch_add(usize::from(fails), Ordering::Relaxed);
+    }
+
+    fn enough_failed(&self) -> Option<Over> {
+        let failed = self.failed.load(Ordering::Relaxed);
+        let is_enough = self.max_fail.is_some_and(|most| failed >= most);
+        is_enough.then_some(Over::EnoughFailed(failed))
     }
 
     /// The same for a part of the run that begins now, and has found nothing yet.
@@ -64,7 +91,8 @@ impl RunEnd {
         let budget = self.budget.filter(|(at, _)| now >= *at);
         let has_found = has_found && self.where_found.is_some_and(|at| now >= at);
         let has_found = has_found.then_some(Over::HasFound);
-        budget.map(|(_, budget)| Over::Budget(budget)).or(has_found)
+        let budget = budget.map(|(_, budget)| Over::Budget(budget));
+        budget.or_else(|| self.enough_failed()).or(has_found)
     }
 
     /// Returns when the budget is used up, or the user ends the run.
@@ -110,6 +138,7 @@ impl Over {
             Self::HasFound => Doubt::OutOfRun { within: RUNS_FOR },
             Self::Budget(budget) => Doubt::OutOfBudget { budget, begun },
             Self::CheckBudget(budget) => Doubt::OutOfCheckBudget { budget, begun },
+            Self::EnoughFailed(failed) => Doubt::EnoughFailed { failed },
             Self::Interrupted => Doubt::Interrupted { begun },
         }
     }
@@ -165,6 +194,26 @@ mod tests {
         unlimited.until_enough().await;
         assert_eq!(unlimited.now(false), None);
         assert_eq!(unlimited.now(true), Some(Over::HasFound));
+    }
+
+    #[test]
+    fn nothing_more_begins_once_enough_has_failed_in_any_part() {
+        let settings = Settings {
+            max_fail: Some(2),
+            ..Settings::default()
+        };
+        let end = RunEnd::of(&settings);
+        let listed = CheckResult {
+            known: Some("a reason".to_owned()),
+            ..CheckResult::of("id", "family", "It holds.", Verdict::Pass)
+        };
+        end.of_part().count(&listed, false);
+        assert_eq!(end.now(false), None);
+        let passed = CheckResult::of("id", "family", "It holds.", Verdict::Pass);
+        end.count(&passed, false);
+        assert_eq!(end.of_part().now(false), None);
+        end.count(&listed, false);
+        assert_eq!(end.of_part().now(false), Some(Over::EnoughFailed(2)));
     }
 
     #[test]

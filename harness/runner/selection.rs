@@ -50,9 +50,10 @@ pub(crate) fn part_of<T>(
 
 impl Settings {
     /// Whether an id is chosen by `only` and not by `skip`.
-    pub(super) fn selects(&self, id: &str) -> bool {
+    pub(crate) fn selects(&self, id: &str) -> bool {
         let named_in = |globs: &[String]| globs.iter().any(|glob| glob_matches(glob, id));
-        (self.only.is_empty() || named_in(&self.only)) && !named_in(&self.skip)
+        let is_among = self.among.as_ref().is_none_or(|ids| ids.contains(&id));
+        is_among && (self.only.is_empty() || named_in(&self.only)) && !named_in(&self.skip)
     }
 }
 
@@ -91,7 +92,7 @@ fn refuse_misspelt(
 }
 
 /// Matches a glob in which `*` stands for any text; a family's name stands for all of it.
-pub(super) fn glob_matches(glob: &str, id: &str) -> bool {
+pub(crate) fn glob_matches(glob: &str, id: &str) -> bool {
     if id.split('/').next() == Some(glob) {
         return true;
     }

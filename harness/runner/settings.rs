@@ -2,6 +2,7 @@
 
 use super::exclusive::Exclusive;
 use super::interrupt::Interrupt;
+use super::rounds::Rounds;
 use super::unsaved::Unsaved;
 use crate::launch::command_line;
 use crate::launch::lab::Isolation;
@@ -32,6 +33,14 @@ pub struct Settings {
     pub deep: bool,
     /// A run that has found something ends after two minutes, what is left of it `inconclusive`; one that is deep goes on.
     pub fail_fast: bool,
+    /// Nothing more is begun once so many have failed; what has begun comes to its end.
+    pub max_fail: Option<usize>,
+    /// How often what fails is tried again; what passes then is flaky.
+    pub(crate) retries: usize,
+    /// What is flaky fails the run.
+    pub(crate) flaky_fails: bool,
+    /// How often the whole run is made, where that is not once.
+    pub(crate) rounds: Option<Rounds>,
     /// For how long a run goes on; what is left of it is `inconclusive`, and what tells the most is tried first. In a suite, each
     /// test is a run.
     pub budget: Option<Duration>,
@@ -48,6 +57,8 @@ pub struct Settings {
     pub only: Vec<String>,
     /// Globs over check ids to leave out.
     pub skip: Vec<String>,
+    /// The only checks among which `only` and `skip` choose, where there are such.
+    pub(crate) among: Option<Vec<&'static str>>,
     /// A drawn case that fails is made as small as it goes.
     pub shrink: bool,
     /// The folder of cases that have failed before; those of properties are repeated first.
@@ -99,6 +110,10 @@ impl Default for Settings {
             seed: 1,
             deep: false,
             fail_fast: true,
+            max_fail: None,
+            retries: 0,
+            flaky_fails: false,
+            rounds: None,
             budget: None,
             check_budget: None,
             partition: None,
@@ -110,6 +125,7 @@ impl Default for Settings {
             verbose: false,
             only: Vec::new(),
             skip: Vec::new(),
+            among: None,
             strict: false,
             interrupt: Interrupt::default(),
             unsaved: Unsaved::default(),
@@ -134,6 +150,10 @@ impl Settings {
             seed: _,
             deep,
             fail_fast: _,
+            max_fail: _,
+            retries: _,
+            flaky_fails: _,
+            rounds: _,
             budget: _,
             check_budget: _,
             partition: _,
@@ -141,6 +161,7 @@ impl Settings {
             cases,
             only: _,
             skip: _,
+            among: _,
             shrink: _,
             saved,
             transcripts: _,

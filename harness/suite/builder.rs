@@ -4,7 +4,7 @@ use super::tally::Tally;
 use super::test::{End, Test};
 use super::{cases, checks};
 use crate::foreign::{LINE, TERMINAL};
-use crate::launch::Target;
+use crate::launch::{Project, Target};
 use crate::report::concluded::NoTests;
 use crate::runner::{Given, Settings};
 use libtest_mimic::{Arguments, Completion, Failed, Trial};
@@ -136,6 +136,10 @@ impl Suite {
     pub fn tests(mut self) -> Vec<Test> {
         self.given.program = Some(self.program.clone());
         let mut tests = Vec::new();
+        match Project::here() {
+            Ok(project) => self.given.project = project,
+            Err(error) => tests.push(Test::new("sockdrill.toml", move || Err(error.chain()))),
+        }
         for folder in &self.folders {
             let found = cases::tests(&self, folder);
             if found.is_empty() {

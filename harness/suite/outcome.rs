@@ -9,7 +9,7 @@ pub(super) fn end_of(result: &CheckResult, test: &str) -> Result<End, String> {
     let outcome = result.outcome();
     match outcome {
         Outcome::Pass => Ok(End::Passed),
-        Outcome::Known | Outcome::Warn => {
+        Outcome::Known | Outcome::Flaky | Outcome::Warn => {
             let word = outcome.word();
             Ok(End::Tolerated(format!("{word}: {reason}")))
         }

@@ -62,6 +62,8 @@ mod pages;
 mod passport;
 /// Who is turned away for a while for what came from the same address.
 mod penalties;
+/// What a project says of its servers and its runs, in a file and in the environment.
+mod project;
 /// What the kernel shows, and what it does not.
 mod proof;
 /// What a server and its target may do to the host.
@@ -74,6 +76,8 @@ mod reference;
 mod repeat;
 /// However a run ends, what is known by then is reported, in every form that was asked for.
 mod reported;
+/// Which part of a run is tried, how often, and when it ends.
+mod running;
 /// What a failure shows: its line, both sides, and the event that was wrong.
 mod shown;
 /// What measures how often a verdict is wrong.

@@ -231,6 +231,24 @@ fn failed_case_of_a_file_that_names_its_server_is_repeated_on_it() {
 }
 
 #[test]
+fn failed_case_of_a_file_without_lines_is_repeated_by_its_name() {
+    let step = |text: &str| {
+        format!(
+            "\"alice connect\", \"alice send \\\"hi\\\"\", \"alice expect \\\"{text}\\\" within 1s\""
+        )
+    };
+    let case = |name: &str, text: &str| {
+        let steps = step(text);
+        format!("{{\"name\": \"{name}\", \"clients\": [\"alice\"], \"steps\": [{steps}]}}")
+    };
+    let cases = [case("a (small) one", "ho"), case("the other", "hi")].join(", ");
+    let text = format!("{{\"server\": \"echo\", \"cases\": [{cases}]}}");
+    let command = run_file(PROGRAM, "case.json", &text, &["--only", "small"], &[]);
+    let expected = r"--filter-expr 'test(=case::a (small\) one)' case.json";
+    assert!(command.ends_with(expected), "{command}");
+}
+
+#[test]
 fn names_that_a_shell_would_take_apart_are_in_quotes() {
     let script = format!(
         "exec \"$0\" serve echo --violate {} --port \"$1\"",

@@ -1,0 +1,304 @@
+//! What has failed in earlier runs of a project and has not passed since, for `--last-failed`.
+
+use super::output::say_aside;
+use crate::judge::{Doubt, Verdict};
+use crate::launch::{Project, Target};
+use crate::model::error::Error;
+use crate::model::text_file::Kind;
+use crate::report::data::{CheckResult, Outcome, Report};
+use crate::runner::CaseRun;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+use std::fs;
+use std::hash::{DefaultHasher, Hash, Hasher};
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+/// How many files of other projects are looked at, to take away those of folders that are gone.
+const LOOKED_AT: usize = 100;
+
+/// Something that has failed.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(untagged)]
+pub(super) enum Failed {
+    /// A case of a file.
+    Case { file: PathBuf, case: String },
+    /// A check of a server.
+    Check { server: String, check: String },
+}
+
+/// What has failed in a project, and where that is kept.
+#[derive(Debug)]
+pub(super) struct LastRun {
+    /// `None` where nobody has a folder for such things.
+    place: Option<PathBuf>,
+    kept: Kept,
+}
+
+/// The file.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+struct Kept {
+    /// The folder of the project.
+    folder: PathBuf,
+    failed: BTreeSet<Failed>,
+}
+
+impl LastRun {
+    /// What is known of earlier runs: in the folder of the project file, or in this one where there is none.
+    pub(super) fn of(project: &Project) -> Self {
+        let folder = match &project.file {
+            Some(_) => project.folder(),
+            None => std::env::current_dir().unwrap_or_default(),
+        };
+        Self::within(states(), folder)
+    }
+
+    fn within(states: Option<PathBuf>, folder: PathBuf) -> Self {
+        let place = states.map(|states| states.join(file_name(&folder)));
+        let kept = place.as_deref().and_then(read);
+        // Of two folders with one name for their files the last one has it.
+        let kept = kept.filter(|kept| kept.folder == folder);
+        let kept = kept.unwrap_or(Kept {
+            folder,
+            failed: BTreeSet::new(),
+        });
+        Self { place, kept }
+    }
+
+    /// Whether nothing has failed.
+    pub(super) fn is_empty(&self) -> bool {
+        self.kept.failed.is_empty()
+    }
+
+    /// The files with cases that have failed, as far as they are there.
+    pub(super) fn files(&self) -> Vec<String> {
+        let here = std::env::current_dir().unwrap_or_default();
+        let files = self.kept.failed.iter().filter_map(|failed| match failed {
+            Failed::Case { file, .. } => Some(file),
+            Failed::Check { .. } => None,
+        });
+        let mut files: Vec<&PathBuf> = files.filter(|file| file.is_file()).collect();
+        files.dedup();
+        let named = files
+            .into_iter()
+            .map(|file| file.strip_prefix(&here).unwrap_or(file));
+        named.map(|file| file.display().to_string()).collect()
+    }
+
+    /// The cases among these that have failed; all of them where nothing has.
+    ///
+    /// # Errors
+    /// None of what has failed is among them.
+    pub(super) fn cases(&self, cases: Vec<CaseRun>) -> Result<Vec<CaseRun>, Error> {
+        if self.is_empty() {
+            say_nothing_failed();
+            return Ok(cases);
+        }
+        let has_failed = |case: &CaseRun| {
+            self.kept
+                .failed
+                .contains(&of_case(&case.file, &case.scenario.name))
+        };
+        let failed: Vec<CaseRun> = cases.into_iter().filter(has_failed).collect();
+        match failed.is_empty() {
+            true => Err(none_among("cases")),
+            false => Ok(failed),
+        }
+    }
+
+    /// The checks of a server that have failed, or of any where none is named; `None` where nothing has.
+    ///
+    /// # Errors
+    /// What has failed is of another server.
+    pub(super) fn checks(&self, target: Option<&Target>) -> Result<Option<Vec<String>>, Error> {
+        if self.is_empty() {
+            say_nothing_failed();
+            return Ok(None);
+        }
+        let named = target.map(server);
+        let of_server = |failed: &Failed| match failed {
+            Failed::Check { server, check }
+                if named.as_ref().is_none_or(|named| named == server) =>
+            {
+                Some(check.clone())
+            }
+            _ => None,
+        };
+        let failed: Vec<String> = self.kept.failed.iter().filter_map(of_server).collect();
+        match failed.is_empty() {
+            true => Err(none_among("checks")),
+            false => Ok(Some(failed)),
+        }
+    }
+
+    /// Keeps what came of a run of cases.
+    pub(super) fn keep_cases(self, report: &Report) {
+        self.keep(report, |result| {
+            of_case(&result.family, &result.requirement)
+        });
+    }
+
+    /// Keeps what came of the checks of a server.
+    pub(super) fn keep_checks(self, target: &Target, report: &Report) {
+        let server = server(target);
+        self.keep(report, |result| Failed::Check {
+            server: server.clone(),
+            check: result.id.clone(),
+        });
+    }
+
+    /// Adds what has failed, and takes away what has not any more. That nothing can be kept is no reason to say anything: nobody may
+    /// ever ask for it.
+    fn keep(mut self, report: &Report, of: impl Fn(&CheckResult) -> Failed) {
+        let before = self.kept.clone();
+        for result in &report.results {
+            match fails(result) {
+                Some(true) => self.kept.failed.insert(of(result)),
+                Some(false) => self.kept.failed.remove(&of(result)),
+                None => false,
+            };
+        }
+        if let Some(place) = self.place.filter(|_| self.kept != before) {
+            let _ = write(&place, &self.kept);
+        }
+    }
+}
+
+/// Whether a result is one to be tried again, where it says anything.
+fn fails(result: &CheckResult) -> Option<bool> {
+    match (result.outcome(), &result.verdict) {
+        (Outcome::Fail | Outcome::Flaky, _) => Some(true),
+        (_, Verdict::Inconclusive(Doubt::CouldNotRun { .. })) => Some(true),
+        (Outcome::Inconclusive, _) => None,
+        _ => Some(false),
+    }
+}
+
+fn of_case(file: &str, name: &str) -> Failed {
+    let file = Path::new(file);
+    Failed::Case {
+        file: std::path::absolute(file).unwrap_or_else(|_| file.to_owned()),
+        case: name.to_owned(),
+    }
+}
+
+/// What a server is called by which it is known again.
+fn server(target: &Target) -> String {
+    let file = target.file.as_ref();
+    let file = file.map(|file| std::path::absolute(file).unwrap_or_else(|_| file.clone()));
+    match (file, &target.project) {
+        (Some(file), _) => file.display().to_string(),
+        (None, Some(_)) => target.name.clone(),
+        (None, None) => target.command_line(),
+    }
+}
+
+fn say_nothing_failed() {
+    say_aside("nothing has failed here before, so that all is tried");
+}
+
+fn none_among(what: &str) -> Error {
+    Error::NothingSelected(format!("none of these {what} has failed before"))
+}
+
+/// The folder of such files, as the XDG base directories have it.
+fn states() -> Option<PathBuf> {
+    let given = std::env::var_os("XDG_STATE_HOME").map(PathBuf::from);
+    let usual = || Some(PathBuf::from(std::env::var_os("HOME")?).join(".local/state"));
+    let states = given.filter(|path| path.is_absolute()).or_else(usual)?;
+    Some(states.join("sockdrill"))
+}
+
+fn file_name(folder: &Path) -> String {
+    let mut hasher = DefaultHasher::new();
+    folder.hash(&mut hasher);
+    format!("{:016x}.json", hasher.finish())
+}
+
+fn read(place: &Path) -> Option<Kept> {
+    serde_json::from_str(&Kind::REPORT.read_found(place).ok()?).ok()
+}
+
+/// Writes the file whole, or takes it away where there is nothing to keep.
+fn write(place: &Path, kept: &Kept) -> std::io::Result<()> {
+    if kept.failed.is_empty() {
+        return fs::remove_file(place);
+    }
+    let folder = place.parent().unwrap_or_else(|| Path::new("."));
+    fs::create_dir_all(folder)?;
+    take_away_those_of_gone(folder);
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(serde_json::to_string(kept)?.as_bytes())?;
+    file.persist(place)?;
+    Ok(())
+}
+
+/// Takes away the files of folders that are gone, as those of tests are.
+fn take_away_those_of_gone(folder: &Path) {
+    let files = fs::read_dir(folder).into_iter().flatten().flatten();
+    for file in files.take(LOOKED_AT) {
+        let is_gone = read(&file.path()).is_some_and(|kept| !kept.folder.is_dir());
+        if is_gone {
+            let _ = fs::remove_file(file.path());
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::judge::{Cause, Finding};
+
+    fn result(verdict: Verdict) -> CheckResult {
+        CheckResult::of("reset::one", "reset.drill", "one", verdict)
+    }
+
+    fn failure() -> Verdict {
+        Verdict::Fail(Finding {
+            cause: Cause::LeftUnread,
+            at: None,
+            evidence: Vec::new(),
+        })
+    }
+
+    #[test]
+    fn what_proves_nothing_changes_nothing_and_what_could_not_run_is_to_be_run() {
+        assert_eq!(fails(&result(failure())), Some(true));
+        assert_eq!(fails(&result(Verdict::Pass)), Some(false));
+        let doubt = Doubt::Interrupted { begun: false };
+        assert_eq!(fails(&result(Verdict::Inconclusive(doubt))), None);
+        let reason = String::new();
+        let not_run = Verdict::Inconclusive(Doubt::CouldNotRun { reason });
+        assert_eq!(fails(&result(not_run)), Some(true));
+    }
+
+    #[test]
+    fn what_is_kept_is_known_again_and_gone_with_the_last_failure() {
+        let (states, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let last = || LastRun::within(Some(states.path().to_owned()), project.path().to_owned());
+        let place = last().place.unwrap();
+        let mut kept = last().kept;
+        assert!(kept.failed.is_empty());
+        kept.failed.insert(of_case("/a/reset.drill", "one"));
+        write(&place, &kept).unwrap();
+        assert_eq!(last().kept, kept);
+        kept.failed.clear();
+        write(&place, &kept).unwrap();
+        assert!(!place.exists());
+    }
+
+    #[test]
+    fn files_of_folders_that_are_gone_are_taken_away() {
+        let (states, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let kept = |folder: &Path| Kept {
+            folder: folder.to_owned(),
+            failed: BTreeSet::from([of_case("/a/reset.drill", "one")]),
+        };
+        let place = |name: &str| states.path().join(name);
+        write(&place("gone.json"), &kept(Path::new("/gone/away"))).unwrap();
+        write(&place("here.json"), &kept(project.path())).unwrap();
+        write(&place("here.json"), &kept(project.path())).unwrap();
+        assert!(!place("gone.json").exists());
+        assert!(place("here.json").exists());
+    }
+}
