@@ -30,6 +30,7 @@ mod table;
 mod time_wait;
 mod timeout;
 mod unasked;
+pub(crate) mod unlocked;
 
 pub use table::all;
 pub(crate) use table::find;

@@ -59,12 +59,8 @@ pub(super) enum Command {
     },
     /// Tells what this host permits, and how to permit the rest.
     Doctor,
-    /// Writes a target with its profile and a first scenario, to be filled in; overwrites nothing.
-    Init {
-        /// Where.
-        #[arg(default_value = ".")]
-        folder: PathBuf,
-    },
+    /// Writes a target, a first scenario and, in a package, a test file that run as they are; overwrites nothing.
+    Init(InitArgs),
     /// Prints a script that completes command lines in a shell.
     Completions {
         /// The shell.
@@ -283,6 +279,16 @@ fn budget(text: &str) -> Result<Duration, String> {
         Ok(budget) => Ok(budget),
         Err(error) => Err(error.to_string()),
     }
+}
+
+#[derive(Args)]
+pub(super) struct InitArgs {
+    /// Where.
+    #[arg(default_value = ".")]
+    pub(super) folder: PathBuf,
+    /// The server's command; {port}, {addr}, {path} and {dir} are filled in. Without it a terminal is asked for it.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(super) command: Vec<String>,
 }
 
 #[derive(Args)]

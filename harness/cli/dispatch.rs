@@ -3,6 +3,7 @@
 use super::arguments::{Cli, Command};
 use super::output::{complain, say, say_aside};
 use super::repeat::invocation;
+use super::tip::with_tip;
 use super::{check, doctor, explain, fmt, init, list, man, report, repro, run, serve};
 use crate::foreign::is_active;
 use crate::model::error::{Error, ExitCode};
@@ -27,6 +28,8 @@ pub fn main() -> i32 {
 
 /// Ends as clap does, which quotes arguments as they are, where they do nothing.
 fn refuse<T>(error: clap::Error) -> T {
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let error = with_tip(error, &words.collect::<Vec<_>>());
     let mut arguments = std::env::args_os();
     if !arguments.any(|argument| argument.to_string_lossy().contains(is_active)) {
         error.exit();
@@ -46,7 +49,7 @@ fn dispatch(command: Command, matches: &ArgMatches) -> Result<ExitCode, Error> {
         Command::Explain { check } => explain::explain(&check),
         Command::Fmt { files, check, to } => fmt::fmt(&files, check, to),
         Command::Doctor => doctor::doctor(),
-        Command::Init { folder } => init::init(&folder),
+        Command::Init(arguments) => init::init(&arguments),
         Command::Completions { shell } => {
             say(shell.script(&Cli::command()).trim_end());
             Ok(ExitCode::Passed)

@@ -21,5 +21,7 @@ mod run;
 mod serve;
 mod signals;
 mod target;
+mod tip;
+mod words;
 
 pub use dispatch::main;

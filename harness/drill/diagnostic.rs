@@ -120,6 +120,12 @@ pub(super) fn nearest<'a>(word: &str, known: &[&'a str]) -> Option<&'a str> {
     (distance <= close && distance < word.len()).then_some(nearest)
 }
 
+/// Whether one slip of the finger makes one short word of the other.
+pub(crate) fn is_one_slip_from(word: &str, known: &str) -> bool {
+    let [word, known] = [word, known].map(|word| word.chars().collect::<Vec<_>>());
+    word.len() <= known.len() + 1 && distance(&word, &known) == 1
+}
+
 /// The number of letters to add, drop, replace or swap with their neighbour.
 fn distance(a: &[char], b: &[char]) -> usize {
     let mut rows = vec![(0..=b.len()).collect::<Vec<_>>()];

@@ -22,6 +22,7 @@ mod tokens;
 #[cfg(test)]
 mod tests;
 
+pub(crate) use diagnostic::is_one_slip_from;
 pub use file::DrillFile;
 pub(crate) use file::{Case, DrillText, format};
 pub(crate) use language::usages;

@@ -2,8 +2,10 @@
 
 mod answer;
 mod elsewhere;
+pub(crate) mod foreground;
 pub(crate) mod lab;
 mod loopback;
+pub(crate) mod placeholder;
 mod process;
 mod reach;
 mod readiness;

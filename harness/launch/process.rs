@@ -375,9 +375,18 @@ fn working_folder() -> Result<PathBuf, Error> {
 }
 
 pub(super) fn missing(program: &str, target: &Target) -> Error {
+    let path = Path::new(program);
+    let is_here = || path.is_file();
     let place = match program.contains('/') {
-        true => "; give a path to a file that may be executed",
-        false => " in PATH; give its path, or install it",
+        true if is_here() => "; the file is there, and may not be executed (chmod +x)".to_owned(),
+        true if path.is_dir() => "; that is a folder; name the program in it".to_owned(),
+        true if path.is_relative() => format!(
+            "; it was looked for from {}; go to the folder that it is meant from, or give the path to a file that may be executed",
+            working_folder().map_or_else(|_| "here".to_owned(), |folder| folder.display().to_string())
+        ),
+        true => "; give a path to a file that may be executed".to_owned(),
+        false if is_here() => format!(" in PATH; there is one here: ./{program}"),
+        false => " in PATH; give its path, or install it".to_owned(),
     };
     let package = target
         .package

@@ -2,6 +2,7 @@
 
 use super::elsewhere::Elsewhere;
 use super::loopback::tells_loopback;
+use super::placeholder;
 use super::reach;
 use super::shell::command_line;
 use crate::foreign::LINE;
@@ -206,8 +207,20 @@ impl Target {
             return Self::reference(name, &program);
         }
         let path = Path::new(name);
-        if path.exists() {
+        let is_settings = path.extension().is_some_and(|extension| extension == "toml");
+        let is_program = !is_settings && find_program(name).is_some();
+        if path.exists() && !(is_program && path.is_file()) {
             return Self::read(path);
+        }
+        if is_program {
+            return Err(Error::Unknown {
+                kind: "target",
+                name: name.to_owned(),
+                hint: format!(
+                    "; it is a program, and a server's command stands behind `--`: -- {}",
+                    command_line([name])
+                ),
+            });
         }
         let known: Vec<_> = reference::SERVERS
             .iter()
@@ -292,6 +305,10 @@ impl Target {
                  else starts the server"
                     .to_owned(),
             ));
+        }
+        let texts = raw.command.iter().chain(raw.environment.values());
+        if let Some(slip) = placeholder::slip(texts.map(String::as_str)) {
+            return Err(malformed(slip));
         }
         let profile = match (raw.speaks, raw.profile) {
             (Some(_), Some(_)) => {

@@ -134,10 +134,12 @@ pub enum Error {
         command: String,
     },
     /// The server listens in several places and nothing says which one to drill.
-    #[error("the server listens in several places: {places}; choose one with --listen")]
+    #[error("the server listens in several places: {places}; choose one with --listen, such as --listen {first}, or listen = \"{first}\" in its target file")]
     SeveralListeners {
         /// The places.
         places: String,
+        /// The first of them, as the option takes it.
+        first: String,
     },
     /// Nothing answers where somebody else is to have started a server.
     #[error("nothing answers at {}: {why}{}; is the server started, and is that its address? --ready-within 30s waits until it is there",

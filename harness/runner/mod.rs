@@ -40,4 +40,5 @@ pub(crate) use merged::merged;
 pub use saved::{SavedTrial, SavedVerdict};
 pub(crate) use selection::selected;
 pub(crate) use settings::Invocation;
+pub(crate) use parallel::block_on;
 pub use settings::Settings;
