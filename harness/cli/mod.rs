@@ -9,6 +9,7 @@ mod doctor;
 mod explain;
 mod fmt;
 mod init;
+mod learn;
 mod list;
 mod man;
 mod markdown;

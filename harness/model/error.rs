@@ -154,6 +154,19 @@ pub enum Error {
         /// For how long it was awaited, where it was.
         waited: Option<Duration>,
     },
+    /// A client that was to show how a server is spoken to has not done so.
+    #[error("the client {what}{output}\n  command: {command}")]
+    Client {
+        /// What it did instead, and what to do.
+        what: String,
+        /// Its last output, ready to print.
+        output: String,
+        /// Its command.
+        command: String,
+    },
+    /// What a client and a server have said could not be learned from.
+    #[error("{0}")]
+    NotLearned(String),
     /// The lab could not be made.
     #[error(
         "making a lab for the server: {reason}; `sockdrill doctor` tells what this host permits"
@@ -254,6 +267,8 @@ impl Error {
             | Self::PortTaken { .. }
             | Self::SeveralListeners { .. }
             | Self::NotReached { .. }
+            | Self::Client { .. }
+            | Self::NotLearned(_)
             | Self::Lab { .. }
             | Self::Kernel { .. } => ExitCode::CouldNotRun,
         }

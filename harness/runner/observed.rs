@@ -32,12 +32,15 @@ pub(super) fn worth_a_server(
     probed: &Probed,
     settings: &Settings,
 ) -> Vec<(&'static Observation, Scenario)> {
-    if !settings.only.is_empty() || probed.unserved.is_some() {
+    let is_asked_for = settings.observe || settings.only.is_empty();
+    if !is_asked_for || probed.unserved.is_some() {
         return Vec::new();
     }
     let scenarios = OBSERVATIONS
         .iter()
-        .filter(|observation| observation.id.is_none_or(|id| settings.selects(id)))
+        .filter(|observation| {
+            settings.observe || observation.id.is_none_or(|id| settings.selects(id))
+        })
         .filter_map(|observation| Some((observation, observation.scenario(&probed.subject)?)));
     let is_for =
         |(_, scenario): &(_, Scenario)| Skip::out_of_reach(&probed.subject, scenario).is_none();

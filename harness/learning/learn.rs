@@ -1,0 +1,329 @@
+//! From a server and a client of its own to a target file that passes.
+
+use super::holes::template;
+use super::replies::Replies;
+use super::script::{Ask, Talk, again, awaited, best, talks, without_relay};
+use super::watch::{Pair, Watched, interrupted, watched};
+use super::written::{Exchange, Lesson, Seen, text, understood};
+use crate::checks::observations::PROMISED_BY;
+use crate::launch::Target;
+use crate::model::data::Match;
+use crate::model::error::Error;
+use crate::model::expectation::{End, Expectation};
+use crate::model::literal::{Excerpt, shown};
+use crate::model::profile::{AfterExchange, Transport};
+use crate::model::template::Template;
+use crate::report::data::{Outcome, Report};
+use crate::runner::{self, Settings, replayed};
+
+/// How often the client runs on each of the servers that are started for it.
+const RUNS: &[usize] = &[2, 1, 1];
+
+/// How often all of it is said again on each of the servers that are started for that: what a server counts, or keeps from one client
+/// to the next, shows on the same one.
+const REPEATS: &[usize] = &[2, 2, 1];
+
+/// More than this is no example of a conversation any more.
+const MOST_EXCHANGES: usize = 30;
+
+/// What was learned of a server, and how it did in its first checks.
+pub(crate) struct Learned {
+    /// The text of the target file.
+    pub(crate) text: String,
+    /// What came of the checks whether a polite client is served.
+    pub(crate) report: Report,
+}
+
+/// Learns what a server speaks from a client, and what it may promise from trying. `how` is the command that does so, `tell` is told
+/// of each step.
+///
+/// # Errors
+/// Server or client do not run, what they say cannot be learned from, or what was learned does not pass.
+pub(crate) fn learn(pair: Pair<'_>, how: &str, tell: &dyn Fn(&str)) -> Result<Learned, Error> {
+    let runs: usize = RUNS.iter().sum();
+    tell(&format!("runs the client {runs} times, on {} servers", RUNS.len()));
+    let talks = heard(pair)?;
+    let (said, other_words) = agreed(&talks)?;
+    tell(&format!(
+        "says {} again, on {} servers",
+        counted(said.turns.len(), "request"),
+        REPEATS.len()
+    ));
+    let server = pair.server.on(said.over);
+    let pupil = Pupil {
+        server: &server,
+        settings: pair.settings,
+        over: said.over,
+    };
+    let (mut lesson, closes) = pupil.lesson(&talks, &other_words)?;
+    tell("tries what the server may promise, and whether polite clients are served");
+    let report = pupil.tried(&lesson, closes)?;
+    lesson.seen = Seen::of(&report.observations);
+    let text = text(pair.server, &lesson, how);
+    let failed = report.results.iter().find(|result| {
+        !matches!(result.outcome(), Outcome::Pass | Outcome::Skip)
+    });
+    if report.interrupted {
+        return Err(interrupted());
+    }
+    match failed {
+        None => Ok(Learned { text, report }),
+        Some(result) => Err(Error::NotLearned(format!(
+            "what was learned does not hold, and was not written: {}\n{}",
+            result.line(),
+            text
+        ))),
+    }
+}
+
+fn counted(n: usize, word: &str) -> String {
+    format!("{n} {word}{}", if n == 1 { "" } else { "s" })
+}
+
+/// What was said over the connection that tells the most, of each run of the client.
+fn heard(pair: Pair<'_>) -> Result<Vec<Talk>, Error> {
+    let mut heard = Vec::new();
+    for times in RUNS {
+        let Watched { tapes, ports } = watched(pair, *times)?;
+        for tape in tapes {
+            let best = best(talks(&tape)).ok_or_else(|| {
+                Error::NotLearned(
+                    "the client connected, and the server said nothing to it: an exchange needs an answer; without any, \
+                     `sockdrill init` writes a target whose profile is blind"
+                        .to_owned(),
+                )
+            })?;
+            heard.push(Talk {
+                turns: best
+                    .turns
+                    .into_iter()
+                    .take(MOST_EXCHANGES)
+                    .map(|turn| super::script::Turn {
+                        said: without_relay(&turn.said, ports),
+                        ..turn
+                    })
+                    .collect(),
+                ..best
+            });
+        }
+    }
+    Ok(heard)
+}
+
+/// What the client said in its first run, and the numbers of the requests that were other ones in the others.
+fn agreed(talks: &[Talk]) -> Result<(&Talk, Vec<usize>), Error> {
+    let (first, others) = talks
+        .split_first()
+        .ok_or_else(|| Error::NotLearned("the client never ran".to_owned()))?;
+    if let Some(other) = others.iter().find(|other| {
+        other.over != first.over || other.turns.len() != first.turns.len()
+    }) {
+        return Err(Error::NotLearned(format!(
+            "the client does not do the same each time: it said {} over {}, and then {} over {}; give one that does",
+            counted(first.turns.len(), "request"),
+            first.over,
+            counted(other.turns.len(), "request"),
+            other.over
+        )));
+    }
+    let varies = |n: &usize| others.iter().any(|other| other.turns[*n].said != first.turns[*n].said);
+    Ok((first, (0..first.turns.len()).filter(varies).collect()))
+}
+
+/// What is asked of a server to learn from it.
+struct Pupil<'a> {
+    server: &'a Target,
+    settings: &'a Settings,
+    over: Transport,
+}
+
+/// What a server said to the same words, each time.
+struct Answers {
+    greetings: Vec<Vec<u8>>,
+    replies: Vec<Vec<Vec<u8>>>,
+    /// After how many requests it ended the connection, and how.
+    ended: Option<(usize, End)>,
+}
+
+impl Pupil<'_> {
+    /// What the server speaks, and whether it closes after an exchange.
+    fn lesson(&self, talks: &[Talk], other_words: &[usize]) -> Result<(Lesson, bool), Error> {
+        let greeting = self.greeting(talks);
+        let mut asks = self.asks(talks);
+        let mut answers = self.answers(greeting.clone(), &asks)?;
+        let mut remarks = Vec::new();
+        let closes = match answers.ended {
+            Some((after, _)) if after == asks.len() && after > 1 => {
+                let farewell = asks.pop();
+                answers.replies.pop();
+                remarks.extend(farewell.map(|ask| {
+                    format!("Left out, since the server closes behind it: {}", shown(&ask.said))
+                }));
+                false
+            }
+            ended => ended.is_some(),
+        };
+        let is_datagram = self.over.is_datagram();
+        let greeting_template = match answers.greetings.iter().all(Vec::is_empty) {
+            true => None,
+            false => Some(self.described(&answers.greetings, "its greeting", is_datagram)?),
+        };
+        let mut exchanges = Vec::new();
+        for (n, ask) in asks.iter().enumerate() {
+            let what = format!("its reply to {}", shown(&ask.said));
+            let reply = match self.described(&answers.replies[n], &what, is_datagram) {
+                Ok(reply) => reply,
+                Err(error) if n == 0 => return Err(error),
+                Err(error) => {
+                    remarks.push(format!("Left out with all behind it: {}", one_line(&error)));
+                    break;
+                }
+            };
+            let again = match is_datagram || closes {
+                true => None,
+                false => Some(self.is_answered_again(greeting.clone(), &asks[..=n], &reply)?),
+            };
+            let remark = other_words.contains(&n).then(|| {
+                "The client says something else here each time; these are the words of its first run.".to_owned()
+            });
+            exchanges.push(Exchange {
+                send: ask.said.clone(),
+                reply,
+                again,
+                remark,
+            });
+        }
+        let lesson = Lesson {
+            over: self.over,
+            greeting: greeting_template,
+            exchanges,
+            seen: Vec::new(),
+            remarks,
+        };
+        Ok((lesson, closes))
+    }
+
+    /// What is waited for of the greeting, where there was one.
+    fn greeting(&self, talks: &[Talk]) -> Option<Expectation> {
+        let greetings: Vec<&[u8]> = talks.iter().map(|talk| &talk.greeting[..]).collect();
+        awaited(&greetings, self.over).filter(|_| greetings.iter().all(|greeting| !greeting.is_empty()))
+    }
+
+    /// What the client asked in its first run, with what all the replies have in common.
+    fn asks(&self, talks: &[Talk]) -> Vec<Ask> {
+        let turns = talks.first().map_or(&[][..], |talk| &talk.turns);
+        let asks = turns.iter().enumerate().map(|(n, turn)| {
+            let replies: Vec<&[u8]> = talks.iter().map(|talk| &talk.turns[n].answered[..]).collect();
+            Ask {
+                said: turn.said.clone(),
+                awaited: awaited(&replies, self.over),
+            }
+        });
+        asks.collect()
+    }
+
+    /// Says all of it again, on several servers and several times on the same.
+    fn answers(&self, greeting: Option<Expectation>, asks: &[Ask]) -> Result<Answers, Error> {
+        let mut answers = Answers {
+            greetings: Vec::new(),
+            replies: vec![Vec::new(); asks.len()],
+            ended: None,
+        };
+        for times in REPEATS {
+            for replies in self.said(greeting.clone(), &asks.iter().collect::<Vec<_>>(), *times)? {
+                let mut said = replies.said.into_iter();
+                answers.greetings.extend(said.next());
+                for (n, ask) in asks.iter().enumerate() {
+                    let reply = said.next().filter(|reply| !reply.is_empty());
+                    let reply = reply.ok_or_else(|| not_answered(ask))?;
+                    answers.replies[n].push(reply);
+                }
+                answers.ended = answers.ended.or(replies.ended);
+            }
+        }
+        Ok(answers)
+    }
+
+    /// Says this so often to a server that has just been started.
+    fn said(
+        &self,
+        greeting: Option<Expectation>,
+        asks: &[&Ask],
+        times: usize,
+    ) -> Result<Vec<Replies>, Error> {
+        let scenario = again(greeting, asks);
+        let seen = replayed(self.server, &scenario, self.settings, times)?;
+        match seen.len() == times {
+            true => Ok(seen.iter().map(|seen| Replies::to(0, &scenario, seen)).collect()),
+            false => Err(interrupted()),
+        }
+    }
+
+    /// Whether the last of these requests is answered as before when it is made again.
+    fn is_answered_again(
+        &self,
+        greeting: Option<Expectation>,
+        asks: &[Ask],
+        reply: &Template,
+    ) -> Result<bool, Error> {
+        let mut twice: Vec<&Ask> = asks.iter().collect();
+        let last = asks.last().map(|ask| Ask {
+            awaited: None,
+            ..ask.clone()
+        });
+        twice.extend(&last);
+        let replies = self.said(greeting, &twice, 1)?;
+        let again = replies.iter().all(|replies| {
+            let said = replies.said.last();
+            said.is_some_and(|said| reply.matches(said) == Match::Full(said.len()))
+        });
+        Ok(again)
+    }
+
+    fn described(&self, samples: &[Vec<u8>], what: &str, is_datagram: bool) -> Result<Template, Error> {
+        template(samples, is_datagram).ok_or_else(|| {
+            let samples: Vec<String> = samples.iter().map(|sample| Excerpt::of(sample).to_string()).collect();
+            let mut different = samples.clone();
+            different.dedup();
+            Error::NotLearned(format!(
+                "{what} ends with what varies, so that nothing tells where it ends: {}; let the client ask for something else",
+                different.join(", ")
+            ))
+        })
+    }
+
+    /// What is observed of the server, and whether it serves polite clients, as it was learned to.
+    fn tried(&self, lesson: &Lesson, closes: bool) -> Result<Report, Error> {
+        let mut target = understood(&text(self.server, lesson, ""), &self.server.name)?;
+        target.file.clone_from(&self.server.file);
+        let settings = Settings {
+            only: vec!["polite".to_owned()],
+            observe: true,
+            ..self.settings.clone()
+        };
+        let has_requests = !lesson.exchanges.is_empty() && !self.over.is_datagram();
+        // What follows from it is observed only where it is known; whether it is meant is for the owner to say.
+        target.profile.promises.after_exchange = has_requests.then_some(match closes {
+            true => AfterExchange::Closes,
+            false => AfterExchange::StaysOpen,
+        });
+        let mut report = runner::check(&target, &settings, &|_| {})?;
+        let word = if closes { "closes" } else { "stays-open" };
+        if has_requests && let Some(seen) = report.observations.get_mut("close_after_reply") {
+            seen.push_str(&format!("{PROMISED_BY}after-exchange = \"{word}\""));
+        }
+        Ok(report)
+    }
+}
+
+fn one_line(error: &Error) -> String {
+    error.to_string().replace('\n', " ")
+}
+
+fn not_answered(ask: &Ask) -> Error {
+    Error::NotLearned(format!(
+        "the server does not answer {} when it is said again: what the client says may depend on what it was told before, as with \
+         a challenge, which an exchange cannot describe; let the client do without, or describe the beginning alone",
+        shown(&ask.said)
+    ))
+}

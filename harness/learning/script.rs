@@ -1,0 +1,256 @@
+//! What a client has said, in turn with its server, and the scenario that says it again.
+
+use super::tape::{Heard, Side, Tape};
+use crate::model::action::Action;
+use crate::model::data::Data;
+use crate::model::dialogue::{ClientSteps, scenario, settle};
+use crate::model::expectation::Expectation;
+use crate::model::profile::Transport;
+use crate::model::scenario::Scenario;
+use crate::model::template::{Hole, Template};
+
+/// What a client says, and what it was answered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Turn {
+    pub(super) said: Vec<u8>,
+    pub(super) answered: Vec<u8>,
+}
+
+/// One connection, in turns.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Talk {
+    pub(super) over: Transport,
+    /// What the server said first.
+    pub(super) greeting: Vec<u8>,
+    pub(super) turns: Vec<Turn>,
+}
+
+impl Talk {
+    fn new(over: Transport) -> Self {
+        Self {
+            over,
+            greeting: Vec::new(),
+            turns: Vec::new(),
+        }
+    }
+
+    /// Adds what one side has said: a reply is over when the client speaks again, and each datagram is a whole.
+    fn add(&mut self, side: Side, bytes: &[u8]) {
+        let whole = self.over.is_datagram();
+        match (side, self.turns.last_mut()) {
+            (Side::Client, Some(turn)) if turn.answered.is_empty() && !whole => {
+                turn.said.extend_from_slice(bytes);
+            }
+            (Side::Client, _) => self.turns.push(Turn {
+                said: bytes.to_vec(),
+                answered: Vec::new(),
+            }),
+            (Side::Server, Some(turn)) if turn.answered.is_empty() || !whole => {
+                turn.answered.extend_from_slice(bytes);
+            }
+            // Who is answered by several datagrams is owed the first of them.
+            (Side::Server, Some(_)) => {}
+            (Side::Server, None) => self.greeting.extend_from_slice(bytes),
+        }
+    }
+
+    /// How much of it is answered.
+    fn answers(&self) -> usize {
+        let answered = self.turns.iter().filter(|turn| !turn.answered.is_empty());
+        answered.count()
+    }
+
+    /// Whether anything is to be learned from it.
+    pub(super) fn is_something(&self) -> bool {
+        self.answers() > 0 || !self.greeting.is_empty()
+    }
+
+    /// The same without what was not answered at the end, as farewells are not.
+    fn trimmed(mut self) -> Self {
+        while self.turns.last().is_some_and(|turn| turn.answered.is_empty()) {
+            self.turns.pop();
+        }
+        self
+    }
+}
+
+/// The connections of a tape, each in turns.
+pub(super) fn talks(tape: &Tape) -> Vec<Talk> {
+    let mut talks: Vec<Talk> = tape.connections.iter().map(|over| Talk::new(*over)).collect();
+    for sound in &tape.sounds {
+        if let Heard::Said(side, bytes) = &sound.what {
+            talks[sound.of].add(*side, bytes);
+        }
+    }
+    talks.into_iter().map(Talk::trimmed).collect()
+}
+
+/// The connection that tells the most: the first of those with the most answers.
+pub(super) fn best(talks: Vec<Talk>) -> Option<Talk> {
+    let something = talks.into_iter().filter(Talk::is_something);
+    something.reduce(|best, next| match next.answers() > best.answers() {
+        true => next,
+        false => best,
+    })
+}
+
+/// The same words as they would have been said to the server itself: the relay had another port.
+pub(super) fn without_relay(said: &[u8], (relay, server): (u16, u16)) -> Vec<u8> {
+    let places = ["127.0.0.1", "localhost"].map(|host| {
+        let place = |port: u16| format!("{host}:{port}").into_bytes();
+        (place(relay), place(server))
+    });
+    let mut said = said.to_vec();
+    for (ours, theirs) in places {
+        // What counts its bytes still counts right.
+        if ours.len() == theirs.len() {
+            let mut at = 0;
+            while let Some(found) = crate::model::data::find(&said[at..], &ours) {
+                at += found;
+                said[at..at + ours.len()].copy_from_slice(&theirs);
+            }
+        }
+    }
+    said
+}
+
+/// What is said again, and what the answer begins and ends with.
+#[derive(Clone, Debug)]
+pub(super) struct Ask {
+    pub(super) said: Vec<u8>,
+    pub(super) awaited: Option<Expectation>,
+}
+
+/// What all of these begin and end with, as something to wait for: where all of it has come, so has the reply.
+pub(super) fn awaited(replies: &[&[u8]], over: Transport) -> Option<Expectation> {
+    let (first, others) = replies.split_first()?;
+    if others.iter().all(|other| other == first) && !first.is_empty() {
+        return Some(Expectation::Data(Data::literal(*first)));
+    }
+    let shortest = replies.iter().map(|reply| reply.len()).min()?;
+    let alike = |same: &dyn Fn(usize) -> bool, most: usize| (0..most).take_while(|n| same(*n)).count();
+    let head = alike(&|n| others.iter().all(|other| other[n] == first[n]), shortest);
+    let from_behind = |reply: &[u8], n: usize| reply[reply.len() - 1 - n];
+    let tail = alike(
+        &|n| {
+            let mut others = others.iter();
+            others.all(|other| from_behind(other, n) == from_behind(first, n))
+        },
+        shortest - head,
+    );
+    let (head, tail) = (&first[..head], &first[first.len() - tail..]);
+    match (over.is_datagram(), head, tail) {
+        (false, [], []) => None,
+        (false, head, []) => Some(Expectation::Data(Data::literal(head))),
+        (_, head, tail) => Some(Expectation::Template(Template {
+            first: head.to_vec(),
+            rest: vec![(Hole::Any, tail.to_vec())],
+        })),
+    }
+}
+
+/// A client that says all of it in turn, gives the server the time to come to rest after each, and closes.
+pub(super) fn again(greeting: Option<Expectation>, asks: &[&Ask]) -> Scenario {
+    let hear = |steps: ClientSteps, awaited: &Option<Expectation>| match awaited {
+        Some(awaited) => steps.expect(awaited.clone()),
+        None => steps,
+    };
+    let greeted = hear(ClientSteps::of(0).connect(), &greeting);
+    let mut parts = vec![greeted.lines(), vec![settle()]];
+    for ask in asks {
+        let steps = ClientSteps::of(0).send(ask.said.clone());
+        parts.push(hear(steps, &ask.awaited).lines());
+        parts.push(vec![settle()]);
+    }
+    parts.push(ClientSteps::of(0).then(Action::Close).lines());
+    scenario("what was said", &[("alice", 1)], parts)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tape(over: Transport, said: &[(Side, &str)]) -> Tape {
+        let mut tape = Tape::new();
+        let of = tape.begin(over);
+        for (side, text) in said {
+            tape.hear(of, Heard::Said(*side, text.as_bytes().to_vec()));
+        }
+        tape
+    }
+
+    fn turns(talk: &Talk) -> Vec<(&str, &str)> {
+        let text = |bytes| std::str::from_utf8(bytes).unwrap();
+        let turns = talk.turns.iter();
+        turns
+            .map(|turn| (text(&turn.said[..]), text(&turn.answered[..])))
+            .collect()
+    }
+
+    use Side::{Client, Server};
+
+    #[test]
+    fn reply_is_over_when_the_client_speaks_again() {
+        let said = [
+            (Server, "220 "),
+            (Server, "hi"),
+            (Client, "HE"),
+            (Client, "LO"),
+            (Server, "2"),
+            (Server, "50"),
+            (Client, "QUIT"),
+        ];
+        let talks = talks(&tape(Transport::Tcp, &said));
+        assert_eq!(talks[0].greeting, b"220 hi");
+        assert_eq!(turns(&talks[0]), [("HELO", "250")]);
+    }
+
+    #[test]
+    fn each_datagram_is_a_whole_and_the_first_answer_counts() {
+        let said = [
+            (Client, "a"),
+            (Client, "b"),
+            (Server, "B"),
+            (Server, "C"),
+        ];
+        let talks = talks(&tape(Transport::Udp, &said));
+        assert_eq!(turns(&talks[0]), [("a", ""), ("b", "B")]);
+    }
+
+    #[test]
+    fn connection_with_the_most_answers_tells_the_most() {
+        let mut tape = tape(Transport::Tcp, &[(Client, "a"), (Server, "A")]);
+        let of = tape.begin(Transport::Tcp);
+        for (side, text) in [(Client, "x"), (Server, "X"), (Client, "y"), (Server, "Y")] {
+            tape.hear(of, Heard::Said(side, text.as_bytes().to_vec()));
+        }
+        let best = best(talks(&tape)).unwrap();
+        assert_eq!(turns(&best), [("x", "X"), ("y", "Y")]);
+    }
+
+    #[test]
+    fn port_of_the_relay_becomes_that_of_the_server() {
+        let host = b"Host: 127.0.0.1:7001\r\nReferer: localhost:7001";
+        let told = without_relay(host, (7001, 7000));
+        assert_eq!(told, b"Host: 127.0.0.1:7000\r\nReferer: localhost:7000");
+        assert_eq!(without_relay(host, (7001, 80)), host);
+    }
+
+    #[test]
+    fn what_replies_begin_and_end_with_is_waited_for() {
+        let of = |replies: &[&str], over| {
+            let replies: Vec<&[u8]> = replies.iter().map(|reply| reply.as_bytes()).collect();
+            awaited(&replies, over).map(|awaited| match awaited {
+                Expectation::Data(data) => data.to_string(),
+                Expectation::Template(template) => template.to_string(),
+                _ => unreachable!(),
+            })
+        };
+        let tcp = |replies| of(replies, Transport::Tcp);
+        assert_eq!(tcp(&["+OK\r\n", "+OK\r\n"]).unwrap(), r#""+OK\r\n""#);
+        assert_eq!(tcp(&["at 17.", "at 9."]).unwrap(), r#""at {any}.""#);
+        assert_eq!(tcp(&["at 17", "at 9"]).unwrap(), r#""at ""#);
+        assert_eq!(tcp(&["1", "2"]), None);
+        assert_eq!(of(&["1", "2"], Transport::Udp).unwrap(), r#""{any}""#);
+    }
+}
