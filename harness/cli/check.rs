@@ -38,7 +38,10 @@ pub(super) fn check(arguments: &CheckArgs, invocation: Invocation) -> Result<Exi
         }
     });
     let (report, code) = finish(ran, shared)?;
-    if let Some(hint) = report.as_ref().and_then(|report| blind(&target, &settings, report)) {
+    if let Some(hint) = report
+        .as_ref()
+        .and_then(|report| blind(&target, &settings, report))
+    {
         say(&hint);
     }
     let passed = report.map_or(0, |report| report.summary().pass);
@@ -62,7 +65,9 @@ fn blind(target: &Target, settings: &Settings, report: &Report) -> Option<String
         return None;
     }
     let seen = report.observations.get("transport")?;
-    let transport = Transport::ALL.iter().find(|known| known.to_string() == *seen)?;
+    let transport = Transport::ALL
+        .iter()
+        .find(|known| known.to_string() == *seen)?;
     let more = unlocked::by_a_profile(*transport);
     let server = command_line([target.command_line().as_str()]);
     Some(format!(

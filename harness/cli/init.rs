@@ -7,13 +7,13 @@ use super::words::words;
 use crate::checks;
 use crate::launch::lab::{Isolation, Lab};
 use crate::launch::{Server, Target, command_line};
+use crate::model::action::Action;
 use crate::model::dialogue::{ClientSteps, scenario};
 use crate::model::error::{Error, ExitCode};
 use crate::model::profile::{Profile, Transport};
 use crate::model::promise::PROMISES;
 use crate::model::scenario::Scenario;
 use crate::model::subject::{Place, Subject};
-use crate::model::action::Action;
 use crate::runner::block_on;
 use std::fs::OpenOptions;
 use std::io::{ErrorKind, IsTerminal, Write};
@@ -77,9 +77,15 @@ pub(super) fn init(arguments: &InitArgs) -> Result<ExitCode, Error> {
     let files = [
         ("server.toml", Some(target(&command, transport))),
         ("scenarios/first.drill", Some(first)),
-        ("tests/sockets.rs", package.as_ref().map(|_| TEST.to_owned())),
+        (
+            "tests/sockets.rs",
+            package.as_ref().map(|_| TEST.to_owned()),
+        ),
     ];
-    for (name, text) in files.into_iter().filter_map(|(name, text)| Some((name, text?))) {
+    for (name, text) in files
+        .into_iter()
+        .filter_map(|(name, text)| Some((name, text?)))
+    {
         say(&written(&folder.join(name), &text)?);
     }
     if package.is_some() {
@@ -114,10 +120,7 @@ fn say_what_is_next(folder: &Path, has_command: bool, has_package: bool) {
 }
 
 /// The command that starts the server: as it was given, or answered, or as the package has it; `None` where nobody says.
-fn told_command(
-    given: &[String],
-    package: Option<&Package>,
-) -> Result<Option<Vec<String>>, Error> {
+fn told_command(given: &[String], package: Option<&Package>) -> Result<Option<Vec<String>>, Error> {
     if !given.is_empty() {
         return Ok(Some(given.to_vec()));
     }

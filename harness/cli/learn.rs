@@ -19,11 +19,10 @@ pub(super) fn learn(arguments: &LearnArgs) -> Result<ExitCode, Error> {
     let server = server(pair)?;
     let settings = settings(pair)?;
     let how = typed("learn", file, pair);
-    let Learned { text, report } = learning::learn(
-        asked(pair, &server, &settings)?,
-        &how,
-        &|step| say_aside(&format!("… {step}")),
-    )?;
+    let Learned { text, report } =
+        learning::learn(asked(pair, &server, &settings)?, &how, &|step| {
+            say_aside(&format!("… {step}"))
+        })?;
     write(file, &text)?;
     for result in &report.results {
         say(&result.line());
@@ -96,6 +95,17 @@ pub(super) fn settings(pair: &PairArgs) -> Result<Settings, Error> {
 /// The command as it is typed again.
 pub(super) fn typed(command: &str, file: &Path, pair: &PairArgs) -> String {
     let file = file.to_string_lossy();
-    let ours = ["sockdrill", command, "-o", &file, "--server", &pair.server, "--"];
-    command_line(ours.into_iter().chain(pair.client.iter().map(String::as_str)))
+    let ours = [
+        "sockdrill",
+        command,
+        "-o",
+        &file,
+        "--server",
+        &pair.server,
+        "--",
+    ];
+    command_line(
+        ours.into_iter()
+            .chain(pair.client.iter().map(String::as_str)),
+    )
 }

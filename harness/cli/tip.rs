@@ -14,10 +14,7 @@ pub(super) fn with_tip(mut error: Error, words: &[String]) -> Error {
         let tip = StyledStr::from(format!("the server's command stands behind `--`: {meant}"));
         // What clap suggests is to put `--` in front of the option, in the middle of the server's command.
         error.remove(ContextKind::Suggested);
-        error.insert(
-            ContextKind::Suggested,
-            ContextValue::StyledStrs(vec![tip]),
-        );
+        error.insert(ContextKind::Suggested, ContextValue::StyledStrs(vec![tip]));
     }
     error
 }
@@ -27,15 +24,22 @@ fn meant(words: &[String]) -> Option<String> {
     let name = words.get(1)?;
     let all = Cli::command();
     let command = all.find_subcommand(name)?;
-    let takes_one = command.get_arguments().any(|argument| {
-        argument.is_last_set() && argument.get_id() == "command"
-    });
-    let is_plain = !words.iter().any(|word| word == "--" || word.contains(is_active));
+    let takes_one = command
+        .get_arguments()
+        .any(|argument| argument.is_last_set() && argument.get_id() == "command");
+    let is_plain = !words
+        .iter()
+        .any(|word| word == "--" || word.contains(is_active));
     if !takes_one || !is_plain {
         return None;
     }
-    let program = words.iter().skip(2).position(|word| !word.starts_with('-'))? + 2;
-    let is_value = words[program - 1].starts_with("--") && takes_value(command, &words[program - 1]);
+    let program = words
+        .iter()
+        .skip(2)
+        .position(|word| !word.starts_with('-'))?
+        + 2;
+    let is_value =
+        words[program - 1].starts_with("--") && takes_value(command, &words[program - 1]);
     let looks_like_one = words[program].contains('/') || program + 1 < words.len();
     (!is_value && looks_like_one).then(|| {
         let (ours, theirs) = words.split_at(program);
@@ -73,7 +77,10 @@ mod tests {
                 "sockdrill check --strict nginx -p x",
                 "sockdrill check --strict -- nginx -p x",
             ),
-            ("sockdrill check ./server 7000", "sockdrill check -- ./server 7000"),
+            (
+                "sockdrill check ./server 7000",
+                "sockdrill check -- ./server 7000",
+            ),
         ] {
             let told = told(line);
             assert!(told.contains(&format!("behind `--`: {meant}\n")), "{told}");

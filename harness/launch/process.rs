@@ -399,7 +399,8 @@ pub(super) fn missing(program: &str, target: &Target) -> Error {
         true if path.is_dir() => "; that is a folder; name the program in it".to_owned(),
         true if path.is_relative() => format!(
             "; it was looked for from {}; go to the folder that it is meant from, or give the path to a file that may be executed",
-            working_folder().map_or_else(|_| "here".to_owned(), |folder| folder.display().to_string())
+            working_folder()
+                .map_or_else(|_| "here".to_owned(), |folder| folder.display().to_string())
         ),
         true => "; give a path to a file that may be executed".to_owned(),
         false if is_here() => format!(" in PATH; there is one here: ./{program}"),

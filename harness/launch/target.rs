@@ -207,7 +207,9 @@ impl Target {
             return Self::reference(name, &program);
         }
         let path = Path::new(name);
-        let is_settings = path.extension().is_some_and(|extension| extension == "toml");
+        let is_settings = path
+            .extension()
+            .is_some_and(|extension| extension == "toml");
         let is_program = !is_settings && find_program(name).is_some();
         if path.exists() && !(is_program && path.is_file()) {
             return Self::read(path);

@@ -58,10 +58,18 @@ fn words(bytes: &[u8]) -> Vec<&[u8]> {
 fn halves_of_lines(bytes: &[u8]) -> Vec<&[u8]> {
     let lines = bytes.split_inclusive(|byte| *byte == b'\n');
     let parts = lines.flat_map(|line| {
-        let end = line.len() - line.iter().rev().take_while(|b| b"\r\n".contains(b)).count();
+        let end = line.len()
+            - line
+                .iter()
+                .rev()
+                .take_while(|b| b"\r\n".contains(b))
+                .count();
         let separator = line[..end].iter().position(|byte| b": =".contains(byte));
         let value = separator.map_or(0, |at| {
-            at + line[at..end].iter().take_while(|b| b": =".contains(b)).count()
+            at + line[at..end]
+                .iter()
+                .take_while(|b| b": =".contains(b))
+                .count()
         });
         [&line[..value], &line[value..end], &line[end..]]
     });
@@ -98,7 +106,8 @@ impl<'a> Kept<'a> {
         for part in cut(sample) {
             let range = at..at + part.len();
             at = range.end;
-            let is_clock = |clock: &Range<usize>| clock.start < range.end && range.start < clock.end;
+            let is_clock =
+                |clock: &Range<usize>| clock.start < range.end && range.start < clock.end;
             match clocks.iter().any(is_clock) {
                 true => gap = true,
                 false => parts.push((std::mem::take(&mut gap), part)),
@@ -188,8 +197,8 @@ fn ends(samples: &[Vec<u8>]) -> Template {
 }
 
 const MONTHS_AND_DAYS: &[&str] = &[
-    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Mon", "Tue",
-    "Wed", "Thu", "Fri", "Sat", "Sun", "GMT", "UTC", "T", "Z", "AM", "PM",
+    "Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec", "Mon",
+    "Tue", "Wed", "Thu", "Fri", "Sat", "Sun", "GMT", "UTC", "T", "Z", "AM", "PM",
 ];
 
 /// The dates and the times of day that stand in a text: they vary, however alike they are within a second.
@@ -215,13 +224,20 @@ fn clock_in(line: &[u8]) -> Option<Range<usize>> {
             (range, is_of_a_clock(part))
         })
         .collect();
-    let middle = ranges.iter().position(|(range, _)| range.contains(&colon))?;
-    let back = ranges[..middle].iter().rev().take_while(|(_, clock)| *clock).count();
-    let on = ranges[middle..].iter().take_while(|(_, clock)| *clock).count();
+    let middle = ranges
+        .iter()
+        .position(|(range, _)| range.contains(&colon))?;
+    let back = ranges[..middle]
+        .iter()
+        .rev()
+        .take_while(|(_, clock)| *clock)
+        .count();
+    let on = ranges[middle..]
+        .iter()
+        .take_while(|(_, clock)| *clock)
+        .count();
     let span = &ranges[middle - back..middle + on];
-    let is_blank = |(range, _): &&(Range<usize>, bool)| {
-        !line[range.start].is_ascii_alphanumeric()
-    };
+    let is_blank = |(range, _): &&(Range<usize>, bool)| !line[range.start].is_ascii_alphanumeric();
     let start = span.iter().find(|part| !is_blank(part))?.0.start;
     let end = span.iter().rev().find(|part| !is_blank(part))?.0.end;
     Some(start..end)
@@ -237,7 +253,9 @@ fn is_of_a_clock(part: &[u8]) -> bool {
     let is_mixed = |part: &[u8]| {
         // 2026-11-30T03:21:22Z has a letter between two numbers.
         let pieces = part.split(|byte| b"TZ".contains(byte));
-        pieces.into_iter().all(|piece| piece.iter().all(u8::is_ascii_digit))
+        pieces
+            .into_iter()
+            .all(|piece| piece.iter().all(u8::is_ascii_digit))
     };
     let is_name = MONTHS_AND_DAYS.iter().any(|name| name.as_bytes() == part);
     let is_between = matches!(part, [byte] if b" ,:-/+.".contains(byte));
@@ -262,7 +280,10 @@ mod tests {
     fn what_varies_is_a_hole_with_what_stands_around_it() {
         let ids = ["+OK id=ab12 ready\r\n", "+OK id=9c ready\r\n"];
         assert_eq!(of(&ids).unwrap(), r"+OK id={line} ready\r\n");
-        assert_eq!(of(&[":1\r\n", ":2\r\n", ":17\r\n"]).unwrap(), r":{line}\r\n");
+        assert_eq!(
+            of(&[":1\r\n", ":2\r\n", ":17\r\n"]).unwrap(),
+            r":{line}\r\n"
+        );
         let banner = ["<1.2@a> go\n", "<33.44@a> go\n"];
         assert_eq!(of(&banner).unwrap(), r"<{line}@a> go\n");
     }

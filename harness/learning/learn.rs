@@ -14,7 +14,8 @@ use crate::model::literal::{Excerpt, shown};
 use crate::model::profile::{AfterExchange, Transport};
 use crate::model::template::Template;
 use crate::report::data::{Outcome, Report};
-use crate::runner::{self, Settings, replayed};
+use crate::runner::{self, Settings, block_on, replayed};
+use std::time::Duration;
 
 /// How often the client runs on each of the servers that are started for it.
 const RUNS: &[usize] = &[2, 1, 1];
@@ -41,7 +42,10 @@ pub(crate) struct Learned {
 /// Server or client do not run, what they say cannot be learned from, or what was learned does not pass.
 pub(crate) fn learn(pair: Pair<'_>, how: &str, tell: &dyn Fn(&str)) -> Result<Learned, Error> {
     let runs: usize = RUNS.iter().sum();
-    tell(&format!("runs the client {runs} times, on {} servers", RUNS.len()));
+    tell(&format!(
+        "runs the client {runs} times, on {} servers",
+        RUNS.len()
+    ));
     let talks = heard(pair)?;
     let (said, other_words) = agreed(&talks)?;
     tell(&format!(
@@ -60,9 +64,10 @@ pub(crate) fn learn(pair: Pair<'_>, how: &str, tell: &dyn Fn(&str)) -> Result<Le
     let report = pupil.tried(&lesson, closes)?;
     lesson.seen = Seen::of(&report.observations);
     let text = text(pair.server, &lesson, how);
-    let failed = report.results.iter().find(|result| {
-        !matches!(result.outcome(), Outcome::Pass | Outcome::Skip)
-    });
+    let failed = report
+        .results
+        .iter()
+        .find(|result| !matches!(result.outcome(), Outcome::Pass | Outcome::Skip));
     if report.interrupted {
         return Err(interrupted());
     }
@@ -115,9 +120,10 @@ fn agreed(talks: &[Talk]) -> Result<(&Talk, Vec<usize>), Error> {
     let (first, others) = talks
         .split_first()
         .ok_or_else(|| Error::NotLearned("the client never ran".to_owned()))?;
-    if let Some(other) = others.iter().find(|other| {
-        other.over != first.over || other.turns.len() != first.turns.len()
-    }) {
+    if let Some(other) = others
+        .iter()
+        .find(|other| other.over != first.over || other.turns.len() != first.turns.len())
+    {
         return Err(Error::NotLearned(format!(
             "the client does not do the same each time: it said {} over {}, and then {} over {}; give one that does",
             counted(first.turns.len(), "request"),
@@ -126,7 +132,11 @@ fn agreed(talks: &[Talk]) -> Result<(&Talk, Vec<usize>), Error> {
             other.over
         )));
     }
-    let varies = |n: &usize| others.iter().any(|other| other.turns[*n].said != first.turns[*n].said);
+    let varies = |n: &usize| {
+        others
+            .iter()
+            .any(|other| other.turns[*n].said != first.turns[*n].said)
+    };
     Ok((first, (0..first.turns.len()).filter(varies).collect()))
 }
 
@@ -148,16 +158,28 @@ struct Answers {
 impl Pupil<'_> {
     /// What the server speaks, and whether it closes after an exchange.
     fn lesson(&self, talks: &[Talk], other_words: &[usize]) -> Result<(Lesson, bool), Error> {
-        let greeting = self.greeting(talks);
+        let mut greeting = self.greeting(talks);
         let mut asks = self.asks(talks);
-        let mut answers = self.answers(greeting.clone(), &asks)?;
+        let mut answers = match self.answers(greeting.clone(), &asks)? {
+            Some(answers) => answers,
+            // What had the replies of different runs in common may be what these have not.
+            None => {
+                asks.iter_mut().for_each(|ask| ask.awaited = None);
+                greeting = None;
+                self.answers(None, &asks)?
+                    .ok_or_else(|| not_answered(&asks))?
+            }
+        };
         let mut remarks = Vec::new();
         let closes = match answers.ended {
             Some((after, _)) if after == asks.len() && after > 1 => {
                 let farewell = asks.pop();
                 answers.replies.pop();
                 remarks.extend(farewell.map(|ask| {
-                    format!("Left out, since the server closes behind it: {}", shown(&ask.said))
+                    format!(
+                        "Left out, since the server closes behind it: {}",
+                        shown(&ask.said)
+                    )
                 }));
                 false
             }
@@ -205,15 +227,16 @@ impl Pupil<'_> {
 
     /// What is waited for of the greeting, where there was one.
     fn greeting(&self, talks: &[Talk]) -> Option<Expectation> {
-        let greetings: Vec<&[u8]> = talks.iter().map(|talk| &talk.greeting[..]).collect();
-        awaited(&greetings, self.over).filter(|_| greetings.iter().all(|greeting| !greeting.is_empty()))
+        let greetings: Vec<Vec<u8>> = talks.iter().map(|talk| talk.greeting.clone()).collect();
+        awaited(&greetings, self.over)
     }
 
     /// What the client asked in its first run, with what all the replies have in common.
     fn asks(&self, talks: &[Talk]) -> Vec<Ask> {
         let turns = talks.first().map_or(&[][..], |talk| &talk.turns);
         let asks = turns.iter().enumerate().map(|(n, turn)| {
-            let replies: Vec<&[u8]> = talks.iter().map(|talk| &talk.turns[n].answered[..]).collect();
+            let replies = talks.iter().map(|talk| talk.turns[n].answered.clone());
+            let replies: Vec<Vec<u8>> = replies.collect();
             Ask {
                 said: turn.said.clone(),
                 awaited: awaited(&replies, self.over),
@@ -222,26 +245,32 @@ impl Pupil<'_> {
         asks.collect()
     }
 
-    /// Says all of it again, on several servers and several times on the same.
-    fn answers(&self, greeting: Option<Expectation>, asks: &[Ask]) -> Result<Answers, Error> {
+    /// Says all of it again, on several servers and several times on the same; `None` where some of it is not answered.
+    fn answers(
+        &self,
+        greeting: Option<Expectation>,
+        asks: &[Ask],
+    ) -> Result<Option<Answers>, Error> {
         let mut answers = Answers {
             greetings: Vec::new(),
             replies: vec![Vec::new(); asks.len()],
             ended: None,
         };
         for times in REPEATS {
+            until_another_second()?;
             for replies in self.said(greeting.clone(), &asks.iter().collect::<Vec<_>>(), *times)? {
                 let mut said = replies.said.into_iter();
                 answers.greetings.extend(said.next());
-                for (n, ask) in asks.iter().enumerate() {
-                    let reply = said.next().filter(|reply| !reply.is_empty());
-                    let reply = reply.ok_or_else(|| not_answered(ask))?;
-                    answers.replies[n].push(reply);
+                for replies_to in &mut answers.replies {
+                    let Some(reply) = said.next().filter(|reply| !reply.is_empty()) else {
+                        return Ok(None);
+                    };
+                    replies_to.push(reply);
                 }
                 answers.ended = answers.ended.or(replies.ended);
             }
         }
-        Ok(answers)
+        Ok(Some(answers))
     }
 
     /// Says this so often to a server that has just been started.
@@ -254,7 +283,10 @@ impl Pupil<'_> {
         let scenario = again(greeting, asks);
         let seen = replayed(self.server, &scenario, self.settings, times)?;
         match seen.len() == times {
-            true => Ok(seen.iter().map(|seen| Replies::to(0, &scenario, seen)).collect()),
+            true => Ok(seen
+                .iter()
+                .map(|seen| Replies::to(0, &scenario, seen))
+                .collect()),
             false => Err(interrupted()),
         }
     }
@@ -280,7 +312,12 @@ impl Pupil<'_> {
         Ok(again)
     }
 
-    fn described(&self, samples: &[Vec<u8>], what: &str, is_datagram: bool) -> Result<Template, Error> {
+    fn described(
+        &self,
+        samples: &[Vec<u8>],
+        what: &str,
+        is_datagram: bool,
+    ) -> Result<Template, Error> {
         template(samples, is_datagram).ok_or_else(|| {
             let samples: Vec<String> = samples.iter().map(|sample| Excerpt::of(sample).to_string()).collect();
             let mut different = samples.clone();
@@ -320,10 +357,21 @@ fn one_line(error: &Error) -> String {
     error.to_string().replace('\n', " ")
 }
 
-fn not_answered(ask: &Ask) -> Error {
+fn not_answered(asks: &[Ask]) -> Error {
+    let said: Vec<String> = asks.iter().map(|ask| shown(&ask.said)).collect();
     Error::NotLearned(format!(
-        "the server does not answer {} when it is said again: what the client says may depend on what it was told before, as with \
-         a challenge, which an exchange cannot describe; let the client do without, or describe the beginning alone",
-        shown(&ask.said)
+        "the server does not answer all of this when it is said again: {}; what the client says may depend on what it was told \
+         before, as with a challenge, which an exchange cannot describe; let the client do without",
+        said.join(", ")
     ))
+}
+
+/// Waits until the clock shows another second: what servers make of the time, a date or the mark of a file, is the same within one.
+fn until_another_second() -> Result<(), Error> {
+    let since = std::time::SystemTime::UNIX_EPOCH
+        .elapsed()
+        .unwrap_or_default();
+    let rest =
+        Duration::from_secs(1).saturating_sub(Duration::from_nanos(since.subsec_nanos().into()));
+    block_on(async move { tokio::time::sleep(rest).await })
 }

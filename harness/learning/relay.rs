@@ -166,7 +166,11 @@ impl Passing {
             Way::Path(_) => Transport::Unix,
         };
         let of = self.tape.borrow_mut().begin(over);
-        let (tape, lab, way) = (Rc::clone(&self.tape), Arc::clone(&self.lab), self.way.clone());
+        let (tape, lab, way) = (
+            Rc::clone(&self.tape),
+            Arc::clone(&self.lab),
+            self.way.clone(),
+        );
         tokio::task::spawn_local(async move {
             let talk = Talk { of, tape };
             // A server that refuses the connection has ended it.

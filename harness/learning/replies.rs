@@ -1,8 +1,8 @@
 //! What a server has said to a client that repeats what was said to it.
 
+use crate::model::action::Action;
 use crate::model::expectation::End;
 use crate::model::scenario::{Scenario, Step};
-use crate::model::action::Action;
 use crate::transcript::event::{ClientEvent, Transcript, What};
 
 /// What a server has said to one client: first what it said before it was asked, then each reply.
@@ -17,7 +17,10 @@ impl Replies {
     /// What was said to the client at this index.
     pub(super) fn to(who: usize, scenario: &Scenario, seen: &Transcript) -> Self {
         let steps = scenario.steps();
-        let does = |number: usize, wanted: fn(&Action) -> bool| match steps.get(number).map(|line| &line.step) {
+        let does = |number: usize, wanted: fn(&Action) -> bool| match steps
+            .get(number)
+            .map(|line| &line.step)
+        {
             Some(Step::Client { who: by, action }) => *by == who && wanted(action),
             _ => false,
         };
@@ -27,11 +30,17 @@ impl Replies {
         };
         for event in &seen.events {
             match &event.what {
-                What::StepBegan(number) if does(*number, |action| matches!(action, Action::Send { .. })) => {
+                What::StepBegan(number)
+                    if does(*number, |action| matches!(action, Action::Send { .. })) =>
+                {
                     replies.said.push(Vec::new());
                 }
                 // What comes then is an answer to its end.
-                What::StepBegan(number) if does(*number, |action| matches!(action, Action::Close)) => break,
+                What::StepBegan(number)
+                    if does(*number, |action| matches!(action, Action::Close)) =>
+                {
+                    break;
+                }
                 What::Client(id, event) if id.who == who => replies.add(event),
                 _ => {}
             }

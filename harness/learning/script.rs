@@ -1,5 +1,6 @@
 //! What a client has said, in turn with its server, and the scenario that says it again.
 
+use super::holes::template;
 use super::tape::{Heard, Side, Tape};
 use crate::model::action::Action;
 use crate::model::data::Data;
@@ -7,7 +8,6 @@ use crate::model::dialogue::{ClientSteps, scenario, settle};
 use crate::model::expectation::Expectation;
 use crate::model::profile::Transport;
 use crate::model::scenario::Scenario;
-use crate::model::template::{Hole, Template};
 
 /// What a client says, and what it was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -67,7 +67,11 @@ impl Talk {
 
     /// The same without what was not answered at the end, as farewells are not.
     fn trimmed(mut self) -> Self {
-        while self.turns.last().is_some_and(|turn| turn.answered.is_empty()) {
+        while self
+            .turns
+            .last()
+            .is_some_and(|turn| turn.answered.is_empty())
+        {
             self.turns.pop();
         }
         self
@@ -76,7 +80,11 @@ impl Talk {
 
 /// The connections of a tape, each in turns.
 pub(super) fn talks(tape: &Tape) -> Vec<Talk> {
-    let mut talks: Vec<Talk> = tape.connections.iter().map(|over| Talk::new(*over)).collect();
+    let mut talks: Vec<Talk> = tape
+        .connections
+        .iter()
+        .map(|over| Talk::new(*over))
+        .collect();
     for sound in &tape.sounds {
         if let Heard::Said(side, bytes) = &sound.what {
             talks[sound.of].add(*side, bytes);
@@ -114,39 +122,24 @@ pub(super) fn without_relay(said: &[u8], (relay, server): (u16, u16)) -> Vec<u8>
     said
 }
 
-/// What is said again, and what the answer begins and ends with.
+/// What is said again, and what is waited for.
 #[derive(Clone, Debug)]
 pub(super) struct Ask {
     pub(super) said: Vec<u8>,
     pub(super) awaited: Option<Expectation>,
 }
 
-/// What all of these begin and end with, as something to wait for: where all of it has come, so has the reply.
-pub(super) fn awaited(replies: &[&[u8]], over: Transport) -> Option<Expectation> {
-    let (first, others) = replies.split_first()?;
-    if others.iter().all(|other| other == first) && !first.is_empty() {
-        return Some(Expectation::Data(Data::literal(*first)));
+/// What all of these replies have in common, as something to wait for: where it has come, so has the reply.
+pub(super) fn awaited(replies: &[Vec<u8>], over: Transport) -> Option<Expectation> {
+    let is_datagram = over.is_datagram();
+    if replies.iter().any(Vec::is_empty) {
+        return None;
     }
-    let shortest = replies.iter().map(|reply| reply.len()).min()?;
-    let alike = |same: &dyn Fn(usize) -> bool, most: usize| (0..most).take_while(|n| same(*n)).count();
-    let head = alike(&|n| others.iter().all(|other| other[n] == first[n]), shortest);
-    let from_behind = |reply: &[u8], n: usize| reply[reply.len() - 1 - n];
-    let tail = alike(
-        &|n| {
-            let mut others = others.iter();
-            others.all(|other| from_behind(other, n) == from_behind(first, n))
-        },
-        shortest - head,
-    );
-    let (head, tail) = (&first[..head], &first[first.len() - tail..]);
-    match (over.is_datagram(), head, tail) {
-        (false, [], []) => None,
-        (false, head, []) => Some(Expectation::Data(Data::literal(head))),
-        (_, head, tail) => Some(Expectation::Template(Template {
-            first: head.to_vec(),
-            rest: vec![(Hole::Any, tail.to_vec())],
-        })),
-    }
+    let template = template(replies, is_datagram)?;
+    Some(match template.as_literal() {
+        Some(bytes) => Expectation::Data(Data::literal(bytes)),
+        None => Expectation::Template(template),
+    })
 }
 
 /// A client that says all of it in turn, gives the server the time to come to rest after each, and closes.
@@ -207,12 +200,7 @@ mod tests {
 
     #[test]
     fn each_datagram_is_a_whole_and_the_first_answer_counts() {
-        let said = [
-            (Client, "a"),
-            (Client, "b"),
-            (Server, "B"),
-            (Server, "C"),
-        ];
+        let said = [(Client, "a"), (Client, "b"), (Server, "B"), (Server, "C")];
         let talks = talks(&tape(Transport::Udp, &said));
         assert_eq!(turns(&talks[0]), [("a", ""), ("b", "B")]);
     }
@@ -237,9 +225,9 @@ mod tests {
     }
 
     #[test]
-    fn what_replies_begin_and_end_with_is_waited_for() {
+    fn what_replies_have_in_common_is_waited_for() {
         let of = |replies: &[&str], over| {
-            let replies: Vec<&[u8]> = replies.iter().map(|reply| reply.as_bytes()).collect();
+            let replies: Vec<Vec<u8>> = replies.iter().map(|r| r.as_bytes().to_vec()).collect();
             awaited(&replies, over).map(|awaited| match awaited {
                 Expectation::Data(data) => data.to_string(),
                 Expectation::Template(template) => template.to_string(),
@@ -248,9 +236,9 @@ mod tests {
         };
         let tcp = |replies| of(replies, Transport::Tcp);
         assert_eq!(tcp(&["+OK\r\n", "+OK\r\n"]).unwrap(), r#""+OK\r\n""#);
-        assert_eq!(tcp(&["at 17.", "at 9."]).unwrap(), r#""at {any}.""#);
-        assert_eq!(tcp(&["at 17", "at 9"]).unwrap(), r#""at ""#);
-        assert_eq!(tcp(&["1", "2"]), None);
-        assert_eq!(of(&["1", "2"], Transport::Udp).unwrap(), r#""{any}""#);
+        assert_eq!(tcp(&["at 17.", "at 9."]).unwrap(), r#""at {line}.""#);
+        assert_eq!(tcp(&["at 17", "at 9"]), None);
+        assert_eq!(tcp(&["a", ""]), None);
+        assert_eq!(of(&["1", "2"], Transport::Udp).unwrap(), r#""{line}""#);
     }
 }

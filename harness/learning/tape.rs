@@ -69,7 +69,9 @@ impl Tape {
         let mut streams = streams.filter(|(_, over)| !over.is_datagram());
         streams.all(|(of, _)| {
             let left = Heard::Ended(Side::Client);
-            self.sounds.iter().any(|sound| sound.of == of && sound.what == left)
+            self.sounds
+                .iter()
+                .any(|sound| sound.of == of && sound.what == left)
         })
     }
 

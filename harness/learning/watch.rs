@@ -69,12 +69,7 @@ async fn watched_in_turn(pair: Pair<'_>, times: usize) -> Result<Watched, Error>
 }
 
 /// Runs the client once, to its end.
-async fn ran(
-    pair: Pair<'_>,
-    relay: &Relay,
-    server: &Server,
-    lab: &Lab,
-) -> Result<Tape, Error> {
+async fn ran(pair: Pair<'_>, relay: &Relay, server: &Server, lab: &Lab) -> Result<Tape, Error> {
     let client = Target::command(pair.client.to_vec(), Profile::unknown());
     let process = Process::start_client(&client, lab, relay.port, &relay.path)?;
     let failed = |what: String| Error::Client {

@@ -73,7 +73,11 @@ pub(super) fn text(server: &Target, lesson: &Lesson, how: &str) -> String {
         lesson.over
     );
     if let Some(greeting) = &lesson.greeting {
-        let _ = writeln!(text, "speaks-first = true\ngreeting = {}", quoted(&greeting.text()));
+        let _ = writeln!(
+            text,
+            "speaks-first = true\ngreeting = {}",
+            quoted(&greeting.text())
+        );
     }
     for remark in &lesson.remarks {
         let _ = writeln!(text, "# {remark}");
@@ -135,10 +139,17 @@ fn promises(text: &mut String, seen: &[Seen]) {
         PROMISES.iter().partition(|row| line_of(row.name).is_some());
     for row in tried {
         if let Some(seen) = line_of(row.name) {
-            let _ = writeln!(text, "# {}\n# It was seen: {}\n# {}", row.about, seen.value, seen.line);
+            let _ = writeln!(
+                text,
+                "# {}\n# It was seen: {}\n# {}",
+                row.about, seen.value, seen.line
+            );
         }
     }
-    let _ = writeln!(text, "\n# Of the others nothing was seen; the values are examples.");
+    let _ = writeln!(
+        text,
+        "\n# Of the others nothing was seen; the values are examples."
+    );
     for row in others {
         let _ = writeln!(text, "# {}\n# {}", row.about, row.setting());
     }
@@ -199,7 +210,10 @@ mod tests {
     fn line_that_was_seen_promises_where_its_sign_is_taken_away() {
         let server = Target::command(["s"], Profile::unknown());
         let text = text(&server, &lesson(), "sockdrill learn");
-        let meant = text.replace("# after-exchange = \"closes\"", "after-exchange = \"closes\"");
+        let meant = text.replace(
+            "# after-exchange = \"closes\"",
+            "after-exchange = \"closes\"",
+        );
         let promises = understood(&meant, "t").unwrap().profile.promises;
         assert_eq!(promises.after_exchange, Some(AfterExchange::Closes));
     }
@@ -207,8 +221,14 @@ mod tests {
     #[test]
     fn only_lines_of_promises_are_seen() {
         let observations = [
-            ("a", "fin; to have it judged, promise after-exchange = \"closes\""),
-            ("b", "again; to have it judged, promise once = true in its [[exchange]]"),
+            (
+                "a",
+                "fin; to have it judged, promise after-exchange = \"closes\"",
+            ),
+            (
+                "b",
+                "again; to have it judged, promise once = true in its [[exchange]]",
+            ),
             ("c", "17"),
         ];
         let observations = observations.map(|(name, told)| (name.to_owned(), told.to_owned()));

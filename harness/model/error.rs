@@ -134,7 +134,9 @@ pub enum Error {
         command: String,
     },
     /// The server listens in several places and nothing says which one to drill.
-    #[error("the server listens in several places: {places}; choose one with --listen, such as --listen {first}, or listen = \"{first}\" in its target file")]
+    #[error(
+        "the server listens in several places: {places}; choose one with --listen, such as --listen {first}, or listen = \"{first}\" in its target file"
+    )]
     SeveralListeners {
         /// The places.
         places: String,

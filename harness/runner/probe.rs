@@ -327,7 +327,10 @@ fn with_a_look_at_the_end(mut lines: Vec<Line>) -> Vec<Line> {
 fn in_background(target: &Target) -> Error {
     Error::EndedEarly {
         how: "put itself into the background, and its first process ended".to_owned(),
-        awaited: format!("it could be drilled; {}", foreground::advice(&target.command)),
+        awaited: format!(
+            "it could be drilled; {}",
+            foreground::advice(&target.command)
+        ),
         waited: Duration::ZERO,
         output: String::new(),
         command: target.command_line(),
