@@ -63,6 +63,8 @@ pub(super) enum Command {
     Init(InitArgs),
     /// Writes a target with its profile from what a client says to the server, and what the server may promise in comments.
     Learn(LearnArgs),
+    /// Writes what a client does with a server as a scenario.
+    Record(RecordArgs),
     /// Prints a script that completes command lines in a shell.
     Completions {
         /// The shell.
@@ -297,6 +299,15 @@ pub(super) struct InitArgs {
 pub(super) struct LearnArgs {
     /// The target file to write.
     #[arg(long, short, value_name = "FILE")]
+    pub(super) output: PathBuf,
+    #[command(flatten)]
+    pub(super) pair: PairArgs,
+}
+
+#[derive(Args)]
+pub(super) struct RecordArgs {
+    /// The scenario file to write.
+    #[arg(long, short, value_name = "FILE.drill")]
     pub(super) output: PathBuf,
     #[command(flatten)]
     pub(super) pair: PairArgs,

@@ -4,7 +4,9 @@ use super::arguments::{Cli, Command};
 use super::output::{complain, say, say_aside};
 use super::repeat::invocation;
 use super::tip::with_tip;
-use super::{check, doctor, explain, fmt, init, learn, list, man, report, repro, run, serve};
+use super::{
+    check, doctor, explain, fmt, init, learn, list, man, record, report, repro, run, serve,
+};
 use crate::foreign::is_active;
 use crate::model::error::{Error, ExitCode};
 use crate::sys::signals::ignore_file_size_signal;
@@ -51,6 +53,7 @@ fn dispatch(command: Command, matches: &ArgMatches) -> Result<ExitCode, Error> {
         Command::Doctor => doctor::doctor(),
         Command::Init(arguments) => init::init(&arguments),
         Command::Learn(arguments) => learn::learn(&arguments),
+        Command::Record(arguments) => record::record(&arguments),
         Command::Completions { shell } => {
             say(shell.script(&Cli::command()).trim_end());
             Ok(ExitCode::Passed)

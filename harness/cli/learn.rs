@@ -8,6 +8,7 @@ use super::words::words;
 use crate::launch::{Target, command_line, placeholder};
 use crate::learning::{self, Learned, Pair};
 use crate::model::error::{Error, ExitCode};
+use crate::model::profile::Profile;
 use crate::reference;
 use crate::runner::Settings;
 use std::path::Path;
@@ -80,7 +81,11 @@ pub(super) fn server(pair: &PairArgs) -> Result<Target, Error> {
     if pair.listen.is_some() {
         target.listen.clone_from(&pair.listen);
     }
-    target.profile = crate::model::profile::Profile::unknown();
+    // What it speaks is to be learned.
+    target.profile = Profile {
+        transport: target.profile.transport,
+        ..Profile::unknown()
+    };
     Ok(target)
 }
 

@@ -14,6 +14,7 @@ mod list;
 mod man;
 mod markdown;
 mod output;
+mod record;
 mod repeat;
 mod report;
 mod reports;

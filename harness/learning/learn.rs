@@ -1,8 +1,9 @@
 //! From a server and a client of its own to a target file that passes.
 
+use super::again::{said_again, until_another_second};
 use super::holes::template;
 use super::replies::Replies;
-use super::script::{Ask, Talk, again, awaited, best, talks, without_relay};
+use super::script::{Ask, Script, Talk, awaited, best, talks, without_relay};
 use super::watch::{Pair, Watched, interrupted, watched};
 use super::written::{Exchange, Lesson, Seen, text, understood};
 use crate::checks::observations::PROMISED_BY;
@@ -14,8 +15,7 @@ use crate::model::literal::{Excerpt, shown};
 use crate::model::profile::{AfterExchange, Transport};
 use crate::model::template::Template;
 use crate::report::data::{Outcome, Report};
-use crate::runner::{self, Settings, block_on, replayed};
-use std::time::Duration;
+use crate::runner::{self, Settings};
 
 /// How often the client runs on each of the servers that are started for it.
 const RUNS: &[usize] = &[2, 1, 1];
@@ -76,9 +76,17 @@ pub(crate) fn learn(pair: Pair<'_>, how: &str, tell: &dyn Fn(&str)) -> Result<Le
         Some(result) => Err(Error::NotLearned(format!(
             "what was learned does not hold, and was not written: {}\n{}",
             result.line(),
-            text
+            before_promises(&text)
         ))),
     }
+}
+
+/// What the file says of how the server is started, and what it speaks.
+fn before_promises(text: &str) -> &str {
+    let (before, _) = text.split_once("[profile.promises]").unwrap_or((text, ""));
+    before
+        .rsplit_once("\n\n")
+        .map_or(before, |(before, _)| before)
 }
 
 fn counted(n: usize, word: &str) -> String {
@@ -89,7 +97,7 @@ fn counted(n: usize, word: &str) -> String {
 fn heard(pair: Pair<'_>) -> Result<Vec<Talk>, Error> {
     let mut heard = Vec::new();
     for times in RUNS {
-        let Watched { tapes, ports } = watched(pair, *times)?;
+        let Watched { tapes, ports, .. } = watched(pair, *times)?;
         for tape in tapes {
             let best = best(talks(&tape)).ok_or_else(|| {
                 Error::NotLearned(
@@ -258,37 +266,26 @@ impl Pupil<'_> {
         };
         for times in REPEATS {
             until_another_second()?;
-            for replies in self.said(greeting.clone(), &asks.iter().collect::<Vec<_>>(), *times)? {
-                let mut said = replies.said.into_iter();
-                answers.greetings.extend(said.next());
+            let script = Script::in_turn(greeting.clone(), &asks.iter().collect::<Vec<_>>());
+            for replies in self.said(&script, *times)? {
+                let end = replies.end_of(0);
+                let end = end.map(|(n, end)| (script.asked_by(n), end));
+                answers.ended = answers.ended.or(end);
+                let mut heard = replies.in_order(&script).into_iter();
+                answers.greetings.extend(heard.next());
                 for replies_to in &mut answers.replies {
-                    let Some(reply) = said.next().filter(|reply| !reply.is_empty()) else {
+                    let Some(reply) = heard.next().filter(|reply| !reply.is_empty()) else {
                         return Ok(None);
                     };
                     replies_to.push(reply);
                 }
-                answers.ended = answers.ended.or(replies.ended);
             }
         }
         Ok(Some(answers))
     }
 
-    /// Says this so often to a server that has just been started.
-    fn said(
-        &self,
-        greeting: Option<Expectation>,
-        asks: &[&Ask],
-        times: usize,
-    ) -> Result<Vec<Replies>, Error> {
-        let scenario = again(greeting, asks);
-        let seen = replayed(self.server, &scenario, self.settings, times)?;
-        match seen.len() == times {
-            true => Ok(seen
-                .iter()
-                .map(|seen| Replies::to(0, &scenario, seen))
-                .collect()),
-            false => Err(interrupted()),
-        }
+    fn said(&self, script: &Script, times: usize) -> Result<Vec<Replies>, Error> {
+        said_again(self.server, script, self.settings, times)
     }
 
     /// Whether the last of these requests is answered as before when it is made again.
@@ -304,10 +301,11 @@ impl Pupil<'_> {
             ..ask.clone()
         });
         twice.extend(&last);
-        let replies = self.said(greeting, &twice, 1)?;
-        let again = replies.iter().all(|replies| {
-            let said = replies.said.last();
-            said.is_some_and(|said| reply.matches(said) == Match::Full(said.len()))
+        let script = Script::in_turn(greeting, &twice);
+        let mut replies = self.said(&script, 1)?.into_iter();
+        let again = replies.all(|replies| {
+            let heard = replies.in_order(&script).pop().unwrap_or_default();
+            reply.matches(&heard) == Match::Full(heard.len())
         });
         Ok(again)
     }
@@ -364,14 +362,4 @@ fn not_answered(asks: &[Ask]) -> Error {
          before, as with a challenge, which an exchange cannot describe; let the client do without",
         said.join(", ")
     ))
-}
-
-/// Waits until the clock shows another second: what servers make of the time, a date or the mark of a file, is the same within one.
-fn until_another_second() -> Result<(), Error> {
-    let since = std::time::SystemTime::UNIX_EPOCH
-        .elapsed()
-        .unwrap_or_default();
-    let rest =
-        Duration::from_secs(1).saturating_sub(Duration::from_nanos(since.subsec_nanos().into()));
-    block_on(async move { tokio::time::sleep(rest).await })
 }

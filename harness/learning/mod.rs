@@ -6,8 +6,10 @@
 //! - `holes` finds what varies of it, and makes templates of the rest.
 //! - `learn` and `record` put this together; `written` is the file.
 
+mod again;
 mod holes;
 mod learn;
+mod record;
 mod relay;
 mod replies;
 mod script;
@@ -16,4 +18,5 @@ mod watch;
 mod written;
 
 pub(crate) use learn::{Learned, learn};
+pub(crate) use record::record;
 pub(crate) use watch::Pair;

@@ -7,7 +7,7 @@ use crate::model::data::Data;
 use crate::model::dialogue::{ClientSteps, scenario, settle};
 use crate::model::expectation::Expectation;
 use crate::model::profile::Transport;
-use crate::model::scenario::Scenario;
+use crate::model::scenario::{Line, Scenario};
 
 /// What a client says, and what it was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -142,21 +142,89 @@ pub(super) fn awaited(replies: &[Vec<u8>], over: Transport) -> Option<Expectatio
     })
 }
 
-/// A client that says all of it in turn, gives the server the time to come to rest after each, and closes.
-pub(super) fn again(greeting: Option<Expectation>, asks: &[&Ask]) -> Scenario {
-    let hear = |steps: ClientSteps, awaited: &Option<Expectation>| match awaited {
-        Some(awaited) => steps.expect(awaited.clone()),
-        None => steps,
-    };
-    let greeted = hear(ClientSteps::of(0).connect(), &greeting);
-    let mut parts = vec![greeted.lines(), vec![settle()]];
-    for ask in asks {
-        let steps = ClientSteps::of(0).send(ask.said.clone());
-        parts.push(hear(steps, &ask.awaited).lines());
-        parts.push(vec![settle()]);
+/// One thing that a client does, or waits for.
+#[derive(Clone, Debug)]
+pub(super) enum Move {
+    Connect,
+    Say(Vec<u8>),
+    /// It hears what the server says until that comes to rest; this much of it is waited for.
+    Hear(Option<Expectation>),
+    HalfClose,
+    /// It finds that the server has ended the connection.
+    FindEnd,
+    Close,
+}
+
+/// What clients do in turn, each by its number.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Script {
+    pub(super) moves: Vec<(usize, Move)>,
+}
+
+impl Script {
+    /// A client that says all of it in turn, gives the server the time to come to rest after each, and closes.
+    pub(super) fn in_turn(greeting: Option<Expectation>, asks: &[&Ask]) -> Self {
+        let mut moves = vec![Move::Connect, Move::Hear(greeting)];
+        for ask in asks {
+            moves.push(Move::Say(ask.said.clone()));
+            moves.push(Move::Hear(ask.awaited.clone()));
+        }
+        moves.push(Move::Close);
+        Self {
+            moves: moves.into_iter().map(|move_| (0, move_)).collect(),
+        }
     }
-    parts.push(ClientSteps::of(0).then(Action::Close).lines());
-    scenario("what was said", &[("alice", 1)], parts)
+
+    /// How many requests have been made by a move.
+    pub(super) fn asked_by(&self, n: usize) -> usize {
+        let moves = self.moves.iter().take(n + 1);
+        moves
+            .filter(|(_, what)| matches!(what, Move::Say(_)))
+            .count()
+    }
+
+    /// The same as a scenario, and of each of its lines the number of the move that it belongs to.
+    pub(super) fn scenario(&self) -> (Scenario, Vec<usize>) {
+        let (mut lines, mut moves) = (Vec::new(), Vec::new());
+        for (n, (who, move_)) in self.moves.iter().enumerate() {
+            let steps = ClientSteps::of(*who);
+            let of_move = match move_ {
+                Move::Connect => steps.connect().lines(),
+                Move::Say(bytes) => steps.send(bytes.clone()).lines(),
+                Move::Hear(Some(awaited)) => {
+                    let mut lines = steps.expect(awaited.clone()).lines();
+                    lines.push(settle());
+                    lines
+                }
+                Move::Hear(None) | Move::FindEnd => vec![settle()],
+                Move::HalfClose => steps.then(Action::HalfClose).lines(),
+                Move::Close => steps.then(Action::Close).lines(),
+            };
+            moves.extend(std::iter::repeat_n(n, of_move.len()));
+            lines.extend(of_move);
+        }
+        (self.named("what was said", lines), moves)
+    }
+
+    /// A scenario of its clients.
+    pub(super) fn named(&self, name: &str, lines: Vec<Line>) -> Scenario {
+        let clients = self.moves.iter().map(|(who, _)| who + 1).max();
+        let names: Vec<String> = (0..clients.unwrap_or(0)).map(client_name).collect();
+        let clients: Vec<(&str, u32)> = names.iter().map(|name| (name.as_str(), 1)).collect();
+        scenario(name, &clients, vec![lines])
+    }
+}
+
+const NAMES: &[&str] = &[
+    "alice", "bob", "carol", "dave", "erin", "frank", "grace", "heidi", "ivan", "judy",
+];
+
+/// What the client of this number is called.
+fn client_name(who: usize) -> String {
+    match NAMES.get(who) {
+        Some(name) => (*name).to_owned(),
+        None => format!("client{}", who + 1),
+    }
 }
 
 #[cfg(test)]

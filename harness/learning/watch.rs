@@ -8,7 +8,7 @@ use crate::model::address::Address;
 use crate::model::error::Error;
 use crate::model::limits::STEP_WITHIN;
 use crate::model::literal::Shown;
-use crate::model::profile::Profile;
+use crate::model::profile::{Profile, Transport};
 use crate::runner::{Settings, block_on};
 use crate::transcript::event::Exit;
 use std::sync::Arc;
@@ -30,6 +30,8 @@ pub(super) struct Watched {
     pub(super) tapes: Vec<Tape>,
     /// What the clients were told in the place of the server's port, and the port itself.
     pub(super) ports: (u16, u16),
+    /// What the server is drilled over where nobody says.
+    pub(super) usual: Transport,
 }
 
 /// Starts the server and runs the client so often on it, one after the other.
@@ -65,6 +67,7 @@ async fn watched_in_turn(pair: Pair<'_>, times: usize) -> Result<Watched, Error>
     Ok(Watched {
         tapes,
         ports: (relay.port, own_port),
+        usual: server.transport(),
     })
 }
 

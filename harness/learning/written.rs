@@ -64,7 +64,8 @@ impl Seen {
 
 /// The text of the file: what starts the server, what it speaks, and what it may promise in comments, for its owner to confirm.
 pub(super) fn text(server: &Target, lesson: &Lesson, how: &str) -> String {
-    let mut text = format!("# Written by: {how}\n\n");
+    let mut text = commented(&format!("Written by: {how}"));
+    text.push('\n');
     started(&mut text, server);
     let _ = writeln!(
         text,
@@ -96,6 +97,11 @@ pub(super) fn text(server: &Target, lesson: &Lesson, how: &str) -> String {
     }
     promises(&mut text, &lesson.seen);
     text
+}
+
+/// Lines as a comment.
+pub(super) fn commented(lines: &str) -> String {
+    lines.lines().map(|line| format!("# {line}\n")).collect()
 }
 
 /// What starts the server, as files have it.
@@ -196,7 +202,11 @@ mod tests {
     fn file_says_what_was_learned_and_promises_nothing() {
         let command = ["./it's", "--at={addr}", "a \"b\""];
         let server = Target::command(command, Profile::unknown());
-        let text = text(&server, &lesson(), "sockdrill learn");
+        let text = text(
+            &server,
+            &lesson(),
+            "sockdrill learn -- python3 -c 'a\nb = 1'",
+        );
         let target = understood(&text, "t").unwrap();
         assert_eq!(target.command, command);
         let profile = &target.profile;
