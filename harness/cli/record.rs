@@ -5,7 +5,7 @@ use super::learn::{asked, free_to_write, server, settings, typed};
 use super::output::{say, say_aside, write};
 use crate::foreign::LINE;
 use crate::launch::{Target, command_line};
-use crate::learning;
+use crate::learning::{self, Recorded};
 use crate::model::error::{Error, ExitCode};
 use crate::report::data::Outcome;
 use crate::runner::{self, Given, Settings};
@@ -19,18 +19,21 @@ pub(super) fn record(arguments: &RecordArgs) -> Result<ExitCode, Error> {
     let asked = asked(pair, &server, &settings)?;
     let stem = file.file_stem().unwrap_or_default().to_string_lossy();
     let name = format!("a session, {}", LINE.text(&stem));
-    let (scenario, over) = learning::record(asked, &name, &|step| say_aside(&format!("… {step}")))?;
+    let Recorded { scenarios, over } =
+        learning::record(asked, &name, &|step| say_aside(&format!("… {step}")))?;
     let named = server_of_file(pair);
     let how = typed("record", file, pair);
     let how = how.lines().map(|line| format!("# {line}\n"));
     let setting = named.map(|named| format!("server: {named}\n"));
-    let text = format!(
-        "# Written by:\n{}{}\n{scenario}",
-        how.collect::<String>(),
-        setting.clone().unwrap_or_default()
-    );
+    let texts = scenarios.iter().map(|scenario| {
+        format!(
+            "# Written by:\n{}{}\n{scenario}",
+            how.clone().collect::<String>(),
+            setting.clone().unwrap_or_default()
+        )
+    });
     say_aside("… runs the scenario");
-    try_it(&text, &server.on(over), &settings)?;
+    let text = first_that_passes(texts, &server.on(over), &settings)?;
     write(file, &text)?;
     say(&format!("wrote     {}", file.display()));
     let shown = command_line([file.to_string_lossy().as_ref()]);
@@ -47,6 +50,22 @@ fn server_of_file(pair: &PairArgs) -> Option<&str> {
     let is_command = pair.server.contains(char::is_whitespace);
     let is_named = !is_command && Target::find(&pair.server).is_ok();
     is_named.then_some(pair.server.as_str())
+}
+
+/// The first of these files that passes.
+fn first_that_passes(
+    texts: impl Iterator<Item = String>,
+    server: &Target,
+    settings: &Settings,
+) -> Result<String, Error> {
+    let mut why = Error::NotLearned("nothing was recorded".to_owned());
+    for text in texts {
+        match try_it(&text, server, settings) {
+            Ok(()) => return Ok(text),
+            Err(error) => why = error,
+        }
+    }
+    Err(why)
 }
 
 /// Runs the scenario, which is to pass.

@@ -14,9 +14,46 @@ const TELLING_BYTES: usize = 4;
 /// Between two holes, fewer letters and digits of a text may well be there by chance.
 const TELLING_LETTERS: usize = 2;
 
+/// What is taken to vary beside what has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Suspected {
+    /// Dates and times of day.
+    Clocks,
+    /// Numbers too, in replies that have varied.
+    NumbersOfSome,
+    /// Numbers too, in all replies.
+    Numbers,
+    /// All between the beginning and the end of replies that have varied.
+    AllBetween,
+}
+
+impl Suspected {
+    /// From the least to the most.
+    pub(super) const ALL: &[Self] = &[
+        Self::Clocks,
+        Self::NumbersOfSome,
+        Self::Numbers,
+        Self::AllBetween,
+    ];
+
+    /// The parts of a reply that are taken to vary, where all samples of it are alike or not.
+    fn parts(self, sample: &[u8], are_alike: bool) -> Vec<Range<usize>> {
+        let clocks = clocks(sample);
+        match self {
+            Self::NumbersOfSome if are_alike && clocks.is_empty() => clocks,
+            Self::NumbersOfSome | Self::Numbers => numbers(sample),
+            Self::Clocks | Self::AllBetween => clocks,
+        }
+    }
+}
+
 /// The template that all of these match to their last byte; `None` where nothing tells where the varying end ends, which a datagram
 /// does by itself.
-pub(super) fn template(samples: &[Vec<u8>], is_datagram: bool) -> Option<Template> {
+pub(super) fn template(
+    samples: &[Vec<u8>],
+    is_datagram: bool,
+    suspected: Suspected,
+) -> Option<Template> {
     let fits = |template: &Template| {
         let mut holes = template.rest.iter();
         let has_ends = is_datagram || holes.all(|(_, part)| !part.is_empty());
@@ -27,8 +64,9 @@ pub(super) fn template(samples: &[Vec<u8>], is_datagram: bool) -> Option<Templat
         has_ends && samples.iter().all(matches)
     };
     let first = samples.first()?;
-    let clocks = clocks(first);
-    if clocks.is_empty() && samples.iter().all(|sample| sample == first) {
+    let are_alike = samples.iter().all(|sample| sample == first);
+    let vary = suspected.parts(first, are_alike);
+    if vary.is_empty() && are_alike {
         let whole = Template {
             first: first.clone(),
             rest: Vec::new(),
@@ -37,7 +75,8 @@ pub(super) fn template(samples: &[Vec<u8>], is_datagram: bool) -> Option<Templat
     }
     // From what keeps the most to what keeps the least.
     let cuts: [fn(&[u8]) -> Vec<&[u8]>; 2] = [words, halves_of_lines];
-    let by_tokens = cuts.iter().filter_map(|cut| common(samples, &clocks, *cut));
+    let cuts = cuts.iter().filter(|_| suspected != Suspected::AllBetween);
+    let by_tokens = cuts.filter_map(|cut| common(samples, &vary, *cut));
     let mut all = by_tokens.chain([ends(samples)]);
     let found = all.find(fits)?;
     Some((0..found.rest.len()).fold(found, |template, n| {
@@ -201,6 +240,19 @@ const MONTHS_AND_DAYS: &[&str] = &[
     "Tue", "Wed", "Thu", "Fri", "Sat", "Sun", "GMT", "UTC", "T", "Z", "AM", "PM",
 ];
 
+/// The numbers that stand in bytes, in digits.
+fn numbers(bytes: &[u8]) -> Vec<Range<usize>> {
+    let mut at = 0;
+    let runs = bytes.chunk_by(|a, b| a.is_ascii_digit() == b.is_ascii_digit());
+    let runs = runs.map(|run| {
+        let range = at..at + run.len();
+        at = range.end;
+        (run[0].is_ascii_digit(), range)
+    });
+    let numbers = runs.filter(|(is_number, _)| *is_number);
+    numbers.map(|(_, range)| range).collect()
+}
+
 /// The dates and the times of day that stand in a text: they vary, however alike they are within a second.
 fn clocks(bytes: &[u8]) -> Vec<Range<usize>> {
     let (mut found, mut at) = (Vec::new(), 0);
@@ -268,7 +320,27 @@ mod tests {
 
     fn of(samples: &[&str]) -> Option<String> {
         let samples: Vec<Vec<u8>> = samples.iter().map(|s| s.as_bytes().to_vec()).collect();
-        template(&samples, false).map(|template| template.text())
+        template(&samples, false, Suspected::Clocks).map(|template| template.text())
+    }
+
+    fn suspecting(suspected: Suspected, samples: &[&str]) -> String {
+        let samples: Vec<Vec<u8>> = samples.iter().map(|s| s.as_bytes().to_vec()).collect();
+        let template = template(&samples, false, suspected).unwrap();
+        template.text()
+    }
+
+    #[test]
+    fn more_is_taken_to_vary_where_that_is_suspected() {
+        let [alike, varied] = [["up 0 s\n", "up 0 s\n"], ["n 10\nup 0\n", "n 12\nup 0\n"]];
+        for (suspected, alike_as, varied_as) in [
+            (Suspected::Clocks, r"up 0 s\n", r"n {line}\nup 0\n"),
+            (Suspected::NumbersOfSome, r"up 0 s\n", r"n {line}\nup {line}\n"),
+            (Suspected::Numbers, r"up {line} s\n", r"n {line}\nup {line}\n"),
+            (Suspected::AllBetween, r"up 0 s\n", r"n 1{line}\nup 0\n"),
+        ] {
+            assert_eq!(suspecting(suspected, &alike), alike_as, "{suspected:?}");
+            assert_eq!(suspecting(suspected, &varied), varied_as, "{suspected:?}");
+        }
     }
 
     #[test]
@@ -311,14 +383,14 @@ mod tests {
     fn end_that_varies_has_an_end_in_a_datagram_alone() {
         assert_eq!(of(&["id 1", "id 2"]), None);
         let samples = [b"id 1".to_vec(), b"id 2".to_vec()];
-        assert_eq!(template(&samples, true).unwrap().text(), "id {line}");
+        assert_eq!(template(&samples, true, Suspected::Clocks).unwrap().text(), "id {line}");
     }
 
     #[test]
     fn bytes_that_are_no_text_have_holes_of_any_bytes() {
         let salted = |salt: &[u8]| [b"\x0a5.5\0", salt, b"native\0"].concat();
         let samples = [salted(b"\x01\x02\x03\n"), salted(b"\x09\x08\x02\x07")];
-        let template = template(&samples, false).unwrap();
+        let template = template(&samples, false, Suspected::Clocks).unwrap();
         assert_eq!(template.text(), r"\n5.5\0{any}native\0");
     }
 

@@ -1,7 +1,7 @@
 //! From a server and a client of its own to a target file that passes.
 
 use super::again::{said_again, until_another_second};
-use super::holes::template;
+use super::holes::{Suspected, template};
 use super::replies::Replies;
 use super::script::{Ask, Script, Talk, awaited, best, talks, without_relay};
 use super::watch::{Pair, Watched, interrupted, watched};
@@ -14,7 +14,7 @@ use crate::model::expectation::{End, Expectation};
 use crate::model::literal::{Excerpt, shown};
 use crate::model::profile::{AfterExchange, Transport};
 use crate::model::template::Template;
-use crate::report::data::{Outcome, Report};
+use crate::report::data::{CheckResult, Outcome, Report};
 use crate::runner::{self, Settings};
 
 /// How often the client runs on each of the servers that are started for it.
@@ -59,26 +59,29 @@ pub(crate) fn learn(pair: Pair<'_>, how: &str, tell: &dyn Fn(&str)) -> Result<Le
         settings: pair.settings,
         over: said.over,
     };
-    let (mut lesson, closes) = pupil.lesson(&talks, &other_words)?;
-    tell("tries what the server may promise, and whether polite clients are served");
-    let report = pupil.tried(&lesson, closes)?;
-    lesson.seen = Seen::of(&report.observations);
-    let text = text(pair.server, &lesson, how);
-    let failed = report
-        .results
-        .iter()
-        .find(|result| !matches!(result.outcome(), Outcome::Pass | Outcome::Skip));
-    if report.interrupted {
-        return Err(interrupted());
+    let again = pupil.again(&talks)?;
+    let mut why = interrupted();
+    for suspected in Suspected::ALL {
+        let mut lesson = pupil.lesson(&again, &other_words, *suspected)?;
+        if let Some(failed) = pupil.failed(&lesson, again.closes)? {
+            let text = text(pair.server, &lesson, how);
+            why = Error::NotLearned(format!(
+                "what was learned does not hold, and was not written: {failed}\n{}",
+                before_promises(&text)
+            ));
+            tell("takes more to vary than has been seen to");
+            continue;
+        }
+        tell("tries what the server may promise");
+        let report = pupil.tried(&lesson, again.closes, true)?;
+        if report.interrupted {
+            return Err(interrupted());
+        }
+        lesson.seen = Seen::of(&report.observations);
+        let text = text(pair.server, &lesson, how);
+        return Ok(Learned { text, report });
     }
-    match failed {
-        None => Ok(Learned { text, report }),
-        Some(result) => Err(Error::NotLearned(format!(
-            "what was learned does not hold, and was not written: {}\n{}",
-            result.line(),
-            before_promises(&text)
-        ))),
-    }
+    Err(why)
 }
 
 /// What the file says of how the server is started, and what it speaks.
@@ -163,9 +166,20 @@ struct Answers {
     ended: Option<(usize, End)>,
 }
 
+/// All that was said again, and answered.
+struct Again {
+    greeting: Option<Expectation>,
+    asks: Vec<Ask>,
+    answers: Answers,
+    /// The server closes after an exchange.
+    closes: bool,
+    /// What was said last, and ended the conversation.
+    farewell: Option<Vec<u8>>,
+}
+
 impl Pupil<'_> {
-    /// What the server speaks, and whether it closes after an exchange.
-    fn lesson(&self, talks: &[Talk], other_words: &[usize]) -> Result<(Lesson, bool), Error> {
+    /// What the server says when all of it is said again, and whether it closes after an exchange.
+    fn again(&self, talks: &[Talk]) -> Result<Again, Error> {
         let mut greeting = self.greeting(talks);
         let mut asks = self.asks(talks);
         let mut answers = match self.answers(greeting.clone(), &asks)? {
@@ -178,30 +192,52 @@ impl Pupil<'_> {
                     .ok_or_else(|| not_answered(&asks))?
             }
         };
-        let mut remarks = Vec::new();
+        let mut farewell = None;
         let closes = match answers.ended {
             Some((after, _)) if after == asks.len() && after > 1 => {
-                let farewell = asks.pop();
+                farewell = asks.pop().map(|ask| ask.said);
                 answers.replies.pop();
-                remarks.extend(farewell.map(|ask| {
-                    format!(
-                        "Left out, since the server closes behind it: {}",
-                        shown(&ask.said)
-                    )
-                }));
                 false
             }
             ended => ended.is_some(),
         };
+        Ok(Again {
+            greeting,
+            asks,
+            answers,
+            closes,
+            farewell,
+        })
+    }
+
+    /// What the server speaks, where this is taken to vary.
+    fn lesson(
+        &self,
+        again: &Again,
+        other_words: &[usize],
+        suspected: Suspected,
+    ) -> Result<Lesson, Error> {
+        let Again {
+            greeting,
+            asks,
+            answers,
+            closes,
+            farewell,
+        } = again;
+        let mut remarks: Vec<String> = farewell
+            .iter()
+            .map(|said| format!("Left out, since the server closes behind it: {}", shown(said)))
+            .collect();
         let is_datagram = self.over.is_datagram();
+        let described = |samples: &[Vec<u8>], what: &str| described(samples, what, is_datagram, suspected);
         let greeting_template = match answers.greetings.iter().all(Vec::is_empty) {
             true => None,
-            false => Some(self.described(&answers.greetings, "its greeting", is_datagram)?),
+            false => Some(described(&answers.greetings, "its greeting")?),
         };
         let mut exchanges = Vec::new();
         for (n, ask) in asks.iter().enumerate() {
             let what = format!("its reply to {}", shown(&ask.said));
-            let reply = match self.described(&answers.replies[n], &what, is_datagram) {
+            let reply = match described(&answers.replies[n], &what) {
                 Ok(reply) => reply,
                 Err(error) if n == 0 => return Err(error),
                 Err(error) => {
@@ -209,7 +245,7 @@ impl Pupil<'_> {
                     break;
                 }
             };
-            let again = match is_datagram || closes {
+            let again = match is_datagram || *closes {
                 true => None,
                 false => Some(self.is_answered_again(greeting.clone(), &asks[..=n], &reply)?),
             };
@@ -223,14 +259,13 @@ impl Pupil<'_> {
                 remark,
             });
         }
-        let lesson = Lesson {
+        Ok(Lesson {
             over: self.over,
             greeting: greeting_template,
             exchanges,
             seen: Vec::new(),
             remarks,
-        };
-        Ok((lesson, closes))
+        })
     }
 
     /// What is waited for of the greeting, where there was one.
@@ -310,30 +345,24 @@ impl Pupil<'_> {
         Ok(again)
     }
 
-    fn described(
-        &self,
-        samples: &[Vec<u8>],
-        what: &str,
-        is_datagram: bool,
-    ) -> Result<Template, Error> {
-        template(samples, is_datagram).ok_or_else(|| {
-            let samples: Vec<String> = samples.iter().map(|sample| Excerpt::of(sample).to_string()).collect();
-            let mut different = samples.clone();
-            different.dedup();
-            Error::NotLearned(format!(
-                "{what} ends with what varies, so that nothing tells where it ends: {}; let the client ask for something else",
-                different.join(", ")
-            ))
-        })
+    /// The first check of a polite client that does not pass, in a line.
+    fn failed(&self, lesson: &Lesson, closes: bool) -> Result<Option<String>, Error> {
+        let report = self.tried(lesson, closes, false)?;
+        if report.interrupted {
+            return Err(interrupted());
+        }
+        let mut results = report.results.iter();
+        let failed = results.find(|result| !matches!(result.outcome(), Outcome::Pass | Outcome::Skip));
+        Ok(failed.map(CheckResult::line))
     }
 
-    /// What is observed of the server, and whether it serves polite clients, as it was learned to.
-    fn tried(&self, lesson: &Lesson, closes: bool) -> Result<Report, Error> {
+    /// Whether the server serves polite clients, as it was learned to, and where that is wanted what is observed of it besides.
+    fn tried(&self, lesson: &Lesson, closes: bool, observe: bool) -> Result<Report, Error> {
         let mut target = understood(&text(self.server, lesson, ""), &self.server.name)?;
         target.file.clone_from(&self.server.file);
         let settings = Settings {
             only: vec!["polite".to_owned()],
-            observe: true,
+            observe,
             ..self.settings.clone()
         };
         let has_requests = !lesson.exchanges.is_empty() && !self.over.is_datagram();
@@ -349,6 +378,24 @@ impl Pupil<'_> {
         }
         Ok(report)
     }
+}
+
+/// The template of what was said each time.
+fn described(
+    samples: &[Vec<u8>],
+    what: &str,
+    is_datagram: bool,
+    suspected: Suspected,
+) -> Result<Template, Error> {
+    template(samples, is_datagram, suspected).ok_or_else(|| {
+        let shown = samples.iter().map(|sample| Excerpt::of(sample).to_string());
+        let mut shown: Vec<String> = shown.collect();
+        shown.dedup();
+        Error::NotLearned(format!(
+            "{what} ends with what varies, so that nothing tells where it ends: {}; let the client ask for something else",
+            shown.join(", ")
+        ))
+    })
 }
 
 fn one_line(error: &Error) -> String {

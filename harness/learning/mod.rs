@@ -18,5 +18,5 @@ mod watch;
 mod written;
 
 pub(crate) use learn::{Learned, learn};
-pub(crate) use record::record;
+pub(crate) use record::{Recorded, record};
 pub(crate) use watch::Pair;

@@ -1,7 +1,7 @@
 //! A live session as a scenario.
 
 use super::again::{said_again, until_another_second};
-use super::holes::template;
+use super::holes::{Suspected, template};
 use super::replies::Replies;
 use super::script::{Move, Script, awaited, without_relay};
 use super::tape::{Heard, Side, Tape};
@@ -22,8 +22,14 @@ const REPEATS: &[usize] = &[2, 2];
 /// A scenario with more moves than this nobody reads.
 const MOST_MOVES: usize = 1_000;
 
-/// Records what a client does once, and returns it as a scenario of this name, and what it is reached over. `tell` is told of each
-/// step.
+/// A session as scenarios, each of which takes more of what was heard to vary than the one before.
+pub(crate) struct Recorded {
+    pub(crate) scenarios: Vec<Scenario>,
+    /// What the server is reached over.
+    pub(crate) over: Transport,
+}
+
+/// Records what a client does once, and returns it as scenarios of this name. `tell` is told of each step.
 ///
 /// # Errors
 /// Server or client do not run, or there is nothing to record.
@@ -31,7 +37,7 @@ pub(crate) fn record(
     pair: Pair<'_>,
     name: &str,
     tell: &dyn Fn(&str),
-) -> Result<(Scenario, Transport), Error> {
+) -> Result<Recorded, Error> {
     tell("runs the client");
     let Watched {
         tapes,
@@ -68,7 +74,14 @@ pub(crate) fn record(
         }
         seen = repeated(&server, &script, pair.settings)?;
     }
-    Ok((script.named(name, lines(&script, &seen, over)), over))
+    let mut scenarios: Vec<Scenario> = Vec::new();
+    for suspected in Suspected::ALL {
+        let scenario = script.named(name, lines(&script, &seen, over, *suspected));
+        if scenarios.last() != Some(&scenario) {
+            scenarios.push(scenario);
+        }
+    }
+    Ok(Recorded { scenarios, over })
 }
 
 fn repeated(server: &Target, script: &Script, settings: &Settings) -> Result<Vec<Replies>, Error> {
@@ -148,7 +161,7 @@ fn hear(script: &mut Script, told: &mut [Vec<u8>], over: Transport) {
 }
 
 /// The lines of the scenario: what was heard each time is expected, as far as it was the same.
-fn lines(script: &Script, seen: &[Replies], over: Transport) -> Vec<Line> {
+fn lines(script: &Script, seen: &[Replies], over: Transport, suspected: Suspected) -> Vec<Line> {
     let mut lines = Vec::new();
     for (n, (who, what)) in script.moves.iter().enumerate() {
         let steps = ClientSteps::of(*who);
@@ -161,7 +174,7 @@ fn lines(script: &Script, seen: &[Replies], over: Transport) -> Vec<Line> {
                 let samples: Vec<Vec<u8>> = seen.iter().map(|seen| seen.heard[n].clone()).collect();
                 match samples.iter().all(Vec::is_empty) {
                     true => Vec::new(),
-                    false => heard(steps, &samples, over),
+                    false => heard(steps, &samples, over, suspected),
                 }
             }
             Move::FindEnd => ends(seen, *who).map_or_else(Vec::new, |kinds| {
@@ -177,8 +190,13 @@ fn lines(script: &Script, seen: &[Replies], over: Transport) -> Vec<Line> {
 }
 
 /// What is expected where this was heard; where nothing tells the end of it, the server comes to rest.
-fn heard(steps: ClientSteps, samples: &[Vec<u8>], over: Transport) -> Vec<Line> {
-    match template(samples, over.is_datagram()) {
+fn heard(
+    steps: ClientSteps,
+    samples: &[Vec<u8>],
+    over: Transport,
+    suspected: Suspected,
+) -> Vec<Line> {
+    match template(samples, over.is_datagram(), suspected) {
         None => vec![settle()],
         Some(template) => {
             let expected = match template.as_literal() {

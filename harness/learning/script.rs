@@ -1,6 +1,6 @@
 //! What a client has said, in turn with its server, and the scenario that says it again.
 
-use super::holes::template;
+use super::holes::{Suspected, template};
 use super::tape::{Heard, Side, Tape};
 use crate::model::action::Action;
 use crate::model::data::Data;
@@ -135,7 +135,7 @@ pub(super) fn awaited(replies: &[Vec<u8>], over: Transport) -> Option<Expectatio
     if replies.iter().any(Vec::is_empty) {
         return None;
     }
-    let template = template(replies, is_datagram)?;
+    let template = template(replies, is_datagram, Suspected::Clocks)?;
     Some(match template.as_literal() {
         Some(bytes) => Expectation::Data(Data::literal(bytes)),
         None => Expectation::Template(template),

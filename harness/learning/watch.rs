@@ -86,7 +86,7 @@ async fn ran(pair: Pair<'_>, relay: &Relay, server: &Server, lab: &Lab) -> Resul
     match ended {
         Ok(Exit::Status(0)) if nobody_came => Err(failed(never_came(&place))),
         Ok(Exit::Status(0)) => all_heard(relay, pair.client).await,
-        Ok(exit) if nobody_came => Err(failed(format!("{exit}; {}", never_came(&place)))),
+        Ok(exit) if nobody_came => Err(failed(format!("{exit}, and {}", never_came(&place)))),
         Ok(exit) => Err(failed(format!(
             "{exit}, where a client that has got what it wants ends with status 0"
         ))),
