@@ -219,20 +219,31 @@ fn is_text(bytes: &[u8]) -> bool {
         .is_ok_and(|text| !text.chars().any(|c| c.is_control() && !c.is_whitespace()))
 }
 
-/// What all begin and end with, and one hole between them.
+/// What all begin and end with, and one hole between them: of several lines the first ones and the last one, whole.
 fn ends(samples: &[Vec<u8>]) -> Template {
     let first = samples.first().map_or(&[][..], Vec::as_slice);
     let shortest = samples.iter().map(Vec::len).min().unwrap_or(0);
     let all = |same: &dyn Fn(&[u8]) -> bool| samples.iter().all(|sample| same(sample));
     let head = (0..shortest).take_while(|n| all(&|sample| sample[*n] == first[*n]));
-    let head = head.count();
+    let mut head = head.count();
     let behind = |sample: &[u8], n: usize| sample[sample.len() - 1 - n];
     let tail = (0..shortest - head).take_while(|n| all(&|s| behind(s, *n) == behind(first, *n)));
-    let tail = tail.count();
+    let mut tail = &first[first.len() - tail.count()..];
+    let newlines = |bytes: &[u8]| bytes.iter().filter(|byte| **byte == b'\n').count();
+    if samples.iter().any(|sample| newlines(sample) > 1) {
+        head = last_line_of(&first[..head]).start;
+        tail = &tail[last_line_of(tail.strip_suffix(b"\n").unwrap_or(tail)).start..];
+    }
     Template {
         first: first[..head].to_vec(),
-        rest: vec![(Hole::Any, first[first.len() - tail..].to_vec())],
+        rest: vec![(Hole::Any, tail.to_vec())],
     }
+}
+
+/// What stands behind the last newline.
+fn last_line_of(bytes: &[u8]) -> Range<usize> {
+    let newline = bytes.iter().rposition(|byte| *byte == b'\n');
+    newline.map_or(0, |at| at + 1)..bytes.len()
 }
 
 const MONTHS_AND_DAYS: &[&str] = &[
@@ -334,9 +345,17 @@ mod tests {
         let [alike, varied] = [["up 0 s\n", "up 0 s\n"], ["n 10\nup 0\n", "n 12\nup 0\n"]];
         for (suspected, alike_as, varied_as) in [
             (Suspected::Clocks, r"up 0 s\n", r"n {line}\nup 0\n"),
-            (Suspected::NumbersOfSome, r"up 0 s\n", r"n {line}\nup {line}\n"),
-            (Suspected::Numbers, r"up {line} s\n", r"n {line}\nup {line}\n"),
-            (Suspected::AllBetween, r"up 0 s\n", r"n 1{line}\nup 0\n"),
+            (
+                Suspected::NumbersOfSome,
+                r"up 0 s\n",
+                r"n {line}\nup {line}\n",
+            ),
+            (
+                Suspected::Numbers,
+                r"up {line} s\n",
+                r"n {line}\nup {line}\n",
+            ),
+            (Suspected::AllBetween, r"up 0 s\n", r"{any}up 0\n"),
         ] {
             assert_eq!(suspecting(suspected, &alike), alike_as, "{suspected:?}");
             assert_eq!(suspecting(suspected, &varied), varied_as, "{suspected:?}");
@@ -383,7 +402,10 @@ mod tests {
     fn end_that_varies_has_an_end_in_a_datagram_alone() {
         assert_eq!(of(&["id 1", "id 2"]), None);
         let samples = [b"id 1".to_vec(), b"id 2".to_vec()];
-        assert_eq!(template(&samples, true, Suspected::Clocks).unwrap().text(), "id {line}");
+        assert_eq!(
+            template(&samples, true, Suspected::Clocks).unwrap().text(),
+            "id {line}"
+        );
     }
 
     #[test]

@@ -3,12 +3,11 @@
 use super::again::{said_again, until_another_second};
 use super::holes::{Suspected, template};
 use super::replies::Replies;
-use super::script::{Move, Script, awaited, without_relay};
+use super::script::{Move, Script, awaited, expected, without_relay};
 use super::tape::{Heard, Side, Tape};
 use super::watch::{Pair, Watched, watched};
 use crate::launch::Target;
 use crate::model::action::Action;
-use crate::model::data::Data;
 use crate::model::dialogue::{ClientSteps, settle};
 use crate::model::error::Error;
 use crate::model::expectation::{End, Expectation};
@@ -33,11 +32,7 @@ pub(crate) struct Recorded {
 ///
 /// # Errors
 /// Server or client do not run, or there is nothing to record.
-pub(crate) fn record(
-    pair: Pair<'_>,
-    name: &str,
-    tell: &dyn Fn(&str),
-) -> Result<Recorded, Error> {
+pub(crate) fn record(pair: Pair<'_>, name: &str, tell: &dyn Fn(&str)) -> Result<Recorded, Error> {
     tell("runs the client");
     let Watched {
         tapes,
@@ -198,13 +193,7 @@ fn heard(
 ) -> Vec<Line> {
     match template(samples, over.is_datagram(), suspected) {
         None => vec![settle()],
-        Some(template) => {
-            let expected = match template.as_literal() {
-                Some(bytes) => Expectation::Data(Data::literal(bytes)),
-                None => Expectation::Template(template),
-            };
-            steps.expect(expected).lines()
-        }
+        Some(template) => steps.expect(expected(template)).lines(),
     }
 }
 

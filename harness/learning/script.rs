@@ -8,6 +8,7 @@ use crate::model::dialogue::{ClientSteps, scenario, settle};
 use crate::model::expectation::Expectation;
 use crate::model::profile::Transport;
 use crate::model::scenario::{Line, Scenario};
+use crate::model::template::Template;
 
 /// What a client says, and what it was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -135,11 +136,15 @@ pub(super) fn awaited(replies: &[Vec<u8>], over: Transport) -> Option<Expectatio
     if replies.iter().any(Vec::is_empty) {
         return None;
     }
-    let template = template(replies, is_datagram, Suspected::Clocks)?;
-    Some(match template.as_literal() {
+    template(replies, is_datagram, Suspected::Clocks).map(expected)
+}
+
+/// A template as something to expect.
+pub(super) fn expected(template: Template) -> Expectation {
+    match template.as_literal() {
         Some(bytes) => Expectation::Data(Data::literal(bytes)),
         None => Expectation::Template(template),
-    })
+    }
 }
 
 /// One thing that a client does, or waits for.
@@ -163,7 +168,7 @@ pub(super) struct Script {
 
 impl Script {
     /// A client that says all of it in turn, gives the server the time to come to rest after each, and closes.
-    pub(super) fn in_turn(greeting: Option<Expectation>, asks: &[&Ask]) -> Self {
+    pub(super) fn in_turn(greeting: Option<Expectation>, asks: &[Ask]) -> Self {
         let mut moves = vec![Move::Connect, Move::Hear(greeting)];
         for ask in asks {
             moves.push(Move::Say(ask.said.clone()));
