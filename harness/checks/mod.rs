@@ -30,7 +30,6 @@ mod table;
 mod time_wait;
 mod timeout;
 mod unasked;
-pub(crate) mod unlocked;
 
 pub use table::all;
 pub(crate) use table::find;

@@ -4,7 +4,7 @@ use super::arguments::CheckArgs;
 use super::output::{say, warn};
 use super::reports::{finish, try_places};
 use super::target::{settings, target};
-use crate::checks::unlocked;
+use super::unlocked;
 use crate::launch::{Target, command_line};
 use crate::model::error::{Error, ExitCode};
 use crate::model::profile::Transport;

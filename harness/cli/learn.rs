@@ -22,7 +22,7 @@ pub(super) fn learn(arguments: &LearnArgs) -> Result<ExitCode, Error> {
     let how = typed("learn", file, pair);
     let Learned { text, report } =
         learning::learn(asked(pair, &server, &settings)?, &how, &|step| {
-            say_aside(&format!("… {step}"))
+            say_aside(&format!("… {step}"));
         })?;
     write(file, &text)?;
     for result in &report.results {

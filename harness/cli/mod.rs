@@ -24,6 +24,7 @@ mod serve;
 mod signals;
 mod target;
 mod tip;
+mod unlocked;
 mod words;
 
 pub use dispatch::main;

@@ -74,7 +74,7 @@ pub(super) fn template(
         return Some(whole);
     }
     // From what keeps the most to what keeps the least.
-    let cuts: [fn(&[u8]) -> Vec<&[u8]>; 2] = [words, halves_of_lines];
+    let cuts: [Cut; 2] = [words, halves_of_lines];
     let cuts = cuts.iter().filter(|_| suspected != Suspected::AllBetween);
     let by_tokens = cuts.filter_map(|cut| common(samples, &vary, *cut));
     let mut all = by_tokens.chain([ends(samples)]);
@@ -86,6 +86,9 @@ pub(super) fn template(
         if fits(&narrow) { narrow } else { template }
     }))
 }
+
+/// How bytes are cut into parts.
+type Cut = fn(&[u8]) -> Vec<&[u8]>;
 
 /// Runs of letters and digits, and each other byte.
 fn words(bytes: &[u8]) -> Vec<&[u8]> {

@@ -11,6 +11,7 @@ use rustix::net::{AddressFamily, SocketType};
 use socket2::SockAddr;
 use std::cell::RefCell;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -199,29 +200,25 @@ impl Passing {
             if clients.len() >= MOST_CONNECTIONS {
                 continue;
             }
-            if !clients.contains_key(&from) {
-                let Ok(way) = way_for_datagrams(&self.lab, server) else {
-                    continue;
-                };
-                let of = self.tape.borrow_mut().begin(Transport::Udp);
-                let talk = Talk {
-                    of,
-                    tape: Rc::clone(&self.tape),
-                };
-                let way = Rc::new(way);
-                tokio::task::spawn_local(answers(
-                    talk.clone(),
-                    Rc::clone(&way),
-                    Rc::clone(&socket),
-                    from,
-                ));
-                clients.insert(from, (talk, way));
-            }
-            if let Some((talk, way)) = clients.get(&from) {
-                talk.hear(Heard::Said(Side::Client, buffer[..bytes].to_vec()));
-                // Nobody is told of a datagram that is lost.
-                let _ = way.send(&buffer[..bytes]).await;
-            }
+            let (talk, way) = match clients.entry(from) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(new) => {
+                    let Ok(way) = way_for_datagrams(&self.lab, server) else {
+                        continue;
+                    };
+                    let talk = Talk {
+                        of: self.tape.borrow_mut().begin(Transport::Udp),
+                        tape: Rc::clone(&self.tape),
+                    };
+                    let way = Rc::new(way);
+                    let (client, back) = (Rc::clone(&socket), Rc::clone(&way));
+                    tokio::task::spawn_local(answers(talk.clone(), back, client, from));
+                    new.insert((talk, way))
+                }
+            };
+            talk.hear(Heard::Said(Side::Client, buffer[..bytes].to_vec()));
+            // Nobody is told of a datagram that is lost.
+            let _ = way.send(&buffer[..bytes]).await;
         }
     }
 }

@@ -4,11 +4,12 @@ use super::holes::{Suspected, template};
 use super::tape::{Heard, Side, Tape};
 use crate::model::action::Action;
 use crate::model::data::Data;
-use crate::model::dialogue::{ClientSteps, scenario, settle};
+use crate::model::dialogue::{ClientSteps, pause, scenario, settle};
 use crate::model::expectation::Expectation;
 use crate::model::profile::Transport;
 use crate::model::scenario::{Line, Scenario};
 use crate::model::template::Template;
+use std::time::Duration;
 
 /// What a client says, and what it was answered.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -147,6 +148,10 @@ pub(super) fn expected(template: Template) -> Expectation {
     }
 }
 
+/// For as long a server at rest may still have something to say: Nagle's algorithm holds the last segment back until the one before
+/// is acknowledged, which our kernel may put off (`TCP_DELACK_MAX`).
+const HELD_BACK: Duration = Duration::from_millis(200);
+
 /// One thing that a client does, or waits for.
 #[derive(Clone, Debug)]
 pub(super) enum Move {
@@ -201,7 +206,8 @@ impl Script {
                     lines.push(settle());
                     lines
                 }
-                Move::Hear(None) | Move::FindEnd => vec![settle()],
+                Move::FindEnd => vec![settle()],
+                Move::Hear(None) => vec![settle(), pause(HELD_BACK), settle()],
                 Move::HalfClose => steps.then(Action::HalfClose).lines(),
                 Move::Close => steps.then(Action::Close).lines(),
             };

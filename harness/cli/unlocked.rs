@@ -1,6 +1,6 @@
 //! How much more can be checked of a server once something is known of what it speaks.
 
-use super::table::all;
+use crate::checks::all;
 use crate::model::check::Check;
 use crate::model::profile::{Profile, Transport};
 use crate::model::subject::{Place, Subject};
@@ -20,7 +20,7 @@ stop = { signal = 'TERM', within = '5s', in-flight = 'completes' }
 ";
 
 /// How many checks more there are for a server on this transport that has a profile than for one that has none.
-pub(crate) fn by_a_profile(transport: Transport) -> usize {
+pub(super) fn by_a_profile(transport: Transport) -> usize {
     let Ok(talkative) = Profile::parse("talkative", TALKATIVE) else {
         return 0;
     };
