@@ -48,7 +48,7 @@
 //!
 //! Each module uses only those that stand behind it in this list; a test reads the list and holds the code to it.
 //!
-//! main, cli, suite, fuzzing, runner, reproducer, report, checks, property, judge, session, launch,
+//! main, cli, suite, fuzzing, learning, runner, reproducer, report, checks, property, judge, session, launch,
 //! reference, drill, transcript, model, kernel, sys, foreign.
 
 #![cfg_attr(
@@ -71,6 +71,8 @@ pub mod fuzzing;
 mod judge;
 mod kernel;
 mod launch;
+#[cfg(feature = "cli")]
+mod learning;
 mod model;
 #[cfg(feature = "property")]
 mod property;

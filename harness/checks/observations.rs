@@ -44,6 +44,17 @@ pub(crate) struct Observation {
 /// What is observed has no word among the promises.
 const NO_LINE: fn(&Sighting<'_>) -> Option<String> = |_| None;
 
+/// What stands between what was observed and the line that promises it.
+pub(crate) const PROMISED_BY: &str = "; to have it judged, promise ";
+
+/// What was observed, apart from the line that promises it.
+pub(crate) fn with_its_line(told: &str) -> (&str, Option<&str>) {
+    match told.split_once(PROMISED_BY) {
+        Some((value, line)) => (value, Some(line)),
+        None => (told, None),
+    }
+}
+
 /// When something is observed.
 #[derive(Debug)]
 pub(super) enum Occasion {
@@ -147,7 +158,7 @@ impl Observation {
     fn seen(&self, seen: &Sighting<'_>) -> Option<String> {
         let value = (self.read)(seen)?;
         Some(match (self.line)(seen) {
-            Some(line) => format!("{value}; to have it judged, promise {line}"),
+            Some(line) => format!("{value}{PROMISED_BY}{line}"),
             None => value,
         })
     }
@@ -275,6 +286,16 @@ impl Told {
     }
 }
 
+/// Whether a client that has half-closed is answered; `None` where it did not come to that.
+fn answers_after_half_close(seen: &Sighting<'_>) -> Option<bool> {
+    let mut events = seen.client_events();
+    events.find(|(_, event)| **event == ClientEvent::HalfClosed)?;
+    let unasked = seen.subject.profile.unasked();
+    Some(events.any(|(_, event)| {
+        matches!(event, ClientEvent::Received(bytes) if !unasked.is_all_of(&bytes.bytes()))
+    }))
+}
+
 /// Every observation there is, in the order of the alphabet, as in reports.
 pub(crate) const OBSERVATIONS: &[Observation] = &[
     Observation {
@@ -352,7 +373,16 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
             let ended = seen.ended().map(|(_, end)| end.to_string());
             Some(ended.unwrap_or_else(|| "stays open".to_owned()))
         },
-        line: NO_LINE,
+        line: |seen| {
+            let promises = &seen.subject.profile.promises;
+            let word = match seen.ended().map(|(_, end)| end) {
+                None => "stays-open",
+                Some(End::Fin) => "closes",
+                Some(_) => return None,
+            };
+            let is_open = promises.after_exchange.is_none() && seen.subject.profile.has_request();
+            is_open.then(|| format!("after-exchange = \"{word}\""))
+        },
     },
     Observation {
         name: "half_close",
@@ -378,12 +408,7 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
             ))
         }),
         read: |seen| {
-            let mut events = seen.client_events();
-            events.find(|(_, event)| **event == ClientEvent::HalfClosed)?;
-            let unasked = seen.subject.profile.unasked();
-            let answers = events.any(|(_, event)| {
-                matches!(event, ClientEvent::Received(bytes) if !unasked.is_all_of(&bytes.bytes()))
-            });
+            let answers = answers_after_half_close(seen)?;
             let answer = if answers {
                 "answers, "
             } else {
@@ -394,7 +419,17 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                 None => format!("{answer}and stays open"),
             })
         },
-        line: NO_LINE,
+        line: |seen| {
+            let is_open = seen.subject.profile.promises.half_close.is_none();
+            // Who keeps the connection does neither.
+            let (_, end) = seen.ended().filter(|_| is_open)?;
+            let word = match answers_after_half_close(seen)? {
+                true if end == End::Fin => "answers",
+                true => return None,
+                false => "closes",
+            };
+            Some(format!("half-close = \"{word}\""))
+        },
     },
     Observation {
         name: "hup",
@@ -596,13 +631,21 @@ pub(crate) const OBSERVATIONS: &[Observation] = &[
                 },
             })
         },
-        line: |seen| match met_limit(seen)?.choice {
-            // It may as well be a time-out that those who came first have met.
-            Choice::Limit {
-                drops: Drops::Oldest,
-                ..
-            } => None,
-            choice => choice.promise(),
+        line: |seen| {
+            let Some(found) = met_limit(seen) else {
+                let promises = &seen.subject.profile.promises;
+                let is_served = Need::STAYS_OPEN.unmet(seen.subject).is_none();
+                let is_open = promises.serves.is_none() && is_served;
+                return is_open.then(|| "serves = \"concurrently\"".to_owned());
+            };
+            match found.choice {
+                // It may as well be a time-out that those who came first have met.
+                Choice::Limit {
+                    drops: Drops::Oldest,
+                    ..
+                } => None,
+                choice => choice.promise(),
+            }
         },
     },
     Observation {

@@ -67,12 +67,12 @@ pub(super) enum Command {
     Config(ConfigArgs),
     /// Tells what this host permits, and how to permit the rest.
     Doctor,
-    /// Writes a target with its profile and a first scenario, to be filled in; overwrites nothing.
-    Init {
-        /// Where.
-        #[arg(default_value = ".")]
-        folder: PathBuf,
-    },
+    /// Writes a target, a first scenario and, in a package, a test file that run as they are; overwrites nothing.
+    Init(InitArgs),
+    /// Writes a target with its profile from what a client says to the server, and what the server may promise in comments.
+    Learn(LearnArgs),
+    /// Writes what a client does with a server as a scenario.
+    Record(RecordArgs),
     /// Prints a script that completes command lines in a shell.
     Completions {
         /// The shell.
@@ -443,6 +443,60 @@ fn budget(text: &str) -> Result<Duration, String> {
         Ok(budget) => Ok(budget),
         Err(error) => Err(error.to_string()),
     }
+}
+
+#[derive(Args)]
+pub(super) struct InitArgs {
+    /// Where.
+    #[arg(default_value = ".")]
+    pub(super) folder: PathBuf,
+    /// The server's command; {port}, {addr}, {path} and {dir} are filled in. Without it a terminal is asked for it.
+    #[arg(last = true, value_name = "COMMAND")]
+    pub(super) command: Vec<String>,
+}
+
+#[derive(Args)]
+pub(super) struct LearnArgs {
+    /// The target file to write.
+    #[arg(long, short, value_name = "FILE")]
+    pub(super) output: PathBuf,
+    #[command(flatten)]
+    pub(super) pair: PairArgs,
+}
+
+#[derive(Args)]
+pub(super) struct RecordArgs {
+    /// The scenario file to write.
+    #[arg(long, short, value_name = "FILE.drill")]
+    pub(super) output: PathBuf,
+    #[command(flatten)]
+    pub(super) pair: PairArgs,
+}
+
+/// A server and a client of its own.
+#[derive(Args)]
+pub(super) struct PairArgs {
+    /// The server: its command in one argument, a target file, or the name of a reference server.
+    #[arg(long, value_name = "COMMAND")]
+    pub(super) server: String,
+    /// Replaces the file if there is one.
+    #[arg(long)]
+    pub(super) force: bool,
+    /// How long the client may run each time.
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = ready_within)]
+    pub(super) within: Duration,
+    /// Where server and client run.
+    #[arg(long, value_enum, default_value_t = IsolationArg::Auto)]
+    pub(super) isolation: IsolationArg,
+    /// Which of several listeners is meant: a port, or an address as the error lists them.
+    #[arg(long, value_name = "ADDRESS", value_parser = listener)]
+    pub(super) listen: Option<String>,
+    /// How long the server may take to listen, such as 1m.
+    #[arg(long, value_name = "TIME", value_parser = ready_within)]
+    pub(super) ready_within: Option<Duration>,
+    /// The client's command, which ends by itself; {port}, {addr} and {path} are filled in.
+    #[arg(last = true, required = true, value_name = "CLIENT")]
+    pub(super) client: Vec<String>,
 }
 
 #[derive(Args)]

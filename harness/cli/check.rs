@@ -8,11 +8,12 @@ use super::reports::{finish, try_places};
 use super::selected::list_checks;
 use super::selection::chosen_checks;
 use super::target::{is_named, settings, target};
+use super::unlocked;
 use crate::checks;
-use crate::launch::{Project, Target};
+use crate::launch::{Project, Target, command_line};
 use crate::model::error::{Error, ExitCode};
-use crate::model::profile::Profile;
-use crate::report::data::CheckResult;
+use crate::model::profile::{Profile, Transport};
+use crate::report::data::{CheckResult, Report};
 use crate::runner::{self, Invocation, Settings};
 
 pub(super) fn check(
@@ -74,6 +75,12 @@ fn tried(
         last.keep_checks(&target, report);
     }
     let (report, code) = finish(ran, shared)?;
+    if let Some(hint) = report
+        .as_ref()
+        .and_then(|report| blind(&target, &settings, report))
+    {
+        say(&hint);
+    }
     let passed = report.map_or(0, |report| report.summary().pass);
     // Of what the user did not wait for nothing is demanded.
     if code == ExitCode::Interrupted {
@@ -126,4 +133,23 @@ fn narrowed(
             ..settings
         }),
     }
+}
+
+/// What a run has left out that knew nothing of what the server speaks, and how that comes to be known.
+fn blind(target: &Target, settings: &Settings, report: &Report) -> Option<String> {
+    let is_whole = settings.only.is_empty() && settings.among.is_none() && !report.interrupted;
+    if target.profile.has_dialogue() || target.elsewhere.is_some() || !is_whole {
+        return None;
+    }
+    let seen = report.observations.get("transport")?;
+    let transport = Transport::ALL
+        .iter()
+        .find(|known| known.to_string() == *seen)?;
+    let more = unlocked::by_a_profile(*transport);
+    let server = command_line([target.command_line().as_str()]);
+    Some(format!(
+        "nothing is known of what the server speaks: a profile has up to {more} checks more. A client's words make one:\n  \
+         sockdrill learn -o {name}.toml --server {server} -- CLIENT…\n`sockdrill init` writes one to be filled in",
+        name = target.name
+    ))
 }

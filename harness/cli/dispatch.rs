@@ -4,9 +4,10 @@ use super::arguments::{Cli, Command, MessageFormat};
 use super::layers::{Layers, layered};
 use super::output::{colour, complain_as, say, say_aside};
 use super::repeat::invocation;
+use super::tip::with_tip;
 use super::{
-    check, completions, config, doctor, explain, fmt, init, list, log, man, report, repro, run,
-    serve,
+    check, completions, config, doctor, explain, fmt, init, learn, list, log, man, record, report,
+    repro, run, serve,
 };
 use crate::foreign::is_active;
 use crate::model::error::{Error, ExitCode};
@@ -44,6 +45,8 @@ pub fn main() -> i32 {
 
 /// Ends as clap does, which quotes arguments as they are, where they do nothing.
 fn refuse<T>(error: clap::Error) -> T {
+    let words = std::env::args_os().map(|word| word.to_string_lossy().into_owned());
+    let error = with_tip(error, &words.collect::<Vec<_>>());
     let mut arguments = std::env::args_os();
     if !arguments.any(|argument| argument.to_string_lossy().contains(is_active)) {
         error.exit();
@@ -67,7 +70,9 @@ fn dispatch(command: Command, matches: &ArgMatches, layers: &Layers) -> Result<E
         } => fmt::fmt(&files, check, to),
         Command::Config(arguments) => config::config(&arguments, layers),
         Command::Doctor => doctor::doctor(),
-        Command::Init { folder } => init::init(&folder),
+        Command::Init(arguments) => init::init(&arguments),
+        Command::Learn(arguments) => learn::learn(&arguments),
+        Command::Record(arguments) => record::record(&arguments),
         Command::Completions { shell } => {
             say(&completions::script(shell));
             Ok(ExitCode::Passed)

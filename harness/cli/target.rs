@@ -2,7 +2,7 @@
 
 use super::arguments::{Effort, FlakyArg, MaxFail, Shared};
 use super::signals::interrupt;
-use crate::launch::{Project, Target};
+use crate::launch::{Project, Target, placeholder};
 use crate::model::error::Error;
 use crate::model::profile::Profile;
 use crate::runner::{Invocation, Rounds, Settings};
@@ -19,7 +19,7 @@ pub(super) fn target(
     let mut target = match (name, &shared.address, command) {
         (Some(name), None, None) => Target::find_in(name, project)?,
         (None, Some(address), None) => Target::at(address, Profile::unknown())?,
-        (None, None, Some(command)) => Target::command(command.clone(), Profile::unknown()),
+        (None, None, Some(command)) => commanded(command)?,
         (None, None, None) => {
             return Err(Error::Usage(
                 "give a TARGET, an --address HOST:PORT, or the server's command after `--`: sockdrill check -- ./server --port {port}"
@@ -38,6 +38,14 @@ pub(super) fn target(
     started_as_told(&mut target, shared);
     refuse_misplaced(&[&target], shared)?;
     Ok(target)
+}
+
+/// The target that a command is, whose names in braces are no slips.
+pub(super) fn commanded(command: &[String]) -> Result<Target, Error> {
+    match placeholder::slip(command.iter().map(String::as_str)) {
+        Some(slip) => Err(Error::Usage(slip)),
+        None => Ok(Target::command(command.to_vec(), Profile::unknown())),
+    }
 }
 
 /// Whether the command line names a server in the place of those that files name.

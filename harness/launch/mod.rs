@@ -2,9 +2,11 @@
 
 mod answer;
 mod elsewhere;
+pub(crate) mod foreground;
 pub(crate) mod lab;
 mod loopback;
 pub(crate) mod options;
+pub(crate) mod placeholder;
 mod process;
 pub(crate) mod project;
 mod reach;

@@ -154,13 +154,30 @@ fn write_files(target: &Target, folder: &Path, fill: &Fill) -> Result<(), Error>
 impl Process {
     /// Starts the target's command in a lab.
     pub(crate) fn start(target: &Target, lab: &Lab, streams: Streams) -> Result<Self, Error> {
-        Self::start_in(target, lab, streams, lab.folder())
+        let fill = Fill::of(lab, lab.folder());
+        Self::start_in(target, lab, streams, lab.folder(), &fill)
+    }
+
+    /// Starts a client of the server, which is told this place in the place of the server's.
+    pub(crate) fn start_client(
+        client: &Target,
+        lab: &Lab,
+        port: u16,
+        path: &Path,
+    ) -> Result<Self, Error> {
+        let fill = Fill {
+            port: port.to_string(),
+            path: path.display().to_string(),
+            ..Fill::of(lab, lab.folder())
+        };
+        Self::start_in(client, lab, Streams::Usual, lab.folder(), &fill)
     }
 
     /// Starts it once more, on the same address and with a folder of its own.
     pub(crate) fn start_second(target: &Target, lab: &Lab) -> Result<Self, Error> {
         let folder = lab.second_folder()?;
-        Self::start_in(target, lab, Streams::Usual, &folder)
+        let fill = Fill::of(lab, &folder);
+        Self::start_in(target, lab, Streams::Usual, &folder, &fill)
     }
 
     fn start_in(
@@ -168,10 +185,10 @@ impl Process {
         lab: &Lab,
         streams: Streams,
         folder: &Path,
+        fill: &Fill,
     ) -> Result<Self, Error> {
         let directory = working_folder()?;
-        let fill = Fill::of(lab, folder);
-        write_files(target, &lab.reached(folder), &fill)?;
+        write_files(target, &lab.reached(folder), fill)?;
         let words = target.command.iter().map(|word| fill.in_text(word));
         let words: Vec<String> = words.collect();
         let program = words.first().map_or("", String::as_str).to_owned();
@@ -207,7 +224,7 @@ impl Process {
         let request = SpawnRequest {
             program: c_string(path.as_os_str().as_bytes()).map_err(start_failed)?,
             arguments: arguments.collect::<Result<_, _>>().map_err(start_failed)?,
-            environment: environment(target, &fill).map_err(start_failed)?,
+            environment: environment(target, fill).map_err(start_failed)?,
             directory: c_string(directory.as_os_str().as_bytes()).map_err(start_failed)?,
             stdin: stdin.as_fd(),
             stdout,
@@ -316,7 +333,7 @@ impl Process {
     }
 
     /// The end of the output, ready to stand behind an error.
-    pub(super) fn output_for_error(&self) -> String {
+    pub(crate) fn output_for_error(&self) -> String {
         let last = self
             .watch
             .output
@@ -375,9 +392,19 @@ fn working_folder() -> Result<PathBuf, Error> {
 }
 
 pub(super) fn missing(program: &str, target: &Target) -> Error {
+    let path = Path::new(program);
+    let is_here = || path.is_file();
     let place = match program.contains('/') {
-        true => "; give a path to a file that may be executed",
-        false => " in PATH; give its path, or install it",
+        true if is_here() => "; the file is there, and may not be executed (chmod +x)".to_owned(),
+        true if path.is_dir() => "; that is a folder; name the program in it".to_owned(),
+        true if path.is_relative() => format!(
+            "; it was looked for from {}; go to the folder that it is meant from, or give the path to a file that may be executed",
+            working_folder()
+                .map_or_else(|_| "here".to_owned(), |folder| folder.display().to_string())
+        ),
+        true => "; give a path to a file that may be executed".to_owned(),
+        false if is_here() => format!(" in PATH; there is one here: ./{program}"),
+        false => " in PATH; give its path, or install it".to_owned(),
     };
     let package = target
         .package

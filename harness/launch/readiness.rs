@@ -267,8 +267,10 @@ fn choose(target: &Target, told: &Told, found: &[Place]) -> Result<Option<Place>
             .map(|place| format!("{} {}", place.transport, place.address))
             .collect();
         places.sort();
+        let first = fitting.iter().map(|place| place.address.to_string()).min();
         return Err(Error::SeveralListeners {
             places: places.join(", "),
+            first: first.unwrap_or_default(),
         });
     }
     Ok(fitting.first().map(|place| (*place).clone()))
@@ -318,8 +320,9 @@ fn never_listened(
             longer = Shown(target.ready_within.saturating_mul(6))
         ),
         places => format!(
-            "; it listens on {}, which is not what was awaited",
-            places.join(", ")
+            "; it listens on {}, which is not what was awaited{}",
+            places.join(", "),
+            elsewhere_hint(target)
         ),
     };
     Ok(Error::NeverListened {
@@ -329,6 +332,17 @@ fn never_listened(
         output: process.output_for_error(),
         command: target.command_line(),
     })
+}
+
+/// What to do about a server that listens elsewhere than it was told.
+fn elsewhere_hint(target: &Target) -> &'static str {
+    match (&target.listen, target.takes_any_place()) {
+        (Some(_), _) => "; name one of them with --listen, or listen in its target file",
+        (None, true) => {
+            "; is {port} in the right place of the command? A server that always takes the same port needs none"
+        }
+        (None, false) => "; what its profile has as transport is what is awaited",
+    }
 }
 
 /// The Unix sockets that the lab's processes listen on and that no client finds: a name in the abstract namespace, or a

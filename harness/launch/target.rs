@@ -2,6 +2,7 @@
 
 use super::elsewhere::Elsewhere;
 use super::loopback::tells_loopback;
+use super::placeholder;
 use super::project::Project;
 use super::reach;
 use super::shell::command_line;
@@ -220,8 +221,22 @@ impl Target {
             return Self::reference(name, &program);
         }
         let path = Path::new(name);
-        if path.exists() {
+        let is_settings = path
+            .extension()
+            .is_some_and(|extension| extension == "toml");
+        let is_program = !is_settings && find_program(name).is_some();
+        if path.exists() && !(is_program && path.is_file()) {
             return Self::read_in(path, project);
+        }
+        if is_program {
+            return Err(Error::Unknown {
+                kind: "target",
+                name: name.to_owned(),
+                hint: format!(
+                    "; it is a program, and a server's command stands behind `--`: -- {}",
+                    command_line([name])
+                ),
+            });
         }
         let named = project.targets().iter().map(|target| target.name.as_str());
         let known = reference::SERVERS.iter().map(|server| server.name);
@@ -332,6 +347,10 @@ impl Target {
                  else starts the server"
                     .to_owned(),
             ));
+        }
+        let texts = raw.command.iter().chain(raw.environment.values());
+        if let Some(slip) = placeholder::slip(texts.map(String::as_str)) {
+            return Err(malformed(slip));
         }
         let profile = match (raw.speaks, raw.profile) {
             (Some(_), Some(_)) => {

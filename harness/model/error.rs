@@ -135,10 +135,14 @@ pub enum Error {
         command: String,
     },
     /// The server listens in several places and nothing says which one to drill.
-    #[error("the server listens in several places: {places}; choose one with --listen")]
+    #[error(
+        "the server listens in several places: {places}; choose one with --listen, such as --listen {first}, or listen = \"{first}\" in its target file"
+    )]
     SeveralListeners {
         /// The places.
         places: String,
+        /// The first of them, as the option takes it.
+        first: String,
     },
     /// Nothing answers where somebody else is to have started a server.
     #[error("nothing answers at {}: {why}{}; is the server started, and is that its address? --ready-within 30s waits until it is there",
@@ -153,6 +157,19 @@ pub enum Error {
         /// For how long it was awaited, where it was.
         waited: Option<Duration>,
     },
+    /// A client that was to show how a server is spoken to has not done so.
+    #[error("the client {what}{output}\n  command: {command}")]
+    Client {
+        /// What it did instead, and what to do.
+        what: String,
+        /// Its last output, ready to print.
+        output: String,
+        /// Its command.
+        command: String,
+    },
+    /// What a client and a server have said could not be learned from.
+    #[error("{0}")]
+    NotLearned(String),
     /// The lab could not be made.
     #[error(
         "making a lab for the server: {reason}; `sockdrill doctor` tells what this host permits"
@@ -253,6 +270,8 @@ impl Error {
             | Self::PortTaken { .. }
             | Self::SeveralListeners { .. }
             | Self::NotReached { .. }
+            | Self::Client { .. }
+            | Self::NotLearned(_)
             | Self::Lab { .. }
             | Self::Kernel { .. } => ExitCode::CouldNotRun,
         }

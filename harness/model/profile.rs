@@ -62,6 +62,9 @@ pub(crate) enum Transport {
 }
 
 impl Transport {
+    /// Every one of them.
+    pub(crate) const ALL: &[Self] = &[Self::Tcp, Self::Udp, Self::Unix, Self::UnixDatagram];
+
     /// Whether bytes come in datagrams rather than in a stream.
     pub(crate) fn is_datagram(self) -> bool {
         matches!(self, Self::Udp | Self::UnixDatagram)

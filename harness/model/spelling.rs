@@ -16,6 +16,11 @@ pub(crate) fn nearest<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) 
     (distance <= 1 + letters / 4 && distance < letters).then_some(nearest)
 }
 
+/// Whether one slip of the finger makes one short word of the other.
+pub(crate) fn is_one_slip_from(word: &str, known: &str) -> bool {
+    osa_distance(word, known) == 1
+}
+
 /// `; did you mean ...?`, for the end of a message, where a known word is close.
 pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a str>) -> String {
     let near = nearest(word, known);

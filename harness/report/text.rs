@@ -9,7 +9,7 @@ use std::time::Duration;
 
 /// What is said where a run ends with its first finding.
 const SERVES_NOBODY: &str = "\nThe run ends here: the server, as its profile describes it, does not serve a polite client, so that nothing else \
-    can be told of it.\nCorrect the profile where it is wrong (`sockdrill init` writes one from what the server does), or else the server.\n";
+    can be told of it.\nCorrect the profile where it is wrong (`sockdrill learn` writes one from what a client of its own says to it), or else the server.\n";
 
 impl Written {
     /// The lines of all results.

@@ -39,7 +39,7 @@ impl Interrupt {
     }
 
     /// Waits until it is raised.
-    pub(super) async fn until_raised(&self) {
+    pub(crate) async fn until_raised(&self) {
         let mut raised = self.raised.subscribe();
         // It cannot be given up while we hold it.
         let _ = raised.wait_for(|raised| *raised).await;

@@ -33,12 +33,15 @@ pub(super) fn worth_a_server(
     settings: &Settings,
 ) -> Vec<(&'static Observation, Scenario)> {
     let chooses = !settings.only.is_empty() || settings.among.is_some();
-    if chooses || probed.unserved.is_some() {
+    let is_asked_for = settings.observe || !chooses;
+    if !is_asked_for || probed.unserved.is_some() {
         return Vec::new();
     }
     let scenarios = OBSERVATIONS
         .iter()
-        .filter(|observation| observation.id.is_none_or(|id| settings.selects(id)))
+        .filter(|observation| {
+            settings.observe || observation.id.is_none_or(|id| settings.selects(id))
+        })
         .filter_map(|observation| Some((observation, observation.scenario(&probed.subject)?)));
     let is_for =
         |(_, scenario): &(_, Scenario)| Skip::out_of_reach(&probed.subject, scenario).is_none();

@@ -91,7 +91,7 @@ pub(super) fn wait_in_line<T>(
 }
 
 /// Runs a future on a thread's own runtime. It is to end by itself when the run is over.
-pub(super) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Error> {
+pub(crate) fn block_on<T>(work: impl Future<Output = T>) -> Result<T, Error> {
     let runtime = event_loop()?;
     let local = tokio::task::LocalSet::new();
     // Pinned here, since each move of a large future takes as much of the stack once more.

@@ -11,6 +11,7 @@ use crate::checks::penalties::has_more_addresses;
 use crate::checks::stop;
 use crate::judge::{Choice, Doubt, Verdict};
 use crate::kernel::Row;
+use crate::launch::foreground;
 use crate::launch::lab::Lab;
 use crate::launch::{Server, Target};
 use crate::model::action::Action;
@@ -326,8 +327,10 @@ fn with_a_look_at_the_end(mut lines: Vec<Line>) -> Vec<Line> {
 fn in_background(target: &Target) -> Error {
     Error::EndedEarly {
         how: "put itself into the background, and its first process ended".to_owned(),
-        awaited: "it could be drilled; give it the option that keeps it in the foreground"
-            .to_owned(),
+        awaited: format!(
+            "it could be drilled; {}",
+            foreground::advice(&target.command)
+        ),
         waited: Duration::ZERO,
         output: String::new(),
         command: target.command_line(),

@@ -65,6 +65,8 @@ pub struct Settings {
     pub saved: Option<PathBuf>,
     /// The folder in which each trial is saved with what was seen of it and its verdict.
     pub transcripts: Option<PathBuf>,
+    /// What is observed of a server is observed also where few checks were asked for.
+    pub(crate) observe: bool,
     /// What passes is told with all that was seen, too.
     pub(crate) verbose: bool,
     /// Recommendations count as requirements.
@@ -122,6 +124,7 @@ impl Default for Settings {
             shrink: true,
             saved: None,
             transcripts: None,
+            observe: false,
             verbose: false,
             only: Vec::new(),
             skip: Vec::new(),
@@ -165,6 +168,7 @@ impl Settings {
             shrink: _,
             saved,
             transcripts: _,
+            observe: _,
             verbose: _,
             strict,
             interrupt: _,

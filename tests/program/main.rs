@@ -46,6 +46,8 @@ mod lab;
 mod language;
 /// What a server does a while after the end of a connection.
 mod late;
+/// What is learned of a server from a client of its own, and slips at the start.
+mod learning;
 /// However a run ends, and whatever the server does, no process outlives it.
 mod leftovers;
 /// What is too long for a server, as it promises or has chosen.

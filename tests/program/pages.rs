@@ -118,7 +118,30 @@ fn html_report_has_every_verdict_and_what_was_observed() {
 }
 
 #[test]
-fn files_that_init_writes_run_once_the_command_is_filled_in() {
+fn files_that_init_writes_run_as_they_are() {
+    let folder = tempfile::tempdir().unwrap();
+    let run = |arguments: &[&str]| {
+        let mut told = sockdrill(arguments);
+        told.command.current_dir(folder.path());
+        told.run()
+    };
+    let program = env!("CARGO_BIN_EXE_sockdrill");
+    let server = ["--", program, "serve", "echo", "--port", "{port}"];
+    run(&[&["init"][..], &server].concat())
+        .code(0)
+        .prints("wrote     ./server.toml")
+        .prints("sockdrill check ./server.toml");
+    run(&["fmt", "--check", "scenarios/first.drill"]).code(0);
+    run(&["check", "server.toml", "--only", "reset"])
+        .code(0)
+        .prints("pass          reset/");
+    run(&["run", "scenarios/first.drill"])
+        .code(0)
+        .prints("2 passed");
+}
+
+#[test]
+fn init_without_a_command_says_what_is_missing() {
     let folder = tempfile::tempdir().unwrap();
     let run = |arguments: &[&str]| {
         let mut told = sockdrill(arguments);
@@ -127,26 +150,36 @@ fn files_that_init_writes_run_once_the_command_is_filled_in() {
     };
     run(&["init"])
         .code(0)
-        .prints("wrote     ./server.toml")
-        .prints("sockdrill check ./server.toml");
-    let target = folder.path().join("server.toml");
-    run(&["fmt", "--check", "scenarios/first.drill"]).code(0);
+        .prints("write the command that starts your server into ./server.toml");
     run(&["check", "server.toml"])
         .code(3)
         .complains("starting `./your-server`: no such program");
-    let text = std::fs::read_to_string(&target).unwrap();
-    let serve = format!(
-        "\"{}\", \"serve\", \"echo\"",
-        env!("CARGO_BIN_EXE_sockdrill")
-    );
-    std::fs::write(&target, text.replace("\"./your-server\"", &serve)).unwrap();
-    run(&["check", "server.toml", "--only", "polite"])
-        .code(0)
-        .prints("1 passed");
-    run(&["run", "scenarios/first.drill"])
-        .code(0)
-        .prints("2 passed");
 }
+
+/// The program is that of the package, and its test is what this program has been compiled with.
+#[test]
+fn init_in_a_package_writes_its_test_and_says_what_to_paste() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(
+        folder.path().join("Cargo.toml"),
+        "[package]\nname = \"talker\"\n",
+    )
+    .unwrap();
+    sockdrill(&["init"])
+        .arg(folder.path())
+        .run()
+        .code(0)
+        .prints("[dev-dependencies]")
+        .prints("name = \"sockets\"\n  harness = false");
+    let read = |name: &str| std::fs::read_to_string(folder.path().join(name)).unwrap();
+    assert!(read("server.toml").contains("command = [\"target/debug/talker\", "));
+    let test = include_str!("../../harness/cli/sockets.rs.txt");
+    assert_eq!(read("tests/sockets.rs"), test);
+}
+
+#[expect(dead_code, reason = "that it compiles is all that is asked of it")]
+#[path = "../../harness/cli/sockets.rs.txt"]
+mod sockets;
 
 /// A setting that stands in a comment, without the sign of the comment.
 fn offered(line: &str) -> Option<&str> {

@@ -1,0 +1,102 @@
+//! The names in braces that a command may have, and those that are meant to be one of them.
+
+use crate::model::spelling::is_one_slip_from;
+
+/// What may stand in a command, its environment and its files, with what is filled in.
+const NAMES: &[&str] = &["port", "addr", "path", "dir"];
+
+/// Other words for them that people write.
+const SYNONYMS: &[(&str, &str)] = &[
+    ("address", "addr"),
+    ("listen", "addr"),
+    ("host", "addr"),
+    ("sock", "path"),
+    ("socket", "path"),
+    ("unix", "path"),
+    ("folder", "dir"),
+    ("tmp", "dir"),
+    ("tmpdir", "dir"),
+    ("workdir", "dir"),
+];
+
+/// Says what is wrong with the first name in braces that is a slip: `{prt}`, `{Port}` or `{socket}`. Any other may be the program's
+/// own.
+pub(crate) fn slip<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let names = words.into_iter().flat_map(in_braces);
+    let mut slips = names.filter_map(|name| Some((name, meant(name)?)));
+    slips.next().map(|(name, meant)| {
+        format!(
+            "{{{name}}} is nothing that is filled in: did you mean {{{meant}}}? There are {{port}}, {{addr}} (127.0.0.1 and the \
+             port), {{path}} (of a Unix socket) and {{dir}} (an empty folder)"
+        )
+    })
+}
+
+/// The names in braces in a word; those behind a dollar sign are a shell's.
+fn in_braces(word: &str) -> impl Iterator<Item = &str> {
+    let opened = word.match_indices('{');
+    opened.filter_map(move |(at, _)| {
+        let (name, _) = word[at + 1..].split_once('}')?;
+        let is_name = !name.is_empty() && name.chars().all(|c| c.is_ascii_alphabetic());
+        let is_of_a_shell = word[..at].ends_with('$');
+        (is_name && !is_of_a_shell).then_some(name)
+    })
+}
+
+fn meant(name: &str) -> Option<&'static str> {
+    if NAMES.contains(&name) {
+        return None;
+    }
+    let small = name.to_ascii_lowercase();
+    let mut synonyms = SYNONYMS.iter();
+    let synonym = synonyms.find(|(word, _)| *word == small);
+    let mut names = NAMES.iter().copied();
+    synonym
+        .map(|(_, meant)| *meant)
+        .or_else(|| names.find(|name| *name == small || is_one_slip_from(&small, name)))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn meant_by(word: &str) -> Option<&'static str> {
+        let slip = slip([word])?;
+        let (_, behind) = slip.split_once("did you mean {")?;
+        NAMES
+            .iter()
+            .copied()
+            .find(|name| behind.starts_with(&format!("{name}}}")))
+    }
+
+    #[test]
+    fn slip_is_told_with_what_was_meant() {
+        for (word, meant) in [
+            ("--port={prt}", "port"),
+            ("{Port}", "port"),
+            ("{PORT}", "port"),
+            ("[::1]:{prot}", "port"),
+            ("{port}{socket}", "path"),
+            ("{adr}", "addr"),
+        ] {
+            assert_eq!(meant_by(word), Some(meant), "{word}");
+        }
+    }
+
+    #[test]
+    fn what_is_the_programs_own_is_left_alone() {
+        for word in [
+            "{port}",
+            "{addr}{path}{dir}",
+            "awk '{print}'",
+            "{date} {word} {id}",
+            "${Port}",
+            "{\"port\": 1}",
+            "{}",
+            "{a,b}",
+            "{prt",
+        ] {
+            assert_eq!(slip([word]), None, "{word}");
+        }
+    }
+}

@@ -1,0 +1,33 @@
+//! A script that is performed on servers that have just been started.
+
+use super::replies::Replies;
+use super::script::Script;
+use super::watch::interrupted;
+use crate::launch::Target;
+use crate::model::error::Error;
+use crate::runner::{Settings, block_on, replayed};
+use std::time::{Duration, SystemTime};
+
+/// Performs it so often on one server, and returns what the server said each time.
+pub(super) fn said_again(
+    server: &Target,
+    script: &Script,
+    settings: &Settings,
+    times: usize,
+) -> Result<Vec<Replies>, Error> {
+    let (scenario, lines) = script.scenario();
+    let seen = replayed(server, &scenario, settings, times)?;
+    let replies = seen.iter().map(|seen| Replies::to(script, &lines, seen));
+    match seen.len() == times {
+        true => Ok(replies.collect()),
+        false => Err(interrupted()),
+    }
+}
+
+/// Waits until the clock shows another second: what servers make of the time, a date or the mark of a file, is the same within one.
+pub(super) fn until_another_second() -> Result<(), Error> {
+    let since = SystemTime::UNIX_EPOCH.elapsed().unwrap_or_default();
+    let begun = Duration::from_nanos(since.subsec_nanos().into());
+    let rest = Duration::from_secs(1).saturating_sub(begun);
+    block_on(async move { tokio::time::sleep(rest).await })
+}

@@ -1,0 +1,353 @@
+//! What is learned of a server from a client of its own, and what is recorded of the two.
+
+use crate::kit::{Run, Sockdrill, sockdrill};
+use rstest::rstest;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use tempfile::TempDir;
+
+/// Whether a program is there, which is demanded where its package is required.
+#[expect(
+    clippy::print_stderr,
+    reason = "a test of this kind cannot be ignored when it runs"
+)]
+fn is_there(program: &str, arguments: &[&str], package: &str) -> bool {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null());
+    command.stdout(Stdio::null()).stderr(Stdio::null());
+    let is_there = command.status().is_ok_and(|status| status.success());
+    assert!(
+        is_there || !crate::host::is_required(package),
+        "no {program}, although {package} is required"
+    );
+    if !is_there {
+        eprintln!("not tried: {program} is not installed");
+    }
+    is_there
+}
+
+/// A client that says lines, each once it has heard the answer to the one before, and ends.
+const LINES: &str = "
+import socket, sys
+client = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+heard = client.makefile('rb')
+heard.readline()
+for line in sys.argv[2:]:
+    client.sendall(line.encode() + b'\\r\\n')
+    while not heard.readline().strip().endswith((b'yours', b'.', b'bye', b'6', b'?')):
+        pass
+";
+
+fn varied() -> String {
+    let server = std::fs::canonicalize("fixtures/external/varied.py").unwrap();
+    format!("python3 {} {{port}}", server.display())
+}
+
+/// Learns, or records, from a server and a client, in a folder of its own.
+fn taught(command: &str, file: &str, server: &str, client: &[&str]) -> (TempDir, Sockdrill) {
+    let folder = tempfile::tempdir().unwrap();
+    let mut told = sockdrill(&[command, "-o", file, "--server", server]);
+    told.command.current_dir(folder.path());
+    (folder, told.arg("--").args(client))
+}
+
+/// The program in a folder.
+fn within(folder: &TempDir, arguments: &[&str]) -> Run {
+    let mut told = sockdrill(arguments);
+    told.command.current_dir(folder.path());
+    told.run()
+}
+
+fn read(folder: &TempDir, file: &str) -> String {
+    std::fs::read_to_string(folder.path().join(file)).unwrap()
+}
+
+/// The same file with each promise taken out of its comment of which something was seen.
+fn confirmed(text: &str) -> String {
+    let mut is_seen = false;
+    let lines = text.lines().map(|line| {
+        let line = match is_seen {
+            true => line.strip_prefix("# ").unwrap(),
+            false => line,
+        };
+        is_seen = line.starts_with("# It was seen: ");
+        line.to_owned() + "\n"
+    });
+    lines.collect()
+}
+
+#[test]
+fn what_varies_is_learned_as_holes_and_the_file_passes_as_it_is_and_confirmed() {
+    let lines = ["-c", LINES, "{port}", "add 1 2 3", "id", "list", "quit"];
+    let client = [&["python3"][..], &lines].concat();
+    let (folder, told) = taught("learn", "line.toml", &varied(), &client);
+    told.run()
+        .code(0)
+        .prints("pass          polite/exchange")
+        .prints("sockdrill check line.toml");
+    let text = read(&folder, "line.toml");
+    for part in [
+        "greeting = 'welcome {line}, it is {line}\\r\\n'",
+        "# Left out, since the server closes behind it: \"quit\\r\\n\"",
+        "once = false\nsend = 'add 1 2 3\\r\\n'\nreply = 'sum 6\\r\\n'",
+        "reply = 'id {line} is yours\\r\\n'",
+        "send = 'list\\r\\n'\nreply = '{any}.\\r\\n'",
+        "# after-exchange = \"stays-open\"",
+        "# half-close = \"answers\"",
+        "# pipelining = \"answers\"",
+        "# serves = \"concurrently\"",
+        "# stop = { signal = \"TERM\"",
+    ] {
+        assert!(text.contains(part), "{part} is not in\n{text}");
+    }
+    let some = ["--only", "polite", "--only", "partial/byte-by-byte"];
+    within(&folder, &[&["check", "line.toml"][..], &some].concat())
+        .code(0)
+        .prints("pass          partial/byte-by-byte");
+    let confirmed = confirmed(&text);
+    std::fs::write(folder.path().join("confirmed.toml"), confirmed).unwrap();
+    let more = ["--only", "half-close/after-request", "--only", "polite"];
+    within(&folder, &[&["check", "confirmed.toml"][..], &more].concat())
+        .code(0)
+        .prints("pass          polite/again");
+}
+
+#[test]
+fn session_that_is_recorded_passes_when_it_is_run() {
+    let client = ["python3", "-c", LINES, "{port}", "id", "list", "quit"];
+    let (folder, told) = taught("record", "session.drill", &varied(), &client);
+    let run = told.run().code(0);
+    let (_, next) = run.stdout.split_once("next:\n  ").unwrap();
+    let words = next.trim().strip_prefix("sockdrill ").unwrap();
+    let words: Vec<&str> = words.split(' ').collect();
+    within(&folder, &words).code(0).prints("1 passed");
+    let text = read(&folder, "session.drill");
+    let (_, case) = text.split_once("\n\n").unwrap();
+    assert_eq!(
+        case,
+        "case a session, session\n  clients: alice\n\n  alice connect\n  \
+         alice expect \"welcome {line}, it is {line}\\r\\n\"\n  alice send \"id\\r\\n\"\n  \
+         alice expect \"id {line} is yours\\r\\n\"\n  alice send \"list\\r\\n\"\n  alice expect \"{any}.\\r\\n\"\n  \
+         alice send \"quit\\r\\n\"\n  alice expect \"bye\\r\\n\"\n  alice expect fin, all bytes first\n  alice close\n"
+    );
+}
+
+#[test]
+fn server_on_a_unix_socket_and_one_that_answers_once_are_learned() {
+    let program = env!("CARGO_BIN_EXE_sockdrill");
+    let server = format!("{program} serve uppercase --path {{path}}");
+    let client = "import socket, sys; s = socket.socket(socket.AF_UNIX); s.connect(sys.argv[1]); s.sendall(b'abc\\n'); \
+                  s.shutdown(1); print(s.recv(99))";
+    let (folder, told) = taught(
+        "learn",
+        "u.toml",
+        &server,
+        &["python3", "-c", client, "{path}"],
+    );
+    told.run().code(0);
+    let text = read(&folder, "u.toml");
+    assert!(text.contains("transport = \"unix\""), "{text}");
+    assert!(text.contains("reply = 'ABC\\n'"), "{text}");
+    let client = "import socket, sys; s = socket.create_connection(('127.0.0.1', int(sys.argv[1]))); \
+                  s.sendall(b'GET / HTTP/1.1\\r\\nHost: localhost:' + sys.argv[1].encode() + b'\\r\\n\\r\\n'); print(s.recv(999))";
+    let (folder, told) = taught(
+        "learn",
+        "h.toml",
+        "http-one",
+        &["python3", "-c", client, "{port}"],
+    );
+    told.run().code(0);
+    let text = read(&folder, "h.toml");
+    assert!(text.contains("# after-exchange = \"closes\""), "{text}");
+    assert!(!text.contains("once ="), "{text}");
+}
+
+#[rstest]
+#[case::never_came(&["true"], "the client never connected to 127.0.0.1:")]
+#[case::never_came_and_failed(&["false"], "the client exited with status 1, and never connected to")]
+#[case::slip(&["echo", "{prt}"], "did you mean {port}?")]
+#[case::not_there(&["no-such-client", "{port}"], "starting `no-such-client`: no such program")]
+#[case::never_ends(
+    &["python3", "-c", "import socket, sys, signal; s = socket.create_connection(('127.0.0.1', int(sys.argv[1]))); signal.pause()", "{port}"],
+    "the client still ran after 2s; let it end by itself, or give it more time with --within"
+)]
+#[case::fails(
+    &["python3", "-c", "import socket, sys; s = socket.create_connection(('127.0.0.1', int(sys.argv[1]))); sys.exit('it broke')", "{port}"],
+    "it broke"
+)]
+#[case::says_nothing(
+    &["python3", "-c", "import socket, sys; s = socket.create_connection(('127.0.0.1', int(sys.argv[1])))", "{port}"],
+    "the server said nothing to it"
+)]
+fn client_that_shows_nothing_is_told_and_nothing_is_written(
+    #[case] client: &[&str],
+    #[case] complaint: &str,
+) {
+    for command in ["learn", "record"] {
+        let is_empty_session = complaint.starts_with("the server said nothing");
+        if command == "record" && is_empty_session {
+            continue;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mut told = sockdrill(&[
+            command, "-o", "x", "--within", "2s", "--server", "echo", "--",
+        ]);
+        told.command.current_dir(folder.path());
+        told.args(client).run().complains(complaint);
+        assert!(!folder.path().join("x").exists());
+    }
+}
+
+#[test]
+fn what_a_challenge_hides_and_what_ends_nowhere_is_told() {
+    let server = "
+import os, socket, sys
+server = socket.create_server(('127.0.0.1', int(sys.argv[1])))
+while True:
+    client, _ = server.accept()
+    salt = os.urandom(6).hex().encode()
+    client.sendall(salt + b'\\n')
+    client.sendall(b'in\\n' if client.recv(99) == salt[::-1] else b'')
+    client.close()
+";
+    let client = "import socket, sys; s = socket.create_connection(('127.0.0.1', int(sys.argv[1]))); \
+                  s.sendall(s.recv(12)[::-1]); s.recv(1); print(s.recv(9))";
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("challenge.py");
+    std::fs::write(&file, server).unwrap();
+    let server = format!("python3 {} {{port}}", file.display());
+    let (place, told) = taught(
+        "learn",
+        "x.toml",
+        &server,
+        &["python3", "-c", client, "{port}"],
+    );
+    told.run().code(3).complains("as with a challenge");
+    assert!(!place.path().join("x.toml").exists());
+}
+
+#[test]
+fn file_that_is_there_is_replaced_by_force_alone() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("x"), "mine").unwrap();
+    for command in ["learn", "record"] {
+        within(
+            &folder,
+            &[command, "-o", "x", "--server", "echo", "--", "true"],
+        )
+        .code(2)
+        .complains("x is there already: name another file, or replace it with --force");
+    }
+    assert_eq!(read(&folder, "x"), "mine");
+}
+
+/// A server that people run, with the client that comes with it.
+#[rstest]
+#[case::redis("redis", &["redis-cli", "--version"], &["redis-cli", "-p", "{port}", "ping"], "reply = '+PONG\\r\\n'")]
+#[case::nginx(
+    "nginx",
+    &["curl", "--version"],
+    &["curl", "-s", "http://127.0.0.1:{port}/hello.txt"],
+    "Date: {line}\\r\\n"
+)]
+#[case::smtp(
+    "aiosmtpd",
+    &["python3", "--version"],
+    &["python3", "-c", "import smtplib, sys; s = smtplib.SMTP('127.0.0.1', int(sys.argv[1])); s.noop(); s.quit()", "{port}"],
+    "send = 'noop\\r\\n'\nreply = '250 OK\\r\\n'"
+)]
+#[case::dns(
+    "dnsmasq",
+    &["python3", "--version"],
+    &[
+        "python3", "-c",
+        "import os, socket, sys; s = socket.socket(socket.AF_INET, socket.SOCK_DGRAM); s.connect(('127.0.0.1', int(sys.argv[1]))); \
+         s.send(os.urandom(2) + bytes.fromhex('0100000100000000000003777777076578616d706c6504746573740000010001')); s.recv(999)",
+        "{port}"
+    ],
+    "# The client says something else here each time"
+)]
+fn server_that_people_run_is_learned(
+    #[case] name: &str,
+    #[case] client_is_there: &[&str],
+    #[case] client: &[&str],
+    #[case] part: &str,
+) {
+    let target = std::fs::canonicalize(format!("fixtures/targets/{name}.toml")).unwrap();
+    let target = target.to_string_lossy();
+    let server = match name {
+        "redis" => "redis-server",
+        other => other,
+    };
+    let (program, arguments) = client_is_there.split_first().unwrap();
+    let path = format!("command -v {server}");
+    let has_server = ["/usr/sbin", "/usr/local/sbin"]
+        .iter()
+        .any(|folder| Path::new(folder).join(server).is_file())
+        || is_there("sh", &["-c", &path], name);
+    if !has_server || !is_there(program, arguments, name) {
+        return;
+    }
+    let (folder, told) = taught("learn", "real.toml", &target, client);
+    told.run().code(0).prints("wrote     real.toml");
+    let text = read(&folder, "real.toml");
+    assert!(text.contains(part), "{part} is not in\n{text}");
+    within(
+        &folder,
+        &["check", "real.toml", "--only", "polite", "--only", "reset"],
+    )
+    .code(0)
+    .prints("pass          polite/exchange");
+}
+
+#[rstest]
+#[case::option(
+    &["check", "./server", "--port", "{port}"],
+    " check -- ./server --port {port}"
+)]
+#[case::program(&["check", "sh"], "it is a program, and a server's command stands behind `--`: -- sh")]
+#[case::folder(&["check", "--", "./nowhere"], "it was looked for from /")]
+#[case::name_in_braces(&["check", "--", "sh", "-c", "x {Port}"], "did you mean {port}?")]
+fn slip_at_the_start_is_told_with_what_was_meant(#[case] words: &[&str], #[case] told: &str) {
+    let run = sockdrill(words).run();
+    let is_error = run.code == Some(2) || run.code == Some(3);
+    run.demand(is_error, "it is an error").complains(told);
+}
+
+#[test]
+fn background_and_several_ports_are_told_with_what_to_write() {
+    let daemon = "import os, socket, sys, signal
+s = socket.create_server(('127.0.0.1', int(sys.argv[1])))
+if os.fork() == 0: signal.pause()";
+    sockdrill(&["check", "--", "python3", "-c", daemon, "{port}"])
+        .run()
+        .code(3)
+        .complains("start it in the foreground: ");
+    let two = "import socket, signal
+a, b = (socket.create_server(('127.0.0.1', port)) for port in (8001, 8002)); signal.pause()";
+    sockdrill(&[
+        "check",
+        "--isolation",
+        "namespace",
+        "--",
+        "python3",
+        "-c",
+        two,
+    ])
+    .run()
+    .code(3)
+    .complains("choose one with --listen, such as --listen 127.0.0.1:8001");
+}
+
+#[test]
+fn blind_run_tells_what_a_profile_would_unlock() {
+    let program = env!("CARGO_BIN_EXE_sockdrill");
+    let command = [program, "serve", "echo", "--port", "{port}"];
+    sockdrill(&["check", "--budget", "3s", "--"])
+        .args(command)
+        .run()
+        .prints("nothing is known of what the server speaks: a profile has up to ")
+        .prints(format!(
+            "sockdrill learn -o sockdrill.toml --server '{program} serve echo --port {{port}}' -- CLIENT…"
+        ));
+}
