@@ -5,12 +5,13 @@ use super::builder::Builder;
 use super::diagnostic::{Diagnostic, Place};
 use super::layout::{Layout, Row};
 use super::reader::Reader;
-use super::statement;
+use super::possible::first_impossible;
+use super::statement::{self, Statement};
 use crate::model::error::Error;
 use crate::model::profile::Transport;
-use crate::model::scenario::Scenario;
 #[cfg(any(fuzzing, test))]
-use crate::model::scenario::{Line, Step};
+use crate::model::scenario::Line;
+use crate::model::scenario::{ClientGroup, Scenario, Step};
 use crate::model::text_file::Kind;
 use std::fmt;
 use std::path::Path;
@@ -140,6 +141,34 @@ fn forget(lines: &mut [Line]) {
             forget(lines);
         }
     }
+}
+
+/// The step that a line says of a case with these clients; `place` is where the line stands.
+///
+/// # Errors
+/// The line says no step.
+pub(crate) fn step_of(
+    place: (&str, usize),
+    line: &str,
+    clients: &[ClientGroup],
+) -> Result<Step, Error> {
+    let (file, number) = place;
+    let text = line;
+    let place = Place { file, number, text };
+    let sentence = statement::read(&mut Reader::new(line, clients));
+    match sentence.map_err(|mistake| mistake.at(place))? {
+        Some(Statement::Step(step)) => Ok(step),
+        _ => Err(Diagnostic::new(0..line.len(), "this is no step")
+            .label("write what a client does, such as `send \"hello\"`")
+            .at(place)),
+    }
+}
+
+/// Why the last of the steps of a scenario cannot happen, and what to do, where the first that cannot is that one.
+pub(crate) fn why_impossible(scenario: &Scenario, over: Transport) -> Option<String> {
+    let impossible = first_impossible(scenario, Some(over))?;
+    let is_last = impossible.step + 1 == scenario.lines.len();
+    is_last.then(|| format!("{}: {}", impossible.title, impossible.label))
 }
 
 /// Prints the text of a file in the canonical form, with its comments and with single blank lines where it has some.

@@ -23,5 +23,5 @@ mod tokens;
 mod tests;
 
 pub use file::DrillFile;
-pub(crate) use file::{Case, DrillText, format};
+pub(crate) use file::{Case, DrillText, format, step_of, why_impossible};
 pub(crate) use language::usages;
