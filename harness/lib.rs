@@ -48,7 +48,7 @@
 //!
 //! Each module uses only those that stand behind it in this list; a test reads the list and holds the code to it.
 //!
-//! main, cli, suite, fuzzing, runner, reproducer, report, checks, property, judge, session, launch,
+//! main, cli, suite, handles, fuzzing, runner, reproducer, report, checks, property, judge, session, launch,
 //! reference, drill, transcript, model, kernel, sys, foreign.
 
 #![cfg_attr(
@@ -68,6 +68,7 @@ mod foreign;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod handles;
 mod judge;
 mod kernel;
 mod launch;
@@ -86,12 +87,15 @@ mod transcript;
 
 pub use checks::all as catalogue;
 pub use drill::DrillFile;
+pub use handles::{Client, Server};
 pub use launch::lab::Isolation;
 pub use launch::{Elsewhere, Target};
 pub use model::check::{Check, Counterexample, Severity};
 pub use model::error::{Error, ExitCode};
+pub use model::expectation::End;
 pub use model::partition::{NoPartition, Partition};
 pub use model::profile::Profile;
+pub use model::server_action::Signal;
 pub use reference::{ReferenceServer, Running};
 pub use report::concluded::NoTests;
 pub use report::data::{CheckResult, Outcome, Report, Summary};

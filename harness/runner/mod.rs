@@ -42,4 +42,4 @@ pub use saved::{SavedTrial, SavedVerdict};
 pub(crate) use selection::selected;
 pub(crate) use settings::Invocation;
 pub use settings::Settings;
-pub(crate) use told::Told;
+pub(crate) use told::{Told, perform_here};

@@ -172,11 +172,6 @@ impl<'a> Told<'a> {
         self.session.printed()
     }
 
-    /// Where clients reach the server.
-    pub(crate) fn address(&self) -> String {
-        self.subject.place.address.to_string()
-    }
-
     /// What is known of the server.
     pub(crate) fn subject(&self) -> &Subject {
         &self.subject

@@ -123,7 +123,12 @@ impl Session<'_> {
         })
     }
 
-    pub(super) async fn client_line(&self, client: &mut Client, line: &Line, number: usize) -> Flow {
+    pub(super) async fn client_line(
+        &self,
+        client: &mut Client,
+        line: &Line,
+        number: usize,
+    ) -> Flow {
         match &line.step {
             Step::Repeat { times, lines } => {
                 self.walk_again(*times, client, lines, number + 1).await
