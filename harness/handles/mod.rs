@@ -42,6 +42,8 @@ mod step;
 
 pub use client::Client;
 pub use evidence::Socket;
+#[cfg(feature = "property")]
+pub use property::Property;
 pub(crate) use repeat::test_again;
 pub use server::Server;
 pub use start::Start;

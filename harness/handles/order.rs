@@ -1,5 +1,6 @@
 //! What a handle asks of the thread that has the server.
 
+use super::failure::Test;
 use crate::model::error::Error;
 use crate::model::scenario::{Line, Step};
 use crate::report::data::CheckResult;
@@ -28,6 +29,7 @@ pub(super) enum Order {
 
 /// A step that is to be taken.
 pub(super) struct Deed {
+    pub(super) test: Test,
     pub(super) place: Place,
     pub(super) step: Step,
     pub(super) taken: oneshot::Sender<Taken>,
@@ -40,6 +42,13 @@ impl Deed {
             Step::Client { who, .. } => Some(who),
             _ => None,
         }
+    }
+
+    /// Says that it cannot happen.
+    pub(super) fn refuse(self, other: &Test, why: &str) {
+        let test = self.test.or(other);
+        let why = test.impossible(why, &self.place.to_string());
+        let _ = self.taken.send(Err(why));
     }
 
     /// The step as a line, which stands where the test has it.

@@ -2,7 +2,7 @@
 
 use super::client::Client;
 use super::evidence::{Socket, open_files, sockets_of};
-use super::failure::Test;
+use super::failure::{Test, fail};
 use super::order::Order;
 use super::stage::{Begun, Stage};
 use super::start::Start;
@@ -207,10 +207,10 @@ impl Server {
             match self.conclude().await {
                 Ok(result) => {
                     if let Some(failure) = test.failure(result, &place) {
-                        panic!("{failure}");
+                        fail(&failure);
                     }
                 }
-                Err(error) => panic!("{}", test.error(&error, &place)),
+                Err(error) => fail(&test.error(&error, &place)),
             }
         }
     }
@@ -226,6 +226,23 @@ impl Server {
         let over = self.stage.why_over();
         self.join();
         result.unwrap_or_else(|_| Err(Error::Usage(over.to_string())))
+    }
+
+    /// Concludes; what is said of it where that fails a test.
+    #[cfg(feature = "property")]
+    pub(super) async fn fails(self) -> Option<String> {
+        let test = self.test.clone();
+        match self.conclude().await {
+            Ok(result) => test.failure(result, "at the end").map(|text| text.to_string()),
+            Err(error) => Some(error.chain()),
+        }
+    }
+
+    /// Ends it; what is said of it where it had failed by then.
+    #[cfg(feature = "property")]
+    pub(super) fn is_over(mut self) -> Option<Arc<str>> {
+        self.join();
+        self.stage.over.get().cloned()
     }
 
     /// Waits until the thread has ended the server.
@@ -245,7 +262,7 @@ impl Drop for Server {
         let failure = self.stage.over.get();
         let failure = failure.filter(|_| is_dropped && !was_over && !std::thread::panicking());
         if let Some(failure) = failure {
-            panic!("{failure}");
+            fail(failure);
         }
     }
 }

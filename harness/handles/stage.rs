@@ -117,14 +117,31 @@ struct Performance<'a> {
     queue: VecDeque<Deed>,
 }
 
+/// A step that a client takes.
+struct UnderWay {
+    who: usize,
+    deed: Deed,
+}
+
+/// Takes the next step out of the queue that a client can take who is about nothing else.
+fn next_of(
+    queue: &mut VecDeque<Deed>,
+    under_way: &HashMap<usize, UnderWay>,
+) -> Option<(usize, Deed)> {
+    let is_busy = |who: usize| under_way.values().any(|step| step.who == who);
+    let next = queue.iter().position(|deed| deed.who().is_some_and(|who| !is_busy(who)));
+    let deed = queue.remove(next?)?;
+    Some((deed.who()?, deed))
+}
+
 /// Why clients do not go on side by side.
 enum Pause {
     /// This is to be done when none of them does anything.
     Alone(Deed),
     /// All of them have done what they had to, and somebody wants to know what was seen.
     Conclude(oneshot::Sender<Result<CheckResult, Error>>),
-    /// A step has failed, which somebody stands here for; so do these, whose steps are cut short.
-    Failed(Place, Vec<oneshot::Sender<Taken>>),
+    /// A step of a test has failed that stands here; so do these, whose steps are cut short.
+    Failed((Test, Place), Vec<oneshot::Sender<Taken>>),
     /// Nobody is there any more.
     Left,
 }
@@ -134,8 +151,8 @@ impl Performance<'_> {
         loop {
             match self.side_by_side(orders).await {
                 Pause::Left => return self.leave().await,
-                Pause::Failed(place, waiting) => {
-                    let failure = self.failed(place).await;
+                Pause::Failed((test, place), waiting) => {
+                    let failure = self.failed(test, place).await;
                     return self.tell(failure, waiting);
                 }
                 Pause::Conclude(concluded) => {
@@ -144,10 +161,16 @@ impl Performance<'_> {
                     let _ = concluded.send(result);
                     return;
                 }
-                Pause::Alone(Deed { place, step, taken }) => {
+                Pause::Alone(deed) => {
+                    let Deed {
+                        test,
+                        place,
+                        step,
+                        taken,
+                    } = deed;
                     let error = self.alone(place, step).await;
                     if error.is_none() && !self.told.goes_on() {
-                        let failure = self.failed(place).await;
+                        let failure = self.failed(test, place).await;
                         return self.tell(failure, vec![taken]);
                     }
                     let _ = taken.send(error.map_or(Ok(()), Err));
@@ -158,56 +181,47 @@ impl Performance<'_> {
 
     /// Lets each client go its own way until something is to be done when none of them does anything.
     async fn side_by_side(&mut self, orders: &mut UnboundedReceiver<Order>) -> Pause {
-        let Self {
-            told, queue, plan, ..
-        } = self;
-        let (told, plan) = (&*told, *plan);
-        let mut under_way = FuturesUnordered::new();
-        let mut waiting: HashMap<usize, (Place, usize, oneshot::Sender<Taken>)> = HashMap::new();
-        let mut alone = None;
+        let (told, test, queue) = (&self.told, &self.plan.test, &mut self.queue);
+        let mut steps = FuturesUnordered::new();
+        let mut under_way: HashMap<usize, UnderWay> = HashMap::new();
+        let mut pause = None;
         loop {
-            let busy: Vec<usize> = waiting.values().map(|(_, who, _)| *who).collect();
-            let free = |deed: &Deed| deed.who().filter(|who| !busy.contains(who));
-            let next = queue.iter().position(|deed| free(deed).is_some());
-            if let Some(deed) = next.and_then(|next| queue.remove(next)) {
-                let (line, who) = (deed.line(), deed.who().unwrap_or_default());
+            while let Some((who, deed)) = next_of(queue, &under_way) {
+                let line = deed.line();
                 match told.goes_on().then(|| told.write(&line)) {
-                    None => return Pause::Failed(deed.place, vec![deed.taken]),
-                    Some(Err(why)) => {
-                        let place = deed.place.to_string();
-                        let _ = deed.taken.send(Err(plan.test.impossible(&why, &place)));
-                    }
+                    None => return Pause::Failed((deed.test, deed.place), vec![deed.taken]),
+                    Some(Err(why)) => deed.refuse(test, &why),
                     Some(Ok(number)) => {
-                        waiting.insert(number, (deed.place, who, deed.taken));
-                        under_way.push(async move {
+                        under_way.insert(number, UnderWay { who, deed });
+                        steps.push(async move {
                             told.of_client(who, &line, number).await;
                             number
                         });
                     }
                 }
-                continue;
             }
-            if let Some(alone) = alone.take_if(|_| under_way.is_empty()) {
-                return alone;
+            if let Some(pause) = pause.take_if(|_| steps.is_empty()) {
+                return pause;
             }
             tokio::select! {
                 biased;
-                Some(number) = under_way.next(), if !under_way.is_empty() => {
-                    let Some((place, _, taken)) = waiting.remove(&number) else { continue };
+                Some(number) = steps.next(), if !steps.is_empty() => {
+                    let Some(UnderWay { deed, .. }) = under_way.remove(&number) else { continue };
                     if !told.goes_on() {
-                        let others = waiting.into_values().map(|(_, _, taken)| taken);
-                        return Pause::Failed(place, others.chain([taken]).collect());
+                        let others = under_way.into_values().map(|other| other.deed.taken);
+                        let told = others.chain([deed.taken]).collect();
+                        return Pause::Failed((deed.test, deed.place), told);
                     }
-                    let _ = taken.send(Ok(()));
+                    let _ = deed.taken.send(Ok(()));
                 }
-                order = orders.recv(), if alone.is_none() => match order {
+                order = orders.recv(), if pause.is_none() => match order {
                     None | Some(Order::BreakOff) => return Pause::Left,
-                    Some(Order::Come(name)) => drop(told.let_come(&name)),
+                    Some(Order::Come(name)) => told.let_come(&name),
                     Some(Order::Untold) => told.tells_less(),
                     Some(Order::Printed(printed)) => drop(printed.send(told.printed())),
                     Some(Order::Take(deed)) if deed.who().is_some() => queue.push_back(deed),
-                    Some(Order::Take(deed)) => alone = Some(Pause::Alone(deed)),
-                    Some(Order::Conclude(concluded)) => alone = Some(Pause::Conclude(concluded)),
+                    Some(Order::Take(deed)) => pause = Some(Pause::Alone(deed)),
+                    Some(Order::Conclude(concluded)) => pause = Some(Pause::Conclude(concluded)),
                 },
             }
         }
@@ -232,12 +246,12 @@ impl Performance<'_> {
     }
 
     /// What is said of a step that has failed at a place, or of what came before all steps.
-    async fn failed(&mut self, place: Place) -> Arc<str> {
-        let place = place.to_string();
+    async fn failed(&mut self, test: Test, place: Place) -> Arc<str> {
+        let (test, place) = (test.or(&self.plan.test), place.to_string());
         match self.told.conclude().await {
-            Err(error) => self.plan.test.error(&error, &place),
+            Err(error) => test.error(&error, &place),
             Ok(result) => {
-                let failure = self.plan.test.failure(result, &place);
+                let failure = test.failure(result, &place);
                 failure.unwrap_or_else(|| format!("{place}: the step failed").into())
             }
         }

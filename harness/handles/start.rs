@@ -64,6 +64,18 @@ impl Start {
     }
 }
 
+impl From<&Target> for Start {
+    fn from(target: &Target) -> Self {
+        Self::of(target)
+    }
+}
+
+impl From<&Self> for Start {
+    fn from(start: &Self) -> Self {
+        start.clone()
+    }
+}
+
 impl IntoFuture for Start {
     type Output = Result<Server, Error>;
     type IntoFuture = Pin<Box<dyn Future<Output = Self::Output> + Send>>;

@@ -1,12 +1,14 @@
 //! Steps that are taken once they are awaited.
 
 use super::client::Client;
+use super::failure::{Test, fail};
 use super::order::{Deed, Order, Place};
 use super::stage::Stage;
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::data::{Data, Segmentation};
 use crate::model::expectation::{End, Expectation};
 use crate::model::scenario::Step as Move;
+use std::collections::BTreeSet;
 use std::future::{Future, IntoFuture};
 use std::net::IpAddr;
 use std::pin::Pin;
@@ -22,6 +24,7 @@ type Taking<T> = Pin<Box<dyn Future<Output = T> + std::marker::Send>>;
 #[derive(Debug)]
 pub struct Step {
     stage: Arc<Stage>,
+    test: Test,
     place: Place,
     moves: Vec<Move>,
 }
@@ -30,6 +33,7 @@ impl Step {
     pub(super) fn of(stage: &Arc<Stage>, place: Place, step: Move) -> Self {
         Self {
             stage: Arc::clone(stage),
+            test: Test::here(),
             place,
             moves: vec![step],
         }
@@ -44,12 +48,16 @@ impl Step {
     async fn take(self) {
         for step in self.moves {
             let (taken, is_taken) = oneshot::channel();
-            let place = self.place;
-            let deed = Deed { place, step, taken };
+            let deed = Deed {
+                test: self.test.clone(),
+                place: self.place,
+                step,
+                taken,
+            };
             let _ = self.stage.orders.send(Order::Take(deed));
             let taken = is_taken.await;
             if let Err(failure) = taken.unwrap_or_else(|_| Err(self.stage.why_over())) {
-                panic!("{failure}");
+                fail(&failure);
             }
         }
     }
@@ -161,21 +169,23 @@ impl Send {
         }
     }
 
-    /// The bytes so many times in a row.
+    /// The bytes so many times in a row, once at least.
     pub fn times(mut self, times: u32) -> Self {
-        self.data.times = times;
+        self.data.times = times.max(1);
         self
     }
 
-    /// In segments, a new one before each of these bytes. Each waits until the server has read the one before.
+    /// In segments, a new one before each of these bytes, where there are so many. Each waits until the server has read the one
+    /// before.
     pub fn cut_at(mut self, positions: impl IntoIterator<Item = usize>) -> Self {
+        let positions: BTreeSet<usize> = positions.into_iter().collect();
         self.segmentation = Segmentation::At(positions.into_iter().collect());
         self
     }
 
-    /// In segments of so many bytes. Each waits until the server has read the one before.
+    /// In segments of so many bytes, one at least. Each waits until the server has read the one before.
     pub fn in_pieces(mut self, bytes: usize) -> Self {
-        self.segmentation = Segmentation::Pieces(bytes);
+        self.segmentation = Segmentation::Pieces(bytes.max(1));
         self
     }
 
@@ -198,12 +208,27 @@ impl IntoFuture for Send {
 
     fn into_future(self) -> Self::IntoFuture {
         let action = Action::Send {
+            segmentation: within(self.segmentation, self.data.length()),
             data: self.data,
-            segmentation: self.segmentation,
             every: self.every,
             background: self.background,
         };
         self.client.takes(action, self.place).into_future()
+    }
+}
+
+/// The same of so many bytes, as a file would say it: whoever draws where to cut does so without a look at how many there are.
+fn within(segmentation: Segmentation, bytes: usize) -> Segmentation {
+    match segmentation {
+        Segmentation::Pieces(size) if size >= bytes => Segmentation::Whole,
+        Segmentation::At(mut positions) => {
+            positions.retain(|at| (1..bytes).contains(at));
+            match positions.is_empty() {
+                true => Segmentation::Whole,
+                false => Segmentation::At(positions),
+            }
+        }
+        other => other,
     }
 }
 
@@ -302,5 +327,19 @@ impl IntoFuture for ExpectEnd {
             within: self.within,
         };
         self.client.takes(action, self.place).into_future()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn cuts_are_where_there_are_bytes() {
+        let at = |positions: &[usize]| Segmentation::At(positions.to_vec());
+        assert_eq!(within(at(&[0, 2, 5, 9]), 5), at(&[2]));
+        assert_eq!(within(at(&[0, 5]), 5), Segmentation::Whole);
+        assert_eq!(within(Segmentation::Pieces(usize::MAX), 5), Segmentation::Whole);
+        assert_eq!(within(Segmentation::Pieces(4), 5), Segmentation::Pieces(4));
     }
 }

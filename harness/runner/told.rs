@@ -109,8 +109,8 @@ impl<'a> Told<'a> {
         !self.is_unfit && self.flow.get().is_continue()
     }
 
-    /// Lets a client come; returns its place among the clients.
-    pub(crate) fn let_come(&self, name: &str) -> usize {
+    /// Lets a client come, who is the next among the clients.
+    pub(crate) fn let_come(&self, name: &str) {
         let mut scenario = self.scenario.borrow_mut();
         let who = scenario.clients.len();
         scenario.clients.push(ClientGroup {
@@ -118,7 +118,6 @@ impl<'a> Told<'a> {
             members: 1,
         });
         self.session.let_come(who);
-        who
     }
 
     /// Says that something happens to the server which no step tells of.

@@ -1,6 +1,8 @@
 //! What the store owes to its clients, as rstest cases.
 
+use proptest::prelude::*;
 use rstest::{fixture, rstest};
+use sockdrill::handles::Property;
 use sockdrill::{End, Profile, Server, Signal, Target};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -85,7 +87,9 @@ async fn store_stops_when_it_is_told_to(#[future(awt)] server: Server) {
     server.finish().await;
 }
 
+/// Nobody but the test says how long it waits for what no step is about.
 #[rstest]
+#[timeout(Duration::from_secs(10))]
 #[tokio::test]
 async fn stream_is_one_of_tokio(#[future(awt)] server: Server) {
     let mut stream = server.client("raw").stream().await.expect("a connection");
@@ -109,4 +113,24 @@ async fn server_is_there_for_all_who_share_it(shared: &Server, #[case] name: &st
     client.send(format!("SET {name} {name}\r\n")).await;
     client.expect("OK\r\n").await;
     client.close().await;
+}
+
+/// A key, and what is set under it.
+fn pairs() -> impl Strategy<Value = Vec<(String, String)>> {
+    prop::collection::vec(("[a-z]{1,8}", "[a-z0-9]{1,40}"), 1..6)
+}
+
+#[tokio::test]
+async fn what_was_set_last_is_what_comes_back() {
+    let property = Property::of((pairs(), 1..32_usize)).cases(16).seed(7);
+    let case = async |server: &Server, (pairs, bytes): (Vec<(String, String)>, usize)| {
+        let (alice, bob) = (server.connect("alice").await, server.connect("bob").await);
+        for (key, value) in pairs {
+            alice.send(format!("SET {key} {value}\r\n")).in_pieces(bytes).await;
+            alice.expect("OK\r\n").await;
+            bob.send(format!("GET {key}\r\n")).await;
+            bob.expect(format!("VALUE {value}\r\n")).await;
+        }
+    };
+    property.run(&target(), case).await;
 }
