@@ -20,6 +20,21 @@
 //! # fn main() {}
 //! ```
 //!
+//! Tests that are written in Rust have a [`Server`] and its [`Client`]s in their hands, in `#[tokio::test]` and as rstest
+//! fixtures: the steps are those of `.drill` files, and the same judge says what was seen. [`handles`] tells more.
+//!
+//! ```no_run
+//! # async fn test() -> Result<(), sockdrill::Error> {
+//! let target = sockdrill::Target::command(["./server", "{port}"], sockdrill::Profile::find("echo")?);
+//! let server = sockdrill::Server::start(&target).await?;
+//! let alice = server.connect("alice").await;
+//! alice.send("hello").cut_at([2]).await;
+//! alice.expect("hello").await;
+//! server.finish().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # A run from a program
 //!
 //! A [`Target`] says how the server is started, and its [`Profile`] what it speaks and promises. [`check`](fn@check) tries every

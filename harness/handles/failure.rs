@@ -128,7 +128,10 @@ mod tests {
     #[test]
     fn name_of_a_test_is_what_it_claims() {
         assert_eq!(named("who::is_served").claim(), "is served");
-        assert_eq!(named("is_cut::case_2_by_the_byte").claim(), "is cut, case 2 by the byte");
+        assert_eq!(
+            named("is_cut::case_2_by_the_byte").claim(),
+            "is cut, case 2 by the byte"
+        );
         assert_eq!(Test { name: None }.claim(), "a test");
         assert_eq!(Test { name: None }.or(&named("a_b")).claim(), "a b");
     }

@@ -17,7 +17,6 @@ const CASES: usize = 32;
 /// How many smaller cases are tried of one that fails: each may wait for as long as a server is given to answer.
 const SMALLER: usize = 256;
 
-
 /// A property of a server: whatever is drawn, what clients make of it holds.
 ///
 /// Each case has a server of its own, which is concluded as by [`Server::finish`]. The first that fails is made as small as it
@@ -96,7 +95,7 @@ impl<S: Strategy> Property<S> {
         async move {
             let failed = self.first_failure(&start, &case).await;
             if let Some(text) = failed.unwrap_or_else(|error| Some(error.chain())) {
-                let again = test.again();
+                let again = test.again().filter(|_| !text.contains("  repeat: "));
                 let again = again.map_or(String::new(), |again| format!("\n  repeat: {again}"));
                 let text = format!("{place}: {}\n  {text}{again}", test.claim());
                 panic!("{}", TERMINAL.text(&text));
@@ -114,7 +113,9 @@ impl<S: Strategy> Property<S> {
             let tree = self.strategy.new_tree(&mut runner);
             let tree = tree.map_err(|why| Error::Usage(format!("drawing a case: {why}")))?;
             if let Some(failed) = fails(start, case, tree.current()).await? {
-                return Ok(Some(self.smallest(start, case, number, tree, failed).await?));
+                return Ok(Some(
+                    self.smallest(start, case, number, tree, failed).await?,
+                ));
             }
         }
         Ok(None)

@@ -203,10 +203,12 @@ impl Server {
     pub fn finish(self) -> impl Future<Output = ()> + Send {
         let place = Location::caller().to_string();
         async move {
-            let test = self.test.clone();
+            let (test, stage) = (self.test.clone(), Arc::clone(&self.stage));
             match self.conclude().await {
                 Ok(result) => {
-                    if let Some(failure) = test.failure(result, &place) {
+                    // Who has failed before says so in the words of then.
+                    let over = stage.over.get().map(|over| Arc::clone(&over.text));
+                    if let Some(failure) = over.or_else(|| test.failure(result, &place)) {
                         fail(&failure);
                     }
                 }
@@ -218,14 +220,18 @@ impl Server {
     /// Concludes as [`Server::finish`] does, and returns what was seen in the place of a panic.
     ///
     /// # Errors
-    /// The host refuses something, or a step has failed before.
+    /// The host refuses something.
     pub async fn conclude(mut self) -> Result<CheckResult, Error> {
         let (concluded, result) = oneshot::channel();
         let _ = self.stage.orders.send(Order::Conclude(concluded));
         let result = result.await;
-        let over = self.stage.why_over();
         self.join();
-        result.unwrap_or_else(|_| Err(Error::Usage(over.to_string())))
+        // Where a step had failed, all was concluded then.
+        let over = self.stage.over.get();
+        let before = || over.and_then(|over| over.result.clone());
+        result.unwrap_or_else(|_| {
+            before().ok_or_else(|| Error::Usage(self.stage.why_over().to_string()))
+        })
     }
 
     /// Concludes; what is said of it where that fails a test.
@@ -233,7 +239,9 @@ impl Server {
     pub(super) async fn fails(self) -> Option<String> {
         let test = self.test.clone();
         match self.conclude().await {
-            Ok(result) => test.failure(result, "at the end").map(|text| text.to_string()),
+            Ok(result) => test
+                .failure(result, "at the end")
+                .map(|text| text.to_string()),
             Err(error) => Some(error.chain()),
         }
     }
@@ -242,7 +250,8 @@ impl Server {
     #[cfg(feature = "property")]
     pub(super) fn is_over(mut self) -> Option<Arc<str>> {
         self.join();
-        self.stage.over.get().cloned()
+        let over = self.stage.over.get();
+        over.map(|over| Arc::clone(&over.text))
     }
 
     /// Waits until the thread has ended the server.
@@ -262,7 +271,7 @@ impl Drop for Server {
         let failure = self.stage.over.get();
         let failure = failure.filter(|_| is_dropped && !was_over && !std::thread::panicking());
         if let Some(failure) = failure {
-            fail(failure);
+            fail(&failure.text);
         }
     }
 }

@@ -34,12 +34,21 @@ pub(super) struct Begun {
     pub(super) stop: Stop,
 }
 
+/// What has ended it.
+#[derive(Clone, Debug)]
+pub(super) struct Over {
+    /// All that there is to say of it.
+    pub(super) text: Arc<str>,
+    /// What was seen, where anything could be.
+    pub(super) result: Option<CheckResult>,
+}
+
 /// The way to the thread.
 #[derive(Debug)]
 pub(super) struct Stage {
     pub(super) orders: UnboundedSender<Order>,
-    /// What is said of the failure that has ended it, where one has.
-    pub(super) over: Arc<OnceLock<Arc<str>>>,
+    /// The failure that has ended it, where one has.
+    pub(super) over: Arc<OnceLock<Over>>,
 }
 
 impl Stage {
@@ -52,7 +61,7 @@ impl Stage {
         begun: impl FnOnce(Result<Begun, Error>) + Send + 'static,
     ) -> Result<(Self, std::thread::JoinHandle<()>), Error> {
         let (orders, to_take) = unbounded_channel();
-        let over = Arc::<OnceLock<Arc<str>>>::default();
+        let over = Arc::<OnceLock<Over>>::default();
         let said = Arc::clone(&over);
         let thread = std::thread::Builder::new().name("sockdrill".to_owned());
         let thread = thread.spawn(move || {
@@ -69,8 +78,8 @@ impl Stage {
 
     /// What is said where nobody takes orders any more.
     pub(super) fn why_over(&self) -> Arc<str> {
-        let over = self.over.get().cloned();
-        over.unwrap_or_else(|| {
+        let over = self.over.get();
+        over.map(|over| Arc::clone(&over.text)).unwrap_or_else(|| {
             "the server is not there any more: it was finished or dropped".into()
         })
     }
@@ -80,7 +89,7 @@ impl Stage {
 async fn perform(
     plan: &Plan,
     mut orders: UnboundedReceiver<Order>,
-    over: &OnceLock<Arc<str>>,
+    over: &OnceLock<Over>,
     begun: impl FnOnce(Result<Begun, Error>),
 ) {
     let told = match begin(plan).await {
@@ -112,7 +121,7 @@ async fn begin(plan: &Plan) -> Result<(Told<'_>, Begun), Error> {
 struct Performance<'a> {
     plan: &'a Plan,
     told: Told<'a>,
-    over: &'a OnceLock<Arc<str>>,
+    over: &'a OnceLock<Over>,
     /// What clients are to do who are still about something else.
     queue: VecDeque<Deed>,
 }
@@ -129,7 +138,9 @@ fn next_of(
     under_way: &HashMap<usize, UnderWay>,
 ) -> Option<(usize, Deed)> {
     let is_busy = |who: usize| under_way.values().any(|step| step.who == who);
-    let next = queue.iter().position(|deed| deed.who().is_some_and(|who| !is_busy(who)));
+    let next = queue
+        .iter()
+        .position(|deed| deed.who().is_some_and(|who| !is_busy(who)));
     let deed = queue.remove(next?)?;
     Some((deed.who()?, deed))
 }
@@ -208,7 +219,12 @@ impl Performance<'_> {
                 Some(number) = steps.next(), if !steps.is_empty() => {
                     let Some(UnderWay { deed, .. }) = under_way.remove(&number) else { continue };
                     if !told.goes_on() {
-                        let others = under_way.into_values().map(|other| other.deed.taken);
+                        let others = under_way.into_values().map(|other| other.deed);
+                        let waits = match pause {
+                            Some(Pause::Alone(other)) => Some(other),
+                            _ => None,
+                        };
+                        let others = others.chain(waits).map(|other| other.taken);
                         let told = others.chain([deed.taken]).collect();
                         return Pause::Failed((deed.test, deed.place), told);
                     }
@@ -246,25 +262,30 @@ impl Performance<'_> {
     }
 
     /// What is said of a step that has failed at a place, or of what came before all steps.
-    async fn failed(&mut self, test: Test, place: Place) -> Arc<str> {
+    async fn failed(&mut self, test: Test, place: Place) -> Over {
         let (test, place) = (test.or(&self.plan.test), place.to_string());
         match self.told.conclude().await {
-            Err(error) => test.error(&error, &place),
+            Err(error) => Over {
+                text: test.error(&error, &place),
+                result: None,
+            },
             Ok(result) => {
-                let failure = test.failure(result, &place);
-                failure.unwrap_or_else(|| format!("{place}: the step failed").into())
+                let failure = test.failure(result.clone(), &place);
+                Over {
+                    text: failure.unwrap_or_else(|| format!("{place}: the step failed").into()),
+                    result: Some(result),
+                }
             }
         }
     }
 
     /// Ends all with a failure.
-    fn tell(self, failure: Arc<str>, waiting: Vec<oneshot::Sender<Taken>>) {
-        let failure = self.over.get_or_init(|| failure);
-        let failure = Arc::clone(failure);
+    fn tell(self, failure: Over, waiting: Vec<oneshot::Sender<Taken>>) {
+        let failure = &self.over.get_or_init(|| failure).text;
         // Whoever is told of it may look at what is left of the server.
         drop(self.told);
         for taken in waiting {
-            let _ = taken.send(Err(Arc::clone(&failure)));
+            let _ = taken.send(Err(Arc::clone(failure)));
         }
     }
 
@@ -272,9 +293,13 @@ impl Performance<'_> {
     async fn leave(mut self) {
         let result: CheckResult = self.told.break_off().await;
         if result.outcome() == Outcome::Fail
-            && let Some(failure) = self.plan.test.failure(result, "as far as the test went")
+            && let Some(text) = self
+                .plan
+                .test
+                .failure(result.clone(), "as far as the test went")
         {
-            let _ = self.over.set(failure);
+            let result = Some(result);
+            let _ = self.over.set(Over { text, result });
         }
     }
 }

@@ -339,7 +339,10 @@ mod tests {
         let at = |positions: &[usize]| Segmentation::At(positions.to_vec());
         assert_eq!(within(at(&[0, 2, 5, 9]), 5), at(&[2]));
         assert_eq!(within(at(&[0, 5]), 5), Segmentation::Whole);
-        assert_eq!(within(Segmentation::Pieces(usize::MAX), 5), Segmentation::Whole);
+        assert_eq!(
+            within(Segmentation::Pieces(usize::MAX), 5),
+            Segmentation::Whole
+        );
         assert_eq!(within(Segmentation::Pieces(4), 5), Segmentation::Pieces(4));
     }
 }

@@ -23,8 +23,8 @@ enum Bug {
     Fragile,
     /// Connections are never let go.
     Hoards,
-    /// Values come back in capitals.
-    Shouts,
+    /// Of long values not all comes back.
+    Clips,
 }
 
 impl Bug {
@@ -32,7 +32,7 @@ impl Bug {
         match std::env::var("KEY_VALUE_BUG").as_deref() {
             Ok("fragile") => Self::Fragile,
             Ok("hoards") => Self::Hoards,
-            Ok("shouts") => Self::Shouts,
+            Ok("clips") => Self::Clips,
             _ => Self::None,
         }
     }
@@ -112,7 +112,7 @@ fn answer(line: &str, values: &Values, bug: Bug) -> Option<String> {
             "OK\r\n".to_owned()
         }
         ("GET", None) => match values.get(rest) {
-            Some(value) if bug == Bug::Shouts => format!("VALUE {}\r\n", value.to_uppercase()),
+            Some(value) if bug == Bug::Clips => format!("VALUE {value:.16}\r\n"),
             Some(value) => format!("VALUE {value}\r\n"),
             None => "NONE\r\n".to_owned(),
         },

@@ -1,16 +1,14 @@
 //! What the store owes to its clients, as rstest cases.
 
+mod store;
+
 use proptest::prelude::*;
 use rstest::{fixture, rstest};
 use sockdrill::handles::Property;
-use sockdrill::{End, Profile, Server, Signal, Target};
+use sockdrill::{End, Server, Signal};
 use std::time::Duration;
+use store::target;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-
-fn target() -> Target {
-    let profile = Profile::find("tests/server.toml").expect("tests/server.toml is a profile");
-    Target::command([env!("CARGO_BIN_EXE_key-value"), "{addr}"], profile)
-}
 
 #[fixture]
 async fn server() -> Server {
@@ -126,7 +124,10 @@ async fn what_was_set_last_is_what_comes_back() {
     let case = async |server: &Server, (pairs, bytes): (Vec<(String, String)>, usize)| {
         let (alice, bob) = (server.connect("alice").await, server.connect("bob").await);
         for (key, value) in pairs {
-            alice.send(format!("SET {key} {value}\r\n")).in_pieces(bytes).await;
+            alice
+                .send(format!("SET {key} {value}\r\n"))
+                .in_pieces(bytes)
+                .await;
             alice.expect("OK\r\n").await;
             bob.send(format!("GET {key}\r\n")).await;
             bob.expect(format!("VALUE {value}\r\n")).await;
