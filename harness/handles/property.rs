@@ -15,7 +15,7 @@ use std::task::Poll;
 const CASES: usize = 32;
 
 /// How many smaller cases are tried of one that fails: each may wait for as long as a server is given to answer.
-const SMALLER: usize = 256;
+const SMALLER: usize = 512;
 
 /// A property of a server: whatever is drawn, what clients make of it holds.
 ///

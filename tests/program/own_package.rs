@@ -122,13 +122,12 @@ fn fails_with(bug: &str, tests: &str, words: &[&str]) {
 
 #[test]
 fn server_that_a_reset_ends_fails_the_tests_in_rust_and_the_checks_alike() {
-    let reason = "the server exited with status 1 after `mallory reset`";
     let words = [
         "tests/clients.rs:",
         ": half a request does not disturb the next one",
-        reason,
+        // After which step it ends is for the host to say.
+        "the server exited with status 1 after `",
         "last output of the server: fatal: Connection reset by peer",
-        "mallory > reset",
         "repeat: cargo test -p key-value --test clients -- --exact half_a_request_does_not_disturb_the_next_one",
         "      mallory send \"SET key \"\n      mallory reset\n",
     ];
@@ -165,11 +164,12 @@ fn connections_that_are_never_let_go_fail_the_test_that_has_passed_by_then() {
 
 #[test]
 fn case_that_breaks_a_property_is_made_small_and_told_with_its_seed() {
-    let value = "0".repeat(17);
+    // The shortest key, and the shortest value of which not all comes back.
     let words = [
         "fails (seed 7); the smallest that does of ",
-        &format!(": ([(\"a\", \"{value}\")], 1)"),
-        "bob expected \"VALUE 00000000000000000\\r\\n\", got \"VALUE 0000000000000000\\r\\n\"",
+        ": ([(\"a\", \"",
+        "\")], 1)",
+        "wrong from byte 10 on",
         "repeat: cargo test -p key-value --test clients -- --exact what_was_set_last_is_what_comes_back",
     ];
     fails_with(

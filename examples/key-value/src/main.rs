@@ -112,7 +112,7 @@ fn answer(line: &str, values: &Values, bug: Bug) -> Option<String> {
             "OK\r\n".to_owned()
         }
         ("GET", None) => match values.get(rest) {
-            Some(value) if bug == Bug::Clips => format!("VALUE {value:.16}\r\n"),
+            Some(value) if bug == Bug::Clips => format!("VALUE {value:.4}\r\n"),
             Some(value) => format!("VALUE {value}\r\n"),
             None => "NONE\r\n".to_owned(),
         },
