@@ -194,7 +194,7 @@ impl Client {
         if self.place.transport.is_datagram() {
             return Err(not_so("TCP"));
         }
-        let socket = self.socket(SockAddr::from(*address).family().into())?;
+        let socket = self.socket(SockAddr::from(*address).family())?;
         let socket = TcpSocket::from_std_stream(std::net::TcpStream::from(socket));
         socket.connect(*address).await
     }

@@ -187,7 +187,7 @@ async fn fails<V: Debug, C: AsyncFn(&Server, V)>(
     let by = match claimed {
         None => server.fails().await,
         // A server that has crashed says more than who has missed it.
-        Some(said) => Some(server.is_over().map_or(said, |over| over.to_string())),
+        Some(said) => Some(server.broken_off().map_or(said, |over| over.to_string())),
     };
     Ok(by.map(|by| Failed { case: words, by }))
 }

@@ -248,7 +248,7 @@ impl Server {
 
     /// Ends it; what is said of it where it had failed by then.
     #[cfg(feature = "property")]
-    pub(super) fn is_over(mut self) -> Option<Arc<str>> {
+    pub(super) fn broken_off(mut self) -> Option<Arc<str>> {
         self.join();
         let over = self.stage.over.get();
         over.map(|over| Arc::clone(&over.text))
