@@ -20,6 +20,21 @@
 //! # fn main() {}
 //! ```
 //!
+//! Tests that are written in Rust have a [`Server`] and its [`Client`]s in their hands, in `#[tokio::test]` and as rstest
+//! fixtures: the steps are those of `.drill` files, and the same judge says what was seen. [`handles`] tells more.
+//!
+//! ```no_run
+//! # async fn test() -> Result<(), sockdrill::Error> {
+//! let target = sockdrill::Target::command(["./server", "{port}"], sockdrill::Profile::find("echo")?);
+//! let server = sockdrill::Server::start(&target).await?;
+//! let alice = server.connect("alice").await;
+//! alice.send("hello").cut_at([2]).await;
+//! alice.expect("hello").await;
+//! server.finish().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
 //! # A run from a program
 //!
 //! A [`Target`] says how the server is started, and its [`Profile`] what it speaks and promises. [`check`](fn@check) tries every
@@ -48,7 +63,7 @@
 //!
 //! Each module uses only those that stand behind it in this list; a test reads the list and holds the code to it.
 //!
-//! main, cli, suite, fuzzing, learning, runner, reproducer, report, checks, property, judge, session, launch,
+//! main, cli, suite, handles, fuzzing, learning, runner, reproducer, report, checks, property, judge, session, launch,
 //! reference, drill, transcript, model, kernel, sys, foreign.
 
 #![cfg_attr(
@@ -68,6 +83,7 @@ mod foreign;
 #[cfg(any(fuzzing, test))]
 #[doc(hidden)]
 pub mod fuzzing;
+pub mod handles;
 mod judge;
 mod kernel;
 mod launch;
@@ -88,13 +104,16 @@ mod transcript;
 
 pub use checks::all as catalogue;
 pub use drill::DrillFile;
+pub use handles::{Client, Server};
 pub use launch::lab::Isolation;
 pub use launch::{Elsewhere, Target};
 pub use model::check::{Check, Counterexample, Severity};
 pub use model::error::{Error, ExitCode};
+pub use model::expectation::End;
 pub use model::mistake::{Mistake, Mistakes};
 pub use model::partition::{NoPartition, Partition};
 pub use model::profile::Profile;
+pub use model::server_action::Signal;
 pub use reference::{ReferenceServer, Running};
 pub use report::concluded::NoTests;
 pub use report::data::{CheckResult, Outcome, Report, Summary};

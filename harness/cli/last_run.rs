@@ -256,7 +256,7 @@ mod tests {
     fn failure() -> Verdict {
         Verdict::Fail(Finding {
             cause: Cause::LeftUnread,
-            at: None,
+            halt: None,
             evidence: Vec::new(),
         })
     }

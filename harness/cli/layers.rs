@@ -193,7 +193,7 @@ impl Layer {
             let values = setting.values.clone().ok_or_else(no_value)?;
             accepted(&option, &values).map_err(|message| wrong(&message))?;
             let values = values.into_iter();
-            Ok(Said {
+            Ok::<_, Error>(Said {
                 values: values.map(|text| placed(&option, text, project)).collect(),
                 command: setting.command.clone(),
                 option,
@@ -201,7 +201,7 @@ impl Layer {
         });
         Ok(Self {
             table,
-            options: said.collect::<Result<_, _>>()?,
+            options: said.collect::<Result<_, Error>>()?,
         })
     }
 }

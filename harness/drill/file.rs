@@ -5,13 +5,14 @@ use super::builder::Builder;
 use super::diagnostic::{Diagnostic, Place};
 use super::layout::{Layout, Row};
 use super::payload::Payload;
-use super::reader::Reader;
+use super::possible::first_impossible;
+use super::reader::{Known, Reader};
 use super::shared::{self, Setup, Shared};
 use super::statement::{self, Statement};
 use super::terms::Terms;
 use crate::model::error::Error;
 use crate::model::profile::Transport;
-use crate::model::scenario::{Line, Scenario, Step, text_of, with_each_step};
+use crate::model::scenario::{ClientGroup, Line, Scenario, Step, text_of, with_each_step};
 use crate::model::text_file::Kind;
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -263,6 +264,42 @@ fn forget(lines: &mut [Line]) {
             forget(lines);
         }
     }
+}
+
+/// The step that a line says of a case with these clients; `place` is where the line stands.
+///
+/// # Errors
+/// The line says no step.
+pub(crate) fn step_of(
+    place: (&str, usize),
+    line: &str,
+    clients: &[ClientGroup],
+) -> Result<Step, Error> {
+    let (file, number) = place;
+    let text = line;
+    let place = Place { file, number, text };
+    let known = Known {
+        clients,
+        payloads: &[],
+        // Files are looked for where the program runs.
+        folder: Some(Path::new("")),
+    };
+    match statement::read(&mut Reader::new(line, known)) {
+        Ok(Some(Statement::Step(step))) => Ok(step.spelt_out(None)),
+        Ok(_) => {
+            let mistake = Diagnostic::new(0..line.len(), "this is no step");
+            let label = "write what a client does, such as `send \"hello\"`";
+            Err(mistake.label(label).at(place).into())
+        }
+        Err(mistake) => Err(mistake.at(place).into()),
+    }
+}
+
+/// Why the last of the steps of a scenario cannot happen, and what to do, where the first that cannot is that one.
+pub(crate) fn why_impossible(scenario: &Scenario, over: Transport) -> Option<String> {
+    let impossible = first_impossible(scenario, Some(over))?;
+    let is_last = impossible.step + 1 == scenario.lines.len();
+    is_last.then(|| format!("{}: {}", impossible.title, impossible.label))
 }
 
 /// Prints a text in the canonical form, with its comments and with single blank lines where it has some.

@@ -10,7 +10,6 @@ use crate::foreign::JSON;
 use crate::model::error::Error;
 use crate::model::invariant::Invariant;
 use crate::model::literal::Shown;
-use crate::model::mistake::Mistakes;
 use crate::model::scenario::{ClientGroup, Line, Step, Waiver};
 use serde::{Deserialize, Serialize};
 
@@ -404,6 +403,5 @@ fn malformed(name: &str, text: &str, error: &serde_json::Error) -> Error {
     // The place is shown by the caret.
     let message = message.split(" at line ").next().unwrap_or_default();
     let span = at..at + wrong.len_utf8().min(line.len());
-    let mistake = Diagnostic::new(span, message).at(place);
-    Error::Scenario(Mistakes::of(vec![mistake]))
+    Diagnostic::new(span, message).at(place).into()
 }

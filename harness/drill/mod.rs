@@ -31,5 +31,5 @@ pub(crate) use diagnostic::{Diagnostic, Place, snippet};
 pub use file::DrillFile;
 #[cfg(any(fuzzing, test))]
 pub(crate) use file::format;
-pub(crate) use file::{Case, DrillText};
+pub(crate) use file::{Case, DrillText, step_of, why_impossible};
 pub(crate) use language::{Part, Usage, usages};

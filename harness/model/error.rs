@@ -2,7 +2,7 @@
 
 use crate::foreign::{LINE, TERMINAL};
 use crate::model::literal::Measured;
-use crate::model::mistake::Mistakes;
+use crate::model::mistake::{Mistake, Mistakes};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -229,6 +229,12 @@ pub enum ExitCode {
     NothingSelected = 4,
     /// The user ended the run.
     Interrupted = 130,
+}
+
+impl From<Mistake> for Error {
+    fn from(mistake: Mistake) -> Self {
+        Self::Scenario(Mistakes::of(vec![mistake]))
+    }
 }
 
 impl Error {

@@ -59,9 +59,15 @@ pub(crate) enum Expectation {
 }
 
 /// How a connection ended, seen from the client.
+///
+/// ```
+/// use sockdrill::End;
+///
+/// assert_eq!(End::Fin.to_string(), "fin");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(crate) enum End {
+pub enum End {
     /// The server sent FIN: the orderly end of its stream.
     Fin,
     /// The server sent RST (ECONNRESET).

@@ -106,9 +106,15 @@ impl Streams {
 }
 
 /// The signals that a scenario may send.
+///
+/// ```
+/// use sockdrill::Signal;
+///
+/// assert_eq!(Signal::Term.to_string(), "TERM");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
-pub(crate) enum Signal {
+pub enum Signal {
     /// SIGTERM.
     Term,
     /// SIGINT.

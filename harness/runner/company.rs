@@ -18,7 +18,7 @@ impl Job<'_> {
 }
 
 /// Puts the polite client before and after a scenario, and a bystander beside it.
-fn trial(script: &Scenario, subject: &Subject, polite: bool) -> Trial {
+pub(super) fn trial(script: &Scenario, subject: &Subject, polite: bool) -> Trial {
     let mut trial = Trial::alone(script.clone()).of(&subject.profile);
     let polite = polite && !trial.waives(Invariant::Served);
     let stands_by = polite

@@ -52,7 +52,7 @@ mod tests {
     fn failed(cause: Cause) -> Verdict {
         Verdict::Fail(Finding {
             cause,
-            at: None,
+            halt: None,
             evidence: Vec::new(),
         })
     }

@@ -186,7 +186,7 @@ mod tests {
     fn fail() -> Verdict {
         Verdict::Fail(Finding {
             cause: Cause::LeftUnread,
-            at: None,
+            halt: None,
             evidence: Vec::new(),
         })
     }

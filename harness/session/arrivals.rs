@@ -31,6 +31,9 @@ const TELLING: usize = 16;
 /// So far into what came is looked for that: behind a header, or what frames a message.
 const HEADER_BYTES: usize = 4 << 10;
 
+/// So much is looked for in what comes where nobody has said beforehand what that is.
+const MOST_KNOWN: usize = 64;
+
 /// What has come so far, as far as it says how the next bytes are to be kept.
 #[derive(Debug, Default)]
 pub(super) struct Arrivals {
@@ -170,6 +173,22 @@ impl Arrivals {
             let known = known.into_iter().map(Arc::new).collect();
             self.known.insert(id_of(who).who, known);
         }
+    }
+
+    /// What a line says, or is owed, that its client comes to later than others.
+    pub(super) fn know_more(&mut self, id: ClientId, line: &Line) {
+        let (mut owed, mut said) = (Vec::new(), Vec::new());
+        let who = line.clients();
+        who.inspect(|who| collect(std::slice::from_ref(line), *who, &mut owed, &mut said));
+        let capitals: Vec<Data> = said.iter().map(|data| data.in_capitals()).collect();
+        let known = self.known.entry(id.who).or_default();
+        let mut all: Vec<_> = known.iter().cloned().collect();
+        for data in owed.into_iter().chain(said).chain(&capitals) {
+            if all.len() < MOST_KNOWN && !all.iter().any(|known| **known == *data) {
+                all.push(Arc::new(data.clone()));
+            }
+        }
+        *known = all.into();
     }
 
     /// What is owed next, and from where on: the bytes before have come.

@@ -409,7 +409,7 @@ impl Session<'_> {
     /// Whether nothing more will come although bytes wait: for as long as the kernel may take to repeat what was lost, all threads of
     /// the server wait without reading them, and nothing of ours moves.
     fn at_standstill(&self, client: &Client, waiting: &mut Waiting) -> Option<Ended> {
-        let is_alone = waiting.way == Wait::Event && self.at_once == 1;
+        let is_alone = waiting.way == Wait::Event && self.at_once.get() == 1;
         let stands = is_alone && self.observer.is_settled(waiting.begun, LOOKS_TO_BLAME);
         let client = Some(client).filter(|_| stands);
         let unread_bytes = client.and_then(Client::unread_at_a_standstill);
@@ -453,7 +453,7 @@ impl Session<'_> {
         let there: HashSet<_> = ours.iter().map(|row| row.local).collect();
         let has_peer = |row: &Row| row.inode == 0 || there.contains(&row.peer());
         let mut others = ours.iter().filter(|row| row.local != own);
-        self.clients.all().all(Client::has_said_all)
+        self.clients.all(Client::has_said_all)
             && theirs.iter().all(|row| is_calm(row) && has_peer(row))
             && others.all(is_calm)
     }

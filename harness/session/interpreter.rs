@@ -53,7 +53,7 @@ impl Session<'_> {
     }
 
     /// A line that is not one of clients alone.
-    async fn line(&mut self, line: &Line, number: usize) -> Result<Flow, Error> {
+    pub(super) async fn line(&mut self, line: &Line, number: usize) -> Result<Flow, Error> {
         self.observer.record(What::StepBegan(number));
         let (how, flow) = match &line.step {
             Step::Server(action) => self.server_step(action).await?,
@@ -92,11 +92,11 @@ impl Session<'_> {
     }
 
     /// Lets every client behind a name go through lines that concern no one else; all is over when all are done.
-    async fn side_by_side(&mut self, who: usize, lines: &[Line], first: usize) -> Flow {
+    async fn side_by_side(&self, who: usize, lines: &[Line], first: usize) -> Flow {
         let Some(mut crowd) = self.clients.take(who) else {
             return Flow::Break(());
         };
-        self.at_once = crowd.len();
+        self.at_once.set(crowd.len());
         let walks = crowd.iter_mut();
         let walks = walks.map(|client| self.walk(client, lines, first));
         let flows = join_all(walks).await;
@@ -123,7 +123,12 @@ impl Session<'_> {
         })
     }
 
-    async fn client_line(&self, client: &mut Client, line: &Line, number: usize) -> Flow {
+    pub(super) async fn client_line(
+        &self,
+        client: &mut Client,
+        line: &Line,
+        number: usize,
+    ) -> Flow {
         match &line.step {
             Step::Repeat { times, lines } => {
                 self.walk_again(*times, client, lines, number + 1).await

@@ -27,6 +27,7 @@ mod server_steps;
 mod socket;
 mod sources;
 mod starting;
+mod told;
 mod turn;
 
 pub(crate) use idle::Idle;

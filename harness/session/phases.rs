@@ -20,7 +20,7 @@ use crate::model::scenario::Scenario;
 use crate::model::spent::SpentOn;
 use crate::model::trial::Trial;
 use crate::session::client::Client;
-use crate::transcript::event::{ServerEvent, Transcript, What};
+use crate::transcript::event::{ClientId, ServerEvent, Transcript, What};
 use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -37,7 +37,7 @@ pub(crate) struct Session<'a> {
     /// The clients that wait for something.
     pub(super) waiting: Waiters,
     /// How many clients go through lines of theirs at the same time.
-    pub(super) at_once: usize,
+    pub(super) at_once: Cell<usize>,
     /// How many transcripts have begun on it.
     transcripts: usize,
     /// For how long it turned clients away before the first transcript, where it did.
@@ -84,7 +84,7 @@ impl<'a> Session<'a> {
             files: OpenFilesLimits::default(),
             stopped: Cell::default(),
             waiting: Waiters::default(),
-            at_once: 0,
+            at_once: Cell::default(),
             transcripts: 0,
             turned_away: None,
             used_by: Vec::new(),
@@ -240,6 +240,15 @@ impl<'a> Session<'a> {
 
     #[tracing::instrument(level = "debug", skip(self, scenario))]
     async fn phase(&mut self, phase: Phase, scenario: &Scenario) -> Result<Flow, Error> {
+        self.enter(phase, scenario).await;
+        let performing = self.observer.turn.spends_on(SpentOn::Scenario);
+        let flow = self.lines(&scenario.lines, 0).await?;
+        drop(performing);
+        Ok(self.leave(phase, flow).await)
+    }
+
+    /// Begins a phase: its clients come.
+    pub(super) async fn enter(&mut self, phase: Phase, scenario: &Scenario) {
         self.clients.leave().await;
         if phase == Phase::BystanderConnects {
             self.look_for_workers();
@@ -251,9 +260,10 @@ impl<'a> Session<'a> {
         self.clients.enter(phase, || {
             clients_of(phase, scenario, observer, &observer.recorder)
         });
-        let performing = self.observer.turn.spends_on(SpentOn::Scenario);
-        let flow = self.lines(&scenario.lines, 0).await?;
-        drop(performing);
+    }
+
+    /// Ends a phase whose lines were gone through so far.
+    pub(super) async fn leave(&mut self, phase: Phase, flow: Flow) -> Flow {
         self.continue_if_left_stopped();
         // Nor is one that was kept from opening files.
         self.restore_open_files();
@@ -272,11 +282,11 @@ impl<'a> Session<'a> {
             }
             _ if phase.is_only_work() => {
                 self.clients.leave().await;
-                return Ok(Flow::Continue(()));
+                return Flow::Continue(());
             }
             Phase::Before | Phase::Scenario | Phase::After | Phase::Crowd | Phase::Pressure => {}
         }
-        Ok(flow)
+        flow
     }
 }
 
@@ -289,22 +299,31 @@ pub(super) fn clients_of(
     let Some(server) = &observer.server else {
         return Vec::new();
     };
-    let client = |who, member| {
-        Client::new(
-            phase.client(who, member),
-            recorder.clone(),
-            Arc::clone(&observer.lab),
-            server.address().clone(),
-            server.transport(),
-            observer.sources.clone(),
-            observer.guests.clone(),
-        )
-    };
+    let client = |who, member| client_of(phase.client(who, member), server, observer, recorder);
     let groups = scenario.clients.iter().enumerate();
     let groups = groups.map(|(who, group)| {
         let members = 0..group.members;
-        let members = members.map(|n| client(who, n).far(server.is_far()).among(group.members));
+        let members = members.map(|n| client(who, n).among(group.members));
         members.collect()
     });
     groups.collect()
+}
+
+/// A client of a server.
+pub(super) fn client_of(
+    id: ClientId,
+    server: &Server,
+    observer: &Observer,
+    recorder: &Recorder,
+) -> Client {
+    let client = Client::new(
+        id,
+        recorder.clone(),
+        Arc::clone(&observer.lab),
+        server.address().clone(),
+        server.transport(),
+        observer.sources.clone(),
+        observer.guests.clone(),
+    );
+    client.far(server.is_far())
 }

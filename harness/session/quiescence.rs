@@ -140,15 +140,15 @@ impl Observer {
                 return self.prove(Fault::Sent, false, evidence);
             }
             self.record_destroyed_sockets();
-            let quiet = clients.all().all(Client::is_idle);
+            let quiet = clients.all(Client::is_idle);
             let is_at_work = self.watched.borrow_mut().is_at_work();
             let now = match is_at_work {
                 true => Activity::default(),
                 false => self.stillness(),
             };
-            let read = clients.all().map(Client::read_bytes).sum();
+            let read = clients.look(|all| all.map(Client::read_bytes).sum());
             // On a loaded host it may be we who have not come to write, or to read what keeps the server from reading, or to look.
-            if read != taken || clients.all().any(Client::lags_behind) {
+            if read != taken || clients.any(Client::lags_behind) {
                 (taken, since, first) = (read, Instant::now(), None);
             }
             first = first.or_else(|| (!is_at_work).then_some(now));

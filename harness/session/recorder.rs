@@ -4,7 +4,7 @@ use super::arrivals::Arrivals;
 use crate::model::data::Data;
 use crate::model::passage::{Cut, Passage};
 use crate::model::phase::Phase;
-use crate::model::scenario::Scenario;
+use crate::model::scenario::{Line, Scenario};
 use crate::model::unasked::Unasked;
 use crate::transcript::client_state::ClientStates;
 use crate::transcript::event::{ClientEvent, ClientId, Event, ServerEvent, Transcript, What};
@@ -127,6 +127,11 @@ impl Recorder {
     pub(crate) fn know(&self, phase: Phase, scenario: &Scenario) {
         let id_of = |who| phase.client(who, 0);
         self.0.arrivals.borrow_mut().know(scenario, id_of);
+    }
+
+    /// What a client says, and is owed, in one line more.
+    pub(crate) fn know_more(&self, id: ClientId, line: &Line) {
+        self.0.arrivals.borrow_mut().know_more(id, line);
     }
 
     /// A client is owed the rest of this next.

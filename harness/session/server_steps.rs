@@ -109,12 +109,10 @@ impl Session<'_> {
             false => {
                 let state = self.observer.recorder.server_state();
                 let instead = state.instead(what);
-                match self
-                    .clients
-                    .all()
-                    .filter(|client| client.is_deferred())
-                    .count()
-                {
+                let kept = |all: &mut dyn Iterator<Item = &Client>| {
+                    all.filter(|client| client.is_deferred()).count()
+                };
+                match self.clients.look(kept) {
                     0 => instead.to_string(),
                     kept => format!(
                         "{instead}, and the kernel keeps {kept} clients from the server that have not spoken \
@@ -206,9 +204,13 @@ impl Session<'_> {
 
     /// Writes down whom the kernel keeps from the server because it has not spoken: it is owed nothing by the server.
     pub(super) fn note_the_deferred(&self) {
-        for client in self.clients.all().filter(|client| client.is_deferred()) {
+        let deferred: Vec<_> = self.clients.look(|all| {
+            let deferred = all.filter(|client| client.is_deferred());
+            deferred.map(Client::id).collect()
+        });
+        for id in deferred {
             self.observer
-                .record(What::Client(client.id(), ClientEvent::Deferred));
+                .record(What::Client(id, ClientEvent::Deferred));
         }
     }
 
@@ -443,8 +445,7 @@ impl Session<'_> {
 
     /// Whether the server has taken every client in hand, and none is still to come.
     fn all_accepted(&self) -> bool {
-        let mut clients = self.clients.all();
-        clients.all(|client| {
+        self.clients.all(|client| {
             let is_taken = || client.is_accepted() || client.is_deferred();
             match client.is_connected() {
                 true => is_taken() || client.has_ended(),
@@ -455,16 +456,16 @@ impl Session<'_> {
 
     /// Whether a client is still to come to a queue that has had room of late: others may fill it for a moment.
     fn is_to_let_in(&self, had_room: &mut Instant) -> bool {
-        if self.clients.all().any(Client::is_yet_to_come) {
+        if self.clients.any(Client::is_yet_to_come) {
             *had_room = Instant::now();
         }
-        let is_calling = self.clients.all().any(Client::is_calling);
+        let is_calling = self.clients.any(Client::is_calling);
         is_calling && had_room.elapsed() < STEP_WITHIN
     }
 
     /// Whether nothing more will come of what the clients have done.
     fn is_over(&self, begun: u64) -> bool {
-        let calling = self.clients.all().any(Client::is_calling);
+        let calling = self.clients.any(Client::is_calling);
         !calling && self.observer.is_settled(begun, LOOKS_TO_BLAME)
     }
 }

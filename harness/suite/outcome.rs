@@ -1,7 +1,8 @@
 //! What a result means for the test that it is of.
 
-use super::repeat::{from_where_cargo_was_called, test_again};
+use super::repeat::from_where_cargo_was_called;
 use super::test::End;
+use crate::handles::test_again;
 use crate::report::data::{CheckResult, Outcome};
 
 pub(super) fn end_of(result: &CheckResult, test: &str) -> Result<End, String> {

@@ -5,29 +5,6 @@ use crate::launch::{Target, command_line};
 use crate::runner::{Invocation, Settings};
 use std::path::PathBuf;
 
-/// The command that runs one test of this program again.
-pub(super) fn test_again(test: &str) -> String {
-    let mut words = vec!["cargo".to_owned(), "test".to_owned()];
-    // Cargo tells a test of which package it is, so that it is found from every folder of a workspace.
-    if let Ok(package) = std::env::var("CARGO_PKG_NAME") {
-        words.extend(["-p".to_owned(), package]);
-    }
-    if let Some(name) = test_target() {
-        words.extend(["--test".to_owned(), name]);
-    }
-    words.extend(["--", "--exact", test].map(str::to_owned));
-    command_line(words.iter().map(String::as_str))
-}
-
-/// The name of the test target that this program is of, as a pattern of cargo's: the file has an underscore for each dash.
-fn test_target() -> Option<String> {
-    let program = std::env::current_exe().ok()?;
-    let stem = program.file_stem()?.to_string_lossy().into_owned();
-    // Cargo writes a hash behind the name.
-    let (name, _) = stem.rsplit_once('-')?;
-    Some(name.replace('_', "?"))
-}
-
 /// A command of the package's folder, which is where tests run, as a person types it in the folder where cargo was called.
 pub(super) fn from_where_cargo_was_called(command: &str) -> String {
     let here = std::env::current_dir().unwrap_or_default();

@@ -40,6 +40,8 @@ mod foreign;
 mod growth;
 /// Known failures, selections, strictness and the least number of passes: what makes a run pass or fail.
 mod guards;
+/// Tests in Rust have a server and its clients in their hands.
+mod handles;
 /// Where servers run, and what is read from the kernel there.
 mod lab;
 /// The language of scenario files, where a server breaks what they say.

@@ -1,0 +1,27 @@
+//! Handles on a running server and its clients, for tests that are written in Rust.
+//!
+//! A [`Server`] is started from a [`Target`](crate::Target), in a lab of its own as for a `.drill` file; its [`Client`]s take the
+//! steps of such files.
+//!
+#![doc = include_str!("../../docs/rust.md")]
+
+mod client;
+mod evidence;
+mod failure;
+mod order;
+#[cfg(feature = "property")]
+mod property;
+mod repeat;
+mod server;
+mod stage;
+mod start;
+mod step;
+
+pub use client::Client;
+pub use evidence::Socket;
+#[cfg(feature = "property")]
+pub use property::Property;
+pub(crate) use repeat::test_again;
+pub use server::Server;
+pub use start::Start;
+pub use step::{Arrive, Connect, Expect, ExpectEnd, Send, Step};

@@ -1,0 +1,255 @@
+use crate::kit::sockdrill;
+use sockdrill::{Client, End, Isolation, Profile, Server, Signal, Target};
+use std::future::poll_fn;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::Path;
+use std::task::Poll;
+use std::time::Duration;
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+fn reference(name: &str) -> Target {
+    Target::reference(name, Path::new(env!("CARGO_BIN_EXE_sockdrill"))).unwrap()
+}
+
+/// An echo server that ends with the first connection that is reset.
+fn fragile() -> Target {
+    let mut target = reference("echo");
+    target
+        .command
+        .extend(["--violate", "reset/mid-request"].map(str::to_owned));
+    target
+}
+
+/// What a test says that fails.
+async fn failure(test: impl Future<Output = ()>) -> String {
+    let mut test = std::pin::pin!(test);
+    let failed = poll_fn(|context| {
+        let polled = catch_unwind(AssertUnwindSafe(|| test.as_mut().poll(context)));
+        match polled {
+            Ok(polled) => polled.map(Ok),
+            Err(said) => Poll::Ready(Err(said)),
+        }
+    });
+    let said = failed.await.expect_err("it is to fail");
+    *said.downcast::<String>().expect("a failure is a text")
+}
+
+fn must_be_send<T: Send>(value: T) -> T {
+    value
+}
+
+#[tokio::test]
+async fn clients_take_their_steps_side_by_side() {
+    let server = Server::start(&reference("echo")).await.unwrap();
+    let (alice, bob) = (server.connect("alice").await, server.connect("bob").await);
+    // She waits for what she says only after he was answered.
+    let waits = must_be_send(alice.expect("hello").into_future());
+    let speaks = async {
+        bob.send("first").in_pieces(2).await;
+        bob.expect("first").await;
+        server.client("carol").connect().await;
+    };
+    let says = async { alice.send("hello").await };
+    tokio::join!(says, waits, speaks);
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn failure_says_what_the_same_scenario_says_in_a_file() {
+    let server = Server::start(&reference("uppercase")).await.unwrap();
+    let text = failure(async {
+        let alice = server.connect("alice").await;
+        alice.send("hello\n").await;
+        alice.expect("hello\n").await;
+    });
+    let text = text.await;
+    assert!(text.starts_with("tests/program/handles.rs:"), "{text}");
+    assert!(
+        text.contains(": failure says what the same scenario says in a file\n"),
+        "{text}"
+    );
+    assert!(
+        text.contains("  repeat: cargo test -p sockdrill --test program -- --exact "),
+        "{text}"
+    );
+    let reason = text.lines().nth(1).unwrap().trim();
+    assert!(
+        reason.starts_with("alice expected \"hello\\n\", got \"HELLO\\n\""),
+        "{text}"
+    );
+    let (_, scenario) = text.split_once("  as a scenario:\n").unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("same.drill");
+    let scenario: Vec<_> = scenario.lines().map(str::trim).collect();
+    std::fs::write(
+        &file,
+        format!("server: uppercase\n\n{}\n", scenario.join("\n")),
+    )
+    .unwrap();
+    sockdrill(&["run"]).arg(&file).run().code(1).prints(reason);
+    // Whoever goes on is told the same.
+    let again = failure(async { server.client("bob").connect().await });
+    assert_eq!(again.await, text);
+}
+
+#[tokio::test]
+async fn step_that_cannot_happen_is_refused_and_changes_nothing() {
+    let server = Server::start(&reference("echo")).await.unwrap();
+    let alice = server.client("alice");
+    let text = failure(async { alice.send("hello").await }).await;
+    assert!(text.contains("this step cannot happen: "), "{text}");
+    alice.connect().await;
+    alice.send("hello").await;
+    alice.expect("hello").await;
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn line_that_says_no_step_is_shown_in_its_place() {
+    let server = Server::start(&reference("echo")).await.unwrap();
+    let alice = server.client("alice");
+    let text = failure(async { alice.step("sned \"hello\"").await }).await;
+    assert!(
+        text.contains("did you mean `send`?") && text.contains("handles.rs:"),
+        "{text}"
+    );
+    let text = failure(async { drop(server.client("alice")) }).await;
+    assert_eq!(text, "there is a client called alice already");
+}
+
+#[tokio::test]
+async fn step_that_was_given_up_is_judged_with_the_rest() {
+    let server = Server::start(&reference("echo")).await.unwrap();
+    let alice = server.connect("alice").await;
+    let never = alice.expect("nobody says this").into_future();
+    let in_vain = tokio::time::timeout(Duration::from_millis(1), never).await;
+    assert!(in_vain.is_err());
+    let text = failure(async { server.finish().await }).await;
+    assert!(
+        text.contains("alice expected \"nobody says this\""),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn crash_that_nobody_has_noticed_fails_the_drop() {
+    let server = Server::start(&fragile()).await.unwrap();
+    let mallory = server.connect("mallory").await;
+    mallory.send("hel").await;
+    mallory.reset().await;
+    server.settle().await;
+    let text = failure(async { drop(server) }).await;
+    assert!(
+        text.contains("the server exited with status 1 after `mallory reset`"),
+        "{text}"
+    );
+}
+
+#[tokio::test]
+async fn result_of_a_crash_is_returned_where_nobody_is_to_panic() {
+    let server = Server::start(&fragile()).await.unwrap();
+    let mallory = server.connect("mallory").await;
+    mallory.send("hel").await;
+    mallory.reset().await;
+    let result = server.conclude().await.unwrap();
+    assert_eq!(result.outcome(), sockdrill::Outcome::Fail);
+    assert!(
+        result.details().contains("mallory > reset"),
+        "{}",
+        result.details()
+    );
+}
+
+/// The parent of a process is a thread, and a signal comes with the end of that (prctl(2)).
+#[test]
+fn server_outlives_the_thread_and_the_runtime_that_started_it() {
+    let starts = || Server::start(&reference("echo")).wait().unwrap();
+    let server = std::thread::spawn(starts).join().unwrap();
+    for name in ["alice", "bob"] {
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_all().build().unwrap();
+        let speaks = async |client: Client| {
+            client.connect().await;
+            client.send("hello").await;
+            client.expect("hello").await;
+        };
+        runtime.block_on(speaks(server.client(name)));
+    }
+    let mut runtime = tokio::runtime::Builder::new_current_thread();
+    runtime.build().unwrap().block_on(server.finish());
+}
+
+#[tokio::test]
+async fn server_is_stopped_and_started_again() {
+    let server = Server::start(&reference("echo")).await.unwrap();
+    let alice = server.connect("alice").await;
+    server.stop().await;
+    alice.expect_end(End::Fin).or(End::Reset).await;
+    assert!(
+        server
+            .sockets()
+            .iter()
+            .all(|socket| socket.state != "Listen")
+    );
+    server.restart().await;
+    assert!(
+        server
+            .sockets()
+            .iter()
+            .any(|socket| socket.state == "Listen")
+    );
+    server.signal(Signal::Term).await;
+    server.step("expect exit 0").await;
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn streams_reach_the_server_in_its_own_network_and_on_the_host() {
+    for isolation in [Isolation::Auto, Isolation::Host] {
+        let server = Server::start(&reference("echo"))
+            .isolation(isolation)
+            .alone();
+        let server = server.await.unwrap();
+        let mut stream = server.client("raw").stream().await.unwrap();
+        stream.write_all(b"hello").await.unwrap();
+        let mut answer = [0; 5];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"hello");
+        server.settle().await;
+        let ends = |socket: &sockdrill::handles::Socket| socket.state == "Established";
+        let its_end = server.sockets().into_iter().find(ends).unwrap();
+        assert_eq!(its_end.remote, Some(stream.local_addr().unwrap()));
+        drop(stream);
+        server.finish().await;
+    }
+}
+
+#[tokio::test]
+async fn server_at_a_path_has_clients_too() {
+    let program = env!("CARGO_BIN_EXE_sockdrill");
+    let command = [program, "serve", "echo", "--path={path}", "--port=0"];
+    let target = Target::command(command, Profile::unknown());
+    let server = Server::start(&target).await.unwrap();
+    let alice = server.connect("alice").await;
+    alice.send("hello").await;
+    alice.expect("hello").await;
+    let mut stream = alice.unix_stream().await.unwrap();
+    stream.write_all(b"raw").await.unwrap();
+    let mut answer = [0; 3];
+    stream.read_exact(&mut answer).await.unwrap();
+    drop(stream);
+    assert!(server.address().is_none() && server.path().is_some());
+    assert!(alice.stream().await.is_err());
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn server_that_is_not_there_is_an_error_with_what_was_looked_for() {
+    let target = Target::command(["./no-such-server", "{port}"], Profile::unknown());
+    let error = Server::start(&target).await.unwrap_err();
+    assert!(
+        error.chain().contains("no-such-server"),
+        "{}",
+        error.chain()
+    );
+}
