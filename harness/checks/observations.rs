@@ -1196,7 +1196,7 @@ mod tests {
         assert_eq!(at_the_probe("transport", LINES).as_deref(), Some("tcp"));
         assert_eq!(
             at_the_probe("close_after_reply", LINES).as_deref(),
-            Some("stays open")
+            Some("stays open; to have it judged, promise after-exchange = \"stays-open\"")
         );
         assert_eq!(
             at_the_probe("close_after_reply", "transport = \"tcp\"\n"),
@@ -1254,8 +1254,15 @@ mod tests {
                 &finished.client(1, 0, told(words)).client(2, 0, fin()),
             )
         };
-        assert_eq!(said(": hi\n"), "does not answer, then fin");
-        assert_eq!(said("hello\n"), "answers, then fin");
+        let promised = |word: &str| format!("; to have it judged, promise half-close = \"{word}\"");
+        assert_eq!(
+            said(": hi\n"),
+            "does not answer, then fin".to_owned() + &promised("closes")
+        );
+        assert_eq!(
+            said("hello\n"),
+            "answers, then fin".to_owned() + &promised("answers")
+        );
     }
 
     #[test]
@@ -1403,7 +1410,8 @@ mod tests {
         ));
         let most = |subject: &Subject| staged("most_connections", subject);
         let all = value("most_connections", &most(&stays).whole());
-        assert_eq!(all, "serves 64 at the same time");
+        let promised = "; to have it judged, promise serves = \"concurrently\"";
+        assert_eq!(all, "serves 64 at the same time".to_owned() + promised);
         let two = |staged: Staged| {
             (0..3).fold(staged.until(2), |staged, who| {
                 staged.client(1, who, connected())

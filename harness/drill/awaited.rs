@@ -12,8 +12,9 @@ pub(crate) fn awaited(line: &str) -> Range<usize> {
         Some(waits) => waits + 1,
         None => usize::from(tokens.len() > 1),
     };
-    let limit = tokens.iter().rposition(|token| token.is("within"));
-    let before = limit.filter(|limit| *limit > after);
+    let is_time = |token: &Token<'_>| token.is("after") || token.is("within");
+    let waited = tokens.iter().skip(after + 1).position(is_time);
+    let before = waited.map(|waited| after + 1 + waited);
     let awaited = &tokens[after.min(tokens.len())..before.unwrap_or(tokens.len())];
     match awaited {
         [first, .., last] => first.start..last.span().end,
@@ -35,6 +36,10 @@ mod tests {
                 "end by fin, all bytes first",
             ),
             ("  server expect exit 3 within 2s", "exit 3"),
+            (
+                r#"  alice expect "a" or fin after 1s within 2s"#,
+                r#""a" or fin"#,
+            ),
             ("  alice require accepted", "accepted"),
             ("  mallory reset", "reset"),
             ("  server signal TERM", "signal TERM"),

@@ -281,13 +281,13 @@ pub(crate) fn run_case(case: &CaseRun, settings: &Settings) -> Result<CheckResul
     run_in_turn(case, settings, &end, &Turn::default())
 }
 
-#[tracing::instrument(level = "debug", name = "case", skip_all, fields(id = case.id))]
 fn run_in_turn(
     case: &CaseRun,
     settings: &Settings,
     end: &RunEnd,
     turn: &Turn,
 ) -> Result<CheckResult, Error> {
+    let _told = tracing::debug_span!("case", id = case.id).entered();
     let begun = Instant::now();
     let needed = descriptors::needed(std::slice::from_ref(&case.scenario));
     let heard = Heard::default();

@@ -22,12 +22,12 @@ use std::cell::Cell;
 use std::time::Instant;
 
 /// Tries a check on a server that is known already, and once more where it fails and that was asked for.
-#[tracing::instrument(level = "debug", name = "check", skip_all, fields(id = check.id))]
 pub(super) fn retried_result(
     check: &'static Check,
     unserved: Option<&Verdict>,
     job: Job<'_>,
 ) -> CheckResult {
+    let _told = tracing::debug_span!("check", id = check.id).entered();
     let is_first = Cell::new(true);
     retried(job.settings, job.findings.end(), || {
         // What it has found itself is no reason to look less closely.

@@ -189,12 +189,12 @@ impl<'a> Job<'a> {
     }
 
     /// Performs one phase after the other, as the judge asks for them. What other checks find meanwhile is known from then on.
-    #[tracing::instrument(level = "debug", name = "trial", skip_all, fields(scenario = trial.scenario().name))]
     pub(super) async fn perform(
         self,
         session: &mut Session<'_>,
         trial: &Trial,
     ) -> Result<(Trial, Transcript), Error> {
+        tracing::debug!(scenario = trial.scenario().name, "trial begins");
         let shape = self.shape(trial);
         let mut trial = trial.clone();
         let mut has_its_turn = false;

@@ -59,12 +59,12 @@ pub(super) fn go_on_if(met: bool) -> Flow {
 
 impl<'a> Session<'a> {
     /// Starts the target in a lab.
-    #[tracing::instrument(level = "debug", name = "start", skip_all, fields(target = target.name))]
     pub(crate) async fn start(
         target: &'a Target,
         lab: Arc<Lab>,
         turn: Turn,
     ) -> Result<Self, Error> {
+        tracing::debug!(target = target.name, "server starts");
         own_delay::start();
         let _start = turn.spends_on(SpentOn::Start);
         let server = Server::start(target, Arc::clone(&lab)).await?;
@@ -238,8 +238,8 @@ impl<'a> Session<'a> {
             })
     }
 
-    #[tracing::instrument(level = "debug", skip(self, scenario))]
     async fn phase(&mut self, phase: Phase, scenario: &Scenario) -> Result<Flow, Error> {
+        tracing::debug!(?phase, "phase begins");
         self.enter(phase, scenario).await;
         let performing = self.observer.turn.spends_on(SpentOn::Scenario);
         let flow = self.lines(&scenario.lines, 0).await?;

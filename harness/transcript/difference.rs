@@ -56,6 +56,9 @@ impl Difference {
                 let first = Data::literal(template.first.clone());
                 (first, template.rest.is_empty())
             }
+            Expectation::NotBefore { what, .. } => return Self::of(client, member, what, instead),
+            // Each of several ways differs at a byte of its own.
+            Expectation::OneOf(_) => return None,
             // Bytes that came before an end do not keep it from coming.
             Expectation::End { .. } if matches!(instead, Instead::SoFar(_)) => return None,
             _ => (Data::literal(Vec::new()), true),
@@ -276,6 +279,17 @@ mod tests {
         assert_eq!((found.offset, found.expected_bytes), (0, Some(0)));
         assert_eq!(found.actual.0, b"HI");
         assert_eq!(seen(&Expectation::any_end(), &[received(b"HI")]), None);
+    }
+
+    #[test]
+    fn what_comes_later_differs_as_what_comes_at_once_and_of_several_ways_none_is_told() {
+        let later = Expectation::NotBefore {
+            after: Duration::from_millis(1),
+            what: Box::new(text(b"HELLO")),
+        };
+        assert_eq!(seen(&later, &[received(b"HALLO")]).unwrap().offset, 1);
+        let either = Expectation::OneOf(vec![text(b"HELLO"), text(b"BYE")]);
+        assert_eq!(seen(&either, &[received(b"HALLO")]), None);
     }
 
     #[test]

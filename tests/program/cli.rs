@@ -335,7 +335,7 @@ fn program_tells_what_it_is_about_where_it_is_asked_to_and_nothing_else() {
     let told = run(Some("debug")).code(1);
     for part in [
         "case{id=\"wrong-byte::a zero for an O\"}",
-        "start{target=",
+        "server starts target=",
         "StepBegan",
     ] {
         assert!(told.stderr.contains(part), "{part}: {}", told.stderr);
