@@ -43,7 +43,7 @@ pub(super) fn complain_as(format: MessageFormat, error: &Error) {
             }
         }
         MessageFormat::Json => {
-            say(&JSON.text(&serde_json::json!({ "message": error.chain() }).to_string()))
+            say(&JSON.text(&serde_json::json!({ "message": error.chain() }).to_string()));
         }
         MessageFormat::Human | MessageFormat::Short => complain(error),
     }

@@ -74,10 +74,8 @@ fn cases(arguments: &RunArgs, given: &Given, last: &LastRun) -> Result<Vec<CaseR
             "give a scenario file, or a folder of them: sockdrill run tests/scenarios".to_owned(),
         ));
     }
-    let mut cases = Vec::new();
-    for file in files {
-        cases.extend(runner::cases_of(file, given)?);
-    }
+    let files = files.iter().map(|file| runner::cases_of(file, given));
+    let mut cases = runner::with_all_mistakes(files)?;
     for case in &mut cases {
         started_as_told(&mut case.target, &arguments.shared);
     }

@@ -679,7 +679,7 @@ fn is_state(what: &Expectation) -> bool {
 fn add(ways: &mut Vec<Expectation>, next: Expectation) {
     match (ways.last_mut(), next) {
         (Some(Expectation::End { kinds, .. }), Expectation::End { kinds: more, .. }) => {
-            kinds.extend(more)
+            kinds.extend(more);
         }
         (_, next) => ways.push(next),
     }

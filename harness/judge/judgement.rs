@@ -79,7 +79,7 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
             let halt = failure.map(|failed| failed.halt);
             Verdict::Fail(Finding {
                 evidence: evidence(trial, transcript, (&cause, halt.as_ref()), others, texts),
-                halt,
+                halt: halt.map(Box::new),
                 cause,
             })
         }

@@ -26,7 +26,7 @@ pub(crate) struct Finding {
     /// The first and gravest of the reasons.
     pub cause: Cause,
     /// Where the trial stopped, where it did.
-    pub halt: Option<Halt>,
+    pub halt: Option<Box<Halt>>,
     /// Facts that bear the cause out, in the order in which they are told.
     pub evidence: Vec<Evidence>,
 }
@@ -56,7 +56,7 @@ impl Finding {
             }) => Some(step),
             _ => None,
         };
-        before.or(self.halt.as_ref().map(|halt| &halt.step))
+        before.or_else(|| self.halt.as_ref().map(|halt| &halt.step))
     }
 }
 

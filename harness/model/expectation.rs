@@ -19,13 +19,13 @@ pub(crate) enum Expectation {
     /// The next datagram is exactly this, or none comes.
     DataOrSilence(Data),
     /// One of these comes, of which the first that fits is taken.
-    OneOf(Vec<Expectation>),
+    OneOf(Vec<Self>),
     /// It comes, and no sooner than so long after it began to be waited for.
     NotBefore {
         /// The time that passes first.
         after: Duration,
         /// What comes.
-        what: Box<Expectation>,
+        what: Box<Self>,
     },
     /// Nothing comes, neither bytes nor an end.
     Silence,

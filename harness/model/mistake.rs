@@ -71,7 +71,7 @@ impl fmt::Display for Mistake {
     }
 }
 
-/// All mistakes of a scenario file, at least one, in the order of its lines.
+/// All mistakes of scenario files, at least one, in the order of their lines.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Mistakes {
     all: Vec<Mistake>,
@@ -91,6 +91,13 @@ impl Mistakes {
         Self { all, is_cut }
     }
 
+    /// The same with those of another file behind them.
+    pub(crate) fn and(mut self, other: Self) -> Self {
+        self.all.extend(other.all);
+        self.is_cut |= other.is_cut;
+        self
+    }
+
     /// Each of them.
     pub fn all(&self) -> &[Mistake] {
         &self.all
@@ -103,7 +110,7 @@ impl fmt::Display for Mistakes {
         let shown: Vec<_> = self.all.iter().map(Mistake::to_string).collect();
         f.write_str(&shown.join("\n\n"))?;
         match self.all.len() {
-            _ if self.is_cut => write!(f, "\n\nthe rest of the file was not read"),
+            _ if self.is_cut => write!(f, "\n\nwhat stands behind so many mistakes was not read"),
             0 | 1 => Ok(()),
             many => write!(f, "\n\n{many} mistakes"),
         }

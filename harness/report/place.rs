@@ -160,12 +160,12 @@ mod tests {
             };
             let finding = Finding {
                 cause: Cause::LeftUnread,
-                halt: Some(Halt {
+                halt: Some(Box::new(Halt {
                     step,
                     at: Duration::ZERO,
                     round: 1,
                     difference: None,
-                }),
+                })),
                 evidence: Vec::new(),
             };
             let place = Place::in_file(&file, 2, &finding).unwrap();

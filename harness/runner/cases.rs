@@ -21,6 +21,7 @@ use crate::judge::{Doubt, Skip, Verdict};
 use crate::launch::lab::Lab;
 use crate::launch::{Project, Target};
 use crate::model::error::Error;
+use crate::model::mistake::Mistakes;
 use crate::model::scenario::Scenario;
 use crate::model::spent::Spent;
 use crate::reference;
@@ -98,24 +99,43 @@ pub(crate) fn cases_of(place: &str, given: &Given) -> Result<Vec<CaseRun>, Error
 
 /// The cases of all scenario files below a folder, in the order of the files.
 fn cases_below(folder: &Path, given: &Given) -> Result<Vec<CaseRun>, Error> {
-    let files = scenario_files(folder);
+    let files = scenario_files(folder)?;
     if files.is_empty() {
         return Err(Error::NothingSelected(format!(
             "there is no scenario file below {}; they are called NAME.drill, and what is hidden or in a folder `target` is left out",
             folder.display()
         )));
     }
-    let mut cases = Vec::new();
+    with_all_mistakes(files.iter().map(|file| match file.is_file() {
+        true => cases_of_file(file, &prefix_below(folder, file), given),
+        false => Err(Error::Usage(format!(
+            "{} is no regular file",
+            file.display()
+        ))),
+    }))
+}
+
+/// The cases of several files; the mistakes of all of them, where there are some.
+///
+/// # Errors
+/// As for one of them.
+pub(crate) fn with_all_mistakes(
+    files: impl Iterator<Item = Result<Vec<CaseRun>, Error>>,
+) -> Result<Vec<CaseRun>, Error> {
+    let (mut cases, mut mistakes) = (Vec::new(), None::<Mistakes>);
     for file in files {
-        if !file.is_file() {
-            return Err(Error::Usage(format!(
-                "{} is no regular file",
-                file.display()
-            )));
+        match file {
+            Ok(more) => cases.extend(more),
+            Err(Error::Scenario(more)) => {
+                mistakes = Some(match mistakes {
+                    Some(before) => before.and(more),
+                    None => more,
+                });
+            }
+            Err(error) => return Err(error),
         }
-        cases.extend(cases_of_file(&file, &prefix_below(folder, &file), given)?);
     }
-    Ok(cases)
+    mistakes.map_or(Ok(cases), |mistakes| Err(Error::Scenario(mistakes)))
 }
 
 /// All cases of a file, called so in front of their names.

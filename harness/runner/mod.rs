@@ -37,7 +37,7 @@ mod unsaved;
 mod work;
 mod worth;
 
-pub(crate) use cases::{CaseRun, Given, cases_of, run_case, run_cases};
+pub(crate) use cases::{CaseRun, Given, cases_of, run_case, run_cases, with_all_mistakes};
 pub use check::check;
 pub(crate) use drawn::{artifact_name, unreadable_saved_cases};
 pub use interrupt::Interrupt;

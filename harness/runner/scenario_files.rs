@@ -1,43 +1,75 @@
 //! The scenario files of a folder.
 
+use crate::model::error::Error;
 use serde::Deserialize;
 use std::collections::BTreeSet;
 use std::fs::File;
 use std::io::BufReader;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-/// What builds write, which is not what anybody has written.
-const OF_BUILDS: &str = "target";
+/// What builds and package managers write, which is not what anybody has written.
+const OF_BUILDS: [&str; 2] = ["target", "node_modules"];
+
+/// No project has so many files beside those; whoever names `/` or a home is told so in seconds.
+const MOST_ENTRIES: usize = 100_000;
 
 /// The scenario files below a folder, sorted: `.drill` files and their JSON form. What is hidden is left out, and what builds write;
 /// a folder that links lead back to is gone through once.
-pub(crate) fn scenario_files(folder: &Path) -> Vec<PathBuf> {
-    let mut found = Vec::new();
-    find(folder, &mut BTreeSet::new(), &mut found);
-    found.sort();
-    found
+///
+/// # Errors
+/// There are more entries below it than a project has.
+pub(crate) fn scenario_files(folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    files_among(MOST_ENTRIES, folder)
 }
 
-fn find(folder: &Path, seen: &mut BTreeSet<PathBuf>, found: &mut Vec<PathBuf>) {
-    if !folder
-        .canonicalize()
-        .is_ok_and(|folder| seen.insert(folder))
-    {
-        return;
+/// The same of a folder with so many entries at most.
+fn files_among(most: usize, folder: &Path) -> Result<Vec<PathBuf>, Error> {
+    let mut search = Search {
+        left: most,
+        ..Search::default()
+    };
+    if search.go_through(folder).is_break() {
+        return Err(Error::Usage(format!(
+            "there are more than {most} files below {}; name a folder of scenarios",
+            folder.display()
+        )));
     }
-    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-    for entry in entries {
-        let name = entry.file_name();
-        let path = entry.path();
-        if name.to_string_lossy().starts_with('.') {
-            continue;
+    search.found.sort();
+    Ok(search.found)
+}
+
+#[derive(Default)]
+struct Search {
+    seen: BTreeSet<PathBuf>,
+    /// How many entries are still looked at.
+    left: usize,
+    found: Vec<PathBuf>,
+}
+
+impl Search {
+    fn go_through(&mut self, folder: &Path) -> ControlFlow<()> {
+        let real = folder.canonicalize();
+        if !real.is_ok_and(|folder| self.seen.insert(folder)) {
+            return ControlFlow::Continue(());
         }
-        match path.is_dir() {
-            true if name == OF_BUILDS => {}
-            true => find(&path, seen, found),
-            false if is_scenario_file(&path) => found.push(path),
-            false => {}
+        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+        for entry in entries {
+            let Some(left) = self.left.checked_sub(1) else {
+                return ControlFlow::Break(());
+            };
+            self.left = left;
+            let name = entry.file_name();
+            let path = entry.path();
+            match path.is_dir() {
+                _ if name.to_string_lossy().starts_with('.') => {}
+                true if OF_BUILDS.iter().any(|of_builds| name == *of_builds) => {}
+                true => self.go_through(&path)?,
+                false if is_scenario_file(&path) => self.found.push(path),
+                false => {}
+            }
         }
+        ControlFlow::Continue(())
     }
 }
 
@@ -96,7 +128,7 @@ mod tests {
     }
 
     fn names(folder: &tempfile::TempDir) -> Vec<String> {
-        let found = scenario_files(folder.path());
+        let found = scenario_files(folder.path()).unwrap();
         let names = found.iter().map(|file| prefix_below(folder.path(), file));
         names.collect()
     }
@@ -108,10 +140,22 @@ mod tests {
             ("a/b.drill", ""),
             ("a/notes.txt", ""),
             ("target/debug/c.drill", ""),
+            ("node_modules/x/c.drill", ""),
             (".hidden/d.drill", ""),
             (".e.drill", ""),
         ]);
         assert_eq!(names(&folder), ["a::b", "z"]);
+    }
+
+    #[test]
+    fn folder_with_more_files_than_a_project_has_is_refused() {
+        let folder = folder_with(&[("a.drill", ""), ("b/c.drill", "")]);
+        assert_eq!(files_among(3, folder.path()).unwrap().len(), 2);
+        let refused = files_among(2, folder.path()).unwrap_err().to_string();
+        assert!(
+            refused.starts_with("there are more than 2 files below"),
+            "{refused}"
+        );
     }
 
     #[test]

@@ -18,6 +18,7 @@ use crate::transcript::client_state::{Matcher, Progress};
 use crate::transcript::event::{ClientEvent, Ended, Exit, What};
 use crate::transcript::fault::Fault;
 use crate::transcript::instead::{Got, Instead};
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::collections::HashSet;
 use std::time::{Duration, Instant};
@@ -154,9 +155,7 @@ impl Drop for OneWaiter<'_> {
 impl Session<'_> {
     pub(super) async fn client_move(&self, client: &mut Client, action: &Action) -> (Ended, Flow) {
         self.prove_connection(client, action);
-        let filled = self.observer.recorder.client_states();
-        let action = &*filled.filled(client.id(), action);
-        drop(filled);
+        let action = &*self.filled(client, action);
         match action {
             Action::Connect(options) => {
                 // Its last place is free before another is asked for, which nobody takes in between.
@@ -212,6 +211,12 @@ impl Session<'_> {
             }
         }
         (Ended::Done, Flow::Continue(()))
+    }
+
+    /// An action with what was captured before.
+    fn filled<'b>(&self, client: &Client, action: &'b Action) -> Cow<'b, Action> {
+        let client_states = self.observer.recorder.client_states();
+        client_states.filled(client.id(), action)
     }
 
     /// Whether a connection that has to be in the server's hands is kept from it by the kernel.

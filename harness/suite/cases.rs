@@ -10,8 +10,13 @@ use std::path::{Path, PathBuf};
 /// A test for each case of the files below a folder, and one that fails for each file that cannot be understood.
 pub(super) fn tests(suite: &Suite, folder: &Path) -> Vec<Test> {
     let of_file = |file: PathBuf| tests_of_file(suite, folder, &file);
-    let files = runner::scenario_files(folder).into_iter();
-    files.flat_map(of_file).collect()
+    match runner::scenario_files(folder) {
+        Ok(files) => files.into_iter().flat_map(of_file).collect(),
+        Err(error) => {
+            let name = folder.display().to_string();
+            vec![Test::new(name, move || Err(error.chain()))]
+        }
+    }
 }
 
 fn tests_of_file(suite: &Suite, folder: &Path, file: &Path) -> Vec<Test> {

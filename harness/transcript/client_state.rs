@@ -43,7 +43,7 @@ pub(crate) struct Matcher<'a> {
     /// It is all there, so many bytes, unless what comes next belongs to it.
     whole_at: Option<usize>,
     /// The ways in which it may come, where there are several, or it must not come at once.
-    ways: Vec<Matcher<'a>>,
+    ways: Vec<Self>,
     /// The first of them in which it has come.
     came: Option<usize>,
 }
@@ -800,7 +800,7 @@ impl ClientStates {
         let value = |name: &str| {
             let all = self.captured.get(name)?;
             let own = all.iter().find(|(by, _)| *by == id);
-            own.or(all.last()).map(|(_, bytes)| bytes.clone())
+            own.or_else(|| all.last()).map(|(_, bytes)| bytes.clone())
         };
         Cow::Owned(action.filled(&value))
     }

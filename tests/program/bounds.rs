@@ -29,7 +29,6 @@ fn make_pipe(path: &Path) {
 #[case::target(&["check", "/dev/zero"], "larger than 1MiB, the most that a profile or target file may have")]
 #[case::profile(&["check", "--speaks", "/dev/zero", "--", "true"], "larger than 1MiB")]
 #[case::report(&["report", "merge", "/dev/zero"], "larger than 256MiB, the most that a report may have")]
-#[case::folder(&["run", "/"], "reading /: Is a directory")]
 #[case::target_folder(&["check", "/"], "reading /: Is a directory")]
 #[case::nothing(&["run", "/nowhere.drill"], "reading /nowhere.drill: No such file")]
 fn file_that_is_none_is_an_error_that_says_why(#[case] arguments: &[&str], #[case] why: &str) {

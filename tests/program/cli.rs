@@ -120,7 +120,7 @@ fn json_report_has_the_fields_of_format_1() {
     );
     assert_eq!(report["seed"], 7);
     assert!(report["duration_ms"].is_u64());
-    let summary = serde_json::json!({"pass": 1, "fail": 0, "inconclusive": 0, "skip": 1, "known": 0, "warn": 0});
+    let summary = serde_json::json!({"pass": 1, "fail": 0, "inconclusive": 0, "skip": 1, "known": 0, "warn": 0, "flaky": 0});
     assert_eq!(report["summary"], summary);
     assert!(report["observations"]["close_after_reply"].is_string());
     let [passed, skipped] = report["checks"].as_array().unwrap().as_slice() else {

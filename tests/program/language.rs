@@ -95,17 +95,49 @@ fn all_mistakes_of_a_file_are_told_at_once() {
     let file = folder.path().join("wrong.drill");
     let text = "server: echo\n\ncase a\n  clients: alice\n\n  alice conect\n  alice send \"{sid}\"\n  alcie close\n  alice expect fin or rst\n";
     std::fs::write(&file, text).unwrap();
-    let run = sockdrill(&["run"]).arg(&file).run().code(2);
+    let other = folder.path().join("other.drill");
+    std::fs::write(&other, "server: echo\n\ncase a\n  settel\n").unwrap();
+    let run = sockdrill(&["run"]).args([&file, &other]).run().code(2);
     for part in [
+        "other.drill:4:3",
         "wrong.drill:6:9",
         "did you mean `connect`?",
         "wrong.drill:8:3",
         "did you mean `alice`?",
         "wrong.drill:9:23",
-        "3 mistakes",
+        "4 mistakes",
     ] {
         assert!(run.stderr.contains(part), "{part} in {}", run.stderr);
     }
+}
+
+#[test]
+fn mistakes_are_told_to_editors_and_programs() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("wrong.drill");
+    std::fs::write(&file, "server: echo\n\ncase a\n  settel\n  pause 1\n").unwrap();
+    let told = |format: &str| {
+        let fmt = sockdrill(&["fmt", "--check", "--message-format", format]);
+        fmt.arg(&file).run().code(2)
+    };
+    let short = told("short").stderr;
+    let first = format!(
+        "{}:4:3: error: there is no client `settel` here",
+        file.display()
+    );
+    assert!(short.starts_with(&first), "{short}");
+    assert_eq!(short.lines().count(), 2, "{short}");
+    let json = told("json").stdout;
+    let lines: Vec<serde_json::Value> = json
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    assert_eq!(lines[0]["line"], 4);
+    assert_eq!(
+        (&lines[1]["column"], &lines[1]["end_column"]),
+        (&9.into(), &10.into())
+    );
+    assert_eq!(lines[1]["text"], "  pause 1");
 }
 
 #[test]

@@ -67,21 +67,22 @@ fn pages() -> Vec<PathBuf> {
     pages
 }
 
-/// What a command prints, with the program under test as `sockdrill`.
-fn printed(command: &str) -> String {
+/// What a command prints in a folder, with the program under test as `sockdrill`.
+fn printed(command: &str, here: &Path) -> String {
     let folder = Path::new(env!("CARGO_BIN_EXE_sockdrill")).parent().unwrap();
     let path = std::env::var("PATH").unwrap_or_default();
     let output = Command::new("sh")
         .args(["-c", &format!("{command} 2>&1")])
         .env("PATH", format!("{}:{path}", folder.display()))
+        .current_dir(here)
         .output()
         .unwrap();
     String::from_utf8_lossy(&output.stdout).into_owned()
 }
 
-/// Why a page is not true, if it is not: a command that prints something else than the page says.
-fn untrue(page: &Path, example: &Example) -> Option<String> {
-    let output = printed(&example.command);
+/// Why a page is not true, if it is not: a command that prints something else in a folder than the page says.
+fn untrue_in(here: &Path, page: &Path, example: &Example) -> Option<String> {
+    let output = printed(&example.command, here);
     let lines: Vec<_> = output.trim_end().lines().map(str::trim_end).collect();
     (!matches(&example.output, &lines)).then(|| {
         format!(
@@ -110,7 +111,7 @@ fn pages_show_what_the_program_prints() {
     let work = || {
         let mut wrong = Vec::new();
         while let Some((page, example)) = all.get(next.fetch_add(1, Ordering::Relaxed)) {
-            wrong.extend(untrue(page, example));
+            wrong.extend(untrue_in(Path::new("."), page, example));
         }
         wrong
     };
@@ -172,4 +173,50 @@ fn scenarios_of_pages_pass() {
     run.code(0).prints(" 0 failed, 0 inconclusive");
     let check = crate::kit::sockdrill(&["fmt", "--check"]);
     check.args(&files).run().code(0);
+}
+
+/// What a page has its reader do in an empty folder: to save a file, or to type a command.
+enum Doing<'a> {
+    Saves(&'a str, &'a str),
+    Types(Example),
+}
+
+/// The fenced blocks that name a file, and those that are typed in a folder, in their order.
+fn doings(text: &str) -> Vec<Doing<'_>> {
+    let mut all = Vec::new();
+    for block in text.split("\n```").filter(|block| !block.starts_with('\n')) {
+        let Some((info, body)) = block.split_once('\n') else {
+            continue;
+        };
+        match info.split_once(' ') {
+            Some(("console", "in that folder")) => {
+                let block = format!("```console\n{body}\n```\n");
+                all.extend(examples(&block).into_iter().map(Doing::Types));
+            }
+            Some(("python" | "drill" | "toml", file)) => all.push(Doing::Saves(file, body)),
+            _ => {}
+        }
+    }
+    all
+}
+
+#[test]
+fn first_scenario_comes_about_word_for_word_in_an_empty_folder() {
+    let page = Path::new("docs/first-scenario.md");
+    let text = std::fs::read_to_string(page).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let mut typed = 0;
+    for doing in doings(&text) {
+        match doing {
+            Doing::Saves(file, body) => {
+                std::fs::write(folder.path().join(file), format!("{body}\n")).unwrap();
+            }
+            Doing::Types(example) => {
+                let wrong = untrue_in(folder.path(), page, &example);
+                assert!(wrong.is_none(), "{}", wrong.unwrap_or_default());
+                typed += 1;
+            }
+        }
+    }
+    assert_eq!(typed, 4);
 }
