@@ -64,7 +64,8 @@ braces stands for what may differ:
 | `{NAME:REGEX}` | the same, and captures it: `{NAME}` stands for these bytes in every line below, of any client |
 
 What is captured by a crowd belongs to each of its clients alone. Where nothing stands behind a regular expression it takes as much as
-comes; it is over when something else comes, the connection ends, or nothing has come for a while, so write what stands behind it where you can.
+comes; it is over when something else comes, the connection ends, the server rests, or the time is up, so write what stands behind it where you
+can. Two of them do not stand side by side.
 
 ```drill
 # What the server makes up is said again by whoever is meant to, and comes to nobody else.

@@ -2,9 +2,6 @@
 
 use std::time::Duration;
 
-/// What one step sends or expects; more would hold the harness's memory to account, not the server.
-pub(super) const MOST_BYTES: usize = 64 << 20;
-
 /// As many lines as anyone reads in a transcript, and then some.
 pub(super) const MOST_TIMES: u32 = 1_000_000;
 

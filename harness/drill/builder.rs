@@ -15,8 +15,10 @@ use crate::model::error::Error;
 use crate::model::mistake::{Mistake, Mistakes};
 use crate::model::profile::Transport;
 use crate::model::scenario::{ClientGroup, Line, Scenario, Step, Waiver};
+use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 /// A file in the making.
 #[derive(Default)]
@@ -24,8 +26,7 @@ pub(super) struct Builder<'a> {
     file: DrillFile,
     /// The folder that the file stands in, where it is one.
     folder: Option<PathBuf>,
-    /// How many files include this one, each in the one before.
-    included: usize,
+    inclusion: Inclusion,
     /// Every payload that a line may name, those of included files too.
     payloads: Vec<Payload>,
     /// What is being read.
@@ -45,6 +46,15 @@ pub(super) struct Builder<'a> {
     mistakes: Vec<Mistake>,
     /// What has been said to be wrong in the part that is being read: a name that is not declared is so in all of its lines.
     told: BTreeSet<String>,
+}
+
+/// Where a file stands among those that include it.
+#[derive(Clone, Default)]
+pub(super) struct Inclusion {
+    /// The files that include it, each in the one before, and the file itself, where it is one.
+    chain: Vec<PathBuf>,
+    /// All files that were taken so far, by whichever of them: each is taken once.
+    taken: Rc<RefCell<BTreeSet<PathBuf>>>,
 }
 
 /// The part of a file that lines belong to.
@@ -79,12 +89,11 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The same of a file that stands in this folder.
-    pub(super) fn in_folder(self, folder: Option<&Path>) -> Self {
-        Self {
-            folder: folder.map(Path::to_owned),
-            ..self
-        }
+    /// The same of this file.
+    pub(super) fn of_file(mut self, path: &Path) -> Self {
+        self.folder = path.parent().map(Path::to_owned);
+        self.inclusion.chain.extend(path.canonicalize());
+        self
     }
 
     /// What the next line may name.
@@ -253,11 +262,7 @@ impl<'a> Builder<'a> {
         if let Err(problem) = self.at_top() {
             return self.mistake(place, problem.about(place));
         }
-        let taken = self.read_included(&name).and_then(|taken| {
-            self.file.beside.add(taken.clone())?;
-            Ok(taken)
-        });
-        match taken {
+        match self.read_included(&name) {
             Ok(taken) => {
                 self.payloads.extend(taken.payloads);
                 self.file.setup.clients.extend(taken.setup.clients);
@@ -272,23 +277,37 @@ impl<'a> Builder<'a> {
         }
     }
 
-    fn read_included(&self, name: &str) -> Result<Shared, String> {
+    /// What a file shares; nothing where that was taken before.
+    fn read_included(&mut self, name: &str) -> Result<Shared, String> {
         let folder = self.folder.as_ref();
         let folder = folder.ok_or("a scenario that is no file can include none")?;
-        if self.included == DEEPEST_INCLUDE {
+        let path = folder.join(name);
+        let text = DrillText::read_found(&path).map_err(|error| error.chain())?;
+        let real = path.canonicalize().map_err(|error| error.to_string())?;
+        let Inclusion { chain, taken } = &self.inclusion;
+        if chain.contains(&real) {
+            return Err("it includes this one, or is it".to_owned());
+        }
+        if chain.len() > DEEPEST_INCLUDE {
             return Err(format!(
                 "{DEEPEST_INCLUDE} files include each other already"
             ));
         }
-        let text = DrillText::read_found(&folder.join(name));
-        let text = text.map_err(|error| error.chain())?;
-        let file = text.included(self.included + 1);
-        file.map(DrillFile::shared).map_err(|error| error.chain())
+        if !taken.borrow_mut().insert(real) {
+            return Ok(Shared::default());
+        }
+        let file = text.included_by(self.inclusion.clone());
+        let shared = file.map_err(|error| error.chain())?.shared();
+        self.file.beside.add(shared.clone())?;
+        Ok(shared)
     }
 
-    /// Lets a file have no cases: so many others include it, each in the one before.
-    pub(super) fn included_in(self, included: usize) -> Self {
-        Self { included, ..self }
+    /// Of a file that others include.
+    pub(super) fn included_by(inclusion: Inclusion) -> Self {
+        Self {
+            inclusion,
+            ..Self::default()
+        }
     }
 
     fn begin_setup(&mut self, place: Place<'a>) -> Result<(), Problem> {

@@ -1,7 +1,7 @@
 //! A `.drill` file as a value: read, formatted and printed.
 
 use super::bounds::LONGEST_LINE;
-use super::builder::Builder;
+use super::builder::{Builder, Inclusion};
 use super::diagnostic::{Diagnostic, Place};
 use super::layout::{Layout, Row};
 use super::payload::Payload;
@@ -125,7 +125,7 @@ impl DrillFile {
     /// Parses the text of a file; `name` is what messages call it.
     ///
     /// # Errors
-    /// The first mistake, shown in its line with what to write instead.
+    /// All mistakes, each shown in its line with what to write instead.
     pub fn parse(name: &str, text: &str) -> Result<Self, Error> {
         Self::parse_over(name, text, None)
     }
@@ -210,13 +210,13 @@ impl DrillText {
         self.built_by(Builder::over(over))
     }
 
-    /// The same of a file that so many others include, each in the one before.
-    pub(super) fn included(&self, included: usize) -> Result<DrillFile, Error> {
-        self.built_by(Builder::default().included_in(included))
+    /// The same of a file that these include, each in the one before.
+    pub(super) fn included_by(&self, others: Inclusion) -> Result<DrillFile, Error> {
+        self.built_by(Builder::included_by(others))
     }
 
     fn built_by(&self, builder: Builder<'_>) -> Result<DrillFile, Error> {
-        let builder = builder.in_folder(self.path.parent());
+        let builder = builder.of_file(&self.path);
         match self.is_json {
             true => DrillFile::from_json_by(&self.name, &self.text, builder),
             false => walk(&self.name, &self.text, builder, |_| {}),
@@ -232,7 +232,7 @@ impl DrillText {
             return self.parsed(None)?.to_json();
         }
         let mut layout = Layout::default();
-        let builder = Builder::default().in_folder(self.path.parent());
+        let builder = Builder::default().of_file(&self.path);
         walk(&self.name, &self.text, builder, |row| layout.add(&row))?;
         Ok(layout.finish())
     }

@@ -235,7 +235,16 @@ impl JsonLine {
 
     fn read(&self, known: Known<'_>) -> Read<Statement> {
         let all = 0..self.line.len();
-        match statement::read(&mut Reader::new(&self.line, known))? {
+        let mut reader = Reader::new(&self.line, known);
+        let read = statement::read(&mut reader)?;
+        if let Some(comment) = reader.comment().filter(|_| !self.is_step) {
+            let start = self.line.len() - comment.len();
+            return Err(
+                Diagnostic::new(start..start + 1, "a `#` begins a comment in a line")
+                    .label("leave it out"),
+            );
+        }
+        match read {
             Some(sentence) if !self.is_step || matches!(sentence, Statement::Step(_)) => {
                 Ok(sentence)
             }

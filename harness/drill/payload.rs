@@ -41,7 +41,7 @@ pub(super) fn base64(line: &mut Reader<'_>) -> Read<Source> {
     Ok(written(words, bytes))
 }
 
-/// Reads the name of a file that stands beside the scenario, or below its folder, and its bytes.
+/// Reads the name of a file, the way to which begins at the scenario, and its bytes.
 pub(super) fn file(line: &mut Reader<'_>) -> Read<Source> {
     let name = line.text("the name of a file in quotes, such as \"request.bin\"")?;
     let folder = line.known.folder.ok_or_else(|| {

@@ -66,7 +66,7 @@ pub(super) const KEYWORDS: &[Verb<Statement>] = &[
     },
     Verb {
         usage: "include: FILE",
-        about: "Takes the payloads, the terms and the setup of another file, which stands beside this one or below its folder.",
+        about: "Takes the payloads, the terms and the setup of another file; the way to it begins at the folder of this one.",
         example: "include: login.drill",
         read: |line| setting(line, "the name of a file").map(Statement::Include),
     },
@@ -340,6 +340,9 @@ fn promise(line: &mut Reader<'_>) -> Read<Statement> {
         ));
     }
     match Promises::parse(&text) {
+        Ok(_) if text.contains('\n') => {
+            Err(Diagnostic::new(line.since(start), "a promise is one line"))
+        }
         Ok(_) => Ok(Statement::Promise(text)),
         Err(message) => {
             let row = PROMISES.iter().find(|row| row.name == word);

@@ -1,6 +1,6 @@
 //! The steps of the language, as tables: what clients do, what is done to the server, what both may expect.
 
-use super::bounds::{MOST_BYTES, MOST_FILES, MOST_PIECES, MOST_TIMES};
+use super::bounds::{MOST_FILES, MOST_PIECES, MOST_TIMES};
 use super::diagnostic::Diagnostic;
 use super::payload;
 use super::reader::{Choice, Read, Reader, Verb, words};
@@ -9,6 +9,7 @@ use crate::model::action::{Action, ConnectOptions, ReadRate};
 use crate::model::data::{Data, Segmentation, Source};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::form::Wait;
+use crate::model::limits::MOST_OF_A_STEP;
 use crate::model::literal::Size;
 use crate::model::server_action::{Second, ServerAction, Signal, Streams};
 use std::time::Duration;
@@ -317,7 +318,7 @@ pub(super) const SOURCES: &[Verb<Source>] = &[
     },
     Verb {
         usage: "file \"PATH\"",
-        about: "The bytes of a file beside the scenario, or below its folder; 1MiB at most.",
+        about: "The bytes of a file, 960KiB at most; the way to it begins at the folder of the scenario.",
         example: "alice send file \"request.bin\"",
         read: payload::file,
     },
@@ -485,9 +486,9 @@ impl Tail {
             capitals: self.capitals,
         };
         let bytes = data.checked_length().unwrap_or(usize::MAX);
-        if bytes > MOST_BYTES {
+        if bytes > MOST_OF_A_STEP {
             let title = format!("this is {} of data", Size(bytes));
-            let label = format!("write at most {} in one step", Size(MOST_BYTES));
+            let label = format!("write at most {} in one step", Size(MOST_OF_A_STEP));
             return Err(Diagnostic::new(line.since(start), title).label(label));
         }
         Ok(data)

@@ -503,6 +503,11 @@ const WRONG_LINES: &[(&str, usize, &[&str])] = &[
     ("case", 7, &["write what happens in it"]),
     ("alice never \"{sid}\"", 16, &["{sid} has no value here"]),
     (
+        "alice expect \"{a:x*}{b:y}\"",
+        23,
+        &["nothing tells where {a:x*} ends and {b:y} begins"],
+    ),
+    (
         "alice expect \"{any:x}\"",
         17,
         &["`any` cannot be the name of a variable"],
@@ -1292,7 +1297,7 @@ fn holes() -> impl Strategy<Value = (Hole, Vec<u8>)> {
         let mut template = Template::parse_with_variables(text).unwrap();
         template.rest.remove(0).0
     });
-    (prop::sample::select(holes.to_vec()), vec(any::<u8>(), 0..6))
+    (prop::sample::select(holes.to_vec()), vec(any::<u8>(), 1..6))
 }
 
 fn templates() -> impl Strategy<Value = Expectation> {

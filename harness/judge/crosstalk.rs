@@ -59,14 +59,20 @@ fn collect<'a>(lines: &'a [Line], who: usize, found: &mut Vec<&'a Data>) {
             Step::Repeat { lines, .. } => collect(lines, who, found),
             Step::Client {
                 who: of,
-                action:
-                    Action::Expect {
-                        what: Expectation::Data(data) | Expectation::DataOrSilence(data),
-                        ..
-                    },
-            } if *of == who => found.push(data),
+                action: Action::Expect { what, .. },
+            } if *of == who => exactly(what, found),
             _ => {}
         }
+    }
+}
+
+/// The data that an expectation is met by, in one of its ways.
+fn exactly<'a>(what: &'a Expectation, found: &mut Vec<&'a Data>) {
+    match what {
+        Expectation::Data(data) | Expectation::DataOrSilence(data) => found.push(data),
+        Expectation::NotBefore { what, .. } => exactly(what, found),
+        Expectation::OneOf(ways) => ways.iter().for_each(|way| exactly(way, found)),
+        _ => {}
     }
 }
 
@@ -112,6 +118,24 @@ mod tests {
     #[test]
     fn bytes_that_a_client_is_owed_sooner_or_later_are_its_own() {
         assert_eq!(whose(&owed_each("hello 12", "hello 34"), "hello"), None);
+    }
+
+    #[test]
+    fn bytes_of_one_of_several_ways_or_of_later_are_owed_too() {
+        let data = |text: &str| Expectation::Data(Data::literal(text));
+        let either = Expectation::OneOf(vec![data("HELLO"), data("BYE!!")]);
+        let later = Expectation::NotBefore {
+            after: std::time::Duration::from_secs(1),
+            what: Box::new(data("HELLO")),
+        };
+        for owed in [either, later] {
+            let lines = vec![
+                ClientSteps::of(0).expect(owed).lines(),
+                ClientSteps::of(1).expect(data("HELLO")).lines(),
+            ];
+            let of_both = scenario("case", &[("alice", 1), ("bob", 1)], lines);
+            assert_eq!(whose(&of_both, "HELLO"), None);
+        }
     }
 
     /// Names and numbers are short, and meet by chance.

@@ -218,6 +218,14 @@ pub(crate) enum Doubt {
 }
 
 impl Doubt {
+    /// What must never come may be among so many bytes that nobody has kept.
+    pub(super) fn unkept(bytes: usize) -> Self {
+        Self::Unproven {
+            fault: Fault::Step("never".to_owned()),
+            evidence: format!("{bytes} bytes that came are not kept"),
+        }
+    }
+
     /// The kind of doubt, permanent.
     pub(crate) fn kind(&self) -> &'static str {
         match self {

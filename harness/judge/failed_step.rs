@@ -555,12 +555,10 @@ fn client_failed(
     };
     let settled = how != Ended::Done;
     let mut sought = Matcher::new(what, id.member);
+    let seen = client_states.take(id, &mut sought, settled);
     let state = client_states.of(id);
-    let instead = match state.look(&mut sought, settled) {
-        Progress::Met => {
-            client_states.consume(id, &sought);
-            return None;
-        }
+    let instead = match seen {
+        Progress::Met => return None,
         // What is only required proves nothing where it does not come, and is nobody's fault.
         _ if action.form().required => return None,
         Progress::Broken(instead) => instead,

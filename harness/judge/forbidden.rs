@@ -3,33 +3,70 @@
 use super::cause::Cause;
 use crate::model::action::Action;
 use crate::model::data::find;
+use crate::model::limits::MOST_OF_A_STEP;
 use crate::model::literal;
+use crate::model::phase::Phase;
 use crate::model::scenario::{Line, Step};
 use crate::model::server_action::ServerAction;
 use crate::model::trial::Trial;
-use crate::transcript::client_state::{ClientStates, Matcher, Progress};
+use crate::transcript::client_state::{ClientStates, Matcher};
 use crate::transcript::event::{
     ClientEvent, ClientId, Ended, Event, ServerEvent, Transcript, What,
 };
+use std::sync::Arc;
+
+/// What is known of what must never come, or be printed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum Forbidden {
+    /// It came, or was printed.
+    Came(Cause),
+    /// It did not come in what is kept, and so many bytes are not kept.
+    Unkept(usize),
+    /// It did not come.
+    DidNotCome,
+}
 
 /// The first bytes that a step of the scenario says must never come, and that came.
-pub(super) fn forbidden(trial: &Trial, transcript: &Transcript) -> Option<Cause> {
+pub(super) fn forbidden(trial: &Trial, transcript: &Transcript) -> Forbidden {
+    let steps = trial.scenario().steps();
+    if !steps.iter().any(|line| forbids(&line.step)) {
+        return Forbidden::DidNotCome;
+    }
     let mut seen = Seen::of(trial);
     let events = transcript.before_repeats().iter();
-    events
+    let came = events
         .map(|event| seen.apply(event))
-        .find_map(|cause| cause)
+        .find_map(|cause| cause);
+    match (came, seen.unkept) {
+        (Some(cause), _) => Forbidden::Came(cause),
+        (None, 0) => Forbidden::DidNotCome,
+        (None, bytes) => Forbidden::Unkept(bytes),
+    }
+}
+
+/// Whether a step says that something must never come.
+fn forbids(step: &Step) -> bool {
+    matches!(
+        step,
+        Step::Client {
+            action: Action::Never(_),
+            ..
+        } | Step::Server(ServerAction::NeverOutput(_))
+    )
 }
 
 /// What is forbidden at a point of the transcript, and what could still become that.
 struct Seen<'a> {
     trial: &'a Trial,
+    phase: Phase,
     steps: Vec<&'a Line>,
     client_states: ClientStates,
     watches: Vec<Watch>,
-    /// What must not be printed.
+    /// What must not be printed, and what was printed that somebody looked for.
     output: Vec<&'a [u8]>,
-    printed: Vec<u8>,
+    printed: Vec<Vec<u8>>,
+    /// How many bytes came to those who are watched that nobody has kept.
+    unkept: usize,
 }
 
 /// Bytes that must not come to a client.
@@ -55,11 +92,13 @@ impl<'a> Seen<'a> {
     fn of(trial: &'a Trial) -> Self {
         Self {
             trial,
+            phase: Phase::Before,
             steps: Vec::new(),
             client_states: ClientStates::hearing(&trial.unasked),
             watches: Vec::new(),
             output: Vec::new(),
             printed: Vec::new(),
+            unkept: 0,
         }
     }
 
@@ -67,6 +106,7 @@ impl<'a> Seen<'a> {
         self.client_states.apply(event);
         match &event.what {
             What::Phase(phase) => {
+                self.phase = *phase;
                 self.steps = self.trial.steps(*phase);
                 self.watches.clear();
                 None
@@ -76,8 +116,8 @@ impl<'a> Seen<'a> {
                 self.printed_so_far()
             }
             What::Client(id, event) => self.came(*id, event),
-            What::Server(ServerEvent::Output(text)) => {
-                self.printed.extend_from_slice(text);
+            What::Server(ServerEvent::Printed(text)) => {
+                self.printed.push(text.clone());
                 self.printed_so_far()
             }
             _ => None,
@@ -91,10 +131,19 @@ impl<'a> Seen<'a> {
                 watches.for_each(|watch| watch.last.clear());
                 None
             }
-            ClientEvent::Received(bytes) => watches.find_map(|watch| {
-                let found = watch.finds(&bytes.bytes());
-                found.then(|| watch.bytes.clone())
-            }),
+            ClientEvent::Received(bytes) => {
+                let unkept = bytes.known_from();
+                let came = (unkept == 0).then(|| bytes.bytes());
+                let last = bytes.cut().map(|cut| Arc::clone(&cut.then));
+                let came = came.as_deref().or(last.as_deref()).unwrap_or_default();
+                watches.find_map(|watch| {
+                    if unkept > 0 {
+                        watch.last.clear();
+                        self.unkept += unkept;
+                    }
+                    watch.finds(came).then(|| watch.bytes.clone())
+                })
+            }
             ClientEvent::Datagram { bytes, .. } => {
                 let found = watches.find(|watch| find(bytes, &watch.bytes).is_some());
                 found.map(|watch| watch.bytes.clone())
@@ -110,7 +159,7 @@ impl<'a> Seen<'a> {
 
     fn printed_so_far(&self) -> Option<Cause> {
         let mut all = self.output.iter();
-        let found = all.find(|text| find(&self.printed, text).is_some())?;
+        let found = all.find(|text| self.printed.iter().any(|printed| printed == *text))?;
         Some(Cause::Forbidden {
             client: None,
             text: literal::shown(found),
@@ -121,7 +170,7 @@ impl<'a> Seen<'a> {
     fn step_over(&mut self, step: usize, member: u32, how: Ended) {
         match self.steps.get(step).map(|line| &line.step) {
             Some(Step::Client { who, action }) => {
-                let client = ClientId { who: *who, member };
+                let client = self.phase.client(*who, member);
                 let action = self.client_states.filled(client, action).into_owned();
                 self.of_client(client, &action, how);
             }
@@ -131,26 +180,26 @@ impl<'a> Seen<'a> {
     }
 
     fn of_client(&mut self, client: ClientId, action: &Action, how: Ended) {
-        if let Action::Never(data) = action {
+        // What is too long was not performed.
+        if let Action::Never(data) = action
+            && action.bytes() <= MOST_OF_A_STEP
+        {
             let bytes = data.bytes(client.member);
+            let is_watched = |watch: &Watch| watch.client == client && watch.bytes == bytes;
             // A variable that was captured as nothing forbids nothing.
-            if !bytes.is_empty() {
+            if !bytes.is_empty() && !self.watches.iter().any(is_watched) {
+                let last = Vec::new();
                 self.watches.push(Watch {
                     client,
                     bytes,
-                    last: Vec::new(),
+                    last,
                 });
             }
         }
         if let Some(what) = action.awaited() {
             let mut sought = Matcher::new(what, client.member);
-            let seen = self
-                .client_states
-                .of(client)
-                .look(&mut sought, how != Ended::Done);
-            if seen == Progress::Met {
-                self.client_states.consume(client, &sought);
-            }
+            self.client_states
+                .take(client, &mut sought, how != Ended::Done);
         }
     }
 }
@@ -161,7 +210,7 @@ mod tests {
     use crate::model::data::{Data, Part, Source};
     use crate::model::dialogue::{ClientSteps, scenario};
     use crate::model::expectation::Expectation;
-    use crate::model::phase::Phase;
+    use crate::model::passage::Cut;
     use crate::model::template::Template;
     use std::time::Duration;
 
@@ -192,7 +241,11 @@ mod tests {
         let at = Duration::ZERO;
         let events = what.into_iter().map(|what| Event { at, what });
         let events = events.collect();
-        forbidden(&trial, &Transcript { events })
+        match forbidden(&trial, &Transcript { events }) {
+            Forbidden::Came(cause) => Some(cause),
+            Forbidden::Unkept(bytes) => panic!("{bytes} bytes are not kept"),
+            Forbidden::DidNotCome => None,
+        }
     }
 
     fn of_alice(action: Action) -> Vec<Vec<Line>> {
@@ -314,21 +367,53 @@ mod tests {
     fn what_was_printed_before_is_forbidden_too() {
         let action = ServerAction::NeverOutput(b"panic".to_vec());
         let steps = || vec![vec![Step::Server(action.clone()).into()]];
-        let printed = |text: &str| What::Server(ServerEvent::Output(text.as_bytes().to_vec()));
+        let printed = |text: &str| What::Server(ServerEvent::Printed(text.as_bytes().to_vec()));
         let over = || What::StepEnded {
             step: 0,
             member: None,
             how: Ended::Done,
         };
-        let (pa, nic) = (printed("pa"), printed("nic"));
+        let panic = || printed("panic");
         assert_eq!(
-            found(steps(), vec![over(), pa.clone(), nic.clone()]),
+            found(steps(), vec![over(), panic()]),
             came_to(None, "panic")
         );
         assert_eq!(
-            found(steps(), vec![pa.clone(), nic, over()]),
+            found(steps(), vec![panic(), over()]),
             came_to(None, "panic")
         );
-        assert_eq!(found(steps(), vec![over(), pa]), None);
+        assert_eq!(found(steps(), vec![over(), printed("other")]), None);
+        assert_eq!(
+            found(of_alice(never("panic")), vec![done(0), panic()]),
+            None
+        );
+    }
+
+    #[test]
+    fn what_is_not_kept_may_have_been_it() {
+        let trial = Trial::alone(scenario("case", &[("alice", 1)], of_alice(never("secret"))));
+        let cut = |text: &str| {
+            let passage = Cut::of(text.as_bytes()).into();
+            What::Client(ALICE, ClientEvent::Received(passage))
+        };
+        let of = |what: Vec<What>| {
+            let what = [vec![What::Phase(Phase::Scenario), done(0)], what].concat();
+            let at = Duration::ZERO;
+            let events = what.into_iter().map(|what| Event { at, what }).collect();
+            forbidden(&trial, &Transcript { events })
+        };
+        let flood = "x".repeat(100);
+        assert_eq!(of(vec![cut(&flood)]), Forbidden::Unkept(84));
+        // Half of it before the gap, and half behind.
+        let across = vec![
+            received(ALICE, "sec"),
+            cut(&(flood.clone() + &"ret".repeat(6))),
+        ];
+        assert_eq!(of(across), Forbidden::Unkept(102));
+        let behind = vec![cut(&(flood + "a secret"))];
+        assert_eq!(
+            of(behind),
+            Forbidden::Came(came_to(Some("alice"), "secret").unwrap())
+        );
     }
 }

@@ -5,7 +5,7 @@ use super::cause::Cause;
 use super::doubt::{Doubt, Skip};
 use super::ending::{deafness, deafness_so_far, ended_by, last_exit, unexpected_end};
 use super::failed_step::{FailedStep, first_failed_step};
-use super::forbidden::forbidden;
+use super::forbidden::{Forbidden, forbidden};
 use super::growth;
 use super::invariants::{invariants, left_so_far};
 use super::verdict::{Evidence, Finding, Halt, Verdict};
@@ -33,7 +33,12 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
     if let Some(Cause::Died { exit, .. }) = death.as_ref().filter(leaves) {
         return Verdict::Inconclusive(Doubt::InBackground { exit: *exit });
     }
-    let mut grave = alarms.chain(death).peekable();
+    let (came, unkept) = match forbidden(trial, transcript) {
+        Forbidden::Came(cause) => (Some(cause), None),
+        Forbidden::Unkept(bytes) => (None, Some(Doubt::unkept(bytes))),
+        Forbidden::DidNotCome => (None, None),
+    };
+    let mut grave = alarms.chain(death).chain(came).peekable();
     let is_grave = grave.peek().is_some();
     // A death is the server's fault in every phase: it may be late fruit of what an earlier trial did to it.
     if let Some(failed) = failure.as_ref().filter(early).filter(|_| !is_grave) {
@@ -50,14 +55,9 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
         return Verdict::Inconclusive(doubt);
     }
     let broken = invariants(trial, transcript);
-    let forbidden = forbidden(trial, transcript);
     let failed = failure.as_ref().map(FailedStep::in_its_phase);
     let failed = failed.map(|step| with_its_end(step, transcript));
-    let causes = grave
-        .chain(deafness)
-        .chain(forbidden)
-        .chain(failed)
-        .chain(broken);
+    let causes = grave.chain(deafness).chain(failed).chain(broken);
     let mut causes = news_first(causes, trial);
     let Some(cause) = causes.next() else {
         if is_deferred(transcript) {
@@ -65,6 +65,7 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
         }
         let doubt = not_yet(trial, transcript)
             .or_else(|| unproven(transcript))
+            .or(unkept)
             .or_else(|| growth::open(trial, transcript).map(Doubt::StillGrows));
         return doubt.map_or(Verdict::Pass, Verdict::Inconclusive);
     };

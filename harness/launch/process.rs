@@ -90,6 +90,26 @@ struct Output {
     bytes: u64,
     alarms: AlarmReader<Instant>,
     bursts: Vec<Burst>,
+    forbidden: Vec<Forbidden>,
+}
+
+/// What must not be printed.
+#[derive(Debug)]
+struct Forbidden {
+    text: Vec<u8>,
+    /// The last that was printed, of which it may be a part.
+    last: Vec<u8>,
+    /// It was printed.
+    found: bool,
+}
+
+impl Forbidden {
+    fn take_in(&mut self, bytes: &[u8]) {
+        self.last.extend_from_slice(bytes);
+        self.found |= find(&self.last, &self.text).is_some();
+        let kept = self.last.len().min(self.text.len().saturating_sub(1));
+        self.last.drain(..self.last.len() - kept);
+    }
 }
 
 /// So many lines that were printed within a moment, from when on.
@@ -123,6 +143,8 @@ impl Output {
         let room = BEGINNING_KEPT.saturating_sub(self.first.len());
         self.first
             .extend_from_slice(&bytes[..bytes.len().min(room)]);
+        let forbidden = self.forbidden.iter_mut();
+        forbidden.for_each(|forbidden| forbidden.take_in(bytes));
         self.last.extend_from_slice(bytes);
         if self.last.len() > 2 * OUTPUT_KEPT {
             self.last.drain(..self.last.len() - OUTPUT_KEPT);
@@ -317,6 +339,41 @@ impl Process {
                 .into_iter()
                 .any(|kept| find(kept, text).is_some())
         })
+    }
+
+    /// Looks from here on for what must not be printed, and in what is kept of before; false where something is not kept.
+    pub(crate) fn forbid(&self, text: &[u8]) -> bool {
+        self.watch.catch_up();
+        let Ok(mut output) = self.watch.output.lock() else {
+            return false;
+        };
+        let mut forbidden = Forbidden {
+            text: text.to_vec(),
+            last: Vec::new(),
+            found: false,
+        };
+        // The beginning is all there is, or the end follows behind a gap.
+        forbidden.take_in(&output.first);
+        let is_kept = output.bytes <= output.first.len() as u64;
+        if !is_kept {
+            forbidden.last.clear();
+            forbidden.take_in(&output.last);
+        }
+        output.forbidden.push(forbidden);
+        is_kept
+    }
+
+    /// What must not be printed and was.
+    pub(crate) fn printed_forbidden(&self) -> Vec<Vec<u8>> {
+        self.watch.catch_up();
+        let output = self.watch.output.lock();
+        output.map_or_else(
+            |_| Vec::new(),
+            |output| {
+                let found = output.forbidden.iter().filter(|forbidden| forbidden.found);
+                found.map(|forbidden| forbidden.text.clone()).collect()
+            },
+        )
     }
 
     /// How much the process has printed, in bytes.

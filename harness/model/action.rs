@@ -195,6 +195,16 @@ impl Action {
         }
     }
 
+    /// How many bytes it sends, or must not come.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            Self::Send { data, .. } | Self::SendWithoutSource(data) | Self::Never(data) => {
+                data.checked_length().unwrap_or(usize::MAX)
+            }
+            _ => 0,
+        }
+    }
+
     /// The variables that it uses, in the order of the text.
     pub(crate) fn variables(&self) -> Vec<&str> {
         match self {
@@ -238,7 +248,7 @@ impl Action {
         if let Self::Expect { what, within } | Self::Require { what, within } = &mut limited
             && what.form().does.wait() != Wait::Absence
         {
-            within.get_or_insert(limit);
+            within.get_or_insert(limit.saturating_add(what.not_before()));
         }
         limited
     }

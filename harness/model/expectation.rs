@@ -162,6 +162,14 @@ impl Expectation {
         }
     }
 
+    /// How long it must not come.
+    pub(crate) fn not_before(&self) -> Duration {
+        match self {
+            Self::NotBefore { after, .. } => *after,
+            _ => Duration::ZERO,
+        }
+    }
+
     /// The same with the bytes of its variables.
     #[must_use]
     pub(crate) fn filled(&self, value: &dyn Fn(&str) -> Option<Vec<u8>>) -> Self {

@@ -87,7 +87,7 @@ impl<'a> Form<'a> {
                     let pieces = u32::try_from(pieces).unwrap_or(u32::MAX);
                     time = every.saturating_mul(pieces).saturating_add(time);
                 }
-                Argument::Time(limit) | Argument::Within(limit) => {
+                Argument::Time(limit) | Argument::After(limit) | Argument::Within(limit) => {
                     time = time.saturating_add(*limit);
                 }
                 _ => {}

@@ -5,6 +5,9 @@
 
 use std::time::Duration;
 
+/// What one step sends or expects, in bytes; more would hold the harness's memory to account, not the server.
+pub(crate) const MOST_OF_A_STEP: usize = 64 << 20;
+
 /// How long a step may take where a scenario does not say. Generous: a reply on loopback takes a millisecond.
 pub(crate) const STEP_WITHIN: Duration = Duration::from_secs(5);
 

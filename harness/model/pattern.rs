@@ -1,8 +1,8 @@
 //! What a hole of a text may take, as a regular expression of bytes.
 
-use regex_automata::hybrid::LazyStateID;
-use regex_automata::hybrid::dfa::{Cache, DFA};
+use regex_automata::dfa::{Automaton, StartKind, dense};
 use regex_automata::nfa::thompson;
+use regex_automata::util::primitives::StateID;
 use regex_automata::util::syntax;
 use regex_automata::{Anchored, Input, MatchKind};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -13,7 +13,7 @@ use std::sync::Arc;
 #[derive(Clone)]
 pub(crate) struct Pattern {
     text: String,
-    dfa: Arc<DFA>,
+    dfa: Arc<dense::DFA<Vec<u32>>>,
 }
 
 /// How far a pattern goes in bytes.
@@ -50,8 +50,12 @@ impl Pattern {
             .utf8(false)
             .nfa_size_limit(Some(MOST_MEMORY));
         // All ends are looked at, and not the one that a search would prefer.
-        let all = DFA::config().match_kind(MatchKind::All);
-        let dfa = DFA::builder()
+        let all = dense::Config::new()
+            .match_kind(MatchKind::All)
+            .start_kind(StartKind::Anchored)
+            .dfa_size_limit(Some(MOST_MEMORY))
+            .determinize_size_limit(Some(MOST_MEMORY));
+        let dfa = dense::Builder::new()
             .configure(all)
             .thompson(thompson)
             .syntax(config)
@@ -100,52 +104,36 @@ impl Pattern {
 
     /// Goes through bytes, and shows each place at which it may end until it is told to stop.
     fn walk(&self, bytes: &[u8], stops_at: &mut dyn FnMut(usize) -> bool) -> Went {
-        let mut cache = self.dfa.create_cache();
         let input = Input::new(bytes).anchored(Anchored::Yes);
-        // Bounded memory: a state that does not fit is made again.
-        let Ok(mut state) = self.dfa.start_state_forward(&mut cache, &input) else {
+        let Ok(mut state) = self.dfa.start_state_forward(&input) else {
             return Went::Dead(0);
         };
         for at in 0..=bytes.len() {
-            let ends_here = self.dfa.next_eoi_state(&mut cache, state);
-            if ends_here.is_ok_and(|end| end.is_match()) && stops_at(at) {
+            let end = self.dfa.next_eoi_state(state);
+            if self.dfa.is_match_state(end) && stops_at(at) {
                 return Went::Stopped(at);
             }
             let Some(byte) = bytes.get(at) else { break };
-            match self.next(&mut cache, state, *byte) {
+            match self.next(state, *byte) {
                 Some(next) => state = next,
                 None => return Went::Dead(at),
             }
         }
-        match self.takes_more(&mut cache, state) {
+        match (0..=u8::MAX).any(|byte| self.next(state, byte).is_some()) {
             true => Went::Alive,
             false => Went::Full,
         }
     }
 
     /// The state behind a byte, where it fits. That all before it was a match is told by a state behind it, which may be nothing else.
-    fn next(&self, cache: &mut Cache, state: LazyStateID, byte: u8) -> Option<LazyStateID> {
-        let next = self.dfa.next_state(cache, state, byte).ok()?;
-        let is_something = |cache: &mut Cache| {
-            let mut bytes = self.telling_bytes();
-            bytes.any(|byte| {
-                let state = self.dfa.next_state(cache, next, byte);
-                state.is_ok_and(|state| !state.is_dead())
-            })
+    fn next(&self, state: StateID, byte: u8) -> Option<StateID> {
+        let next = self.dfa.next_state(state, byte);
+        let is_something = || {
+            let mut bytes = 0..=u8::MAX;
+            bytes.any(|byte| !self.dfa.is_dead_state(self.dfa.next_state(next, byte)))
         };
-        (!next.is_dead() && (!next.is_match() || is_something(cache))).then_some(next)
-    }
-
-    /// Whether another byte fits.
-    fn takes_more(&self, cache: &mut Cache, state: LazyStateID) -> bool {
-        let mut bytes = self.telling_bytes();
-        bytes.any(|byte| self.next(cache, state, byte).is_some())
-    }
-
-    /// One byte of each class that it tells from others.
-    fn telling_bytes(&self) -> impl Iterator<Item = u8> {
-        let classes = self.dfa.byte_classes().representatives(0..=u8::MAX);
-        classes.filter_map(|unit| unit.as_u8())
+        let is_over = self.dfa.is_dead_state(next) || self.dfa.is_quit_state(next);
+        (!is_over && (!self.dfa.is_match_state(next) || is_something())).then_some(next)
     }
 }
 
@@ -235,5 +223,14 @@ mod tests {
         assert!(!any.is_all_of(b"\xff\x01"));
         let wrong = Pattern::parse("[0-9").unwrap_err();
         assert_eq!(wrong, "unclosed character class");
+        let large = Pattern::parse("[ab]*a[ab]{40}").unwrap_err();
+        assert!(large.contains("exceeded"), "{large}");
+    }
+
+    #[test]
+    fn expression_of_many_states_finds_its_end_in_much() {
+        let pattern = Pattern::parse("[ab]*a[ab]{8}").unwrap();
+        let text = [b"ab".repeat(20_000), b"\n".to_vec()].concat();
+        assert_eq!(pattern.until(&text, b"\n"), Reach::Ends(40_000));
     }
 }

@@ -168,11 +168,22 @@ impl Template {
                     let wrong = |message| LiteralError { offset, message };
                     let hole = Hole::parse(&name).map_err(wrong)?;
                     allowed(&hole, &name).map_err(wrong)?;
+                    template.ends_before(&hole).map_err(wrong)?;
                     template.rest.push((hole, Vec::new()));
                 }
             }
         }
         Ok(template)
+    }
+
+    /// Makes sure that what the last hole takes is told from what the next one does.
+    fn ends_before(&self, next: &Hole) -> Result<(), String> {
+        match self.rest.last() {
+            Some((hole @ Hole::Pattern { .. }, part)) if part.is_empty() => Err(format!(
+                "nothing tells where {hole} ends and {next} begins; write something between them, or one expression"
+            )),
+            _ => Ok(()),
+        }
     }
 
     fn append(&mut self, bytes: &[u8]) {

@@ -22,7 +22,7 @@ impl Kind {
     pub(crate) const SETTINGS: Self = Self::new("a profile or target file", 1 << 20);
 
     /// Bytes that a scenario sends or expects, which are written out where it is to need nothing else: a line has room for no more.
-    pub(crate) const PAYLOAD: Self = Self::new("a payload", 1 << 20);
+    pub(crate) const PAYLOAD: Self = Self::new("a payload", 960 << 10);
 
     /// A report of `--json`, with the transcripts of all that failed.
     pub(crate) const REPORT: Self = Self::new("a report", 256 << 20);

@@ -70,6 +70,8 @@ pub(crate) struct Client {
     picks_its_port: bool,
     /// How the coming connection is read.
     next_mode: ReadMode,
+    /// When it began the last that it has done.
+    pub(super) deed_began: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -136,6 +138,7 @@ impl Client {
             after: 0,
             picks_its_port: false,
             next_mode: ReadMode::Free,
+            deed_began: None,
         }
     }
 

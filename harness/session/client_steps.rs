@@ -9,8 +9,8 @@ use crate::model::action::Action;
 use crate::model::expectation::Expectation;
 use crate::model::form::{Need, Wait};
 use crate::model::limits::{
-    LET_IN_WITHIN, LOOK_ASIDE, LOOK_EVERY, LOOK_ON_FOR, LOOKS_TO_BLAME, SERVED_WITHIN, SILENCE,
-    STEP_WITHIN,
+    LET_IN_WITHIN, LOOK_ASIDE, LOOK_EVERY, LOOK_ON_FOR, LOOKS_TO_BLAME, MOST_OF_A_STEP,
+    SERVED_WITHIN, SILENCE, STEP_WITHIN,
 };
 use crate::model::profile::Serves;
 use crate::session::client::Client;
@@ -66,8 +66,6 @@ struct Waiting {
     is_nagled: bool,
     /// Another one has been tried, to tell whether this one hopes in vain.
     another_tried: bool,
-    /// So many bytes had come when all that has to come was there, and more might.
-    whole_at: Option<usize>,
 }
 
 impl Waiting {
@@ -77,7 +75,7 @@ impl Waiting {
             Wait::Absence => SILENCE,
             Wait::Event | Wait::Kernel | Wait::Either => STEP_WITHIN,
         };
-        let limit = within.unwrap_or_else(|| unsaid + not_before(what));
+        let limit = within.unwrap_or_else(|| unsaid + what.not_before());
         let asked = tokio::time::Instant::now();
         Self {
             way,
@@ -94,17 +92,12 @@ impl Waiting {
             standstill: Held::now(0),
             is_nagled: false,
             another_tried: false,
-            whole_at: None,
         }
     }
 
-    /// All that has to come is there, so many bytes: nothing but silence tells that no more belongs to it.
-    fn ends_with_silence_after(&mut self, bytes: usize) {
-        if self.whole_at.replace(bytes) != Some(bytes) {
-            (self.way, self.limit) = (Wait::Absence, SILENCE);
-            (self.is_patient, self.looks_on, self.another_tried) = (false, false, true);
-            self.deadline = tokio::time::Instant::now() + SILENCE;
-        }
+    /// All that has to come is there, and more may belong to it: that is waited for until the server rests, or the time is up.
+    fn is_for_more(&mut self) {
+        (self.is_patient, self.looks_on, self.another_tried) = (false, false, true);
     }
 
     /// Whether this look is not the first since which all is quiet: what was still on its way at the one before may have woken
@@ -112,14 +105,6 @@ impl Waiting {
     fn was_quiet_before(&mut self, now: u64, is_quiet: bool) -> bool {
         self.quiet_since = is_quiet.then(|| self.quiet_since.unwrap_or(now));
         self.quiet_since.is_some_and(|since| since < now)
-    }
-}
-
-/// How long it must not come.
-fn not_before(what: &Expectation) -> Duration {
-    match what {
-        Expectation::NotBefore { after, .. } => *after,
-        _ => Duration::ZERO,
     }
 }
 
@@ -156,6 +141,15 @@ impl Session<'_> {
     pub(super) async fn client_move(&self, client: &mut Client, action: &Action) -> (Ended, Flow) {
         self.prove_connection(client, action);
         let action = &*self.filled(client, action);
+        if action.bytes() > MOST_OF_A_STEP {
+            let fault = Fault::Step(action.form().word.to_owned());
+            let evidence = "with what was captured it comes to more than 64 MiB";
+            self.observer.prove(fault, false, evidence);
+            return (Ended::Done, Flow::Break(()));
+        }
+        if action.form().does.is_deed() {
+            client.deed_began = Some(Instant::now());
+        }
         match action {
             Action::Connect(options) => {
                 // Its last place is free before another is asked for, which nobody takes in between.
@@ -252,17 +246,16 @@ impl Session<'_> {
         if matches!(what, Expectation::End { .. }) {
             self.observer.await_destroy_event(id).await;
         }
-        if matches!(what, Expectation::NotBefore { .. }) && how == Ended::Done {
-            let waited = ClientEvent::Waited(asked.elapsed());
+        if what.not_before() > Duration::ZERO {
+            // A deed takes effect between its beginning and its end: a server that has waited so long since has not come too soon.
+            let since = client.deed_began.unwrap_or_else(|| asked.into_std());
+            let waited = self.observer.recorder.arrived(id, since);
+            let waited = ClientEvent::Waited(waited);
             self.observer.record(What::Client(id, waited));
         }
         let mut client_states = self.observer.recorder.client_states();
-        let state = client_states.of(id);
-        match state.look(&mut sought, how != Ended::Done) {
-            Progress::Met => {
-                client_states.consume(id, &sought);
-                (how, Flow::Continue(()))
-            }
+        match client_states.take(id, &mut sought, how != Ended::Done) {
+            Progress::Met => (how, Flow::Continue(())),
             Progress::Pending | Progress::Broken(_) => (how, Flow::Break(())),
         }
     }
@@ -289,8 +282,8 @@ impl Session<'_> {
             if recorder.client_states().of(id).look(sought, false) != Progress::Pending {
                 return Ended::Done;
             }
-            if let Some(bytes) = sought.may_be_whole() {
-                waiting.ends_with_silence_after(bytes);
+            if sought.may_be_whole() {
+                waiting.is_for_more();
             }
             if let Some(next) = sought.foresees() {
                 recorder.foresee(id, next);

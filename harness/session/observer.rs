@@ -52,6 +52,8 @@ pub(super) struct Observer {
     listened: Cell<bool>,
     ends_watch: Option<JoinHandle<()>>,
     pub(super) began: Instant,
+    /// What no server of the trial may print.
+    pub(super) forbidden: RefCell<Vec<Vec<u8>>>,
     pub(super) baseline_delay: Duration,
     /// What the server does with no client there.
     pub(super) idleness: Idleness,
@@ -83,6 +85,7 @@ impl Observer {
             exit_watch: None,
             memory: HashMap::new(),
             began: Instant::now(),
+            forbidden: RefCell::default(),
             baseline_delay: Duration::ZERO,
             idleness: Idleness::default(),
             is_known_to_be_busy: false,
@@ -95,6 +98,7 @@ impl Observer {
     pub(super) fn begin(&mut self) {
         self.recorder = Recorder::new(&self.unasked);
         self.began = Instant::now();
+        self.forbidden.borrow_mut().clear();
         self.ends = Ends::new(Arc::clone(&self.lab), self.recorder.clone());
         self.begin_life();
         // What happened before is no less true for having been seen by nobody.
@@ -113,6 +117,9 @@ impl Observer {
                 return self.record_server(ServerEvent::Elsewhere);
             };
             self.record_server(ServerEvent::Started { pid });
+            for text in self.forbidden.borrow().iter() {
+                server.process().map(|process| process.forbid(text));
+            }
             self.ends.begin(pid, &server.processes());
             self.listened.set(self.is_reachable());
         }
@@ -376,6 +383,10 @@ impl Observer {
             let output = server.take_output();
             if !output.is_empty() {
                 self.record_server(ServerEvent::Output(output));
+            }
+            let forbidden = server.process().map(|process| process.printed_forbidden());
+            for text in forbidden.unwrap_or_default() {
+                self.record_server(ServerEvent::Printed(text));
             }
         }
     }

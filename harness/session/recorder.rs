@@ -218,6 +218,13 @@ impl Recorder {
         last != Some(event)
     }
 
+    /// How long after an instant something came to a client last; as long as it is since, where nothing has.
+    pub(crate) fn arrived(&self, id: ClientId, since: Instant) -> Duration {
+        let came = self.client_states().of(id).came_last();
+        let came = came.map(|at| (self.0.begun + at).saturating_duration_since(since));
+        came.unwrap_or_else(|| since.elapsed())
+    }
+
     /// Looks at the transcript so far.
     pub(crate) fn with<T>(&self, look: impl FnOnce(&Transcript) -> T) -> T {
         look(&self.0.transcript.borrow())

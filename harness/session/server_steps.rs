@@ -42,8 +42,7 @@ impl Session<'_> {
             ServerAction::StartSecond(second) => return self.start_second(*second).await,
             ServerAction::StartBesideHelpers => return self.start_beside_helpers().await,
             ServerAction::StartOverFile => return self.start_over_file().await,
-            // The judge looks for it in all that is printed.
-            ServerAction::NeverOutput(_) => {}
+            ServerAction::NeverOutput(text) => self.forbid(action, text),
             ServerAction::Expect { what, within } => {
                 let looks_on = within.is_none() && comes_of_itself(what);
                 return Ok(self.expect_of_server(what, *within, looks_on).await);
@@ -55,6 +54,17 @@ impl Session<'_> {
             }
         }
         Ok((Ended::Done, Flow::Continue(())))
+    }
+
+    /// Has the server's output looked through for what it must not print.
+    fn forbid(&self, action: &ServerAction, text: &[u8]) {
+        self.observer.forbidden.borrow_mut().push(text.to_vec());
+        let process = self.server().and_then(|server| server.process());
+        if !process.is_some_and(|process| process.forbid(text)) {
+            let fault = Fault::Step(format!("server {action}"));
+            let evidence = "it had printed more by then than is kept";
+            self.observer.prove(fault, false, evidence);
+        }
     }
 
     fn let_run_on(&self, action: &ServerAction) {

@@ -170,10 +170,7 @@ async fn answered(
         let next_fact = facts.notified();
         let (seen, words) = {
             let mut states = recorder.client_states();
-            let seen = states.of(id).look(&mut sought, false);
-            if seen == Progress::Met {
-                states.consume(id, &sought);
-            }
+            let seen = states.take(id, &mut sought, false);
             (seen, states.of(id).so_far())
         };
         let so_far = Reception::TurnedAway(words.to_string());

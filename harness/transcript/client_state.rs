@@ -40,8 +40,8 @@ pub(crate) struct Matcher<'a> {
     used: usize,
     /// What would decide it has come, and nobody has kept it.
     lacks_bytes: bool,
-    /// It is all there, so many bytes, unless what comes next belongs to it.
-    whole_at: Option<usize>,
+    /// It is all there, unless what comes next belongs to it.
+    may_be_whole: bool,
     /// The ways in which it may come, where there are several, or it must not come at once.
     ways: Vec<Self>,
     /// The first of them in which it has come.
@@ -69,16 +69,15 @@ impl<'a> Matcher<'a> {
             passed: 0,
             used: 0,
             lacks_bytes: false,
-            whole_at: None,
+            may_be_whole: false,
             ways,
             came: None,
         }
     }
 
-    /// How many bytes it has, where it is all there unless what comes next belongs to it.
-    pub(crate) fn may_be_whole(&self) -> Option<usize> {
-        let mut ways = self.ways.iter();
-        self.whole_at.or_else(|| ways.find_map(Self::may_be_whole))
+    /// Whether it is all there, unless what comes next belongs to it.
+    pub(crate) fn may_be_whole(&self) -> bool {
+        self.may_be_whole || self.ways.iter().any(Self::may_be_whole)
     }
 
     /// The way in which it has come, or the only one that there is.
@@ -191,6 +190,8 @@ pub(crate) struct ClientState {
     full: bool,
     nothing: bool,
     time_wait: bool,
+    /// When something came to it last.
+    came_last: Option<Duration>,
     /// How long it has waited for what came last.
     waited: Option<Duration>,
     send_failed: Option<String>,
@@ -293,6 +294,11 @@ impl ClientState {
     fn lost_bytes(&self) -> u64 {
         let come_since = self.received_bytes.saturating_sub(self.acknowledged_bytes);
         self.unacknowledged_bytes.saturating_sub(come_since)
+    }
+
+    /// When something came to it last: bytes, a connection, or the end of one.
+    pub(crate) fn came_last(&self) -> Option<Duration> {
+        self.came_last
     }
 
     /// How the connection ended, if it has.
@@ -460,7 +466,7 @@ impl ClientState {
             // A pattern that may take more has come to its end where nothing more comes.
             match whole.filter(|_| settled || self.ended.is_some()) {
                 Some(bytes) => outcome = Match::Full(bytes),
-                None => sought.whole_at = whole,
+                None => sought.may_be_whole = whole.is_some(),
             }
         }
         self.conclude(outcome, sought, &|_| Wanted::Template(template.clone()))
@@ -745,8 +751,8 @@ impl ClientStates {
     }
 
     /// Takes an event in.
-    pub(crate) fn apply(&mut self, event: &Event) {
-        match &event.what {
+    pub(crate) fn apply(&mut self, told: &Event) {
+        match &told.what {
             // The bystander's connection is the same in the phases that follow its arrival.
             What::Phase(_) => {
                 self.clients.retain(|id, _| *id == ClientId::BYSTANDER);
@@ -754,7 +760,7 @@ impl ClientStates {
                 self.captured.clear();
             }
             What::Client(id, event) => {
-                let mut reused = false;
+                let (at, mut reused) = (told.at, false);
                 match event {
                     ClientEvent::Connecting => {
                         self.latest.remove(id);
@@ -770,6 +776,17 @@ impl ClientStates {
                 }
                 let client = self.of(*id);
                 client.apply(event);
+                let comes = matches!(
+                    event,
+                    ClientEvent::Connected { .. }
+                        | ClientEvent::ConnectFailed { .. }
+                        | ClientEvent::Received(_)
+                        | ClientEvent::Datagram { .. }
+                        | ClientEvent::Ended(_)
+                );
+                if comes {
+                    client.came_last = Some(at);
+                }
                 client.reused_address |= reused;
             }
             _ => {}
@@ -783,13 +800,25 @@ impl ClientStates {
         owner.filter(|id| self.latest.get(id) == Some(&address))
     }
 
-    /// Takes what a client's met expectation has used up out of its state, and keeps what it captures of that.
-    pub(crate) fn consume(&mut self, id: ClientId, sought: &Matcher<'_>) {
-        for (name, bytes) in self.of(id).consume(sought) {
+    /// Looks for what a client expects, as [`ClientState::look`] does. What is met is taken out of its state with all that it uses up,
+    /// and what it captures of that is kept.
+    pub(crate) fn take(
+        &mut self,
+        id: ClientId,
+        sought: &mut Matcher<'_>,
+        settled: bool,
+    ) -> Progress {
+        let state = self.of(id);
+        let seen = state.look(sought, settled);
+        if seen != Progress::Met {
+            return seen;
+        }
+        for (name, bytes) in state.consume(sought) {
             let all = self.captured.entry(name).or_default();
             all.retain(|(by, _)| *by != id);
             all.push((id, bytes));
         }
+        seen
     }
 
     /// An action of a client with the bytes of its variables: what the client has captured itself, or else whoever did so last.
@@ -1448,8 +1477,8 @@ mod tests {
             let seen = of_text(events).look(&mut sought, settled);
             (seen, sought.may_be_whole())
         };
-        assert_eq!(look(vec![], false), (Progress::Pending, None));
-        assert_eq!(look(vec![came("17")], false), (Progress::Pending, Some(2)));
+        assert_eq!(look(vec![], false), (Progress::Pending, false));
+        assert_eq!(look(vec![came("17")], false), (Progress::Pending, true));
         assert_eq!(look(vec![came("17")], true).0, Progress::Met);
         assert_eq!(look(vec![came("17 ")], false).0, Progress::Met);
         let end = ClientEvent::Ended(End::Fin);
@@ -1521,8 +1550,7 @@ mod tests {
                 what,
             });
             let mut sought = Matcher::new(&number, id.member);
-            assert_eq!(states.of(id).look(&mut sought, false), Progress::Met);
-            states.consume(id, &sought);
+            assert_eq!(states.take(id, &mut sought, false), Progress::Met);
         }
         let wants = Action::Expect {
             what: holes("<{n}>"),

@@ -280,7 +280,7 @@ fn completions_offer_commands_options_and_the_names_that_the_program_knows() {
     assert_eq!(completions(&["check", "--speaks", "line-e"]), ["line-echo"]);
     assert_eq!(
         completions(&["list", "checks", "--format", ""]),
-        ["text", "json", "markdown"]
+        ["text", "json", "markdown", "textmate"]
     );
     // Beside the names there may be files.
     assert_eq!(completions(&["check", "README"]), ["README.md"]);

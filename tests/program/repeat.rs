@@ -244,7 +244,7 @@ fn failed_case_of_a_file_without_lines_is_repeated_by_its_name() {
     let cases = [case("a (small) one", "ho"), case("the other", "hi")].join(", ");
     let text = format!("{{\"server\": \"echo\", \"cases\": [{cases}]}}");
     let command = run_file(PROGRAM, "case.json", &text, &["--only", "small"], &[]);
-    let expected = r"--filter-expr 'test(=case::a (small\) one)' case.json";
+    let expected = r#"--filter-expr "test(=case::a (small\\) one)" case.json"#;
     assert!(command.ends_with(expected), "{command}");
 }
 
