@@ -11,6 +11,7 @@ use super::reader::Known;
 use super::shared::Shared;
 use super::statement::Statement;
 use super::terms::Terms;
+use crate::model::data::Data;
 use crate::model::error::Error;
 use crate::model::mistake::{Mistake, Mistakes};
 use crate::model::profile::Transport;
@@ -45,7 +46,11 @@ pub(super) struct Builder<'a> {
     steps: usize,
     mistakes: Vec<Mistake>,
     /// What has been said to be wrong in the part that is being read: a name that is not declared is so in all of its lines.
-    told: BTreeSet<String>,
+    told: BTreeSet<(usize, String)>,
+    /// A file that is to be included has mistakes, so that nobody knows what it would have named.
+    names_are_open: bool,
+    /// The setup cannot happen, and so no case can.
+    setup_is_flawed: bool,
 }
 
 /// Where a file stands among those that include it.
@@ -55,6 +60,23 @@ pub(super) struct Inclusion {
     chain: Vec<PathBuf>,
     /// All files that were taken so far, by whichever of them: each is taken once.
     taken: Rc<RefCell<BTreeSet<PathBuf>>>,
+}
+
+/// Why a file is not included.
+enum NotTaken {
+    /// It has mistakes.
+    Mistaken(Mistakes),
+    /// For this reason.
+    Because(String),
+}
+
+impl From<Error> for NotTaken {
+    fn from(error: Error) -> Self {
+        match error {
+            Error::Scenario(mistakes) => Self::Mistaken(mistakes),
+            error => Self::Because(error.chain()),
+        }
+    }
 }
 
 /// The part of a file that lines belong to.
@@ -125,9 +147,9 @@ impl<'a> Builder<'a> {
 
     /// Adds a mistake in a line.
     pub(super) fn mistake(&mut self, place: Place<'_>, mistake: Diagnostic) {
-        let mistake = mistake.at(place);
-        if self.told.insert(mistake.message.clone()) {
-            self.mistakes.push(mistake);
+        let may_be_named_there = self.names_are_open && mistake.is_about_a_name();
+        if self.told.insert(mistake.key(place)) && !may_be_named_there {
+            self.mistakes.push(mistake.at(place));
         }
     }
 
@@ -138,7 +160,13 @@ impl<'a> Builder<'a> {
             Some("case") => self.begin_case(place, String::new()),
             Some("setup") => drop(self.begin_setup(place)),
             Some("repeat") => drop(self.begin_block(place, 1)),
+            Some("payload:") => {
+                let name = words.next().unwrap_or_default().to_owned();
+                let data = Data::literal("");
+                self.payloads.push(Payload { name, data });
+            }
             Some("clients:") => {
+                let words = words.flat_map(|word| word.split(','));
                 let names = words.map(|word| word.split_once('[').map_or(word, |(name, _)| name));
                 let groups = names.map(|name| ClientGroup {
                     name: name.to_owned(),
@@ -160,7 +188,7 @@ impl<'a> Builder<'a> {
             Statement::Payload(payload) => self.payload(payload),
             Statement::Tags(tags) => self.once(|terms| &mut terms.tags, tags),
             Statement::Within(time) => self.once(|terms| &mut terms.within, Some(time)),
-            Statement::Promise(text) => self.terms().map(|terms| terms.promises.push(text)),
+            Statement::Promise(text) => self.promise(text),
             Statement::Expected(expected) => match self.part {
                 Part::Case => self.once(|terms| &mut terms.expected, Some(expected)),
                 Part::Top | Part::Setup => Err(OUTSIDE),
@@ -244,6 +272,18 @@ impl<'a> Builder<'a> {
         }
     }
 
+    fn promise(&mut self, text: String) -> Result<(), Problem> {
+        fn word(text: &str) -> &str {
+            text.split(['=', ' ', '.']).next().unwrap_or(text)
+        }
+        let promises = &mut self.terms()?.promises;
+        if promises.iter().any(|other| word(other) == word(&text)) {
+            return Err(TWICE);
+        }
+        promises.push(text);
+        Ok(())
+    }
+
     fn once<T: Default + PartialEq>(
         &mut self,
         slot: fn(&mut Terms) -> &mut T,
@@ -263,12 +303,18 @@ impl<'a> Builder<'a> {
             return self.mistake(place, problem.about(place));
         }
         match self.read_included(&name) {
+            // Each is told in its own line.
+            Err(NotTaken::Mistaken(mistakes)) => {
+                self.names_are_open = true;
+                self.mistakes.extend(mistakes.all().iter().cloned());
+            }
             Ok(taken) => {
                 self.payloads.extend(taken.payloads);
                 self.file.setup.clients.extend(taken.setup.clients);
                 self.file.includes.push(name);
             }
-            Err(error) => {
+            Err(NotTaken::Because(error)) => {
+                self.names_are_open = true;
                 let end = place.text.trim_end().len();
                 let start = place.text.find(&name).unwrap_or(0).min(end);
                 let title = format!("this file is not taken: {error}");
@@ -278,27 +324,34 @@ impl<'a> Builder<'a> {
     }
 
     /// What a file shares; nothing where that was taken before.
-    fn read_included(&mut self, name: &str) -> Result<Shared, String> {
-        let folder = self.folder.as_ref();
-        let folder = folder.ok_or("a scenario that is no file can include none")?;
+    fn read_included(&mut self, name: &str) -> Result<Shared, NotTaken> {
+        let because = |reason: &str| Err(NotTaken::Because(reason.to_owned()));
+        let Some(folder) = &self.folder else {
+            return because("a scenario that is no file can include none");
+        };
         let path = folder.join(name);
-        let text = DrillText::read_found(&path).map_err(|error| error.chain())?;
-        let real = path.canonicalize().map_err(|error| error.to_string())?;
+        let text = DrillText::read_found(&path)?;
+        let real = path.canonicalize().map_err(Error::file("reading", &path))?;
         let Inclusion { chain, taken } = &self.inclusion;
         if chain.contains(&real) {
-            return Err("it includes this one, or is it".to_owned());
+            return because("it includes this one, or is it");
         }
         if chain.len() > DEEPEST_INCLUDE {
-            return Err(format!(
-                "{DEEPEST_INCLUDE} files include each other already"
-            ));
+            return because("too many files include each other already");
         }
         if !taken.borrow_mut().insert(real) {
             return Ok(Shared::default());
         }
-        let file = text.included_by(self.inclusion.clone());
-        let shared = file.map_err(|error| error.chain())?.shared();
-        self.file.beside.add(shared.clone())?;
+        let shared = text.included_by(self.inclusion.clone())?.shared();
+        let clashes = |payload: &&Payload| {
+            let mut own = self.file.payloads.iter();
+            own.any(|own| own.name == payload.name)
+        };
+        if let Some(payload) = shared.payloads.iter().find(clashes) {
+            return because(&format!("there is a payload `{}` already", payload.name));
+        }
+        let added = self.file.beside.add(shared.clone());
+        added.map_err(NotTaken::Because)?;
         Ok(shared)
     }
 
@@ -370,6 +423,7 @@ impl<'a> Builder<'a> {
         if let Some(place) = self.began.filter(|_| !self.is_flawed()) {
             self.judge(place);
         }
+        self.setup_is_flawed |= self.part == Part::Setup && self.is_flawed();
     }
 
     /// Whether a part that began here can be performed.
@@ -382,10 +436,14 @@ impl<'a> Builder<'a> {
             let problem = Problem(name, "write its steps below");
             return self.mistake(place, problem.about(place));
         }
-        let Some(case) = self.file.cases.last().filter(|_| self.part == Part::Case) else {
+        // What comes behind what cannot happen cannot either.
+        if self.setup_is_flawed || self.names_are_open {
             return;
+        }
+        let scenario = match self.file.cases.last() {
+            Some(case) if self.part == Part::Case => self.file.performed(case),
+            _ => self.file.setup_alone(),
         };
-        let scenario = self.file.performed(case);
         if scenario.pauses() > LONGEST_TIME {
             let problem = Problem(
                 "its pauses come to more than a week",
@@ -395,7 +453,7 @@ impl<'a> Builder<'a> {
         }
         if let Some(impossible) = first_impossible(&scenario, self.over).filter(|_| !self.is_record)
         {
-            let before = scenario.steps().len() - self.places.len();
+            let before = self.file.steps_before(self.part == Part::Case);
             let step = impossible.step.checked_sub(before);
             let place = step
                 .and_then(|step| self.places.get(step))

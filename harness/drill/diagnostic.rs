@@ -25,6 +25,8 @@ pub(crate) struct Diagnostic {
     label: Option<String>,
     /// What else there is.
     help: Option<String>,
+    /// It is the same mistake wherever it is met again.
+    is_one: bool,
 }
 
 impl Diagnostic {
@@ -34,7 +36,34 @@ impl Diagnostic {
             title: title.into(),
             label: None,
             help: None,
+            is_one: false,
         }
+    }
+
+    /// The same of a mistake that is told once, wherever it shows again: of a name that is declared nowhere.
+    pub(super) fn once(self) -> Self {
+        Self {
+            is_one: true,
+            ..self
+        }
+    }
+
+    /// Whether it is that a name is declared nowhere.
+    pub(super) fn is_about_a_name(&self) -> bool {
+        self.is_one
+    }
+
+    /// What tells it from others.
+    pub(super) fn key(&self, place: Place<'_>) -> (usize, String) {
+        let line = if self.is_one { 0 } else { place.number };
+        (
+            line,
+            format!(
+                "{}{}",
+                if self.is_one { "" } else { place.file },
+                self.title
+            ),
+        )
     }
 
     pub(crate) fn label(self, label: impl Into<String>) -> Self {

@@ -76,6 +76,15 @@ impl DrillFile {
         }
     }
 
+    /// The text of a file of this case, and of nothing else but what is promised in it.
+    pub(crate) fn promising(scenario: &Scenario, promises: &[String]) -> String {
+        let mut file = Self::of(scenario.clone());
+        if let Some(case) = file.cases.first_mut() {
+            case.terms.promises = promises.to_vec();
+        }
+        file.to_string()
+    }
+
     /// What happens in a case from the beginning to the end, which needs nothing else of the file.
     pub(crate) fn performed(&self, case: &Case) -> Scenario {
         let terms = self.terms_of(case);
@@ -87,6 +96,27 @@ impl DrillFile {
             clients: own.clients.clone(),
             waived: [beside.waived.as_slice(), &self.setup.waived, &own.waived].concat(),
             lines: [of(&beside.lines), of(&self.setup.lines), of(&own.lines)].concat(),
+        }
+        .at_rest_where_something_must_never_come()
+    }
+
+    /// What its cases begin with, as a case of its own.
+    pub(super) fn setup_alone(&self) -> Scenario {
+        let (beside, own) = (&self.beside.setup, &self.setup);
+        Scenario {
+            name: "setup".to_owned(),
+            clients: own.clients.clone(),
+            waived: Vec::new(),
+            lines: [beside.lines.as_slice(), &own.lines].concat(),
+        }
+    }
+
+    /// How many steps stand before those of the setup, or of a case.
+    pub(super) fn steps_before(&self, case: bool) -> usize {
+        let beside = count(&self.beside.setup.lines);
+        match case {
+            true => beside + count(&self.setup.lines),
+            false => beside,
         }
     }
 
@@ -185,6 +215,11 @@ impl DrillText {
         &self.name
     }
 
+    /// Whether it has so many lines; of a file of JSON nobody counts them.
+    pub(crate) fn has_line(&self, number: usize) -> bool {
+        self.is_json || number <= self.text.lines().count()
+    }
+
     /// A line, counted from one; a file of JSON has none that a person would look for.
     pub(crate) fn line(&self, number: usize) -> Option<&str> {
         let text = self.text.strip_prefix('\u{feff}').unwrap_or(&self.text);
@@ -229,7 +264,7 @@ impl DrillText {
     /// As [`DrillFile::parse`].
     pub(crate) fn formatted(&self) -> Result<String, Error> {
         if self.is_json {
-            return self.parsed(None)?.to_json();
+            return Ok(self.parsed(None)?.to_json()? + "\n");
         }
         let mut layout = Layout::default();
         let builder = Builder::default().of_file(&self.path);
@@ -254,6 +289,15 @@ impl DrillFile {
         }
         self
     }
+}
+
+/// How many steps lines come to in the order of the text, blocks counted.
+fn count(lines: &[Line]) -> usize {
+    let of = |line: &Line| match &line.step {
+        Step::Repeat { lines, .. } => 1 + count(lines),
+        _ => 1,
+    };
+    lines.iter().map(of).sum()
 }
 
 /// Takes where lines stand from them.

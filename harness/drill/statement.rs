@@ -86,7 +86,11 @@ pub(super) const KEYWORDS: &[Verb<Statement>] = &[
         usage: "within: DURATION",
         about: "How long each expectation may take that says nothing of it: of a case, or of all of a file.",
         example: "within: 3s",
-        read: |line| line.duration().map(Statement::Within),
+        read: |line| match line.duration()? {
+            Duration::ZERO => Err(Diagnostic::new(line.last(), "this is no time")
+                .label("write how long each expectation may take, such as 3s")),
+            time => Ok(Statement::Within(time)),
+        },
     },
     Verb {
         usage: "promise: WORD = VALUE",
@@ -238,10 +242,11 @@ fn unknown_first_word(line: &Reader<'_>, word: &str) -> Diagnostic {
         }
         names => names.join(", "),
     };
-    mistake.help(format!(
+    let help = format!(
         "clients: {clients}; else a line begins with: {}",
         keywords.join(", ")
-    ))
+    );
+    mistake.help(help).once()
 }
 
 fn setting(line: &mut Reader<'_>, wanted: &str) -> Read<String> {

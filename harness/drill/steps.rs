@@ -562,7 +562,7 @@ fn some_source(line: &mut Reader<'_>) -> Read<Source> {
     let payloads = line.known.payloads;
     let names = payloads.iter().map(|payload| payload.name.as_str());
     let all: Vec<_> = words(SOURCES).into_iter().chain(names).collect();
-    let row = line.row_of("data", &all)?;
+    let row = line.row_of("data", &all).map_err(Diagnostic::once)?;
     match row.checked_sub(SOURCES.len()) {
         Some(row) => Ok(payload::named(&payloads[row])),
         None => line.rest_of_verb(&SOURCES[row]),
@@ -718,7 +718,7 @@ fn way(line: &mut Reader<'_>, tail: &mut Tail) -> Read<Expectation> {
     let all: Vec<_> = expectation_words().into_iter().chain(names).collect();
     let row = line
         .row_of("something to expect", &all)
-        .map_err(|mistake| mistake.or_label(IN_QUOTES))?;
+        .map_err(|mistake| mistake.or_label(IN_QUOTES).once())?;
     // The generated data stands before the states, and none of it comes this far.
     let (state, _) = &STATES[row - SOURCES.len()];
     line.choices_before(Some("or"), &OF_ALL, tail)?;

@@ -15,6 +15,7 @@ use crate::transcript::instead::Instead;
 use crate::transcript::server_state::SecondInstance;
 use serde::{Serialize, Serializer};
 use std::fmt;
+use std::time::Duration;
 
 /// The key of the cause that nobody takes connections from the accept queue.
 pub(crate) const QUEUED: &str = "queued";
@@ -160,6 +161,12 @@ pub(crate) enum Cause {
         client: Option<String>,
         /// What came, as it is shown.
         text: String,
+        /// The step that says so.
+        #[serde(skip)]
+        step: StepRef,
+        /// When it came.
+        #[serde(skip)]
+        at: Duration,
     },
     /// The server printed more than a log of what it did explains.
     Flooded {
@@ -419,6 +426,13 @@ impl Cause {
             Self::Died { exit, .. } | Self::ProcessDied { exit, .. } => exit.is_crash(),
             _ => false,
         }
+    }
+
+    /// Whether one look at it is enough: a server that has ended, sounded an alarm, or told somebody what is not for him has done so,
+    /// whatever another look shows.
+    pub(crate) fn is_seen_for_good(&self) -> bool {
+        let is_somebody_elses = matches!(self, Self::Crosstalk { .. } | Self::Forbidden { .. });
+        is_somebody_elses || self.is_of_the_server()
     }
 
     /// The invariant that is broken, where it is one.

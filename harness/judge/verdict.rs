@@ -50,6 +50,7 @@ impl Finding {
     pub(crate) fn step(&self) -> Option<&StepRef> {
         let before = match &self.cause {
             Cause::Died { after, .. } | Cause::ProcessDied { after, .. } => after.as_ref(),
+            Cause::Forbidden { step, .. } => Some(step),
             Cause::Alarm(Alarmed {
                 occasion: Occasion::After(step),
                 ..

@@ -18,6 +18,12 @@ pub(super) fn wrong_event(
         let ends = |line: &EventLine| is_of(line, "server") && line.text.contains(&exit);
         return lines.iter().position(ends);
     }
+    if let Cause::Forbidden { client, at, .. } = cause {
+        let who = client.as_deref().unwrap_or("server");
+        return lines
+            .iter()
+            .position(|line| line.at == *at && is_of(line, who));
+    }
     let (instead, halt) = (cause.instead()?, halt?);
     lines.iter().rposition(|line| match client {
         _ if line.at > halt.at => false,

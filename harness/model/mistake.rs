@@ -85,7 +85,6 @@ impl Mistakes {
 
     /// These mistakes, which are not none.
     pub(crate) fn of(mut all: Vec<Mistake>) -> Self {
-        all.sort_by_key(|mistake| mistake.line);
         let is_cut = all.len() >= Self::MOST;
         all.truncate(Self::MOST);
         Self { all, is_cut }

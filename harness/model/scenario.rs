@@ -74,6 +74,21 @@ impl Scenario {
         self.steps().iter().all(is_polite)
     }
 
+    /// The same with the server come to rest at its end, where something must never come: what comes late has come by then.
+    #[must_use]
+    pub(crate) fn at_rest_where_something_must_never_come(mut self) -> Self {
+        let forbids = |line: &&Line| match &line.step {
+            Step::Client { action, .. } => matches!(action, Action::Never(_)),
+            Step::Server(action) => matches!(action, ServerAction::NeverOutput(_)),
+            _ => false,
+        };
+        let rests = matches!(self.lines.last(), Some(line) if line.step == Step::Settle);
+        if !rests && self.steps().iter().any(forbids) {
+            self.lines.push(Step::Settle.into());
+        }
+        self
+    }
+
     /// The first step that does not happen over this transport.
     pub(crate) fn first_impossible_over(&self, transport: Transport) -> Option<&Line> {
         let mut steps = self.steps().into_iter();

@@ -137,7 +137,7 @@ impl fmt::Display for Cause {
                 f,
                 "the server printed {lines} lines in bursts while no client did anything"
             ),
-            Self::Forbidden { client, text } => match client {
+            Self::Forbidden { client, text, .. } => match client {
                 Some(client) => write!(f, "{text} came to {client}, to whom it must never come"),
                 None => write!(f, "the server printed {text}, which it must never print"),
             },

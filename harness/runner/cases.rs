@@ -15,7 +15,7 @@ use super::saved::make_folder;
 use super::scenario_files::{prefix_below, scenario_files};
 use super::selection::part_of;
 use super::settings::Settings;
-use crate::drill::{Case, DrillText};
+use crate::drill::{Case, DrillFile, DrillText};
 use crate::foreign::LINE;
 use crate::judge::{Doubt, Skip, Verdict};
 use crate::launch::lab::Lab;
@@ -48,6 +48,8 @@ pub(crate) struct CaseRun {
     pub tags: Vec<String>,
     /// Why it is known to fail, where it is.
     pub known: Option<String>,
+    /// What it promises beside the profile, as its file says it.
+    promises: Vec<String>,
     /// The server, with what it promises in this case.
     pub target: Target,
     /// What the file says, to be asked again once it is known what the server is reached over.
@@ -88,11 +90,14 @@ pub(crate) fn cases_of(place: &str, given: &Given) -> Result<Vec<CaseRun>, Error
     let Some(line) = line else {
         return Ok(cases);
     };
+    // A line that the file does not have is a slip.
+    let is_there = cases.first().is_none_or(|case| case.text.has_line(line));
     let chosen = cases.into_iter().rfind(|case| case.line <= line);
+    let chosen = chosen.filter(|_| is_there);
     match chosen {
         Some(case) => Ok(vec![case]),
         None => Err(Error::NothingSelected(format!(
-            "no case begins at or above {place}"
+            "there is no case at {place}"
         ))),
     }
 }
@@ -178,6 +183,7 @@ fn cases_of_file(path: &Path, prefix: &str, given: &Given) -> Result<Vec<CaseRun
             tags: terms.tags,
             known: terms.expected.map(|expected| expected.reason),
             target: promising(&target, &terms.promises, path)?,
+            promises: terms.promises,
             text: Arc::clone(&text),
         })
     };
@@ -351,7 +357,8 @@ fn not_run(case: &CaseRun, error: &Error) -> CheckResult {
 }
 
 fn result(case: &CaseRun, attempt: Attempt) -> CheckResult {
-    let scenario = attempt.failed.as_ref().map(ToString::to_string);
+    let scenario = attempt.failed.as_ref();
+    let scenario = scenario.map(|scenario| DrillFile::promising(scenario, &case.promises));
     let at = match &attempt.verdict {
         Verdict::Fail(finding) => Place::in_file(&case.text, case.line, finding)
             .or_else(|| Place::in_scenario(scenario.as_deref()?, finding)),

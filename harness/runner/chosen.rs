@@ -301,11 +301,13 @@ impl<'a> Job<'a> {
 
     /// What a question makes of what was seen of a scenario.
     fn read(self, question: &Question, scenario: &Scenario, seen: &Transcript) -> Option<Found> {
-        (question.read)(&Sighting {
+        let found = (question.read)(&Sighting {
             subject: self.subject,
             scenario,
             transcript: seen,
-        })
+        });
+        let promises = &self.subject.profile.promises;
+        found.filter(|found| !found.choice.contradicts(promises))
     }
 
     /// A server of its own as a scenario alone has left it.

@@ -5,7 +5,7 @@ use super::checked::{fails_the_run, is_listed};
 use super::descriptors;
 use super::findings::{Claim, Claimed};
 use super::job::Job;
-use crate::judge::{Doubt, Evidence, Finding, Verdict, judge};
+use crate::judge::{Cause, Doubt, Evidence, Finding, Verdict, judge};
 use crate::model::error::Error;
 use crate::model::limits::WORTH_A_PLACE;
 use crate::model::spent::SpentOn;
@@ -245,6 +245,8 @@ pub(super) struct Tried {
     concluded: usize,
     /// Why the server could not be started once more, where it could not.
     refused: Option<String>,
+    /// What another try has shown that one look at is enough.
+    for_good: Option<Cause>,
 }
 
 impl Tried {
@@ -263,7 +265,11 @@ impl Tried {
     /// Counts a try, where it came to a conclusion.
     pub(super) fn count(&mut self, again: &Verdict) {
         match again {
-            Verdict::Fail(_) => self.count_failure(),
+            Verdict::Fail(finding) => {
+                let mut for_good = finding.causes().filter(|cause| cause.is_seen_for_good());
+                self.for_good = self.for_good.take().or_else(|| for_good.next().cloned());
+                self.count_failure();
+            }
             Verdict::Pass => self.concluded += 1,
             Verdict::Inconclusive(_) | Verdict::Skip(_) => {}
         }
@@ -276,7 +282,11 @@ impl Tried {
             tries: self.concluded,
             refused: self.refused,
         };
-        finding.evidence.insert(0, how_often);
+        let is_new = |cause: &Cause| finding.causes().all(|told| told.key() != cause.key());
+        let also = self.for_good.filter(is_new).map(Evidence::Also);
+        finding
+            .evidence
+            .splice(0..0, [how_often].into_iter().chain(also));
         finding
     }
 }

@@ -183,7 +183,13 @@ impl Session<'_> {
             Action::Stall => client.stall(),
             Action::Read(rate) => client.set_rate(*rate),
             // The judge looks for it in all that comes.
-            Action::Never(_) => {}
+            Action::Never(data) => {
+                if data.length() == 0 {
+                    let fault = Fault::Step("never".to_owned());
+                    self.observer
+                        .prove(fault, false, "what was captured is nothing");
+                }
+            }
             Action::Expect { what, within } => {
                 let wait = Waiting::for_this(what, *within, self.looked());
                 return self.expect(client, what, wait).await;

@@ -472,7 +472,8 @@ impl ClientState {
         self.conclude(outcome, sought, &|_| Wanted::Template(template.clone()))
     }
 
-    /// The first of several ways that fits; none does that comes behind other bytes.
+    /// The first of several ways that fits, however what comes is cut into segments: a later one is taken where no earlier one can come
+    /// any more. None fits that comes behind other bytes.
     fn look_for_one(&self, sought: &mut Matcher<'_>, settled: bool) -> Progress {
         let mut broken = None;
         let mut is_pending = false;
@@ -483,6 +484,10 @@ impl ClientState {
                 false => self.look(way, settled),
             };
             match seen {
+                Progress::Met if is_pending && !settled && self.ended.is_none() => {
+                    sought.may_be_whole = true;
+                    return Progress::Pending;
+                }
                 Progress::Met => {
                     sought.came = Some(at);
                     return Progress::Met;
@@ -828,8 +833,10 @@ impl ClientStates {
         }
         let value = |name: &str| {
             let all = self.captured.get(name)?;
-            let own = all.iter().find(|(by, _)| *by == id);
-            own.or_else(|| all.last()).map(|(_, bytes)| bytes.clone())
+            let (last, bytes) = all.last()?;
+            // Each of a crowd has its own.
+            let mut own = all.iter().filter(|(by, _)| last.who == id.who && *by == id);
+            Some(own.next().map_or(bytes, |(_, bytes)| bytes).clone())
         };
         Cow::Owned(action.filled(&value))
     }
@@ -1506,6 +1513,16 @@ mod tests {
         assert!(matches!(look(vec![came("n"), fin()]), Progress::Broken(_)));
         // What nobody has kept of the ways may still be the end.
         assert_eq!(look(vec![]), Progress::Pending);
+        let ab = Expectation::OneOf(vec![data_of("ab"), data_of("a")]);
+        let mut sought = Matcher::new(&ab, 0);
+        let begun = of_text(vec![came("a")]);
+        assert_eq!(begun.look(&mut sought, false), Progress::Pending);
+        assert!(sought.may_be_whole());
+        assert_eq!(begun.look(&mut sought, true), Progress::Met);
+        assert_eq!(sought.came, Some(1));
+        let whole = of_text(vec![came("a"), came("b")]);
+        assert_eq!(whole.look(&mut sought, false), Progress::Met);
+        assert_eq!(sought.came, Some(0));
         let mut state = of_text(vec![came("no more")]);
         let mut sought = Matcher::new(&ways, 0);
         assert_eq!(state.look(&mut sought, false), Progress::Met);
@@ -1535,7 +1552,7 @@ mod tests {
     }
 
     #[test]
-    fn variable_is_the_clients_own_or_else_that_of_the_last_who_captured_it() {
+    fn variable_is_what_was_captured_last_and_each_of_a_crowd_has_its_own() {
         let (one, two, other) = (
             ClientId { who: 0, member: 0 },
             ClientId { who: 0, member: 1 },
@@ -1560,6 +1577,13 @@ mod tests {
         assert_eq!(filled(&states, one), "expect \"<1>\"");
         assert_eq!(filled(&states, two), "expect \"<2>\"");
         assert_eq!(filled(&states, other), "expect \"<2>\"");
+        let what = What::Client(other, came("3;"));
+        states.apply(&Event {
+            at: Duration::ZERO,
+            what,
+        });
+        states.take(other, &mut Matcher::new(&number, 0), false);
+        assert_eq!(filled(&states, one), "expect \"<3>\"");
         let what = What::Phase(Phase::Scenario);
         states.apply(&Event {
             at: Duration::ZERO,
