@@ -11,6 +11,7 @@ use super::target::{is_named, refuse_misplaced, settings, started_as_told, targe
 use crate::model::error::{Error, ExitCode};
 use crate::report::data::CheckResult;
 use crate::runner::{self, CaseRun, Given, Invocation, Settings};
+use std::collections::HashSet;
 
 pub(super) fn run(
     arguments: &RunArgs,
@@ -76,6 +77,9 @@ fn cases(arguments: &RunArgs, given: &Given, last: &LastRun) -> Result<Vec<CaseR
     }
     let files = files.iter().map(|file| runner::cases_of(file, given));
     let mut cases = runner::with_all_mistakes(files)?;
+    let mut named = HashSet::new();
+    // A case that is named twice, by its file and its folder perhaps, is one.
+    cases.retain(|case| named.insert(case.place()));
     for case in &mut cases {
         started_as_told(&mut case.target, &arguments.shared);
     }

@@ -284,7 +284,7 @@ impl CheckResult {
         let sentence = sentence::of(&self.verdict);
         match (&self.verdict, &self.known) {
             (Verdict::Pass, Some(known)) => Some(format!(
-                "passes although it is listed as known ({known}); remove it from the list"
+                "passes although it is known to fail ({known}); remove what says so"
             )),
             (Verdict::Fail(_), Some(known)) => Some(format!("{} (known: {known})", sentence?)),
             (Verdict::Fail(_), None) => Some(sentence? + &self.known_until()),

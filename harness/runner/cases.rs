@@ -56,6 +56,15 @@ pub(crate) struct CaseRun {
     text: Arc<DrillText>,
 }
 
+impl CaseRun {
+    /// Where it stands: its file, its line, and its name.
+    pub(crate) fn place(&self) -> (PathBuf, usize, String) {
+        let file = Path::new(&self.file);
+        let file = file.canonicalize().unwrap_or_else(|_| file.to_owned());
+        (file, self.line, self.scenario.name.clone())
+    }
+}
+
 /// What is decided outside of a scenario file.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Given {

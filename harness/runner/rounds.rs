@@ -148,7 +148,8 @@ fn both(known: CheckResult, result: CheckResult) -> CheckResult {
     let duration = known.duration + result.duration;
     let mut spent = known.spent.clone();
     spent.add(&result.spent);
-    let fails = |result: &CheckResult| matches!(result.verdict, Verdict::Fail(_));
+    // A pass may be one too, of what is known to fail.
+    let fails = |result: &CheckResult| result.outcome() == Outcome::Fail;
     let is_unsure = |result: &CheckResult| matches!(result.verdict, Verdict::Inconclusive(_));
     let mostly_unsure = 2 * tries.unproven > tries.times;
     let takes_over = !fails(&known)

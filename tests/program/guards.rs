@@ -59,7 +59,7 @@ fn known_failure_that_has_gone_away_is_a_failure_that_says_what_to_do() {
         .arg(&file)
         .run()
         .code(1)
-        .prints("fail          reset/mid-request  passes although it is listed as known (issue 17); remove it");
+        .prints("fail          reset/mid-request  passes although it is known to fail (issue 17); remove what says so");
 }
 
 #[test]

@@ -72,7 +72,7 @@ fn case_that_is_known_to_fail_fails_no_run_until_it_passes() {
     told.prints("(known: issue 17)")
         .prints("0 failed, 0 inconclusive, 0 skipped, 1 known");
     let told = against(&[], &known(steps)).code(1);
-    told.prints("passes although it is listed as known (issue 17)");
+    told.prints("passes although it is known to fail (issue 17)");
 }
 
 #[test]
