@@ -74,10 +74,7 @@ impl Relay {
         }
         let (tcp, udp, port) = listeners(lab).map_err(failed)?;
         let unix = unix_listener(lab, &path).map_err(failed)?;
-        let (of_tcp, of_unix) = (
-            passing(&recorder, lab, &way),
-            passing(&recorder, lab, &way),
-        );
+        let (of_tcp, of_unix) = (passing(&recorder, lab, &way), passing(&recorder, lab, &way));
         at_work.spawn_local(async move {
             while let Ok((client, _)) = tcp.accept().await {
                 of_tcp.take(client);
