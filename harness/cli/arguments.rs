@@ -2,7 +2,7 @@
 
 use crate::launch::lab::Isolation;
 use crate::model::address::listener;
-use crate::model::literal::{duration, wait};
+use crate::model::literal::{Shown, duration, wait};
 use crate::model::partition::Partition;
 use crate::report::concluded::NoTests;
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -483,7 +483,7 @@ pub(super) struct PairArgs {
     #[arg(long)]
     pub(super) force: bool,
     /// How long the client may run each time.
-    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = ready_within)]
+    #[arg(long, value_name = "TIME", default_value = CLIENT_WITHIN, value_parser = ready_within)]
     pub(super) within: Duration,
     /// Where server and client run.
     #[arg(long, value_enum, default_value_t = IsolationArg::Auto)]
@@ -497,6 +497,50 @@ pub(super) struct PairArgs {
     /// The client's command, which ends by itself; {port}, {addr} and {path} are filled in.
     #[arg(last = true, required = true, value_name = "CLIENT")]
     pub(super) client: Vec<String>,
+}
+
+/// So long a client may run that is learned from, where nobody says otherwise.
+const CLIENT_WITHIN: &str = "30s";
+
+impl PairArgs {
+    /// The words that say again how the server is run.
+    pub(super) fn server_words(&self) -> Vec<String> {
+        let listen = self.listen.clone();
+        let ready_within = self.ready_within.map(|time| Shown(time).to_string());
+        let words = [
+            ("--isolation", self.isolation.given()),
+            ("--listen", listen),
+            ("--ready-within", ready_within),
+        ];
+        of_those_given(words)
+    }
+
+    /// The words that say again how the client is run.
+    pub(super) fn client_words(&self) -> Vec<String> {
+        let within = Shown(self.within).to_string();
+        of_those_given([("--within", Some(within).filter(|it| it != CLIENT_WITHIN))])
+    }
+}
+
+impl IsolationArg {
+    /// The word, where it says more than is the case anyway.
+    fn given(self) -> Option<String> {
+        let value = self.to_possible_value()?;
+        let is_given = !matches!(self, Self::Auto);
+        is_given.then(|| value.get_name().to_owned())
+    }
+
+    /// The words that say the same again.
+    pub(super) fn words(self) -> Vec<String> {
+        of_those_given([("--isolation", self.given())])
+    }
+}
+
+fn of_those_given<const N: usize>(options: [(&str, Option<String>); N]) -> Vec<String> {
+    let given = options
+        .into_iter()
+        .filter_map(|(name, value)| Some([name.to_owned(), value?]));
+    given.flatten().collect()
 }
 
 #[derive(Args)]

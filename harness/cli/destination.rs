@@ -155,17 +155,32 @@ pub(super) fn write(path: &Path, text: &[u8]) -> io::Result<()> {
     }
 }
 
+/// Writes a file where there is none, in the same way; returns whether it has.
+pub(super) fn write_new(path: &Path, text: &[u8]) -> io::Result<bool> {
+    let mut beside = beside(path)?;
+    beside.as_file_mut().write_all(text)?;
+    match beside.persist_noclobber(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.error.kind() == ErrorKind::AlreadyExists => Ok(false),
+        Err(error) => Err(error.error),
+    }
+}
+
+/// A file in the same folder.
+fn beside(file: &Path) -> io::Result<tempfile::NamedTempFile> {
+    tempfile::Builder::new()
+        .prefix(".sockdrill-")
+        // As of any file that is made: the umask takes its part.
+        .permissions(Permissions::from_mode(0o666))
+        .tempfile_in(folder_of(file))
+}
+
 fn replace(file: &Path, there: Option<Metadata>, text: &[u8]) -> io::Result<()> {
     if there.is_some() {
         // Who may replace it may still not be meant to write to it.
         access(file, Access::WRITE_OK)?;
     }
-    let beside = tempfile::Builder::new()
-        .prefix(".sockdrill-")
-        // As of any file that is made: the umask takes its part.
-        .permissions(Permissions::from_mode(0o666))
-        .tempfile_in(folder_of(file));
-    let mut beside = match beside {
+    let mut beside = match beside(file) {
         Ok(beside) => beside,
         // The file may be ours where its folder is not.
         Err(error) if there.is_some() && is_refused(&error) => return std::fs::write(file, text),

@@ -7,11 +7,12 @@ use crate::model::error::Error;
 use crate::model::text_file::Kind;
 use crate::report::data::{CheckResult, Outcome, Report};
 use crate::runner::CaseRun;
+use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeSet;
-use std::fs;
-use std::hash::{DefaultHasher, Hash, Hasher};
+use std::fs::{self, File};
 use std::io::Write;
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
 /// How many files of other projects are looked at, to take away those of folders that are gone.
@@ -43,6 +44,19 @@ struct Kept {
     failed: BTreeSet<Failed>,
 }
 
+impl Kept {
+    /// What is kept there of a folder by now.
+    fn at(place: Option<&Path>, folder: PathBuf) -> Self {
+        let kept = place.and_then(read);
+        // Of two folders with one name for their files the last one has it.
+        let kept = kept.filter(|kept| kept.folder == folder);
+        kept.unwrap_or(Self {
+            folder,
+            failed: BTreeSet::new(),
+        })
+    }
+}
+
 impl LastRun {
     /// What is known of earlier runs: in the folder of the project file, or in this one where there is none.
     pub(super) fn of(project: &Project) -> Self {
@@ -55,13 +69,7 @@ impl LastRun {
 
     fn within(states: Option<PathBuf>, folder: PathBuf) -> Self {
         let place = states.map(|states| states.join(file_name(&folder)));
-        let kept = place.as_deref().and_then(read);
-        // Of two folders with one name for their files the last one has it.
-        let kept = kept.filter(|kept| kept.folder == folder);
-        let kept = kept.unwrap_or(Kept {
-            folder,
-            failed: BTreeSet::new(),
-        });
+        let kept = Kept::at(place.as_deref(), folder);
         Self { place, kept }
     }
 
@@ -149,19 +157,40 @@ impl LastRun {
 
     /// Adds what has failed, and takes away what has not any more. That nothing can be kept is no reason to say anything: nobody may
     /// ever ask for it.
-    fn keep(mut self, report: &Report, of: impl Fn(&CheckResult) -> Failed) {
-        let before = self.kept.clone();
-        for result in &report.results {
-            match fails(result) {
-                Some(true) => self.kept.failed.insert(of(result)),
-                Some(false) => self.kept.failed.remove(&of(result)),
-                None => false,
-            };
-        }
-        if let Some(place) = self.place.filter(|_| self.kept != before) {
-            let _ = write(&place, &self.kept);
+    fn keep(self, report: &Report, of: impl Fn(&CheckResult) -> Failed) {
+        let results = report.results.iter();
+        let came = results.filter_map(|result| Some((of(result), fails(result)?)));
+        if let Some(place) = self.place {
+            let _ = merge(&place, self.kept.folder, came.collect());
         }
     }
+}
+
+/// Adds what has failed to what is kept by now, and takes away what has not: other runs may have ended since this one began.
+fn merge(place: &Path, folder: PathBuf, came: Vec<(Failed, bool)>) -> std::io::Result<()> {
+    let states = states_of(place);
+    if came.iter().any(|(_, fails)| *fails) {
+        fs::create_dir_all(states)?;
+    }
+    let lock = File::open(states)?;
+    flock(&lock, FlockOperation::LockExclusive)?;
+    let before = Kept::at(Some(place), folder);
+    let mut kept = before.clone();
+    for (what, fails) in came {
+        match fails {
+            true => kept.failed.insert(what),
+            false => kept.failed.remove(&what),
+        };
+    }
+    match kept == before {
+        true => Ok(()),
+        false => write(place, &kept),
+    }
+}
+
+/// The folder that a file of this kind is in.
+fn states_of(place: &Path) -> &Path {
+    place.parent().unwrap_or_else(|| Path::new("."))
 }
 
 /// Whether a result is one to be tried again, where it says anything.
@@ -209,10 +238,13 @@ fn states() -> Option<PathBuf> {
     Some(states.join("sockdrill"))
 }
 
+/// The name of the file of a folder, the same for every build: its FNV-1a hash, since the path may be longer than a name may be.
 fn file_name(folder: &Path) -> String {
-    let mut hasher = DefaultHasher::new();
-    folder.hash(&mut hasher);
-    format!("{:016x}.json", hasher.finish())
+    let bytes = folder.as_os_str().as_bytes().iter();
+    let hash = bytes.fold(0xcbf2_9ce4_8422_2325, |hash: u64, byte| {
+        (hash ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    });
+    format!("{hash:016x}.json")
 }
 
 fn read(place: &Path) -> Option<Kept> {
@@ -224,7 +256,7 @@ fn write(place: &Path, kept: &Kept) -> std::io::Result<()> {
     if kept.failed.is_empty() {
         return fs::remove_file(place);
     }
-    let folder = place.parent().unwrap_or_else(|| Path::new("."));
+    let folder = states_of(place);
     fs::create_dir_all(folder)?;
     take_away_those_of_gone(folder);
     let mut file = tempfile::NamedTempFile::new_in(folder)?;
@@ -285,6 +317,34 @@ mod tests {
         kept.failed.clear();
         write(&place, &kept).unwrap();
         assert!(!place.exists());
+    }
+
+    #[test]
+    fn what_came_of_one_run_takes_nothing_away_that_another_has_kept() {
+        let (states, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        // Neither is there before something fails.
+        let states = states.path().join("sockdrill");
+        let last = || LastRun::within(Some(states.clone()), project.path().to_owned());
+        let failed = |case| of_case("/a/reset.drill", case);
+        let came = |case, fails| {
+            let (place, folder) = (last().place.unwrap(), project.path().to_owned());
+            merge(&place, folder, vec![(failed(case), fails)])
+        };
+        assert!(came("one", false).is_err());
+        assert!(!states.exists());
+        came("one", true).unwrap();
+        came("other", true).unwrap();
+        let both = BTreeSet::from(["one", "other"].map(failed));
+        assert_eq!(last().kept.failed, both);
+        came("one", false).unwrap();
+        assert_eq!(last().kept.failed, BTreeSet::from([failed("other")]));
+    }
+
+    #[test]
+    fn file_has_the_same_name_for_every_build() {
+        // As FNV-1a is published: of nothing, and of "foobar".
+        assert_eq!(file_name(Path::new("")), "cbf29ce484222325.json");
+        assert_eq!(file_name(Path::new("foobar")), "85944171f73967e8.json");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! `sockdrill learn`: a target file from what a client says to a server.
 
 use super::arguments::{LearnArgs, PairArgs};
-use super::output::{say, say_aside, write};
+use super::output::{say, say_aside, write, write_new};
 use super::signals::interrupt;
 use super::target::commanded;
 use super::words::words;
@@ -24,14 +24,15 @@ pub(super) fn learn(arguments: &LearnArgs) -> Result<ExitCode, Error> {
         learning::learn(asked(pair, &server, &settings)?, &how, &|step| {
             say_aside(&format!("… {step}"));
         })?;
-    write(file, &text)?;
+    write_learned(file, &text, pair.force)?;
     for result in &report.results {
         say(&result.line());
     }
     let shown = command_line([file.to_string_lossy().as_ref()]);
+    let check = check_command(file, pair);
     say(&format!("wrote     {}", file.display()));
     say(&format!(
-        "next: read {shown}, take the # away from what the server promises, and then\n  sockdrill check {shown}"
+        "next: read {shown}, take the # away from what the server promises, and then\n  {check}"
     ));
     Ok(ExitCode::Passed)
 }
@@ -53,15 +54,38 @@ pub(super) fn asked<'a>(
     }
 }
 
-/// Refuses to replace a file that nobody has said may be replaced.
+/// The command that drills what was learned, in which all stands but where it runs.
+fn check_command(file: &Path, pair: &PairArgs) -> String {
+    let file = file.to_string_lossy().into_owned();
+    let words = ["sockdrill", "check"].map(str::to_owned).into_iter();
+    let words: Vec<String> = words.chain(pair.isolation.words()).chain([file]).collect();
+    command_line(words.iter().map(String::as_str))
+}
+
+/// Refuses to replace a file that nobody has said may be replaced, before anything is done for it.
 pub(super) fn free_to_write(file: &Path, force: bool) -> Result<(), Error> {
     match file.exists() && !force {
-        true => Err(Error::Usage(format!(
-            "{} is there already: name another file, or replace it with --force",
-            file.display()
-        ))),
+        true => Err(is_there_already(file)),
         false => Ok(()),
     }
+}
+
+/// Writes the file, and over another one only where that was asked for: it may have come since.
+pub(super) fn write_learned(file: &Path, text: &str, force: bool) -> Result<(), Error> {
+    match force {
+        true => write(file, text),
+        false => match write_new(file, text)? {
+            true => Ok(()),
+            false => Err(is_there_already(file)),
+        },
+    }
+}
+
+fn is_there_already(file: &Path) -> Error {
+    Error::Usage(format!(
+        "{} is there already: name another file, or replace it with --force",
+        file.display()
+    ))
 }
 
 /// The server that is meant: a file, a reference server, or a command.
@@ -100,17 +124,59 @@ pub(super) fn settings(pair: &PairArgs) -> Result<Settings, Error> {
 /// The command as it is typed again.
 pub(super) fn typed(command: &str, file: &Path, pair: &PairArgs) -> String {
     let file = file.to_string_lossy();
-    let ours = [
-        "sockdrill",
-        command,
-        "-o",
-        &file,
-        "--server",
-        &pair.server,
-        "--",
-    ];
-    command_line(
-        ours.into_iter()
-            .chain(pair.client.iter().map(String::as_str)),
-    )
+    let ours = ["sockdrill", command, "-o", &file, "--server", &pair.server];
+    let options = [pair.server_words(), pair.client_words()].concat();
+    let words = ours.into_iter().chain(options.iter().map(String::as_str));
+    let client = pair.client.iter().map(String::as_str);
+    command_line(words.chain(["--"]).chain(client))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::arguments::{Cli, Command};
+    use clap::Parser;
+
+    fn learned(words: &[&str]) -> LearnArgs {
+        let ours = ["sockdrill", "learn", "-o", "s.toml", "--server", "s {port}"];
+        let words = ours.iter().chain(words).chain(&["--", "c", "{port}"]);
+        match Cli::try_parse_from(words).unwrap().command {
+            Command::Learn(arguments) => arguments,
+            _ => unreachable!(),
+        }
+    }
+
+    #[test]
+    fn command_says_again_all_that_decides_what_is_learned() {
+        let of = |words| typed("learn", Path::new("s.toml"), &learned(words).pair);
+        let ours = "sockdrill learn -o s.toml --server 's {port}'";
+        assert_eq!(of(&[]), format!("{ours} -- c {{port}}"));
+        let given = [
+            "--isolation",
+            "host",
+            "--listen",
+            "[::1]:80",
+            "--ready-within",
+            "1m",
+            "--within",
+            "5s",
+        ];
+        let told = "--isolation host --listen '[::1]:80' --ready-within 1m --within 5s";
+        assert_eq!(of(&given), format!("{ours} {told} -- c {{port}}"));
+        let check = check_command(Path::new("s.toml"), &learned(&given).pair);
+        assert_eq!(check, "sockdrill check --isolation host s.toml");
+    }
+
+    #[test]
+    fn file_that_has_come_since_is_not_replaced() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("s.toml");
+        write_learned(&file, "one", false).unwrap();
+        let refused = write_learned(&file, "two", false).unwrap_err();
+        assert!(refused.chain().contains("is there already"));
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "one");
+        write_learned(&file, "two", true).unwrap();
+        assert_eq!(std::fs::read_to_string(&file).unwrap(), "two");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
+    }
 }

@@ -111,6 +111,11 @@ fn say_aside_in(style: Style, word: &str, rest: &str) {
     let _ = writeln!(anstream::stderr(), "{style}{word}{style:#}{rest}");
 }
 
+/// Writes a file unless there is one, and returns whether it has.
+pub(super) fn write_new(path: &Path, text: &str) -> Result<bool, Error> {
+    destination::write_new(path, text.as_bytes()).map_err(Error::file("writing", path))
+}
+
 pub(super) fn write(path: &Path, text: &str) -> Result<(), Error> {
     destination::write(path, text.as_bytes()).map_err(Error::file("writing", path))
 }

@@ -1,7 +1,7 @@
 //! `sockdrill record`: a live session as a scenario file.
 
 use super::arguments::{PairArgs, RecordArgs};
-use super::learn::{asked, free_to_write, server, settings, typed};
+use super::learn::{asked, free_to_write, server, settings, typed, write_learned};
 use super::output::{say, say_aside, write};
 use crate::foreign::LINE;
 use crate::launch::{Target, command_line};
@@ -34,9 +34,11 @@ pub(super) fn record(arguments: &RecordArgs) -> Result<ExitCode, Error> {
     });
     say_aside("… runs the scenario");
     let text = first_that_passes(texts, &server.on(over), &settings)?;
-    write(file, &text)?;
+    write_learned(file, &text, pair.force)?;
     say(&format!("wrote     {}", file.display()));
-    let shown = command_line([file.to_string_lossy().as_ref()]);
+    let mut words = pair.server_words();
+    words.push(file.to_string_lossy().into_owned());
+    let shown = command_line(words.iter().map(String::as_str));
     let command = match setting {
         Some(_) => String::new(),
         None => format!(" -- {}", server.command_line()),

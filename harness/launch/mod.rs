@@ -5,6 +5,7 @@ mod elsewhere;
 pub(crate) mod foreground;
 pub(crate) mod lab;
 mod loopback;
+mod named;
 pub(crate) mod options;
 pub(crate) mod placeholder;
 mod process;

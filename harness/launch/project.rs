@@ -116,7 +116,8 @@ impl Project {
             project.profiles.push(profile);
         }
         for (name, raw) in raw.targets {
-            let target = Target::from_raw(&name, raw, &project.text, &project.folder(), &project);
+            let known = |name: &str| project.profile(name);
+            let target = Target::from_raw(&name, raw, &project.text, &project.folder(), &known);
             let target = target.map_err(malformed_in(file))?;
             project.targets.push(Target {
                 project: project.file.clone(),

@@ -3,7 +3,6 @@
 use super::elsewhere::Elsewhere;
 use super::loopback::tells_loopback;
 use super::placeholder;
-use super::project::Project;
 use super::reach;
 use super::shell::command_line;
 use crate::foreign::LINE;
@@ -11,9 +10,6 @@ use crate::model::address;
 use crate::model::date::Date;
 use crate::model::error::Error;
 use crate::model::profile::{Mistake, Profile, RawProfile, RawPromises, Transport};
-use crate::model::spelling::did_you_mean;
-use crate::model::text_file::Kind;
-use crate::reference;
 use crate::sys::root_plan::Writes;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -199,59 +195,6 @@ impl Target {
         })
     }
 
-    /// Finds a target by the name that the project file `sockdrill.toml` gives it, or of a reference server, which this program serves
-    /// itself, or reads it from a file.
-    ///
-    /// # Errors
-    /// There is no such name or file, or the file is malformed.
-    pub fn find(name: &str) -> Result<Self, Error> {
-        Self::find_in(name, &Project::here()?)
-    }
-
-    /// The same where the project file is known.
-    pub(crate) fn find_in(name: &str, project: &Project) -> Result<Self, Error> {
-        if let Some(target) = project.target(name) {
-            return Ok(target.clone());
-        }
-        if reference::find(name).is_some() {
-            let program = std::env::current_exe().map_err(|source| Error::Start {
-                program: name.to_owned(),
-                source,
-            })?;
-            return Self::reference(name, &program);
-        }
-        let path = Path::new(name);
-        let is_settings = path
-            .extension()
-            .is_some_and(|extension| extension == "toml");
-        let is_program = !is_settings && find_program(name).is_some();
-        if path.exists() && !(is_program && path.is_file()) {
-            return Self::read_in(path, project);
-        }
-        if is_program {
-            return Err(Error::Unknown {
-                kind: "target",
-                name: name.to_owned(),
-                hint: format!(
-                    "; it is a program, and a server's command stands behind `--`: -- {}",
-                    command_line([name])
-                ),
-            });
-        }
-        let named = project.targets().iter().map(|target| target.name.as_str());
-        let known = reference::SERVERS.iter().map(|server| server.name);
-        let known: Vec<_> = named.chain(known).collect();
-        Err(Error::Unknown {
-            kind: "target",
-            name: name.to_owned(),
-            hint: format!(
-                "; name a target file, one of {}, or a command after `--`{}",
-                known.join(", "),
-                did_you_mean(name, known.iter().copied())
-            ),
-        })
-    }
-
     /// A reference server in a process of its own, started by the given sockdrill program.
     ///
     /// # Errors
@@ -276,51 +219,26 @@ impl Target {
         })
     }
 
-    /// Reads a target file.
-    ///
-    /// # Errors
-    /// The file cannot be read or is malformed, or names a profile that does not exist.
-    pub fn read(path: &Path) -> Result<Self, Error> {
-        Self::read_in(path, &Project::here()?)
-    }
-
-    /// The same where the project file is known, which may name profiles.
-    pub(crate) fn read_in(path: &Path, project: &Project) -> Result<Self, Error> {
-        let text = Kind::SETTINGS.read(path)?;
-        let stem = path
-            .file_stem()
-            .unwrap_or_default()
-            .to_string_lossy()
-            .into_owned();
-        let folder = path.parent().unwrap_or_else(|| Path::new(""));
-        let parsed =
-            Self::parse_in(&stem, &text, folder, project).map_err(|error| match error {
-                Error::Malformed { message, .. } => Error::Malformed {
-                    file: path.display().to_string(),
-                    message,
-                },
-                other => other,
-            })?;
-        Ok(Self {
-            file: Some(path.to_owned()),
-            ..parsed
-        })
-    }
-
     /// Parses the text of a target; `folder` is where relative profile files are looked for.
     ///
     /// # Errors
     /// As [`Target::read`].
     pub fn parse(name: &str, text: &str, folder: &Path) -> Result<Self, Error> {
-        Self::parse_in(name, text, folder, &Project::default())
+        Self::parse_in(name, text, folder, &Profile::find)
     }
 
-    fn parse_in(name: &str, text: &str, folder: &Path, project: &Project) -> Result<Self, Error> {
+    /// The same where others know profiles, too.
+    pub(super) fn parse_in(
+        name: &str,
+        text: &str,
+        folder: &Path,
+        profile: Profiles<'_>,
+    ) -> Result<Self, Error> {
         let raw = toml::from_str(text).map_err(|error| Error::Malformed {
             file: name.to_owned(),
             message: error.to_string().trim().to_owned(),
         })?;
-        Self::from_raw(name, raw, text, folder, project)
+        Self::from_raw(name, raw, text, folder, profile)
     }
 
     /// What was read from this text makes.
@@ -332,7 +250,7 @@ impl Target {
         raw: RawTarget,
         text: &str,
         folder: &Path,
-        project: &Project,
+        known: Profiles<'_>,
     ) -> Result<Self, Error> {
         let malformed = |message: String| Error::Malformed {
             file: name.to_owned(),
@@ -358,7 +276,7 @@ impl Target {
                     "speaks and [profile] exclude each other".to_owned(),
                 ));
             }
-            (Some(speaks), None) => profile_beside(folder, &speaks, project)?,
+            (Some(speaks), None) => profile_beside(folder, &speaks, known)?,
             (None, Some(raw)) => Profile::from_raw(name, raw, text)
                 .map_err(|mistake| malformed(mistake.shown(text)))?,
             (None, None) => Profile::unknown(),
@@ -452,42 +370,6 @@ impl Target {
         texts.into_iter().any(|text| text.contains(&wanted))
     }
 
-    /// The words of a command line that name this very target, and those behind `--`, where such words can.
-    pub(crate) fn on_command_line(&self) -> Option<(Vec<String>, Vec<String>)> {
-        if let Some(project) = &self.project {
-            let project = Project::read(project).ok()?;
-            let is_as_written = project.target(&self.name) == Some(self);
-            return is_as_written.then(|| (vec![self.name.clone()], Vec::new()));
-        }
-        let Some(file) = &self.file else {
-            return self.as_command();
-        };
-        let is_as_written = Self::read(file).is_ok_and(|read| read == *self);
-        is_as_written.then(|| (vec![file.display().to_string()], Vec::new()))
-    }
-
-    /// The same of a target that is a command and a profile, and nothing else.
-    pub(crate) fn as_command(&self) -> Option<(Vec<String>, Vec<String>)> {
-        let (options, profile) = match &self.profile.source {
-            None => (Vec::new(), Profile::unknown()),
-            Some(source) => {
-                let options = vec!["--speaks".to_owned(), source.clone()];
-                let project = Project::here().unwrap_or_default();
-                (options, project.profile(source).ok()?)
-            }
-        };
-        let command = self.command.clone();
-        let said = match &self.elsewhere {
-            None => Self::command(command.clone(), profile),
-            Some(elsewhere) => Self {
-                elsewhere: Some(elsewhere.clone()),
-                ..Self::at(&elsewhere.address, profile).ok()?
-            },
-        };
-        let options = self.address_options().into_iter().chain(options);
-        (said == *self).then_some((options.collect(), command))
-    }
-
     /// The command as a person would type it.
     pub fn command_line(&self) -> String {
         match &self.elsewhere {
@@ -517,7 +399,7 @@ impl Target {
     }
 
     /// The options of a command line that name a server which somebody else has started.
-    fn address_options(&self) -> Vec<String> {
+    pub(super) fn address_options(&self) -> Vec<String> {
         let Some(elsewhere) = &self.elsewhere else {
             return Vec::new();
         };
@@ -567,12 +449,15 @@ pub(super) fn find_program(program: &str) -> Option<PathBuf> {
         .find(|path| is_program(path))
 }
 
-/// The profile that a target file names: a file beside it, or one that the project or everybody knows.
-fn profile_beside(folder: &Path, speaks: &str, project: &Project) -> Result<Profile, Error> {
+/// Finds a profile that is known by its name.
+pub(super) type Profiles<'a> = &'a dyn Fn(&str) -> Result<Profile, Error>;
+
+/// The profile that a target file names: a file beside it, or one that is known.
+fn profile_beside(folder: &Path, speaks: &str, known: Profiles<'_>) -> Result<Profile, Error> {
     let beside = folder.join(speaks);
     match beside.is_file() {
         true => Profile::find(&beside.to_string_lossy()),
-        false => project.profile(speaks),
+        false => known(speaks),
     }
 }
 

@@ -1,6 +1,6 @@
 //! A relay in front of a server, which passes on what each side says and writes it down.
 
-use super::tape::{Heard, Side, Tape};
+use super::tape::{Heard, Recorder, Shared, Side};
 use crate::foreign::LINE;
 use crate::launch::Server;
 use crate::launch::lab::Lab;
@@ -9,7 +9,6 @@ use crate::model::error::Error;
 use crate::model::profile::Transport;
 use rustix::net::{AddressFamily, SocketType};
 use socket2::SockAddr;
-use std::cell::RefCell;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::io;
@@ -24,15 +23,18 @@ use tokio::task::JoinSet;
 /// As much as is read at once; no datagram is longer (udp(7)).
 const AT_ONCE: usize = 64 << 10;
 
-/// So many ports behind the server's are tried: others of the server's own may be taken.
-const PORTS_TRIED: u16 = 64;
+/// So many ports beside the server's are tried: others of the server's own may be taken.
+const PORTS_TRIED: usize = 64;
+
+/// The ports below are for those who ask for them by number (`ip_unprivileged_port_start`).
+const FIRST_PORT: u16 = 1024;
 
 /// A client connects once or a few times; one that connects on and on is no example of anything.
 const MOST_CONNECTIONS: usize = 1_000;
 
 /// A relay in front of a server. What it passes on ends with its event loop.
 pub(super) struct Relay {
-    pub(super) tape: Rc<RefCell<Tape>>,
+    pub(super) recorder: Recorder,
     /// The port that clients are told, of TCP and UDP.
     pub(super) port: u16,
     /// The path that clients are told.
@@ -58,7 +60,7 @@ impl Relay {
             doing: "listening in front of the server",
             source,
         };
-        let tape = Rc::new(RefCell::new(Tape::new()));
+        let recorder = Recorder::new();
         let path = lab.folder().join("relay");
         let mut at_work = JoinSet::new();
         let way = match server.address() {
@@ -72,7 +74,7 @@ impl Relay {
         }
         let (tcp, udp, port) = listeners(lab).map_err(failed)?;
         let unix = unix_listener(lab, &path).map_err(failed)?;
-        let (of_tcp, of_unix) = (passing(&tape, lab, &way), passing(&tape, lab, &way));
+        let (of_tcp, of_unix) = (passing(&recorder, lab, &way), passing(&recorder, lab, &way));
         at_work.spawn_local(async move {
             while let Ok((client, _)) = tcp.accept().await {
                 of_tcp.take(client);
@@ -84,11 +86,11 @@ impl Relay {
             }
         });
         if let Way::Inet(address) = way {
-            let of_udp = passing(&tape, lab, &Way::Inet(address));
+            let of_udp = passing(&recorder, lab, &Way::Inet(address));
             at_work.spawn_local(of_udp.datagrams(udp, address));
         }
         Ok(Self {
-            tape,
+            recorder,
             port,
             path,
             _at_work: at_work,
@@ -104,16 +106,22 @@ impl Relay {
     }
 }
 
-/// Sockets for TCP and UDP at one port: the first free one behind that of the lab.
+/// Sockets for TCP and UDP at one port: the first free one beside that of the lab.
 fn listeners(lab: &Lab) -> io::Result<(TcpListener, UdpSocket, u16)> {
     let mut last = io::Error::from(io::ErrorKind::AddrInUse);
-    for port in (lab.port().saturating_add(1)..).take(PORTS_TRIED.into()) {
+    for port in ports_beside(lab.port()).take(PORTS_TRIED) {
         match bound(lab, port) {
             Ok((tcp, udp)) => return Ok((tcp, udp, port)),
             Err(error) => last = error,
         }
     }
     Err(last)
+}
+
+/// The ports behind this one, and then those before it.
+fn ports_beside(port: u16) -> impl Iterator<Item = u16> {
+    let behind = (port..=u16::MAX).skip(1);
+    behind.chain((FIRST_PORT..port).rev())
 }
 
 fn bound(lab: &Lab, port: u16) -> io::Result<(TcpListener, UdpSocket)> {
@@ -143,14 +151,14 @@ fn unix_listener(lab: &Lab, path: &Path) -> io::Result<UnixListener> {
 
 /// What passes on the words of clients that come to one place.
 struct Passing {
-    tape: Rc<RefCell<Tape>>,
+    recorder: Recorder,
     lab: Arc<Lab>,
     way: Way,
 }
 
-fn passing(tape: &Rc<RefCell<Tape>>, lab: &Arc<Lab>, way: &Way) -> Passing {
+fn passing(recorder: &Recorder, lab: &Arc<Lab>, way: &Way) -> Passing {
     Passing {
-        tape: Rc::clone(tape),
+        recorder: recorder.clone(),
         lab: Arc::clone(lab),
         way: way.clone(),
     }
@@ -159,21 +167,17 @@ fn passing(tape: &Rc<RefCell<Tape>>, lab: &Arc<Lab>, way: &Way) -> Passing {
 impl Passing {
     /// Takes a client of a stream, unless there were too many.
     fn take<C: AsyncRead + AsyncWrite + Unpin + 'static>(&self, client: C) {
-        if self.tape.borrow().connections.len() >= MOST_CONNECTIONS {
+        let tape = self.recorder.tape();
+        if tape.borrow().connections.len() >= MOST_CONNECTIONS {
             return;
         }
         let over = match self.way {
             Way::Inet(_) => Transport::Tcp,
             Way::Path(_) => Transport::Unix,
         };
-        let of = self.tape.borrow_mut().begin(over);
-        let (tape, lab, way) = (
-            Rc::clone(&self.tape),
-            Arc::clone(&self.lab),
-            self.way.clone(),
-        );
+        let talk = Talk::begin(tape, over);
+        let (lab, way) = (Arc::clone(&self.lab), self.way.clone());
         tokio::task::spawn_local(async move {
-            let talk = Talk { of, tape };
             // A server that refuses the connection has ended it.
             let passed = match way {
                 Way::Inet(address) => match connected(&lab, address).await {
@@ -188,6 +192,7 @@ impl Passing {
             if passed.is_err() {
                 talk.hear(Heard::Ended(Side::Server));
             }
+            talk.tape.borrow_mut().end(talk.of);
         });
     }
 
@@ -195,9 +200,18 @@ impl Passing {
     async fn datagrams(self, socket: UdpSocket, server: SocketAddr) {
         let socket = Rc::new(socket);
         let mut clients: HashMap<SocketAddr, (Talk, Rc<UdpSocket>)> = HashMap::new();
+        let mut answering = JoinSet::new();
+        let mut tape = self.recorder.tape();
         let mut buffer = vec![0; AT_ONCE];
         while let Ok((bytes, from)) = socket.recv_from(&mut buffer).await {
-            if clients.len() >= MOST_CONNECTIONS {
+            let of_this_run = self.recorder.tape();
+            if !Rc::ptr_eq(&tape, &of_this_run) {
+                // Who sends from there now is another client.
+                clients.clear();
+                answering.abort_all();
+                tape = of_this_run;
+            }
+            if clients.len() >= MOST_CONNECTIONS && !clients.contains_key(&from) {
                 continue;
             }
             let (talk, way) = match clients.entry(from) {
@@ -206,13 +220,10 @@ impl Passing {
                     let Ok(way) = way_for_datagrams(&self.lab, server) else {
                         continue;
                     };
-                    let talk = Talk {
-                        of: self.tape.borrow_mut().begin(Transport::Udp),
-                        tape: Rc::clone(&self.tape),
-                    };
+                    let talk = Talk::begin(Rc::clone(&tape), Transport::Udp);
                     let way = Rc::new(way);
                     let (client, back) = (Rc::clone(&socket), Rc::clone(&way));
-                    tokio::task::spawn_local(answers(talk.clone(), back, client, from));
+                    answering.spawn_local(answers(talk.clone(), back, client, from));
                     new.insert((talk, way))
                 }
             };
@@ -258,10 +269,16 @@ async fn connected(lab: &Lab, server: SocketAddr) -> io::Result<TcpStream> {
 #[derive(Clone)]
 struct Talk {
     of: usize,
-    tape: Rc<RefCell<Tape>>,
+    tape: Shared,
 }
 
 impl Talk {
+    /// A client has come.
+    fn begin(tape: Shared, over: Transport) -> Self {
+        let of = tape.borrow_mut().begin(over);
+        Self { of, tape }
+    }
+
     fn hear(&self, what: Heard) {
         self.tape.borrow_mut().hear(self.of, what);
     }
@@ -292,10 +309,44 @@ impl Talk {
         while let Ok(bytes @ 1..) = from.read(&mut buffer).await {
             self.hear(Heard::Said(side, buffer[..bytes].to_vec()));
             if to.write_all(&buffer[..bytes]).await.is_err() {
-                break;
+                // The other is gone, and who reads from it hears so. This one has ended nothing.
+                return;
             }
         }
         self.hear(Heard::Ended(side));
         let _ = to.shutdown().await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runner::block_on;
+
+    /// What is heard where the client says this and ends, and is passed on to this server.
+    fn heard(said: &[u8], to: impl AsyncWrite + Unpin) -> Vec<Heard> {
+        let recorder = Recorder::new();
+        let talk = Talk::begin(recorder.tape(), Transport::Tcp);
+        block_on(talk.pass_on(Side::Client, said, to)).unwrap();
+        let sounds = recorder.take().sounds;
+        sounds.into_iter().map(|sound| sound.what).collect()
+    }
+
+    #[test]
+    fn side_that_still_speaks_has_not_ended_where_the_other_is_gone() {
+        let said = || Heard::Said(Side::Client, b"words".to_vec());
+        let (there, gone) = tokio::io::duplex(AT_ONCE);
+        drop(gone);
+        assert_eq!(heard(b"words", there), [Heard::Came, said()]);
+        let all = [Heard::Came, said(), Heard::Ended(Side::Client)];
+        assert_eq!(heard(b"words", tokio::io::sink()), all);
+    }
+
+    #[test]
+    fn ports_beside_the_last_one_are_those_before_it() {
+        let first = |port| ports_beside(port).take(3).collect::<Vec<_>>();
+        assert_eq!(first(7000), [7001, 7002, 7003]);
+        assert_eq!(first(65534), [65535, 65533, 65532]);
+        assert_eq!(first(65535), [65534, 65533, 65532]);
     }
 }

@@ -106,6 +106,9 @@ pub(super) fn best(talks: Vec<Talk>) -> Option<Talk> {
 
 /// The same words as they would have been said to the server itself: the relay had another port.
 pub(super) fn without_relay(said: &[u8], (relay, server): (u16, u16)) -> Vec<u8> {
+    if relay == server {
+        return said.to_vec();
+    }
     let places = ["127.0.0.1", "localhost"].map(|host| {
         let place = |port: u16| format!("{host}:{port}").into_bytes();
         (place(relay), place(server))
@@ -116,8 +119,9 @@ pub(super) fn without_relay(said: &[u8], (relay, server): (u16, u16)) -> Vec<u8>
         if ours.len() == theirs.len() {
             let mut at = 0;
             while let Some(found) = crate::model::data::find(&said[at..], &ours) {
-                at += found;
-                said[at..at + ours.len()].copy_from_slice(&theirs);
+                let end = at + found + ours.len();
+                said[at + found..end].copy_from_slice(&theirs);
+                at = end;
             }
         }
     }
@@ -301,6 +305,12 @@ mod tests {
         let told = without_relay(host, (7001, 7000));
         assert_eq!(told, b"Host: 127.0.0.1:7000\r\nReferer: localhost:7000");
         assert_eq!(without_relay(host, (7001, 80)), host);
+    }
+
+    #[test]
+    fn port_stands_where_the_server_has_none_of_its_own() {
+        let host = b"Host: 127.0.0.1:7001\r\nReferer: localhost:7001";
+        assert_eq!(without_relay(host, (7001, 7001)), host);
     }
 
     #[test]

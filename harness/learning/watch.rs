@@ -82,7 +82,7 @@ async fn ran(pair: Pair<'_>, relay: &Relay, server: &Server, lab: &Lab) -> Resul
     };
     let ended = tokio::time::timeout(pair.within, process.ended()).await;
     let place = relay.place(server);
-    let nobody_came = relay.tape.borrow().connections.is_empty();
+    let nobody_came = relay.recorder.tape().borrow().connections.is_empty();
     match ended {
         Ok(Exit::Status(0)) if nobody_came => Err(failed(never_came(&place))),
         Ok(Exit::Status(0)) => all_heard(relay, pair.client).await,
@@ -109,11 +109,12 @@ fn never_came(place: &str) -> String {
 
 /// What was said until every client had left, which the kernel tells the relay soon after the end of a process.
 async fn all_heard(relay: &Relay, client: &[String]) -> Result<Tape, Error> {
-    let heard = relay.tape.borrow().heard();
+    let tape = relay.recorder.tape();
+    let heard = tape.borrow().heard();
     let left = async {
         loop {
             let next = heard.notified();
-            if relay.tape.borrow().all_have_left() {
+            if tape.borrow().all_have_left() {
                 return;
             }
             next.await;
@@ -121,7 +122,7 @@ async fn all_heard(relay: &Relay, client: &[String]) -> Result<Tape, Error> {
     };
     // A child of the client's may live on and keep the connection: what it says later is no matter of ours.
     let _ = tokio::time::timeout(STEP_WITHIN, left).await;
-    let tape = relay.tape.borrow_mut().take();
+    let tape = relay.recorder.take();
     match tape.is_too_long() {
         false => Ok(tape),
         true => Err(Error::NotLearned(format!(

@@ -45,18 +45,26 @@ impl Difference {
         expected.chain(&self.actual.0).all(is_text)
     }
 
+    /// How many bytes are kept before it. A report that somebody else has written may say that it stands before them all.
+    fn before(&self) -> usize {
+        self.offset.saturating_sub(self.from)
+    }
+
     /// What is to be said of the byte that is marked.
     fn remark(&self) -> String {
         let (offset, came) = (self.offset, self.actual_bytes);
         match self.expected_bytes {
             Some(0) => format!("{} came", bytes(came)),
             Some(owed) if offset == owed => {
-                format!("{} too many, from byte {offset} on", bytes(came - offset))
+                format!(
+                    "{} too many, from byte {offset} on",
+                    bytes(came.saturating_sub(offset))
+                )
             }
             Some(owed) if offset >= came => {
                 format!(
                     "{} of {owed} missing, from byte {offset} on",
-                    bytes(owed - offset)
+                    bytes(owed.saturating_sub(offset))
                 )
             }
             owed => {
@@ -93,12 +101,12 @@ fn bytes(many: usize) -> String {
 fn as_text(difference: &Difference, expected: &str) -> [String; 3] {
     let lead = if difference.from > 0 { "… " } else { "" };
     let side = |bytes: &[u8], all: Option<usize>| {
-        let is_all = all.is_none_or(|all| difference.from + bytes.len() >= all);
+        let is_all = all.is_none_or(|all| difference.from.saturating_add(bytes.len()) >= all);
         let trail = if is_all { "" } else { " …" };
         format!("{lead}\"{}\"{trail}", literal::escaped(bytes))
     };
     let actual = &difference.actual.0;
-    let same = &actual[..actual.len().min(difference.offset - difference.from)];
+    let same = &actual[..actual.len().min(difference.before())];
     let before = lead.chars().count() + 1 + literal::escaped(same).len();
     let owed = difference.expected.as_ref();
     [
@@ -107,14 +115,14 @@ fn as_text(difference: &Difference, expected: &str) -> [String; 3] {
             |owed| side(&owed.0, difference.expected_bytes),
         ),
         side(actual, Some(difference.actual_bytes)),
-        format!("{:before$}^ {}", "", difference.remark()),
+        format!("{}^ {}", " ".repeat(before), difference.remark()),
     ]
 }
 
 /// Both as numbers beside their text, and marks below.
 fn as_numbers(difference: &Difference, expected: &str) -> [String; 3] {
-    let same = HALF.min(difference.offset - difference.from);
-    let skipped = difference.offset - difference.from - same;
+    let same = HALF.min(difference.before());
+    let skipped = difference.before() - same;
     let part = |bytes: &[u8]| -> Vec<u8> {
         let part = bytes.iter().skip(skipped).take(same + HALF);
         part.copied().collect()
@@ -206,6 +214,24 @@ mod tests {
         );
         assert_eq!(expected.len(), 16 * 3 + 1 + 18);
         assert_eq!(&expected[mark.find("^^").unwrap()..][..2], "14");
+    }
+
+    #[test]
+    fn numbers_that_contradict_each_other_are_shown_as_far_as_they_go() {
+        let strange = |offset, from, owed| Difference {
+            from,
+            expected_bytes: Some(owed),
+            actual_bytes: 1,
+            ..difference(b"ab", b"ac", offset)
+        };
+        let numbers = [0, 1, 2, usize::MAX];
+        for offset in numbers {
+            for (from, owed) in numbers.iter().flat_map(|n| numbers.map(|m| (*n, m))) {
+                let strange = strange(offset, from, owed);
+                assert!(as_text(&strange, "")[2].contains('^'));
+                assert!(as_numbers(&strange, "")[2].contains("^^"));
+            }
+        }
     }
 
     #[test]

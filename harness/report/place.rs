@@ -7,6 +7,12 @@ use serde::{Deserialize, Serialize};
 /// So many steps are shown before the one that failed.
 const STEPS_BEFORE: usize = 4;
 
+/// So many characters of a line are told: data of megabytes may stand in one.
+const MOST_TEXT: usize = 500;
+
+/// So many of them stand before the part, where the line is longer.
+const TEXT_BEFORE: usize = 100;
+
 /// A part of a line of a scenario. Lines and columns are counted from one, columns in characters.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Place {
@@ -17,8 +23,11 @@ pub(crate) struct Place {
     pub column: usize,
     /// The first column behind it.
     pub end_column: usize,
-    /// The line as it stands there.
+    /// The line as it stands there; of a long one what is around the part.
     pub text: String,
+    /// The column at which the text begins, where that is not the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text_column: Option<usize>,
     /// Which time it was, where the line was gone through before.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub round: Option<usize>,
@@ -46,12 +55,14 @@ impl Place {
         let part = awaited(text);
         let column = |at: usize| text[..at].chars().count() + 1;
         let round = finding.halt.as_ref().map(|halt| halt.round);
+        let (text_column, shown) = around(text, column(part.start));
         Self {
             file: None,
             line: number,
             column: column(part.start),
             end_column: column(part.end),
-            text: text.to_owned(),
+            text: shown.to_owned(),
+            text_column: Some(text_column).filter(|column| *column > 1),
             round: round.filter(|round| *round > 1),
         }
     }
@@ -61,21 +72,36 @@ impl Place {
     pub(super) fn picture(&self, scenario: Option<&str>) -> String {
         let scenario = scenario.filter(|_| self.file.is_none());
         let before = scenario.map_or_else(String::new, |scenario| self.lines_before(scenario));
+        // A report that somebody else has written may count from zero, or have the end before the beginning.
         let byte = |column: usize| {
             let mut starts = self.text.char_indices().map(|(at, _)| at);
-            starts.nth(column - 1).unwrap_or(self.text.len())
+            let before = column.saturating_sub(self.text_column.unwrap_or(1));
+            starts.nth(before).unwrap_or(self.text.len())
         };
         let round = self.round.map(|round| format!("the {} time", nth(round)));
         let at = |column| before.len() + byte(column);
-        let span = at(self.column)..at(self.end_column);
-        let first = self.line - before.lines().count();
+        let span = at(self.column)..at(self.end_column.max(self.column));
+        let first = self.line.saturating_sub(before.lines().count());
         let text = format!("{before}{}", self.text);
-        snippet(self.file.as_deref(), first, &text, span, round.as_deref())
+        let picture = snippet(self.file.as_deref(), first, &text, span, round.as_deref());
+        match (&self.file, self.text_column) {
+            (Some(_), Some(_)) => self.with_own_column(picture),
+            _ => picture,
+        }
+    }
+
+    /// The picture of a part of a line with the column of the whole: that in its first line was counted in what is shown.
+    fn with_own_column(&self, picture: String) -> String {
+        let (head, rest) = picture.split_once('\n').unwrap_or((&picture, ""));
+        match head.rsplit_once(':') {
+            Some((place, _)) => format!("{place}:{}\n{rest}", self.column),
+            None => picture,
+        }
     }
 
     /// The steps before the line, as many as are shown.
     fn lines_before(&self, scenario: &str) -> String {
-        let before: Vec<_> = scenario.lines().take(self.line - 1).collect();
+        let before: Vec<_> = scenario.lines().take(self.line.saturating_sub(1)).collect();
         let steps = before
             .rsplit(|line| line.is_empty())
             .next()
@@ -83,6 +109,18 @@ impl Place {
         let last = &steps[steps.len().saturating_sub(STEPS_BEFORE)..];
         last.iter().map(|line| format!("{line}\n")).collect()
     }
+}
+
+/// What is told of a line with something at a column, and the column at which that begins.
+fn around(text: &str, column: usize) -> (usize, &str) {
+    if text.chars().nth(MOST_TEXT).is_none() {
+        return (1, text);
+    }
+    let skipped = (column - 1).saturating_sub(TEXT_BEFORE);
+    let mut starts = text.char_indices().map(|(at, _)| at).skip(skipped);
+    let from = starts.next().unwrap_or(text.len());
+    let to = starts.nth(MOST_TEXT - 1).unwrap_or(text.len());
+    (skipped + 1, &text[from..to])
 }
 
 /// The line of a printed scenario that a step is, with its number.
@@ -136,6 +174,7 @@ mod tests {
             column: 14,
             end_column: 17,
             text: "  ä expect   \"é\"  # é".to_owned(),
+            text_column: None,
             round: Some(12),
         };
         let expected = "
@@ -184,6 +223,7 @@ mod tests {
             column: 12,
             end_column: 15,
             text: "  a expect \"é\"".to_owned(),
+            text_column: None,
             round: None,
         };
         let expected = "
@@ -193,6 +233,47 @@ mod tests {
 6 |   a expect \"é\"
   |            ^^^";
         assert_eq!(format!("\n{}", place.picture(Some(scenario))), expected);
+    }
+
+    #[test]
+    fn long_line_is_told_around_the_part_with_its_own_columns() {
+        let ours = "é".repeat(MOST_TEXT);
+        assert_eq!(around(&ours, 7), (1, &ours[..]));
+        let line = format!("{}X{}", "é".repeat(4_000), "ü".repeat(4_000));
+        let (text_column, text) = around(&line, 4_001);
+        assert_eq!((text_column, text.chars().count()), (3_901, MOST_TEXT));
+        assert_eq!(around(&line, 1), (1, &line[..2 * MOST_TEXT]));
+        let place = Place {
+            file: Some("a.drill".to_owned()),
+            line: 9,
+            column: 4_001,
+            end_column: 4_002,
+            text: text.to_owned(),
+            text_column: Some(text_column),
+            round: None,
+        };
+        let picture = place.picture(None);
+        assert!(picture.starts_with(" --> a.drill:9:4001\n"), "{picture}");
+        let [line, mark] = [2, 3].map(|n| picture.lines().nth(n).unwrap());
+        let column = |line: &str, what| line.chars().position(|c| c == what);
+        assert_eq!(column(line, 'X'), column(mark, '^'), "{picture}");
+    }
+
+    #[test]
+    fn place_that_is_none_is_shown_as_far_as_it_goes() {
+        let numbers = [0, 1, 2, 99];
+        for (line, column) in numbers.iter().flat_map(|n| numbers.map(|m| (*n, m))) {
+            let place = Place {
+                file: None,
+                line,
+                column,
+                end_column: 0,
+                text: "é".to_owned(),
+                text_column: Some(column),
+                round: None,
+            };
+            assert!(place.picture(Some("case a\n\n  a connect\n")).contains('é'));
+        }
     }
 
     #[test]

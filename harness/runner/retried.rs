@@ -12,14 +12,16 @@ pub(super) fn retried(
     end: &RunEnd,
     once: impl Fn() -> CheckResult,
 ) -> CheckResult {
-    let first = once();
+    let mut first = once();
     let mut tries = Tries::first_of(&first.verdict);
     while tries.times <= settings.retries && may_be_flaky(&first) && end.now(false).is_none() {
         let again = once();
         tries.add(&again.verdict);
         tries.is_retry = true;
         tries.is_flaky = matches!(again.verdict, Verdict::Pass);
-        if tries.is_flaky {
+        first.duration += again.duration;
+        first.spent.add(&again.spent);
+        if tries.is_flaky || is_seen_for_good(&again) {
             break;
         }
     }
@@ -31,23 +33,35 @@ pub(super) fn retried(
     result
 }
 
-/// Whether it failed by what another look may not show. An end, an alarm and the bytes of somebody else are what they are
-/// whenever they are seen.
+/// Whether it failed by what another look may not show.
 fn may_be_flaky(result: &CheckResult) -> bool {
+    result.outcome() == Outcome::Fail && !is_seen_for_good(result)
+}
+
+/// Whether one look says all: an end, an alarm, the bytes of somebody else and those that must never come are what they are whenever
+/// they are seen.
+fn is_seen_for_good(result: &CheckResult) -> bool {
     let Verdict::Fail(finding) = &result.verdict else {
         return false;
     };
-    let is_seen_for_good =
-        |cause: &Cause| cause.is_of_the_server() || matches!(cause, Cause::Crosstalk { .. });
-    result.outcome() == Outcome::Fail && !finding.causes().any(is_seen_for_good)
+    let mut causes = finding.causes();
+    causes.any(|cause| {
+        let came = matches!(cause, Cause::Crosstalk { .. } | Cause::Forbidden { .. });
+        came || cause.is_of_the_server()
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::judge::Finding;
+    use crate::model::spent::SpentOn;
     use crate::transcript::event::Exit;
     use std::cell::Cell;
+    use std::time::Duration;
+
+    /// So long each try takes.
+    const TAKES: Duration = Duration::from_millis(5);
 
     fn failed(cause: Cause) -> Verdict {
         Verdict::Fail(Finding {
@@ -73,7 +87,10 @@ mod tests {
         let made = Cell::new(0);
         let once = || {
             let verdict = verdicts[made.replace(made.get() + 1)].clone();
-            CheckResult::of("id", "family", "It holds.", verdict)
+            let mut result = CheckResult::of("id", "family", "It holds.", verdict);
+            result.duration = TAKES;
+            result.spent.spend(SpentOn::Scenario, TAKES);
+            result
         };
         let result = retried(&settings, &RunEnd::of(&settings), once);
         (result, made.get())
@@ -86,6 +103,14 @@ mod tests {
         let reason = result.reason().unwrap();
         assert!(reason.ends_with("(failed 1 of 2 tries)"), "{reason}");
         assert_eq!(result.cause(), Some(&Cause::LeftUnread));
+        assert_eq!(result.duration, TAKES * 2);
+        assert_eq!(result.spent.on(SpentOn::Scenario), TAKES * 2);
+    }
+
+    #[test]
+    fn what_one_look_says_in_a_further_try_is_not_taken_back() {
+        let (result, made) = of(&[failed(Cause::LeftUnread), died(), Verdict::Pass]);
+        assert_eq!((result.outcome(), made), (Outcome::Fail, 2));
     }
 
     #[test]
@@ -98,7 +123,11 @@ mod tests {
 
     #[test]
     fn what_one_look_says_is_not_tried_again() {
-        for verdict in [died(), Verdict::Pass] {
+        let forbidden = failed(Cause::Forbidden {
+            client: None,
+            text: "secret".to_owned(),
+        });
+        for verdict in [died(), forbidden, Verdict::Pass] {
             let expected = CheckResult::of("id", "", "", verdict.clone()).outcome();
             let (result, made) = of(&[verdict]);
             assert_eq!((result.outcome(), made), (expected, 1));

@@ -21,7 +21,10 @@ use std::path::Path;
 use std::time::Duration;
 
 /// The form of the files; it changes where an older program could not read them.
-const FORMAT: u32 = 3;
+const FORMAT: u32 = 4;
+
+/// The oldest form that is read: nothing was taken away from it, and what has come since has its defaults.
+const OLDEST_FORMAT: u32 = 3;
 
 /// A trial with its transcript and the verdict that was given, as `--transcripts` saves it.
 ///
@@ -117,8 +120,11 @@ impl SavedTrial {
     pub(crate) fn parse(name: &str, text: &str) -> Result<Self, Error> {
         let raw: RawFile =
             serde_json::from_str(text).map_err(|error| malformed(name, error.to_string()))?;
-        if raw.format != FORMAT {
-            let message = format!("this is format {}, and {FORMAT} is understood", raw.format);
+        if !(OLDEST_FORMAT..=FORMAT).contains(&raw.format) {
+            let message = format!(
+                "this is format {}, and {OLDEST_FORMAT} to {FORMAT} are understood",
+                raw.format
+            );
             return Err(malformed(name, message));
         }
         Ok(Self {
@@ -443,6 +449,18 @@ mod tests {
             let text = json(&saved);
             assert_eq!(SavedTrial::parse(&name, &text).unwrap(), saved, "{name}");
         }
+    }
+
+    #[test]
+    fn saved_trials_of_the_form_before_are_still_read() {
+        let (name, _, saved) = kept().swap_remove(0);
+        let text = json(&saved);
+        let before = text.replace(
+            &format!("\"format\": {FORMAT}"),
+            &format!("\"format\": {OLDEST_FORMAT}"),
+        );
+        assert_ne!(before, text);
+        assert_eq!(SavedTrial::parse(&name, &before).unwrap(), saved);
     }
 
     #[test]
