@@ -135,7 +135,8 @@ impl<'a> Told<'a> {
         scenario.lines.push(line.clone());
         let is_short = scenario.lines.len() <= LOOKED_THROUGH;
         let over = self.subject.place.transport;
-        match why_impossible(&scenario, over).filter(|_| is_short) {
+        let why = is_short.then(|| why_impossible(&scenario, over));
+        match why.flatten() {
             Some(why) => {
                 scenario.lines.pop();
                 Err(why)

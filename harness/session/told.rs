@@ -10,6 +10,7 @@ impl Session<'_> {
     /// Begins a scenario of which only the clients are known that it has so far.
     pub(crate) async fn begin_told(&mut self, scenario: &Scenario) {
         self.enter(Phase::Scenario, scenario).await;
+        self.is_told.set(true);
     }
 
     /// Lets one more client come, who is the next among those of the scenario; false where there is no server to come to.
@@ -54,6 +55,7 @@ impl Session<'_> {
 
     /// Ends the scenario that was told so far.
     pub(crate) async fn end_told(&mut self, flow: Flow) {
+        self.is_told.set(false);
         if self.leave(Phase::Scenario, flow).await.is_break() {
             self.observer.record(What::Stopped);
         }
