@@ -91,6 +91,17 @@ async fn pauses_of_who_speaks_are_no_end_of_what_another_one_hears() {
     server.finish().await;
 }
 
+#[test]
+fn pauses_of_who_speaks_in_the_background_are_none_in_a_file_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pauses.drill");
+    let steps = "case pauses\nclients: alice bob\nalice connect\nbob connect\n\
+         bob send \"news\" in pieces of 2B every 500ms in the background\nalice expect \"news\"\n";
+    std::fs::write(&file, steps).unwrap();
+    let command = ["--", "python3", "-c", HUB, "{port}"];
+    sockdrill(&["run"]).arg(&file).args(command).run().code(0);
+}
+
 #[tokio::test]
 async fn wait_is_printed_behind_what_others_did_meanwhile() {
     let server = hub().await;
@@ -106,6 +117,17 @@ async fn wait_is_printed_behind_what_others_did_meanwhile() {
     let at = |step: &str| steps.iter().position(|line| line.contains(step)).unwrap();
     assert!(at("send \"news\"") < at("expect \"news\""), "{text}");
     assert!(at("expect \"news\"") < at("expect \"more\""), "{text}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("same.drill");
+    std::fs::write(&file, steps.join("\n")).unwrap();
+    let command = ["--", "python3", "-c", HUB, "{port}"];
+    let reason = text.lines().nth(1).unwrap().trim();
+    sockdrill(&["run"])
+        .arg(&file)
+        .args(command)
+        .run()
+        .code(1)
+        .prints(reason);
 }
 
 #[tokio::test]
