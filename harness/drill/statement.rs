@@ -425,7 +425,7 @@ fn client(line: &mut Reader<'_>) -> Read<ClientGroup> {
 }
 
 /// Whether this can be the name of a client; says why not.
-fn named(name: &str) -> Result<(), String> {
+pub(crate) fn named(name: &str) -> Result<(), String> {
     if words(KEYWORDS).contains(&name) {
         return Err(format!(
             "`{name}` means something else at the start of a line"

@@ -2,7 +2,7 @@
 
 use super::order::Order;
 use super::stage::Stage;
-use super::step::{Connect, Expect, ExpectEnd, Send, Step};
+use super::step::{Connect, Expect, ExpectEnd, ExpectLike, Sending, Step};
 use crate::drill::step_of;
 use crate::launch::lab::Lab;
 use crate::model::action::Action;
@@ -74,8 +74,8 @@ impl Client {
 
     /// Sends bytes, at once as long as nothing else is said.
     #[track_caller]
-    pub fn send(&self, bytes: impl AsRef<[u8]>) -> Send {
-        Send::of(
+    pub fn send(&self, bytes: impl AsRef<[u8]>) -> Sending {
+        Sending::of(
             self.clone(),
             Location::caller(),
             Data::literal(bytes.as_ref()),
@@ -90,21 +90,19 @@ impl Client {
     }
 
     /// Expects bytes next that match a text as `.drill` files have it: `{any}` stands for any bytes, `{line}` for any but a
-    /// newline, each for as few as it can, and `\{` for a brace.
+    /// newline, each for as few as it can, and `\{` for a brace. `{name:regex}` stands for bytes that match a regular expression;
+    /// awaiting it returns them by their names, and `{name}` in what is expected later stands for them again.
     ///
     /// # Panics
     /// The text is malformed.
     #[track_caller]
-    pub fn expect_like(&self, text: &str) -> Expect {
+    pub fn expect_like(&self, text: &str) -> ExpectLike {
         let template = match self.place.transport.is_datagram() {
-            true => Template::parse(text),
-            false => Template::parse_with_an_end(text),
+            true => Template::parse_with_variables(text),
+            false => Template::parse_with_variables_and_an_end(text),
         };
         match template {
-            Ok(template) => {
-                let what = Expectation::Template(template);
-                Expect::of(self.clone(), Location::caller(), what)
-            }
+            Ok(template) => ExpectLike::of(self.clone(), Location::caller(), template),
             Err(error) => panic!("{text:?}, byte {}: {}", error.offset, error.message),
         }
     }

@@ -11,14 +11,25 @@ use std::net::SocketAddr;
 /// ```no_run
 /// # fn test(server: &sockdrill::Server) {
 /// let left = server.sockets();
-/// assert!(!left.iter().any(|socket| socket.state == "CloseWait"), "{left:?}");
+/// assert!(!left.iter().any(|socket| socket.state == "CLOSE_WAIT"), "{left:?}");
 /// # }
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Socket {
-    /// The state as the kernel calls it, such as `Listen`, `Established` or `CloseWait`.
-    pub state: String,
+    /// The state as `netstat` calls it:
+    ///
+    /// | state | what it is |
+    /// |---|---|
+    /// | `LISTEN` | clients may come |
+    /// | `SYN_SENT`, `SYN_RECV` | the handshake has begun |
+    /// | `ESTABLISHED` | both sides may send |
+    /// | `FIN_WAIT1`, `FIN_WAIT2` | the server has closed its side, the client has not |
+    /// | `CLOSE_WAIT` | the client has closed its side, the server has not |
+    /// | `LAST_ACK`, `CLOSING` | both have, and an acknowledgement is underway |
+    /// | `TIME_WAIT` | all is over, and late segments are waited for |
+    /// | `CLOSE` | a socket for datagrams that is bound |
+    pub state: &'static str,
     /// The server's end, where it has an address.
     pub local: Option<SocketAddr>,
     /// The client's end, where there is one and it has an address.
@@ -34,7 +45,7 @@ pub struct Socket {
 impl From<&Row> for Socket {
     fn from(row: &Row) -> Self {
         Self {
-            state: format!("{:?}", row.state),
+            state: row.state.word(),
             local: row.local,
             remote: row.peer().filter(|peer| peer.port() != 0),
             waiting: row.receive_queue,

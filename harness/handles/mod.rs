@@ -8,6 +8,7 @@
 mod client;
 mod evidence;
 mod failure;
+mod heard;
 mod order;
 #[cfg(feature = "property")]
 mod property;
@@ -19,9 +20,10 @@ mod step;
 
 pub use client::Client;
 pub use evidence::Socket;
+pub use heard::Heard;
 #[cfg(feature = "property")]
 pub use property::Property;
 pub(crate) use repeat::test_again;
 pub use server::Server;
 pub use start::Start;
-pub use step::{Arrive, Connect, Expect, ExpectEnd, Send, Step};
+pub use step::{Arrive, Connect, Expect, ExpectEnd, ExpectLike, Sending, Step};

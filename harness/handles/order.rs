@@ -8,8 +8,11 @@ use std::panic::Location;
 use std::sync::Arc;
 use tokio::sync::oneshot;
 
-/// What became of a step: nothing more to say, or all there is to say of a failure.
-pub(super) type Taken = Result<(), Arc<str>>;
+/// What became of a step: what its client has captured so far, or all there is to say of a failure.
+pub(super) type Taken = Result<Captured, Arc<str>>;
+
+/// What was captured, by its names.
+pub(super) type Captured = Vec<(String, Vec<u8>)>;
 
 /// What a handle asks for.
 pub(super) enum Order {

@@ -10,12 +10,16 @@ use proptest::test_runner::{Config, RngAlgorithm, TestRng, TestRunner};
 use std::fmt::Debug;
 use std::panic::Location;
 use std::task::Poll;
+use std::time::{Duration, Instant};
 
 /// How many cases are tried where nobody says how many: each starts a server, which takes a good part of the time of a test.
 const CASES: usize = 32;
 
 /// How many smaller cases are tried of one that fails: each may wait for as long as a server is given to answer.
 const SMALLER: usize = 512;
+
+/// For how long smaller cases are tried: one that fails by what does not come takes seconds.
+const SMALLER_FOR: Duration = Duration::from_secs(120);
 
 /// A property of a server: whatever is drawn, what clients make of it holds.
 ///
@@ -113,9 +117,8 @@ impl<S: Strategy> Property<S> {
             let tree = self.strategy.new_tree(&mut runner);
             let tree = tree.map_err(|why| Error::Usage(format!("drawing a case: {why}")))?;
             if let Some(failed) = fails(start, case, tree.current()).await? {
-                return Ok(Some(
-                    self.smallest(start, case, number, tree, failed).await?,
-                ));
+                let smallest = self.smallest(start, case, number, tree, failed);
+                return Ok(Some(smallest.await));
             }
         }
         Ok(None)
@@ -129,27 +132,33 @@ impl<S: Strategy> Property<S> {
         number: usize,
         mut tree: S::Tree,
         mut failed: Failed,
-    ) -> Result<String, Error>
+    ) -> String
     where
         C: AsyncFn(&Server, S::Value),
     {
+        let (begun, mut stopped) = (Instant::now(), String::new());
         let (mut smaller, mut goes_on) = (0, tree.simplify());
-        while goes_on && smaller < SMALLER {
+        while goes_on && smaller < SMALLER && begun.elapsed() < SMALLER_FOR {
             smaller += 1;
-            goes_on = match fails(start, case, tree.current()).await? {
-                Some(less) => {
+            goes_on = match fails(start, case, tree.current()).await {
+                Ok(Some(less)) => {
                     failed = less;
                     tree.simplify()
                 }
-                None => tree.complicate(),
+                Ok(None) => tree.complicate(),
+                Err(error) => {
+                    let why = error.chain().replace('\n', "\n  ");
+                    stopped = format!("\n  no smaller one could be tried any more: {why}");
+                    false
+                }
             };
         }
         let Failed { case, by } = failed;
         let by = by.replace('\n', "\n  ");
         let seed = self.seed;
-        Ok(format!(
-            "case {number} fails (seed {seed}); the smallest that does of {smaller} tried: {case}\n  {by}"
-        ))
+        format!(
+            "case {number} fails (seed {seed}); the smallest that does of {smaller} tried: {case}\n  {by}{stopped}"
+        )
     }
 
     fn runner(&self) -> TestRunner {

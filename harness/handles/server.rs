@@ -7,14 +7,14 @@ use super::order::Order;
 use super::stage::{Begun, Stage};
 use super::start::Start;
 use super::step::{Arrive, Step};
-use crate::drill::step_of;
+use crate::drill::{named, step_of};
 use crate::launch::Target;
 use crate::launch::lab::Lab;
 use crate::model::address::Address;
 use crate::model::error::Error;
 use crate::model::expectation::ServerExpectation;
 use crate::model::profile::Stop;
-use crate::model::scenario::{ClientGroup, Step as Move};
+use crate::model::scenario::Step as Move;
 use crate::model::server_action::{ServerAction, Signal, Streams};
 use crate::model::subject::Place as Where;
 use crate::report::data::CheckResult;
@@ -78,7 +78,8 @@ impl Server {
         }
     }
 
-    /// A client that has not connected yet. Its name is what transcripts call it: a word of letters, digits and dashes.
+    /// A client that has not connected yet. Its name is what transcripts call it: a word of letters, digits, `-` and `_`
+    /// that begins with a letter and means nothing else at the start of a line.
     ///
     /// # Panics
     /// The name is none, or another client has it.
@@ -87,12 +88,9 @@ impl Server {
         let mut clients = self.clients.lock().unwrap_or_else(PoisonError::into_inner);
         let is_new = !clients.iter().any(|client| client == name);
         assert!(is_new, "there is a client called {name} already");
-        let group = [ClientGroup {
-            name: name.to_owned(),
-            members: 1,
-        }];
-        let is_name = step_of(("", 0), &format!("{name} close"), &group).is_ok();
-        assert!(is_name, "`{name}` is no name for a client");
+        if let Err(why) = named(name) {
+            panic!("{why}; write a name such as `alice`: letters, digits, `-` and `_`");
+        }
         let who = clients.len();
         clients.push(name.to_owned());
         // Whether anybody takes it is told with the first step.

@@ -12,6 +12,7 @@ use crate::report::data::{CheckResult, Outcome};
 use crate::runner::{Settings, Told, perform_here};
 use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
+use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
@@ -65,9 +66,18 @@ impl Stage {
         let said = Arc::clone(&over);
         let thread = std::thread::Builder::new().name("sockdrill".to_owned());
         let thread = thread.spawn(move || {
-            let performed = perform_here(Box::pin(perform(&plan, to_take, &said, begun)));
-            // Without an event loop nobody is told of anything, which those who wait notice.
-            drop(performed);
+            let begun = Cell::new(Some(begun));
+            let begins = |started| {
+                if let Some(tell) = begun.take() {
+                    tell(started);
+                }
+            };
+            let performed = perform_here(Box::pin(perform(&plan, to_take, &said, &begins)));
+            if let Err(error) = performed {
+                let text = error.chain().into();
+                let _ = said.set(Over { text, result: None });
+                begins(Err(error));
+            }
         });
         let thread = thread.map_err(|source| Error::Kernel {
             doing: "starting a thread",
@@ -184,7 +194,7 @@ impl Performance<'_> {
                         let failure = self.failed(test, place).await;
                         return self.tell(failure, vec![taken]);
                     }
-                    let _ = taken.send(error.map_or(Ok(()), Err));
+                    let _ = taken.send(error.map_or(Ok(Vec::new()), Err));
                 }
             }
         }
@@ -217,7 +227,7 @@ impl Performance<'_> {
             tokio::select! {
                 biased;
                 Some(number) = steps.next(), if !steps.is_empty() => {
-                    let Some(UnderWay { deed, .. }) = under_way.remove(&number) else { continue };
+                    let Some(UnderWay { who, deed }) = under_way.remove(&number) else { continue };
                     if !told.goes_on() {
                         let others = under_way.into_values().map(|other| other.deed);
                         let waits = match pause {
@@ -228,7 +238,7 @@ impl Performance<'_> {
                         let told = others.chain([deed.taken]).collect();
                         return Pause::Failed((deed.test, deed.place), told);
                     }
-                    let _ = deed.taken.send(Ok(()));
+                    let _ = deed.taken.send(Ok(told.captured_by(who)));
                 }
                 order = orders.recv(), if pause.is_none() => match order {
                     None | Some(Order::BreakOff) => return Pause::Left,

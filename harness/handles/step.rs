@@ -2,12 +2,14 @@
 
 use super::client::Client;
 use super::failure::{Test, fail};
-use super::order::{Deed, Order, Place};
+use super::heard::Heard;
+use super::order::{Captured, Deed, Order, Place};
 use super::stage::Stage;
 use crate::model::action::{Action, ConnectOptions};
 use crate::model::data::{Data, Segmentation};
 use crate::model::expectation::{End, Expectation};
 use crate::model::scenario::Step as Move;
+use crate::model::template::Template;
 use std::collections::BTreeSet;
 use std::future::{Future, IntoFuture};
 use std::net::IpAddr;
@@ -17,7 +19,7 @@ use std::time::Duration;
 use tokio::sync::oneshot;
 
 /// What awaiting a step is.
-type Taking<T> = Pin<Box<dyn Future<Output = T> + std::marker::Send>>;
+type Taking<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
 /// A step, which is taken once it is awaited.
 #[must_use = "a step is taken when it is awaited"]
@@ -45,7 +47,8 @@ impl Step {
         self
     }
 
-    async fn take(self) {
+    async fn take(self) -> Captured {
+        let mut captured = Vec::new();
         for step in self.moves {
             let (taken, is_taken) = oneshot::channel();
             let deed = Deed {
@@ -56,10 +59,12 @@ impl Step {
             };
             let _ = self.stage.orders.send(Order::Take(deed));
             let taken = is_taken.await;
-            if let Err(failure) = taken.unwrap_or_else(|_| Err(self.stage.why_over())) {
-                fail(&failure);
-            }
+            captured = match taken.unwrap_or_else(|_| Err(self.stage.why_over())) {
+                Ok(captured) => captured,
+                Err(failure) => fail(&failure),
+            };
         }
+        captured
     }
 }
 
@@ -68,7 +73,9 @@ impl IntoFuture for Step {
     type IntoFuture = Taking<()>;
 
     fn into_future(self) -> Self::IntoFuture {
-        Box::pin(self.take())
+        Box::pin(async move {
+            self.take().await;
+        })
     }
 }
 
@@ -148,7 +155,7 @@ impl IntoFuture for Arrive {
 /// A client that sends bytes, whole or in segments.
 #[derive(Debug)]
 #[must_use = "it sends when this is awaited"]
-pub struct Send {
+pub struct Sending {
     client: Client,
     place: Place,
     data: Data,
@@ -157,7 +164,7 @@ pub struct Send {
     background: bool,
 }
 
-impl Send {
+impl Sending {
     pub(super) fn of(client: Client, place: Place, data: Data) -> Self {
         Self {
             client,
@@ -202,7 +209,7 @@ impl Send {
     }
 }
 
-impl IntoFuture for Send {
+impl IntoFuture for Sending {
     type Output = ();
     type IntoFuture = Taking<()>;
 
@@ -269,6 +276,50 @@ impl IntoFuture for Expect {
             within: self.within,
         };
         self.client.takes(action, self.place).into_future()
+    }
+}
+
+/// A client that is owed bytes of which some are not known; awaiting it returns what came in their place.
+#[derive(Debug)]
+#[must_use = "it is waited for when this is awaited"]
+pub struct ExpectLike {
+    client: Client,
+    place: Place,
+    template: Template,
+    within: Option<Duration>,
+}
+
+impl ExpectLike {
+    pub(super) fn of(client: Client, place: Place, template: Template) -> Self {
+        Self {
+            client,
+            place,
+            template,
+            within: None,
+        }
+    }
+
+    /// By when, in the place of what is waited for as long as the server may still do it.
+    pub fn within(mut self, time: Duration) -> Self {
+        self.within = Some(time);
+        self
+    }
+}
+
+impl IntoFuture for ExpectLike {
+    type Output = Heard;
+    type IntoFuture = Taking<Heard>;
+
+    fn into_future(self) -> Self::IntoFuture {
+        let action = Action::Expect {
+            what: Expectation::Template(self.template.clone()),
+            within: self.within,
+        };
+        let step = self.client.takes(action, self.place);
+        Box::pin(async move {
+            let captured = step.take().await;
+            Heard::of(self.template.captures(), captured)
+        })
     }
 }
 

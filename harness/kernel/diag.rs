@@ -69,6 +69,23 @@ impl State {
         Self::NewSynRecv,
     ];
 
+    /// The word of the kernel's headers, as `netstat` has it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Established => "ESTABLISHED",
+            Self::SynSent => "SYN_SENT",
+            Self::SynRecv | Self::NewSynRecv => "SYN_RECV",
+            Self::FinWait1 => "FIN_WAIT1",
+            Self::FinWait2 => "FIN_WAIT2",
+            Self::TimeWait => "TIME_WAIT",
+            Self::Close => "CLOSE",
+            Self::CloseWait => "CLOSE_WAIT",
+            Self::LastAck => "LAST_ACK",
+            Self::Listen => "LISTEN",
+            Self::Closing => "CLOSING",
+        }
+    }
+
     /// Whether the handshake has begun and is not complete.
     pub(crate) fn is_half_open(self) -> bool {
         matches!(self, Self::SynRecv | Self::NewSynRecv)

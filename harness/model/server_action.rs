@@ -114,6 +114,7 @@ impl Streams {
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "UPPERCASE")]
+#[non_exhaustive]
 pub enum Signal {
     /// SIGTERM.
     Term,

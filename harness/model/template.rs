@@ -236,16 +236,25 @@ impl Template {
 
     /// The same of a text whose end nothing but its last byte tells, as in a stream.
     pub(crate) fn parse_with_an_end(text: &str) -> Result<Self, LiteralError> {
-        let template = Self::parse(text)?;
+        Self::parse(text)?.with_an_end(text)
+    }
+
+    /// The same of a text that may capture what its holes take, and have variables.
+    pub(crate) fn parse_with_variables_and_an_end(text: &str) -> Result<Self, LiteralError> {
+        Self::parse_with_variables(text)?.with_an_end(text)
+    }
+
+    /// Itself, which was parsed from this text, where its end is told.
+    fn with_an_end(self, text: &str) -> Result<Self, LiteralError> {
         let names = literal::pieces(text)?.into_iter();
         let offsets = names.filter_map(|piece| match piece {
             Piece::Name { offset, .. } => Some(offset),
             Piece::Bytes(_) => None,
         });
-        let mut holes = template.rest.iter().zip(offsets);
+        let mut holes = self.rest.iter().zip(offsets);
         let has_no_end = |(hole, part): &(Hole, Vec<u8>)| part.is_empty() && !hole.ends_by_itself();
         match holes.find(|(hole, _)| has_no_end(hole)) {
-            None => Ok(template),
+            None => Ok(self),
             Some(((hole, _), offset)) => Err(LiteralError {
                 offset,
                 message: format!(

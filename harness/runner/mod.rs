@@ -33,6 +33,7 @@ mod settings;
 mod simplest;
 mod sure;
 mod told;
+mod told_order;
 mod unsaved;
 mod work;
 mod worth;

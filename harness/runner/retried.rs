@@ -21,7 +21,16 @@ pub(super) fn retried(
         tries.is_flaky = matches!(again.verdict, Verdict::Pass);
         first.duration += again.duration;
         first.spent.add(&again.spent);
-        if tries.is_flaky || is_seen_for_good(&again) {
+        if is_seen_for_good(&again) {
+            // It says more than what was seen first.
+            let (duration, spent) = (first.duration, first.spent);
+            first = CheckResult {
+                duration,
+                spent,
+                ..again
+            };
+        }
+        if tries.is_flaky {
             break;
         }
     }
@@ -44,17 +53,14 @@ fn is_seen_for_good(result: &CheckResult) -> bool {
     let Verdict::Fail(finding) = &result.verdict else {
         return false;
     };
-    let mut causes = finding.causes();
-    causes.any(|cause| {
-        let came = matches!(cause, Cause::Crosstalk { .. } | Cause::Forbidden { .. });
-        came || cause.is_of_the_server()
-    })
+    finding.causes().any(Cause::is_seen_for_good)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::judge::Finding;
+    use crate::judge::StepRef;
     use crate::model::spent::SpentOn;
     use crate::transcript::event::Exit;
     use std::cell::Cell;
@@ -126,6 +132,12 @@ mod tests {
         let forbidden = failed(Cause::Forbidden {
             client: None,
             text: "secret".to_owned(),
+            step: StepRef {
+                line: 0,
+                text: String::new(),
+                step: None,
+            },
+            at: Duration::ZERO,
         });
         for verdict in [died(), forbidden, Verdict::Pass] {
             let expected = CheckResult::of("id", "", "", verdict.clone()).outcome();

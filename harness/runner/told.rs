@@ -4,6 +4,7 @@ use super::company::trial;
 use super::parallel::block_on;
 use super::probe::subject_of;
 use super::settings::Settings;
+use super::told_order::ToldOrder;
 use crate::drill::why_impossible;
 use crate::foreign::LINE;
 use crate::judge::{Verdict, judge, next};
@@ -30,6 +31,7 @@ pub(crate) struct Told<'a> {
     session: Session<'a>,
     subject: Subject,
     scenario: RefCell<Scenario>,
+    order: RefCell<ToldOrder>,
     /// A polite client comes before and after, and a bystander stands beside.
     polite: bool,
     /// The steps tell all that happens to the server, so that they can be repeated.
@@ -72,6 +74,7 @@ impl<'a> Told<'a> {
             session,
             subject,
             scenario: RefCell::new(scenario),
+            order: RefCell::default(),
             polite,
             tells_all: Cell::new(true),
             flow: Cell::new(ControlFlow::Continue(())),
@@ -135,19 +138,44 @@ impl<'a> Told<'a> {
         scenario.lines.push(line.clone());
         let is_short = scenario.lines.len() <= LOOKED_THROUGH;
         let over = self.subject.place.transport;
-        match why_impossible(&scenario, over).filter(|_| is_short) {
+        let why = is_short.then(|| why_impossible(&scenario, over));
+        match why.flatten() {
             Some(why) => {
                 scenario.lines.pop();
                 Err(why)
             }
-            None => Ok(number),
+            None => {
+                self.order.borrow_mut().begins(&line.step);
+                Ok(number)
+            }
         }
     }
 
     /// Lets a client take a step that was written down.
     pub(crate) async fn of_client(&self, who: usize, line: &Line, number: usize) {
         let flow = self.session.told_of_client(who, line, number).await;
+        self.order.borrow_mut().ends(number);
         self.goes_on_if(flow);
+    }
+
+    /// What a client has captured so far.
+    pub(crate) fn captured_by(&self, who: usize) -> Vec<(String, Vec<u8>)> {
+        self.session.captured_by(who)
+    }
+
+    /// Puts the steps that were taken side by side in an order in which one after the other does the same.
+    fn put_in_order(&mut self) {
+        let steps = std::mem::take(self.order.get_mut()).in_a_file();
+        if steps.is_sorted() {
+            return;
+        }
+        let mut numbers = vec![0; steps.len()];
+        for (number, step) in steps.iter().enumerate() {
+            numbers[*step] = number;
+        }
+        self.session.renumber(&numbers);
+        let lines = &mut self.scenario.get_mut().lines;
+        *lines = steps.iter().map(|step| lines[*step].clone()).collect();
     }
 
     /// Takes a step that was written down and is not a client's.
@@ -194,6 +222,7 @@ impl<'a> Told<'a> {
     pub(crate) async fn conclude(&mut self) -> Result<CheckResult, Error> {
         if !self.is_unfit {
             self.session.end_told(self.flow.get()).await;
+            self.put_in_order();
         }
         if self.goes_on() {
             self.perform(false).await?;
@@ -203,6 +232,7 @@ impl<'a> Told<'a> {
 
     /// Says what was seen so far, and does nothing more.
     pub(crate) async fn break_off(&mut self) -> CheckResult {
+        self.put_in_order();
         self.judged().await
     }
 

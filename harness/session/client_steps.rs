@@ -402,8 +402,9 @@ impl Session<'_> {
         }
         // Any newer look at which the rest is judged only asks for more.
         let now = self.observer.fresh_look().number;
-        let is_quiet =
-            self.observer.is_settled(waiting.begun, looks) && self.is_quiet(client, what);
+        let is_quiet = self.observer.is_settled(waiting.begun, looks)
+            && self.is_quiet(client, what)
+            && !self.others_may_act(waiting.way);
         match waiting.was_quiet_before(now, is_quiet) {
             true => Some(Ended::Settled),
             false => self.at_standstill(client, waiting),
@@ -413,7 +414,7 @@ impl Session<'_> {
     /// Whether nothing more will come although bytes wait: for as long as the kernel may take to repeat what was lost, all threads of
     /// the server wait without reading them, and nothing of ours moves.
     fn at_standstill(&self, client: &Client, waiting: &mut Waiting) -> Option<Ended> {
-        let is_alone = waiting.way == Wait::Event && self.at_once.get() == 1;
+        let is_alone = waiting.way == Wait::Event && self.at_once.get() == 1 && !self.is_told.get();
         let stands = is_alone && self.observer.is_settled(waiting.begun, LOOKS_TO_BLAME);
         let client = Some(client).filter(|_| stands);
         let unread_bytes = client.and_then(Client::unread_at_a_standstill);
@@ -434,6 +435,15 @@ impl Session<'_> {
         // What still moved may have woken the server just now: it has all of that time again.
         waiting.standstill = Held::now(unread_bytes);
         None
+    }
+
+    /// Whether what is waited for may still be brought about by somebody else than the server: by a client that goes on by itself,
+    /// and where nobody knows what is told next, by whatever that may be. What is to stay away does so until then.
+    fn others_may_act(&self, way: Wait) -> bool {
+        let is_told = self.is_told.get();
+        let must_come = matches!(way, Wait::Event | Wait::Kernel);
+        let is_beside_others = is_told && (must_come || self.at_once.get() > 1);
+        is_beside_others || (is_told || must_come) && !self.clients.all(Client::has_said_all)
     }
 
     /// Whether nobody else says anything by itself, and the kernel shows nothing underway between the server and anybody else, who is

@@ -56,9 +56,9 @@ impl Clients {
         self.groups.replace(groups);
     }
 
-    /// One more comes, behind a name of its own.
-    pub(super) fn come(&self, client: Client) {
-        self.groups.borrow_mut().push(vec![client]);
+    /// One more name, with a client behind it where one comes.
+    pub(super) fn come(&self, client: Option<Client>) {
+        self.groups.borrow_mut().push(client.into_iter().collect());
     }
 
     /// Those of the phase stand by while others come.

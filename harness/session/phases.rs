@@ -38,6 +38,8 @@ pub(crate) struct Session<'a> {
     pub(super) waiting: Waiters,
     /// How many clients go through lines of theirs at the same time.
     pub(super) at_once: Cell<usize>,
+    /// The lines of this phase are told as it goes on, so that nobody knows what comes next.
+    pub(super) is_told: Cell<bool>,
     /// How many transcripts have begun on it.
     transcripts: usize,
     /// For how long it turned clients away before the first transcript, where it did.
@@ -85,6 +87,7 @@ impl<'a> Session<'a> {
             stopped: Cell::default(),
             waiting: Waiters::default(),
             at_once: Cell::default(),
+            is_told: Cell::default(),
             transcripts: 0,
             turned_away: None,
             used_by: Vec::new(),

@@ -123,6 +123,17 @@ impl Recorder {
         events.push(event);
     }
 
+    /// Gives each step of the last phase the number that stands at the place of its own.
+    pub(crate) fn renumber(&self, numbers: &[usize]) {
+        let events = &mut self.0.transcript.borrow_mut().events;
+        let of_a_phase = |event: &&mut Event| !matches!(event.what, What::Phase(_));
+        for event in events.iter_mut().rev().take_while(of_a_phase) {
+            if let What::StepBegan(step) | What::StepEnded { step, .. } = &mut event.what {
+                *step = numbers.get(*step).copied().unwrap_or(*step);
+            }
+        }
+    }
+
     /// What those behind the names of a scenario say, and are owed, may come from now on.
     pub(crate) fn know(&self, phase: Phase, scenario: &Scenario) {
         let id_of = |who| phase.client(who, 0);

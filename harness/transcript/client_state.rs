@@ -826,6 +826,16 @@ impl ClientStates {
         seen
     }
 
+    /// What a client has captured in the phase, by its names.
+    pub(crate) fn captured_by(&self, id: ClientId) -> Vec<(String, Vec<u8>)> {
+        let all = self.captured.iter();
+        let own = all.filter_map(|(name, all)| {
+            let (_, bytes) = all.iter().find(|(by, _)| *by == id)?;
+            Some((name.clone(), bytes.clone()))
+        });
+        own.collect()
+    }
+
     /// An action of a client with the bytes of its variables: what the client has captured itself, or else whoever did so last.
     pub(crate) fn filled<'a>(&self, id: ClientId, action: &'a Action) -> Cow<'a, Action> {
         if action.variables().is_empty() {

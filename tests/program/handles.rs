@@ -1,4 +1,5 @@
 use crate::kit::sockdrill;
+use sockdrill::handles::Property;
 use sockdrill::{Client, End, Isolation, Profile, Server, Signal, Target};
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -38,19 +39,141 @@ fn must_be_send<T: Send>(value: T) -> T {
     value
 }
 
+/// Tells everybody else what one says.
+const HUB: &str = r#"
+import socket, sys, threading
+hub = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+all = []
+def serve(one):
+    while said := one.recv(4096):
+        for other in list(all):
+            if other is not one: other.sendall(said)
+    all.remove(one)
+    one.close()
+while True:
+    one, _ = hub.accept()
+    all.append(one)
+    threading.Thread(target=serve, args=[one], daemon=True).start()
+"#;
+
+async fn hub() -> Server {
+    let target = Target::command(["python3", "-c", HUB, "{port}"], Profile::unknown());
+    Server::start(&target).alone().await.unwrap()
+}
+
+/// Longer than it takes to see that a server rests.
+async fn work() {
+    tokio::time::sleep(Duration::from_millis(700)).await;
+}
+
 #[tokio::test]
 async fn clients_take_their_steps_side_by_side() {
-    let server = Server::start(&reference("echo")).await.unwrap();
+    let server = hub().await;
     let (alice, bob) = (server.connect("alice").await, server.connect("bob").await);
-    // She waits for what she says only after he was answered.
-    let waits = must_be_send(alice.expect("hello").into_future());
+    let waits = must_be_send(alice.expect("news").into_future());
     let speaks = async {
-        bob.send("first").in_pieces(2).await;
-        bob.expect("first").await;
-        server.client("carol").connect().await;
+        work().await;
+        bob.send("news").await;
     };
-    let says = async { alice.send("hello").await };
-    tokio::join!(says, waits, speaks);
+    tokio::join!(waits, speaks);
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn pauses_of_who_speaks_are_no_end_of_what_another_one_hears() {
+    let server = hub().await;
+    let (alice, bob) = (server.connect("alice").await, server.connect("bob").await);
+    let speaks = bob
+        .send("news")
+        .in_pieces(2)
+        .every(Duration::from_millis(500));
+    tokio::join!(alice.expect("news").into_future(), speaks.into_future());
+    server.finish().await;
+}
+
+#[test]
+fn pauses_of_who_speaks_in_the_background_are_none_in_a_file_either() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("pauses.drill");
+    let steps = "case pauses\nclients: alice bob\nalice connect\nbob connect\n\
+         bob send \"news\" in pieces of 2B every 500ms in the background\nalice expect \"news\"\n";
+    std::fs::write(&file, steps).unwrap();
+    let command = ["--", "python3", "-c", HUB, "{port}"];
+    sockdrill(&["run"]).arg(&file).args(command).run().code(0);
+}
+
+#[tokio::test]
+async fn wait_is_printed_behind_what_others_did_meanwhile() {
+    let server = hub().await;
+    let (alice, bob) = (server.connect("alice").await, server.connect("bob").await);
+    let text = failure(async {
+        let hears = alice.expect("news").into_future();
+        tokio::join!(hears, bob.send("news").into_future());
+        bob.expect("more").within(Duration::from_millis(50)).await;
+    });
+    let text = text.await;
+    let (_, scenario) = text.split_once("  as a scenario:\n").unwrap();
+    let steps: Vec<_> = scenario.lines().map(str::trim).collect();
+    let at = |step: &str| steps.iter().position(|line| line.contains(step)).unwrap();
+    assert!(at("send \"news\"") < at("expect \"news\""), "{text}");
+    assert!(at("expect \"news\"") < at("expect \"more\""), "{text}");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("same.drill");
+    std::fs::write(&file, steps.join("\n")).unwrap();
+    let command = ["--", "python3", "-c", HUB, "{port}"];
+    let reason = text.lines().nth(1).unwrap().trim();
+    sockdrill(&["run"])
+        .arg(&file)
+        .args(command)
+        .run()
+        .code(1)
+        .prints(reason);
+}
+
+#[tokio::test]
+async fn what_a_client_hears_is_in_the_hands_of_the_test() {
+    let server = Server::start(&reference("echo")).await.unwrap();
+    let alice = server.connect("alice").await;
+    alice.send("sid=17; ").await;
+    let heard = alice.expect_like("sid={sid:[0-9]+};{any} ").await;
+    assert_eq!(&heard["sid"], b"17");
+    alice.send(&heard["sid"]).await;
+    alice.expect("17").await;
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn client_that_comes_while_no_server_runs_is_one_of_the_next() {
+    let folder = tempfile::tempdir().unwrap();
+    let starts = folder.path().join("starts");
+    // What stands in its way is left there by the second one, and is out of the way of the third.
+    let script = r#"echo >> "$1"; [ $(wc -l < "$1") -lt 3 ] || rm -f "$2"; exec "$3" serve echo --path="$2" --port=0"#;
+    let program = env!("CARGO_BIN_EXE_sockdrill");
+    let starts = starts.to_str().unwrap();
+    let command = ["sh", "-c", script, "sh", starts, "{path}", program];
+    let target = Target::command(command, Profile::unknown());
+    let server = Server::start(&target).alone().await.unwrap();
+    server.signal(Signal::Kill).await;
+    server.step("start-over-file").await;
+    let (alice, bob) = (server.client("alice"), server.client("bob"));
+    server.restart().await;
+    for client in [&bob, &alice] {
+        client.connect().await;
+        client.send(client.name()).await;
+        client.expect(client.name()).await;
+    }
+}
+
+#[tokio::test]
+async fn name_that_files_do_not_have_is_none_for_a_client() {
+    let server = Server::start(&reference("echo")).await.unwrap();
+    for name in ["server", "settle", "end", "a[3]", "é", ""] {
+        let text = failure(async { drop(server.client(name)) }).await;
+        assert!(
+            text.contains(&format!("`{name}`")) && text.contains("write a name such as `alice`"),
+            "{text}"
+        );
+    }
     server.finish().await;
 }
 
@@ -189,14 +312,14 @@ async fn server_is_stopped_and_started_again() {
         server
             .sockets()
             .iter()
-            .all(|socket| socket.state != "Listen")
+            .all(|socket| socket.state != "LISTEN")
     );
     server.restart().await;
     assert!(
         server
             .sockets()
             .iter()
-            .any(|socket| socket.state == "Listen")
+            .any(|socket| socket.state == "LISTEN")
     );
     server.signal(Signal::Term).await;
     server.step("expect exit 0").await;
@@ -216,7 +339,7 @@ async fn streams_reach_the_server_in_its_own_network_and_on_the_host() {
         stream.read_exact(&mut answer).await.unwrap();
         assert_eq!(&answer, b"hello");
         server.settle().await;
-        let ends = |socket: &sockdrill::handles::Socket| socket.state == "Established";
+        let ends = |socket: &sockdrill::handles::Socket| socket.state == "ESTABLISHED";
         let its_end = server.sockets().into_iter().find(ends).unwrap();
         assert_eq!(its_end.remote, Some(stream.local_addr().unwrap()));
         drop(stream);
@@ -251,5 +374,26 @@ async fn server_that_is_not_there_is_an_error_with_what_was_looked_for() {
         error.chain().contains("no-such-server"),
         "{}",
         error.chain()
+    );
+}
+
+#[tokio::test]
+async fn failure_is_told_where_no_server_starts_any_more_for_a_smaller_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("server");
+    std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_sockdrill"), &program).unwrap();
+    let command = [program.to_str().unwrap(), "serve", "echo", "--port={port}"];
+    let target = Target::command(command, Profile::unknown());
+    let fails = async |server: &Server, number: u32| {
+        server.connect("alice").await;
+        std::fs::remove_file(&program).unwrap();
+        panic!("{number} is wrong");
+    };
+    let property = Property::of(1_000..2_000_u32);
+    let text = failure(property.run(&target, fails)).await;
+    assert!(text.contains(" is wrong\n"), "{text}");
+    assert!(
+        text.contains("no smaller one could be tried any more: "),
+        "{text}"
     );
 }

@@ -66,7 +66,7 @@ async fn clients_that_have_left_leave_no_socket_behind(#[future(awt)] server: Se
         !server
             .sockets()
             .iter()
-            .any(|socket| socket.state == "CloseWait")
+            .any(|socket| socket.state == "CLOSE_WAIT")
     );
     assert_eq!(server.open_files().len(), before);
     server.finish().await;
