@@ -46,6 +46,9 @@ They are INVARIANTS.
 
 `require` is as `expect`, but nobody's fault: where it is not met the case proves nothing, and is *inconclusive*.
 
+`never` holds for the rest of the case, also for what comes in pieces or over the client's next connection; the server comes to rest
+before such a case ends, so that what comes a moment later counts. Where more came than is kept, that is inconclusive too.
+
 ## Clients
 
 Each name is a client, and `mallory[20]` is a crowd of twenty that do the same: lines of a crowd that follow each other are gone through by each of
@@ -63,7 +66,8 @@ braces stands for what may differ:
 | `{:REGEX}` | what a [regular expression](https://docs.rs/regex) of bytes takes, as few as what stands behind it leaves |
 | `{NAME:REGEX}` | the same, and captures it: `{NAME}` stands for these bytes in every line below, of any client |
 
-What is captured by a crowd belongs to each of its clients alone. Where nothing stands behind a regular expression it takes as much as
+A hole ends at the first place at which the fixed text behind it stands, and is not tried again further on. A name that is captured
+again stands for what was captured last; what is captured by a crowd belongs to each of its clients alone. Where nothing stands behind a regular expression it takes as much as
 comes; it is over when something else comes, the connection ends, the server rests, or the time is up, so write what stands behind it where you
 can. Two of them do not stand side by side.
 
@@ -85,7 +89,7 @@ case a session is told to one client alone
   alice expect "{sid} AGAIN\n"
 ```
 
-Where a server has the choice, several ways are written, and the first that fits is taken: `alice expect "400{any}\r\n" or fin or reset`.
+Where a server has the choice, several ways are written, and the first that fits is taken, a later one where no earlier one can come any more: `alice expect "400{any}\r\n" or fin or reset`.
 An end that stands beside others is met where nothing else has come before it. `, all bytes first` asks the same of ends that stand alone, and that
 none is lost to a reset. `after 200ms` is the time before which it must not come, `within 1s` the one by which it must.
 
