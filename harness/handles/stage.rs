@@ -1,6 +1,6 @@
 //! The thread that has a server: it outlives whatever thread a test or a fixture runs on, and takes the steps of all clients.
 
-use super::failure::Test;
+use super::failure::{Test, fail};
 use super::order::{Deed, Order, Place, Taken};
 use crate::launch::Target;
 use crate::launch::lab::Lab;
@@ -14,6 +14,7 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
@@ -50,6 +51,8 @@ pub(super) struct Stage {
     pub(super) orders: UnboundedSender<Order>,
     /// The failure that has ended it, where one has.
     pub(super) over: Arc<OnceLock<Over>>,
+    /// Whether a test has failed by it.
+    is_told: AtomicBool,
 }
 
 impl Stage {
@@ -83,7 +86,28 @@ impl Stage {
             doing: "starting a thread",
             source,
         })?;
-        Ok((Self { orders, over }, thread))
+        let is_told = AtomicBool::new(false);
+        let stage = Self {
+            orders,
+            over,
+            is_told,
+        };
+        Ok((stage, thread))
+    }
+
+    /// Fails the test that runs here.
+    pub(super) fn fail(&self, failure: &Arc<str>) -> ! {
+        let over = self.over.get();
+        if over.is_some_and(|over| Arc::ptr_eq(&over.text, failure)) {
+            self.is_told.store(true, Ordering::Relaxed);
+        }
+        fail(failure)
+    }
+
+    /// The failure that has ended it, where no test has failed by it.
+    pub(super) fn untold(&self) -> Option<&Arc<str>> {
+        let over = self.over.get().map(|over| &over.text);
+        over.filter(|_| !self.is_told.load(Ordering::Relaxed))
     }
 
     /// What is said where nobody takes orders any more.
