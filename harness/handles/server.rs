@@ -255,7 +255,7 @@ impl Server {
 
     /// Waits until the thread has ended the server.
     fn join(&mut self) {
-        let _ = self.stage.orders.send(Order::BreakOff);
+        self.stage.leave();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }

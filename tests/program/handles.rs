@@ -297,6 +297,27 @@ async fn failure_that_came_before_the_drop_and_was_told_to_nobody_fails_it() {
     assert!(text.contains("the server exited with status 3"), "{text}");
 }
 
+/// The server says nothing by itself, so that what has begun before lasts as long as it may.
+#[tokio::test]
+async fn drop_waits_for_nothing_that_was_begun_before_it() {
+    let (longest, soon) = (Duration::from_secs(3_600), Duration::from_millis(300));
+    for concludes in [true, false] {
+        let server = Server::start(&reference("echo")).alone().await.unwrap();
+        let alice = server.connect("alice").await;
+        let never = alice.expect("nobody says this").within(longest);
+        let never = tokio::time::timeout(Duration::ZERO, never.into_future());
+        assert!(never.await.is_err());
+        if concludes {
+            let finishes = tokio::time::timeout(soon, server.finish());
+            assert!(finishes.await.is_err());
+            continue;
+        }
+        let alone = server.step("expect exit within 3600s").into_future();
+        assert!(tokio::time::timeout(soon, alone).await.is_err());
+        drop(server);
+    }
+}
+
 #[tokio::test]
 async fn failure_that_a_test_was_told_is_not_told_again_by_the_drop() {
     let server = Server::start(&reference("echo")).await.unwrap();
