@@ -36,7 +36,9 @@ use tokio::sync::oneshot;
 /// use std::path::Path;
 ///
 /// # async fn test() -> Result<(), sockdrill::Error> {
-/// let server = Server::start(&Target::read(Path::new("tests/server.toml"))?).await?;
+/// let target = Target::read(Path::new("tests/server.toml"))?;
+/// // Without a bystander, who would have a connection too.
+/// let server = Server::start(&target).alone().await?;
 /// let alice = server.connect("alice").await;
 /// alice.send("PING\r\n").await;
 /// alice.expect("+PONG\r\n").await;
