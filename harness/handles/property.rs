@@ -74,7 +74,15 @@ impl<S: Strategy> Property<S> {
     }
 
     /// How many cases are tried.
+    ///
+    /// # Panics
+    /// It is none.
+    #[track_caller]
     pub fn cases(mut self, cases: usize) -> Self {
+        assert!(
+            cases > 0,
+            "a property is tried by one case at least; `cases(0)` would pass whatever the server does"
+        );
         self.cases = cases;
         self
     }
