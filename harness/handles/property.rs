@@ -96,8 +96,8 @@ impl<S: Strategy> Property<S> {
     /// Tries the cases, each on a server of its own.
     ///
     /// # Panics
-    /// A case fails, or a server cannot be started. The message has the smallest case, what it fails by, the seed, and how often
-    /// it fails.
+    /// A case fails, or a server cannot be started. The message has the smallest case, what it fails by, the seed, and how
+    /// many smaller cases were tried.
     #[track_caller]
     pub fn run<C>(self, start: impl Into<Start>, case: C) -> impl Future<Output = ()>
     where
