@@ -430,21 +430,23 @@ async fn server_at_a_path_has_clients_too() {
 async fn server_that_is_not_there_is_an_error_with_what_was_looked_for() {
     let target = Target::command(["./no-such-server", "{port}"], Profile::unknown());
     let error = Server::start(&target).await.unwrap_err();
-    assert!(
-        error.chain().contains("no-such-server"),
-        "{}",
-        error.chain()
+    let text = error.chain();
+    assert!(text.contains("no-such-server"), "{text}");
+    assert_eq!(
+        format!("{error:?}"),
+        text,
+        "as `expect` and `unwrap` show it"
     );
 }
 
-#[tokio::test]
-async fn failure_is_told_where_no_server_starts_any_more_for_a_smaller_one() {
 #[test]
 #[should_panic = "a property is tried by one case at least"]
 fn property_of_no_case_is_refused() {
     let _ = Property::of(0..9_u32).cases(0);
 }
 
+#[tokio::test]
+async fn failure_is_told_where_no_server_starts_any_more_for_a_smaller_one() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("server");
     std::os::unix::fs::symlink(env!("CARGO_BIN_EXE_sockdrill"), &program).unwrap();
