@@ -74,7 +74,15 @@ impl<S: Strategy> Property<S> {
     }
 
     /// How many cases are tried.
+    ///
+    /// # Panics
+    /// It is none.
+    #[track_caller]
     pub fn cases(mut self, cases: usize) -> Self {
+        assert!(
+            cases > 0,
+            "a property is tried by one case at least; `cases(0)` would pass whatever the server does"
+        );
         self.cases = cases;
         self
     }
@@ -88,8 +96,8 @@ impl<S: Strategy> Property<S> {
     /// Tries the cases, each on a server of its own.
     ///
     /// # Panics
-    /// A case fails, or a server cannot be started. The message has the smallest case, what it fails by, the seed, and how often
-    /// it fails.
+    /// A case fails, or a server cannot be started. The message has the smallest case, what it fails by, the seed, and how
+    /// many smaller cases were tried.
     #[track_caller]
     pub fn run<C>(self, start: impl Into<Start>, case: C) -> impl Future<Output = ()>
     where

@@ -28,14 +28,17 @@ use tokio::sync::oneshot;
 /// A running server, and all that its clients do to it. Dropping it ends the server with its whole process tree.
 ///
 /// What is dropped has not been concluded, and yet nothing that was seen is lost: where the server had crashed, or a step had
-/// failed that nobody has awaited to its end, dropping panics, unless the test does so already. [`Server::finish`] concludes.
+/// failed that nobody has awaited to its end, dropping panics. In a test that panics already, by something else, it writes what
+/// was seen to the standard error. [`Server::finish`] concludes.
 ///
 /// ```no_run
 /// use sockdrill::{Server, Target};
 /// use std::path::Path;
 ///
 /// # async fn test() -> Result<(), sockdrill::Error> {
-/// let server = Server::start(&Target::read(Path::new("tests/server.toml"))?).await?;
+/// let target = Target::read(Path::new("tests/server.toml"))?;
+/// // Without a bystander, who would have a connection too.
+/// let server = Server::start(&target).alone().await?;
 /// let alice = server.connect("alice").await;
 /// alice.send("PING\r\n").await;
 /// alice.expect("+PONG\r\n").await;
@@ -254,7 +257,7 @@ impl Server {
 
     /// Waits until the thread has ended the server.
     fn join(&mut self) {
-        let _ = self.stage.orders.send(Order::BreakOff);
+        self.stage.leave();
         if let Some(thread) = self.thread.take() {
             let _ = thread.join();
         }
@@ -263,13 +266,23 @@ impl Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let is_dropped = self.thread.is_some();
-        let was_over = self.stage.over.get().is_some();
+        if self.thread.is_none() {
+            return;
+        }
         self.join();
-        let failure = self.stage.over.get();
-        let failure = failure.filter(|_| is_dropped && !was_over && !std::thread::panicking());
-        if let Some(failure) = failure {
-            fail(&failure.text);
+        match self.stage.untold() {
+            None => {}
+            Some(failure) if std::thread::panicking() => write(failure),
+            Some(failure) => self.stage.fail(failure),
         }
     }
+}
+
+/// Says what cannot fail a test that fails by something else.
+#[expect(
+    clippy::print_stderr,
+    reason = "libtest shows it beside the panic, which it does not with what is written to the stream"
+)]
+fn write(failure: &str) {
+    eprintln!("{failure}");
 }

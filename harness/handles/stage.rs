@@ -1,6 +1,6 @@
 //! The thread that has a server: it outlives whatever thread a test or a fixture runs on, and takes the steps of all clients.
 
-use super::failure::Test;
+use super::failure::{Test, fail};
 use super::order::{Deed, Order, Place, Taken};
 use crate::launch::Target;
 use crate::launch::lab::Lab;
@@ -14,7 +14,9 @@ use futures_util::StreamExt;
 use futures_util::stream::FuturesUnordered;
 use std::cell::Cell;
 use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
+use tokio::sync::Notify;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
@@ -50,6 +52,10 @@ pub(super) struct Stage {
     pub(super) orders: UnboundedSender<Order>,
     /// The failure that has ended it, where one has.
     pub(super) over: Arc<OnceLock<Over>>,
+    /// Whether a test has failed by it.
+    is_told: AtomicBool,
+    /// Ends what is waited for, as nobody is there any more.
+    left: Arc<Notify>,
 }
 
 impl Stage {
@@ -64,6 +70,8 @@ impl Stage {
         let (orders, to_take) = unbounded_channel();
         let over = Arc::<OnceLock<Over>>::default();
         let said = Arc::clone(&over);
+        let left = Arc::<Notify>::default();
+        let leaves = Arc::clone(&left);
         let thread = std::thread::Builder::new().name("sockdrill".to_owned());
         let thread = thread.spawn(move || {
             let begun = Cell::new(Some(begun));
@@ -72,7 +80,8 @@ impl Stage {
                     tell(started);
                 }
             };
-            let performed = perform_here(Box::pin(perform(&plan, to_take, &said, &begins)));
+            let performed =
+                perform_here(Box::pin(perform(&plan, to_take, &leaves, &said, &begins)));
             if let Err(error) = performed {
                 let text = error.chain().into();
                 let _ = said.set(Over { text, result: None });
@@ -83,7 +92,35 @@ impl Stage {
             doing: "starting a thread",
             source,
         })?;
-        Ok((Self { orders, over }, thread))
+        let is_told = AtomicBool::new(false);
+        let stage = Self {
+            orders,
+            over,
+            is_told,
+            left,
+        };
+        Ok((stage, thread))
+    }
+
+    /// Ends the server, whatever is waited for.
+    pub(super) fn leave(&self) {
+        let _ = self.orders.send(Order::BreakOff);
+        self.left.notify_one();
+    }
+
+    /// Fails the test that runs here.
+    pub(super) fn fail(&self, failure: &Arc<str>) -> ! {
+        let over = self.over.get();
+        if over.is_some_and(|over| Arc::ptr_eq(&over.text, failure)) {
+            self.is_told.store(true, Ordering::Relaxed);
+        }
+        fail(failure)
+    }
+
+    /// The failure that has ended it, where no test has failed by it.
+    pub(super) fn untold(&self) -> Option<&Arc<str>> {
+        let over = self.over.get().map(|over| &over.text);
+        over.filter(|_| !self.is_told.load(Ordering::Relaxed))
     }
 
     /// What is said where nobody takes orders any more.
@@ -99,6 +136,7 @@ impl Stage {
 async fn perform(
     plan: &Plan,
     mut orders: UnboundedReceiver<Order>,
+    left: &Notify,
     over: &OnceLock<Over>,
     begun: impl FnOnce(Result<Begun, Error>),
 ) {
@@ -112,6 +150,7 @@ async fn perform(
     let performance = Performance {
         plan,
         told,
+        left,
         over,
         queue: VecDeque::new(),
     };
@@ -131,6 +170,8 @@ async fn begin(plan: &Plan) -> Result<(Told<'_>, Begun), Error> {
 struct Performance<'a> {
     plan: &'a Plan,
     told: Told<'a>,
+    /// Nobody is there any more, whatever the orders are.
+    left: &'a Notify,
     over: &'a OnceLock<Over>,
     /// What clients are to do who are still about something else.
     queue: VecDeque<Deed>,
@@ -155,6 +196,15 @@ fn next_of(
     Some((deed.who()?, deed))
 }
 
+/// Does something, unless nobody is there any more.
+async fn unless_left<T>(left: &Notify, work: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        done = work => Some(done),
+        () = left.notified() => None,
+    }
+}
+
 /// Why clients do not go on side by side.
 enum Pause {
     /// This is to be done when none of them does anything.
@@ -173,11 +223,13 @@ impl Performance<'_> {
             match self.side_by_side(orders).await {
                 Pause::Left => return self.leave().await,
                 Pause::Failed((test, place), waiting) => {
-                    let failure = self.failed(test, place).await;
-                    return self.tell(failure, waiting);
+                    return self.fail(test, place, waiting).await;
                 }
                 Pause::Conclude(concluded) => {
-                    let result = self.told.conclude().await;
+                    let Some(result) = unless_left(self.left, self.told.conclude()).await else {
+                        return self.leave().await;
+                    };
+                    self.keep(&result, &concluded);
                     drop(self.told);
                     let _ = concluded.send(result);
                     return;
@@ -189,10 +241,12 @@ impl Performance<'_> {
                         step,
                         taken,
                     } = deed;
-                    let error = self.alone(place, step).await;
+                    let left = self.left;
+                    let Some(error) = unless_left(left, self.alone(place, step)).await else {
+                        return self.leave().await;
+                    };
                     if error.is_none() && !self.told.goes_on() {
-                        let failure = self.failed(test, place).await;
-                        return self.tell(failure, vec![taken]);
+                        return self.fail(test, place, vec![taken]).await;
                     }
                     let _ = taken.send(error.map_or(Ok(Vec::new()), Err));
                 }
@@ -202,7 +256,8 @@ impl Performance<'_> {
 
     /// Lets each client go its own way until something is to be done when none of them does anything.
     async fn side_by_side(&mut self, orders: &mut UnboundedReceiver<Order>) -> Pause {
-        let (told, test, queue) = (&self.told, &self.plan.test, &mut self.queue);
+        let (told, test, left) = (&self.told, &self.plan.test, self.left);
+        let queue = &mut self.queue;
         let mut steps = FuturesUnordered::new();
         let mut under_way: HashMap<usize, UnderWay> = HashMap::new();
         let mut pause = None;
@@ -240,6 +295,7 @@ impl Performance<'_> {
                     }
                     let _ = deed.taken.send(Ok(told.captured_by(who)));
                 }
+                () = left.notified(), if pause.is_some() => return Pause::Left,
                 order = orders.recv(), if pause.is_none() => match order {
                     None | Some(Order::BreakOff) => return Pause::Left,
                     Some(Order::Come(name)) => told.let_come(&name),
@@ -289,6 +345,28 @@ impl Performance<'_> {
         }
     }
 
+    /// Ends all with the failure of a step.
+    async fn fail(mut self, test: Test, place: Place, waiting: Vec<oneshot::Sender<Taken>>) {
+        let left = self.left;
+        match unless_left(left, self.failed(test, place)).await {
+            Some(failure) => self.tell(failure, waiting),
+            None => self.leave().await,
+        }
+    }
+
+    /// Keeps a failure that who has asked for it does not wait for any more.
+    fn keep(
+        &self,
+        result: &Result<CheckResult, Error>,
+        concluded: &oneshot::Sender<Result<CheckResult, Error>>,
+    ) {
+        if let Ok(result) = result
+            && concluded.is_closed()
+        {
+            self.judge(result.clone());
+        }
+    }
+
     /// Ends all with a failure.
     fn tell(self, failure: Over, waiting: Vec<oneshot::Sender<Taken>>) {
         let failure = &self.over.get_or_init(|| failure).text;
@@ -302,6 +380,11 @@ impl Performance<'_> {
     /// Judges what was seen so far, of which nobody is told but who looks for it.
     async fn leave(mut self) {
         let result: CheckResult = self.told.break_off().await;
+        self.judge(result);
+    }
+
+    /// Lets a result that fails be the failure that has ended all.
+    fn judge(&self, result: CheckResult) {
         if result.outcome() == Outcome::Fail
             && let Some(text) = self
                 .plan

@@ -1,7 +1,7 @@
 //! Steps that are taken once they are awaited.
 
 use super::client::Client;
-use super::failure::{Test, fail};
+use super::failure::Test;
 use super::heard::Heard;
 use super::order::{Captured, Deed, Order, Place};
 use super::stage::Stage;
@@ -61,7 +61,7 @@ impl Step {
             let taken = is_taken.await;
             captured = match taken.unwrap_or_else(|_| Err(self.stage.why_over())) {
                 Ok(captured) => captured,
-                Err(failure) => fail(&failure),
+                Err(failure) => self.stage.fail(&failure),
             };
         }
         captured

@@ -16,7 +16,7 @@ use std::time::Duration;
 /// assert!(error.to_string().contains("there is no target `ehco`"));
 /// assert_eq!(error.exit_code(), ExitCode::Usage);
 /// ```
-#[derive(Debug, thiserror::Error)]
+#[derive(thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
     /// A file could not be read or written.
@@ -229,6 +229,13 @@ pub enum ExitCode {
     NothingSelected = 4,
     /// The user ended the run.
     Interrupted = 130,
+}
+
+/// `unwrap` and `expect` show it to people: in words, with what is behind it.
+impl std::fmt::Debug for Error {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.chain())
+    }
 }
 
 impl From<Mistake> for Error {

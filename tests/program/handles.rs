@@ -268,6 +268,66 @@ async fn crash_that_nobody_has_noticed_fails_the_drop() {
     );
 }
 
+/// Prints and sends back what a client says, and ends where that is `end`.
+const FRAIL: &str = r#"
+import socket, sys
+server = socket.create_server(("127.0.0.1", int(sys.argv[1])))
+while True:
+    one, _ = server.accept()
+    while said := one.recv(4096):
+        if said == b"end": sys.exit(3)
+        print(said, flush=True)
+        one.sendall(said)
+"#;
+
+#[tokio::test]
+async fn failure_that_came_before_the_drop_and_was_told_to_nobody_fails_it() {
+    let target = Target::command(["python3", "-c", FRAIL, "{port}"], Profile::unknown());
+    let server = Server::start(&target).alone().await.unwrap();
+    let alice = server.connect("alice").await;
+    alice.send("hello").await;
+    alice.expect("hello").await;
+    alice.send("end").await;
+    let never = alice.expect("nobody says this").into_future();
+    let in_vain = tokio::time::timeout(Duration::ZERO, never).await;
+    assert!(in_vain.is_err());
+    // What it has printed is there to be read until the step has failed.
+    while !server.output().await.is_empty() {}
+    let text = failure(async { drop(server) }).await;
+    assert!(text.contains("the server exited with status 3"), "{text}");
+}
+
+/// The server says nothing by itself, so that what has begun before lasts as long as it may.
+#[tokio::test]
+async fn drop_waits_for_nothing_that_was_begun_before_it() {
+    let (longest, soon) = (Duration::from_secs(3_600), Duration::from_millis(300));
+    for concludes in [true, false] {
+        let server = Server::start(&reference("echo")).alone().await.unwrap();
+        let alice = server.connect("alice").await;
+        let never = alice.expect("nobody says this").within(longest);
+        let never = tokio::time::timeout(Duration::ZERO, never.into_future());
+        assert!(never.await.is_err());
+        if concludes {
+            let finishes = tokio::time::timeout(soon, server.finish());
+            assert!(finishes.await.is_err());
+            continue;
+        }
+        let alone = server.step("expect exit within 3600s").into_future();
+        assert!(tokio::time::timeout(soon, alone).await.is_err());
+        drop(server);
+    }
+}
+
+#[tokio::test]
+async fn failure_that_a_test_was_told_is_not_told_again_by_the_drop() {
+    let server = Server::start(&reference("echo")).await.unwrap();
+    let alice = server.connect("alice").await;
+    alice.send("hello").await;
+    let text = failure(async { alice.expect("other").await }).await;
+    assert!(text.contains("alice expected \"other\""), "{text}");
+    drop(server);
+}
+
 #[tokio::test]
 async fn result_of_a_crash_is_returned_where_nobody_is_to_panic() {
     let server = Server::start(&fragile()).await.unwrap();
@@ -370,11 +430,19 @@ async fn server_at_a_path_has_clients_too() {
 async fn server_that_is_not_there_is_an_error_with_what_was_looked_for() {
     let target = Target::command(["./no-such-server", "{port}"], Profile::unknown());
     let error = Server::start(&target).await.unwrap_err();
-    assert!(
-        error.chain().contains("no-such-server"),
-        "{}",
-        error.chain()
+    let text = error.chain();
+    assert!(text.contains("no-such-server"), "{text}");
+    assert_eq!(
+        format!("{error:?}"),
+        text,
+        "as `expect` and `unwrap` show it"
     );
+}
+
+#[test]
+#[should_panic = "a property is tried by one case at least"]
+fn property_of_no_case_is_refused() {
+    let _ = Property::of(0..9_u32).cases(0);
 }
 
 #[tokio::test]
