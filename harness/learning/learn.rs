@@ -3,7 +3,7 @@
 use super::again::{said_again, until_another_second};
 use super::holes::{Suspected, template};
 use super::replies::Replies;
-use super::script::{Ask, Script, Talk, awaited, best, expected, talks, without_relay};
+use super::script::{Ask, Script, Talk, awaited, best, expected, something, talks, without_relay};
 use super::watch::{Pair, Watched, interrupted, watched};
 use super::written::{Exchange, Lesson, Seen, text, understood};
 use crate::checks::observations::PROMISED_BY;
@@ -185,7 +185,10 @@ impl Pupil<'_> {
             Some(answers) => answers,
             // What had the replies of different runs in common may be what these have not.
             None => {
-                asks.iter_mut().for_each(|ask| ask.awaited = None);
+                for (n, ask) in asks.iter_mut().enumerate() {
+                    let is_answered = |talk: &Talk| !talk.turns[n].answered.is_empty();
+                    ask.awaited = something().filter(|_| talks.iter().all(is_answered));
+                }
                 self.answers(None, &asks)?
                     .ok_or_else(|| not_answered(&asks))?
             }
