@@ -1,7 +1,7 @@
 //! A live session as a scenario.
 
-use super::again::{said_again, until_another_second};
-use super::holes::{Suspected, template};
+use super::again::{said_again, told_otherwise, until_another_second};
+use super::holes::{Suspected, fits, open_ended, template};
 use super::replies::Replies;
 use super::script::{Move, Script, awaited, client_name, expected, something, without_relay};
 use super::tape::{Heard, Side, Tape};
@@ -14,7 +14,7 @@ use crate::model::expectation::{End, Expectation};
 use crate::model::limits::STEP_WITHIN;
 use crate::model::literal::{Shown, shown};
 use crate::model::profile::Transport;
-use crate::model::scenario::{Line, Scenario};
+use crate::model::scenario::{Line, Scenario, Step};
 use crate::runner::Settings;
 
 /// On so many servers, twice on each, the session is repeated to find out what varies.
@@ -75,9 +75,16 @@ pub(crate) fn record(pair: Pair<'_>, name: &str, tell: &dyn Fn(&str)) -> Result<
         seen = repeated(&server, &script, pair.settings)?;
     }
     all_answered(&script, &seen)?;
+    all_as_told(&script, &seen, over)?;
     let mut scenarios: Vec<Scenario> = Vec::new();
     for suspected in Suspected::ALL {
-        let scenario = script.named(name, lines(&script, &seen, over, *suspected));
+        let lines = lines(&script, &seen, over, *suspected);
+        if !lines.iter().any(expects) {
+            return Err(Error::NotLearned(
+                "the server said nothing to the client: there is nothing that a scenario could hold it to".to_owned(),
+            ));
+        }
+        let scenario = script.named(name, lines);
         if scenarios.last() != Some(&scenario) {
             scenarios.push(scenario);
         }
@@ -116,6 +123,32 @@ fn all_answered(script: &Script, seen: &[Replies]) -> Result<(), Error> {
             Shown(STEP_WITHIN)
         ))),
     }
+}
+
+/// Makes sure that what was heard is what the clients were told themselves, but for what varies.
+fn all_as_told(script: &Script, seen: &[Replies], over: Transport) -> Result<(), Error> {
+    for (n, told) in &script.told {
+        let heard = seen.iter().map(|seen| seen.heard[*n].clone());
+        let heard: Vec<Vec<u8>> = heard.filter(|heard| !heard.is_empty()).collect();
+        if let Some(other) = heard.first()
+            && !fits(told, &heard, over.is_datagram())
+        {
+            return Err(told_otherwise(told, other));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a line holds the server to something.
+fn expects(line: &Line) -> bool {
+    let step = &line.step;
+    matches!(
+        step,
+        Step::Client {
+            action: Action::Expect { .. },
+            ..
+        }
+    )
 }
 
 /// Whether nothing was heard in a move, nor came before in its place.
@@ -230,7 +263,8 @@ fn heard(
     over: Transport,
     suspected: Suspected,
 ) -> Vec<Line> {
-    match template(samples, over.is_datagram(), suspected) {
+    let template = template(samples, over.is_datagram(), suspected);
+    match template.or_else(|| open_ended(samples)) {
         None => vec![settle()],
         Some(template) => steps.expect(expected(template)).lines(),
     }
