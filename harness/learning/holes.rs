@@ -411,17 +411,17 @@ mod tests {
 
     #[test]
     fn reply_of_another_kind_does_not_fit() {
-        let fits = |told: &str, samples: &[&str]| {
+        let takes = |told: &str, samples: &[&str]| {
             let samples: Vec<Vec<u8>> = samples.iter().map(|s| s.as_bytes().to_vec()).collect();
-            super::fits(told.as_bytes(), &samples, false)
+            fits(told.as_bytes(), &samples, false)
         };
-        assert!(!fits(
+        assert!(!takes(
             "OK secret\n",
             &["ERR bad token\n", "ERR bad token\n"]
         ));
-        assert!(fits("OK 7\n", &["OK 8\n", "OK 8\n"]));
-        assert!(fits("id ab\n", &["id cd\n", "id ef\n"]));
-        assert!(fits("O", &["OK\n", "OK\n"]));
+        assert!(takes("OK 7\n", &["OK 8\n", "OK 8\n"]));
+        assert!(takes("id ab\n", &["id cd\n", "id ef\n"]));
+        assert!(takes("O", &["OK\n", "OK\n"]));
     }
 
     #[test]
