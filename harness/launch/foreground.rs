@@ -64,11 +64,20 @@ const ASKING: &[&str] = &[
     "daemon on;",
 ];
 
+/// The values of such an option that stand in a word of their own.
+const YES: &[&str] = &["yes", "true", "on", "1"];
+
 /// What to do about a command that goes into the background.
 pub(crate) fn advice(command: &[String]) -> String {
     let words = || command.iter().map(String::as_str);
-    if let Some(asking) = words().find(|word| ASKING.contains(word)) {
-        return format!("start it in the foreground: leave out `{asking}`");
+    let mut rest = words().skip_while(|word| !ASKING.contains(word));
+    if let Some(asking) = rest.next() {
+        let value = rest.next().filter(|value| YES.contains(value));
+        let asking: Vec<&str> = [asking].into_iter().chain(value).collect();
+        return format!(
+            "start it in the foreground: leave out `{}`",
+            asking.join(" ")
+        );
     }
     let program = command.first().map(Path::new);
     let program = program.and_then(Path::file_name).unwrap_or_default();
@@ -110,6 +119,8 @@ mod tests {
     #[test]
     fn option_that_asks_for_it_is_to_be_left_out() {
         assert_eq!(of(&["./server", "--daemon"]), "leave out `--daemon`");
+        let with_a_value = ["redis-server", "--daemonize", "yes", "--port", "7000"];
+        assert_eq!(of(&with_a_value), "leave out `--daemonize yes`");
     }
 
     #[test]

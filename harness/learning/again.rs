@@ -5,6 +5,7 @@ use super::script::Script;
 use super::watch::interrupted;
 use crate::launch::Target;
 use crate::model::error::Error;
+use crate::model::literal::Excerpt;
 use crate::runner::{Settings, block_on, replayed};
 use std::time::{Duration, SystemTime};
 
@@ -22,6 +23,16 @@ pub(super) fn said_again(
         true => Ok(replies.collect()),
         false => Err(interrupted()),
     }
+}
+
+/// The client got another kind of answer itself than who repeats its words.
+pub(super) fn told_otherwise(told: &[u8], heard: &[u8]) -> Error {
+    Error::NotLearned(format!(
+        "the client was told {}, and who says the same again is told {}; what the client says may depend on what it was told \
+         before, as with a token, which cannot be repeated; let the client do without",
+        Excerpt::of(told),
+        Excerpt::of(heard)
+    ))
 }
 
 /// Waits until the clock shows another second: what servers make of the time, a date or the mark of a file, is the same within one.

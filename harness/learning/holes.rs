@@ -87,6 +87,36 @@ pub(super) fn template(
     }))
 }
 
+/// What all of these begin with, and as many bytes behind it as they have; where they differ in that, all until the server comes to
+/// rest.
+pub(super) fn open_ended(samples: &[Vec<u8>]) -> Option<Template> {
+    let first = samples.first()?;
+    let all = |n: usize| samples.iter().all(|sample| sample.get(n) == first.get(n));
+    let head = (0..first.len()).take_while(|n| all(*n)).count();
+    let rests = || samples.iter().map(|sample| sample.len() - head);
+    let (least, most) = (rests().min()?, rests().max()?);
+    let counted = format!("{{{least}}}");
+    let many = match (least == most, least) {
+        (true, _) => counted.as_str(),
+        (false, 0) => "*",
+        (false, _) => "+",
+    };
+    let head = crate::model::literal::escaped(&first[..head]);
+    let of = |many: &str| Template::parse(&format!(r"{head}{{:[\x00-\xff]{many}}}")).ok();
+    // So many that an expression cannot count them are not counted.
+    of(many).or_else(|| of("+"))
+}
+
+/// Whether what a client was told itself may be what these templates of samples describe, however much is taken to vary.
+pub(super) fn fits(told: &[u8], samples: &[Vec<u8>], is_datagram: bool) -> bool {
+    let mut templates = Suspected::ALL.iter().map(|suspected| {
+        template(samples, is_datagram, *suspected).or_else(|| open_ended(samples))
+    });
+    templates.any(|template| {
+        template.is_some_and(|template| !matches!(template.matches(told), Match::Wrong(_)))
+    })
+}
+
 /// How bytes are cut into parts.
 type Cut = fn(&[u8]) -> Vec<&[u8]>;
 
@@ -363,6 +393,35 @@ mod tests {
             assert_eq!(suspecting(suspected, &alike), alike_as, "{suspected:?}");
             assert_eq!(suspecting(suspected, &varied), varied_as, "{suspected:?}");
         }
+    }
+
+    #[test]
+    fn reply_whose_end_varies_is_as_long_as_it_was() {
+        let of = |samples: &[&str]| {
+            let samples: Vec<Vec<u8>> = samples.iter().map(|s| s.as_bytes().to_vec()).collect();
+            open_ended(&samples).unwrap().text()
+        };
+        assert_eq!(
+            of(&["\0\x04{ab", "\0\x04{cd"]),
+            r"\0\x04\{{:[\x00-\xff]{2}}"
+        );
+        assert_eq!(of(&["n1", "n23"]), r"n{:[\x00-\xff]+}");
+        assert_eq!(of(&["n", "n23"]), r"n{:[\x00-\xff]*}");
+    }
+
+    #[test]
+    fn reply_of_another_kind_does_not_fit() {
+        let takes = |told: &str, samples: &[&str]| {
+            let samples: Vec<Vec<u8>> = samples.iter().map(|s| s.as_bytes().to_vec()).collect();
+            fits(told.as_bytes(), &samples, false)
+        };
+        assert!(!takes(
+            "OK secret\n",
+            &["ERR bad token\n", "ERR bad token\n"]
+        ));
+        assert!(takes("OK 7\n", &["OK 8\n", "OK 8\n"]));
+        assert!(takes("id ab\n", &["id cd\n", "id ef\n"]));
+        assert!(takes("O", &["OK\n", "OK\n"]));
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! A live session as a scenario.
 
-use super::again::{said_again, until_another_second};
-use super::holes::{Suspected, template};
+use super::again::{said_again, told_otherwise, until_another_second};
+use super::holes::{Suspected, fits, open_ended, template};
 use super::replies::Replies;
-use super::script::{Move, Script, awaited, expected, without_relay};
+use super::script::{Move, Script, awaited, client_name, expected, something, without_relay};
 use super::tape::{Heard, Side, Tape};
 use super::watch::{Pair, Watched, watched};
 use crate::launch::Target;
@@ -11,8 +11,10 @@ use crate::model::action::Action;
 use crate::model::dialogue::{ClientSteps, settle};
 use crate::model::error::Error;
 use crate::model::expectation::{End, Expectation};
+use crate::model::limits::STEP_WITHIN;
+use crate::model::literal::{Shown, shown};
 use crate::model::profile::Transport;
-use crate::model::scenario::{Line, Scenario};
+use crate::model::scenario::{Line, Scenario, Step};
 use crate::runner::Settings;
 
 /// On so many servers, twice on each, the session is repeated to find out what varies.
@@ -60,18 +62,29 @@ pub(crate) fn record(pair: Pair<'_>, name: &str, tell: &dyn Fn(&str)) -> Result<
     ));
     let server = pair.server.on(over);
     let mut seen = repeated(&server, &script, pair.settings)?;
-    if !seen.iter().all(|replies| is_whole(&script, replies)) {
-        // What it was told the first time may vary.
+    // What it was told the first time may vary; and what it was told in pieces may come at once.
+    for other in [something(), None] {
+        if seen.iter().all(|replies| is_whole(&script, replies)) {
+            break;
+        }
         for (_, what) in &mut script.moves {
             if let Move::Hear(awaited) = what {
-                *awaited = None;
+                awaited.clone_from(&other);
             }
         }
         seen = repeated(&server, &script, pair.settings)?;
     }
+    all_answered(&script, &seen)?;
+    all_as_told(&script, &seen, over)?;
     let mut scenarios: Vec<Scenario> = Vec::new();
     for suspected in Suspected::ALL {
-        let scenario = script.named(name, lines(&script, &seen, over, *suspected));
+        let lines = lines(&script, &seen, over, *suspected);
+        if !lines.iter().any(expects) {
+            return Err(Error::NotLearned(
+                "the server said nothing to the client: there is nothing that a scenario could hold it to".to_owned(),
+            ));
+        }
+        let scenario = script.named(name, lines);
         if scenarios.last() != Some(&scenario) {
             scenarios.push(scenario);
         }
@@ -93,6 +106,63 @@ fn is_whole(script: &Script, replies: &Replies) -> bool {
     let moves = script.moves.iter().zip(&replies.heard);
     let mut waited = moves.filter(|((_, what), _)| matches!(what, Move::Hear(Some(_))));
     waited.all(|(_, heard)| !heard.is_empty())
+}
+
+/// Makes sure that each client has heard something, each time, where it was told something.
+fn all_answered(script: &Script, seen: &[Replies]) -> Result<(), Error> {
+    let is_unheard =
+        |(n, _): &&(usize, Vec<u8>)| seen.iter().any(|seen| is_lacking(script, seen, *n));
+    match script.told.iter().find(is_unheard) {
+        None => Ok(()),
+        Some((n, told)) => Err(Error::NotLearned(format!(
+            "{} was told {}, and nothing came within {} when the same was done again: a scenario would not hold the server to it; \
+             what the client says may depend on what it was told before, or the server is slower than that, or speaks at times of \
+             its own",
+            client_name(script.moves[*n].0),
+            shown(told),
+            Shown(STEP_WITHIN)
+        ))),
+    }
+}
+
+/// Makes sure that what was heard is what the clients were told themselves, but for what varies.
+fn all_as_told(script: &Script, seen: &[Replies], over: Transport) -> Result<(), Error> {
+    for (n, told) in &script.told {
+        let heard = seen.iter().map(|seen| seen.heard[*n].clone());
+        let heard: Vec<Vec<u8>> = heard.filter(|heard| !heard.is_empty()).collect();
+        if let Some(other) = heard.first()
+            && !fits(told, &heard, over.is_datagram())
+        {
+            return Err(told_otherwise(told, other));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a line holds the server to something.
+fn expects(line: &Line) -> bool {
+    let step = &line.step;
+    matches!(
+        step,
+        Step::Client {
+            action: Action::Expect { .. },
+            ..
+        }
+    )
+}
+
+/// Whether nothing was heard in a move, nor came before in its place.
+fn is_lacking(script: &Script, seen: &Replies, n: usize) -> bool {
+    let who = script.moves[n].0;
+    let told = script
+        .told
+        .iter()
+        .filter(|(at, _)| *at <= n && script.moves[*at].0 == who);
+    let told: usize = told.map(|(_, told)| told.len()).sum();
+    let heard = script.moves.iter().zip(&seen.heard).take(n + 1);
+    let heard = heard.filter(|((of, _), _)| *of == who);
+    let heard: usize = heard.map(|(_, heard)| heard.len()).sum();
+    seen.heard[n].is_empty() && heard < told
 }
 
 /// What all connections came over.
@@ -120,7 +190,7 @@ fn script(tape: &Tape, over: Transport, ports: (u16, u16)) -> Script {
                 continue;
             }
             Heard::Ended(Side::Server) if ended[who] => continue,
-            _ => hear(&mut script, &mut told, over),
+            _ => hear(&mut script, &mut told, over, ports),
         }
         let later = &tape.sounds[n + 1..];
         let is_told_later = later
@@ -138,7 +208,7 @@ fn script(tape: &Tape, over: Transport, ports: (u16, u16)) -> Script {
         };
         script.moves.push((who, what));
     }
-    hear(&mut script, &mut told, over);
+    hear(&mut script, &mut told, over, ports);
     for who in (0..ended.len()).filter(|who| !ended[*who]) {
         script.moves.push((who, Move::Close));
     }
@@ -146,10 +216,12 @@ fn script(tape: &Tape, over: Transport, ports: (u16, u16)) -> Script {
 }
 
 /// All that clients have been told is heard.
-fn hear(script: &mut Script, told: &mut [Vec<u8>], over: Transport) {
+fn hear(script: &mut Script, told: &mut [Vec<u8>], over: Transport, ports: (u16, u16)) {
     for (who, told) in told.iter_mut().enumerate() {
         if !told.is_empty() {
-            let awaited = awaited(&[std::mem::take(told)], over);
+            let told = without_relay(&std::mem::take(told), ports);
+            let awaited = awaited(std::slice::from_ref(&told), over).or_else(something);
+            script.told.push((script.moves.len(), told));
             script.moves.push((who, Move::Hear(awaited)));
         }
     }
@@ -191,7 +263,8 @@ fn heard(
     over: Transport,
     suspected: Suspected,
 ) -> Vec<Line> {
-    match template(samples, over.is_datagram(), suspected) {
+    let template = template(samples, over.is_datagram(), suspected);
+    match template.or_else(|| open_ended(samples)) {
         None => vec![settle()],
         Some(template) => steps.expect(expected(template)).lines(),
     }

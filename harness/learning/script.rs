@@ -144,6 +144,15 @@ pub(super) fn awaited(replies: &[Vec<u8>], over: Transport) -> Option<Expectatio
     template(replies, is_datagram, Suspected::Clocks).map(expected)
 }
 
+/// Bytes of any kind, at least one, and all of them until the server comes to rest.
+const SOMETHING: &str = r"{:[\x00-\xff]+}";
+
+/// That anything comes at all, to be waited for where it varies.
+pub(super) fn something() -> Option<Expectation> {
+    let template = Template::parse(SOMETHING).ok();
+    template.map(Expectation::Template)
+}
+
 /// A template as something to expect.
 pub(super) fn expected(template: Template) -> Expectation {
     match template.as_literal() {
@@ -173,6 +182,8 @@ pub(super) enum Move {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Script {
     pub(super) moves: Vec<(usize, Move)>,
+    /// What the clients were told when they did it themselves, each by the number of the move that hears it.
+    pub(super) told: Vec<(usize, Vec<u8>)>,
 }
 
 impl Script {
@@ -186,6 +197,7 @@ impl Script {
         moves.push(Move::Close);
         Self {
             moves: moves.into_iter().map(|move_| (0, move_)).collect(),
+            told: Vec::new(),
         }
     }
 
@@ -235,7 +247,7 @@ const NAMES: &[&str] = &[
 ];
 
 /// What the client of this number is called.
-fn client_name(who: usize) -> String {
+pub(super) fn client_name(who: usize) -> String {
     match NAMES.get(who) {
         Some(name) => (*name).to_owned(),
         None => format!("client{}", who + 1),

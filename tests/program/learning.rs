@@ -353,3 +353,92 @@ fn blind_run_tells_what_a_profile_would_unlock() {
             "sockdrill learn -o sockdrill.toml --server '{program} serve echo --port {{port}}' -- CLIENT…"
         ));
 }
+
+/// A server that answers each line by an expression of `line`, the bytes of it, and `token`, some that are other ones on each connection.
+fn answering(folder: &TempDir, answer: &str, seconds: f64) -> String {
+    let server = format!(
+        "
+import os, socket, sys, threading, time
+server = socket.create_server(('127.0.0.1', int(sys.argv[1])))
+def serve(client):
+    token = os.urandom(6).hex().encode()
+    for line in client.makefile('rb'):
+        threading.Event().wait({seconds})
+        client.sendall({answer})
+while True:
+    threading.Thread(target=serve, args=server.accept()[:1], daemon=True).start()
+"
+    );
+    let file = folder.path().join("answering.py");
+    std::fs::write(&file, server).unwrap();
+    format!("python3 {} {{port}}", file.display())
+}
+
+/// A client that says two lines, and waits for something to come for each.
+const TWO: &str =
+    "import socket, sys; s = socket.create_connection(('127.0.0.1', int(sys.argv[1])))
+for line in b'hi\\n', b'yo\\n':
+    s.sendall(line); s.recv(99)";
+
+#[test]
+fn replies_of_a_slow_server_are_all_recorded_and_learned_to_be_given_again() {
+    let place = tempfile::tempdir().unwrap();
+    let server = answering(
+        &place,
+        "b'OK ' + os.urandom(6).hex().encode() + b'\\n'",
+        0.5,
+    );
+    let client = ["python3", "-c", TWO, "{port}"];
+    let (folder, told) = taught("record", "slow.drill", &server, &client);
+    told.run().code(0);
+    let text = read(&folder, "slow.drill");
+    let expected = text.matches("alice expect \"OK {line}\\n\"").count();
+    assert_eq!(expected, 2, "{text}");
+    let (folder, told) = taught("learn", "slow.toml", &server, &client);
+    told.run().code(0);
+    let text = read(&folder, "slow.toml");
+    assert!(text.contains("once = false"), "{text}");
+    assert!(!text.contains("once = true"), "{text}");
+}
+
+#[test]
+fn reply_that_ends_with_what_varies_is_expected_as_long_as_it_was() {
+    let place = tempfile::tempdir().unwrap();
+    let server = answering(&place, "b'\\0\\x06' + os.urandom(6)", 0.0);
+    let client = ["python3", "-c", TWO, "{port}"];
+    let (folder, told) = taught("record", "ends.drill", &server, &client);
+    told.run().code(0);
+    let text = read(&folder, "ends.drill");
+    let expected = text.matches(r#"alice expect "\0\x06{:[\x00-\xff]{6}}""#);
+    assert_eq!(expected.count(), 2, "{text}");
+}
+
+#[test]
+fn reply_to_a_token_that_is_no_longer_good_is_no_lesson() {
+    let place = tempfile::tempdir().unwrap();
+    let answer = "b'TOKEN ' + token + b'\\n' if line == b'LOGIN\\n' else b'OK data\\n' if line == b'GET ' + token + b'\\n' else b'ERR no\\n'";
+    let server = answering(&place, answer, 0.0);
+    let client = "import socket, sys; s = socket.create_connection(('127.0.0.1', int(sys.argv[1]))); s.sendall(b'LOGIN\\n'); \
+                  s.sendall(b'GET ' + s.recv(99).split()[1] + b'\\n'); s.recv(99)";
+    for command in ["learn", "record"] {
+        let client = ["python3", "-c", client, "{port}"];
+        let (folder, told) = taught(command, "x", &server, &client);
+        let run = told.run().code(3);
+        run.complains(
+            "the client was told \"OK data\\n\", and who says the same again is told \"ERR no\\n\"",
+        );
+        assert!(!folder.path().join("x").exists());
+    }
+}
+
+#[test]
+fn session_in_which_the_server_says_nothing_is_not_recorded() {
+    let client =
+        "import socket, sys; s = socket.create_connection(('127.0.0.1', int(sys.argv[1])))";
+    let client = ["python3", "-c", client, "{port}"];
+    let (folder, told) = taught("record", "x", "echo", &client);
+    told.run()
+        .code(3)
+        .complains("there is nothing that a scenario could hold it to");
+    assert!(!folder.path().join("x").exists());
+}
