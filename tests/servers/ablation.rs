@@ -234,8 +234,28 @@ const AMOUNTS: &[Fault] = &[
 
 /// Steps that are no fault by themselves: polite clients have them too, or they say what is waited for.
 const ARRANGEMENT: &[&str] = &[
-    "ACTION", "server:", "speaks:", "case", "clients:", "waive:", "settle", "barrier", "end",
-    "connect", "send", "close", "expect", "require",
+    "ACTION",
+    "server:",
+    "speaks:",
+    "include:",
+    "payload:",
+    "tags:",
+    "within:",
+    "promise:",
+    "setup",
+    "case",
+    "expected:",
+    "clients:",
+    "waive:",
+    "settle",
+    "barrier",
+    "end",
+    "never",
+    "connect",
+    "send",
+    "close",
+    "expect",
+    "require",
 ];
 
 /// What does not matter to a counterexample, and why it is there: the check, what is taken out, the reason. `numbers` are
