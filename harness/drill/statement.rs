@@ -5,10 +5,10 @@ use super::diagnostic::{Diagnostic, quote};
 use super::payload::Payload;
 use super::reader::{Read, Reader, Verb, words};
 use super::steps::{ACTIONS, SERVER_ACTIONS, data_words, plain};
-use super::terms::Expected;
+use super::terms::{self, Expected};
 use super::tokens::is_word_char;
 use crate::model::invariant::Invariant;
-use crate::model::literal::{self, Shown};
+use crate::model::literal;
 use crate::model::profile::Promises;
 use crate::model::promise::PROMISES;
 use crate::model::scenario::{ClientGroup, Step, Waiver};
@@ -459,12 +459,10 @@ impl Statement {
             Self::Speaks(name) => format!("speaks: {}", value(name)),
             Self::Include(file) => format!("include: {}", value(file)),
             Self::Payload(Payload { name, data }) => format!("payload: {name} {data}"),
-            Self::Tags(tags) => format!("tags: {}", tags.join(" ")),
-            Self::Within(time) => format!("within: {}", Shown(*time)),
-            Self::Promise(text) => format!("promise: {text}"),
-            Self::Expected(Expected { reason }) => {
-                format!("expected: fail \"{}\"", literal::escaped(reason.as_bytes()))
-            }
+            Self::Tags(tags) => terms::tags(tags),
+            Self::Within(time) => terms::within(*time),
+            Self::Promise(text) => terms::promise(text),
+            Self::Expected(expected) => expected.line(),
             Self::Setup => "setup".to_owned(),
             Self::Case(name) => format!("case {name}"),
             Self::Clients(clients) => {

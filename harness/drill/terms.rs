@@ -37,13 +37,34 @@ impl Terms {
 
     /// Each as its line has it.
     pub(super) fn lines(&self) -> Vec<String> {
-        let tags = (!self.tags.is_empty()).then(|| format!("tags: {}", self.tags.join(" ")));
-        let within = self.within.map(|time| format!("within: {}", Shown(time)));
-        let promises = self.promises.iter().map(|text| format!("promise: {text}"));
-        let expected = self.expected.as_ref().map(|Expected { reason }| {
-            format!("expected: fail \"{}\"", literal::escaped(reason.as_bytes()))
-        });
+        let tags = (!self.tags.is_empty()).then(|| tags(&self.tags));
+        let within = self.within.map(within);
+        let promises = self.promises.iter().map(|text| promise(text));
+        let expected = self.expected.as_ref().map(Expected::line);
         let all = tags.into_iter().chain(within).chain(promises);
         all.chain(expected).collect()
+    }
+}
+
+/// Tags, as their line has them.
+pub(super) fn tags(tags: &[String]) -> String {
+    format!("tags: {}", tags.join(" "))
+}
+
+/// How long an expectation may take, as its line has it.
+pub(super) fn within(time: Duration) -> String {
+    format!("within: {}", Shown(time))
+}
+
+/// A promise, as its line has it.
+pub(super) fn promise(text: &str) -> String {
+    format!("promise: {text}")
+}
+
+impl Expected {
+    /// Its line.
+    pub(super) fn line(&self) -> String {
+        let reason = literal::escaped(self.reason.as_bytes());
+        format!("expected: fail \"{reason}\"")
     }
 }
