@@ -33,9 +33,10 @@ fn main() -> ExitCode {
         return ended;
     }
     let mut arguments = Arguments::from_args();
-    // Servers mostly wait, and those that are broken for seconds, so that many can be tried at a time.
+    // Servers mostly wait, and those that are broken for seconds, so that many can be tried at a time; more than these made
+    // servers that drain for most of what they promise to end within late for it.
     let processors = std::thread::available_parallelism().map_or(2, usize::from);
-    arguments.test_threads.get_or_insert(6 * processors);
+    arguments.test_threads.get_or_insert(4 * processors);
     let scenarios = Suite::of_scenarios("fixtures/scenarios").scenarios("fixtures/regressions");
     let scenarios = scenarios.program(env!("CARGO_BIN_EXE_sockdrill")).tests();
     let scenarios = scenarios.into_iter().map(of_suite).collect();
