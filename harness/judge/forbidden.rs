@@ -324,18 +324,23 @@ mod tests {
         );
     }
 
-    #[test]
-    fn what_one_client_captures_another_one_may_not_get() {
-        let sid = Template::parse_with_variables("{sid:[0-9]+};").unwrap();
+    /// One client captures `sid` by this template, and another one may never get it.
+    fn captures_and_forbids(template: &str) -> Vec<Vec<Line>> {
+        let sid = Template::parse_with_variables(template).unwrap();
         let parts = vec![Part::Variable("sid".to_owned())];
-        let steps = vec![
+        vec![
             ClientSteps::of(0)
                 .expect(Expectation::Template(sid))
                 .lines(),
             ClientSteps::of(1)
                 .then(Action::Never(Source::Parts(parts).into()))
                 .lines(),
-        ];
+        ]
+    }
+
+    #[test]
+    fn what_one_client_captures_another_one_may_not_get() {
+        let steps = captures_and_forbids("{sid:[0-9]+};");
         let what = |text| {
             vec![
                 received(ALICE, "17;"),
@@ -353,18 +358,7 @@ mod tests {
 
     #[test]
     fn what_ends_where_the_server_rests_is_captured_and_nothing_forbids_nothing() {
-        let steps = |regex: &str| {
-            let sid = Template::parse_with_variables(&format!("{{sid:{regex}}}")).unwrap();
-            let parts = vec![Part::Variable("sid".to_owned())];
-            vec![
-                ClientSteps::of(0)
-                    .expect(Expectation::Template(sid))
-                    .lines(),
-                ClientSteps::of(1)
-                    .then(Action::Never(Source::Parts(parts).into()))
-                    .lines(),
-            ]
-        };
+        let steps = captures_and_forbids;
         let over = What::StepEnded {
             step: 0,
             member: Some(0),
@@ -376,9 +370,12 @@ mod tests {
             done(1),
             received(BOB, "17"),
         ];
-        assert_eq!(found(steps("[0-9]+"), told), came_to(Some("bob"), "17"));
+        assert_eq!(
+            found(steps("{sid:[0-9]+}"), told),
+            came_to(Some("bob"), "17")
+        );
         let nothing = vec![over, done(1), received(BOB, "17")];
-        assert_eq!(found(steps("[0-9]*"), nothing), None);
+        assert_eq!(found(steps("{sid:[0-9]*}"), nothing), None);
     }
 
     #[test]

@@ -256,6 +256,20 @@ fn run_that_fails_fast_begins_nothing_more() {
     .code(2);
 }
 
+/// The command of an echo server that breaks a check.
+fn echo_that_breaks(check: &str) -> [&str; 7] {
+    let program = env!("CARGO_BIN_EXE_sockdrill");
+    [
+        program,
+        "serve",
+        "echo",
+        "--violate",
+        check,
+        "--port",
+        "{port}",
+    ]
+}
+
 #[test]
 fn checks_that_fail_fast_leave_the_others_and_the_observations_out() {
     let words = [
@@ -267,16 +281,7 @@ fn checks_that_fail_fast_leave_the_others_and_the_observations_out() {
         "1",
         "--",
     ];
-    let program = env!("CARGO_BIN_EXE_sockdrill");
-    let server = [
-        program,
-        "serve",
-        "echo",
-        "--violate",
-        "reset/mid-request",
-        "--port",
-        "{port}",
-    ];
+    let server = echo_that_breaks("reset/mid-request");
     let run = sockdrill(&words[..6])
         .reporting()
         .arg("--")
@@ -387,16 +392,7 @@ fn without_retries_a_failure_that_shows_once_is_one() {
 
 #[test]
 fn server_that_ends_is_not_tried_again() {
-    let program = env!("CARGO_BIN_EXE_sockdrill");
-    let server = [
-        program,
-        "serve",
-        "echo",
-        "--violate",
-        "reset/mid-request",
-        "--port",
-        "{port}",
-    ];
+    let server = echo_that_breaks("reset/mid-request");
     let words = [
         "check",
         "--speaks",
@@ -499,17 +495,8 @@ fn what_has_failed_is_tried_until_it_passes() {
 #[test]
 fn checks_that_have_failed_are_tried_alone() {
     let folder = tempfile::tempdir().unwrap();
-    let program = env!("CARGO_BIN_EXE_sockdrill");
     let check = |violated: &str, options: &[&str]| {
-        let server = [
-            program,
-            "serve",
-            "echo",
-            "--violate",
-            violated,
-            "--port",
-            "{port}",
-        ];
+        let server = echo_that_breaks(violated);
         let run = within(folder.path(), &["check", "--speaks", "echo"]).args(options);
         run.reporting().arg("--").args(server).run()
     };
