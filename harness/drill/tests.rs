@@ -1208,7 +1208,8 @@ fn durations() -> impl Strategy<Value = Duration> {
     (0u64..10_000_000_000).prop_map(Duration::from_micros)
 }
 
-fn sources() -> impl Strategy<Value = Source> {
+/// Boxed, as is whatever has many ways here: a tree of them all lies on the stack, which a test has 2 MiB of.
+fn sources() -> BoxedStrategy<Source> {
     prop_oneof![
         vec(any::<u8>(), 0..12).prop_map(Source::Literal),
         (0usize..9_999, any::<u64>()).prop_map(|(bytes, seed)| Source::Pattern { bytes, seed }),
@@ -1235,6 +1236,7 @@ fn sources() -> impl Strategy<Value = Source> {
         )
         .prop_map(of_parts),
     ]
+    .boxed()
 }
 
 fn digits(bytes: &[u8]) -> String {
@@ -1317,7 +1319,7 @@ fn ends() -> impl Strategy<Value = Vec<End>> {
     vec(prop::sample::select(ends), 1..4)
 }
 
-fn ways() -> impl Strategy<Value = Expectation> {
+fn ways() -> BoxedStrategy<Expectation> {
     let way = prop_oneof![expected_datas().prop_map(Expectation::Data), templates()];
     let end = ends().prop_map(|kinds| Expectation::End {
         kinds,
@@ -1325,9 +1327,10 @@ fn ways() -> impl Strategy<Value = Expectation> {
     });
     (vec(way, 2..4), option::of(end))
         .prop_map(|(ways, end)| Expectation::OneOf(ways.into_iter().chain(end).collect()))
+        .boxed()
 }
 
-fn expectations() -> impl Strategy<Value = Expectation> {
+fn expectations() -> BoxedStrategy<Expectation> {
     let states = steps::STATES.iter().map(|(state, _)| state.clone());
     let states: Vec<_> = states.collect();
     let ends = || {
@@ -1354,9 +1357,10 @@ fn expectations() -> impl Strategy<Value = Expectation> {
             what: Box::new(what),
         }),
     ]
+    .boxed()
 }
 
-fn actions() -> impl Strategy<Value = Action> {
+fn actions() -> BoxedStrategy<Action> {
     let plain = vec![
         Action::HalfClose,
         Action::Reset,
@@ -1386,9 +1390,10 @@ fn actions() -> impl Strategy<Value = Action> {
         (expectations(), option::of(durations()))
             .prop_map(|(what, within)| Action::Require { what, within }),
     ]
+    .boxed()
 }
 
-fn server_expectations() -> impl Strategy<Value = ServerExpectation> {
+fn server_expectations() -> BoxedStrategy<ServerExpectation> {
     prop_oneof![
         option::of(any::<i32>()).prop_map(ServerExpectation::Exit),
         vec(any::<u8>(), 1..9).prop_map(ServerExpectation::Output),
@@ -1403,9 +1408,10 @@ fn server_expectations() -> impl Strategy<Value = ServerExpectation> {
         ]),
         (0u32..1_000_000).prop_map(ServerExpectation::Descriptor),
     ]
+    .boxed()
 }
 
-fn server_actions() -> impl Strategy<Value = ServerAction> {
+fn server_actions() -> BoxedStrategy<ServerAction> {
     let signals: Vec<_> = Signal::ALL.iter().map(|(signal, _)| *signal).collect();
     let plain = vec![
         ServerAction::Stop,
@@ -1433,6 +1439,7 @@ fn server_actions() -> impl Strategy<Value = ServerAction> {
         (server_expectations(), option::of(durations()))
             .prop_map(|(what, within)| ServerAction::Require { what, within }),
     ]
+    .boxed()
 }
 
 /// Steps of two clients.
