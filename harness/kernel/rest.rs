@@ -309,6 +309,23 @@ impl Pace {
         self.tells_stillness() && thread_state(folder) == self.state
     }
 
+    /// How long a thread was kept from running between a look that showed it like this and a later one, so far apart: it was
+    /// ready and got no processor, which the kernel counts once it gets one, or it waited for the disk all the time.
+    pub(super) fn kept_until(self, later: Self, apart: Duration) -> Duration {
+        let (Some(before), Some(now)) = (self.schedule, later.schedule) else {
+            return Duration::ZERO;
+        };
+        match (self.state, later.state) {
+            (Some('D'), Some('D')) if before == now => apart,
+            _ => now.delayed.saturating_sub(before.delayed),
+        }
+    }
+
+    /// Whether a thread that shows the same another time may have waited for a processor in between.
+    pub(super) fn is_ready(self) -> bool {
+        self.state == Some('R')
+    }
+
     /// Whether a thread that shows the same another time has not run in between: all else is as it was, too.
     pub(super) fn tells_stillness(self) -> bool {
         matches!(self.state, Some('S' | 'T' | 't' | 'I')) && self.schedule.is_some()

@@ -2,9 +2,10 @@
 
 use super::process::{Descriptors, FileKind, Process, children_of_thread};
 use super::rest::{Activity, OutputPipe, Pace, ThreadLook, has_timer};
+use crate::model::limits::DELAY_WORTH_RECORDING;
 use crate::sys::cpu_clock::processor_time;
-use std::collections::{BTreeMap, HashMap, HashSet};
-use std::time::Duration;
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
 
 /// The processes below one of ours, as the last look has shown them.
 #[derive(Debug)]
@@ -14,6 +15,10 @@ pub(crate) struct Watched {
     first: Vec<i32>,
     processes: Vec<Seen>,
     held: Option<Held>,
+    /// When it was looked at last.
+    at: Instant,
+    /// The time that all threads together were kept from running, those among them that have ended.
+    kept: Duration,
 }
 
 /// What all processes together have open.
@@ -45,6 +50,8 @@ struct Seen {
 struct SeenThread {
     thread: i32,
     look: ThreadLook,
+    /// Since when its pace has been the same.
+    since: Instant,
     children: Vec<i32>,
 }
 
@@ -56,6 +63,8 @@ impl Watched {
             first: Vec::new(),
             processes: Vec::new(),
             held: None,
+            at: Instant::now(),
+            kept: Duration::ZERO,
         }
     }
 
@@ -67,6 +76,16 @@ impl Watched {
             process.add_to(&mut seen);
         }
         seen
+    }
+
+    /// The time that all threads together were kept from running so far: for a processor, or for the disk. What one of them still
+    /// waits is counted by the kernel only when it gets to run.
+    pub(crate) fn kept(&self) -> Duration {
+        let threads = self.processes.iter().flat_map(|seen| &seen.threads);
+        let ready = threads.filter(|seen| seen.look.pace.is_ready());
+        let waiting = ready.map(|seen| self.at.saturating_duration_since(seen.since));
+        let longest = waiting.filter(|waited| *waited >= DELAY_WORTH_RECORDING);
+        self.kept + longest.max().unwrap_or_default()
     }
 
     /// Whether a process with many threads has run since the last look, or since this was asked: then a look at each of them shows
@@ -114,23 +133,27 @@ impl Watched {
 
     fn refresh(&mut self, output: OutputPipe) {
         let first = children_of_thread(&format!("/proc/{0}/task/{0}", self.root));
+        let now = Instant::now();
+        let apart = now - std::mem::replace(&mut self.at, now);
         if first == self.first && self.processes.iter().all(Seen::is_still) {
             return;
         }
-        let before: Vec<i32> = self.threads().collect();
+        let before: HashMap<i32, Pace> = self.threads().collect();
         self.walk(&first, output, false);
-        let after: HashSet<i32> = self.threads().collect();
+        let after: HashMap<i32, Pace> = self.threads().collect();
         // The children of a thread that has ended are another one's now, which need not have run for that.
-        if before.iter().any(|thread| !after.contains(thread)) {
+        if before.keys().any(|thread| !after.contains_key(thread)) {
             self.walk(&first, output, true);
         }
+        let kept = |(thread, pace): (_, &Pace)| Some(pace.kept_until(*after.get(thread)?, apart));
+        self.kept += before.iter().filter_map(kept).sum::<Duration>();
         self.first = first;
         self.held = None;
     }
 
-    fn threads(&self) -> impl Iterator<Item = i32> {
+    fn threads(&self) -> impl Iterator<Item = (i32, Pace)> {
         let seen = self.processes.iter().flat_map(|seen| &seen.threads);
-        seen.map(|seen| seen.thread)
+        seen.map(|seen| (seen.thread, seen.look.pace))
     }
 
     /// Goes through the whole tree; where children may have changed hands, all are asked for theirs.
@@ -260,8 +283,10 @@ impl SeenThread {
         if let Some(known) = known.filter(is_same) {
             return (known.clone(), true);
         }
+        let as_before = known.filter(|known| known.look.pace == pace);
         let seen = Self {
             thread,
+            since: as_before.map_or_else(Instant::now, |known| known.since),
             look: ThreadLook::of(process, &folder, pace, output),
             children: children_of_thread(&folder),
         };
@@ -365,5 +390,27 @@ mod tests {
         assert!(seen.threads.len() >= MANY_THREADS && !seen.is_still());
         many.kill().unwrap();
         many.wait().unwrap();
+    }
+
+    /// Runs on a processor that others have, too.
+    const RUNS: &str = "import os, signal; signal.alarm(60); \
+        os.sched_setaffinity(0, {min(os.sched_getaffinity(0))}); [0 for _ in iter(int, 1)]";
+
+    #[test]
+    fn who_is_ready_and_gets_no_processor_is_kept_from_running() {
+        let mut shell = shell();
+        let mut said = BufReader::new(shell.stdout.take().unwrap());
+        let mut watched = Watched::below(shell.id() as i32);
+        let beside = format!("python3 -c '{RUNS}' & one=$!; nice -n 19 python3 -c '{RUNS}' & :");
+        tell(&mut shell, &beside, &mut said);
+        let begun = Instant::now();
+        while watched.kept() < Duration::from_secs(1) {
+            watched.look(NO_PIPE);
+        }
+        // There are two of them, and each waits at most all the time.
+        assert!(watched.kept() <= begun.elapsed() * 2);
+        tell(&mut shell, "kill $one $!; :", &mut said);
+        drop(shell.stdin.take());
+        shell.wait().unwrap();
     }
 }

@@ -1,9 +1,9 @@
 //! What a client does, and how long it waits for what it is owed.
 
 use super::phases::{Flow, Session, go_on_if};
-use super::quiescence::looks_every;
+use super::quiescence::{Poll, looks_every};
 use super::starting::Reception;
-use crate::kernel::{Activity, Row, State};
+use crate::kernel::{Row, State};
 use crate::launch::Server;
 use crate::model::action::Action;
 use crate::model::expectation::Expectation;
@@ -53,8 +53,8 @@ struct Waiting {
     looks_on: bool,
     /// The look before it.
     begun: u64,
-    /// The processor time that the server had used at the first look.
-    before: Option<Activity>,
+    /// The first look at the server since.
+    before: Option<Poll>,
     /// How many looks in a row have shown that nothing of the server is left.
     dead_looks: u64,
     /// The look since which nothing was on its way, nor did the server do anything.
@@ -365,6 +365,10 @@ impl Session<'_> {
             waiting.deadline += next_look;
             return None;
         }
+        if self.keeps_its_time(waiting, waited) {
+            waiting.deadline += LOOK_ASIDE;
+            return None;
+        }
         self.observer.record_ran_since(waiting.before);
         if client.lies_in_a_queue()
             && let Some((queue @ 1.., _)) = self.observer.listener()
@@ -374,9 +378,15 @@ impl Session<'_> {
         Some(ended)
     }
 
+    /// Whether what has not come in so long may still come within the limit of a server that was kept from running meanwhile.
+    fn keeps_its_time(&self, waiting: &Waiting, waited: Duration) -> bool {
+        let before = waiting.before.filter(|_| waiting.way != Wait::Absence);
+        before.is_some_and(|before| self.observer.has_time_left(&before, waited, waiting.limit))
+    }
+
     /// Looks in the kernel for what no event tells of, and whether anything may still come.
     fn at_look(&self, client: &Client, what: &Expectation, waiting: &mut Waiting) -> Option<Ended> {
-        let look = self.observer.fresh_look().still;
+        let look = self.observer.fresh_look();
         waiting.before = waiting.before.or(Some(look));
         waiting.dead_looks = match self.is_dead(client) {
             true => waiting.dead_looks + 1,

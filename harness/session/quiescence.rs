@@ -90,6 +90,7 @@ impl Observer {
             let rests = last.still == still && still.at_rest;
             let now = Instant::now();
             let rests_since = rests.then(|| last.rests_since.unwrap_or(now));
+            let kept = self.watched.borrow().kept();
             self.leave_place_while_it_rests(rests_since);
             self.looks.set(Poll {
                 number: last.number + 1,
@@ -99,6 +100,7 @@ impl Observer {
                 parked: if parked { last.parked + 1 } else { 0 },
                 settled: if settled { last.settled + 1 } else { 0 },
                 still,
+                kept,
             });
         }
         self.looks.get()
@@ -113,9 +115,16 @@ impl Observer {
         }
     }
 
+    /// Whether a server that has been waited for so long since a look could not use as much of it as would leave it less than its
+    /// limit: it was kept from running, for a processor or for the disk. Its time is not what a clock beside it shows.
+    pub(super) fn has_time_left(&self, before: &Poll, waited: Duration, limit: Duration) -> bool {
+        let lost = self.fresh_look().lost_since(before);
+        waited.saturating_sub(lost) < limit && waited < limit * PATIENCE_WITH_THE_STARVED
+    }
+
     /// Writes down how much processor time the server has used since a look, and has lacked, where there was one.
-    pub(super) fn record_ran_since(&self, before: Option<Activity>) {
-        if let Some(before) = before {
+    pub(super) fn record_ran_since(&self, before: Option<Poll>) {
+        if let Some(Poll { still: before, .. }) = before {
             let now = self.fresh_look().still;
             let lacked = now.delayed.saturating_sub(before.delayed);
             self.record_server(ServerEvent::Ran(now.ran.saturating_sub(before.ran)));
@@ -270,6 +279,8 @@ pub(super) struct Poll {
     /// Since when looks have shown the server at rest, and the same.
     rests_since: Option<Instant>,
     pub(super) still: Activity,
+    /// The time that all threads together were kept from running until then.
+    kept: Duration,
     /// How many looks in a row have found the same as the one before, and all threads in waits without a time-out.
     parked: u64,
     /// The same of a server that waits for us alone.
@@ -280,6 +291,17 @@ impl Poll {
     /// Whether the server slept when it was looked at, and had not run since the look before.
     pub(super) fn rests(&self) -> bool {
         self.rests_since.is_some()
+    }
+
+    /// How much of the time since an earlier look the server could not use. While it ran on one processor or more it lost none,
+    /// however many of its threads waited for each other to leave it.
+    fn lost_since(&self, before: &Self) -> Duration {
+        let (Some(now), Some(then)) = (self.at, before.at) else {
+            return Duration::ZERO;
+        };
+        let ran = self.still.ran.saturating_sub(before.still.ran);
+        let kept = self.kept.saturating_sub(before.kept);
+        kept.min((now - then).saturating_sub(ran))
     }
 }
 
@@ -301,4 +323,35 @@ pub(super) fn is_busy(rest: &RestDetector, limit: Duration) -> bool {
 pub(super) fn is_starved_of_proof(rest: &RestDetector, limit: Duration) -> bool {
     let is_plain = rest.is_a_loop() && is_busy(rest, limit);
     rest.spins() && !is_plain && rest.watched < limit * PATIENCE_WITH_THE_STARVED
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A look so many milliseconds after a moment, at threads that had run and been kept from running for so long by then.
+    fn look(from: Instant, at: u64, ran: u64, kept: u64) -> Poll {
+        let time = Duration::from_millis;
+        let mut poll = Poll {
+            at: Some(from + time(at)),
+            kept: time(kept),
+            ..Poll::default()
+        };
+        poll.still.ran = time(ran);
+        poll
+    }
+
+    #[test]
+    fn time_is_lost_in_which_threads_were_kept_and_none_ran() {
+        let from = Instant::now();
+        let first = look(from, 0, 100, 50);
+        let lost = |at, ran, kept| look(from, at, ran, kept).lost_since(&first).as_millis();
+        assert_eq!(lost(1_000, 100, 50), 0);
+        assert_eq!(lost(1_000, 200, 650), 600);
+        // Two of its threads waited at a time.
+        assert_eq!(lost(1_000, 200, 1_450), 900);
+        // They left no processor to each other, and nobody else kept them.
+        assert_eq!(lost(1_000, 1_100, 6_050), 0);
+        assert_eq!(first.lost_since(&Poll::default()), Duration::ZERO);
+    }
 }

@@ -373,9 +373,11 @@ impl Session<'_> {
         let mut look = looks_every(LOOK_EVERY);
         let mut rest = RestDetector::beside(self.observer.idleness);
         let labour = Labour::of(&self.observer.processes());
-        let begun = self.observer.looks.get().number;
+        let first_look = self.observer.fresh_look();
+        let begun = first_look.number;
         let mut all_in_hand = 0;
         let mut had_room = Instant::now();
+        let mut has_looked_again = false;
         loop {
             let next_fact = self.observer.recorder.next_fact();
             self.observer
@@ -401,6 +403,8 @@ impl Session<'_> {
                 }
             }
             tokio::select! {
+                // Of all that is waited for here only the exit is told; the rest is looked for, at times of our own.
+                () = next_fact, if matches!(what, ServerExpectation::Exit(_)) => {}
                 () = tokio::time::sleep_until(deadline) => {
                     if looks_on && self.observer.may_still_act() {
                         if asked.elapsed() >= LOOK_ON_FOR {
@@ -413,13 +417,18 @@ impl Session<'_> {
                         && self.is_to_let_in(&mut had_room)
                     {
                         look = looks_every(LOOK_ASIDE);
-                    } else if !is_starved_of_proof(&rest, limit) {
-                        break;
+                    } else if !is_starved_of_proof(&rest, limit)
+                        && !self.observer.has_time_left(&first_look, asked.elapsed(), limit)
+                    {
+                        if std::mem::replace(&mut has_looked_again, true) {
+                            break;
+                        }
+                        // We may be late ourselves: what we were told meanwhile is taken first.
+                        tokio::task::yield_now().await;
+                        continue;
                     }
                     deadline += look.period();
                 }
-                // Of all that is waited for here only the exit is told; the rest is looked for, at times of our own.
-                () = next_fact, if matches!(what, ServerExpectation::Exit(_)) => {}
                 // Meanwhile others may go on.
                 _ = look.tick() => drop(self.observer.fresh_look()),
             }

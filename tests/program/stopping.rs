@@ -62,3 +62,60 @@ fn nothing_is_in_flight_in_a_server_that_answers_at_once() {
         "{verdict}"
     );
 }
+
+/// Runs for a tenth of a second before it ends, having slept for so long.
+const RUNS_BEFORE_IT_ENDS: &str = "import os, signal, socket, sys, time\n\
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nos.nice(12)\n\
+    s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n\
+    def end(*_):\n    \
+        time.sleep(float(sys.argv[2]))\n    \
+        until = time.process_time() + 0.1\n    \
+        while time.process_time() < until: pass\n    \
+        os._exit(0)\n\
+    signal.signal(signal.SIGTERM, end)\n\
+    while True:\n    \
+        c, _ = s.accept()\n    \
+        while d := c.recv(4096): c.sendall(d)\n    \
+        c.close()\n";
+
+/// Takes the processor that the server has, and ends by itself where nobody ends it.
+const TAKES_THE_PROCESSOR: &str = "import os, signal\nsignal.alarm(120)\n\
+    os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})\nwhile True: pass";
+
+/// What comes of a server that sleeps for so long when it is told to end, and then gets a tenth of a processor.
+fn starved_at_its_end(sleeps: &str) -> String {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("echo.toml");
+    let text = "transport = \"tcp\"\nmodel = \"echo\"\nframing = \"stream\"\n[promises]\n\
+                stop = { signal = \"TERM\", within = \"1s\" }\n";
+    std::fs::write(&file, text).unwrap();
+    let takes = || {
+        std::process::Command::new("python3")
+            .args(["-c", TAKES_THE_PROCESSOR])
+            .spawn()
+    };
+    let mut others = [takes().unwrap(), takes().unwrap()];
+    let run = sockdrill(&["check", "--speaks", &file.to_string_lossy()])
+        .args(["--only", "stop/term-idle"])
+        .reporting()
+        .args(["--", "python3", "-c", RUNS_BEFORE_IT_ENDS, "{port}", sleeps])
+        .run();
+    for other in &mut others {
+        other.kill().unwrap();
+        other.wait().unwrap();
+    }
+    verdict(&run, "stop/term-idle")
+}
+
+/// Of the second that is promised it could use what is left without the time in which others had its processor.
+#[test]
+fn server_that_got_no_processor_is_not_late_for_that() {
+    let verdict = starved_at_its_end("0.6");
+    assert!(!verdict.starts_with("fail"), "{verdict}");
+}
+
+#[test]
+fn server_that_sleeps_for_too_long_is_late_whatever_the_host_does() {
+    let verdict = starved_at_its_end("2");
+    assert!(!verdict.starts_with("pass"), "{verdict}");
+}
