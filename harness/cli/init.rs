@@ -6,7 +6,7 @@ use super::target::commanded;
 use super::words::words;
 use crate::checks;
 use crate::launch::lab::{Isolation, Lab};
-use crate::launch::{Server, Target, command_line};
+use crate::launch::{Backends, Server, Target, command_line};
 use crate::model::action::Action;
 use crate::model::dialogue::{ClientSteps, scenario};
 use crate::model::error::{Error, ExitCode};
@@ -175,6 +175,7 @@ impl Package {
 fn listens_on(target: &Target) -> Transport {
     let found = block_on(async {
         let lab = Arc::new(Lab::of(target, Isolation::Auto)?);
+        let _backends = Backends::start(target, &lab).await?;
         let server = Server::start(target, lab).await?;
         Ok::<_, Error>(server.transport())
     });

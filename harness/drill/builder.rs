@@ -8,7 +8,7 @@ use super::file::{Case, DrillFile, DrillText};
 use super::payload::Payload;
 use super::possible::first_impossible;
 use super::reader::Known;
-use super::shared::Shared;
+use super::shared::{Backend, Shared};
 use super::statement::Statement;
 use super::terms::Terms;
 use crate::model::data::Data;
@@ -30,6 +30,8 @@ pub(super) struct Builder<'a> {
     inclusion: Inclusion,
     /// Every payload that a line may name, those of included files too.
     payloads: Vec<Payload>,
+    /// The same of backends.
+    backends: Vec<Backend>,
     /// What is being read.
     part: Part,
     /// Where the part began that is being read.
@@ -123,6 +125,7 @@ impl<'a> Builder<'a> {
         Known {
             clients: self.clients(),
             payloads: &self.payloads,
+            backends: &self.backends,
             folder: self.folder.as_deref(),
         }
     }
@@ -165,6 +168,10 @@ impl<'a> Builder<'a> {
                 let data = Data::literal("");
                 self.payloads.push(Payload { name, data });
             }
+            Some("backend:") => {
+                let name = words.next().unwrap_or_default().to_owned();
+                self.backends.push(Backend { name, server: None });
+            }
             Some("clients:") => {
                 let words = words.flat_map(|word| word.split(','));
                 let names = words.map(|word| word.split_once('[').map_or(word, |(name, _)| name));
@@ -183,6 +190,7 @@ impl<'a> Builder<'a> {
     pub(super) fn add(&mut self, place: Place<'a>, sentence: Statement) {
         let added = match sentence {
             Statement::Server(name) => self.setting(|file| &mut file.server, name),
+            Statement::Backend(backend) => self.backend(backend),
             Statement::Speaks(name) => self.setting(|file| &mut file.speaks, name),
             Statement::Include(name) => return self.include(place, name),
             Statement::Payload(payload) => self.payload(payload),
@@ -249,6 +257,13 @@ impl<'a> Builder<'a> {
         }
     }
 
+    fn backend(&mut self, backend: Backend) -> Result<(), Problem> {
+        self.at_top()?;
+        self.backends.push(backend.clone());
+        self.file.backends.push(backend);
+        Ok(())
+    }
+
     fn payload(&mut self, payload: Payload) -> Result<(), Problem> {
         self.at_top()?;
         self.payloads.push(payload.clone());
@@ -310,6 +325,7 @@ impl<'a> Builder<'a> {
             }
             Ok(taken) => {
                 self.payloads.extend(taken.payloads);
+                self.backends.extend(taken.backends);
                 self.file.setup.clients.extend(taken.setup.clients);
                 self.file.includes.push(name);
             }
@@ -342,7 +358,18 @@ impl<'a> Builder<'a> {
         if !taken.borrow_mut().insert(real) {
             return Ok(Shared::default());
         }
-        let shared = text.included_by(self.inclusion.clone())?.shared();
+        let mut shared = text.included_by(self.inclusion.clone())?.shared();
+        // Targets stand beside the file that names them.
+        for server in shared
+            .backends
+            .iter_mut()
+            .filter_map(|backend| backend.server.as_mut())
+        {
+            let way = Path::new(name).with_file_name(server.as_str());
+            if folder.join(&way).is_file() {
+                *server = way.to_string_lossy().into_owned();
+            }
+        }
         let clashes = |payload: &&Payload| {
             let mut own = self.file.payloads.iter();
             own.any(|own| own.name == payload.name)

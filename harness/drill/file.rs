@@ -7,7 +7,7 @@ use super::layout::{Layout, Row};
 use super::payload::Payload;
 use super::possible::first_impossible;
 use super::reader::{Known, Reader};
-use super::shared::{self, Setup, Shared};
+use super::shared::{self, Backend, Setup, Shared};
 use super::statement::{self, Statement};
 use super::terms::Terms;
 use crate::model::error::Error;
@@ -38,6 +38,8 @@ pub struct DrillFile {
     pub server: Option<String>,
     /// What the server speaks: a profile's name or file.
     pub speaks: Option<String>,
+    /// The servers that stand behind the drilled one, as the file itself names them.
+    pub(crate) backends: Vec<Backend>,
     /// The files that it takes what it shares from, as it names them.
     pub(crate) includes: Vec<String>,
     /// The data that has names.
@@ -126,10 +128,20 @@ impl DrillFile {
         case.terms.within_those(&outer)
     }
 
+    /// The servers that stand behind the drilled one, those of the files that it includes too.
+    pub(crate) fn all_backends(&self) -> impl Iterator<Item = &Backend> {
+        self.beside.backends.iter().chain(&self.backends)
+    }
+
     /// Whether it has anything for a file that includes it.
     pub(super) fn shares_something(&self) -> bool {
         let has_terms = self.terms != Terms::default();
-        has_terms || self.has_setup() || !self.payloads.is_empty() || !self.includes.is_empty()
+        let has_backends = !self.backends.is_empty();
+        has_terms
+            || has_backends
+            || self.has_setup()
+            || !self.payloads.is_empty()
+            || !self.includes.is_empty()
     }
 
     /// What it has for a file that includes it.
@@ -144,6 +156,7 @@ impl DrillFile {
         setup.waived.extend(own.waived);
         setup.clients.extend_from_slice(&own.clients[others..]);
         Shared {
+            backends: [self.beside.backends, self.backends].concat(),
             payloads: [self.beside.payloads, self.payloads].concat(),
             terms: self.terms.within_those(&self.beside.terms),
             setup,
@@ -325,6 +338,7 @@ pub(crate) fn step_of(
     let known = Known {
         clients,
         payloads: &[],
+        backends: &[],
         // Files are looked for where the program runs.
         folder: Some(Path::new("")),
     };
@@ -457,7 +471,13 @@ impl DrillFile {
         let includes = includes.map(|file| Statement::Include(file.clone()).text(&[]));
         let payloads = self.payloads.iter();
         let payloads = payloads.map(|payload| Statement::Payload(payload.clone()).text(&[]));
-        let all = settings.into_iter().flatten().chain(includes);
+        let backends = self.backends.iter();
+        let backends = backends.map(|backend| Statement::Backend(backend.clone()).text(&[]));
+        let all = settings
+            .into_iter()
+            .flatten()
+            .chain(backends)
+            .chain(includes);
         let all = all.chain(self.terms.lines()).chain(payloads);
         all.map(|line| line + "\n").collect()
     }

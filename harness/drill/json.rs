@@ -4,6 +4,7 @@ use super::builder::Builder;
 use super::diagnostic::{Diagnostic, Place};
 use super::file::{Case, DrillFile};
 use super::reader::{Known, Read, Reader};
+use super::shared::Backend;
 use super::statement::{self, Statement};
 use super::terms::Expected;
 use crate::foreign::JSON;
@@ -21,6 +22,8 @@ struct RawFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     speaks: Option<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    backends: Vec<RawBackend>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
     include: Vec<String>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     tags: Vec<String>,
@@ -34,6 +37,14 @@ struct RawFile {
     setup: Option<RawSetup>,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     cases: Vec<RawCase>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawBackend {
+    name: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    server: Option<String>,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -141,7 +152,10 @@ impl DrillFile {
             name: payload.name.clone(),
             data: payload.data.to_string(),
         });
+        let backends = self.backends.iter().cloned();
+        let backends = backends.map(|Backend { name, server }| RawBackend { name, server });
         let raw = RawFile {
+            backends: backends.collect(),
             server: self.server.clone(),
             speaks: self.speaks.clone(),
             include: self.includes.clone(),
@@ -312,6 +326,10 @@ impl<'a> Statements<'a> {
             if let Some(setting) = setting {
                 self.say(key, setting.text(&[]));
             }
+        }
+        for (number, RawBackend { name, server }) in raw.backends.into_iter().enumerate() {
+            let statement = Statement::Backend(Backend { name, server });
+            self.say(&format!("backends[{number}]"), statement.text(&[]));
         }
         for (number, file) in raw.include.into_iter().enumerate() {
             let statement = Statement::Include(file);

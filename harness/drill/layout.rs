@@ -31,6 +31,7 @@ impl Part {
     fn of(sentence: &Statement, last: Option<Self>) -> Self {
         match sentence {
             Statement::Server(_)
+            | Statement::Backend(_)
             | Statement::Speaks(_)
             | Statement::Include(_)
             | Statement::Payload(_) => Self::Top,

@@ -3,6 +3,7 @@
 use super::bounds::{LONGEST_TIME, LONGEST_TIME_IN_WORDS};
 use super::diagnostic::{Diagnostic, quote};
 use super::payload::Payload;
+use super::shared::Backend;
 use super::tokens::{Kind, Token, tokens};
 use crate::model::data::{Part, Source};
 use crate::model::literal::{self, LiteralError, Piece};
@@ -45,6 +46,8 @@ pub(super) type Choice<T> = (&'static str, fn(&mut T, &mut Reader<'_>) -> Read<(
 pub(super) struct Known<'a> {
     /// The clients of its case.
     pub(super) clients: &'a [ClientGroup],
+    /// The servers that stand behind the drilled one.
+    pub(super) backends: &'a [Backend],
     /// The payloads of its file.
     pub(super) payloads: &'a [Payload],
     /// The folder of its file, which other files stand in; none where it is no file.

@@ -57,9 +57,20 @@ pub(super) fn heading(clients: &[ClientGroup], waived: &[Waiver], terms: &[Strin
     text
 }
 
+/// A server that stands behind the one that is drilled.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Backend {
+    /// Its name in steps, and in the target's placeholders.
+    pub(crate) name: String,
+    /// Its target, by name or file; nothing where the server's own target has it.
+    pub(crate) server: Option<String>,
+}
+
 /// What a file has above its cases, with what the files have that it includes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Shared {
+    /// The servers that stand behind the drilled one.
+    pub(crate) backends: Vec<Backend>,
     /// The data that has names.
     pub(crate) payloads: Vec<Payload>,
     /// On what terms cases are run.
@@ -81,6 +92,13 @@ impl Shared {
         if let Some(payload) = of_payloads {
             return Err(format!("there is a payload `{}` already", payload.name));
         }
+        let of_backends = other.backends.iter().find(|backend| {
+            let mut own = self.backends.iter();
+            own.any(|own| own.name == backend.name)
+        });
+        if let Some(backend) = of_backends {
+            return Err(format!("there is a backend `{}` already", backend.name));
+        }
         let of_clients = other.setup.clients.iter().find(|group| {
             let mut own = self.setup.clients.iter();
             own.any(|own| own.name == group.name)
@@ -88,6 +106,7 @@ impl Shared {
         if let Some(group) = of_clients {
             return Err(format!("there is a client `{}` already", group.name));
         }
+        self.backends.extend(other.backends);
         self.payloads.extend(other.payloads);
         self.terms = other.terms.within_those(&self.terms);
         self.setup.add(other.setup);

@@ -4,14 +4,17 @@ use super::bounds::{MOST_CLIENTS, MOST_NAMES, MOST_TIMES};
 use super::diagnostic::{Diagnostic, quote};
 use super::payload::Payload;
 use super::reader::{Read, Reader, Verb, words};
+use super::shared::Backend;
 use super::steps::{ACTIONS, SERVER_ACTIONS, data_words, plain};
 use super::terms::{self, Expected};
 use super::tokens::is_word_char;
+use crate::model::expectation::ServerExpectation;
 use crate::model::invariant::Invariant;
 use crate::model::literal;
 use crate::model::profile::Promises;
 use crate::model::promise::PROMISES;
 use crate::model::scenario::{ClientGroup, Step, Waiver};
+use crate::model::server_action::{ServerAction, Streams};
 use crate::model::template::is_name;
 use std::time::Duration;
 
@@ -20,6 +23,8 @@ use std::time::Duration;
 pub(super) enum Statement {
     /// `server: NAME_OR_FILE`.
     Server(String),
+    /// `backend: NAME NAME_OR_FILE`.
+    Backend(Backend),
     /// `speaks: PROFILE`.
     Speaks(String),
     /// `include: FILE`.
@@ -57,6 +62,14 @@ pub(super) const KEYWORDS: &[Verb<Statement>] = &[
         about: "The server that the file is written for: a reference server or a target file.",
         example: "server: echo",
         read: |line| setting(line, "a server's name or file").map(Statement::Server),
+    },
+    Verb {
+        usage: "backend: NAME [NAME_OR_FILE]",
+        about: "A server that stands behind the drilled one, started before it in the same network: steps begin with its name, and the \
+                server's target has its address as `{NAME.addr}` and its port as `{NAME.port}`. Without a file it is one of the target's \
+                own `[backends]`.",
+        example: "backend: origin origin.toml",
+        read: backend,
     },
     Verb {
         usage: "speaks: PROFILE",
@@ -187,6 +200,7 @@ pub(super) fn read(line: &mut Reader<'_>) -> Read<Option<Statement>> {
         .position(|group| first.is(&group.name))
     {
         Some(who) => action(line, who)?,
+        None if is_backend(line, first.text) => of_backend(line)?,
         None if words(KEYWORDS).contains(&first.text) => line.verb("a line", KEYWORDS)?,
         None => return Err(unknown_first_word(line, first.text)),
     };
@@ -200,12 +214,66 @@ fn action(line: &mut Reader<'_>, who: usize) -> Read<Statement> {
     Ok(Statement::Step(Step::Client { who, action }))
 }
 
+fn is_backend(line: &Reader<'_>, word: &str) -> bool {
+    let mut backends = line.known.backends.iter();
+    backends.any(|backend| backend.name == word)
+}
+
+fn of_backend(line: &mut Reader<'_>) -> Read<Statement> {
+    let name = line.word("a backend")?.text.to_owned();
+    let start = line.start();
+    let action = line.verb("something to do to the backend", SERVER_ACTIONS)?;
+    let is_for_backends = match &action {
+        ServerAction::Signal(_) | ServerAction::Stop | ServerAction::Continue => true,
+        ServerAction::Start(streams) => *streams == Streams::Usual,
+        ServerAction::Expect { what, .. } | ServerAction::Require { what, .. } => matches!(
+            what,
+            ServerExpectation::Exit(_) | ServerExpectation::Output(_)
+        ),
+        _ => false,
+    };
+    match is_for_backends {
+        true => Ok(Statement::Step(Step::Backend { name, action })),
+        false => {
+            let title = "this is done to the drilled server alone, or expected of it";
+            let label = "write signal, stop, continue, start, or expect or require exit or output";
+            Err(Diagnostic::new(line.since(start), title).label(label))
+        }
+    }
+}
+
+fn backend(line: &mut Reader<'_>) -> Read<Statement> {
+    let token = line.word("a name for the backend")?;
+    let name = token.text.to_owned();
+    let wrong = |title: String| {
+        let label = "write a name such as `origin`: letters, digits, `-` and `_`";
+        Err(Diagnostic::new(token.span(), title).label(label))
+    };
+    if let Err(title) = named(&name) {
+        return wrong(title);
+    }
+    if is_backend(line, &name) {
+        return wrong(format!("there is a backend `{name}` already"));
+    }
+    let server = match line.peek() {
+        Some(_) => Some(setting(line, "a server's name or file")?),
+        None => None,
+    };
+    Ok(Statement::Backend(Backend { name, server }))
+}
+
 fn unknown_first_word(line: &Reader<'_>, word: &str) -> Diagnostic {
     let names: Vec<_> = line
         .known
         .clients
         .iter()
         .map(|group| group.name.as_str())
+        .chain(
+            line.known
+                .backends
+                .iter()
+                .map(|backend| backend.name.as_str()),
+        )
         .collect();
     let keywords = words(KEYWORDS);
     let (title, declare) = match word.ends_with(':') {
@@ -396,6 +464,10 @@ fn declared_once(line: &Reader<'_>, found: &[ClientGroup]) -> Read<()> {
     let Some((newest, earlier)) = found.split_last() else {
         return Ok(());
     };
+    if is_backend(line, &newest.name) {
+        let title = format!("`{}` is a backend", newest.name);
+        return Err(Diagnostic::new(line.last(), title).label("write another name"));
+    }
     let mut before = line.known.clients.iter().chain(earlier);
     if before.all(|group| group.name != newest.name) {
         return Ok(());
@@ -456,6 +528,11 @@ impl Statement {
     pub(super) fn text(&self, clients: &[ClientGroup]) -> String {
         match self {
             Self::Server(name) => format!("server: {}", value(name)),
+            Self::Backend(Backend { name, server: None }) => format!("backend: {name}"),
+            Self::Backend(Backend {
+                name,
+                server: Some(server),
+            }) => format!("backend: {name} {}", value(server)),
             Self::Speaks(name) => format!("speaks: {}", value(name)),
             Self::Include(file) => format!("include: {}", value(file)),
             Self::Payload(Payload { name, data }) => format!("payload: {name} {data}"),

@@ -87,6 +87,19 @@ pub(crate) enum Cause {
         /// What was the case.
         instead: Instead,
     },
+    /// Something was expected of a server that stands behind it, and did not happen.
+    BackendStepFailed {
+        /// Its name.
+        backend: String,
+        /// What was expected.
+        #[serde(serialize_with = "as_text")]
+        expected: ServerExpectation,
+        /// How the wait for it ended.
+        #[serde(rename = "limit_ms", serialize_with = "limit_ms")]
+        how: Ended,
+        /// What was the case.
+        instead: Instead,
+    },
     /// It did not start again.
     DidNotStart {
         /// Why, as who started it tells.
@@ -302,9 +315,9 @@ impl Cause {
     /// What was the case in the place of what was owed, where it is a step that failed.
     pub(super) fn instead(&self) -> Option<&Instead> {
         match self {
-            Self::StepFailed { instead, .. } | Self::ServerStepFailed { instead, .. } => {
-                Some(instead)
-            }
+            Self::StepFailed { instead, .. }
+            | Self::ServerStepFailed { instead, .. }
+            | Self::BackendStepFailed { instead, .. } => Some(instead),
             Self::Crosstalk { step, .. } | Self::NotServed { step } | Self::Disturbed { step } => {
                 step.instead()
             }
@@ -337,6 +350,7 @@ impl Cause {
             Self::StepFailed { .. } => "step-failed",
             Self::Crosstalk { .. } => "crosstalk",
             Self::ServerStepFailed { .. } => "server-step-failed",
+            Self::BackendStepFailed { .. } => "backend-step-failed",
             Self::DidNotStart { .. } => "did-not-start",
             Self::ListenerInherited { .. } => "listener-inherited",
             Self::FileRemoved => "file-removed",
@@ -386,7 +400,9 @@ impl Cause {
                 ..
             } if matches!(**expected, Expectation::End { .. }) => format!("{kind}/no-end"),
             _ if self.is_queued() => QUEUED.to_owned(),
-            Self::StepFailed { instead, .. } | Self::ServerStepFailed { instead, .. } => {
+            Self::StepFailed { instead, .. }
+            | Self::ServerStepFailed { instead, .. }
+            | Self::BackendStepFailed { instead, .. } => {
                 format!("{kind}/{}", instead.word())
             }
             Self::EndedBySignal { signal, .. } => format!("{kind}/{}", signal.number()),
@@ -452,6 +468,7 @@ impl Cause {
             | Self::StepFailed { .. }
             | Self::Crosstalk { .. }
             | Self::ServerStepFailed { .. }
+            | Self::BackendStepFailed { .. }
             | Self::DidNotStart { .. }
             | Self::ListenerInherited { .. }
             | Self::FileRemoved

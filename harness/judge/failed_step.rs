@@ -21,7 +21,7 @@ use crate::transcript::client_state::{ClientStates, Matcher, Progress};
 use crate::transcript::difference::Difference;
 use crate::transcript::event::{ClientEvent, ClientId, Ended, Event, Exit, Transcript, What};
 use crate::transcript::instead::{Got, Instead};
-use crate::transcript::server_state::{SecondInstance, ServerState};
+use crate::transcript::server_state::{BackendStates, SecondInstance, ServerState};
 use std::collections::HashMap;
 use std::time::Duration;
 
@@ -223,6 +223,7 @@ struct SoFar<'a> {
     rounds: HashMap<(usize, u32), usize>,
     client_states: ClientStates,
     server_state: ServerState,
+    backend_states: BackendStates,
     /// When bytes last came for a client in the phase.
     last_received: HashMap<ClientId, Duration>,
     /// How often the server has spoken to a client by itself since that spoke.
@@ -244,6 +245,7 @@ impl<'a> SoFar<'a> {
             rounds: HashMap::new(),
             client_states: ClientStates::hearing(&trial.unasked),
             server_state: ServerState::default(),
+            backend_states: BackendStates::default(),
             last_received: HashMap::new(),
             spoken_to: HashMap::new(),
             silences: Silences::where_reading_is_use(trial.reading_is_use),
@@ -256,6 +258,7 @@ impl<'a> SoFar<'a> {
     fn apply(&mut self, event: &Event) {
         self.client_states.apply(event);
         self.server_state.apply(event);
+        self.backend_states.apply(event);
         self.silences.apply(event);
         self.deeds.apply(event);
         self.asked.apply(event);
@@ -321,7 +324,7 @@ impl<'a> SoFar<'a> {
             client,
             how,
             &mut self.client_states,
-            &self.server_state,
+            (&self.server_state, &self.backend_states),
         )?;
         let difference = client.and_then(|id| self.difference(id, &cause));
         let is_about_rest = is_about_rest(&line.step);
@@ -447,7 +450,7 @@ fn failed(
     client: Option<ClientId>,
     how: Ended,
     client_states: &mut ClientStates,
-    server_state: &ServerState,
+    (server_state, backend_states): (&ServerState, &BackendStates),
 ) -> Option<Cause> {
     match &line.step {
         Step::Client { action, .. } => {
@@ -467,6 +470,7 @@ fn failed(
                 instead,
             })
         }
+        Step::Backend { name, action } => backend_failed(name, action, how, backend_states),
         Step::Server(ServerAction::StartBesideHelpers) if server_state.inherited_by.is_some() => {
             let program = server_state.inherited_by.clone()?;
             Some(Cause::ListenerInherited {
@@ -496,6 +500,29 @@ fn failed(
             None
         }
     }
+}
+
+fn backend_failed(
+    name: &str,
+    action: &ServerAction,
+    how: Ended,
+    states: &BackendStates,
+) -> Option<Cause> {
+    let ServerAction::Expect { what, .. } = action else {
+        return None;
+    };
+    let state = states.of(name);
+    let instead = match state.look(what) {
+        Progress::Met => return None,
+        Progress::Broken(instead) => instead,
+        Progress::Pending => state.instead(what),
+    };
+    Some(Cause::BackendStepFailed {
+        backend: name.to_owned(),
+        expected: what.clone(),
+        how,
+        instead,
+    })
 }
 
 fn second_failed(wanted: Second, second: SecondInstance) -> Option<Cause> {

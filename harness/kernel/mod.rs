@@ -23,4 +23,4 @@ pub(crate) use rest::{
     stillness,
 };
 pub(crate) use toil::{Labour, Toil};
-pub(crate) use watched::{Held, Watched};
+pub(crate) use watched::{Held, OwnTime, Watched};

@@ -21,6 +21,26 @@ pub(crate) struct Watched {
     kept: Duration,
 }
 
+/// What a process tree has made of its time until a moment.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnTime {
+    pub(crate) at: Instant,
+    /// The processor time of all threads.
+    pub(crate) ran: Duration,
+    /// The time that all threads together were kept from running.
+    pub(crate) kept: Duration,
+}
+
+impl OwnTime {
+    /// How much of the time since an earlier moment it could not use. While it ran on one processor or more it lost none,
+    /// however many of its threads waited for each other to leave it.
+    pub(crate) fn lost_since(self, before: Self) -> Duration {
+        let ran = self.ran.saturating_sub(before.ran);
+        let kept = self.kept.saturating_sub(before.kept);
+        kept.min((self.at - before.at).saturating_sub(ran))
+    }
+}
+
 /// What all processes together have open.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Held {
@@ -78,9 +98,18 @@ impl Watched {
         seen
     }
 
+    /// What it has made of its time until the last look, which has shown this.
+    pub(crate) fn own_time(&self, still: &Activity) -> OwnTime {
+        OwnTime {
+            at: self.at,
+            ran: still.ran,
+            kept: self.kept(),
+        }
+    }
+
     /// The time that all threads together were kept from running so far: for a processor, or for the disk. What one of them still
     /// waits is counted by the kernel only when it gets to run.
-    pub(crate) fn kept(&self) -> Duration {
+    fn kept(&self) -> Duration {
         let threads = self.processes.iter().flat_map(|seen| &seen.threads);
         let ready = threads.filter(|seen| seen.look.pace.is_ready());
         let waiting = ready.map(|seen| self.at.saturating_duration_since(seen.since));
@@ -297,6 +326,25 @@ impl SeenThread {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn time_is_lost_in_which_threads_were_kept_and_none_ran() {
+        let from = Instant::now();
+        let time = Duration::from_millis;
+        let after = |at, ran, kept| OwnTime {
+            at: from + time(at),
+            ran: time(ran),
+            kept: time(kept),
+        };
+        let first = after(0, 100, 50);
+        let lost = |at, ran, kept| after(at, ran, kept).lost_since(first).as_millis();
+        assert_eq!(lost(1_000, 100, 50), 0);
+        assert_eq!(lost(1_000, 200, 650), 600);
+        // Two of its threads waited at a time.
+        assert_eq!(lost(1_000, 200, 1_450), 900);
+        // They left no processor to each other, and nobody else kept them.
+        assert_eq!(lost(1_000, 1_100, 6_050), 0);
+    }
     use crate::kernel::{stillness, tree_of};
     use std::io::{BufRead, BufReader, Write};
     use std::process::{Child, Command, Stdio};

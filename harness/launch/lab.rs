@@ -12,8 +12,9 @@ use crate::sys::message::ANSWER_WITHIN;
 use crate::sys::nursery::Nursery;
 use crate::sys::own_limits;
 use crate::sys::root_plan::Writes;
+use crate::sys::socket::network_of;
 use crate::sys::supervisor::{Home, SpawnRequest, Spawned, Supervisor};
-use rustix::fd::{AsRawFd, OwnedFd};
+use rustix::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use rustix::fs::{Mode, OFlags};
 use rustix::net::{AddressFamily, SocketType};
 use serde::Deserialize;
@@ -77,6 +78,10 @@ pub(crate) struct Lab {
     full_layer: AtomicU64,
     /// Whether a kernel parameter of its network was set.
     has_own_parameters: AtomicBool,
+    /// Those of the backends of its server, by their names: in the same network, with processes and files of their own.
+    backends: Vec<(String, Arc<Self>)>,
+    /// The ports that the backends of its network are told to listen on, by their names.
+    backend_ports: Vec<(String, u16)>,
 }
 
 /// Sockets of one kind that nobody has yet.
@@ -109,6 +114,17 @@ impl Lab {
     /// # Errors
     /// The host refuses a namespace that was demanded, or nothing can be started at all.
     pub(crate) fn open(isolation: Isolation, writes: Writes) -> Result<Self, Error> {
+        Self::open_in(None, PORT_IN_NAMESPACE, isolation, writes)
+    }
+
+    /// The same in the network of another one, which is its own only where that one's is; servers in it are told to listen on this
+    /// port there.
+    fn open_in(
+        network: Option<BorrowedFd<'_>>,
+        own_port: u16,
+        isolation: Isolation,
+        writes: Writes,
+    ) -> Result<Self, Error> {
         own_limits::open_files();
         let subscription = Subscription::ask();
         let Begun {
@@ -117,6 +133,12 @@ impl Lab {
             folder,
             why_host,
         } = begin(isolation, writes)?;
+        if let Some(network) = network {
+            let joined = supervisor.join(network);
+            joined.map_err(|errno| Error::Lab {
+                reason: format!("joining the network of another lab: {errno}"),
+            })?;
+        }
         let ends = ProcessEnds::below(supervisor.pid(), subscription);
         let diag = Diag::open(&supervisor).map_err(|errno| Error::Kernel {
             doing: "opening a sock_diag socket",
@@ -126,7 +148,7 @@ impl Lab {
         let destroy_events = DestroyEvents::subscribe(&supervisor).ok();
         let (port, lease) = match namespaces {
             Namespaces::Host => lease_port(&diag)?,
-            Namespaces::Own | Namespaces::OwnInUserNamespace => (PORT_IN_NAMESPACE, None),
+            Namespaces::Own | Namespaces::OwnInUserNamespace => (own_port, None),
         };
         let mut lab = Self {
             diag,
@@ -143,6 +165,8 @@ impl Lab {
             full_layer: AtomicU64::default(),
             layer: None,
             has_own_parameters: AtomicBool::default(),
+            backends: Vec::new(),
+            backend_ports: Vec::new(),
         };
         lab.layer = lab.opened_layer();
         Ok(lab)
@@ -161,7 +185,11 @@ impl Lab {
     /// As [`Lab::open`].
     pub(crate) fn of(target: &Target, isolation: Isolation) -> Result<Self, Error> {
         match (&target.elsewhere, isolation) {
-            (None, _) => Self::open(isolation, target.writes),
+            (None, _) => {
+                let mut lab = Self::open(isolation, target.writes)?;
+                lab.make_room_for_backends(target)?;
+                Ok(lab)
+            }
             (Some(_), Isolation::Auto | Isolation::Host) => {
                 Self::open(Isolation::Host, Writes::Host)
             }
@@ -170,6 +198,58 @@ impl Lab {
                     .to_owned(),
             )),
         }
+    }
+
+    /// Opens a lab for each backend of a target. Each knows the ports of all, as the server does.
+    fn make_room_for_backends(&mut self, target: &Target) -> Result<(), Error> {
+        let isolation = match self.is_private() {
+            true => Isolation::Namespace,
+            false => Isolation::Host,
+        };
+        let network = (self.is_private() && !target.backends.is_empty()).then(|| self.network());
+        let network = network.transpose()?;
+        let network = network.as_ref().map(AsFd::as_fd);
+        let own_ports = PORT_IN_NAMESPACE + 1..;
+        let open = |((name, backend), port): ((&String, &Target), u16)| {
+            let lab = Self::open_in(network, port, isolation, backend.writes)?;
+            Ok((name.clone(), lab))
+        };
+        let labs = target.backends.iter().zip(own_ports).map(open);
+        let labs: Vec<(String, Self)> = labs.collect::<Result<_, Error>>()?;
+        let ports = labs.iter().map(|(name, lab)| (name.clone(), lab.port));
+        self.backend_ports = ports.collect();
+        let known = |(name, lab)| {
+            let backend_ports = self.backend_ports.clone();
+            (
+                name,
+                Arc::new(Self {
+                    backend_ports,
+                    ..lab
+                }),
+            )
+        };
+        self.backends = labs.into_iter().map(known).collect();
+        Ok(())
+    }
+
+    /// The network namespace that it is in.
+    fn network(&self) -> Result<OwnedFd, Error> {
+        let failed = |errno: rustix::io::Errno| Error::Kernel {
+            doing: "looking for the network of a lab",
+            source: errno.into(),
+        };
+        let socket = self.socket(AddressFamily::INET, SocketType::DGRAM);
+        network_of(socket.map_err(failed)?.as_fd()).map_err(failed)
+    }
+
+    /// The labs of the backends of its server, by their names.
+    pub(crate) fn backends(&self) -> &[(String, Arc<Self>)] {
+        &self.backends
+    }
+
+    /// The ports of the backends in its network, by their names.
+    pub(super) fn backend_ports(&self) -> &[(String, u16)] {
+        &self.backend_ports
     }
 
     /// `namespace` or `host`.

@@ -1,6 +1,7 @@
 //! How the system under test is started, and the guard over its running process tree.
 
 mod answer;
+mod backends;
 mod elsewhere;
 pub(crate) mod foreground;
 pub(crate) mod lab;
@@ -17,6 +18,7 @@ mod server;
 mod shell;
 mod target;
 
+pub(crate) use backends::{Backend, Backends};
 pub use elsewhere::Elsewhere;
 pub(crate) use process::{Burst, Process};
 pub(crate) use project::Project;

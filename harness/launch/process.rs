@@ -505,6 +505,8 @@ pub(super) struct Fill {
     port: String,
     path: String,
     folder: String,
+    /// The ports of the backends, by their names.
+    backends: Vec<(String, u16)>,
 }
 
 impl Fill {
@@ -513,14 +515,20 @@ impl Fill {
             port: lab.port().to_string(),
             path: lab.socket_path().display().to_string(),
             folder: folder.display().to_string(),
+            backends: lab.backend_ports().to_vec(),
         }
     }
 
     fn in_text(&self, text: &str) -> String {
-        text.replace("{port}", &self.port)
+        let own = text
+            .replace("{port}", &self.port)
             .replace("{addr}", &format!("127.0.0.1:{}", self.port))
             .replace("{path}", &self.path)
-            .replace("{dir}", &self.folder)
+            .replace("{dir}", &self.folder);
+        self.backends.iter().fold(own, |text, (name, port)| {
+            text.replace(&format!("{{{name}.port}}"), &port.to_string())
+                .replace(&format!("{{{name}.addr}}"), &format!("127.0.0.1:{port}"))
+        })
     }
 }
 

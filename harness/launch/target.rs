@@ -10,6 +10,7 @@ use crate::model::address;
 use crate::model::date::Date;
 use crate::model::error::Error;
 use crate::model::profile::{Mistake, Profile, RawProfile, RawPromises, Transport};
+use crate::model::template::is_name;
 use crate::sys::root_plan::Writes;
 use serde::Deserialize;
 use std::collections::BTreeMap;
@@ -59,6 +60,9 @@ pub struct Target {
     pub package: Option<String>,
     /// The programs beside the command's own that it starts.
     pub programs: Vec<String>,
+    /// The servers that stand behind it, by name, each started before it in the same network: `{NAME.port}` and `{NAME.addr}`
+    /// are filled in with where they listen.
+    pub backends: BTreeMap<String, Self>,
     /// Whether it was found to turn clients away until it has started.
     pub(crate) found_to_turn_away: bool,
     /// Failures that are known and have a reason.
@@ -110,6 +114,8 @@ pub(super) struct RawTarget {
     #[serde(default)]
     lab: RawLab,
     #[serde(default)]
+    backends: BTreeMap<String, Self>,
+    #[serde(default)]
     known: Vec<Known>,
 }
 
@@ -129,6 +135,7 @@ impl RawTarget {
             ("listen-fds", self.listen_fds),
             ("package", self.package.is_some()),
             ("programs", !self.programs.is_empty()),
+            ("[backends]", !self.backends.is_empty()),
         ];
         match of_a_start.iter().find(|(_, is_given)| *is_given) {
             Some((word, _)) => Err(mistake(format!(
@@ -173,6 +180,7 @@ impl Target {
             listen: None,
             package: None,
             programs: Vec::new(),
+            backends: BTreeMap::new(),
             found_to_turn_away: false,
             known: Vec::new(),
             file: None,
@@ -307,8 +315,16 @@ impl Target {
             .keys()
             .try_for_each(|name| reach::file(name))
             .map_err(malformed)?;
+        let backends = raw.backends.into_iter();
+        let backends = backends.map(|(own, raw)| {
+            let target = Self::from_raw(&own, raw, text, folder, known)?;
+            may_stand_behind(&own, &target).map_err(malformed)?;
+            Ok((own, target))
+        });
+        let backends = backends.collect::<Result<_, Error>>()?;
         Ok(Self {
             name: name.to_owned(),
+            backends,
             environment: raw.environment,
             files: raw.files,
             elsewhere,
@@ -324,6 +340,21 @@ impl Target {
             known: raw.known,
             ..Self::command(beside(folder, raw.command), Profile::unknown())
         })
+    }
+
+    /// The same target with this one behind it.
+    ///
+    /// # Errors
+    /// The name is none that a line of a scenario may begin with, or the target is none that can stand behind another.
+    pub(crate) fn with_backend(mut self, name: &str, backend: Self) -> Result<Self, String> {
+        may_stand_behind(name, &backend)?;
+        if self.elsewhere.is_some() {
+            return Err(
+                "a server that somebody else has started has its backends already".to_owned(),
+            );
+        }
+        self.backends.insert(name.to_owned(), backend);
+        Ok(self)
     }
 
     /// The same target, known to listen on this transport.
@@ -414,6 +445,23 @@ impl Target {
             .map(str::to_owned)
             .collect()
     }
+}
+
+/// Whether a target of this name can be started behind another one.
+fn may_stand_behind(name: &str, backend: &Target) -> Result<(), String> {
+    let wrong = |what: &str| Err(format!("backend {name}: {what}"));
+    if !is_name(name) || name == "server" {
+        return wrong(
+            "its name is not one that steps can begin with: letters, digits, `-` and `_`",
+        );
+    }
+    if backend.elsewhere.is_some() {
+        return wrong("it has an address; a backend is started for the server's tests");
+    }
+    if !backend.backends.is_empty() {
+        return wrong("it has backends of its own; write them beside it");
+    }
+    Ok(())
 }
 
 /// A command of a target file, whose program is a path beside that file if there is such a program, and else one from here.

@@ -3,7 +3,7 @@
 use super::relay::Relay;
 use super::tape::Tape;
 use crate::launch::lab::Lab;
-use crate::launch::{Process, Server, Target};
+use crate::launch::{Backends, Process, Server, Target};
 use crate::model::address::Address;
 use crate::model::error::Error;
 use crate::model::limits::STEP_WITHIN;
@@ -54,6 +54,7 @@ pub(super) fn interrupted() -> Error {
 
 async fn watched_in_turn(pair: Pair<'_>, times: usize) -> Result<Watched, Error> {
     let lab = Arc::new(Lab::of(pair.server, pair.settings.isolation)?);
+    let _backends = Backends::start(pair.server, &lab).await?;
     let server = Server::start(pair.server, Arc::clone(&lab)).await?;
     let relay = Relay::before(&server, &lab)?;
     let mut tapes = Vec::new();

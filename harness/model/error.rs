@@ -157,6 +157,14 @@ pub enum Error {
         /// For how long it was awaited, where it was.
         waited: Option<Duration>,
     },
+    /// A server that stands behind the one that is drilled was not to be started.
+    #[error("the backend {name}, which is started before the server")]
+    Backend {
+        /// Its name in the target or in the scenario.
+        name: String,
+        /// Why not.
+        source: Box<Self>,
+    },
     /// A client that was to show how a server is spoken to has not done so.
     #[error("the client {what}{output}\n  command: {command}")]
     Client {
@@ -283,6 +291,7 @@ impl Error {
             | Self::PortTaken { .. }
             | Self::SeveralListeners { .. }
             | Self::NotReached { .. }
+            | Self::Backend { .. }
             | Self::Client { .. }
             | Self::NotLearned(_)
             | Self::Lab { .. }

@@ -68,7 +68,7 @@ impl Scenario {
                 Action::Send { segmentation, .. } => *segmentation == Segmentation::Whole,
                 _ => false,
             },
-            Step::Server(_) | Step::Pause(_) => false,
+            Step::Server(_) | Step::Backend { .. } | Step::Pause(_) => false,
             Step::Barrier | Step::Settle | Step::Repeat { .. } => true,
         };
         self.steps().iter().all(is_polite)
@@ -150,7 +150,13 @@ impl Scenario {
     /// The first step that is done to the server, or that looks at its processes.
     pub(crate) fn first_of_server(&self) -> Option<&Line> {
         let mut steps = self.steps().into_iter();
-        steps.find(|line| matches!(line.step, Step::Server(_)))
+        steps.find(|line| matches!(line.step, Step::Server(_) | Step::Backend { .. }))
+    }
+
+    /// Whether anything is done to what stands behind the server.
+    pub(crate) fn acts_on_backends(&self) -> bool {
+        let mut steps = self.steps().into_iter();
+        steps.any(|line| matches!(line.step, Step::Backend { .. }))
     }
 
     /// Whether the server is started anew in it.
@@ -294,6 +300,13 @@ pub(crate) enum Step {
     },
     /// Something is done to the server, or expected of it.
     Server(ServerAction),
+    /// The same of a server that stands behind it.
+    Backend {
+        /// Its name.
+        name: String,
+        /// What is done to it, or expected of it.
+        action: ServerAction,
+    },
     /// Time passes, because passing time is the point of the scenario.
     Pause(Duration),
     /// Nobody goes on before everybody has come this far: the clients of a crowd go through lines that follow each
@@ -359,6 +372,20 @@ impl Step {
         match self {
             Self::Client { action, .. } => action.form(),
             Self::Server(action) => action.form(),
+            Self::Backend { action, .. } => {
+                let form = action.form();
+                let does = match form.does {
+                    waits @ Does::Waits(_) => waits,
+                    // Nothing of it is done to the server.
+                    _ => Does::Nothing,
+                };
+                let why = Python::Nothing("the program has one server");
+                Form {
+                    needs: None,
+                    does,
+                    ..form.in_python(why)
+                }
+            }
             Self::Pause(time) => without_method("pause", Does::Passes, "the program sleeps")
                 .with(Argument::Time(*time)),
             Self::Barrier => without_method(
@@ -387,6 +414,10 @@ impl Step {
             Self::Server(action) => {
                 Self::Server(within.map_or_else(|| action.clone(), |limit| action.limited(limit)))
             }
+            Self::Backend { name, action } => Self::Backend {
+                name: name.clone(),
+                action: within.map_or_else(|| action.clone(), |limit| action.limited(limit)),
+            },
             step => step.clone(),
         }
     }
@@ -399,6 +430,7 @@ impl Step {
                 format!("{name} {action}")
             }
             Self::Server(action) => format!("server {action}"),
+            Self::Backend { name, action } => format!("{name} {action}"),
             step => step.form().to_string(),
         }
     }

@@ -70,6 +70,16 @@ impl fmt::Display for Cause {
                 how,
                 instead,
             } => f.write_str(&step::of_server(expected, *how, instead)),
+            Self::BackendStepFailed {
+                backend,
+                expected,
+                how,
+                instead,
+            } => {
+                // All that is said of the server is said of one behind it.
+                let text = step::of_server(expected, *how, instead);
+                f.write_str(&text.replace("the server", &format!("the backend {backend}")))
+            }
             Self::DidNotStart { reason } => write!(f, "the server did not start again: {reason}"),
             Self::ListenerInherited { program, second } => {
                 write!(

@@ -124,6 +124,12 @@ pub(super) fn pair(cause: &Cause) -> Option<(String, String)> {
             expected,
             how,
             instead,
+        }
+        | Cause::BackendStepFailed {
+            expected,
+            how,
+            instead,
+            ..
         } => Some((format!("{expected}{}", Limit(*how)), instead.to_string())),
         Cause::Crosstalk { of, step } => {
             let (expected, actual) = pair(step)?;

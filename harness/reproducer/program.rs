@@ -40,6 +40,12 @@ impl Reproducer {
                 target.name
             )));
         }
+        if let Some(name) = target.backends.keys().next() {
+            return Err(Error::Usage(format!(
+                "{}: a reproducer has one server, and this one has the backend {name} behind it",
+                target.name
+            )));
+        }
         let transport = target.profile.transport.unwrap_or(Transport::Tcp);
         if let Some(step) = scenarios
             .iter()

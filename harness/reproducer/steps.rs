@@ -262,6 +262,8 @@ impl Writer<'_> {
             Step::Settle => self.put(indent, "server.settle()"),
             // Those who walk side by side are waited for anyway; a block must not be empty.
             Step::Barrier => self.put(indent, "pass"),
+            // A program with backends is refused.
+            Step::Backend { .. } => {}
             Step::Client { .. } | Step::Repeat { .. } => {}
         }
         Ok(())

@@ -15,7 +15,7 @@ use super::saved::make_folder;
 use super::scenario_files::{prefix_below, scenario_files};
 use super::selection::part_of;
 use super::settings::Settings;
-use crate::drill::{Case, DrillFile, DrillText};
+use crate::drill::{Backend, Case, DrillFile, DrillText};
 use crate::foreign::LINE;
 use crate::judge::{Doubt, Skip, Verdict};
 use crate::launch::lab::Lab;
@@ -177,6 +177,9 @@ fn cases_of_file(path: &Path, prefix: &str, given: &Given) -> Result<Vec<CaseRun
         }
         (None, _) => {}
     }
+    for backend in file.all_backends() {
+        target = with_backend(target, backend, path, given)?;
+    }
     // What the server is reached over says whether connections end with it.
     let file = match target.profile.transport {
         None => file,
@@ -210,6 +213,31 @@ fn promising(target: &Target, promises: &[String], file: &Path) -> Result<Target
         })?;
     }
     Ok(target)
+}
+
+/// The target with a backend behind it that a scenario file names, which is its own where the file says no more.
+fn with_backend(
+    target: Target,
+    backend: &Backend,
+    file: &Path,
+    given: &Given,
+) -> Result<Target, Error> {
+    let malformed = |message: String| Error::Malformed {
+        file: file.display().to_string(),
+        message,
+    };
+    let name = &backend.name;
+    match &backend.server {
+        Some(server) => {
+            let behind = target_of_file(server, file, given)?;
+            target.with_backend(name, behind).map_err(malformed)
+        }
+        None if target.backends.contains_key(name) => Ok(target),
+        None => Err(malformed(format!(
+            "backend {name}: the target {} has none of that name; write `backend: {name} FILE`, or [backends.{name}] in the target",
+            target.name
+        ))),
+    }
 }
 
 /// A target that a scenario file names: by name, or as a path beside the file or from here.

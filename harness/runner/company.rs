@@ -20,7 +20,8 @@ impl Job<'_> {
 /// Puts the polite client before and after a scenario, and a bystander beside it.
 pub(super) fn trial(script: &Scenario, subject: &Subject, polite: bool) -> Trial {
     let mut trial = Trial::alone(script.clone()).of(&subject.profile);
-    let polite = polite && !trial.waives(Invariant::Served);
+    // What a server does without those behind it, and how soon it finds them again, is its own matter.
+    let polite = polite && !trial.waives(Invariant::Served) && !script.acts_on_backends();
     let stands_by = polite
         && subject.bystander
         && !script.ends_server()

@@ -84,8 +84,12 @@ fn of_step(step: &Step, scenario: &Scenario) -> Duration {
         }
         Step::Server(
             ServerAction::Expect { within, .. } | ServerAction::Require { within, .. },
-        ) => OF_A_STEP + within.unwrap_or_default(),
-        Step::Server(_) | Step::Barrier | Step::Settle => OF_A_STEP,
+        )
+        | Step::Backend {
+            action: ServerAction::Expect { within, .. } | ServerAction::Require { within, .. },
+            ..
+        } => OF_A_STEP + within.unwrap_or_default(),
+        Step::Server(_) | Step::Backend { .. } | Step::Barrier | Step::Settle => OF_A_STEP,
     }
 }
 

@@ -4,7 +4,7 @@ use super::guests::{GuestBook, Guests};
 use super::phases::Session;
 use super::turn::Turn;
 use crate::launch::lab::Lab;
-use crate::launch::{Server, Target};
+use crate::launch::{Backends, Server, Target};
 use crate::model::phase::Moment;
 use crate::transcript::event::Transcript;
 use std::sync::Arc;
@@ -14,6 +14,7 @@ use std::time::Duration;
 #[derive(Debug)]
 pub(crate) struct Idle {
     server: Server,
+    backends: Backends,
     lab: Arc<Lab>,
     turned_away: Option<Duration>,
     used_by: Vec<&'static str>,
@@ -37,6 +38,7 @@ impl<'a> Session<'a> {
         self.used_by.push(used_by);
         Some(Idle {
             server,
+            backends: std::mem::take(&mut self.observer.backends),
             lab: Arc::clone(&self.observer.lab),
             turned_away: self.turned_away,
             used_by: std::mem::take(&mut self.used_by),
@@ -50,7 +52,7 @@ impl<'a> Session<'a> {
         drop(idle.server.take_output());
         drop(idle.server.take_alarms(true));
         drop(idle.server.take_bursts());
-        let mut session = Self::on(target, idle.server, idle.lab, turn);
+        let mut session = Self::on(target, (idle.server, idle.backends), idle.lab, turn);
         session.turned_away = idle.turned_away;
         session.used_by = idle.used_by;
         session.observer.guests = Guests::known_as(idle.guests);

@@ -57,6 +57,7 @@ impl Session<'_> {
         self.observer.record(What::StepBegan(number));
         let (how, flow) = match &line.step {
             Step::Server(action) => self.server_step(action).await?,
+            Step::Backend { name, action } => self.backend_step(name, action).await,
             Step::Pause(time) => {
                 if *time >= WORTH_A_PLACE {
                     self.observer.turn.pause();

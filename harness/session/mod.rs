@@ -3,6 +3,7 @@
 mod account;
 mod anonymous;
 mod arrivals;
+mod backends;
 mod blame;
 mod calibration;
 mod client;

@@ -6,10 +6,11 @@ use super::quiescence::Poll;
 use super::turn::Turn;
 use crate::kernel::tree_of;
 use crate::kernel::{
-    Counters, Idleness, Memory, Process, RECEIVE_BUFFER_ERRORS, RestDetector, Table, Watched,
+    Activity, Counters, Idleness, Memory, Process, RECEIVE_BUFFER_ERRORS, RestDetector, Table,
+    Watched,
 };
 use crate::launch::lab::Lab;
-use crate::launch::{Burst, Server};
+use crate::launch::{Backends, Burst, Server};
 use crate::model::address::Address;
 use crate::model::limits::{
     DELAY_WORTH_RECORDING, LET_GO_WITHIN, LOOK_EVERY, LOOK_ON_FOR, LOOK_SOON, LOOKS_TO_BLAME,
@@ -35,6 +36,8 @@ pub(super) struct Observer {
     pub(super) turn: Turn,
     pub(super) lab: Arc<Lab>,
     pub(super) server: Option<Server>,
+    /// The servers that stand behind it.
+    pub(super) backends: Backends,
     pub(super) recorder: Recorder,
     /// What the server may say at any time by itself.
     unasked: Unasked,
@@ -62,12 +65,19 @@ pub(super) struct Observer {
     /// The counters of the lab's network at the beginning of the transcript.
     counters: Counters,
     pub(super) looks: Cell<Poll>,
+    /// What the backends were at when it was looked last.
+    pub(super) behind: RefCell<Vec<Activity>>,
     /// The processes in the lab.
     pub(super) watched: RefCell<Watched>,
 }
 
 impl Observer {
-    pub(super) fn of(server: Server, unasked: &Unasked, lab: Arc<Lab>, turn: Turn) -> Self {
+    pub(super) fn of(
+        (server, backends): (Server, Backends),
+        unasked: &Unasked,
+        lab: Arc<Lab>,
+        turn: Turn,
+    ) -> Self {
         let recorder = Recorder::new(unasked);
         Self {
             watched: RefCell::new(Watched::below(lab.supervisor().pid())),
@@ -77,6 +87,7 @@ impl Observer {
             turn,
             lab,
             server: Some(server),
+            backends,
             recorder,
             unasked: unasked.clone(),
             sources: Sources::default(),
@@ -91,6 +102,7 @@ impl Observer {
             is_known_to_be_busy: false,
             counters: Counters::default(),
             looks: Cell::default(),
+            behind: RefCell::default(),
         }
     }
 
@@ -100,6 +112,7 @@ impl Observer {
         self.began = Instant::now();
         self.forbidden.borrow_mut().clear();
         self.ends = Ends::new(Arc::clone(&self.lab), self.recorder.clone());
+        self.begin_backends();
         self.begin_life();
         // What happened before is no less true for having been seen by nobody.
         self.ends.record_crashes();
@@ -130,6 +143,7 @@ impl Observer {
         self.ends.record();
         self.record_replacement();
         self.record_background();
+        self.prove_backends();
         self.record_counters();
         self.record_room();
         for watch in [self.exit_watch.take(), self.ends_watch.take()] {

@@ -9,7 +9,7 @@ use super::recorder::Recorder;
 use super::sources::Apart;
 use super::turn::Turn;
 use crate::launch::lab::Lab;
-use crate::launch::{Server, Target};
+use crate::launch::{Backends, Server, Target};
 use crate::model::action::ConnectOptions;
 use crate::model::dialogue::scenario;
 use crate::model::error::Error;
@@ -69,8 +69,9 @@ impl<'a> Session<'a> {
         tracing::debug!(target = target.name, "server starts");
         own_delay::start();
         let _start = turn.spends_on(SpentOn::Start);
+        let backends = Backends::start(target, &lab).await?;
         let server = Server::start(target, Arc::clone(&lab)).await?;
-        let mut session = Self::on(target, server, lab, turn);
+        let mut session = Self::on(target, (server, backends), lab, turn);
         if target.turns_away_at_first() {
             session.turned_away = session.until_it_serves().await?;
         }
@@ -78,10 +79,16 @@ impl<'a> Session<'a> {
     }
 
     /// A session on a server that runs.
-    pub(super) fn on(target: &'a Target, server: Server, lab: Arc<Lab>, turn: Turn) -> Self {
+    pub(super) fn on(
+        target: &'a Target,
+        (server, backends): (Server, Backends),
+        lab: Arc<Lab>,
+        turn: Turn,
+    ) -> Self {
+        let unasked = target.profile.unasked();
         let session = Self {
             target,
-            observer: Observer::of(server, &target.profile.unasked(), lab, turn),
+            observer: Observer::of((server, backends), &unasked, lab, turn),
             clients: Clients::default(),
             files: OpenFilesLimits::default(),
             stopped: Cell::default(),
@@ -268,6 +275,9 @@ impl<'a> Session<'a> {
     /// Ends a phase whose lines were gone through so far.
     pub(super) async fn leave(&mut self, phase: Phase, flow: Flow) -> Flow {
         self.continue_if_left_stopped();
+        if phase == Phase::Scenario {
+            self.restore_backends().await;
+        }
         // Nor is one that was kept from opening files.
         self.restore_open_files();
         self.observer.record_output();

@@ -2,7 +2,7 @@
 
 use super::clients::Clients;
 use super::observer::Observer;
-use crate::kernel::{Activity, BUSY_FROM, RestDetector, Row, State, percent, shows_waits};
+use crate::kernel::{Activity, BUSY_FROM, OwnTime, RestDetector, Row, State, percent, shows_waits};
 use crate::launch::lab::Lab;
 use crate::model::address::Address;
 use crate::model::limits::{
@@ -85,12 +85,16 @@ impl Observer {
             self.lab.look_at_room();
             let begun = Instant::now();
             let still = self.stillness();
-            let parked = last.still == still && still.parked;
+            // What stands behind it may wake it as clients do.
+            let behind = self.backends.look();
+            let is_same = last.still == still && *self.behind.borrow() == behind;
+            let parked = is_same && still.parked && behind.iter().all(|still| still.parked);
             let settled = parked && self.lab.is_private();
-            let rests = last.still == still && still.at_rest;
+            let rests = is_same && still.at_rest && behind.iter().all(|still| still.at_rest);
+            self.behind.replace(behind);
             let now = Instant::now();
             let rests_since = rests.then(|| last.rests_since.unwrap_or(now));
-            let kept = self.watched.borrow().kept();
+            let own_time = Some(self.watched.borrow().own_time(&still));
             self.leave_place_while_it_rests(rests_since);
             self.looks.set(Poll {
                 number: last.number + 1,
@@ -100,7 +104,7 @@ impl Observer {
                 parked: if parked { last.parked + 1 } else { 0 },
                 settled: if settled { last.settled + 1 } else { 0 },
                 still,
-                kept,
+                own_time,
             });
         }
         self.looks.get()
@@ -118,7 +122,8 @@ impl Observer {
     /// Whether a server that has been waited for so long since a look could not use as much of it as would leave it less than its
     /// limit: it was kept from running, for a processor or for the disk. Its time is not what a clock beside it shows.
     pub(super) fn has_time_left(&self, before: &Poll, waited: Duration, limit: Duration) -> bool {
-        let lost = self.fresh_look().lost_since(before);
+        let own_times = self.fresh_look().own_time.zip(before.own_time);
+        let lost = own_times.map_or(Duration::ZERO, |(now, before)| now.lost_since(before));
         waited.saturating_sub(lost) < limit && waited < limit * PATIENCE_WITH_THE_STARVED
     }
 
@@ -172,10 +177,13 @@ impl Observer {
                     _ => return,
                 }
             }
-            if quiet && now.at_rest && last.as_ref() == Some(&now) {
+            let behind = self.backends.look();
+            let all_rest = now.at_rest && behind.iter().all(|still| still.at_rest);
+            let all = (now, behind);
+            if quiet && all_rest && last.as_ref() == Some(&all) {
                 return;
             }
-            last = quiet.then_some(now);
+            last = quiet.then_some(all);
             // Nothing announces that another process has come to rest.
             looks += 1;
             tokio::time::sleep(self.before_another_look(&now, looks)).await;
@@ -279,8 +287,8 @@ pub(super) struct Poll {
     /// Since when looks have shown the server at rest, and the same.
     rests_since: Option<Instant>,
     pub(super) still: Activity,
-    /// The time that all threads together were kept from running until then.
-    kept: Duration,
+    /// What the server has made of its time until then.
+    own_time: Option<OwnTime>,
     /// How many looks in a row have found the same as the one before, and all threads in waits without a time-out.
     parked: u64,
     /// The same of a server that waits for us alone.
@@ -291,17 +299,6 @@ impl Poll {
     /// Whether the server slept when it was looked at, and had not run since the look before.
     pub(super) fn rests(&self) -> bool {
         self.rests_since.is_some()
-    }
-
-    /// How much of the time since an earlier look the server could not use. While it ran on one processor or more it lost none,
-    /// however many of its threads waited for each other to leave it.
-    fn lost_since(&self, before: &Self) -> Duration {
-        let (Some(now), Some(then)) = (self.at, before.at) else {
-            return Duration::ZERO;
-        };
-        let ran = self.still.ran.saturating_sub(before.still.ran);
-        let kept = self.kept.saturating_sub(before.kept);
-        kept.min((now - then).saturating_sub(ran))
     }
 }
 
@@ -323,35 +320,4 @@ pub(super) fn is_busy(rest: &RestDetector, limit: Duration) -> bool {
 pub(super) fn is_starved_of_proof(rest: &RestDetector, limit: Duration) -> bool {
     let is_plain = rest.is_a_loop() && is_busy(rest, limit);
     rest.spins() && !is_plain && rest.watched < limit * PATIENCE_WITH_THE_STARVED
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// A look so many milliseconds after a moment, at threads that had run and been kept from running for so long by then.
-    fn look(from: Instant, at: u64, ran: u64, kept: u64) -> Poll {
-        let time = Duration::from_millis;
-        let mut poll = Poll {
-            at: Some(from + time(at)),
-            kept: time(kept),
-            ..Poll::default()
-        };
-        poll.still.ran = time(ran);
-        poll
-    }
-
-    #[test]
-    fn time_is_lost_in_which_threads_were_kept_and_none_ran() {
-        let from = Instant::now();
-        let first = look(from, 0, 100, 50);
-        let lost = |at, ran, kept| look(from, at, ran, kept).lost_since(&first).as_millis();
-        assert_eq!(lost(1_000, 100, 50), 0);
-        assert_eq!(lost(1_000, 200, 650), 600);
-        // Two of its threads waited at a time.
-        assert_eq!(lost(1_000, 200, 1_450), 900);
-        // They left no processor to each other, and nobody else kept them.
-        assert_eq!(lost(1_000, 1_100, 6_050), 0);
-        assert_eq!(first.lost_since(&Poll::default()), Duration::ZERO);
-    }
 }

@@ -9,7 +9,7 @@ use crate::model::unasked::Unasked;
 use crate::transcript::client_state::ClientStates;
 use crate::transcript::event::{ClientEvent, ClientId, Event, ServerEvent, Transcript, What};
 use crate::transcript::fault::Fault;
-use crate::transcript::server_state::ServerState;
+use crate::transcript::server_state::{BackendStates, ServerState};
 use std::cell::{RefCell, RefMut};
 use std::collections::{BTreeMap, HashMap};
 use std::net::SocketAddr;
@@ -30,6 +30,7 @@ struct Book {
     latest: RefCell<Latest>,
     client_states: RefCell<ClientStates>,
     server_state: RefCell<ServerState>,
+    backend_states: RefCell<BackendStates>,
     /// How what comes for clients is kept.
     arrivals: RefCell<Arrivals>,
     /// When bytes last came for any of the clients behind each name.
@@ -58,6 +59,7 @@ impl Recorder {
             latest: RefCell::default(),
             client_states: RefCell::new(ClientStates::hearing(unasked)),
             server_state: RefCell::default(),
+            backend_states: RefCell::default(),
             arrivals: RefCell::default(),
             served: RefCell::default(),
             waiting: RefCell::default(),
@@ -84,6 +86,7 @@ impl Recorder {
         }
         self.0.client_states.borrow_mut().apply(&event);
         self.0.server_state.borrow_mut().apply(&event);
+        self.0.backend_states.borrow_mut().apply(&event);
         self.write(event);
         self.0.changed.notify_waiters();
     }
@@ -206,6 +209,10 @@ impl Recorder {
 
     pub(crate) fn client_states(&self) -> RefMut<'_, ClientStates> {
         self.0.client_states.borrow_mut()
+    }
+
+    pub(crate) fn backend_state(&self, name: &str) -> ServerState {
+        self.0.backend_states.borrow().of(name)
     }
 
     pub(crate) fn server_state(&self) -> RefMut<'_, ServerState> {

@@ -233,6 +233,9 @@ fn serve_one(control: BorrowedFd<'_>, charges: &mut [Option<Child>; MOST_CHARGES
     } else if operation == Operation::Vanish as i32 {
         let [socket, ..] = descriptors;
         super::socket::vanish(socket).map(|()| None)
+    } else if operation == Operation::Join as i32 {
+        let [network, ..] = descriptors;
+        join(network).map(|()| None)
     } else {
         Err(Errno::NOSYS)
     };
@@ -241,6 +244,13 @@ fn serve_one(control: BorrowedFd<'_>, charges: &mut [Option<Child>; MOST_CHARGES
         Err(errno) => answer(control, [errno.raw_os_error(), 0, 0], None),
     }
     .ok()
+}
+
+/// Its servers, and the sockets that it opens, are in this network from now on (setns(2)).
+fn join(network: Option<OwnedFd>) -> Result<(), Errno> {
+    let network = network.ok_or(Errno::BADF)?;
+    let kind = Some(rustix::thread::LinkNameSpaceType::Network);
+    rustix::thread::move_into_link_name_space(network.as_fd(), kind)
 }
 
 fn write_requested(body: &[u8], path_bytes: usize) -> Result<(), Errno> {

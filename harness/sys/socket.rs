@@ -1,6 +1,6 @@
 //! Socket calls that the safe crates do not offer.
 
-use rustix::fd::{AsRawFd, BorrowedFd, OwnedFd};
+use rustix::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use rustix::io::Errno;
 use std::mem::MaybeUninit;
 use std::net::{Ipv4Addr, SocketAddrV4};
@@ -30,6 +30,17 @@ pub(crate) fn loopback_up() -> Result<(), Errno> {
         let result = check(libc::ioctl(fd, libc::SIOCSIFFLAGS as _, &request));
         libc::close(fd);
         result
+    }
+}
+
+/// The network namespace that a socket is in (`SIOCGSKNS`, netdevice(7)); needs CAP_NET_ADMIN over it.
+pub(crate) fn network_of(socket: BorrowedFd<'_>) -> Result<OwnedFd, Errno> {
+    const SIOCGSKNS: libc::c_ulong = 0x894c;
+    // SAFETY: the request has no argument and returns a descriptor that nobody else has.
+    unsafe {
+        let fd = libc::ioctl(socket.as_raw_fd(), SIOCGSKNS as _, 0);
+        check(fd)?;
+        Ok(OwnedFd::from_raw_fd(fd))
     }
 }
 

@@ -83,6 +83,7 @@ pub(super) enum Operation {
     Sweep = 3,
     Write = 4,
     Vanish = 5,
+    Join = 6,
 }
 
 pub(super) const MESSAGE_BYTES: usize = 1024;
@@ -243,6 +244,15 @@ impl Supervisor {
     /// descriptor afterwards. Needs CAP_NET_ADMIN over the supervisor's network namespace.
     pub(crate) fn vanish(&self, socket: BorrowedFd<'_>) -> Result<(), Errno> {
         self.request([Operation::Vanish as i32, 0, 0, 0], &[], &[socket])
+            .map(drop)
+    }
+
+    /// Leaves the network namespace that it was born into for this one: what it starts and opens from now on is there.
+    ///
+    /// # Errors
+    /// It has no rights over it, as over that of another user namespace.
+    pub(crate) fn join(&self, network: BorrowedFd<'_>) -> Result<(), Errno> {
+        self.request([Operation::Join as i32, 0, 0, 0], &[], &[network])
             .map(drop)
     }
 

@@ -91,6 +91,8 @@ pub(crate) enum What {
     Client(ClientId, ClientEvent),
     /// Something happened to the server's processes.
     Server(ServerEvent),
+    /// The same of the backend of this name.
+    Backend(String, ServerEvent),
     /// What the kernel holds for the server at a moment.
     Sample(Moment, Box<Sample>),
     /// Whether a fault is proven to have happened.
@@ -531,6 +533,18 @@ impl Transcript {
         })
     }
 
+    /// The facts about a backend since it was started last.
+    pub(crate) fn life_of_backend(&self, name: &str) -> Vec<&ServerEvent> {
+        let events = self.events.iter().filter_map(|event| match &event.what {
+            What::Backend(of, event) if of == name => Some(event),
+            _ => None,
+        });
+        let events: Vec<_> = events.collect();
+        let begins = |event: &&ServerEvent| matches!(event, ServerEvent::Started { .. });
+        let last = events.iter().rposition(begins).unwrap_or(0);
+        events[last..].to_vec()
+    }
+
     /// The phase that was come to last.
     pub(crate) fn last_phase(&self) -> Option<Phase> {
         let mut events = self.events.iter().rev();
@@ -947,6 +961,7 @@ fn line(what: &What, phase: Phase, scenario: &Scenario) -> Option<(Option<String
         }
         What::Server(ServerEvent::Output(_) | ServerEvent::Burst { .. }) => return None,
         What::Server(event) => return Some((Some("server".to_owned()), event.to_string())),
+        What::Backend(name, event) => return Some((Some(name.clone()), event.to_string())),
         What::Proof {
             fault,
             shown,

@@ -24,6 +24,8 @@ pub(crate) enum Fault {
     OpenFilesLimit,
     /// The step that reads so was done: there was somebody to do it to.
     Step(String),
+    /// The backend of this name was there for the server.
+    Backend(String),
     /// All that a step was to send was sent.
     Sent,
     /// What a step required of a client's connection was there.
@@ -53,6 +55,7 @@ impl fmt::Display for Fault {
             Self::Stop => f.write_str("stopping the server"),
             Self::OpenFilesLimit => f.write_str("limiting open files"),
             Self::Step(text) => write!(f, "`{text}`"),
+            Self::Backend(name) => write!(f, "the backend {name}"),
             Self::Sent => f.write_str("sending all that was to be sent"),
             Self::Required(what) => what.fmt(f),
             Self::RequiredOfServer(what) => write!(f, "server {what}"),

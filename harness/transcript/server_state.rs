@@ -5,6 +5,7 @@ use crate::model::expectation::ServerExpectation;
 use crate::transcript::client_state::Progress;
 use crate::transcript::event::{Event, Exit, ServerEvent, What};
 use crate::transcript::instead::Instead;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// What is known of the server at a point of the transcript.
@@ -55,9 +56,12 @@ pub(crate) enum SecondInstance {
 impl ServerState {
     /// Takes an event in.
     pub(crate) fn apply(&mut self, event: &Event) {
-        let What::Server(event) = &event.what else {
-            return;
-        };
+        if let What::Server(event) = &event.what {
+            self.take(event);
+        }
+    }
+
+    fn take(&mut self, event: &ServerEvent) {
         match event {
             ServerEvent::Started { .. } | ServerEvent::Elsewhere => {
                 *self = Self::default();
@@ -190,6 +194,24 @@ impl ServerState {
                 None => Instead::NotLimited,
             },
         }
+    }
+}
+
+/// What is known of each backend at a point of the transcript.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct BackendStates(BTreeMap<String, ServerState>);
+
+impl BackendStates {
+    /// Takes an event in.
+    pub(crate) fn apply(&mut self, event: &Event) {
+        if let What::Backend(name, event) = &event.what {
+            self.0.entry(name.clone()).or_default().take(event);
+        }
+    }
+
+    /// What is known of the backend of this name.
+    pub(crate) fn of(&self, name: &str) -> ServerState {
+        self.0.get(name).cloned().unwrap_or_default()
     }
 }
 

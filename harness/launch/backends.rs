@@ -1,0 +1,97 @@
+//! The servers that stand behind the one that is drilled, such as those of a proxy.
+
+use super::server::Server;
+use super::target::Target;
+use crate::kernel::{Activity, OwnTime, Watched};
+use crate::launch::lab::Lab;
+use crate::model::error::Error;
+use std::cell::RefCell;
+use std::sync::Arc;
+
+/// A server that stands behind another one, in a lab of its own that shares the network.
+#[derive(Debug)]
+pub(crate) struct Backend {
+    pub(crate) name: String,
+    target: Target,
+    lab: Arc<Lab>,
+    server: Option<Server>,
+    watched: RefCell<Watched>,
+}
+
+/// All that stand behind a server. Dropping them ends them.
+#[derive(Debug, Default)]
+pub(crate) struct Backends(Vec<Backend>);
+
+impl Backends {
+    /// Starts those of a target in the labs that its own has for them, one after the other, and waits until each listens.
+    ///
+    /// # Errors
+    /// One of them does not start.
+    pub(crate) async fn start(target: &Target, lab: &Lab) -> Result<Self, Error> {
+        let mut started = Vec::new();
+        for (name, lab) in lab.backends() {
+            let Some(target) = target.backends.get(name) else {
+                continue;
+            };
+            let mut backend = Backend {
+                name: name.clone(),
+                target: target.clone(),
+                watched: RefCell::new(Watched::below(lab.supervisor().pid())),
+                lab: Arc::clone(lab),
+                server: None,
+            };
+            backend.start().await?;
+            started.push(backend);
+        }
+        Ok(Self(started))
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = &Backend> {
+        self.0.iter()
+    }
+
+    /// The backend of this name.
+    pub(crate) fn find(&mut self, name: &str) -> Option<&mut Backend> {
+        self.0.iter_mut().find(|backend| backend.name == name)
+    }
+
+    /// What all of them are at.
+    pub(crate) fn look(&self) -> Vec<Activity> {
+        self.0.iter().map(Backend::look).collect()
+    }
+}
+
+impl Backend {
+    /// Starts it, again where it was started before: what runs of it is ended.
+    ///
+    /// # Errors
+    /// It does not come to listen.
+    pub(crate) async fn start(&mut self) -> Result<(), Error> {
+        drop(self.server.take());
+        let started = Server::start(&self.target, Arc::clone(&self.lab)).await;
+        let failed = |error| Error::Backend {
+            name: self.name.clone(),
+            source: Box::new(error),
+        };
+        self.server = Some(started.map_err(failed)?);
+        Ok(())
+    }
+
+    /// The server, until it is ended by dropping it.
+    pub(crate) fn server(&self) -> Option<&Server> {
+        self.server.as_ref()
+    }
+
+    /// What it has made of its time so far.
+    pub(crate) fn own_time(&self) -> OwnTime {
+        let still = self.look();
+        self.watched.borrow().own_time(&still)
+    }
+
+    fn look(&self) -> Activity {
+        match &self.server {
+            Some(server) => self.watched.borrow_mut().look(server.output_pipe()),
+            None => Activity::default(),
+        }
+    }
+}

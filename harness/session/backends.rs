@@ -1,0 +1,251 @@
+//! What is done to the servers that stand behind the drilled one, and what is awaited of them.
+
+use super::observer::Observer;
+use super::phases::{Flow, Session, go_on_if};
+use super::server_steps::kill;
+use crate::launch::{Backend, Process};
+use crate::model::expectation::ServerExpectation;
+use crate::model::limits::{LOOK_EVERY, LOOK_SOON, PATIENCE_WITH_THE_STARVED, STEP_WITHIN};
+use crate::model::server_action::{ServerAction, Signal};
+use crate::transcript::client_state::Progress;
+use crate::transcript::event::{Ended, ServerEvent, What, last_line};
+use crate::transcript::fault::Fault;
+use std::time::{Duration, Instant};
+
+impl Session<'_> {
+    pub(super) async fn backend_step(
+        &mut self,
+        name: &str,
+        action: &ServerAction,
+    ) -> (Ended, Flow) {
+        let done = (Ended::Done, Flow::Continue(()));
+        match action {
+            ServerAction::Signal(signal) => self.signal_backend(name, *signal),
+            ServerAction::Stop => self.stop_backend(name).await,
+            ServerAction::Continue => {
+                self.each_of_backend(name, libc::SIGCONT);
+                self.observer.record_backend(name, ServerEvent::Continued);
+            }
+            ServerAction::Start(_) => return self.start_backend(name).await,
+            ServerAction::Expect { what, within } => {
+                let within = within.unwrap_or(STEP_WITHIN);
+                return self.expect_of_backend(name, what, within).await;
+            }
+            ServerAction::Require { what, within } => {
+                let within = within.unwrap_or(STEP_WITHIN);
+                let (how, flow) = self.expect_of_backend(name, what, within).await;
+                let fault = Fault::Step(format!("{name} {action}"));
+                let evidence = match flow.is_continue() {
+                    true => "it was seen",
+                    false => "it was not seen",
+                };
+                self.observer.prove(fault, flow.is_continue(), evidence);
+                return (how, flow);
+            }
+            // No line says so of a backend.
+            _ => {}
+        }
+        done
+    }
+
+    fn backend_has_ended(&mut self, name: &str) -> bool {
+        let backend = self.observer.backends.find(name);
+        let server = backend.as_ref().and_then(|backend| backend.server());
+        server.is_some_and(|server| server.exit().is_some())
+    }
+
+    /// Sends a signal to a backend, or writes down that it had ended.
+    fn signal_backend(&mut self, name: &str, signal: Signal) {
+        let Some(server) = self.observer.backends.find(name).and_then(|backend| {
+            let server = backend.server()?;
+            server.exit().is_none().then_some(server)
+        }) else {
+            let fault = Fault::Step(format!("{name} signal {signal}"));
+            return self.observer.prove(fault, false, "it had ended before");
+        };
+        let inside = server.inside();
+        match &inside {
+            Some(process) => kill(process, signal.number()),
+            None => {
+                let first = server.process();
+                first.inspect(|first| first.signal(signal.number()));
+            }
+        }
+        if signal == Signal::Kill {
+            // Nothing tells the workers of a killed master to go; a service manager kills them too.
+            self.each_of_backend(name, signal.number());
+        }
+        let inside = inside.map(|process| format!("process {} ({})", process.pid, process.name));
+        let signalled = ServerEvent::Signalled { signal, inside };
+        self.observer.record_backend(name, signalled);
+    }
+
+    fn each_of_backend(&mut self, name: &str, signal: i32) {
+        let backend = self.observer.backends.find(name);
+        let server = backend.as_ref().and_then(|backend| backend.server());
+        for process in server.iter().flat_map(|server| server.processes()) {
+            kill(&process, signal);
+        }
+    }
+
+    /// Stops every process of a backend; the proof is the state of each in `/proc`.
+    async fn stop_backend(&mut self, name: &str) {
+        let deadline = Instant::now() + STEP_WITHIN;
+        let mut states = Vec::new();
+        while Instant::now() < deadline {
+            self.each_of_backend(name, libc::SIGSTOP);
+            tokio::time::sleep(LOOK_SOON).await;
+            let backend = self.observer.backends.find(name);
+            let server = backend.as_ref().and_then(|backend| backend.server());
+            let processes = server.map(|server| server.processes()).unwrap_or_default();
+            states = processes.iter().map(|process| process.state).collect();
+            states.retain(|state| !matches!(state, 'Z' | 'X'));
+            if states.iter().all(|state| matches!(state, 'T' | 't')) {
+                break;
+            }
+        }
+        self.observer.record_backend(name, ServerEvent::Stopped);
+        let shown = !states.is_empty() && states.iter().all(|state| matches!(state, 'T' | 't'));
+        let evidence = match shown {
+            true => "every process is in state T",
+            false => "not every process of it is there and in state T",
+        };
+        let fault = Fault::Step(format!("{name} stop"));
+        self.observer.prove(fault, shown, evidence);
+    }
+
+    /// Starts a backend again; what runs of it is ended.
+    async fn start_backend(&mut self, name: &str) -> (Ended, Flow) {
+        self.observer.record_backend(name, ServerEvent::Killed);
+        let Some(backend) = self.observer.backends.find(name) else {
+            return (Ended::Done, Flow::Break(()));
+        };
+        let started = backend.start().await;
+        let pid = backend.server().and_then(|server| server.pid());
+        match started {
+            Ok(()) => {
+                let pid = pid.unwrap_or_default();
+                self.observer
+                    .record_backend(name, ServerEvent::Started { pid });
+                (Ended::Done, Flow::Continue(()))
+            }
+            Err(error) => {
+                let fault = Fault::Step(format!("{name} start"));
+                self.observer.prove(fault, false, &error.in_one_line());
+                (Ended::Done, Flow::Break(()))
+            }
+        }
+    }
+
+    /// Lets backends run on that steps have stopped, and starts those again that they have ended: who comes next is owed all of them.
+    pub(super) async fn restore_backends(&mut self) {
+        let backends = self.observer.backends.iter();
+        let names: Vec<_> = backends.map(|backend| backend.name.clone()).collect();
+        for name in names {
+            self.each_of_backend(&name, libc::SIGCONT);
+            if self.observer.was_told_to_end(&name) && self.backend_has_ended(&name) {
+                // Where that fails it is written down.
+                let _ = self.start_backend(&name).await;
+            }
+        }
+    }
+
+    async fn expect_of_backend(
+        &mut self,
+        name: &str,
+        what: &ServerExpectation,
+        limit: Duration,
+    ) -> (Ended, Flow) {
+        let asked = Instant::now();
+        let mut before = None;
+        let ended = loop {
+            let Some(backend) = self.observer.backends.find(name) else {
+                return (Ended::Done, Flow::Break(()));
+            };
+            let now = backend.own_time();
+            let before = *before.get_or_insert(now);
+            if let Some(event) = seen(backend, what) {
+                self.observer.record_backend_news(name, event);
+            }
+            let state = self.observer.recorder.backend_state(name);
+            if state.look(what) != Progress::Pending {
+                break Ended::Done;
+            }
+            // Time in which it was kept from running is none of its own.
+            let waited = asked.elapsed();
+            let own = waited.saturating_sub(now.lost_since(before));
+            if own >= limit || waited >= limit * PATIENCE_WITH_THE_STARVED {
+                break Ended::OutOfTime(limit);
+            }
+            tokio::time::sleep(LOOK_EVERY).await;
+        };
+        let state = self.observer.recorder.backend_state(name);
+        (ended, go_on_if(state.look(what) == Progress::Met))
+    }
+}
+
+/// What is seen of a backend of which this is expected, where it is anything.
+fn seen(backend: &Backend, what: &ServerExpectation) -> Option<ServerEvent> {
+    let server = backend.server()?;
+    match what {
+        ServerExpectation::Output(text) => {
+            let prints = |process: &Process| process.has_printed(text);
+            let printed = server.process().is_some_and(prints);
+            printed.then(|| ServerEvent::Printed(text.clone()))
+        }
+        _ => server.exit().map(ServerEvent::Exited),
+    }
+}
+
+impl Observer {
+    pub(super) fn record_backend(&self, name: &str, event: ServerEvent) {
+        self.record(What::Backend(name.to_owned(), event));
+    }
+
+    fn record_backend_news(&self, name: &str, event: ServerEvent) {
+        let is_known = self
+            .recorder
+            .with(|seen| seen.life_of_backend(name).contains(&&event));
+        if !is_known {
+            self.record_backend(name, event);
+        }
+    }
+
+    /// Writes down which backends run, before anybody has spoken to the server.
+    pub(super) fn begin_backends(&self) {
+        for backend in self.backends.iter() {
+            if let Some(pid) = backend.server().and_then(|server| server.pid()) {
+                self.record_backend(&backend.name, ServerEvent::Started { pid });
+            }
+        }
+    }
+
+    /// Writes down which backend has ended though nobody has told it to: what the server did without it says nothing of the server.
+    pub(super) fn prove_backends(&self) {
+        for backend in self.backends.iter() {
+            let Some(server) = backend.server() else {
+                continue;
+            };
+            let Some(exit) = server.exit() else {
+                continue;
+            };
+            self.record_backend_news(&backend.name, ServerEvent::Exited(exit));
+            let was_told = self.was_told_to_end(&backend.name);
+            if !was_told {
+                let words = last_line(&server.take_output());
+                let words =
+                    words.map_or(String::new(), |line| format!("; its last output: {line}"));
+                let fault = Fault::Backend(backend.name.clone());
+                let evidence = format!("it {exit}, and nobody had told it to{words}");
+                self.prove(fault, false, &evidence);
+            }
+        }
+    }
+
+    /// Whether a step has told a backend to end since it was started.
+    fn was_told_to_end(&self, name: &str) -> bool {
+        let is_told = |event: &&ServerEvent| matches!(event, ServerEvent::Signalled { .. });
+        self.recorder
+            .with(|seen| seen.life_of_backend(name).iter().any(is_told))
+    }
+}
