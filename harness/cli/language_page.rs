@@ -145,6 +145,15 @@ case she is still there
 
 A case that is known to fail says so with the reason, `expected: fail "issue 17"`: it fails no run as long as it does, and does when it passes.
 
+## Several servers
+
+A proxy is nothing without what stands behind it: `backend: origin origin.toml` starts that target first, in the same network and with
+processes, files and output of its own. The server's target names its address as `{origin.addr}` and its port as `{origin.port}`; a target
+that always needs it has it as a table of its own, `[backends.origin]`, and a file that has steps for it says `backend: origin`.
+`origin signal KILL`, `origin stop`, `continue` and `start`, and what is expected of its end and its output, are steps as those of `server` are
+([recipe](cookbook.md#behind-a-proxy)). The polite clients before and after such a case are left out. A backend that ends though no step
+has told it to makes the case inconclusive, with its last words: what the server does without it is not known to be its fault.
+
 ## JSON
 
 `sockdrill fmt --to json FILE` prints a file as JSON ([schema](scenario.schema.json)), for programs that write scenarios: the

@@ -61,6 +61,7 @@ fn sentence(line: &str) -> Statement {
             name: "hello".to_owned(),
             data: Data::literal("HELLO\r\n"),
         }],
+        backends: &[],
         folder: Some(Path::new("fixtures/scenarios/client")),
     };
     match statement::read(&mut Reader::new(line, known)) {
@@ -1168,6 +1169,21 @@ fn examples() -> Vec<Step> {
         _ => None,
     });
     steps.collect()
+}
+
+#[test]
+fn steps_of_backends_are_read_printed_and_written_as_json() {
+    let text = "server: proxy.toml\nbackend: origin \"my origin.toml\"\nbackend: store\n\ncase c\n  clients: alice\n\n  \
+                origin signal KILL\n  origin expect exit within 2s\n  origin start\n  store stop\n  store continue\n  \
+                store require output \"ready\"\n  alice connect\n";
+    let file = parse(text);
+    assert_eq!(file.to_string(), text);
+    assert_eq!(format("a.drill", text).unwrap(), text);
+    let json = file.to_json().unwrap();
+    assert_eq!(
+        DrillFile::from_json("a.json", &json).unwrap(),
+        file.unnumbered()
+    );
 }
 
 #[test]

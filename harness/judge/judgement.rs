@@ -54,6 +54,9 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
     if let Some(doubt) = refused(transcript, &Fault::OwnSocket).filter(|_| !is_grave) {
         return Verdict::Inconclusive(doubt);
     }
+    if let Some(doubt) = without_backend(transcript).filter(|_| !is_grave) {
+        return Verdict::Inconclusive(doubt);
+    }
     let broken = invariants(trial, transcript);
     let failed = failure.as_ref().map(FailedStep::in_its_phase);
     let failed = failed.map(|step| with_its_end(step, transcript));
@@ -123,6 +126,16 @@ fn refused(transcript: &Transcript, what: &Fault) -> Option<Doubt> {
     let mut unproven = transcript.unproven();
     let (fault, evidence) = unproven.find(|(fault, _)| *fault == what)?;
     Some(Doubt::HostRefused {
+        fault: fault.clone(),
+        evidence: evidence.to_owned(),
+    })
+}
+
+/// What of a server is not held against it: one that stands behind it has ended, and nobody had told that to.
+fn without_backend(transcript: &Transcript) -> Option<Doubt> {
+    let mut unproven = transcript.unproven();
+    let (fault, evidence) = unproven.find(|(fault, _)| matches!(fault, Fault::Backend(_)))?;
+    Some(Doubt::Unproven {
         fault: fault.clone(),
         evidence: evidence.to_owned(),
     })

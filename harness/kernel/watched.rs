@@ -2,7 +2,6 @@
 
 use super::process::{Descriptors, FileKind, Process, children_of_thread};
 use super::rest::{Activity, OutputPipe, Pace, ThreadLook, has_timer};
-use crate::model::limits::DELAY_WORTH_RECORDING;
 use crate::sys::cpu_clock::processor_time;
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -47,6 +46,10 @@ pub(crate) struct Held {
     pub(crate) sockets: usize,
     pub(crate) files: BTreeMap<FileKind, usize>,
 }
+
+/// The kernel writes down how long a thread has run at each tick of its clock, every 10 ms at most (`CONFIG_HZ`): one that is ready to
+/// run for longer, and of which nothing is written down, has no processor.
+const LONGER_THAN_A_TICK: Duration = Duration::from_millis(50);
 
 /// From here on a look at each thread takes longer than the time to the next look.
 const MANY_THREADS: usize = 32;
@@ -113,7 +116,7 @@ impl Watched {
         let threads = self.processes.iter().flat_map(|seen| &seen.threads);
         let ready = threads.filter(|seen| seen.look.pace.is_ready());
         let waiting = ready.map(|seen| self.at.saturating_duration_since(seen.since));
-        let longest = waiting.filter(|waited| *waited >= DELAY_WORTH_RECORDING);
+        let longest = waiting.filter(|waited| *waited >= LONGER_THAN_A_TICK);
         self.kept + longest.max().unwrap_or_default()
     }
 

@@ -9,6 +9,7 @@ mod host;
 
 /// What a server says itself of a defect.
 mod alarm;
+mod backends;
 /// What users name and servers send is bounded.
 mod bounds;
 /// What a server says by itself to clients that are silent. Here stands what takes longest, since tests begin in the order of
