@@ -270,7 +270,12 @@ impl Lab {
         self.supervisor.nursery()
     }
 
-    /// Whether nothing but the server and our clients is in the network.
+    /// Whether nobody but our clients can wake the server: it has a network of its own, and no backend.
+    pub(crate) fn is_secluded(&self) -> bool {
+        self.is_private() && self.backends.is_empty()
+    }
+
+    /// Whether nothing but the server, what stands behind it and our clients is in the network.
     pub(crate) fn is_private(&self) -> bool {
         self.namespaces != Namespaces::Host
     }

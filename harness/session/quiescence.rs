@@ -269,7 +269,7 @@ const LOOKS_SOON: u32 = 3;
 
 /// Whether all threads of a server wait for us alone.
 pub(super) fn is_for_us(look: &Activity, lab: &Lab) -> bool {
-    look.parked && lab.is_private()
+    look.parked && lab.is_secluded()
 }
 
 /// How many of these connections are in a state.

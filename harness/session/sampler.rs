@@ -42,7 +42,7 @@ impl Observer {
                 !has_taken && home.iter().all(|home| !is_above(sample, home, trial))
             };
             still_looks = if is_still { still_looks + 1 } else { 0 };
-            let will_not = still_looks >= LOOKS_TO_BLAME && self.lab.is_private();
+            let will_not = still_looks >= LOOKS_TO_BLAME && self.lab.is_secluded();
             if self.server().is_none() {
                 return;
             }
