@@ -119,3 +119,34 @@ fn backend_that_the_target_does_not_have_is_asked_for() {
         .code(2)
         .complains("write `backend: origin FILE`, or [backends.origin] in the target");
 }
+
+/// nginx says so where nobody stands behind it, and goes on once somebody does again.
+#[test]
+fn nginx_serves_again_once_what_stands_behind_it_does() {
+    let target = sockdrill::Target::read("fixtures/targets/more/nginx-proxy.toml".as_ref());
+    if !target.unwrap().is_installed() {
+        assert!(
+            !crate::host::is_required("nginx-light"),
+            "nginx is not installed"
+        );
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let here = std::env::current_dir().unwrap();
+    let target = here.join("fixtures/targets/more/nginx-proxy.toml");
+    let asks = "  alice send \"GET / HTTP/1.1\\r\\nHost: a\\r\\n\\r\\n\"\n";
+    let served =
+        format!("{asks}  alice expect \"HTTP/1.1 200 OK\\r\\n{{any}}\\r\\n\\r\\nHello\\n\"\n");
+    let text = format!(
+        "server: \"{}\"\nbackend: app\n\ncase the app dies, and comes again\n  clients: alice\n\n  alice connect\n{served}  \
+         app signal KILL\n  app expect exit\n{asks}  alice expect \"HTTP/1.1 502 Bad Gateway\\r\\n{{any}}</html>\\r\\n\"\n  \
+         app start\n{served}",
+        target.display()
+    );
+    let file = folder.path().join("app.drill");
+    std::fs::write(&file, text).unwrap();
+    sockdrill(&["run", &file.to_string_lossy()])
+        .run()
+        .code(0)
+        .prints("1 passed");
+}
