@@ -1,6 +1,7 @@
 //! The names in braces that a command may have, and those that are meant to be one of them.
 
 use crate::model::spelling::is_one_slip_from;
+use crate::model::template::is_name;
 
 /// What may stand in a command, its environment and its files, with what is filled in.
 const NAMES: &[&str] = &["port", "addr", "path", "dir"];
@@ -28,6 +29,24 @@ pub(crate) fn slip<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<Strin
         format!(
             "{{{name}}} is nothing that is filled in: did you mean {{{meant}}}? There are {{port}}, {{addr}} (127.0.0.1 and the \
              port), {{path}} (of a Unix socket) and {{dir}} (an empty folder)"
+        )
+    })
+}
+
+/// Says so where a text has the place of a backend that there is not, as `{origin.addr}`.
+pub(super) fn without_backend<'a>(texts: impl IntoIterator<Item = &'a str>) -> Option<String> {
+    let named = texts.into_iter().find_map(|text| {
+        let mut opened = text.match_indices('{');
+        opened.find_map(|(at, _)| {
+            let (inside, _) = text[at + 1..].split_once('}')?;
+            let (name, of_it) = inside.split_once('.')?;
+            (is_name(name) && ["addr", "port"].contains(&of_it)).then_some((inside, name))
+        })
+    });
+    named.map(|(inside, name)| {
+        format!(
+            "{{{inside}}} is filled in with where the backend {name} listens, and there is none: write `backend: {name} FILE` in the \
+             scenario, or [backends.{name}] in the target"
         )
     })
 }
@@ -67,6 +86,19 @@ mod tests {
             .iter()
             .copied()
             .find(|name| behind.starts_with(&format!("{name}}}")))
+    }
+
+    #[test]
+    fn place_of_a_backend_that_there_is_not_is_told() {
+        let told = without_backend(["--to=http://{origin.addr}/", "{port}"]).unwrap();
+        assert!(
+            told.starts_with("{origin.addr} is filled in with"),
+            "{told}"
+        );
+        assert_eq!(
+            without_backend(["{a.host} {.addr} {b c.port} {port}"]),
+            None
+        );
     }
 
     #[test]

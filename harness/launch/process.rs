@@ -1,5 +1,6 @@
 //! A command of the target that runs: its streams, its output so far, and how it ended.
 
+use super::placeholder::without_backend;
 use super::reach::write_below;
 use super::target::{Target, find_program};
 use crate::kernel::{OutputPipe, tree_of};
@@ -213,6 +214,9 @@ impl Process {
         write_files(target, &lab.reached(folder), fill)?;
         let words = target.command.iter().map(|word| fill.in_text(word));
         let words: Vec<String> = words.collect();
+        if let Some(told) = without_backend(words.iter().map(String::as_str)) {
+            return Err(Error::Usage(told));
+        }
         let program = words.first().map_or("", String::as_str).to_owned();
         let path = find_program(&program).ok_or_else(|| missing(&program, target))?;
         let mut others = target.programs.iter();

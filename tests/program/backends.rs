@@ -118,6 +118,15 @@ fn backend_that_the_target_does_not_have_is_asked_for() {
     run(&without, ASKS)
         .code(2)
         .complains("write `backend: origin FILE`, or [backends.origin] in the target");
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("proxy.toml");
+    std::fs::write(&file, &without).unwrap();
+    sockdrill(&["check", &file.to_string_lossy()])
+        .run()
+        .code(2)
+        .complains(
+            "{origin.addr} is filled in with where the backend origin listens, and there is none",
+        );
 }
 
 /// nginx says so where nobody stands behind it, and goes on once somebody does again.
