@@ -148,12 +148,64 @@ fn readme_names_every_page_for_testers() {
     assert!(missing.is_empty(), "{missing:?}");
 }
 
+/// What stands in backquotes at the beginning of the rows of a page, below one of its headings.
+fn rows(page: &str, heading: &str) -> Vec<String> {
+    let text = read(Path::new(page));
+    let (_, below) = text.split_once(&format!("\n## {heading}\n")).unwrap();
+    let section = below.split("\n## ").next().unwrap();
+    let rows = section.lines().filter_map(|line| line.strip_prefix("| `"));
+    rows.filter_map(|row| Some(row.split_once('`')?.0.to_owned()))
+        .collect()
+}
+
+#[test]
+fn what_green_means_is_said_of_every_verdict_and_every_family() {
+    let page = "docs/what-green-means.md";
+    let schema = read(Path::new("docs/report.schema.json"));
+    let schema: serde_json::Value = serde_json::from_str(&schema).unwrap();
+    let verdicts = schema["properties"]["summary"]["properties"]
+        .as_object()
+        .unwrap();
+    let mut told = rows(page, "Verdict by verdict");
+    told.sort();
+    assert_eq!(told, verdicts.keys().cloned().collect::<Vec<_>>());
+    let checks = crate::kit::sockdrill(&["list", "checks", "--format", "json"])
+        .run()
+        .stdout;
+    let checks: Vec<serde_json::Value> = serde_json::from_str(&checks).unwrap();
+    let mut families: Vec<_> = checks
+        .iter()
+        .map(|check| check["family"].as_str().unwrap().to_owned())
+        .collect();
+    families.dedup();
+    assert_eq!(rows(page, "Family by family"), families);
+}
+
+/// The rows of exit codes, without what a page says beside.
+fn codes(page: &str) -> Vec<String> {
+    let text = read(Path::new(page));
+    let rows = text
+        .lines()
+        .filter(|line| line.starts_with("| ") && line.as_bytes()[2].is_ascii_digit());
+    let cells = rows.map(|row| row.split(" | ").take(2).collect::<Vec<_>>().join(" | "));
+    cells
+        .map(|row| row.trim_end_matches(" |").to_owned())
+        .collect()
+}
+
+#[test]
+fn exit_codes_for_ci_are_those_of_the_readme() {
+    let known = codes("README.md");
+    assert_eq!(known.len(), 6);
+    assert_eq!(codes("docs/ci.md"), known);
+}
+
 #[test]
 fn links_are_those_of_prose_and_anchors_those_of_headings() {
-    let page = "# A `b` — c\n[one](x.md#y) `[no](z)`\n```sh\n# no\n[no](q)\n```\n## A b  c\n## Twice\n## Twice\n";
+    let page = "# A `b` — c\n[one](x.md#y) `[no](z)`\n```sh\n# no\n[no](q)\n```\n## A b c\n## Twice\n## Twice\n";
     assert_eq!(links(page), ["x.md#y"]);
     let found = anchors(page);
-    let known = ["a-b--c", "twice", "twice-1"].map(str::to_owned);
+    let known = ["a-b--c", "a-b-c", "twice", "twice-1"].map(str::to_owned);
     assert_eq!(found, BTreeSet::from(known));
     assert!(astray(Path::new("docs/ci.md"), "../README.md").is_some());
     assert!(astray(Path::new("README.md"), "docs/no-such-page.md").is_some());
