@@ -74,6 +74,8 @@ fn printed(command: &str, here: &Path) -> String {
     let output = Command::new("sh")
         .args(["-c", &format!("{command} 2>&1")])
         .env("PATH", format!("{}:{path}", folder.display()))
+        // What has failed is kept, and not in the home of whoever tests.
+        .env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"))
         .current_dir(here)
         .output()
         .unwrap();

@@ -26,11 +26,31 @@ case half a message, then reset
   alice expect \"hello\\n\"
 ";
 
-/// What CI systems put in the place of expressions.
+/// A scenario that a server passes which is broken elsewhere.
+const HARMLESS: &str = "\
+# Who resets nothing is served.
+server: ../server.toml
+
+case a client that comes and leaves
+  clients: alice
+
+  alice connect
+  alice send \"hello\\n\"
+  alice expect \"hello\\n\"
+";
+
+/// What CI systems put in the place of expressions at the first attempt.
 const EXPRESSIONS: &[(&str, &str)] = &[
     ("${{ matrix.part }}", "1"),
-    ("${{ github.run_attempt > 1 }}", "false"),
     ("${{ github.workspace }}", "$CI_PROJECT_DIR"),
+    ("${{ github.run_attempt > 1 }}", "false"),
+    ("${{ github.run_attempt > 1 && 'pass' || 'fail' }}", "fail"),
+];
+
+/// What GitHub puts into variables at the second one.
+const AGAIN: &[(&str, &str)] = &[
+    ("SOCKDRILL_LAST_FAILED", "true"),
+    ("SOCKDRILL_NO_TESTS", "pass"),
 ];
 
 /// Commands of a job, each of which a shell runs, and the variables that they have.
@@ -259,6 +279,42 @@ fn recipes_are_red_on_a_broken_server_whatever_is_tried_and_keep_what_was_found(
         let found = folder.path().join("target/found");
         assert!(fs::read_dir(found).unwrap().count() > 1, "{name}");
     }
+}
+
+#[test]
+fn second_attempt_tries_what_has_failed_and_nothing_else() {
+    let folder = project("\"--violate\", \"reset/mid-request\", ");
+    // The scenarios are in order, whatever the server does.
+    fs::write(folder.path().join("scenarios/reset.drill"), HARMLESS).unwrap();
+    let mut job = jobs("github.yml").remove(0);
+    for script in &mut job.scripts {
+        *script = script.replace("hash:1/2", "slice:1/1");
+    }
+    let first: Vec<_> = perform(&job, folder.path())
+        .iter()
+        .map(|one| one.1)
+        .collect();
+    assert_eq!(
+        first.iter().filter(|code| **code == 1).count(),
+        1,
+        "{first:?}"
+    );
+    for (name, value) in AGAIN {
+        assert!(
+            job.variables.iter().any(|(known, _)| known == name),
+            "{name}"
+        );
+        job.variables
+            .push(((*name).to_owned(), (*value).to_owned()));
+    }
+    let server = fs::read_to_string(folder.path().join("server.toml")).unwrap();
+    let mended = server.replace("\"--violate\", \"reset/mid-request\", ", "");
+    fs::write(folder.path().join("server.toml"), mended).unwrap();
+    let again = perform(&job, folder.path());
+    assert!(again.iter().all(|one| one.1 == 0), "{again:?}");
+    let told = &again.last().unwrap().2;
+    assert!(told.contains("pass          reset/mid-request"), "{told}");
+    assert!(!told.contains("bytes/"), "{told}");
 }
 
 #[test]
