@@ -64,3 +64,23 @@ const ADVICE: &[&str] = &[
     "Docker, as another user: run with --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined",
     "without a namespace, sockdrill runs servers on the plain host and skips what needs a network of its own",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handbook_gives_the_same_advice() {
+        let page = include_str!("../../docs/ci.md");
+        let mut seen = 0;
+        for advice in ADVICE {
+            let words = advice
+                .split_once("run with ")
+                .or_else(|| advice.split_once("later: "));
+            let Some((_, words)) = words else { continue };
+            assert!(page.contains(words), "{words}");
+            seen += 1;
+        }
+        assert_eq!(seen, 3);
+    }
+}

@@ -323,7 +323,7 @@ fn recipes_are_those_that_the_page_shows() {
     for entry in fs::read_dir("ci/recipes").unwrap() {
         let path = entry.unwrap().path();
         let text = fs::read_to_string(&path).unwrap();
-        let is_shown = page.contains(&format!("\n{}```", text));
+        let is_shown = page.contains(&format!("\n{text}```"));
         assert!(
             is_shown,
             "docs/ci.md does not show {} as it is",

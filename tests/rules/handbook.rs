@@ -201,6 +201,22 @@ fn exit_codes_for_ci_are_those_of_the_readme() {
 }
 
 #[test]
+fn profile_of_the_readme_is_one() {
+    let readme = read(Path::new("README.md"));
+    let blocks = readme.split("```toml\n").skip(1);
+    let mut seen = 0;
+    for block in blocks.filter_map(|rest| rest.split("```").next()) {
+        let profile = sockdrill::Profile::parse("your-server", block);
+        assert!(
+            profile.is_ok_and(|profile| profile.has_dialogue()),
+            "{block}"
+        );
+        seen += 1;
+    }
+    assert_eq!(seen, 1);
+}
+
+#[test]
 fn links_are_those_of_prose_and_anchors_those_of_headings() {
     let page = "# A `b` — c\n[one](x.md#y) `[no](z)`\n```sh\n# no\n[no](q)\n```\n## A b c\n## Twice\n## Twice\n";
     assert_eq!(links(page), ["x.md#y"]);
