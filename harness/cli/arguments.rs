@@ -134,7 +134,7 @@ pub(super) enum Listing {
 pub(super) enum Format {
     Text,
     Json,
-    /// A page of documentation: of checks, with the observations, or of steps.
+    /// A page of documentation: of checks, with the observations, of promises, with all words of a profile, or of steps.
     Markdown,
     /// A grammar by which editors colour scenario files; of steps only.
     Textmate,

@@ -60,6 +60,27 @@ fn say_whether(is_there: bool, what: &str) {
 const ADVICE: &[&str] = &[
     "Ubuntu 23.10 and later: sysctl kernel.apparmor_restrict_unprivileged_userns=0",
     "Debian before 11: sysctl kernel.unprivileged_userns_clone=1",
-    "Docker: run with --security-opt seccomp=unconfined --cap-add SYS_ADMIN, or as it is with --isolation host",
+    "Docker, as root: run with --cap-add SYS_ADMIN --security-opt seccomp=unconfined --security-opt apparmor=unconfined",
+    "Docker, as another user: run with --security-opt seccomp=unconfined --security-opt apparmor=unconfined --security-opt systempaths=unconfined",
     "without a namespace, sockdrill runs servers on the plain host and skips what needs a network of its own",
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn handbook_gives_the_same_advice() {
+        let page = include_str!("../../docs/ci.md");
+        let mut seen = 0;
+        for advice in ADVICE {
+            let words = advice
+                .split_once("run with ")
+                .or_else(|| advice.split_once("later: "));
+            let Some((_, words)) = words else { continue };
+            assert!(page.contains(words), "{words}");
+            seen += 1;
+        }
+        assert_eq!(seen, 3);
+    }
+}

@@ -5,6 +5,7 @@ use super::grammar::grammar;
 use super::language_page::language_page;
 use super::markdown::checks_page;
 use super::output::say;
+use super::profile_page::profile_page;
 use crate::checks;
 use crate::checks::observations::{self, OBSERVATIONS, Observation};
 use crate::drill;
@@ -49,10 +50,11 @@ pub(super) fn list(what: Listing, format: Format) -> Result<ExitCode, Error> {
     match (format, what) {
         (Format::Json, _) => print_rows(rows, true),
         (Format::Markdown, Listing::Checks) => say(checks_page().trim_end()),
+        (Format::Markdown, Listing::Promises) => say(profile_page().trim_end()),
         (Format::Markdown, Listing::Steps) => say(language_page().trim_end()),
         (Format::Markdown, _) => {
             return Err(Error::Usage(
-                "only `list checks`, which holds the observations too, and `list steps` have a --format markdown"
+                "only `list checks`, which holds the observations too, `list promises` and `list steps` have a --format markdown"
                     .to_owned(),
             ));
         }

@@ -101,6 +101,6 @@ pub(super) fn checks_page() -> String {
 }
 
 /// Text in which nothing ends a cell of a table.
-fn cell(text: &str) -> String {
+pub(super) fn cell(text: &str) -> String {
     text.replace('|', "\\|")
 }

@@ -22,6 +22,7 @@ mod log;
 mod man;
 mod markdown;
 mod output;
+mod profile_page;
 mod record;
 mod repeat;
 mod report;

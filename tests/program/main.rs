@@ -75,6 +75,8 @@ mod proof;
 mod reach;
 /// What the front page and the pages of `docs` show is what the program prints.
 mod readme;
+/// The recipes for CI do what they say.
+mod recipes;
 /// Reference servers in this process keep their promises, whoever their clients are.
 mod reference;
 /// Every command that a report prints repeats its failure when it is pasted into a shell.

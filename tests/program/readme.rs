@@ -74,6 +74,8 @@ fn printed(command: &str, here: &Path) -> String {
     let output = Command::new("sh")
         .args(["-c", &format!("{command} 2>&1")])
         .env("PATH", format!("{}:{path}", folder.display()))
+        // What has failed is kept, and not in the home of whoever tests.
+        .env("XDG_STATE_HOME", env!("CARGO_TARGET_TMPDIR"))
         .current_dir(here)
         .output()
         .unwrap();
@@ -200,23 +202,64 @@ fn doings(text: &str) -> Vec<Doing<'_>> {
     all
 }
 
-#[test]
-fn first_scenario_comes_about_word_for_word_in_an_empty_folder() {
-    let page = Path::new("docs/first-scenario.md");
+/// Why a page is not true, if it is not, where all that it has its reader do is done in an empty folder; and how many
+/// commands that were.
+fn followed(page: &Path) -> (usize, Vec<String>) {
     let text = std::fs::read_to_string(page).unwrap();
     let folder = tempfile::tempdir().unwrap();
     let mut typed = 0;
+    let mut wrong = Vec::new();
     for doing in doings(&text) {
         match doing {
             Doing::Saves(file, body) => {
                 std::fs::write(folder.path().join(file), format!("{body}\n")).unwrap();
             }
             Doing::Types(example) => {
-                let wrong = untrue_in(folder.path(), page, &example);
-                assert!(wrong.is_none(), "{}", wrong.unwrap_or_default());
+                wrong.extend(untrue_in(folder.path(), page, &example));
                 typed += 1;
             }
         }
     }
-    assert_eq!(typed, 4);
+    (typed, wrong)
+}
+
+#[test]
+fn walks_of_the_handbook_come_about_word_for_word_in_empty_folders() {
+    // Each page has a folder of its own, and servers mostly wait.
+    let pages = pages();
+    let all: Vec<_> = std::thread::scope(|scope| {
+        let walks: Vec<_> = pages
+            .iter()
+            .map(|page| (page, scope.spawn(|| followed(page))))
+            .collect();
+        let walks = walks.into_iter();
+        walks
+            .map(|(page, walk)| (page, walk.join().unwrap()))
+            .collect()
+    });
+    let walks: Vec<_> = all.iter().filter(|(_, (typed, _))| *typed > 0).collect();
+    let named: Vec<_> = walks
+        .iter()
+        .map(|(page, _)| page.to_string_lossy())
+        .collect();
+    for page in [
+        "docs/first-scenario.md",
+        "docs/profiles.md",
+        "docs/reading-a-failure.md",
+    ] {
+        assert!(named.iter().any(|name| name == page), "{page}: {named:?}");
+    }
+    let wrong: Vec<_> = all
+        .iter()
+        .flat_map(|(_, (_, wrong))| wrong.as_slice())
+        .collect();
+    assert!(
+        wrong.is_empty(),
+        "{}",
+        wrong
+            .iter()
+            .map(|one| one.as_str())
+            .collect::<Vec<_>>()
+            .join("\n\n")
+    );
 }

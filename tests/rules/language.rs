@@ -1,4 +1,4 @@
-//! What is made of the tables of the language: its page, the grammar of editors, and the cookbook.
+//! What is made of the tables of the language and of profiles: their pages, the grammar of editors, and the cookbook.
 
 use crate::kit::sockdrill;
 use std::fmt::Write as _;
@@ -20,6 +20,15 @@ fn page_of_the_language_is_what_the_program_prints() {
         .stdout;
     let renew = "sockdrill list steps --format markdown > docs/language.md";
     demand("docs/language.md", &printed, renew);
+}
+
+#[test]
+fn page_of_profiles_is_what_the_program_prints() {
+    let printed = sockdrill(&["list", "promises", "--format", "markdown"])
+        .run()
+        .stdout;
+    let renew = "sockdrill list promises --format markdown > docs/promises.md";
+    demand("docs/promises.md", &printed, renew);
 }
 
 #[test]

@@ -5,6 +5,8 @@ mod kit;
 
 /// The checks that there are, their permanent ids, and the page that lists them.
 mod catalogue;
+/// The handbook has all of its pages, and no link of it leads nowhere.
+mod handbook;
 /// What is made of the tables of the language.
 mod language;
 /// The crate keeps the order of modules that it declares, and a `mod.rs` is a roof.
