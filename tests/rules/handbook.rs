@@ -181,6 +181,43 @@ fn what_green_means_is_said_of_every_verdict_and_every_family() {
     assert_eq!(rows(page, "Family by family"), families);
 }
 
+/// What stands between the backquotes of the program's complaint about a word that there is not, in this table of a target.
+fn words_of_a_target(table: &str) -> BTreeSet<String> {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("a.toml");
+    let text = format!("command = [\"true\"]\n{table}nonsense = 1\n");
+    std::fs::write(&file, text).unwrap();
+    let run = crate::kit::sockdrill(&["check", &file.to_string_lossy()]).run();
+    let (_, known) = run.stderr.split_once("expected one of ").unwrap();
+    known
+        .split('`')
+        .skip(1)
+        .step_by(2)
+        .map(str::to_owned)
+        .collect()
+}
+
+#[test]
+fn page_of_target_files_has_every_word_and_its_example_is_one() {
+    let page = "docs/targets.md";
+    let told = rows(page, "Every word").into_iter();
+    let name = |word: String| word.trim_matches(['[', ']']).replace(".NAME", "");
+    assert_eq!(
+        told.map(name).collect::<BTreeSet<_>>(),
+        words_of_a_target("")
+    );
+    let text = read(Path::new(page));
+    for table in ["[lab]\n", "[[known]]\n"] {
+        for word in words_of_a_target(table) {
+            assert!(text.contains(&word), "{table}{word}");
+        }
+    }
+    let (_, example) = text.split_once("```toml\n").unwrap();
+    let example = example.split("```").next().unwrap();
+    let target = sockdrill::Target::parse("shop", example, Path::new("")).unwrap();
+    assert!(target.backends.contains_key("store"));
+}
+
 /// The rows of exit codes, without what a page says beside.
 fn codes(page: &str) -> Vec<String> {
     let text = read(Path::new(page));
