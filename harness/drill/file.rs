@@ -323,7 +323,7 @@ fn forget(lines: &mut [Line]) {
     }
 }
 
-/// The step that a line says of a case with these clients; `place` is where the line stands.
+/// The step that a line says of a case with these clients and backends; `place` is where the line stands.
 ///
 /// # Errors
 /// The line says no step.
@@ -331,6 +331,7 @@ pub(crate) fn step_of(
     place: (&str, usize),
     line: &str,
     clients: &[ClientGroup],
+    backends: &[Backend],
 ) -> Result<Step, Error> {
     let (file, number) = place;
     let text = line;
@@ -338,7 +339,7 @@ pub(crate) fn step_of(
     let known = Known {
         clients,
         payloads: &[],
-        backends: &[],
+        backends,
         // Files are looked for where the program runs.
         folder: Some(Path::new("")),
     };

@@ -162,7 +162,7 @@ impl Client {
             members: 1,
         }];
         let line = format!("{} {line}", self.name);
-        match step_of((place.file(), place.line() as usize), &line, &group) {
+        match step_of((place.file(), place.line() as usize), &line, &group, &[]) {
             Ok(Move::Client { action, .. }) => self.does(action),
             Ok(_) => panic!("`{line}` is no step of a client"),
             Err(error) => panic!("{error}"),

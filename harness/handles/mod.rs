@@ -5,6 +5,7 @@
 //!
 #![doc = include_str!("../../docs/rust.md")]
 
+mod backend;
 mod client;
 mod evidence;
 mod failure;
@@ -18,6 +19,7 @@ mod stage;
 mod start;
 mod step;
 
+pub use backend::Backend;
 pub use client::Client;
 pub use evidence::Socket;
 pub use heard::Heard;

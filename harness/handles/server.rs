@@ -1,5 +1,6 @@
 //! The handle on a running server.
 
+use super::backend::Backend;
 use super::client::Client;
 use super::evidence::{Socket, open_files, sockets_of};
 use super::failure::{Test, fail};
@@ -109,6 +110,20 @@ impl Server {
         Arrive::of(client.connect(), client)
     }
 
+    /// The server of this name that stands behind it.
+    ///
+    /// # Panics
+    /// Its target has no backend of that name.
+    #[track_caller]
+    pub fn backend(&self, name: &str) -> Backend {
+        let mut names = self.lab.backends().iter().map(|(name, _)| name);
+        assert!(
+            names.any(|known| known == name),
+            "the target has no backend called {name}"
+        );
+        Backend::of(&self.stage, name)
+    }
+
     /// Where clients reach the server, which for other programs is only so on the plain host. `None` where that is a path.
     pub fn address(&self) -> Option<SocketAddr> {
         match &self.place.address {
@@ -163,7 +178,7 @@ impl Server {
     pub fn step(&self, line: &str) -> Step {
         let place = Location::caller();
         let line = format!("server {line}");
-        let step = step_of((place.file(), place.line() as usize), &line, &[]);
+        let step = step_of((place.file(), place.line() as usize), &line, &[], &[]);
         match step {
             Ok(step) => self.step_of(step),
             Err(error) => panic!("{error}"),

@@ -467,3 +467,48 @@ async fn failure_is_told_where_no_server_starts_any_more_for_a_smaller_one() {
         "{text}"
     );
 }
+
+/// The proxy of the recipe, before a server of lines in capitals.
+fn proxy() -> Target {
+    let of = |file: &str| format!("fixtures/scenarios/backend/{file}");
+    let command = ["python3", &of("proxy.py"), "{port}", "{origin.addr}"];
+    let mut proxy = Target::command(command, Profile::unknown());
+    let origin = Target::command(["python3", &of("origin.py"), "{port}"], Profile::unknown());
+    proxy.backends.insert("origin".to_owned(), origin);
+    proxy
+}
+
+#[tokio::test]
+async fn what_stands_behind_a_server_takes_steps_too() {
+    let server = Server::start(&proxy()).await.unwrap();
+    let alice = server.connect("alice").await;
+    alice.send("hi\n").await;
+    alice.expect("HI\n").await;
+    let origin = server.backend("origin");
+    origin.step("expect output \"asked for hi\"").await;
+    origin.signal(Signal::Kill).await;
+    origin.step("expect exit").await;
+    alice.send("hi\n").await;
+    alice.expect("NOBODY THERE\n").await;
+    origin.restart().await;
+    alice.send("hi\n").await;
+    alice.expect("HI\n").await;
+    alice.close().await;
+    server.finish().await;
+}
+
+#[tokio::test]
+async fn what_a_backend_has_not_done_fails_a_test_in_its_words() {
+    let server = Server::start(&proxy()).alone().await.unwrap();
+    let origin = server.backend("origin");
+    let said = failure(async {
+        origin.step("expect output \"asked\" within 300ms").await;
+    })
+    .await;
+    assert!(
+        said.contains("the backend origin has not printed \"asked\" within 300ms"),
+        "{said}"
+    );
+    let said = failure(async { drop(server.backend("orgin")) }).await;
+    assert!(said.contains("no backend called orgin"), "{said}");
+}
