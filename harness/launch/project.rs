@@ -4,7 +4,7 @@ use super::options::{Options, options};
 use super::target::{RawTarget, Target};
 use crate::model::error::Error;
 use crate::model::profile::{Mistake, Profile, RawProfile};
-use crate::model::spelling::nearest;
+use crate::model::spelling::{nearest, toml_mistake};
 use crate::model::text_file::Kind;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
@@ -98,7 +98,7 @@ impl Project {
             file: file.display().to_string(),
             message,
         };
-        let not_toml = |error: toml::de::Error| malformed(error.to_string().trim().to_owned());
+        let not_toml = |error: toml::de::Error| malformed(toml_mistake(&error));
         let tables = DeTable::parse(&text).map_err(not_toml)?;
         refuse_unknown_tables(tables.get_ref())
             .map_err(|mistake| malformed(mistake.shown(&text)))?;

@@ -10,6 +10,7 @@ use crate::model::address;
 use crate::model::date::Date;
 use crate::model::error::Error;
 use crate::model::profile::{Mistake, Profile, RawProfile, RawPromises, Transport};
+use crate::model::spelling::toml_mistake;
 use crate::model::template::is_name;
 use crate::sys::root_plan::Writes;
 use serde::Deserialize;
@@ -244,7 +245,7 @@ impl Target {
     ) -> Result<Self, Error> {
         let raw = toml::from_str(text).map_err(|error| Error::Malformed {
             file: name.to_owned(),
-            message: error.to_string().trim().to_owned(),
+            message: toml_mistake(&error),
         })?;
         Self::from_raw(name, raw, text, folder, profile)
     }

@@ -4,7 +4,7 @@ use crate::model::data::{Data, Source};
 use crate::model::error::Error;
 use crate::model::literal::{self, LiteralError};
 use crate::model::server_action::Signal;
-use crate::model::spelling::did_you_mean;
+use crate::model::spelling::{did_you_mean, toml_mistake};
 use crate::model::template::Template;
 use crate::model::text_file::Kind;
 use crate::model::unasked::Unasked;
@@ -712,7 +712,7 @@ impl Profile {
             message,
         };
         let raw: RawProfile =
-            toml::from_str(text).map_err(|error| malformed(error.to_string().trim().to_owned()))?;
+            toml::from_str(text).map_err(|error| malformed(toml_mistake(&error)))?;
         Self::from_raw(name, raw, text).map_err(|mistake| malformed(mistake.shown(text)))
     }
 

@@ -27,9 +27,41 @@ pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a s
     near.map_or_else(String::new, |near| format!("; did you mean `{near}`?"))
 }
 
+/// What is wrong in a TOML text, with what was most likely meant by a word that there is not.
+pub(crate) fn toml_mistake(error: &toml::de::Error) -> String {
+    let message = error.message();
+    // serde tells it so, and each word in backquotes.
+    let is_unknown = ["unknown field", "unknown variant"]
+        .iter()
+        .any(|kind| message.starts_with(kind));
+    let mut words = message.split('`').skip(1).step_by(2).filter(|_| is_unknown);
+    let meant = words.next().map(|word| did_you_mean(word, words));
+    format!("{}{}", error.to_string().trim(), meant.unwrap_or_default())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn word_that_a_toml_text_may_not_have_is_guessed_at() {
+        #[derive(Debug, serde::Deserialize)]
+        #[serde(deny_unknown_fields)]
+        struct Options {
+            #[serde(rename = "idle-timeout")]
+            _idle: Option<String>,
+            #[serde(rename = "backlog")]
+            _backlog: Option<u32>,
+        }
+        let mistake = |text| toml_mistake(&toml::from_str::<Options>(text).unwrap_err());
+        let told = mistake("idle-timout = '2s'");
+        assert!(
+            told.ends_with("`backlog`; did you mean `idle-timeout`?"),
+            "{told}"
+        );
+        assert!(mistake("x = 1").ends_with("`backlog`"));
+        assert!(!mistake("backlog = 'many'").contains("did you mean"));
+    }
 
     #[test]
     fn nearest_word_is_a_slip_of_the_finger_away() {
