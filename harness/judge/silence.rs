@@ -128,7 +128,7 @@ impl Silences {
                 self.ended.remove(id);
                 self.over.remove(id);
             }
-            ClientEvent::Sent(_) => {
+            ClientEvent::Sent(_) | ClientEvent::Hello { .. } | ClientEvent::SentOfRecords(_) => {
                 self.break_silence(*id, event.at);
                 self.asks(*id, event.at);
                 self.waiting.insert(*id);

@@ -23,6 +23,8 @@ pub(crate) enum Action {
         /// The next step does not wait until all is sent.
         background: bool,
     },
+    /// Begins a TLS handshake on its connection, and does not wait for its end.
+    StartTls(TlsOptions),
     /// Sends one out-of-band byte (`MSG_OOB`, tcp(7)).
     SendUrgent(u8),
     /// Sends one byte together with an open descriptor (`SCM_RIGHTS`, unix(7)).
@@ -76,6 +78,33 @@ pub(crate) struct ConnectOptions {
     pub same_port: bool,
 }
 
+/// How a client begins to speak TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TlsOptions {
+    /// The host that it asks for (RFC 6066, section 3); none where it names none.
+    pub name: Option<String>,
+    /// The protocols that it offers to speak inside (RFC 7301), the one that it likes best first.
+    pub protocols: Vec<String>,
+    /// Where the ClientHello is divided.
+    pub segmentation: Segmentation,
+    /// The pause between segments; without one, each waits until the server has read the one before.
+    pub every: Option<Duration>,
+    /// Only so many bytes of the ClientHello are ever sent.
+    pub first: Option<usize>,
+}
+
+impl Default for TlsOptions {
+    fn default() -> Self {
+        Self {
+            name: None,
+            protocols: Vec::new(),
+            segmentation: Segmentation::Whole,
+            every: None,
+            first: None,
+        }
+    }
+}
+
 /// A reader's speed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ReadRate {
@@ -122,6 +151,7 @@ impl Action {
                     .with_all(every.map(Argument::Every))
                     .with_all(background)
             }
+            Self::StartTls(options) => options.form(),
             Self::SendUrgent(byte) => Form::new("send-urgent", "send_urgent", Does::Talks)
                 .needing(Need::SendingSide)
                 .only_over(Over::Tcp)
@@ -251,6 +281,45 @@ impl Action {
             within.get_or_insert(limit.saturating_add(what.not_before()));
         }
         limited
+    }
+}
+
+impl TlsOptions {
+    /// Whether it is to be cut where nothing is sent.
+    pub(crate) fn is_not_cut(&self) -> bool {
+        let end = self.first.unwrap_or(usize::MAX);
+        match &self.segmentation {
+            Segmentation::At(positions) => !positions.iter().all(|at| (1..end).contains(at)),
+            Segmentation::Whole | Segmentation::Pieces(_) => false,
+        }
+    }
+
+    /// Whether it is to be cut, or to end, where a ClientHello of so many bytes has none.
+    pub(crate) fn is_longer_than(&self, hello: usize) -> bool {
+        let last = match &self.segmentation {
+            Segmentation::At(positions) => positions.last().copied().unwrap_or(0),
+            Segmentation::Whole | Segmentation::Pieces(_) => 0,
+        };
+        self.first.unwrap_or(0).max(last) >= hello
+    }
+
+    fn form(&self) -> Form<'_> {
+        let protocols = self.protocols.as_slice();
+        let arguments = [
+            self.name
+                .as_ref()
+                .map(|name| Argument::Texts("name", std::slice::from_ref(name))),
+            (!protocols.is_empty()).then_some(Argument::Texts("alpn", protocols)),
+            (self.segmentation != Segmentation::Whole)
+                .then_some(Argument::Segmentation(&self.segmentation)),
+            self.every.map(Argument::Every),
+            self.first.map(|bytes| Argument::Setting("first", bytes)),
+        ];
+        Form::new("start-tls", "", Does::Talks)
+            .needing(Need::SendingSide)
+            .only_over(Over::Streams)
+            .with_all(arguments.into_iter().flatten())
+            .in_python(Python::Nothing("it does not speak TLS"))
     }
 }
 

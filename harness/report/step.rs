@@ -68,6 +68,20 @@ pub(super) fn of_client(
         }
         Expectation::Full => has_come(&format!("{client}'s queue did not become full of replies")),
         Expectation::Connected => has_come(&format!("{client} could not connect")),
+        Expectation::Secured => {
+            let what = format!("{client}'s TLS handshake was not completed");
+            let read_no_more = match how {
+                Ended::StandsStill(unread) => format!(", and does not read {unread} bytes"),
+                _ => String::new(),
+            };
+            match instead {
+                Instead::SoFar(_) if !rests.is_empty() => {
+                    format!("{what}, and nothing more will come: the server waits{read_no_more}")
+                }
+                Instead::SoFar(_) => format!("{what}{within}"),
+                other => format!("{what}{within}: {other}"),
+            }
+        }
         Expectation::Accepted => {
             has_come(&format!("the server did not accept {client}'s connection"))
         }
@@ -247,6 +261,7 @@ pub(super) fn unproven(fault: &Fault) -> String {
             Expectation::HeldBack => "the client was not held back".to_owned(),
             Expectation::Full => "replies still fit the client's queue".to_owned(),
             Expectation::Connected => "the client could not connect".to_owned(),
+            Expectation::Secured => "the client's TLS handshake was not completed".to_owned(),
             Expectation::Nothing | Expectation::Silence => {
                 "the client had been answered already".to_owned()
             }

@@ -16,6 +16,7 @@ mod idle;
 mod interpreter;
 mod observer;
 mod open_files;
+mod outgoing;
 mod own_delay;
 mod penalties;
 mod phases;
@@ -27,6 +28,11 @@ mod server_steps;
 mod socket;
 mod sources;
 mod starting;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
 mod told;
 mod turn;
 

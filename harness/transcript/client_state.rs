@@ -165,12 +165,23 @@ enum Link {
     },
 }
 
+/// How far a client has come with TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Tls {
+    #[default]
+    None,
+    Begun,
+    Secured,
+    Failed(String),
+}
+
 /// What one client has seen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ClientState {
     /// What the server may say to it at any time.
     unasked: Unasked,
     link: Link,
+    tls: Tls,
     /// Bytes received and not yet consumed by an expectation.
     stream: Stream,
     datagrams: VecDeque<Vec<u8>>,
@@ -195,8 +206,10 @@ pub(crate) struct ClientState {
     /// How long it has waited for what came last.
     waited: Option<Duration>,
     send_failed: Option<String>,
-    /// Bytes that have come to this client.
+    /// Bytes that have come to this client: what it reads of them is less where it speaks TLS.
     received_bytes: u64,
+    /// How many of them came before it began to.
+    received_before_tls: u64,
     /// Bytes that the server had sent when its socket died, those among them that were acknowledged not counted.
     unacknowledged_bytes: u64,
     acknowledged_bytes: u64,
@@ -242,6 +255,19 @@ impl ClientState {
             }
             // Whoever has spoken is no longer kept from the server.
             ClientEvent::Sent(_) => (self.taken, self.deferred) = (false, false),
+            ClientEvent::SentOfRecords(_) => self.taken = false,
+            ClientEvent::Hello { .. } => {
+                (self.taken, self.deferred) = (false, false);
+                if self.tls == Tls::None {
+                    self.tls = Tls::Begun;
+                    self.received_before_tls = self.received_bytes;
+                }
+            }
+            ClientEvent::Secured { .. } => self.tls = Tls::Secured,
+            ClientEvent::TlsFailed(why) => self.tls = Tls::Failed(why.clone()),
+            ClientEvent::TlsOver { came_bytes, .. } => {
+                self.received_bytes = self.received_before_tls + came_bytes;
+            }
             ClientEvent::SendFailed(error) => self.send_failed = Some(error.clone()),
             ClientEvent::Nothing(_) => self.nothing = true,
             ClientEvent::Received(bytes) => {
@@ -282,6 +308,8 @@ impl ClientState {
             | ClientEvent::Vanished
             | ClientEvent::SentPart(_)
             | ClientEvent::SentWithoutSource(_)
+            | ClientEvent::SaidAll
+            | ClientEvent::HeardAll
             | ClientEvent::Stalled
             | ClientEvent::Late(_)
             | ClientEvent::Unsent { .. }
@@ -408,6 +436,10 @@ impl ClientState {
                 Link::Failed { error, .. } => {
                     Progress::Broken(Instead::NotConnected(error.clone()))
                 }
+            },
+            Expectation::Secured => match self.tls {
+                Tls::Secured => Progress::Met,
+                _ => self.why_not_more().map_or(Progress::Pending, Progress::Broken),
             },
             Expectation::Refused => match &self.link {
                 Link::Failed { refused: true, .. } => Progress::Met,
@@ -564,6 +596,9 @@ impl ClientState {
 
     /// Why no more bytes can come, where that is so.
     fn why_not_more(&self) -> Option<Instead> {
+        if let Tls::Failed(why) = &self.tls {
+            return Some(Instead::NotSecured(why.clone()));
+        }
         let sending = self.send_failed.clone();
         if let Some(end) = self.ended {
             let got = self.so_far();
@@ -788,6 +823,7 @@ impl ClientStates {
                         | ClientEvent::Received(_)
                         | ClientEvent::Datagram { .. }
                         | ClientEvent::Ended(_)
+                        | ClientEvent::Secured { .. }
                 );
                 if comes {
                     client.came_last = Some(at);

@@ -160,6 +160,39 @@ pub(crate) enum ClientEvent {
     NotTaken(u32),
     /// It handed so many bytes to the kernel of something longer, when it left.
     SentPart(u64),
+    /// It handed bytes of its ClientHello to the kernel, which begins TLS.
+    Hello {
+        /// The first of them.
+        from: usize,
+        /// The one behind the last.
+        to: usize,
+        /// How many it has.
+        of: usize,
+    },
+    /// It handed so many bytes of TLS records to the kernel, the last of which are yet to come.
+    SentOfRecords(u64),
+    /// The TLS handshake is complete.
+    Secured {
+        /// The version of the protocol.
+        version: String,
+        /// The cipher suite.
+        cipher: String,
+        /// The protocol that both have chosen to speak inside (RFC 7301).
+        protocol: Option<String>,
+    },
+    /// TLS has failed, in the handshake or behind it.
+    TlsFailed(String),
+    /// It said that it has said all (`close_notify`, RFC 8446, section 6.1).
+    SaidAll,
+    /// The server said so.
+    HeardAll,
+    /// The connection that spoke TLS has ended.
+    TlsOver {
+        /// How many bytes of TLS have come.
+        came_bytes: u64,
+        /// The server has ended it without saying that it has said all.
+        is_cut: bool,
+    },
     /// It handed a datagram of so many bytes to the kernel that names no sender.
     SentWithoutSource(usize),
     /// The kernel refused its bytes.
@@ -750,6 +783,7 @@ impl Transcript {
         let sent = self.events.iter().map(|event| match &event.what {
             What::Client(_, ClientEvent::Sent(bytes)) => bytes.len() as u64,
             What::Client(_, ClientEvent::SentPart(bytes)) => *bytes,
+            What::Client(_, ClientEvent::Hello { from, to, .. }) => (to - from) as u64,
             _ => 0,
         });
         sent.sum()
@@ -1011,6 +1045,29 @@ impl fmt::Display for ClientEvent {
                     f,
                     "* its connection lies in the accept queue, one of {many}"
                 )
+            }
+            Self::Hello { from: 0, to, of } if to == of => write!(f, "> ClientHello, {of} bytes"),
+            Self::Hello { from, to, of } => {
+                write!(f, "> ClientHello, bytes {from} to {to} of {of}")
+            }
+            Self::SentOfRecords(bytes) => write!(f, "> {bytes} bytes of TLS records"),
+            Self::Secured {
+                version,
+                cipher,
+                protocol,
+            } => {
+                write!(f, "* is secured: {version}, {cipher}")?;
+                match protocol {
+                    Some(protocol) => write!(f, ", ALPN {protocol}"),
+                    None => Ok(()),
+                }
+            }
+            Self::TlsFailed(why) => write!(f, "* TLS fails: {why}"),
+            Self::SaidAll => f.write_str("> close_notify"),
+            Self::HeardAll => f.write_str("< close_notify"),
+            Self::TlsOver { came_bytes, is_cut } => {
+                write!(f, "* {came_bytes} bytes of TLS have come in all")?;
+                f.write_str(if *is_cut { ", and no close_notify" } else { "" })
             }
             Self::SentPart(bytes) => write!(f, "> the first {bytes} bytes of more"),
             Self::SentWithoutSource(bytes) => {
