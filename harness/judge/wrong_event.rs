@@ -44,6 +44,7 @@ fn shows(line: &EventLine, instead: &Instead) -> bool {
         Instead::Wrong { .. } | Instead::Got(_) | Instead::GotBeforeEnd(_) => ["< \""].iter(),
         // How far the server reads no client sees.
         Instead::AllRead | Instead::ReadOn => [].iter(),
+        Instead::NotSecured(_) => ["* TLS fails"].iter(),
         _ => ["< ", "is ", "> fails"].iter(),
     };
     begins.any(|begin| line.text.starts_with(begin))

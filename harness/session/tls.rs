@@ -36,6 +36,8 @@ pub(super) struct Tls {
     came_bytes: Cell<u64>,
     /// The server has said that it has said all.
     has_heard_all: Cell<bool>,
+    /// It has said so itself, and says nothing more.
+    has_said_all: Cell<bool>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +81,7 @@ impl Tls {
             is_mute: Cell::default(),
             came_bytes: Cell::default(),
             has_heard_all: Cell::default(),
+            has_said_all: Cell::default(),
         };
         let hello = tls.collect();
         if let Some(first) = options.first {
@@ -90,7 +93,7 @@ impl Tls {
 
     /// Makes records of a text; how many bytes they take, or nothing where others are being let go piece by piece.
     pub(super) fn say(&self, text: &[u8], is_held: bool) -> Option<usize> {
-        if self.is_held.get() || self.stage.get() != Stage::Secured {
+        if !self.may_speak() {
             return None;
         }
         self.is_held.set(is_held);
@@ -104,6 +107,7 @@ impl Tls {
         match self.stage.get() {
             Stage::Handshake => "the TLS handshake is not complete",
             Stage::Failed => "TLS has failed",
+            Stage::Secured if self.has_said_all.get() => "close_notify has been said",
             Stage::Secured => "TLS records that are cut into pieces are still being sent",
         }
     }
@@ -118,12 +122,16 @@ impl Tls {
         });
     }
 
-    /// Says that it has said all, where there is somebody who would understand.
+    fn may_speak(&self) -> bool {
+        self.stage.get() == Stage::Secured && !self.is_held.get() && !self.has_said_all.get()
+    }
+
+    /// Says that it has said all, where there is somebody who would understand; whether the kernel has taken it.
     pub(super) fn say_all(&self, socket: &OwnedFd, count: &Cell<u64>) -> bool {
-        let may_speak = self.stage.get() == Stage::Secured && !self.is_held.get();
-        if !may_speak {
+        if !self.may_speak() {
             return false;
         }
+        self.has_said_all.set(true);
         self.connection.borrow_mut().send_close_notify();
         self.collect();
         let _ = self.write(socket, count);
@@ -196,6 +204,10 @@ impl Tls {
         self.collect();
         // Where the kernel takes no more, who reads goes on with it.
         let _ = self.write(socket, count);
+        // Who has said that it has said all may wait to hear the same (RFC 5246, section 7.2.1).
+        if self.has_heard_all.get() && self.say_all(socket, count) {
+            heard.push(Heard::Told(ClientEvent::SaidAll));
+        }
         heard
     }
 

@@ -1066,7 +1066,7 @@ impl fmt::Display for ClientEvent {
             Self::SaidAll => f.write_str("> close_notify"),
             Self::HeardAll => f.write_str("< close_notify"),
             Self::TlsOver { came_bytes, is_cut } => {
-                write!(f, "* {came_bytes} bytes of TLS have come in all")?;
+                write!(f, "* {came_bytes} bytes have come since TLS began")?;
                 f.write_str(if *is_cut { ", and no close_notify" } else { "" })
             }
             Self::SentPart(bytes) => write!(f, "> the first {bytes} bytes of more"),
