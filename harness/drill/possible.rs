@@ -278,17 +278,21 @@ const LEAST_OF_A_RECORD: usize = 21;
 
 impl Tls {
     fn after(self, action: &Action) -> Self {
-        match (action, action.awaited()) {
-            (Action::StartTls(options), _) if options.first.is_some() => Self::CutShort,
-            (Action::StartTls(_), _) => Self::Begun,
-            (_, Some(Expectation::Secured)) => Self::Secured,
+        match action {
+            Action::StartTls(options) if options.first.is_some() => Self::CutShort,
+            Action::StartTls(_) => Self::Begun,
+            action if action.awaits(&Expectation::Secured) => Self::Secured,
             _ => self,
         }
     }
 
     fn lacks(self, action: &Action) -> Option<Lack> {
-        let is_awaited = action.awaited() == Some(&Expectation::Secured);
+        let is_awaited = action.awaits(&Expectation::Secured);
         match (action, self) {
+            (Action::StartTls(_), _) if cfg!(not(feature = "tls")) => Some((
+                "this sockdrill speaks no TLS",
+                "build it with its feature `tls`",
+            )),
             (Action::StartTls(options), Self::None) => options.is_not_cut().then_some((
                 "the ClientHello is not cut there",
                 "write positions inside of what is sent of it, in bytes from its beginning",

@@ -580,10 +580,6 @@ fn send(line: &mut Reader<'_>) -> Read<Action> {
 }
 
 fn start_tls(line: &mut Reader<'_>) -> Read<Action> {
-    if cfg!(not(feature = "tls")) {
-        let mistake = Diagnostic::new(line.last(), "this sockdrill speaks no TLS");
-        return Err(mistake.label("build it with its feature `tls`"));
-    }
     let tail = line.choices(&[NAME, PROTOCOLS, PIECES, CUT, EVERY, FIRST])?;
     Ok(Action::StartTls(TlsOptions {
         name: tail.name,

@@ -218,6 +218,14 @@ impl Action {
         }
     }
 
+    /// Whether this is what it waits for, whenever it may come.
+    pub(crate) fn awaits(&self, wanted: &Expectation) -> bool {
+        match self.awaited() {
+            Some(Expectation::NotBefore { what, .. }) => **what == *wanted,
+            what => what == Some(wanted),
+        }
+    }
+
     fn awaited_mut(&mut self) -> Option<&mut Expectation> {
         match self {
             Self::Expect { what, .. } | Self::Require { what, .. } => Some(what),

@@ -215,7 +215,9 @@ impl fmt::Display for Argument<'_> {
             Self::Texts(name, texts) => {
                 f.write_str(name)?;
                 let quoted = |text: &String| literal::escaped(text.as_bytes());
-                texts.iter().try_for_each(|text| write!(f, " \"{}\"", quoted(text)))
+                texts
+                    .iter()
+                    .try_for_each(|text| write!(f, " \"{}\"", quoted(text)))
             }
             Self::Byte(byte) => write!(f, "\"{}\"", literal::escaped(&[*byte])),
             Self::Size(bytes) => Size(*bytes).fmt(f),

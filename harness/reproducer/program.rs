@@ -103,7 +103,8 @@ fn first_unsayable(scenario: &Scenario) -> Option<String> {
     let mut steps = steps.filter(|line| {
         line.action().is_some_and(|action| {
             matches!(action, Action::StartTls(_))
-                || !action.variables().is_empty() || action.awaited().is_some_and(is_unsayable)
+                || !action.variables().is_empty()
+                || action.awaited().is_some_and(is_unsayable)
         })
     });
     steps.next().map(|line| line.step.text(&scenario.clients))

@@ -11,8 +11,8 @@ use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, Server
 use rustls::crypto::{CryptoProvider, ring};
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
 use rustls::{
-    AlertDescription, ClientConfig, ClientConnection, DigitallySignedStruct, Error, ProtocolVersion,
-    SignatureScheme,
+    AlertDescription, ClientConfig, ClientConnection, DigitallySignedStruct, Error,
+    ProtocolVersion, SignatureScheme,
 };
 use std::cell::{Cell, RefCell};
 use std::collections::VecDeque;
@@ -395,7 +395,8 @@ mod tests {
         let [Heard::Told(ClientEvent::TlsFailed(why))] = heard.as_slice() else {
             panic!("{heard:?}");
         };
-        let said = "what the server said in the handshake is no TLS: \"HTTP/1.1 400 Bad Request\\r\\n\"";
+        let said =
+            "what the server said in the handshake is no TLS: \"HTTP/1.1 400 Bad Request\\r\\n\"";
         assert_eq!(why, said);
     }
 }

@@ -439,7 +439,9 @@ impl ClientState {
             },
             Expectation::Secured => match self.tls {
                 Tls::Secured => Progress::Met,
-                _ => self.why_not_more().map_or(Progress::Pending, Progress::Broken),
+                _ => self
+                    .why_not_more()
+                    .map_or(Progress::Pending, Progress::Broken),
             },
             Expectation::Refused => match &self.link {
                 Link::Failed { refused: true, .. } => Progress::Met,
@@ -1270,6 +1272,78 @@ mod tests {
         assert!(!of(&[ClientEvent::Deferred, spoke]));
         assert!(!of(&[ClientEvent::Accepted]));
         assert!(!of(&[]));
+    }
+
+    fn hello() -> ClientEvent {
+        ClientEvent::Hello {
+            from: 0,
+            to: 200,
+            of: 200,
+        }
+    }
+
+    fn secured() -> ClientEvent {
+        ClientEvent::Secured {
+            version: "TLS 1.3".to_owned(),
+            cipher: "TLS13_AES_128_GCM_SHA256".to_owned(),
+            protocol: None,
+        }
+    }
+
+    #[test]
+    fn client_is_secured_until_tls_fails_whatever_comes_behind_that() {
+        let of = |events: &[ClientEvent]| seen(&Expectation::Secured, events, false);
+        assert_eq!(of(&[connected(false), hello()]), Progress::Pending);
+        assert_eq!(of(&[connected(false), hello(), secured()]), Progress::Met);
+        // Segments of the hello that the server has answered already change nothing.
+        assert_eq!(
+            of(&[connected(false), hello(), secured(), hello()]),
+            Progress::Met
+        );
+        let why = "the server ended the handshake with alert `handshake_failure`";
+        let failed = ClientEvent::TlsFailed(why.to_owned());
+        let end = ClientEvent::Ended(End::Fin);
+        let events = [connected(false), hello(), failed, end.clone()];
+        let broken = Progress::Broken(Instead::NotSecured(why.to_owned()));
+        assert_eq!(of(&events), broken);
+        assert_eq!(seen(&data_of("HELLO"), &events, false), broken);
+        let ended = of(&[connected(false), hello(), end]);
+        assert!(
+            matches!(ended, Progress::Broken(Instead::EndedAfter { .. })),
+            "{ended:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_read_over_tls_is_less_than_what_has_come_and_nothing_of_that_is_lost() {
+        let dies = ClientEvent::ServerSocketDestroyed {
+            lost_bytes: 30,
+            delivered_bytes: 1_070,
+        };
+        let events = |came_bytes| {
+            let over = ClientEvent::TlsOver {
+                came_bytes,
+                is_cut: false,
+            };
+            let before = [connected(false), received(b"220 go"), hello(), secured()];
+            let behind = [received(b"hello"), over, dies.clone()];
+            [before.to_vec(), behind.to_vec()].concat()
+        };
+        // What has come may not be acknowledged.
+        assert_eq!(after(&events(1_094)).lost_bytes(), 0);
+        assert_eq!(after(&events(1_080)).lost_bytes(), 14);
+    }
+
+    #[test]
+    fn who_says_hello_has_spoken() {
+        let of = |events: &[ClientEvent]| {
+            let state = after(events);
+            (state.is_deferred(), state.taken)
+        };
+        assert_eq!(of(&[ClientEvent::Deferred, hello()]), (false, false));
+        assert_eq!(of(&[ClientEvent::Taken, hello()]), (false, false));
+        let part = ClientEvent::SentOfRecords(5);
+        assert_eq!(of(&[ClientEvent::Taken, part]), (false, false));
     }
 
     #[test]

@@ -25,14 +25,6 @@ fn case(steps: &str) -> String {
     case
 }
 
-/// What has been written of a case, which is refused before anything runs.
-fn refused(steps: &str) -> Run {
-    let folder = tempfile::tempdir().unwrap();
-    let file = folder.path().join("case.drill");
-    std::fs::write(&file, format!("server: echo\n\n{}", case(steps))).unwrap();
-    sockdrill(&["run"]).arg(&file).run().code(2)
-}
-
 const EXCHANGE: &str = "alice connect
 alice start-tls name \"localhost\" alpn \"capitals\" \"http/1.1\"
 alice expect secured within 10s
@@ -45,7 +37,10 @@ alice never \"password\"
 
 #[test]
 fn versions_ciphers_and_what_is_spoken_inside_are_told() {
-    for (ways, version) in [(&[][..], "TLS 1.3, TLS13_"), (&["1.2"], "TLS 1.2, TLS_ECDHE_")] {
+    for (ways, version) in [
+        (&[][..], "TLS 1.3, TLS13_"),
+        (&["1.2"], "TLS 1.2, TLS_ECDHE_"),
+    ] {
         let run = against(ways, EXCHANGE).code(0);
         run.prints(format!("alice * is secured: {version}"))
             .prints(", ALPN capitals")
@@ -88,7 +83,8 @@ server expect rest
 ";
     for version in ["1.2", "1.3"] {
         let run = against(&[version], steps).code(0);
-        run.prints("alice < close_notify").prints("bytes have come since TLS began");
+        run.prints("alice < close_notify")
+            .prints("bytes have come since TLS began");
     }
 }
 
@@ -110,9 +106,12 @@ fn only_the_beginning_of_a_hello_comes_and_then_whatever_is_said_next() {
         let steps = format!(
             "mallory connect\nmallory start-tls first 100B in pieces of 40B\nmallory {end}\n{EXCHANGE}"
         );
-        against(&[], &steps).code(0).prints("mallory > ClientHello, bytes 80 to 100 of");
+        against(&[], &steps)
+            .code(0)
+            .prints("mallory > ClientHello, bytes 80 to 100 of");
     }
-    let steps = "mallory connect\nmallory start-tls first 100B\nmallory expect fin or reset within 10s\n";
+    let steps =
+        "mallory connect\nmallory start-tls first 100B\nmallory expect fin or reset within 10s\n";
     against(&[], steps).code(0);
 }
 
@@ -127,7 +126,8 @@ fn server_that_dies_of_a_reset_inside_of_a_handshake_has_crashed() {
 
 #[test]
 fn server_that_waits_for_the_rest_of_a_hello_serves_nobody_else() {
-    let steps = format!("mallory connect\nmallory start-tls first 100B\nmallory require taken\n{EXCHANGE}");
+    let steps =
+        format!("mallory connect\nmallory start-tls first 100B\nmallory require taken\n{EXCHANGE}");
     against(&[], &steps).code(0);
     let told = against(&["hangs"], &steps).code(1);
     told.prints("alice");
@@ -175,53 +175,19 @@ fn server_that_speaks_no_tls_is_told_with_what_it_said() {
         "alice's TLS handshake was not completed: the server ended the handshake with alert `handshake_failure`",
     )
     .prints("actual    the server ended the handshake with alert `handshake_failure`");
-    let marked = told.stdout.lines().find(|line| line.trim().starts_with('!'));
+    let marked = told
+        .stdout
+        .lines()
+        .find(|line| line.trim().starts_with('!'));
     assert!(marked.unwrap().contains("TLS fails"), "{marked:?}");
-}
-
-#[test]
-fn steps_that_cannot_happen_over_tls_are_told_before_anything_runs() {
-    let begun = "alice connect\nalice start-tls first 100B\n";
-    for (steps, told) in [
-        ("alice start-tls\n", "alice has no connection yet"),
-        (
-            "alice connect\nalice start-tls\nalice send \"x\"\n",
-            "alice may be in the middle of its TLS handshake",
-        ),
-        ("alice connect\nalice expect secured\n", "alice has not begun TLS"),
-        (
-            &format!("{begun}alice expect secured\n"),
-            "alice sends only a part of its ClientHello, and is never secured",
-        ),
-        (
-            &format!("{begun}alice send \"x\"\n"),
-            "alice sends only a part of its ClientHello, and nothing behind it",
-        ),
-        (
-            &format!("{begun}alice start-tls\n"),
-            "alice has begun TLS on this connection already",
-        ),
-        (
-            "alice connect\nalice start-tls first 10B cut at 10\n",
-            "the ClientHello is not cut there",
-        ),
-        (
-            "alice connect\nalice start-tls name \"127.0.0.1\"\n",
-            "this is no name of a host",
-        ),
-        (
-            "alice connect\nalice start-tls alpn \"\"\n",
-            "this is no name of a protocol",
-        ),
-    ] {
-        refused(steps).complains(told);
-    }
 }
 
 #[test]
 fn hello_that_is_not_cut_where_it_was_to_be_proves_nothing() {
     let steps = "alice connect\nalice start-tls cut at 60000\nalice expect secured\n";
-    against(&[], steps).code(3).prints("bytes, and is not cut there");
+    against(&[], steps)
+        .code(3)
+        .prints("bytes, and is not cut there");
 }
 
 #[test]
