@@ -1372,7 +1372,7 @@ impl Driver {
 
     /// Says the rest of what TLS says by itself, where there is some: the kernel did not take it at once.
     async fn say_rest(&self) {
-        let tls = self.tls.get().filter(|tls| tls.has_more());
+        let tls = self.tls.get().filter(|tls| tls.needs_a_hand());
         let said = match tls {
             Some(tls) => tls.flush(&self.socket, &self.sent).await,
             None => std::future::pending().await,

@@ -41,7 +41,7 @@ impl Tls {
         match *self {}
     }
 
-    pub(super) fn has_more(&self) -> bool {
+    pub(super) fn needs_a_hand(&self) -> bool {
         match *self {}
     }
 

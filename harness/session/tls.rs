@@ -29,6 +29,8 @@ pub(super) struct Tls {
     outgoing: RefCell<VecDeque<u8>>,
     /// How many bytes of them may go now.
     ready: Cell<usize>,
+    /// How many are at it to hand them to the kernel.
+    hands: Cell<usize>,
     /// Nothing goes but what is let go.
     is_held: Cell<bool>,
     /// Nothing goes any more: only a part of the ClientHello does.
@@ -77,6 +79,7 @@ impl Tls {
             stage: Cell::new(Stage::Handshake),
             outgoing: RefCell::default(),
             ready: Cell::default(),
+            hands: Cell::default(),
             is_held: Cell::new(true),
             is_mute: Cell::default(),
             came_bytes: Cell::default(),
@@ -158,14 +161,15 @@ impl Tls {
         records.len()
     }
 
-    /// Whether something may go that has not gone.
-    pub(super) fn has_more(&self) -> bool {
-        self.ready.get() > 0
+    /// Whether something may go that nobody hands to the kernel: who says something does that himself, and tells when it is done.
+    pub(super) fn needs_a_hand(&self) -> bool {
+        self.ready.get() > 0 && self.hands.get() == 0
     }
 
     /// Hands what may go to the kernel.
     pub(super) async fn flush(&self, socket: &Socket, count: &Cell<u64>) -> Result<(), Errno> {
-        while self.has_more() {
+        let _hand = Hand::of(self);
+        while self.ready.get() > 0 {
             let mut guard = socket.writable().await.map_err(|_| Errno::BADF)?;
             let attempt = guard.try_io(|socket| Ok(self.write(socket.get_ref(), count)?));
             if let Ok(Err(error)) = attempt {
@@ -177,7 +181,7 @@ impl Tls {
 
     /// Hands as much of it to the kernel as that takes at once.
     fn write(&self, socket: &OwnedFd, count: &Cell<u64>) -> Result<(), Errno> {
-        while self.has_more() {
+        while self.ready.get() > 0 {
             let mut outgoing = self.outgoing.borrow_mut();
             let (first, _) = outgoing.as_slices();
             let first = &first[..first.len().min(self.ready.get())];
@@ -202,8 +206,10 @@ impl Tls {
             self.hear_next(bytes, &mut heard);
         }
         self.collect();
-        // Where the kernel takes no more, who reads goes on with it.
-        let _ = self.write(socket, count);
+        if self.needs_a_hand() {
+            // Where the kernel takes no more, who reads goes on with it.
+            let _ = self.write(socket, count);
+        }
         // Who has said that it has said all may wait to hear the same (RFC 5246, section 7.2.1).
         if self.has_heard_all.get() && self.say_all(socket, count) {
             heard.push(Heard::Told(ClientEvent::SaidAll));
@@ -248,6 +254,22 @@ impl Tls {
             came_bytes: self.came_bytes.get(),
             is_cut: is_orderly && is_secured && !self.has_heard_all.get(),
         }
+    }
+}
+
+/// Somebody who is at it to hand records to the kernel.
+struct Hand<'a>(&'a Cell<usize>);
+
+impl<'a> Hand<'a> {
+    fn of(tls: &'a Tls) -> Self {
+        tls.hands.set(tls.hands.get() + 1);
+        Self(&tls.hands)
+    }
+}
+
+impl Drop for Hand<'_> {
+    fn drop(&mut self) {
+        self.0.set(self.0.get() - 1);
     }
 }
 
