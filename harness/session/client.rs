@@ -489,10 +489,22 @@ impl Client {
                 let has_been_taken = link.sent.get() == 0 && link.is_accepted.get();
                 // What another host's server has taken nobody sees.
                 let is_taken = self.is_far || has_been_taken || self.is_taken();
-                self.has_written_all() && (is_taken || self.has_ended())
+                let is_over = is_taken && self.has_been_told(link) || self.has_ended();
+                self.has_written_all() && is_over
             }
             None => true,
         }
+    }
+
+    /// Whether nothing of what the server says is still on its way to who speaks TLS, and reads. What TLS says by itself, such as
+    /// session tickets, holds up what comes behind it until it is acknowledged (RFC 896), which may take 40 ms.
+    fn has_been_told(&self, link: &Link) -> bool {
+        let reads = link.mode.now.get() == ReadMode::Free;
+        if link.tls.get().is_none() || !reads || self.is_far {
+            return true;
+        }
+        let is_empty = |row: Row| row.send_queue == 0;
+        self.server_row().is_none_or(is_empty) && !is_readable(link)
     }
 
     /// Until when it is itself busy saying what it says in the background. A server that does not take it ends that.

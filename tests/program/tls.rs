@@ -149,6 +149,20 @@ crowd close
 }
 
 #[test]
+fn what_must_never_come_is_found_behind_what_tls_says_by_itself() {
+    let steps = "alice connect
+alice never \"HELLO\"
+alice start-tls
+alice expect secured
+alice send \"hello\\n\"
+";
+    for version in ["1.2", "1.3"] {
+        let told = against(&[version], steps).code(1);
+        told.prints("\"HELLO\" came to alice, to whom it must never come");
+    }
+}
+
+#[test]
 fn tls_begins_where_the_scenario_says_so() {
     let steps = "alice connect
 alice send \"STARTTLS\\r\\n\"
