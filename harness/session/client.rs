@@ -1391,7 +1391,7 @@ impl Driver {
         };
         if said.is_err() {
             // That nothing more can be said is told by what is read.
-            std::future::pending().await
+            std::future::pending::<()>().await;
         }
     }
 

@@ -45,7 +45,6 @@ impl Tls {
         match *self {}
     }
 
-    #[expect(clippy::unused_async, reason = "the other one has to wait")]
     pub(super) async fn flush(&self, _: &Socket, _: &Cell<u64>) -> Result<(), Errno> {
         match *self {}
     }
