@@ -1996,6 +1996,12 @@ fn steps_that_cannot_happen_over_tls_are_told() {
         ),
         (
             connect,
+            "expect secured after 1s",
+            "alice has not begun TLS",
+        ),
+        (begun, "send \"x\" in pieces of 1B", "nothing behind it"),
+        (
+            connect,
             "start-tls first 10B cut at 10",
             "the ClientHello is not cut there",
         ),
@@ -2037,6 +2043,7 @@ fn records_are_cut_behind_the_length_of_their_text() {
     // A header of five bytes and a tag of sixteen are there in any case.
     parse(&steps("25"));
     assert!(message(&steps("26")).contains("the data is not cut there"));
+    // A handshake of the connection before is none of the next.
     let plain = message(&steps("25").replace("cut at 4", "cut at 5"));
     assert!(plain.contains("the data is not cut there"), "{plain}");
 }

@@ -378,3 +378,46 @@ impl fmt::Display for Action {
         self.form().fmt(f)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hello(segmentation: Segmentation, first: Option<usize>) -> TlsOptions {
+        TlsOptions {
+            segmentation,
+            first,
+            ..TlsOptions::default()
+        }
+    }
+
+    #[test]
+    fn hello_is_cut_inside_of_what_is_sent_of_it() {
+        let cut = |at: &[usize], first| hello(Segmentation::At(at.to_vec()), first);
+        assert!(!cut(&[1, 99], Some(100)).is_not_cut());
+        assert!(cut(&[1, 100], Some(100)).is_not_cut());
+        assert!(cut(&[0, 5], None).is_not_cut());
+        assert!(!cut(&[9_999], None).is_not_cut());
+        assert!(!hello(Segmentation::Pieces(5), Some(3)).is_not_cut());
+    }
+
+    #[test]
+    fn hello_has_to_have_the_bytes_at_which_it_is_cut_or_ends() {
+        let cut = |at: &[usize], first| hello(Segmentation::At(at.to_vec()), first);
+        assert!(!cut(&[1, 217], None).is_longer_than(218));
+        assert!(cut(&[1, 218], None).is_longer_than(218));
+        assert!(!hello(Segmentation::Whole, Some(217)).is_longer_than(218));
+        assert!(hello(Segmentation::Whole, Some(218)).is_longer_than(218));
+        assert!(!hello(Segmentation::Pieces(900), None).is_longer_than(218));
+    }
+
+    #[test]
+    fn time_of_a_paced_hello_is_that_of_a_long_one() {
+        let paced = TlsOptions {
+            every: Some(Duration::from_millis(10)),
+            ..hello(Segmentation::Pieces(1), None)
+        };
+        let time = Action::StartTls(paced).form().time_written();
+        assert_eq!(time, Duration::from_millis(5_120));
+    }
+}

@@ -327,6 +327,22 @@ mod tests {
     }
 
     #[test]
+    fn handshake_that_is_not_completed_is_told_with_what_was_seen() {
+        let told = |how, instead| of_client("alice", &Expectation::Secured, how, &instead);
+        let nothing = || Instead::SoFar(Got::Nothing);
+        let limit = Ended::OutOfTime(Duration::from_secs(2));
+        let what = "alice's TLS handshake was not completed";
+        assert_eq!(told(limit, nothing()), format!("{what} within 2s"));
+        let rests = format!("{what}, and nothing more will come: the server waits");
+        assert_eq!(told(Ended::Settled, nothing()), rests);
+        let unread = format!("{rests}, and does not read 100 bytes");
+        assert_eq!(told(Ended::StandsStill(100), nothing()), unread);
+        let failed = Instead::NotSecured("the server ended it".to_owned());
+        let why = format!("{what}: the server ended it");
+        assert_eq!(told(Ended::Done, failed), why);
+    }
+
+    #[test]
     fn server_that_reads_on_is_told_in_one_sentence() {
         let step = Box::new(Cause::StepFailed {
             client: "mallory".to_owned(),

@@ -1623,13 +1623,56 @@ mod tests {
             of(ALICE, connected()),
             of(BOB, connected()),
             of(ALICE, sent(b"abc")),
-            of(BOB, ClientEvent::SentPart(40)),
+            of(BOB, ClientEvent::SentPart(30)),
+            of(BOB, hello(100, 110)),
             of(BOB, received(b"x")),
         ]);
         assert_eq!(both.connections(), 2);
         assert_eq!(both.sent_bytes(), 43);
         assert!(!both.shows_deferral());
         assert!(seen(vec![of(BOB, ClientEvent::Deferred)]).shows_deferral());
+    }
+
+    fn hello(from: usize, to: usize) -> ClientEvent {
+        let of = 218;
+        ClientEvent::Hello { from, to, of }
+    }
+
+    #[test]
+    fn what_is_said_and_heard_of_tls_is_told() {
+        let secured = |protocol: Option<&str>| ClientEvent::Secured {
+            version: "TLS 1.3".to_owned(),
+            cipher: "TLS13_AES_128_GCM_SHA256".to_owned(),
+            protocol: protocol.map(str::to_owned),
+        };
+        let over = |is_cut| ClientEvent::TlsOver {
+            came_bytes: 787,
+            is_cut,
+        };
+        for (event, told) in [
+            (hello(0, 218), "> ClientHello, 218 bytes"),
+            (hello(0, 100), "> ClientHello, bytes 0 to 100 of 218"),
+            (hello(100, 218), "> ClientHello, bytes 100 to 218 of 218"),
+            (ClientEvent::SentOfRecords(5), "> 5 bytes of TLS records"),
+            (
+                secured(None),
+                "* is secured: TLS 1.3, TLS13_AES_128_GCM_SHA256",
+            ),
+            (
+                secured(Some("h2")),
+                "* is secured: TLS 1.3, TLS13_AES_128_GCM_SHA256, ALPN h2",
+            ),
+            (ClientEvent::TlsFailed("no".to_owned()), "* TLS fails: no"),
+            (ClientEvent::SaidAll, "> close_notify"),
+            (ClientEvent::HeardAll, "< close_notify"),
+            (over(false), "* 787 bytes have come since TLS began"),
+            (
+                over(true),
+                "* 787 bytes have come since TLS began, and no close_notify",
+            ),
+        ] {
+            assert_eq!(event.to_string(), told);
+        }
     }
 
     /// What is told of these events of two clients, without the times.

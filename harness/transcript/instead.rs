@@ -427,6 +427,7 @@ mod tests {
             (Instead::EndedOtherwise(End::Reset), "reset"),
             (Instead::Established, "connected"),
             (Instead::NotRefused(String::new()), "not-connected"),
+            (Instead::NotSecured(String::new()), "not-secured"),
             (Instead::ReadOn, "read"),
             (Instead::Processes(2), "runs"),
             (Instead::AcceptQueue(None), "queue"),
