@@ -111,6 +111,39 @@ case what is sent comes back
   alice expect hex "00ff"
 ```
 
+## TLS
+
+A client begins TLS on a connection that it has, at once or behind what a protocol says before that, and text is what is said and heard inside
+from there on:
+
+    alice connect
+    alice send "STARTTLS\r\n"
+    alice expect "220{line}\n"
+    alice start-tls name "localhost" alpn "smtp"
+    alice expect secured within 2s
+    alice send "EHLO me\r\n"
+
+`start-tls` says the ClientHello, cut and paced as `send` is, and goes on; `expect secured` waits for the end of the handshake. What
+else there is means this over TLS:
+
+| step | over TLS |
+| --- | --- |
+| `start-tls` with `cut at` or `in pieces of` | divides the ClientHello as it is sent: byte 0 is the first of its record, whose header has five bytes. It has other bytes each time, and as many for the same name and protocols |
+| `start-tls first 100B` | sends so much of the ClientHello and nothing behind it, until the connection is reset, left or ended, or the server gives up: `expect fin or reset within 10s` |
+| `send` with `cut at` or `in pieces of` | divides the records that the text is sent in, not the text: byte 0 is the first of the header of the first record. A record holds up to 16 KiB of text (RFC 8446, section 5.1). In the transcript the text stands where the last of its bytes is sent. Nothing else can be sent over the connection meanwhile |
+| `half-close`, `close` | say `close_notify`, then FIN; before the handshake is complete, FIN alone |
+| `reset`, `vanish`, `stall`, `read`, `send-urgent` | are what they are without TLS: `read 1B` reads a byte of a record, and who stalls answers no handshake either |
+| `expect "text"`, `never`, `silence`, captures | are about text. What TLS says by itself, such as session tickets, is no text |
+| `expect taken`, `held-back`, `all bytes first` | are about all bytes, those of records too |
+| `expect fin` | is about the connection. A `close_notify` of the server is shown in the transcript, is answered by one at once (RFC 5246, section 7.2.1), and is no end; a FIN without it is a FIN, and the transcript tells that there was none |
+
+An alert of the server, and whatever else makes TLS fail, breaks each expectation of text, and of `secured`, with what was seen. It is TLS 1.2 or
+1.3, as the server chooses; the transcript has the version, the cipher suite and the protocol that both speak inside. **Certificates are
+not verified**: neither the name nor the time nor who has signed them. Nothing is resumed, and no client has a certificate.
+
+The harness's own clients, who look whether the server still serves, speak no TLS: a profile of such a server has no exchange unless that
+is said before TLS begins.
+
 ## What cases share
 
 Above the first case stands what holds for all of them: the server, tags, limits, promises, payloads, and a `setup` whose steps

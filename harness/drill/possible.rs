@@ -79,8 +79,20 @@ struct Client {
     asks_nobody: bool,
     /// It ended its connection without a FIN.
     has_cut_it_off: bool,
+    /// How far it has come with TLS.
+    tls: Tls,
     /// It will not read from the next one: said where there is none, this holds for the one to come.
     will_stall: bool,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Tls {
+    #[default]
+    None,
+    Begun,
+    /// Only a part of its ClientHello was sent.
+    CutShort,
+    Secured,
 }
 
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
@@ -184,6 +196,9 @@ fn take(
         if form.does == Does::Talks {
             client.asks_nobody = has_ended;
         }
+        if let Step::Client { action, .. } = step {
+            client.tls = client.tls.after(action);
+        }
         client.has_cut_it_off |= matches!(step, Step::Client { action, .. } if action.cuts_off());
     }
     state.change(form.does);
@@ -208,6 +223,9 @@ impl Client {
 
     /// What has no effect, or cannot come of what it has done.
     fn acts_in_vain(self, action: &Action) -> Option<Lack> {
+        if let Some(lack) = self.tls.lacks(action) {
+            return Some(lack);
+        }
         match action {
             Action::Expect { what, .. } | Action::Require { what, .. } => {
                 (*what == Expectation::TimeWait && self.has_cut_it_off).then_some((
@@ -221,7 +239,7 @@ impl Client {
                 ..
             } => {
                 let inside = match data.variables().is_empty() {
-                    true => 1..data.length(),
+                    true => 1..data.length() + self.tls.least_beside_data(),
                     // Behind a variable nobody knows where a byte stands.
                     false => 1..data.known_length() + 1,
                 };
@@ -246,11 +264,68 @@ impl Client {
             Does::Connects => {
                 self.stalls = std::mem::take(&mut self.will_stall);
                 (self.heard_of_end, self.has_cut_it_off) = (false, false);
+                self.tls = Tls::None;
             }
             Does::HearsOfEnd => self.heard_of_end = true,
             _ => {}
         }
         self.connection.change(does);
+    }
+}
+
+/// What a record takes beside the data in it, where that is least: a header of five bytes (RFC 8446, section 5.1) and a tag of 16.
+const LEAST_OF_A_RECORD: usize = 21;
+
+impl Tls {
+    fn after(self, action: &Action) -> Self {
+        match action {
+            Action::StartTls(options) if options.first.is_some() => Self::CutShort,
+            Action::StartTls(_) => Self::Begun,
+            action if action.awaits(&Expectation::Secured) => Self::Secured,
+            _ => self,
+        }
+    }
+
+    fn lacks(self, action: &Action) -> Option<Lack> {
+        let is_awaited = action.awaits(&Expectation::Secured);
+        match (action, self) {
+            (Action::StartTls(_), _) if cfg!(not(feature = "tls")) => Some((
+                "this sockdrill speaks no TLS",
+                "build it with its feature `tls`",
+            )),
+            (Action::StartTls(options), Self::None) => options.is_not_cut().then_some((
+                "the ClientHello is not cut there",
+                "write positions inside of what is sent of it, in bytes from its beginning",
+            )),
+            (Action::StartTls(_), _) => Some((
+                "NAME has begun TLS on this connection already",
+                "write `NAME connect` above",
+            )),
+            (_, Self::None) if is_awaited => {
+                Some(("NAME has not begun TLS", "write `NAME start-tls` above"))
+            }
+            (_, Self::CutShort) if is_awaited => Some((
+                "NAME sends only a part of its ClientHello, and is never secured",
+                "take `first` away from `NAME start-tls`",
+            )),
+            (Action::Send { .. }, Self::CutShort) => Some((
+                "NAME sends only a part of its ClientHello, and nothing behind it",
+                "take `first` away from `NAME start-tls`",
+            )),
+            (Action::Send { .. }, Self::Begun) => Some((
+                "NAME may be in the middle of its TLS handshake",
+                "write `NAME expect secured` above",
+            )),
+            _ => None,
+        }
+    }
+
+    /// How many bytes are sent with data, at least.
+    fn least_beside_data(self) -> usize {
+        match self {
+            Self::Secured => LEAST_OF_A_RECORD,
+            Self::None | Self::Begun | Self::CutShort => 0,
+        }
     }
 }
 

@@ -5,7 +5,7 @@ use super::diagnostic::Diagnostic;
 use super::payload;
 use super::reader::{Choice, Read, Reader, Verb, words};
 use super::tokens::Kind;
-use crate::model::action::{Action, ConnectOptions, ReadRate};
+use crate::model::action::{Action, ConnectOptions, ReadRate, TlsOptions};
 use crate::model::data::{Data, Segmentation, Source};
 use crate::model::expectation::{End, Expectation, ServerExpectation};
 use crate::model::form::Wait;
@@ -27,6 +27,13 @@ pub(super) const ACTIONS: &[Verb<Action>] = &[
         about: "Sends data in one segment or several; without a pause each waits until the server has read the one before.",
         example: "alice send \"hello\" cut at 2 every 10ms",
         read: send,
+    },
+    Verb {
+        usage: "start-tls [name \"HOST\"] [alpn \"PROTOCOL\"…] [in pieces of SIZE | cut at POSITION…] [every DURATION] [first SIZE]",
+        about: "Begins a TLS handshake on the connection and does not wait for its end; `first` sends only so much of the \
+                ClientHello, and nothing behind it.",
+        example: "alice start-tls name \"localhost\" alpn \"h2\" in pieces of 1B",
+        read: start_tls,
     },
     Verb {
         usage: "send-urgent \"BYTE\"",
@@ -346,6 +353,7 @@ pub(super) const STATES: &[(Expectation, &str)] = &[
     ),
     (Expectation::Connected, "The handshake is complete."),
     (Expectation::Pending, "The handshake is still unanswered."),
+    (Expectation::Secured, "The TLS handshake is complete."),
     (Expectation::Refused, "The connection is refused."),
     (
         Expectation::Accepted,
@@ -406,6 +414,9 @@ struct Tail {
     all_bytes_first: bool,
     after: Option<Duration>,
     within: Option<Duration>,
+    name: Option<String>,
+    protocols: Vec<String>,
+    first: Option<usize>,
 }
 
 const SEED: Choice<Tail> = ("seed", |tail, line| {
@@ -452,6 +463,47 @@ const WITHIN: Choice<Tail> = ("within", |tail, line| {
     let time = line.duration()?;
     once(tail.within.replace(time), line)
 });
+
+const NAME: Choice<Tail> = ("name", |tail, line| {
+    let name = line.text("the name of a host, such as \"localhost\"")?;
+    match name.is_empty() || !is_host(&name) {
+        true => Err(Diagnostic::new(line.last(), "this is no name of a host")
+            .label("write a name such as \"localhost\"; who comes to an address names none")),
+        false => {
+            tail.name = Some(name);
+            Ok(())
+        }
+    }
+});
+const PROTOCOLS: Choice<Tail> = ("alpn", |tail, line| {
+    while tail.protocols.is_empty() || line.peek().is_some_and(|next| next.kind == Kind::Quoted) {
+        let protocol = line.text("a protocol, such as \"h2\"")?;
+        // One byte says how long each is (RFC 7301, section 3.1).
+        if !(1..=255).contains(&protocol.len()) {
+            let mistake = Diagnostic::new(line.last(), "this is no name of a protocol");
+            return Err(mistake.label("write 1 to 255 bytes, such as \"http/1.1\""));
+        }
+        tail.protocols.push(protocol);
+    }
+    Ok(())
+});
+const FIRST: Choice<Tail> = ("first", |tail, line| {
+    tail.first = Some(line.some_size()?);
+    Ok(())
+});
+
+/// Whether it is a name of the domain name system (RFC 1123, section 2.1), and no address.
+fn is_host(name: &str) -> bool {
+    let is_label = |label: &str| {
+        (1..=63).contains(&label.len())
+            && !label.starts_with('-')
+            && !label.ends_with('-')
+            && label
+                .bytes()
+                .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_')
+    };
+    name.len() <= 253 && name.split('.').all(is_label) && name.parse::<std::net::IpAddr>().is_err()
+}
 
 /// Makes sure that no way has brought a time before.
 fn once(before: Option<Duration>, line: &Reader<'_>) -> Read<()> {
@@ -525,6 +577,17 @@ fn send(line: &mut Reader<'_>) -> Read<Action> {
         every: tail.every,
         background: tail.background,
     })
+}
+
+fn start_tls(line: &mut Reader<'_>) -> Read<Action> {
+    let tail = line.choices(&[NAME, PROTOCOLS, PIECES, CUT, EVERY, FIRST])?;
+    Ok(Action::StartTls(TlsOptions {
+        name: tail.name,
+        protocols: tail.protocols,
+        segmentation: tail.segmentation.unwrap_or(Segmentation::Whole),
+        every: tail.every,
+        first: tail.first,
+    }))
 }
 
 /// Data that is not nothing.

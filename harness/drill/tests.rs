@@ -5,7 +5,7 @@ use super::statement::{self, Statement};
 use super::terms::{Expected, Terms};
 use super::*;
 use super::{steps, usages};
-use crate::model::action::{Action, ConnectOptions, ReadRate};
+use crate::model::action::{Action, ConnectOptions, ReadRate, TlsOptions};
 use crate::model::data::{Data, Part, Segmentation, Source};
 use crate::model::error::Error;
 use crate::model::expectation::{End, Expectation, ServerExpectation};
@@ -1212,6 +1212,10 @@ fn every_example_of_a_step_becomes_json_and_back() {
             waived: Vec::new(),
             lines: begun(vec![step.into()]),
         };
+        let speaks_tls = scenario.to_string().contains("start-tls");
+        if speaks_tls && cfg!(not(feature = "tls")) {
+            continue;
+        }
         assert_eq!(first_impossible(&scenario, STREAM), None, "{scenario}");
         let file = DrillFile::of(scenario);
         let json = file.to_json().unwrap();
@@ -1310,6 +1314,24 @@ fn dials() -> impl Strategy<Value = ConnectOptions> {
     )
 }
 
+fn handshakes() -> impl Strategy<Value = TlsOptions> {
+    let options = (
+        option::of("[a-z]{1,9}(\\.[a-z]{1,9})?"),
+        vec("\\PC{1,12}", 0..3),
+    );
+    let first = option::of(1usize..9_999);
+    let times = option::of((0u64..9_999).prop_map(Duration::from_millis));
+    (options, cuts(), times, first).prop_map(|((name, protocols), segmentation, every, first)| {
+        TlsOptions {
+            name,
+            protocols,
+            segmentation,
+            every,
+            first,
+        }
+    })
+}
+
 fn holes() -> impl Strategy<Value = (Hole, Vec<u8>)> {
     let holes = ["{any}", "{line}", "{sid:[0-9a-f]{2}}", "{:a|b+}", "{sid}"].map(|text| {
         let mut template = Template::parse_with_variables(text).unwrap();
@@ -1395,6 +1417,7 @@ fn actions() -> BoxedStrategy<Action> {
                 background
             }
         ),
+        handshakes().prop_map(Action::StartTls),
         any::<u8>().prop_map(Action::SendUrgent),
         any::<u8>().prop_map(Action::SendDescriptor),
         datas().prop_map(Action::SendWithoutSource),
@@ -1542,6 +1565,12 @@ fn begun(lines: Vec<Line>) -> Vec<Line> {
     names.sort_unstable();
     names.dedup();
     let mut begin: Vec<Step> = names.into_iter().map(connect).collect();
+    if let Step::Client { who, action } = &lines[0].step
+        && action.awaits(&Expectation::Secured)
+    {
+        let (who, action) = (*who, Action::StartTls(TlsOptions::default()));
+        begin.push(Step::Client { who, action });
+    }
     match lines[0].step.form().needs {
         Some(Need::StoppedServer) => begin.push(Step::Server(ServerAction::Stop)),
         Some(Need::SignalledServer) => begin.push(Step::Server(ServerAction::Signal(Signal::Hup))),
@@ -1950,4 +1979,94 @@ fn variable_without_a_value_is_pointed_at() {
     parse(
         "case a\n  clients: alice\n  alice connect\n  alice expect \"{sid:.+};\"\n  alice send \"ab{sid}c\" cut at 2\n",
     );
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn steps_that_cannot_happen_over_tls_are_told() {
+    let told = |steps: &str| message(&format!("case a\n  clients: alice\n{steps}"));
+    let connect = "  alice connect\n";
+    let begun = "  alice connect\n  alice start-tls first 100B\n";
+    for (before, step, why) in [
+        ("", "start-tls", "alice has no connection yet"),
+        (connect, "expect secured", "alice has not begun TLS"),
+        (
+            "  alice connect\n  alice start-tls\n",
+            "send \"x\"",
+            "alice may be in the middle of its TLS handshake",
+        ),
+        (
+            begun,
+            "expect secured",
+            "alice sends only a part of its ClientHello, and is never secured",
+        ),
+        (
+            begun,
+            "send \"x\"",
+            "alice sends only a part of its ClientHello, and nothing behind it",
+        ),
+        (
+            begun,
+            "start-tls",
+            "alice has begun TLS on this connection already",
+        ),
+        (
+            connect,
+            "expect secured after 1s",
+            "alice has not begun TLS",
+        ),
+        (begun, "send \"x\" in pieces of 1B", "nothing behind it"),
+        (
+            connect,
+            "start-tls first 10B cut at 10",
+            "the ClientHello is not cut there",
+        ),
+        (
+            connect,
+            "start-tls name \"127.0.0.1\"",
+            "this is no name of a host",
+        ),
+        (
+            connect,
+            "start-tls name \"a..b\"",
+            "this is no name of a host",
+        ),
+        (
+            connect,
+            "start-tls name \"-a\"",
+            "this is no name of a host",
+        ),
+        (
+            connect,
+            "start-tls alpn \"\"",
+            "this is no name of a protocol",
+        ),
+    ] {
+        let message = told(&format!("{before}  alice {step}\n"));
+        assert!(message.contains(why), "{step}: {message}");
+    }
+}
+
+#[cfg(feature = "tls")]
+#[test]
+fn records_are_cut_behind_the_length_of_their_text() {
+    let steps = |cut: &str| {
+        format!(
+            "case a\n  clients: alice\n  alice connect\n  alice start-tls name \"a-b.example_1\" alpn \"h2\" \"http/1.1\" cut at 5\n  \
+             alice expect secured\n  alice send \"hello\" cut at {cut}\n  alice connect\n  alice send \"hello\" cut at 4\n"
+        )
+    };
+    // A header of five bytes and a tag of sixteen are there in any case.
+    parse(&steps("25"));
+    assert!(message(&steps("26")).contains("the data is not cut there"));
+    // A handshake of the connection before is none of the next.
+    let plain = message(&steps("25").replace("cut at 4", "cut at 5"));
+    assert!(plain.contains("the data is not cut there"), "{plain}");
+}
+
+#[cfg(not(feature = "tls"))]
+#[test]
+fn step_of_tls_is_refused_where_it_is_not_built_in() {
+    let told = message("case a\n  clients: alice\n  alice connect\n  alice start-tls\n");
+    assert!(told.contains("this sockdrill speaks no TLS"), "{told}");
 }

@@ -6,6 +6,8 @@ use super::step::{Connect, Expect, ExpectEnd, ExpectLike, Sending, Step};
 use crate::drill::step_of;
 use crate::launch::lab::Lab;
 use crate::model::action::Action;
+#[cfg(feature = "tls")]
+use crate::model::action::TlsOptions;
 use crate::model::address::Address;
 use crate::model::data::Data;
 use crate::model::expectation::{End, Expectation};
@@ -123,6 +125,21 @@ impl Client {
     #[track_caller]
     pub fn expect_end(&self, end: End) -> ExpectEnd {
         ExpectEnd::of(self.clone(), Location::caller(), end)
+    }
+
+    /// Begins a TLS handshake, whose end [`Self::expect_secured`] waits for; text is what is said and heard inside from then on.
+    /// Certificates are not verified. [`Self::step`] says more than that: `start-tls name "localhost" first 100B`.
+    #[cfg(feature = "tls")]
+    #[track_caller]
+    pub fn start_tls(&self) -> Step {
+        self.does(Action::StartTls(TlsOptions::default()))
+    }
+
+    /// Expects that the TLS handshake is completed.
+    #[cfg(feature = "tls")]
+    #[track_caller]
+    pub fn expect_secured(&self) -> Expect {
+        Expect::of(self.clone(), Location::caller(), Expectation::Secured)
     }
 
     /// Sends FIN and goes on reading.

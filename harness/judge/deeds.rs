@@ -68,7 +68,7 @@ impl Deeds {
                 self.deferred.insert(id);
             }
             // Whoever has spoken is handed over.
-            ClientEvent::Sent(_) | ClientEvent::Accepted => {
+            ClientEvent::Sent(_) | ClientEvent::Hello { .. } | ClientEvent::Accepted => {
                 self.deferred.remove(&id);
             }
             _ => {}

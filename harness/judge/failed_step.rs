@@ -610,6 +610,7 @@ fn is_of_the_server(what: &Expectation) -> bool {
         Expectation::Data(_)
             | Expectation::Template(_)
             | Expectation::OneOf(_)
+            | Expectation::Secured
             | Expectation::NotBefore { .. }
             | Expectation::End { .. }
     )

@@ -128,7 +128,7 @@ impl Silences {
                 self.ended.remove(id);
                 self.over.remove(id);
             }
-            ClientEvent::Sent(_) => {
+            ClientEvent::Sent(_) | ClientEvent::Hello { .. } | ClientEvent::SentOfRecords(_) => {
                 self.break_silence(*id, event.at);
                 self.asks(*id, event.at);
                 self.waiting.insert(*id);
@@ -141,7 +141,7 @@ impl Silences {
                 self.ended.insert(*id);
                 self.end(*id, event.at);
             }
-            ClientEvent::Received(_) => {
+            ClientEvent::Received(_) | ClientEvent::Secured { .. } => {
                 // What was under way when the connection was over shows in what the client does then.
                 if !self.over.contains_key(id) {
                     self.asking.remove(id);
@@ -250,6 +250,38 @@ mod tests {
         };
         assert_eq!(longest(true), Some(Duration::from_secs(2)));
         assert_eq!(longest(false), Some(Duration::from_secs(7)));
+    }
+
+    #[test]
+    fn who_says_hello_or_a_part_of_a_record_is_not_silent_and_is_answered_once_it_is_secured() {
+        let id = ClientId { who: 0, member: 0 };
+        let hello = ClientEvent::Hello {
+            from: 0,
+            to: 200,
+            of: 200,
+        };
+        let secured = ClientEvent::Secured {
+            version: "TLS 1.3".to_owned(),
+            cipher: "TLS13_AES_128_GCM_SHA256".to_owned(),
+            protocol: None,
+        };
+        let mut silences = Silences::default();
+        let events = [
+            (0, ClientEvent::Connecting),
+            (2, hello),
+            (4, secured),
+            (5, ClientEvent::SentOfRecords(5)),
+            (8, ClientEvent::Ended(End::Fin)),
+        ];
+        for (second, event) in events {
+            silences.apply(&Event {
+                at: Duration::from_secs(second),
+                what: What::Client(id, event),
+            });
+        }
+        assert_eq!(silences.before_end_of(id), Some(Duration::from_secs(3)));
+        let under_way = silences.under_way_at_end_of(id, false);
+        assert_eq!(under_way, Some(Duration::from_secs(3)));
     }
 
     #[test]

@@ -44,6 +44,7 @@ fn shows(line: &EventLine, instead: &Instead) -> bool {
         Instead::Wrong { .. } | Instead::Got(_) | Instead::GotBeforeEnd(_) => ["< \""].iter(),
         // How far the server reads no client sees.
         Instead::AllRead | Instead::ReadOn => [].iter(),
+        Instead::NotSecured(_) => ["* TLS fails"].iter(),
         _ => ["< ", "is ", "> fails"].iter(),
     };
     begins.any(|begin| line.text.starts_with(begin))
@@ -79,6 +80,8 @@ mod tests {
             line(6, Some("server"), "exited with status 1"),
             line(6, None, "* nothing more within 1s"),
             line(7, Some("alice"), "< \"late\""),
+            line(8, Some("bob"), "* TLS fails: no"),
+            line(8, Some("bob"), "< fin"),
         ]
     }
 
@@ -118,6 +121,9 @@ mod tests {
         let waited = of_alice(Instead::SoFar(Got::Nothing), 6);
         assert_eq!(waited.unwrap(), "* nothing more within 1s");
         assert_eq!(of_alice(got(), 1), None);
+        let failed = step_failed(Instead::NotSecured("no".to_owned()));
+        let fails = wrong(&failed, 8, Some("bob"));
+        assert_eq!(fails.unwrap(), "* TLS fails: no");
     }
 
     #[test]

@@ -23,6 +23,8 @@ pub(crate) enum Action {
         /// The next step does not wait until all is sent.
         background: bool,
     },
+    /// Begins a TLS handshake on its connection, and does not wait for its end.
+    StartTls(TlsOptions),
     /// Sends one out-of-band byte (`MSG_OOB`, tcp(7)).
     SendUrgent(u8),
     /// Sends one byte together with an open descriptor (`SCM_RIGHTS`, unix(7)).
@@ -76,6 +78,33 @@ pub(crate) struct ConnectOptions {
     pub same_port: bool,
 }
 
+/// How a client begins to speak TLS.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct TlsOptions {
+    /// The host that it asks for (RFC 6066, section 3); none where it names none.
+    pub name: Option<String>,
+    /// The protocols that it offers to speak inside (RFC 7301), the one that it likes best first.
+    pub protocols: Vec<String>,
+    /// Where the ClientHello is divided.
+    pub segmentation: Segmentation,
+    /// The pause between segments; without one, each waits until the server has read the one before.
+    pub every: Option<Duration>,
+    /// Only so many bytes of the ClientHello are ever sent.
+    pub first: Option<usize>,
+}
+
+impl Default for TlsOptions {
+    fn default() -> Self {
+        Self {
+            name: None,
+            protocols: Vec::new(),
+            segmentation: Segmentation::Whole,
+            every: None,
+            first: None,
+        }
+    }
+}
+
 /// A reader's speed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct ReadRate {
@@ -122,6 +151,7 @@ impl Action {
                     .with_all(every.map(Argument::Every))
                     .with_all(background)
             }
+            Self::StartTls(options) => options.form(),
             Self::SendUrgent(byte) => Form::new("send-urgent", "send_urgent", Does::Talks)
                 .needing(Need::SendingSide)
                 .only_over(Over::Tcp)
@@ -185,6 +215,14 @@ impl Action {
         match self {
             Self::Expect { what, .. } | Self::Require { what, .. } => Some(what),
             _ => None,
+        }
+    }
+
+    /// Whether this is what it waits for, whenever it may come.
+    pub(crate) fn awaits(&self, wanted: &Expectation) -> bool {
+        match self.awaited() {
+            Some(Expectation::NotBefore { what, .. }) => **what == *wanted,
+            what => what == Some(wanted),
         }
     }
 
@@ -254,6 +292,45 @@ impl Action {
     }
 }
 
+impl TlsOptions {
+    /// Whether it is to be cut where nothing is sent.
+    pub(crate) fn is_not_cut(&self) -> bool {
+        let end = self.first.unwrap_or(usize::MAX);
+        match &self.segmentation {
+            Segmentation::At(positions) => !positions.iter().all(|at| (1..end).contains(at)),
+            Segmentation::Whole | Segmentation::Pieces(_) => false,
+        }
+    }
+
+    /// Whether it is to be cut, or to end, where a ClientHello of so many bytes has none.
+    pub(crate) fn is_longer_than(&self, hello: usize) -> bool {
+        let last = match &self.segmentation {
+            Segmentation::At(positions) => positions.last().copied().unwrap_or(0),
+            Segmentation::Whole | Segmentation::Pieces(_) => 0,
+        };
+        self.first.unwrap_or(0).max(last) >= hello
+    }
+
+    fn form(&self) -> Form<'_> {
+        let protocols = self.protocols.as_slice();
+        let arguments = [
+            self.name
+                .as_ref()
+                .map(|name| Argument::Texts("name", std::slice::from_ref(name))),
+            (!protocols.is_empty()).then_some(Argument::Texts("alpn", protocols)),
+            (self.segmentation != Segmentation::Whole)
+                .then_some(Argument::Segmentation(&self.segmentation)),
+            self.every.map(Argument::Every),
+            self.first.map(|bytes| Argument::Setting("first", bytes)),
+        ];
+        Form::new("start-tls", "", Does::Talks)
+            .needing(Need::SendingSide)
+            .only_over(Over::Streams)
+            .with_all(arguments.into_iter().flatten())
+            .in_python(Python::Nothing("it does not speak TLS"))
+    }
+}
+
 impl ConnectOptions {
     fn form(&self) -> Form<'_> {
         let method = match self.without_waiting {
@@ -299,5 +376,48 @@ impl ConnectOptions {
 impl fmt::Display for Action {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.form().fmt(f)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn hello(segmentation: Segmentation, first: Option<usize>) -> TlsOptions {
+        TlsOptions {
+            segmentation,
+            first,
+            ..TlsOptions::default()
+        }
+    }
+
+    #[test]
+    fn hello_is_cut_inside_of_what_is_sent_of_it() {
+        let cut = |at: &[usize], first| hello(Segmentation::At(at.to_vec()), first);
+        assert!(!cut(&[1, 99], Some(100)).is_not_cut());
+        assert!(cut(&[1, 100], Some(100)).is_not_cut());
+        assert!(cut(&[0, 5], None).is_not_cut());
+        assert!(!cut(&[9_999], None).is_not_cut());
+        assert!(!hello(Segmentation::Pieces(5), Some(3)).is_not_cut());
+    }
+
+    #[test]
+    fn hello_has_to_have_the_bytes_at_which_it_is_cut_or_ends() {
+        let cut = |at: &[usize], first| hello(Segmentation::At(at.to_vec()), first);
+        assert!(!cut(&[1, 217], None).is_longer_than(218));
+        assert!(cut(&[1, 218], None).is_longer_than(218));
+        assert!(!hello(Segmentation::Whole, Some(217)).is_longer_than(218));
+        assert!(hello(Segmentation::Whole, Some(218)).is_longer_than(218));
+        assert!(!hello(Segmentation::Pieces(900), None).is_longer_than(218));
+    }
+
+    #[test]
+    fn time_of_a_paced_hello_is_that_of_a_long_one() {
+        let paced = TlsOptions {
+            every: Some(Duration::from_millis(10)),
+            ..hello(Segmentation::Pieces(1), None)
+        };
+        let time = Action::StartTls(paced).form().time_written();
+        assert_eq!(time, Duration::from_millis(5_120));
     }
 }

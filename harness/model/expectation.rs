@@ -37,6 +37,8 @@ pub(crate) enum Expectation {
     Connected,
     /// The handshake is still unanswered.
     Pending,
+    /// The TLS handshake is complete.
+    Secured,
     /// The connection was refused.
     Refused,
     /// The server's end of the connection belongs to one of its processes.
@@ -242,6 +244,10 @@ impl Expectation {
             Self::Pending => of_connection("pending", "expect_pending", Wait::Absence)
                 .needing(Need::Socket)
                 .only_over(Over::Streams),
+            Self::Secured => of_connection("secured", "", Wait::Event)
+                .needing(Need::Reading)
+                .only_over(Over::Streams)
+                .in_python(Python::Nothing("it does not speak TLS")),
             Self::Refused => Form {
                 does: Does::WaitsForRefusal,
                 ..of_connection("refused", "expect_refused", Wait::Event).needing(Need::Socket)

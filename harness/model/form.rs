@@ -13,6 +13,9 @@ use std::fmt;
 use std::net::IpAddr;
 use std::time::Duration;
 
+/// A ClientHello that is longer than this is a rare one.
+const LONG_HELLO: usize = 512;
+
 /// The row of a step.
 #[derive(Clone, Debug)]
 pub(crate) struct Form<'a> {
@@ -78,7 +81,8 @@ impl<'a> Form<'a> {
 
     /// For how long it may go on by the times that are written in it.
     pub(crate) fn time_written(&self) -> Duration {
-        let (mut bytes, mut pieces, mut time) = (0, 1, Duration::ZERO);
+        // What has no data is a ClientHello.
+        let (mut bytes, mut pieces, mut time) = (LONG_HELLO, 1, Duration::ZERO);
         for argument in &self.arguments {
             match argument {
                 Argument::Data(data) => bytes = data.length(),
@@ -163,6 +167,8 @@ pub(crate) enum Argument<'a> {
     Template(&'a Template),
     /// A text.
     Text(&'a [u8]),
+    /// Texts with their name.
+    Texts(&'static str, &'a [String]),
     /// One byte.
     Byte(u8),
     /// A number of bytes.
@@ -206,6 +212,13 @@ impl fmt::Display for Argument<'_> {
             Self::Segmentation(segmentation) => segmentation.fmt(f),
             Self::Template(template) => template.fmt(f),
             Self::Text(text) => write!(f, "\"{}\"", literal::escaped(text)),
+            Self::Texts(name, texts) => {
+                f.write_str(name)?;
+                let quoted = |text: &String| literal::escaped(text.as_bytes());
+                texts
+                    .iter()
+                    .try_for_each(|text| write!(f, " \"{}\"", quoted(text)))
+            }
             Self::Byte(byte) => write!(f, "\"{}\"", literal::escaped(&[*byte])),
             Self::Size(bytes) => Size(*bytes).fmt(f),
             Self::Setting(name, bytes) => write!(f, "{name} {}", Size(*bytes)),

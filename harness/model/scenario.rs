@@ -1,7 +1,7 @@
 //! A scenario: who takes part, what each does in what order, and what each may expect; it prints as the `.drill` case
 //! that repeats it.
 
-use super::action::Action;
+use super::action::{Action, TlsOptions};
 use super::address::Address;
 use super::data::Segmentation;
 use super::expectation::Expectation;
@@ -129,11 +129,18 @@ impl Scenario {
     pub(crate) fn first_seen_at_the_server(&self) -> Option<&Line> {
         let shows_there = |line: &&Line| match line.action() {
             Some(Action::Reset | Action::Vanish) => true,
-            Some(Action::Send {
-                segmentation,
-                every: None,
-                ..
-            }) => *segmentation != Segmentation::Whole,
+            Some(
+                Action::Send {
+                    segmentation,
+                    every: None,
+                    ..
+                }
+                | Action::StartTls(TlsOptions {
+                    segmentation,
+                    every: None,
+                    ..
+                }),
+            ) => *segmentation != Segmentation::Whole,
             Some(Action::Expect { what, .. } | Action::Require { what, .. }) => matches!(
                 what,
                 Expectation::Accepted

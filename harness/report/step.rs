@@ -68,6 +68,20 @@ pub(super) fn of_client(
         }
         Expectation::Full => has_come(&format!("{client}'s queue did not become full of replies")),
         Expectation::Connected => has_come(&format!("{client} could not connect")),
+        Expectation::Secured => {
+            let what = format!("{client}'s TLS handshake was not completed");
+            let read_no_more = match how {
+                Ended::StandsStill(unread) => format!(", and does not read {unread} bytes"),
+                _ => String::new(),
+            };
+            match instead {
+                Instead::SoFar(_) if !rests.is_empty() => {
+                    format!("{what}, and nothing more will come: the server waits{read_no_more}")
+                }
+                Instead::SoFar(_) => format!("{what}{within}"),
+                other => format!("{what}{within}: {other}"),
+            }
+        }
         Expectation::Accepted => {
             has_come(&format!("the server did not accept {client}'s connection"))
         }
@@ -253,6 +267,7 @@ pub(super) fn unproven(fault: &Fault) -> String {
             Expectation::HeldBack => "the client was not held back".to_owned(),
             Expectation::Full => "replies still fit the client's queue".to_owned(),
             Expectation::Connected => "the client could not connect".to_owned(),
+            Expectation::Secured => "the client's TLS handshake was not completed".to_owned(),
             Expectation::Nothing | Expectation::Silence => {
                 "the client had been answered already".to_owned()
             }
@@ -315,6 +330,22 @@ mod tests {
             cause.to_string(),
             "the server has nothing to do and uses 98 % of a processor, and calls read 210000 times a second"
         );
+    }
+
+    #[test]
+    fn handshake_that_is_not_completed_is_told_with_what_was_seen() {
+        let told = |how, instead| of_client("alice", &Expectation::Secured, how, &instead);
+        let nothing = || Instead::SoFar(Got::Nothing);
+        let limit = Ended::OutOfTime(Duration::from_secs(2));
+        let what = "alice's TLS handshake was not completed";
+        assert_eq!(told(limit, nothing()), format!("{what} within 2s"));
+        let rests = format!("{what}, and nothing more will come: the server waits");
+        assert_eq!(told(Ended::Settled, nothing()), rests);
+        let unread = format!("{rests}, and does not read 100 bytes");
+        assert_eq!(told(Ended::StandsStill(100), nothing()), unread);
+        let failed = Instead::NotSecured("the server ended it".to_owned());
+        let why = format!("{what}: the server ended it");
+        assert_eq!(told(Ended::Done, failed), why);
     }
 
     #[test]

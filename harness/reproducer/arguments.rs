@@ -34,6 +34,7 @@ fn expressions(argument: &Argument<'_>, member: Option<&str>) -> Vec<Lines> {
         Argument::Data(data) => vec![data_of(data, member)],
         Argument::Template(template) => texts(template),
         Argument::Text(text) => vec![bytes(text)],
+        Argument::Texts(name, texts) => one(format!("{name}={texts:?}")),
         Argument::Byte(byte) => vec![bytes(&[*byte])],
         Argument::Size(size) => one(size.to_string()),
         Argument::Setting(name, size) => one(format!("{}({size})", name.replace('-', "_"))),

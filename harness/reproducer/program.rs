@@ -6,6 +6,7 @@ use super::python::{self, Lines, text};
 use super::steps::Script;
 use crate::foreign::TERMINAL;
 use crate::launch::Target;
+use crate::model::action::Action;
 use crate::model::error::Error;
 use crate::model::expectation::Expectation;
 use crate::model::limits;
@@ -52,7 +53,8 @@ impl Reproducer {
             .find_map(|scenario| first_unsayable(scenario))
         {
             return Err(Error::Usage(format!(
-                "a reproducer cannot say `{step}`: variables, regular expressions, several ways and `after` are known to sockdrill alone"
+                "a reproducer cannot say `{step}`: variables, regular expressions, several ways, `after` and TLS are known to \
+                 sockdrill alone"
             )));
         }
         let subject = Subject::of(target.profile.clone(), Place::on(transport));
@@ -106,7 +108,9 @@ fn first_unsayable(scenario: &Scenario) -> Option<String> {
     let steps = scenario.steps().into_iter();
     let mut steps = steps.filter(|line| {
         line.action().is_some_and(|action| {
-            !action.variables().is_empty() || action.awaited().is_some_and(is_unsayable)
+            matches!(action, Action::StartTls(_))
+                || !action.variables().is_empty()
+                || action.awaited().is_some_and(is_unsayable)
         })
     });
     steps.next().map(|line| line.step.text(&scenario.clients))

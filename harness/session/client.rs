@@ -2,20 +2,21 @@
 
 use crate::kernel::{Row, State};
 use crate::launch::lab::Lab;
-use crate::model::action::{Action, ConnectOptions, ReadRate};
+use crate::model::action::{Action, ConnectOptions, ReadRate, TlsOptions};
 use crate::model::address::Address;
 use crate::model::data::{Data, Segmentation};
 use crate::model::expectation::End;
 use crate::model::limits::{
     DELAY_WORTH_RECORDING, LOOK_EVERY, LOOK_SOON, SEND_WITHIN, TAKEN_WITHIN,
 };
-use crate::model::passage::Passage;
 use crate::model::profile::Transport;
 use crate::session::blame::{is_of_server, is_told_of_server};
 use crate::session::guests::{Guest, Guests};
+use crate::session::outgoing::{Piece, Pieces, pieces, pieces_of_hello, send_all};
 use crate::session::recorder::Recorder;
 use crate::session::socket::Socket;
 use crate::session::sources::Sources;
+use crate::session::tls::{Heard, Tls};
 use crate::sys::socket::{send_window, tcp_info, unsent_bytes};
 use crate::transcript::event::{ClientEvent, ClientId, What};
 use crate::transcript::fault::Fault;
@@ -24,7 +25,7 @@ use rustix::fd::{AsFd, OwnedFd};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, RecvFlags, SendFlags, Shutdown, SocketType};
 use socket2::{SockAddr, SockRef};
-use std::cell::{Cell, RefCell};
+use std::cell::{Cell, OnceCell, RefCell};
 use std::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -86,6 +87,8 @@ struct Link {
     peer: Rc<SockAddr>,
     /// How many bytes the kernel has taken from us.
     sent: Rc<Cell<u64>>,
+    /// What makes records of what it says, once it speaks TLS.
+    tls: Rc<OnceCell<Box<Tls>>>,
     /// Whether it pauses between the pieces of what it sends in the background.
     is_paced: bool,
     /// When what is sent in the background last went out, or goes out next after a pause of ours.
@@ -320,6 +323,7 @@ impl Client {
             }
         };
         let late = Rc::<Cell<Duration>>::default();
+        let (sent, tls) = (Rc::default(), Rc::default());
         let peer = Rc::new(peer);
         let mode = Rc::new(Mode {
             now: Cell::new(std::mem::replace(&mut self.next_mode, ReadMode::Free)),
@@ -333,6 +337,8 @@ impl Client {
             datagram: self.transport.is_datagram(),
             peer: Rc::clone(&peer),
             late: Rc::clone(&late),
+            sent: Rc::clone(&sent),
+            tls: Rc::clone(&tls),
             gone: Cell::default(),
         };
         if !pending {
@@ -347,7 +353,8 @@ impl Client {
             writers: Vec::new(),
             part_from: Rc::default(),
             peer,
-            sent: Rc::default(),
+            sent,
+            tls,
             is_paced: false,
             due: Rc::default(),
             late,
@@ -356,21 +363,57 @@ impl Client {
         });
     }
 
-    /// Sends data in segments. Without a pause between them, each waits until the kernel shows that the server has
-    /// read the one before, so that the cut is one that the server has seen.
+    /// Sends data in segments.
     pub(crate) async fn send(
         &mut self,
         data: &Data,
         segmentation: &Segmentation,
         every: Option<Duration>,
     ) {
-        let segments = segmentation.segments(data.length());
-        let data = Arc::new(data.clone());
-        let last = segments.len().saturating_sub(1);
+        match pieces(data, self.id.member, segmentation, self.tls()) {
+            Ok(pieces) => self.send_pieces(pieces, every).await,
+            Err(why) => self.say_nothing(why),
+        }
+    }
+
+    /// Begins a TLS handshake, and sends its first message in segments.
+    pub(crate) async fn start_tls(&mut self, options: &TlsOptions) {
+        let Some(link) = &self.link else {
+            return self.record(ClientEvent::SendFailed("not connected".to_owned()));
+        };
+        let (tls, hello) = match Tls::begin(options) {
+            Ok(begun) => begun,
+            Err(why) => return self.say_nothing(&why),
+        };
+        if options.is_longer_than(hello) {
+            let evidence = format!("the ClientHello has {hello} bytes, and is not cut there");
+            let step = Action::StartTls(options.clone()).to_string();
+            self.recorder.prove(Fault::Step(step), false, evidence);
+        }
+        if link.tls.set(Box::new(tls)).is_err() {
+            return self.say_nothing("TLS has begun on this connection already");
+        }
+        let pieces = pieces_of_hello(options, hello);
+        self.send_pieces(pieces, options.every).await;
+    }
+
+    fn tls(&self) -> Option<&Tls> {
+        Some(&**self.link.as_ref()?.tls.get()?)
+    }
+
+    /// Writes down that it does not say what the scenario has it say.
+    fn say_nothing(&self, why: &str) {
+        self.recorder.prove(Fault::Sent, false, why);
+        self.record(ClientEvent::SendFailed(why.to_owned()));
+    }
+
+    /// Sends pieces one after the other. Without a pause between them, each waits until the kernel shows that the server has
+    /// read the one before, so that the cut is one that the server has seen.
+    async fn send_pieces(&self, pieces: Pieces, every: Option<Duration>) {
+        let last = pieces.len().saturating_sub(1);
         let mut unread = 0;
-        for (n, segment) in segments.into_iter().enumerate() {
-            let segment = Passage::part(&data, self.id.member, segment);
-            if !self.send_segment(segment).await {
+        for (n, piece) in pieces.enumerate() {
+            if !self.send_piece(piece).await {
                 return;
             }
             match every {
@@ -399,22 +442,26 @@ impl Client {
         let Some(link) = &mut self.link else {
             return self.record(ClientEvent::SendFailed("not connected".to_owned()));
         };
-        let segments = segmentation.segments(data.length());
-        let data = Arc::new(data.clone());
+        let tls = Rc::clone(&link.tls);
+        let inside = tls.get().map(|tls| &**tls);
+        let pieces = match pieces(data, self.id.member, segmentation, inside) {
+            Ok(pieces) => pieces,
+            Err(why) => return self.say_nothing(why),
+        };
         let (id, recorder, transport) = (self.id, self.recorder.clone(), self.transport);
         let (socket, peer) = (Rc::clone(&link.socket), Rc::clone(&link.peer));
         let (sent, due) = (Rc::clone(&link.sent), Rc::clone(&link.due));
         let (late, part) = (Rc::clone(&link.late), Rc::clone(&link.part_from));
         link.is_paced |= every.is_some();
         link.writers.push(tokio::task::spawn_local(async move {
-            let last = segments.len().saturating_sub(1);
-            for (n, segment) in segments.into_iter().enumerate() {
-                let segment = Passage::part(&data, id.member, segment);
+            let last = pieces.len().saturating_sub(1);
+            for (n, piece) in pieces.enumerate() {
                 part.set(Some(sent.get()));
-                let done = send_all(&socket, &peer, &segment, transport, &sent).await;
+                let inside = tls.get().map(|tls| &**tls);
+                let done = send_all(&socket, &peer, &piece, transport, inside, &sent).await;
                 part.set(None);
                 let event = match done {
-                    Ok(()) => ClientEvent::Sent(segment),
+                    Ok(()) => piece.told,
                     Err(errno) => {
                         disprove_own_socket(&recorder, errno, is_told_of_server(errno));
                         ClientEvent::SendFailed(describe(errno))
@@ -442,10 +489,22 @@ impl Client {
                 let has_been_taken = link.sent.get() == 0 && link.is_accepted.get();
                 // What another host's server has taken nobody sees.
                 let is_taken = self.is_far || has_been_taken || self.is_taken();
-                self.has_written_all() && (is_taken || self.has_ended())
+                let is_over = is_taken && self.has_been_told(link) || self.has_ended();
+                self.has_written_all() && is_over
             }
             None => true,
         }
+    }
+
+    /// Whether nothing of what the server says is still on its way to who speaks TLS, and reads. What TLS says by itself, such as
+    /// session tickets, holds up what comes behind it until it is acknowledged (RFC 896), which may take 40 ms.
+    fn has_been_told(&self, link: &Link) -> bool {
+        let reads = link.mode.now.get() == ReadMode::Free;
+        if link.tls.get().is_none() || !reads || self.is_far {
+            return true;
+        }
+        let is_empty = |row: Row| row.send_queue == 0;
+        self.server_row().is_none_or(is_empty) && !is_readable(link)
     }
 
     /// Until when it is itself busy saying what it says in the background. A server that does not take it ends that.
@@ -541,16 +600,17 @@ impl Client {
         }
     }
 
-    async fn send_segment(&self, bytes: Passage) -> bool {
+    async fn send_piece(&self, piece: Piece) -> bool {
         let Some(link) = &self.link else {
             self.record(ClientEvent::SendFailed("not connected".to_owned()));
             return false;
         };
         let moved = || (link.sent.get(), self.unread_bytes());
-        let sending = send_all(&link.socket, &link.peer, &bytes, self.transport, &link.sent);
+        let (transport, tls) = (self.transport, self.tls());
+        let sending = send_all(&link.socket, &link.peer, &piece, transport, tls, &link.sent);
         match while_it_moves(SEND_WITHIN, moved, sending).await {
             Some(Ok(())) => {
-                self.record(ClientEvent::Sent(bytes.clone()));
+                self.record(piece.told.clone());
                 return true;
             }
             Some(Err(errno)) => self.fail_to_send(errno),
@@ -846,7 +906,18 @@ impl Client {
         Some(info.tcpi_state)
     }
 
+    /// Says that it has said all, where it speaks TLS and the kernel takes that at once.
+    fn say_all(&self) {
+        let Some((link, tls)) = self.link.as_ref().zip(self.tls()) else {
+            return;
+        };
+        if !self.has_ended() && tls.say_all(link.socket.get_ref(), &link.sent) {
+            self.record(ClientEvent::SaidAll);
+        }
+    }
+
     pub(crate) fn half_close(&mut self) {
+        self.say_all();
         if let Some(link) = &self.link {
             // ENOTCONN: the connection is gone already, which the reader has written down.
             let _ = rustix::net::shutdown(link.socket.get_ref(), Shutdown::Write);
@@ -941,6 +1012,7 @@ impl Client {
 
     pub(crate) async fn close(&mut self) {
         if self.link.is_some() {
+            self.say_all();
             self.release().await;
             self.record(ClientEvent::Closed);
         }
@@ -1162,64 +1234,6 @@ fn describe(errno: Errno) -> String {
     std::io::Error::from(errno).to_string()
 }
 
-/// Sends all of it: a datagram whole, and what a stream carries as it is made.
-async fn send_all(
-    socket: &Socket,
-    peer: &SockAddr,
-    bytes: &Passage,
-    transport: Transport,
-    count: &Cell<u64>,
-) -> Result<(), Errno> {
-    if transport.is_datagram() || bytes.len() == 0 {
-        return send_block(socket, peer, &bytes.bytes(), transport, count).await;
-    }
-    for block in bytes.blocks(0..bytes.len()) {
-        send_block(socket, peer, &block, transport, count).await?;
-    }
-    Ok(())
-}
-
-async fn send_block(
-    socket: &Socket,
-    peer: &SockAddr,
-    bytes: &[u8],
-    transport: Transport,
-    count: &Cell<u64>,
-) -> Result<(), Errno> {
-    let mut rest = bytes;
-    loop {
-        let mut guard = socket.writable().await.map_err(|_| Errno::BADF)?;
-        let attempt = guard.try_io(|socket| {
-            let options = SockRef::from(socket.get_ref());
-            match transport.is_datagram() {
-                true => options.send_to(rest, peer),
-                false => Ok(rustix::net::send(
-                    socket.get_ref(),
-                    rest,
-                    SendFlags::NOSIGNAL,
-                )?),
-            }
-        });
-        match attempt {
-            Ok(Ok(sent)) => {
-                count.set(count.get() + sent as u64);
-                rest = &rest[sent.min(rest.len())..];
-            }
-            Ok(Err(error)) => return Err(Errno::from_io_error(&error).unwrap_or(Errno::IO)),
-            // Where the peer's queue is full, our own socket stays writable, and each attempt says so again (unix(7)):
-            // only the next one tells whether there is room.
-            Err(_would_block) if transport.is_datagram() => {
-                tokio::time::sleep(LOOK_SOON).await;
-                continue;
-            }
-            Err(_would_block) => continue,
-        }
-        if rest.is_empty() {
-            return Ok(());
-        }
-    }
-}
-
 /// The part of a client that runs by itself: it finishes the handshake, then reads.
 struct Driver {
     id: ClientId,
@@ -1229,6 +1243,8 @@ struct Driver {
     datagram: bool,
     peer: Rc<SockAddr>,
     late: Rc<Cell<Duration>>,
+    sent: Rc<Cell<u64>>,
+    tls: Rc<OnceCell<Box<Tls>>>,
     /// The end of the connection that asking for the outcome of the handshake has told of, and that no read tells again.
     gone: Cell<Option<End>>,
 }
@@ -1341,6 +1357,7 @@ impl Driver {
             guard = self.socket.readable() => guard.ok()?,
             // A change of the rate takes effect before the next byte.
             () = self.mode.changed.notified() => return Some(()),
+            () = self.say_rest() => return Some(()),
         };
         let attempt = READ_INTO.with_borrow_mut(|buffer| {
             let buffer = &mut buffer[..most];
@@ -1353,17 +1370,36 @@ impl Driver {
                 Some(())
             }
             Ok(Ok(None)) => {
-                let end = self.gone.get().unwrap_or(End::Fin);
-                self.record(ClientEvent::Ended(end));
+                self.end(self.gone.get().unwrap_or(End::Fin));
                 None
             }
             Ok(Err(error)) => {
                 let errno = errno_of(&error);
                 disprove_own_socket(&self.recorder, errno, is_told_of_server(errno));
-                self.record(ClientEvent::Ended(end(errno)));
+                self.end(end(errno));
                 None
             }
         }
+    }
+
+    /// Says the rest of what TLS says by itself, where there is some: the kernel did not take it at once.
+    async fn say_rest(&self) {
+        let tls = self.tls.get().filter(|tls| tls.needs_a_hand());
+        let said = match tls {
+            Some(tls) => tls.flush(&self.socket, &self.sent).await,
+            None => std::future::pending().await,
+        };
+        if said.is_err() {
+            // That nothing more can be said is told by what is read.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    fn end(&self, end: End) {
+        if let Some(tls) = self.tls.get() {
+            self.record(tls.over(end == End::Fin));
+        }
+        self.record(ClientEvent::Ended(end));
     }
 
     /// Reads a datagram, or as much of a stream as fits, and writes it down; `None` at the end of a stream.
@@ -1379,7 +1415,17 @@ impl Driver {
         if bytes == 0 {
             return Ok(None);
         }
-        self.recorder.receive(self.id, &buffer[..bytes]);
+        match self.tls.get() {
+            None => self.recorder.receive(self.id, &buffer[..bytes]),
+            Some(tls) => {
+                for heard in tls.hear(&buffer[..bytes], socket, &self.sent) {
+                    match heard {
+                        Heard::Plain(text) => self.recorder.receive(self.id, &text),
+                        Heard::Told(event) => self.record(event),
+                    }
+                }
+            }
+        }
         Ok(Some(()))
     }
 }

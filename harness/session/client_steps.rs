@@ -173,6 +173,7 @@ impl Session<'_> {
                 every,
                 ..
             } => Box::pin(client.send(data, segmentation, *every)).await,
+            Action::StartTls(options) => Box::pin(client.start_tls(options)).await,
             Action::SendUrgent(byte) => client.send_urgent(*byte).await,
             Action::SendDescriptor(byte) => client.send_descriptor(*byte).await,
             Action::SendWithoutSource(data) => client.send_without_source(data).await,

@@ -17,6 +17,7 @@ mod idle;
 mod interpreter;
 mod observer;
 mod open_files;
+mod outgoing;
 mod own_delay;
 mod penalties;
 mod phases;
@@ -28,6 +29,11 @@ mod server_steps;
 mod socket;
 mod sources;
 mod starting;
+#[cfg(feature = "tls")]
+mod tls;
+#[cfg(not(feature = "tls"))]
+#[path = "no_tls.rs"]
+mod tls;
 mod told;
 mod turn;
 

@@ -185,9 +185,12 @@ impl Recorder {
 
     /// Keeps when bytes came, and wakes those who wait for the client.
     fn wake(&self, id: ClientId, event: &ClientEvent) {
-        if let ClientEvent::Received(bytes) = event
-            && !self.client_states().are_unasked(bytes)
-        {
+        let is_served = match event {
+            ClientEvent::Received(bytes) => !self.client_states().are_unasked(bytes),
+            ClientEvent::Secured { .. } => true,
+            _ => false,
+        };
+        if is_served {
             self.0.served.borrow_mut().insert(id.who, Instant::now());
         }
         // Who is woken looks once this fact is written down: nothing else runs on this thread until then.

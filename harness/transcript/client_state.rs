@@ -165,12 +165,23 @@ enum Link {
     },
 }
 
+/// How far a client has come with TLS.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+enum Tls {
+    #[default]
+    None,
+    Begun,
+    Secured,
+    Failed(String),
+}
+
 /// What one client has seen.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct ClientState {
     /// What the server may say to it at any time.
     unasked: Unasked,
     link: Link,
+    tls: Tls,
     /// Bytes received and not yet consumed by an expectation.
     stream: Stream,
     datagrams: VecDeque<Vec<u8>>,
@@ -195,8 +206,10 @@ pub(crate) struct ClientState {
     /// How long it has waited for what came last.
     waited: Option<Duration>,
     send_failed: Option<String>,
-    /// Bytes that have come to this client.
+    /// Bytes that have come to this client: what it reads of them is less where it speaks TLS.
     received_bytes: u64,
+    /// How many of them came before it began to.
+    received_before_tls: u64,
     /// Bytes that the server had sent when its socket died, those among them that were acknowledged not counted.
     unacknowledged_bytes: u64,
     acknowledged_bytes: u64,
@@ -242,6 +255,19 @@ impl ClientState {
             }
             // Whoever has spoken is no longer kept from the server.
             ClientEvent::Sent(_) => (self.taken, self.deferred) = (false, false),
+            ClientEvent::SentOfRecords(_) => self.taken = false,
+            ClientEvent::Hello { .. } => {
+                (self.taken, self.deferred) = (false, false);
+                if self.tls == Tls::None {
+                    self.tls = Tls::Begun;
+                    self.received_before_tls = self.received_bytes;
+                }
+            }
+            ClientEvent::Secured { .. } => self.tls = Tls::Secured,
+            ClientEvent::TlsFailed(why) => self.tls = Tls::Failed(why.clone()),
+            ClientEvent::TlsOver { came_bytes, .. } => {
+                self.received_bytes = self.received_before_tls + came_bytes;
+            }
             ClientEvent::SendFailed(error) => self.send_failed = Some(error.clone()),
             ClientEvent::Nothing(_) => self.nothing = true,
             ClientEvent::Received(bytes) => {
@@ -282,6 +308,8 @@ impl ClientState {
             | ClientEvent::Vanished
             | ClientEvent::SentPart(_)
             | ClientEvent::SentWithoutSource(_)
+            | ClientEvent::SaidAll
+            | ClientEvent::HeardAll
             | ClientEvent::Stalled
             | ClientEvent::Late(_)
             | ClientEvent::Unsent { .. }
@@ -408,6 +436,12 @@ impl ClientState {
                 Link::Failed { error, .. } => {
                     Progress::Broken(Instead::NotConnected(error.clone()))
                 }
+            },
+            Expectation::Secured => match self.tls {
+                Tls::Secured => Progress::Met,
+                _ => self
+                    .why_not_more()
+                    .map_or(Progress::Pending, Progress::Broken),
             },
             Expectation::Refused => match &self.link {
                 Link::Failed { refused: true, .. } => Progress::Met,
@@ -564,6 +598,9 @@ impl ClientState {
 
     /// Why no more bytes can come, where that is so.
     fn why_not_more(&self) -> Option<Instead> {
+        if let Tls::Failed(why) = &self.tls {
+            return Some(Instead::NotSecured(why.clone()));
+        }
         let sending = self.send_failed.clone();
         if let Some(end) = self.ended {
             let got = self.so_far();
@@ -788,6 +825,7 @@ impl ClientStates {
                         | ClientEvent::Received(_)
                         | ClientEvent::Datagram { .. }
                         | ClientEvent::Ended(_)
+                        | ClientEvent::Secured { .. }
                 );
                 if comes {
                     client.came_last = Some(at);
@@ -1234,6 +1272,78 @@ mod tests {
         assert!(!of(&[ClientEvent::Deferred, spoke]));
         assert!(!of(&[ClientEvent::Accepted]));
         assert!(!of(&[]));
+    }
+
+    fn hello() -> ClientEvent {
+        ClientEvent::Hello {
+            from: 0,
+            to: 200,
+            of: 200,
+        }
+    }
+
+    fn secured() -> ClientEvent {
+        ClientEvent::Secured {
+            version: "TLS 1.3".to_owned(),
+            cipher: "TLS13_AES_128_GCM_SHA256".to_owned(),
+            protocol: None,
+        }
+    }
+
+    #[test]
+    fn client_is_secured_until_tls_fails_whatever_comes_behind_that() {
+        let of = |events: &[ClientEvent]| seen(&Expectation::Secured, events, false);
+        assert_eq!(of(&[connected(false), hello()]), Progress::Pending);
+        assert_eq!(of(&[connected(false), hello(), secured()]), Progress::Met);
+        // Segments of the hello that the server has answered already change nothing.
+        assert_eq!(
+            of(&[connected(false), hello(), secured(), hello()]),
+            Progress::Met
+        );
+        let why = "the server ended the handshake with alert `handshake_failure`";
+        let failed = ClientEvent::TlsFailed(why.to_owned());
+        let end = ClientEvent::Ended(End::Fin);
+        let events = [connected(false), hello(), failed, end.clone()];
+        let broken = Progress::Broken(Instead::NotSecured(why.to_owned()));
+        assert_eq!(of(&events), broken);
+        assert_eq!(seen(&data_of("HELLO"), &events, false), broken);
+        let ended = of(&[connected(false), hello(), end]);
+        assert!(
+            matches!(ended, Progress::Broken(Instead::EndedAfter { .. })),
+            "{ended:?}"
+        );
+    }
+
+    #[test]
+    fn what_is_read_over_tls_is_less_than_what_has_come_and_nothing_of_that_is_lost() {
+        let dies = ClientEvent::ServerSocketDestroyed {
+            lost_bytes: 30,
+            delivered_bytes: 1_070,
+        };
+        let events = |came_bytes| {
+            let over = ClientEvent::TlsOver {
+                came_bytes,
+                is_cut: false,
+            };
+            let before = [connected(false), received(b"220 go"), hello(), secured()];
+            let behind = [received(b"hello"), over, dies.clone()];
+            [before.to_vec(), behind.to_vec()].concat()
+        };
+        // What has come may not be acknowledged.
+        assert_eq!(after(&events(1_094)).lost_bytes(), 0);
+        assert_eq!(after(&events(1_080)).lost_bytes(), 14);
+    }
+
+    #[test]
+    fn who_says_hello_has_spoken() {
+        let of = |events: &[ClientEvent]| {
+            let state = after(events);
+            (state.is_deferred(), state.taken)
+        };
+        assert_eq!(of(&[ClientEvent::Deferred, hello()]), (false, false));
+        assert_eq!(of(&[ClientEvent::Taken, hello()]), (false, false));
+        let part = ClientEvent::SentOfRecords(5);
+        assert_eq!(of(&[ClientEvent::Taken, part]), (false, false));
     }
 
     #[test]

@@ -162,6 +162,39 @@ pub(crate) enum ClientEvent {
     NotTaken(u32),
     /// It handed so many bytes to the kernel of something longer, when it left.
     SentPart(u64),
+    /// It handed bytes of its ClientHello to the kernel, which begins TLS.
+    Hello {
+        /// The first of them.
+        from: usize,
+        /// The one behind the last.
+        to: usize,
+        /// How many it has.
+        of: usize,
+    },
+    /// It handed so many bytes of TLS records to the kernel, the last of which are yet to come.
+    SentOfRecords(u64),
+    /// The TLS handshake is complete.
+    Secured {
+        /// The version of the protocol.
+        version: String,
+        /// The cipher suite.
+        cipher: String,
+        /// The protocol that both have chosen to speak inside (RFC 7301).
+        protocol: Option<String>,
+    },
+    /// TLS has failed, in the handshake or behind it.
+    TlsFailed(String),
+    /// It said that it has said all (`close_notify`, RFC 8446, section 6.1).
+    SaidAll,
+    /// The server said so.
+    HeardAll,
+    /// The connection that spoke TLS has ended.
+    TlsOver {
+        /// How many bytes of TLS have come.
+        came_bytes: u64,
+        /// The server has ended it without saying that it has said all.
+        is_cut: bool,
+    },
     /// It handed a datagram of so many bytes to the kernel that names no sender.
     SentWithoutSource(usize),
     /// The kernel refused its bytes.
@@ -764,6 +797,7 @@ impl Transcript {
         let sent = self.events.iter().map(|event| match &event.what {
             What::Client(_, ClientEvent::Sent(bytes)) => bytes.len() as u64,
             What::Client(_, ClientEvent::SentPart(bytes)) => *bytes,
+            What::Client(_, ClientEvent::Hello { from, to, .. }) => (to - from) as u64,
             _ => 0,
         });
         sent.sum()
@@ -1026,6 +1060,29 @@ impl fmt::Display for ClientEvent {
                     f,
                     "* its connection lies in the accept queue, one of {many}"
                 )
+            }
+            Self::Hello { from: 0, to, of } if to == of => write!(f, "> ClientHello, {of} bytes"),
+            Self::Hello { from, to, of } => {
+                write!(f, "> ClientHello, bytes {from} to {to} of {of}")
+            }
+            Self::SentOfRecords(bytes) => write!(f, "> {bytes} bytes of TLS records"),
+            Self::Secured {
+                version,
+                cipher,
+                protocol,
+            } => {
+                write!(f, "* is secured: {version}, {cipher}")?;
+                match protocol {
+                    Some(protocol) => write!(f, ", ALPN {protocol}"),
+                    None => Ok(()),
+                }
+            }
+            Self::TlsFailed(why) => write!(f, "* TLS fails: {why}"),
+            Self::SaidAll => f.write_str("> close_notify"),
+            Self::HeardAll => f.write_str("< close_notify"),
+            Self::TlsOver { came_bytes, is_cut } => {
+                write!(f, "* {came_bytes} bytes have come since TLS began")?;
+                f.write_str(if *is_cut { ", and no close_notify" } else { "" })
             }
             Self::SentPart(bytes) => write!(f, "> the first {bytes} bytes of more"),
             Self::SentWithoutSource(bytes) => {
@@ -1581,13 +1638,56 @@ mod tests {
             of(ALICE, connected()),
             of(BOB, connected()),
             of(ALICE, sent(b"abc")),
-            of(BOB, ClientEvent::SentPart(40)),
+            of(BOB, ClientEvent::SentPart(30)),
+            of(BOB, hello(100, 110)),
             of(BOB, received(b"x")),
         ]);
         assert_eq!(both.connections(), 2);
         assert_eq!(both.sent_bytes(), 43);
         assert!(!both.shows_deferral());
         assert!(seen(vec![of(BOB, ClientEvent::Deferred)]).shows_deferral());
+    }
+
+    fn hello(from: usize, to: usize) -> ClientEvent {
+        let of = 218;
+        ClientEvent::Hello { from, to, of }
+    }
+
+    #[test]
+    fn what_is_said_and_heard_of_tls_is_told() {
+        let secured = |protocol: Option<&str>| ClientEvent::Secured {
+            version: "TLS 1.3".to_owned(),
+            cipher: "TLS13_AES_128_GCM_SHA256".to_owned(),
+            protocol: protocol.map(str::to_owned),
+        };
+        let over = |is_cut| ClientEvent::TlsOver {
+            came_bytes: 787,
+            is_cut,
+        };
+        for (event, told) in [
+            (hello(0, 218), "> ClientHello, 218 bytes"),
+            (hello(0, 100), "> ClientHello, bytes 0 to 100 of 218"),
+            (hello(100, 218), "> ClientHello, bytes 100 to 218 of 218"),
+            (ClientEvent::SentOfRecords(5), "> 5 bytes of TLS records"),
+            (
+                secured(None),
+                "* is secured: TLS 1.3, TLS13_AES_128_GCM_SHA256",
+            ),
+            (
+                secured(Some("h2")),
+                "* is secured: TLS 1.3, TLS13_AES_128_GCM_SHA256, ALPN h2",
+            ),
+            (ClientEvent::TlsFailed("no".to_owned()), "* TLS fails: no"),
+            (ClientEvent::SaidAll, "> close_notify"),
+            (ClientEvent::HeardAll, "< close_notify"),
+            (over(false), "* 787 bytes have come since TLS began"),
+            (
+                over(true),
+                "* 787 bytes have come since TLS began, and no close_notify",
+            ),
+        ] {
+            assert_eq!(event.to_string(), told);
+        }
     }
 
     /// What is told of these events of two clients, without the times.

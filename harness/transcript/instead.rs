@@ -102,6 +102,8 @@ pub(crate) enum Instead {
     },
     /// There was a connection.
     Established,
+    /// TLS failed.
+    NotSecured(String),
     /// There was no connection.
     NotConnected(String),
     /// There was no connection, for another reason than the server's refusal.
@@ -214,6 +216,7 @@ impl Instead {
             Self::SendingFailed(_) => "sending-failed",
             Self::Established => "connected",
             Self::NotConnected(_) | Self::NotRefused(_) => "not-connected",
+            Self::NotSecured(_) => "not-secured",
             Self::AllRead | Self::ReadOn => "read",
             Self::Exited(_) => "exited",
             Self::Runs | Self::Processes(_) => "runs",
@@ -295,6 +298,7 @@ impl fmt::Display for Instead {
                 write!(f, "{end} destroyed {bytes} bytes that the server had sent")
             }
             Self::Established => f.write_str("the connection was established"),
+            Self::NotSecured(why) => f.write_str(why),
             Self::NotConnected(error) => write!(f, "the connection failed: {error}"),
             Self::NotRefused(error) => write!(f, "the connection failed otherwise: {error}"),
             Self::AllRead => f.write_str("the server read all that was sent"),
@@ -423,6 +427,7 @@ mod tests {
             (Instead::EndedOtherwise(End::Reset), "reset"),
             (Instead::Established, "connected"),
             (Instead::NotRefused(String::new()), "not-connected"),
+            (Instead::NotSecured(String::new()), "not-secured"),
             (Instead::ReadOn, "read"),
             (Instead::Processes(2), "runs"),
             (Instead::AcceptQueue(None), "queue"),

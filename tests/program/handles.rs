@@ -512,3 +512,23 @@ async fn what_a_backend_has_not_done_fails_a_test_in_its_words() {
     let said = failure(async { drop(server.backend("orgin")) }).await;
     assert!(said.contains("no backend called orgin"), "{said}");
 }
+
+#[tokio::test]
+async fn clients_speak_tls_in_tests_too() {
+    let here = std::env::current_dir().unwrap();
+    let script = here.join("fixtures/scenarios/language/tls.py");
+    let command = ["python3", script.to_str().unwrap(), "{port}"];
+    let target = Target::command(command, Profile::unknown());
+    let server = Server::start(&target).await.unwrap();
+    let alice = server.connect("alice").await;
+    alice.start_tls().await;
+    alice.expect_secured().await;
+    alice.send("hello\n").cut_at([5]).await;
+    alice.expect("HELLO\n").await;
+    alice.half_close().await;
+    alice.expect_end(End::Fin).await;
+    let mallory = server.connect("mallory").await;
+    mallory.step("start-tls first 100B").await;
+    mallory.reset().await;
+    server.finish().await;
+}

@@ -96,6 +96,8 @@ mod spread;
 mod starting;
 /// What is in a server's hands when it is told to end.
 mod stopping;
+/// Clients that speak TLS.
+mod tls;
 /// How the processes of a server end that are not its first one.
 mod workers;
 

@@ -69,7 +69,7 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "cuts",
         without: |line| {
-            if line.get(1) == Some(&"send") {
+            if matches!(line.get(1), Some(&"send" | &"start-tls")) {
                 drop_option(line, "in pieces of");
                 drop_option(line, "cut at");
                 drop_option(line, "every");
@@ -80,8 +80,17 @@ const FAULTS: &[Fault] = &[
     Fault {
         name: "drip",
         without: |line| {
-            if line.get(1) == Some(&"send") {
+            if matches!(line.get(1), Some(&"send" | &"start-tls")) {
                 drop_option(line, "every");
+            }
+        },
+        with_it: None,
+    },
+    Fault {
+        name: "part of a hello",
+        without: |line| {
+            if line.get(1) == Some(&"start-tls") {
+                drop_option(line, "first");
             }
         },
         with_it: None,

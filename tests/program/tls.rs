@@ -1,0 +1,212 @@
+//! Clients that speak TLS, with servers that get it right and with such that do not.
+
+use crate::kit::{Run, sockdrill};
+use std::fmt::Write as _;
+use std::path::Path;
+
+/// Runs a case on the server over TLS that breaks its word in these ways.
+fn against(ways: &[&str], steps: &str) -> Run {
+    let here = std::env::current_dir().unwrap();
+    let server = here.join("fixtures/scenarios/language/tls.py");
+    let mut command = vec!["python3", server.to_str().unwrap(), "{port}"];
+    command.extend(ways);
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("case.drill");
+    std::fs::write(&file, case(steps)).unwrap();
+    let run = sockdrill(&["run", "--verbose"]).arg(&file).arg("--");
+    run.args(command).run()
+}
+
+fn case(steps: &str) -> String {
+    let mut case = "case c\n  clients: alice mallory crowd[50]\n\n".to_owned();
+    for step in steps.lines() {
+        writeln!(case, "  {step}").unwrap();
+    }
+    case
+}
+
+const EXCHANGE: &str = "alice connect
+alice start-tls name \"localhost\" alpn \"capitals\" \"http/1.1\"
+alice expect secured within 20s
+alice send \"hello\\n\"
+alice expect \"HE{rest:[A-Z]+}\\n\"
+alice send \"{rest}\\n\"
+alice expect \"LLO\\n\"
+alice never \"password\"
+";
+
+#[test]
+fn versions_ciphers_and_what_is_spoken_inside_are_told() {
+    for (ways, version) in [
+        (&[][..], "TLS 1.3, TLS13_"),
+        (&["1.2"], "TLS 1.2, TLS_ECDHE_"),
+    ] {
+        let run = against(ways, EXCHANGE).code(0);
+        run.prints(format!("alice * is secured: {version}"))
+            .prints(", ALPN capitals")
+            .prints("alice > \"hello\\n\"")
+            .prints("alice < \"HELLO\\n\"");
+    }
+}
+
+#[test]
+fn hello_and_records_are_cut_and_paced_as_all_that_is_sent() {
+    let steps = "mallory connect
+mallory start-tls in pieces of 1B
+mallory expect secured
+mallory send \"hello\\n\" cut at 1 5 20
+mallory send \"again\\n\" in pieces of 1B every 1ms
+mallory expect \"HELLO\\nAGAIN\\n\"
+";
+    for version in ["1.2", "1.3"] {
+        let run = against(&[version], steps).code(0);
+        run.prints("mallory > ClientHello, bytes 0 to 1 of")
+            .prints("mallory > 4 bytes of TLS records")
+            .prints("mallory > 15 bytes of TLS records");
+    }
+}
+
+#[test]
+fn no_byte_is_lost_where_what_comes_is_more_than_what_is_read() {
+    let steps = "alice connect
+alice start-tls
+alice expect secured
+alice send text 300KiB seed 7 in the background
+alice send \"\\n\" in the background
+alice expect text 300KiB seed 7 in capitals
+alice expect \"\\n\"
+alice expect taken
+alice send \"BYE\\n\"
+alice expect fin, all bytes first
+alice close
+server expect rest
+";
+    for version in ["1.2", "1.3"] {
+        let run = against(&[version], steps).code(0);
+        run.prints("alice < close_notify")
+            .prints("bytes have come since TLS began");
+    }
+}
+
+#[test]
+fn fin_without_close_notify_is_a_fin_and_is_told() {
+    let steps = format!("{EXCHANGE}alice half-close\nalice expect fin, all bytes first\n");
+    let told = against(&["cuts"], &steps).code(0);
+    told.prints("alice > close_notify")
+        .prints("alice > fin")
+        .prints("bytes have come since TLS began, and no close_notify");
+    let whole = against(&[], &steps).code(0);
+    let is_cut = whole.stdout.contains("no close_notify");
+    whole.demand(!is_cut, "a whole stream is no cut one");
+}
+
+#[test]
+fn only_the_beginning_of_a_hello_comes_and_then_whatever_is_said_next() {
+    for end in ["reset", "vanish", "half-close", "close"] {
+        let steps = format!(
+            "mallory connect\nmallory start-tls first 100B in pieces of 40B\nmallory {end}\n{EXCHANGE}"
+        );
+        against(&[], &steps)
+            .code(0)
+            .prints("mallory > ClientHello, bytes 80 to 100 of");
+    }
+    let steps =
+        "mallory connect\nmallory start-tls first 100B\nmallory expect fin or reset within 20s\n";
+    against(&["hasty"], steps).code(0);
+}
+
+#[test]
+fn server_that_dies_of_a_reset_inside_of_a_handshake_has_crashed() {
+    let steps = format!(
+        "repeat 5\n  mallory connect\n  mallory start-tls first 100B\n  mallory require taken\n  mallory reset\nend\nsettle\n{EXCHANGE}"
+    );
+    against(&[], &steps).code(0);
+    against(&["crashes"], &steps).code(1).prints("SIGABRT");
+}
+
+#[test]
+fn server_that_waits_for_the_rest_of_a_hello_serves_nobody_else() {
+    let steps =
+        format!("mallory connect\nmallory start-tls first 100B\nmallory require taken\n{EXCHANGE}");
+    against(&[], &steps).code(0);
+    let told = against(&["hangs"], &steps).code(1);
+    told.prints("alice");
+}
+
+#[test]
+fn crowd_of_handshakes_goes_through_with_cuts() {
+    let steps = "crowd connect
+crowd start-tls in pieces of 100B
+crowd expect secured
+crowd send text 1KiB seed 1
+crowd send \"\\n\"
+crowd expect text 1KiB seed 1 in capitals
+crowd expect \"\\n\"
+crowd close
+";
+    against(&["1.3"], steps).code(0);
+    against(&["1.2"], steps).code(0);
+}
+
+#[test]
+fn what_must_never_come_is_found_behind_what_tls_says_by_itself() {
+    let steps = "alice connect
+alice never \"HELLO\"
+alice start-tls
+alice expect secured
+alice send \"hello\\n\"
+";
+    for version in ["1.2", "1.3"] {
+        let told = against(&[version], steps).code(1);
+        told.prints("\"HELLO\" came to alice, to whom it must never come");
+    }
+}
+
+#[test]
+fn tls_begins_where_the_scenario_says_so() {
+    let steps = "alice connect
+alice send \"STARTTLS\\r\\n\"
+alice expect \"220{line}\\n\"
+alice start-tls
+alice expect secured
+alice send \"hello\\n\"
+alice expect \"HELLO\\n\"
+alice send \"BYE\\n\"
+alice expect fin, all bytes first
+";
+    against(&["starttls"], steps).code(0);
+}
+
+#[test]
+fn server_that_speaks_no_tls_is_told_with_what_it_said() {
+    let steps = "alice connect\nalice start-tls in pieces of 200B\nalice expect secured\n";
+    let told = against(&["plain"], steps).code(1);
+    told.prints(
+        "alice's TLS handshake was not completed: what the server said in the handshake is no TLS: \"what?\\n\"",
+    );
+    let told = against(&["refuses"], steps).code(1);
+    let told = told.prints(
+        "alice's TLS handshake was not completed: the server ended the handshake with alert `handshake_failure`",
+    )
+    .prints("actual    the server ended the handshake with alert `handshake_failure`");
+    let marked = told
+        .stdout
+        .lines()
+        .find(|line| line.trim().starts_with('!'));
+    assert!(marked.unwrap().contains("TLS fails"), "{marked:?}");
+}
+
+#[test]
+fn hello_that_is_not_cut_where_it_was_to_be_proves_nothing() {
+    let steps = "alice connect\nalice start-tls cut at 60000\nalice expect secured\n";
+    against(&[], steps)
+        .code(3)
+        .prints("bytes, and is not cut there");
+}
+
+#[test]
+fn reproducer_says_that_it_speaks_no_tls() {
+    let file = Path::new("fixtures/scenarios/language/tls.drill:5");
+    let run = sockdrill(&["repro"]).arg(file).run().code(2);
+    run.complains("a reproducer cannot say `alice start-tls");
+}
