@@ -148,6 +148,8 @@ pub(crate) enum Doubt {
     },
     /// Something still grew when there was no time left to tell a leak from a pool, or from a heap that is collected late.
     StillGrows(Growth),
+    /// Something was left by each connection, and the scenario could not be taken again to tell a leak by that.
+    Unrepeatable(Growth),
     /// The first conversation with the server has failed already.
     Unserved {
         /// What came of it.
@@ -253,6 +255,7 @@ impl Doubt {
             Self::StillReading { .. } => "still-reading",
             Self::Starved { .. } => "starved",
             Self::StillGrows(_) => "still-grows",
+            Self::Unrepeatable(_) => "unrepeatable",
             Self::Unserved { .. } => "unserved",
             Self::NotStarted { .. } => "not-started",
             Self::Referred { .. } => "referred",
@@ -279,6 +282,7 @@ impl Doubt {
             | Self::Chosen { .. }
             | Self::SecondHand { .. }
             | Self::InBackground { .. }
+            | Self::Unrepeatable(_)
             | Self::HostRefused { .. } => false,
             Self::Unproven { fault, .. } => {
                 let is_a_race = !fault.is_of_a_state() && seen.waited_in_vain() < STEP_WITHIN;

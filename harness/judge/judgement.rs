@@ -66,7 +66,8 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
         let doubt = not_yet(trial, transcript)
             .or_else(|| unproven(transcript))
             .or(unkept)
-            .or_else(|| growth::open(trial, transcript).map(Doubt::StillGrows));
+            .or_else(|| growth::open(trial, transcript).map(Doubt::StillGrows))
+            .or_else(|| growth::untold(trial, transcript).map(Doubt::Unrepeatable));
         return doubt.map_or(Verdict::Pass, Verdict::Inconclusive);
     };
     let others: Vec<Cause> = causes.collect();

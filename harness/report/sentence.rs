@@ -341,6 +341,10 @@ impl fmt::Display for Doubt {
                 f,
                 "{growth}; not clear yet whether that goes on, as a leak does, or stops, as a pool or a heap does"
             ),
+            Self::Unrepeatable(growth) => write!(
+                f,
+                "{growth}; whether that goes on, as a leak does, is not known: the steps cannot be taken again on the same server"
+            ),
             Self::Unserved { verdict } => write!(
                 f,
                 "the undisturbed server does not serve a polite client: {}",
