@@ -422,9 +422,6 @@ async fn in_time(
     findings: &Findings,
     heard: &Heard,
 ) -> Result<Attempt, Error> {
-    if let Some(over) = findings.is_over() {
-        return Ok(Attempt::of(over.verdict_on_the_untried()));
-    }
     let most = check_budget::of(std::slice::from_ref(&case.scenario), settings);
     // What has failed ends by itself then, and is told.
     tokio::select! {
@@ -444,6 +441,10 @@ async fn try_case(
 ) -> Result<Attempt, Error> {
     let target = &case.target;
     turn.come_back().await;
+    // Enough may have failed while there was no place for it.
+    if let Some(over) = findings.is_over() {
+        return Ok(Attempt::of(over.verdict_on_the_untried()));
+    }
     let lab = Arc::new(Lab::of(target, settings.isolation)?);
     let session = Session::start(target, lab.clone(), turn.clone()).await?;
     let subject = subject_of(&session, &lab, target, settings)?;
