@@ -56,7 +56,7 @@ class Handler(socketserver.StreamRequestHandler):
                 self.wfile.write(line)
 class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = daemon_threads = True
-Server(('127.0.0.1', int(sys.argv[1])), Handler).serve_forever()
+Server(('127.0.0.1', int(sys.argv[1])), Handler).serve_forever(None)
 ";
 
 /// The exact reply comes once in a server's life, so that its steps cannot be taken again.

@@ -125,7 +125,7 @@ class Handler(socketserver.StreamRequestHandler):
             self.wfile.write(b'number %d of %s is yours\\r\\n' % (next(numbers), line.strip()))
 class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = daemon_threads = True
-Server(('127.0.0.1', int(sys.argv[1])), Handler).serve_forever()
+Server(('127.0.0.1', int(sys.argv[1])), Handler).serve_forever(None)
 ";
 
 #[test]

@@ -73,7 +73,7 @@ class Handler(socketserver.StreamRequestHandler):
 class Server(socketserver.ThreadingTCPServer):
     allow_reuse_address = daemon_threads = True
     number = 0
-Server(('127.0.0.1', int(sys.argv[1])), Handler).serve_forever()
+Server(('127.0.0.1', int(sys.argv[1])), Handler).serve_forever(None)
 ";
 
 /// What sockdrill itself finds in the same case, too.
