@@ -146,6 +146,18 @@ pub(crate) enum Doubt {
         /// For how long.
         by: Duration,
     },
+    /// What must not come at once came late enough by no more than the time for which the harness, or the server, did not get to
+    /// run.
+    MayBeTooSoon {
+        /// Who waited for it.
+        client: String,
+        /// Before which time it must not come.
+        after: Duration,
+        /// When it came, as was seen.
+        waited: Duration,
+        /// For how long nobody ran.
+        by: Duration,
+    },
     /// Something still grew when there was no time left to tell a leak from a pool, or from a heap that is collected late.
     StillGrows(Growth),
     /// Something was left by each connection, and the scenario could not be taken again to tell a leak by that.
@@ -254,6 +266,7 @@ impl Doubt {
             Self::Unkept { .. } => "unkept",
             Self::StillReading { .. } => "still-reading",
             Self::Starved { .. } => "starved",
+            Self::MayBeTooSoon { .. } => "may-be-too-soon",
             Self::StillGrows(_) => "still-grows",
             Self::Unrepeatable(_) => "unrepeatable",
             Self::Unserved { .. } => "unserved",

@@ -939,6 +939,40 @@ fn what_is_not_added_by_a_hundred_is_no_leak() {
     assert_eq!(judge(&trial, &seen), Verdict::Pass);
 }
 
+/// A reply that was late by our own doing may have come too soon; one that was later than that has not.
+#[test]
+fn reply_that_may_have_come_before_its_time_is_no_pass() {
+    let later = Expectation::NotBefore {
+        after: Duration::from_millis(200),
+        what: Box::new(Expectation::Data(Data::literal("HELLO"))),
+    };
+    let trial = trial(ClientSteps::of(0).expect(later).lines());
+    let said = |waited: u64, starved: Option<u64>| {
+        let received = ClientEvent::Received(b"HELLO".to_vec().into());
+        let waited = ClientEvent::Waited(Duration::from_millis(waited));
+        let starved = starved.map(|ms| What::Starved(Duration::from_millis(ms)));
+        let what = [
+            What::Phase(Phase::Scenario),
+            What::StepBegan(0),
+            What::Client(ALICE, received),
+            What::Client(ALICE, waited),
+            done(0),
+        ];
+        judge(
+            &trial,
+            &transcript(what.into_iter().chain(starved).collect()),
+        )
+    };
+    assert_eq!(said(210, None), Verdict::Pass);
+    assert_eq!(said(270, Some(70)), Verdict::Pass);
+    let doubt = said(269, Some(70));
+    assert!(
+        matches!(&doubt, Verdict::Inconclusive(Doubt::MayBeTooSoon { client, .. }) if client == "alice"),
+        "{doubt:?}"
+    );
+    assert!(matches!(said(199, Some(70)), Verdict::Fail(_)));
+}
+
 /// Steps that do not come to the same a second time tell no leak from what was opened once; what is left is no pass.
 #[test]
 fn what_each_connection_left_is_unknown_where_the_steps_cannot_be_taken_again() {
