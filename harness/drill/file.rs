@@ -321,7 +321,12 @@ pub(crate) fn step_of(
 ) -> Result<Step, Error> {
     let (file, number) = place;
     let text = line;
-    let place = Place { file, number, text };
+    let place = Place {
+        file,
+        number,
+        text,
+        json: None,
+    };
     let known = Known {
         clients,
         payloads: &[],
@@ -370,6 +375,7 @@ fn walk<'a>(
         file: name,
         number: 1,
         text: "",
+        json: None,
     };
     for (number, text) in (1..).zip(text.lines()) {
         let place = Place {

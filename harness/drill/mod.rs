@@ -12,6 +12,7 @@ mod builder;
 mod diagnostic;
 mod file;
 mod json;
+mod json_place;
 mod language;
 mod layout;
 mod payload;
