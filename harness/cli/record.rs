@@ -53,7 +53,7 @@ pub(super) fn record(arguments: &RecordArgs) -> Result<ExitCode, Error> {
 fn server_of_file(pair: &PairArgs, file: &Path) -> Option<String> {
     let is_command = pair.server.contains(char::is_whitespace);
     let named = Target::find(&pair.server).ok().filter(|_| !is_command)?;
-    name_in(file.parent().unwrap_or(Path::new("")), &named)
+    name_in(file.parent().unwrap_or_else(|| Path::new("")), &named)
 }
 
 /// The first of these files that passes.

@@ -342,7 +342,7 @@ impl<'a> Builder<'a> {
         if !taken.borrow_mut().insert(real) {
             return Ok(Shared::default());
         }
-        let shared = text.included_by(self.inclusion.clone())?.shared();
+        let shared = text.included_by(self.inclusion.clone())?.shared(&text);
         let clashes = |payload: &&Payload| {
             let mut own = self.file.payloads.iter();
             own.any(|own| own.name == payload.name)

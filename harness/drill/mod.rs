@@ -34,4 +34,5 @@ pub use file::DrillFile;
 pub(crate) use file::format;
 pub(crate) use file::{Case, DrillText, step_of, why_impossible};
 pub(crate) use language::{Part, Usage, usages};
+pub(crate) use shared::Origin;
 pub(crate) use statement::named;
