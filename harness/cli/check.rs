@@ -23,7 +23,7 @@ pub(super) fn check(
 ) -> Result<ExitCode, Error> {
     match tried(arguments, layers, invocation) {
         Err(error @ Error::NothingSelected(_)) => {
-            let (_, code) = finish(Err(error), &arguments.shared)?;
+            let (_, code) = finish(Err(error), &arguments.shared, &|_| None)?;
             Ok(code)
         }
         done => done,
@@ -74,7 +74,7 @@ fn tried(
     if let Ok(report) = &ran {
         last.keep_checks(&target, report);
     }
-    let (report, code) = finish(ran, shared)?;
+    let (report, code) = finish(ran, shared, &|_| Some(&target))?;
     if let Some(hint) = report
         .as_ref()
         .and_then(|report| blind(&target, &settings, report))

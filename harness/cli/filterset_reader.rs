@@ -55,6 +55,7 @@ pub(super) fn read(text: &str, among: Among) -> Result<Filterset, Error> {
         file: "-E",
         number: 1,
         text,
+        json: None,
     };
     let tokens = tokens(text);
     let mut reader = Reader {

@@ -36,6 +36,16 @@ pub(super) struct LastRun {
     kept: Kept,
 }
 
+impl Failed {
+    /// Whether it can still be tried: of a case, whether its file is there.
+    fn is_there(&self) -> bool {
+        match self {
+            Self::Case { file, .. } => file.is_file(),
+            Self::Check { .. } => true,
+        }
+    }
+}
+
 /// The file.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 struct Kept {
@@ -55,6 +65,12 @@ impl Kept {
             failed: BTreeSet::new(),
         })
     }
+
+    /// The same without the cases of files that are gone.
+    fn without_the_gone(mut self) -> Self {
+        self.failed.retain(Failed::is_there);
+        self
+    }
 }
 
 impl LastRun {
@@ -70,6 +86,7 @@ impl LastRun {
     fn within(states: Option<PathBuf>, folder: PathBuf) -> Self {
         let place = states.map(|states| states.join(file_name(&folder)));
         let kept = Kept::at(place.as_deref(), folder);
+        let kept = kept.without_the_gone();
         Self { place, kept }
     }
 
@@ -78,14 +95,14 @@ impl LastRun {
         self.kept.failed.is_empty()
     }
 
-    /// The files with cases that have failed, as far as they are there.
+    /// The files with cases that have failed.
     pub(super) fn files(&self) -> Vec<String> {
         let here = std::env::current_dir().unwrap_or_default();
         let files = self.kept.failed.iter().filter_map(|failed| match failed {
             Failed::Case { file, .. } => Some(file),
             Failed::Check { .. } => None,
         });
-        let mut files: Vec<&PathBuf> = files.filter(|file| file.is_file()).collect();
+        let mut files: Vec<&PathBuf> = files.collect();
         files.dedup();
         let named = files
             .into_iter()
@@ -175,7 +192,7 @@ fn merge(place: &Path, folder: PathBuf, came: Vec<(Failed, bool)>) -> std::io::R
     let lock = File::open(states)?;
     flock(&lock, FlockOperation::LockExclusive)?;
     let before = Kept::at(Some(place), folder);
-    let mut kept = before.clone();
+    let mut kept = before.clone().without_the_gone();
     for (what, fails) in came {
         match fails {
             true => kept.failed.insert(what),
@@ -311,7 +328,9 @@ mod tests {
         let place = last().place.unwrap();
         let mut kept = last().kept;
         assert!(kept.failed.is_empty());
-        kept.failed.insert(of_case("/a/reset.drill", "one"));
+        let file = project.path().join("reset.drill");
+        fs::write(&file, "").unwrap();
+        kept.failed.insert(of_case(file.to_str().unwrap(), "one"));
         write(&place, &kept).unwrap();
         assert_eq!(last().kept, kept);
         kept.failed.clear();
@@ -325,7 +344,9 @@ mod tests {
         // Neither is there before something fails.
         let states = states.path().join("sockdrill");
         let last = || LastRun::within(Some(states.clone()), project.path().to_owned());
-        let failed = |case| of_case("/a/reset.drill", case);
+        let file = project.path().join("reset.drill");
+        fs::write(&file, "").unwrap();
+        let failed = |case| of_case(file.to_str().unwrap(), case);
         let came = |case, fails| {
             let (place, folder) = (last().place.unwrap(), project.path().to_owned());
             merge(&place, folder, vec![(failed(case), fails)])
@@ -338,6 +359,28 @@ mod tests {
         assert_eq!(last().kept.failed, both);
         came("one", false).unwrap();
         assert_eq!(last().kept.failed, BTreeSet::from([failed("other")]));
+    }
+
+    #[test]
+    fn cases_of_a_file_that_is_gone_have_not_failed() {
+        let (states, project) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let last = || LastRun::within(Some(states.path().to_owned()), project.path().to_owned());
+        let case = |name: &str| {
+            let file = project.path().join(name);
+            fs::write(&file, "").unwrap();
+            of_case(file.to_str().unwrap(), "one")
+        };
+        let place = last().place.unwrap();
+        let came = |all| merge(&place, project.path().to_owned(), all).unwrap();
+        came(vec![(case("a.drill"), true), (case("b.drill"), true)]);
+        fs::remove_file(project.path().join("a.drill")).unwrap();
+        let left = BTreeSet::from([case("b.drill")]);
+        assert_eq!(last().kept.failed, left);
+        // It is gone from what is kept with the next run.
+        came(Vec::new());
+        assert_eq!(read(&place).unwrap().failed, left);
+        fs::remove_file(project.path().join("b.drill")).unwrap();
+        assert!(last().is_empty());
     }
 
     #[test]

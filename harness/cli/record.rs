@@ -2,6 +2,7 @@
 
 use super::arguments::{PairArgs, RecordArgs};
 use super::learn::{asked, free_to_write, server, settings, typed, write_learned};
+use super::named::name_in;
 use super::output::{say, say_aside, write};
 use crate::foreign::LINE;
 use crate::launch::{Target, command_line};
@@ -9,6 +10,7 @@ use crate::learning::{self, Recorded};
 use crate::model::error::{Error, ExitCode};
 use crate::report::data::Outcome;
 use crate::runner::{self, Given, Settings};
+use std::path::Path;
 
 pub(super) fn record(arguments: &RecordArgs) -> Result<ExitCode, Error> {
     let file = &arguments.output;
@@ -21,7 +23,7 @@ pub(super) fn record(arguments: &RecordArgs) -> Result<ExitCode, Error> {
     let name = format!("a session, {}", LINE.text(&stem));
     let Recorded { scenarios, over } =
         learning::record(asked, &name, &|step| say_aside(&format!("… {step}")))?;
-    let named = server_of_file(pair);
+    let named = server_of_file(pair, file);
     let how = typed("record", file, pair);
     let how = how.lines().map(|line| format!("# {line}\n"));
     let setting = named.map(|named| format!("server: {named}\n"));
@@ -47,11 +49,11 @@ pub(super) fn record(arguments: &RecordArgs) -> Result<ExitCode, Error> {
     Ok(ExitCode::Passed)
 }
 
-/// The server as a scenario file names it: a target file, or a reference server.
-fn server_of_file(pair: &PairArgs) -> Option<&str> {
+/// The server as this scenario file names it: a target file, or a reference server.
+fn server_of_file(pair: &PairArgs, file: &Path) -> Option<String> {
     let is_command = pair.server.contains(char::is_whitespace);
-    let is_named = !is_command && Target::find(&pair.server).is_ok();
-    is_named.then_some(pair.server.as_str())
+    let named = Target::find(&pair.server).ok().filter(|_| !is_command)?;
+    name_in(file.parent().unwrap_or_else(|| Path::new("")), &named)
 }
 
 /// The first of these files that passes.

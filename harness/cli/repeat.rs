@@ -19,72 +19,66 @@ enum Repeated {
     Not,
 }
 
-/// The arguments, each with its command, that are not simply repeated as they were given.
-const EXCEPTIONS: &[(&str, &str, Repeated)] = &[
+/// The arguments that are not simply repeated as they were given, and of which command that is said.
+const EXCEPTIONS: &[(Of, &str, Repeated)] = &[
     // Data are drawn from it, and the failure is said to be of this seed.
-    ("check", "seed", Repeated::Always),
+    (Of::Check, "seed", Repeated::Always),
     // What failed is named in their place.
-    ("check", "only", Repeated::Not),
-    ("check", "skip", Repeated::Not),
-    ("check", "filter_expr", Repeated::Not),
-    ("check", "last_failed", Repeated::Not),
-    ("check", "list", Repeated::Not),
-    ("check", "format", Repeated::Not),
-    ("run", "files", Repeated::Not),
-    ("run", "only", Repeated::Not),
-    ("run", "skip", Repeated::Not),
-    ("run", "filter_expr", Repeated::Not),
-    ("run", "last_failed", Repeated::Not),
-    ("run", "list", Repeated::Not),
-    ("run", "format", Repeated::Not),
+    (Of::Run, "files", Repeated::Not),
+    (Of::Both, "only", Repeated::Not),
+    (Of::Both, "skip", Repeated::Not),
+    (Of::Both, "filter_expr", Repeated::Not),
+    (Of::Both, "last_failed", Repeated::Not),
+    (Of::Both, "list", Repeated::Not),
+    (Of::Both, "format", Repeated::Not),
     // One part is no run of so many.
-    ("check", "min_checks", Repeated::Not),
-    ("check", "no_tests", Repeated::Not),
-    ("run", "no_tests", Repeated::Not),
+    (Of::Check, "min_checks", Repeated::Not),
+    (Of::Both, "no_tests", Repeated::Not),
     // Once is enough to see it.
-    ("check", "fail_fast", Repeated::Not),
-    ("check", "no_fail_fast", Repeated::Not),
-    ("check", "max_fail", Repeated::Not),
-    ("check", "repeat", Repeated::Not),
-    ("check", "repeat_for", Repeated::Not),
-    ("check", "retries", Repeated::Not),
-    ("check", "flaky", Repeated::Not),
-    ("run", "fail_fast", Repeated::Not),
-    ("run", "no_fail_fast", Repeated::Not),
-    ("run", "max_fail", Repeated::Not),
-    ("run", "repeat", Repeated::Not),
-    ("run", "repeat_for", Repeated::Not),
-    ("run", "retries", Repeated::Not),
-    ("run", "flaky", Repeated::Not),
+    (Of::Both, "fail_fast", Repeated::Not),
+    (Of::Both, "no_fail_fast", Repeated::Not),
+    (Of::Both, "max_fail", Repeated::Not),
+    (Of::Both, "repeat", Repeated::Not),
+    (Of::Both, "repeat_for", Repeated::Not),
+    (Of::Both, "retries", Repeated::Not),
+    (Of::Both, "flaky", Repeated::Not),
     // One part is repeated whole, wherever it was tried.
-    ("check", "budget", Repeated::Not),
-    ("run", "budget", Repeated::Not),
-    ("check", "check_budget", Repeated::Not),
-    ("run", "check_budget", Repeated::Not),
-    ("check", "partition", Repeated::Not),
-    ("run", "partition", Repeated::Not),
-    ("check", "jobs", Repeated::Not),
-    ("run", "jobs", Repeated::Not),
+    (Of::Both, "budget", Repeated::Not),
+    (Of::Both, "check_budget", Repeated::Not),
+    (Of::Both, "partition", Repeated::Not),
+    (Of::Both, "jobs", Repeated::Not),
     // How much is told, and where. The folder of `--artifacts` is read too: its cases come first.
-    ("check", "verbose", Repeated::Not),
-    ("run", "verbose", Repeated::Not),
-    ("check", "timings", Repeated::Not),
-    ("run", "timings", Repeated::Not),
-    ("check", "json", Repeated::Not),
-    ("run", "json", Repeated::Not),
-    ("check", "junit", Repeated::Not),
-    ("run", "junit", Repeated::Not),
-    ("check", "html", Repeated::Not),
-    ("run", "html", Repeated::Not),
-    ("run", "artifacts", Repeated::Not),
-    ("check", "transcripts", Repeated::Not),
-    ("run", "transcripts", Repeated::Not),
-    ("run", "message_format", Repeated::Not),
+    (Of::Both, "verbose", Repeated::Not),
+    (Of::Both, "timings", Repeated::Not),
+    (Of::Both, "json", Repeated::Not),
+    (Of::Both, "junit", Repeated::Not),
+    (Of::Both, "html", Repeated::Not),
+    (Of::Run, "artifacts", Repeated::Not),
+    (Of::Both, "transcripts", Repeated::Not),
+    (Of::Run, "message_format", Repeated::Not),
 ];
+
+/// Which commands an exception is of.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Of {
+    Check,
+    Run,
+    Both,
+}
+
+impl Of {
+    fn is_of(self, command: &str) -> bool {
+        match self {
+            Self::Check => command == "check",
+            Self::Run => command == "run",
+            Self::Both => ["check", "run"].contains(&command),
+        }
+    }
+}
 
 fn repeated(command: &str, argument: &str) -> Repeated {
     let mut exceptions = EXCEPTIONS.iter();
-    let exception = exceptions.find(|(of, id, _)| (*of, *id) == (command, argument));
+    let exception = exceptions.find(|(of, id, _)| of.is_of(command) && *id == argument);
     exception.map_or(Repeated::AsGiven, |(_, _, repeated)| *repeated)
 }
 
@@ -291,13 +285,12 @@ mod tests {
 
     #[test]
     fn exceptions_are_of_arguments_that_there_are() {
-        for (name, id, _) in EXCEPTIONS {
-            let mut of_command = ARGUMENTS.iter().filter(|(command, _)| command == name);
-            let (_, arguments) = of_command.next().unwrap();
-            assert!(
-                arguments.iter().any(|(argument, _)| argument == id),
-                "{name}: {id}"
-            );
+        for (of, id, _) in EXCEPTIONS {
+            let mut of_commands = ARGUMENTS.iter().filter(|(command, _)| of.is_of(command));
+            let has = |(_, all): &(&str, &[(&str, Repeated)])| {
+                all.iter().any(|(argument, _)| argument == id)
+            };
+            assert!(of_commands.all(has), "{of:?}: {id}");
         }
     }
 

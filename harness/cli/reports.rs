@@ -2,12 +2,17 @@
 
 use super::arguments::{Forms, Shared};
 use super::destination::Destination;
+use super::named::name_in;
 use super::output::{complain, say, say_counts};
+use crate::drill::DrillFile;
+use crate::foreign::LINE;
+use crate::launch::{Target, command_line};
 use crate::model::error::{Error, ExitCode};
 use crate::report::concluded::NoTests;
 use crate::report::data::{CheckResult, Report};
 use crate::report::written::Written;
 use crate::runner;
+use std::path::Path;
 
 /// Tries all places that reports are to be written to, before there is anything to lose: each that cannot be written to is said.
 pub(super) fn try_places(shared: &Shared) -> Result<(), Error> {
@@ -54,10 +59,11 @@ fn asked(forms: &Forms) -> impl Iterator<Item = (Destination<'_>, Form)> {
 }
 
 /// What a run comes to, in which there may have been nothing to try: writes the reports that were asked for and the end of
-/// the text, and returns the exit code.
-pub(super) fn finish(
+/// the text, and returns the exit code. `server` is the one that a result is of.
+pub(super) fn finish<'a>(
     ran: Result<Report, Error>,
     shared: &Shared,
+    server: &dyn Fn(&CheckResult) -> Option<&'a Target>,
 ) -> Result<(Option<Report>, ExitCode), Error> {
     let no_tests = shared.no_tests.into();
     let report = match ran {
@@ -70,7 +76,8 @@ pub(super) fn finish(
         ran => ran?,
     };
     let code = conclude(&report.written(), &shared.forms, no_tests);
-    let saved = report.results.iter().map(|result| saved(result, shared));
+    let results = report.results.iter();
+    let saved = results.map(|result| saved(result, server(result), shared));
     let unsaved = report.unsaved.iter().map(|reason| {
         Err(Error::Unwritable {
             option: "transcripts",
@@ -111,12 +118,51 @@ fn all_written(code: ExitCode, written: impl Iterator<Item = Result<(), Error>>)
 }
 
 /// Writes the scenario of a failure into the folder for them, if there is one.
-fn saved(result: &CheckResult, shared: &Shared) -> Result<(), Error> {
+fn saved(result: &CheckResult, server: Option<&Target>, shared: &Shared) -> Result<(), Error> {
     let Some((folder, scenario)) = shared.artifacts.as_ref().zip(result.scenario.as_ref()) else {
         return Ok(());
     };
-    Destination::of("artifacts", folder).write_within(
-        &runner::artifact_name(result),
-        &format!("# {}: {}\n{scenario}", result.id, result.requirement),
-    )
+    let name = runner::artifact_name(result);
+    let about = format!("# {}: {}\n", result.id, result.requirement);
+    let text = match server.map(|server| (server, name_in(folder, server))) {
+        Some((_, Some(server))) => about + &of_server(scenario, server, shared),
+        Some((server, None)) => {
+            let again = again_on(server, &folder.join(&name), shared);
+            format!("{about}# {again}\n{scenario}")
+        }
+        None => about + scenario,
+    };
+    Destination::of("artifacts", folder).write_within(&name, &text)
+}
+
+/// A scenario as a file that names its server.
+fn of_server(scenario: &str, server: String, shared: &Shared) -> String {
+    match DrillFile::parse("scenario", scenario) {
+        Ok(file) => {
+            let (server, speaks) = (Some(server), shared.speaks.clone());
+            let file = DrillFile {
+                server,
+                speaks,
+                ..file
+            };
+            file.to_string()
+        }
+        // It can happen on the transport of this server, and not on all.
+        Err(_) => scenario.to_owned(),
+    }
+}
+
+/// The command that runs a file on a server that no file can name.
+fn again_on(server: &Target, file: &Path, shared: &Shared) -> String {
+    let file = file.to_string_lossy();
+    let speaks = shared.speaks.iter().flat_map(|name| ["--speaks", name]);
+    let words = ["sockdrill", "run"].into_iter().chain(speaks);
+    let run = match &server.elsewhere {
+        Some(elsewhere) => command_line(words.chain(["--address", &elsewhere.address, &file])),
+        None => {
+            let words = words.chain([&*file, "--"]);
+            command_line(words.chain(server.command.iter().map(String::as_str)))
+        }
+    };
+    LINE.text(&run).into_owned()
 }

@@ -45,15 +45,21 @@ pub(super) fn run(
             }
         }
     };
-    let ran = cases.and_then(|cases| {
-        runner::in_rounds(&settings, &say_round, &on_result, |settings, on_result| {
-            runner::run_cases(&cases, settings, on_result)
-        })
+    let cases = match cases {
+        Ok(cases) => cases,
+        Err(error) => {
+            let (_, code) = finish(Err(error), shared, &|_| None)?;
+            return Ok(code);
+        }
+    };
+    let ran = runner::in_rounds(&settings, &say_round, &on_result, |settings, on_result| {
+        runner::run_cases(&cases, settings, on_result)
     });
     if let Ok(report) = &ran {
         last.keep_cases(report);
     }
-    let (_, code) = finish(ran, shared)?;
+    let server = |result: &CheckResult| cases.get(result.place).map(|case| &case.target);
+    let (_, code) = finish(ran, shared, &server)?;
     Ok(code)
 }
 

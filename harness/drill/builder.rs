@@ -358,7 +358,7 @@ impl<'a> Builder<'a> {
         if !taken.borrow_mut().insert(real) {
             return Ok(Shared::default());
         }
-        let mut shared = text.included_by(self.inclusion.clone())?.shared();
+        let mut shared = text.included_by(self.inclusion.clone())?.shared(&text);
         // Targets stand beside the file that names them.
         for server in shared
             .backends

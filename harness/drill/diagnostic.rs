@@ -1,5 +1,6 @@
 //! What is wrong with a line, shown with a caret at the place and with what to write instead.
 
+use super::json_place::JsonPlace;
 use crate::model::mistake::Mistake;
 use crate::model::spelling::nearest;
 use annotate_snippets::{AnnotationKind, Group, Level, Renderer, Snippet};
@@ -12,6 +13,8 @@ pub(crate) struct Place<'a> {
     /// Counted from one; 0 where the file has no lines of its own.
     pub(crate) number: usize,
     pub(crate) text: &'a str,
+    /// The value that says it in a file of JSON.
+    pub(crate) json: Option<JsonPlace<'a>>,
 }
 
 /// One mistake in one line.
@@ -112,6 +115,19 @@ impl Diagnostic {
 
     /// The mistake in its place.
     pub(crate) fn at(self, place: Place<'_>) -> Mistake {
+        let json = place.json.as_ref();
+        let found = json.and_then(|json| Some((json, json.find(place.text, &self.span)?)));
+        if let Some((json, found)) = found {
+            let place = Place {
+                file: json.file,
+                number: found.number,
+                text: found.line,
+                json: None,
+            };
+            let mistake = self.or_help(format!("it is {}", json.way));
+            let span = found.span;
+            return Self { span, ..mistake }.at(place);
+        }
         let column = |byte: usize| {
             let before = place.text.get(..byte).unwrap_or(place.text);
             before.chars().count() + 1
@@ -166,6 +182,7 @@ mod tests {
             file: "a.drill",
             number: 7,
             text: "  alice conect",
+            json: None,
         };
         let known = ["connect", "close"];
         let mistake = Diagnostic::unknown(8..14, "there is no `conect`".into(), "conect", &known);

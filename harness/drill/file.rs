@@ -7,7 +7,7 @@ use super::layout::{Layout, Row};
 use super::payload::Payload;
 use super::possible::first_impossible;
 use super::reader::{Known, Reader};
-use super::shared::{self, Backend, Setup, Shared};
+use super::shared::{self, Backend, Origin, Setup, Shared};
 use super::statement::{self, Statement};
 use super::terms::Terms;
 use crate::model::error::Error;
@@ -144,15 +144,17 @@ impl DrillFile {
             || !self.includes.is_empty()
     }
 
-    /// What it has for a file that includes it.
-    pub(super) fn shared(self) -> Shared {
+    /// What it has for a file that includes it, where this is its text.
+    pub(super) fn shared(self, text: &DrillText) -> Shared {
         let others = self.beside.setup.clients.len();
+        let origins = origins(&self.setup.lines, text);
         let mut own = self.setup;
         // Their lines stand in another file than the cases.
         forget(&mut own.lines);
         let mut setup = self.beside.setup;
         // Its own steps count the others' clients already.
         setup.lines.extend(own.lines);
+        setup.origins.extend(origins);
         setup.waived.extend(own.waived);
         setup.clients.extend_from_slice(&own.clients[others..]);
         Shared {
@@ -314,6 +316,23 @@ fn count(lines: &[Line]) -> usize {
 }
 
 /// Takes where lines stand from them.
+/// Where these lines stand, those inside of blocks too.
+fn origins(lines: &[Line], text: &DrillText) -> Vec<Origin> {
+    let of = |line: &Line| {
+        let origin = Origin {
+            file: text.name().to_owned(),
+            number: line.number,
+            text: text.line(line.number).unwrap_or_default().to_owned(),
+        };
+        let inner = match &line.step {
+            Step::Repeat { lines, .. } => origins(lines, text),
+            _ => Vec::new(),
+        };
+        [vec![origin], inner].concat()
+    };
+    lines.iter().flat_map(of).collect()
+}
+
 fn forget(lines: &mut [Line]) {
     for line in lines {
         line.number = 0;
@@ -335,7 +354,12 @@ pub(crate) fn step_of(
 ) -> Result<Step, Error> {
     let (file, number) = place;
     let text = line;
-    let place = Place { file, number, text };
+    let place = Place {
+        file,
+        number,
+        text,
+        json: None,
+    };
     let known = Known {
         clients,
         payloads: &[],
@@ -385,6 +409,7 @@ fn walk<'a>(
         file: name,
         number: 1,
         text: "",
+        json: None,
     };
     for (number, text) in (1..).zip(text.lines()) {
         let place = Place {

@@ -3,6 +3,7 @@
 use super::builder::Builder;
 use super::diagnostic::{Diagnostic, Place};
 use super::file::{Case, DrillFile};
+use super::json_place::JsonPlace;
 use super::reader::{Known, Read, Reader};
 use super::shared::Backend;
 use super::statement::{self, Statement};
@@ -117,7 +118,7 @@ impl DrillFile {
     /// Parses the JSON form: each step is a line of the `.drill` form, a block is `{"repeat": 3, "steps": […]}`.
     ///
     /// # Errors
-    /// As [`DrillFile::parse`], with the way to the element in the place of the line.
+    /// As [`DrillFile::parse`].
     pub fn from_json(name: &str, text: &str) -> Result<Self, Error> {
         Self::from_json_by(name, text, Builder::default())
     }
@@ -231,7 +232,7 @@ fn raw_steps(clients: &[ClientGroup], lines: &[Line]) -> Vec<RawStep> {
 
 /// One value of the JSON form as the line that says the same.
 struct JsonLine {
-    /// The file and the way to the value in it.
+    /// The way to the value in the file.
     way: String,
     line: String,
     /// Whether the line was written by a person, who may only write steps.
@@ -239,11 +240,14 @@ struct JsonLine {
 }
 
 impl JsonLine {
-    fn place(&self) -> Place<'_> {
+    /// Its place in this file of this text.
+    fn place<'a>(&'a self, file: &'a str, text: &'a str) -> Place<'a> {
+        let way = &self.way;
         Place {
-            file: &self.way,
+            file: way,
             number: 0,
             text: &self.line,
+            json: Some(JsonPlace { file, text, way }),
         }
     }
 
@@ -272,15 +276,17 @@ impl JsonLine {
 /// The lines of a JSON file, in order.
 struct Statements<'a> {
     file: &'a str,
+    text: &'a str,
     all: Vec<JsonLine>,
 }
 
 impl<'a> Statements<'a> {
-    fn read(name: &'a str, text: &str) -> Result<Self, Error> {
+    fn read(name: &'a str, text: &'a str) -> Result<Self, Error> {
         let raw: RawFile =
             serde_json::from_str(text).map_err(|error| malformed(name, text, &error))?;
         let mut sayings = Self {
             file: name,
+            text,
             all: Vec::new(),
         };
         sayings.file(raw);
@@ -289,7 +295,7 @@ impl<'a> Statements<'a> {
 
     fn put_together<'b>(&'b self, mut builder: Builder<'b>) -> Result<DrillFile, Error> {
         for saying in &self.all {
-            let place = saying.place();
+            let place = saying.place(self.file, self.text);
             let read = saying.read(builder.known());
             match read {
                 Ok(sentence) => builder.add(place, sentence),
@@ -306,12 +312,13 @@ impl<'a> Statements<'a> {
             file: self.file,
             number: 0,
             text: "",
+            json: None,
         })
     }
 
     fn say(&mut self, way: &str, line: String) {
         self.all.push(JsonLine {
-            way: format!("{}: {way}", self.file),
+            way: way.to_owned(),
             line,
             is_step: false,
         });
@@ -397,7 +404,7 @@ impl<'a> Statements<'a> {
             let way = format!("{way}.steps[{number}]");
             match step {
                 RawStep::Line(line) => self.all.push(JsonLine {
-                    way: format!("{}: {way}", self.file),
+                    way,
                     line,
                     is_step: true,
                 }),
@@ -425,6 +432,7 @@ fn malformed(name: &str, text: &str, error: &serde_json::Error) -> Error {
         file: name,
         number,
         text: line,
+        json: None,
     };
     let message = error.to_string();
     // The place is shown by the caret.

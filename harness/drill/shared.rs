@@ -13,6 +13,19 @@ pub(crate) struct Setup {
     pub(crate) waived: Vec<Waiver>,
     /// The steps.
     pub(crate) lines: Vec<Line>,
+    /// Where those of other files stand, in the order of the text, those that begin a block included.
+    pub(crate) origins: Vec<Origin>,
+}
+
+/// Where a step stands that another file has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Origin {
+    /// What messages call the file.
+    pub(crate) file: String,
+    /// The line, counted from one; 0 where the file has no lines of its own.
+    pub(crate) number: usize,
+    /// What it says.
+    pub(crate) text: String,
 }
 
 impl Setup {
@@ -29,6 +42,7 @@ impl Setup {
         self.lines.extend(with_each_step(&other.lines, &moved));
         self.clients.extend(other.clients);
         self.waived.extend(other.waived);
+        self.origins.extend(other.origins);
     }
 
     /// Its own part as a file has it, behind so many clients of others.

@@ -911,7 +911,7 @@ fn steps_that_cannot_happen_are_pointed_at() {
     let json = r#"{"cases": [{"name": "c", "clients": ["a"], "steps": ["a connect", "a close", "a send \"a\""]}]}"#;
     let error = DrillFile::from_json("a.json", json).unwrap_err();
     let message = error.to_string();
-    assert!(message.contains("cases[0].steps[2]:1:1"), "{message}");
+    assert!(message.contains("a.json:1:79"), "{message}");
 }
 
 #[test]
@@ -1104,14 +1104,15 @@ fn mistakes_in_json_are_pointed_at() {
         ("{\n  \"cases\": [}".to_owned(), "a.json:2:13"),
         ("{}".to_owned(), "there is no case"),
         (r#"{"cases": []}"#.to_owned(), "there is no case"),
-        (case(""), "a.json: cases[0].name:1:1"),
+        (case(""), "a.json:1:21"),
         (case("7"), "a step is a string such as"),
-        (case(r#""a conect""#), "cases[0].steps[0]:1:3"),
+        (case(r#""a conect""#), "a.json:1:57"),
+        (case(""), "it is cases[0].name"),
         (case(r#""end""#), "this is not a step"),
         (case(r#""""#), "this is not a step"),
         (
             case(r#"{"repeat": 2, "steps": ["a close", "b close"]}"#),
-            "a.json: cases[0].steps[0].steps[1]:1:1",
+            "a.json:1:90",
         ),
         (
             r#"{"cases": [{"name": "a\nb", "steps": ["server stop"]}]}"#.to_owned(),

@@ -211,7 +211,8 @@ impl Server {
 
     /// Concludes: all clients leave, the bystander and a polite client are served once more, and what the server has left open,
     /// or does with nothing to do, is looked at as behind a case of a `.drill` file. What may be a leak is told from a pool by
-    /// taking all steps again, unless there was a stream of which none of them tells.
+    /// taking all steps again, unless there was a stream of which none of them tells; then what each connection has left open, which
+    /// may be a leak, proves nothing.
     ///
     /// # Panics
     /// The server has broken a promise, or nothing is proven; the message says what, with the transcript.

@@ -146,8 +146,22 @@ pub(crate) enum Doubt {
         /// For how long.
         by: Duration,
     },
+    /// What must not come at once came late enough by no more than the time for which the harness, or the server, did not get to
+    /// run.
+    MayBeTooSoon {
+        /// Who waited for it.
+        client: String,
+        /// Before which time it must not come.
+        after: Duration,
+        /// When it came, as was seen.
+        waited: Duration,
+        /// For how long nobody ran.
+        by: Duration,
+    },
     /// Something still grew when there was no time left to tell a leak from a pool, or from a heap that is collected late.
     StillGrows(Growth),
+    /// Something was left by each connection, and the scenario could not be taken again to tell a leak by that.
+    Unrepeatable(Growth),
     /// The first conversation with the server has failed already.
     Unserved {
         /// What came of it.
@@ -252,7 +266,9 @@ impl Doubt {
             Self::Unkept { .. } => "unkept",
             Self::StillReading { .. } => "still-reading",
             Self::Starved { .. } => "starved",
+            Self::MayBeTooSoon { .. } => "may-be-too-soon",
             Self::StillGrows(_) => "still-grows",
+            Self::Unrepeatable(_) => "unrepeatable",
             Self::Unserved { .. } => "unserved",
             Self::NotStarted { .. } => "not-started",
             Self::Referred { .. } => "referred",
@@ -279,6 +295,7 @@ impl Doubt {
             | Self::Chosen { .. }
             | Self::SecondHand { .. }
             | Self::InBackground { .. }
+            | Self::Unrepeatable(_)
             | Self::HostRefused { .. } => false,
             Self::Unproven { fault, .. } => {
                 let is_a_race = !fault.is_of_a_state() && seen.waited_in_vain() < STEP_WITHIN;

@@ -107,18 +107,34 @@ fn known(trial: &Trial, transcript: &Transcript) -> Vec<Growth> {
     let known = raised(&points, |figure| {
         !trial.waives(figure.invariant()) && trial.knows(figure)
     });
-    let shows = |course: &Course| {
-        let first = course.first;
-        !course.figure.is_rough() && first.added >= first.units.max(1) as isize
+    let known = known.into_iter().filter(Course::is_left_by_each);
+    known.map(|course| course.of_first()).collect()
+}
+
+/// What the first run has left, one at least with each connection, where the scenario could not be taken again to tell whether that
+/// goes on.
+pub(super) fn untold(trial: &Trial, transcript: &Transcript) -> Option<Growth> {
+    let points = points(transcript);
+    let baseline = points.first()?;
+    let [.., before, warm] = points.as_slice() else {
+        return None;
     };
-    let known = known.into_iter().filter(shows);
-    known
-        .map(|course| Growth {
-            figure: course.figure,
-            unit: course.unit,
-            doses: vec![course.first],
-        })
-        .collect()
+    if warm.moment != Moment::Warm {
+        return None;
+    }
+    let level = |point: &Point<'_>, figure| point.sample.figure(figure) as isize;
+    let is_left = |course: &Course| {
+        let (figure, first) = (course.figure, course.first);
+        let is_there = level(warm, figure) - level(baseline, figure) >= first.units.max(1) as isize;
+        // Some of the polite clients that came meanwhile have added to a pool, or each of them to what may be a leak.
+        let added = level(warm, figure) - level(before, figure);
+        let fills_a_pool = added > 0 && added < warm.polite as isize;
+        // Workers are a pool more often than a leak, and the first run may have filled it.
+        let are_workers = figure.invariant() == Invariant::Threads;
+        course.is_left_by_each() && is_there && !fills_a_pool && !are_workers
+    };
+    let mut courses = courses(trial, &points).into_iter();
+    courses.find(is_left).map(|course| course.of_first())
 }
 
 /// What still grew when the time was over, so that it may be a leak.
@@ -364,6 +380,21 @@ impl Course {
         let a_run = |step: &Step| step.rate() * self.first.units as f64;
         let mut runs = self.in_all.iter().map(a_run);
         runs.any(|added| added >= self.worth_doses() as f64)
+    }
+
+    /// Whether one at least was left with each connection of the first run, of what can be counted.
+    fn is_left_by_each(&self) -> bool {
+        let least = self.first.units.max(1) as isize;
+        !self.figure.is_rough() && self.first.added >= least
+    }
+
+    /// What the first run alone has shown.
+    fn of_first(&self) -> Growth {
+        Growth {
+            figure: self.figure,
+            unit: self.unit,
+            doses: vec![self.first],
+        }
     }
 
     /// How much one run must add, to be worth the time that doses take. One is enough of what is used and given back whole; of

@@ -7,6 +7,7 @@ use super::ending::{deafness, deafness_so_far, ended_by, last_exit, unexpected_e
 use super::failed_step::{FailedStep, first_failed_step};
 use super::forbidden::{Forbidden, forbidden};
 use super::growth;
+use super::haste::hidden_haste;
 use super::invariants::{invariants, left_so_far};
 use super::verdict::{Evidence, Finding, Halt, Verdict};
 use super::wrong_event::wrong_event;
@@ -69,7 +70,9 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
         let doubt = not_yet(trial, transcript)
             .or_else(|| unproven(transcript))
             .or(unkept)
-            .or_else(|| growth::open(trial, transcript).map(Doubt::StillGrows));
+            .or_else(|| hidden_haste(trial, transcript))
+            .or_else(|| growth::open(trial, transcript).map(Doubt::StillGrows))
+            .or_else(|| growth::untold(trial, transcript).map(Doubt::Unrepeatable));
         return doubt.map_or(Verdict::Pass, Verdict::Inconclusive);
     };
     let others: Vec<Cause> = causes.collect();

@@ -11,6 +11,7 @@ mod ending;
 mod failed_step;
 mod forbidden;
 mod growth;
+mod haste;
 mod invariants;
 mod judgement;
 mod next;

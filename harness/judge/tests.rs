@@ -939,6 +939,69 @@ fn what_is_not_added_by_a_hundred_is_no_leak() {
     assert_eq!(judge(&trial, &seen), Verdict::Pass);
 }
 
+/// A reply that was late by our own doing may have come too soon; one that was later than that has not.
+#[test]
+fn reply_that_may_have_come_before_its_time_is_no_pass() {
+    let later = Expectation::NotBefore {
+        after: Duration::from_millis(200),
+        what: Box::new(Expectation::Data(Data::literal("HELLO"))),
+    };
+    let trial = trial(ClientSteps::of(0).expect(later).lines());
+    let said = |waited: u64, starved: Option<u64>| {
+        let received = ClientEvent::Received(b"HELLO".to_vec().into());
+        let waited = ClientEvent::Waited(Duration::from_millis(waited));
+        let starved = starved.map(|ms| What::Starved(Duration::from_millis(ms)));
+        let what = [
+            What::Phase(Phase::Scenario),
+            What::StepBegan(0),
+            What::Client(ALICE, received),
+            What::Client(ALICE, waited),
+            done(0),
+        ];
+        judge(
+            &trial,
+            &transcript(what.into_iter().chain(starved).collect()),
+        )
+    };
+    assert_eq!(said(210, None), Verdict::Pass);
+    assert_eq!(said(270, Some(70)), Verdict::Pass);
+    let doubt = said(269, Some(70));
+    assert!(
+        matches!(&doubt, Verdict::Inconclusive(Doubt::MayBeTooSoon { client, .. }) if client == "alice"),
+        "{doubt:?}"
+    );
+    assert!(matches!(said(199, Some(70)), Verdict::Fail(_)));
+}
+
+/// Steps that do not come to the same a second time tell no leak from what was opened once; what is left is no pass.
+#[test]
+fn what_each_connection_left_is_unknown_where_the_steps_cannot_be_taken_again() {
+    let trial = of_connections(2);
+    let said = |sample: Held, held: &dyn Fn(usize, usize) -> usize| {
+        let mut seen = dosed(&trial, sample, held);
+        let is_warm = |event: &Event| matches!(event.what, What::Sample(Moment::Warm, _));
+        let Some(warm) = seen.events.iter().position(is_warm) else {
+            return judge(&trial, &seen);
+        };
+        seen.events.truncate(warm + 1);
+        let at = seen.events[warm].at;
+        let stopped = [What::Phase(Phase::Scenario), What::Stopped];
+        let stopped = stopped.into_iter().map(|what| Event { at, what });
+        seen.events.extend(stopped);
+        judge(&trial, &seen)
+    };
+    let left = said(sockets, &|runs, _| 3 + 2 * runs);
+    assert!(
+        matches!(left, Verdict::Inconclusive(Doubt::Unrepeatable(_))),
+        "{left:?}"
+    );
+    // One for two connections is what the first of all opened; workers are a pool that the first run may have filled.
+    assert_eq!(said(sockets, &|runs, _| 3 + runs.min(1)), Verdict::Pass);
+    let pool = |runs: usize, polite: usize| 1 + (2 * runs + polite).min(4);
+    assert_eq!(said(threads, &pool), Verdict::Pass);
+    assert_eq!(said(memory, &|runs, _| 10 + 20 * runs), Verdict::Pass);
+}
+
 #[test]
 fn memory_that_has_not_doubled_may_be_collected_yet() {
     let little = said_of(memory, |runs, _| 4_000 + 600 * runs);

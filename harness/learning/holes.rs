@@ -57,10 +57,7 @@ pub(super) fn template(
     let fits = |template: &Template| {
         let mut holes = template.rest.iter();
         let has_ends = is_datagram || holes.all(|(_, part)| !part.is_empty());
-        let matches = |sample: &Vec<u8>| match is_datagram {
-            true => template.matches_whole(sample) == Match::Full(sample.len()),
-            false => template.matches(sample) == Match::Full(sample.len()),
-        };
+        let matches = |sample: &Vec<u8>| matches_all(template, sample, is_datagram);
         has_ends && samples.iter().all(matches)
     };
     let first = samples.first()?;
@@ -85,6 +82,35 @@ pub(super) fn template(
         narrow.rest[n].0 = Hole::Line;
         if fits(&narrow) { narrow } else { template }
     }))
+}
+
+/// The same template of these samples, with digits alone in each place in which there were no other bytes.
+pub(super) fn with_numbers(template: Template, samples: &[Vec<u8>], is_datagram: bool) -> Template {
+    let Some((number, _)) = Template::parse("{:[0-9]+}")
+        .ok()
+        .and_then(|parsed| parsed.rest.into_iter().next())
+    else {
+        return template;
+    };
+    (0..template.rest.len()).fold(template, |template, n| {
+        let mut narrow = template.clone();
+        narrow.rest[n].0 = number.clone();
+        let all = |sample: &Vec<u8>| matches_all(&narrow, sample, is_datagram);
+        if samples.iter().all(all) {
+            narrow
+        } else {
+            template
+        }
+    })
+}
+
+/// Whether a template takes a sample to its last byte.
+fn matches_all(template: &Template, sample: &[u8], is_datagram: bool) -> bool {
+    let matched = match is_datagram {
+        true => template.matches_whole(sample),
+        false => template.matches(sample),
+    };
+    matched == Match::Full(sample.len())
 }
 
 /// What all of these begin with, and as many bytes behind it as they have; where they differ in that, all until the server comes to
@@ -439,6 +465,25 @@ mod tests {
         );
         let banner = ["<1.2@a> go\n", "<33.44@a> go\n"];
         assert_eq!(of(&banner).unwrap(), r"<{line}@a> go\n");
+    }
+
+    #[test]
+    fn what_was_digits_alone_is_a_number() {
+        let of = |samples: &[&str], is_datagram| {
+            let samples: Vec<Vec<u8>> = samples.iter().map(|s| s.as_bytes().to_vec()).collect();
+            let wide = template(&samples, is_datagram, Suspected::Clocks).unwrap();
+            with_numbers(wide, &samples, is_datagram).text()
+        };
+        assert_eq!(of(&[":1\r\n", ":17\r\n"], false), r":{:[0-9]+}\r\n");
+        assert_eq!(of(&[":1\r\n", ":1f\r\n"], false), r":{line}\r\n");
+        // The end of the number has to be told from what stands behind it.
+        assert_eq!(
+            of(&["n 10\nup\n", "n 12\nup\n"], false),
+            r"n {:[0-9]+}\nup\n"
+        );
+        assert_eq!(of(&["id 1", "id 2"], true), "id {:[0-9]+}");
+        let dates = ["at 03:21:22.\n", "at 03:21:23.\n"];
+        assert_eq!(of(&dates, false), r"at {line}.\n");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! From a server and a client of its own to a target file that passes.
 
 use super::again::{said_again, told_otherwise, until_another_second};
-use super::holes::{Suspected, fits, template};
+use super::holes::{Suspected, fits, template, with_numbers};
 use super::replies::Replies;
 use super::script::{Ask, Script, Talk, awaited, best, expected, something, talks, without_relay};
 use super::watch::{Pair, Watched, interrupted, watched};
@@ -421,7 +421,9 @@ fn described(
     is_datagram: bool,
     suspected: Suspected,
 ) -> Result<Template, Error> {
-    template(samples, is_datagram, suspected).ok_or_else(|| {
+    let found = template(samples, is_datagram, suspected);
+    let found = found.map(|found| with_numbers(found, samples, is_datagram));
+    found.ok_or_else(|| {
         let shown = samples.iter().map(|sample| Excerpt::of(sample).to_string());
         let mut shown: Vec<String> = shown.collect();
         shown.dedup();

@@ -1,7 +1,7 @@
 //! A live session as a scenario.
 
 use super::again::{said_again, told_otherwise, until_another_second};
-use super::holes::{Suspected, fits, open_ended, template};
+use super::holes::{Suspected, fits, open_ended, template, with_numbers};
 use super::replies::Replies;
 use super::script::{Move, Script, awaited, client_name, expected, something, without_relay};
 use super::tape::{Heard, Side, Tape};
@@ -241,7 +241,11 @@ fn lines(script: &Script, seen: &[Replies], over: Transport, suspected: Suspecte
                 let samples: Vec<Vec<u8>> = seen.iter().map(|seen| seen.heard[n].clone()).collect();
                 match samples.iter().all(Vec::is_empty) {
                     true => Vec::new(),
-                    false => heard(steps, &samples, over, suspected),
+                    false => {
+                        let mut told = script.told.iter().filter(|(at, _)| *at == n);
+                        let told = told.next().map(|(_, told)| told);
+                        heard(steps, (&samples, told), over, suspected)
+                    }
                 }
             }
             Move::FindEnd => ends(seen, *who).map_or_else(Vec::new, |kinds| {
@@ -256,14 +260,17 @@ fn lines(script: &Script, seen: &[Replies], over: Transport, suspected: Suspecte
     lines
 }
 
-/// What is expected where this was heard; where nothing tells the end of it, the server comes to rest.
+/// What is expected where this was heard, and the client was told that; where nothing tells the end of it, the server comes to rest.
 fn heard(
     steps: ClientSteps,
-    samples: &[Vec<u8>],
+    (samples, told): (&[Vec<u8>], Option<&Vec<u8>>),
     over: Transport,
     suspected: Suspected,
 ) -> Vec<Line> {
-    let template = template(samples, over.is_datagram(), suspected);
+    let template = template(samples, over.is_datagram(), suspected).map(|template| {
+        let all: Vec<_> = samples.iter().chain(told).cloned().collect();
+        with_numbers(template, &all, over.is_datagram())
+    });
     match template.or_else(|| open_ended(samples)) {
         None => vec![settle()],
         Some(template) => steps.expect(expected(template)).lines(),

@@ -192,9 +192,9 @@ impl Action {
                     .with(Argument::Size(*bytes))
                     .with_all(every)
             }
-            Self::Never(data) => Form::new("never", "", Does::Nothing)
-                .with(Argument::Data(data))
-                .in_python(Python::Nothing("nobody looks for what must not come")),
+            Self::Never(data) => {
+                Form::new("never", "never", Does::Nothing).with(Argument::Data(data))
+            }
             Self::Expect { what, within } => what.form().expected(*within),
             Self::Require { what, within } => what.form().required(*within),
         }

@@ -128,6 +128,9 @@ const NEXT: Python = Python::ByTransport {
     datagram: "expect_datagram",
 };
 
+/// The method that waits for the first of several ways, and keeps what that captures.
+const ONE_OF: Python = Python::Ways("expect_one_of");
+
 impl Expectation {
     /// The end of the connection, by FIN or by a reset, whatever has come before it.
     pub(crate) fn any_end() -> Self {
@@ -161,6 +164,16 @@ impl Expectation {
             }
             Self::NotBefore { what, .. } => what.captures(),
             _ => Vec::new(),
+        }
+    }
+
+    /// Whether nothing but what comes next tells where it ends, or where one of its ways does.
+    pub(crate) fn is_open(&self) -> bool {
+        match self {
+            Self::Template(template) => template.is_open(),
+            Self::OneOf(all) => all.iter().any(Self::is_open),
+            Self::NotBefore { what, .. } => what.is_open(),
+            _ => false,
         }
     }
 
@@ -211,7 +224,13 @@ impl Expectation {
         };
         match self {
             Self::Data(data) => next(Wait::Event).with(Argument::Data(data)),
-            Self::Template(template) => next(Wait::Event).with(Argument::Template(template)),
+            Self::Template(template) => {
+                let form = next(Wait::Event).with(Argument::Template(template));
+                match template.is_to_be_tried() {
+                    true => form.in_python(ONE_OF),
+                    false => form,
+                }
+            }
             Self::DataOrSilence(data) => next(Wait::Either)
                 .with(Argument::Data(data))
                 .with(Argument::Flag("or silence", "or_silence=True"))
@@ -226,7 +245,7 @@ impl Expectation {
                     .of_kind("expect one of several")
                     .only_over(over)
                     .with_all(arguments.unwrap_or_default())
-                    .in_python(Python::Nothing("one way is looked for"))
+                    .in_python(ONE_OF)
             }
             Self::NotBefore { after, what } => what.form().with(Argument::After(*after)),
             Self::Silence => {

@@ -243,6 +243,8 @@ impl fmt::Display for Argument<'_> {
 pub(crate) enum Python {
     /// By this method.
     Method(&'static str),
+    /// By this method, which takes each argument as a way in which something may come.
+    Ways(&'static str),
     /// By one for streams and one for datagrams.
     ByTransport {
         /// The method of a client for streams.

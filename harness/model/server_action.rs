@@ -1,7 +1,7 @@
 //! What can be done to the server.
 
 use super::expectation::ServerExpectation;
-use super::form::{Argument, Does, Form, Need, Over, Python};
+use super::form::{Argument, Does, Form, Need, Over};
 use super::literal::name_in;
 use std::fmt;
 use std::time::Duration;
@@ -221,10 +221,9 @@ impl ServerAction {
                 Does::RestoresFiles,
             )
             .needing(Need::LimitedFiles),
-            Self::NeverOutput(text) => Form::new("never", "", Does::Nothing)
+            Self::NeverOutput(text) => Form::new("never", "never_print", Does::Nothing)
                 .with(Argument::Word("output"))
-                .with(Argument::Text(text))
-                .in_python(Python::Nothing("nobody looks for what must not be printed")),
+                .with(Argument::Text(text)),
             Self::Expect { what, within } => what.form().expected(*within),
             Self::Require { what, within } => what.form().required(*within),
         }

@@ -199,10 +199,13 @@ impl Template {
         })
     }
 
-    /// Whether regular expressions say what may stand in it.
-    pub(crate) fn has_patterns(&self) -> bool {
-        let mut holes = self.rest.iter();
-        holes.any(|(hole, _)| matches!(hole, Hole::Pattern { .. }))
+    /// Whether it is known only when bytes have come which bytes of them it takes, or has variables beside other holes.
+    pub(crate) fn is_to_be_tried(&self) -> bool {
+        let holes = || self.rest.iter().map(|(hole, _)| hole);
+        let is_pattern = |hole: &Hole| matches!(hole, Hole::Pattern { .. });
+        let is_variable = |hole: &Hole| matches!(hole, Hole::Variable(_));
+        let mixes = holes().any(is_variable) && !holes().all(is_variable);
+        mixes || holes().any(is_pattern)
     }
 
     /// Whether nothing but what comes next tells where it ends.

@@ -1,6 +1,6 @@
 //! Where in a scenario a failure showed: a line and the columns of it that a person, or an editor, looks at.
 
-use crate::drill::{DrillText, awaited, snippet};
+use crate::drill::{DrillText, Origin, awaited, snippet};
 use crate::judge::{Finding, StepRef};
 use serde::{Deserialize, Serialize};
 
@@ -42,6 +42,16 @@ impl Place {
         Some(Self {
             file: Some(file.name().to_owned()),
             ..Self::of(number, text, finding)
+        })
+    }
+
+    /// The same where the step is one that its file takes from another one.
+    pub(crate) fn in_included(included: &[Origin], finding: &Finding) -> Option<Self> {
+        let origin = included.get(finding.step()?.step?)?;
+        // A file of JSON has no line that a person would look for.
+        (origin.number > 0).then(|| Self {
+            file: Some(origin.file.clone()),
+            ..Self::of(origin.number, &origin.text, finding)
         })
     }
 

@@ -347,9 +347,26 @@ impl fmt::Display for Doubt {
                 "{step}, but the harness itself did not get to run for {}",
                 Measured(*by)
             ),
+            Self::MayBeTooSoon {
+                client,
+                after,
+                waited,
+                by,
+            } => write!(
+                f,
+                "{client} waited {} for what must not come before {}, but the harness or the server did not get to run for {}, so that it \
+                 may have come too soon",
+                Measured(*waited),
+                Shown(*after),
+                Measured(*by)
+            ),
             Self::StillGrows(growth) => write!(
                 f,
                 "{growth}; not clear yet whether that goes on, as a leak does, or stops, as a pool or a heap does"
+            ),
+            Self::Unrepeatable(growth) => write!(
+                f,
+                "{growth}; whether that goes on, as a leak does, is not known: the steps cannot be taken again on the same server"
             ),
             Self::Unserved { verdict } => write!(
                 f,

@@ -1,15 +1,29 @@
 //! The arguments of a step as expressions in Python.
 
-use super::python::{Lines, bytes, inner_call, seconds, text};
-use crate::model::data::{Data, Segmentation, Source};
-use crate::model::form::{Argument, Bound, Form};
+use super::pattern;
+use super::python::{Lines, bytes, inner_call, seconds, sum, text};
+use crate::model::data::{Data, Part, Segmentation, Source};
+use crate::model::error::Error;
+use crate::model::form::{Argument, Bound, Form, Python};
 use crate::model::template::{Hole, Template};
 
 /// The longest generated data that is written out.
 const WRITTEN_OUT: usize = 48;
 
-/// What a step passes to its method; `member` is the number of a crowd's client.
-pub(super) fn arguments(form: &Form<'_>, member: Option<&str>) -> Vec<Lines> {
+/// Whose step it is.
+#[derive(Clone, Copy)]
+pub(super) struct Actor<'a> {
+    /// The variable that it stands in.
+    pub(super) name: &'a str,
+    /// Whether it is one of a crowd.
+    pub(super) is_member: bool,
+}
+
+/// What a step passes to its method.
+///
+/// # Errors
+/// Python has no words for an argument.
+pub(super) fn arguments(form: &Form<'_>, actor: Actor<'_>) -> Result<Vec<Lines>, Error> {
     let mut all: Vec<Lines> = Vec::new();
     for argument in &form.arguments {
         match argument {
@@ -18,21 +32,64 @@ pub(super) fn arguments(form: &Form<'_>, member: Option<&str>) -> Vec<Lines> {
                 let data = all.pop().unwrap_or_default();
                 all.push(segments(segmentation, data));
             }
-            argument => all.extend(expressions(argument, member)),
+            argument => match form.python {
+                Python::Ways(_) => all.extend(ways(argument, actor)?),
+                _ => all.extend(expressions(argument, actor)),
+            },
         }
     }
-    all
+    Ok(all)
 }
 
-fn expressions(argument: &Argument<'_>, member: Option<&str>) -> Vec<Lines> {
+/// What a way in which something may come is in Python; of anything else, what it is.
+fn ways(argument: &Argument<'_>, actor: Actor<'_>) -> Result<Vec<Lines>, Error> {
+    let parts = match argument {
+        Argument::Data(data) => vec![data_of(data, actor)],
+        Argument::Template(template) => parts_of(template, actor)?,
+        Argument::Ends(_) => {
+            return Ok(vec![inner_call("EndBy", &expressions(argument, actor))]);
+        }
+        _ => return Ok(expressions(argument, actor)),
+    };
+    Ok(vec![inner_call("Text", &parts)])
+}
+
+/// The parts of a text, and its holes between them.
+fn parts_of(template: &Template, actor: Actor<'_>) -> Result<Vec<Lines>, Error> {
+    let part = |part: &[u8]| (!part.is_empty()).then(|| bytes(part));
+    let mut all: Vec<_> = part(&template.first).into_iter().collect();
+    for (hole, behind) in &template.rest {
+        all.push(match hole {
+            Hole::Any => vec!["ANY".to_owned()],
+            Hole::Line => vec!["LINE".to_owned()],
+            Hole::Variable(name) => vec![told(name, actor)],
+            Hole::Pattern { name, pattern } => {
+                let name = name.iter().map(|name| vec![text(name)]);
+                let pattern = pattern::literal(&pattern::in_python(pattern)?);
+                let arguments: Vec<_> = [pattern].into_iter().chain(name).collect();
+                inner_call("Hole", &arguments)
+            }
+        });
+        all.extend(part(behind));
+    }
+    Ok(all)
+}
+
+/// What a client knows by a name.
+fn told(name: &str, actor: Actor<'_>) -> String {
+    format!("{}.told({})", actor.name, text(name))
+}
+
+fn expressions(argument: &Argument<'_>, actor: Actor<'_>) -> Vec<Lines> {
     let one = |text: String| vec![vec![text]];
     match argument {
-        Argument::Word(_) | Argument::Segmentation(_) | Argument::From(_, Bound::ByPort) => {
-            Vec::new()
-        }
+        Argument::Word(_)
+        | Argument::Segmentation(_)
+        | Argument::After(_)
+        | Argument::From(_, Bound::ByPort) => Vec::new(),
         Argument::Flag(_, python) => one((*python).to_owned()),
-        Argument::Data(data) => vec![data_of(data, member)],
-        Argument::Template(template) => texts(template),
+        Argument::Data(data) => vec![data_of(data, actor)],
+        Argument::Template(template) => texts(template, actor),
         Argument::Text(text) => vec![bytes(text)],
         Argument::Texts(name, texts) => one(format!("{name}={texts:?}")),
         Argument::Byte(byte) => vec![bytes(&[*byte])],
@@ -41,7 +98,6 @@ fn expressions(argument: &Argument<'_>, member: Option<&str>) -> Vec<Lines> {
         Argument::From(from, Bound::ByAddress) => one(format!("source(\"{from}\")")),
         Argument::To(to) => one(format!("to=\"{to}\"")),
         Argument::Time(time) | Argument::Every(time) => one(seconds(*time)),
-        Argument::After(time) => one(format!("after={}", seconds(*time))),
         Argument::Within(time) => one(format!("within={}", seconds(*time))),
         Argument::Number(number) => one(number.to_string()),
         Argument::Signal(signal) => one(format!("signal.SIG{signal}")),
@@ -53,7 +109,19 @@ fn expressions(argument: &Argument<'_>, member: Option<&str>) -> Vec<Lines> {
 }
 
 /// The parts of a text with holes, and in front of which of them no newline may stand.
-fn texts(template: &Template) -> Vec<Lines> {
+fn texts(template: &Template, actor: Actor<'_>) -> Vec<Lines> {
+    if template.variables().next().is_some() {
+        let first = (!template.first.is_empty()).then(|| bytes(&template.first));
+        let rest = template.rest.iter().flat_map(|(hole, part)| {
+            let value = match hole {
+                Hole::Variable(name) => Some(vec![told(name, actor)]),
+                _ => None,
+            };
+            let part = (!part.is_empty()).then(|| bytes(part));
+            value.into_iter().chain(part)
+        });
+        return vec![sum(&first.into_iter().chain(rest).collect::<Vec<_>>())];
+    }
     let first = std::iter::once(bytes(&template.first));
     let rest = template.rest.iter().map(|(_, part)| bytes(part));
     let holes = (1..).zip(&template.rest);
@@ -64,10 +132,15 @@ fn texts(template: &Template) -> Vec<Lines> {
 }
 
 /// Data as an expression: written out where it is short, else made by the same generator.
-fn data_of(data: &Data, member: Option<&str>) -> Lines {
-    let own = member.map(|member| format!(", {member}"));
-    let own = own.unwrap_or_default();
-    let is_long = |size: usize| size > WRITTEN_OUT || member.is_some();
+fn data_of(data: &Data, actor: Actor<'_>) -> Lines {
+    if let Source::Parts(parts) = &data.source {
+        return made_of(parts, data, actor);
+    }
+    let own = match actor.is_member {
+        true => format!(", {}.member", actor.name),
+        false => String::new(),
+    };
+    let is_long = |size: usize| size > WRITTEN_OUT || actor.is_member;
     let generator = match &data.source {
         Source::Pattern { bytes, seed } if is_long(*bytes) => Some(("noise", bytes, seed)),
         Source::Text { bytes, seed, line } if is_long(*bytes) => {
@@ -88,6 +161,29 @@ fn data_of(data: &Data, member: Option<&str>) -> Lines {
     }
     if let Some(last) = lines.last_mut().filter(|_| data.times > 1) {
         last.push_str(&format!(" * {}", data.times));
+    }
+    lines
+}
+
+/// Data that has variables.
+fn made_of(parts: &[Part], data: &Data, actor: Actor<'_>) -> Lines {
+    let parts = parts.iter().map(|part| match part {
+        Part::Bytes(written) => bytes(written),
+        Part::Variable(name) => vec![told(name, actor)],
+    });
+    let parts: Vec<_> = parts.collect();
+    let mut lines = sum(&parts);
+    let capitals = if data.capitals { ".upper()" } else { "" };
+    let times = match data.times {
+        1 => String::new(),
+        times => format!(" * {times}"),
+    };
+    let is_enclosed = lines.len() > 1 || parts.len() == 1;
+    if !(capitals.is_empty() && times.is_empty() || is_enclosed) {
+        lines = vec![format!("({})", lines.concat())];
+    }
+    if let Some(last) = lines.last_mut() {
+        last.push_str(&format!("{capitals}{times}"));
     }
     lines
 }

@@ -7,6 +7,7 @@
 mod arguments;
 mod ground;
 mod parts;
+mod pattern;
 mod program;
 mod python;
 mod steps;

@@ -49,6 +49,30 @@ class Required:
             raise Unable(f"the case shows nothing here: {error}") from None
 
 
+class NotBefore:
+    """What comes to a client sooner than so many seconds is wrong.
+
+    They begin with what the client did last.
+    """
+
+    def __init__(self, client, seconds):
+        self.client = client
+        self.seconds = seconds
+
+    def __enter__(self):
+        earliest = self.client.acted + self.seconds
+        self.client.due = max(self.client.due, earliest)
+        return self
+
+    def __exit__(self, kind, error, trace):
+        waited = self.client.came - self.client.acted
+        if kind is None and waited < self.seconds:
+            raise Broken(
+                f"{self.client.name} got it after {waited:.3f} s, not after "
+                f"{self.seconds:g} s"
+            )
+
+
 class Row:
     """A row of one of the kernel's socket tables."""
 
@@ -194,6 +218,10 @@ class Server:
         self.address = None
         self.may_end = False
         self.signals = set()
+        self.outputs = []
+        self.unprintable = []
+        self.wrongs = []
+        self.captured = {}
         self.folder = tempfile.mkdtemp(prefix="reproducer-")
         self.path = os.path.join(self.folder, "socket")
         with socket.socket() as free:
@@ -258,6 +286,7 @@ class Server:
         """
         self.address = None
         self.output = bytearray()
+        self.outputs.append(self.output)
         self.process = self.spawn(self.output, **streams)
         deadline = time.monotonic() + READY_WITHIN
         while self.address is None:
@@ -605,6 +634,21 @@ class Server:
                 f"the backlog is {self.listener_limit()}, not {limit}"
             )
 
+    def never_print(self, text):
+        """Hold it to that it has not printed this, and does not."""
+        self.unprintable.append(text)
+
+    def expect_nothing_forbidden(self):
+        """Expect that nothing came which must never come."""
+        self.settle()
+        for text in self.unprintable:
+            if any(text in output for output in self.outputs):
+                raise Broken(
+                    f"the server printed {shown(text)}, which it must never"
+                )
+        if self.wrongs:
+            raise Broken(self.wrongs[0])
+
     def count_in_state(self, state):
         """Return how many connections are in a state on its side."""
         return sum(row.state == state and row.port == self.address[1]
@@ -792,6 +836,7 @@ class Client:
         self.socket = None
         self.local = None
         self.threads = []
+        self.ears = []
         self.forget()
         server.clients.append(self)
 
@@ -807,6 +852,7 @@ class Client:
         self.end = None
         self.unsent = 0
         self.due = 0
+        self.acted = self.came = time.monotonic()
         self.chunk, self.pause = 1 << 16, 0
         self.leaving = False
 
@@ -815,6 +861,10 @@ class Client:
         with self.news:
             vars(self).update(facts)
             self.news.notify_all()
+
+    def hear(self, **facts):
+        """Write down what comes from the server, and when."""
+        self.note(came=time.monotonic(), **facts)
 
     def begin(self, task, *arguments):
         """Do something while the steps go on."""
@@ -888,22 +938,25 @@ class Client:
         # What a reset says that comes behind a complete handshake.
         gone = {errno.ECONNRESET: "reset", errno.EPIPE: "fin"}.get(outcome)
         if outcome and not gone:
-            self.note(failure=outcome)
+            self.hear(failure=outcome)
             return
-        self.note(is_connected=True)
+        self.hear(is_connected=True)
         while self.wait_for_data():
             try:
                 data = self.socket.recv(self.chunk)
             except BlockingIOError:
                 continue
             except OSError as error:
-                self.note(end=ENDS.get(error.errno, "unreachable"))
+                self.hear(end=ENDS.get(error.errno, "unreachable"))
                 return
             if not data:
-                self.note(end=gone or "fin")
+                self.hear(end=gone or "fin")
                 return
+            for ear in self.ears:
+                ear(data)
             with self.news:
                 self.stream += data
+                self.came = time.monotonic()
                 self.news.notify_all()
             if self.pause:
                 ready({self.wake: select.POLLIN}, self.pause)
@@ -935,8 +988,13 @@ class Client:
         """Read again, at full speed."""
         self.set_pace(1 << 16, 0)
 
-    def send(self, data, within=10):
+    def send(self, data):
         """Send all of `data`; what goes wrong is written down."""
+        self.acted = time.monotonic()
+        self.send_all(data)
+
+    def send_all(self, data, within=10):
+        """Send while the server reads."""
         rest = memoryview(data)
         deadline = time.monotonic() + within
         while rest:
@@ -957,33 +1015,42 @@ class Client:
 
     def send_in_background(self, data):
         """Send while the steps go on."""
+        self.acted = time.monotonic()
         self.unsent = len(data)
-        self.begin(self.send, data, float("inf"))
+        self.begin(self.send_all, data, float("inf"))
 
     def send_slowly_in_background(self, segments, every=0):
         """Send segments with a pause between them, while the steps go on."""
+        self.acted = time.monotonic()
         self.unsent = sum(map(len, segments))
-        self.begin(self.send_slowly, segments, every)
+        self.begin(self.send_with_pauses, segments, every)
 
     def send_segments(self, segments):
         """Send segments, each when the server has read the one before."""
+        self.acted = time.monotonic()
         for number, segment in enumerate(segments):
             if number:
                 self.wait_until_read()
                 time.sleep(0.005)
-            self.send(segment)
+            self.send_all(segment)
 
     def send_slowly(self, segments, every):
         """Send segments with a pause in seconds between them."""
+        self.acted = time.monotonic()
+        self.send_with_pauses(segments, every)
+
+    def send_with_pauses(self, segments, every):
+        """Send segments, and let time pass between them."""
         for number, segment in enumerate(segments):
             if number:
                 self.due = time.monotonic() + every
                 time.sleep(every)
-            self.send(segment)
+            self.send_all(segment)
             self.due = time.monotonic()
 
     def send_urgent(self, byte):
         """Send one out-of-band byte."""
+        self.acted = time.monotonic()
         try:
             self.socket.send(byte, socket.MSG_OOB)
         except OSError as error:
@@ -991,6 +1058,7 @@ class Client:
 
     def send_descriptor(self, byte):
         """Send one byte together with an open file."""
+        self.acted = time.monotonic()
         with open(os.devnull) as gift:
             try:
                 socket.send_fds(self.socket, [byte], [gift.fileno()])
@@ -999,6 +1067,7 @@ class Client:
 
     def send_without_source(self, data):
         """Send a datagram from port 0, or from a socket without a name."""
+        self.acted = time.monotonic()
         where = self.server.address
         try:
             if isinstance(where, str):
@@ -1059,6 +1128,7 @@ class Client:
 
     def half_close(self):
         """Send FIN and go on reading."""
+        self.acted = time.monotonic()
         try:
             self.socket.shutdown(socket.SHUT_WR)
         except (AttributeError, OSError):
@@ -1099,6 +1169,25 @@ class Client:
         """Close the connection."""
         self.release()
 
+    def never(self, data):
+        """Hold the server to it that this does not come from here on."""
+        heard, over = b"", None
+
+        def ear(news):
+            nonlocal heard, over
+            is_whole = self.socket.type == socket.SOCK_DGRAM
+            if over is not self.socket or is_whole:
+                heard, over = b"", self.socket
+            heard += news
+            if data in heard:
+                self.server.wrongs.append(
+                    f"{self.name} got {shown(data)}, which must never come"
+                )
+            heard = heard[max(len(heard) - len(data) + 1, 0):]
+
+        if data:
+            self.ears.append(ear)
+
     def so_far(self):
         """Return what has come and was not expected, in words."""
         if self.datagrams:
@@ -1106,10 +1195,10 @@ class Client:
         return shown(self.stream) if self.stream else "nothing"
 
     def wait_for(self, seen, within, wanted):
-        """Wait until `seen()` is true."""
+        """Wait until `seen()` is true, and return what it is."""
         deadline = time.monotonic() + within
         with self.news:
-            while not seen():
+            while not (found := seen()):
                 if within == STEP_WITHIN:
                     # Who still speaks, or gets what is wanted, has time.
                     deadline = max(deadline, self.due + within)
@@ -1119,6 +1208,7 @@ class Client:
                         f"and got {self.so_far()}"
                     )
                 self.news.wait(0.01)
+            return found
 
     def why_no_more(self):
         """Return why no more bytes can come, if that is so."""
@@ -1205,6 +1295,65 @@ class Client:
         self.wait_for(seen, within, wanted)
         with self.news:
             del self.stream[:used]
+
+    def expect_one_of(self, *ways, within=STEP_WITHIN):
+        """Expect one of these, the first that fits; keep what it names."""
+        wanted = " or ".join(map(str, ways))
+        begun = time.monotonic()
+
+        def seen():
+            quiet = time.monotonic() - max(begun, self.came)
+            over = self.end is not None or quiet > min(SILENCE, within / 2)
+            may_come = False
+            for way in ways:
+                found = way.look(self, over)
+                if found and (over or not may_come):
+                    return found
+                may_come = may_come or found is not False
+            if not may_come:
+                why = self.why_no_more()
+                then = f" and then {why}" if why else ""
+                raise Broken(
+                    f"{self.name} got {self.so_far()}{then} for {wanted}"
+                )
+            if self.stream:
+                # Who gets a part of what is wanted has time for the rest.
+                self.due = max(self.due, self.came)
+            return None
+
+        used, kept = self.wait_for(seen, within, wanted)
+        with self.news:
+            self.drop_first(used)
+        for name, data in kept.items():
+            # Who captures it last is the last one here.
+            captured = self.server.captured.setdefault(name, {})
+            captured.pop(self, None)
+            captured[self] = data
+
+    def drop_first(self, used):
+        """Drop so many bytes of what has come."""
+        del self.stream[:used]
+
+    def look_for_text(self, text, over):
+        """Return how much a text takes of what has come, and captures.
+
+        None: it may still come; False: it cannot any more.
+        """
+        while True:
+            found = text.walk(bytes(self.stream), over)
+            if found is None:
+                return False if self.why_no_more() else None
+            if found or not self.pass_over_unasked(0):
+                break
+        may_come = self.may_be_unasked(0) and not self.why_no_more()
+        return None if not found and may_come else found
+
+    def told(self, name):
+        """Return what it has captured, or else whoever did so last."""
+        captured = self.server.captured[name]
+        last = list(captured)[-1]
+        own = last.name == self.name and self in captured
+        return captured[self if own else last]
 
     def expect_silence(self, within=SILENCE):
         """Expect neither bytes nor an end for a while."""
@@ -1332,7 +1481,7 @@ class DatagramClient(Client):
             v6 = family == socket.AF_INET6
             self.socket.bind(("::" if v6 else "0.0.0.0", 0))
         self.local = self.socket.getsockname()
-        self.note(is_connected=True)
+        self.hear(is_connected=True)
         self.begin(self.read_all, 0)
 
     def expect_full(self, within=STEP_WITHIN):
@@ -1353,13 +1502,16 @@ class DatagramClient(Client):
                 continue
             if not isinstance(self.peer, str) and sender[0] != self.peer[0]:
                 self.note(stranger=sender[0])
+            for ear in self.ears:
+                ear(data)
             with self.news:
                 self.datagrams.append(data)
+                self.came = time.monotonic()
                 self.news.notify_all()
             if self.pause:
                 ready({self.wake: select.POLLIN}, self.pause)
 
-    def send(self, data, within=10):
+    def send_all(self, data, within=10):
         """Send a datagram; what goes wrong is written down."""
         deadline = time.monotonic() + within
         while True:
@@ -1395,6 +1547,25 @@ class DatagramClient(Client):
                 return
             self.late.remove(self.datagrams[0])
             del self.datagrams[0]
+
+    def drop_first(self, used):
+        """Drop so many datagrams."""
+        del self.datagrams[:used]
+
+    def look_for_text(self, text, over):
+        """Return that it takes the next datagram, and what it captures.
+
+        None: it may still come; False: it cannot any more.
+        """
+        while self.datagrams:
+            kept = text.walk_whole(self.datagrams[0])
+            if kept is not None:
+                return 1, kept
+            if self.datagrams[0] not in self.late:
+                return False
+            self.late.remove(self.datagrams[0])
+            del self.datagrams[0]
+        return False if self.send_failure else None
 
     def expect_datagram(self, *parts, lines=(), within=None,
                         or_silence=False):
@@ -1444,6 +1615,112 @@ def is_made_of(parts, lines, data):
             return False
         at = end + len(part)
     return True
+
+
+class Hole:
+    """Bytes that a pattern takes; what has a name is captured."""
+
+    def __init__(self, pattern, name=None):
+        self.pattern = re.compile(pattern)
+        self.name = name
+
+    def may_be(self, data):
+        """Return whether it takes all of `data`."""
+        return self.pattern.fullmatch(data) is not None
+
+    def taken(self, data, part):
+        """Return how much it takes before `part`, None if not known yet.
+
+        It is the least that it can; where nothing stands behind it, the most.
+        """
+        if not part:
+            fits = (at for at in range(len(data), -1, -1)
+                    if self.may_be(data[:at]))
+            return next(fits, None)
+        at = data.find(part)
+        while at >= 0 and not self.may_be(data[:at]):
+            at = data.find(part, at + 1)
+        return at if at >= 0 else None
+
+
+# What stands for any bytes, and for any without a newline.
+ANY = Hole(rb"[\s\S]*")
+LINE = Hole(rb"[^\n]*")
+
+
+class Text:
+    """A text with holes, as a way in which something may come."""
+
+    def __init__(self, *parts):
+        self.first, self.rest = b"", []
+        for part in parts:
+            if isinstance(part, Hole):
+                self.rest.append((part, b""))
+            elif self.rest:
+                hole, before = self.rest.pop()
+                self.rest.append((hole, before + part))
+            else:
+                self.first += part
+
+    def __str__(self):
+        return " ... ".join([shown(self.first)]
+                            + [shown(part) for _, part in self.rest])
+
+    def look(self, client, over):
+        """Return what it takes of what has come to a client."""
+        return client.look_for_text(self, over)
+
+    def walk(self, data, over):
+        """Return how many bytes it takes, and what it captures of them.
+
+        None: the rest may still come; False: it is something else. What
+        nothing stands behind ends when all is `over`.
+        """
+        if not data.startswith(self.first):
+            return None if self.first.startswith(data) else False
+        at, kept = len(self.first), {}
+        for hole, part in self.rest:
+            taken = hole.taken(data[at:], part)
+            if taken is None or not (part or over):
+                return None
+            if hole.name:
+                kept[hole.name] = data[at:at + taken]
+            at += taken + len(part)
+        return at, kept
+
+    def walk_whole(self, data):
+        """Return what it captures of all of `data`, None if not that."""
+        if not self.rest:
+            return {} if data == self.first else None
+        begins = Text(self.first)
+        *begins.rest, (hole, last) = self.rest
+        at, kept = begins.walk(data, True) or (len(data) + 1, {})
+        end = len(data) - len(last)
+        rest = data[at:end]
+        if end < at or not (data.endswith(last) and hole.may_be(rest)):
+            return None
+        return {**kept, hole.name: rest} if hole.name else kept
+
+
+class EndBy:
+    """The end of a connection, as a way in which it may go on."""
+
+    def __init__(self, *kinds):
+        self.kinds = kinds
+
+    def __str__(self):
+        return " or ".join(self.kinds)
+
+    def look(self, client, over):
+        """Return whether it has come, and nothing before it.
+
+        None: it may still come; False: it cannot any more.
+        """
+        if client.has_more():
+            return False
+        if client.end is None:
+            return None
+        return (0, {}) if client.end in self.kinds else False
 
 
 def receive_buffer(size):

@@ -2,13 +2,13 @@
 
 use super::ground::Ground;
 use super::parts;
+use super::pattern::in_python;
 use super::python::{self, Lines, text};
 use super::steps::Script;
 use crate::foreign::TERMINAL;
 use crate::launch::Target;
 use crate::model::action::Action;
 use crate::model::error::Error;
-use crate::model::expectation::Expectation;
 use crate::model::limits;
 use crate::model::profile::{Serves, Transport};
 use crate::model::scenario::Scenario;
@@ -48,13 +48,9 @@ impl Reproducer {
             )));
         }
         let transport = target.profile.transport.unwrap_or(Transport::Tcp);
-        if let Some(step) = scenarios
-            .iter()
-            .find_map(|scenario| first_unsayable(scenario))
-        {
+        if let Some(step) = scenarios.iter().find_map(|scenario| first_of_tls(scenario)) {
             return Err(Error::Usage(format!(
-                "a reproducer cannot say `{step}`: variables, regular expressions, several ways, `after` and TLS are known to \
-                 sockdrill alone"
+                "a reproducer cannot say `{step}`: TLS is known to sockdrill alone"
             )));
         }
         let subject = Subject::of(target.profile.clone(), Place::on(transport));
@@ -81,7 +77,7 @@ impl Reproducer {
             names.push(name);
         }
         limits.dedup();
-        let constants = constants(target, time);
+        let constants = constants(target, time)?;
         let steps = format!(
             "{cases}CASES = [{}]\nFIND = {}\n",
             names.join(", "),
@@ -98,26 +94,15 @@ impl Reproducer {
     }
 }
 
-/// The first step that has what the program has no words for.
-fn first_unsayable(scenario: &Scenario) -> Option<String> {
-    let is_unsayable = |what: &Expectation| match what {
-        Expectation::OneOf(_) | Expectation::NotBefore { .. } => true,
-        Expectation::Template(template) => template.has_patterns(),
-        _ => false,
-    };
-    let steps = scenario.steps().into_iter();
-    let mut steps = steps.filter(|line| {
-        line.action().is_some_and(|action| {
-            matches!(action, Action::StartTls(_))
-                || !action.variables().is_empty()
-                || action.awaited().is_some_and(is_unsayable)
-        })
-    });
-    steps.next().map(|line| line.step.text(&scenario.clients))
+/// The first step that begins TLS, for which the program has no words.
+fn first_of_tls(scenario: &Scenario) -> Option<String> {
+    let mut steps = scenario.steps().into_iter();
+    let begins = steps.find(|line| matches!(line.action(), Some(Action::StartTls(_))));
+    begins.map(|line| line.step.text(&scenario.clients))
 }
 
 /// How the target is started, as constants.
-fn constants(target: &Target, time: u64) -> String {
+fn constants(target: &Target, time: u64) -> Result<String, Error> {
     let none = || "None".to_owned();
     let command = python::list(target.command.iter().map(String::as_str));
     let table = |pairs: &std::collections::BTreeMap<String, String>| match pairs.is_empty() {
@@ -164,7 +149,7 @@ fn constants(target: &Target, time: u64) -> String {
             "ONE_CONNECTION",
             vec![if one_connection { "True" } else { "False" }.to_owned()],
         ),
-        ("UNASKED", unasked(&target.profile.unasked())),
+        ("UNASKED", unasked(&target.profile.unasked())?),
         ("ADDRESSES", vec![apart.to_owned()]),
         ("TIME_LIMIT", vec![time.to_string()]),
     ];
@@ -178,31 +163,34 @@ fn constants(target: &Target, time: u64) -> String {
     for (_, name) in CRASHES {
         all.push_str(&format!("    signal.{name},\n"));
     }
-    all + "]\n"
+    Ok(all + "]\n")
 }
 
 /// What the server says by itself: of each text what it begins with, and its pattern.
-fn unasked(unasked: &Unasked) -> Lines {
+fn unasked(unasked: &Unasked) -> Result<Lines, Error> {
     let row = |text: &Template| {
-        let parts = [python::bytes(&text.first), python::bytes(&pattern(text))];
+        let parts = [python::bytes(&text.first), python::bytes(&pattern(text)?)];
         let mut lines = python::inner_call("", &parts);
         if let Some(last) = lines.last_mut() {
             last.push(',');
         }
-        lines.into_iter().map(|line| format!("    {line}"))
+        Ok(lines
+            .into_iter()
+            .map(|line| format!("    {line}"))
+            .collect())
     };
     let texts = unasked.texts();
     match texts.is_empty() {
-        true => vec!["[]".to_owned()],
+        true => Ok(vec!["[]".to_owned()]),
         false => {
-            let rows = texts.iter().flat_map(row);
-            [vec!["[".to_owned()], rows.collect(), vec!["]".to_owned()]].concat()
+            let rows: Vec<Lines> = texts.iter().map(row).collect::<Result<_, Error>>()?;
+            Ok([vec!["[".to_owned()], rows.concat(), vec!["]".to_owned()]].concat())
         }
     }
 }
 
 /// A text as a regular expression of Python's.
-fn pattern(text: &Template) -> Vec<u8> {
+fn pattern(text: &Template) -> Result<Vec<u8>, Error> {
     let escaped = |bytes: &[u8]| {
         let bytes = bytes.iter().map(|byte| match byte {
             b'\\' | b'.' | b'^' | b'$' | b'*' | b'+' | b'?' | b'{' | b'}' | b'[' | b']' | b'|'
@@ -214,20 +202,19 @@ fn pattern(text: &Template) -> Vec<u8> {
         bytes.collect::<Vec<_>>().concat()
     };
     let rest = text.rest.iter().map(|(hole, part)| {
-        let taken: &[u8] = match hole {
-            Hole::Any | Hole::Variable(_) => br"[\s\S]*?",
-            Hole::Line => br"[^\n]*?",
-            Hole::Pattern { pattern, .. } => {
-                return [format!("(?:{pattern})").as_bytes(), &escaped(part)].concat();
-            }
+        let taken = match hole {
+            Hole::Any | Hole::Variable(_) => r"[\s\S]*?".to_owned(),
+            Hole::Line => r"[^\n]*?".to_owned(),
+            Hole::Pattern { pattern, .. } => format!("(?:{})", in_python(pattern)?),
         };
-        [taken, &escaped(part)].concat()
+        Ok([taken.into_bytes(), escaped(part)].concat())
     });
-    [escaped(&text.first)]
+    let first = Ok(escaped(&text.first));
+    let parts: Vec<_> = [first]
         .into_iter()
         .chain(rest)
-        .collect::<Vec<_>>()
-        .concat()
+        .collect::<Result<_, Error>>()?;
+    Ok(parts.concat())
 }
 
 fn docstring(scenarios: &[&Scenario], limits: &[String]) -> String {

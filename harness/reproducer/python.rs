@@ -7,7 +7,7 @@ use std::time::Duration;
 pub(super) const WIDTH: usize = 79;
 
 /// How much of a line is left to what stands inside of a call, two levels deep in a function.
-const INNER_WIDTH: usize = 56;
+pub(super) const INNER_WIDTH: usize = 56;
 
 /// An expression in one line or several.
 pub(super) type Lines = Vec<String>;
@@ -39,6 +39,25 @@ pub(super) fn call(width: usize, head: &str, arguments: &[Lines]) -> Lines {
 /// A call inside of another.
 pub(super) fn inner_call(head: &str, arguments: &[Lines]) -> Lines {
     call(INNER_WIDTH, head, arguments)
+}
+
+/// Bytes that stand behind each other, in one line where that is short.
+pub(super) fn sum(parts: &[Lines]) -> Lines {
+    let lines = || parts.iter().map(|lines| lines.join(" "));
+    let flat = lines().collect::<Vec<_>>().join(" + ");
+    if flat.chars().count() <= INNER_WIDTH {
+        return vec![flat];
+    }
+    let mut all = vec!["(".to_owned()];
+    for (number, part) in parts.iter().enumerate() {
+        let sign = if number == 0 { "" } else { "+ " };
+        for (number, line) in part.iter().enumerate() {
+            let sign = if number == 0 { sign } else { "" };
+            all.push(format!("    {sign}{line}"));
+        }
+    }
+    all.push(")".to_owned());
+    all
 }
 
 /// A list of texts.

@@ -1,14 +1,17 @@
 //! The steps of a scenario as calls in Python.
 
-use super::arguments::arguments;
+use super::arguments::{Actor, arguments};
 use super::ground::Ground;
 use super::parts;
 use super::python::{Lines, WIDTH, call, comment, seconds, text};
+use crate::model::action::Action;
 use crate::model::dialogue::ClientSteps;
 use crate::model::error::Error;
+use crate::model::expectation::Expectation;
 use crate::model::form::{Argument, Does, Form, Python};
 use crate::model::invariant::Invariant;
-use crate::model::limits::{STEP_WITHIN, TAKEN_WITHIN};
+use crate::model::limits::{SILENCE, STEP_WITHIN, TAKEN_WITHIN};
+use crate::model::literal::Shown;
 use crate::model::profile::Serves;
 use crate::model::scenario::{ClientGroup, Line, Scenario, Step};
 use crate::model::server_action::ServerAction;
@@ -56,7 +59,7 @@ impl Script {
             walks: 0,
             times: 1,
             time: Duration::ZERO,
-            limits: Vec::new(),
+            limits: limits(scenario, subject),
         };
         let waives = |invariant| {
             scenario
@@ -69,6 +72,9 @@ impl Script {
         }
         writer.clients();
         writer.block(&scenario.lines, 4)?;
+        if forbids(scenario) {
+            writer.put(4, "server.expect_nothing_forbidden()");
+        }
         writer.put(4, "server.part()");
         writer.put(4, "server.expect_life()");
         let is_asked_to_end = scenario.server_is_asked_to_end_by(usize::MAX);
@@ -211,9 +217,11 @@ impl Writer<'_> {
                 }
                 Step::Client { action, .. } => {
                     self.comment(indent, &line.step);
-                    let member = crowd.then(|| format!("{client}.member"));
-                    let form = action.form();
-                    is_empty &= !self.step(client, &form, member.as_deref(), indent);
+                    let actor = Actor {
+                        name: client,
+                        is_member: crowd,
+                    };
+                    is_empty &= !self.step(actor, &action.form(), indent)?;
                 }
                 _ => {}
             }
@@ -270,35 +278,42 @@ impl Writer<'_> {
     }
 
     /// A step as a call of a method; false where it is left out.
-    fn step(&mut self, object: &str, form: &Form<'_>, member: Option<&str>, indent: usize) -> bool {
-        if form.required {
-            self.put(indent, "with Required():");
-            if !self.call(object, form, member, indent + 4) {
-                self.put(indent + 4, "pass");
-            }
-            return true;
+    fn step(&mut self, actor: Actor<'_>, form: &Form<'_>, indent: usize) -> Result<bool, Error> {
+        let required = form.required.then(|| "with Required():".to_owned());
+        let after = not_before(form).map(|after| {
+            let after = seconds(after);
+            format!("with NotBefore({}, {after}):", actor.name)
+        });
+        let (mut inner, outer) = (indent, [required, after]);
+        for line in outer.iter().flatten() {
+            self.put(inner, line);
+            inner += 4;
         }
-        self.call(object, form, member, indent)
+        let is_done = self.call(actor, form, inner)?;
+        if inner > indent && !is_done {
+            self.put(inner, "pass");
+        }
+        Ok(is_done || inner > indent)
     }
 
-    fn call(&mut self, object: &str, form: &Form<'_>, member: Option<&str>, indent: usize) -> bool {
+    fn call(&mut self, actor: Actor<'_>, form: &Form<'_>, indent: usize) -> Result<bool, Error> {
         let (method, limit) = self.method(form.python);
         self.limits.extend(limit.map(str::to_owned));
         let Some(method) = method else {
-            return false;
+            return Ok(false);
         };
         self.takes(time_of(form));
-        let head = format!("{object}.{method}");
-        let lines = call(WIDTH - indent, &head, &arguments(form, member));
+        let head = format!("{}.{method}", actor.name);
+        let lines = call(WIDTH - indent, &head, &arguments(form, actor)?);
         self.put_all(indent, &lines);
-        true
+        Ok(true)
     }
 
     /// The method that does a step here, and what is to be said of it.
     fn method(&self, python: Python) -> (Option<&'static str>, Option<&'static str>) {
         let listens_at_path = self.ground.local && !self.ground.datagram;
         match python {
-            Python::Method(method) => (Some(method), None),
+            Python::Method(method) | Python::Ways(method) => (Some(method), None),
             Python::ByTransport { datagram, .. } if self.ground.datagram => (Some(datagram), None),
             Python::ByTransport { stream, .. } => (Some(stream), None),
             Python::Limited(method, limit) => (Some(method), Some(limit)),
@@ -309,7 +324,11 @@ impl Writer<'_> {
     }
 
     fn server(&mut self, action: &ServerAction, indent: usize) -> Result<(), Error> {
-        match self.step("server", &action.form(), None, indent) {
+        let server = Actor {
+            name: "server",
+            is_member: false,
+        };
+        match self.step(server, &action.form(), indent)? {
             true => Ok(()),
             false => Err(Error::Usage(format!(
                 "a reproducer cannot look for `server {action}` of a Unix socket, which /proc does not show; `sockdrill \
@@ -328,9 +347,13 @@ impl Writer<'_> {
             &format!("polite = {class}(server, \"a polite client afterwards\")"),
         );
         let before = self.limits.len();
+        let polite = Actor {
+            name: "polite",
+            is_member: false,
+        };
         for line in ClientSteps::of(0).polite(subject).lines() {
             if let Step::Client { action, .. } = &line.step {
-                self.step("polite", &action.form(), None, 4);
+                self.step(polite, &action.form(), 4)?;
             }
         }
         self.limits.truncate(before);
@@ -348,8 +371,51 @@ fn time_of(form: &Form<'_>) -> Duration {
     match form.does {
         Does::Talks => time_of_segments(form),
         Does::HalfCloses | Does::Leaves | Does::Reads | Does::Nothing => Duration::ZERO,
-        _ => within.unwrap_or(STEP_WITHIN),
+        _ => {
+            let after = not_before(form).unwrap_or_default();
+            within.unwrap_or(STEP_WITHIN).saturating_add(after)
+        }
     }
+}
+
+/// How long it is that what a step waits for must not come.
+fn not_before(form: &Form<'_>) -> Option<Duration> {
+    form.arguments.iter().find_map(|argument| match argument {
+        Argument::After(time) => Some(*time),
+        _ => None,
+    })
+}
+
+/// Whether something must never come, or be printed.
+fn forbids(scenario: &Scenario) -> bool {
+    scenario.steps().iter().any(|line| {
+        let is_never = |action: &Action| matches!(action, Action::Never(_));
+        line.action().is_some_and(is_never)
+            || matches!(line.step, Step::Server(ServerAction::NeverOutput(_)))
+    })
+}
+
+/// What is told of ways in which something may come, where sockdrill knows more than the program can.
+fn limits(scenario: &Scenario, subject: &Subject) -> Vec<String> {
+    let steps = scenario.steps();
+    let awaited = || {
+        let actions = steps.iter().filter_map(|line| line.action());
+        actions.filter_map(Action::awaited)
+    };
+    let open = awaited().any(Expectation::is_open).then(|| {
+        let time = Shown(SILENCE);
+        format!(
+            "what a pattern takes behind which nothing stands is over when nothing came for {time}"
+        )
+    });
+    let speaks = !subject.profile.unasked().texts().is_empty();
+    let has_ways = || awaited().any(|what| matches!(what.form().python, Python::Ways(_)));
+    let unasked = (speaks && has_ways()).then(|| {
+        "what the server says by itself is passed over before a text of which there are several, or that has patterns, and \
+         not between its lines"
+            .to_owned()
+    });
+    open.into_iter().chain(unasked).collect()
 }
 
 /// How long segments may take that wait for a time, or for the server to read.

@@ -15,7 +15,7 @@ use super::saved::make_folder;
 use super::scenario_files::{prefix_below, scenario_files};
 use super::selection::part_of;
 use super::settings::Settings;
-use crate::drill::{Backend, Case, DrillFile, DrillText};
+use crate::drill::{Backend, Case, DrillFile, DrillText, Origin};
 use crate::foreign::LINE;
 use crate::judge::{Doubt, Skip, Verdict};
 use crate::launch::lab::Lab;
@@ -50,6 +50,8 @@ pub(crate) struct CaseRun {
     pub known: Option<String>,
     /// What it promises beside the profile, as its file says it.
     promises: Vec<String>,
+    /// Where the steps stand that it begins with and that other files have.
+    included: Arc<[Origin]>,
     /// The server, with what it promises in this case.
     pub target: Target,
     /// What the file says, to be asked again once it is known what the server is reached over.
@@ -185,6 +187,7 @@ fn cases_of_file(path: &Path, prefix: &str, given: &Given) -> Result<Vec<CaseRun
         None => file,
         over => text.parsed(over)?,
     };
+    let included: Arc<[Origin]> = file.beside.setup.origins.as_slice().into();
     let run = |case: &Case| {
         let terms = file.terms_of(case);
         Ok(CaseRun {
@@ -196,6 +199,7 @@ fn cases_of_file(path: &Path, prefix: &str, given: &Given) -> Result<Vec<CaseRun
             known: terms.expected.map(|expected| expected.reason),
             target: promising(&target, &terms.promises, path)?,
             promises: terms.promises,
+            included: Arc::clone(&included),
             text: Arc::clone(&text),
         })
     };
@@ -397,7 +401,8 @@ fn result(case: &CaseRun, attempt: Attempt) -> CheckResult {
     let scenario = attempt.failed.as_ref();
     let scenario = scenario.map(|scenario| DrillFile::promising(scenario, &case.promises));
     let at = match &attempt.verdict {
-        Verdict::Fail(finding) => Place::in_file(&case.text, case.line, finding)
+        Verdict::Fail(finding) => Place::in_included(&case.included, finding)
+            .or_else(|| Place::in_file(&case.text, case.line, finding))
             .or_else(|| Place::in_scenario(scenario.as_deref()?, finding)),
         Verdict::Pass | Verdict::Inconclusive(_) | Verdict::Skip(_) => None,
     };
@@ -450,9 +455,6 @@ async fn in_time(
     findings: &Findings,
     heard: &Heard,
 ) -> Result<Attempt, Error> {
-    if let Some(over) = findings.is_over() {
-        return Ok(Attempt::of(over.verdict_on_the_untried()));
-    }
     let most = check_budget::of(std::slice::from_ref(&case.scenario), settings);
     // What has failed ends by itself then, and is told.
     tokio::select! {
@@ -472,6 +474,10 @@ async fn try_case(
 ) -> Result<Attempt, Error> {
     let target = &case.target;
     turn.come_back().await;
+    // Enough may have failed while there was no place for it.
+    if let Some(over) = findings.is_over() {
+        return Ok(Attempt::of(over.verdict_on_the_untried()));
+    }
     let lab = Arc::new(Lab::of(target, settings.isolation)?);
     let session = Session::start(target, lab.clone(), turn.clone()).await?;
     let subject = subject_of(&session, &lab, target, settings)?;

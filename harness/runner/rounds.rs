@@ -141,7 +141,16 @@ fn has_not_begun(result: &CheckResult) -> bool {
     )
 }
 
-/// What comes of all rounds so far and of another one: the first failure is what is told, and else what most rounds came to.
+/// Whether the server of a round could not be started. However many others there are, that is what a run without a failure comes to.
+fn could_not_run(result: &CheckResult) -> bool {
+    matches!(
+        result.verdict,
+        Verdict::Inconclusive(Doubt::CouldNotRun { .. })
+    )
+}
+
+/// What comes of all rounds so far and of another one: the first failure is what is told, then the first that could not be made, and
+/// else what most rounds came to.
 fn both(known: CheckResult, result: CheckResult) -> CheckResult {
     let mut tries = known.tries.unwrap_or_default();
     tries.add(&result.verdict);
@@ -152,10 +161,10 @@ fn both(known: CheckResult, result: CheckResult) -> CheckResult {
     let fails = |result: &CheckResult| result.outcome() == Outcome::Fail;
     let is_unsure = |result: &CheckResult| matches!(result.verdict, Verdict::Inconclusive(_));
     let mostly_unsure = 2 * tries.unproven > tries.times;
+    let settles = has_not_begun(&known)
+        || is_unsure(&known) != mostly_unsure && is_unsure(&result) == mostly_unsure;
     let takes_over = !fails(&known)
-        && (fails(&result)
-            || has_not_begun(&known)
-            || is_unsure(&known) != mostly_unsure && is_unsure(&result) == mostly_unsure);
+        && (fails(&result) || !could_not_run(&known) && (could_not_run(&result) || settles));
     let told = if takes_over { result } else { known };
     CheckResult {
         tries: Some(tries),
@@ -193,8 +202,14 @@ mod tests {
     }
 
     fn unsure() -> Verdict {
-        Verdict::Inconclusive(Doubt::CouldNotRun {
+        Verdict::Inconclusive(Doubt::NotStarted {
             reason: String::new(),
+        })
+    }
+
+    fn not_started(reason: &str) -> Verdict {
+        Verdict::Inconclusive(Doubt::CouldNotRun {
+            reason: reason.to_owned(),
         })
     }
 
@@ -213,6 +228,16 @@ mod tests {
         assert_eq!(result.outcome(), Outcome::Fail);
         let reason = result.reason().unwrap();
         assert!(reason.ends_with("(failed 2 of 5 times)"), "{reason}");
+    }
+
+    #[test]
+    fn round_whose_server_did_not_start_is_what_comes_of_rounds_that_pass() {
+        let pass = || Verdict::Pass;
+        let result = of(vec![pass(), not_started("one"), pass(), not_started("two")]);
+        let reason = result.reason().unwrap();
+        assert!(reason.starts_with("it could not be run: one"), "{reason}");
+        let failed = of(vec![not_started("one"), fail(), pass()]);
+        assert_eq!(failed.outcome(), Outcome::Fail);
     }
 
     #[test]

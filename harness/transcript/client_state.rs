@@ -527,7 +527,12 @@ impl ClientState {
                     return Progress::Met;
                 }
                 Progress::Pending => is_pending = true,
-                Progress::Broken(instead) => broken = broken.or(Some(instead)),
+                Progress::Broken(instead) => {
+                    let before = broken.as_ref().map(agrees);
+                    if before.is_none_or(|before| before < agrees(&instead)) {
+                        broken = Some(instead);
+                    }
+                }
             }
         }
         match broken.filter(|_| !is_pending) {
@@ -755,6 +760,17 @@ impl ClientState {
             None => self.nothing &= *sought.what != Expectation::Nothing,
         }
         Vec::new()
+    }
+}
+
+/// Up to which byte what came is what was wanted, which says more of several ways than their order.
+fn agrees(instead: &Instead) -> usize {
+    match instead {
+        Instead::Wrong { at, .. } => *at,
+        Instead::EndedAfter {
+            got: Got::Bytes(_), ..
+        } => usize::MAX,
+        _ => 0,
     }
 }
 

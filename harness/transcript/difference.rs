@@ -1,6 +1,6 @@
 //! The first byte at which what came is not what was owed, with what stood around it on both sides.
 
-use super::client_state::ClientState;
+use super::client_state::{ClientState, Matcher, Progress};
 use super::instead::{Got, Instead};
 use crate::model::data::{Data, find};
 use crate::model::expectation::Expectation;
@@ -57,8 +57,7 @@ impl Difference {
                 (first, template.rest.is_empty())
             }
             Expectation::NotBefore { what, .. } => return Self::of(client, member, what, instead),
-            // Each of several ways differs at a byte of its own.
-            Expectation::OneOf(_) => return None,
+            Expectation::OneOf(ways) => return Self::of_ways(client, member, ways),
             // Bytes that came before an end do not keep it from coming.
             Expectation::End { .. } if matches!(instead, Instead::SoFar(_)) => return None,
             _ => (Data::literal(Vec::new()), true),
@@ -88,6 +87,25 @@ impl Difference {
             expected_bytes: is_all.then(|| owed.length()),
             actual_bytes: came.len(),
         })
+    }
+}
+
+impl Difference {
+    /// The same of the way that what came agrees with for longest, of several the first. That none of them ends the connection is no
+    /// matter of bytes.
+    fn of_ways(client: &ClientState, member: u32, ways: &[Expectation]) -> Option<Self> {
+        let of_way = |way: &Expectation| {
+            let instead = match client.look(&mut Matcher::new(way, member), true) {
+                Progress::Met => return None,
+                Progress::Pending => Instead::SoFar(client.so_far()),
+                Progress::Broken(instead) => instead,
+            };
+            Self::of(client, member, way, &instead)
+        };
+        let is_of_bytes = |way: &&Expectation| !matches!(way, Expectation::End { .. });
+        let all = ways.iter().filter(is_of_bytes).filter_map(of_way);
+        // Of several that are as large the last one would be taken.
+        all.rev().max_by_key(|difference| difference.offset)
     }
 }
 
@@ -178,7 +196,7 @@ mod tests {
     use crate::model::data::Source;
     use crate::model::expectation::End;
     use crate::model::template::Template;
-    use crate::transcript::client_state::{ClientStates, Matcher, Progress};
+    use crate::transcript::client_state::ClientStates;
     use crate::transcript::event::{ClientEvent, ClientId, Event, What};
     use std::time::Duration;
 
@@ -282,14 +300,26 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_later_differs_as_what_comes_at_once_and_of_several_ways_none_is_told() {
+    fn what_comes_later_differs_as_what_comes_at_once_and_of_several_ways_the_one_that_agrees_for_longest()
+     {
         let later = Expectation::NotBefore {
             after: Duration::from_millis(1),
             what: Box::new(text(b"HELLO")),
         };
         assert_eq!(seen(&later, &[received(b"HALLO")]).unwrap().offset, 1);
         let either = Expectation::OneOf(vec![text(b"HELLO"), text(b"BYE")]);
-        assert_eq!(seen(&either, &[received(b"HALLO")]), None);
+        let told = |came: &[u8]| {
+            let found = seen(&either, &[received(came)]).unwrap();
+            (found.offset, found.expected.unwrap().0)
+        };
+        assert_eq!(told(b"HALLO"), (1, b"HELLO".to_vec()));
+        assert_eq!(told(b"BYTE"), (2, b"BYE".to_vec()));
+        assert_eq!(told(b"?"), (0, b"HELLO".to_vec()));
+        let or_end = Expectation::OneOf(vec![text(b"HELLO"), Expectation::any_end()]);
+        assert_eq!(seen(&or_end, &[received(b"HALLO")]).unwrap().offset, 1);
+        let (nothing, end) = (ClientEvent::Ended(End::Fin), text(b"HELLO"));
+        let either = Expectation::OneOf(vec![end, text(b"BYE")]);
+        assert_eq!(seen(&either, &[nothing]), None);
     }
 
     #[test]

@@ -75,7 +75,10 @@ fn failed_scenario_is_written_as_a_file_that_fails_again() {
         .run()
         .code(1);
     let file = artifacts.join("reset-mid-request.drill");
-    assert!(read(&file).contains("mallory reset"), "{}", read(&file));
+    let text = read(&file);
+    assert!(text.contains("mallory reset"), "{text}");
+    let again = "\n# sockdrill run --speaks echo ";
+    assert!(text.contains(again) && text.contains(" -- "), "{text}");
     sockdrill(&["fmt", "--check"]).arg(&file).run().code(0);
     sockdrill(&["run", "--speaks", "echo"])
         .arg(&file)
@@ -87,6 +90,46 @@ fn failed_scenario_is_written_as_a_file_that_fails_again() {
         .args(["--", BROKEN[1], "serve", "echo", "--port", "{port}"])
         .run()
         .code(0);
+}
+
+/// What a case or a check has failed by is run again by its file alone, from wherever that is.
+#[test]
+fn failed_scenario_names_its_server_from_the_folder_it_lies_in() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let server = serde_json::to_string(&BROKEN[1..]).unwrap();
+    let target = format!("command = {server}\nspeaks = \"echo\"\n");
+    write("servers/broken server.toml", &target);
+    let case = "server: \"../servers/broken server.toml\"\n\ncase it answers in capitals\n  clients: alice\n\n  \
+                alice connect\n  alice send \"abc\"\n  alice expect \"ABC\"\n";
+    write("cases/a.drill", case);
+    let within = |words: &[&str]| {
+        let mut run = sockdrill(words);
+        run.command.current_dir(folder.path());
+        run.run()
+    };
+    within(&["run", "cases", "--artifacts", "found/here"]).code(1);
+    let server = "servers/broken server.toml";
+    let reset = ["--only", "reset/mid-request"];
+    within(&[&["check", server, "--artifacts", "found/here"], &reset[..]].concat()).code(1);
+    for file in ["a--it-answers-in-capitals.drill", "reset-mid-request.drill"] {
+        let file = format!("found/here/{file}");
+        let text = read(&folder.path().join(&file));
+        let named = "\nserver: \"../../servers/broken server.toml\"\n";
+        assert!(text.contains(named), "{text}");
+        within(&["fmt", "--check", &file]).code(0);
+        within(&["run", &file]).code(1);
+    }
+    let words = ["run", "cases", "--artifacts", "found"];
+    within(&words).code(1);
+    sockdrill(&["run"])
+        .arg(folder.path().join("found"))
+        .run()
+        .code(1);
 }
 
 #[test]

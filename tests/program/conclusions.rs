@@ -41,6 +41,26 @@ fn case_on(folder: &Path, name: &str, command: &[&str], expected: &str) -> Strin
     case.to_string_lossy().into_owned()
 }
 
+/// However many rounds pass, one whose server does not start is what the run comes to.
+#[test]
+fn run_of_which_a_round_has_no_server_is_not_green() {
+    let folder = tempfile::tempdir().unwrap();
+    let begun = folder.path().join("begun");
+    let script = "test -e \"$1\" && exit 7; touch \"$1\"; shift; exec \"$@\"";
+    let program = env!("CARGO_BIN_EXE_sockdrill");
+    let begun = begun.to_str().unwrap();
+    let once = [
+        "sh", "-c", script, "sh", begun, program, "serve", "echo", "--port", "{port}",
+    ];
+    let case = case_on(folder.path(), "once", &once, "abc");
+    // A lab of its own has folders for temporary files of its own.
+    sockdrill(&["run", "--isolation", "host", "--repeat", "2", &case])
+        .run()
+        .code(3)
+        .prints("it could not be run: ")
+        .prints("(tried 2 times, of which 1 proved nothing)");
+}
+
 /// A server that is not there, or ends at once, keeps nobody from hearing of the others.
 #[rstest]
 #[case::not_there(&["./no-such-server", "{port}"], "no such program")]

@@ -156,3 +156,32 @@ fn file_that_includes_itself_is_told_so() {
         run.stderr
     );
 }
+
+#[test]
+fn step_of_an_included_setup_is_pointed_at_in_its_own_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+    write(
+        "login.drill",
+        "# Says hello.\nsetup\n  clients: alice\n\n  repeat 2\n    alice connect\n    alice send \"hi\"\n    \
+         alice expect \"HO\"\n    alice close\n  end\n",
+    );
+    write("more.drill", "include: login.drill\n\nsetup\n\n  settle\n");
+    write(
+        "a.drill",
+        "include: more.drill\nserver: uppercase\n\ncase a\n  clients: bob\n\n  bob connect\n",
+    );
+    let mut run = sockdrill(&["run", "a.drill"]).reporting();
+    run.command.current_dir(folder.path());
+    let run = run.run().code(1);
+    let at = &run.report["checks"][0]["at"];
+    let file = at["file"].as_str().unwrap();
+    assert!(file.ends_with("login.drill"), "{at}");
+    assert_eq!(
+        (&at["line"], &at["column"]),
+        (&8.into(), &18.into()),
+        "{at}"
+    );
+    assert_eq!(at["text"], "    alice expect \"HO\"");
+    run.prints("login.drill:8:18").prints("^^^^");
+}

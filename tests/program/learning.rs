@@ -89,7 +89,7 @@ fn what_varies_is_learned_as_holes_and_the_file_passes_as_it_is_and_confirmed() 
         .prints("sockdrill check line.toml");
     let text = read(&folder, "line.toml");
     for part in [
-        "greeting = 'welcome {line}, it is {line}\\r\\n'",
+        "greeting = 'welcome {:[0-9]+}, it is {line}\\r\\n'",
         "# Left out, since the server closes behind it: \"quit\\r\\n\"",
         "once = false\nsend = 'add 1 2 3\\r\\n'\nreply = 'sum 6\\r\\n'",
         "reply = 'id {line} is yours\\r\\n'",
@@ -114,6 +114,46 @@ fn what_varies_is_learned_as_holes_and_the_file_passes_as_it_is_and_confirmed() 
         .prints("pass          polite/again");
 }
 
+/// A server that counts what it is asked, below the folder that the session is written into.
+const COUNTS: &str = "\
+import itertools, socketserver, sys
+numbers = itertools.count(8)
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.wfile.write(b'hello\\r\\n')
+        for line in self.rfile:
+            self.wfile.write(b'number %d of %s is yours\\r\\n' % (next(numbers), line.strip()))
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = daemon_threads = True
+Server(('127.0.0.1', int(sys.argv[1])), Handler).serve_forever(None)
+";
+
+#[test]
+fn recorded_file_names_its_target_from_where_it_lies_and_numbers_are_digits() {
+    let client = ["python3", "-c", LINES, "{port}", "one", "two"];
+    let file = "sub/session.drill";
+    let (folder, told) = taught("record", file, "servers/counts.toml", &client);
+    for name in ["sub", "servers"] {
+        std::fs::create_dir(folder.path().join(name)).unwrap();
+    }
+    let command = serde_json::to_string(&["python3", "-c", COUNTS, "{port}"]).unwrap();
+    let target = format!("command = {command}\n");
+    std::fs::write(folder.path().join("servers/counts.toml"), target).unwrap();
+    told.run().code(0);
+    let text = read(&folder, file);
+    assert!(
+        text.contains("\nserver: ../servers/counts.toml\n"),
+        "{text}"
+    );
+    let numbers = "alice expect \"number {:[0-9]+} of one is yours\\r\\n\"";
+    assert!(text.contains(numbers), "{text}");
+    within(&folder, &["run", file]).code(0);
+    sockdrill(&["run"])
+        .arg(folder.path().join(file))
+        .run()
+        .code(0);
+}
+
 #[test]
 fn session_that_is_recorded_passes_when_it_is_run() {
     let client = ["python3", "-c", LINES, "{port}", "id", "list", "quit"];
@@ -128,7 +168,7 @@ fn session_that_is_recorded_passes_when_it_is_run() {
     assert_eq!(
         case,
         "case a session, session\n  clients: alice\n\n  alice connect\n  \
-         alice expect \"welcome {line}, it is {line}\\r\\n\"\n  alice send \"id\\r\\n\"\n  \
+         alice expect \"welcome {:[0-9]+}, it is {line}\\r\\n\"\n  alice send \"id\\r\\n\"\n  \
          alice expect \"id {line} is yours\\r\\n\"\n  alice send \"list\\r\\n\"\n  alice expect \"{any}.\\r\\n\"\n  \
          alice send \"quit\\r\\n\"\n  alice expect \"bye\\r\\n\"\n  alice expect fin, all bytes first\n  alice close\n"
     );

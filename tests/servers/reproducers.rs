@@ -1,6 +1,7 @@
 //! Reproducers do with Python alone what the scenario says: they find what is broken, and nothing where nothing is.
 //!
-//! - `shown::NAME`: the program exits with 1 and one sentence on a faulty server, and with 0 on a correct one;
+//! - `shown::NAME`: the program exits with 1 and one sentence on a faulty server, and with 0 on a correct one, and for
+//!   some of them so does sockdrill itself;
 //! - `quiet::FILE`: the program of a scenario file exits with 0 on the reference server that the file names.
 
 use crate::kit::sockdrill;
@@ -40,6 +41,110 @@ listener = socket.create_server((\"127.0.0.1\", 0))
 while True:
     listener.accept()[0].close()
 ";
+
+/// A server that gives each client a number to come with again, and bids it welcome a moment later; how it is wrong stands in the
+/// last argument.
+const GIVES_NUMBERS: &str = "\
+import itertools, socketserver, sys, time
+wrong = sys.argv[2]
+numbers = itertools.count(41)
+class Handler(socketserver.StreamRequestHandler):
+    def handle(self):
+        for line in self.rfile:
+            word, _, rest = line.strip().partition(b' ')
+            if word == b'hello':
+                self.server.number = next(numbers)
+                self.say(f'number={self.server.number};\\n')
+            elif word == b'wait':
+                time.sleep(0 if wrong == 'hasty' else 0.4)
+                self.say('done\\n')
+            elif word == b'again':
+                known = rest == str(self.server.number).encode()
+                self.say('welcome\\n' if known and wrong != 'forgetful' else 'who?\\n')
+            elif word == b'who':
+                number = self.server.number if wrong == 'talkative' else 0
+                self.say(f'one with {number}\\n')
+            else:
+                if wrong == 'silent':
+                    time.sleep(60)
+                return
+    def say(self, text):
+        self.wfile.write(text.encode())
+class Server(socketserver.ThreadingTCPServer):
+    allow_reuse_address = daemon_threads = True
+    number = 0
+Server(('127.0.0.1', int(sys.argv[1])), Handler).serve_forever(None)
+";
+
+/// What sockdrill itself finds in the same case, too.
+const FOUND_BY_BOTH: &[Shown] = &[
+    Shown {
+        name: "number_that_is_not_known_again",
+        speaks: "discard",
+        case: "clients: alice\n  alice connect\n  alice send \"hello\\n\"\n  alice expect \"number={n:[0-9]+};\\n\"\n  \
+               alice send \"again {n}\\n\"\n  alice expect \"{:[a-v]+|welcome}\\n\" or \"sorry {line}\\n\"",
+        faulty: &["python3", "-c", GIVES_NUMBERS, "{port}", "forgetful"],
+        correct: &["python3", "-c", GIVES_NUMBERS, "{port}", "nothing"],
+        says: "alice waited 5 s for b'' ... b'\\n' or b'sorry ' ... b'\\n' and got b'who?\\n'",
+        has: "    alice.send(b\"again \" + alice.told(\"n\") + b\"\\n\")",
+    },
+    Shown {
+        name: "number_that_others_are_told",
+        speaks: "discard",
+        case: "clients: alice bob\n  alice connect\n  alice send \"hello\\n\"\n  \
+               alice expect \"number={n:[0-9]+};\\n\"\n  bob connect\n  bob never \"{n}\"\n  bob send \"who\\n\"\n  \
+               bob expect \"one with {line}\\n\"",
+        faulty: &["python3", "-c", GIVES_NUMBERS, "{port}", "talkative"],
+        correct: &["python3", "-c", GIVES_NUMBERS, "{port}", "nothing"],
+        says: "bob got b'41', which must never come",
+        has: "    bob.never(bob.told(\"n\"))",
+    },
+    Shown {
+        name: "answer_that_comes_too_soon",
+        speaks: "discard",
+        case: "clients: alice\n  alice connect\n  alice send \"wait\\n\"\n  \
+               alice expect \"done\\n\" after 200ms within 4s",
+        faulty: &["python3", "-c", GIVES_NUMBERS, "{port}", "hasty"],
+        correct: &["python3", "-c", GIVES_NUMBERS, "{port}", "nothing"],
+        says: " s, not after 0.2 s",
+        has: "    with NotBefore(alice, 0.2):",
+    },
+    Shown {
+        name: "neither_an_answer_nor_an_end",
+        speaks: "discard",
+        case: "clients: alice\n  alice connect\n  alice send \"bye\\n\"\n  \
+               alice expect \"bye\\n\" or fin or reset within 2s",
+        faulty: &["python3", "-c", GIVES_NUMBERS, "{port}", "silent"],
+        correct: &["python3", "-c", GIVES_NUMBERS, "{port}", "nothing"],
+        says: "alice waited 2 s for b'bye\\n' or fin or reset and got nothing",
+        has: "    alice.expect_one_of(Text(b\"bye\\n\"), EndBy(\"fin\", \"reset\"), within=2)",
+    },
+    Shown {
+        name: "output_that_must_not_be",
+        speaks: "discard",
+        case: "clients: alice\n  server never output \"secret\"\n  alice connect\n  alice close",
+        faulty: &[
+            "sh",
+            "-c",
+            "echo a secret; exec \"$@\"",
+            "sh",
+            env!("CARGO_BIN_EXE_sockdrill"),
+            "serve",
+            "discard",
+            "--port",
+            "{port}",
+        ],
+        correct: &[
+            env!("CARGO_BIN_EXE_sockdrill"),
+            "serve",
+            "discard",
+            "--port",
+            "{port}",
+        ],
+        says: "the server printed b'secret'",
+        has: "    server.never_print(b\"secret\")",
+    },
+];
 
 const SHOWN: &[Shown] = &[
     Shown {
@@ -238,6 +343,10 @@ pub(crate) fn trials() -> Vec<Trial> {
         let name = format!("shown::{}", shown.name);
         needing_python(name, || is_shown(shown))
     });
+    let both = FOUND_BY_BOTH.iter().map(|shown| {
+        let name = format!("shown::{}", shown.name);
+        needing_python(name, || is_found_by_both(shown))
+    });
     let quiet = scenario_files().into_iter().map(|file| {
         let name = file.with_extension("").display().to_string();
         let name = format!("quiet::{}", name.replace('/', "::"));
@@ -248,6 +357,7 @@ pub(crate) fn trials() -> Vec<Trial> {
         "server_that_does_not_start_shows_nothing".to_owned(),
         shows_nothing,
     );
+    let shown = shown.chain(both);
     shown.chain(quiet).chain(refused).chain([unable]).collect()
 }
 
@@ -317,10 +427,15 @@ fn demand(output: &Output, status: i32, says: &str) -> Result<(), Failed> {
     }
 }
 
+fn case_file(folder: &Path, shown: &Shown) -> Result<PathBuf, Failed> {
+    let file = folder.join("case.drill");
+    std::fs::write(&file, format!("case what is shown\n  {}\n", shown.case))?;
+    Ok(file)
+}
+
 fn is_shown(shown: &Shown) -> Result<(), Failed> {
     let folder = tempfile::tempdir()?;
-    let file = folder.path().join("case.drill");
-    std::fs::write(&file, format!("case what is shown\n  {}\n", shown.case))?;
+    let file = case_file(folder.path(), shown)?;
     let speaks = ["--speaks", shown.speaks];
     let (program, output) = reproduce(&speaks, &file, shown.faulty)?;
     demand(&output, 1, shown.says)?;
@@ -332,6 +447,17 @@ fn is_shown(shown: &Shown) -> Result<(), Failed> {
     }
     let (_, output) = reproduce(&speaks, &file, shown.correct)?;
     demand(&output, 0, "")
+}
+
+fn is_found_by_both(shown: &Shown) -> Result<(), Failed> {
+    is_shown(shown)?;
+    let folder = tempfile::tempdir()?;
+    let file = case_file(folder.path(), shown)?;
+    for (command, status) in [(shown.faulty, 1), (shown.correct, 0)] {
+        let run = sockdrill(&["run", "--speaks", shown.speaks]).arg(&file);
+        run.args(behind_dashes(command)).run().code(status);
+    }
+    Ok(())
 }
 
 fn is_quiet(file: &Path) -> Result<(), Failed> {
