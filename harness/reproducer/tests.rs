@@ -1,9 +1,10 @@
 use super::Reproducer;
 use crate::drill::{DrillFile, usages};
 use crate::launch::Target;
+use crate::model::action::Action;
 use crate::model::form::Python;
 use crate::model::profile::{Profile, Transport};
-use crate::model::scenario::{Scenario, Step};
+use crate::model::scenario::{Line, Scenario, Step};
 use std::process::Command;
 
 /// A case for each step of the language, behind what it cannot happen without.
@@ -63,7 +64,14 @@ fn every_step_is_a_method_that_the_program_has() {
                 waived: Vec::new(),
                 lines: vec![line.clone()],
             };
-            let written = Reproducer::of(&[&case], &target).unwrap().program;
+            let written = match Reproducer::of(&[&case], &target) {
+                Ok(written) => written.program,
+                // What the program has no words for is refused, and said.
+                Err(error) => {
+                    assert!(error.to_string().contains("TLS is known"), "{error}");
+                    continue;
+                }
+            };
             let method = line.step.form().python;
             let is_called = |name: &str| written.contains(&format!(".{name}("));
             let called = match method {
@@ -86,7 +94,11 @@ fn program_of_every_step_is_python() {
     }
     let folder = tempfile::tempdir().unwrap();
     let cases = cases();
-    let cases: Vec<_> = cases.iter().collect();
+    let speaks_tls = |case: &&Scenario| {
+        let mut actions = case.lines.iter().filter_map(Line::action);
+        actions.any(|action| matches!(action, Action::StartTls(_)))
+    };
+    let cases: Vec<_> = cases.iter().filter(|case| !speaks_tls(case)).collect();
     assert!(cases.len() > 40, "{}", cases.len());
     for transport in [Transport::Tcp, Transport::Udp] {
         let written = Reproducer::of(&cases, &target(transport)).unwrap();
