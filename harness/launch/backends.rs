@@ -2,7 +2,7 @@
 
 use super::server::Server;
 use super::target::Target;
-use crate::kernel::{Activity, OwnTime, Watched};
+use crate::kernel::{Activity, OwnTime, Process, Watched};
 use crate::launch::lab::Lab;
 use crate::model::error::Error;
 use std::cell::RefCell;
@@ -51,7 +51,12 @@ impl Backends {
     }
 
     /// The backend of this name.
-    pub(crate) fn find(&mut self, name: &str) -> Option<&mut Backend> {
+    pub(crate) fn find(&self, name: &str) -> Option<&Backend> {
+        self.0.iter().find(|backend| backend.name == name)
+    }
+
+    /// The same, to be started again.
+    pub(crate) fn find_mut(&mut self, name: &str) -> Option<&mut Backend> {
         self.0.iter_mut().find(|backend| backend.name == name)
     }
 
@@ -80,6 +85,20 @@ impl Backend {
     /// The server, until it is ended by dropping it.
     pub(crate) fn server(&self) -> Option<&Server> {
         self.server.as_ref()
+    }
+
+    /// Its processes.
+    pub(crate) fn processes(&self) -> Vec<Process> {
+        self.server
+            .as_ref()
+            .map(Server::processes)
+            .unwrap_or_default()
+    }
+
+    /// Whether its first process has ended, and none is left: one that goes into the background has others.
+    pub(crate) fn has_ended(&self) -> bool {
+        let first = self.server.as_ref().and_then(Server::exit);
+        first.is_some() && self.processes().iter().all(Process::is_zombie)
     }
 
     /// What it has made of its time so far.

@@ -2,10 +2,10 @@
 
 use super::observer::Observer;
 use super::phases::{Flow, Session, go_on_if};
-use super::server_steps::kill;
+use super::server_steps::{kill, send, stop_all};
 use crate::launch::{Backend, Process};
 use crate::model::expectation::ServerExpectation;
-use crate::model::limits::{LOOK_EVERY, LOOK_SOON, PATIENCE_WITH_THE_STARVED, STEP_WITHIN};
+use crate::model::limits::{LOOK_EVERY, PATIENCE_WITH_THE_STARVED, STEP_WITHIN};
 use crate::model::server_action::{ServerAction, Signal};
 use crate::transcript::client_state::Progress;
 use crate::transcript::event::{Ended, ServerEvent, What, last_line};
@@ -23,7 +23,7 @@ impl Session<'_> {
             ServerAction::Signal(signal) => self.signal_backend(name, *signal),
             ServerAction::Stop => self.stop_backend(name).await,
             ServerAction::Continue => {
-                self.each_of_backend(name, libc::SIGCONT);
+                self.let_backend_run_on(name);
                 self.observer.record_backend(name, ServerEvent::Continued);
             }
             ServerAction::Start(_) => return self.start_backend(name).await,
@@ -48,76 +48,41 @@ impl Session<'_> {
         done
     }
 
-    fn backend_has_ended(&mut self, name: &str) -> bool {
-        let backend = self.observer.backends.find(name);
-        let server = backend.as_ref().and_then(|backend| backend.server());
-        server.is_some_and(|server| server.exit().is_some())
-    }
-
     /// Sends a signal to a backend, or writes down that it had ended.
-    fn signal_backend(&mut self, name: &str, signal: Signal) {
-        let Some(server) = self.observer.backends.find(name).and_then(|backend| {
-            let server = backend.server()?;
-            server.exit().is_none().then_some(server)
-        }) else {
-            let fault = Fault::Step(format!("{name} signal {signal}"));
-            return self.observer.prove(fault, false, "it had ended before");
-        };
-        let inside = server.inside();
-        match &inside {
-            Some(process) => kill(process, signal.number()),
+    fn signal_backend(&self, name: &str, signal: Signal) {
+        let backend = self.observer.backends.find(name);
+        let server = backend.filter(|backend| !backend.has_ended());
+        match server.and_then(Backend::server) {
+            Some(server) => self.observer.record_backend(name, send(server, signal)),
             None => {
-                let first = server.process();
-                first.inspect(|first| first.signal(signal.number()));
+                let fault = Fault::Step(format!("{name} signal {signal}"));
+                self.observer.prove(fault, false, "it had ended before");
             }
         }
-        if signal == Signal::Kill {
-            // Nothing tells the workers of a killed master to go; a service manager kills them too.
-            self.each_of_backend(name, signal.number());
-        }
-        let inside = inside.map(|process| format!("process {} ({})", process.pid, process.name));
-        let signalled = ServerEvent::Signalled { signal, inside };
-        self.observer.record_backend(name, signalled);
     }
 
-    fn each_of_backend(&mut self, name: &str, signal: i32) {
+    fn let_backend_run_on(&self, name: &str) {
         let backend = self.observer.backends.find(name);
-        let server = backend.as_ref().and_then(|backend| backend.server());
-        for process in server.iter().flat_map(|server| server.processes()) {
-            kill(&process, signal);
+        let processes = backend.map(Backend::processes);
+        for process in processes.unwrap_or_default() {
+            kill(&process, libc::SIGCONT);
         }
     }
 
     /// Stops every process of a backend; the proof is the state of each in `/proc`.
-    async fn stop_backend(&mut self, name: &str) {
-        let deadline = Instant::now() + STEP_WITHIN;
-        let mut states = Vec::new();
-        while Instant::now() < deadline {
-            self.each_of_backend(name, libc::SIGSTOP);
-            tokio::time::sleep(LOOK_SOON).await;
-            let backend = self.observer.backends.find(name);
-            let server = backend.as_ref().and_then(|backend| backend.server());
-            let processes = server.map(|server| server.processes()).unwrap_or_default();
-            states = processes.iter().map(|process| process.state).collect();
-            states.retain(|state| !matches!(state, 'Z' | 'X'));
-            if states.iter().all(|state| matches!(state, 'T' | 't')) {
-                break;
-            }
-        }
+    async fn stop_backend(&self, name: &str) {
+        let backend = self.observer.backends.find(name);
+        let processes = || backend.map(Backend::processes).unwrap_or_default();
+        let (shown, evidence) = stop_all(processes).await;
         self.observer.record_backend(name, ServerEvent::Stopped);
-        let shown = !states.is_empty() && states.iter().all(|state| matches!(state, 'T' | 't'));
-        let evidence = match shown {
-            true => "every process is in state T",
-            false => "not every process of it is there and in state T",
-        };
         let fault = Fault::Step(format!("{name} stop"));
-        self.observer.prove(fault, shown, evidence);
+        self.observer.prove(fault, shown, &evidence);
     }
 
     /// Starts a backend again; what runs of it is ended.
     async fn start_backend(&mut self, name: &str) -> (Ended, Flow) {
         self.observer.record_backend(name, ServerEvent::Killed);
-        let Some(backend) = self.observer.backends.find(name) else {
+        let Some(backend) = self.observer.backends.find_mut(name) else {
             return (Ended::Done, Flow::Break(()));
         };
         let started = backend.start().await;
@@ -142,8 +107,10 @@ impl Session<'_> {
         let backends = self.observer.backends.iter();
         let names: Vec<_> = backends.map(|backend| backend.name.clone()).collect();
         for name in names {
-            self.each_of_backend(&name, libc::SIGCONT);
-            if self.observer.was_told_to_end(&name) && self.backend_has_ended(&name) {
+            self.let_backend_run_on(&name);
+            let backend = self.observer.backends.find(&name);
+            let has_ended = backend.is_some_and(Backend::has_ended);
+            if has_ended && self.observer.was_told_to_end(&name) {
                 // Where that fails it is written down.
                 let _ = self.start_backend(&name).await;
             }
@@ -226,7 +193,7 @@ impl Observer {
             let Some(server) = backend.server() else {
                 continue;
             };
-            let Some(exit) = server.exit() else {
+            let Some(exit) = server.exit().filter(|_| backend.has_ended()) else {
                 continue;
             };
             self.record_backend_news(&backend.name, ServerEvent::Exited(exit));

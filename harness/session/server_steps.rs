@@ -143,24 +143,8 @@ impl Session<'_> {
 
     /// Stops every process; the proof is the state of each in `/proc`.
     async fn stop(&self) {
-        let deadline = Instant::now() + STEP_WITHIN;
-        let mut running = usize::MAX;
-        while running > 0 && Instant::now() < deadline {
-            self.signal_all(libc::SIGSTOP);
-            tokio::time::sleep(LOOK_SOON).await;
-            let processes = self.observer.processes().into_iter();
-            running = processes
-                .filter(|process| !matches!(process.state, 'T' | 't' | 'Z' | 'X'))
-                .count();
-        }
+        let (shown, evidence) = stop_all(|| self.observer.processes()).await;
         self.observer.record_server(ServerEvent::Stopped);
-        let living = self.observer.living().count();
-        let evidence = match (running, living) {
-            (0, 0) => "no process of it is left".to_owned(),
-            (0, _) => "every process is in state T".to_owned(),
-            (n, _) => format!("{n} processes still run"),
-        };
-        let shown = running == 0 && living > 0;
         self.observer.prove(Fault::Stop, shown, &evidence);
     }
 
@@ -178,20 +162,7 @@ impl Session<'_> {
             }
             return false;
         };
-        let inside = server.inside();
-        match &inside {
-            Some(process) => kill(process, signal.number()),
-            None => {
-                let first = server.process();
-                first.inspect(|first| first.signal(signal.number()));
-            }
-        }
-        if signal == Signal::Kill {
-            // Nothing tells the workers of a killed master to go; a service manager kills them too.
-            self.signal_all(signal.number());
-        }
-        let inside = inside.map(|process| format!("process {} ({})", process.pid, process.name));
-        let signalled = ServerEvent::Signalled { signal, inside };
+        let signalled = send(server, signal);
         self.observer.record_server(signalled);
         true
     }
@@ -498,6 +469,53 @@ pub(super) fn kill(process: &crate::kernel::Process, signal: i32) {
         // ESRCH: it has ended in between.
         let _ = rustix::process::kill_process(pid, signal);
     }
+}
+
+/// Sends a server a signal, to whom a service manager would; returns what is to be written down.
+pub(super) fn send(server: &Server, signal: Signal) -> ServerEvent {
+    let inside = server.inside();
+    match &inside {
+        Some(process) => kill(process, signal.number()),
+        None => {
+            let first = server.process();
+            first.inspect(|first| first.signal(signal.number()));
+        }
+    }
+    if signal == Signal::Kill {
+        // Nothing tells the workers of a killed master to go; a service manager kills them too.
+        for process in server.processes() {
+            kill(&process, signal.number());
+        }
+    }
+    let inside = inside.map(|process| format!("process {} ({})", process.pid, process.name));
+    ServerEvent::Signalled { signal, inside }
+}
+
+/// Stops all of these processes, and those that come meanwhile; returns whether they are, and what shows it.
+pub(super) async fn stop_all(
+    processes: impl Fn() -> Vec<crate::kernel::Process>,
+) -> (bool, String) {
+    let deadline = Instant::now() + STEP_WITHIN;
+    let mut running = usize::MAX;
+    while running > 0 && Instant::now() < deadline {
+        for process in processes() {
+            kill(&process, libc::SIGSTOP);
+        }
+        tokio::time::sleep(LOOK_SOON).await;
+        let still_runs =
+            |process: &crate::kernel::Process| !matches!(process.state, 'T' | 't' | 'Z' | 'X');
+        running = processes().into_iter().filter(still_runs).count();
+    }
+    let living = processes()
+        .into_iter()
+        .filter(|process| !process.is_zombie())
+        .count();
+    let evidence = match (running, living) {
+        (0, 0) => "no process of it is left".to_owned(),
+        (0, _) => "every process is in state T".to_owned(),
+        (n, _) => format!("{n} processes still run"),
+    };
+    (running == 0 && living > 0, evidence)
 }
 
 /// Whether a server comes to what is expected of it by itself, and may take its time for that. The limit of its queue is
