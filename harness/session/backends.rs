@@ -3,12 +3,12 @@
 use super::observer::Observer;
 use super::phases::{Flow, Session, go_on_if};
 use super::server_steps::{kill, send, stop_all};
-use crate::launch::{Backend, Process};
+use crate::launch::{Backend, Process, Server};
 use crate::model::expectation::ServerExpectation;
 use crate::model::limits::{LOOK_EVERY, PATIENCE_WITH_THE_STARVED, STEP_WITHIN};
 use crate::model::server_action::{ServerAction, Signal};
 use crate::transcript::client_state::Progress;
-use crate::transcript::event::{Ended, ServerEvent, What, last_line};
+use crate::transcript::event::{Ended, Exit, ServerEvent, What, last_line};
 use crate::transcript::fault::Fault;
 use std::time::{Duration, Instant};
 
@@ -117,37 +117,52 @@ impl Session<'_> {
         }
     }
 
+    /// Time in which the backend was kept from running, or the server that it stands behind, is none of theirs.
     async fn expect_of_backend(
-        &mut self,
+        &self,
         name: &str,
         what: &ServerExpectation,
         limit: Duration,
     ) -> (Ended, Flow) {
-        let asked = Instant::now();
-        let mut before = None;
-        let ended = loop {
-            let Some(backend) = self.observer.backends.find(name) else {
-                return (Ended::Done, Flow::Break(()));
-            };
-            let now = backend.own_time();
-            let before = *before.get_or_insert(now);
+        let state = || self.observer.recorder.backend_state(name);
+        let Some(backend) = self.observer.backends.find(name) else {
+            return (Ended::Done, Flow::Break(()));
+        };
+        let process = backend.server().and_then(Server::process);
+        let mut exit = process.map(Process::exit_receiver);
+        let (asked, first_look) = (Instant::now(), self.observer.fresh_look());
+        let before = backend.own_time();
+        let how = loop {
             if let Some(event) = seen(backend, what) {
                 self.observer.record_backend_news(name, event);
             }
-            let state = self.observer.recorder.backend_state(name);
-            if state.look(what) != Progress::Pending {
+            if state().look(what) != Progress::Pending {
                 break Ended::Done;
             }
-            // Time in which it was kept from running is none of its own.
             let waited = asked.elapsed();
-            let own = waited.saturating_sub(now.lost_since(before));
-            if own >= limit || waited >= limit * PATIENCE_WITH_THE_STARVED {
+            let own = waited.saturating_sub(backend.own_time().lost_since(before));
+            let has_time_left = own < limit || self.observer.has_time_left(&first_look, own, limit);
+            if !has_time_left || waited >= limit * PATIENCE_WITH_THE_STARVED {
                 break Ended::OutOfTime(limit);
             }
-            tokio::time::sleep(LOOK_EVERY).await;
+            // Of its end is told, and what it prints is looked for.
+            tokio::select! {
+                () = ends(&mut exit) => {}
+                () = tokio::time::sleep(LOOK_EVERY) => {}
+            }
         };
-        let state = self.observer.recorder.backend_state(name);
-        (ended, go_on_if(state.look(what) == Progress::Met))
+        (how, go_on_if(state().look(what) == Progress::Met))
+    }
+}
+
+/// Waits for the end of a process that runs.
+async fn ends(exit: &mut Option<tokio::sync::watch::Receiver<Option<Exit>>>) {
+    let changed = match exit {
+        Some(exit) => exit.changed().await,
+        None => return std::future::pending().await,
+    };
+    if changed.is_err() {
+        std::future::pending().await;
     }
 }
 
