@@ -162,7 +162,7 @@ async fn ends(exit: &mut Option<tokio::sync::watch::Receiver<Option<Exit>>>) {
         None => return std::future::pending().await,
     };
     if changed.is_err() {
-        std::future::pending().await;
+        std::future::pending::<()>().await;
     }
 }
 
