@@ -158,6 +158,14 @@ pub(crate) enum Doubt {
         /// For how long nobody ran.
         by: Duration,
     },
+    /// What was to come within a limit came later, and the server was kept from running for so much of the time that it may have been
+    /// in time otherwise.
+    MayBeTooLate {
+        /// How long it was waited for.
+        waited: Duration,
+        /// How much of that the server could not use.
+        lost: Duration,
+    },
     /// Something still grew when there was no time left to tell a leak from a pool, or from a heap that is collected late.
     StillGrows(Growth),
     /// Something was left by each connection, and the scenario could not be taken again to tell a leak by that.
@@ -267,6 +275,7 @@ impl Doubt {
             Self::StillReading { .. } => "still-reading",
             Self::Starved { .. } => "starved",
             Self::MayBeTooSoon { .. } => "may-be-too-soon",
+            Self::MayBeTooLate { .. } => "may-be-too-late",
             Self::StillGrows(_) => "still-grows",
             Self::Unrepeatable(_) => "unrepeatable",
             Self::Unserved { .. } => "unserved",

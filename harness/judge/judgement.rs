@@ -15,7 +15,7 @@ use crate::model::expectation::Expectation;
 use crate::model::limits::LOOK_ON_FOR;
 use crate::model::phase::Phase;
 use crate::model::trial::Trial;
-use crate::transcript::event::{ServerEvent, Transcript};
+use crate::transcript::event::{ServerEvent, Transcript, What};
 use crate::transcript::fault::Fault;
 use crate::transcript::instead::Instead;
 use crate::transcript::story::story;
@@ -71,6 +71,7 @@ pub(crate) fn judge(trial: &Trial, transcript: &Transcript) -> Verdict {
             .or_else(|| unproven(transcript))
             .or(unkept)
             .or_else(|| hidden_haste(trial, transcript))
+            .or_else(|| grace(transcript))
             .or_else(|| growth::open(trial, transcript).map(Doubt::StillGrows))
             .or_else(|| growth::untold(trial, transcript).map(Doubt::Unrepeatable));
         return doubt.map_or(Verdict::Pass, Verdict::Inconclusive);
@@ -131,6 +132,17 @@ fn refused(transcript: &Transcript, what: &Fault) -> Option<Doubt> {
     Some(Doubt::HostRefused {
         fault: fault.clone(),
         evidence: evidence.to_owned(),
+    })
+}
+
+/// What came too late by the clock, and may have come in time by what the server could use of it.
+fn grace(transcript: &Transcript) -> Option<Doubt> {
+    let mut events = transcript.before_repeats().iter();
+    events.find_map(|event| match event.what {
+        What::Server(ServerEvent::Grace { waited, lost }) => {
+            Some(Doubt::MayBeTooLate { waited, lost })
+        }
+        _ => None,
     })
 }
 

@@ -131,6 +131,15 @@ impl Row {
         Some(SocketAddr::new(peer.ip().to_canonical(), peer.port()))
     }
 
+    /// Whether nothing is on its way from it: its handshake is over, and all that it has sent is acknowledged.
+    pub(crate) fn is_calm(&self) -> bool {
+        let opens = matches!(
+            self.state,
+            State::SynSent | State::SynRecv | State::NewSynRecv
+        );
+        self.send_queue == 0 && !opens
+    }
+
     /// A listener of nobody.
     #[cfg(test)]
     pub(crate) fn listening_at(local: SocketAddr) -> Self {

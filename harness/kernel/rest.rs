@@ -321,6 +321,12 @@ impl Pace {
         }
     }
 
+    /// The processor time that the thread had used.
+    pub(super) fn ran(self) -> Duration {
+        self.schedule
+            .map_or(Duration::ZERO, |schedule| schedule.ran)
+    }
+
     /// Whether a thread that shows the same another time may have waited for a processor in between.
     pub(super) fn is_ready(self) -> bool {
         self.state == Some('R')

@@ -18,16 +18,31 @@ pub(crate) struct Watched {
     at: Instant,
     /// The time that all threads together were kept from running, those among them that have ended.
     kept: Duration,
+    /// The processor time of those that have ended.
+    ran_before: Duration,
 }
 
 /// What a process tree has made of its time until a moment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct OwnTime {
     pub(crate) at: Instant,
-    /// The processor time of all threads.
+    /// The processor time of all threads, those among them that have ended.
     pub(crate) ran: Duration,
     /// The time that all threads together were kept from running.
     pub(crate) kept: Duration,
+}
+
+impl std::ops::Add for OwnTime {
+    type Output = Self;
+
+    /// That of two trees together.
+    fn add(self, other: Self) -> Self {
+        Self {
+            at: self.at.max(other.at),
+            ran: self.ran + other.ran,
+            kept: self.kept + other.kept,
+        }
+    }
 }
 
 impl OwnTime {
@@ -88,6 +103,7 @@ impl Watched {
             held: None,
             at: Instant::now(),
             kept: Duration::ZERO,
+            ran_before: Duration::ZERO,
         }
     }
 
@@ -105,7 +121,7 @@ impl Watched {
     pub(crate) fn own_time(&self, still: &Activity) -> OwnTime {
         OwnTime {
             at: self.at,
-            ran: still.ran,
+            ran: still.ran + self.ran_before,
             kept: self.kept(),
         }
     }
@@ -179,6 +195,10 @@ impl Watched {
         }
         let kept = |(thread, pace): (_, &Pace)| Some(pace.kept_until(*after.get(thread)?, apart));
         self.kept += before.iter().filter_map(kept).sum::<Duration>();
+        let ended = before
+            .iter()
+            .filter(|(thread, _)| !after.contains_key(thread));
+        self.ran_before += ended.map(|(_, pace)| pace.ran()).sum::<Duration>();
         self.first = first;
         self.held = None;
     }
@@ -455,9 +475,11 @@ mod tests {
         let beside = format!("python3 -c '{RUNS}' & one=$!; nice -n 19 python3 -c '{RUNS}' & :");
         tell(&mut shell, &beside, &mut said);
         let begun = Instant::now();
-        while watched.kept() < Duration::from_secs(1) {
+        // They end by themselves after a minute.
+        while watched.kept() < Duration::from_secs(1) && begun.elapsed() < Duration::from_secs(60) {
             watched.look(NO_PIPE);
         }
+        assert!(watched.kept() >= Duration::from_secs(1));
         // There are two of them, and each waits at most all the time.
         assert!(watched.kept() <= begun.elapsed() * 2);
         tell(&mut shell, "kill $one $!; :", &mut said);

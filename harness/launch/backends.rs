@@ -2,11 +2,13 @@
 
 use super::server::Server;
 use super::target::Target;
-use crate::kernel::{Activity, OwnTime, Process, Watched};
+use crate::kernel::{Activity, OwnTime, Process, Row, Table, Watched};
 use crate::launch::lab::Lab;
 use crate::model::error::Error;
 use std::cell::RefCell;
+use std::ops::Add;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// A server that stands behind another one, in a lab of its own that shares the network.
 #[derive(Debug)]
@@ -64,6 +66,24 @@ impl Backends {
     pub(crate) fn look(&self) -> Vec<Activity> {
         self.0.iter().map(Backend::look).collect()
     }
+
+    /// What all of them together have made of their time, as the last look has shown them; nothing where there is none.
+    pub(crate) fn own_time(&self, looks: &[Activity]) -> Option<OwnTime> {
+        let of = |(backend, still): (&Backend, &Activity)| backend.watched.borrow().own_time(still);
+        self.0.iter().zip(looks).map(of).reduce(OwnTime::add)
+    }
+
+    /// The longest time that a thread of theirs was ready to run and did not get a processor.
+    pub(crate) fn longest_delay(&self) -> Duration {
+        let looks = self.look();
+        let delays = looks.iter().map(|still| still.longest_delay);
+        delays.max().unwrap_or_default()
+    }
+
+    /// Whether the kernel shows nothing on its way between them and anybody else.
+    pub(crate) fn are_calm(&self) -> bool {
+        self.0.iter().all(Backend::is_calm)
+    }
 }
 
 impl Backend {
@@ -85,6 +105,16 @@ impl Backend {
     /// The server, until it is ended by dropping it.
     pub(crate) fn server(&self) -> Option<&Server> {
         self.server.as_ref()
+    }
+
+    /// A SYN that it has dropped is sent again, and what is not acknowledged may be held back for a while.
+    fn is_calm(&self) -> bool {
+        let place = self.server.as_ref().and_then(Server::port_in_its_table);
+        let Some((Table::Tcp, port)) = place else {
+            return true;
+        };
+        let sides = self.lab.diag().both_sides(port);
+        sides.is_ok_and(|sides| sides.iter().flatten().all(Row::is_calm))
     }
 
     /// Its processes.

@@ -360,6 +360,13 @@ impl fmt::Display for Doubt {
                 Shown(*after),
                 Measured(*by)
             ),
+            Self::MayBeTooLate { waited, lost } => write!(
+                f,
+                "what was waited for came after {}, when its time was over; for {} of that the server, or what stands behind it, was ready \
+                 and got no processor, or waited for the disk",
+                Measured(*waited),
+                Measured(*lost)
+            ),
             Self::StillGrows(growth) => write!(
                 f,
                 "{growth}; not clear yet whether that goes on, as a leak does, or stops, as a pool or a heap does"

@@ -279,6 +279,7 @@ pub(super) fn unproven(fault: &Fault) -> String {
             }
             other => format!("the client did not see {}", shown(other)),
         },
+        Fault::Backend(name) => format!("the backend {name} was not there"),
         fault => format!("{fault} is not proven to have happened"),
     }
 }

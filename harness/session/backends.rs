@@ -81,6 +81,7 @@ impl Session<'_> {
 
     /// Starts a backend again; what runs of it is ended.
     async fn start_backend(&mut self, name: &str) -> (Ended, Flow) {
+        self.observer.prove_backends();
         self.observer.record_backend(name, ServerEvent::Killed);
         let Some(backend) = self.observer.backends.find_mut(name) else {
             return (Ended::Done, Flow::Break(()));
@@ -108,13 +109,23 @@ impl Session<'_> {
         let names: Vec<_> = backends.map(|backend| backend.name.clone()).collect();
         for name in names {
             self.let_backend_run_on(&name);
-            let backend = self.observer.backends.find(&name);
-            let has_ended = backend.is_some_and(Backend::has_ended);
-            if has_ended && self.observer.was_told_to_end(&name) {
+            if self.observer.was_ordered_to_end(&name) && self.has_ended_in_time(&name).await {
                 // Where that fails it is written down.
                 let _ = self.start_backend(&name).await;
             }
         }
+    }
+
+    /// Whether a backend ends within the time that any step has.
+    async fn has_ended_in_time(&self, name: &str) -> bool {
+        let Some(backend) = self.observer.backends.find(name) else {
+            return false;
+        };
+        if let Some(process) = backend.server().and_then(Server::process) {
+            // One that does not end is still there for who comes next.
+            let _ = tokio::time::timeout(STEP_WITHIN, process.ended()).await;
+        }
+        backend.has_ended()
     }
 
     /// Time in which the backend was kept from running, or the server that it stands behind, is none of theirs.
@@ -204,30 +215,47 @@ impl Observer {
 
     /// Writes down which backend has ended though nobody has told it to: what the server did without it says nothing of the server.
     pub(super) fn prove_backends(&self) {
-        for backend in self.backends.iter() {
+        for backend in self.backends.iter().filter(|backend| backend.has_ended()) {
             let Some(server) = backend.server() else {
                 continue;
             };
-            let Some(exit) = server.exit().filter(|_| backend.has_ended()) else {
+            let Some(exit) = server.exit() else {
                 continue;
             };
             self.record_backend_news(&backend.name, ServerEvent::Exited(exit));
-            let was_told = self.was_told_to_end(&backend.name);
-            if !was_told {
+            if !self.was_ended(&backend.name, exit) {
                 let words = last_line(&server.take_output());
                 let words =
                     words.map_or(String::new(), |line| format!("; its last output: {line}"));
                 let fault = Fault::Backend(backend.name.clone());
-                let evidence = format!("it {exit}, and nobody had told it to{words}");
-                self.prove(fault, false, &evidence);
+                let evidence = format!("{exit}, and nobody had told it to end{words}");
+                self.recorder.disprove_once(fault, evidence);
             }
         }
     }
 
+    /// The signals that steps have sent to a backend since it was started.
+    fn signals_to(&self, name: &str) -> Vec<Signal> {
+        let signal = |event: &&ServerEvent| match event {
+            ServerEvent::Signalled { signal, .. } => Some(*signal),
+            _ => None,
+        };
+        self.recorder.with(|seen| {
+            seen.life_of_backend(name)
+                .iter()
+                .filter_map(signal)
+                .collect()
+        })
+    }
+
     /// Whether a step has told a backend to end since it was started.
-    fn was_told_to_end(&self, name: &str) -> bool {
-        let is_told = |event: &&ServerEvent| matches!(event, ServerEvent::Signalled { .. });
-        self.recorder
-            .with(|seen| seen.life_of_backend(name).iter().any(is_told))
+    fn was_ordered_to_end(&self, name: &str) -> bool {
+        self.signals_to(name).into_iter().any(Signal::orders_end)
+    }
+
+    /// Whether a backend has ended so because of a step: it was told to, or does not know the signal that it was sent.
+    fn was_ended(&self, name: &str, exit: Exit) -> bool {
+        let is_by = |signal: Signal| exit == Exit::Signal(signal.number());
+        self.was_ordered_to_end(name) || self.signals_to(name).into_iter().any(is_by)
     }
 }

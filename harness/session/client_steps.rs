@@ -3,7 +3,7 @@
 use super::phases::{Flow, Session, go_on_if};
 use super::quiescence::{Poll, looks_every};
 use super::starting::Reception;
-use crate::kernel::{Row, State};
+use crate::kernel::Row;
 use crate::launch::Server;
 use crate::model::action::Action;
 use crate::model::expectation::Expectation;
@@ -66,6 +66,10 @@ struct Waiting {
     is_nagled: bool,
     /// Another one has been tried, to tell whether this one hopes in vain.
     another_tried: bool,
+    /// Somebody has written how long, and has not got all of it.
+    has_limit: bool,
+    /// That time is over, and was not all the server's.
+    in_grace: bool,
 }
 
 impl Waiting {
@@ -92,12 +96,15 @@ impl Waiting {
             standstill: Held::now(0),
             is_nagled: false,
             another_tried: false,
+            has_limit: within.is_some(),
+            in_grace: false,
         }
     }
 
     /// All that has to come is there, and more may belong to it: that is waited for until the server rests, or the time is up.
     fn is_for_more(&mut self) {
         (self.is_patient, self.looks_on, self.another_tried) = (false, false, true);
+        self.has_limit = false;
     }
 
     /// Whether this look is not the first since which all is quiet: what was still on its way at the one before may have woken
@@ -287,6 +294,7 @@ impl Session<'_> {
             let next_fact = facts.notified();
             let recorder = &self.observer.recorder;
             if recorder.client_states().of(id).look(sought, false) != Progress::Pending {
+                self.note_grace(&waiting);
                 return Ended::Done;
             }
             if sought.may_be_whole() {
@@ -367,6 +375,7 @@ impl Session<'_> {
             return None;
         }
         if self.keeps_its_time(waiting, waited) {
+            waiting.in_grace |= waiting.has_limit;
             waiting.deadline += LOOK_ASIDE;
             return None;
         }
@@ -383,6 +392,12 @@ impl Session<'_> {
     fn keeps_its_time(&self, waiting: &Waiting, waited: Duration) -> bool {
         let before = waiting.before.filter(|_| waiting.way != Wait::Absence);
         before.is_some_and(|before| self.observer.has_time_left(&before, waited, waiting.limit))
+    }
+
+    fn note_grace(&self, waiting: &Waiting) {
+        if let Some(before) = waiting.before.filter(|_| waiting.in_grace) {
+            self.observer.record_grace(&before, waiting.asked.elapsed());
+        }
     }
 
     /// Looks in the kernel for what no event tells of, and whether anything may still come.
@@ -468,19 +483,12 @@ impl Session<'_> {
             return false;
         };
         let own = client.local();
-        let is_calm = |row: &Row| {
-            row.send_queue == 0
-                && !matches!(
-                    row.state,
-                    State::SynSent | State::SynRecv | State::NewSynRecv
-                )
-        };
         let there: HashSet<_> = ours.iter().map(|row| row.local).collect();
         let has_peer = |row: &Row| row.inode == 0 || there.contains(&row.peer());
         let mut others = ours.iter().filter(|row| row.local != own);
         self.clients.all(Client::has_said_all)
-            && theirs.iter().all(|row| is_calm(row) && has_peer(row))
-            && others.all(is_calm)
+            && theirs.iter().all(|row| row.is_calm() && has_peer(row))
+            && others.all(Row::is_calm)
     }
 
     /// Whether nothing of a client is on its way. A SYN that was not answered is repeated, so that an answer may

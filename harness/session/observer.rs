@@ -58,6 +58,8 @@ pub(super) struct Observer {
     /// What no server of the trial may print.
     pub(super) forbidden: RefCell<Vec<Vec<u8>>>,
     pub(super) baseline_delay: Duration,
+    /// The same of the backends.
+    baseline_delay_behind: Duration,
     /// What the server does with no client there.
     pub(super) idleness: Idleness,
     /// It is known that it does not come to rest: nobody waits for that.
@@ -98,6 +100,7 @@ impl Observer {
             began: Instant::now(),
             forbidden: RefCell::default(),
             baseline_delay: Duration::ZERO,
+            baseline_delay_behind: Duration::ZERO,
             idleness: Idleness::default(),
             is_known_to_be_busy: false,
             counters: Counters::default(),
@@ -113,6 +116,7 @@ impl Observer {
         self.forbidden.borrow_mut().clear();
         self.ends = Ends::new(Arc::clone(&self.lab), self.recorder.clone());
         self.begin_backends();
+        self.baseline_delay_behind = self.backends.longest_delay();
         self.begin_life();
         // What happened before is no less true for having been seen by nobody.
         self.ends.record_crashes();
@@ -388,7 +392,7 @@ impl Observer {
                 "all {mib} MiB that the servers of a lab may write are used; `[lab] writes = \"host\"` in the target gives it \
                  the host's own files"
             );
-            self.recorder.prove(Fault::Room, false, evidence);
+            self.recorder.disprove_once(Fault::Room, evidence);
         }
     }
 
@@ -457,7 +461,9 @@ impl Observer {
             .stillness()
             .longest_delay
             .saturating_sub(self.baseline_delay);
-        let starved = ours.max(theirs);
+        let behind = self.backends.longest_delay();
+        let behind = behind.saturating_sub(self.baseline_delay_behind);
+        let starved = ours.max(theirs).max(behind);
         if starved > DELAY_WORTH_RECORDING {
             self.record(What::Starved(starved));
         }

@@ -189,6 +189,11 @@ impl<'a> Session<'a> {
                 if moment != Moment::Baseline || !stands_by {
                     self.look_for_workers();
                 }
+                if moment == Moment::After {
+                    // What is known by now is judged; what comes later is of repeats.
+                    self.observer.prove_backends();
+                    self.observer.record_room();
+                }
                 self.observer.sample(moment, trial).await;
                 let processes = self.observer.processes();
                 self.observer.ends.settle_workers(&processes);

@@ -88,13 +88,15 @@ impl Observer {
             // What stands behind it may wake it as clients do.
             let behind = self.backends.look();
             let is_same = last.still == still && *self.behind.borrow() == behind;
-            let parked = is_same && still.parked && behind.iter().all(|still| still.parked);
+            let is_calm = is_same && self.backends.are_calm();
+            let parked = is_calm && still.parked && behind.iter().all(|still| still.parked);
             let settled = parked && self.lab.is_private();
-            let rests = is_same && still.at_rest && behind.iter().all(|still| still.at_rest);
+            let rests = is_calm && still.at_rest && behind.iter().all(|still| still.at_rest);
+            let own_time_behind = self.backends.own_time(&behind);
             self.behind.replace(behind);
             let now = Instant::now();
             let rests_since = rests.then(|| last.rests_since.unwrap_or(now));
-            let own_time = Some(self.watched.borrow().own_time(&still));
+            let own_time = self.watched.borrow().own_time(&still);
             self.leave_place_while_it_rests(rests_since);
             self.looks.set(Poll {
                 number: last.number + 1,
@@ -104,7 +106,8 @@ impl Observer {
                 parked: if parked { last.parked + 1 } else { 0 },
                 settled: if settled { last.settled + 1 } else { 0 },
                 still,
-                own_time,
+                own_time: Some(own_time),
+                own_time_behind,
             });
         }
         self.looks.get()
@@ -122,9 +125,24 @@ impl Observer {
     /// Whether a server that has been waited for so long since a look could not use as much of it as would leave it less than its
     /// limit: it was kept from running, for a processor or for the disk. Its time is not what a clock beside it shows.
     pub(super) fn has_time_left(&self, before: &Poll, waited: Duration, limit: Duration) -> bool {
-        let own_times = self.fresh_look().own_time.zip(before.own_time);
-        let lost = own_times.map_or(Duration::ZERO, |(now, before)| now.lost_since(before));
+        let lost = self.lost_since(before);
         waited.saturating_sub(lost) < limit && waited < limit * PATIENCE_WITH_THE_STARVED
+    }
+
+    /// How much of the time since a look the server could not use, or what stands behind it.
+    fn lost_since(&self, before: &Poll) -> Duration {
+        let now = self.fresh_look();
+        let lost = |own_times: Option<(OwnTime, OwnTime)>| {
+            own_times.map_or(Duration::ZERO, |(now, before)| now.lost_since(before))
+        };
+        lost(now.own_time.zip(before.own_time))
+            + lost(now.own_time_behind.zip(before.own_time_behind))
+    }
+
+    /// Writes down that what was waited for came when the time for it was over, and the server could not use all of that.
+    pub(super) fn record_grace(&self, before: &Poll, waited: Duration) {
+        let lost = self.lost_since(before);
+        self.record_server(ServerEvent::Grace { waited, lost });
     }
 
     /// Writes down how much processor time the server has used since a look, and has lacked, where there was one.
@@ -178,7 +196,8 @@ impl Observer {
                 }
             }
             let behind = self.backends.look();
-            let all_rest = now.at_rest && behind.iter().all(|still| still.at_rest);
+            let rests = now.at_rest && behind.iter().all(|still| still.at_rest);
+            let all_rest = rests && self.backends.are_calm();
             let all = (now, behind);
             if quiet && all_rest && last.as_ref() == Some(&all) {
                 return;
@@ -289,6 +308,8 @@ pub(super) struct Poll {
     pub(super) still: Activity,
     /// What the server has made of its time until then.
     own_time: Option<OwnTime>,
+    /// The same of those behind it.
+    own_time_behind: Option<OwnTime>,
     /// How many looks in a row have found the same as the one before, and all threads in waits without a time-out.
     parked: u64,
     /// The same of a server that waits for us alone.

@@ -183,6 +183,17 @@ impl Recorder {
         });
     }
 
+    /// The same of a fault that did not happen, where it is not written down yet.
+    pub(crate) fn disprove_once(&self, fault: Fault, evidence: String) {
+        let is_known = self.with(|seen| {
+            let disproves = |event: &Event| matches!(&event.what, What::Proof { fault: known, shown: false, .. } if **known == fault);
+            seen.events.iter().any(disproves)
+        });
+        if !is_known {
+            self.prove(fault, false, evidence);
+        }
+    }
+
     /// Keeps when bytes came, and wakes those who wait for the client.
     fn wake(&self, id: ClientId, event: &ClientEvent) {
         let is_served = match event {

@@ -42,7 +42,7 @@ impl Observer {
                 !has_taken && home.iter().all(|home| !is_above(sample, home, trial))
             };
             still_looks = if is_still { still_looks + 1 } else { 0 };
-            let will_not = still_looks >= LOOKS_TO_BLAME && self.lab.is_secluded();
+            let will_not = still_looks >= LOOKS_TO_BLAME && self.lab.is_private();
             if self.server().is_none() {
                 return;
             }
@@ -223,6 +223,8 @@ const BUSY_SHOWS_WITHIN: Duration = Duration::from_millis(500);
 struct Polls {
     rest: RestDetector,
     last: Option<(Instant, Activity)>,
+    /// What the backends were at.
+    behind: Vec<Activity>,
     /// How many there were.
     taken: u32,
 }
@@ -232,8 +234,24 @@ impl Polls {
         Self {
             rest: RestDetector::beside(idleness),
             last: None,
+            behind: Vec::new(),
             taken: 0,
         }
+    }
+
+    /// Whether what stands behind the server, and may wake it, has not run since the look before either.
+    fn is_still_behind(&mut self, observer: &Observer, patiently: bool) -> bool {
+        let behind = observer.backends.look();
+        let waits = |still: &Activity| {
+            if patiently {
+                still.parked
+            } else {
+                still.at_rest
+            }
+        };
+        let is_same = behind.iter().all(waits) && self.behind == behind;
+        self.behind = behind;
+        is_same && observer.backends.are_calm()
     }
 
     /// Whether it has been busy for as long as it was looked at, and that was not too short to tell: with several of its kind on
@@ -278,6 +296,7 @@ impl Polls {
             };
             is_still = has_waited && waits && *last == still;
         }
+        is_still &= self.is_still_behind(observer, patiently);
         self.taken += 1;
         self.last = Some((now, still));
         (sample, is_still)

@@ -348,12 +348,16 @@ impl Session<'_> {
         let begun = first_look.number;
         let mut all_in_hand = 0;
         let mut had_room = Instant::now();
-        let mut has_looked_again = false;
+        let (mut has_looked_again, mut in_grace) = (false, false);
         loop {
             let next_fact = self.observer.recorder.next_fact();
             self.observer
                 .record_server_facts(what, &mut rest, &self.files);
             if self.observer.recorder.server_state().look(what) != Progress::Pending {
+                if in_grace && !looks_on {
+                    let waited = asked.elapsed();
+                    self.observer.record_grace(&first_look, waited);
+                }
                 return Ended::Done;
             }
             // Descriptors come with clients, and no other is to come.
@@ -388,9 +392,9 @@ impl Session<'_> {
                         && self.is_to_let_in(&mut had_room)
                     {
                         look = looks_every(LOOK_ASIDE);
-                    } else if !is_starved_of_proof(&rest, limit)
-                        && !self.observer.has_time_left(&first_look, asked.elapsed(), limit)
-                    {
+                    } else if self.observer.has_time_left(&first_look, asked.elapsed(), limit) {
+                        in_grace = true;
+                    } else if !is_starved_of_proof(&rest, limit) {
                         if std::mem::replace(&mut has_looked_again, true) {
                             break;
                         }

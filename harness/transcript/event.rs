@@ -373,6 +373,13 @@ pub(crate) enum ServerEvent {
     Ran(Duration),
     /// The time that its threads were ready to run meanwhile, and others had the processors.
     Lacked(Duration),
+    /// What was waited for came when its time was over, of which its threads, or those behind it, were kept from running for this long.
+    Grace {
+        /// How long it was waited for.
+        waited: Duration,
+        /// How much of that could not be used.
+        lost: Duration,
+    },
     /// How many files it has open, of how many, where its limit was lowered.
     OpenFiles {
         /// Descriptors below the limit that are in use, in the process that has fewest left.
@@ -1221,6 +1228,12 @@ impl fmt::Display for ServerEvent {
             Self::Workers(workers) => write!(f, "has {workers} threads and processes"),
             Self::Ran(time) => write!(f, "used {} of a processor meanwhile", Measured(*time)),
             Self::Lacked(time) => write!(f, "waited {} for a processor meanwhile", Measured(*time)),
+            Self::Grace { waited, lost } => write!(
+                f,
+                "was kept from running for {} of the {} until this",
+                Measured(*lost),
+                Measured(*waited)
+            ),
             Self::OpenFiles { held, limit, .. } => write!(f, "has {held} of {limit} files open"),
             Self::Occupied(threads) if threads.is_empty() => f.write_str("has no thread"),
             Self::Occupied(threads) => write!(f, "threads: {}", threads.join(", ")),

@@ -130,6 +130,7 @@ impl ServerState {
             | ServerEvent::Alarm { .. }
             | ServerEvent::Burst { .. }
             | ServerEvent::ListensNotYet(_)
+            | ServerEvent::Grace { .. }
             | ServerEvent::Occupied(_) => {}
         }
     }

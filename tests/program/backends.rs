@@ -51,7 +51,7 @@ fn backend_that_ends_by_itself_proves_nothing_and_says_why() {
     let steps = "  alice send \"END\\n\"\n  alice expect \"GONE\\n\"\n";
     run(&usual(), steps)
         .prints("inconclusive  a::a")
-        .prints("exited with status 1, and nobody had told it to; its last output: out of ideas");
+        .prints("exited with status 1, and nobody had told it to end; its last output: out of ideas");
 }
 
 #[test]
@@ -158,4 +158,77 @@ fn nginx_serves_again_once_what_stands_behind_it_does() {
         .run()
         .code(0)
         .prints("1 passed");
+}
+
+/// The polite clients are left out where steps are about the backend, so that nothing else tells of its end.
+#[test]
+fn backend_that_has_gone_by_the_end_of_a_case_makes_no_pass() {
+    let steps = format!(
+        "{ASKS}  origin expect output \"asked for hi\"\n  alice send \"END\\n\"\n  alice expect \"GONE\\n\"\n"
+    );
+    run(&usual(), &steps).prints("inconclusive  a::a").prints(
+        "the backend origin was not there: exited with status 1, and nobody had told it to end",
+    );
+}
+
+/// A daemon lives on in another process.
+#[test]
+fn backend_in_the_background_is_there() {
+    let forks = format!(
+        "'-c', 'import os, sys; os.fork() and os._exit(0); os.setsid(); os.execvp(\"python3\", [\"python3\", \"{ORIGIN}\", sys.argv[1]])', \
+         '{{port}}'"
+    );
+    run(&target("", &forks), ASKS).code(0);
+    let wrong = ASKS.replace("\"HI", "\"HO");
+    run(&target("", &forks), &wrong)
+        .code(1)
+        .prints("alice expected \"HO\\n\"");
+}
+
+/// Takes one connection after the other, and has room for one more: the kernel drops who comes then, and lets them come again after a
+/// second, during which nobody runs.
+const TAKES_ITS_TIME: &str = "import socket, sys\ns = socket.socket()\ns.bind(('127.0.0.1', int(sys.argv[1])))\ns.listen(1)\n\
+    while True:\n    \
+        c, _ = s.accept()\n    \
+        f = c.makefile('rwb')\n    \
+        f.write(f.readline().upper())\n    \
+        f.flush()\n    \
+        c.close()\n";
+
+/// Passes lines on from one loop that waits for events without a time-out.
+const PASSES_ON: &str = "import asyncio, sys\n\
+    async def talk(r, w):\n    \
+        while line := await r.readline():\n        \
+            host, port = sys.argv[2].split(':')\n        \
+            br, bw = await asyncio.open_connection(host, int(port))\n        \
+            bw.write(line)\n        \
+            w.write(await br.readline())\n        \
+            bw.close()\n    \
+        w.close()\n\
+    async def main():\n    \
+        server = await asyncio.start_server(talk, '127.0.0.1', int(sys.argv[1]), backlog=64)\n    \
+        await server.serve_forever()\n\
+    asyncio.run(main())\n";
+
+#[test]
+fn connection_to_a_backend_that_is_yet_to_come_is_waited_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path.to_string_lossy().into_owned()
+    };
+    let (proxy, origin) = (
+        file("proxy.py", PASSES_ON),
+        file("origin.py", TAKES_ITS_TIME),
+    );
+    file(
+        "proxy.toml",
+        &format!(
+            "command = ['python3', '{proxy}', '{{port}}', '{{origin.addr}}']\n\
+             [backends.origin]\ncommand = ['python3', '{origin}', '{{port}}']\n"
+        ),
+    );
+    let text = "server: proxy.toml\n\ncase a\n  clients: crowd[12]\n\n  crowd connect\n  crowd send \"hi\\n\"\n  crowd expect \"HI\\n\"\n";
+    sockdrill(&["run", &file("a.drill", text)]).run().code(0);
 }

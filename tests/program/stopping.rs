@@ -119,3 +119,44 @@ fn server_that_sleeps_for_too_long_is_late_whatever_the_host_does() {
     let verdict = starved_at_its_end("2");
     assert!(!verdict.starts_with("pass"), "{verdict}");
 }
+
+/// Sleeps before each answer, while a thread beside it waits for the disk.
+const SLEEPS_BESIDE_THE_DISK: &str = "import os, socket, sys, threading, time\n\
+    def write():\n    \
+        f = os.open(sys.argv[2] + '/f', os.O_CREAT | os.O_WRONLY)\n    \
+        while True:\n        \
+            os.pwrite(f, b'x' * 65536, 0)\n        \
+            os.fsync(f)\n\
+    s = socket.create_server(('127.0.0.1', int(sys.argv[1])))\n\
+    threading.Thread(target=write, daemon=True).start()\n\
+    while True:\n    \
+        c, _ = s.accept()\n    \
+        while d := c.recv(4096):\n        \
+            time.sleep(2)\n        \
+            c.sendall(d)\n    \
+        c.close()\n";
+
+/// What another thread could not use is no time of the one that sleeps; where they are not told apart, nothing is proven.
+#[test]
+fn server_that_is_always_late_is_not_passed_for_what_another_thread_waits_for() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("late.drill");
+    let scenario = "case a\n  clients: alice\n  waive: served \"it is slow\"\n\n  alice connect\n  alice send \"x\\n\"\n  \
+                    alice expect \"x\\n\" within 1s\n";
+    std::fs::write(&file, scenario).unwrap();
+    let target = folder.path().join("late.toml");
+    let script = folder.path().join("late.py");
+    std::fs::write(&script, SLEEPS_BESIDE_THE_DISK).unwrap();
+    let text = format!(
+        "command = ['python3', '{}', '{{port}}', '{{dir}}']\n[lab]\nwrites = 'host'\n",
+        script.display()
+    );
+    std::fs::write(&target, text).unwrap();
+    let text = format!("server: late.toml\n\n{scenario}");
+    std::fs::write(&file, text).unwrap();
+    let run = sockdrill(&["run", &file.to_string_lossy()])
+        .reporting()
+        .run();
+    let said = verdict(&run, "late::a");
+    assert!(!said.starts_with("pass"), "{said}");
+}
