@@ -47,7 +47,7 @@ They are INVARIANTS.
 `require` is as `expect`, but nobody's fault: where it is not met the case proves nothing, and is *inconclusive*.
 
 `never` holds for the rest of the case, also for what comes in pieces or over the client's next connection; the server comes to rest
-before such a case ends, so that what comes a moment later counts. Where more came than is kept, that is inconclusive too.
+before such a case ends, and is listened to as for `expect silence`, so that what comes a moment later counts. Where more came than is kept, that is inconclusive too.
 
 ## Clients
 

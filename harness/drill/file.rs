@@ -99,7 +99,6 @@ impl DrillFile {
             waived: [beside.waived.as_slice(), &self.setup.waived, &own.waived].concat(),
             lines: [of(&beside.lines), of(&self.setup.lines), of(&own.lines)].concat(),
         }
-        .at_rest_where_something_must_never_come()
     }
 
     /// What its cases begin with, as a case of its own.

@@ -296,8 +296,9 @@ struct Schedule {
 impl Pace {
     /// The pace of a thread whose folder in `/proc` this is.
     pub(super) fn of(folder: &str) -> Self {
+        let state = thread_state(folder);
         Self {
-            state: thread_state(folder),
+            state: state.filter(|state| *state != 'D' || !waits_for_its_child(folder)),
             schedule: text_of(format!("{folder}/schedstat"))
                 .ok()
                 .and_then(|text| Schedule::parse(&text)),
@@ -350,6 +351,12 @@ impl Schedule {
         // A kernel that counts nothing says so of all.
         (schedule.slices > 0).then_some(schedule)
     }
+}
+
+/// Whether a thread that shows as waiting for the disk waits until its child runs another program, or ends (vfork(2)).
+fn waits_for_its_child(folder: &str) -> bool {
+    let forks = [libc::SYS_vfork, libc::SYS_clone, libc::SYS_clone3];
+    Call::of(folder).is_some_and(|call| forks.contains(&call.number))
 }
 
 /// What a look at a thread shows.

@@ -16,7 +16,7 @@ pub(crate) struct Watched {
     held: Option<Held>,
     /// When it was looked at last.
     at: Instant,
-    /// The time that all threads together were kept from running, those among them that have ended.
+    /// The time that a thread was kept from running, between looks that of the thread which waited for the longest.
     kept: Duration,
     /// The processor time of those that have ended.
     ran_before: Duration,
@@ -28,7 +28,7 @@ pub(crate) struct OwnTime {
     pub(crate) at: Instant,
     /// The processor time of all threads, those among them that have ended.
     pub(crate) ran: Duration,
-    /// The time that all threads together were kept from running.
+    /// The time that one thread or another was kept from running.
     pub(crate) kept: Duration,
 }
 
@@ -126,7 +126,7 @@ impl Watched {
         }
     }
 
-    /// The time that all threads together were kept from running so far: for a processor, or for the disk. What one of them still
+    /// The time that one thread or another was kept from running so far: for a processor, or for the disk. What one of them still
     /// waits is counted by the kernel only when it gets to run.
     fn kept(&self) -> Duration {
         let threads = self.processes.iter().flat_map(|seen| &seen.threads);
@@ -194,7 +194,9 @@ impl Watched {
             self.walk(&first, output, true);
         }
         let kept = |(thread, pace): (_, &Pace)| Some(pace.kept_until(*after.get(thread)?, apart));
-        self.kept += before.iter().filter_map(kept).sum::<Duration>();
+        // Those who wait at the same time wait for the same processors: their times are not added up.
+        let longest = before.iter().filter_map(kept).max();
+        self.kept += longest.unwrap_or_default();
         let ended = before
             .iter()
             .filter(|(thread, _)| !after.contains_key(thread));

@@ -74,19 +74,14 @@ impl Scenario {
         self.steps().iter().all(is_polite)
     }
 
-    /// The same with the server come to rest at its end, where something must never come: what comes late has come by then.
-    #[must_use]
-    pub(crate) fn at_rest_where_something_must_never_come(mut self) -> Self {
+    /// Whether something must never come in it.
+    pub(crate) fn forbids_something(&self) -> bool {
         let forbids = |line: &&Line| match &line.step {
             Step::Client { action, .. } => matches!(action, Action::Never(_)),
             Step::Server(action) => matches!(action, ServerAction::NeverOutput(_)),
             _ => false,
         };
-        let rests = matches!(self.lines.last(), Some(line) if line.step == Step::Settle);
-        if !rests && self.steps().iter().any(forbids) {
-            self.lines.push(Step::Settle.into());
-        }
-        self
+        self.steps().iter().any(forbids)
     }
 
     /// The first step that does not happen over this transport.

@@ -258,6 +258,10 @@ impl<'a> Session<'a> {
         self.enter(phase, scenario).await;
         let performing = self.observer.turn.spends_on(SpentOn::Scenario);
         let flow = self.lines(&scenario.lines, 0).await?;
+        if flow.is_continue() && scenario.forbids_something() {
+            self.observer.settle(&self.clients).await;
+            self.observer.hear_nothing_more().await;
+        }
         drop(performing);
         Ok(self.leave(phase, flow).await)
     }

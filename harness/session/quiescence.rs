@@ -7,7 +7,7 @@ use crate::launch::lab::Lab;
 use crate::model::address::Address;
 use crate::model::limits::{
     CATCH_UP_WITHIN, DELAY_WORTH_RECORDING, LOOK_ASIDE, LOOK_EVERY, LOOK_SOON, LOOKS_TO_BLAME,
-    PATIENCE_WITH_THE_STARVED, SERVED_WITHIN, SETTLE_WITHIN, STEP_WITHIN, WORTH_A_PLACE,
+    PATIENCE_WITH_THE_STARVED, SERVED_WITHIN, SETTLE_WITHIN, SILENCE, STEP_WITHIN, WORTH_A_PLACE,
 };
 use crate::model::spent::SpentOn;
 use crate::session::client::Client;
@@ -206,6 +206,16 @@ impl Observer {
             // Nothing announces that another process has come to rest.
             looks += 1;
             tokio::time::sleep(self.before_another_look(&now, looks)).await;
+        }
+    }
+
+    /// Waits until nothing more comes of itself: what must never come may come late. A server whose threads wait for us alone is told
+    /// at once, and any other listened to for as long as any silence is.
+    pub(super) async fn hear_nothing_more(&self) {
+        let begun = Instant::now();
+        let first_look = self.fresh_look().number;
+        while !self.is_settled(first_look, LOOKS_TO_BLAME) && begun.elapsed() < SILENCE {
+            tokio::time::sleep(self.between_looks()).await;
         }
     }
 

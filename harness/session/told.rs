@@ -64,6 +64,10 @@ impl Session<'_> {
     /// Ends the scenario that was told so far.
     pub(crate) async fn end_told(&mut self, flow: Flow) {
         self.is_told.set(false);
+        if flow.is_continue() {
+            // What must never come may have been named in a line, and come late.
+            self.observer.hear_nothing_more().await;
+        }
         if self.leave(Phase::Scenario, flow).await.is_break() {
             self.observer.record(What::Stopped);
         }

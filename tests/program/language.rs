@@ -185,3 +185,37 @@ fn step_of_an_included_setup_is_pointed_at_in_its_own_file() {
     assert_eq!(at["text"], "    alice expect \"HO\"");
     run.prints("login.drill:8:18").prints("^^^^");
 }
+
+/// Answers, and says a tenth of a second later to everybody what it was told: nothing of it runs meanwhile.
+const TELLS_LATER: &str = "import asyncio, sys\n\
+    everybody = []\n\
+    async def talk(r, w):\n    \
+        everybody.append(w)\n    \
+        while line := await r.readline():\n        \
+            w.write(b'ok\\n')\n        \
+            loop = asyncio.get_running_loop()\n        \
+            loop.call_later(0.1, lambda: [one.write(line) for one in everybody])\n\
+    async def main():\n    \
+        await (await asyncio.start_server(talk, '127.0.0.1', int(sys.argv[1]))).serve_forever()\n\
+    asyncio.run(main())\n";
+
+#[test]
+fn what_must_never_come_is_listened_to_as_any_silence_is() {
+    let folder = tempfile::tempdir().unwrap();
+    let (script, file) = (
+        folder.path().join("later.py"),
+        folder.path().join("never.drill"),
+    );
+    std::fs::write(&script, TELLS_LATER).unwrap();
+    let text = "case c\n  clients: alice bob\n\n  alice connect\n  bob connect\n  bob never \"secret\"\n  \
+                alice send \"secret\\n\"\n  alice expect \"ok\\n\"\n";
+    std::fs::write(&file, text).unwrap();
+    sockdrill(&["run"])
+        .arg(&file)
+        .args(["--", "python3"])
+        .arg(&script)
+        .arg("{port}")
+        .run()
+        .code(1)
+        .prints("came to bob, to whom it must never come");
+}
