@@ -158,13 +158,15 @@ fn backend_on_a_unix_path_is_refused(#[case] place: &str, #[case] profile: &str)
         .complains("backend origin: it is reached over a Unix socket in the file system");
 }
 
-/// A case that ends what stands behind the server cannot be taken again, and nobody polite comes beside it.
+/// Nobody polite comes beside a case that acts on backends, and what the server answers once cannot be asked for again.
 #[test]
 fn leak_is_no_pass_where_the_case_cannot_be_taken_again() {
-    let steps = format!("{ASKS}  origin signal TERM\n  origin expect exit\n");
-    run(&usual(), &steps).code(0);
-    let leaks = target("leaks", &format!("'{ORIGIN}', '{{port}}'"));
-    run(&leaks, &steps).prints("inconclusive  a::a");
+    let steps = format!("{ASKS}  origin stop\n  origin continue\n");
+    let of = |ways| target(ways, &format!("'{ORIGIN}', '{{port}}'"));
+    run(&of("once"), &steps).code(0);
+    run(&of("once', 'leaks"), &steps)
+        .prints("inconclusive  a::a")
+        .prints("the steps cannot be taken again on the same server");
 }
 
 /// The file of a failure names what stands behind the server, from the folder that it lies in.
