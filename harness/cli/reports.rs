@@ -124,32 +124,44 @@ fn saved(result: &CheckResult, server: Option<&Target>, shared: &Shared) -> Resu
     };
     let name = runner::artifact_name(result);
     let about = format!("# {}: {}\n", result.id, result.requirement);
-    let text = match server.map(|server| (server, name_in(folder, server))) {
-        Some((_, Some(server))) => about + &of_server(scenario, server, shared),
-        Some((server, None)) => {
-            let again = again_on(server, &folder.join(&name), shared);
-            format!("{about}# {again}\n{scenario}")
+    let file = server.map(|server| of_server(scenario, server, folder, shared));
+    let (text, read) = match file.transpose() {
+        Ok(None) => (about + scenario, Ok(())),
+        Ok(Some(file)) => {
+            let unnamed = server.filter(|_| file.server.is_none());
+            let again = unnamed.map(|server| again_on(server, &folder.join(&name), shared));
+            let again = again.map_or_else(String::new, |again| format!("# {again}\n"));
+            (format!("{about}{again}{file}"), Ok(()))
         }
-        None => about + scenario,
+        // What was found is not lost for it.
+        Err(error) => (about + scenario, Err(error)),
     };
-    Destination::of("artifacts", folder).write_within(&name, &text)
+    let written = Destination::of("artifacts", folder).write_within(&name, &text);
+    written.and(read)
 }
 
-/// A scenario as a file that names its server.
-fn of_server(scenario: &str, server: String, shared: &Shared) -> String {
-    match DrillFile::parse("scenario", scenario) {
-        Ok(file) => {
-            let (server, speaks) = (Some(server), shared.speaks.clone());
-            let file = DrillFile {
-                server,
-                speaks,
-                ..file
-            };
-            file.to_string()
-        }
-        // It can happen on the transport of this server, and not on all.
-        Err(_) => scenario.to_owned(),
+/// A scenario as a file of this folder, which names its server where a file can, and what stands behind it.
+///
+/// # Errors
+/// It cannot be read, on whatever transport.
+fn of_server(
+    scenario: &str,
+    server: &Target,
+    folder: &Path,
+    shared: &Shared,
+) -> Result<DrillFile, Error> {
+    let mut file = DrillFile::parse_over_any("scenario", scenario)?;
+    file.server = name_in(folder, server);
+    // The command that runs it on a server without a name says what that speaks.
+    let speaks = shared.speaks.as_ref().filter(|_| file.server.is_some());
+    file.speaks = speaks.cloned();
+    for backend in &mut file.backends {
+        let target = server.backends.get(&backend.name);
+        let named = target.and_then(|target| name_in(folder, target));
+        // Where the file that failed names none it is the server's own.
+        backend.server = backend.server.take().map(|own| named.unwrap_or(own));
     }
+    Ok(file)
 }
 
 /// The command that runs a file on a server that no file can name.

@@ -78,9 +78,14 @@ impl DrillFile {
         }
     }
 
-    /// The text of a file of this case, and of nothing else but what is promised in it.
-    pub(crate) fn promising(scenario: &Scenario, promises: &[String]) -> String {
+    /// The text of a file of this case, and of nothing else but what is promised in it and what stands behind its server.
+    pub(crate) fn promising(
+        scenario: &Scenario,
+        promises: &[String],
+        backends: &[Backend],
+    ) -> String {
         let mut file = Self::of(scenario.clone());
+        file.backends = backends.to_vec();
         if let Some(case) = file.cases.first_mut() {
             case.terms.promises = promises.to_vec();
         }
@@ -181,6 +186,16 @@ impl DrillFile {
         over: Option<Transport>,
     ) -> Result<Self, Error> {
         walk(name, text, Builder::over(over), |_| {})
+    }
+
+    /// The same of what can happen on one transport at least, where nobody knows which it was.
+    ///
+    /// # Errors
+    /// As [`DrillFile::parse`].
+    pub(crate) fn parse_over_any(name: &str, text: &str) -> Result<Self, Error> {
+        let parsed = |over: &Transport| Self::parse_over(name, text, Some(*over)).ok();
+        let untold = Self::parse(name, text);
+        untold.or_else(|error| Transport::ALL.iter().find_map(parsed).ok_or(error))
     }
 
     /// Reads a file: JSON where its name ends in `.json`, else `.drill`.
@@ -314,7 +329,6 @@ fn count(lines: &[Line]) -> usize {
     lines.iter().map(of).sum()
 }
 
-/// Takes where lines stand from them.
 /// Where these lines stand, those inside of blocks too.
 fn origins(lines: &[Line], text: &DrillText) -> Vec<Origin> {
     let of = |line: &Line| {
@@ -332,6 +346,7 @@ fn origins(lines: &[Line], text: &DrillText) -> Vec<Origin> {
     lines.iter().flat_map(of).collect()
 }
 
+/// Takes where lines stand from them.
 fn forget(lines: &mut [Line]) {
     for line in lines {
         line.number = 0;

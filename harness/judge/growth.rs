@@ -116,25 +116,35 @@ fn known(trial: &Trial, transcript: &Transcript) -> Vec<Growth> {
 pub(super) fn untold(trial: &Trial, transcript: &Transcript) -> Option<Growth> {
     let points = points(transcript);
     let baseline = points.first()?;
-    let [.., before, warm] = points.as_slice() else {
+    let [.., before, last] = points.as_slice() else {
         return None;
     };
-    if warm.moment != Moment::Warm {
-        return None;
+    match last.moment {
+        Moment::Warm => {}
+        // Where nobody can be polite beside it, it is the scenario that is to warm the server.
+        Moment::After if has_stopped(transcript) => {}
+        _ => return None,
     }
     let level = |point: &Point<'_>, figure| point.sample.figure(figure) as isize;
     let is_left = |course: &Course| {
         let (figure, first) = (course.figure, course.first);
-        let is_there = level(warm, figure) - level(baseline, figure) >= first.units.max(1) as isize;
+        let is_there = level(last, figure) - level(baseline, figure) >= first.units.max(1) as isize;
         // Some of the polite clients that came meanwhile have added to a pool, or each of them to what may be a leak.
-        let added = level(warm, figure) - level(before, figure);
-        let fills_a_pool = added > 0 && added < warm.polite as isize;
+        let added = level(last, figure) - level(before, figure);
+        let fills_a_pool = added > 0 && added < last.polite as isize;
         // Workers are a pool more often than a leak, and the first run may have filled it.
         let are_workers = figure.invariant() == Invariant::Threads;
         course.is_left_by_each() && is_there && !fills_a_pool && !are_workers
     };
     let mut courses = courses(trial, &points).into_iter();
     courses.find(is_left).map(|course| course.of_first())
+}
+
+/// Whether something was not gone through behind the last sample.
+fn has_stopped(transcript: &Transcript) -> bool {
+    let events = transcript.events.iter().rev();
+    let mut since = events.take_while(|event| !matches!(event.what, What::Sample(..)));
+    since.any(|event| matches!(event.what, What::Stopped))
 }
 
 /// What still grew when the time was over, so that it may be a leak.

@@ -1002,6 +1002,36 @@ fn what_each_connection_left_is_unknown_where_the_steps_cannot_be_taken_again() 
     assert_eq!(said(memory, &|runs, _| 10 + 20 * runs), Verdict::Pass);
 }
 
+/// Where nobody can be polite beside the scenario, it is the scenario itself that is taken to warm the server.
+#[test]
+fn what_each_connection_left_is_unknown_where_the_first_repeat_breaks_off() {
+    let of = |connections| Trial::alone(scenario("case", &[("alice", connections)], vec![]));
+    let said =
+        |trial: &Trial, then: &[What], sample: Held, held: &dyn Fn(usize, usize) -> usize| {
+            let mut seen = dosed(trial, sample, held);
+            let is_after = |event: &Event| matches!(event.what, What::Sample(Moment::After, _));
+            let after = seen.events.iter().position(is_after).unwrap();
+            seen.events.truncate(after + 1);
+            let at = seen.events[after].at;
+            let then = then.iter().cloned().map(|what| Event { at, what });
+            seen.events.extend(then);
+            judge(trial, &seen)
+        };
+    let stopped = [What::Phase(Phase::Scenario), What::Stopped];
+    let left = said(&of(2), &stopped, sockets, &|runs, _| 3 + 2 * runs);
+    assert!(
+        matches!(left, Verdict::Inconclusive(Doubt::Unrepeatable(_))),
+        "{left:?}"
+    );
+    let passes = |then: &[What], sample, held: &dyn Fn(usize, usize) -> usize| {
+        assert_eq!(said(&of(2), then, sample, held), Verdict::Pass);
+    };
+    passes(&[], sockets, &|runs, _| 3 + 2 * runs);
+    passes(&stopped, sockets, &|runs, _| 3 + runs);
+    passes(&stopped, threads, &|runs, _| 1 + 2 * runs);
+    passes(&stopped, memory, &|runs, _| 10 + 20 * runs);
+}
+
 #[test]
 fn memory_that_has_not_doubled_may_be_collected_yet() {
     let little = said_of(memory, |runs, _| 4_000 + 600 * runs);

@@ -1,6 +1,6 @@
 //! The names in braces that a command may have, and those that are meant to be one of them.
 
-use crate::model::spelling::is_one_slip_from;
+use crate::model::spelling::{did_you_mean, is_one_slip_from};
 use crate::model::template::is_name;
 
 /// What may stand in a command, its environment and its files, with what is filled in.
@@ -33,21 +33,34 @@ pub(crate) fn slip<'a>(words: impl IntoIterator<Item = &'a str>) -> Option<Strin
     })
 }
 
-/// Says so where a text has the place of a backend that there is not, as `{origin.addr}`.
-pub(super) fn without_backend<'a>(texts: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let named = texts.into_iter().find_map(|text| {
-        let mut opened = text.match_indices('{');
-        opened.find_map(|(at, _)| {
-            let (inside, _) = text[at + 1..].split_once('}')?;
-            let (name, of_it) = inside.split_once('.')?;
-            (is_name(name) && ["addr", "port"].contains(&of_it)).then_some((inside, name))
-        })
-    });
-    named.map(|(inside, name)| {
+/// Says so where words have the place of a backend that is none of these, as `{origin.addr}`; or where a file has it, whose text may
+/// have braces of its own, and the name is a slip.
+pub(super) fn without_backend<'a>(
+    words: impl IntoIterator<Item = &'a str>,
+    files: impl IntoIterator<Item = &'a str>,
+    backends: &[&str],
+) -> Option<String> {
+    let is_there = |name: &str| backends.contains(&name);
+    let is_slip = |name: &str| backends.iter().any(|known| is_one_slip_from(name, known));
+    let in_words = words.into_iter().flat_map(places);
+    let in_files = files.into_iter().flat_map(places);
+    let in_files = in_files.filter(|(_, name)| is_slip(name));
+    let mut places = in_words.chain(in_files);
+    places.find(|(_, name)| !is_there(name)).map(|(inside, name)| {
         format!(
             "{{{inside}}} is filled in with where the backend {name} listens, and there is none: write `backend: {name} FILE` in the \
-             scenario, or [backends.{name}] in the target"
+             scenario, or [backends.{name}] in the target{}",
+            did_you_mean(name, backends.iter().copied())
         )
+    })
+}
+
+/// The places of backends in a text, each with the name of the backend.
+fn places(text: &str) -> impl Iterator<Item = (&str, &str)> {
+    text.match_indices('{').filter_map(|(at, _)| {
+        let (inside, _) = text[at + 1..].split_once('}')?;
+        let (name, of_it) = inside.split_once('.')?;
+        (is_name(name) && ["addr", "port"].contains(&of_it)).then_some((inside, name))
     })
 }
 
@@ -90,15 +103,33 @@ mod tests {
 
     #[test]
     fn place_of_a_backend_that_there_is_not_is_told() {
-        let told = without_backend(["--to=http://{origin.addr}/", "{port}"]).unwrap();
+        let words = ["--to=http://{origin.addr}/", "{port}"];
+        let told = without_backend(words, [], &[]).unwrap();
         assert!(
-            told.starts_with("{origin.addr} is filled in with"),
+            told.starts_with("{origin.addr} is filled in with") && !told.contains("did you mean"),
             "{told}"
         );
-        assert_eq!(
-            without_backend(["{a.host} {.addr} {b c.port} {port}"]),
-            None
-        );
+        assert_eq!(without_backend(words, [], &["origin"]), None);
+        let own = ["{a.host} {.addr} {b c.port} {port}"];
+        assert_eq!(without_backend(own, [], &["b"]), None);
+    }
+
+    #[test]
+    fn file_that_has_braces_of_its_own_is_left_alone_and_a_slip_in_it_is_told() {
+        let of_file = |text: &'static str, backends: &[&str]| without_backend([], [text], backends);
+        let slip = "proxy_pass http://{orgin.addr};";
+        let told = of_file(slip, &["app", "origin"]).unwrap();
+        assert!(told.starts_with("{orgin.addr} is"), "{told}");
+        assert!(told.ends_with("did you mean `origin`?"), "{told}");
+        for (text, backends) in [
+            (slip, &[][..]),
+            (slip, &["app"]),
+            ("http://{origin.addr} {upstream.port}", &["origin"]),
+            // Of two that are alike both are there.
+            ("{app1.addr} {app2.addr}", &["app1", "app2"]),
+        ] {
+            assert_eq!(of_file(text, backends), None, "{text} {backends:?}");
+        }
     }
 
     #[test]

@@ -211,12 +211,12 @@ impl Process {
         fill: &Fill,
     ) -> Result<Self, Error> {
         let directory = working_folder()?;
+        if let Some(told) = fill.without_backend(target) {
+            return Err(Error::Usage(told));
+        }
         write_files(target, &lab.reached(folder), fill)?;
         let words = target.command.iter().map(|word| fill.in_text(word));
         let words: Vec<String> = words.collect();
-        if let Some(told) = without_backend(words.iter().map(String::as_str)) {
-            return Err(Error::Usage(told));
-        }
         let program = words.first().map_or("", String::as_str).to_owned();
         let path = find_program(&program).ok_or_else(|| missing(&program, target))?;
         let mut others = target.programs.iter();
@@ -521,6 +521,18 @@ impl Fill {
             folder: folder.display().to_string(),
             backends: lab.backend_ports().to_vec(),
         }
+    }
+
+    /// What is wrong with a target that has the place of a backend which there is not.
+    fn without_backend(&self, target: &Target) -> Option<String> {
+        let words = target.command.iter().chain(target.environment.values());
+        let files = target.files.values();
+        let backends = self.backends.iter().map(|(name, _)| name.as_str());
+        without_backend(
+            words.map(String::as_str),
+            files.map(String::as_str),
+            &backends.collect::<Vec<_>>(),
+        )
     }
 
     fn in_text(&self, text: &str) -> String {

@@ -66,8 +66,8 @@ pub(super) async fn listening(
             }
             let is_first = first.is_none();
             first.get_or_insert_with(|| (place, Instant::now()));
-            if is_first && lab.is_private() && activity(lab, process).parked {
-                // Only we can wake it, so that a later look shows nothing else.
+            if is_first && lab.is_secluded() && activity(lab, process).parked {
+                // Only our clients could wake it, so that a later look shows nothing else.
                 continue;
             }
         }

@@ -391,6 +391,16 @@ impl Target {
                 .any(|name| self.uses(name))
     }
 
+    /// Whether it listens on a Unix socket in the file system, as its profile says, or as it is told and nothing of a port.
+    fn is_at_a_path(&self) -> bool {
+        let is_told = |names: &[&str]| names.iter().any(|name| self.uses(name));
+        match (&self.listen, self.profile.transport) {
+            (_, Some(transport)) if transport.is_local() => true,
+            (Some(listen), _) => listen.starts_with('/'),
+            (None, _) => is_told(&["path"]) && !is_told(&["port", "addr"]),
+        }
+    }
+
     /// Whether `{name}` stands in the command, its environment or its files.
     pub(crate) fn uses(&self, name: &str) -> bool {
         let texts = self
@@ -461,6 +471,12 @@ fn may_stand_behind(name: &str, backend: &Target) -> Result<(), String> {
     }
     if !backend.backends.is_empty() {
         return wrong("it has backends of its own; write them beside it");
+    }
+    if backend.is_at_a_path() {
+        return wrong(
+            "it is reached over a Unix socket in the file system, so that it cannot stand behind a server, which does not share its \
+             files; have it listen on 127.0.0.1 and {port}",
+        );
     }
     Ok(())
 }

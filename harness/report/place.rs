@@ -136,6 +136,8 @@ fn around(text: &str, column: usize) -> (usize, &str) {
 /// The line of a printed scenario that a step is, with its number.
 fn printed_line<'a>(printed: &'a str, step: &StepRef) -> Option<(usize, &'a str)> {
     let mut lines = (1..).zip(printed.lines());
+    // What is above all cases ends in an empty line, too.
+    lines.find(|(_, line)| line.starts_with("case "))?;
     lines.find(|(_, line)| line.is_empty())?;
     let mut steps = lines.filter(|(_, line)| line.trim_start() != "end");
     let found = steps.nth(step.step?);
@@ -169,6 +171,9 @@ mod tests {
             step: Some(n),
         };
         let line = |n, text| printed_line(printed, &step(n, text)).map(|(number, _)| number);
+        let behind = format!("backend: origin origin.toml\n\n{printed}");
+        let found = printed_line(&behind, &step(0, "alice connect"));
+        assert_eq!(found, Some((6, "  alice connect")));
         assert_eq!(line(0, "alice connect"), Some(4));
         assert_eq!(line(2, "alice send \"a\""), Some(6));
         assert_eq!(line(3, "alice send \"a\""), Some(8));

@@ -50,6 +50,8 @@ pub(crate) struct CaseRun {
     pub known: Option<String>,
     /// What it promises beside the profile, as its file says it.
     promises: Vec<String>,
+    /// What stands behind its server, as its file names it.
+    backends: Arc<[Backend]>,
     /// Where the steps stand that it begins with and that other files have.
     included: Arc<[Origin]>,
     /// The server, with what it promises in this case.
@@ -187,6 +189,7 @@ fn cases_of_file(path: &Path, prefix: &str, given: &Given) -> Result<Vec<CaseRun
         None => file,
         over => text.parsed(over)?,
     };
+    let backends: Arc<[Backend]> = file.all_backends().cloned().collect();
     let included: Arc<[Origin]> = file.beside.setup.origins.as_slice().into();
     let run = |case: &Case| {
         let terms = file.terms_of(case);
@@ -199,6 +202,7 @@ fn cases_of_file(path: &Path, prefix: &str, given: &Given) -> Result<Vec<CaseRun
             known: terms.expected.map(|expected| expected.reason),
             target: promising(&target, &terms.promises, path)?,
             promises: terms.promises,
+            backends: Arc::clone(&backends),
             included: Arc::clone(&included),
             text: Arc::clone(&text),
         })
@@ -399,7 +403,8 @@ fn not_run(case: &CaseRun, error: &Error) -> CheckResult {
 
 fn result(case: &CaseRun, attempt: Attempt) -> CheckResult {
     let scenario = attempt.failed.as_ref();
-    let scenario = scenario.map(|scenario| DrillFile::promising(scenario, &case.promises));
+    let scenario =
+        scenario.map(|scenario| DrillFile::promising(scenario, &case.promises, &case.backends));
     let at = match &attempt.verdict {
         Verdict::Fail(finding) => Place::in_included(&case.included, finding)
             .or_else(|| Place::in_file(&case.text, case.line, finding))

@@ -129,6 +129,94 @@ fn backend_that_the_target_does_not_have_is_asked_for() {
         );
 }
 
+/// Configurations may have braces of their own; in what is nearly the name of a backend that there is they are a slip.
+#[rstest]
+#[case::in_a_file("[files]\n'proxy.conf' = 'to {orgin.addr}'\n", true)]
+#[case::in_the_environment("[environment]\nBEHIND = '{orgin.addr}'\n", true)]
+#[case::of_the_files_own("[files]\n'proxy.conf' = 'to {upstream.addr}'\n", false)]
+fn slip_in_the_name_of_a_backend_is_told(#[case] table: &str, #[case] is_slip: bool) {
+    let (server, backends) = usual().split_once("[profile]").map_or_else(
+        || unreachable!("the target has a profile"),
+        |(server, rest)| (server.to_owned(), format!("[profile]{rest}")),
+    );
+    let run = run(&format!("{server}{table}{backends}"), ASKS);
+    match is_slip {
+        true => run
+            .prints("{orgin.addr} is filled in with")
+            .prints("did you mean `origin`?"),
+        false => run.code(0),
+    };
+}
+
+#[rstest]
+#[case::as_its_command_says("'-s', '{path}'", "")]
+#[case::as_its_profile_says("'{port}'", "[backends.origin.profile]\ntransport = 'unix'\n")]
+fn backend_on_a_unix_path_is_refused(#[case] place: &str, #[case] profile: &str) {
+    let target = target("", &format!("'{ORIGIN}', {place}")) + profile;
+    run(&target, ASKS)
+        .code(2)
+        .complains("backend origin: it is reached over a Unix socket in the file system");
+}
+
+/// Nobody polite comes beside a case that acts on backends, and what the server answers once cannot be asked for again.
+#[test]
+fn leak_is_no_pass_where_the_case_cannot_be_taken_again() {
+    let steps = format!("{ASKS}  origin stop\n  origin continue\n");
+    let of = |ways| target(ways, &format!("'{ORIGIN}', '{{port}}'"));
+    run(&of("once"), &steps).code(0);
+    run(&of("once', 'leaks"), &steps)
+        .prints("inconclusive  a::a")
+        .prints("the steps cannot be taken again on the same server");
+}
+
+/// The file of a failure names what stands behind the server, from the folder that it lies in.
+#[rstest]
+#[case::in_the_target(true, "backend: origin\n", "  origin stop\n  origin continue\n")]
+#[case::in_the_file(
+    false,
+    "backend: origin ../servers/origin.toml\n",
+    "  origin stop\n  origin continue\n"
+)]
+#[case::in_the_file_and_in_no_step(false, "backend: origin ../servers/origin.toml\n", "")]
+fn failed_case_is_run_again_with_what_stands_behind_its_server(
+    #[case] in_target: bool,
+    #[case] line: &str,
+    #[case] steps: &str,
+) {
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    };
+    let usual = usual();
+    let (proxy, origin) = usual.split_once("[backends.origin]\n").unwrap();
+    let proxy = if in_target { usual.as_str() } else { proxy };
+    write("servers/proxy.toml", proxy);
+    write("servers/origin.toml", origin);
+    let case = format!(
+        "server: ../servers/proxy.toml\n{line}\ncase a\n  clients: alice\n\n  alice connect\n{steps}  \
+         alice send \"hi\\n\"\n  alice expect \"LO\\n\"\n"
+    );
+    write("cases/b.drill", &case);
+    let found = folder.path().join("found/here");
+    sockdrill(&["run", "--artifacts"])
+        .arg(&found)
+        .arg(folder.path().join("cases/b.drill"))
+        .run()
+        .code(1);
+    let file = found.join("b--a.drill");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let named = match in_target {
+        true => "\nserver: ../../servers/proxy.toml\nbackend: origin\n",
+        false => "\nserver: ../../servers/proxy.toml\nbackend: origin ../../servers/origin.toml\n",
+    };
+    assert!(text.contains(named), "{text}");
+    sockdrill(&["fmt", "--check"]).arg(&file).run().code(0);
+    let again = sockdrill(&["run"]).arg(&file).run().code(1);
+    again.prints("LO");
+}
+
 /// nginx says so where nobody stands behind it, and goes on once somebody does again.
 #[test]
 fn nginx_serves_again_once_what_stands_behind_it_does() {
