@@ -12,11 +12,12 @@ use crate::model::limits::{
 use crate::model::profile::Transport;
 use crate::session::blame::{is_of_server, is_told_of_server};
 use crate::session::guests::{Guest, Guests};
+use crate::session::heard::Heard;
 use crate::session::outgoing::{Piece, Pieces, pieces, pieces_of_hello, send_all};
 use crate::session::recorder::Recorder;
 use crate::session::socket::Socket;
 use crate::session::sources::Sources;
-use crate::session::tls::{Heard, Tls};
+use crate::session::tls::Tls;
 use crate::sys::socket::{send_window, tcp_info, unsent_bytes};
 use crate::transcript::event::{ClientEvent, ClientId, What};
 use crate::transcript::fault::Fault;
