@@ -115,6 +115,11 @@ impl Tls {
         }
     }
 
+    /// Whether the server hears nothing more, as it has said, or as it has shown.
+    pub(super) fn is_over_for_server(&self) -> bool {
+        self.stage.get() == Stage::Failed || self.has_heard_all.get()
+    }
+
     /// Lets so many bytes of records go; all, and whatever comes behind them, where no more are held.
     pub(super) fn let_go(&self, bytes: usize, is_last: bool) {
         let waiting = self.outgoing.borrow().len();

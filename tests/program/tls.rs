@@ -216,6 +216,8 @@ fn server_that_answers_early_and_reads_on_is_judged_by_what_it_said() {
             told.prints("alice < close_notify")
                 .prints("alice > fails: Broken pipe");
         }
+        let leaves = format!("{UPLOAD}alice expect \"413 too large\\n\"\nalice close\n");
+        against(&[version, "full"], &leaves).code(0);
         let told = against(
             &[version, "full"],
             &format!("{heard}alice expect \"bye\\n\"\n"),
