@@ -12,11 +12,12 @@ use crate::model::limits::{
 use crate::model::profile::Transport;
 use crate::session::blame::{is_of_server, is_told_of_server};
 use crate::session::guests::{Guest, Guests};
+use crate::session::heard::Heard;
 use crate::session::outgoing::{Piece, Pieces, pieces, pieces_of_hello, send_all};
 use crate::session::recorder::Recorder;
 use crate::session::socket::Socket;
 use crate::session::sources::Sources;
-use crate::session::tls::{Heard, Tls};
+use crate::session::tls::Tls;
 use crate::sys::socket::{send_window, tcp_info, unsent_bytes};
 use crate::transcript::event::{ClientEvent, ClientId, What};
 use crate::transcript::fault::Fault;
@@ -1097,13 +1098,14 @@ impl Client {
         self.recorder.prove(Fault::Vanish, row.is_some(), evidence);
     }
 
-    /// Whether it is to leave although it could have sent more: not where the server has ended the connection or does not
-    /// read on, nor where the client itself does not read, which holds a server up that answers.
+    /// Whether it is to leave although it could have sent more: not where the server has ended the connection, or TLS on it, or does
+    /// not read on, nor where the client itself does not read, which holds a server up that answers.
     fn cuts_itself_short(&self) -> bool {
         self.link.as_ref().is_some_and(|link| {
             let reads = link.mode.now.get() == ReadMode::Free;
             reads
                 && !self.has_written_all()
+                && !self.tls().is_some_and(Tls::is_over_for_server)
                 && !self.recorder.client_states().of(self.id).is_held_up()
         })
     }

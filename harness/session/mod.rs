@@ -12,6 +12,7 @@ mod clients;
 mod ends;
 mod facts;
 mod guests;
+mod heard;
 mod helpers;
 mod idle;
 mod interpreter;

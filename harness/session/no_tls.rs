@@ -1,5 +1,6 @@
 //! What stands in the place of TLS where it is not built in: there is none.
 
+use super::heard::{Heard, Mute};
 use super::socket::Socket;
 use crate::model::action::TlsOptions;
 use crate::transcript::event::ClientEvent;
@@ -11,25 +12,20 @@ use std::cell::Cell;
 #[derive(Debug)]
 pub(super) enum Tls {}
 
-/// What comes of bytes that have come.
-#[derive(Debug)]
-pub(super) enum Heard {
-    /// The text in them.
-    Plain(Vec<u8>),
-    /// What they say of TLS itself.
-    Told(ClientEvent),
-}
-
 impl Tls {
     pub(super) fn begin(_: &TlsOptions) -> Result<(Self, usize), String> {
         Err("this sockdrill was built without its feature `tls`".to_owned())
     }
 
-    pub(super) fn say(&self, _: &[u8], _: bool) -> Option<usize> {
+    pub(super) fn say(&self, _: &[u8], _: bool) -> Result<usize, Errno> {
         match *self {}
     }
 
-    pub(super) fn why_mute(&self) -> &'static str {
+    pub(super) fn mute(&self) -> Option<Mute> {
+        match *self {}
+    }
+
+    pub(super) fn is_over_for_server(&self) -> bool {
         match *self {}
     }
 

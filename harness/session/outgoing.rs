@@ -1,5 +1,6 @@
 //! What a client hands to the kernel at once: a part of what it says, or of the TLS records that say it.
 
+use super::heard::Mute;
 use super::socket::Socket;
 use super::tls::Tls;
 use crate::model::action::TlsOptions;
@@ -42,23 +43,39 @@ pub(super) fn pieces(
     tls: Option<&Tls>,
 ) -> Result<Pieces, &'static str> {
     let data = Arc::new(data.clone());
-    let all = data.length();
     let Some(tls) = tls else {
-        let segments = segmentation.segments(all).into_iter();
-        return Ok(Box::new(segments.map(move |segment| {
-            Piece::of(Passage::part(&data, member, segment))
-        })));
+        return Ok(segments(data, member, segmentation));
     };
-    let text = Passage::part(&data, member, 0..all);
-    if *segmentation == Segmentation::Whole {
-        let may_speak = tls.say(&[], false).is_some();
-        let whole = may_speak.then(|| vec![Piece::of(text)].into_iter());
-        return whole
-            .map(|whole| Box::new(whole) as Pieces)
-            .ok_or_else(|| tls.why_mute());
+    let text = Passage::part(&data, member, 0..data.length());
+    let is_whole = *segmentation == Segmentation::Whole;
+    match tls.mute() {
+        Some(Mute::NotYet(why)) => Err(why),
+        // That nobody would read it is told where it is handed over, as of a stream without TLS.
+        Some(Mute::Over) => Ok(whole(text)),
+        None if is_whole => Ok(whole(text)),
+        None => cut_records(text, segmentation, tls),
     }
+}
+
+/// Segments of data as it is.
+fn segments(data: Arc<Data>, member: u32, segmentation: &Segmentation) -> Pieces {
+    let segments = segmentation.segments(data.length()).into_iter();
+    Box::new(segments.map(move |segment| Piece::of(Passage::part(&data, member, segment))))
+}
+
+/// A text of which records are made while they are sent.
+fn whole(text: Passage) -> Pieces {
+    Box::new(std::iter::once(Piece::of(text)))
+}
+
+/// Segments of the records of a text, of which all are made at once.
+fn cut_records(
+    text: Passage,
+    segmentation: &Segmentation,
+    tls: &Tls,
+) -> Result<Pieces, &'static str> {
     let length = tls.say(&text.bytes(), true);
-    let length = length.ok_or_else(|| tls.why_mute())?;
+    let length = length.map_err(|_| "TLS makes no records of it")?;
     if length == 0 {
         tls.let_go(0, true);
     }
@@ -108,8 +125,7 @@ pub(super) async fn send_all(
         (What::Text(text), None) => send_text(socket, peer, text, transport, count).await,
         (What::Text(text), Some(tls)) => {
             for block in text.blocks(0..text.len()) {
-                // The pieces of something else are in between.
-                tls.say(&block, false).ok_or(Errno::PROTO)?;
+                tls.say(&block, false)?;
                 tls.flush(socket, count).await?;
             }
             Ok(())

@@ -1,6 +1,7 @@
-//! TLS between what a client says and what the kernel is given: no input or output of its own, so that every byte of it can be cut,
-//! paced and left out. Certificates are not verified.
+//! TLS between what a client says and what the kernel is given. Its records wait here until they are let go, so that every byte of
+//! them can be cut, paced and left out; the socket is the client's. Certificates are not verified.
 
+use super::heard::{Heard, Mute};
 use super::socket::Socket;
 use crate::model::action::TlsOptions;
 use crate::transcript::event::ClientEvent;
@@ -49,15 +50,6 @@ enum Stage {
     Failed,
 }
 
-/// What comes of bytes that have come.
-#[derive(Debug)]
-pub(super) enum Heard {
-    /// The text in them.
-    Plain(Vec<u8>),
-    /// What they say of TLS itself.
-    Told(ClientEvent),
-}
-
 /// So much of a text is looked at where it is no TLS.
 const TELLING: usize = 64;
 
@@ -94,25 +86,38 @@ impl Tls {
         Ok((tls, hello))
     }
 
-    /// Makes records of a text; how many bytes they take, or nothing where others are being let go piece by piece.
-    pub(super) fn say(&self, text: &[u8], is_held: bool) -> Option<usize> {
-        if !self.may_speak() {
-            return None;
+    /// Makes records of a text; how many bytes they take.
+    ///
+    /// # Errors
+    /// That of a pipe which nobody reads any more, as the kernel has it, where TLS is over.
+    pub(super) fn say(&self, text: &[u8], is_held: bool) -> Result<usize, Errno> {
+        match self.mute() {
+            Some(Mute::Over) => return Err(Errno::PIPE),
+            Some(Mute::NotYet(_)) => return Err(Errno::PROTO),
+            None => {}
         }
         self.is_held.set(is_held);
         // It is kept in memory, where nothing fails.
         let _ = self.connection.borrow_mut().writer().write_all(text);
-        Some(self.collect())
+        Ok(self.collect())
     }
 
-    /// Why it makes no records of a text.
-    pub(super) fn why_mute(&self) -> &'static str {
+    /// Why it makes no records of a text, where it makes none.
+    pub(super) fn mute(&self) -> Option<Mute> {
         match self.stage.get() {
-            Stage::Handshake => "the TLS handshake is not complete",
-            Stage::Failed => "TLS has failed",
-            Stage::Secured if self.has_said_all.get() => "close_notify has been said",
-            Stage::Secured => "TLS records that are cut into pieces are still being sent",
+            Stage::Handshake => Some(Mute::NotYet("the TLS handshake is not complete")),
+            Stage::Failed => Some(Mute::Over),
+            Stage::Secured if self.has_said_all.get() => Some(Mute::Over),
+            Stage::Secured if self.is_held.get() => Some(Mute::NotYet(
+                "TLS records that are cut into pieces are still being sent",
+            )),
+            Stage::Secured => None,
         }
+    }
+
+    /// Whether the server hears nothing more, as it has said, or as it has shown.
+    pub(super) fn is_over_for_server(&self) -> bool {
+        self.stage.get() == Stage::Failed || self.has_heard_all.get()
     }
 
     /// Lets so many bytes of records go; all, and whatever comes behind them, where no more are held.
@@ -125,13 +130,9 @@ impl Tls {
         });
     }
 
-    fn may_speak(&self) -> bool {
-        self.stage.get() == Stage::Secured && !self.is_held.get() && !self.has_said_all.get()
-    }
-
     /// Says that it has said all, where there is somebody who would understand; whether the kernel has taken it.
     pub(super) fn say_all(&self, socket: &OwnedFd, count: &Cell<u64>) -> bool {
-        if !self.may_speak() {
+        if self.mute().is_some() {
             return false;
         }
         self.has_said_all.set(true);
@@ -237,11 +238,7 @@ impl Tls {
             }
             Ok(_) => {}
             Err(error) => {
-                let where_at = match self.stage.replace(Stage::Failed) {
-                    Stage::Handshake => "the handshake",
-                    Stage::Secured | Stage::Failed => "TLS",
-                };
-                let why = why(&error, where_at, came);
+                let why = why(&error, self.stage.replace(Stage::Failed), came);
                 heard.push(Heard::Told(ClientEvent::TlsFailed(why)));
             }
         }
@@ -304,14 +301,22 @@ fn secured(connection: &ClientConnection) -> ClientEvent {
 }
 
 /// What has failed, in words.
-fn why(error: &Error, where_at: &str, came: &[u8]) -> String {
+fn why(error: &Error, stage: Stage, came: &[u8]) -> String {
+    let where_at = match stage {
+        Stage::Handshake => "the handshake",
+        Stage::Secured | Stage::Failed => "TLS",
+    };
     match error {
         Error::AlertReceived(alert) => {
             format!("the server ended {where_at} with alert `{}`", name(*alert))
         }
+        // Behind the handshake what has come is encrypted, and tells nothing.
+        Error::InvalidMessage(_) if stage != Stage::Handshake => {
+            format!("a record that came cannot be read as TLS: {error}")
+        }
         Error::InvalidMessage(_) => {
             let shown = crate::model::literal::shown(&came[..came.len().min(TELLING)]);
-            format!("what the server said in {where_at} is no TLS: {shown}")
+            format!("what the server said in {where_at} cannot be read as TLS: {shown}")
         }
         error => format!("{where_at} failed: {error}"),
     }
@@ -406,7 +411,7 @@ mod tests {
         assert_eq!(tls.ready.get(), 100);
         tls.connection.borrow_mut().send_close_notify();
         assert_eq!(tls.collect(), 0);
-        assert_eq!(tls.say(b"hello", false), None);
+        assert_eq!(tls.say(b"hello", false), Err(Errno::PROTO));
     }
 
     #[test]
@@ -417,8 +422,9 @@ mod tests {
         let [Heard::Told(ClientEvent::TlsFailed(why))] = heard.as_slice() else {
             panic!("{heard:?}");
         };
-        let said =
-            "what the server said in the handshake is no TLS: \"HTTP/1.1 400 Bad Request\\r\\n\"";
+        let said = "what the server said in the handshake cannot be read as TLS: \"HTTP/1.1 400 Bad Request\\r\\n\"";
         assert_eq!(why, said);
+        assert_eq!(tls.mute(), Some(Mute::Over));
+        assert_eq!(tls.say(b"hello", false), Err(Errno::PIPE));
     }
 }

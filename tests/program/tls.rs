@@ -182,7 +182,7 @@ fn server_that_speaks_no_tls_is_told_with_what_it_said() {
     let steps = "alice connect\nalice start-tls in pieces of 200B\nalice expect secured\n";
     let told = against(&["plain"], steps).code(1);
     told.prints(
-        "alice's TLS handshake was not completed: what the server said in the handshake is no TLS: \"what?\\n\"",
+        "alice's TLS handshake was not completed: what the server said in the handshake cannot be read as TLS: \"what?\\n\"",
     );
     let told = against(&["refuses"], steps).code(1);
     let told = told.prints(
@@ -194,6 +194,61 @@ fn server_that_speaks_no_tls_is_told_with_what_it_said() {
         .lines()
         .find(|line| line.trim().starts_with('!'));
     assert!(marked.unwrap().contains("TLS fails"), "{marked:?}");
+}
+
+/// A client that uploads more than its kernel takes, to a server that reads on once another client comes.
+const UPLOAD: &str = "alice connect
+alice start-tls
+alice expect secured
+alice send text 16MiB seed 1 in the background
+";
+
+#[test]
+fn server_that_answers_early_and_reads_on_is_judged_by_what_it_said() {
+    let heard = format!("{UPLOAD}alice expect \"413 too large\\n\"\nmallory connect\nsettle\n");
+    for version in ["1.2", "1.3"] {
+        for more in [
+            "",
+            "alice send \"more\"\n",
+            "alice send \"more\" cut at 1\n",
+        ] {
+            let told = against(&[version, "full"], &format!("{heard}{more}")).code(0);
+            told.prints("alice < close_notify")
+                .prints("alice > fails: Broken pipe");
+        }
+        let leaves = format!("{UPLOAD}alice expect \"413 too large\\n\"\nalice close\n");
+        against(&[version, "full"], &leaves).code(0);
+        let told = against(
+            &[version, "full"],
+            &format!("{heard}alice expect \"bye\\n\"\n"),
+        );
+        told.code(1).prints("alice expected \"bye\\n\"");
+    }
+}
+
+#[test]
+fn server_that_breaks_tls_amid_an_upload_is_the_one_that_is_blamed() {
+    let steps = format!("{UPLOAD}mallory connect\nsettle\nalice expect \"200 fine\\n\"\n");
+    for version in ["1.2", "1.3"] {
+        let told = against(&[version, "spoils"], &steps).code(1);
+        told.prints("alice * TLS fails: a record that came cannot be read as TLS: ");
+    }
+}
+
+#[test]
+fn who_ends_its_side_amid_an_upload_is_not_kept_from_it_by_this_host() {
+    let steps = "alice connect
+alice start-tls
+alice expect secured
+alice stall
+alice send text 16MiB seed 1 in the background
+alice half-close
+alice read
+alice expect fin or reset within 20s
+";
+    let told = against(&["1.3"], steps);
+    let is_refused = told.stdout.contains("this host refused");
+    told.demand(!is_refused, "it is no refusal of the host");
 }
 
 #[test]
