@@ -135,7 +135,7 @@ else there is means this over TLS:
 | `reset`, `vanish`, `stall`, `read`, `send-urgent` | are what they are without TLS: `read 1B` reads a byte of a record, and who stalls answers no handshake either |
 | `expect "text"`, `never`, `silence`, captures | are about text. What TLS says by itself, such as session tickets, is no text |
 | `expect taken`, `held-back`, `all bytes first` | are about all bytes, those of records too |
-| `expect fin` | is about the connection. A `close_notify` of the server is shown in the transcript, is answered by one at once (RFC 5246, section 7.2.1), and is no end: what is sent after it fails as in a pipe that nobody reads; a FIN without it is a FIN, and the transcript tells that there was none |
+| `expect fin` | is about the connection. A `close_notify` of the server is shown in the transcript, is no end, and is answered by one where no FIN follows it (RFC 5246, section 7.2.1): what is sent after that fails as in a pipe that nobody reads; a FIN without it is a FIN, and the transcript tells that there was none |
 
 An alert of the server, and whatever else makes TLS fail, breaks each expectation of text, and of `secured`, with what was seen. It is TLS 1.2 or
 1.3, as the server chooses; the transcript has the version, the cipher suite and the protocol that both speak inside. **Certificates are

@@ -7,7 +7,7 @@ use crate::model::address::Address;
 use crate::model::data::{Data, Segmentation};
 use crate::model::expectation::End;
 use crate::model::limits::{
-    DELAY_WORTH_RECORDING, LOOK_EVERY, LOOK_SOON, SEND_WITHIN, TAKEN_WITHIN,
+    DELAY_WORTH_RECORDING, LOOK_EVERY, LOOK_SOON, SEND_WITHIN, SILENCE, TAKEN_WITHIN,
 };
 use crate::model::profile::Transport;
 use crate::session::blame::{is_of_server, is_told_of_server};
@@ -491,7 +491,7 @@ impl Client {
                 // What another host's server has taken nobody sees.
                 let is_taken = self.is_far || has_been_taken || self.is_taken();
                 let is_over = is_taken && self.has_been_told(link) || self.has_ended();
-                self.has_written_all() && is_over
+                self.has_written_all() && is_over && !self.owes_an_end()
             }
             None => true,
         }
@@ -801,7 +801,8 @@ impl Client {
         let Some(link) = &self.link else {
             return true;
         };
-        if !self.has_written_all() || link.mode.now.get() == ReadMode::Stalled {
+        let says_more = !self.has_written_all() || self.owes_an_end();
+        if says_more || link.mode.now.get() == ReadMode::Stalled {
             return false;
         }
         let is_drained = match self.transport {
@@ -832,7 +833,12 @@ impl Client {
 
     /// Whether it writes nothing more by itself before it goes on to its next step.
     pub(crate) fn has_said_all(&self) -> bool {
-        self.link.as_ref().is_none_or(has_said_all)
+        self.link.as_ref().is_none_or(has_said_all) && !self.owes_an_end()
+    }
+
+    /// Whether it will say by itself that it has said all.
+    fn owes_an_end(&self) -> bool {
+        self.tls().is_some_and(Tls::owes_an_end) && !self.has_ended()
     }
 
     /// Its own address, where it has one.
@@ -1360,6 +1366,7 @@ impl Driver {
             // A change of the rate takes effect before the next byte.
             () = self.mode.changed.notified() => return Some(()),
             () = self.say_rest() => return Some(()),
+            () = self.answer_the_end() => return Some(()),
         };
         let attempt = READ_INTO.with_borrow_mut(|buffer| {
             let buffer = &mut buffer[..most];
@@ -1384,6 +1391,19 @@ impl Driver {
         }
     }
 
+    /// Says that it has said all to a server that has said so, and ends the connection no further in that time. Said at once it would
+    /// come to many a server between its last word and its close(2), which resets a connection with bytes unread (tcp(7)).
+    async fn answer_the_end(&self) {
+        let tls = self.tls.get().filter(|tls| tls.owes_an_end());
+        let Some(tls) = tls else {
+            return std::future::pending().await;
+        };
+        tokio::time::sleep(SILENCE).await;
+        if tls.has_nothing_to_say() && tls.say_all(self.socket.get_ref(), &self.sent) {
+            self.record(ClientEvent::SaidAll);
+        }
+    }
+
     /// Says the rest of what TLS says by itself, where there is some: the kernel did not take it at once.
     async fn say_rest(&self) {
         let tls = self.tls.get().filter(|tls| tls.needs_a_hand());
@@ -1398,9 +1418,16 @@ impl Driver {
     }
 
     fn end(&self, end: End) {
-        if let Some(tls) = self.tls.get() {
-            self.record(tls.over(end == End::Fin));
+        let Some(tls) = self.tls.get() else {
+            return self.record(ClientEvent::Ended(end));
+        };
+        // The kernel resets what is closed with bytes unread, and those are our answer to the end of all that was to be said.
+        let is_answered = end == End::Reset && tls.has_answered_the_end();
+        if is_answered {
+            self.record(ClientEvent::AnswerUnread);
         }
+        let end = if is_answered { End::Fin } else { end };
+        self.record(tls.over(end == End::Fin));
         self.record(ClientEvent::Ended(end));
     }
 

@@ -29,6 +29,18 @@ impl Tls {
         match *self {}
     }
 
+    pub(super) fn owes_an_end(&self) -> bool {
+        match *self {}
+    }
+
+    pub(super) fn has_answered_the_end(&self) -> bool {
+        match *self {}
+    }
+
+    pub(super) fn has_nothing_to_say(&self) -> bool {
+        match *self {}
+    }
+
     pub(super) fn let_go(&self, _: usize, _: bool) {
         match *self {}
     }

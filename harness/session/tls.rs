@@ -120,6 +120,21 @@ impl Tls {
         self.stage.get() == Stage::Failed || self.has_heard_all.get()
     }
 
+    /// Whether the server has said that it has said all, and may wait to hear the same (RFC 5246, section 7.2.1).
+    pub(super) fn owes_an_end(&self) -> bool {
+        self.has_heard_all.get() && !self.has_said_all.get() && self.stage.get() == Stage::Secured
+    }
+
+    /// Whether both have said that they have said all.
+    pub(super) fn has_answered_the_end(&self) -> bool {
+        self.has_heard_all.get() && self.has_said_all.get()
+    }
+
+    /// Whether nobody is at it to say more.
+    pub(super) fn has_nothing_to_say(&self) -> bool {
+        self.hands.get() == 0 && self.outgoing.borrow().is_empty()
+    }
+
     /// Lets so many bytes of records go; all, and whatever comes behind them, where no more are held.
     pub(super) fn let_go(&self, bytes: usize, is_last: bool) {
         let waiting = self.outgoing.borrow().len();
@@ -210,10 +225,6 @@ impl Tls {
         if self.needs_a_hand() {
             // Where the kernel takes no more, who reads goes on with it.
             let _ = self.write(socket, count);
-        }
-        // Who has said that it has said all may wait to hear the same (RFC 5246, section 7.2.1).
-        if self.has_heard_all.get() && self.say_all(socket, count) {
-            heard.push(Heard::Told(ClientEvent::SaidAll));
         }
         heard
     }

@@ -309,6 +309,7 @@ impl ClientState {
             | ClientEvent::SentPart(_)
             | ClientEvent::SentWithoutSource(_)
             | ClientEvent::SaidAll
+            | ClientEvent::AnswerUnread
             | ClientEvent::HeardAll
             | ClientEvent::Stalled
             | ClientEvent::Late(_)

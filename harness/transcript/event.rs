@@ -186,6 +186,8 @@ pub(crate) enum ClientEvent {
     TlsFailed(String),
     /// It said that it has said all (`close_notify`, RFC 8446, section 6.1).
     SaidAll,
+    /// The server has closed with our answer to its `close_notify` unread, which resets a connection that is over for both.
+    AnswerUnread,
     /// The server said so.
     HeardAll,
     /// The connection that spoke TLS has ended.
@@ -1086,6 +1088,9 @@ impl fmt::Display for ClientEvent {
             }
             Self::TlsFailed(why) => write!(f, "* TLS fails: {why}"),
             Self::SaidAll => f.write_str("> close_notify"),
+            Self::AnswerUnread => f.write_str(
+                "* is reset by the server's kernel: it has closed with our close_notify unread, behind its own",
+            ),
             Self::HeardAll => f.write_str("< close_notify"),
             Self::TlsOver { came_bytes, is_cut } => {
                 write!(f, "* {came_bytes} bytes have come since TLS began")?;

@@ -265,3 +265,22 @@ fn reproducer_says_that_it_speaks_no_tls() {
     let run = sockdrill(&["repro"]).arg(file).run().code(2);
     run.complains("a reproducer cannot say `alice start-tls");
 }
+
+/// Who closes behind its close_notify may find our answer there, unread; the kernel then resets what is over.
+#[test]
+fn server_that_goes_with_our_last_word_unread_has_ended_in_order() {
+    let steps = "alice connect
+alice start-tls
+alice expect secured
+alice send \"hello\\n\"
+alice expect \"HELLO\\n\"
+alice send \"BYE\\n\"
+alice expect fin, all bytes first
+";
+    for version in ["1.2", "1.3"] {
+        against(&[version, "goes"], steps)
+            .code(0)
+            .prints("alice > close_notify")
+            .prints("it has closed with our close_notify unread");
+    }
+}
