@@ -125,10 +125,15 @@ impl Backend {
             .unwrap_or_default()
     }
 
+    /// Whether none of its processes runs any more.
+    pub(crate) fn has_no_process(&self) -> bool {
+        self.processes().iter().all(Process::is_zombie)
+    }
+
     /// Whether its first process has ended, and none is left: one that goes into the background has others.
     pub(crate) fn has_ended(&self) -> bool {
         let first = self.server.as_ref().and_then(Server::exit);
-        first.is_some() && self.processes().iter().all(Process::is_zombie)
+        first.is_some() && self.has_no_process()
     }
 
     /// What it has made of its time so far.

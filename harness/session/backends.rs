@@ -116,6 +116,23 @@ impl Session<'_> {
         }
     }
 
+    /// Lets backends come to rest, or to the end that one of them is on its way to.
+    pub(super) async fn settle_backends(&self) {
+        if self.observer.backends.iter().next().is_none() {
+            return;
+        }
+        self.observer.settle(&self.clients).await;
+        let gone = self
+            .observer
+            .backends
+            .iter()
+            .filter(|backend| backend.has_no_process());
+        for process in gone.filter_map(Backend::server).filter_map(Server::process) {
+            // Who has waited for it has yet to say so.
+            let _ = tokio::time::timeout(STEP_WITHIN, process.ended()).await;
+        }
+    }
+
     /// Whether a backend ends within the time that any step has.
     async fn has_ended_in_time(&self, name: &str) -> bool {
         let Some(backend) = self.observer.backends.find(name) else {

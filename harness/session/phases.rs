@@ -191,6 +191,7 @@ impl<'a> Session<'a> {
                 }
                 if moment == Moment::After {
                     // What is known by now is judged; what comes later is of repeats.
+                    self.settle_backends().await;
                     self.observer.prove_backends();
                     self.observer.record_room();
                 }

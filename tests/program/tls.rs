@@ -213,8 +213,12 @@ fn server_that_answers_early_and_reads_on_is_judged_by_what_it_said() {
             "alice send \"more\" cut at 1\n",
         ] {
             let told = against(&[version, "full"], &format!("{heard}{more}")).code(0);
-            told.prints("alice < close_notify")
-                .prints("alice > fails: Broken pipe");
+            let told = told.prints("alice < close_notify");
+            // It reads all that was under way when it said so, and hears an end of that.
+            told.prints(match more {
+                "" => "alice > close_notify",
+                _ => "alice > fails: Broken pipe",
+            });
         }
         let leaves = format!("{UPLOAD}alice expect \"413 too large\\n\"\nalice close\n");
         against(&[version, "full"], &leaves).code(0);
