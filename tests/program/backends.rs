@@ -49,9 +49,9 @@ fn what_the_backend_was_not_asked_for_is_held_against_the_server() {
 #[test]
 fn backend_that_ends_by_itself_proves_nothing_and_says_why() {
     let steps = "  alice send \"END\\n\"\n  alice expect \"GONE\\n\"\n";
-    run(&usual(), steps)
-        .prints("inconclusive  a::a")
-        .prints("exited with status 1, and nobody had told it to end; its last output: out of ideas");
+    run(&usual(), steps).prints("inconclusive  a::a").prints(
+        "exited with status 1, and nobody had told it to end; its last output: out of ideas",
+    );
 }
 
 #[test]
