@@ -302,7 +302,8 @@ impl Need {
     pub(crate) const ANSWERS_AGAIN: Self = Self {
         word: "answers again",
         met: |subject| subject.answers_again,
-        reason: "that an exchange can be made again (once = false) is not promised, and was not so when it was tried",
+        reason: "that an exchange can be made again (once = false) is not promised, and was not seen: it is tried where \
+                 after-exchange = \"stays-open\" is promised",
     };
 
     /// The promise that the last exchange can be made again on the same connection.

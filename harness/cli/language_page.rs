@@ -90,6 +90,7 @@ case a session is told to one client alone
 ```
 
 Where a server has the choice, several ways are written, and the first that fits is taken, a later one where no earlier one can come any more: `alice expect "400{any}\r\n" or fin or reset`.
+A name has a value below where each of the ways captures it.
 An end that stands beside others is met where nothing else has come before it. `, all bytes first` asks the same of ends that stand alone, and that
 none is lost to a reset. `after 200ms` is the time before which it must not come, `within 1s` the one by which it must.
 

@@ -1,6 +1,7 @@
 //! What has failed in earlier runs of a project and has not passed since, for `--last-failed`.
 
 use super::output::say_aside;
+use crate::drill::{DrillFile, DrillText};
 use crate::judge::{Doubt, Verdict};
 use crate::launch::{Project, Target};
 use crate::model::error::Error;
@@ -9,7 +10,7 @@ use crate::report::data::{CheckResult, Outcome, Report};
 use crate::runner::CaseRun;
 use rustix::fs::{FlockOperation, flock};
 use serde::{Deserialize, Serialize};
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{self, File};
 use std::io::Write;
 use std::os::unix::ffi::OsStrExt;
@@ -36,14 +37,45 @@ pub(super) struct LastRun {
     kept: Kept,
 }
 
-impl Failed {
-    /// Whether it can still be tried: of a case, whether its file is there.
-    fn is_there(&self) -> bool {
-        match self {
-            Self::Case { file, .. } => file.is_file(),
-            Self::Check { .. } => true,
+/// What files are seen to hold by now.
+#[derive(Default)]
+struct Seen(BTreeMap<PathBuf, Names>);
+
+/// The cases of a file by their names.
+enum Names {
+    /// It is gone, and they with it.
+    Gone,
+    /// It cannot be read, as while it is being written.
+    Unknown,
+    /// It has these.
+    These(BTreeSet<String>),
+}
+
+impl Seen {
+    /// Whether something can still be tried: of a case, whether its file is there and has it.
+    fn has(&mut self, failed: &Failed) -> bool {
+        let Failed::Case { file, case } = failed else {
+            return true;
+        };
+        let names = self.0.entry(file.clone());
+        match names.or_insert_with(|| names_in(file)) {
+            Names::Gone => false,
+            Names::Unknown => true,
+            Names::These(names) => names.contains(case),
         }
     }
+}
+
+fn names_in(file: &Path) -> Names {
+    if !file.is_file() {
+        return Names::Gone;
+    }
+    let parsed = DrillText::read_found(file).and_then(|text| text.parsed(None));
+    let names = |file: DrillFile| {
+        let cases = file.cases.into_iter();
+        cases.map(|case| case.scenario.name).collect()
+    };
+    parsed.map_or(Names::Unknown, |file| Names::These(names(file)))
 }
 
 /// The file.
@@ -66,9 +98,10 @@ impl Kept {
         })
     }
 
-    /// The same without the cases of files that are gone.
+    /// The same without the cases that are gone, alone or with their files.
     fn without_the_gone(mut self) -> Self {
-        self.failed.retain(Failed::is_there);
+        let mut seen = Seen::default();
+        self.failed.retain(|failed| seen.has(failed));
         self
     }
 }
@@ -319,6 +352,29 @@ mod tests {
         let reason = String::new();
         let not_run = Verdict::Inconclusive(Doubt::CouldNotRun { reason });
         assert_eq!(fails(&result(not_run)), Some(true));
+    }
+
+    #[test]
+    fn case_that_its_file_has_no_more_is_forgotten() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("a.drill");
+        let of = |name: &str| of_case(&file.to_string_lossy(), name);
+        let left = |text: &str| {
+            fs::write(&file, text).unwrap();
+            let failed = BTreeSet::from([of("one"), of("two")]);
+            let kept = Kept {
+                folder: folder.path().to_owned(),
+                failed,
+            };
+            kept.without_the_gone().failed
+        };
+        let case = |name: &str| format!("case {name}\n  clients: a\n\n  a connect\n");
+        let both = BTreeSet::from([of("one"), of("two")]);
+        assert_eq!(left(&(case("one") + "\n" + &case("two"))), both);
+        assert_eq!(left(&case("one")), BTreeSet::from([of("one")]));
+        assert!(left(&case("another")).is_empty());
+        // A file with a mistake may have it again.
+        assert_eq!(left("case one\n  a conect\n"), both);
     }
 
     #[test]

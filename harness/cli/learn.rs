@@ -1,6 +1,7 @@
 //! `sockdrill learn`: a target file from what a client says to a server.
 
 use super::arguments::{LearnArgs, PairArgs};
+use super::destination::Destination;
 use super::output::{say, say_aside, write, write_new};
 use super::signals::interrupt;
 use super::target::commanded;
@@ -66,7 +67,7 @@ fn check_command(file: &Path, pair: &PairArgs) -> String {
 pub(super) fn free_to_write(file: &Path, force: bool) -> Result<(), Error> {
     match file.exists() && !force {
         true => Err(is_there_already(file)),
-        false => Ok(()),
+        false => Destination::of("output", file).tried_as_file(),
     }
 }
 

@@ -12,7 +12,7 @@ const EXIT_STATUS: &[(&str, &str)] = &[
     ("2", "The command line, a profile or a scenario is wrong."),
     (
         "3",
-        "sockdrill or a server could not run, or too little was concluded.",
+        "sockdrill or a server could not run, a file could not be read or written, or too little was concluded.",
     ),
     ("4", "Nothing was selected."),
     (

@@ -1,6 +1,7 @@
 //! `sockdrill repro`: a scenario as a Python program.
 
 use super::arguments::ReproArgs;
+use super::destination::Destination;
 use super::layers::Layers;
 use super::output::{say, warn, write};
 use crate::foreign::LINE;
@@ -24,6 +25,9 @@ pub(super) fn repro(arguments: ReproArgs, layers: &Layers) -> Result<ExitCode, E
             "{} is a folder, and a program is made of a file",
             arguments.file
         )));
+    }
+    if let Some(path) = &arguments.output {
+        Destination::of("output", path).tried_as_file()?;
     }
     let cases = runner::cases_of(&arguments.file, &given)?;
     let Some(first) = cases.first() else {

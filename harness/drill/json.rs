@@ -13,10 +13,14 @@ use crate::model::error::Error;
 use crate::model::invariant::Invariant;
 use crate::model::literal::Shown;
 use crate::model::scenario::{ClientGroup, Line, Step, Waiver};
+use crate::model::spelling::meant_in;
 use serde::{Deserialize, Serialize};
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object such as {\"server\": \"echo\", \"cases\": […]}"
+)]
 struct RawFile {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     server: Option<String>,
@@ -41,7 +45,10 @@ struct RawFile {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object such as {\"name\": \"origin\"}"
+)]
 struct RawBackend {
     name: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,14 +56,17 @@ struct RawBackend {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object such as {\"name\": \"hello\", \"data\": \"\\\"hi\\\"\"}"
+)]
 struct RawPayload {
     name: String,
     data: String,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "an object such as {\"steps\": […]}")]
 struct RawSetup {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     clients: Vec<String>,
@@ -66,13 +76,19 @@ struct RawSetup {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object such as {\"fail\": \"REASON\"}"
+)]
 struct RawExpected {
     fail: String,
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object such as {\"name\": \"one\", \"steps\": […]}"
+)]
 struct RawCase {
     name: String,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -91,7 +107,10 @@ struct RawCase {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object such as {\"invariant\": \"memory\", \"reason\": \"REASON\"}"
+)]
 struct RawWaiver {
     invariant: Invariant,
     reason: String,
@@ -108,7 +127,10 @@ enum RawStep {
 }
 
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(
+    deny_unknown_fields,
+    expecting = "an object such as {\"repeat\": 3, \"steps\": […]}"
+)]
 struct RawBlock {
     repeat: u32,
     steps: Vec<RawStep>,
@@ -438,5 +460,6 @@ fn malformed(name: &str, text: &str, error: &serde_json::Error) -> Error {
     // The place is shown by the caret.
     let message = message.split(" at line ").next().unwrap_or_default();
     let span = at..at + wrong.len_utf8().min(line.len());
+    let message = format!("{message}{}", meant_in(message));
     Diagnostic::new(span, message).at(place).into()
 }

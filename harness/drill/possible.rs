@@ -8,7 +8,7 @@ use crate::model::profile::Transport;
 use crate::model::scenario::{Line, Scenario, Step};
 use crate::model::server_action::{ServerAction, Signal};
 use crate::model::spelling::nearest;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// A step that cannot happen.
@@ -44,6 +44,7 @@ pub(super) fn first_impossible(scenario: &Scenario, over: Option<Transport>) -> 
         has_streams: over.is_some_and(|transport| !transport.is_datagram()),
         has_datagrams: over.is_some_and(Transport::is_datagram),
         captured: BTreeMap::new(),
+        in_some_ways: BTreeSet::new(),
     };
     walk(scenario, &scenario.lines, 0, &mut state).err()
 }
@@ -64,6 +65,8 @@ struct State {
     has_datagrams: bool,
     /// The variables that have a value, and the crowd each of which has one of its own.
     captured: BTreeMap<String, Option<usize>>,
+    /// Those that only some of several ways capture.
+    in_some_ways: BTreeSet<String>,
 }
 
 /// What a client, or each of a crowd, has come to by its own doing; what the server makes of it is known only when it is
@@ -409,6 +412,11 @@ impl State {
         let captures = action
             .awaited()
             .map_or_else(Vec::new, Expectation::captures);
+        let in_some_ways = action
+            .awaited()
+            .map_or_else(Vec::new, Expectation::captures_in_some_ways);
+        self.in_some_ways
+            .extend(in_some_ways.into_iter().map(str::to_owned));
         for name in captures {
             self.captured
                 .insert(name.to_owned(), is_crowd.then_some(who));
@@ -418,6 +426,14 @@ impl State {
 
     /// What is said of a variable that has no value.
     fn unknown(&self, name: &str) -> (String, String) {
+        if self.in_some_ways.contains(name) {
+            return (
+                format!("{{{name}}} need not have a value here"),
+                format!(
+                    "each of the ways above that `or` divides has to capture it: write {{{name}:REGEX}} in all of them"
+                ),
+            );
+        }
         let known: Vec<_> = self.captured.keys().map(String::as_str).collect();
         let all = [known.as_slice(), &["any", "line"]].concat();
         let label = match nearest(name, all) {

@@ -609,6 +609,29 @@ const WRONG_LINES: &[(&str, usize, &[&str])] = &[
 ];
 
 #[test]
+fn mistake_of_json_is_told_in_words_of_the_file() {
+    let told = |text: &str| {
+        let error = DrillFile::from_json("a.json", text).unwrap_err();
+        error.to_string()
+    };
+    let kind = told(r#"{"cases": [{"name": "c", "expected": 7, "steps": []}]}"#);
+    assert!(kind.contains(r#"{"fail": "REASON"}"#), "{kind}");
+    for text in [
+        "7",
+        r#"{"cases": [7]}"#,
+        r#"{"setup": 7}"#,
+        r#"{"payloads": [7]}"#,
+        r#"{"backends": [7]}"#,
+        r#"{"cases": [{"name": "c", "waive": [7], "steps": []}]}"#,
+    ] {
+        let kind = told(text);
+        assert!(!kind.contains("Raw") && !kind.contains("struct"), "{kind}");
+    }
+    let slip = told(r#"{"cases": [{"name": "c", "step": []}]}"#);
+    assert!(slip.contains("did you mean `steps`?"), "{slip}");
+}
+
+#[test]
 fn every_mistake_is_pointed_at_with_what_to_write() {
     for (line, column, fragments) in WRONG_LINES {
         let text = format!("case c\n  clients: alice\n  {line}\n");
@@ -1974,7 +1997,11 @@ fn variable_without_a_value_is_pointed_at() {
         "{of_crowd}"
     );
     let either = told("  alice expect \"{a:x}\" or \"y\"\n  alice send \"{a}\"\n");
-    assert!(either.contains("{a} has no value here"), "{either}");
+    assert!(
+        either.contains("{a} need not have a value here")
+            && either.contains("each of the ways above"),
+        "{either}"
+    );
     let cut = told(&format!("{captured}  alice send \"ab{{sid}}c\" cut at 3\n"));
     assert!(cut.contains("the data is not cut there"), "{cut}");
     parse(

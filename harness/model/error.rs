@@ -231,7 +231,7 @@ pub enum ExitCode {
     Failed = 1,
     /// The command line, a profile or a scenario is wrong.
     Usage = 2,
-    /// The harness or a server could not run, or too little was concluded.
+    /// The harness or a server could not run, a file could not be read or written, or too little was concluded.
     CouldNotRun = 3,
     /// Nothing was selected.
     NothingSelected = 4,

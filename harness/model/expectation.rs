@@ -167,6 +167,19 @@ impl Expectation {
         }
     }
 
+    /// The variables that only some of its ways capture.
+    pub(crate) fn captures_in_some_ways(&self) -> Vec<&str> {
+        match self {
+            Self::OneOf(all) => {
+                let sure = self.captures();
+                let ways = all.iter().flat_map(Self::captures);
+                ways.filter(|name| !sure.contains(name)).collect()
+            }
+            Self::NotBefore { what, .. } => what.captures_in_some_ways(),
+            _ => Vec::new(),
+        }
+    }
+
     /// Whether nothing but what comes next tells where it ends, or where one of its ways does.
     pub(crate) fn is_open(&self) -> bool {
         match self {

@@ -29,14 +29,19 @@ pub(crate) fn did_you_mean<'a>(word: &str, known: impl IntoIterator<Item = &'a s
 
 /// What is wrong in a TOML text, with what was most likely meant by a word that there is not.
 pub(crate) fn toml_mistake(error: &toml::de::Error) -> String {
-    let message = error.message();
+    let meant = meant_in(error.message());
+    format!("{}{meant}", error.to_string().trim())
+}
+
+/// `; did you mean ...?`, where serde tells of a word that there is not, and a known one is close.
+pub(crate) fn meant_in(message: &str) -> String {
     // serde tells it so, and each word in backquotes.
     let is_unknown = ["unknown field", "unknown variant"]
         .iter()
         .any(|kind| message.starts_with(kind));
     let mut words = message.split('`').skip(1).step_by(2).filter(|_| is_unknown);
     let meant = words.next().map(|word| did_you_mean(word, words));
-    format!("{}{}", error.to_string().trim(), meant.unwrap_or_default())
+    meant.unwrap_or_default()
 }
 
 #[cfg(test)]

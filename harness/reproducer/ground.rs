@@ -21,6 +21,16 @@ impl Ground {
         }
     }
 
+    /// What the server is reached over.
+    pub(super) fn transport(self) -> Transport {
+        match (self.local, self.datagram) {
+            (true, true) => Transport::UnixDatagram,
+            (true, false) => Transport::Unix,
+            (false, true) => Transport::Udp,
+            (false, false) => Transport::Tcp,
+        }
+    }
+
     /// The function that finds where the server listens.
     pub(super) fn find(self) -> &'static str {
         match (self.local, self.datagram) {

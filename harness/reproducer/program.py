@@ -38,6 +38,23 @@ class Unable(Exception):
     """This program could not do its part."""
 
 
+def time_for(within):
+    """Return how long to wait; where no limit is written, far longer."""
+    return LOOK_ON_FOR if within is None else within
+
+
+def not_in_time(within, what):
+    """Return what it means that something has not come in time.
+
+    Where no limit is written, it may come yet, and nothing is proven.
+    """
+    if within is None:
+        return Unable(
+            f"{what}, which proves nothing where no limit is written"
+        )
+    return Broken(what)
+
+
 class Required:
     """What must hold for the case to show anything."""
 
@@ -295,11 +312,21 @@ class Server:
                 how = in_words(ended)
                 raise Unable(f"the server {how} before it listened")
             if time.monotonic() > deadline:
-                raise Unable(f"no listener within {READY_WITHIN:g} s")
+                raise Unable(self.no_listener())
             time.sleep(0.02)
             self.address = self.find(self)
         self.may_end = False
         self.signals = set()
+
+    def no_listener(self):
+        """Return what is said of a server that is not seen to listen."""
+        kinds = {"find_udp": "UDP", "find_path": "a Unix socket"}
+        kind = kinds.get(self.find.__name__, "TCP")
+        return (
+            f"no listener on {kind} within {READY_WITHIN:g} s; where it "
+            "speaks over another transport, have this program written anew "
+            "with --speaks, or of a target file that says `transport`"
+        )
 
     def start_again(self, **streams):
         """Start the server where it ran before."""
@@ -566,32 +593,34 @@ class Server:
 
     def wait_for(self, holds, within, otherwise):
         """Wait until `holds()`; the server is broken if it does not."""
-        deadline = time.monotonic() + within
+        limit = time_for(within)
+        deadline = time.monotonic() + limit
         while not holds():
             if time.monotonic() > deadline:
-                raise Broken(f"{otherwise} within {within:g} s")
+                raise not_in_time(within, f"{otherwise} within {limit:g} s")
             time.sleep(0.005)
 
-    def expect_exit(self, status=None, within=STEP_WITHIN):
+    def expect_exit(self, status=None, within=None):
         """Expect the first process to end, with this status if any."""
         self.may_end = True
+        limit = time_for(within)
         try:
-            ended = self.process.wait(within)
+            ended = self.process.wait(limit)
         except subprocess.TimeoutExpired:
-            raise Broken(
-                f"the server did not exit within {within:g} s"
+            raise not_in_time(
+                within, f"the server did not exit within {limit:g} s"
             ) from None
         if self.is_violent(ended) or status not in (None, ended):
             raise Broken(f"the server {in_words(ended)}")
 
-    def expect_output(self, text, within=STEP_WITHIN):
+    def expect_output(self, text, within=None):
         """Expect the server to print this, or to have done so."""
         self.wait_for(
             lambda: text in self.output, within,
             f"the server did not print {shown(text)}"
         )
 
-    def expect_gone(self, within=STEP_WITHIN):
+    def expect_gone(self, within=None):
         """Expect nothing of the server to be left, nor its path."""
         self.may_end = True
 
@@ -608,7 +637,7 @@ class Server:
         return sum(row.queue for row in rows("tcp", "tcp6")
                    if row.state == LISTEN and row.port == self.address[1])
 
-    def expect_accept_queue(self, length, within=STEP_WITHIN):
+    def expect_accept_queue(self, length, within=None):
         """Expect this many connections to wait to be accepted."""
         self.wait_for(
             lambda: self.listener_queue() == length, within,
@@ -627,7 +656,7 @@ class Server:
             limits += dump_of_listeners(head + body, self.address[1])
         return min(limits, default=None)
 
-    def expect_backlog(self, limit, within=STEP_WITHIN):
+    def expect_backlog(self, limit, within=None):
         """Expect the accept queue to be limited to this many."""
         if self.listener_limit() != limit:
             raise Broken(
@@ -654,30 +683,30 @@ class Server:
         return sum(row.state == state and row.port == self.address[1]
                    for row in rows("tcp", "tcp6"))
 
-    def expect_time_wait(self, within=STEP_WITHIN):
+    def expect_time_wait(self, within=None):
         """Expect a connection in TIME_WAIT on the server's side."""
         self.wait_for(
             lambda: self.count_in_state(TIME_WAIT) > 0, within,
             "no connection of the server came to TIME_WAIT"
         )
 
-    def expect_no_time_wait(self, within=STEP_WITHIN):
+    def expect_no_time_wait(self, within=None):
         """Expect no connection in TIME_WAIT on the server's side."""
         self.wait_for(
             lambda: self.count_in_state(TIME_WAIT) == 0, within,
             "the server did not get rid of TIME_WAIT"
         )
 
-    def expect_no_close_wait(self, within=STEP_WITHIN):
+    def expect_no_close_wait(self, within=None):
         """Expect the server to have closed what its clients have left."""
         self.wait_for(
             lambda: self.count_in_state(CLOSE_WAIT) == 0, within,
             "the server did not close connections that clients have left"
         )
 
-    def expect_rest(self, within=STEP_WITHIN):
+    def expect_rest(self, within=None):
         """Expect every process to sleep and to use no processor."""
-        deadline = time.monotonic() + within
+        deadline = time.monotonic() + time_for(within)
         while True:
             before = sum(ticks for _, _, ticks in self.tree())
             time.sleep(0.25)
@@ -687,7 +716,8 @@ class Server:
                 return
             if time.monotonic() > deadline:
                 percent = used * 100 // (os.sysconf("SC_CLK_TCK") // 4)
-                raise Broken(
+                raise not_in_time(
+                    within,
                     f"the server does not rest: {percent} % of a processor"
                 )
 
@@ -716,7 +746,7 @@ class Server:
             except ProcessLookupError:
                 pass
 
-    def expect_descriptor(self, least, within=STEP_WITHIN):
+    def expect_descriptor(self, least, within=None):
         """Expect a process to have an open file of this number."""
         self.wait_for(
             lambda: any(max(descriptors(process[0]), default=0) >= least
@@ -724,7 +754,7 @@ class Server:
             f"no process has descriptor {least}"
         )
 
-    def expect_out_of_files(self, within=STEP_WITHIN):
+    def expect_out_of_files(self, within=None):
         """Expect a process that has all the files that it may have."""
         def is_out():
             return any(
@@ -814,6 +844,15 @@ def shown(data):
     return f"{data[:24]!r} ... {data[-8:]!r} ({len(data)} bytes)"
 
 
+def with_holes(parts, lines):
+    """Return a text as a person reads it, with the holes in it."""
+    words = [shown(parts[0])] if parts[0] or len(parts) == 1 else []
+    for number, part in enumerate(parts[1:], 1):
+        words.append("{line}" if number in lines else "{any}")
+        words += [shown(part)] if part else []
+    return " ".join(words)
+
+
 def ready(waiting, timeout=None):
     """Wait for events of sockets; return those that have some."""
     poll = select.poll()
@@ -828,10 +867,11 @@ def ready(waiting, timeout=None):
 class Client:
     """A client, which reads all the time unless it stalls."""
 
-    def __init__(self, server, name, member=0):
+    def __init__(self, server, name, member=None):
         self.server = server
-        self.name = name
-        self.member = member
+        self.name = name if member is None else f"{name}[{member}]"
+        self.member = member or 0
+        self.group = name
         self.news = threading.Condition()
         self.socket = None
         self.local = None
@@ -1196,15 +1236,17 @@ class Client:
 
     def wait_for(self, seen, within, wanted):
         """Wait until `seen()` is true, and return what it is."""
-        deadline = time.monotonic() + within
+        limit = time_for(within)
+        deadline = time.monotonic() + limit
         with self.news:
             while not (found := seen()):
-                if within == STEP_WITHIN:
+                if within in (None, STEP_WITHIN):
                     # Who still speaks, or gets what is wanted, has time.
-                    deadline = max(deadline, self.due + within)
+                    deadline = max(deadline, self.due + limit)
                 if time.monotonic() > deadline:
-                    raise Broken(
-                        f"{self.name} waited {within:g} s for {wanted} "
+                    raise not_in_time(
+                        within,
+                        f"{self.name} waited {limit:g} s for {wanted} "
                         f"and got {self.so_far()}"
                     )
                 self.news.wait(0.01)
@@ -1248,12 +1290,12 @@ class Client:
         over = self.end or not self.may_be_unasked(0)
         return bool(self.datagrams or self.stream and over)
 
-    def expect_bytes(self, *parts, lines=(), within=STEP_WITHIN):
+    def expect_bytes(self, *parts, lines=(), within=None):
         """Expect bytes next; between parts may stand any others.
 
         Before the parts whose numbers are among `lines` stands no newline.
         """
-        wanted = " ... ".join(map(shown, parts))
+        wanted = with_holes(parts, lines)
         used = right = 0
 
         def seen():
@@ -1296,14 +1338,14 @@ class Client:
         with self.news:
             del self.stream[:used]
 
-    def expect_one_of(self, *ways, within=STEP_WITHIN):
+    def expect_one_of(self, *ways, within=None):
         """Expect one of these, the first that fits; keep what it names."""
         wanted = " or ".join(map(str, ways))
         begun = time.monotonic()
 
         def seen():
             quiet = time.monotonic() - max(begun, self.came)
-            over = self.end is not None or quiet > min(SILENCE, within / 2)
+            over = self.end is not None or quiet > min(SILENCE, time_for(within) / 2)
             may_come = False
             for way in ways:
                 found = way.look(self, over)
@@ -1352,7 +1394,7 @@ class Client:
         """Return what it has captured, or else whoever did so last."""
         captured = self.server.captured[name]
         last = list(captured)[-1]
-        own = last.name == self.name and self in captured
+        own = last.group == self.group and self in captured
         return captured[self if own else last]
 
     def expect_silence(self, within=SILENCE):
@@ -1381,7 +1423,7 @@ class Client:
                     "where it was to stay open"
                 )
 
-    def expect_connected(self, within=STEP_WITHIN):
+    def expect_connected(self, within=None):
         """Expect the handshake to be complete."""
         def seen():
             if self.failure is not None:
@@ -1393,7 +1435,7 @@ class Client:
 
         self.wait_for(seen, within, "its connection")
 
-    def expect_refused(self, within=STEP_WITHIN):
+    def expect_refused(self, within=None):
         """Expect the connection to be refused."""
         def seen():
             if self.is_connected:
@@ -1415,14 +1457,14 @@ class Client:
             if self.is_connected or self.failure:
                 raise Broken(f"{self.name}'s connection was answered")
 
-    def expect_accepted(self, within=STEP_WITHIN):
+    def expect_accepted(self, within=None):
         """Expect a process of the server to have the connection."""
         self.wait_for(
             lambda: self.end == "fin" or self.is_accepted(), within,
             "its connection to be accepted"
         )
 
-    def expect_read(self, within=STEP_WITHIN):
+    def expect_read(self, within=None):
         """Expect the server to have read all that was sent."""
         def seen():
             if self.end:
@@ -1434,9 +1476,10 @@ class Client:
 
         self.wait_for(seen, within, "the server to read all")
 
-    def expect_held_back(self, within=STEP_WITHIN):
+    def expect_held_back(self, within=None):
         """Expect the server to stop reading before it has read all."""
-        deadline = time.monotonic() + within
+        limit = time_for(within)
+        deadline = time.monotonic() + limit
         last, since = None, None
         while not (self.end or self.send_failure):
             now = time.monotonic()
@@ -1448,10 +1491,12 @@ class Client:
             if not self.unsent and self.is_read():
                 raise Broken(f"the server read all that {self.name} sent")
             if now > deadline:
-                raise Broken(f"the server read on and on for {within:g} s")
+                raise not_in_time(
+                    within, f"the server read on and on for {limit:g} s"
+                )
             time.sleep(0.005)
 
-    def expect_end(self, *kinds, within=STEP_WITHIN, all_bytes_first=False):
+    def expect_end(self, *kinds, within=None, all_bytes_first=False):
         """Expect the connection to end in one of these ways."""
         def seen():
             if all_bytes_first and self.has_more():
@@ -1484,7 +1529,7 @@ class DatagramClient(Client):
         self.hear(is_connected=True)
         self.begin(self.read_all, 0)
 
-    def expect_full(self, within=STEP_WITHIN):
+    def expect_full(self, within=None):
         """Expect that no more fits the queue of what it does not read."""
         def seen():
             with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as asker:
@@ -1573,10 +1618,10 @@ class DatagramClient(Client):
 
         Before the parts whose numbers are among `lines` stands no newline.
         """
-        if within is None:
+        if within is None and or_silence:
             # Silence is no fault, so it is not waited for as long.
-            within = SILENCE if or_silence else STEP_WITHIN
-        wanted = f"the datagram {' ... '.join(map(shown, parts))}"
+            within = SILENCE
+        wanted = f"the datagram {with_holes(parts, lines)}"
 
         def comes():
             self.pass_over_late(parts, lines)
@@ -1621,8 +1666,14 @@ class Hole:
     """Bytes that a pattern takes; what has a name is captured."""
 
     def __init__(self, pattern, name=None):
+        self.text = repr(pattern)[2:-1].replace("\\\\", "\\")
         self.pattern = re.compile(pattern)
         self.name = name
+
+    def __str__(self):
+        if self in (ANY, LINE):
+            return "{any}" if self is ANY else "{line}"
+        return "{%s:%s}" % (self.name or "", self.text)
 
     def may_be(self, data):
         """Return whether it takes all of `data`."""
@@ -1663,8 +1714,10 @@ class Text:
                 self.first += part
 
     def __str__(self):
-        return " ... ".join([shown(self.first)]
-                            + [shown(part) for _, part in self.rest])
+        words = [shown(self.first)] if self.first or not self.rest else []
+        for hole, part in self.rest:
+            words += [str(hole), shown(part)] if part else [str(hole)]
+        return " ".join(words)
 
     def look(self, client, over):
         """Return what it takes of what has come to a client."""
@@ -1763,6 +1816,8 @@ def side_by_side(clients, walk):
         thread.start()
     for thread in threads:
         thread.join()
+    # What the server has broken is told before what was not to be seen.
+    failures.sort(key=lambda failure: not isinstance(failure, Broken))
     if failures:
         raise failures[0]
 
@@ -1809,6 +1864,8 @@ def perform(case, find):
         server.start()
         case(server)
     except Broken as broken:
+        if THREADS_FAILED:
+            raise Unable(THREADS_FAILED[0]) from None
         return server.unasked_end(1) or str(broken)
     except Unable:
         end = server.unasked_end(1)
@@ -1816,10 +1873,43 @@ def perform(case, find):
             raise
         return end
     finally:
-        server.part()
-        server.sweep()
-        shutil.rmtree(server.folder, ignore_errors=True)
+        put_away(server)
+    if THREADS_FAILED:
+        raise Unable(THREADS_FAILED[0])
     return None
+
+
+def put_away(server):
+    """End the server, and leave nothing behind; nobody interrupts that."""
+    signals = (signal.SIGALRM, *ENDING)
+    signal.pthread_sigmask(signal.SIG_BLOCK, signals)
+    server.sweep()
+    shutil.rmtree(server.folder, ignore_errors=True)
+    signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
+    server.part()
+
+
+# What ends this program before its time, and what a thread of it failed by.
+ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+THREADS_FAILED = []
+
+
+class Ended(BaseException):
+    """Somebody ended this program."""
+
+
+def heed_signals():
+    """End in good order when somebody, or the clock, ends this program."""
+    signal.signal(signal.SIGALRM, out_of_time)
+    for number in ENDING:
+        # What nohup(1) has set aside stays so.
+        if signal.getsignal(number) != signal.SIG_IGN:
+            signal.signal(number, ended_by)
+
+
+def ended_by(number, _):
+    """Leave what was begun, and put it away."""
+    raise Ended(number)
 
 
 def out_of_time(*_):
@@ -1827,21 +1917,44 @@ def out_of_time(*_):
     raise Unable(f"this program took longer than {TIME_LIMIT} s")
 
 
-def main():
-    """Return 0 if the server keeps its promises, 1 if not, 2 if unknown."""
-    signal.signal(signal.SIGALRM, out_of_time)
+def as_mistake(error):
+    """Return an error that this program did not count on, in words."""
+    return f"this program failed: {type(error).__name__}: {error}"
+
+
+def keep_failure(failed):
+    """Write down what a thread of this program failed by."""
+    THREADS_FAILED.append(as_mistake(failed.exc_value))
+
+
+def verdict():
+    """Return 0 if the server keeps its promises, 1 if not."""
+    heed_signals()
+    threading.excepthook = keep_failure
     signal.alarm(TIME_LIMIT)
     keep_orphans()
-    try:
-        for case in CASES:
-            broken = perform(case, FIND)
-            if broken is not None:
-                print(f"{case.__doc__[:-1]}: {broken}.")
-                return 1
-    except Unable as unable:
-        print(f"nothing was shown: {unable}", file=sys.stderr)
-        return 2
+    for case in CASES:
+        broken = perform(case, FIND)
+        if broken is not None:
+            print(f"{case.__doc__[:-1]}: {broken}.")
+            return 1
     return 0
+
+
+def main():
+    """Return 0 if the server keeps its promises, 1 if not, 2 if unknown."""
+    try:
+        return verdict()
+    except Unable as unable:
+        why, status = unable, 2
+    except Ended as ended:
+        number = ended.args[0]
+        why = f"ended by {signal.Signals(number).name}"
+        status = 128 + number
+    except Exception as error:
+        why, status = as_mistake(error), 2
+    print(f"nothing was shown: {why}", file=sys.stderr)
+    return status
 
 
 if __name__ == "__main__":

@@ -29,6 +29,9 @@ pub(crate) struct Reproducer {
 /// How long the steps of a program may take that wait for nothing.
 const TIME_TO_SPARE: u64 = 60;
 
+/// The most that alarm(2) of Python takes.
+const MOST_TIME: u64 = i32::MAX as u64;
+
 impl Reproducer {
     /// The program that performs these scenarios, each on a server of its own.
     ///
@@ -53,8 +56,11 @@ impl Reproducer {
                 "a reproducer cannot say `{step}`: TLS is known to sockdrill alone"
             )));
         }
-        let subject = Subject::of(target.profile.clone(), Place::on(transport));
         let ground = Ground::of(target, transport);
+        if let Some(refusal) = scenarios.iter().find_map(|case| misplaced(case, ground)) {
+            return Err(Error::Usage(refusal));
+        }
+        let subject = Subject::of(target.profile.clone(), Place::on(transport));
         let mut limits = Vec::new();
         if !target.sysctl.is_empty() {
             let names: Vec<_> = target.sysctl.keys().map(String::as_str).collect();
@@ -72,7 +78,7 @@ impl Reproducer {
             let script = Script::of(&name, scenario, ground, &subject)?;
             cases.push_str(&script.text);
             cases.push_str("\n\n");
-            time += script.time.as_secs();
+            time = time.saturating_add(script.time.as_secs()).min(MOST_TIME);
             limits.extend(script.limits);
             names.push(name);
         }
@@ -101,6 +107,18 @@ fn first_of_tls(scenario: &Scenario) -> Option<String> {
     begins.map(|line| line.step.text(&scenario.clients))
 }
 
+/// What is said of the first step that does not happen over the transport of the server.
+fn misplaced(scenario: &Scenario, ground: Ground) -> Option<String> {
+    let transport = ground.transport();
+    let line = scenario.first_impossible_over(transport)?;
+    let step = line.step.text(&scenario.clients);
+    let over = line.step.form().over;
+    Some(format!(
+        "`{step}` takes {over}, and the server is one of {transport}: name what it speaks with `--speaks`, or in a target \
+         file by `transport`"
+    ))
+}
+
 /// How the target is started, as constants.
 fn constants(target: &Target, time: u64) -> Result<String, Error> {
     let none = || "None".to_owned();
@@ -118,7 +136,7 @@ fn constants(target: &Target, time: u64) -> Result<String, Error> {
         true => "itertools.count()",
         false => "None",
     };
-    let rows: [(&str, Lines); 14] = [
+    let rows: [(&str, Lines); 15] = [
         ("COMMAND", command),
         ("ENVIRONMENT", table(&target.environment)),
         ("FILES", table(&target.files)),
@@ -136,6 +154,7 @@ fn constants(target: &Target, time: u64) -> Result<String, Error> {
         ),
         ("READY_WITHIN", vec![python::seconds(target.ready_within)]),
         ("STEP_WITHIN", vec![python::seconds(limits::STEP_WITHIN)]),
+        ("LOOK_ON_FOR", vec![python::seconds(limits::LOOK_ON_FOR)]),
         ("SILENCE", vec![python::seconds(limits::SILENCE)]),
         (
             "SETTLE_WITHIN",
@@ -226,7 +245,8 @@ fn docstring(scenarios: &[&Scenario], limits: &[String]) -> String {
          It starts the server, performs the steps, and looks whether the server still\n\
          lives and serves. It ends with status 1 and one sentence where the server\n\
          breaks a promise, with 0 where it does not, and with 2 where this program\n\
-         could not tell.\n",
+         could not tell. Where no limit is written, that something has not come for a\n\
+         minute tells nothing.\n",
         cases.trim_end()
     );
     for limit in limits {

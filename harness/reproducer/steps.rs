@@ -10,7 +10,7 @@ use crate::model::error::Error;
 use crate::model::expectation::Expectation;
 use crate::model::form::{Argument, Does, Form, Python};
 use crate::model::invariant::Invariant;
-use crate::model::limits::{SILENCE, STEP_WITHIN, TAKEN_WITHIN};
+use crate::model::limits::{LOOK_ON_FOR, SILENCE, TAKEN_WITHIN};
 use crate::model::literal::Shown;
 use crate::model::profile::Serves;
 use crate::model::scenario::{ClientGroup, Line, Scenario, Step};
@@ -84,6 +84,7 @@ impl Script {
                 writer.polite(subject)?;
             }
             if !once && !ground.datagram && !ground.local && !waives(Invariant::CloseWait) {
+                writer.takes(LOOK_ON_FOR);
                 writer.put(4, "server.expect_no_close_wait()");
             }
             if !once {
@@ -373,7 +374,7 @@ fn time_of(form: &Form<'_>) -> Duration {
         Does::HalfCloses | Does::Leaves | Does::Reads | Does::Nothing => Duration::ZERO,
         _ => {
             let after = not_before(form).unwrap_or_default();
-            within.unwrap_or(STEP_WITHIN).saturating_add(after)
+            within.unwrap_or(LOOK_ON_FOR).saturating_add(after)
         }
     }
 }

@@ -57,7 +57,10 @@ fn every_step_is_a_method_that_the_program_has() {
             assert!(defined, "{:?}: {method}", line.step);
         }
         if !matches!(line.step, Step::Repeat { .. }) {
-            let target = target(Transport::Tcp);
+            let over = line.step.form().over;
+            let mut all = Transport::ALL.iter();
+            let transport = all.find(|transport| over.allows(**transport)).unwrap();
+            let target = target(*transport);
             let case = Scenario {
                 name: "one step".to_owned(),
                 clients: cases[0].clients.clone(),
@@ -75,7 +78,9 @@ fn every_step_is_a_method_that_the_program_has() {
             let method = line.step.form().python;
             let is_called = |name: &str| written.contains(&format!(".{name}("));
             let called = match method {
-                Python::ByTransport { stream, .. } => is_called(stream),
+                Python::ByTransport { stream, datagram } => {
+                    is_called(stream) || is_called(datagram)
+                }
                 Python::Method(method)
                 | Python::Ways(method)
                 | Python::Limited(method, _)
@@ -101,6 +106,9 @@ fn program_of_every_step_is_python() {
     let cases: Vec<_> = cases.iter().filter(|case| !speaks_tls(case)).collect();
     assert!(cases.len() > 40, "{}", cases.len());
     for transport in [Transport::Tcp, Transport::Udp] {
+        let possible = |case: &&&Scenario| case.first_impossible_over(transport).is_none();
+        let cases: Vec<_> = cases.iter().filter(possible).copied().collect();
+        assert!(cases.len() > 30, "{}", cases.len());
         let written = Reproducer::of(&cases, &target(transport)).unwrap();
         let file = folder.path().join("program.py");
         std::fs::write(&file, &written.program).unwrap();
@@ -186,7 +194,7 @@ def client(name, **facts):
     made = Client.__new__(Client)
     made.name, made.server, made.news, made.socket = name, Nobody(), threading.Condition(), socket.socket()
     made.forget()
-    made.ears = []
+    made.group, made.ears = name, []
     vars(made).update(facts)
     return made
 alice, bob = client("alice"), client("bob")
@@ -250,7 +258,8 @@ assert Text(b"a").walk_whole(b"a") == {}
     holds(&written, asks);
 }
 
-/// A wait of five seconds begins again with each byte that was wanted; one whose time the case gives does not.
+/// A wait without a limit begins again with each byte that was wanted, and proves nothing; one whose time the case gives does not
+/// begin again, and proves a broken promise.
 #[test]
 fn program_waits_while_what_is_wanted_comes() {
     if Command::new("python3").arg("--version").output().is_err() {
@@ -285,11 +294,99 @@ def told(coming, **limit):
         return client.news.now
     except Broken as broken:
         return str(broken)
+    except Unable as unable:
+        assert not limit
+        return str(unable)
 assert told(b"four") == 12
 assert "waited 7 s" in told(b"four", within=7)
-assert "waited 5 s" in told(b"fou")
+assert "waited 60 s" in told(b"fou") and "proves nothing" in told(b"fou")
 "#;
     holds(&written, asks);
+}
+
+/// The program ends with 1 for what the server has broken alone.
+#[test]
+fn program_that_fails_itself_says_so_and_accuses_nobody() {
+    if Command::new("python3").arg("--version").output().is_err() {
+        return;
+    }
+    let case =
+        "case c\n  clients: mal[2]\n\n  mal connect\n  mal expect \"n={:[0-9]+}\\n\" or fin\n";
+    let case = DrillFile::parse("a.drill", case).unwrap().cases.remove(0);
+    let written = Reproducer::of(&[&case.scenario], &target(Transport::Tcp))
+        .unwrap()
+        .program;
+    let asks = r#"
+import contextlib, io
+class Process:
+    def wait(self, grace):
+        raise subprocess.TimeoutExpired("", grace)
+class Nobody(Server):
+    def start(self):
+        self.address, self.process = ("127.0.0.1", 1), Process()
+    def sweep(self):
+        pass
+Server = Nobody
+said = io.StringIO()
+def status(step):
+    global CASES
+    def case(server):
+        """c."""
+        step(server)
+    CASES = [case]
+    said.seek(0)
+    said.truncate()
+    THREADS_FAILED.clear()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        return main()
+def raising(error):
+    def step(server):
+        raise error
+    return step
+def in_a_thread(server):
+    client = Client(server, "a")
+    client.begin(lambda: 1 / 0)
+    client.threads[0].join()
+    raise Broken("it said nothing")
+folders = []
+def ended(server):
+    folders.append(server.folder)
+    os.kill(os.getpid(), signal.SIGTERM)
+assert status(lambda server: None) == 0
+assert status(raising(Broken("it is dead"))) == 1 and said.getvalue() == "c: it is dead.\n"
+assert status(raising(TypeError("no such word"))) == 2
+assert "this program failed: TypeError: no such word" in said.getvalue()
+assert status(in_a_thread) == 2 and "ZeroDivisionError" in said.getvalue(), said.getvalue()
+assert status(ended) == 143 and "ended by SIGTERM" in said.getvalue()
+assert not os.path.exists(folders[0])
+way = Text(b"n=", Hole(rb"\d+[0-9]", "x"), b";", LINE)
+assert str(way) == r"b'n=' {x:\d+[0-9]} b';' {line}", str(way)
+assert with_holes([b"a", b"b", b""], (1,)) == "b'a' {line} b'b' {any}"
+server = Nobody(FIND)
+assert Client(server, "mal", 0).name == "mal[0]" and Client(server, "a").name == "a"
+assert "on TCP" in server.no_listener() and "--speaks" in server.no_listener()
+shutil.rmtree(server.folder)
+"#;
+    let extra = include_str!("program.py");
+    let with_holes = extra
+        .split("\n\n\n")
+        .find(|part| part.starts_with("def with_holes"));
+    holds(&written, &format!("{}\n{asks}", with_holes.unwrap()));
+}
+
+/// What is for datagrams alone is refused by name for a server on TCP.
+#[test]
+fn step_that_does_not_happen_over_the_transport_is_refused() {
+    let case = "case c\n  clients: a\n\n  a connect\n  a expect \"x\" or silence\n";
+    let case = DrillFile::parse("a.drill", case).unwrap().cases.remove(0);
+    let written = |transport| Reproducer::of(&[&case.scenario], &target(transport));
+    let refused = written(Transport::Tcp).unwrap_err().to_string();
+    assert!(
+        refused.contains("`a expect \"x\" or silence` takes datagrams")
+            && refused.contains("--speaks"),
+        "{refused}"
+    );
+    assert!(written(Transport::Udp).is_ok());
 }
 
 /// Run what the program defines, and then `asks`, which says nothing where all is as it should be.

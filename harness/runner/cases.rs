@@ -156,8 +156,20 @@ pub(crate) fn with_all_mistakes(
     mistakes.map_or(Ok(cases), |mistakes| Err(Error::Scenario(mistakes)))
 }
 
+/// A target file in the place of a scenario file: each of its lines would be a mistake.
+fn refuse_target_file(path: &Path) -> Result<(), Error> {
+    match path.extension().is_some_and(|ending| ending == "toml") {
+        true => Err(Error::Usage(format!(
+            "{0} is a target file, and no scenario: sockdrill check {0}, or name it in a scenario by `server:`",
+            path.display()
+        ))),
+        false => Ok(()),
+    }
+}
+
 /// All cases of a file, called so in front of their names.
 fn cases_of_file(path: &Path, prefix: &str, given: &Given) -> Result<Vec<CaseRun>, Error> {
+    refuse_target_file(path)?;
     let text = Arc::new(DrillText::read(path)?);
     let file = text.parsed(None)?;
     // It is there for others, which include it.

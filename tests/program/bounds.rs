@@ -23,6 +23,22 @@ fn make_pipe(path: &Path) {
 }
 
 #[rstest]
+#[case::repro(&["repro", "fixtures/scenarios/reset/mid-request.drill", "-o", "/nowhere/x.py"])]
+#[case::record(&["record", "-o", "/nowhere/x.drill", "--server", "sockdrill serve echo --port {port}", "--", "true"])]
+fn place_that_cannot_be_written_to_is_told_before_anything_is_done(#[case] arguments: &[&str]) {
+    let run = sockdrill(arguments).run().code(3);
+    run.complains("there is no folder /nowhere; make it")
+        .prints("");
+}
+
+#[test]
+fn target_file_in_the_place_of_a_scenario_is_one_mistake() {
+    let run = sockdrill(&["run", "fixtures/external/lines.toml"]).run();
+    run.code(2)
+        .complains("sockdrill check fixtures/external/lines.toml");
+}
+
+#[rstest]
 #[case::scenario(&["run", "/dev/zero"], "larger than 16MiB, the most that a scenario file may have")]
 #[case::fmt(&["fmt", "--check", "/dev/zero"], "larger than 16MiB")]
 #[case::repro(&["repro", "/dev/zero"], "larger than 16MiB")]
