@@ -351,6 +351,9 @@ impl SeenThread {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::kernel::{stillness, tree_of};
+    use std::io::{BufRead, BufReader, Write};
+    use std::process::{Child, Command, Stdio};
 
     #[test]
     fn time_is_lost_in_which_threads_were_kept_and_none_ran() {
@@ -370,9 +373,6 @@ mod tests {
         // They left no processor to each other, and nobody else kept them.
         assert_eq!(lost(1_000, 1_100, 6_050), 0);
     }
-    use crate::kernel::{stillness, tree_of};
-    use std::io::{BufRead, BufReader, Write};
-    use std::process::{Child, Command, Stdio};
 
     /// A shell that starts a process for each line that it is told, and says so.
     fn shell() -> Child {

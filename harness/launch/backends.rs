@@ -136,12 +136,6 @@ impl Backend {
         first.is_some() && self.has_no_process()
     }
 
-    /// What it has made of its time so far.
-    pub(crate) fn own_time(&self) -> OwnTime {
-        let still = self.look();
-        self.watched.borrow().own_time(&still)
-    }
-
     fn look(&self) -> Activity {
         match &self.server {
             Some(server) => self.watched.borrow_mut().look(server.output_pipe()),

@@ -5,7 +5,7 @@ use super::phases::{Flow, Session, go_on_if};
 use super::server_steps::{kill, send, stop_all};
 use crate::launch::{Backend, Process, Server};
 use crate::model::expectation::ServerExpectation;
-use crate::model::limits::{LOOK_EVERY, PATIENCE_WITH_THE_STARVED, STEP_WITHIN};
+use crate::model::limits::{LOOK_EVERY, STEP_WITHIN};
 use crate::model::server_action::{ServerAction, Signal};
 use crate::transcript::client_state::Progress;
 use crate::transcript::event::{Ended, Exit, ServerEvent, What, last_line};
@@ -159,7 +159,6 @@ impl Session<'_> {
         let process = backend.server().and_then(Server::process);
         let mut exit = process.map(Process::exit_receiver);
         let (asked, first_look) = (Instant::now(), self.observer.fresh_look());
-        let before = backend.own_time();
         let how = loop {
             if let Some(event) = seen(backend, what) {
                 self.observer.record_backend_news(name, event);
@@ -167,10 +166,10 @@ impl Session<'_> {
             if state().look(what) != Progress::Pending {
                 break Ended::Done;
             }
-            let waited = asked.elapsed();
-            let own = waited.saturating_sub(backend.own_time().lost_since(before));
-            let has_time_left = own < limit || self.observer.has_time_left(&first_look, own, limit);
-            if !has_time_left || waited >= limit * PATIENCE_WITH_THE_STARVED {
+            if !self
+                .observer
+                .has_time_left(&first_look, asked.elapsed(), limit)
+            {
                 break Ended::OutOfTime(limit);
             }
             // Of its end is told, and what it prints is looked for.
