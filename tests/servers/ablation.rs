@@ -245,6 +245,7 @@ const AMOUNTS: &[Fault] = &[
 const ARRANGEMENT: &[&str] = &[
     "ACTION",
     "server:",
+    "backend:",
     "speaks:",
     "include:",
     "payload:",
