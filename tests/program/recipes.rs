@@ -1,6 +1,7 @@
 //! The recipes for CI: each of their commands is performed, on a server that is in order and on one that is not.
 
-use saphyr::{LoadableYamlNode, Yaml};
+use saphyr_parser::{Event, Parser};
+use serde_json::{Map, Value};
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -66,43 +67,63 @@ fn filled(text: &str) -> String {
     })
 }
 
+/// A document in YAML, whose scalars are all texts.
+fn yaml(text: &str) -> Value {
+    let events = Parser::new_from_str(text).map(|event| event.unwrap().0);
+    let mut events = events.skip_while(|event| !matches!(event, Event::DocumentStart(_)));
+    events.next();
+    node(&mut events).unwrap()
+}
+
+/// What the next events make; nothing where they end what they are in.
+fn node<'a>(events: &mut impl Iterator<Item = Event<'a>>) -> Option<Value> {
+    match events.next().unwrap() {
+        Event::Scalar(text, ..) => Some(Value::String(text.into_owned())),
+        Event::SequenceStart(..) => Some(std::iter::from_fn(|| node(events)).collect()),
+        Event::MappingStart(..) => {
+            let mut mapping = Map::new();
+            while let Some(key) = node(events) {
+                mapping.insert(key.as_str().unwrap().to_owned(), node(events).unwrap());
+            }
+            Some(Value::Object(mapping))
+        }
+        Event::SequenceEnd | Event::MappingEnd => None,
+        other => panic!("no recipe needs {other:?}"),
+    }
+}
+
 /// The variables of a table.
-fn variables(table: Option<&Yaml<'_>>) -> Vec<(String, String)> {
-    let rows = table.and_then(Yaml::as_mapping).into_iter().flatten();
-    rows.map(|(name, value)| {
-        (
-            name.as_str().unwrap().to_owned(),
-            filled(value.as_str().unwrap()),
-        )
-    })
-    .collect()
+fn variables(table: &Value) -> Vec<(String, String)> {
+    let rows = table.as_object().into_iter().flatten();
+    rows.map(|(name, value)| (name.clone(), filled(value.as_str().unwrap())))
+        .collect()
 }
 
 /// A job as GitHub has it: steps, some of which run something.
-fn of_github(job: &Yaml<'_>) -> Job {
-    let steps = job["steps"].as_vec().unwrap().iter();
-    let scripts = steps.filter_map(|step| Some(filled(step.as_mapping_get("run")?.as_str()?)));
+fn of_github(job: &Value) -> Job {
+    let steps = job["steps"].as_array().unwrap().iter();
+    let scripts = steps.filter_map(|step| Some(filled(step["run"].as_str()?)));
     Job {
         scripts: scripts.collect(),
-        variables: variables(job.as_mapping_get("env")),
+        variables: variables(&job["env"]),
     }
 }
 
 /// The jobs that GitLab has, each behind the lines that all of them begin with.
-fn of_gitlab(recipe: &Yaml<'_>) -> Vec<Job> {
-    let lines = |of: &Yaml<'_>, what: &str| -> Vec<String> {
-        let lines = of[what].as_vec().unwrap().iter();
+fn of_gitlab(recipe: &Value) -> Vec<Job> {
+    let lines = |of: &Value, what: &str| -> Vec<String> {
+        let lines = of[what].as_array().unwrap().iter();
         lines
             .map(|line| line.as_str().unwrap().to_owned())
             .collect()
     };
     let first = lines(&recipe["default"], "before_script");
-    let mut known = variables(recipe.as_mapping_get("variables"));
+    let mut known = variables(&recipe["variables"]);
     for (name, value) in [("CI_NODE_INDEX", "1"), ("CI_NODE_TOTAL", "2")] {
         known.push((name.to_owned(), value.to_owned()));
     }
-    let jobs = recipe.as_mapping().unwrap().values();
-    let jobs = jobs.filter(|job| job.contains_mapping_key("script"));
+    let jobs = recipe.as_object().unwrap().values();
+    let jobs = jobs.filter(|job| job.get("script").is_some());
     jobs.map(|job| Job {
         scripts: vec![[first.clone(), lines(job, "script")].concat().join("\n")],
         variables: known.clone(),
@@ -188,11 +209,10 @@ fn jobs(name: &str) -> Vec<Job> {
     if name == "Jenkinsfile" {
         return vec![of_jenkins(&text)];
     }
-    let documents = Yaml::load_from_str(&text).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let recipe = &documents[0];
-    match recipe.as_mapping_get("jobs") {
-        Some(jobs) => jobs.as_mapping().unwrap().values().map(of_github).collect(),
-        None => of_gitlab(recipe),
+    let recipe = yaml(&text);
+    match recipe["jobs"].as_object() {
+        Some(jobs) => jobs.values().map(of_github).collect(),
+        None => of_gitlab(&recipe),
     }
 }
 

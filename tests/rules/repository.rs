@@ -53,19 +53,44 @@ fn files(folder: &str, found: &mut Vec<PathBuf>) {
     }
 }
 
+/// The crates of some packages, or their features, as `cargo tree` tells them.
+fn tree(of: &[&str]) -> BTreeSet<String> {
+    let output = Command::new(env!("CARGO"))
+        .args(["tree", "--prefix", "none", "--offline"])
+        .args(of)
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{of:?}: {output:?}");
+    let tree = String::from_utf8_lossy(&output.stdout).into_owned();
+    let lines = tree.lines().map(|line| line.trim_end_matches(" (*)"));
+    lines
+        .filter(|line| !line.is_empty())
+        .map(str::to_owned)
+        .collect()
+}
+
 /// Whoever takes the library alone into a package compiles it in every build of its tests.
 #[test]
 fn light_library_takes_few_crates() {
-    let output = Command::new(env!("CARGO"))
-        .args(["tree", "--package", "sockdrill", "--no-default-features"])
-        .args(["--edges", "normal", "--prefix", "none", "--offline"])
-        .output()
-        .unwrap();
-    let tree = String::from_utf8_lossy(&output.stdout).into_owned();
-    let lines = tree.lines().map(|line| line.trim_end_matches(" (*)"));
-    let crates: BTreeSet<&str> = lines.filter(|line| !line.is_empty()).collect();
+    let library = ["--package", "sockdrill", "--no-default-features"];
+    let crates = tree(&[&library[..], &["--edges", "normal"]].concat());
     let is_few = (10..=52).contains(&crates.len());
-    assert!(is_few, "{} crates: {crates:#?}\n{output:?}", crates.len());
+    assert!(is_few, "{} crates: {crates:#?}", crates.len());
+}
+
+/// With other features of a single crate, sockdrill itself is compiled again for the tests of the example alone.
+#[test]
+fn example_is_made_of_what_the_workspace_is_made_of() {
+    let features = ["--edges", "features,normal,build,dev"];
+    let alone = tree(&[&["--package", "key-value"], &features[..]].concat());
+    let name = |line: &str| line.split(' ').next().unwrap().to_owned();
+    let crates: BTreeSet<String> = alone.iter().map(|line| name(line)).collect();
+    let together = tree(&[&["--workspace"], &features[..]].concat());
+    let others = together.difference(&alone);
+    let others: Vec<_> = others.filter(|line| crates.contains(&name(line))).collect();
+    let is_selected = |line: &&&String| line.ends_with("(command-line)");
+    let others: Vec<_> = others.iter().filter(|line| !is_selected(line)).collect();
+    assert!(others.is_empty(), "{others:#?}");
 }
 
 /// `ci/release` builds the package; that nothing is missing from it is seen without building.
