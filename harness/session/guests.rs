@@ -38,6 +38,12 @@ impl GuestBook {
     fn may_park(&self) -> bool {
         self.parks != Some(false)
     }
+
+    /// Whether a server that holds so many may have no room for one more until it has come to know of who has left: where all whom it
+    /// counts are there, there is none to be waited for.
+    fn may_gain_room(&self, most: u32) -> bool {
+        self.counted >= most && self.counted > self.there
+    }
 }
 
 /// A connection that is there until this is dropped.
@@ -163,15 +169,16 @@ impl Observer {
             let parks = self.parks().await;
             guests.note(|book| book.parks = parks);
         }
-        let counted = || guests.book().counted;
-        if counted() < most {
+        // One that is stopped comes to know of nobody, however long it is waited for.
+        let may_gain_room = || guests.book().may_gain_room(most) && !self.is_stopped();
+        if !may_gain_room() {
             return;
         }
         let _rest = self.turn.spends_on(SpentOn::Rest);
         let begun = self.looks.get().number;
         let mut standstill = self.standstill();
         // Others of a crowd may have found meanwhile that there is room.
-        while counted() >= most {
+        while may_gain_room() {
             // Nothing announces what a server counts no more.
             tokio::time::sleep(self.between_looks()).await;
             if guests.book().left != standstill.left {
@@ -189,6 +196,12 @@ impl Observer {
                 return guests.are_let_go();
             }
         }
+    }
+
+    /// Whether none of the server's processes runs, for they are all stopped.
+    fn is_stopped(&self) -> bool {
+        let mut living = self.living().peekable();
+        living.peek().is_some() && living.all(|process| process.state == 'T')
     }
 
     /// How things stand with the clients.
@@ -280,10 +293,12 @@ mod tests {
         let (alice, bob) = (guests.one_more(), guests.one_more());
         drop(alice);
         assert_eq!((guests.book().there, guests.book().counted), (1, 2));
+        assert!(guests.book().may_gain_room(2) && !guests.book().may_gain_room(3));
         let _carol = guests.one_more();
         assert_eq!((guests.book().there, guests.book().counted), (2, 3));
         guests.are_let_go();
         assert_eq!((guests.book().there, guests.book().counted), (2, 2));
+        assert!(!guests.book().may_gain_room(2), "nobody has left");
         guests.one_for_good();
         drop(bob);
         guests.are_let_go();

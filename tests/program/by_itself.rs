@@ -51,25 +51,37 @@ fn what_is_said_to_who_is_silent_is_a_choice_which_the_report_names(
 }
 
 /// Nobody takes it for an answer, an end or a disturbance, whatever is done to the server.
-#[rstest]
-#[case::exchanges("[[exchange]]\nsend = 'hello\\n'\nreply = 'HELLO\\n'\n")]
-#[case::lines("model = \"ascii-uppercase\"\nframing = \"line\"\n")]
-fn server_that_speaks_often_is_drilled_as_others_are(#[case] speech: &str) {
+#[test]
+fn server_that_speaks_often_is_drilled_as_others_are() {
+    let exchange = "[[exchange]]\nsend = 'hello\\n'\nreply = 'HELLO\\n'\n";
     let families = [
         "polite",
         "half-close",
-        "partial",
+        "partial/every-cut",
+        "partial/straddle",
         "timeout",
-        "crowd",
+        "crowd/parallel",
+        "crowd/one-silent",
         "bytes",
-        "property",
         "reset/mid*",
     ];
-    check_speaking("often", speech, PING, &families)
+    check_speaking("often", exchange, PING, &families)
         .code(0)
         .prints("pass          polite/exchange")
         .prints("pass          timeout/silent-crowd")
         .prints("pass          crowd/parallel");
+}
+
+/// Nor where all that it answers is known.
+#[test]
+fn server_that_speaks_often_is_drilled_with_drawn_words_as_others_are() {
+    let model = "model = \"ascii-uppercase\"\nframing = \"line\"\n";
+    let families = ["partial/slow-reader", "crowd/no-crosstalk", "property"];
+    check_speaking("often", model, PING, &families)
+        .code(0)
+        .prints("pass          partial/slow-reader")
+        .prints("pass          crowd/no-crosstalk")
+        .prints("pass          property/line");
 }
 
 /// A part of an answer may have strayed, what differs from one time to the next is an accident, and a text that is said to be said
