@@ -21,7 +21,7 @@ use crate::judge::{Doubt, Skip, Verdict};
 use crate::launch::lab::Lab;
 use crate::launch::{Project, Target};
 use crate::model::error::Error;
-use crate::model::mistake::Mistakes;
+use crate::model::mistake::{Mistake, Mistakes};
 use crate::model::scenario::Scenario;
 use crate::model::spent::Spent;
 use crate::reference;
@@ -146,7 +146,10 @@ pub(crate) fn with_all_mistakes(
             Ok(more) => cases.extend(more),
             Err(Error::Scenario(more)) => {
                 mistakes = Some(match mistakes {
-                    Some(before) => before.and(more),
+                    Some(before) => {
+                        let untold = more.but_for(|mistake| is_told(&before, mistake));
+                        before.and(untold)
+                    }
                     None => more,
                 });
             }
@@ -154,6 +157,17 @@ pub(crate) fn with_all_mistakes(
         }
     }
     mistakes.map_or(Ok(cases), |mistakes| Err(Error::Scenario(mistakes)))
+}
+
+/// Whether a mistake is among these: files that include the same one have its mistakes in common, by whatever way they go to it.
+fn is_told(told: &Mistakes, mistake: &Mistake) -> bool {
+    let real = |mistake: &Mistake| Path::new(&mistake.file).canonicalize().ok();
+    let is_same = |other: &Mistake| {
+        let place = |mistake: &Mistake| (mistake.line, mistake.column, mistake.message.clone());
+        let has_file = other.file == mistake.file || real(other) == real(mistake);
+        place(other) == place(mistake) && has_file
+    };
+    told.all().iter().any(is_same)
 }
 
 /// A target file in the place of a scenario file: each of its lines would be a mistake.
