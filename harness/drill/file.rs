@@ -3,6 +3,7 @@
 use super::bounds::LONGEST_LINE;
 use super::builder::{Builder, Built, Inclusion};
 use super::diagnostic::{Diagnostic, Place};
+use super::json_place::JsonPlace;
 use super::layout::{Layout, Row};
 use super::payload::Payload;
 use super::possible::first_impossible;
@@ -285,6 +286,46 @@ impl DrillText {
             true => DrillFile::from_json_by(&self.name, &self.text, builder),
             false => Ok(walk(&self.name, &self.text, builder, |_| {})),
         }
+    }
+
+    /// What is wrong with a setting above the cases of which this is said, as a mistake in its line; nothing where the file does not say
+    /// it itself. `way` leads to it where the file is JSON.
+    pub(crate) fn mistake_in(
+        &self,
+        (setting, said): (&str, &str),
+        way: &str,
+        mistake: Diagnostic,
+    ) -> Option<Error> {
+        let file = self.name.as_str();
+        if self.is_json {
+            let line = said.to_owned();
+            let text = &self.text;
+            let json = JsonPlace { file, text, way };
+            json.find(&line, &(0..line.len()))?;
+            let place = Place {
+                file: way,
+                number: 0,
+                text: &line,
+                json: Some(json),
+            };
+            return Some(mistake.spanning(0..line.len()).at(place).into());
+        }
+        let text = self.text.strip_prefix('\u{feff}').unwrap_or(&self.text);
+        let is_it = |line: &str| {
+            let rest = line.trim_start().strip_prefix(setting)?;
+            let at = line.len() - rest.len() + rest.find(said)?;
+            Some(at..at + said.len())
+        };
+        let mut lines = (1..).zip(text.lines());
+        let (number, text, span) =
+            lines.find_map(|(number, text)| Some((number, text, is_it(text)?)))?;
+        let place = Place {
+            file,
+            number,
+            text,
+            json: None,
+        };
+        Some(mistake.spanning(span).at(place).into())
     }
 
     /// Its canonical form, with its comments and with single blank lines where it has some.

@@ -48,7 +48,7 @@ pub(crate) use replayed::replayed;
 pub(crate) use rounds::{Rounds, in_rounds};
 pub use saved::{SavedTrial, SavedVerdict};
 pub(crate) use scenario_files::{prefix_below, scenario_files};
-pub(crate) use selection::{glob_matches, part_of, selected};
+pub(crate) use selection::{glob_matches, part_of, selected, unknown_check};
 pub(crate) use settings::Invocation;
 pub use settings::Settings;
 pub(crate) use told::{Told, perform_here};
