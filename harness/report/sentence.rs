@@ -362,8 +362,8 @@ impl fmt::Display for Doubt {
             ),
             Self::MayBeTooLate { waited, lost } => write!(
                 f,
-                "what was waited for came after {}, when its time was over; for {} of that the server, or what stands behind it, was ready \
-                 and got no processor, or waited for the disk",
+                "what was waited for came after {}, when its time was over; for {} of that the server, what stands behind it, or the \
+                 harness was ready and got no processor, or waited for the disk",
                 Measured(*waited),
                 Measured(*lost)
             ),
