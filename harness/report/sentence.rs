@@ -53,6 +53,12 @@ impl fmt::Display for Cause {
             Self::EndedBySignal { signal, exit, step } => {
                 write!(f, "the server {exit} when it was sent SIG{signal}: {step}")
             }
+            Self::Interrupted { step } => write!(
+                f,
+                "{step}: nothing had reached the server since but SIGSTOP and SIGCONT, after which calls such as epoll_wait, and recv with \
+                 a time-out, fail with EINTR; that is no reason to end anything, and they are to be made again (signal(7), \
+                 \"Interruption of system calls and library functions by stop signals\")"
+            ),
             Self::StepFailed {
                 client,
                 expected,
