@@ -44,7 +44,7 @@ pub(crate) use drawn::{artifact_name, unreadable_saved_cases};
 pub use interrupt::Interrupt;
 pub(crate) use merged::merged;
 pub(crate) use parallel::block_on;
-pub(crate) use replayed::replayed;
+pub(crate) use replayed::{Circumstances, replayed};
 pub(crate) use rounds::{Rounds, in_rounds};
 pub use saved::{SavedTrial, SavedVerdict};
 pub(crate) use scenario_files::{prefix_below, scenario_files};
